@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where the harness keeps things, and how two runs share them.
+
+The cache can be made again from the network and by building; the state (runs) cannot.
+``HARNESS_CACHE`` and ``HARNESS_STATE`` move them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from harness.errors import HostFault
+from harness.progress import Progress
+
+
+def cache(*parts: str) -> Path:
+    """Give a folder of the cache, made if missing."""
+    return _folder("HARNESS_CACHE", platformdirs.user_cache_path("harness"), parts)
+
+
+def state(*parts: str) -> Path:
+    """Give a folder of the state, made if missing."""
+    return _folder("HARNESS_STATE", platformdirs.user_state_path("harness"), parts)
+
+
+def _folder(variable: str, default: Path, parts: tuple[str, ...]) -> Path:
+    top = Path(os.environ.get(variable) or default).absolute()
+    folder = top.joinpath(*parts)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostFault(
+            f"cannot write to {folder}: {error.strerror}",
+            hint=f"set {variable} to a folder you can write to",
+        ) from error
+    return folder
+
+
+@contextlib.contextmanager
+def lock(path: Path, what: str, progress: Progress) -> Iterator[None]:
+    """Hold ``path`` (a lock file) alone; says so once when another run holds it.
+
+    The lock is the kernel's: it goes with the process that holds it, however that ends.
+    """
+    held = filelock.FileLock(path)
+    try:
+        try:
+            held.acquire(timeout=0)
+        except filelock.Timeout:
+            progress.say(f"waiting for another run that uses {what}")
+            held.acquire()
+    except OSError as error:
+        raise HostFault(
+            f"cannot lock {path}: {error.strerror}",
+            hint="set HARNESS_CACHE to a folder you can write to",
+        ) from error
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@contextlib.contextmanager
+def scratch(near: Path) -> Iterator[Path]:
+    """A temporary folder beside ``near`` (same file system, so its content can be renamed)."""
+    near.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{near.name}.", dir=near.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def need_space(folder: Path, size: int, what: str) -> None:
+    """Raise HostFault when ``folder`` has less than ``size`` bytes free, before work is lost."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise HostFault(
+            f"{what} needs {size / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free",
+            hint="free some space (harness clean), or set HARNESS_CACHE elsewhere",
+        )

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Start other programs: one place, one way, nothing left behind.
+
+``run`` waits for a program and gives its output; ``Group`` is a long-lived program in a session
+of its own that cannot outlive us, even if we are killed with SIGKILL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from harness.errors import HostFault
+
+Argv = Sequence[str | os.PathLike[str]]
+
+# Ends a process group when its standard input does: the other end of the pipe is ours alone, so
+# the kernel closes it however we die.  A session of its own keeps Ctrl-C away from it.
+_GUARD = 'read -r _; kill -KILL -- "-$1" 2>/dev/null'
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a program ended: exit status (negative: the signal) and what it printed."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the exit status was 0."""
+        return self.status == 0
+
+    @property
+    def words(self) -> str:
+        """The command as one would type it."""
+        return shlex.join(self.argv)
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Give our environment with plain messages (LC_ALL=C.UTF-8) and ``extra`` on top."""
+    return {**os.environ, "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def run(
+    argv: Argv,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | bytes | None = None,
+    timeout: float | None = None,
+    check: bool = True,
+) -> Result:
+    """Run a program to its end and return what it printed (undecodable bytes kept as escapes).
+
+    Raises HostFault when it cannot be started, exceeds ``timeout`` seconds, or (with ``check``)
+    exits with another status than 0.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    begin = time.monotonic()
+    with Group(
+        words,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.PIPE if data is not None else None,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as group:
+        try:
+            out, err = group.popen.communicate(data, timeout)
+        except subprocess.TimeoutExpired:
+            raise HostFault(f"{shlex.join(words)} did not end within {timeout:g} s") from None
+    result = Result(
+        words,
+        group.popen.returncode,
+        out.decode(errors="backslashreplace"),
+        err.decode(errors="backslashreplace"),
+        time.monotonic() - begin,
+    )
+    if check and not result.ok:
+        raise HostFault(
+            f"{result.words} failed with status {result.status}",
+            details=(result.stderr or result.stdout).strip(),
+        )
+    return result
+
+
+def follow(
+    argv: Argv,
+    line: Callable[[str], None],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> int:
+    """Run a program, pass each line it prints (stdout and stderr together) to ``line`` at once.
+
+    Returns the exit status.
+    """
+    with Group(argv, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as group:
+        output: IO[bytes] = group.popen.stdout  # type: ignore[assignment]
+        for raw in output:
+            line(raw.decode(errors="backslashreplace").rstrip("\r\n"))
+        return group.popen.wait()
+
+
+class Group:
+    """A program in a session of its own, with everything it starts; ended when we end.
+
+    Leaving the context kills what is still running.  A guard process does the same if this
+    process dies without a chance to clean up.
+    """
+
+    def __init__(
+        self,
+        argv: Argv,
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> None:
+        words = [os.fspath(word) for word in argv]
+        try:
+            self.popen = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=environment(env),
+                start_new_session=True,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=stdout,
+                stderr=stderr,
+            )
+        except FileNotFoundError as error:
+            if cwd is not None and not cwd.is_dir():
+                raise HostFault(f"the folder {cwd} does not exist") from error
+            raise HostFault(f"{words[0]} is not installed", hint="harness doctor") from error
+        except OSError as error:
+            raise HostFault(
+                f"{words[0]} cannot be started: {error.strerror}", hint="harness doctor"
+            ) from error
+        self._guard = guard(self.popen.pid)
+
+    @property
+    def pid(self) -> int:
+        """The program's process id, which is also its group's."""
+        return self.popen.pid
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole group; a group that is gone is no error."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, number)
+
+    def end(self, grace: float = 0.0) -> int:
+        """End the whole group: SIGTERM, then after ``grace`` seconds SIGKILL.  Gives the status."""
+        if grace and self.popen.poll() is None:
+            self.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(grace)
+        self.signal(signal.SIGKILL)
+        status = self.popen.wait()
+        self._guard.kill()
+        self._guard.wait()
+        for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr, self._guard.stdin):
+            with contextlib.suppress(OSError):
+                if stream is not None:
+                    stream.close()
+        return status
+
+    def __enter__(self) -> Group:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+
+def guard(group: int) -> subprocess.Popen[bytes]:
+    """Watch over a process group: it is killed when this process ends, however that happens."""
+    return subprocess.Popen(
+        ["sh", "-c", _GUARD, "harness-guard", str(group)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into KeyboardInterrupt, so that every clean-up runs for them too."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""junit.xml of a run: a suite per kernel, a case per test, made with junitparser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import junitparser
+
+from harness.model import Outcome, SideResult, Test
+
+# XML 1.0 cannot hold these at all, escaped or not; consoles are full of them.
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_WORDS: Mapping[Outcome, type[junitparser.junitparser.FinalResult]] = {
+    Outcome.SKIP: junitparser.Skipped,
+    Outcome.XFAIL: junitparser.Skipped,
+    Outcome.NOTRUN: junitparser.Skipped,
+    Outcome.FAIL: junitparser.Failure,
+    Outcome.XPASS: junitparser.Failure,
+}
+
+
+def write(path: Path, sides: tuple[SideResult, ...], properties: Mapping[str, str]) -> Path:
+    """Write junit.xml for the kernels of a run; ``properties`` stand on each suite."""
+    report = junitparser.JUnitXml("harness")
+    for result in sides:
+        report.add_testsuite(_suite(result, properties))
+    report.update_statistics()  # type: ignore[no-untyped-call]
+    report.write(str(path), pretty=True)
+    return path
+
+
+def _suite(result: SideResult, properties: Mapping[str, str]) -> junitparser.TestSuite:
+    suite = junitparser.TestSuite(f"{result.side} ({result.kernel.release})")
+    own = {
+        "kernel.release": result.kernel.release,
+        "kernel.commit": result.kernel.commit,
+        "kernel.config": str(result.kernel.config),
+        "kernel.key": result.kernel.key,
+    }
+    for name, value in {**properties, **own}.items():
+        suite.add_property(name, _clean(value))
+    suite.add_testcases([_case(test) for test in result.tests])
+    return suite
+
+
+def _case(test: Test) -> junitparser.TestCase:
+    file, _, name = test.id.partition("::")
+    classname = file.removesuffix(".py").replace("/", ".")
+    case = junitparser.TestCase(_clean(name or file), _clean(classname), test.seconds)
+    verdict = _verdict(test)
+    if verdict is not None:
+        case.result = [verdict]
+    output = "\n\n".join(part for part in (test.output, test.kernel_log) if part)
+    if output:
+        case.system_out = _clean(output)
+    return case
+
+
+def _verdict(test: Test) -> junitparser.junitparser.FinalResult | None:
+    """Give JUnit's word for an outcome: it has failure, error and skipped only."""
+    if test.outcome is Outcome.PASS:
+        return None
+    first = test.message.strip().splitlines()[-1] if test.message.strip() else str(test.outcome)
+    result = _WORDS.get(test.outcome, junitparser.Error)(_clean(first), str(test.outcome))
+    result.text = _clean(test.message)
+    return result
+
+
+def _clean(text: str) -> str:
+    return _NOT_XML.sub("�", text)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""run.json: a Run as JSON and back, with the version of its form."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.model import Run
+
+SCHEMA = 1
+NAME = "run.json"
+
+
+def to_json(value: Any) -> Any:
+    """Turn a frozen value into what json can write; paths and enums become strings."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (tuple, list)):
+        return [to_json(one) for one in value]
+    return value
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """Make a value of type ``kind`` from what ``to_json`` gave; unknown keys are left out."""
+    if value is None:
+        return None
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return from_json(next(one for one in args if one is not type(None)), value)
+    if origin is tuple:
+        each = [args[0]] * len(value) if args[-1] is Ellipsis else args
+        return tuple(from_json(one, part) for one, part in zip(each, value, strict=True))
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        known = {f.name for f in dataclasses.fields(kind)} & value.keys()
+        return kind(**{name: from_json(hints[name], value[name]) for name in known})
+    return kind(value)
+
+
+def save(run: Run) -> Path:
+    """Write run.json into the run's folder, whole or not at all; gives its path."""
+    path = run.folder / NAME
+    draft = path.with_suffix(".part")
+    draft.write_text(json.dumps({"schema": SCHEMA, **to_json(run)}, indent=1), encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def load(folder: Path) -> Run:
+    """Read a run back.  Raises UsageError when the folder holds none or one of another form."""
+    path = folder / NAME
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"{folder} holds no {NAME}", hint="name a folder that a run made"
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged: {error}") from error
+    if table.get("schema") != SCHEMA:
+        raise UsageError(f"{path} has form {table.get('schema')}, this harness reads {SCHEMA}")
+    run: Run = from_json(Run, table)
+    return run

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Read ``[tool.harness]`` of the nearest pyproject.toml: a project's own defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a project says of itself.  ``folder`` is where relative paths start."""
+
+    folder: Path
+    series: str = ""
+    kernel: str = ""
+    tree: str = ""
+    base: str = ""
+    kconfig: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    guests: int = 0
+    accel: str = "auto"
+    memory: str = ""
+    cpus: int = 0
+    arch: str = ""
+    llvm: bool = False
+
+
+def load(start: Path) -> Settings:
+    """Read the settings that hold in ``start``: its own or the nearest parent's.
+
+    Raises UsageError naming the file and the key that is wrong.
+    """
+    for folder in (start, *start.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file():
+            try:
+                table = tomllib.loads(file.read_text(encoding="utf-8"))
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise UsageError(f"{file}: {error}") from error
+            if "harness" in table.get("tool", {}):
+                return _settings(file, table["tool"]["harness"])
+    return Settings(start)
+
+
+def _settings(file: Path, table: dict[str, Any]) -> Settings:
+    fields = {f.name: f for f in dataclasses.fields(Settings) if f.name != "folder"}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 1)
+            raise UsageError(
+                f"{file}: [tool.harness] has no key {key!r}",
+                hint=f"did you mean {near[0]}?" if near else f"keys: {', '.join(fields)}",
+            )
+        default = fields[key].default
+        if isinstance(default, tuple):
+            if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+                raise UsageError(f"{file}: [tool.harness] {key} must be a list of strings")
+            value = tuple(value)
+        elif type(value) is not type(default):
+            raise UsageError(
+                f"{file}: [tool.harness] {key} must be a {type(default).__name__}, not {value!r}"
+            )
+        values[key] = value
+    return Settings(file.parent, **values)

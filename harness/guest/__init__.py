@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Boot kernels with virtme-ng and run pytest-xdist workers in them.
+
+``start`` boots guests, each held by a keeper process; ``relay_command`` is what xdist starts as a
+worker: it claims a guest and carries bytes between xdist and the guest's results port.
+"""
+
+from harness.guest.keepers import Keeper, find, relay_command, start
+from harness.guest.spec import GuestSpec
+
+__all__ = ["GuestSpec", "Keeper", "find", "relay_command", "start"]

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What to boot and where its evidence goes: one frozen value, kept as JSON beside the run.
+
+Keepers and relays are processes of their own; the file is how they learn what to do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HostFault
+from harness.model import Accel
+
+#: How much longer everything takes when QEMU emulates the processor.
+TCG_SCALE = 4.0
+
+_PATHS = ("image", "folder", "cwd", "python")
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestSpec:
+    """All guests of one run are booted alike, from this.
+
+    ``folder`` is the run's ``guests/`` folder: guest N keeps its evidence in ``folder/N``.
+    ``boot_deadline`` is in seconds of a machine with KVM; ``scale`` stretches it (see
+    ``deadline``).  ``cpus`` 0 leaves the number to us.  ``memory`` is in MiB.  ``disks`` are files
+    that appear as virtio disks, in order, with their name as serial.  ``environment`` is added to
+    what guest programs see.  ``overlays`` are folders that guests may write to without the host
+    noticing.  ``prepared`` allows the read-only image of Python's files that makes start-up quick.
+    """
+
+    image: Path
+    folder: Path
+    accel: Accel = Accel.TCG
+    arch: str = "x86_64"
+    cpus: int = 0
+    memory: int = 1024
+    disks: tuple[Path, ...] = ()
+    boot_deadline: float = 30.0
+    scale: float = 1.0
+    cwd: Path = dataclasses.field(default_factory=Path.cwd)
+    python: Path = dataclasses.field(default_factory=lambda: Path(sys.executable))
+    append: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    overlays: tuple[str, ...] = ("/etc", "/var", "/tmp")
+    prepared: bool = True
+
+    @property
+    def factor(self) -> float:
+        """How much longer than on real hardware anything may take in this guest."""
+        return self.scale * (TCG_SCALE if self.accel is Accel.TCG else 1.0)
+
+    @property
+    def deadline(self) -> float:
+        """Seconds this guest may take to boot, emulation and ``scale`` counted in."""
+        return self.boot_deadline * self.factor
+
+    @property
+    def processors(self) -> int:
+        """The number of virtual processors.
+
+        One starts quickest under emulation, where each more costs host time for every tick.
+        """
+        return self.cpus or (1 if self.accel is Accel.TCG else 2)
+
+    def save(self, path: Path) -> None:
+        """Write the JSON file that ``load`` and the guest processes read."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(dataclasses.asdict(self), default=str, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> GuestSpec:
+        """Read what ``save`` wrote.  Raises HostFault when that is not what the file holds."""
+        try:
+            raw: dict[str, Any] = json.loads(path.read_text())
+            for name in _PATHS:
+                raw[name] = Path(raw[name])
+            raw["accel"] = Accel(raw["accel"])
+            raw["disks"] = tuple(Path(disk) for disk in raw["disks"])
+            raw["append"] = tuple(raw["append"])
+            raw["overlays"] = tuple(raw["overlays"])
+            raw["environment"] = tuple((name, value) for name, value in raw["environment"])
+            return cls(**raw)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise HostFault(f"{path} is not a guest description: {error}") from error

@@ -13,6 +13,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -114,6 +115,18 @@ def follow(
         for raw in output:
             line(raw.decode(errors="backslashreplace").rstrip("\r\n"))
         return group.popen.wait()
+
+
+def attached(argv: Argv, *, env: Mapping[str, str] | None = None) -> int:
+    """Run a program on our own terminal, where it may ask (sudo a password); gives its status.
+
+    What it prints goes to standard error: standard output is for results.
+    """
+    words = [os.fspath(word) for word in argv]
+    try:
+        return subprocess.call(words, env=environment(env), stdout=sys.stderr.fileno())
+    except OSError as error:
+        raise HostFault(f"{words[0]} cannot be started: {error.strerror}") from error
 
 
 class Group:

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Make .venv with the harness and tox in it, and install the system packages they need.
+# Runs as root or as a user with sudo; a second run mends or renews what is there.
+#
+#   ./setup.sh                 all
+#   PYTHON=python3.13 ./setup.sh    with an interpreter of your choice (3.11 or newer)
+
+set -eu
+CDPATH='' cd -- "$(dirname -- "$0")"
+
+fits() { # an interpreter that is new enough and can make virtual environments
+    "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+find_python() {
+    for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+        fits "$python" && return 0
+    done
+    return 1
+}
+
+as_root() {
+    echo "\$ $*" >&2
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# The only packages named outside of harness/doctor/needs.py, which needs Python to be read.
+install_python() {
+    if command -v apt-get >/dev/null; then
+        as_root apt-get update && as_root apt-get install -y --no-install-recommends python3-venv
+    elif command -v dnf >/dev/null; then
+        as_root dnf install -y python3
+    elif command -v zypper >/dev/null; then
+        as_root zypper --non-interactive install python313
+    elif command -v pacman >/dev/null; then
+        as_root pacman -Sy --needed --noconfirm python
+    fi >&2
+}
+
+if ! find_python; then
+    install_python || true
+    if ! find_python; then
+        echo "setup.sh: no Python 3.11 or newer with venv is here, and none could be installed" >&2
+        echo "  try: install it, then PYTHON=/path/to/python3 ./setup.sh" >&2
+        exit 128
+    fi
+fi
+
+# An environment whose interpreter is gone or too old, or which moved, is made anew.
+if ! { fits .venv/bin/python && .venv/bin/pip --version >/dev/null 2>&1; }; then
+    "$python" -m venv --clear .venv
+fi
+
+# Editable: the fragments, series and suites are those of this clone.  tox runs the tests.
+.venv/bin/python -m pip install --quiet --editable . tox
+.venv/bin/harness setup --yes

@@ -24,6 +24,8 @@ from harness.errors import HostFault
 
 Argv = Sequence[str | os.PathLike[str]]
 
+PARTING = 15.0  # seconds a program has to end after Ctrl-C, before it is killed
+
 # Ends a process group when its standard input does: the other end of the pipe is ours alone, so
 # the kernel closes it however we die.  A session of its own keeps Ctrl-C away from it.
 _GUARD = 'read -r _; kill -KILL -- "-$1" 2>/dev/null'
@@ -108,13 +110,19 @@ def follow(
 ) -> int:
     """Run a program, pass each line it prints (stdout and stderr together) to ``line`` at once.
 
-    Returns the exit status.
+    Returns the exit status.  Ctrl-C is passed on, and the program gets ``PARTING`` seconds for it.
     """
     with Group(argv, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as group:
         output: IO[bytes] = group.popen.stdout  # type: ignore[assignment]
-        for raw in output:
-            line(raw.decode(errors="backslashreplace").rstrip("\r\n"))
-        return group.popen.wait()
+        try:
+            for raw in output:
+                line(raw.decode(errors="backslashreplace").rstrip("\r\n"))
+            return group.popen.wait()
+        except KeyboardInterrupt:
+            group.signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                group.popen.communicate(timeout=PARTING)
+            raise
 
 
 def attached(argv: Argv, *, env: Mapping[str, str] | None = None) -> int:
@@ -208,7 +216,7 @@ class Group:
 def guard(group: int) -> subprocess.Popen[bytes]:
     """Watch over a process group: it is killed when this process ends, however that happens."""
     return subprocess.Popen(
-        ["sh", "-c", _GUARD, "harness-guard", str(group)],
+        ["/bin/sh", "-c", _GUARD, "harness-guard", str(group)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

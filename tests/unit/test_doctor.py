@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 
 from harness import doctor
-from harness.doctor import examine, install, machine
+from harness.doctor import installers, look, machine
 from harness.doctor.needs import Header, Library, Machine, Program
 
 
@@ -29,7 +29,7 @@ from harness.doctor.needs import Header, Library, Machine, Program
     ],
 )
 def test_version_is_read_from_what_programs_print(text: str, version: str) -> None:
-    assert examine.version_in(text) == version
+    assert look.version_in(text) == version
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_version_is_read_from_what_programs_print(text: str, version: str) -> No
     ],
 )
 def test_versions_compare_as_numbers(found: str, minimum: str, state: doctor.State) -> None:
-    assert examine.judge(found, minimum) is state
+    assert look.judge(found, minimum) is state
 
 
 def test_every_name_is_there_once() -> None:
@@ -56,7 +56,7 @@ def test_every_name_is_there_once() -> None:
 def test_every_program_and_header_has_a_package_everywhere() -> None:
     for need in doctor.NEEDS:
         if isinstance(need.look, Program | Header):
-            for one in install.INSTALLERS:
+            for one in installers.INSTALLERS:
                 assert need.packages.of(one.name), f"{need.what} has no package for {one.name}"
 
 
@@ -81,7 +81,7 @@ def lacking(what: str = "bison", **changes: object) -> doctor.Check:
 
 
 def installer(name: str) -> doctor.Installer:
-    return next(one for one in install.INSTALLERS if one.name == name)
+    return next(one for one in installers.INSTALLERS if one.name == name)
 
 
 @pytest.mark.parametrize(
@@ -124,4 +124,4 @@ def test_only_a_required_need_is_bad() -> None:
 
 def test_a_distribution_that_is_not_there_is_missing() -> None:
     need = doctor.Need("x", "guest", "", Library("no-such-distribution-anywhere"))
-    assert examine.check(need).state is doctor.State.MISSING
+    assert look.check(need).state is doctor.State.MISSING

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable
 
 from harness import process
-from harness.doctor.examine import Check, State
+from harness.doctor.look import Check, State
 from harness.errors import HostFault
 from harness.progress import Progress
 

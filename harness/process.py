@@ -52,16 +52,20 @@ class Result:
         return shlex.join(self.argv)
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give our environment with plain messages (LC_ALL=C.UTF-8) and ``extra`` on top."""
-    return {**os.environ, "LC_ALL": "C.UTF-8", **(extra or {})}
+def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """Give our environment with plain messages (LC_ALL=C.UTF-8) and ``extra`` on top.
+
+    A variable that ``extra`` gives as None is taken out.
+    """
+    merged = {**os.environ, "LC_ALL": "C.UTF-8", **(extra or {})}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def run(
     argv: Argv,
     *,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     stdin: str | bytes | None = None,
     timeout: float | None = None,
     check: bool = True,
@@ -106,7 +110,7 @@ def follow(
     line: Callable[[str], None],
     *,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
 ) -> int:
     """Run a program, pass each line it prints (stdout and stderr together) to ``line`` at once.
 
@@ -149,7 +153,7 @@ class Group:
         argv: Argv,
         *,
         cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         stdin: int | None = None,
         stdout: int | None = None,
         stderr: int | None = None,

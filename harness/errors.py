@@ -60,3 +60,9 @@ class SeriesError(Untestable):
 
 class GuestFault(HostFault):
     """The guest could not be started before the kernel printed anything."""
+
+
+class Interrupted(HarnessError):
+    """Somebody stopped us; what was found until then is kept (exit code 130)."""
+
+    exit_code = INTERRUPTED

@@ -221,19 +221,23 @@ class GuestRecord:
 
 @dataclasses.dataclass(frozen=True)
 class SideResult:
-    """What one kernel did: how it was made, its guests, its tests."""
+    """What one kernel did: how it was made, its guests, its tests.
+
+    ``error`` says why there are no tests (it did not boot); ``cached`` that they are an earlier
+    run's of the same kernel and suites.
+    """
 
     side: Side
     kernel: Kernel
     tests: tuple[Test, ...]
     guests: tuple[GuestRecord, ...] = ()
-    splats: tuple[Splat, ...] = ()
+    error: str = ""
     cached: bool = False
 
     @property
     def bad(self) -> bool:
         """Whether any test or the boot itself went wrong."""
-        return bool(self.splats) or any(t.outcome.bad for t in self.tests)
+        return bool(self.error) or any(t.outcome.bad for t in self.tests)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,3 +273,14 @@ class Run:
     changes: tuple[Change, ...] = ()
     stages: tuple[tuple[str, float], ...] = ()
     command: tuple[str, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def judged(self) -> SideResult:
+        """The kernel the verdict is about: the patched one, or the only one."""
+        return self.sides[-1]
+
+    @property
+    def bad(self) -> bool:
+        """Whether the judged kernel has a failing test or did not boot."""
+        return not self.sides or self.judged.bad

@@ -83,6 +83,21 @@ def read(folder: Path) -> tuple[Test, ...]:
     return tuple(_test(test, guests.get(test), phases[test]) for test in phases)
 
 
+def tally(folder: Path) -> tuple[int, int, str]:
+    """Say how far a session is: tests done, tests there are, and the one begun last."""
+    total: set[str] = set()
+    done: set[str] = set()
+    current = ""
+    for event in _events(folder / NAME):
+        if event["event"] == "collected":
+            total.update(event["ids"])
+        elif event["event"] == "started":
+            current = event["id"]
+        elif event["when"] in ("teardown", "crash"):
+            done.add(event["id"])
+    return len(done), len(total), current
+
+
 def _events(file: Path) -> Iterator[dict[str, Any]]:
     if not file.is_file():
         return

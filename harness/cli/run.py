@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness run``: the main job."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from harness import errors, settings
+from harness.cli import summary
+from harness.progress import Progress
+from harness.results.record import SCHEMA, to_json
+from harness.run import Plan, plan, run
+
+DESCRIPTION = """\
+Apply a series to a kernel, build both, boot both, run the suites in their guests,
+and say what the series changed.  Exit code 0 when every test passes on the patched
+kernel, 1 when one does not or the kernel does not boot."""
+
+EXAMPLES = """\
+examples:
+  harness run                                   the default series on its kernel
+  harness run patches/configfs-ns --kernel 7.2  the newest Linux 7.2.x there is
+  harness run my.mbox --tree ~/linux --base v7.1
+  harness run --kconfig debug CONFIG_KASAN_INLINE=n
+  harness run --suite tests/guest/nvmet -k tcp -- -x --lf
+  git bisect run harness run --no-series --tree . --suite tests/guest/nvmet
+"""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    parser = commands.add_parser(
+        "run",
+        help="test a series: apply, build, boot, run the suites",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="SERIES | CONFIG_X=y",
+        help="a folder, mbox or name below patches/; options",
+    )
+    kernel_options(parser)
+    parser.add_argument("--patched-only", action="store_true", help="do not test the base")
+    parser.add_argument(
+        "--suite",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="pytest files to run in the guest",
+    )
+    parser.add_argument(
+        "-k", default="", metavar="EXPR", help="only tests that match, as in pytest"
+    )
+    parser.add_argument("--out", default="", metavar="DIR", help="the run's folder")
+    guest_options(parser)
+    parser.add_argument(
+        "--test-timeout",
+        type=float,
+        default=60,
+        metavar="S",
+        help="deadline of a test in seconds; emulation stretches it (%(default)s)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=0,
+        metavar="S",
+        help="deadline of each side's tests, in seconds as they are (none)",
+    )
+    parser.set_defaults(run=run_verb)
+
+
+def kernel_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which kernel, for verbs that make one."""
+    parser.add_argument("--kernel", default="", metavar="X.Y[.Z]", help="a release")
+    parser.add_argument("--tree", default="", metavar="DIR", help="a git tree of your own")
+    parser.add_argument(
+        "--base", default="", metavar="REF", help="the commit in --tree to start from"
+    )
+    parser.add_argument("--no-series", action="store_true", help="the kernel as it is")
+    parser.add_argument(
+        "--kconfig",
+        action="append",
+        default=[],
+        metavar="FILE|NAME",
+        help="a fragment more, such as debug",
+    )
+    parser.add_argument("--arch", default="", help="x86_64 or arm64")
+    parser.add_argument("--llvm", action="store_true", help="build with clang and lld")
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="of make (all cores)")
+
+
+def guest_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how guests are booted."""
+    parser.add_argument(
+        "--accel", default="", choices=("auto", "kvm", "tcg"), help="how QEMU runs guest code"
+    )
+    parser.add_argument(
+        "--guests", default="", metavar="N", help="guests at once (by cores and memory)"
+    )
+    parser.add_argument("--memory", default="", metavar="SIZE", help="of a guest (1G)")
+    parser.add_argument("--cpus", type=int, default=0, metavar="N", help="of a guest")
+    parser.add_argument(
+        "--disk", action="append", default=[], metavar="FILE", help="a disk more for each guest"
+    )
+    parser.add_argument(
+        "--boot-timeout",
+        type=float,
+        default=30,
+        metavar="S",
+        help="deadline of a boot in seconds; emulation stretches it (%(default)s)",
+    )
+
+
+def make_plan(options: argparse.Namespace) -> Plan:
+    """Put the plan together from the command line and the project's settings."""
+    there = settings.load(Path.cwd())
+    return plan.make(vars(options), there, options.rest)
+
+
+def run_verb(options: argparse.Namespace, progress: Progress) -> int:
+    """Do the main job and show what it found."""
+    found = run(make_plan(options), progress, options.command)
+    code = errors.BAD if found.bad else errors.GOOD
+    if options.json:
+        table = {"schema": SCHEMA, **to_json(found), "exit_code": code, "cpu_seconds": _cpu()}
+        print(json.dumps(table, indent=1))
+    else:
+        summary.show(found)
+    return code
+
+
+def _cpu() -> dict[str, float]:
+    """Say what this process itself used, and what its children did, in CPU seconds."""
+    times = os.times()
+    return {
+        "own": times.user + times.system,
+        "children": times.children_user + times.children_system,
+    }

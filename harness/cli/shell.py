@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness shell``: boot the kernel that ``harness run`` would test, with a prompt."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from harness import build, guest
+from harness.cli import run as run_verb
+from harness.guest import GuestSpec, accel
+from harness.progress import Progress
+from harness.run import Plan, kernels
+from harness.run.plan import mebibytes
+
+DESCRIPTION = """\
+Boot the kernel that `harness run` would test and give a prompt in it, or run one
+command.  The guest sees this machine's files; what it writes to them stays in the guest
+except below the current folder.  Exit code: the command's."""
+
+EXAMPLES = """\
+examples:
+  harness shell                          the default series' kernel
+  harness shell --no-series --kernel 7.2
+  harness shell --image arch/x86/boot/bzImage
+  harness shell -- dmesg                 one command
+"""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    parser = commands.add_parser(
+        "shell",
+        help="boot the same kernel with a prompt",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as for run")
+    parser.add_argument("--image", default="", metavar="FILE", help="a kernel image you have")
+    run_verb.kernel_options(parser)
+    run_verb.guest_options(parser)
+    parser.set_defaults(
+        run=run, patched_only=True, suite=[], k="", out="", test_timeout=0, timeout=0
+    )
+
+
+def run(options: argparse.Namespace, progress: Progress) -> int:
+    """Boot it; gives the command's status."""
+    command, options.rest = list(options.rest), ()
+    kind, _ = accel.choose(options.accel or "auto", progress)
+    plan = None if options.image else run_verb.make_plan(options)
+    image = Path(options.image).absolute() if plan is None else _image(plan, progress)
+    with tempfile.TemporaryDirectory(prefix="harness-shell-") as folder:
+        spec = GuestSpec(
+            image=image,
+            folder=Path(folder),
+            accel=kind,
+            arch=options.arch or "x86_64",
+            cpus=options.cpus,
+            memory=mebibytes(options.memory or "1024"),
+            disks=tuple(Path(disk).absolute() for disk in options.disk),
+            boot_deadline=options.boot_timeout,
+        )
+        return guest.shell(spec, command) if command else guest.shell(spec)
+
+
+def _image(plan: Plan, progress: Progress) -> Path:
+    toolchain = build.toolchain(plan.arch or None, plan.llvm)
+    request = kernels.ask(plan, toolchain)
+    start = kernels.find_source(plan, progress)
+    return kernels.make(plan, start, request, toolchain, progress)[-1].kernel.image

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's own log, read and written inside the guest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# A mark must reach the console whatever its log level lets through.  Facility 1 is "user", so
+# that nobody takes it for the kernel's.
+_MARK = (1 << 3) | 2
+_KERNEL = 0
+LIMIT = 64 * 1024  # characters of one drain that are kept, half from the start, half from the end
+
+
+class Kmsg:
+    """Reads what the kernel says from now on, writes marks."""
+
+    def __init__(self) -> None:
+        # Without this the kernel drops most of what is written to /dev/kmsg in quick succession.
+        Path("/proc/sys/kernel/printk_devkmsg").write_text("on\n")
+        self._read = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._write = os.open("/dev/kmsg", os.O_WRONLY | os.O_CLOEXEC)
+        os.lseek(self._read, 0, os.SEEK_END)
+
+    def mark(self, word: str, test: str) -> None:
+        """Write "harness: WORD TEST" into the kernel's log, so into the console as well."""
+        os.write(self._write, f"<{_MARK}>harness: {word} {test}\n".encode(errors="replace")[:900])
+
+    def drain(self) -> str:
+        """Give what the kernel itself said since the last call; users' words are left out."""
+        lines: list[str] = []
+        while True:
+            try:
+                record = os.read(self._read, 8192)
+            except BlockingIOError:
+                break
+            except BrokenPipeError:
+                lines.append("(messages lost: the kernel's log was overwritten)")
+                continue
+            lines.extend(_lines(record.decode(errors="backslashreplace")))
+        text = "\n".join(lines)
+        if len(text) > LIMIT:
+            text = f"{text[: LIMIT // 2]}\n(cut)\n{text[-LIMIT // 2 :]}"
+        return text
+
+
+def _lines(record: str) -> list[str]:
+    """Write one record as dmesg does; a record of a program's is none."""
+    head, _, body = record.partition(";")
+    priority, _, stamp = [*head.split(","), "0", "0", "0"][:3]
+    if int(priority) >> 3 != _KERNEL:
+        return []
+    # Lines that start with a space belong to the structured data behind a record.
+    texts = [line for line in body.split("\n") if line and not line.startswith(" ")]
+    microseconds = int(stamp)
+    when = f"[{microseconds // 1_000_000:5d}.{microseconds % 1_000_000:06d}] "
+    return [when + text for text in texts]

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pytest plugin's guest side: marks tests in the kernel's log, sends that log with reports."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from harness.guestside.kmsg import Kmsg
+
+
+def install(config: pytest.Config) -> None:
+    """Set up this worker.  Temporary files lie in the guest's own memory, not on the host."""
+    config.option.basetemp = None
+    config.pluginmanager.register(GuestSide(), "harness-guest")
+
+
+class GuestSide:
+    """Hooks that run in the guest."""
+
+    def __init__(self) -> None:
+        self.kmsg = Kmsg()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Mark the start, so that the console splits by test even if the guest dies."""
+        self.kmsg.mark("start", nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Mark the end."""
+        self.kmsg.mark("end", nodeid)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Send with each phase's report what the kernel said during it."""
+        report = yield
+        report.kernel_log = self.kmsg.drain()  # type: ignore[attr-defined]
+        return report

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sent through the gateway before anything else: which guest is this, and is its kernel ours?
+
+Runs as a bare source in the guest, so it imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+
+def missing(options: dict[str, str], config: bytes) -> list[str]:
+    """Compare options with the (gzip) text of /proc/config.gz; gives "X: asked y, is n" lines."""
+    text = zlib.decompress(config, 31).decode()
+    there = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_"))
+    return [
+        f"{name}: asked {value}, is {there.get(name, 'n')}"
+        for name, value in options.items()
+        if there.get(name, "n") != value
+    ]
+
+
+def answer(options: dict[str, str]) -> dict[str, Any]:
+    """Say which guest this is, what it runs, and which of ``options`` its kernel lacks."""
+    config = Path("/proc/config.gz")
+    return {
+        "guest": os.environ.get("HARNESS_GUEST", ""),
+        "release": os.uname().release,
+        "missing": missing(options, config.read_bytes()) if options and config.exists() else [],
+    }
+
+
+if __name__ == "__channelexec__":
+    channel: Any = globals()["channel"]
+    channel.send(answer(channel.receive()))

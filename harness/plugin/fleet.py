@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guests of one pytest session: started together, replaced when one dies, ended at the end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.guest import GuestSpec, Keeper, find, relay_command, start
+from harness.model import GuestRecord, Splat
+from harness.splat import find as find_splats
+
+# Memory of the host that guests must leave alone, in MiB.
+SPARE = 2048
+MOST = 8
+# Above its own deadline a keeper gets this long to write the record, in seconds.
+PATIENCE = 15.0
+
+
+class BootFailed(Exception):
+    """The kernel did not come up: a result, not a fault; the record and the console say why."""
+
+    def __init__(self, keeper: Keeper, record: GuestRecord | None) -> None:
+        super().__init__(keeper.name)
+        self.keeper = keeper
+        self.record = record
+
+
+class Fleet:
+    """Guests booted alike."""
+
+    def __init__(self, spec: GuestSpec, count: int) -> None:
+        self.spec = spec
+        self.count = count
+        self.started: list[Keeper] = []
+        self._file = spec.folder / "spec.json"
+        spec.save(self._file)
+
+    @property
+    def worker(self) -> str:
+        """The xdist spec of one worker: a relay that claims one of our guests."""
+        return f"popen//python={relay_command(self._file)}"
+
+    def boot(self, count: int) -> None:
+        """Start guests at once and wait until all are up.
+
+        Raises BootFailed for the first that is not (the rest is ended with the session), GuestFault
+        when the host is at fault.
+        """
+        fresh = start(self.spec, count)
+        self.started += fresh
+        for keeper in fresh:
+            if not keeper.wait_up(self.spec.deadline + PATIENCE):
+                raise BootFailed(keeper, keeper.poll())
+
+    def named(self, name: str) -> Keeper | None:
+        """Give the guest called ``name``."""
+        own = (keeper for keeper in self.started if keeper.name == name)
+        return next(own, None) or next(iter(find(self.spec, name)), None)
+
+    def end(self) -> None:
+        """End what still runs."""
+        for keeper in self.started:
+            keeper.end()
+
+
+def number(asked: str, spec: GuestSpec, nodes: int) -> int:
+    """Give the number of guests for "auto" or a number; ``nodes`` tests are named, 0 if unknown.
+
+    Auto: a guest per processor it uses, as memory allows; more would only take turns.
+    """
+    if asked != "auto":
+        if not asked.isdecimal() or not int(asked):
+            raise UsageError(f"--guests is a number or auto, not {asked!r}")
+        return int(asked)
+    cores = len(os.sched_getaffinity(0)) // spec.processors
+    memory = (_available() - SPARE) // spec.memory
+    return max(1, min(cores, memory, MOST, nodes or MOST))
+
+
+def _available() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) // 1024
+    return SPARE
+
+
+def last_words(folder: Path, mark: str = "") -> tuple[str, tuple[Splat, ...]]:
+    """Give the end of a guest's console, from the last line that holds ``mark``, and its splats."""
+    console = folder / "console.log"
+    text = console.read_text(errors="backslashreplace") if console.is_file() else ""
+    start = text.rfind(mark) if mark else 0
+    lines = text[max(start, 0) :].splitlines()[-400:]
+    return "\n".join(lines), find_splats(lines)

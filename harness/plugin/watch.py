@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The host's clocks: a deadline per test and one for the run, kept by a thread of their own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+_TICK = 0.25
+
+
+class Watch:
+    """Knows which test each guest is at and since when.
+
+    ``late(guest, test)`` is called once for a test over its deadline, ``over()`` once when the run
+    is.  Deadlines are in seconds; 0 is none.
+    """
+
+    def __init__(
+        self,
+        test_deadline: float,
+        run_deadline: float,
+        late: Callable[[str, str], None],
+        over: Callable[[], None],
+    ) -> None:
+        self.test_deadline = test_deadline
+        self.run_deadline = run_deadline
+        self.late_tests: set[str] = set()
+        self.before: dict[str, str] = {}  # the last test each guest finished
+        self._late, self._over = late, over
+        self._running: dict[str, tuple[str, float]] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._begin = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="harness-watch", daemon=True)
+        self._thread.start()
+
+    def started(self, guest: str, test: str) -> None:
+        """Note that a guest is at a test now."""
+        with self._lock:
+            self._running[guest] = (test, time.monotonic())
+
+    def finished(self, guest: str) -> None:
+        """Note that a guest is at no test."""
+        with self._lock:
+            test, _ = self._running.pop(guest, ("", 0.0))
+            self.before[guest] = test or self.before.get(guest, "")
+
+    def at(self, guest: str) -> str:
+        """Say which test a guest is at; empty if none."""
+        with self._lock:
+            return self._running.get(guest, ("", 0.0))[0]
+
+    def close(self) -> None:
+        """Stop the clocks."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_TICK):
+            now = time.monotonic()
+            if self.run_deadline and now - self._begin > self.run_deadline:
+                self._over()
+                return
+            for guest, test in self._overdue(now):
+                self._late(guest, test)
+
+    def _overdue(self, now: float) -> list[tuple[str, str]]:
+        with self._lock:
+            late = [
+                (guest, test)
+                for guest, (test, since) in self._running.items()
+                if self.test_deadline
+                and now - since > self.test_deadline
+                and test not in self.late_tests
+            ]
+            self.late_tests |= {test for _, test in late}
+        return late

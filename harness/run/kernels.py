@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From a plan to built kernels: source, tree, kconfig and build in a row, each only if needed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from harness import build, kconfig, source, tree
+from harness.errors import UsageError
+from harness.model import Checkout, Kernel, Request, Side, Source, Toolchain
+from harness.progress import Progress
+from harness.run.plan import Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """A side's kernel and the checkout it was made from."""
+
+    side: Side
+    checkout: Checkout
+    kernel: Kernel
+
+
+def find_source(plan: Plan, progress: Progress) -> Source:
+    """Get the commit to start from: a user's tree at a ref, or a release."""
+    if plan.tree is not None:
+        return source.from_tree(plan.tree, plan.base)
+    if not plan.kernel:
+        raise UsageError(
+            "no kernel was named", hint="--kernel 7.2 for a release, --tree DIR for a git tree"
+        )
+    return source.release(plan.kernel, progress)
+
+
+def ask(plan: Plan, toolchain: Toolchain) -> Request:
+    """Read the options asked for."""
+    return kconfig.request(
+        plan.fragments, plan.assignments, plan.fragment_folders, arch=toolchain.arch
+    )
+
+
+def make(
+    plan: Plan, start: Source, request: Request, toolchain: Toolchain, progress: Progress
+) -> tuple[Built, ...]:
+    """Give the kernels of the plan's sides, built where the cache does not have them.
+
+    The patched one is built after the base in the same folder, so that only what the series
+    touches is compiled again.
+    """
+    with tree.slot(start, progress) as slot:
+        checkouts = []
+        if plan.with_base or plan.series is None:
+            checkouts.append((Side.BASE, slot.base()))
+        if plan.series is not None:
+            checkouts.append((Side.PATCHED, slot.patched(plan.series)))
+        return tuple(
+            Built(side, checkout, _kernel(plan, slot, checkout, request, toolchain, progress))
+            for side, checkout in checkouts
+        )
+
+
+def _kernel(
+    plan: Plan,
+    slot: tree.Slot,
+    checkout: Checkout,
+    request: Request,
+    toolchain: Toolchain,
+    progress: Progress,
+) -> Kernel:
+    key = build.key(checkout, request, toolchain)
+    kernel = build.find(key)
+    if kernel is not None:
+        # The same tree may have been built at another commit.
+        return dataclasses.replace(kernel, commit=checkout.commit, reused=True)
+    slot.check_out(checkout)
+    out = build.folder(checkout, request, toolchain)
+    kconfig.configure(checkout.path, out, request, toolchain, progress)
+    return build.build(checkout, out, key, toolchain, progress, plan.jobs or None)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a run is asked to do: the command line over series.toml over [tool.harness]."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+from harness import series as series_stage
+from harness.errors import UsageError
+from harness.model import Series
+from harness.settings import Settings
+
+_ASSIGNMENT = re.compile(r"(CONFIG_)?[A-Z][A-Z0-9_]*=.*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Everything a run needs to know; ``folder`` is where relative suites start.
+
+    ``sides`` says whether the base is tested too; without a series there is only a base.  Timeouts
+    are in seconds of real hardware; emulation stretches them.  ``memory`` is in MiB.  0 or ""
+    leaves a choice to us.
+    """
+
+    folder: Path
+    series: Series | None
+    kernel: str
+    tree: Path | None
+    base: str
+    fragments: tuple[str, ...]
+    assignments: tuple[str, ...]
+    suites: tuple[str, ...]
+    pytest_args: tuple[str, ...] = ()
+    with_base: bool = True
+    guests: str = "auto"
+    accel: str = "auto"
+    memory: int = 0
+    cpus: int = 0
+    disks: tuple[str, ...] = ()
+    boot_timeout: float = 30.0
+    test_timeout: float = 60.0
+    run_timeout: float = 0.0
+    arch: str = ""
+    llvm: bool = False
+    jobs: int = 0
+    out: Path | None = None
+
+    @property
+    def fragment_folders(self) -> tuple[Path, ...]:
+        """Where a fragment's name is looked for, first the series', then the project's."""
+        own = (self.series.folder,) if self.series else ()
+        return (*own, self.folder / "kconfigs")
+
+
+def mebibytes(text: str) -> int:
+    """Read a size such as 1024, 1024M or 2G as MiB."""
+    match = re.fullmatch(r"(\d+)([MG]?)", text.strip().upper().removesuffix("B").removesuffix("I"))
+    if match is None:
+        raise UsageError(f"{text!r} is not an amount of memory", hint="for instance 1024M or 2G")
+    return int(match[1]) * (1024 if match[2] == "G" else 1)
+
+
+def split(words: list[str]) -> tuple[str, tuple[str, ...]]:
+    """Tell the series from ``CONFIG_X=y`` words on the command line."""
+    assignments = tuple(word for word in words if _ASSIGNMENT.fullmatch(word))
+    rest = [word for word in words if word not in assignments]
+    if len(rest) > 1:
+        raise UsageError(
+            f"one series at a time, not {len(rest)}: {' '.join(rest)}",
+            hint="name suites with --suite PATH, pytest's own arguments after --",
+        )
+    return (rest[0] if rest else ""), assignments
+
+
+def find_series(word: str, settings: Settings) -> Series:
+    """Load the series that a word on the command line means: a path, or a name below patches/.
+
+    Without a word it is [tool.harness]'s or the only one there is.
+    """
+    if word:
+        named = settings.folder / "patches" / word
+        return series_stage.load(Path(word) if Path(word).exists() or not named.is_dir() else named)
+    if settings.series:
+        return series_stage.load(settings.folder / settings.series)
+    found = sorted(path.parent for path in settings.folder.glob("patches/*/series.toml"))
+    if len(found) == 1:
+        return series_stage.load(found[0])
+    names = ", ".join(path.name for path in found) or "none"
+    raise UsageError(
+        f"no series was named, and {settings.folder}/patches does not decide it ({names} there)",
+        hint="harness run PATH-OF-SERIES, or --no-series to test a kernel as it is",
+    )
+
+
+def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> Plan:
+    """Put a plan together from the command line's options (argparse's names) and the settings."""
+    word, assignments = split(options["words"])
+    series = None if options["no_series"] else find_series(word, settings)
+    tree = options["tree"] or settings.tree
+    # A release in series.toml is the series' own wish; a tree on the command line beats it.
+    base = options["base"] or (series.base if series and tree else "") or settings.base
+    return Plan(
+        folder=settings.folder,
+        series=series,
+        kernel=options["kernel"] or (series.kernel if series else "") or settings.kernel,
+        tree=settings.folder / Path(tree).expanduser() if tree and not options["kernel"] else None,
+        base=base or "HEAD",
+        fragments=((series.kconfig if series else ()) or settings.kconfig)
+        + tuple(options["kconfig"]),
+        assignments=assignments,
+        suites=tuple(options["suite"]) or (series.suites if series else ()) or settings.suites,
+        pytest_args=(*(("-k", options["k"]) if options["k"] else ()), *rest),
+        with_base=not options["patched_only"],
+        guests=options["guests"] or (str(settings.guests) if settings.guests else "auto"),
+        accel=options["accel"] or settings.accel,
+        memory=mebibytes(options["memory"] or settings.memory or "0"),
+        cpus=options["cpus"] or settings.cpus,
+        disks=tuple(options["disk"]),
+        boot_timeout=options["boot_timeout"],
+        test_timeout=options["test_timeout"],
+        run_timeout=options["timeout"],
+        arch=options["arch"] or settings.arch,
+        llvm=options["llvm"] or settings.llvm,
+        jobs=options["jobs"],
+        out=Path(options["out"]).absolute() if options["out"] else None,
+    )

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run the suites in guests of one kernel: pytest with our plugin, as a program of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import harness
+from harness import guest, paths, process
+from harness.errors import GuestFault, HostFault, Interrupted, UsageError
+from harness.model import Accel, GuestRecord, Kernel, Request, Side, SideResult
+from harness.progress import Progress
+from harness.results import journal
+from harness.results.record import from_json, to_json
+from harness.run.kernels import Built
+from harness.run.plan import Plan
+from harness.splat import find as find_splats
+
+# pytest's exit codes that are no verdict on the kernel.
+_INTERRUPTED, _INTERNAL, _USAGE, _NO_TESTS = 2, 3, 4, 5
+
+
+def test(
+    plan: Plan, built: Built, request: Request, accel: Accel, folder: Path, progress: Progress
+) -> SideResult:
+    """Run the plan's suites on one kernel; evidence goes to ``folder``.
+
+    A base that was tested before with the same suites is not booted again.
+    """
+    known = _baseline(plan, built.kernel, accel) if built.side is Side.BASE else None
+    if known is not None and (known / journal.NAME).is_file():
+        shutil.copytree(known, folder, dirs_exist_ok=True, symlinks=True)
+        progress.say(f"base: tested before with the same suites, results reused from {known}")
+        return collect(built.side, built.kernel, folder, cached=True)
+    _evidence(built.kernel, request, folder)
+    status, tail = _pytest(plan, built, accel, folder, progress)
+    result = collect(built.side, built.kernel, folder, cached=False)
+    _no_verdict(status, tail, result, folder)
+    if known is not None and result.tests and not result.error:
+        _keep(folder, known)
+    return result
+
+
+def _evidence(kernel: Kernel, request: Request, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(kernel.config, folder / "config")
+    if kernel.log is not None:
+        shutil.copyfile(kernel.log, folder / "build.log")
+    options = {f"CONFIG_{o.name.removeprefix('CONFIG_')}": o.value for o in request.options}
+    (folder / "options.json").write_text(json.dumps(options, indent=1), encoding="utf-8")
+
+
+def command(plan: Plan, kernel: Kernel, accel: Accel, folder: Path) -> list[str]:
+    """Give the pytest command for one kernel, as a person could type it."""
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v"]
+    words += ["--kernel", str(kernel.image), "--guest-folder", str(folder)]
+    words += ["--kernel-options", str(folder / "options.json"), "--accel", str(accel)]
+    words += ["--guests", plan.guests, "--guest-arch", kernel.arch]
+    words += ["--guest-cpus", str(plan.cpus)] if plan.cpus else []
+    words += ["--guest-memory", str(plan.memory)] if plan.memory else []
+    words += [word for disk in plan.disks for word in ("--guest-disk", disk)]
+    words += [
+        "--boot-timeout",
+        f"{plan.boot_timeout:g}",
+        "--test-timeout",
+        f"{plan.test_timeout:g}",
+    ]
+    words += ["--run-timeout", f"{plan.run_timeout:g}"] if plan.run_timeout else []
+    return [*words, *plan.suites, *plan.pytest_args]
+
+
+def _pytest(
+    plan: Plan, built: Built, accel: Accel, folder: Path, progress: Progress
+) -> tuple[int, list[str]]:
+    lines: list[str] = []
+    with (
+        progress.stage("test", f"{built.side} {built.kernel.release}") as stage,
+        (folder / "pytest.log").open("w", encoding="utf-8") as log,
+    ):
+
+        def line(text: str) -> None:
+            lines.append(text)
+            log.write(text + "\n")
+            done, total, current = journal.tally(folder)
+            stage.update(done, total or None, current)
+
+        words = command(plan, built.kernel, accel, folder)
+        status = process.follow(words, line, cwd=plan.folder, env={"NO_COLOR": "1"})
+        done, total, _ = journal.tally(folder)
+        stage.finish(f"{built.side} {built.kernel.release}: {done} of {total} tests")
+    return status, lines[-40:]
+
+
+def _no_verdict(status: int, tail: list[str], result: SideResult, folder: Path) -> None:
+    """Raise when pytest did not come to a verdict, with its own last words."""
+    details = "\n".join(tail)
+    hint = f"see {folder / 'pytest.log'}"
+    if status == _INTERRUPTED:
+        raise Interrupted("the tests were interrupted", hint=hint, details=details)
+    if status == _USAGE:
+        raise UsageError("pytest does not understand what it was asked", hint=hint, details=details)
+    if status == _NO_TESTS:
+        raise UsageError("no tests were found in the suites", hint=hint, details=details)
+    if status == _INTERNAL or (status < 0 and not result.tests):
+        raise GuestFault("the guests could not be run", hint=hint, details=details)
+    if not result.tests and not result.error:
+        raise HostFault("pytest ended without a result", hint=hint, details=details)
+
+
+def collect(side: Side, kernel: Kernel, folder: Path, *, cached: bool) -> SideResult:
+    """Read what a side's folder holds: its tests and the lives of its guests."""
+    guests = tuple(_guests(folder / "guests"))
+    tests = journal.read(folder)
+    error = ""
+    unborn = [one for one in guests if one.boot_seconds is None]
+    if unborn and not any(one.boot_seconds is not None for one in guests):
+        titles = [splat.title for splat in unborn[0].splats]
+        error = f"did not boot ({unborn[0].ended}): {titles[0] if titles else 'see its console'}"
+    return SideResult(side, kernel, tests, guests, error, cached)
+
+
+def _guests(folder: Path) -> list[GuestRecord]:
+    records = []
+    for one in sorted(folder.glob("[0-9]*"), key=lambda path: path.name.zfill(6)):
+        record = guest.read_record(one)
+        if record is not None:
+            console = one / "console.log"
+            lines = (
+                console.read_text(errors="backslashreplace").splitlines()
+                if console.is_file()
+                else []
+            )
+            records.append(_with_splats(record, str(console), lines))
+    return records
+
+
+def _with_splats(record: GuestRecord, console: str, lines: list[str]) -> GuestRecord:
+    table = {**to_json(record), "console": console, "splats": to_json(find_splats(lines))}
+    found: GuestRecord = from_json(GuestRecord, table)
+    return found
+
+
+def _baseline(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
+    """Name the folder for all that a base's result depends on: kernel, suites, how they are run."""
+    digest = hashlib.sha256(
+        repr((kernel.key, accel, plan.memory, plan.cpus, plan.disks, plan.pytest_args)).encode()
+    )
+    for folder in (*(plan.folder / suite for suite in plan.suites), Path(harness.__file__).parent):
+        top = Path(str(folder).partition("::")[0])
+        digest.update(str(folder).encode())
+        files = sorted(top.rglob("*.py")) if top.is_dir() else [top] if top.is_file() else []
+        for file in files:
+            digest.update(f"{file.relative_to(top.parent)}\0".encode() + file.read_bytes())
+    return paths.cache("baselines") / digest.hexdigest()[:24]
+
+
+def _keep(folder: Path, known: Path) -> None:
+    with paths.scratch(known) as draft:
+        shutil.copytree(folder, draft / "kept", symlinks=True)
+        if not known.exists():
+            (draft / "kept").replace(known)

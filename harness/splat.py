@@ -60,7 +60,7 @@ KINDS = (
     _kind("oops", r"(?:general protection fault|divide error|invalid opcode|double fault)[,:]"),
     _kind("oops", r"(?:Internal error: )?Oops(?::| - )"),
     _kind("panic", r"Kernel panic - not syncing"),
-    _kind("warning", r"WARNING: (?:CPU: \d+ PID: \d+ at|.+ at \S+\.[chS]:\d+)"),
+    _kind("warning", r"WARNING: (?:CPU: \d+ PID: \d+ at |\S+\.[chS]:\d+ at )"),
     _kind("busy inodes", r"VFS: Busy inodes after unmount"),
     _kind("net", r"unregister_netdevice: waiting for"),
     _kind("oom", r"(?:Out of memory: Killed|.+ invoked oom-killer)"),

@@ -8,6 +8,7 @@ The cache can be made again from the network and by building; the state (runs) c
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -66,6 +67,42 @@ def lock(path: Path, what: str, progress: Progress) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+@contextlib.contextmanager
+def in_use() -> Iterator[None]:
+    """Keep ``harness clean`` away from the cache while the context lasts; any number may."""
+    with _in_use_file() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+@contextlib.contextmanager
+def unused() -> Iterator[bool]:
+    """Give whether nobody is ``in_use``; if so, new ones wait until the context ends."""
+    with _in_use_file() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextlib.contextmanager
+def _in_use_file() -> Iterator[int]:
+    path = cache() / ".in-use"
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise HostFault(
+            f"cannot write to {path}: {error.strerror}",
+            hint="set HARNESS_CACHE to a folder you can write to",
+        ) from error
+    try:
+        yield file
+    finally:
+        os.close(file)  # the lock goes with it
 
 
 @contextlib.contextmanager

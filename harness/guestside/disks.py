@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Block devices and files to export: made, found and freed again."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import dataclasses
+import fcntl
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from harness.guestside import wait
+
+MEBI = 1 << 20
+NULLB = Path("/sys/kernel/config/nullb")
+_LOOP_SET_FD, _LOOP_CLR_FD, _LOOP_CTL_GET_FREE = 0x4C00, 0x4C01, 0x4C82
+_BLKGETSIZE64 = 0x80081272
+
+
+@dataclasses.dataclass(frozen=True)
+class NullBlock:
+    """A null_blk device that keeps what is written to it."""
+
+    name: str
+    size: int = 16  # MiB
+
+    @contextlib.contextmanager
+    def made(self) -> Iterator[str]:
+        """The device's path, while it exists."""
+        folder = NULLB / self.name
+        folder.mkdir()
+        try:
+            for attribute, value in (("memory_backed", 1), ("size", self.size), ("power", 1)):
+                (folder / attribute).write_text(f"{value}\n")
+            # Named after its folder, or after its index by older kernels.
+            index = (folder / "index").read_text().strip()
+            paths = (f"/dev/{self.name}", f"/dev/nullb{index}")
+            yield wait.until(
+                lambda: next((p for p in paths if Path(p).is_block_device()), ""),
+                f"null_blk device {' or '.join(paths)}",
+            )
+        finally:
+            folder.rmdir()
+
+
+def null_blocks() -> list[str]:
+    """Names of the null_blk devices made through configfs."""
+    if not NULLB.is_dir():
+        return []
+    return sorted(entry.name for entry in NULLB.iterdir() if entry.is_dir())
+
+
+@contextlib.contextmanager
+def loop_device(file: str) -> Iterator[str]:
+    """A loop device over a file, while it exists."""
+    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        path = f"/dev/loop{fcntl.ioctl(control, _LOOP_CTL_GET_FREE)}"
+    finally:
+        os.close(control)
+    backing = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    device = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(device, _LOOP_SET_FD, backing)
+    finally:
+        os.close(device)
+        os.close(backing)
+    try:
+        yield path
+    finally:
+        free_loop(path)
+
+
+def free_loop(path: str) -> None:
+    """Take the file away from a loop device."""
+    device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(device, _LOOP_CLR_FD)
+    finally:
+        os.close(device)
+
+
+def loops() -> dict[str, str]:
+    """Loop devices in use: device path to backing file."""
+    found = {}
+    for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(FileNotFoundError):
+            found[f"/dev/{entry.parts[3]}"] = entry.read_text().strip()
+    return found
+
+
+def sparse_file(path: str, size: int = 16) -> str:
+    """Make an empty file of ``size`` MiB that takes no room yet; gives its path."""
+    with Path(path).open("wb") as file:
+        file.truncate(size * MEBI)
+    return path
+
+
+def size_of(device: str) -> int:
+    """Bytes of a block device, as the kernel knows it now."""
+    fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int.from_bytes(fcntl.ioctl(fd, _BLKGETSIZE64, b"\0" * 8), "little")
+    finally:
+        os.close(fd)
+
+
+def pattern(size: int, seed: int = 1) -> bytes:
+    """``size`` bytes of which no two sectors are alike, and which ``seed`` changes."""
+    words = size // 8
+    start = seed << 32
+    return array.array("Q", range(start, start + words)).tobytes()
+
+
+def _direct(device: str, flags: int) -> int:
+    return os.open(device, flags | os.O_DIRECT | os.O_CLOEXEC)
+
+
+def write(device: str, data: bytes, offset: int = 0) -> None:
+    """Write past the page cache, so that the device itself is asked."""
+    fd = _direct(device, os.O_WRONLY)
+    try:
+        with mmap.mmap(-1, len(data)) as aligned:
+            aligned[:] = data
+            with memoryview(aligned) as view:
+                _all(lambda at: os.pwrite(fd, view[at : at + MEBI], offset + at), len(data))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def read(device: str, size: int, offset: int = 0) -> bytes:
+    """Read past the page cache."""
+    fd = _direct(device, os.O_RDONLY)
+    try:
+        with mmap.mmap(-1, size) as aligned:
+            with memoryview(aligned) as view:
+                _all(lambda at: os.preadv(fd, [view[at : at + MEBI]], offset + at), size)
+            return aligned[:]
+    finally:
+        os.close(fd)
+
+
+def check_data(device: str, backing: str, size: int = 8 * MEBI, seed: int = 1) -> None:
+    """Write to ``device`` and compare what it reads back, and what reached ``backing``."""
+    data = pattern(size, seed)
+    write(device, data)
+    assert read(device, size) == data, f"{device} gives back other data than was written"
+    held = read(backing, size) if Path(backing).is_block_device() else b""
+    if not held:
+        with Path(backing).open("rb") as file:
+            held = file.read(size)
+    assert held == data, f"{backing} holds other data than was written to {device}"
+
+
+def _all(step: Callable[[int], int], size: int) -> None:
+    at = 0
+    while at < size:
+        done = step(at)
+        if done == 0:
+            raise OSError(f"end of device after {at} of {size} bytes")
+        at += done

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a test needs, said by a marker: ``@needs.config("CONFIG_NVME_TARGET_TCP")``.
+
+A need that is not met skips the test, and the skip names it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+MARKER = "needs"
+
+
+def config(*options: str) -> pytest.MarkDecorator:
+    """Kernel options that must be y or m."""
+    return pytest.mark.needs(*(("config", o) for o in options))
+
+
+def program(*names: str) -> pytest.MarkDecorator:
+    """Programs that must be in PATH."""
+    return pytest.mark.needs(*(("program", n) for n in names))
+
+
+def feature(*names: str) -> pytest.MarkDecorator:
+    """What the kernel must be able to do, found by trying; see FEATURES."""
+    unknown = [n for n in names if n not in FEATURES]
+    if unknown:
+        raise ValueError(f"no probe for {unknown}; there are {sorted(FEATURES)}")
+    return pytest.mark.needs(*(("feature", n) for n in names))
+
+
+def missing(item: pytest.Item) -> list[str]:
+    """What ``item`` needs and this guest lacks, in words."""
+    wanted = dict.fromkeys(need for mark in item.iter_markers(MARKER) for need in mark.args)
+    return [words for kind, name in wanted if (words := lacking(kind, name))]
+
+
+@functools.cache
+def lacking(kind: str, name: str) -> str:
+    """Say what is lacking, or "" when the need is met."""
+    if kind == "config":
+        value = options().get(name, "n")
+        return "" if value in ("y", "m") else f"the kernel has {name}={value}"
+    if kind == "program":
+        return "" if shutil.which(name) else f"the program {name} is not installed"
+    return FEATURES[name]()
+
+
+@functools.cache
+def options() -> dict[str, str]:
+    """The running kernel's configuration; empty when it does not tell."""
+    file = Path("/proc/config.gz")
+    if not file.exists():
+        return {}
+    lines = zlib.decompress(file.read_bytes(), 31).decode().splitlines()
+    return dict(line.split("=", 1) for line in lines if line.startswith("CONFIG_"))
+
+
+def in_guest() -> bool:
+    """Whether this is a guest: suites change the machine they run on."""
+    return bool(os.environ.get("HARNESS_GUEST")) or "virtme" in Path("/proc/cmdline").read_text()
+
+
+def _refused(call: Callable[[], object], words: str) -> str:
+    try:
+        call()
+    except OSError as error:
+        return f"{words}: {error.strerror}"
+    return ""
+
+
+def _open_tree_namespace() -> str:
+    from harness.guestside import syscalls
+
+    return _refused(
+        lambda: os.close(syscalls.open_tree("/", syscalls.OPEN_TREE_NAMESPACE)),
+        "no open_tree(OPEN_TREE_NAMESPACE)",
+    )
+
+
+def _statmount_by_fd() -> str:
+    from harness.guestside import syscalls
+
+    fd = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    try:
+        return _refused(lambda: syscalls.statmount(fd=fd), "no statmount(STATMOUNT_BY_FD)")
+    finally:
+        os.close(fd)
+
+
+def _listns() -> str:
+    from harness.guestside import syscalls
+
+    return _refused(lambda: syscalls.listns(syscalls.CLONE_NEWNS), "no listns()")
+
+
+FEATURES: dict[str, Callable[[], str]] = {
+    "open_tree_namespace": _open_tree_namespace,
+    "statmount_by_fd": _statmount_by_fd,
+    "listns": _listns,
+}

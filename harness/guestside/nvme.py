@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The host side: controllers connected through nvme-cli, devices found by what they are."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.guestside import wait
+from harness.guestside.nvmet import Port
+
+HOST_NQN = "nqn.2026-01.org.example:host"
+CLASS = Path("/sys/class/nvme")
+SECONDS = 60  # for one call of nvme-cli
+
+
+class NvmeError(Exception):
+    """nvme-cli failed; the message is what it printed."""
+
+
+def _nvme(*arguments: str) -> Any:
+    """Run nvme-cli with JSON output; NvmeError with its words when it fails."""
+    command = ["nvme", *arguments, "--output-format=json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        said = (done.stderr + done.stdout).strip()
+        raise NvmeError(f"{' '.join(command)}: status {done.returncode}: {said}")
+    return json.loads(done.stdout) if done.stdout.strip() else {}
+
+
+def host_id(nqn: str) -> str:
+    """The host id that goes with an NQN: the kernel wants one id for one NQN, always the same."""
+    digits = hashlib.sha256(nqn.encode()).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Controller:
+    """A connected controller, by its name ("nvme0")."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Its folder in sysfs."""
+        return CLASS / self.name
+
+    def read(self, attribute: str) -> str:
+        """A sysfs attribute of it."""
+        return (self.folder / attribute).read_text().strip()
+
+    @property
+    def state(self) -> str:
+        """ "live", "connecting" and so on; "" when it is gone."""
+        try:
+            return self.read("state")
+        except OSError:
+            return ""
+
+    def devices(self) -> dict[int, str]:
+        """Block devices of its namespaces, by nsid, as they are known now."""
+        found = {}
+        for entry in self._paths():
+            with contextlib.suppress(OSError):
+                found[int((entry / "nsid").read_text())] = f"/dev/{_head(entry.name)}"
+        return found
+
+    def device(self, nsid: int = 1, uuid: str = "") -> str:
+        """Wait for the block device of that namespace; with ``uuid`` it must be that one."""
+
+        def ready() -> str:
+            path = self.devices().get(nsid, "")
+            # Under multipath the head appears when its first path is live.
+            return path if path and Path(path).is_block_device() else ""
+
+        path = wait.until(ready, f"nsid {nsid} of {self.name}")
+        if uuid:
+            found = (Path("/sys/block") / Path(path).name / "uuid").read_text().strip()
+            assert found == uuid, f"{path}, nsid {nsid} of {self.name}, has uuid {found}"
+        return path
+
+    def path_attribute(self, attribute: str, nsid: int = 1) -> str:
+        """An attribute of this controller's own path to a namespace, as "ana_state"."""
+        for entry in self._paths():
+            with contextlib.suppress(OSError):
+                if int((entry / "nsid").read_text()) == nsid:
+                    return (entry / attribute).read_text().strip()
+        return ""
+
+    def rescan(self) -> None:
+        """Have the host look for namespaces again."""
+        (self.folder / "rescan_controller").write_text("1")
+
+    def disconnect(self) -> None:
+        """Remove it and wait until it is gone; gone already is no error."""
+        with contextlib.suppress(OSError):
+            (self.folder / "delete_controller").write_text("1")
+        wait.until(lambda: not self.folder.exists(), f"{self.name} to be gone")
+
+    def _paths(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return [e for e in self.folder.iterdir() if (e / "nsid").exists()]
+
+
+def _head(path: str) -> str:
+    """nvme0c1n2, a path below the multipath device nvme0n2, or nvme0n2 itself."""
+    controller, _, namespace = path.rpartition("n")
+    instance = controller.partition("c")[0]
+    return f"{instance}n{namespace}"
+
+
+def controllers() -> list[Controller]:
+    """All fabrics controllers of this machine."""
+    if not CLASS.is_dir():
+        return []
+    return [Controller(entry.name) for entry in sorted(CLASS.iterdir())]
+
+
+def _where(port: Port, host: str) -> list[str]:
+    words = [f"--transport={port.trtype}", f"--traddr={port.traddr}"]
+    if port.trsvcid:
+        words.append(f"--trsvcid={port.trsvcid}")
+    return [*words, f"--hostnqn={host}", f"--hostid={host_id(host)}"]
+
+
+def connect(
+    port: Port, nqn: str, *options: str, host: str = HOST_NQN, io_queues: int = 1
+) -> Controller:
+    """Connect to a subsystem; ``options`` go to nvme-cli as they are.
+
+    One I/O queue unless asked otherwise: each costs time under emulation.
+    """
+    queues = [f"--nr-io-queues={io_queues}"] if io_queues else []
+    answer = _nvme("connect", f"--nqn={nqn}", *_where(port, host), *queues, *options)
+    return Controller(answer["device"])
+
+
+@contextlib.contextmanager
+def connected(
+    port: Port, nqn: str, *options: str, host: str = HOST_NQN, io_queues: int = 1
+) -> Iterator[Controller]:
+    """A connected controller, disconnected at the end."""
+    controller = connect(port, nqn, *options, host=host, io_queues=io_queues)
+    try:
+        yield controller
+    finally:
+        controller.disconnect()
+
+
+@dataclasses.dataclass(frozen=True)
+class LogEntry:
+    """One record of a discovery log."""
+
+    nqn: str
+    trtype: str
+    traddr: str
+    trsvcid: str
+    port: int
+    kind: str
+
+
+def discover(port: Port, *options: str, host: str = HOST_NQN) -> tuple[int, list[LogEntry]]:
+    """The discovery log of a port: its generation counter and its records."""
+    answer = _nvme("discover", *_where(port, host), *options)
+    records = [
+        LogEntry(r["subnqn"], r["trtype"], r["traddr"], r["trsvcid"], r["portid"], r["subtype"])
+        for r in answer.get("records", [])
+    ]
+    return int(answer.get("genctr", 0)), records
+
+
+def exported(port: Port, *options: str, host: str = HOST_NQN) -> list[str]:
+    """NQNs of the subsystems in the discovery log of a port, without the discovery service."""
+    return [e.nqn for e in discover(port, *options, host=host)[1] if e.kind == "nvme subsystem"]

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The nvmet configuration of a configfs instance, as frozen values.
+
+A value says what should be there; an Instance writes it into one mounted configfs and removes it
+in the order the kernel wants: ports first, so that no controller is left, then subsystems.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+CONFIGFS = "/sys/kernel/config"
+DISCOVERY_NQN = "nqn.2014-08.org.nvmexpress.discovery"
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """A host that subsystems may allow, by its NQN."""
+
+    nqn: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Namespace:
+    """A block device or file exported under a number.
+
+    ``buffered`` goes through the page cache, which a file on any filesystem can do.
+    """
+
+    device: str
+    nsid: int = 1
+    uuid: str = ""
+    nguid: str = ""
+    ana_group: int = 1
+    buffered: bool = False
+    enabled: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Subsystem:
+    """A subsystem, its namespaces and the hosts it allows (none named: any host).
+
+    ``attributes`` are (name without "attr_", value), as ("serial", "1234").
+    """
+
+    nqn: str
+    namespaces: tuple[Namespace, ...] = ()
+    hosts: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class AnaGroup:
+    """The state a port gives to an ANA group: "optimized", "inaccessible" and so on."""
+
+    id: int
+    state: str = "optimized"
+
+
+@dataclasses.dataclass(frozen=True)
+class Referral:
+    """Another discovery service that a port's discovery log names."""
+
+    name: str
+    trtype: str
+    traddr: str
+    trsvcid: str = ""
+    adrfam: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """Where hosts connect; enabled by the first of ``subsystems`` (their NQNs)."""
+
+    id: int
+    trtype: str
+    traddr: str
+    trsvcid: str = ""
+    adrfam: str = ""
+    subsystems: tuple[str, ...] = ()
+    referrals: tuple[Referral, ...] = ()
+    ana_groups: tuple[AnaGroup, ...] = ()
+    params: tuple[tuple[str, str], ...] = ()
+
+
+Value = Host | Subsystem | Port
+
+
+def loop_port(number: int, *subsystems: str, name: str = "") -> Port:
+    """A port inside the machine; a host finds it by ``name``."""
+    return Port(number, "loop", name or f"loop-{number}", subsystems=subsystems)
+
+
+def tcp_port(
+    number: int, *subsystems: str, traddr: str = "127.0.0.1", trsvcid: str = "4420"
+) -> Port:
+    """A TCP port; it listens in the network namespace of the task that writes it."""
+    adrfam = "ipv6" if ":" in traddr else "ipv4"
+    return Port(number, "tcp", traddr, trsvcid, adrfam, subsystems=subsystems)
+
+
+@dataclasses.dataclass(frozen=True)
+class Instance:
+    """The nvmet part of the configfs that is mounted at ``mounted``."""
+
+    mounted: str = CONFIGFS
+
+    @property
+    def root(self) -> Path:
+        """Its folder."""
+        return Path(self.mounted, "nvmet")
+
+    def hosts(self) -> list[str]:
+        """NQNs of its hosts, sorted."""
+        return _names(self.root / "hosts")
+
+    def subsystems(self) -> list[str]:
+        """NQNs of its subsystems, sorted."""
+        return _names(self.root / "subsystems")
+
+    def ports(self) -> list[str]:
+        """Ids of its ports, sorted."""
+        return _names(self.root / "ports")
+
+    def read(self, attribute: str) -> str:
+        """The value of an attribute, by its path below ``root``."""
+        return (self.root / attribute).read_text().strip()
+
+    def write(self, attribute: str, value: str | int) -> None:
+        """Set an attribute; OSError as the kernel gives it, with the path."""
+        _write(self.root / attribute, value)
+
+    def namespace(self, nqn: str, nsid: int = 1) -> str:
+        """Path of a subsystem's namespace below ``root``."""
+        return f"subsystems/{nqn}/namespaces/{nsid}"
+
+    def add(self, *values: Value) -> None:
+        """Write values, in the order given; what fails half-way is removed again."""
+        for value in values:
+            try:
+                self._add(value)
+            except BaseException:
+                self.remove(value)
+                raise
+
+    def remove(self, *values: Value) -> None:
+        """Remove values in reverse order; what is not there (any more) is no error."""
+        for value in reversed(values):
+            if isinstance(value, Port):
+                self.remove_port(str(value.id))
+            elif isinstance(value, Subsystem):
+                self.remove_subsystem(value.nqn)
+            else:
+                _rmdir(self.root / "hosts" / value.nqn)
+
+    @contextlib.contextmanager
+    def holding(self, *values: Value) -> Iterator[Instance]:
+        """Values written, and removed at the end whatever happens."""
+        with contextlib.ExitStack() as stack:
+            for value in values:
+                self.add(value)
+                stack.callback(self.remove, value)
+            yield self
+
+    def clear(self) -> None:
+        """Remove everything a user can make, as found in the tree."""
+        for port in self.ports():
+            self.remove_port(port)
+        for nqn in self.subsystems():
+            self.remove_subsystem(nqn)
+        for nqn in self.hosts():
+            _rmdir(self.root / "hosts" / nqn)
+
+    def link(self, port: int | str, nqn: str) -> None:
+        """Export a subsystem on a port; the first one enables the port."""
+        link = self.root / "ports" / str(port) / "subsystems" / nqn
+        link.symlink_to(self.root / "subsystems" / nqn)
+
+    def unlink(self, port: int | str, nqn: str) -> None:
+        """Stop exporting a subsystem on a port."""
+        (self.root / "ports" / str(port) / "subsystems" / nqn).unlink()
+
+    def remove_port(self, port: str) -> None:
+        """Disable and remove a port with all it holds."""
+        folder = self.root / "ports" / port
+        for nqn in _names(folder / "subsystems"):
+            (folder / "subsystems" / nqn).unlink(missing_ok=True)
+        for name in _names(folder / "referrals"):
+            _rmdir(folder / "referrals" / name)
+        for group in _names(folder / "ana_groups"):
+            if group != "1":  # a default group, which goes with its port
+                _rmdir(folder / "ana_groups" / group)
+        _rmdir(folder)
+
+    def remove_subsystem(self, nqn: str) -> None:
+        """Remove a subsystem with its namespaces, wherever it is still exported."""
+        for port in self.ports():
+            (self.root / "ports" / port / "subsystems" / nqn).unlink(missing_ok=True)
+        folder = self.root / "subsystems" / nqn
+        for host in _names(folder / "allowed_hosts"):
+            (folder / "allowed_hosts" / host).unlink(missing_ok=True)
+        for nsid in _names(folder / "namespaces"):
+            _rmdir(folder / "namespaces" / nsid)
+        _rmdir(folder)
+
+    def _add(self, value: Value) -> None:
+        if isinstance(value, Port):
+            self._add_port(value)
+        elif isinstance(value, Subsystem):
+            self._add_subsystem(value)
+        else:
+            (self.root / "hosts" / value.nqn).mkdir()
+
+    def _add_subsystem(self, value: Subsystem) -> None:
+        folder = self.root / "subsystems" / value.nqn
+        folder.mkdir()
+        _write(folder / "attr_allow_any_host", int(not value.hosts))
+        for name, text in value.attributes:
+            _write(folder / f"attr_{name}", text)
+        for nqn in value.hosts:
+            (folder / "allowed_hosts" / nqn).symlink_to(self.root / "hosts" / nqn)
+        for namespace in value.namespaces:
+            self.add_namespace(value.nqn, namespace)
+
+    def add_namespace(self, nqn: str, value: Namespace) -> None:
+        """Add a namespace to a subsystem that is there."""
+        folder = self.root / self.namespace(nqn, value.nsid)
+        folder.mkdir()
+        _write(folder / "device_path", value.device)
+        if value.uuid:
+            _write(folder / "device_uuid", value.uuid)
+        if value.nguid:
+            _write(folder / "device_nguid", value.nguid)
+        if value.ana_group != 1:
+            _write(folder / "ana_grpid", value.ana_group)
+        if value.buffered:
+            _write(folder / "buffered_io", 1)
+        if value.enabled:
+            _write(folder / "enable", 1)
+
+    def _add_port(self, value: Port) -> None:
+        folder = self.root / "ports" / str(value.id)
+        folder.mkdir()
+        _write_address(folder, value)
+        for name, text in value.params:
+            _write(folder / f"param_{name}", text)
+        for group in value.ana_groups:
+            place = folder / "ana_groups" / str(group.id)
+            place.mkdir(exist_ok=True)
+            _write(place / "ana_state", group.state)
+        for referral in value.referrals:
+            place = folder / "referrals" / referral.name
+            place.mkdir()
+            _write_address(place, referral)
+            _write(place / "enable", 1)
+        for nqn in value.subsystems:
+            self.link(value.id, nqn)
+
+
+def _write_address(folder: Path, value: Port | Referral) -> None:
+    _write(folder / "addr_trtype", value.trtype)
+    _write(folder / "addr_traddr", value.traddr)
+    if value.adrfam:
+        _write(folder / "addr_adrfam", value.adrfam)
+    if value.trsvcid:
+        _write(folder / "addr_trsvcid", value.trsvcid)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(e.name for e in folder.iterdir() if e.is_symlink() or e.is_dir())
+    except FileNotFoundError:
+        return []
+
+
+def _rmdir(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        folder.rmdir()
+
+
+def _write(path: Path, value: str | int) -> None:
+    try:
+        path.write_text(f"{value}\n")
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "?")
+        raise OSError(error.errno, f"writing {value!r}: {name}", str(path)) from error

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""System calls that Python does not have, with errno as OSError.
+
+Numbers from 424 on are the same on every architecture; the older calls go through libc.
+Descriptors returned are close-on-exec and belong to the caller.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import os
+import signal
+import struct
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_MOVE = 1, 32, 4096, 8192
+MS_REC, MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 16384, 1 << 17, 1 << 18, 1 << 19, 1 << 20
+MNT_DETACH = 2
+
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+
+OPEN_TREE_CLONE = 1
+OPEN_TREE_NAMESPACE = 2
+MOVE_MOUNT_F_EMPTY_PATH = 4
+FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING = 0, 1
+FSCONFIG_CMD_CREATE, FSCONFIG_CMD_RECONFIGURE, FSCONFIG_CMD_CREATE_EXCL = 6, 7, 8
+MOUNT_ATTR_RDONLY = 1
+
+STATMOUNT_SB_BASIC, STATMOUNT_MNT_BASIC, STATMOUNT_MNT_ROOT = 0x1, 0x2, 0x8
+STATMOUNT_MNT_POINT, STATMOUNT_FS_TYPE, STATMOUNT_MNT_NS_ID = 0x10, 0x20, 0x40
+STATMOUNT_SB_SOURCE = 0x200
+STATMOUNT_BY_FD = 1
+LSMT_ROOT = 0xFFFFFFFFFFFFFFFF
+
+PR_SET_PDEATHSIG = 1
+_NS_GET_MNTNS_ID = 0x8008B705
+
+_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _CLONE3 = 428, 429, 430, 431, 432, 435
+_STATMOUNT, _LISTMOUNT, _LISTNS = 457, 458, 470
+_CLOEXEC_OPEN_TREE = os.O_CLOEXEC
+_BUFFER = 1 << 16  # for statmount's strings
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def _check(result: int, name: str, about: str = "") -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}", about or None)
+    return result
+
+
+def _syscall(
+    name: str, number: int, *args: int | bytes | ctypes.Array[ctypes.c_char] | None
+) -> int:
+    passed = [ctypes.c_long(a) if isinstance(a, int) else a for a in args]
+    return _check(int(_libc.syscall(ctypes.c_long(number), *passed)), name)
+
+
+def unshare(flags: int) -> None:
+    """Move the caller into new namespaces of the kinds in ``flags``."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def setns(fd: int, flags: int) -> None:
+    """Join the namespace ``fd`` refers to; with a pidfd, those of that task in ``flags``."""
+    _check(_libc.setns(fd, flags), "setns")
+
+
+def mount(source: str, where: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2)."""
+    strings = [s.encode() if s else None for s in (source, where, kind)]
+    call = _libc.mount
+    call.argtypes = [*[ctypes.c_char_p] * 3, ctypes.c_ulong, ctypes.c_char_p]
+    _check(call(*strings, flags, data.encode() if data else None), "mount", where)
+
+
+def umount(where: str, flags: int = 0) -> None:
+    """umount2(2)."""
+    _check(_libc.umount2(where.encode(), flags), "umount2", where)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill the caller when the task that made it ends."""
+    _check(_libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0), "prctl")
+
+
+def clone3(flags: int) -> int:
+    """Fork straight into new namespaces: 0 in the child, its pid in the parent, as os.fork()."""
+    args = struct.pack("=11Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, 0)
+    # The lock of the interpreter is kept over the call (PyDLL): a child whose lock another
+    # thread of the parent holds would wait forever.
+    api = ctypes.PyDLL(None, use_errno=True)
+    api.syscall.restype = ctypes.c_long
+    api.PyOS_BeforeFork()
+    pid = int(api.syscall(ctypes.c_long(_CLONE3), args, ctypes.c_long(len(args))))
+    number = ctypes.get_errno()
+    if pid == 0:
+        api.PyOS_AfterFork_Child()
+        return 0
+    api.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(number, f"clone3: {os.strerror(number)}")
+    return pid
+
+
+def open_tree(path: str, flags: int, at: int = AT_FDCWD) -> int:
+    """A descriptor of a mount, its copy (OPEN_TREE_CLONE) or a namespace of it."""
+    flags |= _CLOEXEC_OPEN_TREE
+    return _syscall("open_tree", _OPEN_TREE, at, path.encode(), flags)
+
+
+def move_mount(mount_fd: int, where: str) -> None:
+    """Attach the mount ``mount_fd`` refers to at ``where``."""
+    flags = MOVE_MOUNT_F_EMPTY_PATH
+    _syscall("move_mount", _MOVE_MOUNT, mount_fd, b"", AT_FDCWD, where.encode(), flags)
+
+
+def fsopen(kind: str) -> int:
+    """A new filesystem context of that kind."""
+    return _syscall("fsopen", _FSOPEN, kind.encode(), 1)
+
+
+def fsconfig(fd: int, command: int, key: str = "", value: str = "") -> None:
+    """Set a parameter of a filesystem context, or (FSCONFIG_CMD_*) act on it."""
+    name = key.encode() if key else None
+    _syscall("fsconfig", _FSCONFIG, fd, command, name, value.encode() if value else None, 0)
+
+
+def fsmount(fd: int, attributes: int = 0) -> int:
+    """A detached mount of a created filesystem context."""
+    return _syscall("fsmount", _FSMOUNT, fd, 1, attributes)
+
+
+@dataclasses.dataclass(frozen=True)
+class MountInfo:
+    """What statmount() says; only what ``mask`` names is meaningful."""
+
+    mask: int
+    id: int
+    parent: int
+    device: tuple[int, int]
+    magic: int
+    fs_type: str
+    root: str
+    point: str
+    namespace: int
+    source: str
+
+
+_BASIC = (
+    STATMOUNT_SB_BASIC
+    | STATMOUNT_MNT_BASIC
+    | STATMOUNT_MNT_ROOT
+    | STATMOUNT_MNT_POINT
+    | STATMOUNT_FS_TYPE
+    | STATMOUNT_MNT_NS_ID
+    | STATMOUNT_SB_SOURCE
+)
+
+
+def statmount(
+    mount_id: int = 0, *, fd: int | None = None, mask: int = _BASIC, namespace: int = 0
+) -> MountInfo:
+    """The mount with that unique id, or (``fd``, STATMOUNT_BY_FD) the one ``fd`` lies on."""
+    request = struct.pack("=IIQQQ", 32, 0 if fd is None else fd, mount_id, mask, namespace)
+    out = ctypes.create_string_buffer(_BUFFER)
+    flags = 0 if fd is None else STATMOUNT_BY_FD
+    _syscall("statmount", _STATMOUNT, request, out, _BUFFER, flags)
+    raw = out.raw
+    got, major, minor, magic = struct.unpack_from("=QIIQ", raw, 8)
+    fs_type, mnt_id, parent = struct.unpack_from("=IQQ", raw, 36)
+    root, point, ns_id, _subtype, source = struct.unpack_from("=IIQII", raw, 104)
+
+    def text(offset: int, bit: int) -> str:
+        start = 512 + offset
+        return raw[start : raw.index(b"\0", start)].decode() if got & bit else ""
+
+    return MountInfo(
+        mask=got,
+        id=mnt_id,
+        parent=parent,
+        device=(major, minor),
+        magic=magic,
+        fs_type=text(fs_type, STATMOUNT_FS_TYPE),
+        root=text(root, STATMOUNT_MNT_ROOT),
+        point=text(point, STATMOUNT_MNT_POINT),
+        namespace=ns_id if got & STATMOUNT_MNT_NS_ID else 0,
+        source=text(source, STATMOUNT_SB_SOURCE),
+    )
+
+
+def _ids(name: str, number: int, request: bytes, most: int = 4096) -> list[int]:
+    out = ctypes.create_string_buffer(8 * most)
+    count = _syscall(name, number, request, out, most, 0)
+    return list(struct.unpack_from(f"={count}Q", out.raw))
+
+
+def listmount(mount_id: int = LSMT_ROOT, *, namespace: int = 0) -> list[int]:
+    """Unique ids of the mounts below that one, in a namespace given by its id or in ours."""
+    return _ids("listmount", _LISTMOUNT, struct.pack("=IIQQQ", 32, 0, mount_id, 0, namespace))
+
+
+def listns(kind: int) -> list[int]:
+    """Unique ids of all namespaces in use of that kind (CLONE_NEW*)."""
+    return _ids("listns", _LISTNS, struct.pack("=IIQIIQ", 32, 0, 0, kind, 0, 0))
+
+
+def mount_namespace_id(path: str = "/proc/self/ns/mnt") -> int:
+    """The unique 64-bit id of a mount namespace."""
+    import fcntl
+
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        answer = fcntl.ioctl(fd, _NS_GET_MNTNS_ID, b"\0" * 8)
+    finally:
+        os.close(fd)
+    return int.from_bytes(answer, "little")

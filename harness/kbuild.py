@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How the kernel's ``make`` is called: architectures, words and environment, in one place.
+
+The stages that configure and build must say the same, or make would see another compiler and
+build everything again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from pathlib import Path
+
+from harness.errors import HostFault, UsageError
+from harness.model import Toolchain
+
+# What a build must not take over from the caller's environment.
+_FOREIGN = (
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+    "KCFLAGS",
+    "KAFLAGS",
+    "KCPPFLAGS",
+    "KBUILD_OUTPUT",
+    "KBUILD_EXTRA_WARN",
+    "KBUILD_CHECKSRC",
+    "KBUILD_EXTMOD",
+    "KCONFIG_CONFIG",
+    "KCONFIG_ALLCONFIG",
+    "KCONFIG_DEFCONFIG_LIST",
+)
+
+# The same sources give the same bytes, whoever builds them and when; ccache needs that as well.
+_STAMPS = {
+    "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
+    "KBUILD_BUILD_USER": "harness",
+    "KBUILD_BUILD_HOST": "harness",
+    "KBUILD_BUILD_VERSION": "1",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What differs between architectures.
+
+    ``folder`` is the one below arch/, ``goal`` what make is asked for, ``image`` where that
+    lies in the build folder, ``cross`` the prefix of compilers that run on another machine.
+    ``proven`` says whether anybody has booted what this line describes.
+    """
+
+    name: str
+    folder: str
+    goal: str
+    image: str
+    cross: str
+    proven: bool
+
+
+ARCHITECTURES = {
+    line.name: line
+    for line in (
+        Architecture(
+            "x86_64", "x86", "bzImage", "arch/x86/boot/bzImage", "x86_64-linux-gnu-", proven=True
+        ),
+        Architecture(
+            "arm64", "arm64", "Image", "arch/arm64/boot/Image", "aarch64-linux-gnu-", proven=False
+        ),
+    )
+}
+
+_SAME = {"amd64": "x86_64", "x86-64": "x86_64", "aarch64": "arm64"}
+
+
+def architecture(name: str) -> Architecture:
+    """Give the table's line for a name as ``uname -m`` or the kernel says it, or UsageError."""
+    line = ARCHITECTURES.get(_SAME.get(name.lower(), name.lower()))
+    if line is None:
+        raise UsageError(
+            f"cannot build for the architecture {name}",
+            hint="choose one of " + ", ".join(ARCHITECTURES),
+        )
+    return line
+
+
+def native(line: Architecture) -> bool:
+    """Whether this machine is of that architecture: no cross compiler is needed."""
+    name = platform.machine().lower()
+    return _SAME.get(name, name) == line.name
+
+
+def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
+    """Give the words of a ``make`` on ``source`` into ``out``; goals and ``-j`` come behind."""
+    for path, variable in ((source, "the tree"), (out, "HARNESS_CACHE")):
+        if any(mark in str(path) for mark in " \t:"):
+            raise HostFault(
+                f"the kernel's Makefile cannot work in {path}: it has a space or colon in it",
+                hint=f"set {variable} to a path without spaces and colons",
+            )
+    llvm = toolchain.compiler.removeprefix("clang") or "1" if toolchain.llvm else ""
+    return [
+        "make",
+        "-C",
+        str(source),
+        f"O={out}",
+        f"ARCH={architecture(toolchain.arch).name}",
+        f"CROSS_COMPILE={toolchain.cross}",
+        f"LLVM={llvm}",
+        "LOCALVERSION=",
+        "V=0",
+    ]
+
+
+def environment() -> dict[str, str]:
+    """Give what make's environment needs on top of ours."""
+    return {**dict.fromkeys(_FOREIGN, ""), **_STAMPS}

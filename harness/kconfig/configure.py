@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Make a .config in a build folder, and insist that it is what was asked for.
+
+The kernel's tinyconfig is "everything off" (allnoconfig) with a few options pinned.  We hand
+those and the request to one allnoconfig, so that also what the request makes visible starts off:
+added to a finished tinyconfig, such options would take their defaults instead, hundreds of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness import kbuild, process
+from harness.errors import HostFault, NotConfigured
+from harness.kconfig.compare import Difference, compare, values
+from harness.kconfig.explain import Why, explain
+from harness.kconfig.fragment import parse
+from harness.model import Option, Request, Toolchain
+from harness.progress import Progress
+
+_WISH, _NEW = ".harness-wish", ".harness-config"
+_TIME_LIMIT = 600.0  # seconds; a few are normal
+_COMPILER = re.compile(r"compiler is (?:too old|not supported)|Sorry, this \w+ is not supported")
+
+
+def configure(
+    source: Path, out: Path, request: Request, toolchain: Toolchain, progress: Progress
+) -> Path:
+    """Make ``out``/.config from the tree's tiny configuration and the request; give its path.
+
+    A .config that would not change is not written, so that make has nothing to do.  Raises
+    NotConfigured with a reason for each option that did not land.
+    """
+    if not (source / "Kconfig").is_file():
+        raise NotConfigured(f"{source} is not a kernel tree: it has no Kconfig")
+    with progress.stage("configure", f"{len(request.options)} options") as stage:
+        text = _made(source, out, request, toolchain)
+        if missing := compare(request, text):
+            raise _refusal(missing, explain(source, missing, text, toolchain.arch))
+        config = out / ".config"
+        changed = not config.exists() or config.read_text() != text
+        if changed:
+            (out / _NEW).replace(config)
+        stage.finish(
+            f"{len(request.options)} options asked and got, {_on(text)} on in all"
+            + ("" if changed else ", unchanged")
+        )
+    return config
+
+
+def _made(source: Path, out: Path, request: Request, toolchain: Toolchain) -> str:
+    """Let the tree's own tools make a .config, beside the one that is there."""
+    new, wish = out / _NEW, out / _WISH
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        wish.write_text(_wish([*_tiny(source, toolchain, request), *request.options]))
+        new.unlink(missing_ok=True)
+    except OSError as error:
+        raise HostFault(
+            f"cannot write to {out}: {error.strerror}",
+            hint="set HARNESS_CACHE to a folder you can write to",
+        ) from error
+    result = process.run(
+        [*kbuild.command(source, out, toolchain), "allnoconfig", "olddefconfig"],
+        env={**kbuild.environment(), "KCONFIG_CONFIG": str(new), "KCONFIG_ALLCONFIG": str(wish)},
+        timeout=_TIME_LIMIT,
+        check=False,
+    )
+    if not result.ok or not new.exists():
+        raise _failure(source, result)
+    return new.read_text()
+
+
+def _tiny(source: Path, toolchain: Toolchain, request: Request) -> list[Option]:
+    """Give what tinyconfig pins, without what the request says itself."""
+    folder = f"arch/{kbuild.architecture(toolchain.arch).folder}/configs"
+    asked = {option.name for option in request.options}
+    files = [
+        source / "kernel/configs/tiny-base.config",
+        source / "kernel/configs/tiny.config",
+        source / folder / "tiny.config",
+    ]
+    pinned = [o for file in files if file.is_file() for o in parse(file.read_text(), str(file))]
+    return [option for option in pinned if option.name not in asked]
+
+
+def _wish(options: Sequence[Option]) -> str:
+    return "".join(
+        f"# CONFIG_{o.name} is not set\n" if o.value == "n" else f"CONFIG_{o.name}={o.value}\n"
+        for o in options
+    )
+
+
+def _refusal(missing: Sequence[Difference], reasons: Sequence[Why]) -> NotConfigured:
+    lines = [f"{difference}: {why.text}" for difference, why in zip(missing, reasons, strict=True)]
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    hint = next((why.hint for why in reasons if why.hint), "")
+    return NotConfigured(
+        f"{lines[0]}{more}",
+        hint=hint or "change or drop these options",
+        details="\n".join(lines) if more else "",
+    )
+
+
+def _failure(source: Path, result: process.Result) -> HostFault | NotConfigured:
+    said = (result.stderr + result.stdout).strip()
+    if _COMPILER.search(said):
+        return HostFault(
+            "the compiler is too old for this kernel",
+            hint="install a newer one, or leave out --llvm",
+            details=said,
+        )
+    if re.search(r"No space left on device|Permission denied|Read-only file system", said):
+        return HostFault("the kernel cannot be configured on this disk", details=said)
+    return NotConfigured(
+        f"make could not configure the kernel in {source}",
+        hint=result.words,
+        details=said,
+    )
+
+
+def _on(text: str) -> int:
+    return sum(value in ("y", "m") for value in values(text).values())

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kconfig's expressions: read one, and say what it comes to and which part is not met.  Pure.
+
+Values are 0 (n), 1 (m) and 2 (y); None is what only the compiler could tell ($(cc-option,...)).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+LEVELS = {"n": 0, "m": 1, "y": 2}
+
+# A macro call may hold others, three deep; the kernel has no deeper ones in expressions.
+_CALL = r"\$\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\)"
+_TOKEN = re.compile(
+    rf"""\s*(?:({_CALL})|("(?:[^"\\]|\\.)*"|'[^']*')|(&&|\|\||!=|<=|>=|[!=<>()])|([\w$./-]+))"""
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Name:
+    """A symbol, a constant (``text`` in quotes) or a macro call (``text`` starts with ``$(``)."""
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Not:
+    """``!inner``."""
+
+    inner: Expression
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two expressions and what is between them: && || = != < > <= >=."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+Expression = Name | Not | Pair
+
+
+def read(text: str) -> Expression | None:
+    """Read an expression; None when it is none (a newer syntax: then we say nothing about it)."""
+    tokens = _Tokens(text)
+    try:
+        found = _or(tokens)
+    except _SyntaxError:
+        return None
+    return found if tokens.next is None else None
+
+
+def tokens(text: str) -> list[str]:
+    """Cut a line into macro calls, quoted strings, operators and words."""
+    return ["".join(filter(None, found.groups())) for found in _TOKEN.finditer(text)]
+
+
+def show(expression: Expression) -> str:
+    """Write an expression as Kconfig has it."""
+    match expression:
+        case Name(text):
+            return text
+        case Not(inner):
+            return f"!({show(inner)})" if isinstance(inner, Pair) else f"!{show(inner)}"
+        case Pair(operator, left, right):
+            sides = [
+                f"({show(side)})"
+                if isinstance(side, Pair)
+                and side.operator != operator
+                # a comparison binds tighter than && and ||, so it needs no parentheses
+                and side.operator in ("&&", "||")
+                else show(side)
+                for side in (left, right)
+            ]
+            return (
+                f"{sides[0]} {operator} {sides[1]}"
+                if operator in ("&&", "||")
+                else "".join((sides[0], operator, sides[1]))
+            )
+
+
+def level(expression: Expression, values: Mapping[str, str]) -> int | None:
+    """Work an expression out with the values of a .config (without those not set)."""
+    match expression:
+        case Name(text) if text.startswith("$("):
+            return None
+        case Name(text):
+            return LEVELS.get(_text(text, values), 0)
+        case Not(inner):
+            found = level(inner, values)
+            return None if found is None else 2 - found
+        case Pair("&&", left, right):
+            return _both(level(left, values), level(right, values))
+        case Pair("||", left, right):
+            found = _both(_inverse(level(left, values)), _inverse(level(right, values)))
+            return _inverse(found)
+        case Pair(operator, left, right):
+            return _compared(operator, left, right, values)
+
+
+def names(expression: Expression) -> Iterator[str]:
+    """Give the symbols an expression mentions."""
+    match expression:
+        case Name(text):
+            if text[0] not in "$\"'" and text not in LEVELS and not text.isdigit():
+                yield text
+        case Not(inner):
+            yield from names(inner)
+        case Pair(_, left, right):
+            yield from names(left)
+            yield from names(right)
+
+
+def unmet(expression: Expression, values: Mapping[str, str], need: int = 2) -> list[Expression]:
+    """Give the smallest parts (what && joins) that keep an expression below ``need``."""
+    return [
+        part
+        for part in parts(expression)
+        if (found := level(part, values)) is not None and found < need
+    ]
+
+
+def doubtful(expression: Expression, values: Mapping[str, str]) -> list[Expression]:
+    """Give the parts (what && joins) that only the compiler could tell."""
+    return [part for part in parts(expression) if level(part, values) is None]
+
+
+def parts(expression: Expression) -> list[Expression]:
+    """Give what && joins in an expression."""
+    if isinstance(expression, Pair) and expression.operator == "&&":
+        return parts(expression.left) + parts(expression.right)
+    return [expression]
+
+
+class _SyntaxError(Exception):
+    pass
+
+
+class _Tokens:
+    def __init__(self, text: str) -> None:
+        self.rest = tokens(text)
+
+    @property
+    def next(self) -> str | None:
+        return self.rest[0] if self.rest else None
+
+    def take(self) -> str:
+        if not self.rest:
+            raise _SyntaxError
+        return self.rest.pop(0)
+
+
+def _or(tokens: _Tokens) -> Expression:
+    return _chain(tokens, "||", lambda: _chain(tokens, "&&", lambda: _one(tokens)))
+
+
+def _chain(tokens: _Tokens, operator: str, inner: Callable[[], Expression]) -> Expression:
+    left = inner()
+    while tokens.next == operator:
+        tokens.take()
+        left = Pair(operator, left, inner())
+    return left
+
+
+def _one(tokens: _Tokens) -> Expression:
+    token = tokens.take()
+    if token == "!":
+        return Not(_one(tokens))
+    if token == "(":
+        inner = _or(tokens)
+        if tokens.take() != ")":
+            raise _SyntaxError
+        return inner
+    if token in ("&&", "||", ")", "=", "!=", "<", ">", "<=", ">="):
+        raise _SyntaxError
+    if tokens.next in ("=", "!=", "<", ">", "<=", ">="):
+        return Pair(tokens.take(), Name(token), Name(tokens.take()))
+    return Name(token)
+
+
+def _text(name: str, values: Mapping[str, str]) -> str:
+    if name[0] in "\"'":
+        return name[1:-1]
+    if name in LEVELS or name.lstrip("-").isdigit() or name.startswith("0x"):
+        return name
+    return values.get(name, "n").strip('"')
+
+
+def _both(left: int | None, right: int | None) -> int | None:
+    if left is None or right is None:
+        return 0 if 0 in (left, right) else None
+    return min(left, right)
+
+
+def _inverse(found: int | None) -> int | None:
+    return None if found is None else 2 - found
+
+
+def _compared(
+    operator: str, left: Expression, right: Expression, values: Mapping[str, str]
+) -> int | None:
+    sides = [_text(side.text, values) for side in (left, right) if isinstance(side, Name)]
+    if any(side.startswith("$(") for side in sides):
+        return None
+    try:
+        one, other = (float(int(side, 0)) for side in sides)
+        order = (one > other) - (one < other)
+    except ValueError:
+        order = (sides[0] > sides[1]) - (sides[0] < sides[1])
+    met = {"=": order == 0, "!=": order != 0, "<": order < 0, ">": order > 0}
+    met.update({"<=": order <= 0, ">=": order >= 0})
+    return 2 if met[operator] else 0

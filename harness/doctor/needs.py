@@ -205,6 +205,13 @@ GUEST = (
     ),
     Need("virtme-ng", "guest", "boots the kernel", Library("virtme-ng"), minimum="1.40"),
     _program("file", "guest", "virtme-ng reads the image's release with it"),
+    Need(
+        "ip",
+        "guest",
+        "virtme-ng brings the guest's loopback device up with it",
+        Program("ip", ("-V",)),
+        Packages("iproute2", "iproute", "iproute2", "iproute2"),
+    ),
     Need("KVM", "guest", "runs guest code at full speed", Machine("kvm"), level=Level.EXTRA),
     _at(
         Level.RECOMMENDED,

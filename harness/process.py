@@ -98,11 +98,13 @@ def run(
         time.monotonic() - begin,
     )
     if check and not result.ok:
-        raise HostFault(
-            f"{result.words} failed with status {result.status}",
-            details=(result.stderr or result.stdout).strip(),
-        )
+        raise _failure(result)
     return result
+
+
+def _failure(result: Result) -> HostFault:
+    said = (result.stderr or result.stdout).strip()
+    return HostFault(f"{result.words} failed with status {result.status}", details=said)
 
 
 def follow(

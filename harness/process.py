@@ -179,7 +179,11 @@ class Group:
             raise HostFault(
                 f"{words[0]} cannot be started: {error.strerror}", hint="harness doctor"
             ) from error
-        self._guard = guard(self.popen.pid)
+        try:
+            self._guard = guard(self.popen.pid)
+        except BaseException:  # unguarded it must not live
+            self.popen.kill()
+            raise
 
     @property
     def pid(self) -> int:

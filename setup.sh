@@ -22,14 +22,16 @@ find_python() {
 }
 
 as_root() {
+    [ "$(id -u)" -eq 0 ] || set -- sudo "$@"
     echo "\$ $*" >&2
-    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+    "$@"
 }
 
 # The only packages named outside of harness/doctor/needs.py, which needs Python to be read.
 install_python() {
     if command -v apt-get >/dev/null; then
-        as_root apt-get update && as_root apt-get install -y --no-install-recommends python3-venv
+        as_root apt-get update || true # one bad source of many must not stop us
+        as_root apt-get install -o DPkg::Lock::Timeout=120 -y --no-install-recommends python3-venv
     elif command -v dnf >/dev/null; then
         as_root dnf install -y python3
     elif command -v zypper >/dev/null; then
@@ -40,10 +42,10 @@ install_python() {
 }
 
 if ! find_python; then
-    install_python || true
+    [ -n "${PYTHON:-}" ] || install_python || true
     if ! find_python; then
-        echo "setup.sh: no Python 3.11 or newer with venv is here, and none could be installed" >&2
-        echo "  try: install it, then PYTHON=/path/to/python3 ./setup.sh" >&2
+        echo "setup.sh: ${PYTHON:-python3} is no Python 3.11 or newer with venv and ensurepip" >&2
+        echo "  try: install one, then PYTHON=/path/to/python3 ./setup.sh" >&2
         exit 128
     fi
 fi

@@ -17,12 +17,16 @@ from harness.progress import Progress
 
 @dataclasses.dataclass(frozen=True)
 class Installer:
-    """A package manager: how it renews its lists and how it installs without asking."""
+    """A package manager: how it renews its lists and how it installs without asking.
+
+    ``waits`` makes it wait for another installation, such as the one a fresh machine begins with.
+    """
 
     name: str
     program: str
     refresh: tuple[str, ...]
     install: tuple[str, ...]
+    waits: tuple[str, ...] = ()
 
 
 INSTALLERS = (
@@ -31,6 +35,7 @@ INSTALLERS = (
         "apt-get",
         ("apt-get", "update"),
         ("apt-get", "install", "--yes", "--no-install-recommends"),
+        ("-o", "DPkg::Lock::Timeout=120"),
     ),
     Installer("dnf", "dnf", ("dnf", "makecache"), ("dnf", "install", "--assumeyes")),
     Installer(
@@ -93,14 +98,19 @@ def install(checks: Iterable[Check], progress: Progress) -> None:
     if not command:
         return
     _allowed(command)
-    for words in ((*_rights(None), *by.refresh), command):
-        progress.say(f"$ {shlex.join(words)}")
-        status = process.attached(words, env={"DEBIAN_FRONTEND": "noninteractive"})
-        if status != 0:
-            raise HostFault(
-                f"{words[0]} failed with status {status}",
-                hint=f"look at its messages above, then try: {shlex.join(words)}",
-            )
+    # One bad source among many fails a refresh, and often does no harm: installing decides.
+    _run((*_rights(None), *by.refresh), progress)
+    status = _run((*command, *by.waits), progress)
+    if status != 0:
+        raise HostFault(
+            f"{by.program} failed with status {status}",
+            hint=f"look at its messages above, then try: {shlex.join(command)}",
+        )
+
+
+def _run(words: tuple[str, ...], progress: Progress) -> int:
+    progress.say(f"$ {shlex.join(words)}")
+    return process.attached(words, env={"DEBIAN_FRONTEND": "noninteractive"})
 
 
 def _rights(root: bool | None) -> tuple[str, ...]:

@@ -132,7 +132,7 @@ def test_install_renews_the_lists_and_asks_nothing(apt: Path) -> None:
     installers.install(lacking("one", "two"), Progress(quiet=True))
     assert apt.read_text().splitlines() == [
         "noninteractive update",
-        "noninteractive install --yes --no-install-recommends one two",
+        "noninteractive install --yes --no-install-recommends one two -o DPkg::Lock::Timeout=120",
     ]
 
 
@@ -146,7 +146,14 @@ def test_a_failing_installer_is_a_fault_with_the_command(bin_folder: Path, apt: 
     program(bin_folder, "apt-get", "exit 100")
     with pytest.raises(HostFault, match="apt-get failed with status 100") as caught:
         installers.install(lacking("one"), Progress(quiet=True))
-    assert "apt-get update" in caught.value.hint
+    assert "apt-get install --yes --no-install-recommends one" in caught.value.hint
+
+
+def test_lists_that_cannot_be_renewed_do_not_stop_it(bin_folder: Path, apt: Path) -> None:
+    program(bin_folder, "apt-get", f'echo "$*" >>"{apt}"; [ "$1" = install ]')
+    install_all = ["update", "install --yes --no-install-recommends one -o DPkg::Lock::Timeout=120"]
+    installers.install(lacking("one"), Progress(quiet=True))
+    assert apt.read_text().splitlines() == install_all
 
 
 def test_without_root_and_sudo_the_command_is_said(

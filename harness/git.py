@@ -32,6 +32,8 @@ _SETTINGS = {
     "maintenance.auto": "false",
     "advice.detachedHead": "false",
     "init.defaultBranch": "main",
+    "core.logAllRefUpdates": "false",
+    "checkout.workers": "0",  # as many as there are cores
 }
 
 # What the surroundings may have set to point git at another repository.
@@ -69,6 +71,7 @@ def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str 
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_ALLOW_PROTOCOL": "none",  # the same for a git too old for the line above
         "GIT_TERMINAL_PROMPT": "0",
+        "GIT_LITERAL_PATHSPECS": "1",
         "GIT_PAGER": "cat",
         "GIT_EDITOR": "true",
         "GIT_CONFIG_COUNT": str(len(_SETTINGS)),

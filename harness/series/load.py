@@ -38,24 +38,22 @@ def load(path: Path) -> Series:
         raise UsageError(
             f"there is no series at {path}", hint="give a folder of patches, a patch or an mbox"
         )
-    covers = [mail for _, mail in mails if mail.is_cover]
-    ordered = _in_order([found for found in mails if not found[1].is_cover], path)
-    digest = hashlib.sha256(b"".join(mail.raw for _, mail in ordered)).hexdigest()
-    ordered, cover = _placed(path, ordered, [found for found in mails if found[1].is_cover], digest)
+    found = _in_order([item for item in mails if not item[1].is_cover], path)
+    covers = [item for item in mails if item[1].is_cover]
+    digest = hashlib.sha256(b"".join(mail.raw for _, mail in found)).hexdigest()
     said = about.read(folder) if path.is_dir() else about.About()
+    patches, cover = _placed(path, found, covers, digest)
+    texts = [mail for _, mail in [*covers, *found]]
     return Series(
         name=name,
         folder=folder,
-        patches=tuple(
-            Patch(number, mail.subject, mail.author, place, mail.files)
-            for number, (place, mail) in enumerate(ordered, 1)
-        ),
+        patches=patches,
         digest=digest,
-        title=said.title or (covers[0] if covers else ordered[0][1]).subject,
+        title=said.title or texts[0].subject,
         cover=cover,
         link=said.link,
         kernel=said.kernel,
-        base=said.base or next((m.base for m in [*covers, *(m for _, m in ordered)] if m.base), ""),
+        base=said.base or next((mail.base for mail in texts if mail.base), ""),
         kconfig=said.kconfig,
         suites=said.suites,
         subsystems=said.subsystems,
@@ -163,16 +161,22 @@ def _each_once(found: Sequence[Found], path: Path, total: int) -> None:
 
 
 def _placed(
-    path: Path, patches: list[Found], covers: list[Found], digest: str
-) -> tuple[list[Found], Path | None]:
+    path: Path, found: list[Found], covers: list[Found], digest: str
+) -> tuple[tuple[Patch, ...], Path | None]:
     """See that every mail has a file of its own: those of an mbox get one in the cache."""
-    if path.is_dir() or len(patches) + len(covers) == 1:
-        return patches, covers[0][0] if covers else None
-    folder = paths.cache("series", digest[:20])
-    out = [
-        (_write(folder / f"{n:04}.patch", mail.raw), mail) for n, (_, mail) in enumerate(patches, 1)
-    ]
-    return out, _write(folder / "0000.patch", covers[0][1].raw) if covers else None
+    cover = covers[0][0] if covers else None
+    if not path.is_dir() and len(found) + len(covers) > 1:
+        folder = paths.cache("series", digest[:20])
+        found = [
+            (_write(folder / f"{number:04}.patch", mail.raw), mail)
+            for number, (_, mail) in enumerate(found, 1)
+        ]
+        cover = _write(folder / "0000.patch", covers[0][1].raw) if covers else None
+    patches = tuple(
+        Patch(number, mail.subject, mail.author, file, mail.files)
+        for number, (file, mail) in enumerate(found, 1)
+    )
+    return patches, cover
 
 
 def _write(path: Path, raw: bytes) -> Path:

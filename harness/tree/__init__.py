@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Worktrees of ours with a base or a patched kernel; the person's own tree is only ever read."""
+
+from harness.tree.slot import Slot, slot
+
+__all__ = ["Slot", "slot"]

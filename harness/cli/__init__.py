@@ -30,8 +30,8 @@ configure or build), {errors.HOST_FAULT} a fault of this machine, {errors.USAGE}
 kernel you have: `pytest --kernel IMAGE PATH`."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """Make the parser with all verbs."""
+def parser(verb: str = "") -> argparse.ArgumentParser:
+    """Make the parser with all verbs, or with one: doctor must work where run cannot."""
     top = argparse.ArgumentParser(
         "harness",
         description=DESCRIPTION,
@@ -40,9 +40,9 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"harness {harness.__version__}")
     commands = top.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb in VERBS:
-        importlib.import_module(f"harness.cli.{verb}").add(commands)
-        words = commands.choices[verb]
+    for name in (verb,) if verb in VERBS else VERBS:
+        importlib.import_module(f"harness.cli.{name}").add(commands)
+        words = commands.choices[name]
         words.add_argument("--json", action="store_true", help="the result as JSON on stdout")
         words.add_argument("-q", "--quiet", action="store_true", help="no progress")
     return top
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     cut = words.index("--") if "--" in words else len(words)
     try:
-        options = parser().parse_args(words[:cut])
+        options = parser(words[0] if words else "").parse_args(words[:cut])
     except SystemExit as end:  # argparse has said what is wrong; its code for that is 2
         return errors.USAGE if end.code == 2 else errors.GOOD
     options.rest = tuple(words[cut + 1 :])

@@ -8,7 +8,7 @@ import json
 import os
 from pathlib import Path
 
-from harness import errors, settings
+from harness import errors, paths, settings
 from harness.cli import summary
 from harness.progress import Progress
 from harness.results.record import SCHEMA, to_json
@@ -46,6 +46,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="a folder, mbox or name below patches/; options",
     )
     kernel_options(parser)
+    suite_options(parser)
+    guest_options(parser)
+    parser.set_defaults(run=run_verb)
+
+
+def suite_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what to run, for how long, and where the results go."""
     parser.add_argument("--patched-only", action="store_true", help="do not test the base")
     parser.add_argument(
         "--suite",
@@ -58,7 +65,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "-k", default="", metavar="EXPR", help="only tests that match, as in pytest"
     )
     parser.add_argument("--out", default="", metavar="DIR", help="the run's folder")
-    guest_options(parser)
     parser.add_argument(
         "--test-timeout",
         type=float,
@@ -73,7 +79,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="S",
         help="deadline of each side's tests, in seconds as they are (none)",
     )
-    parser.set_defaults(run=run_verb)
 
 
 def kernel_options(parser: argparse.ArgumentParser) -> None:
@@ -126,7 +131,8 @@ def make_plan(options: argparse.Namespace) -> Plan:
 
 def run_verb(options: argparse.Namespace, progress: Progress) -> int:
     """Do the main job and show what it found."""
-    found = run(make_plan(options), progress, options.command)
+    with paths.in_use():
+        found = run(make_plan(options), progress, options.command)
     code = errors.BAD if found.bad else errors.GOOD
     if options.json:
         table = {"schema": SCHEMA, **to_json(found), "exit_code": code, "cpu_seconds": _cpu()}

@@ -7,11 +7,11 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from harness import build, guest
+from harness import build, guest, paths
 from harness.cli import run as run_verb
 from harness.guest import GuestSpec, accel
 from harness.progress import Progress
-from harness.run import Plan, kernels
+from harness.run import kernels
 from harness.run.plan import mebibytes
 
 DESCRIPTION = """\
@@ -50,11 +50,9 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     """Boot it; gives the command's status."""
     command, options.rest = list(options.rest), ()
     kind, _ = accel.choose(options.accel or "auto", progress)
-    plan = None if options.image else run_verb.make_plan(options)
-    image = Path(options.image).absolute() if plan is None else _image(plan, progress)
-    with tempfile.TemporaryDirectory(prefix="harness-shell-") as folder:
+    with paths.in_use(), tempfile.TemporaryDirectory(prefix="harness-shell-") as folder:
         spec = GuestSpec(
-            image=image,
+            image=_image(options, progress),
             folder=Path(folder),
             accel=kind,
             arch=options.arch or "x86_64",
@@ -66,7 +64,11 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         return guest.shell(spec, command) if command else guest.shell(spec)
 
 
-def _image(plan: Plan, progress: Progress) -> Path:
+def _image(options: argparse.Namespace, progress: Progress) -> Path:
+    """Give the image that was named, or make the one that run would test."""
+    if options.image:
+        return Path(options.image).absolute()
+    plan = run_verb.make_plan(options)
     toolchain = build.toolchain(plan.arch or None, plan.llvm)
     request = kernels.ask(plan, toolchain)
     start = kernels.find_source(plan, progress)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import threading
@@ -84,6 +85,8 @@ class HostSide:
         self.journal = Journal(fleet.spec.folder.parent)
         self.names: dict[str, str] = {}  # xdist's worker id: our guest's name
         self.over = threading.Event()
+        self.held = contextlib.ExitStack()
+        self.held.enter_context(paths.in_use())
         self.watch = Watch(
             config.getoption("test_timeout") * fleet.spec.factor,
             config.getoption("run_timeout"),
@@ -188,3 +191,4 @@ class HostSide:
         self.watch.close()
         self.fleet.end()
         self.journal.close()
+        self.held.close()

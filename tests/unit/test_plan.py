@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import argparse
+
+import pytest
+
+from harness.cli import run as run_verb
+from harness.errors import UsageError
+from harness.run import plan
+from harness.settings import Settings
+
+PATCH = """\
+From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001
+From: A U Thor <author@example.org>
+Date: Thu, 1 Jan 2026 00:00:00 +0000
+Subject: [PATCH] fs: add a line
+
+Why.
+
+---
+diff --git a/fs/a.c b/fs/a.c
+index 0000000..1111111 100644
+--- a/fs/a.c
++++ b/fs/a.c
+@@ -1 +1,2 @@
+ one
++two
+-- 
+2.39
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    for name in ("one", "two"):
+        folder = tmp_path / "patches" / name
+        folder.mkdir(parents=True)
+        (folder / "0001-a.patch").write_text(PATCH)
+        (folder / "series.toml").write_text(
+            'title = "T"\nkernel = "7.1"\nbase = "v7.1"\nkconfig = ["nvmet"]\nsuites = ["tests"]\n'
+        )
+    return tmp_path
+
+
+def made(project, *words, **settings):
+    parser = argparse.ArgumentParser()
+    run_verb.add(parser.add_subparsers())
+    options = parser.parse_args(["run", *words])
+    return plan.make(vars(options), Settings(project, **settings), ())
+
+
+def test_series_toml_beats_the_project_and_the_command_line_beats_both(project):
+    assert made(project, "one", kernel="6.12").kernel == "7.1"
+    assert made(project, "one", "--kernel", "7.3").kernel == "7.3"
+    assert made(project, "--no-series", kernel="6.12").kernel == "6.12"
+
+
+def test_a_tree_of_ones_own_starts_at_the_series_base(project):
+    found = made(project, "one", "--tree", "linux")
+    assert (found.tree, found.base) == (project / "linux", "v7.1")
+    assert made(project, "one", "--tree", "linux", "--base", "HEAD~3").base == "HEAD~3"
+    assert made(project, "--no-series", "--tree", "linux").base == "HEAD"
+
+
+def test_a_series_is_a_path_or_a_name_below_patches(project):
+    assert made(project, "two").series.name == "two"
+    assert made(project, str(project / "patches" / "one")).series.name == "one"
+
+
+def test_without_a_word_the_projects_series_is_taken_or_the_only_one(project):
+    assert made(project, series="patches/one").series.name == "one"
+    with pytest.raises(UsageError, match="one, two"):
+        made(project)
+
+
+def test_options_are_told_from_the_series(project):
+    found = made(project, "CONFIG_X=y", "one", "NR_CPUS=4")
+    assert found.assignments == ("CONFIG_X=y", "NR_CPUS=4")
+    with pytest.raises(UsageError, match="one series at a time"):
+        made(project, "one", "two")
+
+
+def test_fragments_of_the_command_line_are_added(project):
+    assert made(project, "one", "--kconfig", "debug").fragments == ("nvmet", "debug")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("512", 512), ("512M", 512), ("2G", 2048), ("2GiB", 2048), ("1gb", 1024)]
+)
+def test_memory(text, size):
+    assert plan.mebibytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "1T", "1.5G"])
+def test_memory_that_is_none(text):
+    with pytest.raises(UsageError, match="memory"):
+        plan.mebibytes(text)

@@ -28,7 +28,7 @@ PARTING = 15.0  # seconds a program has to end after Ctrl-C, before it is killed
 
 # Ends a process group when its standard input does: the other end of the pipe is ours alone, so
 # the kernel closes it however we die.  A session of its own keeps Ctrl-C away from it.
-_GUARD = 'read -r _; kill -KILL -- "-$1" 2>/dev/null'
+_GUARD = 'read -r _; kill -s KILL -- "-$1" 2>/dev/null'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -100,6 +100,7 @@ def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
     llvm = toolchain.compiler.removeprefix("clang") or "1" if toolchain.llvm else ""
     return [
         "make",
+        "--no-print-directory",
         "-C",
         str(source),
         f"O={out}",
@@ -111,6 +112,6 @@ def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
     ]
 
 
-def environment() -> dict[str, str]:
-    """Give what make's environment needs on top of ours."""
-    return {**dict.fromkeys(_FOREIGN, ""), **_STAMPS}
+def environment() -> dict[str, str | None]:
+    """Give what make's environment needs on top of ours; None is a variable to take out."""
+    return {**dict.fromkeys(_FOREIGN), **_STAMPS}

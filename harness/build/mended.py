@@ -37,13 +37,17 @@ def after(out: Path) -> None:
 def _doubtful(out: Path, begin: int) -> list[Path]:
     found = []
     for root, _, files in os.walk(out):
+        present = set(files)
         for name in files:
-            if name.startswith(".") and name.endswith(".cmd"):
-                made = Path(root, name[1:].removesuffix(".cmd"))
-                with contextlib.suppress(FileNotFoundError):
-                    changed = made.stat().st_mtime_ns
-                    if changed >= begin and changed > Path(root, name).stat().st_mtime_ns:
-                        found.append(made)
+            record = f".{name}.cmd"
+            if record not in present and not name.endswith(".o"):
+                continue  # nothing that make compiles or links
+            with contextlib.suppress(FileNotFoundError):
+                changed = Path(root, name).stat().st_mtime_ns
+                if changed < begin:
+                    continue
+                if record not in present or changed > Path(root, record).stat().st_mtime_ns:
+                    found.append(Path(root, name))
     return found
 
 

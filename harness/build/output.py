@@ -37,7 +37,7 @@ _ERROR = re.compile(
 # Lines that belong to the error above them: code, carets, notes.
 _MORE = re.compile(r"^\s+\d* ?\||^\s+\^|^[^\s:][^:]*:\d+(?::\d+)?: note: |^\s{2,}\S")
 _BEFORE = re.compile(r"^In file included from |^\s+from \S+:\d+|^[^\s:][^:]*: (?:In|At) ")
-_LAST_RESORT = re.compile(r"^make(?:\[\d+\])?: \*\*\* ")
+_GIVES_UP = re.compile(r"^make(?:\[\d+\])?: \*\*\* ")
 _HOST = (
     (re.compile(r"No space left on device"), "there is no space left on the disk"),
     (
@@ -77,26 +77,27 @@ def relative(file: str, source: str) -> str:
 def errors(lines: Iterable[str], source: str) -> list[str]:
     """Give the compiler's own lines of all errors, each with its context; names as in the tree.
 
-    When nothing looks like an error, give make's own words.
+    When nothing looks like an error, give what stands above the first failure make reports.
     """
     kept: list[str] = []
-    waiting: list[str] = []  # "In file included from": only with the error that follows
+    before: list[str] = []  # "In file included from": only with the error that follows
+    recent: list[str] = []  # what was said since the last step
+    failure: list[str] = []
     inside = False
-    last: list[str] = []
     for line in lines:
-        if _BEFORE.match(line) and not _ERROR.match(line):
-            waiting.append(line)
-            inside = False
-        elif _ERROR.match(line):
-            kept += [*waiting, line]
-            waiting, inside = [], True
+        recent = [] if step(line) else [*recent, line]
+        if _ERROR.match(line):
+            kept += [*before, line]
+            before, inside = [], True
+        elif _BEFORE.match(line):
+            before, inside = [*before, line], False
         elif inside and _MORE.match(line) and step(line) is None:
             kept.append(line)
         else:
-            waiting, inside = [], False
-            if _LAST_RESORT.match(line):
-                last.append(line)
-    return [line.replace(f"{source}/", "") for line in kept or last]
+            before, inside = [], False
+        if _GIVES_UP.match(line) and not failure:
+            failure = recent
+    return [line.replace(f"{source}/", "") for line in kept or failure]
 
 
 def first_error(found: Iterable[str]) -> str:

@@ -144,7 +144,7 @@ def _read(kept: Path) -> Kernel | None:
             reused=True,
             **fields,
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     whole = kernel.image.exists() and kernel.config.exists()
     return kernel if whole else None

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Why an option did not land, told from Kconfig files."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.kconfig import request
+from harness.kconfig.compare import compare, values
+from harness.kconfig.explain import Why, reason
+from harness.kconfig.expression import level, read, show
+from harness.kconfig.reader import Options, options
+
+TOP = """
+mainmenu "Test"
+source "arch/$(SRCARCH)/Kconfig"
+source "drivers/*/Kconfig"
+osource "not/there"
+
+config MODULES
+    bool "Modules"
+    modules
+
+config EXPERT
+    bool "Expert"
+    help
+      depends on NOTHING, says this help text, which goes on
+
+      after an empty line.
+
+config NET
+    bool "Networking"
+    select BPF
+
+config BPF
+    bool
+
+config OLD
+    bool
+    transitional
+
+menu "Nets"
+    depends on NET
+    visible if EXPERT
+
+config INET
+    bool "IP"
+
+config IPV6
+    tristate "IPv6" if EXPERT
+    depends on INET   # a comment with if
+    default y
+
+endmenu
+
+if NET && \\
+   INET
+config NVME_TCP
+    tristate "NVMe over TCP"
+    depends on BLOCK || FILES
+    depends on PCI if EXPERT
+endif
+
+choice
+    prompt "Timer"
+    depends on NET
+    default HZ_250
+config HZ_100
+    bool "100 Hz"
+config HZ_250
+    bool "250 Hz"
+endchoice
+
+config LIMIT
+    int "Limit"
+    range 2 64 if EXPERT
+    range 2 BIGGEST
+
+config BIGGEST
+    int
+    default 128
+
+config LTO
+    bool "LTO"
+    depends on $(cc-option,-flto=$(shell,echo thin))
+
+config SLUB
+    def_bool y
+
+config PCI
+    bool "PCI"
+config TRI
+    tristate "Tristate"
+config NEEDS_TRI
+    tristate "Needs it"
+    depends on TRI
+config BOOL_NEEDS_TRI
+    bool "Needs it"
+    depends on TRI
+"""
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Options:
+    tree = tmp_path_factory.mktemp("tree")
+    for name, text in {
+        "Kconfig": TOP,
+        "arch/x86/Kconfig": 'config X86\n\tdef_bool y\nsource "arch/x86/Kconfig.cpu"\n',
+        "arch/x86/Kconfig.cpu": 'config CPU\n\tbool "CPU"\n',
+        "drivers/one/Kconfig": 'config ONE\n\tbool "One"\n\nrsource "sub/Kconfig"\n',
+        "drivers/one/sub/Kconfig": 'config SUB\n\tbool "Sub" if X86\n\tdepends on ONE\n',
+    }.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+    return options(tree, "x86")
+
+
+def why(known: Options, asked: str, config: str) -> Why:
+    text = "".join(f"CONFIG_{each}\n" for each in config.split())
+    missing = compare(request([], [asked], []), text)
+    assert len(missing) == 1
+    return reason(missing[0], known, values(text))
+
+
+@pytest.mark.parametrize(
+    ("asked", "config", "said"),
+    [
+        ("NVME_TCP=y", "NET=y BLOCK=y", "depends on INET, which is n"),
+        ("NVME_TCP=y", "", "depends on NET, which is n; and on INET, which is n; and on BLOCK ||"),
+        ("NVME_TCP=y", "NET=y INET=y", "BLOCK || FILES (BLOCK is n, FILES is n)"),
+        ("NVME_TCP=y", "NET=y INET=y BLOCK=y EXPERT=y", "PCI || !EXPERT (PCI is n, EXPERT is y)"),
+        ("NVME_TPC=y", "", "this tree has no such option"),
+        ("BPF=n", "NET=y BPF=y", "selected by NET"),
+        ("BPF=y", "", "no prompt; it comes with NET"),
+        ("SLUB=n", "SLUB=y", "no prompt and is on by default"),
+        ("IPV6=n", "NET=y INET=y IPV6=y", "can only be changed with EXPERT, which is n"),
+        ("INET=y", "NET=y", "can only be changed with EXPERT, which is n"),
+        ("HZ_100=y", "NET=y HZ_250=y", "one of a choice, and HZ_250 was chosen"),
+        ("HZ_250=n", "NET=y HZ_250=y", "another must be chosen: HZ_100"),
+        ("HZ_100=y", "", "depends on NET, which is n"),
+        ("LIMIT=100", "LIMIT=64 EXPERT=y", "range 2 to 64"),
+        ("LIMIT=200", "LIMIT=64 BIGGEST=128", "range 2 to 128"),
+        ("LIMIT=much", "LIMIT=64", 'of type int, and "much" is no int'),
+        ("NET=m", "", "of type bool, and m is no bool"),
+        ("TRI=m", "TRI=y", "m needs MODULES, which is n"),
+        ("NEEDS_TRI=y", "TRI=m NEEDS_TRI=m MODULES=y", "depends on TRI, which is m"),
+        ("LTO=y", "", "which this compiler does not satisfy"),
+        ("SUB=y", "X86=y", "depends on ONE, which is n"),
+        ("CPU=y", "", "Kconfig decided otherwise, see arch/x86/Kconfig.cpu:1"),
+        ("BOOL_NEEDS_TRI=y", "TRI=m", "Kconfig decided otherwise"),
+    ],
+)
+def test_the_reason_is_told(known: Options, asked: str, config: str, said: str) -> None:
+    assert said in why(known, asked, config).text
+
+
+def test_hints_name_what_to_try(known: Options) -> None:
+    assert "NVME_TCP" in why(known, "NVME_TPC=y", "").hint
+    assert why(known, "NVME_TCP=y", "NET=y BLOCK=y").hint == "ask for CONFIG_INET=y as well"
+    assert why(known, "BPF=y", "").hint == "ask for NET instead"
+
+
+def test_help_texts_are_not_read(known: Options) -> None:
+    assert not known.entries["EXPERT"][0].depends
+    assert {"OLD", "NET", "CPU", "SUB"} <= known.entries.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "config", "value"),
+    [
+        ("A", "A=y", 2),
+        ("A && B", "A=y B=m", 1),
+        ("A || B", "B=m", 1),
+        ("!A", "A=m", 1),
+        ("!(A || B) && C", "C=y", 2),
+        ("A = y", "A=y", 2),
+        ("A!=n", "", 0),
+        ("N >= 10", "N=9", 0),
+        ("N < 0x10", "N=15", 2),
+        ('S = "x y"', "S=z", 0),
+        ("$(cc-option,-m64)", "", None),
+        ("$(cc-option,-m64) && A", "", 0),
+        ("$(cc-option,-m64) || A", "A=y", 2),
+        ("!$(success,test -n $(x))", "", None),
+        ("y", "", 2),
+    ],
+)
+def test_expressions_are_worked_out(text: str, config: str, value: int | None) -> None:
+    found = read(text)
+    assert found is not None
+    assert level(found, dict(each.split("=") for each in config.split())) == value
+
+
+@pytest.mark.parametrize("text", ["A && (B || C)", "!A || !(B && C)", "A && B=y", "N>=10"])
+def test_expressions_are_written_as_they_were(text: str) -> None:
+    found = read(text)
+    assert found is not None
+    assert show(found) == text
+
+
+@pytest.mark.parametrize("text", ["", "A &&", "(A", "A B", "&& A", "A = "])
+def test_what_is_no_expression_is_none(text: str) -> None:
+    assert read(text) is None

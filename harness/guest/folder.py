@@ -14,11 +14,12 @@ import json
 import os
 from pathlib import Path
 
-from harness.errors import GuestFault, HostFault
+from harness.errors import GuestFault, HarnessError, HostFault
 from harness.model import GuestRecord
 
 SPEC, RECORD, CONSOLE = "spec.json", "guest.json", "console.log"
 KEEPER_LOG, FAULT, RUN, CLAIM, KEEPER = "keeper.log", "fault.json", "run", "claimed", "keeper.pid"
+VNG_LOG = "vng.log"  # what virtme-ng and QEMU had to say
 GATEWAY = "gateway"  # the results socket, inside RUN
 
 
@@ -75,7 +76,7 @@ def lost(folder: Path, record: GuestRecord) -> GuestRecord:
     return final
 
 
-def write_fault(folder: Path, fault: HostFault) -> None:
+def write_fault(folder: Path, fault: HarnessError) -> None:
     """Keep why the host could not start the guest."""
     write(folder / FAULT, {"what": fault.what, "hint": fault.hint, "details": fault.details})
 

@@ -20,6 +20,7 @@ from harness.process import Group
 #: Seconds a keeper gets to end its guest, flush the console and write the record.
 GRACE = 10.0
 _TICK = 0.02
+_ROOT = str(Path(__file__).parents[2])  # keepers find the harness even where it is not installed
 
 
 class Keeper:
@@ -135,8 +136,10 @@ def _start_one(spec: GuestSpec) -> Keeper:
     spec.save(folder / folders.SPEC)
     with (folder / folders.KEEPER_LOG).open("wb") as log:
         group = Group(
-            [spec.python, "-m", "harness.guest.keeper", folder],
-            stdin=subprocess.PIPE,
+            [spec.python, "-P", "-m", "harness.guest.keeper", folder],
+            env={
+                "PYTHONPATH": os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
+            },
             stdout=log.fileno(),
             stderr=log.fileno(),
         )

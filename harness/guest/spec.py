@@ -30,7 +30,9 @@ class GuestSpec:
     ``deadline``).  ``cpus`` 0 leaves the number to us.  ``memory`` is in MiB.  ``disks`` are files
     that appear as virtio disks, in order, with their name as serial.  ``environment`` is added to
     what guest programs see.  ``overlays`` are folders that guests may write to without the host
-    noticing.  ``prepared`` allows the read-only image of Python's files that makes start-up quick.
+    noticing, ``writable`` those whose files they share with it.  ``vmlinux`` is the same kernel
+    uncompressed, which starts sooner where QEMU can load it.  ``prepared`` allows a bundle of the
+    Python modules that every worker imports, which makes start-up quick.
     """
 
     image: Path
@@ -47,6 +49,8 @@ class GuestSpec:
     append: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     overlays: tuple[str, ...] = ("/etc", "/var", "/tmp")
+    writable: tuple[Path, ...] = ()
+    vmlinux: Path | None = None
     prepared: bool = True
 
     @property
@@ -81,6 +85,8 @@ class GuestSpec:
                 raw[name] = Path(raw[name])
             raw["accel"] = Accel(raw["accel"])
             raw["disks"] = tuple(Path(disk) for disk in raw["disks"])
+            raw["writable"] = tuple(Path(place) for place in raw["writable"])
+            raw["vmlinux"] = Path(raw["vmlinux"]) if raw["vmlinux"] else None
             raw["append"] = tuple(raw["append"])
             raw["overlays"] = tuple(raw["overlays"])
             raw["environment"] = tuple((name, value) for name, value in raw["environment"])

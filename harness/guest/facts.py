@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the guest's first process is told: who it is, what to do, how the host's Python looks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+
+from harness.guest import command
+from harness.guest.spec import GuestSpec
+
+_ROOT = Path(__file__).parents[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a guest is for: "worker" serves the results port, "command" has the console."""
+
+    kind: str
+    words: tuple[str, ...] = ()
+
+
+WORKER = Job("worker")
+
+
+def write(spec: GuestSpec, name: str, run: Path, job: Job) -> None:
+    """Write ``run``/facts.json for ``harness.guestside.bootstrap``.
+
+    Called in a process that runs the interpreter the guest is to run, with the same packages.
+    """
+    value = {
+        "name": name,
+        "job": job.kind,
+        "words": list(job.words),
+        "port": command.PORT,
+        "cwd": str(spec.cwd),
+        "overlays": list(spec.overlays),
+        "writable": command.mounts(spec),
+        "environment": environment(spec, name),
+        "sys_path": search_path(),
+        "prefix": sys.prefix,
+        "exec_prefix": sys.exec_prefix,
+        "executable": str(spec.python),
+        "site": foreign_finders(),
+    }
+    (run / "facts.json").write_text(json.dumps(value))
+
+
+def environment(spec: GuestSpec, name: str) -> dict[str, str]:
+    """Give what programs in the guest see as their environment."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": os.environ.get("HOME", "/root"),
+        "TERM": os.environ.get("TERM", "linux"),
+        "LC_ALL": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **dict(spec.environment),
+        "HARNESS_GUEST": name,
+    }
+
+
+def search_path() -> list[str]:
+    """Give sys.path for the guest: ours, and where this package lies."""
+    paths = [os.path.abspath(path) for path in sys.path if path]  # noqa: PTH100 - keeps symlinks
+    return list(dict.fromkeys([*paths, str(_ROOT)]))
+
+
+def foreign_finders() -> bool:
+    """Say whether something beside a path makes modules here (an editable install's own finder).
+
+    Then the guest has to go through the .pth files like any Python, which costs a little time.
+    """
+    known = {"_frozen_importlib", "_frozen_importlib_external", "_distutils_hack"}
+    return any(
+        getattr(finder, "__module__", type(finder).__module__) not in known
+        for finder in sys.meta_path
+    )

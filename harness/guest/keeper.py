@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The keeper: a process that owns one guest from its start to its record.
+
+``python -m harness.guest.keeper FOLDER``, with FOLDER/spec.json saying what to boot.  SIGTERM ends
+the guest; SIGUSR1 says that a test is over its deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from harness.errors import GuestFault, HarnessError
+from harness.guest import command, facts, folder, qmp
+from harness.guest.console import Console
+from harness.guest.private import Private
+from harness.guest.spec import GuestSpec
+from harness.guest.watch import Watch
+from harness.model import GuestRecord
+from harness.process import Group
+
+_TICK = 0.1  # seconds between two looks at clock and signals while the console is silent
+_KEYS = b"wlt"  # sysrq: blocked tasks, what each CPU is at, all tasks
+
+
+class Keeper:
+    """One guest's life."""
+
+    def __init__(self, place: Path, job: facts.Job = facts.WORKER) -> None:
+        self.place = place
+        self.spec = GuestSpec.load(place / folder.SPEC)
+        self.name = folder.name(place)
+        self.job = job
+        self.begin = time.monotonic()
+        self.watch = Watch(self.spec.deadline, self.spec.factor)
+        self.unwanted = False  # SIGTERM
+        self.late = False  # SIGUSR1
+
+    def record(self, ended: str = "") -> GuestRecord:
+        """Write what is known so far, and give it."""
+        record = GuestRecord(
+            name=self.name,
+            ended=ended,
+            accel=self.spec.accel.value,
+            boot_seconds=self.watch.boot_seconds,
+            console=str(self.place / folder.CONSOLE),
+        )
+        folder.write_record(self.place, record)
+        return record
+
+    def run(self) -> GuestRecord:
+        """Boot the guest and stay with it.  Raises GuestFault when the host could not start it."""
+        (self.place / folder.KEEPER).write_text(f"{os.getpid()}\n")
+        self.record()
+        link = self.place / folder.RUN
+        private = Private()
+        try:
+            facts.write(self.spec, self.name, private.path, self.job)
+            link.symlink_to(private.path)
+            self._boot(private.path)
+        finally:
+            private.remove()
+            link.unlink(missing_ok=True)
+            (self.place / folder.KEEPER).unlink(missing_ok=True)
+        return self.record(self.watch.end())
+
+    def _boot(self, private: Path) -> None:
+        words = command.argv(self.spec, self.name, private, gateway=self.job is facts.WORKER)
+        master, slave = os.openpty()
+        # A socket: virtme-run adds a second kernel console for anything it can open by name.
+        ours, theirs = socket.socketpair()
+        error = theirs.fileno()
+        console = Console(master, self.place / folder.CONSOLE, self.begin)
+        with (
+            ours,
+            contextlib.closing(console),
+            Group(words, cwd=self.spec.cwd, stdin=slave, stdout=slave, stderr=error) as vng,
+        ):
+            os.close(slave)
+            theirs.close()
+            self._stay(console, private)
+            status = vng.end()
+            said = _said(ours)
+        (self.place / folder.VNG_LOG).write_text(said)
+        if self.watch.end() == "boot" and not self.watch.spoke:
+            raise self._fault(said, status)
+
+    def _stay(self, console: Console, private: Path) -> None:
+        known = False
+        while True:
+            line = console.line(_TICK)
+            if line is None:
+                return
+            now = time.monotonic() - self.begin
+            if line:
+                self.watch.line(line, now)
+            if not known and self.watch.boot_seconds is not None:
+                known = True
+                self.record()
+            if self.late:
+                self.late = False
+                self.watch.late(now)
+                self._ask(console, private)
+            if self.unwanted:
+                self.watch.over(now)
+            if self.watch.tick(now):
+                return
+
+    def _ask(self, console: Console, private: Path) -> None:
+        # A break on the serial line, then a key: what a person at the machine would do.
+        for key in _KEYS:
+            if qmp.ask(private / "qmp", "chardev-send-break", id=command.CHARDEV):
+                console.send(bytes([key]))
+
+    def _fault(self, said: str, status: int) -> GuestFault:
+        console = folder.read_text(self.place / folder.CONSOLE)
+        lines = [said.strip(), console]
+        if self.watch.deadline <= time.monotonic() - self.begin:
+            what = f"{self.name} printed nothing within {self.watch.deadline:.0f} s"
+        else:
+            what = f"QEMU ended with status {status} before the kernel printed anything"
+        return GuestFault(what, hint="harness doctor", details="\n".join(filter(None, lines)))
+
+
+def _said(ours: socket.socket) -> str:
+    # Both programs are gone, so what they said is all there and the end comes at once.
+    parts = []
+    with contextlib.suppress(OSError):
+        ours.settimeout(1.0)
+        while part := ours.recv(65536):
+            parts.append(part)
+    return b"".join(parts).decode(errors="backslashreplace")
+
+
+def main(argv: list[str]) -> int:
+    """Keep the guest whose folder is named; gives an exit status."""
+    place = Path(argv[1])
+    try:
+        keeper = Keeper(place)
+
+        def note(number: int, _frame: object) -> None:
+            if number == signal.SIGUSR1:
+                keeper.late = True
+            else:
+                keeper.unwanted = True
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, note)
+        keeper.run()
+    except HarnessError as error:
+        folder.write_fault(place, error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What xdist starts as a worker: claims a guest and carries bytes to and from its results port.
+
+Called by its path with ``-I -S`` and given the spec file; everything behind that (``-u -c ...``
+from execnet) is for a Python that we are not.  It imports little, because pytest waits for it.
+"""
+
+import os
+import select
+import socket
+import sys
+import time
+
+_TICK = 0.01
+_SIZE = 1 << 16
+
+
+def claim(guests: str) -> str:
+    """Take the first guest that nobody has; empty when all are taken."""
+    numbers = sorted(int(name) for name in os.listdir(guests) if name.isdigit())  # noqa: PTH208
+    for number in numbers:
+        folder = f"{guests}/{number}"
+        try:
+            os.close(os.open(f"{folder}/claimed", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        except FileExistsError:
+            continue
+        return folder
+    return ""
+
+
+def connect(folder: str) -> socket.socket | None:
+    """Connect to the guest's results port; None when the guest is over before that works."""
+    while True:
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(f"{os.readlink(f'{folder}/run')}/gateway")  # noqa: PTH115
+        except OSError:
+            sock.close()
+        else:
+            return sock
+        if over(folder):
+            return None
+        time.sleep(_TICK)
+
+
+def over(folder: str) -> bool:
+    """Whether the guest ended: its record says how, or there is a fault."""
+    if os.path.exists(f"{folder}/fault.json"):  # noqa: PTH110
+        return True
+    try:
+        with open(f"{folder}/guest.json") as file:  # noqa: PTH123
+            return '"ended": ""' not in file.read()
+    except OSError:
+        return False
+
+
+def carry(sock: socket.socket) -> None:
+    """Copy both ways until one side ends."""
+    port = sock.fileno()
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    poll.register(port, select.POLLIN)
+    while True:
+        for fd, _ in poll.poll():
+            data = os.read(fd, _SIZE)
+            if not data:
+                return
+            to = port if fd == 0 else 1
+            while data:
+                data = data[os.write(to, data) :]
+
+
+def replacement(spec_path: str) -> object:
+    """Start one more guest and give its handle, which ends it when we end."""
+    import site
+
+    site.main()
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))  # noqa: PTH120
+    from pathlib import Path
+
+    from harness.guest.keepers import start
+    from harness.guest.spec import GuestSpec
+
+    return start(GuestSpec.load(Path(spec_path)), 1)
+
+
+def main(argv: list[str]) -> int:
+    """Be a worker's standard input and output."""
+    spec_path = argv[1]
+    with open(spec_path) as file:  # noqa: PTH123
+        import json
+
+        guests = json.load(file)["folder"]
+    folder = claim(guests)
+    held = None
+    while not folder:
+        held = replacement(spec_path)
+        folder = claim(guests)
+    sock = connect(folder)
+    if sock is None:
+        return 1
+    try:
+        carry(sock)
+    except OSError:
+        return 1
+    finally:
+        sock.close()
+        del held
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guest's end of an execnet gateway: the results port as standard input and output."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+
+_PORTS = "/sys/class/virtio-ports"
+_WAIT = 10.0  # seconds for the port to be announced; its name comes a little after the device
+
+
+def port(name: str) -> int:
+    """Open the virtio-serial port called ``name``.  Raises OSError when it never appears."""
+    end = time.monotonic() + _WAIT
+    while True:
+        for entry in os.listdir(_PORTS) if os.path.isdir(_PORTS) else ():  # noqa: PTH112, PTH208
+            try:
+                with open(f"{_PORTS}/{entry}/name") as file:  # noqa: PTH123
+                    if file.read().strip() == name:
+                        return os.open(f"/dev/{entry}", os.O_RDWR)
+            except OSError:
+                continue
+        if time.monotonic() > end:
+            raise OSError(f"no virtio-serial port {name}")
+        time.sleep(0.005)
+
+
+def first_line(fd: int) -> bytes:
+    """Read the line that execnet sends first, and nothing behind it.
+
+    Until the host side connects, a read gives end-of-file at once; so does one after it has gone,
+    but then the host ends the guest.
+    """
+    line = b""
+    waiting = select.poll()
+    waiting.register(fd, select.POLLIN)
+    while not line.endswith(b"\n"):
+        waiting.poll()
+        part = os.read(fd, 65536)
+        line += part
+        if not part:
+            time.sleep(0.005)
+    return line
+
+
+def serve(name: str) -> None:
+    """Serve one gateway on the port, until the host closes it."""
+    fd = port(name)
+    line = first_line(fd)
+    os.dup2(fd, 0)
+    os.dup2(fd, 1)
+    os.close(fd)
+    for module in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
+        del sys.modules[module]  # pytest wants to see a plugin's package imported
+    source = eval(line)  # execnet's own way to start: a quoted program
+    exec(source, {"__name__": "__main__", "__builtins__": __builtins__})

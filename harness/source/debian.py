@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Debian's linux-source packages, through the machine's mirror and an apt state of our own.
+
+No root is needed and the system's apt is not touched: lists, caches and sources are ours, hooks of
+the machine's configuration are switched off; its proxies and credentials stay in force.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness import paths, process
+from harness.errors import HostFault
+from harness.progress import Stage
+from harness.source import aptconf, download, version
+from harness.source.offer import Offer
+
+# Where newer kernels are, asked first; then the suites that keep one kernel for years.
+_NEW = ("sid", "forky", "trixie-backports")
+_STABLE = ("trixie", "bookworm-backports", "bookworm", "experimental")
+# A repository that serves one of these is a Debian mirror.
+_DEBIAN = {
+    *("bookworm", "trixie", "forky", "duke", "sid", "experimental"),
+    *("oldstable", "stable", "testing", "unstable"),
+}
+
+_CONF = """\
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear DPkg::Post-Invoke;
+#clear Acquire::IndexTargets::deb;
+Acquire::IndexTargets::deb::Packages {{
+  MetaKey "$(COMPONENT)/binary-$(ARCHITECTURE)/Packages";
+  flatMetaKey "Packages";
+  ShortDescription "Packages";
+  Description "$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages";
+  Optional "no";
+}};
+Acquire::Languages "none";
+Acquire::GzipIndexes "true";
+Acquire::Retries "2";
+Acquire::http::Timeout "20";
+Acquire::https::Timeout "20";
+APT::Get::List-Cleanup "false";
+APT::Sandbox::User "root";  // the user _apt cannot reach a cache in somebody's home
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "{top}/sources.list.d";
+Dir::State "{top}";
+Dir::State::lists "{top}/lists";
+Dir::State::status "{top}/status";
+Dir::Cache "{top}";
+Dir::Cache::archives "{top}/archives";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+"""
+
+
+def offers(wanted: version.Wanted, stage: Stage) -> list[Offer]:
+    """Give the packages that match, newest first.
+
+    Raises HostFault when there is no apt, no Debian mirror among its sources, or no answer.
+    """
+    if not shutil.which("apt-get"):
+        raise HostFault("this machine has no apt-get", hint="check the network")
+    mirrors = _mirrors(aptconf.configured())
+    if not mirrors:
+        raise HostFault("no Debian mirror among apt's sources", hint="check the network")
+    own = dict.fromkeys(suite for mirror in mirrors for suite in mirror.suites)
+    conf = _conf()
+    said: list[str] = []
+    for suites in (_NEW, tuple(dict.fromkeys([*_NEW, *_STABLE, *own]))):
+        stage.update(note=f"asking Debian's {', '.join(suites)}")
+        said = _update(conf, mirrors, suites, stage)
+        found = _listed(conf, wanted)
+        if found:
+            return found
+    if said:
+        raise HostFault(
+            f"apt-get update: {said[0]}", hint="check the network", details="\n".join(said)
+        )
+    return []
+
+
+def _mirrors(configured: Sequence[aptconf.Repository]) -> list[aptconf.Repository]:
+    """Choose the repositories that hold Debian's main archive, each URI once."""
+    chosen: dict[str, aptconf.Repository] = {}
+    for repository in configured:
+        names = {re.sub(r"-(updates|backports)$", "", suite) for suite in repository.suites}
+        if "main" in repository.components and names & _DEBIAN:
+            chosen.setdefault(repository.uri.rstrip("/"), repository)
+    return list(chosen.values())
+
+
+def _conf() -> Path:
+    top = paths.cache("apt")
+    for name in ("lists/partial", "archives/partial", "sources.list.d"):
+        paths.cache("apt", *name.split("/"))
+    (top / "status").touch()
+    conf = top / "apt.conf"
+    conf.write_text(_CONF.format(top=top))
+    return conf
+
+
+def _update(
+    conf: Path, mirrors: Sequence[aptconf.Repository], suites: Sequence[str], stage: Stage
+) -> list[str]:
+    """Fetch the suites' package lists; gives apt's complaints (a suite may not be there)."""
+    text = "\n".join(aptconf.stanza(mirror, tuple(suites)) for mirror in mirrors)
+    (conf.parent / "sources.list.d" / "harness.sources").write_text(text)
+    _, lines = _apt(conf, ("update",), stage, 0)
+    return [line for line in lines if line.startswith("E: ")]
+
+
+def _apt(
+    conf: Path, words: Sequence[str], stage: Stage, size: int, cwd: Path | None = None
+) -> tuple[int, list[str]]:
+    """Run apt-get, showing how far it is; gives its status and what it said."""
+    said: list[str] = []
+
+    def line(text: str) -> None:
+        if match := re.match(r"dlstatus:\d+:([\d.]+):", text):
+            if size:
+                share = float(match[1]) / 100
+                stage.update(share * size / 1e6, size / 1e6, f"MB of {words[-1]}")
+        else:
+            said.append(text)
+            if text.startswith("Get:"):
+                stage.update(note=text)
+
+    argv: process.Argv = ("apt-get", "-c", conf, "-q", "-o", "APT::Status-Fd=1", *words)
+    return process.follow(argv, line, cwd=cwd), said
+
+
+def _listed(conf: Path, wanted: version.Wanted) -> list[Offer]:
+    package = f"linux-source-{wanted.line}"
+    said = process.run(("apt-cache", "-c", conf, "show", package), check=False)
+    found: dict[str, Offer] = {}
+    for text in said.stdout.split("\n\n"):
+        fields = dict(re.findall(r"^([\w-]+): (.*)$", text, re.MULTILINE))
+        number = upstream(fields.get("Version", ""))
+        if fields.get("Package") != package or not wanted.matches(number):
+            continue
+        if "SHA256" in fields and number not in found:
+            found[number] = _offer(conf, number, fields)
+    return sorted(found.values(), key=lambda offer: version.key(offer.version), reverse=True)
+
+
+def upstream(number: str) -> str:
+    """Give the kernel release of a package version: 7.2.13-1~bpo13+1 is 7.2.13."""
+    return number.rpartition("-")[0].replace("~rc", "-rc")
+
+
+def _offer(conf: Path, number: str, fields: dict[str, str]) -> Offer:
+    package, size = f"{fields['Package']}={fields['Version']}", int(fields["Size"])
+    patched = ", with Debian's patches" if "Debian patches" in fields.get("Description", "") else ""
+    return Offer(
+        version=number,
+        name=f"debian-{fields['Version'].replace('~', '_')}",
+        origin=f"Debian package {fields['Package']} {fields['Version']}{patched}",
+        size=size,
+        fetch=functools.partial(_fetch, conf, package, size, fields["SHA256"]),
+    )
+
+
+def _fetch(conf: Path, package: str, size: int, sha256: str, folder: Path, stage: Stage) -> Path:
+    """Download and open the package; apt resumes in its own folder what was interrupted."""
+    files = list(folder.glob("*.deb"))
+    if not files:
+        status, said = _apt(conf, ("download", package), stage, size, cwd=folder)
+        files = list(folder.glob("*.deb"))
+        if status or not files:
+            reason = next((line for line in said if line.startswith("E: ")), f"status {status}")
+            raise HostFault(
+                f"apt-get download {package}: {reason}",
+                hint="check the network",
+                details="\n".join(said[-10:]),
+            )
+    download.check(files[0], sha256, package)
+    inside = folder / "inside"
+    shutil.rmtree(inside, ignore_errors=True)
+    process.run(("dpkg-deb", "--extract", files[0], inside))
+    tarballs = list(inside.glob("usr/src/linux-source-*.tar.*"))
+    if len(tarballs) != 1:
+        raise HostFault(f"{package} holds no kernel tarball", hint="try another release")
+    return tarballs[0]

@@ -56,6 +56,15 @@ def null_blocks() -> list[str]:
 @contextlib.contextmanager
 def loop_device(file: str) -> Iterator[str]:
     """A loop device over a file, while it exists."""
+    path = take_loop(file)
+    try:
+        yield path
+    finally:
+        free_loop(path)
+
+
+def take_loop(file: str) -> str:
+    """Put a file behind a free loop device; gives its path, to be freed with free_loop."""
     control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
     try:
         path = f"/dev/loop{fcntl.ioctl(control, _LOOP_CTL_GET_FREE)}"
@@ -68,10 +77,7 @@ def loop_device(file: str) -> Iterator[str]:
     finally:
         os.close(device)
         os.close(backing)
-    try:
-        yield path
-    finally:
-        free_loop(path)
+    return path
 
 
 def free_loop(path: str) -> None:

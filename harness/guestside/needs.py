@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import subprocess
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,11 @@ def config(*options: str) -> pytest.MarkDecorator:
 def program(*names: str) -> pytest.MarkDecorator:
     """Programs that must be in PATH."""
     return pytest.mark.needs(*(("program", n) for n in names))
+
+
+def module(*names: str) -> pytest.MarkDecorator:
+    """Modules that can be loaded (built in is not enough: such a test loads and unloads)."""
+    return pytest.mark.needs(*(("module", n) for n in names))
 
 
 def feature(*names: str) -> pytest.MarkDecorator:
@@ -50,7 +56,17 @@ def lacking(kind: str, name: str) -> str:
         return "" if value in ("y", "m") else f"the kernel has {name}={value}"
     if kind == "program":
         return "" if shutil.which(name) else f"the program {name} is not installed"
+    if kind == "module":
+        return _no_module(name)
     return FEATURES[name]()
+
+
+def _no_module(name: str) -> str:
+    if not shutil.which("modprobe"):
+        return "the program modprobe is not installed"
+    command = ["modprobe", "--dry-run", "--first-time", name]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return "" if done.returncode == 0 else f"no module {name} to load: {done.stderr.strip()}"
 
 
 @functools.cache

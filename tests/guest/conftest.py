@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, needs, syscalls
+from harness.guestside import disks, leaks, needs, syscalls
+from harness.guestside.container import Container, How
 from harness.guestside.nvmet import CONFIGFS, Instance
+
+FAILED = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,6 +26,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     lacking = needs.missing(item)
     if lacking:
         pytest.skip("needs: " + "; ".join(lacking))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _leak_guard(request: pytest.FixtureRequest, configfs: str) -> Iterator[None]:
+    """Blame the test that leaves something behind, and clean up for the next one."""
+    before = leaks.found()
+    yield
+    failed = request.node.stash.get(FAILED, False)
+    left = leaks.found() - before if failed else leaks.new(before)
+    problems = leaks.clean(left) if left else []
+    if failed:  # blamed already, and it could not clean up
+        return
+    gone = leaks.lost(before)
+    assert not left, "\n".join(["the test leaked:", leaks.words(left), *problems])
+    assert not gone, "\n".join(["the test took away:", leaks.words(gone)])
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +101,23 @@ def make_null_block() -> Iterator[Callable[..., str]]:
             return stack.enter_context(device.made())
 
         yield make
+
+
+@pytest.fixture
+def make_container() -> Iterator[Callable[..., Container]]:
+    """Makes containers; all are destroyed after the test."""
+    with ExitStack() as stack:
+
+        def make(how: How = How.UNSHARE, *, mounted: bool = True, **more: bool) -> Container:
+            container = stack.enter_context(Container(how, **more))
+            if mounted:
+                container.mount_configfs()
+            return container
+
+        yield make
+
+
+@pytest.fixture
+def container(make_container: Callable[..., Container]) -> Container:
+    """A container that has mounted configfs, where everybody looks for it."""
+    return make_container()

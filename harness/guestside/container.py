@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Containers: a task in new namespaces, and functions run beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import os
+import pickle
+import select
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from harness.guestside import links, syscalls
+from harness.guestside.nvmet import CONFIGFS
+from harness.guestside.task import SECONDS, Task, failure, fork
+
+T = TypeVar("T")
+
+
+class How(enum.StrEnum):
+    """The system call by which a container's namespaces are made or entered."""
+
+    UNSHARE = "unshare"
+    CLONE3 = "clone3"
+    SETNS = "setns"
+    OPEN_TREE = "open_tree"
+
+
+class Container:
+    """A task that keeps new namespaces alive until it is destroyed.
+
+    The mount namespace is always its own; ``network``, ``pid``, ``uts`` and ``user`` ask for
+    more.  In a user namespace root is mapped to itself.  Mounts do not propagate out.
+    Functions run by ``run`` are forked from the caller, so they may be closures; they start in
+    the container's root folder.  Nothing but its tasks holds the namespaces.
+    """
+
+    def __init__(
+        self,
+        how: How = How.UNSHARE,
+        *,
+        network: bool = False,
+        pid: bool = False,
+        uts: bool = False,
+        user: bool = False,
+    ) -> None:
+        wanted = {
+            syscalls.CLONE_NEWNET: network,
+            syscalls.CLONE_NEWPID: pid,
+            syscalls.CLONE_NEWUTS: uts,
+            syscalls.CLONE_NEWUSER: user,
+        }
+        self.flags = syscalls.CLONE_NEWNS | sum(flag for flag, asked in wanted.items() if asked)
+        self.pid = 0
+        self._pidfd = -1
+        with contextlib.ExitStack() as stack:
+            joined = -1
+            if how is How.SETNS:
+                # A task that makes the namespaces and leaves once they have been joined; not
+                # the PID namespace, which ends with the task that was made in it.
+                maker = Container(network=network, uts=uts, user=user)
+                stack.callback(maker.destroy)
+                joined = maker._pidfd
+            self._start(how, joined)
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.destroy()
+
+    @property
+    def root(self) -> Path:
+        """The container's root folder as seen from outside."""
+        return Path("/proc", str(self.pid), "root")
+
+    def mount_namespace(self) -> int:
+        """The unique id of its mount namespace."""
+        return syscalls.mount_namespace_id(f"/proc/{self.pid}/ns/mnt")
+
+    def begin(self, function: Callable[..., Any], *arguments: Any) -> Task:
+        """Start a function in the container and let it run."""
+        return Task(function, *arguments, enter=self._enter)
+
+    def run(self, function: Callable[..., T], *arguments: Any, seconds: float = SECONDS) -> T:
+        """Run a function in the container; gives its result or raises its exception."""
+        result: T = self.begin(function, *arguments).result(seconds)
+        return result
+
+    def mount_configfs(self, where: str = CONFIGFS) -> None:
+        """Mount configfs inside, as the container's user does; there already is no error.
+
+        The kernel refuses the same instance on top of itself (EBUSY).  A kernel that knows
+        one instance only does so here: its one instance is what the container sees then.
+        """
+        self.run(mount_configfs, where)
+
+    def destroy(self) -> None:
+        """Kill the task and wait for its end; the namespaces go unless something holds them."""
+        if self._pidfd < 0:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        ended = poll.poll(SECONDS * 1000)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        if not ended:
+            raise TimeoutError(f"the container's task {self.pid} does not die")
+        with contextlib.suppress(ChildProcessError):  # not our child, but its
+            os.waitpid(self.pid, 0)
+
+    def _enter(self) -> None:
+        syscalls.setns(self._pidfd, self.flags)
+        if self.flags & syscalls.CLONE_NEWPID:
+            _step_into_pid_namespace()
+
+    def _start(self, how: How, joined: int) -> None:
+        read, write = os.pipe2(os.O_CLOEXEC)
+        try:
+            pid = syscalls.clone3(self.flags) if how is How.CLONE3 else fork()
+            if pid == 0:
+                _first_task(write, lambda: _make(how, self.flags, joined), self.flags, how)
+            os.close(write)
+            write = -1
+            answer = b""
+            while piece := os.read(read, 1 << 16):
+                answer += piece
+        finally:
+            os.close(read)
+            if write >= 0:
+                os.close(write)
+        number, _, failed = answer.partition(b"\n")
+        if failed or not number.isdigit():
+            os.waitpid(pid, 0)
+            _raise(failed or answer)
+        inner = int(number)
+        self.pid = inner or pid
+        self._pidfd = os.pidfd_open(self.pid)
+        if inner:
+            os.waitpid(pid, 0)
+
+
+def mount_configfs(where: str = CONFIGFS) -> None:
+    """Container.mount_configfs for the calling task."""
+    try:
+        syscalls.mount("none", where, "configfs")
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+
+
+def _raise(answer: bytes) -> NoReturn:
+    if not answer:
+        raise RuntimeError("a container's first task died while its namespaces were made")
+    raise pickle.loads(answer)[1]
+
+
+def _make(how: How, flags: int, joined: int) -> None:
+    """In the container's first task: get into its namespaces."""
+    if how is How.UNSHARE:
+        syscalls.unshare(flags)
+    elif how is How.SETNS:
+        syscalls.setns(joined, flags & ~syscalls.CLONE_NEWPID)
+        if flags & syscalls.CLONE_NEWPID:
+            syscalls.unshare(syscalls.CLONE_NEWPID)
+    elif how is How.OPEN_TREE:
+        others = flags & ~syscalls.CLONE_NEWNS
+        if others:
+            syscalls.unshare(others)
+        fd = syscalls.open_tree("/", syscalls.OPEN_TREE_NAMESPACE | syscalls.AT_RECURSIVE)
+        syscalls.setns(fd, syscalls.CLONE_NEWNS)
+        os.close(fd)
+
+
+def _first_task(write: int, make: Callable[[], None], flags: int, how: How) -> NoReturn:
+    """Report "0", or the pid of a second task that took over; then an exception, or stay.
+
+    The parent reads to the end of the pipe, so it goes on when this has failed or settled.
+    """
+    try:
+        try:
+            make()
+            if flags & syscalls.CLONE_NEWPID and how is not How.CLONE3:
+                inner = os.fork()  # only a child is inside a new PID namespace
+                if inner:
+                    os.write(write, f"{inner}\n".encode())
+                    os._exit(0)
+            else:
+                syscalls.die_with_parent()  # changed credentials may have undone it
+                os.write(write, b"0\n")
+            _settle(flags, how)
+        except BaseException as error:
+            os.write(write, failure(error))
+            os._exit(1)
+        # Nothing of the test's stays open here: a descriptor would keep alive what it refers to.
+        null = os.open("/dev/null", os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        os.closerange(3, 1 << 20)
+        while True:
+            signal.pause()
+    finally:
+        os._exit(1)
+
+
+def _settle(flags: int, how: How) -> None:
+    """What a new set of namespaces needs before it is of use."""
+    if flags & syscalls.CLONE_NEWUSER and how is not How.SETNS:  # else its maker did it
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text("0 0 1")
+        Path("/proc/self/gid_map").write_text("0 0 1")
+    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    if flags & syscalls.CLONE_NEWPID:
+        syscalls.mount("proc", "/proc", "proc")
+    if flags & syscalls.CLONE_NEWNET:
+        links.loopback_up()
+
+
+def _step_into_pid_namespace() -> None:
+    """Fork once more; the outer process only waits for the inner one, which carries on."""
+    inner = os.fork()
+    if inner:
+        os.waitpid(inner, 0)
+        os._exit(0)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The leak guard: what a test leaves behind on its machine, and how to get rid of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.guestside import disks, nvme, syscalls
+from harness.guestside.nvmet import CONFIGFS, Instance
+
+PATIENCE = 5.0  # seconds that things may take to go away by themselves
+_STAYS = ("configfs item", "mount")  # goes only when somebody removes it
+_KINDS = {
+    "mount namespace": syscalls.CLONE_NEWNS,
+    "network namespace": syscalls.CLONE_NEWNET,
+    "user namespace": syscalls.CLONE_NEWUSER,
+    "PID namespace": syscalls.CLONE_NEWPID,
+}
+
+Things = frozenset[tuple[str, str]]  # (kind, name)
+
+
+def found() -> Things:
+    """Everything on this machine that a test may have made."""
+    return frozenset(_all())
+
+
+def new(before: Things) -> Things:
+    """What is there and was not ``before``; waits a little for what is just going away."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        late = time.monotonic() >= deadline
+        left = found() - before
+        if late or all(kind in _STAYS for kind, _ in left):
+            return left
+        time.sleep(0.05)
+
+
+def lost(before: Things) -> Things:
+    """What was there ``before`` and should still be: mounts and items that are not the test's."""
+    return frozenset(t for t in before - found() if t[0] in ("mount", "configfs item"))
+
+
+def words(things: Things) -> str:
+    """A line for each thing."""
+    return "\n".join(f"  {kind}: {name}" for kind, name in sorted(things))
+
+
+def clean(things: Things) -> list[str]:
+    """Remove what leaked, as far as that can be done; gives what went wrong, in words."""
+    problems: list[str] = []
+    steps = {
+        "mount namespace": _kill_tasks,
+        "nvme controller": _disconnect,
+        "configfs item": _clear_configfs,
+        "loop device": _free_loops,
+        "mount": _unmount,
+    }
+    for kind, step in steps.items():
+        names = sorted(name for k, name in things if k == kind)
+        if not names:
+            continue
+        try:
+            step(names)
+        except Exception as error:
+            problems.append(f"{kind}: {error!r}")
+    return problems
+
+
+def _all() -> Iterator[tuple[str, str]]:
+    for folder, folders, _ in os.walk(CONFIGFS):
+        yield from (("configfs item", os.path.join(folder, name)) for name in folders)  # noqa: PTH118
+    yield from (("nvme controller", c.name) for c in nvme.controllers())
+    yield from (("loop device", f"{dev} {file}") for dev, file in disks.loops().items())
+    yield from (("mount", m) for m in _mounts())
+    for kind, flag in _KINDS.items():
+        yield from ((kind, str(number)) for number in syscalls.listns(flag))
+    yield from (("listening socket", address) for address in _listening())
+
+
+def _mounts() -> Iterator[str]:
+    """id, place and type of every mount: the id tells one mount from the next at one place."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        head, _, tail = line.partition(" - ")
+        yield f"{head.split()[0]} {head.split()[4]} {tail.split()[0]}"
+
+
+def _listening() -> Iterator[str]:
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(FileNotFoundError):
+            for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A":
+                    yield f"{table} {fields[1]}"
+
+
+def _kill_tasks(names: list[str]) -> None:
+    namespaces = {int(name) for name in names}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            if syscalls.mount_namespace_id(f"{entry}/ns/mnt") in namespaces:
+                os.kill(int(entry.name), signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _disconnect(names: list[str]) -> None:
+    for name in names:
+        nvme.Controller(name).disconnect()
+
+
+def _free_loops(names: list[str]) -> None:
+    for name in names:
+        disks.free_loop(name.split()[0])
+
+
+def _clear_configfs(_: list[str]) -> None:
+    Instance().clear()
+    for name in disks.null_blocks():
+        (disks.NULLB / name).rmdir()
+
+
+def _unmount(names: list[str]) -> None:
+    for name in sorted(names, key=lambda n: int(n.split()[0]), reverse=True):
+        with contextlib.suppress(OSError):  # gone with the one above it
+            syscalls.umount(name.split()[1], syscalls.MNT_DETACH)

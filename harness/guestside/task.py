@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Python functions run in a process of their own, with result or exception brought back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import select
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from harness.guestside import syscalls
+
+SECONDS = 60.0  # how long a function may take; only one that hangs does
+
+
+class TaskDied(Exception):
+    """The process ended without an answer: killed, or it called os._exit itself."""
+
+
+class TaskFailed(Exception):
+    """The function failed with an exception that cannot be carried over; its text is here."""
+
+
+def fork() -> int:
+    """os.fork(), the child being killed when its parent dies."""
+    pid = os.fork()
+    if pid == 0:
+        syscalls.die_with_parent()
+    return pid
+
+
+class Task:
+    """A function that runs in a child process, entered through ``enter``."""
+
+    def __init__(
+        self, function: Callable[..., Any], *arguments: Any, enter: Callable[[], None] | None = None
+    ) -> None:
+        self._read, write = os.pipe2(os.O_CLOEXEC)
+        self.pid = fork()
+        if self.pid == 0:
+            _child(write, function, arguments, enter)
+        os.close(write)
+
+    def result(self, seconds: float = SECONDS) -> Any:
+        """Wait for the function to end; give its result or raise its exception.
+
+        TimeoutError when ``seconds`` pass: the process is killed then.
+        """
+        deadline = time.monotonic() + seconds
+        answer = bytearray()
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                self.kill()
+                raise TimeoutError(f"a function in task {self.pid} took more than {seconds:g} s")
+            piece = os.read(self._read, 1 << 16)
+            if not piece:
+                break
+            answer += piece
+        status = self._end()
+        if not answer:
+            raise TaskDied(f"task {self.pid} ended without an answer: {_words(status)}")
+        fine, value = pickle.loads(answer)
+        if not fine:
+            raise value
+        return value
+
+    def kill(self) -> None:
+        """End the process at once; ended already is no error."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self._end()
+
+    def _end(self) -> int:
+        if self._read < 0:
+            return 0
+        os.close(self._read)
+        self._read = -1
+        return os.waitpid(self.pid, 0)[1]
+
+
+def _words(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"signal {-code}" if code < 0 else f"exit status {code}"
+
+
+def _child(
+    write: int,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    enter: Callable[[], None] | None,
+) -> NoReturn:
+    """What the child does.  It must never return into the test that made it."""
+    try:
+        try:
+            if enter:
+                enter()
+            answer = pickle.dumps((True, function(*arguments)))
+        except BaseException as error:
+            answer = failure(error)
+        with contextlib.suppress(OSError):
+            while answer:
+                answer = answer[os.write(write, answer) :]
+    finally:
+        os._exit(0)
+
+
+def failure(error: BaseException) -> bytes:
+    """Pack an exception for its way back, with where it happened as a note."""
+    error.add_note("in the task:\n" + "".join(traceback.format_exception(error)))
+    try:
+        packed = pickle.dumps((False, error))
+        pickle.loads(packed)  # some pack well but cannot be made again
+    except Exception:
+        words = "".join(traceback.format_exception_only(error))
+        packed = pickle.dumps((False, TaskFailed(words)))
+    return packed

@@ -17,8 +17,11 @@ class Kmsg:
     """Reads what the kernel says from now on, writes marks."""
 
     def __init__(self) -> None:
-        # Without this the kernel drops most of what is written to /dev/kmsg in quick succession.
-        Path("/proc/sys/kernel/printk_devkmsg").write_text("on\n")
+        # Otherwise the kernel drops most of what is written to /dev/kmsg in quick succession.  Set on
+        # the command line it can be read, but not be written any more, not even with the same word.
+        limit = Path("/proc/sys/kernel/printk_devkmsg")
+        if limit.read_text().strip() != "on":
+            limit.write_text("on\n")
         self._read = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._write = os.open("/dev/kmsg", os.O_WRONLY | os.O_CLOEXEC)
         os.lseek(self._read, 0, os.SEEK_END)

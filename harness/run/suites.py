@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import harness
-from harness import guest, paths, process
+from harness import paths, process
 from harness.errors import GuestFault, HostFault, Interrupted, UsageError
+from harness.guest import folder as guest_folder
 from harness.model import Accel, GuestRecord, Kernel, Request, Side, SideResult
 from harness.progress import Progress
 from harness.results import journal
@@ -126,7 +127,7 @@ def collect(side: Side, kernel: Kernel, folder: Path, *, cached: bool) -> SideRe
 def _guests(folder: Path) -> list[GuestRecord]:
     records = []
     for one in sorted(folder.glob("[0-9]*"), key=lambda path: path.name.zfill(6)):
-        record = guest.read_record(one)
+        record = guest_folder.read_record(one)
         if record is not None:
             console = one / "console.log"
             lines = (

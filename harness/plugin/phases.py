@@ -65,4 +65,4 @@ def _message(report: pytest.TestReport) -> str:
         return str(report.longrepr[2])
     if hasattr(report, "wasxfail") and report.skipped:
         return str(report.wasxfail)
-    return report.longreprtext
+    return "" if report.passed else report.longreprtext

@@ -17,6 +17,7 @@ from harness.errors import HostFault, NotConfigured
 from harness.kconfig.compare import Difference, compare, values
 from harness.kconfig.explain import Why, explain
 from harness.kconfig.fragment import parse
+from harness.kconfig.unchanged import remember, unchanged
 from harness.model import Option, Request, Toolchain
 from harness.progress import Progress
 
@@ -35,36 +36,43 @@ def configure(
     """
     if not (source / "Kconfig").is_file():
         raise NotConfigured(f"{source} is not a kernel tree: it has no Kconfig")
+    wish = _wish([*_tiny(source, toolchain, request), *request.options])
+    config = out / ".config"
     with progress.stage("configure", f"{len(request.options)} options") as stage:
-        text = _made(source, out, request, toolchain)
+        if known := unchanged(source, out, wish, toolchain):
+            text = config.read_text()
+        else:
+            text = _made(source, out, wish, toolchain)
         if missing := compare(request, text):
             raise _refusal(missing, explain(source, missing, text, toolchain.arch))
-        config = out / ".config"
-        changed = not config.exists() or config.read_text() != text
-        if changed:
-            (out / _NEW).replace(config)
+        if not known:
+            known = config.exists() and config.read_text() == text
+            if not known:
+                (out / _NEW).replace(config)
+            remember(source, out, wish, toolchain)
         stage.finish(
             f"{len(request.options)} options asked and got, {_on(text)} on in all"
-            + ("" if changed else ", unchanged")
+            + (", unchanged" if known else "")
         )
     return config
 
 
-def _made(source: Path, out: Path, request: Request, toolchain: Toolchain) -> str:
+def _made(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
     """Let the tree's own tools make a .config, beside the one that is there."""
-    new, wish = out / _NEW, out / _WISH
+    new, wished = out / _NEW, out / _WISH
     try:
         out.mkdir(parents=True, exist_ok=True)
-        wish.write_text(_wish([*_tiny(source, toolchain, request), *request.options]))
+        wished.write_text(wish)
         new.unlink(missing_ok=True)
     except OSError as error:
         raise HostFault(
             f"cannot write to {out}: {error.strerror}",
             hint="set HARNESS_CACHE to a folder you can write to",
         ) from error
+    own = {"KCONFIG_CONFIG": str(new), "KCONFIG_ALLCONFIG": str(wished)}
     result = process.run(
         [*kbuild.command(source, out, toolchain), "allnoconfig", "olddefconfig"],
-        env={**kbuild.environment(), "KCONFIG_CONFIG": str(new), "KCONFIG_ALLCONFIG": str(wish)},
+        env={**kbuild.environment(), **own},
         timeout=_TIME_LIMIT,
         check=False,
     )

@@ -67,6 +67,7 @@ kernelrelease:
 $(release): $(srctree)/Makefile $(KCONFIG)
 	@mkdir -p $(@D)
 	@echo $(KERNELVERSION)$(LOCALVERSION) > $@
+	@printf 'deps_config := \\\n\tKconfig \\\n' > $(@D)/auto.conf.cmd
 
 $(objtree)/%.o: $(srctree)/%.c $(KCONFIG)
 	@mkdir -p $(@D)

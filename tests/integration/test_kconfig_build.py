@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import faketree
 import pytest
 
-from harness import build, kconfig
+from harness import build, kconfig, process
 from harness.errors import HostFault, NotBuilt, NotConfigured
 from harness.model import Kernel, Request, Toolchain
 from harness.progress import Progress
@@ -73,6 +74,31 @@ def test_an_unchanged_config_keeps_its_time(tree: Path, gcc: Toolchain, tmp_path
     assert config.stat().st_mtime == 1
     kconfig.configure(tree, out, asked("FAKE_FEATURE=y"), gcc, QUIET)
     assert config.stat().st_mtime > 1
+
+
+def test_nothing_is_made_again_until_kconfig_changes(
+    tree: Path, gcc: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = whole(tree, gcc).folder.parents[1] / "builds"
+    out = next(path for path in out.iterdir() if path.is_dir())
+    calls: list[object] = []
+    real = process.run
+
+    def counted(argv: process.Argv, **options: Any) -> process.Result:
+        calls.append(argv)
+        return real(argv, **options)
+
+    monkeypatch.setattr(process, "run", counted)
+    kconfig.configure(tree, out, asked(), gcc, QUIET)
+    assert not calls
+    (tree / "Kconfig").write_text((tree / "Kconfig").read_text() + "\n")
+    kconfig.configure(tree, out, asked(), gcc, QUIET)
+    assert len(calls) == 1
+    kconfig.configure(tree, out, asked("FAKE_FEATURE=y"), gcc, QUIET)
+    assert len(calls) == 2
+    (out / ".config").write_text("CONFIG_FAKE_FEATURE=y\n")
+    kconfig.configure(tree, out, asked("FAKE_FEATURE=y"), gcc, QUIET)
+    assert len(calls) == 3
 
 
 def test_a_foreign_environment_changes_nothing(
@@ -262,7 +288,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 import faketree
-from harness import build, kconfig
+from harness import build, kconfig, process
 from harness.progress import Progress
 tree, gcc = Path({tree!r}), build.toolchain()
 request, checkout = kconfig.request(["base", "nvmet"], [], []), faketree.checkout(tree)

@@ -67,15 +67,15 @@ def offers(wanted: version.Wanted, stage: Stage) -> list[Offer]:
     """
     if not shutil.which("apt-get"):
         raise HostFault("this machine has no apt-get", hint="check the network")
-    mirrors = _mirrors(aptconf.configured())
-    if not mirrors:
+    asked = mirrors(aptconf.configured())
+    if not asked:
         raise HostFault("no Debian mirror among apt's sources", hint="check the network")
-    own = dict.fromkeys(suite for mirror in mirrors for suite in mirror.suites)
+    own = dict.fromkeys(suite for mirror in asked for suite in mirror.suites)
     conf = _conf()
     said: list[str] = []
     for suites in (_NEW, tuple(dict.fromkeys([*_NEW, *_STABLE, *own]))):
         stage.update(note=f"asking Debian's {', '.join(suites)}")
-        said = _update(conf, mirrors, suites, stage)
+        said = _update(conf, asked, suites, stage)
         found = _listed(conf, wanted)
         if found:
             return found
@@ -86,7 +86,7 @@ def offers(wanted: version.Wanted, stage: Stage) -> list[Offer]:
     return []
 
 
-def _mirrors(configured: Sequence[aptconf.Repository]) -> list[aptconf.Repository]:
+def mirrors(configured: Sequence[aptconf.Repository]) -> list[aptconf.Repository]:
     """Choose the repositories that hold Debian's main archive, each URI once."""
     chosen: dict[str, aptconf.Repository] = {}
     for repository in configured:
@@ -107,13 +107,20 @@ def _conf() -> Path:
 
 
 def _update(
-    conf: Path, mirrors: Sequence[aptconf.Repository], suites: Sequence[str], stage: Stage
+    conf: Path, asked: Sequence[aptconf.Repository], suites: Sequence[str], stage: Stage
 ) -> list[str]:
-    """Fetch the suites' package lists; gives apt's complaints (a suite may not be there)."""
-    text = "\n".join(aptconf.stanza(mirror, tuple(suites)) for mirror in mirrors)
+    """Fetch the suites' package lists; gives apt's complaints (a suite may not be there).
+
+    Raises HostFault when no suite answers at all: apt itself then goes on with older lists.
+    """
+    text = "\n".join(aptconf.stanza(mirror, tuple(suites)) for mirror in asked)
     (conf.parent / "sources.list.d" / "harness.sources").write_text(text)
     _, lines = _apt(conf, ("update",), stage, 0)
-    return [line for line in lines if line.startswith("E: ")]
+    complaints = [line for line in lines if re.match(r"E: |W: Failed to fetch", line)]
+    if not any(re.match(r"(?:Get|Hit):|.* does not have a Release file", line) for line in lines):
+        reason = complaints[0] if complaints else "apt-get update fetched nothing"
+        raise HostFault(reason, hint="check the network", details="\n".join(complaints))
+    return complaints
 
 
 def _apt(

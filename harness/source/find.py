@@ -24,6 +24,7 @@ PROVIDERS = (
 )
 
 _DAY = 86400.0  # seconds an answer to "which is the newest" stays good
+_TRIES = 2  # how many of a provider's offers are tried, should the newest not be there after all
 _GROWTH = 5  # a tarball's size to what download, package, tarball and repository take together
 
 
@@ -42,6 +43,8 @@ def release(text: str, progress: Progress, *, refresh: bool = False) -> Source:
     with paths.lock(top / "lock", "the kernel sources", progress):
         if found := _at_hand(top, wanted, refresh):  # the run we waited for brought it
             return found.source
+        for left in top.glob(".*"):  # of a run that was killed: we hold the lock
+            shutil.rmtree(left, ignore_errors=True)
         with progress.stage("source", f"Linux {wanted}") as stage:
             got = _get(top, wanted, progress, stage)
             stage.finish(f"Linux {got.version}, {got.origin}")
@@ -105,7 +108,7 @@ def _ask(wanted: version.Wanted, stage: Stage) -> tuple[list[Offer], list[str]]:
             continue
         if not found:
             reasons.append(f"{provider.name}: has no {wanted}")
-        offers += sorted(found, key=lambda offer: version.key(offer.version), reverse=True)[:1]
+        offers += sorted(found, key=lambda offer: version.key(offer.version), reverse=True)[:_TRIES]
     return sorted(offers, key=lambda offer: version.key(offer.version), reverse=True), reasons
 
 

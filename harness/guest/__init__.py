@@ -6,6 +6,8 @@ worker: it claims a guest and carries bytes between xdist and the guest's result
 """
 
 from harness.guest.keepers import Keeper, find, relay_command, start
+from harness.guest.private import sweep
+from harness.guest.shell import shell
 from harness.guest.spec import GuestSpec
 
-__all__ = ["GuestSpec", "Keeper", "find", "relay_command", "start"]
+__all__ = ["GuestSpec", "Keeper", "find", "relay_command", "shell", "start", "sweep"]

@@ -35,6 +35,7 @@ def write(spec: GuestSpec, name: str, run: Path, job: Job) -> None:
         "name": name,
         "job": job.kind,
         "words": list(job.words),
+        "size": _size(),
         "port": command.PORT,
         "cwd": str(spec.cwd),
         "overlays": list(spec.overlays),
@@ -47,6 +48,15 @@ def write(spec: GuestSpec, name: str, run: Path, job: Job) -> None:
         "site": foreign_finders(),
     }
     (run / "facts.json").write_text(json.dumps(value))
+
+
+def _size() -> list[int]:
+    # Rows and columns of the person's terminal, empty without one.
+    try:
+        size = os.get_terminal_size(0)
+    except OSError:
+        return []
+    return [size.lines, size.columns]
 
 
 def environment(spec: GuestSpec, name: str) -> dict[str, str]:

@@ -109,10 +109,10 @@ def _loopback_up() -> None:
         os.close(sock)
 
 
-def say(text: str) -> None:
+def say(text: str, level: int = 5) -> None:
     """Put a line of ours into the kernel's log, and so on the console."""
     with open("/dev/kmsg", "w") as file:  # noqa: PTH123
-        file.write(f"<5>{text}\n")  # without its end a message waits for the next one
+        file.write(f"<{level}>{text}\n")  # without its end a message waits for the next one
 
 
 def enter(facts: dict[str, Any]) -> None:
@@ -142,20 +142,26 @@ def job(facts: dict[str, Any]) -> int:
 
         gateway.serve(facts["port"])
         return 0
-    _terminal()
+    _terminal(facts["size"])
     words = facts["words"] or [facts["environment"].get("SHELL") or "/bin/sh"]
     os.execvp(words[0], words)
     return 126  # not reached, but linters do not know
 
 
-def _terminal() -> None:
-    # The console as controlling terminal, so that Ctrl-C reaches the program in the guest.
+def _terminal(size: list[int]) -> None:
+    # The console as controlling terminal, so that Ctrl-C reaches the program in the guest, and
+    # without the kernel's small talk, which dmesg has.
     with open("/proc/consoles") as file:  # noqa: PTH123
         names = [line.split()[0] for line in file if "C" in line.split("(", 1)[1].split(")")[0]]
     fd = os.open(f"/dev/{names[-1]}" if names else "/dev/console", os.O_RDWR)
     _libc.ioctl(fd, 0x540E, 1)  # TIOCSCTTY
+    if size:
+        packed = b"".join(number.to_bytes(2, sys.byteorder) for number in [*size, 0, 0])
+        _libc.ioctl(fd, 0x5414, packed)  # TIOCSWINSZ
     for number in (0, 1, 2):
         os.dup2(fd, number)
+    with open("/proc/sys/kernel/printk", "w") as file:  # noqa: PTH123
+        file.write("4")
 
 
 def reap(child: int) -> int:
@@ -183,7 +189,8 @@ def main() -> None:
                 sys.stderr.flush()
                 os._exit(status)
         status = reap(child)
-        say(f"{LEFT} {status}")
+        _libc.tcdrain(2)  # what the job printed first
+        say(f"{LEFT} {status}", 1)
     except BaseException as error:
         os.write(2, f"\nharness: cannot set up the guest: {error!r}\n".encode())
         time.sleep(0.1)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Boot a kernel for a person: a prompt on the terminal, or one command with its status."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+
+import pexpect
+
+from harness.errors import GuestFault
+from harness.guest import command, facts, folder
+from harness.guest.console import left
+from harness.guest.private import Private
+from harness.guest.spec import GuestSpec
+from harness.guestside import bootstrap
+from harness.process import environment, guard
+
+_UP = re.compile(re.escape(bootstrap.UP).encode() + rb"\s*\n")
+_LEFT = re.compile(rb"(?:\[ *[\d.]+\] )?" + re.escape(bootstrap.LEFT).encode() + rb" \d+\r*\n")
+# What may become the line above: a stamp has begun and nothing else stands behind it yet.
+_MAYBE = re.compile(rb"\[[ \d.]*(?:\](?: h[ \w:]*)?)?\r?$")
+_KEPT = 8192  # bytes of the console that a message about a lost guest shows
+
+
+def shell(spec: GuestSpec, words: Sequence[str] = ()) -> int:
+    """Boot ``spec`` and give the terminal to a shell in the guest, or to ``words``.
+
+    What the guest prints goes to standard output as it comes; boot messages are only kept in
+    ``spec.folder``.  Returns the status of the command.  Raises GuestFault when the guest does not
+    come up or is gone before the command ended (a panic: the message has the console's end).
+    """
+    place = folder.take(spec.folder)
+    private = Private()
+    try:
+        facts.write(spec, folder.name(place), private.path, facts.Job("command", tuple(words)))
+        argv = command.argv(spec, folder.name(place), private.path, gateway=False)
+        with (place / folder.CONSOLE).open("wb") as log:
+            child = pexpect.spawn(
+                argv[0], argv[1:], env=environment(), timeout=spec.deadline, cwd=str(spec.cwd)
+            )
+            child.logfile_read = log
+            watcher = guard(child.pid)
+            try:
+                return _use(child, bool(words), folder.name(place))
+            finally:
+                child.close(force=True)
+                watcher.communicate(timeout=5)  # its pipe closes, and it ends the whole group
+    finally:
+        private.remove()
+
+
+def _use(child: pexpect.spawn, command_only: bool, name: str) -> int:
+    begin = time.monotonic()
+    if child.expect([_UP, pexpect.EOF, pexpect.TIMEOUT]) != 0:
+        waited = time.monotonic() - begin
+        raise GuestFault(
+            f"{name} did not come up ({waited:.0f} s)", details=_end_of(child.before or b"")
+        )
+    shown = _Shown()
+    if sys.stdin.isatty() and not command_only:
+        child.interact(escape_character=None, output_filter=shown.filter)
+    else:
+        while not shown.left:
+            try:
+                os.write(1, shown.filter(child.read_nonblocking(65536, timeout=None)))
+            except pexpect.EOF:
+                break
+    if not shown.left:
+        what = "its kernel panicked" if b"Kernel panic" in shown.seen else "it ended by itself"
+        raise GuestFault(f"{name} is gone: {what}", details=_end_of(shown.seen))
+    return left(shown.left)
+
+
+class _Shown:
+    """Passes on what the guest prints, up to the line in which our init says goodbye."""
+
+    def __init__(self) -> None:
+        self.left = b""
+        self.seen = b""
+        self._held = b""
+
+    def filter(self, data: bytes) -> bytes:
+        if self.left:
+            return b""
+        self.seen = (self.seen + data)[-_KEPT:]
+        data = self._held + data
+        found = _LEFT.search(data)
+        if found:
+            self.left = found[0]
+            return data[: found.start()]
+        start = maybe.start() if (maybe := _MAYBE.search(data)) else len(data)
+        self._held = data[start:]
+        return data[:start]
+
+
+def _end_of(console: bytes) -> str:
+    return console[-_KEPT:].decode(errors="backslashreplace").replace("\r", "").strip()

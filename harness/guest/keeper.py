@@ -26,6 +26,7 @@ from harness.process import Group
 
 _TICK = 0.1  # seconds between two looks at clock and signals while the console is silent
 _KEYS = b"wlt"  # sysrq: blocked tasks, what each CPU is at, all tasks
+_BETWEEN = 0.3  # seconds of silence before the next key; QEMU's serial line has no queue of breaks
 
 
 class Keeper:
@@ -40,6 +41,8 @@ class Keeper:
         self.watch = Watch(self.spec.deadline, self.spec.factor)
         self.unwanted = False  # SIGTERM
         self.late = False  # SIGUSR1
+        self._keys = _KEYS
+        self._pressed = -_BETWEEN
 
     def record(self, ended: str = "") -> GuestRecord:
         """Write what is known so far, and give it."""
@@ -102,20 +105,20 @@ class Keeper:
             if not known and self.watch.boot_seconds is not None:
                 known = True
                 self.record()
-            if self.late:
-                self.late = False
-                self.watch.late(now)
-                self._ask(console, private)
+            if self.late and self.watch.late(now):
+                self._ask(console, private, now)
             if self.unwanted:
                 self.watch.over(now)
             if self.watch.tick(now):
                 return
 
-    def _ask(self, console: Console, private: Path) -> None:
+    def _ask(self, console: Console, private: Path, now: float) -> None:
         # A break on the serial line, then a key: what a person at the machine would do.
-        for key in _KEYS:
+        if self._keys and now > self._pressed + _BETWEEN and self.watch.silent(now) > _BETWEEN:
+            self._pressed = now
             if qmp.ask(private / "qmp", "chardev-send-break", id=command.CHARDEV):
-                console.send(bytes([key]))
+                console.send(self._keys[:1])
+            self._keys = self._keys[1:]
 
     def _fault(self, said: str, status: int) -> GuestFault:
         console = folder.read_text(self.place / folder.CONSOLE)

@@ -49,13 +49,17 @@ class Watch:
             self._answered = True
             self.verdict = "timeout"
 
-    def late(self, now: float) -> None:
-        """Note that a test is over its deadline and sysrq was asked for what the guest is at."""
+    def late(self, now: float) -> bool:
+        """Note that a test is over its deadline; whether sysrq is to ask what the guest is at."""
         if not self._asked and not self.verdict:
             self._asked = True
-            self._last = now
             self.verdict = "hang"  # until it answers
             self._until = now + LAST_WORDS * self.factor
+        return self._asked
+
+    def silent(self, now: float) -> float:
+        """Give the seconds since the console's last line."""
+        return now - self._last
 
     def over(self, now: float) -> None:
         """Note that nobody needs the guest any more."""
@@ -67,7 +71,7 @@ class Watch:
         if not self.verdict and self.boot_seconds is None and now > self.deadline:
             self.verdict = "boot"
             return True
-        if self._answered and now > self._last + SILENCE * self.factor:
+        if self._answered and self.silent(now) > SILENCE * self.factor:
             return True
         return self._until is not None and now > self._until
 

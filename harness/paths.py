@@ -8,6 +8,7 @@ The cache can be made again from the network and by building; the state (runs) c
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -114,6 +115,21 @@ def scratch(near: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn a full disk or a missing permission below ``place`` into a HostFault that says so."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise HostFault(
+            f"cannot write to {error.filename or place}: {error.strerror or error}",
+            hint="free some space (harness clean), or set HARNESS_CACHE elsewhere"
+            if full
+            else "set HARNESS_CACHE to a folder you can write to",
+        ) from error
 
 
 def need_space(folder: Path, size: int, what: str) -> None:

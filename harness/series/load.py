@@ -181,7 +181,7 @@ def _placed(
 
 def _write(path: Path, raw: bytes) -> Path:
     if not path.exists() or path.read_bytes() != raw:
-        with paths.scratch(path) as scratch:
+        with paths.writing(path), paths.scratch(path) as scratch:
             (scratch / "mail").write_bytes(raw)
             (scratch / "mail").replace(path)
     return path

@@ -97,9 +97,9 @@ def mirrors(configured: Sequence[aptconf.Repository]) -> list[aptconf.Repository
 
 
 def _conf() -> Path:
-    top = paths.cache("apt")
+    top = paths.cache("lists")
     for name in ("lists/partial", "archives/partial", "sources.list.d"):
-        paths.cache("apt", *name.split("/"))
+        paths.cache("lists", *name.split("/"))
     (top / "status").touch()
     conf = top / "apt.conf"
     conf.write_text(_CONF.format(top=top))

@@ -45,7 +45,7 @@ def release(text: str, progress: Progress, *, refresh: bool = False) -> Source:
             return found.source
         for left in top.glob(".*"):  # of a run that was killed: we hold the lock
             shutil.rmtree(left, ignore_errors=True)
-        with progress.stage("source", f"Linux {wanted}") as stage:
+        with progress.stage("source", f"Linux {wanted}") as stage, paths.writing(top):
             got = _get(top, wanted, progress, stage)
             stage.finish(f"Linux {got.version}, {got.origin}")
         return got.source

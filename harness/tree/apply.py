@@ -55,13 +55,15 @@ def _touched(place: Path, source: Source, series: Series) -> None:
     git apply would fetch them itself, but the merge after it would take them for local changes.
     Raises HostFault when the source does not hold their content.
     """
-    names = sorted({file for patch in series.patches for file in patch.files})
+    files = {file for patch in series.patches for file in patch.files}
+    # Names that lead out of the tree are left for git am to refuse.
+    names = sorted(file for file in files if not {"", "..", ".git"} & set(file.split("/")))
     entries = git.run(place, "ls-files", "-s", "-z", "--", *names).stdout if names else ""
     blobs = "".join(f"{entry.split()[1]}\n" for entry in entries.split("\0") if entry)
     if " missing\n" in git.run(place, "cat-file", "--batch-check", stdin=blobs).stdout:
         raise diagnose.lacking(source)
-    files = "".join(f"{entry.split(chr(9), 1)[1]}\0" for entry in entries.split("\0") if entry)
-    git.run(place, "checkout-index", "--force", "--index", "-z", "--stdin", stdin=files)
+    there = "".join(f"{entry.split(chr(9), 1)[1]}\0" for entry in entries.split("\0") if entry)
+    git.run(place, "checkout-index", "--force", "--index", "-z", "--stdin", stdin=there)
 
 
 def _written(place: Path, mails: Sequence[bytes]) -> list[Path]:

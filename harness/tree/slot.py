@@ -57,7 +57,7 @@ class Slot:
         commit = found.stdout.strip()
         if not (found.ok and _whole(self.path, base, commit)):
             what = f"{len(mails)} patches onto {self.source.name}"
-            with self._progress.stage("apply", what) as stage:
+            with self._progress.stage("apply", what) as stage, paths.writing(self.path):
                 commit = apply.apply(self.path, self.source, series, mails, stage)
             git.run(self.path, "update-ref", ref, commit)
         return self._describe(base, commit)
@@ -73,7 +73,8 @@ class Slot:
 
         Everything that is not in the commit is removed.  Raises HostFault when the disk is full.
         """
-        with self._progress.stage("checkout", f"{self.source.name} in {self.path}"):
+        what = checkout.patches[-1][1] if checkout.patches else self.source.name
+        with self._progress.stage("checkout", what), paths.writing(self.path):
             if not (self.path / ".git" / "index").exists():
                 self._need_space(checkout.commit)
             else:
@@ -108,13 +109,8 @@ def slot(source: Source, progress: Progress) -> Iterator[Slot]:
     real = os.path.realpath(source.repo)
     home = paths.cache("trees", hashlib.sha256(os.fsencode(real)).hexdigest()[:16])
     with paths.lock(home / "lock", f"the worktree of {source.repo}", progress):
-        try:
+        with paths.writing(home):
             path = own.prepare(home, source.repo)
-        except OSError as error:
-            raise HostFault(
-                f"cannot write to {home}: {error.strerror}",
-                hint="set HARNESS_CACHE to a folder you can write to",
-            ) from error
         yield Slot(path, source, progress)
 
 

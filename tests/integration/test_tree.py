@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ import smalltree
 
 from harness import git, process, series, tree
 from harness.errors import HarnessError, HostFault, NotApplied
-from harness.model import Checkout, Source
+from harness.model import Checkout, Series, Source
 from harness.progress import Progress
 
 QUIET = Progress(quiet=True)
@@ -397,6 +399,39 @@ def test_no_space(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with tree.slot(source(kernel), QUIET) as slot, pytest.raises(HostFault, match="are free"):
         slot.check_out(slot.base())
+
+
+def test_a_full_disk_and_a_cache_that_cannot_be_written(
+    kernel: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got = series.load(smalltree.three(made, tmp_path / "series"))
+    for number, hint in ((errno.ENOSPC, "harness clean"), (errno.EROFS, "HARNESS_CACHE")):
+
+        def refuse(*_: object, number: int = number, **__: object) -> str:
+            raise OSError(number, os.strerror(number))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(tempfile, "mkdtemp", refuse)
+            error = _refused(kernel, got)
+        assert "cannot write" in error.what
+        assert hint in error.hint
+
+
+def _refused(kernel: Path, got: Series) -> HostFault:
+    with pytest.raises(HostFault) as caught, tree.slot(source(kernel), QUIET) as slot:
+        slot.patched(got)
+    return caught.value
+
+
+def test_a_patch_that_leads_out_of_the_tree(kernel: Path, made: Path, tmp_path: Path) -> None:
+    smalltree.replace(made, "fs/x.c", "line 5\n", "line five\n")
+    smalltree.commit(made, "fs: evil")
+    folder = smalltree.patches(made, tmp_path / "series")
+    (mail,) = folder.iterdir()
+    for name in ("../../outside.c", ".git/config"):
+        mail.write_text(mail.read_text().replace("fs/x.c", name))
+        assert "patch 1/1 'fs: evil' does not apply" in refused(kernel, folder).what
+        mail.write_text(mail.read_text().replace(name, "fs/x.c"))
 
 
 def test_ctrl_c_while_applying(

@@ -23,10 +23,11 @@ def folder(checkout: Checkout, request: Request, toolchain: Toolchain) -> Path:
     digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
     found = paths.cache("builds", digest)
     about = found / _ABOUT
-    if not about.exists():
-        said = {"worktree": str(checkout.path), "config": request.digest, "arch": toolchain.arch}
-        about.write_text(json.dumps(said))
-    os.utime(found)
+    with paths.writing(found):
+        if not about.exists():
+            said = {"worktree": str(checkout.path), "arch": toolchain.arch}
+            about.write_text(json.dumps(said))
+        os.utime(found)
     return found
 
 

@@ -47,7 +47,8 @@ def build(
         kbuild.architecture(toolchain.arch).goal,
     ]
     begin = time.monotonic()
-    with progress.stage("build", f"{toolchain.arch} with {toolchain.version}") as stage:
+    about = f"{toolchain.arch} with {toolchain.version}"
+    with paths.writing(out), progress.stage("build", about) as stage:
         collector = _made(argv, checkout, out, estimate, stage)
         kernel = _kernel(checkout, out, key, toolchain, collector)
         kernel = store.keep(_timed(kernel, begin), _vmlinux(out), _copy)

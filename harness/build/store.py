@@ -64,18 +64,12 @@ def keep(kernel: Kernel, vmlinux: Path | None, copy: Callable[[Path, Path], None
         "config": kernel.config,
         "log": kernel.log,
     }
-    try:
-        with paths.scratch(kept) as folder:
-            for name, file in sources.items():
-                if file is not None:
-                    copy(file, folder / _file(name))
-            (folder / _RECORD).write_text(_record(kernel, has_vmlinux=vmlinux is not None))
-            _publish(folder, kept)
-    except OSError as error:
-        raise HostFault(
-            f"cannot keep the kernel in {kept}: {error.strerror}",
-            hint="free some space (harness clean), or set HARNESS_CACHE elsewhere",
-        ) from error
+    with paths.writing(kept), paths.scratch(kept) as folder:
+        for name, file in sources.items():
+            if file is not None:
+                copy(file, folder / _file(name))
+        (folder / _RECORD).write_text(_record(kernel, has_vmlinux=vmlinux is not None))
+        _publish(folder, kept)
     found = _read(kept)
     if found is None:
         raise HostFault(f"the kept kernel {kept} vanished", hint="is a harness clean running?")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
 from collections.abc import Mapping
@@ -82,9 +83,11 @@ def ccache() -> dict[str, str]:
     links = paths.cache("ccache-links")
     for name in ("gcc", "clang", *(line.cross + "gcc" for line in kbuild.ARCHITECTURES.values())):
         link = links / name
+        # Only a link that is missing or leads nowhere is made: another run may be doing the same.
         if shutil.which(name) and not link.exists():
-            link.unlink(missing_ok=True)
-            link.symlink_to(program)
+            with paths.writing(link), contextlib.suppress(FileExistsError):
+                link.unlink(missing_ok=True)
+                link.symlink_to(program)
     before = process.environment().get("PATH", "")
     # Objects do not depend on the build folder's name: the stamps are fixed and paths mapped.
     return {"PATH": f"{links}:{before}", "CCACHE_NOHASHDIR": "1"}

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import kbuild, process
+from harness import kbuild, paths, process
 from harness.errors import HostFault, NotConfigured
 from harness.kconfig.compare import Difference, compare, values
 from harness.kconfig.explain import Why, explain
@@ -38,7 +38,8 @@ def configure(
         raise NotConfigured(f"{source} is not a kernel tree: it has no Kconfig")
     wish = _wish([*_tiny(source, toolchain, request), *request.options])
     config = out / ".config"
-    with progress.stage("configure", f"{len(request.options)} options") as stage:
+    about = f"{len(request.options)} options"
+    with paths.writing(out), progress.stage("configure", about) as stage:
         if known := unchanged(source, out, wish, toolchain):
             text = config.read_text()
         else:
@@ -51,8 +52,7 @@ def configure(
                 (out / _NEW).replace(config)
             remember(source, out, wish, toolchain)
         stage.finish(
-            f"{len(request.options)} options asked and got, {_on(text)} on in all"
-            + (", unchanged" if known else "")
+            f"{about} asked and got, {_on(text)} on in all" + (", unchanged" if known else "")
         )
     return config
 
@@ -60,15 +60,9 @@ def configure(
 def _made(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
     """Let the tree's own tools make a .config, beside the one that is there."""
     new, wished = out / _NEW, out / _WISH
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        wished.write_text(wish)
-        new.unlink(missing_ok=True)
-    except OSError as error:
-        raise HostFault(
-            f"cannot write to {out}: {error.strerror}",
-            hint="set HARNESS_CACHE to a folder you can write to",
-        ) from error
+    out.mkdir(parents=True, exist_ok=True)
+    wished.write_text(wish)
+    new.unlink(missing_ok=True)
     own = {"KCONFIG_CONFIG": str(new), "KCONFIG_ALLCONFIG": str(wished)}
     result = process.run(
         [*kbuild.command(source, out, toolchain), "allnoconfig", "olddefconfig"],

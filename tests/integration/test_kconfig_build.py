@@ -274,6 +274,39 @@ def test_a_cache_with_a_space_in_its_path_is_refused_in_words(
     assert "HARNESS_CACHE" in caught.value.hint
 
 
+def test_a_cache_that_cannot_be_written_is_told(tree: Path, gcc: Toolchain) -> None:
+    request, checkout = asked(), faketree.checkout(tree)
+    out = build.folder(checkout, request, gcc)
+    (out / ".config").mkdir()  # works for root too, who may write anywhere
+    (out / ".config/in the way").touch()
+    with pytest.raises(HostFault, match="cannot write to"):
+        kconfig.configure(tree, out, request, gcc, QUIET)
+
+
+def test_a_full_disk_during_the_build_is_the_hosts_fault(tree: Path, gcc: Toolchain) -> None:
+    makefile = (tree / "Makefile").read_text()
+    full = makefile.replace(
+        "\t@$(LD) -r", "\t@echo 'ld: x: No space left on device'; false\n\t@$(LD) -r"
+    )
+    faketree.commit(tree, "x", {"Makefile": full})
+    with pytest.raises(HostFault, match="no space left"):
+        whole(tree, gcc)
+
+
+def test_two_runs_that_build_the_same_kernel_at_once_share_it(
+    tree: Path, gcc: Toolchain, tmp_path: Path
+) -> None:
+    faketree.make(tmp_path / "other")
+    scripts = [
+        SLOW.format(here=str(Path(__file__).parent), tree=str(t))
+        for t in (tree, tmp_path / "other")
+    ]
+    running = [subprocess.Popen([sys.executable, "-c", script]) for script in scripts]
+    assert [each.wait(60) for each in running] == [0, 0]
+    assert len(build.kernels()) == 1
+    assert build.find(build.key(faketree.checkout(tree), asked(), gcc)) is not None
+
+
 def test_too_little_space_is_told_before_the_build(
     tree: Path, gcc: Toolchain, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How the kernel's make is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import kbuild, process
+from harness.errors import HostFault, UsageError
+from harness.model import Toolchain
+
+GCC = Toolchain("x86_64", "gcc", "12")
+
+
+def words(toolchain: Toolchain) -> list[str]:
+    return kbuild.command(Path("/tree"), Path("/out"), toolchain)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("x86_64", "x86_64"), ("AMD64", "x86_64"), ("aarch64", "arm64")]
+)
+def test_an_architecture_has_several_names(name: str, line: str) -> None:
+    assert kbuild.architecture(name).name == line
+
+
+def test_an_unknown_architecture_lists_what_there_is() -> None:
+    with pytest.raises(UsageError) as caught:
+        kbuild.architecture("vax")
+    assert "x86_64, arm64" in caught.value.hint
+
+
+def test_what_nobody_has_booted_says_so() -> None:
+    assert kbuild.ARCHITECTURES["x86_64"].proven
+    assert not kbuild.ARCHITECTURES["arm64"].proven
+
+
+@pytest.mark.parametrize(
+    ("toolchain", "word"),
+    [
+        (GCC, "LLVM="),
+        (GCC, "CROSS_COMPILE="),
+        (Toolchain("x86_64", "clang", "17", llvm=True), "LLVM=1"),
+        (Toolchain("x86_64", "clang-17", "17", llvm=True), "LLVM=-17"),
+        (Toolchain("arm64", "gcc", "12", cross="aarch64-linux-gnu-"), "ARCH=arm64"),
+        (
+            Toolchain("arm64", "gcc", "12", cross="aarch64-linux-gnu-"),
+            "CROSS_COMPILE=aarch64-linux-gnu-",
+        ),
+        (GCC, "O=/out"),
+        (GCC, "LOCALVERSION="),
+    ],
+)
+def test_the_words_of_make(toolchain: Toolchain, word: str) -> None:
+    assert word in words(toolchain)
+
+
+@pytest.mark.parametrize("path", ["/a b", "/a:b", "/a\tb"])
+def test_paths_that_makefiles_cannot_have_are_refused(path: str) -> None:
+    with pytest.raises(HostFault):
+        kbuild.command(Path(path), Path("/out"), GCC)
+    with pytest.raises(HostFault, match="space or colon"):
+        kbuild.command(Path("/tree"), Path(path), GCC)
+
+
+def test_the_callers_own_settings_do_not_reach_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KCONFIG_CONFIG", "/elsewhere")
+    monkeypatch.setenv("MAKEFLAGS", "-k")
+    monkeypatch.setenv("KBUILD_BUILD_USER", "me")
+    found = process.environment(kbuild.environment())
+    assert "KCONFIG_CONFIG" not in found
+    assert "MAKEFLAGS" not in found
+    assert found["KBUILD_BUILD_USER"] != "me"

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 from harness.guestside import links, syscalls
 from harness.guestside.nvmet import CONFIGFS
-from harness.guestside.task import SECONDS, Task, failure, fork
+from harness.guestside.task import DEATH, SECONDS, Task, failure, fork, reap
 
 T = TypeVar("T")
 
@@ -107,13 +107,11 @@ class Container:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
-        ended = poll.poll(SECONDS * 1000)
+        poll.poll(DEATH * 1000)
         os.close(self._pidfd)
         self._pidfd = -1
-        if not ended:
-            raise TimeoutError(f"the container's task {self.pid} does not die")
         with contextlib.suppress(ChildProcessError):  # not our child, but its
-            os.waitpid(self.pid, 0)
+            reap(self.pid)
 
     def _enter(self) -> None:
         syscalls.setns(self._pidfd, self.flags)

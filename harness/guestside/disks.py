@@ -6,6 +6,7 @@ from __future__ import annotations
 import array
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import mmap
 import os
@@ -85,6 +86,9 @@ def free_loop(path: str) -> None:
     device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.ioctl(device, _LOOP_CLR_FD)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # free already
+            raise
     finally:
         os.close(device)
 
@@ -103,6 +107,25 @@ def sparse_file(path: str, size: int = 16) -> str:
     with Path(path).open("wb") as file:
         file.truncate(size * MEBI)
     return path
+
+
+def open_for_writing(file: str) -> bool:
+    """Whether anybody, the kernel included, has the file open for writing."""
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # A read lease is refused as long as there is a writer.
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def changed(file: str) -> bool:
+    """Whether a file that was made empty has data at its start."""
+    with Path(file).open("rb") as opened:
+        return any(opened.read(4096))
 
 
 def size_of(device: str) -> int:

@@ -17,3 +17,12 @@ def loopback_up() -> None:
         answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, struct.pack("16sH14x", b"lo", 0))
         flags = struct.unpack_from("16sH", answer)[1] | _IFF_UP
         fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags))
+
+
+def answers(address: str, port: int) -> bool:
+    """Whether somebody listens on that TCP port, seen from the caller's network."""
+    try:
+        socket.create_connection((address, port), timeout=10).close()
+    except ConnectionRefusedError:
+        return False
+    return True

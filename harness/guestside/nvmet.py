@@ -141,8 +141,13 @@ class Instance:
     def add(self, *values: Value) -> None:
         """Write values, in the order given; what fails half-way is removed again."""
         for value in values:
+            folder = self._folder(value)
+            folder.mkdir()  # what is there already is not ours to remove
             try:
-                self._add(value)
+                if isinstance(value, Port):
+                    self._fill_port(folder, value)
+                elif isinstance(value, Subsystem):
+                    self._fill_subsystem(folder, value)
             except BaseException:
                 self.remove(value)
                 raise
@@ -155,7 +160,7 @@ class Instance:
             elif isinstance(value, Subsystem):
                 self.remove_subsystem(value.nqn)
             else:
-                _rmdir(self.root / "hosts" / value.nqn)
+                _rmdir(self._folder(value))
 
     @contextlib.contextmanager
     def holding(self, *values: Value) -> Iterator[Instance]:
@@ -207,17 +212,13 @@ class Instance:
             _rmdir(folder / "namespaces" / nsid)
         _rmdir(folder)
 
-    def _add(self, value: Value) -> None:
+    def _folder(self, value: Value) -> Path:
         if isinstance(value, Port):
-            self._add_port(value)
-        elif isinstance(value, Subsystem):
-            self._add_subsystem(value)
-        else:
-            (self.root / "hosts" / value.nqn).mkdir()
+            return self.root / "ports" / str(value.id)
+        kind = "subsystems" if isinstance(value, Subsystem) else "hosts"
+        return self.root / kind / value.nqn
 
-    def _add_subsystem(self, value: Subsystem) -> None:
-        folder = self.root / "subsystems" / value.nqn
-        folder.mkdir()
+    def _fill_subsystem(self, folder: Path, value: Subsystem) -> None:
         _write(folder / "attr_allow_any_host", int(not value.hosts))
         for name, text in value.attributes:
             _write(folder / f"attr_{name}", text)
@@ -242,9 +243,7 @@ class Instance:
         if value.enabled:
             _write(folder / "enable", 1)
 
-    def _add_port(self, value: Port) -> None:
-        folder = self.root / "ports" / str(value.id)
-        folder.mkdir()
+    def _fill_port(self, folder: Path, value: Port) -> None:
         _write_address(folder, value)
         for name, text in value.params:
             _write(folder / f"param_{name}", text)
@@ -284,7 +283,9 @@ def _rmdir(folder: Path) -> None:
 
 def _write(path: Path, value: str | int) -> None:
     try:
-        path.write_text(f"{value}\n")
+        # No newline: discovery_nqn takes what is before it only, and Python would go on to write
+        # the rest, as a second value that is refused.
+        path.write_text(str(value))
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "?")
         raise OSError(error.errno, f"writing {value!r}: {name}", str(path)) from error

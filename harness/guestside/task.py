@@ -11,11 +11,13 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
-from harness.guestside import syscalls
+from harness.guestside import syscalls, wait
 
 SECONDS = 60.0  # how long a function may take; only one that hangs does
+DEATH = 20.0  # how long a killed process may take to end
 
 
 class TaskDied(Exception):
@@ -83,7 +85,30 @@ class Task:
             return 0
         os.close(self._read)
         self._read = -1
-        return os.waitpid(self.pid, 0)[1]
+        return reap(self.pid)
+
+
+def reap(pid: int) -> int:
+    """Wait for a child that is about to end; gives its status.
+
+    TimeoutError with what it does when it stays: stuck in the kernel, it would take us along.
+    """
+    deadline = time.monotonic() + DEATH
+    while True:
+        late = time.monotonic() >= deadline
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return status
+        if late:
+            raise TimeoutError(f"task {pid} does not end; it is in:\n{_stack(pid)}")
+        time.sleep(wait.PAUSE)
+
+
+def _stack(pid: int) -> str:
+    for name in ("stack", "wchan"):
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{pid}/{name}").read_text()
+    return "(unknown)"
 
 
 def _words(status: int) -> str:

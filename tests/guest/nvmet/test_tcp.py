@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import errno
-import socket
 from collections.abc import Callable
 
 import pytest
 
-from harness.guestside import disks, needs, nvme
+from harness.guestside import disks, links, needs, nvme
 from harness.guestside.expect import errno_is
 from harness.guestside.nvmet import Instance, Namespace, Subsystem, tcp_port
 
@@ -66,20 +65,12 @@ class TestData:
 class TestListening:
     def test_a_port_listens_while_it_exports_a_subsystem(self, initial: Instance) -> None:
         with initial.holding(Subsystem(NQN), tcp_port(1)):
-            assert not answers("127.0.0.1", 4420), "a port without subsystem listens"
+            assert not links.answers("127.0.0.1", 4420), "a port without subsystem listens"
             initial.link(1, NQN)
-            assert answers("127.0.0.1", 4420)
+            assert links.answers("127.0.0.1", 4420)
             initial.unlink(1, NQN)
-            assert not answers("127.0.0.1", 4420), "the port goes on listening"
+            assert not links.answers("127.0.0.1", 4420), "the port goes on listening"
 
     def test_two_ports_with_one_address_are_refused(self, initial: Instance) -> None:
         with initial.holding(Subsystem(NQN), PORT, tcp_port(2)), errno_is(errno.EADDRINUSE):
             initial.link(2, NQN)
-
-
-def answers(address: str, port: int) -> bool:
-    try:
-        socket.create_connection((address, port), timeout=10).close()
-    except ConnectionRefusedError:
-        return False
-    return True

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The discovery log: what a host learns before it connects."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+import pytest
+
+from harness.guestside import needs, nvme
+from harness.guestside.expect import errno_is
+from harness.guestside.nvmet import (
+    DISCOVERY_NQN,
+    Instance,
+    Port,
+    Referral,
+    Subsystem,
+    loop_port,
+)
+
+pytestmark = [needs.config("CONFIG_NVME_TARGET_LOOP"), needs.program("nvme")]
+
+NQN = "nqn.2026-01.org.example:discovery-a"
+OTHER = "nqn.2026-01.org.example:discovery-b"
+
+
+def test_the_log_names_the_subsystems_of_the_port(initial: Instance) -> None:
+    port = loop_port(3, NQN, OTHER)
+    with initial.holding(Subsystem(NQN), Subsystem(OTHER), port):
+        assert sorted(nvme.exported(port)) == [NQN, OTHER]
+
+
+def test_an_entry_tells_how_to_connect(initial: Instance) -> None:
+    port = loop_port(3, NQN)
+    with initial.holding(Subsystem(NQN), port):
+        _, log = nvme.discover(port)
+        entry = next(entry for entry in log if entry.nqn == NQN)
+        assert (entry.trtype, entry.traddr, entry.port) == ("loop", "loop-3", 3)
+
+
+def test_what_another_port_exports_is_not_named(initial: Instance) -> None:
+    one, two = loop_port(1, NQN), loop_port(2, OTHER)
+    with initial.holding(Subsystem(NQN), Subsystem(OTHER), one, two):
+        assert nvme.exported(one) == [NQN]
+        assert nvme.exported(two) == [OTHER]
+
+
+def test_a_referral_names_another_discovery_service(initial: Instance) -> None:
+    referral = Referral("next", "tcp", "192.0.2.7", "8009", "ipv4")
+    port = Port(1, "loop", "loop-1", subsystems=(NQN,), referrals=(referral,))
+    with initial.holding(Subsystem(NQN), port):
+        _, log = nvme.discover(port)
+        found = [(e.kind, e.nqn) for e in log if e.traddr == "192.0.2.7"]
+        assert found == [("discovery subsystem referral", DISCOVERY_NQN)]
+
+
+def test_a_disabled_referral_is_not_named(initial: Instance) -> None:
+    referral = Referral("next", "tcp", "192.0.2.7", "8009", "ipv4")
+    port = Port(1, "loop", "loop-1", subsystems=(NQN,), referrals=(referral,))
+    with initial.holding(Subsystem(NQN), port):
+        initial.write("ports/1/referrals/next/enable", 0)
+        assert [e for e in nvme.discover(port)[1] if e.traddr == "192.0.2.7"] == []
+
+
+def test_the_generation_grows_with_every_change(initial: Instance) -> None:
+    port = loop_port(1, NQN)
+    with initial.holding(Subsystem(NQN), Subsystem(OTHER), port):
+        before = nvme.discover(port)[0]
+        initial.link(1, OTHER)
+        between = nvme.discover(port)[0]
+        initial.unlink(1, OTHER)
+        after = nvme.discover(port)[0]
+    assert before < between < after
+
+
+class TestDiscoveryNqn:
+    OWN = "nqn.2026-01.org.example:own-discovery"
+
+    @pytest.fixture(autouse=True)
+    def _well_known_again(self, initial: Instance) -> Iterator[None]:
+        yield
+        initial.write("discovery_nqn", DISCOVERY_NQN)
+
+    def test_it_is_the_well_known_one_at_first(self, initial: Instance) -> None:
+        assert initial.read("discovery_nqn") == DISCOVERY_NQN
+
+    def test_it_can_be_changed(self, initial: Instance) -> None:
+        initial.write("discovery_nqn", self.OWN)
+        assert initial.read("discovery_nqn") == self.OWN
+
+    def test_the_log_names_the_changed_one(self, initial: Instance) -> None:
+        initial.write("discovery_nqn", self.OWN)
+        port = loop_port(1, NQN)
+        with initial.holding(Subsystem(NQN), port):
+            assert {entry.nqn for entry in nvme.discover(port)[1]} == {self.OWN, NQN}
+
+    def test_no_subsystem_may_take_its_name(self, initial: Instance) -> None:
+        initial.write("discovery_nqn", self.OWN)
+        with errno_is(errno.EINVAL):
+            initial.add(Subsystem(self.OWN))
+
+    def test_it_may_not_take_a_subsystems_name(self, initial: Instance) -> None:
+        with initial.holding(Subsystem(NQN)), errno_is(errno.EINVAL):
+            initial.write("discovery_nqn", NQN)

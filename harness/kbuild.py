@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.errors import HostFault, UsageError
@@ -38,6 +40,12 @@ _STAMPS = {
     "KBUILD_BUILD_HOST": "harness",
     "KBUILD_BUILD_VERSION": "1",
 }
+
+
+# What every build needs: program to Debian's package (others' names are the doctor's affair).
+_ALWAYS = {"make": "make", "flex": "flex", "bison": "bison", "bc": "bc", "perl": "perl"}
+_GNU = {"ld": "binutils", "objcopy": "binutils", "nm": "binutils"}
+_LLVM = {"ld.lld": "lld", "llvm-objcopy": "llvm", "llvm-nm": "llvm"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,3 +123,33 @@ def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
 def environment() -> dict[str, str | None]:
     """Give what make's environment needs on top of ours; None is a variable to take out."""
     return {**dict.fromkeys(_FOREIGN), **_STAMPS}
+
+
+def host_compiler(toolchain: Toolchain) -> str:
+    """Name the compiler of the tools that the build itself runs."""
+    return toolchain.compiler if toolchain.llvm else "gcc"
+
+
+def programs(toolchain: Toolchain) -> dict[str, str]:
+    """Give the programs that configuring and building need, with Debian's package of each."""
+    suffix = toolchain.compiler.removeprefix("clang")
+    binary = {f"{name}{suffix}": package for name, package in _LLVM.items()}
+    if not toolchain.llvm:
+        binary = {toolchain.cross + name: package for name, package in _GNU.items()}
+    return {**_ALWAYS, host_compiler(toolchain): "clang" if toolchain.llvm else "gcc", **binary}
+
+
+def check(toolchain: Toolchain) -> None:
+    """Raise HostFault naming every program that any build will miss."""
+    missing = {n: pkg for n, pkg in programs(toolchain).items() if shutil.which(n) is None}
+    if missing:
+        raise absent(missing)
+
+
+def absent(missing: Mapping[str, str]) -> HostFault:
+    """Say what is not installed (a program or header, and its package) and how to get it."""
+    packages = " ".join(dict.fromkeys(missing.values()))
+    return HostFault(
+        f"a kernel cannot be built here: {', '.join(missing)} not installed",
+        hint=f"harness setup (on Debian: apt install {packages})",
+    )

@@ -9,13 +9,8 @@ import shutil
 from collections.abc import Mapping
 
 from harness import kbuild, paths, process
-from harness.errors import HostFault
 from harness.model import Toolchain
 
-# Program to Debian's package name; other distributions' names are the doctor's affair.
-_ALWAYS = {"make": "make", "flex": "flex", "bison": "bison", "bc": "bc", "perl": "perl"}
-_GNU = {"ld": "binutils", "objcopy": "binutils", "nm": "binutils"}
-_LLVM = {"ld.lld": "lld", "llvm-objcopy": "llvm", "llvm-nm": "llvm"}
 # What single options need: option, program or header, package.
 _PROGRAMS = (
     ("KERNEL_GZIP", "gzip", "gzip"),
@@ -47,28 +42,21 @@ def toolchain(arch: str | None = None, llvm: bool = False) -> Toolchain:
     program = cross + compiler
     if shutil.which(program) is None:
         package = "clang" if llvm else f"gcc-{line.cross.rstrip('-')}" if cross else "gcc"
-        raise _absent({program: package.replace("_", "-")})
+        raise kbuild.absent({program: package.replace("_", "-")})
     return Toolchain(line.name, compiler, _version(program), llvm, cross)
 
 
 def check(toolchain: Toolchain, config: Mapping[str, str]) -> None:
     """Raise HostFault naming every program and header that building ``config`` will miss."""
-    suffix = toolchain.compiler.removeprefix("clang") if toolchain.llvm else ""
-    binary = {f"{name}{suffix}": package for name, package in _LLVM.items()}
-    if not toolchain.llvm:
-        binary = {toolchain.cross + name: package for name, package in _GNU.items()}
-    programs = {**_ALWAYS, **binary}
+    programs = kbuild.programs(toolchain)
     programs.update({name: pkg for option, name, pkg in _PROGRAMS if config.get(option) == "y"})
     missing = {name: pkg for name, pkg in programs.items() if shutil.which(name) is None}
-    host = toolchain.compiler if toolchain.llvm else "gcc"  # tools of the build run here
-    if shutil.which(host) is None:
-        missing[host] = "gcc"
-    else:
-        for option, header, package in _HEADERS:
-            if config.get(option) == "y" and not _has_header(host, header):
-                missing[header] = package
+    host = kbuild.host_compiler(toolchain)
+    for option, header, package in _HEADERS if host not in missing else ():
+        if config.get(option) == "y" and not _has_header(host, header):
+            missing[header] = package
     if missing:
-        raise _absent(missing)
+        raise kbuild.absent(missing)
 
 
 def ccache() -> dict[str, str]:
@@ -108,11 +96,3 @@ def _clang() -> str:
     """Give clang, or the newest clang-N when only such are installed."""
     names = ("clang", *(f"clang-{n}" for n in range(_NEWEST_CLANG, _OLDEST_CLANG, -1)))
     return next((name for name in names if shutil.which(name)), "clang")
-
-
-def _absent(missing: Mapping[str, str]) -> HostFault:
-    packages = " ".join(dict.fromkeys(missing.values()))
-    return HostFault(
-        f"a kernel cannot be built here: {', '.join(missing)} not installed",
-        hint=f"harness setup (on Debian: apt install {packages})",
-    )

@@ -23,7 +23,10 @@ from harness.progress import Progress
 
 _WISH, _NEW = ".harness-wish", ".harness-config"
 _TIME_LIMIT = 600.0  # seconds; a few are normal
-_COMPILER = re.compile(r"compiler is (?:too old|not supported)|Sorry, this \w+ is not supported")
+_COMPILER = re.compile(
+    r"(?:compiler|linker|assembler) (?:is too old|'.*' not found)|Sorry, this .* is not supported",
+    re.IGNORECASE,
+)
 
 
 def configure(
@@ -59,6 +62,7 @@ def configure(
 
 def _made(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
     """Let the tree's own tools make a .config, beside the one that is there."""
+    kbuild.check(toolchain)
     new, wished = out / _NEW, out / _WISH
     out.mkdir(parents=True, exist_ok=True)
     wished.write_text(wish)
@@ -71,7 +75,7 @@ def _made(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
         check=False,
     )
     if not result.ok or not new.exists():
-        raise _failure(source, result)
+        raise _failure(source, result, toolchain)
     return new.read_text()
 
 
@@ -106,12 +110,14 @@ def _refusal(missing: Sequence[Difference], reasons: Sequence[Why]) -> NotConfig
     )
 
 
-def _failure(source: Path, result: process.Result) -> HostFault | NotConfigured:
+def _failure(
+    source: Path, result: process.Result, toolchain: Toolchain
+) -> HostFault | NotConfigured:
     said = (result.stderr + result.stdout).strip()
     if _COMPILER.search(said):
         return HostFault(
-            "the compiler is too old for this kernel",
-            hint="install a newer one, or leave out --llvm",
+            f"this kernel cannot be built with {toolchain.version}",
+            hint="install a newer compiler" + (", or leave out --llvm" if toolchain.llvm else ""),
             details=said,
         )
     if re.search(r"No space left on device|Permission denied|Read-only file system", said):

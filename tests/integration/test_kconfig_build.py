@@ -144,6 +144,15 @@ def test_a_broken_kconfig_is_the_trees_fault(tree: Path, gcc: Toolchain, tmp_pat
     assert "Kconfig:1: syntax error" in caught.value.details
 
 
+def test_a_compiler_that_the_kernel_refuses_is_the_hosts_fault(
+    tree: Path, gcc: Toolchain, tmp_path: Path
+) -> None:
+    said = "*** C compiler is too old. Sorry, this C compiler is not supported."
+    (tree / "scripts/conf.py").write_text(f"raise SystemExit({said!r})")
+    with pytest.raises(HostFault, match="cannot be built with gcc"):
+        kconfig.configure(tree, tmp_path / "out", asked(), gcc, QUIET)
+
+
 def test_a_folder_that_is_no_kernel_tree_is_refused(gcc: Toolchain, tmp_path: Path) -> None:
     with pytest.raises(NotConfigured, match="not a kernel tree"):
         kconfig.configure(tmp_path, tmp_path / "out", asked(), gcc, QUIET)
@@ -250,8 +259,12 @@ def test_a_missing_program_is_told_before_the_build(
     request = asked()
     checkout = faketree.checkout(tree)
     out = build.folder(checkout, request, gcc)
-    kconfig.configure(tree, out, request, gcc, QUIET)
     real = shutil.which
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "which", lambda name: None if name == "flex" else real(name))
+        with pytest.raises(HostFault, match="flex not installed"):
+            kconfig.configure(tree, out, request, gcc, QUIET)
+    kconfig.configure(tree, out, request, gcc, QUIET)
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "bison" else real(name))
     with pytest.raises(HostFault, match="bison not installed") as caught:
         build.build(checkout, out, build.key(checkout, request, gcc), gcc, QUIET)

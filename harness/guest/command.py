@@ -29,7 +29,7 @@ def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
 
     ``gateway`` adds the results port.
     """
-    words = [sys.executable, "-I", "-c", _VIRTME_RUN]
+    words = [*(spec.booter or (sys.executable, "-I", "-c", _VIRTME_RUN))]
     words += ["--kimg", str(spec.image), "--mods", "none", "--force-9p", "--arch", spec.arch]
     words += ["--name", name, "--memory", f"{spec.memory}M", "--cpus", str(spec.processors)]
     words += ["--disable-monitor"]

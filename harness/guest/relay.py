@@ -5,11 +5,17 @@ Called by its path with ``-I -S`` and given the spec file; everything behind tha
 from execnet) is for a Python that we are not.  It imports little, because pytest waits for it.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import socket
 import sys
 import time
+
+TYPE_CHECKING = False  # typing's own is an import
+if TYPE_CHECKING:
+    from harness.guest.keepers import Keeper
 
 _TICK = 0.01
 _SIZE = 1 << 16
@@ -70,8 +76,8 @@ def carry(sock: socket.socket) -> None:
                 data = data[os.write(to, data) :]
 
 
-def replacement(spec_path: str) -> object:
-    """Start one more guest and give its handle, which ends it when we end."""
+def replacement(spec_path: str) -> list[Keeper]:
+    """Start one more guest; it is ours to end."""
     import site
 
     site.main()
@@ -92,20 +98,21 @@ def main(argv: list[str]) -> int:
 
         guests = json.load(file)["folder"]
     folder = claim(guests)
-    held = None
+    held: list[Keeper] = []
     while not folder:
-        held = replacement(spec_path)
+        held += replacement(spec_path)
         folder = claim(guests)
-    sock = connect(folder)
-    if sock is None:
-        return 1
     try:
-        carry(sock)
+        sock = connect(folder)
+        if sock is None:
+            return 1
+        with sock:
+            carry(sock)
     except OSError:
         return 1
     finally:
-        sock.close()
-        del held
+        for keeper in held:
+            keeper.end()
     return 0
 
 

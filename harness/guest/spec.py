@@ -32,7 +32,8 @@ class GuestSpec:
     what guest programs see.  ``overlays`` are folders that guests may write to without the host
     noticing, ``writable`` those whose files they share with it.  ``vmlinux`` is the same kernel
     uncompressed, which starts sooner where QEMU can load it.  ``prepared`` allows a bundle of the
-    Python modules that every worker imports, which makes start-up quick.
+    Python modules that every worker imports, which makes start-up quick.  ``booter`` is a program
+    in place of virtme-run that takes the same arguments (tests have one).
     """
 
     image: Path
@@ -52,6 +53,7 @@ class GuestSpec:
     writable: tuple[Path, ...] = ()
     vmlinux: Path | None = None
     prepared: bool = True
+    booter: tuple[str, ...] = ()
 
     @property
     def factor(self) -> float:
@@ -87,8 +89,8 @@ class GuestSpec:
             raw["disks"] = tuple(Path(disk) for disk in raw["disks"])
             raw["writable"] = tuple(Path(place) for place in raw["writable"])
             raw["vmlinux"] = Path(raw["vmlinux"]) if raw["vmlinux"] else None
-            raw["append"] = tuple(raw["append"])
-            raw["overlays"] = tuple(raw["overlays"])
+            for name in ("append", "overlays", "booter"):
+                raw[name] = tuple(raw[name])
             raw["environment"] = tuple((name, value) for name, value in raw["environment"])
             return cls(**raw)
         except (OSError, ValueError, KeyError, TypeError) as error:

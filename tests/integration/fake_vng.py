@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Stands in for virtme-run: replays the console of a real boot, then behaves as it is told.
+
+``fake_vng.py MODE LOG <virtme-run's arguments>``.  The results port is a socket as QEMU makes it,
+with a Python of this machine behind it; QMP knows how to send a break.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import tty
+from pathlib import Path
+
+PANIC = "[    2.500000] Kernel panic - not syncing: told to"
+
+
+def out(line: str) -> None:
+    os.write(1, line.encode() + b"\r\n")
+
+
+def socket_of(words: list[str], start: str) -> str:
+    """Give the path in the argument that begins with ``start``."""
+    return next(w for w in words if w.startswith(start)).removeprefix(start).split(",")[0]
+
+
+def qmp(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        while True:
+            client, _ = server.accept()
+            with client, client.makefile("rw") as stream:
+                stream.write("{}\n")
+                stream.flush()
+                for _line in stream:
+                    stream.write(json.dumps({"event": "X"}) + "\n" + '{"return": {}}\n')
+                    stream.flush()
+
+
+def sysrq() -> None:
+    while key := os.read(0, 1):
+        out(f"[    3.000000] sysrq: asked for {key.decode()}")
+
+
+def gateway(path: str) -> int:
+    """Be the worker in the guest: the first that connects gets a Python; gives its status."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        out("[    2.000000] harness: up")
+        client, _ = server.accept()
+    words = [sys.executable, "-u", "-c", "import sys;exec(eval(sys.stdin.readline()))"]
+    with client:
+        return subprocess.run(words, stdin=client, stdout=client, check=False).returncode
+
+
+def main(mode: str, log: Path, words: list[str]) -> int:
+    if mode == "broken":
+        os.write(2, b"qemu: no such machine\n")
+        return 1
+    if mode == "mute":
+        time.sleep(60)
+    tty.setraw(0)  # as QEMU does
+    for line in log.read_text().splitlines():
+        out(line)
+    if mode == "panic at boot":
+        out(PANIC)
+        return 0
+    if mode == "hang at boot":
+        time.sleep(60)
+    if mode != "deaf":
+        threading.Thread(target=sysrq, daemon=True).start()
+    threading.Thread(target=qmp, args=[socket_of(words, "unix:")], daemon=True).start()
+    if mode == "panic":
+        out("[    2.000000] harness: up")
+        time.sleep(0.2)
+        out(PANIC)
+        return 0
+    if mode == "vanish":
+        out("[    2.000000] harness: up")
+        return 0
+    status = gateway(socket_of(words, "socket,id=harness,path="))
+    out(f"[    9.000000] harness: left with status {status}")
+    return 0
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]))

@@ -19,6 +19,8 @@ from harness.progress import Stage
 from harness.source import aptconf, download, version
 from harness.source.offer import Offer
 
+_HELPER = "/usr/lib/apt/apt-helper"  # a part of apt that is not in PATH
+
 # Where newer kernels are, asked first; then the suites that keep one kernel for years.
 _NEW = ("sid", "forky", "trixie-backports")
 _STABLE = ("trixie", "bookworm-backports", "bookworm", "experimental")
@@ -115,7 +117,7 @@ def _update(
     """
     text = "\n".join(aptconf.stanza(mirror, tuple(suites)) for mirror in asked)
     (conf.parent / "sources.list.d" / "harness.sources").write_text(text)
-    _, lines = _apt(conf, ("update",), stage, 0)
+    _, lines = _apt(conf, ("apt-get", "update"), stage)
     complaints = [line for line in lines if re.match(r"E: |W: Failed to fetch", line)]
     if not any(re.match(r"(?:Get|Hit):|.* does not have a Release file", line) for line in lines):
         reason = complaints[0] if complaints else "apt-get update fetched nothing"
@@ -124,23 +126,24 @@ def _update(
 
 
 def _apt(
-    conf: Path, words: Sequence[str], stage: Stage, size: int, cwd: Path | None = None
+    conf: Path, words: process.Argv, stage: Stage, size: int = 0, what: str = ""
 ) -> tuple[int, list[str]]:
-    """Run apt-get, showing how far it is; gives its status and what it said."""
+    """Run a program of apt's, showing how far it is; gives its status and what it said."""
     said: list[str] = []
 
     def line(text: str) -> None:
         if match := re.match(r"dlstatus:\d+:([\d.]+):", text):
             if size:
-                share = float(match[1]) / 100
-                stage.update(share * size / 1e6, size / 1e6, f"MB of {words[-1]}")
+                done = float(match[1]) / 100 * size
+                stage.update(done / 1e6, size / 1e6, f"MB of {what}")
         else:
             said.append(text)
             if text.startswith("Get:"):
                 stage.update(note=text)
 
-    argv: process.Argv = ("apt-get", "-c", conf, "-q", "-o", "APT::Status-Fd=1", *words)
-    return process.follow(argv, line, cwd=cwd), said
+    program, *rest = words
+    argv = (program, "-c", conf, "-q", "-o", "APT::Status-Fd=1", *rest)
+    return process.follow(argv, line), said
 
 
 def _listed(conf: Path, wanted: version.Wanted) -> list[Offer]:
@@ -163,35 +166,47 @@ def upstream(number: str) -> str:
 
 
 def _offer(conf: Path, number: str, fields: dict[str, str]) -> Offer:
-    package, size = f"{fields['Package']}={fields['Version']}", int(fields["Size"])
     patched = ", with Debian's patches" if "Debian patches" in fields.get("Description", "") else ""
     return Offer(
         version=number,
         name=f"debian-{fields['Version'].replace('~', '_')}",
         origin=f"Debian package {fields['Package']} {fields['Version']}{patched}",
-        size=size,
-        fetch=functools.partial(_fetch, conf, package, size, fields["SHA256"]),
+        size=int(fields["Size"]),
+        fetch=functools.partial(_fetch, conf, fields),
     )
 
 
-def _fetch(conf: Path, package: str, size: int, sha256: str, folder: Path, stage: Stage) -> Path:
-    """Download and open the package; apt resumes in its own folder what was interrupted."""
-    files = list(folder.glob("*.deb"))
-    if not files:
-        status, said = _apt(conf, ("download", package), stage, size, cwd=folder)
-        files = list(folder.glob("*.deb"))
-        if status or not files:
-            reason = next((line for line in said if line.startswith("E: ")), f"status {status}")
-            raise HostFault(
-                f"apt-get download {package}: {reason}",
-                hint="check the network",
-                details="\n".join(said[-10:]),
-            )
-    download.check(files[0], sha256, package)
+def _fetch(conf: Path, fields: dict[str, str], folder: Path, stage: Stage) -> Path:
+    """Download and open the package; gives the tarball in it."""
+    package = f"{fields['Package']}={fields['Version']}"
+    size, place = int(fields["Size"]), folder / Path(fields["Filename"]).name
+    if not place.exists() or place.stat().st_size != size:
+        _download(conf, package, place, fields["SHA256"], size, stage)
+    download.check(place, fields["SHA256"], package)
     inside = folder / "inside"
     shutil.rmtree(inside, ignore_errors=True)
-    process.run(("dpkg-deb", "--extract", files[0], inside))
+    process.run(("dpkg-deb", "--extract", place, inside))
     tarballs = list(inside.glob("usr/src/linux-source-*.tar.*"))
     if len(tarballs) != 1:
         raise HostFault(f"{package} holds no kernel tarball", hint="try another release")
     return tarballs[0]
+
+
+def _download(conf: Path, package: str, place: Path, sha256: str, size: int, stage: Stage) -> None:
+    """Have apt download the package, with its proxies and credentials.
+
+    ``apt-get download`` starts over after an interruption; apt-helper goes on where a file ends.
+    """
+    words = ("apt-get", "-c", conf, "-qq", "download", "--print-uris", package)
+    uri = re.search(r"'([^']+)'", process.run(words).stdout)
+    if not uri:
+        raise HostFault(f"apt knows no address of {package}", hint="try again later")
+    fetch = (_HELPER, "download-file", uri[1], place, f"SHA256:{sha256}")
+    status, said = _apt(conf, fetch, stage, size, package)
+    if status or not place.exists():
+        reason = next((line for line in said if line.startswith("E: ")), f"status {status}")
+        raise HostFault(
+            f"downloading {package}: {reason}",
+            hint="check the network",
+            details="\n".join(said[-10:]),
+        )

@@ -73,7 +73,8 @@ class Slot:
 
         Everything that is not in the commit is removed.  Raises HostFault when the disk is full.
         """
-        what = checkout.patches[-1][1] if checkout.patches else self.source.name
+        more = f" with {len(checkout.patches)} patches" if checkout.patches else ""
+        what = f"{self.source.name}{more}"
         with self._progress.stage("checkout", what), paths.writing(self.path):
             if not (self.path / ".git" / "index").exists():
                 self._need_space(checkout.commit)

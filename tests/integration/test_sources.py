@@ -315,6 +315,14 @@ def test_debian_package(mirror: Path, tmp_path: Path) -> None:
 
 
 @needs_apt
+def test_a_package_that_was_cut_by_a_kill(mirror: Path) -> None:
+    whole = (mirror / "pool/linux-source-7.2_7.2.13-1_all.deb").read_bytes()
+    left = paths.cache("downloads", "debian-7.2.13-1") / "linux-source-7.2_7.2.13-1_all.deb"
+    left.write_bytes(whole[: len(whole) // 2])
+    assert source.release("7.2", QUIET).name == "v7.2.13"
+
+
+@needs_apt
 def test_debian_has_it_not(mirror: Path) -> None:
     with pytest.raises(HostFault, match="not to be had") as caught:
         source.release("7.2.99", QUIET)

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the guest stage decides without starting anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HostFault
+from harness.guest import GuestSpec, command, relay_command
+from harness.guest.console import Sign, Stamper, left, sign
+from harness.guest.watch import DRAIN, FAREWELL, LAST_WORDS, SILENCE, Watch
+from harness.model import Accel
+
+KERNEL = b"[    0.000000] Linux version 7.2.13\n"
+UP = b"[    2.000000] harness: up\n"
+PANIC = b"[    2.100000] Kernel panic - not syncing: Attempted to kill init!\n"
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> GuestSpec:
+    return GuestSpec(image=tmp_path / "bzImage", folder=tmp_path / "guests")
+
+
+# -- the description ---------------------------------------------------------------------------
+
+
+def test_a_spec_survives_its_file(spec: GuestSpec, tmp_path: Path) -> None:
+    full = dataclasses.replace(
+        spec,
+        accel=Accel.KVM,
+        cpus=3,
+        disks=(tmp_path / "disk",),
+        writable=(tmp_path,),
+        vmlinux=tmp_path / "vmlinux",
+        append=("a=b",),
+        environment=(("A", "ä b"),),
+        booter=("x", "y"),
+    )
+    for value in (spec, full):
+        value.save(tmp_path / "deep" / "spec.json")
+        assert GuestSpec.load(tmp_path / "deep" / "spec.json") == value
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"image": "x"}'])
+def test_a_file_that_is_no_spec_is_a_clear_fault(tmp_path: Path, text: str) -> None:
+    (tmp_path / "spec.json").write_text(text)
+    with pytest.raises(HostFault, match="is not a guest description"):
+        GuestSpec.load(tmp_path / "spec.json")
+
+
+def test_emulation_has_more_time_and_one_processor(spec: GuestSpec) -> None:
+    fast = dataclasses.replace(spec, accel=Accel.KVM)
+    assert spec.deadline > fast.deadline == fast.boot_deadline
+    assert (spec.processors, fast.processors) == (1, 2)
+    assert dataclasses.replace(spec, cpus=4).processors == 4
+    assert dataclasses.replace(spec, scale=3.0).deadline == 3 * spec.deadline
+
+
+# -- the command -------------------------------------------------------------------------------
+
+
+def test_accelerator_and_processors_reach_virtme(spec: GuestSpec, tmp_path: Path) -> None:
+    words = command.argv(spec, "guest0", tmp_path, gateway=True)
+    assert "--disable-kvm" in words
+    assert words[words.index("--cpus") + 1] == "1"
+    assert any(word.endswith("name=harness.0") for word in words)
+    fast = dataclasses.replace(spec, accel=Accel.KVM)
+    assert "--disable-kvm" not in command.argv(fast, "guest0", tmp_path, gateway=False)
+
+
+def test_disks_and_shared_folders_reach_virtme(spec: GuestSpec, tmp_path: Path) -> None:
+    more = dataclasses.replace(spec, disks=(tmp_path / "a b",), writable=(tmp_path,))
+    words = command.argv(more, "guest0", tmp_path, gateway=False)
+    assert f"a b={tmp_path}/a b" in words
+    assert f"{tmp_path}={tmp_path}" in words
+    assert command.mounts(more)[0][:2] == ("virtme.initmount0", str(tmp_path))
+
+
+def test_the_command_line_ends_with_our_init_in_quotes(spec: GuestSpec, tmp_path: Path) -> None:
+    line = command.command_line(spec, tmp_path / "ä b" / "facts.json")
+    assert f'init="{spec.python}" -- "-I" "-S" "' in line
+    assert line.endswith(f'"{tmp_path}/ä b/facts.json"')
+
+
+def test_own_arguments_come_late_enough_to_win(spec: GuestSpec, tmp_path: Path) -> None:
+    line = command.command_line(dataclasses.replace(spec, append=("loglevel=3",)), tmp_path)
+    assert line.index("loglevel=7") < line.index("loglevel=3") < line.index("init=")
+
+
+@pytest.mark.parametrize(("name", "words"), [('a"b', "cannot be passed"), ("x" * 3000, "bytes")])
+def test_what_no_command_line_can_say(spec: GuestSpec, name: str, words: str) -> None:
+    with pytest.raises(HostFault, match=words):
+        command.command_line(spec, Path("/") / name)
+
+
+def test_the_relay_command_needs_no_site_and_quotes_its_words(tmp_path: Path) -> None:
+    words = relay_command(tmp_path / "a b.json", Path("/usr/bin/python3"))
+    assert words.startswith("/usr/bin/python3 -I -S ")
+    assert words.endswith(f"'{tmp_path}/a b.json'")
+
+
+# -- the console -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "meaning"),
+    [
+        (b"qemu-system-x86_64: warning: host lacks x2apic\n", Sign.NOTHING),
+        (b"Linux version 7.2.13 (x@y)\n", Sign.KERNEL),
+        (KERNEL, Sign.KERNEL),
+        (b"half a line of a program[   12.345678] tsc: fine\n", Sign.KERNEL),
+        (UP, Sign.UP),
+        (PANIC, Sign.PANIC),
+        (b"[   10.000000] sysrq: Show Blocked State\n", Sign.SYSRQ),
+        (b"[    9.1] harness: left with status 3\n", Sign.LEFT),
+    ],
+)
+def test_signs(line: bytes, meaning: Sign) -> None:
+    assert sign(line) is meaning
+
+
+def test_the_status_that_the_job_left_with() -> None:
+    assert left(b"[    9.1] harness: left with status 37\n") == 37
+
+
+def test_every_line_is_stamped_once_however_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 12.5)
+    file = io.BytesIO()
+    stamper = Stamper(file, begin=10.0)
+    for piece in (b"on", b"e\r\r\ntw", b"o\r\n", b"\xff\n"):
+        stamper.write(piece)
+    assert file.getvalue() == b"".join(
+        b"     2.500 | " + line + b"\n" for line in (b"one", b"two", b"\xff")
+    )
+
+
+# -- what becomes of a guest -------------------------------------------------------------------
+
+
+def test_a_good_life() -> None:
+    watch = Watch(deadline=10, factor=1)
+    watch.line(KERNEL, 0.5)
+    watch.line(UP, 2.0)
+    assert not watch.tick(100)
+    watch.line(b"[    9.1] harness: left with status 0\n", 101)
+    assert not watch.tick(101 + FAREWELL / 2)
+    assert watch.tick(102 + FAREWELL)
+    assert (watch.end(), watch.boot_seconds, watch.status) == ("done", 2.0, 0)
+
+
+def test_a_worker_that_died_is_lost() -> None:
+    watch = Watch(10, 1)
+    watch.line(UP, 2.0)
+    watch.line(b"[    9.1] harness: left with status 139\n", 3.0)
+    assert watch.end() == "lost"
+
+
+def test_a_boot_over_its_deadline() -> None:
+    watch = Watch(10, 1)
+    watch.line(KERNEL, 1.0)
+    assert not watch.tick(10.0)
+    assert watch.tick(10.1)
+    assert watch.end() == "boot"
+
+
+@pytest.mark.parametrize("booted", [True, False])
+def test_a_panic_wins_over_what_comes_with_it(booted: bool) -> None:
+    watch = Watch(10, 1)
+    if booted:
+        watch.line(UP, 1.0)
+    watch.line(PANIC, 2.0)
+    watch.over(2.1)
+    assert not watch.tick(2.1 + DRAIN / 2)
+    assert watch.tick(2.2 + DRAIN)
+    assert watch.end() == "panic"
+
+
+def test_gone_without_a_word() -> None:
+    watch = Watch(10, 1)
+    assert Watch(10, 1).end() == "boot"
+    watch.line(UP, 1.0)
+    assert watch.end() == "lost"
+
+
+def test_late_and_answering_is_a_timeout() -> None:
+    watch = Watch(10, 2)
+    watch.line(UP, 1.0)
+    assert watch.late(50.0)
+    watch.line(b"[   50.000000] sysrq: Show State\n", 50.5)
+    watch.line(b"[   50.000000] task:python\n", 51.0)
+    assert not watch.tick(51.0 + SILENCE)
+    assert watch.tick(51.1 + 2 * SILENCE)
+    assert watch.end() == "timeout"
+
+
+def test_late_and_deaf_is_a_hang() -> None:
+    watch = Watch(10, 1)
+    watch.line(UP, 1.0)
+    assert watch.late(50.0)
+    assert not watch.tick(50.0 + LAST_WORDS / 2)
+    assert watch.tick(50.1 + LAST_WORDS)
+    assert watch.end() == "hang"
+
+
+def test_a_guest_that_is_ending_is_not_asked_any_more() -> None:
+    watch = Watch(10, 1)
+    watch.line(PANIC, 1.0)
+    assert not watch.late(1.1)
+    assert watch.end() == "panic"

@@ -73,7 +73,8 @@ def _folder(path: Path) -> list[Found]:
                 hint=f"in a folder every patch has its own file; give {file} itself as the series",
             )
         mail = parse(raws[0], str(file))
-        if not mail.files and not (mail.number == 0 and file.name.startswith("0000")):
+        cover = mail.number == 0 and (mail.total or file.name.startswith("0000"))
+        if not mail.files and not cover:
             raise _no_diff(mail)
         found.append((file, mail))
     if all(mail.is_cover for _, mail in found):

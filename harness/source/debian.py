@@ -19,7 +19,7 @@ from harness.progress import Stage
 from harness.source import aptconf, download, version
 from harness.source.offer import Offer
 
-_HELPER = "/usr/lib/apt/apt-helper"  # a part of apt that is not in PATH
+_FETCHER = "/usr/lib/apt/apt-helper"  # a part of apt that is not in PATH
 
 # Where newer kernels are, asked first; then the suites that keep one kernel for years.
 _NEW = ("sid", "forky", "trixie-backports")
@@ -201,7 +201,7 @@ def _download(conf: Path, package: str, place: Path, sha256: str, size: int, sta
     uri = re.search(r"'([^']+)'", process.run(words).stdout)
     if not uri:
         raise HostFault(f"apt knows no address of {package}", hint="try again later")
-    fetch = (_HELPER, "download-file", uri[1], place, f"SHA256:{sha256}")
+    fetch = (_FETCHER, "download-file", uri[1], place, f"SHA256:{sha256}")
     status, said = _apt(conf, fetch, stage, size, package)
     if status or not place.exists():
         reason = next((line for line in said if line.startswith("E: ")), f"status {status}")

@@ -15,6 +15,7 @@ from harness.errors import HostFault
 from harness.progress import Stage
 
 _TIMEOUT = 20.0  # seconds without a byte
+_ASKING = 5.0  # the same for a small file: each of a host's addresses may take as long
 _TRIES = 4  # every try goes on where the one before stopped
 _BLOCK = 1 << 20
 
@@ -25,7 +26,7 @@ _Errors = (OSError, http.client.HTTPException)
 def text(url: str) -> str:
     """Give a small file's text.  Raises HostFault with the reason in one line."""
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
+        with urllib.request.urlopen(url, timeout=_ASKING) as answer:
             content: bytes = answer.read()
     except _Errors as error:
         raise HostFault(f"{url}: {_reason(error)}", hint="check the network") from error

@@ -123,6 +123,9 @@ def _take(top: Path, offer: Offer, stage: Stage) -> unpack.Unpacked:
     tarball = offer.fetch(folder, stage)
     shutil.rmtree(place, ignore_errors=True)  # without a record: not ours, or half removed
     try:
-        return unpack.unpack(tarball, place, offer.version, offer.origin, stage)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        got = unpack.unpack(tarball, place, offer.version, offer.origin, stage)
+    except HarnessError:
+        shutil.rmtree(folder, ignore_errors=True)  # damaged, or in the way of a full disk
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    return got

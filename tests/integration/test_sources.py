@@ -213,6 +213,21 @@ def test_a_tarball_of_something_else(tmp_path: Path) -> None:
     assert list(place.parent.iterdir()) == []
 
 
+def test_ctrl_c_while_unpacking_keeps_the_download(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unpack, "_import", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            source.release("7.2", QUIET)
+    assert [path.name for path in paths.cache("sources").iterdir()] == ["lock"]
+    assert source.release("7.2", QUIET).name == "v7.2.13"
+    assert server.asked.count("linux-7.2.13.tar.xz") == 1
+
+
 def test_no_space(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(paths.cache())._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)

@@ -103,6 +103,14 @@ def test_a_folder_goes_by_its_numbers(tmp_path: Path) -> None:
     assert got.patches[1].files == ("fs/y.c",)
 
 
+def test_a_cover_letter_goes_by_its_number_or_its_name(tmp_path: Path) -> None:
+    path = folder(tmp_path / "s", mail("[PATCH] plain cover", diff=""), mail("a"))
+    assert series.load(path).cover == path / "0000-x.patch"
+    other = folder(tmp_path / "t", mail("[PATCH 1/1] a"), cover(1))
+    assert series.load(other).cover == other / "0001-x.patch"
+    refused(folder(tmp_path / "u", mail("a"), mail("b", diff="")), "no diff in it", "replies")
+
+
 def test_a_folder_without_numbers_goes_by_its_names(tmp_path: Path) -> None:
     path = folder(tmp_path / "names", mail("[PATCH] b"), mail("a", diff=SECOND))
     assert [p.subject for p in series.load(path).patches] == ["b", "a"]

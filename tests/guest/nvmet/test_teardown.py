@@ -144,7 +144,8 @@ class TestPoint8Released:
         values = (Host(nvme.HOST_NQN), subsystem, Subsystem(OTHER), port, loop_port(2, NQN))
         container.run(make, *values)
         finish(container, end)
-        assert not any(disks.open_for_writing(file) for file in files)
+        for file in files:
+            wait.until(lambda f=file: not disks.open_for_writing(f), f"{file} closed")
         # And the same again, in what is a new instance.
         with Container() as again:
             again.mount_configfs()
@@ -152,9 +153,19 @@ class TestPoint8Released:
 
 
 @contextmanager
-def writing(port: Port) -> Iterator[Task]:
+def connected(container: Container, port: Port) -> Iterator[nvme.Controller]:
+    """A host connected by a task of the container; its controller is the machine's."""
+    controller = container.run(lambda: nvme.connect(port, NQN, *GIVE_UP))
+    try:
+        yield controller
+    finally:
+        controller.disconnect()
+
+
+@contextmanager
+def writing(container: Container, port: Port) -> Iterator[Task]:
     """Somebody outside who writes to the container's namespace without end."""
-    with nvme.connected(port, NQN, *GIVE_UP) as controller:
+    with connected(container, port) as controller:
         task = Task(write_until_it_fails, controller.device(1, UUID))
         try:
             yield task
@@ -169,7 +180,7 @@ class TestPoint8InUse:
         self, container: Container, make_file: Callable[..., str], port: Port, end: End
     ) -> None:
         container.run(make, backed(make_file(1)), port)
-        with nvme.connected(port, NQN, *GIVE_UP) as controller:
+        with connected(container, port) as controller:
             controller.device(1, UUID)
             finish(container, end)
             wait.until(lambda: controller.state != "live", "a controller that is not live")
@@ -179,7 +190,7 @@ class TestPoint8InUse:
     ) -> None:
         file = make_file(1)
         container.run(make, backed(file), port)
-        with writing(port) as task:
+        with writing(container, port) as task:
             wait.until(lambda: disks.changed(file), "the first block written")
             finish(container, end)
             assert task.result().startswith("failed")

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the guest suites stand on, as far as it can be tried without a guest."""
+
+import errno
+import os
+import struct
+
+import pytest
+
+from harness.guestside import disks, expect, needs, nvme, nvmet, syscalls, task, wait
+
+
+class TestWait:
+    def test_the_answer_that_was_waited_for_comes_back(self):
+        answers = iter(["", None, "there"])
+        assert wait.until(lambda: next(answers), "an answer") == "there"
+
+    def test_what_does_not_come_is_named_with_the_last_answer(self):
+        with pytest.raises(AssertionError, match=r"waited 0 s for a miracle; last answer: \[\]"):
+            wait.until(list, "a miracle", seconds=0)
+
+
+class TestExpect:
+    def test_the_right_errno_passes(self):
+        with expect.errno_is(errno.ENOENT, errno.EPERM):
+            os.stat("/no/such/file")  # noqa: PTH116
+
+    def test_another_errno_is_told(self):
+        with (
+            pytest.raises(AssertionError, match="expected EPERM, found ENOENT"),
+            expect.errno_is(errno.EPERM),
+        ):
+            os.stat("/no/such/file")  # noqa: PTH116
+
+    def test_success_is_told(self):
+        with pytest.raises(AssertionError, match="found success"), expect.errno_is(errno.EPERM):
+            pass
+
+
+class TestTask:
+    def test_a_result_comes_back(self):
+        assert task.Task(lambda word: word * 2, "ab").result() == "abab"
+
+    def test_a_large_result_comes_back(self):
+        assert len(task.Task(bytes, 1 << 20).result()) == 1 << 20
+
+    def test_an_exception_comes_back_with_its_place(self):
+        def fail():
+            raise KeyError("lost")
+
+        with pytest.raises(KeyError) as caught:
+            task.Task(fail).result()
+        assert "in fail" in caught.value.__notes__[0]
+
+    def test_an_exception_that_cannot_travel_comes_back_as_text(self):
+        class Odd(Exception):
+            pass
+
+        def fail():
+            raise Odd("strange")
+
+        with pytest.raises(task.TaskFailed, match="strange"):
+            task.Task(fail).result()
+
+    def test_an_end_without_answer_is_told(self):
+        with pytest.raises(task.TaskDied, match="signal 9"):
+            task.Task(lambda: os.kill(os.getpid(), 9)).result()
+
+    def test_a_result_that_takes_too_long_is_not_waited_for(self):
+        reading, writing = os.pipe()
+        try:
+            with pytest.raises(TimeoutError):
+                task.Task(os.read, reading, 1).result(seconds=0.01)
+        finally:
+            os.close(reading)
+            os.close(writing)
+
+
+class TestNvme:
+    @pytest.mark.parametrize(
+        ("path", "head"),
+        [("nvme0c1n2", "nvme0n2"), ("nvme3n1", "nvme3n1"), ("nvme10c12n13", "nvme10n13")],
+    )
+    def test_a_path_belongs_to_its_multipath_device(self, path, head):
+        assert nvme._head(path) == head
+
+    def test_a_host_nqn_has_one_id(self):
+        assert nvme.host_id("a") == nvme.host_id("a") != nvme.host_id("b")
+        assert [len(part) for part in nvme.host_id("a").split("-")] == [8, 4, 4, 4, 12]
+
+
+class TestNvmet:
+    @pytest.fixture
+    def instance(self, tmp_path):
+        for folder in ("hosts", "ports", "subsystems"):
+            (tmp_path / "nvmet" / folder).mkdir(parents=True)
+        return nvmet.Instance(str(tmp_path))
+
+    def test_what_is_held_goes_at_the_end(self, instance):
+        with instance.holding(nvmet.Host("a"), nvmet.Host("b")):
+            assert instance.hosts() == ["a", "b"]
+        assert instance.hosts() == []
+
+    def test_what_was_there_stays_when_it_cannot_be_added(self, instance):
+        instance.add(nvmet.Host("a"))
+        with pytest.raises(FileExistsError), instance.holding(nvmet.Host("b"), nvmet.Host("a")):
+            pass
+        assert instance.hosts() == ["a"]
+
+    def test_a_value_that_fails_half_way_is_removed(self, instance, monkeypatch):
+        def refuse(self, folder, value):
+            raise OSError(errno.ENOMEM, "no memory")
+
+        monkeypatch.setattr(nvmet.Instance, "_fill_port", refuse)
+        with pytest.raises(OSError, match="no memory"):
+            instance.add(nvmet.loop_port(1))
+        assert instance.ports() == []
+
+    def test_a_refused_write_names_attribute_and_errno(self, instance):
+        with pytest.raises(OSError, match=r"writing 'x': ENOENT.*nvmet/no/such"):
+            instance.write("no/such", "x")
+
+    def test_a_tcp_port_knows_its_address_family(self):
+        assert nvmet.tcp_port(1).adrfam == "ipv4"
+        assert nvmet.tcp_port(1, traddr="::1").adrfam == "ipv6"
+
+
+def test_no_two_sectors_of_a_pattern_are_alike():
+    data = disks.pattern(1 << 16)
+    sectors = {data[at : at + 512] for at in range(0, len(data), 512)}
+    assert len(sectors) == len(data) // 512
+    assert disks.pattern(4096, seed=1) != disks.pattern(4096, seed=2)
+
+
+def test_a_probe_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="no probe for"):
+        needs.feature("telepathy")
+
+
+def test_statmount_reads_the_kernels_layout(monkeypatch):
+    raw = bytearray(600)
+    struct.pack_into("=QIIQ", raw, 8, 0xFFF, 0, 15, 0x62656570)
+    struct.pack_into("=IQQ", raw, 36, 1, 77, 66)
+    struct.pack_into("=IIQII", raw, 104, 10, 12, 8, 0, 30)
+    raw[512 + 1 : 512 + 10] = b"configfs\0"
+    raw[512 + 10 : 512 + 12] = b"/\0"
+    raw[512 + 12 : 512 + 16] = b"/mnt"
+    raw[512 + 30 : 512 + 34] = b"none"
+
+    def answer(name, number, request, out, size, flags):
+        out[: len(raw)] = bytes(raw)
+        return 0
+
+    monkeypatch.setattr(syscalls, "_syscall", answer)
+    info = syscalls.statmount(77)
+    assert (info.id, info.parent, info.device, info.namespace) == (77, 66, (0, 15), 8)
+    assert (info.fs_type, info.root, info.point, info.source) == ("configfs", "/", "/mnt", "none")

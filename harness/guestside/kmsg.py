@@ -17,8 +17,8 @@ class Kmsg:
     """Reads what the kernel says from now on, writes marks."""
 
     def __init__(self) -> None:
-        # Otherwise the kernel drops most of what is written to /dev/kmsg in quick succession.  Set on
-        # the command line it can be read, but not be written any more, not even with the same word.
+        # Otherwise the kernel drops most of what is written to /dev/kmsg in quick succession.  Set
+        # on the command line it can be read, but not be written, not even with the same word.
         limit = Path("/proc/sys/kernel/printk_devkmsg")
         if limit.read_text().strip() != "on":
             limit.write_text("on\n")

@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add("--run-timeout", metavar="S", type=float, default=0, help="deadline of the run (none)")
     add("--guest-folder", metavar="DIR", help="where consoles and results are kept")
+    add("--guest-booter", metavar="COMMAND", default="", help="in place of virtme-run (for tests)")
     add("--kernel-options", metavar="FILE", help="options (JSON) the running kernel must have")
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import shlex
 import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -58,6 +59,8 @@ def _host(config: pytest.Config) -> HostSide:
         boot_deadline=get("boot_timeout"),
         scale=get("guest_scale"),
         cwd=config.invocation_params.dir,
+        vmlinux=_uncompressed(image),
+        booter=tuple(shlex.split(get("guest_booter"))),
         append=tuple(word for words in get("guest_append") for word in words.split()),
     )
     # xdist's own -n is taken as the number of guests when ours is not given.
@@ -65,6 +68,14 @@ def _host(config: pytest.Config) -> HostSide:
     named = config.args if all("::" in arg for arg in config.args) else []
     options = json.loads(Path(get("kernel_options")).read_text()) if get("kernel_options") else {}
     return HostSide(config, Fleet(spec, number(asked, spec, len(named))), reason, options)
+
+
+def _uncompressed(image: Path) -> Path | None:
+    """Give the same kernel uncompressed, where a kept kernel or a build folder has it."""
+    beside = (image.with_name("vmlinux"), *(up / "vmlinux" for up in image.parents[2:3]))
+    # A build folder's image is made from its vmlinux; a newer vmlinux is another kernel's.
+    newest = image.stat().st_mtime
+    return next((one for one in beside if one.is_file() and one.stat().st_mtime <= newest), None)
 
 
 def _text(error: HarnessError) -> str:
@@ -133,9 +144,8 @@ class HostSide:
         answer = channel.receive()
         channel.waitclose()
         if answer["missing"]:
-            pytest.exit(
-                "the running kernel is not the one asked for: " + "; ".join(answer["missing"])
-            )
+            words = "the running kernel is not the one asked for: " + "; ".join(answer["missing"])
+            pytest.exit(words, returncode=pytest.ExitCode.INTERNAL_ERROR)
         self.names[node.gateway.id] = answer["guest"]
         node.workerinput["harness"] = {"guest": answer["guest"]}
         self._listen(node, answer["guest"])

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
 
 import harness
 from harness import paths, process
-from harness.errors import GuestFault, HostFault, Interrupted, UsageError
+from harness.errors import GuestFault, HostFault, UsageError
 from harness.guest import folder as guest_folder
 from harness.model import Accel, GuestRecord, Kernel, Request, Side, SideResult
 from harness.progress import Progress
@@ -21,8 +22,14 @@ from harness.run.kernels import Built
 from harness.run.plan import Plan
 from harness.splat import find as find_splats
 
-# pytest's exit codes that are no verdict on the kernel.
-_INTERRUPTED, _INTERNAL, _USAGE, _NO_TESTS = 2, 3, 4, 5
+# pytest's exit codes that are no verdict on the kernel.  Ctrl-C, its other reason for 2, reaches us
+# before it.
+_INTERNAL = 3
+_UNFIT = {
+    2: "the suites cannot be collected",
+    4: "pytest does not understand what it was asked",
+    5: "no tests were found in the suites",
+}
 
 
 def test(
@@ -38,7 +45,7 @@ def test(
         progress.say(f"base: tested before with the same suites, results reused from {known}")
         return collect(built.side, built.kernel, folder, cached=True)
     _evidence(built.kernel, request, folder)
-    status, tail = _pytest(plan, built, accel, folder, progress)
+    status, tail = _pytest(plan, built, request, accel, folder, progress)
     result = collect(built.side, built.kernel, folder, cached=False)
     _no_verdict(status, tail, result, folder)
     if known is not None and result.tests and not result.error:
@@ -55,27 +62,40 @@ def _evidence(kernel: Kernel, request: Request, folder: Path) -> None:
     (folder / "options.json").write_text(json.dumps(options, indent=1), encoding="utf-8")
 
 
-def command(plan: Plan, kernel: Kernel, accel: Accel, folder: Path) -> list[str]:
+# What makes a kernel slower at everything, and by how much.
+_SLOW = {"KASAN": 2.0, "PROVE_LOCKING": 1.5, "DEBUG_KMEMLEAK": 1.3}
+
+
+def slowness(request: Request) -> float:
+    """Give the factor by which a kernel with these options needs more time for everything."""
+    on = {option.name.removeprefix("CONFIG_") for option in request.options if option.value == "y"}
+    return math.prod(factor for name, factor in _SLOW.items() if name in on)
+
+
+def command(plan: Plan, kernel: Kernel, scale: float, accel: Accel, folder: Path) -> list[str]:
     """Give the pytest command for one kernel, as a person could type it."""
-    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v"]
-    words += ["--kernel", str(kernel.image), "--guest-folder", str(folder)]
-    words += ["--kernel-options", str(folder / "options.json"), "--accel", str(accel)]
-    words += ["--guests", plan.guests, "--guest-arch", kernel.arch]
-    words += ["--guest-cpus", str(plan.cpus)] if plan.cpus else []
-    words += ["--guest-memory", str(plan.memory)] if plan.memory else []
-    words += [word for disk in plan.disks for word in ("--guest-disk", disk)]
-    words += [
-        "--boot-timeout",
-        f"{plan.boot_timeout:g}",
-        "--test-timeout",
-        f"{plan.test_timeout:g}",
-    ]
-    words += ["--run-timeout", f"{plan.run_timeout:g}"] if plan.run_timeout else []
-    return [*words, *plan.suites, *plan.pytest_args]
+    options: dict[str, object] = {
+        "--kernel": kernel.image,
+        "--guest-folder": folder,
+        "--kernel-options": folder / "options.json",
+        "--accel": accel,
+        "--guests": plan.guests,
+        "--guest-arch": kernel.arch,
+        "--guest-cpus": plan.cpus,
+        "--guest-memory": plan.memory,
+        "--guest-scale": scale,
+        "--boot-timeout": plan.boot_timeout,
+        "--test-timeout": plan.test_timeout,
+        "--run-timeout": plan.run_timeout,
+    }
+    given = [word for name, value in options.items() if value for word in (name, str(value))]
+    disks = [word for disk in plan.disks for word in ("--guest-disk", disk)]
+    pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v"]
+    return [*pytest, *given, *disks, *plan.suites, *plan.pytest_args]
 
 
 def _pytest(
-    plan: Plan, built: Built, accel: Accel, folder: Path, progress: Progress
+    plan: Plan, built: Built, request: Request, accel: Accel, folder: Path, progress: Progress
 ) -> tuple[int, list[str]]:
     lines: list[str] = []
     with (
@@ -89,7 +109,7 @@ def _pytest(
             done, total, current = journal.tally(folder)
             stage.update(done, total or None, current)
 
-        words = command(plan, built.kernel, accel, folder)
+        words = command(plan, built.kernel, slowness(request), accel, folder)
         status = process.follow(words, line, cwd=plan.folder, env={"NO_COLOR": "1"})
         done, total, _ = journal.tally(folder)
         stage.finish(f"{built.side} {built.kernel.release}: {done} of {total} tests")
@@ -100,12 +120,8 @@ def _no_verdict(status: int, tail: list[str], result: SideResult, folder: Path) 
     """Raise when pytest did not come to a verdict, with its own last words."""
     details = "\n".join(tail)
     hint = f"see {folder / 'pytest.log'}"
-    if status == _INTERRUPTED:
-        raise Interrupted("the tests were interrupted", hint=hint, details=details)
-    if status == _USAGE:
-        raise UsageError("pytest does not understand what it was asked", hint=hint, details=details)
-    if status == _NO_TESTS:
-        raise UsageError("no tests were found in the suites", hint=hint, details=details)
+    if status in _UNFIT:
+        raise UsageError(_UNFIT[status], hint=hint, details=details)
     if status == _INTERNAL or (status < 0 and not result.tests):
         raise GuestFault("the guests could not be run", hint=hint, details=details)
     if not result.tests and not result.error:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from harness import build, guest, junit, paths
-from harness.errors import HostFault, Interrupted
+from harness.errors import HostFault, Interrupted, UsageError
 from harness.guest import accel
 from harness.model import Run, SideResult, Source
 from harness.progress import Progress
@@ -44,8 +44,7 @@ def run(plan: Plan, progress: Progress, command: tuple[str, ...] = ()) -> Run:
     _suites_exist(plan)
     toolchain = build.toolchain(plan.arch or None, plan.llvm)
     request = kernels.ask(plan, toolchain)
-    kind, reason = accel.choose(plan.accel, progress)
-    progress.say(f"guests run under {kind}: {reason}")
+    kind, _ = accel.choose(plan.accel, progress)
     start = kernels.find_source(plan, progress)
     built = kernels.make(plan, start, request, toolchain, progress)
     folder = make_folder(plan, started)
@@ -55,7 +54,7 @@ def run(plan: Plan, progress: Progress, command: tuple[str, ...] = ()) -> Run:
     try:
         for one in built:
             sides.append(suites.test(plan, one, request, kind, folder / one.side, progress))
-    except (KeyboardInterrupt, Interrupted):
+    except KeyboardInterrupt:
         sides.append(suites.collect(one.side, one.kernel, folder / one.side, cached=False))
         _record(job, tuple(sides), progress, interrupted=True)
         raise Interrupted("interrupted", hint=f"what was found until then is in {folder}") from None
@@ -65,7 +64,7 @@ def run(plan: Plan, progress: Progress, command: tuple[str, ...] = ()) -> Run:
 def _suites_exist(plan: Plan) -> None:
     for suite in plan.suites:
         if not (plan.folder / suite.partition("::")[0]).exists():
-            raise HostFault(
+            raise UsageError(
                 f"the suite {suite} does not exist below {plan.folder}",
                 hint="name suites that do with --suite PATH",
             )

@@ -8,6 +8,8 @@ with a Python of this machine behind it; QMP knows how to send a break.
 from __future__ import annotations
 
 import contextlib
+import gzip
+import itertools
 import json
 import os
 import socket
@@ -18,6 +20,7 @@ import time
 import tty
 from pathlib import Path
 
+HERE = str(Path(__file__).parent)
 PANIC = "[    2.500000] Kernel panic - not syncing: told to"
 
 
@@ -49,16 +52,25 @@ def sysrq() -> None:
         out(f"[    3.000000] sysrq: asked for {key.decode()}")
 
 
-def gateway(path: str) -> int:
-    """Be the worker in the guest: the first that connects gets a Python; gives its status."""
+def gateway(path: str, seen: dict[str, str]) -> int:
+    """Be the worker in the guest: the first that connects gets a Python; gives its status.
+
+    ``seen`` is what its programs find in the environment.  With FAKE_KMSG there the harness's own
+    guest side is content with that file for a kernel's log.
+    """
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen()
         out("[    2.000000] harness: up")
         client, _ = server.accept()
-    words = [sys.executable, "-u", "-c", "import sys;exec(eval(sys.stdin.readline()))"]
+    code = "import sys;exec(eval(sys.stdin.readline()))"
+    if "FAKE_KMSG" in os.environ:
+        code = f"import sys;sys.path.insert(0, {HERE!r});import fake_kmsg;del sys.path[0];{code}"
+    words = [sys.executable, "-u", "-c", code]
     with client:
-        return subprocess.run(words, stdin=client, stdout=client, check=False).returncode
+        return subprocess.run(
+            words, stdin=client, stdout=client, check=False, env={**os.environ, **seen}
+        ).returncode
 
 
 def main(mode: str, log: Path, words: list[str]) -> int:
@@ -86,7 +98,15 @@ def main(mode: str, log: Path, words: list[str]) -> int:
     if mode == "vanish":
         out("[    2.000000] harness: up")
         return 0
-    status = gateway(socket_of(words, "socket,id=harness,path="))
+    after = dict(itertools.pairwise(words))
+    seen = {"HARNESS_GUEST": after["--name"], "FAKE_IMAGE": after["--kimg"]}
+    port = socket_of(words, "socket,id=harness,path=")
+    config = Path(after["--kimg"]).with_name("config")
+    if config.exists():
+        packed = Path(port).with_name("config.gz")
+        packed.write_bytes(gzip.compress(config.read_bytes()))
+        seen["HARNESS_CONFIG_GZ"] = str(packed)
+    status = gateway(port, seen)
     out(f"[    9.000000] harness: left with status {status}")
     return 0
 

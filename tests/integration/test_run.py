@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The whole main job, from a series to results, on a fake kernel tree and fake guests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import faketree
+import pytest
+
+HERE = Path(__file__).parent
+LOG = HERE.parent / "data" / "boot.log"
+
+# The image says which kernel it is: the series adds a word to it.
+SUITE = """
+import os, pathlib, time, pytest
+
+PATCHED = b"fixed by the series" in pathlib.Path(os.environ["FAKE_IMAGE"]).read_bytes()
+
+def say(text):
+    with open(os.environ["FAKE_KMSG"], "a") as log:
+        log.write(text + "\\n")
+
+def test_same():
+    pass
+
+def test_fixed():
+    assert PATCHED
+
+def test_broken():
+    assert not PATCHED or "BREAK" not in os.environ
+
+def test_splat():
+    if PATCHED and "SPLAT" in os.environ:
+        say("[    5.0] WARNING: fs/configfs/dir.c:1 at configfs_rmdir+0x1/0x2")
+
+def test_dies():
+    if PATCHED and "DIE" in os.environ:
+        os._exit(1)
+
+def test_waits():
+    time.sleep(float(os.environ.get("WAIT", "0")))
+
+@pytest.mark.skip(reason="needs a disk")
+def test_skipped():
+    pass
+"""
+
+
+class Project:
+    """A folder as a person has it: a tree, a series, a suite; and a cache of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path / "prójekt one"
+        self.tree = faketree.make(self.path / "linux")
+        self.series = self.path / "patches" / "demo"
+        self.series.mkdir(parents=True)
+        (self.series / "series.toml").write_text('title = "A demo"\nkconfig = ["base"]\n')
+        (self.path / "suite").mkdir()
+        (self.path / "suite" / "test_it.py").write_text(SUITE)
+        (self.path / "pyproject.toml").write_text('[tool.harness]\nsuites = ["suite"]\n')
+        self.out = self.path / "out"
+
+    def patch(self, name: str, text: str) -> None:
+        """Make the series one patch that adds ``text`` to the file ``name``."""
+        before = (self.tree / name).read_text()
+        faketree.commit(self.tree, f"{name}: say more", {name: before + text})
+        words = ("format-patch", "--quiet", "-1", "--output-directory", str(self.series))
+        faketree.git(self.tree, *words)
+        faketree.git(self.tree, "reset", "--quiet", "--hard", faketree.TAG)
+
+    def start(self, *words: str, mode: str = "up", **more: str) -> subprocess.Popen[str]:
+        booter = shlex.join([sys.executable, str(HERE / "fake_vng.py"), mode, str(LOG)])
+        environment = {
+            **os.environ,
+            "HARNESS_CACHE": str(self.path.parent / "cache-ü"),
+            "HARNESS_STATE": str(self.path / "state"),
+            "FAKE_KMSG": str(self.path / "kmsg"),
+            "PYTEST_ADDOPTS": f"--guest-booter {shlex.quote(booter)}",
+            **more,
+        }
+        argv = [sys.executable, "-m", "harness", "run", "--tree", str(self.tree), "--json"]
+        argv += ["--base", faketree.TAG, "--accel", "tcg", "--guests", "1", "--out", str(self.out)]
+        return subprocess.Popen(
+            [*argv, *words],
+            cwd=self.path,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, *words: str, mode: str = "up", **more: str) -> tuple[int, dict, str]:
+        process = self.start(*words, mode=mode, **more)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, json.loads(out or "{}"), err
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    one = Project(tmp_path)
+    one.patch("fs/configfs/dir.c", '\nconst char *harness_word = "fixed by the series";\n')
+    return one
+
+
+def outcomes(run: dict, side: int = -1) -> dict[str, str]:
+    return {test["id"].split("::")[1]: test["outcome"] for test in run["sides"][side]["tests"]}
+
+
+def test_a_series_that_fixes_a_test_is_good(project: Project) -> None:
+    code, run, err = project.run()
+    assert code == 0, err
+    assert [side["side"] for side in run["sides"]] == ["base", "patched"]
+    assert [(c["test"].split("::")[1], c["base"], c["patched"]) for c in run["changes"]] == [
+        ("test_fixed", "fail", "pass")
+    ]
+    assert outcomes(run)["test_skipped"] == "skip"
+    kept = {str(file.relative_to(project.out)) for file in project.out.rglob("*")}
+    for side in ("base", "patched"):
+        names = ("config", "build.log", "tests.jsonl", "pytest.log", "guests/0/console.log")
+        assert {f"{side}/{name}" for name in names} <= kept
+    assert "run.json" in kept
+    assert [name for name in kept if name.startswith("series/")]
+    suites = ET.parse(project.out / "junit.xml").getroot().findall("testsuite")
+    assert [suite.get("failures") for suite in suites] == ["1", "0"]
+
+
+def test_the_second_run_builds_nothing_and_does_not_test_the_base_again(project: Project) -> None:
+    project.run()
+    project.out = project.path / "again"
+    code, run, err = project.run()
+    assert code == 0, err
+    assert [side["kernel"]["reused"] for side in run["sides"]] == [True, True]
+    assert [side["cached"] for side in run["sides"]] == [True, False]
+    stages = {name for name, _ in run["stages"]}
+    assert stages.isdisjoint({"configure", "build", "apply"})
+    assert outcomes(run, 0)["test_fixed"] == "fail"
+
+
+def test_a_changed_suite_is_run_on_the_base_again(project: Project) -> None:
+    project.run()
+    (project.path / "suite" / "test_it.py").write_text(SUITE + "\ndef test_more(): pass\n")
+    project.out = project.path / "again"
+    _, run, _ = project.run()
+    assert not run["sides"][0]["cached"]
+
+
+@pytest.mark.parametrize(
+    ("switch", "test", "outcome"),
+    [
+        ("BREAK", "test_broken", "fail"),
+        ("SPLAT", "test_splat", "error"),
+        ("DIE", "test_dies", "crash"),
+    ],
+)
+def test_a_series_that_breaks_a_test_is_bad(
+    project: Project, switch: str, test: str, outcome: str
+) -> None:
+    code, run, err = project.run(**{switch: "1"})
+    assert code == 1, err
+    assert outcomes(run)[test] == outcome
+    assert outcomes(run)["test_waits"] == "pass"
+    assert test in [c["test"].split("::")[1] for c in run["changes"]]
+
+
+def test_a_test_over_its_deadline_is_a_timeout(project: Project) -> None:
+    code, run, err = project.run("--patched-only", "--test-timeout", "0.5", WAIT="60")
+    assert code == 1, err
+    assert outcomes(run)["test_waits"] == "timeout"
+    assert outcomes(run)["test_same"] == "pass"
+
+
+def test_a_kernel_that_does_not_boot_is_bad(project: Project) -> None:
+    code, run, err = project.run("--patched-only", mode="panic at boot")
+    assert code == 1, err
+    assert "panic" in run["sides"][0]["error"]
+    assert run["sides"][0]["guests"][0]["splats"][0]["kind"] == "panic"
+
+
+def test_a_guest_that_cannot_be_started_is_the_hosts_fault(project: Project) -> None:
+    code, run, err = project.run("--patched-only", mode="broken")
+    assert (code, run["exit_code"]) == (128, 128)
+    assert "no such machine" in err
+
+
+def test_ctrl_c_keeps_what_was_found(project: Project) -> None:
+    process = project.start("--patched-only", WAIT="60")
+    journal = project.out / "patched" / "tests.jsonl"
+    end = time.monotonic() + 60
+    while "test_waits" not in (
+        journal.read_text().split("started")[-1] if journal.exists() else ""
+    ):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    run = json.loads((project.out / "run.json").read_text())
+    assert run["interrupted"]
+    found = outcomes(run)
+    assert (found["test_same"], found["test_waits"]) == ("pass", "crash")
+    assert "found until then" in err
+    assert json.loads(out)["exit_code"] == 130
+
+
+def test_a_series_that_does_not_apply_is_untestable(project: Project) -> None:
+    name = "fs/configfs/dir.c"
+    other = (project.tree / name).read_text().replace("{", "{ ;", 1)
+    commit = faketree.commit(project.tree, "in the way", {name: other + "\nint other;\n"})
+    code, run, err = project.run("--base", commit)
+    assert code == 125, err
+    assert "0001" in err or "1/1" in err
+    assert name in err
+    assert run["error"]["what"]
+
+
+def test_a_series_that_does_not_build_is_untestable(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.patch("fs/configfs/dir.c", "\nint broken = no_such_word;\n")
+    code, run, err = project.run()
+    assert code == 125, err
+    assert "no_such_word" in run["error"]["details"].splitlines()[0]
+
+
+def test_an_option_that_cannot_be_had_is_untestable(project: Project) -> None:
+    code, run, err = project.run("CONFIG_NO_SUCH_OPTION=y")
+    assert code == 125, err
+    assert "NO_SUCH_OPTION" in run["error"]["what"] + run["error"]["details"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("patches/none",), "patches/none"),
+        (("--base", "no-such-ref"), "no-such-ref"),
+        (("--suite", "nowhere"), "nowhere"),
+        (("--memory", "much"), "much"),
+        (("--kconfig", "nonesuch"), "nonesuch"),
+        (("--", "--no-such-pytest-option"), "--no-such-pytest-option"),
+        (("-k", "matches_nothing"), "no tests"),
+    ],
+)
+def test_what_cannot_be_understood_is_usage(
+    project: Project, words: tuple[str, ...], said: str
+) -> None:
+    code, _, err = project.run("--patched-only", *words)
+    assert code == 129, err
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_a_folder_that_is_no_kernel_tree(project: Project) -> None:
+    code, _, err = project.run("--tree", str(project.path))
+    assert code == 129, err
+    assert "Traceback" not in err
+
+
+def test_the_persons_tree_is_as_it_was(project: Project) -> None:
+    def state() -> dict[str, bytes]:
+        files = (file for file in project.tree.rglob("*") if file.is_file())
+        return {str(file): file.read_bytes() for file in files}
+
+    before = state()
+    project.run("--patched-only")
+    assert state() == before

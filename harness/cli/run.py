@@ -84,6 +84,9 @@ def suite_options(parser: argparse.ArgumentParser) -> None:
 def kernel_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which kernel, for verbs that make one."""
     parser.add_argument("--kernel", default="", metavar="X.Y[.Z]", help="a release")
+    parser.add_argument(
+        "--refresh", action="store_true", help="look for a newer X.Y.Z now, not just once a day"
+    )
     parser.add_argument("--tree", default="", metavar="DIR", help="a git tree of your own")
     parser.add_argument(
         "--base", default="", metavar="REF", help="the commit in --tree to start from"

@@ -117,8 +117,16 @@ def _listns() -> str:
     return _refused(lambda: syscalls.listns(syscalls.CLONE_NEWNS), "no listns()")
 
 
+def _slabinfo() -> str:
+    file = Path("/proc/slabinfo")
+    if not file.exists() or "configfs_dir_cache" not in file.read_text():
+        return "/proc/slabinfo does not count configfs_dir_cache"
+    return ""
+
+
 FEATURES: dict[str, Callable[[], str]] = {
     "open_tree_namespace": _open_tree_namespace,
     "statmount_by_fd": _statmount_by_fd,
     "listns": _listns,
+    "slabinfo": _slabinfo,
 }

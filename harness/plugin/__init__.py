@@ -7,50 +7,35 @@ but pytest; what the host and the guest do is loaded where it is needed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+
+# Name, what argparse makes of it, and its help.
+_OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("--kernel", {"metavar": "IMAGE"}, "boot this kernel image and run the tests in its guests"),
+    ("--guests", {"metavar": "N", "default": "auto"}, "guests at once (by cores and memory)"),
+    ("--accel", {"choices": ("auto", "kvm", "tcg"), "default": "auto"}, "how guest code is run"),
+    ("--guest-cpus", {"metavar": "N", "type": int, "default": 0}, "processors of a guest"),
+    ("--guest-memory", {"metavar": "MIB", "type": int, "default": 1024}, "memory (%(default)s)"),
+    ("--guest-disk", {"metavar": "FILE", "action": "append", "default": []}, "a disk for each"),
+    ("--guest-append", {"metavar": "WORDS", "action": "append", "default": []}, "kernel arguments"),
+    ("--guest-arch", {"metavar": "ARCH", "default": "x86_64"}, "of IMAGE (%(default)s)"),
+    ("--guest-scale", {"metavar": "F", "type": float, "default": 1.0}, "stretch deadlines by this"),
+    ("--guest-folder", {"metavar": "DIR"}, "where consoles and results are kept"),
+    ("--guest-booter", {"metavar": "COMMAND", "default": ""}, "in place of virtme-run (for tests)"),
+    ("--boot-timeout", {"metavar": "S", "type": float, "default": 30}, "of a boot (%(default)s)"),
+    ("--test-timeout", {"metavar": "S", "type": float, "default": 60}, "of a test (%(default)s)"),
+    ("--run-timeout", {"metavar": "S", "type": float, "default": 0}, "of the whole run (none)"),
+    ("--kernel-options", {"metavar": "FILE"}, "options (JSON) the running kernel must have"),
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options; without ``--kernel`` the plugin does nothing."""
     group = parser.getgroup("kernel", "run the tests inside guests (kernel harness)")
-    add = group.addoption
-    add("--kernel", metavar="IMAGE", help="boot this kernel image and run the tests in its guests")
-    add("--guests", metavar="N", default="auto", help="guests at once (default: by cores, memory)")
-    add("--accel", choices=("auto", "kvm", "tcg"), default="auto", help="how QEMU runs guest code")
-    add("--guest-cpus", metavar="N", type=int, default=0, help="processors of a guest")
-    add(
-        "--guest-memory",
-        metavar="MIB",
-        type=int,
-        default=1024,
-        help="memory of a guest (%(default)s)",
-    )
-    add("--guest-disk", metavar="FILE", action="append", default=[], help="a disk for each guest")
-    add("--guest-append", metavar="WORDS", action="append", default=[], help="kernel arguments")
-    add(
-        "--guest-arch", metavar="ARCH", default="x86_64", help="architecture of IMAGE (%(default)s)"
-    )
-    add(
-        "--guest-scale", metavar="F", type=float, default=1.0, help="stretch every deadline by this"
-    )
-    add(
-        "--boot-timeout",
-        metavar="S",
-        type=float,
-        default=30,
-        help="deadline of a boot (%(default)s)",
-    )
-    add(
-        "--test-timeout",
-        metavar="S",
-        type=float,
-        default=60,
-        help="deadline of a test (%(default)s)",
-    )
-    add("--run-timeout", metavar="S", type=float, default=0, help="deadline of the run (none)")
-    add("--guest-folder", metavar="DIR", help="where consoles and results are kept")
-    add("--guest-booter", metavar="COMMAND", default="", help="in place of virtme-run (for tests)")
-    add("--kernel-options", metavar="FILE", help="options (JSON) the running kernel must have")
+    for name, form, text in _OPTIONS:
+        group.addoption(name, help=text, **form)
 
 
 @pytest.hookimpl(tryfirst=True)

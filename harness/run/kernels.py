@@ -29,7 +29,7 @@ def find_source(plan: Plan, progress: Progress) -> Source:
         raise UsageError(
             "no kernel was named", hint="--kernel 7.2 for a release, --tree DIR for a git tree"
         )
-    return source.release(plan.kernel, progress)
+    return source.release(plan.kernel, progress, refresh=plan.refresh)
 
 
 def ask(plan: Plan, toolchain: Toolchain) -> Request:

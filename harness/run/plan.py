@@ -46,6 +46,7 @@ class Plan:
     arch: str = ""
     llvm: bool = False
     jobs: int = 0
+    refresh: bool = False
     out: Path | None = None
 
     @property
@@ -125,5 +126,6 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         arch=options["arch"] or settings.arch,
         llvm=options["llvm"] or settings.llvm,
         jobs=options["jobs"],
+        refresh=options["refresh"],
         out=Path(options["out"]).absolute() if options["out"] else None,
     )

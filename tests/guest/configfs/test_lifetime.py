@@ -167,6 +167,36 @@ class TestPoint8TornDown:
         assert container.run(hosts) == []
         assert initial.subsystems() == []
 
+    @needs.feature("slabinfo")
+    def test_instances_that_come_and_go_leave_no_entries_in_memory(
+        self, container: Container, initial: Instance
+    ) -> None:
+        rounds = 10 * ROUNDS
+
+        def come_and_go() -> int:
+            before = entries()
+            for _ in range(rounds):
+                add()
+                umount_and_mount()
+                if hosts():
+                    return -1
+            return entries() - before
+
+        grown = container.run(come_and_go)
+        assert grown != -1, "the configuration outlived its last mount"
+        # Each instance has half a dozen entries.  The count is of a cache that others may share
+        # and that keeps some free objects per CPU, so it is never exact.
+        assert grown < rounds, f"{grown} entries more after {rounds} instances"
+        assert initial.hosts() == []
+
+
+def entries() -> int:
+    """Entries of configfs in the kernel's memory, roughly."""
+    for line in Path("/proc/slabinfo").read_text().splitlines():
+        if line.startswith("configfs_dir_cache "):
+            return int(line.split()[1])
+    raise AssertionError("/proc/slabinfo lost configfs_dir_cache")
+
 
 class TestPoint10Identity:
     def test_no_new_namespace_gets_an_instance_that_was(

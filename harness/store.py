@@ -37,9 +37,9 @@ KINDS = (
     Kind("sources", "sources", "kernel releases as git repositories"),
     # Worktrees borrow the objects of the sources: they go with them.
     Kind("trees", "trees", "worktrees with series applied"),
+    Kind("series", "sources", "series that came as an mbox, a file for each mail"),
     Kind("builds", "builds", "build folders: make goes on there"),
     Kind("kernels", "kernels", "finished kernels"),
-    Kind("series", "kernels", "series that came as an mbox, a file a mail"),
     Kind("baselines", "kernels", "what the suites said of base kernels"),
     Kind("images", "kernels", "prepared images for guests"),
     Kind(RUNS, "runs", "evidence of past runs (state, not cache)"),

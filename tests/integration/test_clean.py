@@ -66,7 +66,7 @@ def test_without_a_choice_nothing_goes(cache: Path, capsys: pytest.CaptureFixtur
         (["--builds"], {"builds"}),
         (["--kernels"], {"kernels", "baselines", "images"}),
         (["--trees"], {"trees"}),
-        (["--sources"], {"sources", "downloads", "lists", "trees"}),
+        (["--sources"], {"sources", "downloads", "lists", "trees", "series"}),
         (["--builds", "--runs"], {"builds", "runs"}),
         (["--all"], EVERY - {"runs"}),
         (["--all", "--runs"], EVERY),

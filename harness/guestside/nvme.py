@@ -18,6 +18,10 @@ from harness.guestside.nvmet import Port
 HOST_NQN = "nqn.2026-01.org.example:host"
 CLASS = Path("/sys/class/nvme")
 SECONDS = 60  # for one call of nvme-cli
+# nvmet_ns_enable() tells hosts of a namespace before it marks it as enabled (7.2): a host on
+# another CPU that looks at once finds nothing, and is not told again.  After so many seconds it
+# is made to look once more.
+MISSED = 3
 
 
 class NvmeError(Exception):
@@ -81,7 +85,12 @@ class Controller:
             # Under multipath the head appears when its first path is live.
             return path if path and Path(path).is_block_device() else ""
 
-        path = wait.until(ready, f"nsid {nsid} of {self.name}")
+        what = f"nsid {nsid} of {self.name}"
+        try:
+            path = wait.until(ready, what, seconds=MISSED)
+        except AssertionError:
+            self.rescan()
+            path = wait.until(ready, what)
         if uuid:
             found = (Path("/sys/block") / Path(path).name / "uuid").read_text().strip()
             assert found == uuid, f"{path}, nsid {nsid} of {self.name}, has uuid {found}"

@@ -14,6 +14,8 @@ from harness.splat import find as find_splats
 # Memory of the host that guests must leave alone, in MiB.
 SPARE = 2048
 MOST = 8
+# Lines of a dead guest's last words that are kept, from their start and from their end.
+KEPT = 300
 # Above its own deadline a keeper gets this long to write the record, in seconds.
 PATIENCE = 15.0
 
@@ -91,5 +93,6 @@ def last_words(folder: Path, mark: str = "") -> tuple[str, tuple[Splat, ...]]:
     console = folder / "console.log"
     text = console.read_text(errors="backslashreplace") if console.is_file() else ""
     start = text.rfind(mark) if mark else 0
-    lines = text[max(start, 0) :].splitlines()[-400:]
-    return "\n".join(lines), find_splats(lines)
+    lines = text[max(start, 0) :].splitlines()
+    shown = lines if len(lines) <= 2 * KEPT else [*lines[:KEPT], "(cut)", *lines[-KEPT:]]
+    return "\n".join(shown), find_splats(lines)

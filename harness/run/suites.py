@@ -14,7 +14,7 @@ import harness
 from harness import paths, process
 from harness.errors import GuestFault, HostFault, UsageError
 from harness.guest import folder as guest_folder
-from harness.model import Accel, GuestRecord, Kernel, Request, Side, SideResult
+from harness.model import Accel, GuestRecord, Kernel, Outcome, Request, Side, SideResult
 from harness.progress import Progress
 from harness.results import journal
 from harness.results.record import from_json, to_json
@@ -120,7 +120,8 @@ def _no_verdict(status: int, tail: list[str], result: SideResult, folder: Path) 
     """Raise when pytest did not come to a verdict, with its own last words."""
     details = "\n".join(tail)
     hint = f"see {folder / 'pytest.log'}"
-    if status in _UNFIT:
+    # With -x pytest ends with 2 as well; whatever was run is a verdict.
+    if status in _UNFIT and all(test.outcome is Outcome.NOTRUN for test in result.tests):
         raise UsageError(_UNFIT[status], hint=hint, details=details)
     if status == _INTERNAL or (status < 0 and not result.tests):
         raise GuestFault("the guests could not be run", hint=hint, details=details)

@@ -3,17 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-TOP = Path(__file__).parents[2]
-Job = tuple[int, dict, str]
+from conftest import Job, harness
 
 # Ends a boot before the first program runs.
 PANIC = """\
@@ -28,17 +24,6 @@ Signed-off-by: A Developer <dev@example.com>
  1 file changed, 1 insertion(+)
 
 """
-
-
-def harness(*words: str, cwd: Path = TOP) -> Job:
-    argv = [sys.executable, "-m", "harness", *words]
-    done = subprocess.run(argv, cwd=cwd, text=True, capture_output=True, check=False)
-    return done.returncode, json.loads(done.stdout or "{}"), done.stderr
-
-
-@pytest.fixture(scope="session")
-def main_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    return harness("run", "--json", "--out", str(tmp_path_factory.mktemp("run") / "first"))
 
 
 def side(job: Job, name: str) -> dict:

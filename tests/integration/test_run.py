@@ -171,6 +171,12 @@ def test_a_series_that_breaks_a_test_is_bad(
     assert test in [c["test"].split("::")[1] for c in run["changes"]]
 
 
+def test_stopping_at_the_first_failure_is_bad(project: Project) -> None:
+    code, run, err = project.run("--", "-x", BREAK="1")
+    assert code == 1, err
+    assert outcomes(run)["test_broken"] == "fail"
+
+
 def test_a_test_over_its_deadline_is_a_timeout(project: Project) -> None:
     code, run, err = project.run("--patched-only", "--test-timeout", "0.5", WAIT="60")
     assert code == 1, err

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import rich.console
 import rich.markup
 import rich.table
@@ -61,7 +63,15 @@ def changes(console: rich.console.Console, run: Run) -> None:
     ):
         if rows:
             console.print(f"\nthe series [{colour}]{title} {len(rows)}[/]:")
-            listed(console, [change_line(one) for one in rows])
+            listed(
+                console, [change_line(one) for one in rows] if len(rows) <= SHOWN else files(rows)
+            )
+
+
+def files(rows: list[Change]) -> list[str]:
+    """Count changes by file: many single lines hide what they have in common."""
+    found = Counter(change.test.partition("::")[0] for change in rows)
+    return [f"  {number:4} in {file}" for file, number in found.items()]
 
 
 def change_line(change: Change) -> str:

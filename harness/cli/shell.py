@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from harness.run.plan import mebibytes
 
 DESCRIPTION = """\
 Boot the kernel that `harness run` would test and give a prompt in it, or run one
-command.  The guest sees this machine's files; what it writes to them stays in the guest
-except below the current folder.  Exit code: the command's."""
+command.  The guest sees this machine's files and cannot change them.
+Exit code: the command's."""
 
 EXAMPLES = """\
 examples:
@@ -61,7 +62,10 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             disks=tuple(Path(disk).absolute() for disk in options.disk),
             boot_deadline=options.boot_timeout,
         )
-        return guest.shell(spec, command) if command else guest.shell(spec)
+        status = guest.shell(spec, command)
+    if options.json:  # behind what the command itself printed
+        print(json.dumps({"command": command, "status": status}))
+    return status
 
 
 def _image(options: argparse.Namespace, progress: Progress) -> Path:

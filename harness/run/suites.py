@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -110,6 +111,7 @@ def _pytest(
             stage.update(done, total or None, current)
 
         words = command(plan, built.kernel, slowness(request), accel, folder)
+        log.write(f"$ {shlex.join(words)}\n")
         status = process.follow(words, line, cwd=plan.folder, env={"NO_COLOR": "1"})
         done, total, _ = journal.tally(folder)
         stage.finish(f"{built.side} {built.kernel.release}: {done} of {total} tests")

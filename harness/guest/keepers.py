@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shlex
 import signal
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 from harness.errors import GuestFault
+from harness.guest import bundle
 from harness.guest import folder as folders
 from harness.guest.spec import GuestSpec
 from harness.model import GuestRecord
@@ -20,7 +22,6 @@ from harness.process import Group
 #: Seconds a keeper gets to end its guest, flush the console and write the record.
 GRACE = 10.0
 _TICK = 0.02
-_ROOT = str(Path(__file__).parents[2])  # keepers find the harness even where it is not installed
 
 
 class Keeper:
@@ -121,6 +122,8 @@ def start(spec: GuestSpec, count: int) -> list[Keeper]:
     started; guests started until then are ended.
     """
     keepers: list[Keeper] = []
+    if spec.prepared and bundle.ready(spec.python) is None:
+        spec = dataclasses.replace(spec, prepared=False)
     try:
         for _ in range(count):
             keepers.append(_start_one(spec))
@@ -137,9 +140,7 @@ def _start_one(spec: GuestSpec) -> Keeper:
     with (folder / folders.KEEPER_LOG).open("wb") as log:
         group = Group(
             [spec.python, "-P", "-m", "harness.guest.keeper", folder],
-            env={
-                "PYTHONPATH": os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
-            },
+            env=bundle.search_environment(),
             stdout=log.fileno(),
             stderr=log.fileno(),
         )

@@ -125,6 +125,10 @@ def enter(facts: dict[str, Any]) -> None:
     sys.prefix, sys.exec_prefix = facts["prefix"], facts["exec_prefix"]
     sys.executable = facts["executable"]
     sys.argv = ["-c"]
+    if facts["bundle"]:
+        from harness.guestside import bundled
+
+        bundled.install(facts["bundle"])
     import site  # with -S it only defines functions
 
     site.setquit()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Import modules from the bundle that the host made: one file, no searching, no compiling.
+
+The bundle holds the code of the modules that every worker needs.  The modules look as if imported
+from their files (tracebacks, ``__file__``, resources); everything else is imported as usual.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType, ModuleType
+
+#: name: (is a package, source file, where its code starts, how long that is)
+Index = dict[str, tuple[bool, str, int, int]]
+
+
+class Bundle:
+    """A finder (``sys.meta_path``) for the modules in the bundle at ``path``."""
+
+    def __init__(self, path: str) -> None:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib is one import more
+            size = int.from_bytes(file.read(8), "little")
+            self.index: Index = marshal.loads(file.read(size))
+            self._codes = memoryview(file.read())
+        self._known = frozenset(sys.path)
+        self._listed: dict[str, set[str]] = {}
+
+    def code(self, name: str) -> CodeType:
+        """Give a module's code."""
+        _, _, start, size = self.index[name]
+        code: CodeType = marshal.loads(self._codes[start : start + size])
+        return code
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, reloaded: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Say how to make a module; None for one that is not ours."""
+        found = self.index.get(name)
+        if found is None:
+            return None
+        package, origin, _, _ = found
+        parent = os.path.dirname(os.path.dirname(origin) if package else origin)  # noqa: PTH120
+        if (parent not in path) if path is not None else self._hidden(name):
+            return None
+        spec = ModuleSpec(name, Loader(self, name, origin), origin=origin, is_package=package)
+        spec.has_location = True
+        if spec.submodule_search_locations is not None:
+            spec.submodule_search_locations.append(os.path.dirname(origin))  # noqa: PTH120
+        return spec
+
+    def _hidden(self, name: str) -> bool:
+        # A folder that was put before the known ones (pytest does so with a test's folder) may have
+        # a module of the same name, and then that is meant.
+        for entry in sys.path:
+            if entry in self._known:
+                return False
+            if entry not in self._listed:
+                try:
+                    files = os.listdir(entry or ".")  # noqa: PTH208
+                except OSError:
+                    files = []
+                self._listed[entry] = {file.partition(".")[0] for file in files}
+            if name in self._listed[entry]:
+                return True
+        return False
+
+
+class Loader(SourceFileLoader):
+    """Loads from the bundle what it has, all else (resources, source) from the files."""
+
+    def __init__(self, bundle: Bundle, name: str, path: str) -> None:
+        super().__init__(name, path)
+        self._bundle = bundle
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Give the module's code."""
+        return self._bundle.code(fullname)
+
+
+def install(path: str) -> Bundle:
+    """Import from the bundle at ``path`` first, built-in modules excepted.  Raises OSError."""
+    bundle = Bundle(path)
+    place = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else 0
+    sys.meta_path.insert(place, bundle)
+    return bundle

@@ -9,6 +9,7 @@ hook) are taken out.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -57,6 +58,8 @@ _ELSEWHERE = (
     "GIT_REPLACE_REF_BASE",
 )
 
+_NOTHING = 65536  # bytes free on a disk that is full
+
 IDENTITY = {"GIT_COMMITTER_NAME": "harness", "GIT_COMMITTER_EMAIL": "harness@localhost"}
 
 
@@ -97,7 +100,7 @@ def run(
     result = process.run(argv, env=environment(env), stdin=stdin, check=False)
     if result.ok:
         return result
-    if "No space left on device" in result.stderr:
+    if _full(repo, result.stderr):
         raise HostFault(
             f"the disk of {repo} is full",
             hint="free some space (harness clean), or set HARNESS_CACHE elsewhere",
@@ -110,6 +113,14 @@ def run(
             details=f"{result.words}\n{result.stderr or result.stdout}".strip(),
         )
     return result
+
+
+def _full(repo: Path, said: str) -> bool:
+    """Whether git failed for want of space; it does not always give the reason."""
+    if "No space left on device" in said:
+        return True
+    failed = "write" in said and repo.is_dir()
+    return failed and shutil.disk_usage(repo).free < _NOTHING
 
 
 def line(repo: Path, *words: str | os.PathLike[str]) -> str:

@@ -99,12 +99,8 @@ def native(line: Architecture) -> bool:
 
 def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
     """Give the words of a ``make`` on ``source`` into ``out``; goals and ``-j`` come behind."""
-    for path, variable in ((source, "the tree"), (out, "HARNESS_CACHE")):
-        if any(mark in str(path) for mark in " \t:"):
-            raise HostFault(
-                f"the kernel's Makefile cannot work in {path}: it has a space or colon in it",
-                hint=f"set {variable} to a path without spaces and colons",
-            )
+    check_place(source)
+    check_place(out)
     llvm = toolchain.compiler.removeprefix("clang") or "1" if toolchain.llvm else ""
     return [
         "make",
@@ -118,6 +114,15 @@ def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
         "LOCALVERSION=",
         "V=0",
     ]
+
+
+def check_place(path: Path) -> None:
+    """Raise HostFault when no kernel can be built below ``path``, which is in our cache."""
+    if any(mark in str(path) for mark in " \t:"):
+        raise HostFault(
+            f"the kernel's Makefile cannot work in {path}: it has a space or colon in it",
+            hint="set HARNESS_CACHE to a path without spaces and colons",
+        )
 
 
 def environment() -> dict[str, str | None]:

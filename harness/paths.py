@@ -118,25 +118,30 @@ def scratch(near: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def writing(place: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission below ``place`` into a HostFault that says so."""
+def writing(place: Path, elsewhere: str = "set HARNESS_CACHE elsewhere") -> Iterator[None]:
+    """Turn a full disk or a missing permission below ``place`` into a HostFault that says so.
+
+    ``elsewhere`` tells how another place is named.
+    """
     try:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        # A copy that fills the disk names the file it reads.
+        where = place if full or not error.filename else error.filename
         raise HostFault(
-            f"cannot write to {error.filename or place}: {error.strerror or error}",
-            hint="free some space (harness clean), or set HARNESS_CACHE elsewhere"
-            if full
-            else "set HARNESS_CACHE to a folder you can write to",
+            f"cannot write to {where}: {error.strerror or error}",
+            hint=f"free some space (harness clean), or {elsewhere}" if full else elsewhere,
         ) from error
 
 
-def need_space(folder: Path, size: int, what: str) -> None:
+def need_space(
+    folder: Path, size: int, what: str, elsewhere: str = "set HARNESS_CACHE elsewhere"
+) -> None:
     """Raise HostFault when ``folder`` has less than ``size`` bytes free, before work is lost."""
     free = shutil.disk_usage(folder).free
     if free < size:
         raise HostFault(
             f"{what} needs {size / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free",
-            hint="free some space (harness clean), or set HARNESS_CACHE elsewhere",
+            hint=f"free some space (harness clean), or {elsewhere}",
         )

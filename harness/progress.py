@@ -5,13 +5,36 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 import time
+import typing
 from collections.abc import Iterator
 
 import rich.console
 import rich.progress
 
 PLAIN_EVERY = 15.0  # seconds between two plain lines of one stage
+
+
+class _Heard:
+    """Standard error as long as somebody listens.
+
+    A terminal that was closed, or a full disk behind it, is no reason to lose a run.
+    """
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(sys.stderr, name)
+
+    def flush(self) -> None:
+        """Have it shown."""
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 @dataclasses.dataclass
@@ -39,7 +62,10 @@ class Progress:
 
     def __init__(self, *, quiet: bool = False, live: bool | None = None) -> None:
         self.quiet = quiet
-        self.console = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
+        # A TextIO but in name: rich asks for no more than this.
+        self.console = rich.console.Console(
+            file=typing.cast(typing.TextIO, _Heard()), highlight=False, soft_wrap=True
+        )
         self.live = (self.console.is_terminal if live is None else live) and not quiet
         self.times: list[tuple[str, float]] = []
         self._bar: rich.progress.Progress | None = None

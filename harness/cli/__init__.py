@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from harness import errors
 from harness.process import interruptible
 from harness.progress import Progress
 
-VERBS = ("run", "doctor", "setup", "shell", "clean")
+VERBS = ("run", "doctor", "setup", "shell", "splats", "clean")
 
 DESCRIPTION = """\
 Test what a patch series does to the kernel: apply it, build, boot in QEMU, run
@@ -58,21 +59,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         return errors.USAGE if end.code == 2 else errors.GOOD
     options.rest = tuple(words[cut + 1 :])
     options.command = ("harness", *words)
+    _streams()
     progress = Progress(quiet=options.quiet)
     try:
         with interruptible():
             code: int = options.run(options, progress)
+            sys.stdout.flush()
     except errors.HarnessError as error:
         code = _told(error, options, progress)
     except KeyboardInterrupt:
-        progress.say("interrupted")
-        code = errors.INTERRUPTED
+        code = _told(errors.Interrupted("interrupted"), options, progress)
     except BrokenPipeError:  # somebody's `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = errors.HOST_FAULT
     except OSError as error:
         code = _told(_of_system(error), options, progress)
     return code
+
+
+def _streams() -> None:
+    """See that the three standard streams are open, and take any letter."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # it was closed, and a file would take it
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # no test's own
+            stream.reconfigure(errors="backslashreplace")  # a terminal may know ASCII only
 
 
 def _told(error: errors.HarnessError, options: argparse.Namespace, progress: Progress) -> int:

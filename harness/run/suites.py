@@ -8,6 +8,7 @@ import json
 import math
 import shlex
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -122,10 +123,13 @@ def _no_verdict(status: int, tail: list[str], result: SideResult, folder: Path) 
     """Raise when pytest did not come to a verdict, with its own last words."""
     details = "\n".join(tail)
     hint = f"see {folder / 'pytest.log'}"
-    # With -x pytest ends with 2 as well; whatever was run is a verdict.
+    # With -x pytest ends with 2 as well; whatever was run is a verdict.  Killed, it gives none.
     if status in _UNFIT and all(test.outcome is Outcome.NOTRUN for test in result.tests):
         raise UsageError(_UNFIT[status], hint=hint, details=details)
-    if status == _INTERNAL or (status < 0 and not result.tests):
+    if status < 0:
+        name = signal.Signals(-status).name
+        raise HostFault(f"pytest was ended from outside ({name})", hint=hint, details=details)
+    if status == _INTERNAL:
         raise GuestFault("the guests could not be run", hint=hint, details=details)
     if not result.tests and not result.error:
         raise HostFault("pytest ended without a result", hint=hint, details=details)

@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
-import shutil
 import time
 from pathlib import Path
 
-from harness import build, guest, junit, paths
+from harness import build, guest, junit, kbuild, paths
 from harness.errors import HostFault, Interrupted, UsageError
 from harness.guest import accel
-from harness.model import Run, SideResult, Source
+from harness.model import Accel, Request, Run, SideResult, Source
 from harness.progress import Progress
 from harness.results import record
 from harness.results.changes import changes
-from harness.run import kernels, suites
+from harness.run import folder, kernels, suites
+from harness.run.kernels import Built
 from harness.run.plan import Plan
 
 
@@ -42,23 +43,44 @@ def run(plan: Plan, progress: Progress, command: tuple[str, ...] = ()) -> Run:
     started = datetime.datetime.now(datetime.UTC)
     guest.sweep()
     _suites_exist(plan)
+    folder.check(plan)
+    kbuild.check_place(paths.cache())
     toolchain = build.toolchain(plan.arch or None, plan.llvm)
     request = kernels.ask(plan, toolchain)
     kind, _ = accel.choose(plan.accel, progress)
     start = kernels.find_source(plan, progress)
     built = kernels.make(plan, start, request, toolchain, progress)
-    folder = make_folder(plan, started)
-    progress.say(f"evidence: {folder}")
-    job = Job(plan, start, folder, started, begin, str(kind), command)
+    place = folder.make(plan, started, command)
+    progress.say(f"evidence: {place}")
+    job = Job(plan, start, place, started, begin, str(kind), command)
+    with folder.writing(place):
+        return _tested(job, built, request, kind, progress)
+
+
+def _tested(
+    job: Job, built: tuple[Built, ...], request: Request, kind: Accel, progress: Progress
+) -> Run:
+    """Test the sides in a row; what was found is recorded even if something stops us."""
     sides: list[SideResult] = []
     try:
         for one in built:
-            sides.append(suites.test(plan, one, request, kind, folder / one.side, progress))
-    except KeyboardInterrupt:
-        sides.append(suites.collect(one.side, one.kernel, folder / one.side, cached=False))
-        _record(job, tuple(sides), progress, interrupted=True)
-        raise Interrupted("interrupted", hint=f"what was found until then is in {folder}") from None
+            place = job.folder / one.side
+            with folder.writing(place):
+                sides.append(suites.test(job.plan, one, request, kind, place, progress))
+    except (KeyboardInterrupt, HostFault) as why:
+        with contextlib.suppress(OSError):  # a full disk
+            if one.side not in [side.side for side in sides]:
+                sides.append(_so_far(job, one))
+            _record(job, tuple(sides), progress, interrupted=True)
+        if isinstance(why, HostFault):
+            raise
+        hint = f"what was found until then is in {job.folder}"
+        raise Interrupted("interrupted", hint=hint) from None
     return _record(job, tuple(sides), progress, interrupted=False)
+
+
+def _so_far(job: Job, one: Built) -> SideResult:
+    return suites.collect(one.side, one.kernel, job.folder / one.side, cached=False)
 
 
 def _suites_exist(plan: Plan) -> None:
@@ -68,26 +90,6 @@ def _suites_exist(plan: Plan) -> None:
                 f"the suite {suite} does not exist below {plan.folder}",
                 hint="name suites that do with --suite PATH",
             )
-
-
-def make_folder(plan: Plan, started: datetime.datetime) -> Path:
-    """Make the run's folder, with the patches in it; HostFault if it holds a run already."""
-    name = f"{started:%Y%m%d-%H%M%S}-{plan.series.name if plan.series else 'kernel'}"
-    folder = plan.out or paths.state("runs") / name
-    try:
-        folder.mkdir(parents=True, exist_ok=plan.out is not None)
-        if (folder / record.NAME).exists():
-            raise HostFault(f"{folder} holds a run already", hint="choose another --out DIR")
-        if plan.series is not None:
-            (folder / "series").mkdir(exist_ok=True)
-            for patch in plan.series.patches:
-                shutil.copyfile(patch.path, folder / "series" / patch.path.name)
-    except OSError as error:
-        raise HostFault(
-            f"cannot write the run's folder {folder}: {error.strerror}",
-            hint="choose another with --out DIR",
-        ) from error
-    return folder
 
 
 def _record(

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness import git, paths, process
@@ -21,6 +20,7 @@ from harness.progress import Stage
 from harness.tree import diagnose
 
 _AM = ("am", "-3", "--quoted-cr=nowarn", "--no-signoff", "--patch-format=mbox")
+_MERGED = "Falling back to patching base and 3-way merge"
 _ALREADY = "No changes -- Patch already applied."
 
 
@@ -45,6 +45,9 @@ def apply(repo: Path, source: Source, series: Series, mails: Sequence[bytes], st
                 raise diagnose.not_applied(place, source, series, number, result)
             if _ALREADY in result.stdout:
                 raise _already(source, series, done, result)
+            for number in _numbers(result, lambda line: line.startswith(_MERGED)):
+                label = diagnose.label(series, done + number)
+                stage.progress.say(f"{label} fits {source.name} only by a three-way merge")
             done += len(group)
         return git.line(place, "rev-parse", "HEAD")
 
@@ -108,9 +111,15 @@ def _stopped_at(place: Path) -> int:
 
 def _already(source: Source, series: Series, done: int, result: process.Result) -> NotApplied:
     """Say which patches changed nothing; git am passes over those without an error."""
-    number, there = done, []
+    there = _numbers(result, lambda line: line == _ALREADY)
+    return diagnose.already(source, series, [done + number for number in there])
+
+
+def _numbers(result: process.Result, wanted: Callable[[str], bool]) -> list[int]:
+    """Give the patches, counted from 1, of which git am said a wanted line."""
+    number, found = 0, []
     for line in result.stdout.splitlines():
-        number += bool(re.match(r"Applying: ", line))
-        if line == _ALREADY:
-            there.append(number)
-    return diagnose.already(source, series, there)
+        number += line.startswith("Applying: ")
+        if wanted(line):
+            found.append(number)
+    return found

@@ -46,7 +46,7 @@ def not_applied(
     fuzz = _with_fuzz(place, patch)
     if fuzz:
         return NotApplied(
-            f"{_label(series, number)} would apply only with fuzz to {source.name}: {fuzz[0]}",
+            f"{label(series, number)} would apply only with fuzz to {source.name}: {fuzz[0]}",
             hint=_base_hint(source, series)
             or "look at that place, and make the patch again on this base (git am takes no fuzz)",
             details="\n".join(map(str, fuzz)),
@@ -55,7 +55,7 @@ def not_applied(
     where = f": {places[0]}" if places else ""
     more = f" and {len(places) - 1} more places" if len(places) > 1 else ""
     return NotApplied(
-        f"{_label(series, number)} does not apply to {source.name}{where}{more}",
+        f"{label(series, number)} does not apply to {source.name}{where}{more}",
         hint=_base_hint(source, series)
         or f"rebase the series onto {source.name}, or name the commit it is made for with --base",
         details="\n".join(
@@ -67,11 +67,11 @@ def not_applied(
 
 def already(source: Source, series: Series, numbers: Sequence[int]) -> NotApplied:
     """Make the error for patches whose changes the source has already."""
-    subjects = "\n".join(_label(series, number) for number in numbers)
+    subjects = "\n".join(label(series, number) for number in numbers)
     if len(numbers) == len(series.patches):
         what = f"the series {series.name} is already applied in {source.name}"
     else:
-        what = f"{_label(series, numbers[0])} is already applied in {source.name}"
+        what = f"{label(series, numbers[0])} is already applied in {source.name}"
     return NotApplied(
         what,
         hint=_base_hint(source, series)
@@ -103,7 +103,8 @@ def _there(place: Path, source: Source, series: Series, number: int, patch: Path
     return [number] if git.run(place, *words, "--check", patch, check=False).ok else []
 
 
-def _label(series: Series, number: int) -> str:
+def label(series: Series, number: int) -> str:
+    """Name a patch, counted from 1, as people do."""
     patch = series.patches[number - 1]
     return f"patch {number}/{len(series.patches)} '{patch.subject}'"
 

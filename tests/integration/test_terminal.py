@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where `harness run` prints to: a terminal of any kind, a pipe, nothing at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+
+import pexpect
+import pytest
+from fakeproject import Project
+
+DIR = "fs/configfs/dir.c"
+WORDS = ("--patched-only", "-k", "test_same or test_fixed")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    one = Project(tmp_path_factory.mktemp("terminal"))
+    one.patch(DIR, '\nconst char *harness_word = "fixed by the series";\n')
+    assert one.run(*WORDS)[0] == 0  # the kernel is there for all that follow
+    return one
+
+
+def argv(project: Project, *words: str) -> list[str]:
+    project.out = project.path / f"out{time.monotonic_ns()}"
+    return [word for word in project.argv if word != "--json"] + [*WORDS, *words]
+
+
+def shell(project: Project, script: str, *words: str, **more: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *argv(project, *words)],
+        cwd=project.path,
+        env=project.environment(**more),
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    "script",
+    ['"$@" <&-', '"$@" >&-', '"$@" 2>&-', '"$@" 2>/dev/full', '"$@" >&- 2>&-', '"$@" --json >&-'],
+)
+def test_what_is_closed_or_full_is_not_missed(project: Project, script: str) -> None:
+    code, _, err = shell(project, script)
+    assert code == 0, err
+    assert "Traceback" not in err
+    assert (project.out / "run.json").is_file()
+
+
+def test_a_reader_that_goes_away(project: Project) -> None:
+    code, out, err = shell(project, '"$@" | head -c1', "--json")
+    assert (code, out) == (0, "{")
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+    assert json.loads((project.out / "run.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "xx_XX.nonesuch"}]
+)
+def test_any_locale(project: Project, environment: dict[str, str]) -> None:
+    code, out, err = shell(project, '"$@"', **environment)
+    assert code == 0, err
+    assert "GOOD" in out
+    assert "\x1b" not in out + err
+
+
+def test_quiet(project: Project) -> None:
+    _, _, err = shell(project, '"$@"', "-q")
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["evidence"]
+
+
+@pytest.mark.parametrize("columns", [10, 80, 1000])
+def test_a_terminal_of_any_width(project: Project, columns: int) -> None:
+    words = argv(project)
+    terminal = pexpect.spawn(
+        words[0],
+        words[1:],
+        cwd=str(project.path),
+        env=project.environment(TERM="xterm"),
+        dimensions=(24, columns),
+        timeout=60,
+    )
+    out = terminal.read().decode()
+    terminal.close()
+    assert terminal.exitstatus == 0, out
+    assert "GOOD" in re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", out)
+    assert out.count("\x1b[?25l") == out.count("\x1b[?25h")  # the cursor is shown again
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"NO_COLOR": "1", "TERM": "xterm"}])
+def test_a_terminal_without_colours(project: Project, environment: dict[str, str]) -> None:
+    words = argv(project)
+    terminal = pexpect.spawn(
+        words[0],
+        words[1:],
+        cwd=str(project.path),
+        env=project.environment(**environment),
+        timeout=60,
+    )
+    out = terminal.read().decode()
+    assert "GOOD" in out
+    assert not re.search(r"\x1b\[(\d+;)*(3|9)\dm", out)
+    assert environment["TERM"] != "dumb" or "\x1b" not in out
+
+
+def test_a_terminal_that_is_closed_during_a_test(project: Project) -> None:
+    words = [*argv(project)[:-1], "test_same or test_waits"]
+    environment = project.environment(WAIT="60", TERM="xterm")
+    terminal = pexpect.spawn(words[0], words[1:], cwd=str(project.path), env=environment)
+    journal, end = project.out / "patched" / "tests.jsonl", time.monotonic() + 60
+    while '"started", "id": "suite/test_it.py::test_waits' not in (
+        journal.read_text() if journal.exists() else ""
+    ):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    os.close(terminal.child_fd)  # what closing the window does
+    _, status = os.waitpid(terminal.pid, 0)
+    terminal.closed, terminal.terminated, terminal.child_fd = True, True, -1
+    assert os.waitstatus_to_exitcode(status) == 130
+    run = json.loads((project.out / "run.json").read_text())
+    assert run["interrupted"]
+    found = {test["id"].split("::")[1]: test["outcome"] for test in run["sides"][0]["tests"]}
+    assert found == {"test_same": "pass", "test_waits": "crash"}

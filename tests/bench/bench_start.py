@@ -55,10 +55,11 @@ def stock(image: Path, kind: Accel, folder: Path) -> float:
     argv = [vng, "--run", str(image), "--force-9p", "--verbose"]
     argv += ["--disable-kvm"] if kind is Accel.TCG else []
     argv += ["--exec", f"{sys.executable} -m pytest -v {' '.join(QUIET)}"]
+    # vng looks for virtme-run in PATH.
+    path = {"PATH": f"{Path(vng).parent}:{os.environ['PATH']}"}
+    pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     begin = time.monotonic()
-    with Group(
-        argv, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as group:
+    with Group(argv, cwd=folder, env=path, **pipe) as group:
         assert group.popen.stdout is not None
         said = []
         for line in group.popen.stdout:

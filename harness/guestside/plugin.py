@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +16,23 @@ from harness.guestside.kmsg import Kmsg
 
 def install(config: pytest.Config) -> None:
     """Set up this worker.  Temporary files lie in the guest's own memory, not on the host."""
-    config.option.basetemp = None
+    config.option.basetemp = _own_folder()
     config.pluginmanager.register(GuestSide(), "harness-guest")
+
+
+def _own_folder() -> str | None:
+    """Give a folder when pytest's usual one shines through from the host and is somebody else's.
+
+    The guest's root is on the host only who started it.
+    """
+    usual = Path(tempfile.gettempdir(), f"pytest-of-{getpass.getuser()}")
+    try:
+        os.listdir(usual)  # noqa: PTH208 - access() says what the guest's kernel thinks
+    except PermissionError:
+        return tempfile.mkdtemp(prefix="pytest-")
+    except OSError:
+        pass
+    return None
 
 
 class GuestSide:

@@ -123,7 +123,11 @@ class HostSide:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Boot all guests at once; xdist would boot them one after another."""
-        self._boot(self.fleet.count)
+        try:
+            self._boot(self.fleet.count)
+        except BaseException:  # pytest does not finish a session that has not started
+            self.fleet.end()
+            raise
 
     def _boot(self, count: int) -> None:
         try:

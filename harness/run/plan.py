@@ -96,11 +96,21 @@ def find_series(word: str, settings: Settings) -> Series:
     )
 
 
+def _suite(word: str, folder: Path) -> str:
+    """Name a suite as seen from ``folder``; what is typed elsewhere is looked for there first."""
+    file, colons, test = word.partition("::")
+    here = Path(file).absolute()
+    if Path.cwd() == folder or not here.exists():
+        return word
+    return f"{here}{colons}{test}"
+
+
 def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> Plan:
     """Put a plan together from the command line's options (argparse's names) and the settings."""
     word, assignments = split(options["words"])
     series = None if options["no_series"] else find_series(word, settings)
-    tree = options["tree"] or settings.tree
+    # What the command line names is seen from where it was typed, the settings' from their file.
+    tree = str(Path(options["tree"]).expanduser().absolute()) if options["tree"] else settings.tree
     # A release in series.toml is the series' own wish; a tree on the command line beats it.
     base = options["base"] or (series.base if series and tree else "") or settings.base
     return Plan(
@@ -112,14 +122,16 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         fragments=((series.kconfig if series else ()) or settings.kconfig)
         + tuple(options["kconfig"]),
         assignments=assignments,
-        suites=tuple(options["suite"]) or (series.suites if series else ()) or settings.suites,
+        suites=tuple(_suite(word, settings.folder) for word in options["suite"])
+        or (series.suites if series else ())
+        or settings.suites,
         pytest_args=(*(("-k", options["k"]) if options["k"] else ()), *rest),
         with_base=not options["patched_only"],
         guests=options["guests"] or (str(settings.guests) if settings.guests else "auto"),
         accel=options["accel"] or settings.accel,
         memory=mebibytes(options["memory"] or settings.memory or "0"),
         cpus=options["cpus"] or settings.cpus,
-        disks=tuple(options["disk"]),
+        disks=tuple(str(Path(disk).absolute()) for disk in options["disk"]),
         boot_timeout=options["boot_timeout"],
         test_timeout=options["test_timeout"],
         run_timeout=options["timeout"],

@@ -52,7 +52,8 @@ def test_series_toml_beats_the_project_and_the_command_line_beats_both(project):
     assert made(project, "--no-series", kernel="6.12").kernel == "6.12"
 
 
-def test_a_tree_of_ones_own_starts_at_the_series_base(project):
+def test_a_tree_of_ones_own_starts_at_the_series_base(project, monkeypatch):
+    monkeypatch.chdir(project)
     found = made(project, "one", "--tree", "linux")
     assert (found.tree, found.base) == (project / "linux", "v7.1")
     assert made(project, "one", "--tree", "linux", "--base", "HEAD~3").base == "HEAD~3"
@@ -92,3 +93,12 @@ def test_memory(text, size):
 def test_memory_that_is_none(text):
     with pytest.raises(UsageError, match="memory"):
         plan.mebibytes(text)
+
+
+def test_what_is_typed_is_seen_from_where_it_is_typed(project, monkeypatch):
+    (project / "sub" / "suite").mkdir(parents=True)
+    monkeypatch.chdir(project / "sub")
+    found = made(project, "one", "--tree", ".", "--disk", "d.img", "--suite", "suite::test_x")
+    assert found.tree == project / "sub"
+    assert found.disks == (str(project / "sub" / "d.img"),)
+    assert found.suites == (f"{project / 'sub' / 'suite'}::test_x",)

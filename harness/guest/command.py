@@ -12,9 +12,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from harness import guestside
 from harness.errors import HostFault
+from harness.guest import pvh
 from harness.guest.spec import GuestSpec
-from harness.guestside import bootstrap
 from harness.model import Accel
 
 PORT = "harness.0"
@@ -41,7 +42,7 @@ def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
         words += ["--blk-disk", f"{disk.name}={disk}"]
     words += ["--qemu-opts", "-no-reboot", "-append", command_line(spec, run / "facts.json")]
     words += ["-qmp", f"unix:{run}/qmp,server=on,wait=off"]
-    if spec.vmlinux is not None:
+    if spec.vmlinux is not None and pvh.startable(spec.vmlinux):
         words += ["-kernel", str(spec.vmlinux)]
     if gateway:
         words += ["-chardev", f"socket,id=harness,path={run}/gateway,server=on,wait=off"]
@@ -78,8 +79,9 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
         # a busy host, which then slows the guest down for good.
         words += ["tsc=reliable", "no_timer_check"] if spec.arch == "x86_64" else []
     words += spec.append
-    init = [str(spec.python), "-I", "-S", bootstrap.__file__, str(facts)]
-    line = " ".join([*words, f"init={_quoted(init[0])}", "--", *map(_quoted, init[1:])])
+    init = ["-I", "-S", *_bundled(spec), str(_INIT), str(facts)]
+    init.append(str(spec.bundle / "modules") if spec.bundle else "-")
+    line = " ".join([*words, f"init={_quoted(str(spec.python))}", "--", *map(_quoted, init)])
     if len(line.encode()) > _LIMIT:
         raise HostFault(
             f"the kernel command line would be {len(line.encode())} bytes long",
@@ -88,6 +90,12 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
     return line
 
 
+def _bundled(spec: GuestSpec) -> list[str]:
+    # Compiled files for what is imported before the bundle, which may be newer than those around.
+    return ["-X", f"pycache_prefix={spec.bundle / 'pyc'}"] if spec.bundle else []
+
+
+_INIT = Path(guestside.__file__).with_name("init.py")
 _CONSOLES = {"x86_64": "ttyS0", "arm64": "ttyAMA0"}
 _EARLY = "uart8250,io,0x3f8"
 

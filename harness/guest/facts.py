@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from harness.guest import bundle, command
+from harness.guest import command
 from harness.guest.spec import GuestSpec
 
 _ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def write(spec: GuestSpec, name: str, run: Path, job: Job) -> None:
         "exec_prefix": sys.exec_prefix,
         "executable": str(spec.python),
         "site": foreign_finders(),
-        "bundle": str(bundle.place(spec.python)) if spec.prepared and job is WORKER else "",
+        "rewritten": str(spec.bundle / "pyc") if spec.bundle else "",
     }
     (run / "facts.json").write_text(json.dumps(value))
 

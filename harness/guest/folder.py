@@ -23,6 +23,12 @@ VNG_LOG = "vng.log"  # what virtme-ng and QEMU had to say
 GATEWAY = "gateway"  # the results socket, inside RUN
 
 
+def search_environment() -> dict[str, str]:
+    """Give the environment in which a Python finds the harness even where it is not installed."""
+    found = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, found))}
+
+
 def name(folder: Path) -> str:
     """Give the guest's name, as tests and reports use it."""
     return f"guest{folder.name}"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Find out which modules a worker imports, and put their code into one file.
 
-``python gather.py FILE`` runs a small suite under pytest, in this process, with the
+``python gather.py FOLDER`` runs a small suite under pytest, in this process, with the
 plugins that are installed.  What that imported is what a worker in a guest will import, too.
 """
 
@@ -35,7 +35,6 @@ def test_fails():
 def exercise() -> None:
     """Import all that a worker does."""
     importlib.import_module("execnet.gateway_base")
-    importlib.import_module("xdist.remote")
     pytest = importlib.import_module("pytest")
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as null:
         suite = Path(folder) / "test_gather.py"
@@ -82,14 +81,15 @@ def collect() -> tuple[dict[str, tuple[bool, str, int, int]], bytes]:
 
 
 def main(argv: list[str]) -> None:
-    """Write the bundle, and beside it (.json) when its sources were last changed."""
-    file = Path(argv[1])
+    """Write the bundle into a folder, with the times when its sources were last changed."""
+    folder = Path(argv[1])
+    known = [*sys.path]
     exercise()
     index, codes = collect()
-    head = marshal.dumps(index)
-    file.write_bytes(len(head).to_bytes(8, "little") + head + codes)
     stamps = {origin: Path(origin).stat().st_mtime_ns for _, origin, _, _ in index.values()}
-    file.with_suffix(".json").write_text(json.dumps(stamps))
+    head = marshal.dumps((index, known))
+    (folder / "modules").write_bytes(len(head).to_bytes(8, "little") + head + codes)
+    (folder / "stamps.json").write_text(json.dumps(stamps))
 
 
 if __name__ == "__main__":

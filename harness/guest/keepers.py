@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 from harness.errors import GuestFault
-from harness.guest import bundle
 from harness.guest import folder as folders
 from harness.guest.spec import GuestSpec
 from harness.model import GuestRecord
@@ -122,8 +121,10 @@ def start(spec: GuestSpec, count: int) -> list[Keeper]:
     started; guests started until then are ended.
     """
     keepers: list[Keeper] = []
-    if spec.prepared and bundle.ready(spec.python) is None:
-        spec = dataclasses.replace(spec, prepared=False)
+    if spec.prepared and spec.bundle is None:
+        from harness.guest import bundle  # keepers import this module and need none of that
+
+        spec = dataclasses.replace(spec, bundle=bundle.ready(spec.python))
     try:
         for _ in range(count):
             keepers.append(_start_one(spec))
@@ -140,7 +141,7 @@ def _start_one(spec: GuestSpec) -> Keeper:
     with (folder / folders.KEEPER_LOG).open("wb") as log:
         group = Group(
             [spec.python, "-P", "-m", "harness.guest.keeper", folder],
-            env=bundle.search_environment(),
+            env=folders.search_environment(),
             stdout=log.fileno(),
             stderr=log.fileno(),
         )

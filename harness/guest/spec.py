@@ -32,7 +32,8 @@ class GuestSpec:
     what guest programs see.  ``overlays`` are folders that guests may write to without the host
     noticing, ``writable`` those whose files they share with it.  ``vmlinux`` is the same kernel
     uncompressed, which starts sooner where QEMU can load it.  ``prepared`` allows a bundle of the
-    Python modules that every worker imports, which makes start-up quick.  ``booter`` is a program
+    Python modules that every worker imports, which makes start-up quick; ``bundle`` is its
+    folder once there is one (see ``start``).  ``booter`` is a program
     in place of virtme-run that takes the same arguments (tests have one).
     """
 
@@ -53,6 +54,7 @@ class GuestSpec:
     writable: tuple[Path, ...] = ()
     vmlinux: Path | None = None
     prepared: bool = True
+    bundle: Path | None = None
     booter: tuple[str, ...] = ()
 
     @property
@@ -88,7 +90,8 @@ class GuestSpec:
             raw["accel"] = Accel(raw["accel"])
             raw["disks"] = tuple(Path(disk) for disk in raw["disks"])
             raw["writable"] = tuple(Path(place) for place in raw["writable"])
-            raw["vmlinux"] = Path(raw["vmlinux"]) if raw["vmlinux"] else None
+            for name in ("vmlinux", "bundle"):
+                raw[name] = Path(raw[name]) if raw[name] else None
             for name in ("append", "overlays", "booter"):
                 raw[name] = tuple(raw[name])
             raw["environment"] = tuple((name, value) for name, value in raw["environment"])

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The guest's first process: makes a usable system in a few milliseconds, then does the one job.
 
-The kernel starts it as init with the host's own interpreter (``-I -S``: nothing is looked for that
-nobody needs).  Its argument is a JSON file that the keeper wrote; the job is a pytest-xdist worker
-on the results port, one command, or a shell.  The job runs in a child, so that a crash of its own
-never looks like one of the kernel (the kernel panics when init dies).
+The kernel starts it (through init.py) with the host's own interpreter (``-I -S``: nothing is
+looked for that nobody needs).  The keeper wrote what it needs to know into a JSON file.  The job is
+a pytest-xdist worker on the results port, one command, or a shell.  It runs in a child, so that a
+crash of its own never looks like one of the kernel (the kernel panics when init dies).
 """
 
 from __future__ import annotations
@@ -122,13 +122,10 @@ def enter(facts: dict[str, Any]) -> None:
     os.chdir(facts["cwd"])
     sys.dont_write_bytecode = True
     sys.path[:] = facts["sys_path"]
+    sys.pycache_prefix = None  # ours is for the modules that came before the bundle
     sys.prefix, sys.exec_prefix = facts["prefix"], facts["exec_prefix"]
     sys.executable = facts["executable"]
     sys.argv = ["-c"]
-    if facts["bundle"]:
-        from harness.guestside import bundled
-
-        bundled.install(facts["bundle"])
     import site  # with -S it only defines functions
 
     site.setquit()
@@ -144,7 +141,7 @@ def job(facts: dict[str, Any]) -> int:
     if facts["job"] == "worker":
         from harness.guestside import gateway
 
-        gateway.serve(facts["port"])
+        gateway.serve(facts["port"], facts["rewritten"])
         return 0
     _terminal(facts["size"])
     words = facts["words"] or [facts["environment"].get("SHELL") or "/bin/sh"]
@@ -177,11 +174,11 @@ def reap(child: int) -> int:
             return code if code >= 0 else 128 - code
 
 
-def main() -> None:
-    """Run as init.  Never returns: the guest is powered off."""
+def main(path: str) -> None:
+    """Run as init, by the facts at ``path``.  Never returns: the guest is powered off."""
     status = 125
     try:
-        with open(sys.argv[1]) as file:  # noqa: PTH123
+        with open(path) as file:  # noqa: PTH123
             facts = json.load(file)
         make_system(facts)
         say(UP)
@@ -200,7 +197,3 @@ def main() -> None:
         time.sleep(0.1)
     _libc.sync()
     _libc.reboot(_POWER_OFF)
-
-
-if __name__ == "__main__":
-    main()

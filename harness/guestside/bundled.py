@@ -10,12 +10,15 @@ from __future__ import annotations
 import marshal
 import os
 import sys
-from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import CodeType, ModuleType
 
-#: name: (is a package, source file, where its code starts, how long that is)
-Index = dict[str, tuple[bool, str, int, int]]
+TYPE_CHECKING = False  # typing and collections are imports that are wanted from the bundle
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import CodeType, ModuleType
+
+    #: name: (is a package, source file, where its code starts, how long that is)
+    Index = dict[str, tuple[bool, str, int, int]]
 
 
 class Bundle:
@@ -24,9 +27,10 @@ class Bundle:
     def __init__(self, path: str) -> None:
         with open(path, "rb") as file:  # noqa: PTH123 - pathlib is one import more
             size = int.from_bytes(file.read(8), "little")
-            self.index: Index = marshal.loads(file.read(size))
+            self.index: Index
+            self.index, known = marshal.loads(file.read(size))
+            self._known = frozenset(known)
             self._codes = memoryview(file.read())
-        self._known = frozenset(sys.path)
         self._listed: dict[str, set[str]] = {}
 
     def code(self, name: str) -> CodeType:
@@ -44,7 +48,7 @@ class Bundle:
             return None
         package, origin, _, _ = found
         parent = os.path.dirname(os.path.dirname(origin) if package else origin)  # noqa: PTH120
-        if (parent not in path) if path is not None else self._hidden(name):
+        if (parent not in path) if path is not None else self._hidden(name, parent):
             return None
         spec = ModuleSpec(name, Loader(self, name, origin), origin=origin, is_package=package)
         spec.has_location = True
@@ -52,21 +56,32 @@ class Bundle:
             spec.submodule_search_locations.append(os.path.dirname(origin))  # noqa: PTH120
         return spec
 
-    def _hidden(self, name: str) -> bool:
-        # A folder that was put before the known ones (pytest does so with a test's folder) may have
+    def _hidden(self, name: str, home: str) -> bool:
+        # A folder that stands before the module's own (pytest puts a test's folder there) may have
         # a module of the same name, and then that is meant.
         for entry in sys.path:
-            if entry in self._known:
+            if entry == home:
                 return False
+            if entry in self._known:
+                continue
             if entry not in self._listed:
-                try:
-                    files = os.listdir(entry or ".")  # noqa: PTH208
-                except OSError:
-                    files = []
-                self._listed[entry] = {file.partition(".")[0] for file in files}
+                self._listed[entry] = _modules(entry)
             if name in self._listed[entry]:
                 return True
         return False
+
+
+def _modules(folder: str) -> set[str]:
+    # Names that can be imported from a folder: other folders, and files that look like modules.
+    try:
+        with os.scandir(folder or ".") as entries:
+            return {
+                entry.name.partition(".")[0]
+                for entry in entries
+                if entry.name.endswith((".py", ".pyc", ".so")) or entry.is_dir()
+            }
+    except OSError:
+        return set()
 
 
 class Loader(SourceFileLoader):

@@ -9,6 +9,7 @@ import os
 import select
 import sys
 import time
+from pathlib import Path
 
 _PORTS = "/sys/class/virtio-ports"
 _WAIT = 10.0  # seconds for the port to be announced; its name comes a little after the device
@@ -48,7 +49,7 @@ def first_line(fd: int) -> bytes:
     return line
 
 
-def warm_up() -> None:
+def warm_up(rewritten: str) -> None:
     """Import, while the host is getting ready, what its first commands would have us import.
 
     Without the collector, which finds nothing in what modules leave, and off its books after.
@@ -56,6 +57,16 @@ def warm_up() -> None:
     gc.disable()
     importlib.import_module("execnet.gateway_base")
     importlib.import_module("pytest")
+    rewrite = importlib.import_module("_pytest.assertion.rewrite")
+    kept = getattr(rewrite, "get_cache_dir", None)
+    if rewritten and kept:
+        # Where pytest looks for modules whose assertions it has rewritten before: first where the
+        # host did so for us.  It compares their sources' times itself.
+        def ours_first(path: Path) -> Path:
+            ours = Path(rewritten, *path.parts[1:-1])
+            return ours if (ours / f"{path.stem}{rewrite.PYC_TAIL}").exists() else kept(path)
+
+        vars(rewrite)["get_cache_dir"] = ours_first
     gc.freeze()
     gc.enable()
 
@@ -76,10 +87,13 @@ def run(line: bytes) -> None:
         exec(source, {"__name__": "__main__", "__builtins__": __builtins__})
 
 
-def serve(name: str) -> None:
-    """Serve one gateway on the port, until the host closes it."""
+def serve(name: str, rewritten: str) -> None:
+    """Serve one gateway on the port, until the host closes it.
+
+    ``rewritten`` is a folder in which pytest finds modules with rewritten assertions.
+    """
     fd = port(name)
-    warm_up()
+    warm_up(rewritten)
     line = first_line(fd)
     os.dup2(fd, 0)
     os.dup2(fd, 1)

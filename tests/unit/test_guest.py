@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import struct
 import time
 from pathlib import Path
 
@@ -84,7 +85,48 @@ def test_disks_and_shared_folders_reach_virtme(spec: GuestSpec, tmp_path: Path) 
 def test_the_command_line_ends_with_our_init_in_quotes(spec: GuestSpec, tmp_path: Path) -> None:
     line = command.command_line(spec, tmp_path / "ä b" / "facts.json")
     assert f'init="{spec.python}" -- "-I" "-S" "' in line
-    assert line.endswith(f'"{tmp_path}/ä b/facts.json"')
+    assert line.endswith(f'"{tmp_path}/ä b/facts.json" "-"')
+
+
+def test_a_bundle_is_named_to_our_init(spec: GuestSpec, tmp_path: Path) -> None:
+    line = command.command_line(dataclasses.replace(spec, bundle=tmp_path), tmp_path / "facts.json")
+    assert f'"-X" "pycache_prefix={tmp_path}/pyc"' in line
+    assert line.endswith(f'"{tmp_path}/modules"')
+
+
+def elf(*notes: tuple[bytes, int], machine: int = 62) -> bytes:
+    """Give an ELF file with one segment of notes."""
+    data = b"".join(
+        struct.pack("<III", len(name), 2, kind)
+        + name.ljust(-len(name) % 4 + len(name), b"\0")
+        + b"ab\0\0"
+        for name, kind in notes
+    )
+    head = struct.pack(
+        "<16sHHIQQQIHHH", b"\x7fELF\x02\x01\x01", 2, machine, 1, 0, 64, 0, 0, 64, 56, 1
+    )
+    segment = struct.pack("<IIQQQQQQ", 4, 4, 120, 0, 0, len(data), len(data), 4)
+    return head.ljust(64, b"\0") + segment + data
+
+
+@pytest.mark.parametrize(
+    ("content", "good"),
+    [
+        (elf((b"Linux\0", 257), (b"Xen\0", 6), (b"Xen\0", 18)), True),
+        (elf((b"Linux\0", 257), (b"Xen\0", 6)), False),
+        (elf((b"Xen\0", 18), machine=183), False),
+        (elf((b"Xen\0", 18))[:100], False),
+        (b"MZ", False),
+    ],
+)
+def test_only_a_vmlinux_with_a_pvh_entry_is_started(
+    spec: GuestSpec, tmp_path: Path, content: bytes, good: bool
+) -> None:
+    (tmp_path / "vmlinux").write_bytes(content)
+    words = command.argv(
+        dataclasses.replace(spec, vmlinux=tmp_path / "vmlinux"), "guest0", tmp_path, gateway=False
+    )
+    assert ("-kernel" in words) == good
 
 
 def test_own_arguments_come_late_enough_to_win(spec: GuestSpec, tmp_path: Path) -> None:

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the kernel starts: ``init.py FACTS BUNDLE``; short, for a program is compiled every time."""
+
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, __file__.rsplit("/", 3)[0])
+    if sys.argv[2] != "-":
+        from harness.guestside import bundled
+
+        bundled.install(sys.argv[2])
+    from harness.guestside import bootstrap
+
+    bootstrap.main(sys.argv[1])

@@ -86,10 +86,8 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Checkout:
-    """A worktree of ours with ``commit`` checked out.
-
-    ``tree`` is the commit's tree object, the part of a kernel's key that its sources make;
-    ``patches`` are (commit, subject) in order, empty for a base.
+    """A worktree of ours with ``commit`` checked out; ``tree`` is that commit's tree object, the
+    part of a kernel's key that its sources make; ``patches`` are (commit, subject) in order.
     """
 
     path: Path
@@ -146,9 +144,8 @@ class Key:
     @property
     def digest(self) -> str:
         """A short name for folders."""
-        return hashlib.sha256(f"{self.tree}/{self.config}/{self.toolchain}".encode()).hexdigest()[
-            :20
-        ]
+        words = f"{self.tree}/{self.config}/{self.toolchain}"
+        return hashlib.sha256(words.encode()).hexdigest()[:20]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,11 +178,27 @@ class Kernel:
 
 @dataclasses.dataclass(frozen=True)
 class Splat:
-    """Something the kernel printed because it is unwell."""
+    """Something the kernel printed because it is unwell; harness.splat says what each part is."""
 
     kind: str
     title: str
     lines: tuple[str, ...] = ()
+    function: str = ""
+    frames: tuple[str, ...] = ()
+    fingerprint: str = ""
+    access: str = ""
+    size: int = 0
+    address: str = ""
+    task: str = ""
+    cpu: int | None = None
+    taint: str = ""
+    alloc_stack: tuple[str, ...] = ()
+    free_stack: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    line: int = 0
+    test: str = ""
+    panic: str = ""
+    raw: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from harness.splat import find
 def judge(report: pytest.TestReport) -> Phase:
     """Read a report from a guest; changes it to failed when the kernel splatted meanwhile."""
     log: str = getattr(report, "kernel_log", "")
-    splats = find(log.splitlines())
+    splats = find(log.splitlines(), report.nodeid)
     if splats and report.passed:
         report.outcome = "failed"
         report.longrepr = _words(splats)

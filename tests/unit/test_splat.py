@@ -1,89 +1,260 @@
 # SPDX-License-Identifier: GPL-2.0-only
+"""Splats in logs; tests/data/splats/README.md says which logs are real kernels'."""
+
+import json
+import re
+from pathlib import Path
+
 import pytest
 
+from harness.model import Splat
+from harness.results.record import from_json, to_json
 from harness.splat import find, plain
 
-KASAN = """\
-[   12.000001] ==================================================================
-[   12.000002] BUG: KASAN: slab-use-after-free in nvmet_port_release+0x12/0x80
-[   12.000003] Read of size 8 at addr ffff888012345678 by task rmdir/123
-[   12.000004] CPU: 0 UID: 0 PID: 123 Comm: rmdir Not tainted 7.2.13 #1
-"""
-
-WARNING = """\
-[    3.100000] ------------[ cut here ]------------
-[    3.100001] WARNING: fs/configfs/dir.c:512 at configfs_detach_prep+0x1/0x2, CPU#0: rmdir/99
-[    3.100002] RIP: 0010:configfs_detach_prep+0x1/0x2
-[    3.100003] ---[ end trace 0000000000000000 ]---
-[    3.200000] ordinary words
-"""
-
-OOPS = """\
-[   42.000000] BUG: kernel NULL pointer dereference, address: 0000000000000010
-[   42.000001] #PF: supervisor read access in kernel mode
-[   42.000002] Oops: Oops: 0000 [#1] SMP
-[   42.000003] ---[ end trace 0000000000000000 ]---
-[   42.100000] Kernel panic - not syncing: Fatal exception
-[   42.100001] ---[ end Kernel panic - not syncing: Fatal exception ]---
-"""
+DATA = Path(__file__).parents[1] / "data"
+LOGS = DATA / "splats"
+EXPECTED = json.loads((LOGS / "expected.json").read_text())
+FIRST = "[    1.000000] Linux version 7.2.13\n"
 
 
-def kinds(text):
-    return [splat.kind for splat in find(text.splitlines())]
+def titles(text, **more):
+    return [splat.title for splat in find(text.split("\n"), **more)]
 
 
-def test_a_report_is_one_splat_with_its_lines():
-    (splat,) = find(KASAN.splitlines())
-    assert splat.kind == "kasan"
-    assert splat.title == "BUG: KASAN: slab-use-after-free in nvmet_port_release"
-    assert len(splat.lines) == 3
+def log(name):
+    return (LOGS / name).read_text()
 
 
-def test_a_warning_ends_with_its_trace():
-    (splat,) = find(WARNING.splitlines())
-    assert splat.kind == "warning"
-    assert "ordinary words" not in splat.lines
+def bare(text):
+    return "\n".join(plain(line) for line in text.split("\n"))
 
 
-def test_an_oops_and_the_panic_after_it_are_two():
-    assert kinds(OOPS) == ["oops", "panic"]
+def every_line(function):
+    return lambda text: "\n".join(function(n, line) for n, line in enumerate(text.split("\n")))
+
+
+def without_own(line):
+    return re.sub(r"^ *\d+\.\d{3} \| ", "", line)
+
+
+FORMS = {
+    "as it is": lambda text: text,
+    "without stamps": bare,
+    "crlf": lambda text: text.replace("\n", "\r\n"),
+    "colours": every_line(lambda n, line: f"\x1b[3{n % 8}m{line}\x1b[0m"),
+    "console.log": every_line(lambda n, line: f"{n:10.3f} | {without_own(line)}"),
+    "dmesg -r": every_line(lambda n, line: "<4>" + without_own(line)),
+    "dmesg -x": every_line(lambda n, line: "kern  :warn  : " + without_own(line)),
+    "dmesg -T": every_line(lambda n, line: f"[Sat Nov 21 02:07:00 2026] {plain(line)}"),
+    "journal": every_line(lambda n, line: f"Nov 21 02:07:00 myhost kernel: {plain(line)}"),
+    "journal, iso": every_line(
+        lambda n, line: f"2026-11-21T02:07:00+0000 myhost kernel: {plain(line)}"
+    ),
+    "ci": every_line(lambda n, line: f"2026-11-21T02:07:00.1234567Z {without_own(line)}"),
+    "program output before each line": every_line(
+        lambda n, line: f"some output {without_own(line)}"
+    ),
+    "program output between": every_line(lambda n, line: f"WARNING: hello\n{line}\nBUG: in here"),
+    "caller": every_line(lambda n, line: re.sub(r"(\[ *\d+\.\d+\])(?!\[) ", r"\1[   T12] ", line)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_corpus_in_each_form(name, form):
+    text = log(name)
+    if form.startswith("program output") and not re.search(r"\[ *\d+\.\d{6}\]", text):
+        pytest.skip("only stamps tell the kernel's lines from a program's")
+    assert titles(FORMS[form](text)) == [title for _, title in EXPECTED[name]]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_kinds(name):
+    assert [splat.kind for splat in find(log(name).split("\n"))] == [k for k, _ in EXPECTED[name]]
+
+
+def test_every_log_of_the_corpus_is_expected():
+    found = {str(path.relative_to(LOGS)) for path in LOGS.glob("*/*")}
+    assert found == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_splat_is_json_and_back(name):
+    splats = find(log(name).split("\n"))
+    assert from_json(tuple[Splat, ...], json.loads(json.dumps(to_json(splats)))) == splats
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_fingerprint_is_stable_over_addresses_and_offsets(name):
+    def shift(found):
+        return f"+0x{int(found[1], 16) + 32:x}/0x{int(found[2], 16) + 64:x}"
+
+    moved = re.sub(r"\+0x([0-9a-f]+)/0x([0-9a-f]+)", shift, log(name))
+    moved = re.sub(r"\bffff([89])", r"fffe\1", moved)
+    before = [splat.fingerprint for splat in find(log(name).split("\n"))]
+    assert [splat.fingerprint for splat in find(moved.split("\n"))] == before
+    assert all(len(one) == 16 for one in before)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_log_cut_anywhere_breaks_nothing(name):
+    text = log(name)
+    for end in range(0, len(text), max(len(text) // 40, 1)):
+        find(text[:end].split("\n"))
+        find(text[end:].split("\n"))
+
+
+def test_all_that_a_report_says():
+    (splat,) = find(log("written/kasan-uaf.log").split("\n"))
+    assert splat.function == "nvmet_port_release"
+    assert (splat.access, splat.size, splat.address) == ("read", 8, "0xffff888012345678")
+    assert (splat.task, splat.cpu, splat.taint) == ("rmdir/123", 1, "GW")
+    assert splat.frames[3:5] == (
+        "nvmet_port_release+0x12/0x80 [nvmet]",
+        "config_item_put+0x5c/0x90",
+    )
+    assert splat.alloc_stack[3] == "nvmet_ports_make+0x41/0x210 [nvmet]"
+    assert splat.free_stack[-1] == "nvmet_port_drop+0x22/0x40 [nvmet]"
+    assert (splat.line, splat.test) == (3, "t/test_a.py::test_rmdir")
+    assert splat.lines[0].startswith("BUG: KASAN")
+    assert splat.raw[0].startswith("[   12.000002][  T123] BUG: KASAN")
+    assert not any("nsid 1" in line for line in splat.lines)  # another task's
+
+
+def test_modules():
+    splats = find(log("written/kasan-others.log").split("\n"))
+    assert splats[2].modules == ("nvmet", "configfs")
+
+
+def test_the_panic_a_fault_leads_to_is_part_of_it():
+    splats = find(log("written/kasan-others.log").split("\n"))
+    assert [splat.panic for splat in splats] == ["", "", "Fatal exception"]
+
+
+def test_processors_that_speak_at_once_are_told_apart_by_the_caller():
+    uaf = log("written/kasan-uaf.log").split("\n")
+    other = [
+        re.sub(r"^(\[.*?\])", r"\1[   T99]", line)
+        for line in log("written/warnings.log").split("\n")
+    ]
+    mixed = [line for pair in zip(uaf, other[: len(uaf)], strict=False) for line in pair]
+    both = find(mixed)
+    assert [splat.title for splat in both][:3] == [
+        "WARNING: refcount bug in config_item_put",
+        "KASAN: slab-use-after-free Read in nvmet_port_release",
+        "BUG: corrupted list in nvmet_referral_disable",
+    ]
+    assert both[1].free_stack[-1] == "nvmet_port_drop+0x22/0x40 [nvmet]"
+
+
+def test_a_splat_belongs_to_the_test_before_it():
+    warn = "[    {}.0] WARNING: fs/a.c:1 at f{}+0x1/0x2"
+    text = "\n".join(
+        [
+            warn.format(1, 1),
+            "[    2.000000] harness: start t.py::a[x y]",
+            warn.format(3, 2),
+            "[    4.000000] harness: end t.py::a[x y]",
+            warn.format(5, 3),
+            "harness: start a program says so",
+            "[    6.000000] harness: start t.py::b",
+            warn.format(7, 4),
+        ]
+    )
+    assert [splat.test for splat in find(text.split("\n"))] == [
+        "boot",
+        "t.py::a[x y]",
+        "t.py::a[x y]",
+        "t.py::b",
+    ]
+    assert find([warn.format(1, 1)], "t.py::c")[0].test == "t.py::c"
 
 
 @pytest.mark.parametrize(
-    ("line", "kind"),
+    ("lines", "title"),
     [
-        ("INFO: task umount:77 blocked for more than 120 seconds.", "hung task"),
-        ("watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [cat:1]", "soft lockup"),
-        ("rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "rcu stall"),
-        ("WARNING: possible circular locking dependency detected", "lockdep"),
-        ("refcount_t: underflow; use-after-free.", "refcount"),
-        ("BUG: sleeping function called from invalid context at mm/x.c:1", "atomic"),
-        ("list_del corruption, ffff888000000000->next is NULL", "list"),
-        ("kernel BUG at fs/configfs/dir.c:1!", "kernel bug"),
-        ("Kernel panic - not syncing: sysrq triggered crash", "panic"),
-        ("Oops: general protection fault, probably for non-canonical address", "oops"),
-        ("VFS: Busy inodes after unmount of configfs", "busy inodes"),
-        ("UBSAN: array-index-out-of-bounds in a.c:1:2", "ubsan"),
+        # The serial port lost the start of a stamp, or the rest of a line.
+        ("4.000001] BUG: KASAN: slab-out-of-bounds in f+0x1/0x2", "KASAN: slab-out-of-bounds in f"),
+        (
+            "[    1.000001] BUG: KASAN: slab-out-of-bounds in nvme\n"
+            "[    1.000002] Read of size 8 at addr ffff888012345678 by task a/1\n"
+            "[    1.000003] Call Trace:\n"
+            "[    1.000004]  nvmet_show+0x1/0x2",
+            "KASAN: slab-out-of-bounds Read in nvme",
+        ),
+        # A new message of the kernel that nobody has seen yet.
+        (
+            "[    1.000001] BUG: something new happened: 12\n"
+            "[    1.000003] CPU: 0 UID: 0 PID: 7 Comm: a Not tainted 7.2.13 #1\n"
+            "[    1.000003] Call Trace:\n"
+            "[    1.000004]  culprit+0x1/0x2",
+            "BUG: something new happened in culprit",
+        ),
+        (
+            "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
+            "kernel panic: VFS: Unable to mount root fs on unknown-block(0,0)",
+        ),
+        ("[    1.000001] WARNING: at f+0x1/0x2, CPU#1: a/7", "WARNING in f"),
+        (
+            "Memory cgroup out of memory: Killed process 12 (a b) total-vm:1kB",
+            "Out of memory: Killed process (a b)",
+        ),
     ],
 )
-def test_kinds(line, kind):
-    assert kinds(f"[    1.000000] {line}") == [kind]
-    assert kinds(f"  12.345 | [    1.000000][    T1] {line}\r") == [kind]
+def test_odd_forms(lines, title):
+    assert titles(lines) == [title]
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "[    1.0] ACPI: BIOS bug: incorrect, WARNING in my words",
-        "user says BUG: something",
-        "[    0.000000] Kernel command line: panic=-1 debug",
-        "[    0.1] ERST: Error Record Serialization Table support",
+        "ACPI: BIOS bug: incorrect, WARNING in my words",
+        "Kernel command line: panic=-1 oops=panic debug",
+        "ERST: Error Record Serialization Table support",
+        "NMI watchdog: Enabled. Permanently consumes one hw-PMU counter.",
+        "rcu: rcu_preempt kthread starved for 12 jiffies! g1 f0x0 RCU_GP_WAIT_FQS(5)",
+        "BUG: KASAN: in my own words",
+        "BUG: KASAN: use-after-free in nothing",
+        "BUG: I think",
+        "WARNING: my own words, BUG: not one",
+        "WARNING: Flushing system-wide workqueues will be prohibited in near future.",
+        "INFO: task is done",
+        "test_kernel_BUG at fs/a.c:1! is a name",
+        "the kernel panic - not syncing is what we want",
+        "kmemleak: Kernel memory leak detector initialized (mem pool available: 15679)",
+        "a[12]: segfault at 0 ip 00000000 sp 00000000 error 4 in a[400000+1000]",
+        "Bluetooth: Unable to handle this",
+        "Oops, I did it again",
         "",
     ],
 )
 def test_ordinary_lines_are_no_splats(line):
-    assert kinds(line) == []
+    assert titles(f"{FIRST}[    1.000000] {line}\n[    1.000000] and more") == []
+    assert titles(line) == []
+
+
+@pytest.mark.parametrize("name", ["written/warnings.log", "written/kasan-others.log"])
+def test_what_a_program_shows_is_no_splat(name):
+    shown = bare(log(name))
+    assert titles(f"{FIRST}{shown}") == []
+    journal = "\n".join(f"Nov 21 02:07:00 host python3[12]: {line}" for line in shown.split("\n"))
+    assert titles(journal) == []
+
+
+def test_what_a_program_shows_again_with_stamps_counts_once():
+    text = log("written/kasan-others.log")
+    assert len(titles(text + text)) == 3
+
+
+def test_a_boot_is_no_splat():
+    assert titles((DATA / "boot.log").read_text()) == []
+
+
+def test_a_flood_without_a_newline():
+    text = "x" * 1_000_000 + "[    1.000001] WARNING: fs/a.c:1 at f+0x1/0x2\n\0\x00\xff"
+    assert titles(text) == ["WARNING in f"]
 
 
 def test_plain_takes_stamps_and_colours_off():
     assert plain("  12.345 | [   11.000000][   T12] \x1b[31mhello\x1b[0m\r\n") == "hello"
+    assert plain("[   11.000000]  <TASK>") == " <TASK>"

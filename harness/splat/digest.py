@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Make a Splat of the lines of a report: names, stacks and facts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from harness.model import Splat
+from harness.splat import facts
+from harness.splat.blame import blame, function, telling
+from harness.splat.kind import Kind
+from harness.splat.report import Report
+from harness.splat.stacks import Stacks, stacks
+
+FRAMES = 64  # of a stack that are kept
+_STALLS = {"rcu stall", "soft lockup", "hard lockup", "csd lock"}
+# A stack says who was at it, though the title does not.
+_NAMELESS = {"panic", "slab", "busy inodes"}
+_WORK = re.compile(r".*(?:workfn=|last function: )([\w.]+)")
+_VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,16}\b|\d+")
+
+
+def digest(report: Report) -> Splat:
+    """Give the splat that a report is."""
+    kind, found = report.kind, report.found
+    if kind is None or found is None:
+        raise ValueError("only a report with a name is a splat")
+    lines = report.lines
+    named = {key: value or "" for key, value in found.groupdict().items()}
+    known = stacks(lines[report.head :])
+    guilty = _guilty(kind, named, known, lines)
+    access = facts.access(lines)
+    kind_name = _kind(kind, lines)
+    title = _title(kind, named, guilty, access.kind.capitalize())
+    if kind_name == "null dereference" and kind.name != kind_name:
+        title = f"BUG: unable to handle kernel NULL pointer dereference in {guilty}".removesuffix(
+            " in "
+        )
+    repeated = not known.entry or known.main[:1] == [known.entry]
+    frames = tuple(known.main if repeated else [known.entry, *known.main])[:FRAMES]
+    return Splat(
+        kind=kind_name,
+        title=title,
+        lines=tuple(lines),
+        function=guilty,
+        frames=frames,
+        fingerprint=_fingerprint(kind_name, title, frames),
+        access=access.kind,
+        size=access.size,
+        address=access.address,
+        task=facts.task(lines, named),
+        cpu=facts.cpu(lines, named),
+        taint=facts.taint(lines),
+        alloc_stack=tuple(known.alloc[:FRAMES]),
+        free_stack=tuple(known.free[:FRAMES]),
+        modules=facts.modules(lines),
+        line=report.number,
+        test=report.test,
+        panic=report.panic,
+        raw=tuple(report.raw),
+    )
+
+
+def _guilty(kind: Kind, named: dict[str, str], known: Stacks, lines: list[str]) -> str:
+    """Choose the function: where the message says, where the processor stood, or from the stack."""
+    stack = known.task if kind.name in _STALLS and known.task else known.main
+    said = named.get("f", "") or named.get("pair", "").split(" / ")[0]
+    if "{f}" not in kind.title and kind.name not in _NAMELESS and not said:
+        return ""
+    if kind.name == "lockdep":
+        return blame(kind.name, [known.lock, *stack])
+    if kind.name in ("refcount", "list corruption", "debugobjects", "ubsan", "atomic"):
+        return blame(kind.name, [known.entry, *stack])
+    if kind.name == "workqueue leak":
+        work = (one for line in lines if (one := _WORK.match(line)))
+        return next((one[1] for one in work), blame(kind.name, stack))
+    if kind.name in ("hung task", "kmemleak"):
+        return blame(kind.name, stack)
+    return blame(kind.name, [said, known.entry, *stack])
+
+
+def _kind(kind: Kind, lines: list[str]) -> str:
+    """Tell a NULL dereference from a page fault where only the address does."""
+    if kind.name == "page fault" and "pointer dereference in virtual" in lines[0]:
+        failing = re.search(r"Failing address: ([0-9a-f]+)", "\n".join(lines))
+        if failing and int(failing[1], 16) < 4096:
+            return "null dereference"
+    return kind.name
+
+
+def _title(kind: Kind, named: dict[str, str], guilty: str, rw: str) -> str:
+    words = {"what": "", "pair": "", "cache": "", "comm": "", **named, "f": guilty, "rw": rw}
+    if kind.name == "kasan" and words["what"] in ("double-free", "invalid-free"):
+        words["rw"] = ""
+    if kind.name == "kcsan":
+        words["pair"] = " / ".join(map(function, words["pair"].split(" / ")))
+    title = re.sub(r"\s+", " ", kind.title.format(**words)).strip()
+    return (
+        title.removesuffix(" in")
+        .replace("Internal error: in ", "Internal error in ")
+        .replace("Internal error:  in", "Internal error in")
+    )
+
+
+def _fingerprint(kind: str, title: str, frames: tuple[str, ...]) -> str:
+    names = telling(frames)[:5]
+    words = "\n".join([kind, _VARIES.sub("N", title), *names])
+    return hashlib.sha256(words.encode()).hexdigest()[:16]

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the kernel says when it faults, warns or panics, on any architecture."""
+
+from __future__ import annotations
+
+from harness.splat.kind import AT, SYM, WHERE, Role, Stop, kind
+
+WORDS = (
+    kind(
+        "refcount",
+        r"refcount_t: (?:[\w ]+; |unknown saturation)",
+        "WARNING: refcount bug in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "list corruption",
+        r"(?:list_add|list_del) (?:corruption|double add)[.:,]",
+        "BUG: corrupted list in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "debugobjects",
+        r"ODEBUG: \w+ [\w ]+\((?:active|not) ?\w* ?\w*\) object",
+        "WARNING: ODEBUG bug in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "debugobjects",
+        r"ODEBUG: \w+ .* object type: ",
+        "WARNING: ODEBUG bug in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "debugobjects",
+        r"ODEBUG: object \S+ is (?:NOT )?on stack",
+        "WARNING: ODEBUG bug in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "busy inodes",
+        r"VFS: Busy inodes after unmount of ",
+        "VFS: Busy inodes after unmount (use-after-free)",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "netdev watchdog",
+        r"(?:\S+ ){0,3}?(?:\S+: )?NETDEV WATCHDOG: (?:CPU: \d+: |\S+ \(.*\): )"
+        r"transmit queue \d+ timed out",
+        "NETDEV WATCHDOG: transmit queue timed out",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "stack overflow",
+        r"BUG: (?P<what>\S+ stack guard page was hit) at",
+        "BUG: stack guard page was hit in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "stack overflow",
+        r"Insufficient stack space to handle exception!",
+        "kernel stack overflow in {f}",
+        Stop.PANIC,
+        Role.WORDS,
+    ),
+    kind(
+        "double fault",
+        r"(?:traps: )?PANIC: double fault",
+        "PANIC: double fault in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "null dereference",
+        r"BUG: (?:kernel|Kernel|unable to handle kernel) NULL pointer "
+        r"dereference(?:,| at| on)",
+        "BUG: unable to handle kernel NULL pointer dereference in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "null dereference",
+        r"(?:BUG: )?Unable to handle kernel (?:NULL pointer dereference at |"
+        r"instruction fetch \(NULL pointer\?\))",
+        "BUG: unable to handle kernel NULL pointer dereference in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "page fault",
+        r"BUG: unable to handle (?:page fault for address|kernel paging request)",
+        "BUG: unable to handle kernel paging request in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "page fault",
+        r"(?:BUG: )?[Uu]nable to handle (?:kernel (?:paging request|pointer "
+        r"dereference|data access|instruction fetch|unaligned access|unknown paging fault)"
+        r"|unknown paging fault)",
+        "BUG: unable to handle kernel paging request in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "page fault",
+        r"Unable to handle kernel (?P<what>[a-z][\w -]+?) at virtual address",
+        "BUG: unable to handle kernel {what} in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+)
+
+TRAPS = (
+    kind("kernel bug", rf"kernel BUG at {WHERE}!", "kernel BUG in {f}", Stop.CUT, Role.TRAP),
+    kind("kernel bug", r"Kernel BUG \[#\d+\]", "kernel BUG in {f}", Stop.CUT, Role.TRAP),
+    kind(
+        "general protection fault",
+        r"(?:Oops: )?general protection fault(?:,.*)?: [0-9a-f]{4} "
+        r"\[#\d+\]",
+        "general protection fault in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "general protection fault",
+        r"(?:Oops: )?general protection fault, (?:probably|maybe) ",
+        "general protection fault in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "double fault",
+        r"(?:Oops: )?double fault: [0-9a-f]{4} \[#\d+\]",
+        "PANIC: double fault in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "oops",
+        r"Oops: Oops: [0-9a-f]{4} |Oops: [0-9a-f]{4} (?:ilc:\d )?\[#\d+\]|Oops \[#\d+\]",
+        "Oops in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "oops",
+        r"Oops: Kernel access of bad area, sig: \d+ \[#",
+        "BUG: unable to handle kernel paging request in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "oops",
+        r"Oops: (?P<what>[A-Za-z][\w #-]*?), sig: \d+ \[#\d+\]",
+        "Oops: {what} in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "oops",
+        r"(?:Oops: )?(?P<what>(?:divide error|invalid opcode|stack segment|int3|bounds"
+        r"|invalid TSS|segment not present|control protection(?: fault)?|alignment check"
+        r"|coprocessor segment overrun|trap|machine check|stack guard page)): "
+        r"[0-9a-f]{4} \[#\d+\]",
+        "{what} in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "oops",
+        r"Oops: (?P<what>[A-Za-z][\w #-]*?): [0-9a-f]{4} \[#\d+\]",
+        "{what} in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "oops",
+        r"Internal error: (?:Oops(?: - )?)?(?P<what>.*?): [0-9a-f]{8,16} \[#\d+\]",
+        "Internal error: {what} in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "oops",
+        r"(?P<what>[a-z][\w -]+ exception|illegal operation|monitor event|specification "
+        r"exception): [0-9a-f]{4} ilc:\d \[#\d+\]",
+        "{what} in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "warning",
+        rf"WARNING: (?:CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) )?at {WHERE} {SYM}\+0x",
+        "WARNING in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "warning",
+        rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at {WHERE}",
+        "WARNING in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+    kind(
+        "warning",
+        rf"WARNING: (?:{WHERE} )?at {AT}(?:/0x[0-9a-f]+)?(?: \[[\w. -]+\])?"
+        r"(?:, CPU#(?P<cpu>\d+): (?P<task>.+/\d+))?",
+        "WARNING in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
+)
+
+_REASON = r"Kernel panic - not syncing: "
+PANICS = (
+    kind(
+        "stack protector",
+        rf"{_REASON}stack-protector: Kernel stack is corrupted in: {SYM}",
+        "kernel panic: stack is corrupted in {f}",
+        Stop.PANIC,
+        Role.PANIC,
+    ),
+    kind(
+        "stack overflow",
+        rf"{_REASON}corrupted stack end",
+        "kernel panic: corrupted stack end in {f}",
+        Stop.PANIC,
+        Role.PANIC,
+    ),
+    kind(
+        "stack overflow",
+        rf"{_REASON}kernel stack overflow",
+        "kernel stack overflow in {f}",
+        Stop.PANIC,
+        Role.PANIC,
+    ),
+    kind("panic", rf"{_REASON}(?P<what>.*)", "kernel panic: {what}", Stop.PANIC, Role.PANIC),
+    kind("panic", r"Kernel panic - not syncing", "kernel panic", Stop.PANIC, Role.PANIC),
+)

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Go through a log once and give the splats in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+
+from harness.model import Splat
+from harness.splat.digest import digest
+from harness.splat.kind import Kind, Role, Stop
+from harness.splat.kinds import CONSEQUENCE, CUT_HERE, DEATH, begins
+from harness.splat.prefix import STAMPED, Message, clean, messages
+from harness.splat.report import SILENCE, Report
+from harness.splat.sieve import blocks, interesting
+
+#: Where a splat came from when no test had started.
+BOOT = "boot"
+NEAR = 200  # lines within which a panic may be the consequence of what came before
+_MARK = re.compile(r"harness: (start|end) (.+)")
+# Faults that no task dies of.
+_SURVIVED = {"warning", "refcount", "debugobjects", "netdev watchdog", "busy inodes", "ubsan"}
+_REASON = "Kernel panic - not syncing: "
+
+
+def find(lines: Iterable[str], test: str = BOOT) -> tuple[Splat, ...]:
+    """Give the splats in a log, in order; what belongs to one fault is one splat.
+
+    An Oops after its BUG line and the panic it leads to are part of it.  ``test`` is what the log
+    begins with; the harness's marks in it say what follows.  The time is linear in the log.
+    """
+    finder = _Finder(test)
+    for block in blocks(lines):
+        finder.read(block)
+    return finder.end()
+
+
+class _Finder:
+    def __init__(self, test: str) -> None:
+        self.test = test
+        self.stamped = False
+        self.number = 0
+        self.open: dict[str, Report] = {}
+        self.last: Report | None = None  # the last one begun, open or not
+        self.done: list[tuple[int, Splat]] = []
+        self.told: set[tuple[float, str]] = set()
+
+    def read(self, block: list[str]) -> None:
+        """Take the next lines; most blocks hold nothing and are not looked at line by line."""
+        text = "\n".join(block)
+        if not self.stamped and STAMPED.search(text):
+            self.stamped = True
+        hot = interesting(text)
+        if not hot and not self.open:
+            self.number += len(block)
+            return
+        for line in block:
+            self.number += 1
+            if self.open or (hot and interesting(line)):
+                for message in messages(line):
+                    self.hear(message, line)
+
+    def hear(self, message: Message, raw: str) -> None:
+        """Take one message."""
+        if message.kernel is False:
+            return
+        text = message.text
+        if text.startswith("harness: ") and (mark := _MARK.match(text)):
+            if message.kernel or not self.stamped:
+                self.test = mark[2].strip()
+            return
+        new = begins(text) if interesting(text) else None
+        if new and self.starts(message, raw, *new):
+            return
+        if text.startswith(CUT_HERE[:20]) and "cut here" in text and self.cut(message, raw):
+            return
+        self.more(message, raw)
+
+    def starts(self, message: Message, raw: str, kind: Kind, found: re.Match[str]) -> bool:
+        """Deal with a message that may begin a splat; whether it is dealt with."""
+        bare = self.stamped and not message.kernel
+        if message.clock is not None and (message.clock, message.text) in self.told:
+            return True  # a program shows what the kernel said before
+        report = self.own(message.caller)
+        if bare and kind.name != "kmemleak" and (report is not None or not kind.sure):
+            return False  # a program's words
+        if message.clock is not None and kind.sure:
+            self.told.add((message.clock, message.text))
+        if kind.role is Role.PANIC and self.consequence(message):
+            return True
+        if report is not None and report.kind is not None and not kind.sure:
+            return False
+        if report is not None and report.continues(kind):
+            return False
+        sure = kind.sure and (not bare or kind.name == "kmemleak")
+        if report is not None and report.renames(kind):
+            self.more(message, raw)
+            report.take(kind, found, sure or report.kind is not None)
+        else:
+            report = self.begin(message, raw)
+            report.take(kind, found, sure)
+        if report.ended:
+            self.close(report)
+        return True
+
+    def cut(self, message: Message, raw: str) -> bool:
+        """Note that something begins, unless it is the WARNING to words said already."""
+        report = self.own(message.caller)
+        words = report and report.kind and report.kind.role is Role.WORDS and not report.answered
+        if (self.stamped and not message.kernel) or words:
+            return False
+        self.begin(message, raw)
+        return True
+
+    def consequence(self, message: Message) -> bool:
+        """Whether a panic only follows from the last splat, which then is told of it."""
+        last = self.last
+        if last is None or last.kind is None:
+            return False
+        died = last.kind.stop is Stop.CUT and last.kind.name not in _SURVIVED
+        if not CONSEQUENCE.match(message.text) and not (died and DEATH.match(message.text)):
+            return False
+        if last.clock is not None and message.clock is not None:
+            near = abs(message.clock - last.clock) < SILENCE
+        else:
+            near = self.number - last.last < NEAR
+        if near and not last.panic and last.sure:
+            last.panic = message.text.removeprefix(_REASON)
+            for n, (number, splat) in enumerate(self.done[-8:], len(self.done[-8:]) * -1):
+                if number == last.number:
+                    self.done[n] = (number, _with_panic(splat, last.panic))
+        return near and last.sure
+
+    def begin(self, message: Message, raw: str) -> Report:
+        """Open a report; one task or processor tells one at a time."""
+        before = self.own(message.caller)
+        if before is not None:
+            self.close(before)
+        report = Report(self.number, message, clean(raw), self.test)
+        self.open[message.caller] = self.last = report
+        return report
+
+    def own(self, caller: str) -> Report | None:
+        """Give the report that a caller is telling, or that anybody is when callers are unknown."""
+        return self.open.get(caller)
+
+    def more(self, message: Message, raw: str) -> None:
+        """Add a message to the report it belongs to."""
+        own = self.open.get(message.caller)
+        for report in [own] if own is not None else list(self.open.values()):
+            if not report.hears(message.caller) or not self.fits(report, message):
+                continue
+            report.add(self.number, message, clean(raw))
+            if report.ended:
+                self.close(report)
+
+    def fits(self, report: Report, message: Message) -> bool:
+        """Whether a line is from where the report's are: the kernel, or a program that shows it."""
+        if not self.stamped:
+            return True
+        if report.kind is not None and report.kind.name == "kmemleak" and not report.stamped:
+            return not message.kernel
+        return message.kernel is True
+
+    def close(self, report: Report) -> None:
+        """Keep a report that turned out to be a splat."""
+        for caller in [key for key, value in self.open.items() if value is report]:
+            del self.open[caller]
+        if report.kind is not None and report.found is not None and report.sure:
+            report.trim()
+            self.done.append((report.number, digest(report)))
+
+    def end(self) -> tuple[Splat, ...]:
+        """Close what is open; gives all in the order of the log."""
+        for report in list(self.open.values()):
+            self.close(report)
+        return tuple(splat for _, splat in sorted(self.done, key=lambda pair: pair[0]))
+
+
+def _with_panic(splat: Splat, reason: str) -> Splat:
+    return dataclasses.replace(splat, panic=reason)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A splat while it is read: which lines are its own, and where it ends."""
+
+from __future__ import annotations
+
+import re
+
+from harness.splat.kind import Kind, Role, Stop
+from harness.splat.prefix import Message
+
+LINES = 500  # of a splat that are kept
+FOREIGN = 3  # lines in a row that are not of a trace end it
+HEADER = 80  # lines that may stand before a trace, more in a lockdep report
+SILENCE = 10.0  # seconds of the kernel's clock after which what comes is another story
+PENDING = 12  # lines after "cut here" in which something must begin
+
+_TRACE = re.compile(r"\s*(?:Call [Tt]race:|Backtrace:|backtrace(?: \(crc \w+\))?:)")
+_CPU = re.compile(r"(?:CPU: ?\d+ |Call [Tt]race:|RIP: )")
+# What shows that a sentence anybody could write is the kernel's own.
+_EVIDENCE = re.compile(
+    r"CPU: ?\d+ .*PID: \d+|Call [Tt]race:|(?:Read|Write)(?: of size \d+)? at addr|"
+    r"Modules linked in:|in_atomic\(\): \d|RIP: |Hardware name: |unreferenced object 0x|"
+    r" lock: .*\.magic: |pc : |Asynchronous fault: no details|-{70,}"
+)
+_BELONGS = re.compile(
+    r"\s*(?:\? |\([A-Z]\) )?(?:\(?\[<?[0-9a-f]+>?\]\)? ?)*[\w.$]+\+0x[0-9a-f]+|"
+    r"\s*</?[A-Z_#0-9]+>|[\t ]{2,}\S|\t| #\d+: |"
+    r"CPU: ?\d|Hardware name|Call [Tt]race|Stack|Code: |[RE](?:IP|SP|[A-D]X|BP|SI|DI): |R\d\d: |"
+    r"[CDEFG][RS]\w?: ?[0-9a-f]|FS: |PKRU|Modules linked in|Tainted:|Workqueue: |Sched_ext|"
+    r"(?:pc|lr|sp|pstate|epc|ra|gp|tp|status|x\d+|[ast]\d+) ?: |NIP|LR |MSR|GPR|CFAR|IRQMASK|Krnl|"
+    r"Last Breaking|irq event stamp|(?:hard|soft)irqs last|Preemption disabled|\d+ locks? held|"
+    r"no locks held|INFO: lockdep is turned|Sending NMI|NMI backtrace|rcu: |task:|task PC|"
+    r"in_atomic|preempt_count|RCU nest|page:|flags:|raw:|page dumped|head:|\"echo 0 > |"
+    r"INFO: task .* (?:is )?blocked on|INFO: Blocked by|stack backtrace:|other info that|"
+    r"Showing (?:all|busy)|pool \d|workqueue |(?:Object|Redzone|Padding) +0?x?\w+:|FIX |Slab 0x|"
+    r"Object 0x|Disabling lock|Allocated |Freed |[=-]{20,}|\s*$|---\[|Kernel Offset|CR2|addr:|file:"
+)
+_EMPTY = re.compile(r"\s*[=-]*\s*$")
+# What other processors say belongs to reports about them.
+_ALL_PROCESSORS = {"soft lockup", "hard lockup", "rcu stall", "csd lock", "workqueue lockup"}
+
+
+class Report:
+    """Lines of one splat, or of what may become one."""
+
+    def __init__(self, number: int, message: Message, raw: str, test: str) -> None:
+        self.kind: Kind | None = None
+        self.found: re.Match[str] | None = None
+        self.number, self.test = number, test
+        self.caller, self.clock, self.stamped = message.caller, message.clock, message.kernel
+        self.lines, self.raw = [message.text], [raw]
+        self.head = 0  # the index of the line that names the kind
+        self.traced = self.answered = self.ended = False
+        self.sure = True
+        self.panic = ""
+        self.last = number
+        self._own = 1  # lines up to the last that surely belongs
+        self._seen = 1
+        self._foreign = 0
+        self._trapped = False
+
+    def take(self, kind: Kind, found: re.Match[str], sure: bool) -> None:
+        """Name it after its last line."""
+        self.kind, self.found, self.sure = kind, found, sure
+        self.head = max(len(self.lines) - 1, 0)
+        self.ended = kind.stop is Stop.LINE
+
+    def continues(self, kind: Kind) -> bool:
+        """Whether what begins now is only more of this one."""
+        if self.kind is None:
+            return False
+        if kind.name == self.kind.name == "oom":
+            return True
+        if self.answered:
+            return False
+        if kind.role is Role.TRAP:
+            trap = self.kind.role is Role.TRAP and kind.name not in ("warning", "kernel bug")
+            self._trapped |= self.kind.role is Role.WORDS
+            return self.kind.role is Role.WORDS or (trap and self.kind.name == "kernel bug")
+        return False
+
+    def renames(self, kind: Kind) -> bool:
+        """Whether what begins now says better what this one is."""
+        if self.kind is None:
+            return True
+        if self.kind.name == "warning" and kind.role is Role.WORDS:
+            return not self.answered and self._seen < 4
+        return not self.sure and kind.name == "kmemleak"
+
+    def hears(self, caller: str) -> bool:
+        """Whether a line of another caller is of interest."""
+        own = caller == self.caller or not caller or not self.caller
+        return own or (self.kind is not None and self.kind.name in _ALL_PROCESSORS)
+
+    def add(self, number: int, message: Message, raw: str) -> None:
+        """Take the next line; afterwards ``ended`` says whether more can come."""
+        text, stop = message.text, self.kind.stop if self.kind else None
+        if self._late(message):
+            self.ended = True
+            return
+        self._seen += 1
+        belongs = _BELONGS.match(text) is not None
+        if len(self.lines) < LINES:
+            self.lines.append(text)
+            self.raw.append(raw)
+            if belongs or not self.traced:
+                self._own = len(self.lines)
+        if belongs:
+            self._foreign, self.last = 0, number
+            self.clock = message.clock if message.clock is not None else self.clock
+        else:
+            self._foreign += 1
+        self._look(text)
+        self.ended = self._over(text, stop)
+
+    def _look(self, text: str) -> None:
+        if not self.sure and _EVIDENCE.match(text):
+            self.sure = True
+        self.answered = self.answered or _CPU.match(text) is not None
+        self.traced = self.traced or _TRACE.match(text) is not None
+
+    def _late(self, message: Message) -> bool:
+        return (
+            message.clock is not None
+            and self.clock is not None
+            and not -SILENCE < message.clock - self.clock < SILENCE
+        )
+
+    def _over(self, text: str, stop: Stop | None) -> bool:
+        if self.kind is None:
+            return self._seen > PENDING
+        if isinstance(stop, Stop) and isinstance(stop.value, re.Pattern) and stop.value.match(text):
+            return True
+        if self._trapped and Stop.CUT.value.match(text):
+            return True
+        if not self.sure and self._seen > PENDING:
+            return True
+        most = 8 * HEADER if self.kind.name in ("lockdep", "oom") else HEADER
+        if not self.traced and not self.answered:
+            return self._seen > most
+        if stop is Stop.TRACE:
+            return self._foreign >= (FOREIGN if self.traced else HEADER)
+        return self._foreign >= HEADER or self._seen > 2 * LINES
+
+    def trim(self) -> None:
+        """Drop what stands behind the last line that looks like a report's."""
+        ends = self.kind.stop.value if self.kind else ""
+        if isinstance(ends, re.Pattern) and ends.match(self.lines[-1]):
+            return
+        end = self._own if self.traced else self._last_of_a_report()
+        while end > self.head + 1 and _EMPTY.match(self.lines[end - 1]):
+            end -= 1
+        del self.lines[end:], self.raw[end:]
+
+    def _last_of_a_report(self) -> int:
+        own = (
+            n for n in range(len(self.lines), self.head + 1, -1) if self._says(self.lines[n - 1])
+        )
+        return next(own, self.head + 1)
+
+    def _says(self, text: str) -> bool:
+        return bool(text.strip()) and _BELONGS.match(text) is not None

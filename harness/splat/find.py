@@ -17,6 +17,7 @@ from harness.splat.sieve import blocks, interesting
 
 #: Where a splat came from when no test had started.
 BOOT = "boot"
+TELLERS = 16  # reports that may be open at once, each of another task or processor
 NEAR = 200  # lines within which a panic may be the consequence of what came before
 _MARK = re.compile(r"harness: (start|end) (.+)")
 # Faults that no task dies of.
@@ -137,6 +138,8 @@ class _Finder:
         before = self.own(message.caller)
         if before is not None:
             self.close(before)
+        if len(self.open) >= TELLERS:
+            self.close(min(self.open.values(), key=lambda one: one.last))
         report = Report(self.number, message, clean(raw), self.test)
         self.open[message.caller] = self.last = report
         return report

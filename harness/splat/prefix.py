@@ -36,7 +36,11 @@ _STAMP = re.compile(rf"{_LEVEL}?(?:{_CLOCK}(?: ?{_CALLER})?|{_CALLER}) ?|{_LEVEL
 _CUT = re.compile(rf"\d*\.?\d{{3,6}}\](?: ?{_CALLER})? ?")
 # A kernel's stamp anywhere: what stands before it was printed by a program.
 _ANYWHERE = re.compile(rf"(?:<\d+>)?\[ *\d+\.\d{{6}}\](?: ?{_CALLER})? ")
-STAMPED = re.compile(r"\[ *\d+\.\d{6}\]|^(?:<\d+>)?\[ *[TC]\d+\] | kernel: ", re.MULTILINE)
+STAMPED = re.compile(
+    r"\[ *\d+\.\d{6}\]|^(?:<\d+>)?\[ *[TC]\d+\] "
+    r"|^(?:[A-Z][a-z]{2} [ \d]\d|\d{4}-\d\d-\d\dT)[\d:.,+TZ-]* ?[\d:.]* \S+ kernel: ",
+    re.MULTILINE,
+)
 
 
 # The usual line: the harness's stamp or none, the kernel's clock, perhaps the caller.

@@ -250,6 +250,21 @@ def test_a_boot_is_no_splat():
     assert titles((DATA / "boot.log").read_text()) == []
 
 
+def test_many_tasks_that_never_finish_their_report():
+    text = "".join(
+        f"[    1.{n:06}][{f'T{n}':>6}] BUG: sleeping function called from invalid "
+        f"context at a.c:{n}\n"
+        for n in range(3000)
+    )
+    assert len(titles(text)) == 3000
+
+
+def test_a_programs_words_about_a_kernel_do_not_hide_the_kernels():
+    text = "my kernel: works\nWARNING: fs/a.c:1 at f+0x1/0x2\n"
+    assert titles(text) == ["WARNING in f"]
+    assert titles(f"Nov 21 02:07:00 host kernel: hello\n{text}") == []
+
+
 def test_a_flood_without_a_newline():
     text = "x" * 1_000_000 + "[    1.000001] WARNING: fs/a.c:1 at f+0x1/0x2\n\0\x00\xff"
     assert titles(text) == ["WARNING in f"]

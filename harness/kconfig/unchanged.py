@@ -24,14 +24,16 @@ def unchanged(source: Path, out: Path, wish: str, toolchain: Toolchain) -> bool:
         stamp = out / _STAMP
         if stamp.read_text() != _inputs(source, out, wish, toolchain):
             return False
-        since = stamp.stat().st_mtime_ns
+        made = stamp.stat().st_mtime_ns
         record = out / "include/config/auto.conf.cmd"
-        if record.stat().st_mtime_ns < since:
-            return False  # make has not run since: its list may lack a file
+        # The list is whole while no file in it has changed since make wrote it, and the .config
+        # is current while none has changed since it was made.
+        since = min(made, record.stat().st_mtime_ns)
         read = _READ.findall(record.read_text())
-        # The Makefile has the version, which stands in each .config's first lines.
-        files = [source / name for name in (*read, "Makefile")]
-        return bool(read) and all(file.stat().st_mtime_ns < since for file in files)
+        if not read or any((source / name).stat().st_mtime_ns >= since for name in read):
+            return False
+        # The version in the Makefile stands in each .config's first lines.
+        return (source / "Makefile").stat().st_mtime_ns < made
     except OSError:
         return False
 

@@ -101,6 +101,25 @@ def test_nothing_is_made_again_until_kconfig_changes(
     assert len(calls) == 3
 
 
+def test_a_change_that_make_need_not_follow_costs_one_configure_only(
+    tree: Path, gcc: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = asked()
+    out = build.folder(faketree.checkout(tree), request, gcc)
+    whole(tree, gcc)
+    record = out / "include/config/auto.conf.cmd"
+    before = record.stat().st_mtime_ns
+    os.utime(tree / "Makefile")
+    kconfig.configure(tree, out, request, gcc, QUIET)
+    assert record.stat().st_mtime_ns == before  # make has had no cause to write it again
+
+    def never(*_words: Any, **_options: Any) -> None:
+        raise AssertionError("configured again")
+
+    monkeypatch.setattr(process, "run", never)
+    kconfig.configure(tree, out, request, gcc, QUIET)
+
+
 def test_a_foreign_environment_changes_nothing(
     tree: Path, gcc: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

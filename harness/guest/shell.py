@@ -22,7 +22,8 @@ from harness.process import environment, guard
 _UP = re.compile(re.escape(bootstrap.UP).encode() + rb"\s*\n")
 _LEFT = re.compile(rb"(?:\[ *[\d.]+\] )?" + re.escape(bootstrap.LEFT).encode() + rb" \d+\r*\n")
 # What may become the line above: a stamp has begun and nothing else stands behind it yet.
-_MAYBE = re.compile(rb"\[[ \d.]*(?:\](?: h[ \w:]*)?)?\r?$")
+_MAYBE = re.compile(rb"(?:\[[ \d.]*(?:\] ?(?:h[ \w:]*)?)?)?\r*$")
+_END = re.compile(rb"\r+\n")  # the guest's terminal and QEMU's both add to a line's end
 _KEPT = 8192  # bytes of the console that a message about a lost guest shows
 
 
@@ -82,6 +83,7 @@ class _Shown:
         self.left = b""
         self.seen = b""
         self._held = b""
+        self._end = b"\r\n" if os.isatty(1) else b"\n"
 
     def filter(self, data: bytes) -> bytes:
         if self.left:
@@ -89,12 +91,14 @@ class _Shown:
         self.seen = (self.seen + data)[-_KEPT:]
         data = self._held + data
         found = _LEFT.search(data)
+        maybe = _MAYBE.search(data)
         if found:
             self.left = found[0]
-            return data[: found.start()]
-        start = maybe.start() if (maybe := _MAYBE.search(data)) else len(data)
-        self._held = data[start:]
-        return data[:start]
+            stop = found.start()
+        else:
+            stop = maybe.start() if maybe else len(data)
+        self._held = data[stop:]
+        return _END.sub(self._end, data[:stop])
 
 
 def _end_of(console: bytes) -> str:

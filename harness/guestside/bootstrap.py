@@ -72,10 +72,10 @@ def make_system(facts: dict[str, Any]) -> None:
     for aim, link in _LINKS:
         if not os.path.lexists(link):
             os.symlink(aim, link)  # noqa: PTH211
-    for tag, place, options in facts["writable"]:
-        mount(tag, "9p", place, options)
     for place in facts["overlays"]:
         _overlay(place)
+    for tag, place, options in facts["writable"]:  # which may lie below an overlay
+        mount(tag, "9p", place, options)
     _name(facts["name"])
     _loopback_up()
 

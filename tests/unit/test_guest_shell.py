@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a person sees of a guest's console."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.guest.shell import _Shown
+
+BYE = b"[   12.345678] harness: left with status 7\r\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [
+        (b"one\r\r\ntwo\r\r\n", b"one\ntwo\n"),
+        (b"no end", b"no end"),
+        (b"[1] a job\r\r\n[   1.5 half a stamp\r\r\n", b"[1] a job\n[   1.5 half a stamp\n"),
+        (b"[    3.000000] harness: other\r\r\n", b"[    3.000000] harness: other\n"),
+        (b"back\rto the start\r\r\n", b"back\rto the start\n"),
+    ],
+)
+def test_all_is_shown_but_our_goodbye(said: bytes, seen: bytes, size: int) -> None:
+    shown = _Shown()
+    text = said + BYE + b"[   12.4] reboot: Power down\r\r\n"
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert b"".join(shown.filter(piece) for piece in pieces) == seen
+    assert shown.left == BYE
+
+
+def test_a_prompt_is_shown_at_once() -> None:
+    assert _Shown().filter(b"# ") == b"# "

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness.errors import GuestFault, HarnessError
+from harness.errors import GuestFault, HarnessError, HostFault
 from harness.guest import command, facts, folder, qmp
 from harness.guest.console import Console
 from harness.guest.private import Private
@@ -158,6 +158,10 @@ def main(argv: list[str]) -> int:
     except HarnessError as error:
         folder.write_fault(place, error)
         return error.exit_code
+    except OSError as error:
+        fault = HostFault(f"cannot keep a guest in {place}: {error}", hint="harness doctor")
+        folder.write_fault(place, fault)
+        return fault.exit_code
     return 0
 
 

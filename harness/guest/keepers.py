@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness.errors import GuestFault
 from harness.guest import folder as folders
+from harness.guest.private import sweep
 from harness.guest.spec import GuestSpec
 from harness.model import GuestRecord
 from harness.process import Group
@@ -117,9 +118,11 @@ class Keeper:
 def start(spec: GuestSpec, count: int) -> list[Keeper]:
     """Start ``count`` guests at once and return without waiting for any of them to boot.
 
-    Each gets the next free number below ``spec.folder``.  Raises HostFault when a keeper cannot be
-    started; guests started until then are ended.
+    What killed runs left behind is cleared first.  Each guest gets the next free number below
+    ``spec.folder``.  Raises HostFault when a keeper cannot be started; guests started until then
+    are ended.
     """
+    sweep()
     keepers: list[Keeper] = []
     if spec.prepared and spec.bundle is None:
         from harness.guest import bundle  # keepers import this module and need none of that

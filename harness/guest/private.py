@@ -46,8 +46,11 @@ class Private:
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(dir=base()))
-        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Under its name only when it is held, or a sweep could take it for a dead one's.
+        fresh = self.path / f"{_LOCK}.new"
+        self._lock = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        fresh.rename(self.path / _LOCK)
 
     def remove(self) -> None:
         """Remove the folder and give the lock up."""

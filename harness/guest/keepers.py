@@ -84,7 +84,10 @@ class Keeper:
 
     def signal(self, number: int) -> None:
         """Send a signal to the keeper process; one that is gone is no error."""
-        pid = self._group.pid if self._group else folders.read_keeper(self.folder)
+        if self._group is not None:
+            self._group.popen.send_signal(number)
+            return
+        pid = folders.read_keeper(self.folder)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)

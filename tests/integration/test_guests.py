@@ -171,6 +171,7 @@ def test_ending_early_leaves_nothing(tmp_path: Path) -> None:
     assert wait((keeper.folder / "console.log").exists)
     living = (keeper.folder / "run").resolve()
     assert keeper.end().ended == "done"
+    assert keeper.end().ended == "done", "ending twice is no harm"
     assert not living.exists()
     assert not (keeper.folder / "run").is_symlink()
     assert wait(lambda: not alive(tmp_path))

@@ -74,7 +74,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = errors.HOST_FAULT
     except OSError as error:
         code = _told(_of_system(error), options, progress)
+    _let_go()
     return code
+
+
+def _let_go() -> None:
+    """Drop what standard error cannot take: Python would try again at exit, and end with 120."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _streams() -> None:

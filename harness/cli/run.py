@@ -115,7 +115,7 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", default="", metavar="SIZE", help="of a guest (1G)")
     parser.add_argument("--cpus", type=int, default=0, metavar="N", help="of a guest")
     parser.add_argument(
-        "--disk", action="append", default=[], metavar="FILE", help="a disk more for each guest"
+        "--disk", action="append", default=[], metavar="FILE", help="a disk more: FILE or null_blk"
     )
     parser.add_argument(
         "--boot-timeout",

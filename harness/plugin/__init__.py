@@ -18,7 +18,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--accel", {"choices": ("auto", "kvm", "tcg"), "default": "auto"}, "how guest code is run"),
     ("--guest-cpus", {"metavar": "N", "type": int, "default": 0}, "processors of a guest"),
     ("--guest-memory", {"metavar": "MIB", "type": int, "default": 1024}, "memory (%(default)s)"),
-    ("--guest-disk", {"metavar": "FILE", "action": "append", "default": []}, "a disk for each"),
+    ("--guest-disk", {"metavar": "FILE", "action": "append", "default": []}, "file, or null_blk"),
     ("--guest-append", {"metavar": "WORDS", "action": "append", "default": []}, "kernel arguments"),
     ("--guest-arch", {"metavar": "ARCH", "default": "x86_64"}, "of IMAGE (%(default)s)"),
     ("--guest-scale", {"metavar": "F", "type": float, "default": 1.0}, "stretch deadlines by this"),

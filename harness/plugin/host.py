@@ -55,13 +55,13 @@ def _host(config: pytest.Config) -> HostSide:
         arch=get("guest_arch"),
         cpus=get("guest_cpus"),
         memory=get("guest_memory"),
-        disks=tuple(Path(disk).absolute() for disk in get("guest_disk")),
+        disks=tuple(Path(disk).absolute() for disk in get("guest_disk") if disk != _NULL),
         boot_deadline=get("boot_timeout"),
         scale=get("guest_scale"),
         cwd=config.invocation_params.dir,
         vmlinux=_uncompressed(image),
         booter=tuple(shlex.split(get("guest_booter"))),
-        append=tuple(word for words in get("guest_append") for word in words.split()),
+        append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
     )
     # xdist's own -n is taken as the number of guests when ours is not given.
     asked = str(get("numprocesses") or "auto") if get("guests") == "auto" else get("guests")
@@ -76,6 +76,16 @@ def _uncompressed(image: Path) -> Path | None:
     # A build folder's image is made from its vmlinux; a newer vmlinux is another kernel's.
     newest = image.stat().st_mtime
     return next((one for one in beside if one.is_file() and one.stat().st_mtime <= newest), None)
+
+
+# A disk that is a module of the guest's kernel, not a file of the host's.
+_NULL = "null_blk"
+
+
+def _null_disks(disks: list[str]) -> list[str]:
+    """Give the kernel arguments for as many null_blk devices as were asked for."""
+    count = disks.count(_NULL)
+    return [f"null_blk.nr_devices={count}"] if count else []
 
 
 def _text(error: HarnessError) -> str:

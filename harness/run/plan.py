@@ -64,6 +64,11 @@ def mebibytes(text: str) -> int:
     return int(match[1]) * (1024 if match[2] == "G" else 1)
 
 
+def _here(path: str) -> str:
+    """Take a path as seen from where it was typed."""
+    return str(Path(path).absolute())
+
+
 def split(words: list[str]) -> tuple[str, tuple[str, ...]]:
     """Tell the series from ``CONFIG_X=y`` words on the command line."""
     assignments = tuple(word for word in words if _ASSIGNMENT.fullmatch(word))
@@ -131,7 +136,7 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         accel=options["accel"] or settings.accel,
         memory=mebibytes(options["memory"] or settings.memory or "0"),
         cpus=options["cpus"] or settings.cpus,
-        disks=tuple(str(Path(disk).absolute()) for disk in options["disk"]),
+        disks=tuple(disk if disk == "null_blk" else _here(disk) for disk in options["disk"]),
         boot_timeout=options["boot_timeout"],
         test_timeout=options["test_timeout"],
         run_timeout=options["timeout"],

@@ -46,6 +46,8 @@ def run(plan: Plan, progress: Progress, command: tuple[str, ...] = ()) -> Run:
     folder.check(plan)
     kbuild.check_place(paths.cache())
     toolchain = build.toolchain(plan.arch or None, plan.llvm)
+    if not kbuild.architecture(toolchain.arch).proven:
+        progress.say(f"{toolchain.arch}: nobody has booted this architecture with the harness yet")
     request = kernels.ask(plan, toolchain)
     kind, _ = accel.choose(plan.accel, progress)
     start = kernels.find_source(plan, progress)

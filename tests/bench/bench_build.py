@@ -42,8 +42,11 @@ def main() -> int:
             slot.path, theirs_tree, symlinks=True, ignore=shutil.ignore_patterns(".git")
         )
         fragment = figures.TOP / "kconfigs" / "nvmet.config"
-        vng = [str(Path(sys.executable).with_name("vng")), "--build", "--config", str(fragment)]
-        theirs = figures.cost(vng, theirs_tree, clean)
+        programs = Path(sys.executable).parent
+        vng = [str(programs / "vng"), "--build", "--config", str(fragment)]
+        # vng looks for its own other programs in PATH.
+        path = {"PATH": f"{programs}:{os.environ['PATH']}"}
+        theirs = figures.cost(vng, theirs_tree, {**clean, **path})
     if ours.status or theirs.status:
         print(f"a build failed: ours {ours.status}, vng's {theirs.status}")
         return 1

@@ -112,3 +112,24 @@ def test_what_cannot_be_is_said(
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+DISKS = """
+from pathlib import Path
+
+def test_disks():
+    assert int(Path("/sys/block/vda/size").read_text()) * 512 == 8 << 20
+    assert Path("/sys/block/nullb1").exists()
+    assert not Path("/sys/block/nullb2").exists()
+"""
+
+
+def test_disks_are_files_or_null_blk(image: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_disks.py").write_text(DISKS)
+    with (tmp_path / "scratch.img").open("wb") as disk:
+        disk.truncate(8 << 20)
+    disks = [
+        word for disk in ("scratch.img", "null_blk", "null_blk") for word in ("--guest-disk", disk)
+    ]
+    done = run(image, tmp_path, "--guests", "1", *disks, "test_disks.py")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import GuestFault, UsageError
 from harness.guest import GuestSpec, Keeper, find, relay_command, start
 from harness.model import GuestRecord, Splat
 from harness.splat import find as find_splats
@@ -64,7 +65,8 @@ class Fleet:
     def end(self) -> None:
         """End what still runs."""
         for keeper in self.started:
-            keeper.end()
+            with contextlib.suppress(GuestFault):  # said when it was started
+                keeper.end()
 
 
 def number(asked: str, spec: GuestSpec, nodes: int) -> int:

@@ -149,9 +149,14 @@ def job(facts: dict[str, Any]) -> int:
     return 126  # not reached, but linters do not know
 
 
+def _quiet() -> None:
+    # The kernel's small talk would stand between the command's words; dmesg has it.
+    with open("/proc/sys/kernel/printk", "w") as file:  # noqa: PTH123
+        file.write("4")
+
+
 def _terminal(size: list[int]) -> None:
-    # The console as controlling terminal, so that Ctrl-C reaches the program in the guest, and
-    # without the kernel's small talk, which dmesg has.
+    # The console as controlling terminal, so that Ctrl-C reaches the program in the guest.
     with open("/proc/consoles") as file:  # noqa: PTH123
         names = [line.split()[0] for line in file if "C" in line.split("(", 1)[1].split(")")[0]]
     fd = os.open(f"/dev/{names[-1]}" if names else "/dev/console", os.O_RDWR)
@@ -161,8 +166,6 @@ def _terminal(size: list[int]) -> None:
         _libc.ioctl(fd, 0x5414, packed)  # TIOCSWINSZ
     for number in (0, 1, 2):
         os.dup2(fd, number)
-    with open("/proc/sys/kernel/printk", "w") as file:  # noqa: PTH123
-        file.write("4")
 
 
 def reap(child: int) -> int:
@@ -181,7 +184,9 @@ def main(path: str) -> None:
         with open(path) as file:  # noqa: PTH123
             facts = json.load(file)
         make_system(facts)
-        say(UP)
+        if facts["job"] != "worker":
+            _quiet()  # before UP: what stands behind it on the console is the command's
+        say(UP, 1)
         child = os.fork()
         if child == 0:
             try:

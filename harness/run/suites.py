@@ -100,6 +100,7 @@ def _pytest(
     plan: Plan, built: Built, request: Request, accel: Accel, folder: Path, progress: Progress
 ) -> tuple[int, list[str]]:
     lines: list[str] = []
+    tally = journal.Tally(folder)
     with (
         progress.stage("test", f"{built.side} {built.kernel.release}") as stage,
         (folder / "pytest.log").open("w", encoding="utf-8") as log,
@@ -108,13 +109,13 @@ def _pytest(
         def line(text: str) -> None:
             lines.append(text)
             log.write(text + "\n")
-            done, total, current = journal.tally(folder)
+            done, total, current = tally.now()
             stage.update(done, total or None, current)
 
         words = command(plan, built.kernel, slowness(request), accel, folder)
         log.write(f"$ {shlex.join(words)}\n")
         status = process.follow(words, line, cwd=plan.folder, env={"NO_COLOR": "1"})
-        done, total, _ = journal.tally(folder)
+        done, total, _ = tally.now()
         stage.finish(f"{built.side} {built.kernel.release}: {done} of {total} tests")
     return status, lines[-40:]
 

@@ -2,7 +2,7 @@
 import pytest
 
 from harness.model import Outcome, Splat
-from harness.results.journal import NAME, Journal, Phase, read, tally
+from harness.results.journal import NAME, Journal, Phase, Tally, read
 
 
 @pytest.fixture
@@ -98,5 +98,10 @@ def test_no_journal_is_no_tests(tmp_path):
 def test_tally_counts_what_is_done(journal, tmp_path):
     journal.collected(["a", "b", "c"])
     passed(journal, "a")
+    tally = Tally(tmp_path)
+    assert tally.now() == (1, 3, "a")
     journal.started("b", "guest0")
-    assert tally(tmp_path) == (1, 3, "b")
+    assert tally.now() == (1, 3, "b")
+    with (tmp_path / NAME).open("a") as file:
+        file.write('{"event": "star')
+    assert tally.now() == (1, 3, "b")

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The values that stages hand to one another.  Frozen, standard library only."""
+
+from harness.model.found import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
+from harness.model.given import Checkout, Option, Patch, Request, Series, Source
+from harness.model.kernel import Kernel, Key, Toolchain, Warning  # noqa: A004
+from harness.model.verdict import Change, Run
+
+__all__ = [
+    "Accel",
+    "Change",
+    "Checkout",
+    "GuestRecord",
+    "Kernel",
+    "Key",
+    "Option",
+    "Outcome",
+    "Patch",
+    "Request",
+    "Run",
+    "Series",
+    "Side",
+    "SideResult",
+    "Source",
+    "Splat",
+    "Test",
+    "Toolchain",
+    "Warning",
+]

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is given: a series, the sources it is for, the options that are asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Patch:
+    """One mail of a series: ``number`` of n, and the files it touches."""
+
+    number: int
+    subject: str
+    author: str
+    path: Path
+    files: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """Patches in order, with what series.toml says of them.
+
+    ``digest`` covers the patches' bytes: the same digest on the same base is the same tree.
+    """
+
+    name: str
+    folder: Path
+    patches: tuple[Patch, ...]
+    digest: str
+    title: str = ""
+    cover: Path | None = None
+    link: str = ""
+    kernel: str = ""
+    base: str = ""
+    kconfig: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    subsystems: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A commit to start from: ``repo`` is a git repository we only read."""
+
+    repo: Path
+    commit: str
+    name: str
+    origin: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkout:
+    """A worktree of ours with ``commit`` checked out; ``tree`` is that commit's tree object, the
+    part of a kernel's key that its sources make; ``patches`` are (commit, subject) in order.
+    """
+
+    path: Path
+    commit: str
+    tree: str
+    patches: tuple[tuple[str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """A requested option.  ``value`` is y, m, n, a number or a quoted string.
+
+    ``origin`` is "file:line" or "command line", for messages.
+    """
+
+    name: str
+    value: str
+    origin: str
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """All options asked for, without contradictions."""
+
+    options: tuple[Option, ...]
+
+    @property
+    def digest(self) -> str:
+        """Names the request in keys: the same options in any order give the same digest."""
+        lines = sorted(f"{o.name}={o.value}" for o in self.options)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

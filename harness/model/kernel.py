@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is made: a kernel, under a key that names everything it was made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Toolchain:
+    """The compiler that builds a kernel, and for which architecture."""
+
+    arch: str
+    compiler: str
+    version: str
+    llvm: bool = False
+    cross: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """What makes a kernel.  The same key is never built twice."""
+
+    tree: str
+    config: str
+    toolchain: str
+
+    @property
+    def digest(self) -> str:
+        """A short name for folders."""
+        words = f"{self.tree}/{self.config}/{self.toolchain}"
+        return hashlib.sha256(words.encode()).hexdigest()[:20]
+
+
+@dataclasses.dataclass(frozen=True)
+class Warning:  # noqa: A001 - the field's own word
+    """A compiler warning; ``patch`` is the subject of the patch that touched the line."""
+
+    file: str
+    line: int
+    text: str
+    patch: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """A built kernel, kept in the cache under its key."""
+
+    key: str
+    folder: Path
+    image: Path
+    config: Path
+    release: str
+    commit: str
+    arch: str
+    vmlinux: Path | None = None
+    log: Path | None = None
+    warnings: tuple[Warning, ...] = ()
+    seconds: float = 0.0
+    reused: bool = False

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, leaks, needs, syscalls
+from harness.guestside import disks, leaks, links, needs, syscalls
 from harness.guestside.container import Container, How
 from harness.guestside.nvmet import CONFIGFS, Instance
 
@@ -51,6 +51,12 @@ def _leak_guard(request: pytest.FixtureRequest, configfs: str) -> Iterator[None]
     gone = leaks.lost(before)
     assert not left, "\n".join(["the test leaked:", leaks.words(left), *problems])
     assert not gone, "\n".join(["the test took away:", leaks.words(gone)])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback() -> None:
+    """127.0.0.1 answers: a guest starts with its loopback link down."""
+    links.loopback_up()
 
 
 @pytest.fixture(scope="session")

@@ -108,10 +108,10 @@ class TestNvmet:
         assert instance.hosts() == ["a"]
 
     def test_a_value_that_fails_half_way_is_removed(self, instance, monkeypatch):
-        def refuse(self, folder, value):
+        def refuse(root, folder, value):
             raise OSError(errno.ENOMEM, "no memory")
 
-        monkeypatch.setattr(nvmet.Instance, "_fill_port", refuse)
+        monkeypatch.setattr("harness.guestside.nvmet.folders.fill_port", refuse)
         with pytest.raises(OSError, match="no memory"):
             instance.add(nvmet.loop_port(1))
         assert instance.ports() == []

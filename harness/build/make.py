@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from harness import kbuild, paths, process
-from harness.build import expected, mended, output, store, tools, warnings
+from harness.build import expected, mended, modules, output, store, tools, warnings
 from harness.errors import HostFault, NotBuilt
 from harness.model import Checkout, Kernel, Key, Toolchain
 from harness.progress import Progress, Stage
@@ -40,18 +40,23 @@ def build(
     tools.check(toolchain, on)
     estimate = expected.Objects(out, key.config, len(on))
     paths.need_space(out, expected.space(on, fresh=estimate.fresh), "building this kernel")
+    jobs = jobs or len(os.sched_getaffinity(0))
     argv = [
         *kbuild.command(checkout.path, out, toolchain),
-        f"-j{jobs or len(os.sched_getaffinity(0))}",
+        f"-j{jobs}",
         "--output-sync=target",
         kbuild.architecture(toolchain.arch).goal,
+        *([modules.GOAL] if "MODULES" in on else []),
     ]
     begin = time.monotonic()
     about = f"{toolchain.arch} with {toolchain.version}"
     with paths.writing(out), progress.stage("build", about) as stage:
         collector = _made(argv, checkout, out, estimate, stage)
         kernel = _kernel(checkout, out, key, toolchain, collector)
-        kernel = store.keep(_timed(kernel, begin), _vmlinux(out), _copy)
+        if "MODULES" in on:
+            folder = modules.install(checkout, out, toolchain, jobs)
+            kernel = dataclasses.replace(kernel, modules=folder)
+        kernel = store.keep(_timed(kernel, begin), _copy)
         stage.finish(_summary(kernel, estimate))
     return kernel
 
@@ -101,6 +106,7 @@ def _kernel(
         release=_release(out),
         commit=checkout.commit,
         arch=line.name,
+        vmlinux=_vmlinux(out),
         log=out / LOG,
         warnings=warnings.with_patches(collector.all(), checkout),
     )
@@ -132,7 +138,7 @@ def _vmlinux(out: Path) -> Path | None:
 
 def _copy(file: Path, to: Path) -> None:
     # Not a hard link: a later link step may write into the same file.  A reflink costs nothing.
-    process.run(["cp", "--reflink=auto", "--", file, to])
+    process.run(["cp", "--reflink=auto", "--recursive", "--", file, to])
 
 
 def _summary(kernel: Kernel, estimate: expected.Objects) -> str:

@@ -22,7 +22,8 @@ from harness.model import Checkout, Kernel, Key, Request, Toolchain
 # Raise this when the same inputs begin to give another kernel.
 _GENERATION = "1"
 _RECORD = "kernel.json"
-_FILES = ("image", "vmlinux", "config", "log")
+_FILES = ("image", "config", "log")
+_SOME = ("vmlinux", "modules")  # not every kernel has them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,23 +53,19 @@ def find(key: Key) -> Kernel | None:
     return kernel
 
 
-def keep(kernel: Kernel, vmlinux: Path | None, copy: Callable[[Path, Path], None]) -> Kernel:
+def keep(kernel: Kernel, copy: Callable[[Path, Path], None]) -> Kernel:
     """Copy a kernel's files into the cache and give the kernel as it lies there.
 
-    ``kernel`` names its files where they were built; ``copy`` copies one file.
+    ``kernel`` names its files where they were built; ``copy`` copies one file
+    or folder.
     """
     kept = paths.cache("kernels") / kernel.key
-    sources = {
-        "image": kernel.image,
-        "vmlinux": vmlinux,
-        "config": kernel.config,
-        "log": kernel.log,
-    }
+    sources = {name: getattr(kernel, name) for name in (*_FILES, *_SOME)}
     with paths.writing(kept), paths.scratch(kept) as folder:
         for name, file in sources.items():
             if file is not None:
                 copy(file, folder / _file(name))
-        (folder / _RECORD).write_text(_record(kernel, has_vmlinux=vmlinux is not None))
+        (folder / _RECORD).write_text(_record(kernel))
         _publish(folder, kept)
     found = _read(kept)
     if found is None:
@@ -115,11 +112,11 @@ def _publish(folder: Path, kept: Path) -> None:
             raise
 
 
-def _record(kernel: Kernel, *, has_vmlinux: bool) -> str:
+def _record(kernel: Kernel) -> str:
     fields = dataclasses.asdict(kernel)
     for name in ("folder", "reused", *_FILES):
         del fields[name]
-    fields["vmlinux"] = has_vmlinux
+    fields.update({name: getattr(kernel, name) is not None for name in _SOME})
     return json.dumps(fields, indent=1)
 
 
@@ -127,13 +124,14 @@ def _read(kept: Path) -> Kernel | None:
     """Read a kept kernel; None for what is none: missing, half written, damaged."""
     try:
         fields = json.loads((kept / _RECORD).read_text())
-        has_vmlinux = fields.pop("vmlinux")
+        # A record of before a name was known has it not.
+        for name in _SOME:
+            fields[name] = kept / name if fields.get(name) else None
         fields["warnings"] = tuple(model.Warning(**each) for each in fields["warnings"])
         kernel = Kernel(
             folder=kept,
             image=kept / "image",
             config=kept / "config",
-            vmlinux=kept / "vmlinux" if has_vmlinux else None,
             log=kept / "build.log",
             reused=True,
             **fields,

@@ -21,6 +21,7 @@ _PROGRAMS = (
     ("KERNEL_LZMA", "lzma", "xz-utils"),
     ("KERNEL_LZO", "lzop", "lzop"),
     ("DEBUG_INFO_BTF", "pahole", "dwarves"),
+    ("MODULES", "depmod", "kmod"),
 )
 _HEADERS = (
     ("OBJTOOL", "gelf.h", "libelf-dev"),

@@ -30,7 +30,8 @@ class GuestSpec:
     ``deadline``).  ``cpus`` 0 leaves the number to us.  ``memory`` is in MiB.  ``disks`` are files
     that appear as virtio disks, in order, with their name as serial.  ``environment`` is added to
     what guest programs see.  ``overlays`` are folders that guests may write to without the host
-    noticing, ``writable`` those whose files they share with it.  ``vmlinux`` is the same kernel
+    noticing, ``writable`` those whose files they share with it.  ``modules`` is what they see as
+    /lib/modules.  ``vmlinux`` is the same kernel
     uncompressed, which starts sooner where QEMU can load it.  ``prepared`` allows a bundle of the
     Python modules that every worker imports, which makes start-up quick; ``bundle`` is its
     folder once there is one (see ``start``).  ``booter`` is a program
@@ -53,6 +54,7 @@ class GuestSpec:
     overlays: tuple[str, ...] = ("/etc", "/var", "/tmp")
     writable: tuple[Path, ...] = ()
     vmlinux: Path | None = None
+    modules: Path | None = None
     prepared: bool = True
     bundle: Path | None = None
     booter: tuple[str, ...] = ()
@@ -90,8 +92,8 @@ class GuestSpec:
             raw["accel"] = Accel(raw["accel"])
             raw["disks"] = tuple(Path(disk) for disk in raw["disks"])
             raw["writable"] = tuple(Path(place) for place in raw["writable"])
-            for name in ("vmlinux", "bundle"):
-                raw[name] = Path(raw[name]) if raw[name] else None
+            for name in ("vmlinux", "modules", "bundle"):
+                raw[name] = Path(raw[name]) if raw.get(name) else None
             for name in ("append", "overlays", "booter"):
                 raw[name] = tuple(raw[name])
             raw["environment"] = tuple((name, value) for name, value in raw["environment"])

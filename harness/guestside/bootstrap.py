@@ -76,6 +76,8 @@ def make_system(facts: dict[str, Any]) -> None:
         _overlay(place)
     for tag, place, options in facts["writable"]:  # which may lie below an overlay
         mount(tag, "9p", place, options)
+    if facts["modules"]:
+        _modules(facts["modules"])
     _name(facts["name"])
     _loopback_up()
 
@@ -94,6 +96,15 @@ def _overlay(place: str) -> None:
             mount("tmpfs", "tmpfs", place, "mode=1777")
     if place == "/tmp":
         os.chmod(place, 0o1777)  # noqa: PTH101
+
+
+def _modules(folder: str) -> None:
+    # Where modprobe, and the kernel when it calls it, look for them.  Not every host has the place.
+    place = "/lib/modules"
+    if not os.path.isdir(place):  # noqa: PTH112
+        _overlay(os.path.realpath("/lib"))
+        os.makedirs(place, exist_ok=True)  # noqa: PTH103
+    mount(folder, "none", place, flags=_BIND)
 
 
 def _name(name: str) -> None:

@@ -46,7 +46,10 @@ class Warning:  # noqa: A001 - the field's own word
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """A built kernel, kept in the cache under its key."""
+    """A built kernel, kept in the cache under its key.
+
+    ``modules`` holds what a guest sees as /lib/modules; None when the kernel has none.
+    """
 
     key: str
     folder: Path
@@ -56,6 +59,7 @@ class Kernel:
     commit: str
     arch: str
     vmlinux: Path | None = None
+    modules: Path | None = None
     log: Path | None = None
     warnings: tuple[Warning, ...] = ()
     seconds: float = 0.0

@@ -20,6 +20,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--guest-memory", {"metavar": "MIB", "type": int, "default": 1024}, "memory (%(default)s)"),
     ("--guest-disk", {"metavar": "FILE", "action": "append", "default": []}, "file, or null_blk"),
     ("--guest-append", {"metavar": "WORDS", "action": "append", "default": []}, "kernel arguments"),
+    ("--guest-modules", {"metavar": "DIR"}, "the guest's /lib/modules (beside IMAGE)"),
     ("--guest-arch", {"metavar": "ARCH", "default": "x86_64"}, "of IMAGE (%(default)s)"),
     ("--guest-scale", {"metavar": "F", "type": float, "default": 1.0}, "stretch deadlines by this"),
     ("--guest-folder", {"metavar": "DIR"}, "where consoles and results are kept"),

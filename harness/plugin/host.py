@@ -60,6 +60,7 @@ def _host(config: pytest.Config) -> HostSide:
         scale=get("guest_scale"),
         cwd=config.invocation_params.dir,
         vmlinux=_uncompressed(image),
+        modules=_modules(get("guest_modules"), image),
         booter=tuple(shlex.split(get("guest_booter"))),
         append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
     )
@@ -76,6 +77,14 @@ def _uncompressed(image: Path) -> Path | None:
     # A build folder's image is made from its vmlinux; a newer vmlinux is another kernel's.
     newest = image.stat().st_mtime
     return next((one for one in beside if one.is_file() and one.stat().st_mtime <= newest), None)
+
+
+def _modules(asked: str | None, image: Path) -> Path | None:
+    """Give the folder of modules that was asked for, or the one a kept kernel has."""
+    folder = Path(asked).absolute() if asked else image.with_name("modules")
+    if asked and not any(folder.glob("*/modules.dep")):
+        raise pytest.UsageError(f"--guest-modules {asked}: no RELEASE/modules.dep in there")
+    return folder if folder.is_dir() else None
 
 
 # A disk that is a module of the guest's kernel, not a file of the host's.

@@ -2,7 +2,7 @@
 """A git repository of a dozen files that behaves like a kernel tree, in seconds.
 
 ``make(path)`` writes it, with one commit and the tag v7.2.13.  Its Makefile knows allnoconfig,
-tinyconfig, olddefconfig, kernelrelease, vmlinux, bzImage and Image, and honors O=, ARCH=,
+tinyconfig, olddefconfig, kernelrelease, vmlinux, bzImage, Image and modules, and honors O=, ARCH=,
 CROSS_COMPILE=, LLVM=, LOCALVERSION=, KCONFIG_CONFIG and KCONFIG_ALLCONFIG.  Its C files are
 compiled by the real compiler, so warnings, errors and incremental builds are real.  Its Kconfig
 has every option of the harness's own fragments, and a few with dependencies (FAKE_*).
@@ -85,9 +85,21 @@ $(objtree)/arch/%: $(objtree)/vmlinux
 	@cp $< $@
 	@echo "Kernel: arch/$* is ready  (#1)"
 
+modules: $(release)
+	@mkdir -p $(objtree)/samples
+	@echo "  CC [M]  samples/sample.o"
+	@echo module > $(objtree)/samples/sample.ko
+
+modules_install:
+	@mkdir -p $(INSTALL_MOD_PATH)/lib/modules/$(KERNELVERSION)/kernel
+	@cp $(objtree)/samples/sample.ko $(INSTALL_MOD_PATH)/lib/modules/$(KERNELVERSION)/kernel
+	@ln -s $(objtree) $(INSTALL_MOD_PATH)/lib/modules/$(KERNELVERSION)/build
+	@touch $(INSTALL_MOD_PATH)/lib/modules/$(KERNELVERSION)/modules.dep
+
 -include $(foreach o,$(objects),$(dir $(o)).$(notdir $(o)).d)
 .DELETE_ON_ERROR:
-.PHONY: bzImage Image vmlinux allnoconfig olddefconfig tinyconfig kernelrelease
+.PHONY: bzImage Image modules modules_install vmlinux
+.PHONY: allnoconfig olddefconfig tinyconfig kernelrelease
 """
 
 _CONF = r'''# SPDX-License-Identifier: GPL-2.0-only
@@ -262,5 +274,5 @@ def _kconfig() -> str:
 
 def _kind(value: str) -> str:
     if value in ("y", "m", "n"):
-        return "bool"
+        return "tristate" if value == "m" else "bool"
     return "string" if value.startswith('"') else "int"

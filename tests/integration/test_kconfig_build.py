@@ -192,6 +192,17 @@ def test_a_kernel_is_built_and_found(tree: Path, gcc: Toolchain) -> None:
     assert kconfig.compare(asked(), found.config.read_text()) == []
 
 
+def test_modules_are_kept_with_their_kernel(tree: Path, gcc: Toolchain) -> None:
+    assert whole(tree, gcc).modules is None
+    faketree.commit(tree, "docs: a word", {"README": "changed\n"})
+    kernel = whole(tree, gcc, kconfig.request([*NAMES, "modules"], [], []))
+    assert kernel.modules == kernel.folder / "modules"
+    installed = kernel.modules / kernel.release
+    assert (installed / "modules.dep").is_file()
+    assert (installed / "kernel/sample.ko").is_file()
+    assert not (installed / "build").is_symlink(), "leads back to the build folder"
+
+
 def test_only_what_changed_is_compiled(tree: Path, gcc: Toolchain) -> None:
     first = whole(tree, gcc)
     assert log(first).count("  CC  ") == 6

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 from pathlib import Path
@@ -36,6 +37,8 @@ def made(folder: Path, key: str) -> Kernel:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("bzImage", ".config", "log", "vmlinux"):
         (folder / name).write_text(name)
+    (folder / "modules/7.2.13").mkdir(parents=True, exist_ok=True)
+    (folder / "modules/7.2.13/modules.dep").touch()
     warning = model.Warning("fs/a.c", 3, "unused", "fs: a patch")
     return Kernel(
         key=key,
@@ -45,14 +48,23 @@ def made(folder: Path, key: str) -> Kernel:
         release="7.2.13",
         commit="c" * 40,
         arch="x86_64",
+        vmlinux=folder / "vmlinux",
+        modules=folder / "modules",
         log=folder / "log",
         warnings=(warning,),
         seconds=1.5,
     )
 
 
+def copy(file: Path, to: Path) -> None:
+    if file.is_dir():
+        shutil.copytree(file, to)
+    else:
+        shutil.copyfile(file, to)
+
+
 def keep(folder: Path, key: str) -> Kernel:
-    return store.keep(made(folder, key), folder / "vmlinux", shutil.copyfile)  # type: ignore[arg-type]
+    return store.keep(made(folder, key), copy)
 
 
 def test_a_key_covers_sources_config_and_compiler() -> None:
@@ -83,6 +95,28 @@ def test_a_kept_kernel_is_found_as_it_was(tmp_path: Path) -> None:
     assert found.warnings[0].patch == "fs: a patch"
     shutil.rmtree(tmp_path / "out")
     assert found.vmlinux.read_text() == "vmlinux"
+    assert found.modules is not None
+    assert (found.modules / "7.2.13/modules.dep").is_file()
+
+
+def test_not_every_kernel_has_modules(tmp_path: Path) -> None:
+    key = build.key(checkout(), request(), GCC)
+    kernel = dataclasses.replace(made(tmp_path / "out", key.digest), modules=None)
+    assert store.keep(kernel, copy).modules is None
+    found = build.find(key)
+    assert found is not None
+    assert found.modules is None
+
+
+def test_a_record_of_before_there_were_modules_is_read(tmp_path: Path) -> None:
+    key = build.key(checkout(), request(), GCC)
+    record = keep(tmp_path / "out", key.digest).folder / "kernel.json"
+    fields = json.loads(record.read_text())
+    del fields["modules"]
+    record.write_text(json.dumps(fields))
+    found = build.find(key)
+    assert found is not None
+    assert found.modules is None
 
 
 @pytest.mark.parametrize("damage", ["kernel.json", "image", "config"])
@@ -117,7 +151,7 @@ def test_a_failed_copy_leaves_nothing(tmp_path: Path, cache: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(HostFault, match="No space left"):
-        store.keep(made(tmp_path / "out", "k"), None, fail)
+        store.keep(made(tmp_path / "out", "k"), fail)
     assert list((cache / "kernels").iterdir()) == []
 
 

@@ -11,7 +11,7 @@ from harness.model import Splat
 from harness.splat.digest import digest
 from harness.splat.kind import Kind, Role, Stop
 from harness.splat.kinds import CONSEQUENCE, CUT_HERE, DEATH, begins
-from harness.splat.prefix import STAMPED, Message, clean, messages
+from harness.splat.prefix import Message, clean, messages, stamped
 from harness.splat.report import SILENCE, Report
 from harness.splat.sieve import blocks, interesting
 
@@ -50,8 +50,7 @@ class _Finder:
     def read(self, block: list[str]) -> None:
         """Take the next lines; most blocks hold nothing and are not looked at line by line."""
         text = "\n".join(block)
-        if not self.stamped and STAMPED.search(text):
-            self.stamped = True
+        self.stamped = self.stamped or stamped(text, len(block))
         hot = interesting(text)
         if not hot and not self.open:
             self.number += len(block)
@@ -59,8 +58,9 @@ class _Finder:
         for line in block:
             self.number += 1
             if self.open or (hot and interesting(line)):
-                for message in messages(line):
-                    self.hear(message, line)
+                raw = clean(line)
+                for message in messages(raw):
+                    self.hear(message, raw)
 
     def hear(self, message: Message, raw: str) -> None:
         """Take one message."""
@@ -71,7 +71,7 @@ class _Finder:
             if message.kernel or not self.stamped:
                 self.test = mark[2].strip()
             return
-        new = begins(text) if interesting(text) else None
+        new = begins(text)
         if new and self.starts(message, raw, *new):
             return
         if text.startswith(CUT_HERE[:20]) and "cut here" in text and self.cut(message, raw):
@@ -140,7 +140,7 @@ class _Finder:
             self.close(before)
         if len(self.open) >= TELLERS:
             self.close(min(self.open.values(), key=lambda one: one.last))
-        report = Report(self.number, message, clean(raw), self.test)
+        report = Report(self.number, message, raw, self.test)
         self.open[message.caller] = self.last = report
         return report
 
@@ -154,7 +154,7 @@ class _Finder:
         for report in [own] if own is not None else list(self.open.values()):
             if not report.hears(message.caller) or not self.fits(report, message):
                 continue
-            report.add(self.number, message, clean(raw))
+            report.add(self.number, message, raw)
             if report.ended:
                 self.close(report)
 

@@ -6,28 +6,26 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from harness.splat.loggers import WHEN, named, unwrap
+
 # A program may print megabytes without a newline; what the kernel adds stands at the end.
 LONGEST = 16 * 1024
+#: Characters of a message that are kept.  The kernel itself prints no longer lines.
+MESSAGE = 2048
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>78])")
 # The harness's own stamp of a console line.
 _OWN = re.compile(r"\s*\d+\.\d{3} \| ")
-# syslog and the journal: "Nov 21 02:07:00 host kernel: " or "... host program[12]: ".  CI systems
-# put a date alone in front.
-_DATE = re.compile(
-    r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?"
-    r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?) "
-    r"(?:[^\s:\[]+ (?:(kernel)|[\w.@/()-]+\[\d+\]): ?)?"
-)
-# dmesg -r and /dev/kmsg itself; dmesg -x.
+# dmesg -r and the console; dmesg -x.
 _LEVEL = (
     r"(?:<\d+>|(?:kern|user|syslog|daemon) *:"
     r"(?:emerg|alert|crit|err|warn|notice|info|debug) *: )"
 )
-_RAW = re.compile(r"\d+,\d+,(\d+),[-c][^; ]*;")
+# /dev/kmsg itself, and netconsole, which may put the kernel's release in front.
+_RAW = re.compile(r"(?:\d[\w.+-]*,)?\d+,\d+,(\d+),[-c](?:,caller=([TC]\d+))?[^; ]*;")
 # The clock of the kernel, with what `dmesg -d` adds, or of the wall as `dmesg -T` or `-e` have it.
 _CLOCK = (
-    r"\[ *(?:(\d+\.\d+)(?: <[ +.\d]+>)?|\+\d+\.\d+"
+    r"\[ *(?:(\d+\.\d+)(?: <[ +.\d]+>)?|[+<] *\d+\.\d+>?"
     r"|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} ?\d?\d \d\d:\d\d(?::\d\d \d{4})?)\]"
 )
 _CALLER = r"(?:\[ *([TC]\d+)\])"
@@ -36,15 +34,17 @@ _STAMP = re.compile(rf"{_LEVEL}?(?:{_CLOCK}(?: ?{_CALLER})?|{_CALLER}) ?|{_LEVEL
 _CUT = re.compile(rf"\d*\.?\d{{3,6}}\](?: ?{_CALLER})? ?")
 # A kernel's stamp anywhere: what stands before it was printed by a program.
 _ANYWHERE = re.compile(rf"(?:<\d+>)?\[ *\d+\.\d{{6}}\](?: ?{_CALLER})? ")
-STAMPED = re.compile(
-    r"\[ *\d+\.\d{6}\]|^(?:<\d+>)?\[ *[TC]\d+\] "
-    r"|^(?:[A-Z][a-z]{2} [ \d]\d|\d{4}-\d\d-\d\dT)[\d:.,+TZ-]* ?[\d:.]* \S+ kernel: ",
+_BEGINS = re.compile(
+    rf"^(?: *\d+\.\d{{3}} \| )?(?:{WHEN} )?{_LEVEL}?(?:\[ *\d+\.\d{{6}}\]|\[ *[TC]\d+\] )"
+    rf"|^{WHEN} (?:\S+ )?(?:[a-z]+\d?\.[a-z]+ )?kernel: |^(?:\d[\w.+-]*,)?\d+,\d+,\d+,[-c]",
     re.MULTILINE,
 )
 
 
 # The usual line: the harness's stamp or none, the kernel's clock, perhaps the caller.
 _USUAL = re.compile(rf"(?: *\d+\.\d{{3}} \| )?\[ *(\d+\.\d{{6}})\](?: ?{_CALLER})? ")
+# Another stamp, or a logger's names, behind the first.
+_LATER = re.compile(r"\]:? | kernel: ")
 
 
 class Message(NamedTuple):
@@ -60,21 +60,31 @@ class Message(NamedTuple):
     caller: str = ""
 
 
+def stamped(text: str, lines: int) -> bool:
+    """Say whether a log, of which ``text`` is a piece, stamps all that the kernel says.
+
+    It does if a line begins with a stamp.  One elsewhere may be all that somebody's sed left over,
+    unless most lines have one.
+    """
+    return _BEGINS.search(text) is not None or 2 * len(_ANYWHERE.findall(text)) > lines
+
+
 def clean(line: str) -> str:
     """Take off what a terminal would not show: ANSI sequences, carriage returns, NULs."""
     if len(line) > LONGEST:
         line = line[-LONGEST:]
     if "\x1b" in line:
         line = _ANSI.sub("", line)
-    return line.rstrip("\r\n").replace("\0", "")
+    line = line.rstrip("\r\n")
+    return line.replace("\0", "") if "\0" in line else line
 
 
 def messages(line: str) -> list[Message]:
-    """Give the messages in a line: usually one, more when a newline was lost or never printed."""
-    line = clean(line)
+    """Give the messages in a clean line: usually one, more when a newline was lost."""
     usual = _USUAL.match(line)
-    if usual and line.find("] ", usual.end()) < 0:
-        return [Message(line[usual.end() :], True, float(usual[1]), usual[2] or "")]
+    if usual and not _LATER.search(line, usual.end()):
+        text = line[usual.end() : usual.end() + MESSAGE]
+        return [Message(text, True, float(usual[1]), usual[2] or "")]
     own = _OWN.match(line)
     if own:
         line = line[own.end() :]
@@ -97,21 +107,20 @@ def plain(line: str) -> str:
 
 
 def _message(line: str) -> Message:
-    kernel: bool | None = None
-    date = _DATE.match(line)
-    if date:
-        line = line[date.end() :]
-        kernel = True if date[1] else False if date[0].endswith((": ", ":")) else None
-        if kernel is False:
-            return Message(line, False)
+    logged = unwrap(line)
+    if logged.kernel is False:
+        return Message(line[:MESSAGE], False)
+    line = logged.text
     raw = _RAW.match(line)
     if raw:
-        return Message(line[raw.end() :], True, int(raw[1]) / 1e6)
+        return Message(line[raw.end() :][:MESSAGE], True, int(raw[1]) / 1e6, raw[2] or "")
     stamp = _STAMP.match(line)
     if stamp:
-        clock = float(stamp[1]) if stamp[1] else None
-        return Message(line[stamp.end() :], True, clock, stamp[2] or stamp[3] or "")
+        clock = float(stamp[1]) if stamp[1] else logged.clock
+        after = named(line[stamp.end() :])
+        kernel = after.kernel is not False
+        return Message(after.text[:MESSAGE], kernel, clock, stamp[2] or stamp[3] or "")
     cut = _CUT.match(line)
     if cut:
-        return Message(line[cut.end() :], True, None, cut[1] or "")
-    return Message(line, kernel)
+        return Message(line[cut.end() :][:MESSAGE], True, None, cut[1] or "")
+    return Message(line[:MESSAGE], logged.kernel, logged.clock)

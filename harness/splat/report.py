@@ -57,13 +57,17 @@ class Report:
         self._own = 1  # lines up to the last that surely belongs
         self._seen = 1
         self._foreign = 0
-        self._trapped = False
+        self._ends: list[re.Pattern[str]] = []
+        self._waiting: list[tuple[int, Message, str]] = []
 
     def take(self, kind: Kind, found: re.Match[str], sure: bool) -> None:
         """Name it after its last line."""
+        if sure and self._waiting:
+            self._heard()
         self.kind, self.found, self.sure = kind, found, sure
         self.head = max(len(self.lines) - 1, 0)
         self.ended = kind.stop is Stop.LINE
+        self._ends = [kind.stop.value] if isinstance(kind.stop.value, re.Pattern) else []
 
     def continues(self, kind: Kind) -> bool:
         """Whether what begins now is only more of this one."""
@@ -75,7 +79,8 @@ class Report:
             return False
         if kind.role is Role.TRAP:
             trap = self.kind.role is Role.TRAP and kind.name not in ("warning", "kernel bug")
-            self._trapped |= self.kind.role is Role.WORDS
+            if self.kind.role is Role.WORDS:
+                self._ends.append(Stop.CUT.value)
             return self.kind.role is Role.WORDS or (trap and self.kind.name == "kernel bug")
         return False
 
@@ -94,7 +99,10 @@ class Report:
 
     def add(self, number: int, message: Message, raw: str) -> None:
         """Take the next line; afterwards ``ended`` says whether more can come."""
-        text, stop = message.text, self.kind.stop if self.kind else None
+        if not self.sure:
+            self._wait(number, message, raw)
+            return
+        text = message.text
         if self._late(message):
             self.ended = True
             return
@@ -108,16 +116,27 @@ class Report:
         if belongs:
             self._foreign, self.last = 0, number
             self.clock = message.clock if message.clock is not None else self.clock
+            self.answered = self.answered or _CPU.match(text) is not None
+            self.traced = self.traced or _TRACE.match(text) is not None
         else:
             self._foreign += 1
-        self._look(text)
-        self.ended = self._over(text, stop)
+        self.ended = self._over(text)
 
-    def _look(self, text: str) -> None:
-        if not self.sure and _EVIDENCE.match(text):
+    def _wait(self, number: int, message: Message, raw: str) -> None:
+        """Keep what follows words that anybody could write, until a line shows whose they were."""
+        self._waiting.append((number, message, raw))
+        if _EVIDENCE.match(message.text) and not self._late(message):
             self.sure = True
-        self.answered = self.answered or _CPU.match(text) is not None
-        self.traced = self.traced or _TRACE.match(text) is not None
+            self._heard()
+        else:
+            self.ended = len(self._waiting) > PENDING
+
+    def _heard(self) -> None:
+        """Take what waited."""
+        waiting, self._waiting, self.sure = self._waiting, [], True
+        for one in waiting:
+            if not self.ended:
+                self.add(*one)
 
     def _late(self, message: Message) -> bool:
         return (
@@ -126,26 +145,21 @@ class Report:
             and not -SILENCE < message.clock - self.clock < SILENCE
         )
 
-    def _over(self, text: str, stop: Stop | None) -> bool:
+    def _over(self, text: str) -> bool:
         if self.kind is None:
             return self._seen > PENDING
-        if isinstance(stop, Stop) and isinstance(stop.value, re.Pattern) and stop.value.match(text):
-            return True
-        if self._trapped and Stop.CUT.value.match(text):
-            return True
-        if not self.sure and self._seen > PENDING:
+        if any(end.match(text) for end in self._ends):
             return True
         most = 8 * HEADER if self.kind.name in ("lockdep", "oom") else HEADER
         if not self.traced and not self.answered:
             return self._seen > most
-        if stop is Stop.TRACE:
+        if self.kind.stop is Stop.TRACE:
             return self._foreign >= (FOREIGN if self.traced else HEADER)
         return self._foreign >= HEADER or self._seen > 2 * LINES
 
     def trim(self) -> None:
         """Drop what stands behind the last line that looks like a report's."""
-        ends = self.kind.stop.value if self.kind else ""
-        if isinstance(ends, re.Pattern) and ends.match(self.lines[-1]):
+        if any(end.match(self.lines[-1]) for end in self._ends[:1]):
             return
         end = self._own if self.traced else self._last_of_a_report()
         while end > self.head + 1 and _EMPTY.match(self.lines[end - 1]):

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import array
 import contextlib
 import dataclasses
 import errno
 import fcntl
+import hashlib
 import mmap
 import os
 from collections.abc import Callable, Iterator
@@ -128,6 +128,12 @@ def changed(file: str) -> bool:
         return any(opened.read(4096))
 
 
+def done(device: str) -> tuple[int, int]:
+    """How many reads and writes a block device has completed since it was made."""
+    fields = (Path("/sys/block") / Path(device).name / "stat").read_text().split()
+    return int(fields[0]), int(fields[4])
+
+
 def size_of(device: str) -> int:
     """Bytes of a block device, as the kernel knows it now."""
     fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
@@ -139,9 +145,7 @@ def size_of(device: str) -> int:
 
 def pattern(size: int, seed: int = 1) -> bytes:
     """``size`` bytes of which no two sectors are alike, and which ``seed`` changes."""
-    words = size // 8
-    start = seed << 32
-    return array.array("Q", range(start, start + words)).tobytes()
+    return hashlib.shake_128(seed.to_bytes(8, "little")).digest(size)
 
 
 def _direct(device: str, flags: int) -> int:
@@ -173,16 +177,27 @@ def read(device: str, size: int, offset: int = 0) -> bytes:
         os.close(fd)
 
 
+def fill(file: str, data: bytes) -> None:
+    """Put data at the start of a file, which keeps its size."""
+    with Path(file).open("r+b") as opened:
+        opened.write(data)
+
+
+def held(backing: str, size: int) -> bytes:
+    """The first ``size`` bytes of a device or file that is exported."""
+    if Path(backing).is_block_device():
+        return read(backing, size)
+    with Path(backing).open("rb") as file:
+        return file.read(size)
+
+
 def check_data(device: str, backing: str, size: int = 8 * MEBI, seed: int = 1) -> None:
     """Write to ``device`` and compare what it reads back, and what reached ``backing``."""
     data = pattern(size, seed)
     write(device, data)
     assert read(device, size) == data, f"{device} gives back other data than was written"
-    held = read(backing, size) if Path(backing).is_block_device() else b""
-    if not held:
-        with Path(backing).open("rb") as file:
-            held = file.read(size)
-    assert held == data, f"{backing} holds other data than was written to {device}"
+    found = held(backing, size)
+    assert found == data, f"{backing} holds other data than was written to {device}"
 
 
 def _all(step: Callable[[int], int], size: int) -> None:

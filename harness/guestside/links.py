@@ -48,12 +48,36 @@ def cable(name: str, pid: int, address: str) -> Iterator[None]:
 
     The other end stays down until ``set_up`` runs there.
     """
+    with _pair(name, pid):
+        set_up(name, address)
+        yield
+
+
+@contextlib.contextmanager
+def bridge(name: str) -> Iterator[None]:
+    """A switch without a plug, while it exists."""
+    ip("link", "add", name, "up", "type", "bridge")
+    try:
+        yield
+    finally:
+        ip("link", "delete", name)
+
+
+@contextlib.contextmanager
+def plugged(switch: str, name: str, pid: int) -> Iterator[None]:
+    """A veth pair: ``name`` here, plugged into a bridge, "eth0" with task pid, down for now."""
+    with _pair(name, pid, "master", switch, "up"):
+        yield
+
+
+@contextlib.contextmanager
+def _pair(name: str, pid: int, *words: str) -> Iterator[None]:
     there = Path("/sys/class/net", name)
     # One that was here goes some time after the namespace of its other end.
     wait.until(lambda: not there.exists(), f"an older link {name} to be gone")
-    ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+    peer = ("peer", "name", "eth0", "netns", str(pid))
+    ip("link", "add", name, *words, "type", "veth", *peer)
     try:
-        set_up(name, address)
         yield
     finally:
         with contextlib.suppress(RuntimeError):  # gone with the other end's namespace
@@ -65,4 +89,9 @@ def set_up(name: str, address: str) -> None:
     # An IPv6 address is usable at once, without the wait for duplicates.
     more = ["nodad"] if ":" in address else []
     ip("address", "add", address, "dev", name, *more)
-    ip("link", "set", name, "up")
+    switch(name, on=True)
+
+
+def switch(name: str, *, on: bool) -> None:
+    """Switch a link on or off; its address stays."""
+    ip("link", "set", name, "up" if on else "down")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.guestside import wait
-from harness.guestside.nvmet import Port
+from harness.guestside.nvmet import DISCOVERY_NQN, Port
 
 HOST_NQN = "nqn.2026-01.org.example:host"
 CLASS = Path("/sys/class/nvme")
@@ -96,6 +96,23 @@ class Controller:
             assert found == uuid, f"{path}, nsid {nsid} of {self.name}, has uuid {found}"
         return path
 
+    def becomes(self, *states: str, seconds: float = wait.SECONDS) -> None:
+        """Wait until it is in one of these states ("live", "connecting", "" for gone)."""
+        words = f"{self.name} to become {' or '.join(s or 'gone' for s in states)}"
+        try:
+            wait.until(lambda: self.state in states, words, seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {self.state or 'gone'}") from None
+
+    def identify(self) -> dict[str, Any]:
+        """What it says of itself (Identify Controller), by the names of the NVMe specification."""
+        answer: dict[str, Any] = _nvme("id-ctrl", f"/dev/{self.name}")
+        return answer
+
+    def queues(self) -> int:
+        """How many queues it has, the admin queue included."""
+        return int(self.read("queue_count"))
+
     def path_attribute(self, attribute: str, nsid: int = 1) -> str:
         """An attribute of this controller's own path to a namespace, as "ana_state"."""
         for entry in self._paths():
@@ -107,6 +124,11 @@ class Controller:
     def rescan(self) -> None:
         """Have the host look for namespaces again."""
         (self.folder / "rescan_controller").write_text("1")
+
+    def reset(self) -> None:
+        """Have the host start it anew, and wait until it is live again."""
+        (self.folder / "reset_controller").write_text("1")
+        self.becomes("live")
 
     def disconnect(self) -> None:
         """Remove it and wait until it is gone; gone already is no error."""
@@ -165,6 +187,13 @@ def connected(
         controller.disconnect()
 
 
+@contextlib.contextmanager
+def discovery(port: Port, host: str = HOST_NQN) -> Iterator[Controller]:
+    """A discovery controller that stays, and that is told when the log of the port changes."""
+    with connected(port, DISCOVERY_NQN, host=host, io_queues=0) as controller:
+        yield controller
+
+
 @dataclasses.dataclass(frozen=True)
 class LogEntry:
     """One record of a discovery log."""
@@ -177,9 +206,15 @@ class LogEntry:
     kind: str
 
 
-def discover(port: Port, *options: str, host: str = HOST_NQN) -> tuple[int, list[LogEntry]]:
-    """The discovery log of a port: its generation counter and its records."""
-    answer = _nvme("discover", *_where(port, host), *options)
+def discover(
+    port: Port, *options: str, host: str = HOST_NQN, asked: Controller | None = None
+) -> tuple[int, list[LogEntry]]:
+    """The discovery log of a port: its generation counter and its records.
+
+    ``asked`` is a discovery controller that stays; without one the host connects for the time.
+    """
+    device = [f"--device={asked.name}"] if asked else []
+    answer = _nvme("discover", *_where(port, host), *device, *options)
     records = [
         LogEntry(r["subnqn"], r["trtype"], r["traddr"], r["trsvcid"], r["portid"], r["subtype"])
         for r in answer.get("records", [])

@@ -11,7 +11,11 @@ from harness.guestside import needs, nvme
 from harness.guestside.expect import errno_is
 from harness.guestside.nvmet import Host, Instance, Subsystem, loop_port
 
-pytestmark = [needs.config("CONFIG_NVME_TARGET_LOOP"), needs.program("nvme")]
+pytestmark = [
+    needs.config("CONFIG_NVME_TARGET_LOOP"),
+    needs.program("nvme"),
+    pytest.mark.usefixtures("place"),
+]
 
 NQN = "nqn.2026-01.org.example:hosts"
 KNOWN = "nqn.2026-01.org.example:known"
@@ -21,41 +25,67 @@ OPEN = Subsystem(NQN)
 RESTRICTED = (Host(KNOWN), Subsystem(NQN, hosts=(KNOWN,)))
 
 
-def test_any_host_may_connect_to_an_open_subsystem(initial: Instance) -> None:
-    with initial.holding(OPEN, PORT), nvme.connected(PORT, NQN, host=STRANGER) as controller:
+def test_any_host_may_connect_to_an_open_subsystem(instance: Instance) -> None:
+    with instance.holding(OPEN, PORT), nvme.connected(PORT, NQN, host=STRANGER) as controller:
         assert controller.state == "live"
 
 
-def test_an_allowed_host_may_connect(initial: Instance) -> None:
-    with initial.holding(*RESTRICTED, PORT), nvme.connected(PORT, NQN, host=KNOWN) as controller:
+def test_an_allowed_host_may_connect(instance: Instance) -> None:
+    with instance.holding(*RESTRICTED, PORT), nvme.connected(PORT, NQN, host=KNOWN) as controller:
         assert controller.read("hostnqn") == KNOWN
 
 
-def test_another_host_is_refused(initial: Instance) -> None:
-    with initial.holding(*RESTRICTED, PORT), pytest.raises(nvme.NvmeError):
+def test_another_host_is_refused(instance: Instance) -> None:
+    with instance.holding(*RESTRICTED, PORT), pytest.raises(nvme.NvmeError):
         nvme.connect(PORT, NQN, host=STRANGER)
 
 
-def test_another_host_does_not_find_the_subsystem_in_the_discovery_log(initial: Instance) -> None:
-    with initial.holding(*RESTRICTED, PORT):
+def test_another_host_does_not_find_the_subsystem_in_the_discovery_log(instance: Instance) -> None:
+    with instance.holding(*RESTRICTED, PORT):
         assert nvme.exported(PORT, host=KNOWN) == [NQN]
         assert nvme.exported(PORT, host=STRANGER) == []
 
 
-def test_a_host_that_is_allowed_later_may_connect_then(initial: Instance) -> None:
-    with initial.holding(Host(STRANGER), *RESTRICTED, PORT):
-        link = initial.root / f"subsystems/{NQN}/allowed_hosts/{STRANGER}"
-        link.symlink_to(initial.root / "hosts" / STRANGER)
+def test_a_host_that_is_allowed_later_may_connect_then(instance: Instance) -> None:
+    with instance.holding(Host(STRANGER), *RESTRICTED, PORT):
+        instance.allow(NQN, STRANGER)
         with nvme.connected(PORT, NQN, host=STRANGER) as controller:
             assert controller.state == "live"
 
 
-def test_an_open_subsystem_takes_no_list_of_hosts(initial: Instance) -> None:
-    with initial.holding(OPEN, Host(KNOWN)), errno_is(errno.EINVAL):
-        link = initial.root / f"subsystems/{NQN}/allowed_hosts/{KNOWN}"
-        link.symlink_to(initial.root / "hosts" / KNOWN)
+def test_a_host_that_is_refused_later_stays_but_cannot_come_again(instance: Instance) -> None:
+    second = loop_port(2, NQN)  # to come by again: nvme-cli connects to each address once
+    with (
+        instance.holding(*RESTRICTED, PORT, second),
+        nvme.connected(PORT, NQN, host=KNOWN) as controller,
+    ):
+        instance.refuse(NQN, KNOWN)
+        assert controller.state == "live", "the list says who may connect, not who may stay"
+        with pytest.raises(nvme.NvmeError):
+            nvme.connect(second, NQN, host=KNOWN)
+        instance.allow(NQN, KNOWN)
+        nvme.connect(second, NQN, host=KNOWN).disconnect()
 
 
-def test_a_subsystem_with_a_list_of_hosts_cannot_be_opened(initial: Instance) -> None:
-    with initial.holding(*RESTRICTED), errno_is(errno.EINVAL):
-        initial.write(f"subsystems/{NQN}/attr_allow_any_host", 1)
+def test_closing_a_subsystem_refuses_those_who_come_later(instance: Instance) -> None:
+    with instance.holding(Host(KNOWN), OPEN, PORT):
+        instance.write(f"subsystems/{NQN}/attr_allow_any_host", 0)
+        with pytest.raises(nvme.NvmeError):
+            nvme.connect(PORT, NQN, host=KNOWN)
+        instance.allow(NQN, KNOWN)
+        nvme.connect(PORT, NQN, host=KNOWN).disconnect()
+
+
+def test_a_host_that_is_allowed_somewhere_cannot_be_removed(instance: Instance) -> None:
+    with instance.holding(*RESTRICTED), errno_is(errno.EBUSY):
+        (instance.root / "hosts" / KNOWN).rmdir()
+
+
+def test_an_open_subsystem_takes_no_list_of_hosts(instance: Instance) -> None:
+    with instance.holding(OPEN, Host(KNOWN)), errno_is(errno.EINVAL):
+        instance.allow(NQN, KNOWN)
+
+
+def test_a_subsystem_with_a_list_of_hosts_cannot_be_opened(instance: Instance) -> None:
+    with instance.holding(*RESTRICTED), errno_is(errno.EINVAL):
+        instance.write(f"subsystems/{NQN}/attr_allow_any_host", 1)

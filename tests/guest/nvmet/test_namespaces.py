@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Namespaces: what can be exported, how they come, grow and go while a host is connected."""
+"""Namespaces: how they come, grow and go while a host is connected, and what is refused."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,106 +14,106 @@ from harness.guestside import disks, needs, nvme, wait
 from harness.guestside.expect import errno_is
 from harness.guestside.nvmet import Instance, Namespace, Subsystem, loop_port
 
-pytestmark = [needs.config("CONFIG_NVME_TARGET_LOOP"), needs.program("nvme")]
+pytestmark = [
+    needs.config("CONFIG_NVME_TARGET_LOOP"),
+    needs.program("nvme"),
+    pytest.mark.usefixtures("place"),
+]
 
 NQN = "nqn.2026-01.org.example:namespaces"
 UUID = "55555555-5555-4555-8555-555555555555"
 PORT = loop_port(1, NQN)
 
 
-@pytest.fixture
-def connected(initial: Instance) -> Iterator[nvme.Controller]:
-    """A host connected to a subsystem without namespaces."""
-    with initial.holding(Subsystem(NQN), PORT), nvme.connected(PORT, NQN) as controller:
+@contextmanager
+def connected(*namespaces: Namespace) -> Iterator[nvme.Controller]:
+    """A host connected to a subsystem with these namespaces, none at first."""
+    with (
+        Instance().holding(Subsystem(NQN, namespaces), PORT),
+        nvme.connected(PORT, NQN) as controller,
+    ):
         yield controller
 
 
-class TestBacking:
-    @needs.config("CONFIG_BLK_DEV_LOOP")
-    def test_a_loop_device_can_be_exported(
-        self, initial: Instance, make_file: Callable[..., str]
-    ) -> None:
-        with disks.loop_device(make_file(16)) as backing:
-            subsystem = Subsystem(NQN, (Namespace(backing, uuid=UUID),))
-            with initial.holding(subsystem, PORT), nvme.connected(PORT, NQN) as controller:
-                disks.check_data(controller.device(1, UUID), backing, size=disks.MEBI)
-
-    @needs.config("CONFIG_BLK_DEV_RAM")
-    def test_a_ram_disk_can_be_exported(self, initial: Instance) -> None:
-        subsystem = Subsystem(NQN, (Namespace("/dev/ram0", uuid=UUID),))
-        with initial.holding(subsystem, PORT), nvme.connected(PORT, NQN) as controller:
-            disks.check_data(controller.device(1, UUID), "/dev/ram0", size=disks.MEBI)
-
-    def test_what_is_not_there_cannot_be_enabled(self, initial: Instance) -> None:
+class TestRefused:
+    def test_what_is_not_there_cannot_be_enabled(self, instance: Instance) -> None:
         namespace = Namespace("/no/such/device", enabled=False)
         with (
-            initial.holding(Subsystem(NQN, (namespace,))),
+            instance.holding(Subsystem(NQN, (namespace,))),
             errno_is(errno.ENOENT),
         ):
-            initial.write(f"{initial.namespace(NQN)}/enable", 1)
+            instance.write(f"{instance.namespace(NQN)}/enable", 1)
 
     @pytest.mark.parametrize("number", ["0", "4294967295", "x"])
-    def test_a_number_out_of_range_is_refused(self, initial: Instance, number: str) -> None:
-        with initial.holding(Subsystem(NQN)), errno_is(errno.EINVAL):
-            (initial.root / "subsystems" / NQN / "namespaces" / number).mkdir()
+    def test_a_number_out_of_range_is_refused(self, instance: Instance, number: str) -> None:
+        with instance.holding(Subsystem(NQN)), errno_is(errno.EINVAL):
+            (instance.root / "subsystems" / NQN / "namespaces" / number).mkdir()
 
-    def test_the_path_cannot_change_while_enabled(
-        self, initial: Instance, make_file: Callable[..., str]
+    @pytest.mark.parametrize(
+        ("attribute", "value"),
+        [("device_path", "/dev/null"), ("device_uuid", UUID), ("buffered_io", 0)],
+    )
+    def test_what_it_is_cannot_change_while_enabled(
+        self, instance: Instance, file: str, attribute: str, value: str | int
     ) -> None:
-        namespace = Namespace(make_file(1), buffered=True)
-        with initial.holding(Subsystem(NQN, (namespace,))), errno_is(errno.EBUSY):
-            initial.write(f"{initial.namespace(NQN)}/device_path", "/dev/null")
+        namespace = Namespace(file, buffered=True)
+        with (
+            instance.holding(Subsystem(NQN, (namespace,))),
+            errno_is(errno.EBUSY, errno.EINVAL),
+        ):
+            instance.write(f"{instance.namespace(NQN)}/{attribute}", value)
 
 
 class TestWhileConnected:
-    def test_a_new_namespace_appears(
-        self, connected: nvme.Controller, initial: Instance, make_file: Callable[..., str]
-    ) -> None:
-        initial.add_namespace(NQN, Namespace(make_file(1), nsid=3, uuid=UUID, buffered=True))
-        assert disks.size_of(connected.device(3, UUID)) == disks.MEBI
+    def test_a_new_namespace_appears(self, instance: Instance, file: str) -> None:
+        with connected() as controller:
+            instance.add_namespace(NQN, Namespace(file, nsid=3, uuid=UUID, buffered=True))
+            assert disks.size_of(controller.device(3, UUID)) == 2 * disks.MEBI
 
-    def test_a_disabled_namespace_goes_and_comes_back(
-        self, connected: nvme.Controller, initial: Instance, make_file: Callable[..., str]
+    def test_a_disabled_namespace_goes_and_comes_back_with_its_data(
+        self, instance: Instance, file: str
     ) -> None:
-        initial.add_namespace(NQN, Namespace(make_file(1), uuid=UUID, buffered=True))
-        connected.device(1, UUID)
-        initial.write(f"{initial.namespace(NQN)}/enable", 0)
-        wait.until(lambda: 1 not in connected.devices(), "the namespace to be gone")
-        initial.write(f"{initial.namespace(NQN)}/enable", 1)
-        connected.device(1, UUID)
+        with connected(Namespace(file, uuid=UUID, buffered=True)) as controller:
+            disks.write(controller.device(1, UUID), disks.pattern(4096))
+            instance.write(f"{instance.namespace(NQN)}/enable", 0)
+            wait.until(lambda: 1 not in controller.devices(), "the namespace to be gone")
+            instance.write(f"{instance.namespace(NQN)}/enable", 1)
+            assert disks.read(controller.device(1, UUID), 4096) == disks.pattern(4096)
 
-    def test_a_removed_namespace_goes(
-        self, connected: nvme.Controller, initial: Instance, make_file: Callable[..., str]
-    ) -> None:
-        initial.add_namespace(NQN, Namespace(make_file(1), uuid=UUID, buffered=True))
-        connected.device(1, UUID)
-        (initial.root / initial.namespace(NQN)).rmdir()
-        wait.until(lambda: 1 not in connected.devices(), "the namespace to be gone")
+    def test_a_removed_namespace_goes(self, instance: Instance, file: str) -> None:
+        with connected(Namespace(file, uuid=UUID, buffered=True)) as controller:
+            controller.device(1, UUID)
+            (instance.root / instance.namespace(NQN)).rmdir()
+            wait.until(lambda: 1 not in controller.devices(), "the namespace to be gone")
 
     @pytest.mark.parametrize("size", [1, 4], ids=["smaller", "larger"])
     def test_a_host_learns_a_new_size_after_revalidation(
-        self,
-        connected: nvme.Controller,
-        initial: Instance,
-        make_file: Callable[..., str],
-        size: int,
+        self, instance: Instance, file: str, size: int
     ) -> None:
-        file = make_file(2)
-        initial.add_namespace(NQN, Namespace(file, uuid=UUID, buffered=True))
-        device = connected.device(1, UUID)
-        with Path(file).open("r+b") as opened:
-            opened.truncate(size * disks.MEBI)
-        initial.write(f"{initial.namespace(NQN)}/revalidate_size", 1)
-        wait.until(
-            lambda: disks.size_of(device) == size * disks.MEBI,
-            f"{device} to be of {size} MiB",
-        )
+        with connected(Namespace(file, uuid=UUID, buffered=True)) as controller:
+            device = controller.device(1, UUID)
+            with Path(file).open("r+b") as opened:
+                opened.truncate(size * disks.MEBI)
+            instance.write(f"{instance.namespace(NQN)}/revalidate_size", 1)
+            wait.until(
+                lambda: disks.size_of(device) == size * disks.MEBI,
+                f"{device} to be of {size} MiB",
+            )
+            last = size * disks.MEBI - 4096
+            disks.write(device, disks.pattern(4096), last)
+            assert disks.read(device, 4096, last) == disks.pattern(4096), "the last block"
 
-    def test_uuid_and_nguid_reach_the_host(
-        self, connected: nvme.Controller, initial: Instance, make_file: Callable[..., str]
-    ) -> None:
+    def test_uuid_and_nguid_reach_the_host(self, file: str) -> None:
         nguid = "0123456789abcdef0123456789abcdef"
-        namespace = Namespace(make_file(1), uuid=UUID, nguid=nguid, buffered=True)
-        initial.add_namespace(NQN, namespace)
-        folder = Path("/sys/block") / Path(connected.device(1, UUID)).name
-        assert (folder / "nguid").read_text().strip().replace("-", "") == nguid
+        with connected(Namespace(file, uuid=UUID, nguid=nguid, buffered=True)) as controller:
+            folder = Path("/sys/block") / Path(controller.device(1, UUID)).name
+            assert (folder / "nguid").read_text().strip().replace("-", "") == nguid
+
+    def test_sixteen_namespaces_are_sixteen_devices(self, instance: Instance, file: str) -> None:
+        # In any order the host finds them: a device is told by its number, not by its name.
+        with connected() as controller:
+            for number in range(16, 0, -1):
+                instance.add_namespace(NQN, Namespace(file, nsid=number, buffered=True))
+            wait.until(lambda: len(controller.devices()) == 16, "sixteen devices")
+            assert sorted(controller.devices()) == list(range(1, 17))
+            assert len(set(controller.devices().values())) == 16

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Verified load: fio writes to a device, reads back and compares."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+
+from harness.guestside import wait
+
+LONG = 3600  # seconds: until it is stopped
+PATIENCE = 60.0  # for what fio has to finish after its time
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What fio did, in bytes."""
+
+    written: int
+    read: int
+
+
+def command(device: str, seconds: int, size: str = "4m") -> list[str]:
+    """Call of fio that mixes block sizes and verifies as it goes."""
+    return [
+        "fio",
+        "--name=verify",
+        f"--filename={device}",
+        "--rw=randwrite",
+        "--bsrange=4k-64k",
+        "--blockalign=4k",
+        "--ioengine=psync",
+        "--direct=1",
+        f"--size={size}",
+        "--verify=crc32c",
+        "--verify_fatal=1",
+        "--verify_backlog=32",  # read back every 32 blocks, not only when the time is over
+        "--verify_state_save=0",  # no file left behind
+        "--time_based",
+        f"--runtime={seconds}",
+        "--output-format=json",
+    ]
+
+
+class Fio:
+    """fio at work in the background, from when it is made until ``stop`` or ``finish``."""
+
+    def __init__(self, device: str, seconds: int = LONG) -> None:
+        self.device = device
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by finish
+        self._process = subprocess.Popen(
+            command(device, seconds),
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+        )
+
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def goes_on(self, done: Callable[[], tuple[int, int]], count: int = 20) -> None:
+        """Wait until ``count`` more reads and as many writes are ``done`` (see disks.done)."""
+        aims = [number + count for number in done()]
+
+        def enough() -> bool:
+            if not self.running():
+                raise AssertionError(f"fio on {self.device} ended too soon:\n{self._words()}")
+            return all(now >= aim for now, aim in zip(done(), aims, strict=True))
+
+        wait.until(enough, f"{count} more verified blocks on {self.device}", seconds=PATIENCE)
+
+    def stop(self) -> Result:
+        """Have it end now; see ``finish``."""
+        self._process.send_signal(signal.SIGINT)
+        return self.finish()
+
+    def finish(self, seconds: float = PATIENCE) -> Result:
+        """Wait for its end.  AssertionError with its words when it found wrong data or failed."""
+        with contextlib.closing(self._said):
+            try:
+                status = self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError(f"fio on {self.device} hangs:\n{self._words()}") from None
+            words = self._words()
+        # 128: ended by a signal, which is how ``stop`` does it.
+        assert status in (0, 128), f"fio on {self.device}: status {status}:\n{words}"
+        job = json.loads(words[words.index("{") :])["jobs"][0]
+        assert job["error"] == 0, f"fio on {self.device}: error {job['error']}:\n{words}"
+        result = Result(job["write"]["io_bytes"], job["read"]["io_bytes"])
+        assert result.read > 0, f"fio read nothing back from {self.device}, so it verified nothing"
+        return result
+
+    def kill(self) -> None:
+        """End it at once; ended already is no error."""
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(PATIENCE)
+
+    def _words(self) -> str:
+        self._said.seek(0)
+        return self._said.read()
+
+
+@contextlib.contextmanager
+def begun(device: str, seconds: int = LONG) -> Iterator[Fio]:
+    """fio at work, and gone at the end."""
+    fio = Fio(device, seconds)
+    try:
+        yield fio
+    finally:
+        fio.kill()
+
+
+def verify(device: str, seconds: int = 2) -> Result:
+    """Write, read back and verify for some seconds."""
+    with begun(device, seconds) as fio:
+        return fio.finish(seconds + PATIENCE)

@@ -4,24 +4,34 @@
 from __future__ import annotations
 
 import argparse
+import email
+import email.policy
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import rich.console
 
-from harness import errors, splat
+from harness import decode, errors, series, splat
+from harness.cli.logs import lines, opened
+from harness.decode import Decoded, Decoder
 from harness.model import Splat
 from harness.progress import Progress
 from harness.results.record import to_json
+from harness.series import diff
 
 DESCRIPTION = """\
 Find what a kernel complained of in logs: consoles, dmesg, journals, reports, of
-any architecture, with any kind of time stamp.  Each splat is named as syzbot
-names it, with the function to blame, the task, and the harness's test during
-which it came.  Exit code 0 when there is none, 1 when there are some."""
+any architecture, with any kind of time stamp, compressed with gzip, xz or bzip2
+or not.  Each splat is named as syzbot names it, with the function to blame and
+the task.  Exit code 0 when there is none, 1 when there are some.
+
+The harness's marks in a console say which test a splat came from: [ID] during
+it, [after ID] between its end and the next one's start (its teardown, or work
+it left behind), [boot] before the first.
+
+With --vmlinux and --tree the stacks are shown with file and line, from the
+tree's own scripts; with --series, lines that a patch added are marked."""
 
 EXAMPLES = """\
 examples:
@@ -29,9 +39,15 @@ examples:
   harness splats --full console.log     with the kernel's own lines
   dmesg | harness splats -              from standard input
   harness splats --json */console.log   for a script: a line of JSON for each file
-"""
+  harness splats console.log --vmlinux out/vmlinux --tree linux --series patches/x
 
-PIECE = 1 << 20  # characters; a line that has more is read in pieces
+JSON, one line for each file, splats in the order of the log:
+  {"file": ..., "splats": [{"kind", "title", "function", "line", "test", "phase",
+   "frames", "task", "cpu", "taint", "access", "size", "address", "alloc_stack",
+   "free_stack", "modules", "panic", "fingerprint", "lines", "raw"}]}
+"line" counts from 1; "phase" is "boot", "during" or "after" the test "test";
+"decoded" is there with --vmlinux.
+"""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,60 +61,84 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="a log; - is standard input")
     parser.add_argument("--full", action="store_true", help="show the kernel's lines as well")
+    where = parser.add_argument_group("file and line of each frame")
+    where.add_argument("--vmlinux", type=Path, metavar="FILE", help="the kernel's, as it was built")
+    where.add_argument("--tree", type=Path, metavar="DIR", help="its sources, with its scripts/")
+    where.add_argument("--commit", default="", help="show the sources of this commit of the tree")
+    where.add_argument("--modules", type=Path, metavar="DIR", help="where its .ko files are")
+    where.add_argument("--series", type=Path, metavar="PATH", help="the patches that are in it")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Read and show."""
+    decoder = _decoder(options)
     some = False
     for name in options.files:
-        with progress.stage("splats", name), _open(name) as file:
-            found = splat.find(_lines(file, name))
+        with progress.stage("splats", name), opened(name) as file:
+            found = splat.find(lines(file, name))
+        decoded = decoder.decode(found) if decoder else ()
         some = some or bool(found)
         if options.json:
-            print(json.dumps({"file": name, "splats": to_json(found)}, ensure_ascii=False))
+            print(json.dumps(_table(name, found, decoded), ensure_ascii=False))
         else:
-            show(name, found, options.full)
+            show(name, found, decoded, full=options.full)
     return errors.BAD if some else errors.GOOD
 
 
-def _open(name: str) -> IO[str]:
-    """Open a log; what is no text in it is kept out of the way."""
-    if name == "-":
-        return open(
-            sys.stdin.fileno(), encoding="utf-8", errors="replace", newline="\n", closefd=False
-        )
-    path = Path(name)
-    if path.is_dir():
+def _table(name: str, found: tuple[Splat, ...], decoded: tuple[Decoded, ...]) -> dict[str, Any]:
+    splats = to_json(found)
+    for one, places in zip(splats, decoded, strict=False):
+        one["decoded"] = to_json(places)
+    return {"file": name, "splats": splats}
+
+
+def _decoder(options: argparse.Namespace) -> Decoder | None:
+    """Make what decodes, if the person asked for it and gave what it takes."""
+    asked = {name: getattr(options, name) for name in ("tree", "commit", "modules", "series")}
+    if options.vmlinux is None and not any(asked.values()):
+        return None
+    if options.vmlinux is None or options.tree is None:
         raise errors.UsageError(
-            f"{name} is a folder", hint=f"name the logs in it: {name.rstrip('/')}/*.log"
+            "file and line take the kernel and its sources",
+            hint="give both: --vmlinux FILE --tree DIR",
         )
-    try:
-        return path.open(encoding="utf-8", errors="replace", newline="\n")
-    except FileNotFoundError:
-        raise errors.UsageError(f"there is no file {name}", hint="check the path") from None
-    except PermissionError:
-        raise errors.HostFault(
-            f"{name} may not be read", hint="become its owner, or root"
-        ) from None
+    for path, there, what in (
+        (options.vmlinux, options.vmlinux.is_file(), "file"),
+        (options.tree / "scripts", (options.tree / "scripts").is_dir(), "folder"),
+    ):
+        if not there:
+            raise errors.UsageError(f"there is no {what} {path}", hint="check the path")
+    added = decode.added_lines(_diffs(options.series)) if options.series else None
+    return Decoder(
+        options.vmlinux, options.tree, added, commit=options.commit, modules=options.modules
+    )
 
 
-def _lines(file: IO[str], name: str) -> Iterator[str]:
-    """Give the lines; a flood without a newline does not fill the memory."""
-    try:
-        yield from iter(lambda: file.readline(PIECE), "")
-    except OSError as error:
-        raise errors.HostFault(f"{name} cannot be read: {error.strerror}") from error
+def _diffs(path: Path) -> list[tuple[str, str]]:
+    """Give (subject, diff) of each patch of a series."""
+    found = []
+    for patch in series.load(path).patches:
+        mail = email.message_from_bytes(patch.path.read_bytes(), policy=email.policy.default)
+        body = mail.get_body(("plain",))
+        text = body.get_payload(decode=True) if body is not None else b""
+        _, words = diff.split(text if isinstance(text, bytes) else b"")
+        found.append((patch.subject, words.decode(errors="replace")))
+    return found
 
 
-def show(name: str, found: tuple[Splat, ...], full: bool) -> None:
+def show(name: str, found: tuple[Splat, ...], decoded: tuple[Decoded, ...], *, full: bool) -> None:
     """Print for people: a line for each splat, in the order of the log."""
     console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"{name}: {len(found) or 'no'} splat{'' if len(found) == 1 else 's'}")
-    for one in found:
+    for n, one in enumerate(found):
         about = [word for word in (one.task, f"taint {one.taint}" if one.taint else "") if word]
-        console.print(f"  {one.line:7}  {one.title}  [{one.test}]  {', '.join(about)}".rstrip())
+        test = f"after {one.test}" if one.phase == "after" else one.test
+        console.print(f"  {one.line:7}  {one.title}  [{test}]  {', '.join(about)}".rstrip())
         if one.panic and one.kind != "panic":
             console.print(f"           then a panic: {one.panic}")
+        if decoded:
+            words = decode.render(decoded[n]).split("\n")[1:]
+            console.print("".join(f"         {line}\n" for line in words))
         if full:
             console.print("".join(f"           {line}\n" for line in one.lines))

@@ -49,6 +49,7 @@ class Splat:
     modules: tuple[str, ...] = ()
     line: int = 0
     test: str = ""
+    phase: str = ""
     panic: str = ""
     raw: tuple[str, ...] = ()
 

@@ -10,7 +10,8 @@ addresses; ``access`` is read, write, free or execute, of ``size`` bytes (0 if u
 ``address``; ``task`` is "comm/pid", ``taint`` its letters; ``alloc_stack`` and ``free_stack`` tell
 where the memory came from and went.  ``lines`` are the messages without stamps, ``raw`` the same as
 they stood in the log, ``line`` the number of the first there, from 1.  ``test`` is the test it came
-from, "boot" before the first; ``panic`` the reason of the panic it led to.
+from, "boot" before the first; ``phase`` is "during" that test, "after" it (between its end and the
+next one's start), or "boot"; ``panic`` the reason of the panic it led to.
 """
 
 from harness.splat.find import BOOT, find

@@ -57,6 +57,7 @@ def digest(report: Report) -> Splat:
         modules=facts.modules(lines),
         line=report.number,
         test=report.test,
+        phase=report.phase,
         panic=report.panic,
         raw=tuple(report.raw),
     )

@@ -20,6 +20,7 @@ BOOT = "boot"
 TELLERS = 16  # reports that may be open at once, each of another task or processor
 NEAR = 200  # lines within which a panic may be the consequence of what came before
 _MARK = re.compile(r"harness: (start|end) (.+)")
+_PHASES = {"start": "during", "end": "after"}
 # Faults that no task dies of.
 _SURVIVED = {"warning", "refcount", "debugobjects", "netdev watchdog", "busy inodes", "ubsan"}
 _REASON = "Kernel panic - not syncing: "
@@ -29,7 +30,8 @@ def find(lines: Iterable[str], test: str = BOOT) -> tuple[Splat, ...]:
     """Give the splats in a log, in order; what belongs to one fault is one splat.
 
     An Oops after its BUG line and the panic it leads to are part of it.  ``test`` is what the log
-    begins with; the harness's marks in it say what follows.  The time is linear in the log.
+    begins with; the harness's marks in it say what follows, also whether the test had ended.  The
+    time is linear in the log.
     """
     finder = _Finder(test)
     for block in blocks(lines):
@@ -39,7 +41,7 @@ def find(lines: Iterable[str], test: str = BOOT) -> tuple[Splat, ...]:
 
 class _Finder:
     def __init__(self, test: str) -> None:
-        self.test = test
+        self.where = (test, BOOT if test == BOOT else "during")
         self.stamped = False
         self.number = 0
         self.open: dict[str, Report] = {}
@@ -69,7 +71,7 @@ class _Finder:
         text = message.text
         if text.startswith("harness: ") and (mark := _MARK.match(text)):
             if message.kernel or not self.stamped:
-                self.test = mark[2].strip()
+                self.where = (mark[2].strip(), _PHASES[mark[1]])
             return
         new = begins(text)
         if new and self.starts(message, raw, *new):
@@ -140,7 +142,7 @@ class _Finder:
             self.close(before)
         if len(self.open) >= TELLERS:
             self.close(min(self.open.values(), key=lambda one: one.last))
-        report = Report(self.number, message, raw, self.test)
+        report = Report(self.number, message, raw, self.where)
         self.open[message.caller] = self.last = report
         return report
 

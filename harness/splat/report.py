@@ -43,10 +43,10 @@ _ALL_PROCESSORS = {"soft lockup", "hard lockup", "rcu stall", "csd lock", "workq
 class Report:
     """Lines of one splat, or of what may become one."""
 
-    def __init__(self, number: int, message: Message, raw: str, test: str) -> None:
+    def __init__(self, number: int, message: Message, raw: str, where: tuple[str, str]) -> None:
         self.kind: Kind | None = None
         self.found: re.Match[str] | None = None
-        self.number, self.test = number, test
+        self.number, (self.test, self.phase) = number, where
         self.caller, self.clock, self.stamped = message.caller, message.clock, message.kernel
         self.lines, self.raw = [message.text], [raw]
         self.head = 0  # the index of the line that names the kind

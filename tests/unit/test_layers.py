@@ -18,7 +18,7 @@ RANKS = {
     3: {"run", "plugin", "check", "compare", "bisect", "report"},
     2: {
         *("series", "tree", "source", "kconfig", "build", "guest", "console", "splat"),
-        *("results", "junit", "history", "doctor", "settings", "store"),
+        *("results", "junit", "history", "doctor", "settings", "store", "decode"),
     },
     # git: how git is called, for series, source and tree; kbuild: how the kernel's make is called,
     # for kconfig and build.

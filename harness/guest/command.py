@@ -16,9 +16,11 @@ from harness import guestside
 from harness.errors import HostFault
 from harness.guest import pvh
 from harness.guest.spec import GuestSpec
+from harness.guestside import watcher
 from harness.model import Accel
 
 PORT = "harness.0"
+WATCHER = "watcher"  # the socket behind the port of harness.guestside.watcher
 CHARDEV = "console"  # virtme-run's name for the console, which QMP needs
 _TAG = "virtme.initmount{}"  # virtme-run's name for the folders of --rwdir
 _LIMIT = 2000  # bytes of a kernel command line that every architecture of ours takes
@@ -46,8 +48,10 @@ def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
         words += ["-kernel", str(spec.vmlinux)]
     if gateway:
         words += ["-chardev", f"socket,id=harness,path={run}/gateway,server=on,wait=off"]
-        words += ["-device", "virtio-serial-pci,max_ports=2"]
+        words += ["-chardev", f"socket,id={WATCHER},path={run}/{WATCHER},server=on,wait=off"]
+        words += ["-device", "virtio-serial-pci,max_ports=3"]
         words += ["-device", f"virtserialport,chardev=harness,name={PORT}"]
+        words += ["-device", f"virtserialport,chardev={WATCHER},name={watcher.PORT}"]
     return words
 
 
@@ -69,6 +73,9 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
         "loglevel=7",
         "printk.devkmsg=on",
         "panic=-1",
+        # KASAN otherwise tells one fault per boot.  With a "=", for a kernel without KASAN hands
+        # words that it does not know to init.
+        "kasan_multi_shot=1",
         "rootfstype=9p",
         f"rootflags={_NINE}",
         "ro",

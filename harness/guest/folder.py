@@ -13,12 +13,14 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from harness.errors import GuestFault, HarnessError, HostFault
 from harness.model import GuestRecord
 
 SPEC, RECORD, CONSOLE = "spec.json", "guest.json", "console.log"
 KEEPER_LOG, FAULT, RUN, CLAIM, KEEPER = "keeper.log", "fault.json", "run", "claimed", "keeper.pid"
+HANG, REGISTERS = "hang.json", "registers.txt"  # what was found out of a test over its deadline
 VNG_LOG = "vng.log"  # what virtme-ng and QEMU had to say
 GATEWAY = "gateway"  # the results socket, inside RUN
 
@@ -77,7 +79,7 @@ def read_record(folder: Path) -> GuestRecord | None:
 
 def lost(folder: Path, record: GuestRecord) -> GuestRecord:
     """Write the last word for a guest whose keeper was killed."""
-    final = dataclasses.replace(record, ended="lost")
+    final = dataclasses.replace(record, ended="lost", note="its keeper was killed")
     write_record(folder, final)
     return final
 
@@ -102,6 +104,15 @@ def read_keeper(folder: Path) -> int | None:
         return int((folder / KEEPER).read_text())
     except (OSError, ValueError):
         return None
+
+
+def read_hang(folder: Path) -> dict[str, Any]:
+    """Read what a guest answered when a test was over its deadline; empty without an answer."""
+    try:
+        found: dict[str, Any] = json.loads((folder / HANG).read_text())
+        return found
+    except (OSError, ValueError):
+        return {}
 
 
 def read_text(path: Path) -> str:

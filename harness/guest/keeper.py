@@ -11,13 +11,15 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 from harness.errors import GuestFault, HarnessError, HostFault
-from harness.guest import command, facts, folder, qmp
+from harness.guest import command, facts, folder
 from harness.guest.console import Console
+from harness.guest.hang import Inquiry
 from harness.guest.private import Private
 from harness.guest.spec import GuestSpec
 from harness.guest.watch import Watch
@@ -25,8 +27,7 @@ from harness.model import GuestRecord
 from harness.process import Group
 
 _TICK = 0.1  # seconds between two looks at clock and signals while the console is silent
-_KEYS = b"wlt"  # sysrq: blocked tasks, what each CPU is at, all tasks
-_BETWEEN = 0.3  # seconds of silence before the next key; QEMU's serial line has no queue of breaks
+_REAPED = 1.0  # seconds for QEMU to be gone after its console ended
 
 
 class Keeper:
@@ -41,8 +42,6 @@ class Keeper:
         self.watch = Watch(self.spec.deadline, self.spec.factor)
         self.unwanted = False  # SIGTERM
         self.late = False  # SIGUSR1
-        self._keys = _KEYS
-        self._pressed = -_BETWEEN
 
     def record(self, ended: str = "") -> GuestRecord:
         """Write what is known so far, and give it."""
@@ -52,6 +51,7 @@ class Keeper:
             accel=self.spec.accel.value,
             boot_seconds=self.watch.boot_seconds,
             console=str(self.place / folder.CONSOLE),
+            note=self.watch.note,
         )
         folder.write_record(self.place, record)
         return record
@@ -86,39 +86,40 @@ class Keeper:
         ):
             os.close(slave)
             theirs.close()
-            self._stay(console, private)
+            alone = self._stay(console, private)
+            if alone:  # nobody ended it: its status is a finding
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    vng.popen.wait(_REAPED)
+            alone = alone and vng.popen.poll() is not None
             status = vng.end()
             said = _said(ours)
+        if alone and self.watch.spoke:
+            self.watch.gone(status, said)
         (self.place / folder.VNG_LOG).write_text(said)
         if self.watch.end() == "boot" and not self.watch.spoke:
             raise self._fault(said, status)
 
-    def _stay(self, console: Console, private: Path) -> None:
+    def _stay(self, console: Console, private: Path) -> bool:
+        """Stay until the guest is over; whether it ended by itself."""
         known = False
-        while True:
-            line = console.line(_TICK)
-            if line is None:
-                return
-            now = time.monotonic() - self.begin
-            if line:
-                self.watch.line(line, now)
-            if not known and self.watch.boot_seconds is not None:
-                known = True
-                self.record()
-            if self.late and self.watch.late(now):
-                self._ask(console, private, now)
-            if self.unwanted:
-                self.watch.over(now)
-            if self.watch.tick(now):
-                return
-
-    def _ask(self, console: Console, private: Path, now: float) -> None:
-        # A break on the serial line, then a key: what a person at the machine would do.
-        if self._keys and now > self._pressed + _BETWEEN and self.watch.silent(now) > _BETWEEN:
-            self._pressed = now
-            if qmp.ask(private / "qmp", "chardev-send-break", id=command.CHARDEV):
-                console.send(self._keys[:1])
-            self._keys = self._keys[1:]
+        with contextlib.closing(Inquiry(private, self.place)) as inquiry:
+            while True:
+                line = console.line(_TICK)
+                if line is None:
+                    return True
+                now = time.monotonic() - self.begin
+                if line:
+                    self.watch.line(line, now)
+                    inquiry.connect()
+                if not known and self.watch.boot_seconds is not None:
+                    known = True
+                    self.record()
+                if self.late and self.watch.late(now):
+                    inquiry.go_on(console, now, self.watch.silent(now))
+                if self.unwanted:
+                    self.watch.over(now)
+                if self.watch.tick(now):
+                    return False
 
     def _fault(self, said: str, status: int) -> GuestFault:
         console = folder.read_text(self.place / folder.CONSOLE)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from harness.guest.console import Sign, left, sign
 
 # Seconds on real hardware; emulation stretches them.
@@ -26,6 +28,7 @@ class Watch:
         self.boot_seconds: float | None = None
         self.status: int | None = None  # the job's, when it left
         self.verdict = ""
+        self.note = ""  # the verdict in words, where it needs some
         self._until: float | None = None
         self._asked = False  # sysrq was sent
         self._answered = False
@@ -43,7 +46,8 @@ class Watch:
             self.boot_seconds = now
         elif meaning is Sign.LEFT and not self.verdict:
             self.status = left(line)
-            self.verdict = "lost" if self.status else "done"
+            self.verdict = "left" if self.status else "done"
+            self.note = _left(self.status)
             self._until = now + FAREWELL * self.factor
         elif meaning is Sign.SYSRQ and self._asked and not self._answered:
             self._answered = True
@@ -75,8 +79,35 @@ class Watch:
             return True
         return self._until is not None and now > self._until
 
+    def gone(self, status: int, said: str) -> None:
+        """Note that the guest ended by itself: QEMU's exit ``status`` and what it ``said``."""
+        killed = "terminating on signal" in said
+        if self.verdict or (self.boot_seconds is None and not status and not killed):
+            return
+        if status or killed:
+            self.verdict = "lost"
+            self.note = _how(status) if not killed else said.strip().splitlines()[-1]
+        else:
+            self.verdict = "reset"
+
     def end(self) -> str:
         """Give the verdict when the guest is gone."""
         if not self.verdict:
             self.verdict = "boot" if self.boot_seconds is None else "lost"
         return self.verdict
+
+
+def _left(status: int) -> str:
+    if not status:
+        return ""
+    try:
+        how = f"was killed by {signal.Signals(status - 128).name}"
+    except ValueError:
+        how = f"ended with status {status}"
+    return f"the tests' process in the guest {how}"
+
+
+def _how(status: int) -> str:
+    if status < 0:
+        return f"QEMU was killed by {signal.Signals(-status).name} (by the host, out of memory?)"
+    return f"QEMU ended with status {status}"

@@ -14,7 +14,7 @@ LIMIT = 64 * 1024  # characters of one drain that are kept, half from the start,
 
 
 class Kmsg:
-    """Reads what the kernel says from now on, writes marks."""
+    """Reads what the kernel said since it was booted, writes marks."""
 
     def __init__(self) -> None:
         # Otherwise the kernel drops most of what is written to /dev/kmsg in quick succession.  Set
@@ -24,7 +24,6 @@ class Kmsg:
             limit.write_text("on\n")
         self._read = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._write = os.open("/dev/kmsg", os.O_WRONLY | os.O_CLOEXEC)
-        os.lseek(self._read, 0, os.SEEK_END)
 
     def mark(self, word: str, test: str) -> None:
         """Write "harness: WORD TEST" into the kernel's log, so into the console as well."""

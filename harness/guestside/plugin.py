@@ -3,21 +3,31 @@
 
 from __future__ import annotations
 
+import faulthandler
 import getpass
 import os
+import re
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from _pytest.runner import runtestprotocol
 
+from harness.guestside import watcher
+from harness.guestside.health import Health
 from harness.guestside.kmsg import Kmsg
+
+MARK = "expects_splat"
 
 
 def install(config: pytest.Config) -> None:
     """Set up this worker.  Temporary files lie in the guest's own memory, not on the host."""
     config.option.basetemp = _own_folder()
-    config.pluginmanager.register(GuestSide(), "harness-guest")
+    asked = vars(config)["workerinput"]["harness"]
+    config.pluginmanager.register(GuestSide(asked.get("repeat", 1)), "harness-guest")
+    watcher.show_stacks(faulthandler)
 
 
 def _own_folder() -> str | None:
@@ -35,25 +45,92 @@ def _own_folder() -> str | None:
     return None
 
 
+def wish(pattern: str, *, kind: str = "", count: int = 0, panic: bool = False) -> dict[str, Any]:
+    """Check the words of a test's mark.  Raises TypeError or re.error for what makes no sense."""
+    re.compile(pattern)
+    return {"pattern": pattern, "kind": kind, "count": count, "panic": panic}
+
+
+def wishes(item: pytest.Item) -> list[dict[str, Any]]:
+    """Give the splats that a test says it provokes."""
+    return [wish(*mark.args, **mark.kwargs) for mark in item.iter_markers(MARK)]
+
+
 class GuestSide:
     """Hooks that run in the guest."""
 
-    def __init__(self) -> None:
+    def __init__(self, repeat: int) -> None:
+        self.repeat = repeat
         self.kmsg = Kmsg()
+        self.health = Health()
+        self.spent = ""
+        self._taint = 0  # before the test
+        self._said = ""  # by the kernel during the test
+        self._before = ""  # and before it
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> bool | None:
+        """Run the test as often as asked, the last time as pytest does it.
+
+        A guest that is spent leaves what remains to another.
+        """
+        if self.spent:
+            os._exit(0)
+        for _ in range(self.repeat - 1):
+            where = {"nodeid": item.nodeid, "location": item.location}
+            item.ihook.pytest_runtest_logstart(**where)
+            runtestprotocol(item, nextitem=nextitem)
+            item.ihook.pytest_runtest_logfinish(**where)
+            if self.spent:
+                return True
+        return None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Mark the start, so that the console splits by test even if the guest dies."""
+        self._before, self._said = self.kmsg.drain(), ""
+        self._taint = self.health.taint()
         self.kmsg.mark("start", nodeid)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Mark the end."""
         self.kmsg.mark("end", nodeid)
+        self.health.rearm(self._said)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Refuse a mark that makes no sense before the test provokes anything."""
+        try:
+            wishes(item)
+        except (TypeError, re.error) as error:
+            pytest.fail(f"{MARK}: {error}", pytrace=False)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Send with each phase's report what the kernel said during it."""
         report = yield
-        report.kernel_log = self.kmsg.drain()  # type: ignore[attr-defined]
+        log = self.kmsg.drain()
+        self._said += log
+        taint = self.health.taint()
+        more: dict[str, Any] = {"kernel_log": log, "taint": [self._taint, taint]}
+        if report.when == "setup":
+            more["kernel_log_before"], self._before = self._before, ""
+            try:
+                more["expects_splat"] = wishes(item)
+            except (TypeError, re.error):
+                more["expects_splat"] = []  # the setup has failed for it
+        elif report.when == "teardown":
+            self.spent = self.health.spent(self._said, self._taint, taint)
+            more["spent"] = self.spent
+        vars(report).update(more)
         return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Send what the kernel said after the last test."""
+        vars(session.config)["workeroutput"]["kernel_log"] = self.kmsg.drain()

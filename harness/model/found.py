@@ -10,7 +10,10 @@ from harness.model.kernel import Kernel
 
 
 class Outcome(enum.StrEnum):
-    """How a test ended.  NOTRUN until it starts, CRASH until its report says better."""
+    """How a test ended.  NOTRUN until it starts, CRASH until its report says better.
+
+    FLAKY: it ran more than once, and not always with the same word of good or bad.
+    """
 
     PASS = "pass"
     FAIL = "fail"
@@ -20,6 +23,7 @@ class Outcome(enum.StrEnum):
     ERROR = "error"
     CRASH = "crash"
     TIMEOUT = "timeout"
+    FLAKY = "flaky"
     NOTRUN = "notrun"
 
     @property
@@ -56,7 +60,11 @@ class Splat:
 
 @dataclasses.dataclass(frozen=True)
 class Test:
-    """One test's result on one kernel; ``seconds`` is wall time in the guest."""
+    """One test's result on one kernel; ``seconds`` is wall time in the guest.
+
+    ``attempts`` are the outcomes of all its runs in their order.  ``taint`` is the kernel's taint
+    (its bits) before and after it.  ``reproduce`` is the command that runs it alone again.
+    """
 
     __test__ = False  # not for pytest to collect
 
@@ -68,13 +76,31 @@ class Test:
     guest: str = ""
     splats: tuple[Splat, ...] = ()
     kernel_log: str = ""
+    attempts: tuple[Outcome, ...] = ()
+    taint: tuple[int, int] = (0, 0)
+    reproduce: str = ""
+
+    @property
+    def headline(self) -> str:
+        """The line that says most: a splat's title, else the error's own line of the message."""
+        lines = [line.strip() for line in self.message.splitlines() if line.strip()]
+        if not lines:
+            return ""
+        if self.outcome in (Outcome.CRASH, Outcome.TIMEOUT):
+            return lines[0]
+        if self.splats and self.outcome is Outcome.ERROR:
+            return self.splats[0].title
+        errors = [line for line in lines if line.startswith("E ")]
+        return errors[0][1:].strip() if errors and self.outcome.value != "flaky" else lines[-1]
 
 
 @dataclasses.dataclass(frozen=True)
 class GuestRecord:
     """One guest's life, as kept in the run folder.
 
-    ``ended`` is why it ended: "done", "panic", "hang", "timeout", "lost" or "boot".
+    ``ended`` is why it ended: "done"; "boot" (it did not come up), "panic", "reset" (the machine
+    went off by itself), "hang" and "timeout" (killed over a test's deadline, silent or answering),
+    "left" (the tests' process died), or "lost" (by the host's fault).  ``note`` says more.
     """
 
     name: str
@@ -83,6 +109,7 @@ class GuestRecord:
     boot_seconds: float | None
     console: str
     splats: tuple[Splat, ...] = ()
+    note: str = ""
 
 
 class Side(enum.StrEnum):
@@ -104,7 +131,7 @@ class SideResult:
     """What one kernel did: how it was made, its guests, its tests.
 
     ``error`` says why there are no tests (it did not boot); ``cached`` that they are an earlier
-    run's of the same kernel and suites.
+    run's of the same kernel and suites.  ``allow_flaky``: flaky tests do not make it bad.
     """
 
     side: Side
@@ -113,8 +140,19 @@ class SideResult:
     guests: tuple[GuestRecord, ...] = ()
     error: str = ""
     cached: bool = False
+    allow_flaky: bool = False
+
+    @property
+    def boot_splats(self) -> tuple[Splat, ...]:
+        """What the kernel complained of before the first test of a guest."""
+        return tuple(s for guest in self.guests for s in guest.splats if s.test == "boot")
 
     @property
     def bad(self) -> bool:
         """Whether any test or the boot itself went wrong."""
-        return bool(self.error) or any(t.outcome.bad for t in self.tests)
+        excused = {Outcome.FLAKY} if self.allow_flaky else set()
+        return (
+            bool(self.error)
+            or bool(self.boot_splats)
+            or any(t.outcome.bad and t.outcome not in excused for t in self.tests)
+        )

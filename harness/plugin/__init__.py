@@ -7,9 +7,22 @@ but pytest; what the host and the guest do is loaded where it is needed.
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import pytest
+
+MARK = """\
+expects_splat(pattern, *, kind="", count=0, panic=False): the kernel complains during this test, in
+a splat whose title or lines match the regular expression; of this kind; this many times (0: at
+least once); panic: and the guest dies of it.  Any other splat fails the test, and so does none."""
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"a number, not {word!r}")
+    return int(word)
+
 
 # Name, what argparse makes of it, and its help.
 _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
@@ -28,6 +41,9 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--boot-timeout", {"metavar": "S", "type": float, "default": 30}, "of a boot (%(default)s)"),
     ("--test-timeout", {"metavar": "S", "type": float, "default": 60}, "of a test (%(default)s)"),
     ("--run-timeout", {"metavar": "S", "type": float, "default": 0}, "of the whole run (none)"),
+    ("--repeat", {"metavar": "N", "type": _count, "default": 1}, "run each test N times"),
+    ("--retry", {"metavar": "N", "type": _count}, "rerun what failed alone (crashes: once)"),
+    ("--allow-flaky", {"action": "store_true"}, "exit with 0 when all that failed is flaky"),
     ("--kernel-options", {"metavar": "FILE"}, "options (JSON) the running kernel must have"),
 )
 
@@ -37,6 +53,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kernel", "run the tests inside guests (kernel harness)")
     for name, form, text in _OPTIONS:
         group.addoption(name, help=text, **form)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known, wherever the tests run."""
+    config.addinivalue_line("markers", " ".join(MARK.split()))
 
 
 @pytest.hookimpl(tryfirst=True)

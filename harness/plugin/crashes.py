@@ -6,59 +6,102 @@ from __future__ import annotations
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.plugin import phases
-from harness.plugin.fleet import Fleet, last_words
+from harness.model import GuestRecord, Outcome
+from harness.plugin.deaths import Death, last_words
+from harness.plugin.fleet import Fleet
+from harness.plugin.reports import Reports
 from harness.plugin.watch import Watch
-from harness.results.journal import Journal, Phase
+from harness.results.journal import Phase
 
-#: Guests in a row that may die before their first test.
+#: Guests in a row that may die before their first test, or be lost with no test done in between.
 PATIENCE = 2
 
 
 class Crashes:
     """Blames the test a guest was at, or else the one it had just finished."""
 
-    def __init__(self, fleet: Fleet, journal: Journal, watch: Watch) -> None:
-        self.fleet, self.journal, self.watch = fleet, journal, watch
-        self._phases: dict[str, Phase] = {}
+    def __init__(self, fleet: Fleet, reports: Reports, watch: Watch) -> None:
+        self.fleet, self.reports, self.watch = fleet, reports, watch
+        self.journal = reports.journal
+        self.lost: list[str] = []  # why guests were lost
         self._blamed = ""
-        self._retried: set[str] = set()
-        self._idle = 0
+        self._phase: Phase | None = None
+        self._again: set[str] = set()
+        self._idle = self._gone = 0
+        self._done = 0
 
     @property
-    def hopeless(self) -> bool:
-        """Whether guests keep dying before they run anything."""
-        return self._idle > PATIENCE
+    def hopeless(self) -> str:
+        """Say why there is no point in going on; empty when there is."""
+        if self._gone > PATIENCE:
+            return f"guests keep being lost, not by the kernel's fault: {self.lost[-1]}"
+        return "guests die before they start a test" if self._idle > PATIENCE else ""
 
     def died(self, guest: str) -> None:
         """Write down what killed a guest; the journal has it before anything else can go wrong."""
-        test = self.watch.at(guest) or self.watch.before.get(guest, "")
-        self._blamed = test
-        self._idle = 0 if test else self._idle + 1
-        keeper = self.fleet.named(guest)
-        if not test or keeper is None:
+        self._blamed, self._phase = "", None
+        if guest in self.reports.spent:
+            self.journal.guest(guest, f"replaced: {self.reports.spent[guest]}")
             return
-        try:
-            record = keeper.end()
-        except HarnessError:
-            record = None
-        console, splats = last_words(keeper.folder, f"harness: start {test}")
+        at = self.watch.at(guest)
+        death = self._death(guest, at or self.watch.before.get(guest, ""))
+        if death.lost:
+            self._lose(guest, at, death)
+        elif death.test:
+            self._blame(guest, at, death)
+        else:
+            self._idle += 1
+
+    def _death(self, guest: str, test: str) -> Death:
+        keeper = self.fleet.named(guest)
+        record: GuestRecord | None = None
+        if keeper is not None:
+            try:
+                record = keeper.end()
+            except HarnessError:
+                record = None
+        folder = keeper.folder if keeper else self.fleet.spec.folder
+        console, splats = last_words(folder, f"harness: start {test}" if test else "")
         late = test in self.watch.late_tests
-        phase = phases.crash(late, record, console, splats, self.watch.test_deadline)
-        self._phases[test] = phase
-        self.journal.reported(test, phase)
+        seconds = self.watch.test_deadline if late else 0.0
+        return Death(test, record, folder, console, splats, seconds)
+
+    def _lose(self, guest: str, at: str, death: Death) -> None:
+        self.lost.append(death.why)
+        moved = self.reports.done > self._done
+        self._done = self.reports.done
+        self._gone = 1 if moved else self._gone + 1
+        if at:
+            self.journal.lost(at, guest, death.why)
+        else:
+            self.journal.guest(guest, death.why)
+
+    def _blame(self, guest: str, at: str, death: Death) -> None:
+        self._idle = 0
+        self._blamed = death.test
+        told = self.reports.told.get(guest, set()) if not at else set()
+        fresh = tuple(one for one in death.splats if one.title not in told)
+        splats = self.reports.ledger.unexpected(death.test, fresh)
+        phase = death.phase(splats)
+        if not splats and not death.seconds and self.reports.ledger.dies(death.test):
+            phase = Phase("crash", Outcome.PASS, log=death.console)
+        self._phase = phase
+        self.journal.reported(death.test, phase)
 
     def explain(self, item: str, report: Any, sched: Any) -> None:
         """Correct xdist's report: it blames the next test it had sent, started or not."""
         blamed = self._blamed
-        again = blamed != item and item not in self._retried
+        again = blamed != item and item not in self._again
         if again:
-            # It never started: it runs in the next guest.  Once, lest it is the killer after all.
-            self._retried.add(item)
+            # It never ended: it runs in the next guest.  Once, lest it is the killer after all.
+            self._again.add(item)
             sched.mark_test_pending(item)
-        if blamed:
+        if blamed and self._phase is not None:
             report.nodeid = blamed
             report.location = (blamed.split("::")[0], None, blamed)
-            report.longrepr = self._phases[blamed].message if blamed in self._phases else "crashed"
-        elif again:
-            report.outcome = "rerun"  # neither passed nor failed: it has not been run yet
+            if self._phase.outcome.bad:
+                report.longrepr = self._phase.message
+            else:
+                report.outcome, report.when, report.longrepr = "passed", "call", None
+        elif again or self.lost:
+            report.outcome = "rerun"  # neither passed nor failed: it has not been run

@@ -9,14 +9,11 @@ from pathlib import Path
 
 from harness.errors import GuestFault, UsageError
 from harness.guest import GuestSpec, Keeper, find, relay_command, start
-from harness.model import GuestRecord, Splat
-from harness.splat import find as find_splats
+from harness.model import GuestRecord
 
 # Memory of the host that guests must leave alone, in MiB.
 SPARE = 2048
 MOST = 8
-# Lines of a dead guest's last words that are kept, from their start and from their end.
-KEPT = 300
 # Above its own deadline a keeper gets this long to write the record, in seconds.
 PATIENCE = 15.0
 
@@ -88,13 +85,3 @@ def _available() -> int:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) // 1024
     return SPARE
-
-
-def last_words(folder: Path, mark: str = "") -> tuple[str, tuple[Splat, ...]]:
-    """Give the end of a guest's console, from the last line that holds ``mark``, and its splats."""
-    console = folder / "console.log"
-    text = console.read_text(errors="backslashreplace") if console.is_file() else ""
-    start = text.rfind(mark) if mark else 0
-    lines = text[max(start, 0) :].splitlines()
-    shown = lines if len(lines) <= 2 * KEPT else [*lines[:KEPT], "(cut)", *lines[-KEPT:]]
-    return "\n".join(shown), find_splats(lines)

@@ -4,32 +4,32 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import json
-import shlex
 import threading
-from collections.abc import Generator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from harness import paths
 from harness.errors import HarnessError
-from harness.guest import GuestSpec, accel
+from harness.guest import bootfail
 from harness.guestside import probe
-from harness.plugin import phases
+from harness.model import Outcome
+from harness.plugin import asked, summary
 from harness.plugin.crashes import Crashes
-from harness.plugin.fleet import BootFailed, Fleet, last_words, number
+from harness.plugin.deaths import last_words
+from harness.plugin.fleet import BootFailed, Fleet
+from harness.plugin.reports import Reports
+from harness.plugin.retries import Retries
 from harness.plugin.watch import Watch
-from harness.progress import Progress
-from harness.results.journal import Journal
+from harness.results.journal import Journal, read
 
 
 def install(config: pytest.Config) -> None:
     """Make guests xdist's workers.  Raises pytest.UsageError with what is wrong and what to do."""
     try:
-        host = _host(config)
+        fleet, reason = asked.fleet(config)
+        host = HostSide(config, fleet, reason)
     except HarnessError as error:
         raise pytest.UsageError(_text(error)) from None
     option = config.option
@@ -40,63 +40,6 @@ def install(config: pytest.Config) -> None:
     config.pluginmanager.register(host, "harness-host")
 
 
-def _host(config: pytest.Config) -> HostSide:
-    get = config.getoption
-    image = Path(get("kernel")).absolute()
-    if not image.is_file():
-        raise pytest.UsageError(f"--kernel {image}: there is no such image")
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-    folder = Path(get("guest_folder") or paths.state("pytest", stamp)).absolute()
-    kind, reason = accel.choose(get("accel"), Progress(quiet=True))
-    spec = GuestSpec(
-        image=image,
-        folder=folder / "guests",
-        accel=kind,
-        arch=get("guest_arch"),
-        cpus=get("guest_cpus"),
-        memory=get("guest_memory"),
-        disks=tuple(Path(disk).absolute() for disk in get("guest_disk") if disk != _NULL),
-        boot_deadline=get("boot_timeout"),
-        scale=get("guest_scale"),
-        cwd=config.invocation_params.dir,
-        vmlinux=_uncompressed(image),
-        modules=_modules(get("guest_modules"), image),
-        booter=tuple(shlex.split(get("guest_booter"))),
-        append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
-    )
-    # xdist's own -n is taken as the number of guests when ours is not given.
-    asked = str(get("numprocesses") or "auto") if get("guests") == "auto" else get("guests")
-    named = config.args if all("::" in arg for arg in config.args) else []
-    options = json.loads(Path(get("kernel_options")).read_text()) if get("kernel_options") else {}
-    return HostSide(config, Fleet(spec, number(asked, spec, len(named))), reason, options)
-
-
-def _uncompressed(image: Path) -> Path | None:
-    """Give the same kernel uncompressed, where a kept kernel or a build folder has it."""
-    beside = (image.with_name("vmlinux"), *(up / "vmlinux" for up in image.parents[2:3]))
-    # A build folder's image is made from its vmlinux; a newer vmlinux is another kernel's.
-    newest = image.stat().st_mtime
-    return next((one for one in beside if one.is_file() and one.stat().st_mtime <= newest), None)
-
-
-def _modules(asked: str | None, image: Path) -> Path | None:
-    """Give the folder of modules that was asked for, or the one a kept kernel has."""
-    folder = Path(asked).absolute() if asked else image.with_name("modules")
-    if asked and not any(folder.glob("*/modules.dep")):
-        raise pytest.UsageError(f"--guest-modules {asked}: no RELEASE/modules.dep in there")
-    return folder if folder.is_dir() else None
-
-
-# A disk that is a module of the guest's kernel, not a file of the host's.
-_NULL = "null_blk"
-
-
-def _null_disks(disks: list[str]) -> list[str]:
-    """Give the kernel arguments for as many null_blk devices as were asked for."""
-    count = disks.count(_NULL)
-    return [f"null_blk.nr_devices={count}"] if count else []
-
-
 def _text(error: HarnessError) -> str:
     parts = (error.what, error.details, f"hint: {error.hint}" if error.hint else "")
     return "\n".join(part for part in parts if part)
@@ -105,16 +48,17 @@ def _text(error: HarnessError) -> str:
 class HostSide:
     """Hooks of the controller."""
 
-    def __init__(
-        self, config: pytest.Config, fleet: Fleet, reason: str, options: dict[str, str]
-    ) -> None:
+    def __init__(self, config: pytest.Config, fleet: Fleet, reason: str) -> None:
         self.config = config
         self.fleet = fleet
         self.reason = reason
-        self.options = options
+        self.options = asked.options(config)
         self.journal = Journal(fleet.spec.folder.parent)
+        self.command = asked.command(config, fleet.spec)
+        self.journal.session(self.command, config.rootpath)
         self.names: dict[str, str] = {}  # xdist's worker id: our guest's name
         self.over = threading.Event()
+        self.stopped = False  # by a person, or there was no point in going on
         self.held = contextlib.ExitStack()
         self.held.enter_context(paths.in_use())
         self.watch = Watch(
@@ -123,7 +67,8 @@ class HostSide:
             self._late,
             self.over.set,
         )
-        self.crashes = Crashes(fleet, self.journal, self.watch)
+        self.reports = Reports(self.journal, self.watch)
+        self.crashes = Crashes(fleet, self.reports, self.watch)
         # Ctrl-C while xdist connects: the session never starts, so it never finishes either.
         config.add_cleanup(fleet.end)
 
@@ -154,10 +99,15 @@ class HostSide:
         try:
             self.fleet.boot(count)
         except BootFailed as failed:
+            name, record = failed.keeper.name, failed.record
+            if record is not None and record.ended == "lost":
+                words = f"{name} was lost while it booted: {record.note}"
+                pytest.exit(words, returncode=pytest.ExitCode.INTERNAL_ERROR)
             console, splats = last_words(failed.keeper.folder)
-            words = splats[0].title if splats else "\n".join(console.splitlines()[-20:])
-            ended = failed.record.ended if failed.record else "no answer"
-            pytest.exit(f"{failed.keeper.name} did not boot ({ended}): {words}", returncode=1)
+            ended = record.ended if record else "no answer"
+            titles = [one.title for one in splats]
+            self.journal.guest(name, "did not boot", console, splats)
+            pytest.exit(bootfail.explain(name, ended, console, titles), returncode=1)
         except HarnessError as error:
             pytest.exit(_text(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
 
@@ -172,58 +122,85 @@ class HostSide:
             words = "the running kernel is not the one asked for: " + "; ".join(answer["missing"])
             pytest.exit(words, returncode=pytest.ExitCode.INTERNAL_ERROR)
         self.names[node.gateway.id] = answer["guest"]
-        node.workerinput["harness"] = {"guest": answer["guest"]}
-        self._listen(node, answer["guest"])
-
-    def _listen(self, node: Any, guest: str) -> None:
-        """Hear of a test's start and end when they happen and from which guest.
-
-        The hooks that xdist calls for them do not say which worker it was.
-        """
-        notify = node.notify_inproc
-
-        def heard(eventname: str, **values: Any) -> None:
-            if eventname == "logstart":
-                self.journal.started(values["nodeid"], guest)
-                self.watch.started(guest, values["nodeid"])
-            elif eventname == "logfinish":
-                self.watch.finished(guest)
-            notify(eventname, **values)
-
-        node.notify_inproc = heard
+        repeat = self.config.getoption("repeat")
+        node.workerinput["harness"] = {"guest": answer["guest"], "repeat": repeat}
+        self.reports.listen(node, answer["guest"])
 
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Note what there is to run."""
         self.journal.collected(ids)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
-        """Judge each report before anybody else sees it."""
-        if report.when in ("setup", "call", "teardown"):
-            self.journal.reported(report.nodeid, phases.judge(report))
-        yield
-
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take down what killed a guest, then boot its replacement, before xdist connects to it."""
         guest = self.names.get(node.gateway.id, "")
-        if error and error != "keyboard-interrupt":
+        dead = error and error != "keyboard-interrupt"
+        if dead:
             self.crashes.died(guest)
+        else:
+            self._last(node, guest)
         self.watch.finished(guest)
         if self.over.is_set():
             pytest.exit("the run is over its deadline", returncode=1)
-        if error and error != "keyboard-interrupt":
+        if dead:
             if self.crashes.hopeless:
-                pytest.exit("guests die before they start a test", returncode=1)
+                code = pytest.ExitCode.INTERNAL_ERROR if self.crashes.lost else 1
+                pytest.exit(self.crashes.hopeless, returncode=code)
             self._boot(1)
+
+    def _last(self, node: Any, guest: str) -> None:
+        """Judge what the kernel said after the last test of a guest."""
+        output = getattr(node, "workeroutput", None) or {}
+        for report in self.reports.between(guest, output.get("kernel_log", "")):
+            self.config.hook.pytest_runtest_logreport(report=report)
 
     def pytest_handlecrashitem(self, crashitem: str, report: Any, sched: Any) -> None:
         """Put the right test and the reason on xdist's report of a dead worker."""
         self.crashes.explain(crashitem, report, sched)
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell a person's Ctrl-C from what pytest has for -x."""
+        self.stopped = not isinstance(excinfo.value, pytest.Session.Interrupted)
+
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        """End the guests, after xdist has let go of them."""
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """End the guests, after xdist has let go of them; try again what failed."""
         self.watch.close()
         self.fleet.end()
-        self.journal.close()
-        self.held.close()
+        try:
+            if not self.stopped:
+                self._again()
+                session.exitstatus = self._status(int(session.exitstatus))
+        finally:
+            self.journal.close()
+            self.held.close()
+
+    def _again(self) -> None:
+        terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+        times = self.config.getoption("retry")
+
+        def say(line: str) -> None:
+            if terminal:
+                terminal.write_line(line)
+
+        root = self.config.rootpath
+        Retries(self.journal, self.command, root, times, self.watch.expired, say).run()
+
+    def _status(self, status: int) -> int:
+        """Give pytest's exit status, now that flaky tests and splats at boot are known."""
+        tests = read(self.journal.folder)
+        bad = {test.outcome for test in tests if test.outcome.bad}
+        if self.reports.boot and status in (0, 1):
+            return 1
+        if status == 1 and bad == {Outcome.FLAKY} and self.config.getoption("allow_flaky"):
+            return 0
+        lost = any(test.outcome is Outcome.NOTRUN and test.message for test in tests)
+        return int(pytest.ExitCode.INTERNAL_ERROR) if lost and status == 0 else status
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show what pytest's own summary has no place for."""
+        said = list(summary.lines(self.journal.folder))
+        if said:
+            terminalreporter.write_sep("=", "kernel")
+            for line in said:
+                terminalreporter.write_line(line)

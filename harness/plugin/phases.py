@@ -3,50 +3,86 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from harness.model import GuestRecord, Outcome, Splat
+from harness.model import Outcome, Splat
+from harness.plugin import taint
+from harness.plugin.expected import Ledger
 from harness.results.journal import Phase
 from harness.splat import find
 
 
-def judge(report: pytest.TestReport) -> Phase:
-    """Read a report from a guest; changes it to failed when the kernel splatted meanwhile."""
-    log: str = getattr(report, "kernel_log", "")
-    splats = find(log.splitlines(), report.nodeid)
-    if splats and report.passed:
-        report.outcome = "failed"
-        report.longrepr = _words(splats)
-        report.sections.append(("Kernel log", log))
-    return Phase(
+def judge(report: pytest.TestReport, ledger: Ledger) -> Phase:
+    """Read a report from a guest; changes it to failed when the kernel gives reason to."""
+    log: str = vars(report).get("kernel_log", "")
+    found = find(log.splitlines(), report.nodeid)
+    splats = ledger.unexpected(report.nodeid, found)
+    around = vars(report).get("taint")
+    phase = Phase(
         when=report.when or "call",
-        outcome=Outcome.ERROR if splats else _outcome(report),
+        outcome=_outcome(report),
         seconds=report.duration,
-        message=_words(splats) if splats else _message(report),
+        message=_message(report),
         output="\n".join(f"--- {title}\n{text}" for title, text in report.sections),
         log=log,
         splats=splats,
+        taint=(around[0], around[1]) if around else None,
     )
+    if splats:
+        own = f"\n\n{phase.message}" if report.failed else ""
+        phase = _worse(report, phase, Outcome.ERROR, words(splats) + own)
+    elif report.when == "call" and report.passed:
+        ledger.passed(report.nodeid)
+    elif report.when == "teardown" and report.passed:
+        complaint = ledger.unmet(report.nodeid) or _silent(phase, ledger, report.nodeid)
+        if complaint:
+            phase = _worse(report, phase, Outcome.FAIL, complaint)
+    if phase.outcome.bad and around and around[0]:
+        note = f"the guest was tainted before the test began ({taint.words(around[0])})"
+        phase = dataclasses.replace(phase, message=f"{note}\n{phase.message}")
+    return phase
 
 
-def crash(
-    late: bool, record: GuestRecord | None, console: str, splats: tuple[Splat, ...], seconds: float
-) -> Phase:
-    """Make the phase of a test during which the guest died; ``late``: we killed it for that."""
-    outcome = Outcome.TIMEOUT if late else Outcome.CRASH
-    ended = record.ended if record else "lost"
-    first = f"the test ran over its deadline of {seconds:g} s" if late else f"guest: {ended}"
-    return Phase(
-        when="crash",
-        outcome=outcome,
-        message=f"{first}\n{_words(splats)}".strip(),
-        log=console,
-        splats=splats,
+def _worse(report: pytest.TestReport, phase: Phase, outcome: Outcome, message: str) -> Phase:
+    """Make a report a failure, for pytest as for the journal."""
+    if not report.failed:
+        vars(report).pop("wasxfail", None)
+        report.outcome = "failed"
+        report.longrepr = message
+        if phase.log:
+            report.sections.append(("Kernel log", phase.log))
+    return dataclasses.replace(phase, outcome=outcome, message=message)
+
+
+def _silent(phase: Phase, ledger: Ledger, test: str) -> str:
+    """Complain of a taint that only a fault gives, when no splat accounts for it."""
+    before, now = phase.taint or (0, 0)
+    fresh = now & ~before
+    if not taint.bad(fresh) or not ledger.silent(test):
+        return ""
+    return f"the kernel is tainted now, without a word in its log ({taint.words(fresh)})"
+
+
+def after(test: str, log: str, splats: tuple[Splat, ...]) -> tuple[Phase, pytest.TestReport]:
+    """Make the phase, and the report for pytest, of splats that came when a test was over."""
+    message = words(splats)
+    report = pytest.TestReport(
+        nodeid=test,
+        location=(test.split("::")[0], None, test),
+        keywords={},
+        outcome="failed",
+        longrepr=f"after the test had ended:\n{message}",
+        when="teardown",
+        sections=[("Kernel log", log)],
     )
+    return Phase("after", Outcome.ERROR, message=message, log=log, splats=splats), report
 
 
-def _words(splats: tuple[Splat, ...]) -> str:
-    return "\n\n".join("\n".join(splat.lines[:40]) for splat in splats)
+def words(splats: tuple[Splat, ...]) -> str:
+    """Write splats for a message: the title, then the kernel's own lines."""
+    return "\n\n".join("\n".join((one.title, *one.lines[:40])) for one in splats)
 
 
 def _outcome(report: pytest.TestReport) -> Outcome:

@@ -57,6 +57,10 @@ class Watch:
         self._stop.set()
         self._thread.join()
 
+    def expired(self) -> bool:
+        """Whether the run's deadline has passed."""
+        return bool(self.run_deadline) and time.monotonic() - self._begin > self.run_deadline
+
     def _run(self) -> None:
         while not self._stop.wait(_TICK):
             now = time.monotonic()

@@ -121,12 +121,12 @@ def test_two_guests_and_a_replacement(tmp_path: Path) -> None:
     for keeper in keepers:
         keeper.end()
     ended = sorted(keeper.end().ended for keeper in guest.find(spec))
-    assert ended == ["done", "done", "lost"]
+    assert ended == ["done", "done", "left"]
 
 
 @pytest.mark.parametrize(
     ("mode", "ended", "up"),
-    [("panic at boot", "panic", False), ("panic", "panic", True), ("vanish", "lost", True)],
+    [("panic at boot", "panic", False), ("panic", "panic", True), ("vanish", "reset", True)],
 )
 def test_a_guest_that_ends_by_itself(tmp_path: Path, mode: str, ended: str, up: bool) -> None:
     (keeper,) = guest.start(spec_for(tmp_path, mode), 1)

@@ -195,11 +195,44 @@ def test_a_good_life() -> None:
     assert (watch.end(), watch.boot_seconds, watch.status) == ("done", 2.0, 0)
 
 
-def test_a_worker_that_died_is_lost() -> None:
+@pytest.mark.parametrize(
+    ("status", "words"), [(139, "killed by SIGSEGV"), (3, "with status 3"), (255, "status 255")]
+)
+def test_a_worker_that_died_left(status: int, words: str) -> None:
     watch = Watch(10, 1)
     watch.line(UP, 2.0)
-    watch.line(b"[    9.1] harness: left with status 139\n", 3.0)
-    assert watch.end() == "lost"
+    watch.line(f"[    9.1] harness: left with status {status}\n".encode(), 3.0)
+    watch.gone(0, "")
+    assert watch.end() == "left"
+    assert words in watch.note
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "ended", "note"),
+    [
+        (0, "", "reset", ""),
+        (-9, "", "lost", "killed by SIGKILL"),
+        (1, "qemu: bus error\n", "lost", "status 1"),
+        (0, "qemu-system-x86_64: terminating on signal 15 from pid 7\n", "lost", "signal 15"),
+    ],
+)
+def test_a_machine_that_goes_off_is_told_from_one_that_is_killed(
+    status: int, said: str, ended: str, note: str
+) -> None:
+    watch = Watch(10, 1)
+    watch.line(UP, 1.0)
+    watch.gone(status, said)
+    assert watch.end() == ended
+    assert note in watch.note
+
+
+def test_a_guest_that_is_killed_while_it_boots_is_lost_too() -> None:
+    killed, off = Watch(10, 1), Watch(10, 1)
+    for watch in (killed, off):
+        watch.line(KERNEL, 1.0)
+    killed.gone(-9, "")
+    off.gone(0, "")
+    assert (killed.end(), off.end()) == ("lost", "boot")
 
 
 def test_a_boot_over_its_deadline() -> None:

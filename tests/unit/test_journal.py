@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
+from pathlib import Path
+
 import pytest
 
 from harness.model import Outcome, Splat
 from harness.results.journal import NAME, Journal, Phase, Tally, read
+from harness.results.wilson import interval
 
 
 @pytest.fixture
@@ -67,12 +70,70 @@ def test_a_crash_after_a_pass_is_a_crash(journal, tmp_path):
     assert outcome(tmp_path, "a") is Outcome.CRASH
 
 
-def test_a_test_run_again_counts_by_its_last_run(journal, tmp_path):
+def test_a_test_that_fails_once_and_passes_once_is_flaky(journal, tmp_path):
     journal.started("a", "guest0")
-    journal.reported("a", Phase("call", Outcome.FAIL))
+    journal.reported("a", Phase("call", Outcome.FAIL, message="E   boom"))
+    journal.reported("a", Phase("teardown", Outcome.PASS))
     passed(journal, "a", "guest1")
     (test,) = read(tmp_path)
-    assert (test.outcome, test.guest) == (Outcome.PASS, "guest1")
+    assert (test.outcome, test.guest) == (Outcome.FLAKY, "guest0")
+    assert test.attempts == (Outcome.FAIL, Outcome.PASS)
+    assert test.headline.startswith("flaky: good in 1 of 2 runs")
+    assert "boom" in test.message
+
+
+def test_an_attempt_alone_counts(journal, tmp_path):
+    journal.started("a", "guest0")
+    journal.reported("a", Phase("crash", Outcome.CRASH, message="the kernel panicked"))
+    journal.attempt("a", Outcome.CRASH, tmp_path, "the kernel panicked")
+    (test,) = read(tmp_path)
+    assert test.outcome is Outcome.CRASH
+    assert test.message == "the kernel panicked\nconfirmed: bad in all of 2 runs"
+    journal.attempt("a", Outcome.PASS, tmp_path, "")
+    assert outcome(tmp_path, "a") is Outcome.FLAKY
+
+
+def test_a_lost_guest_is_no_attempt(journal, tmp_path):
+    journal.collected(["a"])
+    journal.started("a", "guest0")
+    journal.reported("a", Phase("setup", Outcome.PASS))
+    journal.lost("a", "guest0", "QEMU was killed by SIGKILL")
+    (test,) = read(tmp_path)
+    assert (test.outcome, test.message) == (Outcome.NOTRUN, "QEMU was killed by SIGKILL")
+    passed(journal, "a", "guest1")
+    (test,) = read(tmp_path)
+    assert (test.outcome, test.attempts) == (Outcome.PASS, (Outcome.PASS,))
+
+
+def test_a_test_whose_guest_died_as_it_expected_has_passed(journal, tmp_path):
+    journal.started("a", "guest0")
+    journal.reported("a", Phase("setup", Outcome.PASS))
+    journal.reported("a", Phase("crash", Outcome.PASS))
+    assert outcome(tmp_path, "a") is Outcome.PASS
+
+
+def test_a_failure_says_how_to_reproduce_it(journal, tmp_path):
+    journal.session(["python3", "-m", "pytest", "--kernel", "an image"], Path("/top"))
+    journal.started("t.py::a[x y]", "guest0")
+    passed(journal, "t.py::b")
+    bad, good = read(tmp_path)
+    assert bad.reproduce == "python3 -m pytest --kernel 'an image' '/top/t.py::a[x y]'"
+    assert good.reproduce == ""
+
+
+def test_taint_is_that_of_the_whole_test(journal, tmp_path):
+    journal.started("a", "guest0")
+    for when, after in (("setup", 0), ("call", 512), ("teardown", 512)):
+        journal.reported("a", Phase(when, Outcome.PASS, taint=(0, after)))
+    assert read(tmp_path)[0].taint == (0, 512)
+
+
+@pytest.mark.parametrize(
+    ("good", "runs", "low", "high"),
+    [(0, 0, 0, 1), (0, 10, 0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1)],
+)
+def test_wilsons_interval(good, runs, low, high):
+    assert interval(good, runs) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_splats_and_kernel_log_are_kept(journal, tmp_path):

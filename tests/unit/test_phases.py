@@ -1,8 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import pytest
 
-from harness.model import GuestRecord, Outcome
-from harness.plugin.phases import crash, judge
+from harness.model import Outcome
+from harness.plugin import taint
+from harness.plugin.expected import Ledger
+from harness.plugin.phases import judge as judge_with
+
+LOG = "[    1.000000] WARNING: fs/a.c:1 at f+0x1/0x2\n[    1.000001] ---[ end trace 0 ]---"
+W = 1 << 9
+
+
+def judge(report):
+    return judge_with(report, Ledger())
 
 
 def report(when="call", outcome="passed", longrepr=None, **more):
@@ -46,10 +55,92 @@ def test_an_ordinary_kernel_message_fails_nothing():
     assert one.passed
 
 
-def test_a_dead_guest_is_a_crash_and_a_late_one_a_timeout():
-    record = GuestRecord("guest0", "panic", "tcg", 1.0, "console.log")
-    died = crash(False, record, "the console", (), 60)
-    assert (died.outcome, died.log) == (Outcome.CRASH, "the console")
-    assert "panic" in died.message
-    assert crash(True, record, "", (), 60).outcome is Outcome.TIMEOUT
-    assert "lost" in crash(False, None, "", (), 60).message
+def test_a_splat_in_a_test_that_is_expected_to_fail_fails_it():
+    one = report(outcome="skipped", longrepr="", wasxfail="known", kernel_log=LOG)
+    assert judge(one).outcome is Outcome.ERROR
+    assert one.failed
+    assert not hasattr(one, "wasxfail")
+
+
+def test_the_title_is_the_message():
+    assert judge(report(kernel_log=LOG)).message.startswith("WARNING in f\n")
+
+
+class Run:
+    """A test with marks, whose kernel says ``log`` during its call."""
+
+    def __init__(self, *marks):
+        self.ledger = Ledger()
+        self.ledger.begin("t.py::a", [{"pattern": "", **mark} for mark in marks])
+
+    def phases(self, log="", taint=(0, 0), **call):
+        around = {"taint": list(taint)}
+        reports = [
+            report("setup", taint=[taint[0], taint[0]]),
+            report(kernel_log=log, **call, **around),
+            report("teardown", **around),
+        ]
+        return [judge_with(one, self.ledger) for one in reports]
+
+    def outcomes(self, *words, **more):
+        return [str(phase.outcome) for phase in self.phases(*words, **more)]
+
+
+def test_an_expected_splat_fails_nothing():
+    (_, call, teardown) = Run({"pattern": "WARNING"}).phases(LOG, taint=(0, W))
+    assert (call.outcome, call.splats, teardown.outcome) == (Outcome.PASS, (), Outcome.PASS)
+
+
+def test_an_expected_splat_excuses_no_other():
+    assert Run({"pattern": "KASAN"}).outcomes(LOG)[1] == "error"
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        ({"pattern": "KASAN"}, "expected a splat like 'KASAN': the kernel said nothing"),
+        ({"pattern": "W", "kind": "kasan"}, "of kind kasan: the kernel said nothing"),
+        ({"pattern": "W", "count": 2}, "expected 2 of a splat like 'W'"),
+        ({"pattern": "W", "panic": True}, "to end the guest, which lives"),
+    ],
+)
+def test_an_expected_splat_that_does_not_come_fails_the_test(mark, said):
+    teardown = Run(mark).phases()[2]
+    assert teardown.outcome is Outcome.FAIL
+    assert said in teardown.message
+
+
+def test_a_count_is_exact():
+    twice = LOG + "\n" + LOG.replace("1.000000", "2.000000")
+    assert Run({"count": 2}).outcomes(twice)[2] == "pass"
+    assert Run({"count": 1}).outcomes(twice)[2] == "fail"
+
+
+def test_a_test_that_failed_by_itself_misses_no_splat():
+    assert Run({}).outcomes(outcome="failed", longrepr="assert") == ["pass", "fail", "pass"]
+
+
+def test_a_death_is_as_expected_only_with_the_right_splat():
+    run = Run({"pattern": "WARNING", "panic": True})
+    assert not run.ledger.dies("t.py::a")
+    run.phases(LOG)
+    assert run.ledger.dies("t.py::a")
+
+
+def test_a_taint_without_a_splat_is_told():
+    teardown = Run().phases(taint=(0, W))[2]
+    assert teardown.outcome is Outcome.FAIL
+    assert "W: a warning was printed" in teardown.message
+    assert Run().outcomes(taint=(0, 1 << 12)) == ["pass"] * 3, "a module of one's own is no fault"
+
+
+def test_a_guest_that_was_tainted_says_so():
+    call = Run().phases(taint=(W, W), outcome="failed", longrepr="assert")[1]
+    assert "tainted before the test began (W:" in call.message
+    assert call.message.endswith("assert")
+
+
+def test_taint_has_letters():
+    assert taint.letters(W | 1 << 7) == "DW"
+    assert taint.letters(1 << 30) == "?"
+    assert taint.words(1 << 14) == "L: a soft lockup was seen"

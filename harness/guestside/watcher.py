@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A process beside the tests that answers the host when a test does not come to its end.
+
+The host writes a line to a port of its own; the answer is one line of JSON: what every task of the
+tests is at.  An answer at all says that the kernel still runs programs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from typing import Any
+
+PORT = "harness.1"
+_STACKS = "/run/harness.stacks"
+_SIGNAL = signal.SIGRTMAX - 3  # nobody's; faulthandler writes the stacks when it comes
+_WRITING = 0.3  # seconds to write them
+_PAUSE = 0.5
+_LONGEST = 4000  # characters of one stack
+
+
+def show_stacks(faulthandler: Any) -> None:
+    """Have this process write its Python stacks when the watcher asks."""
+    with contextlib.suppress(OSError):
+        file = open(_STACKS, "w")  # noqa: PTH123, SIM115 - open as long as we live
+        faulthandler.register(_SIGNAL, file=file, all_threads=True)
+
+
+def serve(worker: int) -> None:
+    """Answer the host's lines about the process ``worker``, as long as the guest lives."""
+    from harness.guestside import gateway
+
+    port = gateway.port(PORT)
+    while True:
+        _line(port)
+        answer = json.dumps({"tasks": tasks(worker), "python": _python(worker)}) + "\n"
+        os.write(port, answer.encode())
+
+
+def _line(port: int) -> None:
+    while True:
+        part = os.read(port, 4096)
+        if part.endswith(b"\n"):
+            return
+        if not part:
+            time.sleep(_PAUSE)  # nobody is at the other end
+
+
+def tasks(worker: int) -> list[dict[str, str]]:
+    """Give what each task (threads too) of ``worker`` and its descendants is at."""
+    parents = {pid: _parent(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}  # noqa: PTH208
+    family = {worker}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    found = []
+    for pid in sorted(family):
+        with contextlib.suppress(OSError):
+            for thread in sorted(os.listdir(f"/proc/{pid}/task"), key=int):  # noqa: PTH208
+                found.append(_task(pid, thread))
+    return found
+
+
+def _task(pid: int, thread: str) -> dict[str, str]:
+    place = f"/proc/{pid}/task/{thread}"
+    head = _read(f"{place}/stat").rpartition(")")[2].split()
+    return {
+        "pid": str(pid),
+        "thread": thread,
+        "comm": _read(f"{place}/comm"),
+        "state": head[0] if head else "?",
+        "wchan": _read(f"{place}/wchan").strip("0"),
+        "syscall": _read(f"{place}/syscall").split(" ", 1)[0],
+        "stack": _read(f"{place}/stack")[:_LONGEST],
+    }
+
+
+def _parent(pid: int) -> int:
+    words = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(words[1]) if len(words) > 1 else 0
+
+
+def _python(worker: int) -> str:
+    with contextlib.suppress(OSError):
+        before = os.path.getsize(_STACKS)  # noqa: PTH202
+        os.kill(worker, _SIGNAL)
+        time.sleep(_WRITING)
+        return _read(_STACKS)[before:][:_LONGEST]
+    return ""
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, errors="replace") as file:  # noqa: PTH123
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What pytest's command line asks for: which guests, how many, and how a test is run again."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import paths
+from harness.guest import GuestSpec, accel
+from harness.plugin.fleet import Fleet, number
+from harness.progress import Progress
+
+# A disk that is a module of the guest's kernel, not a file of the host's.
+_NULL = "null_blk"
+# Options that change what a test sees, and so belong to the command that runs it again, where
+# they are not what they are by default.
+_CARRIED: dict[str, object] = {
+    "accel": "auto",
+    "guest_cpus": 0,
+    "guest_memory": 1024,
+    "guest_append": [],
+    "guest_arch": "x86_64",
+    "guest_scale": 1.0,
+    "guest_booter": "",
+    "boot_timeout": 30,
+    "test_timeout": 60,
+}
+
+
+def fleet(config: pytest.Config) -> tuple[Fleet, str]:
+    """Give the guests that are asked for, not booted yet, and why they run as they do."""
+    get = config.getoption
+    image = Path(get("kernel")).absolute()
+    if not image.is_file():
+        raise pytest.UsageError(f"--kernel {image}: there is no such image")
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    folder = Path(get("guest_folder") or paths.state("pytest", stamp)).absolute()
+    kind, reason = accel.choose(get("accel"), Progress(quiet=True))
+    spec = GuestSpec(
+        image=image,
+        folder=folder / "guests",
+        accel=kind,
+        arch=get("guest_arch"),
+        cpus=get("guest_cpus"),
+        memory=get("guest_memory"),
+        disks=tuple(Path(disk).absolute() for disk in get("guest_disk") if disk != _NULL),
+        boot_deadline=get("boot_timeout"),
+        scale=get("guest_scale"),
+        cwd=config.invocation_params.dir,
+        vmlinux=_uncompressed(image),
+        modules=_modules(get("guest_modules"), image),
+        booter=tuple(shlex.split(get("guest_booter"))),
+        append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
+    )
+    # xdist's own -n is taken as the number of guests when ours is not given.
+    asked = str(get("numprocesses") or "auto") if get("guests") == "auto" else get("guests")
+    named = config.args if all("::" in arg for arg in config.args) else []
+    return Fleet(spec, number(asked, spec, len(named))), reason
+
+
+def options(config: pytest.Config) -> dict[str, str]:
+    """Give the options that the running kernel must have."""
+    file = config.getoption("kernel_options")
+    asked: dict[str, str] = json.loads(Path(file).read_text()) if file else {}
+    return asked
+
+
+def command(config: pytest.Config, spec: GuestSpec) -> list[str]:
+    """Give the words that run one test alone in a fresh guest like these, from any folder.
+
+    The test's absolute path and name go behind them.
+    """
+    words = [sys.executable, "-m", "pytest", "--kernel", str(spec.image), "--guests", "1"]
+    for name, usual in _CARRIED.items():
+        value = config.getoption(name)
+        if value != usual:
+            each = value if isinstance(value, list) else [value]
+            words += [part for one in each for part in (_long(name), str(one))]
+    if config.getoption("guest_modules"):
+        words += ["--guest-modules", str(spec.modules)]
+    for disk in config.getoption("guest_disk"):
+        words += ["--guest-disk", disk if disk == _NULL else str(Path(disk).absolute())]
+    return [*words, "--rootdir", str(config.rootpath)]
+
+
+def _long(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _uncompressed(image: Path) -> Path | None:
+    """Give the same kernel uncompressed, where a kept kernel or a build folder has it."""
+    beside = (image.with_name("vmlinux"), *(up / "vmlinux" for up in image.parents[2:3]))
+    # A build folder's image is made from its vmlinux; a newer vmlinux is another kernel's.
+    newest = image.stat().st_mtime
+    return next((one for one in beside if one.is_file() and one.stat().st_mtime <= newest), None)
+
+
+def _modules(asked: str | None, image: Path) -> Path | None:
+    """Give the folder of modules that was asked for, or the one a kept kernel has."""
+    folder = Path(asked).absolute() if asked else image.with_name("modules")
+    if asked and not any(folder.glob("*/modules.dep")):
+        raise pytest.UsageError(f"--guest-modules {asked}: no RELEASE/modules.dep in there")
+    return folder if folder.is_dir() else None
+
+
+def _null_disks(disks: list[str]) -> list[str]:
+    """Give the kernel arguments for as many null_blk devices as were asked for."""
+    count = disks.count(_NULL)
+    return [f"null_blk.nr_devices={count}"] if count else []

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What guests report, judged and written down the moment it comes in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.model import Splat
+from harness.plugin import phases
+from harness.plugin.expected import Ledger
+from harness.plugin.watch import Watch
+from harness.results.journal import Journal
+from harness.splat import BOOT, find
+
+
+class Reports:
+    """Listens to guests.  Each has a thread of its own, in which its reports come in order."""
+
+    def __init__(self, journal: Journal, watch: Watch) -> None:
+        self.journal, self.watch = journal, watch
+        self.ledger = Ledger()
+        self.done = 0  # tests that came to an end
+        self.spent: dict[str, str] = {}  # guests that leave by themselves, and why
+        self.boot: dict[str, tuple[Splat, ...]] = {}  # splats at the boot of a guest
+        self.told: dict[str, set[str]] = {}  # titles of splats by guest, already counted
+
+    def listen(self, node: Any, guest: str) -> None:
+        """Hear what comes from a guest before xdist does.
+
+        The hooks that xdist calls do not say which worker it was, and they are called later.
+        """
+        notify = node.notify_inproc
+
+        def heard(eventname: str, **values: Any) -> None:
+            if eventname == "logstart":
+                self.journal.started(values["nodeid"], guest)
+                self.watch.started(guest, values["nodeid"])
+            elif eventname == "logfinish":
+                self.watch.finished(guest)
+            elif eventname == "testreport":
+                for more in self.take(guest, values["rep"]):
+                    notify("testreport", node=node, rep=more)
+            notify(eventname, **values)
+
+        node.notify_inproc = heard
+
+    def take(self, guest: str, report: pytest.TestReport) -> list[pytest.TestReport]:
+        """Judge a report, which may become a failure; gives reports to be heard before it."""
+        said = vars(report)
+        earlier = self.between(guest, said.get("kernel_log_before", ""))
+        if report.when == "setup":
+            self.ledger.begin(report.nodeid, said.get("expects_splat", ()))
+        phase = phases.judge(report, self.ledger)
+        self.journal.reported(report.nodeid, phase)
+        self._told(guest, phase.splats)
+        if report.when == "teardown":
+            self.done += 1
+        if said.get("spent"):
+            self.spent[guest] = f"{said['spent']} during {report.nodeid}"
+        return earlier
+
+    def between(self, guest: str, log: str) -> list[pytest.TestReport]:
+        """Judge what the kernel said since the last test of a guest ended, or since its boot."""
+        if not log:
+            return []
+        last = self.watch.before.get(guest, "")
+        splats = self.ledger.unexpected(last, find(log.splitlines(), last or BOOT))
+        self._told(guest, splats)
+        if not splats:
+            return []
+        if not last:
+            self.boot[guest] = splats
+            self.journal.guest(guest, "splat at boot", log, splats)
+            return []
+        phase, report = phases.after(last, log, splats)
+        self.journal.reported(last, phase)
+        return [report]
+
+    def _told(self, guest: str, splats: tuple[Splat, ...]) -> None:
+        self.told.setdefault(guest, set()).update(one.title for one in splats)

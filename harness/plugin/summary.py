@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the plugin adds to pytest's summary: flaky tests, trouble of guests, how to reproduce."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.model import Outcome, Test
+from harness.results.changes import counts
+from harness.results.journal import read
+from harness.results.reading import events
+
+SHOWN = 12  # of each sort
+
+
+def lines(folder: Path) -> Iterator[str]:
+    """Write the summary of a session from its journal; nothing when all went well."""
+    tests = read(folder)
+    befell = [event for event in events(folder) if event["event"] in ("guest", "lost")]
+    bad = [test for test in tests if test.outcome.bad]
+    if not bad and not befell:
+        return
+    yield ", ".join(f"{number} {outcome}" for outcome, number in counts(tests).items())
+    for event in befell[:SHOWN]:
+        titles = "".join(f": {one['title']}" for one in event.get("splats", ()))
+        yield f"{event['guest']}: {event.get('note') or event['why']}{titles}"
+    for test in bad[:SHOWN]:
+        yield from _test(test)
+    if len(bad) > SHOWN:
+        yield f"... and {len(bad) - SHOWN} more"
+    yield f"evidence: {folder}"
+
+
+def _test(test: Test) -> Iterator[str]:
+    yield f"{test.outcome} {test.id}"
+    if test.outcome is Outcome.FLAKY or len(test.attempts) > 1:
+        yield f"  {test.message.splitlines()[-1]}"
+    if test.reproduce:
+        yield f"  reproduce: {test.reproduce}"

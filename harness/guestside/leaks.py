@@ -5,21 +5,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.guestside import disks, nvme, syscalls
+from harness.guestside import counts, disks, nvme, syscalls
 from harness.guestside.nvmet import CONFIGFS, Instance
 
 PATIENCE = 5.0  # seconds that things may take to go away by themselves
 _STAYS = ("configfs item", "mount")  # goes only when somebody removes it
+_COUNTED = ("module reference", "slab object")
 _KINDS = {
     "mount namespace": syscalls.CLONE_NEWNS,
     "network namespace": syscalls.CLONE_NEWNET,
     "user namespace": syscalls.CLONE_NEWUSER,
     "PID namespace": syscalls.CLONE_NEWPID,
+    "UTS namespace": syscalls.CLONE_NEWUTS,
 }
 
 Things = frozenset[tuple[str, str]]  # (kind, name)
@@ -47,8 +51,11 @@ def lost(before: Things) -> Things:
 
 
 def words(things: Things) -> str:
-    """A line for each thing."""
-    return "\n".join(f"  {kind}: {name}" for kind, name in sorted(things))
+    """A line for each thing; those that are only counted are counted here."""
+    lines = [f"{kind}: {name}" for kind, name in things if kind not in _COUNTED]
+    counted = Counter((kind, name.split()[0]) for kind, name in things if kind in _COUNTED)
+    lines += [f"{kind}: {count} more of {name}" for (kind, name), count in counted.items()]
+    return "\n".join(f"  {line}" for line in sorted(lines))
 
 
 def clean(things: Things) -> list[str]:
@@ -80,7 +87,10 @@ def _all() -> Iterator[tuple[str, str]]:
     yield from (("mount", m) for m in _mounts())
     for kind, flag in _KINDS.items():
         yield from ((kind, str(number)) for number in syscalls.listns(flag))
-    yield from (("listening socket", address) for address in _listening())
+    yield from (("listening socket", address) for address in counts.listening())
+    yield from (("null_blk device", name) for name in _null_block_devices())
+    yield from (("module reference", name) for name in counts.module_references())
+    yield from (("slab object", name) for name in counts.slab_objects())
 
 
 def _mounts() -> Iterator[str]:
@@ -90,13 +100,11 @@ def _mounts() -> Iterator[str]:
         yield f"{head.split()[0]} {head.split()[4]} {tail.split()[0]}"
 
 
-def _listening() -> Iterator[str]:
-    for table in ("tcp", "tcp6"):
-        with contextlib.suppress(FileNotFoundError):
-            for line in Path("/proc/net", table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == "0A":
-                    yield f"{table} {fields[1]}"
+def _null_block_devices() -> list[str]:
+    # By their major number: a device is named as its configfs folder is.
+    found = re.search(r"^ *(\d+) nullb$", Path("/proc/devices").read_text(), re.MULTILINE)
+    devices = Path("/sys/block").iterdir() if found else ()
+    return [e.name for e in devices if found and (e / "dev").read_text().startswith(f"{found[1]}:")]
 
 
 def _kill_tasks(names: list[str]) -> None:

@@ -117,16 +117,31 @@ def _listns() -> str:
     return _refused(lambda: syscalls.listns(syscalls.CLONE_NEWNS), "no listns()")
 
 
-def _slabinfo() -> str:
-    file = Path("/proc/slabinfo")
-    if not file.exists() or "configfs_dir_cache" not in file.read_text():
-        return "/proc/slabinfo does not count configfs_dir_cache"
-    return ""
+def _slab_counts() -> str:
+    from harness.guestside import counts
+
+    return counts.uncounted()
+
+
+def _kmemleak() -> str:
+    from harness.guestside import kmemleak
+
+    return kmemleak.missing()
+
+
+def _fault_injection() -> str:
+    lacking = [f for f in ("/proc/self/fail-nth", *_FAULTS) if not Path(f).exists()]
+    return f"no fault injection: no {lacking[0]}" if lacking else ""
+
+
+_FAULTS = ("/sys/kernel/debug/failslab", "/sys/kernel/debug/fail_page_alloc")
 
 
 FEATURES: dict[str, Callable[[], str]] = {
     "open_tree_namespace": _open_tree_namespace,
     "statmount_by_fd": _statmount_by_fd,
     "listns": _listns,
-    "slabinfo": _slabinfo,
+    "slab_counts": _slab_counts,
+    "kmemleak": _kmemleak,
+    "fault_injection": _fault_injection,
 }

@@ -34,7 +34,8 @@ OPEN_TREE_NAMESPACE = 2
 MOVE_MOUNT_F_EMPTY_PATH = 4
 FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING = 0, 1
 FSCONFIG_CMD_CREATE, FSCONFIG_CMD_RECONFIGURE, FSCONFIG_CMD_CREATE_EXCL = 6, 7, 8
-MOUNT_ATTR_RDONLY = 1
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 1, 2, 4, 8
+MOUNT_ATTR_IDMAP = 0x00100000
 
 STATMOUNT_SB_BASIC, STATMOUNT_MNT_BASIC, STATMOUNT_MNT_ROOT = 0x1, 0x2, 0x8
 STATMOUNT_MNT_POINT, STATMOUNT_FS_TYPE, STATMOUNT_MNT_NS_ID = 0x10, 0x20, 0x40
@@ -46,6 +47,7 @@ PR_SET_PDEATHSIG = 1
 _NS_GET_MNTNS_ID = 0x8008B705
 
 _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _CLONE3 = 428, 429, 430, 431, 432, 435
+_MOUNT_SETATTR = 442
 _STATMOUNT, _LISTMOUNT, _LISTNS = 457, 458, 470
 _CLOEXEC_OPEN_TREE = os.O_CLOEXEC
 _BUFFER = 1 << 16  # for statmount's strings
@@ -143,13 +145,36 @@ def fsmount(fd: int, attributes: int = 0) -> int:
     return _syscall("fsmount", _FSMOUNT, fd, 1, attributes)
 
 
+def mount_setattr(
+    where: str,
+    *,
+    add: int = 0,
+    clear: int = 0,
+    propagation: int = 0,
+    flags: int = 0,
+    userns: int = 0,
+) -> None:
+    """Change a mount's attributes (MOUNT_ATTR_*) and propagation (MS_*); AT_RECURSIVE: all below.
+
+    ``userns`` is the descriptor of the user namespace that MOUNT_ATTR_IDMAP maps to.
+    """
+    request = struct.pack("=QQQQ", add, clear, propagation, userns)
+    path = where.encode()
+    _syscall("mount_setattr", _MOUNT_SETATTR, AT_FDCWD, path, flags, request, len(request))
+
+
 @dataclasses.dataclass(frozen=True)
 class MountInfo:
-    """What statmount() says; only what ``mask`` names is meaningful."""
+    """What statmount() says; only what ``mask`` names is meaningful.
+
+    ``attributes`` are MOUNT_ATTR_*, ``propagation`` is MS_SHARED and the like.
+    """
 
     mask: int
     id: int
     parent: int
+    attributes: int
+    propagation: int
     device: tuple[int, int]
     magic: int
     fs_type: str
@@ -181,6 +206,7 @@ def statmount(
     raw = out.raw
     got, major, minor, magic = struct.unpack_from("=QIIQ", raw, 8)
     fs_type, mnt_id, parent = struct.unpack_from("=IQQ", raw, 36)
+    attributes, propagation = struct.unpack_from("=QQ", raw, 64)
     root, point, ns_id, _subtype, source = struct.unpack_from("=IIQII", raw, 104)
 
     def text(offset: int, bit: int) -> str:
@@ -191,6 +217,8 @@ def statmount(
         mask=got,
         id=mnt_id,
         parent=parent,
+        attributes=attributes,
+        propagation=propagation,
         device=(major, minor),
         magic=magic,
         fs_type=text(fs_type, STATMOUNT_FS_TYPE),

@@ -3,17 +3,51 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, leaks, links, needs, syscalls
+from harness.guestside import disks, kmemleak, leaks, links, needs, syscalls
 from harness.guestside.container import Container, How
 from harness.guestside.nvmet import CONFIGFS, Instance
 
 FAILED = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Budgets.  Here, and not in the plugin: pytest reads this file before it reads its options."""
+    group = parser.getgroup("guest suites")
+    group.addoption(
+        "--stress-seconds",
+        type=float,
+        default=3.0,
+        metavar="S",
+        help="how long each test of stress/ goes on (%(default)s)",
+    )
+    group.addoption(
+        "--stress-seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="what the random choices of stress/ and teardown/ come from (%(default)s)",
+    )
+    group.addoption(
+        "--fault-calls",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="fail at most the first N allocations of an operation in faults/ (%(default)s)",
+    )
+    group.addoption(
+        "--fault-seconds",
+        type=float,
+        default=20.0,
+        metavar="S",
+        help="how long each test of faults/ goes on at most (%(default)s)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,9 +72,38 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture(scope="session")
+def _diary() -> Iterator[kmemleak.Diary | None]:
+    """Which test ran when, where kmemleak can ask; at the end, its last look."""
+    if kmemleak.missing():
+        yield None
+        return
+    diary = kmemleak.Diary()
+    yield diary
+    time.sleep(kmemleak.AGE)
+    _no_lost_memory(diary)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory(_diary: kmemleak.Diary | None) -> Iterator[None]:
+    """Look for lost memory after each file: too dear after each test, and it says whose it is."""
+    yield
+    if _diary is not None:
+        _no_lost_memory(_diary)
+
+
+def _no_lost_memory(diary: kmemleak.Diary) -> None:
+    found = kmemleak.scan()
+    assert not found, f"memory that nothing points to:\n{diary.words(found)}"
+
+
 @pytest.fixture(autouse=True)
-def _leak_guard(request: pytest.FixtureRequest, configfs: str) -> Iterator[None]:
+def _leak_guard(
+    request: pytest.FixtureRequest, configfs: str, _diary: kmemleak.Diary | None
+) -> Iterator[None]:
     """Blame the test that leaves something behind, and clean up for the next one."""
+    if _diary is not None:
+        _diary.begins(request.node.nodeid)
     before = leaks.found()
     yield
     failed = request.node.stash.get(FAILED, False)

@@ -167,7 +167,7 @@ class TestPoint8TornDown:
         assert container.run(hosts) == []
         assert initial.subsystems() == []
 
-    @needs.feature("slabinfo")
+    @needs.feature("slab_counts")
     def test_instances_that_come_and_go_leave_no_entries_in_memory(
         self, container: Container, initial: Instance
     ) -> None:

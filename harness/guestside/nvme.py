@@ -61,6 +61,10 @@ class Controller:
         """A sysfs attribute of it."""
         return (self.folder / attribute).read_text().strip()
 
+    def write(self, attribute: str, value: str | int) -> None:
+        """Set a sysfs attribute of it."""
+        (self.folder / attribute).write_text(str(value))
+
     @property
     def state(self) -> str:
         """ "live", "connecting" and so on; "" when it is gone."""
@@ -123,17 +127,17 @@ class Controller:
 
     def rescan(self) -> None:
         """Have the host look for namespaces again."""
-        (self.folder / "rescan_controller").write_text("1")
+        self.write("rescan_controller", 1)
 
     def reset(self) -> None:
         """Have the host start it anew, and wait until it is live again."""
-        (self.folder / "reset_controller").write_text("1")
+        self.write("reset_controller", 1)
         self.becomes("live")
 
     def disconnect(self) -> None:
         """Remove it and wait until it is gone; gone already is no error."""
         with contextlib.suppress(OSError):
-            (self.folder / "delete_controller").write_text("1")
+            self.write("delete_controller", 1)
         wait.until(lambda: not self.folder.exists(), f"{self.name} to be gone")
 
     def _paths(self) -> list[Path]:

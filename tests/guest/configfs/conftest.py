@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What configfs does in the initial instance it does in every other one: tests run in both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.guestside.nvmet import Instance
+
+
+@pytest.fixture(params=["initial", "container"])
+def inside(
+    request: pytest.FixtureRequest, initial: Instance, make_container: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Runs a function where the instance is the one at the usual place.
+
+    Where there is no other instance than the initial one, its items are the test's all the same.
+    """
+    if request.param == "container":
+        run: Callable[..., Any] = make_container().run
+        return run
+    return lambda function, *arguments: function(*arguments)

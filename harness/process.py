@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,10 @@ PARTING = 15.0  # seconds a program has to end after Ctrl-C, before it is killed
 # Ends a process group when its standard input does: the other end of the pipe is ours alone, so
 # the kernel closes it however we die.  A session of its own keeps Ctrl-C away from it.
 _GUARD = 'read -r _; kill -s KILL -- "-$1" 2>/dev/null'
+
+# Becomes the program once its guard stands; when we die before, it reads the end of the pipe and
+# goes.  Without it a program could be left behind that was just started.
+_GATE = 'read -r _ <"/proc/self/fd/$1" || exit 1; shift; exec "$@"'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +148,18 @@ def attached(argv: Argv, *, env: Mapping[str, str] | None = None) -> int:
         raise HostFault(f"{words[0]} cannot be started: {error.strerror}") from error
 
 
+def _check(program: str, cwd: Path | None, env: Mapping[str, str]) -> None:
+    """Raise HostFault for what cannot be started, and say why."""
+    if cwd is not None and not cwd.is_dir():
+        raise HostFault(f"the folder {cwd} does not exist")
+    place = os.fspath(cwd / program) if cwd and "/" in program else program
+    if shutil.which(place, path=env.get("PATH")) is not None:
+        return
+    if not Path(place).is_file():
+        raise HostFault(f"{program} is not installed", hint="harness doctor")
+    raise HostFault(f"{program} cannot be started: Permission denied", hint="harness doctor")
+
+
 class Group:
     """A program in a session of its own, with everything it starts; ended when we end.
 
@@ -161,29 +178,29 @@ class Group:
         stderr: int | None = None,
     ) -> None:
         words = [os.fspath(word) for word in argv]
+        surroundings = environment(env)
+        _check(words[0], cwd, surroundings)
+        gate, opened = os.pipe()
         try:
             self.popen = subprocess.Popen(
-                words,
+                ["/bin/sh", "-c", _GATE, "harness-gate", str(gate), *words],
                 cwd=cwd,
-                env=environment(env),
+                env=surroundings,
                 start_new_session=True,
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=stdout,
                 stderr=stderr,
+                pass_fds=(gate,),
             )
-        except FileNotFoundError as error:
-            if cwd is not None and not cwd.is_dir():
-                raise HostFault(f"the folder {cwd} does not exist") from error
-            raise HostFault(f"{words[0]} is not installed", hint="harness doctor") from error
+            self._guard = guard(self.popen.pid)
+            os.write(opened, b"\n")
         except OSError as error:
             raise HostFault(
                 f"{words[0]} cannot be started: {error.strerror}", hint="harness doctor"
             ) from error
-        try:
-            self._guard = guard(self.popen.pid)
-        except BaseException:  # unguarded it must not live
-            self.popen.kill()
-            raise
+        finally:
+            os.close(gate)
+            os.close(opened)
 
     @property
     def pid(self) -> int:

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs that are started, and what is left of them when we go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import process
+from harness.errors import HostFault
+
+# Dies by SIGKILL just after it started a program, before anybody watches over that.
+_KILLED = """
+import os, signal, sys
+from harness import process
+process.guard = lambda group: os.kill(os.getpid(), signal.SIGKILL)
+process.Group(["sleep", sys.argv[1]])
+"""
+
+
+def test_killed_before_the_guard_stands_nothing_is_left() -> None:
+    seconds = f"9{os.getpid()}"
+    done = subprocess.run([sys.executable, "-c", _KILLED, seconds], check=False)
+    assert done.returncode < 0
+    deadline = time.monotonic() + 10
+    while left := with_word(seconds):
+        assert time.monotonic() < deadline, f"still there: {left}"
+        time.sleep(0.05)
+
+
+def with_word(word: str) -> list[str]:
+    """Give the command lines of all processes that hold ``word``."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += [line] if word in (line := file.read_text()) else []
+    return found
+
+
+def test_a_program_is_what_was_asked_for() -> None:
+    with process.Group(["sleep", "1000"]) as group:
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{group.pid}/comm").read_text() != "sleep\n":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_what_cannot_be_started_is_told(tmp_path: Path) -> None:
+    with pytest.raises(HostFault, match="no-such-program is not installed"):
+        process.run(["no-such-program"])
+    with pytest.raises(HostFault, match=r"the folder .*/nowhere does not exist"):
+        process.run(["true"], cwd=tmp_path / "nowhere")
+    (tmp_path / "plain").touch()
+    with pytest.raises(HostFault, match="Permission denied"):
+        process.run([tmp_path / "plain"])
+
+
+def test_words_arrive_as_they_are(tmp_path: Path) -> None:
+    words = ["a b", "'", '"', "$HOME", "*", "\\", "", "-n", "\n"]
+    said = process.run([sys.executable, "-c", "import sys; print(sys.argv[1:])", *words]).stdout
+    assert said == f"{words}\n"
+
+
+def test_a_relative_program_is_looked_for_where_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "here").write_text("#!/bin/sh\necho found\n")
+    (tmp_path / "here").chmod(0o755)
+    assert process.run(["./here"], cwd=tmp_path).stdout == "found\n"
+
+
+def test_input_reaches_the_program() -> None:
+    assert process.run(["cat"], stdin="one\ntwo").stdout == "one\ntwo"

@@ -28,12 +28,12 @@ SANITIZERS = (
     ),
     kind(
         "kcsan",
-        r"BUG: KCSAN: (?P<what>[a-z][\w -]*?) in (?P<pair>[\w.$]+ / [\w.$]+)$",
+        r"BUG: KCSAN: (?P<what>[a-z][\w: -]*?) in (?P<pair>[\w.$]+ / [\w.$]+)$",
         "KCSAN: {what} in {pair}",
         Stop.RULE,
     ),
     kind(
-        "kcsan", rf"BUG: KCSAN: (?P<what>[a-z][\w -]*?) in {AT}", "KCSAN: {what} in {f}", Stop.RULE
+        "kcsan", rf"BUG: KCSAN: (?P<what>[a-z][\w: -]*?) in {AT}", "KCSAN: {what} in {f}", Stop.RULE
     ),
     kind(
         "kmsan", rf"BUG: KMSAN: (?P<what>[a-z][\w -]*?) in {AT}", "KMSAN: {what} in {f}", Stop.RULE
@@ -71,21 +71,30 @@ LOCKDEP = (
         rf"(?:WARNING|INFO): (?:{_DEADLOCK})|\[ INFO: (?:{_DEADLOCK}) \]",
         "possible deadlock in {f}",
     ),
-    kind("lockdep", r"WARNING: inconsistent lock state$", "inconsistent lock state in {f}"),
     kind(
         "lockdep",
-        r"WARNING: (?P<what>bad unlock balance|bad contention) detected!$",
-        "WARNING: {what} in {f}",
-    ),
-    kind("lockdep", r"WARNING: (?P<what>suspicious RCU usage)(?:\.)?$", "WARNING: {what} in {f}"),
-    kind(
-        "lockdep",
-        r"WARNING: (?P<what>held lock freed|lock held when returning to user space)!$",
-        "WARNING: {what} in {f}",
+        r"(?:WARNING: |\[ INFO: )inconsistent lock state(?: \])?$",
+        "inconsistent lock state in {f}",
     ),
     kind(
         "lockdep",
-        rf"WARNING: {TASK} still has locks held!$",
+        r"(?:WARNING: |\[ BUG: )(?P<what>bad unlock balance|bad contention) detected!(?: \])?$",
+        "WARNING: {what} in {f}",
+    ),
+    kind(
+        "lockdep",
+        r"(?:WARNING: |\[? ?INFO: )(?P<what>suspicious RCU usage)\.?(?: \])?$",
+        "WARNING: {what} in {f}",
+    ),
+    kind(
+        "lockdep",
+        r"(?:WARNING: |\[ BUG: )(?P<what>held lock freed|lock held when returning to user space)"
+        r"!(?: \])?$",
+        "WARNING: {what} in {f}",
+    ),
+    kind(
+        "lockdep",
+        rf"(?:WARNING: |\[? ?BUG: ){TASK} still has locks held!(?: \])?$",
         "WARNING: still has locks held in {f}",
     ),
     kind(
@@ -113,7 +122,7 @@ LOCKUPS = (
     ),
     kind(
         "hard lockup",
-        r"(?:watchdog: )?CPU (?P<cpu>\d+) (?:self-detected|detected) hard LOCKUP",
+        r"(?:watchdog: )?CPU (?P<cpu>\d+) (?:(?:self-)?detected hard|Hard) LOCKUP",
         "BUG: hard lockup in {f}",
     ),
     kind(

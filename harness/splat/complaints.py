@@ -29,9 +29,10 @@ OTHERS = (
     ),
     kind(
         "bad page",
-        r"BUG: (?P<what>Bad page (?:state|map|cache)) in process (?P<comm>.+?)  ",
+        r"BUG: (?P<what>Bad page (?:state|cache)) in process (?P<comm>.+?)  ",
         "BUG: {what} in {f}",
     ),
+    kind("bad page", r"BUG: (?P<what>Bad page map) in process (?P<comm>.+?)  ", "BUG: {what}"),
     kind("bad page", r"BUG: (?P<what>Bad rss-counter state) mm:", "BUG: {what}", Stop.LINE),
     kind(
         "bad page",
@@ -54,14 +55,14 @@ OTHERS = (
         "slab",
         r"BUG:? (?P<cache>[\w.<>:-]+)(?: \(.*\))?: (?P<what>(?:Poison|Redzone|Left Redzone"
         r"|Right Redzone|Object|Padding|Slab|Freepointer|Freelist|Object padding|kmalloc Redzone"
-        r"|Kmalloc Redzone)\b[\w ]*?(?:overwritten|corrupt|detected|already free|disabled)"
+        r"|Kmalloc Redzone)\b[\w ]*?(?:overwritten|corrupt|detected|already free|disabled|fails)"
         r"|Objects remaining[\w ]*|Invalid object pointer|No slab cache for object"
         r"|Wrong (?:number of objects|object count)|Not a valid slab page|Attempt to free)",
         "BUG: {cache}: {what}",
     ),
     kind(
         "slab",
-        r"BUG [\w.<>:-]+ \((?:Not tainted|Tainted: .*)\): (?P<what>[\w ]+)",
+        r"BUG [\w.<>:-]+ \((?:Not tainted|Tainted: .*)\): (?P<what>[A-Za-z ]+)",
         "BUG: slab: {what}",
     ),
     kind(
@@ -78,7 +79,7 @@ OTHERS = (
     ),
     kind(
         "oom",
-        r"(?:Memory cgroup out of memory|Out of memory[\w ()]*): Killed process "
+        r"Out of memory[\w ()]*: Killed process "
         r"(?P<pid>\d+) \((?P<comm>.+?)\)",
         "Out of memory: Killed process ({comm})",
         Stop.LINE,

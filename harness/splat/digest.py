@@ -7,9 +7,9 @@ import hashlib
 import re
 
 from harness.model import Splat
-from harness.splat import facts
+from harness.splat import facts, sites
 from harness.splat.blame import blame, function, telling
-from harness.splat.kind import Kind
+from harness.splat.kind import Kind, Role
 from harness.splat.report import Report
 from harness.splat.stacks import Stacks, stacks
 
@@ -32,7 +32,7 @@ def digest(report: Report) -> Splat:
     guilty = _guilty(kind, named, known, lines)
     access = facts.access(lines)
     kind_name = _kind(kind, lines)
-    title = _title(kind, named, guilty, access.kind.capitalize())
+    title = _title(kind, lines[report.head], named, guilty, access.kind.capitalize())
     if kind_name == "null dereference" and kind.name != kind_name:
         title = f"BUG: unable to handle kernel NULL pointer dereference in {guilty}".removesuffix(
             " in "
@@ -90,18 +90,15 @@ def _kind(kind: Kind, lines: list[str]) -> str:
     return kind.name
 
 
-def _title(kind: Kind, named: dict[str, str], guilty: str, rw: str) -> str:
+def _title(kind: Kind, line: str, named: dict[str, str], guilty: str, rw: str) -> str:
     words = {"what": "", "pair": "", "cache": "", "comm": "", **named, "f": guilty, "rw": rw}
-    if kind.name == "kasan" and words["what"] in ("double-free", "invalid-free"):
+    if kind.name == "kasan" and words["what"].endswith(("double-free", "invalid-free")):
         words["rw"] = ""
+        words["what"] = words["what"].removeprefix("double-free or ")
     if kind.name == "kcsan":
         words["pair"] = " / ".join(map(function, words["pair"].split(" / ")))
-    title = re.sub(r"\s+", " ", kind.title.format(**words)).strip()
-    return (
-        title.removesuffix(" in")
-        .replace("Internal error: in ", "Internal error in ")
-        .replace("Internal error:  in", "Internal error in")
-    )
+    form = sites.title(line, kind.title) if kind.role is Role.TRAP else kind.title
+    return re.sub(r"\s+", " ", form.format(**words)).strip().removesuffix(" in")
 
 
 def _fingerprint(kind: str, title: str, frames: tuple[str, ...]) -> str:

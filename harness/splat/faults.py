@@ -49,6 +49,19 @@ WORDS = (
         Role.WORDS,
     ),
     kind(
+        "busy inodes",
+        r"BUG: Dentry \S+ +still in use \(-?\d+\)(?: \[(?P<what>unmount of .*)\])?",
+        "BUG: Dentry still in use [{what}]",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "busy inodes",
+        r"VFS: Close: file count is (?:0|zero)",
+        "VFS: Close: file count is zero (use-after-free)",
+        Stop.LINE,
+    ),
+    kind(
         "netdev watchdog",
         r"(?:\S+ ){0,3}?(?:\S+: )?NETDEV WATCHDOG: (?:CPU: \d+: |\S+ \(.*\): )"
         r"transmit queue \d+ timed out",
@@ -65,7 +78,7 @@ WORDS = (
     ),
     kind(
         "stack overflow",
-        r"Insufficient stack space to handle exception!",
+        r"Insufficient stack space to handle exception!|Kernel stack overflow\.$",
         "kernel stack overflow in {f}",
         Stop.PANIC,
         Role.WORDS,
@@ -111,6 +124,13 @@ WORDS = (
     ),
     kind(
         "page fault",
+        r"Unable to handle kernel access to user memory",
+        "BUG: unable to handle kernel access to user memory in {f}",
+        Stop.CUT,
+        Role.WORDS,
+    ),
+    kind(
+        "page fault",
         r"Unable to handle kernel (?P<what>[a-z][\w -]+?) at virtual address",
         "BUG: unable to handle kernel {what} in {f}",
         Stop.CUT,
@@ -120,7 +140,8 @@ WORDS = (
 
 TRAPS = (
     kind("kernel bug", rf"kernel BUG at {WHERE}!", "kernel BUG in {f}", Stop.CUT, Role.TRAP),
-    kind("kernel bug", r"Kernel BUG \[#\d+\]", "kernel BUG in {f}", Stop.CUT, Role.TRAP),
+    kind("kernel bug", rf"kernel BUG at {AT}", "kernel BUG in {f}", Stop.CUT, Role.TRAP),
+    kind("kernel bug", r"Kernel BUG \[#\d+\]", "kernel BUG in {f}", Stop.CUT, Role.DIE),
     kind(
         "general protection fault",
         r"(?:Oops: )?general protection fault(?:,.*)?: [0-9a-f]{4} "
@@ -184,9 +205,18 @@ TRAPS = (
     kind(
         "oops",
         r"Internal error: (?:Oops(?: - )?)?(?P<what>.*?): [0-9a-f]{8,16} \[#\d+\]",
-        "Internal error: {what} in {f}",
+        "Internal error in {f}",
         Stop.CUT,
         Role.TRAP,
+    ),
+    kind(
+        "oops",
+        r"(?P<what>Unhandled fault): .* \((?:0x)?[0-9a-f]+\) at 0x|"
+        r"(?P<mode>Bad mode) in .* handler detected|"
+        r"(?P<sync>Unhandled 64-bit el1h) ",
+        "{what}{mode}{sync} in {f}",
+        Stop.CUT,
+        Role.WORDS,
     ),
     kind(
         "oops",
@@ -240,6 +270,13 @@ PANICS = (
         "stack overflow",
         rf"{_REASON}kernel stack overflow",
         "kernel stack overflow in {f}",
+        Stop.PANIC,
+        Role.PANIC,
+    ),
+    kind(
+        "panic",
+        rf"{_REASON}(?P<what>Attempted to kill init!)",
+        "kernel panic: {what}",
         Stop.PANIC,
         Role.PANIC,
     ),

@@ -73,12 +73,21 @@ class _Finder:
             if message.kernel or not self.stamped:
                 self.where = (mark[2].strip(), _PHASES[mark[1]])
             return
+        if text.startswith("Linux version ") and message.clock == 0:
+            self.boot()
         new = begins(text)
         if new and self.starts(message, raw, *new):
             return
         if text.startswith(CUT_HERE[:20]) and "cut here" in text and self.cut(message, raw):
             return
         self.more(message, raw)
+
+    def boot(self) -> None:
+        """Begin again: a log may hold one boot after the other."""
+        for report in list(self.open.values()):
+            self.close(report)
+        self.where, self.last = (BOOT, BOOT), None
+        self.told.clear()
 
     def starts(self, message: Message, raw: str, kind: Kind, found: re.Match[str]) -> bool:
         """Deal with a message that may begin a splat; whether it is dealt with."""
@@ -93,7 +102,9 @@ class _Finder:
         if kind.role is Role.PANIC and self.consequence(message):
             return True
         if report is not None and report.kind is not None and not kind.sure:
-            return False
+            after = report.traced or report.late(message)
+            if not (message.kernel and after):
+                return False
         if report is not None and report.continues(kind):
             return False
         sure = kind.sure and (not bare or kind.name == "kmemleak")
@@ -119,7 +130,7 @@ class _Finder:
     def consequence(self, message: Message) -> bool:
         """Whether a panic only follows from the last splat, which then is told of it."""
         last = self.last
-        if last is None or last.kind is None:
+        if last is None or last.kind is None or last.harmless:
             return False
         died = last.kind.stop is Stop.CUT and last.kind.name not in _SURVIVED
         if not CONSEQUENCE.match(message.text) and not (died and DEATH.match(message.text)):
@@ -172,7 +183,7 @@ class _Finder:
         """Keep a report that turned out to be a splat."""
         for caller in [key for key, value in self.open.items() if value is report]:
             del self.open[caller]
-        if report.kind is not None and report.found is not None and report.sure:
+        if report.kind is not None and report.sure and not report.harmless:
             report.trim()
             self.done.append((report.number, digest(report)))
 

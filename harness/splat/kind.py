@@ -25,6 +25,7 @@ class Role(enum.Enum):
     OWN = "own"
     WORDS = "words"  # a message in front of a WARNING or BUG, which says more than that
     TRAP = "trap"  # the WARNING, BUG or Oops that such a message, or another trap, leads to
+    DIE = "die"  # how a BUG dies on some architectures
     PANIC = "panic"
 
 

@@ -19,7 +19,8 @@ CONSEQUENCE = re.compile(
     r"Kernel panic - not syncing: (?:Fatal exception|.*panic_on_(?:warn|oops) set|hung_task: |"
     r"softlockup: |Hard LOCKUP|RCU Stall|UBSAN: |Oops|Aiee, killing interrupt|"
     r".* stack guard|stack guard|double fault|[Kk]ernel stack overflow|Machine check|"
-    r"BUG!|kfence|workqueue: |.*watchdog|Out of memory|System is deadlocked on memory)"
+    r"BUG!|kfence|Unhandled exception|Corrupt kernel stack|workqueue: |"
+    r".*watchdog|Out of memory|System is deadlocked on memory)"
 )
 #: The same, when init or an idle task died of the fault.
 DEATH = re.compile(r"Kernel panic - not syncing: Attempted to kill (?:init|the idle)")

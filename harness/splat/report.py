@@ -36,6 +36,11 @@ _BELONGS = re.compile(
     r"Object 0x|Disabling lock|Allocated |Freed |[=-]{20,}|\s*$|---\[|Kernel Offset|CR2|addr:|file:"
 )
 _EMPTY = re.compile(r"\s*[=-]*\s*$")
+# A memory cgroup at its limit: a container is unwell, not the kernel.
+_LIMITED = re.compile(
+    r"oom-kill:constraint=CONSTRAINT_MEMCG|Memory cgroup out of memory|Memory cgroup stats for |"
+    r"Task in \S+ killed as a result of limit of "
+)
 # What other processors say belongs to reports about them.
 _ALL_PROCESSORS = {"soft lockup", "hard lockup", "rcu stall", "csd lock", "workqueue lockup"}
 
@@ -69,6 +74,13 @@ class Report:
         self.ended = kind.stop is Stop.LINE
         self._ends = [kind.stop.value] if isinstance(kind.stop.value, re.Pattern) else []
 
+    @property
+    def harmless(self) -> bool:
+        """Whether it turned out to be no fault of the kernel."""
+        if self.kind is None or self.kind.name != "oom":
+            return False
+        return any(_LIMITED.match(line) for line in self.lines)
+
     def continues(self, kind: Kind) -> bool:
         """Whether what begins now is only more of this one."""
         if self.kind is None:
@@ -77,7 +89,9 @@ class Report:
             return True
         if self.answered:
             return False
-        if kind.role is Role.TRAP:
+        if kind.role is Role.DIE and self.kind.name == "kernel bug":
+            return True
+        if kind.role in (Role.TRAP, Role.DIE):
             trap = self.kind.role is Role.TRAP and kind.name not in ("warning", "kernel bug")
             if self.kind.role is Role.WORDS:
                 self._ends.append(Stop.CUT.value)
@@ -90,6 +104,8 @@ class Report:
             return True
         if self.kind.name == "warning" and kind.role is Role.WORDS:
             return not self.answered and self._seen < 4
+        if self.kind.name == kind.name == "hard lockup":  # first who saw it, then who it is
+            return not self.answered
         return not self.sure and kind.name == "kmemleak"
 
     def hears(self, caller: str) -> bool:
@@ -103,7 +119,7 @@ class Report:
             self._wait(number, message, raw)
             return
         text = message.text
-        if self._late(message):
+        if self.late(message):
             self.ended = True
             return
         self._seen += 1
@@ -125,7 +141,7 @@ class Report:
     def _wait(self, number: int, message: Message, raw: str) -> None:
         """Keep what follows words that anybody could write, until a line shows whose they were."""
         self._waiting.append((number, message, raw))
-        if _EVIDENCE.match(message.text) and not self._late(message):
+        if _EVIDENCE.match(message.text) and not self.late(message):
             self.sure = True
             self._heard()
         else:
@@ -138,7 +154,8 @@ class Report:
             if not self.ended:
                 self.add(*one)
 
-    def _late(self, message: Message) -> bool:
+    def late(self, message: Message) -> bool:
+        """Whether so much time has passed that a message is another story's."""
         return (
             message.clock is not None
             and self.clock is not None

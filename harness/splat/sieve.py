@@ -21,14 +21,18 @@ def interesting(text: str) -> bool:
         or "cut here" in text
         or "UBSAN: " in text
         or "INFO: " in text
-        or "hard LOCKUP" in text
+        or "LOCKUP" in text
         or "CSD lock" in text
         or "refcount_t: " in text
+        or "file count is" in text
+        or "Unhandled " in text
+        or "Bad mode in" in text
         or "list_add " in text
         or "list_del " in text
         or "ODEBUG: " in text
         or "Busy inodes" in text
         or "NETDEV WATCHDOG" in text
+        or "stack overflow." in text
         or "Insufficient stack" in text
         or "double fault" in text
         or "nable to handle" in text
@@ -42,6 +46,7 @@ def interesting(text: str) -> bool:
         or "unreferenced object" in text
         or "suspected memory" in text
         or "harness: " in text
+        or "Linux version " in text
     )
 
 

@@ -64,7 +64,7 @@ def stacks(lines: list[str]) -> Stacks:
     for line in lines:
         sorter.read(line)
     found = sorter.found
-    found.main = (found.main or sorter.loose) + found.task
+    found.main = (found.main or sorter.loose) + found.task or sorter.unsure
     return found
 
 
@@ -72,6 +72,7 @@ class _Sorter:
     def __init__(self) -> None:
         self.found = Stacks()
         self.loose = self.into = list[str]()  # frames that no headline announced
+        self.unsure = list[str]()  # of the main stack: all there is when a stack is lost
         self.trying = False
 
     def read(self, line: str) -> None:
@@ -81,8 +82,11 @@ class _Sorter:
         if "+0x" in line or "[inline]" in line:
             frame = _frame(line)
             if frame is not None:
-                if frame:
+                sure = not frame.startswith("? ")
+                if sure:
                     self.into.append(frame)
+                elif self.into is self.found.main:
+                    self.unsure.append(frame.removeprefix("? "))
                 return
             self.entry(line)
         self.headline(line)
@@ -125,10 +129,10 @@ def _section(line: str) -> str:
 
 
 def _frame(line: str) -> str | None:
-    """Give a frame; "" for one that the unwinder is not sure of, None for another line."""
+    """Give a frame, with "? " in front if the unwinder is not sure; None for another line."""
     found = _FRAME.match(line)
     if found:
-        return "" if found["unsure"] or found["unsure2"] else _text(found)
+        return ("? " if found["unsure"] or found["unsure2"] else "") + _text(found)
     inline = _INLINE.match(line)
     return f"{inline['name']} {inline['where']}" if inline else None
 

@@ -10,6 +10,8 @@ import pytest
 from harness.model import Splat
 from harness.results.record import from_json, to_json
 from harness.splat import find, plain
+from harness.splat.kinds import KINDS, begins
+from harness.splat.sieve import interesting
 
 DATA = Path(__file__).parents[1] / "data"
 LOGS = DATA / "splats"
@@ -161,13 +163,14 @@ def test_a_splat_belongs_to_the_test_before_it():
             warn.format(7, 4),
         ]
     )
-    assert [splat.test for splat in find(text.split("\n"))] == [
-        "boot",
-        "t.py::a[x y]",
-        "t.py::a[x y]",
-        "t.py::b",
+    assert [(splat.test, splat.phase) for splat in find(text.split("\n"))] == [
+        ("boot", "boot"),
+        ("t.py::a[x y]", "during"),
+        ("t.py::a[x y]", "after"),
+        ("t.py::b", "during"),
     ]
-    assert find([warn.format(1, 1)], "t.py::c")[0].test == "t.py::c"
+    (alone,) = find([warn.format(1, 1)], "t.py::c")
+    assert (alone.test, alone.phase) == ("t.py::c", "during")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +199,7 @@ def test_a_splat_belongs_to_the_test_before_it():
         ),
         ("[    1.000001] WARNING: at f+0x1/0x2, CPU#1: a/7", "WARNING in f"),
         (
-            "Memory cgroup out of memory: Killed process 12 (a b) total-vm:1kB",
+            "Out of memory: Killed process 12 (a b) total-vm:1kB",
             "Out of memory: Killed process (a b)",
         ),
     ],
@@ -273,3 +276,92 @@ def test_a_flood_without_a_newline():
 def test_plain_takes_stamps_and_colours_off():
     assert plain("  12.345 | [   11.000000][   T12] \x1b[31mhello\x1b[0m\r\n") == "hello"
     assert plain("[   11.000000]  <TASK>") == " <TASK>"
+
+
+def test_each_kind_has_a_sample():
+    begun = {
+        id(found[0])
+        for name in EXPECTED
+        for line in log(name).split("\n")
+        if (found := begins(plain(line)))
+    }
+    assert [kind.first.pattern for kind in KINDS if id(kind) not in begun] == []
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_sieve_lets_the_first_line_of_each_splat_pass(name):
+    for line in log(name).split("\n"):
+        assert begins(plain(line)) is None or interesting(line)
+
+
+def by_title(name):
+    return {splat.title: splat for splat in find(log(name).split("\n"))}
+
+
+def test_arm64():
+    found = by_title("written/arm64.log")
+    warning = found["WARNING in arm_detach"]
+    assert warning.frames[:2] == (
+        "arm_detach+0x54/0x118 [configfs]",
+        "configfs_rmdir+0x1a8/0x380 [configfs]",
+    )
+    assert (warning.task, warning.cpu, warning.taint) == ("rmdir/812", 2, "GE")
+    assert warning.modules == ("nvmet", "configfs", "nvme_tcp")
+    memory = found["BUG: unable to handle kernel access to user memory in arm_peek"]
+    assert (memory.access, memory.address) == ("read", "0x0000aaaad2f01000")
+    freed = found["KASAN: slab-use-after-free Write in arm_port_release"]
+    assert (freed.access, freed.address) == ("write", "0xf5ff0000c2a31e40")
+    assert freed.alloc_stack[-1] == "arm_ports_make+0x50/0x1a0"
+    assert freed.free_stack[-1] == "arm_port_drop+0x24/0x40"
+    hung = found["INFO: task hung in arm_wait_for_it"]
+    assert hung.frames[-1] == "arm_wait_for_it+0x30/0x60"  # not the holder's
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "frames", "task", "cpu"),
+    [
+        ("riscv", "WARNING in riscv_odd", 3, "odd/61", 1),
+        ("riscv", "kernel stack overflow in riscv_deep", 3, "deep/64", 1),
+        ("s390", "illegal operation in s390_illegal", 3, "trap/71", 2),
+        ("s390", "WARNING in s390_odd", 2, "umount/72", 1),
+        ("powerpc", "kernel BUG in ppc_bug", 4, "bug/81", 4),
+        ("powerpc", "BUG: hard lockup in ppc_other", 2, "other/85", 6),
+    ],
+)
+def test_other_architectures(name, title, frames, task, cpu):
+    splat = by_title(f"written/{name}.log")[title]
+    assert (len(splat.frames), splat.task, splat.cpu) == (frames, task, cpu)
+    assert splat.function in splat.title.split()
+    assert splat.frames[0].startswith(splat.function) or "overflow" in title
+
+
+def test_when_the_unwinder_is_lost_its_guesses_are_better_than_nothing():
+    (splat,) = by_title("real/lkdtm-exec-kmalloc.log").values()
+    assert splat.frames[0] == "execute_location+0x44/0x60"
+    assert (splat.access, splat.address) == ("execute", "0xffff888006e4c280")
+
+
+def test_a_memory_cgroup_at_its_limit_is_no_splat():
+    text = log("written/memcg.log")
+    alone = text.split("------------[ cut")[0]
+    assert titles(alone) == []
+    assert titles(bare(alone)) == []
+    whole = alone.replace("CONSTRAINT_MEMCG", "CONSTRAINT_NONE").replace("Memory cgroup out", "Out")
+    whole = whole.replace("Memory cgroup stats", "Mem-Info")
+    assert titles(whole) == ["Out of memory: greedy invoked oom-killer"]
+
+
+def test_a_panic_behind_a_cgroup_at_its_limit_is_told():
+    text = log("written/memcg.log").split("------------[ cut")[0]
+    text += "[  121.000000] Kernel panic - not syncing: Out of memory: panic_on_oom is selected\n"
+    assert [splat.kind for splat in find(text.split("\n"))] == ["panic"]
+
+
+def test_a_log_that_lost_most_stamps():
+    """Somebody's sed took the stamps off the starts of lines, not from behind a program's words."""
+    text = bare(log("real/lockdep-flush-work.log"))
+    start = text.index("WARNING: possible")
+    glued = f"{text[:start]}a program's words[    9.123456] {text[start:]}"
+    mixed = "\n".join(f"{line}\nsome output" for line in glued.split("\n"))
+    for form in (glued, mixed):
+        assert titles(form) == ["possible deadlock in __flush_work"]

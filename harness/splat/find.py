@@ -48,6 +48,7 @@ class _Finder:
         self.last: Report | None = None  # the last one begun, open or not
         self.done: list[tuple[int, Splat]] = []
         self.told: set[tuple[float, str]] = set()
+        self.panicked = False  # since the last boot or mark
 
     def read(self, block: list[str]) -> None:
         """Take the next lines; most blocks hold nothing and are not looked at line by line."""
@@ -72,6 +73,7 @@ class _Finder:
         if text.startswith("harness: ") and (mark := _MARK.match(text)):
             if message.kernel or not self.stamped:
                 self.where = (mark[2].strip(), _PHASES[mark[1]])
+                self.lives()
             return
         if text.startswith("Linux version ") and message.clock == 0:
             self.boot()
@@ -82,12 +84,24 @@ class _Finder:
             return
         self.more(message, raw)
 
+    def lives(self) -> None:
+        """Take back a panic: a program that still runs shows that only its words told of one."""
+        if not self.panicked:
+            return
+        self.panicked = False
+        for report in list(self.open.values()):
+            self.close(report)
+        self.done = [
+            (number, _with_panic(splat, "")) for number, splat in self.done if splat.kind != "panic"
+        ]
+
     def boot(self) -> None:
         """Begin again: a log may hold one boot after the other."""
         for report in list(self.open.values()):
             self.close(report)
         self.where, self.last = (BOOT, BOOT), None
         self.told.clear()
+        self.panicked = False
 
     def starts(self, message: Message, raw: str, kind: Kind, found: re.Match[str]) -> bool:
         """Deal with a message that may begin a splat; whether it is dealt with."""
@@ -99,6 +113,7 @@ class _Finder:
             return False  # a program's words
         if message.clock is not None and kind.sure:
             self.told.add((message.clock, message.text))
+        self.panicked = self.panicked or kind.role is Role.PANIC
         if kind.role is Role.PANIC and self.consequence(message):
             return True
         if report is not None and report.kind is not None and not kind.sure:

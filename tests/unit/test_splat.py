@@ -365,3 +365,23 @@ def test_a_log_that_lost_most_stamps():
     mixed = "\n".join(f"{line}\nsome output" for line in glued.split("\n"))
     for form in (glued, mixed):
         assert titles(form) == ["possible deadlock in __flush_work"]
+
+
+def test_a_panic_that_a_program_survives_was_only_its_words():
+    mark = "[    3.000000] harness: {} t.py::test_spoofs\n"
+    text = mark.format("start") + "[    3.000001] Kernel panic - not syncing: x\n"
+    assert titles(text) == ["kernel panic: x"]
+    assert titles(text + mark.format("end")) == []
+    fault = log("written/faults-x86.log").split("[   62")[0]
+    text = mark.format("start") + fault + "[   42.100000] Kernel panic - not syncing: Oops\n"
+    assert [splat.panic for splat in find(text.split("\n"))] == ["Oops"]
+    after = mark.replace("3.0", "50.0").format("end")
+    assert [splat.panic for splat in find((text + after).split("\n"))] == [""]
+
+
+def test_two_boots_in_one_log():
+    text = f"[    0.000000] Linux version 7.2.13\n{log('written/memory.log')}"
+    marked = f"{text}[  900.000000] harness: start t.py::a\n"
+    twice = find((marked + text).split("\n"))
+    assert len(twice) == 2 * len(titles(text))
+    assert {splat.test for splat in twice} == {"boot"}

@@ -26,6 +26,15 @@ def main_job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 @pytest.fixture(scope="session")
+def debug_job(main_job: Job, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A chosen part on the debug kernel, which has crash points too: building it takes longest."""
+    words = ["--patched-only", "--kconfig", "debug", "--kconfig", "lkdtm"]
+    for suite in ("configfs/test_instances.py", "nvmet/test_loop.py"):
+        words += ["--suite", f"tests/guest/{suite}"]
+    return harness("run", "--json", *words, "--out", str(tmp_path_factory.mktemp("run") / "debug"))
+
+
+@pytest.fixture(scope="session")
 def image(main_job: Job) -> Path:
     """The patched kernel."""
     return Path(main_job[1]["sides"][-1]["kernel"]["image"])

@@ -151,20 +151,8 @@ def planted(main_job: Job, tmp_path: Path) -> Callable[[str, str, str], Path]:
     return make
 
 
-def test_the_debug_kernel_finds_no_fault_in_a_chosen_part(main_job: Job, tmp_path: Path) -> None:
-    code, run, err = harness(
-        "run",
-        "--json",
-        "--patched-only",
-        "--kconfig",
-        "debug",
-        "--out",
-        str(tmp_path / "debug"),
-        "--suite",
-        "tests/guest/configfs/test_instances.py",
-        "--suite",
-        "tests/guest/nvmet/test_loop.py",
-    )
+def test_the_debug_kernel_finds_no_fault_in_a_chosen_part(debug_job: Job) -> None:
+    code, run, err = debug_job
     assert code == 0, err
     (patched,) = run["sides"]
     assert "CONFIG_KASAN=y" in Path(patched["kernel"]["config"]).read_text()

@@ -63,6 +63,8 @@ def gateway(path: str, seen: dict[str, str]) -> int:
         server.listen()
         out("[    2.000000] harness: up")
         client, _ = server.accept()
+    if seen.get("FAKE_CUT"):
+        threading.Timer(float(seen["FAKE_CUT"]), client.shutdown, [socket.SHUT_RDWR]).start()
     code = "import sys;exec(eval(sys.stdin.readline()))"
     if "FAKE_KMSG" in os.environ:
         code = f"import sys;sys.path.insert(0, {HERE!r});import fake_kmsg;del sys.path[0];{code}"
@@ -73,7 +75,17 @@ def gateway(path: str, seen: dict[str, str]) -> int:
         ).returncode
 
 
-def main(mode: str, log: Path, words: list[str]) -> int:
+def noise(mode: str) -> None:
+    """Say FAKE_FLOOD bytes on the console, as ``mode`` has it."""
+    line = {"garbage": bytes(range(256)) * 16, "flood": b"[    2.1] a driver talks\n" * 200}
+    piece = line.get(mode, b"x" * 4096)
+    for _ in range(int(os.environ["FAKE_FLOOD"]) // len(piece)):
+        os.write(1, piece)
+    os.write(1, b"\n")
+
+
+def boot(mode: str, log: Path) -> int | None:
+    """Replay a boot; gives an exit status when that is all there is."""
     if mode == "broken":
         os.write(2, b"qemu: no such machine\n")
         return 1
@@ -87,16 +99,21 @@ def main(mode: str, log: Path, words: list[str]) -> int:
         return 0
     if mode == "hang at boot":
         time.sleep(60)
+    return None
+
+
+def main(mode: str, log: Path, words: list[str]) -> int:
+    ended = boot(mode, log)
+    if ended is not None:
+        return ended
     if mode != "deaf":
         threading.Thread(target=sysrq, daemon=True).start()
     threading.Thread(target=qmp, args=[socket_of(words, "unix:")], daemon=True).start()
-    if mode == "panic":
+    if mode in ("panic", "vanish"):
         out("[    2.000000] harness: up")
         time.sleep(0.2)
-        out(PANIC)
-        return 0
-    if mode == "vanish":
-        out("[    2.000000] harness: up")
+        if mode == "panic":
+            out(PANIC)
         return 0
     after = dict(itertools.pairwise(words))
     seen = {"HARNESS_GUEST": after["--name"], "FAKE_IMAGE": after["--kimg"]}
@@ -106,8 +123,14 @@ def main(mode: str, log: Path, words: list[str]) -> int:
         packed = Path(port).with_name("config.gz")
         packed.write_bytes(gzip.compress(config.read_bytes()))
         seen["HARNESS_CONFIG_GZ"] = str(packed)
+    if mode == "cut":
+        seen["FAKE_CUT"] = "3"
+    if mode in ("garbage", "flood", "one long line"):
+        threading.Thread(target=noise, args=[mode], daemon=True).start()
     status = gateway(port, seen)
     out(f"[    9.000000] harness: left with status {status}")
+    if mode == "stuck":
+        time.sleep(60)
     return 0
 
 

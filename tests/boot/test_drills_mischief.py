@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What tests may do to their guests: one session with all of it, and a harmless test behind each.
+
+tests/data/drills/mischief.py lists what is done and what must become of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.model import Outcome, Test
+from harness.results import journal
+
+SUITE = Path(__file__).parents[1] / "data" / "drills" / "test_mischief.py"
+sys.path.append(str(SUITE.parent))
+import mischief  # noqa: E402 - it stands with the suite, which runs elsewhere
+
+#: Tests that hang in their fixtures, beside those of the table.
+HANGS = {"test_hangs_in_setup", "test_hangs_in_teardown"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """What is left of the session: pytest's status and words, and the journal."""
+
+    status: int
+    said: str
+    folder: Path
+    tests: dict[str, Test]
+
+
+@pytest.fixture(scope="module")
+def session(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    folder = tmp_path_factory.mktemp("mischief") / "out"
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--kernel", str(image)]
+    argv += ["--guest-folder", str(folder), "--test-timeout", "3", "--guests", "3", str(SUITE)]
+    done = subprocess.run(argv, text=True, capture_output=True, check=False, timeout=900)
+    tests = {test.id.split("::")[1]: test for test in journal.read(folder)}
+    return Session(done.returncode, done.stdout + done.stderr, folder, tests)
+
+
+@pytest.mark.parametrize("one", mischief.ALL, ids=lambda one: one.name)
+def test_each_costs_what_it_must(session: Session, one: mischief.Mischief) -> None:
+    test = session.tests[f"test_it[{one.name}]"]
+    assert str(test.outcome) == one.outcome, f"{test.message}\n{one.why}"
+    assert re.search(one.says, test.message)
+    assert 0 <= test.seconds < 300
+
+
+def test_neighbours_are_unharmed(session: Session) -> None:
+    table = {f"test_it[{one.name}]" for one in mischief.ALL} | HANGS
+    bad = {n: t.message for n, t in session.tests.items() if t.outcome.bad and n not in table}
+    assert not bad
+
+
+def test_results_are_complete(session: Session) -> None:
+    assert session.status == 1, session.said
+    assert len(session.tests) == 2 * len(mischief.ALL) + len(HANGS) + 1
+    assert Outcome.NOTRUN not in {test.outcome for test in session.tests.values()}
+    assert "INTERNALERROR" not in session.said
+
+
+def test_a_hang_in_a_fixture_is_that_tests(session: Session) -> None:
+    assert {session.tests[name].outcome for name in HANGS} == {Outcome.TIMEOUT}
+
+
+def test_nothing_is_left_running(session: Session) -> None:
+    guests = sorted((session.folder / "guests").glob("[0-9]*/guest.json"))
+    assert guests
+    assert all(json.loads(guest.read_text())["ended"] for guest in guests)
+    ours = os.fsencode(session.folder)
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            assert ours not in (entry / "cmdline").read_bytes()
+        except OSError:
+            continue

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Drills without kernels: whatever is killed, cut, flooded or full, what is known is kept.
+
+Sessions of the plugin with fake guests.  Random moments come from seeds, so each drill is the same
+every time, as far as a busy machine allows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.model import Test
+from harness.results import journal
+
+HERE = Path(__file__).parent
+LOG = HERE.parent / "data" / "boot.log"
+SUITE = """
+import os, time, pytest
+
+@pytest.mark.parametrize("n", range(12))
+def test_quick(n):
+    time.sleep(0.05)
+
+def test_waits():
+    time.sleep(float(os.environ.get("WAIT", "0")))
+"""
+PATIENCE = 60.0  # seconds; only a drill that fails needs them all
+
+
+class Session:
+    """A pytest with fake guests, in a folder of its own."""
+
+    def __init__(self, path: Path, suite: str = SUITE) -> None:
+        self.path, self.out = path, path / "out"
+        self.image = path / "image"
+        self.image.touch()
+        (path / "test_it.py").write_text(suite)
+        self.seen: set[str] = set()
+
+    def start(
+        self, *words: str, mode: str = "up", before: tuple[str, ...] = (), **more: str
+    ) -> subprocess.Popen[str]:
+        """Start it in a process group of its own, as a terminal does."""
+        booter = shlex.join([sys.executable, str(HERE / "fake_vng.py"), mode, str(LOG)])
+        argv = [*before, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        argv += ["--kernel", str(self.image), "--accel", "tcg", "--guest-scale", "0.25"]
+        argv += ["--guest-folder", str(self.out), "--guest-booter", booter]
+        argv += ["-c", os.devnull, "--rootdir", str(self.path), *words, "test_it.py"]
+        place = {"FAKE_KMSG": str(self.path / "kmsg"), "TMPDIR": os.environ["TMPDIR"]}
+        return subprocess.Popen(
+            argv,
+            cwd=self.path,
+            env={**os.environ, **place, **more},
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+
+    def run(self, *words: str, **more: str) -> tuple[int, str]:
+        """Run it to the end: status, and what was said."""
+        process = self.start(*words, **more)  # type: ignore[arg-type]
+        said, _ = process.communicate(timeout=PATIENCE)
+        return process.returncode, said
+
+    def tests(self) -> dict[str, Test]:
+        return {test.id.split("::")[1]: test for test in journal.read(self.out)}
+
+    def outcomes(self) -> dict[str, str]:
+        return {name: str(test.outcome) for name, test in self.tests().items()}
+
+    def testing(self) -> bool:
+        """Whether a guest is at the test that waits."""
+        return any(test.id.endswith("test_waits") and test.guest for test in journal.read(self.out))
+
+    def reach(self, there: Callable[[], object]) -> None:
+        end = time.monotonic() + PATIENCE
+        while not there():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    def living(self, mark: str = "") -> list[int]:
+        """Give the processes that name our folder, or a guest's private one, and ``mark``."""
+        self.seen |= {str(run.readlink()) for run in self.out.rglob("run") if run.is_symlink()}
+        names = [os.fsencode(name) for name in (str(self.path), *self.seen)]
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes()
+                if any(name in words for name in names) and mark.encode() in words:
+                    found.append(int(entry.name))
+        return found
+
+    def gone(self) -> None:
+        """See that no process is left."""
+        end = time.monotonic() + 20
+        while self.living() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in self.living()]
+
+    def complete(self) -> None:
+        """See that every guest's record has its last word."""
+        records = list((self.out / "guests").glob("[0-9]*/guest.json"))
+        assert records
+        assert all(json.loads(record.read_text())["ended"] for record in records)
+
+
+@pytest.fixture(autouse=True)
+def _own_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # Private folders of guests are ours to look through, and nobody else's are swept.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("mark", ["--kimg", "harness.guest.keeper", "relay.py"])
+def test_a_part_of_a_guest_is_killed_at_random_moments(
+    session: Session, mark: str, seed: int
+) -> None:
+    chance = random.Random(f"{mark} {seed}")
+    process = session.start("--guests", "2", WAIT="1")
+    session.reach((session.out / "guests").exists)
+    time.sleep(chance.uniform(0, 3))
+    for pid in session.living(mark)[:1]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    said, _ = process.communicate(timeout=PATIENCE)
+    session.gone()
+    bad = [name for name, outcome in session.outcomes().items() if outcome != "pass"]
+    # Before its first test it may be nobody's, then it is the session that says so.
+    assert len(bad) <= 1 or process.returncode not in (0, 1), said
+    assert "INTERNALERROR" not in said
+    assert "Traceback" not in said
+    assert process.returncode == 0 or bad or "guest" in said
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_session_is_killed_at_random_moments(
+    session: Session, number: signal.Signals, seed: int
+) -> None:
+    chance = random.Random(f"{number} {seed}")
+    process = session.start("--guests", "2", WAIT="60")
+    time.sleep(chance.uniform(0.5, 4))
+    session.living()
+    known = session.outcomes()
+    if number is signal.SIGKILL:
+        process.kill()
+    else:
+        os.killpg(process.pid, number)
+    said, _ = process.communicate(timeout=PATIENCE)
+    session.gone()
+    assert process.returncode != 0, said
+    passed = {name for name, outcome in known.items() if outcome == "pass"}
+    assert passed <= {name for name, outcome in session.outcomes().items() if outcome == "pass"}
+    assert "INTERNALERROR" not in said
+    if number is signal.SIGINT:
+        assert "Traceback" not in said
+
+
+def test_two_guests_die_at_the_same_moment(session: Session) -> None:
+    suite = "import time, pytest\n@pytest.mark.parametrize('n', range(8))\n"
+    suite += "def test_it(n):\n    time.sleep(60 if n in (0, 2) else 0)\n"
+    (session.path / "test_it.py").write_text(suite)
+    process = session.start("--guests", "2")
+    session.reach(lambda: list(session.outcomes().values()).count("crash") == 2)
+    for pid in session.living("--kimg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1, said
+    bad = {name for name, outcome in session.outcomes().items() if outcome != "pass"}
+    assert bad == {"test_it[0]", "test_it[2]"}
+    assert len(session.outcomes()) == 8
+    session.gone()
+    session.complete()
+
+
+def test_the_results_channel_is_cut(session: Session) -> None:
+    status, said = session.run("--guests", "1", mode="cut", WAIT="60")
+    assert status == 3, said  # the machine's fault: no verdict on the test, which ran twice
+    assert "the connection to it broke off" in said
+    assert "INTERNALERROR" not in said
+    assert session.outcomes()["test_quick[0]"] == "pass"
+    assert session.outcomes()["test_waits"] == "notrun"
+    session.gone()
+
+
+def test_a_shutdown_that_never_ends_is_cut_short(session: Session) -> None:
+    status, said = session.run("--guests", "1", mode="stuck")
+    assert status == 0, said
+    assert set(session.outcomes().values()) == {"pass"}
+    session.gone()
+    session.complete()
+
+
+@pytest.mark.parametrize("mode", ["garbage", "flood", "one long line"])
+def test_a_console_that_floods(session: Session, mode: str) -> None:
+    status, said = session.run("--guests", "1", mode=mode, FAKE_FLOOD=str(64 << 20), WAIT="1")
+    assert status == 0, said
+    assert set(session.outcomes().values()) == {"pass"}
+    session.gone()
+    console = session.out / "guests" / "0" / "console.log"
+    assert "Linux version" in console.read_text(errors="replace")
+    assert console.stat().st_size < 48 << 20
+
+
+def test_the_evidence_folder_fills_up(session: Session) -> None:
+    words = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--mount", "sh", "-c"]
+    if subprocess.run([*words, "mount -t tmpfs none /mnt"], capture_output=True).returncode:
+        pytest.skip("no mount namespaces here")
+    suite = SUITE.replace("time.sleep(0.05)", "print('x' * 100_000)")
+    (session.path / "test_it.py").write_text(suite)
+    session.out.mkdir()
+    mount = f"mount -t tmpfs -o size=400k none {shlex.quote(str(session.out))}"
+    before = (*words, f'{mount}; "$@"; s=$?; cp {session.out}/tests.jsonl kept; exit $s', "sh")
+    process = session.start("--guests", "1", before=before)
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode not in (0, 1), said
+    assert "No space left" in said
+    assert "Traceback" not in said
+    assert "INTERNALERROR" not in said
+    kept = session.path / "again"
+    kept.mkdir()
+    (session.path / "kept").rename(kept / journal.NAME)
+    assert "pass" in {str(test.outcome) for test in journal.read(kept)}
+    session.gone()

@@ -64,19 +64,23 @@ def bridge(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def plugged(switch: str, name: str, pid: int) -> Iterator[None]:
-    """A veth pair: ``name`` here, plugged into a bridge, "eth0" with task pid, down for now."""
-    with _pair(name, pid, "master", switch, "up"):
+def plugged(switch: str, name: str, pid: int, address: str) -> Iterator[None]:
+    """A veth pair: ``name`` here, plugged into a bridge, "eth0" with task pid, down for now.
+
+    ``address`` is its hardware address.  A machine that comes back keeps it: with another one the
+    rest of the network would go on talking to the old one for most of a minute.
+    """
+    with _pair(name, pid, "master", switch, "up", address=address):
         yield
 
 
 @contextlib.contextmanager
-def _pair(name: str, pid: int, *words: str) -> Iterator[None]:
+def _pair(name: str, pid: int, *words: str, address: str = "") -> Iterator[None]:
     there = Path("/sys/class/net", name)
     # One that was here goes some time after the namespace of its other end.
     wait.until(lambda: not there.exists(), f"an older link {name} to be gone")
-    peer = ("peer", "name", "eth0", "netns", str(pid))
-    ip("link", "add", name, *words, "type", "veth", *peer)
+    peer = ["peer", "name", "eth0", *(["address", address] if address else [])]
+    ip("link", "add", name, *words, "type", "veth", *peer, "netns", str(pid))
     try:
         yield
     finally:

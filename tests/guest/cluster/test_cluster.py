@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the series is for: a cluster of nvmet nodes on one machine, each node a container.
 
-The nodes export one disk under one name.  A host reaches it through all of them by multipath; a
-node that dies takes a path away, not the data.
+The nodes export one disk under one name.  A host in a container reaches it through all of them by
+multipath; a node that dies takes a path away, not the data.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import mmap
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import pytest
 
-from harness.guestside import disks, links, needs, nvme, wait
+from harness.guestside import disks, fio, links, needs, nvme, wait
 from harness.guestside.container import Container
 from harness.guestside.nvmet import Instance, Namespace, Port, Subsystem, tcp_port
-from harness.guestside.task import Task
+from harness.guestside.places import check_own
 
 pytestmark = [
     needs.config(
@@ -34,8 +31,11 @@ pytestmark = [
 
 NQN = "nqn.2026-01.org.example:cluster"
 UUID = "77777777-7777-4777-8777-777777777777"
-# A host that notices soon that a node is gone, and tries again every second without end.
-PATIENT = ("--keep-alive-tmo=2", "--reconnect-delay=1", "--ctrl-loss-tmo=-1")
+SWITCH = "switch0"
+# A host that tries again every second, for a minute.
+PATIENT = ("--keep-alive-tmo=5", "--reconnect-delay=1", "--ctrl-loss-tmo=60")
+BACK = 40.0  # seconds for a path to return: a second, unless the guest is busy
+MARK = 8 * disks.MEBI  # where fio does not write
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +44,20 @@ class Node:
 
     number: int
     disk: str
+    bridged: bool
+
+    @property
+    def network(self) -> str:
+        """Its network, but for the last number; nodes on one switch share one."""
+        return "10.77.0" if self.bridged else f"10.77.{self.number}"
+
+    @property
+    def address(self) -> str:
+        return f"{self.network}.{self.number}"
 
     @property
     def port(self) -> Port:
-        return tcp_port(1, NQN, traddr=f"10.77.{self.number}.2")
+        return tcp_port(1, NQN, traddr=self.address)
 
     @property
     def subsystem(self) -> Subsystem:
@@ -59,95 +69,150 @@ class Node:
 
     @contextmanager
     def running(self) -> Iterator[Container]:
-        """The node as a container with a cable to the host."""
-        with ExitStack() as stack:
-            container = stack.enter_context(Container(network=True))
-            link = f"node{self.number}"
-            stack.enter_context(links.cable(link, container.pid, f"10.77.{self.number}.1/24"))
-            container.mount_configfs()
-            assert container.run(self._start) == "serving"
-            yield container
+        """The node as a container that the host can reach."""
+        link = f"node{self.number}"
+        with Container(network=True) as container:
+            if self.bridged:
+                hardware = f"02:00:00:00:00:{self.number:02x}"
+                plug = links.plugged(SWITCH, link, container.pid, hardware)
+            else:
+                plug = links.cable(link, container.pid, f"{self.network}.254/24")
+            with plug:
+                container.mount_configfs()
+                check_own(container)
+                container.run(self._start)
+                yield container
 
-    def _start(self) -> str:
-        links.set_up("eth0", f"10.77.{self.number}.2/24")
-        try:
-            Instance().add(self.subsystem, self.port)
-        except OSError as error:
-            return str(error)
-        return "serving"
+    def _start(self) -> None:
+        links.set_up("eth0", f"{self.address}/24")
+        Instance().add(self.subsystem, self.port)
 
 
-class Load:
-    """A task that writes, reads back and compares, round after round, until it is told to stop."""
+class Cluster:
+    """Nodes that run, and the paths of a host to them."""
 
-    def __init__(self, device: str) -> None:
-        self._shared = mmap.mmap(-1, 16)  # rounds done, and whether to stop
-        self._task = Task(self._run, device)
+    def __init__(self, nodes: list[Node], stack: ExitStack) -> None:
+        self.nodes = nodes
+        self._running: dict[int, ExitStack] = {}
+        running = stack.enter_context(ExitStack())  # left last: hosts disconnect before
+        for node in nodes:
+            self._running[node.number] = running.enter_context(ExitStack())
+            self.start(node)
+        # In the machine's network: that is where the kernel makes a lost connection again.
+        host = stack.enter_context(Container())
+        self.paths = {}
+        for node in nodes:
+            path = host.run(nvme.connect, node.port, NQN, *PATIENT)
+            stack.callback(path.disconnect)
+            self.paths[node.number] = path
 
-    @property
-    def rounds(self) -> int:
-        return int(struct.unpack_from("=Q", self._shared, 0)[0])
+    def device(self) -> str:
+        """The one device to which all paths lead."""
+        found = {path.device(1, UUID) for path in self.paths.values()}
+        assert len(found) == 1, f"expected one device for all paths, found {found}"
+        return found.pop()
 
-    def goes_on(self, count: int = 3) -> None:
-        """Wait until some more rounds have been compared."""
-        aim = self.rounds + count
-        wait.until(lambda: self.rounds >= aim, f"round {aim} of verified I/O", seconds=30)
+    def start(self, node: Node) -> None:
+        """Start a node."""
+        life = self._running[node.number]
+        container = life.enter_context(node.running())
+        life.callback(container.destroy)  # before its cable is drawn: see kill
 
-    def stop(self) -> str:
-        """End it; gives "fine", or what it found wrong."""
-        struct.pack_into("=Q", self._shared, 8, 1)
-        answer: str = self._task.result()
-        return answer
+    def kill(self, *nodes: Node) -> None:
+        """Kill nodes, and wait until the host misses them.
 
-    def kill(self) -> None:
-        self._task.kill()
+        Their last task dies, and with it their instance; the kernel closes the connections.
+        """
+        for node in nodes:
+            self._running[node.number].close()
+        for node in nodes:
+            path = self.paths[node.number]
+            wait.until(lambda p=path: p.state != "live", f"{path.name} to miss its node")
 
-    def _run(self, device: str) -> str:
-        size = 1 << 18
-        while not struct.unpack_from("=Q", self._shared, 8)[0]:
-            seed = self.rounds + 1
-            data = disks.pattern(size, seed)
-            disks.write(device, data)
-            if disks.read(device, size) != data:
-                return f"round {seed}: {device} gives back other data than was written"
-            struct.pack_into("=Q", self._shared, 0, seed)
-        return "fine"
+    def returns(self, *nodes: Node) -> None:
+        """Start nodes again, and wait until the host has its paths back."""
+        for node in nodes:
+            self.start(node)
+        for node in nodes:
+            self.paths[node.number].becomes("live", seconds=BACK)
 
 
 @pytest.fixture
-def disk(make_null_block: Callable[..., Any]) -> str:
+def disk(make_null_block: Callable[..., str]) -> str:
     """What all nodes share."""
-    device: str = make_null_block(16)
-    return device
+    return make_null_block(16)
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_nodes_make_one_device_with_a_path_through_each(disk: str, count: int) -> None:
+@pytest.fixture(
+    params=[
+        pytest.param((3, False), id="3 nodes, cables"),
+        pytest.param((3, True), id="3 nodes, bridge", marks=needs.config("CONFIG_BRIDGE")),
+        pytest.param((8, True), id="8 nodes, bridge", marks=needs.config("CONFIG_BRIDGE")),
+    ]
+)
+def make_cluster(request: pytest.FixtureRequest, disk: str) -> Callable[[ExitStack], Cluster]:
+    """Starts a cluster, which goes with the stack it is given."""
+    count, bridged = request.param
+
+    def make(stack: ExitStack) -> Cluster:
+        if bridged:
+            stack.enter_context(links.bridge(SWITCH))
+            links.set_up(SWITCH, "10.77.0.254/24")
+        nodes = [Node(number, disk, bridged) for number in range(1, count + 1)]
+        return Cluster(nodes, stack)
+
+    return make
+
+
+def test_nodes_make_one_device_with_a_path_through_each(
+    make_cluster: Callable[[ExitStack], Cluster], disk: str
+) -> None:
     with ExitStack() as stack:
-        nodes = [Node(number, disk) for number in range(1, count + 1)]
-        for node in nodes:
-            stack.enter_context(node.running())
-        paths = [stack.enter_context(nvme.connected(node.port, NQN)) for node in nodes]
-        assert len({path.device(1, UUID) for path in paths}) == 1
-        assert len({path.read("cntlid") for path in paths}) == count
-        disks.check_data(paths[0].device(1, UUID), disk, size=disks.MEBI)
+        cluster = make_cluster(stack)
+        device = cluster.device()
+        ids = {path.read("cntlid") for path in cluster.paths.values()}
+        assert len(ids) == len(cluster.nodes), f"controller ids given twice: {ids}"
+        disks.check_data(device, disk, size=disks.MEBI)
+        # Through every path alone, too: the host uses what is left.
+        for node in cluster.nodes[:-1]:
+            cluster.kill(node)
+        disks.check_data(device, disk, size=1 << 18, seed=2)
 
 
-def test_io_survives_the_death_and_return_of_every_node(disk: str) -> None:
-    nodes = [Node(number, disk) for number in (1, 2)]
+@needs.program("fio")
+def test_verified_io_survives_the_death_and_return_of_nodes(
+    make_cluster: Callable[[ExitStack], Cluster], disk: str
+) -> None:
     with ExitStack() as stack:
-        running = stack.enter_context(ExitStack())  # left last: hosts disconnect before
-        containers = [running.enter_context(node.running()) for node in nodes]
-        paths = [stack.enter_context(nvme.connected(n.port, NQN, *PATIENT)) for n in nodes]
-        load = Load(paths[0].device(1, UUID))
-        stack.callback(load.kill)
-        assert paths[1].device(1, UUID) == paths[0].device(1, UUID)
-        load.goes_on()
-        for node, container, path in zip(nodes, containers, paths, strict=True):
-            container.destroy()
-            wait.until(lambda p=path: p.state != "live", f"{path.name} to miss its node")
-            load.goes_on()
-            running.enter_context(node.running())
-            wait.until(lambda p=path: p.state == "live", f"{path.name} to be back", seconds=40)
-            load.goes_on()
-        assert load.stop() == "fine"
+        cluster = make_cluster(stack)
+        device = cluster.device()
+        disks.write(device, disks.pattern(1 << 16), MARK)
+        load = stack.enter_context(fio.begun(device))
+        load.goes_on(lambda: disks.done(disk))
+        # The node in use is among them: one after the other, then all but one at once.
+        for dying in [*([node] for node in cluster.nodes[:3]), cluster.nodes[1:]]:
+            cluster.kill(*dying)
+            load.goes_on(lambda: disks.done(disk))
+            cluster.returns(*dying)
+            load.goes_on(lambda: disks.done(disk))
+        load.stop()
+        assert disks.read(device, 1 << 16, MARK) == disks.pattern(1 << 16), "older data lost"
+
+
+@needs.program("fio")
+def test_verified_io_waits_for_nodes_that_all_died(
+    make_cluster: Callable[[ExitStack], Cluster], disk: str
+) -> None:
+    with ExitStack() as stack:
+        cluster = make_cluster(stack)
+        device = cluster.device()
+        disks.write(device, disks.pattern(1 << 16), MARK)
+        load = stack.enter_context(fio.begun(device))
+        load.goes_on(lambda: disks.done(disk))
+        cluster.kill(*cluster.nodes)
+        assert load.running(), "I/O failed instead of waiting"
+        cluster.returns(*cluster.nodes)
+        load.goes_on(lambda: disks.done(disk))
+        load.stop()
+        assert disks.read(device, 1 << 16, MARK) == disks.pattern(1 << 16), "older data lost"
+        assert disks.read(disk, 1 << 16, MARK) == disks.pattern(1 << 16), "lost on the disk itself"

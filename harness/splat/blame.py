@@ -70,7 +70,7 @@ _HUNG = re.compile(rf"(?:{_MESSENGERS}|{_EVERYBODYS}|{_WAITERS})$")
 
 def function(frame: str) -> str:
     """Give the function of a frame, under the name it has in the source."""
-    name = frame.split("+0x", 1)[0].split(" ", 1)[0].strip()
+    name = frame.split("+0x", 1)[0].split(" ", 1)[0].strip().rstrip(".")
     return _CLONE.sub("", name)
 
 

@@ -24,7 +24,7 @@ OTHERS = (
     ),
     kind(
         "preemptible",
-        rf"BUG: (?P<what>using \w+\(\) in preemptible) \[[0-9a-f]+\] code: {TASK}",
+        rf"BUG: (?P<what>using \w+\(\) in preemptible) \[[0-9a-f]+\] (?:code: {TASK})?",
         "BUG: {what} code in {f}",
     ),
     kind(

@@ -64,7 +64,7 @@ WORDS = (
     kind(
         "netdev watchdog",
         r"(?:\S+ ){0,3}?(?:\S+: )?NETDEV WATCHDOG: (?:CPU: \d+: |\S+ \(.*\): )"
-        r"transmit queue \d+ timed out",
+        r"transmit queue \d+",
         "NETDEV WATCHDOG: transmit queue timed out",
         Stop.CUT,
         Role.WORDS,
@@ -204,7 +204,7 @@ TRAPS = (
     ),
     kind(
         "oops",
-        r"Internal error: (?:Oops(?: - )?)?(?P<what>.*?): [0-9a-f]{8,16} \[#\d+\]",
+        r"Internal error: .*?: (?:[0-9a-f]{1,16} \[#\d+\]|[0-9a-f]{8,16}$)",
         "Internal error in {f}",
         Stop.CUT,
         Role.TRAP,
@@ -239,6 +239,14 @@ TRAPS = (
         "WARNING in {f}",
         Stop.CUT,
         Role.TRAP,
+    ),
+    kind(
+        "warning",
+        rf"WARNING: {WHERE} at {SYM}$",
+        "WARNING in {f}",
+        Stop.CUT,
+        Role.TRAP,
+        sure=False,
     ),
     kind(
         "warning",

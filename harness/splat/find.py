@@ -53,6 +53,9 @@ class _Finder:
     def read(self, block: list[str]) -> None:
         """Take the next lines; most blocks hold nothing and are not looked at line by line."""
         text = "\n".join(block)
+        if "\x1b" in text:  # colours may stand in the middle of words
+            block = [clean(line) for line in block]
+            text = "\n".join(block)
         self.stamped = self.stamped or stamped(text, len(block))
         hot = interesting(text)
         if not hot and not self.open:

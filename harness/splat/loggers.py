@@ -18,7 +18,7 @@ _UNIX = r"\d{9,}\.\d{6}"
 WHEN = rf"(?:{_DAY}|{_ISO}|{_FULL}|{_UNIX})"
 # Who logged: "host kernel: ", "host kern.warn kernel: ", "host program[12]: ".
 _BY = r"(?:[^\s:\[]+ )?(?:[a-z]+\d?\.[a-z]+ )?(?:(?P<kernel>kernel)|[\w.@/()-]+\[\d+\]): ?"
-_DATED = re.compile(rf"(?:<\d+>(?=[A-Z\d]))?{WHEN} (?P<by>{_BY})?")
+_DATED = re.compile(rf"(?:<\d+>(?=[A-Z\d]))?{WHEN}(?: {{2,}}(?=\[)| )(?P<by>{_BY})?")
 # RFC 5424: priority, version, date, host, program, process, kind, data.
 _STRICT = re.compile(rf"<\d+>\d {_ISO} \S+ (?:(?P<kernel>kernel)|\S+) \S+ \S+ (?:-|\[.*?\]) ")
 # The journal with the kernel's clock in front: "[   12.345678] host kernel: ".

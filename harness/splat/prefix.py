@@ -35,7 +35,7 @@ _CUT = re.compile(rf"\d*\.?\d{{3,6}}\](?: ?{_CALLER})? ?")
 # A kernel's stamp anywhere: what stands before it was printed by a program.
 _ANYWHERE = re.compile(rf"(?:<\d+>)?\[ *\d+\.\d{{6}}\](?: ?{_CALLER})? ")
 _BEGINS = re.compile(
-    rf"^(?: *\d+\.\d{{3}} \| )?(?:{WHEN} )?{_LEVEL}?(?:\[ *\d+\.\d{{6}}\]|\[ *[TC]\d+\] )"
+    rf"^ *(?:\d+\.\d{{3}} \| )?(?:{WHEN} )?{_LEVEL}?(?:\[ *\d+\.\d{{6}}\]|\[ *[TC]\d+\] )"
     rf"|^{WHEN} (?:\S+ )?(?:[a-z]+\d?\.[a-z]+ )?kernel: |^(?:\d[\w.+-]*,)?\d+,\d+,\d+,[-c]",
     re.MULTILINE,
 )
@@ -75,7 +75,7 @@ def clean(line: str) -> str:
         line = line[-LONGEST:]
     if "\x1b" in line:
         line = _ANSI.sub("", line)
-    line = line.rstrip("\r\n")
+    line = line.strip("\r\n")
     return line.replace("\0", "") if "\0" in line else line
 
 
@@ -89,6 +89,8 @@ def messages(line: str) -> list[Message]:
     if own:
         line = line[own.end() :]
     starts = [found.start() for found in _ANYWHERE.finditer(line)] if "]" in line else []
+    if starts and not line[: starts[0]].strip():  # indented by whoever quotes it
+        line, starts = line[starts[0] :], [start - starts[0] for start in starts]
     if len(starts) < 1 or starts == [0]:
         return [_message(line)]
     first = _message(line[: starts[0]]) if starts[0] else None

@@ -20,6 +20,7 @@ _CPU = re.compile(r"(?:CPU: ?\d+ |Call [Tt]race:|RIP: )")
 _EVIDENCE = re.compile(
     r"CPU: ?\d+ .*PID: \d+|Call [Tt]race:|(?:Read|Write)(?: of size \d+)? at addr|"
     r"Modules linked in:|in_atomic\(\): \d|RIP: |Hardware name: |unreferenced object 0x|"
+    r"(?:Use-after-free|Out-of-bounds|Invalid) \w+ (?:at|of) 0x|Corrupted memory at 0x|"
     r" lock: .*\.magic: |pc : |Asynchronous fault: no details|-{70,}"
 )
 _BELONGS = re.compile(

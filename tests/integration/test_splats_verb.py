@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness splats`` on whatever a person may hand it."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import errors
+from harness.cli import main
+
+LOGS = Path(__file__).parents[1] / "data" / "splats"
+LOG = LOGS / "written" / "kasan-uaf.log"
+TITLE = "KASAN: slab-use-after-free Read in nvmet_port_release"
+
+
+def found(capsys, *words):
+    code = main(["splats", "--json", "-q", *map(str, words)])
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_one_line_of_json_for_each_file_in_the_order_of_the_log(capsys):
+    names = [LOGS / "written/lockdep.log", LOGS.parent / "boot.log", LOG]
+    code, tables = found(capsys, *names)
+    assert code == errors.BAD
+    assert [table["file"] for table in tables] == list(map(str, names))
+    lines = [splat["line"] for splat in tables[0]["splats"]]
+    assert lines == sorted(lines)
+    assert len(set(lines)) == 8
+    assert tables[1]["splats"] == []
+    (splat,) = tables[2]["splats"]
+    assert (splat["title"], splat["kind"], splat["function"], splat["line"]) == (
+        TITLE,
+        "kasan",
+        "nvmet_port_release",
+        3,
+    )
+    assert (splat["test"], splat["phase"]) == ("t/test_a.py::test_rmdir", "during")
+
+
+@pytest.mark.parametrize(
+    ("pack", "ending"), [(gzip.compress, "gz"), (bz2.compress, "bz2"), (lzma.compress, "xz")]
+)
+def test_compressed_logs(pack, ending, tmp_path, capsys):
+    log = tmp_path / f"console.log.{ending}"
+    log.write_bytes(pack(LOG.read_bytes()))
+    code, (table,) = found(capsys, log)
+    assert code == errors.BAD
+    assert [splat["title"] for splat in table["splats"]] == [TITLE]
+
+
+def test_a_compressed_log_that_is_cut(tmp_path, capsys):
+    log = tmp_path / "console.log.gz"
+    log.write_bytes(gzip.compress(LOG.read_bytes())[:-50])
+    assert main(["splats", "-q", str(log)]) == errors.HOST_FAULT
+    assert "cannot be read to its end" in capsys.readouterr().err
+
+
+def test_zstd_is_for_another_program(tmp_path, capsys):
+    log = tmp_path / "console.log.zst"
+    log.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
+    assert main(["splats", str(log)]) == errors.USAGE
+    assert "zstdcat" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", bytes(range(256)) * 5000, b"\xff\xfe" + b"a\0" * 100, b"\x1f"]
+)
+def test_what_is_no_log_has_no_splats(content, tmp_path, capsys):
+    log = tmp_path / "log"
+    log.write_bytes(content)
+    assert found(capsys, log) == (errors.GOOD, [{"file": str(log), "splats": []}])
+
+
+def test_bytes_that_are_no_letters(tmp_path, capsys):
+    log = tmp_path / "log"
+    log.write_bytes(LOG.read_bytes().replace(b"Call Trace:", b"\xff\xc3Call Trace:\n\xe2\x82", 1))
+    code, (table,) = found(capsys, log)
+    assert [splat["title"] for splat in table["splats"]] == [TITLE]
+    assert code == errors.BAD
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\r\r\n", b"\n\r"])
+def test_line_ends_of_serial_ports(end, tmp_path, capsys):
+    log = tmp_path / "log"
+    log.write_bytes(LOG.read_bytes().replace(b"\n", end))
+    _, (table,) = found(capsys, log)
+    (splat,) = table["splats"]
+    assert splat["title"] == TITLE
+    assert not any("\r" in line for line in (*splat["lines"], *splat["raw"]))
+
+
+def test_standard_input(monkeypatch, capsys, tmp_path):
+    with LOG.open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
+        code, (table,) = found(capsys, "-")
+    assert code == errors.BAD
+    assert [splat["title"] for splat in table["splats"]] == [TITLE]
+
+
+def test_people_see_when_a_splat_came(tmp_path, capsys):
+    log = tmp_path / "log"
+    warn = "[    {0}.000001] WARNING: fs/a.c:1 at f{0}+0x1/0x2\n"
+    log.write_text(
+        warn.format(1)
+        + "[    2.000000] harness: start t.py::a\n"
+        + warn.format(3)
+        + "[    4.000000] harness: end t.py::a\n"
+        + warn.format(5)
+    )
+    assert main(["splats", "-q", str(log)]) == errors.BAD
+    out = capsys.readouterr().out
+    assert "WARNING in f1  [boot]" in out
+    assert "WARNING in f3  [t.py::a]" in out
+    assert "WARNING in f5  [after t.py::a]" in out
+
+
+@pytest.mark.parametrize(("name", "code"), [("nothing", errors.USAGE), (".", errors.USAGE)])
+def test_no_log_there(name, code, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["splats", name]) == code
+    assert "try:" in capsys.readouterr().err

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The load that the guest suites verify data with must find data that is wrong."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from harness.guestside import disks, fio, wait
+
+pytestmark = pytest.mark.skipif(not shutil.which("fio"), reason="needs: the program fio")
+
+
+@pytest.fixture
+def file(tmp_path):
+    return disks.sparse_file(str(tmp_path / "disk"), 4)
+
+
+def test_it_is_content_with_what_it_wrote_itself(file):
+    result = fio.verify(file, seconds=1)
+    assert result.written > 0
+    assert result.read > 0
+
+
+def test_it_ends_when_told(file):
+    with fio.begun(file) as load:
+        load.goes_on(lambda: (disks.changed(file), disks.changed(file)), count=1)
+        assert load.stop().read > 0
+        assert not load.running()
+
+
+def test_it_finds_data_that_somebody_else_wrote(file):
+    with fio.begun(file) as load:
+        wait.until(
+            lambda: disks.fill(file, disks.pattern(4 * disks.MEBI)) or not load.running(),
+            "fio to notice",
+        )
+        with pytest.raises(AssertionError, match="verify"):
+            load.finish()
+
+
+def test_its_end_before_time_is_told(file):
+    with fio.begun(file) as load:
+        load.kill()
+        with pytest.raises(AssertionError, match="ended too soon"):
+            load.goes_on(lambda: (0, 0))

@@ -83,7 +83,7 @@ LOCKDEP = (
     ),
     kind(
         "lockdep",
-        r"(?:WARNING: |\[? ?INFO: )(?P<what>suspicious RCU usage)\.?(?: \])?$",
+        r"(?:WARNING: |\[ INFO: |INFO: )(?P<what>suspicious RCU usage)\.?(?: \])?$",
         "WARNING: {what} in {f}",
     ),
     kind(
@@ -94,7 +94,7 @@ LOCKDEP = (
     ),
     kind(
         "lockdep",
-        rf"(?:WARNING: |\[? ?BUG: ){TASK} still has locks held!(?: \])?$",
+        rf"(?:WARNING: |\[ BUG: |BUG: ){TASK} still has locks held!(?: \])?$",
         "WARNING: still has locks held in {f}",
     ),
     kind(

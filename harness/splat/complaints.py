@@ -76,6 +76,7 @@ OTHERS = (
         r"(?P<comm>.+) invoked oom-killer: gfp_mask=",
         "Out of memory: {comm} invoked oom-killer",
         Stop.KILLED,
+        word=" invoked oom-killer",
     ),
     kind(
         "oom",

@@ -68,6 +68,7 @@ WORDS = (
         "NETDEV WATCHDOG: transmit queue timed out",
         Stop.CUT,
         Role.WORDS,
+        word="NETDEV WATCHDOG",
     ),
     kind(
         "stack overflow",
@@ -225,6 +226,7 @@ TRAPS = (
         "{what} in {f}",
         Stop.CUT,
         Role.TRAP,
+        word=" ilc:",
     ),
     kind(
         "warning",

@@ -33,7 +33,8 @@ class Role(enum.Enum):
 class Kind:
     """``first`` matches the start of a message; ``title`` has {f} for the function to blame.
 
-    ``sure`` is false for forms that a person could write: more of a report must follow.
+    ``word`` stands in every message of a kind whose messages may begin with anything.  ``sure`` is
+    false for forms that a person could write: more of a report must follow.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Kind:
     stop: Stop = Stop.TRACE
     role: Role = Role.OWN
     sure: bool = True
+    word: str = ""
 
 
 def kind(
@@ -51,9 +53,10 @@ def kind(
     stop: Stop = Stop.TRACE,
     role: Role = Role.OWN,
     sure: bool = True,
+    word: str = "",
 ) -> Kind:
     """Make a kind from a pattern's text."""
-    return Kind(name, re.compile(pattern), title, stop, role, sure)
+    return Kind(name, re.compile(pattern), title, stop, role, sure, word)
 
 
 # Parts of patterns: a function, a function with its offset or an address, file:line, a task.

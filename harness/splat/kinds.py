@@ -24,25 +24,27 @@ CONSEQUENCE = re.compile(
 )
 #: The same, when init or an idle task died of the fault.
 DEATH = re.compile(r"Kernel panic - not syncing: Attempted to kill (?:init|the idle)")
-_ANY = ""  # stands for a first character that may be any
+# The few that may begin with anything have a word to be found by.
+_LOOSE = [one for one in KINDS if one.word]
 
 
-def _firsts(pattern: str) -> set[str]:
+def firsts(pattern: str) -> set[str]:
     """Give the characters that a match of a pattern may begin with.
 
     For patterns as they are written here: what they begin with is a character, an optional or
-    a plain group, a small class of characters, or something that may be anything.
+    a plain group, or a small class of characters.  Raises ValueError for any other.
     """
     if pattern.startswith("(?:"):
         inside, rest = _group(pattern)
-        found = {one for part in inside for one in _firsts(part)}
-        return found | (_firsts(rest[1:]) if rest.startswith("?") else set())
-    if pattern.startswith("["):
-        inside_class = pattern[1 : pattern.index("]")]
-        return {_ANY} if "-" in inside_class else set(inside_class)
+        found = {one for part in inside for one in firsts(part)}
+        return found | (firsts(rest[1:]) if rest.startswith("?") else set())
+    if pattern.startswith("[") and "-" not in pattern[: pattern.index("]")]:
+        return set(pattern[1 : pattern.index("]")])
     if pattern.startswith("\\["):
         return {"["}
-    return {pattern[0]} if pattern[:1].isalpha() else {_ANY}
+    if not pattern[:1].isalpha():
+        raise ValueError(f"a kind's message may begin with anything: {pattern}")
+    return {pattern[0]}
 
 
 def _group(pattern: str) -> tuple[list[str], str]:
@@ -64,28 +66,33 @@ class _Bucket:
     """The kinds whose messages may begin with a certain character."""
 
     def __init__(self, first: str) -> None:
-        alternatives = [f"(?:{_nameless(one)})" for one in KINDS]
-        own = [n for n, one in enumerate(alternatives) if {first, _ANY} & _firsts(one)]
-        self.kinds = [KINDS[n] for n in own]
+        patterns = {one: _nameless(one) for one in KINDS if not one.word}
+        self.kinds = [one for one, pattern in patterns.items() if first in firsts(pattern)]
         # Whether any begins: without groups to remember this is several times faster.
-        self.some = re.compile("|".join(alternatives[n] for n in own))
+        self.some = re.compile("|".join(patterns[one] for one in self.kinds))
         # Which one: the number of the group that matched is that of the kind.
-        self.which = re.compile("|".join(f"({alternatives[n]})" for n in own))
+        self.which = re.compile("|".join(f"({patterns[one]})" for one in self.kinds))
 
 
 def _nameless(one: Kind) -> str:
-    return re.sub(r"\(\?P<\w+>", "(?:", one.first.pattern)
+    return "(?:" + re.sub(r"\(\?P<\w+>", "(?:", one.first.pattern) + ")"
 
 
-_BUCKETS = {first: _Bucket(first) for one in KINDS for first in _firsts(f"(?:{_nameless(one)})")}
+_BUCKETS = {
+    first: _Bucket(first)
+    for first in {char for one in KINDS if not one.word for char in firsts(_nameless(one))}
+}
 
 
 def begins(text: str) -> tuple[Kind, re.Match[str]] | None:
     """Say which kind of splat a message begins, if any."""
-    bucket = _BUCKETS.get(text[:1]) or _BUCKETS[_ANY]
-    which = bucket.which.match(text) if bucket.some.match(text) else None
-    if which is None or which.lastindex is None:
+    for loose in _LOOSE:
+        if loose.word in text and (found := loose.first.match(text)):
+            return loose, found
+    bucket = _BUCKETS.get(text[:1])
+    which = bucket.which.match(text) if bucket and bucket.some.match(text) else None
+    if bucket is None or which is None or which.lastindex is None:
         return None
     kind = bucket.kinds[which.lastindex - 1]
-    found = kind.first.match(text)
-    return (kind, found) if found else None
+    exact = kind.first.match(text)
+    return (kind, exact) if exact else None

@@ -82,9 +82,10 @@ def clean(line: str) -> str:
 def messages(line: str) -> list[Message]:
     """Give the messages in a clean line: usually one, more when a newline was lost."""
     usual = _USUAL.match(line)
-    if usual and not _LATER.search(line, usual.end()):
+    if usual:
         text = line[usual.end() : usual.end() + MESSAGE]
-        return [Message(text, True, float(usual[1]), usual[2] or "")]
+        if ("]" not in text and " kernel: " not in text) or not _LATER.search(line, usual.end()):
+            return [Message(text, True, float(usual[1]), usual[2] or "")]
     own = _OWN.match(line)
     if own:
         line = line[own.end() :]

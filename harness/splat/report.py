@@ -36,7 +36,7 @@ _BELONGS = re.compile(
     r"Showing (?:all|busy)|pool \d|workqueue |(?:Object|Redzone|Padding) +0?x?\w+:|FIX |Slab 0x|"
     r"Object 0x|Disabling lock|Allocated |Freed |[=-]{20,}|\s*$|---\[|Kernel Offset|CR2|addr:|file:"
 )
-_EMPTY = re.compile(r"\s*[=-]*\s*$")
+_EMPTY = re.compile(r"[\s=-]*$")
 # A memory cgroup at its limit: a container is unwell, not the kernel.
 _LIMITED = re.compile(
     r"oom-kill:constraint=CONSTRAINT_MEMCG|Memory cgroup out of memory|Memory cgroup stats for |"

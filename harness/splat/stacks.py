@@ -35,7 +35,8 @@ _AWAY = re.compile(
 )
 # Sanitizers that print the stack without saying so.
 _BARE = re.compile(
-    r"(?:.*\b(?:read|write|free|access|Corrupted memory).*(?:kfence-#|0x[0-9a-f]+.*:$)|BUG: KMSAN|"
+    r"(?:(?:Use-after-free|Out-of-bounds|Invalid) \w+ (?:at|of) 0x|Corrupted memory at 0x|"
+    r"BUG: KMSAN|"
     r"(?:race at unknown origin, with )?(?:assert no \w+ |read|write).* by (?:task|interrupt))"
 )
 _LOCK = re.compile(rf"(?:.*\bat: )?{_HEX}{_BODY}")

@@ -7,7 +7,7 @@ Decoded says so, and gives the addresses that the symbol table knows.
 """
 
 from harness.decode.added import added_lines, of_commits
-from harness.decode.decoder import Decoder, decode
+from harness.decode.decoder import Decoder, decode, decode_run
 from harness.decode.render import render
 from harness.decode.values import Decoded, Frame, Line, Place
 
@@ -19,6 +19,7 @@ __all__ = [
     "Place",
     "added_lines",
     "decode",
+    "decode_run",
     "of_commits",
     "render",
 ]

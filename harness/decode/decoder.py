@@ -9,10 +9,10 @@ from pathlib import Path
 
 from harness import kbuild
 from harness.decode import lookup
-from harness.decode.added import Added
+from harness.decode.added import Added, of_commits
 from harness.decode.sources import Sources
 from harness.decode.values import Decoded, Frame, Place
-from harness.model import Kernel, Splat
+from harness.model import Checkout, Kernel, Splat
 
 MOST = 32  # frames of a stack that are decoded
 _NO_LINES = "the kernel was built without debug info: --kconfig debuginfo gives lines"
@@ -137,6 +137,28 @@ class Decoder:
             return Frame(text)
         spot = lookup.Spot(found["name"], found["file"], int(found["line"]))
         return Frame(text, (self._place(spot),))
+
+
+def decode_run(splats: Iterable[Splat], kernel: Kernel, checkout: Checkout) -> tuple[Decoded, ...]:
+    """Decode the splats of a kernel with the worktree it was built from; of any number at once.
+
+    Each frame is looked up once, each file of the kernel by one process.  The lines that the
+    checkout's patches added carry their subjects.  Raises as ``Decoder.decode``.
+    """
+    splats = tuple(splats)
+    if not splats:
+        return ()
+    added = of_commits(checkout.path, checkout.patches)
+    decoder = Decoder.of(kernel, checkout.path, added)
+    if decoder is None:
+        return tuple(_undecoded(splat, "the kernel's vmlinux was not kept") for splat in splats)
+    return decoder.decode(splats)
+
+
+def _undecoded(splat: Splat, why: str) -> Decoded:
+    stacks = (tuple(Frame(text) for text, _ in stack) for stack in _stacks(splat))
+    main, alloc, free = stacks
+    return Decoded(splat.title, main, alloc, free, _guilty(splat, main), why)
 
 
 def decode(splat: Splat, vmlinux: Path, tree: Path, added: Added | None = None) -> Decoded:

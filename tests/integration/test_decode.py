@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Decoding: a small program takes the part of vmlinux, scripts of ours that of the tree's."""
 
+import dataclasses
 import json
+import platform
 import shutil
 import subprocess
 
@@ -9,8 +11,16 @@ import pytest
 
 from harness import errors
 from harness.cli import main
-from harness.decode import Decoded, Decoder, added_lines, decode, of_commits, render
-from harness.model import Splat
+from harness.decode import (
+    Decoded,
+    Decoder,
+    added_lines,
+    decode,
+    decode_run,
+    of_commits,
+    render,
+)
+from harness.model import Checkout, Kernel, Splat
 from harness.results.record import from_json, to_json
 
 BEFORE = """\
@@ -234,6 +244,21 @@ def test_all_of_a_run_takes_one_process(tree):
     assert len(decoder.decode([one, one, one])) == 3
     decoder.decode([one])
     assert len((tree / "scripts/calls").read_text().split()) == 1
+
+
+def test_the_splats_of_a_run(tree):
+    vmlinux, commit = build(tree, "-g"), git(tree, "rev-parse", "HEAD")
+    checkout = Checkout(tree, commit, git(tree, "rev-parse", "HEAD^{tree}"), tuple(patches(tree)))
+    kernel = Kernel(
+        "key", tree, vmlinux, vmlinux, "7.2.13", commit, platform.machine(), vmlinux=vmlinux
+    )
+    first, second = decode_run([splat(vmlinux)] * 2, kernel, checkout)
+    assert first == second
+    assert first.patches == ("nvmet: be faulty",)
+    assert decode_run([], kernel, checkout) == ()
+    (lost,) = decode_run([splat(vmlinux)], dataclasses.replace(kernel, vmlinux=None), checkout)
+    assert lost.why == "the kernel's vmlinux was not kept"
+    assert [frame.text for frame in lost.frames] == list(splat(vmlinux).frames)
 
 
 def test_an_older_tree_has_only_the_other_script(tree):

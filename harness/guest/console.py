@@ -22,6 +22,8 @@ _PANIC = re.compile(rb"Kernel panic - not syncing|\] Kernel Offset: .*\bpanic\b"
 _KERNEL = re.compile(rb"\[ *\d+\.\d{6}\]|^Linux version |Decompressing Linux")
 _LEFT = re.compile(re.escape(bootstrap.LEFT).encode() + rb" (\d+)")
 
+_TEST = re.compile(rb"harness: (?:start|end) ")
+
 
 class Sign(enum.Enum):
     """What a line of the console means to us."""
@@ -32,6 +34,7 @@ class Sign(enum.Enum):
     PANIC = "panic"
     LEFT = "left"
     SYSRQ = "sysrq"
+    TEST = "test"
 
 
 def sign(line: bytes) -> Sign:
@@ -42,6 +45,8 @@ def sign(line: bytes) -> Sign:
         return Sign.UP
     if _LEFT.search(line):
         return Sign.LEFT
+    if _TEST.search(line):
+        return Sign.TEST
     if b"sysrq: " in line:
         return Sign.SYSRQ
     return Sign.KERNEL if _KERNEL.search(line) else Sign.NOTHING

@@ -30,6 +30,7 @@ class Inquiry:
         self._pressed = -_BETWEEN
         self._answer = b""
         self._asked = False
+        self.answered = False
         self._watcher: socket.socket | None = None
 
     def connect(self) -> None:
@@ -60,6 +61,13 @@ class Inquiry:
             if not self._keys:
                 self._registers("later")  # a processor that moved on is in no loop
 
+    def ping(self) -> None:
+        """Ask whether programs still run; ``answered`` says so once one did."""
+        if not self._asked:
+            self._asked = True
+            self._send(b"are you there?\n")
+        self._read()
+
     def close(self) -> None:
         """Let go of the guest."""
         if self._watcher is not None:
@@ -79,6 +87,7 @@ class Inquiry:
                 self._answer += part
         line, end, _ = self._answer.partition(b"\n")
         if end:
+            self.answered = True
             with contextlib.suppress(ValueError):
                 folder.write(self._place / folder.HANG, json.loads(line))
             self._answer = b""

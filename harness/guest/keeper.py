@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The keeper: a process that owns one guest from its start to its record.
 
-``python -m harness.guest.keeper FOLDER``, with FOLDER/spec.json saying what to boot.  SIGTERM ends
-the guest; SIGUSR1 says that a test is over its deadline.
+``python -m harness.guest.keeper FOLDER PARENT``, with FOLDER/spec.json saying what to boot.
+SIGTERM ends the guest, and so does the death of the process PARENT; SIGUSR1 says that a test is
+over its deadline.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ _REAPED = 1.0  # seconds for QEMU to be gone after its console ended
 class Keeper:
     """One guest's life."""
 
-    def __init__(self, place: Path, job: facts.Job = facts.WORKER) -> None:
+    def __init__(self, place: Path, job: facts.Job = facts.WORKER, parent: int = 0) -> None:
         self.place = place
         self.spec = GuestSpec.load(place / folder.SPEC)
         self.name = folder.name(place)
         self.job = job
+        self.parent = parent or os.getppid()
         self.begin = time.monotonic()
         self.watch = Watch(self.spec.deadline, self.spec.factor)
         self.unwanted = False  # SIGTERM
@@ -116,7 +118,12 @@ class Keeper:
                     self.record()
                 if self.late and self.watch.late(now):
                     inquiry.go_on(console, now, self.watch.silent(now))
-                if self.unwanted:
+                if self.watch.verdict == "panic":
+                    inquiry.ping()
+                    if inquiry.answered:
+                        self.watch.alive()
+                # Our guard ends us with our parent, but it is started a moment after us.
+                if self.unwanted or os.getppid() != self.parent:
                     self.watch.over(now)
                 if self.watch.tick(now):
                     return False
@@ -145,7 +152,7 @@ def main(argv: list[str]) -> int:
     """Keep the guest whose folder is named; gives an exit status."""
     place = Path(argv[1])
     try:
-        keeper = Keeper(place)
+        keeper = Keeper(place, parent=int(argv[2]))
 
         def note(number: int, _frame: object) -> None:
             if number == signal.SIGUSR1:

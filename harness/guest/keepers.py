@@ -146,7 +146,7 @@ def _start_one(spec: GuestSpec) -> Keeper:
     spec.save(folder / folders.SPEC)
     with (folder / folders.KEEPER_LOG).open("wb") as log:
         group = Group(
-            [spec.python, "-P", "-m", "harness.guest.keeper", folder],
+            [spec.python, "-P", "-m", "harness.guest.keeper", folder, str(os.getpid())],
             env=folders.search_environment(),
             stdout=log.fileno(),
             stderr=log.fileno(),

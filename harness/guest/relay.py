@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -92,6 +93,7 @@ def replacement(spec_path: str) -> list[Keeper]:
 
 def main(argv: list[str]) -> int:
     """Be a worker's standard input and output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest, which then lets us go
     spec_path = argv[1]
     with open(spec_path) as file:  # noqa: PTH123
         import json

@@ -49,9 +49,15 @@ class Watch:
             self.verdict = "left" if self.status else "done"
             self.note = _left(self.status)
             self._until = now + FAREWELL * self.factor
+        elif meaning is Sign.TEST and self.verdict in ("panic", "left", "done"):
+            self.alive()
         elif meaning is Sign.SYSRQ and self._asked and not self._answered:
             self._answered = True
             self.verdict = "timeout"
+
+    def alive(self) -> None:
+        """Note a sign of life: what was taken for the guest's end were a program's words."""
+        self.verdict, self.note, self._until = "", "", None
 
     def late(self, now: float) -> bool:
         """Note that a test is over its deadline; whether sysrq is to ask what the guest is at."""

@@ -11,24 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-_PORTS = "/sys/class/virtio-ports"
-_WAIT = 10.0  # seconds for the port to be announced; its name comes a little after the device
-
-
-def port(name: str) -> int:
-    """Open the virtio-serial port called ``name``.  Raises OSError when it never appears."""
-    end = time.monotonic() + _WAIT
-    while True:
-        for entry in os.listdir(_PORTS) if os.path.isdir(_PORTS) else ():  # noqa: PTH112, PTH208
-            try:
-                with open(f"{_PORTS}/{entry}/name") as file:  # noqa: PTH123
-                    if file.read().strip() == name:
-                        return os.open(f"/dev/{entry}", os.O_RDWR)
-            except OSError:
-                continue
-        if time.monotonic() > end:
-            raise OSError(f"no virtio-serial port {name}")
-        time.sleep(0.005)
+from harness.guestside import ports
 
 
 def first_line(fd: int) -> bytes:
@@ -92,7 +75,7 @@ def serve(name: str, rewritten: str) -> None:
 
     ``rewritten`` is a folder in which pytest finds modules with rewritten assertions.
     """
-    fd = port(name)
+    fd = ports.port(name)
     warm_up(rewritten)
     line = first_line(fd)
     os.dup2(fd, 0)

@@ -17,7 +17,7 @@ _LOUD = ("BUG:", "WARNING:", "INFO:", "Oops", "general protection", "lock debugg
 
 
 def _read(path: str) -> str:
-    with open(path) as file:  # noqa: PTH123 - read around every test
+    with open(path) as file:  # noqa: PTH123
         return file.read()
 
 
@@ -25,11 +25,12 @@ class Health:
     """What is known of the running kernel."""
 
     def __init__(self) -> None:
+        self._tainted = os.open(_TAINTED, os.O_RDONLY | os.O_CLOEXEC)
         self.lockdep = os.path.exists(_LOCKDEP) and self._watches()  # noqa: PTH110
 
     def taint(self) -> int:
         """Give the kernel's taint, as its bits."""
-        return int(_read(_TAINTED))
+        return int(os.pread(self._tainted, 32, 0))
 
     def spent(self, log: str, before: int, after: int) -> str:
         """Say why nothing that follows can be judged; empty when it can.

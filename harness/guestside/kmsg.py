@@ -10,11 +10,12 @@ from pathlib import Path
 # that nobody takes it for the kernel's.
 _MARK = (1 << 3) | 2
 _KERNEL = 0
+_LEVELS = "/proc/sys/kernel/printk"
 LIMIT = 64 * 1024  # characters of one drain that are kept, half from the start, half from the end
 
 
 class Kmsg:
-    """Reads what the kernel said since it was booted, writes marks."""
+    """Reads what the kernel says from now on, writes marks."""
 
     def __init__(self) -> None:
         # Otherwise the kernel drops most of what is written to /dev/kmsg in quick succession.  Set
@@ -22,8 +23,16 @@ class Kmsg:
         limit = Path("/proc/sys/kernel/printk_devkmsg")
         if limit.read_text().strip() != "on":
             limit.write_text("on\n")
+        self._levels = os.open(_LEVELS, os.O_RDWR | os.O_CLOEXEC)
+        self._level = os.pread(self._levels, 64, 0).split()[0]
         self._read = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._write = os.open("/dev/kmsg", os.O_WRONLY | os.O_CLOEXEC)
+        os.lseek(self._read, 0, os.SEEK_END)  # the host reads of the boot on the console
+
+    def audible(self) -> None:
+        """Turn the console up again, should a test have turned it down."""
+        if os.pread(self._levels, 64, 0).split(maxsplit=1)[0] != self._level:
+            os.pwrite(self._levels, self._level, 0)
 
     def mark(self, word: str, test: str) -> None:
         """Write "harness: WORD TEST" into the kernel's log, so into the console as well."""

@@ -20,6 +20,7 @@ from harness.guestside.health import Health
 from harness.guestside.kmsg import Kmsg
 
 MARK = "expects_splat"
+LONGEST = 1 << 20  # characters of one text in a report
 
 
 def install(config: pytest.Config) -> None:
@@ -54,6 +55,19 @@ def wish(pattern: str, *, kind: str = "", count: int = 0, panic: bool = False) -
 def wishes(item: pytest.Item) -> list[dict[str, Any]]:
     """Give the splats that a test says it provokes."""
     return [wish(*mark.args, **mark.kwargs) for mark in item.iter_markers(MARK)]
+
+
+def sendable(value: Any) -> Any:
+    """Make strings fit for the wire: without lone surrogates, and cut when they are huge."""
+    if isinstance(value, str):
+        if len(value) > LONGEST:
+            value = f"{value[: LONGEST // 2]}\n(cut)\n{value[-LONGEST // 2 :]}"
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {sendable(name): sendable(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(sendable(one) for one in value)
+    return value
 
 
 class GuestSide:
@@ -92,6 +106,7 @@ class GuestSide:
         """Mark the start, so that the console splits by test even if the guest dies."""
         self._before, self._said = self.kmsg.drain(), ""
         self._taint = self.health.taint()
+        self.kmsg.audible()
         self.kmsg.mark("start", nodeid)
 
     @pytest.hookimpl(trylast=True)
@@ -129,6 +144,17 @@ class GuestSide:
             more["spent"] = self.spent
         vars(report).update(more)
         return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(
+        self,
+    ) -> Generator[None, dict[str, Any], dict[str, Any]]:
+        """Keep from the host what it could not read, and more than anybody would."""
+        data = yield
+        for part in ("longrepr", "sections", "user_properties"):
+            if data.get(part):  # most reports have none of them
+                data[part] = sendable(data[part])
+        return data
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

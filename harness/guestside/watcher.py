@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A process beside the tests that answers the host when a test does not come to its end.
 
-The host writes a line to a port of its own; the answer is one line of JSON: what every task of the
-tests is at.  An answer at all says that the kernel still runs programs.
+The host writes a line to a port of its own (see ``bootstrap.watch``); the answer is a line of JSON:
+what every task of the tests is at.  An answer at all says that the kernel still runs programs.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ import signal
 import time
 from typing import Any
 
-PORT = "harness.1"
 _STACKS = "/run/harness.stacks"
 _SIGNAL = signal.SIGRTMAX - 3  # nobody's; faulthandler writes the stacks when it comes
 _WRITING = 0.3  # seconds to write them
-_PAUSE = 0.5
 _LONGEST = 4000  # characters of one stack
 
 
@@ -29,24 +27,10 @@ def show_stacks(faulthandler: Any) -> None:
         faulthandler.register(_SIGNAL, file=file, all_threads=True)
 
 
-def serve(worker: int) -> None:
-    """Answer the host's lines about the process ``worker``, as long as the guest lives."""
-    from harness.guestside import gateway
-
-    port = gateway.port(PORT)
-    while True:
-        _line(port)
-        answer = json.dumps({"tasks": tasks(worker), "python": _python(worker)}) + "\n"
-        os.write(port, answer.encode())
-
-
-def _line(port: int) -> None:
-    while True:
-        part = os.read(port, 4096)
-        if part.endswith(b"\n"):
-            return
-        if not part:
-            time.sleep(_PAUSE)  # nobody is at the other end
+def answer(port: int, worker: int) -> None:
+    """Write to ``port`` what the process ``worker`` and its tasks are at."""
+    words = json.dumps({"tasks": tasks(worker), "python": _python(worker)}) + "\n"
+    os.write(port, words.encode())
 
 
 def tasks(worker: int) -> list[dict[str, str]]:

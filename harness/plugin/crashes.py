@@ -9,12 +9,15 @@ from harness.errors import HarnessError
 from harness.model import GuestRecord, Outcome
 from harness.plugin.deaths import Death, last_words
 from harness.plugin.fleet import Fleet
+from harness.plugin.phases import location
 from harness.plugin.reports import Reports
 from harness.plugin.watch import Watch
 from harness.results.journal import Phase
 
-#: Guests in a row that may die before their first test, or be lost with no test done in between.
+#: Guests in a row that may die before their first test, each in another way, or be lost with no
+#: test done in between.
 PATIENCE = 2
+_LAST = 8  # lines of a console in a message
 
 
 class Crashes:
@@ -27,7 +30,9 @@ class Crashes:
         self._blamed = ""
         self._phase: Phase | None = None
         self._again: set[str] = set()
-        self._idle = self._gone = 0
+        self._idle: list[str] = []  # how guests died that had begun no test
+        self._words = ""
+        self._gone = 0
         self._done = 0
 
     @property
@@ -35,7 +40,9 @@ class Crashes:
         """Say why there is no point in going on; empty when there is."""
         if self._gone > PATIENCE:
             return f"guests keep being lost, not by the kernel's fault: {self.lost[-1]}"
-        return "guests die before they start a test" if self._idle > PATIENCE else ""
+        if len(self._idle) > PATIENCE or len(self._idle) > len(set(self._idle)):
+            return f"guests die before they start a test: {self._words}"
+        return ""
 
     def died(self, guest: str) -> None:
         """Write down what killed a guest; the journal has it before anything else can go wrong."""
@@ -50,7 +57,7 @@ class Crashes:
         elif death.test:
             self._blame(guest, at, death)
         else:
-            self._idle += 1
+            self._unborn(guest, death)
 
     def _death(self, guest: str, test: str) -> Death:
         keeper = self.fleet.named(guest)
@@ -62,9 +69,18 @@ class Crashes:
                 record = None
         folder = keeper.folder if keeper else self.fleet.spec.folder
         console, splats = last_words(folder, f"harness: start {test}" if test else "")
-        late = test in self.watch.late_tests
-        seconds = self.watch.test_deadline if late else 0.0
+        seconds = self.watch.late.get((guest, test), 0.0)
         return Death(test, record, folder, console, splats, seconds)
+
+    def _unborn(self, guest: str, death: Death) -> None:
+        titles = ", ".join(one.title for one in death.splats)
+        self.journal.guest(guest, f"died before its first test: {death.why}", "", death.splats)
+        lines = [line.rpartition(" | ")[2] for line in death.console.splitlines() if line.strip()]
+        words = [titles or death.why, "hint: does a test file do that when it is imported?"]
+        if not titles:
+            words += ["its last lines:", *(f"  {line}" for line in lines[-_LAST:])]
+        self._words = "\n".join([*words, f"console: {death.folder / 'console.log'}"])
+        self._idle.append(titles or death.why)
 
     def _lose(self, guest: str, at: str, death: Death) -> None:
         self.lost.append(death.why)
@@ -77,7 +93,7 @@ class Crashes:
             self.journal.guest(guest, death.why)
 
     def _blame(self, guest: str, at: str, death: Death) -> None:
-        self._idle = 0
+        self._idle.clear()
         self._blamed = death.test
         told = self.reports.told.get(guest, set()) if not at else set()
         fresh = tuple(one for one in death.splats if one.title not in told)
@@ -98,7 +114,7 @@ class Crashes:
             sched.mark_test_pending(item)
         if blamed and self._phase is not None:
             report.nodeid = blamed
-            report.location = (blamed.split("::")[0], None, blamed)
+            report.location = location(blamed)
             if self._phase.outcome.bad:
                 report.longrepr = self._phase.message
             else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.guest import folder as folders
+from harness.guestside.bootstrap import LEFT
 from harness.model import GuestRecord, Outcome, Splat
 from harness.plugin.phases import words
 from harness.results.journal import Phase
@@ -41,7 +42,12 @@ class Death:
     @property
     def lost(self) -> bool:
         """Whether the host is at fault: QEMU killed, its keeper or the connection gone."""
-        return not self.seconds and (self.record is None or self.record.ended in ("lost", "done"))
+        ended = self.record.ended if self.record else "lost"
+        return not self.seconds and (ended == "lost" or (ended == "done" and not self._left))
+
+    @property
+    def _left(self) -> bool:
+        return f"{LEFT} 0" in self.console
 
     @property
     def why(self) -> str:
@@ -49,10 +55,13 @@ class Death:
         ended = self.record.ended if self.record else "lost"
         note = self.record.note if self.record else ""
         if self.seconds:
-            return f"the test ran over its deadline of {self.seconds:g} s; {self._hang(ended)[0]}"
+            what = "the test" if self.test else "collecting the tests"
+            return f"{what} ran over its deadline of {self.seconds:g} s; {self._hang(ended)[0]}"
         if self.lost:
             reason = note or "the connection to it broke off"
             return f"the guest was lost by the host's fault: {reason}"
+        if ended == "done":
+            return "the tests' process in the guest ended with status 0"
         return _ENDED.get(ended) or note or ended
 
     def phase(self, splats: tuple[Splat, ...]) -> Phase:

@@ -59,6 +59,10 @@ class Fleet:
         own = (keeper for keeper in self.started if keeper.name == name)
         return next(own, None) or next(iter(find(self.spec, name)), None)
 
+    def console(self, name: str) -> Path:
+        """Give the console's log of the guest called ``name``."""
+        return self.spec.folder / name.removeprefix("guest") / "console.log"
+
     def end(self) -> None:
         """End what still runs."""
         for keeper in self.started:

@@ -66,8 +66,9 @@ class HostSide:
             config.getoption("run_timeout"),
             self._late,
             self.over.set,
+            max(config.getoption("test_timeout") * fleet.spec.factor, fleet.spec.deadline),
         )
-        self.reports = Reports(self.journal, self.watch)
+        self.reports = Reports(self.journal, self.watch, fleet.console)
         self.crashes = Crashes(fleet, self.reports, self.watch)
         # Ctrl-C while xdist connects: the session never starts, so it never finishes either.
         config.add_cleanup(fleet.end)
@@ -89,6 +90,7 @@ class HostSide:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Boot all guests at once; xdist would boot them one after another."""
+        self._replace(self.config.pluginmanager.get_plugin("dsession"))
         try:
             self._boot(self.fleet.count)
         except BaseException:  # pytest does not finish a session that has not started
@@ -125,13 +127,22 @@ class HostSide:
         repeat = self.config.getoption("repeat")
         node.workerinput["harness"] = {"guest": answer["guest"], "repeat": repeat}
         self.reports.listen(node, answer["guest"])
+        self.watch.collects(answer["guest"])
 
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Note what there is to run."""
+        self.watch.finished(self.names[node.gateway.id])
         self.journal.collected(ids)
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self) -> None:
+        """Give up when nothing can be written down any more."""
+        if self.journal.fault:
+            words = f"{self.journal.fault}\nhint: make room, or name another --guest-folder"
+            pytest.exit(words, returncode=pytest.ExitCode.INTERNAL_ERROR)
+
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Take down what killed a guest, then boot its replacement, before xdist connects to it."""
+        """Take down what killed a guest."""
         guest = self.names.get(node.gateway.id, "")
         dead = error and error != "keyboard-interrupt"
         if dead:
@@ -141,11 +152,20 @@ class HostSide:
         self.watch.finished(guest)
         if self.over.is_set():
             pytest.exit("the run is over its deadline", returncode=1)
-        if dead:
-            if self.crashes.hopeless:
-                code = pytest.ExitCode.INTERNAL_ERROR if self.crashes.lost else 1
-                pytest.exit(self.crashes.hopeless, returncode=code)
-            self._boot(1)
+        if dead and self.crashes.hopeless:
+            code = pytest.ExitCode.INTERNAL_ERROR if self.crashes.lost else 1
+            pytest.exit(self.crashes.hopeless, returncode=code)
+
+    def _replace(self, dsession: Any) -> None:
+        """Boot a replacement before xdist connects to it, and only when tests are left for it."""
+        clone = dsession._clone_node
+
+        def replacement(node: Any) -> None:
+            if not dsession.sched.tests_finished:
+                self._boot(1)
+                clone(node)
+
+        dsession._clone_node = replacement
 
     def _last(self, node: Any, guest: str) -> None:
         """Judge what the kernel said after the last test of a guest."""

@@ -25,7 +25,7 @@ def judge(report: pytest.TestReport, ledger: Ledger) -> Phase:
         outcome=_outcome(report),
         seconds=report.duration,
         message=_message(report),
-        output="\n".join(f"--- {title}\n{text}" for title, text in report.sections),
+        output="\n".join(f"--- {title}\n{text}" for title, text in _own(report)),
         log=log,
         splats=splats,
         taint=(around[0], around[1]) if around else None,
@@ -43,6 +43,15 @@ def judge(report: pytest.TestReport, ledger: Ledger) -> Phase:
         note = f"the guest was tainted before the test began ({taint.words(around[0])})"
         phase = dataclasses.replace(phase, message=f"{note}\n{phase.message}")
     return phase
+
+
+def _own(report: pytest.TestReport) -> list[tuple[str, str]]:
+    """Give the sections of this phase: pytest's reports repeat those of the phases before."""
+    return [
+        (title, text)
+        for title, text in report.sections
+        if not title.startswith("Captured ") or title.endswith(f" {report.when}")
+    ]
 
 
 def _worse(report: pytest.TestReport, phase: Phase, outcome: Outcome, message: str) -> Phase:
@@ -67,17 +76,23 @@ def _silent(phase: Phase, ledger: Ledger, test: str) -> str:
 
 def after(test: str, log: str, splats: tuple[Splat, ...]) -> tuple[Phase, pytest.TestReport]:
     """Make the phase, and the report for pytest, of splats that came when a test was over."""
-    message = words(splats)
+    message = f"{splats[0].title} (after the test had ended)\n{words(splats)}"
     report = pytest.TestReport(
         nodeid=test,
-        location=(test.split("::")[0], None, test),
+        location=location(test),
         keywords={},
         outcome="failed",
-        longrepr=f"after the test had ended:\n{message}",
+        longrepr=message,
         when="teardown",
         sections=[("Kernel log", log)],
     )
     return Phase("after", Outcome.ERROR, message=message, log=log, splats=splats), report
+
+
+def location(test: str) -> tuple[str, None, str]:
+    """Give a test's place as pytest's reports have it, from its name."""
+    file, _, name = test.partition("::")
+    return file, None, name.replace("::", ".")
 
 
 def words(splats: tuple[Splat, ...]) -> str:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +20,8 @@ from harness.splat import BOOT, find
 class Reports:
     """Listens to guests.  Each has a thread of its own, in which its reports come in order."""
 
-    def __init__(self, journal: Journal, watch: Watch) -> None:
-        self.journal, self.watch = journal, watch
+    def __init__(self, journal: Journal, watch: Watch, console: Callable[[str], Path]) -> None:
+        self.journal, self.watch, self._console = journal, watch, console
         self.ledger = Ledger()
         self.done = 0  # tests that came to an end
         self.spent: dict[str, str] = {}  # guests that leave by themselves, and why
@@ -63,20 +65,33 @@ class Reports:
 
     def between(self, guest: str, log: str) -> list[pytest.TestReport]:
         """Judge what the kernel said since the last test of a guest ended, or since its boot."""
-        if not log:
-            return []
         last = self.watch.before.get(guest, "")
-        splats = self.ledger.unexpected(last, find(log.splitlines(), last or BOOT))
+        if not last:
+            self._booted(guest)
+        if not log or not last:
+            return []
+        splats = self.ledger.unexpected(last, find(log.splitlines(), last))
         self._told(guest, splats)
         if not splats:
-            return []
-        if not last:
-            self.boot[guest] = splats
-            self.journal.guest(guest, "splat at boot", log, splats)
             return []
         phase, report = phases.after(last, log, splats)
         self.journal.reported(last, phase)
         return [report]
+
+    def _booted(self, guest: str) -> None:
+        """Judge, once, what the kernel said until the first test; it costs the guest nothing."""
+        if guest in self.told:
+            return
+        try:
+            text = self._console(guest).read_text(errors="backslashreplace")
+        except OSError:
+            text = ""
+        log = text.partition("harness: start ")[0]
+        splats = find(log.splitlines(), BOOT)
+        self._told(guest, splats)
+        if splats:
+            self.boot[guest] = splats
+            self.journal.guest(guest, "splat at boot", log, splats)
 
     def _told(self, guest: str, splats: tuple[Splat, ...]) -> None:
         self.told.setdefault(guest, set()).update(one.title for one in splats)

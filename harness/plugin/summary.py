@@ -12,6 +12,7 @@ from harness.results.journal import read
 from harness.results.reading import events
 
 SHOWN = 12  # of each sort
+LONGEST = 160  # characters of a headline
 
 
 def lines(folder: Path) -> Iterator[str]:
@@ -33,8 +34,8 @@ def lines(folder: Path) -> Iterator[str]:
 
 
 def _test(test: Test) -> Iterator[str]:
-    yield f"{test.outcome} {test.id}"
-    if test.outcome is Outcome.FLAKY or len(test.attempts) > 1:
+    yield f"{test.outcome} {test.id}: {test.headline[:LONGEST]}"
+    if test.outcome is not Outcome.FLAKY and len(test.attempts) > 1:
         yield f"  {test.message.splitlines()[-1]}"
     if test.reproduce:
         yield f"  reproduce: {test.reproduce}"

@@ -14,7 +14,8 @@ class Watch:
     """Knows which test each guest is at and since when.
 
     ``late(guest, test)`` is called once for a test over its deadline, ``over()`` once when the run
-    is.  Deadlines are in seconds; 0 is none.
+    is.  Deadlines are in seconds; 0 is none.  ``collecting`` is the one for a guest that collects
+    its tests, which counts as being at a test without a name.
     """
 
     def __init__(
@@ -23,34 +24,40 @@ class Watch:
         run_deadline: float,
         late: Callable[[str, str], None],
         over: Callable[[], None],
+        collecting: float = 0.0,
     ) -> None:
         self.test_deadline = test_deadline
         self.run_deadline = run_deadline
-        self.late_tests: set[str] = set()
+        self.late: dict[tuple[str, str], float] = {}  # (guest, test): the deadline it was over
         self.before: dict[str, str] = {}  # the last test each guest finished
-        self._late, self._over = late, over
-        self._running: dict[str, tuple[str, float]] = {}
+        self._told, self._over, self._collecting = late, over, collecting
+        self._running: dict[str, tuple[str, float, float]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._begin = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="harness-watch", daemon=True)
         self._thread.start()
 
+    def collects(self, guest: str) -> None:
+        """Note that a guest collects its tests now."""
+        with self._lock:
+            self._running[guest] = ("", time.monotonic(), self._collecting)
+
     def started(self, guest: str, test: str) -> None:
         """Note that a guest is at a test now."""
         with self._lock:
-            self._running[guest] = (test, time.monotonic())
+            self._running[guest] = (test, time.monotonic(), self.test_deadline)
 
     def finished(self, guest: str) -> None:
-        """Note that a guest is at no test."""
+        """Note that a guest is at no test, and collects none."""
         with self._lock:
-            test, _ = self._running.pop(guest, ("", 0.0))
+            test = self._running.pop(guest, ("",))[0]
             self.before[guest] = test or self.before.get(guest, "")
 
     def at(self, guest: str) -> str:
         """Say which test a guest is at; empty if none."""
         with self._lock:
-            return self._running.get(guest, ("", 0.0))[0]
+            return self._running.get(guest, ("",))[0]
 
     def close(self) -> None:
         """Stop the clocks."""
@@ -63,21 +70,18 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.wait(_TICK):
-            now = time.monotonic()
-            if self.run_deadline and now - self._begin > self.run_deadline:
+            if self.expired():
                 self._over()
                 return
-            for guest, test in self._overdue(now):
-                self._late(guest, test)
+            for guest, test in self._overdue(time.monotonic()):
+                self._told(guest, test)
 
     def _overdue(self, now: float) -> list[tuple[str, str]]:
         with self._lock:
-            late = [
-                (guest, test)
-                for guest, (test, since) in self._running.items()
-                if self.test_deadline
-                and now - since > self.test_deadline
-                and test not in self.late_tests
-            ]
-            self.late_tests |= {test for _, test in late}
-        return late
+            fresh = {
+                (guest, test): deadline
+                for guest, (test, since, deadline) in self._running.items()
+                if deadline and now - since > deadline and (guest, test) not in self.late
+            }
+            self.late |= fresh
+        return list(fresh)

@@ -7,6 +7,7 @@ Whatever happens to the guest, to pytest or to the machine, what is in the journ
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import threading
@@ -40,12 +41,16 @@ class Phase:
 
 
 class Journal:
-    """Writes the journal; each event is on disk before the call returns.  Safe from any thread."""
+    """Writes the journal; each event is on disk before the call returns.  Safe from any thread.
+
+    ``fault`` says why it cannot be written any more (a full disk), else it is empty.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._file: TextIO = (folder / NAME).open("a", encoding="utf-8", errors="backslashreplace")
+        self.fault = ""
         self._lock = threading.Lock()
 
     def session(self, command: Sequence[str], root: Path) -> None:
@@ -83,9 +88,15 @@ class Journal:
 
     def _write(self, event: dict[str, Any]) -> None:
         with self._lock:
-            self._file.write(json.dumps(event) + "\n")
-            self._file.flush()
+            if self.fault:
+                return
+            try:
+                self._file.write(json.dumps(event) + "\n")
+                self._file.flush()
+            except OSError as error:
+                self.fault = f"cannot write {self.folder / NAME}: {error.strerror}"
 
     def close(self) -> None:
         """Close the file; further events are an error."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # said already: what was not written cannot be
+            self._file.close()

@@ -20,6 +20,9 @@ class Kmsg:
         self._file.touch()
         self._read = self._file.stat().st_size
 
+    def audible(self) -> None:
+        pass
+
     def mark(self, word: str, test: str) -> None:
         pass
 

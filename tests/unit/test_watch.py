@@ -31,7 +31,7 @@ def test_a_late_test_is_told_once(told):
     assert came.wait(10)
     clock.close()
     assert told == [("guest0", "a")]
-    assert clock.late_tests == {"a"}
+    assert clock.late == {("guest0", "a"): 0.01}
 
 
 def test_a_finished_test_is_never_late(told):
@@ -50,3 +50,17 @@ def test_the_run_has_a_deadline_too(told):
     assert came.wait(10)
     clock.close()
     assert told == ["over"]
+
+
+def test_collecting_has_a_deadline_too(told):
+    came = threading.Event()
+
+    def late(guest, test):
+        told.append((guest, test))
+        came.set()
+
+    clock = Watch(0.0, 0.0, late, came.set, 0.01)
+    clock.collects("guest0")
+    assert came.wait(10)
+    clock.close()
+    assert told == [("guest0", "")]

@@ -48,15 +48,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="S",
         help="how long each test of faults/ goes on at most (%(default)s)",
     )
+    group.addoption(
+        "--known-faults",
+        action="store_true",
+        help="run what is known to bring the kernel down, too",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*what): what a test cannot do without")
+    config.addinivalue_line("markers", "known_fault(words): a fault the kernel has, series or not")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """What is needed to repeat a run."""
+    get = config.getoption
+    return f"stress: --stress-seed {get('stress_seed')} --stress-seconds {get('stress_seconds'):g}"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if not needs.in_guest():
         pytest.skip("runs inside a guest: pytest --kernel IMAGE tests/guest")
+    known = item.get_closest_marker("known_fault")
+    if known and not item.config.getoption("--known-faults"):
+        pytest.skip(f"known fault of the kernel: {known.args[0]} (--known-faults runs it)")
     lacking = needs.missing(item)
     if lacking:
         pytest.skip("needs: " + "; ".join(lacking))

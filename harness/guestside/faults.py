@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Make the nth allocation of an operation fail, for n = 1, 2, ... until none is left to fail.
+
+The kernel counts for one task (/proc/self/fail-nth); what it counts is chosen here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+DEBUGFS = Path("/sys/kernel/debug")
+KINDS = {"slab": "failslab", "page": "fail_page_alloc"}
+_OTHERS = ("fail_usercopy", "fail_make_request", "fail_mempool_alloc", "fail_mempool_alloc_bulk")
+# No stack has a caller between these, so a facility with this filter never takes part.
+_NOBODY = {"require-start": "0x1", "require-end": "0x2"}
+_EVERYBODY = {"require-start": "0x0", "require-end": f"{(1 << 64) - 1:#x}"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """One try: which allocation was made to fail, and the errno of the operation; 0: none."""
+
+    call: int
+    errno: int
+
+    def __str__(self) -> str:
+        name = errno.errorcode.get(self.errno, str(self.errno)) if self.errno else "success"
+        return f"allocation {self.call}: {name}"
+
+
+def tries(
+    operation: Callable[[], object],
+    undo: Callable[[], object],
+    *,
+    calls: int,
+    seconds: float,
+) -> list[Failure]:
+    """Run an operation with its first, second, ... allocation failing; what became of each try.
+
+    ``undo`` runs, without faults, after each success, whether an allocation had failed or not.
+    The last try is one in which nothing was left to fail, unless a budget ended it before:
+    at most ``calls`` tries, begun within ``seconds``.  Only an OSError is an answer.
+    """
+    deadline = time.monotonic() + seconds
+    found: list[Failure] = []
+    with Path("/proc/self/fail-nth").open("r+b", buffering=0) as nth:
+        for call in range(1, calls + 1):
+            number, left = _once(nth.fileno(), call, operation)
+            if not number:
+                undo()
+            found.append(Failure(call, number))
+            if left or time.monotonic() > deadline:
+                break
+    return found
+
+
+def _once(nth: int, call: int, operation: Callable[[], object]) -> tuple[int, bool]:
+    """Give the errno (0: success), and whether the fault was still waiting at the end."""
+    number = 0
+    armed = b"%d" % call
+    os.pwrite(nth, armed, 0)
+    try:
+        operation()
+    except OSError as error:
+        number = error.errno or errno.EIO
+    finally:
+        left = _disarm(nth)
+    return number, left
+
+
+def _disarm(nth: int) -> bool:
+    # Reading needs memory too, so it may be what fails: then nothing is waiting any more.
+    with contextlib.suppress(OSError):
+        left = os.pread(nth, 20, 0).strip()
+        os.pwrite(nth, b"0", 0)
+        return left != b"0"
+    os.pwrite(nth, b"0", 0)
+    return False
+
+
+@contextlib.contextmanager
+def only(kind: str) -> Iterator[None]:
+    """Let allocations of one kind ("slab", "page") fail, those that may sleep as well, silently."""
+    chosen = DEBUGFS / KINDS[kind]
+    others = [DEBUGFS / name for name in (*KINDS.values(), *_OTHERS) if name != KINDS[kind]]
+    settings = {"ignore-gfp-wait": "N", "verbose": "0"}
+    if kind == "page":
+        settings["min-order"] = "0"  # not the pages of programs: those are __GFP_HIGHMEM
+    with contextlib.ExitStack() as stack:
+        for folder in (folder for folder in others if folder.is_dir()):
+            stack.callback(_write, folder, _EVERYBODY)
+            _write(folder, _NOBODY)
+        stack.callback(_write, chosen, {"ignore-gfp-wait": "Y"})
+        _write(chosen, settings)
+        yield
+
+
+def _write(folder: Path, values: dict[str, str]) -> None:
+    for name, value in values.items():
+        (folder / name).write_text(value)

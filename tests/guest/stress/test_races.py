@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Several tasks on several CPUs do everything at once, for --stress-seconds from --stress-seed.
+
+What they do to one another is refused or works; no task may hang, nothing may be left behind when
+all have ended (the leak guard), and the kernel must have nothing to say about it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from harness.guestside import needs, syscalls
+from harness.guestside.container import Container, mount_configfs
+from harness.guestside.nvmet import (
+    CONFIGFS,
+    Host,
+    Instance,
+    Namespace,
+    Subsystem,
+    loop_port,
+    tcp_port,
+)
+from harness.guestside.races import LOST, Ran, Step, ignoring, race
+
+pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET", "CONFIG_NVME_TARGET_LOOP")
+
+NQN = "nqn.2026-01.org.example:stress"
+NAMES = [f"{NQN}:{number}" for number in range(3)]
+ROOT = Instance().root
+STAYS = f"{NQN}:stays"
+TASKS = 4
+
+Race = Callable[..., list[Ran]]
+
+
+@pytest.fixture
+def compete(request: pytest.FixtureRequest) -> Race:
+    """race(), with the budget and the seed that were given."""
+    get = request.config.getoption
+    return partial(race, seed=get("--stress-seed"), seconds=get("--stress-seconds"))
+
+
+@pytest.fixture(params=["initial", "container"])
+def arena(
+    request: pytest.FixtureRequest, initial: Instance, make_container: Callable[..., Container]
+) -> Callable[..., object]:
+    """Runs a function with an instance that is empty again afterwards."""
+    if request.param == "initial":
+
+        def run(function: Callable[..., object], *arguments: object, **_: object) -> object:
+            try:
+                return function(*arguments)
+            finally:
+                initial.clear()
+
+        return run
+    return partial(make_container().run, seconds=3600)
+
+
+def all_did_something(ran: list[Ran]) -> None:
+    assert all(one.steps > 3 for one in ran), f"too little was done to show anything: {ran}"
+
+
+def some_succeeded(ran: list[Ran]) -> None:
+    all_did_something(ran)
+    refused = sum(sum(one.refused.values()) for one in ran)
+    assert refused < sum(one.steps for one in ran), f"every step was refused: {ran}"
+
+
+# Steps: one thing each, chosen at random.  Links lead into folders that stay: what comes of a link
+# into a folder that goes is in test_known_faults.py.
+
+
+def make_or_remove(chance: random.Random) -> None:
+    folder = ROOT / chance.choice(["hosts", "subsystems"]) / chance.choice(NAMES)
+    if chance.random() < 0.3:
+        folder = ROOT / "ports" / str(chance.randrange(1, 4))
+    chance.choice([folder.mkdir, folder.rmdir])()
+
+
+def link_or_unlink(chance: random.Random) -> None:
+    if chance.random() < 0.5:
+        link = ROOT / "subsystems" / STAYS / "allowed_hosts" / chance.choice(NAMES)
+        place = ROOT / "hosts" / link.name
+    else:  # the first link enables a port, the last one disables it
+        link = ROOT / "ports/9/subsystems" / chance.choice([STAYS, *NAMES])
+        place = ROOT / "subsystems" / link.name
+    chance.choice([lambda: link.symlink_to(place), link.unlink])()
+
+
+def look_around(_: random.Random) -> None:
+    for folder, _folders, files in os.walk(CONFIGFS):
+        for file in files:
+            ignoring(Path(folder, file).read_bytes)
+
+
+def linked(compete: Race, *steps: Step) -> list[Ran]:
+    """Race with a port and a subsystem that stay."""
+    Instance().add(Subsystem(STAYS), loop_port(9))
+    # Only a subsystem that does not allow all takes hosts.
+    Instance().write(f"subsystems/{STAYS}/attr_allow_any_host", 0)
+    ran = compete(steps)
+    Instance().clear()
+    return ran
+
+
+class TestItems:
+    def test_made_and_removed(self, arena: Callable[..., object], compete: Race) -> None:
+        ran = arena(lambda: compete([make_or_remove] * TASKS))
+        some_succeeded(ran)  # type: ignore[arg-type]
+
+    def test_linked_and_enabled_while_made_and_removed(
+        self, arena: Callable[..., object], compete: Race
+    ) -> None:
+        steps: list[Step] = [make_or_remove, make_or_remove, link_or_unlink, link_or_unlink]
+        some_succeeded(arena(linked, compete, *steps))  # type: ignore[arg-type]
+
+    def test_read_while_made_and_removed(self, arena: Callable[..., object], compete: Race) -> None:
+        steps: list[Step] = [make_or_remove, link_or_unlink, look_around, look_around]
+        some_succeeded(arena(linked, compete, *steps))  # type: ignore[arg-type]
+
+
+class TestNamespaces:
+    def test_enabled_disabled_resized_and_removed(
+        self, arena: Callable[..., object], compete: Race, make_file: Callable[..., str]
+    ) -> None:
+        file = make_file(1)
+
+        def change(chance: random.Random) -> None:
+            folder = ROOT / "subsystems" / NQN / "namespaces" / str(chance.randrange(1, 3))
+            calls: list[Callable[[], object]] = [
+                folder.mkdir,
+                folder.rmdir,
+                lambda: (folder / "device_path").write_text(file),
+                lambda: (folder / "enable").write_text("1"),
+                lambda: (folder / "enable").write_text("0"),
+                lambda: (folder / "revalidate_size").write_text("1"),
+                lambda: (folder / "ana_grpid").write_text(str(chance.randrange(1, 4))),
+            ]
+            chance.choice(calls)()
+
+        def run() -> list[Ran]:
+            with Instance().holding(Subsystem(NQN)):
+                return compete([change] * TASKS)
+
+        some_succeeded(arena(run))  # type: ignore[arg-type]
+
+
+class TestPorts:
+    @needs.config("CONFIG_NVME_TARGET_TCP")
+    def test_enabled_and_disabled_at_one_address(
+        self, arena: Callable[..., object], compete: Race
+    ) -> None:
+        def toggle(chance: random.Random) -> None:
+            link = ROOT / "ports" / str(chance.randrange(1, 4)) / "subsystems" / NQN
+            place = ROOT / "subsystems" / NQN
+            chance.choice([lambda: link.symlink_to(place), link.unlink])()
+
+        def run() -> list[Ran]:
+            ports = [tcp_port(number) for number in (1, 2, 3)]  # one address: one at a time
+            with Instance().holding(Subsystem(NQN), *ports):
+                ran = compete([toggle] * TASKS, lost=LOST | {errno.EADDRINUSE})
+                for number in (1, 2, 3):
+                    ignoring(lambda n=number: Instance().unlink(n, NQN))
+                return ran
+
+        some_succeeded(arena(run))  # type: ignore[arg-type]
+
+
+class TestMounts:
+    def test_the_last_umount_races_with_the_next_mount(
+        self, make_container: Callable[..., Container], compete: Race, tmp_path: Path
+    ) -> None:
+        container = make_container(mounted=False)
+        places = [tmp_path / str(number) for number in range(2)]
+        for place in places:
+            place.mkdir()
+
+        def mount_or_umount(chance: random.Random) -> None:
+            place = str(chance.choice(places))
+            if chance.random() < 0.5:
+                syscalls.mount("none", place, "configfs")
+            else:
+                flags = chance.choice([0, syscalls.MNT_DETACH])
+                syscalls.umount(place, flags)
+
+        def use(chance: random.Random) -> None:
+            root = Instance(str(chance.choice(places))).root
+            folder = root / "hosts" / chance.choice(NAMES)
+            chance.choice([folder.mkdir, folder.rmdir, lambda: list(root.iterdir())])()
+
+        # The instance goes with its last mount: then these folders are empty, and of a tmpfs or
+        # of the host, where nothing is called nvmet.
+        steps: list[Step] = [mount_or_umount, mount_or_umount, use, use]
+        ran: list[Ran] = container.run(lambda: compete(steps), seconds=3600)
+        all_did_something(ran)
+
+    def test_namespaces_come_and_go_with_all_they_configured(
+        self, make_container: Callable[..., Container], compete: Race, make_file: Callable[..., str]
+    ) -> None:
+        container = make_container(mounted=False)
+        file = make_file(1)
+
+        def live_and_die(chance: random.Random) -> None:
+            syscalls.unshare(syscalls.CLONE_NEWNS)  # the one before ends here
+            syscalls.umount(CONFIGFS, syscalls.MNT_DETACH)
+            mount_configfs()
+            instance = Instance()
+            backed = Subsystem(NQN, (Namespace(file, buffered=True),), hosts=(NQN,))
+            values = [Host(NQN), backed, Subsystem(NAMES[0])]
+            instance.add(*values[: chance.randrange(1, 4)])
+            if chance.random() < 0.5:
+                instance.clear()
+
+        ran: list[Ran] = container.run(lambda: compete([live_and_die] * TASKS), seconds=3600)
+        all_did_something(ran)
+
+    def test_tasks_leave_while_others_enter_and_look(
+        self, make_container: Callable[..., Container], compete: Race
+    ) -> None:
+        def come_and_go(chance: random.Random) -> None:
+            with Container(network=chance.random() < 0.2) as container:
+                container.mount_configfs()
+                container.run(lambda: Instance().add(Host(chance.choice(NAMES))))
+                if chance.random() < 0.5:
+                    look_around_in(container)
+
+        def look_around_in(container: Container) -> None:
+            fd = os.open(f"{container.root}{CONFIGFS}/nvmet/hosts", os.O_RDONLY)
+            container.destroy()
+            ignoring(lambda: os.listdir(fd))  # noqa: PTH208
+            os.close(fd)
+
+        ran: list[Ran] = make_container(mounted=False).run(
+            lambda: compete([come_and_go] * 3), seconds=3600
+        )
+        assert all(one.steps for one in ran), ran

@@ -24,7 +24,7 @@ OTHERS = (
     ),
     kind(
         "preemptible",
-        rf"BUG: (?P<what>using \w+\(\) in preemptible) \[[0-9a-f]+\] (?:code: {TASK})?",
+        rf"BUG: (?P<what>using \w+\(\) in preemptible) \[[0-9a-f]+\](?: code: {TASK})?",
         "BUG: {what} code in {f}",
     ),
     kind(
@@ -73,7 +73,7 @@ OTHERS = (
     ),
     kind(
         "oom",
-        r"(?P<comm>.+) invoked oom-killer: gfp_mask=",
+        r"(?P<comm>[^\"]{1,32}) invoked oom-killer: gfp_mask=",
         "Out of memory: {comm} invoked oom-killer",
         Stop.KILLED,
         word=" invoked oom-killer",

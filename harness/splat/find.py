@@ -20,6 +20,7 @@ BOOT = "boot"
 TELLERS = 16  # reports that may be open at once, each of another task or processor
 NEAR = 200  # lines within which a panic may be the consequence of what came before
 _MARK = re.compile(r"harness: (start|end) (.+)")
+_QUOTE = re.compile(r"[ \t>|]+")
 _PHASES = {"start": "during", "end": "after"}
 # Faults that no task dies of.
 _SURVIVED = {"warning", "refcount", "debugobjects", "netdev watchdog", "busy inodes", "ubsan"}
@@ -48,6 +49,7 @@ class _Finder:
         self.last: Report | None = None  # the last one begun, open or not
         self.done: list[tuple[int, Splat]] = []
         self.told: set[tuple[float, str]] = set()
+        self.quote = ""  # what stands in front of each line of an unstamped log
         self.panicked = False  # since the last boot or mark
 
     def read(self, block: list[str]) -> None:
@@ -65,8 +67,15 @@ class _Finder:
             self.number += 1
             if self.open or (hot and interesting(line)):
                 raw = clean(line)
-                for message in messages(raw):
+                for message in messages(raw if self.stamped else self.unquoted(raw)):
                     self.hear(message, raw)
+
+    def unquoted(self, line: str) -> str:
+        """Take off what a mail or a commit's message puts in front of the lines of a report."""
+        if not self.open:
+            quote = _QUOTE.match(line)
+            self.quote = quote[0] if quote and begins(line[quote.end() :]) else ""
+        return line.removeprefix(self.quote)
 
     def hear(self, message: Message, raw: str) -> None:
         """Take one message."""

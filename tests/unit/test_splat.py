@@ -57,6 +57,43 @@ FORMS = {
         lambda n, line: f"some output {without_own(line)}"
     ),
     "program output between": every_line(lambda n, line: f"WARNING: hello\n{line}\nBUG: in here"),
+    "a mail's quote": every_line(lambda n, line: f"> {bare(line)}".rstrip()),
+    "a commit's message": every_line(lambda n, line: f"    {bare(line)}".rstrip()),
+    "journalctl -o json": every_line(
+        lambda n, line: json.dumps(
+            {"_TRANSPORT": "kernel", "MESSAGE": plain(line), "PRIORITY": "4"}
+        )
+    ),
+    "journalctl -o short-monotonic": every_line(
+        lambda n, line: f"[    7.{n:06}] myhost kernel: {plain(line)}"
+    ),
+    "journalctl -o short-full": every_line(
+        lambda n, line: f"Sat 2026-11-21 02:07:00 UTC myhost kernel: {plain(line)}"
+    ),
+    "journalctl -o short-unix": every_line(
+        lambda n, line: f"1763690820.{n:06} myhost kernel: {plain(line)}"
+    ),
+    "dmesg -J": every_line(lambda n, line: f'         "msg": {json.dumps(plain(line))}'),
+    "dmesg --time-format=iso": every_line(
+        lambda n, line: f"2026-11-21T02:07:00,{n:06}+00:00 {plain(line)}"
+    ),
+    "/dev/kmsg": every_line(lambda n, line: f"4,{n},{7000000 + n},-;{plain(line)}"),
+    "netconsole": every_line(
+        lambda n, line: f"7.2.13,4,{n},{7000000 + n},-,caller=T1;{plain(line)}"
+    ),
+    "syslog, rfc 5424": every_line(
+        lambda n, line: f"<4>1 2026-11-21T02:07:00.000Z host kernel - - - {without_own(line)}"
+    ),
+    "logread": every_line(
+        lambda n, line: f"Sat Nov 21 02:07:00 2026 kern.warn kernel: {without_own(line)}"
+    ),
+    "ramoops": lambda text: (
+        "Oops#1 Part1\n" + every_line(lambda n, line: f"<4>{without_own(line)}")(text)
+    ),
+    "indented": every_line(lambda n, line: f"    {without_own(line)}"),
+    "dmesg --color": every_line(
+        lambda n, line: f"[    7.{n:06}] \x1b[33m{plain(line)[:5]}\x1b[0m{plain(line)[5:]}"
+    ),
     "caller": every_line(lambda n, line: re.sub(r"(\[ *\d+\.\d+\])(?!\[) ", r"\1[   T12] ", line)),
 }
 

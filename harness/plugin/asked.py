@@ -13,6 +13,7 @@ import pytest
 
 from harness import paths
 from harness.guest import GuestSpec, accel
+from harness.guest.image import check as check_image
 from harness.plugin.fleet import Fleet, number
 from harness.progress import Progress
 
@@ -37,8 +38,8 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
     """Give the guests that are asked for, not booted yet, and why they run as they do."""
     get = config.getoption
     image = Path(get("kernel")).absolute()
-    if not image.is_file():
-        raise pytest.UsageError(f"--kernel {image}: there is no such image")
+    if not get("guest_booter"):  # another booter takes what it wants
+        check_image(image, get("guest_arch"))
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     folder = Path(get("guest_folder") or paths.state("pytest", stamp)).absolute()
     kind, reason = accel.choose(get("accel"), Progress(quiet=True))

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness import build, guest, paths
 from harness.cli import run as run_verb
 from harness.guest import GuestSpec, accel
+from harness.guest.image import check as check_image
 from harness.progress import Progress
 from harness.run import kernels
 from harness.run.plan import mebibytes
@@ -52,8 +53,9 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     command, options.rest = list(options.rest), ()
     kind, _ = accel.choose(options.accel or "auto", progress)
     with paths.in_use(), tempfile.TemporaryDirectory(prefix="harness-shell-") as folder:
+        image, modules = _kernel(options, progress)
         spec = GuestSpec(
-            image=_image(options, progress),
+            image=image,
             folder=Path(folder),
             accel=kind,
             arch=options.arch or "x86_64",
@@ -61,6 +63,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             memory=mebibytes(options.memory or "1024"),
             disks=tuple(Path(disk).absolute() for disk in options.disk),
             boot_deadline=options.boot_timeout,
+            modules=modules,
         )
         status = guest.shell(spec, command)
     if options.json:  # behind what the command itself printed
@@ -68,12 +71,16 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     return status
 
 
-def _image(options: argparse.Namespace, progress: Progress) -> Path:
-    """Give the image that was named, or make the one that run would test."""
+def _kernel(options: argparse.Namespace, progress: Progress) -> tuple[Path, Path | None]:
+    """Give the image that was named, or make the one that run would test; and its modules."""
     if options.image:
-        return Path(options.image).absolute()
+        named = Path(options.image).absolute()
+        check_image(named, options.arch or "x86_64")
+        beside = named.with_name("modules")
+        return named, beside if beside.is_dir() else None
     plan = run_verb.make_plan(options)
     toolchain = build.toolchain(plan.arch or None, plan.llvm)
     request = kernels.ask(plan, toolchain)
     start = kernels.find_source(plan, progress)
-    return kernels.make(plan, start, request, toolchain, progress)[-1].kernel.image
+    kernel = kernels.make(plan, start, request, toolchain, progress)[-1].kernel
+    return kernel.image, kernel.modules

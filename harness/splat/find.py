@@ -47,6 +47,7 @@ class _Finder:
         self.number = 0
         self.open: dict[str, Report] = {}
         self.last: Report | None = None  # the last one begun, open or not
+        self.latest: dict[str, Report] = {}  # the last of each caller
         self.done: list[tuple[int, Splat]] = []
         self.told: set[tuple[float, str]] = set()
         self.quote = ""  # what stands in front of each line of an unstamped log
@@ -112,6 +113,7 @@ class _Finder:
         for report in list(self.open.values()):
             self.close(report)
         self.where, self.last = (BOOT, BOOT), None
+        self.latest.clear()
         self.told.clear()
         self.panicked = False
 
@@ -155,9 +157,16 @@ class _Finder:
         return True
 
     def consequence(self, message: Message) -> bool:
-        """Whether a panic only follows from the last splat, which then is told of it."""
-        last = self.last
-        if last is None or last.kind is None or last.harmless:
+        """Whether a panic only follows from the last splat, which then is told of it.
+
+        The last of the same caller; the last of all may be another processor's.
+        """
+        own = self.latest.get(message.caller)
+        return any(self.follows(message, last) for last in (own, self.last) if last is not None)
+
+    def follows(self, message: Message, last: Report) -> bool:
+        """Whether a panic follows from a certain splat."""
+        if last.kind is None or last.harmless:
             return False
         died = last.kind.stop is Stop.CUT and last.kind.name not in _SURVIVED
         if not CONSEQUENCE.match(message.text) and not (died and DEATH.match(message.text)):
@@ -181,7 +190,9 @@ class _Finder:
         if len(self.open) >= TELLERS:
             self.close(min(self.open.values(), key=lambda one: one.last))
         report = Report(self.number, message, raw, self.where)
-        self.open[message.caller] = self.last = report
+        self.open[message.caller] = self.latest[message.caller] = self.last = report
+        if len(self.latest) > 4 * TELLERS:
+            del self.latest[next(iter(self.latest))]
         return report
 
     def own(self, caller: str) -> Report | None:

@@ -2,6 +2,7 @@
 """Splats in logs; tests/data/splats/README.md says which logs are real kernels'."""
 
 import json
+import random
 import re
 from pathlib import Path
 
@@ -422,3 +423,30 @@ def test_two_boots_in_one_log():
     twice = find((marked + text).split("\n"))
     assert len(twice) == 2 * len(titles(text))
     assert {splat.test for splat in twice} == {"boot"}
+
+
+# A stall is told with other processors' words, kmemleak's report by a program.
+ALONE = {"written/stalls.log", "written/powerpc.log", "written/kmemleak.txt"}
+
+
+def spoken_at_once(seed):
+    """Mix two logs, a few lines at a time, each with its own caller; gives the titles of both."""
+    chance = random.Random(seed)
+    voices = []
+    for caller, name in enumerate(chance.sample(sorted(set(EXPECTED) - ALONE), 2)):
+        lines = [plain(line) for line in log(name).split("\n") if "harness: " not in line]
+        voices.append([f"[   T{caller}] {line}" for line in lines])
+    stamped = [[f"[  100.000001]{line}" for line in voice] for voice in voices]
+    want = [title for voice in stamped for title in titles("\n".join(voice))]
+    mixed = []
+    while any(voices):
+        voice = chance.choice([voice for voice in voices if voice])
+        for _ in range(min(chance.randint(1, 4), len(voice))):
+            mixed.append(f"[  100.{len(mixed):06}]{voice.pop(0)}")
+    return "\n".join(mixed), want
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_two_processors_at_once(seed):
+    text, want = spoken_at_once(seed)
+    assert sorted(titles(text)) == sorted(want)

@@ -113,6 +113,7 @@ def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
         f"LLVM={llvm}",
         "LOCALVERSION=",
         "V=0",
+        *toolchain.words,
     ]
 
 

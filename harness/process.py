@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -160,6 +161,9 @@ def _check(program: str, cwd: Path | None, env: Mapping[str, str]) -> None:
     raise HostFault(f"{program} cannot be started: Permission denied", hint="harness doctor")
 
 
+_running: weakref.WeakSet[Group] = weakref.WeakSet()
+
+
 class Group:
     """A program in a session of its own, with everything it starts; ended when we end.
 
@@ -194,6 +198,7 @@ class Group:
             )
             self._guard = guard(self.popen.pid)
             os.write(opened, b"\n")
+            _running.add(self)
         except OSError as error:
             raise HostFault(
                 f"{words[0]} cannot be started: {error.strerror}", hint="harness doctor"
@@ -238,6 +243,13 @@ class Group:
         trace: TracebackType | None,
     ) -> None:
         self.end()
+
+
+def interrupt_all() -> None:
+    """Interrupt every program that runs: Ctrl-C reaches the main thread only, others wait."""
+    for group in list(_running):
+        if group.popen.poll() is None:
+            group.signal(signal.SIGINT)
 
 
 def guard(group: int) -> subprocess.Popen[bytes]:

@@ -19,7 +19,7 @@ _ABOUT = ".harness-about.json"
 def folder(checkout: Checkout, request: Request, toolchain: Toolchain) -> Path:
     """Give the build folder of these inputs, made if missing; marks it as used now."""
     compiler = (toolchain.arch, toolchain.cross, toolchain.compiler, toolchain.version)
-    words = (str(checkout.path), request.digest, *compiler)
+    words = (str(checkout.path), request.digest, *compiler, *toolchain.words)
     digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
     found = paths.cache("builds", digest)
     about = found / _ABOUT

@@ -39,7 +39,8 @@ class Kept:
 
 def key(checkout: Checkout, request: Request, toolchain: Toolchain) -> Key:
     """Name the kernel that these inputs make."""
-    words = (_GENERATION, toolchain.arch, toolchain.cross + toolchain.compiler, toolchain.version)
+    compiler = (toolchain.cross + toolchain.compiler, toolchain.version, *toolchain.words)
+    words = (_GENERATION, toolchain.arch, *compiler)
     return Key(checkout.tree, request.digest, " ".join(words))
 
 

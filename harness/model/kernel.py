@@ -10,13 +10,17 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True)
 class Toolchain:
-    """The compiler that builds a kernel, and for which architecture."""
+    """The compiler that builds a kernel, and for which architecture.
+
+    ``words`` are more words for every make, such as W=1.
+    """
 
     arch: str
     compiler: str
     version: str
     llvm: bool = False
     cross: str = ""
+    words: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,12 +54,12 @@ def make(
         if plan.series is not None:
             checkouts.append((Side.PATCHED, slot.patched(plan.series)))
         return tuple(
-            Built(side, checkout, _kernel(plan, slot, checkout, request, toolchain, progress))
+            Built(side, checkout, kernel(plan, slot, checkout, request, toolchain, progress))
             for side, checkout in checkouts
         )
 
 
-def _kernel(
+def kernel(
     plan: Plan,
     slot: tree.Slot,
     checkout: Checkout,
@@ -67,11 +67,12 @@ def _kernel(
     toolchain: Toolchain,
     progress: Progress,
 ) -> Kernel:
+    """Give the kernel of one checkout: a kept one, or built now.  The slot must be held."""
     key = build.key(checkout, request, toolchain)
-    kernel = build.find(key)
-    if kernel is not None:
+    kept = build.find(key)
+    if kept is not None:
         # The same tree may have been built at another commit.
-        return dataclasses.replace(kernel, commit=checkout.commit, reused=True)
+        return dataclasses.replace(kept, commit=checkout.commit, reused=True)
     slot.check_out(checkout)
     out = build.folder(checkout, request, toolchain)
     kconfig.configure(checkout.path, out, request, toolchain, progress)

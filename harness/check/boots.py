@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Boot a patch's kernel and run the suites in it, while the next one is being built."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import process
+from harness.check.builds import Made
+from harness.check.values import Finding, Level
+from harness.errors import HostFault
+from harness.model import Accel, Outcome, Request, Side, SideResult, Test
+from harness.progress import Progress
+from harness.results.changes import counts
+from harness.run import Plan, folder, suites
+from harness.run.kernels import Built
+
+SUITE = Path(__file__).parent / "suite"  # for kernels that have no suites: does it boot at all?
+
+
+@dataclasses.dataclass(frozen=True)
+class Tested:
+    """What a kernel did; ``error`` says why that is not known."""
+
+    result: SideResult | None
+    error: str = ""
+
+    @property
+    def findings(self) -> tuple[Finding, ...] | None:
+        """Everything that went wrong, also what goes wrong on the base."""
+        if self.result is None:
+            return None
+        found = [_of_test(test) for test in self.result.tests if test.outcome.bad]
+        if self.result.error:
+            found = [Finding(Level.ERROR, self.result.error, rule="boot", same="boot")]
+        for splat in self.result.boot_splats:
+            same = splat.fingerprint or splat.title
+            found.append(Finding(Level.ERROR, f"at boot: {splat.title}", rule="splat", same=same))
+        return tuple(found)
+
+    @property
+    def note(self) -> str:
+        """Outcomes and their numbers."""
+        if self.result is None:
+            return self.error
+        words = [f"{n} {outcome}" for outcome, n in counts(self.result.tests).items()]
+        return ", ".join([*words, *(["tested before"] if self.result.cached else [])])
+
+
+def _of_test(test: Test) -> Finding:
+    level = Level.WARNING if test.outcome is Outcome.FLAKY else Level.ERROR
+    file = test.id.partition("::")[0]
+    return Finding(level, f"{test.outcome}: {test.headline}", file, 0, test.id, same=str(level))
+
+
+class Booter:
+    """Tests kernels one after another in a thread of its own.
+
+    A test session has its own parallel guests; two sessions at once would only make deadlines
+    tighter.
+    """
+
+    def __init__(
+        self, plan: Plan, request: Request, kind: Accel, place: Path, progress: Progress
+    ) -> None:
+        self.plan = plan if plan.suites else dataclasses.replace(plan, suites=(str(SUITE),))
+        self.request, self.kind, self.place, self.progress = request, kind, place, progress
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        self._known: dict[str, concurrent.futures.Future[Tested]] = {}
+
+    def test(self, made: Made, name: str) -> concurrent.futures.Future[Tested] | None:
+        """Begin to test a kernel; the same bytes are tested once.  None when there is none."""
+        if made.kernel is None:
+            return None
+        if made.digest not in self._known:
+            side = Side.BASE if name == "base" else Side.PATCHED
+            self._known[made.digest] = self._pool.submit(self._run, made, side, name)
+        return self._known[made.digest]
+
+    def _run(self, made: Made, side: Side, name: str) -> Tested:
+        assert made.kernel is not None
+        built = Built(side, made.checkout, made.kernel)
+        place = self.place / name
+        try:
+            with folder.writing(place):
+                return Tested(
+                    suites.test(self.plan, built, self.request, self.kind, place, self.progress)
+                )
+        except HostFault as error:  # of this boot; the next may do
+            return Tested(None, error.what)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Hold the thread; on the way out wait for it, or end what it runs."""
+        try:
+            yield
+        except BaseException:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            process.interrupt_all()
+            self._pool.shutdown(wait=True)
+            raise
+        self._pool.shutdown(wait=True)

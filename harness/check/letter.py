@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A patch's mail as the checks see it: who sent it to whom, its words, its diff."""
+
+from __future__ import annotations
+
+import dataclasses
+import email
+import email.header
+import email.message
+import email.utils
+import re
+from pathlib import Path
+
+from harness.series import diff
+
+_TAGS = re.compile(r"^\s*((?:re:\s*|fwd?:\s*)*)((?:\[[^\]]*\]\s*)*)(.*)$", re.IGNORECASE)
+_TRAILER = re.compile(r"^([A-Z][A-Za-z-]+-by|Cc|Fixes|Link|Closes): *(.+)$", re.MULTILINE)
+_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Letter:
+    """``subject`` without its tags, which are ``tags``; ``author`` is the body's From or else
+    ``sender``.  ``message`` is what becomes the commit's, ``diff`` the rest.
+    """
+
+    subject: str
+    tags: str
+    reply: bool
+    sender: str
+    author: str
+    recipients: frozenset[str]
+    message: str
+    diff: str
+
+    def trailers(self, *names: str) -> list[str]:
+        """Give the values of trailers, such as Signed-off-by, in their order."""
+        return [value.strip() for name, value in _TRAILER.findall(self.message) if name in names]
+
+
+@dataclasses.dataclass(frozen=True)
+class Added:
+    """A line that a patch adds: its file, its number there."""
+
+    file: str
+    line: int
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What a patch does to one file; ``new`` and ``gone`` say that it makes or removes it."""
+
+    file: str
+    new: bool
+    gone: bool
+    added: tuple[Added, ...]
+    removed: tuple[str, ...]
+
+
+def read(path: Path, author: str) -> Letter:
+    """Read a mail that harness.series has found to be one."""
+    message = email.message_from_bytes(path.read_bytes().lstrip(b"\r\n"))
+    body = b"\n".join(_parts(message)).replace(b"\r\n", b"\n")
+    words, patch = diff.split(body)
+    text = re.split(r"^---\s*$", _text(words), maxsplit=1, flags=re.MULTILINE)[0]
+    found = _TAGS.match(" ".join(_header(message, "Subject").split()))
+    reply, tags, subject = found.groups() if found else ("", "", "")
+    people = [message.get(name, "") for name in ("To", "Cc", "From")]
+    return Letter(
+        subject=subject,
+        tags=tags.strip(),
+        reply=bool(reply.strip()),
+        sender=_header(message, "From"),
+        author=author,
+        recipients=frozenset(
+            address.lower() for _, address in email.utils.getaddresses(map(str, people)) if address
+        )
+        if any(people[:2])
+        else frozenset(),
+        message=text,
+        diff=_text(patch),
+    )
+
+
+def changes(diff_text: str) -> list[Change]:
+    """Read what a git diff does to each file, by the names that hold after it."""
+    found = []
+    for part in re.split(r"^(?=diff --git )", diff_text, flags=re.MULTILINE):
+        if not part.startswith("diff --git "):
+            continue
+        lines = part.splitlines()
+        name = _name(lines)
+        number, added, removed, inside = 0, [], [], False
+        for line in lines:
+            if hunk := _HUNK.match(line):
+                number, inside = int(hunk[1]), True
+            elif inside and line.startswith("+"):
+                added.append(Added(name, number, line[1:]))
+                number += 1
+            elif inside and line.startswith("-"):
+                removed.append(line[1:])
+            elif inside:
+                number += 1
+        head = part.split("\n@@ ", 1)[0]
+        new, gone = "\nnew file mode " in head, "\ndeleted file mode " in head
+        found.append(Change(name, new, gone, tuple(added), tuple(removed)))
+    return found
+
+
+def _name(lines: list[str]) -> str:
+    for line in lines:
+        if match := re.match(r'\+\+\+ "?b/(.*?)"?\t?$', line):
+            return match[1]
+        if line.startswith("@@ "):
+            break
+    match = re.match(r'diff --git "?a/.* "?b/(.*?)"?$', lines[0])
+    return match[1] if match else ""
+
+
+def _parts(message: email.message.Message) -> list[bytes]:
+    found = []
+    for part in message.walk():
+        payload = part.get_payload(decode=True) if part.get_content_maintype() == "text" else None
+        if isinstance(payload, bytes):
+            found.append(payload)
+    return found
+
+
+def _header(message: email.message.Message, name: str) -> str:
+    value = message.get(name, "")
+    parts = email.header.decode_header(value)
+    return "".join(
+        part.decode(charset if charset and charset != "unknown-8bit" else "utf-8", "replace")
+        if isinstance(part, bytes)
+        else part
+        for part, charset in parts
+    ).strip()
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""This revision against the one before, by git range-diff."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness import git, tree
+from harness.check.steps import Steps
+from harness.check.values import WHOLE, Cell, Finding, Level, State, cell
+from harness.errors import NotApplied
+from harness.model import Series
+
+NAME = "range-diff"
+_PAIR = re.compile(r"^\s*(-|\d+):\s+\S+ ([=!<>]) \s*(-|\d+):\s+\S+ (.*)$")
+_WORDS = {"=": "the same", "!": "changed", "<": "dropped", ">": "new"}
+
+
+def compare(slot: tree.Slot, steps: Steps, previous: Series, place: Path) -> Cell:
+    """Apply the previous revision to the same base, and say what became of each patch.
+
+    The whole range-diff goes to the run's folder.
+    """
+    try:
+        old = slot.patched(previous)
+    except NotApplied as error:
+        return Cell(WHOLE, "revision", State.UNKNOWN, note=f"the one before: {error.what}")
+    base = steps.base.commit
+    spans = (f"{base}..{old.commit}", f"{base}..{steps.tip.commit}")
+    said = git.run(slot.path, "range-diff", "--no-color", *spans).stdout
+    (place / NAME).write_text(said, encoding="utf-8")
+    found = read(said)
+    changed = sum(one.rule != "=" for one in found)
+    return cell(WHOLE, "revision", found, f"{changed} of {len(found)} patches differ, see {NAME}")
+
+
+def read(text: str) -> tuple[Finding, ...]:
+    """Read the lines that pair patches; unchanged ones are told by their number alone."""
+    found = []
+    for match in filter(None, map(_PAIR.match, text.splitlines())):
+        old, sign, new, subject = match.groups()
+        where = f"patch {new}" if new != "-" else f"patch {old} before"
+        moved = f" (was {old})" if "-" not in (old, new) and old != new else ""
+        words = f"{where}{moved}, {_WORDS[sign]}: {subject}"
+        found.append(Finding(Level.NOTE, words, rule=sign))
+    return tuple(found)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness check``: a series, patch by patch, before it is merged."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from harness import check, errors, git, paths, settings
+from harness.check import Matrix, Wish, given, report, wish
+from harness.cli import matrix as shown
+from harness.cli.run import guest_options, kernel_options, suite_options
+from harness.progress import Progress
+from harness.run import Plan, plan
+
+DESCRIPTION = """\
+Look at each patch of a series, and at the whole: its mail, the tree's own scripts,
+does it build with W=1 and without new warnings, does it boot and pass the suites.
+A table says what is wrong where, in which patch a problem enters and in which it
+goes away.  Exit code 0 good, 1 bad (an error; with --strict a warning), 125 when
+it does not apply."""
+
+EXAMPLES = """\
+examples:
+  harness check patches/configfs-ns            a series, on its kernel
+  harness check --only mail,scripts my.mbox    quick: nothing is built
+  harness check HEAD                           one commit of the tree you are in
+  harness check v7.2..topic --tree ~/linux     some of them
+  git rebase -i --exec 'harness check HEAD' v7.2
+  harness check patches/v3 --previous patches/v2
+  harness check --b4 --only mail,scripts       for b4, which pipes a patch in:
+    git config b4.review-perpatch-check-cmd 'harness check --b4 --only mail,scripts'
+"""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    checks = "\n".join(f"  {name:<12} {what}" for name, what in wish.CHECKS.items())
+    groups = "\n".join(f"  {name:<12} {' '.join(some)}" for name, some in wish.GROUPS.items())
+    parser = commands.add_parser(
+        "check",
+        help="check a series patch by patch, before it is merged",
+        description=DESCRIPTION,
+        epilog=f"checks:\n{checks}\n\ngroups of them:\n{groups}\n\n{EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="SERIES | COMMITS | CONFIG_X=y",
+        help="a folder, mbox or name below patches/; a commit or A..B; - is standard input",
+    )
+    group = parser.add_argument_group("what is checked")
+    group.add_argument(
+        "--only", action="append", default=[], metavar="CHECK,...", help="these checks or groups"
+    )
+    group.add_argument("--skip", action="append", default=[], metavar="CHECK,...", help="not these")
+    group.add_argument("--sparse", action="store_true", help="sparse on the files touched as well")
+    group.add_argument("--strict", action="store_true", help="a warning is bad too")
+    group.add_argument(
+        "--trust",
+        action="store_true",
+        help="run scripts and build steps that the series itself changes (commits are trusted)",
+    )
+    group.add_argument(
+        "--previous", default="", metavar="SERIES", help="the revision before, for git range-diff"
+    )
+    group.add_argument("--b4", action="store_true", help="speak b4's check-command protocol")
+    kernel_options(parser)
+    suite_options(parser)
+    guest_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, progress: Progress) -> int:
+    """Check and show what was found."""
+    checks = wish.choose(options.only, options.skip, ["sparse"] if options.sparse else [])
+    asked = Wish(checks, trust=options.trust, strict=options.strict)
+    if options.b4:
+        progress.quiet, progress.live = True, False
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(paths.in_use())
+        if options.b4 and not options.out:  # b4 keeps what it is told; nobody looks for a folder
+            scratch = stack.enter_context(paths.scratch(paths.cache() / "b4"))
+            options.out = str(scratch / "check")
+        made, asked = _plan(options, asked)
+        if options.previous:
+            before = plan.find_series(options.previous, settings.load(Path.cwd()))
+            asked = dataclasses.replace(asked, previous=before)
+        found, place = check.check(made, asked, progress, options.command)
+        code = _code(found)
+        report.write(found, place, code)
+    _show(options, found, place, code)
+    return code
+
+
+def _code(found: Matrix) -> int:
+    if found.untestable:
+        return errors.UNTESTABLE
+    return errors.BAD if found.bad else errors.GOOD
+
+
+def _show(options: argparse.Namespace, found: Matrix, place: Path, code: int) -> None:
+    if options.b4:
+        print(json.dumps(report.b4(found), indent=1))
+    elif options.json:
+        print(json.dumps(report.table(found, code), indent=1))
+    else:
+        shown.show(found, place)
+
+
+def _plan(options: argparse.Namespace, asked: Wish) -> tuple[Plan, Wish]:
+    """Find out what is to be checked: mails, a pipe, or commits."""
+    there = settings.load(Path.cwd())
+    word, assignments = plan.split(options.words)
+    fields = {**vars(options), "words": list(assignments), "no_series": True}
+    if (word == "-" or (options.b4 and not word)) and not sys.stdin.isatty():
+        series = given.stdin(sys.stdin.buffer.read())
+        made = plan.make(fields, there, options.rest)
+        return _on_head(dataclasses.replace(made, series=series), options), asked
+    if not word or Path(word).exists() or (there.folder / "patches" / word).is_dir():
+        fields |= {"words": options.words, "no_series": False}
+        return _with_fragments(plan.make(fields, there, options.rest)), asked
+    tree = Path(options.tree or there.tree or _top(Path.cwd()))
+    found = given.commits(tree.expanduser().absolute(), word)
+    made = plan.make(fields, there, options.rest)
+    made = dataclasses.replace(
+        made, series=found.series, tree=found.tree, base=found.base, kernel=""
+    )
+    asked = dataclasses.replace(asked, mails=False, committers=found.committers, trust=True)
+    return _with_fragments(made), asked
+
+
+def _on_head(made: Plan, options: argparse.Namespace) -> Plan:
+    """A mail from a pipe is for the tree we are in, unless something else was named."""
+    if not (options.kernel or options.tree or made.tree):
+        made = dataclasses.replace(made, tree=Path(_top(Path.cwd())), kernel="")
+    return _with_fragments(made)
+
+
+def _with_fragments(made: Plan) -> Plan:
+    """Without any fragment a kernel does not boot."""
+    return made if made.fragments else dataclasses.replace(made, fragments=("base",))
+
+
+def _top(folder: Path) -> str:
+    said = git.run(folder, "rev-parse", "--show-toplevel", check=False)
+    return said.stdout.strip() if said.ok else str(folder)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A check's matrix on the terminal: the table first, then what was found, by patch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich.console
+import rich.table
+import rich.text
+
+from harness.check import WHOLE, Cell, Level, Matrix, State
+from harness.check.report import line
+from harness.progress import clock
+
+PLAIN = 160  # columns where there is no terminal
+LEAST = 8  # of a subject
+SHOWN = 8  # findings of a cell that are shown in full; check.json has all
+_LOOKS = {
+    State.GOOD: ("ok", "green"),
+    State.SAME: ("same", "dim"),
+    State.UNKNOWN: ("?", "yellow"),
+    State.NONE: ("", ""),
+}
+_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.NOTE: "dim"}
+
+
+def show(matrix: Matrix, place: Path) -> None:
+    """Print to standard output."""
+    console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
+    grid = table(matrix, console.width if console.is_terminal else PLAIN)
+    console.print(grid, width=None if console.is_terminal else PLAIN)
+    findings(console, matrix)
+    notes(console, matrix)
+    if matrix.untestable:
+        console.print(f"\n{matrix.untestable}", style="red")
+    word = "UNTESTABLE" if matrix.untestable else "BAD" if matrix.bad else "GOOD"
+    end = rich.text.Text(f"\n{word}", style="bold green" if word == "GOOD" else "bold red")
+    console.print(end, f"{matrix.name} on {matrix.base} in {clock(matrix.seconds)}")
+    console.print(f"evidence {place}")
+
+
+def table(matrix: Matrix, width: int) -> rich.table.Table:
+    """Make the table; subjects get what the columns leave of the width."""
+    used = [
+        name
+        for name in matrix.checks
+        if any(one.check == name and one.state is not State.NONE for one in matrix.cells)
+    ]
+    grid = rich.table.Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+    grid.add_column("patch", no_wrap=True)
+    for name in used:
+        grid.add_column(name, no_wrap=True)
+    total = len(matrix.rows)
+    room = max(LEAST, width - sum(max(len(name), 5) + 2 for name in used) - 8)
+    for row in matrix.rows:
+        cells = [text(matrix.cell(row.number, name)) for name in used]
+        subject = row.subject if len(row.subject) <= room else f"{row.subject[: room - 1]}…"
+        grid.add_row(rich.text.Text(f"{row.number}/{total} {subject}"), *cells)
+    grid.add_row("whole", *(text(matrix.cell(WHOLE, name)) for name in used))
+    return grid
+
+
+def text(cell: Cell) -> rich.text.Text:
+    """Write a cell: ok, or how many findings the patch brings and how many it inherits."""
+    if cell.state in _LOOKS and not (cell.state is State.SAME and cell.findings):
+        word, colour = _LOOKS[cell.state]
+        return rich.text.Text(word, style=colour)
+    wrong = [one for one in cell.findings if one.level is not Level.NOTE]
+    new = [one for one in wrong if one in cell.entering]
+    old = len(wrong) - len(new)
+    word = str(len(new)) if new else ""
+    if old:
+        word += f"{'+' if new else ''}({old})"
+    colour = "red" if cell.state is State.BAD else "yellow"
+    return rich.text.Text(word, style=colour)
+
+
+def findings(console: rich.console.Console, matrix: Matrix) -> None:
+    """List what was found, where it enters."""
+    last: tuple[int, str] | None = None
+    shown = 0
+    for cell, one in matrix.findings:
+        name = (cell.patch, cell.check)
+        if name != last:
+            last, shown = name, 0
+            title = f"patch {cell.patch}" if cell.patch else "whole"
+            console.print(f"\n{title}, {cell.check}:", style="bold")
+        shown += 1
+        if shown <= SHOWN:
+            console.print(f"  {line(one, cell.patch)}", style=_COLOURS[one.level])
+        elif shown == SHOWN + 1:
+            console.print(f"  ... {len(cell.entering) - SHOWN} more, see check.json")
+
+
+def notes(console: rich.console.Console, matrix: Matrix) -> None:
+    """Say what was not done, and why, and what else is to be known of a cell."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for one in matrix.cells:
+        if one.note:
+            name = str(one.patch) if one.patch else "whole"
+            said.setdefault((one.check, one.note), []).append(name)
+    if said:
+        console.print()
+    for (check, note), names in said.items():
+        console.print(f"{check} ({', '.join(names)}): {note}", style="dim")

@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness check`` on a fake kernel tree: the whole way, with real git and a real compiler."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import fakescripts
+import faketree
+import pytest
+from fakeproject import Project
+
+SIGNED = "Because.\n\nSigned-off-by: A Developer <dev@example.com>"
+
+
+class Check(Project):
+    """A project whose series has several patches, made from commits."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        fakescripts.add(self.tree)
+
+    def commits(self, *steps: tuple[str, dict[str, str]]) -> None:
+        """Commit files one step after another; texts that begin with + are added at the end."""
+        for subject, files in steps:
+            whole = {
+                name: (self.tree / name).read_text() + text[1:] if text[:1] == "+" else text
+                for name, text in files.items()
+            }
+            faketree.commit(self.tree, f"{subject}\n\n{SIGNED}", whole)
+
+    def mails(self) -> None:
+        """Make the commits the series, and go back."""
+        words = ("format-patch", "--quiet", "--output-directory", str(self.series))
+        faketree.git(self.tree, *words, f"{faketree.TAG}..")
+        faketree.git(self.tree, "reset", "--quiet", "--hard", faketree.TAG)
+
+    def check(
+        self, *words: str, cwd: Path | None = None, stdin: str = "", mode: str = "up", **more: str
+    ) -> tuple[int, dict, str]:
+        """Check to the end: exit code, what --json printed, and what was said."""
+        argv = [sys.executable, "-m", "harness", "check", "--json", "--accel", "tcg"]
+        done = subprocess.run(
+            [*argv, "--guests", "1", "--out", str(self.out), *words],
+            cwd=cwd or self.path,
+            env=self.environment(mode, **more),
+            text=True,
+            input=stdin,
+            capture_output=True,
+            timeout=180,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, json.loads(done.stdout or "{}"), done.stderr
+
+    def series_check(self, *words: str, **more: str) -> tuple[int, dict, str]:
+        """Check the series on the tree's release."""
+        return self.check("--tree", str(self.tree), "--base", faketree.TAG, *words, **more)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Check:
+    return Check(tmp_path)
+
+
+def states(table: dict, check: str) -> dict[int, str]:
+    return {one["patch"]: one["state"] for one in table["cells"] if one["check"] == check}
+
+
+def findings(table: dict, check: str, patch: int | None = None) -> list[dict]:
+    cells = [one for one in table["cells"] if one["check"] == check]
+    return [f for one in cells if patch in (None, one["patch"]) for f in one["findings"]]
+
+
+DIR = "fs/configfs/dir.c"
+MOUNT = "fs/configfs/mount.c"
+HOLE = (
+    ("fs/configfs: one", {DIR: "+\nint one(void);\nint one(void) { int unused; return 1; }\n"}),
+    ("fs/configfs: two", {MOUNT: "+\nint two = no_such_word;\n"}),
+    ("fs/configfs: three", {MOUNT: "int three;\n"}),
+)
+
+
+def test_where_warnings_and_errors_enter_and_go_away(project: Check) -> None:
+    project.commits(*HOLE)
+    project.mails()
+    code, table, err = project.series_check("--only", "build,size")
+    assert code == 1, err
+    assert states(table, "apply") == {1: "good", 2: "good", 3: "good"}
+    assert states(table, "build") == {1: "bad", 2: "bad", 3: "bad", 0: "bad"}
+    (unused,) = findings(table, "build", 0)
+    assert "unused" in unused["text"]
+    assert (unused["enters"], unused["leaves"]) == (1, 0)
+    assert unused["file"] == DIR
+    (hole,) = [one for one in findings(table, "build", 2) if "no_such_word" in one["text"]]
+    assert (hole["enters"], hole["leaves"], hole["file"]) == (2, 3, MOUNT)
+    assert states(table, "size")[2] == "unknown"
+    assert (project.out / "check.json").is_file()
+    assert (project.out / "junit.xml").is_file()
+
+
+def test_the_plain_table_names_the_hole(project: Check) -> None:
+    project.commits(*HOLE)
+    project.mails()
+    words = ["--tree", str(project.tree), "--base", faketree.TAG, "--only", "build"]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "check", *words, "--out", str(project.out)],
+        cwd=project.path,
+        env=project.environment(),
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "goes away in patch 3: a hole for bisection" in done.stdout
+    assert "BAD" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_what_the_base_warns_of_is_not_the_series_fault(project: Check) -> None:
+    text = "\nint zero(void);\nint zero(void) { int unused; return 1; }\n"
+    project.commits(("fs/configfs: zero", {DIR: f"+{text}"}))
+    faketree.git(project.tree, "tag", "--force", "-a", "-m", "x", faketree.TAG)
+    before = (project.tree / DIR).read_text()
+    project.commits(("fs/configfs: shift", {DIR: "/* more */\n\n" + before}))
+    project.mails()
+    code, table, err = project.series_check("--only", "build")
+    assert code == 0, err
+    assert findings(table, "build") == []
+
+
+def test_tests_run_at_each_patch_and_an_equal_kernel_is_not_booted_again(project: Check) -> None:
+    word = '+\nconst char *harness_word = "fixed by the series";\n'
+    project.commits(
+        ("fs/configfs: say it", {DIR: word}),
+        ("README: words alone", {"README": "A fake tree with words.\n"}),
+    )
+    project.mails()
+    code, table, err = project.series_check("--only", "tests")
+    assert code == 0, err
+    assert states(table, "tests") == {1: "good", 2: "same", 0: "good"}
+    assert [one["text"] for one in findings(table, "tests", 1)] == ["fixed"]
+    assert (project.out / "1" / "tests.jsonl").is_file()
+    assert not (project.out / "2").exists()
+
+
+def test_a_test_that_breaks_in_one_patch(project: Check) -> None:
+    word = '+\nconst char *harness_word = "fixed by the series";\n'
+    project.commits(
+        ("fs/configfs: nothing", {MOUNT: "+\nint more;\n"}), ("fs/configfs: break", {DIR: word})
+    )
+    project.mails()
+    code, table, err = project.series_check("--only", "tests", BREAK="1")
+    assert code == 1, err
+    assert states(table, "tests") == {1: "good", 2: "bad", 0: "bad"}
+    (broken,) = [one for one in findings(table, "tests", 2) if one["level"] == "error"]
+    assert broken["rule"].endswith("test_broken")
+    assert broken["enters"] == 2
+
+
+def test_a_kernel_that_does_not_boot(project: Check) -> None:
+    project.commits(("fs/configfs: nothing", {MOUNT: "+\nint more;\n"}))
+    project.mails()
+    code, table, err = project.series_check("--only", "tests", mode="panic at boot")
+    assert code == 0, err  # neither does the base
+    note = [one["note"] for one in table["cells"] if one["check"] == "tests" and not one["patch"]]
+    assert "on the base already" in note[0]
+
+
+def test_the_trees_own_scripts(project: Check) -> None:
+    project.commits(
+        (
+            "fs/configfs: ugly",
+            {DIR: "+\n/* UGLY */\n", MOUNT: "+\n/* UNDOCUMENTED */\n", "lib/new.c": "int x;\n"},
+        ),
+        ("fs/configfs: documented", {MOUNT: "int three;\n"}),
+    )
+    project.mails()
+    code, table, err = project.series_check("--only", "mail,scripts")
+    assert code == 1, err
+    (ugly,) = findings(table, "checkpatch", 1)
+    assert (ugly["file"], ugly["rule"], ugly["level"]) == (DIR, "UGLY", "error")
+    (words,) = findings(table, "kernel-doc", 1)
+    assert (words["file"], words["leaves"]) == (MOUNT, 2)
+    assert states(table, "kernel-doc")[0] == "good"
+    assert [one["file"] for one in findings(table, "maintainers", 1)] == ["lib/new.c"]
+    assert [one["file"] for one in findings(table, "spdx", 1)] == ["lib/new.c"]
+    assert [one["rule"] for one in findings(table, "form", 0)] == ["no-cover"]
+
+
+def test_recipients_are_held_against_maintainers(project: Check) -> None:
+    project.commits(("fs/configfs: one", {DIR: "+\nint one;\n"}))
+    project.mails()
+    (mail,) = project.series.glob("*.patch")
+    mail.write_text(mail.read_text().replace("Subject:", "To: dev@example.com\nSubject:", 1))
+    code, table, err = project.series_check("--only", "maintainers")
+    assert code == 0, err
+    assert [one["text"] for one in findings(table, "maintainers")] == [
+        "not sent to the list: list@example.com"
+    ]
+    code, _, err = project.series_check(
+        "--only", "maintainers", "--strict", "--out", str(project.out / "2")
+    )
+    assert code == 1, err
+
+
+def test_a_script_that_the_series_changes_is_not_run(project: Check) -> None:
+    evil = "#!/usr/bin/env perl\nopen(my $f, '>', $ENV{TRAP}); exit 0;\n"
+    project.commits(("scripts: nicer", {"scripts/checkpatch.pl": evil, DIR: "+\n/* UGLY */\n"}))
+    project.mails()
+    trap = project.path / "trap"
+    code, table, err = project.series_check("--only", "form,checkpatch", TRAP=str(trap))
+    assert code == 1, err
+    assert not trap.exists()
+    assert "--trust" in findings(table, "form", 0)[-1]["text"]
+    words = ("--trust", "--only", "checkpatch", "--out", str(project.out / "2"))
+    code, _, err = project.series_check(*words, TRAP=str(trap))
+    assert code == 0, err
+    assert trap.exists()
+
+
+def test_a_build_that_would_run_the_series_is_not_made(project: Check) -> None:
+    trap = project.path / "trap"
+    line = "\nX := $(shell touch $(TRAP))\n"
+    project.commits(("kbuild: nicer", {"Makefile": f"+{line}"}))
+    project.mails()
+    code, table, err = project.series_check("--only", "build", TRAP=str(trap))
+    assert code == 0, err
+    assert states(table, "build") == {1: "unknown", 0: "unknown"}
+    assert "shell touch" in findings(table, "apply", 1)[0]["text"]
+    assert not trap.exists()
+
+
+def test_a_patch_that_does_not_apply_is_named_and_the_rest_goes_on(project: Check) -> None:
+    before = (project.tree / DIR).read_text()
+    project.commits(
+        ("fs/configfs: one", {MOUNT: "+\nint one;\n"}),
+        ("fs/configfs: two", {DIR: before.replace("count++", "count += 2")}),
+        ("fs/configfs: three UGLY", {MOUNT: "+\nint three; /* UGLY */\n"}),
+    )
+    project.mails()
+    other = before.replace("count++", "count--")
+    project.commits(("in the way", {DIR: other}))
+    code, table, err = project.check(
+        *("--tree", str(project.tree), "--base", "HEAD", "--only", "mail,checkpatch,build")
+    )
+    assert code == 125, err
+    assert states(table, "apply") == {1: "good", 2: "bad", 3: "unknown"}
+    assert "2/3" in table["untestable"]
+    assert states(table, "build") == {1: "good", 0: "good"}
+    assert [one["rule"] for one in findings(table, "checkpatch", 3)] == ["UGLY"]
+
+
+def test_commits_are_checked_where_they_are(project: Check) -> None:
+    project.commits(
+        ("fs/configfs: one", {DIR: "+\nint one(void);\nint one(void) { int u; return 1; }\n"}),
+        ("fs/configfs: two", {MOUNT: "+\nint two;\n"}),
+    )
+    before = faketree.git(project.tree, "status", "--porcelain", "--branch")
+    code, table, err = project.check("HEAD", "--only", "form,signed,build", cwd=project.tree)
+    assert code == 0, err
+    assert [row["subject"] for row in table["rows"]] == ["fs/configfs: two"]
+    words = ("HEAD~2..HEAD", "--only", "build", "--out", str(project.out / "2"))
+    code, table, err = project.check(*words, cwd=project.tree)
+    assert code == 1, err
+    assert [one["enters"] for one in findings(table, "build", 0)] == [1]
+    assert faketree.git(project.tree, "status", "--porcelain", "--branch") == before
+
+
+def test_git_rebase_stops_at_the_bad_commit(project: Check) -> None:
+    project.commits(
+        ("fs/configfs: one", {MOUNT: "+\nint one;\n"}),
+        ("fs/configfs: two", {DIR: "+\n/* UGLY */\n"}),
+        ("fs/configfs: three", {MOUNT: "+\nint three;\n"}),
+    )
+    line = f"{sys.executable} -m harness check -q --only checkpatch HEAD"
+    done = subprocess.run(
+        ["git", "rebase", "--exec", line, faketree.TAG],
+        cwd=project.tree,
+        env={**project.environment(), **faketree._IDENTITY, "EDITOR": "true"},
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert faketree.git(project.tree, "log", "-1", "--format=%s") == "fs/configfs: two"
+
+
+def test_a_revision_is_compared_with_the_one_before(project: Check) -> None:
+    project.commits(
+        ("fs/configfs: one", {MOUNT: "+\nint one;\n"}), ("fs/configfs: two", {DIR: "+\nint two;\n"})
+    )
+    project.mails()
+    before = project.series.rename(project.series.with_name("v1"))
+    project.series.mkdir()
+    project.commits(
+        ("fs/configfs: one", {MOUNT: "+\nint one;\n"}),
+        ("fs/configfs: two", {DIR: "+\nint two;\nint three;\n"}),
+        ("fs/configfs: four", {DIR: "+\nint four;\n"}),
+    )
+    project.mails()
+    words = ("patches/demo", "--previous", "patches/v1", "--only", "revision")
+    code, table, err = project.series_check(*words)
+    assert code == 0, err
+    assert [one["rule"] for one in findings(table, "revision", 0)] == ["=", "!", ">"]
+    assert "+int three;" in (project.out / "range-diff").read_text()
+    assert before.is_dir()
+
+
+def test_fixes_lines_are_held_against_the_tree(project: Check) -> None:
+    for number in range(3):
+        project.commits((f"fs/configfs: old {number}", {DIR: f"+\nint old{number};\n"}))
+    old = faketree.git(project.tree, "rev-parse", "HEAD~1")
+    later = faketree.git(project.tree, "commit-tree", "-m", "aside", "HEAD^{tree}")
+    text = (
+        f'fs/configfs: fix\n\nBecause.\n\nFixes: {old[:12]} ("fs/configfs: old 1")\n'
+        f'Fixes: {old[:8]} ("fs/configfs: old one")\nFixes: {later[:12]} ("aside")\n'
+        f'Fixes: {"12" * 6} ("gone")\nSigned-off-by: A Developer <dev@example.com>'
+    )
+    faketree.commit(project.tree, text, {MOUNT: "int fixed;\n"})
+    code, table, err = project.check("HEAD", "--only", "fixes", cwd=project.tree)
+    assert code == 1, err
+    assert [one["rule"] for one in findings(table, "fixes", 1)] == [
+        "digits",
+        "subject",
+        "not-before",
+        "no-history",
+    ]
+
+
+def test_b4_pipes_a_patch_in_and_reads_the_answer(project: Check) -> None:
+    project.commits(("fs/configfs: ugly", {DIR: "+\n/* UGLY */\n"}))
+    project.mails()
+    (mail,) = project.series.glob("*.patch")
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "check", "--b4", "--only", "signed,checkpatch"],
+        cwd=project.tree,
+        env=project.environment(),
+        input=mail.read_bytes(),
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    assert {one["tool"]: one["status"] for one in answer} == {
+        "harness apply": "pass",
+        "harness signed": "pass",
+        "harness checkpatch": "fail",
+    }
+    assert f"{DIR}:" in answer[2]["details"]
+    assert done.stderr == b""
+    assert not list((project.path / "state").rglob("check.json"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--only", "chekpatch"), 129, "checkpatch"),
+        (("no-such-thing",), 129, "no-such-thing"),
+        (("HEAD..HEAD",), 129, "no commits"),
+        ((faketree.TAG + "~1",), 129, "first commit"),
+    ],
+)
+def test_what_cannot_be_understood(
+    project: Check, words: tuple[str, ...], code: int, said: str
+) -> None:
+    found, table, err = project.check(*words, cwd=project.tree)
+    assert found == code, err
+    assert said in err
+    assert table["error"]["what"]

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The checks that read mails: form, signatures, licenses, exports, what a build would run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.check import form, letter, scripts, size, steps
+from harness.check.letter import Letter
+from harness.check.values import Finding, Level
+from harness.model import Patch
+
+MAIL = """\
+From 0123456789 Mon Sep 17 00:00:00 2001
+From: =?UTF-8?q?J=C3=B6rg?= <joerg@example.org>
+To: list@example.org, Other <OTHER@example.org>
+Date: Sat, 13 Jun 2026 12:00:00 +0000
+Subject: [PATCH v2 1/2] fs/demo: do
+ it well
+Content-Type: text/plain; charset=UTF-8
+Content-Transfer-Encoding: quoted-printable
+
+From: Ann Author <ann@example.org>
+
+It is =E2=80=9Cgood=E2=80=9D.
+
+Fixes: 0123456789ab ("fs: x")
+Signed-off-by: Ann Author <ann@example.org>
+Signed-off-by: J=C3=B6rg <joerg@example.org>
+---
+Signed-off-by: Nobody <no@example.org>
+
+diff --git a/fs/demo.c b/fs/demo.c
+new file mode 100644
+index 000..111
+--- /dev/null
++++ b/fs/demo.c
+@@ -0,0 +1,3 @@
++int x;
++EXPORT_SYMBOL_GPL(demo_new);
++last
+diff --git a/fs/old.c b/fs/old.c
+index 222..333 100644
+--- a/fs/old.c
++++ b/fs/old.c
+@@ -10,3 +10,3 @@ int f(void)
+ same
+-EXPORT_SYMBOL(demo_gone);
++++plus;
+ same
+-- =20
+2.39
+"""
+
+
+@pytest.fixture
+def mail(tmp_path: Path) -> Letter:
+    file = tmp_path / "0001.patch"
+    file.write_text(MAIL)
+    return letter.read(file, "Ann Author <ann@example.org>")
+
+
+def made(**fields: object) -> Letter:
+    whole: dict[str, object] = {
+        "subject": "fs: do it",
+        "tags": "[PATCH]",
+        "reply": False,
+        "sender": "A <a@example.org>",
+        "author": "A <a@example.org>",
+        "recipients": frozenset(),
+        "message": "Because.\n\nSigned-off-by: A <a@example.org>\n",
+        "diff": "",
+    }
+    return Letter(**{**whole, **fields})  # type: ignore[arg-type]
+
+
+def rules(found: list[Finding]) -> list[str]:
+    return [one.rule for one in found]
+
+
+def test_a_mail_is_taken_apart(mail: Letter) -> None:
+    assert (mail.subject, mail.tags) == ("fs/demo: do it well", "[PATCH v2 1/2]")
+    assert mail.sender.startswith("Jörg <")
+    assert mail.recipients == {"list@example.org", "other@example.org", "joerg@example.org"}
+    assert mail.trailers("Fixes") == ['0123456789ab ("fs: x")']
+    assert [who.partition(" <")[0] for who in mail.trailers("Signed-off-by")] == [
+        "Ann Author",
+        "Jörg",
+    ]
+    assert form.signed(mail) == []
+
+
+def test_a_diff_is_taken_apart(mail: Letter) -> None:
+    new, old = letter.changes(mail.diff)
+    assert (new.file, new.new, len(new.added)) == ("fs/demo.c", True, 3)
+    assert [(line.line, line.text) for line in old.added] == [(11, "++plus;")]
+    assert old.removed[0] == "EXPORT_SYMBOL(demo_gone);"
+    assert [(one.rule, one.file, one.line) for one in form.exports([new, old])] == [
+        ("new", "fs/demo.c", 2),
+        ("gone", "fs/old.c", 0),
+    ]
+    assert [one.file for one in form.licensed([new, old])] == ["fs/demo.c"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({}, []),
+        ({"message": "Because.\n"}, ["missing"]),
+        ({"author": "B <b@example.org>"}, ["author"]),
+        ({"author": "A <other@example.org>"}, ["address"]),
+        ({"sender": "C <c@example.org>"}, ["passed-on"]),
+        (
+            {"message": "Co-developed-by: D <d@example.org>\nSigned-off-by: A <a@example.org>\n"},
+            ["co-author"],
+        ),
+        (
+            {
+                "author": "A <root@box.(none)>",
+                "message": "Signed-off-by: A <root@box.(none)>\n",
+                "sender": "A <root@box.(none)>",
+            },
+            ["no-address"],
+        ),
+    ],
+)
+def test_signatures(fields: dict[str, object], found: list[str]) -> None:
+    assert rules(form.signed(made(**fields))) == found
+
+
+def test_who_committed_signs_last() -> None:
+    assert rules(form.signed(made(), "Z <z@example.org>")) == ["passed-on"]
+    assert rules(form.signed(made(), "A <a@example.org>")) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({}, []),
+        ({"subject": "Do it"}, ["subsystem"]),
+        ({"subject": 'Revert "fs: do it"'}, []),
+        ({"subject": "fs: " + "x" * 80}, ["long"]),
+        ({"subject": "fs: do it."}, ["period"]),
+        ({"message": "Signed-off-by: A <a@example.org>\n"}, ["empty"]),
+    ],
+)
+def test_subjects(fields: dict[str, object], found: list[str]) -> None:
+    assert rules(form.subject(made(**fields))) == found
+
+
+def test_the_form_of_a_series() -> None:
+    one, two = made(tags="[PATCH v2 1/2]"), made(tags="[PATCH v2 2/2]", subject="fs: more")
+    cover = made(tags="[PATCH v2 0/2]", subject="demo")
+    assert form.series([one, two], cover, mails=True) == []
+    assert rules(form.series([one, two], None, mails=True)) == ["no-cover"]
+    assert form.series([one, two], None, mails=False) == []
+    other = made(tags="[PATCH net 2/2]", subject="fs: more")
+    assert rules(form.series([one, other], cover, mails=True)) == ["prefix"]
+    assert rules(form.series([one, made(tags="[PATCH v2 2/2]")], cover, mails=True)) == [
+        "same-subject"
+    ]
+    naked = made(tags="[PATCH v2]", subject="fs: more")
+    assert rules(form.series([one, naked], cover, mails=True)) == ["number"]
+
+
+def test_checkpatch_and_kernel_doc_lines_are_read() -> None:
+    line = "fs/a.c:12: WARNING:LONG_LINE: line length of 104 exceeds 100 columns"
+    assert scripts._CHECKPATCH.match(line).groups() == (  # type: ignore[union-attr]
+        *("fs/a.c", "12", "WARNING", "LONG_LINE"),
+        "line length of 104 exceeds 100 columns",
+    )
+    said = "Warning: fs/a.c:5 function parameter 'b' not described in 'foo'"
+    assert scripts._KERNEL_DOC.match(said).groups() == (  # type: ignore[union-attr]
+        *("fs/a.c", "5"),
+        "function parameter 'b' not described in 'foo'",
+    )
+
+
+def test_scripts_that_a_series_changes_are_known() -> None:
+    files = ["fs/a.c", "scripts/checkpatch.pl", "tools/lib/python/kdoc/x.py", "scripts/Makefile"]
+    assert scripts.changed(files) == ["scripts/checkpatch.pl", "tools/lib/python/kdoc/x.py"]
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "runs"),
+    [
+        ("fs/Makefile", "obj-y += x.o", False),
+        ("fs/Makefile", "\t\tmount.o dir.o \\", False),
+        ("fs/Makefile", "x := $(shell touch /tmp/x)", True),
+        ("fs/Makefile", "\ttouch /tmp/x", True),
+        ("fs/Kconfig", '\ttristate "a `thing`"', False),
+        ("fs/Kconfig", "\tdef_bool $(success,touch /tmp/x)", True),
+        ("scripts/x.c", "int main(void)", True),
+        ("fs/gen.sh", "touch /tmp/x", True),
+        ("fs/a.c", "\ta != b;", False),
+    ],
+)
+def test_what_a_build_would_run(file: str, line: str, runs: bool) -> None:
+    patch = Patch(1, "s", "a", Path("x"), (file,))
+    assert bool(steps.programs(patch, [(file, line)])) is runs
+
+
+def test_sizes_are_read() -> None:
+    text = """add/remove: 1/0 grow/shrink: 1/1 up/down: 130/-7 (123)
+Function                                     old     new   delta
+demo_new                                       -     120    +120
+demo_more                                     10      20     +10
+demo_less                                     27      20      -7
+Total: Before=1000, After=1123, chg +12.30%
+"""
+    found = size.read(text)
+    assert [one.rule for one in found] == ["total", "demo_new", "demo_more", "demo_less"]
+    assert size.summary(found) == "+123 bytes"
+    assert {one.level for one in found} == {Level.NOTE}

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The matrix of a check: where problems enter and go away, what makes it bad, its forms."""
+
+from __future__ import annotations
+
+import dataclasses
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import rich.console
+
+from harness.check import judge, report, spans, wish
+from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, Row, State, cell
+from harness.cli import matrix as shown
+from harness.errors import UsageError
+
+
+def warning(text: str, line: int = 1, file: str = "a.c") -> Finding:
+    return Finding(Level.ERROR, text, file, line, "warning")
+
+
+def entering(
+    base: list[Finding], *rows: list[Finding] | None, renames: dict[str, str] | None = None
+) -> dict[int, list[tuple[str, int, int]]]:
+    found = spans.place(base, list(enumerate(rows, 1)), renames)
+    return {n: [(one.text, one.enters, one.leaves) for one in some] for n, some in found.items()}
+
+
+def test_what_the_base_has_is_not_new_wherever_its_line_went() -> None:
+    assert entering([warning("old", 10)], [warning("old", 12)], []) == {1: [], 2: []}
+
+
+def test_a_number_in_the_text_is_not_what_makes_it_new() -> None:
+    old, new = (
+        warning("frame of 1032 bytes is too large"),
+        warning("frame of 1048 bytes is too large"),
+    )
+    assert entering([old], [new]) == {1: []}
+    assert entering([warning("unused 'x1'")], [warning("unused 'x2'")]) == {
+        1: [("unused 'x2'", 1, 0)]
+    }
+
+
+def test_a_second_of_the_same_is_new() -> None:
+    assert entering([warning("w", 1)], [warning("w", 1), warning("w", 9)]) == {1: [("w", 1, 0)]}
+
+
+def test_a_hole_enters_and_goes_away() -> None:
+    assert entering([], [], [warning("w")], [warning("w", 3)], []) == {
+        1: [],
+        2: [("w", 2, 4)],
+        3: [("w", 2, 4)],
+        4: [],
+    }
+
+
+def test_what_comes_back_enters_again() -> None:
+    assert entering([], [warning("w")], [], [warning("w")]) == {
+        1: [("w", 1, 2)],
+        2: [],
+        3: [("w", 3, 0)],
+    }
+
+
+def test_a_patch_that_does_not_build_neither_brings_nor_takes() -> None:
+    assert entering([], [warning("w")], None, [warning("w")]) == {
+        1: [("w", 1, 0)],
+        3: [("w", 1, 0)],
+    }
+
+
+def test_a_file_that_moved_brings_nothing_new() -> None:
+    moved = [warning("w", file="b.c")]
+    assert entering([warning("w", file="a.c")], moved, renames={"a.c": "b.c"}) == {1: []}
+    assert entering([warning("w", file="a.c")], moved) == {1: [("w", 1, 0)]}
+
+
+def column(*rows: list[Finding] | None) -> judge.Column:
+    return judge.Column("build", [], list(enumerate(rows, 1)), {2: "does not build"})
+
+
+def test_the_whole_has_only_what_is_left_at_the_tip() -> None:
+    found = {one.patch: one for one in judge.cells(column([warning("a")], [warning("b")]), {})}
+    assert [one.text for one in found[WHOLE].findings] == ["b"]
+    assert found[WHOLE].entering == ()  # it is told where it enters, and once
+    assert [found[n].state for n in (1, 2, WHOLE)] == [State.BAD] * 3
+
+
+def test_what_is_not_known_says_so() -> None:
+    found = {one.patch: one for one in judge.cells(column([], None), {})}
+    assert [found[n].state for n in (1, 2, WHOLE)] == [State.GOOD, State.UNKNOWN, State.UNKNOWN]
+    assert found[WHOLE].note == "does not build"
+    nothing = judge.cells(judge.Column("build", None, [(1, None)]), {})
+    assert {one.state for one in nothing} == {State.UNKNOWN}
+
+
+def test_an_unknown_base_is_replaced_by_the_first_that_is_known() -> None:
+    old = judge.Column("build", None, [(1, None), (2, [warning("a")]), (3, [warning("b")])])
+    found = {one.patch: one for one in judge.cells(old, {})}
+    assert [found[n].state for n in (1, 2, 3)] == [State.UNKNOWN, State.GOOD, State.BAD]
+
+
+def test_columns_laid_over_one_another_keep_the_worst() -> None:
+    bad = cell(1, "build", (warning("w"),), "one")
+    laid = judge.merged("build", [bad], [Cell(1, "build", State.UNKNOWN, note="two")])
+    assert [(one.state, len(one.findings), one.note) for one in laid] == [
+        (State.BAD, 1, "one; two")
+    ]
+
+
+def matrix(*cells: Cell, strict: bool = False) -> Matrix:
+    rows = (Row(1, "c" * 40, "a: one"), Row(2, "d" * 40, "a: two"))
+    return Matrix("demo", "v1", rows, ("form", "build"), cells, strict)
+
+
+SOFT = cell(1, "form", (Finding(Level.WARNING, "long"),))
+HOLE = cell(1, "build", (dataclasses.replace(warning("w \x1b"), enters=1, leaves=2),))
+
+
+def test_errors_make_it_bad_and_warnings_only_if_strict() -> None:
+    assert not matrix(cell(1, "form", ())).bad
+    assert not matrix(SOFT).bad
+    assert matrix(SOFT, strict=True).bad
+    assert matrix(HOLE).bad
+    assert not matrix(cell(1, "form", (Finding(Level.NOTE, "n"),)), strict=True).bad
+
+
+def test_json_and_junit_say_what_was_found(tmp_path: Path) -> None:
+    found = matrix(SOFT, HOLE, Cell(2, "build", State.UNKNOWN, note="does not build"))
+    table = report.table(found, 1)
+    assert (table["bad"], table["exit_code"]) == (True, 1)
+    assert table["cells"][1]["findings"][0]["leaves"] == 2
+    report.write(found, tmp_path, 1)
+    suites = ET.parse(tmp_path / "junit.xml").getroot().findall("testsuite")
+    assert [(s.get("tests"), s.get("failures"), s.get("skipped")) for s in suites] == [
+        ("2", "1", "0"),
+        ("1", "0", "1"),
+        ("0", "0", "0"),
+    ]
+    assert "goes away in patch 2" in (tmp_path / "junit.xml").read_text()
+
+
+def test_b4_gets_an_entry_for_each_check() -> None:
+    found = report.b4(matrix(SOFT, HOLE, cell(2, "form", ())))
+    assert [(one["tool"], one["status"]) for one in found] == [
+        ("harness form", "warn"),
+        ("harness build", "fail"),
+    ]
+    assert all(isinstance(value, str) for one in found for value in one.values())
+    assert "patch 1: a.c:1: error: w" in found[1]["details"]
+    assert report.b4(matrix(cell(1, "form", ())))[0]["status"] == "pass"
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_table_fits_and_tells_new_from_inherited(width: int) -> None:
+    old = cell(2, "build", (dataclasses.replace(warning("w"), enters=1), warning("v")))
+    console = rich.console.Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console.print(shown.table(matrix(SOFT, HOLE, old), width))
+    text = console.export_text()
+    assert "1+(1)" in text
+    assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_checks_are_chosen_by_name_and_group() -> None:
+    assert wish.choose([], []) == tuple(name for name in wish.CHECKS if name != "sparse")
+    assert wish.choose(["mail"], ["form,uapi"]) == (
+        *("apply", "signed", "fixes", "spdx", "revision", "exports"),
+    )
+    assert "sparse" in wish.choose([], [], ["sparse"])
+    with pytest.raises(UsageError) as error:
+        wish.choose(["checkpach"], [])
+    assert "checkpatch" in error.value.hint

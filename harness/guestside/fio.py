@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from harness.guestside import wait
 
 LONG = 3600  # seconds: until it is stopped
+PAUSE = 2000  # microseconds: in the background it leaves processors to what goes on beside it
 PATIENCE = 60.0  # for what fio has to finish after its time
 
 
@@ -25,8 +26,8 @@ class Result:
     read: int
 
 
-def command(device: str, seconds: int, size: str = "4m") -> list[str]:
-    """Call of fio that mixes block sizes and verifies as it goes."""
+def command(device: str, seconds: int, pause: int = 0) -> list[str]:
+    """Call of fio that mixes block sizes and verifies as it goes; ``pause`` us between blocks."""
     return [
         "fio",
         "--name=verify",
@@ -36,11 +37,12 @@ def command(device: str, seconds: int, size: str = "4m") -> list[str]:
         "--blockalign=4k",
         "--ioengine=psync",
         "--direct=1",
-        f"--size={size}",
+        "--size=4m",
         "--verify=crc32c",
         "--verify_fatal=1",
         "--verify_backlog=32",  # read back every 32 blocks, not only when the time is over
         "--verify_state_save=0",  # no file left behind
+        f"--thinktime={pause}",
         "--time_based",
         f"--runtime={seconds}",
         "--output-format=json",
@@ -50,11 +52,11 @@ def command(device: str, seconds: int, size: str = "4m") -> list[str]:
 class Fio:
     """fio at work in the background, from when it is made until ``stop`` or ``finish``."""
 
-    def __init__(self, device: str, seconds: int = LONG) -> None:
+    def __init__(self, device: str, seconds: int = LONG, pause: int = PAUSE) -> None:
         self.device = device
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by finish
         self._process = subprocess.Popen(
-            command(device, seconds),
+            command(device, seconds, pause),
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=subprocess.STDOUT,
@@ -110,9 +112,9 @@ class Fio:
 
 
 @contextlib.contextmanager
-def begun(device: str, seconds: int = LONG) -> Iterator[Fio]:
+def begun(device: str, seconds: int = LONG, pause: int = PAUSE) -> Iterator[Fio]:
     """fio at work, and gone at the end."""
-    fio = Fio(device, seconds)
+    fio = Fio(device, seconds, pause)
     try:
         yield fio
     finally:
@@ -120,6 +122,6 @@ def begun(device: str, seconds: int = LONG) -> Iterator[Fio]:
 
 
 def verify(device: str, seconds: int = 2) -> Result:
-    """Write, read back and verify for some seconds."""
-    with begun(device, seconds) as fio:
+    """Write, read back and verify for some seconds, as fast as it goes."""
+    with begun(device, seconds, pause=0) as fio:
         return fio.finish(seconds + PATIENCE)

@@ -34,12 +34,12 @@ def answers(address: str, port: int) -> bool:
     return True
 
 
-def ip(*words: str) -> None:
-    """Run ip(8); RuntimeError with its words when it fails."""
+def ip(*words: str, said: str = "") -> None:
+    """Run ip(8), which reads ``said``; RuntimeError with its words when it fails."""
     # Not pyroute2: its import takes 10 s under emulation, a call of ip a tenth of one.
-    done = subprocess.run(["ip", *words], capture_output=True, text=True)
+    done = subprocess.run(["ip", *words], input=said, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+        raise RuntimeError(f"ip {' '.join(words)} {said}: {done.stderr.strip()}")
 
 
 @contextlib.contextmanager
@@ -91,9 +91,9 @@ def _pair(name: str, pid: int, *words: str, address: str = "") -> Iterator[None]
 def set_up(name: str, address: str) -> None:
     """Give a link its address, and switch it on."""
     # An IPv6 address is usable at once, without the wait for duplicates.
-    more = ["nodad"] if ":" in address else []
-    ip("address", "add", address, "dev", name, *more)
-    switch(name, on=True)
+    more = "nodad" if ":" in address else ""
+    lines = f"address add {address} dev {name} {more}\nlink set {name} up\n"
+    ip("-batch", "-", said=lines)
 
 
 def switch(name: str, *, on: bool) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
 from harness.guestside import disks, fio, links, needs, nvme, wait
-from harness.guestside.container import Container
-from harness.guestside.nvmet import Instance, Namespace, Port, Subsystem, tcp_port
-from harness.guestside.places import check_own
+from harness.guestside.container import Container, mount_configfs
+from harness.guestside.nvmet import CONFIGFS, Instance, Namespace, Port, Subsystem, tcp_port
 
 pytestmark = [
     needs.config(
@@ -78,12 +78,15 @@ class Node:
             else:
                 plug = links.cable(link, container.pid, f"{self.network}.254/24")
             with plug:
-                container.mount_configfs()
-                check_own(container)
                 container.run(self._start)
                 yield container
 
     def _start(self) -> None:
+        outside = Path(CONFIGFS).stat().st_dev
+        mount_configfs()
+        assert Path(CONFIGFS).stat().st_dev != outside, (
+            "expected an instance of the node's own, found the initial one"
+        )
         links.set_up("eth0", f"{self.address}/24")
         Instance().add(self.subsystem, self.port)
 
@@ -143,13 +146,12 @@ def disk(make_null_block: Callable[..., str]) -> str:
     return make_null_block(16)
 
 
-@pytest.fixture(
-    params=[
-        pytest.param((3, False), id="3 nodes, cables"),
-        pytest.param((3, True), id="3 nodes, bridge", marks=needs.config("CONFIG_BRIDGE")),
-        pytest.param((8, True), id="8 nodes, bridge", marks=needs.config("CONFIG_BRIDGE")),
-    ]
-)
+CABLES = pytest.param((3, False), id="3 nodes, cables")
+BRIDGE = pytest.param((3, True), id="3 nodes, bridge", marks=needs.config("CONFIG_BRIDGE"))
+LARGE = pytest.param((8, True), id="8 nodes, bridge", marks=needs.config("CONFIG_BRIDGE"))
+
+
+@pytest.fixture(params=[CABLES, BRIDGE, LARGE])
 def make_cluster(request: pytest.FixtureRequest, disk: str) -> Callable[[ExitStack], Cluster]:
     """Starts a cluster, which goes with the stack it is given."""
     count, bridged = request.param
@@ -173,9 +175,8 @@ def test_nodes_make_one_device_with_a_path_through_each(
         ids = {path.read("cntlid") for path in cluster.paths.values()}
         assert len(ids) == len(cluster.nodes), f"controller ids given twice: {ids}"
         disks.check_data(device, disk, size=disks.MEBI)
-        # Through every path alone, too: the host uses what is left.
-        for node in cluster.nodes[:-1]:
-            cluster.kill(node)
+        # The first path is in use; the last one alone does it as well.
+        cluster.kill(*cluster.nodes[:-1])
         disks.check_data(device, disk, size=1 << 18, seed=2)
 
 
@@ -189,8 +190,9 @@ def test_verified_io_survives_the_death_and_return_of_nodes(
         disks.write(device, disks.pattern(1 << 16), MARK)
         load = stack.enter_context(fio.begun(device))
         load.goes_on(lambda: disks.done(disk))
-        # The node in use is among them: one after the other, then all but one at once.
-        for dying in [*([node] for node in cluster.nodes[:3]), cluster.nodes[1:]]:
+        # The node in use is among them each time: the first, then the next, then all but the last.
+        nodes = cluster.nodes
+        for dying in (nodes[:1], nodes[1:2], nodes[:-1]):
             cluster.kill(*dying)
             load.goes_on(lambda: disks.done(disk))
             cluster.returns(*dying)
@@ -200,6 +202,7 @@ def test_verified_io_survives_the_death_and_return_of_nodes(
 
 
 @needs.program("fio")
+@pytest.mark.parametrize("make_cluster", [CABLES, BRIDGE], indirect=True)
 def test_verified_io_waits_for_nodes_that_all_died(
     make_cluster: Callable[[ExitStack], Cluster], disk: str
 ) -> None:

@@ -33,9 +33,8 @@ UUID = "99999999-9999-4999-8999-999999999999"
 LINK, HERE, THERE = "cut0", "10.79.0.1/24", "10.79.0.2"
 PORT = tcp_port(1, NQN, traddr=THERE)
 BLOCK = 1 << 16
-# A host that notices in a second or two, and tries again every second, at first without end.
-QUICK = ("--keep-alive-tmo=1", "--reconnect-delay=1")
-PATIENT = (*QUICK, "--ctrl-loss-tmo=-1")
+# A host that notices in a second or two, and tries again every second without end.
+PATIENT = ("--keep-alive-tmo=1", "--reconnect-delay=1", "--ctrl-loss-tmo=-1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,9 +115,11 @@ class TestCut:
 
     def test_a_host_gives_up_when_its_time_has_passed(self, far: Far) -> None:
         with far.serving():
-            with nvme.connected(PORT, NQN, *QUICK, "--ctrl-loss-tmo=2") as controller, cut():
+            with nvme.connected(PORT, NQN, *PATIENT) as controller:
                 controller.device(1, UUID)
-                controller.becomes("")
+                controller.write("ctrl_loss_tmo", 1)
+                with cut():
+                    controller.becomes("")
             with nvme.connected(PORT, NQN) as controller:
                 disks.check_data(controller.device(1, UUID), far.file, size=BLOCK)
 

@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 import enum
+import os
 import re
+import select
 import time
 from pathlib import Path
 from typing import IO
-
-import pexpect
-import pexpect.fdpexpect
 
 from harness.guestside import bootstrap
 
 #: How a line of console.log starts: seconds since the guest was started, then this.
 SEPARATOR = " | "
-_LINE = re.compile(rb"[^\n]*\n")
+#: Bytes of a console that are kept from its start and from its end, and of one line.
+KEPT, TAIL, LONGEST = 32 << 20, 1 << 20, 1 << 16
+# What no line of ``sign``'s goes without, but those that only tell that a kernel speaks.
+_HOT = re.compile(rb"harness: |panic|sysrq: ")
 _PANIC = re.compile(rb"Kernel panic - not syncing|\] Kernel Offset: .*\bpanic\b")
 # The first thing a kernel says, or any stamped message.
 _KERNEL = re.compile(rb"\[ *\d+\.\d{6}\]|^Linux version |Decompressing Linux")
@@ -39,6 +41,8 @@ class Sign(enum.Enum):
 
 def sign(line: bytes) -> Sign:
     """Read one line.  Program output may stand before or after what the kernel says in it."""
+    if not _HOT.search(line):
+        return Sign.KERNEL if _KERNEL.search(line) else Sign.NOTHING
     if _PANIC.search(line):
         return Sign.PANIC
     if bootstrap.UP.encode() in line:
@@ -59,46 +63,78 @@ def left(line: bytes) -> int:
 
 
 class Stamper:
-    """Writes what comes from the console into a file, each line behind its time."""
+    """Writes what comes from the console into a file, each line behind its time.
 
-    def __init__(self, file: IO[bytes], begin: float) -> None:
+    Of more than ``limit`` bytes the middle is left out: the newest are written at the end.
+    """
+
+    def __init__(self, file: IO[bytes], begin: float, limit: int = KEPT) -> None:
         self._file = file
         self._begin = begin
         self._fresh = True
+        self._room = limit
+        self._tail = bytearray()
+        self._cut = 0
 
     def write(self, data: bytes) -> None:
         """Take a piece as it was read, which may end anywhere in a line."""
         stamp = f"{time.monotonic() - self._begin:10.3f}{SEPARATOR}".encode()
+        text = bytearray()
         for piece in data.replace(b"\r", b"").splitlines(keepends=True):
-            self._file.write(stamp + piece if self._fresh else piece)
+            text += stamp + piece if self._fresh else piece
             self._fresh = piece.endswith(b"\n")
+        if self._room > 0:
+            self._file.write(text)
+            self._file.flush()  # others read along
+            self._room -= len(text)
+            return
+        self._tail += text
+        if len(self._tail) > 2 * TAIL:
+            self._cut += len(self._tail) - TAIL
+            del self._tail[:-TAIL]
 
-    def flush(self) -> None:
-        """Have everything in the file, where others read along."""
-        self._file.flush()
+    def close(self) -> None:
+        """Write what was held back."""
+        if self._cut:
+            self._file.write(f"\n(cut: {self._cut} bytes)\n".encode())
+        self._file.write(self._tail)
+        self._file.close()
 
 
 class Console:
     """The console on terminal ``fd``, logged to ``path``; ``begin`` is where its clock starts."""
 
     def __init__(self, fd: int, path: Path, begin: float) -> None:
-        self._file = path.open("wb")
-        self._child = pexpect.fdpexpect.fdspawn(fd, timeout=None)
-        self._child.logfile_read = Stamper(self._file, begin)
-        self._patterns = self._child.compile_pattern_list([_LINE, pexpect.EOF, pexpect.TIMEOUT])
+        self._fd = fd
+        self._log = Stamper(path.open("wb"), begin)
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+        self._rest = b""
 
-    def line(self, timeout: float) -> bytes | None:
-        """Give the next line; an empty one when nothing came in time; None at the end."""
-        found = self._child.expect_list(self._patterns, timeout=max(timeout, 0))
-        if found == 0:
-            return bytes(self._child.match.group(0))
-        return None if found == 1 else b""
+    def lines(self, timeout: float) -> list[bytes] | None:
+        """Give the lines that came; none when nothing did in time (seconds); None at the end."""
+        if not self._poll.poll(max(timeout, 0) * 1000):
+            return []
+        try:
+            data = os.read(self._fd, 1 << 16)
+        except OSError:  # a terminal that nobody holds any more
+            data = b""
+        if not data:
+            return None
+        self._log.write(data)
+        *whole, self._rest = (self._rest + data).splitlines(keepends=True) or [b""]
+        if self._rest.endswith(b"\n"):
+            whole.append(self._rest)
+            self._rest = b""
+        elif len(self._rest) > LONGEST:
+            self._rest = self._rest[-LONGEST:]
+        return whole
 
     def send(self, data: bytes) -> None:
         """Type something."""
-        self._child.send(data)
+        os.write(self._fd, data)
 
     def close(self) -> None:
         """Close log and terminal."""
-        self._child.close()
-        self._file.close()
+        os.close(self._fd)
+        self._log.close()

@@ -103,30 +103,36 @@ class Keeper:
 
     def _stay(self, console: Console, private: Path) -> bool:
         """Stay until the guest is over; whether it ended by itself."""
-        known = False
         with contextlib.closing(Inquiry(private, self.place)) as inquiry:
             while True:
-                line = console.line(_TICK)
-                if line is None:
+                lines = console.lines(_TICK)
+                if lines is None:
                     return True
                 now = time.monotonic() - self.begin
-                if line:
-                    self.watch.line(line, now)
+                self._read(lines, now)
+                if lines:
                     inquiry.connect()
-                if not known and self.watch.boot_seconds is not None:
-                    known = True
-                    self.record()
-                if self.late and self.watch.late(now):
-                    inquiry.go_on(console, now, self.watch.silent(now))
-                if self.watch.verdict == "panic":
-                    inquiry.ping()
-                    if inquiry.answered:
-                        self.watch.alive()
+                self._ask(inquiry, console, now)
                 # Our guard ends us with our parent, but it is started a moment after us.
                 if self.unwanted or os.getppid() != self.parent:
                     self.watch.over(now)
                 if self.watch.tick(now):
                     return False
+
+    def _read(self, lines: list[bytes], now: float) -> None:
+        known = self.watch.boot_seconds is not None
+        for line in lines:
+            self.watch.line(line, now)
+        if not known and self.watch.boot_seconds is not None:
+            self.record()
+
+    def _ask(self, inquiry: Inquiry, console: Console, now: float) -> None:
+        if self.late and self.watch.late(now):
+            inquiry.go_on(console, now, self.watch.silent(now))
+        if self.watch.verdict == "panic":
+            inquiry.ping()
+            if inquiry.answered:
+                self.watch.alive()
 
     def _fault(self, said: str, status: int) -> GuestFault:
         console = folder.read_text(self.place / folder.CONSOLE)

@@ -26,6 +26,7 @@ _AF_INET, _SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 2, 2, 0x8914, 1
 
 #: The port on which the host asks what the tests are at.
 WATCHER = "harness.1"
+_PERIOD = 0.2  # seconds between two looks at the worker
 _LATER = 3.0  # seconds until the watcher gets ready, so that it does not delay the first test
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -205,13 +206,29 @@ def _terminal(size: list[int]) -> None:
         os.dup2(fd, number)
 
 
-def reap(child: int) -> int:
-    """Be init: collect orphans until ``child`` ends; gives its status (128 + signal)."""
+def reap(child: int, *, watched: bool = False) -> int:
+    """Be init: collect orphans until ``child`` ends; gives its status (128 + signal).
+
+    ``watched``: when the kernel killed the child's main thread (an Oops), the rest goes, too.
+    """
     while True:
-        pid, status = os.wait()
+        pid, status = os.waitpid(-1, os.WNOHANG if watched else 0)
+        if pid == 0:
+            time.sleep(_PERIOD)
+            if _headless(child):
+                os.kill(child, 9)
         if pid == child:
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
+
+
+def _headless(pid: int) -> bool:
+    # The leader of a process is a zombie as long as it has other threads.
+    try:
+        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False
 
 
 def main(path: str) -> None:
@@ -233,9 +250,9 @@ def main(path: str) -> None:
                 os._exit(status)
         if facts["job"] == "worker":
             watch(child, facts)
-        status = reap(child)
+        status = reap(child, watched=facts["job"] == "worker")
         _libc.tcdrain(2)  # what the job printed first
-        say(f"{LEFT} {status}", 1)
+        say(f"{LEFT} {status}", 0)  # whatever a test made of the console
     except BaseException as error:
         os.write(2, f"\nharness: cannot set up the guest: {error!r}\n".encode())
         time.sleep(0.1)

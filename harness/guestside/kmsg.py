@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -31,12 +32,15 @@ class Kmsg:
 
     def audible(self) -> None:
         """Turn the console up again, should a test have turned it down."""
-        if os.pread(self._levels, 64, 0).split(maxsplit=1)[0] != self._level:
-            os.pwrite(self._levels, self._level, 0)
+        with contextlib.suppress(OSError):
+            if os.pread(self._levels, 64, 0).split()[:1] != [self._level]:
+                os.pwrite(self._levels, self._level, 0)
 
     def mark(self, word: str, test: str) -> None:
         """Write "harness: WORD TEST" into the kernel's log, so into the console as well."""
-        os.write(self._write, f"<{_MARK}>harness: {word} {test}\n".encode(errors="replace")[:900])
+        text = f"<{_MARK}>harness: {word} {test}\n".encode(errors="replace")[:900]
+        with contextlib.suppress(OSError):  # a test closed all files
+            os.write(self._write, text)
 
     def drain(self) -> str:
         """Give what the kernel itself said since the last call; users' words are left out."""
@@ -49,6 +53,8 @@ class Kmsg:
             except BrokenPipeError:
                 lines.append("(messages lost: the kernel's log was overwritten)")
                 continue
+            except OSError:
+                break
             lines.extend(_lines(record.decode(errors="backslashreplace")))
         text = "\n".join(lines)
         if len(text) > LIMIT:

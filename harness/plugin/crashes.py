@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection
 from typing import Any
 
 from harness.errors import HarnessError
@@ -17,6 +19,7 @@ from harness.results.journal import Phase
 #: Guests in a row that may die before their first test, each in another way, or be lost with no
 #: test done in between.
 PATIENCE = 2
+_MOMENT = 3.0  # seconds for a keeper to notice that its guest is gone
 _LAST = 8  # lines of a console in a message
 
 
@@ -69,8 +72,29 @@ class Crashes:
                 record = None
         folder = keeper.folder if keeper else self.fleet.spec.folder
         console, splats = last_words(folder, f"harness: start {test}" if test else "")
-        seconds = self.watch.late.get((guest, test), 0.0)
-        return Death(test, record, folder, console, splats, seconds)
+        # A guest that ended by itself was not late, even if nobody heard of it in time.
+        slow = record is None or record.ended in ("timeout", "hang")
+        seconds = self.watch.late.get((guest, test), 0.0) if slow else 0.0
+        broken = self.reports.broken.get(guest, "")
+        return Death(test, record, folder, console, splats, seconds, broken)
+
+    def stillborn(self, known: Collection[str]) -> tuple[str, int]:
+        """Say what became of a guest that died while xdist connected, and pytest's exit status.
+
+        ``known`` are the names of those that were connected before.
+        """
+        end = time.monotonic() + _MOMENT
+        dead: list[str] = []
+        while not dead and time.monotonic() < end:
+            fresh = [one for one in self.fleet.started if one.name not in known]
+            dead = [one.name for one in fresh if one.poll() is not None]
+        if not dead:
+            return "the connection to a guest broke off before its first test", 3
+        death = self._death(dead[0], "")
+        titles = "".join(f": {one.title}" for one in death.splats)
+        words = f"died before its first test: {death.why}{titles}"
+        self.journal.guest(dead[0], words, "", death.splats)
+        return f"{dead[0]} {words}", 3 if death.lost else 1
 
     def _unborn(self, guest: str, death: Death) -> None:
         titles = ", ".join(one.title for one in death.splats)

@@ -29,7 +29,8 @@ _ENDED = {
 class Death:
     """The end of a guest at ``test`` (empty: none had begun): its record, last words and splats.
 
-    ``seconds`` is the deadline the test was over, 0 if it was not.
+    ``seconds`` is the deadline the test was over, 0 if it was not; ``broken`` is how pytest in the
+    guest failed, if it did.
     """
 
     test: str
@@ -38,12 +39,17 @@ class Death:
     console: str
     splats: tuple[Splat, ...]
     seconds: float = 0.0
+    broken: str = ""
 
     @property
     def lost(self) -> bool:
         """Whether the host is at fault: QEMU killed, its keeper or the connection gone."""
         ended = self.record.ended if self.record else "lost"
-        return not self.seconds and (ended == "lost" or (ended == "done" and not self._left))
+        return (
+            not self.seconds
+            and not self.broken
+            and (ended == "lost" or (ended == "done" and not self._left))
+        )
 
     @property
     def _left(self) -> bool:
@@ -57,6 +63,8 @@ class Death:
         if self.seconds:
             what = "the test" if self.test else "collecting the tests"
             return f"{what} ran over its deadline of {self.seconds:g} s; {self._hang(ended)[0]}"
+        if self.broken:
+            return "pytest itself failed in the guest: the test took away what it needs"
         if self.lost:
             reason = note or "the connection to it broke off"
             return f"the guest was lost by the host's fault: {reason}"
@@ -67,7 +75,7 @@ class Death:
     def phase(self, splats: tuple[Splat, ...]) -> Phase:
         """Make the journal's phase of it; ``splats`` are those that nobody expected."""
         ended = self.record.ended if self.record else "lost"
-        details = self._hang(ended)[1] if self.seconds else ""
+        details = self._hang(ended)[1] if self.seconds else self.broken
         return Phase(
             when="crash",
             outcome=Outcome.TIMEOUT if self.seconds else Outcome.CRASH,

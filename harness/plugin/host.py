@@ -116,10 +116,14 @@ class HostSide:
     @pytest.hookimpl
     def pytest_configure_node(self, node: Any) -> None:
         """Ask a fresh guest who it is, and hold its kernel against what was asked."""
-        channel = node.gateway.remote_exec(probe)
-        channel.send(self.options if not self.names else {})
-        answer = channel.receive()
-        channel.waitclose()
+        try:
+            channel = node.gateway.remote_exec(probe)
+            channel.send(self.options if not self.names else {})
+            answer = channel.receive()
+            channel.waitclose()
+        except (OSError, EOFError):
+            words, code = self.crashes.stillborn(self.names.values())
+            pytest.exit(words, returncode=code)
         if answer["missing"]:
             words = "the running kernel is not the one asked for: " + "; ".join(answer["missing"])
             pytest.exit(words, returncode=pytest.ExitCode.INTERNAL_ERROR)

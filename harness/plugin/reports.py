@@ -26,6 +26,7 @@ class Reports:
         self.done = 0  # tests that came to an end
         self.spent: dict[str, str] = {}  # guests that leave by themselves, and why
         self.boot: dict[str, tuple[Splat, ...]] = {}  # splats at the boot of a guest
+        self.broken: dict[str, str] = {}  # guests whose pytest failed itself, and how
         self.told: dict[str, set[str]] = {}  # titles of splats by guest, already counted
 
     def listen(self, node: Any, guest: str) -> None:
@@ -36,6 +37,13 @@ class Reports:
         notify = node.notify_inproc
 
         def heard(eventname: str, **values: Any) -> None:
+            if guest in self.broken:
+                return  # whatever it still says of itself
+            if eventname == "internal_error":
+                self.broken[guest] = values["formatted_error"]
+                node._down = True
+                notify("errordown", node=node, error="internal error")
+                return
             if eventname == "logstart":
                 self.journal.started(values["nodeid"], guest)
                 self.watch.started(guest, values["nodeid"])

@@ -52,7 +52,11 @@ class Retries:
             for number in range(1, times + 1):
                 if self._over():
                     return
-                outcome = self.again(test.id, number)
+                try:
+                    outcome = self.again(test.id, number)
+                except OSError as error:
+                    self._say(f"nothing more can be tried again: {error}")
+                    return
                 self._say(f"alone, {number} of {times}: {outcome or 'did not run'} {test.id}")
                 if outcome is None or not outcome.bad:
                     break

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,14 +20,15 @@ from conftest import Job
 
 from harness.results import journal
 
+# In a second guest, which takes over from one that was killed, nothing waits.
 SUITE = """
-import time
+import os, time
 
 def test_quick():
     pass
 
 def test_waits():
-    time.sleep(1000)
+    time.sleep(1000 if os.uname().nodename == "guest0" else 0)
 """
 PATIENCE = 90.0  # seconds; only a drill that fails needs them all
 
@@ -89,6 +91,13 @@ class Drill:
             links = [link.readlink() for link in self.out.rglob("run") if link.is_symlink()]
             self._seen = sorted({*getattr(self, "_seen", []), *links})
         return list(getattr(self, "_seen", []))
+
+    def dies(self, seconds: float = 5) -> bool:
+        """Whether the run ends by itself within some seconds."""
+        assert self.process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        return self.process.returncode is not None
 
     def gone(self, *, swept: bool = True) -> None:
         """See that nothing of it is left."""
@@ -197,16 +206,37 @@ def test_a_killed_pytest_is_no_verdict(drill: Drill) -> None:
         pytest.param("relay.py", marks=pytest.mark.nightly),
     ],
 )
-def test_a_guest_that_is_killed_costs_its_test(drill: Drill, mark: str) -> None:
+def test_a_guest_that_is_killed_costs_nothing(drill: Drill, mark: str) -> None:
     drill.start()
     drill.reach(drill.testing)
     for pid in drill.living(mark):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     code, _, err = drill.end()
-    assert code == 1, err
-    assert drill.outcomes() == {"test_quick": "pass", "test_waits": "crash"}
+    assert code == 0, err  # no fault of the test, which was run again
+    assert drill.outcomes() == {"test_quick": "pass", "test_waits": "pass"}
     drill.gone(swept=False)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(6))
+def test_anything_killed_at_a_random_moment(drill: Drill, seed: int) -> None:
+    chance = random.Random(seed)
+    process = drill.start()
+    time.sleep(chance.uniform(1, 25))
+    drill.private()
+    victims = drill.living(chance.choice(["", "qemu-system", "harness.guest.keeper", "relay.py"]))
+    known = drill.outcomes()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(chance.choice([process.pid, *victims]), signal.SIGKILL)
+    if process.poll() is None and not drill.dies():
+        os.killpg(process.pid, signal.SIGINT)
+    drill.process = None
+    process.communicate(timeout=PATIENCE)
+    drill.gone(swept=False)
+    better = {name for name, outcome in known.items() if outcome == "pass"}
+    assert better <= {name for name, outcome in drill.outcomes().items() if outcome == "pass"}
+    drill.works_again()
 
 
 def test_no_file_of_ours_stays_in_the_temporary_folder(drill: Drill) -> None:

@@ -41,7 +41,8 @@ class Session:
 def session(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
     folder = tmp_path_factory.mktemp("mischief") / "out"
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--kernel", str(image)]
-    argv += ["--guest-folder", str(folder), "--test-timeout", "3", "--guests", "3", str(SUITE)]
+    argv += ["--guest-folder", str(folder), "--guests", "3", "--guest-memory", "512"]
+    argv += ["--test-timeout", "4", "--retry", "0", str(SUITE)]
     done = subprocess.run(argv, text=True, capture_output=True, check=False, timeout=900)
     tests = {test.id.split("::")[1]: test for test in journal.read(folder)}
     return Session(done.returncode, done.stdout + done.stderr, folder, tests)
@@ -62,9 +63,10 @@ def test_neighbours_are_unharmed(session: Session) -> None:
 
 
 def test_results_are_complete(session: Session) -> None:
-    assert session.status == 1, session.said
+    assert session.status != 0, session.said
     assert len(session.tests) == 2 * len(mischief.ALL) + len(HANGS) + 1
-    assert Outcome.NOTRUN not in {test.outcome for test in session.tests.values()}
+    ran = {name for name, test in session.tests.items() if test.outcome is not Outcome.NOTRUN}
+    assert len(ran) == len(session.tests) - [o.outcome for o in mischief.ALL].count("notrun")
     assert "INTERNALERROR" not in session.said
 
 

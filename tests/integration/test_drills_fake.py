@@ -179,19 +179,19 @@ def test_the_session_is_killed_at_random_moments(
 
 
 def test_two_guests_die_at_the_same_moment(session: Session) -> None:
-    suite = "import time, pytest\n@pytest.mark.parametrize('n', range(8))\n"
-    suite += "def test_it(n):\n    time.sleep(60 if n in (0, 2) else 0)\n"
+    # Two tests wait in their first guest only: what the machine lost is run again.
+    suite = "import pathlib, time, pytest\n@pytest.mark.parametrize('n', range(8))\n"
+    suite += "def test_it(n):\n    been = pathlib.Path(f'been{n}')\n    if n in (0, 2) and not "
+    suite += "been.exists():\n        been.touch()\n        time.sleep(60)\n"
     (session.path / "test_it.py").write_text(suite)
     process = session.start("--guests", "2")
-    session.reach(lambda: list(session.outcomes().values()).count("crash") == 2)
+    session.reach(lambda: len(list(session.path.glob("been*"))) == 2)
     for pid in session.living("--kimg"):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     said, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1, said
-    bad = {name for name, outcome in session.outcomes().items() if outcome != "pass"}
-    assert bad == {"test_it[0]", "test_it[2]"}
-    assert len(session.outcomes()) == 8
+    assert process.returncode == 0, said
+    assert list(session.outcomes().values()) == ["pass"] * 8
     session.gone()
     session.complete()
 

@@ -64,13 +64,13 @@ def bridge(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def plugged(switch: str, name: str, pid: int, address: str) -> Iterator[None]:
-    """A veth pair: ``name`` here, plugged into a bridge, "eth0" with task pid, down for now.
+def plugged(into: str, name: str, pid: int, address: str) -> Iterator[None]:
+    """A veth pair: ``name`` here, plugged ``into`` a bridge, "eth0" with task pid, down for now.
 
     ``address`` is its hardware address.  A machine that comes back keeps it: with another one the
     rest of the network would go on talking to the old one for most of a minute.
     """
-    with _pair(name, pid, "master", switch, "up", address=address):
+    with _pair(name, pid, "master", into, "up", address=address):
         yield
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.guestside.container import Container
-from harness.guestside.nvmet import CONFIGFS, Instance
+from harness.guestside.nvmet import CONFIGFS
 
 T = TypeVar("T")
 
@@ -29,12 +29,6 @@ class Place:
             return function(*arguments)
         check_own(self.container)
         return self.container.run(function, *arguments)
-
-    @property
-    def seen(self) -> Instance:
-        """Its instance as seen from outside."""
-        root = str(self.container.root) if self.container else ""
-        return Instance(f"{root}{CONFIGFS}")
 
 
 def check_own(container: Container) -> None:

@@ -29,6 +29,15 @@ class Commits:
     committers: tuple[str, ...]
 
 
+def known(tree: Path, words: str) -> bool:
+    """Whether the git tree at ``tree`` has this commit, or both ends of this range."""
+    ends = [end.lstrip(".") or "HEAD" for end in words.split("..", 1)]
+    form = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+    return tree.is_dir() and all(
+        git.run(tree, *form, f"{end}^{{commit}}", check=False).ok for end in ends
+    )
+
+
 def commits(tree: Path, words: str) -> Commits:
     """Read a commit or a range (``A..B``) of the git tree at ``tree``.
 

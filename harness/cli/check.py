@@ -125,8 +125,11 @@ def _plan(options: argparse.Namespace, asked: Wish) -> tuple[Plan, Wish]:
     if not word or Path(word).exists() or (there.folder / "patches" / word).is_dir():
         fields |= {"words": options.words, "no_series": False}
         return _with_fragments(plan.make(fields, there, options.rest)), asked
-    tree = Path(options.tree or there.tree or _top(Path.cwd()))
-    found = given.commits(tree.expanduser().absolute(), word)
+    tree = Path(options.tree or there.tree or _top(Path.cwd())).expanduser().absolute()
+    if not given.known(tree, word):  # then it is something else that a series may be
+        fields |= {"words": options.words, "no_series": False}
+        return _with_fragments(plan.make(fields, there, options.rest)), asked
+    found = given.commits(tree, word)
     made = plan.make(fields, there, options.rest)
     made = dataclasses.replace(
         made, series=found.series, tree=found.tree, base=found.base, kernel=""

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness compare``: what differs between two runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import rich.console
+
+from harness import compare, errors, paths
+from harness.compare import Comparison, Difference, Kind
+from harness.progress import Progress, clock
+from harness.results.record import to_json
+
+DESCRIPTION = """\
+Compare what two kernels did: every test whose outcome differs, new splats, new
+warnings, and times and memory that changed by more than they change anyway.
+
+What passes on the base and fails on the patched kernel is only suspected until it
+was run again on both, alone in a fresh guest: good there each time and bad here
+each time is a regression, anything else is flaky.  Exit code 1 when the patched
+kernel is worse."""
+
+EXAMPLES = """\
+examples:
+  harness compare runs/v1 runs/v2              the kernels that two runs judged
+  harness compare runs/v2/base runs/v2/patched the two sides of one run
+  harness compare --rerun 5 runs/v1 runs/v2    be sure of each regression
+  harness compare --rerun 0 --json a b         boot nothing, answer a script
+"""
+
+SHOWN = 20  # lines of a kind; --json has all
+_LOOKS = {
+    Kind.REGRESSION: ("regressions", "red"),
+    Kind.SUSPECT: ("suspected regressions, not run again on both kernels", "red"),
+    Kind.FIX: ("fixes", "green"),
+    Kind.FLAKY: ("flaky", "yellow"),
+    Kind.CHANGED: ("other changes", "yellow"),
+    Kind.NEW: ("new tests", "dim"),
+    Kind.GONE: ("tests that are gone", "yellow"),
+}
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    parser = commands.add_parser(
+        "compare",
+        help="say what differs between two runs",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("base", type=Path, metavar="BASE", help="a run's folder, or a side's")
+    parser.add_argument("patched", type=Path, metavar="PATCHED", help="the one to be judged")
+    parser.add_argument(
+        "--rerun",
+        type=int,
+        default=2,
+        metavar="N",
+        help="run suspects N times again on both kernels (%(default)s)",
+    )
+    parser.add_argument("--out", default="", metavar="DIR", help="where compare.json goes")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, progress: Progress) -> int:
+    """Compare and show."""
+    base, patched = compare.read(options.base), compare.read(options.patched)
+    with paths.in_use():
+        place = _place(options.out)
+        found = compare.compare(base, patched, max(0, options.rerun), place, progress)
+        code = errors.BAD if found.bad else errors.GOOD
+        text = json.dumps({**to_json(found), "bad": found.bad, "exit_code": code}, indent=1)
+        with paths.writing(place, "name another folder with --out DIR"):
+            (place / "compare.json").write_text(text, encoding="utf-8")
+    if options.json:
+        print(text)
+    else:
+        show(found)
+        print(f"evidence {place}")
+    return code
+
+
+def _place(out: str) -> Path:
+    """Make the folder of the evidence; it may hold something else, but no comparison."""
+    if not out:
+        runs = paths.state("runs")
+        return Path(tempfile.mkdtemp(prefix=f"{time.strftime('%Y%m%d-%H%M%S')}-compare-", dir=runs))
+    place = Path(out).absolute()
+    with paths.writing(place, "name another folder with --out DIR"):
+        place.mkdir(parents=True, exist_ok=True)
+    if (place / "compare.json").exists():
+        raise errors.HostFault(
+            f"{place} holds a comparison already", hint="name another with --out"
+        )
+    return place
+
+
+def show(found: Comparison) -> None:
+    """Print for people: worst first, the verdict last."""
+    console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
+    for kind, (title, colour) in _LOOKS.items():
+        lines = [_line(one) for one in found.of(kind)]
+        _listed(console, title, colour, lines)
+    _listed(console, "new splats", "red", [f"{one.title} [{one.test}]" for one in found.splats])
+    _listed(console, "splats no more", "green", [one.title for one in found.healed])
+    places = [f"{one.file}:{one.line}: {one.text}" for one in found.warnings]
+    _listed(console, "new warnings", "red", places)
+    shifts = [
+        f"{one.what}: {_amount(one.base, one.unit)} -> {_amount(one.patched, one.unit)}"
+        for one in found.shifts
+    ]
+    _listed(console, "times and memory", "yellow", shifts)
+    if found.error:
+        console.print(f"patched: {found.error}", style="red")
+    console.print(f"{found.same} tests do as before")
+    word, colour = ("WORSE", "bold red") if found.bad else ("NOT WORSE", "bold green")
+    console.print(f"\n{word}", style=colour)
+
+
+def _line(one: Difference) -> str:
+    outcomes = f"{one.base or 'not there'} -> {one.patched or 'not there'}"
+    if any(one.again):
+        words = (" ".join(some) or "could not be run" for some in one.again)
+        outcomes += " (again: {} -> {})".format(*words)
+    return f"{one.test}: {outcomes}{f'  {one.text}' if one.text else ''}"
+
+
+def _amount(value: float, unit: str) -> str:
+    return clock(value) if unit == "s" else f"{value:.0f} {unit}"
+
+
+def _listed(console: rich.console.Console, title: str, colour: str, lines: list[str]) -> None:
+    if not lines:
+        return
+    console.print(f"{len(lines)} {title}:", style=colour)
+    for line in lines[:SHOWN]:
+        console.print(f"  {line}")
+    if len(lines) > SHOWN:
+        console.print(f"  ... and {len(lines) - SHOWN} more")
+    console.print()

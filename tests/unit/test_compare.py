@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Comparing two kernels' results: words for changes, splats, warnings, noise."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from harness import compare
+from harness.compare import numbers
+from harness.compare.half import Half
+from harness.compare.outcomes import Difference, Kind, differences, judged
+from harness.errors import UsageError
+from harness.model import Outcome, Splat, Test, Warning  # noqa: A004
+from harness.progress import Progress
+from harness.results.journal import Journal, Phase
+
+PASS, FAIL = Outcome.PASS, Outcome.FAIL
+
+
+def ran(**outcomes: str) -> dict[str, Test]:
+    return {name: Test(name, Outcome(value)) for name, value in outcomes.items()}
+
+
+@pytest.mark.parametrize(
+    ("base", "patched", "kind"),
+    [
+        ("pass", "pass", None),
+        ("fail", "fail", None),
+        ("pass", "fail", Kind.SUSPECT),
+        ("skip", "crash", Kind.SUSPECT),
+        ("fail", "pass", Kind.FIX),
+        ("fail", "crash", Kind.CHANGED),
+        ("pass", "skip", Kind.CHANGED),
+        ("flaky", "pass", Kind.FLAKY),
+        ("pass", "flaky", Kind.FLAKY),
+        ("flaky", "flaky", Kind.FLAKY),
+    ],
+)
+def test_the_word_for_a_change(base: str, patched: str, kind: Kind | None) -> None:
+    found = differences(ran(t=base), ran(t=patched))
+    assert [one.kind for one in found] == ([kind] if kind else [])
+
+
+def test_new_and_gone_and_the_worst_first() -> None:
+    found = differences(ran(a="pass", b="pass", c="fail"), ran(b="fail", c="pass", d="pass"))
+    assert [(one.test, one.kind) for one in found] == [
+        ("b", Kind.SUSPECT),
+        ("c", Kind.FIX),
+        ("d", Kind.NEW),
+        ("a", Kind.GONE),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base", "patched", "kind"),
+    [
+        ((PASS, PASS), (FAIL, FAIL), Kind.REGRESSION),
+        ((PASS, FAIL), (FAIL, FAIL), Kind.FLAKY),
+        ((PASS, PASS), (FAIL, PASS), Kind.FLAKY),
+        ((FAIL, FAIL), (FAIL, FAIL), Kind.FLAKY),
+        ((), (FAIL,), Kind.SUSPECT),
+        ((PASS,), (), Kind.SUSPECT),
+    ],
+)
+def test_only_what_fails_each_time_here_and_never_there_is_a_regression(
+    base: tuple[Outcome, ...], patched: tuple[Outcome, ...], kind: Kind
+) -> None:
+    one = Difference("t", Kind.SUSPECT, PASS, FAIL)
+    assert judged(one, base, patched).kind is kind
+
+
+def half(*, name: str = "x", **fields: object) -> Half:
+    whole: dict[str, object] = {
+        "folder": Path("/nowhere"),
+        "tests": (),
+        "splats": (),
+        "warnings": (),
+        "boots": (),
+        "memory": 0,
+    }
+    return Half(name, **{**whole, **fields})  # type: ignore[arg-type]
+
+
+def compared(base: Half, patched: Half, place: Path) -> compare.Comparison:
+    return compare.compare(base, patched, 1, place, Progress(quiet=True))
+
+
+def test_splats_are_told_by_their_fingerprint(tmp_path: Path) -> None:
+    def splat(title: str, name: str = "") -> Splat:
+        return Splat("warning", title, fingerprint=name)
+
+    base = half(splats=(splat("a", "1"), splat("b")))
+    patched = half(splats=(splat("a at another line", "1"), splat("c", "3"), splat("c", "3")))
+    found = compared(base, patched, tmp_path)
+    assert [one.title for one in found.splats] == ["c"]
+    assert [one.title for one in found.healed] == ["b"]
+    assert found.bad
+
+
+def test_warnings_are_told_wherever_their_lines_went(tmp_path: Path) -> None:
+    old = (Warning("a.c", 1, "unused"),)
+    new = (Warning("a.c", 7, "unused"), Warning("b.c", 2, "unused"))
+    found = compared(half(warnings=old), half(warnings=new), tmp_path)
+    assert [one.file for one in found.warnings] == ["b.c"]
+    assert compared(half(warnings=None), half(warnings=new), tmp_path).warnings == ()
+
+
+def test_a_suspect_that_cannot_be_run_again_stays_one(tmp_path: Path) -> None:
+    base = half(tests=tuple(ran(t="pass").values()), folder=tmp_path)
+    patched = half(tests=tuple(ran(t="fail").values()), folder=tmp_path)
+    found = compared(base, patched, tmp_path)
+    assert [one.kind for one in found.tests] == [Kind.SUSPECT]
+    assert found.bad
+
+
+def test_a_machine_that_is_busy_changes_nothing() -> None:
+    rng = random.Random(7)
+    base = {f"t{n}": rng.uniform(0.1, 5) for n in range(60)}
+    busy = {name: value * 1.7 * rng.uniform(0.9, 1.1) for name, value in base.items()}
+    assert numbers.slower(base, busy) == []
+    slow = {**busy, "t3": busy["t3"] * 4 + 3}
+    assert [one.what for one in numbers.slower(base, slow)] == ["t3"]
+
+
+def test_few_tests_say_nothing_of_time() -> None:
+    assert numbers.slower({"a": 1.0}, {"a": 100.0}) == []
+
+
+def test_boots_and_memory() -> None:
+    assert numbers.boots([3.0, 9.0], [3.4]) == []
+    assert [one.patched for one in numbers.boots([3.0, 9.0], [7.0, 8.0])] == [7.0]
+    assert numbers.boots([], [7.0]) == []
+    assert numbers.memory(900_000, 900_100) == []
+    assert [one.patched for one in numbers.memory(900_000, 890_000)] == [890_000]
+    assert numbers.memory(0, 890_000) == []
+
+
+def test_a_folder_of_tests_alone_can_be_read(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.collected(["a", "b"])
+    journal.started("a", "guest0")
+    for when in ("setup", "call", "teardown"):
+        journal.reported("a", Phase(when, PASS))
+    journal.close()
+    guest = tmp_path / "guests" / "0"
+    guest.mkdir(parents=True)
+    (guest / "console.log").write_text(
+        "[    0.1] Memory: 976492K/1048056K available (14336K kernel code, 100K init)\n"
+        "[    1.0] WARNING: fs/x.c:1 at f+0x1/0x2\n"
+    )
+    record = (
+        '{"name": "guest0", "ended": "done", "accel": "tcg", "boot_seconds": 3.5, "console": ""}'
+    )
+    (guest / "guest.json").write_text(record)
+    found = compare.read(tmp_path)
+    assert found.outcomes().keys() == {"a"}
+    assert (found.memory, found.boots) == (976492, (3.5,))
+    assert [one.title for one in found.splats] == ["WARNING in f"]
+    assert found.warnings is None
+
+
+def test_what_is_no_run_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run's folder"):
+        compare.read(tmp_path)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness import build, guest, kbuild, paths, tree
-from harness.check import judge, patches, revision, scripts, steps
+from harness.check import judge, patches, report, revision, scripts, steps
 from harness.check import letter as mail
 from harness.check.boots import Booter
 from harness.check.builds import Builder, has_sparse
@@ -21,8 +21,8 @@ from harness.check.patches import Looked
 from harness.check.scripts import Scripts
 from harness.check.steps import Steps
 from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, Row, State, cell
-from harness.check.wish import Wish
-from harness.errors import HostFault, Interrupted
+from harness.check.wish import GROUPS, Wish
+from harness.errors import INTERRUPTED, HostFault, Interrupted
 from harness.guest import accel
 from harness.model import Checkout, Series, Source
 from harness.progress import Progress
@@ -77,10 +77,14 @@ def check(
         cover = mail.read(series.cover, "") if series.cover else None
         walk = _Walk(plan, wish, series, slot, done, tools, looked, cover, progress)
         place = folder.make(plan, started, command)
-        with folder.writing(place):
-            _walk(walk, place)
-    untestable = done.trouble.what if done.trouble else ""
-    return _matrix(walk, source, untestable, time.monotonic() - begin), place
+        try:
+            with folder.writing(place):
+                _walk(walk, place)
+        except KeyboardInterrupt:
+            report.write(_matrix(walk, source, time.monotonic() - begin), place, INTERRUPTED)
+            hint = f"what was found until then is in {place}"
+            raise Interrupted("interrupted", hint=hint) from None
+    return _matrix(walk, source, time.monotonic() - begin), place
 
 
 def _walk(walk: _Walk, place: Path) -> None:
@@ -92,25 +96,22 @@ def _walk(walk: _Walk, place: Path) -> None:
         walk.cells.append(revision.compare(walk.slot, walk.steps, walk.wish.previous, place))
     renames = steps.renames(walk.slot, walk.steps)
     found = _foreign(walk)
-    try:
-        with _kernels(walk, place, found) as made:
-            for number, checkout in enumerate((walk.steps.base, *walk.steps.patched)):
-                _step(walk, made, number, checkout)
-            for one in walk.looked[len(walk.steps.patched) :]:
-                walk.cells += patches.cells(one, walk.wish, walk.tools, walk.cover)
-            if walk.documents and walk.steps.patched:
-                rows = list(enumerate(walk.documents))[1:]
-                column = judge.Column("kernel-doc", walk.documents[0], rows)
-                walk.cells += judge.cells(column, renames)
-            if made and walk.steps.patched:
-                walk.cells += made.cells(renames)
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted", hint=f"what was begun is in {place}") from None
+    with _kernels(walk, place, found) as made:
+        for number, checkout in enumerate((walk.steps.base, *walk.steps.patched)):
+            _step(walk, made, number, checkout)
+        for one in walk.looked[len(walk.steps.patched) :]:
+            walk.cells += patches.cells(one, walk.wish, walk.tools, walk.cover)
+        if walk.documents and walk.steps.patched:
+            rows = list(enumerate(walk.documents))[1:]
+            column = judge.Column("kernel-doc", walk.documents[0], rows)
+            walk.cells += judge.cells(column, renames)
+        if made and walk.steps.patched:
+            walk.cells += made.cells(renames)
     if found:
-        names = [name for name in ("build", "sparse", "tests", "size") if walk.wish.wants(name)]
+        names = [name for name in GROUPS["kernel"] if walk.wish.wants(name)]
         note = "the series changes what a build runs (--trust to build it)"
-        rows_ = [*range(1, len(walk.series.patches) + 1), WHOLE]
-        walk.cells += [Cell(n, name, State.UNKNOWN, (), note) for n in rows_ for name in names]
+        numbers = [*range(1, len(walk.series.patches) + 1), WHOLE]
+        walk.cells += [Cell(n, name, State.UNKNOWN, (), note) for n in numbers for name in names]
 
 
 def _step(walk: _Walk, made: Kernels | None, number: int, checkout: Checkout) -> None:
@@ -178,7 +179,8 @@ def _applied(done: Steps, series: Series) -> list[Cell]:
     return found
 
 
-def _matrix(walk: _Walk, source: Source, untestable: str, seconds: float) -> Matrix:
+def _matrix(walk: _Walk, source: Source, seconds: float) -> Matrix:
+    trouble = walk.steps.trouble
     commits = [one.commit for one in walk.steps.patched]
     rows = tuple(
         Row(one.number, commits[n] if n < len(commits) else "", one.subject)
@@ -192,7 +194,7 @@ def _matrix(walk: _Walk, source: Source, untestable: str, seconds: float) -> Mat
         checks=walk.wish.checks,
         cells=tuple(cells.values()),
         strict=walk.wish.strict,
-        untestable=untestable,
+        untestable=trouble.what if trouble else "",
         seconds=seconds,
     )
 

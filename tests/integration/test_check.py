@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import fakescripts
@@ -160,6 +164,47 @@ def test_a_test_that_breaks_in_one_patch(project: Check) -> None:
     (broken,) = [one for one in findings(table, "tests", 2) if one["level"] == "error"]
     assert broken["rule"].endswith("test_broken")
     assert broken["enters"] == 2
+
+
+def test_ctrl_c_ends_everything_and_keeps_what_was_found(project: Check) -> None:
+    project.commits(("fs/configfs: one", {MOUNT: "+\nint one;\n"}))
+    project.mails()
+    words = ["--tree", str(project.tree), "--base", faketree.TAG, "--only", "form,tests"]
+    argv = [sys.executable, "-m", "harness", "check", "--accel", "tcg", "--guests", "1"]
+    with subprocess.Popen(
+        [*argv, "--out", str(project.out), *words],
+        cwd=project.path,
+        env=project.environment(WAIT="600"),
+        text=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    ) as running:
+        journal = project.out / "base" / "tests.jsonl"
+        end = time.monotonic() + 120
+        while '"started", "id": "suite/test_it.py::test_waits"' not in (
+            journal.read_text() if journal.exists() else ""
+        ):
+            assert running.poll() is None, running.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert "Traceback" not in err
+    table = json.loads((project.out / "check.json").read_text())
+    assert states(table, "form")[1] == "good"
+    assert not children_of(project.path)
+
+
+def children_of(path: Path) -> list[str]:
+    """Give the command lines of processes that know of a folder."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = one.read_bytes()
+            if bytes(path) in words and int(one.parent.name) != os.getpid():
+                found.append(words.decode(errors="replace"))
+    return found
 
 
 def test_a_kernel_that_does_not_boot(project: Check) -> None:

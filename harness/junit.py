@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import junitparser
+from junitparser import xunit2
 
 from harness.model import Outcome, SideResult, Test
 
@@ -20,7 +21,11 @@ _WORDS: Mapping[Outcome, type[junitparser.junitparser.FinalResult]] = {
     Outcome.NOTRUN: junitparser.Skipped,
     Outcome.FAIL: junitparser.Failure,
     Outcome.XPASS: junitparser.Failure,
+    Outcome.FLAKY: junitparser.Failure,
 }
+# By whether the attempt was a plain failure; anything else is an error.
+_FLAKY = (xunit2.FlakyError, xunit2.FlakyFailure)
+_RERUN = (xunit2.RerunError, xunit2.RerunFailure)
 
 
 def write(path: Path, sides: tuple[SideResult, ...], properties: Mapping[str, str]) -> Path:
@@ -43,28 +48,42 @@ def _suite(result: SideResult, properties: Mapping[str, str]) -> junitparser.Tes
     }
     for name, value in {**properties, **own}.items():
         suite.add_property(name, _clean(value))
-    suite.add_testcases([_case(test) for test in result.tests])
+    suite.add_testcases([_case(test, result.allow_flaky) for test in result.tests])
     return suite
 
 
-def _case(test: Test) -> junitparser.TestCase:
+def _case(test: Test, allow_flaky: bool) -> junitparser.TestCase:
     file, _, name = test.id.partition("::")
     classname = file.removesuffix(".py").replace("/", ".")
-    case = junitparser.TestCase(_clean(name or file), _clean(classname), test.seconds)
-    verdict = _verdict(test)
+    case = xunit2.TestCase(_clean(name or file), _clean(classname), test.seconds)
+    verdict = None if allow_flaky and test.outcome is Outcome.FLAKY else _verdict(test)
     if verdict is not None:
         case.result = [verdict]
-    output = "\n\n".join(part for part in (test.output, test.kernel_log) if part)
+    for again in _attempts(test):
+        case.add_interim_result(again)
+    output = "\n\n".join(part for part in (_reproduce(test), test.output, test.kernel_log) if part)
     if output:
         case.system_out = _clean(output)
     return case
+
+
+def _reproduce(test: Test) -> str:
+    return f"reproduce: {test.reproduce}" if test.reproduce else ""
+
+
+def _attempts(test: Test) -> list[xunit2.InterimResult]:
+    """Give the runs of a test beside the one that its verdict shows, as Maven's surefire does."""
+    bad = [one for one in test.attempts if one.bad]
+    kinds = _FLAKY if test.outcome is Outcome.FLAKY else _RERUN
+    shown = bad if test.outcome is Outcome.FLAKY else bad[1:]
+    return [kinds[one is Outcome.FAIL](f"attempt: {one}") for one in shown]
 
 
 def _verdict(test: Test) -> junitparser.junitparser.FinalResult | None:
     """Give JUnit's word for an outcome: it has failure, error and skipped only."""
     if test.outcome is Outcome.PASS:
         return None
-    first = test.message.strip().splitlines()[-1] if test.message.strip() else str(test.outcome)
+    first = test.headline or str(test.outcome)
     result = _WORDS.get(test.outcome, junitparser.Error)(_clean(first), str(test.outcome))
     result.text = _clean(test.message)
     return result

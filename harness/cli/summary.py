@@ -24,6 +24,9 @@ def show(run: Run) -> None:
     for side in run.sides:
         if side.error:
             console.print(f"[red]{side.side}: {rich.markup.escape(side.error)}[/]")
+        elif side.boot_splats:
+            title = rich.markup.escape(side.boot_splats[0].title)
+            console.print(f"[red]{side.side}: while booting: {title}[/]")
     changes(console, run)
     failures(console, run.judged)
     skips(console, run.judged)
@@ -84,7 +87,10 @@ def failures(console: rich.console.Console, side: SideResult) -> None:
     bad = [test for test in side.tests if test.outcome.bad]
     if bad:
         console.print(f"\n[red]{len(bad)} not good[/] on the {side.side} kernel:")
-        listed(console, [f"  {one.outcome:<8} {one.id}  {last_line(one)}" for one in bad])
+        listed(console, [f"  {one.outcome:<8} {one.id}  {one.headline[:120]}" for one in bad])
+        again = next((one.reproduce for one in bad if one.reproduce), "")
+        if again:
+            console.print(f"the first alone: {again}", markup=False)
 
 
 def skips(console: rich.console.Console, side: SideResult) -> None:
@@ -108,9 +114,7 @@ def listed(console: rich.console.Console, lines: list[str]) -> None:
 
 def last_line(test: Test) -> str:
     """Give the line of a message that says most: the error's own, which stands last."""
-    lines = [line.strip() for line in test.message.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("E ")]
-    return (errors[0][1:].strip() if errors else lines[-1] if lines else "")[:120]
+    return test.headline[:120]
 
 
 def verdict(run: Run) -> str:

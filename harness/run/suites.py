@@ -15,6 +15,7 @@ from pathlib import Path
 import harness
 from harness import paths, process
 from harness.errors import GuestFault, HostFault, UsageError
+from harness.guest import bootfail
 from harness.guest import folder as guest_folder
 from harness.model import Accel, GuestRecord, Kernel, Outcome, Request, Side, SideResult
 from harness.progress import Progress
@@ -144,7 +145,8 @@ def collect(side: Side, kernel: Kernel, folder: Path, *, cached: bool) -> SideRe
     unborn = [one for one in guests if one.boot_seconds is None]
     if unborn and not any(one.boot_seconds is not None for one in guests):
         titles = [splat.title for splat in unborn[0].splats]
-        error = f"did not boot ({unborn[0].ended}): {titles[0] if titles else 'see its console'}"
+        how_far = bootfail.stage(guest_folder.read_text(Path(unborn[0].console))).words
+        error = f"did not boot ({unborn[0].ended}): {titles[0] if titles else how_far}"
     return SideResult(side, kernel, tests, guests, error, cached)
 
 

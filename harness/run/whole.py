@@ -98,6 +98,8 @@ def _record(
     job: Job, sides: tuple[SideResult, ...], progress: Progress, *, interrupted: bool
 ) -> Run:
     plan, start = job.plan, job.source
+    lenient = "--allow-flaky" in plan.pytest_args
+    sides = tuple(dataclasses.replace(side, allow_flaky=lenient) for side in sides)
     found = Run(
         series=plan.series,
         source=start,

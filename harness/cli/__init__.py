@@ -16,7 +16,18 @@ from harness import errors
 from harness.process import interruptible
 from harness.progress import Progress
 
-VERBS = ("run", "doctor", "setup", "shell", "splats", "clean")
+VERBS = (
+    "run",
+    "check",
+    "compare",
+    "doctor",
+    "setup",
+    "shell",
+    "splats",
+    "series",
+    "fetch",
+    "clean",
+)
 
 DESCRIPTION = """\
 Test what a patch series does to the kernel: apply it, build, boot in QEMU, run

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 from pathlib import Path
 
 from harness import errors, paths, settings
-from harness.cli import summary
+from harness.cli import series, summary
 from harness.progress import Progress
 from harness.results.record import SCHEMA, to_json
 from harness.run import Plan, plan, run
+from harness.series import trust
 
 DESCRIPTION = """\
 Apply a series to a kernel, build both, boot both, run the suites in their guests,
@@ -43,9 +45,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "words",
         nargs="*",
         metavar="SERIES | CONFIG_X=y",
-        help="a folder, mbox or name below patches/; options",
+        help="a folder, mbox, maildir, -, A..B, message id or name below patches/; options",
     )
     kernel_options(parser)
+    trust_option(parser)
     suite_options(parser)
     guest_options(parser)
     parser.set_defaults(run=run_verb)
@@ -79,6 +82,18 @@ def suite_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="deadline of each side's tests, in seconds as they are (none)",
     )
+    parser.add_argument("--repeat", default="", metavar="N", help="run each test N times")
+    parser.add_argument(
+        "--retry", default="", metavar="N", help="rerun what failed, alone (crashes: once)"
+    )
+    parser.add_argument("--allow-flaky", action="store_true", help="flaky tests are not bad")
+
+
+def trust_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets a series bring programs for this machine."""
+    parser.add_argument(
+        "--trust", action="store_true", help="run what the series changes of scripts and recipes"
+    )
 
 
 def kernel_options(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +107,7 @@ def kernel_options(parser: argparse.ArgumentParser) -> None:
         "--base", default="", metavar="REF", help="the commit in --tree to start from"
     )
     parser.add_argument("--no-series", action="store_true", help="the kernel as it is")
+    series.options(parser)
     parser.add_argument(
         "--kconfig",
         action="append",
@@ -127,15 +143,25 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
-    """Put the plan together from the command line and the project's settings."""
+    """Put the plan together from the command line and the project's settings.
+
+    Raises UsageError for a series that would run its own programs here and is not trusted.
+    """
     there = settings.load(Path.cwd())
-    return plan.make(vars(options), there, options.rest)
+    made = plan.make(vars(options), there, options.rest)
+    if made.series is None:
+        return made
+    runs = trust.see(made.series, options.trust)
+    return dataclasses.replace(made, notes=(*made.series.notes, *runs))
 
 
 def run_verb(options: argparse.Namespace, progress: Progress) -> int:
     """Do the main job and show what it found."""
     with paths.in_use():
-        found = run(make_plan(options), progress, options.command)
+        planned = make_plan(options)
+        for note in planned.notes:
+            progress.say(note)
+        found = run(planned, progress, options.command)
     code = errors.BAD if found.bad else errors.GOOD
     if options.json:
         table = {"schema": SCHEMA, **to_json(found), "exit_code": code, "cpu_seconds": _cpu()}

@@ -42,6 +42,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as for run")
     parser.add_argument("--image", default="", metavar="FILE", help="a kernel image you have")
     run_verb.kernel_options(parser)
+    run_verb.trust_option(parser)
     run_verb.guest_options(parser)
     parser.set_defaults(
         run=run, patched_only=True, suite=[], k="", out="", test_timeout=0, timeout=0

@@ -17,6 +17,7 @@ class Patch:
     author: str
     path: Path
     files: tuple[str, ...] = ()
+    message_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,10 @@ class Series:
     """Patches in order, with what series.toml says of them.
 
     ``digest`` covers the patches' bytes: the same digest on the same base is the same tree.
+    ``total`` is what the subjects count; ``missing`` and ``duplicates`` are numbers of patches.
+    ``prerequisites`` are ids (git patch-id) of patches that come before the series.  ``notes`` say
+    what was decided where there was a choice, each in a line for people; ``fault`` why the series
+    cannot be used, which only who asked for it so is given.
     """
 
     name: str
@@ -38,6 +43,15 @@ class Series:
     kconfig: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     subsystems: tuple[str, ...] = ()
+    version: int = 1
+    total: int = 0
+    cover_subject: str = ""
+    cover_id: str = ""
+    prerequisites: tuple[str, ...] = ()
+    missing: tuple[int, ...] = ()
+    duplicates: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    fault: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

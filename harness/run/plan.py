@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harness import series as series_stage
 from harness.errors import UsageError
 from harness.model import Series
+from harness.series import Wish
 from harness.settings import Settings
 
 _ASSIGNMENT = re.compile(r"(CONFIG_)?[A-Z][A-Z0-9_]*=.*")
@@ -22,7 +24,7 @@ class Plan:
 
     ``sides`` says whether the base is tested too; without a series there is only a base.  Timeouts
     are in seconds of real hardware; emulation stretches them.  ``memory`` is in MiB.  0 or ""
-    leaves a choice to us.
+    leaves a choice to us.  ``notes`` are lines for people about how the series was understood.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class Plan:
     jobs: int = 0
     refresh: bool = False
     out: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def fragment_folders(self) -> tuple[Path, ...]:
@@ -70,25 +73,48 @@ def _here(path: str) -> str:
 
 
 def split(words: list[str]) -> tuple[str, tuple[str, ...]]:
-    """Tell the series from ``CONFIG_X=y`` words on the command line."""
-    assignments = tuple(word for word in words if _ASSIGNMENT.fullmatch(word))
-    rest = [word for word in words if word not in assignments]
+    """Tell the one word for the series from ``CONFIG_X=y`` words on the command line."""
+    rest, assignments = tell(words)
     if len(rest) > 1:
+        raise UsageError("one series at a time", hint="give one folder, mbox or range")
+    return "".join(rest), assignments
+
+
+def tell(words: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Tell the series from ``CONFIG_X=y`` words; several words are the files of one series."""
+    assignments = tuple(word for word in words if _ASSIGNMENT.fullmatch(word))
+    rest = tuple(word for word in words if word not in assignments)
+    if len(rest) > 1 and not all(Path(word).expanduser().is_file() for word in rest):
         raise UsageError(
             f"one series at a time, not {len(rest)}: {' '.join(rest)}",
             hint="name suites with --suite PATH, pytest's own arguments after --",
         )
-    return (rest[0] if rest else ""), assignments
+    return rest, assignments
 
 
-def find_series(word: str, settings: Settings) -> Series:
-    """Load the series that a word on the command line means: a path, or a name below patches/.
+def wish(options: dict[str, Any], settings: Settings) -> Wish:
+    """Say what is taken of that which a word names; a range is one of the tree asked for."""
+    tree = str(Path(options["tree"]).expanduser().absolute()) if options["tree"] else settings.tree
+    return Wish(
+        tree=settings.folder / Path(tree).expanduser() if tree else None,
+        base=options["base"],
+        pick=options.get("pick", ""),
+        revision=options.get("revision", 0),
+    )
+
+
+def find_series(
+    words: str | Sequence[str], settings: Settings, wanted: Wish | None = None
+) -> Series:
+    """Load the series that words on the command line mean: see series.load, or below patches/.
 
     Without a word it is [tool.harness]'s or the only one there is.
     """
-    if word:
-        named = settings.folder / "patches" / word
-        return series_stage.load(Path(word) if Path(word).exists() or not named.is_dir() else named)
+    words = [words] if words and isinstance(words, str) else words
+    if words:
+        named = settings.folder / "patches" / words[0]
+        below = len(words) == 1 and not Path(words[0]).exists() and words[0] and named.is_dir()
+        return series_stage.load(named if below else words, wanted)
     if settings.series:
         return series_stage.load(settings.folder / settings.series)
     found = sorted(path.parent for path in settings.folder.glob("patches/*/series.toml"))
@@ -110,10 +136,23 @@ def _suite(word: str, folder: Path) -> str:
     return f"{here}{colons}{test}"
 
 
+def _pytest_args(options: dict[str, Any]) -> list[str]:
+    """Give the options of ``harness run`` that are pytest's (with our plugin), as it takes them."""
+    named = {f"--{name}": options.get(name) for name in ("repeat", "retry")}
+    words = [
+        word
+        for name, value in {"-k": options["k"], **named}.items()
+        if value
+        for word in (name, value)
+    ]
+    return [*words, *(["--allow-flaky"] if options.get("allow_flaky") else [])]
+
+
 def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> Plan:
     """Put a plan together from the command line's options (argparse's names) and the settings."""
-    word, assignments = split(options["words"])
-    series = None if options["no_series"] else find_series(word, settings)
+    words, assignments = tell(options["words"])
+    wanted = wish(options, settings)
+    series = None if options["no_series"] else find_series(words, settings, wanted)
     # What the command line names is seen from where it was typed, the settings' from their file.
     tree = str(Path(options["tree"]).expanduser().absolute()) if options["tree"] else settings.tree
     # A release in series.toml is the series' own wish; a tree on the command line beats it.
@@ -130,7 +169,7 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         suites=tuple(_suite(word, settings.folder) for word in options["suite"])
         or (series.suites if series else ())
         or settings.suites,
-        pytest_args=(*(("-k", options["k"]) if options["k"] else ()), *rest),
+        pytest_args=(*_pytest_args(options), *rest),
         with_base=not options["patched_only"],
         guests=options["guests"] or (str(settings.guests) if settings.guests else "auto"),
         accel=options["accel"] or settings.accel,

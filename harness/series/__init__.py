@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read a patch series from a folder, a single patch or an mbox file."""
+"""Read a patch series from whatever holds one, and keep it."""
 
-from harness.series.load import load
+from harness.series.load import Wish, load, slug
 
-__all__ = ["load"]
+__all__ = ["Wish", "load", "slug"]

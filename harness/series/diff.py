@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchedFile, PatchSet
@@ -31,8 +32,7 @@ def files(patch: bytes, before: bytes, where: str) -> tuple[str, ...]:
     """
     if not patch:
         return ()
-    # One character per byte: what the files hold is not our business, only where lines end.
-    lines = re.findall(r"[^\n]*\n|[^\n]+", patch.decode("latin-1").replace("\r\n", "\n"))
+    lines = lines_of(patch)
     try:
         found = PatchSet(lines)
     except UnidiffParseError as error:
@@ -45,7 +45,65 @@ def files(patch: bytes, before: bytes, where: str) -> tuple[str, ...]:
         names |= dict.fromkeys(_plain(name) for name in (file.source_file, file.target_file))
     names.pop("/dev/null", None)
     _complete(found, before, lines, where)
+    inside(names, where)
+    for file in found:
+        _link_inside(file, where)
     return tuple(names)
+
+
+def inside(names: Iterable[str], where: str) -> None:
+    """Refuse names that lead out of the tree, or into git's own folder."""
+    for name in names:
+        parts = name.split("/")
+        git = any(re.fullmatch(r"\.git|git~1", part.rstrip(". "), re.IGNORECASE) for part in parts)
+        if git or ".." in parts or "" in parts or not name.isprintable():
+            shown = ascii(name) if not name.isprintable() else f"'{name}'"
+            raise SeriesError(
+                f"{where} changes {shown}, which is outside of the tree",
+                hint="do not use this patch, or ask who sent it what it is for",
+            )
+
+
+def _link_inside(file: PatchedFile, where: str) -> None:
+    """Refuse a symbolic link that leads out of the tree: later changes would go through it."""
+    head = "".join(str(line) for line in file.patch_info or ())
+    if not re.search(r"^(?:new file mode|new mode|index \w+\.\.\w+) 120000$", head, re.MULTILINE):
+        return
+    name = _plain(file.target_file or "")
+    for hunk in file:
+        for line in hunk:
+            goal = line.value.rstrip("\n")
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(name), goal))
+            if line.is_added and (goal.startswith("/") or path.split("/")[0] in ("..", ".git")):
+                raise SeriesError(
+                    f"{where} makes '{name}' a link to '{goal}', which is outside of the tree",
+                    hint="do not use this patch, or ask who sent it what it is for",
+                )
+
+
+def is_whole(patch: bytes) -> bool:
+    """Whether every hunk has the lines that its header counts."""
+    try:
+        files(patch, b"", "")
+    except SeriesError:
+        return False
+    return True
+
+
+def lines_of(patch: bytes) -> list[str]:
+    """Give the lines of a diff, one character per byte, with their ends."""
+    # What the files hold is not our business, only where lines end.
+    return re.findall(r"[^\n]*\n|[^\n]+", patch.decode("latin-1").replace("\r\n", "\n"))
+
+
+def added(patch: bytes) -> dict[str, tuple[str, ...]]:
+    """Give the lines that a diff adds, by file; the diff is one that ``files`` takes."""
+    found: dict[str, tuple[str, ...]] = {}
+    for file in PatchSet(lines_of(patch)) if patch else ():
+        lines = tuple(line.value.rstrip("\n") for hunk in file for line in hunk if line.is_added)
+        name = _plain(file.target_file or "")
+        found[name] = found.get(name, ()) + lines
+    return found
 
 
 def _named(lines: Sequence[str]) -> list[str]:

@@ -1,99 +1,103 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From a path to a Series: find the mails, put them in order, see that none is missing."""
+"""From what a person names to a Series: find the mails, choose, order, see that none is missing."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness import paths
-from harness.errors import SeriesError, UsageError
+from harness.errors import SeriesError
 from harness.model import Patch, Series
-from harness.series import about
+from harness.series import about, given, order, threads, trailers
+from harness.series.box import Entry
+from harness.series.given import Given
 from harness.series.mail import Mail, parse
-
-# The line that begins a mail in an mbox, as git mailsplit takes it: an address, a time, a year.
-_FROM = re.compile(rb"^From \S+ .*\d\d:\d\d:\d\d.* \d{4}", re.MULTILINE)
-_FORMAT = "git format-patch -o FOLDER BASE.. makes a folder of patches"
-
-
-def load(path: Path) -> Series:
-    """Read a series: a folder of ``*.patch`` files, one patch file, or an mbox.
-
-    A folder may have a cover letter (``0000-...``) and a series.toml (see harness.series.about).
-    Order is that of the numbers in [PATCH n/m], or of file names if no subject has a number.
-    The digest covers the patches' bytes only.  Raises UsageError when there is nothing at
-    ``path``, SeriesError when what is there is no series that git am could apply.
-    """
-    path = path.expanduser().absolute()
-    if path.is_dir():
-        mails = _folder(path)
-        folder, name = path, path.name
-    elif path.exists():
-        mails = _file(path)
-        folder, name = path.parent, path.stem
-    else:
-        raise UsageError(
-            f"there is no series at {path}", hint="give a folder of patches, a patch or an mbox"
-        )
-    found = _in_order([item for item in mails if not item[1].is_cover], path)
-    covers = [item for item in mails if item[1].is_cover]
-    digest = hashlib.sha256(b"".join(mail.raw for _, mail in found)).hexdigest()
-    said = about.read(folder) if path.is_dir() else about.About()
-    patches, cover = _placed(path, found, covers, digest)
-    texts = [mail for _, mail in [*covers, *found]]
-    return Series(
-        name=name,
-        folder=folder,
-        patches=patches,
-        digest=digest,
-        title=said.title or texts[0].subject,
-        cover=cover,
-        link=said.link,
-        kernel=said.kernel,
-        base=said.base or next((mail.base for mail in texts if mail.base), ""),
-        kconfig=said.kconfig,
-        suites=said.suites,
-        subsystems=said.subsystems,
-    )
-
 
 Found = tuple[Path, Mail]
 
 
-def _folder(path: Path) -> list[Found]:
-    found: list[Found] = []
-    for file in sorted(path.glob("*.patch")):
-        raws = _mails(_bytes(file))
-        if len(raws) > 1:
-            raise SeriesError(
-                f"{file} holds {len(raws)} mails",
-                hint=f"in a folder every patch has its own file; give {file} itself as the series",
-            )
-        mail = parse(raws[0], str(file))
-        cover = mail.number == 0 and (mail.total or file.name.startswith("0000"))
-        if not mail.files and not cover:
-            raise _no_diff(mail)
-        found.append((file, mail))
-    if all(mail.is_cover for _, mail in found):
-        raise SeriesError(f"there is no patch (*.patch) in {path}", hint=_FORMAT)
-    return found
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """What to take of that which is there.
+
+    ``tree`` is the git tree that ranges and branches are of, ``base`` where a branch starts;
+    ``pick`` names one of several series and ``revision`` one of its revisions.  ``collect`` puts
+    trailers from replies to the patches.  Without ``whole`` a series may lack patches: then
+    ``missing``, ``duplicates`` and ``fault`` tell.
+    """
+
+    tree: Path | None = None
+    base: str = ""
+    pick: str = ""
+    revision: int = 0
+    collect: bool = False
+    whole: bool = True
 
 
-def _file(path: Path) -> list[Found]:
-    raws = _mails(_bytes(path))
-    many = len(raws) > 1
-    found: list[Found] = []
-    for number, raw in enumerate(raws, 1):
-        mail = parse(raw, f"mail {number} of {path}" if many else str(path))
-        if not mail.files and not (many and mail.total and mail.number == 0):
-            raise _no_diff(mail)
-        found.append((path, mail))
-    if all(mail.is_cover for _, mail in found):
-        raise _no_diff(found[0][1])
-    return found
+def load(words: str | Path | Sequence[str | Path], wish: Wish | None = None) -> Series:
+    """Read a series from whatever a person has.
+
+    A folder of patches (a quilt ``series`` file gives their order), files, an mbox (of any size),
+    a maildir, ``-`` for standard input, a range or branch of a git tree, and, only here over the
+    network, a message id or link.  A folder may have a cover letter and a series.toml.
+
+    The digest covers the patches' bytes only.  Raises UsageError when there is nothing there,
+    SeriesError when what is there is no series that git am could apply.
+    """
+    wish = wish or Wish()
+    words = [words] if isinstance(words, str | Path) else list(words)
+    what = given.find(words, wish.tree, wish.base)
+    if what.strict:
+        chosen = threads.Chosen(what.entries, what.entries)
+    else:
+        chosen = threads.choose(what.entries, what.where, wish.pick, wish.revision)
+    mails = [item for entry in chosen.entries for item in _mails(entry)]
+    for _, mail in mails:
+        _see_patch(mail, what)
+    if all(mail.is_cover for _, mail in mails):
+        raise _no_patch(mails, what)
+    parts = order.sort([item for item in mails if not item[1].is_cover], what)
+    covers = [item for item in mails if item[1].is_cover]
+    notes = [*what.notes, *chosen.notes, *order.notes(parts)]
+    if (fault := order.fault(parts, what)) and wish.whole:
+        raise fault
+    found = parts.mails
+    if wish.collect:
+        found, said = trailers.collect(found, chosen)
+        notes += said
+    made = _series(what, found, covers, parts, tuple(notes))
+    return dataclasses.replace(made, fault=fault.what if fault else "")
+
+
+def _mails(entry: Entry) -> list[Found]:
+    """Read an entry; one that carries whole mails stands for those."""
+    mail = parse(entry.raw(), entry.where)
+    if not mail.attached:
+        return [(entry.path, mail)]
+    inner = [
+        parse(raw, f"attachment {number} of {entry.where}")
+        for number, raw in enumerate(mail.attached, 1)
+    ]
+    return [(entry.path, dataclasses.replace(mail, plain=False)) for mail in inner]
+
+
+def _see_patch(mail: Mail, what: Given) -> None:
+    """Refuse replies and mails without a diff that are no cover letter."""
+    if mail.reply:
+        raise SeriesError(
+            f"{mail.where} is a reply, no patch ('{mail.subject}')",
+            hint="take the mail it answers, and leave out replies",
+        )
+    cover = mail.number == 0 and (mail.total or "0000" in Path(mail.where).name[:4])
+    if not mail.files and not (cover and (what.strict or len(what.entries) > 1)):
+        raise _no_diff(mail)
+
+
+def _no_patch(mails: Sequence[Found], what: Given) -> SeriesError:
+    return _no_diff(mails[0][1]) if mails and not what.folder else given.no_patch(what.where)
 
 
 def _no_diff(mail: Mail) -> SeriesError:
@@ -103,86 +107,72 @@ def _no_diff(mail: Mail) -> SeriesError:
     )
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SeriesError(
-            f"cannot read {path}: {error.strerror}", hint=f"check the permissions of {path}"
-        ) from error
-
-
-def _mails(raw: bytes) -> list[bytes]:
-    """Split an mbox into its mails, byte for byte; anything else is one mail."""
-    starts = [match.start() for match in _FROM.finditer(raw)]
-    if not starts or raw[: starts[0]].strip():
-        return [raw]
-    return [raw[begin:end] for begin, end in zip(starts, [*starts[1:], len(raw)], strict=True)]
-
-
-def _in_order(found: list[Found], path: Path) -> list[Found]:
-    """Order by [PATCH n/m]; every number from 1 to m must be there once, if any is."""
-    if not any(mail.total for _, mail in found) or len(found) == 1:
-        return found
-    without = [mail.where for _, mail in found if not mail.total]
-    if without:
-        raise SeriesError(
-            f"in {path} some subjects have a number [PATCH n/m] and some have none",
-            hint=f"number all or none: {_FORMAT}",
-            details="without a number:\n" + "\n".join(without),
-        )
-    totals = sorted({mail.total for _, mail in found})
-    if len(totals) > 1:
-        raise SeriesError(
-            f"the patches in {path} are of different series: m in [PATCH n/m] is"
-            f" {' and '.join(map(str, totals))}",
-            hint=f"keep those of one series; {_FORMAT}",
-        )
-    _each_once(found, path, totals[0])
-    return sorted(found, key=lambda item: item[1].number)
-
-
-def _each_once(found: Sequence[Found], path: Path, total: int) -> None:
-    numbers = [mail.number for _, mail in found]
-    twice = [mail for _, mail in found if numbers.count(mail.number) > 1]
-    if twice:
-        raise SeriesError(
-            f"patch {twice[0].number}/{total} is there twice in {path}",
-            hint="keep one of them",
-            details="\n".join(f"{mail.number}/{total} {mail.where}" for mail in twice),
-        )
-    missing = sorted(set(range(1, total + 1)) - set(numbers))
-    if missing:
-        words = ", ".join(map(str, missing))
-        raise SeriesError(
-            f"of {total} patches in {path} {'number' if len(missing) == 1 else 'numbers'} {words}"
-            f" {'is' if len(missing) == 1 else 'are'} missing",
-            hint="fetch the missing mails, or make the series again with git format-patch",
-        )
-
-
-def _placed(
-    path: Path, found: list[Found], covers: list[Found], digest: str
-) -> tuple[tuple[Patch, ...], Path | None]:
-    """See that every mail has a file of its own: those of an mbox get one in the cache."""
-    cover = covers[0][0] if covers else None
-    if not path.is_dir() and len(found) + len(covers) > 1:
-        folder = paths.cache("series", digest[:20])
-        found = [
-            (_write(folder / f"{number:04}.patch", mail.raw), mail)
-            for number, (_, mail) in enumerate(found, 1)
-        ]
-        cover = _write(folder / "0000.patch", covers[0][1].raw) if covers else None
-    patches = tuple(
-        Patch(number, mail.subject, mail.author, file, mail.files)
-        for number, (file, mail) in enumerate(found, 1)
+def _series(
+    what: Given,
+    found: Sequence[Found],
+    covers: Sequence[Found],
+    parts: order.Parts,
+    notes: tuple[str, ...],
+) -> Series:
+    said = about.read(what.folder) if what.folder else about.About()
+    digest = hashlib.sha256(b"".join(mail.fair for _, mail in found)).hexdigest()
+    patches = _patches(found, digest, parts)
+    cover = covers[0] if covers else None
+    texts = [mail for _, mail in [*covers, *found]]
+    return Series(
+        name=what.name or slug(texts[0].subject),
+        folder=what.folder or patches[0].path.parent,
+        patches=patches,
+        digest=digest,
+        title=said.title or texts[0].subject,
+        cover=_file(cover, 0, digest) if cover else None,
+        link=said.link,
+        kernel=said.kernel,
+        base=said.base or what.base or next((mail.base for mail in texts if mail.base), ""),
+        kconfig=said.kconfig,
+        suites=said.suites,
+        subsystems=said.subsystems,
+        version=max(mail.version for mail in texts),
+        total=parts.total,
+        cover_subject=cover[1].subject if cover else "",
+        cover_id=cover[1].message_id if cover else "",
+        prerequisites=tuple(one for mail in texts for one in mail.prerequisites),
+        missing=parts.missing,
+        duplicates=parts.duplicates,
+        notes=notes,
     )
-    return patches, cover
 
 
-def _write(path: Path, raw: bytes) -> Path:
-    if not path.exists() or path.read_bytes() != raw:
-        with paths.writing(path), paths.scratch(path) as scratch:
-            (scratch / "mail").write_bytes(raw)
-            (scratch / "mail").replace(path)
-    return path
+def _patches(found: Sequence[Found], digest: str, parts: order.Parts) -> tuple[Patch, ...]:
+    """Make the patches; their numbers are those of the subjects only if some are missing."""
+    return tuple(
+        Patch(
+            mail.number if parts.missing else number,
+            mail.subject,
+            mail.author,
+            _file((path, mail), number, digest),
+            mail.files,
+            mail.message_id,
+        )
+        for number, (path, mail) in enumerate(found, 1)
+    )
+
+
+def _file(item: Found, number: int, digest: str) -> Path:
+    """Give a file that holds this mail alone, as git am takes it; in the cache if need be."""
+    path, mail = item
+    fair = mail.fair
+    if mail.plain and path.stat().st_size == len(mail.raw) and fair is mail.raw:
+        return path
+    place = paths.cache("series", digest[:20]) / f"{number:04}.patch"
+    if not place.exists() or place.read_bytes() != fair:
+        with paths.writing(place), paths.scratch(place) as scratch:
+            (scratch / "mail").write_bytes(fair)
+            (scratch / "mail").replace(place)
+    return place
+
+
+def slug(text: str) -> str:
+    """Make a name for a folder of a title."""
+    words = "".join(letter if letter.isalnum() and letter.isascii() else " " for letter in text)
+    return "-".join(words.lower().split())[:60].strip("-") or "series"

@@ -5,25 +5,28 @@ from __future__ import annotations
 
 import dataclasses
 import email
+import email.charset
 import email.header
 import email.message
 import email.utils
 import re
 
 from harness.errors import SeriesError
-from harness.series import diff
+from harness.series import body, diff, header, subject
 
-_NUMBER = re.compile(r"^[^\]]*?\b(\d+)/(\d+)\s*\]")
-_TAGS = re.compile(r"^\s*(?:re:\s*|fwd?:\s*)*(?:\[[^\]]*\]\s*)*", re.IGNORECASE)
 _BASE = re.compile(r"^base-commit: ([0-9a-f]{7,64})\s*$", re.MULTILINE)
+_BEFORE = re.compile(r"^prerequisite-patch-id: ([0-9a-f]{40,64})\s*$", re.MULTILINE)
 _RAW = "fetch the mail itself: on an archive's page the link is called raw or mbox"
+_MAGIC = "Mon Sep 17 00:00:00 2001"  # git's own date in the first line of a mail
 
 
 @dataclasses.dataclass(frozen=True)
 class Mail:
     """``number`` of ``total`` as the subject has it, both 0 if it has none.
 
-    ``files`` is empty for a cover letter; ``base`` is what a base-commit trailer names.
+    ``files`` is empty for a cover letter; ``base`` is what a base-commit trailer names, and
+    ``prerequisites`` the ids of patches before the series.  ``text`` and ``patch`` are the body
+    without any encoding; ``plain`` says that git am makes the same of ``raw``.
     """
 
     where: str
@@ -34,11 +37,26 @@ class Mail:
     total: int = 0
     files: tuple[str, ...] = ()
     base: str = ""
+    version: int = 1
+    message_id: str = ""
+    reply: bool = False
+    prerequisites: tuple[str, ...] = ()
+    sender: str = ""
+    date: str = ""
+    text: bytes = b""
+    patch: bytes = b""
+    plain: bool = True
+    attached: tuple[bytes, ...] = ()
 
     @property
     def is_cover(self) -> bool:
         """Whether this is the cover letter: number 0, or no number and no diff."""
         return not self.files and self.number == 0
+
+    @property
+    def fair(self) -> bytes:
+        """The mail for git am: as it came if that is good, else made again without encodings."""
+        return self.raw if self.plain else normal(self)
 
 
 def parse(raw: bytes, where: str) -> Mail:
@@ -48,36 +66,81 @@ def parse(raw: bytes, where: str) -> Mail:
     something compressed, a diff without a mail around it, a cut or damaged diff.
     """
     _refuse(raw, where)
-    message = email.message_from_bytes(raw.lstrip(b"\r\n"))
-    subject = " ".join(_header(message, "Subject").split())
-    author = _header(message, "From")
-    body = _body(message)
-    if not subject or not author:
-        raise _not_a_mail(body or raw, where, subject, author)
-    text, patch = diff.split(body)
-    if not patch and re.search(rb"<(?:html|!doctype html)", body, re.IGNORECASE):
+    message = email.message_from_bytes(raw.lstrip(b"\xef\xbb\xbf\r\n"))
+    title = header.subject(message)
+    author = header.text_of(message, "From")
+    found = body.read(raw, message, where)
+    if not title or not author:
+        raise _not_a_mail(found.text + found.patch or raw, where, title, author)
+    if found.html:
         raise SeriesError(f"{where} has its text only as HTML", hint=_RAW)
-    number, total = _number(subject)
+    said = subject.read(title)
+    words = header.decoded(found.text + found.patch)
     return Mail(
         where,
         raw,
-        _TAGS.sub("", subject) or subject,
-        _author(text, author),
-        number,
-        total,
-        diff.files(patch, text, where),
-        _base(body),
+        said.title,
+        _author(found.text, author),
+        said.number,
+        said.total,
+        diff.files(found.patch, found.text, where),
+        "".join(_BASE.findall(words)[:1]),
+        said.version,
+        header.message_id(message),
+        said.reply,
+        tuple(_BEFORE.findall(words)),
+        author,
+        header.text_of(message, "Date"),
+        header.decoded(found.text, _charset(message)).encode() if not found.plain else found.text,
+        found.patch,
+        found.plain,
+        found.attached,
     )
 
 
-def text(raw: bytes, charset: str | None = None) -> str:
-    """Decode bytes that may say nothing, or something untrue, about their encoding."""
-    for name in (charset, "utf-8"):
-        try:
-            return raw.decode(name or "utf-8")
-        except (UnicodeDecodeError, LookupError):
-            continue
-    return raw.decode("latin-1")
+def normal(mail: Mail, text: bytes | None = None) -> bytes:
+    """Write the mail as git format-patch would: one part, UTF-8, no transfer encoding.
+
+    ``text`` is put in place of the words before the diff.
+    """
+    count = f" {mail.number:0{len(str(mail.total))}}/{mail.total}" if mail.total else ""
+    version = f" v{mail.version}" if mail.version > 1 else ""
+    words = header.decoded(mail.text if text is None else text).replace("\r\n", "\n")
+    lines = [f"From {'0' * 40} {_MAGIC}", f"From: {_address(mail.sender)}"]
+    lines += [f"Date: {mail.date}"] if mail.date else []
+    lines += [f"Subject: {_encoded(f'[PATCH{version}{count}] {mail.subject}')}"]
+    lines += [f"Message-ID: <{mail.message_id}>"] if mail.message_id else []
+    lines += ["MIME-Version: 1.0", "Content-Type: text/plain; charset=UTF-8"]
+    lines += ["Content-Transfer-Encoding: 8bit", ""]
+    end = b"" if mail.patch.endswith(b"\n") or not mail.patch else b"\n"
+    between = "" if not mail.patch or re.search(r"^---\s*$", words, re.MULTILINE) else "---\n"
+    start = "\n".join(lines) + "\n" + words.strip("\n") + "\n" + between
+    tail = b"" if re.search(rb"^-- ?$", mail.patch, re.MULTILINE) else b"-- \nharness\n"
+    space = b"\n" if mail.patch else b""
+    return start.encode() + space + mail.patch + end + tail + b"\n"
+
+
+def _encoded(value: str) -> str:
+    """Write a header's value in ASCII; one line, however long."""
+    if value.isascii():
+        return value
+    # Quoted-printable is what people can still read.
+    charset = email.charset.Charset("utf-8")
+    charset.header_encoding = email.charset.QP
+    return email.header.Header(value, charset, maxlinelen=78).encode(linesep="\n")
+
+
+def _address(value: str) -> str:
+    name, address = email.utils.parseaddr(value)
+    if not address or value.isascii():
+        return value
+    return f"{_encoded(name)} <{address}>"
+
+
+def _charset(message: email.message.Message) -> str | None:
+    parts = (part for part in message.walk() if part.get_content_maintype() == "text")
+    charset = next((part.get_content_charset() for part in parts), None)
+    return None if charset and charset.startswith(("utf-16", "utf-32")) else charset
 
 
 def _refuse(raw: bytes, where: str) -> None:
@@ -90,12 +153,12 @@ def _refuse(raw: bytes, where: str) -> None:
         raise SeriesError(f"{where} is compressed", hint="unpack it first (gunzip, unxz, unzip)")
 
 
-def _not_a_mail(body: bytes, where: str, subject: str, author: str) -> SeriesError:
+def _not_a_mail(found: bytes, where: str, title: str, author: str) -> SeriesError:
     make = "git am needs From and Subject: commit the change and run git format-patch -1"
-    if subject or author:
+    if title or author:
         missing = "Subject" if author else "From"
         return SeriesError(f"{where} has no {missing} line", hint=make)
-    if diff.split(body)[1] or diff.split(b"\n" + body)[1]:
+    if diff.split(found)[1] or diff.split(b"\n" + found)[1]:
         return SeriesError(f"{where} is a plain diff, not a mail", hint=make)
     return SeriesError(
         f"{where} is not a patch: it has neither mail headers nor a diff",
@@ -103,45 +166,9 @@ def _not_a_mail(body: bytes, where: str, subject: str, author: str) -> SeriesErr
     )
 
 
-def _header(message: email.message.Message, name: str) -> str:
-    value = message[name]
-    if value is None:
-        return ""
-    parts = email.header.decode_header(value)
-    # In an undecodable header the bytes are what the mail has; elsewhere strings stay strings.
-    return "".join(
-        text(part, charset if charset != "unknown-8bit" else None)
-        if isinstance(part, bytes)
-        else text(part.encode("utf-8", "surrogateescape"))
-        for part, charset in parts
-    ).strip()
-
-
-def _body(message: email.message.Message) -> bytes:
-    """Give the text parts as git am sees them: transfer encoding undone, nothing else."""
-    parts = []
-    for part in message.walk():
-        if part.get_content_maintype() == "text":
-            payload = part.get_payload(decode=True)
-            parts.append(payload if isinstance(payload, bytes) else b"")
-    return b"\n".join(parts)
-
-
 def _author(before: bytes, sender: str) -> str:
     """Give the author: the body's own From line, if it begins with one, else who sent the mail."""
     first = before.lstrip().split(b"\n", 1)[0]
     if match := re.match(rb"From:\s*(.+@.+)", first):
-        return text(match[1]).strip()
+        return header.decoded(match[1]).strip()
     return sender
-
-
-def _number(subject: str) -> tuple[int, int]:
-    for bracket in re.findall(r"\[([^\]]*\])", subject):
-        if match := _NUMBER.match(bracket):
-            return int(match[1]), int(match[2])
-    return 0, 0
-
-
-def _base(body: bytes) -> str:
-    match = _BASE.search(text(body))
-    return match[1] if match else ""

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a series would have this machine run, before any kernel of it runs in a guest.
+
+A build runs programs of the tree: scripts, make's recipes, Kconfig's macros.  Those of a tree
+that a person chose are trusted; those that a series brings are somebody's from a mailing list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from harness.errors import UsageError
+from harness.model import Series
+from harness.series import diff
+from harness.series.mail import parse
+
+# Programs that the harness or every build starts, and what CI services start by themselves.
+_PROGRAMS = re.compile(
+    r"(?:scripts|\.ci|\.github|\.gitlab|tools/(?:objtool|build|lib/subcmd|bpf/resolve_btfids))/"
+    r"|\.gitlab-ci|.*\.(?:sh|pl|py|awk|sed|cocci)$"
+)
+# A build compiles these and runs them.
+_HOST_PROGRAMS = re.compile(
+    r"(?:usr/gen_|lib/(?:gen_|raid6/mktables|crc/gen_)|arch/[^/]+/(?:tools|boot/tools)/"
+    r"|arch/x86/entry/vdso/vdso2c|security/selinux/genheaders|certs/|drivers/tty/vt/(?:conmakehash|gen_)"
+    r"|tools/)"
+)
+_KCONFIG = re.compile(r"(?:.*/)?Kconfig[^/]*$")
+_MAKE = re.compile(r"(?:.*/)?(?:Makefile|Kbuild|Makefile\.[^/]+|[^/]+\.mk)$")
+_MACRO = re.compile(r"\$\([\w-]+[,\s]|:=|^\s*source\s+[\"']?(?:/|\.\./|.*\.\./)")
+_OBJECTS = r"(?:[\w./-]+\.o|[\w./-]+/|\$\([\w-]+\)|\$\([\w-]+:[\w%.]*=[\w%.]*\))"
+# Lines of a Makefile that only say what is built, and with which plain options.
+_TAME = re.compile(
+    r"\s*(?:#.*"
+    r"|(?:end(?:if|ef)|else|ifn?def\s+\w+|(?:else\s+)?ifn?eq\s*\((?!.*\$\(\w+[\s,]).*\))"
+    rf"|[\w.-]+(?:-\$\(\w+\)|-[ymn])?(?:-\$\(\w+\))?\s*[:+]?=\s*(?:{_OBJECTS}\s*)*\\?"
+    rf"|(?:{_OBJECTS}\s*)+\\?"
+    r"|(?:sub)?dir-ccflags(?:-\$?\(?\w+\)?)?\s*[:+]?=\s*(?:-[DI][\w./=$()-]+\s*)*"
+    r"|(?:ccflags(?:-\$?\(?\w+\)?)?|CFLAGS_[\w.-]+)\s*[:+]?=\s*(?:-[DI][\w./=$()-]+\s*)*"
+    r"|[\w-]+(?:_SANITIZE|_PROFILE|_INSTRUMENT)(?:_[\w.-]+)?\s*:=\s*[yn])?\s*"
+)
+
+
+def commands(series: Series) -> tuple[str, ...]:
+    """Give what the series brings that would run here, each in a line with its patch and file."""
+    return tuple(line for line, harmful in _found(series) if harmful)
+
+
+def told(series: Series) -> tuple[str, ...]:
+    """Give programs of the build that the series changes; a build cannot do without them."""
+    return tuple(line for line, harmful in _found(series) if not harmful)
+
+
+def see(series: Series, trusted: bool) -> tuple[str, ...]:
+    """Refuse a series that would run commands here, unless it is trusted.
+
+    Gives the lines to tell people.  Raises UsageError.
+    """
+    found = commands(series)
+    if found and not trusted:
+        raise UsageError(
+            f"the series {series.name} changes what a build runs on this machine: {found[0]}",
+            hint="read those changes; if you trust them, give --trust",
+            details="\n".join(found),
+        )
+    words = "trusted, runs on this machine" if trusted else ""
+    return (*(f"{words}: {line}" for line in found), *told(series))
+
+
+def _found(series: Series) -> Iterator[tuple[str, bool]]:
+    for patch in series.patches:
+        added = diff.added(parse(patch.path.read_bytes(), str(patch.path)).patch)
+        for file in patch.files:
+            where = f"patch {patch.number}, {file}"
+            if _PROGRAMS.match(file):
+                yield where, True
+                continue
+            lines = added.get(file, ())
+            risky = _risky(file, lines)
+            if risky:
+                yield f"{where}: {risky.strip()}", True
+            elif _HOST_PROGRAMS.match(file):
+                yield f"{where}: the build compiles and runs it here", False
+
+
+def _risky(file: str, lines: tuple[str, ...]) -> str:
+    """Give the first added line that can run a command; empty if there is none."""
+    if _KCONFIG.match(file):
+        return next((line for line in lines if _MACRO.search(line)), "")
+    if _MAKE.match(file):
+        return next((line for line in lines if not _TAME.fullmatch(line)), "")
+    return ""

@@ -24,8 +24,10 @@ sys.path.append(str(SUITE.parent))
 import points  # noqa: E402 - it stands with the suite, which runs elsewhere
 
 # Lockups are noticed in seconds, so that a test's deadline can be short.  Two processors: one
-# that hangs is noticed by the other.
+# that hangs is noticed by the other.  The rest turns on what the configuration only offers.
 QUICK = "watchdog_thresh=3 sysctl.kernel.hung_task_timeout_secs=5"
+# KFENCE samples rarely, or it would see now and then what is KASAN's.
+CHECKS = "hardened_usercopy=on slab_debug=F,lkdtm-heap-b kfence.sample_interval=1000"
 
 
 class Session:
@@ -35,7 +37,7 @@ class Session:
         self.folder = folder
         argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         argv += ["--kernel", str(image), "--guest-folder", str(folder), "--retry", "0"]
-        argv += ["--guests", "2", "--guest-cpus", "2", "--guest-append", QUICK]
+        argv += ["--guests", "2", "--guest-cpus", "2", "--guest-append", f"{QUICK} {CHECKS}"]
         argv += ["--test-timeout", "6", *words, str(SUITE)]
         done = subprocess.run(argv, text=True, capture_output=True, check=False, timeout=3600)
         self.status, self.said = done.returncode, done.stdout + done.stderr

@@ -82,6 +82,19 @@ ALL = (
     ),
     Point("EXEC_NULL", "null dereference", "NULL pointer dereference"),
     Point("SLAB_FREE_PAGE", "null dereference", "kmem_cache_free"),
+    # Copies that leave their object.  (hardened_usercopy=on)
+    *(
+        Point(f"USERCOPY_{what}", "kernel bug", "bad usercopy")
+        for what in (
+            *("SLAB_SIZE_TO", "SLAB_SIZE_FROM", "SLAB_WHITELIST_TO", "SLAB_WHITELIST_FROM"),
+            *("STACK_FRAME_TO", "STACK_FRAME_FROM", "STACK_BEYOND", "VMALLOC", "FOLIO", "KERNEL"),
+        )
+    ),
+    *(
+        Point(f"FORTIFY_{what}", "warning", "WARNING in ", why="a BUG follows")
+        for what in ("STR_MEMBER", "MEM_OBJECT", "STRSCPY")
+    ),
+    Point("SLAB_FREE_CROSS", "warning", "WARNING in ", why="with slab_debug=F for that cache"),
     # What KASAN sees, and KFENCE.
     Point("WRITE_AFTER_FREE", "kasan", "slab-use-after-free Write in lkdtm_W", chosen=True),
     Point("READ_AFTER_FREE", "kasan", "slab-use-after-free Read in lkdtm_READ_AFTER_FREE"),

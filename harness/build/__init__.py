@@ -9,6 +9,6 @@ from __future__ import annotations
 from harness.build.folders import builds, folder
 from harness.build.make import build
 from harness.build.store import Kept, find, kernels, key
-from harness.build.tools import toolchain
+from harness.build.tools import ccache, toolchain
 
-__all__ = ["Kept", "build", "builds", "find", "folder", "kernels", "key", "toolchain"]
+__all__ = ["Kept", "build", "builds", "ccache", "find", "folder", "kernels", "key", "toolchain"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness import build, guest, kbuild, paths, tree
-from harness.check import judge, patches, report, revision, scripts, steps
+from harness.check import derive, judge, patches, report, revision, scripts, steps, variants
 from harness.check import letter as mail
 from harness.check.boots import Booter
 from harness.check.builds import Builder, has_sparse
@@ -107,6 +107,8 @@ def _walk(walk: _Walk, place: Path) -> None:
             walk.cells += judge.cells(column, renames)
         if made and walk.steps.patched:
             walk.cells += made.cells(renames)
+    if walk.wish.wants("variants") and walk.steps.patched and not found:
+        walk.cells += _variants(walk)
     if found:
         names = [name for name in GROUPS["kernel"] if walk.wish.wants(name)]
         note = "the series changes what a build runs (--trust to build it)"
@@ -135,7 +137,7 @@ def _step(walk: _Walk, made: Kernels | None, number: int, checkout: Checkout) ->
 @contextlib.contextmanager
 def _kernels(walk: _Walk, place: Path, foreign: Sequence[Finding]) -> Iterator[Kernels | None]:
     """Give what takes the kernels, if there are to be any."""
-    if not walk.wish.builds or foreign:
+    if not walk.wish.kernels or foreign:
         yield None
         return
     plan, progress = walk.plan, walk.progress
@@ -149,6 +151,25 @@ def _kernels(walk: _Walk, place: Path, foreign: Sequence[Finding]) -> Iterator[K
     booter = Booter(plan, request, kind, place, progress)
     with booter.working():
         yield Kernels(walk.wish, builder, booter, walk.tools, walk.files)
+
+
+def _variants(walk: _Walk) -> list[Cell]:
+    """Compile what the series touches with its own options at other values."""
+    plan, tip = walk.plan, walk.steps.tip
+    walk.slot.check_out(tip)  # the series may add the Makefiles
+    lines = [
+        line
+        for one in walk.looked
+        for change in one.changes
+        for line in (*(added.text for added in change.added), *change.removed)
+    ]
+    toolchain = build.toolchain(plan.arch or None, plan.llvm)
+    options = derive.options(tip.path, walk.files, lines)
+    compiler = variants.Compiler(
+        walk.slot, kernels.ask(plan, toolchain), toolchain, plan.jobs, walk.progress
+    )
+    wanted = variants.variants(options, toolchain.arch)
+    return variants.check(compiler, wanted, (walk.steps.base, tip), walk.files)
 
 
 def _foreign(walk: _Walk) -> list[Finding]:

@@ -25,16 +25,17 @@ CHECKS = {
     "uapi": "changes to what programs see (include/uapi)",
     "build": "it builds with W=1, and new warnings",
     "sparse": "new complaints of sparse in the files touched (only when asked for)",
+    "variants": "its files compile with their options at y, m, n, and for 32 bits (when asked for)",
     "tests": "it boots and passes the suites as the base does",
     "size": "functions and data that grew (scripts/bloat-o-meter)",
 }
 GROUPS = {
     "mail": ("apply", "form", "revision", "signed", "fixes", "spdx", "exports", "uapi"),
     "scripts": ("checkpatch", "maintainers", "kernel-doc"),
-    "kernel": ("build", "sparse", "tests", "size"),
+    "kernel": ("build", "sparse", "variants", "tests", "size"),
 }
-_ASKED = {"sparse"}  # takes long or finds much that is old: only by name
-_NEED_BUILD = {"build", "sparse", "tests", "size"}
+_ASKED = {"sparse", "variants"}  # takes long or finds much that is old: only by name
+_NEED_BUILD = set(GROUPS["kernel"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +59,13 @@ class Wish:
         return any(name in self.checks for name in names)
 
     @property
+    def kernels(self) -> bool:
+        """Whether a kernel is built at each patch."""
+        return self.wants(*(_NEED_BUILD - {"variants"}))
+
+    @property
     def builds(self) -> bool:
-        """Whether kernels have to be built."""
+        """Whether anything is compiled."""
         return self.wants(*_NEED_BUILD)
 
 

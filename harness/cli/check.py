@@ -60,6 +60,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     group.add_argument("--skip", action="append", default=[], metavar="CHECK,...", help="not these")
     group.add_argument("--sparse", action="store_true", help="sparse on the files touched as well")
+    group.add_argument(
+        "--variants", action="store_true", help="other values of its options, 32-bit as well"
+    )
     group.add_argument("--strict", action="store_true", help="a warning is bad too")
     group.add_argument(
         "--trust",
@@ -78,7 +81,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Check and show what was found."""
-    checks = wish.choose(options.only, options.skip, ["sparse"] if options.sparse else [])
+    checks = wish.choose(
+        options.only,
+        options.skip,
+        [name for name in ("sparse", "variants") if getattr(options, name)],
+    )
     asked = Wish(checks, trust=options.trust, strict=options.strict)
     if options.b4:
         progress.quiet, progress.live = True, False

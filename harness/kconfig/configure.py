@@ -60,6 +60,20 @@ def configure(
     return config
 
 
+def attempt(source: Path, out: Path, request: Request, toolchain: Toolchain) -> dict[str, str]:
+    """Make ``out``/.config as near to the request as it gets, and give the values it has.
+
+    Raises NotConfigured only when there is no configuration at all.
+    """
+    with paths.writing(out):
+        wish = _wish([*_tiny(source, toolchain, request), *request.options])
+        text = _made(source, out, wish, toolchain)
+        config = out / ".config"
+        if not config.exists() or config.read_text() != text:
+            (out / _NEW).replace(config)
+    return values(text)
+
+
 def _made(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
     """Let the tree's own tools make a .config, beside the one that is there."""
     kbuild.check(toolchain)

@@ -53,6 +53,12 @@ obj-$(CONFIG_CONFIGFS_FS) += fs/configfs/dir.o fs/configfs/mount.o
 obj-$(CONFIG_NVME_TARGET) += drivers/nvme/target/configfs.o drivers/nvme/target/core.o
 objects := $(addprefix $(objtree)/,$(obj-y))
 release := $(objtree)/include/config/kernel.release
+# What C files may ask for: the real kernel has a header of all options.
+defined := $(foreach o,CONFIGFS_FS NVME_TARGET,$(if $(filter y,$(CONFIG_$(o))),-DCONFIG_$(o)=1))
+
+# Single objects may be asked for by their names in the tree.
+$(filter %.o,$(MAKECMDGOALS)): %: $(objtree)/%
+	@:
 
 bzImage: $(objtree)/arch/x86/boot/bzImage
 Image: $(objtree)/arch/arm64/boot/Image
@@ -72,7 +78,7 @@ $(release): $(srctree)/Makefile $(KCONFIG)
 $(objtree)/%.o: $(srctree)/%.c $(KCONFIG)
 	@mkdir -p $(@D)
 	@echo "  CC      $*.o"
-	@$(CC) -std=gnu11 -Wall -Wextra -I$(srctree)/include -MMD -MF $(@D)/.$(@F).d \
+	@$(CC) -std=gnu11 -Wall -Wextra -I$(srctree)/include $(defined) -MMD -MF $(@D)/.$(@F).d \
 		-c -o $@ $(srctree)/$*.c
 	@echo done > $(@D)/.$(@F).cmd
 

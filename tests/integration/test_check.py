@@ -357,6 +357,21 @@ def test_a_revision_is_compared_with_the_one_before(project: Check) -> None:
     assert before.is_dir()
 
 
+def test_options_that_guard_the_files_are_varied(project: Check) -> None:
+    text = "\n#ifndef CONFIG_NVME_TARGET\nint broken = no_such_word;\n#endif\n"
+    project.commits(("fs/configfs: one", {DIR: f"+{text}"}))
+    project.mails()
+    code, table, err = project.series_check("--only", "variants", "--kconfig", "nvmet")
+    assert code == 1, err
+    (cell,) = [one for one in table["cells"] if one["check"] == "variants"]
+    assert cell["patch"] == 0
+    texts = [one["text"] for one in cell["findings"]]
+    assert [one for one in texts if one.startswith("with NVME_TARGET=n: ")], texts
+    assert not [one for one in texts if one.startswith("with NVME_TARGET=y: ")]
+    assert "cannot be had: NVME_TARGET=m" in cell["note"]
+    assert "32-bit" in cell["note"]
+
+
 def test_fixes_lines_are_held_against_the_tree(project: Check) -> None:
     for number in range(3):
         project.commits((f"fs/configfs: old {number}", {DIR: f"+\nint old{number};\n"}))

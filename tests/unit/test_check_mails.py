@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.check import form, letter, scripts, size, steps
+from harness.check import derive, form, letter, scripts, size, steps, variants
 from harness.check.letter import Letter
 from harness.check.values import Finding, Level
 from harness.model import Patch
@@ -214,3 +214,26 @@ Total: Before=1000, After=1123, chg +12.30%
     assert [one.rule for one in found] == ["total", "demo_new", "demo_more", "demo_less"]
     assert size.summary(found) == "+123 bytes"
     assert {one.level for one in found} == {Level.NOTE}
+
+
+def test_options_are_derived_from_makefiles_and_conditions(tmp_path: Path) -> None:
+    for name, text in {
+        "fs/Makefile": "obj-y += namei.o\nobj-$(CONFIG_DEMO_FS) += demo/\n",
+        "fs/demo/Makefile": "obj-$(CONFIG_DEMO_CORE) += demo.o\n"
+        "demo-y := dir.o \\\n\tfile.o\ndemo-$(CONFIG_DEMO_XATTR) += xattr.o\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert derive.options(tmp_path, ["fs/namei.c", "README"], []) == ()
+    assert derive.options(tmp_path, ["fs/demo/file.c"], []) == ("DEMO_CORE", "DEMO_FS")
+    assert derive.options(tmp_path, ["fs/demo/xattr.c"], []) == (
+        *("DEMO_XATTR", "DEMO_CORE", "DEMO_FS"),
+    )
+    lines = ["#ifdef CONFIG_A", "/* CONFIG_NO */", "\tif (IS_ENABLED(CONFIG_B))", "#elif !CONFIG_C"]
+    assert derive.options(tmp_path, [], lines) == ("A", "B", "C")
+
+
+def test_variants_are_named() -> None:
+    names = [one.name for one in variants.variants(("A",), "x86_64")]
+    assert names == ["A=y", "A=m", "A=n", "32-bit"]
+    assert variants.variants((), "arm64") == ()

@@ -4,18 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 
 from harness import git, tree
 from harness.errors import NotApplied
-from harness.model import Checkout, Patch, Series
-
-# What a build runs as a program on this machine, by file and by line.  No complete list can be
-# made; these are the places where somebody would put it.
-_PROGRAMS = re.compile(r"^(?:scripts|tools|certs)/|\.(?:sh|pl|py|awk)$|^arch/[^/]+/(?:tools|boot)/")
-_MAKES = re.compile(r"(?:^|/)(?:Makefile|Kbuild|Kconfig)[^/]*$|\.mk$")
-_CALLS = re.compile(r"\$\((?:shell|success|failure|eval|file|if-success)\b|!=|^\t\s*\S|`")
-_LIST = re.compile(r"\t[\s\w./-]*\.o[\s\w./-]*\\?$")  # a list of objects goes on in this line
+from harness.model import Checkout, Series
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,19 +57,3 @@ def renames(slot: tree.Slot, steps: Steps) -> dict[str, str]:
     words = ("diff-tree", "-r", "-M", "-z", "--diff-filter=R", "--name-status")
     said = git.run(slot.path, *words, steps.base.commit, steps.tip.commit).stdout.split("\0")
     return dict(zip(said[1::3], said[2::3], strict=False))
-
-
-def programs(patch: Patch, added: list[tuple[str, str]]) -> list[str]:
-    """Say what of a patch a build would run; ``added`` are its (file, line)."""
-    found = [file for file in patch.files if _PROGRAMS.search(file)]
-    found += [
-        f"{file}: {line.strip()}"
-        for file, line in added
-        if _MAKES.search(file)
-        and _CALLS.search(line)
-        and not line.lstrip().startswith("#")
-        # A Kconfig's help text and options are indented with tabs as well.
-        and not ("Kconfig" in file and line.startswith("\t") and "$(" not in line)
-        and not _LIST.match(line)
-    ]
-    return found

@@ -27,6 +27,7 @@ from harness.guest import accel
 from harness.model import Checkout, Series, Source
 from harness.progress import Progress
 from harness.run import Plan, folder, kernels
+from harness.series import trust
 
 
 @dataclasses.dataclass
@@ -135,7 +136,7 @@ def _step(walk: _Walk, made: Kernels | None, number: int, checkout: Checkout) ->
 
 
 @contextlib.contextmanager
-def _kernels(walk: _Walk, place: Path, foreign: Sequence[Finding]) -> Iterator[Kernels | None]:
+def _kernels(walk: _Walk, place: Path, foreign: Sequence[str]) -> Iterator[Kernels | None]:
     """Give what takes the kernels, if there are to be any."""
     if not walk.wish.kernels or foreign:
         yield None
@@ -172,18 +173,14 @@ def _variants(walk: _Walk) -> list[Cell]:
     return variants.check(compiler, wanted, (walk.steps.base, tip), walk.files)
 
 
-def _foreign(walk: _Walk) -> list[Finding]:
+def _foreign(walk: _Walk) -> tuple[str, ...]:
     """Say what of the series a build would run, unless it is trusted."""
-    found: list[Finding] = []
-    for one in walk.looked if walk.wish.builds and not walk.wish.trust else ():
-        added = [(line.file, line.text) for change in one.changes for line in change.added]
-        texts = steps.programs(one.patch, added)
-        if texts:
-            notes = tuple(
-                Finding(Level.NOTE, f"a build runs {text}", rule="runs") for text in texts
-            )
-            walk.cells.append(Cell(one.patch.number, "apply", State.GOOD, notes))
-            found += notes
+    if not walk.wish.builds or walk.wish.trust:
+        return ()
+    found = trust.commands(walk.series)
+    notes = tuple(Finding(Level.NOTE, f"a build runs {line}", rule="runs") for line in found)
+    if notes:
+        walk.cells.append(Cell(WHOLE, "apply", State.GOOD, notes))
     return found
 
 

@@ -81,6 +81,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Check and show what was found."""
+    if options.no_series or options.patched_only:
+        raise errors.UsageError(
+            "a check is of a series against its base", hint="harness run takes a kernel as it is"
+        )
     checks = wish.choose(
         options.only,
         options.skip,

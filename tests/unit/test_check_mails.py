@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.check import derive, form, letter, scripts, size, steps, variants
+from harness.check import derive, form, letter, scripts, size, variants
 from harness.check.letter import Letter
 from harness.check.values import Finding, Level
-from harness.model import Patch
 
 MAIL = """\
 From 0123456789 Mon Sep 17 00:00:00 2001
@@ -181,25 +180,6 @@ def test_checkpatch_and_kernel_doc_lines_are_read() -> None:
 def test_scripts_that_a_series_changes_are_known() -> None:
     files = ["fs/a.c", "scripts/checkpatch.pl", "tools/lib/python/kdoc/x.py", "scripts/Makefile"]
     assert scripts.changed(files) == ["scripts/checkpatch.pl", "tools/lib/python/kdoc/x.py"]
-
-
-@pytest.mark.parametrize(
-    ("file", "line", "runs"),
-    [
-        ("fs/Makefile", "obj-y += x.o", False),
-        ("fs/Makefile", "\t\tmount.o dir.o \\", False),
-        ("fs/Makefile", "x := $(shell touch /tmp/x)", True),
-        ("fs/Makefile", "\ttouch /tmp/x", True),
-        ("fs/Kconfig", '\ttristate "a `thing`"', False),
-        ("fs/Kconfig", "\tdef_bool $(success,touch /tmp/x)", True),
-        ("scripts/x.c", "int main(void)", True),
-        ("fs/gen.sh", "touch /tmp/x", True),
-        ("fs/a.c", "\ta != b;", False),
-    ],
-)
-def test_what_a_build_would_run(file: str, line: str, runs: bool) -> None:
-    patch = Patch(1, "s", "a", Path("x"), (file,))
-    assert bool(steps.programs(patch, [(file, line)])) is runs
 
 
 def test_sizes_are_read() -> None:

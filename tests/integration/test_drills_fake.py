@@ -132,7 +132,7 @@ def session(tmp_path: Path) -> Session:
     return Session(tmp_path)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("mark", ["--kimg", "harness.guest.keeper", "relay.py"])
 def test_a_part_of_a_guest_is_killed_at_random_moments(
     session: Session, mark: str, seed: int
@@ -154,14 +154,15 @@ def test_a_part_of_a_guest_is_killed_at_random_moments(
     assert process.returncode == 0 or bad or "guest" in said
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_session_is_killed_at_random_moments(
     session: Session, number: signal.Signals, seed: int
 ) -> None:
     chance = random.Random(f"{number} {seed}")
     process = session.start("--guests", "2", WAIT="60")
-    time.sleep(chance.uniform(0.5, 4))
+    session.reach(session.out.exists)  # before that nothing of it runs
+    time.sleep(chance.uniform(0, 3))
     session.living()
     known = session.outcomes()
     if number is signal.SIGKILL:

@@ -74,14 +74,12 @@ ALL = (
     *_each("general protection fault", "EXCEPTION", "ACCESS_USERSPACE", "ACCESS_NULL"),
     *_each("page fault", "WRITE_RO", "WRITE_RO_AFTER_INIT"),
     Point("WRITE_KERN", "page fault", "kernel paging request"),
-    Point("EXEC_DATA", "page fault", "data_area", why="code that is data has the data's name"),
-    Point("EXEC_RODATA", "page fault", "lkdtm_rodata_do_nothing"),
     *(
-        Point(f"EXEC_{where}", "page fault", "paging request", why="code that has no name")
-        for where in ("STACK", "KMALLOC", "VMALLOC", "USERSPACE")
+        Point(f"EXEC_{where}", "page fault", "paging request", why="code without a name")
+        for where in ("DATA", "RODATA", "STACK", "KMALLOC", "VMALLOC", "USERSPACE")
     ),
     Point("EXEC_NULL", "null dereference", "NULL pointer dereference"),
-    Point("SLAB_FREE_PAGE", "null dereference", "kmem_cache_free"),
+    Point("SLAB_FREE_PAGE", "null dereference", "NULL pointer dereference"),
     # Copies that leave their object.  (hardened_usercopy=on)
     *(
         Point(f"USERCOPY_{what}", "kernel bug", "bad usercopy")

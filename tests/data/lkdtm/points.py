@@ -71,7 +71,8 @@ ALL = (
     *_each("refcount", *(f"REFCOUNT_{name}" for name in _REFCOUNT if name != "ADD_ZERO")),
     Point("REFCOUNT_ADD_ZERO", "refcount", "lkdtm_REFCOUNT_ADD_ZERO$", chosen=True),
     # A child dies of an access that no page allows.
-    *_each("general protection fault", "EXCEPTION", "ACCESS_USERSPACE", "ACCESS_NULL"),
+    Point("EXCEPTION", "general protection fault", "fault in lkdtm_EXCEPTION$", chosen=True),
+    *_each("general protection fault", "ACCESS_USERSPACE", "ACCESS_NULL"),
     *_each("page fault", "WRITE_RO", "WRITE_RO_AFTER_INIT"),
     Point("WRITE_KERN", "page fault", "kernel paging request"),
     *(

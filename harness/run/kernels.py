@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
-from harness import build, kconfig, source, tree
+from harness import build, git, kconfig, source, tree
 from harness.errors import UsageError
 from harness.model import Checkout, Kernel, Request, Side, Source, Toolchain
 from harness.progress import Progress
@@ -24,12 +25,24 @@ class Built:
 def find_source(plan: Plan, progress: Progress) -> Source:
     """Get the commit to start from: a user's tree at a ref, or a release."""
     if plan.tree is not None:
-        return source.from_tree(plan.tree, plan.base)
+        return source.from_tree(plan.tree, _base(plan, plan.tree, progress))
     if not plan.kernel:
         raise UsageError(
             "no kernel was named", hint="--kernel 7.2 for a release, --tree DIR for a git tree"
         )
     return source.release(plan.kernel, progress, refresh=plan.refresh)
+
+
+def _base(plan: Plan, repo: Path, progress: Progress) -> str:
+    """Name the commit of a person's tree to start from; where nobody did, it is looked for."""
+    if plan.series is None or not plan.search_base or not git.run(
+        repo, "rev-parse", "--verify", "HEAD^{commit}", check=False
+    ).ok:  # fmt: skip
+        return plan.base
+    with progress.stage("base", plan.series.name) as stage:
+        found = tree.choose_base(repo, plan.series)
+        stage.finish(str(found))
+    return found.commit if found.name not in ("HEAD", plan.base) else found.name
 
 
 def ask(plan: Plan, toolchain: Toolchain) -> Request:

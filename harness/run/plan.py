@@ -25,6 +25,7 @@ class Plan:
     ``sides`` says whether the base is tested too; without a series there is only a base.  Timeouts
     are in seconds of real hardware; emulation stretches them.  ``memory`` is in MiB.  0 or ""
     leaves a choice to us.  ``notes`` are lines for people about how the series was understood.
+    ``search_base``: nobody but perhaps the series named ``base``, and it may have to be found.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Plan:
     refresh: bool = False
     out: Path | None = None
     notes: tuple[str, ...] = ()
+    search_base: bool = False
 
     @property
     def fragment_folders(self) -> tuple[Path, ...]:
@@ -184,4 +186,5 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         jobs=options["jobs"],
         refresh=options["refresh"],
         out=Path(options["out"]).absolute() if options["out"] else None,
+        search_base=not options["base"] and bool(series and (series.base or not settings.base)),
     )

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Worktrees of ours with a base or a patched kernel; the person's own tree is only ever read."""
 
+from harness.tree.base import Base
+from harness.tree.base import choose as choose_base
 from harness.tree.slot import Slot, slot
 
-__all__ = ["Slot", "slot"]
+__all__ = ["Base", "Slot", "choose_base", "slot"]

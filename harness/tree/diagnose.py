@@ -14,6 +14,7 @@ from pathlib import Path
 from harness import git, process
 from harness.errors import HarnessError, HostFault, NotApplied
 from harness.model import Series, Source
+from harness.tree import elsewhere
 
 _LINES = 120  # as much of a conflict as helps; the whole may be thousands of lines
 _RELEASE = re.compile(r"v?(\d+\.\d+(?:\.\d+)?(?:-rc\d+)?)")
@@ -52,14 +53,16 @@ def not_applied(
             details="\n".join(map(str, fuzz)),
         )
     places, rejected = _rejects(place, patch)
+    told = _told(source, patch, places)
     where = f": {places[0]}" if places else ""
     more = f" and {len(places) - 1} more places" if len(places) > 1 else ""
     return NotApplied(
         f"{label(series, number)} does not apply to {source.name}{where}{more}",
         hint=_base_hint(source, series)
+        or _fitting_hint(place, source, series)
         or f"rebase the series onto {source.name}, or name the commit it is made for with --base",
         details="\n".join(
-            part for part in ("\n".join(map(str, places)), conflict or rejected) if part
+            part for part in ("\n".join(map(str, places)), told, conflict or rejected) if part
         )
         or f"{result.stdout}\n{result.stderr}".strip(),
     )
@@ -124,6 +127,20 @@ def _base_hint(source: Source, series: Series) -> str:
     if found.stdout.strip() == source.commit:
         return ""
     return f"the series is made for {series.base}, not for {source.name}: try --base {series.base}"
+
+
+def _fitting_hint(place: Path, source: Source, series: Series) -> str:
+    """Name the nearest commit at which the whole series applies, if the tree has one."""
+    mails = [place.parent / f"{mail:04}.patch" for mail in range(1, len(series.patches) + 1)]
+    found = elsewhere.fitting(place, source, mails)
+    return f"it applies to {found.name}: try --base {found.name}" if found else ""
+
+
+def _told(source: Source, patch: Path, places: Sequence[Place]) -> str:
+    """Say which commit changed what the first refused hunk needs."""
+    match = re.match(r"hunk (\d+) of", places[0].why) if places else None
+    text = patch.read_text(errors="replace")
+    return elsewhere.changed_by(source, text, places[0].file, int(match[1])) if match else ""
 
 
 def _conflict(place: Path) -> str:

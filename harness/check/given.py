@@ -62,7 +62,7 @@ def commits(tree: Path, words: str) -> Commits:
             raise UsageError(
                 f"{ids[:12]} is {kind}: it has no patch", hint="name the commits behind it"
             )
-    base = found[0][0].split()[1]
+    base = git.line(tree, "rev-parse", "--short=12", found[0][0].split()[1])
     tip = found[-1][0].split()[0]
     who = tuple(name for _, name in found)
     return Commits(tree, base, _exported(tree, base, tip, words), who)

@@ -14,7 +14,7 @@ from harness.check.report import line
 from harness.progress import clock
 
 PLAIN = 160  # columns where there is no terminal
-LEAST = 8  # of a subject
+LEAST = 16  # of a subject
 SHOWN = 8  # findings of a cell that are shown in full; check.json has all
 _LOOKS = {
     State.GOOD: ("ok", "green"),
@@ -27,9 +27,10 @@ _COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.NOTE: "dim"}
 
 def show(matrix: Matrix, place: Path) -> None:
     """Print to standard output."""
-    console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
-    grid = table(matrix, console.width if console.is_terminal else PLAIN)
-    console.print(grid, width=None if console.is_terminal else PLAIN)
+    terminal = rich.console.Console().is_terminal
+    width = None if terminal else PLAIN
+    console = rich.console.Console(highlight=False, soft_wrap=True, markup=False, width=width)
+    console.print(table(matrix, console.width))
     findings(console, matrix)
     notes(console, matrix)
     if matrix.untestable:
@@ -41,23 +42,34 @@ def show(matrix: Matrix, place: Path) -> None:
 
 
 def table(matrix: Matrix, width: int) -> rich.table.Table:
-    """Make the table; subjects get what the columns leave of the width."""
+    """Make the table: patches down and checks across, or the other way where that is too wide."""
     used = [
         name
         for name in matrix.checks
         if any(one.check == name and one.state is not State.NONE for one in matrix.cells)
     ]
+    room = width - sum(max(len(name), 5) + 2 for name in used) - 8
+    across = room >= LEAST
     grid = rich.table.Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+    numbers = [*(row.number for row in matrix.rows), WHOLE]
+    labels = {row.number: f"{row.number}/{len(matrix.rows)}" for row in matrix.rows}
+    labels[WHOLE] = "whole"
+    if not across:
+        grid.add_column("check", no_wrap=True)
+        for number in numbers:
+            grid.add_column(labels[number], no_wrap=True)
+        for name in used:
+            grid.add_row(name, *(text(matrix.cell(number, name)) for number in numbers))
+        return grid
     grid.add_column("patch", no_wrap=True)
     for name in used:
         grid.add_column(name, no_wrap=True)
-    total = len(matrix.rows)
-    room = max(LEAST, width - sum(max(len(name), 5) + 2 for name in used) - 8)
     for row in matrix.rows:
-        cells = [text(matrix.cell(row.number, name)) for name in used]
         subject = row.subject if len(row.subject) <= room else f"{row.subject[: room - 1]}…"
-        grid.add_row(rich.text.Text(f"{row.number}/{total} {subject}"), *cells)
-    grid.add_row("whole", *(text(matrix.cell(WHOLE, name)) for name in used))
+        labels[row.number] += f" {subject}"
+    for number in numbers:
+        cells = (text(matrix.cell(number, name)) for name in used)
+        grid.add_row(rich.text.Text(labels[number]), *cells)
     return grid
 
 

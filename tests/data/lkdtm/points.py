@@ -44,7 +44,14 @@ def _each(kind: str, *names: str) -> tuple[Point, ...]:
 _REFCOUNT = (
     *("INC_OVERFLOW", "ADD_OVERFLOW", "INC_NOT_ZERO_OVERFLOW", "ADD_NOT_ZERO_OVERFLOW"),
     *("DEC_ZERO", "DEC_NEGATIVE", "DEC_AND_TEST_NEGATIVE", "SUB_AND_TEST_NEGATIVE"),
-    *("INC_ZERO", "ADD_ZERO", "INC_SATURATED", "DEC_SATURATED", "ADD_SATURATED"),
+    *(
+        "SUB_AND_TEST_ZERO",
+        "INC_ZERO",
+        "ADD_ZERO",
+        "INC_SATURATED",
+        "DEC_SATURATED",
+        "ADD_SATURATED",
+    ),
     *("INC_NOT_ZERO_SATURATED", "ADD_NOT_ZERO_SATURATED"),
     *("DEC_AND_TEST_SATURATED", "SUB_AND_TEST_SATURATED"),
 )

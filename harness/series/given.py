@@ -49,7 +49,8 @@ def find(words: Sequence[str | Path], tree: Path | None = None, base: str = "") 
         return _folder(path) if path.is_dir() else _file(path)
     if not isinstance(word, Path) and lore.is_link(text):
         got = lore.fetch(text)
-        return dataclasses.replace(_file(got.path), where=text, name="", notes=got.notes)
+        found = dataclasses.replace(_file(got.path), where=text, name="", notes=got.notes)
+        return dataclasses.replace(found, strict=found.strict or got.chosen)
     made = commits.mails(text, tree, base) if not isinstance(word, Path) else None
     if made is not None:
         found = dataclasses.replace(_folder(made.path), where=text, name=made.name)

@@ -27,10 +27,11 @@ _FROM = b"From harness Thu Jan  1 00:00:00 1970\n"
 
 @dataclasses.dataclass(frozen=True)
 class Got:
-    """An mbox with the series, and what whoever brought it says of it."""
+    """An mbox, and what whoever brought it says of it; ``chosen``: it holds the series alone."""
 
     path: Path
     notes: tuple[str, ...] = ()
+    chosen: bool = False
 
 
 def is_link(word: str) -> bool:
@@ -108,7 +109,7 @@ def _thread(found: str) -> Got:
             raise HostFault(f"b4 brings no series for <{found}>", hint=_SAVE, details=said)
         covers = [_FROM + cover.read_bytes() + b"\n" for cover in sorted(scratch.glob("*.cover"))]
         box = b"".join([*covers, *(mail.read_bytes() for mail in mails)])
-        return Got(spool.keep(io.BytesIO(box), found), attestation(said))
+        return Got(spool.keep(io.BytesIO(box), found), attestation(said), chosen=True)
 
 
 def attestation(said: str) -> tuple[str, ...]:

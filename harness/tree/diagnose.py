@@ -145,8 +145,9 @@ def _told(source: Source, patch: Path, places: Sequence[Place]) -> str:
 
 def _conflict(place: Path) -> str:
     """Show the conflicts a three-way merge left in files, if it came to one."""
-    files = git.run(place, "diff", "--name-only", "-z", "--diff-filter=U", check=False).stdout
-    names = sorted({name for name in files.split("\0") if name})
+    # git diff alone would look for all the files that this worktree does not have.
+    entries = git.run(place, "ls-files", "--unmerged", "-z", check=False).stdout.split("\0")
+    names = sorted({entry.split("\t", 1)[1] for entry in entries if entry})
     if not names:
         return ""
     return _cut(git.run(place, "diff", "--diff-filter=U", "--", *names, check=False).stdout)

@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`harness series` and `harness fetch` as a person calls them: files, pipes, commits, archives."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import http.server
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import smalltree
+
+from harness import git, series
+from harness.errors import HostFault, SeriesError
+from harness.series import Wish, lore
+
+TRACKING = """--- b4-submit-tracking ---
+# b4 keeps this for itself.
+{"series": {"revision": 3, "change-id": "20260101-x-1", "base-branch": "main"}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a person's project, and be in it."""
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "projéct one"
+    path.mkdir()
+    (path / "pyproject.toml").write_text("[tool.harness]\n")
+    monkeypatch.chdir(path)
+    return path
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Path:
+    """Give a small kernel with three commits of a series on a branch."""
+    path = smalltree.kernel(tmp_path / "linux")
+    git.run(path, "checkout", "--quiet", "-b", "topic")
+    for n, word in enumerate(("five", "größer", "seven"), 5):
+        smalltree.replace(path, "fs/x.c", f"line {n}\n", f"line {word}\n")
+        smalltree.commit(path, f"fs: {word}\n\nBecause {word}.")
+    return path
+
+
+def harness(*words: str | Path, stdin: bytes = b"", code: int = 0) -> tuple[dict, str]:
+    """Run the harness: what --json printed, and what was said."""
+    argv = [sys.executable, "-m", "harness", *map(str, words), "--json"]
+    result = subprocess.run(argv, input=stdin, capture_output=True, timeout=60)
+    said = result.stderr.decode()
+    assert result.returncode == code, said
+    assert "Traceback" not in said
+    return json.loads(result.stdout or b"{}"), said
+
+
+def mails(kernel: Path, *options: str) -> bytes:
+    """Give the branch as an mbox."""
+    out = kernel.parent / "mails"
+    words = ("format-patch", "--quiet", "--no-base", "-o", out, *options, "v7.2.13..topic")
+    git.run(kernel, *words, env=smalltree.PERSON)
+    found = b"".join(file.read_bytes() for file in sorted(out.glob("*.patch")))
+    for file in out.glob("*.patch"):
+        file.unlink()
+    return found.replace(b"*** SUBJECT HERE ***", b"count in words")
+
+
+def test_the_form_of_the_table(project: Path, kernel: Path) -> None:
+    (project / "a.mbox").write_bytes(mails(kernel, "--cover-letter", "--thread", "-v2"))
+    got, _ = harness("series", "a.mbox")
+    assert list(got) == [
+        "name", "version", "total", "cover", "patches", "missing", "duplicates",
+    ]  # fmt: skip
+    assert (got["name"], got["version"], got["total"]) == ("a", 2, 3)
+    assert got["cover"]["subject"] == "count in words"
+    assert got["cover"]["message_id"].startswith("cover.")
+    assert [one["number"] for one in got["patches"]] == [1, 2, 3]
+    assert got["patches"][1]["subject"] == "fs: größer"
+    assert got["patches"][1]["author"] == "A Hacker <a@example.org>"
+    assert list(got["patches"][0]) == ["number", "subject", "author", "message_id"]
+    assert (got["missing"], got["duplicates"]) == ([], [])
+
+
+def test_half_a_series_is_shown_and_refused(project: Path, kernel: Path) -> None:
+    box = mails(kernel)
+    (project / "a.mbox").write_bytes(
+        box[: box.index(b"\nFrom ") + 1] + box[box.rindex(b"\nFrom ") + 1 :]
+    )
+    got, said = harness("series", "a.mbox", code=125)
+    assert (got["missing"], [one["number"] for one in got["patches"]]) == ([2], [1, 3])
+    assert "number 2 is missing" in said
+    got, _ = harness("run", "a.mbox", "--tree", kernel, code=125)
+    assert "number 2 is missing" in got["error"]["what"]
+
+
+def test_standard_input(project: Path, kernel: Path) -> None:
+    got, _ = harness("series", "-", stdin=mails(kernel, "--cover-letter"))
+    assert (got["name"], got["total"]) == ("count-in-words", 3)
+    assert "is empty" in harness("series", "-", code=125)[1]
+
+
+@pytest.mark.parametrize("word", ["v7.2.13..topic", "topic", "main..topic", "v7.2.13.."])
+def test_commits(project: Path, kernel: Path, word: str) -> None:
+    got, _ = harness("series", word, "--tree", kernel)
+    assert [one["subject"] for one in got["patches"]] == ["fs: five", "fs: größer", "fs: seven"]
+
+
+def test_commits_know_their_base(project: Path, kernel: Path) -> None:
+    base = git.line(kernel, "rev-parse", "v7.2.13")
+    assert series.load("topic", Wish(tree=kernel)).base == base
+    middle = git.line(kernel, "rev-parse", "topic~2")
+    got = series.load("topic", Wish(tree=kernel, base=middle))
+    assert (got.base, len(got.patches)) == (middle, 2)
+    assert [one.subject for one in series.load("topic~1", Wish(tree=kernel)).patches] == [
+        "fs: größer"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "what"),
+    [
+        ("v7.2.13..nowhere", "no commit 'nowhere'"),
+        ("topic..topic", "no commits in"),
+        ("v7.2.13..merged", "is a merge"),
+        ("nothing-of-the-kind", "there is no series"),
+    ],
+)
+def test_commits_that_are_none(project: Path, kernel: Path, word: str, what: str) -> None:
+    git.run(kernel, "checkout", "--quiet", "-b", "merged", "main")
+    smalltree.write(kernel, "fs/z.c", "z\n")
+    smalltree.commit(kernel, "fs: z")
+    git.run(kernel, "merge", "--quiet", "--no-ff", "--no-edit", "topic", env=smalltree.PERSON)
+    assert what in harness("series", word, "--tree", kernel, code=129)[0]["error"]["what"]
+
+
+def test_a_branch_that_b4_prepared(project: Path, kernel: Path) -> None:
+    tip = git.line(kernel, "rev-parse", "topic")
+    git.run(kernel, "checkout", "--quiet", "-b", "b4/x", "v7.2.13")
+    letter = f"fs: all the words\n\nIt reads better.\n\n{TRACKING}"
+    git.run(kernel, "commit", "--quiet", "--allow-empty", "-m", letter, env=smalltree.PERSON)
+    git.run(kernel, "cherry-pick", f"v7.2.13..{tip}", env=smalltree.PERSON)
+    got, _ = harness("series", "b4/x", "--tree", kernel)
+    assert (got["version"], got["total"]) == (3, 3)
+    assert got["cover"]["subject"] == "fs: all the words"
+    git.run(kernel, "checkout", "--quiet", "-b", "other", tip)
+    git.run(kernel, "config", "branch.other.description", letter)
+    assert series.load("other", Wish(tree=kernel)).cover_subject == "fs: all the words"
+
+
+@pytest.mark.parametrize("kind", ["plain", "base64", "crlf", "threaded"])
+def test_what_is_fetched_is_taken_by_git_am(project: Path, kernel: Path, kind: str) -> None:
+    box = mails(kernel, "--cover-letter", *(["--thread"] if kind == "threaded" else []))
+    if kind == "crlf":
+        box = box.replace(b"\n", b"\r\n")
+    if kind == "base64":
+        parts = re.split(rb"(?m)^(?=From [0-9a-f]{40} )", box)
+        box = b"".join(map(_in_base64, filter(None, parts)))
+    (project / "a.mbox").write_bytes(box)
+    got, _ = harness("fetch", "a.mbox", "--name", "words")
+    folder = project / "patches" / "words"
+    assert got["folder"] == str(folder)
+    names = sorted(file.name for file in folder.iterdir())
+    assert names[:2] == ["0000-cover-letter.patch", "0001-fs-five.patch"]
+    git.run(kernel, "checkout", "--quiet", "v7.2.13")
+    git.run(kernel, "am", "--quiet", *sorted(folder.glob("000[1-9]*")))
+    assert git.line(kernel, "rev-parse", "HEAD^{tree}") == git.line(
+        kernel, "rev-parse", "topic^{tree}"
+    )
+    told = git.line(kernel, "log", "-1", "--format=%an|%s|%b", "HEAD^")
+    assert told == "A Hacker|fs: größer|Because größer."
+    assert harness("series", "words")[0]["name"] == "words"
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    refused = harness("fetch", "a.mbox", "--name", "words", code=129)[0]
+    assert "there already" in refused["error"]["what"]
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+    assert "no name" in harness("fetch", "a.mbox", "--name", "../x", code=129)[1]
+
+
+def _in_base64(raw: bytes) -> bytes:
+
+    head, body = raw.split(b"\n\n", 1)
+    lines = [one for one in head.split(b"\n") if not one.startswith((b"MIME-", b"Content-"))]
+    lines += [b"MIME-Version: 1.0", b"Content-Type: text/plain; charset=UTF-8"]
+    lines += [b"Content-Transfer-Encoding: base64", b""]
+    return b"\n".join([*lines, base64.encodebytes(body.replace(b"\n", b"\r\n")), b""])
+
+
+def reply(to: str, words: str) -> bytes:
+    return (
+        f"From r@z Thu Jan  1 00:00:00 1970\nFrom: R <r@example.org>\nSubject: Re: [PATCH] it\n"
+        f"Message-ID: <r-{abs(hash((to, words)))}@x>\nIn-Reply-To: <{to}>\n\n{words}\n\n"
+    ).encode()
+
+
+def test_trailers_of_replies(project: Path, kernel: Path) -> None:
+    box = mails(kernel, "--cover-letter", "--thread")
+    (project / "a.mbox").write_bytes(box)
+    got, _ = harness("series", "a.mbox")
+    first, cover = got["patches"][0]["message_id"], got["cover"]["message_id"]
+    one = "> Reviewed-by: Quoted <q@example.org>\nReviewed-by: R Ö <r@example.org>"
+    box += reply(first, one) + reply(cover, "Tested-by: T <t@example.org>")
+    (project / "a.mbox").write_bytes(box)
+    _, said = harness("fetch", "a.mbox", "--trailers", "--name", "with")
+    assert "Tested-by: T <t@example.org>  (all patches)" in said
+    texts = [file.read_text() for file in sorted((project / "patches/with").glob("000[1-3]*"))]
+    assert [text.count("Tested-by: T <t@example.org>") for text in texts] == [1, 1, 1]
+    assert [text.count("Reviewed-by: R Ö <r@example.org>\n") for text in texts] == [1, 0, 0]
+    assert "Quoted" not in "".join(texts)
+    assert texts[0].index("Tested-by:") < texts[0].index("\n---\n")
+    harness("fetch", "a.mbox", "--name", "without")
+    assert "Tested-by" not in (project / "patches/without/0001-fs-five.patch").read_text()
+
+
+def test_a_large_archive_in_little_memory(project: Path, kernel: Path) -> None:
+    wanted = mails(kernel, "--cover-letter", "--thread")
+    filler = b"".join(b"a line of a long mail about nothing in particular\n" for _ in range(400))
+    with (project / "big.mbox").open("wb") as file:
+        for n in range(10_000):
+            file.write(
+                b"From a@z Thu Jan  1 00:00:00 1970\nFrom: A <a@example.org>\nMessage-ID: <m%d@x>\n"
+                b"Subject: [PATCH] topic number %d\n\n" % (n, n)
+            )
+            file.write(filler + b"\n")
+            if n == 5000:
+                file.write(wanted)
+    assert (project / "big.mbox").stat().st_size > 200_000_000
+    words = [sys.executable, "-m", "harness", "series", "big.mbox"]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*words, *more],
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (400 << 20, 400 << 20)),
+        )
+
+    many = run()
+    assert (many.returncode, "holds 10001 series" in many.stderr) == (125, True)
+    assert "... and 9971 more" in many.stderr
+    assert "--pick" in many.stderr
+    one = run("--pick", "count in words", "--json")
+    assert [p["subject"] for p in json.loads(one.stdout)["patches"]][1] == "fs: größer"
+
+
+def test_one_mail_of_200_mb(project: Path) -> None:
+    with (project / "big.patch").open("wb") as file:
+        file.write(b"From: A <a@example.org>\nSubject: [PATCH] x\n\n")
+        file.truncate(200 << 20)
+    assert "has 200 MB: no patch is that big" in harness("series", "big.patch", code=125)[1]
+
+
+def test_a_series_that_brings_programs_needs_trust(project: Path, tmp_path: Path) -> None:
+    path = smalltree.kernel(tmp_path / "linux")
+    smalltree.replace(path, "Kconfig", "mainmenu x\n", 'mainmenu "$(shell,touch ran)"\n')
+    smalltree.commit(path, "kconfig: evil")
+    smalltree.patches(path, project / "patches" / "evil")
+    got, said = harness("run", "evil", "--tree", path, "--base", "v7.2.13", code=129)
+    assert "Kconfig: mainmenu" in got["error"]["what"]
+    assert "--trust" in got["error"]["hint"]
+    _, said = harness("series", "evil")
+    assert "--trust is needed" in said
+
+
+class Archive(http.server.BaseHTTPRequestHandler):
+    """Threads as public-inbox serves them, and mboxes as others do."""
+
+    pages: dict[str, tuple[str, bytes]] = {}  # noqa: RUF012
+
+    def do_GET(self) -> None:
+        kind, content = self.pages.get(self.path.replace("%40", "@"), ("", b""))
+        self.send_response(200 if kind else 404)
+        self.send_header("Content-Type", kind or "text/plain")
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """Serve ``Archive.pages``, and have b4 ask there and nowhere else."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Archive)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    link = f"http://127.0.0.1:{server.server_port}"
+    settings = {"b4.midmask": f"{link}/all/%s", "b4.linkmask": f"{link}/all/%s"}
+    settings |= {"b4.searchmask": f"{link}/all/?x=m&t=1&q=%s", "b4.attestation-policy": "off"}
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(settings)))
+    for n, (name, value) in enumerate(settings.items()):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{n}", name)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{n}", value)
+    yield link
+    Archive.pages.clear()
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_message_id_through_b4(project: Path, kernel: Path, archive: str) -> None:
+    v1 = mails(kernel, "--cover-letter", "--thread")
+    (project / "v1.mbox").write_bytes(v1)
+    got, _ = harness("series", "v1.mbox")
+    cover, second = got["cover"]["message_id"], got["patches"][1]["message_id"]
+    v2 = mails(kernel, "--cover-letter", "--thread", "-v2", f"--in-reply-to={cover}")
+    thread = v1 + reply(second, "Reviewed-by: R <r@example.org>") + v2
+    thread += reply(cover, "Nice.")
+    Archive.pages[f"/all/{cover}/t.mbox.gz"] = ("application/gzip", gzip.compress(thread))
+    got, said = harness("fetch", cover, "--name", "lore")
+    assert (got["version"], got["total"]) == (2, 3)
+    assert got["cover"]["subject"] == "count in words"
+    assert [one["subject"] for one in got["patches"]] == ["fs: five", "fs: größer", "fs: seven"]
+    assert "could prove no signature" in said
+    assert cover in (project / "patches/lore/series.toml").read_text()
+    link, _ = harness("series", f"{archive}/all/{cover}/")
+    assert [one["message_id"] for one in link["patches"]] == [
+        one["message_id"] for one in got["patches"]
+    ]
+
+
+def test_trailers_through_b4(project: Path, kernel: Path, archive: str) -> None:
+    box = mails(kernel, "--cover-letter", "--thread")
+    (project / "a.mbox").write_bytes(box)
+    second = harness("series", "a.mbox")[0]["patches"][1]["message_id"]
+    box += reply(second, "Reviewed-by: R <r@example.org>")
+    Archive.pages[f"/all/{second}/t.mbox.gz"] = ("application/gzip", gzip.compress(box))
+    harness("fetch", f"<{second}>", "--name", "lore")
+    texts = [file.read_text() for file in sorted((project / "patches/lore").glob("000[1-3]*"))]
+    assert ["Reviewed-by: R <r@example.org>" in text for text in texts] == [False, True, False]
+
+
+def test_an_archive_that_has_it_not(project: Path, archive: str) -> None:
+    with pytest.raises(HostFault, match="b4 brings no series for <1@example") as caught:
+        lore.fetch("1@example.org")
+    assert caught.value.details
+    with pytest.raises(HostFault, match="404"):
+        lore.fetch(f"{archive}/nothing")
+    Archive.pages["/page"] = ("text/html", b"<html>")
+    with pytest.raises(SeriesError, match="web page"):
+        lore.fetch(f"{archive}/page")
+
+
+def test_links_to_mboxes(project: Path, kernel: Path, archive: str) -> None:
+    box = mails(kernel)
+    for path in ("/o/r/pull/1.patch", "/series/7/mbox/"):
+        Archive.pages[path] = ("text/plain", box)
+    for link in ("/o/r/pull/1", "/series/7/"):
+        assert len(harness("series", archive + link)[0]["patches"]) == 3
+
+
+def test_no_network_without_a_link(project: Path, kernel: Path) -> None:
+    """Everything else is read where no network is."""
+    (project / "a.mbox").write_bytes(mails(kernel, "--cover-letter", "--thread"))
+    unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--net"]
+    if subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("this machine lets us make no namespaces")
+    words = [*unshare, sys.executable, "-m", "harness", "fetch", "a.mbox"]
+    assert subprocess.run(words, capture_output=True).returncode == 0
+    assert (project / "patches/count-in-words/series.toml").exists()

@@ -46,6 +46,13 @@ class Kernels:
             self.sizes[len(self.made)] = size.compare(self.tools, before, made)
         self.made.append(made)
 
+    @property
+    def fault(self) -> str:
+        """Say why guests could not be run, if so; waits for the tests."""
+        return next(
+            (found.error for one in self.tested if one and (found := one.result()).error), ""
+        )
+
     def cells(self, renames: Mapping[str, str]) -> list[Cell]:
         """Make the cells; waits for the tests."""
         found: list[Cell] = []

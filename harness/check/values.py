@@ -91,7 +91,12 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Matrix:
-    """All that a check of a series found.  ``untestable`` says why nothing can be said at all."""
+    """All that a check of a series found.
+
+    ``untestable`` says that it does not apply, ``refused`` that it was not built for safety's
+    sake, ``fault`` that the machine could not run its guests: then there is no verdict, though
+    what was found stays true.
+    """
 
     name: str
     base: str
@@ -100,6 +105,8 @@ class Matrix:
     cells: tuple[Cell, ...]
     strict: bool = False
     untestable: str = ""
+    refused: str = ""
+    fault: str = ""
     seconds: float = 0.0
 
     def cell(self, patch: int, check: str) -> Cell:

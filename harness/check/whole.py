@@ -45,6 +45,8 @@ class _Walk:
     progress: Progress
     cells: list[Cell] = dataclasses.field(default_factory=list)
     documents: list[tuple[Finding, ...]] = dataclasses.field(default_factory=list)
+    refused: str = ""
+    fault: str = ""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -108,11 +110,12 @@ def _walk(walk: _Walk, place: Path) -> None:
             walk.cells += judge.cells(column, renames)
         if made and walk.steps.patched:
             walk.cells += made.cells(renames)
+            walk.fault = made.fault
     if walk.wish.wants("variants") and walk.steps.patched and not found:
         walk.cells += _variants(walk)
     if found:
         names = [name for name in GROUPS["kernel"] if walk.wish.wants(name)]
-        note = "the series changes what a build runs (--trust to build it)"
+        note = walk.refused = "the series changes what a build runs (--trust to build it)"
         numbers = [*range(1, len(walk.series.patches) + 1), WHOLE]
         walk.cells += [Cell(n, name, State.UNKNOWN, (), note) for n in numbers for name in names]
 
@@ -213,6 +216,8 @@ def _matrix(walk: _Walk, source: Source, seconds: float) -> Matrix:
         cells=tuple(cells.values()),
         strict=walk.wish.strict,
         untestable=trouble.what if trouble else "",
+        refused=walk.refused,
+        fault=walk.fault,
         seconds=seconds,
     )
 

@@ -110,9 +110,14 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _code(found: Matrix) -> int:
+    """Choose the exit code: what is not known is not good."""
     if found.untestable:
         return errors.UNTESTABLE
-    return errors.BAD if found.bad else errors.GOOD
+    if found.bad:
+        return errors.BAD
+    if found.fault:
+        return errors.HOST_FAULT
+    return errors.UNTESTABLE if found.refused else errors.GOOD
 
 
 def _show(options: argparse.Namespace, found: Matrix, place: Path, code: int) -> None:

@@ -33,9 +33,10 @@ def show(matrix: Matrix, place: Path) -> None:
     console.print(table(matrix, console.width))
     findings(console, matrix)
     notes(console, matrix)
-    if matrix.untestable:
-        console.print(f"\n{matrix.untestable}", style="red")
-    word = "UNTESTABLE" if matrix.untestable else "BAD" if matrix.bad else "GOOD"
+    why = matrix.untestable or matrix.fault or matrix.refused
+    if why:
+        console.print(f"\n{why}", style="red")
+    word = "BAD" if matrix.bad and not matrix.untestable else "NO VERDICT" if why else "GOOD"
     end = rich.text.Text(f"\n{word}", style="bold green" if word == "GOOD" else "bold red")
     console.print(end, f"{matrix.name} on {matrix.base} in {clock(matrix.seconds)}")
     console.print(f"evidence {place}")

@@ -216,6 +216,15 @@ def test_a_kernel_that_does_not_boot(project: Check) -> None:
     assert "on the base already" in note[0]
 
 
+def test_guests_that_cannot_be_started_are_no_verdict(project: Check) -> None:
+    project.commits(("fs/configfs: nothing", {MOUNT: "+\nint more;\n"}))
+    project.mails()
+    code, table, err = project.series_check("--only", "tests", mode="broken")
+    assert code == 128, err
+    assert states(table, "tests") == {1: "unknown", 0: "unknown"}
+    assert table["fault"]
+
+
 def test_the_trees_own_scripts(project: Check) -> None:
     project.commits(
         (
@@ -274,7 +283,8 @@ def test_a_build_that_would_run_the_series_is_not_made(project: Check) -> None:
     project.commits(("kbuild: nicer", {"Makefile": f"+{line}"}))
     project.mails()
     code, table, err = project.series_check("--only", "build", TRAP=str(trap))
-    assert code == 0, err
+    assert code == 125, err
+    assert "--trust" in table["refused"]
     assert states(table, "build") == {1: "unknown", 0: "unknown"}
     assert "shell touch" in findings(table, "apply", 0)[0]["text"]
     assert not trap.exists()

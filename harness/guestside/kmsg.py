@@ -68,8 +68,9 @@ def _lines(record: str) -> list[str]:
     priority, _, stamp = [*head.split(","), "0", "0", "0"][:3]
     if int(priority) >> 3 != _KERNEL:
         return []
-    # Lines that start with a space belong to the structured data behind a record.
-    texts = [line for line in body.split("\n") if line and not line.startswith(" ")]
+    # The first line is the message, with breaks of its own escaped; behind it is structured data.
+    text = body.split("\n", 1)[0].replace("\\x0a", "\n")
+    texts = [line for line in text.split("\n") if line]
     microseconds = int(stamp)
     when = f"[{microseconds // 1_000_000:5d}.{microseconds % 1_000_000:06d}] "
     return [when + text for text in texts]

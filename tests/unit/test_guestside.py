@@ -15,10 +15,16 @@ def test_what_programs_write_is_left_out():
 
 
 def test_every_line_of_a_record_has_its_stamp():
-    assert kmsg._lines("4,1,1000001,c;one\ntwo\n") == [
+    # The kernel escapes the breaks within a message.
+    assert kmsg._lines("4,1,1000001,c;one\\x0atwo\n") == [
         "[    1.000001] one",
         "[    1.000001] two",
     ]
+
+
+def test_a_frame_of_a_stack_is_a_message_and_not_what_stands_behind_one():
+    record = "4,1,1000001,-; lkdtm_BUG+0x1/0x2\n DEVICE=+x\n"
+    assert kmsg._lines(record) == ["[    1.000001]  lkdtm_BUG+0x1/0x2"]
 
 
 def test_the_running_kernel_is_held_against_what_was_asked():

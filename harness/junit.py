@@ -61,7 +61,8 @@ def _case(test: Test, allow_flaky: bool) -> junitparser.TestCase:
         case.result = [verdict]
     for again in _attempts(test):
         case.add_interim_result(again)
-    output = "\n\n".join(part for part in (_reproduce(test), test.output, test.kernel_log) if part)
+    parts = (_reproduce(test), _places(test), test.output, test.kernel_log)
+    output = "\n\n".join(part for part in parts if part)
     if output:
         case.system_out = _clean(output)
     return case
@@ -69,6 +70,16 @@ def _case(test: Test, allow_flaky: bool) -> junitparser.TestCase:
 
 def _reproduce(test: Test) -> str:
     return f"reproduce: {test.reproduce}" if test.reproduce else ""
+
+
+def _places(test: Test) -> str:
+    """Say where in the sources the splats were, and which patches' lines they went through."""
+    return "\n".join(
+        f"{splat.title}\n  at {splat.place}"
+        + "".join(f"\n  through {one}" for one in splat.patches)
+        for splat in test.splats
+        if splat.place
+    )
 
 
 def _attempts(test: Test) -> list[xunit2.InterimResult]:

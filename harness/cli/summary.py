@@ -87,10 +87,20 @@ def failures(console: rich.console.Console, side: SideResult) -> None:
     bad = [test for test in side.tests if test.outcome.bad]
     if bad:
         console.print(f"\n[red]{len(bad)} not good[/] on the {side.side} kernel:")
-        listed(console, [f"  {one.outcome:<8} {one.id}  {one.headline[:120]}" for one in bad])
+        listed(console, [failure(one) for one in bad])
         again = next((one.reproduce for one in bad if one.reproduce), "")
         if again:
             console.print(f"the first alone: {again}", markup=False)
+
+
+def failure(test: Test) -> str:
+    """Write a failure as one line, and where in the sources its splat was as another."""
+    line = f"  {test.outcome:<8} {test.id}  {test.headline[:120]}"
+    at = next((splat for splat in test.splats if splat.place), None)
+    if at is None:
+        return line
+    through = f', through lines of "{at.patches[0]}"' if at.patches else ""
+    return f"{line}\n           at {at.place}{through}"
 
 
 def skips(console: rich.console.Console, side: SideResult) -> None:

@@ -34,7 +34,11 @@ class Outcome(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Splat:
-    """Something the kernel printed because it is unwell; harness.splat says what each part is."""
+    """Something the kernel printed because it is unwell; harness.splat says what each part is.
+
+    Decoded (harness.decode), ``place`` is file:line of the function to blame, and ``patches`` are
+    the subjects of those that added lines the stacks go through.
+    """
 
     kind: str
     title: str
@@ -56,6 +60,8 @@ class Splat:
     phase: str = ""
     panic: str = ""
     raw: tuple[str, ...] = ()
+    place: str = ""
+    patches: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

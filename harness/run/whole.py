@@ -16,7 +16,7 @@ from harness.model import Accel, Request, Run, SideResult, Source
 from harness.progress import Progress
 from harness.results import record
 from harness.results.changes import changes
-from harness.run import folder, kernels, suites
+from harness.run import decoded, folder, kernels, suites
 from harness.run.kernels import Built
 from harness.run.plan import Plan
 
@@ -68,7 +68,8 @@ def _tested(
         for one in built:
             place = job.folder / one.side
             with folder.writing(place):
-                sides.append(suites.test(job.plan, one, request, kind, place, progress))
+                found = suites.test(job.plan, one, request, kind, place, progress)
+                sides.append(decoded.side(found, one, place, progress))
     except (KeyboardInterrupt, HostFault) as why:
         with contextlib.suppress(OSError):  # a full disk
             if one.side not in [side.side for side in sides]:

@@ -7,6 +7,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import rich.console
@@ -104,22 +105,33 @@ def show(found: Comparison) -> None:
     """Print for people: worst first, the verdict last."""
     console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
     for kind, (title, colour) in _LOOKS.items():
-        lines = [_line(one) for one in found.of(kind)]
-        _listed(console, title, colour, lines)
-    _listed(console, "new splats", "red", [f"{one.title} [{one.test}]" for one in found.splats])
-    _listed(console, "splats no more", "green", [one.title for one in found.healed])
+        some = found.of(kind)
+        _listed(console, f"{len(some)} {title}", colour, _lines(some))
+    splats = [f"{one.title} [{one.test}]" for one in found.splats]
     places = [f"{one.file}:{one.line}: {one.text}" for one in found.warnings]
-    _listed(console, "new warnings", "red", places)
+    _listed(console, f"{len(splats)} new splats", "red", splats)
+    healed = [one.title for one in found.healed]
+    _listed(console, f"{len(healed)} splats no more", "green", healed)
+    _listed(console, f"{len(places)} new warnings", "red", places)
     shifts = [
         f"{one.what}: {_amount(one.base, one.unit)} -> {_amount(one.patched, one.unit)}"
         for one in found.shifts
     ]
-    _listed(console, "times and memory", "yellow", shifts)
+    _listed(console, f"{len(shifts)} times and sizes", "yellow", shifts)
     if found.error:
         console.print(f"patched: {found.error}", style="red")
     console.print(f"{found.same} tests do as before")
     word, colour = ("WORSE", "bold red") if found.bad else ("NOT WORSE", "bold green")
     console.print(f"\n{word}", style=colour)
+
+
+def _lines(some: tuple[Difference, ...]) -> list[str]:
+    """Give a line for each test; of many, for each bad one, and the rest by their files."""
+    if len(some) <= SHOWN:
+        return [_line(one) for one in some]
+    bad = [one for one in some if one.patched and one.patched.bad]
+    files = Counter(one.test.partition("::")[0] for one in some if one not in bad)
+    return [_line(one) for one in bad] + [f"{file}: {count}" for file, count in files.items()]
 
 
 def _line(one: Difference) -> str:
@@ -137,7 +149,7 @@ def _amount(value: float, unit: str) -> str:
 def _listed(console: rich.console.Console, title: str, colour: str, lines: list[str]) -> None:
     if not lines:
         return
-    console.print(f"{len(lines)} {title}:", style=colour)
+    console.print(f"{title}:", style=colour)
     for line in lines[:SHOWN]:
         console.print(f"  {line}")
     if len(lines) > SHOWN:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import errno
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,12 @@ import pytest
 from harness.guestside import disks, needs
 from harness.guestside.container import Container
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import CONFIGFS
+from harness.guestside.nvmet import CONFIGFS, Host, Instance
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
+
+
+NQN = "nqn.2026-01.org.example:unaware"
 
 
 def listing() -> list[str]:
@@ -57,7 +61,7 @@ class TestPoint6Registering:
     GROUP = "02-simple-children"
 
     @pytest.fixture(autouse=True)
-    def _unloaded_at_the_end(self) -> object:
+    def _unloaded_at_the_end(self, configfs: str) -> Iterator[None]:
         yield
         modprobe("--remove")
 
@@ -72,10 +76,69 @@ class TestPoint6Registering:
         assert self.GROUP in listing()
         assert self.GROUP not in container.run(listing)
 
+    def test_a_new_container_lacks_it(self, make_container: Callable[..., Container]) -> None:
+        modprobe()
+        assert self.GROUP not in make_container().run(listing)
+
+    def test_a_container_that_is_there_works_on(self, container: Container) -> None:
+        add = partial(Instance().add, Host(NQN))
+        container.run(add)
+        modprobe()
+        found = container.run(lambda: Instance().hosts())
+        modprobe("--remove")
+        assert found == container.run(lambda: Instance().hosts()) == [NQN]
+
+    def test_it_is_reached_through_an_inherited_mount(
+        self, make_container: Callable[..., Container]
+    ) -> None:
+        container = make_container(mounted=False)
+        modprobe()
+        assert self.GROUP in container.run(listing)
+
     def test_unloaded_in_a_container_it_is_gone(self, container: Container) -> None:
         modprobe()
         container.run(modprobe, "--remove")
         assert self.GROUP not in listing()
+
+    def test_loaded_again_and_again_with_containers_about(
+        self, make_container: Callable[..., Container]
+    ) -> None:
+        for _ in range(5):
+            modprobe()
+            container = make_container()
+            modprobe("--remove")
+            assert self.GROUP not in listing()
+            container.destroy()
+
+    def test_an_item_keeps_it_loaded(self) -> None:
+        modprobe()
+        item = Path(CONFIGFS, self.GROUP, "busy")
+        item.mkdir()
+        try:
+            with pytest.raises(AssertionError, match=r"in use|temporarily unavailable"):
+                modprobe("--remove")
+        finally:
+            item.rmdir()
+
+    def test_an_item_that_a_container_made_keeps_it_loaded_beyond_the_container(
+        self, make_container: Callable[..., Container]
+    ) -> None:
+        container = make_container(mounted=False)
+        modprobe()
+        item = Path(CONFIGFS, self.GROUP, "busy")
+        container.run(item.mkdir)  # through the inherited mount: in the initial instance
+        container.destroy()
+        try:
+            with pytest.raises(AssertionError, match=r"in use|temporarily unavailable"):
+                modprobe("--remove")
+        finally:
+            item.rmdir()
+
+    def test_no_container_keeps_it_loaded(self, make_container: Callable[..., Container]) -> None:
+        modprobe()
+        containers = [make_container() for _ in range(3)]
+        modprobe("--remove")
+        assert all(self.GROUP not in one.run(listing) for one in containers)
 
 
 def modprobe(*options: str) -> None:

@@ -152,6 +152,12 @@ def test_b4_gets_an_entry_for_each_check() -> None:
     assert report.b4(matrix(cell(1, "form", ())))[0]["status"] == "pass"
 
 
+def test_b4_pipes_one_patch_that_need_not_apply_alone() -> None:
+    missing = cell(1, "apply", (Finding(Level.ERROR, "does not apply"),))
+    found = report.b4(dataclasses.replace(matrix(missing), checks=("apply",)))
+    assert [one["status"] for one in found] == ["warn"]
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_table_fits_and_tells_new_from_inherited(width: int) -> None:
     old = cell(2, "build", (dataclasses.replace(warning("w"), enters=1), warning("v")))

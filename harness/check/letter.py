@@ -15,6 +15,9 @@ from harness.series import diff
 
 _TAGS = re.compile(r"^\s*((?:re:\s*|fwd?:\s*)*)((?:\[[^\]]*\]\s*)*)(.*)$", re.IGNORECASE)
 _TRAILER = re.compile(r"^([A-Z][A-Za-z-]+-by|Cc|Fixes|Link|Closes): *(.+)$", re.MULTILINE)
+_ENCODED = re.compile(
+    rb"^Content-Transfer-Encoding:\s*(?:base64|quoted-printable)", re.IGNORECASE | re.MULTILINE
+)
 _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)")
 
 
@@ -81,6 +84,19 @@ def read(path: Path, author: str) -> Letter:
         message=text,
         diff=_text(patch),
     )
+
+
+def plain(path: Path, letter: Letter, folder: Path) -> Path:
+    """Give a mail as the kernel's scripts can read it: they know no transfer encodings.
+
+    Most mails are plain already; of others a plain copy is written to ``folder``.
+    """
+    if not _ENCODED.search(path.read_bytes()):
+        return path
+    copy = folder / f"plain-{path.name}"
+    head = f"From: {letter.author}\nSubject: {letter.tags} {letter.subject}\n\n"
+    copy.write_text(f"{head}{letter.message.rstrip()}\n---\n\n{letter.diff}", encoding="utf-8")
+    return copy
 
 
 def changes(diff_text: str) -> list[Change]:

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from harness.check import fixes, form, scripts
-from harness.check.letter import Change, Letter, changes, read
+from harness.check.letter import Change, Letter, changes, plain, read
 from harness.check.scripts import Scripts
 from harness.check.values import WHOLE, Cell, Finding, Level, State, cell
 from harness.check.wish import Wish
@@ -51,7 +51,9 @@ def cells(one: Looked, wish: Wish, tools: Scripts, cover: Letter | None) -> list
         "signed": lambda: form.signed(one.letter, one.committer),
         "fixes": lambda: fixes.check(tools.worktree, one.commit, one.letter.trailers("Fixes")),
         "spdx": lambda: form.licensed(files),
-        "checkpatch": lambda: scripts.checkpatch(tools, one.patch.path),
+        "checkpatch": lambda: scripts.checkpatch(
+            tools, plain(one.patch.path, one.letter, tools.folder)
+        ),
         "maintainers": lambda: _people(one, tools, cover),
         "exports": lambda: form.exports(files),
         "uapi": lambda: form.uapi(files),
@@ -78,7 +80,7 @@ def _people(one: Looked, tools: Scripts, cover: Letter | None) -> list[Finding]:
     if not got:
         return found
     got |= cover.recipients if cover else frozenset()
-    wanted = dict(scripts.maintainers(tools, one.patch.path))
+    wanted = dict(scripts.maintainers(tools, plain(one.patch.path, one.letter, tools.folder)))
     missing = [(address, role) for address, role in wanted.items() if address not in got]
     for many, word in ((False, "maintainer"), (True, "list")):
         names = [address for address, role in missing if ("list" in role) is many]

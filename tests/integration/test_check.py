@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import email
 import json
 import os
+import quopri
 import signal
 import subprocess
 import sys
@@ -244,6 +247,25 @@ def test_the_trees_own_scripts(project: Check) -> None:
     assert [one["file"] for one in findings(table, "maintainers", 1)] == ["lib/new.c"]
     assert [one["file"] for one in findings(table, "spdx", 1)] == ["lib/new.c"]
     assert [one["rule"] for one in findings(table, "form", 0)] == ["no-cover"]
+
+
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
+def test_scripts_see_encoded_mails_as_text(project: Check, encoding: str) -> None:
+    project.commits(("fs/configfs: ugly", {DIR: "+\n/* UGLY \u00fc = */\n"}))
+    project.mails()
+    (mail,) = project.series.glob("*.patch")
+    message = email.message_from_bytes(mail.read_bytes())
+    body = message.get_payload(decode=True)
+    del message["Content-Transfer-Encoding"]
+    message["Content-Transfer-Encoding"] = encoding
+    encode = base64.encodebytes if encoding == "base64" else quopri.encodestring
+    message.set_payload(encode(body).decode())
+    mail.write_bytes(message.as_bytes(unixfrom=True))
+    assert encoding == "base64" or b"=C3=BC" in mail.read_bytes()
+    code, table, err = project.series_check("--only", "signed,checkpatch")
+    assert code == 1, err
+    assert [one["file"] for one in findings(table, "checkpatch")] == [DIR]
+    assert states(table, "signed") == {1: "good"}
 
 
 def test_recipients_are_held_against_maintainers(project: Check) -> None:

@@ -46,7 +46,7 @@ def parse(report: str) -> list[Leak]:
             int(head["pid"]),
             report[head.start() : end].rstrip(),
         )
-        for head, end in zip(heads, ends, strict=True)
+        for head, end in zip(heads, ends, strict=False)
     ]
 
 

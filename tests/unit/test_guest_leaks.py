@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the leak guard counts, read from what kernels say; the suites' classes for each point."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.guestside import counts, kmemleak, leaks
+
+GUEST = Path(__file__).parents[1] / "guest"
+REPORT = """unreferenced object 0xff1100000cfb8c80 (size 64):
+  comm "python3", pid 151, jiffies 4294903296
+  hex dump (first 32 bytes):
+    00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  ................
+  backtrace (crc 0):
+    __kmalloc_cache_noprof+0x1e3/0x5d0
+unreferenced object (percpu) 0x607ee0e0a1d8 (size 8):
+  comm "modprobe", pid 7, jiffies 4294904296
+"""
+
+
+def test_references_of_other_modules_are_no_leaks():
+    lines = (
+        "nvmet 300 3 nvme_loop,nvmet_tcp, Live 0x0\nnvme_loop 20 0 - Live 0x0\nx 1 - - Live 0x0\n"
+    )
+    assert list(counts.module_references(lines)) == ["nvmet 1"]
+
+
+def test_what_is_counted_is_told_as_a_number():
+    things = frozenset(
+        {("slab object", f"mnt_cache {n}") for n in range(3)} | {("mount", "1 /x t")}
+    )
+    assert leaks.words(things) == "  mount: 1 /x t\n  slab object: 3 more of mnt_cache"
+
+
+def test_a_report_of_kmemleak_is_read():
+    first, second = kmemleak.parse(REPORT)
+    assert (first.size, first.comm, first.pid, first.jiffies) == (64, "python3", 151, 4294903296)
+    assert first.words.endswith("0x1e3/0x5d0")
+    assert (second.size, second.comm) == (8, "modprobe")
+    assert kmemleak.parse("") == []
+
+
+def test_a_leak_is_blamed_on_the_test_that_ran_at_its_time(monkeypatch: pytest.MonkeyPatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(kmemleak, "jiffies", lambda: 1_000_000)
+    monkeypatch.setattr(kmemleak.needs, "options", lambda: {"CONFIG_HZ": "250"})
+    diary = kmemleak.Diary()
+    for test in ("one", "two", "three"):
+        now[0] += 10
+        diary.begins(test)
+    assert diary.who(1_000_000 + 250 * 25) == "two"
+    assert diary.who(1_000_000 + 250 * 99) == "three"
+    assert diary.who(999_999) == "what ran before the tests"
+
+
+@pytest.mark.parametrize("point", range(1, 12))
+def test_every_point_of_the_specification_has_a_class(point):
+    named = re.compile(rf"^class TestPoint{point}[A-Z]", re.MULTILINE)
+    assert any(named.search(file.read_text()) for file in GUEST.rglob("test_*.py"))

@@ -72,24 +72,28 @@ class Booter:
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._known: dict[str, concurrent.futures.Future[Tested]] = {}
 
-    def test(self, made: Made, name: str) -> concurrent.futures.Future[Tested] | None:
-        """Begin to test a kernel; the same bytes are tested once.  None when there is none."""
+    def test(
+        self, made: Made, name: str, *, keep: bool
+    ) -> concurrent.futures.Future[Tested] | None:
+        """Begin to test a kernel; the same bytes are tested once.  None when there is none.
+
+        With ``keep`` the results of an earlier check will do.
+        """
         if made.kernel is None:
             return None
         if made.digest not in self._known:
             side = Side.BASE if name == "base" else Side.PATCHED
-            self._known[made.digest] = self._pool.submit(self._run, made, side, name)
+            self._known[made.digest] = self._pool.submit(self._run, made, side, name, keep)
         return self._known[made.digest]
 
-    def _run(self, made: Made, side: Side, name: str) -> Tested:
+    def _run(self, made: Made, side: Side, name: str, keep: bool) -> Tested:
         assert made.kernel is not None
         built = Built(side, made.checkout, made.kernel)
         place = self.place / name
         try:
             with folder.writing(place):
-                return Tested(
-                    suites.test(self.plan, built, self.request, self.kind, place, self.progress)
-                )
+                words = (self.plan, built, self.request, self.kind, place, self.progress)
+                return Tested(suites.test(*words, keep=keep))
         except HostFault as error:  # of this boot; the next may do
             return Tested(None, error.what)
 

@@ -22,7 +22,8 @@ _Testing = concurrent.futures.Future[Tested] | None
 class Kernels:
     """Takes the base and then each patch in order; ``files`` are all that the series touches.
 
-    ``booter`` is None when nothing is to be booted.
+    ``booter`` is None when nothing is to be booted.  The last of ``total`` patches is always
+    tested anew: the verdict is about it.
     """
 
     wish: Wish
@@ -30,6 +31,7 @@ class Kernels:
     booter: Booter | None
     tools: Scripts
     files: tuple[str, ...]
+    total: int
     made: list[Made] = dataclasses.field(default_factory=list)
     tested: list[_Testing] = dataclasses.field(default_factory=list)
     sparse: list[tuple[Finding, ...] | None] = dataclasses.field(default_factory=list)
@@ -37,14 +39,18 @@ class Kernels:
 
     def take(self, made: Made) -> None:
         """Take the next commit's kernel: its tests begin, sparse and sizes are done here."""
-        name = str(len(self.made)) if self.made else "base"
-        self.tested.append(self.booter.test(made, name) if self.booter else None)
+        self.tested.append(self._test(made) if self.booter else None)
         if self.wish.wants("sparse"):
             self.sparse.append(self.builder.sparse(made, self.files))
         before = next((one for one in reversed(self.made) if one.kernel), None)
         if self.wish.wants("size") and before and made.kernel and before.digest != made.digest:
             self.sizes[len(self.made)] = size.compare(self.tools, before, made)
         self.made.append(made)
+
+    def _test(self, made: Made) -> _Testing:
+        assert self.booter is not None
+        number = len(self.made)
+        return self.booter.test(made, str(number or "base"), keep=number < self.total)
 
     @property
     def fault(self) -> str:

@@ -148,13 +148,14 @@ def _kernels(walk: _Walk, place: Path, foreign: Sequence[str]) -> Iterator[Kerne
     compiler = build.toolchain(plan.arch or None, plan.llvm)
     request = kernels.ask(plan, compiler)
     builder = Builder(plan, walk.slot, request, compiler, progress)
+    total = len(walk.steps.patched)
     if not walk.wish.wants("tests"):
-        yield Kernels(walk.wish, builder, None, walk.tools, walk.files)
+        yield Kernels(walk.wish, builder, None, walk.tools, walk.files, total)
         return
     kind, _ = accel.choose(plan.accel, progress)
     booter = Booter(plan, request, kind, place, progress)
     with booter.working():
-        yield Kernels(walk.wish, builder, booter, walk.tools, walk.files)
+        yield Kernels(walk.wish, builder, booter, walk.tools, walk.files, total)
 
 
 def _variants(walk: _Walk) -> list[Cell]:

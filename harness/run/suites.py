@@ -36,16 +36,27 @@ _UNFIT = {
 
 
 def test(
-    plan: Plan, built: Built, request: Request, accel: Accel, folder: Path, progress: Progress
+    plan: Plan,
+    built: Built,
+    request: Request,
+    accel: Accel,
+    folder: Path,
+    progress: Progress,
+    *,
+    keep: bool = False,  # noqa: PT028 - no test of pytest's
 ) -> SideResult:
     """Run the plan's suites on one kernel; evidence goes to ``folder``.
 
-    A base that was tested before with the same suites is not booted again.
+    A base that was tested before with the same suites is not booted again; with ``keep`` no
+    kernel is.
     """
-    known = _baseline(plan, built.kernel, accel) if built.side is Side.BASE else None
+    keep = keep or built.side is Side.BASE
+    known = _baseline(plan, built.kernel, accel) if keep else None
     if known is not None and (known / journal.NAME).is_file():
         shutil.copytree(known, folder, dirs_exist_ok=True, symlinks=True)
-        progress.say(f"base: tested before with the same suites, results reused from {known}")
+        progress.say(
+            f"{folder.name}: tested before with the same suites, results reused from {known}"
+        )
         return collect(built.side, built.kernel, folder, cached=True)
     _evidence(built.kernel, request, folder)
     status, tail = _pytest(plan, built, request, accel, folder, progress)

@@ -155,6 +155,19 @@ def test_tests_run_at_each_patch_and_an_equal_kernel_is_not_booted_again(project
     assert not (project.out / "2").exists()
 
 
+def test_what_was_tested_before_is_not_again_but_the_tip_is(project: Check) -> None:
+    for number in range(3):
+        project.commits((f"fs/configfs: {number}", {MOUNT: f"+\nint more{number};\n"}))
+    project.mails()
+    assert project.series_check("--only", "tests")[0] == 0
+    again = project.out / "again"
+    code, table, err = project.series_check("--only", "tests", "--out", str(again))
+    assert code == 0, err
+    notes = {one["patch"]: one["note"] for one in table["cells"] if one["check"] == "tests"}
+    assert ["tested before" in notes[n] for n in (1, 2, 3)] == [True, True, False]
+    assert (again / "1" / "tests.jsonl").is_file()
+
+
 def test_a_test_that_breaks_in_one_patch(project: Check) -> None:
     word = '+\nconst char *harness_word = "fixed by the series";\n'
     project.commits(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Collection
 from typing import Any
@@ -47,14 +48,19 @@ class Crashes:
             return f"guests die before they start a test: {self._words}"
         return ""
 
-    def died(self, guest: str) -> None:
-        """Write down what killed a guest; the journal has it before anything else can go wrong."""
+    def died(self, guest: str, *, cut: bool = False) -> None:
+        """Write down what killed a guest; the journal has it before anything else can go wrong.
+
+        ``cut``: its relay was killed, which is the host's doing.
+        """
         self._blamed, self._phase = "", None
         if guest in self.reports.spent:
             self.journal.guest(guest, f"replaced: {self.reports.spent[guest]}")
             return
         at = self.watch.at(guest)
         death = self._death(guest, at or self.watch.before.get(guest, ""))
+        if cut and not death.seconds and death.record and death.record.ended == "done":
+            death = dataclasses.replace(death, record=None)
         if death.lost:
             self._lose(guest, at, death)
         elif death.test:

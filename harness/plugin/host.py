@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +25,8 @@ from harness.plugin.retries import Retries
 from harness.plugin.watch import Watch
 from harness.results.journal import Journal, read
 
+_MOMENT = 2.0  # seconds for a relay to end whose guest is gone
+
 
 def install(config: pytest.Config) -> None:
     """Make guests xdist's workers.  Raises pytest.UsageError with what is wrong and what to do."""
@@ -38,6 +41,14 @@ def install(config: pytest.Config) -> None:
     option.numprocesses = None
     option.tx = [host.fleet.worker] * host.fleet.count
     config.pluginmanager.register(host, "harness-host")
+
+
+def _cut(node: Any) -> bool:
+    """Whether somebody killed the relay to a guest: then the guest's end is only a consequence."""
+    try:
+        return bool(node.gateway._io.popen.wait(_MOMENT) < 0)
+    except (AttributeError, subprocess.TimeoutExpired):
+        return False
 
 
 def _text(error: HarnessError) -> str:
@@ -97,11 +108,19 @@ class HostSide:
             self.fleet.end()
             raise
 
-    def _boot(self, count: int) -> None:
+    def _boot(self, count: int, *, again: bool = False) -> None:
+        """Boot guests; ``again``: a replacement that does not come up is told, and tried once more.
+
+        The kernel has booted before, and the tests that are left are worth it.
+        """
         try:
             self.fleet.boot(count)
         except BootFailed as failed:
             name, record = failed.keeper.name, failed.record
+            if again:
+                self.journal.guest(name, "did not boot; another is tried")
+                self._boot(count)
+                return
             if record is not None and record.ended == "lost":
                 words = f"{name} was lost while it booted: {record.note}"
                 pytest.exit(words, returncode=pytest.ExitCode.INTERNAL_ERROR)
@@ -150,7 +169,7 @@ class HostSide:
         guest = self.names.get(node.gateway.id, "")
         dead = error and error != "keyboard-interrupt"
         if dead:
-            self.crashes.died(guest)
+            self.crashes.died(guest, cut=_cut(node))
         else:
             self._last(node, guest)
         self.watch.finished(guest)
@@ -166,7 +185,7 @@ class HostSide:
 
         def replacement(node: Any) -> None:
             if not dsession.sched.tests_finished:
-                self._boot(1)
+                self._boot(1, again=True)
                 clone(node)
 
         dsession._clone_node = replacement

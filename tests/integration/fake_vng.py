@@ -117,6 +117,7 @@ def main(mode: str, log: Path, words: list[str]) -> int:
         return 0
     after = dict(itertools.pairwise(words))
     seen = {"HARNESS_GUEST": after["--name"], "FAKE_IMAGE": after["--kimg"]}
+    seen["FAKE_BOOTER"] = str(os.getpid())
     port = socket_of(words, "socket,id=harness,path=")
     config = Path(after["--kimg"]).with_name("config")
     if config.exists():

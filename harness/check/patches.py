@@ -11,6 +11,7 @@ from harness.check.letter import Change, Letter, changes, plain, read
 from harness.check.scripts import Scripts
 from harness.check.values import WHOLE, Cell, Finding, Level, State, cell
 from harness.check.wish import Wish
+from harness.errors import HostFault
 from harness.model import Patch, Series
 
 _SCRIPT = {
@@ -43,8 +44,10 @@ def letters(series: Series, wish: Wish, commits: Sequence[str], base: str) -> li
     return found
 
 
-def cells(one: Looked, wish: Wish, tools: Scripts, cover: Letter | None) -> list[Cell]:
-    """Make all cells of one patch that need no kernel."""
+def cells(
+    one: Looked, wish: Wish, tools: Scripts, cover: Letter | None, faults: list[str]
+) -> list[Cell]:
+    """Make all cells of one patch that need no kernel; a script that breaks adds to ``faults``."""
     files = one.changes
     made: dict[str, Callable[[], list[Finding]]] = {
         "form": lambda: form.subject(one.letter),
@@ -69,7 +72,11 @@ def cells(one: Looked, wish: Wish, tools: Scripts, cover: Letter | None) -> list
         else:
             unsent = name == "maintainers" and not one.letter.recipients
             note = "no To or Cc in the mail: only new files were looked at" if unsent else ""
-            found.append(cell(one.patch.number, name, tuple(check()), note))
+            try:
+                found.append(cell(one.patch.number, name, tuple(check()), note))
+            except HostFault as error:
+                faults.append(error.what)
+                found.append(Cell(one.patch.number, name, State.UNKNOWN, note=error.what))
     return found
 
 

@@ -31,7 +31,7 @@ NAMES = (
 )
 LIMIT = 300.0  # seconds that one script may take
 
-_CHECKPATCH = re.compile(r"^(.*?):(\d*):? ?(ERROR|WARNING|CHECK):([A-Z0-9_]+): (.*)$")
+_CHECKPATCH = re.compile(r"^(.*?):(-?\d*):? ?(ERROR|WARNING|CHECK):([A-Z0-9_]+): (.*)$")
 _KERNEL_DOC = re.compile(r"^(?:Warning|Error|WARNING|ERROR): ([^\s:]+)(?::|,|\s)(\d+):? (.*)$")
 _LEVELS = {"ERROR": Level.ERROR, "WARNING": Level.WARNING, "CHECK": Level.NOTE}
 # Patches come as mails and are complete; what is left to the committer is not the series' fault,
@@ -89,7 +89,7 @@ def checkpatch(scripts: Scripts, mail: Path) -> list[Finding]:
             file, number, level, rule, text = match.groups()
             about = "" if file == str(mail) else file
             found.append(
-                Finding(_LEVELS[level], text, about, int(number or 0) if about else 0, rule)
+                Finding(_LEVELS[level], text, about, max(0, int(number or 0)) if about else 0, rule)
             )
     if not found and said.status:
         raise HostFault(

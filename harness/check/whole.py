@@ -46,7 +46,7 @@ class _Walk:
     cells: list[Cell] = dataclasses.field(default_factory=list)
     documents: list[tuple[Finding, ...]] = dataclasses.field(default_factory=list)
     refused: str = ""
-    fault: str = ""
+    faults: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -103,14 +103,14 @@ def _walk(walk: _Walk, place: Path) -> None:
         for number, checkout in enumerate((walk.steps.base, *walk.steps.patched)):
             _step(walk, made, number, checkout)
         for one in walk.looked[len(walk.steps.patched) :]:
-            walk.cells += patches.cells(one, walk.wish, walk.tools, walk.cover)
+            walk.cells += _look(walk, one)
         if walk.documents and walk.steps.patched:
             rows = list(enumerate(walk.documents))[1:]
             column = judge.Column("kernel-doc", walk.documents[0], rows)
             walk.cells += judge.cells(column, renames)
         if made and walk.steps.patched:
             walk.cells += made.cells(renames)
-            walk.fault = made.fault
+            walk.faults += filter(None, [made.fault])
     if walk.wish.wants("variants") and walk.steps.patched and not found:
         walk.cells += _variants(walk)
     if found:
@@ -120,6 +120,10 @@ def _walk(walk: _Walk, place: Path) -> None:
         walk.cells += [Cell(n, name, State.UNKNOWN, (), note) for n in numbers for name in names]
 
 
+def _look(walk: _Walk, one: Looked) -> list[Cell]:
+    return patches.cells(one, walk.wish, walk.tools, walk.cover, walk.faults)
+
+
 def _step(walk: _Walk, made: Kernels | None, number: int, checkout: Checkout) -> None:
     """Do all that is to be done at one commit."""
     wish = walk.wish
@@ -127,12 +131,12 @@ def _step(walk: _Walk, made: Kernels | None, number: int, checkout: Checkout) ->
         made.take(made.builder.make(checkout))
     if not wish.wants("checkpatch", "maintainers", "kernel-doc"):
         if number:
-            walk.cells += patches.cells(walk.looked[number - 1], wish, walk.tools, walk.cover)
+            walk.cells += _look(walk, walk.looked[number - 1])
         return
     walk.slot.check_out(checkout)
     with walk.progress.stage("scripts", checkout.patches[-1][1] if number else "the base"):
         if number:
-            walk.cells += patches.cells(walk.looked[number - 1], wish, walk.tools, walk.cover)
+            walk.cells += _look(walk, walk.looked[number - 1])
         if wish.wants("kernel-doc") and walk.tools.has("scripts/kernel-doc"):
             files = [file for file in walk.files if file.endswith((".c", ".h"))]
             walk.documents.append(tuple(scripts.kernel_doc(walk.tools, files)))
@@ -218,7 +222,7 @@ def _matrix(walk: _Walk, source: Source, seconds: float) -> Matrix:
         strict=walk.wish.strict,
         untestable=trouble.what if trouble else "",
         refused=walk.refused,
-        fault=walk.fault,
+        fault="; ".join(dict.fromkeys(walk.faults)),
         seconds=seconds,
     )
 

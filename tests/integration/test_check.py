@@ -281,6 +281,17 @@ def test_scripts_see_encoded_mails_as_text(project: Check, encoding: str) -> Non
     assert states(table, "signed") == {1: "good"}
 
 
+def test_a_script_that_breaks_is_no_verdict(project: Check) -> None:
+    broken = {"scripts/checkpatch.pl": "#!/usr/bin/env perl\ndie 'no spelling list';\n"}
+    faketree.commit(project.tree, "scripts: break", broken)
+    project.commits(("fs/configfs: one", {DIR: "+\nint one;\n"}))
+    code, table, err = project.check("HEAD", "--only", "form,checkpatch", cwd=project.tree)
+    assert code == 128, err
+    assert states(table, "checkpatch") == {1: "unknown"}
+    assert states(table, "form")[1] == "good"
+    assert "checkpatch.pl" in table["fault"]
+
+
 def test_recipients_are_held_against_maintainers(project: Check) -> None:
     project.commits(("fs/configfs: one", {DIR: "+\nint one;\n"}))
     project.mails()

@@ -54,9 +54,7 @@ def load(words: str | Path | Sequence[str | Path], wish: Wish | None = None) -> 
         chosen = threads.Chosen(what.entries, what.entries)
     else:
         chosen = threads.choose(what.entries, what.where, wish.pick, wish.revision)
-    mails = [item for entry in chosen.entries for item in _mails(entry)]
-    for _, mail in mails:
-        _see_patch(mail, what)
+    mails = [item for entry in chosen.entries for item in _mails(entry, what)]
     if all(mail.is_cover for _, mail in mails):
         raise _no_patch(mails, what)
     parts = order.sort([item for item in mails if not item[1].is_cover], what)
@@ -72,10 +70,11 @@ def load(words: str | Path | Sequence[str | Path], wish: Wish | None = None) -> 
     return dataclasses.replace(made, fault=fault.what if fault else "")
 
 
-def _mails(entry: Entry) -> list[Found]:
-    """Read an entry; one that carries whole mails stands for those."""
+def _mails(entry: Entry, what: Given) -> list[Found]:
+    """Read an entry, a patch or cover letter; one that carries whole mails stands for those."""
     mail = parse(entry.raw(), entry.where)
     if not mail.attached:
+        _see_patch(mail, what)
         return [(entry.path, mail)]
     inner = [
         parse(raw, f"attachment {number} of {entry.where}")

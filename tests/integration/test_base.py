@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from harness import git, series, tree
 from harness.errors import NotApplied
 from harness.model import Series, Source
 from harness.progress import Progress
+from harness.run import Plan, kernels
 from harness.tree import base
 
 QUIET = Progress(quiet=True)
@@ -141,6 +143,17 @@ def test_the_commit_that_changed_a_line(kernel: Path, tmp_path: Path) -> None:
         slot.patched(got)
     assert "taken away by" in caught.value.details
     assert "fs: in the way" in caught.value.details
+
+
+def test_a_run_looks_for_the_base(kernel: Path, tmp_path: Path) -> None:
+    change(kernel, "fs/x.c", 9, "nine")
+    got = made(kernel, tmp_path / "s")
+    change(kernel, "fs/x.c", 9, "no")
+    asked = Plan(tmp_path, got, "", kernel, "HEAD", (), (), (), search_base=True)
+    start = git.line(kernel, "rev-parse", "v7.2.13")
+    assert kernels.find_source(asked, QUIET).commit == start
+    named = dataclasses.replace(asked, search_base=False)
+    assert kernels.find_source(named, QUIET).commit != start
 
 
 def test_files_of_a_series() -> None:

@@ -291,7 +291,8 @@ def archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """Serve ``Archive.pages``, and have b4 ask there and nowhere else."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Archive)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    link = f"http://127.0.0.1:{server.server_port}"
+    here = "127.0.0.1"
+    link = f"http://{here}:{server.server_port}"
     settings = {"b4.midmask": f"{link}/all/%s", "b4.linkmask": f"{link}/all/%s"}
     settings |= {"b4.searchmask": f"{link}/all/?x=m&t=1&q=%s", "b4.attestation-policy": "off"}
     (tmp_path / "home").mkdir()

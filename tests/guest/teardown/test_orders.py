@@ -73,6 +73,11 @@ def bind_elsewhere(keeper: int, place: str) -> None:
     syscalls.move_mount(mount, place)
 
 
+def device() -> int:
+    """The number of the file system that configfs is, where this runs."""
+    return Path(CONFIGFS).stat().st_dev
+
+
 @pytest.fixture
 def scene(
     request: pytest.FixtureRequest,
@@ -81,6 +86,9 @@ def scene(
     tmp_path: Path,
 ) -> Iterator[Scene]:
     container, keeper = make_container(), make_container(mounted=False)
+    # At once: without the series all that follows would wait for what cannot go.
+    own, initial = container.run(device), device()
+    assert own != initial, "the container's configfs is the initial instance"
     port, file = PORTS[request.param], make_file(1)
     subsystem = Subsystem(NQN, (Namespace(file, uuid=UUID, buffered=True),))
     container.run(lambda: Instance().add(Host(NQN), subsystem, port))

@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from harness import errors, paths, settings
+from harness import errors, paths, settings, vmcore
 from harness.cli import series, summary
 from harness.progress import Progress
 from harness.results.record import SCHEMA, to_json
@@ -87,6 +87,11 @@ def suite_options(parser: argparse.ArgumentParser) -> None:
         "--retry", default="", metavar="N", help="rerun what failed, alone (crashes: once)"
     )
     parser.add_argument("--allow-flaky", action="store_true", help="flaky tests are not bad")
+    parser.add_argument(
+        "--vmcore",
+        action="store_true",
+        help="dump the memory of a kernel that panics or hangs, for drgn (--kconfig debuginfo)",
+    )
 
 
 def trust_option(parser: argparse.ArgumentParser) -> None:
@@ -168,6 +173,9 @@ def run_verb(options: argparse.Namespace, progress: Progress) -> int:
         print(json.dumps(table, indent=1))
     else:
         summary.show(found)
+        for side in found.sides:
+            for line in vmcore.heads(found.folder / side.side / "guests"):
+                print(line)
     return code
 
 

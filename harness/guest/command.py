@@ -76,7 +76,8 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
     words += [
         "loglevel=7",
         "printk.devkmsg=on",
-        "panic=-1",
+        # A dump is read by the addresses in vmlinux, so the kernel lies where it was linked to.
+        *(("panic=0", "nokaslr", "no5lvl") if spec.stays else ("panic=-1",)),
         # KASAN otherwise tells one fault per boot.  With a "=", for a kernel without KASAN hands
         # words that it does not know to init.
         "kasan_multi_shot=1",

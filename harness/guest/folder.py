@@ -22,6 +22,7 @@ SPEC, RECORD, CONSOLE = "spec.json", "guest.json", "console.log"
 KEEPER_LOG, FAULT, RUN, CLAIM, KEEPER = "keeper.log", "fault.json", "run", "claimed", "keeper.pid"
 HANG, REGISTERS = "hang.json", "registers.txt"  # what was found out of a test over its deadline
 VNG_LOG = "vng.log"  # what virtme-ng and QEMU had to say
+VMCORE = "vmcore"  # the memory of a kernel that died or hangs
 GATEWAY = "gateway"  # the results socket, inside RUN
 
 

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from harness.errors import GuestFault, HarnessError, HostFault
-from harness.guest import command, facts, folder
+from harness.guest import command, dump, facts, folder
 from harness.guest.console import Console
 from harness.guest.hang import Inquiry
 from harness.guest.private import Private
@@ -28,6 +28,7 @@ from harness.model import GuestRecord
 from harness.process import Group
 
 _TICK = 0.1  # seconds between two looks at clock and signals while the console is silent
+DEAD = ("panic", "timeout", "hang")  # verdicts on a kernel that is worth a look
 _REAPED = 1.0  # seconds for QEMU to be gone after its console ended
 
 
@@ -117,7 +118,13 @@ class Keeper:
                 if self.unwanted or os.getppid() != self.parent:
                     self.watch.over(now)
                 if self.watch.tick(now):
+                    self._keep(private)
                     return False
+
+    def _keep(self, private: Path) -> None:
+        """Keep the memory of a kernel that died or hangs, while there is one."""
+        if self.spec.vmcore and self.watch.verdict in DEAD:
+            dump.take(private / "qmp", self.place / folder.VMCORE)
 
     def _read(self, lines: list[bytes], now: float) -> None:
         known = self.watch.boot_seconds is not None

@@ -35,7 +35,8 @@ class GuestSpec:
     uncompressed, which starts sooner where QEMU can load it.  ``prepared`` allows a bundle of the
     Python modules that every worker imports, which makes start-up quick; ``bundle`` is its
     folder once there is one (see ``start``).  ``booter`` is a program
-    in place of virtme-run that takes the same arguments (tests have one).
+    in place of virtme-run that takes the same arguments (tests have one).  ``vmcore`` keeps the
+    memory of a kernel that panicked or hangs.
     """
 
     image: Path
@@ -58,6 +59,12 @@ class GuestSpec:
     prepared: bool = True
     bundle: Path | None = None
     booter: tuple[str, ...] = ()
+    vmcore: bool = False
+
+    @property
+    def stays(self) -> bool:
+        """Whether a kernel that panicked stays in memory, to be looked at."""
+        return self.vmcore
 
     @property
     def factor(self) -> float:

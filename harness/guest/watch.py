@@ -41,7 +41,9 @@ class Watch:
         self.spoke = self.spoke or meaning is not Sign.NOTHING
         if meaning is Sign.PANIC:
             self.verdict = "panic"
-            self._until = now + FAREWELL * self.factor
+            # A kernel that stays says when it is through with its last words.
+            rest = SILENCE if b"---[ end Kernel panic" in line else FAREWELL
+            self._until = now + rest * self.factor
         elif meaning is Sign.UP and self.boot_seconds is None:
             self.boot_seconds = now
         elif meaning is Sign.LEFT and not self.verdict:

@@ -44,6 +44,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--repeat", {"metavar": "N", "type": _count, "default": 1}, "run each test N times"),
     ("--retry", {"metavar": "N", "type": _count}, "rerun what failed alone (crashes: once)"),
     ("--allow-flaky", {"action": "store_true"}, "exit with 0 when all that failed is flaky"),
+    ("--vmcore", {"action": "store_true"}, "dump the memory of a kernel that panics or hangs"),
     ("--kernel-options", {"metavar": "FILE"}, "options (JSON) the running kernel must have"),
 )
 

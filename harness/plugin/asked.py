@@ -57,6 +57,7 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         vmlinux=_uncompressed(image),
         modules=_modules(get("guest_modules"), image),
         booter=tuple(shlex.split(get("guest_booter"))),
+        vmcore=get("vmcore"),
         append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
     )
     # xdist's own -n is taken as the number of guests when ours is not given.
@@ -96,10 +97,13 @@ def _long(name: str) -> str:
 
 def _uncompressed(image: Path) -> Path | None:
     """Give the same kernel uncompressed, where a kept kernel or a build folder has it."""
-    beside = (image.with_name("vmlinux"), *(up / "vmlinux" for up in image.parents[2:3]))
+    kept = image.with_name("vmlinux")
+    if kept.is_file():
+        return kept
     # A build folder's image is made from its vmlinux; a newer vmlinux is another kernel's.
     newest = image.stat().st_mtime
-    return next((one for one in beside if one.is_file() and one.stat().st_mtime <= newest), None)
+    built = (up / "vmlinux" for up in image.parents[3:4])
+    return next((one for one in built if one.is_file() and one.stat().st_mtime <= newest), None)
 
 
 def _modules(asked: str | None, image: Path) -> Path | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import paths
+from harness import paths, vmcore
 from harness.errors import HarnessError
 from harness.guest import bootfail
 from harness.guestside import probe
@@ -128,7 +128,8 @@ class HostSide:
             ended = record.ended if record else "no answer"
             titles = [one.title for one in splats]
             self.journal.guest(name, "did not boot", console, splats)
-            pytest.exit(bootfail.explain(name, ended, console, titles), returncode=1)
+            words = bootfail.explain(name, ended, console, titles)
+            pytest.exit("\n".join([words, *self._dumps()]), returncode=1)
         except HarnessError as error:
             pytest.exit(_text(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
 
@@ -209,6 +210,7 @@ class HostSide:
         """End the guests, after xdist has let go of them; try again what failed."""
         self.watch.close()
         self.fleet.end()
+        self._dumps()
         try:
             if not self.stopped:
                 self._again()
@@ -216,6 +218,11 @@ class HostSide:
         finally:
             self.journal.close()
             self.held.close()
+
+    def _dumps(self) -> list[str]:
+        """Have the dumps of dead guests read; gives what to say of them."""
+        vmcore.examine(self.fleet.spec.folder, self.fleet.spec.vmlinux)
+        return list(vmcore.heads(self.fleet.spec.folder))
 
     def _again(self) -> None:
         terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness import vmcore
 from harness.model import Outcome, Test
 from harness.results.changes import counts
 from harness.results.journal import read
@@ -30,6 +31,7 @@ def lines(folder: Path) -> Iterator[str]:
         yield from _test(test)
     if len(bad) > SHOWN:
         yield f"... and {len(bad) - SHOWN} more"
+    yield from vmcore.heads(folder / "guests")
     yield f"evidence: {folder}"
 
 

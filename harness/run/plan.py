@@ -147,7 +147,8 @@ def _pytest_args(options: dict[str, Any]) -> list[str]:
         if value
         for word in (name, value)
     ]
-    return [*words, *(["--allow-flaky"] if options.get("allow_flaky") else [])]
+    flags = {"--allow-flaky": "allow_flaky", "--vmcore": "vmcore"}
+    return [*words, *(flag for flag, name in flags.items() if options.get(name))]
 
 
 def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> Plan:

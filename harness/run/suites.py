@@ -198,6 +198,9 @@ def _baseline(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
 
 def _keep(folder: Path, known: Path) -> None:
     with paths.scratch(known) as draft:
-        shutil.copytree(folder, draft / "kept", symlinks=True)
+        # Dumps are as large as guests, and nobody asks for those of a run before.
+        shutil.copytree(
+            folder, draft / "kept", symlinks=True, ignore=shutil.ignore_patterns("vmcore")
+        )
         if not known.exists():
             (draft / "kept").replace(known)

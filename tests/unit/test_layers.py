@@ -19,6 +19,7 @@ RANKS = {
     2: {
         *("series", "tree", "source", "kconfig", "build", "guest", "console", "splat"),
         *("results", "junit", "history", "doctor", "settings", "store", "decode"),
+        "vmcore",
     },
     # git: how git is called, for series, source and tree; kbuild: how the kernel's make is called,
     # for kconfig and build.

@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import json
 import os
+import sys
 from pathlib import Path
 
 from harness import errors, paths, settings, vmcore
@@ -50,6 +51,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     kernel_options(parser)
     trust_option(parser)
     suite_options(parser)
+    aftermath_options(parser)
     guest_options(parser)
     parser.set_defaults(run=run_verb)
 
@@ -87,6 +89,18 @@ def suite_options(parser: argparse.ArgumentParser) -> None:
         "--retry", default="", metavar="N", help="rerun what failed, alone (crashes: once)"
     )
     parser.add_argument("--allow-flaky", action="store_true", help="flaky tests are not bad")
+
+
+def aftermath_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is left of a guest in which something failed."""
+    parser.add_argument(
+        "--hold",
+        action="store_true",
+        help="leave the guest of a failing test as it is, and enter it from this terminal",
+    )
+    parser.add_argument(
+        "--hold-for", type=float, default=0, metavar="S", help="the same without a terminal"
+    )
     parser.add_argument(
         "--vmcore",
         action="store_true",
@@ -162,6 +176,10 @@ def make_plan(options: argparse.Namespace) -> Plan:
 
 def run_verb(options: argparse.Namespace, progress: Progress) -> int:
     """Do the main job and show what it found."""
+    if options.hold and not options.hold_for:
+        if not sys.stdin.isatty() or options.json:
+            raise errors.UsageError("--hold needs a terminal", hint="--hold-for SECONDS does not")
+        progress.live = False  # the terminal is the guest's now and then
     with paths.in_use():
         planned = make_plan(options)
         for note in planned.notes:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from harness import guestside
 from harness.errors import HostFault
-from harness.guest import pvh
+from harness.guest import hold, pvh
 from harness.guest.spec import GuestSpec
-from harness.guestside import bootstrap
+from harness.guestside import bootstrap, held
 from harness.model import Accel
 
 PORT = "harness.0"
@@ -53,9 +53,12 @@ def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
     if gateway:
         words += ["-chardev", f"socket,id=harness,path={run}/gateway,server=on,wait=off"]
         words += ["-chardev", f"socket,id={WATCHER},path={run}/{WATCHER},server=on,wait=off"]
-        words += ["-device", "virtio-serial-pci,max_ports=3"]
+        words += ["-device", f"virtio-serial-pci,max_ports={4 if spec.hold else 3}"]
         words += ["-device", f"virtserialport,chardev=harness,name={PORT}"]
         words += ["-device", f"virtserialport,chardev={WATCHER},name={bootstrap.WATCHER}"]
+    if gateway and spec.hold:
+        words += ["-chardev", f"socket,id=shell,path={run}/{hold.SHELL},server=on,wait=off"]
+        words += ["-device", f"virtserialport,chardev=shell,name={held.PORT}"]
     return words
 
 

@@ -40,6 +40,7 @@ def write(spec: GuestSpec, name: str, run: Path, job: Job) -> None:
         "cwd": str(spec.cwd),
         "overlays": list(spec.overlays),
         "writable": command.mounts(spec),
+        "hold": spec.hold > 0,
         "modules": str(spec.modules or ""),
         "environment": environment(spec, name),
         "sys_path": search_path(),

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from harness.errors import GuestFault, HarnessError, HostFault
-from harness.guest import command, dump, facts, folder
+from harness.guest import command, dump, facts, folder, hold, qmp
 from harness.guest.console import Console
 from harness.guest.hang import Inquiry
 from harness.guest.private import Private
@@ -119,12 +119,31 @@ class Keeper:
                     self.watch.over(now)
                 if self.watch.tick(now):
                     self._keep(private)
+                    self._hold(private, console, alive=inquiry.answered)
                     return False
 
     def _keep(self, private: Path) -> None:
         """Keep the memory of a kernel that died or hangs, while there is one."""
         if self.spec.vmcore and self.watch.verdict in DEAD:
             dump.take(private / "qmp", self.place / folder.VMCORE)
+
+    def _hold(self, private: Path, console: Console, *, alive: bool) -> None:
+        """Leave a guest that died or hangs to a person; ``alive``: it still runs programs."""
+        verdict = self.watch.verdict
+        if not self.spec.hold or verdict not in DEAD or self.watch.boot_seconds is None:
+            return
+        if alive and verdict != "panic":
+            qmp.ask(private / "qmp", "cont")  # stopped for a dump
+            hold.living(self.place, private, "its test does not end", self.spec.hold)
+        else:
+            why = "its kernel panicked" if verdict == "panic" else "its kernel does not go on"
+            hold.dead(self.place, private, self.spec.vmlinux, self.spec.hold, why)
+
+        def given_up() -> bool:
+            ended = console.lines(0) is None
+            return ended or self.unwanted or os.getppid() != self.parent
+
+        hold.wait(self.place, self.spec.hold, given_up)
 
     def _read(self, lines: list[bytes], now: float) -> None:
         known = self.watch.boot_seconds is not None

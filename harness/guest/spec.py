@@ -36,7 +36,8 @@ class GuestSpec:
     Python modules that every worker imports, which makes start-up quick; ``bundle`` is its
     folder once there is one (see ``start``).  ``booter`` is a program
     in place of virtme-run that takes the same arguments (tests have one).  ``vmcore`` keeps the
-    memory of a kernel that panicked or hangs.
+    memory of a kernel that panicked or hangs; ``hold`` is for how many seconds a
+    guest stays to which that happened, or whose test failed.
     """
 
     image: Path
@@ -60,11 +61,12 @@ class GuestSpec:
     bundle: Path | None = None
     booter: tuple[str, ...] = ()
     vmcore: bool = False
+    hold: float = 0.0
 
     @property
     def stays(self) -> bool:
         """Whether a kernel that panicked stays in memory, to be looked at."""
-        return self.vmcore
+        return self.vmcore or self.hold > 0
 
     @property
     def factor(self) -> float:

@@ -187,6 +187,18 @@ def watch(worker: int, facts: dict[str, Any]) -> None:
             os._exit(0)
 
 
+def hold(facts: dict[str, Any]) -> None:
+    """Fork the process that lets a person in when a test failed."""
+    if os.fork() == 0:
+        try:
+            sys.path[:] = facts["sys_path"]
+            from harness.guestside import held
+
+            held.serve(facts)
+        finally:
+            os._exit(0)
+
+
 def _quiet() -> None:
     # The kernel's small talk would stand between the command's words; dmesg has it.
     with open("/proc/sys/kernel/printk", "w") as file:  # noqa: PTH123
@@ -250,6 +262,8 @@ def main(path: str) -> None:
                 os._exit(status)
         if facts["job"] == "worker":
             watch(child, facts)
+        if facts["hold"]:
+            hold(facts)
         status = reap(child, watched=facts["job"] == "worker")
         _libc.tcdrain(2)  # what the job printed first
         say(f"{LEFT} {status}", 0)  # whatever a test made of the console

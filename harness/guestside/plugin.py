@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from harness.guestside import watcher
+from harness.guestside import held, watcher
 from harness.guestside.health import Health
 from harness.guestside.kmsg import Kmsg
 
@@ -27,7 +27,8 @@ def install(config: pytest.Config) -> None:
     """Set up this worker.  Temporary files lie in the guest's own memory, not on the host."""
     config.option.basetemp = _own_folder()
     asked = vars(config)["workerinput"]["harness"]
-    config.pluginmanager.register(GuestSide(asked.get("repeat", 1)), "harness-guest")
+    side = GuestSide(asked.get("repeat", 1), hold=asked.get("hold", False))
+    config.pluginmanager.register(side, "harness-guest")
     watcher.show_stacks(faulthandler)
 
 
@@ -73,8 +74,9 @@ def sendable(value: Any) -> Any:
 class GuestSide:
     """Hooks that run in the guest."""
 
-    def __init__(self, repeat: int) -> None:
+    def __init__(self, repeat: int, *, hold: bool = False) -> None:
         self.repeat = repeat
+        self.hold = hold
         self.kmsg = Kmsg()
         self.health = Health()
         self.spent = ""
@@ -108,6 +110,12 @@ class GuestSide:
         self._taint = self.health.taint()
         self.kmsg.audible()
         self.kmsg.mark("start", nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self) -> None:
+        """Stay as it is, behind a report that was sent, until the host has looked at that."""
+        if self.hold:
+            held.wait()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:

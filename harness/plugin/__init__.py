@@ -45,6 +45,8 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--retry", {"metavar": "N", "type": _count}, "rerun what failed alone (crashes: once)"),
     ("--allow-flaky", {"action": "store_true"}, "exit with 0 when all that failed is flaky"),
     ("--vmcore", {"action": "store_true"}, "dump the memory of a kernel that panics or hangs"),
+    ("--hold", {"action": "store_true"}, "leave the guest of a bad test as it is, and enter it"),
+    ("--hold-for", {"metavar": "S", "type": float, "default": 0}, "the same without a terminal"),
     ("--kernel-options", {"metavar": "FILE"}, "options (JSON) the running kernel must have"),
 )
 

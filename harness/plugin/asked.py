@@ -14,6 +14,7 @@ import pytest
 from harness import paths
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
+from harness.plugin import holding
 from harness.plugin.fleet import Fleet, number
 from harness.progress import Progress
 
@@ -58,10 +59,13 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         modules=_modules(get("guest_modules"), image),
         booter=tuple(shlex.split(get("guest_booter"))),
         vmcore=get("vmcore"),
+        hold=holding.seconds(config),
         append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
     )
     # xdist's own -n is taken as the number of guests when ours is not given.
     asked = str(get("numprocesses") or "auto") if get("guests") == "auto" else get("guests")
+    if spec.hold:
+        asked = "1"  # a person looks at one at a time
     named = config.args if all("::" in arg for arg in config.args) else []
     return Fleet(spec, number(asked, spec, len(named))), reason
 

@@ -13,13 +13,14 @@ import pytest
 
 from harness import paths, vmcore
 from harness.errors import HarnessError
-from harness.guest import bootfail
+from harness.guest import attend, bootfail
 from harness.guestside import probe
 from harness.model import Outcome
 from harness.plugin import asked, summary
 from harness.plugin.crashes import Crashes
 from harness.plugin.deaths import last_words
 from harness.plugin.fleet import BootFailed, Fleet
+from harness.plugin.holding import Holding
 from harness.plugin.reports import Reports
 from harness.plugin.retries import Retries
 from harness.plugin.watch import Watch
@@ -81,6 +82,9 @@ class HostSide:
         )
         self.reports = Reports(self.journal, self.watch, fleet.console)
         self.crashes = Crashes(fleet, self.reports, self.watch)
+        self.holding = Holding(fleet, self.watch)
+        if fleet.spec.hold:
+            self.reports.behind = self.holding.reported
         # Ctrl-C while xdist connects: the session never starts, so it never finishes either.
         config.add_cleanup(fleet.end)
 
@@ -102,6 +106,9 @@ class HostSide:
     def pytest_sessionstart(self) -> None:
         """Boot all guests at once; xdist would boot them one after another."""
         self._replace(self.config.pluginmanager.get_plugin("dsession"))
+        if self.fleet.spec.hold:
+            fd = attend.terminal() if self.config.getoption("hold") else None
+            self.held.enter_context(attend.Attendant(self.fleet.spec.folder, self._say, fd))
         try:
             self._boot(self.fleet.count)
         except BaseException:  # pytest does not finish a session that has not started
@@ -149,7 +156,8 @@ class HostSide:
             pytest.exit(words, returncode=pytest.ExitCode.INTERNAL_ERROR)
         self.names[node.gateway.id] = answer["guest"]
         repeat = self.config.getoption("repeat")
-        node.workerinput["harness"] = {"guest": answer["guest"], "repeat": repeat}
+        hold = self.fleet.spec.hold > 0
+        node.workerinput["harness"] = {"guest": answer["guest"], "repeat": repeat, "hold": hold}
         self.reports.listen(node, answer["guest"])
         self.watch.collects(answer["guest"])
 
@@ -209,6 +217,7 @@ class HostSide:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """End the guests, after xdist has let go of them; try again what failed."""
         self.watch.close()
+        self.holding.close()
         self.fleet.end()
         self._dumps()
         try:
@@ -225,15 +234,14 @@ class HostSide:
         return list(vmcore.heads(self.fleet.spec.folder))
 
     def _again(self) -> None:
-        terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")
         times = self.config.getoption("retry")
-
-        def say(line: str) -> None:
-            if terminal:
-                terminal.write_line(line)
-
         root = self.config.rootpath
-        Retries(self.journal, self.command, root, times, self.watch.expired, say).run()
+        Retries(self.journal, self.command, root, times, self.watch.expired, self._say).run()
+
+    def _say(self, line: str) -> None:
+        terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal:
+            terminal.write_line(line, flush=True)
 
     def _status(self, status: int) -> int:
         """Give pytest's exit status, now that flaky tests and splats at boot are known."""

@@ -28,6 +28,8 @@ class Reports:
         self.boot: dict[str, tuple[Splat, ...]] = {}  # splats at the boot of a guest
         self.broken: dict[str, str] = {}  # guests whose pytest failed itself, and how
         self.told: dict[str, set[str]] = {}  # titles of splats by guest, already counted
+        #: Called behind each report, while its guest waits (--hold).
+        self.behind: Callable[[str, pytest.TestReport], None] | None = None
 
     def listen(self, node: Any, guest: str) -> None:
         """Hear what comes from a guest before xdist does.
@@ -53,6 +55,8 @@ class Reports:
                 for more in self.take(guest, values["rep"]):
                     notify("testreport", node=node, rep=more)
             notify(eventname, **values)
+            if eventname == "testreport" and self.behind:
+                self.behind(guest, values["rep"])
 
         node.notify_inproc = heard
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness import series as series_stage
 from harness.errors import UsageError
+from harness.guest.hold import LONG
 from harness.model import Series
 from harness.series import Wish
 from harness.settings import Settings
@@ -25,6 +26,7 @@ class Plan:
     ``sides`` says whether the base is tested too; without a series there is only a base.  Timeouts
     are in seconds of real hardware; emulation stretches them.  ``memory`` is in MiB.  0 or ""
     leaves a choice to us.  ``notes`` are lines for people about how the series was understood.
+    ``hold``: a person at the terminal enters guests that are held.
     ``search_base``: nobody but perhaps the series named ``base``, and it may have to be found.
     """
 
@@ -53,6 +55,7 @@ class Plan:
     out: Path | None = None
     notes: tuple[str, ...] = ()
     search_base: bool = False
+    hold: bool = False
 
     @property
     def fragment_folders(self) -> tuple[Path, ...]:
@@ -147,6 +150,8 @@ def _pytest_args(options: dict[str, Any]) -> list[str]:
         if value
         for word in (name, value)
     ]
+    if options.get("hold") or options.get("hold_for"):
+        words += ["--hold-for", f"{options['hold_for'] or LONG:g}"]
     flags = {"--allow-flaky": "allow_flaky", "--vmcore": "vmcore"}
     return [*words, *(flag for flag, name in flags.items() if options.get(name))]
 
@@ -187,5 +192,6 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         jobs=options["jobs"],
         refresh=options["refresh"],
         out=Path(options["out"]).absolute() if options["out"] else None,
+        hold=bool(options.get("hold") and not options.get("hold_for")),
         search_base=not options["base"] and bool(series and (series.base or not settings.base)),
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -15,7 +16,7 @@ from pathlib import Path
 import harness
 from harness import paths, process
 from harness.errors import GuestFault, HostFault, UsageError
-from harness.guest import bootfail
+from harness.guest import attend, bootfail
 from harness.guest import folder as guest_folder
 from harness.model import Accel, GuestRecord, Kernel, Outcome, Request, Side, SideResult
 from harness.progress import Progress
@@ -116,6 +117,7 @@ def _pytest(
     with (
         progress.stage("test", f"{built.side} {built.kernel.release}") as stage,
         (folder / "pytest.log").open("w", encoding="utf-8") as log,
+        _attendant(plan, folder, progress),
     ):
 
         def line(text: str) -> None:
@@ -130,6 +132,15 @@ def _pytest(
         done, total, _ = tally.now()
         stage.finish(f"{built.side} {built.kernel.release}: {done} of {total} tests")
     return status, lines[-40:]
+
+
+def _attendant(
+    plan: Plan, folder: Path, progress: Progress
+) -> contextlib.AbstractContextManager[object]:
+    """Enter guests that are held: pytest, behind a pipe, has no terminal."""
+    if not plan.hold:
+        return contextlib.nullcontext()
+    return attend.Attendant(folder / "guests", progress.say, attend.terminal())
 
 
 def _no_verdict(status: int, tail: list[str], result: SideResult, folder: Path) -> None:

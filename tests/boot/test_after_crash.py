@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What stays of a kernel that panicked: a dump of its memory."""
+"""What stays after a failure: a dump of the memory, a guest that can be entered."""
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
+
+import pexpect
+import pytest
 
 SUITE = """
 from pathlib import Path
@@ -23,7 +27,12 @@ def session(image: Path, folder: Path, *words: str) -> subprocess.CompletedProce
     argv = [sys.executable, "-m", "pytest", "--kernel", str(image), "--guests", "1", "--retry", "0"]
     argv += ["-p", "no:cacheprovider", "--guest-folder", str(folder / "out"), *words]
     return subprocess.run(
-        [*argv, "test_dies.py"], cwd=folder, text=True, capture_output=True, check=False
+        [*argv, "test_dies.py"],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        check=False,
+        start_new_session=True,  # without a terminal
     )
 
 
@@ -40,3 +49,67 @@ def test_a_panic_leaves_a_dump(image: Path, tmp_path: Path) -> None:
     assert "no debug info" in text
     assert "--kconfig debuginfo" in text
     assert str(dump) in done.stdout
+
+
+HELD = """
+from pathlib import Path
+
+def test_fails():
+    Path("/run/state").write_text("as " + "it was")
+    assert 1 == 2
+
+def test_crash():
+    Path("/proc/sysrq-trigger").write_text("c")
+
+def test_next():
+    assert Path("/run/state").exists() is False
+"""
+
+
+def test_a_held_guest_is_entered_from_the_terminal(image: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_held.py").write_text(HELD)
+    words = ["-m", "pytest", "--kernel", str(image), "--retry", "0", "-p", "no:cacheprovider"]
+    words += ["--color=no", "--hold", "--guest-folder", str(tmp_path / "out"), "test_held.py"]
+    child = pexpect.spawn(sys.executable, words, cwd=str(tmp_path), timeout=60, encoding="utf-8")
+    with (tmp_path / "said").open("w") as child.logfile_read:
+        child.expect("guest0 is held: .*test_fails failed in its call: assert 1 == 2")
+        child.expect("leave it")
+        child.sendline("cat /run/state; id -u")
+        child.expect("as it was")
+        child.sendline("exit")
+        child.expect("guest0 is held: its kernel panicked")
+        child.expect("(gdb [^\r\n]*)")
+        command = str(child.match[1])
+        child.expect("Enter")
+        # The stub speaks gdb's protocol: asked why the machine stopped it names a signal.
+        assert stub(command.split()[-1].rstrip("'")).startswith(b"+$T")
+        child.sendline("")
+        child.expect("2 failed, 1 passed")
+        child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
+
+
+def stub(path: str) -> bytes:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(20)
+        sock.connect(path)
+        sock.sendall(b"+$?#3f")
+        said = b""
+        while len(said) < 3:
+            said += sock.recv(100)
+        return said
+
+
+@pytest.mark.nightly
+def test_holding_without_a_terminal_has_an_end(image: Path, tmp_path: Path) -> None:
+    done = session(image, tmp_path, "--hold-for", "1")
+    assert "guest0 is held: its kernel panicked" in done.stdout
+    assert "held for 1 s" in done.stdout
+    assert "1 failed, 1 passed" in done.stdout
+
+
+def test_holding_until_enter_needs_a_terminal(image: Path, tmp_path: Path) -> None:
+    done = session(image, tmp_path, "--hold")
+    assert done.returncode == 4
+    assert "--hold-for SECONDS" in done.stderr

@@ -31,7 +31,7 @@ RANK = {name: rank for rank, names in RANKS.items() for name in names}
 APART = {0, 2}
 
 # Programs of their own, which run in the guest or beside us: they may print and exit.
-PROGRAMS = {"guestside", "guest/keeper.py", "guest/relay.py"}
+PROGRAMS = {"guestside", "guest/keeper.py", "guest/relay.py", "guest/attend.py"}
 EXITS = {"print", "exit", "quit", "input"}
 SYSTEM = {("sys", "exit"), ("sys", "stdout"), ("os", "_exit"), ("os", "abort")}
 

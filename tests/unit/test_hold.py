@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Held guests: who waits, who may go on, and what a person is told."""
+
+from __future__ import annotations
+
+import os
+import pty
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.guest import attend, folder, hold
+from harness.guestside import held
+
+
+def wait(what: Callable[[], object]) -> bool:
+    end = time.monotonic() + 20
+    while not what() and time.monotonic() < end:
+        time.sleep(0.02)
+    return bool(what())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "guests" / "3").mkdir(parents=True)
+    return tmp_path / "guests" / "3"
+
+
+def test_who_removes_the_file_ends_the_hold(place: Path) -> None:
+    hold.living(place, place, "test_x failed", 60)
+    waiting = threading.Thread(target=hold.wait, args=[place, 60, lambda: False])
+    waiting.start()
+    assert hold.read(place)["why"] == "test_x failed"
+    hold.let_go(place)
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert hold.read(place) == {}
+
+
+@pytest.mark.parametrize(("seconds", "gone"), [(0.1, False), (60, True)])
+def test_a_hold_ends_with_its_time_or_its_guest(place: Path, seconds: float, *, gone: bool) -> None:
+    hold.living(place, place, "test_x failed", seconds)
+    hold.wait(place, seconds, lambda: gone)
+    assert not (place / hold.FILE).exists()
+
+
+def test_without_a_terminal_the_ways_in_and_on_are_told(place: Path) -> None:
+    said: list[str] = []
+    with attend.Attendant(place.parent, said.append, None):
+        hold.dead(place, place, Path("/k/vmlinux"), 9, "its kernel panicked")
+        assert wait(lambda: len(said) == 3)
+    assert said[0] == "guest3 is held: its kernel panicked"
+    assert f"gdb /k/vmlinux -ex 'target remote {place}/gdb'" in said[1]
+    assert said[2] == f"held for 9 s, or until: rm {place}/held.json"
+    assert (place / hold.FILE).exists()
+
+
+def test_enter_ends_the_hold_of_a_dead_guest(place: Path) -> None:
+    ours, theirs = pty.openpty()
+    with attend.Attendant(place.parent, lambda _line: None, theirs):
+        hold.dead(place, place, None, 60, "its kernel panicked")
+        os.write(ours, b"\n")
+        assert wait(lambda: not (place / hold.FILE).exists())
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_shell_is_entered_and_left(place: Path) -> None:
+    ours, theirs = pty.openpty()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(place / hold.SHELL))
+        server.listen()
+        heard: list[bytes] = []
+
+        def serve() -> None:
+            client, _ = server.accept()
+            with client:
+                while b"ls\n" not in b"".join(heard):
+                    heard.append(client.recv(100))
+                client.sendall(b"file\r\n" + held.LEFT[:5])
+                client.sendall(held.LEFT[5:])
+                client.recv(1)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with attend.Attendant(place.parent, lambda _line: None, theirs):
+            hold.living(place, place, "test_x failed", 60)
+            assert wait(lambda: heard)
+            os.write(ours, b"ls\n")
+            assert wait(lambda: not (place / hold.FILE).exists())
+    assert heard[0].startswith(held.SHELL)
+    assert b"file" in os.read(ours, 4096)
+
+
+def test_a_guest_that_is_gone_needs_no_word(tmp_path: Path) -> None:
+    hold.go_on(tmp_path)
+
+
+def test_the_tests_wait_for_one_word_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    word = tmp_path / "go"
+    monkeypatch.setattr(held, "_MAY_GO", str(word))
+    waiting = threading.Thread(target=held.wait)
+    waiting.start()
+    time.sleep(0.1)
+    assert waiting.is_alive()
+    word.touch()
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert not word.exists()
+
+
+def test_half_a_file_is_no_hold(place: Path) -> None:
+    (place / hold.FILE).write_text("{")
+    assert hold.read(place) == {}
+    folder.write(place / hold.FILE, {"kind": "gdb"})
+    assert hold.read(place) == {"kind": "gdb"}

@@ -98,23 +98,26 @@ class Decoder:
 
     def _look(self, file: Path, frames: list[tuple[str, bool]]) -> None:
         calls = {one: lookup.call(one[0].split(" ")[0], one[1]) for one in frames}
-        wanted = [call for call in calls.values() if call]
+        asked = [call for call in calls.values() if call]
         if file not in self._lines:
             self._lines[file] = lookup.has_debug_info(file)
-        spots = lookup.spots(self._tree, file, wanted, self._cross) if self._lines[file] else {}
-        rest = {call.name for call in wanted if call not in spots}
-        symbols = lookup.addresses(file, rest, self._cross) if rest else {}
+        symbols = lookup.symbols(file, {call.name for call in asked}, self._cross)
+        own = {call: at for call in asked if (at := _address(call, symbols.get(call.name, [])))}
+        lines = self._lines[file] and bool(own)
+        spots = lookup.spots(self._tree, file, list(own), self._cross) if lines else {}
         for one, call in calls.items():
             if call is None:
                 self._known[one] = Frame(one[0])
             elif call in spots:
-                self._known[one] = Frame(one[0], tuple(map(self._place, spots[call])))
+                places = tuple(map(self._place, spots[call]))
+                self._known[one] = Frame(one[0], places, own[call])
+            elif call in own:
+                why = "debug info has no line for it" if self._lines[file] else _NO_LINES
+                self._known[one] = Frame(one[0], (), own[call], why)
             else:
-                at = symbols.get(call.name, 0)
-                why = _NO_LINES if not self._lines[file] else "debug info has no line for it"
-                if not at:
-                    why = f"{call.name} is not in {file.name}: it is another kernel's"
-                self._known[one] = Frame(one[0], (), at and at + call.offset, why)
+                what = "has another size in" if call.name in symbols else "is not in"
+                why = f"{call.name} {what} {file.name}: it is another kernel's"
+                self._known[one] = Frame(one[0], (), 0, why)
 
     def _file(self, module: str) -> Path | None:
         if not module:
@@ -164,6 +167,12 @@ def _undecoded(splat: Splat, why: str) -> Decoded:
 def decode(splat: Splat, vmlinux: Path, tree: Path, added: Added | None = None) -> Decoded:
     """Decode one splat with the sources as they lie in ``tree``; see Decoder for many."""
     return Decoder(vmlinux, tree, added).decode([splat])[0]
+
+
+def _address(call: lookup.Call, symbols: Sequence[lookup.Symbol]) -> int:
+    """Give the address of a call in the file whose symbols these are; 0 if it is of another."""
+    same = (s for s in symbols if not (call.size and s.size) or s.size == call.size)
+    return next((symbol.address + call.offset for symbol in same), 0)
 
 
 def _stacks(splat: Splat) -> tuple[list[tuple[str, bool]], ...]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,7 @@ _PLACE = re.compile(
 )
 _DECODED = re.compile(r"\s*(?P<name>[^\s(]+) \((?P<places>[^()]*:\d+[^()]*(?:\([^()]*\))?[^()]*)\)")
 _SPOT = re.compile(r"(?P<file>\S+):(?P<line>\d+)")
-_SYMBOL = re.compile(r"(?P<at>[0-9a-f]+) (?:[0-9a-f]+ )?[tTwWvV] (?P<name>\S+)$")
+_SYMBOL = re.compile(r"^([0-9a-f]+) [tTwWvV] (\S+)$", re.MULTILINE)
 
 
 class Call(NamedTuple):
@@ -33,6 +34,13 @@ class Call(NamedTuple):
         """Write it as the scripts want it."""
         size = f"/{self.size:#x}" if self.size else ""
         return f"{self.name}+{self.offset:#x}{size}"
+
+
+class Symbol(NamedTuple):
+    """Where a function begins, and its size, 0 if unknown."""
+
+    address: int
+    size: int
 
 
 class Spot(NamedTuple):
@@ -135,9 +143,20 @@ def _below(file: str, top: str) -> str:
     return os.path.relpath(plain, top) if plain.startswith(top + os.sep) else plain
 
 
-def addresses(file: Path, names: Iterable[str], cross: str = "") -> dict[str, int]:
-    """Give the addresses of functions, as the symbol table of an ELF file has them."""
+def symbols(file: Path, names: Iterable[str], cross: str = "") -> dict[str, list[Symbol]]:
+    """Give the functions of these names in an ELF file, as its symbol table has them.
+
+    The size is what the kernel prints: the way to the next symbol.  It is 0 in a module, whose
+    sections overlap until it is loaded.
+    """
     wanted = set(names)
-    table = process.run([f"{cross}nm", "--defined-only", file], check=False).stdout
-    found = (_SYMBOL.match(line) for line in table.splitlines())
-    return {one["name"]: int(one["at"], 16) for one in found if one and one["name"] in wanted}
+    table = process.run([f"{cross}nm", "--defined-only", "--numeric-sort", file], check=False)
+    rows = [(int(at, 16), name) for at, name in _SYMBOL.findall(table.stdout)]
+    starts = sorted({at for at, _ in rows})
+    found: dict[str, list[Symbol]] = {}
+    for at, name in rows:
+        if name in wanted:
+            after = bisect.bisect_right(starts, at)
+            sized = after < len(starts) and file.suffix != ".ko"
+            found.setdefault(name, []).append(Symbol(at, starts[after] - at if sized else 0))
+    return found

@@ -34,8 +34,8 @@ class Place:
 class Frame:
     """A frame as printed, and its places: the innermost inlined function first.
 
-    Without debug info ``places`` is empty, and ``address`` is where the frame lies in vmlinux
-    before it is relocated, 0 if its symbol is not there; ``why`` says what is missing.
+    ``address`` is where it lies in vmlinux or the module before that is relocated, 0 if it is not
+    there.  Without debug info ``places`` is empty; ``why`` says what is missing.
     """
 
     text: str

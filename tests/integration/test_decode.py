@@ -102,7 +102,7 @@ def git(tree, *words):
 def build(tree, *flags):
     """Link the tree's sources; gives the file, and the frame of the line that faults."""
     vmlinux = tree / "vmlinux"
-    sources = ["init/main.c", "drivers/nvmet.c"]
+    sources = ["init/main.c", "drivers/nvmet.c", "init/end.c"]
     subprocess.run(
         [
             "gcc",
@@ -124,15 +124,12 @@ def build(tree, *flags):
 
 def frame(vmlinux, name, text):
     """Give the frame "name+offset/size" of the first instruction that comes from a line."""
-    size, base = next(
-        (int(words[1], 16), int(words[0], 16))
-        for words in map(
-            str.split,
-            subprocess.run(
-                ["nm", "-S", vmlinux], text=True, capture_output=True
-            ).stdout.splitlines(),
-        )
-        if words[-1] == name
+    table = subprocess.run(["nm", "-n", vmlinux], text=True, capture_output=True).stdout
+    rows = [line.split() for line in table.splitlines() if line.split()[-2] in "tT"]
+    base = next(int(words[0], 16) for words in rows if words[-1] == name)
+    # The kernel's own measure; the last function of a module has only that of the ELF file.
+    size = (
+        next((int(words[0], 16) for words in rows if int(words[0], 16) > base), base + 0x40) - base
     )
     for offset in range(size):
         said = subprocess.run(
@@ -149,6 +146,7 @@ def tree(tmp_path):
     for folder in ("init", "drivers", "scripts"):
         (tree / folder).mkdir(parents=True)
     (tree / "init/main.c").write_text(MAIN)
+    (tree / "init/end.c").write_text("int the_end(int x)\n{\n\treturn x;\n}\n")
     (tree / "drivers/nvmet.c").write_text(BEFORE)
     (tree / "drivers/help.h").write_text(HEADER)
     (tree / "scripts/faddr2line").write_text(FADDR2LINE)
@@ -276,6 +274,15 @@ def test_sources_of_the_commit_that_was_built(tree):
     (tree / "drivers/nvmet.c").write_text("somebody went on\n")
     (decoded,) = Decoder(vmlinux, tree, commit=commit).decode([splat(vmlinux)])
     assert decoded.frames[1].places[1].context[2].text == "\tint z = faulty(y);"
+
+
+def test_another_kernels_frames_have_no_lines(tree):
+    vmlinux = build(tree, "-g")
+    at = frame(vmlinux, "nvmet_show", "help.h:5")
+    other = dataclasses.replace(splat(vmlinux), frames=(f"{at}0",))  # ten times its size
+    decoded = decode(other, vmlinux, tree)
+    assert decoded.frames[0].places == ()
+    assert decoded.why == "nvmet_show has another size in vmlinux: it is another kernel's"
 
 
 def test_without_debug_info_it_says_why(tree):

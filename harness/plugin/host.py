@@ -163,7 +163,7 @@ class HostSide:
 
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Note what there is to run."""
-        self.watch.finished(self.names[node.gateway.id])
+        self.watch.collected(self.names[node.gateway.id])
         self.journal.collected(ids)
 
     @pytest.hookimpl(trylast=True)

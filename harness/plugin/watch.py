@@ -43,6 +43,15 @@ class Watch:
         with self._lock:
             self._running[guest] = ("", time.monotonic(), self._collecting)
 
+    def collected(self, guest: str) -> None:
+        """Note that a guest has collected its tests, unless it is at one of them already.
+
+        xdist hands out tests to a guest that is still collecting, and hears of the end later.
+        """
+        with self._lock:
+            if self._running.get(guest, ("",))[0] == "":
+                self._running.pop(guest, None)
+
     def started(self, guest: str, test: str) -> None:
         """Note that a guest is at a test now."""
         with self._lock:

@@ -64,3 +64,13 @@ def test_collecting_has_a_deadline_too(told):
     assert came.wait(10)
     clock.close()
     assert told == [("guest0", "")]
+
+
+def test_the_end_of_collecting_may_be_heard_after_the_first_start(told):
+    clock, came = watch(told, 0.01)
+    clock.collects("guest0")
+    clock.started("guest0", "a")
+    clock.collected("guest0")
+    assert came.wait(10)
+    clock.close()
+    assert told == [("guest0", "a")]

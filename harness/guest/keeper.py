@@ -184,7 +184,7 @@ def main(argv: list[str]) -> int:
     """Keep the guest whose folder is named; gives an exit status."""
     place = Path(argv[1])
     try:
-        keeper = Keeper(place, parent=int(argv[2]))
+        keeper = Keeper(place, parent=int(argv[2]) if len(argv) > 2 else 0)
 
         def note(number: int, _frame: object) -> None:
             if number == signal.SIGUSR1:

@@ -61,6 +61,9 @@ class Fio:
             stdout=self._said,
             stderr=subprocess.STDOUT,
             cwd="/",
+            # SIGPIPE stays ignored, as Python has it: nvme-tcp on the host side (7.2) sends in the
+            # name of the task that does the I/O, and a connection that breaks kills that task.
+            restore_signals=False,
         )
 
     def running(self) -> bool:
@@ -79,7 +82,8 @@ class Fio:
         wait.until(enough, f"{count} more verified blocks on {self.device}", seconds=PATIENCE)
 
     def stop(self) -> Result:
-        """Have it end now; see ``finish``."""
+        """Have it end now; see ``finish``.  AssertionError when something else ended it before."""
+        assert self.running(), f"fio on {self.device} ended too soon:\n{self._words()}"
         self._process.send_signal(signal.SIGINT)
         return self.finish()
 
@@ -91,10 +95,10 @@ class Fio:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise AssertionError(f"fio on {self.device} hangs:\n{self._words()}") from None
-            words = self._words()
+            output, words = self._output(), self._words()
         # 128: ended by a signal, which is how ``stop`` does it.
         assert status in (0, 128), f"fio on {self.device}: status {status}:\n{words}"
-        job = json.loads(words[words.index("{") :])["jobs"][0]
+        job = json.loads(output[output.index("{") : output.rindex("}") + 1])["jobs"][0]
         assert job["error"] == 0, f"fio on {self.device}: error {job['error']}:\n{words}"
         result = Result(job["write"]["io_bytes"], job["read"]["io_bytes"])
         assert result.read > 0, f"fio read nothing back from {self.device}, so it verified nothing"
@@ -106,9 +110,15 @@ class Fio:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(PATIENCE)
 
-    def _words(self) -> str:
+    def _output(self) -> str:
         self._said.seek(0)
         return self._said.read()
+
+    def _words(self) -> str:
+        """What it said beside its figures."""
+        output = self._output()
+        head, _, rest = output.partition("{")
+        return head + rest.rpartition("}")[2].lstrip()
 
 
 @contextlib.contextmanager

@@ -146,22 +146,18 @@ def disk(make_null_block: Callable[..., str]) -> str:
     return make_null_block(16)
 
 
-CABLES = pytest.param((3, False), id="3 nodes, cables")
-BRIDGE = pytest.param((3, True), id="3 nodes, bridge", marks=needs.config("CONFIG_BRIDGE"))
-LARGE = pytest.param((8, True), id="8 nodes, bridge", marks=needs.config("CONFIG_BRIDGE"))
-
-
-@pytest.fixture(params=[CABLES, BRIDGE, LARGE])
+@pytest.fixture(params=[3, 8], ids=["3 nodes", "8 nodes"])
 def make_cluster(request: pytest.FixtureRequest, disk: str) -> Callable[[ExitStack], Cluster]:
     """Starts a cluster, which goes with the stack it is given."""
-    count, bridged = request.param
+    # On a kernel without bridges each node has a cable of its own to the host.
+    bridged = not needs.lacking("config", "CONFIG_BRIDGE")
+    numbers = range(1, request.param + 1)
 
     def make(stack: ExitStack) -> Cluster:
         if bridged:
             stack.enter_context(links.bridge(SWITCH))
             links.set_up(SWITCH, "10.77.0.254/24")
-        nodes = [Node(number, disk, bridged) for number in range(1, count + 1)]
-        return Cluster(nodes, stack)
+        return Cluster([Node(number, disk, bridged) for number in numbers], stack)
 
     return make
 
@@ -202,7 +198,7 @@ def test_verified_io_survives_the_death_and_return_of_nodes(
 
 
 @needs.program("fio")
-@pytest.mark.parametrize("make_cluster", [CABLES, BRIDGE], indirect=True)
+@pytest.mark.parametrize("make_cluster", [3], indirect=True, ids=["3 nodes"])
 def test_verified_io_waits_for_nodes_that_all_died(
     make_cluster: Callable[[ExitStack], Cluster], disk: str
 ) -> None:

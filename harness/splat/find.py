@@ -18,6 +18,7 @@ from harness.splat.sieve import blocks, interesting
 #: Where a splat came from when no test had started.
 BOOT = "boot"
 TELLERS = 16  # reports that may be open at once, each of another task or processor
+RECENT = 8  # splats back, at most, that a panic may be the consequence of
 NEAR = 200  # lines within which a panic may be the consequence of what came before
 _MARK = re.compile(r"harness: (start|end) (.+)")
 _QUOTE = re.compile(r"[ \t>|]+")
@@ -51,7 +52,9 @@ class _Finder:
         self.done: list[tuple[int, Splat]] = []
         self.told: set[tuple[float, str]] = set()
         self.quote = ""  # what stands in front of each line of an unstamped log
-        self.panicked = False  # since the last boot or mark
+        # Since the last boot or mark: how many splats there were before a panic, and its clock.
+        self.panic: tuple[int, float | None] | None = None
+        self.booted = 0  # splats that are done with, of boots before this one
 
     def read(self, block: list[str]) -> None:
         """Take the next lines; most blocks hold nothing and are not looked at line by line."""
@@ -86,7 +89,7 @@ class _Finder:
         if text.startswith("harness: ") and (mark := _MARK.match(text)):
             if message.kernel or not self.stamped:
                 self.where = (mark[2].strip(), _PHASES[mark[1]])
-                self.lives()
+                self.lives(message)
             return
         if text.startswith("Linux version ") and message.clock == 0:
             self.boot()
@@ -97,16 +100,17 @@ class _Finder:
             return
         self.more(message, raw)
 
-    def lives(self) -> None:
+    def lives(self, mark: Message) -> None:
         """Take back a panic: a program that still runs shows that only its words told of one."""
-        if not self.panicked:
+        if self.panic is None:
             return
-        self.panicked = False
+        (first, clock), self.panic = self.panic, None
         for report in list(self.open.values()):
             self.close(report)
-        self.done = [
-            (number, _with_panic(splat, "")) for number, splat in self.done if splat.kind != "panic"
-        ]
+        if clock is not None and mark.clock is not None and mark.clock < clock:
+            return  # another boot's
+        told = self.done[first:]
+        self.done[first:] = [(n, _with_panic(one, "")) for n, one in told if one.kind != "panic"]
 
     def boot(self) -> None:
         """Begin again: a log may hold one boot after the other."""
@@ -115,7 +119,7 @@ class _Finder:
         self.where, self.last = (BOOT, BOOT), None
         self.latest.clear()
         self.told.clear()
-        self.panicked = False
+        self.panic, self.booted = None, len(self.done)
 
     def starts(self, message: Message, raw: str, kind: Kind, found: re.Match[str]) -> bool:
         """Deal with a message that may begin a splat; whether it is dealt with."""
@@ -127,7 +131,6 @@ class _Finder:
             return False  # a program's words
         if message.clock is not None and kind.sure:
             self.told.add((message.clock, message.text))
-        self.panicked = self.panicked or kind.role is Role.PANIC
         if kind.role is Role.PANIC and self.consequence(message):
             return True
         if report is not None and report.kind is not None and not kind.sure:
@@ -161,6 +164,8 @@ class _Finder:
 
         The last of the same caller; the last of all may be another processor's.
         """
+        if self.panic is None:
+            self.panic = max(len(self.done) - RECENT, self.booted), message.clock
         own = self.latest.get(message.caller)
         return any(self.follows(message, last) for last in (own, self.last) if last is not None)
 
@@ -177,7 +182,7 @@ class _Finder:
             near = self.number - last.last < NEAR
         if near and not last.panic and last.sure:
             last.panic = message.text.removeprefix(_REASON)
-            for n, (number, splat) in enumerate(self.done[-8:], len(self.done[-8:]) * -1):
+            for n, (number, splat) in enumerate(self.done[-RECENT:], -len(self.done[-RECENT:])):
                 if number == last.number:
                     self.done[n] = (number, _with_panic(splat, last.panic))
         return near and last.sure

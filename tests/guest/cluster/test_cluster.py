@@ -96,10 +96,11 @@ class Cluster:
 
     def __init__(self, nodes: list[Node], stack: ExitStack) -> None:
         self.nodes = nodes
-        self._running: dict[int, ExitStack] = {}
+        self._containers: dict[int, Container] = {}
+        self._lives: dict[int, ExitStack] = {}
         running = stack.enter_context(ExitStack())  # left last: hosts disconnect before
         for node in nodes:
-            self._running[node.number] = running.enter_context(ExitStack())
+            self._lives[node.number] = running.enter_context(ExitStack())
             self.start(node)
         # In the machine's network: that is where the kernel makes a lost connection again.
         host = stack.enter_context(Container())
@@ -117,9 +118,8 @@ class Cluster:
 
     def start(self, node: Node) -> None:
         """Start a node."""
-        life = self._running[node.number]
-        container = life.enter_context(node.running())
-        life.callback(container.destroy)  # before its cable is drawn: see kill
+        life = self._lives[node.number]
+        self._containers[node.number] = life.enter_context(node.running())
 
     def kill(self, *nodes: Node) -> None:
         """Kill nodes, and wait until the host misses them.
@@ -127,10 +127,12 @@ class Cluster:
         Their last task dies, and with it their instance; the kernel closes the connections.
         """
         for node in nodes:
-            self._running[node.number].close()
+            self._containers[node.number].destroy()
         for node in nodes:
             path = self.paths[node.number]
             wait.until(lambda p=path: p.state != "live", f"{path.name} to miss its node")
+            # Only now the cable: with it gone the host would hear nothing, and notice much later.
+            self._lives[node.number].close()
 
     def returns(self, *nodes: Node) -> None:
         """Start nodes again, and wait until the host has its paths back."""

@@ -101,6 +101,7 @@ class TestCut:
             assert disks.held(far.file, BLOCK) == disks.pattern(BLOCK, 2)
             assert disks.read(device, BLOCK) == disks.pattern(BLOCK, 2)
 
+    @pytest.mark.parametrize("far", ["initial"], indirect=True)  # it is the host that acts
     def test_io_fails_while_the_host_still_tries_when_it_shall_fail_fast(self, far: Far) -> None:
         with far.serving(), nvme.connected(PORT, NQN, *PATIENT) as controller:
             device = controller.device(1, UUID)
@@ -113,6 +114,7 @@ class TestCut:
             controller.becomes("live")
             disks.check_data(device, far.file, size=BLOCK)
 
+    @pytest.mark.parametrize("far", ["initial"], indirect=True)  # it is the host that acts
     def test_a_host_gives_up_when_its_time_has_passed(self, far: Far) -> None:
         with far.serving():
             with nvme.connected(PORT, NQN, *PATIENT) as controller:

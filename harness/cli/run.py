@@ -104,7 +104,7 @@ def aftermath_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vmcore",
         action="store_true",
-        help="dump the memory of a kernel that panics or hangs, for drgn (--kconfig debuginfo)",
+        help="dump the memory of a kernel that panics or hangs, for drgn",
     )
 
 

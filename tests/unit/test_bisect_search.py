@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The search: on any graph it finds the culprit, in few steps, and knows when it cannot."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from harness.bisect.search import Contradiction, Graph, Search, chain
+from harness.bisect.values import Call
+
+
+def random_graph(rand: random.Random, size: int) -> Graph:
+    """Make a history as trees have it: a few branches at a time, merged again and again."""
+    parents: dict[str, tuple[str, ...]] = {}
+    heads: list[str] = []
+    for number in range(size):
+        name = f"c{number}"
+        merged = rand.sample(heads, 2) if len(heads) > 3 else rand.sample(heads, min(1, len(heads)))
+        if len(heads) == 1 and rand.random() < 0.3:  # a branch is made somewhere below
+            merged = [f"c{rand.randrange(number)}"]
+        parents[name] = tuple(merged)
+        heads = [head for head in heads if head not in merged] + [name]
+        if rand.random() < 0.2:
+            heads.append(rand.choice(list(parents)))
+        heads = list(dict.fromkeys(heads))
+    parents["tip"] = tuple(heads)
+    return Graph(parents)
+
+
+def above(graph: Graph, culprit: str) -> set[str]:
+    """Give the culprit and everything that has it below."""
+    found = {culprit}
+    for commit, parents in graph.parents.items():
+        if found & set(parents):
+            found.add(commit)
+    return found
+
+
+def hunt(
+    graph: Graph, culprit: str, untestable: frozenset[str] = frozenset()
+) -> tuple[Search, int]:
+    bad, search, steps = above(graph, culprit), Search(graph), 0
+    search.take(graph.commits[-1], Call.BAD)
+    while (commit := search.next()) is not None:
+        steps += 1
+        assert commit not in search.calls
+        call = Call.BAD if commit in bad else Call.GOOD
+        search.take(commit, Call.SKIP if commit in untestable else call)
+    return search, steps
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_it_always_finds_the_culprit(seed: int) -> None:
+    rand = random.Random(seed)
+    graph = random_graph(rand, rand.randrange(1, 120))
+    for culprit in rand.sample(graph.commits, min(12, len(graph.commits))):
+        search, steps = hunt(graph, culprit)
+        assert search.culprit == culprit
+        assert search.done
+        assert steps <= 2 * math.log2(len(graph.commits)) + 1
+
+
+def test_a_chain_takes_as_many_steps_as_there_are_bits() -> None:
+    for size in (1, 2, 3, 8, 64, 100):
+        graph = chain(f"p{n}" for n in range(size))
+        most = max(hunt(graph, culprit)[1] for culprit in graph.commits)
+        assert most == math.ceil(math.log2(size))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_untestable_commits_leave_the_culprit_among_what_is_left(seed: int) -> None:
+    rand = random.Random(seed)
+    graph = random_graph(rand, rand.randrange(2, 80))
+    culprit = rand.choice(graph.commits)
+    names = graph.commits[:-1]
+    untestable = frozenset(rand.sample(names, rand.randrange(len(names))))
+    search, _ = hunt(graph, culprit, untestable)
+    assert culprit in search.left
+    # Whatever is left beside the one that is known bad could not be tried.
+    known = {one for one in search.left if search.calls.get(one) is Call.BAD}
+    assert set(search.left) - known <= untestable
+    assert search.done
+
+
+def test_it_goes_away_from_what_cannot_be_built() -> None:
+    graph = chain(f"p{n}" for n in range(64))
+    broken = frozenset(f"p{n}" for n in range(20, 44))
+    search, steps = hunt(graph, "p50", broken)
+    assert search.culprit == "p50"
+    assert steps <= 12
+
+
+def test_the_culprit_beside_untestable_ones_is_not_named() -> None:
+    search, _ = hunt(chain("abcdef"), "c", frozenset("c"))
+    assert search.culprit is None
+    assert search.left == ("c", "d")
+
+
+def test_a_good_commit_above_a_bad_one_is_a_contradiction() -> None:
+    search = Search(chain("abcd"))
+    search.take("b", Call.BAD)
+    with pytest.raises(Contradiction) as caught:
+        search.take("c", Call.GOOD)
+    assert (caught.value.good, caught.value.bad) == (("c",), ("b",))
+    assert search.left == ("a", "b")
+
+
+def test_what_is_known_twice_or_of_others_does_no_harm() -> None:
+    search = Search(chain("abcd"))
+    for _ in range(2):
+        search.take("b", Call.GOOD)
+        search.take("elsewhere", Call.BAD)
+    assert search.left == ("c", "d")
+
+
+def test_what_comes_next_is_known_ahead() -> None:
+    search = Search(chain(f"p{n}" for n in range(16)))
+    first, *others = search.ahead(3)
+    assert first == search.next()
+    for call in (Call.GOOD, Call.BAD):
+        assert search.supposing(first, call).next() in others
+    assert search.calls == {}
+
+
+def test_steps_are_estimated() -> None:
+    assert [Search(chain(f"p{n}" for n in range(size))).steps() for size in (1, 2, 8, 64)] == [
+        *(0, 1, 3, 6)
+    ]

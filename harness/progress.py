@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import rich.console
 import rich.progress
 
+from harness.model import Span
+
 PLAIN_EVERY = 15.0  # seconds between two plain lines of one stage
 
 
@@ -68,16 +70,18 @@ class Progress:
         )
         self.live = (self.console.is_terminal if live is None else live) and not quiet
         self.times: list[tuple[str, float]] = []
+        self.spans: list[Span] = []
         self._bar: rich.progress.Progress | None = None
 
     @contextlib.contextmanager
     def stage(self, name: str, what: str = "") -> Iterator[Stage]:
-        """Show a stage from here to the end of the context, with its time (also in ``times``)."""
-        stage = Stage(self, name)
+        """Show a stage while the context lasts; its time is in ``times`` and ``spans``."""
+        stage, began = Stage(self, name), time.time()
         with self._shown(stage, what):
             yield stage
         seconds = time.monotonic() - stage.begin
         self.times.append((name, seconds))
+        self.spans.append(Span(name, stage.note or what, round(began, 3), seconds))
         self._line(f"[green]✓[/] {name:<10} {_escape(stage.note or what)} [dim]{clock(seconds)}[/]")
 
     @contextlib.contextmanager

@@ -41,7 +41,7 @@ class Keeper:
         self.name = folder.name(place)
         self.job = job
         self.parent = parent or os.getppid()
-        self.begin = time.monotonic()
+        self.begin, self.born = time.monotonic(), time.time()
         self.watch = Watch(self.spec.deadline, self.spec.factor)
         self.unwanted = False  # SIGTERM
         self.late = False  # SIGUSR1
@@ -55,6 +55,8 @@ class Keeper:
             boot_seconds=self.watch.boot_seconds,
             console=str(self.place / folder.CONSOLE),
             note=self.watch.note,
+            began=round(self.born, 3),
+            seconds=round(time.monotonic() - self.begin, 3) if ended else 0.0,
         )
         folder.write_record(self.place, record)
         return record

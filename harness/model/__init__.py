@@ -4,7 +4,7 @@
 from harness.model.found import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
 from harness.model.given import Checkout, Option, Patch, Request, Series, Source
 from harness.model.kernel import Kernel, Key, Toolchain, Warning  # noqa: A004
-from harness.model.verdict import Change, Run
+from harness.model.verdict import Change, Run, Span
 
 __all__ = [
     "Accel",
@@ -22,6 +22,7 @@ __all__ = [
     "Side",
     "SideResult",
     "Source",
+    "Span",
     "Splat",
     "Test",
     "Toolchain",

@@ -70,6 +70,7 @@ class Test:
 
     ``attempts`` are the outcomes of all its runs in their order.  ``taint`` is the kernel's taint
     (its bits) before and after it.  ``reproduce`` is the command that runs it alone again.
+    ``began`` is when it did, in seconds since 1970 by the host's clock; 0 where nobody knows.
     """
 
     __test__ = False  # not for pytest to collect
@@ -85,6 +86,7 @@ class Test:
     attempts: tuple[Outcome, ...] = ()
     taint: tuple[int, int] = (0, 0)
     reproduce: str = ""
+    began: float = 0.0
 
     @property
     def headline(self) -> str:
@@ -107,6 +109,7 @@ class GuestRecord:
     ``ended`` is why it ended: "done"; "boot" (it did not come up), "panic", "reset" (the machine
     went off by itself), "hang" and "timeout" (killed over a test's deadline, silent or answering),
     "left" (the tests' process died), or "lost" (by the host's fault).  ``note`` says more.
+    ``began`` is when it was started (as in Test), and it was there for ``seconds``.
     """
 
     name: str
@@ -116,6 +119,8 @@ class GuestRecord:
     console: str
     splats: tuple[Splat, ...] = ()
     note: str = ""
+    began: float = 0.0
+    seconds: float = 0.0
 
 
 class Side(enum.StrEnum):

@@ -30,8 +30,21 @@ class Change:
 
 
 @dataclasses.dataclass(frozen=True)
+class Span:
+    """A stage of a run: ``began`` in seconds since 1970, ``what`` in words of its progress."""
+
+    name: str
+    what: str
+    began: float
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Run:
-    """Everything a run found; run.json is this value (see harness.results)."""
+    """Everything a run found; run.json is this value (see harness.results).
+
+    ``about`` are (what, its version or size) of the machine and the programs that ran it.
+    """
 
     series: Series | None
     source: Source
@@ -44,6 +57,8 @@ class Run:
     stages: tuple[tuple[str, float], ...] = ()
     command: tuple[str, ...] = ()
     interrupted: bool = False
+    timeline: tuple[Span, ...] = ()
+    about: tuple[tuple[str, str], ...] = ()
 
     @property
     def judged(self) -> SideResult:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The journal of a test session: one JSON line per event, written at once.
+"""The journal of a test session: one JSON line per event, with its time, written at once.
 
 Whatever happens to the guest, to pytest or to the machine, what is in the journal is known; see
 ``harness.results.reading`` for how it is read back.
@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -87,11 +88,12 @@ class Journal:
         self._write({"event": "guest", "guest": guest, "note": note, "log": log, "splats": found})
 
     def _write(self, event: dict[str, Any]) -> None:
+        line = json.dumps({**event, "at": round(time.time(), 3)}) + "\n"
         with self._lock:
             if self.fault:
                 return
             try:
-                self._file.write(json.dumps(event) + "\n")
+                self._file.write(line)
                 self._file.flush()
             except OSError as error:
                 self.fault = f"cannot write {self.folder / NAME}: {error.strerror}"

@@ -32,6 +32,15 @@ class Attempt:
     phases: list[_Event] = dataclasses.field(default_factory=list)
     known: Outcome | None = None
     message: str = ""
+    began: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Give the time its phases took; of one that never ended, until its guest did."""
+        last = self.phases[-1] if self.phases else {}
+        if self.began and last.get("when") == "crash":
+            return float(max(0.0, last.get("at", 0.0) - self.began))
+        return float(sum(phase["seconds"] for phase in self.phases))
 
     @property
     def outcome(self) -> Outcome:
@@ -73,7 +82,8 @@ class _Session:
                 for test in event["ids"]:
                     self.tests.setdefault(test, [])
             case {"event": "started"}:
-                self.tests.setdefault(event["id"], []).append(Attempt(event["guest"]))
+                attempt = Attempt(event["guest"], began=event.get("at", 0.0))
+                self.tests.setdefault(event["id"], []).append(attempt)
             case {"event": "reported"}:
                 self._open(event["id"]).phases.append(event)
             case {"event": "lost"}:
@@ -130,7 +140,7 @@ def _test(session: _Session, test: str) -> Test:
     return Test(
         id=test,
         outcome=outcome,
-        seconds=sum(phase["seconds"] for phase in shown.phases),
+        seconds=shown.seconds,
         message=message,
         output="\n".join(phase["output"] for phase in shown.phases if phase["output"]),
         guest=shown.guest,
@@ -139,6 +149,7 @@ def _test(session: _Session, test: str) -> Test:
         attempts=outcomes,
         taint=(taints[0][0], taints[-1][1]) if taints else (0, 0),
         reproduce=command(session.command, session.root, test) if outcome.bad else "",
+        began=shown.began,
     )
 
 

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from harness.decode import Decoded, decode_run, render
 from harness.errors import HarnessError
 from harness.model import GuestRecord, SideResult, Splat, Test
 from harness.progress import Progress
+from harness.results.record import to_json
 from harness.run.kernels import Built
 
 NAME = "splats.txt"
+VALUES = "splats.json"  # [{"title", "frames", "decoded"}], for harness.report
 
 
 def side(result: SideResult, built: Built, folder: Path, progress: Progress) -> SideResult:
@@ -34,6 +37,7 @@ def side(result: SideResult, built: Built, folder: Path, progress: Progress) -> 
         return result
     about = dict(zip(found, decoded, strict=True))
     (folder / NAME).write_text("\n".join(_text(owners, about)), encoding="utf-8")
+    (folder / VALUES).write_text(json.dumps(_values(about)), encoding="utf-8")
     return dataclasses.replace(
         result,
         tests=tuple(_placed(test, about) for test in result.tests),
@@ -64,6 +68,13 @@ def _place(decoded: Decoded) -> str:
     """Give file:line of the function to blame, where the innermost inlined one is."""
     places = [place for frame in decoded.frames[decoded.guilty :][:1] for place in frame.places]
     return f"{places[0].file}:{places[0].line}" if places else ""
+
+
+def _values(about: dict[_Key, Decoded]) -> list[dict[str, Any]]:
+    return [
+        {"title": title, "frames": list(frames), "decoded": to_json(one)}
+        for (title, frames), one in about.items()
+    ]
 
 
 def _text(owners: list[Test | GuestRecord], about: dict[_Key, Decoded]) -> Iterator[str]:

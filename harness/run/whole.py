@@ -16,7 +16,7 @@ from harness.model import Accel, Request, Run, SideResult, Source
 from harness.progress import Progress
 from harness.results import record
 from harness.results.changes import changes
-from harness.run import decoded, folder, kernels, suites
+from harness.run import about, decoded, folder, kernels, suites
 from harness.run.kernels import Built
 from harness.run.plan import Plan
 
@@ -113,6 +113,8 @@ def _record(
         stages=tuple(progress.times),
         command=job.command,
         interrupted=interrupted,
+        timeline=tuple(progress.spans),
+        about=about.machine(sides[-1].kernel.arch if sides else "x86_64"),
     )
     record.save(found)
     properties = {

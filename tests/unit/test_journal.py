@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
+import json
+import time
 from pathlib import Path
 
 import pytest
@@ -166,3 +168,30 @@ def test_tally_counts_what_is_done(journal, tmp_path):
     with (tmp_path / NAME).open("a") as file:
         file.write('{"event": "star')
     assert tally.now() == (1, 3, "b")
+
+
+def test_a_test_knows_when_it_began(journal, tmp_path):
+    before = time.time()
+    passed(journal, "a")
+    (test,) = read(tmp_path)
+    assert before - 1 <= test.began <= time.time() + 1
+
+
+def test_a_crash_took_until_its_guest_was_gone(journal, tmp_path):
+    journal.started("a", "guest0")
+    journal.reported("a", Phase("crash", Outcome.TIMEOUT))
+    journal.close()
+    events = [json.loads(line) for line in (tmp_path / NAME).read_text().splitlines()]
+    events[1]["at"] = events[0]["at"] + 60
+    (tmp_path / NAME).write_text("\n".join(map(json.dumps, events)))
+    assert read(tmp_path)[0].seconds == pytest.approx(60)
+
+
+def test_a_journal_without_times_is_read(journal, tmp_path):
+    passed(journal, "a")
+    journal.close()
+    events = [json.loads(line) for line in (tmp_path / NAME).read_text().splitlines()]
+    lines = [json.dumps({k: v for k, v in one.items() if k != "at"}) for one in events]
+    (tmp_path / NAME).write_text("\n".join(lines))
+    (test,) = read(tmp_path)
+    assert (test.began, test.seconds) == (0.0, 1.5)

@@ -18,8 +18,7 @@ from harness.progress import Progress
 from harness.results.changes import counts
 from harness.run import Plan, folder, suites
 from harness.run.kernels import Built
-
-SUITE = Path(__file__).parent / "suite"  # for kernels that have no suites: does it boot at all?
+from harness.run.plan import BOOTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Booter:
     def __init__(
         self, plan: Plan, request: Request, kind: Accel, place: Path, progress: Progress
     ) -> None:
-        self.plan = plan if plan.suites else dataclasses.replace(plan, suites=(str(SUITE),))
+        self.plan = plan if plan.suites else dataclasses.replace(plan, suites=(str(BOOTS),))
         self.request, self.kind, self.place, self.progress = request, kind, place, progress
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._known: dict[str, concurrent.futures.Future[Tested]] = {}

@@ -16,6 +16,8 @@ from harness.model import Series
 from harness.series import Wish
 from harness.settings import Settings
 
+BOOTS = Path(__file__).parent / "suite"  # for kernels that have no suites: does it boot at all?
+
 _ASSIGNMENT = re.compile(r"(CONFIG_)?[A-Z][A-Z0-9_]*=.*")
 
 

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bisection in a config: on a small Kconfig, with a solver of its own in place of the tree's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from harness.bisect import options
+from harness.bisect.options import Space
+from harness.bisect.values import Call, Candidate
+from harness.kconfig import reader
+from harness.kconfig.expression import level
+from harness.model import Option, Request
+
+KCONFIG = """
+config BASE
+\tbool "base"
+config DEBUG
+\tbool "debugging"
+config CHECK
+\tbool "a check"
+\tdepends on DEBUG
+\tselect ENGINE
+config ENGINE
+\tbool
+config SMALL
+\tbool "small"
+config LARGE
+\tbool "large"
+config FAST
+\tbool "fast"
+\tdepends on !DEBUG
+config LIMIT
+\tint "limit"
+\tdepends on DEBUG
+choice
+\tprompt "how"
+config OUTLINE
+\tbool "outline"
+config INLINE
+\tbool "inline"
+endchoice
+config ODD
+\tbool "odd"
+\tdepends on NOWHERE
+"""
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> reader.Options:
+    (tmp_path / "Kconfig").write_text(KCONFIG)
+    return reader.options(tmp_path, "x86")
+
+
+def ask(**values: str) -> Request:
+    return Request(tuple(Option(name, value, "test") for name, value in values.items()))
+
+
+class Solver:
+    """Does what Kconfig does with the options above."""
+
+    def __init__(self, known: reader.Options) -> None:
+        self.known, self.calls = known, 0
+
+    def __call__(self, request: Request) -> Mapping[str, str]:
+        self.calls += 1
+        asked = {option.name: option.value for option in request.options}
+        values: dict[str, str] = {}
+        for _ in range(3):
+            for name, entries in self.known.entries.items():
+                selected = any(values.get(e.name) == "y" for e, _ in self.known.selectors(name))
+                met = all(level(d, values) for entry in entries for d in entry.depends)
+                prompt = entries[0].visible is not None
+                value = asked.get(name, "n") if prompt and met else "n"
+                values[name] = "y" if selected else value
+            if values["OUTLINE"] == values["INLINE"]:  # one of a choice is on
+                values["OUTLINE"], values["INLINE"] = "y", "n"
+        return {name: value for name, value in values.items() if value != "n"}
+
+
+GOOD = ask(BASE="y", FAST="y", OUTLINE="y")
+BAD = ask(
+    BASE="y",
+    DEBUG="y",
+    CHECK="y",
+    SMALL="y",
+    LARGE="y",
+    FAST="n",
+    LIMIT="7",
+    INLINE="y",
+    OUTLINE="n",
+    ENGINE="y",
+)
+
+
+@pytest.fixture
+def space(known: reader.Options) -> Space:
+    return Space(GOOD, BAD, Solver(known), known)
+
+
+def where(condition: Callable[[Mapping[str, str]], bool]) -> Callable[[Candidate], Call]:
+    """Bad with these values; a configuration that does not land as asked is an error."""
+
+    def test(candidate: Candidate) -> Call:
+        assert candidate.request is not None
+        values = {o.name: o.value for o in candidate.request.options if o.value != "n"}
+        return Call.BAD if condition(values) else Call.GOOD
+
+    return test
+
+
+def asked(found: options.Found) -> dict[str, str]:
+    return {option.name: option.value for option in found.options}
+
+
+def test_only_what_a_person_can_choose_and_differs_is_searched(space: Space) -> None:
+    names = [{option.name for option in part.options} for part in space.parts]
+    assert {"ENGINE"} not in names
+    assert {"BASE"} not in names
+    assert {"INLINE", "OUTLINE"} in names
+
+
+def test_one_option_alone(space: Space) -> None:
+    found = options.search(space, where(lambda values: "SMALL" in values))
+    assert asked(found) == {"SMALL": "y"}
+    assert (found.brought, found.unsure) == ((), ())
+
+
+def test_an_option_takes_its_dependencies_and_what_they_change_with_it(space: Space) -> None:
+    found = options.search(space, where(lambda values: "CHECK" in values))
+    assert asked(found) == {"CHECK": "y", "DEBUG": "y"}
+    assert {(o.name, o.value) for o in found.brought} == {("ENGINE", "y"), ("FAST", "n")}
+
+
+def test_two_that_only_fail_together(space: Space) -> None:
+    both = {"SMALL", "LARGE"}
+    found = options.search(space, where(lambda values: both <= set(values)))
+    assert asked(found) == {"SMALL": "y", "LARGE": "y"}
+
+
+def test_one_that_is_off_at_the_bad_end(space: Space) -> None:
+    found = options.search(space, where(lambda values: "FAST" not in values))
+    assert asked(found) in ({"FAST": "n"}, {"DEBUG": "y"})  # either will do
+
+
+def test_a_choice_is_changed_as_one(space: Space) -> None:
+    found = options.search(space, where(lambda values: "INLINE" in values))
+    assert asked(found) == {"INLINE": "y", "OUTLINE": "n"}
+
+
+def test_a_number(space: Space) -> None:
+    found = options.search(space, where(lambda values: values.get("LIMIT") == "7"))
+    assert asked(found) == {"LIMIT": "7", "DEBUG": "y"}
+
+
+def test_candidates_ask_for_what_lands(space: Space, known: reader.Options) -> None:
+    for count in range(len(space.parts) + 1):
+        made = space.candidate(space.parts[:count])
+        assert made is not None
+        assert made.request is not None
+        again = Solver(known)(made.request)
+        assert all(again.get(o.name, "n") == o.value for o in made.request.options)
+
+
+def test_the_same_configuration_is_tested_once(space: Space) -> None:
+    seen: list[str] = []
+
+    def test(candidate: Candidate) -> Call:
+        assert candidate.request is not None
+        seen.append(candidate.request.digest)
+        return where(lambda values: {"CHECK", "LARGE"} <= set(values))(candidate)
+
+    found = options.search(space, test)
+    assert set(asked(found)) == {"CHECK", "DEBUG", "LARGE"}
+    assert len(seen) == len(set(seen)) == found.tried
+
+
+def test_the_ends_are_what_was_given(space: Space) -> None:
+    for end, value in ((space.good, "n"), (space.bad, "y")):
+        assert end.request is not None
+        assert {o.name: o.value for o in end.request.options}["DEBUG"] == value
+
+
+def test_what_can_never_land_is_untestable(known: reader.Options) -> None:
+    class Loose(Solver):
+        """ODD has a dependency that Kconfig's text does not show."""
+
+        def __call__(self, request: Request) -> Mapping[str, str]:
+            both = {"ODD", "BASE"} <= {option.name for option in request.options}
+            return {**super().__call__(request), **({"ODD": "y"} if both else {})}
+
+    space = Space(ask(SMALL="y"), ask(SMALL="y", BASE="y", ODD="y"), Loose(known), known)
+    odd = next(part for part in space.parts if part.name == "ODD")
+    assert space.candidate([odd]) is None
+    found = options.search(space, where(lambda values: "ODD" in values))
+    assert asked(found) == {"BASE": "y", "ODD": "y"}
+    assert found.unsure == ()
+
+
+@pytest.mark.parametrize(
+    ("option", "values", "wanted"),
+    [
+        (Option("CHECK", "y", ""), {}, {"DEBUG"}),
+        (Option("CHECK", "y", ""), {"DEBUG": "y"}, set()),
+        (Option("FAST", "y", ""), {"DEBUG": "y"}, {"DEBUG"}),
+        (Option("ENGINE", "n", ""), {"CHECK": "y"}, {"CHECK"}),
+        (Option("ENGINE", "n", ""), {}, set()),
+        (Option("NEVER", "y", ""), {}, set()),
+    ],
+)
+def test_what_keeps_an_option_from_landing(
+    known: reader.Options, option: Option, values: dict[str, str], wanted: set[str]
+) -> None:
+    assert options.depends(option, known, values) == wanted

@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""junit.xml of a run: a suite per kernel, a case per test, made with junitparser."""
+"""junit.xml of a run: a suite per kernel and guest suite, a case per test, with junitparser.
+
+The form is that of the Jenkins xunit plugin and of Maven's surefire.  The kernel is part of a
+case's class name: a CI system that knows tests by class and name only keeps them apart.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import datetime
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import junitparser
 from junitparser import xunit2
 
-from harness.model import Outcome, SideResult, Test
+from harness import plain
+from harness.model import GuestRecord, Outcome, SideResult, Splat, Test
 
-# XML 1.0 cannot hold these at all, escaped or not; consoles are full of them.
-_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+BAD, GOOD = 64 * 1024, 4 * 1024  # characters of output that are kept of a test
+FIRST = 500  # characters of a message in one line
+BOOT = "boot"
 
 _WORDS: Mapping[Outcome, type[junitparser.junitparser.FinalResult]] = {
     Outcome.SKIP: junitparser.Skipped,
@@ -29,43 +36,113 @@ _RERUN = (xunit2.RerunError, xunit2.RerunFailure)
 
 
 def write(path: Path, sides: tuple[SideResult, ...], properties: Mapping[str, str]) -> Path:
-    """Write junit.xml for the kernels of a run; ``properties`` stand on each suite."""
-    report = junitparser.JUnitXml("harness")
+    """Write junit.xml for the kernels of a run; ``properties`` stand on each suite.
+
+    The property "started" (ISO 8601) is the time of tests that do not know their own.
+    """
+    report = xunit2.JUnitXml("harness")
     for result in sides:
-        report.add_testsuite(_suite(result, properties))
+        for suite in _suites(result, properties):
+            report.add_testsuite(suite)
     report.update_statistics()  # type: ignore[no-untyped-call]
     report.write(str(path), pretty=True)
     return path
 
 
-def _suite(result: SideResult, properties: Mapping[str, str]) -> junitparser.TestSuite:
-    suite = junitparser.TestSuite(f"{result.side} ({result.kernel.release})")
+def _suites(result: SideResult, properties: Mapping[str, str]) -> Iterable[xunit2.TestSuite]:
+    """Give a suite for each folder of tests, and one for the boot if that went wrong."""
+    if wrong := _boot(result):
+        yield _suite(result, BOOT, [wrong], properties)
+    folders: dict[str, list[Test]] = {}
+    for test in result.tests:
+        folders.setdefault(str(Path(test.id.partition("::")[0]).parent), []).append(test)
+    guests = {guest.name: guest for guest in result.guests}
+    for folder, tests in folders.items():
+        cases = [_case(result, test, guests) for test in tests]
+        began = min((test.began for test in tests if test.began), default=0.0)
+        yield _suite(result, folder, cases, properties, began)
+
+
+def _suite(
+    result: SideResult,
+    folder: str,
+    cases: list[xunit2.TestCase],
+    properties: Mapping[str, str],
+    began: float = 0.0,
+) -> xunit2.TestSuite:
+    name = f"{result.side} ({result.kernel.release}) {folder}"
+    suite = xunit2.TestSuite(_line(name))  # type: ignore[no-untyped-call]
+    start = (
+        datetime.datetime.fromtimestamp(began, datetime.UTC).isoformat(timespec="seconds")
+        if began
+        else properties.get("started", "")
+    )
+    if start:
+        suite.timestamp = _line(start[:19])  # the format knows no time zone: it is UTC
     own = {
+        "kernel": result.side,
         "kernel.release": result.kernel.release,
         "kernel.commit": result.kernel.commit,
         "kernel.config": str(result.kernel.config),
         "kernel.key": result.kernel.key,
+        "kernel.arch": result.kernel.arch,
+        "suite": folder,
     }
-    for name, value in {**properties, **own}.items():
-        suite.add_property(name, _clean(value))
-    suite.add_testcases([_case(test, result.allow_flaky) for test in result.tests])
+    for key, value in {**properties, **own}.items():
+        suite.add_property(_line(key), _line(value))
+    for case in cases:
+        suite.add_testcase(case)
     return suite
 
 
-def _case(test: Test, allow_flaky: bool) -> junitparser.TestCase:
+def _boot(result: SideResult) -> xunit2.TestCase | None:
+    """Give a case for a kernel that did not boot, or complained of something while it did."""
+    splats = result.boot_splats
+    if not (result.error or splats):
+        return None
+    case = xunit2.TestCase(BOOT, f"{result.side}.{BOOT}", 0.0)
+    error = junitparser.Error(_line(result.error or splats[0].title), "boot")
+    error.text = _text(result.error + "\n\n" + "\n\n".join(map(_splat, splats)), BAD)
+    case.result = [error]
+    case.system_out = _marks([Path(guest.console) for guest in result.guests if guest.console])
+    return case
+
+
+def _case(result: SideResult, test: Test, guests: Mapping[str, GuestRecord]) -> xunit2.TestCase:
     file, _, name = test.id.partition("::")
-    classname = file.removesuffix(".py").replace("/", ".")
-    case = xunit2.TestCase(_clean(name or file), _clean(classname), test.seconds)
-    verdict = None if allow_flaky and test.outcome is Outcome.FLAKY else _verdict(test)
+    classname = f"{result.side}.{file.removesuffix('.py').replace('/', '.')}"
+    case = xunit2.TestCase(_line(name or file), _line(classname), round(test.seconds, 3))
+    excused = result.allow_flaky and test.outcome is Outcome.FLAKY
+    verdict = None if excused else _verdict(test)
     if verdict is not None:
         case.result = [verdict]
     for again in _attempts(test):
         case.add_interim_result(again)
     parts = (_reproduce(test), _places(test), test.output, test.kernel_log)
-    output = "\n\n".join(part for part in parts if part)
+    output = _text("\n\n".join(filter(None, parts)), BAD if test.outcome.bad else GOOD)
+    if test.outcome.bad:
+        output = f"{output}\n\n{_marks(_evidence(test, guests))}".strip()
     if output:
-        case.system_out = _clean(output)
+        case.system_out = output
     return case
+
+
+def _evidence(test: Test, guests: Mapping[str, GuestRecord]) -> list[Path]:
+    """Give the files that show more: the console of the guest, what its splats are decoded."""
+    guest = guests.get(test.guest)
+    if guest is None or not guest.console:
+        return []
+    console = Path(guest.console)
+    decoded = console.parents[2:3]  # the side's folder
+    return [console, *(side / "splats.txt" for side in decoded if test.splats)]
+
+
+def _marks(files: Iterable[Path]) -> str:
+    """Name files so that Jenkins (JUnit Attachments) and GitLab offer them with the case."""
+    top = Path(os.environ.get("CI_PROJECT_DIR") or os.environ.get("WORKSPACE") or Path.cwd())
+    found = [file.absolute() for file in files if file.is_file()]
+    near = [file.relative_to(top) if file.is_relative_to(top) else file for file in found]
+    return "\n".join(f"[[ATTACHMENT|{plain.line(str(file), 4096)}]]" for file in near)
 
 
 def _reproduce(test: Test) -> str:
@@ -74,12 +151,16 @@ def _reproduce(test: Test) -> str:
 
 def _places(test: Test) -> str:
     """Say where in the sources the splats were, and which patches' lines they went through."""
-    return "\n".join(
-        f"{splat.title}\n  at {splat.place}"
-        + "".join(f"\n  through {one}" for one in splat.patches)
-        for splat in test.splats
-        if splat.place
-    )
+    return "\n".join(map(_place, (splat for splat in test.splats if splat.place)))
+
+
+def _place(splat: Splat) -> str:
+    through = "".join(f"\n  through {one}" for one in splat.patches)
+    return f"{splat.title}\n  at {splat.place}{through}"
+
+
+def _splat(splat: Splat) -> str:
+    return "\n".join((_place(splat) if splat.place else splat.title, *splat.lines))
 
 
 def _attempts(test: Test) -> list[xunit2.InterimResult]:
@@ -87,7 +168,7 @@ def _attempts(test: Test) -> list[xunit2.InterimResult]:
     bad = [one for one in test.attempts if one.bad]
     kinds = _FLAKY if test.outcome is Outcome.FLAKY else _RERUN
     shown = bad if test.outcome is Outcome.FLAKY else bad[1:]
-    return [kinds[one is Outcome.FAIL](f"attempt: {one}") for one in shown]
+    return [kinds[one is Outcome.FAIL](f"attempt: {one}", str(one)) for one in shown]
 
 
 def _verdict(test: Test) -> junitparser.junitparser.FinalResult | None:
@@ -95,10 +176,17 @@ def _verdict(test: Test) -> junitparser.junitparser.FinalResult | None:
     if test.outcome is Outcome.PASS:
         return None
     first = test.headline or str(test.outcome)
-    result = _WORDS.get(test.outcome, junitparser.Error)(_clean(first), str(test.outcome))
-    result.text = _clean(test.message)
+    result = _WORDS.get(test.outcome, junitparser.Error)(_line(first), str(test.outcome))
+    raw = [splat for splat in test.splats if splat.title not in test.message]
+    result.text = _text("\n\n".join((test.message, *map(_splat, raw))), BAD)
     return result
 
 
-def _clean(text: str) -> str:
-    return _NOT_XML.sub("�", text)
+def _text(raw: str, most: int) -> str:
+    """Give text for an element.  Only we name files: a guest must not have some attached."""
+    return plain.text(plain.clip(raw, most)).replace("[[ATTACHMENT|", "[[ATTACHMENT ").strip()
+
+
+def _line(raw: str) -> str:
+    """Give text for an attribute: one line, of a length that can be shown."""
+    return plain.line(raw, FIRST).replace("[[ATTACHMENT|", "[[ATTACHMENT ")

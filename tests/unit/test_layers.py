@@ -19,11 +19,11 @@ RANKS = {
     2: {
         *("series", "tree", "source", "kconfig", "build", "guest", "console", "splat"),
         *("results", "junit", "history", "doctor", "settings", "store", "decode"),
-        "vmcore",
+        *("vmcore", "outputs"),
     },
     # git: how git is called, for series, source and tree; kbuild: how the kernel's make is called,
-    # for kconfig and build.
-    1: {"process", "progress", "paths", "guestside", "git", "kbuild"},
+    # for kconfig and build.  plain: text of guests for reports of all kinds.
+    1: {"process", "progress", "paths", "guestside", "git", "kbuild", "plain"},
     0: {"model", "errors"},
 }
 RANK = {name: rank for rank, names in RANKS.items() for name in names}

@@ -99,5 +99,9 @@ def test_junit_has_a_suite_per_kernel_and_a_case_per_test(tmp_path):
     assert properties["accel"] == "tcg"
     assert properties["kernel.release"] == "7.2.13"
     case = suites[1].find("testcase")
-    assert (case.get("classname"), case.get("name"), float(case.get("time"))) == ("t", "a", 1.0)
+    assert (case.get("classname"), case.get("name"), float(case.get("time"))) == (
+        "patched.t",
+        "a",
+        1.0,
+    )
     assert "panic" in case.find("error").text

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -182,6 +183,7 @@ class Group:
         stderr: int | None = None,
     ) -> None:
         words = [os.fspath(word) for word in argv]
+        self.thread = threading.get_ident()
         surroundings = environment(env)
         _check(words[0], cwd, surroundings)
         gate, opened = os.pipe()
@@ -245,10 +247,13 @@ class Group:
         self.end()
 
 
-def interrupt_all() -> None:
-    """Interrupt every program that runs: Ctrl-C reaches the main thread only, others wait."""
+def interrupt_all(thread: int | None = None) -> None:
+    """Interrupt every program that runs: Ctrl-C reaches the main thread only, others wait.
+
+    With ``thread`` (its ident) only those that this one started.
+    """
     for group in list(_running):
-        if group.popen.poll() is None:
+        if group.popen.poll() is None and thread in (None, group.thread):
             group.signal(signal.SIGINT)
 
 

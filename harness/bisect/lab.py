@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From a candidate to its kernel: what every trial of one bisection has in common."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import threading
+from pathlib import Path
+
+from harness import git, tree
+from harness.bisect.points import Commit
+from harness.bisect.values import Candidate
+from harness.check import loaded
+from harness.errors import NotApplied, NotBuilt, NotConfigured, Untestable
+from harness.model import Accel, Checkout, Kernel, Request, Series, Source, Toolchain
+from harness.process import interrupt_all
+from harness.progress import Progress
+from harness.run import Plan, kernels
+
+
+@dataclasses.dataclass(frozen=True)
+class Lab:
+    """The worktree that is held, and how kernels are made and run in it.
+
+    ``series`` goes on top of every candidate that does not say which of its patches it has.
+    """
+
+    plan: Plan
+    slot: tree.Slot
+    source: Source
+    request: Request
+    toolchain: Toolchain
+    accel: Accel
+    series: Series | None
+    progress: Progress
+
+    @property
+    def repo(self) -> Path:
+        """Our own repository, which has all commits."""
+        return self.slot.path
+
+    def checkout(self, candidate: Candidate) -> Checkout:
+        """Say what a candidate's sources are.  Raises NotApplied."""
+        commit = candidate.commit or self.source.commit
+        start = dataclasses.replace(self.source, commit=commit, name=commit[:12])
+        slot = tree.Slot(self.slot.path, start, self.progress)
+        wanted = self._patches(candidate)
+        if wanted is None:
+            return slot.base()
+        return slot.patched(wanted)
+
+    def _patches(self, candidate: Candidate) -> Series | None:
+        """Give the part of the series that goes on top; None when no patch does."""
+        series = self.series
+        if series is None or candidate.patches is None:
+            return series
+        some = tuple(one for one in series.patches if one.number in candidate.patches)
+        if len(some) == len(series.patches):
+            return series
+        digest = f"{series.digest}/{','.join(map(str, candidate.patches))}"
+        return dataclasses.replace(series, patches=some, digest=digest) if some else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A candidate's kernel, or the ``fault`` why there is none; ``digest`` names what it runs."""
+
+    checkout: Checkout | None = None
+    kernel: Kernel | None = None
+    fault: Untestable | None = None
+    digest: str = ""
+
+
+class Dropped(Exception):
+    """A build that nobody wants any more was stopped."""
+
+
+class Builder:
+    """Builds candidates one at a time in a thread of its own, each once.
+
+    What is no longer wanted is taken out of the line, or stopped: make goes on there another
+    time.
+    """
+
+    def __init__(self, lab: Lab, *, sources_only: bool = False) -> None:
+        self.lab, self.sources_only = lab, sources_only
+        self.built = 0
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        self._made: dict[Candidate, concurrent.futures.Future[Made]] = {}
+        self._lock = threading.Lock()
+        self._now: tuple[Candidate, int] | None = None
+        self._unwanted: set[Candidate] = set()
+
+    def begin(self, candidate: Candidate) -> concurrent.futures.Future[Made]:
+        """Have a candidate built, now or when its turn comes."""
+        with self._lock:
+            self._unwanted.discard(candidate)
+            known = self._made.get(candidate)
+            if known is None or known.cancelled() or _was_dropped(known):
+                self._made[candidate] = self._pool.submit(self._make, candidate)
+            return self._made[candidate]
+
+    def made(self, candidate: Candidate) -> Made:
+        """Give what building a candidate gave; waits for it."""
+        while True:
+            try:
+                return self.begin(candidate).result()
+            except (Dropped, concurrent.futures.CancelledError):
+                continue  # stopped while nobody wanted it, and wanted again
+
+    def ready(self, candidate: Candidate) -> bool:
+        """Whether a candidate is built."""
+        future = self._made.get(candidate)
+        return bool(future and future.done() and not future.cancelled() and not future.exception())
+
+    def keep_only(self, wanted: set[Candidate]) -> None:
+        """Drop what is waiting or being built and not wanted."""
+        with self._lock:
+            for candidate, future in self._made.items():
+                if candidate not in wanted and not future.done():
+                    self._unwanted.add(candidate)
+                    future.cancel()
+            if self._now and self._now[0] in self._unwanted:
+                interrupt_all(self._now[1])
+
+    def _make(self, candidate: Candidate) -> Made:
+        with self._lock:
+            if candidate in self._unwanted:
+                raise Dropped(candidate.name)
+            self._now = (candidate, threading.get_ident())
+        try:
+            return self._kernel(candidate)
+        except Exception:
+            if candidate in self._unwanted:
+                raise Dropped(candidate.name) from None
+            raise
+        finally:
+            with self._lock:
+                self._now = None
+
+    def _kernel(self, candidate: Candidate) -> Made:
+        lab = self.lab
+        try:
+            checkout = lab.checkout(candidate)
+            if self.sources_only:
+                lab.slot.check_out(checkout)
+                return Made(checkout)
+            request = candidate.request or lab.request
+            kernel = kernels.kernel(
+                lab.plan, lab.slot, checkout, request, lab.toolchain, lab.progress
+            )
+        except (NotApplied, NotBuilt, NotConfigured) as fault:
+            if candidate in self._unwanted:
+                raise
+            return Made(fault=fault)
+        self.built += not kernel.reused
+        return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, lab.toolchain))
+
+    def close(self) -> None:
+        """End the thread, and what it runs."""
+        self.keep_only(set())
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _was_dropped(future: concurrent.futures.Future[Made]) -> bool:
+    return future.done() and isinstance(future.exception(), Dropped)
+
+
+def candidate(one: Commit) -> Candidate:
+    """Make the candidate of a commit."""
+    return Candidate(one.short, one.id)
+
+
+def of_commit(lab: Lab, name: str, as_what: str = "") -> Candidate:
+    """Make the candidate of a commit that is known by its id."""
+    subject = git.line(lab.repo, "show", "--no-patch", "--format=%s", name)
+    return Candidate(as_what or f'{name[:12]} ("{subject}")', name)

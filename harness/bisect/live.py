@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a person sees meanwhile: the range, the step, how many are left, and how long."""
+
+from __future__ import annotations
+
+import time
+
+from harness.bisect.search import Search
+from harness.bisect.sequential import Decision
+from harness.bisect.values import Call, Candidate
+from harness.progress import Progress, Stage, clock
+
+_MARKS = {Call.GOOD: "good", Call.BAD: "bad", Call.SKIP: "odd", Call.OTHER: "odd"}
+
+
+class Inner(Progress):
+    """Takes the stages of trials: they are shown as what the bisection's own one is at."""
+
+    def __init__(self, outer: Progress) -> None:
+        super().__init__(quiet=True, live=False)
+        self.verbose, self.console = outer.verbose, outer.console
+        self.around: Stage | None = None
+        self.words = ""
+
+    def show(self, stage: Stage) -> None:
+        """Show how far a stage within a trial is."""
+        if self.around is not None:
+            part = f" {stage.done:.0f}/{stage.total:.0f}" if stage.done and stage.total else ""
+            self.around.update(note=f"{self.words}; {stage.name}{part} {stage.note}")
+
+
+class Live:
+    """Tells of a search while it goes on; ``what`` are its things, as in "patches"."""
+
+    def __init__(self, progress: Progress, inner: Inner, stage: Stage, what: str) -> None:
+        self.progress, self.inner, self.stage, self.what = progress, inner, stage, what
+        inner.around = stage
+        self.steps, self._begin = 0, time.monotonic()
+
+    def searching(self, search: Search, now: Candidate) -> None:
+        """Say what is tried next, of how many, and how long it may take."""
+        more = search.steps()
+        words = f"{len(search.left)} {self.what}, step {self.steps + 1} of {self.steps + more}"
+        if self.steps:
+            each = (time.monotonic() - self._begin) / self.steps
+            words += f", about {clock(each * more)} to go"
+        self.at(f"{words}: {now.name}", self.steps, self.steps + more)
+
+    def at(self, words: str, done: int | None = None, total: int | None = None) -> None:
+        """Say what is done now."""
+        self.inner.words = words
+        self.stage.update(done, total, words)
+
+    def decided(self, candidate: Candidate, decision: Decision, phase: str = "search") -> None:
+        """Say what a candidate turned out to be."""
+        self.steps += phase == "search"
+        seconds = sum(one.seconds for one in decision.observations)
+        line = f"{decision.call:<5} {candidate.name}  {clock(seconds)}"
+        self.progress.event(_MARKS[decision.call], line, decision.why)

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness import process
 from harness.check.builds import Made
 from harness.check.values import Finding, Level
-from harness.errors import HostFault
+from harness.errors import HostFault, UsageError
 from harness.model import Accel, Outcome, Request, Side, SideResult, Test
 from harness.progress import Progress
 from harness.results.changes import counts
@@ -85,16 +85,30 @@ class Booter:
             self._known[made.digest] = self._pool.submit(self._run, made, side, name, keep)
         return self._known[made.digest]
 
-    def _run(self, made: Made, side: Side, name: str, keep: bool) -> Tested:
+    def again(self, made: Made, tests: Sequence[str]) -> concurrent.futures.Future[Tested] | None:
+        """Begin to run some tests alone, before anything else that is asked for later."""
+        there = [one for one in tests if (self.plan.folder / one.partition("::")[0]).exists()]
+        if made.kernel is None or not there:
+            return None
+        plan = dataclasses.replace(self.plan, suites=tuple(there))
+        return self._pool.submit(self._run, made, Side.PATCHED, "first", keep=False, plan=plan)
+
+    def _run(
+        self, made: Made, side: Side, name: str, keep: bool, plan: Plan | None = None
+    ) -> Tested:
         assert made.kernel is not None
         built = Built(side, made.checkout, made.kernel)
         place = self.place / name
         try:
             with folder.writing(place):
-                words = (self.plan, built, self.request, self.kind, place, self.progress)
+                words = (plan or self.plan, built, self.request, self.kind, place, self.progress)
                 return Tested(suites.test(*words, keep=keep))
         except HostFault as error:  # of this boot; the next may do
             return Tested(None, error.what)
+        except UsageError as error:
+            if plan is None:
+                raise
+            return Tested(None, error.what)  # tests of another day may not be there
 
     @contextmanager
     def working(self) -> Iterator[None]:

@@ -4,15 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import os
 import re
-import shutil
-from collections.abc import Iterable
-from pathlib import Path
 
-from harness import build, kbuild, kconfig, process, tree
-from harness.build import output
+from harness import tree
+from harness.check import loaded
 from harness.check.values import Finding, Level
 from harness.errors import NotBuilt, NotConfigured, Untestable
 from harness.model import Checkout, Kernel, Request, Toolchain
@@ -26,7 +21,7 @@ _ERROR = re.compile(r"^([^\s:][^:]*):(\d+)(?::\d+)?: (?:fatal )?error: (.*)$")
 class Made:
     """What building one commit gave: a kernel, or the ``errors`` why there is none.
 
-    ``digest`` names the bytes that would be booted; ``warnings`` are all of the whole kernel.
+    ``digest`` names what would run in a guest; ``warnings`` are all of the whole kernel.
     """
 
     checkout: Checkout
@@ -62,41 +57,7 @@ class Builder:
             )
         except (NotBuilt, NotConfigured) as error:
             return Made(checkout, None, errors(error))
-        return Made(checkout, kernel, digest=digest(kernel))
-
-    def sparse(self, made: Made, files: Iterable[str]) -> tuple[Finding, ...] | None:
-        """Give all that sparse says of those of ``files`` that are in this kernel."""
-        out = build.folder(made.checkout, self.request, self.toolchain)
-        objects = [Path(file).with_suffix(".o") for file in files if file.endswith(".c")]
-        built = [str(one) for one in objects if (out / one).exists()]
-        if made.kernel is None or not built:
-            return None if made.kernel is None else ()
-        jobs = self.plan.jobs or len(os.sched_getaffinity(0))
-        words = kbuild.command(made.checkout.path, out, self.toolchain)
-        said: list[str] = []
-        with self.progress.stage("sparse", f"{len(built)} objects"):
-            self._configured(made)
-            argv = [*words, "C=2", f"-j{jobs}", "--output-sync=target", *built]
-            status = process.follow(argv, said.append, env=kbuild.environment())
-        if status:
-            return None
-        source = str(made.checkout.path)
-        return tuple(
-            Finding(Level.WARNING, one.text, one.file, one.line, "sparse")
-            for one in dict.fromkeys(output.warning(line, source) for line in said)
-            if one is not None
-        )
-
-    def _configured(self, made: Made) -> None:
-        """Check the sources out, and build what a kept kernel did not have to."""
-        self.slot.check_out(made.checkout)
-        out = build.folder(made.checkout, self.request, self.toolchain)
-        kconfig.configure(made.checkout.path, out, self.request, self.toolchain, self.progress)
-
-
-def has_sparse() -> bool:
-    """Whether sparse is installed."""
-    return shutil.which("sparse") is not None
+        return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, self.toolchain))
 
 
 def errors(error: Untestable) -> tuple[Finding, ...]:
@@ -109,14 +70,3 @@ def errors(error: Untestable) -> tuple[Finding, ...]:
     if found:
         return tuple(dict.fromkeys(found))
     return (Finding(Level.ERROR, error.what, rule="error"),)
-
-
-def digest(kernel: Kernel) -> str:
-    """Name what a guest of this kernel would run: its image and its modules, byte by byte."""
-    found = hashlib.sha256()
-    modules = sorted(kernel.modules.rglob("*.ko")) if kernel.modules else []
-    for file in (kernel.image, *modules):
-        found.update(file.name.encode() + b"\0")
-        with file.open("rb") as data:
-            found.update(hashlib.file_digest(data, "sha256").digest())
-    return found.hexdigest()

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The columns that need kernels: build, sparse, tests, size.  Builds and boots overlap."""
+"""The columns that need kernels: build, sparse, smatch, tests, size, layout.
+
+Builds and boots overlap.
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from harness.check import judge, size
+from harness.check import judge, layout, size
 from harness.check.boots import Booter, Tested
 from harness.check.builds import Builder, Made
+from harness.check.checkers import COMMANDS, Checkers
 from harness.check.judge import Column
 from harness.check.scripts import Scripts
 from harness.check.values import WHOLE, Cell, Finding, Level, State
 from harness.check.wish import Wish
+from harness.model import Checkout
 
 _Testing = concurrent.futures.Future[Tested] | None
 
@@ -23,7 +29,7 @@ class Kernels:
     """Takes the base and then each patch in order; ``files`` are all that the series touches.
 
     ``booter`` is None when nothing is to be booted.  The last of ``total`` patches is always
-    tested anew: the verdict is about it.
+    tested anew: the verdict is about it.  Evidence goes to ``place``.
     """
 
     wish: Wish
@@ -32,20 +38,51 @@ class Kernels:
     tools: Scripts
     files: tuple[str, ...]
     total: int
+    place: Path
     made: list[Made] = dataclasses.field(default_factory=list)
     tested: list[_Testing] = dataclasses.field(default_factory=list)
-    sparse: list[tuple[Finding, ...] | None] = dataclasses.field(default_factory=list)
+    checked: list[Mapping[str, tuple[Finding, ...]]] = dataclasses.field(default_factory=list)
     sizes: dict[int, tuple[Finding, ...]] = dataclasses.field(default_factory=dict)
+    layouts: dict[int, tuple[Finding, ...]] = dataclasses.field(default_factory=dict)
+    _known: layout.Layouts | None = None
+    _first: _Testing = None
+
+    def begin(self, tip: Checkout, tests: Sequence[str]) -> None:
+        """Build the tip and run on it what failed in the revision before: it is asked first."""
+        if self.booter:
+            self._first = self.booter.again(self.builder.make(tip), tests)
 
     def take(self, made: Made) -> None:
-        """Take the next commit's kernel: its tests begin, sparse and sizes are done here."""
+        """Take the next commit's kernel: its tests begin, everything else is done here."""
         self.tested.append(self._test(made) if self.booter else None)
-        if self.wish.wants("sparse"):
-            self.sparse.append(self.builder.sparse(made, self.files))
+        if names := self._checkers:
+            one = self.builder
+            words = (one.slot, one.request, one.toolchain, one.plan.jobs, one.progress)
+            self.checked.append(Checkers(*words).look(names, made, self.files))
         before = next((one for one in reversed(self.made) if one.kernel), None)
         if self.wish.wants("size") and before and made.kernel and before.digest != made.digest:
             self.sizes[len(self.made)] = size.compare(self.tools, before, made)
+        if self.wish.wants("layout"):
+            self._lay(before, made)
         self.made.append(made)
+
+    @property
+    def _checkers(self) -> list[str]:
+        return [name for name in COMMANDS if self.wish.wants(name)]
+
+    def _lay(self, before: Made | None, made: Made) -> None:
+        """Compare the structures with those of the kernel before."""
+        if made.kernel is None or not layout.installed():
+            return
+        if before and before.digest == made.digest:
+            return
+        with self.builder.progress.stage("layout", made.checkout.commit[:12]):
+            old, self._known = self._known, layout.read(made.kernel)
+        if before and old is not None and self._known is not None:
+            number = len(self.made)
+            self.layouts[number] = found = layout.compare(old, self._known)
+            if found:
+                layout.write(self.place, number, layout.difference(old, self._known))
 
     def _test(self, made: Made) -> _Testing:
         assert self.booter is not None
@@ -64,14 +101,19 @@ class Kernels:
         found: list[Cell] = []
         if self.wish.wants("build"):
             found += self._built(renames)
-        if self.wish.wants("sparse"):
-            rows = list(enumerate(self.sparse))[1:]
-            column = Column("sparse", self.sparse[0], rows, self._unbuilt())
+        for name in self._checkers:
+            known = [one.get(name) for one in self.checked]
+            notes = {n: "it could not be run" for n, one in enumerate(known) if one is None}
+            column = Column(name, known[0], list(enumerate(known))[1:], notes | self._unbuilt())
             found += judge.cells(column, renames)
         if self.wish.wants("size"):
             found += self._sized()
+        if self.wish.wants("layout"):
+            found += self._laid()
         if self.booter:
             found += self._tested(renames)
+        if self._first:
+            found.append(self._again(self._first.result()))
         return found
 
     def _rows(self) -> list[tuple[int, Made]]:
@@ -110,6 +152,36 @@ class Kernels:
             note = size.summary(size.compare(self.tools, first, last))
             found.append(Cell(WHOLE, "size", State.GOOD, note=note))
         return found
+
+    def _laid(self) -> list[Cell]:
+        """Make the cells of layouts; without pahole or debug info they say so once."""
+        if not layout.installed():
+            return [Cell(WHOLE, "layout", State.UNKNOWN, note="pahole is not installed")]
+        if self._known is None and any(one.kernel for one in self.made):
+            note = "the kernels have no debug info (CONFIG_DEBUG_INFO)"
+            return [Cell(WHOLE, "layout", State.UNKNOWN, note=note)]
+        same, unbuilt, found = self._same(), self._unbuilt(), []
+        for number, _ in self._rows():
+            known = self.layouts.get(number)
+            state = State.SAME if number in same else State.GOOD
+            state = State.UNKNOWN if known is None and number not in same else state
+            found.append(Cell(number, "layout", state, known or (), unbuilt.get(number, "")))
+        return found
+
+    def _again(self, known: Tested) -> Cell:
+        """Say what became of the failures of the revision before."""
+        if known.result is None:
+            note = f"what failed in the revision before could not be run again: {known.error}"
+            return Cell(WHOLE, "revision", State.UNKNOWN, note=note)
+        bad = known.findings or ()
+        number = len(known.result.tests)
+        still = f"{len([one for one in known.result.tests if one.outcome.bad])} still fail"
+        note = f"of the revision before {number} tests failed: {still if bad else 'all pass now'}"
+        words = "failed in the revision before, and still: "
+        found = tuple(
+            Finding(Level.NOTE, f"{words}{one.text}", one.file, 0, one.rule) for one in bad
+        )
+        return Cell(WHOLE, "revision", State.WARN if bad else State.GOOD, found, note)
 
     def _tested(self, renames: Mapping[str, str]) -> list[Cell]:
         results = [one.result() if one else None for one in self.tested]

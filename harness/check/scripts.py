@@ -26,6 +26,7 @@ NAMES = (
     "scripts/kernel-doc.py",
     "scripts/lib",
     "scripts/bloat-o-meter",
+    "scripts/coccinelle",
     "tools/docs",
     "tools/lib/python",
 )

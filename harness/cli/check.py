@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 from harness import check, errors, git, paths, settings
@@ -59,10 +58,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--only", action="append", default=[], metavar="CHECK,...", help="these checks or groups"
     )
     group.add_argument("--skip", action="append", default=[], metavar="CHECK,...", help="not these")
-    group.add_argument("--sparse", action="store_true", help="sparse on the files touched as well")
-    group.add_argument(
-        "--variants", action="store_true", help="other values of its options, 32-bit as well"
-    )
+    for name, what in wish.ASKED.items():
+        group.add_argument(f"--{name}", action="store_true", help=what)
     group.add_argument("--strict", action="store_true", help="a warning is bad too")
     group.add_argument(
         "--trust",
@@ -88,7 +85,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     checks = wish.choose(
         options.only,
         options.skip,
-        [name for name in ("sparse", "variants") if getattr(options, name)],
+        [name for name in wish.ASKED if getattr(options, name)],
     )
     asked = Wish(checks, trust=options.trust, strict=options.strict)
     if options.b4:
@@ -132,33 +129,22 @@ def _show(options: argparse.Namespace, found: Matrix, place: Path, code: int) ->
 def _plan(options: argparse.Namespace, asked: Wish) -> tuple[Plan, Wish]:
     """Find out what is to be checked: mails, a pipe, or commits."""
     there = settings.load(Path.cwd())
-    word, assignments = plan.split(options.words)
-    fields = {**vars(options), "words": list(assignments), "no_series": True}
-    if (word == "-" or (options.b4 and not word)) and not sys.stdin.isatty():
-        series = given.stdin(sys.stdin.buffer.read())
-        made = plan.make(fields, there, options.rest)
-        return _on_head(dataclasses.replace(made, series=series), options), asked
-    if not word or Path(word).exists() or (there.folder / "patches" / word).is_dir():
-        fields |= {"words": options.words, "no_series": False}
-        return _with_fragments(plan.make(fields, there, options.rest)), asked
-    tree = Path(options.tree or there.tree or _top(Path.cwd())).expanduser().absolute()
-    if not given.known(tree, word):  # then it is something else that a series may be
-        fields |= {"words": options.words, "no_series": False}
-        return _with_fragments(plan.make(fields, there, options.rest)), asked
-    found = given.commits(tree, word)
-    made = plan.make(fields, there, options.rest)
-    made = dataclasses.replace(
-        made, series=found.series, tree=found.tree, base=found.base, kernel=""
-    )
-    asked = dataclasses.replace(asked, mails=False, committers=found.committers, trust=True)
+    series, _ = plan.tell(options.words)
+    if options.b4 and not series:  # b4 says nothing, and pipes a patch in
+        options.words = ["-", *options.words]
+    made = plan.make(vars(options), there, options.rest)
+    if made.series is not None:
+        asked = given.of_commits(asked, made.series)
+    if "-" in options.words:
+        made = _on_head(made, options)
     return _with_fragments(made), asked
 
 
 def _on_head(made: Plan, options: argparse.Namespace) -> Plan:
     """A mail from a pipe is for the tree we are in, unless something else was named."""
-    if not (options.kernel or options.tree or made.tree):
-        made = dataclasses.replace(made, tree=Path(_top(Path.cwd())), kernel="")
-    return _with_fragments(made)
+    if options.kernel or options.tree or made.tree:
+        return made
+    return dataclasses.replace(made, tree=Path(_top(Path.cwd())), kernel="")
 
 
 def _with_fragments(made: Plan) -> Plan:

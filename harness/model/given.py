@@ -28,7 +28,8 @@ class Series:
     ``total`` is what the subjects count; ``missing`` and ``duplicates`` are numbers of patches.
     ``prerequisites`` are ids (git patch-id) of patches that come before the series.  ``notes`` say
     what was decided where there was a choice, each in a line for people; ``fault`` why the series
-    cannot be used, which only who asked for it so is given.
+    cannot be used, which only who asked for it so is given.  ``repo`` is the git tree whose
+    ``commits`` (in the patches' order) were made into mails; None when the mails came as such.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Series:
     duplicates: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     fault: str = ""
+    repo: Path | None = None
+    commits: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -158,13 +158,21 @@ def _pytest_args(options: dict[str, Any]) -> list[str]:
     return [*words, *(flag for flag, name in flags.items() if options.get(name))]
 
 
+def _tree(options: dict[str, Any], settings: Settings, series: Series | None) -> str:
+    """Name the tree: commits are for the one they are in."""
+    if series and series.repo and not options["kernel"]:
+        return str(series.repo)
+    tree = options["tree"]
+    return str(Path(tree).expanduser().absolute()) if tree else settings.tree
+
+
 def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> Plan:
     """Put a plan together from the command line's options (argparse's names) and the settings."""
     words, assignments = tell(options["words"])
     wanted = wish(options, settings)
     series = None if options["no_series"] else find_series(words, settings, wanted)
     # What the command line names is seen from where it was typed, the settings' from their file.
-    tree = str(Path(options["tree"]).expanduser().absolute()) if options["tree"] else settings.tree
+    tree = _tree(options, settings, series)
     # A release in series.toml is the series' own wish; a tree on the command line beats it.
     base = options["base"] or (series.base if series and tree else "") or settings.base
     return Plan(

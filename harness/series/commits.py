@@ -15,7 +15,7 @@ from harness.errors import UsageError
 _EXPORT = (
     *("format-patch", "--quiet", "--no-cover-letter", "--no-attach", "--no-thread", "--binary"),
     *("--full-index", "--no-base", "--subject-prefix=PATCH", "--numbered", "--no-signoff"),
-    *("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--encode-email-headers"),
+    *("--find-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--encode-email-headers"),
 )
 _MOST = 300  # commits; a branch with more was given a wrong base
 _TRACKING = "--- b4-submit-tracking ---"
@@ -24,11 +24,12 @@ _WHO = "harness <harness@localhost>"
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """The mails, in the folder ``path``, and the commit they start from."""
+    """The mails, in the folder ``path``, and the commit of ``repo`` they start from."""
 
     path: Path
     base: str
     name: str
+    repo: Path
     notes: tuple[str, ...] = ()
 
 
@@ -58,7 +59,7 @@ def mails(word: str, tree: Path | None, base: str = "") -> Made | None:
     if span is None:
         return None
     _see_patches(repo, span, word)
-    key = hashlib.sha256(f"{repo} {span} {word}".encode()).hexdigest()[:20]
+    key = hashlib.sha256(f"{repo} {span} {word} {_EXPORT}".encode()).hexdigest()[:20]
     folder = paths.cache("series", f"commits-{key}") / "mails"
     if not folder.is_dir():
         with paths.writing(folder), paths.scratch(folder) as scratch:
@@ -70,7 +71,9 @@ def mails(word: str, tree: Path | None, base: str = "") -> Made | None:
             if not folder.exists():
                 (scratch / "mails").rename(folder)
     name = re.sub(r"[^\w.-]+", "-", word)
-    return Made(folder, span.base, name.strip("-.") or "commits", span.notes)
+    top = git.run(repo, "rev-parse", "--show-toplevel", check=False).stdout.strip()
+    name = name.strip("-.") or "commits"
+    return Made(folder, span.base, name, Path(top) if top else repo, span.notes)
 
 
 def _commit(repo: Path, ref: str) -> str:
@@ -99,8 +102,10 @@ def _named(repo: Path, word: str, base: str) -> _Span | None:
         return None
     full = git.run(repo, "rev-parse", "--symbolic-full-name", word, check=False).stdout.strip()
     if not full.startswith(("refs/heads/", "refs/remotes/")) or word == "HEAD":
-        first = _commit(repo, f"{tip}^")
-        return _Span(first, tip) if first else None
+        if first := _commit(repo, f"{tip}^"):
+            return _Span(first, tip)
+        what = f"{word} is the first commit there is: it has no patch"
+        raise UsageError(what, hint="give a later one, or BASE..TIP")
     prepared = _prepared(repo, full, tip)
     if prepared and not base:
         return prepared

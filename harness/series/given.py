@@ -23,6 +23,7 @@ class Given:
     ``strict``: every one of them is meant, as in a folder; elsewhere the series is chosen among
     them.  ``ordered``: their order is given.  ``single``: one mail in a file of its own.
     ``folder`` holds the series and perhaps a series.toml; ``base`` is a commit it is made on.
+    ``repo`` is the git tree whose commits these are.
     """
 
     where: str
@@ -34,6 +35,7 @@ class Given:
     single: bool = False
     base: str = ""
     notes: tuple[str, ...] = ()
+    repo: Path | None = None
 
 
 def find(words: Sequence[str | Path], tree: Path | None = None, base: str = "") -> Given:
@@ -54,7 +56,7 @@ def find(words: Sequence[str | Path], tree: Path | None = None, base: str = "") 
     made = commits.mails(text, tree, base) if not isinstance(word, Path) else None
     if made is not None:
         found = dataclasses.replace(_folder(made.path), where=text, name=made.name)
-        return dataclasses.replace(found, base=made.base, notes=made.notes)
+        return dataclasses.replace(found, base=made.base, notes=made.notes, repo=made.repo)
     raise UsageError(f"there is no series at {path}", hint=f"give {_KINDS}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -139,7 +140,15 @@ def _series(
         missing=parts.missing,
         duplicates=parts.duplicates,
         notes=notes,
+        repo=what.repo,
+        commits=tuple(_commit(mail.raw) for _, mail in found) if what.repo else (),
     )
+
+
+def _commit(raw: bytes) -> str:
+    """Give the commit that git made a mail of."""
+    match = re.match(rb"From ([0-9a-f]{40,64}) ", raw)
+    return match[1].decode() if match else ""
 
 
 def _patches(found: Sequence[Found], digest: str, parts: order.Parts) -> tuple[Patch, ...]:

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a check knows while it goes from commit to commit, and the matrix that this makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from harness import tree
+from harness.check import judge
+from harness.check.letter import Letter
+from harness.check.patches import Looked
+from harness.check.scripts import Scripts
+from harness.check.steps import Steps
+from harness.check.values import Cell, Finding, Level, Matrix, Row, State, cell
+from harness.check.wish import Wish
+from harness.model import Series, Source
+from harness.progress import Progress
+from harness.run import Plan
+
+
+@dataclasses.dataclass
+class Walk:
+    """What a check knows while it goes from commit to commit."""
+
+    plan: Plan
+    wish: Wish
+    series: Series
+    slot: tree.Slot
+    steps: Steps
+    tools: Scripts
+    looked: list[Looked]
+    cover: Letter | None
+    progress: Progress
+    cells: list[Cell] = dataclasses.field(default_factory=list)
+    refused: str = ""
+    faults: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that the series touches."""
+        return tuple(dict.fromkeys(file for one in self.series.patches for file in one.files))
+
+
+def applied(done: Steps, series: Series) -> list[Cell]:
+    """Say of each patch whether it applies."""
+    found = []
+    for number, _ in enumerate(series.patches, 1):
+        if number <= len(done.patched):
+            found.append(Cell(number, "apply", State.GOOD))
+        elif done.trouble and number == len(done.patched) + 1:
+            what = Finding(Level.ERROR, done.trouble.what, rule="apply")
+            found.append(cell(number, "apply", (what,)))
+        else:
+            found.append(Cell(number, "apply", State.UNKNOWN, note="a patch before it is missing"))
+    return found
+
+
+def matrix(walk: Walk, source: Source, seconds: float) -> Matrix:
+    """Put together what was found so far."""
+    trouble = walk.steps.trouble
+    commits = [one.commit for one in walk.steps.patched]
+    rows = tuple(
+        Row(one.number, commits[n] if n < len(commits) else "", one.subject)
+        for n, one in enumerate(walk.series.patches)
+    )
+    cells = {(one.patch, one.check): one for one in _laid(walk.cells)}
+    return Matrix(
+        name=walk.series.title or walk.series.name,
+        base=source.name,
+        rows=rows,
+        checks=walk.wish.checks,
+        cells=tuple(cells.values()),
+        strict=walk.wish.strict,
+        untestable=trouble.what if trouble else "",
+        refused=walk.refused,
+        fault="; ".join(dict.fromkeys(walk.faults)),
+        seconds=seconds,
+    )
+
+
+def _laid(cells: Sequence[Cell]) -> list[Cell]:
+    """Lay what several checks say in one cell together."""
+    names = dict.fromkeys(one.check for one in cells)
+    return [
+        cell
+        for name in names
+        for cell in judge.merged(name, [one for one in cells if one.check == name])
+    ]

@@ -65,7 +65,7 @@ class Attempt:
 
 
 @dataclasses.dataclass
-class _Session:
+class Session:
     """All that a journal says."""
 
     tests: dict[str, list[Attempt]] = dataclasses.field(default_factory=dict)
@@ -107,10 +107,10 @@ def read(folder: Path) -> tuple[Test, ...]:
 
     A last line that was cut off by the writer's death is left out.  No journal: no tests.
     """
-    session = _Session()
+    session = Session()
     for event in events(folder):
         session.take(event)
-    return tuple(_test(session, test) for test in session.tests)
+    return tuple(result(session, test) for test in session.tests)
 
 
 def events(folder: Path) -> Iterator[_Event]:
@@ -128,7 +128,8 @@ def events(folder: Path) -> Iterator[_Event]:
                 yield event
 
 
-def _test(session: _Session, test: str) -> Test:
+def result(session: Session, test: str) -> Test:
+    """Weigh what a journal says of one test."""
     attempts = session.tests[test]
     if not attempts:
         return Test(test, Outcome.NOTRUN, message=session.lost.get(test, ""))

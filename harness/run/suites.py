@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import hashlib
 import json
@@ -21,7 +22,9 @@ from harness.guest import folder as guest_folder
 from harness.model import Accel, GuestRecord, Kernel, Outcome, Request, Side, SideResult
 from harness.progress import Progress
 from harness.results import journal
+from harness.results.changes import counts
 from harness.results.record import from_json, to_json
+from harness.run import session
 from harness.run.kernels import Built
 from harness.run.plan import Plan
 from harness.splat import find as find_splats
@@ -45,8 +48,11 @@ def test(
     progress: Progress,
     *,
     keep: bool = False,  # noqa: PT028 - no test of pytest's
+    base: SideResult | None = None,  # noqa: PT028
 ) -> SideResult:
     """Run the plan's suites on one kernel; evidence goes to ``folder``.
+
+    ``base`` is what the base did: what fails there too is told so while it is shown.
 
     A base that was tested before with the same suites is not booted again; with ``keep`` no
     kernel is.
@@ -55,12 +61,23 @@ def test(
     known = _baseline(plan, built.kernel, accel) if keep else None
     if known is not None and (known / journal.NAME).is_file():
         shutil.copytree(known, folder, dirs_exist_ok=True, symlinks=True)
-        progress.say(
-            f"{folder.name}: tested before with the same suites, results reused from {known}"
-        )
-        return collect(built.side, built.kernel, folder, cached=True)
+        with progress.stage("test", f"{built.side} {built.kernel.release}") as stage:
+            found = collect(built.side, built.kernel, folder, cached=True)
+            tally = session.tally(counts(found.tests)).plain
+            stage.finish(f"{stage.what}: {tally} (an earlier run's, of the same suites)")
+        return found
     _evidence(built.kernel, request, folder)
-    status, tail = _pytest(plan, built, request, accel, folder, progress)
+    words = command(plan, built.kernel, slowness(request), accel, folder)
+    with (
+        progress.stage("test", f"{built.side} {built.kernel.release}") as stage,
+        _attendant(plan, folder, progress),
+    ):
+        bad = {one.id for one in base.tests if one.outcome.bad} if base else set()
+        judged = built.side is Side.PATCHED or plan.series is None
+        seen = session.Session(stage, folder, built.side, judged=judged, known=bad)
+        with seen.watched():
+            status, tail = _pytest(words, folder, plan.folder, progress)
+        stage.finish(f"{stage.what}: {seen.words}")
     result = collect(built.side, built.kernel, folder, cached=False)
     _no_verdict(status, tail, result, folder)
     if known is not None and result.tests and not result.error:
@@ -109,29 +126,19 @@ def command(plan: Plan, kernel: Kernel, scale: float, accel: Accel, folder: Path
     return [*pytest, *given, *disks, *plan.suites, *plan.pytest_args]
 
 
-def _pytest(
-    plan: Plan, built: Built, request: Request, accel: Accel, folder: Path, progress: Progress
-) -> tuple[int, list[str]]:
-    lines: list[str] = []
-    tally = journal.Tally(folder)
-    with (
-        progress.stage("test", f"{built.side} {built.kernel.release}") as stage,
-        (folder / "pytest.log").open("w", encoding="utf-8") as log,
-        _attendant(plan, folder, progress),
-    ):
+def _pytest(words: list[str], folder: Path, cwd: Path, progress: Progress) -> tuple[int, list[str]]:
+    """Run it; gives its status and its last lines."""
+    tail: collections.deque[str] = collections.deque(maxlen=40)
+    with (folder / "pytest.log").open("w", encoding="utf-8") as log:
 
         def line(text: str) -> None:
-            lines.append(text)
+            tail.append(text)
             log.write(text + "\n")
-            done, total, current = tally.now()
-            stage.update(done, total or None, current)
+            progress.more(text)
 
-        words = command(plan, built.kernel, slowness(request), accel, folder)
         log.write(f"$ {shlex.join(words)}\n")
-        status = process.follow(words, line, cwd=plan.folder, env={"NO_COLOR": "1"})
-        done, total, _ = tally.now()
-        stage.finish(f"{built.side} {built.kernel.release}: {done} of {total} tests")
-    return status, lines[-40:]
+        status = process.follow(words, line, cwd=cwd, env={"NO_COLOR": "1"})
+    return status, list(tail)
 
 
 def _attendant(

@@ -68,7 +68,8 @@ def _tested(
         for one in built:
             place = job.folder / one.side
             with folder.writing(place):
-                found = suites.test(job.plan, one, request, kind, place, progress)
+                base = sides[0] if sides else None
+                found = suites.test(job.plan, one, request, kind, place, progress, base=base)
                 sides.append(decoded.side(found, one, place, progress))
     except (KeyboardInterrupt, HostFault) as why:
         with contextlib.suppress(OSError):  # a full disk

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.model import Outcome, Splat
-from harness.results.journal import NAME, Journal, Phase, Tally, read
+from harness.results.journal import NAME, Journal, Phase, read
 from harness.results.wilson import interval
 
 
@@ -156,18 +156,6 @@ def test_a_last_line_cut_off_by_a_kill_is_left_out(journal, tmp_path):
 
 def test_no_journal_is_no_tests(tmp_path):
     assert read(tmp_path) == ()
-
-
-def test_tally_counts_what_is_done(journal, tmp_path):
-    journal.collected(["a", "b", "c"])
-    passed(journal, "a")
-    tally = Tally(tmp_path)
-    assert tally.now() == (1, 3, "a")
-    journal.started("b", "guest0")
-    assert tally.now() == (1, 3, "b")
-    with (tmp_path / NAME).open("a") as file:
-        file.write('{"event": "star')
-    assert tally.now() == (1, 3, "b")
 
 
 def test_a_test_knows_when_it_began(journal, tmp_path):

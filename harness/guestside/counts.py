@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from harness.guestside import attribute
 
 SLAB = Path("/sys/kernel/slab")
 # Caches that the suites use up and that nobody else uses in a quiet guest.  Not among them:
@@ -30,7 +33,7 @@ def slab_objects() -> Iterator[str]:
         folder = SLAB / cache
         if not (folder / "objects").exists() or _merged(folder):
             continue
-        (folder / "shrink").write_text("1")
+        attribute.store(folder / "shrink", 1)
         used = int((folder / "objects").read_text().split()[0])
         yield from (f"{cache} {number}" for number in range(1, used + 1))
 
@@ -67,9 +70,9 @@ def listening() -> Iterator[str]:
     """Name the listening TCP sockets of every network namespace that a task is in."""
     own = _network("self")
     tasks = {own: "self"}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            tasks.setdefault(_network(entry.name), entry.name)
+    for name in os.listdir("/proc"):  # noqa: PTH208 - ten times quicker, and for every test
+        if name.isdigit():
+            tasks.setdefault(_network(name), name)
     for network, task in tasks.items():
         where = "" if network == own else f" in {network}"
         if network:
@@ -78,7 +81,7 @@ def listening() -> Iterator[str]:
 
 def _network(task: str) -> str:
     try:
-        return str(Path("/proc", task, "ns/net").readlink())
+        return os.readlink(f"/proc/{task}/ns/net")  # noqa: PTH115 - as above
     except OSError:  # gone, or a zombie that is in none any more
         return ""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.guestside import wait
+from harness.guestside import attribute, wait
 from harness.guestside.nvmet import DISCOVERY_NQN, Port
 
 HOST_NQN = "nqn.2026-01.org.example:host"
@@ -57,13 +57,13 @@ class Controller:
         """Its folder in sysfs."""
         return CLASS / self.name
 
-    def read(self, attribute: str) -> str:
+    def read(self, name: str) -> str:
         """A sysfs attribute of it."""
-        return (self.folder / attribute).read_text().strip()
+        return (self.folder / name).read_text().strip()
 
-    def write(self, attribute: str, value: str | int) -> None:
-        """Set a sysfs attribute of it."""
-        (self.folder / attribute).write_text(str(value))
+    def write(self, name: str, value: str | int) -> None:
+        """Set a sysfs attribute of it; OSError as the kernel gives it."""
+        attribute.store(self.folder / name, value)
 
     @property
     def state(self) -> str:
@@ -117,12 +117,12 @@ class Controller:
         """How many queues it has, the admin queue included."""
         return int(self.read("queue_count"))
 
-    def path_attribute(self, attribute: str, nsid: int = 1) -> str:
+    def path_attribute(self, name: str, nsid: int = 1) -> str:
         """An attribute of this controller's own path to a namespace, as "ana_state"."""
         for entry in self._paths():
             with contextlib.suppress(OSError):
                 if int((entry / "nsid").read_text()) == nsid:
-                    return (entry / attribute).read_text().strip()
+                    return (entry / name).read_text().strip()
         return ""
 
     def rescan(self) -> None:

@@ -153,6 +153,11 @@ class TestContainer:
         assert not tmp_path.is_mount()
 
 
+def named(things: leaks.Things) -> set[str]:
+    """The kinds of what was found, without the memory that nearly everything takes."""
+    return {kind for kind, _ in things} - {"slab object"}
+
+
 class TestLeakGuard:
     @pytest.fixture
     def leaked(self) -> Callable[[], set[str]]:
@@ -163,7 +168,7 @@ class TestLeakGuard:
             left = leaks.found() - before
             assert leaks.clean(left) == []
             assert leaks.new(before) == frozenset()
-            return {kind for kind, _ in left}
+            return named(left)
 
         return kinds
 
@@ -197,8 +202,8 @@ class TestLeakGuard:
         found = leaks.found() - before
         task.kill()
         container.destroy()
-        assert {kind for kind, _ in found} == {"listening socket"}
-        assert " in net:[" in next(iter(found))[1]
+        assert named(found) == {"listening socket"}
+        assert any(" in net:[" in name for kind, name in found if kind == "listening socket")
         assert leaked() == set()
 
     @needs.config("CONFIG_BLK_DEV_NULL_BLK")
@@ -228,7 +233,7 @@ class TestLeakGuard:
         item = Path(configfs, "02-simple-children", "leak")
         before = leaks.found()
         item.mkdir()
-        kinds = {kind for kind, _ in leaks.found() - before}
+        kinds = named(leaks.found() - before)
         item.rmdir()
         subprocess.run(["modprobe", "--remove", "configfs_sample"], check=True)
         assert kinds == {"configfs item", "module reference"}

@@ -7,6 +7,7 @@ import contextlib
 import errno
 from pathlib import Path
 
+from harness.guestside import attribute
 from harness.guestside.nvmet.values import Namespace, Port, Referral, Subsystem
 
 
@@ -27,9 +28,8 @@ def remove(folder: Path) -> None:
 def write(path: Path, value: str | int) -> None:
     """Write an attribute; OSError as the kernel gives it, with value and path in its words."""
     try:
-        # No newline: discovery_nqn takes what is before it only, and Python would go on to write
-        # the rest, as a second value that is refused.
-        path.write_text(str(value))
+        # No newline: discovery_nqn takes what is before it only.
+        attribute.store(path, value)
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "?")
         raise OSError(error.errno, f"writing {value!r}: {name}", str(path)) from error

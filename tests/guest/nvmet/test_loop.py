@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from harness.guestside import disks, needs, nvme
 from harness.guestside.container import Container
+from harness.guestside.expect import errno_is
 from harness.guestside.nvmet import Instance, Namespace, Port, Subsystem, loop_port
 from harness.guestside.places import check_own
 
@@ -16,6 +19,7 @@ NQN = "nqn.2026-01.org.example:loop"
 OTHER = "nqn.2026-01.org.example:loop-other"
 UUID = "7d4c0a52-6f0e-4d2b-9d53-0f6a1c4f2b12"
 PORT = loop_port(1, NQN)
+ANY_HOST = f"subsystems/{NQN}/attr_allow_any_host"
 
 
 @pytest.mark.usefixtures("place")
@@ -35,6 +39,20 @@ class TestPort:
                 assert controller.read("address") == "traddr=two"
             with pytest.raises(nvme.NvmeError):
                 nvme.connect(one, OTHER)
+
+    def test_a_host_that_is_refused_on_its_reset_goes_away_for_good(
+        self, instance: Instance
+    ) -> None:
+        # Loop does not try again: whoever is allowed once more connects once more.
+        with instance.holding(Subsystem(NQN), PORT):
+            controller = nvme.connect(PORT, NQN)
+            instance.write(ANY_HOST, 0)
+            with errno_is(errno.ENETRESET):
+                controller.write("reset_controller", 1)
+            controller.becomes("")
+            instance.write(ANY_HOST, 1)
+            with nvme.connected(PORT, NQN) as again:
+                assert again.state == "live"
 
     def test_a_name_that_no_port_has_is_not_reached(self, instance: Instance) -> None:
         with instance.holding(Subsystem(NQN), PORT), pytest.raises(nvme.NvmeError):
@@ -57,6 +75,20 @@ class TestPoint7Instance:
         with initial.holding(Subsystem(NQN), PORT):
             assert not container.run(reached), "the container reached the initial instance's port"
             assert reached(), "not even the initial instance reaches its port"
+
+    def test_a_container_in_a_container_connects_to_what_it_sees(
+        self, container: Container, initial: Instance
+    ) -> None:
+        def nest() -> str:
+            with Instance().holding(Subsystem(NQN), PORT), Container() as inner:
+                return inner.run(connects)
+
+        def connects() -> str:
+            with nvme.connected(PORT, NQN) as controller:
+                return controller.state
+
+        assert container.run(nest) == "live"
+        assert initial.subsystems() == [], "it was the initial instance"
 
     def test_one_name_leads_every_place_to_its_own_data(
         self, container: Container, initial: Instance, file: str

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import needs, syscalls
+from harness.guestside import attribute, needs, syscalls
 from harness.guestside.container import Container, mount_configfs
 from harness.guestside.nvmet import (
     CONFIGFS,
@@ -138,11 +138,11 @@ class TestNamespaces:
             calls: list[Callable[[], object]] = [
                 folder.mkdir,
                 folder.rmdir,
-                lambda: (folder / "device_path").write_text(file),
-                lambda: (folder / "enable").write_text("1"),
-                lambda: (folder / "enable").write_text("0"),
-                lambda: (folder / "revalidate_size").write_text("1"),
-                lambda: (folder / "ana_grpid").write_text(str(chance.randrange(1, 4))),
+                lambda: attribute.store(folder / "device_path", file),
+                lambda: attribute.store(folder / "enable", "1"),
+                lambda: attribute.store(folder / "enable", "0"),
+                lambda: attribute.store(folder / "revalidate_size", "1"),
+                lambda: attribute.store(folder / "ana_grpid", str(chance.randrange(1, 4))),
             ]
             chance.choice(calls)()
 

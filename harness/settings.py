@@ -29,6 +29,7 @@ class Settings:
     cpus: int = 0
     arch: str = ""
     llvm: bool = False
+    db: str = ""
 
 
 def load(start: Path) -> Settings:

@@ -15,10 +15,10 @@ PACKAGE = ROOT / "harness"
 
 RANKS = {
     4: {"cli", "__main__"},
-    3: {"run", "plugin", "check", "compare", "bisect", "report"},
+    3: {"run", "plugin", "check", "compare", "bisect", "report", "history"},
     2: {
         *("series", "tree", "source", "kconfig", "build", "guest", "console", "splat"),
-        *("results", "junit", "history", "doctor", "settings", "store", "decode"),
+        *("results", "junit", "doctor", "settings", "store", "decode"),
         *("vmcore", "outputs"),
     },
     # git: how git is called, for series, source and tree; kbuild: how the kernel's make is called,

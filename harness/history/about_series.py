@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The history of a series: its revisions, their verdicts, what failed when."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from harness.history import runs
+from harness.history.tables import OUTCOMES, result, run, series, session, side, test
+from harness.history.values import Revision, SeriesHistory
+from harness.model import Outcome
+
+_BASE = "base"
+_RESULTS = (
+    result.join(session, session.c.id == result.c.session_id)
+    .join(side, side.c.session_id == session.c.id)
+    .join(run, run.c.id == side.c.run_id)
+)
+
+
+def of_series(connection: sa.Connection, lineage: str) -> SeriesHistory | None:
+    """Give a series' history by what its revisions have in common; None when there was no run."""
+    question = sa.select(series).where(series.c.lineage == lineage)
+    rows = connection.execute(question.order_by(series.c.version, series.c.id)).all()
+    found = [(row, runs.runs(connection, run.c.series_id == row.id)) for row in rows]
+    found = [(row, some) for row, some in found if some]
+    if not found:
+        return None
+    found.sort(key=lambda pair: (pair[0].version, pair[1][-1].began))
+    revisions = [
+        Revision(row.version, row.digest, row.name, len(some), some[-1].began, some[0])
+        for row, some in found
+    ]
+    latest = found[-1][0]
+    return SeriesHistory(
+        title=latest.title or latest.name,
+        lineage=lineage,
+        link=latest.link,
+        revisions=tuple(revisions),
+        failures=_failures(connection, [row.id for row, _ in found]),
+    )
+
+
+def _failures(
+    connection: sa.Connection, numbers: list[int]
+) -> tuple[tuple[str, tuple[Outcome | None, ...]], ...]:
+    """Give what failed with any revision, and what its last outcome was with each."""
+    question = (
+        sa.select(result.c.test_id).select_from(_RESULTS).where(_patched(), runs.bad()).distinct()
+    )
+    question = question.where(run.c.series_id.in_(numbers))
+    tests = list(connection.execute(question).scalars())
+    if not tests:
+        return ()
+    question = (
+        sa.select(test.c.name, run.c.series_id, result.c.outcome)
+        .select_from(_RESULTS.join(test, test.c.id == result.c.test_id))
+        .where(result.c.test_id.in_(tests), run.c.series_id.in_(numbers), _patched())
+        .order_by(session.c.at, session.c.id)
+    )
+    last: dict[str, dict[int, Outcome]] = {}
+    for name, number, letter in connection.execute(question):
+        last.setdefault(name, {})[number] = OUTCOMES[letter]
+    return tuple(
+        (name, tuple(some.get(number) for number in numbers)) for name, some in sorted(last.items())
+    )
+
+
+def _patched() -> sa.ColumnElement[bool]:
+    """Say that a side is not the base: what the base does is no revision's doing."""
+    return side.c.name != _BASE
+
+
+def last_failures(connection: sa.Connection, lineage: str, version: int) -> tuple[str, ...]:
+    """Give the tests that were bad with the newest tested revision up to ``version``."""
+    of = side.join(run, run.c.id == side.c.run_id).join(series, series.c.id == run.c.series_id)
+    question = (
+        sa.select(run.c.id)
+        .select_from(of)
+        .where(series.c.lineage == lineage, series.c.version <= version)
+        .where(_patched(), side.c.session_id.is_not(None))
+        .order_by(run.c.began.desc())
+        .limit(1)
+    )
+    newest = connection.execute(question).scalar()
+    if newest is None:
+        return ()
+    question = sa.select(side.c.session_id).where(side.c.run_id == newest, _patched())
+    sessions = connection.execute(question.order_by(side.c.id.desc())).scalars().all()
+    names = (name for one in sessions if one for name, _, _ in runs.failures(connection, one))
+    return tuple(dict.fromkeys(names))

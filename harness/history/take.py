@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Take what waits into the database."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from harness.errors import HarnessError
+from harness.history import gather, waiting, write
+from harness.history.database import Database
+from harness.history.facts import Ended, RunFacts, SideFacts
+from harness.model import Outcome
+
+
+def take(database: Database, url: str) -> None:
+    """Take every record whose run is over, and whose owner did not: it was killed, or had no luck.
+
+    Raises HarnessError when the database cannot be written; what it has not, still waits.
+    """
+    for record, facts in waiting.ours(url):
+        done = False
+        try:
+            whole = complete(facts)
+            with database.writing() as connection:
+                write.write(connection, whole)
+            done = True
+        finally:
+            record.close(taken=done)
+
+
+def complete(facts: RunFacts) -> RunFacts:
+    """Add what the run's folder holds; of a killed run that is all there is to know."""
+    sides = gather.of_folder(facts.folder) if facts.folder else ()
+    found = dataclasses.replace(facts, sides=sides)
+    if facts.ended is Ended.KILLED and facts.seconds is None:
+        last = max((one.session.at for one in sides if one.session), default=None)
+        found = dataclasses.replace(found, seconds=max(0.0, last - facts.began) if last else None)
+    return whole(found)
+
+
+def whole(facts: RunFacts) -> RunFacts:
+    """Leave out what is no result: a test that was under way when its run was stopped."""
+    if facts.ended not in (Ended.KILLED, Ended.INTERRUPTED):
+        return facts
+    return dataclasses.replace(facts, sides=tuple(map(_without_open, facts.sides)))
+
+
+def _without_open(side: SideFacts) -> SideFacts:
+    if side.session is None or side.cached:
+        return side
+    tests = tuple(
+        dataclasses.replace(one, outcome=Outcome.NOTRUN)
+        if one.outcome is Outcome.CRASH and not one.message
+        else one
+        for one in side.session.tests
+    )
+    return dataclasses.replace(side, session=dataclasses.replace(side.session, tests=tests))
+
+
+@contextlib.contextmanager
+def opened(url: str) -> Iterator[tuple[sa.Connection, str]]:
+    """Open the history to look at it: (a connection, what could not be taken in and why).
+
+    Raises HarnessError when it cannot be read.
+    """
+    database = Database(url)
+    trouble = ""
+    try:
+        take(database, url)
+    except HarnessError as error:
+        trouble = f"{error.what}: newer runs may be missing"
+    with database.reading() as connection:
+        yield connection, trouble

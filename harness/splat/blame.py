@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -68,10 +69,16 @@ _COMMON = re.compile(rf"(?:{_MESSENGERS}|{_EVERYBODYS})$")
 _HUNG = re.compile(rf"(?:{_MESSENGERS}|{_EVERYBODYS}|{_WAITERS})$")
 
 
+@functools.lru_cache(maxsize=8192)
 def function(frame: str) -> str:
     """Give the function of a frame, under the name it has in the source."""
     name = frame.split("+0x", 1)[0].split(" ", 1)[0].strip().rstrip(".")
     return _CLONE.sub("", name)
+
+
+@functools.lru_cache(maxsize=8192)
+def _common(name: str, waits: bool = False) -> bool:
+    return (_HUNG if waits else _COMMON).match(name) is not None
 
 
 def blame(kind: str, candidates: Iterable[str]) -> str:
@@ -80,10 +87,10 @@ def blame(kind: str, candidates: Iterable[str]) -> str:
     When all are common, the first is better than none.
     """
     names = [name for name in map(function, candidates) if name and not name.startswith("0x")]
-    common = _HUNG if kind in ("hung task", "workqueue leak") else _COMMON
-    return next((name for name in names if not common.match(name)), names[0] if names else "")
+    waits = kind in ("hung task", "workqueue leak")
+    return next((name for name in names if not _common(name, waits)), names[0] if names else "")
 
 
 def telling(frames: Iterable[str]) -> list[str]:
     """Give the functions that tell one fault from another."""
-    return [name for name in map(function, frames) if not _COMMON.match(name)]
+    return [name for name in map(function, frames) if not _common(name)]

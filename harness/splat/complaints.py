@@ -53,7 +53,7 @@ OTHERS = (
     ),
     kind(
         "slab",
-        r"BUG:? (?P<cache>[\w.<>:-]+)(?: \(.*\))?: (?P<what>(?:Poison|Redzone|Left Redzone"
+        r"(?:BUG: |BUG )(?P<cache>[\w.<>:-]+)(?: \(.*\))?: (?P<what>(?:Poison|Redzone|Left Redzone"
         r"|Right Redzone|Object|Padding|Slab|Freepointer|Freelist|Object padding|kmalloc Redzone"
         r"|Kmalloc Redzone)\b[\w ]*?(?:overwritten|corrupt|detected|already free|disabled|fails)"
         r"|Objects remaining[\w ]*|Invalid object pointer|No slab cache for object"

@@ -25,6 +25,7 @@ _LEAK = re.compile(r"\s+comm \"(?P<comm>.*)\", pid (?P<pid>\d+)")
 _LOCKS = re.compile(
     r"(?P<task>\S.*?/\d+)(?: \[HC.*\])? (?:is trying|takes:|just changed|is freeing|is leaving)"
 )
+_TASK_WORDS = ("PID: ", "task ", "pid", " is ", "takes:", " just ")  # one is in each of these
 _MODULES = re.compile(r"Modules linked in:(.*)")
 _UNLOADED = re.compile(r"\[last unloaded: .*?\]|\([A-Z+-]*\)")
 
@@ -46,6 +47,10 @@ _ADDRESS = re.compile(
     r"(?:BUG: |Unable |Oops: general protection).*(?:address:?|at|for address|virtual address) "
     r"(?:non-canonical address )?(?P<at>(?:0x)?[0-9a-f]{3,16})\b"
 )
+# Lines that may match one of the patterns for an access begin so, or have a word of _MODE's.
+_TELLS = re.compile(
+    "Read|Write|Free|Use-|Out-|Invalid|Memory|race|assert|read|write|BUG|Unable|Oops|Failing|#PF"
+)
 _FAILING = re.compile(r"Failing address: (?P<at>[0-9a-f]+)")
 _MODE = re.compile(
     r"#PF: \w+ (?P<kind>read|write|instruction fetch)|.*\bWnR = (?P<wnr>[01])|"
@@ -57,6 +62,8 @@ def access(lines: list[str]) -> Access:
     """Give the first bad access that a splat tells of."""
     address, kind = "", ""
     for line in lines:
+        if not _TELLS.match(line) and "WnR" not in line and "kernel" not in line:
+            continue
         for pattern in _SIZED:
             if found := pattern.match(line):
                 parts = {"size": None, **found.groupdict()}
@@ -92,6 +99,8 @@ def task(lines: list[str], named: dict[str, str]) -> str:
     if named.get("comm") and named.get("pid"):
         return f"{named['comm']}/{named['pid']}"
     for line in lines:
+        if not any(word in line for word in _TASK_WORDS):
+            continue
         for pattern in (_BY_TASK, _LOCKS, _IN_ATOMIC, _LEAK, _HEADER):
             if found := pattern.match(line):
                 parts = found.groupdict()
@@ -103,17 +112,23 @@ def cpu(lines: list[str], named: dict[str, str]) -> int | None:
     """Give the processor."""
     if named.get("cpu"):
         return int(named["cpu"])
-    found = next((found for line in lines if (found := _HEADER.match(line))), None)
+    found = _header(lines)
     return int(found["cpu"]) if found else None
 
 
 def taint(lines: list[str]) -> str:
     """Give the letters of the taint, "" if the kernel was not tainted."""
-    found = next((found for line in lines if (found := _HEADER.match(line))), None)
+    found = _header(lines)
     return "" if found is None or not found["taint"] else "".join(found["taint"].split())
+
+
+def _header(lines: list[str]) -> re.Match[str] | None:
+    told = (line for line in lines if line.startswith("CPU"))
+    return next((found for line in told if (found := _HEADER.match(line))), None)
 
 
 def modules(lines: list[str]) -> tuple[str, ...]:
     """Give the names of the modules that were loaded."""
-    found = next((found for line in lines if (found := _MODULES.match(line))), None)
+    told = (line for line in lines if line.startswith("Modules"))
+    found = next((found for line in told if (found := _MODULES.match(line))), None)
     return tuple(_UNLOADED.sub("", found[1]).split()) if found else ()

@@ -11,7 +11,7 @@ from harness.model import Splat
 from harness.splat.digest import digest
 from harness.splat.kind import Kind, Role, Stop
 from harness.splat.kinds import CONSEQUENCE, CUT_HERE, DEATH, begins
-from harness.splat.prefix import Message, clean, messages, stamped
+from harness.splat.prefix import LONGEST, Message, clean, messages, stamped, usual
 from harness.splat.report import SILENCE, Report
 from harness.splat.sieve import blocks, interesting
 
@@ -20,6 +20,7 @@ BOOT = "boot"
 TELLERS = 16  # reports that may be open at once, each of another task or processor
 RECENT = 8  # splats back, at most, that a panic may be the consequence of
 NEAR = 200  # lines within which a panic may be the consequence of what came before
+_SIGNS = ("harness: ", "Linux version ", CUT_HERE[:20])
 _MARK = re.compile(r"harness: (start|end) (.+)")
 _QUOTE = re.compile(r"[ \t>|]+")
 _PHASES = {"start": "during", "end": "after"}
@@ -62,6 +63,7 @@ class _Finder:
         if "\x1b" in text:  # colours may stand in the middle of words
             block = [clean(line) for line in block]
             text = "\n".join(block)
+        smooth = "\r" not in text and "\0" not in text
         self.stamped = self.stamped or stamped(text, len(block))
         hot = interesting(text)
         if not hot and not self.open:
@@ -70,7 +72,10 @@ class _Finder:
         for line in block:
             self.number += 1
             if self.open or (hot and interesting(line)):
-                raw = clean(line)
+                raw = line.rstrip("\n") if smooth and len(line) < LONGEST else clean(line)
+                if self.stamped and (only := usual(raw)):
+                    self.hear(only, raw)
+                    continue
                 for message in messages(raw if self.stamped else self.unquoted(raw)):
                     self.hear(message, raw)
 
@@ -86,19 +91,25 @@ class _Finder:
         if message.kernel is False:
             return
         text = message.text
-        if text.startswith("harness: ") and (mark := _MARK.match(text)):
-            if message.kernel or not self.stamped:
-                self.where = (mark[2].strip(), _PHASES[mark[1]])
-                self.lives(message)
+        if text.startswith(_SIGNS) and self.sign(message, raw):
             return
-        if text.startswith("Linux version ") and message.clock == 0:
-            self.boot()
         new = begins(text)
         if new and self.starts(message, raw, *new):
             return
-        if text.startswith(CUT_HERE[:20]) and "cut here" in text and self.cut(message, raw):
-            return
-        self.more(message, raw)
+        if self.open:
+            self.more(message, raw)
+
+    def sign(self, message: Message, raw: str) -> bool:
+        """Deal with a line that says where we are; whether it is dealt with."""
+        text = message.text
+        if mark := _MARK.match(text):
+            if message.kernel or not self.stamped:
+                self.where = (mark[2].strip(), _PHASES[mark[1]])
+                self.lives(message)
+            return True
+        if text.startswith("Linux version ") and message.clock == 0:
+            self.boot()
+        return "cut here" in text and text.startswith("-") and self.cut(message, raw)
 
     def lives(self, mark: Message) -> None:
         """Take back a panic: a program that still runs shows that only its words told of one."""
@@ -207,7 +218,7 @@ class _Finder:
     def more(self, message: Message, raw: str) -> None:
         """Add a message to the report it belongs to."""
         own = self.open.get(message.caller)
-        for report in [own] if own is not None else list(self.open.values()):
+        for report in (own,) if own is not None else tuple(self.open.values()):
             if not report.hears(message.caller) or not self.fits(report, message):
                 continue
             report.add(self.number, message, raw)

@@ -26,25 +26,29 @@ CONSEQUENCE = re.compile(
 DEATH = re.compile(r"Kernel panic - not syncing: Attempted to kill (?:init|the idle)")
 # The few that may begin with anything have a word to be found by.
 _LOOSE = [one for one in KINDS if one.word]
+# What many kinds begin with, by its first letter: only what follows tells them apart.
+_LEADS = {"B": "BUG: ", "W": "WARNING: ", "I": "INFO: ", "O": "Oops: "}
+_PLAIN = re.compile(r"(?:[\w :]|\\\[)*(?![?*+{])")
 
 
-def firsts(pattern: str) -> set[str]:
-    """Give the characters that a match of a pattern may begin with.
+def ways(pattern: str) -> list[str]:
+    """Write a pattern that begins with groups as the ones without that it stands for.
 
     For patterns as they are written here: what they begin with is a character, an optional or
     a plain group, or a small class of characters.  Raises ValueError for any other.
     """
     if pattern.startswith("(?:"):
         inside, rest = _group(pattern)
-        found = {one for part in inside for one in firsts(part)}
-        return found | (firsts(rest[1:]) if rest.startswith("?") else set())
+        parts = [*inside, ""] if rest.startswith("?") else inside
+        return [way for part in parts for way in ways(part + rest.removeprefix("?"))]
     if pattern.startswith("[") and "-" not in pattern[: pattern.index("]")]:
-        return set(pattern[1 : pattern.index("]")])
-    if pattern.startswith("\\["):
-        return {"["}
-    if not pattern[:1].isalpha():
+        chars, _, rest = pattern[1:].partition("]")
+        return [char + rest for char in chars]
+    plain = _PLAIN.match(pattern)
+    begin = plain[0].removeprefix("\\") if plain else ""
+    if not begin or (begin != (lead := _LEADS.get(begin[0], "")) and lead.startswith(begin)):
         raise ValueError(f"a kind's message may begin with anything: {pattern}")
-    return {pattern[0]}
+    return [pattern]
 
 
 def _group(pattern: str) -> tuple[list[str], str]:
@@ -63,25 +67,38 @@ def _group(pattern: str) -> tuple[list[str], str]:
 
 
 class _Bucket:
-    """The kinds whose messages may begin with a certain character."""
+    """The kinds whose messages may begin with a certain text."""
 
     def __init__(self, first: str) -> None:
-        patterns = {one: _nameless(one) for one in KINDS if not one.word}
-        self.kinds = [one for one, pattern in patterns.items() if first in firsts(pattern)]
-        # Whether any begins: without groups to remember this is several times faster.
-        self.some = re.compile("|".join(patterns[one] for one in self.kinds))
-        # Which one: the number of the group that matched is that of the kind.
-        self.which = re.compile("|".join(f"({patterns[one]})" for one in self.kinds))
+        self.kinds: list[Kind] = []
+        self.patterns: list[str] = []
+        self.skip = len(first) if first in _LEADS.values() else 0
+
+    def add(self, kind: Kind, way: str) -> None:
+        self.kinds.append(kind)
+        self.patterns.append(way[self.skip :])
+
+    def compile(self) -> None:
+        # The number of the empty group behind the pattern that matched is that of its kind: groups
+        # around them would have to be remembered at every try.
+        self.match = re.compile("|".join(f"{one}()" for one in self.patterns)).match
 
 
-def _nameless(one: Kind) -> str:
-    return "(?:" + re.sub(r"\(\?P<\w+>", "(?:", one.first.pattern) + ")"
+def _buckets() -> dict[str, _Bucket]:
+    found: dict[str, _Bucket] = {}
+    for one in KINDS:
+        pattern = "(?:" + re.sub(r"\(\?P<\w+>", "(?:", one.first.pattern) + ")"
+        for way in () if one.word else ways(pattern):
+            letter = way.removeprefix("\\")[0]
+            lead = _LEADS.get(letter, "")
+            first = lead if lead and way.startswith(lead) else letter
+            found.setdefault(first, _Bucket(first)).add(one, way)
+    for bucket in found.values():
+        bucket.compile()
+    return found
 
 
-_BUCKETS = {
-    first: _Bucket(first)
-    for first in {char for one in KINDS if not one.word for char in firsts(_nameless(one))}
-}
+_BUCKETS = _buckets()
 
 
 def begins(text: str) -> tuple[Kind, re.Match[str]] | None:
@@ -89,8 +106,10 @@ def begins(text: str) -> tuple[Kind, re.Match[str]] | None:
     for loose in _LOOSE:
         if loose.word in text and (found := loose.first.match(text)):
             return loose, found
-    bucket = _BUCKETS.get(text[:1])
-    which = bucket.which.match(text) if bucket and bucket.some.match(text) else None
+    letter = text[:1]
+    lead = _LEADS.get(letter)
+    bucket = _BUCKETS.get(lead if lead and text.startswith(lead) else letter)
+    which = bucket.match(text, bucket.skip) if bucket else None
     if bucket is None or which is None or which.lastindex is None:
         return None
     kind = bucket.kinds[which.lastindex - 1]

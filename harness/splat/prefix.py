@@ -43,6 +43,8 @@ _BEGINS = re.compile(
 
 # The usual line: the harness's stamp or none, the kernel's clock, perhaps the caller.
 _USUAL = re.compile(rf"(?: *\d+\.\d{{3}} \| )?\[ *(\d+\.\d{{6}})\](?: ?{_CALLER})? ")
+# What a stamp or a logger's line begins with, if it is a letter: a level, a day, a month.
+_NAMES = re.compile(r"kern|user|syslog|daemon|[A-Z][a-z]{2} ")
 # Another stamp, or a logger's names, behind the first.
 _LATER = re.compile(r"\]:? | kernel: ")
 
@@ -79,13 +81,25 @@ def clean(line: str) -> str:
     return line.replace("\0", "") if "\0" in line else line
 
 
+def usual(line: str) -> Message | None:
+    """Give the message of a clean line as the kernel prints it; None for all that is special."""
+    found = _USUAL.match(line)
+    if found is None:
+        return None
+    end = found.end()
+    if ("]" in line[end:] or " kernel: " in line) and _LATER.search(line, end):
+        return None
+    clock, caller = found.groups("")
+    return Message(line[end : end + MESSAGE], True, float(clock), caller)
+
+
 def messages(line: str) -> list[Message]:
     """Give the messages in a clean line: usually one, more when a newline was lost."""
-    usual = _USUAL.match(line)
-    if usual:
-        text = line[usual.end() : usual.end() + MESSAGE]
-        if ("]" not in text and " kernel: " not in text) or not _LATER.search(line, usual.end()):
-            return [Message(text, True, float(usual[1]), usual[2] or "")]
+    only = usual(line)
+    if only:
+        return [only]
+    if line[:1].isalpha() and "]" not in line and not _NAMES.match(line):
+        return [Message(line[:MESSAGE])]
     own = _OWN.match(line)
     if own:
         line = line[own.end() :]

@@ -178,25 +178,47 @@ def test_nodes_make_one_device_with_a_path_through_each(
         disks.check_data(device, disk, size=1 << 18, seed=2)
 
 
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """fio on the cluster's device, which reads again what it wrote."""
+
+    begun: fio.Fio
+    disk: str
+
+    def goes_on(self) -> None:
+        """Wait until more of it reached the shared disk."""
+        self.begun.goes_on(lambda: disks.done(self.disk))
+
+
+@contextmanager
+def verified_load(cluster: Cluster, disk: str) -> Iterator[Load]:
+    """Load that runs, beside older data; at the end neither is lost."""
+    device = cluster.device()
+    older = disks.pattern(1 << 16)
+    disks.write(device, older, MARK)
+    with fio.begun(device) as begun:
+        load = Load(begun, disk)
+        load.goes_on()
+        yield load
+        begun.stop()
+    assert disks.read(device, len(older), MARK) == older, "older data lost"
+    assert disks.read(disk, len(older), MARK) == older, "older data lost on the disk itself"
+
+
 @needs.program("fio")
 def test_verified_io_survives_the_death_and_return_of_nodes(
     make_cluster: Callable[[ExitStack], Cluster], disk: str
 ) -> None:
     with ExitStack() as stack:
         cluster = make_cluster(stack)
-        device = cluster.device()
-        disks.write(device, disks.pattern(1 << 16), MARK)
-        load = stack.enter_context(fio.begun(device))
-        load.goes_on(lambda: disks.done(disk))
+        load = stack.enter_context(verified_load(cluster, disk))
         # The node in use is among them each time: the first, then the next, then all but the last.
         nodes = cluster.nodes
         for dying in (nodes[:1], nodes[1:2], nodes[:-1]):
             cluster.kill(*dying)
-            load.goes_on(lambda: disks.done(disk))
+            load.goes_on()
             cluster.returns(*dying)
-            load.goes_on(lambda: disks.done(disk))
-        load.stop()
-        assert disks.read(device, 1 << 16, MARK) == disks.pattern(1 << 16), "older data lost"
+            load.goes_on()
 
 
 @needs.program("fio")
@@ -206,14 +228,8 @@ def test_verified_io_waits_for_nodes_that_all_died(
 ) -> None:
     with ExitStack() as stack:
         cluster = make_cluster(stack)
-        device = cluster.device()
-        disks.write(device, disks.pattern(1 << 16), MARK)
-        load = stack.enter_context(fio.begun(device))
-        load.goes_on(lambda: disks.done(disk))
+        load = stack.enter_context(verified_load(cluster, disk))
         cluster.kill(*cluster.nodes)
-        assert load.running(), "I/O failed instead of waiting"
+        assert load.begun.running(), "I/O failed instead of waiting"
         cluster.returns(*cluster.nodes)
-        load.goes_on(lambda: disks.done(disk))
-        load.stop()
-        assert disks.read(device, 1 << 16, MARK) == disks.pattern(1 << 16), "older data lost"
-        assert disks.read(disk, 1 << 16, MARK) == disks.pattern(1 << 16), "lost on the disk itself"
+        load.goes_on()

@@ -69,7 +69,11 @@ PORTS = [
 ]
 
 
-def closed(file: str) -> None:
+def check_gone(initial: Instance, file: str) -> None:
+    """Nothing of it is left, and nothing of it was in the initial instance."""
+    left = initial.subsystems() + initial.ports()
+    initial.clear()
+    assert left == [], "it was the initial instance"
     wait.until(lambda: not disks.open_for_writing(file), f"{file} closed")
 
 
@@ -95,10 +99,7 @@ class TestKilled:
                 container.run(lambda: Instance().clear())
                 container.run(lambda: Instance().add(*values(file, port)))
             container.destroy()
-            left = initial.subsystems() + initial.ports()
-            initial.clear()
-            assert left == [], "it was the initial instance"
-            closed(file)
+            check_gone(initial, file)
 
     def test_a_whole_container_that_configures(
         self,
@@ -117,10 +118,7 @@ class TestKilled:
                 container.destroy()
                 for task in tasks:
                     task.kill()
-            left = initial.subsystems() + initial.ports()
-            initial.clear()
-            assert left == [], "it was the initial instance"
-            closed(file)
+            check_gone(initial, file)
 
     @needs.program("nvme")
     @needs.config("CONFIG_NVME_TCP")
@@ -145,10 +143,7 @@ class TestKilled:
                 task.kill()
             for controller in nvme.controllers():
                 controller.disconnect()
-            left = initial.subsystems() + initial.ports()
-            initial.clear()
-            assert left == [], "it was the initial instance"
-            closed(file)
+            check_gone(initial, file)
 
 
 def connect_for_ever(port: Port) -> None:

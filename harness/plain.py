@@ -15,7 +15,6 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ 
 _ODD = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
 )
-_STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?", re.MULTILINE)
 REPLACED = "\ufffd"
 
 
@@ -40,8 +39,3 @@ def clip(raw: str, most: int) -> str:
     half = max(0, most - 64) // 2
     end = len(raw) - half
     return f"{raw[:half]}\n... ({end - half} characters left out) ...\n{raw[end:]}"
-
-
-def unstamped(raw: str) -> str:
-    """Give kernel messages without the time, level and caller that lead their lines."""
-    return _STAMP.sub("", raw)

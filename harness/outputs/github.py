@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""GitHub Actions: annotations as workflow commands, and the job's summary in Markdown."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Sequence
+
+from harness import plain
+from harness.model import Run, Test
+from harness.outputs import command, said
+from harness.outputs.marks import Mark, Weight
+
+SHOWN = 10  # annotations of a kind that GitHub shows of a step
+FAILURES = 50  # failures that the summary tells
+SUMMARY = 900 * 1024  # bytes; GitHub takes a mebibyte from a step
+_TEXT = 4000  # characters of an annotation
+_MARKUP = re.compile(r"[\\`*\[\]|~@#]|:(?=//)|(?<=www)\.")
+_FENCE = re.compile(r"`{3,}")
+
+
+def commands(marks: Sequence[Mark]) -> list[str]:
+    """Give the workflow commands, a line each; of each weight as many as GitHub shows."""
+    lines = []
+    for weight in Weight:
+        some = [mark for mark in marks if mark.weight is weight]
+        # Those at a line say more than those without one.
+        some.sort(key=lambda mark: not mark.line)
+        lines += [_written(mark) for mark in some[:SHOWN]]
+    return lines
+
+
+def _written(mark: Mark) -> str:
+    values = {"file": mark.file, "line": str(mark.line or ""), "title": mark.title}
+    words = ",".join(f"{key}={_property(value)}" for key, value in values.items() if value)
+    return f"::{mark.weight} {words}::{_data(plain.clip(mark.text or mark.title, _TEXT))}"
+
+
+def _data(text: str) -> str:
+    """Escape a message: without this a guest's text could be a command of its own."""
+    clean = plain.text(text)
+    return clean.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def summary(run: Run) -> str:
+    """Write the job's summary."""
+    blocks = [
+        f"## {'❌ Bad' if run.bad else '✅ Good'}: {_words(said.title(run))}",
+        _words(said.verdict(run)),
+        "\n".join(_table(run)),
+        *_changes(run),
+        *_failures(run),
+        f"To do the same:\n\n{_code(command.shell(run))}",
+    ]
+    text = ""
+    for block in blocks:
+        if len(text.encode()) + len(block.encode()) > SUMMARY:
+            return f"{text}\nThe rest is in the report.\n"
+        text += f"{block}\n\n"
+    return text
+
+
+def _table(run: Run) -> Iterator[str]:
+    yield "| kernel | release | tests |"
+    yield "|---|---|---|"
+    for side in run.sides:
+        text = plain.line(side.error) if side.error else said.tally(side.tests)
+        yield f"| {side.side} | {_words(side.kernel.release)} | {_words(text)} |"
+
+
+def _changes(run: Run) -> Iterator[str]:
+    for word, some in (("breaks", said.regressions(run)), ("fixes", said.fixes(run))):
+        if some:
+            rows = [
+                f"| {_words(one.test)} | {one.base} | {one.patched} |" for one in some[:FAILURES]
+            ]
+            if len(some) > FAILURES:
+                rows.append(f"| and {len(some) - FAILURES} more | | |")
+            head = f"<details{' open' if word == 'breaks' else ''}>"
+            title = f"<summary>The series {word} {len(some)}</summary>"
+            table = "\n".join(("| test | base | patched |", "|---|---|---|", *rows))
+            yield f"{head}{title}\n\n{table}\n\n</details>"
+
+
+def _failures(run: Run) -> Iterator[str]:
+    if not run.sides:
+        return
+    for splat in run.judged.boot_splats[:FAILURES]:
+        yield _details("while it boots", splat.title, "\n".join(said.trimmed(splat, 40)))
+    tests = said.wrong(run.judged)
+    for test in tests[:FAILURES]:
+        yield _failure(run, test)
+    if len(tests) > FAILURES:
+        yield f"... and {len(tests) - FAILURES} more tests that are not good."
+
+
+def _failure(run: Run, test: Test) -> str:
+    parts = [plain.clip(test.message, 4000)]
+    for splat in test.splats[:2]:
+        place = [f"at {splat.place}"] if splat.place else []
+        parts.append("\n".join((*said.trimmed(splat, 30), *place)))
+    parts.append(command.shell(run, test.id))
+    return _details(f"{test.outcome}: {test.id}", test.headline, "\n\n".join(filter(None, parts)))
+
+
+def _details(name: str, title: str, text: str) -> str:
+    head = f"<code>{_words(name)}</code> {_words(title)}"
+    return f"<details><summary>{head}</summary>\n\n{_code(text)}\n\n</details>"
+
+
+def _code(text: str) -> str:
+    """Put text between fences that are longer than any in it."""
+    clean = plain.text(text)
+    longest = max((len(fence) for fence in _FENCE.findall(clean)), default=2)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{clean}\n{fence}"
+
+
+def _words(text: str) -> str:
+    """Write text so that Markdown takes none of it for its own: no mention, link or picture."""
+    clean = html.escape(plain.line(text, 300), quote=False)
+    return _MARKUP.sub(_entity, clean)
+
+
+def _entity(match: re.Match[str]) -> str:
+    return f"&#{ord(match[0])};"

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a mail about a run says: plain text, 72 columns, the verdict first."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import harness
+from harness import plain
+from harness.model import Change, Run, Splat, Test
+from harness.outputs import command, said
+
+WIDTH = 72
+SHOWN = 8  # failures that are told in full
+LISTED = 12  # names in a list
+SPLAT = 20  # lines of a splat
+
+
+def write(run: Run, tested_by: str = "") -> str:
+    """Write the mail's text.
+
+    ``tested_by`` ("Name <mail>") becomes a trailer; whether that is deserved the caller asks
+    ``deserved``.
+    """
+    blocks = [
+        "Hi,",
+        _wrap(_opening(run)),
+        _wrap(said.verdict(run)),
+        "\n".join(_kernels(run)),
+        "\n".join(_about(run)),
+        *_sections(run),
+        "\n".join(_again(run)),
+    ]
+    if tested_by:
+        blocks.append(f"Tested-by: {tested_by}")
+    signature = f"-- \nharness {harness.__version__}"
+    return "\n\n".join(block for block in blocks if block) + f"\n\n{signature}\n"
+
+
+def deserved(run: Run) -> str:
+    """Say why a run gives no right to a Tested-by, in a few words; empty when it does."""
+    if run.series is None:
+        return "no series was tested"
+    if run.interrupted or not run.sides:
+        return "the run was interrupted"
+    if run.bad:
+        return "not everything passed"
+    bad = [test for test in run.judged.tests if test.outcome.bad]
+    if bad:
+        return f"{len(bad)} tests are flaky"
+    return "" if any(t.outcome == "pass" for t in run.judged.tests) else "no test passed"
+
+
+def _opening(run: Run) -> str:
+    origin = f" ({plain.line(run.source.origin)})" if run.source.origin else ""
+    base = f"{plain.line(run.source.name)}{origin}"
+    if run.series is None:
+        return f"I built {base}, booted it in QEMU and ran tests in it."
+    many = len(run.series.patches)
+    patches = "the patch" if many == 1 else f"these {many} patches"
+    also = " The base was tested for comparison." if len(run.sides) > 1 else ""
+    return f"I applied {patches} to {base}, built it, booted it in QEMU and ran tests in it.{also}"
+
+
+def _kernels(run: Run) -> Iterator[str]:
+    for side in run.sides:
+        lead = f"  {side.side + ':':<9}"
+        text = plain.line(side.error) if side.error else said.tally(side.tests)
+        yield _wrap(f"{lead} {text}", " " * 12)
+
+
+def _about(run: Run) -> Iterator[str]:
+    """Say what was tested on what."""
+    yield "What was tested:"
+    if run.series is not None:
+        yield _item("series", said.title(run))
+        yield from ([_item("id", run.series.cover_id)] if run.series.cover_id else [])
+    yield _item("base", f"{plain.line(run.source.name)}, {run.source.commit[:12]}")
+    if run.sides:
+        kernel = run.judged.kernel
+        yield _item("kernel", f"{kernel.release} {kernel.arch}, {_warnings(run)}")
+    if run.series is not None and run.series.kconfig:
+        yield _item("config", " ".join(run.series.kconfig))
+    known = dict(run.about)
+    qemu = known.get("QEMU", "QEMU")
+    yield _item("guests", f"{plain.line(qemu)} ({run.accel})")
+    yield _item("date", plain.line(run.started))
+
+
+def _warnings(run: Run) -> str:
+    many = len(run.judged.kernel.warnings)
+    return f"{many} compiler warnings" if many else "no compiler warning"
+
+
+def _item(name: str, value: str) -> str:
+    return _wrap(f"  {name + ':':<9} {plain.line(value)}", " " * 12)
+
+
+def _sections(run: Run) -> Iterator[str]:
+    if not run.sides:
+        return
+    if run.judged.boot_splats:
+        shown = [line for one in run.judged.boot_splats[:SHOWN] for line in _splat(one)]
+        yield "\n".join(["While it boots:", *shown])
+    tests = {test.id: test for test in said.wrong(run.judged)}
+    changed = {change.test: change for change in said.regressions(run)}
+    broken = [tests[name] for name in tests if name in changed]
+    rest = [tests[name] for name in tests if name not in changed]
+    if broken:
+        yield "\n".join(_failures("Broken by the series", broken, changed))
+    if rest:
+        also = " also without the series" if len(run.sides) > 1 and run.series else ""
+        yield "\n".join(_failures(f"Not good{also}", rest, {}))
+    if fixed := said.fixes(run):
+        yield "\n".join([f"Fixed by the series ({len(fixed)}):", *_some([c.test for c in fixed])])
+
+
+def _failures(heading: str, tests: Sequence[Test], changed: dict[str, Change]) -> Iterator[str]:
+    yield f"{heading} ({len(tests)}):"
+    for test in tests[:SHOWN]:
+        yield ""
+        change = changed.get(test.id)
+        before = f"{change.base} -> " if change else ""
+        yield _name(test.id)
+        yield _wrap(f"    {before}{test.outcome}: {plain.line(test.headline, 300)}", " " * 6)
+        for splat in test.splats[:1]:
+            yield from _splat(splat)
+    if len(tests) > SHOWN:
+        yield ""
+        yield "More of them:"
+        yield from _some([test.id for test in tests[SHOWN:]])
+
+
+def _splat(splat: Splat) -> Iterator[str]:
+    yield ""
+    for line in said.trimmed(splat, SPLAT):
+        yield _fold(f"    {line}")
+    if splat.place:
+        yield _fold(f"    at {plain.line(splat.place)}")
+    for one in splat.patches:
+        yield _wrap(f'    through lines of "{plain.line(one)}"', " " * 6)
+
+
+def _some(names: Sequence[str]) -> Iterator[str]:
+    """List tests; many are counted by file, since single lines hide what they have in common."""
+    if len(names) <= LISTED:
+        yield from map(_name, names)
+        return
+    found = Counter(name.partition("::")[0] for name in names).most_common()
+    yield from (_fold(f"  {many:4} in {plain.line(file, 400)}") for file, many in found[:LISTED])
+    if len(found) > LISTED:
+        yield f"  and in {len(found) - LISTED} more files"
+
+
+def _name(test: str) -> str:
+    """Write a test's name; one that is too long is broken behind its file."""
+    file, colons, name = plain.line(test, 400).partition("::")
+    if len(file) + len(name) + 4 <= WIDTH:
+        return f"  {file}{colons}{name}"
+    return "\n".join(map(_fold, (f"  {file}", f"    {colons}{name}")))
+
+
+def _again(run: Run) -> Iterator[str]:
+    yield "To do the same:"
+    yield ""
+    yield _indented(command.shell(run, width=WIDTH - 2).splitlines())
+    bad = said.wrong(run.judged) if run.sides else ()
+    if bad:
+        yield ""
+        yield "The first of the failing tests alone:"
+        yield ""
+        yield _indented(command.shell(run, bad[0].id, WIDTH - 2).splitlines())
+
+
+def _indented(lines: Iterable[str]) -> str:
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _wrap(text: str, after: str = "") -> str:
+    """Fill lines with words; ``after`` leads all but the first."""
+    return textwrap.fill(
+        text, WIDTH, subsequent_indent=after, break_on_hyphens=False, drop_whitespace=True
+    )
+
+
+def _fold(line: str) -> str:
+    """Break a line that is no sentence where it must be; the rest stands deeper."""
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    parts = [line[:WIDTH]]
+    rest, room = line[WIDTH:], WIDTH - len(indent)
+    parts += [indent + rest[at : at + room] for at in range(0, len(rest), room)]
+    return "\n".join(parts)

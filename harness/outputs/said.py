@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What every kind of report says of a run, in the same words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from harness import plain
+from harness.model import Change, Outcome, Run, SideResult, Splat, Test
+
+# Lines of a splat that say nothing to who has not the same kernel at hand: registers, places in
+# memory, the ends of stacks.
+_NOISE = re.compile(
+    r"(?:R[A-Z0-9]{1,2}|[FCDEG]S|CR\d|DR\d|x\d+ *|Code|CPU|Tainted|Hardware name|PKRU): "
+    r"|PGD |Modules linked in|Call Trace:|Kernel Offset| *</?\w+>$|---\["
+)
+_UNSURE = " ? "  # before a frame that may be left from an earlier call
+
+
+def title(run: Run) -> str:
+    """Name what was tested: the series, or the sources where there is none."""
+    if run.series is None:
+        return plain.line(run.source.name)
+    return plain.line(run.series.title or run.series.name)
+
+
+def excused(side: SideResult, test: Test) -> bool:
+    """Whether a test that is not good does not count: a flaky one with --allow-flaky."""
+    return side.allow_flaky and test.outcome is Outcome.FLAKY
+
+
+def wrong(side: SideResult) -> tuple[Test, ...]:
+    """Give the tests that make a kernel bad."""
+    return tuple(t for t in side.tests if t.outcome.bad and not excused(side, t))
+
+
+def tally(tests: Sequence[Test]) -> str:
+    """Count outcomes: "133 pass, 2 fail"."""
+    found = Counter(test.outcome for test in tests)
+    return ", ".join(f"{found[one]} {one}" for one in Outcome if found[one]) or "no tests"
+
+
+def regressions(run: Run) -> tuple[Change, ...]:
+    """Give what the series broke."""
+    return tuple(change for change in run.changes if change.regression)
+
+
+def fixes(run: Run) -> tuple[Change, ...]:
+    """Give what the series fixed."""
+    return tuple(change for change in run.changes if change.fix)
+
+
+def verdict(run: Run) -> str:
+    """Say in a sentence how it went."""
+    if not run.sides:
+        return "No kernel was tested."
+    side = run.judged
+    if side.error:
+        return f"The {side.side} kernel could not be tested: {plain.line(side.error)}."
+    if run.interrupted:
+        return "The run was interrupted; what it found until then follows."
+    if side.boot_splats:
+        return f"The {side.side} kernel complains while it boots."
+    bad, broken = len(wrong(side)), len(regressions(run))
+    if not bad:
+        return f"All is well: {tally(side.tests)}."
+    total = len(side.tests)
+    if not broken or run.series is None:
+        return f"{bad} of {total} tests are not good."
+    return f"{bad} of {total} tests are not good; {broken} of them are good without the series."
+
+
+def trimmed(splat: Splat, most: int) -> Iterator[str]:
+    """Give the lines of a splat that say something anywhere, at most ``most`` of them."""
+    lines = [plain.text(one).rstrip() for one in splat.lines]
+    kept = [one for one in lines if one and not _NOISE.match(one)]
+    sure = [one for one in kept if not one.startswith(_UNSURE)]
+    # A stack of unsure frames only is better than none.
+    kept = sure if any(one.startswith(" ") for one in sure) else kept
+    yield from kept[:most]
+    if len(kept) > most:
+        yield f"... ({len(kept) - most} lines more)"

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness report``: what a run found, as something to read or to send."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import webbrowser
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness import errors, history, paths
+from harness.history import address, runs, take
+from harness.history.values import Seen, TestHistory
+from harness.progress import Progress, clock
+from harness.report import History, Past, page, write
+
+DESCRIPTION = """\
+Make a report of a run: one HTML file that needs no network and no other file.  The
+verdict stands first; then failures with their evidence, the table of tests by
+kernel, the patches with what was found at their lines, the time line, the setup.
+RUN is the folder of a harness run or harness check, a run's id, or "last"."""
+
+EXAMPLES = """\
+examples:
+  harness report last --open             look at the newest run
+  harness report RUN -o report.html      to send it to somebody
+  harness report RUN --check CHECK       with the matrix of a check of the same series
+"""
+
+NAME = "report.html"
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    parser = commands.add_parser(
+        "report",
+        help="a run as an HTML file",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", metavar="RUN", help='a folder, a run\'s id, or "last"')
+    parser.add_argument(
+        "--check", default="", metavar="CHECK", help="show a check of the same series as well"
+    )
+    parser.add_argument(
+        "-o", "--output", default="", metavar="FILE", help=f"({NAME} in the run's folder)"
+    )
+    parser.add_argument("--open", action="store_true", help="show it in the browser")
+    parser.add_argument("--db", default="", metavar="URL", help="the history's database")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, progress: Progress) -> int:
+    """Make the report in the form that was asked for."""
+    return html(options, progress)
+
+
+def html(options: argparse.Namespace, progress: Progress) -> int:
+    """Write the HTML file, say where it is, and show it."""
+    folder = find(options.words, options.db)
+    check = find(options.check, options.db) if options.check else None
+
+    def ask(tests: Sequence[str]) -> Mapping[str, History]:
+        return past(tests, options.db, progress)
+
+    file = Path(options.output).absolute() if options.output else folder / NAME
+    with progress.stage("report", folder.name) as stage:
+        with paths.writing(file, "name another file with -o FILE"):
+            size = write(page(folder, ask, check), file)
+        stage.finish(f"{size / 1e6:.1f} MB")
+    if options.json:
+        print(json.dumps({"report": str(file), "bytes": size}, indent=1))
+    else:
+        print(file)
+    if options.open and not webbrowser.open(file.as_uri()):
+        raise errors.HostFault("there is no browser to open", hint=f"open {file} yourself")
+    return errors.GOOD
+
+
+def find(word: str, db: str = "") -> Path:
+    """Give the folder of the run that a word means.
+
+    Raises UsageError when there is none, or its folder is not here.
+    """
+    path = Path(word).expanduser()
+    if path.is_dir():
+        return path.absolute()
+    if path.is_file():
+        return path.parent.absolute()
+    kept = paths.state("runs") / word
+    if "/" not in word and kept.is_dir():
+        return kept
+    with take.opened(address.choose(db)) as (connection, _):
+        found = runs.named(connection, word)
+    if not found:
+        raise errors.UsageError(f"there is no run {word!r}", hint="harness runs")
+    if len(found) > 1:
+        names = ", ".join(row.id for row in found[:6])
+        raise errors.UsageError(f"{word!r} is the beginning of several runs", hint=names)
+    folder = Path(found[0].folder)
+    if not folder.is_dir():
+        raise errors.UsageError(
+            f"the folder of run {found[0].id} is not there any more: {folder}", hint="harness runs"
+        )
+    return folder
+
+
+def past(tests: Sequence[str], db: str, progress: Progress) -> Mapping[str, History]:
+    """Ask for other runs of tests; a history that cannot be read costs the report only that."""
+    try:
+        known = history.of_tests(tests, last=12, db=db)
+    except errors.HarnessError as error:
+        progress.say(f"no history: {error.what}")
+        return {}
+    return {test: _history(one) for test, one in known.items()}
+
+
+def _history(known: TestHistory) -> History:
+    words = [f"{known.runs} run{'s' if known.runs > 1 else ''}"]
+    words += [f"{number} {outcome}" for outcome, number in known.counts.items()]
+    if known.first_failed:
+        words.append(f"first failed {_day(known.first_failed.at)}")
+    if known.last_passed:
+        words.append(f"last passed {_day(known.last_passed.at)}")
+    if known.flakes.bad:
+        words.append(f"bad by chance in {known.flakes.bad} of {known.flakes.runs}")
+    if known.trend.times:
+        words.append(f"takes {clock(known.trend.median)}")
+    return History(", ".join(words), tuple(map(_past, known.seen)))
+
+
+def _past(seen: Seen) -> Past:
+    where = seen.where
+    series = f"{where.series} v{where.version}" if where.series else ""
+    what = " ".join(filter(None, (where.side, where.release, series)))
+    return Past(_day(seen.at, minutes=True), what, seen.outcome.value, where.run)
+
+
+def _day(at: float, *, minutes: bool = False) -> str:
+    return time.strftime("%Y-%m-%d %H:%M" if minutes else "%Y-%m-%d", time.gmtime(at))

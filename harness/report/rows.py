@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The table of tests by kernels: by file, and many tests of a file in parts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from harness.model import Outcome, Test
+from harness.report.values import Group, Mark, Row
+
+PART = 250  # tests in one table: a browser lays out only those that are open
+
+_NOTRUN = Mark(Outcome.NOTRUN.value)
+
+
+def make(
+    columns: Sequence[tuple[str, Sequence[Test]]], links: Mapping[tuple[str, str], str]
+) -> tuple[Row, ...]:
+    """Lay the tests of kernels, (label, tests), beside one another; the last is the judged one.
+
+    ``links`` lead from (label, test) to its failure.  A test that a kernel does not have was not
+    run there.
+    """
+    marks = [
+        {one.id: Mark(one.outcome.value, one.seconds, links.get((label, one.id), "")) for one in t}
+        for label, t in columns
+    ]
+    names = dict.fromkeys(one.id for _, tests in columns for one in tests)
+    return tuple(_row(test, tuple(table.get(test, _NOTRUN) for table in marks)) for test in names)
+
+
+def _row(test: str, marks: tuple[Mark, ...]) -> Row:
+    name = test.partition("::")[2] or test
+    return Row(test, name, marks, change(marks[0].outcome, marks[-1].outcome))
+
+
+def change(before: str, after: str) -> str:
+    """Say what became of a test from the first kernel to the last."""
+    if before == after:
+        return ""
+    was, now = Outcome(before).bad, Outcome(after).bad
+    return "broken" if now and not was else "fixed" if was and not now else "other"
+
+
+def groups(rows: Sequence[Row]) -> tuple[Group, ...]:
+    """Put rows together by their tests' files, at most PART in one."""
+    files: dict[str, list[Row]] = {}
+    for row in rows:
+        files.setdefault(row.test.partition("::")[0], []).append(row)
+    return tuple(group for file, some in files.items() for group in _parts(file, some))
+
+
+def _parts(file: str, rows: list[Row]) -> list[Group]:
+    found = []
+    for begin in range(0, len(rows), PART):
+        some = rows[begin : begin + PART]
+        counts = Counter(row.outcome for row in some)
+        ordered = tuple((o.value, counts[o.value]) for o in Outcome if counts[o.value])
+        part = f"{begin + 1} to {begin + len(some)}" if len(rows) > PART else ""
+        bad = any(Outcome(row.outcome).bad for row in some)
+        found.append(Group(file, tuple(some), ordered, part, bad and len(rows) <= PART))
+    return found

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a page says first: good or bad, in a few sentences and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.model import Outcome, Run, SideResult, Test
+from harness.progress import clock
+from harness.report.values import KernelView, Row, Tile
+from harness.results.changes import counts
+
+
+def of_run(run: Run) -> tuple[str, str]:
+    """Give the word, and its colour."""
+    if run.interrupted:
+        return "NO VERDICT", "warn"
+    return ("BAD", "bad") if run.bad else ("GOOD", "good")
+
+
+def of_check(table: Mapping[str, object]) -> tuple[str, str]:
+    """Give the word for a check, and its colour."""
+    if table.get("untestable"):
+        return "UNTESTABLE", "bad"
+    if table.get("bad"):
+        return "BAD", "bad"
+    if table.get("fault") or table.get("refused"):
+        return "NO VERDICT", "warn"
+    return "GOOD", "good"
+
+
+def lead(run: Run) -> tuple[str, ...]:
+    """Say in sentences what was found."""
+    if not run.sides:
+        return ("The run ended before any kernel was tested.",)
+    judged = run.judged
+    found = []
+    if run.interrupted:
+        found.append("The run was interrupted: this is what was found until then.")
+    if judged.error:
+        found.append(f"The {judged.side} kernel {judged.error}.")
+    if judged.boot_splats:
+        found.append(f"The {judged.side} kernel complained while it booted.")
+    found.append(tested(str(judged.side), judged.tests))
+    if len(run.sides) > 1:
+        broken = sum(change.regression for change in run.changes)
+        found.append(effect(broken, sum(change.fix for change in run.changes)))
+    return tuple(found)
+
+
+def tested(label: str, tests: Sequence[Test]) -> str:
+    """Say how many tests ran and how they ended."""
+    if not tests:
+        return f"No test ran on the {label} kernel."
+    words = ", ".join(f"{number} {outcome}" for outcome, number in counts(tests).items())
+    return f"{len(tests)} test{'s' if len(tests) > 1 else ''} on the {label} kernel: {words}."
+
+
+def effect(broken: int, fixed: int) -> str:
+    """Say what the series does to the tests."""
+    if not broken and not fixed:
+        return "The series changes no test from good to bad, or from bad to good."
+    return f"The series fixes {fixed or 'no'} and breaks {broken or 'no'} test{'s'[: broken != 1]}."
+
+
+def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, seconds: float) -> list[Tile]:
+    """Give the numbers."""
+    bad = sum(test.outcome.bad for test in tests)
+    good = sum(test.outcome is Outcome.PASS for test in tests)
+    skipped = sum(test.outcome is Outcome.SKIP for test in tests)
+    change = [row.change for row in rows]
+    broken, fixed = change.count("broken"), change.count("fixed")
+    found = [
+        Tile(str(bad), "not good", "fail" if bad else "pass", "failures" if bad else ""),
+        Tile(str(good), "passed", "pass" if good else "", "tests"),
+        Tile(str(broken), "broken by the series", "fail" if broken else "pass", "changes"),
+        Tile(str(fixed), "fixed by the series", "pass" if fixed else "", "changes"),
+        Tile(str(skipped), "skipped", "skip" if skipped else "", "tests"),
+        Tile(str(warnings), "compiler warnings", "skip" if warnings else "", ""),
+        Tile(clock(seconds), "in all", "", "timeline"),
+    ]
+    many = any(len(row.marks) > 1 for row in rows[:1])
+    return [one for one in found if many or "series" not in one.label]
+
+
+def kernel(side: SideResult) -> KernelView:
+    """Describe a kernel in words."""
+    made = side.kernel
+    build = "reused" if made.reused else clock(made.seconds)
+    if made.warnings:
+        build += f", {len(made.warnings)} warning{'s' if len(made.warnings) > 1 else ''}"
+    boots = [one.boot_seconds for one in side.guests if one.boot_seconds is not None]
+    boot = f"{len(side.guests)} x {clock(max(boots))}" if boots else "none"
+    return KernelView(
+        label=str(side.side),
+        about=f"{made.arch}, key {made.key}",
+        release=made.release,
+        commit=made.commit[:12],
+        build=build,
+        boot="reused" if side.cached else boot,
+        tests=tuple((str(o), n) for o, n in counts(side.tests).items()),
+        trouble=side.error or (side.boot_splats[0].title if side.boot_splats else ""),
+    )

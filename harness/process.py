@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import shlex
 import shutil
@@ -26,6 +27,8 @@ from typing import IO
 from harness.errors import HostFault
 
 Argv = Sequence[str | os.PathLike[str]]
+
+_log = logging.getLogger(__name__)  # what is started, for -v
 
 PARTING = 15.0  # seconds a program has to end after Ctrl-C, before it is killed
 
@@ -144,6 +147,7 @@ def attached(argv: Argv, *, env: Mapping[str, str] | None = None) -> int:
     What it prints goes to standard error: standard output is for results.
     """
     words = [os.fspath(word) for word in argv]
+    _log.info("$ %s", shlex.join(words))
     try:
         return subprocess.call(words, env=environment(env), stdout=sys.stderr.fileno())
     except OSError as error:
@@ -186,6 +190,7 @@ class Group:
         self.thread = threading.get_ident()
         surroundings = environment(env)
         _check(words[0], cwd, surroundings)
+        _log.info("$ %s%s", shlex.join(words), f"  # in {cwd}" if cwd else "")
         gate, opened = os.pipe()
         try:
             self.popen = subprocess.Popen(
@@ -269,13 +274,30 @@ def guard(group: int) -> subprocess.Popen[bytes]:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into KeyboardInterrupt, so that every clean-up runs for them too."""
+def interruptible(
+    stopping: Callable[[], None] | None = None, at_once: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """Turn SIGINT, SIGTERM and SIGHUP into KeyboardInterrupt, so that every clean-up runs.
 
-    def stop(number: int, _frame: object) -> None:
+    The first one calls ``stopping``, in a thread: a signal comes in the middle of anything.  The
+    next one calls ``at_once``, which may end this process: guards see to what it has started.
+    What is ignored (nohup, a shell's background) stays so.
+    """
+
+    def first(number: int, _frame: object) -> None:
+        for other in before:
+            signal.signal(other, again)
+        if stopping is not None:
+            threading.Thread(target=stopping, name="harness-stopping", daemon=True).start()
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    def again(_number: int, _frame: object) -> None:
+        if at_once is not None:
+            at_once()
+
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heard = [kind for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, first) for number in heard}
     try:
         yield
     finally:

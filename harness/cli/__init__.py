@@ -4,15 +4,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import importlib
 import io
 import json
+import logging
 import os
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import harness
 from harness import errors
+from harness.cli.parser import Parser, nearest, parse
 from harness.process import interruptible
 from harness.progress import Progress
 
@@ -20,6 +26,7 @@ VERBS = (
     "run",
     "check",
     "compare",
+    "report",
     "doctor",
     "setup",
     "shell",
@@ -27,11 +34,14 @@ VERBS = (
     "series",
     "fetch",
     "clean",
+    "completion",
 )
 
 DESCRIPTION = """\
 Test what a patch series does to the kernel: apply it, build, boot in QEMU, run
 pytest in the guest, and say with evidence what it fixes and what it breaks."""
+
+STOPPING = "stopping: what was found is kept (once more stops at once)"
 
 EPILOG = f"""\
 exit codes: {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply,
@@ -42,9 +52,9 @@ configure or build), {errors.HOST_FAULT} a fault of this machine, {errors.USAGE}
 kernel you have: `pytest --kernel IMAGE PATH`."""
 
 
-def parser(verb: str = "") -> argparse.ArgumentParser:
+def parser(verb: str = "") -> Parser:
     """Make the parser with all verbs, or with one: doctor must work where run cannot."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         "harness",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -56,37 +66,112 @@ def parser(verb: str = "") -> argparse.ArgumentParser:
         importlib.import_module(f"harness.cli.{name}").add(commands)
         words = commands.choices[name]
         words.add_argument("--json", action="store_true", help="the result as JSON on stdout")
-        words.add_argument("-q", "--quiet", action="store_true", help="no progress")
+        loud = words.add_mutually_exclusive_group()
+        loud.add_argument("-q", "--quiet", action="store_true", help="no progress")
+        loud.add_argument(
+            "-v",
+            "--verbose",
+            action="store_true",
+            help="also the commands that are started, and what pytest prints",
+        )
     return top
+
+
+def _parsed(top: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    """Parse; words may stand before options, behind them, and between them.
+
+    argparse itself takes only those that stand together.
+    """
+    options, more = top.parse_known_args(words)
+    late = [word for word in more if word == "-" or not word.startswith("-")]
+    if more and (late != more or not isinstance(getattr(options, "words", None), list)):
+        return top.parse_args(words)  # which says what it does not know
+    if more:
+        options.words += late
+    return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; gives the exit code."""
+    if "_ARGCOMPLETE" in os.environ:
+        importlib.import_module("harness.cli.completion").answer()
     words = list(sys.argv[1:] if argv is None else argv)
-    cut = words.index("--") if "--" in words else len(words)
+    _streams()
+    if not words:
+        print(importlib.import_module("harness.cli.first").words(), end="")
+        return errors.USAGE
+    progress = Progress()
     try:
-        options = parser(words[0] if words else "").parse_args(words[:cut])
-    except SystemExit as end:  # argparse has said what is wrong; its code for that is 2
-        return errors.USAGE if end.code == 2 else errors.GOOD
+        options = _options(words)
+    except errors.HarnessError as error:
+        return _told(error, "--json" in words, progress)
+    except SystemExit as end:  # --help and --version: argparse has printed them
+        return errors.GOOD if not end.code else errors.USAGE
+    progress = Progress(quiet=options.quiet, verbose=options.verbose)
+    code = _run(options, progress)
+    _let_go()
+    return code
+
+
+def _options(words: Sequence[str]) -> argparse.Namespace:
+    """Understand the command line."""
+    verb = words[0]
+    if verb not in VERBS and not verb.startswith("-"):
+        near = nearest(verb, VERBS)
+        meant = ["run", *words] if Path(verb).exists() else [near, *words[1:]] if near else []
+        hint = shlex.join(["harness", *(meant or ["--help"])])
+        raise errors.UsageError(f"there is no verb {verb!r}", hint=hint)
+    cut = words.index("--") if "--" in words else len(words)
+    options = parse(parser(verb), verb, words[:cut])
     options.rest = tuple(words[cut + 1 :])
     options.command = ("harness", *words)
-    _streams()
-    progress = Progress(quiet=options.quiet)
+    return options
+
+
+def _run(options: argparse.Namespace, progress: Progress) -> int:
+    """Run the verb; whatever stops it becomes words and an exit code."""
+    stopping = functools.partial(progress.say, STOPPING)
+    at_once = functools.partial(_at_once, progress)
     try:
-        with interruptible():
+        with _commands_shown(progress), interruptible(stopping, at_once):
             code: int = options.run(options, progress)
             sys.stdout.flush()
     except errors.HarnessError as error:
-        code = _told(error, options, progress)
+        code = _told(error, options.json, progress)
     except KeyboardInterrupt:
-        code = _told(errors.Interrupted("interrupted"), options, progress)
+        again = shlex.join(options.command)
+        what = "interrupted; what is downloaded and compiled is kept"
+        code = _told(errors.Interrupted(what, hint=again), options.json, progress)
     except BrokenPipeError:  # somebody's `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = errors.HOST_FAULT
     except OSError as error:
-        code = _told(_of_system(error), options, progress)
-    _let_go()
+        code = _told(_of_system(error), options.json, progress)
     return code
+
+
+def _at_once(progress: Progress) -> None:
+    """End now, after a second Ctrl-C; guards end what we started."""
+    with contextlib.suppress(OSError):
+        os.write(2, b"\x1b[?25h\n" if progress.live else b"")  # the cursor is shown again
+    os._exit(errors.INTERRUPTED)
+
+
+@contextlib.contextmanager
+def _commands_shown(progress: Progress) -> Iterator[None]:
+    """With -v, show the programs that are started."""
+    handler = logging.Handler()
+    handler.emit = lambda record: progress.more(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("harness.process")
+    if not progress.verbose:
+        yield
+        return
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def _let_go() -> None:
@@ -109,9 +194,9 @@ def _streams() -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal may know ASCII only
 
 
-def _told(error: errors.HarnessError, options: argparse.Namespace, progress: Progress) -> int:
+def _told(error: errors.HarnessError, as_json: bool, progress: Progress) -> int:
     """Show an error to the person, or to the script."""
-    if options.json:
+    if as_json:
         table = {"what": error.what, "hint": error.hint, "details": error.details}
         print(json.dumps({"error": table, "exit_code": error.exit_code}, indent=1))
     if error.details:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from harness.errors import SeriesError, UsageError
 from harness.series import box, commits, lore, quilt, spool
 from harness.series.box import Entry
+from harness.series.mail import parse
 
 FORMAT = "git format-patch -o FOLDER BASE.. makes a folder of patches"
 _KINDS = "a folder of patches, files, an mbox, a maildir, -, A..B with --tree, a message id, a link"
@@ -78,8 +80,16 @@ def _existing(word: str) -> Path:
 def _file(path: Path) -> Given:
     entries = tuple(box.entries(spool.unpacked(path)))
     single = len(entries) == 1
-    strict = single and not entries[0].subject.reply
+    strict = single and (not entries[0].subject.reply or _cut_out(entries[0]))
     return Given(str(path), path.stem, entries, single=single, strict=strict)
+
+
+def _cut_out(entry: Entry) -> bool:
+    """Whether a reply has a patch below a scissors line."""
+    with contextlib.suppress(SeriesError):
+        mail = parse(entry.raw(), entry.where)
+        return bool(mail.files) and not mail.reply
+    return False
 
 
 def _files(files: Sequence[Path]) -> Given:

@@ -12,7 +12,7 @@ import email.utils
 import re
 
 from harness.errors import SeriesError
-from harness.series import body, diff, header, subject
+from harness.series import body, diff, header, scissors, subject
 
 _BASE = re.compile(r"^base-commit: ([0-9a-f]{7,64})\s*$", re.MULTILINE)
 _BEFORE = re.compile(r"^prerequisite-patch-id: ([0-9a-f]{40,64})\s*$", re.MULTILINE)
@@ -67,14 +67,13 @@ def parse(raw: bytes, where: str) -> Mail:
     """
     _refuse(raw, where)
     message = email.message_from_bytes(raw.lstrip(b"\xef\xbb\xbf\r\n"))
-    title = header.subject(message)
-    author = header.text_of(message, "From")
     found = body.read(raw, message, where)
+    found, title, author, date, reply = _head(message, found)
+    said = subject.read(title)
     if not title or not author:
         raise _not_a_mail(found.text + found.patch or raw, where, title, author)
     if found.html:
         raise SeriesError(f"{where} has its text only as HTML", hint=_RAW)
-    said = subject.read(title)
     words = header.decoded(found.text + found.patch)
     return Mail(
         where,
@@ -87,15 +86,35 @@ def parse(raw: bytes, where: str) -> Mail:
         "".join(_BASE.findall(words)[:1]),
         said.version,
         header.message_id(message),
-        said.reply,
+        reply,
         tuple(_BEFORE.findall(words)),
         author,
-        header.text_of(message, "Date"),
+        date,
         header.decoded(found.text, _charset(message)).encode() if not found.plain else found.text,
         found.patch,
         found.plain,
         found.attached,
     )
+
+
+def _head(
+    message: email.message.Message, found: body.Body
+) -> tuple[body.Body, str, str, str, bool]:
+    """Give the body, subject, author, date, and whether it is a reply.
+
+    A patch below a scissors line has headers of its own, and is none.
+    """
+    title, author, date = header.subject(message), *(
+        header.text_of(message, name) for name in ("From", "Date")
+    )
+    said = subject.read(title)
+    below = scissors.cut(found.text, reply=said.reply) if found.patch else None
+    if below is None:
+        return found, title, author, date, said.reply
+    own = {name: header.decoded(value) for name, value in below.headers.items()}
+    found = dataclasses.replace(found, text=below.text, plain=False)
+    own = {"subject": said.title, "from": author, "date": date} | own
+    return found, own["subject"], own["from"], own["date"], False
 
 
 def normal(mail: Mail, text: bytes | None = None) -> bytes:

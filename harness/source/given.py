@@ -23,8 +23,8 @@ def from_tree(path: Path, ref: str) -> Source:
     _see_that_it_is_one(top)
     commit = _commit(top, ref)
     number = _release(top, commit, ref)
-    short = "" if commit.startswith(ref) else f" ({commit[:12]})"
-    return Source(top, commit, f"{ref}{short}", f"{top}, Linux {number}")
+    name = commit[:12] if commit.startswith(ref) else f"{ref} ({commit[:12]})"
+    return Source(top, commit, name, f"{top}, Linux {number}")
 
 
 def _see_that_it_is_one(top: Path) -> None:

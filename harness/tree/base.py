@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from harness import git
+from harness import git, paths
 from harness.model import Series
 
 _TIPS = 400  # branches and tags, the newest
@@ -160,7 +160,8 @@ def _with_prerequisites(repo: Path, series: Series, base: str) -> Base:
     """Give the named base, or the commit on it that has the patches which come before."""
     wanted = list(series.prerequisites)
     if not wanted:
-        return Base(base, series.base, 0, 0, "the series names it")
+        name = _name(repo, base) if base == series.base else series.base
+        return Base(base, name, 0, 0, "the series names it")
     found = _patch_ids(repo, base)
     commits = [found[one] for one in wanted if one in found]
     for last in reversed(commits):
@@ -175,11 +176,14 @@ def _with_prerequisites(repo: Path, series: Series, base: str) -> Base:
 
 
 def _patch_ids(repo: Path, base: str) -> dict[str, str]:
-    """Give the patch ids of commits on top of ``base``; files that are no UTF-8 have others."""
+    """Give the patch ids of commits on top of ``base``, byte for byte as git has them."""
     words = ("log", f"--max-count={_BEFORE}", "--no-merges", "-p", "--format=commit %H")
     ends = ("HEAD", "--branches", "--remotes", "--tags", "--not", base)
-    log = git.run(repo, *words, *ends, check=False).stdout
-    said = git.run(repo, "patch-id", "--stable", stdin=log, check=False).stdout
+    with paths.scratch(paths.cache() / "ids") as scratch:  # as text, no UTF-8 has another id
+        log = scratch / "log"
+        git.run(repo, *words, f"--output={log}", *ends, check=False)
+        text = log.read_bytes() if log.exists() else b""
+    said = git.run(repo, "patch-id", "--stable", stdin=text, check=False).stdout
     pairs: Sequence[list[str]] = [line.split() for line in said.splitlines()]
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 

@@ -118,6 +118,19 @@ def test_prerequisites(kernel: Path, tmp_path: Path) -> None:
     assert "2 of them are not in this tree" in str(base.choose(kernel, got))
 
 
+def test_prerequisites_in_files_that_are_no_utf8(kernel: Path, tmp_path: Path) -> None:
+    (kernel / "fs/l.c").write_bytes(b"gr\xfc\xdfe\n" * 3)
+    smalltree.commit(kernel, "fs: latin")
+    start = git.line(kernel, "rev-parse", "HEAD")
+    git.run(kernel, "checkout", "--quiet", "-b", "topic")
+    (kernel / "fs/l.c").write_bytes(b"gr\xfc\xdfe\n" * 2 + b"t\xfcr\n")
+    before = smalltree.commit(kernel, "fs: latin too")
+    change(kernel, "fs/x.c", 5, "five")
+    got = made(kernel, tmp_path / "s", f"--base={start}")
+    git.run(kernel, "checkout", "--quiet", "main")
+    assert base.choose(kernel, got).commit == before
+
+
 def test_where_it_would_apply_and_what_is_in_the_way(kernel: Path, tmp_path: Path) -> None:
     change(kernel, "fs/x.c", 5, "five")
     got = made(kernel, tmp_path / "s")

@@ -123,6 +123,26 @@ def test_commits_know_their_base(project: Path, kernel: Path) -> None:
     ]
 
 
+def test_a_file_that_commits_move_is_a_rename(project: Path, kernel: Path) -> None:
+    git.run(kernel, "checkout", "--quiet", "-b", "moved", "v7.2.13")
+    git.run(kernel, "mv", "fs/x.c", "fs/moved.c")
+    smalltree.commit(kernel, "fs: move x.c")
+    smalltree.replace(kernel, "fs/moved.c", "line 20\n", "line twenty\n")
+    git.run(kernel, "mv", "fs/moved.c", "fs/again.c")
+    smalltree.commit(kernel, "fs: move it again, and change it")
+    got = series.load("v7.2.13..moved", Wish(tree=kernel))
+    assert [one.files for one in got.patches] == [
+        ("fs/x.c", "fs/moved.c"),
+        ("fs/moved.c", "fs/again.c"),
+    ]
+    texts = [one.path.read_text() for one in got.patches]
+    assert all("\nrename to fs/" in text for text in texts)
+    assert got.repo == kernel
+    assert list(got.commits) == git.line(
+        kernel, "rev-list", "--reverse", "v7.2.13..moved"
+    ).split()
+
+
 @pytest.mark.parametrize(
     ("word", "what"),
     [

@@ -26,6 +26,7 @@ VERBS = (
     "run",
     "check",
     "compare",
+    "bisect",
     "report",
     "doctor",
     "setup",
@@ -77,20 +78,6 @@ def parser(verb: str = "") -> Parser:
     return top
 
 
-def _parsed(top: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
-    """Parse; words may stand before options, behind them, and between them.
-
-    argparse itself takes only those that stand together.
-    """
-    options, more = top.parse_known_args(words)
-    late = [word for word in more if word == "-" or not word.startswith("-")]
-    if more and (late != more or not isinstance(getattr(options, "words", None), list)):
-        return top.parse_args(words)  # which says what it does not know
-    if more:
-        options.words += late
-    return options
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; gives the exit code."""
     if "_ARGCOMPLETE" in os.environ:
@@ -102,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return errors.USAGE
     progress = Progress()
     try:
-        options = _options(words)
+        options = understood(words)
     except errors.HarnessError as error:
         return _told(error, "--json" in words, progress)
     except SystemExit as end:  # --help and --version: argparse has printed them
@@ -113,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _options(words: Sequence[str]) -> argparse.Namespace:
+def understood(words: Sequence[str]) -> argparse.Namespace:
     """Understand the command line."""
     verb = words[0]
     if verb not in VERBS and not verb.startswith("-"):

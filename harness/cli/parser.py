@@ -49,6 +49,10 @@ def parse(top: Parser, verb: str, words: Sequence[str]) -> argparse.Namespace:
     SystemExit comes through for --help and --version, which argparse has then printed.
     """
     options, unknown = top.parse_known_args(words)
+    late = [word for word in unknown if word == "-" or not word.startswith("-")]
+    if late == unknown and isinstance(getattr(options, "words", None), list):
+        options.words += late  # argparse takes only words that stand together
+        return options
     if not unknown:
         return options
     wrong = unknown[0]

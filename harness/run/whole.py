@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from harness import build, guest, junit, kbuild, paths
@@ -16,7 +17,7 @@ from harness.model import Accel, Request, Run, SideResult, Source
 from harness.progress import Progress
 from harness.results import record
 from harness.results.changes import changes
-from harness.run import about, decoded, folder, kernels, suites
+from harness.run import about, again, decoded, folder, kernels, suites
 from harness.run.kernels import Built
 from harness.run.plan import Plan
 
@@ -34,9 +35,15 @@ class Job:
     command: tuple[str, ...]
 
 
-def run(plan: Plan, progress: Progress, command: tuple[str, ...] = ()) -> Run:
+def run(
+    plan: Plan,
+    progress: Progress,
+    command: tuple[str, ...] = (),
+    began: Callable[[Path, Source], None] = lambda *_: None,
+) -> Run:
     """Do the main job and give what it found; everything is in the run's folder as well.
 
+    ``began`` is told the folder as soon as there is one, and the commit that is started from.
     Raises a HarnessError for what is no verdict: see harness.errors for the kinds.
     """
     begin = time.monotonic()
@@ -53,6 +60,7 @@ def run(plan: Plan, progress: Progress, command: tuple[str, ...] = ()) -> Run:
     start = kernels.find_source(plan, progress)
     built = kernels.make(plan, start, request, toolchain, progress)
     place = folder.make(plan, started, command)
+    began(place, start)
     progress.say(f"evidence: {place}")
     job = Job(plan, start, place, started, begin, str(kind), command)
     with folder.writing(place):
@@ -78,8 +86,8 @@ def _tested(
             _record(job, tuple(sides), progress, interrupted=True)
         if isinstance(why, HostFault):
             raise
-        hint = f"what was found until then is in {job.folder}"
-        raise Interrupted("interrupted", hint=hint) from None
+        what = f"interrupted: {again.so_far(sides)}; all of it is kept in {job.folder}"
+        raise Interrupted(what, hint=again.the_same(job.command)) from None
     return _record(job, tuple(sides), progress, interrupted=False)
 
 

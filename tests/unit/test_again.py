@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The commands that a person is told to type next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from harness.cli import parser
+from harness.model import Kernel, Outcome, Run, Series, Side, SideResult, Source, Test
+from harness.run import again
+
+
+def run(command: str, series: bool = True) -> Run:
+    demo = Series("demo", Path("patches/demo"), (), "digest") if series else None
+    source = Source(Path("linux"), "c0ffee", "v7.2")
+    return Run(demo, source, Path("out"), "", 0.0, "tcg", (), command=tuple(shlex.split(command)))
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("harness run", "harness run"),
+        ("harness run --out x demo", "harness run demo"),
+        ("harness run --out=x demo -k 'a b'", "harness run demo -k 'a b'"),
+        ("harness run demo -- --out x", "harness run demo -- --out x"),
+        ("", ""),
+    ],
+)
+def test_the_same_once_more_goes_to_another_folder(typed: str, told: str) -> None:
+    assert again.the_same(shlex.split(typed)) == told
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("harness run", "harness run --patched-only --suite a.py::t"),
+        (
+            "harness run --suite x --suite=y -k z --patched-only demo --out x",
+            "harness run demo --patched-only --suite a.py::t",
+        ),
+        (
+            "harness run --repeat 5 --kconfig debug -- -x",
+            "harness run --kconfig debug --patched-only --suite a.py::t -- -x",
+        ),
+    ],
+)
+def test_one_test_alone(typed: str, told: str) -> None:
+    assert again.alone(run(typed), "a.py::t") == told
+    options = parser("run").parse_args(shlex.split(told.partition(" -- ")[0])[1:])
+    assert options.suite == ["a.py::t"]
+
+
+def test_without_a_series_there_is_one_kernel_anyway() -> None:
+    told = again.alone(run("harness run --no-series", series=False), "a.py::t[x y]")
+    assert told == "harness run --no-series --suite 'a.py::t[x y]'"
+
+
+def test_how_far_it_was() -> None:
+    kernel = Kernel("k", Path(), Path(), Path(), "7.2", "c", "x86_64")
+    passed = Test("a", Outcome.PASS, attempts=(Outcome.PASS,))
+    base = SideResult(Side.BASE, kernel, (passed,))
+    patched = SideResult(Side.PATCHED, kernel, (passed, Test("b", Outcome.NOTRUN)))
+    assert again.so_far([base, patched]) == "base tested, patched 1 of 2 tests"
+    assert again.so_far([base]) == "base tested"
+    assert again.so_far([SideResult(Side.BASE, kernel, ())]) == "base not begun"

@@ -16,31 +16,50 @@ from harness import build, kbuild, kconfig, process, tree
 from harness.build import output
 from harness.check import builds
 from harness.check.spans import place
+from harness.check.steps import Steps
 from harness.check.values import WHOLE, Cell, Finding, Level, State, cell
-from harness.errors import NotBuilt, NotConfigured
+from harness.errors import HostFault, NotBuilt, NotConfigured
 from harness.model import Checkout, Option, Request, Toolchain
 from harness.progress import Progress
 
-MOST = 8  # options that are varied; a series that touches more is told so
+MOST = 8  # options that are varied
+SHOWN = 3  # variants that are named with a finding
 _NARROW = "ARCH=i386"  # a later word for make wins over an earlier one
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A name for people, the options that differ, and words for make."""
+    """A name for people, the options that differ, words for make; ``other``: the other compiler."""
 
     name: str
     options: tuple[tuple[str, str], ...] = ()
     words: tuple[str, ...] = ()
+    other: bool = False
 
 
-def variants(options: Sequence[str], arch: str) -> tuple[Variant, ...]:
-    """Give the variants of these options: each at y, m and n, and 32 bits where there are such."""
+def variants(options: Sequence[str], compiler: Toolchain) -> tuple[Variant, ...]:
+    """Give the variants: each option at y, m and n, 32 bits where there are such, a compiler.
+
+    clang beside gcc and gcc beside clang, if it is installed.
+    """
     found = [
         Variant(f"{name}={value}", ((name, value),)) for name in options[:MOST] for value in "ymn"
     ]
-    narrow = [Variant("32-bit", words=(_NARROW,))] if arch == "x86_64" else []
-    return (*found, *narrow)
+    if compiler.arch == "x86_64":
+        found.append(Variant("32-bit", words=(_NARROW,)))
+    if not compiler.cross and (other := _other(compiler)):
+        found.append(Variant(other.compiler, other=True))
+    return tuple(found)
+
+
+def _other(compiler: Toolchain) -> Toolchain | None:
+    """Give the compiler beside this one, with all that a build with it needs."""
+    try:
+        found = build.toolchain(compiler.arch, not compiler.llvm)
+        kbuild.check(found)
+    except HostFault:
+        return None
+    return found
 
 
 class Compiler:
@@ -58,26 +77,27 @@ class Compiler:
     ) -> tuple[Finding, ...] | str:
         """Give all warnings and errors, or why there is no such configuration.
 
-        The checkout must be in the worktree.
+        The checkout must be in the worktree.  All variants of a compiler have one folder: what
+        an option does not change is not made again.
         """
-        toolchain = dataclasses.replace(
-            self.toolchain, words=(*self.toolchain.words, "W=1", *variant.words)
-        )
+        base = (_other(self.toolchain) if variant.other else None) or self.toolchain
+        words = (*base.words, "W=1", "HARNESS=variants", *variant.words)
+        toolchain = dataclasses.replace(base, words=words)
         request = _with(self.request, variant)
-        out = build.folder(checkout, request, toolchain)
-        try:
-            got = kconfig.attempt(checkout.path, out, request, toolchain)
-        except NotConfigured as error:
-            return error.what
-        for name, value in variant.options:
-            if got.get(name, "n") != value:
-                return f"CONFIG_{name} is {got.get(name, 'n')} all the same"
+        out = build.folder(checkout, self.request, toolchain)
         goals = [
             str(Path(file).with_suffix(".o"))
             for file in files
             if file.endswith(".c") and (checkout.path / file).is_file()
         ]
         with self.progress.stage("variant", f"{variant.name}, {len(goals)} objects"):
+            try:
+                got = kconfig.attempt(checkout.path, out, request, toolchain)
+            except (NotConfigured, HostFault) as error:  # such as a compiler that is too old
+                return error.what
+            for name, value in variant.options:
+                if got.get(name, "n") != value:
+                    return f"CONFIG_{name} is {got.get(name, 'n')} all the same"
             return self._made(checkout, out, toolchain, goals)
 
     def _made(
@@ -110,32 +130,75 @@ def _with(request: Request, variant: Variant) -> Request:
     return Request((*kept, *more))
 
 
+Known = dict[str, tuple[Finding, ...] | str]
+
+
 def check(
+    compiler: Compiler, wanted: Sequence[Variant], done: Steps, files: Sequence[str]
+) -> list[Cell]:
+    """Compile all variants on the base and on the tip; what is new is then looked for by patch."""
+    base, tip = (_compiled(compiler, wanted, one, files) for one in (done.base, done.tip))
+    compiled = [one.name for one in wanted if not isinstance(tip[one.name], str)]
+    notes = [f"compiled with {', '.join(compiled)}"] if compiled else []
+    not_had = [f"{name} ({why})" for name, why in tip.items() if isinstance(why, str)]
+    notes += [f"cannot be had: {', '.join(not_had)}"] if not_had else []
+    if not compiled:
+        return [Cell(WHOLE, "variants", State.UNKNOWN, (), "; ".join(notes) or "no options")]
+    groups: dict[tuple[str, str, str], list[tuple[str, Finding]]] = {}
+    for name in compiled:
+        for one in _new(base[name], [(1, tip[name])])[1]:
+            groups.setdefault(one.key, []).append((name, one))
+    first = {some[0][0] for some in groups.values()}
+    placed = _placed(compiler, [one for one in wanted if one.name in first], done, base, tip, files)
+    found: dict[int, list[Finding]] = {WHOLE: []}
+    for key, some in groups.items():
+        enters = placed[some[0][0]].get(key, 0)
+        whole = dataclasses.replace(some[0][1], text=_text(some, compiled), enters=enters, leaves=0)
+        for number in {WHOLE, enters}:
+            found.setdefault(number, []).append(whole)
+    return [
+        cell(number, "variants", tuple(some), "" if number else "; ".join(notes))
+        for number, some in found.items()
+    ]
+
+
+def _text(some: Sequence[tuple[str, Finding]], compiled: Sequence[str]) -> str:
+    """Say with which variants a finding is there."""
+    names = [name for name, _ in some]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    words = "all variants" if len(names) == len(compiled) else ", ".join(names[:SHOWN]) + more
+    return f"with {words}: {some[0][1].text}"
+
+
+def _compiled(
+    compiler: Compiler, wanted: Sequence[Variant], checkout: Checkout, files: Iterable[str]
+) -> Known:
+    compiler.slot.check_out(checkout)
+    return {one.name: compiler.compile(one, checkout, files) for one in wanted}
+
+
+def _new(
+    base: tuple[Finding, ...] | str, rows: Sequence[tuple[int, tuple[Finding, ...] | str]]
+) -> dict[int, tuple[Finding, ...]]:
+    known = [(number, None if isinstance(some, str) else some) for number, some in rows]
+    return place(() if isinstance(base, str) else base, known)
+
+
+def _placed(
     compiler: Compiler,
     wanted: Sequence[Variant],
-    sides: tuple[Checkout, Checkout],
+    done: Steps,
+    base: Known,
+    tip: Known,
     files: Sequence[str],
-) -> list[Cell]:
-    """Compile all variants on the base, then all on the tip; gives one cell for the whole."""
-    known: list[dict[str, tuple[Finding, ...] | str]] = []
-    for checkout in sides:
-        compiler.slot.check_out(checkout)
-        known.append({one.name: compiler.compile(one, checkout, files) for one in wanted})
-    found: list[Finding] = []
-    done, not_had = [], []
+) -> dict[str, dict[tuple[str, str, str], int]]:
+    """Give for each variant in which patch the findings of the tip enter."""
+    between = (
+        [_compiled(compiler, wanted, one, files) for one in done.patched[:-1]] if wanted else []
+    )
+    last = len(done.patched)
+    found = {}
     for one in wanted:
-        base, tip = (side[one.name] for side in known)
-        if isinstance(tip, str):
-            not_had.append(f"{one.name} ({tip})")
-            continue
-        done.append(one.name)
-        new = place(() if isinstance(base, str) else base, [(1, tip)])[1]
-        found += [
-            dataclasses.replace(f, text=f"with {one.name}: {f.text}", enters=0, leaves=0)
-            for f in new
-        ]
-    notes = [f"compiled with {', '.join(done)}"] if done else []
-    notes += [f"cannot be had: {', '.join(not_had)}"] if not_had else []
-    if not done:
-        return [Cell(WHOLE, "variants", State.UNKNOWN, (), "; ".join(notes) or "no options")]
-    return [cell(WHOLE, "variants", tuple(found), "; ".join(notes))]
+        rows = [(n, known[one.name]) for n, known in enumerate((*between, tip), 1)]
+        found[one.name] = {new.key: new.enters for new in _new(base[one.name], rows)[last]}
+    return found

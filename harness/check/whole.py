@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness import build, guest, kbuild, paths, tree
@@ -24,16 +24,22 @@ from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, State
 from harness.check.wish import GROUPS, Wish
 from harness.errors import INTERRUPTED, HostFault, Interrupted
 from harness.guest import accel
-from harness.model import Checkout
+from harness.model import Checkout, Source
 from harness.progress import Progress
 from harness.run import Plan, folder, kernels
 from harness.series import trust
 
 
 def check(
-    plan: Plan, wish: Wish, progress: Progress, command: tuple[str, ...] = ()
+    plan: Plan,
+    wish: Wish,
+    progress: Progress,
+    command: tuple[str, ...] = (),
+    began: Callable[[Path, Source], None] = lambda *_: None,
 ) -> tuple[Matrix, Path]:
     """Check the plan's series; gives the matrix and the folder of the evidence.
+
+    ``began`` is told that folder as soon as there is one, and the commit that is started from.
 
     A patch that is bad, does not build or does not apply is an answer.  Raises a HarnessError
     when there is none to be had.
@@ -55,6 +61,7 @@ def check(
         cover = mail.read(series.cover, "") if series.cover else None
         walk = Walk(plan, wish, series, slot, done, tools, looked, cover, progress)
         place = folder.make(plan, started, command)
+        began(place, source)
         try:
             with folder.writing(place):
                 _walk(walk, place)
@@ -161,8 +168,8 @@ def _variants(walk: Walk) -> list[Cell]:
     compiler = variants.Compiler(
         walk.slot, kernels.ask(plan, toolchain), toolchain, plan.jobs, walk.progress
     )
-    wanted = variants.variants(options, toolchain.arch)
-    return variants.check(compiler, wanted, (walk.steps.base, tip), walk.files)
+    wanted = variants.variants(options, toolchain)
+    return variants.check(compiler, wanted, walk.steps, walk.files)
 
 
 def _foreign(walk: Walk) -> tuple[str, ...]:

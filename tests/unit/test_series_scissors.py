@@ -23,7 +23,7 @@ index 1111111..2222222 100644
 -two
 +2
  three
--- 
+--
 2.39.2
 """
 
@@ -34,7 +34,8 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def mail(path: Path, subject: str, body: str) -> Path:
-    head = f"From: R Reviewer <r@example.org>\nSubject: {subject}\nDate: Mon, 1 Jun 2026 1:00 +0000\n"
+    head = f"From: R Reviewer <r@example.org>\nSubject: {subject}\n"
+    head += "Date: Mon, 1 Jun 2026 1:00 +0000\n"
     path.write_text(f"{head}Message-ID: <1@example.org>\n\n{body}---\n{DIFF}")
     return path
 

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What programs around the compiler say, and what is made of it."""
+
+from __future__ import annotations
+
+from harness.check import checkers, headers, layout, semantic
+from harness.check.values import Level
+
+BEFORE = """\
+struct list_head {
+	struct list_head *         next;                 /*     0     8 */
+	struct list_head *         prev;                 /*     8     8 */
+
+	/* size: 16, cachelines: 1, members: 2 */
+	/* last cacheline: 16 bytes */
+};
+struct demo {
+	int                        a;                    /*     0     4 */
+
+	/* XXX 4 bytes hole, try to pack */
+
+	void                       (*run)(struct demo *, int); /*     8     8 */
+	unsigned int               flag:1;               /*    16: 0  4 */
+	char                       name[8];              /*    24     8 */
+
+	/* size: 32, cachelines: 1, members: 4 */
+} __attribute__((__aligned__(8)));
+struct old {
+	int                        x;                    /*     0     4 */
+
+	/* size: 4, cachelines: 1, members: 1 */
+};
+"""
+AFTER = """\
+struct list_head {
+	struct list_head *         next;                 /*     0     8 */
+	struct list_head *         prev;                 /*     8     8 */
+
+	/* size: 16, cachelines: 1, members: 2 */
+	/* last cacheline: 16 bytes */
+};
+struct demo {
+	struct list_head           list;                 /*     0    16 */
+	int                        a;                    /*    16     4 */
+	unsigned int               flag:1;               /*    20: 0  4 */
+	char                       name[8];              /*    24     8 */
+	spinlock_t                 lock __attribute__((__aligned__(4))); /*    32     4 */
+
+	/* size: 40, cachelines: 1, members: 5 */
+} __attribute__((__aligned__(8)));
+struct new {
+	int                        x;                    /*     0     4 */
+
+	/* size: 4, cachelines: 1, members: 1 */
+};
+"""
+
+
+def test_structures_that_are_laid_out_otherwise() -> None:
+    before, after = layout.parse(BEFORE), layout.parse(AFTER)
+    assert [one.text for one in layout.compare(before, after)] == [
+        "struct demo: 32 to 40 bytes: new list, lock; without run; moved a, flag",
+        "struct new: new, 4 bytes",
+        "struct old: gone",
+    ]
+    diff = layout.difference(before, after)
+    assert "+++ after/struct demo" in diff
+    assert "list_head {" not in diff
+    assert layout.compare(before, before) == ()
+
+
+def test_very_many_structures_are_counted() -> None:
+    text = "".join(f"struct s{n} {{\n\t/* size: {n}, cachelines: 1 */\n}};\n" for n in range(40))
+    found = layout.compare({}, layout.parse(text))
+    assert len(found) == layout.SHOWN + 1
+    assert found[-1].text == f"{40 - layout.SHOWN} more structures differ"
+
+
+def test_lines_of_sparse_and_smatch() -> None:
+    lines = [
+        "  CHECK   fs/x.c",
+        "/src/fs/x.c:12:5: warning: symbol 'x' was not declared. Should it be static?",
+        "/src/fs/x.c:12:5: warning: symbol 'x' was not declared. Should it be static?",
+        "/src/fs/x.c:14:9: error: too many errors",
+        "/src/fs/x.c:13:9:    expected int",
+    ]
+    assert [(one.file, one.line, one.text) for one in checkers.read(lines, "/src", "sparse")] == [
+        ("fs/x.c", 12, "symbol 'x' was not declared. Should it be static?"),
+        ("fs/x.c", 14, "too many errors"),
+    ]
+    said = ["fs/x.c:20 run() warn: inconsistent returns", "fs/x.c:9 f() error: uninitialized"]
+    assert [(one.line, one.text) for one in checkers.read(said, "/src", "smatch")] == [
+        (20, "run(): inconsistent returns"),
+        (9, "f(): uninitialized"),
+    ]
+
+
+def test_lines_of_semantic_patches() -> None:
+    lines = [
+        "fs/x.c:199:13-32: WARNING: atomic_dec_and_test variation before object free.",
+        "fs/y.c:12:8-12: ERROR: reference preceded by free on line 10",
+        "warning: line 337: should nonseekable_open be a metavariable?",
+    ]
+    found = semantic.read(lines, "demo")
+    assert [(one.file, one.line, one.text) for one in found] == [
+        ("fs/x.c", 199, "atomic_dec_and_test variation before object free. (demo)"),
+        ("fs/y.c", 12, "reference preceded by free on line 10 (demo)"),
+    ]
+
+
+def test_what_programs_see() -> None:
+    before = {"linux/a.h": "#define A 1\n#define B 2\n\n", "linux/b.h": "int b;\n"}
+    after = {"linux/a.h": "#define A 1\n\n\n#define  C 3\n", "linux/b.h": "int b;\n"}
+    found = headers.compare(before, after)
+    assert [(one.level, one.where, one.text) for one in found] == [
+        (Level.WARNING, "usr/include/linux/a.h", "not there any more: #define B 2"),
+        (Level.NOTE, "usr/include/linux/a.h:4", "new: #define C 3"),
+    ]
+    assert headers.touched(["include/uapi/linux/mount.h"])
+    assert headers.touched(["arch/x86/entry/syscalls/syscall_64.tbl"])
+    assert not headers.touched(["include/linux/mount.h", "fs/configfs/dir.c"])

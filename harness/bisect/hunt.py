@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from harness.bisect import sequential
-from harness.bisect.lab import Builder
 from harness.bisect.live import Live
 from harness.bisect.prober import Prober
 from harness.bisect.search import Contradiction, Search
@@ -94,84 +92,106 @@ class Judge:
             self._same.setdefault(digest, (candidate, decision))
 
 
+class Crew:
+    """The threads in which trials run; leaving the context ends what nobody waits for any more."""
+
+    def __init__(self, prober: Prober, guests: int) -> None:
+        self.guests, self._prober = guests, prober
+        self._pool = concurrent.futures.ThreadPoolExecutor(guests)
+        self._begun: list[concurrent.futures.Future[Decision]] = []
+
+    @property
+    def busy(self) -> int:
+        """How many trials are under way or waiting."""
+        return sum(not one.done() for one in self._begun)
+
+    def submit(
+        self, decide: Callable[..., Decision], *words: object
+    ) -> concurrent.futures.Future[Decision]:
+        """Have something decided."""
+        self._begun.append(self._pool.submit(decide, *words))
+        return self._begun[-1]
+
+    def clear(self) -> None:
+        """End the trials under way: what they would say is of no use any more."""
+        waiting = [one for one in self._begun if not one.done() and not one.cancel()]
+        while waiting:
+            self._prober.stop()
+            self._prober.builder.keep_only(set())
+            waiting = list(concurrent.futures.wait(waiting, timeout=1).not_done)
+        self._prober.go_on()
+        self._begun.clear()
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+        self._pool.shutdown(wait=True)
+
+
 class Hunt:
-    """Goes from the ends to the culprit.  ``candidates`` are those of the graph's commits."""
+    """Goes from the ends to the culprit.  ``candidates`` gives those of the graph's commits."""
 
     def __init__(
         self,
         judge: Judge,
-        builder: Builder,
         search: Search,
         candidates: Callable[[str], Candidate],
         live: Live,
-        guests: int,
+        crew: Crew,
     ) -> None:
-        self.judge, self.builder, self.search = judge, builder, search
-        self._candidate, self.live, self.guests = candidates, live, guests
+        self.judge, self.search, self.live, self.crew = judge, search, live, crew
+        self.builder = judge.prober.builder
         self.notes: list[str] = []
-        self._pool = concurrent.futures.ThreadPoolExecutor(guests)
+        self._candidate = candidates
         self._trying: dict[str, concurrent.futures.Future[Decision]] = {}
 
     def run(self) -> None:
         """Search until nothing more can be found out; the result is in ``search``."""
         ahead = 1 if self.builder.sources_only else AHEAD
-        with self._working():
-            while wanted := self.search.ahead(ahead):
-                first, *others = ((name, self._candidate(name)) for name in wanted)
-                self.live.searching(self.search, first[1])
-                self.builder.keep_only({candidate for _, candidate in (first, *others)})
-                self._begin(*first)
-                for name, candidate in others:
-                    self._look_ahead(name, candidate)
-                self._absorb()
+        while wanted := self.search.ahead(ahead):
+            first, *others = ((name, self._candidate(name)) for name in wanted)
+            self.live.searching(self.search, first[1])
+            self.builder.keep_only({candidate for _, candidate in (first, *others)})
+            self._begin(*first)
+            for name, candidate in others:
+                self._look_ahead(name, candidate)
+            self._absorb()
+        self.crew.clear()
 
     def _begin(self, name: str, candidate: Candidate) -> None:
         if name not in self._trying:
-            self._trying[name] = self._pool.submit(self.judge.decide, candidate)
+            self._trying[name] = self.crew.submit(self.judge.decide, candidate)
 
     def _look_ahead(self, name: str, candidate: Candidate) -> None:
         """Build what may be next; try it when a guest is free besides the next one's."""
         self.builder.begin(candidate)
-        busy = sum(not future.done() for future in self._trying.values())
-        if self.builder.ready(candidate) and busy < self.guests:
+        if self.builder.ready(candidate) and self.crew.busy < self.crew.guests:
             self._begin(name, candidate)
 
     def _absorb(self) -> None:
         """Wait until something is known, and take it."""
-        waiting = list(self._trying.values())
         concurrent.futures.wait(
-            waiting, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED
+            self._trying.values(), timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED
         )
         for name in [name for name, future in self._trying.items() if future.done()]:
             decision = self._trying.pop(name).result()
             self.live.decided(self._candidate(name), decision)
             try:
                 self.search.take(name, self.judge.rule.of(decision))
-            except Contradiction as one:
+            except Contradiction:
                 # Its answer is outside of what is left.  What is left is proven in the end.
                 self.notes.append(
-                    f"{self._candidate(name).name} is {decision.call} against the others "
-                    f"({one}): the failure is flaky, or came more than once"
+                    f"{self._candidate(name).name} is {decision.call}, which fits no single "
+                    "culprit: the failure is flaky, or came more than once"
                 )
 
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        """Hold the threads; on the way out end what they run."""
-        try:
-            yield
-        finally:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self.builder.keep_only(set())
-            if any(not future.done() for future in self._trying.values()):
-                self.judge.prober.stop()  # trials ahead of their turn that nobody waits for
-            self._pool.shutdown(wait=True)
-            self.judge.prober.stopped = False
 
-
-def counts(judge: Judge, names: Mapping[Candidate, str]) -> dict[str, sequential.Count]:
+def counts(judge: Judge) -> dict[str, sequential.Count]:
     """Give what was seen of each commit."""
     return {
-        names[candidate]: decision.count
+        candidate.commit: decision.count
         for candidate, decision in judge.decisions.items()
-        if candidate in names and decision.count.runs
+        if decision.count.runs
     }

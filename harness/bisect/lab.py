@@ -85,29 +85,29 @@ class Builder:
 
     def __init__(self, lab: Lab, *, sources_only: bool = False) -> None:
         self.lab, self.sources_only = lab, sources_only
-        self.built = 0
+        self.built, self.stopped = 0, False
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._made: dict[Candidate, concurrent.futures.Future[Made]] = {}
         self._lock = threading.Lock()
         self._now: tuple[Candidate, int] | None = None
-        self._unwanted: set[Candidate] = set()
+        self._struck = False  # what is built now was interrupted: it must not be believed
 
     def begin(self, candidate: Candidate) -> concurrent.futures.Future[Made]:
         """Have a candidate built, now or when its turn comes."""
         with self._lock:
-            self._unwanted.discard(candidate)
             known = self._made.get(candidate)
             if known is None or known.cancelled() or _was_dropped(known):
                 self._made[candidate] = self._pool.submit(self._make, candidate)
             return self._made[candidate]
 
     def made(self, candidate: Candidate) -> Made:
-        """Give what building a candidate gave; waits for it."""
-        while True:
+        """Give what building a candidate gave; waits for it.  Raises Dropped when all stops."""
+        while not self.stopped:
             try:
                 return self.begin(candidate).result()
             except (Dropped, concurrent.futures.CancelledError):
                 continue  # stopped while nobody wanted it, and wanted again
+        raise Dropped(candidate.name)
 
     def ready(self, candidate: Candidate) -> bool:
         """Whether a candidate is built."""
@@ -119,21 +119,21 @@ class Builder:
         with self._lock:
             for candidate, future in self._made.items():
                 if candidate not in wanted and not future.done():
-                    self._unwanted.add(candidate)
                     future.cancel()
-            if self._now and self._now[0] in self._unwanted:
+            if self._now and self._now[0] not in wanted:
+                self._struck = True
                 interrupt_all(self._now[1])
 
     def _make(self, candidate: Candidate) -> Made:
         with self._lock:
-            if candidate in self._unwanted:
-                raise Dropped(candidate.name)
-            self._now = (candidate, threading.get_ident())
+            self._now, self._struck = (candidate, threading.get_ident()), False
         try:
             return self._kernel(candidate)
-        except Exception:
-            if candidate in self._unwanted:
+        except Exception as error:
+            if self._struck:
                 raise Dropped(candidate.name) from None
+            if isinstance(error, NotApplied | NotBuilt | NotConfigured):
+                return Made(fault=error)
             raise
         finally:
             with self._lock:
@@ -141,19 +141,12 @@ class Builder:
 
     def _kernel(self, candidate: Candidate) -> Made:
         lab = self.lab
-        try:
-            checkout = lab.checkout(candidate)
-            if self.sources_only:
-                lab.slot.check_out(checkout)
-                return Made(checkout)
-            request = candidate.request or lab.request
-            kernel = kernels.kernel(
-                lab.plan, lab.slot, checkout, request, lab.toolchain, lab.progress
-            )
-        except (NotApplied, NotBuilt, NotConfigured) as fault:
-            if candidate in self._unwanted:
-                raise
-            return Made(fault=fault)
+        checkout = lab.checkout(candidate)
+        if self.sources_only:
+            lab.slot.check_out(checkout)
+            return Made(checkout)
+        request = candidate.request or lab.request
+        kernel = kernels.kernel(lab.plan, lab.slot, checkout, request, lab.toolchain, lab.progress)
         self.built += not kernel.reused
         return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, lab.toolchain))
 

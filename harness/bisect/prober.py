@@ -10,7 +10,6 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from harness import process
@@ -30,20 +29,15 @@ ATTEMPTS = 3  # when the host is at fault
 PAUSE = 2.0  # seconds before another attempt; a host that is out of something may recover
 RESULT = "result.json"
 
-Said = Callable[[Candidate, Observation], None]
-
 
 class Prober:
     """Tries candidates.  Every trial is kept before anything is concluded from it.
 
-    Faults of the host are tried again, and never are a verdict.  ``said`` hears of each trial.
+    Faults of the host are tried again, and never are a verdict.
     """
 
-    def __init__(
-        self, lab: Lab, builder: Builder, signature: Signature, state: State, said: Said
-    ) -> None:
-        self.lab, self.builder, self.signature = lab, builder, signature
-        self.state, self._said = state, said
+    def __init__(self, lab: Lab, builder: Builder, signature: Signature, state: State) -> None:
+        self.lab, self.builder, self.signature, self.state = lab, builder, signature, state
         self.booted, self.stopped = 0, False
         self._lock = threading.Lock()
         there = [re.match(r"\d+", path.name) for path in state.folder.glob("[0-9]*-*")]
@@ -53,7 +47,6 @@ class Prober:
         """Give what one more trial says.  Raises HostFault when the host will not do."""
         known = self.state.known(candidate.name, phase)
         if known is not None:
-            self._said(candidate, known.observation)
             return known.observation
         begin = time.monotonic()
         made = self.builder.made(candidate)
@@ -66,13 +59,16 @@ class Prober:
         observation = Observation(found.call, found.why, seconds, place, found.value)
         with run_folder.writing(self.state.folder):
             self.state.add(Trial(candidate.name, phase, observation, made.digest))
-        self._said(candidate, observation)
         return observation
 
     def stop(self) -> None:
         """End the trials under way; they say nothing."""
-        self.stopped = True
+        self.stopped = self.builder.stopped = True
         process.interrupt_all()
+
+    def go_on(self) -> None:
+        """Let there be trials again."""
+        self.stopped = self.builder.stopped = False
 
     def _place(self, candidate: Candidate) -> Path:
         with self._lock:
@@ -88,6 +84,8 @@ class Prober:
             (place / "fault.txt").write_text(text, encoding="utf-8")
             return Evidence(fault=made.fault), place
         for attempt in range(1, ATTEMPTS + 1):
+            if self.stopped:
+                raise Dropped(candidate.name)
             here = place if attempt == 1 else place.with_name(f"{place.name}-again-{attempt}")
             try:
                 with run_folder.writing(here):

@@ -72,6 +72,10 @@ class Search:
     def _known(self, call: Call) -> list[str]:
         return [commit for commit, one in self.calls.items() if one is call]
 
+    def contains(self, commit: str, suspect: str) -> bool:
+        """Whether a commit has the other below it; commits that are not in the graph have none."""
+        return bool(self._below.get(commit, 0) & self._bit[suspect])
+
     @property
     def left(self) -> tuple[str, ...]:
         """The commits that may be the culprit, ancestors first."""

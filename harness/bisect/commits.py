@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bisection of commits: the ends, the search, the proof."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from harness.bisect import differences, ends, hunt, points, replay, sequential, verify
+from harness.bisect.hunt import Hunt
+from harness.bisect.job import Job
+from harness.bisect.outcome import Bisected, Mode, Proof
+from harness.bisect.points import Commit, Span
+from harness.bisect.search import Contradiction, Search
+from harness.bisect.sequential import Count, Decision
+from harness.bisect.values import Call, Candidate
+from harness.errors import UsageError
+
+
+def search(job: Job) -> Bisected:
+    """Find the commit that made the failure, or ended it."""
+    span, log = _span(job)
+    repo = job.lab.repo
+    subjects = points.subjects(repo, [*span.goods, *span.bases, *span.graph.commits])
+    named = _candidates(job, span, subjects)
+    _ends(job, span, named)
+    graph = Search(span.graph)
+    graph.take(span.bad, Call.BAD)
+    for commit, call in log.calls if log else ():
+        try:
+            graph.take(commit, call)
+        except Contradiction as one:
+            raise UsageError(f"the log contradicts itself: {one}") from one
+    found = Hunt(job.judge, graph, named.__getitem__, job.live, job.crew)
+    found.run()
+    left = graph.left
+    _log(job, span, graph, subjects)
+    answer = Bisected(
+        mode=job.ask.mode,
+        signature=str(job.ask.signature),
+        source=f"{job.lab.source.name} {job.lab.source.origin}".strip(),
+        good=", ".join(named[one].name for one in span.goods),
+        bad=named[span.bad].name,
+        total=len(span.graph.commits),
+        folder=job.state.folder,
+        reverse=job.ask.reverse,
+        notes=tuple(found.notes),
+    )
+    if graph.culprit is None:
+        remaining = tuple(points.commit(repo, one) for one in left)
+        return _finished(job, answer, remaining=remaining, steps=job.steps())
+    return _proven(job, span, graph, answer, named)
+
+
+def _span(job: Job) -> tuple[Span, replay.Log | None]:
+    """Find out what the range is; names that move are pinned."""
+    ask, lab, pins = job.ask, job.lab, dict(job.state.begun.pins)
+    if ask.mode is Mode.SERIES:
+        series = ask.plan.series
+        assert series is not None
+        base = lab.slot.base()
+        return points.series(base.commit, lab.slot.patched(series)), None
+    # What names mean is the person's tree's affair: ours has the commits and no branches.
+    theirs = ask.plan.tree or lab.repo
+    log = replay.read(ask.log, theirs) if ask.log else None
+    goods, bad = ask.goods, ask.bad
+    if log and not goods:
+        goods, bad = log.of(Call.GOOD), [*log.of(Call.BAD), bad][0]
+    goods = tuple(pins.get("goods", "").split()) or tuple(
+        points.resolve(theirs, good) for good in goods
+    )
+    bad = pins.get("bad") or points.resolve(theirs, bad)
+    job.state.pin({"goods": " ".join(goods), "bad": bad})
+    old, new = ((bad,), goods[0]) if ask.reverse else (goods, bad)
+    files = ask.files or (log.files if log else ())
+    first_parent = ask.first_parent or bool(log and log.first_parent)
+    return points.history(lab.repo, old, new, first_parent=first_parent, files=files), log
+
+
+def _candidates(job: Job, span: Span, subjects: Mapping[str, str]) -> dict[str, Candidate]:
+    """Give each commit its candidate, with a name for people."""
+    every = [*span.goods, *span.bases, *span.graph.commits]
+    if job.ask.mode is Mode.HISTORY:
+        return {one: Candidate(f'{one[:12]} ("{subjects[one]}")', one) for one in every}
+    total = len(span.graph.commits)
+    found = {
+        one: Candidate(f"{number}/{total} {subjects[one]}", one)
+        for number, one in enumerate(span.graph.commits, 1)
+    }
+    return {span.goods[0]: Candidate(f"the base {job.lab.source.name}", span.goods[0])} | found
+
+
+def _ends(job: Job, span: Span, named: Mapping[str, Candidate]) -> None:
+    """See that the ends are what they are said to be; the first step is built meanwhile."""
+    old = [named[one] for one in (*span.goods, *span.bases)]
+    new = [named[span.bad]]
+    shows, clean = (old, new) if job.ask.reverse else (new, old)
+    builder = job.judge.prober.builder
+    if not builder.sources_only:
+        for one in (*shows[:1], *clean):
+            builder.begin(one)
+    ends.failing(job.judge, shows[0], job.live, job.ask.trials)
+    ends.others(job.judge, shows[1:], Call.BAD, job.live)
+    ends.others(job.judge, clean, Call.GOOD, job.live)
+
+
+def _proven(
+    job: Job, span: Span, graph: Search, answer: Bisected, named: Mapping[str, Candidate]
+) -> Bisected:
+    """Prove the culprit, and say what it changed."""
+    assert graph.culprit is not None
+    culprit = points.commit(job.lab.repo, graph.culprit)
+    job.live.at(f"is it {named[culprit.id].name}? proving it")
+    proofs, tried = verify.verify(job.judge, job.lab, job.crew, span, culprit, list(named.values()))
+    for candidate, decision in tried.items():
+        job.live.decided(candidate, decision, "verify")
+    before = _of(job, tried, culprit.parents[0]) if culprit.parents else None
+    number, message_id = 0, ""
+    if job.ask.mode is Mode.SERIES and job.ask.plan.series:
+        number = 1 + span.graph.commits.index(culprit.id)
+        message_id = job.ask.plan.series.patches[number - 1].message_id
+    return _finished(
+        job,
+        answer,
+        culprit=culprit,
+        patch=number,
+        message_id=message_id,
+        steps=job.steps(tried),
+        proofs=tuple(proofs),
+        differences=tuple(differences.between(before, _of(job, tried, culprit.id))),
+        confidence=_confidence(job, graph, culprit, tried, proofs),
+    )
+
+
+def _of(job: Job, tried: Mapping[Candidate, Decision], commit: str) -> Decision | None:
+    """Give the decision that has a commit's evidence; one made for the proof rather."""
+    both = [*tried.items(), *job.judge.decisions.items()]
+    return next((decision for one, decision in both if one.commit == commit), None)
+
+
+def _finished(job: Job, answer: Bisected, **more: object) -> Bisected:
+    rate, interval = job.rate
+    prober = job.judge.prober
+    return dataclasses.replace(
+        answer,
+        rate=rate,
+        interval=interval,
+        built=prober.builder.built,
+        booted=prober.booted,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def _confidence(
+    job: Job,
+    graph: Search,
+    culprit: Commit,
+    tried: Mapping[Candidate, Decision],
+    proofs: list[Proof],
+) -> float:
+    """Give the probability that it is this one, of all that were in the range.
+
+    What compilers say is certain.
+    """
+    rates = job.judge.rule.rates
+    if any(one.holds is False for one in proofs) or rates is None:
+        return 0.0
+    if job.ask.signature.steady:
+        return 1.0
+    seen = hunt.counts(job.judge)
+    for candidate, decision in tried.items():
+        if candidate.commit in graph.graph.parents:
+            seen[candidate.commit] = seen.get(candidate.commit, Count()) + decision.count
+
+    def contains(commit: str, suspect: str) -> bool:
+        return graph.contains(commit, suspect) is not job.ask.reverse
+
+    return sequential.shares(graph.graph.commits, seen, rates, contains)[culprit.id]
+
+
+def _log(job: Job, span: Span, graph: Search, subjects: Mapping[str, str]) -> None:
+    """Write what git's own bisect could go on from."""
+    ends_ = [(span.bad, Call.BAD), *((good, Call.GOOD) for good in span.goods)]
+    later = [(one, call) for one, call in graph.calls.items() if one != span.bad]
+    text = replay.write(
+        [*ends_, *later],
+        subjects,
+        files=job.ask.files,
+        first_parent=job.ask.first_parent,
+        reverse=job.ask.reverse,
+        culprit=graph.culprit or "",
+    )
+    (job.state.folder / replay.NAME).write_text(text, encoding="utf-8")

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What was found, for people, for programs and for a mailing list."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.bisect import prober, replay
+from harness.bisect.outcome import NAME, SCHEMA, Bisected, Difference, Mode, Step
+from harness.bisect.values import Call, Observation
+from harness.progress import clock
+from harness.results.record import to_json
+
+_WIDTH = 72  # columns of a mail
+_SIDE = 46  # columns of one side
+
+
+def write(found: Bisected, code: int) -> None:
+    """Write bisect.json, bisect.txt and mail.txt into the bisection's folder."""
+    table = json.dumps(to_dict(found, code), indent=1) + "\n"
+    draft = found.folder / f"{NAME}.part"
+    draft.write_text(table, encoding="utf-8")
+    draft.replace(found.folder / NAME)
+    (found.folder / "bisect.txt").write_text(text(found), encoding="utf-8")
+    if words := mail(found):
+        (found.folder / "mail.txt").write_text(words, encoding="utf-8")
+
+
+def to_dict(found: Bisected, code: int) -> dict[str, Any]:
+    """Give what bisect.json holds."""
+    more = {"found": found.found, "proven": found.proven, "mail": mail(found)}
+    return {"schema": SCHEMA, **to_json(found), **more, "exit_code": code}
+
+
+def text(found: Bisected) -> str:
+    """Write all of it for a terminal or a file."""
+    lines = [*_headline(found), *_evidence(found), *_steps(found.steps), *_numbers(found)]
+    if words := mail(found):
+        lines += ["", "for a mail:", "", words.rstrip()]
+    if found.commands:
+        lines += ["", "commands:", *(f"  {one}" for one in found.commands)]
+    return "\n".join([*lines, "", f"evidence {found.folder}"]) + "\n"
+
+
+def _headline(found: Bisected) -> Iterator[str]:
+    what = "first good" if found.reverse else "first bad"
+    culprit = found.culprit
+    if culprit is not None:
+        patch = f"patch {found.patch} of {found.total}, " if found.patch else ""
+        yield f"{what} commit: {patch}{culprit.short}"
+        yield f"  author  {culprit.author}, {culprit.date}"
+        yield from _listed("files", culprit.files)
+    elif found.mode is Mode.CONFIG:
+        yield f"{len(found.options)} of {found.total} differing options make the difference:"
+        yield from (f"  CONFIG_{one.name}={one.value}" for one in found.options)
+        yield from _listed("bring along", [f"{one.name}={one.value}" for one in found.brought])
+    elif found.mode is Mode.INTERACTION:
+        yield from _interaction(found)
+    else:
+        yield f"not decided: the {what} commit is one of these, and the others cannot be tested:"
+        yield from (f"  {one.short}" for one in found.remaining)
+    yield from (f"  note: {one}" for one in found.notes)
+
+
+def _listed(name: str, some: tuple[str, ...] | list[str], most: int = 8) -> Iterator[str]:
+    if some:
+        more = f" and {len(some) - most} more" if len(some) > most else ""
+        yield f"  {name:<7} {', '.join(some[:most])}{more}"
+
+
+def _interaction(found: Bisected) -> Iterator[str]:
+    one = found.together
+    assert one is not None
+    yield f"the whole series is {one.full}"
+    if one.decisive:
+        yield f"it is another without patch {' or '.join(map(str, one.decisive))}"
+    for pair in one.pairs:
+        yield f"it is another without both of patches {pair[0]} and {pair[1]}"
+    if one.together:
+        words = " and ".join(map(str, one.together))
+        yield (
+            f"patches {words} alone show the failure"
+            if len(one.together) > 1
+            else (f"patch {words} alone shows the failure")
+        )
+    for patch, others in one.needs:
+        yield f"patch {patch} needs {', '.join(map(str, others))}"
+
+
+def _evidence(found: Bisected) -> Iterator[str]:
+    if found.proofs:
+        yield "\nproof:"
+    for one in found.proofs:
+        state = {True: "yes", False: "NO", None: "?"}[one.holds]
+        call = f"is {one.found}" if one.found else "not tried"
+        yield f"  {state:<4}{one.what} {call}: {one.why}"
+    if found.differences:
+        names = ("with the bug", "without it") if found.reverse else ("parent", "culprit")
+        yield f"\n  {'':<8} {names[0]:<{_SIDE}} {names[1]}"
+    for row in found.differences:
+        yield from _sides(row)
+
+
+def _sides(row: Difference) -> Iterator[str]:
+    left, right = _wrapped(row.before), _wrapped(row.after)
+    for number in range(max(len(left), len(right))):
+        one = left[number] if number < len(left) else ""
+        two = right[number] if number < len(right) else ""
+        name = row.what if not number else ""
+        yield f"  {name:<8} {one:<{_SIDE}} {two}".rstrip()
+
+
+def _wrapped(words: str) -> list[str]:
+    lines = [part for line in words.splitlines() for part in textwrap.wrap(line, _SIDE)]
+    return lines or ["-"]
+
+
+def _steps(steps: tuple[Step, ...]) -> Iterator[str]:
+    yield "\ntried:"
+    for one in steps:
+        runs = f" ({one.failures} of {one.runs} runs failed)" if one.runs > 1 else ""
+        phase = "" if one.phase == "search" else f"{one.phase}: "
+        yield f"  {one.call:<5} {phase}{one.name}: {one.why}{runs}  {clock(one.seconds)}"
+
+
+def _numbers(found: Bisected) -> Iterator[str]:
+    sure = f"{100 * found.confidence:.3g} % sure" if found.confidence else "not sure"
+    low, high = found.interval
+    yield (
+        f"\n{sure}; the failure shows in {100 * found.rate:.0f} % of runs "
+        f"(95 %: {100 * low:.0f} to {100 * high:.0f} %)"
+    )
+    yield f"{found.built} kernels built, {found.booted} boots, {clock(found.seconds)}"
+
+
+def mail(found: Bisected) -> str:
+    """Write a paragraph for a mailing list, with the trailers; empty when there is no culprit."""
+    culprit = found.culprit
+    if culprit is None:
+        return ""
+    sure = f"{100 * found.confidence:.4g}"
+    verb = "fixed by" if found.reverse else "bisected to"
+    what = f"patch {found.patch}/{found.total}," if found.patch else "commit"
+    after = found.differences[0].after if found.differences else found.signature
+    paragraph = (
+        f'{found.signature}: {verb} {what} {culprit.id[:12]} ("{culprit.subject}") '
+        f"on {found.source}. {_proved(found)} {sure} % confidence, the failure shows in "
+        f"{100 * found.rate:.0f} % of runs."
+    )
+    shown = [f"    {line}" for line in after.splitlines()[:4]]
+    return "\n".join([*textwrap.wrap(paragraph, _WIDTH), "", *shown, "", *_trailers(found)]) + "\n"
+
+
+def _proved(found: Bisected) -> str:
+    words = [f"{one.what} is {one.found}" for one in found.proofs if one.holds]
+    return f"Verified: {', '.join(words)}." if words else ""
+
+
+def _trailers(found: Bisected) -> Iterator[str]:
+    culprit = found.culprit
+    assert culprit is not None
+    if found.patch and found.message_id:
+        yield f"In-Reply-To: <{found.message_id.strip('<>')}>"
+    if not found.reverse and not found.patch:
+        yield f'Fixes: {culprit.id[:12]} ("{culprit.subject}")'
+    if found.reverse:
+        yield "Tested-by: NAME <ADDRESS>"
+        return
+    yield "Reported-by: NAME <ADDRESS>"
+    yield "Closes: LINK"
+
+
+def commands(found: Bisected, command: tuple[str, ...], tree: str) -> tuple[str, ...]:
+    """Give what a person can type to see it again."""
+    lines = [shlex.join(command)]
+    if found.culprit and found.mode is Mode.HISTORY and tree:
+        lines.append(f"git -C {shlex.quote(tree)} show {found.culprit.id[:12]}")
+        log = shlex.quote(str(found.folder / replay.NAME))
+        lines.append(f"git -C {shlex.quote(tree)} bisect replay {log}")
+    for step in reversed(found.steps):
+        if step.call is Call.BAD and step.folder is not None:
+            lines += reproduced(step.folder)
+            break
+    return tuple(lines)
+
+
+def reproduced(folder: Path) -> list[str]:
+    """Give the commands that run what failed in a trial once more."""
+    result = prober.result(Observation(Call.BAD, folder=folder))
+    tests = result.tests if result else ()
+    return [one.reproduce for one in tests if one.reproduce]

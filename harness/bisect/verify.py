@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The proof: the parent is good, the culprit is bad, and without it the bad end is good again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.bisect import points
+from harness.bisect.hunt import Crew, Judge
+from harness.bisect.lab import Lab, of_commit
+from harness.bisect.outcome import Proof
+from harness.bisect.points import Commit, Span
+from harness.bisect.sequential import Decision
+from harness.bisect.values import Call, Candidate
+
+PHASE = "verify"
+
+
+def verify(
+    judge: Judge, lab: Lab, crew: Crew, span: Span, culprit: Commit, known: Sequence[Candidate]
+) -> tuple[list[Proof], dict[Candidate, Decision]]:
+    """Try the culprit, its parents and its revert once more, in fresh guests.
+
+    ``known`` are candidates of commits with names of their own.  Gives the proofs and what each
+    candidate turned out to be.
+    """
+    by_commit = {one.commit: one for one in known}
+
+    def named(commit: str) -> Candidate:
+        return by_commit.get(commit) or of_commit(lab, commit)
+
+    with_it, without = (Call.GOOD, Call.BAD) if judge.rule.reverse else (Call.BAD, Call.GOOD)
+    wanted = [("the culprit", named(culprit.id), with_it)]
+    wanted += [("its parent", named(parent), without) for parent in culprit.parents]
+    proofs = []
+    if len(culprit.parents) != 1:
+        proofs.append(Proof("reverted", without, None, "a merge is not reverted"))
+    elif culprit.id == span.bad:
+        proofs.append(Proof("reverted", without, None, "the last one: that is its parent"))
+    elif (commit := points.revert(lab.repo, span.bad, culprit)) is None:
+        proofs.append(Proof("reverted", without, None, "it does not revert without conflicts"))
+    else:
+        reverted = Candidate("the bad end without the culprit", commit)
+        wanted.append(("reverted", reverted, without))
+    phase = "search" if judge.prober.signature.steady else PHASE
+    futures = [crew.submit(judge.decide, candidate, phase) for _, candidate, _ in wanted]
+    decisions = [future.result() for future in futures]
+    for (what, _, expected), decision in zip(wanted, decisions, strict=True):
+        call = decision.call if decision.call is not Call.OTHER else judge.rule.other
+        proofs.append(Proof(what, expected, call, decision.why))
+    candidates = [candidate for _, candidate, _ in wanted]
+    return proofs, dict(zip(candidates, decisions, strict=True))

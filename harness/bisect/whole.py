@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A bisection from what was asked to what was found."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness import build, guest, kbuild, paths, source, tree
+from harness.bisect import commits, parts
+from harness.bisect.ask import Ask
+from harness.bisect.hunt import Crew, Judge, Rule
+from harness.bisect.job import Job
+from harness.bisect.lab import Builder, Lab
+from harness.bisect.live import Inner, Live
+from harness.bisect.outcome import Bisected, Mode
+from harness.bisect.prober import Prober
+from harness.bisect.state import Begun, State
+from harness.errors import Interrupted
+from harness.guest import accel
+from harness.model import Accel, Source
+from harness.progress import Progress
+from harness.run import folder as run_folder
+from harness.run import kernels
+
+
+def bisect(
+    ask: Ask, progress: Progress, command: tuple[str, ...] = (), state: State | None = None
+) -> Bisected:
+    """Search, prove, and give what was found; everything is in its folder as well.
+
+    With ``state`` an earlier one goes on.  Raises UsageError when an end is not what it is said
+    to be, Untestable when it cannot be tried, HostFault when the machine will not do.
+    """
+    begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
+    guest.sweep()
+    kbuild.check_place(paths.cache())
+    if state is None:
+        run_folder.check(ask.plan)
+    start = _source(ask, state, progress)
+    if state is None:
+        place = run_folder.make(ask.plan, started, command)
+        state = State(place, Begun(command, str(Path.cwd())))
+    progress.say(f"evidence: {state.folder}")
+    inner = Inner(progress)
+    try:
+        with (
+            run_folder.writing(state.folder),
+            tree.slot(start, progress) as slot,
+            progress.stage("bisect", str(ask.signature)) as stage,
+        ):
+            state.pin({"source": start.commit})
+            live = Live(progress, inner, stage, "patches" if ask.series_mode else "commits")
+            with _job(ask, slot, start, inner, live, state) as job:
+                found = commits.search(job) if ask.of_commits else parts.search(job)
+            stage.finish(f"{len(found.steps)} decisions")
+    except KeyboardInterrupt:
+        hint = f"harness bisect --resume {state.folder}"
+        raise Interrupted("interrupted", hint=hint) from None
+    return dataclasses.replace(found, seconds=round(time.monotonic() - begin, 1))
+
+
+def _source(ask: Ask, state: State | None, progress: Progress) -> Source:
+    """Find the tree, and the commit a series goes on; what was pinned stays."""
+    plan, pins = ask.plan, dict(state.begun.pins) if state else {}
+    if ask.mode is Mode.HISTORY:
+        assert plan.tree is not None
+        found = source.from_tree(plan.tree, pins.get("bad", ask.bad))
+    else:
+        found = kernels.find_source(plan, progress)
+    return dataclasses.replace(found, commit=pins.get("source", found.commit))
+
+
+@contextlib.contextmanager
+def _job(
+    ask: Ask, slot: tree.Slot, start: Source, inner: Inner, live: Live, state: State
+) -> Iterator[Job]:
+    """Put together what tries candidates."""
+    plan = ask.plan
+    toolchain = build.toolchain(plan.arch or None, plan.llvm)
+    request = kernels.ask(plan, toolchain)
+    kind = Accel.TCG
+    if ask.signature.boots:
+        kind, _ = accel.choose(plan.accel, inner)
+    series = plan.series if ask.mode is not Mode.SERIES else None
+    lab = Lab(plan, slot, start, request, toolchain, kind, series, inner)
+    builder = Builder(lab, sources_only=ask.sources_only)
+    prober = Prober(lab, builder, ask.signature, state)
+    judge = Judge(prober, Rule(ask.confidence, ask.other, reverse=ask.reverse))
+    try:
+        with Crew(prober, _guests(ask)) as crew:
+            yield Job(ask, lab, judge, crew, live, state)
+    finally:
+        builder.close()
+
+
+def _guests(ask: Ask) -> int:
+    """Say how many trials may run at once: as asked, or one for each two processors."""
+    if not ask.signature.boots:
+        return 1
+    asked = ask.plan.guests
+    return int(asked) if asked.isdigit() else max(1, min(3, len(os.sched_getaffinity(0)) // 2))

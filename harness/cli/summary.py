@@ -1,44 +1,63 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The summary of a run on the terminal: the verdict first, at most a screen."""
+"""The summary of a run: what each kernel did, what failed and changed, the verdict, what next.
+
+On a terminal it fits the screen, so that the prompt stands below all of it.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import rich.console
-import rich.markup
 import rich.table
+from rich.text import Text
 
 from harness.model import Change, Outcome, Run, SideResult, Test
 from harness.progress import clock
 from harness.results.changes import counts
+from harness.run.again import alone
 
-SHOWN = 12  # failures that are shown in full length of a line each
 COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
+_SCREEN = 50  # lines where there is no screen: what is more is for run.json
+_FIXED = 9  # lines around the lists: the table's head, blank lines, the verdict, what follows, $
+_LEAST = 2  # lines a list has at least, so that it says something
 
 
 def show(run: Run) -> None:
     """Print the summary to standard output."""
-    console = rich.console.Console(highlight=False, soft_wrap=True)
-    console.print(table(run))
-    for side in run.sides:
-        if side.error:
-            console.print(f"[red]{side.side}: {rich.markup.escape(side.error)}[/]")
-        elif side.boot_splats:
-            title = rich.markup.escape(side.boot_splats[0].title)
-            console.print(f"[red]{side.side}: while booting: {title}[/]")
-    changes(console, run)
-    failures(console, run.judged)
-    skips(console, run.judged)
-    console.print(verdict(run))
-    console.print(f"report   {run.folder / 'junit.xml'}\nevidence {run.folder}", markup=False)
+    console = rich.console.Console(highlight=False)
+    console.print(table(run), crop=False)
+    for line in _troubles(run):
+        _print(console, line)
+    for line in _lists(run, _room(console, run)):
+        _print(console, line)
+    console.print()
+    _print(console, verdict(run))
+    for line in following(run):
+        console.print(line, soft_wrap=True)
+
+
+def _print(console: rich.console.Console, line: Text) -> None:
+    """Print a line that is cut on a terminal, and whole elsewhere."""
+    if console.is_terminal:
+        console.print(line, no_wrap=True, overflow="ellipsis")
+    else:
+        console.print(line, soft_wrap=True)
+
+
+def _room(console: rich.console.Console, run: Run) -> int:
+    """Give the lines there are for the lists."""
+    height = console.size.height if console.is_terminal else _SCREEN
+    wrapped = sum(len(str(line)) // console.width for line in following(run))
+    return height - _FIXED - len(run.sides) - len(list(_troubles(run))) - wrapped
 
 
 def table(run: Run) -> rich.table.Table:
     """Make a row for each kernel."""
     grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
     for title in ("kernel", "release", "build", "boot", "tests"):
-        grid.add_column(title)
+        grid.add_column(title, no_wrap=title != "tests")
     for side in run.sides:
         kernel = side.kernel
         build = "reused" if kernel.reused else clock(kernel.seconds)
@@ -46,89 +65,110 @@ def table(run: Run) -> rich.table.Table:
             build += f", {len(kernel.warnings)} warnings"
         boots = [one.boot_seconds for one in side.guests if one.boot_seconds is not None]
         boot = f"{len(side.guests)} x {clock(max(boots))}" if boots else "-"
-        grid.add_row(
-            side.side, kernel.release, build, "reused" if side.cached else boot, tally(side.tests)
-        )
+        when = "reused" if side.cached else boot
+        grid.add_row(side.side, kernel.release, build, when, tally(side.tests))
     return grid
 
 
-def tally(tests: tuple[Test, ...]) -> str:
+def tally(tests: tuple[Test, ...]) -> Text:
     """Write outcomes and their numbers, coloured."""
-    found = counts(tests).items()
-    return ", ".join(f"[{COLOURS.get(o, 'red')}]{n} {o}[/]" for o, n in found) or "none"
+    parts = [(f"{n} {word}", COLOURS.get(word, "red")) for word, n in counts(tests).items()]
+    return Text(", ").join(Text(*part) for part in parts) if parts else Text("none")
 
 
-def changes(console: rich.console.Console, run: Run) -> None:
-    """Show what the series changed."""
-    for title, colour, rows in (
-        ("breaks", "red", [c for c in run.changes if c.regression]),
-        ("fixes", "green", [c for c in run.changes if c.fix]),
-    ):
-        if rows:
-            console.print(f"\nthe series [{colour}]{title} {len(rows)}[/]:")
-            listed(
-                console, [change_line(one) for one in rows] if len(rows) <= SHOWN else files(rows)
-            )
+def _troubles(run: Run) -> Iterator[Text]:
+    """Say which kernel did not boot, or complained while it did."""
+    for side in run.sides:
+        if side.error:
+            yield Text(f"{side.side}: {side.error}", "red")
+        elif side.boot_splats:
+            yield Text(f"{side.side}: while booting: {side.boot_splats[0].title}", "red")
 
 
-def files(rows: list[Change]) -> list[str]:
-    """Count changes by file: many single lines hide what they have in common."""
-    found = Counter(change.test.partition("::")[0] for change in rows)
-    return [f"  {number:4} in {file}" for file, number in found.items()]
+def _lists(run: Run, room: int) -> Iterator[Text]:
+    """Give what failed, what was fixed and what was skipped, in as many lines as there are."""
+    broken = {change.test for change in run.changes if change.regression}
+    found = [
+        _failures(run.judged, broken) if run.sides else [],
+        _fixes([change for change in run.changes if change.fix]),
+        _skips(run.judged) if run.sides else [],
+    ]
+    lists = [lines for lines in found if lines]
+    for number, lines in enumerate(lists):
+        behind = (_LEAST + 1) * (len(lists) - number - 1)
+        part = max(_LEAST, room - behind - 1)
+        yield Text()
+        yield from _cut(lines, part)
+        room -= min(len(lines), part) + 1
 
 
-def change_line(change: Change) -> str:
-    """Write a change as one line."""
-    return f"  {change.test}  {change.base} -> {change.patched}"
+def _cut(lines: Sequence[Text], room: int) -> Iterator[Text]:
+    if len(lines) <= room:
+        yield from lines
+        return
+    yield from lines[: room - 1]
+    yield Text(f"  ... and {len(lines) - room + 1} more, see run.json", "dim")
 
 
-def failures(console: rich.console.Console, side: SideResult) -> None:
-    """Show the judged kernel's failures with the last line of each message."""
-    bad = [test for test in side.tests if test.outcome.bad]
-    if bad:
-        console.print(f"\n[red]{len(bad)} not good[/] on the {side.side} kernel:")
-        listed(console, [failure(one) for one in bad])
-        again = next((one.reproduce for one in bad if one.reproduce), "")
-        if again:
-            console.print(f"the first alone: {again}", markup=False)
+def _failures(side: SideResult, broken: set[str]) -> list[Text]:
+    """Give the judged kernel's failures, those that are the series' own first."""
+    bad = sorted((t for t in side.tests if t.outcome.bad), key=lambda t: t.id not in broken)
+    if not bad:
+        return []
+    own = f", {len(broken)} of them good on the base" if broken else ""
+    lines = [Text(f"{len(bad)} not good on the {side.side} kernel{own}:", "red")]
+    for number, test in enumerate(bad):
+        lines.append(failure(test, new=test.id in broken))
+        where = place(test)
+        if where and number == 0:  # of the others the report tells
+            lines.append(where)
+    return lines
 
 
-def failure(test: Test) -> str:
-    """Write a failure as one line, and where in the sources its splat was as another."""
-    line = f"  {test.outcome:<8} {test.id}  {test.headline[:120]}"
+def failure(test: Test, *, new: bool) -> Text:
+    """Write a failure as one line."""
+    mark = ("new ", "bold red") if new else "    "
+    return Text.assemble(mark, (f"{test.outcome:<8} ", "red"), f"{test.id}  {test.headline[:200]}")
+
+
+def place(test: Test) -> Text | None:
+    """Say where in the sources a failure's splat was."""
     at = next((splat for splat in test.splats if splat.place), None)
     if at is None:
-        return line
+        return None
     through = f', through lines of "{at.patches[0]}"' if at.patches else ""
-    return f"{line}\n           at {at.place}{through}"
+    return Text(f"             at {at.place}{through}")
 
 
-def skips(console: rich.console.Console, side: SideResult) -> None:
+def _fixes(rows: Sequence[Change]) -> list[Text]:
+    """Count what the series mended, by file: many single lines hide what they have in common."""
+    if not rows:
+        return []
+    found = Counter(change.test.partition("::")[0] for change in rows)
+    head = Text.assemble("the series fixes ", (f"{len(rows)} tests", "green"), ":")
+    return [head, *(Text(f"  {n:4} in {file}") for file, n in found.most_common())]
+
+
+def _skips(side: SideResult) -> list[Text]:
     """Say what was skipped and why; nothing is skipped silently."""
-    reasons: dict[str, int] = {}
-    for test in side.tests:
-        if test.outcome is Outcome.SKIP:
-            reasons[last_line(test)] = reasons.get(last_line(test), 0) + 1
-    if reasons:
-        console.print(f"\n{sum(reasons.values())} skipped:")
-        listed(console, [f"  {number:4} {reason}" for reason, number in reasons.items()])
+    reasons = Counter(t.headline for t in side.tests if t.outcome is Outcome.SKIP)
+    if not reasons:
+        return []
+    head = Text(f"{reasons.total()} skipped:")
+    return [head, *(Text(f"  {n:4} {why}") for why, n in reasons.most_common())]
 
 
-def listed(console: rich.console.Console, lines: list[str]) -> None:
-    """Print lines, the first few of many."""
-    for line in lines[:SHOWN]:
-        console.print(line, markup=False)
-    if len(lines) > SHOWN:
-        console.print(f"  ... and {len(lines) - SHOWN} more, see run.json", markup=False)
-
-
-def last_line(test: Test) -> str:
-    """Give the line of a message that says most: the error's own, which stands last."""
-    return test.headline[:120]
-
-
-def verdict(run: Run) -> str:
+def verdict(run: Run) -> Text:
     """Say good or bad, about what, and how long it took."""
     what = run.series.title or run.series.name if run.series else run.source.name
-    word = "[bold red]BAD[/]" if run.bad else "[bold green]GOOD[/]"
-    return f"\n{word} {rich.markup.escape(what)} on {run.source.name} in {clock(run.seconds)}"
+    word = ("BAD", "bold red") if run.bad else ("GOOD", "bold green")
+    return Text.assemble(word, f" {what} on {run.source.name} in {clock(run.seconds)}")
+
+
+def following(run: Run) -> Iterator[Text]:
+    """Say where everything is, and which command is the next."""
+    yield Text(f"evidence  {run.folder}")
+    yield Text(f"report    harness report {run.folder} --open")
+    bad = next((test for test in run.judged.tests if test.outcome.bad), None) if run.sides else None
+    if bad is not None and run.command:
+        yield Text(f"again     {alone(run, bad.id)}")

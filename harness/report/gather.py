@@ -30,7 +30,7 @@ from harness.report.sections import Note, OptionView, PatchView
 from harness.report.values import Failure, Page, SplatView
 from harness.results import record
 
-ROOM = 12 << 20  # characters of evidence on a page
+ROOM = 8 << 20  # characters of evidence on a page
 BEFORE = 2 << 20  # of what failed on the base
 
 _SET = re.compile(r"^(CONFIG_\w+)=(.*)$|^# (CONFIG_\w+) is not set$", re.MULTILINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
 import types
 import typing
@@ -16,6 +17,8 @@ from harness.model import Run
 
 SCHEMA = 1
 NAME = "run.json"
+
+_hints = functools.cache(typing.get_type_hints)  # a run has thousands of tests
 
 
 def to_json(value: Any) -> Any:
@@ -42,7 +45,7 @@ def from_json(kind: Any, value: Any) -> Any:
         each = [args[0]] * len(value) if args[-1] is Ellipsis else args
         return tuple(from_json(one, part) for one, part in zip(each, value, strict=True))
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
+        hints = _hints(kind)
         known = {f.name for f in dataclasses.fields(kind)} & value.keys()
         return kind(**{name: from_json(hints[name], value[name]) for name in known})
     return kind(value)

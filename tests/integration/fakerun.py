@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The folder of a run as one leaves it, of any size: no kernel is built or booted for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from harness.decode import Decoded, Frame, Line, Place
+from harness.model import (
+    GuestRecord,
+    Kernel,
+    Outcome,
+    Patch,
+    Run,
+    Series,
+    Side,
+    SideResult,
+    Source,
+    Span,
+    Splat,
+    Test,
+    Warning,  # noqa: A004
+)
+from harness.results import record
+from harness.results.changes import changes
+from harness.results.record import to_json
+
+BEGIN = 1_800_000_000.0
+EVIL = "<script>window.stolen = 1</script><img src=x onerror='window.stolen = 1'>\"'&{{ 7 * 7 }}"
+SUBJECT = "demo: free it once more"
+PATCH = f"""\
+From 1234 Mon Sep 17 00:00:00 2001
+From: A U Thor <a@example.org>
+Date: Mon, 1 Jun 2026 10:00:00 +0000
+Subject: [PATCH 1/1] {SUBJECT}
+
+It was not free. </script>{EVIL}
+
+Signed-off-by: A U Thor <a@example.org>
+---
+ fs/demo.c | 3 ++-
+ 1 file changed, 2 insertions(+), 1 deletion(-)
+
+diff --git a/fs/demo.c b/fs/demo.c
+--- a/fs/demo.c
++++ b/fs/demo.c
+@@ -10,4 +10,5 @@ static void demo(void)
+ {{
+-\tkeep(it);
++\tint unused; /* </code></pre>{EVIL} */
++\tkfree(it);
+ \tkfree(it);
+ }}
+--\x20
+2.39
+"""
+SPLAT = Splat(
+    kind="kasan",
+    title=f"KASAN: double-free in demo {EVIL}",
+    function="demo",
+    frames=("demo+0x1/0x2", "main_demo+0x3/0x4"),
+    lines=("BUG: KASAN: double-free in demo", "Call Trace:", " demo+0x1/0x2"),
+    task="python3/77",
+    test="tests/test_demo.py::test_crash",
+    place="fs/demo.c:12",
+    patches=(SUBJECT,),
+)
+_CONTEXT = (
+    Line(11, "\tint unused;", SUBJECT),
+    Line(12, "\tkfree(it);", SUBJECT),
+    Line(13, f"\tkfree(it); {EVIL}"),
+)
+DECODED = Decoded(
+    SPLAT.title,
+    (
+        Frame("demo+0x1/0x2", (Place("demo", "fs/demo.c", 12, _CONTEXT, SUBJECT),), 16),
+        Frame("main_demo+0x3/0x4", (Place("main_demo", "fs/demo.c", 40),), 32),
+    ),
+)
+
+
+def each_kind(side: Side, number: int) -> tuple[Test, ...]:
+    """Give tests of every kind, and ``number`` that pass in files of a thousand."""
+    patched = side is Side.PATCHED
+    at = BEGIN + (100.0 if patched else 40.0)
+    found = [
+        Test("tests/test_demo.py::test_same", Outcome.PASS, 0.5, guest="guest0", began=at),
+        Test(
+            "tests/test_demo.py::test_fixed",
+            Outcome.PASS if patched else Outcome.FAIL,
+            0.5,
+            "" if patched else "E   assert [1] == [2]",
+            guest="guest0",
+            began=at + 1,
+        ),
+        Test(
+            "tests/test_demo.py::test_crash",
+            Outcome.CRASH if patched else Outcome.PASS,
+            2.0,
+            f"{SPLAT.title} (the kernel panicked)\n{EVIL}" if patched else "",
+            output=f"--- Captured stdout call\n\x1b[31mred\x1b[0m \x00\u202e{EVIL}",
+            guest="guest0",
+            splats=(SPLAT,) if patched else (),
+            reproduce="pytest --kernel 'a b' tests/test_demo.py::test_crash" if patched else "",
+            attempts=(Outcome.CRASH, Outcome.CRASH) if patched else (),
+            began=at + 2,
+        ),
+        Test(
+            f"tests/test_<b>evil.py::test_name[{EVIL}]",
+            Outcome.FAIL if patched else Outcome.PASS,
+            0.1,
+            f"def test():\n>   assert 0\nE   {EVIL}" if patched else "",
+            guest="guest1",
+            began=at + 3,
+        ),
+        Test("tests/test_other.py::test_skip", Outcome.SKIP, 0.0, f"no {EVIL}", guest="guest1"),
+    ]
+    found += [
+        Test(
+            f"tests/many/test_{n // 1000}.py::TestMany::test_that_has_a_name[{n}-{'x' * 20}]",
+            Outcome.SKIP if n % 97 == 0 else Outcome.PASS,
+            0.01,
+            guest=f"guest{n % 4}",
+            began=at + 4 + n * 0.02,
+        )
+        for n in range(number)
+    ]
+    return tuple(found)
+
+
+def failing(number: int, words: int) -> tuple[Test, ...]:
+    """Give tests that fail, each with a long message, a log and an output."""
+    text = f"E   {EVIL} it is wrong\n" * words
+    return tuple(
+        Test(
+            f"tests/many/test_bad.py::test_bad[{n}]",
+            Outcome.FAIL,
+            0.1,
+            text,
+            output=text,
+            kernel_log=text,
+            guest="guest0",
+            began=BEGIN + 200 + n,
+        )
+        for n in range(number)
+    )
+
+
+def console(file: Path, size: int = 0) -> None:
+    """Write a console with the marks of the crash, in the middle of ``size`` bytes of others."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    flood = b"    99.000 | [   98.000000] flood: nothing is wrong with this line of a console\n"
+    half = flood * (size // 2 // len(flood))
+    mark = b"tests/test_demo.py::test_crash"
+    with file.open("wb") as out:
+        out.write(b"     0.100 | [    0.000000] Linux version 7.2.0\n" + half)
+        out.write(b"    10.000 | [    9.000000] harness: start " + mark + b"\n")
+        out.write(b"    10.100 | \xff\xfe\x00\x1b[31m" + EVIL.encode() + b"\n")
+        out.write(b"    10.200 | [    9.200000] BUG: KASAN: double-free in demo\n" + half)
+        out.write(b"    11.000 | [   10.000000] Kernel panic - not syncing: Fatal exception\n")
+
+
+def _side(folder: Path, side: Side, more: tuple[Test, ...], number: int, size: int) -> SideResult:
+    place = folder / side
+    place.mkdir(parents=True)
+    (place / "config").write_text(
+        'CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_CC_VERSION_TEXT="gcc"\n'
+    )
+    (place / "options.json").write_text(json.dumps({"CONFIG_A": "y", "CONFIG_B": "y"}))
+    console(place / "guests" / "0" / "console.log", size)
+    rows = [{"title": SPLAT.title, "frames": SPLAT.frames, "decoded": to_json(DECODED)}]
+    (place / "splats.json").write_text(json.dumps(rows))
+    kernel = Kernel(
+        key=f"key-{side}",
+        folder=place,
+        image=place / "bzImage",
+        config=place / "config",
+        release="7.2.0-demo",
+        commit="0123456789abcdef",
+        arch="x86_64",
+        warnings=(Warning("fs/demo.c", 11, f"unused variable {EVIL}", SUBJECT),),
+        seconds=90.0,
+        reused=side is Side.BASE,
+    )
+    at = BEGIN + (90.0 if side is Side.PATCHED else 30.0)
+    guests = tuple(
+        GuestRecord(
+            f"guest{n}", "done", "tcg", 5.0, str(place / f"guests/{n}/console.log"), began=at,
+            seconds=30.0,
+        )
+        for n in range(4)
+    )  # fmt: skip
+    return SideResult(side, kernel, (*each_kind(side, number), *more), guests)
+
+
+def make(
+    folder: Path, *, number: int = 0, bad: tuple[Test, ...] = (), console_size: int = 0
+) -> Run:
+    """Write the folder; ``number`` tests more pass, ``bad`` ones are on the patched kernel."""
+    (folder / "series").mkdir(parents=True)
+    patch = folder / "series" / "0001-demo.patch"
+    patch.write_text(PATCH)
+    sides = (
+        _side(folder, Side.BASE, (), number, 0),
+        _side(folder, Side.PATCHED, bad, number, console_size),
+    )
+    series = Series(
+        name="demo",
+        folder=folder,
+        patches=(Patch(1, SUBJECT, "A U Thor <a@example.org>", patch, ("fs/demo.c",)),),
+        digest="d1",
+        title=f"a demonstration {EVIL}",
+    )
+    run = Run(
+        series=series,
+        source=Source(folder, "0123456789abcdef", "v7.2", "a package"),
+        folder=folder,
+        started="2026-06-01T10:00:00+00:00",
+        seconds=150.0,
+        accel="tcg",
+        sides=sides,
+        changes=changes(sides),
+        stages=(("build", 20.0),),
+        command=("harness", "run", "a b"),
+        timeline=(
+            Span("build", f"x86_64 {EVIL}", BEGIN, 20.0),
+            Span("test", "base", BEGIN + 30, 30.0),
+            Span("test", "patched", BEGIN + 90, 50.0),
+        ),
+        about=(("harness", "0.1.0"), ("QEMU", "7.2")),
+    )
+    record.save(run)
+    return run

@@ -70,7 +70,8 @@ class Test:
 
     ``attempts`` are the outcomes of all its runs in their order.  ``taint`` is the kernel's taint
     (its bits) before and after it.  ``reproduce`` is the command that runs it alone again.
-    ``began`` is when it did, in seconds since 1970 by the host's clock; 0 where nobody knows.
+    ``began`` and ``ended`` are when it did, in seconds since 1970 by the host's clock, which may go
+    at another pace than an emulated guest's; 0 where nobody knows.
     """
 
     __test__ = False  # not for pytest to collect
@@ -87,6 +88,7 @@ class Test:
     taint: tuple[int, int] = (0, 0)
     reproduce: str = ""
     began: float = 0.0
+    ended: float = 0.0
 
     @property
     def headline(self) -> str:

@@ -107,7 +107,8 @@ def _guests(side: Column, links: Mapping[tuple[str, str], str]) -> list[list[_Pi
 def _test(test: Test, link: str) -> _Piece:
     title = f"{test.outcome} {test.id.rpartition('::')[2]}, {clock(test.seconds)}"
     bad = test.outcome.bad and test.outcome is not Outcome.NOTRUN
-    return _Piece(test.began, test.seconds, test.outcome.value, title, link, bad)
+    seconds = test.ended - test.began if test.ended else test.seconds
+    return _Piece(test.began, max(seconds, 0.0), test.outcome.value, title, link, bad)
 
 
 @dataclasses.dataclass

@@ -151,6 +151,7 @@ def result(session: Session, test: str) -> Test:
         taint=(taints[0][0], taints[-1][1]) if taints else (0, 0),
         reproduce=command(session.command, session.root, test) if outcome.bad else "",
         began=shown.began,
+        ended=shown.phases[-1].get("at", 0.0) if shown.phases else 0.0,
     )
 
 

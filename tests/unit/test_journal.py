@@ -162,7 +162,7 @@ def test_a_test_knows_when_it_began(journal, tmp_path):
     before = time.time()
     passed(journal, "a")
     (test,) = read(tmp_path)
-    assert before - 1 <= test.began <= time.time() + 1
+    assert before - 1 <= test.began <= test.ended <= time.time() + 1
 
 
 def test_a_crash_took_until_its_guest_was_gone(journal, tmp_path):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from harness.model import Run, SideResult
+from harness.model import Outcome, Run, SideResult, Test
 
 _OUT = ("--out",)  # the folder is taken: the next run gets its own
 _CHOICE = ("--suite", "-k", "--repeat", "--retry", "--patched-only")
@@ -29,11 +29,16 @@ def so_far(sides: Sequence[SideResult]) -> str:
     """Say how far the tests were: "base tested, patched 45 of 131 tests"."""
     parts = []
     for side in sides:
-        ran = [test for test in side.tests if test.attempts]
+        ran = [test for test in side.tests if _ended(test)]
         whole = side.tests and len(ran) == len(side.tests)
         words = f"{side.side} tested" if whole else f"{side.side} {len(ran)} of {len(side.tests)}"
         parts.append(words if whole or side.tests else f"{side.side} not begun")
     return ", ".join(parts) + (" tests" if parts and "of" in parts[-1].split() else "")
+
+
+def _ended(test: Test) -> bool:
+    """Tell a test that came to an end from one that was under way: that says nothing yet."""
+    return bool(test.attempts) and bool(test.message or test.outcome is not Outcome.CRASH)
 
 
 def _without(command: Sequence[str], options: Sequence[str]) -> list[str]:

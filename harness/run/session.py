@@ -52,14 +52,15 @@ class Session:
         finally:
             self._over.set()
             thread.join()
-            self._look()
+            self.look()
             self.stage.rows = ()
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK):
-            self._look()
+            self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Take in what is new, and show it."""
         for test in self.tally.news():
             self._tell(test)
         self.stage.rows = (*self._guests.rows(), *self._alone())
@@ -89,8 +90,10 @@ class Session:
         boots = self._guests.boots.values()
         plural = "s" if len(boots) > 1 else ""
         took = f"; {len(boots)} guest{plural} up in {clock(max(boots))}" if boots else ""
+        done, total = self.tally.done, self.tally.total
         counts = tally(self.tally.counts).plain
-        return f"{self.tally.done} of {self.tally.total} tests{counts and ': '}{counts}{took}"
+        number = f"{total}" if done == total else f"{done} of {total}"
+        return f"{number} tests{counts and ': '}{counts}{took}"
 
 
 class Guests:

@@ -65,4 +65,8 @@ def test_how_far_it_was() -> None:
     patched = SideResult(Side.PATCHED, kernel, (passed, Test("b", Outcome.NOTRUN)))
     assert again.so_far([base, patched]) == "base tested, patched 1 of 2 tests"
     assert again.so_far([base]) == "base tested"
+    under_way = Test("b", Outcome.CRASH, attempts=(Outcome.CRASH,))
+    died = Test("c", Outcome.CRASH, message="panic", attempts=(Outcome.CRASH,))
+    stopped = SideResult(Side.BASE, kernel, (passed, under_way, died))
+    assert again.so_far([stopped]) == "base 2 of 3 tests"
     assert again.so_far([SideResult(Side.BASE, kernel, ())]) == "base not begun"

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A terminal as a person sees it: a program on a real pty, its screen kept by pyte."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pexpect
+import pyte
+
+
+class Screen:
+    """Runs a program; ``lines`` is what the screen shows now, ``seen`` all screens there were."""
+
+    def __init__(
+        self, argv: Sequence[str], cwd: Path, env: dict[str, str], size: tuple[int, int] = (24, 80)
+    ) -> None:
+        self.size = size
+        self._screen = pyte.HistoryScreen(size[1], size[0], history=2000, ratio=1)
+        self._stream = pyte.ByteStream(self._screen)
+        self.raw = b""
+        self.seen: list[list[str]] = []
+        self.child = pexpect.spawn(
+            argv[0],
+            list(argv[1:]),
+            cwd=str(cwd),
+            env={"TERM": "xterm-256color", **env},
+            dimensions=size,
+            timeout=60,
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """The screen, without empty lines at its end."""
+        lines = [line.rstrip() for line in self._screen.display]
+        while lines and not lines[-1]:
+            lines.pop()
+        return lines
+
+    @property
+    def text(self) -> str:
+        """The screen as one text."""
+        return "\n".join(self.lines)
+
+    @property
+    def scrolled(self) -> list[str]:
+        """What has left the screen at its top, and the screen."""
+        gone = ["".join(row[x].data for x in sorted(row)) for row in self._screen.history.top]
+        return [*(line.rstrip() for line in gone), *self.lines]
+
+    @property
+    def cursor_hidden(self) -> bool:
+        """Whether the cursor is not shown."""
+        return bool(self._screen.cursor.hidden)
+
+    def until(self, wanted: Callable[[], bool], seconds: float = 60) -> None:
+        """Read until ``wanted`` holds; a test that waits in vain shows the screen."""
+        end = time.monotonic() + seconds
+        while not wanted():
+            assert time.monotonic() < end, f"the screen is\n{self.text}"
+            assert self._read(), f"it ended with\n{self.text}"
+
+    def ended(self, seconds: float = 60) -> int:
+        """Read to the end; gives the exit status."""
+        end = time.monotonic() + seconds
+        while self._read():
+            assert time.monotonic() < end, f"the screen is\n{self.text}"
+        self.child.close()
+        status = self.child.exitstatus
+        return -self.child.signalstatus if status is None else int(status)
+
+    def _read(self) -> bool:
+        try:
+            data = self.child.read_nonblocking(65536, timeout=0.1)
+        except pexpect.TIMEOUT:
+            return True
+        except pexpect.EOF:
+            return False
+        self.raw += data
+        self._stream.feed(data)
+        if not self.seen or self.seen[-1] != self.lines:
+            self.seen.append(self.lines)
+        return True

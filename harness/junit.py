@@ -16,7 +16,7 @@ import junitparser
 from junitparser import xunit2
 
 from harness import plain
-from harness.model import GuestRecord, Outcome, SideResult, Splat, Test
+from harness.model import GuestRecord, Outcome, Run, SideResult, Splat, Test
 
 BAD, GOOD = 64 * 1024, 4 * 1024  # characters of output that are kept of a test
 FIRST = 500  # characters of a message in one line
@@ -33,6 +33,19 @@ _WORDS: Mapping[Outcome, type[junitparser.junitparser.FinalResult]] = {
 # By whether the attempt was a plain failure; anything else is an error.
 _FLAKY = (xunit2.FlakyError, xunit2.FlakyFailure)
 _RERUN = (xunit2.RerunError, xunit2.RerunFailure)
+
+
+def of_run(path: Path, run: Run, sides: tuple[SideResult, ...]) -> Path:
+    """Write junit.xml for ``sides`` of a run, with what is to be known of it as properties."""
+    series = run.series
+    properties = {
+        **{f"about.{name}": value for name, value in run.about},
+        "accel": run.accel,
+        "source": f"{run.source.name} {run.source.origin}".strip(),
+        "series": (series.title or series.name) if series else "none",
+        "started": run.started,
+    }
+    return write(path, sides, properties)
 
 
 def write(path: Path, sides: tuple[SideResult, ...], properties: Mapping[str, str]) -> Path:

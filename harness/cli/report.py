@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness import errors, history, paths
+from harness.cli import formats
 from harness.history import address, runs, take
 from harness.history.values import Seen, TestHistory
 from harness.progress import Progress, clock
@@ -20,13 +21,16 @@ DESCRIPTION = """\
 Make a report of a run: one HTML file that needs no network and no other file.  The
 verdict stands first; then failures with their evidence, the table of tests by
 kernel, the patches with what was found at their lines, the time line, the setup.
-RUN is the folder of a harness run or harness check, a run's id, or "last"."""
+RUN is the folder of a harness run or harness check, a run's id, or "last".
+With an option for another form (a mail, JUnit ...) that is written in its place."""
 
 EXAMPLES = """\
 examples:
   harness report last --open             look at the newest run
   harness report RUN -o report.html      to send it to somebody
   harness report RUN --check CHECK       with the matrix of a check of the same series
+  harness report last --mail reply.eml --tested-by 'Jane Doe <jane@example.org>'
+  harness report last --junit report.xml --side patched
 """
 
 NAME = "report.html"
@@ -36,7 +40,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb to the command line."""
     parser = commands.add_parser(
         "report",
-        help="a run as an HTML file",
+        help="a run as an HTML file, a mail, JUnit, TAP, KCIDB",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -50,11 +54,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--open", action="store_true", help="show it in the browser")
     parser.add_argument("--db", default="", metavar="URL", help="the history's database")
+    formats.options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Make the report in the form that was asked for."""
+    if formats.asked(options):
+        formats.write(find(options.words, options.db), options, progress)
+        if not (options.output or options.open):
+            return errors.GOOD
     return html(options, progress)
 
 

@@ -33,8 +33,8 @@ def commands(marks: Sequence[Mark]) -> list[str]:
 
 def _written(mark: Mark) -> str:
     values = {"file": mark.file, "line": str(mark.line or ""), "title": mark.title}
-    words = ",".join(f"{key}={_property(value)}" for key, value in values.items() if value)
-    return f"::{mark.weight} {words}::{_data(plain.clip(mark.text or mark.title, _TEXT))}"
+    parts = ",".join(f"{key}={_property(value)}" for key, value in values.items() if value)
+    return f"::{mark.weight} {parts}::{_data(plain.clip(mark.text or mark.title, _TEXT))}"
 
 
 def _data(text: str) -> str:
@@ -50,17 +50,23 @@ def _property(text: str) -> str:
 def summary(run: Run) -> str:
     """Write the job's summary."""
     blocks = [
-        f"## {'❌ Bad' if run.bad else '✅ Good'}: {_words(said.title(run))}",
-        _words(said.verdict(run)),
+        f"## {'❌ Bad' if run.bad else '✅ Good'}: {words(said.title(run))}",
+        words(said.verdict(run)),
         "\n".join(_table(run)),
         *_changes(run),
         *_failures(run),
         f"To do the same:\n\n{_code(command.shell(run))}",
     ]
-    text = ""
+    return joined(blocks)
+
+
+def joined(blocks: Sequence[str]) -> str:
+    """Put blocks together, as many as GitHub takes."""
+    text, size = "", 0
     for block in blocks:
-        if len(text.encode()) + len(block.encode()) > SUMMARY:
-            return f"{text}\nThe rest is in the report.\n"
+        size += len(block.encode()) + 2
+        if size > SUMMARY:
+            return f"{text}The rest is in the report.\n"
         text += f"{block}\n\n"
     return text
 
@@ -70,14 +76,14 @@ def _table(run: Run) -> Iterator[str]:
     yield "|---|---|---|"
     for side in run.sides:
         text = plain.line(side.error) if side.error else said.tally(side.tests)
-        yield f"| {side.side} | {_words(side.kernel.release)} | {_words(text)} |"
+        yield f"| {side.side} | {words(side.kernel.release)} | {words(text)} |"
 
 
 def _changes(run: Run) -> Iterator[str]:
     for word, some in (("breaks", said.regressions(run)), ("fixes", said.fixes(run))):
         if some:
             rows = [
-                f"| {_words(one.test)} | {one.base} | {one.patched} |" for one in some[:FAILURES]
+                f"| {words(one.test)} | {one.base} | {one.patched} |" for one in some[:FAILURES]
             ]
             if len(some) > FAILURES:
                 rows.append(f"| and {len(some) - FAILURES} more | | |")
@@ -109,7 +115,7 @@ def _failure(run: Run, test: Test) -> str:
 
 
 def _details(name: str, title: str, text: str) -> str:
-    head = f"<code>{_words(name)}</code> {_words(title)}"
+    head = f"<code>{words(name)}</code> {words(title)}"
     return f"<details><summary>{head}</summary>\n\n{_code(text)}\n\n</details>"
 
 
@@ -121,7 +127,7 @@ def _code(text: str) -> str:
     return f"{fence}text\n{clean}\n{fence}"
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
     """Write text so that Markdown takes none of it for its own: no mention, link or picture."""
     clean = html.escape(plain.line(text, 300), quote=False)
     return _MARKUP.sub(_entity, clean)

@@ -23,6 +23,7 @@ from harness.errors import UsageError
 from harness.model import Run
 from harness.outputs import letter, said
 
+COVER = "cover.mail"  # the cover letter, in a run's folder
 _ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 _ADDRESS = re.compile(r"[\w.+=/*'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
 _NOWHERE = "kernel-harness.invalid"  # RFC 2606: never a host's name
@@ -97,13 +98,15 @@ def answered(run: Run) -> Thread:
     series = run.series
     if series is None:
         return Thread()
-    files = [*([series.cover] if series.cover else []), *(one.path for one in series.patches[:1])]
-    kept = [run.folder / "series" / file.name for file in files]
-    for file in (*kept[:1], *files[:1]):
+    first = series.patches[0]
+    kept = [run.folder / "series" / first.path.name, first.path]
+    if series.cover:
+        kept = [run.folder / COVER, series.cover]
+    for file in kept:
         if file.is_file():
             return _thread(file)
-    known = f"<{series.cover_id or series.patches[0].message_id}>"
-    return Thread(known if _ID.fullmatch(known) else "", (), plain.line(series.cover_subject))
+    known = f"<{series.cover_id or first.message_id}>"
+    return Thread(known if _ID.fullmatch(known) else "", (), plain.line(series.cover_subject or series.title))
 
 
 def _thread(file: Path) -> Thread:

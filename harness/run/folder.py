@@ -19,6 +19,7 @@ from harness.run.plan import Plan
 
 COMMAND = "command"  # the run's command line; whoever made this file owns the folder
 ELSEWHERE = "choose another folder with --out DIR"
+COVER = "cover.mail"  # the cover letter as it came; harness.outputs.mail answers it
 LEAST = 65536  # bytes that must be free after a run, or evidence may be lost
 
 
@@ -34,13 +35,15 @@ def check(plan: Plan) -> None:
 
 
 def make(plan: Plan, started: datetime.datetime, command: tuple[str, ...]) -> Path:
-    """Make the run's folder, with the patches in it; HostFault if it holds a run already."""
+    """Make the run's folder, with the series' mails in it; HostFault if it holds a run already."""
     with writing(plan.out or paths.state("runs")):
         folder = _claimed(plan, started, shlex.join(command))
         if plan.series is not None:
             (folder / "series").mkdir(exist_ok=True)
             for patch in plan.series.patches:
                 shutil.copyfile(patch.path, folder / "series" / patch.path.name)
+            if plan.series.cover:
+                shutil.copyfile(plan.series.cover, folder / COVER)
     return folder
 
 

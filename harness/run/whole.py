@@ -126,11 +126,5 @@ def _record(
         about=about.machine(sides[-1].kernel.arch if sides else "x86_64"),
     )
     record.save(found)
-    properties = {
-        "accel": job.accel,
-        "source": f"{start.name} {start.origin}".strip(),
-        "series": plan.series.title or plan.series.name if plan.series else "none",
-        "started": found.started,
-    }
-    junit.write(job.folder / "junit.xml", sides, properties)
+    junit.of_run(job.folder / "junit.xml", found, sides)
     return found

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A run in other forms: the options of ``harness report`` for them, and what CI systems get."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from harness import junit, paths
+from harness.errors import HarnessError, HostFault, UsageError
+from harness.model import Run, SideResult
+from harness.outputs import checked, github, gitlab, kcidb, letter, mail, maintainers, marks, tap
+from harness.progress import Progress
+from harness.results import record
+
+CHECK = "check.json"
+QUALITY = "gl-code-quality-report.json"
+_ELSEWHERE = "choose another place for it"
+_FORMS = ("mail", "junit", "tap", "ktap", "kcidb", "gitlab", "summary")
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that write a run in other forms."""
+    forms = parser.add_argument_group(
+        "other forms", "each into a FILE, or with - to standard output"
+    )
+    for name, what in (
+        ("mail", "a reply to the cover letter, for git send-email, mutt or b4"),
+        ("junit", "JUnit, for Jenkins, GitLab and others"),
+        ("tap", "TAP 14 of the judged kernel"),
+        ("ktap", "the same as the kernel's own KTAP"),
+        ("kcidb", "JSON for KernelCI's database"),
+        ("gitlab", "GitLab's code quality: what is to be said at lines"),
+        ("summary", "Markdown, as for a GitHub job's summary"),
+    ):
+        forms.add_argument(f"--{name}", default="", metavar="FILE", help=what)
+    forms.add_argument(
+        "--github", action="store_true", help="GitHub's annotations, and the job's summary there"
+    )
+    forms.add_argument(
+        "--tested-by",
+        default="",
+        metavar="NAME <MAIL>",
+        help="who sends the mail; the trailer stands in it only if everything passed",
+    )
+    forms.add_argument(
+        "--origin", default="", metavar="NAME", help="what KernelCI calls you, for --kcidb"
+    )
+    forms.add_argument(
+        "--side", default="", choices=("base", "patched"), help="only this kernel (JUnit, KCIDB)"
+    )
+
+
+def asked(given: argparse.Namespace) -> bool:
+    """Whether any other form than the report itself is asked for."""
+    return given.github or any(getattr(given, name) for name in _FORMS)
+
+
+def write(folder: Path, given: argparse.Namespace, progress: Progress) -> None:
+    """Write all forms that are asked for of the run or the check in ``folder``.
+
+    Raises UsageError for a form that a check has not, HostFault when a file cannot be written.
+    """
+    places = [name for name in _FORMS if getattr(given, name) == "-"]
+    if len(places) + given.github > 1:
+        raise UsageError("two forms cannot both go to standard output", hint="name a FILE for one")
+    if not (folder / record.NAME).exists() and (folder / CHECK).exists():
+        _write_check(folder, given)
+        return
+    run = record.load(folder)
+    make: dict[str, Callable[[], str | bytes]] = {
+        "mail": lambda: _mail(run, given.tested_by, progress),
+        "junit": lambda: _junit(run, given.side),
+        "tap": lambda: tap.tap(run),
+        "ktap": lambda: tap.ktap(run),
+        "kcidb": lambda: _json(kcidb.report(_one_side(run, given.side), _origin(given.origin))),
+        "gitlab": lambda: gitlab.quality(marks.of_run(run)),
+        "summary": lambda: github.summary(run),
+    }
+    for name in (name for name in _FORMS if getattr(given, name)):
+        _put(make[name](), getattr(given, name))
+    if given.github:
+        _github(marks.of_run(run), github.summary(run), sys.stdout)
+
+
+def _write_check(folder: Path, given: argparse.Namespace) -> None:
+    other = next((n for n in ("mail", "junit", "tap", "ktap", "kcidb") if getattr(given, n)), "")
+    if other:
+        raise UsageError(
+            f"a check has no --{other}", hint=f"see {folder} for check.json, junit.xml"
+        )
+    table = json.loads((folder / CHECK).read_text(encoding="utf-8"))
+    found = checked.marks(table)
+    if given.gitlab:
+        _put(gitlab.quality(found), given.gitlab)
+    if given.summary:
+        _put(checked.summary(table), given.summary)
+    if given.github:
+        _github(found, checked.summary(table), sys.stdout)
+
+
+def in_ci(folder: Path) -> None:
+    """Tell the CI system we run in, if any, of the run or the check in ``folder``.
+
+    GitHub gets annotations (on standard error, which it reads as well) and the job's summary;
+    GitLab a code quality report beside the run.
+    """
+    here = os.environ.get("GITHUB_ACTIONS") == "true", bool(os.environ.get("GITLAB_CI"))
+    if not any(here):
+        return
+    if (folder / record.NAME).exists():
+        run = record.load(folder)
+        found, summary = marks.of_run(run), github.summary(run)
+    else:
+        table = json.loads((folder / CHECK).read_text(encoding="utf-8"))
+        found, summary = checked.marks(table), checked.summary(table)
+    if here[0]:
+        _github(found, summary, sys.stderr)
+    if here[1]:
+        _put(gitlab.quality(found), str(folder / QUALITY))
+
+
+def error_in_ci(error: HarnessError) -> None:
+    """Make what kept us from a verdict an annotation, when we run on GitHub."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        text = "\n".join(filter(None, (error.what, error.hint, error.details)))
+        mark = marks.Mark(marks.Weight.ERROR, "harness", error.what, text)
+        _github([mark], "", sys.stderr)
+
+
+def _github(found: Sequence[marks.Mark], summary: str, out: TextIO) -> None:
+    for line in github.commands(found):
+        print(line, file=out)
+    place = os.environ.get("GITHUB_STEP_SUMMARY")
+    if place and summary:
+        with (
+            paths.writing(Path(place), _ELSEWHERE),
+            Path(place).open("a", encoding="utf-8") as file,
+        ):
+            file.write(summary)
+
+
+def _mail(run: Run, tested_by: str, progress: Progress) -> bytes:
+    sender = mail.person(tested_by) if tested_by else None
+    if sender and (why := letter.deserved(run)):
+        progress.say(f"the mail has no Tested-by: {why}")
+    if not mail.answered(run).id:
+        progress.say("the series has no message id: the mail answers nothing")
+    return mail.compose(run, lambda: _maintainers(run, progress), sender)
+
+
+def _maintainers(run: Run, progress: Progress) -> mail.People:
+    """Ask the tree; a mail without receivers is better than none."""
+    patches = run.series.patches if run.series else ()
+    there = [patch for patch in patches if patch.path.is_file()]
+    try:
+        return maintainers.ask(run.source, there)
+    except HostFault as error:
+        progress.say(f"nobody is named as Cc: {error.what}")
+        return (), ()
+
+
+def _junit(run: Run, side: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        return junit.of_run(Path(folder) / "junit.xml", run, _sides(run, side)).read_bytes()
+
+
+def _sides(run: Run, side: str) -> tuple[SideResult, ...]:
+    return tuple(one for one in run.sides if side in ("", one.side))
+
+
+def _one_side(run: Run, side: str) -> Run:
+    return dataclasses.replace(run, sides=_sides(run, side))
+
+
+def _origin(name: str) -> str:
+    if not name:
+        raise UsageError(
+            "--kcidb needs an origin", hint="--origin NAME, as KernelCI gave it to you"
+        )
+    return name
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1) + "\n"
+
+
+def _put(what: str | bytes, place: str) -> None:
+    data = what.encode("utf-8", "replace") if isinstance(what, str) else what
+    if place == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        return
+    with paths.writing(Path(place), _ELSEWHERE):
+        Path(place).write_bytes(data)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import harness
 from harness import errors
+from harness.cli.interrupts import interruptible
 from harness.cli.parser import Parser, nearest, parse
-from harness.process import interruptible
 from harness.progress import Progress
 
 VERBS = (

@@ -20,7 +20,7 @@ from harness.errors import GuestFault, HostFault, UsageError
 from harness.guest import attend, bootfail
 from harness.guest import folder as guest_folder
 from harness.model import Accel, GuestRecord, Kernel, Outcome, Request, Side, SideResult
-from harness.progress import Progress
+from harness.progress import Progress, Stage
 from harness.results import journal
 from harness.results.changes import counts
 from harness.results.record import from_json, to_json
@@ -52,26 +52,16 @@ def test(
 ) -> SideResult:
     """Run the plan's suites on one kernel; evidence goes to ``folder``.
 
-    ``base`` is what the base did: what fails there too is told so while it is shown.
-
     A base that was tested before with the same suites is not booted again; with ``keep`` no
-    kernel is.
+    kernel is.  ``base`` is what the base did: what fails there too is shown so.
     """
     keep = keep or built.side is Side.BASE
     known = _baseline(plan, built.kernel, accel) if keep else None
     if known is not None and (known / journal.NAME).is_file():
-        shutil.copytree(known, folder, dirs_exist_ok=True, symlinks=True)
-        with progress.stage("test", f"{built.side} {built.kernel.release}") as stage:
-            found = collect(built.side, built.kernel, folder, cached=True)
-            tally = session.tally(counts(found.tests)).plain
-            stage.finish(f"{stage.what}: {tally} (an earlier run's, of the same suites)")
-        return found
+        return _earlier(built, known, folder, progress)
     _evidence(built.kernel, request, folder)
     words = command(plan, built.kernel, slowness(request), accel, folder)
-    with (
-        progress.stage("test", f"{built.side} {built.kernel.release}") as stage,
-        _attendant(plan, folder, progress),
-    ):
+    with _stage(built, progress) as stage, _attendant(plan, folder, progress):
         bad = {one.id for one in base.tests if one.outcome.bad} if base else set()
         judged = built.side is Side.PATCHED or plan.series is None
         seen = session.Session(stage, folder, built.side, judged=judged, known=bad)
@@ -83,6 +73,20 @@ def test(
     if known is not None and result.tests and not result.error:
         _keep(folder, known)
     return result
+
+
+def _stage(built: Built, progress: Progress) -> contextlib.AbstractContextManager[Stage]:
+    return progress.stage("test", f"{built.side} {built.kernel.release}")
+
+
+def _earlier(built: Built, known: Path, folder: Path, progress: Progress) -> SideResult:
+    """Take over what an earlier run found, with its evidence."""
+    with _stage(built, progress) as stage:
+        shutil.copytree(known, folder, dirs_exist_ok=True, symlinks=True)
+        found = collect(built.side, built.kernel, folder, cached=True)
+        tally = session.tally(counts(found.tests)).plain
+        stage.finish(f"{stage.what}: {tally} (an earlier run's, of the same suites)")
+    return found
 
 
 def _evidence(kernel: Kernel, request: Request, folder: Path) -> None:

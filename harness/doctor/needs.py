@@ -150,7 +150,7 @@ BUILD = (
         Need(
             "pahole",
             "build",
-            "kernels with BTF",
+            "kernels with BTF; structures in harness check",
             Program("pahole"),
             Packages("pahole", "dwarves", "dwarves", "pahole"),
             "1.26",

@@ -9,12 +9,15 @@ import dataclasses
 import json
 from pathlib import Path
 
-from harness import check, errors, git, paths, settings
+from harness import check, errors, git, history, paths, settings
 from harness.check import Matrix, Wish, given, report, wish
 from harness.cli import matrix as shown
 from harness.cli.run import guest_options, kernel_options, suite_options
+from harness.model import Series
 from harness.progress import Progress
 from harness.run import Plan, plan
+
+MOST = 50  # tests that are run before all others
 
 DESCRIPTION = """\
 Look at each patch of a series, and at the whole: its mail, the tree's own scripts,
@@ -99,9 +102,14 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         if options.previous:
             before = plan.find_series(options.previous, settings.load(Path.cwd()))
             asked = dataclasses.replace(asked, previous=before)
-        found, place = check.check(made, asked, progress, options.command)
+        if asked.wants("tests"):
+            failed = _failed(asked.previous or made.series, options.db, progress)
+            asked = dataclasses.replace(asked, first=failed)
+        entry = stack.enter_context(history.recording(options, progress.say, made.series))
+        found, place = check.check(made, asked, progress, options.command, entry.at)
         code = _code(found)
         report.write(found, place, code)
+        entry.finish(code, error=found.untestable or found.fault or found.refused)
     _show(options, found, place, code)
     return code
 
@@ -138,6 +146,15 @@ def _plan(options: argparse.Namespace, asked: Wish) -> tuple[Plan, Wish]:
     if "-" in options.words:
         made = _on_head(made, options)
     return _with_fragments(made), asked
+
+
+def _failed(series: Series | None, db: str, progress: Progress) -> tuple[str, ...]:
+    """Give what failed when this series, or the revision before, was last tested."""
+    try:
+        return history.last_failures(series, db=db)[:MOST] if series else ()
+    except errors.HarnessError as error:  # no reason not to check
+        progress.say(f"what failed before is not known: {error.what}")
+        return ()
 
 
 def _on_head(made: Plan, options: argparse.Namespace) -> Plan:

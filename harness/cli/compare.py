@@ -12,7 +12,8 @@ from pathlib import Path
 
 import rich.console
 
-from harness import compare, errors, paths
+from harness import compare, errors, history, paths
+from harness.cli.run import db_option
 from harness.compare import Comparison, Difference, Kind
 from harness.progress import Progress, clock
 from harness.results.record import to_json
@@ -65,19 +66,23 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="run suspects N times again on both kernels (%(default)s)",
     )
     parser.add_argument("--out", default="", metavar="DIR", help="where compare.json goes")
+    db_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Compare and show."""
     base, patched = compare.read(options.base), compare.read(options.patched)
-    with paths.in_use():
+    uses = (base.folder, patched.folder)
+    with paths.in_use(), history.recording(options, progress.say, uses=uses) as entry:
         place = _place(options.out)
+        entry.at(place)
         found = compare.compare(base, patched, max(0, options.rerun), place, progress)
         code = errors.BAD if found.bad else errors.GOOD
         text = json.dumps({**to_json(found), "bad": found.bad, "exit_code": code}, indent=1)
         with paths.writing(place, "name another folder with --out DIR"):
             (place / "compare.json").write_text(text, encoding="utf-8")
+        entry.finish(code)
     if options.json:
         print(text)
     else:

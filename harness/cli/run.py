@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from harness import errors, paths, settings, vmcore
+from harness import errors, history, paths, settings, vmcore
 from harness.cli import series, summary
 from harness.progress import Progress
 from harness.results.record import SCHEMA, to_json
@@ -70,6 +70,7 @@ def suite_options(parser: argparse.ArgumentParser) -> None:
         "-k", default="", metavar="EXPR", help="only tests that match, as in pytest"
     )
     parser.add_argument("--out", default="", metavar="DIR", help="the run's folder")
+    db_option(parser)
     parser.add_argument(
         "--test-timeout",
         type=float,
@@ -89,6 +90,13 @@ def suite_options(parser: argparse.ArgumentParser) -> None:
         "--retry", default="", metavar="N", help="rerun what failed, alone (crashes: once)"
     )
     parser.add_argument("--allow-flaky", action="store_true", help="flaky tests are not bad")
+
+
+def db_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where the history is."""
+    parser.add_argument(
+        "--db", default="", metavar="URL|FILE", help="the history's database (see docs/history.md)"
+    )
 
 
 def aftermath_options(parser: argparse.ArgumentParser) -> None:
@@ -184,8 +192,10 @@ def run_verb(options: argparse.Namespace, progress: Progress) -> int:
         planned = make_plan(options)
         for note in planned.notes:
             progress.say(note)
-        found = run(planned, progress, options.command)
-    code = errors.BAD if found.bad else errors.GOOD
+        with history.recording(options, progress.say, planned.series) as entry:
+            found = run(planned, progress, options.command, entry.at)
+            code = errors.BAD if found.bad else errors.GOOD
+            entry.finish(code, found)
     if options.json:
         table = {"schema": SCHEMA, **to_json(found), "exit_code": code, "cpu_seconds": _cpu()}
         print(json.dumps(table, indent=1))

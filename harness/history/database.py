@@ -19,7 +19,7 @@ from harness.errors import HostFault, UsageError
 
 HEAD = "0001"  # the newest migration; alembic is not even imported where this is the version
 VERSIONS = sa.table("harness_version", sa.column("version_num", sa.String))
-PATIENCE = 5.0  # seconds to wait for a lock or a server
+PATIENCE = 3.0  # seconds to wait for a lock or a server
 
 _DRIVERS = {"postgresql": "postgresql+psycopg"}
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import shlex
@@ -18,7 +19,7 @@ from harness.history.facts import Ended, Host, RunFacts, SourceFacts, Verdict
 from harness.model import Run, Series, Source
 
 _VERDICTS = {GOOD: Verdict.GOOD, BAD: Verdict.BAD, UNTESTABLE: Verdict.UNTESTABLE}
-_JOIN = 5.0  # seconds to wait for our own thread at the end
+_JOIN = 3.0  # seconds to wait for our own thread at the end
 
 
 class Entry:
@@ -139,31 +140,28 @@ class Entry:
 
 @contextlib.contextmanager
 def recording(
-    verb: str,
-    command: Sequence[str],
+    options: argparse.Namespace,
     say: Callable[[str], None],
-    *,
-    db: str = "",
     series: Series | None = None,
     uses: Sequence[Path] = (),
 ) -> Iterator[Entry]:
     """Record what goes on inside; call ``at`` when there is a folder, ``finish`` with the end.
 
-    ``uses`` are folders of other runs that must not go away meanwhile.  What is raised inside is
-    recorded and goes on.  Words that cannot be understood are no run.
+    ``options`` are the command line's: the verb, the whole command, --db.  ``uses`` are folders of
+    other runs that must not go away meanwhile.  What is raised inside is recorded and goes on.
+    Words that cannot be understood are no run.
     """
     facts = RunFacts(
         id=waiting.new_id(),
-        verb=verb,
+        verb=options.verb,
         host=_host(),
         began=time.time(),
-        command=shlex.join(command),
+        command=shlex.join(options.command),
         harness=harness.__version__,
         series=identity.series(series) if series else None,
         uses=tuple(one.absolute() for one in uses),
     )
-    url = address.choose(db)
-    entry = Entry(facts, url, say)
+    entry = Entry(facts, address.choose(getattr(options, "db", "")), say)
     entry.begin()
     try:
         yield entry

@@ -31,8 +31,14 @@ def load(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} is damaged: {error}") from error
+    if not isinstance(table, dict):
+        raise UsageError(f"{path} is damaged")
     if table.get("schema") != SCHEMA:
         raise UsageError(f"{path} has form {table.get('schema')}, this harness reads {SCHEMA}")
+    try:
+        view(table), notes(table)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged: {error}") from error
     return table
 
 

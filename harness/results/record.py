@@ -71,7 +71,12 @@ def load(folder: Path) -> Run:
         ) from None
     except ValueError as error:
         raise UsageError(f"{path} is damaged: {error}") from error
-    if table.get("schema") != SCHEMA:
-        raise UsageError(f"{path} has form {table.get('schema')}, this harness reads {SCHEMA}")
-    run: Run = from_json(Run, table)
+    if not isinstance(table, dict) or "schema" not in table:
+        raise UsageError(f"{path} is no run's", hint="name a folder that a run made")
+    if table["schema"] != SCHEMA:
+        raise UsageError(f"{path} has form {table['schema']}, this harness reads {SCHEMA}")
+    try:
+        run: Run = from_json(Run, table)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged: {error}") from error
     return run

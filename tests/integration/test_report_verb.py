@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The report verb on whole folders of runs and checks, hostile and damaged ones among them."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import fakerun
+import pytest
+
+from harness import report
+from harness.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_STATE", str(tmp_path / "state"))
+
+
+class Read(html.parser.HTMLParser):
+    """The elements, attributes and words of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def made(folder: Path, **more: Any) -> Read:
+    fakerun.make(folder, **more)
+    report.write(report.page(folder), folder / "report.html")
+    return Read((folder / "report.html").read_text())
+
+
+def test_nothing_hostile_becomes_markup(tmp_path: Path) -> None:
+    page = made(tmp_path / "run")
+    assert page.elements.count("script") == 1
+    assert "img" not in page.elements
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert not [value for name, value in page.attributes if name == "src"]
+    words = "".join(page.words)
+    assert words.count("<script>window.stolen") > 5
+    assert "{{ 7 * 7 }}" in words
+    assert "\x00" not in words
+    assert "\u202e" not in words
+
+
+def test_nothing_is_fetched(tmp_path: Path) -> None:
+    page = made(tmp_path / "run")
+    links = [value or "" for name, value in page.attributes if name in ("href", "src", "srcset")]
+    assert links
+    assert not [link for link in links if not link.startswith(("#", "data:"))]
+    policy = [value or "" for name, value in page.attributes if name == "content"]
+    assert any("default-src 'none'" in value for value in policy)
+
+
+def test_fragments_are_the_same_in_each_report(tmp_path: Path) -> None:
+    one, other = made(tmp_path / "a"), made(tmp_path / "b", number=10)
+    found = [
+        {
+            value
+            for name, value in page.attributes
+            if name == "id" and (value or "").startswith("f-")
+        }
+        for page in (one, other)
+    ]
+    assert found[0] == found[1] != set()
+
+
+def test_a_splat_is_shown_at_the_line_of_its_patch(tmp_path: Path) -> None:
+    fakerun.make(tmp_path / "run")
+    page = report.page(tmp_path / "run")
+    (patch,) = page.patches
+    noted = {line.text.strip(): line.notes for line in patch.files[0].lines if line.notes}
+    assert set(noted) == {"kfree(it);", next(key for key in noted if key.startswith("int unused"))}
+    (note,) = noted["kfree(it);"]
+    assert note.link == next(one.anchor for one in page.failures if one.outcome == "crash")
+
+
+def test_an_old_run_without_times_has_its_stages(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fakerun.make(folder)
+    table = json.loads((folder / "run.json").read_text())
+    for name in ("timeline", "about"):
+        del table[name]
+    for side in table["sides"]:
+        for one in side["tests"]:
+            del one["began"], one["ended"]
+        for one in side["guests"]:
+            del one["began"], one["seconds"]
+    (folder / "run.json").write_text(json.dumps(table))
+    page = report.page(folder)
+    assert page.timeline is not None
+    assert [lane.name for lane in page.timeline.lanes] == ["host"]
+
+
+def test_a_folder_that_moved_still_has_its_evidence(tmp_path: Path) -> None:
+    fakerun.make(tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    page = report.page(tmp_path / "elsewhere")
+    crash = next(one for one in page.failures if one.outcome == "crash")
+    assert "KASAN" in crash.console.head
+    assert crash.splats[0].decoded
+    assert page.patches[0].files
+
+
+def test_the_evidence_of_many_failures_has_a_bound(tmp_path: Path) -> None:
+    fakerun.make(tmp_path / "run", bad=fakerun.failing(500, 300))
+    page = report.page(tmp_path / "run")
+    assert len(page.failures) == 400
+    assert page.hidden == 102
+    assert page.failures[10].message
+    assert not page.failures[-1].whole
+    assert page.failures[-1].headline
+    assert report.write(page, tmp_path / "page.html") < 25_000_000
+
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from harness import report
+report.write(report.page(Path(sys.argv[1])), Path(sys.argv[2]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_a_console_of_a_hundred_megabytes_is_not_held_in_memory(tmp_path: Path) -> None:
+    fakerun.make(tmp_path / "run", number=10_000, console_size=100_000_000)
+    place = tmp_path / "page.html"
+    argv = [sys.executable, "-c", MEASURE, str(tmp_path / "run"), str(place)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=300)
+    assert int(said.stdout) < 250  # MiB: the console alone has 95
+    assert place.stat().st_size < 12_000_000
+
+
+CHECK = {
+    "schema": 1, "name": f"a series {fakerun.EVIL}", "base": "v7.2", "strict": False,
+    "checks": ["apply", "build", "tests"], "untestable": "", "refused": "", "fault": "",
+    "seconds": 12.0, "bad": True, "exit_code": 1,
+    "rows": [{"number": 1, "commit": "abc", "subject": fakerun.SUBJECT}],
+    "cells": [
+        {"patch": 1, "check": "apply", "state": "good", "findings": [], "note": ""},
+        {"patch": 1, "check": "build", "state": "bad", "note": "", "findings": [
+            {"level": "error", "text": f"boom {fakerun.EVIL}", "file": "fs/demo.c", "line": 12,
+             "rule": "", "enters": 1, "leaves": 0, "same": ""}]},
+    ],
+}  # fmt: skip
+
+
+def check_folder(folder: Path) -> Path:
+    (folder / "series").mkdir(parents=True)
+    (folder / "series" / "0001-x.patch").write_text(fakerun.PATCH)
+    (folder / "check.json").write_text(json.dumps(CHECK))
+    return folder
+
+
+def test_a_check_has_its_page(tmp_path: Path) -> None:
+    page = report.page(check_folder(tmp_path / "check"))
+    assert (page.word, len(page.patches)) == ("BAD", 1)
+    assert page.checks is not None
+    assert [cell.word for cell in page.checks.rows[0][3]] == ["ok", "1"]
+    assert page.patches[0].worst == "error"
+    report.write(page, tmp_path / "page.html")
+    assert Read((tmp_path / "page.html").read_text()).elements.count("script") == 1
+
+
+def test_a_check_may_stand_on_the_page_of_its_run(tmp_path: Path) -> None:
+    fakerun.make(tmp_path / "run")
+    page = report.page(tmp_path / "run", check=check_folder(tmp_path / "check"))
+    assert page.checks is not None
+    assert page.word == "BAD"
+    assert any("boom" in note.text for note in page.patches[0].remarks)
+
+
+def test_the_verb_writes_into_the_runs_folder(tmp_path: Path, capsys: Any) -> None:
+    fakerun.make(tmp_path / "run")
+    assert main(["report", str(tmp_path / "run"), "-q"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "run" / "report.html")
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_the_verb_finds_a_run_by_its_folders_name(tmp_path: Path, capsys: Any) -> None:
+    fakerun.make(tmp_path / "state" / "runs" / "one")
+    out = tmp_path / "x.html"
+    assert main(["report", "one", "-o", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"report": str(out), "bytes": out.stat().st_size}
+
+
+@pytest.mark.parametrize("word", ["nothing", "last", "./nothing"])
+def test_what_is_not_there_is_told(tmp_path: Path, capsys: Any, word: str) -> None:
+    assert main(["report", word]) == 129
+    assert "no run" in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_is_told(tmp_path: Path, capsys: Any) -> None:
+    assert main(["report", str(tmp_path)]) == 129
+    assert "run.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1}', '{"schema": 1, "cells": [{}]}'])
+def test_a_damaged_check_is_told(tmp_path: Path, capsys: Any, text: str) -> None:
+    (check_folder(tmp_path / "check") / "check.json").write_text(text)
+    assert main(["report", str(tmp_path / "check")]) == 129
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, capsys: Any) -> None:
+    fakerun.make(tmp_path / "run")
+    assert main(["report", str(tmp_path / "run"), "-o", str(tmp_path / "no" / "x.html")]) == 128
+    assert "-o FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"schema": 1}', '{"schema": 1, "sides": [{}]}'])
+def test_a_damaged_run_is_told(tmp_path: Path, capsys: Any, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    assert main(["report", str(tmp_path)]) == 129
+    assert "run.json" in capsys.readouterr().err

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Say where in the sources the frames of splats are, and which patch put the lines there.
 
-The tree's own ``scripts/faddr2line`` and ``scripts/decode_stacktrace.sh`` do the looking up, in the
-vmlinux (or module) that was kept with the kernel.  Without debug info there are no lines; then a
-Decoded says so, and gives the addresses that the symbol table knows.
+Binutils' addr2line does the looking up in the vmlinux that was kept with the kernel, the tree's own
+``scripts/faddr2line`` and ``scripts/decode_stacktrace.sh`` in modules.  Without debug info there
+are no lines; then a Decoded says so, and gives the addresses that the symbol table knows.
 """
 
 from harness.decode.added import added_lines, of_commits

@@ -104,7 +104,7 @@ class Decoder:
         symbols = lookup.symbols(file, {call.name for call in asked}, self._cross)
         own = {call: at for call in asked if (at := _address(call, symbols.get(call.name, [])))}
         lines = self._lines[file] and bool(own)
-        spots = lookup.spots(self._tree, file, list(own), self._cross) if lines else {}
+        spots = lookup.spots(self._tree, file, own, self._cross) if lines else {}
         for one, call in calls.items():
             if call is None:
                 self._known[one] = Frame(one[0])

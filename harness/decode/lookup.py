@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ask the tree's own scripts where functions plus offsets are in the sources."""
+"""Ask where functions plus offsets are in the sources.
+
+For a kernel's vmlinux one addr2line answers for all frames, since the symbol table has told their
+addresses: a tenth of a second.  The tree's scripts, which start a dozen programs for each, serve
+for modules, whose sections have no addresses yet.
+"""
 
 from __future__ import annotations
 
 import bisect
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +23,9 @@ _ANSWER = re.compile(r"(?P<call>\S+\+(?:0x)?[0-9a-f]+/0x[0-9a-f]+):$")
 _PLACE = re.compile(
     r"(?:\(inlined by\) )?(?P<name>\S+) at (?P<file>.+?):(?P<line>\d+)(?: \(discriminator \d+\))?$"
 )
+# What addr2line answers: an address, then by turns functions and places.
+_ADDRESS = re.compile(r"0x[0-9a-f]+$")
+_ANSWERED = re.compile(r"(?P<file>[^?].*):(?P<line>\d+)(?: \(discriminator \d+\))?$")
 _DECODED = re.compile(r"\s*(?P<name>[^\s(]+) \((?P<places>[^()]*:\d+[^()]*(?:\([^()]*\))?[^()]*)\)")
 _SPOT = re.compile(r"(?P<file>\S+):(?P<line>\d+)")
 _SYMBOL = re.compile(r"^([0-9a-f]+) [tTwWvV] (\S+)$", re.MULTILINE)
@@ -72,23 +80,52 @@ def has_debug_info(file: Path) -> bool:
 
 
 def spots(
-    tree: Path, file: Path, calls: Sequence[Call], cross: str = ""
+    tree: Path, file: Path, calls: Mapping[Call, int], cross: str = ""
 ) -> dict[Call, tuple[Spot, ...]]:
-    """Look calls up in ``file``, all at once; what is not found is not in the answer.
+    """Look calls, with their addresses, up in ``file``; what is not found is not in the answer.
 
-    ``cross`` is the prefix of the binutils for another architecture.  Raises HostFault when a
-    script cannot be started or does not end.
+    ``cross`` is the prefix of the binutils for another architecture.  Raises HostFault when
+    a program cannot be started or does not end.
     """
-    env = {"CROSS_COMPILE": cross, "LLVM": None}
-    found = _faddr2line(tree, file, calls, env)
-    rest = [one for one in calls if one not in found]
-    if rest:
-        found |= _decode_stacktrace(tree, file, rest, env)
+    if file.suffix == ".ko":
+        found = _scripts(tree, file, list(calls), cross)
+    else:
+        found = _addr2line(file, calls, cross)
     top = os.path.realpath(tree)
     return {
         one: tuple(spot._replace(file=_below(spot.file, top)) for spot in each)
         for one, each in found.items()
     }
+
+
+def _addr2line(file: Path, calls: Mapping[Call, int], cross: str) -> dict[Call, tuple[Spot, ...]]:
+    asked = {f"{address:#x}": one for one, address in calls.items()}
+    words = [f"{cross}addr2line", "--addresses", "--functions", "--inlines", f"--exe={file}"]
+    stdin = "".join(f"{address}\n" for address in asked)
+    said = process.run(words, stdin=stdin, timeout=SECONDS, check=False).stdout
+    found: dict[Call, tuple[Spot, ...]] = {}
+    name, current = "", None
+    for line in said.splitlines():
+        if _ADDRESS.match(line):
+            name, current = "", asked.get(f"{int(line, 16):#x}")
+        elif not name:
+            name = line
+        else:
+            place = _ANSWERED.match(line)
+            if current is not None and place:
+                spot = Spot(name, place["file"], int(place["line"]))
+                found[current] = (*found.get(current, ()), spot)
+            name = ""
+    return found
+
+
+def _scripts(
+    tree: Path, file: Path, calls: Sequence[Call], cross: str
+) -> dict[Call, tuple[Spot, ...]]:
+    env = {"CROSS_COMPILE": cross, "LLVM": None}
+    found = _faddr2line(tree, file, calls, env)
+    rest = [one for one in calls if one not in found]
+    return found | _decode_stacktrace(tree, file, rest, env) if rest else found
 
 
 def _faddr2line(

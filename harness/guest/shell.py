@@ -62,6 +62,9 @@ def _use(child: pexpect.spawn, command_only: bool, name: str) -> int:
             f"{name} did not come up ({waited:.0f} s)", details=_end_of(child.before or b"")
         )
     shown = _Shown()
+    # What came with UP in one piece has been read already.
+    early, child.buffer = shown.filter(child.buffer), b""
+    os.write(1, early)
     if sys.stdin.isatty() and not command_only:
         child.interact(escape_character=None, output_filter=shown.filter)
     else:

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -235,13 +236,20 @@ def line_at(vmlinux, name, offset):
     ).stdout
 
 
-def test_all_of_a_run_takes_one_process(tree):
+def test_all_of_a_run_takes_one_process(tree, tmp_path, monkeypatch):
     vmlinux = build(tree, "-g")
     one = splat(vmlinux)
+    counting = tmp_path / "bin" / "addr2line"
+    counting.parent.mkdir()
+    counting.write_text(
+        f'#!/bin/sh\necho x >> {tree}/calls\nexec {shutil.which("addr2line")} "$@"\n'
+    )
+    counting.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{counting.parent}:{os.environ['PATH']}")
     decoder = Decoder(vmlinux, tree)
     assert len(decoder.decode([one, one, one])) == 3
     decoder.decode([one])
-    assert len((tree / "scripts/calls").read_text().split()) == 1
+    assert len((tree / "calls").read_text().split()) == 1
 
 
 def test_the_splats_of_a_run(tree):
@@ -259,12 +267,14 @@ def test_the_splats_of_a_run(tree):
     assert [frame.text for frame in lost.frames] == list(splat(vmlinux).frames)
 
 
-def test_an_older_tree_has_only_the_other_script(tree):
-    vmlinux = build(tree, "-g")
-    (tree / "scripts/faddr2line").unlink()
-    places = decode(splat(vmlinux), vmlinux, tree).frames[1].places
+@pytest.mark.parametrize("inlined", ["faulty", "(inlined)"])
+def test_a_module_is_asked_with_the_trees_scripts(tree, inlined):
+    if inlined == "(inlined)":  # what the other script says, in a tree that has only that
+        (tree / "scripts/faddr2line").unlink()
+    modules, stack = module(tree)
+    places = Decoder(build(tree, "-g"), tree, modules=modules).decode([stack])[0].frames[0].places
     assert [(p.function, p.file, p.line) for p in places] == [
-        ("(inlined)", "drivers/help.h", 5),
+        (inlined, "drivers/help.h", 5),
         ("nvmet_show", "drivers/nvmet.c", 10),
     ]
 
@@ -294,7 +304,8 @@ def test_without_debug_info_it_says_why(tree):
     assert "no lines: the kernel was built without debug info" in render(decoded)
 
 
-def test_a_module(tree):
+def module(tree):
+    """Build a module; gives the folder of modules and a splat in it."""
     modules = tree / "out/lib/modules/1/kernel"
     modules.mkdir(parents=True)
     subprocess.run(
@@ -306,8 +317,7 @@ def test_a_module(tree):
     stack = Splat(
         "warning", "WARNING in f", frames=(f"{at} [nvme_t]",), lines=(f"RIP: 0010:{at} [nvme_t]",)
     )
-    decoder = Decoder(build(tree, "-g"), tree, modules=tree / "out")
-    assert decoder.decode([stack])[0].frames[0].places[0].file == "drivers/help.h"
+    return tree / "out", stack
 
 
 def test_the_verb(tree, tmp_path, capsys):

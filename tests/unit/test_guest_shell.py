@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import sys
+
+import pexpect
 import pytest
 
-from harness.guest.shell import _Shown
+from harness.guest.shell import _Shown, _use
 
 BYE = b"[   12.345678] harness: left with status 7\r\r\n"
 
@@ -31,3 +34,17 @@ def test_all_is_shown_but_our_goodbye(said: bytes, seen: bytes, size: int) -> No
 
 def test_a_prompt_is_shown_at_once() -> None:
     assert _Shown().filter(b"# ") == b"# "
+
+
+def test_what_came_with_the_first_sign_of_life_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # On a busy host all of it may come in one piece.
+    text = b"[    1.0] harness: up\r\nsaid\r\n[    2.0] harness: left with status 7\r\n"
+    script = f"import os; os.write(1, {text!r})"
+    child = pexpect.spawn(sys.executable, ["-c", script], timeout=30)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    child.delaybeforesend = None
+    child.wait()
+    assert _use(child, True, "guest0") == 7
+    assert capfd.readouterr().out == "said\n"

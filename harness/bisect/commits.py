@@ -23,9 +23,9 @@ def search(job: Job) -> Bisected:
     repo = job.lab.repo
     subjects = points.subjects(repo, [*span.goods, *span.bases, *span.graph.commits])
     named = _candidates(job, span, subjects)
-    _ends(job, span, named)
     graph = Search(span.graph)
     graph.take(span.bad, Call.BAD)
+    _ends(job, span, graph, named)
     for commit, call in log.calls if log else ():
         try:
             graph.take(commit, call)
@@ -38,7 +38,7 @@ def search(job: Job) -> Bisected:
     answer = Bisected(
         mode=job.ask.mode,
         signature=str(job.ask.signature),
-        source=f"{job.lab.source.name} {job.lab.source.origin}".strip(),
+        source=job.source,
         good=", ".join(named[one].name for one in span.goods),
         bad=named[span.bad].name,
         total=len(span.graph.commits),
@@ -90,14 +90,15 @@ def _candidates(job: Job, span: Span, subjects: Mapping[str, str]) -> dict[str, 
     return {span.goods[0]: Candidate(f"the base {job.lab.source.name}", span.goods[0])} | found
 
 
-def _ends(job: Job, span: Span, named: Mapping[str, Candidate]) -> None:
+def _ends(job: Job, span: Span, graph: Search, named: Mapping[str, Candidate]) -> None:
     """See that the ends are what they are said to be; the first step is built meanwhile."""
     old = [named[one] for one in (*span.goods, *span.bases)]
     new = [named[span.bad]]
     shows, clean = (old, new) if job.ask.reverse else (new, old)
     builder = job.judge.prober.builder
     if not builder.sources_only:
-        for one in (*shows[:1], *clean):
+        first = [named[one] for one in graph.ahead(1)]
+        for one in (*shows[:1], *clean, *first):
             builder.begin(one)
     ends.failing(job.judge, shows[0], job.live, job.ask.trials)
     ends.others(job.judge, shows[1:], Call.BAD, job.live)

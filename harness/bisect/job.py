@@ -27,6 +27,11 @@ class Job:
     live: Live
     state: State
 
+    @property
+    def source(self) -> str:
+        """Where the sources are from."""
+        return f"{self.lab.source.name}, {self.lab.source.origin}".strip(" ,")
+
     def steps(self, proofs: Mapping[Candidate, Decision] | None = None) -> tuple[Step, ...]:
         """Give all decisions, those of the proof last."""
         steps = [_step(one, made, "search") for one, made in self.judge.decisions.items()]

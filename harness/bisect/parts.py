@@ -53,7 +53,7 @@ def _config(job: Job) -> Bisected:
     return Bisected(
         mode=ask.mode,
         signature=str(ask.signature),
-        source=f"{lab.source.name} {lab.source.origin}".strip(),
+        source=job.source,
         good=ask.configs[0] or "the usual options",
         bad=ask.configs[1],
         total=len(space.parts),
@@ -101,7 +101,7 @@ def _interaction(job: Job) -> Bisected:
     return Bisected(
         mode=ask.mode,
         signature=str(ask.signature),
-        source=f"{job.lab.source.name} {job.lab.source.origin}".strip(),
+        source=job.source,
         good="",
         bad=every.name,
         total=total,

@@ -118,13 +118,14 @@ def write(
 ) -> str:
     """Write a log that `git bisect replay` takes.  ``calls`` are those of the search."""
     names = {Call.BAD: "bad", Call.GOOD: "good", Call.SKIP: "skip"}
-    terms = ""
+    words = ["--first-parent"] if first_parent else []
     if reverse:
         names |= {Call.BAD: "fixed", Call.GOOD: "broken"}
-        terms = " --term-new=fixed --term-old=broken"
-    option = " --first-parent" if first_parent else ""
-    limits = "".join(f" {shlex.quote(file)}" for file in ("--", *files)) if files else ""
-    lines = [f"git bisect start{terms}{option}{limits}"]
+        words += ["--term-new=fixed", "--term-old=broken"]
+    words += ["--", *files] if files else []
+    # git reads these only when each is in quotes.
+    quoted = [" '" + word.replace("'", "'\\''") + "'" for word in words]
+    lines = ["git bisect start" + "".join(quoted)]
     for commit, call in calls:
         if word := names.get(call):
             lines.append(f"# {word}: [{commit}] {subjects.get(commit, '')}".rstrip())

@@ -98,7 +98,7 @@ def _evidence(found: Bisected) -> Iterator[str]:
     for one in found.proofs:
         state = {True: "yes", False: "NO", None: "?"}[one.holds]
         call = f"is {one.found}" if one.found else "not tried"
-        yield f"  {state:<4}{one.what} {call}: {one.why}"
+        yield f"  {state:<4}{one.what} {call}: {_short(one.why)}"
     if found.differences:
         names = ("with the bug", "without it") if found.reverse else ("parent", "culprit")
         yield f"\n  {'':<8} {names[0]:<{_SIDE}} {names[1]}"
@@ -125,7 +125,14 @@ def _steps(steps: tuple[Step, ...]) -> Iterator[str]:
     for one in steps:
         runs = f" ({one.failures} of {one.runs} runs failed)" if one.runs > 1 else ""
         phase = "" if one.phase == "search" else f"{one.phase}: "
-        yield f"  {one.call:<5} {phase}{one.name}: {one.why}{runs}  {clock(one.seconds)}"
+        what = f"{phase}{_short(one.name)}: {_short(one.why)}"
+        yield f"  {one.call:<5} {what}{runs}  {clock(one.seconds)}"
+
+
+def _short(words: str, most: int = 100) -> str:
+    """Cut what is too long for a line; the whole is in bisect.json."""
+    line = words.partition("\n")[0]
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _numbers(found: Bisected) -> Iterator[str]:
@@ -148,11 +155,11 @@ def mail(found: Bisected) -> str:
     what = f"patch {found.patch}/{found.total}," if found.patch else "commit"
     after = found.differences[0].after if found.differences else found.signature
     paragraph = (
-        f'{found.signature}: {verb} {what} {culprit.id[:12]} ("{culprit.subject}") '
-        f"on {found.source}. {_proved(found)} {sure} % confidence, the failure shows in "
-        f"{100 * found.rate:.0f} % of runs."
+        f'{found.signature}: {verb} {what} {culprit.id[:12]} ("{culprit.subject}"), '
+        f"between {found.good} and {found.bad}. {_proved(found)} Confidence {sure} %; the "
+        f"failure shows in {100 * found.rate:.0f} % of runs."
     )
-    shown = [f"    {line}" for line in after.splitlines()[:4]]
+    shown = [f"    {_short(line)}" for line in after.splitlines()[:4]]
     return "\n".join([*textwrap.wrap(paragraph, _WIDTH), "", *shown, "", *_trailers(found)]) + "\n"
 
 

@@ -51,8 +51,8 @@ def bisect(
     try:
         with (
             run_folder.writing(state.folder),
-            tree.slot(start, progress) as slot,
             progress.stage("bisect", str(ask.signature)) as stage,
+            tree.slot(start, inner) as slot,
         ):
             state.pin({"source": start.commit})
             live = Live(progress, inner, stage, "patches" if ask.series_mode else "commits")

@@ -252,7 +252,8 @@ def _plan(options: argparse.Namespace, mode: Mode) -> Plan:
 def _looked_for(options: argparse.Namespace) -> Signature:
     """Understand what counts as bad: one thing."""
     number = {"above": options.above, "below": options.below}
-    test, outcomes = _test(options.test)
+    word, outcomes = _test(options.test)
+    test = _seen_from(word, settings.load(Path.cwd()).folder)
     asked = {
         Kind.SPLAT: bool(options.splat),
         Kind.BOOT: options.boot,
@@ -286,14 +287,18 @@ def _test(word: str) -> tuple[str, frozenset[Outcome]]:
     name, equals, last = word.rpartition("=")
     known = {outcome.value for outcome in Outcome}
     if not equals or not set(last.split(",")) <= known:
-        return _absolute(word), frozenset()
-    return _absolute(name), frozenset(Outcome(one) for one in last.split(","))
+        return word, frozenset()
+    return name, frozenset(Outcome(one) for one in last.split(","))
 
 
-def _absolute(test: str) -> str:
-    """Name a test so that it is found from any folder."""
+def _seen_from(test: str, folder: Path) -> str:
+    """Name a test as it is found from the project's folder; what is typed is seen from here."""
     file, colons, name = test.partition("::")
-    return f"{Path(file).absolute()}{colons}{name}" if file and Path(file).exists() else test
+    here = Path(file).absolute()
+    if not file or not here.exists():
+        return test
+    place = here.relative_to(folder) if here.is_relative_to(folder) else here
+    return f"{place}{colons}{name}"
 
 
 def _commands(found: Bisected, options: argparse.Namespace) -> tuple[str, ...]:

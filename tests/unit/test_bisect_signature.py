@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What counts as bad, and what is another failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import model
+from harness.bisect.signature import Evidence, Kind, Signature, judge
+from harness.bisect.values import Call
+from harness.errors import HostFault, NotApplied, NotBuilt, UsageError
+from harness.model import GuestRecord, Kernel, Outcome, Side, SideResult, Splat, Test
+
+PLACE = Path("kernel")
+WARNING = model.Warning("fs/configfs/dir.c", 7, "unused variable 'x'")
+KERNEL = Kernel("key", PLACE, PLACE, PLACE, "7.2.13", "c0ffee", "x86_64", warnings=(WARNING,))
+KASAN = Splat("kasan", "KASAN: slab-use-after-free in configfs_rmdir", fingerprint="abc123")
+UP = GuestRecord("0", "done", "tcg", 3.5, "console.log")
+
+
+def result(*tests: Test, error: str = "", guests: tuple[GuestRecord, ...] = (UP,)) -> Evidence:
+    return Evidence(KERNEL, result=SideResult(Side.PATCHED, KERNEL, tests, guests, error))
+
+
+def ended(outcome: Outcome, **more: object) -> Test:
+    return Test("t.py::test_x", outcome, **more)  # type: ignore[arg-type]
+
+
+TEST = Signature(Kind.TEST, test="t.py::test_x")
+TIMEOUT = Signature(Kind.TEST, test="t.py::test_x", outcomes=frozenset({Outcome.TIMEOUT}))
+SPLAT = Signature(Kind.SPLAT, "use-after-free")
+
+
+@pytest.mark.parametrize(
+    ("signature", "evidence", "call"),
+    [
+        (TEST, result(ended(Outcome.FAIL)), Call.BAD),
+        (TEST, result(ended(Outcome.CRASH)), Call.BAD),
+        (TEST, result(ended(Outcome.PASS)), Call.GOOD),
+        (TEST, result(ended(Outcome.XFAIL)), Call.GOOD),
+        (TEST, result(ended(Outcome.SKIP)), Call.SKIP),
+        (TEST, result(error="did not boot (panic)"), Call.OTHER),
+        (TEST, result(ended(Outcome.PASS), ended(Outcome.FAIL)), Call.BAD),
+        (TIMEOUT, result(ended(Outcome.TIMEOUT)), Call.BAD),
+        (TIMEOUT, result(ended(Outcome.FAIL)), Call.OTHER),
+        (TIMEOUT, result(ended(Outcome.PASS)), Call.GOOD),
+        (SPLAT, result(ended(Outcome.ERROR, splats=(KASAN,))), Call.BAD),
+        (SPLAT, result(ended(Outcome.PASS)), Call.GOOD),
+        (SPLAT, result(ended(Outcome.FAIL)), Call.OTHER),
+        (SPLAT, result(error="did not boot (panic)"), Call.OTHER),
+        (Signature(Kind.SPLAT, "abc123"), result(ended(Outcome.ERROR, splats=(KASAN,))), Call.BAD),
+        (Signature(Kind.SPLAT, "abc12"), result(ended(Outcome.PASS, splats=(KASAN,))), Call.GOOD),
+        (Signature(Kind.BOOT), result(error="did not boot (panic)"), Call.BAD),
+        (Signature(Kind.BOOT), result(ended(Outcome.FAIL)), Call.GOOD),
+        (Signature(Kind.WARNING, "unused variable"), Evidence(KERNEL), Call.BAD),
+        (Signature(Kind.WARNING, r"dir\.c:\d+: unused"), Evidence(KERNEL), Call.BAD),
+        (Signature(Kind.WARNING, "overflow"), Evidence(KERNEL), Call.GOOD),
+        (Signature(Kind.BUILD_ERROR, "no member"), Evidence(KERNEL), Call.GOOD),
+    ],
+)
+def test_judgement(signature: Signature, evidence: Evidence, call: Call) -> None:
+    assert judge(signature, evidence).call is call
+
+
+def test_a_splat_outside_of_tests_counts() -> None:
+    guest = GuestRecord("0", "panic", "tcg", None, "console.log", (KASAN,))
+    assert judge(SPLAT, result(error="did not boot", guests=(guest,))).call is Call.BAD
+
+
+@pytest.mark.parametrize(
+    ("pattern", "call"), [("no member named .pages.", Call.BAD), ("undeclared", Call.OTHER)]
+)
+def test_a_build_error_is_this_one_or_another(pattern: str, call: Call) -> None:
+    details = "fs/configfs/file.c:12:3: error: 'struct x' has no member named 'pages'"
+    fault = NotBuilt("the kernel does not build", details=details)
+    found = judge(Signature(Kind.BUILD_ERROR, pattern), Evidence(fault=fault))
+    assert found.call is call
+    assert call is Call.OTHER or "file.c:12" in found.why
+
+
+def test_what_has_no_kernel_is_untestable_for_everything_else() -> None:
+    for fault in (NotBuilt("it does not build"), NotApplied("0001 does not apply")):
+        for signature in (TEST, SPLAT, Signature(Kind.WARNING, "x")):
+            assert judge(signature, Evidence(fault=fault)).call is Call.SKIP
+
+
+def test_numbers_have_a_threshold() -> None:
+    took = Signature(Kind.MEASURE, r"took (\d+) ms", above=50)
+    for number, call in ((51, Call.BAD), (50, Call.GOOD)):
+        found = judge(took, result(ended(Outcome.PASS, output=f"it took {number} ms")))
+        assert (found.call, found.value) == (call, number)
+    less = Signature(Kind.MEASURE, r"[\d.]+ MB/s", below=1.5)
+    with pytest.raises(UsageError):
+        judge(less, result(ended(Outcome.PASS, output="1.2 MB/s")))
+    assert judge(took, result(ended(Outcome.FAIL))).call is Call.OTHER
+    slow = Signature(Kind.BOOT_TIME, above=3)
+    assert judge(slow, result(ended(Outcome.PASS))).call is Call.BAD
+    assert judge(slow, result(error="did not boot", guests=())).call is Call.OTHER
+
+
+@pytest.mark.parametrize(("status", "call"), [(0, Call.GOOD), (1, Call.BAD), (127, Call.BAD)])
+def test_a_command_is_taken_as_git_takes_it(status: int, call: Call) -> None:
+    command = Signature(Kind.COMMAND, command=("mine.sh",))
+    assert judge(command, Evidence(KERNEL, status=status)).call is call
+    assert judge(command, Evidence(KERNEL, status=125)).call is Call.SKIP
+    for broken in (128, 130, -9):
+        with pytest.raises(HostFault):
+            judge(command, Evidence(KERNEL, status=broken))
+
+
+def test_a_guest_that_the_host_lost_is_no_verdict() -> None:
+    lost = GuestRecord("0", "lost", "tcg", 3.0, "console.log", note="QEMU was killed")
+    with pytest.raises(HostFault, match="QEMU was killed"):
+        judge(TEST, result(Test("t.py::test_x", Outcome.NOTRUN), guests=(lost,)))

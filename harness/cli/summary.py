@@ -20,8 +20,8 @@ from harness.run.again import alone
 
 COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
 _SCREEN = 50  # lines where there is no screen: what is more is for run.json
-_FIXED = 9  # lines around the lists: the table's head, blank lines, the verdict, what follows, $
-_LEAST = 2  # lines a list has at least, so that it says something
+_FIXED = 3  # lines around the lists: a blank one, the verdict, the prompt
+_LEAST = 3  # lines a list has at least, with the blank one before it, so that it says something
 
 
 def show(run: Run) -> None:
@@ -49,8 +49,9 @@ def _print(console: rich.console.Console, line: Text) -> None:
 def _room(console: rich.console.Console, run: Run) -> int:
     """Give the lines there are for the lists."""
     height = console.size.height if console.is_terminal else _SCREEN
-    wrapped = sum(len(str(line)) // console.width for line in following(run))
-    return height - _FIXED - len(run.sides) - len(list(_troubles(run))) - wrapped
+    rows = len(console.render_lines(table(run)))
+    ends = sum(-(-line.cell_len // console.width) for line in following(run))
+    return height - _FIXED - rows - len(list(_troubles(run))) - ends
 
 
 def table(run: Run) -> rich.table.Table:
@@ -87,16 +88,16 @@ def _troubles(run: Run) -> Iterator[Text]:
 
 def _lists(run: Run, room: int) -> Iterator[Text]:
     """Give what failed, what was fixed and what was skipped, in as many lines as there are."""
-    broken = {change.test for change in run.changes if change.regression}
     found = [
-        _failures(run.judged, broken) if run.sides else [],
+        _failures(run) if run.sides else [],
         _fixes([change for change in run.changes if change.fix]),
         _skips(run.judged) if run.sides else [],
     ]
     lists = [lines for lines in found if lines]
+    lists = lists[: max(1, room // _LEAST)]
     for number, lines in enumerate(lists):
-        behind = (_LEAST + 1) * (len(lists) - number - 1)
-        part = max(_LEAST, room - behind - 1)
+        behind = _LEAST * (len(lists) - number - 1)
+        part = max(_LEAST, room - behind) - 1
         yield Text()
         yield from _cut(lines, part)
         room -= min(len(lines), part) + 1
@@ -110,9 +111,20 @@ def _cut(lines: Sequence[Text], room: int) -> Iterator[Text]:
     yield Text(f"  ... and {len(lines) - room + 1} more, see run.json", "dim")
 
 
-def _failures(side: SideResult, broken: set[str]) -> list[Text]:
-    """Give the judged kernel's failures, those that are the series' own first."""
-    bad = sorted((t for t in side.tests if t.outcome.bad), key=lambda t: t.id not in broken)
+def _broken(run: Run) -> set[str]:
+    return {change.test for change in run.changes if change.regression}
+
+
+def _bad(run: Run) -> list[Test]:
+    """Give the tests that are not good, those that the series broke first."""
+    broken = _broken(run)
+    bad = [test for test in run.judged.tests if test.outcome.bad]
+    return sorted(bad, key=lambda test: test.id not in broken)
+
+
+def _failures(run: Run) -> list[Text]:
+    """Give the judged kernel's failures, a line each."""
+    bad, broken, side = _bad(run), _broken(run), run.judged
     if not bad:
         return []
     own = f", {len(broken)} of them good on the base" if broken else ""
@@ -169,6 +181,5 @@ def following(run: Run) -> Iterator[Text]:
     """Say where everything is, and which command is the next."""
     yield Text(f"evidence  {run.folder}")
     yield Text(f"report    harness report {run.folder} --open")
-    bad = next((test for test in run.judged.tests if test.outcome.bad), None) if run.sides else None
-    if bad is not None and run.command:
-        yield Text(f"again     {alone(run, bad.id)}")
+    if run.sides and (bad := _bad(run)) and run.command:
+        yield Text(f"again     {alone(run, bad[0].id)}")

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The summary of a run: it fits the screen, whatever was found."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import rich.console
+
+from harness.cli import summary
+from harness.model import (
+    Change,
+    Kernel,
+    Outcome,
+    Run,
+    Series,
+    Side,
+    SideResult,
+    Source,
+    Splat,
+    Test,
+)
+
+KERNEL = Kernel("k", Path(), Path(), Path(), "7.2.13", "c0ffee", "x86_64")
+SERIES = Series("demo", Path("patches/demo"), (), "digest", title="A demo")
+
+
+def result(name: str, outcome: Outcome, message: str = "") -> Test:
+    return Test(f"suite/test_it.py::{name}", outcome, 0.1, message, attempts=(outcome,))
+
+
+def run(*tests: Test, changes: tuple[Change, ...] = ()) -> Run:
+    base = SideResult(Side.BASE, KERNEL, (result("test_x", Outcome.PASS),))
+    patched = SideResult(Side.PATCHED, KERNEL, tests)
+    source = Source(Path("linux"), "c0ffee", "v7.2.13")
+    folder = Path("/somewhere/harness/runs/20260101-000000-demo")
+    command = ("harness", "run", "--kconfig", "debug")
+    return Run(SERIES, source, folder, "", 61.0, "tcg", (base, patched), changes, command=command)
+
+
+def shown(
+    found: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    size: tuple[int, int] | None = (80, 24),
+) -> list[str]:
+    """Show it on a terminal of (columns, lines), or where there is none."""
+    real = rich.console.Console
+
+    def console(**words: object) -> rich.console.Console:
+        return real(**words, force_terminal=True, width=size[0], height=size[1], color_system=None)
+
+    if size is not None:
+        monkeypatch.setattr(summary.rich.console, "Console", console)
+    summary.show(found)
+    return capsys.readouterr().out.splitlines()
+
+
+MANY = tuple(
+    result(f"test_{n}", outcome, f"E   {'word ' * 40}{n}") for outcome in Outcome for n in range(40)
+)
+CHANGES = tuple(
+    Change(f"suite/test_{n % 30}.py::test_{n}", *pair)
+    for n in range(90)
+    for pair in (((Outcome.FAIL, Outcome.PASS)), ((Outcome.PASS, Outcome.FAIL)))
+)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 24), (80, 50), (200, 60), (60, 24)])
+def test_it_fits_the_screen(size, monkeypatch, capsys) -> None:
+    found = run(*MANY, changes=CHANGES)
+    lines = shown(found, monkeypatch, capsys, size)
+    heights = [max(1, -(-len(line) // size[0])) for line in lines]
+    assert sum(heights) < size[1]  # the prompt stands below
+    text = "\n".join(lines)
+    for words in ("40 pass", "not good on the patched kernel", "the series fixes 90", "40 skipped"):
+        assert words in text
+    assert any(line.startswith("BAD A demo on v7.2.13 in 1m01") for line in lines)
+    assert any(line.startswith("again") for line in lines)
+
+
+def test_where_there_is_no_screen_lines_are_whole(monkeypatch, capsys) -> None:
+    lines = shown(run(*MANY[200:], changes=()), monkeypatch, capsys, None)
+    assert len(max(lines, key=len)) > 200
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_what_the_series_broke_comes_first(monkeypatch, capsys) -> None:
+    old, new = (
+        result("test_old", Outcome.FAIL, "E   old"),
+        result("test_new", Outcome.FAIL, "E new"),
+    )
+    found = run(old, new, changes=(Change(new.id, Outcome.PASS, Outcome.FAIL),))
+    lines = shown(found, monkeypatch, capsys)
+    start = lines.index("2 not good on the patched kernel, 1 of them good on the base:")
+    assert lines[start + 1].split() == ["new", "fail", new.id, "new"]
+    assert lines[start + 2].split() == ["fail", old.id, "old"]
+    told = f"again     harness run --kconfig debug --patched-only --suite {new.id}"
+    assert "".join(lines[-2:]).endswith(told)
+
+
+def test_a_splat_is_placed(monkeypatch, capsys) -> None:
+    place = "fs/configfs/mount.c:12"
+    splat = Splat("warning", "WARNING in f", place=place, patches=("configfs: x",))
+    bad = dataclasses.replace(result("test_it", Outcome.ERROR, "WARNING in f"), splats=(splat,))
+    text = "\n".join(shown(run(bad), monkeypatch, capsys))
+    assert 'at fs/configfs/mount.c:12, through lines of "configfs: x"' in text
+
+
+def test_words_of_tests_are_no_markup(monkeypatch, capsys) -> None:
+    bad = result("test_it[red-[bold]x]", Outcome.FAIL, "E   [/nothing] went [red]wrong[/]")
+    text = "\n".join(shown(run(bad), monkeypatch, capsys, (200, 24)))
+    assert "test_it[red-[bold]x]" in text
+    assert "[/nothing] went [red]wrong[/]" in text
+
+
+def test_a_kernel_that_did_not_boot(monkeypatch, capsys) -> None:
+    dead = SideResult(Side.PATCHED, KERNEL, (), error="did not boot (panic): Kernel panic")
+    found = dataclasses.replace(run(), sides=(run().sides[0], dead))
+    lines = shown(found, monkeypatch, capsys)
+    assert "patched: did not boot (panic): Kernel panic" in lines
+    assert any(line.startswith("BAD") for line in lines)
+
+
+def test_all_good_is_short(monkeypatch, capsys) -> None:
+    lines = shown(run(result("test_x", Outcome.PASS)), monkeypatch, capsys)
+    assert len(lines) == 7
+    assert lines[4].startswith("GOOD A demo")

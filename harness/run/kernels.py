@@ -58,8 +58,11 @@ def make(
     """Give the kernels of the plan's sides, built where the cache does not have them.
 
     The patched one is built after the base in the same folder, so that only what the series
-    touches is compiled again.
+    touches is compiled again.  Kernels that are all kept wait for nobody who builds.
     """
+    known = _kept(plan, start, request, toolchain, progress)
+    if known:
+        return known
     with tree.slot(start, progress) as slot:
         checkouts = []
         if plan.with_base or plan.series is None:
@@ -70,6 +73,27 @@ def make(
             Built(side, checkout, kernel(plan, slot, checkout, request, toolchain, progress))
             for side, checkout in checkouts
         )
+
+
+def _kept(
+    plan: Plan, start: Source, request: Request, toolchain: Toolchain, progress: Progress
+) -> tuple[Built, ...]:
+    """Give the kernels of the plan's sides if earlier runs made all of them, else none."""
+    slot = tree.peek(start, progress)
+    if slot is None:
+        return ()
+    checkouts: dict[Side, Checkout | None] = {}
+    if plan.with_base or plan.series is None:
+        checkouts[Side.BASE] = slot.base()
+    if plan.series is not None:
+        checkouts[Side.PATCHED] = slot.applied(plan.series)
+    found = []
+    for side, checkout in checkouts.items():
+        kept = checkout and build.find(build.key(checkout, request, toolchain))
+        if not checkout or not kept:
+            return ()
+        found.append(Built(side, checkout, _at(kept, checkout)))
+    return tuple(found)
 
 
 def kernel(
@@ -84,9 +108,13 @@ def kernel(
     key = build.key(checkout, request, toolchain)
     kept = build.find(key)
     if kept is not None:
-        # The same tree may have been built at another commit.
-        return dataclasses.replace(kept, commit=checkout.commit, reused=True)
+        return _at(kept, checkout)
     slot.check_out(checkout)
     out = build.folder(checkout, request, toolchain)
     kconfig.configure(checkout.path, out, request, toolchain, progress)
     return build.build(checkout, out, key, toolchain, progress, plan.jobs or None)
+
+
+def _at(kept: Kernel, checkout: Checkout) -> Kernel:
+    # The same tree may have been built at another commit.
+    return dataclasses.replace(kept, commit=checkout.commit, reused=True)

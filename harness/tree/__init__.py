@@ -3,6 +3,6 @@
 
 from harness.tree.base import Base
 from harness.tree.base import choose as choose_base
-from harness.tree.slot import Slot, slot
+from harness.tree.slot import Slot, peek, slot
 
-__all__ = ["Base", "Slot", "choose_base", "slot"]
+__all__ = ["Base", "Slot", "choose_base", "peek", "slot"]

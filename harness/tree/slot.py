@@ -47,20 +47,30 @@ class Slot:
 
         Raises NotApplied with patch, file, hunk and conflict; then nothing is left behind.
         """
-        base = self.base().commit
         mails = [_read(patch.path) for patch in series.patches]
-        digest = hashlib.sha256(series.digest.encode())
-        for mail in mails:  # what is applied decides, should a file have changed since it was read
-            digest.update(hashlib.sha256(mail).digest())
-        ref = f"refs/harness/{base}/{digest.hexdigest()[:40]}"
-        found = git.run(self.path, "rev-parse", "--verify", "-q", f"{ref}^{{commit}}", check=False)
-        commit = found.stdout.strip()
-        if not (found.ok and _whole(self.path, base, commit)):
-            what = f"{len(mails)} patches onto {self.source.name}"
-            with self._progress.stage("apply", what) as stage, paths.writing(self.path):
-                commit = apply.apply(self.path, self.source, series, mails, stage)
-            git.run(self.path, "update-ref", ref, commit)
+        found = self._applied(series, mails)
+        if found is not None:
+            return found
+        base = self.base().commit
+        what = f"{len(mails)} patches onto {self.source.name}"
+        with self._progress.stage("apply", what) as stage, paths.writing(self.path):
+            commit = apply.apply(self.path, self.source, series, mails, stage)
+        git.run(self.path, "update-ref", _ref(base, series, mails), commit)
         return self._describe(base, commit)
+
+    def applied(self, series: Series) -> Checkout | None:
+        """Give the base with ``series`` on it if an earlier run applied it; the slot need not be
+        held."""
+        return self._applied(series, [_read(patch.path) for patch in series.patches])
+
+    def _applied(self, series: Series, mails: list[bytes]) -> Checkout | None:
+        base = self.base().commit
+        words = ("rev-parse", "--verify", "-q", f"{_ref(base, series, mails)}^{{commit}}")
+        found = git.run(self.path, *words, check=False)
+        commit = found.stdout.strip()
+        return (
+            self._describe(base, commit) if found.ok and _whole(self.path, base, commit) else None
+        )
 
     def _describe(self, base: str, commit: str) -> Checkout:
         log = git.line(self.path, "log", "--reverse", "--format=%H %T %s", f"{base}..{commit}")
@@ -100,6 +110,19 @@ class Slot:
         paths.need_space(self.path, blocks * 4096 + 50_000_000, f"a worktree of {self.source.name}")
 
 
+def peek(source: Source, progress: Progress) -> Slot | None:
+    """Give the worktree that belongs to ``source.repo`` without holding it, or None when it does
+    not know the source.
+
+    Only to ask what earlier runs made: somebody may be building in it.
+    """
+    found = Slot(_home(source) / "linux", source, progress)
+    with contextlib.suppress(HostFault):
+        if (found.path / ".git").is_dir() and found.base():
+            return found
+    return None
+
+
 @contextlib.contextmanager
 def slot(source: Source, progress: Progress) -> Iterator[Slot]:
     """Hold the worktree that belongs to ``source.repo``; a second run waits, and says so.
@@ -107,12 +130,24 @@ def slot(source: Source, progress: Progress) -> Iterator[Slot]:
     What a killed run left there is cleaned up first.  Nothing is written outside our cache.
     Raises HostFault when the repository is gone or the cache cannot be written to.
     """
-    real = os.path.realpath(source.repo)
-    home = paths.cache("trees", hashlib.sha256(os.fsencode(real)).hexdigest()[:16])
+    home = _home(source)
     with paths.lock(home / "lock", f"the worktree of {source.repo}", progress):
         with paths.writing(home):
             path = own.prepare(home, source.repo)
         yield Slot(path, source, progress)
+
+
+def _home(source: Source) -> Path:
+    real = os.path.realpath(source.repo)
+    return paths.cache("trees", hashlib.sha256(os.fsencode(real)).hexdigest()[:16])
+
+
+def _ref(base: str, series: Series, mails: list[bytes]) -> str:
+    """Name what the series made of ``base``."""
+    digest = hashlib.sha256(series.digest.encode())
+    for mail in mails:  # what is applied decides, should a file have changed since it was read
+        digest.update(hashlib.sha256(mail).digest())
+    return f"refs/harness/{base}/{digest.hexdigest()[:40]}"
 
 
 def _whole(repo: Path, base: str, commit: str) -> bool:

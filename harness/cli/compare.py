@@ -30,7 +30,7 @@ kernel is worse."""
 EXAMPLES = """\
 examples:
   harness compare runs/v1 runs/v2              the kernels that two runs judged
-  harness compare runs/v2/base runs/v2/patched the two sides of one run
+  harness compare runs/v2/base runs/v2/patched   the two sides of one run
   harness compare --rerun 5 runs/v1 runs/v2    be sure of each regression
   harness compare --rerun 0 --json a b         boot nothing, answer a script
 """

@@ -106,6 +106,20 @@ def added(patch: bytes) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def moved(patch: bytes) -> dict[str, str]:
+    """Give the files whose content no added line shows, and why: links, renamed or copied ones."""
+    found = {}
+    for part in re.split(r"^(?=diff --git )", patch.decode("latin-1"), flags=re.MULTILINE):
+        head = part.split("\n@@ ", 1)[0]
+        names = _named(lines_of(part.encode("latin-1")))
+        if match := re.search(r"^(?:rename|copy) to (.*)$", head, re.MULTILINE):
+            name = f'"b/{match[1][1:]}' if match[1].startswith('"') else f"b/{match[1]}"
+            found[_plain(name)] = "another file under this name"
+        elif names and re.search(r"^(?:new file mode|new mode) 120000$", head, re.MULTILINE):
+            found[names[0]] = "a link"
+    return found
+
+
 def _named(lines: Sequence[str]) -> list[str]:
     """Give the files that only a ``diff --git`` line names (binary, mode or name changes)."""
     pattern = re.compile(r'diff --git (?:a/(\S+) b/\1|("a/.+") ("b/.+"))\n')

@@ -104,8 +104,9 @@ def _head(
 
     A patch below a scissors line has headers of its own, and is none.
     """
-    title, author, date = header.subject(message), *(
-        header.text_of(message, name) for name in ("From", "Date")
+    title, author, date = (
+        header.subject(message),
+        *(header.text_of(message, name) for name in ("From", "Date")),
     )
     said = subject.read(title)
     below = scissors.cut(found.text, reply=said.reply) if found.patch else None

@@ -28,7 +28,10 @@ _HOST_PROGRAMS = re.compile(
 )
 _KCONFIG = re.compile(r"(?:.*/)?Kconfig[^/]*$")
 _MAKE = re.compile(r"(?:.*/)?(?:Makefile|Kbuild|Makefile\.[^/]+|[^/]+\.mk)$")
-_MACRO = re.compile(r"\$\([\w-]+[,\s]|:=|^\s*source\s+[\"']?(?:/|\.\./|.*\.\./)")
+# A macro, or a file that is read as Kconfig and not called that: nobody would look at its lines.
+_MACRO = re.compile(
+    r"\$\([\w-]+[,\s]|:=|^\s*o?r?source\s*[\"'](?!(?:[\w$()-]+/)*Kconfig[\w.-]*[\"'])"
+)
 _OBJECTS = r"(?:[\w./-]+\.o|[\w./-]+/|\$\([\w-]+\)|\$\([\w-]+:[\w%.]*=[\w%.]*\))"
 # Lines of a Makefile that only say what is built, and with which plain options.
 _TAME = re.compile(
@@ -70,14 +73,16 @@ def see(series: Series, trusted: bool) -> tuple[str, ...]:
 
 def _found(series: Series) -> Iterator[tuple[str, bool]]:
     for patch in series.patches:
-        added = diff.added(parse(patch.path.read_bytes(), str(patch.path)).patch)
+        text = parse(patch.path.read_bytes(), str(patch.path)).patch
+        added, other = diff.added(text), diff.moved(text)
         for file in patch.files:
             where = f"patch {patch.number}, {file}"
             if _PROGRAMS.match(file):
                 yield where, True
                 continue
-            lines = added.get(file, ())
-            risky = _risky(file, lines)
+            named = _KCONFIG.match(file) or _MAKE.match(file)
+            risky = other.get(file, "") if named else ""
+            risky = risky or _risky(file, added.get(file, ()))
             if risky:
                 yield f"{where}: {risky.strip()}", True
             elif _HOST_PROGRAMS.match(file):

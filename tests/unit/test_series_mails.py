@@ -354,6 +354,9 @@ CHANGES = [
     ("fs/Kconfig", '\tdefault "$(shell,touch here)"', True),
     ("fs/Kconfig", "\tdef_bool $(success,touch here)", True),
     ("fs/Kconfig", 'source "/tmp/Kconfig"', True),
+    ("fs/Kconfig", 'source "fs/x/Kconfig.debug"', False),
+    ("fs/Kconfig", 'source "Documentation/x.txt"', True),
+    ("fs/Kconfig", "\t  source of truth", False),
     ("fs/Kconfig", "\tdepends on NET && !X", False),
     ("fs/Makefile", "obj-$(CONFIG_X) += x.o y.o sub/", False),
     ("fs/Makefile", "nvmet-y\t\t+= core.o \\", False),
@@ -383,6 +386,28 @@ def test_what_a_series_would_run_here(tmp_path: Path, file: str, line: str, runs
         assert any(file in note for note in trust.see(got, trusted=True))
     else:
         assert trust.see(got, trusted=False) == ()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "similarity index 100%\nrename from fs/x.txt\nrename to fs/Makefile\n",
+        "similarity index 100%\ncopy from fs/x.txt\ncopy to fs/Makefile\n",
+    ],
+)
+def test_another_file_that_becomes_a_makefile(tmp_path: Path, head: str) -> None:
+    words = f"{BODY}diff --git a/fs/x.txt b/fs/Makefile\n{head}-- \n2.43.0\n"
+    got = series.load(box(tmp_path / "a.mbox", mail("[PATCH] x", words)))
+    assert trust.commands(got) == ("patch 1, fs/Makefile: another file under this name",)
+
+
+def test_a_link_that_is_read_as_kconfig(tmp_path: Path) -> None:
+    link = (
+        "diff --git a/fs/Kconfig b/fs/Kconfig\nnew file mode 120000\nindex 0000000..2222222\n"
+        "--- /dev/null\n+++ b/fs/Kconfig\n@@ -0,0 +1 @@\n+x.txt\n\\ No newline at end of file\n"
+    )
+    got = series.load(box(tmp_path / "a.mbox", mail("[PATCH] x", f"{BODY}{link}-- \n2.43.0\n")))
+    assert trust.commands(got) == ("patch 1, fs/Kconfig: a link",)
 
 
 def test_a_program_that_every_build_makes_is_told(tmp_path: Path) -> None:

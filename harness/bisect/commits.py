@@ -65,7 +65,8 @@ def _span(job: Job) -> tuple[Span, replay.Log | None]:
     log = replay.read(ask.log, theirs) if ask.log else None
     goods, bad = ask.goods, ask.bad
     if log and not goods:
-        goods, bad = log.of(Call.GOOD), [*log.of(Call.BAD), bad][0]
+        # The first ones are the ends; what was found out after them is taken as it is.
+        goods, bad = log.of(Call.GOOD)[:1], [*log.of(Call.BAD), bad][0]
     goods = tuple(pins.get("goods", "").split()) or tuple(
         points.resolve(theirs, good) for good in goods
     )

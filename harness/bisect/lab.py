@@ -142,8 +142,7 @@ class Builder:
     def _kernel(self, candidate: Candidate) -> Made:
         lab = self.lab
         checkout = lab.checkout(candidate)
-        if self.sources_only:
-            lab.slot.check_out(checkout)
+        if self.sources_only:  # checked out when they are looked at
             return Made(checkout)
         request = candidate.request or lab.request
         kernel = kernels.kernel(lab.plan, lab.slot, checkout, request, lab.toolchain, lab.progress)

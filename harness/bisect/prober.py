@@ -133,6 +133,8 @@ class Prober:
         """Run the person's command; what it prints is kept."""
         assert made.checkout is not None
         kernel, tree = made.kernel, made.checkout.path
+        if kernel is None:
+            self.lab.slot.check_out(made.checkout)
         env = {
             "HARNESS_COMMIT": made.checkout.commit,
             "HARNESS_NAME": candidate.name,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness import build, guest, kbuild, paths, source, tree
-from harness.bisect import commits, parts
+from harness.bisect import commits, parts, points
 from harness.bisect.ask import Ask
 from harness.bisect.hunt import Crew, Judge, Rule
 from harness.bisect.job import Job
@@ -71,6 +71,8 @@ def _source(ask: Ask, state: State | None, progress: Progress) -> Source:
     if ask.mode is Mode.HISTORY:
         assert plan.tree is not None
         found = source.from_tree(plan.tree, pins.get("bad", ask.bad))
+        for good in () if pins else ask.goods:
+            points.resolve(plan.tree, good)
     else:
         found = kernels.find_source(plan, progress)
     return dataclasses.replace(found, commit=pins.get("source", found.commit))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -87,20 +86,208 @@ def plain(count: int, bug: int, **odd: str) -> list[str]:
     return texts
 
 
-def test_history(tmp_path: Path) -> None:
-    project = Bisect(tmp_path, plain(12, 8))
-    code, found, err = project.run(*project.history("--test", "suite/test_it.py::test_whole"))
+ID = "suite/test_it.py::test_whole"
+# A command that looks at the sources alone: it takes no time, so it is what most tests use.
+LOOK = ("--no-build", "--", "sh", "-c")
+GREP = "! grep -q 'planted bug' init/main.c"
+
+
+def test_history_with_guests(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, plain(9, 6, c3="int broken = no_such_word;"))
+    code, found, err = project.run(*project.history("--test", ID))
     assert code == 0, err
-    assert found["culprit"]["id"] == project.commits[7]
+    assert found["culprit"]["id"] == project.commits[5]
     assert found["culprit"]["files"] == ["init/main.c"]
     assert {one["what"]: one["found"] for one in found["proofs"]} == {
         "the culprit": "bad",
         "its parent": "good",
-        "reverted": None,
+        "reverted": None,  # the commits after it touch the same line
     }
-    assert f'Fixes: {project.commits[7][:12]} ("commit 8")' in found["mail"]
+    assert f'Fixes: {project.commits[5][:12]} ("commit 6")' in found["mail"]
     assert "Reported-by:" in found["mail"]
     assert found["confidence"] > 0.99
     assert "the planted bug" in str(found["differences"])
     for name in ("bisect.json", "bisect.txt", "bisect.log", "mail.txt", "state.json"):
         assert (project.out / name).is_file()
+    project.out = project.path / "again"
+    words = ("--splat", "WARNING in", "--suite", "suite", "-k", "splat")
+    code, second, err = project.run(*project.history(*words))
+    assert code == 0, err
+    assert second["culprit"]["id"] == project.commits[5]
+    assert second["built"] <= 2, "kernels are kept"
+
+
+def test_a_series(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, [])
+    names = ("init/main.c", "fs/namespace.c", "fs/configfs/dir.c", "fs/configfs/mount.c")
+    for number, name in enumerate(names, 1):
+        more = BUG if number == 3 else f"int n{number};"
+        text = (project.tree / name).read_text()
+        faketree.commit(project.tree, f"patch {number}", {name: f"{text}\n{more}\n"})
+    words = ("format-patch", "--quiet", "-4", "--output-directory", str(project.series))
+    faketree.git(project.tree, *words)
+    faketree.git(project.tree, "reset", "--quiet", "--hard", faketree.TAG)
+    words = ("--series", "patches/demo", "--tree", str(project.tree), "--base", faketree.TAG)
+    grep = "! grep -qr 'planted bug' fs"
+    code, found, err = project.run(*words, *LOOK, grep)
+    assert code == 0, err
+    assert (found["patch"], found["culprit"]["subject"]) == (3, "patch 3")
+    proofs = {one["what"]: one["found"] for one in found["proofs"]}
+    assert proofs == {"the culprit": "bad", "its parent": "good", "reverted": "good"}
+    project.out = project.path / "again"
+    code, found, err = project.run(*words, "--interaction", *LOOK, grep)
+    assert code == 0, err
+    assert found["together"]["decisive"] == [3]
+    assert found["together"]["together"] == [3]
+
+
+def look(project: Bisect, *words: str, script: str = GREP, **span: str) -> tuple[int, dict, str]:
+    return project.run(*project.history(*words, **span), *LOOK, script)
+
+
+def test_the_sources_alone(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, plain(40, 23))
+    code, found, err = look(project)
+    assert code == 0, err
+    assert found["culprit"]["id"] == project.commits[22]
+    assert (found["built"], found["booted"]) == (0, 0)
+    search = [one for one in found["steps"] if one["phase"] == "search"]
+    assert len(search) <= 2 + 6
+
+
+def test_what_cannot_be_tested_is_listed(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, plain(20, 10, c8="skip", c9="skip", c11="skip"))
+    script = f"grep -q skip init/main.c && exit 125; {GREP}"
+    code, found, err = look(project, script=script)
+    assert code == 125, err
+    assert found["culprit"] is None
+    assert [one["id"] for one in found["remaining"]] == project.commits[7:10]
+
+
+def test_what_fixed_it(tmp_path: Path) -> None:
+    texts = [f"int n{n};" + (f"\n{BUG}" if n < 12 else "") for n in range(1, 21)]
+    project = Bisect(tmp_path, texts)
+    span = {"good": "HEAD", "bad": project.commits[0]}
+    code, found, err = look(project, "--find-fix", **span)
+    assert code == 0, err
+    assert found["culprit"]["id"] == project.commits[11]
+    assert "Tested-by:" in found["mail"]
+    code, _, err = project.run(
+        *project.history("--out", str(project.path / "b"), **span), *LOOK, GREP
+    )
+    assert code == 129, err
+    assert "--find-fix" in err
+
+
+def test_ends_that_are_not_what_they_are_said_to_be(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, plain(5, 2))
+    code, _, err = look(project, good=project.commits[2])
+    assert code == 129
+    assert "commit 3" in err
+    assert "shows the failure as well" in err
+    project.out = project.path / "b"
+    code, _, err = look(project, "--trials", "2", script="true")
+    assert code == 129
+    assert "in 2 runs" in err
+    project.out = project.path / "c"
+    code, _, err = look(project, script="exit 125")
+    assert code == 125
+    assert "cannot be tested" in err
+    project.out = project.path / "d"
+    code, _, err = look(project, script="exit 130")
+    assert code == 128
+    assert "--resume" in err
+
+
+@pytest.mark.parametrize("point", range(1, 10, 2))
+def test_it_goes_on_after_being_killed(tmp_path: Path, point: int) -> None:
+    project = Bisect(tmp_path, plain(16, 11))
+    count, stop = project.path / "count", project.path / "stop"
+    stop.write_text(str(point))
+    script = (
+        f"echo $HARNESS_COMMIT >>'{count}'; "
+        f"[ $(wc -l <'{count}') = $(cat '{stop}') ] && kill -9 $PPID; {GREP}"
+    )
+    code, _, _ = look(project, script=script)
+    assert code == -signal.SIGKILL
+    assert len(project.state["trials"]) == point - 1
+    stop.write_text("none")
+    argv = [sys.executable, "-m", "harness", "bisect", "--json", "--resume", str(project.out)]
+    done = subprocess.run(
+        argv, cwd=tmp_path, env=project.environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["culprit"]["id"] == project.commits[10]
+    tried = count.read_text().split()
+    # Nothing is tried twice but what was under way, the bad end, and what is proven.
+    assert len(tried) == len(project.state["trials"]) + 1
+
+
+def test_ctrl_c_keeps_what_is_known(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, plain(8, 5))
+    process = project.start(*project.history("--test", ID), WAIT="1")
+    while not (project.out / "state.json").exists() or len(project.state["trials"]) < 3:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "--resume" in json.loads(out)["error"]["hint"]
+    # What was interrupted looks like a failure, and is none.
+    for trial in project.state["trials"]:
+        number = int(trial["candidate"].split('"')[1].split()[1]) if "commit" in str(trial) else 0
+        assert trial["observation"]["call"] == ("bad" if number >= 5 else "good"), trial
+
+
+def test_faults_of_the_host_are_no_verdict(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, plain(3, 2))
+    code, _, err = project.run(*project.history("--test", ID), mode="broken")
+    assert code == 128, err
+    assert "that is no verdict, once more" in err
+    assert "--resume" in err
+    assert project.state["trials"] == []
+
+
+def test_a_log_of_git_saves_steps(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, plain(40, 23))
+    log = project.path / "log"
+    good, bad = project.commits[20], project.commits[23]
+    log.write_text(
+        f"git bisect start\n# a comment\ngit bisect good {faketree.TAG}\n"
+        f"git bisect bad HEAD\ngit bisect good {good}\ngit bisect bad {bad}\n"
+    )
+    words = ("--tree", str(project.tree), "--replay", str(log))
+    code, found, err = project.run(*words, *LOOK, GREP)
+    assert code == 0, err
+    assert found["culprit"]["id"] == project.commits[22]
+    assert len([one for one in found["steps"] if one["phase"] == "search"]) <= 4
+    written = (project.out / "bisect.log").read_text()
+    assert f"# first bad commit: [{project.commits[22]}] commit 23" in written
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "what counts as bad"),
+        (("--boot", "--warning", "x"), "boot and warning"),
+        (("--boot", "--bad", "HEAD"), "--good"),
+        (("--boot", "--good", "no-such-ref"), "no-such-ref"),
+        (("--boot", "--good", "HEAD"), "nothing between"),
+        (("--measure", "x", "--good", faketree.TAG), "threshold"),
+        (("--boot", "--resume", "nowhere"), "nowhere"),
+        (("--boot", "--good", "HEAD", "--interaction"), "one search at a time"),
+    ],
+)
+def test_what_cannot_be_understood_is_usage(
+    usage: Bisect, words: tuple[str, ...], said: str
+) -> None:
+    out = usage.path / f"out-{len(list(usage.path.iterdir()))}"
+    code, _, err = usage.run("--tree", str(usage.tree), "--out", str(out), *words)
+    assert code == 129, err
+    assert said in err
+    assert "Traceback" not in err
+
+
+@pytest.fixture(scope="module")
+def usage(tmp_path_factory: pytest.TempPathFactory) -> Bisect:
+    return Bisect(tmp_path_factory.mktemp("usage"), plain(2, 1))

@@ -12,7 +12,7 @@ import re
 import time
 from pathlib import Path
 
-from harness.guestside import needs
+from harness.guestside import running
 
 CONTROL = Path("/sys/kernel/debug/kmemleak")
 AGE = 5.5  # seconds; kmemleak looks at no object that is younger than five
@@ -73,7 +73,7 @@ class Diary:
     """Which test ran when, in the kernel's own time."""
 
     def __init__(self) -> None:
-        self._rate = int(needs.options().get("CONFIG_HZ", "250"))
+        self._rate = int(running.options().get("CONFIG_HZ", "250"))
         self._zero = jiffies() - time.monotonic() * self._rate
         self._starts: list[tuple[float, str]] = []
 

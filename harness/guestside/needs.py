@@ -10,11 +10,12 @@ import functools
 import os
 import shutil
 import subprocess
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from harness.guestside import running
 
 MARKER = "needs"
 
@@ -52,7 +53,7 @@ def missing(item: pytest.Item) -> list[str]:
 def lacking(kind: str, name: str) -> str:
     """Say what is lacking, or "" when the need is met."""
     if kind == "config":
-        value = options().get(name, "n")
+        value = running.options().get(name, "n")
         return "" if value in ("y", "m") else f"the kernel has {name}={value}"
     if kind == "program":
         return "" if shutil.which(name) else f"the program {name} is not installed"
@@ -67,16 +68,6 @@ def _no_module(name: str) -> str:
     command = ["modprobe", "--dry-run", "--first-time", name]
     done = subprocess.run(command, capture_output=True, text=True)
     return "" if done.returncode == 0 else f"no module {name} to load: {done.stderr.strip()}"
-
-
-@functools.cache
-def options() -> dict[str, str]:
-    """The running kernel's configuration; empty when it does not tell."""
-    file = Path("/proc/config.gz")
-    if not file.exists():
-        return {}
-    lines = zlib.decompress(file.read_bytes(), 31).decode().splitlines()
-    return dict(line.split("=", 1) for line in lines if line.startswith("CONFIG_"))
 
 
 def in_guest() -> bool:

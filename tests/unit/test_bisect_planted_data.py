@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The bugs that the boot tests plant: the same every time, and in no way of the series' patches."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+SERIES = TOP / "patches" / "configfs-ns"
+sys.path.append(str(TOP / "tests" / "data" / "bisect"))
+import plant
+
+
+@pytest.mark.parametrize("bug", plant.BUGS.values(), ids=lambda bug: bug.name)
+def test_a_bug_comes_with_one_patch(bug: plant.Bug, tmp_path: Path) -> None:
+    folder = plant.series(SERIES, bug, 5, tmp_path / "copy")
+    differ = [
+        file.name
+        for file in folder.iterdir()
+        if file.read_bytes() != (SERIES / file.name).read_bytes()
+    ]
+    assert len(differ) == 1
+    assert differ[0].startswith("0005-")
+    assert f"+++ b/{plant.FILE}\n" in (folder / differ[0]).read_text()
+
+
+def test_the_series_leaves_the_file_alone() -> None:
+    assert not [f for f in SERIES.glob("*.patch") if f"+++ b/{plant.FILE}" in f.read_text()]
+
+
+def tree(folder: Path) -> str:
+    """A repository with as much of the sources as histories are made of."""
+    for name in (*plant.CODE, *plant.TEXTS):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"/* {name} */\n")
+    before = [line[1:] for line in plant.BUGS["errno"].diff.splitlines()[4:] if line[0] in " -"]
+    (folder / plant.FILE).write_text("\n" * 328 + "\n".join(before) + "\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "start"]):
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+        subprocess.run(["git", *identity, *words], cwd=folder, check=True)
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_history_is_the_same_each_time(tmp_path: Path) -> None:
+    start, bug = tree(tmp_path), plant.BUGS["errno"]
+    one = plant.history(tmp_path, start, bug, 37)
+    assert len(set(one)) == plant.LENGTH
+    assert plant.history(tmp_path, start, bug, 37) == one
+    other = plant.history(tmp_path, start, bug, 50)
+    assert [a == b for a, b in zip(one, other, strict=True)].count(True) == 36
+    ended = plant.history(tmp_path, start, bug, 3, length=8, until=6)
+    words = ["git", "log", "--format=%s", "--reverse", f"{start}..{ended[-1]}", "--", plant.FILE]
+    said = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert said.splitlines() == ["fs/configfs: rework files", "fs/configfs: mend files"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness import check, errors, git, history, paths, settings
 from harness.check import Matrix, Wish, given, report, wish
+from harness.cli import formats
 from harness.cli import matrix as shown
 from harness.cli.run import guest_options, kernel_options, suite_options
 from harness.model import Series
@@ -111,6 +112,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         report.write(found, place, code)
         entry.finish(code, error=found.untestable or found.fault or found.refused)
     _show(options, found, place, code)
+    if not options.b4:
+        formats.in_ci(place)
     return code
 
 

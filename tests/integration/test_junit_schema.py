@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""junit.xml against the schema that Jenkins' xunit plugin publishes.
+
+The schema is not ours, so it is not here: pytest brings it in its source package, for tests of its
+own junit.xml, and pip fetches that.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import xmlschema
+
+from harness import junit
+
+sys.path.append(str(Path(__file__).parents[1] / "unit"))
+import outputruns
+
+NAME = "testing/example_scripts/junit-10.xsd"
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> xmlschema.XMLSchema:
+    folder = tmp_path_factory.mktemp("pytest")
+    words = f"download -q --no-deps --no-binary :all: -d {folder} pytest=={pytest.__version__}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *words.split()], capture_output=True, text=True, check=False
+    )
+    packages = list(folder.glob("pytest-*.tar.gz"))
+    if not packages:
+        pytest.skip(f"pip cannot fetch pytest's source package: {done.stderr.strip()[-300:]}")
+    with tarfile.open(packages[0]) as package:
+        member = next(one for one in package.getmembers() if one.name.endswith(NAME))
+        content = package.extractfile(member)
+        assert content is not None
+        return xmlschema.XMLSchema(content.read().decode())
+
+
+@pytest.mark.parametrize("name", ["good", "bad", "hostile"])
+def test_it_is_valid(schema: xmlschema.XMLSchema, tmp_path: Path, name: str) -> None:
+    run = getattr(outputruns, name)(tmp_path)
+    schema.validate(str(junit.of_run(tmp_path / "junit.xml", run, run.sides)))
+
+
+def test_the_schema_refuses_something(schema: xmlschema.XMLSchema, tmp_path: Path) -> None:
+    run = outputruns.bad(tmp_path)
+    path = junit.of_run(tmp_path / "junit.xml", run, run.sides)
+    path.write_text(path.read_text().replace("<rerunFailure", "<rerunFailures", 1))
+    assert not schema.is_valid(str(path))

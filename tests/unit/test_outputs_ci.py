@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What GitHub and GitLab get: annotations, summaries, code quality."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import outputruns
+import pytest
+
+from harness.cli import formats
+from harness.errors import NotBuilt
+from harness.model import Outcome, Test
+from harness.outputs import checked, github, gitlab, marks
+from harness.results import record
+
+COMMAND = re.compile(r"::(error|warning|notice) ((?:\w+=[^,:\s][^,:]*)(?:,\w+=[^,:]+)*)::(.+)")
+
+
+def read(line: str) -> tuple[str, dict[str, str], str]:
+    """Read a workflow command as a runner does."""
+    match = COMMAND.fullmatch(line)
+    assert match, line
+    values = dict(part.split("=", 1) for part in match[2].split(","))
+    return match[1], {key: unescaped(value) for key, value in values.items()}, unescaped(match[3])
+
+
+def unescaped(text: str) -> str:
+    for code, letter in (("%2C", ","), ("%3A", ":"), ("%0A", "\n"), ("%0D", "\r"), ("%25", "%")):
+        text = text.replace(code, letter)
+    return text
+
+
+def test_a_splat_is_told_at_the_line_it_came_from(tmp_path: Path) -> None:
+    found = [read(line) for line in github.commands(marks.of_run(outputruns.bad(tmp_path)))]
+    level, values, text = found[0]
+    assert level == "error"
+    assert values["file"] == "fs/configfs/dir.c"
+    assert values["line"] == "451"
+    assert values["title"] == outputruns.SPLAT.title
+    assert 'through lines of "configfs: free it early"' in text
+    # Its test is not told again, and a warning of the compiler stands at its line.
+    assert not [one for one in found if "test_b" in one[1]["title"]]
+    assert [one[1]["line"] for one in found if one[0] == "warning"] == ["12"]
+    assert "pass -> crash, the series breaks it" in next(
+        text for _, values, text in found if "test_c" in values["title"]
+    )
+
+
+def test_one_splat_of_many_tests_is_one_mark(tmp_path: Path) -> None:
+    many = [
+        Test(f"t::{n}", Outcome.ERROR, message=outputruns.SPLAT.title, splats=(outputruns.SPLAT,))
+        for n in range(20)
+    ]
+    found = marks.of_run(outputruns.run(tmp_path, *many))
+    assert [mark.weight for mark in found] == [marks.Weight.ERROR, marks.Weight.WARNING]
+
+
+def test_github_gets_no_more_than_it_shows(tmp_path: Path) -> None:
+    many = [Test(f"t::{n}", Outcome.FAIL) for n in range(1000)]
+    run = outputruns.run(tmp_path, *many, base=(Test("t::0", Outcome.PASS),))
+    assert len(github.commands(marks.of_run(run))) == github.SHOWN + 1
+    text = github.summary(run)
+    assert "and 950 more tests" in text
+    assert len(text.encode()) < 1 << 20
+
+
+def test_hostile_words_are_no_commands_and_no_markup(tmp_path: Path) -> None:
+    run = outputruns.hostile(tmp_path)
+    for line in github.commands(marks.of_run(run)):
+        read(line)
+        assert not line.startswith("::error file=/etc/passwd")
+    text = github.summary(run)
+    outside = re.sub(r"^(`{3,})text\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert "@everyone" not in outside
+    assert "<b>" not in outside
+    assert "```" not in outside
+    assert not re.search(r"[\x00-\x08\x1b\ud800-\udfff\u202e]", text)
+    text.encode()
+
+
+def test_code_quality_has_what_gitlab_asks_for(tmp_path: Path) -> None:
+    for name in ("good", "bad", "hostile"):
+        issues = json.loads(
+            gitlab.quality(marks.of_run(getattr(outputruns, name)(tmp_path / name)))
+        )
+        assert len({issue["fingerprint"] for issue in issues}) == len(issues) > 0
+        for issue in issues:
+            assert set(issue) == {
+                *("description", "check_name", "fingerprint", "severity", "location"),
+            }
+            assert issue["severity"] in {"info", "minor", "major", "critical", "blocker"}
+            assert issue["location"]["lines"]["begin"] >= 1
+            assert "\n" not in issue["location"]["path"] + issue["description"]
+
+
+CHECK = {
+    "schema": 1,
+    "name": "a|b",
+    "base": "v7.2",
+    "rows": [{"number": 1, "commit": "c", "subject": "it | does"}],
+    "checks": ["apply", "checkpatch", "never"],
+    "cells": [
+        {"patch": 1, "check": "apply", "state": "good", "findings": [], "note": ""},
+        {
+            "patch": 1,
+            "check": "checkpatch",
+            "state": "bad",
+            "note": "",
+            "findings": [
+                {
+                    "level": level,
+                    "text": f"a {level}\n::error::x",
+                    "file": "fs/a.c",
+                    "line": 7,
+                    "rule": "R",
+                    "enters": enters,
+                    "leaves": 0,
+                    "same": "",
+                }
+                for level, enters in (("note", 1), ("error", 1), ("warning", 3))
+            ],
+        },
+    ],
+    "strict": False,
+    "untestable": "",
+    "bad": True,
+    "exit_code": 1,
+}
+
+
+def test_a_check_is_told_at_its_lines() -> None:
+    found = [read(line) for line in github.commands(checked.marks(CHECK))]
+    # What a patch inherits is told at the patch that brought it.
+    assert [(level, values["line"]) for level, values, _ in found] == [
+        ("error", "7"),
+        ("notice", "7"),
+    ]
+    text = checked.summary(CHECK)
+    assert "| patch | apply | checkpatch |" in text
+    assert "| 1 it &#124; does | ok | bad (2) |" in text
+    assert "- **error** `fs/a.c:7`" in text
+
+
+def test_what_we_run_in_is_told_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+    record.save(outputruns.bad(tmp_path))
+    formats.in_ci(tmp_path)
+    formats.error_in_ci(NotBuilt("it does not build"))
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    monkeypatch.setenv("GITLAB_CI", "true")
+    (tmp_path / "summary.md").write_text("before\n")
+    formats.in_ci(tmp_path)
+    formats.error_in_ci(NotBuilt("it does not build", details="a\nb"))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [read(line)[0] for line in err.splitlines()][-1] == "error"
+    assert "it does not build%0Aa%0Ab" in err
+    assert (tmp_path / "summary.md").read_text().startswith("before\n## ❌ Bad")
+    assert json.loads((tmp_path / formats.QUALITY).read_text())

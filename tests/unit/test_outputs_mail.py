@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The mail about a run: its headers are safe and its text fits."""
+
+from __future__ import annotations
+
+import dataclasses
+import email
+import email.policy
+from email.message import EmailMessage
+from pathlib import Path
+
+import b4
+import outputruns
+import pytest
+
+from harness.errors import UsageError
+from harness.model import Outcome, Run, Test
+from harness.outputs import command, letter, mail
+
+ME = mail.person("Jänë Doe <me@example.org>")
+
+
+def composed(run: Run, tested_by=None, maintainers=lambda: ((), ())) -> EmailMessage:
+    raw = mail.compose(run, maintainers, tested_by)
+    return email.message_from_bytes(raw, policy=email.policy.default)
+
+
+def b4_trailers(said: str) -> list[str]:
+    """Give what b4 would add to the patches."""
+    found, _ = b4.LoreMessage.find_trailers(said, followup=True)
+    return [one.as_string() for one in found]
+
+
+def text(message: EmailMessage) -> str:
+    return message.get_content()
+
+
+def test_it_answers_the_cover_letter(tmp_path: Path) -> None:
+    found = composed(outputruns.good(tmp_path))
+    assert found["In-Reply-To"] == "<20260101.1-jane@example.org>"
+    assert found["References"].split() == [
+        "<20251201.0-jane@example.org>",
+        "<20260101.1-jane@example.org>",
+    ]
+    assert found["Subject"] == "Re: [PATCH v2 0/2] configfs: make it better"
+    assert found["To"] == "Jane Maker <jane@example.org>"
+    names = [(one.display_name, one.addr_spec) for one in found["Cc"].addresses]
+    assert names == [
+        ("", "linux-fsdevel@example.org"),
+        ("Doe, John", "john@example.org"),
+        ('Jürgen "x"', "juergen@example.org"),
+    ]
+    assert found["From"] is None
+
+
+def test_the_cover_letter_kept_with_the_run_is_enough(tmp_path: Path) -> None:
+    run = outputruns.good(tmp_path)
+    run.series.cover.rename(tmp_path / mail.COVER)
+    assert mail.answered(run).id == "<20260101.1-jane@example.org>"
+    (tmp_path / mail.COVER).unlink()
+    assert mail.answered(run).id == "<20260101.1-jane@example.org>"  # the model's
+
+
+def test_without_a_cover_letter_it_answers_the_first_patch(tmp_path: Path) -> None:
+    run = outputruns.good(tmp_path)
+    run = dataclasses.replace(run, series=dataclasses.replace(run.series, cover=None, cover_id=""))
+    assert composed(run)["In-Reply-To"] == "<20260101.1-1@example.org>"
+    assert composed(run)["Subject"] == "Re: [PATCH v2 1/2] configfs: free it early"
+
+
+def test_maintainers_are_asked_only_if_the_thread_names_nobody(tmp_path: Path) -> None:
+    def never():
+        raise AssertionError("asked")
+
+    composed(outputruns.good(tmp_path / "a"), maintainers=never)
+    alone = outputruns.COVER.replace("To: ", "X-To: ").replace("Cc: ", "X-Cc: ")
+    run = dataclasses.replace(outputruns.run(tmp_path / "b", cover=alone))
+    someone = mail.person("Some One <some@example.org>"), mail.person("Jane M <jane@example.org>")
+    found = composed(run, maintainers=lambda: ((someone[0],), (someone[1], someone[0])))
+    assert found["To"] == "Jane Maker <jane@example.org>"
+    assert found["Cc"] == "Some One <some@example.org>"
+
+
+def test_who_sends_it_gets_no_copy(tmp_path: Path) -> None:
+    found = composed(outputruns.good(tmp_path), mail.person("John D <JOHN@example.org>"))
+    assert "john" not in str(found["Cc"]).lower()
+
+
+def test_tested_by_stands_only_where_everything_passed(tmp_path: Path) -> None:
+    good, bad = outputruns.good(tmp_path / "a"), outputruns.bad(tmp_path / "b")
+    assert "\nTested-by: Jänë Doe <me@example.org>\n" in text(composed(good, ME))
+    assert b4_trailers(text(composed(good, ME))) == ["Tested-by: Jänë Doe <me@example.org>"]
+    assert b4_trailers(text(composed(good))) == b4_trailers(text(composed(bad))) == []
+    assert "Tested-by" not in text(composed(bad, ME))
+    assert letter.deserved(bad) == "not everything passed"
+    assert letter.deserved(dataclasses.replace(good, interrupted=True))
+    assert letter.deserved(dataclasses.replace(good, series=None))
+    flaky = Test("a", Outcome.FLAKY), Test("b", Outcome.PASS)
+    lenient = dataclasses.replace(good.sides[1], tests=flaky, allow_flaky=True)
+    assert letter.deserved(dataclasses.replace(good, sides=(lenient,))) == "1 tests are flaky"
+    skipped = dataclasses.replace(good.sides[1], tests=(Test("a", Outcome.SKIP),))
+    assert letter.deserved(dataclasses.replace(good, sides=(skipped,))) == "no test passed"
+
+
+def test_a_sender_needs_a_name_and_an_address() -> None:
+    for words in ("", "Jane", "jane@example.org", "A <a@b.c>, B <b@b.c>", "J <j@>"):
+        with pytest.raises(UsageError):
+            mail.person(words)
+
+
+def test_a_failure_is_told_with_its_splat(tmp_path: Path) -> None:
+    said = text(composed(outputruns.bad(tmp_path)))
+    assert "7 of 9 tests are not good; 3 of them are good without the series." in said
+    broken = said.partition("Broken by the series (3):")[2]
+    assert "pass -> error: KASAN: slab-use-after-free Read in configfs_lookup" in broken
+    assert "\n     configfs_lookup+0x1/0x2\n" in broken
+    assert "at fs/configfs/dir.c:451" in broken
+    assert 'through lines of "configfs: free it early"' in broken
+    assert "RAX" not in said
+    assert "old_frame" not in said
+    assert "Not good also without the series (4):" in said
+
+
+def test_the_text_has_72_columns_and_no_place_of_this_machine(tmp_path: Path) -> None:
+    for name in ("good", "bad", "hostile"):
+        said = text(composed(getattr(outputruns, name)(tmp_path / name), ME))
+        own = said.partition("To do the same:")
+        lines = [line for line in (own[0] + own[2]).splitlines() if len(line) > letter.WIDTH]
+        # A word of a command cannot be folded without changing what it means.
+        assert all(len(line.split()) <= 2 or line.count("'") for line in lines), lines
+        assert not [line for line in own[0].splitlines() if len(line) > letter.WIDTH]
+        assert "/secret" not in said
+
+
+def test_many_tests_are_counted_by_file(tmp_path: Path) -> None:
+    many = tuple(Test(f"a/test_{n % 2}.py::t[{n}]", Outcome.PASS) for n in range(200))
+    before = tuple(dataclasses.replace(one, outcome=Outcome.FAIL) for one in many)
+    said = text(composed(outputruns.run(tmp_path, *many, base=before)))
+    assert "Fixed by the series (200):\n   100 in a/test_0.py\n   100 in a/test_1.py\n" in said
+
+
+def test_hostile_words_make_no_header_and_no_trailer(tmp_path: Path) -> None:
+    cover = (
+        "From: =?utf-8?q?a=0ABcc=3A_spy=40example=2Eorg?= <jane@example.org>\n"
+        'To: "x\\r\\nBcc: spy" <a@example.org>, b@@c, <d@e\x00f>, \udcff <ok@example.org>\n'
+        "Subject: =?utf-8?q?x=0D=0ABcc=3A_spy=40example=2Eorg?= \udcfc =?bad?x?y?=\n"
+        "Message-ID: <a b@c>\nReferences: <x@y> junk <\x01@z>\n\nbody\n"
+    )
+    run = outputruns.hostile(tmp_path)
+    run.series.cover.write_bytes(cover.encode("utf-8", "surrogateescape"))
+    raw = mail.compose(run, lambda: ((), ()), ME)
+    head, _, body = raw.partition(b"\n\n")
+    names = [line.split(b":")[0] for line in head.split(b"\n") if line[:1] not in b" \t"]
+    assert set(names) == {
+        *(b"From", b"To", b"Cc", b"Subject", b"Date", b"Message-ID", b"MIME-Version"),
+        *(b"Content-Type", b"Content-Transfer-Encoding"),
+    }
+    found = email.message_from_bytes(raw, policy=email.policy.default)
+    assert [one.addr_spec for one in found["To"].addresses] == ["jane@example.org"]
+    assert "ok@example.org" in str(found["Cc"])
+    assert "spy@example.org" not in [one.addr_spec for one in found["Cc"].addresses]
+    said = body.decode()
+    assert "\x1b" not in said
+    assert "\x00" not in said
+    assert b4_trailers(said) == []
+    assert len(raw) < 64 * 1024
+
+
+def test_a_trailer_that_spans_lines_is_none(tmp_path: Path) -> None:
+    name = "x" * 46 + " Tested-by: " + "Evil " * 11 + "<evil@example.org>"
+    run = outputruns.good(tmp_path)
+    run = dataclasses.replace(run, series=dataclasses.replace(run.series, title=name))
+    failing = Test(f"{'a' * 100}\nTested-by: Evil\n<evil@example.org>", Outcome.FAIL, message=name)
+    run = dataclasses.replace(run, sides=(dataclasses.replace(run.sides[1], tests=(failing,)),))
+    assert b4_trailers(text(composed(run))) == []
+
+
+def test_the_command_names_the_series_as_everybody_can(tmp_path: Path) -> None:
+    run = outputruns.good(tmp_path)
+    words = command.words(run)
+    assert words == [
+        *("harness", "run", "20260101.1-jane@example.org"),
+        *("--suite", "test_a.py", "--kernel", "7.2.13"),
+    ]
+    one = command.words(run, "a.py::b[c d]")
+    assert one[-2:] == ["--suite", "a.py::b[c d]"]
+    assert one.count("--suite") == 1
+    tree = dataclasses.replace(
+        run, command=("harness", "run", "--tree", "/x", "CONFIG_A=y", "--llvm", "--", "-x")
+    )
+    assert command.words(tree)[3:] == [
+        *("CONFIG_A=y", "--llvm", "--tree", "linux", "--base", outputruns.COMMIT[:16])
+    ]
+    bare = dataclasses.replace(run, series=None, command=())
+    assert command.words(bare) == ["harness", "run", "--no-series", "--kernel", "7.2.13"]
+    folded = command.shell(run, "a.py::b[c d]", 40)
+    assert folded.splitlines()[-1] == "    --suite 'a.py::b[c d]'"

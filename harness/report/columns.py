@@ -45,6 +45,14 @@ def of_run(run: Run, folder: Path) -> tuple[Column, ...]:
     )
 
 
+def command(folder: Path) -> str:
+    """Give the command line of a run; empty where nobody wrote it down."""
+    try:
+        return (folder / "command").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def of_folder(label: str, about: str, folder: Path) -> Column:
     """Read what a folder of evidence says by itself."""
     records = [guest_folder.read_record(one) for one in guest_folder.taken(folder / "guests")]

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.model import Run, Series
 from harness.report import (
+    bisection,
     checks,
     columns,
     failures,
@@ -21,6 +22,7 @@ from harness.report import (
     splats,
     steps,
     timeline,
+    unfinished,
     verdict,
 )
 from harness.report.cutting import Budget
@@ -39,11 +41,16 @@ _SET = re.compile(r"^(CONFIG_\w+)=(.*)$|^# (CONFIG_\w+) is not set$", re.MULTILI
 def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Page:
     """Make the page of a run's folder; with ``check`` it has the matrix of a check as well.
 
-    Of a folder that ``harness check`` made it is that check's page.  Raises UsageError when the
-    folder is neither's.
+    Of a folder that ``harness check`` or ``harness bisect`` made it is that one's page, and of a
+    run that was killed it has what is known.  Raises UsageError when the folder is nobody's.
     """
-    if not (folder / record.NAME).is_file() and (folder / checks.NAME).is_file():
-        return steps.page(folder, ask)
+    if not (folder / record.NAME).is_file():
+        if (folder / checks.NAME).is_file():
+            return steps.page(folder, ask)
+        if (folder / bisection.NAME).is_file():
+            return bisection.page(folder)
+        if unfinished.is_one(folder):
+            return unfinished.page(folder, ask)
     run = record.load(folder)
     table = checks.load(check) if check else {}
     found = _Gathered(run, folder, ask, table)

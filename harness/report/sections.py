@@ -158,3 +158,27 @@ class OptionView:
     def missing(self) -> bool:
         """Whether the kernel does not have what was asked for."""
         return self.asked != self.got
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A kernel that was tried, or a proof: ``state`` is the colour of ``word``."""
+
+    state: str
+    word: str
+    what: str
+    why: str = ""
+    phase: str = ""
+    runs: str = ""
+    took: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Bisection:
+    """How an answer was found; ``sides`` are (what, before, after), under ``names``."""
+
+    proofs: tuple[Trial, ...]
+    trials: tuple[Trial, ...]
+    names: tuple[str, str]
+    sides: tuple[tuple[str, str, str], ...]
+    mail: Cut = NOTHING

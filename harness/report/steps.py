@@ -41,7 +41,7 @@ def page(folder: Path, ask: Ask | None = None) -> Page:
         patches=tuple(_patches(table, folder)),
         timeline=timeline.of((), made, links),
         about=(("base", table["base"]), ("took", clock(table["seconds"]))),
-        command=_command(folder),
+        command=columns.command(folder),
         folder=str(folder),
     )
 
@@ -118,10 +118,3 @@ def _patches(table: Mapping[str, Any], folder: Path) -> Iterator[PatchView]:
     for row, path in zip(table["rows"], files, strict=False):
         number = row["number"]
         yield patches.view(number, row["subject"], "", path, notes.get(number, ()))
-
-
-def _command(folder: Path) -> str:
-    try:
-        return (folder / "command").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 from harness.decode import Decoded
-from harness.report.sections import NOTHING, Checks, Cut, OptionView, PatchView, Timeline
+from harness.report.sections import NOTHING, Bisection, Checks, Cut, OptionView, PatchView, Timeline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +151,7 @@ class Page:
     hidden: int = 0  # failures that are only in the table
     boot: tuple[tuple[str, SplatView], ...] = ()  # kernel's label, splat before its first test
     checks: Checks | None = None
+    bisection: Bisection | None = None
     patches: tuple[PatchView, ...] = ()
     timeline: Timeline | None = None
     options: tuple[OptionView, ...] = ()

@@ -105,7 +105,7 @@
   addEventListener("click", async (event) => {
     const button = event.target.closest("button.copy");
     if (!button) return;
-    const text = button.parentElement.querySelector("code").textContent;
+    const text = all("code", button.parentElement).map((one) => one.textContent.trim()).join("\n");
     try {
       await navigator.clipboard.writeText(text);
       button.textContent = said.textContent = "Copied";

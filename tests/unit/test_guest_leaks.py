@@ -47,7 +47,7 @@ def test_a_leak_is_blamed_on_the_test_that_ran_at_its_time(monkeypatch: pytest.M
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(kmemleak, "jiffies", lambda: 1_000_000)
-    monkeypatch.setattr(kmemleak.needs, "options", lambda: {"CONFIG_HZ": "250"})
+    monkeypatch.setattr(kmemleak.running, "options", lambda: {"CONFIG_HZ": "250"})
     diary = kmemleak.Diary()
     for test in ("one", "two", "three"):
         now[0] += 10

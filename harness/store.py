@@ -80,18 +80,24 @@ def chosen(found: Iterable[Entry], choices: frozenset[str]) -> tuple[Entry, ...]
     return tuple(one for one in found if one.kind.choice in words)
 
 
-def remove(chosen: Iterable[Entry], progress: Progress) -> tuple[Entry, ...]:
-    """Remove entries, but none that is held; gives those that are gone.
+def remove(
+    chosen: Iterable[Entry], progress: Progress, *, cached: bool = True
+) -> tuple[Entry, ...]:
+    """Remove entries, but none that is held or was used since it was listed; gives what is gone.
 
-    Raises HostFault when a run is using the cache, or when something cannot be removed.
+    ``cached``: there may be entries of the cache among them.  Raises HostFault when there may and
+    a run is using it, or when something cannot be removed.
     """
     gone: list[Entry] = []
-    with paths.unused() as alone, progress.stage("clean") as stage:
+    with (
+        paths.unused() if cached else contextlib.nullcontext(True) as alone,
+        progress.stage("clean") as stage,
+    ):
         if not alone:
             raise HostFault("a run is using the cache", hint="wait until it has ended, then again")
         locked = _locked()
         for one in chosen:
-            if _is_held(one.path, locked):
+            if _is_held(one.path, locked) or _used(one.path) > one.used:
                 progress.say(f"kept: {one.path} is in use")
                 continue
             stage.update(note=str(one.path))
@@ -99,6 +105,14 @@ def remove(chosen: Iterable[Entry], progress: Progress) -> tuple[Entry, ...]:
             gone.append(one)
         stage.finish(f"{len(gone)} removed")
     return tuple(gone)
+
+
+def _used(path: Path) -> float:
+    """Give when it was last used; never, where it is gone."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _remove(path: Path) -> None:

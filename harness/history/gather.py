@@ -44,6 +44,19 @@ def of_folder(folder: Path) -> tuple[SideFacts, ...]:
     return tuple(_of_journal(folder, one) for one in _journals(folder, _DEPTH))
 
 
+def kernel_folders(folder: Path) -> Iterator[Path]:
+    """Give the folders of the kernels that a run's folder tells of."""
+    found = False
+    for one in _journals(folder, _DEPTH):
+        image = _image(one)
+        if image is not None:
+            found = True
+            yield image.parent
+    if not found and (folder / record.NAME).is_file():  # not one test was begun
+        for side in _json(folder / record.NAME).get("sides", ()):
+            yield Path(side["kernel"]["folder"])
+
+
 def _journals(folder: Path, depth: int) -> Iterator[Path]:
     """Give the folders below that hold a journal, but not those of tests that were run again."""
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from harness.history import identity, waiting
-from harness.history.facts import Ended
+from harness.history.facts import Ended, Verdict
 from harness.history.places import parts
 from harness.history.tables import (
     BAD,
@@ -31,7 +31,7 @@ from harness.history.values import RunRow, SideRow
 
 _COLUMNS = (
     *(run.c.id, run.c.uid, run.c.verb, run.c.began, run.c.seconds, run.c.ended, run.c.verdict),
-    *(run.c.code, run.c.error, run.c.folder, run.c.command, run.c.accel),
+    *(run.c.code, run.c.error, run.c.folder, run.c.command, run.c.accel, run.c.pinned),
     *(host.c.name.label("host"), host.c.home),
     sa.func.coalesce(series.c.title, series.c.name, "").label("series"),
     sa.func.coalesce(series.c.version, 0).label("version"),
@@ -56,6 +56,19 @@ def runs(
     judged = _judged(connection, [row["id"] for row in found])
     alive = _alive()
     return tuple(_row(row, judged.get(row["id"]), alive) for row in found)
+
+
+def fitting(words: str = "", verb: str = "", *, bad: bool = False) -> sa.ColumnElement[bool]:
+    """Say which runs: of a series with these words in its title, of a verb, bad ones."""
+    fits: list[sa.ColumnElement[bool]] = [sa.true()]
+    if words:
+        own = (series.c.title, series.c.name, series.c.lineage)
+        fits.append(sa.or_(*(column.icontains(words, autoescape=True) for column in own)))
+    if verb:
+        fits.append(run.c.verb == verb)
+    if bad:
+        fits.append(run.c.verdict == Verdict.BAD.value)
+    return sa.and_(*fits)
 
 
 def named(connection: sa.Connection, word: str) -> tuple[RunRow, ...]:
@@ -172,7 +185,8 @@ def _row(
     ended = row["ended"]
     if ended == Ended.RUNNING and not alive(row["uid"], row["home"]):
         ended = Ended.KILLED.value
-    names = "verb began seconds verdict code error series version source folder host command accel"
+    names = "verb began seconds verdict code error series version source folder host command"
+    names += " accel pinned"
     return RunRow(
         id=row["uid"],
         ended=ended,

@@ -110,6 +110,7 @@ run = sa.Table(
     _text("command"),
     _text("accel"),
     _text("harness"),
+    sa.Column("pinned", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
 )
 
 kernel = sa.Table(

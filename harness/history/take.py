@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from harness.errors import HarnessError
-from harness.history import gather, waiting, write
+from harness.history import gather, runs, tables, waiting, write
 from harness.history.database import Database
 from harness.history.facts import Ended, RunFacts, SideFacts
+from harness.history.values import RunRow
 from harness.model import Outcome
 
 
@@ -75,3 +76,11 @@ def opened(url: str) -> Iterator[tuple[sa.Connection, str]]:
         trouble = f"{error.what}: newer runs may be missing"
     with database.reading() as connection:
         yield connection, trouble
+
+
+def pin(url: str, uid: str, *, pinned: bool) -> RunRow:
+    """Pin a run, or let it go; gives it as it is now.  Raises HarnessError."""
+    mine = tables.run.c.uid == uid
+    with Database(url).writing() as connection:
+        connection.execute(tables.run.update().where(mine).values(pinned=pinned))
+        return runs.runs(connection, mine)[0]

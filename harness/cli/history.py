@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness history``: what became of a test, a series or a splat from run to run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import typing
+from collections.abc import Iterable, Iterator
+
+import rich.console
+import rich.table
+from rich.text import Text
+
+from harness import errors
+from harness.cli.clean import ago
+from harness.cli.run import db_option
+from harness.cli.summary import COLOURS
+from harness.history import address, flakes
+from harness.history.values import Match, Seen, SeriesHistory, SplatHistory, TestHistory, Where
+from harness.model import Outcome
+from harness.progress import Progress, clock
+from harness.results.record import to_json
+
+DESCRIPTION = """\
+Say what became of a test, a series or a splat from run to run: when it first failed
+and last passed, how often it fails by chance, what its time does; a series' revisions
+and what failed with each; where a splat was seen.  Words that could mean several
+things list them."""
+
+EXAMPLES = """\
+examples:
+  harness history test_mount.py::test_rmdir        a test, by a part of its name
+  harness history namespace-aware configfs         a series, by its title
+  harness history "WARNING in configfs_rmdir"      a splat, by its title or fingerprint
+  harness history --kind test configfs             all tests with that in their names
+  harness history --on base test_rmdir --json      only what base kernels did, for a script
+"""
+
+if typing.TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_Found = TestHistory | SeriesHistory | SplatHistory
+Line = str | Text | rich.table.Table
+
+WIDE = 200  # columns
+
+_MARKS = {
+    Outcome.PASS: ".",
+    Outcome.SKIP: "s",
+    Outcome.XFAIL: "x",
+    Outcome.NOTRUN: "-",
+    Outcome.FLAKY: "~",
+}
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    parser = commands.add_parser(
+        "history",
+        help="what became of a test, a series or a splat",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", nargs="+", metavar="TEST|SERIES|SPLAT", help="what to look for")
+    parser.add_argument(
+        "--kind", default="", choices=("test", "series", "splat"), help="only these"
+    )
+    parser.add_argument("--on", default="", choices=("base", "patched"), help="only these kernels")
+    parser.add_argument(
+        "-n", "--last", type=int, default=20, metavar="N", help="results to show (%(default)s)"
+    )
+    db_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, progress: Progress) -> int:
+    """Look it up and show it.  Raises UsageError when there is nothing of that name."""
+    from harness.history import find, take
+
+    words = " ".join(options.words)
+    with take.opened(address.choose(options.db)) as (connection, trouble):
+        if trouble:
+            progress.say(f"history: {trouble}")
+        matches = find.find(connection, words, options.kind)
+        if not matches:
+            raise _nothing(words)
+        found = _about(connection, matches[0], options) if len(matches) == 1 else None
+    if options.json:
+        kind = matches[0].kind if found else "matches"
+        print(json.dumps({kind: _table(found) if found else to_json(matches)}, indent=1))
+        return errors.GOOD
+    show(_lines(found) if found else _matches(words, matches))
+    return errors.GOOD
+
+
+def show(lines: Iterable[Line]) -> None:
+    """Print lines and tables; where there is no terminal, tables are wide rather than folded."""
+    console = rich.console.Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    for line in lines:
+        console.print(line, soft_wrap=not isinstance(line, rich.table.Table))
+
+
+def _about(connection: Connection, only: Match, options: argparse.Namespace) -> _Found:
+    from harness.history import about_series, about_splat, about_test
+
+    last = max(1, options.last)
+    found: _Found | None
+    if only.kind == "test":
+        found = about_test.of_test(connection, only.word, last, options.on)
+    elif only.kind == "series":
+        found = about_series.of_series(connection, only.word)
+    else:
+        found = about_splat.of_splat(connection, only.word, last)
+    if found is None:
+        raise _nothing(f"{only.word}{f' on {options.on} kernels' if options.on else ''}")
+    return found
+
+
+def _lines(found: _Found) -> Iterator[Line]:
+    match found:
+        case TestHistory():
+            return _test(found)
+        case SeriesHistory():
+            return _series(found)
+        case SplatHistory():
+            return _splat(found)
+
+
+def _nothing(words: str) -> errors.UsageError:
+    return errors.UsageError(
+        f"the history knows no test, series or splat {words!r}",
+        hint="a part of the name will do; `harness runs` shows what there is",
+    )
+
+
+def _table(found: _Found) -> dict[str, object]:
+    """Give the JSON; mappings by outcome have words as keys."""
+    table: dict[str, object] = to_json(found)
+    if isinstance(found, TestHistory):
+        table["counts"] = {outcome.value: number for outcome, number in found.counts.items()}
+        table["flakes"] = {**to_json(found.flakes), "rate": found.flakes.rate}
+    return table
+
+
+def _matches(words: str, matches: tuple[Match, ...]) -> Iterator[Line]:
+    yield f"{words!r} could mean {len(matches)} things; name one of them:"
+    for one in matches:
+        yield f"  {one.kind:<6}  {one.word}  ({one.note}, last {ago(one.last)})"
+
+
+def _test(found: TestHistory) -> Iterator[Line]:
+    yield found.id
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in found.counts.items())
+    yield f"  {found.runs} runs since {_when(found.first)}: {counts}"
+    spots = (found.first_failed, found.last_failed, found.last_passed)
+    for title, seen in zip(("first failed", "last failed", "last passed"), spots, strict=True):
+        yield f"  {title:<13} {_when(seen) + ', ' + _where(seen.where) if seen else 'never'}"
+    if found.last_failed and found.last_failed.message:
+        yield f"  it said       {found.last_failed.message}"
+    chance = found.flakes
+    if chance.runs:
+        yield (
+            f"  by chance     bad in {chance.bad} of {chance.runs} runs on kernels that can pass it"
+            f" ({100 * chance.rate:.0f} %; 95 % sure of {_share(chance.low, chance.high)})"
+        )
+    times = found.trend
+    if times.times:
+        line = flakes.sparkline(times.times[-60:], plain=not _draws())
+        change = f", lately {100 * times.change:+.0f} %" if times.change else ""
+        span = f"{_time(times.low)} to {_time(times.high)}, median {_time(times.median)}"
+        yield f"  time          {line}  {span} in {len(times.times)} passes{change}"
+    yield ""
+    yield _seen(found.seen)
+
+
+def _share(low: float, high: float) -> str:
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
+
+
+def _time(seconds: float) -> str:
+    return f"{1000 * seconds:.0f}ms" if seconds < 1 else clock(seconds)
+
+
+def _draws() -> bool:
+    return "utf" in (sys.stdout.encoding or "").lower()
+
+
+def _seen(seen: tuple[Seen, ...]) -> rich.table.Table:
+    grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("run", "when", "kernel", "series", "outcome", "time", "said"):
+        grid.add_column(title, no_wrap=title not in ("series", "said"), overflow="fold")
+    for one in seen:
+        outcome = Text(one.outcome, style=COLOURS.get(one.outcome, "red"))
+        if len(one.attempts) > 1:
+            outcome.append(f" ({''.join(_MARKS.get(word, 'F') for word in one.attempts)})", "dim")
+        place = one.where
+        grid.add_row(
+            *(place.run, ago(one.at), f"{place.side} {place.release}", _revision(place)),
+            *(outcome, _time(one.seconds), one.message),
+        )
+    return grid
+
+
+def _when(seen: Seen) -> str:
+    return f"{ago(seen.at)} (run {seen.where.run})"
+
+
+def _where(place: Where) -> str:
+    """Say which kernel, by its release, its side, its series' revision and its commit."""
+    words = [f"{place.side} {place.release}".strip(), _revision(place), place.source]
+    if place.commit:
+        words.append(f"commit {place.commit[:12]}")
+    return ", ".join(filter(None, words))
+
+
+def _revision(place: Where) -> str:
+    if not place.series or place.side == "base":
+        return ""
+    patch = f" patch {place.patch}" if place.patch else ""
+    return f"v{place.version} {place.series}{patch}"
+
+
+def _series(found: SeriesHistory) -> Iterator[Line]:
+    yield f"{found.title}{f' ({found.link})' if found.link else ''}"
+    grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("revision", "digest", "runs", "first", "last", "verdict", "tests"):
+        grid.add_column(title, no_wrap=title != "tests")
+    for one in found.revisions:
+        last = one.last
+        counts = ", ".join(f"{number} {outcome}" for outcome, number in last.counts.items())
+        words = (f"v{one.version}", one.digest[:12], str(one.runs), ago(one.first))
+        grid.add_row(
+            *words, f"{ago(last.began)} ({last.id})", verdict(last.ended, last.verdict), counts
+        )
+    yield grid
+    if found.failures:
+        yield "\nwhat failed with any revision (its last outcome with each):"
+        yield _failures(found)
+
+
+def verdict(ended: str, said: str) -> Text:
+    """Write a run's end in a word: its verdict, or why there is none."""
+    word = said if ended == "done" and said != "none" else said if said == "untestable" else ended
+    good = {"good": "green", "running": "cyan", "untestable": "yellow", "interrupted": "yellow"}
+    return Text(word, style=good.get(word, "red"))
+
+
+def _failures(found: SeriesHistory) -> rich.table.Table:
+    grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
+    for one in found.revisions:
+        grid.add_column(f"v{one.version} {one.digest[:6]}", no_wrap=True)
+    grid.add_column("test", overflow="fold")
+    for name, outcomes in found.failures:
+        cells = [Text(o or "", style=COLOURS.get(o, "red") if o else "") for o in outcomes]
+        grid.add_row(*cells, Text(name))
+    return grid
+
+
+def _splat(found: SplatHistory) -> Iterator[Line]:
+    yield f"{found.title}\n  fingerprint   {found.fingerprint} ({found.kind})"
+    yield f"  seen          {found.times} times in {found.runs} runs"
+    for title, place in (("first", found.first), ("last", found.last)):
+        if place:
+            yield f"  {title:<13} {ago(place.began)} (run {place.run}), {_where(place)}"
+    grid = rich.table.Table(box=None, pad_edge=False, show_header=False)
+    grid.add_column(justify="right")
+    grid.add_column(overflow="fold")
+    for name, times in found.tests:
+        grid.add_row(f"{times}x", name or "while booting")
+    yield grid

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness runs``: the runs there were."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+import rich.table
+from rich.text import Text
+
+from harness import errors
+from harness.cli.clean import ago
+from harness.cli.history import show, verdict
+from harness.cli.run import db_option
+from harness.history import address
+from harness.history.values import RunRow
+from harness.progress import Progress, clock
+from harness.results.record import to_json
+
+DESCRIPTION = """\
+List the runs that the history knows, the newest first: run, check, compare, bisect.
+A run that is pinned keeps its folder and its kernels whatever `harness gc` removes."""
+
+EXAMPLES = """\
+examples:
+  harness runs                 the last twenty
+  harness runs -n 0 --bad      all that were bad
+  harness runs --series configfs --json
+  harness runs --pin 3fa9      keep a run (its id, or the beginning of it)
+  harness runs --unpin 3fa9
+"""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    parser = commands.add_parser(
+        "runs",
+        help="the runs there were",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-n", "--last", type=int, default=20, metavar="N", help="how many, 0: all (%(default)s)"
+    )
+    parser.add_argument("--series", default="", metavar="WORDS", help="with this in the title")
+    parser.add_argument("--verb", default="", metavar="VERB", help="run, check, compare or bisect")
+    parser.add_argument("--bad", action="store_true", help="only bad ones")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--pin", default="", metavar="RUN", help="keep this run from gc")
+    group.add_argument("--unpin", default="", metavar="RUN", help="keep it no longer")
+    db_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, progress: Progress) -> int:
+    """List runs, or pin one."""
+    from harness.history import runs, take
+
+    word = options.pin or options.unpin
+    found: tuple[RunRow, ...]
+    with take.opened(address.choose(options.db)) as (connection, trouble):
+        if trouble:
+            progress.say(f"history: {trouble}")
+        if word:
+            found = (only(runs.named(connection, word), word),)
+        else:
+            fits = runs.fitting(options.series, options.verb, bad=options.bad)
+            found = runs.runs(connection, fits, max(0, options.last) or None)
+    if word:
+        found = (take.pin(address.choose(options.db), found[0].id, pinned=bool(options.pin)),)
+    if options.json:
+        print(json.dumps({"runs": to_json(found)}, indent=1))
+    elif not found:
+        print("no runs yet; `harness run` makes one")
+    else:
+        show([table(found)])
+    return errors.GOOD
+
+
+def only(found: tuple[RunRow, ...], word: str) -> RunRow:
+    """Give the one run that a word means.  Raises UsageError for none or several."""
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise errors.UsageError(
+            f"the history knows no run {word!r}", hint="`harness runs` lists them"
+        )
+    lines = (
+        f"  {one.id}  {time.strftime('%F %R', time.localtime(one.began))}  {one.series or one.verb}"
+        for one in found
+    )
+    raise errors.UsageError(
+        f"{word!r} is the beginning of {len(found)} runs",
+        hint="type more of its id",
+        details="\n".join(lines),
+    )
+
+
+def table(found: tuple[RunRow, ...]) -> rich.table.Table:
+    """Make a row for each run."""
+    grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("run", "when", "verb", "verdict", "series", "kernel", "tests", "took", "folder"):
+        grid.add_column(title, no_wrap=title not in ("tests", "series"), overflow="fold")
+    for one in found:
+        revision = f"v{one.version} {one.series}" if one.series else ""
+        took = "" if one.seconds is None else clock(one.seconds)
+        grid.add_row(
+            *(Text(one.id), ago(one.began), one.verb, verdict(one.ended, one.verdict)),
+            *(Text(revision), Text(one.release or one.source), Text(tally(one)), took),
+            _place(one),
+        )
+    return grid
+
+
+def _place(one: RunRow) -> str:
+    if one.pinned:
+        return "pinned" if one.there else "pinned, gone"
+    return "there" if one.there else "gone" if one.folder else "none"
+
+
+def tally(one: RunRow) -> str:
+    """Write the outcomes of the kernel a run judged."""
+    return ", ".join(f"{number} {outcome}" for outcome, number in one.counts.items())
+
+
+def place(one: RunRow) -> str:
+    """Say where a run's folder is, or that it is gone, and whether it is pinned."""
+    words = one.folder if one.there else f"gone ({one.folder})" if one.folder else "none"
+    return f"{words} (pinned)" if one.pinned else words

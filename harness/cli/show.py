@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``harness show``: one run again, as it was shown when it ended."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import rich.table
+from rich.text import Text
+
+from harness import check, errors
+from harness.check import report as check_report
+from harness.cli import compare as compared
+from harness.cli import matrix, runs, summary
+from harness.cli.history import Line, show, verdict
+from harness.cli.run import db_option
+from harness.compare import Comparison
+from harness.history import address
+from harness.history.values import RunRow, SideRow
+from harness.progress import Progress, clock
+from harness.results import record
+
+DESCRIPTION = """\
+Show a run as it was shown when it ended, and say where things are.  A run whose folder
+is gone, or that was killed, is shown from what the history knows of it."""
+
+EXAMPLES = """\
+examples:
+  harness show last
+  harness show 3fa9                 by the beginning of its id, see harness runs
+  harness show ./out --json         by its folder
+"""
+
+COMPARED = "compare.json"
+_FILES = {
+    "report.html": "report",
+    "junit.xml": "junit",
+    "check.json": "matrix",
+    COMPARED: "comparison",
+    "bisect.json": "bisection",
+    "splats.txt": "splats",
+}
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    parser = commands.add_parser(
+        "show",
+        help="show a run again",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "which", metavar="RUN", help='an id, the beginning of one, a folder, "last"'
+    )
+    db_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, progress: Progress) -> int:
+    """Show it: from its folder if that is whole, else from the history."""
+    from harness.history import runs as asked
+    from harness.history import take
+
+    folder = Path(options.which).expanduser().absolute()
+    with take.opened(address.choose(options.db)) as (connection, trouble):
+        if trouble:
+            progress.say(f"history: {trouble}")
+        found = asked.named(connection, options.which)
+        if not found and folder.is_dir() and _whole(folder):  # never recorded, but there it is
+            return _show(folder, options.json)
+        one = runs.only(found, options.which)
+        sides = asked.sides(connection, one.id)
+    if one.there and _whole(Path(one.folder)) and one.ended != "running":
+        if not options.json:
+            print(f"run {one.id}, {_when(one)}: {one.command}")
+        return _show(Path(one.folder), options.json)
+    if options.json:
+        print(json.dumps({"run": record.to_json(one), "sides": record.to_json(sides)}, indent=1))
+    else:
+        show(_known(one, sides))
+    return errors.GOOD
+
+
+def _whole(folder: Path) -> bool:
+    """Whether a folder holds what a run writes when it ends."""
+    names = (record.NAME, check_report.NAME, COMPARED)
+    return any((folder / name).is_file() for name in names)
+
+
+def _show(folder: Path, as_json: bool) -> int:
+    """Show what a folder holds as its verb did, or print its JSON."""
+    names = (record.NAME, check_report.NAME, COMPARED)
+    name = next(name for name in names if (folder / name).is_file())
+    text = (folder / name).read_text(encoding="utf-8")
+    if as_json:
+        print(text)
+        return errors.GOOD
+    if name == record.NAME:
+        summary.show(record.load(folder))
+    else:
+        try:
+            table = json.loads(text)
+        except ValueError as error:
+            raise errors.UsageError(f"{folder / name} is damaged: {error}") from error
+        if name == COMPARED:
+            compared.show(record.from_json(Comparison, table))
+        else:
+            matrix.show(record.from_json(check.Matrix, table), folder)
+    for line in _places(folder):
+        print(line)
+    return errors.GOOD
+
+
+def _places(folder: Path) -> Iterator[str]:
+    for name, what in _FILES.items():
+        if (folder / name).is_file():
+            yield f"{what:<10} {folder / name}"
+
+
+def _when(one: RunRow) -> str:
+    return time.strftime("%F %R", time.localtime(one.began))
+
+
+def _known(one: RunRow, sides: tuple[SideRow, ...]) -> Iterator[Line]:
+    """Say what the history knows of a run."""
+    yield f"run {one.id} on {one.host}, {_when(one)}: {one.command}"
+    grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("kernel", "release", "build", "boot", "tests"):
+        grid.add_column(title, no_wrap=title != "tests")
+    for side in sides:
+        boots = f"{len(side.boots)} x {clock(max(side.boots))}" if side.boots else "-"
+        tests = ", ".join(f"{number} {outcome}" for outcome, number in side.counts.items())
+        build = "reused" if side.reused else clock(side.seconds)
+        boot = "reused" if side.cached else boots
+        grid.add_row(side.name, side.release, build, boot, tests or side.error or "none")
+    yield grid
+    bad = [(side, *failure) for side in sides[-1:] for failure in side.failures]
+    if bad:
+        yield f"\n{len(bad)} not good on the {bad[0][0].name} kernel:"
+    for _, name, outcome, message in bad[:20]:
+        yield f"  {outcome:<8} {name}  {message}"
+    if len(bad) > 20:
+        yield f"  ... and {len(bad) - 20} more: harness show {one.id} --json"
+    word = verdict(one.ended, one.verdict)
+    what = f" {one.series or one.source}{f' on {one.source}' if one.series and one.source else ''}"
+    took = f" after {clock(one.seconds)}" if one.seconds is not None else ""
+    word = Text(word.plain.upper(), style=f"bold {word.style}")
+    yield (
+        Text("\n").append_text(word).append(f"{what}{took}{f': {one.error}' if one.error else ''}")
+    )
+    yield f"evidence {runs.place(one)}"

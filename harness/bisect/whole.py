@@ -8,7 +8,7 @@ import dataclasses
 import datetime
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import build, guest, kbuild, paths, source, tree
@@ -30,11 +30,16 @@ from harness.run import kernels
 
 
 def bisect(
-    ask: Ask, progress: Progress, command: tuple[str, ...] = (), state: State | None = None
+    ask: Ask,
+    progress: Progress,
+    command: tuple[str, ...] = (),
+    state: State | None = None,
+    began: Callable[[Path, Source], None] = lambda *_: None,
 ) -> Bisected:
     """Search, prove, and give what was found; everything is in its folder as well.
 
-    With ``state`` an earlier one goes on.  Raises UsageError when an end is not what it is said
+    With ``state`` an earlier one goes on.  ``began`` is told the folder, and the commit that is
+    started from.  Raises UsageError when an end is not what it is said
     to be, Untestable when it cannot be tried, HostFault when the machine will not do.
     """
     begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
@@ -46,6 +51,7 @@ def bisect(
     if state is None:
         place = run_folder.make(ask.plan, started, command)
         state = State(place, Begun(command, str(Path.cwd())))
+    began(state.folder, start)
     progress.say(f"evidence: {state.folder}")
     inner = Inner(progress)
     try:

@@ -146,10 +146,12 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         options = _again(begun.begun, options)
     with paths.in_use():
         asked = bisecting.ask(options)
-        found = bisect(asked, progress, options.command, begun)
-        found = dataclasses.replace(found, commands=_commands(found, options))
-        code = _code(found)
-        report.write(found, code)
+        with history.recording(options, progress.say, asked.plan.series) as entry:
+            found = bisect(asked, progress, options.command, begun, entry.at)
+            found = dataclasses.replace(found, commands=_commands(found, options))
+            code = _code(found)
+            report.write(found, code)
+            entry.finish(code)
     if options.json:
         print(json.dumps(report.to_dict(found, code), indent=1))
     else:

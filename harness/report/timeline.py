@@ -93,6 +93,9 @@ def _guests(side: Column, links: Mapping[tuple[str, str], str]) -> list[list[_Pi
                 words = f"{guest.name} does not boot"
             kind = "boot" if guest.boot_seconds is not None else "crash"
             pieces.insert(0, _Piece(guest.began, boot, kind, words, bad=kind == "crash"))
+            if guest.seconds:
+                life = f"{guest.name}, {guest.ended} after {clock(guest.seconds)}"
+                pieces.insert(0, _Piece(guest.began, guest.seconds, "guest", life))
         if not pieces:
             continue
         begin = min(piece.began for piece in pieces)
@@ -133,12 +136,12 @@ class _Layer:
 
 
 def _joins(kind: str) -> bool:
-    return kind != "boot" and not kind.startswith("stage")
+    return kind not in ("boot", "guest") and not kind.startswith("stage")
 
 
 def _bars(pieces: Iterable[_Piece], begin: float, whole: float) -> tuple[Bar, ...]:
     """Lay out a lane; what is bad stands on top and is never too thin to be seen."""
-    good, bad = _Layer(_THIN), _Layer(3.0)
+    good, bad = _Layer(1.5), _Layer(3.0)
     for piece in sorted(pieces, key=lambda one: one.began):
         layer = bad if piece.bad else good
         layer.add(piece, WHOLE * (piece.began - begin) / whole, WHOLE * piece.seconds / whole)

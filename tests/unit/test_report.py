@@ -160,7 +160,7 @@ def test_a_guest_that_took_anothers_place_stands_in_its_lane() -> None:
     second = GuestRecord("guest1", "done", "tcg", 5, "", began=121.0, seconds=20.0)
     laid = timeline.of([], [column([], [first, second])], {})
     assert laid is not None
-    assert [len(lane.bars) for lane in laid.lanes] == [2]
+    assert [[bar.kind for bar in lane.bars] for lane in laid.lanes] == [["guest", "boot"] * 2]
 
 
 def test_results_of_an_earlier_run_are_not_on_the_time_line() -> None:

@@ -46,8 +46,14 @@ def test_every_fragment_is_in_it(wheel: zipfile.ZipFile) -> None:
 
 def test_nothing_else_is_in_it(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"harness"}
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"harness"}
     assert not [name for name in wheel.namelist() if "__pycache__" in name]
+
+
+def test_the_man_page_goes_where_man_looks(wheel: zipfile.ZipFile) -> None:
+    name = next(one for one in wheel.namelist() if ".data/" in one)
+    assert name.endswith(".data/data/share/man/man1/harness.1")
+    assert wheel.read(name).startswith(b".\\\" Made by docs/reference.py")
 
 
 def test_the_license_is_in_it(wheel: zipfile.ZipFile) -> None:

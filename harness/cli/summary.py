@@ -119,15 +119,18 @@ def _bad(run: Run) -> list[Test]:
     """Give the tests that are not good, those that the series broke first."""
     broken = _broken(run)
     bad = [test for test in run.judged.tests if test.outcome.bad]
-    return sorted(bad, key=lambda test: test.id not in broken)
+    return sorted(bad, key=lambda test: (test.outcome is Outcome.NOTRUN, test.id not in broken))
 
 
 def _failures(run: Run) -> list[Text]:
     """Give the judged kernel's failures, a line each."""
-    bad, broken, side = _bad(run), _broken(run), run.judged
-    if not bad:
+    found, broken, side = _bad(run), _broken(run), run.judged
+    bad = [test for test in found if test.outcome is not Outcome.NOTRUN]
+    left = len(found) - len(bad)
+    if not found:
         return []
-    own = f", {len(broken)} of them good on the base" if broken else ""
+    own = f", {len(broken)} of them good on the base" if broken and not left else ""
+    own += f", and {left} not run" if left else ""
     lines = [Text(f"{len(bad)} not good on the {side.side} kernel{own}:", "red")]
     for number, test in enumerate(bad):
         lines.append(failure(test, new=test.id in broken))
@@ -174,6 +177,8 @@ def verdict(run: Run) -> Text:
     """Say good or bad, about what, and how long it took."""
     what = run.series.title or run.series.name if run.series else run.source.name
     word = ("BAD", "bold red") if run.bad else ("GOOD", "bold green")
+    if run.interrupted:
+        word = "INTERRUPTED", "bold yellow"
     return Text.assemble(word, f" {what} on {run.source.name} in {clock(run.seconds)}")
 
 

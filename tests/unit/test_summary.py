@@ -128,3 +128,14 @@ def test_all_good_is_short(monkeypatch, capsys) -> None:
     lines = shown(run(result("test_x", Outcome.PASS)), monkeypatch, capsys)
     assert len(lines) == 7
     assert lines[4].startswith("GOOD A demo")
+
+
+def test_what_was_not_run_is_a_number(monkeypatch, capsys) -> None:
+    crash = result("test_dies", Outcome.CRASH, "panic")
+    rest = [result(f"test_{n}", Outcome.NOTRUN) for n in range(50)]
+    found = dataclasses.replace(run(*rest, crash), interrupted=True)
+    lines = shown(found, monkeypatch, capsys)
+    assert "1 not good on the patched kernel, and 50 not run:" in lines
+    assert [line.split()[0] for line in lines if "suite/test_it.py::" in line][0] == "crash"
+    assert not any("notrun" in line for line in lines if "::" in line)
+    assert any(line.startswith("INTERRUPTED A demo") for line in lines)

@@ -32,7 +32,9 @@ def make(
 
 def _row(test: str, marks: tuple[Mark, ...]) -> Row:
     name = test.partition("::")[2] or test
-    return Row(test, name, marks, change(marks[0].outcome, marks[-1].outcome))
+    word = change(marks[0].outcome, marks[-1].outcome)
+    hole = not word and any(one.outcome != marks[0].outcome for one in marks)
+    return Row(test, name, marks, "other" if hole else word)
 
 
 def change(before: str, after: str) -> str:

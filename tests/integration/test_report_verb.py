@@ -15,6 +15,8 @@ import pytest
 
 from harness import report
 from harness.cli import main
+from harness.model import Outcome
+from harness.results.journal import Journal, Phase
 
 
 @pytest.fixture(autouse=True)
@@ -178,6 +180,26 @@ def test_a_check_has_its_page(tmp_path: Path) -> None:
     assert Read((tmp_path / "page.html").read_text()).elements.count("script") == 1
 
 
+def test_a_check_has_a_column_for_each_patch(tmp_path: Path) -> None:
+    folder = check_folder(tmp_path / "check")
+    table = {**CHECK, "rows": [{"number": n, "commit": "", "subject": f"s{n}"} for n in (1, 2, 3)]}
+    same = {"patch": 2, "check": "tests", "state": "same", "findings": [], "note": ""}
+    (folder / "check.json").write_text(json.dumps({**table, "cells": [*CHECK["cells"], same]}))
+    for name, outcome in (("base", Outcome.PASS), ("1", Outcome.FAIL), ("3", Outcome.PASS)):
+        journal = Journal(folder / name)
+        journal.started("t.py::test_a", "guest0")
+        journal.reported("t.py::test_a", Phase("call", outcome, 0.1, "E   it is wrong"))
+        journal.reported("t.py::test_a", Phase("teardown", Outcome.PASS))
+        journal.close()
+    page = report.page(folder)
+    assert [label for label, _ in page.columns] == ["base", "1/3", "2/3", "3/3"]
+    (row,) = page.groups[0].rows
+    assert [mark.outcome for mark in row.marks] == ["pass", "fail", "fail", "pass"]
+    assert row.change == "other"
+    (failure,) = page.failures  # a hole for bisection, shown where it enters
+    assert (failure.column, row.marks[1].link) == ("1/3", failure.anchor)
+
+
 def test_a_check_may_stand_on_the_page_of_its_run(tmp_path: Path) -> None:
     fakerun.make(tmp_path / "run")
     page = report.page(tmp_path / "run", check=check_folder(tmp_path / "check"))
@@ -229,3 +251,49 @@ def test_a_damaged_run_is_told(tmp_path: Path, capsys: Any, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
     assert main(["report", str(tmp_path)]) == 129
     assert "run.json" in capsys.readouterr().err
+
+
+def test_a_killed_run_has_a_page(tmp_path: Path, capsys: Any) -> None:
+    journal = Journal(tmp_path / "patched")
+    journal.collected(["t.py::test_a", "t.py::test_b"])
+    journal.started("t.py::test_a", "guest0")
+    journal.close()
+    fakerun.console(tmp_path / "patched" / "guests" / "0" / "console.log")
+    page = report.page(tmp_path)
+    assert page.word == "NO VERDICT"
+    assert [one.outcome for one in page.failures] == ["crash"]
+    assert [row.outcome for group in page.groups for row in group.rows] == ["crash", "notrun"]
+    assert main(["report", str(tmp_path)]) == 0
+
+
+BISECTION = {
+    "schema": 1, "mode": "series", "signature": f"it is bad {fakerun.EVIL}", "source": "v7.2",
+    "good": "the base", "bad": "1/1 x", "total": 1, "reverse": False, "patch": 1,
+    "culprit": {"id": "abc", "author": "me", "subject": fakerun.SUBJECT},
+    "options": [], "remaining": [], "together": None, "notes": [], "commands": ["harness bisect"],
+    "proofs": [{"what": "the culprit", "expected": "bad", "found": "bad", "why": fakerun.EVIL}],
+    "steps": [{"name": "1/1 x", "call": "bad", "why": "boom", "phase": "search", "failures": 1,
+               "runs": 1, "seconds": 2.0}],
+    "differences": [{"what": "test", "before": "pass", "after": f"fail {fakerun.EVIL}"}],
+    "confidence": 0.99, "built": 1, "booted": 2, "seconds": 9.0, "found": True, "proven": True,
+    "mail": "bisected", "exit_code": 0,
+}  # fmt: skip
+
+
+def test_a_bisection_has_its_page(tmp_path: Path) -> None:
+    folder = check_folder(tmp_path / "bisect")
+    (folder / "check.json").unlink()
+    (folder / "bisect.json").write_text(json.dumps(BISECTION))
+    page = report.page(folder)
+    assert page.word == "FOUND"
+    assert page.bisection is not None
+    assert [one.word for one in page.bisection.proofs] == ["yes"]
+    assert [note.text for note in page.patches[0].remarks] == ["the first bad commit"]
+    report.write(page, tmp_path / "page.html")
+    assert Read((tmp_path / "page.html").read_text()).elements.count("script") == 1
+
+
+def test_a_damaged_bisection_is_told(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "bisect.json").write_text('{"schema": 1}')
+    assert main(["report", str(tmp_path)]) == 129
+    assert "bisect.json is damaged" in capsys.readouterr().err

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+from pathlib import Path
 
 from harness import tree
 from harness.check import loaded
@@ -14,6 +16,7 @@ from harness.model import Checkout, Kernel, Request, Toolchain
 from harness.progress import Progress
 from harness.run import Plan, kernels
 
+COMPILER = 768  # MiB that one compiler may take; most take less
 _ERROR = re.compile(r"^([^\s:][^:]*):(\d+)(?::\d+)?: (?:fatal )?error: (.*)$")
 
 
@@ -38,6 +41,16 @@ class Made:
             Finding(Level.ERROR, one.text, one.file, one.line, "warning")
             for one in self.kernel.warnings
         )
+
+
+def jobs(asked: int) -> int:
+    """Give make's -j: what was asked for, or by cores and memory, since guests run beside it."""
+    if asked:
+        return asked
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free = [int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")]
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(cores, free[0] // COMPILER if free else cores))
 
 
 class Builder:

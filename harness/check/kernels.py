@@ -172,16 +172,17 @@ class Kernels:
         """Say what became of the failures of the revision before."""
         if known.result is None:
             note = f"what failed in the revision before could not be run again: {known.error}"
-            return Cell(WHOLE, "revision", State.UNKNOWN, note=note)
-        bad = known.findings or ()
-        number = len(known.result.tests)
-        still = f"{len([one for one in known.result.tests if one.outcome.bad])} still fail"
-        note = f"of the revision before {number} tests failed: {still if bad else 'all pass now'}"
+            return Cell(WHOLE, "tests", State.GOOD, (), note)
+        tests = known.result.tests
+        bad = [one for one in tests if one.outcome.bad]
+        still = f"{len(bad)} still fail" if bad else "all pass now"
+        note = f"of the revision before {len(tests)} tests failed: {still}"
         words = "failed in the revision before, and still: "
         found = tuple(
-            Finding(Level.NOTE, f"{words}{one.text}", one.file, 0, one.rule) for one in bad
+            Finding(Level.NOTE, f"{words}{one.headline}", one.id.partition("::")[0], 0, one.id)
+            for one in bad
         )
-        return Cell(WHOLE, "revision", State.WARN if bad else State.GOOD, found, note)
+        return Cell(WHOLE, "tests", State.GOOD, found, note)
 
     def _tested(self, renames: Mapping[str, str]) -> list[Cell]:
         results = [one.result() if one else None for one in self.tested]

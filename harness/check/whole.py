@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from harness.check import answer, derive, patches, report, revision, semantic, s
 from harness.check import letter as mail
 from harness.check.answer import Walk
 from harness.check.boots import Booter
-from harness.check.builds import Builder
+from harness.check.builds import Builder, jobs
 from harness.check.checkers import COMMANDS, installed
 from harness.check.kernels import Kernels
 from harness.check.patches import Looked
@@ -50,6 +51,7 @@ def check(
     if wish.builds:
         guest.sweep()
         kbuild.check_place(paths.cache())
+        plan = dataclasses.replace(plan, jobs=jobs(plan.jobs))
     _installed(wish)
     folder.check(plan)
     source = kernels.find_source(plan, progress)

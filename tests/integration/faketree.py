@@ -2,8 +2,8 @@
 """A git repository of a dozen files that behaves like a kernel tree, in seconds.
 
 ``make(path)`` writes it, with one commit and the tag v7.2.13.  Its Makefile knows allnoconfig,
-tinyconfig, olddefconfig, kernelrelease, vmlinux, bzImage, Image and modules, and honors O=, ARCH=,
-CROSS_COMPILE=, LLVM=, LOCALVERSION=, KCONFIG_CONFIG and KCONFIG_ALLCONFIG.  Its C files are
+tinyconfig, olddefconfig, kernelrelease, vmlinux, bzImage, Image, headers, modules, and honors O=,
+ARCH=, CROSS_COMPILE=, LLVM=, LOCALVERSION=, KCONFIG_CONFIG and KCONFIG_ALLCONFIG.  Its C files are
 compiled by the real compiler, so warnings, errors and incremental builds are real.  Its Kconfig
 has every option of the harness's own fragments, and a few with dependencies (FAKE_*).
 
@@ -91,6 +91,10 @@ $(objtree)/arch/%: $(objtree)/vmlinux
 	@cp $< $@
 	@echo "Kernel: arch/$* is ready  (#1)"
 
+headers:
+	@rm -rf $(objtree)/usr/include && mkdir -p $(objtree)/usr/include
+	@cp -r $(srctree)/include/uapi/. $(objtree)/usr/include
+
 modules: $(release)
 	@mkdir -p $(objtree)/samples
 	@echo "  CC [M]  samples/sample.o"
@@ -104,7 +108,7 @@ modules_install:
 
 -include $(foreach o,$(objects),$(dir $(o)).$(notdir $(o)).d)
 .DELETE_ON_ERROR:
-.PHONY: bzImage Image modules modules_install vmlinux
+.PHONY: bzImage Image headers modules modules_install vmlinux
 .PHONY: allnoconfig olddefconfig tinyconfig kernelrelease
 """
 

@@ -165,6 +165,9 @@ def test_what_was_tested_before_is_not_again_but_the_tip_is(project: Check) -> N
     assert code == 0, err
     notes = {one["patch"]: one["note"] for one in table["cells"] if one["check"] == "tests"}
     assert ["tested before" in notes[n] for n in (1, 2, 3)] == [True, True, False]
+    assert "of the revision before" in notes[0]
+    (first,) = (again / "first").glob("tests.jsonl")
+    assert "test_fixed" in first.read_text()
     assert (again / "1" / "tests.jsonl").is_file()
 
 
@@ -419,13 +422,33 @@ def test_options_that_guard_the_files_are_varied(project: Check) -> None:
     project.mails()
     code, table, err = project.series_check("--only", "variants", "--kconfig", "nvmet")
     assert code == 1, err
-    (cell,) = [one for one in table["cells"] if one["check"] == "variants"]
-    assert cell["patch"] == 0
+    cells = {one["patch"]: one for one in table["cells"] if one["check"] == "variants"}
+    first, cell = cells[1], cells[0]
+    assert {one["enters"] for one in first["findings"]} == {1}
     texts = [one["text"] for one in cell["findings"]]
     assert [one for one in texts if one.startswith("with NVME_TARGET=n: ")], texts
     assert not [one for one in texts if one.startswith("with NVME_TARGET=y: ")]
     assert "cannot be had: NVME_TARGET=m" in cell["note"]
     assert "32-bit" in cell["note"]
+
+
+def test_headers_are_made_where_programs_see_them(project: Check) -> None:
+    name = "include/uapi/linux/demo.h"
+    project.commits(("uapi: demo", {name: "#define DEMO 1\n#define OLD 2\n"}))
+    faketree.git(project.tree, "tag", "--force", "-a", "-m", "x", faketree.TAG)
+    project.commits(
+        ("fs/configfs: one", {DIR: "+\nint one;\n"}),
+        ("uapi: more", {name: "#define DEMO 1\n\n#define MORE 3\n"}),
+    )
+    project.mails()
+    code, table, err = project.series_check("--only", "uapi,headers")
+    assert code == 0, err
+    assert states(table, "headers") == {2: "warn"}
+    assert [(one["level"], one["text"]) for one in findings(table, "headers", 2)] == [
+        ("warning", "not there any more: #define OLD 2"),
+        ("note", "new: #define MORE 3"),
+    ]
+    assert "+#define MORE 3" in (project.out / "headers" / "2.diff").read_text()
 
 
 def test_fixes_lines_are_held_against_the_tree(project: Check) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from harness import errors, history, paths
 from harness.cli import formats
-from harness.history import address, runs, take
 from harness.history.values import Seen, TestHistory
 from harness.progress import Progress, clock
 from harness.report import History, Past, page, write
@@ -102,8 +101,7 @@ def find(word: str, db: str = "") -> Path:
     kept = paths.state("runs") / word
     if "/" not in word and kept.is_dir():
         return kept
-    with take.opened(address.choose(db)) as (connection, _):
-        found = runs.named(connection, word)
+    found = history.named(word, db=db)
     if not found:
         raise errors.UsageError(f"there is no run {word!r}", hint="harness runs")
     if len(found) > 1:

@@ -13,10 +13,10 @@ from harness.history import address
 from harness.history.recording import Entry, recording
 
 if typing.TYPE_CHECKING:
-    from harness.history.values import TestHistory
+    from harness.history.values import RunRow, TestHistory
     from harness.model import Series
 
-__all__ = ["Entry", "last_failures", "of_test", "of_tests", "recording"]
+__all__ = ["Entry", "last_failures", "named", "of_test", "of_tests", "recording"]
 
 
 def of_test(id: str, *, last: int = 20, on: str = "", db: str = "") -> TestHistory | None:  # noqa: A002
@@ -39,6 +39,14 @@ def of_tests(
     with take.opened(address.choose(db)) as (connection, _):
         found = {one: about_test.of_test(connection, one, last, on) for one in ids}
     return {one: history for one, history in found.items() if history is not None}
+
+
+def named(word: str, *, db: str = "") -> tuple[RunRow, ...]:
+    """Give the runs that a word means: "last", a folder, an id or the beginning of one."""
+    from harness.history import runs, take
+
+    with take.opened(address.choose(db)) as (connection, _):
+        return runs.named(connection, word)
 
 
 def last_failures(series: Series, *, db: str = "") -> tuple[str, ...]:

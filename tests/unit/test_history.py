@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The history's pure parts: chance, time, who is who, what waits, what may go."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from harness import paths
+from harness.cli.gc import amount
+from harness.errors import UsageError
+from harness.history import address, flakes, identity, keep, waiting
+from harness.history.facts import Ended, Host, RunFacts
+from harness.model import Outcome, Series
+from harness.store import KINDS, Entry
+
+KIND = {kind.name: kind for kind in KINDS}
+PASS, FAIL, SKIP, CRASH = Outcome.PASS, Outcome.FAIL, Outcome.SKIP, Outcome.CRASH
+
+
+@pytest.fixture(autouse=True)
+def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HARNESS_DB", raising=False)
+
+
+def test_chance_is_judged_on_kernels_that_can_pass_it() -> None:
+    found = flakes.flakes(
+        [
+            ("broken", [FAIL]),
+            ("broken", [FAIL, FAIL]),
+            ("able", [PASS]),
+            ("able", [FAIL, PASS]),
+            ("good", [PASS]),
+            ("good", [SKIP]),
+        ]
+    )
+    assert (found.bad, found.runs) == (1, 4)
+    assert found.rate == 0.25
+    assert 0.04 < found.low < 0.25 < found.high < 0.71
+
+
+def test_without_a_run_nothing_is_known_of_chance() -> None:
+    found = flakes.flakes([("broken", [CRASH]), ("other", [SKIP])])
+    assert (found.bad, found.runs, found.rate) == (0, 0, 0.0)
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("times", "change"),
+    [
+        ([], 0.0),
+        ([1.0] * 9, 0.0),  # too few to tell
+        ([1.0] * 10, 0.0),
+        ([1.0] * 20 + [2.0] * 5, 1.0),
+        ([4.0] * 5 + [3.0] * 5, -0.25),
+        ([0.0] * 5 + [3.0] * 5, 0.0),
+    ],
+)
+def test_the_trend_compares_the_newest_with_those_before(times: list[float], change: float) -> None:
+    assert flakes.trend(times).change == pytest.approx(change)
+
+
+def test_a_sparkline_goes_from_the_lowest_to_the_highest() -> None:
+    assert flakes.sparkline([1, 2, 3, 8]) == "▁▂▃█"
+    assert flakes.sparkline([1, 2, 3, 8], plain=True) == "_.,#"
+    assert flakes.sparkline([5, 5]) == "▁▁"
+    assert flakes.sparkline([]) == ""
+
+
+def series(title: str, name: str = "demo", version: int = 1) -> Series:
+    return Series(name, Path(), (), f"digest {title} {version}", title=title, version=version)
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "configfs: namespaces",
+        "[PATCH v3 0/8] configfs: namespaces",
+        "[RFC] configfs: namespaces",
+        "configfs: namespaces v2",
+        "Configfs:  namespaces",
+    ],
+)
+def test_revisions_of_a_series_have_their_lineage_in_common(title: str) -> None:
+    assert identity.lineage(series(title)) == "configfs namespaces"
+
+
+def test_other_series_have_another_lineage() -> None:
+    assert identity.lineage(series("nvmet: v2 of the protocol")) != "nvmet"
+    assert identity.lineage(series("", name="my-topic-v2")) == "my topic"
+    assert identity.lineage(series("ソート")) == "ソート"
+    assert identity.lineage(series("v2")) == "demo"
+
+
+def test_the_database_is_chosen_from_the_nearest_to_the_furthest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project" / "deep"
+    project.mkdir(parents=True)
+    monkeypatch.chdir(project)
+    assert address.choose() == f"sqlite:///{paths.state('history')}/history.db"
+    (project.parent / "pyproject.toml").write_text('[tool.harness]\ndb = "sqlite:///own.db"\n')
+    assert address.choose() == f"sqlite:///{project.parent}/own.db"
+    monkeypatch.setenv("HARNESS_DB", "postgresql://host/name")
+    assert address.choose() == "postgresql://host/name"
+    assert address.choose("mine.db") == f"sqlite:///{project}/mine.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("20G", 20 * 10**9), ("500m", 500 * 10**6), ("1.5 GB", 1_500_000_000), ("7", 7)],
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert amount(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "-1G", "G", "lots", "1.2.3"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        amount(text)
+
+
+# What waits for the database.
+
+URL = "sqlite:///nowhere"
+
+
+def facts(name: str = "a0", **more: object) -> RunFacts:
+    made = RunFacts(name, "run", Host("host", "home"), time.time(), command="harness run")
+    return dataclasses.replace(made, **more)  # type: ignore[arg-type]
+
+
+def test_a_record_that_is_held_is_a_run_under_way() -> None:
+    record = waiting.begin(URL, facts(folder=Path("/x")))
+    assert [one.id for one in waiting.running()] == ["a0"]
+    assert list(waiting.ours(URL)) == []
+    record.close(taken=True)
+    assert waiting.running() == ()
+    assert list(waiting.folder(URL).iterdir()) == []
+
+
+def test_a_record_that_was_finished_waits_until_it_is_taken() -> None:
+    record = waiting.begin(URL, facts())
+    record.write(facts(ended=Ended.DONE, code=1))
+    record.close(taken=False)
+    assert waiting.running() == ()
+    ((again, found),) = waiting.ours(URL)
+    assert (found.ended, found.code) == (Ended.DONE, 1)
+    assert list(waiting.ours(URL)) == []  # it is ours now, and nobody else's
+    again.close(taken=True)
+    assert list(waiting.folder(URL).iterdir()) == []
+
+
+def test_a_record_whose_process_was_killed_says_so() -> None:
+    script = (
+        "import os, signal, pathlib\n"
+        "from harness.history import waiting\n"
+        "from harness.history.facts import Host, RunFacts\n"
+        f"waiting.begin({URL!r}, RunFacts('dead', 'run', Host('', ''), 1.0))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+    ((record, found),) = waiting.ours(URL)
+    assert (found.id, found.ended) == ("dead", Ended.KILLED)
+    record.close(taken=False)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"form": 99}', '{"form": 1}', "\0"])
+def test_a_record_that_cannot_be_read_hurts_nobody(text: str) -> None:
+    (waiting.folder(URL) / "bad.json").write_text(text)
+    assert list(waiting.ours(URL)) == []
+    assert waiting.running() == ()
+    assert (waiting.folder(URL) / "bad.json").exists()
+
+
+def test_names_of_runs_are_short_words() -> None:
+    names = {waiting.new_id() for _ in range(1000)}
+    assert len(names) > 990
+    assert all(len(name) == 8 and not name.isdecimal() for name in names)
+
+
+def test_the_texts_that_wait_are_private() -> None:
+    assert waiting.folder(URL).stat().st_mode & 0o077 == 0
+
+
+# What may go.
+
+NOTHING = keep.Held()
+NOW = 1000 * keep.DAY
+
+
+def entry(kind: str, name: str, *, days: float, size: int = 10, held: bool = False) -> Entry:
+    return Entry(KIND[kind], Path("/") / kind / name, size, NOW - days * keep.DAY, held)
+
+
+def sort(
+    entries: Iterable[Entry],
+    needs: dict[str, Iterable[str]] | None = None,
+    held: keep.Held = NOTHING,
+    days: float | None = None,
+    most: int | None = None,
+) -> keep.Sorted:
+    wanted = needs or {}
+    return keep.sort(
+        entries,
+        held,
+        keep.Limits(None if days is None else NOW - days * keep.DAY, most),
+        lambda run: frozenset(Path("/kernels") / one for one in wanted.get(run.name, ())),
+    )
+
+
+def names(some: Iterable[tuple[Entry, str]]) -> list[str]:
+    return [one.path.name for one, _ in some]
+
+
+def test_without_a_limit_nothing_goes() -> None:
+    found = sort([entry("runs", "r", days=900), entry("builds", "b", days=900)])
+    assert (names(found.goes), names(found.stays), found.over) == ([], ["r", "b"], 0)
+
+
+def test_what_is_old_goes_but_for_what_a_kept_run_needs() -> None:
+    entries = [
+        entry("runs", "old", days=40),
+        entry("runs", "new", days=3),
+        entry("kernels", "of-both", days=41),
+        entry("kernels", "of-old", days=42),
+        entry("kernels", "of-nobody", days=2),
+        entry("images", "image", days=43),
+    ]
+    found = sort(entries, {"old": ["of-old", "of-both"], "new": ["of-both"]}, days=30)
+    assert set(names(found.goes)) == {"old", "of-old", "image"}
+    assert dict(zip(names(found.stays), (why for _, why in found.stays), strict=True)) == {
+        "of-both": "a kept run needs it",
+        "new": "",
+        "of-nobody": "",
+    }
+
+
+def test_pinned_and_running_runs_stay_with_what_they_need() -> None:
+    entries = [
+        entry("runs", "pinned", days=90),
+        entry("runs", "running", days=90),
+        entry("kernels", "a", days=90),
+        entry("kernels", "b", days=90),
+        entry("kernels", "c", days=90),
+        entry("builds", "held", days=90, held=True),
+    ]
+    held = keep.Held(
+        pinned=frozenset([Path("/runs/pinned")]),
+        running=frozenset([Path("/runs/running")]),
+        elsewhere=frozenset([Path("/home/out")]),
+    )
+    needs = {"pinned": ["a"], "running": ["b"], "out": ["c"]}
+    found = sort(entries, needs, held, days=30, most=0)
+    assert names(found.goes) == []
+    assert found.over == 60
+    assert {why for _, why in found.stays} == {
+        *("pinned", "in use by a run", "a kept run needs it", "in use")
+    }
+
+
+def test_to_save_space_the_cache_goes_before_the_oldest_run_and_its_kernel() -> None:
+    entries = [
+        entry("runs", "older", days=9),
+        entry("runs", "newer", days=1),
+        entry("kernels", "of-older", days=8),
+        entry("kernels", "of-newer", days=7),
+        entry("builds", "build", days=0),
+    ]
+    needs = {"older": ["of-older"], "newer": ["of-newer"]}
+    assert names(sort(entries, needs, most=50).goes) == []
+    assert names(sort(entries, needs, most=49).goes) == ["build"]
+    assert set(names(sort(entries, needs, most=39).goes)) == {"build", "older"}
+    assert set(names(sort(entries, needs, most=29).goes)) == {"build", "older", "of-older"}
+    assert len(sort(entries, needs, most=0).goes) == 5
+
+
+def test_sources_are_not_for_gc() -> None:
+    found = sort([entry("sources", "linux", days=900), entry("trees", "t", days=900)], days=1)
+    assert found == keep.Sorted((), ())
+
+
+def test_starting_imports_no_database() -> None:
+    """Only what asks the history pays for SQLAlchemy."""
+    script = "import sys, harness.cli as c; c.parser(); print(sorted(sys.modules))"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    assert "harness.cli.history" in done.stdout
+    assert "sqlalchemy" not in done.stdout
+    assert "alembic" not in done.stdout

@@ -136,6 +136,6 @@ def test_what_was_not_run_is_a_number(monkeypatch, capsys) -> None:
     found = dataclasses.replace(run(*rest, crash), interrupted=True)
     lines = shown(found, monkeypatch, capsys)
     assert "1 not good on the patched kernel, and 50 not run:" in lines
-    assert [line.split()[0] for line in lines if "suite/test_it.py::" in line][0] == "crash"
+    assert next(line.split()[0] for line in lines if "suite/test_it.py::" in line) == "crash"
     assert not any("notrun" in line for line in lines if "::" in line)
     assert any(line.startswith("INTERRUPTED A demo") for line in lines)

@@ -156,7 +156,7 @@ def _mail(run: Run, tested_by: str, progress: Progress) -> bytes:
     return mail.compose(run, lambda: _maintainers(run, progress), sender)
 
 
-def _maintainers(run: Run, progress: Progress) -> mail.People:
+def _maintainers(run: Run, progress: Progress) -> mail.Asked:
     """Ask the tree; a mail without receivers is better than none."""
     patches = run.series.patches if run.series else ()
     there = [patch for patch in patches if patch.path.is_file()]

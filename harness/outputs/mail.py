@@ -30,7 +30,7 @@ _NOWHERE = "kernel-harness.invalid"  # RFC 2606: never a host's name
 _HEADER = 16384  # characters of a header that we take
 _BEFORE = 20  # mails of a thread that are referred to
 
-People = tuple[tuple[Address, ...], tuple[Address, ...]]  # To, Cc
+Asked = tuple[tuple[str, ...], tuple[str, ...]]  # To, Cc
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ def person(words: str) -> Address:
     return found[0]
 
 
-def compose(run: Run, maintainers: Callable[[], People], tested_by: Address | None = None) -> bytes:
+def compose(run: Run, maintainers: Callable[[], Asked], tested_by: Address | None = None) -> bytes:
     """Write the mail.
 
     ``maintainers`` is asked for (To, Cc) when the thread names nobody.  ``tested_by`` is who sends
@@ -64,7 +64,7 @@ def compose(run: Run, maintainers: Callable[[], People], tested_by: Address | No
     thread = answered(run)
     to, cc = (thread.to, thread.cc)
     if not cc:
-        more_to, cc = maintainers()
+        more_to, cc = (tuple(_addresses(lines)) for lines in maintainers())
         to = to or more_to
         cc = (*(one for one in more_to if one not in to), *cc)
     trailer = str(tested_by) if tested_by and not letter.deserved(run) else ""

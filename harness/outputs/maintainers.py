@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import email.utils
 import tempfile
-from collections.abc import Iterator, Sequence
-from email.headerregistry import Address
+from collections.abc import Sequence
 from pathlib import Path
 
-from harness import git, plain, process
+from harness import git, process
 from harness.model import Patch, Source
 
 _SCRIPT = "scripts/get_maintainer.pl"
@@ -18,13 +16,12 @@ _FILES = (_SCRIPT, "MAINTAINERS", ".get_maintainer.ignore", ".mailmap")
 _TREE = ("COPYING", "CREDITS", "Kbuild", "README", "Makefile")
 _FOLDERS = ("Documentation", "arch", "include", "drivers", "fs", "init", "ipc", "kernel", "lib")
 _TIMEOUT = 120.0  # seconds
+Lines = tuple[str, ...]
 _PLAIN = ("--no-git", "--no-git-fallback", "--no-rolestats", "--no-roles")
 
 
-def ask(
-    source: Source, patches: Sequence[Patch]
-) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
-    """Give (To, Cc): maintainers, then reviewers and lists; nobody when the tree has no script.
+def ask(source: Source, patches: Sequence[Patch]) -> tuple[Lines, Lines]:
+    """Give (To, Cc), a line each: maintainers, and reviewers and lists; none without a script.
 
     It is the base's script that runs, never one that the series brings.  Raises HostFault when it
     fails.
@@ -53,13 +50,6 @@ def _lay_out(source: Source, top: Path) -> bool:
     return (top / _SCRIPT).is_file() and (top / "MAINTAINERS").is_file()
 
 
-def _run(top: Path, which: Sequence[str], files: Sequence[str]) -> tuple[Address, ...]:
+def _run(top: Path, which: Sequence[str], files: Sequence[str]) -> Lines:
     result = process.run(["perl", _SCRIPT, *_PLAIN, *which, *files], cwd=top, timeout=_TIMEOUT)
-    return tuple(_people(result.stdout.splitlines()))
-
-
-def _people(lines: Sequence[str]) -> Iterator[Address]:
-    for line in lines:
-        name, address = email.utils.parseaddr(line)
-        if address.count("@") == 1 and address.isascii() and " " not in address:
-            yield Address(plain.line(name), addr_spec=address)
+    return tuple(result.stdout.splitlines())

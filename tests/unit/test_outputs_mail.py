@@ -75,7 +75,7 @@ def test_maintainers_are_asked_only_if_the_thread_names_nobody(tmp_path: Path) -
     composed(outputruns.good(tmp_path / "a"), maintainers=never)
     alone = outputruns.COVER.replace("To: ", "X-To: ").replace("Cc: ", "X-Cc: ")
     run = dataclasses.replace(outputruns.run(tmp_path / "b", cover=alone))
-    someone = mail.person("Some One <some@example.org>"), mail.person("Jane M <jane@example.org>")
+    someone = "Some One <some@example.org>", "Jane M <jane@example.org>"
     found = composed(run, maintainers=lambda: ((someone[0],), (someone[1], someone[0])))
     assert found["To"] == "Jane Maker <jane@example.org>"
     assert found["Cc"] == "Some One <some@example.org>"

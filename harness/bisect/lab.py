@@ -145,7 +145,15 @@ class Builder:
         if self.sources_only:  # checked out when they are looked at
             return Made(checkout)
         request = candidate.request or lab.request
-        kernel = kernels.kernel(lab.plan, lab.slot, checkout, request, lab.toolchain, lab.progress)
+        kernel = kernels.kernel(
+            lab.plan,
+            lab.slot,
+            checkout,
+            request,
+            lab.toolchain,
+            lab.progress,
+            near=lab.request,
+        )
         self.built += not kernel.reused
         return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, lab.toolchain))
 

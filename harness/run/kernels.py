@@ -103,14 +103,19 @@ def kernel(
     request: Request,
     toolchain: Toolchain,
     progress: Progress,
+    *,
+    near: Request | None = None,
 ) -> Kernel:
-    """Give the kernel of one checkout: a kept one, or built now.  The slot must be held."""
+    """Give the kernel of one checkout: a kept one, or built now.  The slot must be held.
+
+    With ``near`` it is built in that request's folder, where only what differs is compiled.
+    """
     key = build.key(checkout, request, toolchain)
     kept = build.find(key)
     if kept is not None:
         return _at(kept, checkout)
     slot.check_out(checkout)
-    out = build.folder(checkout, request, toolchain)
+    out = build.folder(checkout, near or request, toolchain)
     kconfig.configure(checkout.path, out, request, toolchain, progress)
     return build.build(checkout, out, key, toolchain, progress, plan.jobs or None)
 

@@ -41,7 +41,6 @@ def check(
     """Check the plan's series; gives the matrix and the folder of the evidence.
 
     ``began`` is told that folder as soon as there is one, and the commit that is started from.
-
     A patch that is bad, does not build or does not apply is an answer.  Raises a HarnessError
     when there is none to be had.
     """

@@ -172,6 +172,7 @@ TRAPS = (
         Stop.CUT,
         Role.TRAP,
     ),
+    kind("oops", r"Oops - (?P<what>[\w ()-]+) \[#\d+\]", "{what} in {f}", Stop.CUT, Role.TRAP),
     kind(
         "oops",
         r"Oops: Kernel access of bad area, sig: \d+ \[#",

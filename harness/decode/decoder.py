@@ -15,7 +15,7 @@ from harness.decode.values import Decoded, Frame, Place
 from harness.model import Checkout, Kernel, Splat
 
 MOST = 32  # frames of a stack that are decoded
-_NO_LINES = "the kernel was built without debug info: --kconfig debuginfo gives lines"
+_NO_LINES = "the kernel was built without debug info: --kconfig base or debuginfo gives lines"
 _FRAME = re.compile(r"(?P<call>\S+\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)(?: \[(?P<module>[\w-]+)\])?$")
 _INLINE = re.compile(r"(?P<name>\S+) (?P<file>\S+):(?P<line>\d+)$")
 _CLONE = re.compile(r"(?:\.(?:isra|constprop|part|cold|llvm|lto_priv)(?:\.\d+)*)+$")

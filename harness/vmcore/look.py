@@ -103,7 +103,7 @@ def main(argv: list[str]) -> None:
     except drgn.MissingDebugInfoError:
         text = (
             f"no debug info in {vmlinux}, so nothing can be said of {vmcore.name}\n"
-            "hint: build the kernel with it: harness run --kconfig debuginfo"
+            "hint: build the kernel with it: --kconfig base, or --kconfig debuginfo beside your own"
         )
     except Exception as error:  # the dump is of a kernel that may have overwritten anything
         text = f"drgn cannot read {vmcore.name}: {error}"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -12,9 +13,22 @@ import pexpect
 import pytest
 
 SUITE = """
+import ctypes, os, time
 from pathlib import Path
 
+def blocks():
+    # The parent of a vfork() cannot be interrupted until its child is done.
+    pid = os.fork()
+    if pid == 0:
+        ctypes.PyDLL(None).vfork()
+        time.sleep(1000)
+    end = time.monotonic() + 20
+    while ") D " not in Path(f"/proc/{pid}/stat").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
 def test_crash():
+    blocks()
     Path("/proc/sysrq-trigger").write_text("c")
 
 def test_next():
@@ -44,11 +58,20 @@ def test_a_panic_leaves_a_dump(image: Path, tmp_path: Path) -> None:
     with dump.open("rb") as file:
         assert file.read(4) == b"\x7fELF"
     assert dump.stat().st_size > 512 << 20
-    # The usual kernels have no debug info: that is said, with what helps.
+    # What drgn finds: who panicked and where, who waits for what, and the log itself.
     text = dump.with_name("vmcore.txt").read_text()
-    assert "no debug info" in text
-    assert "--kconfig debuginfo" in text
+    head = re.compile(r"panic in python3/\d+ on CPU 0: sysrq_handle_crash < __handle_sysrq")
+    assert head.match(text), text[:2000]
+    assert "drivers/tty/sysrq.c:" in text
+    _, blocked, rest = text.partition("tasks are blocked (state D)")
+    assert blocked, text[:2000]
+    stack, _, log = rest.partition("kernel log, from memory:")
+    assert re.search(r"^blocked: python3/\d+$", stack, re.MULTILINE), text[:2000]
+    assert "kernel/fork.c:" in stack, stack  # where a vfork()'s parent waits for its child
+    assert "Linux version 7.2" in log
+    assert "Kernel panic - not syncing: sysrq triggered crash" in log
     assert str(dump) in done.stdout
+    assert head.search(done.stdout)
 
 
 HELD = """

@@ -122,6 +122,20 @@ def test_what_is_no_dump(tmp_path: Path) -> None:
     assert (folder / "vmcore.txt").read_text() == text
 
 
+def test_a_kernel_without_debug_info(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = pytest.importorskip("harness.vmcore.look", exc_type=ImportError)
+
+    def missing(*_words: object) -> None:
+        raise look.drgn.MissingDebugInfoError("could not find debugging symbols for kernel")
+
+    monkeypatch.setattr(look, "load", missing)
+    folder = guest_with_dump(tmp_path)
+    look.main(["look", str(folder / "vmcore"), "/k/vmlinux", str(folder / "vmcore.txt")])
+    said, hint = (folder / "vmcore.txt").read_text().splitlines()
+    assert said == "no debug info in /k/vmlinux, so nothing can be said of vmcore"
+    assert "--kconfig debuginfo" in hint
+
+
 def test_a_head_is_what_stands_at_the_margin(tmp_path: Path) -> None:
     folder = guest_with_dump(tmp_path)
     lines = [

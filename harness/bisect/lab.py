@@ -11,7 +11,7 @@ from pathlib import Path
 from harness import git, tree
 from harness.bisect.points import Commit
 from harness.bisect.values import Candidate
-from harness.check import loaded
+from harness.build import loaded
 from harness.errors import NotApplied, NotBuilt, NotConfigured, Untestable
 from harness.model import Accel, Checkout, Kernel, Request, Series, Source, Toolchain
 from harness.process import interrupt_all

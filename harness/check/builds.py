@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from harness import tree
-from harness.check import loaded
+from harness.build import loaded
 from harness.check.values import Finding, Level
 from harness.errors import NotBuilt, NotConfigured, Untestable
 from harness.model import Checkout, Kernel, Request, Toolchain

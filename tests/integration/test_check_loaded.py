@@ -9,7 +9,8 @@ from pathlib import Path
 import faketree
 import pytest
 
-from harness.check import layout, loaded
+from harness.build import loaded
+from harness.check import layout
 from harness.model import Checkout, Kernel, Toolchain
 
 GCC = Toolchain("x86_64", "gcc", "gcc")

@@ -24,6 +24,7 @@ def failing(judge: Judge, candidate: Candidate, live: Live, trials: int) -> None
     Raises UsageError when it does not show in ``trials`` runs, Untestable when there are none.
     """
     prober, seen = judge.prober, list[Observation]()
+    trial = judge.observer(candidate, "end")
     live.at(f"does it fail at {candidate.name}?")
 
     def observe() -> Observation:
@@ -31,7 +32,7 @@ def failing(judge: Judge, candidate: Candidate, live: Live, trials: int) -> None
             raise _NeverFailed
         if prober.signature.steady and seen:
             return seen[0]
-        seen.append(prober(candidate, "end"))
+        seen.append(trial())
         if seen[-1].call is Call.OTHER and judge.rule.other is not Call.BAD:
             raise _NeverFailed
         return _taken(seen[-1], judge.rule.other)

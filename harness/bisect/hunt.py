@@ -8,9 +8,12 @@ than two parts.
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import dataclasses
+import functools
 from collections.abc import Callable
+from typing import Any
 
 from harness.bisect import sequential
 from harness.bisect.live import Live
@@ -43,62 +46,14 @@ class Rule:
         return call
 
 
-class Judge:
-    """Decides what candidates are; the same bytes are not booted again."""
-
-    def __init__(self, prober: Prober, rule: Rule) -> None:
-        self.prober, self.rule = prober, rule
-        self.decisions: dict[Candidate, Decision] = {}
-        self._same: dict[str, tuple[Candidate, Decision]] = {}
-
-    def decide(self, candidate: Candidate, phase: str = "search") -> Decision:
-        """Try a candidate as often as it takes; with another ``phase`` also one that is known."""
-        fresh = phase != "search"
-        if candidate in self.decisions and not fresh:
-            return self.decisions[candidate]
-        digest = self.prober.builder.made(candidate).digest
-        if digest in self._same and not fresh:
-            other, known = self._same[digest]
-            found = dataclasses.replace(known, why=f"the same kernel as {other.name}")
-        else:
-            found = self._tried(candidate, phase)
-        if not fresh:
-            self.decisions[candidate] = found
-            if digest:
-                self._same.setdefault(digest, (candidate, found))
-        return found
-
-    def _tried(self, candidate: Candidate, phase: str) -> Decision:
-        rates = self.rule.rates
-
-        def observe() -> Observation:
-            return self.prober(candidate, phase)
-
-        if rates is None or self.prober.signature.steady:
-            one = observe()
-            failed = int(one.call is Call.BAD)
-            told = one.call in (Call.GOOD, Call.BAD)
-            count = sequential.Count(failed, int(told))
-            return Decision(one.call, (one,), count, float(told), one.why)
-        found = sequential.decide(observe, rates, confidence=self.rule.confidence)
-        if len(found.observations) == 1:  # its own words say more than a count
-            return dataclasses.replace(found, why=found.observations[0].why)
-        return found
-
-    def know(self, candidate: Candidate, decision: Decision) -> None:
-        """Take what was found out elsewhere."""
-        self.decisions[candidate] = decision
-        if digest := self.prober.builder.made(candidate).digest:
-            self._same.setdefault(digest, (candidate, decision))
-
-
 class Crew:
     """The threads in which trials run; leaving the context ends what nobody waits for any more."""
 
     def __init__(self, prober: Prober, guests: int) -> None:
         self.guests, self._prober = guests, prober
         self._pool = concurrent.futures.ThreadPoolExecutor(guests)
-        self._begun: list[concurrent.futures.Future[Decision]] = []
+        self._trials = concurrent.futures.ThreadPoolExecutor(guests)
+        self._begun: list[concurrent.futures.Future[Any]] = []
 
     @property
     def busy(self) -> int:
@@ -109,8 +64,21 @@ class Crew:
         self, decide: Callable[..., Decision], *words: object
     ) -> concurrent.futures.Future[Decision]:
         """Have something decided."""
-        self._begun.append(self._pool.submit(decide, *words))
-        return self._begun[-1]
+        made = self._pool.submit(decide, *words)
+        self._begun.append(made)
+        return made
+
+    def several(self, observe: Callable[[], Observation]) -> Callable[[], Observation]:
+        """Give what observes ahead: a trial in each guest, and their results in order."""
+        waiting: collections.deque[concurrent.futures.Future[Observation]] = collections.deque()
+
+        def following() -> Observation:
+            while len(waiting) < self.guests:
+                waiting.append(self._trials.submit(observe))
+                self._begun.append(waiting[-1])
+            return waiting.popleft().result()
+
+        return following
 
     def clear(self) -> None:
         """End the trials under way: what they would say is of no use any more."""
@@ -128,6 +96,66 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         self.clear()
         self._pool.shutdown(wait=True)
+        self._trials.shutdown(wait=True)
+
+
+class Judge:
+    """Decides what candidates are; the same bytes are not booted again."""
+
+    def __init__(self, prober: Prober, rule: Rule, crew: Crew) -> None:
+        self.prober, self.rule, self.crew = prober, rule, crew
+        self.decisions: dict[Candidate, Decision] = {}
+        self._same: dict[str, tuple[Candidate, Decision]] = {}
+
+    def decide(self, candidate: Candidate, phase: str = "search") -> Decision:
+        """Try a candidate as often as it takes; with another ``phase`` also one that is known."""
+        fresh = phase != "search"
+        if candidate in self.decisions and not fresh:
+            return self.decisions[candidate]
+        digest = self.prober.builder.made(candidate).digest
+        if digest in self._same and not fresh:
+            other, known = self._same[digest]
+            # Its runs are the other's: they must not count twice.
+            why = f"the same kernel as {other.name}"
+            found = dataclasses.replace(known, why=why, count=sequential.Count())
+        else:
+            found = self._tried(candidate, phase)
+        if not fresh:
+            self.decisions[candidate] = found
+            if digest:
+                self._same.setdefault(digest, (candidate, found))
+        return found
+
+    @property
+    def patient(self) -> bool:
+        """Whether one trial is not enough: the failure is flaky."""
+        rates = self.rule.rates
+        return rates is not None and rates.passes_needed(self.rule.confidence) > 1
+
+    def observer(self, candidate: Candidate, phase: str) -> Callable[[], Observation]:
+        """Give what tries a candidate again and again, in as many guests at once as there are."""
+        return self.crew.several(functools.partial(self.prober, candidate, phase))
+
+    def _tried(self, candidate: Candidate, phase: str) -> Decision:
+        rates = self.rule.rates
+        if rates is None or self.prober.signature.steady:
+            one = self.prober(candidate, phase)
+            failed = int(one.call is Call.BAD)
+            told = one.call in (Call.GOOD, Call.BAD)
+            count = sequential.Count(failed, int(told))
+            return Decision(one.call, (one,), count, float(told), one.why)
+        once = functools.partial(self.prober, candidate, phase)
+        observe = self.observer(candidate, phase) if self.patient else once
+        found = sequential.decide(observe, rates, confidence=self.rule.confidence)
+        if len(found.observations) == 1:  # its own words say more than a count
+            return dataclasses.replace(found, why=found.observations[0].why)
+        return found
+
+    def know(self, candidate: Candidate, decision: Decision) -> None:
+        """Take what was found out elsewhere."""
+        self.decisions[candidate] = decision
+        if digest := self.prober.builder.made(candidate).digest:
+            self._same.setdefault(digest, (candidate, decision))
 
 
 class Hunt:
@@ -167,7 +195,8 @@ class Hunt:
     def _look_ahead(self, name: str, candidate: Candidate) -> None:
         """Build what may be next; try it when a guest is free besides the next one's."""
         self.builder.begin(candidate)
-        if self.builder.ready(candidate) and self.crew.busy < self.crew.guests:
+        free = self.crew.busy < self.crew.guests and not self.judge.patient
+        if free and self.builder.ready(candidate):
             self._begin(name, candidate)
 
     def _absorb(self) -> None:

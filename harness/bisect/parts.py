@@ -84,7 +84,7 @@ def _request(job: Job, word: str) -> Request:
 
 
 def _whole(job: Job) -> float:
-    made = [one.confidence for one in job.judge.decisions.values() if one.confidence]
+    made = [one.confidence for one in job.judge.decisions.values() if one.count.runs]
     return sequential.whole(made)
 
 

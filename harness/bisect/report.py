@@ -123,7 +123,11 @@ def _wrapped(words: str) -> list[str]:
 def _steps(steps: tuple[Step, ...]) -> Iterator[str]:
     yield "\ntried:"
     for one in steps:
-        runs = f" ({one.failures} of {one.runs} runs failed)" if one.runs > 1 else ""
+        runs = (
+            f" ({one.failures} of {one.runs} runs failed)"
+            if one.runs > 1 and " runs" not in one.why
+            else ""
+        )
         phase = "" if one.phase == "search" else f"{one.phase}: "
         what = f"{phase}{_short(one.name)}: {_short(one.why)}"
         yield f"  {one.call:<5} {what}{runs}  {clock(one.seconds)}"

@@ -99,9 +99,10 @@ def _job(
     lab = Lab(plan, slot, start, request, toolchain, kind, series, inner)
     builder = Builder(lab, sources_only=ask.sources_only)
     prober = Prober(lab, builder, ask.signature, state)
-    judge = Judge(prober, Rule(ask.confidence, ask.other, reverse=ask.reverse))
+    rule = Rule(ask.confidence, ask.other, reverse=ask.reverse)
     try:
         with Crew(prober, _guests(ask)) as crew:
+            judge = Judge(prober, rule, crew)
             yield Job(ask, lab, judge, crew, live, state)
     finally:
         builder.close()

@@ -46,10 +46,10 @@ def anchor(column: str, test: str) -> str:
 
 
 def bad(side: Column) -> list[Test]:
-    """Give the tests that are not good, what hurts most first."""
+    """Give the tests that went wrong, what hurts most first; that one did not run says nothing."""
     order = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.ERROR, Outcome.FAIL, Outcome.XPASS)
     rank = {outcome: n for n, outcome in enumerate(order)}
-    found = [test for test in side.tests if test.outcome.bad]
+    found = [t for t in side.tests if t.outcome.bad and (t.message or t.began or t.guest)]
     return sorted(found, key=lambda test: rank.get(test.outcome, len(rank)))
 
 

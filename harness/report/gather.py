@@ -3,23 +3,23 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.model import Run, Series
 from harness.report import (
     bisection,
+    boots,
     checks,
     columns,
     failures,
     patches,
+    remarks,
     rows,
-    splats,
+    setup,
     steps,
     timeline,
     unfinished,
@@ -27,15 +27,12 @@ from harness.report import (
 )
 from harness.report.cutting import Budget
 from harness.report.failures import Ask, Sources
-from harness.report.patches import At
-from harness.report.sections import Note, OptionView, PatchView
-from harness.report.values import Failure, Page, SplatView
+from harness.report.sections import PatchView
+from harness.report.values import Failure, Page
 from harness.results import record
 
 ROOM = 8 << 20  # characters of evidence on a page
 BEFORE = 2 << 20  # of what failed on the base
-
-_SET = re.compile(r"^(CONFIG_\w+)=(.*)$|^# (CONFIG_\w+) is not set$", re.MULTILINE)
 
 
 def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Page:
@@ -74,7 +71,8 @@ class _Gathered:
         if not self.columns:
             return (), ()
         *first, judged = self.columns
-        change = {c.test: "broken" if c.regression else "" for c in self.run.changes}
+        change = {test: "old" for one in first for test in one.bad}
+        change |= {c.test: "broken" for c in self.run.changes if c.regression}
         room = Budget(ROOM)
         sources = Sources(judged.folder, judged.label, self.subjects, change, ask)
         own = failures.view(failures.bad(judged), sources, room)
@@ -89,13 +87,14 @@ class _Gathered:
         run, judged = self.run, self.columns[-1] if self.columns else None
         word, kind = verdict.of_run(run)
         tests = judged.tests if judged else ()
+        side = judged.folder if judged else self.folder
         warnings = sum(len(side.kernel.warnings) for side in run.sides[-1:])
         fixed = Counter(row.test.partition("::")[0] for row in self.rows if row.change == "fixed")
         return Page(
             word=word,
             kind=kind,
             title=name(run.series) or run.source.name,
-            subject=f"on {run.source.name}, {moment(run.started)}",
+            subject=f"on {run.source.name}, {setup.moment(run.started)}",
             lead=verdict.lead(run),
             tiles=tuple(verdict.tiles(tests, self.rows, warnings, run.seconds)),
             kernels=tuple(verdict.kernel(side) for side in run.sides),
@@ -108,47 +107,28 @@ class _Gathered:
             hidden=sum(len(one.bad) for one in self.columns)
             - len(self.failures)
             - len(self.before),
-            boot=tuple(self._boot()),
+            boot=tuple(boots.complaints(run, self.columns, self.subjects)),
+            unborn=tuple(boots.unborn(run, self.columns)),
+            dumps=boots.dumps(self.columns),
+            warnings=remarks.warnings(run, self.subjects),
             checks=checks.view(self.table) if self.table else None,
             patches=tuple(self._patches()),
             timeline=timeline.of(timeline.of_stages(run), self.columns, self.links),
-            options=options(judged.folder) if judged else (),
-            about=tuple(self._about()),
+            options=setup.options(side),
+            about=tuple(setup.about(run, side)),
             command=shlex.join(run.command),
             folder=str(self.folder),
         )
-
-    def _boot(self) -> Iterator[tuple[str, SplatView]]:
-        for side, column in zip(self.run.sides, self.columns, strict=True):
-            known = splats.decoded(column.folder)
-            for one in side.boot_splats[:8]:
-                yield column.label, splats.view(one, known, self.subjects)
 
     def _patches(self) -> Iterator[PatchView]:
         if self.run.series is None:
             return
         notes = checks.notes(self.table) if self.table else {}
-        by_subject = _at_lines(self.run, self.failures)
+        by_subject = remarks.at_lines(self.run, self.failures)
         for one in self.run.series.patches:
             path = kept(self.folder, one.path)
             at = [*notes.get(one.number, ()), *by_subject.get(one.subject, ())]
             yield patches.view(one.number, one.subject, one.author, path, at)
-
-    def _about(self) -> Iterator[tuple[str, str]]:
-        run = self.run
-        yield "source", f"{run.source.name} {run.source.commit[:12]} {run.source.origin}".strip()
-        if run.series:
-            yield "series", f"{run.series.name}, {len(run.series.patches)} patches"
-            if run.series.link:
-                yield "link", run.series.link
-        yield "guests", f"{run.accel}: {'hardware' if run.accel == 'kvm' else 'emulated'}"
-        yield from compiler(self.columns[-1].folder if self.columns else self.folder)
-        yield from run.about
-
-
-def moment(started: str) -> str:
-    """Write when a run began for people: the minute, in UTC."""
-    return f"{started[:16].replace('T', ' ')} UTC" if started.endswith("+00:00") else started
 
 
 def name(series: Series | None) -> str:
@@ -164,48 +144,3 @@ def kept(folder: Path, path: Path) -> Path:
     """Give a patch as the run kept it, or where it came from."""
     mine = folder / "series" / path.name
     return mine if mine.is_file() else path
-
-
-def _at_lines(run: Run, found: Sequence[Failure]) -> dict[str, list[At]]:
-    """Give warnings and splats at the lines that patches added, by the patch's subject."""
-    notes: dict[str, list[At]] = {}
-    for side in run.sides[-1:]:
-        for warning in side.kernel.warnings:
-            note = Note("warning", warning.text)
-            notes.setdefault(warning.patch, []).append((warning.file, warning.line, "", note))
-    seen = set()
-    for failure in found:
-        for splat in failure.splats:
-            for frame in splat.decoded.frames if splat.decoded else ():
-                for place in frame.places:
-                    key = (place.file, place.line, splat.title)
-                    if not place.patch or key in seen:
-                        continue
-                    seen.add(key)
-                    text = next((ln.text for ln in place.context if ln.number == place.line), "")
-                    note = Note("error", f"{splat.title} ({failure.name})", failure.anchor)
-                    at = (place.file, place.line, text, note)
-                    notes.setdefault(place.patch, []).append(at)
-    return notes
-
-
-def options(folder: Path) -> tuple[OptionView, ...]:
-    """Say what options were asked for, and what the kernel's .config has."""
-    try:
-        asked: dict[str, str] = json.loads((folder / "options.json").read_text(encoding="utf-8"))
-        config = (folder / "config").read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError):
-        return ()
-    got = {one[1] or one[3]: one[2] or "n" for one in _SET.finditer(config)}
-    return tuple(OptionView(key, value, got.get(key, "n")) for key, value in sorted(asked.items()))
-
-
-def compiler(folder: Path) -> Iterator[tuple[str, str]]:
-    """Give the compiler that a kernel's .config names."""
-    try:
-        config = (folder / "config").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    found = re.search(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', config, re.MULTILINE)
-    if found:
-        yield "compiler", found[1]

@@ -57,5 +57,6 @@ def _columns(folder: Path) -> Iterator[Column]:
 def _failures(made: tuple[Column, ...], ask: Ask | None) -> Iterator[Failure]:
     room = Budget(ROOM)
     for one in made:
-        ran = [test for test in failures.bad(one) if test.began or test.guest]
-        yield from failures.view(ran, Sources(one.folder, one.label, {}, {}, ask), room)
+        yield from failures.view(
+            failures.bad(one), Sources(one.folder, one.label, {}, {}, ask), room
+        )

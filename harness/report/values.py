@@ -150,6 +150,9 @@ class Page:
     before: tuple[Failure, ...] = ()  # of the base
     hidden: int = 0  # failures that are only in the table
     boot: tuple[tuple[str, SplatView], ...] = ()  # kernel's label, splat before its first test
+    unborn: tuple[tuple[str, str, Cut], ...] = ()  # kernel's label, why, its last words
+    dumps: tuple[str, ...] = ()
+    warnings: tuple[tuple[str, str, str], ...] = ()  # where, text, the patch's fragment
     checks: Checks | None = None
     bisection: Bisection | None = None
     patches: tuple[PatchView, ...] = ()

@@ -76,7 +76,7 @@ def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, seconds: fl
         Tile(str(broken), "broken by the series", "fail" if broken else "pass", "changes"),
         Tile(str(fixed), "fixed by the series", "pass" if fixed else "", "changes"),
         Tile(str(skipped), "skipped", "skip" if skipped else "", "tests"),
-        Tile(str(warnings), "compiler warnings", "skip" if warnings else "", ""),
+        Tile(str(warnings), "compiler warnings", *(("skip", "warnings") if warnings else ("",))),
         Tile(clock(seconds), "in all", "", "timeline"),
     ]
     many = any(len(row.marks) > 1 for row in rows[:1])

@@ -297,3 +297,29 @@ def test_a_damaged_bisection_is_told(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "bisect.json").write_text('{"schema": 1}')
     assert main(["report", str(tmp_path)]) == 129
     assert "bisect.json is damaged" in capsys.readouterr().err
+
+
+def test_a_kernel_that_does_not_boot_says_its_last_words(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fakerun.make(folder)
+    table = json.loads((folder / "run.json").read_text())
+    table["sides"][1] |= {"tests": [], "error": f"did not boot {fakerun.EVIL}"}
+    (folder / "run.json").write_text(json.dumps(table))
+    page = report.page(folder)
+    ((label, why, console),) = page.unborn
+    assert (page.word, label) == ("BAD", "patched")
+    assert why.startswith("did not boot")
+    assert "Kernel panic" in console.head
+    report.write(page, tmp_path / "page.html")
+
+
+def test_a_test_that_fails_on_the_base_too_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fakerun.make(folder)
+    table = json.loads((folder / "run.json").read_text())
+    (fixed,) = (t for t in table["sides"][1]["tests"] if t["id"].endswith("test_fixed"))
+    fixed["outcome"] = "fail"
+    table["changes"] = [c for c in table["changes"] if not c["test"].endswith("test_fixed")]
+    (folder / "run.json").write_text(json.dumps(table))
+    found = {one.name: one.change for one in report.page(folder).failures}
+    assert (found["test_fixed"], found["test_crash"]) == ("old", "broken")

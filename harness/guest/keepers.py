@@ -82,6 +82,16 @@ class Keeper:
             time.sleep(_TICK)
         return self.up
 
+    def wait_over(self, timeout: float) -> bool:
+        """Wait until the guest is over, at most ``timeout`` seconds; whether it is.
+
+        Raises as ``poll``.
+        """
+        end = time.monotonic() + timeout
+        while self.poll() is None and time.monotonic() < end:
+            time.sleep(_TICK)
+        return self.poll() is not None
+
     def signal(self, number: int) -> None:
         """Send a signal to the keeper process; one that is gone is no error."""
         if self._group is not None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _TICK = 0.01
 _SIZE = 1 << 16
+#: Exit statuses: the host hung up, or the guest did (or never answered).
+HOST_LEFT, GUEST_LEFT = 0, 1
 
 
 def claim(guests: str) -> str:
@@ -45,7 +47,7 @@ def connect(folder: str) -> socket.socket | None:
             sock.close()
         else:
             return sock
-        if over(folder):
+        if over(folder) or unkept(folder):
             return None
         time.sleep(_TICK)
 
@@ -61,8 +63,22 @@ def over(folder: str) -> bool:
         return False
 
 
-def carry(sock: socket.socket) -> None:
-    """Copy both ways until one side ends."""
+def unkept(folder: str) -> bool:
+    """Whether the guest's keeper was killed, so that nobody will write how the guest ended."""
+    try:
+        with open(f"{folder}/keeper.pid") as file:  # noqa: PTH123
+            number = int(file.read())
+    except (OSError, ValueError):
+        return False  # not yet, or it is done
+    try:
+        with open(f"/proc/{number}/cmdline") as file:  # noqa: PTH123
+            return not file.read()  # dead, but its parent has not looked
+    except OSError:
+        return True
+
+
+def carry(sock: socket.socket) -> int:
+    """Copy both ways until one side ends; gives the exit status that says which."""
     port = sock.fileno()
     poll = select.poll()
     poll.register(0, select.POLLIN)
@@ -71,7 +87,7 @@ def carry(sock: socket.socket) -> None:
         for fd, _ in poll.poll():
             data = os.read(fd, _SIZE)
             if not data:
-                return
+                return HOST_LEFT if fd == 0 else GUEST_LEFT
             to = port if fd == 0 else 1
             while data:
                 data = data[os.write(to, data) :]
@@ -107,15 +123,14 @@ def main(argv: list[str]) -> int:
     try:
         sock = connect(folder)
         if sock is None:
-            return 1
+            return GUEST_LEFT
         with sock:
-            carry(sock)
+            return carry(sock)
     except OSError:
-        return 1
+        return GUEST_LEFT
     finally:
         for keeper in held:
             keeper.end()
-    return 0
 
 
 if __name__ == "__main__":

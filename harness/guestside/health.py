@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whether this guest's kernel can still be judged: its taint, and the checks that gave up."""
+"""Whether a guest can still judge: its kernel's taint, the checks that gave up, its files."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import sys
 
 _TAINTED = "/proc/sys/kernel/tainted"
 _LOCKDEP = "/proc/lockdep_stats"
@@ -13,8 +14,29 @@ _REARM = "/sys/kernel/debug/clear_warn_once"
 _OFF = re.compile(r"^ debug_locks: +0$", re.MULTILINE)
 # Bits of the taint: a task of the kernel died, and with it whatever it held; a machine check.
 _DIED, _MACHINE = 1 << 7, 1 << 4
+# Where the system and the tests' own interpreter are; without them no test can be judged.
+_PLACES = ("/", "/proc", "/sys", "/dev", "/usr", sys.prefix)
+# File systems in memory that every test may need room in, and how much, in bytes.
+_ROOMS = ("/run", "/tmp", "/dev/shm")
+_LITTLE = 1 << 20
 # Nothing of a splat goes without one of these words.
 _LOUD = ("BUG:", "WARNING:", "INFO:", "Oops", "general protection", "lock debugging")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - quicker, and this is done for every test
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _full(path: str) -> bool:
+    try:
+        room = os.statvfs(path)
+    except OSError:
+        return False
+    return room.f_blocks > 0 and room.f_bavail * room.f_frsize < _LITTLE
 
 
 def _read(path: str) -> str:
@@ -28,6 +50,8 @@ class Health:
     def __init__(self) -> None:
         self._last = 0
         self._tainted = os.open(_TAINTED, os.O_RDONLY | os.O_CLOEXEC)
+        self._places = {path: _identity(path) for path in _PLACES}
+        self._rooms = [path for path in _ROOMS if not _full(path)]
         self.lockdep = os.path.exists(_LOCKDEP) and self._watches()  # noqa: PTH110
 
     def taint(self) -> int:
@@ -49,7 +73,14 @@ class Health:
             return "the machine reported a fault of its own"
         if self.lockdep and any(word in log for word in _LOUD) and not self._watches():
             return "lockdep turned itself off"
-        return ""
+        return self._spoilt()
+
+    def _spoilt(self) -> str:
+        """Say what a test left behind that the next one cannot do with."""
+        for path, known in self._places.items():
+            if _identity(path) != known:
+                return f"{path} is another than before"
+        return next((f"{path} is full" for path in self._rooms if _full(path)), "")
 
     def rearm(self, log: str) -> None:
         """Have WARN_ONCE and its like speak again, should they have spoken in ``log``."""

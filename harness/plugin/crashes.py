@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.guest.relay import GUEST_LEFT, HOST_LEFT
 from harness.model import GuestRecord, Outcome
 from harness.plugin.deaths import Death, last_words
 from harness.plugin.fleet import Fleet
@@ -21,6 +22,7 @@ from harness.results.journal import Phase
 #: test done in between.
 PATIENCE = 2
 _MOMENT = 3.0  # seconds for a keeper to notice that its guest is gone
+_SETTLE = 10.0  # the same where it certainly is, on a busy host
 _LAST = 8  # lines of a console in a message
 
 
@@ -34,6 +36,7 @@ class Crashes:
         self._blamed = ""
         self._phase: Phase | None = None
         self._again: set[str] = set()
+        self._cut: set[str] = set()  # tests during which a connection broke off
         self._idle: list[str] = []  # how guests died that had begun no test
         self._words = ""
         self._gone = 0
@@ -48,19 +51,22 @@ class Crashes:
             return f"guests die before they start a test: {self._words}"
         return ""
 
-    def died(self, guest: str, *, cut: bool = False) -> None:
+    def died(self, guest: str, relay: int = HOST_LEFT) -> None:
         """Write down what killed a guest; the journal has it before anything else can go wrong.
 
-        ``cut``: its relay was killed, which is the host's doing.
+        ``relay`` is the exit status of its relay: whether the guest left first, or the host.
         """
         self._blamed, self._phase = "", None
         if guest in self.reports.spent:
             self.journal.guest(guest, f"replaced: {self.reports.spent[guest]}")
             return
         at = self.watch.at(guest)
-        death = self._death(guest, at or self.watch.before.get(guest, ""))
-        if cut and not death.seconds and death.record and death.record.ended == "done":
-            death = dataclasses.replace(death, record=None)
+        last = at or self.watch.before.get(guest, "")
+        death = self._death(guest, last, settled=relay != GUEST_LEFT)
+        if relay < 0 and not death.seconds and death.record and death.record.ended == "done":
+            death = dataclasses.replace(death, record=None)  # the killed relay's doing
+        if at and death.cut and at in self._cut:
+            death = dataclasses.replace(death, again=True)  # it does that to its guests
         if death.lost:
             self._lose(guest, at, death)
         elif death.test:
@@ -68,11 +74,13 @@ class Crashes:
         else:
             self._unborn(guest, death)
 
-    def _death(self, guest: str, test: str) -> Death:
+    def _death(self, guest: str, test: str, *, settled: bool = True) -> Death:
         keeper = self.fleet.named(guest)
         record: GuestRecord | None = None
         if keeper is not None:
             try:
+                if not settled:
+                    keeper.wait_over(_SETTLE)  # how it ended by itself, not that we ended it
                 record = keeper.end()
             except HarnessError:
                 record = None
@@ -118,6 +126,8 @@ class Crashes:
         self._done = self.reports.done
         self._gone = 1 if moved else self._gone + 1
         if at:
+            if death.cut:
+                self._cut.add(at)
             self.journal.lost(at, guest, death.why)
         else:
             self.journal.guest(guest, death.why)

@@ -30,7 +30,7 @@ class Death:
     """The end of a guest at ``test`` (empty: none had begun): its record, last words and splats.
 
     ``seconds`` is the deadline the test was over, 0 if it was not; ``broken`` is how pytest in the
-    guest failed, if it did.
+    guest failed, if it did.  ``again``: the connection broke off during the same test before.
     """
 
     test: str
@@ -40,16 +40,20 @@ class Death:
     splats: tuple[Splat, ...]
     seconds: float = 0.0
     broken: str = ""
+    again: bool = False
 
     @property
     def lost(self) -> bool:
         """Whether the host is at fault: QEMU killed, its keeper or the connection gone."""
         ended = self.record.ended if self.record else "lost"
-        return (
-            not self.seconds
-            and not self.broken
-            and (ended == "lost" or (ended == "done" and not self._left))
-        )
+        if self.seconds or self.broken:
+            return False
+        return ended == "lost" or (self.cut and not self.again)
+
+    @property
+    def cut(self) -> bool:
+        """Whether only the connection is gone: nothing befell the guest until we ended it."""
+        return self.record is not None and self.record.ended == "done" and not self._left
 
     @property
     def _left(self) -> bool:
@@ -68,6 +72,8 @@ class Death:
         if self.lost:
             reason = note or "the connection to it broke off"
             return f"the guest was lost by the host's fault: {reason}"
+        if self.again:
+            return "the connection to the guest broke off twice during this test"
         if ended == "done":
             return "the tests' process in the guest ended with status 0"
         return _ENDED.get(ended) or note or ended

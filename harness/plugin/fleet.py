@@ -42,7 +42,7 @@ class Fleet:
         """The xdist spec of one worker: a relay that claims one of our guests."""
         return f"popen//python={relay_command(self._file)}"
 
-    def boot(self, count: int) -> None:
+    def boot(self, count: int) -> list[Keeper]:
         """Start guests at once and wait until all are up.
 
         Raises BootFailed for the first that is not (the rest is ended with the session), GuestFault
@@ -53,6 +53,7 @@ class Fleet:
         for keeper in fresh:
             if not keeper.wait_up(self.spec.deadline + PATIENCE):
                 raise BootFailed(keeper, keeper.poll())
+        return fresh
 
     def named(self, name: str) -> Keeper | None:
         """Give the guest called ``name``."""

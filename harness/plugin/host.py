@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from harness import paths, vmcore
 from harness.errors import HarnessError
 from harness.guest import attend, bootfail
+from harness.guest.relay import HOST_LEFT
 from harness.guestside import probe
 from harness.model import Outcome
 from harness.plugin import asked, summary
@@ -44,12 +46,12 @@ def install(config: pytest.Config) -> None:
     config.pluginmanager.register(host, "harness-host")
 
 
-def _cut(node: Any) -> bool:
-    """Whether somebody killed the relay to a guest: then the guest's end is only a consequence."""
+def _relay(node: Any) -> int:
+    """Give the status of the relay to a guest: see ``relay``; below 0 if somebody killed it."""
     try:
-        return bool(node.gateway._io.popen.wait(_MOMENT) < 0)
+        return int(node.gateway._io.popen.wait(_MOMENT))
     except (AttributeError, subprocess.TimeoutExpired):
-        return False
+        return HOST_LEFT
 
 
 def _text(error: HarnessError) -> str:
@@ -102,18 +104,31 @@ class HostSide:
             f"evidence: {spec.folder.parent}",
         ]
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self) -> None:
-        """Boot all guests at once; xdist would boot them one after another."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self) -> Generator[None]:
+        """Boot all guests at once, before xdist connects to them: it would take turns."""
         self._replace(self.config.pluginmanager.get_plugin("dsession"))
         if self.fleet.spec.hold:
             fd = attend.terminal() if self.config.getoption("hold") else None
             self.held.enter_context(attend.Attendant(self.fleet.spec.folder, self._say, fd))
         try:
             self._boot(self.fleet.count)
+            with self._connecting():
+                yield
         except BaseException:  # pytest does not finish a session that has not started
             self.fleet.end()
             raise
+
+    @contextlib.contextmanager
+    def _connecting(self) -> Iterator[None]:
+        """Say what befell a guest that dies while xdist connects to it."""
+        try:
+            yield
+        except (OSError, EOFError) as error:
+            if getattr(error, "errno", None) not in (None, errno.EPIPE):
+                raise  # of something else
+            words, code = self.crashes.stillborn(self.names.values())
+            pytest.exit(words, returncode=code)
 
     def _boot(self, count: int, *, again: bool = False) -> None:
         """Boot guests; ``again``: a replacement that does not come up is told, and tried once more.
@@ -121,7 +136,8 @@ class HostSide:
         The kernel has booted before, and the tests that are left are worth it.
         """
         try:
-            self.fleet.boot(count)
+            for keeper in self.fleet.boot(count):
+                self.watch.collects(keeper.name)  # or else one that says nothing more has no end
         except BootFailed as failed:
             name, record = failed.keeper.name, failed.record
             if again:
@@ -143,14 +159,10 @@ class HostSide:
     @pytest.hookimpl
     def pytest_configure_node(self, node: Any) -> None:
         """Ask a fresh guest who it is, and hold its kernel against what was asked."""
-        try:
-            channel = node.gateway.remote_exec(probe)
-            channel.send(self.options if not self.names else {})
-            answer = channel.receive()
-            channel.waitclose()
-        except (OSError, EOFError):
-            words, code = self.crashes.stillborn(self.names.values())
-            pytest.exit(words, returncode=code)
+        channel = node.gateway.remote_exec(probe)
+        channel.send(self.options if not self.names else {})
+        answer = channel.receive()
+        channel.waitclose()
         if answer["missing"]:
             words = "the running kernel is not the one asked for: " + "; ".join(answer["missing"])
             pytest.exit(words, returncode=pytest.ExitCode.INTERNAL_ERROR)
@@ -178,7 +190,7 @@ class HostSide:
         guest = self.names.get(node.gateway.id, "")
         dead = error and error != "keyboard-interrupt"
         if dead:
-            self.crashes.died(guest, cut=_cut(node))
+            self.crashes.died(guest, _relay(node))
         else:
             self._last(node, guest)
         self.watch.finished(guest)
@@ -195,7 +207,8 @@ class HostSide:
         def replacement(node: Any) -> None:
             if not dsession.sched.tests_finished:
                 self._boot(1, again=True)
-                clone(node)
+                with self._connecting():
+                    clone(node)
 
         dsession._clone_node = replacement
 

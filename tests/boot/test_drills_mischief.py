@@ -18,6 +18,7 @@ import pytest
 
 from harness.model import Outcome, Test
 from harness.results import journal
+from harness.results.reading import events
 
 SUITE = Path(__file__).parents[1] / "data" / "drills" / "test_mischief.py"
 sys.path.append(str(SUITE.parent))
@@ -25,6 +26,10 @@ import mischief  # noqa: E402 - it stands with the suite, which runs elsewhere
 
 #: Tests that hang in their fixtures, beside those of the table.
 HANGS = {"test_hangs_in_setup", "test_hangs_in_teardown"}
+#: After these a guest's files are not what a test can count on.
+SPOIL = {
+    *("fills_tmp", "fills_run", "mounts_over_its_libraries", "unmounts_proc", "changes_root"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +71,18 @@ def test_results_are_complete(session: Session) -> None:
     assert session.status != 0, session.said
     assert len(session.tests) == 2 * len(mischief.ALL) + len(HANGS) + 1
     ran = {name for name, test in session.tests.items() if test.outcome is not Outcome.NOTRUN}
-    assert len(ran) == len(session.tests) - [o.outcome for o in mischief.ALL].count("notrun")
+    assert len(ran) == len(session.tests)
     assert "INTERNALERROR" not in session.said
+
+
+def test_a_guest_that_was_spoilt_runs_nothing_more(session: Session) -> None:
+    spoilt: set[str] = set()
+    for event in events(session.folder):
+        if event["event"] == "started":
+            assert event["guest"] not in spoilt, event["id"]
+            if event["id"].partition("::test_it[")[2].rstrip("]") in SPOIL:
+                spoilt.add(event["guest"])
+    assert len(spoilt) == len(SPOIL)
 
 
 def test_a_hang_in_a_fixture_is_that_tests(session: Session) -> None:

@@ -19,6 +19,7 @@
       if (at.hidden) at.hidden = false;
     }
     found.scrollIntoView();
+    requestAnimationFrame(() => found.scrollIntoView()); // what lies above has its true height now
     if (focus) (found.querySelector("summary") || found).focus({ preventScroll: true });
   };
   addEventListener("hashchange", () => reveal(true));

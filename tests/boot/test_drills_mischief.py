@@ -27,9 +27,7 @@ import mischief  # noqa: E402 - it stands with the suite, which runs elsewhere
 #: Tests that hang in their fixtures, beside those of the table.
 HANGS = {"test_hangs_in_setup", "test_hangs_in_teardown"}
 #: After these a guest's files are not what a test can count on.
-SPOIL = {
-    *("fills_tmp", "fills_run", "mounts_over_its_libraries", "unmounts_proc", "changes_root"),
-}
+SPOIL = {"fills_tmp", "fills_run", "mounts_over_its_libraries", "unmounts_proc", "changes_root"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from harness.bisect import differences, ends, hunt, points, replay, sequential, verify
+from harness.bisect import differences, discover, ends, hunt, points, replay, sequential, verify
 from harness.bisect.hunt import Hunt
 from harness.bisect.job import Job
 from harness.bisect.outcome import Bisected, Mode, Proof
@@ -37,7 +37,8 @@ def search(job: Job) -> Bisected:
     _log(job, span, graph, subjects)
     answer = Bisected(
         mode=job.ask.mode,
-        signature=str(job.ask.signature),
+        signature=str(job.judge.prober.signature),
+        test=job.judge.prober.signature.test,
         source=job.source,
         good=", ".join(named[one].name for one in span.goods),
         bad=named[span.bad].name,
@@ -97,6 +98,8 @@ def _ends(job: Job, span: Span, graph: Search, named: Mapping[str, Candidate]) -
     new = [named[span.bad]]
     shows, clean = (old, new) if job.ask.reverse else (new, old)
     builder = job.judge.prober.builder
+    if job.judge.prober.signature.unknown:
+        job.judge.prober.signature = discover.signature(job, shows[0], clean[0])
     if not builder.sources_only:
         first = [named[one] for one in graph.ahead(1)]
         for one in (*shows[:1], *clean, *first):
@@ -117,6 +120,7 @@ def _proven(
     for candidate, decision in tried.items():
         job.live.decided(candidate, decision, "verify")
     before = _of(job, tried, culprit.parents[0]) if culprit.parents else None
+    notes = [*answer.notes, *_notes(job, culprit, proofs)]
     number, message_id = 0, ""
     if job.ask.mode is Mode.SERIES and job.ask.plan.series:
         number = 1 + span.graph.commits.index(culprit.id)
@@ -124,6 +128,7 @@ def _proven(
     return _finished(
         job,
         answer,
+        notes=tuple(notes),
         culprit=culprit,
         patch=number,
         message_id=message_id,
@@ -132,6 +137,18 @@ def _proven(
         differences=tuple(differences.between(before, _of(job, tried, culprit.id))),
         confidence=_confidence(job, graph, culprit, tried, proofs),
     )
+
+
+def _notes(job: Job, culprit: Commit, proofs: list[Proof]) -> Iterator[str]:
+    """Say what to think of where the proof is not what it should be."""
+    broken = {one.what for one in proofs if one.holds is False}
+    if verify.PARENT in broken and job.ask.files:
+        yield "its parent is not different: it is a commit that does not touch these files"
+    elif broken:
+        yield "the proof contradicts this: the failure is flaky, or has more than one cause"
+    if job.ask.first_parent and len(culprit.parents) > 1:
+        one, two = (parent[:12] for parent in culprit.parents[:2])
+        yield f"a merge: --good {one} --bad {two} looks into what it brought"
 
 
 def _of(job: Job, tried: Mapping[Candidate, Decision], commit: str) -> Decision | None:
@@ -167,7 +184,7 @@ def _confidence(
     rates = job.judge.rule.rates
     if any(one.holds is False for one in proofs) or rates is None:
         return 0.0
-    if job.ask.signature.steady:
+    if job.judge.prober.signature.steady:
         return 1.0
     seen = hunt.counts(job.judge)
     for candidate, decision in tried.items():

@@ -89,7 +89,8 @@ class Bisected:
     ``culprit`` is the commit that made the failure (with ``reverse``: that ended it), ``patch``
     its number in the series; ``remaining`` are the commits among which it is when it is not
     known; ``options`` those that make the difference, with ``brought`` that came with them.
-    ``rate`` and ``interval`` (95 %) are how often the failure shows where it is;
+    ``test`` is what was run for it.  ``rate`` and ``interval`` (95 %) are how often the failure
+    shows where it is;
     ``confidence`` is the probability that the answer is right.
     """
 
@@ -100,6 +101,7 @@ class Bisected:
     bad: str
     total: int
     folder: Path
+    test: str = ""
     reverse: bool = False
     culprit: Commit | None = None
     patch: int = 0

@@ -193,6 +193,8 @@ def commands(found: Bisected, command: tuple[str, ...], tree: str) -> tuple[str,
         lines.append(f"git -C {shlex.quote(tree)} show {found.culprit.id[:12]}")
         log = shlex.quote(str(found.folder / replay.NAME))
         lines.append(f"git -C {shlex.quote(tree)} bisect replay {log}")
+        words = ["harness", "run", "--no-series", "--tree", tree, "--base", found.culprit.id[:12]]
+        lines.append(shlex.join([*words, *(["--suite", found.test] if found.test else [])]))
     for step in reversed(found.steps):
         if step.call is Call.BAD and step.folder is not None:
             lines += reproduced(step.folder)

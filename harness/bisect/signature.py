@@ -48,6 +48,11 @@ class Signature:
     command: tuple[str, ...] = ()
 
     @property
+    def unknown(self) -> bool:
+        """Whether it is still to be found out what fails."""
+        return self.kind is Kind.TEST and not self.test
+
+    @property
     def boots(self) -> bool:
         """Whether a kernel must run for it."""
         return self.kind not in (Kind.BUILD_ERROR, Kind.WARNING, Kind.COMMAND)
@@ -60,6 +65,8 @@ class Signature:
     def __str__(self) -> str:
         number = f"above {self.above:g}" if self.above is not None else f"below {self.below}"
         match self.kind:
+            case Kind.TEST if self.unknown:
+                return "whatever fails"
             case Kind.TEST:
                 every = frozenset(one for one in Outcome if one.bad)
                 named = "|".join(sorted(self.outcomes)) if self.outcomes != every else "bad"

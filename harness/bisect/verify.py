@@ -14,34 +14,43 @@ from harness.bisect.sequential import Decision
 from harness.bisect.values import Call, Candidate
 
 PHASE = "verify"
+CULPRIT, PARENT, REVERTED = "the culprit", "its parent", "reverted"
 
 
 def verify(
-    judge: Judge, lab: Lab, crew: Crew, span: Span, culprit: Commit, known: Sequence[Candidate]
+    judge: Judge,
+    lab: Lab,
+    crew: Crew,
+    span: Span,
+    culprit: Commit,
+    known: Sequence[Candidate],
+    *,
+    first_parent: bool = False,
 ) -> tuple[list[Proof], dict[Candidate, Decision]]:
     """Try the culprit, its parents and its revert once more, in fresh guests.
 
     ``known`` are candidates of commits with names of their own.  Gives the proofs and what each
     candidate turned out to be.
     """
+    parents = culprit.parents[:1] if first_parent else culprit.parents
     by_commit = {one.commit: one for one in known}
 
     def named(commit: str) -> Candidate:
         return by_commit.get(commit) or of_commit(lab, commit)
 
     with_it, without = (Call.GOOD, Call.BAD) if judge.rule.reverse else (Call.BAD, Call.GOOD)
-    wanted = [("the culprit", named(culprit.id), with_it)]
-    wanted += [("its parent", named(parent), without) for parent in culprit.parents]
+    wanted = [(CULPRIT, named(culprit.id), with_it)]
+    wanted += [(PARENT, named(parent), without) for parent in parents]
     proofs = []
     if len(culprit.parents) != 1:
-        proofs.append(Proof("reverted", without, None, "a merge is not reverted"))
+        proofs.append(Proof(REVERTED, without, None, "a merge is not reverted"))
     elif culprit.id == span.bad:
-        proofs.append(Proof("reverted", without, None, "the last one: that is its parent"))
+        proofs.append(Proof(REVERTED, without, None, "the last one: that is its parent"))
     elif (commit := points.revert(lab.repo, span.bad, culprit)) is None:
-        proofs.append(Proof("reverted", without, None, "it does not revert without conflicts"))
+        proofs.append(Proof(REVERTED, without, None, "it does not revert without conflicts"))
     else:
         reverted = Candidate("the bad end without the culprit", commit)
-        wanted.append(("reverted", reverted, without))
+        wanted.append((REVERTED, reverted, without))
     phase = "search" if judge.prober.signature.steady else PHASE
     futures = [crew.submit(judge.decide, candidate, phase) for _, candidate, _ in wanted]
     decisions = [future.result() for future in futures]

@@ -15,11 +15,13 @@ from harness.model import Outcome
 from harness.run import Plan, plan
 from harness.series import trust
 
+_MUST_SAY = (Mode.CONFIG, Mode.INTERACTION)  # elsewhere the suites tell what fails
+
 
 def ask(options: argparse.Namespace) -> Ask:
     """Understand the command line.  Raises UsageError."""
     mode = _mode(options)
-    signature = _looked_for(options)
+    signature = _looked_for(options, mode)
     if options.no_build and signature.kind is not Kind.COMMAND:
         raise errors.UsageError("--no-build is for a command of your own", hint="-- CMD")
     if not 0.5 <= options.confidence < 1:
@@ -87,7 +89,7 @@ def _plan(options: argparse.Namespace, mode: Mode) -> Plan:
     )
 
 
-def _looked_for(options: argparse.Namespace) -> Signature:
+def _looked_for(options: argparse.Namespace, mode: Mode) -> Signature:
     """Understand what counts as bad: one thing."""
     number = {"above": options.above, "below": options.below}
     word, outcomes = _test(options.test)
@@ -103,9 +105,9 @@ def _looked_for(options: argparse.Namespace) -> Signature:
     # A test beside another signature is what is run for it.
     kinds = [kind for kind, wanted in asked.items() if wanted] or [Kind.TEST] * bool(test)
     # What stands behind -- is the command where nothing else is looked for, and files otherwise.
-    kinds = kinds or [Kind.COMMAND] * bool(options.rest)
-    if len(kinds) != 1:
-        what = " and ".join(kinds) if kinds else "nothing"
+    kinds = kinds or [Kind.COMMAND if options.rest else Kind.TEST]
+    if len(kinds) > 1 or (kinds == [Kind.TEST] and not test and mode in _MUST_SAY):
+        what = " and ".join(kinds) if len(kinds) > 1 else "nothing"
         raise errors.UsageError(
             f"what counts as bad? {what} is given", hint="one of --test ID, --splat TITLE, -- CMD"
         )

@@ -110,9 +110,10 @@ def test_history_with_guests(tmp_path: Path) -> None:
     for name in ("bisect.json", "bisect.txt", "bisect.log", "mail.txt", "state.json"):
         assert (project.out / name).is_file()
     project.out = project.path / "again"
-    words = ("--splat", "WARNING in", "--suite", "suite", "-k", "splat")
-    code, second, err = project.run(*project.history(*words))
+    # Nobody says what to look for: it is what the suites say.
+    code, second, err = project.run(*project.history("-k", "splat"))
     assert code == 0, err
+    assert second["signature"] == "suite/test_it.py::test_splat is error"
     assert second["culprit"]["id"] == project.commits[5]
     assert second["built"] <= 2, "kernels are kept"
 
@@ -162,6 +163,39 @@ def test_what_cannot_be_tested_is_listed(tmp_path: Path) -> None:
     assert code == 125, err
     assert found["culprit"] is None
     assert [one["id"] for one in found["remaining"]] == project.commits[7:10]
+
+
+def test_a_flaky_failure(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, plain(9, 6))
+    count = project.path / "count"
+    script = (
+        "grep -q 'planted bug' init/main.c || exit 0; "
+        f"echo >>'{count}'; [ $(( $(wc -l <'{count}') % 3 )) != 2 ]"
+    )
+    code, found, err = look(project, script=script)
+    assert code == 0, err
+    assert found["culprit"]["id"] == project.commits[5]
+    assert 0.2 < found["rate"] < 0.5
+    assert found["interval"][0] < 1 / 3 < found["interval"][1]
+    assert found["confidence"] > 0.99
+    assert all(one["runs"] >= 8 for one in found["steps"] if one["call"] == "good")
+
+
+def test_options(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, [])
+    names = "CONFIGFS_FS NVME_TARGET"
+    makefile = (project.tree / "Makefile").read_text()
+    makefile = makefile.replace(f"{names},", f"{names} FAKE_DRIVER,")
+    main = f"{project.before}\n#ifdef CONFIG_FAKE_DRIVER\n{BUG}\n#endif\n"
+    faketree.commit(project.tree, "a config", {"Makefile": makefile, "init/main.c": main})
+    asked = ("FAKE_FEATURE=y", "FAKE_DRIVER=y", "FAKE_SELECTOR=y", "FAKE_NUMBER=7")
+    (project.path / "bad.config").write_text("".join(f"CONFIG_{one}\n" for one in asked))
+    words = ("--tree", str(project.tree), "--base", "HEAD", "--config-bad", "bad.config")
+    grep = "! grep -q 'planted bug' $HARNESS_KERNEL"
+    code, found, err = project.run(*words, "--", "sh", "-c", grep)
+    assert code == 0, err
+    # The driver needs the feature; nothing else is in the answer.
+    assert {one["name"] for one in found["options"]} == {"FAKE_DRIVER", "FAKE_FEATURE"}
 
 
 def test_what_fixed_it(tmp_path: Path) -> None:
@@ -268,7 +302,7 @@ def test_a_log_of_git_saves_steps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "what counts as bad"),
+        (("--interaction", "--series", "x"), "what counts as bad"),
         (("--boot", "--warning", "x"), "boot and warning"),
         (("--boot", "--bad", "HEAD"), "--good"),
         (("--boot", "--good", "no-such-ref"), "no-such-ref"),

@@ -24,7 +24,7 @@ from harness.bisect.values import Call, Observation
 from harness.results import wilson
 
 FAILURES = 5  # seen at the bad end: more is a better rate, and fewer runs later
-STEADY = 0.95
+STEADY = 0.9
 LIMIT = 1000  # trials of one kernel
 _HUGE = 700.0  # its exponential is still a number
 OTHERS = 3  # trials that fail in another way, before we believe that there is no other answer

@@ -14,10 +14,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness import build, kbuild, kconfig, process, tree
-from harness.build.warnings import Collector
 from harness.check.builds import Made
 from harness.check.values import Finding, Level
-from harness.model import Request, Toolchain
+from harness.model import Kernel, Request, Toolchain
 from harness.progress import Progress
 
 Found = tuple[Finding, ...]
@@ -55,28 +54,28 @@ class Checkers:
             return {}
         out = build.folder(made.checkout, self.request, self.toolchain)
         source = made.checkout.path
-        there = [one for one in files if one.endswith(".c") and (out / _object(one)).exists()]
-        goals = [_object(one) for one in there]
-        if not goals:
-            return dict.fromkeys(names, ())
         self.slot.check_out(made.checkout)
-        goals = [goal for one, goal in zip(there, goals, strict=True) if (source / one).is_file()]
-        kconfig.configure(source, out, self.request, self.toolchain, self.progress)
-        self._compile(source, out, goals)
-        found = {}
-        for name in names:
+        inside = _files(made.kernel)
+        there = [one for one in files if one.endswith(".c") and (source / one).is_file()]
+        goals = [_object(one) for one in there if Path(one).name in inside]
+        found: dict[str, Found] = {} if goals else dict.fromkeys(names, ())
+        if goals:
+            kconfig.configure(source, out, self.request, self.toolchain, self.progress)
+            self._compile(source, out, goals)
+        for name in names if goals else ():
             with self.progress.stage(name, f"{len(goals)} files"):
                 said = self._run(name, source, out, goals)
             if said is not None:
                 found[name] = said
+        if made.kernel.reused:  # a build to come must hear the compiler's warnings of these
+            for goal in goals:
+                (out / goal).unlink(missing_ok=True)
         return found
 
     def _compile(self, source: Path, out: Path, goals: Sequence[str]) -> None:
-        """Compile what a kept kernel did not have to; the folder's record takes the warnings."""
-        collector = Collector(out, source)
+        """Compile what a kept kernel did not have to."""
         env = {**kbuild.environment(), **build.ccache()}
-        process.follow([*self._make(source, out), *goals], collector.line, env=env)
-        collector.save()
+        process.follow([*self._make(source, out), *goals], lambda _: None, env=env)
 
     def _run(self, name: str, source: Path, out: Path, goals: Sequence[str]) -> Found | None:
         said: list[str] = []
@@ -99,6 +98,16 @@ def read(lines: Iterable[str], source: str, name: str) -> Found:
             text = f"{match['in']}: {match['text']}" if match["in"] else match["text"]
             found[Finding(Level.WARNING, text.strip(), file, int(match["line"]), name)] = None
     return tuple(found)
+
+
+def _files(kernel: Kernel) -> set[str]:
+    """Give the names, without folders, of the C files that a kernel and its modules are made of."""
+    images = [*([kernel.vmlinux] if kernel.vmlinux else [])]
+    images += sorted(kernel.modules.rglob("*.ko")) if kernel.modules else []
+    if not images:
+        return set()
+    said = process.run(["readelf", "--syms", "--wide", *images], check=False).stdout
+    return {line.split()[-1] for line in said.splitlines() if " FILE " in line}
 
 
 def _object(file: str) -> str:

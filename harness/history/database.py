@@ -8,9 +8,12 @@ So two can never meet over a new name, nor write while the tables are changed.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
@@ -105,8 +108,15 @@ class Database:
             words = {"connect_timeout": max(2, int(self.patience)), "client_encoding": "utf8"}
         elif self.url.get_backend_name() == "sqlite":
             words = {"timeout": self.patience}
+            return self._made(words, _only_read(self.url.database, self.patience))
+        return self._made(words, None)
+
+    def _made(self, words: dict[str, object], creator: Callable[[], Any] | None) -> sa.Engine:
+        own = {"creator": creator} if creator else {}
         try:
-            engine = sa.create_engine(self.url, poolclass=NullPool, connect_args=words)
+            engine = sa.create_engine(self.url, poolclass=NullPool, connect_args=words, **own)
+        except sa.exc.ArgumentError as error:
+            raise _no_url() from error
         except ModuleNotFoundError as error:
             raise HostFault(
                 f"no driver for {self.words}: Python has no module {error.name}",
@@ -140,15 +150,31 @@ def _hint(why: str) -> str:
     return "see that it can be reached and written, or name another with --db or HARNESS_DB"
 
 
+def _no_url() -> UsageError:
+    return UsageError(
+        "the history's database is no URL that SQLAlchemy knows",
+        hint="such as sqlite:///FILE or postgresql://USER@HOST/NAME",
+    )
+
+
 def _parse(url: str) -> sa.URL:
     try:
         found = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise UsageError(
-            "the history's database is no URL that SQLAlchemy knows",
-            hint="such as sqlite:///FILE or postgresql://USER@HOST/NAME",
-        ) from None
+    except (sa.exc.ArgumentError, ValueError):
+        raise _no_url() from None
     return found.set(drivername=_DRIVERS.get(found.drivername, found.drivername))
+
+
+def _only_read(file: str | None, patience: float) -> Callable[[], sqlite3.Connection] | None:
+    """Give what opens a file that we may read but not write; None where we may."""
+    if not file or not Path(file).is_file():
+        return None
+    if all(os.access(one, os.W_OK, effective_ids=True) for one in (file, Path(file).parent)):
+        return None
+    # Without a writer's log nobody changes it; with one, SQLite must be able to follow.
+    way = "mode=ro" if Path(f"{file}-wal").exists() else "immutable=1"
+    uri = f"file:{quote(file)}?{way}"
+    return lambda: sqlite3.connect(uri, uri=True, timeout=patience, check_same_thread=False)
 
 
 def _sqlite(engine: sa.Engine) -> None:
@@ -158,10 +184,10 @@ def _sqlite(engine: sa.Engine) -> None:
     def connected(connection: object, _: object) -> None:
         connection.isolation_level = None  # type: ignore[attr-defined]
         cursor = connection.cursor()  # type: ignore[attr-defined]
-        with contextlib.suppress(sa.exc.DBAPIError, sqlite3.OperationalError):
+        with contextlib.suppress(sqlite3.OperationalError):
             cursor.execute("PRAGMA journal_mode=WAL")  # it stays as it is where we may not
+            cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
 
     @sa.event.listens_for(engine, "begin")

@@ -74,6 +74,8 @@ def opened(url: str) -> Iterator[tuple[sa.Connection, str]]:
         take(database, url)
     except HarnessError as error:
         trouble = f"{error.what}: newer runs may be missing"
+    except OSError as error:  # the state is somebody else's
+        trouble = f"{error}: newer runs may be missing"
     with database.reading() as connection:
         yield connection, trouble
 

@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The history's database: SQLite and PostgreSQL, migrations, many writers, faults."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import postgresql
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from pastruns import CRASH, FAIL, PASS, facts, put, side, story
+
+from harness import history
+from harness.errors import HostFault, UsageError
+from harness.history import (
+    about_series,
+    about_splat,
+    about_test,
+    find,
+    migrations,
+    runs,
+    tables,
+    take,
+    waiting,
+)
+from harness.history.database import HEAD, Database
+from harness.history.facts import Ended, Session, SideFacts, TestFacts, Verdict
+
+REVISIONS = [
+    one.revision for one in ScriptDirectory.from_config(migrations.config()).walk_revisions()
+]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    programs = postgresql.programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (apt install postgresql)")
+    with postgresql.cluster(programs) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty database; each of the server's tests has a schema for itself."""
+    monkeypatch.setenv("HARNESS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/deep/histöry.db"
+    base = request.getfixturevalue("server")
+    name = f"s{abs(hash(request.node.nodeid)):x}"
+    with Database(base).engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE SCHEMA {name}"))
+    return f"{base}&options=-csearch_path%3D{name}"
+
+
+def name(test: str) -> str:
+    return f"suite/test_it.py::{test}"
+
+
+def test_a_test_has_a_history(url: str) -> None:
+    story(url)
+    found = history.of_test(name("same"), db=url)
+    assert found is not None
+    assert found.runs == 4  # the base's tests ran once, however many runs use them
+    assert found.counts == {PASS: 3, FAIL: 1}
+    assert [one.where.run for one in found.seen] == ["run00004", "run00003", "run00002", "run00002"]
+    assert [one.where.side for one in found.seen] == ["patched", "patched", "patched", "base"]
+    assert found.first_failed is not None
+    assert (found.first_failed.where.run, found.first_failed.where.version) == ("run00003", 1)
+    assert found.first_failed.message == "E same is not well"
+    assert found.last_passed is not None
+    assert found.last_passed.where.commit == "commit p2"
+    assert (found.flakes.bad, found.flakes.runs) == (1, 4)
+    assert found.trend.times == (0.25, 0.25, 0.25)
+
+
+def test_only_one_side_can_be_asked_for(url: str) -> None:
+    story(url)
+    base = history.of_test(name("fixed"), on="base", db=url)
+    assert base is not None
+    assert (base.runs, base.last_passed) == (1, None)
+    assert (base.flakes.bad, base.flakes.runs) == (0, 0)  # it never passed there: no accident
+    patched = history.of_test(name("fixed"), on="patched", db=url)
+    assert patched is not None
+    assert (patched.runs, patched.first_failed) == (3, None)
+    assert history.of_test(name("broken"), on="base", db=url) is None
+    assert history.of_test(name("nobody"), db=url) is None
+    assert list(history.of_tests([name("same"), name("nobody")], db=url)) == [name("same")]
+
+
+def test_what_is_shown_is_the_newest(url: str) -> None:
+    story(url)
+    found = history.of_test(name("same"), last=1, db=url)
+    assert found is not None
+    assert [one.where.run for one in found.seen] == ["run00004"]
+    assert found.runs == 4
+    assert found.first.where.side == "base"
+
+
+def test_a_series_has_a_history(url: str) -> None:
+    story(url)
+    with take.opened(url) as (connection, _):
+        found = about_series.of_series(connection, "demo")
+        assert found is not None
+        assert [(one.version, one.runs, one.last.verdict) for one in found.revisions] == [
+            *((1, 2, "bad"), (2, 1, "good"))
+        ]
+        assert dict(found.failures) == {name("same"): (FAIL, PASS), name("broken"): (CRASH, PASS)}
+        assert about_series.last_failures(connection, "demo", 2) == ()
+        before = about_series.last_failures(connection, "demo", 1)
+        assert set(before) == {name("same"), name("broken")}
+        assert about_series.last_failures(connection, "other", 9) == ()
+
+
+def test_a_splat_has_a_history(url: str) -> None:
+    story(url)
+    with take.opened(url) as (connection, _):
+        found = about_splat.of_splat(connection, "5p1a7")
+        assert found is not None
+        assert (found.times, found.runs, found.tests) == (2, 2, ((name("broken"), 2),))
+        assert found.first is not None
+        assert found.last is not None
+        assert (found.first.run, found.last.run) == ("run00002", "run00003")
+        assert connection.execute(sa.select(tables.splat.c.first)).scalar() == 2.0
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "found"),
+    [
+        ("suite/test_it.py::same", "", ["test"]),
+        ("SAME", "", ["test"]),
+        ("test_it", "", ["test"] * 3),
+        ("demo", "", ["series"]),
+        ("digest 2", "", ["series"]),
+        ("rmdir", "", ["splat"]),
+        ("5p1", "", ["splat"]),
+        ("WARNING in configfs_rmdir", "", ["splat"]),
+        ("e", "", ["test"] * 3 + ["series"]),
+        ("e", "series", ["series"]),
+        ("100%", "", []),
+        ("test_it%same", "", []),
+    ],
+)
+def test_words_mean_what_bears_them(url: str, words: str, kind: str, found: list[str]) -> None:
+    story(url)
+    with take.opened(url) as (connection, _):
+        assert sorted(one.kind for one in find.find(connection, words, kind)) == sorted(found)
+
+
+def test_runs_are_listed_and_named(url: str, tmp_path: Path) -> None:
+    story(url)
+    put(url, facts(5, folder=tmp_path))
+    with take.opened(url) as (connection, _):
+        found = runs.runs(connection)
+        assert [one.id for one in found] == ["run00005", "run00004", "run00003", "run00002"]
+        assert [one.there for one in found] == [True, False, False, False]
+        assert found[1].counts == {"pass": 3, "notrun": 1}
+        assert (found[1].release, found[1].series) == ("7.2.13", "[PATCH v2] demo")
+        assert runs.named(connection, "last") == found[:1]
+        assert runs.named(connection, str(tmp_path)) == found[:1]
+        assert runs.named(connection, tmp_path.name) == found[:1]
+        assert runs.named(connection, "run00003") == found[2:3]
+        assert len(runs.named(connection, "run")) == 4
+        assert runs.named(connection, "ru_0") == ()
+        assert len(runs.runs(connection, runs.fitting("DEMO", "run", bad=True))) == 3
+        base, patched = runs.sides(connection, "run00003")
+        assert (base.cached, base.boots, base.failures[0][1]) == (True, (4.5,), FAIL)
+        assert [(one, what) for one, what, _ in patched.failures] == [
+            *((name("same"), FAIL), (name("broken"), CRASH))
+        ]
+
+
+def test_a_pinned_run_stays_pinned(url: str) -> None:
+    story(url)
+    assert take.pin(url, "run00003", pinned=True).pinned
+    put(url, facts(3))
+    with take.opened(url) as (connection, _):
+        assert [one.id for one in runs.runs(connection) if one.pinned] == ["run00003"]
+    assert not take.pin(url, "run00003", pinned=False).pinned
+
+
+def test_a_run_that_ended_does_not_begin_again(url: str) -> None:
+    put(url, facts(1, ended=Ended.RUNNING, verdict=Verdict.NONE))
+    put(url, facts(1))
+    put(url, facts(1, ended=Ended.RUNNING, verdict=Verdict.NONE))
+    with take.opened(url) as (connection, _):
+        (found,) = runs.runs(connection)
+    assert (found.ended, found.verdict) == ("done", "bad")
+
+
+def test_names_can_be_anything(url: str) -> None:
+    odd = ["ü" * 1000, "ü" * 999, "nul\0", "half \udcff", "% _ ' \" \\"]
+    tests = [TestFacts(one, FAIL, 1e9 / 1000, message=one * 2) for one in odd]
+    session = Session("d-001", 1.0, "", tuple(tests))
+    put(url, facts(1, SideFacts("patched", None, session), command="\0\udc80"))
+    for one in odd:
+        found = history.of_test(one, db=url)
+        assert found is not None
+        assert found.runs == 1
+
+
+def test_a_huge_session_is_written_whole(url: str) -> None:
+    many = {f"t{number}": PASS for number in range(2500)}
+    put(url, facts(1, side("patched", "p", "d-001", **many)))
+    with take.opened(url) as (connection, _):
+        count = sa.select(sa.func.count()).select_from(tables.result)
+        assert connection.execute(count).scalar() == 2500
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_every_older_form_becomes_the_newest(url: str, revision: str) -> None:
+    """What an older harness wrote is there, and the tables are those of a new database."""
+    database = Database(url)
+    Path(database.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    with database._alone() as connection:
+        migrations.upgrade(connection, revision)
+        old = sa.MetaData()
+        old.reflect(connection)
+        row = {"home": "h", "name": "n", "system": "s", "cpus": 1, "memory": 2}
+        connection.execute(old.tables["host"].insert().values(id=7, **row))
+        row = {"uid": "old", "verb": "run", "host_id": 7, "began": 1.0, "ended": "done"}
+        row |= {"verdict": "good", "code": 0}
+        texts = dict.fromkeys(("error", "folder", "command", "accel", "harness"), "")
+        connection.execute(old.tables["run"].insert().values(id=7, **row, **texts))
+    story(url)
+    with database.reading() as connection:
+        assert [one.id for one in runs.runs(connection)][-1] == "old"
+        context = MigrationContext.configure(connection, opts={"version_table": migrations.TABLE})
+        differences = compare_metadata(context, tables.metadata)
+        assert [one for one in differences if "pg_" not in str(one)] == []
+
+
+def test_the_newest_form_is_the_one_we_expect() -> None:
+    assert ScriptDirectory.from_config(migrations.config()).get_current_head() == HEAD
+    assert len(REVISIONS) > 1
+
+
+def test_a_newer_harness_history_is_left_alone(url: str) -> None:
+    story(url)
+    with Database(url)._alone() as connection:
+        connection.execute(sa.text("UPDATE harness_version SET version_num = '9999'"))
+    with pytest.raises(UsageError, match="newer harness"):
+        history.of_test(name("same"), db=url)
+
+
+WRITER = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import pastruns as t
+number = int(sys.argv[3])
+outcomes = {f"t{n}": t.PASS if n % 7 else t.FAIL for n in range(300)}
+side = t.side("patched", f"k{number % 3}", f"d{number}-{number:03}", **outcomes)
+database = t.Database(sys.argv[1], patience=60.0)
+with database.writing() as connection:
+    t.write.write(connection, t.facts(number, side, version=number % 4))
+"""
+
+
+def test_twenty_processes_write_at_once(url: str) -> None:
+    """All of them find no database, and want to make it."""
+    words = [sys.executable, "-c", WRITER, url, str(Path(__file__).parent)]
+    writers = [subprocess.Popen([*words, str(n)], stderr=subprocess.PIPE) for n in range(20)]
+    said = [one.communicate(timeout=120)[1].decode() for one in writers]
+    assert [one.returncode for one in writers] == [0] * 20, said
+    with take.opened(url) as (connection, _):
+        assert len(runs.runs(connection)) == 20
+        for table, number in ((tables.result, 6000), (tables.test, 300), (tables.series, 4)):
+            count = sa.select(sa.func.count()).select_from(table)
+            assert connection.execute(count).scalar() == number
+        found = about_test.of_test(connection, name("t1"))
+        assert found is not None
+        assert found.runs == 20
+
+
+def test_a_killed_writer_leaves_nothing_half_written(url: str) -> None:
+    story(url)
+    script = WRITER.replace(
+        "    t.write.write", "    import os; os.kill(os.getpid(), 9)\n    t.write.write"
+    )
+    script = script.replace(
+        "    import os;", "    t.write.write(connection, t.facts(77, side)); import os;"
+    )
+    words = [sys.executable, "-c", script, url, str(Path(__file__).parent), "50"]
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+    with take.opened(url) as (connection, _):
+        assert len(runs.runs(connection)) == 3
+    put(url, facts(9))
+
+
+def record_of(url: str, **more: object) -> None:
+    """Leave a record that waits."""
+    record = waiting.begin(url, facts(1))
+    record.write(facts(1, **more))
+    record.close(taken=False)
+
+
+def test_what_waits_is_taken_when_somebody_looks(url: str) -> None:
+    record_of(url, code=0, verdict=Verdict.GOOD)
+    with take.opened(url) as (connection, trouble):
+        assert trouble == ""
+        assert [one.verdict for one in runs.runs(connection)] == ["good"]
+    assert list(waiting.folder(url).iterdir()) == []
+
+
+# Databases that cannot be used.
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_STATE", str(tmp_path / "state"))
+    return tmp_path / "history.db"
+
+
+def test_a_locked_database_is_waited_for_shortly(file: Path) -> None:
+    story(f"sqlite:///{file}")
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    database = Database(f"sqlite:///{file}", patience=0.2)
+    with pytest.raises(HostFault, match="locked") as caught, database.writing():
+        pass
+    assert "again" in caught.value.hint
+    with database.reading() as connection:  # readers do not wait for writers
+        assert len(runs.runs(connection)) == 3
+    holder.close()
+
+
+def test_a_file_that_is_no_database_is_said_to_be_none(file: Path) -> None:
+    file.write_bytes(b"hello " * 1000)
+    with pytest.raises(HostFault, match="not a database") as caught:
+        history.of_test("x", db=str(file))
+    assert "move that file away" in caught.value.hint
+    assert file.read_bytes().startswith(b"hello")
+
+
+def test_a_folder_that_cannot_be_made_is_said(file: Path) -> None:
+    file.write_text("")
+    with pytest.raises(HostFault, match="history"):
+        history.of_test("x", db=str(file / "deeper" / "history.db"))
+
+
+def test_a_server_that_is_not_there_is_said(file: Path) -> None:
+    url = "postgresql://me:secret@127.0.0.1:9/nobody"
+    with pytest.raises(HostFault, match="cannot read the history in postgresql") as caught:
+        history.of_test("x", db=url)
+    assert "secret" not in f"{caught.value.what} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("url", ["nonsense://x", "://", "postgresql://h:port/x"])
+def test_what_is_no_url_is_a_mistake_in_usage(file: Path, url: str) -> None:
+    with pytest.raises((UsageError, HostFault)) as caught:
+        history.of_test("x", db=url)
+    assert caught.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_history_that_may_only_be_read_is_read(file: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are for nobody else
+        Path(folder).chmod(0o755)
+        file = Path(folder, "history.db")
+        story(f"sqlite:///{file}")
+        script = (
+            "import os\n"
+            "from harness.history.database import Database\n"
+            "Database('sqlite:///other')  # everything is imported before we are nobody\n"
+            "os.seteuid(65534)\n"
+            f"with Database('sqlite:///{file}').reading() as connection:\n"
+            "    print(len(connection.exec_driver_sql('select * from run').all()))\n"
+        )
+        words = [sys.executable, "-c", script]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.stdout.strip() == "3", done.stderr

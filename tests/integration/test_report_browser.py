@@ -216,9 +216,24 @@ def test_regions_and_headings_have_names(look: Any) -> None:
         assert one.page.get_by_role(role).count() == 1, role
     assert one.page.locator("h1").count() == 1
     unnamed = "all => all.filter(one => !one.getAttribute('aria-label')).length"
-    assert one.page.eval_on_selector_all("[role=region]", unnamed) == 0
+    assert one.page.eval_on_selector_all("[role=group]", unnamed) == 0
     headless = "all => all.filter(one => !one.querySelector('th')).map(one => one.className)"
     assert set(one.page.eval_on_selector_all("table", headless)) <= {"diff"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_that_keeps_people_out(browser: Any, file: Path, scheme: str) -> None:
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ImportError:
+        _absent("axe-playwright-python")
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
+    found = Axe().run(page).response["violations"]
+    context.close()
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
 
 
 def test_on_paper_the_failures_are_open(look: Any) -> None:

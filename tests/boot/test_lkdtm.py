@@ -18,6 +18,7 @@ from conftest import Job
 
 from harness.model import Outcome, Test
 from harness.results import journal
+from harness.results.reading import events
 
 SUITE = Path(__file__).parents[1] / "data" / "lkdtm" / "test_points.py"
 sys.path.append(str(SUITE.parent))
@@ -105,6 +106,11 @@ def test_each_point_is_detected_and_blamed_on_its_test(session: Both) -> None:
 
 def test_neighbours_are_unharmed(session: Both) -> None:
     assert session[0].bad_neighbours() == {}
+
+
+def test_a_guest_without_lockdep_is_replaced(session: Both) -> None:
+    notes = [str(event.get("note")) for event in events(session[0].folder)]
+    assert any("replaced: lockdep turned itself off during" in note for note in notes), notes
 
 
 def test_results_are_complete(session: Both) -> None:

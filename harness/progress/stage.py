@@ -53,12 +53,15 @@ class Stage:
     rows: tuple[Row, ...] = ()
     ended: str = ""
     shown: float = 0.0  # when a plain line was last written (monotonic)
+    _start: tuple[float, float] | None = None  # when something was done first, and how much
 
     def update(
         self, done: float | None = None, total: float | None = None, note: str | Text = ""
     ) -> None:
         """Say how far it is: ``done`` of ``total`` (any unit), and what it is at."""
         self.done, self.total, self.note = done, total, note
+        if done and self._start is None:
+            self._start = time.monotonic(), done
         self.progress.show(self)
 
     def finish(self, note: str) -> None:
@@ -73,12 +76,16 @@ class Stage:
     @property
     def left(self) -> float | None:
         """How long it may still take, in seconds; None while nobody can tell."""
-        if not self.done or not self.total or self.seconds < _SURE or self.done > self.total:
+        if self._start is None or not self.done or not self.total or self.done > self.total:
             return None
-        return self.seconds * (self.total - self.done) / self.done
+        since, already = self._start  # what came before, such as a boot, was another kind of work
+        took = time.monotonic() - since
+        if took < _SURE or self.done == already:
+            return None
+        return took * (self.total - self.done) / (self.done - already)
 
 
-_SURE = 10.0  # seconds before a guess is worth anything
+_SURE = 5.0  # seconds before a guess is worth anything
 
 
 def clock(seconds: float) -> str:

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Long work as it is shown: durations, what is left, the live view, plain lines."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+import rich.console
+import rich.spinner
+
+from harness.progress import Progress, Row, Stage, clock, shown
+from harness.progress.live import View
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.04, "0.0s"),
+        (9.96, "10.0s"),
+        (12.4, "12s"),
+        (185, "3m05"),
+        (3599, "59m59"),
+        (7620, "2h07m"),
+    ],
+)
+def test_durations_as_people_read_them(seconds: float, words: str) -> None:
+    assert clock(seconds) == words
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the clock."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def move(seconds: float) -> None:
+        now[0] += seconds
+
+    return move
+
+
+def test_what_is_left_is_guessed_from_what_was_done(later: Callable[[float], None]) -> None:
+    one = Stage(Progress(quiet=True), "build", begin=time.monotonic())
+    later(100)  # a boot
+    one.update(10, 110)
+    assert one.left is None
+    later(20)
+    one.update(60, 110)
+    assert one.left == pytest.approx(20)
+    one.update(110, 110)
+    assert one.left == 0
+    one.update(None, None)
+    assert one.left is None
+
+
+def screen(stages: list[Stage], width: int = 80, height: int = 24) -> list[str]:
+    console = rich.console.Console(
+        file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None
+    )
+    lines = console.render_lines(View(stages, rich.spinner.Spinner("dots")))
+    return ["".join(part.text for part in line).rstrip() for line in lines]
+
+
+def test_the_live_view() -> None:
+    one = Stage(Progress(quiet=True), "test", "patched 7.2.13")
+    one.update(45, 205, "40 pass, 5 fail")
+    one.rows = (Row("guest0", f"tests/{'long/' * 30}test_it.py::test_it", time.time() - 3),)
+    lines = screen([one])
+    assert re.match(r"[⠀-⣿] test +patched 7.2.13 +0.0s$", lines[0])
+    assert re.match(r" +━+ +45/205 40 pass, 5 fail$", lines[1])
+    assert re.match(r"  guest0 +…\S*/test_it.py::test_it 3\.\ds$", lines[2])
+    assert all(len(line) <= 80 for line in lines)
+
+
+@pytest.mark.parametrize("height", [3, 10, 24])
+def test_many_guests_never_fill_the_screen(height: int) -> None:
+    one = Stage(Progress(quiet=True), "test")
+    one.rows = tuple(Row(f"guest{n}", "boots", time.time()) for n in range(50))
+    lines = screen([one], height=height)
+    assert len(lines) <= max(height - 1, 3)
+    assert re.search(r"and \d+ more", lines[-1])
+
+
+def test_words_of_others_are_no_markup() -> None:
+    one = Stage(Progress(quiet=True), "test", "[red]x[/]")
+    one.update(1, 2, "[/nothing]")
+    one.rows = (Row("guest0", "test_it[bold]", time.time()),)
+    text = "\n".join(screen([one]))
+    assert "[red]x[/]" in text
+    assert "[/nothing]" in text
+    assert "test_it[bold]" in text
+
+
+def test_plain_lines_are_seldom(
+    capsys: pytest.CaptureFixture[str], later: Callable[[float], None]
+) -> None:
+    progress = Progress()
+    assert not progress.live
+    with progress.stage("build", "x86_64") as one:
+        one.begin = one.shown = time.monotonic()
+        for n in range(100):
+            later(1)
+            one.update(n, 100, f"fs/{n}")
+        one.finish("7.2.13")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 + 100 // int(shown.PLAIN_EVERY)
+    assert lines[0] == "  build      14/100 fs/14 15s"
+    assert lines[-1] == "✓ build      7.2.13 1m40"
+    assert progress.times == [("build", 100.0)]
+    assert [span.what for span in progress.spans] == ["7.2.13"]
+
+
+@pytest.mark.parametrize(("kind", "mark"), [(ValueError, "✗"), (KeyboardInterrupt, "-")])
+def test_a_stage_that_does_not_end_well_is_told(
+    kind: type[BaseException], mark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = Progress()
+    with pytest.raises(kind), progress.stage("apply", "8 patches"):
+        raise kind
+    assert re.match(rf"{mark} apply +8 patches 0\.0s$", capsys.readouterr().err.strip())
+    assert progress.times == []
+
+
+def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(quiet=True, verbose=True)
+    with progress.stage("build") as one:
+        one.update(1, 2)
+        progress.event("bad", "fail x", "y")
+        progress.more("$ make")
+    assert capsys.readouterr().err == ""
+    progress.say("evidence: [x]")
+    assert capsys.readouterr().err == "evidence: [x]\n"
+
+
+def test_what_happens_is_one_line_where_nothing_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    Progress().event("bad", "fail       test_it[a]", "AssertionError: " + "x" * 300)
+    assert capsys.readouterr().err == f"✗ fail       test_it[a]  AssertionError: {'x' * 300}\n"
+
+
+def test_ascii_where_there_is_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stderr", plain)
+    with Progress().stage("build", "x86_64"):
+        pass
+    plain.flush()
+    assert plain.buffer.getvalue().startswith(b"ok build ")  # type: ignore[attr-defined]
+
+
+def test_colour_forced_into_a_file_is_not_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert not Progress().live
+
+
+def test_stages_inside_one_another_are_both_shown() -> None:
+    progress = Progress(quiet=True)
+    with progress.stage("rerun"), progress.stage("test"):
+        pass
+    assert [name for name, _ in progress.times] == ["test", "rerun"]
+    outer, inner = Stage(progress, "rerun", "a"), Stage(progress, "test", "b")
+    assert len(screen([outer, inner])) == 2

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a test may leave behind that no other can do with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.guest import relay
+from harness.guestside import health
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is all a guest counts on, in a kernel that is not tainted."""
+    (tmp_path / "tainted").write_text("0\n")
+    (tmp_path / "usr").mkdir()
+    monkeypatch.setattr(health, "_TAINTED", str(tmp_path / "tainted"))
+    monkeypatch.setattr(health, "_LOCKDEP", str(tmp_path / "no lockdep"))
+    monkeypatch.setattr(health, "_PLACES", (str(tmp_path / "usr"),))
+    monkeypatch.setattr(health, "_ROOMS", (str(tmp_path),))
+    return tmp_path
+
+
+def test_nothing_is_wrong(place: Path) -> None:
+    known = health.Health()
+    (place / "usr" / "more").touch()
+    assert known.spent("WARNING: in f", 0, 0) == ""
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_a_place_is_another(place: Path, *, anew: bool) -> None:
+    known = health.Health()
+    (place / "usr").rename(place / "old")
+    if anew:
+        (place / "usr").mkdir()
+    assert known.spent("", 0, 0) == f"{place / 'usr'} is another than before"
+
+
+def test_a_file_system_is_full(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = health.Health()
+    there = os.statvfs(place)
+    left = os.statvfs_result((there.f_bsize, 1, 100, 0, 0, *there[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda _path: left)
+    assert known.spent("", 0, 0) == f"{place} is full"
+    assert health.Health().spent("", 0, 0) == "", "it always was"
+
+
+@pytest.mark.parametrize("written", ["", "no number\n", f"{os.getpid()}\n"])
+def test_a_guest_with_a_keeper_is_waited_for(tmp_path: Path, written: str) -> None:
+    if written:
+        (tmp_path / "keeper.pid").write_text(written)
+    assert not relay.unkept(str(tmp_path))
+
+
+def test_a_keeper_that_was_killed_writes_nothing_more(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    (tmp_path / "keeper.pid").write_text(f"{child}\n")
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert relay.unkept(str(tmp_path)), "dead, but not collected"
+    os.waitpid(child, 0)
+    assert relay.unkept(str(tmp_path))
+    assert relay.connect(str(tmp_path)) is None

@@ -184,7 +184,8 @@ class Hunt:
             self.builder.keep_only({candidate for _, candidate in (first, *others)})
             self._begin(*first)
             for name, candidate in others:
-                self._look_ahead(name, candidate)
+                if self.builder.near(first[1], candidate):
+                    self._look_ahead(name, candidate)
             self._absorb()
         self.crew.clear()
 

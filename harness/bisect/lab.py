@@ -8,7 +8,7 @@ import dataclasses
 import threading
 from pathlib import Path
 
-from harness import git, tree
+from harness import build, git, kbuild, tree
 from harness.bisect.points import Commit
 from harness.bisect.values import Candidate
 from harness.build import loaded
@@ -88,6 +88,7 @@ class Builder:
         self.built, self.stopped = 0, False
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._made: dict[Candidate, concurrent.futures.Future[Made]] = {}
+        self._near: dict[tuple[str, str], bool] = {}
         self._lock = threading.Lock()
         self._now: tuple[Candidate, int] | None = None
         self._struck = False  # what is built now was interrupted: it must not be believed
@@ -99,6 +100,24 @@ class Builder:
             if known is None or known.cancelled() or _was_dropped(known):
                 self._made[candidate] = self._pool.submit(self._make, candidate)
             return self._made[candidate]
+
+    def near(self, one: Candidate, other: Candidate) -> bool:
+        """Whether going from one to the other compiles little: no header for all differs.
+
+        Where one does, building what may never be wanted costs more than waiting for it.  What
+        is kept is always near.
+        """
+        pair = (one.commit, other.commit)
+        if pair not in self._near:
+            start = self.lab.source.commit
+            headers = (
+                "include",
+                f"arch/{kbuild.architecture(self.lab.toolchain.arch).folder}/include",
+            )
+            words = ("diff", "--quiet", *(commit or start for commit in pair), "--", *headers)
+            same = git.run(self.lab.repo, *words, check=False).ok
+            self._near[pair] = same or self._kept(other)
+        return self._near[pair]
 
     def made(self, candidate: Candidate) -> Made:
         """Give what building a candidate gave; waits for it.  Raises Dropped when all stops."""
@@ -113,6 +132,15 @@ class Builder:
         """Whether a candidate is built."""
         future = self._made.get(candidate)
         return bool(future and future.done() and not future.cancelled() and not future.exception())
+
+    def _kept(self, candidate: Candidate) -> bool:
+        lab = self.lab
+        try:
+            checkout = lab.checkout(candidate)
+        except NotApplied:
+            return True
+        request = candidate.request or lab.request
+        return build.find(build.key(checkout, request, lab.toolchain)) is not None
 
     def keep_only(self, wanted: set[Candidate]) -> None:
         """Drop what is waiting or being built and not wanted."""

@@ -323,3 +323,27 @@ def test_a_test_that_fails_on_the_base_too_says_so(tmp_path: Path) -> None:
     (folder / "run.json").write_text(json.dumps(table))
     found = {one.name: one.change for one in report.page(folder).failures}
     assert (found["test_fixed"], found["test_crash"]) == ("old", "broken")
+
+
+def test_a_run_that_was_stopped_before_any_kernel_has_a_page(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fakerun.make(folder)
+    table = json.loads((folder / "run.json").read_text())
+    table |= {"sides": [], "changes": [], "interrupted": True}
+    (folder / "run.json").write_text(json.dumps(table))
+    page = report.page(folder)
+    assert (page.word, page.groups, page.failures) == ("NO VERDICT", (), ())
+    assert report.write(page, tmp_path / "page.html")
+
+
+def test_a_kernel_alone_has_a_page(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fakerun.make(folder)
+    table = json.loads((folder / "run.json").read_text())
+    table |= {"sides": table["sides"][:1], "changes": [], "series": None}
+    (folder / "run.json").write_text(json.dumps(table))
+    page = report.page(folder)
+    assert (page.word, page.title, len(page.columns)) == ("BAD", "v7.2", 1)
+    assert [one.name for one in page.failures] == ["test_fixed"]
+    assert not [tile for tile in page.tiles if "series" in tile.label]
+    report.write(page, tmp_path / "page.html")

@@ -26,7 +26,8 @@ class Inner(Progress):
         """Show how far a stage within a trial is."""
         if self.around is not None:
             part = f" {stage.done:.0f}/{stage.total:.0f}" if stage.done and stage.total else ""
-            self.around.update(note=f"{self.words}; {stage.name}{part} {stage.note}")
+            note = f"{self.words}; {stage.name}{part} {stage.note}"
+            self.around.update(self.around.done, self.around.total, note)
 
 
 class Live:

@@ -44,6 +44,13 @@ def test_every_fragment_is_in_it(wheel: zipfile.ZipFile) -> None:
     assert here <= set(wheel.namelist())
 
 
+def test_every_template_of_the_report_is_in_it(wheel: zipfile.ZipFile) -> None:
+    folder = ROOT / "harness" / "report" / "templates"
+    here = {str(file.relative_to(ROOT)) for file in folder.iterdir()}
+    assert here
+    assert here <= set(wheel.namelist())
+
+
 def test_nothing_else_is_in_it(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"harness"}

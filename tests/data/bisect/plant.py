@@ -76,24 +76,42 @@ BUGS = {
 }  # fmt: skip
 
 
-def series(given: Path, bug: Bug, at: int, folder: Path) -> Path:
-    """Copy a series with the bug in its patch ``at``, counted from 1."""
+def series(given: Path, bug: Bug, at: int, folder: Path, mark: str = "") -> Path:
+    """Copy a series with the bug in its patch ``at``, counted from 1.
+
+    With a ``mark``, a word, its first patch adds a file of that name: nobody has built it yet.
+    """
     shutil.copytree(given, folder)
-    (mail,) = folder.glob(f"{at:04}-*.patch")
-    head, cut, tail = mail.read_text().rpartition("\n-- \n")
-    mail.write_text(f"{head}\n{bug.diff.rstrip(chr(10))}{cut}{tail}")
+    _append(folder, at, bug.diff)
+    if mark:
+        file = f"Documentation/{mark}.txt"
+        head = f"diff --git a/{file} b/{file}\nnew file mode 100644\n--- /dev/null\n"
+        _append(folder, 1, f"{head}+++ b/{file}\n@@ -0,0 +1 @@\n+{mark}\n")
     return folder
 
 
+def _append(folder: Path, number: int, diff: str) -> None:
+    """Put a change at the end of a patch."""
+    (mail,) = folder.glob(f"{number:04}-*.patch")
+    head, cut, tail = mail.read_text().rpartition("\n-- \n")
+    mail.write_text(f"{head}\n{diff.rstrip(chr(10))}{cut}{tail}")
+
+
 def history(
-    repo: Path, start: str, bug: Bug | None, at: int, length: int = LENGTH, until: int = 0
+    repo: Path,
+    start: str,
+    bug: Bug | None,
+    at: int,
+    length: int = LENGTH,
+    until: int = 0,
+    mark: str = "step",
 ) -> list[str]:
     """Make commits on top of ``start`` in ``repo``; gives their ids, oldest first.
 
     The bug comes with commit ``at``, counted from 1, and goes with ``until``.  Every other commit
     makes another kernel, but each eighth changes only a text, and each ninth only a comment.
     """
-    name = f"refs/planted/{bug.name if bug else 'none'}-{at}-{until}-{length}"
+    name = f"refs/planted/{bug.name if bug else 'none'}-{at}-{until}-{length}-{mark}"
     texts: dict[str, str] = {}
     lines = []
     for number in range(1, length + 1):
@@ -102,7 +120,7 @@ def history(
         elif bug and number == until:
             subject, file, text = "fs/configfs: mend files", FILE, _text(repo, start, FILE)
         else:
-            subject, file, text = _step(number, repo, start, texts)
+            subject, file, text = _step(number, repo, start, texts, mark)
         texts[file] = text
         above = f"from {start}\n" if number == 1 else ""
         lines += [
@@ -114,7 +132,9 @@ def history(
     return _git(repo, "rev-list", "--reverse", f"{start}..{name}").split()
 
 
-def _step(number: int, repo: Path, start: str, texts: dict[str, str]) -> tuple[str, str, str]:
+def _step(
+    number: int, repo: Path, start: str, texts: dict[str, str], mark: str
+) -> tuple[str, str, str]:
     """Make a commit that breaks nothing: its subject, its file and that file's new text."""
     names = TEXTS if number % 8 == 0 else CODE
     file = names[number % len(names)]
@@ -124,7 +144,7 @@ def _step(number: int, repo: Path, start: str, texts: dict[str, str]) -> tuple[s
     stem = file.rpartition(".")[0].replace("/", ": ")
     if number % 9 == 0:
         return f"{stem}: say what it is", file, f"{before}\n/* Step {number} was here. */\n"
-    more = f'\nstatic const char history_step_{number}[] __used = "step {number}";\n'
+    more = f'\nstatic const char history_step_{number}[] __used = "{mark} {number}";\n'
     return f"{stem}: step {number}", file, before + more
 
 

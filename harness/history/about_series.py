@@ -6,8 +6,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from harness.history import runs
+from harness.history.facts import Verdict
 from harness.history.tables import OUTCOMES, result, run, series, session, side, test
-from harness.history.values import Revision, SeriesHistory
+from harness.history.values import Revision, RunRow, SeriesHistory
 from harness.model import Outcome
 
 _BASE = "base"
@@ -28,7 +29,7 @@ def of_series(connection: sa.Connection, lineage: str) -> SeriesHistory | None:
         return None
     found.sort(key=lambda pair: (pair[0].version, pair[1][-1].began))
     revisions = [
-        Revision(row.version, row.digest, row.name, len(some), some[-1].began, some[0])
+        Revision(row.version, row.digest, row.name, len(some), some[-1].began, _told(some))
         for row, some in found
     ]
     latest = found[-1][0]
@@ -39,6 +40,11 @@ def of_series(connection: sa.Connection, lineage: str) -> SeriesHistory | None:
         revisions=tuple(revisions),
         failures=_failures(connection, [row.id for row, _ in found]),
     )
+
+
+def _told(some: tuple[RunRow, ...]) -> RunRow:
+    """Give the newest run that came to a verdict, or just the newest."""
+    return next((one for one in some if one.verdict != Verdict.NONE), some[0])
 
 
 def _failures(

@@ -25,8 +25,8 @@ _JOIN = 3.0  # seconds to wait for our own thread at the end
 class Entry:
     """The record of one run.  Every method may be called although nothing can be recorded."""
 
-    def __init__(self, facts: RunFacts, url: str, say: Callable[[str], None]) -> None:
-        self.facts, self._url, self._say = facts, url, say
+    def __init__(self, facts: RunFacts, db: str, say: Callable[[str], None]) -> None:
+        self.facts, self._url, self._say = facts, db, say
         self._record: waiting.Record | None = None
         self._thread: threading.Thread | None = None
         self._run: Run | None = None
@@ -35,6 +35,7 @@ class Entry:
     def begin(self) -> None:
         """Write that there is such a run."""
         with self._calm():
+            self._url = address.choose(self._url)
             self._record = waiting.begin(self._url, self.facts)
 
     def at(self, folder: Path, source: Source | None = None) -> None:
@@ -161,7 +162,7 @@ def recording(
         series=identity.series(series) if series else None,
         uses=tuple(one.absolute() for one in uses),
     )
-    entry = Entry(facts, address.choose(getattr(options, "db", "")), say)
+    entry = Entry(facts, getattr(options, "db", ""), say)
     entry.begin()
     try:
         yield entry

@@ -106,7 +106,7 @@ class SideRow:
 
 @dataclasses.dataclass(frozen=True)
 class Revision:
-    """A revision of a series: its runs, and how the last one ended."""
+    """A revision of a series: its runs, and the last one that came to a verdict."""
 
     version: int
     digest: str

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs on a fake tree and in fake guests are recorded, asked for, shown, and cleared away."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakeproject import Project
+from pastruns import story
+
+from harness import cli, history, paths
+from harness.history import waiting
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose state and cache are this process's too."""
+    one = Project(tmp_path)
+    one.patch("fs/configfs/dir.c", '\nconst char *harness_word = "fixed by the series";\n')
+    for name, value in one.environment().items():
+        if name.startswith("HARNESS_"):
+            monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HARNESS_DB", raising=False)
+    monkeypatch.chdir(one.path)
+    return one
+
+
+Ask = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
+    def verb(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = cli.main(words)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return verb
+
+
+@pytest.fixture
+def past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A history that was made up."""
+    monkeypatch.setenv("HARNESS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HARNESS_DB", str(tmp_path / "history.db"))
+    monkeypatch.chdir(tmp_path)
+    story(f"sqlite:///{tmp_path}/history.db")
+    return str(tmp_path / "history.db")
+
+
+def listed(ask: Ask, *words: str) -> list[dict]:
+    code, out, err = ask("runs", "--json", *words)
+    assert code == 0, err
+    return json.loads(out)["runs"]
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_runs_are_recorded_and_shown(project: Project, ask: Ask) -> None:
+    assert project.run()[0] == 0
+    first, project.out = project.out, project.path / "again"
+    assert project.run(SPLAT="1")[0] == 1
+    again, one = listed(ask)
+    assert (one["ended"], one["verdict"], one["code"], one["verb"]) == ("done", "good", 0, "run")
+    assert (again["verdict"], again["series"], again["version"]) == ("bad", "A demo", 1)
+    assert (one["folder"], one["there"]) == (str(first), True)
+    assert one["source"].startswith("v7.2.13")
+    assert (again["counts"]["pass"], again["counts"]["error"]) == (5, 1)
+    assert listed(ask, "--bad") == [again]
+
+    code, out, _ = ask("show", one["id"][:5])
+    assert code == 0
+    assert f"run {one['id']}" in out
+    assert "GOOD A demo on v7.2.13" in out
+    assert str(first / "junit.xml") in out
+    assert json.loads(ask("show", str(first), "--json")[1])["folder"] == str(first)
+    assert "BAD A demo" in ask("show", "last")[1]
+
+    code, out, _ = ask("history", "test_fixed")
+    assert code == 0
+    assert "3 runs" in out  # the base was tested once
+    assert re.search(r"first failed .*base 7.2.13, v7.2.13 .*, commit [0-9a-f]{12}", out), out
+    code, out, _ = ask("history", "--kind", "splat", "WARNING", "--json")
+    assert json.loads(out)["splat"]["runs"] == 1
+    code, out, _ = ask("history", "A demo")
+    assert re.search(r"v1 .* 2 .*bad", out), out
+    assert re.search(r"error +\S+::test_splat", out), out
+
+
+def test_what_is_no_verdict_is_recorded_too(project: Project, ask: Ask) -> None:
+    (project.series / "0002-bad.patch").write_text(
+        (next(project.series.glob("0001*"))).read_text().replace("dir.c", "nowhere.c")
+    )
+    code, _, err = project.run()
+    assert code == 125, err
+    (one,) = listed(ask)
+    assert (one["ended"], one["verdict"], one["code"]) == ("error", "untestable", 125)
+    assert "nowhere.c" in one["error"]
+    assert one["folder"] == ""
+    assert "UNTESTABLE" in ask("show", "last")[1]
+
+
+def test_a_word_that_means_nothing_is_no_run(project: Project, ask: Ask) -> None:
+    assert project.run("--suite", "nowhere")[0] == 129
+    assert listed(ask) == []
+    assert list(waiting.folder("x").parent.glob("*/*")) == []
+
+
+def test_a_killed_run_leaves_what_it_found(project: Project, ask: Ask) -> None:
+    running = project.start("--patched-only", WAIT="600")
+    journal = project.out / "patched" / "tests.jsonl"
+    until(lambda: journal.is_file() and 'test_waits", "guest"' in journal.read_text())
+    (one,) = listed(ask)
+    assert (one["ended"], one["there"]) == ("running", True)
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate()
+    (one,) = listed(ask)
+    assert (one["ended"], one["verdict"], one["code"]) == ("killed", "none", None)
+    assert one["counts"]["pass"] == 5
+    assert one["counts"].get("crash") is None  # a test that was under way is no crash
+    assert one["source"].startswith("v7.2.13")
+    out = ask("show", "last")[1]
+    assert "KILLED A demo on v7.2.13" in out
+    assert str(project.out) in out
+    found = history.of_test(next(iter(known(ask, "test_same"))))
+    assert found is not None
+    assert found.seen[0].where.run == one["id"]
+    assert known(ask, "test_waits") == []
+    assert waiting.running() == ()
+
+
+def known(ask: Ask, word: str) -> list[str]:
+    _, out, _ = ask("history", "--json", "--kind", "test", word)
+    table = json.loads(out)
+    return [table["test"]["id"]] if "test" in table else []
+
+
+def said(err: str) -> list[str]:
+    return [line for line in err.splitlines() if "history" in line]
+
+
+def test_a_database_that_is_broken_costs_a_line(project: Project, ask: Ask) -> None:
+    file = project.path / "mine.db"
+    file.write_bytes(b"no database " * 1000)
+    code, _, err = project.run("--patched-only", "--db", str(file))
+    assert code == 0
+    (line,) = said(err)
+    assert "not a database" in line
+    assert "try: move that file away" in line
+    file.unlink()
+    (one,) = listed(ask, "--db", str(file))  # it waited
+    assert (one["verdict"], one["counts"]["pass"]) == ("good", 6)
+
+
+def test_a_locked_database_does_not_hold_up_a_run(project: Project, ask: Ask) -> None:
+    file = project.path / "mine.db"
+    assert listed(ask, "--db", str(file)) == []
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    code, _, err = project.run("--patched-only", HARNESS_DB=str(file))
+    holder.close()
+    assert code == 0
+    (line,) = said(err)
+    assert "locked" in line
+    assert len(listed(ask, "--db", str(file))) == 1
+
+
+def test_a_state_that_cannot_be_written_costs_a_line(project: Project) -> None:
+    place = project.path / "state" / "history"
+    place.parent.mkdir(parents=True)
+    place.write_text("in the way")
+    code, _, err = project.run("--patched-only")
+    assert code == 0, err
+    (line,) = said(err)
+    assert "try: " in line
+
+
+def test_check_and_compare_are_recorded(project: Project, ask: Ask) -> None:
+    words = ("--tree", str(project.tree), "--base", "v7.2.13", "--only", "form")
+    code, _, err = ask("check", *words, "--out", str(project.path / "checked"))
+    assert code in (0, 1), err
+    (one,) = listed(ask)
+    assert (one["verb"], one["code"], one["series"]) == ("check", code, "A demo")
+    assert "A demo" in ask("show", "last")[1]
+    project.run()
+    sides = [str(project.out / side) for side in ("base", "patched")]
+    code, _, err = ask("compare", "--rerun", "0", *sides, "--out", str(project.path / "compared"))
+    assert code == 0, err
+    one = listed(ask)[0]
+    assert (one["verb"], one["verdict"]) == ("compare", "good")
+    assert "NOT WORSE" in ask("show", "last")[1]
+
+
+def test_a_run_whose_folder_is_gone_is_still_shown(past: str, ask: Ask) -> None:
+    code, out, err = ask("show", "run00003")
+    assert code == 0, err
+    assert "broken is not well" in out
+    assert "BAD [PATCH v1] demo" in out
+    assert "evidence none" in out
+    table = json.loads(ask("show", "run00003", "--json")[1])
+    assert [side["name"] for side in table["sides"]] == ["base", "patched"]
+
+
+def test_the_beginning_of_several_runs_lists_them(past: str, ask: Ask) -> None:
+    code, _, err = ask("show", "run")
+    assert code == 129
+    assert all(f"run0000{number}" in err for number in (2, 3, 4))
+
+
+def test_words_that_mean_several_things_list_them(past: str, ask: Ask) -> None:
+    code, out, _ = ask("history", "test_it.py")
+    assert code == 0
+    assert "3 things" in out
+    assert "bad in 2 of 3 runs" in out
+    assert len(json.loads(ask("history", "test_it.py", "--json")[1])["matches"]) == 3
+
+
+@pytest.mark.parametrize("words", [("history", "nothing"), ("show", "nothing"), ("show", "/none")])
+def test_what_is_not_there_is_an_error_with_a_hint(past: str, ask: Ask, words: list[str]) -> None:
+    code, out, err = ask(*words)
+    assert (code, out) == (129, "")
+    assert "try: " in err
+    assert "exit_code" in ask(*words, "--json")[1]
+
+
+def test_a_history_on_one_side_says_where_it_is_empty(past: str, ask: Ask) -> None:
+    code, out, _ = ask("history", "fixed", "--on", "base")
+    assert code == 0
+    assert "last passed   never" in out
+    assert ask("history", "broken", "--on", "base")[0] == 129
+
+
+# gc
+
+
+def test_gc_keeps_what_kept_and_pinned_runs_need(project: Project, ask: Ask) -> None:
+    runs = paths.state("runs")
+    project.out = runs / "old"
+    assert project.run()[0] == 0
+    project.patch("fs/configfs/dir.c", '\nconst char *other_word = "fixed by the series";\n')
+    project.out = runs / "new"
+    assert project.run("--patched-only")[0] == 0
+    kernels = {one.name for one in paths.cache("kernels").iterdir() if len(one.name) == 20}
+    assert len(kernels) == 3
+    new, old = listed(ask)
+    assert json.loads(ask("gc", "--json")[1])["goes"] == []
+    for folder in (
+        runs / "old",
+        *paths.cache("kernels").iterdir(),
+        *paths.cache("builds").iterdir(),
+    ):
+        os.utime(folder, (1, 1))
+
+    table = json.loads(ask("gc", "--keep-days", "10", "--dry-run", "--json")[1])
+    kinds = [one["kind"] for one in table["goes"]]
+    assert (kinds.count("runs"), kinds.count("kernels"), table["removed"]) == (1, 2, [])
+    assert "pinned" in ask("runs", "--pin", old["id"])[1]
+    table = json.loads(ask("gc", "--keep-days", "10", "--dry-run", "--json")[1])
+    assert {one["kind"] for one in table["goes"]} == {"builds"}
+    ask("runs", "--unpin", old["id"])
+
+    with paths.in_use():  # a run goes on, of which nobody knows more
+        code, _, err = ask("gc", "--keep-days", "10")
+    assert code == 0
+    assert "a run is using the cache" in err
+    assert not (runs / "old").exists()
+    code, out, err = ask("gc", "--keep-days", "10")
+    assert (code, "freed" in out) == (0, True), err
+    left = {one.name for one in paths.cache("kernels").iterdir() if len(one.name) == 20}
+    assert len(left) == 1
+    assert left <= kernels
+    assert [one["there"] for one in listed(ask)] == [True, False]
+    assert ask("show", old["id"])[0] == 0  # what was found is known for ever
+    assert json.loads(ask("gc", "--max-size", "0", "--json")[1])["over"] == 0
+    assert not (runs / "new").exists()
+    assert new["id"] != old["id"]
+
+
+def test_gc_does_not_touch_a_run_that_goes_on(project: Project, ask: Ask) -> None:
+    project.out = place = paths.state("runs") / "mine"
+    running = project.start("--patched-only", WAIT="600")
+    journal = place / "patched" / "tests.jsonl"
+    until(lambda: journal.is_file() and 'test_waits", "guest"' in journal.read_text())
+    os.utime(place, (1, 1))
+    table = json.loads(ask("gc", "--max-size", "0", "--json")[1])
+    assert {one["path"]: one["why"] for one in table["stays"]}[str(place)] == "in use by a run"
+    assert (place / "patched" / "tests.jsonl").exists()
+    running.send_signal(signal.SIGINT)
+    running.communicate()
+    (one,) = listed(ask)
+    assert (one["ended"], one["code"], one["counts"]["pass"]) == ("interrupted", 130, 5)
+
+
+@pytest.mark.parametrize("words", [("--keep-days", "-1"), ("--max-size", "lots")])
+def test_limits_that_are_none_are_refused(past: str, ask: Ask, words: list[str]) -> None:
+    assert ask("gc", *words)[0] == 129
+
+
+def test_gc_removes_nothing_when_it_cannot_know_what_is_pinned(
+    past: str, ask: Ask, tmp_path: Path
+) -> None:
+    (paths.state("runs") / "old").mkdir()
+    Path(past).write_bytes(b"broken " * 1000)
+    code, _, err = ask("gc", "--max-size", "0")
+    assert code == 128, err
+    assert (paths.state("runs") / "old").is_dir()

@@ -243,6 +243,8 @@ def test_on_paper_the_failures_are_open(look: Any) -> None:
     one.page.emulate_media(media="print")
     assert one.page.locator(CRASH).locator(".body").is_visible()
     assert not one.page.locator("nav").is_visible()
+    one.page.set_viewport_size({"width": 800, "height": 1000})
+    assert one.page.evaluate("document.documentElement.scrollWidth") == 800
 
 
 def test_ten_thousand_tests_can_be_filtered(look: Any, tmp_path: Path) -> None:

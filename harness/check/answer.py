@@ -66,7 +66,7 @@ def matrix(walk: Walk, source: Source, seconds: float) -> Matrix:
     )
     cells = {(one.patch, one.check): one for one in _laid(walk.cells)}
     return Matrix(
-        name=walk.series.title or walk.series.name,
+        name=_name(walk.series),
         base=source.name,
         rows=rows,
         checks=walk.wish.checks,
@@ -77,6 +77,12 @@ def matrix(walk: Walk, source: Source, seconds: float) -> Matrix:
         fault="; ".join(dict.fromkeys(walk.faults)),
         seconds=seconds,
     )
+
+
+def _name(series: Series) -> str:
+    """Give a series its title; commits without a cover letter are what they were named as."""
+    own = series.repo and not series.cover
+    return series.name if own else series.title or series.name
 
 
 def _laid(cells: Sequence[Cell]) -> list[Cell]:

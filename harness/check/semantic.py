@@ -25,7 +25,7 @@ FOLDER = "scripts/coccinelle"
 LIMIT = 300.0  # seconds for one rule; the slowest takes 30 for eleven large files
 
 _REPORT = re.compile(r"^virtual\s+(?:\w+\s*,\s*)*report\b", re.MULTILINE)
-_OPTIONS = re.compile(r"^//+\s*Options:\s*(.*)$", re.MULTILINE)
+_OPTIONS = re.compile(r"^//+[ \t]*Options:[ \t]*(-.*)$", re.MULTILINE)
 _LINE = re.compile(r"^([^\s:][^:]*):(\d+):\d+(?:-\d+)?: (.*)$")
 _INCLUDE = ("-I", "include", "-I", "include/uapi", "-I", "arch/x86/include")
 
@@ -76,9 +76,9 @@ class Rules:
         return [one for some in found for one in some]
 
     def _one(self, rule: Path, files: Sequence[str]) -> list[Finding]:
-        options = " ".join(_OPTIONS.findall(rule.read_text(errors="replace"))).split()
+        asked = options(rule.read_text(errors="replace"))
         words = ("--very-quiet", "-D", "report", "--no-show-diff", "--cocci-file", rule)
-        argv: list[str | Path] = ["spatch", *words, *options, *_INCLUDE, *files]
+        argv: list[str | Path] = ["spatch", *words, *asked, *_INCLUDE, *files]
         try:
             said = process.run(argv, cwd=self.tools.worktree, timeout=LIMIT, check=False)
         except HostFault:  # it takes too long
@@ -87,6 +87,11 @@ class Rules:
         if not said.ok:
             self.broken.add(rule.stem)
         return read(said.stdout.splitlines(), rule.stem)
+
+
+def options(rule: str) -> list[str]:
+    """Give the words for spatch that a rule's own head asks for; most ask for none."""
+    return " ".join(_OPTIONS.findall(rule)).split()
 
 
 def read(lines: Iterable[str], rule: str) -> list[Finding]:

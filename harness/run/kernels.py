@@ -42,7 +42,9 @@ def _base(plan: Plan, repo: Path, progress: Progress) -> str:
     with progress.stage("base", plan.series.name) as stage:
         found = tree.choose_base(repo, plan.series)
         stage.finish(str(found))
-    return found.commit if found.name not in ("HEAD", plan.base) else found.name
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{found.name}^{{commit}}")
+    known = git.run(repo, *words, check=False).stdout.strip()
+    return found.name if known == found.commit else found.commit
 
 
 def ask(plan: Plan, toolchain: Toolchain) -> Request:

@@ -108,6 +108,15 @@ def test_lines_of_semantic_patches() -> None:
     ]
 
 
+def test_what_a_rule_asks_of_spatch() -> None:
+    assert semantic.options("// Options: --no-includes --include-headers\nvirtual report\n") == [
+        "--no-includes",
+        "--include-headers",
+    ]
+    assert semantic.options("/// x\n// Options:\n\nvirtual context\n//# Options: none\n") == []
+    assert semantic.options("// Options:\n//\nvirtual patch\n") == []
+
+
 def test_what_programs_see() -> None:
     before = {"linux/a.h": "#define A 1\n#define B 2\n\n", "linux/b.h": "int b;\n"}
     after = {"linux/a.h": "#define A 1\n\n\n#define  C 3\n", "linux/b.h": "int b;\n"}

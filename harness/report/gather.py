@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from harness.report import (
     unfinished,
     verdict,
 )
+from harness.report.columns import BASE, Column
 from harness.report.cutting import Budget
 from harness.report.failures import Ask, Sources
 from harness.report.sections import PatchView
@@ -50,22 +51,30 @@ def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Pag
             return unfinished.page(folder, ask)
     run = record.load(folder)
     table = checks.load(check) if check else {}
-    found = _Gathered(run, folder, ask, table)
-    return found.page()
+    between = [one for one in steps.kernels(table, check) if one.label != BASE] if check else []
+    return _Gathered(run, folder, ask, table, between).page()
 
 
 class _Gathered:
-    """A run with what its folder holds."""
+    """A run with what its folder holds; ``between`` are a check's kernels, patch by patch."""
 
-    def __init__(self, run: Run, folder: Path, ask: Ask | None, table: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        folder: Path,
+        ask: Ask | None,
+        table: Mapping[str, Any],
+        between: Sequence[Column],
+    ) -> None:
         self.run, self.folder, self.table = run, folder, table
         self.columns = columns.of_run(run, folder)
         self.subjects = _subjects(run.series)
         self.failures, self.before = self._failures(ask)
         shown = (*self.failures, *self.before)
         self.links = {(one.column, one.test): one.anchor for one in shown}
-        tests = [(one.label, one.tests) for one in self.columns]
-        self.rows = rows.make(tests, self.links) if tests else ()
+        self.across = (*self.columns[:-1], *between, *self.columns[-1:])
+        tested = [(one.label, one.tests) for one in self.across]
+        self.rows = rows.make(tested, self.links) if self.columns else ()
 
     def _failures(self, ask: Ask | None) -> tuple[tuple[Failure, ...], tuple[Failure, ...]]:
         if not self.columns:
@@ -98,7 +107,7 @@ class _Gathered:
             lead=verdict.lead(run),
             tiles=tuple(verdict.tiles(tests, self.rows, warnings, run.seconds)),
             kernels=tuple(verdict.kernel(side) for side in run.sides),
-            columns=tuple((one.label, one.about) for one in self.columns),
+            columns=tuple((one.label, one.about) for one in self.across),
             groups=rows.groups(self.rows),
             broken=tuple(row for row in self.rows if row.change == "broken")[: failures.SHOWN],
             fixed=tuple(fixed.items()),

@@ -11,7 +11,7 @@ from harness.report.values import Group, Mark, Row
 
 PART = 250  # tests in one table: a browser lays out only those that are open
 
-_NOTRUN = Mark(Outcome.NOTRUN.value)
+_NOTRUN, _ABSENT = Mark(Outcome.NOTRUN.value), Mark("")
 
 
 def make(
@@ -19,21 +19,24 @@ def make(
 ) -> tuple[Row, ...]:
     """Lay the tests of kernels, (label, tests), beside one another; the last is the judged one.
 
-    ``links`` lead from (label, test) to its failure.  A test that a kernel does not have was not
-    run there.
+    ``links`` lead from (label, test) to its failure.  A test that the first or the last kernel does
+    not have was not run there; those between may have been tested with less.
     """
     marks = [
         {one.id: Mark(one.outcome.value, one.seconds, links.get((label, one.id), "")) for one in t}
         for label, t in columns
     ]
     names = dict.fromkeys(one.id for _, tests in columns for one in tests)
-    return tuple(_row(test, tuple(table.get(test, _NOTRUN) for table in marks)) for test in names)
+    last = len(marks) - 1
+    lacking = [_NOTRUN if n in (0, last) else _ABSENT for n in range(len(marks))]
+    both = list(zip(marks, lacking, strict=True))
+    return tuple(_row(test, tuple(some.get(test, none) for some, none in both)) for test in names)
 
 
 def _row(test: str, marks: tuple[Mark, ...]) -> Row:
     name = test.partition("::")[2] or test
     word = change(marks[0].outcome, marks[-1].outcome)
-    hole = not word and any(one.outcome != marks[0].outcome for one in marks)
+    hole = not word and any(one.outcome not in (marks[0].outcome, "") for one in marks)
     return Row(test, name, marks, "other" if hole else word)
 
 

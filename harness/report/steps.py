@@ -22,7 +22,7 @@ def page(folder: Path, ask: Ask | None = None) -> Page:
     """Make the page of a folder that ``harness check`` made."""
     table = checks.load(folder)
     word, kind = verdict.of_check(table)
-    made = tuple(_columns(table, folder))
+    made = tuple(kernels(table, folder))
     found = _failures(made, ask) if made else ()
     links = {(one.column, one.test): one.anchor for one in found}
     tests = rows.make([(one.label, one.tests) for one in made], links) if made else ()
@@ -46,7 +46,7 @@ def page(folder: Path, ask: Ask | None = None) -> Page:
     )
 
 
-def _columns(table: Mapping[str, Any], folder: Path) -> Iterator[Column]:
+def kernels(table: Mapping[str, Any], folder: Path) -> Iterator[Column]:
     """Give the kernels that were tested: the base and each patch's.
 
     A kernel that is byte for byte the one before was not booted again: it has its results.

@@ -202,7 +202,17 @@ def test_a_check_has_a_column_for_each_patch(tmp_path: Path) -> None:
 
 def test_a_check_may_stand_on_the_page_of_its_run(tmp_path: Path) -> None:
     fakerun.make(tmp_path / "run")
-    page = report.page(tmp_path / "run", check=check_folder(tmp_path / "check"))
+    place = check_folder(tmp_path / "check")
+    journal = Journal(place / "1")
+    journal.started("tests/test_demo.py::test_same", "guest0")
+    journal.reported("tests/test_demo.py::test_same", Phase("teardown", Outcome.FAIL))
+    journal.close()
+    page = report.page(tmp_path / "run", check=place)
+    assert [label for label, _ in page.columns] == ["base", "1/1", "patched"]
+    marks = [[mark.outcome for mark in row.marks] for row in page.groups[0].rows]
+    assert marks == [["pass", "fail", "pass"], ["fail", "", "pass"], ["pass", "", "crash"]]
+    assert [row.change for row in page.groups[0].rows] == ["other", "fixed", "broken"]
+    report.write(page, tmp_path / "page.html")
     assert page.checks is not None
     assert page.word == "BAD"
     assert any("boom" in note.text for note in page.patches[0].remarks)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Record a program on a terminal, and make a moving picture of it.
 
-python docs/record.py record demo.cast harness run --patched-only    asciicast, version 2
-python docs/record.py picture demo.cast demo.svg                     SVG, for a README
+python docs/record.py record demo.cast.gz harness run      asciicast, version 2
+python docs/record.py picture demo.cast.gz demo.svg        SVG, for a README
 
 The picture shows what was recorded and nothing else; its first words say how much faster.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import codecs
 import dataclasses
+import gzip
 import html
 import itertools
 import json
@@ -19,8 +20,10 @@ import os
 import shlex
 import sys
 import time
+import typing
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pexpect
 import pyte
@@ -58,6 +61,12 @@ class Frame:
     lines: tuple[tuple[tuple[int, str, str], ...], ...]
 
 
+def _opened(file: Path, mode: str) -> TextIO:
+    """Open a recording: it is mostly the same again and again, so it is kept compressed."""
+    opener = gzip.open if file.suffix == ".gz" else open
+    return typing.cast(TextIO, opener(file, mode, encoding="utf-8"))
+
+
 def record(file: Path, argv: list[str], columns: int, rows: int) -> int:
     """Run a program on a terminal of that size and write down when it printed what."""
     environment = {**os.environ, "TERM": "xterm-256color"}
@@ -67,7 +76,7 @@ def record(file: Path, argv: list[str], columns: int, rows: int) -> int:
     begin = time.monotonic()
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     head = {"version": 2, "width": columns, "height": rows, "command": shlex.join(argv)}
-    with file.open("w", encoding="utf-8") as out:
+    with _opened(file, "wt") as out:
         out.write(json.dumps(head) + "\n")
         while True:
             try:
@@ -82,7 +91,8 @@ def record(file: Path, argv: list[str], columns: int, rows: int) -> int:
 
 def frames(cast: Path, speed: float) -> tuple[dict[str, object], list[Frame]]:
     """Play a recording on a terminal of pyte; gives its head and what was to be seen."""
-    head, *events = [json.loads(line) for line in cast.read_text(encoding="utf-8").splitlines()]
+    with _opened(cast, "rt") as lines:
+        head, *events = [json.loads(line) for line in lines]
     screen = pyte.Screen(head["width"], head["height"])
     stream = pyte.Stream(screen)
     typed = f"$ {head['command']}"

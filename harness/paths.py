@@ -13,13 +13,13 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
 import platformdirs
 
-from harness.errors import HostFault
+from harness.errors import HostFault, Interrupted
 from harness.progress import Progress
 
 
@@ -47,10 +47,13 @@ def _folder(variable: str, default: Path, parts: tuple[str, ...]) -> Path:
 
 
 @contextlib.contextmanager
-def lock(path: Path, what: str, progress: Progress) -> Iterator[None]:
+def lock(
+    path: Path, what: str, progress: Progress, stop: Callable[[], bool] = bool
+) -> Iterator[None]:
     """Hold ``path`` (a lock file) alone; says so once when another run holds it.
 
-    The lock is the kernel's: it goes with the process that holds it, however that ends.
+    The lock is the kernel's: it goes with the process that holds it, however that ends.  A thread
+    that Ctrl-C does not reach waits until ``stop`` says so, and then raises Interrupted.
     """
     held = filelock.FileLock(path)
     try:
@@ -58,7 +61,7 @@ def lock(path: Path, what: str, progress: Progress) -> Iterator[None]:
             held.acquire(timeout=0)
         except filelock.Timeout:
             progress.say(f"waiting for another run that uses {what}")
-            held.acquire()
+            _acquire(held, stop)
     except OSError as error:
         raise HostFault(
             f"cannot lock {path}: {error.strerror}",
@@ -68,6 +71,15 @@ def lock(path: Path, what: str, progress: Progress) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def _acquire(held: filelock.BaseFileLock, stop: Callable[[], bool]) -> None:
+    while True:
+        with contextlib.suppress(filelock.Timeout):
+            held.acquire(timeout=1)
+            return
+        if stop():
+            raise Interrupted("interrupted while waiting for another run")
 
 
 @contextlib.contextmanager

@@ -59,8 +59,8 @@ def _span(job: Job) -> tuple[Span, replay.Log | None]:
     if ask.mode is Mode.SERIES:
         series = ask.plan.series
         assert series is not None
-        base = lab.slot.base()
-        return points.series(base.commit, lab.slot.patched(series)), None
+        with lab.held() as slot:
+            return points.series(slot.base().commit, slot.patched(series)), None
     # What names mean is the person's tree's affair: ours has the commits and no branches.
     theirs = ask.plan.tree or lab.repo
     log = replay.read(ask.log, theirs) if ask.log else None

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import build, git, kbuild, tree
@@ -21,13 +23,16 @@ from harness.run import Plan, kernels
 
 @dataclasses.dataclass(frozen=True)
 class Lab:
-    """The worktree that is held, and how kernels are made and run in it.
+    """Where kernels are made, and how they are made and run.
 
-    ``series`` goes on top of every candidate that does not say which of its patches it has.
+    ``repo`` is our own repository, which has all commits; its worktree is ``held`` only while
+    it is needed, or all the time, as ``slot``.  ``series`` goes on top of every candidate that
+    does not say which of its patches it has.
     """
 
     plan: Plan
-    slot: tree.Slot
+    repo: Path
+    slot: tree.Slot | None
     source: Source
     request: Request
     toolchain: Toolchain
@@ -35,22 +40,29 @@ class Lab:
     series: Series | None
     progress: Progress
 
-    @property
-    def repo(self) -> Path:
-        """Our own repository, which has all commits."""
-        return self.slot.path
+    @contextlib.contextmanager
+    def held(self, stop: Callable[[], bool] = bool) -> Iterator[tree.Slot]:
+        """Hold the worktree; another run may have it in between.  See paths.lock for ``stop``."""
+        if self.slot is not None:
+            yield self.slot
+            return
+        with tree.slot(self.source, self.progress, stop) as slot:
+            yield slot
 
     def checkout(self, candidate: Candidate) -> Checkout:
-        """Say what a candidate's sources are.  Raises NotApplied."""
+        """Say what a candidate's sources are.  Raises NotApplied.
+
+        The worktree must be held where patches are applied.
+        """
         commit = candidate.commit or self.source.commit
         start = dataclasses.replace(self.source, commit=commit, name=commit[:12])
-        slot = tree.Slot(self.slot.path, start, self.progress)
-        wanted = self._patches(candidate)
+        slot = tree.Slot(self.repo, start, self.progress)
+        wanted = self.patches(candidate)
         if wanted is None:
             return slot.base()
         return slot.patched(wanted)
 
-    def _patches(self, candidate: Candidate) -> Series | None:
+    def patches(self, candidate: Candidate) -> Series | None:
         """Give the part of the series that goes on top; None when no patch does."""
         series = self.series
         if series is None or candidate.patches is None:
@@ -135,10 +147,9 @@ class Builder:
 
     def _kept(self, candidate: Candidate) -> bool:
         lab = self.lab
-        try:
-            checkout = lab.checkout(candidate)
-        except NotApplied:
-            return True
+        if lab.patches(candidate) is not None:  # applying them is a matter of its own
+            return False
+        checkout = lab.checkout(candidate)
         request = candidate.request or lab.request
         return build.find(build.key(checkout, request, lab.toolchain)) is not None
 
@@ -158,7 +169,7 @@ class Builder:
         try:
             return self._kernel(candidate)
         except Exception as error:
-            if self._struck:
+            if self._struck or self.stopped:
                 raise Dropped(candidate.name) from None
             if isinstance(error, NotApplied | NotBuilt | NotConfigured):
                 return Made(fault=error)
@@ -169,24 +180,21 @@ class Builder:
 
     def _kernel(self, candidate: Candidate) -> Made:
         lab = self.lab
-        checkout = lab.checkout(candidate)
-        if self.sources_only:  # checked out when they are looked at
-            return Made(checkout)
         request = candidate.request or lab.request
-        kernel = kernels.kernel(
-            lab.plan,
-            lab.slot,
-            checkout,
-            request,
-            lab.toolchain,
-            lab.progress,
-            near=lab.request,
-        )
+        with lab.held(lambda: self._struck or self.stopped) as slot:
+            checkout = lab.checkout(candidate)
+            if self.sources_only:  # checked out when they are looked at
+                return Made(checkout)
+            kernel = kernels.kernel(
+                *(lab.plan, slot, checkout, request, lab.toolchain, lab.progress),
+                near=lab.request,
+            )
         self.built += not kernel.reused
         return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, lab.toolchain))
 
     def close(self) -> None:
         """End the thread, and what it runs."""
+        self.stopped = True
         self.keep_only(set())
         self._pool.shutdown(wait=True, cancel_futures=True)
 

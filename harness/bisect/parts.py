@@ -36,7 +36,8 @@ def _config(job: Job) -> Bisected:
     assert ask.configs is not None
     good, bad = (_request(job, word) for word in ask.configs)
     source = lab.checkout(Candidate("the sources"))
-    lab.slot.check_out(source)
+    with lab.held() as slot:
+        slot.check_out(source)
     scratch = build.folder(source, Request(()), lab.toolchain)
     known = reader.options(source.path, kbuild.architecture(lab.toolchain.arch).folder)
 

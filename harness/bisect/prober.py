@@ -132,18 +132,23 @@ class Prober:
     def _command(self, candidate: Candidate, made: Made, place: Path) -> tuple[int, str]:
         """Run the person's command; what it prints is kept."""
         assert made.checkout is not None
-        kernel, tree = made.kernel, made.checkout.path
-        if kernel is None:
-            self.lab.slot.check_out(made.checkout)
         env = {
             "HARNESS_COMMIT": made.checkout.commit,
             "HARNESS_NAME": candidate.name,
             "HARNESS_FOLDER": str(place),
-            "HARNESS_TREE": None if kernel else str(tree),
-            "HARNESS_KERNEL": str(kernel.image) if kernel else None,
-            "HARNESS_VMLINUX": str(kernel.vmlinux) if kernel and kernel.vmlinux else None,
-            "HARNESS_CONFIG": str(kernel.config) if kernel else None,
         }
+        if kernel := made.kernel:
+            env |= {"HARNESS_KERNEL": str(kernel.image), "HARNESS_CONFIG": str(kernel.config)}
+            if kernel.vmlinux:
+                env["HARNESS_VMLINUX"] = str(kernel.vmlinux)
+            return self._followed(Path.cwd(), env, place)
+        # Without a kernel it is about the sources, as in `git bisect run`.
+        with self.lab.held(lambda: self.stopped) as slot:
+            slot.check_out(made.checkout)
+            env["HARNESS_TREE"] = str(slot.path)
+            return self._followed(slot.path, env, place)
+
+    def _followed(self, cwd: Path, env: dict[str, str], place: Path) -> tuple[int, str]:
         said: list[str] = []
         with (place / "output.txt").open("w", encoding="utf-8") as log:
 
@@ -151,8 +156,6 @@ class Prober:
                 said.append(text)
                 log.write(text + "\n")
 
-            # Without a kernel it is about the sources, as in `git bisect run`.
-            cwd = Path.cwd() if kernel else tree
             status = process.follow(self.signature.command, line, cwd=cwd, env=env)
         return status, "\n".join(said[-40:])
 

@@ -51,6 +51,8 @@ def verify(
     else:
         reverted = Candidate("the bad end without the culprit", commit)
         wanted.append((REVERTED, reverted, without))
+    for _, candidate, _ in wanted:  # the revert, while the others boot
+        judge.prober.builder.begin(candidate)
     phase = "search" if judge.prober.signature.steady else PHASE
     futures = [crew.submit(judge.decide, candidate, phase) for _, candidate, _ in wanted]
     decisions = [future.result() for future in futures]

@@ -58,10 +58,13 @@ def bisect(
         with (
             run_folder.writing(state.folder),
             progress.stage("bisect", str(ask.signature)) as stage,
-            tree.slot(start, inner) as slot,
+            contextlib.ExitStack() as stack,
         ):
             state.pin({"source": start.commit})
             live = Live(progress, inner, stage, "patches" if ask.series_mode else "commits")
+            slot = stack.enter_context(tree.slot(start, inner))
+            if ask.mode is not Mode.CONFIG:  # only that looks at the worktree all the time
+                stack.close()
             with _job(ask, slot, start, inner, live, state) as job:
                 found = commits.search(job) if ask.of_commits else parts.search(job)
             stage.finish(f"{len(found.steps)} decisions")
@@ -96,7 +99,8 @@ def _job(
     if ask.signature.boots:
         kind, _ = accel.choose(plan.accel, inner)
     series = plan.series if ask.mode is not Mode.SERIES else None
-    lab = Lab(plan, slot, start, request, toolchain, kind, series, inner)
+    held = slot if ask.mode is Mode.CONFIG else None
+    lab = Lab(plan, slot.path, held, start, request, toolchain, kind, series, inner)
     builder = Builder(lab, sources_only=ask.sources_only)
     prober = Prober(lab, builder, ask.signature, state)
     rule = Rule(ask.confidence, ask.other, reverse=ask.reverse)

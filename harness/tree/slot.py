@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import git, paths
@@ -124,14 +124,16 @@ def peek(source: Source, progress: Progress) -> Slot | None:
 
 
 @contextlib.contextmanager
-def slot(source: Source, progress: Progress) -> Iterator[Slot]:
+def slot(source: Source, progress: Progress, stop: Callable[[], bool] = bool) -> Iterator[Slot]:
     """Hold the worktree that belongs to ``source.repo``; a second run waits, and says so.
+
+    In a thread it waits until ``stop`` says so (see paths.lock).
 
     What a killed run left there is cleaned up first.  Nothing is written outside our cache.
     Raises HostFault when the repository is gone or the cache cannot be written to.
     """
     home = _home(source)
-    with paths.lock(home / "lock", f"the worktree of {source.repo}", progress):
+    with paths.lock(home / "lock", f"the worktree of {source.repo}", progress, stop):
         with paths.writing(home):
             path = own.prepare(home, source.repo)
         yield Slot(path, source, progress)

@@ -111,7 +111,8 @@ def test_history_with_guests(tmp_path: Path) -> None:
         assert (project.out / name).is_file()
     project.out = project.path / "again"
     # Nobody says what to look for: it is what the suites say.
-    code, second, err = project.run(*project.history("-k", "splat"))
+    span = {"good": project.commits[3], "bad": project.commits[6]}
+    code, second, err = project.run(*project.history("-k", "splat", **span))
     assert code == 0, err
     assert second["signature"] == "suite/test_it.py::test_splat is error"
     assert second["culprit"]["id"] == project.commits[5]

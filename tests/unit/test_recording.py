@@ -53,8 +53,6 @@ def test_what_is_recorded_is_what_is_seen(record: types.ModuleType, tmp_path: Pa
     cast = tmp_path / "x.cast.gz"
     first, last = r"one\n\033[31mtwo\033[0m <&>\n", r"\033[1Athree\033[K\n"
     script = f"printf '{first}'; sleep 0.6; printf '{last}'"
-        "printf 'one\\n\\033[31mtwo\\033[m <&>\\n'; sleep 0.6; printf '\\033[1Athree\\033[K\\n'"
-    )
     assert record.record(cast, ["sh", "-c", script], 40, 6) == 0
     root = ET.fromstring(record.picture(cast, 1))
     lines = {one.get("id"): "".join(one.itertext()) for one in root.iter(f"{SVG}text")}

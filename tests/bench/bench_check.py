@@ -1,26 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The check of a series against the same done by hand: build, boot and suite at each patch.
 
-    bench_check.py [--patches N] [--suite PATH] [--jobs N] [--record]
+    bench_check.py [--patches N] [--suite PATH] [--jobs N] [--warm] [--record]
 
 By hand is `git checkout`, `vng --build`, `vng --run . --exec pytest` for the base and each patch.
 Both begin with nothing built and without ccache, on the first N patches of patches/configfs-ns
 (all of them: --patches 8), with the same suite and the same number of jobs.
+
+--warm is the second series of a day: the base's kernel is there on both sides, and by hand too it
+is our small config that is built, in the folder where the base lies.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import figures
 
-from harness import paths, series, source, tree
+from harness import build, kbuild, kconfig, paths, series, source, tree
 from harness.progress import Progress
 
 PROMISE = 0.25
@@ -42,7 +48,16 @@ def prepared(repo: Path, patches: int) -> list[str]:
         done = slot.patched(given)
         commits = [start.commit, *(commit for commit, _ in done.patches)][: patches + 1]
         git(slot.path, "update-ref", "refs/heads/bench", commits[-1])
-        words = ["git", "clone", "--quiet", "--no-checkout", "--branch", "bench", slot.path, repo]
+        words = [
+            "git",
+            "clone",
+            "--quiet",
+            "--no-checkout",
+            "--branch",
+            "bench",
+            str(slot.path),
+            str(repo),
+        ]
         subprocess.run(words, check=True)
         git(slot.path, "update-ref", "-d", "refs/heads/bench")
     return commits
@@ -61,21 +76,73 @@ def by_hand(repo: Path, commits: list[str], suite: str, jobs: int) -> figures.Co
     """Do the same with git and vng alone, each commit after the other in one tree."""
     vng = str(PROGRAMS / "vng")
     fragment = figures.TOP / "kconfigs" / "nvmet.config"
+    first = [vng, "--build", "--config", str(fragment), "--jobs", str(jobs), "W=1"]
+    return in_turn(repo, commits, [first, _suite(repo, suite)], {"CCACHE_DISABLE": "1"})
+
+
+def _suite(image: Path, suite: str) -> list[str]:
     pytest = f"{PROGRAMS / 'python'} -m pytest -p no:cacheprovider -q {suite}"
-    run = [vng, "--run", str(repo), "--force-9p", "--disable-kvm", "--exec", pytest]
+    vng = str(PROGRAMS / "vng")
+    return [vng, "--run", str(image), "--force-9p", "--disable-kvm", "--exec", pytest]
+
+
+def in_turn(
+    repo: Path, commits: list[str], steps: list[list[str]], env: dict[str, str]
+) -> figures.Cost:
+    """Check each commit out, build it, run the suite; a suite that fails does not stop it."""
+    build, run = (shlex.join(step) for step in steps)
     lines = ["set -e"]
-    for number, commit in enumerate(commits):
-        config = ["--config", str(fragment)] if not number else []
-        build = [vng, "--build", *config, "--jobs", str(jobs), "W=1"]
+    for commit in commits:
         lines += [
-            f"git -C {repo} checkout --quiet {commit}",
             f"cd {repo}",
-            shlex.join(build),
+            f"git checkout --quiet --detach {commit}",
+            build,
             f"cd {figures.TOP}",
-            f"{shlex.join(run)} </dev/null | cat || true",
+            f"{run} </dev/null | cat || true",
         ]
-    env = {"CCACHE_DISABLE": "1", "PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
-    return figures.cost(["sh", "-c", "\n".join(lines)], figures.TOP, env)
+    path = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
+    return figures.cost(["sh", "-c", "\n".join(lines)], figures.TOP, {**env, **path})
+
+
+def fresh(folder: Path, patches: int) -> Path:
+    """Copy the first patches, each with a file more: no kernel of these was built before."""
+    folder.mkdir()
+    mails = sorted((figures.TOP / "patches" / "configfs-ns").glob("*.patch"))[1 : patches + 1]
+    for number, mail in enumerate(mails, 1):
+        text = re.sub(r"(?m)^(Subject: \[PATCH[^]]*?)\d+/\d+", rf"\g<1>{number}/{patches}",
+                      mail.read_text(), count=1)  # fmt: skip
+        name = f"Documentation/bench-{time.time_ns()}.txt"
+        more = f"diff --git a/{name} b/{name}\nnew file mode 100644\n--- /dev/null\n+++ b/{name}\n"
+        head, signature, tail = text.rpartition("\n-- \n")
+        (folder / mail.name).write_text(f"{head}\n{more}@@ -0,0 +1 @@\n+x{signature}{tail}")
+    return folder
+
+
+def warm(folder: Path, patches: int, suite: str, jobs: int) -> tuple[figures.Cost, figures.Cost]:
+    """Do both with the base's kernel there; first it is made, if need be."""
+    check = [sys.executable, "-m", "harness", "check", "--kernel", "7.2", "--only", "build,tests"]
+    check += ["--suite", suite, "--jobs", str(jobs), "--accel", "tcg"]
+    clean = {"CCACHE_DISABLE": "1"}
+    before = fresh(folder / "before", 1)
+    figures.cost([*check, str(before), "--out", str(folder / "first")], figures.TOP)
+    mails = fresh(folder / "series", patches)
+    argv = [*check, str(mails), "--out", str(folder / "check")]
+    own = figures.cost(argv, figures.TOP, clean)
+    compiler = build.toolchain()
+    compiler = dataclasses.replace(compiler, words=("W=1",))
+    request = kconfig.request(["base", "nvmet"], [], [figures.TOP / "kconfigs"])
+    start = source.release("7.2", Progress(quiet=True))
+    with tree.slot(start, Progress(quiet=True)) as slot:
+        done = slot.patched(series.load(fresh(folder / "again", patches)))
+        commits = [start.commit, *(commit for commit, _ in done.patches)]
+        slot.check_out(slot.base())  # where a person's tree is before the first command
+        out = build.folder(slot.base(), request, compiler)
+        make = [*kbuild.command(slot.path, out, compiler), f"-j{jobs}", "bzImage", "modules"]
+        env = {name: value or "" for name, value in kbuild.environment().items()}
+        subprocess.run(make, env={**os.environ, **env}, stdout=sys.stderr, check=True)
+        image = out / "arch/x86/boot/bzImage"
+        hand = in_turn(slot.path, commits, [make, _suite(image, suite)], {**clean, **env})
+    return own, hand
 
 
 def main() -> int:
@@ -84,20 +151,25 @@ def main() -> int:
     parser.add_argument("--patches", type=int, default=2)
     parser.add_argument("--suite", default="tests/guest/configfs")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--warm", action="store_true", help="the base's kernel is there")
     parser.add_argument("--record", action="store_true", help="into docs/measurements.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=paths.cache()) as folder:
-        repo = Path(folder) / "linux"
-        commits = prepared(repo, options.patches)
-        git(repo, "checkout", "--quiet", commits[0])
-        own = ours(repo, commits, options.suite, options.jobs, Path(folder))
-        hand = by_hand(repo, commits, options.suite, options.jobs)
+        if options.warm:
+            own, hand = warm(Path(folder), options.patches, options.suite, options.jobs)
+        else:
+            repo = Path(folder) / "linux"
+            commits = prepared(repo, options.patches)
+            git(repo, "checkout", "--quiet", commits[0])
+            own = ours(repo, commits, options.suite, options.jobs, Path(folder))
+            hand = by_hand(repo, commits, options.suite, options.jobs)
     print(f"ours: {own}\nby hand: {hand}")
     if own.status not in (0, 1) or hand.status:
         print(f"one of them failed: ours {own.status}, by hand {hand.status}")
         return 1
     ratio = own.wall / hand.wall
     what = f"base + {options.patches} patches, {options.suite.removeprefix('tests/guest/')}"
+    what += ", warm" if options.warm else ""
     cells = [what, f"{own.wall:.0f} ({own.cpu:.0f})", f"{hand.wall:.0f} ({hand.cpu:.0f})"]
     if options.record:
         figures.row("Check of a series", *cells, f"{ratio:.0%}", f"≤ {PROMISE:.0%}")

@@ -188,6 +188,7 @@ def _sqlite(engine: sa.Engine) -> None:
             cursor.execute("PRAGMA journal_mode=WAL")  # it stays as it is where we may not
             cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA cache_size=-32000")  # KiB: a session touches a page for each test
         cursor.close()
 
     @sa.event.listens_for(engine, "begin")

@@ -15,9 +15,10 @@ _OFF = re.compile(r"^ debug_locks: +0$", re.MULTILINE)
 # Bits of the taint: a task of the kernel died, and with it whatever it held; a machine check.
 _DIED, _MACHINE = 1 << 7, 1 << 4
 # Where the system and the tests' own interpreter are; without them no test can be judged.
-_PLACES = ("/", "/proc", "/sys", "/dev", "/usr", sys.prefix)
-# File systems in memory that every test may need room in, and how much, in bytes.
-_ROOMS = ("/run", "/tmp", "/dev/shm")
+_PLACES = ("/", "/proc", "/usr", sys.prefix)
+# File systems in memory that any test may need room in (/tmp's is a part of /run), and how much,
+# in bytes.
+_ROOMS = ("/run", "/dev/shm")
 _LITTLE = 1 << 20
 # Nothing of a splat goes without one of these words.
 _LOUD = ("BUG:", "WARNING:", "INFO:", "Oops", "general protection", "lock debugging")
@@ -56,9 +57,10 @@ class Health:
 
     def taint(self) -> int:
         """Give the kernel's taint, as its bits."""
-        # A test may close all files or take /proc away.
-        with contextlib.suppress(OSError, ValueError):
+        try:
             self._last = int(os.pread(self._tainted, 32, 0))
+        except (OSError, ValueError):
+            return self._last  # a test closed all files, or took /proc away
         return self._last
 
     def spent(self, log: str, before: int, after: int) -> str:
@@ -80,7 +82,10 @@ class Health:
         for path, known in self._places.items():
             if _identity(path) != known:
                 return f"{path} is another than before"
-        return next((f"{path} is full" for path in self._rooms if _full(path)), "")
+        for path in self._rooms:
+            if _full(path):
+                return f"{path} is full"
+        return ""
 
     def rearm(self, log: str) -> None:
         """Have WARN_ONCE and its like speak again, should they have spoken in ``log``."""

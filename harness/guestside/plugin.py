@@ -80,6 +80,7 @@ class GuestSide:
         self.kmsg = Kmsg()
         self.health = Health()
         self.spent = ""
+        self._wishes: list[dict[str, Any]] = []  # of the test that runs
         self._taint = 0  # before the test
         self._said = ""  # by the kernel during the test
         self._before = ""  # and before it
@@ -106,7 +107,7 @@ class GuestSide:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Mark the start, so that the console splits by test even if the guest dies."""
-        self._before, self._said = self.kmsg.drain(), ""
+        self._before, self._said, self._wishes = self.kmsg.drain(), "", []
         self._taint = self.health.taint()
         self.kmsg.audible()
         self.kmsg.mark("start", nodeid)
@@ -127,27 +128,24 @@ class GuestSide:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Refuse a mark that makes no sense before the test provokes anything."""
         try:
-            wishes(item)
+            self._wishes = wishes(item)
         except (TypeError, re.error) as error:
             pytest.fail(f"{MARK}: {error}", pytrace=False)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Send with each phase's report what the kernel said during it."""
         report = yield
         log = self.kmsg.drain()
         self._said += log
-        taint = self.health.taint()
+        last = report.when == "teardown"
+        # A taint without a word in the log is noticed at the end; every look costs.
+        taint = self.health.taint() if log or last else self._taint
         more: dict[str, Any] = {"kernel_log": log, "taint": [self._taint, taint]}
         if report.when == "setup":
             more["kernel_log_before"], self._before = self._before, ""
-            try:
-                more["expects_splat"] = wishes(item)
-            except (TypeError, re.error):
-                more["expects_splat"] = []  # the setup has failed for it
-        elif report.when == "teardown":
+            more["expects_splat"] = self._wishes
+        elif last:
             self.spent = self.health.spent(self._said, self._taint, taint)
             more["spent"] = self.spent
         vars(report).update(more)

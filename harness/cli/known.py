@@ -34,10 +34,16 @@ def suites(there: Settings) -> Iterator[str]:
                 yield str(path.relative_to(Path.cwd()))
 
 
-def runs(_: Settings) -> Iterator[str]:
+def folders(_: Settings) -> Iterator[str]:
     """Give the folders of past runs, the newest first."""
-    folders = sorted(paths.state("runs").glob("*/"), reverse=True)
-    yield from (str(folder) for folder in folders)
+    found = sorted(paths.state("runs").glob("*/"), reverse=True)
+    yield from (str(folder) for folder in found)
+
+
+def runs(there: Settings) -> Iterator[str]:
+    """Give what can stand for a run."""
+    yield "last"
+    yield from folders(there)
 
 
 def tests(there: Settings) -> Iterator[str]:
@@ -57,9 +63,10 @@ VALUES: dict[str, Values] = {
     "--previous": series,
     "SERIES": series,
     "RUN": runs,
-    "BASE": runs,
-    "PATCHED": runs,
+    "BASE": folders,
+    "PATCHED": folders,
     "TEST": tests,
+    "TEST|SERIES|SPLAT": tests,
     "NAME": needs,
 }
 

@@ -75,7 +75,8 @@ def complete(top: argparse.ArgumentParser) -> None:
     """Tell argcomplete what each argument can be; an argument nobody knows is a file."""
     for parser in verbs(top).values():
         for action in parser._actions:
-            words = {*action.option_strings, *str(action.metavar or "").split(" | ")}
+            kinds = str(action.metavar or "").split(" | ")
+            words = set(action.option_strings or kinds) | ({"RUN"} & set(kinds))
             found = [VALUES[word] for word in sorted(words) if word in VALUES]
             if found:
                 action.completer = _completer(found)  # type: ignore[attr-defined]

@@ -175,9 +175,16 @@ def _decode_stacktrace(
 
 
 def _below(file: str, top: str) -> str:
-    """Give a file's name from the top of the tree, however the compiler wrote it."""
+    """Give a file's name from the top of the tree, however the compiler wrote it.
+
+    A kept kernel may have been built in another worktree of the same sources.
+    """
     plain = os.path.normpath(file)
-    return os.path.relpath(plain, top) if plain.startswith(top + os.sep) else plain
+    if plain.startswith(top + os.sep):
+        return os.path.relpath(plain, top)
+    parts = Path(plain).parts[1:] if plain.startswith(os.sep) else ()
+    shorter = (Path(*parts[n:]) for n in range(1, len(parts) - 1))
+    return next((str(name) for name in shorter if Path(top, name).is_file()), plain)
 
 
 def symbols(file: Path, names: Iterable[str], cross: str = "") -> dict[str, list[Symbol]]:

@@ -286,6 +286,14 @@ def test_sources_of_the_commit_that_was_built(tree):
     assert decoded.frames[1].places[1].context[2].text == "\tint z = faulty(y);"
 
 
+def test_a_kernel_that_was_built_in_another_worktree(tree, tmp_path):
+    vmlinux = build(tree, "-g")
+    moved = tree.rename(tmp_path / "elsewhere")
+    (decoded,) = Decoder(moved / "vmlinux", moved).decode([splat(moved / "vmlinux")])
+    assert decoded.frames[1].places[0].file == "drivers/help.h"
+    assert decoded.frames[1].places[1].context[2].text == "\tint z = faulty(y);"
+
+
 def test_another_kernels_frames_have_no_lines(tree):
     vmlinux = build(tree, "-g")
     at = frame(vmlinux, "nvmet_show", "help.h:5")

@@ -7,10 +7,12 @@ case's class name: a CI system that knows tests by class and name only keeps the
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from xml.etree import ElementTree
 
 import junitparser
 from junitparser import xunit2
@@ -18,7 +20,9 @@ from junitparser import xunit2
 from harness import plain
 from harness.model import GuestRecord, Outcome, Run, SideResult, Splat, Test
 
-BAD, GOOD = 64 * 1024, 4 * 1024  # characters of output that are kept of a test
+BAD, GOOD = 64 * 1024, 4 * 1024  # characters of a text that are kept of a test, at most
+ALL = 8 * 1024 * 1024  # characters that the good and the bad may have together: CI has limits
+LEAST = 512  # but each of them has this
 FIRST = 500  # characters of a message in one line
 BOOT = "boot"
 
@@ -58,8 +62,31 @@ def write(path: Path, sides: tuple[SideResult, ...], properties: Mapping[str, st
         for suite in _suites(result, properties):
             report.add_testsuite(suite)
     report.update_statistics()  # type: ignore[no-untyped-call]
-    report.write(str(path), pretty=True)
+    # Its own pretty printing takes ten times the memory and the time.
+    ElementTree.indent(report._elem)
+    report.write(str(path))
     return path
+
+
+@dataclasses.dataclass(frozen=True)
+class _Side:
+    """A kernel's tests as they are written: how much of a text is kept of a bad one, of a good."""
+
+    result: SideResult
+    guests: Mapping[str, GuestRecord]
+    bad: int
+    good: int
+
+
+def _side(result: SideResult) -> _Side:
+    bad = sum(test.outcome.bad for test in result.tests)
+    good = len(result.tests) - bad
+    return _Side(
+        result,
+        {guest.name: guest for guest in result.guests},
+        min(BAD, max(LEAST, ALL // (2 * max(1, bad)))),  # a message and an output
+        min(GOOD, max(LEAST, ALL // max(1, good))),
+    )
 
 
 def _suites(result: SideResult, properties: Mapping[str, str]) -> Iterable[xunit2.TestSuite]:
@@ -69,9 +96,9 @@ def _suites(result: SideResult, properties: Mapping[str, str]) -> Iterable[xunit
     folders: dict[str, list[Test]] = {}
     for test in result.tests:
         folders.setdefault(str(Path(test.id.partition("::")[0]).parent), []).append(test)
-    guests = {guest.name: guest for guest in result.guests}
+    side = _side(result)
     for folder, tests in folders.items():
-        cases = [_case(result, test, guests) for test in tests]
+        cases: list[junitparser.TestCase] = [_case(side, test) for test in tests]
         began = min((test.began for test in tests if test.began), default=0.0)
         yield _suite(result, folder, cases, properties, began)
 
@@ -79,7 +106,7 @@ def _suites(result: SideResult, properties: Mapping[str, str]) -> Iterable[xunit
 def _suite(
     result: SideResult,
     folder: str,
-    cases: list[xunit2.TestCase],
+    cases: list[junitparser.TestCase],
     properties: Mapping[str, str],
     began: float = 0.0,
 ) -> xunit2.TestSuite:
@@ -103,8 +130,7 @@ def _suite(
     }
     for key, value in {**properties, **own}.items():
         suite.add_property(_line(key), _line(value))
-    for case in cases:
-        suite.add_testcase(case)
+    suite.add_testcases(cases)  # one by one each would count all before it
     return suite
 
 
@@ -121,20 +147,21 @@ def _boot(result: SideResult) -> xunit2.TestCase | None:
     return case
 
 
-def _case(result: SideResult, test: Test, guests: Mapping[str, GuestRecord]) -> xunit2.TestCase:
+def _case(side: _Side, test: Test) -> xunit2.TestCase:
+    result, room = side.result, side.bad if test.outcome.bad else side.good
     file, _, name = test.id.partition("::")
     classname = f"{result.side}.{file.removesuffix('.py').replace('/', '.')}"
     case = xunit2.TestCase(_line(name or file), _line(classname), round(test.seconds, 3))
     excused = result.allow_flaky and test.outcome is Outcome.FLAKY
-    verdict = None if excused else _verdict(test)
+    verdict = None if excused else _verdict(test, room)
     if verdict is not None:
         case.result = [verdict]
     for again in _attempts(test):
         case.add_interim_result(again)
     parts = (_reproduce(test), _places(test), test.output, test.kernel_log)
-    output = _text("\n\n".join(filter(None, parts)), BAD if test.outcome.bad else GOOD)
+    output = _text("\n\n".join(filter(None, parts)), room)
     if test.outcome.bad:
-        output = f"{output}\n\n{_marks(_evidence(test, guests))}".strip()
+        output = f"{output}\n\n{_marks(_evidence(test, side.guests))}".strip()
     if output:
         case.system_out = output
     return case
@@ -184,14 +211,14 @@ def _attempts(test: Test) -> list[xunit2.InterimResult]:
     return [kinds[one is Outcome.FAIL](f"attempt: {one}", str(one)) for one in shown]
 
 
-def _verdict(test: Test) -> junitparser.junitparser.FinalResult | None:
+def _verdict(test: Test, room: int) -> junitparser.junitparser.FinalResult | None:
     """Give JUnit's word for an outcome: it has failure, error and skipped only."""
     if test.outcome is Outcome.PASS:
         return None
     first = test.headline or str(test.outcome)
     result = _WORDS.get(test.outcome, junitparser.Error)(_line(first), str(test.outcome))
     raw = [splat for splat in test.splats if splat.title not in test.message]
-    result.text = _text("\n\n".join((test.message, *map(_splat, raw))), BAD)
+    result.text = _text("\n\n".join((test.message, *map(_splat, raw))), room)
     return result
 
 

@@ -13,6 +13,8 @@ from harness import plain
 from harness.model import Run, Splat
 from harness.outputs import said
 
+MOST = 100  # failures that are no splat; who shows marks shows fewer
+
 _PLACE = re.compile(r"(.+):(\d+)")
 
 
@@ -86,7 +88,7 @@ def _failures(run: Run) -> Iterator[Mark]:
     if run.judged.error:
         error = run.judged.error
         yield Mark(Weight.ERROR, "boot", plain.line(error), plain.text(plain.clip(error, 2000)))
-    for test in said.wrong(run.judged):
+    for test in said.wrong(run.judged)[:MOST]:
         if not any(splat.title and splat.title in test.headline for splat in test.splats):
             change = changed.get(test.id)
             new = f"{change.base} -> {change.patched}, the series breaks it" if change else ""

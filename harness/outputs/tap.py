@@ -15,7 +15,8 @@ from harness import plain
 from harness.model import Outcome, Run, SideResult, Test
 from harness.outputs import said
 
-MESSAGE, LOG = 16 * 1024, 16 * 1024  # characters of what a failure says
+MESSAGE, LOG = 8 * 1024, 8 * 1024  # characters of what a failure says
+_LINES = 120  # and lines, half from the start, half from the end
 _LINE = 400  # characters of a line
 EXPECTED = "TO" + "DO"  # TAP's word for what is known to fail
 
@@ -115,7 +116,11 @@ def _point(side: SideResult, test: Test, base: dict[str, Outcome]) -> Point:
 
 def _lines(raw: str, most: int) -> list[str]:
     text = plain.text(plain.clip(raw, most))
-    return [line[:_LINE].rstrip() for line in text.splitlines() if line.strip()]
+    lines = [line[:_LINE].rstrip() for line in text.splitlines() if line.strip()]
+    if len(lines) <= _LINES:
+        return lines
+    half = _LINES // 2
+    return [*lines[:half], f"... ({len(lines) - _LINES} lines left out)", *lines[-half:]]
 
 
 def _status(point: Point) -> str:

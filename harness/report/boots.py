@@ -48,6 +48,6 @@ def _end(console: Path) -> Cut:
     try:
         with console.open("rb") as file:
             file.seek(max(0, console.stat().st_size - _END))
-            return cut(file.read().decode(errors="backslashreplace"), 0, 100)
+            return cut(file.read().decode(errors="backslashreplace"), 0, 40)
     except OSError:
         return Cut()

@@ -69,6 +69,7 @@ class _Gathered:
         self.run, self.folder, self.table = run, folder, table
         self.columns = columns.of_run(run, folder)
         self.subjects = _subjects(run.series)
+        self.boot = tuple(boots.complaints(run, self.columns, self.subjects))
         self.failures, self.before = self._failures(ask)
         shown = (*self.failures, *self.before)
         self.links = {(one.column, one.test): one.anchor for one in shown}
@@ -105,7 +106,7 @@ class _Gathered:
             title=name(run.series) or run.source.name,
             subject=f"on {run.source.name}, {setup.moment(run.started)}",
             lead=verdict.lead(run),
-            tiles=tuple(verdict.tiles(tests, self.rows, warnings, run.seconds)),
+            tiles=tuple(verdict.tiles(tests, self.rows, warnings, run)),
             kernels=tuple(verdict.kernel(side) for side in run.sides),
             columns=tuple((one.label, one.about) for one in self.across),
             groups=rows.groups(self.rows),
@@ -116,7 +117,7 @@ class _Gathered:
             hidden=sum(len(one.bad) for one in self.columns)
             - len(self.failures)
             - len(self.before),
-            boot=tuple(boots.complaints(run, self.columns, self.subjects)),
+            boot=self.boot,
             unborn=tuple(boots.unborn(run, self.columns)),
             dumps=boots.dumps(self.columns),
             warnings=remarks.warnings(run, self.subjects),
@@ -133,7 +134,7 @@ class _Gathered:
         if self.run.series is None:
             return
         notes = checks.notes(self.table) if self.table else {}
-        by_subject = remarks.at_lines(self.run, self.failures)
+        by_subject = remarks.at_lines(self.run, self.failures, self.boot)
         for one in self.run.series.patches:
             path = kept(self.folder, one.path)
             at = [*notes.get(one.number, ()), *by_subject.get(one.subject, ())]

@@ -8,37 +8,40 @@ from collections.abc import Iterator, Mapping, Sequence
 from harness.model import Run
 from harness.report.patches import At
 from harness.report.sections import Note
-from harness.report.values import Failure
+from harness.report.values import Failure, SplatView
 
 SHOWN = 100  # warnings that are listed
 
 
-def at_lines(run: Run, found: Sequence[Failure]) -> dict[str, list[At]]:
+def at_lines(
+    run: Run, found: Sequence[Failure], boot: Sequence[tuple[str, SplatView]]
+) -> dict[str, list[At]]:
     """Give warnings and splats at the lines that patches added, by the patch's subject."""
     notes: dict[str, list[At]] = {}
     for side in run.sides[-1:]:
         for warning in side.kernel.warnings:
             note = Note("warning", warning.text)
             notes.setdefault(warning.patch, []).append((warning.file, warning.line, "", note))
-    for patch, at in _through(found):
+    splats = [(one, "at boot", "failures") for _, one in boot]
+    splats += [(one, test.name, test.anchor) for test in found for one in test.splats]
+    for patch, at in _through(splats):
         notes.setdefault(patch, []).append(at)
     return notes
 
 
-def _through(found: Sequence[Failure]) -> Iterator[tuple[str, At]]:
-    """Give each line of a patch that a splat's stacks went through, with its first failure."""
+def _through(found: Sequence[tuple[SplatView, str, str]]) -> Iterator[tuple[str, At]]:
+    """Give each line of a patch that a splat's stacks went through, at its first (name, link)."""
     seen = set()
-    for failure in found:
-        for splat in failure.splats:
-            one = splat.decoded
-            for frame in (*one.frames, *one.alloc, *one.free) if one else ():
-                for place in frame.places:
-                    key = (place.file, place.line, splat.title)
-                    if place.patch and key not in seen:
-                        seen.add(key)
-                        text = next((i.text for i in place.context if i.number == place.line), "")
-                        note = Note("error", f"{splat.title} ({failure.name})", failure.anchor)
-                        yield place.patch, (place.file, place.line, text, note)
+    for splat, name, link in found:
+        one = splat.decoded
+        for frame in (*one.frames, *one.alloc, *one.free) if one else ():
+            for place in frame.places:
+                key = (place.file, place.line, splat.title)
+                if place.patch and key not in seen:
+                    seen.add(key)
+                    text = next((i.text for i in place.context if i.number == place.line), "")
+                    note = Note("error", f"{splat.title} ({name})", link)
+                    yield place.patch, (place.file, place.line, text, note)
 
 
 def warnings(run: Run, patches: Mapping[str, str]) -> tuple[tuple[str, str, str], ...]:

@@ -63,24 +63,30 @@ def effect(broken: int, fixed: int) -> str:
     return f"The series fixes {fixed or 'no'} and breaks {broken or 'no'} test{'s'[: broken != 1]}."
 
 
-def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, seconds: float) -> list[Tile]:
+def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, run: Run) -> list[Tile]:
     """Give the numbers."""
     bad = sum(test.outcome.bad for test in tests)
     good = sum(test.outcome is Outcome.PASS for test in tests)
     skipped = sum(test.outcome is Outcome.SKIP for test in tests)
     change = [row.change for row in rows]
     broken, fixed = change.count("broken"), change.count("fixed")
+    dead = [Tile("0", "boots that came up", "fail", "failures")] if _dead(run) else []
     found = [
-        Tile(str(bad), "not good", "fail" if bad else "pass", "failures" if bad else ""),
+        *dead,
+        Tile(str(bad), "not good", "fail" if bad else "pass" if good else "", "failures" if bad else ""),
         Tile(str(good), "passed", "pass" if good else "", "tests"),
         Tile(str(broken), "broken by the series", "fail" if broken else "pass", "changes"),
         Tile(str(fixed), "fixed by the series", "pass" if fixed else "", "changes"),
         Tile(str(skipped), "skipped", "skip" if skipped else "", "tests"),
         Tile(str(warnings), "compiler warnings", *(("skip", "warnings") if warnings else ("",))),
-        Tile(clock(seconds), "in all", "", "timeline"),
+        Tile(clock(run.seconds), "in all", "", "timeline"),
     ]
     many = any(len(row.marks) > 1 for row in rows[:1])
     return [one for one in found if many or "series" not in one.label]
+
+
+def _dead(run: Run) -> bool:
+    return bool(run.sides and run.judged.error)
 
 
 def kernel(side: SideResult) -> KernelView:

@@ -39,7 +39,7 @@ def lead(run: Run) -> tuple[str, ...]:
         found.append("The run was interrupted: this is what was found until then.")
     if judged.error:
         found.append(f"The {judged.side} kernel {judged.error}.")
-    if judged.boot_splats:
+    elif judged.boot_splats:
         found.append(f"The {judged.side} kernel complained while it booted.")
     found.append(tested(str(judged.side), judged.tests))
     if len(run.sides) > 1:
@@ -71,9 +71,10 @@ def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, run: Run) -
     change = [row.change for row in rows]
     broken, fixed = change.count("broken"), change.count("fixed")
     dead = [Tile("0", "boots that came up", "fail", "failures")] if _dead(run) else []
+    bad_kind = "fail" if bad else "pass" if good else ""
     found = [
         *dead,
-        Tile(str(bad), "not good", "fail" if bad else "pass" if good else "", "failures" if bad else ""),
+        Tile(str(bad), "not good", bad_kind, "failures" if bad else ""),
         Tile(str(good), "passed", "pass" if good else "", "tests"),
         Tile(str(broken), "broken by the series", "fail" if broken else "pass", "changes"),
         Tile(str(fixed), "fixed by the series", "pass" if fixed else "", "changes"),

@@ -58,7 +58,7 @@ defined := $(foreach o,CONFIGFS_FS NVME_TARGET,$(if $(filter y,$(CONFIG_$(o))),-
 
 # Single objects may be asked for by their names in the tree.
 $(filter %.o,$(MAKECMDGOALS)): %: $(objtree)/%
-	@:
+	@$(if $(C),echo "  CHECK   $*"; $(CHECK) $(srctree)/$(patsubst %.o,%.c,$*),:)
 
 bzImage: $(objtree)/arch/x86/boot/bzImage
 Image: $(objtree)/arch/arm64/boot/Image

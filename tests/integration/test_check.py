@@ -9,6 +9,7 @@ import email
 import json
 import os
 import quopri
+import shutil
 import signal
 import subprocess
 import sys
@@ -430,6 +431,34 @@ def test_options_that_guard_the_files_are_varied(project: Check) -> None:
     assert not [one for one in texts if one.startswith("with NVME_TARGET=y: ")]
     assert "cannot be had: NVME_TARGET=m" in cell["note"]
     assert "32-bit" in cell["note"]
+
+
+def test_sparse_says_what_is_new(project: Check) -> None:
+    program = project.path / "bin" / "sparse"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(
+        '#!/bin/sh\ngrep -n STRANGE "$1" | while IFS=: read -r line _; do\n'
+        'echo "$1:$line:1: warning: this is strange"; done\n'
+    )
+    program.chmod(0o755)
+    project.commits(("fs/configfs: old", {DIR: "+\n/* STRANGE */\n"}))
+    faketree.git(project.tree, "tag", "--force", "-a", "-m", "x", faketree.TAG)
+    before = (project.tree / DIR).read_text()
+    project.commits(
+        ("fs/configfs: shift", {DIR: "/* more */\n\n" + before}),
+        ("fs/configfs: strange", {MOUNT: "+\n/* STRANGE */\n"}),
+        ("fs/configfs: straight", {MOUNT: "int straight;\n"}),
+    )
+    project.mails()
+    path = f"{program.parent}:{project.environment()['PATH']}"
+    for number in range(2):  # the second time all kernels are there, and nothing is in the folder
+        place = str(project.out / str(number))
+        code, table, err = project.series_check("--only", "sparse", "--out", place, PATH=path)
+        assert code == 0, err
+        (one,) = [one for one in findings(table, "sparse") if one["enters"]]
+        assert (one["file"], one["text"]) == (MOUNT, "this is strange")
+        assert (one["enters"], one["leaves"]) == (2, 3)
+        shutil.rmtree(project.cache / "builds")
 
 
 def test_headers_are_made_where_programs_see_them(project: Check) -> None:

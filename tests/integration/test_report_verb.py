@@ -357,3 +357,24 @@ def test_a_kernel_alone_has_a_page(tmp_path: Path) -> None:
     assert [one.name for one in page.failures] == ["test_fixed"]
     assert not [tile for tile in page.tiles if "series" in tile.label]
     report.write(page, tmp_path / "page.html")
+
+
+def test_the_browser_is_shown_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    fakerun.make(tmp_path / "run")
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda place: not shown.append(place))
+    assert main(["report", str(tmp_path / "run"), "--open"]) == 0
+    assert shown == [(tmp_path / "run" / "report.html").as_uri()]
+    monkeypatch.setattr("webbrowser.open", lambda _: False)
+    assert main(["report", str(tmp_path / "run"), "--open"]) == 128
+    assert "yourself" in capsys.readouterr().err
+
+
+def test_a_history_that_cannot_be_read_costs_only_itself(tmp_path: Path, capsys: Any) -> None:
+    fakerun.make(tmp_path / "run")
+    (tmp_path / "db").write_text("this is no database, and that is on purpose" * 100)
+    assert main(["report", str(tmp_path / "run"), "--db", str(tmp_path / "db")]) == 0
+    assert "no history" in capsys.readouterr().err
+    assert (tmp_path / "run" / "report.html").is_file()

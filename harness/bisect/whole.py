@@ -39,8 +39,8 @@ def bisect(
     """Search, prove, and give what was found; everything is in its folder as well.
 
     With ``state`` an earlier one goes on.  ``began`` is told the folder, and the commit that is
-    started from.  Raises UsageError when an end is not what it is said
-    to be, Untestable when it cannot be tried, HostFault when the machine will not do.
+    started from.  Raises UsageError when an end is not what it is said to be, Untestable when it
+    cannot be tried, HostFault when the machine will not do.
     """
     begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     guest.sweep()
@@ -53,25 +53,30 @@ def bisect(
         state = State(place, Begun(command, str(Path.cwd())))
     began(state.folder, start)
     progress.say(f"evidence: {state.folder}")
-    inner = Inner(progress)
     try:
-        with (
-            run_folder.writing(state.folder),
-            progress.stage("bisect", str(ask.signature)) as stage,
-            contextlib.ExitStack() as stack,
-        ):
-            state.pin({"source": start.commit})
-            live = Live(progress, inner, stage, "patches" if ask.series_mode else "commits")
-            slot = stack.enter_context(tree.slot(start, inner))
-            if ask.mode is not Mode.CONFIG:  # only that looks at the worktree all the time
-                stack.close()
-            with _job(ask, slot, start, inner, live, state) as job:
-                found = commits.search(job) if ask.of_commits else parts.search(job)
-            stage.finish(f"{len(found.steps)} decisions")
+        with run_folder.writing(state.folder):
+            found = _searched(ask, start, state, progress)
     except KeyboardInterrupt:
         hint = f"harness bisect --resume {state.folder}"
         raise Interrupted("interrupted", hint=hint) from None
     return dataclasses.replace(found, seconds=round(time.monotonic() - begin, 1))
+
+
+def _searched(ask: Ask, start: Source, state: State, progress: Progress) -> Bisected:
+    inner = Inner(progress)
+    with (
+        progress.stage("bisect", str(ask.signature)) as stage,
+        contextlib.ExitStack() as stack,
+    ):
+        state.pin({"source": start.commit})
+        live = Live(progress, inner, stage, "patches" if ask.series_mode else "commits")
+        slot = stack.enter_context(tree.slot(start, inner))
+        if ask.mode is not Mode.CONFIG:  # only that looks at the worktree all the time
+            stack.close()
+        with _job(ask, slot, start, inner, live, state) as job:
+            found = commits.search(job) if ask.of_commits else parts.search(job)
+        stage.finish(f"{len(found.steps)} decisions")
+    return found
 
 
 def _source(ask: Ask, state: State | None, progress: Progress) -> Source:

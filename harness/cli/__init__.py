@@ -195,6 +195,8 @@ def _told(error: errors.HarnessError, as_json: bool, progress: Progress) -> int:
     progress.say(f"harness: {error.what}")
     if error.hint:
         progress.say(f"  try: {error.hint}")
+    if os.environ.get("GITHUB_ACTIONS") == "true":  # an annotation says it on the job's page
+        importlib.import_module("harness.cli.formats").error_in_ci(error)
     return error.exit_code
 
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from harness.history import runs
+from harness.history import places, runs
 from harness.history.facts import Verdict
 from harness.history.tables import OUTCOMES, result, run, series, session, side, test
 from harness.history.values import Revision, RunRow, SeriesHistory
 from harness.model import Outcome
 
 _BASE = "base"
-_RESULTS = (
-    result.join(session, session.c.id == result.c.session_id)
-    .join(side, side.c.session_id == session.c.id)
-    .join(run, run.c.id == side.c.run_id)
-)
 
 
 def of_series(connection: sa.Connection, lineage: str) -> SeriesHistory | None:
@@ -50,26 +45,49 @@ def _told(some: tuple[RunRow, ...]) -> RunRow:
 def _failures(
     connection: sa.Connection, numbers: list[int]
 ) -> tuple[tuple[str, tuple[Outcome | None, ...]], ...]:
-    """Give what failed with any revision, and what its last outcome was with each."""
-    question = (
-        sa.select(result.c.test_id).select_from(_RESULTS).where(_patched(), runs.bad()).distinct()
-    )
-    question = question.where(run.c.series_id.in_(numbers))
-    tests = list(connection.execute(question).scalars())
-    if not tests:
-        return ()
-    question = (
-        sa.select(test.c.name, run.c.series_id, result.c.outcome)
-        .select_from(_RESULTS.join(test, test.c.id == result.c.test_id))
-        .where(result.c.test_id.in_(tests), run.c.series_id.in_(numbers), _patched())
-        .order_by(session.c.at, session.c.id)
-    )
-    last: dict[str, dict[int, Outcome]] = {}
-    for name, number, letter in connection.execute(question):
-        last.setdefault(name, {})[number] = OUTCOMES[letter]
-    return tuple(
-        (name, tuple(some.get(number) for number in numbers)) for name, some in sorted(last.items())
-    )
+    """Give what failed with any revision, and what its last outcome was with each.
+
+    First the series' sessions and then their results: both lie in an index, in few places.
+    """
+    sessions = _sessions(connection, numbers)
+    bad: set[int] = set()
+    for some in places.parts(list(sessions)):
+        question = sa.select(result.c.test_id).where(result.c.session_id.in_(some), runs.bad())
+        bad.update(connection.execute(question).scalars())
+    names = _names(connection, sorted(bad))
+    last: dict[int, dict[int, tuple[float, str]]] = {}
+    for tests in places.parts(sorted(bad)):
+        for some in places.parts(list(sessions)):
+            question = sa.select(result.c.test_id, result.c.session_id, result.c.outcome).where(
+                result.c.test_id.in_(tests), result.c.session_id.in_(some)
+            )
+            for test_id, session_id, letter in connection.execute(question):
+                revision, at = sessions[session_id]
+                mine = last.setdefault(test_id, {})
+                mine[revision] = max(mine.get(revision, (0.0, "")), (at, letter))
+    found = {
+        names[one]: tuple(OUTCOMES[mine[n][1]] if n in mine else None for n in numbers)
+        for one, mine in last.items()
+    }
+    return tuple(sorted(found.items()))
+
+
+def _sessions(connection: sa.Connection, numbers: list[int]) -> dict[int, tuple[int, float]]:
+    """Give the sessions on kernels with the series: (revision, when)."""
+    of = side.join(run, run.c.id == side.c.run_id).join(session, session.c.id == side.c.session_id)
+    question = sa.select(session.c.id, run.c.series_id, session.c.at).select_from(of)
+    rows = connection.execute(question.where(run.c.series_id.in_(numbers), _patched()))
+    return {number: (revision, at) for number, revision, at in rows}
+
+
+def _names(connection: sa.Connection, numbers: list[int]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for some in places.parts(numbers):
+        for number, name in connection.execute(
+            sa.select(test.c.id, test.c.name).where(test.c.id.in_(some))
+        ):
+            found[number] = name
+    return found
 
 
 def _patched() -> sa.ColumnElement[bool]:

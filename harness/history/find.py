@@ -9,7 +9,7 @@ from harness.history.tables import BAD, result, run, series, session, sighting, 
 from harness.history.values import Match
 from harness.history.write import short
 
-MOST = 500  # matches of a kind
+MOST = 200  # matches of a kind: whoever sees so many types more letters
 
 
 def find(connection: sa.Connection, words: str, kind: str = "") -> tuple[Match, ...]:

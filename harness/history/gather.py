@@ -20,7 +20,7 @@ from harness.history.facts import (
     SplatFacts,
     TestFacts,
 )
-from harness.model import Kernel, Run, SideResult, Splat, Test
+from harness.model import Kernel, Run, Side, SideResult, Splat, Test
 from harness.results import journal, reading, record
 
 MESSAGE = 200  # letters of a test's headline that are kept
@@ -35,13 +35,17 @@ def of_run(run: Run) -> tuple[SideFacts, ...]:
 
 
 def of_folder(folder: Path) -> tuple[SideFacts, ...]:
-    """Give what a folder holds: run.json's sides, or what the journals in it say."""
+    """Give what a folder holds: run.json's sides, or what the journals in it say.
+
+    The last one is what a run's verdict is about.
+    """
     if (folder / record.NAME).is_file():
         try:
             return of_run(record.load(folder))
-        except (HarnessError, TypeError, KeyError, ValueError):
+        except (HarnessError, TypeError, KeyError, ValueError, AttributeError):
             pass  # damaged: the journals are the witnesses
-    return tuple(_of_journal(folder, one) for one in _journals(folder, _DEPTH))
+    sides = [_of_journal(folder, one) for one in _journals(folder, _DEPTH)]
+    return tuple(sorted(sides, key=lambda one: (one.name != Side.BASE, one.patch, one.name)))
 
 
 def kernel_folders(folder: Path) -> Iterator[Path]:

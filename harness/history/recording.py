@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import re
 import shlex
 import threading
 import time
@@ -19,6 +20,7 @@ from harness.history.facts import Ended, Host, RunFacts, SourceFacts, Verdict
 from harness.model import Run, Series, Source
 
 _VERDICTS = {GOOD: Verdict.GOOD, BAD: Verdict.BAD, UNTESTABLE: Verdict.UNTESTABLE}
+_PASSWORD = re.compile(r"(://[^:/@\s]+):\S*@")
 _JOIN = 3.0  # seconds to wait for our own thread at the end
 
 
@@ -157,7 +159,7 @@ def recording(
         verb=options.verb,
         host=_host(),
         began=time.time(),
-        command=shlex.join(options.command),
+        command=_PASSWORD.sub(r"\1:***@", shlex.join(options.command)),
         harness=harness.__version__,
         series=identity.series(series) if series else None,
         uses=tuple(one.absolute() for one in uses),

@@ -16,26 +16,40 @@ from harness.history.facts import Ended, RunFacts, SideFacts
 from harness.history.values import RunRow
 from harness.model import Outcome
 
+# Faults of the database; others are of one record, and the next one may do.
+_ITS_FAULT = (sa.exc.OperationalError, sa.exc.InterfaceError)
+
 
 def take(database: Database, url: str) -> None:
     """Take every record whose run is over, and whose owner did not: it was killed, or had no luck.
 
     Raises HarnessError when the database cannot be written; what it has not, still waits.
     """
+    trouble: HarnessError | None = None
     for record, facts in waiting.ours(url):
         done = False
         try:
-            whole = complete(facts)
+            found = complete(facts)
             with database.writing() as connection:
-                write.write(connection, whole)
+                write.write(connection, found)
             done = True
+        except HarnessError as error:
+            cause = error.__cause__
+            if isinstance(cause, _ITS_FAULT) or not isinstance(cause, sa.exc.StatementError):
+                raise
+            trouble = error
         finally:
             record.close(taken=done)
+    if trouble:
+        raise trouble
 
 
 def complete(facts: RunFacts) -> RunFacts:
     """Add what the run's folder holds; of a killed run that is all there is to know."""
-    sides = gather.of_folder(facts.folder) if facts.folder else ()
+    try:
+        sides = gather.of_folder(facts.folder) if facts.folder else ()
+    except Exception as error:  # whatever lies there: the rest is known, and others wait behind it
+        sides, facts = (), dataclasses.replace(facts, error=facts.error or f"folder: {error!r}")
     found = dataclasses.replace(facts, sides=sides)
     if facts.ended is Ended.KILLED and facts.seconds is None:
         last = max((one.session.at for one in sides if one.session), default=None)

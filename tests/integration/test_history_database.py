@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -27,6 +28,7 @@ from harness.history import (
     about_splat,
     about_test,
     find,
+    gather,
     migrations,
     runs,
     tables,
@@ -311,6 +313,51 @@ def test_what_waits_is_taken_when_somebody_looks(url: str) -> None:
         assert trouble == ""
         assert [one.verdict for one in runs.runs(connection)] == ["good"]
     assert list(waiting.folder(url).iterdir()) == []
+
+
+def test_a_folder_full_of_nonsense_hurts_only_its_own_run(url: str, tmp_path: Path) -> None:
+    for name, text in (("run.json", "[]"), ("run.json", '{"schema": 1, "sides": 3}'), ("x", "")):
+        folder = tmp_path / f"run {len(list(tmp_path.iterdir()))}"
+        (folder / "patched").mkdir(parents=True)
+        (folder / name).write_text(text)
+        (folder / "patched" / "tests.jsonl").write_text('{"event": "started"}\n[]\n\0\n')
+        record = waiting.begin(url, facts(len(text)))
+        record.write(facts(len(text), folder=folder))
+        record.close(taken=False)
+    with take.opened(url) as (connection, trouble):
+        assert trouble == ""
+        assert len(runs.runs(connection)) == 3
+
+
+def test_a_check_is_judged_by_its_last_patch(url: str, tmp_path: Path) -> None:
+    """Its folder has a kernel for each patch."""
+    for name in ("base", "1", "2", "10"):
+        outcome = "pass" if name == "10" else "fail"
+        events = [
+            {
+                "event": "session",
+                "command": ["pytest", "--kernel", f"/x/{name}/image"],
+                "root": "/",
+            },
+            {"event": "started", "id": "t", "guest": "guest0"},
+            {"event": "reported", "id": "t", "when": "teardown", "outcome": outcome, "seconds": 1}
+            | {"message": "", "output": "", "log": "", "splats": [], "taint": None},
+        ]
+        (tmp_path / "checked" / name).mkdir(parents=True)
+        journal = tmp_path / "checked" / name / "tests.jsonl"
+        journal.write_text("".join(json.dumps(one) + "\n" for one in events))
+    record = waiting.begin(url, facts(1))
+    record.write(facts(1, folder=tmp_path / "checked", verb="check"))
+    record.close(taken=False)
+    with take.opened(url) as (connection, _):
+        assert runs.runs(connection)[0].counts == {"pass": 1}
+        sides = runs.sides(connection, "run00001")
+        assert [(one.name, one.patch) for one in sides] == [
+            *(("base", 0), ("1", 1), ("2", 2), ("10", 10))
+        ]
+    assert list(gather.kernel_folders(tmp_path / "checked")) == [
+        *map(Path, ("/x/1", "/x/10", "/x/2", "/x/base"))
+    ]
 
 
 # Databases that cannot be used.

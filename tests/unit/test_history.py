@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
+from harness import history, paths
 from harness.cli.gc import amount
 from harness.errors import UsageError
 from harness.history import address, flakes, identity, keep, waiting
@@ -190,6 +191,21 @@ def test_names_of_runs_are_short_words() -> None:
 
 def test_the_texts_that_wait_are_private() -> None:
     assert waiting.folder(URL).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("postgresql://me:se/cr@et@host/name", "postgresql://me:***@host/name"),
+        ("postgresql://me@host/name", "postgresql://me@host/name"),
+        ("sqlite:///a:b@c", "sqlite:///a:b@c"),
+    ],
+)
+def test_no_password_is_recorded(url: str, kept: str, tmp_path: Path) -> None:
+    words = argparse.Namespace(verb="run", command=("harness", "run", "--db", url), db="x.db")
+    with history.recording(words, print) as entry:
+        assert entry.facts.command == f"harness run --db {kept}"
+        entry.drop()
 
 
 # What may go.

@@ -41,16 +41,12 @@ def verify(
     with_it, without = (Call.GOOD, Call.BAD) if judge.rule.reverse else (Call.BAD, Call.GOOD)
     wanted = [(CULPRIT, named(culprit.id), with_it)]
     wanted += [(PARENT, named(parent), without) for parent in parents]
+    reverted = _reverted(lab, span, culprit)
     proofs = []
-    if len(culprit.parents) != 1:
-        proofs.append(Proof(REVERTED, without, None, "a merge is not reverted"))
-    elif culprit.id == span.bad:
-        proofs.append(Proof(REVERTED, without, None, "the last one: that is its parent"))
-    elif (commit := points.revert(lab.repo, span.bad, culprit)) is None:
-        proofs.append(Proof(REVERTED, without, None, "it does not revert without conflicts"))
-    else:
-        reverted = Candidate("the bad end without the culprit", commit)
+    if isinstance(reverted, Candidate):
         wanted.append((REVERTED, reverted, without))
+    else:
+        proofs.append(Proof(REVERTED, without, None, reverted))
     for _, candidate, _ in wanted:  # the revert, while the others boot
         judge.prober.builder.begin(candidate)
     phase = "search" if judge.prober.signature.steady else PHASE
@@ -61,3 +57,15 @@ def verify(
         proofs.append(Proof(what, expected, call, decision.why))
     candidates = [candidate for _, candidate, _ in wanted]
     return proofs, dict(zip(candidates, decisions, strict=True))
+
+
+def _reverted(lab: Lab, span: Span, culprit: Commit) -> Candidate | str:
+    """Give the bad end without the culprit, or why there is none."""
+    if len(culprit.parents) != 1:
+        return "a merge is not reverted"
+    if culprit.id == span.bad:
+        return "the last one: that is its parent"
+    commit = points.revert(lab.repo, span.bad, culprit)
+    if commit is None:
+        return "it does not revert without conflicts"
+    return Candidate("the bad end without the culprit", commit)

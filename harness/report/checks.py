@@ -52,7 +52,7 @@ def view(table: Mapping[str, Any]) -> Checks:
     total = len(rows)
     laid = tuple(
         (
-            f"{number}/{total}" if number else "whole",
+            f"{number}/{total}" if number else "",
             subject,
             anchor(number) if number else "",
             tuple(_cell(number, cells.get((number, name))) for name in names),

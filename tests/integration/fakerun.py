@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from harness.decode import Decoded, Frame, Line, Place
 from harness.model import (
@@ -232,3 +233,30 @@ def make(
     )
     record.save(run)
     return run
+
+
+CHECK: dict[str, Any] = {
+    "schema": 1, "name": f"a series {EVIL}", "base": "v7.2", "strict": False,
+    "checks": ["apply", "build", "tests"], "untestable": "", "refused": "", "fault": "",
+    "seconds": 12.0, "bad": True, "exit_code": 1,
+    "rows": [{"number": 1, "commit": "abc", "subject": SUBJECT}],
+    "cells": [
+        {"patch": 1, "check": "apply", "state": "good", "findings": [], "note": ""},
+        {"patch": 1, "check": "build", "state": "bad", "note": "", "findings": [
+            {"level": "error", "text": f"boom {EVIL}", "file": "fs/demo.c", "line": 12,
+             "rule": "", "enters": 1, "leaves": 0, "same": ""}]},
+    ],
+}  # fmt: skip
+
+
+def check(folder: Path, checks: int = 0) -> Path:
+    """Write the folder of a check of the same series, with ``checks`` more that found nothing."""
+    (folder / "series").mkdir(parents=True)
+    (folder / "series" / "0001-x.patch").write_text(PATCH)
+    names = [f"another-{n}" for n in range(checks)]
+    more = [
+        {"patch": 1, "check": name, "state": "good", "findings": [], "note": ""} for name in names
+    ]
+    table = {**CHECK, "checks": [*CHECK["checks"], *names], "cells": [*CHECK["cells"], *more]}
+    (folder / "check.json").write_text(json.dumps(table))
+    return folder

@@ -43,10 +43,11 @@ def browser() -> Iterator[Any]:
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "run"
     fakerun.make(folder)
+    check = fakerun.check(tmp_path_factory.mktemp("check"), checks=14)
     place = folder / "report.html"
     past = report.Past("2026-05-01 10:00", f"patched {fakerun.EVIL}", "pass", "a1")
     known = report.History("3 runs", (past,))
-    report.write(report.page(folder, lambda tests: dict.fromkeys(tests, known)), place)
+    report.write(report.page(folder, lambda tests: dict.fromkeys(tests, known), check), place)
     return place
 
 

@@ -149,29 +149,8 @@ def test_a_console_of_a_hundred_megabytes_is_not_held_in_memory(tmp_path: Path) 
     assert place.stat().st_size < 12_000_000
 
 
-CHECK = {
-    "schema": 1, "name": f"a series {fakerun.EVIL}", "base": "v7.2", "strict": False,
-    "checks": ["apply", "build", "tests"], "untestable": "", "refused": "", "fault": "",
-    "seconds": 12.0, "bad": True, "exit_code": 1,
-    "rows": [{"number": 1, "commit": "abc", "subject": fakerun.SUBJECT}],
-    "cells": [
-        {"patch": 1, "check": "apply", "state": "good", "findings": [], "note": ""},
-        {"patch": 1, "check": "build", "state": "bad", "note": "", "findings": [
-            {"level": "error", "text": f"boom {fakerun.EVIL}", "file": "fs/demo.c", "line": 12,
-             "rule": "", "enters": 1, "leaves": 0, "same": ""}]},
-    ],
-}  # fmt: skip
-
-
-def check_folder(folder: Path) -> Path:
-    (folder / "series").mkdir(parents=True)
-    (folder / "series" / "0001-x.patch").write_text(fakerun.PATCH)
-    (folder / "check.json").write_text(json.dumps(CHECK))
-    return folder
-
-
 def test_a_check_has_its_page(tmp_path: Path) -> None:
-    page = report.page(check_folder(tmp_path / "check"))
+    page = report.page(fakerun.check(tmp_path / "check"))
     assert (page.word, len(page.patches)) == ("BAD", 1)
     assert page.checks is not None
     assert [cell.word for cell in page.checks.rows[0][3]] == ["ok", "1"]
@@ -181,10 +160,15 @@ def test_a_check_has_its_page(tmp_path: Path) -> None:
 
 
 def test_a_check_has_a_column_for_each_patch(tmp_path: Path) -> None:
-    folder = check_folder(tmp_path / "check")
-    table = {**CHECK, "rows": [{"number": n, "commit": "", "subject": f"s{n}"} for n in (1, 2, 3)]}
+    folder = fakerun.check(tmp_path / "check")
+    table = {
+        **fakerun.CHECK,
+        "rows": [{"number": n, "commit": "", "subject": f"s{n}"} for n in (1, 2, 3)],
+    }
     same = {"patch": 2, "check": "tests", "state": "same", "findings": [], "note": ""}
-    (folder / "check.json").write_text(json.dumps({**table, "cells": [*CHECK["cells"], same]}))
+    (folder / "check.json").write_text(
+        json.dumps({**table, "cells": [*fakerun.CHECK["cells"], same]})
+    )
     for name, outcome in (("base", Outcome.PASS), ("1", Outcome.FAIL), ("3", Outcome.PASS)):
         journal = Journal(folder / name)
         journal.started("t.py::test_a", "guest0")
@@ -202,7 +186,7 @@ def test_a_check_has_a_column_for_each_patch(tmp_path: Path) -> None:
 
 def test_a_check_may_stand_on_the_page_of_its_run(tmp_path: Path) -> None:
     fakerun.make(tmp_path / "run")
-    place = check_folder(tmp_path / "check")
+    place = fakerun.check(tmp_path / "check")
     journal = Journal(place / "1")
     journal.started("tests/test_demo.py::test_same", "guest0")
     journal.reported("tests/test_demo.py::test_same", Phase("teardown", Outcome.FAIL))
@@ -245,7 +229,7 @@ def test_a_folder_of_something_else_is_told(tmp_path: Path, capsys: Any) -> None
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1}', '{"schema": 1, "cells": [{}]}'])
 def test_a_damaged_check_is_told(tmp_path: Path, capsys: Any, text: str) -> None:
-    (check_folder(tmp_path / "check") / "check.json").write_text(text)
+    (fakerun.check(tmp_path / "check") / "check.json").write_text(text)
     assert main(["report", str(tmp_path / "check")]) == 129
     assert "damaged" in capsys.readouterr().err
 
@@ -291,7 +275,7 @@ BISECTION = {
 
 
 def test_a_bisection_has_its_page(tmp_path: Path) -> None:
-    folder = check_folder(tmp_path / "bisect")
+    folder = fakerun.check(tmp_path / "bisect")
     (folder / "check.json").unlink()
     (folder / "bisect.json").write_text(json.dumps(BISECTION))
     page = report.page(folder)

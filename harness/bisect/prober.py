@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import json
 import re
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -161,7 +162,7 @@ class Prober:
 
 
 def _given_up(fault: HostFault, folder: Path) -> HostFault:
-    again = f"then: harness bisect --resume {folder}"
+    again = f"then: harness bisect --resume {shlex.quote(str(folder))}"
     hint = f"{fault.hint}; {again}" if fault.hint else again
     return HostFault(fault.what, hint=hint, details=fault.details)
 

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,7 +58,7 @@ def bisect(
         with run_folder.writing(state.folder):
             found = _searched(ask, start, state, progress)
     except KeyboardInterrupt:
-        hint = f"harness bisect --resume {state.folder}"
+        hint = f"harness bisect --resume {shlex.quote(str(state.folder))}"
         raise Interrupted("interrupted", hint=hint) from None
     return dataclasses.replace(found, seconds=round(time.monotonic() - begin, 1))
 

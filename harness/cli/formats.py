@@ -74,7 +74,7 @@ def write(folder: Path, given: argparse.Namespace, progress: Progress) -> None:
     if not (folder / record.NAME).exists() and (folder / CHECK).exists():
         _write_check(folder, given)
         return
-    run = record.load(folder)
+    run = _here(record.load(folder), folder)
     make: dict[str, Callable[[], str | bytes]] = {
         "mail": lambda: _mail(run, given.tested_by, progress),
         "junit": lambda: _junit(run, given.side),
@@ -88,6 +88,22 @@ def write(folder: Path, given: argparse.Namespace, progress: Progress) -> None:
         _put(make[name](), getattr(given, name))
     if given.github:
         _github(marks.of_run(run), github.summary(run), sys.stdout)
+
+
+def _here(run: Run, folder: Path) -> Run:
+    """Give a run whose folder may have been moved since, say off a CI system."""
+    before, now = str(run.folder.absolute()) + os.sep, str(folder.absolute()) + os.sep
+    sides = tuple(
+        dataclasses.replace(
+            side,
+            guests=tuple(
+                dataclasses.replace(guest, console=guest.console.replace(before, now, 1))
+                for guest in side.guests
+            ),
+        )
+        for side in run.sides
+    )
+    return dataclasses.replace(run, folder=folder, sides=sides)
 
 
 def _write_check(folder: Path, given: argparse.Namespace) -> None:
@@ -116,7 +132,7 @@ def in_ci(folder: Path) -> None:
     if not any(here):
         return
     if (folder / record.NAME).exists():
-        run = record.load(folder)
+        run = _here(record.load(folder), folder)
         found, summary = marks.of_run(run), github.summary(run)
     else:
         table = json.loads((folder / CHECK).read_text(encoding="utf-8"))

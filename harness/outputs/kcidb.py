@@ -71,9 +71,9 @@ def _check(found: Table) -> None:
 
 
 def _digest(run: Run) -> str:
-    """Name a run: the same run has the same name each time it is written."""
+    """Name a run: it has the same name each time it is written, wherever its folder lies."""
     digest = run.series.digest if run.series else ""
-    words = "\0".join((str(run.folder), run.started, run.source.commit, digest))
+    words = "\0".join((run.started, repr(run.seconds), run.source.commit, digest, *run.command))
     return hashlib.sha256(words.encode(errors="replace")).hexdigest()[:20]
 
 

@@ -81,7 +81,7 @@ def compose(run: Run, maintainers: Callable[[], Asked], tested_by: Address | Non
     message["Subject"] = f"Re: {thread.subject}" if thread.subject else f"test: {said.title(run)}"
     message["Date"] = datetime.datetime.now(datetime.UTC)
     domain = tested_by.domain if tested_by else _NOWHERE
-    digest = hashlib.sha256(f"{run.folder}{run.started}{text}".encode(errors="replace"))
+    digest = hashlib.sha256(f"{run.started} {run.seconds!r} {text}".encode(errors="replace"))
     message["Message-ID"] = f"<harness-{digest.hexdigest()[:24]}@{domain}>"
     if thread.id:
         message["In-Reply-To"] = thread.id

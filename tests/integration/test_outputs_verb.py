@@ -6,6 +6,7 @@ from __future__ import annotations
 import email
 import email.policy
 import json
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -112,6 +113,22 @@ def test_what_cannot_be_is_said(
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_may_be_moved(project: Project, tmp_path: Path) -> None:
+    words = ("--kcidb", "moved.json", "--origin", "me", "--junit", "-")
+    report(project, *words)
+    before = json.loads((project.path / "moved.json").read_text())
+    shutil.copytree(project.out, tmp_path / "elsewhere")
+    project.out, old = tmp_path / "elsewhere", project.out
+    try:
+        found = report(project, *words).stdout
+        assert f"[[ATTACHMENT|{tmp_path}/elsewhere/patched/guests/0/console.log]]" in found
+        assert json.loads((project.path / "moved.json").read_text()) == before
+        mail = report(project, "--mail", "-").stdout
+        assert "To: A Developer" in mail
+    finally:
+        project.out = old
 
 
 def test_a_check_has_annotations_but_no_mail(project: Project, tmp_path: Path) -> None:

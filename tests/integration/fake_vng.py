@@ -69,6 +69,8 @@ def gateway(path: str, seen: dict[str, str]) -> int:
     if "FAKE_KMSG" in os.environ:
         code = f"import sys;sys.path.insert(0, {HERE!r});import fake_kmsg;del sys.path[0];{code}"
     words = [sys.executable, "-u", "-c", code]
+    if seen.get("FAKE_SILENT"):
+        time.sleep(60)
     with client:
         return subprocess.run(
             words, stdin=client, stdout=client, check=False, env={**os.environ, **seen}
@@ -126,6 +128,8 @@ def main(mode: str, log: Path, words: list[str]) -> int:
         seen["HARNESS_CONFIG_GZ"] = str(packed)
     if mode == "cut":
         seen["FAKE_CUT"] = "3"
+    if mode == "silent":
+        seen["FAKE_SILENT"] = "1"
     if mode in ("garbage", "flood", "one long line"):
         threading.Thread(target=noise, args=[mode], daemon=True).start()
     status = gateway(port, seen)

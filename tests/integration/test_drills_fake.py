@@ -208,6 +208,17 @@ def test_the_results_channel_is_cut(session: Session) -> None:
     session.gone()
 
 
+def test_a_guest_that_comes_up_and_says_nothing_more(session: Session) -> None:
+    status, said = session.run(
+        "--guests", "1", "--boot-timeout", "3", "--test-timeout", "1", mode="silent"
+    )
+    assert status == 1, said
+    assert "guest0 died before its first test: collecting the tests ran over its deadline" in said
+    assert "INTERNALERROR" not in said
+    assert "Traceback" not in said
+    session.gone()
+
+
 def test_a_shutdown_that_never_ends_is_cut_short(session: Session) -> None:
     status, said = session.run("--guests", "1", mode="stuck")
     assert status == 0, said

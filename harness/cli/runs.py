@@ -109,7 +109,12 @@ def table(found: tuple[RunRow, ...]) -> rich.table.Table:
         took = "" if one.seconds is None else clock(one.seconds)
         grid.add_row(
             *(Text(one.id), ago(one.began), one.verb, verdict(one.ended, one.verdict)),
-            *(Text(revision), Text(one.release or one.source), Text(tally(one)), took),
+            *(
+                Text(revision),
+                Text(one.release or one.source.partition(" ")[0]),
+                Text(tally(one)),
+                took,
+            ),
             _place(one),
         )
     return grid

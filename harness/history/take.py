@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from harness.history.facts import Ended, RunFacts, SideFacts
 from harness.history.values import RunRow
 from harness.model import Outcome
 
+_YOUNG = 5.0  # seconds in which a run may find that it was asked for nonsense, and be none
 # Faults of the database; others are of one record, and the next one may do.
 _ITS_FAULT = (sa.exc.OperationalError, sa.exc.InterfaceError)
 
@@ -59,7 +61,7 @@ def complete(facts: RunFacts) -> RunFacts:
 
 def whole(facts: RunFacts) -> RunFacts:
     """Leave out what is no result: a test that was under way when its run was stopped."""
-    if facts.ended not in (Ended.KILLED, Ended.INTERRUPTED):
+    if facts.ended in (Ended.DONE, Ended.RUNNING):
         return facts
     return dataclasses.replace(facts, sides=tuple(map(_without_open, facts.sides)))
 
@@ -76,6 +78,22 @@ def _without_open(side: SideFacts) -> SideFacts:
     return dataclasses.replace(side, session=dataclasses.replace(side.session, tests=tests))
 
 
+def _begun(database: Database, url: str) -> None:
+    """Write which runs of this machine are under way, if they have not done so themselves."""
+    young = time.time() - _YOUNG
+    begun = [one for one in waiting.running(url) if one.began < young]
+    if not begun:
+        return
+    with database.reading() as connection:
+        mine = tables.run.c.uid.in_([one.id for one in begun])
+        known = set(connection.execute(sa.select(tables.run.c.uid).where(mine)).scalars())
+    new = [one for one in begun if one.id not in known]
+    if new:
+        with database.writing() as connection:
+            for one in new:
+                write.write(connection, one)
+
+
 @contextlib.contextmanager
 def opened(url: str) -> Iterator[tuple[sa.Connection, str]]:
     """Open the history to look at it: (a connection, what could not be taken in and why).
@@ -86,6 +104,7 @@ def opened(url: str) -> Iterator[tuple[sa.Connection, str]]:
     trouble = ""
     try:
         take(database, url)
+        _begun(database, url)
     except HarnessError as error:
         trouble = f"{error.what}: newer runs may be missing"
     except OSError as error:  # the state is somebody else's

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -313,6 +314,16 @@ def test_what_waits_is_taken_when_somebody_looks(url: str) -> None:
         assert trouble == ""
         assert [one.verdict for one in runs.runs(connection)] == ["good"]
     assert list(waiting.folder(url).iterdir()) == []
+
+
+def test_a_run_that_builds_is_seen_to_go_on(url: str) -> None:
+    """It has no folder yet, and has not written to the database itself."""
+    record = waiting.begin(url, facts(1, ended=Ended.RUNNING, verdict=Verdict.NONE))
+    young = waiting.begin(url, facts(5, ended=Ended.RUNNING, began=time.time()))
+    with take.opened(url) as (connection, _):
+        assert [(one.id, one.host) for one in runs.runs(connection)] == [("run00001", "host")]
+    record.close(taken=True)
+    young.close(taken=True)
 
 
 def test_a_folder_full_of_nonsense_hurts_only_its_own_run(url: str, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def _proven(
     for candidate, decision in tried.items():
         job.live.decided(candidate, decision, "verify")
     before = _of(job, tried, culprit.parents[0]) if culprit.parents else None
-    notes = [*answer.notes, *_notes(job, culprit, proofs)]
+    notes = [*answer.notes, *_notes(span, culprit, proofs)]
     number, message_id = 0, ""
     if job.ask.mode is Mode.SERIES and job.ask.plan.series:
         number = 1 + span.graph.commits.index(culprit.id)
@@ -139,14 +139,14 @@ def _proven(
     )
 
 
-def _notes(job: Job, culprit: Commit, proofs: list[Proof]) -> Iterator[str]:
+def _notes(span: Span, culprit: Commit, proofs: list[Proof]) -> Iterator[str]:
     """Say what to think of where the proof is not what it should be."""
     broken = {one.what for one in proofs if one.holds is False}
-    if verify.PARENT in broken and job.ask.files:
+    if verify.PARENT in broken and span.files:
         yield "its parent is not different: it is a commit that does not touch these files"
     elif broken:
         yield "the proof contradicts this: the failure is flaky, or has more than one cause"
-    if job.ask.first_parent and len(culprit.parents) > 1:
+    if span.first_parent and len(culprit.parents) > 1:
         one, two = (parent[:12] for parent in culprit.parents[:2])
         yield f"a merge: --good {one} --bad {two} looks into what it brought"
 
@@ -204,8 +204,8 @@ def _log(job: Job, span: Span, graph: Search, subjects: Mapping[str, str]) -> No
     text = replay.write(
         [*ends_, *later],
         subjects,
-        files=job.ask.files,
-        first_parent=job.ask.first_parent,
+        files=span.files,
+        first_parent=span.first_parent,
         reverse=job.ask.reverse,
         culprit=graph.culprit or "",
     )

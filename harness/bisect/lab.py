@@ -39,6 +39,7 @@ class Lab:
     accel: Accel
     series: Series | None
     progress: Progress
+    turn: threading.Lock = dataclasses.field(default_factory=threading.Lock)  # of our threads
 
     @contextlib.contextmanager
     def held(self, stop: Callable[[], bool] = bool) -> Iterator[tree.Slot]:
@@ -46,7 +47,7 @@ class Lab:
         if self.slot is not None:
             yield self.slot
             return
-        with tree.slot(self.source, self.progress, stop) as slot:
+        with self.turn, tree.slot(self.source, self.progress, stop) as slot:
             yield slot
 
     def checkout(self, candidate: Candidate) -> Checkout:

@@ -37,13 +37,16 @@ class Span:
     """A range: the good ends, the bad end, and the graph of what lies between.
 
     The bad end is the last commit of the graph.  ``bases`` are where a good end that lies on
-    another branch has left the bad end's: they must be good too.
+    another branch has left the bad end's: they must be good too.  ``files`` and ``first_parent``
+    are what the range was limited to.
     """
 
     goods: tuple[str, ...]
     bad: str
     graph: Graph
     bases: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    first_parent: bool = False
 
 
 def resolve(repo: Path, ref: str) -> str:
@@ -100,7 +103,8 @@ def history(
     if bad not in parents:  # it does not touch the files; what leads to it does
         within = {parent for some in parents.values() for parent in some}
         parents[bad] = tuple(one for one in parents if one not in within)
-    return Span(tuple(goods), bad, Graph(parents), _bases(repo, goods, bad))
+    bases = _bases(repo, goods, bad)
+    return Span(tuple(goods), bad, Graph(parents), bases, tuple(files), first_parent)
 
 
 def _bases(repo: Path, goods: Sequence[str], bad: str) -> tuple[str, ...]:

@@ -24,15 +24,14 @@ def verify(
     span: Span,
     culprit: Commit,
     known: Sequence[Candidate],
-    *,
-    first_parent: bool = False,
 ) -> tuple[list[Proof], dict[Candidate, Decision]]:
     """Try the culprit, its parents and its revert once more, in fresh guests.
 
     ``known`` are candidates of commits with names of their own.  Gives the proofs and what each
     candidate turned out to be.
     """
-    parents = culprit.parents[:1] if first_parent else culprit.parents
+    # What a merge brings is not asked for where first parents are followed.
+    parents = culprit.parents[:1] if span.first_parent else culprit.parents
     by_commit = {one.commit: one for one in known}
 
     def named(commit: str) -> Candidate:
@@ -61,7 +60,7 @@ def verify(
 
 def _reverted(lab: Lab, span: Span, culprit: Commit) -> Candidate | str:
     """Give the bad end without the culprit, or why there is none."""
-    if len(culprit.parents) != 1:
+    if len(culprit.parents) != 1 and not span.first_parent:
         return "a merge is not reverted"
     if culprit.id == span.bad:
         return "the last one: that is its parent"

@@ -166,6 +166,39 @@ def test_what_cannot_be_tested_is_listed(tmp_path: Path) -> None:
     assert [one["id"] for one in found["remaining"]] == project.commits[7:10]
 
 
+def test_merges_and_a_series_on_every_step(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, [])
+    tree, mount, main = project.tree, "fs/configfs/mount.c", "init/main.c"
+
+    def add(subject: str, name: str, more: str) -> str:
+        return faketree.commit(tree, subject, {name: (tree / name).read_text() + f"\n{more}\n"})
+
+    add("before", "fs/namespace.c", "int before;")
+    faketree.git(tree, "checkout", "--quiet", "-b", "side")
+    side = [add(f"side {n}", mount, BUG if n == 2 else f"int s{n};") for n in range(5)]
+    faketree.git(tree, "checkout", "--quiet", "master")
+    row = [add(f"main {n}", main, f"int m{n};") for n in range(3)]
+    faketree.git(tree, "merge", "--quiet", "--no-ff", "--message", "merge side", "side")
+    merge = faketree.git(tree, "rev-parse", "HEAD")
+    row += [add(f"main {n}", main, f"int m{n};") for n in range(3, 6)]
+    grep = "! grep -rq 'planted bug' fs"
+    code, found, err = look(project, "--first-parent", script=grep)
+    assert code == 0, err
+    assert found["culprit"]["id"] == merge
+    assert f"--good {row[2][:12]} --bad {side[4][:12]}" in found["notes"][0]
+    assert {one["what"]: one["found"] for one in found["proofs"]}["reverted"] == "good"
+    faketree.git(tree, "checkout", "--quiet", "-b", "topic", faketree.TAG)
+    add("topic", "fs/configfs/dir.c", "int topic;")
+    words = ("format-patch", "--quiet", "-1", "--output-directory", str(project.series))
+    faketree.git(tree, *words)
+    project.out = project.path / "with"
+    words = ("--with-series", "--series", "patches/demo")
+    grep = f"! {{ grep -q topic fs/configfs/dir.c && {grep[2:]}; }}"
+    code, found, err = look(project, *words, script=grep, bad="master", good=side[0])
+    assert code == 0, err
+    assert found["culprit"]["id"] == side[2]
+
+
 def test_a_flaky_failure(tmp_path: Path) -> None:
     project = Bisect(tmp_path, plain(9, 6))
     count = project.path / "count"

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 from harness import check, errors, git, history, paths, settings
@@ -37,6 +38,7 @@ examples:
   harness check patches/v3 --previous patches/v2
   harness check --b4 --only mail,scripts       for b4, which pipes a patch in:
     git config b4.review-perpatch-check-cmd 'harness check --b4 --only mail,scripts'
+    git config b4.review-series-check-cmd 'harness check --b4 --only build,tests'
 """
 
 
@@ -143,9 +145,18 @@ def _plan(options: argparse.Namespace, asked: Wish) -> tuple[Plan, Wish]:
     series, _ = plan.tell(options.words)
     if options.b4 and not series:  # b4 says nothing, and pipes a patch in
         options.words = ["-", *options.words]
-    made = plan.make(vars(options), there, options.rest)
+    own = True  # commits of one's own tree are trusted
+    try:
+        made = plan.make(vars(options), there, options.rest)
+    except errors.SeriesError:  # b4 pipes the cover letter in to have the whole series checked
+        span = given.reviewed(Path(os.environ.get("B4_TRACKING_FILE", "")))
+        if not (options.b4 and span):
+            raise
+        own = False  # b4 made them of somebody's mails
+        options.words = [span if word == "-" else word for word in options.words]
+        made = plan.make(vars(options), there, options.rest)
     if made.series is not None:
-        asked = given.of_commits(asked, made.series)
+        asked = given.of_commits(asked, made.series, trust=own or options.trust)
     if "-" in options.words:
         made = _on_head(made, options)
     return _with_fragments(made), asked

@@ -58,14 +58,12 @@ def mails(word: str, tree: Path | None, base: str = "") -> Made | None:
     span = _range(repo, word) if ".." in word else _named(repo, word, base)
     if span is None:
         return None
-    _see_patches(repo, span, word)
+    count = _see_patches(repo, span, word)
     key = hashlib.sha256(f"{repo} {span} {word} {_EXPORT}".encode()).hexdigest()[:20]
     folder = paths.cache("series", f"commits-{key}") / "mails"
     if not folder.is_dir():
         with paths.writing(folder), paths.scratch(folder) as scratch:
-            version = f"--reroll-count={span.revision}"
-            words = ("--output-directory", scratch / "mails", f"{span.base}..{span.tip}")
-            git.run(repo, *_EXPORT, version, *words)
+            _export(repo, span, scratch / "mails")
             if span.letter:
                 _write_letter(scratch / "mails", span)
             if not folder.exists():
@@ -73,7 +71,23 @@ def mails(word: str, tree: Path | None, base: str = "") -> Made | None:
     name = re.sub(r"[^\w.-]+", "-", word)
     top = git.run(repo, "rev-parse", "--show-toplevel", check=False).stdout.strip()
     name = name.strip("-.") or "commits"
-    return Made(folder, span.base, name, Path(top) if top else repo, span.notes)
+    lost = count - len(list(folder.glob("*.patch"))) + bool(span.letter)
+    notes = (f"{lost} of the commits change nothing and are left out",) if lost else ()
+    return Made(folder, span.base, name, Path(top) if top else repo, (*span.notes, *notes))
+
+
+def _export(repo: Path, span: _Span, folder: Path) -> None:
+    """Have git make the mails; of a commit that changes nothing it makes an empty file."""
+    words = (f"--reroll-count={span.revision}", "--output-directory", folder)
+    git.run(repo, *_EXPORT, *words, f"{span.base}..{span.tip}")
+    if all(file.stat().st_size for file in folder.glob("*.patch")):
+        return
+    for file in folder.glob("*.patch"):
+        file.unlink()
+    git.run(repo, *_EXPORT, "--no-numbered", *words, f"{span.base}..{span.tip}")
+    for file in folder.glob("*.patch"):
+        if not file.stat().st_size:
+            file.unlink()
 
 
 def _commit(repo: Path, ref: str) -> str:
@@ -161,7 +175,8 @@ def _tracked(message: str) -> tuple[str, int, str]:
         return letter.strip(), 1, ""
 
 
-def _see_patches(repo: Path, span: _Span, word: str) -> None:
+def _see_patches(repo: Path, span: _Span, word: str) -> int:
+    """Count the commits; refuse none at all, too many, and merges."""
     words = ("log", f"-{_MOST + 1}", "--format=%H %P", f"{span.base}..{span.tip}")
     found = [line.split() for line in git.run(repo, *words).stdout.splitlines()]
     if not found:
@@ -176,6 +191,7 @@ def _see_patches(repo: Path, span: _Span, word: str) -> None:
                 f"{commit[:12]} in {word} is a merge: it has no patch",
                 hint="name the commits behind it, or rebase the branch",
             )
+    return len(found)
 
 
 def _write_letter(folder: Path, span: _Span) -> None:

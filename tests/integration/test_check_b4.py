@@ -6,6 +6,7 @@ from __future__ import annotations
 import email
 import email.message
 import email.policy
+import json
 import sys
 from pathlib import Path
 from typing import cast
@@ -58,6 +59,38 @@ def test_b4_takes_our_answer(project: Project) -> None:
     assert bad["harness checkpatch"]["status"] == "fail"
     assert f"{DIR}:" in bad["harness checkpatch"]["details"]
     assert bad["harness apply"]["status"] == "warn"  # the patch before it is not there
+
+
+def test_the_whole_series_under_review(project: Project) -> None:
+    """b4 pipes the cover letter alone, and says where it keeps what it knows."""
+    old = (project.tree / DIR).read_text()
+    faketree.git(project.tree, "checkout", "--quiet", "-b", "b4/review/x-1")
+    faketree.commit(project.tree, f"fs/configfs: one\n\n{SIGNED}", {DIR: f"{old}int x;\n"})
+    first = faketree.git(project.tree, "rev-parse", "HEAD")
+    faketree.commit(project.tree, f"fs/configfs: two\n\n{SIGNED}", {DIR: f"{old}/* UGLY */\n"})
+    faketree.git(project.tree, "commit", "--quiet", "--allow-empty", "--message", "b4's own")
+    faketree.git(project.tree, "checkout", "--quiet", "master")
+    kept = project.path / "tracking.json"
+    kept.write_text(json.dumps({"series": {"first-patch-commit": first, "change-id": "x-1"}}))
+    cover = email.message.EmailMessage()
+    cover["Subject"], cover["From"] = "[PATCH 0/2] fs: all", "a@example.org"
+    cover.set_content("text\n")
+    env = {"B4_TRACKING_FILE": str(kept)}
+    words = (("1", cover), [f"{COMMAND},build"], str(project.tree))
+    found = {one["tool"]: one for one in checks.run_series_checks(*words, extra_env=env)}
+    assert found["harness build"]["status"] == "pass", found
+    assert found["harness checkpatch"]["status"] == "fail"
+    assert "patch 2:" in found["harness checkpatch"]["details"]
+    faketree.git(project.tree, "checkout", "--quiet", "b4/review/x-1")
+    faketree.git(project.tree, "reset", "--quiet", "--hard", "HEAD~1")
+    evil = {"Makefile": (project.tree / "Makefile").read_text() + "\nX := $(shell true)\n"}
+    faketree.commit(project.tree, f"kbuild: x\n\n{SIGNED}", evil)
+    faketree.git(project.tree, "commit", "--quiet", "--allow-empty", "--message", "b4's own")
+    faketree.git(project.tree, "checkout", "--quiet", "master")
+    found = {one["tool"]: one for one in checks.run_series_checks(*words, extra_env=env)}
+    assert "--trust" in found["harness build"]["summary"]  # they are somebody's mails
+    (alone,) = checks.run_series_checks(*words)
+    assert "no diff" in alone["details"]
 
 
 def test_what_goes_wrong_reaches_b4(project: Project) -> None:

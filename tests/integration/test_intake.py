@@ -123,6 +123,15 @@ def test_commits_know_their_base(project: Path, kernel: Path) -> None:
     ]
 
 
+def test_a_commit_that_changes_nothing_is_left_out(project: Path, kernel: Path) -> None:
+    git.run(kernel, "checkout", "--quiet", "-b", "hollow", "topic~1")
+    git.run(kernel, "commit", "--quiet", "--allow-empty", "-m", "fs: nothing", env=smalltree.PERSON)
+    git.run(kernel, "cherry-pick", "topic", env=smalltree.PERSON)
+    got, said = harness("series", "v7.2.13..hollow", "--tree", kernel)
+    assert [one["subject"] for one in got["patches"]] == ["fs: five", "fs: größer", "fs: seven"]
+    assert "1 of the commits change nothing" in said
+
+
 def test_a_file_that_commits_move_is_a_rename(project: Path, kernel: Path) -> None:
     git.run(kernel, "checkout", "--quiet", "-b", "moved", "v7.2.13")
     git.run(kernel, "mv", "fs/x.c", "fs/moved.c")
@@ -138,9 +147,7 @@ def test_a_file_that_commits_move_is_a_rename(project: Path, kernel: Path) -> No
     texts = [one.path.read_text() for one in got.patches]
     assert all("\nrename to fs/" in text for text in texts)
     assert got.repo == kernel
-    assert list(got.commits) == git.line(
-        kernel, "rev-list", "--reverse", "v7.2.13..moved"
-    ).split()
+    assert list(got.commits) == git.line(kernel, "rev-list", "--reverse", "v7.2.13..moved").split()
 
 
 @pytest.mark.parametrize(

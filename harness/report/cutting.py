@@ -15,13 +15,14 @@ def cut(text: str, head: int = 60, tail: int = 100) -> Cut:
     """Keep the first and the last lines of a text; long lines lose their end."""
     lines = plain.text(text).strip("\n").split("\n")
     if len(lines) <= head + tail:
-        return Cut("\n".join(map(_short, lines)))
+        return Cut("\n".join(map(short, lines)))
     first, last = lines[:head], lines[len(lines) - tail :]
     left = len(lines) - head - tail
-    return Cut("\n".join(map(_short, first)), "\n".join(map(_short, last)), left)
+    return Cut("\n".join(map(short, first)), "\n".join(map(short, last)), left)
 
 
-def _short(line: str) -> str:
+def short(line: str) -> str:
+    """Cut a line that is too long, and say by how much."""
     return line if len(line) <= LONGEST else f"{line[:LONGEST]} ... ({len(line) - LONGEST} more)"
 
 

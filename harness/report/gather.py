@@ -135,10 +135,11 @@ class _Gathered:
             return
         notes = checks.notes(self.table) if self.table else {}
         by_subject = remarks.at_lines(self.run, self.failures, self.boot)
+        room = Budget(patches.ALL)
         for one in self.run.series.patches:
             path = kept(self.folder, one.path)
             at = [*notes.get(one.number, ()), *by_subject.get(one.subject, ())]
-            yield patches.view(one.number, one.subject, one.author, path, at)
+            yield patches.view(one.number, one.subject, one.author, path, at, room)
 
 
 def name(series: Series | None) -> str:

@@ -6,17 +6,19 @@ from __future__ import annotations
 import dataclasses
 import email
 import email.policy
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk, PatchedFile, PatchSet
 
-from harness.report.cutting import cut
+from harness.report.cutting import Budget, cut, short
 from harness.report.sections import DiffFile, DiffLine, Note, PatchView
 from harness.series import diff
 
 SHOWN = 4000  # lines of a patch's diff that are shown
+ALL = 30_000  # of a series'
 
 #: (file, line from 1 in the patched file, what the line says or "", the note)
 At = tuple[str, int, str, Note]
@@ -27,8 +29,18 @@ def anchor(number: int) -> str:
     return f"p-{number}"
 
 
-def view(number: int, subject: str, author: str, path: Path, notes: Sequence[At] = ()) -> PatchView:
-    """Read a patch's mail and put the notes to its lines; what fits nowhere stands above."""
+def view(
+    number: int,
+    subject: str,
+    author: str,
+    path: Path,
+    notes: Sequence[At] = (),
+    room: Budget | None = None,
+) -> PatchView:
+    """Read a patch's mail and put the notes to its lines; what fits nowhere stands above.
+
+    ``room`` counts the lines that may be shown yet.
+    """
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -36,25 +48,30 @@ def view(number: int, subject: str, author: str, path: Path, notes: Sequence[At]
         return PatchView(number, anchor(number), subject, author, gone, (), _loose(notes))
     message, text = _parts(raw)
     try:
-        files = list(PatchSet(text.splitlines(keepends=True)))
+        files = list(PatchSet(_lines(text)))
     except UnidiffParseError:
-        words = cut(text, 400, 100)
+        words = cut(text.decode(errors="replace"), 400, 100)
         return PatchView(
             number, anchor(number), subject, author, cut(message), (), _loose(notes), words
         )
-    shown = tuple(_files(files, notes))
+    shown = tuple(_files(files, notes, room or Budget(SHOWN)))
     names = {one.name for one in shown}
     loose = _loose([one for one in notes if one[0] not in names])
     return PatchView(number, anchor(number), subject, author, cut(message, 80, 20), shown, loose)
 
 
-def _parts(raw: bytes) -> tuple[str, str]:
+def _lines(text: bytes) -> list[str]:
+    # A form feed, of which sources have some, ends no line of a diff.
+    return re.findall(r"[^\n]*\n|[^\n]+", text.decode(errors="replace").replace("\r\n", "\n"))
+
+
+def _parts(raw: bytes) -> tuple[str, bytes]:
     """Give the message and the diff of a mail."""
     mail = email.message_from_bytes(raw, policy=email.policy.default)
     body = mail.get_body(("plain",))
     content = body.get_payload(decode=True) if body is not None else b""
     words, text = diff.split(content if isinstance(content, bytes) else b"")
-    return words.decode(errors="replace"), text.decode(errors="replace")
+    return words.decode(errors="replace"), text
 
 
 def _loose(notes: Sequence[At]) -> tuple[Note, ...]:
@@ -66,16 +83,17 @@ def _named(file: str, line: int, note: Note) -> Note:
     return dataclasses.replace(note, text=f"{where}{note.text}")
 
 
-def _files(files: Sequence[PatchedFile], notes: Sequence[At]) -> Iterator[DiffFile]:
-    room = SHOWN
+def _files(files: Sequence[PatchedFile], notes: Sequence[At], room: Budget) -> Iterator[DiffFile]:
+    own = min(SHOWN, room.left)
     for file in files:
         lines = [line for hunk in file for line in _hunk(hunk)]
-        own = [one for one in notes if one[0] == file.path]
-        placed, rest = _place(lines, own)
-        shown = placed[: max(room, 0)]
-        room -= len(placed)
-        left = len(placed) - len(shown)
-        yield DiffFile(file.path, tuple(shown), file.added, file.removed, _loose_lines(rest), left)
+        shown = lines[: max(own, 0)]
+        own -= len(shown)
+        room.left -= len(shown)
+        placed, rest = _place(shown, [one for one in notes if one[0] == file.path])
+        left = len(lines) - len(shown)
+        remarks = _loose_lines(rest)
+        yield DiffFile(file.path, tuple(placed), file.added, file.removed, remarks, left)
 
 
 def _loose_lines(notes: Sequence[At]) -> tuple[Note, ...]:
@@ -93,7 +111,7 @@ def _hunk(hunk: Hunk) -> Iterator[DiffLine]:
             line.line_type if line.line_type in "+- " else " ",
             line.source_line_no,
             line.target_line_no,
-            line.value.rstrip("\n"),
+            short(line.value.rstrip("\n")),
         )
 
 
@@ -102,8 +120,7 @@ def _place(lines: list[DiffLine], notes: Sequence[At]) -> tuple[list[DiffLine], 
 
     A note that knows what its line says is put there although later patches moved the line.
     """
-    at: Mapping[int, list[Note]] = {}
-    found: dict[int, list[Note]] = dict(at)
+    found: dict[int, list[Note]] = {}
     rest: list[At] = []
     for one in notes:
         _, number, text, note = one

@@ -115,6 +115,7 @@ def _tiles(table: Mapping[str, Any]) -> Iterator[Tile]:
 def _patches(table: Mapping[str, Any], folder: Path) -> Iterator[PatchView]:
     notes = checks.notes(table)
     files = sorted((folder / "series").glob("*")) if (folder / "series").is_dir() else []
+    room = Budget(patches.ALL)
     for row, path in zip(table["rows"], files, strict=False):
         number = row["number"]
-        yield patches.view(number, row["subject"], "", path, notes.get(number, ()))
+        yield patches.view(number, row["subject"], "", path, notes.get(number, ()), room)

@@ -246,6 +246,22 @@ def test_a_patch_that_cannot_be_read_is_shown_as_it_is(tmp_path: Path) -> None:
     assert len(patch.remarks) == 1
 
 
+def test_a_remark_on_a_line_that_is_left_out_is_not_lost(tmp_path: Path) -> None:
+    file = tmp_path / "p"
+    file.write_text(DIFF)
+    note = ("f.c", 3, "", Note("note", "A"))
+    patch = patches.view(1, "x", "me", file, [note], cutting.Budget(2))
+    assert (len(patch.files[0].lines), patch.files[0].left_out) == (2, 4)
+    assert [one.text for one in patch.remarks] == ["line 3: A"]
+
+
+def test_a_form_feed_in_a_patch_ends_no_line(tmp_path: Path) -> None:
+    file = tmp_path / "p"
+    file.write_text(DIFF.replace("+drei", "+dr\x0cüei"))
+    patch = patches.view(1, "x", "me", file)
+    assert "dr\x0cüei" in [line.text for line in patch.files[0].lines]
+
+
 def test_a_patch_that_is_gone_says_so(tmp_path: Path) -> None:
     assert "gone" in patches.view(1, "x", "me", tmp_path / "none").message.head
 

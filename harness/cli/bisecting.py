@@ -72,9 +72,15 @@ def _plan(options: argparse.Namespace, mode: Mode) -> Plan:
     there = settings.load(Path.cwd())
     alone = mode is Mode.HISTORY and not options.with_series
     words = [*([options.series] if options.series else []), *options.words]
+    named, _ = plan.tell(words)
+    if alone and named:
+        raise errors.UsageError(
+            f"what is {named[0]} for, beside --good and --bad?",
+            hint="--with-series puts it on top of every step",
+        )
     usual = {"patched_only": True, "repeat": "", "retry": "", "hold": False, "hold_for": 0}
     fields = {**usual, **vars(options), "words": words}
-    fields["no_series"] = options.no_series or alone or (mode is Mode.CONFIG and not words)
+    fields["no_series"] = options.no_series or alone or (mode is Mode.CONFIG and not named)
     if mode is Mode.HISTORY and not (options.tree or there.tree):
         fields["tree"] = "."
     made = plan.make(fields, there, ())

@@ -339,6 +339,7 @@ def test_a_log_of_git_saves_steps(tmp_path: Path) -> None:
         (("--interaction", "--series", "x"), "what counts as bad"),
         (("--boot", "--warning", "x"), "boot and warning"),
         (("--boot", "--bad", "HEAD"), "--good"),
+        (("--boot", "--good", faketree.TAG, "--series", "x"), "--with-series"),
         (("--boot", "--good", "no-such-ref"), "no-such-ref"),
         (("--boot", "--good", "HEAD"), "nothing between"),
         (("--measure", "x", "--good", faketree.TAG), "threshold"),

@@ -108,7 +108,9 @@ class Crashes:
         titles = "".join(f": {one.title}" for one in death.splats)
         words = f"died before its first test: {death.why}{titles}"
         self.journal.guest(dead[0], words, "", death.splats)
-        return f"{dead[0]} {words}", 3 if death.lost else 1
+        # No test's code has run there yet: one that only left was let go of.
+        left = death.record is not None and death.record.ended in ("done", "left")
+        return f"{dead[0]} {words}", 3 if death.lost or left else 1
 
     def _unborn(self, guest: str, death: Death) -> None:
         titles = ", ".join(one.title for one in death.splats)

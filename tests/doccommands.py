@@ -69,6 +69,19 @@ def blocks(file: Path) -> list[Block]:
     return found
 
 
+def unmarked(file: Path) -> list[int]:
+    """Give the lines of blocks with commands that nobody runs and no mark explains."""
+    text = file.read_text()
+    if _WHOLE.search(text):
+        return []
+    return [
+        text.count("\n", 0, match.start("text")) + 1
+        for match in _BLOCK.finditer(text)
+        if match["kind"] != "sh"
+        and any(line.lstrip().startswith(_STARTS) for line in match["text"].splitlines())
+    ]
+
+
 def commands() -> list[Command]:
     """Give every command of the harness in any block of any document."""
     found = []

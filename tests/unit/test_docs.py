@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from doccommands import ROOT, Command, commands, documents, understood
+from doccommands import ROOT, Command, commands, documents, understood, unmarked
 
 from harness import cli
 
@@ -69,6 +69,11 @@ def test_what_is_linked_exists(file: Path) -> None:
 @pytest.mark.parametrize("command", commands(), ids=str)
 def test_what_is_typed_is_understood(command: Command) -> None:
     understood(command.words)
+
+
+@pytest.mark.parametrize("file", documents(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_what_is_not_run_says_so(file: Path) -> None:
+    assert not unmarked(file), "a block of commands is ```sh, or the document says why it is not"
 
 
 def test_a_wrong_command_would_be_noticed() -> None:

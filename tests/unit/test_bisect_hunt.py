@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The search at work, with trials that take no time: what is tried, how often, and what is said."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import Any, cast
+
+import pytest
+
+from harness.bisect.hunt import Crew, Hunt, Judge, Rule
+from harness.bisect.lab import Made
+from harness.bisect.live import Live
+from harness.bisect.prober import Prober
+from harness.bisect.search import Search, chain
+from harness.bisect.sequential import Count, Rates
+from harness.bisect.signature import Kind, Signature
+from harness.bisect.values import Call, Candidate, Observation
+from harness.errors import HostFault
+
+STEADY = Rates(Count(3, 3))
+FLAKY = Rates(Count(5, 15))
+
+
+class Builds:
+    """Stands in for the builder: kernels are there at once; ``images`` names those that differ."""
+
+    sources_only, stopped = False, False
+
+    def __init__(self, images: dict[str, str]) -> None:
+        self.images = images
+
+    def made(self, candidate: Candidate) -> Made:
+        return Made(digest=self.images.get(candidate.commit, candidate.commit))
+
+    def ready(self, _: Candidate) -> bool:
+        return True
+
+    def near(self, *_: Candidate) -> bool:
+        return True
+
+    def begin(self, _: Candidate) -> None: ...
+
+    def keep_only(self, _: set[Candidate]) -> None: ...
+
+
+class Trials:
+    """Stands in for the prober: ``calls`` says what each commit is, by a function."""
+
+    signature = Signature(Kind.TEST, test="t.py::test_x")
+
+    def __init__(self, builder: Builds, call: Any) -> None:
+        self.builder, self._call = builder, call
+        self.tried: list[str] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, candidate: Candidate, _phase: str = "search") -> Observation:
+        with self._lock:
+            self.tried.append(candidate.commit)
+            return Observation(self._call(candidate.commit))
+
+    def stop(self) -> None: ...
+
+    def go_on(self) -> None: ...
+
+
+class Quiet:
+    """Hears of decisions."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def searching(self, *_: object) -> None: ...
+
+    def decided(self, candidate: Candidate, *_: object) -> None:
+        self.said.append(candidate.commit)
+
+
+def hunt(
+    size: int, call: Any, rule: Rule, guests: int = 1, images: dict[str, str] | None = None
+) -> tuple[Search, Trials, Hunt]:
+    trials = Trials(Builds(images or {}), call)
+    search = Search(chain(f"c{number}" for number in range(size)))
+    search.take(f"c{size - 1}", Call.BAD)
+    with Crew(cast(Prober, trials), guests) as crew:
+        judge = Judge(cast(Prober, trials), rule, crew)
+        one = Hunt(judge, search, lambda name: Candidate(name, name), cast(Live, Quiet()), crew)
+        one.run()
+    return search, trials, one
+
+
+def since(culprit: int, bad: Call = Call.BAD, good: Call = Call.GOOD) -> Any:
+    return lambda commit: bad if int(commit[1:]) >= culprit else good
+
+
+@pytest.mark.parametrize("guests", [1, 2, 3])
+def test_with_any_number_of_guests_it_is_the_same_culprit(guests: int) -> None:
+    for culprit in range(0, 40, 3):
+        search, trials, found = hunt(40, since(culprit), Rule(rates=STEADY), guests)
+        assert search.culprit == f"c{culprit}"
+        assert len(trials.tried) == len(set(trials.tried))
+        assert not found.notes
+        assert len(trials.tried) <= 6 * 2  # those ahead of their turn included
+
+
+def test_the_same_image_is_tried_once() -> None:
+    images = {f"c{number}": f"image {number // 8}" for number in range(64)}
+    search, trials, _ = hunt(64, since(24), Rule(rates=STEADY), images=images)
+    assert search.culprit == "c24"
+    assert len({images[one] for one in trials.tried}) == len(trials.tried)
+
+
+def test_what_fixed_it_is_found_the_other_way_round() -> None:
+    call = since(9, bad=Call.GOOD, good=Call.BAD)
+    search, _, _ = hunt(20, call, Rule(rates=STEADY, reverse=True))
+    assert search.culprit == "c9"
+
+
+@pytest.mark.parametrize(
+    ("other", "culprit"), [(Call.SKIP, None), (Call.GOOD, "c12"), (Call.BAD, "c8")]
+)
+def test_another_failure_counts_as_it_is_told(other: Call, culprit: str | None) -> None:
+    def call(commit: str) -> Call:
+        number = int(commit[1:])
+        return Call.BAD if number >= 12 else Call.OTHER if number >= 8 else Call.GOOD
+
+    search, _, _ = hunt(20, call, Rule(rates=STEADY, other=other))
+    assert search.culprit == culprit
+    if culprit is None:
+        assert search.left == ("c8", "c9", "c10", "c11", "c12")
+
+
+def test_a_flaky_failure_is_tried_until_it_is_sure() -> None:
+    rand = random.Random(7)
+
+    def call(commit: str) -> Call:
+        bad = int(commit[1:]) >= 9 and rand.random() < 1 / 3
+        return Call.BAD if bad else Call.GOOD
+
+    search, trials, found = hunt(20, call, Rule(rates=FLAKY), guests=3)
+    assert search.culprit == "c9"
+    good = [one for one in found.judge.decisions.values() if one.call is Call.GOOD]
+    assert all(one.count.runs >= 8 for one in good)
+    assert trials.tried.count("c8") >= 8
+
+
+def test_a_fault_of_the_host_ends_it() -> None:
+    def call(_: str) -> Call:
+        raise HostFault("no memory")
+
+    for guests in (1, 3):
+        with pytest.raises(HostFault):
+            hunt(20, call, Rule(rates=STEADY), guests)
+
+
+def test_what_contradicts_is_noted_and_the_search_goes_on() -> None:
+    # c15 is good although c10 is bad: it is looked at ahead of its turn, with guests to spare.
+    def call(commit: str) -> Call:
+        number = int(commit[1:])
+        return Call.GOOD if number < 10 or number > 12 else Call.BAD
+
+    for guests in (1, 3):
+        search, _, _ = hunt(20, call, Rule(rates=STEADY), guests)
+        assert search.culprit in ("c10", "c19")

@@ -35,13 +35,14 @@ examples:
   harness show ./out --json         by its folder
 """
 
-COMPARED = "compare.json"
+COMPARED, BISECTED = "compare.json", "bisect.json"
+NAMES = (record.NAME, check_report.NAME, COMPARED, BISECTED)
 _FILES = {
     "report.html": "report",
     "junit.xml": "junit",
     "check.json": "matrix",
     COMPARED: "comparison",
-    "bisect.json": "bisection",
+    BISECTED: "bisection",
     "splats.txt": "splats",
 }
 
@@ -89,20 +90,20 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 def _whole(folder: Path) -> bool:
     """Whether a folder holds what a run writes when it ends."""
-    names = (record.NAME, check_report.NAME, COMPARED)
-    return any((folder / name).is_file() for name in names)
+    return any((folder / name).is_file() for name in NAMES)
 
 
 def _show(folder: Path, as_json: bool) -> int:
     """Show what a folder holds as its verb did, or print its JSON."""
-    names = (record.NAME, check_report.NAME, COMPARED)
-    name = next(name for name in names if (folder / name).is_file())
+    name = next(name for name in NAMES if (folder / name).is_file())
     text = (folder / name).read_text(encoding="utf-8")
     if as_json:
         print(text)
         return errors.GOOD
     if name == record.NAME:
         summary.show(record.load(folder))
+    elif name == BISECTED:
+        print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
     else:
         try:
             table = json.loads(text)
@@ -139,7 +140,8 @@ def _known(one: RunRow, sides: tuple[SideRow, ...]) -> Iterator[Line]:
         build = "reused" if side.reused else clock(side.seconds)
         boot = "reused" if side.cached else boots
         grid.add_row(side.name, side.release, build, boot, tests or side.error or "none")
-    yield grid
+    if sides:
+        yield grid
     bad = [(side, *failure) for side in sides[-1:] for failure in side.failures]
     if bad:
         yield f"\n{len(bad)} not good on the {bad[0][0].name} kernel:"

@@ -202,7 +202,9 @@ def test_the_texts_that_wait_are_private() -> None:
     ],
 )
 def test_no_password_is_recorded(url: str, kept: str, tmp_path: Path) -> None:
-    words = argparse.Namespace(verb="run", command=("harness", "run", "--db", url), db="x.db")
+    words = argparse.Namespace(
+        verb="run", command=("harness", "run", "--db", url), db=str(tmp_path / "x.db")
+    )
     with history.recording(words, print) as entry:
         assert entry.facts.command == f"harness run --db {kept}"
         entry.drop()

@@ -49,15 +49,20 @@ def of_run(path: Path, run: Run, sides: tuple[SideResult, ...]) -> Path:
         "series": (series.title or series.name) if series else "none",
         "started": run.started,
     }
-    return write(path, sides, properties)
+    return write(path, sides, properties, "the run was interrupted" if run.interrupted else "")
 
 
-def write(path: Path, sides: tuple[SideResult, ...], properties: Mapping[str, str]) -> Path:
+def write(
+    path: Path, sides: tuple[SideResult, ...], properties: Mapping[str, str], fault: str = ""
+) -> Path:
     """Write junit.xml for the kernels of a run; ``properties`` stand on each suite.
 
-    The property "started" (ISO 8601) is the time of tests that do not know their own.
+    The property "started" (ISO 8601) is the time of tests that do not know their own.  ``fault``
+    says what is wrong with the whole.
     """
     report = xunit2.JUnitXml("harness")
+    if fault:
+        report.add_testsuite(_fault(fault))
     for result in sides:
         for suite in _suites(result, properties):
             report.add_testsuite(suite)
@@ -66,6 +71,14 @@ def write(path: Path, sides: tuple[SideResult, ...], properties: Mapping[str, st
     ElementTree.indent(report._elem)
     report.write(str(path))
     return path
+
+
+def _fault(words: str) -> xunit2.TestSuite:
+    suite = xunit2.TestSuite("run")  # type: ignore[no-untyped-call]
+    case = xunit2.TestCase("run", "run", 0.0)
+    case.result = [junitparser.Error(_line(words), "run")]
+    suite.add_testcases([case])
+    return suite
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,7 +50,7 @@ def _property(text: str) -> str:
 def summary(run: Run) -> str:
     """Write the job's summary."""
     blocks = [
-        f"## {'❌ Bad' if run.bad else '✅ Good'}: {words(said.title(run))}",
+        f"## {_word(run)}: {words(said.title(run))}",
         words(said.verdict(run)),
         "\n".join(_table(run)),
         *_changes(run),
@@ -58,6 +58,12 @@ def summary(run: Run) -> str:
         f"To do the same:\n\n{_code(command.shell(run))}",
     ]
     return joined(blocks)
+
+
+def _word(run: Run) -> str:
+    if run.interrupted and not (run.sides and run.bad):
+        return "⚠️ No verdict"
+    return "❌ Bad" if run.bad else "✅ Good"
 
 
 def joined(blocks: Sequence[str]) -> str:

@@ -65,7 +65,7 @@ def deserved(run: Run) -> str:
         return "not everything passed"
     bad = [test for test in run.judged.tests if test.outcome.bad]
     if bad:
-        return f"{len(bad)} tests are flaky"
+        return f"of the tests {len(bad)} {'is' if len(bad) == 1 else 'are'} flaky"
     return "" if any(t.outcome == "pass" for t in run.judged.tests) else "no test passed"
 
 
@@ -106,7 +106,7 @@ def _about(run: Run) -> Iterator[str]:
 
 def _warnings(run: Run) -> str:
     many = len(run.judged.kernel.warnings)
-    return f"{many} compiler warnings" if many else "no compiler warning"
+    return said.number(many, "compiler warning") if many else "no compiler warning"
 
 
 def _item(name: str, value: str) -> str:

@@ -42,6 +42,11 @@ def tally(tests: Sequence[Test]) -> str:
     return ", ".join(f"{found[one]} {one}" for one in Outcome if found[one]) or "no tests"
 
 
+def number(many: int, word: str) -> str:
+    """Count: "1 test", "2 tests"."""
+    return f"{many} {word}{'s' if many != 1 else ''}"
+
+
 def regressions(run: Run) -> tuple[Change, ...]:
     """Give what the series broke."""
     return tuple(change for change in run.changes if change.regression)
@@ -66,10 +71,10 @@ def verdict(run: Run) -> str:
     bad, broken = len(wrong(side)), len(regressions(run))
     if not bad:
         return f"All is well: {tally(side.tests)}."
-    total = len(side.tests)
+    words = f"{bad} of {number(len(side.tests), 'test')} {'is' if bad == 1 else 'are'} not good"
     if not broken or run.series is None:
-        return f"{bad} of {total} tests are not good."
-    return f"{bad} of {total} tests are not good; {broken} of them are good without the series."
+        return f"{words}."
+    return f"{words}; {broken} of them {'is' if broken == 1 else 'are'} good without the series."
 
 
 def trimmed(splat: Splat, most: int) -> Iterator[str]:

@@ -80,6 +80,8 @@ def _groups(run: Run) -> Groups:
     if not run.sides:
         return {"boot": [Point(False, "boot", values=(("message", "no kernel was tested"),))]}
     side = run.judged
+    if run.interrupted:
+        groups["run"] = [Point(False, "run", values=(("message", "it was interrupted"),))]
     if side.error or side.boot_splats:
         titles = [side.error, *(splat.title for splat in side.boot_splats)]
         message = plain.line(next(filter(None, titles)), _LINE)

@@ -97,7 +97,7 @@ def test_tested_by_stands_only_where_everything_passed(tmp_path: Path) -> None:
     assert letter.deserved(dataclasses.replace(good, series=None))
     flaky = Test("a", Outcome.FLAKY), Test("b", Outcome.PASS)
     lenient = dataclasses.replace(good.sides[1], tests=flaky, allow_flaky=True)
-    assert letter.deserved(dataclasses.replace(good, sides=(lenient,))) == "1 tests are flaky"
+    assert letter.deserved(dataclasses.replace(good, sides=(lenient,))) == "of the tests 1 is flaky"
     skipped = dataclasses.replace(good.sides[1], tests=(Test("a", Outcome.SKIP),))
     assert letter.deserved(dataclasses.replace(good, sides=(skipped,))) == "no test passed"
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs that are not whole: every form takes them, and none of them says that all is well."""
+
+from __future__ import annotations
+
+import dataclasses
+import email
+import email.policy
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import outputruns
+import pytest
+
+from harness import junit
+from harness.model import Outcome, Run, Test
+from harness.outputs import github, gitlab, kcidb, letter, mail, marks, tap
+
+Change = Callable[[Run], Run]
+
+
+def dead(run: Run) -> Run:
+    side = dataclasses.replace(run.sides[1], tests=(), error="it did not boot: it panicked")
+    return dataclasses.replace(run, sides=(run.sides[0], side))
+
+
+ODD: dict[str, Change] = {
+    "nothing was tested": lambda run: dataclasses.replace(run, sides=(), changes=()),
+    "only the base": lambda run: dataclasses.replace(run, sides=run.sides[:1], interrupted=True),
+    "a kernel that does not boot": dead,
+    "a series without patches left": lambda run: dataclasses.replace(
+        dead(run), series=dataclasses.replace(run.series, cover=None, cover_id="")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_every_form_takes_it(tmp_path: Path, name: str) -> None:
+    run = ODD[name](outputruns.good(tmp_path))
+    message = mail.compose(run, lambda: ((), ()), mail.person("J D <j@example.org>"))
+    said = email.message_from_bytes(message, policy=email.policy.default).get_content()
+    assert "Tested-by" not in said
+    assert "All is well" not in said
+    assert letter.deserved(run)
+    kcidb.report(run, "me")
+    gitlab.quality(marks.of_run(run))
+    assert "✅" not in github.summary(run)
+    root = ET.parse(junit.of_run(tmp_path / "junit.xml", run, run.sides)).getroot()
+    assert (root.get("errors") != "0") is bool(run.sides)
+    assert "\nnot ok 1" in tap.tap(run)
+    assert "\nnot ok 1" in tap.ktap(run)
+
+
+def test_a_kernel_without_a_series(tmp_path: Path) -> None:
+    run = outputruns.good(tmp_path)
+    run = dataclasses.replace(run, series=None, sides=run.sides[1:], changes=())
+    raw = mail.compose(run, lambda: (("M <m@example.org>",), ()), None)
+    found = email.message_from_bytes(raw, policy=email.policy.default)
+    assert found["Subject"] == "test: v7.2.13"
+    assert found["In-Reply-To"] is None
+    assert "harness run --no-series --suite test_a.py --kernel 7.2.13" in " ".join(
+        found.get_content().replace("\\\n", " ").split()
+    )
+    (checkout,) = kcidb.report(run, "me")["checkouts"]
+    assert "message_id" not in checkout
+    assert "# v7.2.13 on v7.2.13, patched kernel 7.2.13" in tap.tap(run)
+
+
+def test_an_allowed_flaky_test_is_good_but_no_tested_by(tmp_path: Path) -> None:
+    flaky = Test("a/b.py::c", Outcome.FLAKY, attempts=(Outcome.FAIL, Outcome.PASS))
+    run = outputruns.run(tmp_path, flaky, Test("a/b.py::d", Outcome.PASS))
+    side = dataclasses.replace(run.sides[1], allow_flaky=True)
+    run = dataclasses.replace(run, sides=(run.sides[0], side))
+    assert not run.bad
+    assert "\nok 1 - a/b.py" in tap.tap(run)
+    assert [t["status"] for t in kcidb.report(run, "me")["tests"] if "patched-1" in t["id"]] == [
+        "PASS"
+    ]
+    assert marks.of_run(run)[0].weight is marks.Weight.WARNING  # the compiler's; no error
+    assert (
+        "Tested-by"
+        not in mail.compose(run, lambda: ((), ()), mail.person("J D <j@e.org>")).decode()
+    )

@@ -33,6 +33,7 @@ class Job:
     begin: float
     accel: str
     command: tuple[str, ...]
+    about: tuple[tuple[str, str], ...]
 
 
 def run(
@@ -62,7 +63,8 @@ def run(
     place = folder.make(plan, started, command)
     began(place, start)
     progress.say(f"evidence: {place}")
-    job = Job(plan, start, place, started, begin, str(kind), command)
+    made_with = about.machine(toolchain.arch)  # now: a run that is stopped starts no programs
+    job = Job(plan, start, place, started, begin, str(kind), command, made_with)
     with folder.writing(place):
         return _tested(job, built, request, kind, progress)
 
@@ -123,7 +125,7 @@ def _record(
         command=job.command,
         interrupted=interrupted,
         timeline=tuple(progress.spans),
-        about=about.machine(sides[-1].kernel.arch if sides else "x86_64"),
+        about=job.about,
     )
     record.save(found)
     junit.of_run(job.folder / "junit.xml", found, sides)

@@ -6,14 +6,19 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from harness import plain
 from harness.model import Run, Splat
 from harness.outputs import said
 
 MOST = 100  # failures that are no splat; who shows marks shows fewer
+
+DECODED = "splats.json"  # in a kernel's folder: the splats with the places of all frames
 
 _PLACE = re.compile(r"(.+):(\d+)")
 
@@ -58,20 +63,42 @@ def of_run(run: Run) -> tuple[Mark, ...]:
 
 def _splats(run: Run) -> Iterator[Mark]:
     """Marks where splats were; one that several tests met is one mark."""
-    side, seen = run.judged, set()
+    side, seen, own = run.judged, set(), _own_lines(run.folder / run.judged.side)
     owners = [("boot", side.boot_splats), *((t.id, t.splats) for t in said.wrong(side))]
     for name, splats in owners:
         for splat in splats:
             key = splat.fingerprint or splat.title
             if key not in seen:
                 seen.add(key)
-                yield _splat(splat, name)
+                yield _splat(splat, name, own.get((splat.title, splat.frames), ""))
 
 
-def _splat(splat: Splat, test: str) -> Mark:
-    file, line = _placed(splat.place)
+def _own_lines(folder: Path) -> dict[tuple[str, tuple[str, ...]], str]:
+    """Read of each splat the innermost line of its stack that a patch added, as file:line.
+
+    There a reviewer looks, and only there a pull request shows an annotation.
+    """
+    try:
+        table = json.loads((folder / DECODED).read_text(encoding="utf-8"))
+        return {
+            (one["title"], tuple(one["frames"])): f"{place['file']}:{place['line']}"
+            for one in table
+            for place in _added(one["decoded"])[:1]
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _added(decoded: dict[str, Any]) -> list[dict[str, Any]]:
+    frames = [*decoded["frames"][decoded["guilty"] :], *decoded["alloc"], *decoded["free"]]
+    return [place for frame in frames for place in frame["places"] if place["patch"]]
+
+
+def _splat(splat: Splat, test: str, own: str) -> Mark:
+    file, line = _placed(own or splat.place)
     through = [f'through lines of "{plain.line(one)}"' for one in splat.patches]
-    lines = [f"in {plain.line(test)}", *through, *said.trimmed(splat, 20)]
+    at = [f"at {plain.line(splat.place)}"] if own and splat.place else []
+    lines = [f"in {plain.line(test)}", *at, *through, *said.trimmed(splat, 20)]
     return Mark(
         Weight.ERROR, f"splat: {splat.kind}", plain.line(splat.title), "\n".join(lines), file, line
     )
@@ -85,8 +112,8 @@ def _placed(place: str) -> tuple[str, int]:
 def _failures(run: Run) -> Iterator[Mark]:
     """Marks for failures without a splat: the kernel's sources have no line for them."""
     changed = {change.test: change for change in run.changes if change.regression}
-    if run.judged.error:
-        error = run.judged.error
+    error = run.judged.error
+    if error and not any(splat.title in error for splat in run.judged.boot_splats):
         yield Mark(Weight.ERROR, "boot", plain.line(error), plain.text(plain.clip(error, 2000)))
     for test in said.wrong(run.judged)[:MOST]:
         if not any(splat.title and splat.title in test.headline for splat in test.splats):

@@ -49,6 +49,24 @@ def test_a_splat_is_told_at_the_line_it_came_from(tmp_path: Path) -> None:
     )
 
 
+def test_a_splat_is_told_at_the_line_that_a_patch_added(tmp_path: Path) -> None:
+    run = outputruns.bad(tmp_path)
+
+    def frame(line: int, patch: str) -> dict:
+        return {"text": "f", "places": [{"file": "fs/a.c", "line": line, "patch": patch}]}
+
+    frames = [frame(1, "left out"), frame(2, ""), frame(3, "configfs: more"), frame(4, "other")]
+    decoded = {"title": "", "frames": frames, "guilty": 1, "alloc": [], "free": []}
+    one = {"title": outputruns.SPLAT.title, "frames": outputruns.SPLAT.frames, "decoded": decoded}
+    (tmp_path / "patched" / marks.DECODED).write_text(json.dumps([one]))
+    first = marks.of_run(run)[0]
+    assert (first.file, first.line) == ("fs/a.c", 3)
+    assert "at fs/configfs/dir.c:451" in first.text
+    for damaged in ("{", "[1]", '[{"title": 1}]'):
+        (tmp_path / "patched" / marks.DECODED).write_text(damaged)
+        assert marks.of_run(run)[0].line == 451
+
+
 def test_one_splat_of_many_tests_is_one_mark(tmp_path: Path) -> None:
     many = [
         Test(f"t::{n}", Outcome.ERROR, message=outputruns.SPLAT.title, splats=(outputruns.SPLAT,))

@@ -3,38 +3,60 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import time
+from collections.abc import Iterator
 
 from harness.bisect.search import Search
 from harness.bisect.sequential import Decision
 from harness.bisect.values import Call, Candidate
-from harness.progress import Progress, Stage, clock
+from harness.progress import Progress, Row, Stage, clock
 
 _MARKS = {Call.GOOD: "good", Call.BAD: "bad", Call.SKIP: "odd", Call.OTHER: "odd"}
 
 
 class Inner(Progress):
-    """Takes the stages of trials: they are shown as what the bisection's own one is at."""
+    """Takes the stages of trials and builds: they are shown as rows of the bisection's own."""
 
     def __init__(self, outer: Progress) -> None:
         super().__init__(quiet=True, live=False)
         self.verbose, self.console = outer.verbose, outer.console
         self.around: Stage | None = None
-        self.words = ""
+        self._rows: dict[int, Row] = {}
+
+    @contextlib.contextmanager
+    def stage(self, name: str, what: str = "") -> Iterator[Stage]:
+        """Show a stage while the context lasts."""
+        with super().stage(name, what) as stage:
+            self._rows[id(stage)] = Row(name, what, time.time())
+            self._shown()
+            try:
+                yield stage
+            finally:
+                self._rows.pop(id(stage), None)
+                self._shown()
 
     def show(self, stage: Stage) -> None:
-        """Show how far a stage within a trial is."""
-        if self.around is not None:
-            part = f" {stage.done:.0f}/{stage.total:.0f}" if stage.done and stage.total else ""
-            note = f"{self.words}; {stage.name}{part} {stage.note}"
-            self.around.update(self.around.done, self.around.total, note)
+        """Show how far a stage is."""
+        row = self._rows.get(id(stage))
+        if row is not None:
+            part = f"{stage.done:.0f}/{stage.total:.0f} " if stage.done and stage.total else ""
+            self._rows[id(stage)] = dataclasses.replace(row, what=f"{part}{stage.note}")
+            self._shown()
+
+    def _shown(self) -> None:
+        around = self.around
+        if around is not None:
+            around.rows = tuple(self._rows.values())
+            around.update(around.done, around.total, around.note)
 
 
 class Live:
     """Tells of a search while it goes on; ``what`` are its things, as in "patches"."""
 
     def __init__(self, progress: Progress, inner: Inner, stage: Stage, what: str) -> None:
-        self.progress, self.inner, self.stage, self.what = progress, inner, stage, what
+        self.progress, self.stage, self.what = progress, stage, what
         inner.around = stage
         self.steps, self._begin = 0, time.monotonic()
 
@@ -42,14 +64,13 @@ class Live:
         """Say what is tried next, of how many, and how long it may take."""
         more = search.steps()
         words = f"{len(search.left)} {self.what}, step {self.steps + 1} of {self.steps + more}"
-        if self.steps:
+        if self.steps and not self.progress.live:  # the live view has its own guess
             each = (time.monotonic() - self._begin) / self.steps
             words += f", about {clock(each * more)} to go"
         self.at(f"{words}: {now.name}", self.steps, self.steps + more)
 
     def at(self, words: str, done: int | None = None, total: int | None = None) -> None:
         """Say what is done now."""
-        self.inner.words = words
         self.stage.update(done, total, words)
 
     def decided(self, candidate: Candidate, decision: Decision, phase: str = "search") -> None:

@@ -203,8 +203,4 @@ def _wrap(text: str, after: str = "") -> str:
 
 def _fold(line: str) -> str:
     """Break a line that is no sentence where it must be; the rest stands deeper."""
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
-    parts = [line[:_FILLED]]
-    rest, room = line[_FILLED:], _FILLED - len(indent)
-    parts += [indent + rest[at : at + room] for at in range(0, len(rest), room)]
-    return "\n".join(parts)
+    return _wrap(line, " " * (len(line) - len(line.lstrip()) + 2))

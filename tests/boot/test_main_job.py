@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -123,6 +124,13 @@ def test_a_kernel_that_panics_at_boot_is_a_result(
     assert "planted bug" in patched["error"]
     assert patched["guests"][0]["ended"] == "panic"
     assert "planted bug" in Path(patched["guests"][0]["console"]).read_text()
+    # Decoded: the line, and the patch that put it there.
+    (splat,) = patched["guests"][0]["splats"]
+    assert splat["place"].startswith("fs/configfs/mount.c:"), splat
+    assert splat["patches"] == ["fs/configfs: panic when configfs registers"]
+    text = (tmp_path / "run" / "patched" / "splats.txt").read_text()
+    assert 'configfs_init  added by "fs/configfs: panic when configfs registers"' in text
+    assert re.search(r'^ +\+> +\d+  +panic\("planted bug"\);$', text, re.MULTILINE), text
 
 
 @pytest.fixture

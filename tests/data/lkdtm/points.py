@@ -93,8 +93,14 @@ ALL = (
         Point(f"USERCOPY_{what}", "kernel bug", "bad usercopy")
         for what in (
             *("SLAB_SIZE_TO", "SLAB_SIZE_FROM", "SLAB_WHITELIST_TO", "SLAB_WHITELIST_FROM"),
-            *("STACK_FRAME_TO", "STACK_FRAME_FROM", "STACK_BEYOND", "VMALLOC", "FOLIO", "KERNEL"),
+            *("STACK_FRAME_TO", "STACK_FRAME_FROM", "STACK_BEYOND", "FOLIO", "KERNEL"),
         )
+    ),
+    Point(
+        "USERCOPY_VMALLOC",
+        "kasan",
+        "vmalloc-out-of-bounds Read in do_usercopy_page_span",
+        why="the check takes the guard page for a part of the area",
     ),
     *(
         Point(f"FORTIFY_{what}", "warning", "WARNING in ", why="a BUG follows")

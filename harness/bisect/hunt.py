@@ -178,15 +178,18 @@ class Hunt:
     def run(self) -> None:
         """Search until nothing more can be found out; the result is in ``search``."""
         ahead = 1 if self.builder.sources_only else AHEAD
-        while wanted := self.search.ahead(ahead):
+        wanted, known = self.search.ahead(ahead), len(self.search.calls)
+        while wanted:
             first, *others = ((name, self._candidate(name)) for name in wanted)
-            self.live.searching(self.search, first[1])
             self.builder.keep_only({candidate for _, candidate in (first, *others)})
+            self.live.searching(self.search, first[1])
             self._begin(*first)
             for name, candidate in others:
                 if self.builder.near(first[1], candidate):
                     self._look_ahead(name, candidate)
             self._absorb()
+            if len(self.search.calls) != known:
+                wanted, known = self.search.ahead(ahead), len(self.search.calls)
         self.crew.clear()
 
     def _begin(self, name: str, candidate: Candidate) -> None:

@@ -42,7 +42,7 @@ def planted(folder: Path, bug: str, at: int) -> tuple[str, str]:
     return "--series", str(plant.series(SERIES, plant.BUGS[bug], at, folder / bug))
 
 
-def test_of(bug: str) -> tuple[str, str]:
+def signature(bug: str) -> tuple[str, str]:
     return "--test", plant.BUGS[bug].test
 
 
@@ -64,7 +64,7 @@ def test_a_build_break(bisect: Bisect, tmp_path: Path) -> None:
 
 
 def test_a_wrong_errno(bisect: Bisect, tmp_path: Path) -> None:
-    found = bisect(*planted(tmp_path, "errno", 8), *test_of("errno"))
+    found = bisect(*planted(tmp_path, "errno", 8), *signature("errno"))
     is_patch(found, 8)
     assert any(plant.BUGS["errno"].says in step["why"] for step in found["steps"])
 
@@ -77,12 +77,12 @@ def test_a_panic_at_boot(bisect: Bisect, tmp_path: Path) -> None:
 
 @pytest.mark.nightly
 def test_a_leak(bisect: Bisect, tmp_path: Path) -> None:
-    is_patch(bisect(*planted(tmp_path, "leak", 6), *test_of("leak")), 6)
+    is_patch(bisect(*planted(tmp_path, "leak", 6), *signature("leak")), 6)
 
 
 @pytest.mark.nightly
 def test_a_race_that_fails_three_times_in_ten(bisect: Bisect, tmp_path: Path) -> None:
-    found = bisect(*planted(tmp_path, "race", 6), *test_of("race"), "--trials", "40")
+    found = bisect(*planted(tmp_path, "race", 6), *signature("race"), "--trials", "40")
     is_patch(found, 6)
     low, high = found["interval"]
     assert low < 0.3 < high
@@ -91,14 +91,14 @@ def test_a_race_that_fails_three_times_in_ten(bisect: Bisect, tmp_path: Path) ->
 @pytest.mark.nightly
 def test_a_use_after_free_that_only_kasan_sees(bisect: Bisect, tmp_path: Path) -> None:
     bug = plant.BUGS["freed"]
-    words = (*planted(tmp_path, "freed", 7), *test_of("freed"), "--splat", bug.says)
+    words = (*planted(tmp_path, "freed", 7), *signature("freed"), "--splat", bug.says)
     is_patch(bisect(*words, *DEBUG), 7)
 
 
 @pytest.mark.nightly
 def test_a_deadlock_that_only_lockdep_sees(bisect: Bisect, tmp_path: Path) -> None:
     bug = plant.BUGS["deadlock"]
-    words = (*planted(tmp_path, "deadlock", 6), *test_of("deadlock"), "--splat", bug.says)
+    words = (*planted(tmp_path, "deadlock", 6), *signature("deadlock"), "--splat", bug.says)
     is_patch(bisect(*words, *DEBUG), 6)
 
 
@@ -106,7 +106,7 @@ def test_a_deadlock_that_only_lockdep_sees(bisect: Bisect, tmp_path: Path) -> No
 def test_a_failure_of_two_options_together(bisect: Bisect, tmp_path: Path) -> None:
     fragment = tmp_path / "small.config"
     fragment.write_text("".join(f"CONFIG_{name}=y\n" for name in SMALL))
-    words = (*planted(tmp_path, "config", 8), *test_of("config"), "--config-bad", str(fragment))
+    words = (*planted(tmp_path, "config", 8), *signature("config"), "--config-bad", str(fragment))
     found = bisect(*words)
     assert {one["name"] for one in found["options"]} == {"MINIX_FS", "ROMFS_FS"}
     assert found["total"] == len(SMALL)
@@ -125,7 +125,7 @@ def test_in_a_history_of_64_commits(
 ) -> None:
     start = main_job[1]["source"]["commit"]
     commits = plant.history(repo, start, plant.BUGS[bug], at)
-    looked_for = test_of(bug) if plant.BUGS[bug].test else ("--boot",)
+    looked_for = signature(bug) if plant.BUGS[bug].test else ("--boot",)
     span = ("--tree", str(repo), "--good", start, "--bad", commits[-1])
     found = bisect(*span, *KCONFIG, *looked_for)
     assert found["culprit"]["id"] == commits[at - 1], found["steps"]
@@ -138,6 +138,6 @@ def test_what_fixed_it(bisect: Bisect, main_job: Job, repo: Path) -> None:
     start = main_job[1]["source"]["commit"]
     commits = plant.history(repo, start, plant.BUGS["errno"], 3, length=16, until=11)
     words = ("--tree", str(repo), "--good", commits[-1], "--bad", commits[5], "--find-fix")
-    found = bisect(*words, *KCONFIG, *test_of("errno"))
+    found = bisect(*words, *KCONFIG, *signature("errno"))
     assert found["culprit"]["id"] == commits[10], found["steps"]
     assert found["proven"]

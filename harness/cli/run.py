@@ -85,10 +85,11 @@ def suite_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="deadline of each side's tests, in seconds as they are (none)",
     )
-    parser.add_argument("--repeat", default="", metavar="N", help="run each test N times")
     parser.add_argument(
-        "--retry", default="", metavar="N", help="rerun what failed, alone (crashes: once)"
+        "--repeat", type=number, default="", metavar="N", help="run each test N times"
     )
+    retry = "rerun what failed, alone (crashes: once)"
+    parser.add_argument("--retry", type=number, default="", metavar="N", help=retry)
     parser.add_argument("--allow-flaky", action="store_true", help="flaky tests are not bad")
 
 
@@ -152,9 +153,8 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accel", default="", choices=("auto", "kvm", "tcg"), help="how QEMU runs guest code"
     )
-    parser.add_argument(
-        "--guests", default="", metavar="N", help="guests at once (by cores and memory)"
-    )
+    guests = "guests at once, or auto (by cores and memory)"
+    parser.add_argument("--guests", type=auto, default="", metavar="N", help=guests)
     parser.add_argument("--memory", default="", metavar="SIZE", help="of a guest (1G)")
     parser.add_argument("--cpus", type=int, default=0, metavar="N", help="of a guest")
     parser.add_argument(
@@ -167,6 +167,20 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="deadline of a boot in seconds; emulation stretches it (%(default)s)",
     )
+
+
+def number(text: str) -> str:
+    """Take a number as pytest will, which gets it from us: now, not after an hour of building."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a number, not {text!r}")
+    return text
+
+
+def auto(text: str) -> str:
+    """Take a number or "auto"."""
+    if text != "auto" and not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"a number or auto, not {text!r}")
+    return text
 
 
 def make_plan(options: argparse.Namespace) -> Plan:

@@ -62,6 +62,8 @@ def test_every_verb_has_the_common_options(verb: str) -> None:
         ("completion fisch", "shell is not 'fisch'", "shell fish"),
         ("clean all", "harness clean has no place for all", "harness clean --help"),
         ("run --guests", "harness run: argument --guests: expected one", "harness run --help"),
+        ("run --guests x", "--guests: a number or auto, not 'x'", "harness run --help"),
+        ("run --repeat many", "--repeat: a number, not 'many'", "harness run --help"),
         ("run -q -v", "not allowed with argument -q", "harness run --help"),
     ],
 )

@@ -129,7 +129,7 @@ class Builder:
             )
             words = ("diff", "--quiet", *(commit or start for commit in pair), "--", *headers)
             same = git.run(self.lab.repo, *words, check=False).ok
-            self._near[pair] = same or self._kept(other)
+            self._near[pair] = same or self._kept(other) is not None
         return self._near[pair]
 
     def made(self, candidate: Candidate) -> Made:
@@ -146,13 +146,18 @@ class Builder:
         future = self._made.get(candidate)
         return bool(future and future.done() and not future.cancelled() and not future.exception())
 
-    def _kept(self, candidate: Candidate) -> bool:
+    def _kept(self, candidate: Candidate) -> Made | None:
+        """Give a kernel that was built before; for that the worktree need not be held."""
         lab = self.lab
-        if lab.patches(candidate) is not None:  # applying them is a matter of its own
-            return False
+        if self.sources_only or lab.patches(candidate) is not None:
+            return None  # to apply patches it must be
         checkout = lab.checkout(candidate)
         request = candidate.request or lab.request
-        return build.find(build.key(checkout, request, lab.toolchain)) is not None
+        kept = build.find(build.key(checkout, request, lab.toolchain))
+        if kept is None:
+            return None
+        kernel = dataclasses.replace(kept, commit=checkout.commit)
+        return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, lab.toolchain))
 
     def keep_only(self, wanted: set[Candidate]) -> None:
         """Drop what is waiting or being built and not wanted."""
@@ -180,6 +185,8 @@ class Builder:
                 self._now = None
 
     def _kernel(self, candidate: Candidate) -> Made:
+        if kept := self._kept(candidate):
+            return kept
         lab = self.lab
         request = candidate.request or lab.request
         with lab.held(lambda: self._struck or self.stopped) as slot:

@@ -267,7 +267,7 @@ def test_ends_that_are_not_what_they_are_said_to_be(tmp_path: Path) -> None:
     assert "--resume" in err
 
 
-@pytest.mark.parametrize("point", range(1, 10, 2))
+@pytest.mark.parametrize("point", [1, 4, 8])
 def test_it_goes_on_after_being_killed(tmp_path: Path, point: int) -> None:
     project = Bisect(tmp_path, plain(16, 11))
     count, stop = project.path / "count", project.path / "stop"

@@ -30,12 +30,12 @@ def test_nothing_is_wrong(place: Path) -> None:
     assert known.spent("WARNING: in f", 0, 0) == ""
 
 
-@pytest.mark.parametrize("anew", [True, False])
-def test_a_place_is_another(place: Path, *, anew: bool) -> None:
+@pytest.mark.parametrize("over", ["", "/proc"])
+def test_a_place_is_another(place: Path, over: str) -> None:
     known = health.Health()
     (place / "usr").rename(place / "old")
-    if anew:
-        (place / "usr").mkdir()
+    if over:  # what a mount does: another file system is there
+        (place / "usr").symlink_to(over)
     assert known.spent("", 0, 0) == f"{place / 'usr'} is another than before"
 
 

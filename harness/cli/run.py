@@ -171,14 +171,14 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
 
 def number(text: str) -> str:
     """Take a number as pytest will, which gets it from us: now, not after an hour of building."""
-    if not text.isdecimal():
+    if text and not text.isdecimal():  # argparse asks of the default too, which is empty
         raise argparse.ArgumentTypeError(f"a number, not {text!r}")
     return text
 
 
 def auto(text: str) -> str:
     """Take a number or "auto"."""
-    if text != "auto" and not (text.isdecimal() and int(text)):
+    if text not in ("", "auto") and not (text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"a number or auto, not {text!r}")
     return text
 

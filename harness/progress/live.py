@@ -67,7 +67,13 @@ def _detail(stage: Stage) -> RenderableType | None:
     grid.add_column(width=_BAR)
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True, overflow="ellipsis")
-    bar = ProgressBar(total=stage.total, completed=stage.done, width=_BAR)
+    bar = ProgressBar(
+        total=stage.total,
+        completed=stage.done,
+        width=_BAR,
+        complete_style="cyan",  # rich's own is red
+        finished_style="green",
+    )
     grid.add_row(bar, f"{stage.done:.0f}/{stage.total:.0f}", note)
     return grid
 

@@ -28,6 +28,7 @@ class Slot:
         self.path = path
         self.source = source
         self._progress = progress
+        self._times: dict[str, int] | None = None
 
     def base(self) -> Checkout:
         """Name the commit to start from.  Raises HostFault when the source has lost it."""
@@ -85,6 +86,7 @@ class Slot:
         """
         more = f" with {len(checkout.patches)} patches" if checkout.patches else ""
         what = f"{self.source.name}{more}"
+        self._remember(checkout.commit)
         with self._progress.stage("checkout", what), paths.writing(self.path):
             if not (self.path / ".git" / "index").exists():
                 self._need_space(checkout.commit)
@@ -100,6 +102,36 @@ class Slot:
                 (self.path / ".git" / "index").unlink(missing_ok=True)
                 git.run(self.path, *words)
             git.run(self.path, "clean", "-ffdxq")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Check out commits only to read them: afterwards make sees no file as changed.
+
+        Nothing may be built meanwhile, or make would take what was built for up to date.
+        """
+        found = git.run(self.path, "rev-parse", "--verify", "--quiet", "HEAD", check=False)
+        if not found.ok or not (self.path / ".git" / "index").exists():
+            yield
+            return
+        commit, self._times = found.stdout.strip(), {}
+        try:
+            yield
+        finally:
+            times, self._times = self._times, None
+            tree = git.line(self.path, "rev-parse", f"{commit}^{{tree}}")
+            self.check_out(Checkout(self.path, commit, tree))
+            for name, time in times.items():
+                with contextlib.suppress(OSError):
+                    os.utime(self.path / name, ns=(time, time), follow_symlinks=False)
+
+    def _remember(self, commit: str) -> None:
+        """Note the times of files that are about to be written."""
+        if self._times is None:
+            return
+        words = ("diff", "--name-only", "--no-renames", "-z", "HEAD", commit)
+        for name in filter(None, git.run(self.path, *words).stdout.split("\0")):
+            with contextlib.suppress(OSError):
+                self._times.setdefault(name, (self.path / name).lstat().st_mtime_ns)
 
     def _need_space(self, commit: str) -> None:
         lines = git.run(self.path, "ls-tree", "-r", "-l", "--full-tree", commit).stdout.splitlines()

@@ -165,6 +165,21 @@ def _aged(path: Path) -> int:
     return path.stat().st_mtime_ns
 
 
+def test_who_only_reads_makes_no_file_newer(kernel: Path, made: Path, tmp_path: Path) -> None:
+    given = series.load(smalltree.three(made, tmp_path / "series"))
+    with tree.slot(source(kernel), QUIET) as slot:
+        patched = slot.patched(given)
+        slot.check_out(slot.base())
+        files = [slot.path / name for name in ("fs/x.c", "fs/y.c", "Makefile")]
+        for number, file in enumerate(files):
+            os.utime(file, (1_000_000 + number, 1_000_000 + number))
+        before = [(file.read_bytes(), file.stat().st_mtime_ns) for file in files]
+        with slot.reading():
+            slot.check_out(patched)
+            assert [file.read_bytes() for file in files] != [text for text, _ in before]
+        assert [(file.read_bytes(), file.stat().st_mtime_ns) for file in files] == before
+
+
 def test_strays_in_the_worktree_go(kernel: Path) -> None:
     with tree.slot(source(kernel), QUIET) as slot:
         slot.check_out(slot.base())

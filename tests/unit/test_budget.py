@@ -30,6 +30,7 @@ HOSTS = re.compile(r"https?://([\w.-]+\.\w+)")
 KNOWN_HOSTS = {
     *("kernel.org", "gnu.org", "spdx.org", "python.org", "keepachangelog.com", "semver.org"),
     *("github.com", "readthedocs.io", "pytest.org", "example.com", "example.org"),
+    *("w3.org", "json-schema.org"),  # names of SVG and of JSON Schema: nobody is asked there
 }
 
 

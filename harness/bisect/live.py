@@ -42,7 +42,8 @@ class Inner(Progress):
         row = self._rows.get(id(stage))
         if row is not None:
             part = f"{stage.done:.0f}/{stage.total:.0f} " if stage.done and stage.total else ""
-            self._rows[id(stage)] = dataclasses.replace(row, what=f"{part}{stage.note}")
+            what = f"{part}{stage.note or stage.what}"
+            self._rows[id(stage)] = dataclasses.replace(row, what=what)
             self._shown()
 
     def _shown(self) -> None:

@@ -164,7 +164,8 @@ def mail(found: Bisected) -> str:
         f"failure shows in {100 * found.rate:.0f} % of runs."
     )
     shown = [f"    {_short(line)}" for line in after.splitlines()[:4]]
-    return "\n".join([*textwrap.wrap(paragraph, _WIDTH), "", *shown, "", *_trailers(found)]) + "\n"
+    wrapped = textwrap.wrap(paragraph, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "\n".join([*wrapped, "", *shown, "", *_trailers(found)]) + "\n"
 
 
 def _proved(found: Bisected) -> str:

@@ -65,6 +65,7 @@ _WAITERS = (
     r"_*cancel_(?:delayed_)?work\w*|kthread\w*|_*rwsem\w*|_*sb_start_write\w*|prepare_to_\w+|"
     r"usleep_\w+|msleep\w*|_*lock_sock\w*|lock_sock_nested|drain_workqueue|inode_lock\w*"
 )
+_MESSENGER = re.compile(rf"(?:{_MESSENGERS}|_*schedule_bug)$")
 _COMMON = re.compile(rf"(?:{_MESSENGERS}|{_EVERYBODYS})$")
 _HUNG = re.compile(rf"(?:{_MESSENGERS}|{_EVERYBODYS}|{_WAITERS})$")
 
@@ -84,11 +85,14 @@ def _common(name: str, waits: bool = False) -> bool:
 def blame(kind: str, candidates: Iterable[str]) -> str:
     """Give the first function that is not common to splats of this kind; empty if there is none.
 
-    When all are common, the first is better than none.
+    When all are common, the first that is no messenger is better than none, and so is the first.
     """
     names = [name for name in map(function, candidates) if name and not name.startswith("0x")]
     waits = kind in ("hung task", "workqueue leak")
-    return next((name for name in names if not _common(name, waits)), names[0] if names else "")
+    for name in names:
+        if not _common(name, waits):
+            return name
+    return next((name for name in names if not _MESSENGER.match(name)), names[0] if names else "")
 
 
 def telling(frames: Iterable[str]) -> list[str]:

@@ -75,7 +75,9 @@ def _right(point: points.Point, test: Test) -> bool:
         return not test.splats
     first = test.splats[0] if test.splats else None
     return (
-        first is not None and first.kind == point.kind and bool(re.search(point.title, first.title))
+        first is not None
+        and re.fullmatch(point.kind, first.kind) is not None
+        and re.search(point.title, first.title) is not None
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from harness.model import Splat
 from harness.results.record import from_json, to_json
 from harness.splat import find, plain
+from harness.splat.blame import blame
 from harness.splat.kinds import KINDS, begins
 from harness.splat.sieve import interesting
 
@@ -452,3 +453,10 @@ def spoken_at_once(seed):
 def test_two_processors_at_once(seed):
     text, want = spoken_at_once(seed)
     assert sorted(titles(text)) == sorted(want)
+
+
+def test_where_all_is_common_a_messenger_is_the_last_choice():
+    ways = ["dump_stack_lvl+0x7c/0x90", "__schedule_bug+0xb9/0x100", "__schedule+0x19fb/0x3890"]
+    assert blame("atomic", ways) == "__schedule"
+    assert blame("atomic", ways[:2]) == "dump_stack_lvl"
+    assert blame("atomic", []) == ""

@@ -12,7 +12,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """``kind`` and ``title`` (a regex, searched) are those of the first splat; no kind: no splat.
+    """``kind`` and ``title`` (regexes) are those of the first splat; no kind: no splat.
 
     ``inside`` triggers it in the tests' own process, otherwise a child does, and the guest may
     live.  ``chosen`` ones are run in CI.  ``why`` explains what is not obvious.
@@ -126,7 +126,12 @@ ALL = (
     _hang("SOFTLOCKUP", "soft lockup", chosen=True),
     _hang("HARDLOCKUP", "hard lockup"),
     _hang("SMP_CALL_LOCKUP", "hard lockup"),
-    _hang("SPINLOCKUP", "atomic", "exit_to_user_mode", "its first half leaves with a lock held"),
+    _hang(
+        "SPINLOCKUP",
+        "atomic|lockdep",
+        "exit_to_user_mode|scheduling while atomic|lkdtm_do_action",
+        "its first half leaves with a lock held, which either may see first",
+    ),
     _hang("HUNG_TASK", "hung task", chosen=True),
     Point("LOOP", outcome="timeout", inside=True, why="a loop that is preempted locks up nothing"),
     # What is no fault on this kernel.

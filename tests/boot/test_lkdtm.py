@@ -110,9 +110,12 @@ def test_neighbours_are_unharmed(session: Both) -> None:
     assert session[0].bad_neighbours() == {}
 
 
-def test_a_guest_without_lockdep_is_replaced(session: Both) -> None:
-    notes = [str(event.get("note")) for event in events(session[0].folder)]
-    assert any("replaced: lockdep turned itself off during" in note for note in notes), notes
+def test_a_guest_without_lockdep_runs_nothing_more(session: Both) -> None:
+    began = [one for one in events(session[0].folder) if one["event"] == "started"]
+    last = {one["guest"]: one["id"] for one in began}
+    # KASAN's report turns lockdep off for good.
+    at = next(one for one in began if one["id"].endswith("test_point[WRITE_AFTER_FREE]"))
+    assert last[at["guest"]] == at["id"]
 
 
 def test_results_are_complete(session: Both) -> None:

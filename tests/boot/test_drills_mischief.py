@@ -80,7 +80,7 @@ def test_a_guest_that_was_spoilt_runs_nothing_more(session: Session) -> None:
             assert event["guest"] not in spoilt, event["id"]
             if event["id"].partition("::test_it[")[2].rstrip("]") in SPOIL:
                 spoilt.add(event["guest"])
-    assert len(spoilt) == len(SPOIL)
+    assert len(spoilt) >= len(SPOIL)
 
 
 def test_a_hang_in_a_fixture_is_that_tests(session: Session) -> None:

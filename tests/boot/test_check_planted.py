@@ -15,6 +15,8 @@ from conftest import Job, harness
 from harness import git, source
 from harness.progress import Progress
 
+pytestmark = pytest.mark.nightly  # a base with W=1, and five builds that link a whole kernel
+
 FILE = "fs/configfs/mount.c"
 SUITE = """\
 # SPDX-License-Identifier: GPL-2.0-only

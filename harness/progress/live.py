@@ -16,6 +16,7 @@ from harness.progress.stage import Row, Stage, clock
 
 NAME = 10  # columns of a stage's or a guest's name
 _BAR = 24
+_ECHO = 3  # columns left free: the terminal writes ^C behind the last line, which must not wrap
 _OWN = 4  # lines of the screen that are no rows: the stage's two, the cursor's, one to breathe
 
 
@@ -55,7 +56,7 @@ class View:
         room = max(1, options.size.height - _OWN - 2 * len(stages))
         for cells in _rows([row for stage in stages for row in stage.rows], room):
             grid.add_row("", *cells)
-        yield grid
+        yield from console.render(grid, options.update_width(max(1, options.max_width - _ECHO)))
 
 
 def _detail(stage: Stage) -> RenderableType | None:

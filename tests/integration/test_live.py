@@ -131,6 +131,7 @@ def test_stopped_it_says_what_is_kept_and_how_to_go_on(
     assert command.startswith("harness run --tree ")
     assert "--out" not in command
     assert not screen.cursor_hidden
+    assert not [line for line in screen.scrolled if re.match(r"[⠀-⣿] ", line)]
     run = json.loads((project.out / "run.json").read_text())
     assert run["interrupted"]
 

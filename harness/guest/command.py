@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import guestside
 from harness.errors import HostFault
-from harness.guest import hold, pvh
+from harness.guest import hold, pvh, tsc
 from harness.guest.spec import GuestSpec
 from harness.guestside import bootstrap, held
 from harness.model import Accel
@@ -96,6 +96,8 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
         # a busy host, which then slows the guest down for good.
         # Four levels of page tables are walked quicker; with five KASAN dies at boot now and then.
         words += ["tsc=reliable", "no_timer_check", "no5lvl"] if spec.arch == "x86_64" else []
+        known = tsc.khz() if spec.arch == "x86_64" else 0
+        words += [f"tsc_early_khz={known}"] if known else []
     words += spec.append
     init = ["-I", "-S", *_bundled(spec), str(_INIT), str(facts)]
     init.append(str(spec.bundle / "modules") if spec.bundle else "-")

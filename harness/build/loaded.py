@@ -16,6 +16,7 @@ from harness.model import Checkout, Kernel, Toolchain
 
 # The note of a build id, with the 20 bytes of it.
 _BUILD_ID = re.compile(rb"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0.{20}", re.DOTALL)
+_RELOCATABLE = b"\x01\0"  # of an ELF file's type
 # What may be in the image and not in vmlinux: the code that unpacks it.
 _UNPACKS = ("arch", "lib", "include/linux/decompress")
 
@@ -44,5 +45,10 @@ def _stripped(file: Path, scratch: Path, toolchain: Toolchain) -> bytes:
     suffix = toolchain.compiler.removeprefix("clang")
     program = f"llvm-objcopy{suffix}" if toolchain.llvm else f"{toolchain.cross}objcopy"
     bare = scratch / "bare"
-    done = process.run([program, "--strip-debug", file, bare], check=False)
+    with file.open("rb") as data:
+        head = data.read(18)
+    # Names of symbols may hold line numbers (initcalls do).  Those that a kernel can look up lie
+    # in its data; what is still to be linked, as a module, needs all of them.
+    how = "--strip-debug" if head[16:18] == _RELOCATABLE else "--strip-all"
+    done = process.run([program, how, file, bare], check=False)
     return _BUILD_ID.sub(b"", (bare if done.ok else file).read_bytes())

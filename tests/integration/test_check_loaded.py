@@ -14,7 +14,9 @@ from harness.check import layout
 from harness.model import Checkout, Kernel, Toolchain
 
 GCC = Toolchain("x86_64", "gcc", "gcc")
-CODE = "struct demo { int a; long b; };\nlong run(struct demo *d)\n{\n\treturn d->a + d->b;\n}\n"
+LINE = "#define NAME2(line) initcall_##line\n#define NAME(line) NAME2(line)\n"
+CODE = f"{LINE}static int __attribute__((used)) NAME(__LINE__);\n"
+CODE += "struct demo { int a; long b; };\nlong run(struct demo *d)\n{\n\treturn d->a + d->b;\n}\n"
 
 
 @pytest.fixture

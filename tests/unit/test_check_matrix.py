@@ -169,9 +169,7 @@ def test_the_table_fits_and_tells_new_from_inherited(width: int) -> None:
 
 
 def test_checks_are_chosen_by_name_and_group() -> None:
-    assert wish.choose([], []) == tuple(
-        name for name in wish.CHECKS if name not in wish.ASKED
-    )
+    assert wish.choose([], []) == tuple(name for name in wish.CHECKS if name not in wish.ASKED)
     assert wish.choose(["mail"], ["form,uapi"]) == (
         *("apply", "signed", "fixes", "spdx", "revision", "exports"),
     )

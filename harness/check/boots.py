@@ -52,8 +52,9 @@ class Tested:
 
 def _of_test(test: Test) -> Finding:
     level = Level.WARNING if test.outcome is Outcome.FLAKY else Level.ERROR
-    file = test.id.partition("::")[0]
-    return Finding(level, f"{test.outcome}: {test.headline}", file, 0, test.id, same=str(level))
+    file, _, name = test.id.partition("::")
+    text = f"{name} {test.outcome}: {test.headline}"
+    return Finding(level, text, file, 0, test.id, same=str(level))
 
 
 class Booter:

@@ -207,7 +207,15 @@ def _with_fixes(one: Cell, known: Sequence[tuple[Finding, ...] | None]) -> Cell:
     left = {finding.rule for finding in after}
     fixed = [finding for finding in before if finding.rule not in left and finding.rule]
     found = tuple(
-        Finding(Level.NOTE, "fixed", finding.file, 0, finding.rule, one.patch) for finding in fixed
+        Finding(
+            Level.NOTE,
+            f"fixed: {finding.rule.partition('::')[2]}",
+            finding.file,
+            0,
+            finding.rule,
+            one.patch,
+        )
+        for finding in fixed
     )
     words = f"fixes {len(fixed)} tests" if fixed else ""
     note = "; ".join(part for part in (one.note, words) if part)

@@ -151,7 +151,7 @@ def test_tests_run_at_each_patch_and_an_equal_kernel_is_not_booted_again(project
     code, table, err = project.series_check("--only", "tests")
     assert code == 0, err
     assert states(table, "tests") == {1: "good", 2: "same", 0: "good"}
-    assert [one["text"] for one in findings(table, "tests", 1)] == ["fixed"]
+    assert [one["text"] for one in findings(table, "tests", 1)] == ["fixed: test_fixed"]
     assert (project.out / "1" / "tests.jsonl").is_file()
     assert not (project.out / "2").exists()
 

@@ -64,15 +64,18 @@ def check(
         place = folder.make(plan, started, command)
         began(place, source)
         try:
-            # What only looks at sources makes nobody compile them again.
-            untouched = contextlib.nullcontext() if wish.builds else slot.reading()
-            with folder.writing(place), untouched:
+            with folder.writing(place), _worktree(walk):
                 _walk(walk, place)
         except KeyboardInterrupt:
             report.write(answer.matrix(walk, source, time.monotonic() - begin), place, INTERRUPTED)
             hint = f"what was found until then is in {place}"
             raise Interrupted("interrupted", hint=hint) from None
     return answer.matrix(walk, source, time.monotonic() - begin), place
+
+
+def _worktree(walk: Walk) -> contextlib.AbstractContextManager[None]:
+    """Have a check that only looks at sources leave them as old as they were, for make."""
+    return contextlib.nullcontext() if walk.wish.builds else walk.slot.reading()
 
 
 def _walk(walk: Walk, place: Path) -> None:

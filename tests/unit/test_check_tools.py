@@ -17,7 +17,7 @@ struct list_head {
 struct demo {
 	int                        a;                    /*     0     4 */
 
-	/* XXX 4 bytes hole, try to pack */
+	/* --- cacheline 1 boundary (64 bytes) --- */
 
 	void                       (*run)(struct demo *, int); /*     8     8 */
 	unsigned int               flag:1;               /*    16: 0  4 */

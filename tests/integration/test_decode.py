@@ -287,7 +287,7 @@ def test_sources_of_the_commit_that_was_built(tree):
 
 
 def test_a_kernel_that_was_built_in_another_worktree(tree, tmp_path):
-    vmlinux = build(tree, "-g")
+    build(tree, "-g")
     moved = tree.rename(tmp_path / "elsewhere")
     (decoded,) = Decoder(moved / "vmlinux", moved).decode([splat(moved / "vmlinux")])
     assert decoded.frames[1].places[0].file == "drivers/help.h"

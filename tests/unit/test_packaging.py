@@ -60,7 +60,7 @@ def test_nothing_else_is_in_it(wheel: zipfile.ZipFile) -> None:
 def test_the_man_page_goes_where_man_looks(wheel: zipfile.ZipFile) -> None:
     name = next(one for one in wheel.namelist() if ".data/" in one)
     assert name.endswith(".data/data/share/man/man1/harness.1")
-    assert wheel.read(name).startswith(b".\\\" Made by docs/reference.py")
+    assert wheel.read(name).startswith(b'.\\" Made by docs/reference.py')
 
 
 def test_the_license_is_in_it(wheel: zipfile.ZipFile) -> None:

@@ -123,7 +123,7 @@ def test_ctrl_c_keeps_what_was_found(project: Project) -> None:
     assert run["interrupted"]
     found = outcomes(run)
     assert (found["test_same"], found["test_waits"]) == ("pass", "crash")
-    assert "found until then" in err
+    assert f"all of it is kept in {project.out}" in err
     assert json.loads(out)["exit_code"] == 130
 
 

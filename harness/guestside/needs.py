@@ -125,6 +125,17 @@ def _fault_injection() -> str:
     return f"no fault injection: no {lacking[0]}" if lacking else ""
 
 
+def _own_instances() -> str:
+    from harness.guestside.container import Container
+    from harness.guestside.nvmet import CONFIGFS
+
+    with Container() as one, Container() as two:
+        for container in (one, two):
+            container.mount_configfs()
+        places = {Path(f"{c.root}{CONFIGFS}").stat().st_dev for c in (one, two)}
+    return "" if len(places) == 2 else "mount namespaces share one configfs"
+
+
 _FAULTS = ("/sys/kernel/debug/failslab", "/sys/kernel/debug/fail_page_alloc")
 
 
@@ -135,4 +146,5 @@ FEATURES: dict[str, Callable[[], str]] = {
     "slab_counts": _slab_counts,
     "kmemleak": _kmemleak,
     "fault_injection": _fault_injection,
+    "own_instances": _own_instances,
 }

@@ -100,8 +100,11 @@ class Test:
             return lines[0]
         if self.splats and self.outcome is Outcome.ERROR:
             return self.splats[0].title
-        errors = [line for line in lines if line.startswith("E ")]
-        return errors[0][1:].strip() if errors and self.outcome.value != "flaky" else lines[-1]
+        errors = [line[1:].strip() for line in lines if line.startswith("E ")]
+        if not errors or self.outcome is Outcome.FLAKY:
+            return lines[-1]
+        # "the test leaked:" says what only with the line behind it.
+        return " ".join(errors[:2] if errors[0].endswith(":") else errors[:1])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -183,3 +183,11 @@ def test_a_journal_without_times_is_read(journal, tmp_path):
     (tmp_path / NAME).write_text("\n".join(lines))
     (test,) = read(tmp_path)
     assert (test.began, test.seconds) == (0.0, 1.5)
+
+
+def test_a_headline_that_announces_what_follows_takes_it_along(journal, tmp_path):
+    journal.started("a", "guest0")
+    leak = "E   AssertionError: the test leaked:\nE       slab object: 1 more of x\nE       mount: y"
+    journal.reported("a", Phase("teardown", Outcome.ERROR, message=leak))
+    (test,) = read(tmp_path)
+    assert test.headline == "AssertionError: the test leaked: slab object: 1 more of x"

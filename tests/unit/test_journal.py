@@ -187,7 +187,7 @@ def test_a_journal_without_times_is_read(journal, tmp_path):
 
 def test_a_headline_that_announces_what_follows_takes_it_along(journal, tmp_path):
     journal.started("a", "guest0")
-    leak = "E   AssertionError: the test leaked:\nE       slab object: 1 more of x\nE       mount: y"
+    leak = "E   AssertionError: the test leaked:\nE       slab object: 1 more\nE       mount: y"
     journal.reported("a", Phase("teardown", Outcome.ERROR, message=leak))
     (test,) = read(tmp_path)
-    assert test.headline == "AssertionError: the test leaked: slab object: 1 more of x"
+    assert test.headline == "AssertionError: the test leaked: slab object: 1 more"

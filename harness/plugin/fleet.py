@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 from harness.errors import GuestFault, UsageError
@@ -16,6 +17,8 @@ SPARE = 2048
 MOST = 8
 # Above its own deadline a keeper gets this long to write the record, in seconds.
 PATIENCE = 15.0
+_NEWEST = 1 << 18  # bytes of a console in which an Oops is looked for
+_OOPS = re.compile(rb"\[ *\d+\.\d{6}\].*(?:Oops: |Oops - |Internal error: )")
 
 
 class BootFailed(Exception):
@@ -63,6 +66,13 @@ class Fleet:
     def console(self, name: str) -> Path:
         """Give the console's log of the guest called ``name``."""
         return self.spec.folder / name.removeprefix("guest") / "console.log"
+
+    def hurt(self, name: str) -> bool:
+        """Whether the kernel of the guest called ``name`` had an Oops since its last test began."""
+        with contextlib.suppress(OSError), self.console(name).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _NEWEST))
+            return bool(_OOPS.search(file.read().rpartition(b"harness: start ")[2]))
+        return False
 
     def end(self) -> None:
         """End what still runs."""

@@ -81,6 +81,7 @@ class HostSide:
             self._late,
             self.over.set,
             max(config.getoption("test_timeout") * fleet.spec.factor, fleet.spec.deadline),
+            fleet.hurt,
         )
         self.reports = Reports(self.journal, self.watch, fleet.console)
         self.crashes = Crashes(fleet, self.reports, self.watch)

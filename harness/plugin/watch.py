@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 
 _TICK = 0.25
+#: A guest that lost a task in the kernel (an Oops) has this part of a test's deadline: what waits
+#: for that task, or for a lock it held, waits for ever.
+HURT = 1 / 6
 
 
 class Watch:
@@ -15,7 +18,8 @@ class Watch:
 
     ``late(guest, test)`` is called once for a test over its deadline, ``over()`` once when the run
     is.  Deadlines are in seconds; 0 is none.  ``collecting`` is the one for a guest that collects
-    its tests, which counts as being at a test without a name.
+    its tests, which counts as being at a test without a name.  ``hurt(guest)`` says whether its
+    kernel lost a task since the test began.
     """
 
     def __init__(
@@ -25,12 +29,13 @@ class Watch:
         late: Callable[[str, str], None],
         over: Callable[[], None],
         collecting: float = 0.0,
+        hurt: Callable[[str], bool] = lambda _guest: False,
     ) -> None:
         self.test_deadline = test_deadline
         self.run_deadline = run_deadline
         self.late: dict[tuple[str, str], float] = {}  # (guest, test): the deadline it was over
         self.before: dict[str, str] = {}  # the last test each guest finished
-        self._told, self._over, self._collecting = late, over, collecting
+        self._told, self._over, self._collecting, self._hurt = late, over, collecting, hurt
         self._running: dict[str, tuple[str, float, float]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -87,10 +92,22 @@ class Watch:
 
     def _overdue(self, now: float) -> list[tuple[str, str]]:
         with self._lock:
+            running = [
+                (guest, test, now - since, deadline)
+                for guest, (test, since, deadline) in self._running.items()
+                if deadline and now - since > deadline * HURT and (guest, test) not in self.late
+            ]
+        fresh = {
+            (guest, test): deadline if passed > deadline else deadline * HURT
+            for guest, test, passed, deadline in running
+            if passed > deadline or (test and self._hurt(guest))
+        }
+        with self._lock:
+            # One that ended while its console was read was not late.
             fresh = {
                 (guest, test): deadline
-                for guest, (test, since, deadline) in self._running.items()
-                if deadline and now - since > deadline and (guest, test) not in self.late
+                for (guest, test), deadline in fresh.items()
+                if self._running.get(guest, ("",))[0] == test
             }
             self.late |= fresh
         return list(fresh)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import threading
+from types import SimpleNamespace
 
 import pytest
 
-from harness.plugin.watch import Watch
+from harness.plugin.fleet import Fleet
+from harness.plugin.watch import HURT, Watch
 
 
 @pytest.fixture
@@ -74,3 +76,39 @@ def test_the_end_of_collecting_may_be_heard_after_the_first_start(told):
     assert came.wait(10)
     clock.close()
     assert told == [("guest0", "a")]
+
+
+def test_behind_an_oops_a_test_has_less_time(told):
+    came = threading.Event()
+    clock = Watch(
+        6.0, 0.0, lambda *late: (told.append(late), came.set()), told.clear, hurt="guest0".__eq__
+    )
+    clock.started("guest0", "a")
+    clock.started("guest1", "b")
+    assert came.wait(10)
+    clock.close()
+    assert told == [("guest0", "a")]
+    assert clock.late == {("guest0", "a"): 6.0 * HURT}
+
+
+OOPS = "     1.000 | [    1.000000] Oops: Oops: 0000 [#1] SMP\n"
+START = "     0.900 | [    0.900000] harness: start test_it.py::test_it\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "hurt"),
+    [
+        (START + OOPS, True),
+        (START + OOPS.replace("Oops: Oops: 0000", "Internal error: Oops: 96000004"), True),
+        (OOPS + START, False),
+        (START, False),
+        (START + "     1.000 | a test says Oops: nothing\n", False),
+    ],
+)
+def test_an_oops_counts_for_the_test_it_came_in(said, hurt, tmp_path):
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "console.log").write_text(said)
+    fleet = Fleet.__new__(Fleet)
+    fleet.spec = SimpleNamespace(folder=tmp_path)
+    assert fleet.hurt("guest0") is hurt
+    assert not fleet.hurt("guest1")  # it has no console yet

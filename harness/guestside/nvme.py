@@ -136,9 +136,14 @@ class Controller:
 
     def disconnect(self) -> None:
         """Remove it and wait until it is gone; gone already is no error."""
-        with contextlib.suppress(OSError):
-            self.write("delete_controller", 1)
-        wait.until(lambda: not self.folder.exists(), f"{self.name} to be gone")
+
+        def gone() -> bool:
+            # Asked again: one that is still being made refuses, and may come up afterwards.
+            with contextlib.suppress(OSError):
+                self.write("delete_controller", 1)
+            return not self.folder.exists()
+
+        wait.until(gone, f"{self.name} to be gone")
 
     def _paths(self) -> list[Path]:
         if not self.folder.is_dir():

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from harness import build, git, kconfig, source, tree
 from harness.errors import UsageError
-from harness.model import Checkout, Kernel, Request, Side, Source, Toolchain
+from harness.model import Checkout, Kernel, Request, Series, Side, Source, Toolchain
 from harness.progress import Progress
 from harness.run.plan import Plan
+
+_Known = TypeVar("_Known", bound=Checkout | None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,15 +70,21 @@ def make(
     if known:
         return known
     with tree.slot(start, progress) as slot:
-        checkouts = []
-        if plan.with_base or plan.series is None:
-            checkouts.append((Side.BASE, slot.base()))
-        if plan.series is not None:
-            checkouts.append((Side.PATCHED, slot.patched(plan.series)))
+        checkouts = list(_sides(plan, slot.base, slot.patched))
         return tuple(
             Built(side, checkout, kernel(plan, slot, checkout, request, toolchain, progress))
             for side, checkout in checkouts
         )
+
+
+def _sides(
+    plan: Plan, base: Callable[[], _Known], patched: Callable[[Series], _Known]
+) -> Iterator[tuple[Side, _Known]]:
+    """Give the plan's sides in their order, each with what its function says of it."""
+    if plan.with_base or plan.series is None:
+        yield Side.BASE, base()
+    if plan.series is not None:
+        yield Side.PATCHED, patched(plan.series)
 
 
 def _kept(
@@ -84,13 +94,8 @@ def _kept(
     slot = tree.peek(start, progress)
     if slot is None:
         return ()
-    checkouts: dict[Side, Checkout | None] = {}
-    if plan.with_base or plan.series is None:
-        checkouts[Side.BASE] = slot.base()
-    if plan.series is not None:
-        checkouts[Side.PATCHED] = slot.applied(plan.series)
     found = []
-    for side, checkout in checkouts.items():
+    for side, checkout in _sides(plan, slot.base, slot.applied):
         kept = checkout and build.find(build.key(checkout, request, toolchain))
         if not checkout or not kept:
             return ()

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness.guestside import wait
+from harness.guestside import attribute, wait
 
 MEBI = 1 << 20
 NULLB = Path("/sys/kernel/config/nullb")
@@ -34,8 +34,8 @@ class NullBlock:
         folder = NULLB / self.name
         folder.mkdir()
         try:
-            for attribute, value in (("memory_backed", 1), ("size", self.size), ("power", 1)):
-                (folder / attribute).write_text(f"{value}\n")
+            for name, value in (("memory_backed", 1), ("size", self.size), ("power", 1)):
+                attribute.store(folder / name, value)
             # Named after its folder, or after its index by older kernels.
             index = (folder / "index").read_text().strip()
             paths = (f"/dev/{self.name}", f"/dev/nullb{index}")

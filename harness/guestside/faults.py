@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from harness.guestside import attribute
+
 DEBUGFS = Path("/sys/kernel/debug")
 KINDS = {"slab": "failslab", "page": "fail_page_alloc"}
 _OTHERS = ("fail_usercopy", "fail_make_request", "fail_mempool_alloc", "fail_mempool_alloc_bulk")
@@ -103,4 +105,4 @@ def only(kind: str) -> Iterator[None]:
 
 def _write(folder: Path, values: dict[str, str]) -> None:
     for name, value in values.items():
-        (folder / name).write_text(value)
+        attribute.store(folder / name, value)

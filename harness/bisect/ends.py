@@ -43,11 +43,14 @@ def failing(judge: Judge, candidate: Candidate, live: Live, trials: int) -> None
         count = Count()
     if not count.failures:
         raise _wrong(candidate, seen[-1], prober.signature, Call.BAD, len(seen))
-    judge.rule = dataclasses.replace(judge.rule, rates=Rates(count))
+    rates = Rates(count)
+    judge.rule = dataclasses.replace(judge.rule, rates=rates)
     why = seen[0].why if not count.passes else f"failed in {count.failures} of {count.runs} runs"
     decision = Decision(Call.BAD, tuple(seen), count, 1.0, why)
     judge.know(candidate, decision)
     live.decided(candidate, decision, "end")
+    if judge.patient:
+        live.flaky(rates.passes_needed(judge.rule.confidence), prober.repeats)
 
 
 def _taken(one: Observation, other: Call) -> Observation:

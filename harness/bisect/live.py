@@ -74,6 +74,11 @@ class Live:
         """Say what is done now."""
         self.stage.update(done, total, words)
 
+    def flaky(self, runs: int, repeated: bool) -> None:
+        """Say that the failure is flaky: ``runs`` must pass before a kernel is called good."""
+        more = "" if repeated else "; --repeat 10 does ten in each guest"
+        self.progress.say(f"it does not always fail: {runs} runs must pass to be called good{more}")
+
     def decided(self, candidate: Candidate, decision: Decision, phase: str = "search") -> None:
         """Say what a candidate turned out to be."""
         self.steps += phase == "search"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness import process
 from harness.bisect.lab import Builder, Dropped, Lab, Made
-from harness.bisect.signature import Evidence, Kind, Signature, judge
+from harness.bisect.signature import Evidence, Kind, Signature, judge, judge_runs
 from harness.bisect.state import State, Trial
 from harness.bisect.values import Candidate, Observation
 from harness.errors import HostFault
@@ -55,12 +55,17 @@ class Prober:
         evidence, place = self._evidence(candidate, made, place)
         if self.stopped:  # what is interrupted looks like a failure
             raise Dropped(candidate.name)
-        found = judge(self.signature, evidence)
-        seconds = round(time.monotonic() - begin, 3)
-        observation = Observation(found.call, found.why, seconds, place, found.value)
+        found = judge_runs(self.signature, evidence)
+        seconds = round((time.monotonic() - begin) / len(found), 3)
+        seen = [Observation(one.call, one.why, seconds, place, one.value) for one in found]
         with run_folder.writing(self.state.folder):
-            self.state.add(Trial(candidate.name, phase, observation, made.digest))
-        return observation
+            self.state.add(*(Trial(candidate.name, phase, one, made.digest) for one in seen))
+        return seen[0]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a guest runs the test more than once."""
+        return "--repeat" in self.lab.plan.pytest_args
 
     def stop(self) -> None:
         """End the trials under way; they say nothing."""
@@ -122,7 +127,7 @@ class Prober:
         return found
 
     def _plan(self) -> Plan:
-        """Only the failing test is run, in one guest, once: repeating is the search's affair."""
+        """Only the failing test is run, in one guest; retrying is the search's affair."""
         plan, test = self.lab.plan, self.signature.test
         chosen = (test,) if test else plan.suites
         if self.signature.kind in (Kind.BOOT, Kind.BOOT_TIME) or not chosen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -129,6 +130,32 @@ def judge(signature: Signature, evidence: Evidence) -> Judgement:
             return _splatted(signature, result)
         case _:
             return _tested(signature, result)
+
+
+def judge_runs(signature: Signature, evidence: Evidence) -> tuple[Judgement, ...]:
+    """Say it of each run of the test: a guest may have been asked for several (``--repeat``)."""
+    result = evidence.result
+    tests = result.tests if result and signature.kind is Kind.TEST else ()
+    if max((len(one.attempts) for one in tests), default=0) < 2:
+        return (judge(signature, evidence),)
+    runs = itertools.zip_longest(*(one.attempts for one in tests))
+    return tuple(_run(signature, tests, run) for run in runs)
+
+
+def _run(
+    signature: Signature, tests: Sequence[Test], outcomes: Sequence[Outcome | None]
+) -> Judgement:
+    """Judge one run of each test; None where a test was not run so often."""
+    ran = [
+        dataclasses.replace(test, outcome=outcome)
+        for test, outcome in zip(tests, outcomes, strict=True)
+        if outcome is not None
+    ]
+    bad = [one for one in ran if one.outcome.bad]
+    for one in bad:
+        if one.outcome in signature.outcomes:
+            return Judgement(Call.BAD, _said(one))
+    return Judgement(Call.OTHER, _said(bad[0])) if bad else _passed(ran)
 
 
 def _unmade(signature: Signature, fault: Untestable) -> Judgement:

@@ -44,22 +44,26 @@ class State:
     def __init__(self, folder: Path, begun: Begun, trials: tuple[Trial, ...] = ()) -> None:
         self.folder, self.begun = folder, begun
         self.trials = list(trials)
-        # What an earlier, interrupted process has tried: asked for again, it is given from here.
+        # Tried by an earlier, interrupted process, or in the guest of another trial.
         self._known: dict[tuple[str, str], list[Trial]] = {}
         for trial in trials:
             self._known.setdefault((trial.candidate, trial.phase), []).append(trial)
         self._lock = threading.Lock()
 
     def known(self, candidate: str, phase: str) -> Trial | None:
-        """Give a trial that an earlier process made and nobody has asked for yet."""
+        """Give a trial that was made and that nobody has asked for yet."""
         with self._lock:
             waiting = self._known.get((candidate, phase))
             return waiting.pop(0) if waiting else None
 
-    def add(self, trial: Trial) -> None:
-        """Keep a trial.  Raises HostFault (through the caller's guard) when the disk is full."""
+    def add(self, first: Trial, *more: Trial) -> None:
+        """Keep trials of one guest; those behind the first are ``known`` when they are asked for.
+
+        Raises HostFault (through the caller's guard) when the disk is full.
+        """
         with self._lock:
-            self.trials.append(trial)
+            self.trials += (first, *more)
+            self._known.setdefault((first.candidate, first.phase), []).extend(more)
             self._write()
 
     def pin(self, pins: Mapping[str, str]) -> None:

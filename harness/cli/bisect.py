@@ -13,7 +13,7 @@ from harness import cli, errors, history, paths
 from harness.bisect import Bisected, bisect, report, state
 from harness.cli import bisecting
 from harness.cli.parser import parse
-from harness.cli.run import db_option, guest_options, kernel_options, trust_option
+from harness.cli.run import db_option, guest_options, kernel_options, number, trust_option
 from harness.progress import Progress
 
 DESCRIPTION = """\
@@ -130,6 +130,13 @@ def _trials(parser: argparse.ArgumentParser) -> None:
         default=10,
         metavar="N",
         help="runs of the bad end for it to fail at all (%(default)s)",
+    )
+    group.add_argument(
+        "--repeat",
+        type=number,
+        default="",
+        metavar="N",
+        help="runs of the test in one guest, each a trial: for what is flaky at run time (1)",
     )
     group.add_argument("--out", default="", metavar="DIR", help="the folder of the evidence")
     db_option(parser)

@@ -78,7 +78,7 @@ def _plan(options: argparse.Namespace, mode: Mode) -> Plan:
             f"what is {named[0]} for, beside --good and --bad?",
             hint="--with-series puts it on top of every step",
         )
-    usual = {"patched_only": True, "repeat": "", "retry": "", "hold": False, "hold_for": 0}
+    usual = {"patched_only": True, "retry": "", "hold": False, "hold_for": 0}
     fields = {**usual, **vars(options), "words": words}
     fields["no_series"] = options.no_series or alone or (mode is Mode.CONFIG and not named)
     if mode is Mode.HISTORY and not (options.tree or there.tree):

@@ -82,7 +82,7 @@ def test_a_leak(bisect: Bisect, tmp_path: Path) -> None:
 
 @pytest.mark.nightly
 def test_a_race_that_fails_three_times_in_ten(bisect: Bisect, tmp_path: Path) -> None:
-    found = bisect(*planted(tmp_path, "race", 6), *signature("race"), "--trials", "40")
+    found = bisect(*planted(tmp_path, "race", 6), *signature("race"), "--repeat", "20")
     is_patch(found, 6)
     low, high = found["interval"]
     assert low < 0.3 < high

@@ -215,6 +215,20 @@ def test_a_flaky_failure(tmp_path: Path) -> None:
     assert all(one["runs"] >= 8 for one in found["steps"] if one["call"] == "good")
 
 
+def test_each_run_in_a_guest_is_a_trial(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, plain(4, 2))
+    words = ("--test", "suite/test_it.py::test_flaky", "--repeat", "10")
+    code, found, err = project.run(*project.history(*words))
+    assert code == 0, err
+    assert found["culprit"]["id"] == project.commits[1]
+    assert found["interval"][0] < 1 / 3 < found["interval"][1]
+    good = [one for one in found["steps"] if one["call"] == "good"]
+    assert good
+    assert all(one["runs"] >= 8 for one in good)
+    assert found["booted"] <= 20  # two guests at once, some for nothing; about 80 runs
+    assert "runs must pass" in err
+
+
 def test_options(tmp_path: Path) -> None:
     project = Bisect(tmp_path, [])
     names = "CONFIGFS_FS NVME_TARGET"

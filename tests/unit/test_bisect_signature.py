@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import model
-from harness.bisect.signature import Evidence, Kind, Signature, judge
+from harness.bisect.signature import Evidence, Kind, Signature, judge, judge_runs
 from harness.bisect.values import Call
 from harness.errors import HostFault, NotApplied, NotBuilt, UsageError
 from harness.model import GuestRecord, Kernel, Outcome, Side, SideResult, Splat, Test
@@ -114,3 +114,30 @@ def test_a_guest_that_the_host_lost_is_no_verdict() -> None:
     lost = GuestRecord("0", "lost", "tcg", 3.0, "console.log", note="QEMU was killed")
     with pytest.raises(HostFault, match="QEMU was killed"):
         judge(TEST, result(Test("t.py::test_x", Outcome.NOTRUN), guests=(lost,)))
+
+
+FAIL, PASS = Outcome.FAIL, Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("signature", "attempts", "calls"),
+    [
+        (TEST, (PASS, FAIL, PASS), [Call.GOOD, Call.BAD, Call.GOOD]),
+        (TEST, (PASS, PASS), [Call.GOOD, Call.GOOD]),
+        (TEST, (PASS,), [Call.BAD]),  # one run only: what the test is called counts
+        (TIMEOUT, (FAIL, Outcome.TIMEOUT), [Call.OTHER, Call.BAD]),
+        (SPLAT, (FAIL, PASS), [Call.OTHER]),
+    ],
+)
+def test_each_run_counts(
+    signature: Signature, attempts: tuple[Outcome, ...], calls: list[Call]
+) -> None:
+    found = judge_runs(signature, result(ended(Outcome.FLAKY, attempts=attempts)))
+    assert [one.call for one in found] == calls
+
+
+def test_runs_of_several_tests_go_together() -> None:
+    one, two = ended(Outcome.FLAKY, attempts=(PASS, FAIL)), ended(PASS, attempts=(PASS,))
+    found = judge_runs(TEST, result(one, two))
+    assert [each.call for each in found] == [Call.GOOD, Call.BAD]
+    assert found[1].why.startswith("test_x: fail")

@@ -24,7 +24,7 @@ from harness.progress import Progress, Stage
 from harness.results import journal
 from harness.results.changes import counts
 from harness.results.record import from_json, to_json
-from harness.run import session
+from harness.run import decoded, session
 from harness.run.kernels import Built
 from harness.run.plan import Plan
 from harness.splat import find as find_splats
@@ -50,7 +50,7 @@ def test(
     keep: bool = False,  # noqa: PT028 - no test of pytest's
     base: SideResult | None = None,  # noqa: PT028
 ) -> SideResult:
-    """Run the plan's suites on one kernel; evidence goes to ``folder``.
+    """Run the plan's suites on one kernel; evidence goes to ``folder``, splats are decoded.
 
     A base that was tested before with the same suites is not booted again; with ``keep`` no
     kernel is.  ``base`` is what the base did: what fails there too is shown so.
@@ -58,7 +58,8 @@ def test(
     keep = keep or built.side is Side.BASE
     known = _baseline(plan, built.kernel, accel) if keep else None
     if known is not None and (known / journal.NAME).is_file():
-        return _earlier(built, known, folder, progress)
+        earlier = _earlier(built, known, folder, progress)
+        return decoded.side(earlier, built, folder, progress)
     _evidence(built.kernel, request, folder)
     words = command(plan, built.kernel, slowness(request), accel, folder)
     with _stage(built, progress) as stage, _attendant(plan, folder, progress):
@@ -72,7 +73,7 @@ def test(
     _no_verdict(status, tail, result, folder)
     if known is not None and result.tests and not result.error:
         _keep(folder, known)
-    return result
+    return decoded.side(result, built, folder, progress)
 
 
 def _stage(built: Built, progress: Progress) -> contextlib.AbstractContextManager[Stage]:

@@ -17,7 +17,7 @@ from harness.model import Accel, Request, Run, SideResult, Source
 from harness.progress import Progress
 from harness.results import record
 from harness.results.changes import changes
-from harness.run import about, again, decoded, folder, kernels, suites
+from harness.run import about, again, folder, kernels, suites
 from harness.run.kernels import Built
 from harness.run.plan import Plan
 
@@ -79,8 +79,7 @@ def _tested(
             place = job.folder / one.side
             with folder.writing(place):
                 base = sides[0] if sides else None
-                found = suites.test(job.plan, one, request, kind, place, progress, base=base)
-                sides.append(decoded.side(found, one, place, progress))
+                sides.append(suites.test(job.plan, one, request, kind, place, progress, base=base))
     except (KeyboardInterrupt, HostFault) as why:
         with contextlib.suppress(OSError):  # a full disk
             if one.side not in [side.side for side in sides]:

@@ -117,6 +117,8 @@ def test_history_with_guests(tmp_path: Path) -> None:
     assert second["signature"] == "suite/test_it.py::test_splat is error"
     assert second["culprit"]["id"] == project.commits[5]
     assert second["built"] <= 2, "kernels are kept"
+    bad = next(one for one in second["steps"] if one["call"] == "bad")
+    assert "configfs_rmdir" in Path(bad["folder"], "splats.txt").read_text()
 
 
 def test_a_series(tmp_path: Path) -> None:

@@ -11,10 +11,13 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchedFile, PatchSet
 
 from harness.errors import SeriesError
+from harness.series import heads
+from harness.series.heads import Head
 
 _START = re.compile(rb"^(?:diff --git |Index: |--- [^\n]+\n\+\+\+ [^\n]+\n@@ )", re.MULTILINE)
 _STAT = re.compile(r"^ (\d+) files? changed(?:, \d+ insertions?\(\+\))?(?:, \d+ deletions?\(-\))?")
 _SIGNATURE = re.compile(r"^-- ?\r?$", re.MULTILINE)
+_BARE = "make it again with git format-patch --src-prefix=a/ --dst-prefix=b/ (see diff.noprefix)"
 _AGAIN = "it was cut or changed on the way: save it again, or make it again with git format-patch"
 
 
@@ -33,22 +36,30 @@ def files(patch: bytes, before: bytes, where: str) -> tuple[str, ...]:
     if not patch:
         return ()
     lines = lines_of(patch)
+    found, shown = heads.read(lines)
+    names = dict.fromkeys(name for head in found for name in head.names)
+    inside(names, where)
+    if any(head.bare for head in found):
+        raise SeriesError(f"the names in {where} have no a/ and b/ before them", hint=_BARE)
     try:
-        found = PatchSet(lines)
+        hunks = PatchSet(shown)
     except UnidiffParseError as error:
         raise SeriesError(
-            f"{where} is damaged: {str(error).strip()}", hint=_AGAIN, details=_tail(lines)
+            f"{where} is damaged: {_words(str(error)).strip()}", hint=_AGAIN, details=_tail(lines)
         ) from error
-    names = dict.fromkeys(_named(lines))
-    for file in found:
-        _whole(file, lines, where)
-        names |= dict.fromkeys(_plain(name) for name in (file.source_file, file.target_file))
-    names.pop("/dev/null", None)
-    _complete(found, before, lines, where)
-    inside(names, where)
-    for file in found:
-        _link_inside(file, where)
+    for file in hunks:
+        head = _head(file, found)
+        _whole(file, head, lines, where)
+        if head and head.link:
+            _link_inside(file, head, where)
+    _complete(hunks, before, lines, where)
     return tuple(names)
+
+
+def _head(file: PatchedFile, found: Sequence[Head]) -> Head | None:
+    """Give the head of a file, whose name is its number there; None if git would pass over it."""
+    name = (file.source_file if file.target_file == "/dev/null" else file.target_file) or ""
+    return found[int(name[2:])] if re.fullmatch(r"[ab]/\d+", name) else None
 
 
 def inside(names: Iterable[str], where: str) -> None:
@@ -64,21 +75,24 @@ def inside(names: Iterable[str], where: str) -> None:
             )
 
 
-def _link_inside(file: PatchedFile, where: str) -> None:
-    """Refuse a symbolic link that leads out of the tree: later changes would go through it."""
-    head = "".join(str(line) for line in file.patch_info or ())
-    if not re.search(r"^(?:new file mode|new mode|index \w+\.\.\w+) 120000$", head, re.MULTILINE):
-        return
-    name = _plain(file.target_file or "")
-    for hunk in file:
-        for line in hunk:
-            goal = line.value.rstrip("\n")
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(name), goal))
-            if line.is_added and (goal.startswith("/") or path.split("/")[0] in ("..", ".git")):
-                raise SeriesError(
-                    f"{where} makes '{name}' a link to '{goal}', which is outside of the tree",
-                    hint="do not use this patch, or ask who sent it what it is for",
-                )
+def _link_inside(file: PatchedFile, head: Head, where: str) -> None:
+    """Refuse a symbolic link that leads out of the tree: later changes would go through it.
+
+    What another link on the way means cannot be seen here, so that none may be followed by "..".
+    """
+    goals = [line.value.rstrip("\n") for hunk in file for line in hunk if line.is_added]
+    if file.is_binary_file:
+        goals.append("what only git can read")
+    for goal in goals:
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(head.new), goal))
+        winding = ".." in goal.lstrip("./").split("/")
+        outside = goal.startswith("/") or path.split("/")[0] in ("..", ".git")
+        if winding or outside or file.is_binary_file:
+            raise SeriesError(
+                f"{where} makes '{head.new}' a link to '{_words(goal)}', which is outside of the"
+                f" tree",
+                hint="do not use this patch, or ask who sent it what it is for",
+            )
 
 
 def is_whole(patch: bytes) -> bool:
@@ -97,46 +111,27 @@ def lines_of(patch: bytes) -> list[str]:
 
 
 def added(patch: bytes) -> dict[str, tuple[str, ...]]:
-    """Give the lines that a diff adds, by file; the diff is one that ``files`` takes."""
+    """Give the lines that a diff adds, by each name of their file; it is one ``files`` takes."""
     found: dict[str, tuple[str, ...]] = {}
-    for file in PatchSet(lines_of(patch)) if patch else ():
+    known, shown = heads.read(lines_of(patch))
+    for file in PatchSet(shown) if patch else ():
         lines = tuple(line.value.rstrip("\n") for hunk in file for line in hunk if line.is_added)
-        name = _plain(file.target_file or "")
-        found[name] = found.get(name, ()) + lines
+        head = _head(file, known)
+        for name in head.names if head else ():
+            found[name] = found.get(name, ()) + lines
     return found
 
 
 def moved(patch: bytes) -> dict[str, str]:
     """Give the files whose content no added line shows, and why: links, renamed or copied ones."""
     found = {}
-    for part in re.split(r"^(?=diff --git )", patch.decode("latin-1"), flags=re.MULTILINE):
-        head = part.split("\n@@ ", 1)[0]
-        names = _named(lines_of(part.encode("latin-1")))
-        if match := re.search(r"^(?:rename|copy) to (.*)$", head, re.MULTILINE):
-            name = f'"b/{match[1][1:]}' if match[1].startswith('"') else f"b/{match[1]}"
-            found[_plain(name)] = "another file under this name"
-        elif names and re.search(r"^(?:new file mode|new mode) 120000$", head, re.MULTILINE):
-            found[names[0]] = "a link"
+    for head in heads.read(lines_of(patch))[0]:
+        if head.moved or head.link:
+            found[head.new] = "another file under this name" if head.moved else "a link"
     return found
 
 
-def _named(lines: Sequence[str]) -> list[str]:
-    """Give the files that only a ``diff --git`` line names (binary, mode or name changes)."""
-    pattern = re.compile(r'diff --git (?:a/(\S+) b/\1|("a/.+") ("b/.+"))\n')
-    matches = (pattern.fullmatch(line) for line in lines)
-    return [_plain(f"a/{match[1]}" if match[1] else match[3]) for match in matches if match]
-
-
-def _plain(name: str) -> str:
-    """Undo git's quoting of unusual names, take the a/ or b/ off."""
-    raw = name.encode("latin-1")
-    if name.startswith('"') and name.endswith('"'):
-        raw = raw[1:-1].decode("unicode_escape").encode("latin-1")
-    plain = raw.decode("utf-8", "backslashreplace")
-    return plain[2:] if plain.startswith(("a/", "b/")) else plain
-
-
-def _whole(file: PatchedFile, lines: Sequence[str], where: str) -> None:
+def _whole(file: PatchedFile, head: Head | None, lines: Sequence[str], where: str) -> None:
     """Refuse a hunk that goes on after its header's count: git would drop the rest silently.
 
     The same goes for a last line that was cut: it would be applied as it is.
@@ -150,10 +145,11 @@ def _whole(file: PatchedFile, lines: Sequence[str], where: str) -> None:
             if follows.startswith("--- "):
                 continue
             raise SeriesError(
-                f"{where} is damaged: a hunk of {_plain(file.target_file or '')} is longer than"
-                f" its header says",
+                f"{where} is damaged: a hunk of {head.new or head.old if head else 'a file'} is"
+                f" longer than its header says",
                 hint=_AGAIN,
-                details=f"@@ -{hunk.source_start} +{hunk.target_start} @@ ends before:\n{follows}",
+                details=f"@@ -{hunk.source_start} +{hunk.target_start} @@ ends before:\n"
+                + _words(follows),
             )
 
 
@@ -175,4 +171,9 @@ def _complete(found: PatchSet, before: bytes, lines: Sequence[str], where: str) 
 
 
 def _tail(lines: Sequence[str]) -> str:
-    return "it ends with:\n" + "".join(lines[-8:]).rstrip("\n")
+    return "it ends with:\n" + _words("".join(lines[-8:])).rstrip("\n")
+
+
+def _words(text: str) -> str:
+    """Give text for people, of lines that have a character for each byte."""
+    return text.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -18,7 +18,8 @@ from harness.series.mail import parse
 # Programs that the harness or every build starts, and what CI services start by themselves.
 _PROGRAMS = re.compile(
     r"(?:scripts|\.ci|\.github|\.gitlab|tools/(?:objtool|build|lib/subcmd|bpf/resolve_btfids))/"
-    r"|\.gitlab-ci|.*\.(?:sh|pl|py|awk|sed|cocci)$"
+    # An object that was not compiled here; and what a localversion file holds gets to a shell.
+    r"|\.gitlab-ci|localversion|.*\.(?:sh|pl|py|awk|sed|cocci|o|so|a)$"
 )
 # A build compiles these and runs them.
 _HOST_PROGRAMS = re.compile(
@@ -27,17 +28,21 @@ _HOST_PROGRAMS = re.compile(
     r"|tools/)"
 )
 _KCONFIG = re.compile(r"(?:.*/)?Kconfig[^/]*$")
-_MAKE = re.compile(r"(?:.*/)?(?:Makefile|Kbuild|Makefile\.[^/]+|[^/]+\.mk)$")
+_MAKE = re.compile(r"(?:.*/)?(?:(?:Makefile|Kbuild)[^/]*|Platform|[^/]+\.(?:mk|mak|include))$")
 # A macro, or a file that is read as Kconfig and not called that: nobody would look at its lines.
+# A macro's name can be that of a variable, and a string can get into a shell's command.
 _MACRO = re.compile(
-    r"\$\([\w-]+[,\s]|:=|^\s*o?r?source\s*[\"'](?!(?:[\w$()-]+/)*Kconfig[\w.-]*[\"'])"
+    r"\$\((?![\w-]+\))|:=|^\s*default\s+[\"'][^\"']*[`;|&<>\\]|^\s*o?r?source\s*[\"'](?!(?:[\w$()-]+/)*Kconfig[\w.-]*[\"'])"
 )
 _OBJECTS = r"(?:[\w./-]+\.o|[\w./-]+/|\$\([\w-]+\)|\$\([\w-]+:[\w%.]*=[\w%.]*\))"
 # Lines of a Makefile that only say what is built, and with which plain options.
 _TAME = re.compile(
     r"\s*(?:#.*"
-    r"|(?:end(?:if|ef)|else|ifn?def\s+\w+|(?:else\s+)?ifn?eq\s*\((?!.*\$\(\w+[\s,]).*\))"
-    rf"|[\w.-]+(?:-\$\(\w+\)|-[ymn])?(?:-\$\(\w+\))?\s*[:+]?=\s*(?:{_OBJECTS}\s*)*\\?"
+    r"|(?:end(?:if|ef)|else|ifn?def\s+\w+"
+    r"|(?:else\s+)?ifn?eq\s*\((?!.*(?:\$\(\w+[\s,]|\$(?![\w(]))).*\))"
+    # Other names than these are variables: CC, PATH, the command of a rule.
+    rf"|(?:targets|[\w.-]*-(?:objs|\$\(\w+\)|[ymn])(?:-\$\(\w+\))?)"
+    rf"\s*[:+]?=\s*(?:{_OBJECTS}\s*)*\\?"
     rf"|(?:{_OBJECTS}\s*)+\\?"
     r"|(?:sub)?dir-ccflags(?:-\$?\(?\w+\)?)?\s*[:+]?=\s*(?:-[DI][\w./=$()-]+\s*)*"
     r"|(?:ccflags(?:-\$?\(?\w+\)?)?|CFLAGS_[\w.-]+)\s*[:+]?=\s*(?:-[DI][\w./=$()-]+\s*)*"

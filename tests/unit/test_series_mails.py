@@ -371,6 +371,20 @@ CHANGES = [
     ("scripts/checkpatch.pl", "any", True),
     (".ci/run", "any", True),
     ("fs/x.c", "system();", False),
+    ("fs/Kconfig", "x = $($(f),touch here)", True),
+    ("fs/Kconfig", '\tdefault "`touch here`"', True),
+    ("fs/Kconfig", '\tdefault "$(ARCH)-x" if X && Y', False),
+    ("fs/Kconfig", "\t  Say `yes` here; or $HOME & co.", False),
+    ("fs/Makefile", "ifeq (${shell touch here},)", True),
+    ("fs/Makefile", "ifeq ($(CONFIG_X),y)", False),
+    ("fs/Makefile", "PATH := $(srctree)/fs/evil/", True),
+    ("fs/Makefile", "cmd_cc_o_c = $(src)/evil.o", True),
+    ("fs/Makefile", "targets += x.o", False),
+    ("fs/Makefile", "foo-objs := x.o", False),
+    ("arch/x86/Makefile_32.cpu", "X := $(shell touch here)", True),
+    ("arch/mips/Kbuild.platforms", "X := $(shell touch here)", True),
+    ("fs/evil.o", "#!/bin/sh", True),
+    ("localversion-x", "`touch here`", True),
 ]
 
 

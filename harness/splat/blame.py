@@ -38,7 +38,7 @@ _EVERYBODYS = (
     r"_*list_(?:add|del|move|empty|splice|replace)\w*|_*hlist_\w+|_*READ_ONCE\w*|"
     r"(?:arch_|const_)?(?:test|set|clear|change)_bit\w*|_*debug_(?:object|check)\w*|"
     r"debug_print_object|debug_\w+_init|kobject_(?:put|get|add\w*|init\w*|set_name\w*)|proc_register|_*proc_(?:create|mkdir)\w*|"
-    r"kmem_cache_\w+|_*k[mzvc]*alloc\w*|_*kfree\w*|k[vz]?free\w*|kvfree\w*|slab_\w+|_*slab_\w+|"
+    r"kmem_cache_\w+|_*k[mzvc]*alloc\w*|_*k[vz]?free(?!_skb)\w*|slab_\w+|_*slab_\w+|"
     r"_*krealloc\w*|_*vmalloc\w*|vfree|_*alloc_pages?\w*|get_free_pages\w*|_*get_free_page\w*|"
     r"alloc_pages\w*|poison_\w+|unpoison_\w+|set_track\w*|qlist_\w+|qlink_\w+|_*cache_free|"
     r"do_slab_free|bad_page\w*|free_(?:pages?|unref)_\w+|_*free_pages\w*|kmemleak_\w+|"
@@ -55,19 +55,39 @@ _EVERYBODYS = (
     r"debug_smp_processor_id|_*this_cpu_preempt_check|dump_(?:header|tasks)|oom_kill_process|"
     r"out_of_memory|_*die_body|default_idle\w*|arch_cpu_idle|native_safe_halt|cpuidle_\w+|do_idle|"
     r"cpu_startup_entry|local_irq_\w+|trace_hardirqs_\w+|trace_\w+_irq\w*|_*delay\w*|_*[un]delay|"
-    r"_*const_udelay|delay_\w+"
+    r"_*const_udelay|delay_\w+|[mu]sleep\w*|ssleep|usleep_\w+|kthread|kunit_(?:try|generic)_run_\w+"
 )
 # In a hung task also who waits; every task stands in one of them.
 _WAITERS = (
+    r"\w*(?:sched|_lock|_slowlock|rwsem|completion|kthread|wait|synchronize)\w*|"
     r"wait_for_\w+|_*wait_(?:on|for|event|rcu)\w*|do_wait\w*|_*wait_on_bit\w*|out_of_line_\w+|"
     r"(?:folio|page)_wait\w*|folio_lock\w*|_*folio_lock\w*|bit_wait\w*|completion\w*|"
     r"synchronize_\w+|_*synchronize_\w+|rcu_barrier\w*|_*flush_work\w*|_*flush_workqueue|"
     r"_*cancel_(?:delayed_)?work\w*|kthread\w*|_*rwsem\w*|_*sb_start_write\w*|prepare_to_\w+|"
     r"usleep_\w+|msleep\w*|_*lock_sock\w*|lock_sock_nested|drain_workqueue|inode_lock\w*"
 )
-_MESSENGER = re.compile(rf"(?:{_MESSENGERS}|_*schedule_bug)$")
-_COMMON = re.compile(rf"(?:{_MESSENGERS}|{_EVERYBODYS})$")
-_HUNG = re.compile(rf"(?:{_MESSENGERS}|{_EVERYBODYS}|{_WAITERS})$")
+# In a leak also who allocates for others; in an object's life who deals with such objects.
+_ALLOCATORS = (
+    r"\w*(?:alloc|kmem|slab|sock_|create_object|idr_get|list_lru_init|k\w*asprintf|pcpu_create|"
+    r"strn?dup|memdup)\w*"
+)
+_OBJECTS = r"\w*(?:timer_|work_|rcu|percpu_)\w*|vunmap|vfree|__free_\w+|kobject_\w+"
+_URBS = r"usb_(?:submit_urb|start_wait_urb|bulk_msg|interrupt_msg|control_msg)"
+
+
+def _names(*patterns: str) -> re.Pattern[str]:
+    return re.compile(f"(?:{'|'.join(patterns)})$")
+
+
+_MESSENGER = _names(_MESSENGERS, r"_*schedule_bug")
+_COMMON = _names(_MESSENGERS, _EVERYBODYS)
+_OF_KIND = {
+    "hung task": _names(_MESSENGERS, _EVERYBODYS, _WAITERS),
+    "workqueue leak": _names(_MESSENGERS, _EVERYBODYS, _WAITERS),
+    "kmemleak": _names(_MESSENGERS, _EVERYBODYS, _ALLOCATORS),
+    "debugobjects": _names(_MESSENGERS, _EVERYBODYS, _OBJECTS),
+    "urb": _names(_MESSENGERS, _EVERYBODYS, _URBS),
+}
 
 
 @functools.lru_cache(maxsize=8192)
@@ -78,23 +98,24 @@ def function(frame: str) -> str:
 
 
 @functools.lru_cache(maxsize=8192)
-def _common(name: str, waits: bool = False) -> bool:
-    return (_HUNG if waits else _COMMON).match(name) is not None
+def _matches(pattern: re.Pattern[str], name: str) -> bool:
+    return pattern.match(name) is not None
 
 
 def blame(kind: str, candidates: Iterable[str]) -> str:
     """Give the first function that is not common to splats of this kind; empty if there is none.
 
-    When all are common, the first that is no messenger is better than none, and so is the first.
+    When all are common, the first that is not common to all splats is better than none, then the
+    first that is no messenger, and so is the first.
     """
     names = [name for name in map(function, candidates) if name and not name.startswith("0x")]
-    waits = kind in ("hung task", "workqueue leak")
-    for name in names:
-        if not _common(name, waits):
-            return name
-    return next((name for name in names if not _MESSENGER.match(name)), names[0] if names else "")
+    for pattern in (_OF_KIND.get(kind, _COMMON), _COMMON, _MESSENGER):
+        for name in names:
+            if not _matches(pattern, name):
+                return name
+    return names[0] if names else ""
 
 
 def telling(frames: Iterable[str]) -> list[str]:
     """Give the functions that tell one fault from another."""
-    return [name for name in map(function, frames) if not _common(name)]
+    return [name for name in map(function, frames) if not _matches(_COMMON, name)]

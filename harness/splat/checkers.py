@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.splat.kind import AT, SYM, TASK, WHERE, Stop, kind
+from harness.splat.kind import AT, SYM, TASK, WHERE, Role, Stop, kind
 
 SANITIZERS = (
     kind(
@@ -58,6 +58,16 @@ SANITIZERS = (
         "UBSAN: {what} in {f}",
         Stop.CUT,
     ),
+    kind(
+        "ubsan", rf"UBSAN: (?P<what>[\w -]+?) in {AT}", "UBSAN: {what} in {f}", Stop.CUT, Role.WORDS
+    ),
+    kind(
+        "ubsan",
+        r"Internal error: UBSAN: (?P<what>[\w -]+): [0-9a-f]+ \[#\d+\]",
+        "UBSAN: {what} in {f}",
+        Stop.CUT,
+        Role.TRAP,
+    ),
 )
 
 _DEADLOCK = (
@@ -65,6 +75,7 @@ _DEADLOCK = (
     r"|possible irq lock inversion dependency detected"
     r"|\w+-(?:READ-)?safe -> \w+-(?:READ-)?unsafe lock order detected"
 )
+_SAYS = r"(?:\[ )?(?P<word>WARNING|BUG): "
 LOCKDEP = (
     kind(
         "lockdep",
@@ -78,8 +89,8 @@ LOCKDEP = (
     ),
     kind(
         "lockdep",
-        r"(?:WARNING: |\[ BUG: )(?P<what>bad unlock balance|bad contention) detected!(?: \])?$",
-        "WARNING: {what} in {f}",
+        rf"{_SAYS}(?P<what>bad unlock balance|bad contention) detected!(?: \])?$",
+        "{word}: {what} in {f}",
     ),
     kind(
         "lockdep",
@@ -88,14 +99,13 @@ LOCKDEP = (
     ),
     kind(
         "lockdep",
-        r"(?:WARNING: |\[ BUG: )(?P<what>held lock freed|lock held when returning to user space)"
-        r"!(?: \])?$",
-        "WARNING: {what} in {f}",
+        rf"{_SAYS}(?P<what>held lock freed|lock held when returning to user space)!(?: \])?$",
+        "{word}: {what} in {f}",
     ),
     kind(
         "lockdep",
-        rf"(?:WARNING: |\[ BUG: |BUG: ){TASK} still has locks held!(?: \])?$",
-        "WARNING: still has locks held in {f}",
+        rf"{_SAYS}{TASK} still has locks held!(?: \])?$",
+        "{word}: still has locks held in {f}",
     ),
     kind(
         "lockdep",
@@ -110,7 +120,7 @@ LOCKDEP = (
 LOCKUPS = (
     kind(
         "soft lockup",
-        r"(?:watchdog: )?BUG: soft lockup - CPU#(?P<cpu>\d+) stuck for \d+s!"
+        r"(?:(?:NMI )?watchdog: )?BUG: soft lockup - CPU#(?P<cpu>\d+) stuck for \d+s!"
         r"(?: \[(?P<comm>.+?):(?P<pid>\d+)\])?",
         "BUG: soft lockup in {f}",
     ),

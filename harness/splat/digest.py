@@ -18,6 +18,7 @@ _STALLS = {"rcu stall", "soft lockup", "hard lockup", "csd lock"}
 # A stack says who was at it, though the title does not.
 _NAMELESS = {"panic", "slab", "busy inodes"}
 _WORK = re.compile(r".*(?:workfn=|last function: )([\w.]+)")
+_PAGES = re.compile(r"_*alloc_(?:frozen_)?pages\w*")
 _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,16}\b|\d+")
 
 
@@ -69,6 +70,10 @@ def _guilty(kind: Kind, named: dict[str, str], known: Stacks, lines: list[str]) 
     said = named.get("f", "") or named.get("pair", "").split(" / ")[0]
     if "{f}" not in kind.title and kind.name not in _NAMELESS and not said:
         return ""
+    if said == "usb_submit_urb":  # whose urb it is
+        return blame("urb", stack)
+    if _PAGES.match(said):  # too many are asked for: that is known by this name
+        return said
     if kind.name == "lockdep":
         return blame(kind.name, [known.lock, *stack])
     if kind.name in ("refcount", "list corruption", "debugobjects", "ubsan", "atomic"):
@@ -95,6 +100,8 @@ def _title(kind: Kind, line: str, named: dict[str, str], guilty: str, rw: str) -
     if kind.name == "kasan" and words["what"].endswith(("double-free", "invalid-free")):
         words["rw"] = ""
         words["what"] = words["what"].removeprefix("double-free or ")
+    if kind.name == "ubsan" and not words["what"].startswith("Undefined"):
+        words["what"] = words["what"].replace(" ", "-")
     if kind.name == "kcsan":
         words["pair"] = " / ".join(map(function, words["pair"].split(" / ")))
     form = sites.title(line, kind.title) if kind.role is Role.TRAP else kind.title

@@ -116,7 +116,7 @@ WORDS = (
     ),
     kind(
         "page fault",
-        r"(?:BUG: )?[Uu]nable to handle (?:kernel (?:paging request|pointer "
+        r"(?:BUG: |CPU \d+ )?[Uu]nable to handle (?:kernel (?:paging request|pointer "
         r"dereference|data access|instruction fetch|unaligned access|unknown paging fault)"
         r"|unknown paging fault)",
         "BUG: unable to handle kernel paging request in {f}",
@@ -167,7 +167,8 @@ TRAPS = (
     ),
     kind(
         "oops",
-        r"Oops: Oops: [0-9a-f]{4} |Oops: [0-9a-f]{4} (?:ilc:\d )?\[#\d+\]|Oops \[#\d+\]",
+        r"Oops: Oops: [0-9a-f]{4} |Oops: [0-9a-f]{4} (?:ilc:\d )?\[#\d+\]|Oops \[#\d+\]|"
+        r"Oops\[#\d+\]:",
         "Oops in {f}",
         Stop.CUT,
         Role.TRAP,

@@ -16,7 +16,8 @@ KINDS = (*SANITIZERS, *LOCKDEP, *LOCKUPS, *WORDS, *TRAPS, *PANICS, *OTHERS)
 CUT_HERE = "------------[ cut here ]------------"
 #: The reasons of panics that only follow from a fault that was told before.
 CONSEQUENCE = re.compile(
-    r"Kernel panic - not syncing: (?:Fatal exception|.*panic_on_(?:warn|oops) set|hung_task: |"
+    r"Kernel panic - not syncing: (?:Fatal exception|.*panic_on_\w+ set|"
+    r"k\w+\.(?:panic|fault=\w+) set|Machine halted|hung_task: |"
     r"softlockup: |Hard LOCKUP|RCU Stall|UBSAN: |Oops|Aiee, killing interrupt|"
     r".* stack guard|stack guard|double fault|[Kk]ernel stack overflow|Machine check|"
     r"BUG!|kfence|Unhandled exception|Corrupt kernel stack|workqueue: |"

@@ -30,7 +30,8 @@ _BELONGS = re.compile(
     r"[CDEFG][RS]\w?: ?[0-9a-f]|FS: |PKRU|Modules linked in|Tainted:|Workqueue: |Sched_ext|"
     r"(?:pc|lr|sp|pstate|epc|ra|gp|tp|status|x\d+|[ast]\d+) ?: |NIP|LR |MSR|GPR|CFAR|IRQMASK|Krnl|"
     r"Last Breaking|irq event stamp|(?:hard|soft)irqs last|Preemption disabled|\d+ locks? held|"
-    r"no locks held|INFO: lockdep is turned|Sending NMI|NMI backtrace|rcu: |task:|task PC|"
+    r"no locks held|(?:Read|Write) (?:of size|at addr) |INFO: lockdep is turned|Sending NMI|"
+    r"NMI backtrace|rcu: |task:|task PC|"
     r"in_atomic|preempt_count|RCU nest|page:|flags:|raw:|page dumped|head:|\"echo 0 > |"
     r"INFO: task .* (?:is )?blocked on|INFO: Blocked by|stack backtrace:|other info that|"
     r"Showing (?:all|busy)|pool \d|workqueue |(?:Object|Redzone|Padding) +0?x?\w+:|FIX |Slab 0x|"
@@ -107,6 +108,8 @@ class Report:
             return not self.answered and self._seen < 4
         if self.kind.name == kind.name == "hard lockup":  # first who saw it, then who it is
             return not self.answered
+        if self.kind.name == kind.name and "[inline]" in self.lines[self.head]:
+            return not self.answered  # decoded: a line for each inlined function
         return not self.sure and kind.name == "kmemleak"
 
     def hears(self, caller: str) -> bool:

@@ -14,6 +14,7 @@ _SITES = (
         "WARNING: proc registration bug in {f}",
     ),
     (r"WARNING: .*\bkernel/locking/lockdep\.c:\d+ (?:at )?\w*lock", "WARNING: locking bug in {f}"),
+    (r"WARNING: .* (?:at )?usb_submit_urb\b", "WARNING in {f}/usb_submit_urb"),
     (r"kernel BUG at mm/usercopy\.c:\d+!", "BUG: bad usercopy in {f}"),
     (
         r"kernel BUG at (?:lib/list_debug\.c|include/linux/list\.h):\d+!",

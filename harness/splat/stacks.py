@@ -7,7 +7,7 @@ import dataclasses
 import re
 
 # Addresses in front of a function: "[<ffff>] ", ppc's "[c000] [c000] ", s390's "([<0000>] ".
-_HEX = r"(?:\(?\[<?[0-9a-f]{8,16}>?\]\)? ?)*"
+_HEX = r"(?:\(?\[<?[0-9a-f]{8,16}>?\]\)? {0,2})*"
 _BODY = (
     r"(?P<name>[A-Za-z_.$][\w.$]*)\+(?P<at>0x[0-9a-f]+/0x[0-9a-f]+|0x[0-9a-f]+)"
     r"(?P<module> \[[\w-]+(?: [0-9a-f]+)?\])?"

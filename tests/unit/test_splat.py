@@ -54,6 +54,9 @@ FORMS = {
     "journal, iso": every_line(
         lambda n, line: f"2026-11-21T02:07:00+0000 myhost kernel: {plain(line)}"
     ),
+    "date, time and host": every_line(
+        lambda n, line: f"2026-11-21 02:07:00 myhost kernel: {plain(line)}"
+    ),
     "ci": every_line(lambda n, line: f"2026-11-21T02:07:00.1234567Z {without_own(line)}"),
     "program output before each line": every_line(
         lambda n, line: f"some output {without_own(line)}"
@@ -224,6 +227,11 @@ def test_a_splat_belongs_to_the_test_before_it():
             "[    1.000004]  nvmet_show+0x1/0x2",
             "KASAN: slab-out-of-bounds Read in nvme",
         ),
+        (
+            "BUG: KASAN: slab-out-of-bounds in searches+0xf1/0x1b0\n"
+            "Read of size 1 at addr ffff88801bd9aff8 by task ls/99",
+            "KASAN: slab-out-of-bounds Read in searches",
+        ),
         # A new message of the kernel that nobody has seen yet.
         (
             "[    1.000001] BUG: something new happened: 12\n"
@@ -335,6 +343,14 @@ def test_the_sieve_lets_the_first_line_of_each_splat_pass(name):
 
 def by_title(name):
     return {splat.title: splat for splat in find(log(name).split("\n"))}
+
+
+def test_a_decoded_splat_begins_at_the_first_of_its_inlined_functions():
+    found = by_title("written/decoded.log")
+    assert found["WARNING in gup_thing"].lines[1].endswith("[inline], CPU#0: a/5")
+    leak = found["KMSAN: kernel-infoleak in sctp_getsockopt_thing"]
+    assert "[inline]" in leak.lines[0]
+    assert leak.lines[1].startswith("BUG: KMSAN: kernel-infoleak in _copy_to_user+")
 
 
 def test_arm64():

@@ -9,17 +9,18 @@ import sys
 import typing
 from collections.abc import Iterable, Iterator
 
-import rich.console
 import rich.table
 from rich.text import Text
 
 from harness import errors
+from harness.cli import tables
 from harness.cli.clean import ago
 from harness.cli.run import db_option
 from harness.cli.summary import COLOURS
 from harness.history import address, flakes
 from harness.history.values import Match, Seen, SeriesHistory, SplatHistory, TestHistory, Where
 from harness.model import Outcome
+from harness.outputs.said import number
 from harness.progress import Progress, clock
 from harness.results.record import to_json
 
@@ -43,8 +44,6 @@ if typing.TYPE_CHECKING:
 
 _Found = TestHistory | SeriesHistory | SplatHistory
 Line = str | Text | rich.table.Table
-
-WIDE = 200  # columns
 
 _MARKS = {
     Outcome.PASS: ".",
@@ -97,10 +96,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def show(lines: Iterable[Line]) -> None:
-    """Print lines and tables; where there is no terminal, tables are wide rather than folded."""
-    console = rich.console.Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    """Print lines and tables."""
+    console = tables.console()
     for line in lines:
         console.print(line, soft_wrap=not isinstance(line, rich.table.Table))
 
@@ -142,7 +139,7 @@ def _table(found: _Found) -> dict[str, object]:
     """Give the JSON; mappings by outcome have words as keys."""
     table: dict[str, object] = to_json(found)
     if isinstance(found, TestHistory):
-        table["counts"] = {outcome.value: number for outcome, number in found.counts.items()}
+        table["counts"] = {outcome.value: many for outcome, many in found.counts.items()}
         table["flakes"] = {**to_json(found.flakes), "rate": found.flakes.rate}
     return table
 
@@ -155,8 +152,8 @@ def _matches(words: str, matches: tuple[Match, ...]) -> Iterator[Line]:
 
 def _test(found: TestHistory) -> Iterator[Line]:
     yield found.id
-    counts = ", ".join(f"{number} {outcome}" for outcome, number in found.counts.items())
-    yield f"  {found.runs} runs since {_when(found.first)}: {counts}"
+    counts = ", ".join(f"{many} {outcome}" for outcome, many in found.counts.items())
+    yield f"  {number(found.runs, 'run')} since {_when(found.first)}: {counts}"
     spots = (found.first_failed, found.last_failed, found.last_passed)
     for title, seen in zip(("first failed", "last failed", "last passed"), spots, strict=True):
         yield f"  {title:<13} {_when(seen) + ', ' + _where(seen.where) if seen else 'never'}"
@@ -164,10 +161,9 @@ def _test(found: TestHistory) -> Iterator[Line]:
         yield f"  it said       {found.last_failed.message}"
     chance = found.flakes
     if chance.runs:
-        yield (
-            f"  by chance     bad in {chance.bad} of {chance.runs} runs on kernels that can pass it"
-            f" ({100 * chance.rate:.0f} %; 95 % sure of {_share(chance.low, chance.high)})"
-        )
+        sure = f"{100 * chance.rate:.0f} %; 95 % sure of {_share(chance.low, chance.high)}"
+        runs = number(chance.runs, "run")
+        yield f"  by chance     bad in {chance.bad} of {runs} on kernels that can pass it ({sure})"
     times = found.trend
     if times.times:
         line = flakes.sparkline(times.times[-60:], plain=not _draws())
@@ -191,19 +187,16 @@ def _draws() -> bool:
 
 
 def _seen(seen: tuple[Seen, ...]) -> rich.table.Table:
-    grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("run", "when", "kernel", "series", "outcome", "time", "said"):
-        grid.add_column(title, no_wrap=title not in ("series", "said"), overflow="fold")
+    titles = ("run", "when", "kernel", "series", "outcome", "time", "said")
+    rows: list[tuple[tables.Cell, ...]] = []
     for one in seen:
         outcome = Text(one.outcome, style=COLOURS.get(one.outcome, "red"))
         if len(one.attempts) > 1:
             outcome.append(f" ({''.join(_MARKS.get(word, 'F') for word in one.attempts)})", "dim")
         place = one.where
-        grid.add_row(
-            *(place.run, ago(one.at), f"{place.side} {place.release}", _revision(place)),
-            *(outcome, _time(one.seconds), one.message),
-        )
-    return grid
+        where = (place.run, ago(one.at), f"{place.side} {place.release}", _revision(place))
+        rows.append((*where, outcome, _time(one.seconds), one.message))
+    return tables.table(titles, rows, {"series": 16, "said": 24}, ("series", "time", "kernel"))
 
 
 def _when(seen: Seen) -> str:
@@ -227,20 +220,18 @@ def _revision(place: Where) -> str:
 
 def _series(found: SeriesHistory) -> Iterator[Line]:
     yield f"{found.title}{f' ({found.link})' if found.link else ''}"
-    grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("revision", "digest", "runs", "first", "last", "verdict", "tests"):
-        grid.add_column(title, no_wrap=title != "tests")
+    titles = ("revision", "digest", "runs", "first", "last", "verdict", "tests")
+    rows: list[tuple[tables.Cell, ...]] = []
     for one in found.revisions:
         last = one.last
-        counts = ", ".join(f"{number} {outcome}" for outcome, number in last.counts.items())
+        counts = ", ".join(f"{many} {outcome}" for outcome, many in last.counts.items())
         words = (f"v{one.version}", one.digest[:12], str(one.runs), ago(one.first))
-        grid.add_row(
-            *words, f"{ago(last.began)} ({last.id})", verdict(last.ended, last.verdict), counts
-        )
-    yield grid
+        word = verdict(last.ended, last.verdict)
+        rows.append((*words, f"{ago(last.began)} ({last.id})", word, counts))
+    yield tables.table(titles, rows, {"tests": 12}, ("first", "digest", "runs"))
     if found.failures:
         yield "\nwhat failed with any revision (its last outcome with each):"
-        yield _failures(found)
+        yield from _failures(found)
 
 
 def verdict(ended: str, said: str) -> Text:
@@ -250,20 +241,27 @@ def verdict(ended: str, said: str) -> Text:
     return Text(word, style=good.get(word, "red"))
 
 
-def _failures(found: SeriesHistory) -> rich.table.Table:
-    grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
-    for one in found.revisions:
-        grid.add_column(f"v{one.version} {one.digest[:6]}", no_wrap=True)
-    grid.add_column("test", overflow="fold")
-    for name, outcomes in found.failures:
-        cells = [Text(o or "", style=COLOURS.get(o, "red") if o else "") for o in outcomes]
-        grid.add_row(*cells, Text(name))
-    return grid
+def _failures(found: SeriesHistory) -> Iterator[Line]:
+    revisions = list(enumerate(found.revisions))
+    ran = [(n, one) for n, one in revisions if any(all_[n] for _, all_ in found.failures)]
+    names = [f"v{one.version} {one.digest[:6]}" for _, one in ran]
+    rows: list[tuple[tables.Cell, ...]] = [
+        (*(_outcome(all_[n]) for n, _ in ran), name) for name, all_ in found.failures
+    ]
+    # Where there is no room for all, the newest revision is the last to go.
+    grid = tables.table([*names, "test"], rows, {"test": 40}, names[:-1], whole=["test"])
+    yield grid
+    if gone := len(names) + 1 - len(grid.columns):
+        yield f"no room for {number(gone, 'older revision')}: --json has all"
+
+
+def _outcome(outcome: Outcome | None) -> Text:
+    return Text(outcome, style=COLOURS.get(outcome, "red")) if outcome else Text()
 
 
 def _splat(found: SplatHistory) -> Iterator[Line]:
     yield f"{found.title}\n  fingerprint   {found.fingerprint} ({found.kind})"
-    yield f"  seen          {found.times} times in {found.runs} runs"
+    yield f"  seen          {number(found.times, 'time')} in {number(found.runs, 'run')}"
     for title, place in (("first", found.first), ("last", found.last)):
         if place:
             yield f"  {title:<13} {ago(place.began)} (run {place.run}), {_where(place)}"

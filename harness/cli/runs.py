@@ -8,9 +8,9 @@ import json
 import time
 
 import rich.table
-from rich.text import Text
 
 from harness import errors
+from harness.cli import tables
 from harness.cli.clean import ago
 from harness.cli.history import show, verdict
 from harness.cli.run import db_option
@@ -32,6 +32,8 @@ examples:
   harness runs --unpin 3fa9
 """
 
+VERBS = ("run", "check", "compare", "bisect")  # those that are recorded
+
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb to the command line."""
@@ -46,7 +48,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "-n", "--last", type=int, default=20, metavar="N", help="how many, 0: all (%(default)s)"
     )
     parser.add_argument("--series", default="", metavar="WORDS", help="with this in the title")
-    parser.add_argument("--verb", default="", metavar="VERB", help="run, check, compare or bisect")
+    parser.add_argument("--verb", default="", choices=VERBS, help="only runs of this verb")
     parser.add_argument("--bad", action="store_true", help="only bad ones")
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--pin", default="", metavar="RUN", help="keep this run from gc")
@@ -74,7 +76,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     if options.json:
         print(json.dumps({"runs": to_json(found)}, indent=1))
     elif not found:
-        print("no runs yet; `harness run` makes one")
+        asked = options.series or options.verb or options.bad
+        print("no such runs" if asked else "no runs yet; `harness run` makes one")
     else:
         show([table(found)])
     return errors.GOOD
@@ -101,23 +104,16 @@ def only(found: tuple[RunRow, ...], word: str) -> RunRow:
 
 def table(found: tuple[RunRow, ...]) -> rich.table.Table:
     """Make a row for each run."""
-    grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("run", "when", "verb", "verdict", "series", "kernel", "tests", "took", "folder"):
-        grid.add_column(title, no_wrap=title not in ("tests", "series"), overflow="fold")
+    titles = ("run", "when", "verb", "verdict", "series", "kernel", "tests", "took", "folder")
+    rows: list[tuple[tables.Cell, ...]] = []
     for one in found:
         revision = f"v{one.version} {one.series}" if one.series else ""
         took = "" if one.seconds is None else clock(one.seconds)
-        grid.add_row(
-            *(Text(one.id), ago(one.began), one.verb, verdict(one.ended, one.verdict)),
-            *(
-                Text(revision),
-                Text(one.release or one.source.partition(" ")[0]),
-                Text(tally(one)),
-                took,
-            ),
-            _place(one),
-        )
-    return grid
+        kernel = one.release or one.source.partition(" ")[0]
+        which = (one.id, ago(one.began), one.verb, verdict(one.ended, one.verdict))
+        rows.append((*which, revision, kernel, tally(one), took, _place(one)))
+    spare = ("folder", "kernel", "verb", "took")
+    return tables.table(titles, rows, {"series": 24, "tests": 16}, spare)
 
 
 def _place(one: RunRow) -> str:

@@ -7,13 +7,15 @@ import sqlalchemy as sa
 
 from harness.history.tables import BAD, result, run, series, session, sighting, splat, test
 from harness.history.values import Match
-from harness.history.write import short
+from harness.history.write import clean, short
+from harness.outputs.said import number
 
 MOST = 200  # matches of a kind: whoever sees so many types more letters
 
 
 def find(connection: sa.Connection, words: str, kind: str = "") -> tuple[Match, ...]:
     """Give what words could mean, the last seen first; what bears exactly that name comes alone."""
+    words = clean(words)
     ways = {"test": _tests, "series": _series, "splat": _splats}
     some = [ways[kind]] if kind else list(ways.values())
     for exactly in (True, False):
@@ -41,7 +43,7 @@ def _tests(connection: sa.Connection, words: str, exactly: bool) -> list[Match]:
         .group_by(test.c.id, test.c.name)
     )
     return [
-        Match("test", name, f"bad in {wrong} of {runs} runs", last)
+        Match("test", name, f"bad in {wrong} of {number(runs, 'run')}", last)
         for name, runs, wrong, last in connection.execute(question)
     ]
 
@@ -67,8 +69,13 @@ def _series(connection: sa.Connection, words: str, exactly: bool) -> list[Match]
         .limit(MOST)
     )
     return [
-        Match("series", lineage, f"{title or lineage}: {revisions} revisions, {runs} runs", last)
-        for lineage, title, revisions, runs, last in connection.execute(question)
+        Match(
+            "series",
+            lineage,
+            f"{title or lineage}: {number(revisions, 'revision')}, {number(some, 'run')}",
+            last,
+        )
+        for lineage, title, revisions, some, last in connection.execute(question)
     ]
 
 
@@ -95,6 +102,6 @@ def _splats(connection: sa.Connection, words: str, exactly: bool) -> list[Match]
         .limit(MOST)
     )
     return [
-        Match("splat", name, f"{title}: {times} times", last)
+        Match("splat", name, f"{title}: {number(times, 'time')}", last)
         for name, title, times, last in connection.execute(question)
     ]

@@ -28,6 +28,7 @@ from harness.history.tables import (
     test,
 )
 from harness.history.values import RunRow, SideRow
+from harness.history.write import clean
 
 _COLUMNS = (
     *(run.c.id, run.c.uid, run.c.verb, run.c.began, run.c.seconds, run.c.ended, run.c.verdict),
@@ -61,11 +62,11 @@ def runs(
 def fitting(words: str = "", verb: str = "", *, bad: bool = False) -> sa.ColumnElement[bool]:
     """Say which runs: of a series with these words in its title, of a verb, bad ones."""
     fits: list[sa.ColumnElement[bool]] = [sa.true()]
-    if words:
+    if words := clean(words):
         own = (series.c.title, series.c.name, series.c.lineage)
         fits.append(sa.or_(*(column.icontains(words, autoescape=True) for column in own)))
     if verb:
-        fits.append(run.c.verb == verb)
+        fits.append(run.c.verb == clean(verb))
     if bad:
         fits.append(run.c.verdict == Verdict.BAD.value)
     return sa.and_(*fits)
@@ -77,7 +78,8 @@ def named(connection: sa.Connection, word: str) -> tuple[RunRow, ...]:
         return runs(connection, last=1)
     path = Path(word).expanduser()
     if "/" in word or path.is_dir():
-        return runs(connection, run.c.folder == str(path.absolute()), 1)
+        return runs(connection, run.c.folder == clean(str(path.absolute())), 1)
+    word = clean(word)
     exact = runs(connection, run.c.uid == word)
     # Folders of runs have names that people see and copy too.
     return exact or runs(

@@ -33,7 +33,7 @@ def new_id() -> str:
 def folder(url: str) -> Path:
     """Give the folder of the records that wait for one database; their texts are private."""
     top = paths.state("history", "waiting")
-    place = top / hashlib.sha256(url.encode()).hexdigest()[:12]
+    place = top / hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()[:12]
     place.mkdir(mode=0o700, exist_ok=True)
     return place
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,6 +25,8 @@ from harness.history.facts import (
 from harness.model import Outcome
 
 _ONCE = 400  # names in one question: some databases take no more
+# Halves of letters that stand for no byte (those that do are \udc80 to \udcff).
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def write(connection: sa.Connection, facts: RunFacts) -> None:
@@ -46,7 +49,8 @@ def write(connection: sa.Connection, facts: RunFacts) -> None:
 
 def clean(text: str) -> str:
     """Give text that every database takes: no NUL, no half of a letter."""
-    return text.replace("\0", "").encode(errors="surrogateescape").decode(errors="replace")
+    whole = _HALVES.sub("\ufffd", text.replace("\0", ""))
+    return whole.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def short(name: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 from harness import history, paths
 from harness.cli.gc import amount
 from harness.errors import UsageError
-from harness.history import address, flakes, identity, keep, waiting
+from harness.history import address, flakes, identity, keep, waiting, write
 from harness.history.facts import Ended, Host, RunFacts
 from harness.model import Outcome, Series
 from harness.store import KINDS, Entry
@@ -315,3 +315,11 @@ def test_starting_imports_no_database() -> None:
     assert "harness.cli.history" in done.stdout
     assert "sqlalchemy" not in done.stdout
     assert "alembic" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("a\0b", "ab"), ("\ud800x", "\ufffdx"), ("\udcc3\udca4", "ä"), ("\udcff", "\ufffd")],
+)
+def test_text_of_guests_fits_any_database(text: str, kept: str) -> None:
+    assert write.clean(text) == kept

@@ -23,6 +23,8 @@ from harness.results import record
 CHECK = "check.json"
 QUALITY = "gl-code-quality-report.json"
 _ELSEWHERE = "choose another place for it"
+# Options that say how, and the forms that they are for.
+_NEEDED = {"tested_by": ("mail",), "origin": ("kcidb",), "side": ("junit", "kcidb")}
 _FORMS = ("mail", "junit", "tap", "ktap", "kcidb", "gitlab", "summary")
 
 
@@ -63,17 +65,35 @@ def asked(given: argparse.Namespace) -> bool:
     return given.github or any(getattr(given, name) for name in _FORMS)
 
 
-def write(folder: Path, given: argparse.Namespace, progress: Progress) -> None:
-    """Write all forms that are asked for of the run or the check in ``folder``.
+def printed(given: argparse.Namespace) -> bool:
+    """Whether a form goes to standard output, which is its alone."""
+    return given.github or any(getattr(given, name) == "-" for name in _FORMS)
+
+
+def check(given: argparse.Namespace) -> None:
+    """Refuse options that would do nothing, and two things for standard output at once."""
+    places = [name for name in ("output", *_FORMS) if getattr(given, name) == "-"]
+    if len(places) + (given.github and not given.json) > 1:
+        raise UsageError("two forms cannot both go to standard output", hint="name a FILE for one")
+    if places and given.json:
+        raise UsageError(
+            f"--json and --{places[0]} cannot both go to standard output", hint="name a FILE"
+        )
+    for name, forms in _NEEDED.items():
+        if getattr(given, name) and not any(getattr(given, one) for one in forms):
+            of = " or ".join(f"--{one}" for one in forms)
+            word = name.replace("_", "-")
+            raise UsageError(f"--{word} is about {of}", hint=f"give {of} as well, or leave it out")
+
+
+def write(folder: Path, given: argparse.Namespace, progress: Progress) -> dict[str, str]:
+    """Write all forms that are asked for of the run or the check in ``folder``; gives the files.
 
     Raises UsageError for a form that a check has not, HostFault when a file cannot be written.
     """
-    places = [name for name in _FORMS if getattr(given, name) == "-"]
-    if len(places) + given.github > 1:
-        raise UsageError("two forms cannot both go to standard output", hint="name a FILE for one")
     if not (folder / record.NAME).exists() and (folder / CHECK).exists():
         _write_check(folder, given)
-        return
+        return _files(given)
     run = _here(record.load(folder), folder)
     make: dict[str, Callable[[], str | bytes]] = {
         "mail": lambda: _mail(run, given.tested_by, progress),
@@ -85,9 +105,15 @@ def write(folder: Path, given: argparse.Namespace, progress: Progress) -> None:
         "summary": lambda: github.summary(run),
     }
     for name in (name for name in _FORMS if getattr(given, name)):
-        _put(make[name](), getattr(given, name))
+        put(make[name](), getattr(given, name))
     if given.github:
-        _github(marks.of_run(run), github.summary(run), sys.stdout)
+        _github(marks.of_run(run), github.summary(run), sys.stderr if given.json else sys.stdout)
+    return _files(given)
+
+
+def _files(given: argparse.Namespace) -> dict[str, str]:
+    places = {name: getattr(given, name) for name in _FORMS}
+    return {n: str(Path(place).absolute()) for n, place in places.items() if place not in ("", "-")}
 
 
 def _here(run: Run, folder: Path) -> Run:
@@ -115,11 +141,11 @@ def _write_check(folder: Path, given: argparse.Namespace) -> None:
     table = json.loads((folder / CHECK).read_text(encoding="utf-8"))
     found = checked.marks(table)
     if given.gitlab:
-        _put(gitlab.quality(found), given.gitlab)
+        put(gitlab.quality(found), given.gitlab)
     if given.summary:
-        _put(checked.summary(table), given.summary)
+        put(checked.summary(table), given.summary)
     if given.github:
-        _github(found, checked.summary(table), sys.stdout)
+        _github(found, checked.summary(table), sys.stderr if given.json else sys.stdout)
 
 
 def in_ci(folder: Path) -> None:
@@ -140,7 +166,7 @@ def in_ci(folder: Path) -> None:
     if here[0]:
         _github(found, summary, sys.stderr)
     if here[1]:
-        _put(gitlab.quality(found), str(folder / QUALITY))
+        put(gitlab.quality(found), str(folder / QUALITY))
 
 
 def error_in_ci(error: HarnessError) -> None:
@@ -208,7 +234,8 @@ def _json(value: object) -> str:
     return json.dumps(value, indent=1) + "\n"
 
 
-def _put(what: str | bytes, place: str) -> None:
+def put(what: str | bytes, place: str) -> None:
+    """Write a file, or with - to standard output.  Raises HostFault."""
     data = what.encode("utf-8", "replace") if isinstance(what, str) else what
     if place == "-":
         sys.stdout.flush()

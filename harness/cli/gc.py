@@ -13,10 +13,12 @@ from pathlib import Path
 import rich.filesize
 
 from harness import errors, paths, store
+from harness.cli import show
 from harness.cli.clean import ago, size
 from harness.cli.run import db_option
 from harness.history import address, keep, waiting
 from harness.progress import Progress
+from harness.run.folder import COMMAND
 from harness.store import Entry
 
 DESCRIPTION = """\
@@ -33,6 +35,8 @@ examples:
   harness gc --max-size 20G --dry-run       what would go to come below 20 GB
 """
 
+# A run's folder begins with its time; what is half removed keeps its name behind another word.
+_NAME = re.compile(r"(\.removed\.\d+\.)?\d{8}-\d{6}-")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -58,10 +62,10 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         oldest=None if options.keep_days is None else time.time() - options.keep_days * keep.DAY,
         most=amount(options.max_size) if options.max_size else None,
     )
-    if options.keep_days is not None and options.keep_days < 0:
+    if options.keep_days is not None and not options.keep_days >= 0:  # no number is not, either
         raise errors.UsageError("--keep-days is a number of days", hint="--keep-days 30")
-    held = _held(options.db)
-    found = keep.sort(store.entries(), held, limits, keep.kernels)
+    there = store.entries()
+    found = keep.sort(there, _held(options.db, there), limits, keep.kernels)
     doomed = [one for one, _ in found.goes]
     gone = () if options.dry_run or not doomed else _remove(doomed, progress)
     if options.json:
@@ -79,7 +83,7 @@ def amount(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
-def _held(db: str) -> keep.Held:
+def _held(db: str, there: Iterable[Entry]) -> keep.Held:
     """Say which runs stay.  Raises HarnessError when the history cannot say what is pinned."""
     from harness.history import runs, take
 
@@ -88,10 +92,19 @@ def _held(db: str) -> keep.Held:
     ours = paths.state(store.RUNS)
     folders = {Path(one.folder) for one in found}
     alive = waiting.running()
+    own = (one.path for one in there if one.kind.name == store.RUNS)
     return keep.Held(
         pinned=frozenset(Path(one.folder) for one in found if one.pinned),
         running=frozenset(path for one in alive for path in (one.folder, *one.uses) if path),
         elsewhere=frozenset(one for one in folders if not one.is_relative_to(ours)),
+        strange=frozenset(one for one in own if one not in folders and not _made(one)),
+    )
+
+
+def _made(path: Path) -> bool:
+    """Whether the harness made what lies among the runs, by its name or what is in it."""
+    return bool(_NAME.match(path.name)) or any(
+        (path / name).exists() for name in (*show.NAMES, COMMAND)
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 import webbrowser
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from harness import errors, history, paths
 from harness.cli import formats
 from harness.history.values import Seen, TestHistory
 from harness.progress import Progress, clock
-from harness.report import History, Past, page, write
+from harness.report import History, Page, Past, page, write
 
 DESCRIPTION = """\
 Make a report of a run: one HTML file that needs no network and no other file.  The
@@ -52,40 +53,61 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "-o", "--output", default="", metavar="FILE", help=f"({NAME} in the run's folder)"
     )
     parser.add_argument("--open", action="store_true", help="show it in the browser")
-    parser.add_argument("--db", default="", metavar="URL", help="the history's database")
+    parser.add_argument("--db", default="", metavar="URL|FILE", help="the history's database")
     formats.options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Make the report in the form that was asked for."""
-    if formats.asked(options):
-        formats.write(find(options.words, options.db), options, progress)
-        if not (options.output or options.open):
-            return errors.GOOD
-    return html(options, progress)
-
-
-def html(options: argparse.Namespace, progress: Progress) -> int:
-    """Write the HTML file, say where it is, and show it."""
+    formats.check(options)
     folder = find(options.words, options.db)
+    files: dict[str, object] = {}
+    if formats.asked(options):
+        files |= formats.write(folder, options, progress)
+        if not (options.output or options.open):
+            if options.json:
+                print(json.dumps(files, indent=1))
+            return errors.GOOD
+    return html(folder, options, progress, files)
+
+
+def html(
+    folder: Path, options: argparse.Namespace, progress: Progress, others: dict[str, object]
+) -> int:
+    """Write the HTML file, say where it and the ``others`` are, and show it."""
     check = find(options.check, options.db) if options.check else None
 
     def ask(tests: Sequence[str]) -> Mapping[str, History]:
         return past(tests, options.db, progress)
 
     file = Path(options.output).absolute() if options.output else folder / NAME
+    file = file / NAME if file.is_dir() else file
     with progress.stage("report", folder.name) as stage:
         with paths.writing(file, "name another file with -o FILE"):
-            size = write(page(folder, ask, check), file)
+            size = _write(page(folder, ask, check), file, options.output)
         stage.finish(f"{size / 1e6:.1f} MB")
+    if options.output == "-":
+        return errors.GOOD
     if options.json:
-        print(json.dumps({"report": str(file), "bytes": size}, indent=1))
+        print(json.dumps({**others, "report": str(file), "bytes": size}, indent=1))
+    elif formats.printed(options):
+        progress.say(str(file))
     else:
         print(file)
     if options.open and not webbrowser.open(file.as_uri()):
         raise errors.HostFault("there is no browser to open", hint=f"open {file} yourself")
     return errors.GOOD
+
+
+def _write(made: Page, file: Path, asked: str) -> int:
+    """Write the page; what is no file (standard output, a pipe, a device) gets it as it is."""
+    if asked != "-" and (file.is_file() or not file.exists()):
+        return write(made, file)
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        size = write(made, Path(folder) / NAME)
+        formats.put((Path(folder) / NAME).read_bytes(), asked)
+    return size
 
 
 def find(word: str, db: str = "") -> Path:

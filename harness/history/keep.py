@@ -34,16 +34,20 @@ class Held:
     """Runs' folders that stay, each with the reason; and what else lies in no folder of ours.
 
     ``elsewhere`` are runs' folders that are not ours to remove; what they need stays too.
+    ``strange`` is what somebody put among the runs' folders.
     """
 
     pinned: frozenset[Path] = frozenset()
     running: frozenset[Path] = frozenset()
     elsewhere: frozenset[Path] = frozenset()
+    strange: frozenset[Path] = frozenset()
 
     def why(self, path: Path) -> str:
         """Say why a folder stays; empty when it may go."""
         if path in self.running:
             return "in use by a run"
+        if path in self.strange:
+            return "no run of ours"
         return "pinned" if path in self.pinned else ""
 
 

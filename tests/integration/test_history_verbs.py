@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -13,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import rich.console
 from fakeproject import Project
-from pastruns import story
+from pastruns import CRASH, facts, put, side, story
 
 from harness import cli, history, paths
+from harness.cli import tables
 from harness.history import waiting
 
 
@@ -56,6 +59,20 @@ def past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     story(f"sqlite:///{tmp_path}/history.db")
     return str(tmp_path / "history.db")
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Give what makes standard output a terminal of so many columns."""
+    real = rich.console.Console
+
+    def wide(columns: int) -> None:
+        def console(**words: object) -> rich.console.Console:
+            return real(**words, force_terminal=True, width=columns, color_system=None)
+
+        monkeypatch.setattr(tables.rich.console, "Console", console)
+
+    return wide
 
 
 def listed(ask: Ask, *words: str) -> list[dict]:
@@ -245,6 +262,59 @@ def test_a_history_on_one_side_says_where_it_is_empty(past: str, ask: Ask) -> No
     assert ask("history", "broken", "--on", "base")[0] == 129
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("history", "?"),
+        ("history", "--kind", "test", "?"),
+        ("show", "?"),
+        ("show", "/?"),
+        ("report", "?"),
+        ("runs", "--pin", "?"),
+    ],
+)
+@pytest.mark.parametrize("odd", ["\udcff", "\x1b[31m", "%", "\\"])
+def test_any_letter_may_be_asked_for(past: str, ask: Ask, words: list[str], odd: str) -> None:
+    code, out, err = ask(*(word.replace("?", odd) for word in words))
+    assert (code, out) == (129, ""), err
+    assert "try: " in err
+
+
+def test_runs_that_do_not_fit_are_not_taken_for_none(past: str, ask: Ask, tmp_path: Path) -> None:
+    for words in (("--series", "\udcff"), ("--series", "other"), ("--verb", "bisect")):
+        assert ask("runs", *words)[:2] == (0, "no such runs\n")
+    assert ask("runs", "--verb", "bisct")[0] == 129
+    assert "no runs yet" in ask("runs", "--db", str(tmp_path / "new\udcff.db"))[1]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.parametrize("words", ["runs", "history broken", "history demo"])
+def test_a_row_is_a_line_on_a_terminal(
+    past: str, ask: Ask, screen: Callable[[int], None], columns: int, words: str
+) -> None:
+    screen(columns)
+    many = [side("patched", f"k{n}", f"long-{n:03}", broken=CRASH) for n in range(5, 15)]
+    title = "a series whose title is as long as titles of series in the kernel are"
+    runs = [facts(n, one, version=n) for n, one in enumerate(many, 5)]
+    named = [
+        dataclasses.replace(one, series=dataclasses.replace(one.series, title=title))
+        for one in runs
+    ]
+    put(f"sqlite:///{past}", *named)
+    code, out, err = ask(*words.split())
+    assert code == 0, err
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= max(columns, len(max(lines[:8], key=len)))
+    rows = [line for line in lines if re.match(r"run000\d\d|v\d+ ", line)]
+    assert len(rows) >= 10
+    if words == "history demo":
+        assert "suite/test_it.py::test" not in out  # what is there is named in full
+        assert any(line.rstrip().endswith("suite/test_it.py::broken") for line in lines)
+        assert ("no room for" in out) is (columns < 200)
+    else:
+        assert all(len(line) <= columns for line in rows)
+
+
 # gc
 
 
@@ -306,7 +376,9 @@ def test_gc_does_not_touch_a_run_that_goes_on(project: Project, ask: Ask) -> Non
     assert (one["ended"], one["code"], one["counts"]["pass"]) == ("interrupted", 130, 5)
 
 
-@pytest.mark.parametrize("words", [("--keep-days", "-1"), ("--max-size", "lots")])
+@pytest.mark.parametrize(
+    "words", [("--keep-days", "-1"), ("--keep-days", "nan"), ("--max-size", "lots")]
+)
 def test_limits_that_are_none_are_refused(past: str, ask: Ask, words: list[str]) -> None:
     assert ask("gc", *words)[0] == 129
 
@@ -319,3 +391,22 @@ def test_gc_removes_nothing_when_it_cannot_know_what_is_pinned(
     code, _, err = ask("gc", "--max-size", "0")
     assert code == 128, err
     assert (paths.state("runs") / "old").is_dir()
+
+
+def test_gc_leaves_what_is_no_run_of_ours(past: str, ask: Ask) -> None:
+    runs = paths.state("runs")
+    mine, note = runs / "thesis", runs / "notes.txt"
+    mine.mkdir()
+    (mine / "chapter").write_text("years of work")
+    note.write_text("do not forget")
+    ours = runs / "20260101-000000-demo"
+    ours.mkdir()
+    left = runs / ".removed.77.20260101-000000-demo"
+    left.mkdir()
+    for one in (mine, note, ours, left):
+        os.utime(one, (1, 1))
+    for words in (("--keep-days", "1"), ("--max-size", "0")):
+        code, out, err = ask("gc", *words)
+        assert code == 0, err
+        assert "no run of ours" in out
+    assert sorted(runs.iterdir()) == [note, mine]

@@ -103,6 +103,11 @@ def test_a_form_goes_to_standard_output(project: Project) -> None:
         (("--kcidb", "x", "--origin", "A B"), 129, "origin"),
         (("--mail", "x", "--tested-by", "jane"), 129, "mail address"),
         (("--tap", "nowhere/x"), 128, "nowhere/x"),
+        (("--tap", "-", "-o", "-"), 129, "standard output"),
+        (("--tap", "-", "--json"), 129, "standard output"),
+        (("--tested-by", "J D <j@example.org>", "-o", "x"), 129, "--mail"),
+        (("--origin", "me", "--tap", "x"), 129, "--kcidb"),
+        (("--side", "base", "--tap", "x"), 129, "--junit or --kcidb"),
         (("--mail", "x", "--tested-by", "J D <j@example.org>"), 0, "no Tested-by"),
     ],
 )
@@ -113,6 +118,17 @@ def test_what_cannot_be_is_said(
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_files_that_were_written_are_told_as_json(project: Project) -> None:
+    done = report(project, "--tap", "a.tap", "--github", "--json")
+    assert json.loads(done.stdout) == {"tap": str(project.path / "a.tap")}
+    assert "::error" in done.stderr
+    done = report(project, "--tap", "a.tap", "-o", "a.html", "--json")
+    assert json.loads(done.stdout).keys() == {"tap", "report", "bytes"}
+    done = report(project, "--tap", "-", "-o", "a.html")
+    assert "a.html" not in done.stdout
+    assert str(project.path / "a.html") in done.stderr
 
 
 def test_a_run_may_be_moved(project: Project, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -215,6 +216,22 @@ def test_the_verb_finds_a_run_by_its_folders_name(tmp_path: Path, capsys: Any) -
     out = tmp_path / "x.html"
     assert main(["report", "one", "-o", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"report": str(out), "bytes": out.stat().st_size}
+
+
+def test_the_page_goes_where_it_is_asked_for(tmp_path: Path, capfdbinary: Any) -> None:
+    fakerun.make(tmp_path / "run")
+    (tmp_path / "here").mkdir()
+    assert main(["report", str(tmp_path / "run"), "-q", "-o", str(tmp_path / "here")]) == 0
+    out = capfdbinary.readouterr().out
+    assert out.decode().strip() == str(tmp_path / "here" / "report.html")
+    page = (tmp_path / "here" / "report.html").read_bytes()
+    assert main(["report", str(tmp_path / "run"), "-q", "-o", "-"]) == 0
+    assert capfdbinary.readouterr().out == page
+    os.mkfifo(tmp_path / "pipe")  # as /dev/stdout may be
+    with subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE) as reader:
+        assert main(["report", str(tmp_path / "run"), "-q", "-o", str(tmp_path / "pipe")]) == 0
+        assert reader.communicate()[0] == page
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize("word", ["nothing", "last", "./nothing"])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import email
 import email.message
+import email.policy
 import re
 from collections.abc import Iterator, Sequence
 
@@ -14,13 +15,15 @@ from harness.series import diff
 from harness.series.header import decoded
 
 _AGAIN = "save the mail again, or ask for it as an attachment or from an archive"
-_PATCH_NAME = re.compile(r"\.(?:patch|diff)(?:\.txt)?$", re.IGNORECASE)
+_PATCH_NAME = re.compile(r"\.(?:patch|diff|mbo?x|eml)(?:\.txt)?$", re.IGNORECASE)
 # A whole mail, as an attached format-patch file is one.
 _MAIL = re.compile(rb"(?:From [0-9a-f]{40} |From: )[^\n]*\n(?:[!-~]+:.*\n|[ \t].*\n)*Subject:")
 # What git am cannot decode at all: every letter has more bytes than one.
 _WIDE = ("utf-16", "utf-32", "utf16", "utf32", "iso-2022", "ucs")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _GIT = re.compile(rb"From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001")
+_EACH = re.compile(rb"^(?=From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001\r?\n)", re.MULTILINE)
+_AS_IT_IS = email.policy.compat32.clone(max_line_length=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +43,7 @@ class Body:
 def read(raw: bytes, message: email.message.Message, where: str) -> Body:
     """Read the parts of a mail.  Raises SeriesError when an encoding is damaged."""
     parts = list(_parts(message))
-    whole = tuple(
-        payload for part, payload in parts if _MAIL.match(payload) and part is not message
-    )
+    whole = [payload for part, payload in parts if _MAIL.match(payload) and part is not message]
     texts, plain = [], not message.is_multipart()
     for part, payload in parts:
         if payload in whole:
@@ -58,12 +59,34 @@ def read(raw: bytes, message: email.message.Message, where: str) -> Body:
         fair = _QUOTED_FROM.sub(rb"\1", text)
         plain, text = plain and fair == text, fair
     html = bool(re.search(rb"<(?:html|!doctype html)", body, re.IGNORECASE))
-    return Body(text, patch, plain, whole if not patch else (), html and not patch)
+    mails = [] if patch else [one for raw in whole for one in _EACH.split(raw) if one.strip()]
+    return Body(text, patch, plain, (*mails, *_inside(message, patch)), html and not patch)
+
+
+def _inside(message: email.message.Message, patch: bytes) -> Iterator[bytes]:
+    """Give the mails that were attached as such, if there is no diff beside them."""
+    for part in _own(message) if not patch else ():
+        if part.get_content_type() == "message/rfc822" and part is not message:
+            yield from (inner.as_bytes(policy=_AS_IT_IS) for inner in _payload(part))
+
+
+def _own(part: email.message.Message) -> Iterator[email.message.Message]:
+    """Give the parts of a mail, without those of mails in it."""
+    yield part
+    if part.get_content_maintype() == "multipart" and part.is_multipart():
+        for inner in _payload(part):
+            yield from _own(inner)
+
+
+def _payload(part: email.message.Message) -> list[email.message.Message]:
+    payload = part.get_payload()
+    some = payload if isinstance(payload, list) else []
+    return [one for one in some if isinstance(one, email.message.Message)]
 
 
 def _parts(message: email.message.Message) -> Iterator[tuple[email.message.Message, bytes]]:
     """Give the parts that can hold words or a diff, decoded; HTML only if there is nothing else."""
-    leaves = [part for part in message.walk() if not part.is_multipart()]
+    leaves = [part for part in _own(message) if not part.is_multipart()]
     plain = [part for part in leaves if _is_text(part)]
     for part in plain or [part for part in leaves if part.get_content_maintype() == "text"]:
         payload = part.get_payload(decode=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.series.box import Entry
 from harness.series.mail import parse
 
 FORMAT = "git format-patch -o FOLDER BASE.. makes a folder of patches"
+_NAMES = ("*.patch", "*.eml", "[0-9]*")  # the last: format-patch --numbered-files, other suffixes
 _KINDS = "a folder of patches, files, an mbox, a maildir, -, A..B with --tree, a message id, a link"
 
 
@@ -111,16 +113,22 @@ def _one(file: Path) -> Iterator[Entry]:
 def _folder(path: Path) -> Given:
     where, name = str(path), path.name
     if (path / "cur").is_dir() and (path / "new").is_dir():
-        files = sorted(file for part in ("cur", "new") for file in (path / part).iterdir())
+        found = (file for part in ("cur", "new") for file in (path / part).iterdir())
+        files = sorted(file for file in found if file.is_file() and file.name[0] != ".")
         mails = tuple(entry for file in files for entry in box.entries(file))
         return Given(where, name, mails)
     if (path / "series").is_file():
         files = quilt.files(path)
         return Given(where, name, tuple(e for f in files for e in _one(f)), path, True, True)
-    files = next((f for kind in ("patch", "eml") if (f := sorted(path.glob(f"*.{kind}")))), [])
+    files = next((f for kind in _NAMES if (f := sorted(path.glob(kind), key=_natural))), [])
     if not files:
         raise no_patch(where)
     return Given(where, name, tuple(e for f in files for e in _one(f)), path, strict=True)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Order 2-x before 10-x."""
+    return [(int(n or 0), text) for n, text in re.findall(r"(\d{1,18})|(\D+)", path.name)]
 
 
 def _pipe() -> Given:

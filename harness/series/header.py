@@ -7,6 +7,7 @@ import email.errors
 import email.header
 import email.message
 import re
+from unicodedata import category
 
 
 def decoded(raw: bytes, charset: str | None = None) -> str:
@@ -34,12 +35,14 @@ def text_of(message: email.message.Message, name: str) -> str:
     except (email.errors.HeaderParseError, ValueError):  # an encoded word that is damaged
         parts = [(str(value), None)]
     # In an undecodable header the bytes are what the mail has; elsewhere strings stay strings.
-    return "".join(
+    text = "".join(
         decoded(part, charset if charset != "unknown-8bit" else None)
         if isinstance(part, bytes)
         else decoded(part.encode("utf-8", "surrogateescape"))
         for part, charset in parts
-    ).strip()
+    )
+    # No control characters: what a terminal is told comes from us.
+    return "".join(one for one in text if one in "\t\r\n" or category(one) != "Cc").strip()
 
 
 def subject(message: email.message.Message) -> str:

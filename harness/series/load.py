@@ -60,7 +60,7 @@ def load(words: str | Path | Sequence[str | Path], wish: Wish | None = None) -> 
         raise _no_patch(mails, what)
     parts = order.sort([item for item in mails if not item[1].is_cover], what)
     covers = [item for item in mails if item[1].is_cover]
-    notes = [*what.notes, *chosen.notes, *order.notes(parts)]
+    notes = [*what.notes, *chosen.notes, *order.notes(parts, what)]
     if (fault := order.fault(parts, what)) and wish.whole:
         raise fault
     found = parts.mails
@@ -74,14 +74,15 @@ def load(words: str | Path | Sequence[str | Path], wish: Wish | None = None) -> 
 def _mails(entry: Entry, what: Given) -> list[Found]:
     """Read an entry, a patch or cover letter; one that carries whole mails stands for those."""
     mail = parse(entry.raw(), entry.where)
-    if not mail.attached:
-        _see_patch(mail, what)
-        return [(entry.path, mail)]
     inner = [
         parse(raw, f"attachment {number} of {entry.where}")
         for number, raw in enumerate(mail.attached, 1)
     ]
-    return [(entry.path, dataclasses.replace(mail, plain=False)) for mail in inner]
+    series = [one for one in inner if one.files or (one.total and one.number == 0)]
+    if not any(one.files for one in series):
+        _see_patch(mail, what)
+        return [(entry.path, mail)]
+    return [(entry.path, dataclasses.replace(one, plain=False)) for one in series]
 
 
 def _see_patch(mail: Mail, what: Given) -> None:

@@ -90,7 +90,7 @@ def parse(raw: bytes, where: str) -> Mail:
         tuple(_BEFORE.findall(words)),
         author,
         date,
-        header.decoded(found.text, _charset(message)).encode() if not found.plain else found.text,
+        header.decoded(found.text, _charset(message)).encode(),
         found.patch,
         found.plain,
         found.attached,

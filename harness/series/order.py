@@ -104,13 +104,13 @@ def fault(parts: Parts, what: Given) -> SeriesError | None:
     return None
 
 
-def notes(parts: Parts) -> list[str]:
+def notes(parts: Parts, what: Given) -> list[str]:
     """Say what people should know of a series that is taken as it is."""
     said = []
     if parts.duplicates and not parts.twice:
         words = ", ".join(map(str, parts.duplicates))
         said.append(f"patch {words} is there twice, both times the same: one is taken")
-    if parts.missing and len(parts.mails) == 1:
+    if parts.missing and len(parts.mails) == 1 and what.single:
         mail = parts.mails[0][1]
         said.append(f"this is patch {mail.number} of {mail.total} alone")
     return said

@@ -20,8 +20,14 @@ class Group:
 
     thread: str
     version: int
+    minor: int
     total: int
     entries: tuple[Entry, ...]
+
+    @property
+    def name(self) -> str:
+        """What the revision is called: v2, or v2.1 for a part of it."""
+        return f"v{self.version}.{self.minor}" if self.minor else f"v{self.version}"
 
     @property
     def title(self) -> str:
@@ -34,7 +40,7 @@ class Group:
         return set(range(1, self.total + 1)) - {entry.subject.number for entry in self.entries}
 
     def __str__(self) -> str:
-        version = f" v{self.version}" if self.version > 1 else ""
+        version = f" {self.name}" if self.name != "v1" else ""
         count = f" {self.total} patches" if self.total else ""
         first = min(self.entries, key=lambda entry: entry.subject.number)
         return f"[PATCH{version}{count}] {self.title}  {first.message_id}".rstrip()
@@ -64,10 +70,13 @@ def choose(mails: Sequence[Entry], where: str, pick: str = "", revision: int = 0
     if revision:
         kept = [group for group in groups if group.version == revision]
         if not kept:
-            there = ", ".join(f"v{number}" for number in sorted({g.version for g in groups}))
+            ranked = sorted(groups, key=lambda group: (group.version, group.minor))
+            there = ", ".join(dict.fromkeys(group.name for group in ranked))
             raise UsageError(f"there is no revision {revision} in {where}", hint=f"it has {there}")
         groups = kept
     group, notes = _newest(groups, where)
+    if group.thread and not group.total and len(group.entries) > 1:
+        notes = (*notes, "no subject has a number: the order is that of the thread")
     ids = set(map(id, group.entries))
     thread = tuple(mail for mail in mails if id(mail) in ids or _root(mail, roots) == group.thread)
     return Chosen(group.entries, thread, notes)
@@ -103,19 +112,46 @@ def _groups(mails: Sequence[Entry], roots: dict[str, str]) -> list[Group]:
         mail for mail in patches if not mail.parents
     ]
     sizes = collections.Counter(_root(mail, roots) for mail in patches)
-    found: dict[tuple[str, int, int, str], list[Entry]] = {}
+    alike = _unnumbered(patches, roots)
+    found: dict[tuple[str, int, int, int, str], list[Entry]] = {}
     for mail in patches:
         root = _root(mail, roots)
         single = mail.subject.total <= 1 and mail.subject.tagged
         if sizes[root] == 1 and not single:  # sent without links: number and sender must do
             root = ""
-        # Two patches without a number in one thread are two series; numbers belong together.
-        own = mail.message_id if root and not mail.subject.total else ""
-        if not root and mail.message_id:
-            own = mail.sender
-        key = (root, mail.subject.version, mail.subject.total, own)
-        found.setdefault(key, []).append(mail)
-    return [Group(key[0], key[1], key[2], tuple(entries)) for key, entries in sorted(found.items())]
+        own = "" if root else mail.sender if mail.message_id else ""
+        if root and not mail.subject.total and mail not in alike:
+            own = mail.message_id
+        said = mail.subject
+        found.setdefault((root, said.version, said.minor, said.total, own), []).append(mail)
+    return [Group(*key[:4], _in_order(entries)) for key, entries in sorted(found.items())]
+
+
+def _unnumbered(patches: Sequence[Entry], roots: dict[str, str]) -> list[Entry]:
+    """Give patches without a number that belong together all the same.
+
+    Their thread begins with one of them, and they are of one sender and revision.  Any other two
+    in one thread are two series.
+    """
+    some: dict[tuple[str, int, int, str], list[Entry]] = {}
+    for mail in patches:
+        if mail.message_id and not mail.subject.total:
+            key = (_root(mail, roots), mail.subject.version, mail.subject.minor, mail.sender)
+            some.setdefault(key, []).append(mail)
+    return [
+        mail
+        for key, mails in some.items()
+        for mail in mails
+        if any(one.message_id == key[0] for one in mails)
+        and len({one.subject.title for one in mails}) == len(mails)
+    ]
+
+
+def _in_order(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Put mails without a number behind those they answer; numbers are looked at later."""
+    if any(entry.subject.total for entry in entries):
+        return tuple(entries)
+    return tuple(sorted(entries, key=lambda entry: len(entry.parents)))
 
 
 def _picked(
@@ -145,29 +181,31 @@ def _newest(groups: list[Group], where: str) -> tuple[Group, tuple[str, ...]]:
     """Choose among the revisions of one series; refuse to choose among several series."""
     if len({group.thread for group in groups}) == 1 and any(group.total > 1 for group in groups):
         groups = [group for group in groups if group.total > 1]  # the others are proposals in it
-    groups = sorted(groups, key=lambda group: (group.version, len(group.entries)))
+    groups = sorted(groups, key=lambda one: (one.version, one.minor, len(one.entries)))
     last = groups[-1]
     if len(groups) == 1:
         return last, ()
     same = len({group.thread for group in groups}) == 1 and last.thread
     titles = len({group.title for group in groups}) == 1
-    versions = [group.version for group in groups]
+    versions = [group.name for group in groups]
     if len(set(versions)) == len(versions) and (same or (titles and all(g.thread for g in groups))):
-        numbers = ", ".join(f"v{number}" for number in versions[:-1])
-        note = f"v{last.version} is taken, the newest; {where} has {numbers} too"
+        numbers = ", ".join(versions[:-1])
+        note = f"{last.name} is taken, the newest; {where} has {numbers} too"
         if last.missing and (whole := _rerolled(groups)):
-            return whole, (f"{note}; what v{last.version} lacks is taken from before",)
+            return whole, (f"{note}; what {last.name} lacks is taken from before",)
         return last, (note,)
     if len(set(versions)) > 1 and (titles or not any(group.thread for group in groups)):
-        words = " and ".join(f"v{number}" for number in sorted(set(versions)))
+        words = " and ".join(dict.fromkeys(versions))
         raise SeriesError(
             f"revisions are mixed in {where} ({words}), and nothing links their mails",
             hint=f"say which with --revision {last.version}, or keep the mails of one",
             details=_listed(groups),
         )
+    first = min(last.entries, key=lambda entry: entry.subject.number)
+    name = last.title if not titles else first.message_id or last.title
     raise SeriesError(
         f"{where} holds {len(groups)} series",
-        hint=f"name one with --pick, a part of its subject or a message id: '{last.title}'",
+        hint=f"name one with --pick, a part of its subject or a message id: '{name}'",
         details=_listed(groups),
     )
 

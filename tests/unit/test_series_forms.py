@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Less usual mails: forwarded ones, other languages, other tags, threads without numbers."""
+
+from __future__ import annotations
+
+import email
+from email.mime.message import MIMEMessage
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from pathlib import Path
+
+import pytest
+
+from harness import series
+from harness.errors import SeriesError
+from harness.model import Series
+from harness.series import keep, subject
+
+GIT = "From 1111111111111111111111111111111111111111 Mon Sep 17 00:00:00 2001\n"
+BOX = "From mboxrd@z Thu Jan  1 00:00:00 1970\n"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+
+
+def mail(title: str, name: str = "x", own: str = "", *above: str, sender: str = "a@x.org") -> str:
+    """Write a mail that changes fs/``name``.c, without a From line of an mbox."""
+    head = f"From: A <{sender}>\nDate: Thu, 1 Jan 2026 00:00:00 +0000\nSubject: {title}\n"
+    head += f"Message-ID: <{own}>\n" if own else ""
+    head += f"In-Reply-To: <{above[-1]}>\n" if above else ""
+    head += f"References: {' '.join(f'<{one}>' for one in above)}\n" if above else ""
+    diff = f"diff --git a/fs/{name}.c b/fs/{name}.c\n--- a/fs/{name}.c\n+++ b/fs/{name}.c\n"
+    return f"{head}\nWhy.\n---\n\n{diff}@@ -1 +1 @@\n-one\n+two\n-- \n2.43.0\n\n"
+
+
+def load(path: Path, *mails: str, data: bytes = b"") -> Series:
+    path.write_bytes(data or "".join(BOX + one for one in mails).encode())
+    return series.load(path)
+
+
+def subjects(got: Series) -> list[str]:
+    return [patch.subject for patch in got.patches]
+
+
+def forwarded(*parts: email.message.Message) -> bytes:
+    """Make a mail of somebody else with the series attached."""
+    outer = MIMEMultipart()
+    outer["From"], outer["Subject"] = "B <b@x.org>", "please test"
+    outer.attach(MIMEText("See attached."))
+    for part in parts:
+        outer.attach(part)
+    return outer.as_bytes()
+
+
+def test_mails_forwarded_as_attachments(tmp_path: Path) -> None:
+    some = [email.message_from_string(mail(f"[PATCH {n}/2] fs: {n}", f"f{n}")) for n in (2, 1)]
+    some.append(email.message_from_string("From: C <c@x.org>\nSubject: Re: [PATCH 1/2]\n\nFine.\n"))
+    got = load(tmp_path / "a.eml", data=forwarded(*map(MIMEMessage, some)))
+    assert [(one.subject, one.author) for one in got.patches] == [
+        ("fs: 1", "A <a@x.org>"),
+        ("fs: 2", "A <a@x.org>"),
+    ]
+    assert [one.files for one in got.patches] == [("fs/f1.c",), ("fs/f2.c",)]
+    assert b"please test" not in b"".join(one.path.read_bytes() for one in got.patches)
+
+
+def test_a_mail_beside_a_diff_is_not_the_patch(tmp_path: Path) -> None:
+    talk = email.message_from_string("From: C <c@x.org>\nSubject: crash\n\nIt breaks.\n")
+    inner = MIMEText(mail("x").partition("\n\n")[2], "x-patch")
+    got = load(tmp_path / "a.eml", data=forwarded(inner, MIMEMessage(talk)))
+    assert subjects(got) == ["please test"]
+    assert b"It breaks" not in got.patches[0].path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["plain", "mbox"])
+def test_several_mails_in_one_attachment(tmp_path: Path, kind: str) -> None:
+    text = "".join(GIT + mail(f"[PATCH {n}/2] fs: {n}", f"f{n}") for n in (1, 2))
+    part = MIMEText(text, "plain" if kind == "plain" else "x-unknown")
+    part.add_header("Content-Disposition", "attachment", filename="all.mbox")
+    assert subjects(load(tmp_path / "a.eml", data=forwarded(part))) == ["fs: 1", "fs: 2"]
+
+
+def test_a_message_in_another_encoding_is_kept_in_utf8(tmp_path: Path) -> None:
+    head = "MIME-Version: 1.0\nContent-Type: text/plain; charset=koi8-r\n\nЖдём ёлку.\n"
+    text = mail("[PATCH] fs: x").replace("\nWhy.\n", head, 1)
+    got = load(tmp_path / "a.eml", data=text.encode("koi8-r"))
+    folder = keep.keep(got, tmp_path / "kept")
+    assert "Ждём ёлку." in next(folder.glob("0001-*")).read_text()
+
+
+def test_a_subject_tells_a_terminal_nothing(tmp_path: Path) -> None:
+    got = load(tmp_path / "a.eml", data=mail("[PATCH] fs: \x1b[31m\x00\x07x").encode())
+    assert subjects(got) == ["fs: [31mx"]
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("[PATCHv2 1/2] a", ("a", 2, 0, False)),
+        ("[RFCv3 1/2] a", ("a", 3, 0, False)),
+        ("[PATCH -v3 1/2] a", ("a", 3, 0, False)),
+        ("[PATCH v2.1 1/2] a", ("a", 2, 1, False)),
+        ("[PATCH v6.12 1/2] a", ("a", 1, 0, False)),
+        ("[PATCH drm-v6 1/2] a", ("a", 1, 0, False)),
+        ("[a-list] Re: [PATCH v2 1/2] a", ("a", 2, 0, True)),
+        ("[a-list] [PATCH v2 1/2] a", ("a", 2, 0, False)),
+        ("RÉP: [PATCH 1/2] a", ("RÉP: [PATCH 1/2] a", 1, 0, True)),
+        ("回复\uff1a[PATCH 1/2] a", ("回复\uff1a[PATCH 1/2] a", 1, 0, True)),
+        ("tr: fix a", ("tr: fix a", 1, 0, False)),
+    ],
+)
+def test_tags(text: str, got: tuple[object, ...]) -> None:
+    said = subject.read(text)
+    assert (said.title, said.version, said.minor, said.reply) == got
+
+
+def test_a_thread_without_numbers_goes_by_its_order(tmp_path: Path) -> None:
+    got = load(
+        tmp_path / "a.mbox",
+        mail("[PATCH] fs: three", "c", "3@x", "1@x", "2@x"),
+        mail("[PATCH] fs: one", "a", "1@x"),
+        mail("[PATCH] fs: two", "b", "2@x", "1@x"),
+    )
+    assert subjects(got) == ["fs: one", "fs: two", "fs: three"]
+    assert "the order is that of the thread" in got.notes[-1]
+
+
+def test_what_somebody_else_answers_is_another_series(tmp_path: Path) -> None:
+    other = mail("[PATCH] fs: better", "b", "2@x", "1@x", sender="b@x.org")
+    with pytest.raises(SeriesError, match="holds 2 series"):
+        load(tmp_path / "a.mbox", mail("[PATCH] fs: one", "a", "1@x"), other)
+
+
+def test_a_part_of_a_revision_that_was_made_again(tmp_path: Path) -> None:
+    got = load(
+        tmp_path / "a.mbox",
+        mail("[PATCH v2 1/2] fs: one", "a", "1@x"),
+        mail("[PATCH v2 2/2] fs: two", "b", "2@x", "1@x"),
+        mail("[PATCH v2.1 2/2] fs: two", "c", "3@x", "1@x", "2@x"),
+    )
+    assert [one.files for one in got.patches] == [("fs/a.c",), ("fs/c.c",)]
+    assert got.version == 2
+    assert "v2.1 is taken, the newest" in got.notes[0]
+
+
+def test_a_series_sent_twice_is_told_by_its_id(tmp_path: Path) -> None:
+    with pytest.raises(SeriesError, match="holds 2 series") as caught:
+        load(
+            tmp_path / "a.mbox",
+            *(mail(f"[PATCH {n}/2] fs: {n}", f"f{n}", f"a{n}@x", "a0@x") for n in (1, 2)),
+            *(mail(f"[PATCH RESEND {n}/2] fs: {n}", f"f{n}", f"b{n}@x", "b0@x") for n in (1, 2)),
+        )
+    assert "'b1@x'" in caught.value.hint
+
+
+def test_a_maildir_holds_other_things(tmp_path: Path) -> None:
+    for part in ("cur", "new"):
+        (tmp_path / "box" / part / "sub").mkdir(parents=True)
+    (tmp_path / "box" / "new" / "17.M1.host").write_text(mail("[PATCH] fs: x"))
+    (tmp_path / "box" / "cur" / ".lock").write_text("")
+    assert subjects(series.load(tmp_path / "box")) == ["fs: x"]
+
+
+@pytest.mark.parametrize("form", ["{n}", "{n:04}-x.txt", "{n}-x.patch"])
+def test_a_folder_goes_by_numbers_in_names(tmp_path: Path, form: str) -> None:
+    for n in (1, 2, 10):
+        (tmp_path / form.format(n=n)).write_text(mail(f"[PATCH] fs: {n}", f"f{n}"))
+    assert subjects(series.load(tmp_path)) == ["fs: 1", "fs: 2", "fs: 10"]
+
+
+def test_one_of_two_is_missing_and_no_more_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.mbox"
+    texts = (
+        mail("[PATCH 0/2] fs", own="0@x").partition("Why.")[0],
+        mail("[PATCH 2/2] x", "x", "2@x", "0@x"),
+    )
+    path.write_text("".join(f"{BOX}{one}\n" for one in texts))
+    got = series.load(path, series.Wish(whole=False))
+    assert "number 1 is missing" in got.fault
+    assert not [note for note in got.notes if "alone" in note]

@@ -34,20 +34,20 @@ def found() -> Things:
     return frozenset(_all())
 
 
-def new(before: Things) -> Things:
-    """What is there and was not ``before``; waits a little for what is just going away."""
+def settled(before: Things) -> Things:
+    """What is there now; waits a little for what was not ``before`` and is just going away."""
     deadline = time.monotonic() + PATIENCE
     while True:
         late = time.monotonic() >= deadline
-        left = found() - before
-        if late or all(kind in _STAYS for kind, _ in left):
-            return left
+        now = found()
+        if late or all(kind in _STAYS for kind, _ in now - before):
+            return now
         time.sleep(0.05)
 
 
-def lost(before: Things) -> Things:
+def lost(before: Things, now: Things) -> Things:
     """What was there ``before`` and should still be: mounts and items that are not the test's."""
-    return frozenset(t for t in before - found() if t[0] in ("mount", "configfs item"))
+    return frozenset(thing for thing in before - now if thing[0] in _STAYS)
 
 
 def words(things: Things) -> str:

@@ -15,6 +15,8 @@ from harness.guestside.container import Container, How
 from harness.guestside.nvmet import CONFIGFS, Instance
 
 FAILED = pytest.StashKey[bool]()
+# All that was there when the last test had ended; to look costs more than many a test.
+THERE = pytest.StashKey[leaks.Things | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,8 +58,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_Longer())
     config.addinivalue_line("markers", "needs(*what): what a test cannot do without")
     config.addinivalue_line("markers", "known_fault(words): a fault the kernel has, series or not")
+
+
+class _Longer:
+    """Has the guard look anew when something came or went that is to live longer than a test.
+
+    A plugin: a conftest's hooks are not called for what lives as long as the session.
+    """
+
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+    ) -> None:
+        if fixturedef.scope != "function":
+            request.config.stash[THERE] = None
+
+    def pytest_fixture_post_finalizer(
+        self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+    ) -> None:
+        self.pytest_fixture_setup(fixturedef, request)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -119,16 +140,20 @@ def _leak_guard(
     """Blame the test that leaves something behind, and clean up for the next one."""
     if _diary is not None:
         _diary.begins(request.node.nodeid)
-    before = leaks.found()
+    stash = request.config.stash
+    before = stash.get(THERE, None) or leaks.found()
+    stash[THERE] = None
     yield
     failed = request.node.stash.get(FAILED, False)
-    left = leaks.found() - before if failed else leaks.new(before)
+    now = leaks.found() if failed else leaks.settled(before)
+    left = now - before
     problems = leaks.clean(left) if left else []
     if failed:  # blamed already, and it could not clean up
         return
-    gone = leaks.lost(before)
+    gone = leaks.lost(before, now)
     assert not left, "\n".join(["the test leaked:", leaks.words(left), *problems])
     assert not gone, "\n".join(["the test took away:", leaks.words(gone)])
+    stash[THERE] = now
 
 
 @pytest.fixture(scope="session", autouse=True)

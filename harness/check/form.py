@@ -12,6 +12,7 @@ from harness.check.letter import Change, Letter
 from harness.check.values import Finding, Level
 
 _SUBJECT = 75  # columns of a subject, as the kernel's documents have it
+_UNFILLED = re.compile(r"^\*\*\* (?:SUBJECT|BLURB) HERE \*\*\*$", re.MULTILINE)
 _PREFIX = re.compile(r"\[([^\]]*)\]")
 _EXPORT = re.compile(r"\bEXPORT_SYMBOL(?:_\w+)?\s*\(\s*(\w+)")
 _REACHED = re.compile(r"[^@\s]+@(?:[\w-]+\.)+[a-z][\w-]+")
@@ -27,6 +28,8 @@ def series(letters: Sequence[Letter], cover: Letter | None, *, mails: bool) -> l
     if mails:
         if len(letters) > 1 and cover is None:
             found.append(_warning("no-cover", f"{len(letters)} patches without a cover letter"))
+        if cover and _UNFILLED.search(f"{cover.subject}\n{cover.message}"):
+            found.append(_warning("unfilled", "the cover letter has git's own words: *** ... ***"))
         found += _tags([*([cover] if cover else []), *letters])
     for subject, times in Counter(letter.subject for letter in letters).items():
         if times > 1:
@@ -60,7 +63,7 @@ def _prefix(letter: Letter) -> str:
 def subject(letter: Letter) -> list[Finding]:
     """Look at one patch's own words."""
     found = []
-    if not re.match(r"(?:Revert \"|[\w./,{}*+ -]+: \S)", letter.subject):
+    if not re.match(r"(?:Revert \"|Reapply \"|[\w./,{}*+ -]+: \S)", letter.subject):
         found.append(_warning("subsystem", "the subject names no subsystem ('fs/x: do y')"))
     if len(letter.subject) > _SUBJECT:
         found.append(

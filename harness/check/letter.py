@@ -5,20 +5,19 @@ from __future__ import annotations
 
 import dataclasses
 import email
-import email.header
-import email.message
 import email.utils
 import re
 from pathlib import Path
 
-from harness.series import diff
+from harness.series import header
+from harness.series.mail import parse
 
 _TAGS = re.compile(r"^\s*((?:re:\s*|fwd?:\s*)*)((?:\[[^\]]*\]\s*)*)(.*)$", re.IGNORECASE)
 _TRAILER = re.compile(r"^([A-Z][A-Za-z-]+-by|Cc|Fixes|Link|Closes): *(.+)$", re.MULTILINE)
 _ENCODED = re.compile(
     rb"^Content-Transfer-Encoding:\s*(?:base64|quoted-printable)", re.IGNORECASE | re.MULTILINE
 )
-_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)")
+_HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,18 +62,18 @@ class Change:
 
 def read(path: Path, author: str) -> Letter:
     """Read a mail that harness.series has found to be one."""
-    message = email.message_from_bytes(path.read_bytes().lstrip(b"\r\n"))
-    body = b"\n".join(_parts(message)).replace(b"\r\n", b"\n")
-    words, patch = diff.split(body)
-    text = re.split(r"^---\s*$", _text(words), maxsplit=1, flags=re.MULTILINE)[0]
-    found = _TAGS.match(" ".join(_header(message, "Subject").split()))
+    raw = path.read_bytes()
+    message = email.message_from_bytes(raw.lstrip(b"\r\n"))
+    mail = parse(raw, str(path))
+    text = re.split(r"^---\s*$", _text(mail.text), maxsplit=1, flags=re.MULTILINE)[0]
+    found = _TAGS.match(header.subject(message))
     reply, tags, subject = found.groups() if found else ("", "", "")
     people = [message.get(name, "") for name in ("To", "Cc", "From")]
     return Letter(
         subject=subject,
         tags=tags.strip(),
         reply=bool(reply.strip()),
-        sender=_header(message, "From"),
+        sender=header.text_of(message, "From"),
         author=author,
         recipients=frozenset(
             address.lower() for _, address in email.utils.getaddresses(map(str, people)) if address
@@ -82,7 +81,7 @@ def read(path: Path, author: str) -> Letter:
         if any(people[:2])
         else frozenset(),
         message=text,
-        diff=_text(patch),
+        diff=_text(mail.patch),
     )
 
 
@@ -105,23 +104,32 @@ def changes(diff_text: str) -> list[Change]:
     for part in re.split(r"^(?=diff --git )", diff_text, flags=re.MULTILINE):
         if not part.startswith("diff --git "):
             continue
-        lines = part.splitlines()
+        lines = part.split("\n")  # a form feed, too, is a part of a line
         name = _name(lines)
-        number, added, removed, inside = 0, [], [], False
-        for line in lines:
-            if hunk := _HUNK.match(line):
-                number, inside = int(hunk[1]), True
-            elif inside and line.startswith("+"):
-                added.append(Added(name, number, line[1:]))
-                number += 1
-            elif inside and line.startswith("-"):
-                removed.append(line[1:])
-            elif inside:
-                number += 1
         head = part.split("\n@@ ", 1)[0]
         new, gone = "\nnew file mode " in head, "\ndeleted file mode " in head
-        found.append(Change(name, new, gone, tuple(added), tuple(removed)))
+        found.append(Change(name, new, gone, *_lines(name, lines)))
     return found
+
+
+def _lines(name: str, lines: list[str]) -> tuple[tuple[Added, ...], tuple[str, ...]]:
+    """Give the lines that hunks add and remove; what follows them (a signature) is none."""
+    added, removed = [], []
+    number = old = new = 0  # the line's number, and how many the hunk still has
+    for line in lines:
+        if old <= 0 and new <= 0:
+            if hunk := _HUNK.match(line):
+                number = int(hunk[2])
+                old, new = int(hunk[1] or 1), int(hunk[3] or 1)
+            continue
+        if line.startswith("+"):
+            added.append(Added(name, number, line[1:]))
+        elif line.startswith("-"):
+            removed.append(line[1:])
+        number += not line.startswith(("-", "\\"))
+        new -= not line.startswith(("-", "\\"))
+        old -= not line.startswith(("+", "\\"))
+    return tuple(added), tuple(removed)
 
 
 def _name(lines: list[str]) -> str:
@@ -134,25 +142,5 @@ def _name(lines: list[str]) -> str:
     return match[1] if match else ""
 
 
-def _parts(message: email.message.Message) -> list[bytes]:
-    found = []
-    for part in message.walk():
-        payload = part.get_payload(decode=True) if part.get_content_maintype() == "text" else None
-        if isinstance(payload, bytes):
-            found.append(payload)
-    return found
-
-
-def _header(message: email.message.Message, name: str) -> str:
-    value = message.get(name, "")
-    parts = email.header.decode_header(value)
-    return "".join(
-        part.decode(charset if charset and charset != "unknown-8bit" else "utf-8", "replace")
-        if isinstance(part, bytes)
-        else part
-        for part, charset in parts
-    ).strip()
-
-
 def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")
+    return raw.decode("utf-8", "replace").replace("\r\n", "\n")

@@ -50,7 +50,7 @@ index 222..333 100644
 -EXPORT_SYMBOL(demo_gone);
 +++plus;
  same
--- =20
+--=20
 2.39
 """
 
@@ -96,12 +96,33 @@ def test_a_diff_is_taken_apart(mail: Letter) -> None:
     new, old = letter.changes(mail.diff)
     assert (new.file, new.new, len(new.added)) == ("fs/demo.c", True, 3)
     assert [(line.line, line.text) for line in old.added] == [(11, "++plus;")]
-    assert old.removed[0] == "EXPORT_SYMBOL(demo_gone);"
+    assert old.removed == ("EXPORT_SYMBOL(demo_gone);",)
     assert [(one.rule, one.file, one.line) for one in form.exports([new, old])] == [
         ("new", "fs/demo.c", 2),
         ("gone", "fs/old.c", 0),
     ]
     assert [one.file for one in form.licensed([new, old])] == ["fs/demo.c"]
+
+
+def test_a_mails_signature_is_no_removed_line() -> None:
+    name = "include/uapi/linux/x.h"
+    text = f"diff --git a/{name} b/{name}\n--- a/{name}\n+++ b/{name}\n"
+    text += "@@ -1 +1,2 @@\n one\n+two\f\n\\ No newline at end of file\n-- \n2.43.0\n"
+    (change,) = letter.changes(text)
+    assert [(line.line, line.text) for line in change.added] == [(2, "two\f")]
+    (found,) = form.uapi([change])
+    assert (found.level, found.text) == (Level.NOTE, "changed: 1 lines added, 0 removed")
+
+
+def test_a_mail_whose_encoding_is_none_or_another(tmp_path: Path) -> None:
+    file = tmp_path / "0001.patch"
+    text = MAIL.replace("=?UTF-8?q?J=C3=B6rg?=", "=?x-none?q?J=C3=B6rg?=")
+    text = text.replace("UTF-8\nContent-Transfer-Encoding: quoted-printable", "ISO-8859-2")
+    text = text.replace("=E2=80=9Cgood=E2=80=9D", "dobrý").replace("J=C3=B6rg", "Jörg")
+    file.write_bytes(text.replace("=20", " ").encode("iso-8859-2"))
+    found = letter.read(file, "Ann Author <ann@example.org>")
+    assert "It is dobrý." in found.message
+    assert found.sender.endswith("<joerg@example.org>")
 
 
 @pytest.mark.parametrize(
@@ -141,6 +162,7 @@ def test_who_committed_signs_last() -> None:
         ({}, []),
         ({"subject": "Do it"}, ["subsystem"]),
         ({"subject": 'Revert "fs: do it"'}, []),
+        ({"subject": 'Reapply "fs: do it"'}, []),
         ({"subject": "fs: " + "x" * 80}, ["long"]),
         ({"subject": "fs: do it."}, ["period"]),
         ({"message": "Signed-off-by: A <a@example.org>\n"}, ["empty"]),
@@ -161,6 +183,8 @@ def test_the_form_of_a_series() -> None:
     assert rules(form.series([one, made(tags="[PATCH v2 2/2]")], cover, mails=True)) == [
         "same-subject"
     ]
+    template = made(tags="[PATCH v2 0/2]", subject="demo", message="*** BLURB HERE ***\n")
+    assert rules(form.series([one, two], template, mails=True)) == ["unfilled"]
     naked = made(tags="[PATCH v2]", subject="fs: more")
     assert rules(form.series([one, naked], cover, mails=True)) == ["number"]
 

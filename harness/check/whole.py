@@ -28,6 +28,7 @@ from harness.guest import accel
 from harness.model import Checkout, Source
 from harness.progress import Progress
 from harness.run import Plan, folder, kernels
+from harness.run.plan import see_suites
 from harness.series import trust
 
 
@@ -47,6 +48,8 @@ def check(
     begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     assert plan.series is not None
     series = plan.series
+    if wish.wants("tests"):
+        see_suites(plan)
     if wish.builds:
         guest.sweep()
         kbuild.check_place(paths.cache())

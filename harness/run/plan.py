@@ -134,13 +134,29 @@ def find_series(
     )
 
 
-def _suite(word: str, folder: Path) -> str:
-    """Name a suite as seen from ``folder``; what is typed elsewhere is looked for there first."""
+def _suite(word: str, folder: Path, homes: Sequence[str]) -> str:
+    """Name a suite as seen from ``folder``; what is typed elsewhere is looked for there first.
+
+    Below ``homes``, the folders of the suites that are run anyway, a suite's own name will do.
+    """
     file, colons, test = word.partition("::")
     here = Path(file).absolute()
+    if not (folder / file).exists() and not here.exists():
+        found = [f"{home}/{file}" for home in homes if (folder / home / file).exists()]
+        return f"{found[0]}{colons}{test}" if found else word
     if Path.cwd() == folder or not here.exists():
         return word
     return f"{here}{colons}{test}"
+
+
+def see_suites(plan: Plan) -> None:
+    """Refuse suites that are not there.  Raises UsageError."""
+    for suite in plan.suites:
+        if not (plan.folder / suite.partition("::")[0]).exists():
+            raise UsageError(
+                f"the suite {suite} does not exist below {plan.folder}",
+                hint="name suites that do with --suite PATH",
+            )
 
 
 def _pytest_args(options: dict[str, Any]) -> list[str]:
@@ -174,6 +190,7 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
     # What the command line names is seen from where it was typed, the settings' from their file.
     tree = _tree(options, settings, series)
     # A release in series.toml is the series' own wish; a tree on the command line beats it.
+    homes = (*(series.suites if series else ()), *settings.suites)
     base = options["base"] or (series.base if series and tree else "") or settings.base
     return Plan(
         folder=settings.folder,
@@ -184,7 +201,7 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         fragments=((series.kconfig if series else ()) or settings.kconfig)
         + tuple(options["kconfig"]),
         assignments=assignments,
-        suites=tuple(_suite(word, settings.folder) for word in options["suite"])
+        suites=tuple(_suite(word, settings.folder, homes) for word in options["suite"])
         or (series.suites if series else ())
         or settings.suites,
         pytest_args=(*_pytest_args(options), *rest),

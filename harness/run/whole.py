@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness import build, guest, junit, kbuild, paths
-from harness.errors import HostFault, Interrupted, UsageError
+from harness.errors import HostFault, Interrupted
 from harness.guest import accel
 from harness.model import Accel, Request, Run, SideResult, Source
 from harness.progress import Progress
@@ -19,7 +19,7 @@ from harness.results import record
 from harness.results.changes import changes
 from harness.run import about, again, folder, kernels, suites
 from harness.run.kernels import Built
-from harness.run.plan import Plan
+from harness.run.plan import Plan, see_suites
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ def run(
     begin = time.monotonic()
     started = datetime.datetime.now(datetime.UTC)
     guest.sweep()
-    _suites_exist(plan)
+    see_suites(plan)
     folder.check(plan)
     kbuild.check_place(paths.cache())
     toolchain = build.toolchain(plan.arch or None, plan.llvm)
@@ -94,15 +94,6 @@ def _tested(
 
 def _so_far(job: Job, one: Built) -> SideResult:
     return suites.collect(one.side, one.kernel, job.folder / one.side, cached=False)
-
-
-def _suites_exist(plan: Plan) -> None:
-    for suite in plan.suites:
-        if not (plan.folder / suite.partition("::")[0]).exists():
-            raise UsageError(
-                f"the suite {suite} does not exist below {plan.folder}",
-                hint="name suites that do with --suite PATH",
-            )
 
 
 def _record(

@@ -533,6 +533,7 @@ def test_b4_pipes_a_patch_in_and_reads_the_answer(project: Check) -> None:
         (("no-such-thing",), 129, "no-such-thing"),
         (("HEAD..HEAD",), 129, "no commits"),
         ((faketree.TAG + "~1",), 129, "first commit"),
+        (("HEAD", "--suite", "no-suite"), 129, "no-suite"),
     ],
 )
 def test_what_cannot_be_understood(

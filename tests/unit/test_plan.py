@@ -102,3 +102,21 @@ def test_what_is_typed_is_seen_from_where_it_is_typed(project, monkeypatch):
     assert found.tree == project / "sub"
     assert found.disks == (str(project / "sub" / "d.img"),)
     assert found.suites == (f"{project / 'sub' / 'suite'}::test_x",)
+
+
+def test_a_suite_goes_by_its_own_name_too(project):
+    (project / "tests" / "vfs").mkdir(parents=True)
+    (project / "more" / "net").mkdir(parents=True)
+    found = made(project, "one", "--suite", "vfs::test_x", suites=("more",))
+    assert found.suites == ("tests/vfs::test_x",)
+    found = made(project, "one", "--suite", "net", "--suite", "none", suites=("more",))
+    assert found.suites == ("more/net", "none")
+    (project / "vfs").mkdir()  # what is there as it is named comes first
+    assert made(project, "one", "--suite", "vfs").suites == ("vfs",)
+
+
+def test_suites_that_are_not_there(project):
+    (project / "tests").mkdir()
+    plan.see_suites(made(project, "one", "--suite", "tests::test_x"))
+    with pytest.raises(UsageError, match="the suite none does not exist below"):
+        plan.see_suites(made(project, "one", "--suite", "none"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Open a log that a person names, compressed or not, and read it line by line."""
+"""Open a log that a person names, compressed or not, and read it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from harness import errors
-
-PIECE = 1 << 20  # characters; a line that has more is read in pieces
 
 # How a compressed file begins, and what reads it.
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
@@ -73,13 +71,11 @@ def _plain(file: io.BufferedReader, name: str) -> BinaryIO:
     return file
 
 
-def lines(file: IO[str], name: str) -> Iterator[str]:
-    """Give the lines; a flood without a newline does not fill the memory.
-
-    Raises HostFault when the log cannot be read to its end.
-    """
+@contextlib.contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Raise HostFault when the log that is read in here cannot be read to its end."""
     try:
-        yield from iter(lambda: file.readline(PIECE), "")
+        yield
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise errors.HostFault(f"{name} cannot be read to its end: {reason}") from error

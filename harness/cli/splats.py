@@ -13,7 +13,7 @@ from typing import Any
 import rich.console
 
 from harness import decode, errors, series, splat
-from harness.cli.logs import lines, opened
+from harness.cli.logs import opened, reading
 from harness.decode import Decoded, Decoder
 from harness.model import Splat
 from harness.progress import Progress
@@ -75,8 +75,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     decoder = _decoder(options)
     some = False
     for name in options.files:
-        with progress.stage("splats", name), opened(name) as file:
-            found = splat.find(lines(file, name))
+        with progress.stage("splats", name), opened(name) as file, reading(name):
+            found = splat.find(file)
         decoded = decoder.decode(found) if decoder else ()
         some = some or bool(found)
         if options.json:

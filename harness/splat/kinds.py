@@ -28,7 +28,7 @@ DEATH = re.compile(r"Kernel panic - not syncing: Attempted to kill (?:init|the i
 # The few that may begin with anything have a word to be found by.
 _LOOSE = [one for one in KINDS if one.word]
 # What many kinds begin with, by its first letter: only what follows tells them apart.
-_LEADS = {"B": "BUG: ", "W": "WARNING: ", "I": "INFO: ", "O": "Oops: "}
+LEADS = {"B": "BUG: ", "W": "WARNING: ", "I": "INFO: ", "O": "Oops: "}
 _PLAIN = re.compile(r"(?:[\w :]|\\\[)*(?![?*+{])")
 
 
@@ -47,7 +47,7 @@ def ways(pattern: str) -> list[str]:
         return [char + rest for char in chars]
     plain = _PLAIN.match(pattern)
     begin = plain[0].removeprefix("\\") if plain else ""
-    if not begin or (begin != (lead := _LEADS.get(begin[0], "")) and lead.startswith(begin)):
+    if not begin or (begin != (lead := LEADS.get(begin[0], "")) and lead.startswith(begin)):
         raise ValueError(f"a kind's message may begin with anything: {pattern}")
     return [pattern]
 
@@ -73,7 +73,7 @@ class _Bucket:
     def __init__(self, first: str) -> None:
         self.kinds: list[Kind] = []
         self.patterns: list[str] = []
-        self.skip = len(first) if first in _LEADS.values() else 0
+        self.skip = len(first) if first in LEADS.values() else 0
 
     def add(self, kind: Kind, way: str) -> None:
         self.kinds.append(kind)
@@ -91,7 +91,7 @@ def _buckets() -> dict[str, _Bucket]:
         pattern = "(?:" + re.sub(r"\(\?P<\w+>", "(?:", one.first.pattern) + ")"
         for way in () if one.word else ways(pattern):
             letter = way.removeprefix("\\")[0]
-            lead = _LEADS.get(letter, "")
+            lead = LEADS.get(letter, "")
             first = lead if lead and way.startswith(lead) else letter
             found.setdefault(first, _Bucket(first)).add(one, way)
     for bucket in found.values():
@@ -108,7 +108,7 @@ def begins(text: str) -> tuple[Kind, re.Match[str]] | None:
         if loose.word in text and (found := loose.first.match(text)):
             return loose, found
     letter = text[:1]
-    lead = _LEADS.get(letter)
+    lead = LEADS.get(letter)
     bucket = _BUCKETS.get(lead if lead and text.startswith(lead) else letter)
     which = bucket.match(text, bucket.skip) if bucket else None
     if bucket is None or which is None or which.lastindex is None:

@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from harness.splat.loggers import WHEN, named, unwrap
 
 # A program may print megabytes without a newline; what the kernel adds stands at the end.
 LONGEST = 16 * 1024
+#: Characters of a log that are looked at in one go.
+PIECE = 1 << 20
 #: Characters of a message that are kept.  The kernel itself prints no longer lines.
 MESSAGE = 2048
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>78])")
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\^_=>78])")
+_RETURNS = re.compile(r"\r*\n\r*")
 # The harness's own stamp of a console line.
 _OWN = re.compile(r"\s*\d+\.\d{3} \| ")
 # dmesg -r and the console; dmesg -x.
@@ -34,15 +38,18 @@ _STAMP = re.compile(rf"{_LEVEL}?(?:{_CLOCK}(?: ?{_CALLER})?|{_CALLER}) ?|{_LEVEL
 _CUT = re.compile(rf"\d*\.?\d{{3,6}}\](?: ?{_CALLER})? ?")
 # A kernel's stamp anywhere: what stands before it was printed by a program.
 _ANYWHERE = re.compile(rf"(?:<\d+>)?\[ *\d+\.\d{{6}}\](?: ?{_CALLER})? ")
+_CLOCKS = re.compile(r"\[ *\d+\.\d{6}\]")
 _BEGINS = re.compile(
-    rf"^ *(?:\d+\.\d{{3}} \| )?(?:{WHEN} )?{_LEVEL}?(?:\[ *\d+\.\d{{6}}\]|\[ *[TC]\d+\] )"
-    rf"|^{WHEN} (?:\S+ )?(?:[a-z]+\d?\.[a-z]+ )?kernel: |^(?:\d[\w.+-]*,)?\d+,\d+,\d+,[-c]",
-    re.MULTILINE,
+    rf"\n(?: *(?:\d+\.\d{{3}} \| )?(?:{WHEN} )?{_LEVEL}?"
+    rf"(?:\[ *\d+\.\d{{6}}\]|\[ *[TC]\d+\] )"
+    rf"|{WHEN} (?:\S+ )?(?:[a-z]+\d?\.[a-z]+ )?kernel: |(?:\d[\w.+-]*,)?\d+,\d+,\d+,[-c])"
 )
+# One of these words stands in each beginning.
+_STAMPS = ("]", "kernel: ", ",-", ",c")
 
 
 # The usual line: the harness's stamp or none, the kernel's clock, perhaps the caller.
-_USUAL = re.compile(rf"(?: *\d+\.\d{{3}} \| )?\[ *(\d+\.\d{{6}})\](?: ?{_CALLER})? ")
+_USUAL = re.compile(rf"(?: *\d+\.\d{{3}} \| )?(?:<\d+>)?\[ *(\d+\.\d{{6}})\](?: ?{_CALLER})? ")
 # What a stamp or a logger's line begins with, if it is a letter: a level, a day, a month.
 _NAMES = re.compile(r"kern|user|syslog|daemon|[A-Z][a-z]{2} ")
 # Another stamp, or a logger's names, behind the first.
@@ -62,13 +69,43 @@ class Message(NamedTuple):
     caller: str = ""
 
 
-def stamped(text: str, lines: int) -> bool:
+def whole(pieces: Iterable[str]) -> Iterator[str]:
+    """Give a log in pieces of whole lines; a line that is longer than a piece is cut."""
+    rest = ""
+    for piece in pieces:
+        text = rest + piece
+        end = text.rfind("\n") + 1
+        if not end and len(text) >= PIECE:
+            end = len(text)
+        if end:
+            yield text[:end]
+        rest = text[end:]
+    if rest:
+        yield rest
+
+
+def stamped(text: str) -> bool:
     """Say whether a log, of which ``text`` is a piece, stamps all that the kernel says.
 
     It does if a line begins with a stamp.  One elsewhere may be all that somebody's sed left over,
     unless most lines have one.
     """
-    return _BEGINS.search(text) is not None or 2 * len(_ANYWHERE.findall(text)) > lines
+    if not any(word in text for word in _STAMPS):
+        return False
+    if _BEGINS.match(f"\n{text[:LONGEST]}") or _BEGINS.search(text):
+        return True
+    return "]" in text and 2 * len(_CLOCKS.findall(text)) > text.count("\n")
+
+
+def smooth(text: str) -> str:
+    """Take off what a terminal would not show, of many lines."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    return _RETURNS.sub("\n", text).strip("\r") if "\r" in text else text
 
 
 def clean(line: str) -> str:

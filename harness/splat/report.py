@@ -23,6 +23,12 @@ _EVIDENCE = re.compile(
     r"(?:Use-after-free|Out-of-bounds|Invalid) \w+ (?:at|of) 0x|Corrupted memory at 0x|"
     r" lock: .*\.magic: |pc : |Asynchronous fault: no details|-{70,}"
 )
+#: One of these words stands in each such line.
+PROOFS = (
+    *("PID: ", "Call Trace:", "Call trace:", " at addr ", "Modules linked in:", "in_atomic(): "),
+    *("RIP: ", "Hardware name: ", "unreferenced object 0x", " at 0x", " of 0x"),
+    *("Corrupted memory at 0x", " lock: ", "pc : ", "Asynchronous fault: no details", "-" * 70),
+)
 _BELONGS = re.compile(
     r"\s*(?:\? |\([A-Z]\) )?(?:\(?\[<?[0-9a-f]+>?\]\)? ?)*[\w.$]+\+0x[0-9a-f]+|"
     r"\s*</?[A-Z_#0-9]+>|[\t ]{2,}\S|\t| #\d+: |"

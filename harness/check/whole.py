@@ -48,13 +48,11 @@ def check(
     begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     assert plan.series is not None
     series = plan.series
-    if wish.wants("tests"):
-        see_suites(plan)
     if wish.builds:
         guest.sweep()
         kbuild.check_place(paths.cache())
         plan = dataclasses.replace(plan, jobs=jobs(plan.jobs))
-    _installed(wish)
+    _possible(plan, wish)
     folder.check(plan)
     source = kernels.find_source(plan, progress)
     with tree.slot(source, progress) as slot, paths.scratch(paths.cache() / "scripts") as scratch:
@@ -154,8 +152,10 @@ def _kernels(walk: Walk, place: Path, foreign: Sequence[str]) -> Iterator[Kernel
         yield Kernels(walk.wish, builder, booter, walk.tools, walk.files, total, place)
 
 
-def _installed(wish: Wish) -> None:
+def _possible(plan: Plan, wish: Wish) -> None:
     """See that what was asked for by name is there."""
+    if wish.wants("tests"):
+        see_suites(plan)
     there = {name: installed(name) for name in COMMANDS} | {"coccinelle": semantic.installed()}
     for name, found in there.items():
         if wish.wants(name) and not found:

@@ -62,8 +62,12 @@ def opened(path: Path) -> BinaryIO:
         ) from error
 
 
-def entries(path: Path) -> list[Entry]:
-    """Index the mails of an mbox; a file that is none is one mail."""
+def entries(path: Path, where: str = "") -> list[Entry]:
+    """Index the mails of an mbox; a file that is none is one mail.
+
+    ``where`` is what people named it.
+    """
+    where = where or str(path)
     with opened(path) as file:
         try:
             found = list(_mails(file))
@@ -73,7 +77,7 @@ def entries(path: Path) -> list[Entry]:
             ) from error
     many = len(found) > 1
     return [
-        _entry(path, offset, size, head, f"mail {number} of {path}" if many else str(path))
+        _entry(path, offset, size, head, f"mail {number} of {where}" if many else where)
         for number, (offset, size, head) in enumerate(found, 1)
     ]
 

@@ -55,7 +55,7 @@ def find(words: Sequence[str | Path], tree: Path | None = None, base: str = "") 
         return _folder(path) if path.is_dir() else _file(path)
     if not isinstance(word, Path) and lore.is_link(text):
         got = lore.fetch(text)
-        found = dataclasses.replace(_file(got.path), where=text, name="", notes=got.notes)
+        found = dataclasses.replace(_file(got.path, text), name="", notes=got.notes)
         return dataclasses.replace(found, strict=found.strict or got.chosen)
     made = commits.mails(text, tree, base) if not isinstance(word, Path) else None
     if made is not None:
@@ -79,11 +79,11 @@ def _existing(word: str) -> Path:
     )
 
 
-def _file(path: Path) -> Given:
-    entries = tuple(box.entries(spool.unpacked(path)))
+def _file(path: Path, where: str = "") -> Given:
+    entries = tuple(box.entries(spool.unpacked(path), where or str(path)))
     single = len(entries) == 1
     strict = single and (not entries[0].subject.reply or _cut_out(entries[0]))
-    return Given(str(path), path.stem, entries, single=single, strict=strict)
+    return Given(where or str(path), path.stem, entries, single=single, strict=strict)
 
 
 def _cut_out(entry: Entry) -> bool:
@@ -136,4 +136,4 @@ def _pipe() -> Given:
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("nothing comes through standard input", hint="cat my.mbox | harness ... -")
     kept = spool.keep(sys.stdin.buffer, "standard input")
-    return dataclasses.replace(_file(kept), where="standard input", name="")
+    return dataclasses.replace(_file(kept, "standard input"), name="")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import email.errors
 import email.header
 import email.message
@@ -43,6 +44,24 @@ def text_of(message: email.message.Message, name: str) -> str:
     )
     # No control characters: what a terminal is told comes from us.
     return "".join(one for one in text if one in "\t\r\n" or category(one) != "Cc").strip()
+
+
+def sound(message: email.message.Message) -> bool:
+    """Whether git can decode the head: it takes no mail with an encoding that it does not know."""
+    words = [str(message.get(name, "")) for name in ("From", "Subject")]
+    try:
+        named = {charset for one in words for _, charset in email.header.decode_header(one)}
+    except (email.errors.HeaderParseError, ValueError):
+        return False
+    named |= {part.get_content_charset() for part in message.walk()}
+    return all(map(_known, filter(None, named))) and "\0" not in "".join(words)
+
+
+def _known(charset: str) -> bool:
+    try:
+        return bool(codecs.lookup(charset))
+    except (LookupError, ValueError):
+        return charset == "unknown-8bit"  # Python's word for bytes in a header
 
 
 def subject(message: email.message.Message) -> str:

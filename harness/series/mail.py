@@ -68,6 +68,8 @@ def parse(raw: bytes, where: str) -> Mail:
     _refuse(raw, where)
     message = email.message_from_bytes(raw.lstrip(b"\xef\xbb\xbf\r\n"))
     found = body.read(raw, message, where)
+    if found.plain and (b"\0" in found.text or not header.sound(message)):
+        found = dataclasses.replace(found, plain=False)
     found, title, author, date, reply = _head(message, found)
     said = subject.read(title)
     if not title or not author:
@@ -90,7 +92,7 @@ def parse(raw: bytes, where: str) -> Mail:
         tuple(_BEFORE.findall(words)),
         author,
         date,
-        header.decoded(found.text, _charset(message)).encode(),
+        header.decoded(found.text, _charset(message)).replace("\0", "").encode(),
         found.patch,
         found.plain,
         found.attached,
@@ -142,7 +144,7 @@ def normal(mail: Mail, text: bytes | None = None) -> bytes:
 
 def _encoded(value: str) -> str:
     """Write a header's value in ASCII; one line, however long."""
-    if value.isascii():
+    if value.isascii() and "=?" not in value:
         return value
     # Quoted-printable is what people can still read.
     charset = email.charset.Charset("utf-8")

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import email
+import gzip
+import subprocess
 from email.mime.message import MIMEMessage
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
@@ -180,3 +182,42 @@ def test_one_of_two_is_missing_and_no_more_is_said(tmp_path: Path) -> None:
     got = series.load(path, series.Wish(whole=False))
     assert "number 1 is missing" in got.fault
     assert not [note for note in got.notes if "alone" in note]
+
+
+@pytest.mark.parametrize(
+    ("title", "head", "said"),
+    [
+        ("[PATCH] =?x-none?Q?fs=3A_x?=", "", "fs: x"),
+        ("[PATCH] fs: x =?utf-8?B?x?=", "", "fs: x =?utf-8?B?x?="),
+        ("[PATCH] fs: x", "Content-Type: text/plain; charset=x-none\n", "fs: x"),
+    ],
+)
+def test_what_git_cannot_decode_is_written_anew(
+    tmp_path: Path, title: str, head: str, said: str
+) -> None:
+    """git am stops at an encoding that it does not know."""
+    text = mail(title).replace("Subject:", f"{head}Subject:", 1)
+    (patch,) = load(tmp_path / "a.eml", data=text.encode()).patches
+    assert patch.subject == said
+    assert b"x-none" not in patch.path.read_bytes()
+    told = subprocess.run(
+        ["git", "mailinfo", "-u", tmp_path / "words", tmp_path / "diff"],
+        input=patch.path.read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    assert f"Subject: {said}" in told.stdout.decode()
+
+
+def test_a_null_in_a_message_is_left_out(tmp_path: Path) -> None:
+    (patch,) = load(
+        tmp_path / "a.eml", data=mail("[PATCH] x").replace("Why", "W\0hy").encode()
+    ).patches
+    assert b"\nWhy.\n" in patch.path.read_bytes()
+
+
+def test_a_compressed_or_piped_box_is_called_as_it_was_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.mbox.gz"
+    path.write_bytes(gzip.compress(b"garbage"))
+    with pytest.raises(SeriesError, match=r"^\S*/a\.mbox\.gz is not a patch"):
+        series.load(path)

@@ -47,10 +47,12 @@ def _own_folder() -> str | None:
     return None
 
 
-def wish(pattern: str, *, kind: str = "", count: int = 0, panic: bool = False) -> dict[str, Any]:
+def wish(
+    pattern: str, *, kind: str = "", count: int = 0, panic: bool = False, maybe: bool = False
+) -> dict[str, Any]:
     """Check the words of a test's mark.  Raises TypeError or re.error for what makes no sense."""
     re.compile(pattern)
-    return {"pattern": pattern, "kind": kind, "count": count, "panic": panic}
+    return {"pattern": pattern, "kind": kind, "count": count, "panic": panic, "maybe": maybe}
 
 
 def wishes(item: pytest.Item) -> list[dict[str, Any]]:

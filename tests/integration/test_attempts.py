@@ -195,6 +195,9 @@ def test_a_splat_can_be_expected(session: Session) -> None:
         f"{mark}('configfs_rmdir', count=1)\ndef test_comes():\n    say(WARNING)\n"
         f"{mark}('KASAN')\ndef test_another():\n    say(WARNING)\n"
         f"{mark}('WARNING')\ndef test_none():\n    pass\n"
+        f"{mark}('configfs_rmdir', maybe=True)\ndef test_maybe():\n    say(WARNING)\n"
+        f"{mark}('configfs_rmdir', maybe=True)\ndef test_maybe_not():\n    pass\n"
+        f"{mark}('KASAN', maybe=True)\ndef test_maybe_another():\n    say(WARNING)\n"
         f"{mark}('(')\ndef test_senseless():\n    say(WARNING)\n"
     )
     assert code == 1, said
@@ -203,6 +206,9 @@ def test_a_splat_can_be_expected(session: Session) -> None:
         "test_comes": Outcome.PASS,
         "test_another": Outcome.ERROR,
         "test_none": Outcome.FAIL,
+        "test_maybe": Outcome.PASS,
+        "test_maybe_not": Outcome.PASS,
+        "test_maybe_another": Outcome.ERROR,
         "test_senseless": Outcome.ERROR,
     }
     assert "expected a splat like 'WARNING': the kernel said nothing of the sort" in said

@@ -27,6 +27,8 @@ pytestmark = [
         "CONFIG_VETH",
     ),
     needs.program("nvme", "ip"),
+    # The host's sockets, with lockdep; without the series as well.
+    pytest.mark.expects_splat("tcp_tsq_handler", maybe=True),
 ]
 
 NQN = "nqn.2026-01.org.example:cluster"

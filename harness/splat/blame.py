@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 # Compilers clone functions under longer names.
 _CLONE = re.compile(r"(?:\.(?:isra|constprop|part|cold|llvm|lto_priv)(?:\.\d+)*)+$")
@@ -108,14 +108,14 @@ def blame(kind: str, candidates: Iterable[str]) -> str:
     When all are common, the first that is not common to all splats is better than none, then the
     first that is no messenger, and so is the first.
     """
-    names = [name for name in map(function, candidates) if name and not name.startswith("0x")]
+    frames = [one for one in candidates if one and not one.startswith("0x")]
     for pattern in (_OF_KIND.get(kind, _COMMON), _COMMON, _MESSENGER):
-        for name in names:
+        for name in map(function, frames):
             if not _matches(pattern, name):
                 return name
-    return names[0] if names else ""
+    return function(frames[0]) if frames else ""
 
 
-def telling(frames: Iterable[str]) -> list[str]:
+def telling(frames: Iterable[str]) -> Iterator[str]:
     """Give the functions that tell one fault from another."""
-    return [name for name in map(function, frames) if not _matches(_COMMON, name)]
+    return (name for name in map(function, frames) if not _matches(_COMMON, name))

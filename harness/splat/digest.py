@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
+import itertools
 import re
+from collections.abc import Sequence
 
 from harness.model import Splat
 from harness.splat import facts, sites
@@ -24,16 +28,34 @@ _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,16}\b|\d+")
 
 def digest(report: Report) -> Splat:
     """Give the splat that a report is."""
-    kind, found = report.kind, report.found
-    if kind is None or found is None:
+    if report.kind is None or report.found is None:
         raise ValueError("only a report with a name is a splat")
-    lines = report.lines
-    named = {key: value or "" for key, value in found.groupdict().items()}
-    known = stacks(lines[report.head :])
+    return dataclasses.replace(
+        _told(
+            report.kind,
+            tuple(report.found.groupdict(default="").items()),
+            tuple(report.lines),
+            report.head,
+        ),
+        line=report.number,
+        test=report.test,
+        phase=report.phase,
+        panic=report.panic,
+        raw=tuple(report.raw),
+    )
+
+
+@functools.lru_cache(maxsize=256)  # a kernel that is unwell says the same again and again
+def _told(
+    kind: Kind, said: tuple[tuple[str, str], ...], lines: tuple[str, ...], head: int
+) -> Splat:
+    """Give what the words of a report say, whenever and wherever they are said."""
+    named = dict(said)
+    known = stacks(lines[head:])
     guilty = _guilty(kind, named, known, lines)
     access = facts.access(lines)
     kind_name = _kind(kind, lines)
-    title = _title(kind, lines[report.head], named, guilty, access.kind.capitalize())
+    title = _title(kind, lines[head], named, guilty, access.kind.capitalize())
     if kind_name == "null dereference" and kind.name != kind_name:
         title = f"BUG: unable to handle kernel NULL pointer dereference in {guilty}".removesuffix(
             " in "
@@ -43,7 +65,7 @@ def digest(report: Report) -> Splat:
     return Splat(
         kind=kind_name,
         title=title,
-        lines=tuple(lines),
+        lines=lines,
         function=guilty,
         frames=frames,
         fingerprint=_fingerprint(kind_name, title, frames),
@@ -56,15 +78,10 @@ def digest(report: Report) -> Splat:
         alloc_stack=tuple(known.alloc[:FRAMES]),
         free_stack=tuple(known.free[:FRAMES]),
         modules=facts.modules(lines),
-        line=report.number,
-        test=report.test,
-        phase=report.phase,
-        panic=report.panic,
-        raw=tuple(report.raw),
     )
 
 
-def _guilty(kind: Kind, named: dict[str, str], known: Stacks, lines: list[str]) -> str:
+def _guilty(kind: Kind, named: dict[str, str], known: Stacks, lines: Sequence[str]) -> str:
     """Choose the function: where the message says, where the processor stood, or from the stack."""
     stack = known.task if kind.name in _STALLS and known.task else known.main
     said = named.get("f", "") or named.get("pair", "").split(" / ")[0]
@@ -86,7 +103,7 @@ def _guilty(kind: Kind, named: dict[str, str], known: Stacks, lines: list[str]) 
     return blame(kind.name, [said, known.entry, *stack])
 
 
-def _kind(kind: Kind, lines: list[str]) -> str:
+def _kind(kind: Kind, lines: Sequence[str]) -> str:
     """Tell a NULL dereference from a page fault where only the address does."""
     if kind.name == "page fault" and "pointer dereference in virtual" in lines[0]:
         failing = re.search(r"Failing address: ([0-9a-f]+)", "\n".join(lines))
@@ -109,6 +126,6 @@ def _title(kind: Kind, line: str, named: dict[str, str], guilty: str, rw: str) -
 
 
 def _fingerprint(kind: str, title: str, frames: tuple[str, ...]) -> str:
-    names = telling(frames)[:5]
+    names = itertools.islice(telling(frames), 5)
     words = "\n".join([kind, _VARIES.sub("N", title), *names])
     return hashlib.sha256(words.encode()).hexdigest()[:16]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -58,7 +59,7 @@ _MODE = re.compile(
 )
 
 
-def access(lines: list[str]) -> Access:
+def access(lines: Sequence[str]) -> Access:
     """Give the first bad access that a splat tells of."""
     address, kind = "", ""
     for line in lines:
@@ -92,7 +93,7 @@ def _hex(text: str) -> str:
     return text if text.startswith("0x") else f"0x{text}"
 
 
-def task(lines: list[str], named: dict[str, str]) -> str:
+def task(lines: Sequence[str], named: dict[str, str]) -> str:
     """Give "comm/pid" of the task it is about, as the report itself says or the one that ran."""
     if named.get("task"):
         return named["task"].strip()
@@ -108,7 +109,7 @@ def task(lines: list[str], named: dict[str, str]) -> str:
     return ""
 
 
-def cpu(lines: list[str], named: dict[str, str]) -> int | None:
+def cpu(lines: Sequence[str], named: dict[str, str]) -> int | None:
     """Give the processor."""
     if named.get("cpu"):
         return int(named["cpu"])
@@ -116,18 +117,18 @@ def cpu(lines: list[str], named: dict[str, str]) -> int | None:
     return int(found["cpu"]) if found else None
 
 
-def taint(lines: list[str]) -> str:
+def taint(lines: Sequence[str]) -> str:
     """Give the letters of the taint, "" if the kernel was not tainted."""
     found = _header(lines)
     return "" if found is None or not found["taint"] else "".join(found["taint"].split())
 
 
-def _header(lines: list[str]) -> re.Match[str] | None:
+def _header(lines: Sequence[str]) -> re.Match[str] | None:
     told = (line for line in lines if line.startswith("CPU"))
     return next((found for line in told if (found := _HEADER.match(line))), None)
 
 
-def modules(lines: list[str]) -> tuple[str, ...]:
+def modules(lines: Sequence[str]) -> tuple[str, ...]:
     """Give the names of the modules that were loaded."""
     told = (line for line in lines if line.startswith("Modules"))
     found = next((found for line in told if (found := _MODULES.match(line))), None)

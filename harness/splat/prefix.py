@@ -135,7 +135,7 @@ def messages(line: str) -> list[Message]:
     only = usual(line)
     if only:
         return [only]
-    if line[:1].isalpha() and "]" not in line and not _NAMES.match(line):
+    if _bare(line):
         return [Message(line[:MESSAGE])]
     own = _OWN.match(line)
     if own:
@@ -151,6 +151,17 @@ def messages(line: str) -> list[Message]:
         first = None
     pieces = [_message(line[a:b]) for a, b in zip(starts, [*starts[1:], len(line)], strict=True)]
     return [first, *pieces] if first else pieces
+
+
+def _bare(line: str) -> bool:
+    """Whether a line surely is nothing but its own words: most of an unstamped log's are."""
+    if line[:1].isalpha():
+        special = _NAMES.match(line) is not None
+    elif line[:1] == " ":
+        special = '"' in line or _OWN.match(line) is not None
+    else:
+        return False
+    return not special and not ("]" in line and _CLOCKS.search(line))
 
 
 def plain(line: str) -> str:

@@ -175,8 +175,9 @@ class Report:
     def _over(self, text: str) -> bool:
         if self.kind is None:
             return self._seen > PENDING
-        if any(end.match(text) for end in self._ends):
-            return True
+        for end in self._ends:
+            if end.match(text):
+                return True
         most = 8 * HEADER if self.kind.name in ("lockdep", "oom") else HEADER
         if not self.traced and not self.answered:
             return self._seen > most

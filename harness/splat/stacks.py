@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 # Addresses in front of a function: "[<ffff>] ", ppc's "[c000] [c000] ", s390's "([<0000>] ".
 _HEX = r"(?:\(?\[<?[0-9a-f]{8,16}>?\]\)? {0,2})*"
@@ -20,13 +21,13 @@ _ENTRY = re.compile(
     rf"{_HEX}{_BODY}"
 )
 _USER = re.compile(r"(?:RIP: 0033:|RIP: 0023:|--- (?:interrupt|Exception))")
-_MAIN = re.compile(r"[ \t]*(?:Call [Tt]race:|[Bb]acktrace(?: \(crc \w+\))?:|stack backtrace:)")
-_ALLOC = re.compile(
+_MAIN = r"[ \t]*(?:Call [Tt]race:|[Bb]acktrace(?: \(crc \w+\))?:|stack backtrace:)"
+_ALLOC = (
     r"Allocated by task|allocated by task|Allocated in |Uninit was (?:created|stored) |"
     r"Local variable \w+ created at"
 )
-_FREE = re.compile(r"Freed by task|freed by task|Freed in |Last potentially related|.*rcu_free")
-_AWAY = re.compile(
+_FREE = r"Freed by task|freed by task|Freed in |.*rcu_free"
+_AWAY = (
     r"(?:Last potentially related|Second to last|The buggy address|Memory state|other info that|"
     r"the existing dependency|-> #\d|.*(?:was registered at|which became|irq-unsafe at|"
     r"the (?:shortest )?dependenc|holding lock)|Showing all locks|kfence-#\d+:|Preemption disabled"
@@ -34,10 +35,13 @@ _AWAY = re.compile(
     r"|\d+ locks? held|value changed)"
 )
 # Sanitizers that print the stack without saying so.
-_BARE = re.compile(
+_BARE = (
     r"(?:(?:Use-after-free|Out-of-bounds|Invalid) \w+ (?:at|of) 0x|Corrupted memory at 0x|"
     r"BUG: KMSAN|"
     r"(?:race at unknown origin, with )?(?:assert no \w+ |read|write).* by (?:task|interrupt))"
+)
+_HEADLINE = re.compile(
+    rf"(?P<main>{_MAIN})|(?P<alloc>{_ALLOC})|(?P<away>{_AWAY})|(?P<free>{_FREE})|(?P<bare>{_BARE})"
 )
 _LOCK = re.compile(rf"(?:.*\bat: )?{_HEX}{_BODY}")
 _TRYING = re.compile(
@@ -59,7 +63,7 @@ class Stacks:
     lock: str = ""  # who wants the lock that lockdep complains of
 
 
-def stacks(lines: list[str]) -> Stacks:
+def stacks(lines: Sequence[str]) -> Stacks:
     """Sort the frames of a splat into its stacks; only the first of each counts."""
     sorter = _Sorter()
     for line in lines:
@@ -91,7 +95,8 @@ class _Sorter:
                 return
             self.entry(line)
         self.headline(line)
-        self.trying = self.trying or (not self.found.lock and _TRYING.match(line) is not None)
+        if not self.found.lock and "/" in line and _TRYING.match(line):
+            self.trying = True
 
     def entry(self, line: str) -> None:
         """Note where the processor stood in the kernel."""
@@ -101,32 +106,20 @@ class _Sorter:
 
     def headline(self, line: str) -> None:
         """Change to the stack that a line announces; what comes twice counts once."""
-        mark = _INTERRUPT.match(line)
+        mark = _INTERRUPT.match(line) if "<" in line else None
         if mark:
             if self.into is self.found.main and mark["end"]:
                 self.into = self.found.task
             return
-        section = _section(line)
-        if section:
+        headline = _HEADLINE.match(line)
+        if headline:
             wanted = {
                 "main": self.found.main,
                 "bare": self.found.main,
                 "alloc": self.found.alloc,
                 "free": self.found.free,
-            }.get(section, [])
+            }.get(headline.lastgroup or "", [])
             self.into = [] if wanted else wanted
-
-
-def _section(line: str) -> str:
-    if _MAIN.match(line):
-        return "main"
-    if _ALLOC.match(line):
-        return "alloc"
-    if _AWAY.match(line):
-        return "away"
-    if _FREE.match(line):
-        return "free"
-    return "bare" if _BARE.match(line) else ""
 
 
 def _frame(line: str) -> str | None:

@@ -19,6 +19,11 @@ from harness.run import Plan, kernels
 COMPILER = 768  # MiB that one compiler may take; most take less
 _ERROR = re.compile(r"^([^\s:][^:]*):(\d+)(?::\d+)?: (?:fatal )?error: (.*)$")
 
+# make's words for all warnings.  kbuild would also have each file's kernel-doc read, by a Python of
+# its own: a third of the whole build's time, and only files that are touched can say anything new.
+# Those are read by the check of that name.
+WARN = ("W=1", "cmd_checkdoc=")
+
 
 @dataclasses.dataclass(frozen=True)
 class Made:
@@ -60,7 +65,7 @@ class Builder:
         self, plan: Plan, slot: tree.Slot, request: Request, compiler: Toolchain, progress: Progress
     ) -> None:
         self.plan, self.slot, self.request, self.progress = plan, slot, request, progress
-        self.toolchain = dataclasses.replace(compiler, words=(*compiler.words, "W=1"))
+        self.toolchain = dataclasses.replace(compiler, words=(*compiler.words, *WARN))
 
     def make(self, checkout: Checkout) -> Made:
         """Build one checkout; that it cannot be configured or built is an answer."""

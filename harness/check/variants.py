@@ -81,7 +81,7 @@ class Compiler:
         an option does not change is not made again.
         """
         base = (_other(self.toolchain) if variant.other else None) or self.toolchain
-        words = (*base.words, "W=1", "HARNESS=variants", *variant.words)
+        words = (*base.words, *builds.WARN, "HARNESS=variants", *variant.words)
         toolchain = dataclasses.replace(base, words=words)
         request = _with(self.request, variant)
         out = build.folder(checkout, self.request, toolchain)

@@ -43,7 +43,12 @@ class Untestable(HarnessError):
 
 
 class NotApplied(Untestable):
-    """A patch does not apply; the message names patch, file and hunk."""
+    """A patch does not apply; the message names patch, file and hunk.
+
+    ``because`` says which commit took away what it needs, if that is known.
+    """
+
+    because = ""
 
 
 class NotConfigured(Untestable):

@@ -50,7 +50,9 @@ def applied(done: Steps, series: Series) -> list[Cell]:
             found.append(Cell(number, "apply", State.GOOD))
         elif done.trouble and number == len(done.patched) + 1:
             what = Finding(Level.ERROR, done.trouble.what, rule="apply")
-            found.append(cell(number, "apply", (what,)))
+            more = (" ".join(done.trouble.because.split()), done.trouble.hint)
+            notes = (Finding(Level.NOTE, text, rule="apply") for text in more if text)
+            found.append(cell(number, "apply", (what, *notes)))
         else:
             found.append(Cell(number, "apply", State.UNKNOWN, note="a patch before it is missing"))
     return found

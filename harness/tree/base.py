@@ -8,6 +8,7 @@ is the base, or as good as it: nothing the series touches differs.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,8 @@ _DAYS = 500  # before the newest commit there is; what is older is no recent his
 _FILES = 32  # compared at each commit; more tell no better
 _BEFORE = 2000  # commits looked through for patches that come before the series
 
-_DIFF = re.compile(rb"^diff --git a/(\S+) b/(\S+)\r?$", re.MULTILINE)
+# A name may have spaces, if it is the same before and after.
+_DIFF = re.compile(rb"^diff --git a/(?:(.+) b/\1|(\S+) b/(\S+))\r?$", re.MULTILINE)
 _INDEX = re.compile(rb"^index ([0-9a-f]{7,64})\.\.([0-9a-f]{7,64})", re.MULTILINE)
 
 
@@ -41,11 +43,14 @@ class Base:
         return self.same == self.files
 
     def __str__(self) -> str:
-        if self.why:
+        if self.why and not self.same:
             return f"base {self.name}: {self.why}"
         sure = "sure" if self.whole else "likely" if self.same * 2 > self.files else "a guess"
         count = f"{self.same} of the {self.files} files"
-        return f"base {self.name} ({sure}): {count} the series changes are there as it expects"
+        more = f"; {self.why}" if self.why else ""
+        return (
+            f"base {self.name} ({sure}): {count} the series changes are there as it expects{more}"
+        )
 
 
 def expected(mails: Iterable[bytes]) -> dict[str, str]:
@@ -54,8 +59,9 @@ def expected(mails: Iterable[bytes]) -> dict[str, str]:
     seen: set[str] = set()
     for mail in mails:
         starts = [*_DIFF.finditer(mail)]
-        for match, after in zip(starts, [*starts[1:], None], strict=True):
-            old, new = (name.decode(errors="replace") for name in match.groups())
+        for match, after in itertools.zip_longest(starts, starts[1:]):
+            same, *two = (name.decode(errors="replace") for name in match.groups(b""))
+            old, new = (same, same) if same else two
             end = after.start() if after else len(mail)
             index = _INDEX.search(mail, match.end(), end)
             if index and old not in seen:
@@ -78,11 +84,12 @@ def choose(repo: Path, series: Series, fallback: str = "HEAD") -> Base:
     files = expected(patch.path.read_bytes() for patch in series.patches)
     here = _commit(repo, fallback)
     at_hand = _compared(repo, [here], files).get(here, 0) if here and files else 0
-    best = Base(here, fallback, at_hand, len(files), lost if at_hand == len(files) else "")
+    unknown = "" if files else "the mails do not say what its files were before"
+    best = Base(here, fallback, at_hand, len(files), "; ".join(filter(None, [lost, unknown])))
     if not here or best.whole:
         return best
     found = nearest(repo, files)
-    return found[0] if found and found[0].same > at_hand else best
+    return dataclasses.replace(found[0], why=lost) if found and found[0].same > at_hand else best
 
 
 def nearest(repo: Path, files: Mapping[str, str], most: int = 1) -> list[Base]:
@@ -97,6 +104,18 @@ def nearest(repo: Path, files: Mapping[str, str], most: int = 1) -> list[Base]:
     # Of one second the first is the newest: git gave them in that order.
     ranked = sorted(counts, key=lambda one: (-counts[one], -times[one]))[:most]
     return [Base(one, _name(repo, one), counts[one], len(files)) for one in ranked if counts[one]]
+
+
+def touching(repo: Path, names: Iterable[str], most: int) -> list[Base]:
+    """Give the commits at which these files changed, the newest first.
+
+    For mails that do not say what their files were before.
+    """
+    times = _changes(repo, names, max(_tips(repo).values(), default=0))
+    return [
+        Base(one, _name(repo, one), 0, 0)
+        for one in sorted(times, key=lambda one: -times[one])[:most]
+    ]
 
 
 def _commit(repo: Path, ref: str) -> str:
@@ -170,7 +189,8 @@ def _with_prerequisites(repo: Path, series: Series, base: str) -> Base:
     else:
         last = base
     missing = len(wanted) - (len(commits) if last != base else 0)
-    why = f"the series names {series.base} and {len(wanted)} patches before it"
+    count = f"{len(wanted)} patch{'es' if len(wanted) > 1 else ''}"
+    why = f"the series names {series.base[:40]} and {count} before it"
     why += f"; {missing} of them are not in this tree" if missing else ""
     return Base(last, _name(repo, last), 0, 0, why)
 

@@ -56,7 +56,7 @@ def not_applied(
     told = _told(source, patch, places)
     where = f": {places[0]}" if places else ""
     more = f" and {len(places) - 1} more places" if len(places) > 1 else ""
-    return NotApplied(
+    found = NotApplied(
         f"{label(series, number)} does not apply to {source.name}{where}{more}",
         hint=_base_hint(source, series)
         or _fitting_hint(place, source, series)
@@ -66,6 +66,8 @@ def not_applied(
         )
         or f"{result.stdout}\n{result.stderr}".strip(),
     )
+    found.because = told
+    return found
 
 
 def already(source: Source, series: Series, numbers: Sequence[int]) -> NotApplied:
@@ -132,7 +134,8 @@ def _base_hint(source: Source, series: Series) -> str:
 def _fitting_hint(place: Path, source: Source, series: Series) -> str:
     """Name the nearest commit at which the whole series applies, if the tree has one."""
     mails = [place.parent / f"{mail:04}.patch" for mail in range(1, len(series.patches) + 1)]
-    found = elsewhere.fitting(place, source, mails)
+    names = [file for patch in series.patches for file in patch.files]
+    found = elsewhere.fitting(place, source, mails, names)
     return f"it applies to {found.name}: try --base {found.name}" if found else ""
 
 
@@ -186,8 +189,9 @@ def _hunks(patch: Path, file: str) -> int:
     """Count the hunks that ``patch`` has for ``file``."""
     inside, count = False, 0
     for line in patch.read_text(errors="replace").splitlines():
-        if line.startswith("diff --git "):
-            inside = line.endswith(f" b/{file}")
+        if line.startswith(("--- ", "+++ ")):
+            named = line.partition("\t")[0].endswith(f"/{file}")
+            inside = named or (inside and line.endswith("/dev/null"))
         count += inside and line.startswith("@@ ")
     return count
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness import git
@@ -11,19 +12,25 @@ from harness.model import Source
 from harness.tree import base
 
 _TRIES = 5  # commits at which the whole series is tried
+_MORE = 20  # the same, where nothing tells which are near
 _HUNK = re.compile(r"^@@ .*$", re.MULTILINE)
 _LEAST = 8  # letters of a line that tell it from others
 
 
-def fitting(place: Path, source: Source, mails: list[Path]) -> base.Base | None:
+def fitting(
+    place: Path, source: Source, mails: list[Path], names: Sequence[str]
+) -> base.Base | None:
     """Give the nearest commit of the source's tree where all ``mails`` apply.
+
+    ``names`` are the files that they change.
 
     ``place`` is a worktree of ours that borrows the tree's objects; only an index of its own is
     written.
     """
     files = base.expected(mail.read_bytes() for mail in mails)
     env = {"GIT_INDEX_FILE": str(place.parent / "try-index")}
-    for one in base.nearest(source.repo, files, _TRIES):
+    near = base.nearest(source.repo, files, _TRIES)
+    for one in near or base.touching(source.repo, names, _MORE):
         if one.commit == source.commit:
             continue
         read = git.run(place, "read-tree", one.commit, env=env, check=False)
@@ -54,8 +61,8 @@ def changed_by(source: Source, patch: str, file: str, hunk: int) -> str:
 
 def _needed(patch: str, file: str, hunk: int) -> list[str]:
     """Give the lines that must be there for a hunk."""
-    for part in re.split(r"^(?=diff --git )", patch, flags=re.MULTILINE):
-        if part.partition("\n")[0].endswith(f" b/{file}"):
+    for part in re.split(r"^(?=--- .*\n\+\+\+ )", patch, flags=re.MULTILINE):
+        if any(line.partition("\t")[0].endswith(f"/{file}") for line in part.split("\n")[:2]):
             hunks = _HUNK.split(part)
             lines = hunks[hunk].splitlines() if hunk < len(hunks) else []
             return [line[1:] for line in lines if line.startswith((" ", "-"))]

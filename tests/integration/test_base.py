@@ -144,6 +144,41 @@ def test_where_it_would_apply_and_what_is_in_the_way(kernel: Path, tmp_path: Pat
     assert caught.value.hint == "it applies to v7.2.13: try --base v7.2.13"
 
 
+@pytest.mark.parametrize("lost", [("index ",), ("index ", "diff --git ")])
+def test_mails_that_do_not_say_what_files_were(
+    kernel: Path, tmp_path: Path, lost: tuple[str, ...]
+) -> None:
+    """As those of quilt and diff are; the files' history tells where they apply."""
+    smalltree.replace(kernel, "fs/x.c", "line 7\n", "a line that goes away\n")
+    start = smalltree.commit(kernel, "fs: before")
+    change(kernel, "fs/x.c", 5, "five")
+    made(kernel, tmp_path / "s")
+    (mail,) = (tmp_path / "s").iterdir()
+    lines = mail.read_text().splitlines(keepends=True)
+    mail.write_text("".join(line for line in lines if not line.startswith(lost)))
+    smalltree.replace(kernel, "fs/x.c", "a line that goes away\n", "another\n")
+    smalltree.replace(kernel, "fs/x.c", "line 5\n", "line is gone\n")
+    tip = smalltree.commit(kernel, "fs: in the way")
+    got = series.load(tmp_path / "s")
+    assert "do not say what its files were" in str(base.choose(kernel, got))
+    with tree.slot(Source(kernel, tip, "main"), QUIET) as slot, pytest.raises(NotApplied) as caught:
+        slot.patched(got)
+    assert "fs/x.c, hunk 1 of 1" in caught.value.what
+    assert git.line(kernel, "describe", "--tags", "--abbrev=12", start) in caught.value.hint
+    assert "fs: in the way" in caught.value.because
+
+
+def test_a_base_that_is_lost_and_one_found_are_both_told(kernel: Path, tmp_path: Path) -> None:
+    change(kernel, "fs/x.c", 5, "five")
+    made(kernel, tmp_path / "s")
+    change(kernel, "fs/x.c", 5, "no")
+    (mail,) = (tmp_path / "s").iterdir()
+    mail.write_text(mail.read_text().replace("\n-- \n", f"\nbase-commit: {'12' * 20}\n-- \n"))
+    said = str(base.choose(kernel, series.load(tmp_path / "s")))
+    assert "base v7.2.13 (sure): 1 of the 1" in said
+    assert f"it names {'12' * 20}, which is not in this tree" in said
+
+
 def test_the_commit_that_changed_a_line(kernel: Path, tmp_path: Path) -> None:
     smalltree.replace(kernel, "fs/x.c", "line 5\n", "a line of some length\n")
     smalltree.commit(kernel, "fs: lengthen")
@@ -175,5 +210,8 @@ def test_files_of_a_series() -> None:
         b"diff --git a/fs/n.c b/fs/n.c\nnew file mode 100644\nindex 0000000..3333333\n"
         b"diff --git a/fs/old.c b/fs/moved.c\nsimilarity index 100%\nrename from fs/old.c\n"
     )
+    mail += b"diff --git a/a b.c b/a b.c\nindex 7654321..2222222 100644\n"
     again = b"diff --git a/fs/x.c b/fs/x.c\nindex 2222222..4444444 100644\n"
-    assert base.expected([mail, again]) == {"fs/x.c": "1234567", "fs/n.c": ""}
+    names = {"fs/x.c": "1234567", "fs/n.c": "", "a b.c": "7654321"}
+    assert base.expected([mail, again]) == names
+    assert base.expected([b"--- a/fs/x.c\n+++ b/fs/x.c\n"]) == {}

@@ -356,6 +356,10 @@ def test_a_patch_that_does_not_apply_is_named_and_the_rest_goes_on(project: Chec
     assert code == 125, err
     assert states(table, "apply") == {1: "good", 2: "bad", 3: "unknown"}
     assert "2/3" in table["untestable"]
+    error, *notes = [one["text"] for one in findings(table, "apply", 2)]
+    assert error == table["untestable"]
+    assert any("was taken away by" in text and "in the way" in text for text in notes)
+    assert any("try --base" in text for text in notes)
     assert states(table, "build") == {1: "good", 0: "good"}
     assert [one["rule"] for one in findings(table, "checkpatch", 3)] == ["UGLY"]
 

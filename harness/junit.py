@@ -49,7 +49,20 @@ def of_run(path: Path, run: Run, sides: tuple[SideResult, ...]) -> Path:
         "series": (series.title or series.name) if series else "none",
         "started": run.started,
     }
-    return write(path, sides, properties, "the run was interrupted" if run.interrupted else "")
+    return write(path, sides, properties, _lacks(run, sides))
+
+
+def _lacks(run: Run, sides: tuple[SideResult, ...]) -> str:
+    """Say what keeps a run from being whole: its skipped tests alone would look as if it were."""
+    if run.interrupted:
+        return "the run was interrupted"
+    judged = sides[-1:] if run.sides[-1:] == sides[-1:] else ()
+    left = sum(test.outcome is Outcome.NOTRUN for one in judged for test in one.tests)
+    return (
+        f"{left} test{'s' if left > 1 else ''} of the {judged[0].side} kernel not run"
+        if left
+        else ""
+    )
 
 
 def write(

@@ -23,6 +23,11 @@ def text(raw: str) -> str:
     return _ODD.sub(REPLACED, _ANSI.sub("", raw.replace("\r\n", "\n").replace("\r", "\n")))
 
 
+def letters(raw: str) -> str:
+    """Give ``raw`` with another letter in the place of each that controls a terminal."""
+    return _ODD.sub(REPLACED, raw)
+
+
 def line(raw: str, most: int = 200) -> str:
     """Give ``raw`` as one line of at most ``most`` characters."""
     words = " ".join(text(raw[: 8 * most]).split())

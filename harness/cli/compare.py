@@ -16,6 +16,7 @@ from harness import compare, errors, history, paths
 from harness.cli.run import db_option
 from harness.compare import Comparison, Difference, Kind
 from harness.progress import Progress, clock
+from harness.progress.seen import seen
 from harness.results.record import to_json
 
 DESCRIPTION = """\
@@ -124,7 +125,7 @@ def show(found: Comparison) -> None:
     ]
     _listed(console, f"{len(shifts)} times and sizes", "yellow", shifts)
     if found.error:
-        console.print(f"patched: {found.error}", style="red")
+        console.print(f"patched: {seen(found.error)}", style="red")
     console.print(f"{found.same} tests do as before")
     word, colour = ("WORSE", "bold red") if found.bad else ("NOT WORSE", "bold green")
     console.print(f"\n{word}", style=colour)
@@ -156,7 +157,7 @@ def _listed(console: rich.console.Console, title: str, colour: str, lines: list[
         return
     console.print(f"{title}:", style=colour)
     for line in lines[:SHOWN]:
-        console.print(f"  {line}")
+        console.print(f"  {seen(line)}")
     if len(lines) > SHOWN:
         console.print(f"  ... and {len(lines) - SHOWN} more")
     console.print()

@@ -22,6 +22,7 @@ from harness.history.values import Match, Seen, SeriesHistory, SplatHistory, Tes
 from harness.model import Outcome
 from harness.outputs.said import number
 from harness.progress import Progress, clock
+from harness.progress.seen import styled
 from harness.results.record import to_json
 
 DESCRIPTION = """\
@@ -99,7 +100,10 @@ def show(lines: Iterable[Line]) -> None:
     """Print lines and tables."""
     console = tables.console()
     for line in lines:
-        console.print(line, soft_wrap=not isinstance(line, rich.table.Table))
+        if isinstance(line, rich.table.Table):
+            console.print(line)
+        else:
+            console.print(styled(Text.assemble(line), lines=True), soft_wrap=True)
 
 
 def _about(connection: Connection, only: Match, options: argparse.Namespace) -> _Found:

@@ -12,6 +12,7 @@ import rich.text
 from harness.check import WHOLE, Cell, Level, Matrix, State
 from harness.check.report import line
 from harness.progress import clock
+from harness.progress.seen import seen
 
 PLAIN = 160  # columns where there is no terminal
 LEAST = 16  # of a subject
@@ -35,10 +36,10 @@ def show(matrix: Matrix, place: Path) -> None:
     notes(console, matrix)
     why = matrix.untestable or matrix.fault or matrix.refused
     if why:
-        console.print(f"\n{why}", style="red")
+        console.print(f"\n{seen(why, lines=True)}", style="red")
     word = "BAD" if matrix.bad and not matrix.untestable else "NO VERDICT" if why else "GOOD"
     end = rich.text.Text(f"\n{word}", style="bold green" if word == "GOOD" else "bold red")
-    console.print(end, f"{matrix.name} on {matrix.base} in {clock(matrix.seconds)}")
+    console.print(end, f"{seen(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}")
     console.print(f"evidence {place}")
 
 
@@ -70,7 +71,7 @@ def table(matrix: Matrix, width: int) -> rich.table.Table:
         labels[row.number] += f" {subject}"
     for number in numbers:
         cells = (text(matrix.cell(number, name)) for name in used)
-        grid.add_row(rich.text.Text(labels[number]), *cells)
+        grid.add_row(rich.text.Text(seen(labels[number])), *cells)
     return grid
 
 
@@ -101,7 +102,7 @@ def findings(console: rich.console.Console, matrix: Matrix) -> None:
             console.print(f"\n{title}, {cell.check}:", style="bold")
         shown += 1
         if shown <= SHOWN:
-            console.print(f"  {line(one, cell.patch)}", style=_COLOURS[one.level])
+            console.print(f"  {seen(line(one, cell.patch), lines=True)}", style=_COLOURS[one.level])
         elif shown == SHOWN + 1:
             console.print(f"  ... {len(cell.entering) - SHOWN} more, see check.json")
 
@@ -116,4 +117,4 @@ def notes(console: rich.console.Console, matrix: Matrix) -> None:
     if said:
         console.print()
     for (check, note), names in said.items():
-        console.print(f"{check} ({', '.join(names)}): {note}", style="dim")
+        console.print(f"{check} ({', '.join(names)}): {seen(note, lines=True)}", style="dim")

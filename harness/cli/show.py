@@ -21,6 +21,7 @@ from harness.cli.run import db_option
 from harness.compare import Comparison
 from harness.history import address
 from harness.history.values import RunRow, SideRow
+from harness.outputs import said
 from harness.progress import Progress, clock
 from harness.results import record
 
@@ -38,11 +39,11 @@ examples:
 COMPARED, BISECTED = "compare.json", "bisect.json"
 NAMES = (record.NAME, check_report.NAME, COMPARED, BISECTED)
 _FILES = {
-    "report.html": "report",
+    "report.html": "page",
     "junit.xml": "junit",
     "check.json": "matrix",
-    COMPARED: "comparison",
-    BISECTED: "bisection",
+    COMPARED: "compared",
+    BISECTED: "bisected",
     "splats.txt": "splats",
 }
 
@@ -121,7 +122,7 @@ def _show(folder: Path, as_json: bool) -> int:
 def _places(folder: Path) -> Iterator[str]:
     for name, what in _FILES.items():
         if (folder / name).is_file():
-            yield f"{what:<10} {folder / name}"
+            yield f"{what:<9} {folder / name}"
 
 
 def _when(one: RunRow) -> str:
@@ -135,10 +136,9 @@ def _known(one: RunRow, sides: tuple[SideRow, ...]) -> Iterator[Line]:
     for title in ("kernel", "release", "build", "boot", "tests"):
         grid.add_column(title, no_wrap=title != "tests")
     for side in sides:
-        boots = f"{len(side.boots)} x {clock(max(side.boots))}" if side.boots else "-"
         tests = ", ".join(f"{number} {outcome}" for outcome, number in side.counts.items())
-        build = "reused" if side.reused else clock(side.seconds)
-        boot = "reused" if side.cached else boots
+        build = said.built(side.seconds, side.warnings, reused=side.reused)
+        boot = said.booted(side.boots, cached=side.cached)
         grid.add_row(side.name, side.release, build, boot, tests or side.error or "none")
     if sides:
         yield grid

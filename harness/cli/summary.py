@@ -14,7 +14,9 @@ import rich.table
 from rich.text import Text
 
 from harness.model import Change, Outcome, Run, SideResult, Test
+from harness.outputs import said
 from harness.progress import clock
+from harness.progress.seen import seen, styled
 from harness.results.changes import counts
 from harness.run.again import alone
 
@@ -35,11 +37,12 @@ def show(run: Run) -> None:
     console.print()
     _print(console, verdict(run))
     for line in following(run):
-        console.print(line, soft_wrap=True)
+        console.print(styled(line), soft_wrap=True)
 
 
 def _print(console: rich.console.Console, line: Text) -> None:
     """Print a line that is cut on a terminal, and whole elsewhere."""
+    line = styled(line)
     if console.is_terminal:
         console.print(line, no_wrap=True, overflow="ellipsis")
     else:
@@ -61,13 +64,9 @@ def table(run: Run) -> rich.table.Table:
         grid.add_column(title, no_wrap=title != "tests")
     for side in run.sides:
         kernel = side.kernel
-        build = "reused" if kernel.reused else clock(kernel.seconds)
-        if kernel.warnings:
-            build += f", {len(kernel.warnings)} warnings"
-        boots = [one.boot_seconds for one in side.guests if one.boot_seconds is not None]
-        boot = f"{len(side.guests)} x {clock(max(boots))}" if boots else "-"
-        when = "reused" if side.cached else boot
-        grid.add_row(side.side, kernel.release, build, when, tally(side.tests))
+        build = said.built(kernel.seconds, len(kernel.warnings), reused=kernel.reused)
+        boot = said.booted([one.boot_seconds for one in side.guests], cached=side.cached)
+        grid.add_row(side.side, seen(kernel.release), build, boot, tally(side.tests))
     return grid
 
 
@@ -160,13 +159,15 @@ def _fixes(rows: Sequence[Change]) -> list[Text]:
     if not rows:
         return []
     found = Counter(change.test.partition("::")[0] for change in rows)
-    head = Text.assemble("the series fixes ", (f"{len(rows)} tests", "green"), ":")
+    head = Text.assemble("the series fixes ", (said.number(len(rows), "test"), "green"), ":")
     return [head, *(Text(f"  {n:4} in {file}") for file, n in found.most_common())]
 
 
 def _skips(side: SideResult) -> list[Text]:
     """Say what was skipped and why; nothing is skipped silently."""
-    reasons = Counter(t.headline for t in side.tests if t.outcome is Outcome.SKIP)
+    reasons = Counter(
+        t.headline or "no reason given" for t in side.tests if t.outcome is Outcome.SKIP
+    )
     if not reasons:
         return []
     head = Text(f"{reasons.total()} skipped:")

@@ -20,8 +20,8 @@ class Change:
 
     @property
     def regression(self) -> bool:
-        """Whether the series made it worse."""
-        return self.patched.bad and not self.base.bad
+        """Whether the series made it worse.  One that did not run shows nothing."""
+        return self.patched.bad and not self.base.bad and self.patched is not Outcome.NOTRUN
 
     @property
     def fix(self) -> bool:

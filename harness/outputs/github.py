@@ -61,7 +61,7 @@ def summary(run: Run) -> str:
 
 
 def _word(run: Run) -> str:
-    if run.interrupted and not (run.sides and run.bad):
+    if run.interrupted:
         return "⚠️ No verdict"
     return "❌ Bad" if run.bad else "✅ Good"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import harness
 from harness import plain
-from harness.model import Change, Run, Splat, Test
+from harness.model import Change, Outcome, Run, Splat, Test
 from harness.outputs import command, said
 
 WIDTH = 72
@@ -126,11 +126,19 @@ def _sections(run: Run) -> Iterator[str]:
     rest = [tests[name] for name in tests if name not in changed]
     if broken:
         yield "\n".join(_failures("Broken by the series", broken, changed))
-    if rest:
-        also = " also without the series" if len(run.sides) > 1 and run.series else ""
-        yield "\n".join(_failures(f"Not good{also}", rest, {}))
+    before = {test.id for side in run.sides[:-1] for test in side.tests if _ran(test)}
+    old = [test for test in rest if test.id in before]
+    new = [test for test in rest if test.id not in before]
+    for some, where in ((old, " also without the series"), (new, ", and not run without it")):
+        if some:
+            words = where if len(run.sides) > 1 and run.series else ""
+            yield "\n".join(_failures(f"Not good{words}", some, {}))
     if fixed := said.fixes(run):
         yield "\n".join([f"Fixed by the series ({len(fixed)}):", *_some([c.test for c in fixed])])
+
+
+def _ran(test: Test) -> bool:
+    return test.outcome is not Outcome.NOTRUN
 
 
 def _failures(heading: str, tests: Sequence[Test], changed: dict[str, Change]) -> Iterator[str]:
@@ -140,7 +148,8 @@ def _failures(heading: str, tests: Sequence[Test], changed: dict[str, Change]) -
         change = changed.get(test.id)
         before = f"{change.base} -> " if change else ""
         yield _name(test.id)
-        yield _wrap(f"    {before}{test.outcome}: {plain.line(test.headline, 300)}", " " * 6)
+        said_ = plain.line(test.headline, 300)
+        yield _wrap(f"    {before}{test.outcome}{': ' if said_ else ''}{said_}", " " * 6)
         for splat in test.splats[:1]:
             yield from _splat(splat)
     if len(tests) > SHOWN:

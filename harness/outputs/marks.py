@@ -122,6 +122,8 @@ def _failures(run: Run) -> Iterator[Mark]:
             text = "\n".join(filter(None, (new, plain.line(test.headline, 500))))
             title = f"{test.outcome}: {plain.line(test.id)}"
             yield Mark(Weight.ERROR, f"test: {test.outcome}", title, text)
+    if left := said.left(run.judged):
+        yield Mark(Weight.ERROR, "test: notrun", left, left)
 
 
 def _warnings(run: Run) -> Iterator[Mark]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from harness import plain
 from harness.model import Change, Outcome, Run, SideResult, Splat, Test
+from harness.progress import clock
 
 # Lines of a splat that say nothing to who has not the same kernel at hand: registers, places in
 # memory, the ends of stacks.
@@ -32,8 +33,16 @@ def excused(side: SideResult, test: Test) -> bool:
 
 
 def wrong(side: SideResult) -> tuple[Test, ...]:
-    """Give the tests that make a kernel bad."""
-    return tuple(t for t in side.tests if t.outcome.bad and not excused(side, t))
+    """Give the tests that went wrong; one that did not run has nothing to tell."""
+    ran = (test for test in side.tests if test.outcome is not Outcome.NOTRUN)
+    return tuple(test for test in ran if test.outcome.bad and not excused(side, test))
+
+
+def left(side: SideResult) -> str:
+    """Say how many tests were not run; empty when all were."""
+    many = sum(test.outcome is Outcome.NOTRUN for test in side.tests)
+    some = f"{many} of {number(len(side.tests), 'test')}"
+    return f"{some} {'was' if many == 1 else 'were'} not run." if many else ""
 
 
 def tally(tests: Sequence[Test]) -> str:
@@ -47,6 +56,20 @@ def number(many: int, word: str) -> str:
     return f"{many} {word}{'s' if many != 1 else ''}"
 
 
+def built(seconds: float, warnings: int, *, reused: bool) -> str:
+    """Say how a kernel was made: "reused", "1m30, 2 warnings"."""
+    more = f", {number(warnings, 'warning')}" if warnings else ""
+    return f"{'reused' if reused else clock(seconds)}{more}"
+
+
+def booted(times: Sequence[float | None], *, cached: bool) -> str:
+    """Say how many guests of a kernel there were and how long the slowest boot took."""
+    up = [one for one in times if one is not None]
+    if cached:
+        return "reused"
+    return f"{len(times)} x {clock(max(up))}" if up else "none"
+
+
 def regressions(run: Run) -> tuple[Change, ...]:
     """Give what the series broke."""
     return tuple(change for change in run.changes if change.regression)
@@ -58,23 +81,27 @@ def fixes(run: Run) -> tuple[Change, ...]:
 
 
 def verdict(run: Run) -> str:
-    """Say in a sentence how it went."""
+    """Say in a sentence or two how it went."""
     if not run.sides:
         return "No kernel was tested."
     side = run.judged
     if side.error:
         return f"The {side.side} kernel could not be tested: {plain.line(side.error)}."
     if run.interrupted:
-        return "The run was interrupted; what it found until then follows."
+        return _and(left(side), "The run was interrupted; what it found until then follows")
     if side.boot_splats:
         return f"The {side.side} kernel complains while it boots."
     bad, broken = len(wrong(side)), len(regressions(run))
     if not bad:
-        return f"All is well: {tally(side.tests)}."
+        return left(side) or f"All is well: {tally(side.tests)}."
     words = f"{bad} of {number(len(side.tests), 'test')} {'is' if bad == 1 else 'are'} not good"
-    if not broken or run.series is None:
-        return f"{words}."
-    return f"{words}; {broken} of them {'is' if broken == 1 else 'are'} good without the series."
+    if broken and run.series is not None:
+        words += f"; {broken} of them {'is' if broken == 1 else 'are'} good without the series"
+    return _and(left(side), words)
+
+
+def _and(more: str, words: str) -> str:
+    return f"{words}. {more}".rstrip()
 
 
 def trimmed(splat: Splat, most: int) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from harness.progress.seen import seen, styled
 from harness.progress.stage import Row, Stage, clock
 
 NAME = 10  # columns of a stage's or a guest's name
@@ -49,7 +50,7 @@ class View:
         grid.add_column(justify="right", no_wrap=True, style="dim")
         stages = list(self.stages)
         for stage in stages:
-            grid.add_row(self.spinner, stage.name, Text(stage.what), clock(stage.seconds))
+            grid.add_row(self.spinner, stage.name, Text(seen(stage.what)), clock(stage.seconds))
             detail = _detail(stage)
             if detail is not None:
                 grid.add_row("", "", detail, _left(stage))
@@ -62,6 +63,7 @@ class View:
 def _detail(stage: Stage) -> RenderableType | None:
     """Give the second line of a stage: its bar, its numbers, what it is at."""
     note = stage.note if isinstance(stage.note, Text) else Text(stage.note, style="dim")
+    note = styled(note)
     if stage.done is None or not stage.total:
         return note if note.plain else None
     grid = Table.grid(padding=(0, 1))
@@ -87,6 +89,6 @@ def _rows(rows: list[Row], room: int) -> Iterator[tuple[RenderableType, Renderab
     shown = rows if len(rows) <= room else rows[: room - 1]
     for row in shown:
         seconds = max(0.0, time.time() - row.began)
-        yield Text(row.name, style="cyan"), Tail(row.what), clock(seconds)
+        yield Text(row.name, style="cyan"), Tail(seen(row.what)), clock(seconds)
     if len(shown) < len(rows):
         yield "", Text(f"and {len(rows) - len(shown)} more", style="dim"), ""

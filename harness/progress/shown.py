@@ -17,6 +17,7 @@ from rich.text import Text
 
 from harness.model import Span
 from harness.progress.live import NAME, View
+from harness.progress.seen import seen
 from harness.progress.stage import Stage, clock
 
 PLAIN_EVERY = 15.0  # seconds between two plain lines of one stage
@@ -132,7 +133,8 @@ class Progress:
         part = f"{stage.done:.0f}/{stage.total:.0f} " if stage.done and stage.total else ""
         at = ", ".join(f"{row.name} {row.what}" for row in stage.rows)
         words = f"{part}{stage.note}" + (f" ({at})" if at else "")
-        self._print(f"  {stage.name:<{NAME}} {words or stage.what} ", clock(stage.seconds))
+        words = seen(words or stage.what)
+        self._print(f"  {stage.name:<{NAME}} {words} ", clock(stage.seconds))
 
     def _ended(self, mark: str, stage: Stage) -> None:
         words = stage.ended or stage.what
@@ -149,22 +151,22 @@ class Progress:
         with self._lock:
             self._marked(mark, text)
             if more and not self.quiet:
-                line = Text(f"{'':<{NAME + 3}}{more}", style="dim")
+                line = Text(f"{'':<{NAME + 3}}{seen(more)}", style="dim")
                 self.console.print(line, no_wrap=True, overflow="ellipsis")
 
     def more(self, text: str) -> None:
         """Tell what only -v asks for."""
         if self.verbose:
-            self._print("", text)
+            self._print("", seen(text, lines=True))
 
     def say(self, text: str) -> None:
         """Tell the person something in passing, on standard error, whatever is shown."""
-        self.console.print(Text(text), soft_wrap=True)
+        self.console.print(Text(seen(text, lines=True)), soft_wrap=True)
 
     def _marked(self, mark: str, text: str, dim: str = "") -> None:
         sign, plain, colour = _MARKS[mark]
         utf = self.console.encoding.startswith("utf")
-        self._print("", dim, Text.assemble((sign if utf else plain, colour), " ", text))
+        self._print("", dim, Text.assemble((sign if utf else plain, colour), " ", seen(text)))
 
     def _print(self, text: str, dim: str = "", before: Text | None = None) -> None:
         if not self.quiet:

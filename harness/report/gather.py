@@ -114,7 +114,7 @@ class _Gathered:
             fixed=tuple(fixed.items()),
             failures=self.failures,
             before=self.before,
-            hidden=sum(len(one.bad) for one in self.columns)
+            hidden=sum(len(failures.bad(one)) for one in self.columns)
             - len(self.failures)
             - len(self.before),
             boot=self.boot,

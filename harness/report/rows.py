@@ -45,6 +45,8 @@ def change(before: str, after: str) -> str:
     if before == after:
         return ""
     was, now = Outcome(before).bad, Outcome(after).bad
+    if after == Outcome.NOTRUN:
+        return "other"
     return "broken" if now and not was else "fixed" if was and not now else "other"
 
 

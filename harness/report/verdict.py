@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.model import Outcome, Run, SideResult, Test
+from harness.outputs import said
 from harness.progress import clock
 from harness.report.values import KernelView, Row, Tile
 from harness.results.changes import counts
@@ -53,7 +54,7 @@ def tested(label: str, tests: Sequence[Test]) -> str:
     if not tests:
         return f"No test ran on the {label} kernel."
     words = ", ".join(f"{number} {outcome}" for outcome, number in counts(tests).items())
-    return f"{len(tests)} test{'s' if len(tests) > 1 else ''} on the {label} kernel: {words}."
+    return f"{said.number(len(tests), 'test')} on the {label} kernel: {words}."
 
 
 def effect(broken: int, fixed: int) -> str:
@@ -65,7 +66,8 @@ def effect(broken: int, fixed: int) -> str:
 
 def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, run: Run) -> list[Tile]:
     """Give the numbers."""
-    bad = sum(test.outcome.bad for test in tests)
+    left = sum(test.outcome is Outcome.NOTRUN for test in tests)
+    bad = sum(test.outcome.bad for test in tests) - left
     good = sum(test.outcome is Outcome.PASS for test in tests)
     skipped = sum(test.outcome is Outcome.SKIP for test in tests)
     change = [row.change for row in rows]
@@ -79,6 +81,7 @@ def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, run: Run) -
         Tile(str(broken), "broken by the series", "fail" if broken else "pass", "changes"),
         Tile(str(fixed), "fixed by the series", "pass" if fixed else "", "changes"),
         Tile(str(skipped), "skipped", "skip" if skipped else "", "tests"),
+        *([Tile(str(left), "not run", "skip", "tests")] if left else []),
         Tile(str(warnings), "compiler warnings", *(("skip", "warnings") if warnings else ("",))),
         Tile(clock(run.seconds), "in all", "", "timeline"),
     ]
@@ -93,18 +96,13 @@ def _dead(run: Run) -> bool:
 def kernel(side: SideResult) -> KernelView:
     """Describe a kernel in words."""
     made = side.kernel
-    build = "reused" if made.reused else clock(made.seconds)
-    if made.warnings:
-        build += f", {len(made.warnings)} warning{'s' if len(made.warnings) > 1 else ''}"
-    boots = [one.boot_seconds for one in side.guests if one.boot_seconds is not None]
-    boot = f"{len(side.guests)} x {clock(max(boots))}" if boots else "none"
     return KernelView(
         label=str(side.side),
         about=f"{made.arch}, key {made.key}",
         release=made.release,
         commit=made.commit[:12],
-        build=build,
-        boot="reused" if side.cached else boot,
+        build=said.built(made.seconds, len(made.warnings), reused=made.reused),
+        boot=said.booted([one.boot_seconds for one in side.guests], cached=side.cached),
         tests=tuple((str(o), n) for o, n in counts(side.tests).items()),
         trouble=side.error or (side.boot_splats[0].title if side.boot_splats else ""),
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html.parser
 import json
 import os
@@ -17,6 +18,8 @@ import pytest
 from harness import report
 from harness.cli import main
 from harness.model import Outcome
+from harness.results import record
+from harness.results.changes import changes
 from harness.results.journal import Journal, Phase
 
 
@@ -380,3 +383,22 @@ def test_a_history_that_cannot_be_read_costs_only_itself(tmp_path: Path, capsys:
     assert main(["report", str(tmp_path / "run"), "--db", str(tmp_path / "db")]) == 0
     assert "no history" in capsys.readouterr().err
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_tests_that_did_not_run_are_no_failures(tmp_path: Path) -> None:
+    run = fakerun.make(tmp_path / "run", number=30)
+    base, patched = run.sides
+    stopped = tuple(
+        dataclasses.replace(one, outcome=Outcome.NOTRUN, message="", guest="", began=0.0)
+        if "/many/" in one.id
+        else one
+        for one in patched.tests
+    )
+    sides = (base, dataclasses.replace(patched, tests=stopped))
+    run = dataclasses.replace(run, sides=sides, changes=changes(sides), interrupted=True)
+    page = report.page(record.save(run).parent)
+    tiles = {tile.label: tile.number for tile in page.tiles}
+    assert (tiles["not good"], tiles["not run"], tiles["broken by the series"]) == ("2", "30", "2")
+    assert page.hidden == 0
+    assert [row.test for row in page.broken] == [one.test for one in page.failures]
+    assert page.lead[-1] == "The series fixes 1 and breaks 2 tests."

@@ -110,7 +110,8 @@ def test_a_sender_needs_a_name_and_an_address() -> None:
 
 def test_a_failure_is_told_with_its_splat(tmp_path: Path) -> None:
     said = text(composed(outputruns.bad(tmp_path)))
-    assert "7 of 9 tests are not good; 3 of them are good without the series." in said
+    assert "6 of 9 tests are not good; 3 of them are good without the series." in said
+    assert "1 of 9 tests was not run." in " ".join(said.split())
     broken = said.partition("Broken by the series (3):")[2]
     assert "pass -> error: KASAN: slab-use-after-free Read in configfs_lookup" in broken
     assert "\n     configfs_lookup+0x1/0x2\n" in broken
@@ -118,7 +119,11 @@ def test_a_failure_is_told_with_its_splat(tmp_path: Path) -> None:
     assert 'through lines of "configfs: free it early"' in broken
     assert "RAX" not in said
     assert "old_frame" not in said
-    assert "Not good also without the series (4):" in said
+    assert "Not good, and not run without it (3):" in said
+    assert "also without the series" not in said
+    base = Test(f"{outputruns.FILE}::test_e", Outcome.FAIL)
+    run = outputruns.run(tmp_path / "old", base)
+    assert "Not good also without the series (1):" in text(composed(run))
 
 
 def test_the_text_has_72_columns_and_no_place_of_this_machine(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from harness import junit
 from harness.model import Outcome, Run, Test
 from harness.outputs import github, gitlab, kcidb, letter, mail, marks, tap
+from harness.results.changes import changes
 
 Change = Callable[[Run], Run]
 
@@ -25,10 +26,19 @@ def dead(run: Run) -> Run:
     return dataclasses.replace(run, sides=(run.sides[0], side))
 
 
+def unrun(run: Run) -> Run:
+    first, *rest = run.sides[1].tests
+    stopped = tuple(dataclasses.replace(one, outcome=Outcome.NOTRUN, message="") for one in rest)
+    sides = (run.sides[0], dataclasses.replace(run.sides[1], tests=(first, *stopped)))
+    return dataclasses.replace(run, sides=sides, changes=changes(sides))
+
+
 ODD: dict[str, Change] = {
     "nothing was tested": lambda run: dataclasses.replace(run, sides=(), changes=()),
     "only the base": lambda run: dataclasses.replace(run, sides=run.sides[:1], interrupted=True),
     "a kernel that does not boot": dead,
+    "tests that were not run": unrun,
+    "a run that was stopped": lambda run: dataclasses.replace(unrun(run), interrupted=True),
     "a series without patches left": lambda run: dataclasses.replace(
         dead(run), series=dataclasses.replace(run.series, cover=None, cover_id="")
     ),
@@ -50,6 +60,18 @@ def test_every_form_takes_it(tmp_path: Path, name: str) -> None:
     assert (root.get("errors") != "0") is bool(run.sides)
     assert "\nnot ok 1" in tap.tap(run)
     assert "\nnot ok 1" in tap.ktap(run)
+
+
+def test_a_test_that_did_not_run_is_counted_and_not_told(tmp_path: Path) -> None:
+    run = unrun(outputruns.good(tmp_path))
+    for one in (run, dataclasses.replace(run, interrupted=True)):
+        told = letter.write(one), github.summary(one)
+        for text in told:
+            assert "3 of 4 tests were not run." in " ".join(text.split())
+            assert "test_b" not in text
+        assert [mark.title for mark in marks.of_run(one)][:1] == ["3 of 4 tests were not run."]
+    assert told[1].startswith("## ⚠️ No verdict")
+    assert "breaks" not in told[1]
 
 
 def test_a_kernel_without_a_series(tmp_path: Path) -> None:

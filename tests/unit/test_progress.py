@@ -163,3 +163,33 @@ def test_stages_inside_one_another_are_both_shown() -> None:
     assert [name for name, _ in progress.times] == ["test", "rerun"]
     outer, inner = Stage(progress, "rerun", "a"), Stage(progress, "test", "b")
     assert len(screen([outer, inner])) == 2
+
+
+@pytest.mark.parametrize("on_github", [True, False])
+def test_words_of_others_are_no_commands(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, on_github: bool
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true" if on_github else "")
+    progress = Progress(verbose=True)
+    gcc = "fs/a.c:1: error:\n::set-env name=X::y\n  ::error file=a::b\n\tstd::x ##[error]z\x1b[2J"
+    with progress.stage("test", "::stop-commands::x") as stage:
+        progress.say(gcc)
+        progress.more(gcc)
+        progress.event("bad", "fail a::b\n::error::x", "::debug::y")
+        stage.finish("\n::error::z\x1b")
+    err = capsys.readouterr().err
+    assert "\x1b" not in err
+    assert "std::x" in err
+    started = [line for line in err.splitlines() if line.strip().startswith("::")]
+    assert bool(started) is ("##[" in err) is not on_github
+
+
+def test_the_live_view_takes_any_name() -> None:
+    stage = Stage(Progress(quiet=True), "test", "\x1b[2J")
+    stage.update(1, 2, "\x1b[31m")
+    stage.rows = (Row("guest0", "test[\x1b]0;title\x07]", time.time()),)
+    out = io.StringIO()
+    console = rich.console.Console(file=out, width=80, height=20)
+    console.print(View([stage], rich.spinner.Spinner("dots")))
+    assert "\x1b" not in out.getvalue()
+    assert "\x07" not in out.getvalue()

@@ -183,6 +183,7 @@ def test_nothing_known_is_no_time_line() -> None:
         ("fail", "crash", "other"),
         ("pass", "pass", ""),
         ("skip", "pass", "other"),
+        ("pass", "notrun", "other"),
     ],
 )
 def test_a_change_has_its_word(before: str, after: str, word: str) -> None:

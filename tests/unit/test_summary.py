@@ -21,6 +21,7 @@ from harness.model import (
     Source,
     Splat,
     Test,
+    Warning,  # noqa: A004
 )
 
 KERNEL = Kernel("k", Path(), Path(), Path(), "7.2.13", "c0ffee", "x86_64")
@@ -139,3 +140,36 @@ def test_what_was_not_run_is_a_number(monkeypatch, capsys) -> None:
     assert next(line.split()[0] for line in lines if "suite/test_it.py::" in line) == "crash"
     assert not any("notrun" in line for line in lines if "::" in line)
     assert any(line.startswith("INTERRUPTED A demo") for line in lines)
+
+
+EVIL = "\x1b[31mred\x1b]0;title\x07\n::error::owned\r##[group]x\u202e"
+
+
+def test_no_word_of_a_guest_is_a_command_to_the_terminal(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    bad = result(f"test[{EVIL}]", Outcome.FAIL, f"E   {EVIL}")
+    skipped = result("test_s", Outcome.SKIP, EVIL)
+    found = run(bad, skipped, result("test_t", Outcome.SKIP))
+    found = dataclasses.replace(
+        found, sides=(found.sides[0], dataclasses.replace(found.sides[1], error=EVIL))
+    )
+    for size in ((80, 24), None):
+        lines = shown(found, monkeypatch, capsys, size)
+        text = "\n".join(lines)
+        for control in "\x1b\x07\r\u202e":
+            assert control not in text
+        assert "##[" not in text
+        assert not [line for line in lines if line.strip().startswith("::")]
+    assert "     1 no reason given" in lines
+
+
+def test_one_is_no_number_of_many(monkeypatch, capsys) -> None:
+    change = Change("suite/test_it.py::test_x", Outcome.FAIL, Outcome.PASS)
+    found = run(result("test_x", Outcome.PASS), changes=(change,))
+    kernel = dataclasses.replace(KERNEL, warnings=(Warning("a.c", 1, "unused"),))
+    found = dataclasses.replace(
+        found, sides=(found.sides[0], dataclasses.replace(found.sides[1], kernel=kernel))
+    )
+    text = "\n".join(shown(found, monkeypatch, capsys))
+    assert "the series fixes 1 test:" in text
+    assert "1 warning " in text

@@ -29,7 +29,7 @@ from harness.results.record import to_json
 
 BEGIN = 1_800_000_000.0
 EVIL = "<script>window.stolen = 1</script><img src=x onerror='window.stolen = 1'>\"'&{{ 7 * 7 }}"
-SUBJECT = "demo: free it once more"
+SUBJECT = "demo: free it once more, in a subject as long as subjects are"
 PATCH = f"""\
 From 1234 Mon Sep 17 00:00:00 2001
 From: A U Thor <a@example.org>

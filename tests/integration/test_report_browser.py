@@ -100,6 +100,11 @@ def test_nothing_is_wider_than_the_window(look: Any, width: int, scheme: str) ->
     one = look(viewport={"width": width, "height": 900}, color_scheme=scheme)
     one.page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true; })")
     assert one.page.evaluate("document.documentElement.scrollWidth") == width
+    # A failure cuts off what is too wide for it, which then shows nowhere.
+    cut = """() => [...document.querySelectorAll('main *')].filter(one =>
+        !one.closest('.scroll, pre, svg, .sr') && one.getBoundingClientRect().right > innerWidth
+    ).map(one => one.textContent)"""
+    assert one.page.evaluate(cut) == []
 
 
 def test_the_verdict_is_seen_first(look: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.guest import attend, hold
+from harness.model import Outcome, Test
 from harness.plugin.fleet import Fleet
 from harness.plugin.watch import Watch
 
@@ -50,7 +51,7 @@ class Holding:
 
     def _hold(self, guest: str, place: Path, private: Path, report: pytest.TestReport) -> None:
         self._watch.finished(guest)  # a person has no deadline
-        why = f"{report.nodeid} failed in its {report.when}: {_headline(report.longreprtext)}"
+        why = f"{report.nodeid} failed in its {report.when}: {_headline(report)}"
         time = self._fleet.spec.hold
         hold.living(place, private, why, time)
         hold.wait(place, time, lambda: self._over.is_set() or keeper_gone(place))
@@ -61,10 +62,11 @@ class Holding:
         self._over.set()
 
 
-def _headline(text: str) -> str:
-    """Give pytest's first line about what was wrong, or the first that there is (a splat)."""
-    lines = text.strip().splitlines() or [""]
-    return next((line.removeprefix("E").strip() for line in lines if line[:4] == "E   "), lines[0])
+def _headline(report: pytest.TestReport) -> str:
+    """Say what was wrong in a line; where pytest has no word for it, a splat's title is first."""
+    text = report.longreprtext
+    own = any(line.startswith("E ") for line in text.splitlines())
+    return Test(report.nodeid, Outcome.FAIL if own else Outcome.CRASH, message=text).headline
 
 
 def keeper_gone(place: Path) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pty
 import socket
@@ -15,6 +16,7 @@ import pytest
 
 from harness.guest import attend, folder, hold
 from harness.guestside import held
+from harness.plugin.holding import Holding
 
 
 def wait(what: Callable[[], object]) -> bool:
@@ -117,3 +119,44 @@ def test_half_a_file_is_no_hold(place: Path) -> None:
     assert hold.read(place) == {}
     folder.write(place / hold.FILE, {"kind": "gdb"})
     assert hold.read(place) == {"kind": "gdb"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def test():\n>   assert 0\nE   assert 1 == 2\nE    +  where", "assert 1 == 2"),
+        ("E   the test leaked:\nE   1 mount", "the test leaked: 1 mount"),
+        ("\nKASAN: use-after-free in f\nCall Trace:", "KASAN: use-after-free in f"),
+        ("", ""),
+    ],
+)
+def test_a_person_is_told_what_was_wrong(place: Path, text: str, said: str) -> None:
+    class Report:
+        nodeid, when, failed, longreprtext = "t.py::test_x", "call", True, text
+
+    class Keeper:
+        folder = place
+
+    class Fleet:
+        spec = dataclasses.make_dataclass("Spec", ["hold"])(60.0)
+
+        def named(self, _guest: str) -> Keeper:
+            return Keeper()
+
+    class Watch:
+        def finished(self, _guest: str) -> None:
+            told.append(hold.read(place).get("why", ""))
+
+        def started(self, _guest: str, _test: str) -> None:
+            pass
+
+    told: list[str] = []
+    (place / "run").symlink_to(place)
+    holding = Holding(Fleet(), Watch())  # type: ignore[arg-type]
+    waits = threading.Thread(target=holding.reported, args=["guest3", Report()])
+    waits.start()
+    assert wait(lambda: hold.read(place).get("why"))
+    assert hold.read(place)["why"] == f"t.py::test_x failed in its call: {said}"
+    holding.close()
+    waits.join(20)
+    assert not waits.is_alive()

@@ -20,7 +20,10 @@ from harness.splat.report import PROOFS
 #: Where lines have stamps, others may talk in between.
 REACH, REACH_STAMPED = 8 * 1024, 64 * 1024
 
-_DOTS = re.compile(r"(?<!\\)\.[*+]")
+#: Characters that anything of variable length in a message may have.
+LENGTH = 200
+
+_MANY = re.compile(r"(\[[^\]]*\]|\\[a-zA-Z]|(?<!\\)\.)([*+])")
 # The end of a message: of a line, of a string in JSON, or where a newline is lost.
 _END, _ENDS = re.compile(r"\$(?!\])"), r'(?=\s*(?:$|["\[<]))'
 _LITERAL = re.compile(r"(?:[\w :]|\\\[)*(?![?*+{])")
@@ -31,8 +34,8 @@ Search = dict[str, re.Pattern[str]]
 def _search(kinds: Iterable[Kind]) -> Search:
     """Give what to search for: patterns by the words that they begin with.
 
-    They match at least what the kinds' own do, anywhere in a line; they look at no more of it
-    than a message has before its first variable end, so a long line costs no more than short ones.
+    They match what the kinds' own do, anywhere in a line.  What repeats is bounded: else a long
+    line that begins like a message again and again would be read to its end each time.
     """
     found = defaultdict[str, list[str]](list)
     for kind in kinds:
@@ -42,8 +45,12 @@ def _search(kinds: Iterable[Kind]) -> Search:
             literal = _LITERAL.match(way)
             words = literal[0].replace("\\", "") if literal else ""
             key = next((lead for lead in LEADS.values() if words.startswith(lead)), words)
-            found[key].append(_END.sub(lambda _: _ENDS, _DOTS.sub(".{0,200}", way)))
+            found[key].append(_END.sub(lambda _: _ENDS, _MANY.sub(_bounded, way)))
     return {key: re.compile("|".join(some), re.MULTILINE) for key, some in found.items()}
+
+
+def _bounded(many: re.Match[str]) -> str:
+    return f"{many[1]}{{{'01'[many[2] == '+']},{LENGTH}}}"
 
 
 _SURE = _search(kind for kind in KINDS if kind.sure)

@@ -10,7 +10,7 @@ from harness import git, tree
 from harness.check.steps import Steps
 from harness.check.values import WHOLE, Cell, Finding, Level, State, cell
 from harness.errors import NotApplied
-from harness.model import Series
+from harness.model import Checkout, Series
 
 NAME = "range-diff"
 _PAIR = re.compile(r"^\s*(-|\d+):\s+\S+ ([=!<>]) \s*(-|\d+):\s+\S+ (.*)$")
@@ -18,21 +18,31 @@ _WORDS = {"=": "the same", "!": "changed", "<": "dropped", ">": "new"}
 
 
 def compare(slot: tree.Slot, steps: Steps, previous: Series, place: Path) -> Cell:
-    """Apply the previous revision to the same base, and say what became of each patch.
+    """Apply the previous revision, and say what became of each patch.
 
     The whole range-diff goes to the run's folder.
     """
     try:
-        old = slot.patched(previous)
+        base, old = _applied(slot, previous)
     except NotApplied as error:
         return Cell(WHOLE, "revision", State.UNKNOWN, note=f"the one before: {error.what}")
-    base = steps.base.commit
-    spans = (f"{base}..{old.commit}", f"{base}..{steps.tip.commit}")
+    spans = (f"{base}..{old.commit}", f"{steps.base.commit}..{steps.tip.commit}")
     said = git.run(slot.path, "range-diff", "--no-color", *spans).stdout
     (place / NAME).write_text(said, encoding="utf-8")
     found = read(said)
     changed = sum(one.rule != "=" for one in found)
     return cell(WHOLE, "revision", found, f"{changed} of {len(found)} patches differ, see {NAME}")
+
+
+def _applied(slot: tree.Slot, previous: Series) -> tuple[str, Checkout]:
+    """Apply to the same base, or to the series' own if it is made on another; gives it, too."""
+    try:
+        return slot.source.commit, slot.patched(previous)
+    except NotApplied:
+        own = tree.choose_base(slot.source.repo, previous, slot.source.commit)
+        if own.commit == slot.source.commit:
+            raise
+        return own.commit, slot.on(own.commit, own.name).patched(previous)
 
 
 def read(text: str) -> tuple[Finding, ...]:

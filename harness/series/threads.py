@@ -120,15 +120,15 @@ def _groups(mails: Sequence[Entry], roots: dict[str, str]) -> list[Group]:
         if sizes[root] == 1 and not single:  # sent without links: number and sender must do
             root = ""
         own = "" if root else mail.sender if mail.message_id else ""
-        if root and not mail.subject.total and mail not in alike:
+        if root and not mail.subject.total and id(mail) not in alike:
             own = mail.message_id
         said = mail.subject
         found.setdefault((root, said.version, said.minor, said.total, own), []).append(mail)
     return [Group(*key[:4], _in_order(entries)) for key, entries in sorted(found.items())]
 
 
-def _unnumbered(patches: Sequence[Entry], roots: dict[str, str]) -> list[Entry]:
-    """Give patches without a number that belong together all the same.
+def _unnumbered(patches: Sequence[Entry], roots: dict[str, str]) -> set[int]:
+    """Give the id() of patches without a number that belong together all the same.
 
     Their thread begins with one of them, and they are of one sender and revision.  Any other two
     in one thread are two series.
@@ -138,13 +138,13 @@ def _unnumbered(patches: Sequence[Entry], roots: dict[str, str]) -> list[Entry]:
         if mail.message_id and not mail.subject.total:
             key = (_root(mail, roots), mail.subject.version, mail.subject.minor, mail.sender)
             some.setdefault(key, []).append(mail)
-    return [
-        mail
+    return {
+        id(mail)
         for key, mails in some.items()
-        for mail in mails
         if any(one.message_id == key[0] for one in mails)
         and len({one.subject.title for one in mails}) == len(mails)
-    ]
+        for mail in mails
+    }
 
 
 def _in_order(entries: Sequence[Entry]) -> tuple[Entry, ...]:
@@ -157,8 +157,12 @@ def _in_order(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 def _picked(
     groups: list[Group], mails: Sequence[Entry], roots: dict[str, str], pick: str, where: str
 ) -> list[Group]:
-    """Keep the series that ``pick`` names, in every revision its thread has."""
+    """Keep the series that ``pick`` names, in every revision its thread has.
+
+    Where it is the whole of a subject, it is no part of another.
+    """
     word = pick.strip().strip("<>").lower()
+    whole = any(entry.subject.title.lower() == word for group in groups for entry in group.entries)
     named = [mail for mail in mails if mail.message_id.lower() == word]
     threads = {_root(mail, roots) for mail in named}
     kept = [
@@ -166,7 +170,7 @@ def _picked(
         for group in groups
         if (group.thread and group.thread in threads)
         or any(entry in named for entry in group.entries)
-        or any(word in entry.subject.title.lower() for entry in group.entries)
+        or any(_fits(word, entry.subject.title.lower(), whole) for entry in group.entries)
     ]
     if not kept:
         raise UsageError(
@@ -175,6 +179,10 @@ def _picked(
             details=_listed(groups),
         )
     return kept
+
+
+def _fits(word: str, title: str, whole: bool) -> bool:
+    return word == title if whole else word in title
 
 
 def _newest(groups: list[Group], where: str) -> tuple[Group, tuple[str, ...]]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import re
@@ -29,6 +30,11 @@ class Slot:
         self.source = source
         self._progress = progress
         self._times: dict[str, int] | None = None
+
+    def on(self, commit: str, name: str) -> Slot:
+        """Give the same worktree, for what starts from another commit of the same repository."""
+        source = dataclasses.replace(self.source, commit=commit, name=name)
+        return Slot(self.path, source, self._progress)
 
     def base(self) -> Checkout:
         """Name the commit to start from.  Raises HostFault when the source has lost it."""

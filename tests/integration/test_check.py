@@ -421,6 +421,21 @@ def test_a_revision_is_compared_with_the_one_before(project: Check) -> None:
     assert before.is_dir()
 
 
+def test_the_revision_before_may_be_made_on_another_base(project: Check) -> None:
+    before = (project.tree / DIR).read_text()
+    project.commits(("fs/configfs: two", {DIR: before.replace("count++", "count += 2")}))
+    project.mails()
+    project.series.rename(project.series.with_name("v1"))
+    project.commits(
+        ("in the way", {DIR: before.replace("count++", "count--")}),
+        ("fs/configfs: two", {DIR: before.replace("count++", "count -= 2")}),
+    )
+    words = ("HEAD", "--tree", str(project.tree), "--previous", "patches/v1", "--only", "revision")
+    code, table, err = project.check(*words)
+    assert code == 0, err
+    assert [one["rule"] for one in findings(table, "revision", 0)] == ["!"]
+
+
 def test_options_that_guard_the_files_are_varied(project: Check) -> None:
     text = "\n#ifndef CONFIG_NVME_TARGET\nint broken = no_such_word;\n#endif\n"
     project.commits(("fs/configfs: one", {DIR: f"+{text}"}))

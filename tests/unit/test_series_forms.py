@@ -221,3 +221,10 @@ def test_a_compressed_or_piped_box_is_called_as_it_was_named(tmp_path: Path) -> 
     path.write_bytes(gzip.compress(b"garbage"))
     with pytest.raises(SeriesError, match=r"^\S*/a\.mbox\.gz is not a patch"):
         series.load(path)
+
+
+def test_the_whole_of_a_subject_is_no_part_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.mbox"
+    mails = [mail(f"[PATCH] fs: patch {n}", "x", f"{n}@x") for n in (1, 11, 111)]
+    path.write_text("".join(BOX + one for one in mails))
+    assert subjects(series.load(path, series.Wish(pick="fs: Patch 11"))) == ["fs: patch 11"]

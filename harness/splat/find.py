@@ -94,10 +94,12 @@ class _Finder:
 
     def line(self, raw: str, fresh: bool) -> None:
         """Take one line; ``fresh`` if something may begin in it."""
-        if self.stamped and (only := usual(raw)):
-            self.hear(only, raw, fresh)
-            return
-        for message in messages(raw if self.stamped else self.unquoted(raw)):
+        if self.stamped:
+            only = usual(raw)
+            told = [only] if only else messages(raw)
+        else:
+            told = messages(self.unquoted(raw))
+        for message in told:
             self.hear(message, raw, fresh)
 
     def unquoted(self, line: str) -> str:

@@ -132,11 +132,11 @@ def usual(line: str) -> Message | None:
 
 def messages(line: str) -> list[Message]:
     """Give the messages in a clean line: usually one, more when a newline was lost."""
+    if _bare(line):
+        return [Message(line[:MESSAGE])]
     only = usual(line)
     if only:
         return [only]
-    if _bare(line):
-        return [Message(line[:MESSAGE])]
     own = _OWN.match(line)
     if own:
         line = line[own.end() :]

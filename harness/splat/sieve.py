@@ -16,8 +16,8 @@ from harness.splat.kind import Kind
 from harness.splat.kinds import CUT_HERE, KINDS, LEADS, ways
 from harness.splat.report import PROOFS
 
-#: Characters after the words of a person within which a line must show that they are the kernel's.
-#: Where lines have stamps, others may talk in between.
+#: Characters after words that a person could write within which a line must show that they are
+#: the kernel's.  Where lines have stamps, others may talk in between.
 REACH, REACH_STAMPED = 8 * 1024, 64 * 1024
 
 #: Characters that anything of variable length in a message may have.
@@ -60,19 +60,16 @@ _SIGNS = {
     "Linux version ": re.compile("Linux version "),
 }
 _CUT = {CUT_HERE[8:]: re.compile(re.escape(CUT_HERE[8:]))}
+_PROOFS = {word: re.compile(re.escape(word)) for word in PROOFS}
 
 
 def candidates(text: str, stamped: bool) -> list[int]:
     """Give, in order, a place in each line of the text that a splat or a mark may begin with."""
     reach = REACH_STAMPED if stamped else REACH
-    sure = _places(_SURE, text)
-    unsure = _near(_places(_UNSURE, text), text, PROOFS, reach)
-    begins = sorted(sure + unsure)
-    cuts = [
-        place
-        for place in _places(_CUT, text)
-        if place + reach > len(text) or _first(begins, place) < place + reach
-    ]
+    unsure = sorted(_places(_UNSURE, text))
+    proofs = _places(_PROOFS, text) if unsure else []
+    begins = sorted(_places(_SURE, text) + _near(unsure, [*proofs, len(text)], 0, reach))
+    cuts = _near(_places(_CUT, text), [*begins, len(text)], -reach, reach)
     return sorted(begins + cuts + _places(_SIGNS, text))
 
 
@@ -85,26 +82,8 @@ def _places(search: Search, text: str) -> list[int]:
     ]
 
 
-def _near(places: list[int], text: str, words: Iterable[str], reach: int) -> list[int]:
-    """Give the places that one of the words follows within reach, or may, behind the text."""
-    if not places:
-        return places
-    last = len(text) - reach
-    follows = [place for place in places if place > last]
-    places = [place for place in places if place <= last]
-    kept = set(follows)
-    for word in words:
-        at = -1
-        for place in sorted(places) if word in text else ():
-            if at < place:
-                at = text.find(word, place)
-                if at < 0:
-                    break
-            if at < place + reach:
-                kept.add(place)
-    return sorted(kept)
-
-
-def _first(places: list[int], after: int) -> float:
-    n = bisect.bisect_left(places, after)
-    return places[n] if n < len(places) else float("inf")
+def _near(places: list[int], others: list[int], begin: int, end: int) -> list[int]:
+    """Give the places that have one of the others between begin and end, counted from them."""
+    others.sort()
+    numbers = ((place, bisect.bisect_left(others, place + begin)) for place in places)
+    return [place for place, n in numbers if n < len(others) and others[n] < place + end]

@@ -24,6 +24,9 @@ from harness.cli.parser import verbs
 from harness.results.record import SCHEMA
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import schemas  # noqa: E402  it is found once its folder is known
+
 MADE = "Made by docs/reference.py: change the sources it is made from, and run it."
 
 
@@ -162,7 +165,7 @@ def models() -> str:
         f"`run.json` and `harness run --json` are a `Run` (schema {SCHEMA}). A path is a string, a",
         "tuple a list, an outcome its name. Later harnesses may add keys; they change what a key",
         "means only with another number of the schema. `run.schema.json` beside this file is the",
-        "same for a program (JSON Schema 2020-12).",
+        "same for a program (JSON Schema 2020-12); other verbs have theirs there too.",
         "",
     ]
     for kind in (*classes(), settings.Settings):
@@ -202,63 +205,16 @@ def _type(hint: typing.Any) -> str:
     return names.get(hint.__name__, hint.__name__)
 
 
-def schema() -> str:
-    """Write the JSON Schema of `harness run --json`."""
-    definitions = {kind.__name__: _definition(kind) for kind in classes()}
-    top = definitions.pop("Run")
-    number = {"type": "number"}
-    top["properties"] = {
-        "schema": {"const": SCHEMA},
-        **top["properties"],
-        "exit_code": {"enum": [0, 1]},
-        "cpu_seconds": {"type": "object", "properties": {"own": number, "children": number}},
-    }
-    top["required"] = ["schema", *top["required"]]
-    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Run"}
-    return json.dumps({**about, "$comment": MADE, **top, "$defs": definitions}, indent=1) + "\n"
-
-
-def _definition(kind: type) -> dict[str, typing.Any]:
-    if issubclass(kind, enum.Enum):
-        return {"enum": [one.value for one in kind]}
-    hints = typing.get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    return {
-        "type": "object",
-        "properties": {name: _schema(hints[name]) for name in names},
-        "required": names,
-    }
-
-
-def _schema(hint: typing.Any) -> dict[str, typing.Any]:
-    args = typing.get_args(hint)
-    if typing.get_origin(hint) is tuple and args[-1] is ...:
-        return {"type": "array", "items": _schema(args[0])}
-    if typing.get_origin(hint) is tuple:
-        fixed = [_schema(one) for one in args]
-        return {"type": "array", "prefixItems": fixed, "minItems": len(fixed), "items": False}
-    if isinstance(hint, types.UnionType):
-        return {"anyOf": [_schema(one) for one in args]}
-    names = {
-        "str": "string",
-        "int": "integer",
-        "float": "number",
-        "bool": "boolean",
-        "Path": "string",
-    }
-    names["NoneType"] = "null"
-    if hint.__name__ in names:
-        return {"type": names[hint.__name__]}
-    return {"$ref": f"#/$defs/{hint.__name__}"}
-
-
 def files() -> dict[Path, str]:
     """Give each file that is made, and what stands in it."""
     found = read()
     return {
         HERE / "reference" / "cli.md": markdown(found),
         HERE / "reference" / "models.md": models(),
-        HERE / "reference" / "run.schema.json": schema(),
+        **{
+            HERE / "reference" / f"{verb}.schema.json": json.dumps(schema, indent=1) + "\n"
+            for verb, schema in schemas.made(MADE).items()
+        },
         HERE / "harness.1": man(found),
     }
 

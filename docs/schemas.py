@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""JSON Schemas of what verbs print with --json, made of the classes that they print."""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import enum
+import types
+import typing
+
+from harness.bisect.outcome import Bisected
+from harness.bisect.report import SCHEMA as BISECT
+from harness.check import Matrix
+from harness.check.report import SCHEMA as CHECK
+from harness.compare import Comparison
+from harness.history.values import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
+from harness.model import Run
+from harness.results.record import SCHEMA as RUN
+
+Schema = dict[str, typing.Any]
+
+_NUMBER = {"type": "number"}
+_CODE = {"enum": [0, 1, 125, 128, 129, 130]}
+_SIMPLE = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_SIMPLE |= {"Path": "string", "NoneType": "null"}
+
+
+def made(comment: str) -> dict[str, Schema]:
+    """Give the schema of each verb whose value is a class of ours."""
+    own = {"own": _NUMBER, "children": _NUMBER}
+    run = {"exit_code": {"enum": [0, 1]}, "cpu_seconds": {"type": "object", "properties": own}}
+    verdict = {"bad": {"type": "boolean"}, "exit_code": _CODE}
+    proof = {name: {"type": "boolean"} for name in ("found", "proven")}
+    found = {
+        "run": _object(Run, run, RUN),
+        "check": _object(Matrix, verdict, CHECK),
+        "compare": _object(Comparison, verdict),
+        "bisect": _object(
+            Bisected, {**proof, "mail": {"type": "string"}, "exit_code": _CODE}, BISECT
+        ),
+        "runs": _one({"runs": tuple[RunRow, ...]}),
+        "history": _one(
+            {
+                "test": TestHistory,
+                "series": SeriesHistory,
+                "splat": SplatHistory,
+                "matches": tuple[Match, ...],
+            }
+        ),
+    }
+    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$comment": comment}
+    return {
+        name: {**about, "title": f"harness {name} --json", **one} for name, one in found.items()
+    }
+
+
+def _object(kind: type, more: Schema, version: int | None = None) -> Schema:
+    """Give the schema of a class at the top; ``more`` are keys that are printed beside its own."""
+    known = _definitions(kind)
+    top = known.pop(kind.__name__)
+    first = {"schema": {"const": version}} if version else {}
+    return {
+        "type": "object",
+        "properties": {**first, **top["properties"], **more},
+        "required": [*first, *top["required"]],
+        "$defs": known,
+    }
+
+
+def _one(kinds: dict[str, typing.Any]) -> Schema:
+    """Give the schema of an object that has exactly one of these keys."""
+    known: dict[str, Schema] = {}
+    for kind in kinds.values():
+        known |= _definitions(kind)
+    return {
+        "type": "object",
+        "properties": {name: _schema(kind) for name, kind in kinds.items()},
+        "oneOf": [{"required": [name]} for name in kinds],
+        "$defs": known,
+    }
+
+
+def _definitions(hint: typing.Any) -> dict[str, Schema]:
+    """Give the schemas of all classes that a type leads to, by their names."""
+    known: dict[str, Schema] = {}
+    names: dict[str, type] = {}
+    left = [hint]
+    while left:
+        one = left.pop()
+        left += typing.get_args(one)
+        if not isinstance(one, type) or one.__name__ in _SIMPLE or one is types.EllipsisType:
+            continue
+        if names.setdefault(one.__name__, one) is not one:
+            raise ValueError(f"two classes have the name {one.__name__}")
+        if one.__name__ in known:
+            continue
+        if issubclass(one, enum.Enum):
+            known[one.__name__] = {"enum": [word.value for word in one]}
+        elif dataclasses.is_dataclass(one):
+            hints = typing.get_type_hints(one)
+            fields = [field.name for field in dataclasses.fields(one)]
+            left += [hints[name] for name in fields]
+            known[one.__name__] = {
+                "type": "object",
+                "properties": {name: _schema(hints[name]) for name in fields},
+                "required": fields,
+            }
+    return dict(sorted(known.items()))
+
+
+def _schema(hint: typing.Any) -> Schema:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple and args[-1] is ...:
+        return {"type": "array", "items": _schema(args[0])}
+    if origin is tuple:
+        fixed = [_schema(one) for one in args]
+        return {"type": "array", "prefixItems": fixed, "minItems": len(fixed), "items": False}
+    if origin in (dict, collections.abc.Mapping):
+        return {"type": "object", "additionalProperties": _schema(args[1])}
+    if origin in (types.UnionType, typing.Union):
+        return {"anyOf": [_schema(one) for one in args]}
+    if hint.__name__ in _SIMPLE:
+        return {"type": _SIMPLE[hint.__name__]}
+    return {"$ref": f"#/$defs/{hint.__name__}"}

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What verbs print with --json is what their schemas in docs/reference say."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fakerun
+import jsonschema
+import pytest
+from pastruns import story
+
+from harness.bisect.outcome import Bisected, Mode
+from harness.bisect.report import to_dict
+from harness.check import Cell, Finding, Level, Matrix, Row, State
+from harness.check.report import table
+from harness.cli import main
+from harness.results import record
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+Ask = Callable[..., Any]
+
+
+def valid(verb: str, value: object) -> None:
+    schema = json.loads((REFERENCE / f"{verb}.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(value)
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Ask:
+    monkeypatch.setenv("HARNESS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HARNESS_DB", str(tmp_path / "history.db"))
+    monkeypatch.chdir(tmp_path)
+    story(f"sqlite:///{tmp_path}/history.db")
+
+    def verb(*words: str) -> Any:
+        capsys.readouterr()
+        assert main([*words, "--json"]) in (0, 1)
+        return json.loads(capsys.readouterr().out)
+
+    return verb
+
+
+def test_the_history(ask: Ask) -> None:
+    valid("runs", ask("runs"))
+    valid("runs", ask("runs", "--pin", "run00003"))
+    for words, key in (
+        (("history", "broken"), "test"),
+        (("history", "demo"), "series"),
+        (("history", "--kind", "splat", "WARNING"), "splat"),
+        (("history", "test_it.py"), "matches"),
+    ):
+        found = ask(*words)
+        assert list(found) == [key]
+        valid("history", found)
+    shown = ask("show", "run00003")
+    assert shown.keys() == {"run", "sides"}
+    valid("runs", {"runs": [shown["run"]]})
+    assert ask("gc").keys() == {"goes", "stays", "removed", "freed", "over"}
+
+
+def test_a_comparison(ask: Ask, tmp_path: Path) -> None:
+    run = fakerun.make(tmp_path / "a", number=3)
+    better = dataclasses.replace(run, folder=tmp_path / "b", sides=run.sides[:1])
+    (tmp_path / "b").mkdir()
+    record.save(better)
+    for pair in (("b", "a"), ("a", "b")):
+        valid("compare", ask("compare", *pair, "--rerun", "0"))
+
+
+def test_a_check() -> None:
+    finding = Finding(Level.ERROR, "boom", "a.c", 1, "rule", 1)
+    cells = (Cell(1, "build", State.BAD, (finding,)), Cell(1, "form", State.GOOD))
+    found = Matrix("demo", "v1", (Row(1, "c0ffee", "a: b"),), ("form", "build"), cells)
+    valid("check", json.loads(json.dumps(table(found, 1))))
+
+
+def test_a_bisection(tmp_path: Path) -> None:
+    mode = next(iter(Mode))
+    found = Bisected(mode, "panic", "v7.2", "v7.2", "HEAD", 8, tmp_path)
+    valid("bisect", json.loads(json.dumps(to_dict(found, 125))))
+
+
+@pytest.mark.parametrize("verb", ["runs", "history", "compare", "check", "bisect"])
+def test_another_form_is_refused(verb: str) -> None:
+    for wrong in ({}, {"runs": [{}]}, {"test": {}, "series": {}}, []):
+        with pytest.raises(jsonschema.ValidationError):
+            valid(verb, wrong)

@@ -19,7 +19,7 @@ from pathlib import Path
 import harness
 from harness import errors
 from harness.cli.interrupts import interruptible
-from harness.cli.parser import Parser, nearest, parse
+from harness.cli.parser import Help, Parser, nearest, parse
 from harness.progress import Progress
 
 VERBS = (
@@ -50,8 +50,8 @@ STOPPING = "stopping: what was found is kept (once more stops at once)"
 
 EPILOG = f"""\
 exit codes: {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply,
-configure or build), {errors.HOST_FAULT} a fault of this machine, {errors.USAGE} usage.  They fit
-`git bisect run`.
+configure or build), {errors.HOST_FAULT} a fault of this machine, {errors.USAGE} usage,
+{errors.INTERRUPTED} interrupted.  They fit `git bisect run`.
 
 `harness VERB --help` shows a verb's options with examples.  Tests of your own on a
 kernel you have: `pytest --kernel IMAGE PATH`."""
@@ -63,7 +63,7 @@ def parser(verb: str = "") -> Parser:
         "harness",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     top.add_argument("--version", action="version", version=f"harness {harness.__version__}")
     commands = top.add_subparsers(dest="verb", metavar="VERB", required=True)

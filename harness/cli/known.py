@@ -63,6 +63,7 @@ VALUES: dict[str, Values] = {
     "--previous": series,
     "SERIES": series,
     "RUN": runs,
+    "CHECK": folders,
     "BASE": folders,
     "PATCHED": folders,
     "TEST": tests,

@@ -13,7 +13,16 @@ from typing import NoReturn
 from harness.errors import UsageError
 
 _CHOICE = re.compile(r"argument (?P<name>.+): invalid choice: (?P<word>'.*?'|\S+) .*", re.DOTALL)
-_UNKNOWN = "unrecognized arguments: "
+_LACKING = re.compile(r"the following arguments are required: (.+)", re.DOTALL)
+_NUMBER = re.compile(r"argument (?:\S+/)?(\S+): invalid (int|float) value: (.+)", re.DOTALL)
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help in which each verb is a line: argparse forgets that it indents their list."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = 14
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,8 +35,15 @@ class Parser(argparse.ArgumentParser):
             word = match["word"].strip("'")
             choices = self._choices(match["name"])
             near = nearest(word, choices)
-            hint = f"{match['name']} {near}" if near else f"one of {', '.join(choices)}"
-            raise UsageError(f"{match['name']} is not {word!r}", hint=hint)
+            name = match["name"]
+            before = name if name.startswith("-") else self.prog
+            hint = f"{before} {near}" if near else f"one of {', '.join(choices)}"
+            raise UsageError(f"{name} is not {word!r}", hint=hint)
+        if match := _LACKING.fullmatch(message):
+            raise UsageError(f"{self.prog} needs {match[1]}", hint=hint)
+        if match := _NUMBER.fullmatch(message):
+            kind = "whole number" if match[2] == "int" else "number"
+            raise UsageError(f"{match[1]} is a {kind}, not {match[3]}", hint=hint)
         raise UsageError(f"{self.prog}: {message}", hint=hint)
 
     def _choices(self, name: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -59,7 +60,11 @@ def test_every_verb_has_the_common_options(verb: str) -> None:
         ("run --xyzzy", "harness run has no option --xyzzy", "harness run --help"),
         ("run --accel kvn", "--accel is not 'kvn'", "--accel kvm"),
         ("run --accel xyzzy", "--accel is not 'xyzzy'", "one of auto, kvm, tcg"),
-        ("completion fisch", "shell is not 'fisch'", "shell fish"),
+        ("completion fisch", "shell is not 'fisch'", "harness completion fish"),
+        ("report", "harness report needs RUN", "harness report --help"),
+        ("-q", "harness needs VERB", "harness --help"),
+        ("runs -n x", "--last is a whole number, not 'x'", "harness runs --help"),
+        ("gc --keep-days x", "--keep-days is a number, not 'x'", "harness gc --help"),
         ("clean all", "harness clean has no place for all", "harness clean --help"),
         ("run --guests", "harness run: argument --guests: expected one", "harness run --help"),
         ("run --guests x", "--guests: a number or auto, not 'x'", "harness run --help"),
@@ -76,6 +81,14 @@ def test_a_wrong_word_comes_with_the_right_one(
     first, second = said.err.splitlines()
     assert what in first
     assert second == f"  try: {hint}"
+
+
+def test_each_verb_has_a_line_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == errors.GOOD
+    lines = capsys.readouterr().out.splitlines()
+    for verb in cli.VERBS:
+        assert [line for line in lines if re.match(rf"    {verb} +\w", line)], verb
+    assert "130 interrupted" in " ".join(lines)
 
 
 def test_a_wrong_word_for_a_script(capsys: pytest.CaptureFixture[str]) -> None:

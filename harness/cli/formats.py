@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -91,7 +92,9 @@ def write(folder: Path, given: argparse.Namespace, progress: Progress) -> dict[s
 
     Raises UsageError for a form that a check has not, HostFault when a file cannot be written.
     """
-    if not (folder / record.NAME).exists() and (folder / CHECK).exists():
+    if not (folder / record.NAME).exists():
+        if not (folder / CHECK).exists():
+            raise _no_other_form(folder)
         _write_check(folder, given)
         return _files(given)
     run = _here(record.load(folder), folder)
@@ -138,14 +141,29 @@ def _write_check(folder: Path, given: argparse.Namespace) -> None:
         raise UsageError(
             f"a check has no --{other}", hint=f"see {folder} for check.json, junit.xml"
         )
-    table = json.loads((folder / CHECK).read_text(encoding="utf-8"))
-    found = checked.marks(table)
+    from harness.report import checks  # which run need not wait for
+
+    table = checks.load(folder)
+    found, summary = checked.marks(table), checked.summary(table)
     if given.gitlab:
         put(gitlab.quality(found), given.gitlab)
     if given.summary:
-        put(checked.summary(table), given.summary)
+        put(summary, given.summary)
     if given.github:
-        _github(found, checked.summary(table), sys.stderr if given.json else sys.stdout)
+        _github(found, summary, sys.stderr if given.json else sys.stdout)
+
+
+def _no_other_form(folder: Path) -> UsageError:
+    """Say why what lies there can be a page at most."""
+    from harness.report import bisection, unfinished
+
+    again = f"harness report {shlex.quote(str(folder))}"
+    if unfinished.is_one(folder):
+        what = f"the run in {folder} did not come to its end: it has only a page"
+        return UsageError(what, hint=again)
+    if (folder / bisection.NAME).exists():
+        return UsageError(f"a bisection has only a page; its mail is {folder}/mail.txt", hint=again)
+    return UsageError(f"{folder} holds no {record.NAME}", hint="name a folder that a run made")
 
 
 def in_ci(folder: Path) -> None:

@@ -132,7 +132,8 @@ def find(word: str, db: str = "") -> Path:
     folder = Path(found[0].folder)
     if not folder.is_dir():
         raise errors.UsageError(
-            f"the folder of run {found[0].id} is not there any more: {folder}", hint="harness runs"
+            f"the folder of run {found[0].id} is not there any more: {folder}",
+            hint=f"harness show {found[0].id}",
         )
     return folder
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     """Show it: from its folder if that is whole, else from the history."""
     from harness.history import runs as asked
     from harness.history import take
+    from harness.report import unfinished
 
     folder = Path(options.which).expanduser().absolute()
     with take.opened(address.choose(options.db)) as (connection, trouble):
@@ -76,6 +78,11 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         found = asked.named(connection, options.which)
         if not found and folder.is_dir() and _whole(folder):  # never recorded, but there it is
             return _show(folder, options.json)
+        if not found and unfinished.is_one(folder):
+            raise errors.UsageError(
+                f"the run in {options.which} did not come to its end, and is in no history here",
+                hint=f"harness report {shlex.quote(options.which)}",
+            )
         one = runs.only(found, options.which)
         sides = asked.sides(connection, one.id)
     if one.there and _whole(Path(one.folder)) and one.ended != "running":

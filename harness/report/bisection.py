@@ -17,6 +17,11 @@ from harness.report.values import Page, Tile
 
 NAME = "bisect.json"
 SCHEMA = 1
+_SAID = {
+    True: "{} is {found}, as it must be",
+    False: "{} is {found}, and must be {must}",
+    None: "{} must be {must}",
+}
 _HOLDS = {True: "yes", False: "no", None: "not tried"}
 
 
@@ -90,7 +95,7 @@ def _view(table: Mapping[str, Any]) -> Bisection:
     for one in table["proofs"]:
         found = one["found"]
         holds = None if found in (None, "skip", "other") else found == one["expected"]
-        what = f"{one['what']} is {found or 'not tried'}, as it must be {one['expected']}"
+        what = _SAID[holds].format(one["what"], must=one["expected"], found=found)
         proofs.append(Trial(calls[holds], _HOLDS[holds], what, one["why"]))
     state = {"good": "good", "bad": "bad"}
     trials = [

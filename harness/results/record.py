@@ -20,6 +20,8 @@ NAME = "run.json"
 
 _hints = functools.cache(typing.get_type_hints)  # a run has thousands of tests
 
+_DAMAGED = "`harness runs` shows whether the history has it"
+
 
 def to_json(value: Any) -> Any:
     """Turn a frozen value into what json can write; paths and enums become strings."""
@@ -70,13 +72,16 @@ def load(folder: Path) -> Run:
             f"{folder} holds no {NAME}", hint="name a folder that a run made"
         ) from None
     except ValueError as error:
-        raise UsageError(f"{path} is damaged: {error}") from error
+        raise UsageError(f"{path} is damaged: {error}", hint=_DAMAGED) from error
     if not isinstance(table, dict) or "schema" not in table:
         raise UsageError(f"{path} is no run's", hint="name a folder that a run made")
     if table["schema"] != SCHEMA:
-        raise UsageError(f"{path} has form {table['schema']}, this harness reads {SCHEMA}")
+        raise UsageError(
+            f"{path} has form {table['schema']}, this harness reads {SCHEMA}",
+            hint="read it with the harness that wrote it",
+        )
     try:
         run: Run = from_json(Run, table)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {error}") from error
+        raise UsageError(f"{path} is damaged: {error}", hint=_DAMAGED) from error
     return run

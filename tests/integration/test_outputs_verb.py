@@ -149,7 +149,7 @@ def test_a_run_may_be_moved(project: Project, tmp_path: Path) -> None:
 
 def test_a_check_has_annotations_but_no_mail(project: Project, tmp_path: Path) -> None:
     (tmp_path / "check.json").write_text(
-        json.dumps({"name": "x", "rows": [], "checks": [], "cells": [], "bad": False})
+        json.dumps({"schema": 1, "name": "x", "rows": [], "checks": [], "cells": [], "bad": False})
     )
     project.out, before = tmp_path, project.out
     try:

@@ -251,8 +251,23 @@ def test_a_folder_of_something_else_is_told(tmp_path: Path, capsys: Any) -> None
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1}', '{"schema": 1, "cells": [{}]}'])
 def test_a_damaged_check_is_told(tmp_path: Path, capsys: Any, text: str) -> None:
     (fakerun.check(tmp_path / "check") / "check.json").write_text(text)
-    assert main(["report", str(tmp_path / "check")]) == 129
-    assert "damaged" in capsys.readouterr().err
+    for form in ([], ["--summary", "-"], ["--github"], ["--gitlab", "-"]):
+        assert main(["report", str(tmp_path / "check"), *form]) == 129
+        assert "damaged" in capsys.readouterr().err
+
+
+def test_what_has_only_a_page_says_so(tmp_path: Path, capsys: Any) -> None:
+    journal = Journal(tmp_path / "killed" / "patched")
+    journal.collected(["t.py::test_a"])
+    journal.close()
+    (tmp_path / "found").mkdir()
+    (tmp_path / "found" / "bisect.json").write_text(json.dumps(BISECTION))
+    for name, says in (("killed", "did not come to its end"), ("found", "a bisection")):
+        assert main(["report", str(tmp_path / name), "--mail", "-"]) == 129
+        assert says in (err := capsys.readouterr().err)
+        assert f"try: harness report {tmp_path / name}" in err
+    assert main(["show", str(tmp_path / "killed")]) == 129
+    assert f"try: harness report {tmp_path / 'killed'}" in capsys.readouterr().err
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, capsys: Any) -> None:
@@ -306,6 +321,23 @@ def test_a_bisection_has_its_page(tmp_path: Path) -> None:
     assert [note.text for note in page.patches[0].remarks] == ["the first bad commit"]
     report.write(page, tmp_path / "page.html")
     assert Read((tmp_path / "page.html").read_text()).elements.count("script") == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ("bad", "the culprit is bad, as it must be"),
+        ("good", "the culprit is good, and must be bad"),
+        ("skip", "the culprit must be bad"),
+        (None, "the culprit must be bad"),
+    ],
+)
+def test_a_proof_is_told_as_it_came_out(tmp_path: Path, found: str | None, says: str) -> None:
+    proof = {**BISECTION["proofs"][0], "found": found}
+    (tmp_path / "bisect.json").write_text(json.dumps({**BISECTION, "proofs": [proof]}))
+    page = report.page(tmp_path)
+    assert page.bisection is not None
+    assert page.bisection.proofs[0].what == says
 
 
 def test_a_damaged_bisection_is_told(tmp_path: Path, capsys: Any) -> None:

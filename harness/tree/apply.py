@@ -17,7 +17,7 @@ from harness import git, paths, process
 from harness.errors import NotApplied
 from harness.model import Series, Source
 from harness.progress import Stage
-from harness.tree import diagnose
+from harness.tree import bounds, diagnose
 
 _AM = ("am", "-3", "--quoted-cr=nowarn", "--no-signoff", "--patch-format=mbox")
 _MERGED = "Falling back to patching base and 3-way merge"
@@ -49,7 +49,9 @@ def apply(repo: Path, source: Source, series: Series, mails: Sequence[bytes], st
                 label = diagnose.label(series, done + number)
                 stage.progress.say(f"{label} fits {source.name} only by a three-way merge")
             done += len(group)
-        return git.line(place, "rev-parse", "HEAD")
+        made = git.line(place, "rev-parse", "HEAD")
+        bounds.see(place, source, series, made)
+        return made
 
 
 def _touched(place: Path, source: Source, series: Series) -> None:

@@ -44,7 +44,7 @@ _EVERYBODYS = (
     r"do_slab_free|bad_page\w*|free_(?:pages?|unref)_\w+|_*free_pages\w*|kmemleak_\w+|"
     r"_*lock_(?:acquire|release)\w*|_*lock_acquired|check_(?:deadlock|prev\w*|noncircular|irq_usage|"
     r"usage\w*|wait_context|bad_\w+)|validate_chain|mark_(?:lock|usage|held_locks)\w*|"
-    r"valid_state|lockdep_\w+|debug_check_no_locks_\w+|register_lock_class|assign_lock_key|"
+    r"valid_state|lockdep_\w+|debug_check_no_locks_\w+|(?:register|look_up)_lock_class|assign_lock_key|"
     r"_*rcu_read_\w+|rcu_\w*lockdep\w*|_*might_(?:sleep|resched|fault)\w*|_*cant_\w+|"
     r"(?:_*raw_)?_*(?:spin|read|write|rw|rt)_?(?:try)?(?:un)?lock\w*|_raw_\w+|do_raw_\w+|"
     r"queued_\w*lock\w*|spin_(?:bug|dump)|pv_\w+|native_\w*(?:halt|queued|irq)\w*|"

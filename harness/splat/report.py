@@ -37,6 +37,7 @@ _BELONGS = re.compile(
     r"(?:pc|lr|sp|pstate|epc|ra|gp|tp|status|x\d+|[ast]\d+) ?: |NIP|LR |MSR|GPR|CFAR|IRQMASK|Krnl|"
     r"Last Breaking|irq event stamp|(?:hard|soft)irqs last|Preemption disabled|\d+ locks? held|"
     r"no locks held|(?:Read|Write) (?:of size|at addr) |INFO: lockdep is turned|Sending NMI|"
+    r"[0-9a-f]* ?\(\S.*\)\{[.+?-]|"
     r"NMI backtrace|rcu: |task:|task PC|"
     r"in_atomic|preempt_count|RCU nest|page:|flags:|raw:|page dumped|head:|\"echo 0 > |"
     r"INFO: task .* (?:is )?blocked on|INFO: Blocked by|stack backtrace:|other info that|"

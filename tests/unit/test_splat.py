@@ -232,6 +232,19 @@ def test_a_splat_belongs_to_the_test_before_it():
             "Read of size 1 at addr ffff88801bd9aff8 by task ls/99",
             "KASAN: slab-out-of-bounds Read in searches",
         ),
+        (
+            "WARNING: SOFTIRQ-safe -> SOFTIRQ-unsafe lock order detected\n"
+            "a/12 [HC0[0]:SC0[2]:HE1:SE0] is trying to acquire:\n"
+            "ffff888012345678 (&b->lock){+.+.}-{3:3}, at: takes_it+0x1/0x2",
+            "possible deadlock in takes_it",
+        ),
+        (
+            "BUG: looking up invalid subclass: 9\n"
+            "CPU: 0 UID: 0 PID: 12 Comm: a Not tainted 6.12.0 #1\n"
+            "Call Trace:\n look_up_lock_class+0x1/0x2\n register_lock_class+0x1/0x2\n"
+            " nests_deep+0x1/0x2",
+            "BUG: looking up invalid subclass in nests_deep",
+        ),
         # A new message of the kernel that nobody has seen yet.
         (
             "[    1.000001] BUG: something new happened: 12\n"

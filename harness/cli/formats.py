@@ -20,6 +20,7 @@ from harness.model import Run, SideResult
 from harness.outputs import checked, github, gitlab, kcidb, letter, mail, maintainers, marks, tap
 from harness.progress import Progress
 from harness.results import record
+from harness.results.changes import settled
 
 CHECK = "check.json"
 QUALITY = "gl-code-quality-report.json"
@@ -97,7 +98,7 @@ def write(folder: Path, given: argparse.Namespace, progress: Progress) -> dict[s
             raise _no_other_form(folder)
         _write_check(folder, given)
         return _files(given)
-    run = _here(record.load(folder), folder)
+    run = _here(settled(record.load(folder)), folder)
     make: dict[str, Callable[[], str | bytes]] = {
         "mail": lambda: _mail(run, given.tested_by, progress),
         "junit": lambda: _junit(run, given.side),
@@ -176,7 +177,7 @@ def in_ci(folder: Path) -> None:
     if not any(here):
         return
     if (folder / record.NAME).exists():
-        run = _here(record.load(folder), folder)
+        run = _here(settled(record.load(folder)), folder)
         found, summary = marks.of_run(run), github.summary(run)
     else:
         table = json.loads((folder / CHECK).read_text(encoding="utf-8"))

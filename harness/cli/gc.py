@@ -132,7 +132,7 @@ def _show(options: argparse.Namespace, found: keep.Sorted, gone: tuple[Entry, ..
         print(f"removed {len(gone)}, freed {size(gone)}")
     for why in dict.fromkeys(why for _, why in found.stays):
         some = [one for one, its in found.stays if its == why]
-        print(f"{size(some):>10}  stays: {len(some)} {why or 'of no limit'} ({_kinds(some)})")
+        print(f"{size(some):>10}  stays: {len(some)} {why or 'within the limits'} ({_kinds(some)})")
     if found.over:
         more = rich.filesize.decimal(found.over)
         print(f"{more:>10}  above --max-size: what stays is pinned, needed or in use")

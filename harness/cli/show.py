@@ -25,6 +25,7 @@ from harness.history.values import RunRow, SideRow
 from harness.outputs import said
 from harness.progress import Progress, clock
 from harness.results import record
+from harness.results.changes import settled
 
 DESCRIPTION = """\
 Show a run as it was shown when it ended, and say where things are.  A run whose folder
@@ -109,7 +110,7 @@ def _show(folder: Path, as_json: bool) -> int:
         print(text)
         return errors.GOOD
     if name == record.NAME:
-        summary.show(record.load(folder))
+        summary.show(settled(record.load(folder)))
     elif name == BISECTED:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
     else:

@@ -13,10 +13,11 @@ import rich.console
 import rich.table
 from rich.text import Text
 
+from harness.cli import tables
 from harness.model import Change, Outcome, Run, SideResult, Test
 from harness.outputs import said
 from harness.progress import clock
-from harness.progress.seen import seen, styled
+from harness.progress.seen import styled
 from harness.results.changes import counts
 from harness.run.again import alone
 
@@ -29,7 +30,9 @@ _LEAST = 3  # lines a list has at least, with the blank one before it, so that i
 def show(run: Run) -> None:
     """Print the summary to standard output."""
     console = rich.console.Console(highlight=False)
-    console.print(table(run), crop=False)
+    if not console.is_terminal:
+        console.width = tables.WIDE
+    console.print(table(run, console), crop=False)
     for line in _troubles(run):
         _print(console, line)
     for line in _lists(run, _room(console, run)):
@@ -52,22 +55,22 @@ def _print(console: rich.console.Console, line: Text) -> None:
 def _room(console: rich.console.Console, run: Run) -> int:
     """Give the lines there are for the lists."""
     height = console.size.height if console.is_terminal else _SCREEN
-    rows = len(console.render_lines(table(run)))
+    rows = len(console.render_lines(table(run, console)))
     ends = sum(-(-line.cell_len // console.width) for line in following(run))
     return height - _FIXED - rows - len(list(_troubles(run))) - ends
 
 
-def table(run: Run) -> rich.table.Table:
+def table(run: Run, console: rich.console.Console) -> rich.table.Table:
     """Make a row for each kernel."""
-    grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("kernel", "release", "build", "boot", "tests"):
-        grid.add_column(title, no_wrap=title != "tests")
+    titles = ("kernel", "release", "build", "boot", "tests")
+    rows: list[tuple[tables.Cell, ...]] = []
     for side in run.sides:
         kernel = side.kernel
         build = said.built(kernel.seconds, len(kernel.warnings), reused=kernel.reused)
         boot = said.booted([one.boot_seconds for one in side.guests], cached=side.cached)
-        grid.add_row(side.side, seen(kernel.release), build, boot, tally(side.tests))
-    return grid
+        rows.append((side.side, kernel.release, build, boot, tally(side.tests)))
+    spare = ("boot", "build", "release")
+    return tables.table(titles, rows, {"tests": 30}, spare, whole=("tests",), on=console)
 
 
 def tally(tests: tuple[Test, ...]) -> Text:

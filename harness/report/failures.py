@@ -49,7 +49,8 @@ def bad(side: Column) -> list[Test]:
     """Give the tests that went wrong, what hurts most first; that one did not run says nothing."""
     order = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.ERROR, Outcome.FAIL, Outcome.XPASS)
     rank = {outcome: n for n, outcome in enumerate(order)}
-    found = [t for t in side.tests if t.outcome.bad and (t.message or t.began or t.guest)]
+    told = (test for test in side.tests if test.message or test.outcome is not Outcome.NOTRUN)
+    found = [test for test in told if test.outcome.bad]
     return sorted(found, key=lambda test: rank.get(test.outcome, len(rank)))
 
 

@@ -31,6 +31,7 @@ from harness.report.failures import Ask, Sources
 from harness.report.sections import PatchView
 from harness.report.values import Failure, Page
 from harness.results import record
+from harness.results.changes import settled
 
 ROOM = 8 << 20  # characters of evidence on a page
 BEFORE = 2 << 20  # of what failed on the base
@@ -49,7 +50,7 @@ def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Pag
             return bisection.page(folder)
         if unfinished.is_one(folder):
             return unfinished.page(folder, ask)
-    run = record.load(folder)
+    run = settled(record.load(folder))
     table = checks.load(check) if check else {}
     between = [one for one in steps.kernels(table, check) if one.label != BASE] if check else []
     return _Gathered(run, folder, ask, table, between).page()

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 
-from harness.model import Change, Outcome, Side, SideResult, Test
+from harness.model import Change, Outcome, Run, Side, SideResult, Test
 
 
 def changes(sides: Iterable[SideResult]) -> tuple[Change, ...]:
@@ -22,6 +23,27 @@ def changes(sides: Iterable[SideResult]) -> tuple[Change, ...]:
         (t, base.get(t, Outcome.NOTRUN), patched.get(t, Outcome.NOTRUN)) for t in base | patched
     ]
     return tuple(Change(test, before, after) for test, before, after in both if before is not after)
+
+
+def settled(run: Run) -> Run:
+    """Give a run as people are told of it: a test under way when it was stopped is no crash.
+
+    It counts as one that did not run.  run.json keeps it as a crash, until proven otherwise.
+    """
+    if not run.interrupted:
+        return run
+    sides = tuple(side if side.cached else _settled(side) for side in run.sides)
+    return dataclasses.replace(run, sides=sides, changes=changes(sides))
+
+
+def _settled(side: SideResult) -> SideResult:
+    tests = tuple(
+        dataclasses.replace(one, outcome=Outcome.NOTRUN)
+        if one.outcome is Outcome.CRASH and not one.message
+        else one
+        for one in side.tests
+    )
+    return dataclasses.replace(side, tests=tests)
 
 
 def counts(tests: Iterable[Test]) -> dict[Outcome, int]:

@@ -434,3 +434,26 @@ def test_tests_that_did_not_run_are_no_failures(tmp_path: Path) -> None:
     assert page.hidden == 0
     assert [row.test for row in page.broken] == [one.test for one in page.failures]
     assert page.lead[-1] == "The series fixes 1 and breaks 2 tests."
+
+
+def test_a_test_under_way_when_the_run_was_stopped_is_no_crash(tmp_path: Path, capsys: Any) -> None:
+    run = fakerun.make(tmp_path / "run")
+    base, patched = run.sides
+    under_way = dataclasses.replace(
+        patched.tests[0], outcome=Outcome.CRASH, message="", attempts=(Outcome.CRASH,)
+    )
+    sides = (base, dataclasses.replace(patched, tests=(under_way, *patched.tests[1:])))
+    run = dataclasses.replace(run, sides=sides, changes=changes(sides), interrupted=True)
+    folder = record.save(run).parent
+    page = report.page(folder)
+    assert under_way.id not in [one.test for one in (*page.failures, *page.broken)]
+    assert {tile.label: tile.number for tile in page.tiles}["not run"] == "1"
+    for words in (["show", str(folder)], ["report", str(folder), "--summary", "-"]):
+        assert main(words) == 0
+        out = capsys.readouterr().out
+        assert "1 crash" in out
+        assert "1 notrun" in out
+        assert under_way.id not in out
+    finished = dataclasses.replace(run, interrupted=False)
+    record.save(finished)
+    assert under_way.id in [one.test for one in report.page(folder).failures]

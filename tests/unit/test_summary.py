@@ -173,3 +173,10 @@ def test_one_is_no_number_of_many(monkeypatch, capsys) -> None:
     text = "\n".join(shown(found, monkeypatch, capsys))
     assert "the series fixes 1 test:" in text
     assert "1 warning " in text
+
+
+@pytest.mark.parametrize("size", [(40, 24), (60, 24), (80, 24), None])
+def test_every_outcome_is_told_on_any_terminal(size, monkeypatch, capsys) -> None:
+    text = " ".join(" ".join(shown(run(*MANY), monkeypatch, capsys, size)).split())
+    for outcome in Outcome:
+        assert f"40 {outcome}" in text.replace("… ", "")

@@ -33,6 +33,14 @@ def state(*parts: str) -> Path:
     return _folder("HARNESS_STATE", platformdirs.user_state_path("harness"), parts)
 
 
+def expanded(path: str | Path) -> Path:
+    """Put a home folder for ~; the one of somebody whom nobody knows is a name like others."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def _folder(variable: str, default: Path, parts: tuple[str, ...]) -> Path:
     top = Path(os.environ.get(variable) or default).absolute()
     folder = top.joinpath(*parts)

@@ -7,6 +7,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+from harness import paths
 from harness.errors import UsageError
 from harness.guest import folder as guest_folder
 from harness.model import GuestRecord, Outcome, SideResult, Splat, Test, Warning  # noqa: A004
@@ -44,7 +45,7 @@ def read(path: Path) -> Half:
     The folder that ``pytest --kernel --guest-folder`` or a check leaves will do as well.  Raises
     UsageError for anything else.
     """
-    path = path.expanduser().absolute()
+    path = paths.expanded(path).absolute()
     if (path / record.NAME).is_file():
         run = record.load(path)
         if not run.sides:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import paths
 from harness import series as series_stage
 from harness.errors import UsageError
 from harness.guest.hold import LONG
@@ -91,7 +92,7 @@ def tell(words: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Tell the series from ``CONFIG_X=y`` words; several words are the files of one series."""
     assignments = tuple(word for word in words if _ASSIGNMENT.fullmatch(word))
     rest = tuple(word for word in words if word not in assignments)
-    if len(rest) > 1 and not all(Path(word).expanduser().is_file() for word in rest):
+    if len(rest) > 1 and not all(paths.expanded(word).is_file() for word in rest):
         raise UsageError(
             f"one series at a time, not {len(rest)}: {' '.join(rest)}",
             hint="name suites with --suite PATH, pytest's own arguments after --",
@@ -101,9 +102,9 @@ def tell(words: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def wish(options: dict[str, Any], settings: Settings) -> Wish:
     """Say what is taken of that which a word names; a range is one of the tree asked for."""
-    tree = str(Path(options["tree"]).expanduser().absolute()) if options["tree"] else settings.tree
+    tree = str(paths.expanded(options["tree"]).absolute()) if options["tree"] else settings.tree
     return Wish(
-        tree=settings.folder / Path(tree).expanduser() if tree else None,
+        tree=settings.folder / paths.expanded(tree) if tree else None,
         base=options["base"],
         pick=options.get("pick", ""),
         revision=options.get("revision", 0),
@@ -179,7 +180,7 @@ def _tree(options: dict[str, Any], settings: Settings, series: Series | None) ->
     if series and series.repo and not options["kernel"]:
         return str(series.repo)
     tree = options["tree"]
-    return str(Path(tree).expanduser().absolute()) if tree else settings.tree
+    return str(paths.expanded(tree).absolute()) if tree else settings.tree
 
 
 def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> Plan:
@@ -196,7 +197,7 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         folder=settings.folder,
         series=series,
         kernel=options["kernel"] or (series.kernel if series else "") or settings.kernel,
-        tree=settings.folder / Path(tree).expanduser() if tree and not options["kernel"] else None,
+        tree=settings.folder / paths.expanded(tree) if tree and not options["kernel"] else None,
         base=base or "HEAD",
         fragments=((series.kconfig if series else ()) or settings.kconfig)
         + tuple(options["kconfig"]),

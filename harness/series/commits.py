@@ -50,9 +50,11 @@ def mails(word: str, tree: Path | None, base: str = "") -> Made | None:
     A branch starts at ``base``; else where b4 or its upstream branch says, or at the newest tag
     in it.  Raises UsageError for a range that cannot be, or that holds no commit or a merge.
     """
-    repo = (tree or Path.cwd()).expanduser().absolute()
+    repo = paths.expanded(tree or Path.cwd()).absolute()
     if not word or word.startswith("-") or not git.run(repo, "rev-parse", check=False).ok:
         if ".." in word and "/" not in word and not word.startswith("."):
+            if tree:
+                raise UsageError(f"{repo} is no git tree", hint="name one that is with --tree DIR")
             raise UsageError(f"{word} is a range, of which tree?", hint="give it with --tree DIR")
         return None
     span = _range(repo, word) if ".." in word else _named(repo, word, base)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness import paths
 from harness.errors import SeriesError, UsageError
 from harness.series import box, commits, lore, quilt, spool
 from harness.series.box import Entry
@@ -48,10 +49,10 @@ def find(words: Sequence[str | Path], tree: Path | None = None, base: str = "") 
         return _files([_existing(str(word)) for word in words])
     word = words[0] if words else ""
     text = str(word)
-    path = Path(word).expanduser().absolute()
+    path = paths.expanded(word).absolute()
     if text == "-":
         return _pipe()
-    if text and path.exists():
+    if text and _there(path):
         return _folder(path) if path.is_dir() else _file(path)
     if not isinstance(word, Path) and lore.is_link(text):
         got = lore.fetch(text)
@@ -70,20 +71,37 @@ def no_patch(where: str) -> SeriesError:
 
 
 def _existing(word: str) -> Path:
-    path = Path(word).expanduser().absolute()
-    if path.is_file():
-        return path
+    path = paths.expanded(word).absolute()
+    if _there(path) and not path.is_dir():
+        return _regular(path)
     raise UsageError(
         f"of several words each is a patch, and {word} is no file",
         hint="give the patches of one series, or one folder or mbox",
     )
 
 
+def _regular(path: Path) -> Path:
+    """Give a file that can be read more than once, of a pipe, too, as <(...) of a shell is one."""
+    if path.is_file():
+        return path
+    with box.opened(path) as stream:
+        return spool.keep(stream, str(path))
+
+
+def _there(path: Path) -> bool:
+    """Whether there is something; what cannot be a name is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def _file(path: Path, where: str = "") -> Given:
-    entries = tuple(box.entries(spool.unpacked(path), where or str(path)))
+    where = where or str(path)
+    entries = tuple(box.entries(spool.unpacked(_regular(path)), where))
     single = len(entries) == 1
     strict = single and (not entries[0].subject.reply or _cut_out(entries[0]))
-    return Given(where or str(path), path.stem, entries, single=single, strict=strict)
+    return Given(where, path.stem, entries, single=single, strict=strict)
 
 
 def _cut_out(entry: Entry) -> bool:

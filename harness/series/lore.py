@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 from harness import paths, process
-from harness.errors import HostFault, SeriesError
+from harness.errors import HostFault, SeriesError, UsageError
 from harness.series import spool
 
 _MESSAGE_ID = re.compile(r"<?[^\s/<>:]+@[^\s/<>]+>?")
@@ -46,8 +46,11 @@ def fetch(word: str) -> Got:
     attestation.  Everything else is downloaded as an mbox.  Raises HostFault when the network
     does not give it, SeriesError when it is something else.
     """
-    found = message_id(word)
-    return _thread(found) if found else Got(_download(mbox_of(word)))
+    try:
+        found, link = message_id(word), mbox_of(word)
+    except ValueError as error:
+        raise UsageError(f"{word} is no link: {error}", hint="copy it again") from error
+    return _thread(found) if found else Got(_download(link))
 
 
 def message_id(word: str) -> str:

@@ -24,7 +24,11 @@ def files(folder: Path) -> list[Path]:
                 f"{listed}, line {number}: '{' '.join(words[1:])}' is not supported",
                 hint="refresh the patch with quilt refresh -p1",
             )
-        path = folder / words[0]
+        path = folder / words[0].replace("\0", "?")
+        if path in found:
+            raise SeriesError(
+                f"{listed}, line {number}: {words[0]} is there already", hint="take one of them out"
+            )
         if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise SeriesError(
                 f"{listed}, line {number}: there is no patch {words[0]} in {folder}",

@@ -7,7 +7,7 @@ import difflib
 import os
 from pathlib import Path
 
-from harness import git
+from harness import git, paths
 from harness.errors import UsageError
 from harness.model import Source
 from harness.source import version
@@ -19,7 +19,7 @@ def from_tree(path: Path, ref: str) -> Source:
     The tree may be a clone, bare, shallow, or a linked worktree.  Raises UsageError when there is
     no git tree, no such ref (with those close in name), or no kernel at that commit.
     """
-    top = path.expanduser().absolute()
+    top = paths.expanded(path).absolute()
     _see_that_it_is_one(top)
     commit = _commit(top, ref)
     number = _release(top, commit, ref)

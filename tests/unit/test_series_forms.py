@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import email
 import gzip
+import os
 import subprocess
+import threading
 from email.mime.message import MIMEMessage
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness import series
-from harness.errors import SeriesError
+from harness.errors import SeriesError, UsageError
 from harness.model import Series
 from harness.series import keep, subject
 
@@ -228,3 +230,42 @@ def test_the_whole_of_a_subject_is_no_part_of_another(tmp_path: Path) -> None:
     mails = [mail(f"[PATCH] fs: patch {n}", "x", f"{n}@x") for n in (1, 11, 111)]
     path.write_text("".join(BOX + one for one in mails))
     assert subjects(series.load(path, series.Wish(pick="fs: Patch 11"))) == ["fs: patch 11"]
+
+
+def test_a_pipe_with_a_name(tmp_path: Path) -> None:
+    """As a shell's <(...) is one."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = "".join(BOX + mail(f"[PATCH {n}/2] fs: {n}", f"f{n}") for n in (1, 2))
+    writer = threading.Thread(target=pipe.write_text, args=(text,))
+    writer.start()
+    assert subjects(series.load(pipe)) == ["fs: 1", "fs: 2"]
+    writer.join()
+
+
+@pytest.mark.parametrize("word", ["x" * 5000, "~nobody-here/x", "a\0b"])
+def test_what_can_be_no_name(tmp_path: Path, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="there is no series"):
+        series.load(word)
+
+
+def test_what_can_be_no_link() -> None:
+    with pytest.raises(UsageError, match="is no link"):
+        series.load("http://[::1/x")
+
+
+def test_a_range_of_what_is_no_tree(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no git tree"):
+        series.load("a..b", series.Wish(tree=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("listed", "what"), [("a.patch\na.patch\n", "a.patch is there already"), ("a\0b\n", "no patch")]
+)
+def test_quilt_files_that_cannot_be(tmp_path: Path, listed: str, what: str) -> None:
+    (tmp_path / "a.patch").write_text(mail("[PATCH] fs: a"))
+    (tmp_path / "series").write_text(listed)
+    with pytest.raises(SeriesError, match=what) as caught:
+        series.load(tmp_path)
+    assert caught.value.hint

@@ -126,8 +126,10 @@ def moved(patch: bytes) -> dict[str, str]:
     """Give the files whose content no added line shows, and why: links, renamed or copied ones."""
     found = {}
     for head in heads.read(lines_of(patch))[0]:
-        if head.moved or head.link:
-            found[head.new] = "another file under this name" if head.moved else "a link"
+        if head.moved or head.link or head.packed:
+            why = "a link" if head.link else "what only git can read"
+            why = "another file under this name" if head.moved else why
+            found |= dict.fromkeys((*head.names, head.new) if head.packed else (head.new,), why)
     return found
 
 

@@ -25,7 +25,8 @@ class Head:
 
     ``names`` are all that it may mean, ``old`` and ``new`` those before and after, empty for a
     file that is not there then.  ``moved``: it is renamed or copied; ``link``: some line says
-    that it is a symbolic link; ``bare``: its names lack the a/ and b/ that git cuts off.
+    that it is a symbolic link; ``packed``: only git can read its content; ``bare``: its names
+    lack the a/ and b/ that git cuts off.
     """
 
     old: str = ""
@@ -33,6 +34,7 @@ class Head:
     names: tuple[str, ...] = ()
     moved: bool = False
     link: bool = False
+    packed: bool = False
     bare: bool = False
 
 
@@ -113,6 +115,8 @@ def _more(head: Head, line: str) -> None:
         else:
             head.new = name
         head.names = tuple(dict.fromkeys([*head.names, name]))
+    elif line.startswith("GIT binary patch"):
+        head.packed = True
     elif match := _MODE.fullmatch(line):
         head.link |= stat.S_ISLNK(int(match[1], 8))  # as git reads it: 120777 is a link, too
 

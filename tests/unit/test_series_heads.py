@@ -51,6 +51,12 @@ def test_a_file_that_gets_another_name_is_told() -> None:
     assert diff.moved(text.encode()) == {"fs/Makefile": "another file under this name"}
 
 
+def test_a_makefile_that_only_git_can_read_is_told() -> None:
+    text = "diff --git a/fs/Makefile b/fs/Makefile\nindex 111..222 100644\nGIT binary patch\n"
+    text += "literal 3\nKcmZ\n\nliteral 3\nKcmZ\n\n"
+    assert diff.moved(text.encode()) == {"fs/Makefile": "what only git can read"}
+
+
 def test_names_without_a_and_b_are_not_guessed() -> None:
     with pytest.raises(SeriesError, match="have no a/ and b/") as caught:
         files(f"diff --git fs/x.c fs/x.c\n--- fs/x.c\n+++ fs/x.c\n{HUNK}")

@@ -124,7 +124,7 @@ def added(patch: bytes) -> dict[str, tuple[str, ...]]:
 
 def moved(patch: bytes) -> dict[str, str]:
     """Give the files whose content no added line shows, and why: links, renamed or copied ones."""
-    found = {}
+    found: dict[str, str] = {}
     for head in heads.read(lines_of(patch))[0]:
         if head.moved or head.link or head.packed:
             why = "a link" if head.link else "what only git can read"

@@ -22,7 +22,7 @@ from harness.progress import Progress
 from harness.results import record
 from harness.results.changes import settled
 
-CHECK = "check.json"
+CHECK, COMPARED = "check.json", "compare.json"
 QUALITY = "gl-code-quality-report.json"
 _ELSEWHERE = "choose another place for it"
 # Options that say how, and the forms that they are for.
@@ -164,7 +164,17 @@ def _no_other_form(folder: Path) -> UsageError:
         return UsageError(what, hint=again)
     if (folder / bisection.NAME).exists():
         return UsageError(f"a bisection has only a page; its mail is {folder}/mail.txt", hint=again)
-    return UsageError(f"{folder} holds no {record.NAME}", hint="name a folder that a run made")
+    return compared(folder) or UsageError(
+        f"{folder} holds no {record.NAME}", hint="name a folder that a run made"
+    )
+
+
+def compared(folder: Path) -> UsageError | None:
+    """Say that a comparison, which `last` may be, is for the terminal and for programs only."""
+    if (folder / record.NAME).exists() or not (folder / COMPARED).exists():
+        return None
+    what = f"a comparison has no report: {folder / COMPARED} has all of it"
+    return UsageError(what, hint=f"harness show {shlex.quote(str(folder))}")
 
 
 def in_ci(folder: Path) -> None:

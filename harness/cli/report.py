@@ -62,6 +62,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     """Make the report in the form that was asked for."""
     formats.check(options)
     folder = find(options.words, options.db)
+    if error := formats.compared(folder):
+        raise error
     files: dict[str, object] = {}
     if formats.asked(options):
         files |= formats.write(folder, options, progress)

@@ -17,6 +17,7 @@ from harness import check, errors
 from harness.check import report as check_report
 from harness.cli import compare as compared
 from harness.cli import matrix, runs, summary
+from harness.cli.formats import COMPARED
 from harness.cli.history import Line, show, verdict
 from harness.cli.run import db_option
 from harness.compare import Comparison
@@ -38,7 +39,7 @@ examples:
   harness show ./out --json         by its folder
 """
 
-COMPARED, BISECTED = "compare.json", "bisect.json"
+BISECTED = "bisect.json"
 NAMES = (record.NAME, check_report.NAME, COMPARED, BISECTED)
 _FILES = {
     "report.html": "page",

@@ -266,6 +266,11 @@ def test_what_has_only_a_page_says_so(tmp_path: Path, capsys: Any) -> None:
         assert main(["report", str(tmp_path / name), "--mail", "-"]) == 129
         assert says in (err := capsys.readouterr().err)
         assert f"try: harness report {tmp_path / name}" in err
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "compare.json").write_text("{}")
+    for more in ([], ["--tap", "-"]):
+        assert main(["report", str(tmp_path / "both"), *more]) == 129
+        assert f"try: harness show {tmp_path / 'both'}" in capsys.readouterr().err
     assert main(["show", str(tmp_path / "killed")]) == 129
     assert f"try: harness report {tmp_path / 'killed'}" in capsys.readouterr().err
 

@@ -90,7 +90,8 @@ class _Finder:
             self.number += 1
             self.line(text[max(at, end - LONGEST) : end], place < end)
             at = end + 1
-        self.number += text.count("\n", at)
+        # A line that is longer than a piece counts once.
+        self.number += text.count("\n", at) if at <= len(text) else -1
 
     def line(self, raw: str, fresh: bool) -> None:
         """Take one line; ``fresh`` if something may begin in it."""

@@ -17,7 +17,7 @@ PIECE = 1 << 20
 MESSAGE = 2048
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\^_=>78])")
-_RETURNS = re.compile(r"\r*\n\r*")
+_RETURNS = re.compile(r"(?<!\r)\r*\n\r*")
 # The harness's own stamp of a console line.
 _OWN = re.compile(r"\s*\d+\.\d{3} \| ")
 # dmesg -r and the console; dmesg -x.

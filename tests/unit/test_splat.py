@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Splats in logs; tests/data/splats/README.md says which logs are real kernels'."""
 
+import io
 import json
 import random
 import re
@@ -331,6 +332,24 @@ def test_a_programs_words_about_a_kernel_do_not_hide_the_kernels():
 def test_a_flood_without_a_newline():
     text = "x" * 1_000_000 + "[    1.000001] WARNING: fs/a.c:1 at f+0x1/0x2\n\0\x00\xff"
     assert titles(text) == ["WARNING in f"]
+
+
+@pytest.mark.parametrize("word", ["x", "Kernel panic - not syncing: ", "\0", "\r", "\x1b]"])
+def test_a_line_that_is_longer_than_a_piece_counts_once(word):
+    flood = word * (2_500_000 // len(word))
+    text = f"hello\n[    1.000000] x\n{flood}\n[    1.000001] WARNING: fs/a.c:1 at f+0x1/0x2\n"
+    assert [(one.title, one.line) for one in find(io.StringIO(text))] == [("WARNING in f", 4)]
+
+
+def test_a_file_is_as_good_as_its_lines():
+    for name in EXPECTED:
+        assert find(io.StringIO(log(name))) == find(log(name).split("\n"))
+
+
+@pytest.mark.parametrize("word", ["Out of memory", "ODEBUG: a ", "Internal error: ", "BUG: a b"])
+def test_what_repeats_in_a_long_line_is_bounded(word):
+    """Else this takes minutes."""
+    assert find(io.StringIO(word * (1_000_000 // len(word)))) == ()
 
 
 def test_plain_takes_stamps_and_colours_off():

@@ -68,7 +68,7 @@ BUGS = {
         Bug("freed", f"{_MOUNT}::TestItems::test_an_attribute_reads_back_what_was_written",
             "KASAN: slab-use-after-free"),
         Bug("deadlock", f"{_MOUNT}::TestItems::test_an_attribute_reads_back_what_was_written",
-            "possible circular locking dependency detected"),
+            "possible deadlock in configfs_read_iter"),
         Bug("leak", f"{_MOUNT}::TestItems::test_an_attribute_reads_back_what_was_written",
             "more of configfs_dir_cache"),
         Bug("race", f"{HERE}/test_opening.py", "EAGAIN"),

@@ -77,8 +77,8 @@ class _Finder:
         places = iter([*candidates(text, self.stamped), len(text)])
         place = -1
         while at < len(text):
-            if place < at:
-                place = next(place for place in places if place >= at)
+            while place < at:
+                place = next(places)
             if not self.open:
                 if place == len(text):
                     break

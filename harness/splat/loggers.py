@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 # A date, as loggers and CI systems write it.
 _DAY = r"(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
-_ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+_ISO = r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _FULL = r"[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [A-Z]{2,5}"
 _UNIX = r"\d{9,}\.\d{6}"
-WHEN = rf"(?:{_DAY}|{_ISO}|{_FULL}|{_UNIX})"
+WHEN = rf"(?:{_DAY}|\[{_ISO}\]|{_ISO}|{_FULL}|{_UNIX})"
 # Who logged: "host kernel: ", "host kern.warn kernel: ", "host program[12]: ".
 _BY = r"(?:[^\s:\[]+ )?(?:[a-z]+\d?\.[a-z]+ )?(?:(?P<kernel>kernel)|[\w.@/()-]+\[\d+\]): ?"
 _DATED = re.compile(rf"(?:<\d+>(?=[A-Z\d]))?{WHEN}(?: {{2,}}(?=\[)| )(?P<by>{_BY})?")

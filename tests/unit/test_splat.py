@@ -55,6 +55,13 @@ FORMS = {
     "journal, iso": every_line(
         lambda n, line: f"2026-11-21T02:07:00+0000 myhost kernel: {plain(line)}"
     ),
+    "date in brackets": every_line(
+        lambda n, line: f"[2026-11-21T02:07:00.123Z] {without_own(line)}"
+    ),
+    "date in brackets, no stamps": every_line(
+        lambda n, line: f"[2026-11-21T02:07:00.123Z] {plain(line)}"
+    ),
+    "date with slashes": every_line(lambda n, line: f"2026/11/21 02:07:00 {plain(line)}"),
     "date, time and host": every_line(
         lambda n, line: f"2026-11-21 02:07:00 myhost kernel: {plain(line)}"
     ),

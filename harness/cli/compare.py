@@ -13,6 +13,7 @@ from pathlib import Path
 import rich.console
 
 from harness import compare, errors, history, paths
+from harness.cli import report
 from harness.cli.run import db_option
 from harness.compare import Comparison, Difference, Kind
 from harness.progress import Progress, clock
@@ -31,6 +32,7 @@ kernel is worse."""
 EXAMPLES = """\
 examples:
   harness compare runs/v1 runs/v2              the kernels that two runs judged
+  harness compare 3fa9 last                    by their ids, see harness runs
   harness compare runs/v2/base runs/v2/patched   the two sides of one run
   harness compare --rerun 5 runs/v1 runs/v2    be sure of each regression
   harness compare --rerun 0 --json a b         boot nothing, answer a script
@@ -57,7 +59,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("base", type=Path, metavar="BASE", help="a run's folder, or a side's")
+    parser.add_argument("base", type=Path, metavar="BASE", help="a run, or the folder of a side")
     parser.add_argument("patched", type=Path, metavar="PATCHED", help="the one to be judged")
     parser.add_argument(
         "--rerun",
@@ -73,7 +75,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Compare and show."""
-    base, patched = compare.read(options.base), compare.read(options.patched)
+    base, patched = (
+        compare.read(_folder(one, options.db)) for one in (options.base, options.patched)
+    )
     uses = (base.folder, patched.folder)
     with paths.in_use(), history.recording(options, progress.say, uses=uses) as entry:
         place = _place(options.out)
@@ -90,6 +94,13 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         show(found)
         print(f"evidence {place}")
     return code
+
+
+def _folder(word: Path, db: str) -> Path:
+    """Give the folder that is meant: by its path, or as a run's id, its name or "last"."""
+    if word.exists() or len(word.parts) > 1:
+        return word
+    return report.find(str(word), db)
 
 
 def _place(out: str) -> Path:

@@ -29,6 +29,7 @@ from harness.history.tables import (
 )
 from harness.history.values import RunRow, SideRow
 from harness.history.write import clean
+from harness.model import Outcome
 
 _COLUMNS = (
     *(run.c.id, run.c.uid, run.c.verb, run.c.began, run.c.seconds, run.c.ended, run.c.verdict),
@@ -126,7 +127,7 @@ def _side(connection: sa.Connection, row: Mapping[Any, Any]) -> SideRow:
         cached=row["cached"],
         warnings=row["warnings"],
         error=row["error"],
-        counts=row["counts"] or {},
+        counts=_counts(row["counts"]),
         boots=tuple(boot for boot in boots if boot is not None),
         failures=tuple(
             (name, OUTCOMES[word], text or "") for name, word, text in failures(connection, number)
@@ -172,6 +173,11 @@ def _judged(connection: sa.Connection, numbers: list[int]) -> dict[int, Mapping[
     return found
 
 
+def _counts(known: Mapping[str, int] | None) -> dict[str, int]:
+    """Give outcomes and their numbers in the order that Outcome has, as everywhere."""
+    return {one.value: known[one.value] for one in Outcome if known and one.value in known}
+
+
 def _alive() -> Callable[[str, str], bool]:
     """Give what tells whether a run is under way: of other machines we know what they said."""
     home = identity.host().home
@@ -193,7 +199,7 @@ def _row(
         id=row["uid"],
         ended=ended,
         release=(judged and judged["release"]) or "",
-        counts=(judged and judged["counts"]) or {},
+        counts=_counts(judged and judged["counts"]),
         there=bool(row["folder"]) and Path(row["folder"]).is_dir(),
         **{name: row[name] for name in names.split()},
     )

@@ -12,7 +12,7 @@ from typing import Any
 import fakerun
 import jsonschema
 import pytest
-from pastruns import story
+from pastruns import CRASH, FAIL, NOTRUN, PASS, facts, put, side, story
 
 from harness.bisect.outcome import Bisected, Mode
 from harness.bisect.report import to_dict
@@ -75,6 +75,16 @@ def test_a_comparison(ask: Ask, tmp_path: Path) -> None:
         valid("compare", ask("compare", *pair, "--rerun", "0"))
 
 
+def test_a_comparison_of_runs_by_their_names(ask: Ask, tmp_path: Path, capsys: Any) -> None:
+    for name in ("one", "two"):
+        fakerun.make(tmp_path / "state" / "runs" / name, number=3)
+    found = ask("compare", "one", "two", "--rerun", "0")
+    assert (found["same"], found["tests"]) == (8, [])
+    for words in (["one", "nothing"], ["./nothing", "one"]):
+        assert main(["compare", *words]) == 129
+        assert "nothing" in capsys.readouterr().err
+
+
 def test_a_check() -> None:
     finding = Finding(Level.ERROR, "boom", "a.c", 1, "rule", 1)
     cells = (Cell(1, "build", State.BAD, (finding,)), Cell(1, "form", State.GOOD))
@@ -93,3 +103,10 @@ def test_another_form_is_refused(verb: str) -> None:
     for wrong in ({}, {"runs": [{}]}, {"test": {}, "series": {}}, []):
         with pytest.raises(jsonschema.ValidationError):
             valid(verb, wrong)
+
+
+def test_outcomes_stand_in_their_order(ask: Ask, tmp_path: Path) -> None:
+    late = side("patched", "p9", "late-009", a=NOTRUN, b=PASS, c=FAIL, d=CRASH)
+    put(f"sqlite:///{tmp_path}/history.db", facts(9, late))
+    assert list(ask("runs", "-n", "1")["runs"][0]["counts"]) == ["pass", "fail", "crash", "notrun"]
+    assert list(ask("show", "run00009")["sides"][0]["counts"])[-1] == "notrun"

@@ -36,6 +36,7 @@ class Crashes:
         self._blamed = ""
         self._phase: Phase | None = None
         self._again: set[str] = set()
+        self._sure = False  # that what xdist blames had not begun
         self._cut: set[str] = set()  # tests during which a connection broke off
         self._idle: list[str] = []  # how guests died that had begun no test
         self._words = ""
@@ -57,7 +58,8 @@ class Crashes:
         ``relay`` is the exit status of its relay: whether the guest left first, or the host.
         """
         self._blamed, self._phase = "", None
-        if guest in self.reports.spent:
+        self._sure = guest in self.reports.spent
+        if self._sure:
             self.journal.guest(guest, f"replaced: {self.reports.spent[guest]}")
             return
         at = self.watch.at(guest)
@@ -149,10 +151,12 @@ class Crashes:
     def explain(self, item: str, report: Any, sched: Any) -> None:
         """Correct xdist's report: it blames the next test it had sent, started or not."""
         blamed = self._blamed
-        again = blamed != item and item not in self._again
+        again = blamed != item and (self._sure or item not in self._again)
         if again:
-            # It never ended: it runs in the next guest.  Once, lest it is the killer after all.
-            self._again.add(item)
+            # It never ended: it runs in the next guest.  Once, lest it is the killer after all; a
+            # guest that left by itself has had its test, and did not begin another.
+            if not self._sure:
+                self._again.add(item)
             sched.mark_test_pending(item)
         if blamed and self._phase is not None:
             report.nodeid = blamed

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What runs again when a guest is gone: nothing is lost, and nothing is tried for ever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.model import GuestRecord
+from harness.plugin.crashes import Crashes
+from harness.plugin.deaths import Death
+
+
+class Scheduler:
+    def __init__(self) -> None:
+        self.pending: list[str] = []
+
+    def mark_test_pending(self, item: str) -> None:
+        self.pending.append(item)
+
+
+@pytest.fixture
+def crashes(monkeypatch: pytest.MonkeyPatch) -> Crashes:
+    journal = SimpleNamespace(guest=lambda *_: None)
+    spent = {"spoilt": "/usr is another than before during test_a"}
+    reports: Any = SimpleNamespace(journal=journal, spent=spent, broken={}, told={})
+    watch: Any = SimpleNamespace(at=lambda _: "", before={}, late={})
+    made = Crashes(SimpleNamespace(), reports, watch)  # type: ignore[arg-type]
+    # The others die before their first test.
+    record = GuestRecord("other", "panic", "tcg", 3.5, "console.log")
+    monkeypatch.setattr(made, "_death", lambda *_, **__: Death("", record, Path("out"), "", ()))
+    return made
+
+
+def put_back(crashes: Crashes, guest: str) -> tuple[bool, str]:
+    sched, report = Scheduler(), SimpleNamespace(outcome="failed")
+    crashes.died(guest)
+    crashes.explain("test_b", report, sched)
+    return sched.pending == ["test_b"], report.outcome
+
+
+def test_what_a_guest_left_to_another_runs_however_often(crashes: Crashes) -> None:
+    assert [put_back(crashes, "spoilt") for _ in range(3)] == [(True, "rerun")] * 3
+
+
+def test_what_dies_with_its_guest_runs_once_more(crashes: Crashes) -> None:
+    found = [put_back(crashes, "other") for _ in range(2)]
+    assert found == [(True, "rerun"), (False, "failed")]
+
+
+def test_a_spoilt_guest_does_not_use_up_the_one_chance(crashes: Crashes) -> None:
+    guests = ("other", "spoilt", "spoilt", "other")
+    assert [put_back(crashes, guest)[0] for guest in guests] == [True, True, True, False]

@@ -138,24 +138,16 @@ def judge_runs(signature: Signature, evidence: Evidence) -> tuple[Judgement, ...
     tests = result.tests if result and signature.kind is Kind.TEST else ()
     if max((len(one.attempts) for one in tests), default=0) < 2:
         return (judge(signature, evidence),)
+    assert result is not None
     runs = itertools.zip_longest(*(one.attempts for one in tests))
-    return tuple(_run(signature, tests, run) for run in runs)
+    ran = (dataclasses.replace(result, tests=_once(tests, run)) for run in runs)
+    return tuple(_tested(signature, one) for one in ran)
 
 
-def _run(
-    signature: Signature, tests: Sequence[Test], outcomes: Sequence[Outcome | None]
-) -> Judgement:
-    """Judge one run of each test; None where a test was not run so often."""
-    ran = [
-        dataclasses.replace(test, outcome=outcome)
-        for test, outcome in zip(tests, outcomes, strict=True)
-        if outcome is not None
-    ]
-    bad = [one for one in ran if one.outcome.bad]
-    for one in bad:
-        if one.outcome in signature.outcomes:
-            return Judgement(Call.BAD, _said(one))
-    return Judgement(Call.OTHER, _said(bad[0])) if bad else _passed(ran)
+def _once(tests: Sequence[Test], outcomes: Sequence[Outcome | None]) -> tuple[Test, ...]:
+    """Give the tests as one run of them ended; None where a test was not run so often."""
+    pairs = zip(tests, outcomes, strict=True)
+    return tuple(dataclasses.replace(test, outcome=one) for test, one in pairs if one is not None)
 
 
 def _unmade(signature: Signature, fault: Untestable) -> Judgement:

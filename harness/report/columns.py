@@ -53,8 +53,8 @@ def command(folder: Path) -> str:
         return ""
 
 
-def of_folder(label: str, about: str, folder: Path) -> Column:
-    """Read what a folder of evidence says by itself."""
+def of_folder(label: str, about: str, folder: Path, *, stopped: bool = False) -> Column:
+    """Read what a folder of evidence says by itself; ``stopped``: its run has not ended."""
     records = [guest_folder.read_record(one) for one in guest_folder.taken(folder / "guests")]
     guests = tuple(one for one in records if one is not None)
-    return Column(label, about, folder, journal.read(folder), guests)
+    return Column(label, about, folder, journal.read(folder, stopped=stopped), guests)

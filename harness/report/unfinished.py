@@ -51,7 +51,7 @@ def page(folder: Path, ask: Ask | None = None) -> Page:
 def _columns(folder: Path) -> Iterator[Column]:
     for side in Side:
         if (folder / side / journal.NAME).is_file():
-            yield columns.of_folder(side.value, "", folder / side)
+            yield columns.of_folder(side.value, "", folder / side, stopped=True)
 
 
 def _failures(made: tuple[Column, ...], ask: Ask | None) -> Iterator[Failure]:

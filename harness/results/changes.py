@@ -28,7 +28,7 @@ def changes(sides: Iterable[SideResult]) -> tuple[Change, ...]:
 def settled(run: Run) -> Run:
     """Give a run as people are told of it: a test under way when it was stopped is no crash.
 
-    It counts as one that did not run.  run.json keeps it as a crash, until proven otherwise.
+    It counts as one that did not run.  run.json says so itself, unless it is an older harness's.
     """
     if not run.interrupted:
         return run

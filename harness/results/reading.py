@@ -3,6 +3,7 @@
 
 A test is NOTRUN when it was collected, CRASH from its start, and only its own report improves
 that.  Each start is an attempt of its own; attempts that do not agree make it FLAKY.
+Where the run itself was stopped, a test that was under way did not crash: that attempt is none.
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ class Attempt:
         return next((one for one in outcomes if one is not Outcome.PASS), Outcome.PASS)
 
     @property
+    def under_way(self) -> bool:
+        """Whether it is a crash only because nothing was heard of it any more."""
+        return self.known is None and self.outcome is Outcome.CRASH and not self.words
+
+    @property
     def words(self) -> str:
         """Give the message of the phases that made it what it is."""
         if self.known is not None:
@@ -102,15 +108,16 @@ class Session:
         return attempts[-1]
 
 
-def read(folder: Path) -> tuple[Test, ...]:
+def read(folder: Path, *, stopped: bool = False) -> tuple[Test, ...]:
     """Read the tests of a journal in the order of their collection.
 
     A last line that was cut off by the writer's death is left out.  No journal: no tests.
+    ``stopped``: the run did not come to its end, so what was under way then has not crashed.
     """
     session = Session()
     for event in events(folder):
         session.take(event)
-    return tuple(result(session, test) for test in session.tests)
+    return tuple(result(session, test, stopped=stopped) for test in session.tests)
 
 
 def events(folder: Path) -> Iterator[_Event]:
@@ -128,11 +135,13 @@ def events(folder: Path) -> Iterator[_Event]:
                 yield event
 
 
-def result(session: Session, test: str) -> Test:
-    """Weigh what a journal says of one test."""
-    attempts = session.tests[test]
+def result(session: Session, test: str, *, stopped: bool = False) -> Test:
+    """Weigh what a journal says of one test; ``stopped`` as in read()."""
+    begun = session.tests[test]
+    attempts = [one for one in begun if not (stopped and one.under_way)]
     if not attempts:
-        return Test(test, Outcome.NOTRUN, message=session.lost.get(test, ""))
+        last, why = begun[-1] if begun else Attempt(""), session.lost.get(test, "")
+        return Test(test, Outcome.NOTRUN, message=why, guest=last.guest, began=last.began)
     outcomes = tuple(one.outcome for one in attempts)
     # The first bad attempt is the one to show; a later one that passed does not heal it.
     shown = next((one for one in attempts if one.outcome.bad), attempts[-1])

@@ -171,10 +171,15 @@ def _no_verdict(status: int, tail: list[str], result: SideResult, folder: Path) 
         raise HostFault("pytest ended without a result", hint=hint, details=details)
 
 
-def collect(side: Side, kernel: Kernel, folder: Path, *, cached: bool) -> SideResult:
-    """Read what a side's folder holds: its tests and the lives of its guests."""
+def collect(
+    side: Side, kernel: Kernel, folder: Path, *, cached: bool, stopped: bool = False
+) -> SideResult:
+    """Read what a side's folder holds: its tests and the lives of its guests.
+
+    ``stopped``: before their end, so that a test under way has not crashed.
+    """
     guests = tuple(_guests(folder / "guests"))
-    tests = journal.read(folder)
+    tests = journal.read(folder, stopped=stopped)
     error = ""
     unborn = [one for one in guests if one.boot_seconds is None]
     if unborn and not any(one.boot_seconds is not None for one in guests):

@@ -93,7 +93,7 @@ def _tested(
 
 
 def _so_far(job: Job, one: Built) -> SideResult:
-    return suites.collect(one.side, one.kernel, job.folder / one.side, cached=False)
+    return suites.collect(one.side, one.kernel, job.folder / one.side, cached=False, stopped=True)
 
 
 def _record(

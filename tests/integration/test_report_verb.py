@@ -296,8 +296,8 @@ def test_a_killed_run_has_a_page(tmp_path: Path, capsys: Any) -> None:
     fakerun.console(tmp_path / "patched" / "guests" / "0" / "console.log")
     page = report.page(tmp_path)
     assert page.word == "NO VERDICT"
-    assert [one.outcome for one in page.failures] == ["crash"]
-    assert [row.outcome for group in page.groups for row in group.rows] == ["crash", "notrun"]
+    assert not page.failures  # the test was under way: that is no crash
+    assert [row.outcome for group in page.groups for row in group.rows] == ["notrun", "notrun"]
     assert main(["report", str(tmp_path)]) == 0
 
 

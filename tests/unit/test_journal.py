@@ -191,3 +191,31 @@ def test_a_headline_that_announces_what_follows_takes_it_along(journal, tmp_path
     journal.reported("a", Phase("teardown", Outcome.ERROR, message=leak))
     (test,) = read(tmp_path)
     assert test.headline == "AssertionError: the test leaked: slab object: 1 more"
+
+
+def test_what_was_under_way_when_a_run_was_stopped_is_no_crash(journal, tmp_path):
+    journal.collected(["a", "b"])
+    journal.started("a", "guest0")
+    journal.reported("a", Phase("setup", Outcome.PASS))
+    assert [one.outcome for one in read(tmp_path)] == [Outcome.CRASH, Outcome.NOTRUN]
+    first, _ = read(tmp_path, stopped=True)
+    assert (first.outcome, first.attempts, first.guest) == (Outcome.NOTRUN, (), "guest0")
+    assert first.began
+
+
+@pytest.mark.parametrize("before", [Outcome.PASS, Outcome.FAIL])
+def test_a_repeat_that_was_under_way_is_no_attempt(journal, tmp_path, before):
+    journal.started("a", "guest0")
+    journal.reported("a", Phase("call", before, message="why"))
+    journal.reported("a", Phase("teardown", Outcome.PASS))
+    journal.started("a", "guest0")
+    (test,) = read(tmp_path, stopped=True)
+    assert (test.outcome, test.attempts) == (before, (before,))
+
+
+@pytest.mark.parametrize("when", ["call", "crash"])
+def test_what_was_found_before_a_run_was_stopped_stays(journal, tmp_path, when):
+    found = Outcome.CRASH if when == "crash" else Outcome.FAIL
+    journal.started("a", "guest0")
+    journal.reported("a", Phase(when, found, message="why"))
+    assert [one.outcome for one in read(tmp_path, stopped=True)] == [found]

@@ -16,7 +16,7 @@ from harness import errors, paths, store
 from harness.cli import show
 from harness.cli.clean import ago, size
 from harness.cli.run import db_option
-from harness.history import address, keep, waiting
+from harness.history import keep, waiting
 from harness.progress import Progress
 from harness.run.folder import COMMAND
 from harness.store import Entry
@@ -87,7 +87,7 @@ def _held(db: str, there: Iterable[Entry]) -> keep.Held:
     """Say which runs stay.  Raises HarnessError when the history cannot say what is pinned."""
     from harness.history import runs, take
 
-    with take.opened(address.choose(db)) as (connection, _):
+    with take.opened(take.existing(db)) as (connection, _):
         found = [one for one in runs.runs(connection) if one.there]
     ours = paths.state(store.RUNS)
     folders = {Path(one.folder) for one in found}

@@ -17,7 +17,7 @@ from harness.cli import tables
 from harness.cli.clean import ago
 from harness.cli.run import db_option
 from harness.cli.summary import COLOURS
-from harness.history import address, flakes
+from harness.history import flakes
 from harness.history.values import Match, Seen, SeriesHistory, SplatHistory, TestHistory, Where
 from harness.model import Outcome
 from harness.outputs.said import number
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     from harness.history import find, take
 
     words = " ".join(options.words)
-    with take.opened(address.choose(options.db)) as (connection, trouble):
+    with take.opened(take.existing(options.db)) as (connection, trouble):
         if trouble:
             progress.say(f"history: {trouble}")
         matches = find.find(connection, words, options.kind)

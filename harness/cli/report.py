@@ -117,7 +117,7 @@ def find(word: str, db: str = "") -> Path:
 
     Raises UsageError when there is none, or its folder is not here.
     """
-    path = Path(word).expanduser()
+    path = paths.expanded(word)
     if path.is_dir():
         return path.absolute()
     if path.is_file():

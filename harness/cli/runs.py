@@ -63,7 +63,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
     word = options.pin or options.unpin
     found: tuple[RunRow, ...]
-    with take.opened(address.choose(options.db)) as (connection, trouble):
+    with take.opened(take.existing(options.db)) as (connection, trouble):
         if trouble:
             progress.say(f"history: {trouble}")
         if word:

@@ -9,11 +9,12 @@ import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import rich.table
 from rich.text import Text
 
-from harness import check, errors
+from harness import check, errors, paths
 from harness.check import report as check_report
 from harness.cli import compare as compared
 from harness.cli import matrix, runs, summary
@@ -21,7 +22,6 @@ from harness.cli.formats import COMPARED
 from harness.cli.history import Line, show, verdict
 from harness.cli.run import db_option
 from harness.compare import Comparison
-from harness.history import address
 from harness.history.values import RunRow, SideRow
 from harness.outputs import said
 from harness.progress import Progress, clock
@@ -41,6 +41,7 @@ examples:
 
 BISECTED = "bisect.json"
 NAMES = (record.NAME, check_report.NAME, COMPARED, BISECTED)
+_KINDS = {check_report.NAME: check.Matrix, COMPARED: Comparison}
 _FILES = {
     "report.html": "page",
     "junit.xml": "junit",
@@ -73,20 +74,21 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     from harness.history import take
     from harness.report import unfinished
 
-    folder = Path(options.which).expanduser().absolute()
-    with take.opened(address.choose(options.db)) as (connection, trouble):
+    folder = paths.expanded(options.which).absolute()
+    whole = folder.is_dir() and _whole(folder)
+    with take.opened(take.existing(options.db)) as (connection, trouble):
         if trouble:
             progress.say(f"history: {trouble}")
         found = asked.named(connection, options.which)
-        if not found and folder.is_dir() and _whole(folder):  # never recorded, but there it is
-            return _show(folder, options.json)
-        if not found and unfinished.is_one(folder):
+        if not (found or whole) and unfinished.is_one(folder):
             raise errors.UsageError(
                 f"the run in {options.which} did not come to its end, and is in no history here",
                 hint=f"harness report {shlex.quote(options.which)}",
             )
-        one = runs.only(found, options.which)
-        sides = asked.sides(connection, one.id)
+        one = None if whole and not found else runs.only(found, options.which)
+        sides = asked.sides(connection, one.id) if one else ()
+    if one is None:  # never recorded, but there it is
+        return _show(folder, options.json)
     if one.there and _whole(Path(one.folder)) and one.ended != "running":
         if not options.json:
             print(f"run {one.id}, {_when(one)}: {one.command}")
@@ -106,8 +108,9 @@ def _whole(folder: Path) -> bool:
 def _show(folder: Path, as_json: bool) -> int:
     """Show what a folder holds as its verb did, or print its JSON."""
     name = next(name for name in NAMES if (folder / name).is_file())
-    text = (folder / name).read_text(encoding="utf-8")
+    text = (folder / name).read_text(encoding="utf-8", errors="replace")
     if as_json:
+        _read(folder / name, text)
         print(text)
         return errors.GOOD
     if name == record.NAME:
@@ -115,17 +118,24 @@ def _show(folder: Path, as_json: bool) -> int:
     elif name == BISECTED:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
     else:
-        try:
-            table = json.loads(text)
-        except ValueError as error:
-            raise errors.UsageError(f"{folder / name} is damaged: {error}") from error
+        found = _read(folder / name, text)
         if name == COMPARED:
-            compared.show(record.from_json(Comparison, table))
+            compared.show(found)
         else:
-            matrix.show(record.from_json(check.Matrix, table), folder)
+            matrix.show(found, folder)
     for line in _places(folder):
         print(line)
     return errors.GOOD
+
+
+def _read(file: Path, text: str) -> Any:
+    """Read what a run wrote.  Raises UsageError when it is damaged."""
+    try:
+        table = dict(json.loads(text))
+        return record.from_json(_KINDS[file.name], table) if file.name in _KINDS else table
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        what = f"{file} is damaged: {error}"
+        raise errors.UsageError(what, hint=record.DAMAGED) from error
 
 
 def _places(folder: Path) -> Iterator[str]:

@@ -26,7 +26,7 @@ def of_test(id: str, *, last: int = 20, on: str = "", db: str = "") -> TestHisto
     """
     from harness.history import about_test, take
 
-    with take.opened(address.choose(db)) as (connection, _):
+    with take.opened(take.existing(db)) as (connection, _):
         return about_test.of_test(connection, id, last, on)
 
 
@@ -36,7 +36,7 @@ def of_tests(
     """Give the histories of several tests, of those that have one."""
     from harness.history import about_test, take
 
-    with take.opened(address.choose(db)) as (connection, _):
+    with take.opened(take.existing(db)) as (connection, _):
         found = {one: about_test.of_test(connection, one, last, on) for one in ids}
     return {one: history for one, history in found.items() if history is not None}
 
@@ -45,14 +45,15 @@ def named(word: str, *, db: str = "") -> tuple[RunRow, ...]:
     """Give the runs that a word means: "last", a folder, an id or the beginning of one."""
     from harness.history import runs, take
 
-    with take.opened(address.choose(db)) as (connection, _):
+    with take.opened(take.existing(db)) as (connection, _):
         return runs.named(connection, word)
 
 
 def last_failures(series: Series, *, db: str = "") -> tuple[str, ...]:
     """Give the tests that failed when this series, or a revision before it, was last tested.
 
-    Only what failed on its own kernels counts, not on the base.  Nothing known: none.
+    Only what failed on its own kernels counts, not on the base.  Nothing known: none; the history
+    may be one that a run is about to begin.
     """
     from harness.history import about_series, identity, take
 

@@ -29,4 +29,4 @@ def _url(text: str, folder: Path) -> str:
     """Make a file's name absolute: another command may be typed in another folder."""
     if "://" in text and not text.startswith(_FILE):
         return text
-    return f"{_FILE}{folder / Path(text.removeprefix(_FILE)).expanduser()}"
+    return f"{_FILE}{folder / paths.expanded(text.removeprefix(_FILE))}"

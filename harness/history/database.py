@@ -42,6 +42,11 @@ class Database:
             return str(self.url.database)
         return self.url.render_as_string(hide_password=True)
 
+    @property
+    def there(self) -> bool:
+        """Whether there may be one: only of a file we know without asking it."""
+        return self.url.get_backend_name() != "sqlite" or _is_there(self.words)
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Give a connection that sees one state of a database of our version."""
@@ -165,9 +170,17 @@ def _parse(url: str) -> sa.URL:
     return found.set(drivername=_DRIVERS.get(found.drivername, found.drivername))
 
 
+def _is_there(file: str) -> bool:
+    """Whether there is such a file; a name that no file can have is none's."""
+    try:
+        return Path(file).exists()
+    except OSError:
+        return False
+
+
 def _only_read(file: str | None, patience: float) -> Callable[[], sqlite3.Connection] | None:
     """Give what opens a file that we may read but not write; None where we may."""
-    if not file or not Path(file).is_file():
+    if not file or not _is_there(file):
         return None
     if all(os.access(one, os.W_OK, effective_ids=True) for one in (file, Path(file).parent)):
         return None

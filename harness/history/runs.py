@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from harness import paths
 from harness.history import identity, waiting
 from harness.history.facts import Ended, Verdict
 from harness.history.places import parts
@@ -77,7 +78,7 @@ def named(connection: sa.Connection, word: str) -> tuple[RunRow, ...]:
     """Give the runs that a word means: "last", a folder, an id or the beginning of one."""
     if word == "last":
         return runs(connection, last=1)
-    path = Path(word).expanduser()
+    path = paths.expanded(word)
     if "/" in word or path.is_dir():
         return runs(connection, run.c.folder == clean(str(path.absolute())), 1)
     word = clean(word)

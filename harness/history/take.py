@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from harness.errors import HarnessError
-from harness.history import gather, runs, tables, waiting, write
+from harness.errors import HarnessError, UsageError
+from harness.history import address, gather, runs, tables, waiting, write
 from harness.history.database import Database
 from harness.history.facts import Ended, RunFacts, SideFacts
 from harness.history.values import RunRow
@@ -92,6 +92,21 @@ def _begun(database: Database, url: str) -> None:
         with database.writing() as connection:
             for one in new:
                 write.write(connection, one)
+
+
+def existing(asked: str) -> str:
+    """Give the URL of the history to look at, as address.choose does.
+
+    Raises UsageError for a file that nobody has written, nor is to: the name is misspelt, and a new
+    and empty history would answer everything, and keep no pinned run from gc.
+    """
+    url = address.choose(asked)
+    if asked and not Database(url).there and not waiting.some(url):
+        usual = Database(address.choose()).words
+        raise UsageError(
+            f"there is no history in {Database(url).words}", hint=f"without --db it is {usual}"
+        )
+    return url
 
 
 @contextlib.contextmanager

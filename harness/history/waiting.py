@@ -32,10 +32,19 @@ def new_id() -> str:
 
 def folder(url: str) -> Path:
     """Give the folder of the records that wait for one database; their texts are private."""
-    top = paths.state("history", "waiting")
-    place = top / hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()[:12]
+    place = _place(url)
     place.mkdir(mode=0o700, exist_ok=True)
     return place
+
+
+def _place(url: str) -> Path:
+    name = hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()[:12]
+    return paths.state("history", "waiting") / name
+
+
+def some(url: str) -> bool:
+    """Whether any run waits for a database, over or not."""
+    return any(_place(url).glob("*.json"))
 
 
 @dataclasses.dataclass

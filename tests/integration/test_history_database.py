@@ -403,8 +403,9 @@ def test_a_file_that_is_no_database_is_said_to_be_none(file: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_said(file: Path) -> None:
     file.write_text("")
-    with pytest.raises(HostFault, match="history"):
-        history.of_test("x", db=str(file / "deeper" / "history.db"))
+    opened = take.opened(f"sqlite:///{file}/deeper/history.db")
+    with pytest.raises(HostFault, match="history"), opened:
+        pass
 
 
 def test_a_server_that_is_not_there_is_said(file: Path) -> None:

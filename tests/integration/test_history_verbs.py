@@ -184,9 +184,13 @@ def test_a_database_that_is_broken_costs_a_line(project: Project, ask: Ask) -> N
     assert (one["verdict"], one["counts"]["pass"]) == ("good", 6)
 
 
-def test_a_locked_database_does_not_hold_up_a_run(project: Project, ask: Ask) -> None:
+def test_a_locked_database_does_not_hold_up_a_run(
+    project: Project, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = project.path / "mine.db"
-    assert listed(ask, "--db", str(file)) == []
+    with monkeypatch.context() as environment:  # a setting may name what is yet to be begun
+        environment.setenv("HARNESS_DB", str(file))
+        assert ask("runs")[:2] == (0, "no runs yet; `harness run` makes one\n")
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     code, _, err = project.run("--patched-only", HARNESS_DB=str(file))
@@ -273,7 +277,7 @@ def test_a_history_on_one_side_says_where_it_is_empty(past: str, ask: Ask) -> No
         ("runs", "--pin", "?"),
     ],
 )
-@pytest.mark.parametrize("odd", ["\udcff", "\x1b[31m", "%", "\\"])
+@pytest.mark.parametrize("odd", ["\udcff", "\x1b[31m", "%", "\\", "~nobody-knows-them/x"])
 def test_any_letter_may_be_asked_for(past: str, ask: Ask, words: list[str], odd: str) -> None:
     code, out, err = ask(*(word.replace("?", odd) for word in words))
     assert (code, out) == (129, ""), err
@@ -284,7 +288,33 @@ def test_runs_that_do_not_fit_are_not_taken_for_none(past: str, ask: Ask, tmp_pa
     for words in (("--series", "\udcff"), ("--series", "other"), ("--verb", "bisect")):
         assert ask("runs", *words)[:2] == (0, "no such runs\n")
     assert ask("runs", "--verb", "bisct")[0] == 129
-    assert "no runs yet" in ask("runs", "--db", str(tmp_path / "new\udcff.db"))[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["hsitory.db", "new\udcff.db", "no/such/folder.db", "x" * 300, "~not-known/x"]
+)
+@pytest.mark.parametrize(
+    "words", [["runs"], ["history", "x"], ["show", "last"], ["report", "last"]]
+)
+def test_a_misspelt_history_is_not_begun(
+    past: str, ask: Ask, tmp_path: Path, words: list[str], name: str
+) -> None:
+    code, out, err = ask(*words, "--db", name)
+    assert (code, out) == (129, "")
+    assert "there is no history in" in err
+    assert "try: without --db it is " in err
+    assert "history.db" in err
+    assert (
+        not list(tmp_path.glob("hsi*")) + list(tmp_path.glob("new*")) + list(tmp_path.glob("no*"))
+    )
+
+
+def test_gc_does_not_take_a_misspelt_history_for_one_without_pins(
+    past: str, ask: Ask, tmp_path: Path
+) -> None:
+    code, _, err = ask("gc", "--db", str(tmp_path / "hsitory.db"), "--max-size", "0")
+    assert code == 129, err
+    assert not list(tmp_path.glob("hsitory*"))
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])

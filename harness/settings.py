@@ -11,6 +11,8 @@ from typing import Any
 
 from harness.errors import UsageError
 
+_EXAMPLES = {"str": '"..."', "int": "2", "bool": "true"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -43,13 +45,16 @@ def load(start: Path) -> Settings:
             try:
                 table = tomllib.loads(file.read_text(encoding="utf-8"))
             except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise UsageError(f"{file}: {error}") from error
-            if "harness" in table.get("tool", {}):
-                return _settings(file, table["tool"]["harness"])
+                raise UsageError(f"{file}: {error}", hint="mend the file") from error
+            tool = table.get("tool")
+            if isinstance(tool, dict) and "harness" in tool:
+                return _settings(file, tool["harness"])
     return Settings(start)
 
 
-def _settings(file: Path, table: dict[str, Any]) -> Settings:
+def _settings(file: Path, table: Any) -> Settings:
+    if not isinstance(table, dict):
+        raise UsageError(f"{file}: tool.harness is no table", hint="[tool.harness]")
     fields = {f.name: f for f in dataclasses.fields(Settings) if f.name != "folder"}
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -62,11 +67,16 @@ def _settings(file: Path, table: dict[str, Any]) -> Settings:
         default = fields[key].default
         if isinstance(default, tuple):
             if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-                raise UsageError(f"{file}: [tool.harness] {key} must be a list of strings")
+                raise UsageError(
+                    f"{file}: [tool.harness] {key} must be a list of strings",
+                    hint=f'{key} = ["...", "..."]',
+                )
             value = tuple(value)
         elif type(value) is not type(default):
+            kind = type(default).__name__
             raise UsageError(
-                f"{file}: [tool.harness] {key} must be a {type(default).__name__}, not {value!r}"
+                f"{file}: [tool.harness] {key} must be a {kind}, not {value!r}",
+                hint=f"{key} = {_EXAMPLES[kind]}",
             )
         values[key] = value
     return Settings(file.parent, **values)

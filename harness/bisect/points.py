@@ -115,7 +115,11 @@ def _bases(repo: Path, goods: Sequence[str], bad: str) -> tuple[str, ...]:
             continue
         bases = git.run(repo, "merge-base", "--all", good, bad, check=False).stdout.split()
         if not bases:
-            raise UsageError(f"{good[:12]} and {bad[:12]} have no common history")
+            raise UsageError(
+                f"{good[:12]} and {bad[:12]} have no common history",
+                hint="name commits of one history with --good and --bad; git fetch --unshallow"
+                " where it was cut off",
+            )
         found |= dict.fromkeys(bases)
     return tuple(one for one in found if one not in goods)
 

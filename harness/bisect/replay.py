@@ -13,6 +13,7 @@ from harness.bisect.values import Call
 from harness.errors import UsageError
 
 NAME = "bisect.log"
+_LOG = "a file that `git bisect log` wrote, see --replay"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +42,7 @@ def read(path: Path, repo: Path) -> Log:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint=_LOG) from error
     return parse(text, repo, str(path))
 
 
@@ -52,7 +53,10 @@ def parse(text: str, repo: Path, where: str = "the log") -> Log:
     files: tuple[str, ...] = ()
     first_parent = reverse = False
     for number, line in enumerate(text.splitlines(), 1):
-        parts = shlex.split(line, comments=True)
+        try:
+            parts = shlex.split(line, comments=True)
+        except ValueError:  # a quotation without its end
+            parts = [line]
         if parts[:2] == ["git", "bisect"] or parts[:1] == ["git-bisect"]:
             parts = parts[2:] if parts[0] == "git" else parts[1:]
         if not parts:
@@ -68,7 +72,7 @@ def parse(text: str, repo: Path, where: str = "the log") -> Log:
             named = [one for word in rest for one in _range(repo, word)]
             calls += [(_commit(repo, one, where, number), call) for one in named]
         else:
-            raise UsageError(f"{where}, line {number}: cannot understand {line!r}")
+            raise UsageError(f"{where}, line {number}: cannot understand {line!r}", hint=_LOG)
     return Log(tuple(calls), files, first_parent, reverse)
 
 
@@ -103,7 +107,10 @@ def _range(repo: Path, word: str) -> list[str]:
 def _commit(repo: Path, word: str, where: str, number: int) -> str:
     found = git.run(repo, "rev-parse", "--verify", "-q", f"{word}^{{commit}}", check=False)
     if not found.ok:
-        raise UsageError(f"{where}, line {number}: {repo} has no commit '{word}'")
+        raise UsageError(
+            f"{where}, line {number}: {repo} has no commit '{word}'",
+            hint="--tree names the repository that it was written in",
+        )
     return found.stdout.strip()
 
 

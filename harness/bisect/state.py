@@ -13,10 +13,11 @@ from pathlib import Path
 
 from harness.bisect.values import Observation
 from harness.errors import UsageError
-from harness.results.record import from_json, to_json
+from harness.results.record import OTHER_FORM, from_json, to_json
 
 NAME = "state.json"
 SCHEMA = 1
+_AGAIN = "begin it anew: leave --resume out"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,11 +100,15 @@ def load(folder: Path) -> State:
             f"{folder} holds no {NAME}", hint="name the folder of a bisection to --resume"
         ) from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    if table.get("schema") != SCHEMA:
-        raise UsageError(f"{path} has form {table.get('schema')}, this harness reads {SCHEMA}")
-    begun: Begun = from_json(Begun, table["begun"])
-    trials = tuple(from_json(Trial, one) for one in table["trials"])
+        raise UsageError(f"{path} cannot be read: {error}", hint=_AGAIN) from error
+    try:
+        if table["schema"] != SCHEMA:
+            what = f"{path} has form {table['schema']}, this harness reads {SCHEMA}"
+            raise UsageError(what, hint=OTHER_FORM)
+        begun: Begun = from_json(Begun, table["begun"])
+        trials = tuple(from_json(Trial, one) for one in table["trials"])
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged: {error!r}", hint=_AGAIN) from error
     return State(folder, begun, trials)
 
 

@@ -40,7 +40,7 @@ def choose(asked: str, progress: Progress, arch: str = "x86_64") -> tuple[Accel,
     Raises HostFault when QEMU is missing or too old, or KVM was asked for and cannot be proven.
     """
     if asked not in ("auto", *Accel):
-        raise UsageError(f"--accel is auto, kvm or tcg, not {asked!r}")
+        raise UsageError(f"--accel is auto, kvm or tcg, not {asked!r}", hint="--accel auto")
     qemu, version = find_qemu(arch)
     if asked == Accel.TCG:
         return Accel.TCG, "asked for"

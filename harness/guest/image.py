@@ -24,7 +24,9 @@ def check(image: Path, arch: str) -> None:
     except FileNotFoundError:
         raise UsageError(f"{image}: there is no such image", hint=_WHERE.get(arch, "")) from None
     except OSError as error:
-        raise UsageError(f"cannot read the kernel image {image}: {error.strerror}") from None
+        raise UsageError(
+            f"cannot read the kernel image {image}: {error.strerror}", hint=_WHERE.get(arch, "")
+        ) from None
     found = _arch(head)
     if found is None and arch == "arm64" and head.startswith(_PACKED):
         return  # a packed Image, which QEMU unpacks for this machine

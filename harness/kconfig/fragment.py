@@ -14,6 +14,7 @@ from harness.model import Option, Request
 
 COMMAND_LINE = "command line"
 SUFFIX = ".config"
+_WHICH = "name one of the harness's fragments, or give the path of a file"
 
 _SET = re.compile(r"^CONFIG_(\w+)=(\S.*?)\s*$")
 _NOT_SET = re.compile(r"^# CONFIG_(\w+) is not set\s*$")
@@ -152,9 +153,8 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise UsageError(f"{file} is not a kconfig fragment: it is not text") from None
+        raise UsageError(f"{file} is not a kconfig fragment: it is not text", hint=_WHICH) from None
     except OSError as error:
         raise UsageError(
-            f"cannot read the kconfig fragment {file}: {error.strerror}",
-            hint="name one of the harness's fragments, or give the path of a file",
+            f"cannot read the kconfig fragment {file}: {error.strerror}", hint=_WHICH
         ) from error

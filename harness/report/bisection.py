@@ -14,6 +14,7 @@ from harness.report import patches
 from harness.report.cutting import cut
 from harness.report.sections import Bisection, Note, PatchView, Trial
 from harness.report.values import Page, Tile
+from harness.results import record
 
 NAME = "bisect.json"
 SCHEMA = 1
@@ -35,10 +36,10 @@ def page(folder: Path) -> Page:
         table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if table["schema"] != SCHEMA:
             what = f"{path} has form {table['schema']}, this harness reads {SCHEMA}"
-            raise UsageError(what)
+            raise UsageError(what, hint=record.OTHER_FORM)
         return _page(table, folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {error}") from error
+        raise UsageError(f"{path} is damaged: {error}", hint=record.DAMAGED) from error
 
 
 def _page(table: Mapping[str, Any], folder: Path) -> Page:

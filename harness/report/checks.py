@@ -11,6 +11,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.report.patches import At, anchor
 from harness.report.sections import CheckCell, Checks, Finding, Note
+from harness.results import record
 
 NAME = "check.json"
 SCHEMA = 1
@@ -30,15 +31,16 @@ def load(folder: Path) -> dict[str, Any]:
             f"{folder} holds no {NAME}", hint="name a folder that harness check made"
         ) from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is damaged: {error}") from error
+        raise UsageError(f"{path} is damaged: {error}", hint=record.DAMAGED) from error
     if not isinstance(table, dict):
-        raise UsageError(f"{path} is damaged")
+        raise UsageError(f"{path} is damaged: it holds no table", hint=record.DAMAGED)
     if table.get("schema") != SCHEMA:
-        raise UsageError(f"{path} has form {table.get('schema')}, this harness reads {SCHEMA}")
+        what = f"{path} has form {table.get('schema')}, this harness reads {SCHEMA}"
+        raise UsageError(what, hint=record.OTHER_FORM)
     try:
         view(table), notes(table)
     except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {error}") from error
+        raise UsageError(f"{path} is damaged: {error}", hint=record.DAMAGED) from error
     return table
 
 

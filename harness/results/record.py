@@ -20,7 +20,9 @@ NAME = "run.json"
 
 _hints = functools.cache(typing.get_type_hints)  # a run has thousands of tests
 
-_DAMAGED = "`harness runs` shows whether the history has it"
+# What to try when a file of a run cannot be read back.
+DAMAGED = "`harness runs` shows whether the history has it"
+OTHER_FORM = "read it with the harness that wrote it"
 
 
 def to_json(value: Any) -> Any:
@@ -72,16 +74,16 @@ def load(folder: Path) -> Run:
             f"{folder} holds no {NAME}", hint="name a folder that a run made"
         ) from None
     except ValueError as error:
-        raise UsageError(f"{path} is damaged: {error}", hint=_DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {error}", hint=DAMAGED) from error
     if not isinstance(table, dict) or "schema" not in table:
         raise UsageError(f"{path} is no run's", hint="name a folder that a run made")
     if table["schema"] != SCHEMA:
         raise UsageError(
             f"{path} has form {table['schema']}, this harness reads {SCHEMA}",
-            hint="read it with the harness that wrote it",
+            hint=OTHER_FORM,
         )
     try:
         run: Run = from_json(Run, table)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {error}", hint=_DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {error}", hint=DAMAGED) from error
     return run

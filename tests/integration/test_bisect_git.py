@@ -14,6 +14,7 @@ from harness import git
 from harness.bisect import points, replay
 from harness.bisect.search import Search
 from harness.bisect.values import Call
+from harness.errors import UsageError
 
 
 def real(repo: Path, *words: str) -> str:
@@ -120,6 +121,17 @@ def test_git_goes_on_from_our_log(tmp_path: Path) -> None:
         # And we read it as well.
         assert replay.parse(text, repo).reverse is reverse
         assert dict(replay.parse(text, repo).calls) == dict(calls)
+
+
+@pytest.mark.parametrize(
+    "line", ["git bisect good 'x", "pick 1234 a rebase's", "git bisect good 0"]
+)
+def test_a_log_that_is_none_is_told_by_its_line(tmp_path: Path, line: str) -> None:
+    repo = tmp_path / "repo"
+    git.run(tmp_path, "init", "-q", str(repo))
+    with pytest.raises(UsageError, match="line 2") as caught:
+        replay.parse(f"# a log\n{line}\n", repo)
+    assert caught.value.hint
 
 
 def test_files_and_first_parents_limit_the_range(tmp_path: Path) -> None:

@@ -121,6 +121,27 @@ def test_only_the_command_line_prints_and_exits(file: Path) -> None:
         assert talk(file.read_text()) == []
 
 
+def unadvised(source: str) -> list[int]:
+    """Give the lines where somebody is told of a mistake, but not what to try."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("UsageError", "errors.UsageError")
+        and not any(word.arg in ("hint", None) for word in node.keywords)
+    ]
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_a_mistake_comes_with_what_to_try(file: Path) -> None:
+    assert unadvised(file.read_text()) == []
+
+
+def test_this_test_sees_a_mistake_without_a_hint() -> None:
+    source = "raise UsageError('x')\nraise errors.UsageError('x', details='')\n"
+    assert unadvised(f"{source}raise UsageError('x', hint='y')") == [1, 2]
+
+
 def test_imports_are_absolute() -> None:
     for file in modules():
         for node in ast.walk(ast.parse(file.read_text())):

@@ -30,8 +30,23 @@ def test_no_project_is_all_defaults(tmp_path):
 )
 def test_what_is_wrong_is_named(tmp_path, text, said):
     (tmp_path / "pyproject.toml").write_text(f"[tool.harness]\n{text}\n")
+    with pytest.raises(UsageError, match=said) as error:
+        settings.load(tmp_path)
+    assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("[tool]\nharness = 3", "no table"), ("[[tool.harness]]", "no table")]
+)
+def test_what_is_no_table_is_said(tmp_path, text, said):
+    (tmp_path / "pyproject.toml").write_text(text)
     with pytest.raises(UsageError, match=said):
         settings.load(tmp_path)
+
+
+def test_other_programs_settings_are_theirs(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("tool = 3")
+    assert settings.load(tmp_path).kernel == ""
 
 
 def test_a_near_key_is_suggested(tmp_path):

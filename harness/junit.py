@@ -56,13 +56,10 @@ def _lacks(run: Run, sides: tuple[SideResult, ...]) -> str:
     """Say what keeps a run from being whole: its skipped tests alone would look as if it were."""
     if run.interrupted:
         return "the run was interrupted"
-    judged = sides[-1:] if run.sides[-1:] == sides[-1:] else ()
-    left = sum(test.outcome is Outcome.NOTRUN for one in judged for test in one.tests)
-    return (
-        f"{left} test{'s' if left > 1 else ''} of the {judged[0].side} kernel not run"
-        if left
-        else ""
-    )
+    if not sides or sides[-1] != run.judged or not run.judged.left:
+        return ""
+    left = run.judged.left
+    return f"{left} test{'s' if left > 1 else ''} of the {run.judged.side} kernel not run"
 
 
 def write(

@@ -164,6 +164,11 @@ class SideResult:
         return tuple(s for guest in self.guests for s in guest.splats if s.test == "boot")
 
     @property
+    def left(self) -> int:
+        """How many of its tests were not run."""
+        return sum(test.outcome is Outcome.NOTRUN for test in self.tests)
+
+    @property
     def bad(self) -> bool:
         """Whether any test or the boot itself went wrong."""
         excused = {Outcome.FLAKY} if self.allow_flaky else set()

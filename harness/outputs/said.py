@@ -40,9 +40,8 @@ def wrong(side: SideResult) -> tuple[Test, ...]:
 
 def left(side: SideResult) -> str:
     """Say how many tests were not run; empty when all were."""
-    many = sum(test.outcome is Outcome.NOTRUN for test in side.tests)
-    some = f"{many} of {number(len(side.tests), 'test')}"
-    return f"{some} {'was' if many == 1 else 'were'} not run." if many else ""
+    some = f"{side.left} of {number(len(side.tests), 'test')}"
+    return f"{some} {'was' if side.left == 1 else 'were'} not run." if side.left else ""
 
 
 def tally(tests: Sequence[Test]) -> str:

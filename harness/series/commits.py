@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from harness import git, paths
-from harness.errors import UsageError
+from harness.errors import SeriesError, UsageError
 
 _EXPORT = (
     *("format-patch", "--quiet", "--no-cover-letter", "--no-attach", "--no-thread", "--binary"),
@@ -48,7 +48,8 @@ def mails(word: str, tree: Path | None, base: str = "") -> Made | None:
     """Make mails of ``A..B``, of a branch since its base, or of one commit; None if it is none.
 
     A branch starts at ``base``; else where b4 or its upstream branch says, or at the newest tag
-    in it.  Raises UsageError for a range that cannot be, or that holds no commit or a merge.
+    in it.  Raises UsageError for a range that cannot be, or that holds no commit or a merge, and
+    SeriesError for one commit that is a merge.
     """
     repo = paths.expanded(tree or Path.cwd()).absolute()
     if not word or word.startswith("-") or not git.run(repo, "rev-parse", check=False).ok:
@@ -118,6 +119,11 @@ def _named(repo: Path, word: str, base: str) -> _Span | None:
         return None
     full = git.run(repo, "rev-parse", "--symbolic-full-name", word, check=False).stdout.strip()
     if not full.startswith(("refs/heads/", "refs/remotes/")) or word == "HEAD":
+        if _commit(repo, f"{tip}^2"):  # untestable: a bisection or a rebase of git's came to it
+            raise SeriesError(
+                f"{word} is a merge: it has no patch of its own",
+                hint="harness run --no-series --tree . tests what came of it",
+            )
         if first := _commit(repo, f"{tip}^"):
             return _Span(first, tip)
         what = f"{word} is the first commit there is: it has no patch"
@@ -178,7 +184,7 @@ def _tracked(message: str) -> tuple[str, int, str]:
 
 
 def _see_patches(repo: Path, span: _Span, word: str) -> int:
-    """Count the commits; refuse none at all, too many, and merges."""
+    """Count the commits; refuse none at all, too many, and merges among them."""
     words = ("log", f"-{_MOST + 1}", "--format=%H %P", f"{span.base}..{span.tip}")
     found = [line.split() for line in git.run(repo, *words).stdout.splitlines()]
     if not found:

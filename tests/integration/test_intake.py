@@ -167,6 +167,38 @@ def test_commits_that_are_none(project: Path, kernel: Path, word: str, what: str
     assert what in harness("series", word, "--tree", kernel, code=129)[0]["error"]["what"]
 
 
+@pytest.mark.parametrize("verb", ["series", "check", "run"])
+def test_a_merge_by_itself_is_untestable(project: Path, kernel: Path, verb: str) -> None:
+    git.run(kernel, "checkout", "--quiet", "-b", "merged", "main")
+    smalltree.write(kernel, "fs/z.c", "z\n")
+    smalltree.commit(kernel, "fs: z")
+    git.run(kernel, "merge", "--quiet", "--no-ff", "--no-edit", "topic", env=smalltree.PERSON)
+    git.run(kernel, "checkout", "--quiet", "--detach")
+    said = harness(verb, "HEAD", "--tree", kernel, code=125)[0]["error"]
+    assert "is a merge: it has no patch of its own" in said["what"]
+    assert "--no-series" in said["hint"]
+
+
+def test_git_bisect_goes_past_merges(project: Path, kernel: Path) -> None:
+    for n in range(3):  # main and a side branch by turns, each merged: git stops at merges
+        git.run(kernel, "checkout", "--quiet", "-B", "side", "topic")
+        smalltree.write(kernel, f"fs/side{n}.c", "x\n")
+        smalltree.commit(kernel, f"fs: side {n}\n\nBecause {n}.")
+        git.run(kernel, "checkout", "--quiet", "topic")
+        smalltree.write(kernel, f"fs/main{n}.c", "y\n" if n < 2 else "the fault\n")
+        smalltree.commit(kernel, f"fs: main {n}\n\nBecause {n}.")
+        git.run(kernel, "merge", "--quiet", "--no-ff", "--no-edit", "side", env=smalltree.PERSON)
+    bad = git.line(kernel, "rev-parse", "HEAD^")
+    git.run(kernel, "bisect", "start", "HEAD", "v7.2.13")
+    # What the harness says of the commit itself; the fault is for grep to find.
+    script = f"{sys.executable} -m harness series HEAD || exit; ! grep -rq 'the fault' fs"
+    found = git.run(kernel, "bisect", "run", "sh", "-c", script, check=False)
+    log = git.run(kernel, "bisect", "log").stdout
+    assert "git bisect skip" in log
+    assert bad in log or bad in found.stdout, log
+    assert "bisect run failed" not in found.stdout + found.stderr
+
+
 def test_a_branch_that_b4_prepared(project: Path, kernel: Path) -> None:
     tip = git.line(kernel, "rev-parse", "topic")
     git.run(kernel, "checkout", "--quiet", "-b", "b4/x", "v7.2.13")

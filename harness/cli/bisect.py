@@ -9,8 +9,8 @@ import json
 import os
 from pathlib import Path
 
-from harness import cli, errors, history, paths
-from harness.bisect import Bisected, bisect, report, state
+from harness import cli, errors, history, paths, plain
+from harness.bisect import Ask, Bisected, Mode, bisect, report, state
 from harness.cli import bisecting
 from harness.cli.parser import parse
 from harness.cli.run import db_option, guest_options, kernel_options, number, trust_option
@@ -153,6 +153,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         options = _again(begun.begun, options)
     with paths.in_use():
         asked = bisecting.ask(options)
+        _say(asked, progress)
         with history.recording(options, progress.say, asked.plan.series) as entry:
             found = bisect(asked, progress, options.command, begun, entry.at)
             found = dataclasses.replace(found, commands=_commands(found, options))
@@ -164,6 +165,16 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     else:
         print(report.text(found), end="")
     return code
+
+
+def _say(asked: Ask, progress: Progress) -> None:
+    """Say what is going to be searched: the series may be the project's, and it takes long."""
+    series = asked.plan.series
+    if asked.mode is Mode.SERIES and series is not None:
+        many = len(series.patches)
+        patches = f"{many} patch{'es' if many > 1 else ''}"
+        name = plain.line(series.title or series.name)
+        progress.say(f"searching the {patches} of {name}: {asked.signature}")
 
 
 def _code(found: Bisected) -> int:

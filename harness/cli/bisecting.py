@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 from pathlib import Path
 
 from harness import errors, settings
@@ -20,6 +21,7 @@ _MUST_SAY = (Mode.CONFIG, Mode.INTERACTION)  # elsewhere the suites tell what fa
 
 def ask(options: argparse.Namespace) -> Ask:
     """Understand the command line.  Raises UsageError."""
+    _see_said(options)
     mode = _mode(options)
     signature = _looked_for(options, mode)
     if options.no_build and signature.kind is not Kind.COMMAND:
@@ -43,6 +45,21 @@ def ask(options: argparse.Namespace) -> Ask:
         configs=(_place(options.config_good), _place(options.config_bad))
         if mode is Mode.CONFIG
         else None,
+    )
+
+
+def _see_said(options: argparse.Namespace) -> None:
+    """Refuse to search for hours because a word was forgotten: say where to look, or for what."""
+    where = ("series", "words", "good", "bad", "replay", "config_good", "config_bad")
+    what = ("test", "splat", "boot", "build_error", "warning", "measure", "rest")
+    words = (*where, *what, "interaction", "suite", "k")
+    if options.boot_time is not None or any(getattr(options, name) for name in words):
+        return
+    series = settings.load(Path.cwd()).series or "SERIES"
+    raise errors.UsageError(
+        "what is to be found?",
+        hint=f"harness bisect --series {shlex.quote(series)} looks for whatever fails,"
+        " --test ID for a test",
     )
 
 

@@ -373,6 +373,26 @@ def test_what_cannot_be_understood_is_usage(
     assert "Traceback" not in err
 
 
+def test_nothing_said_is_no_search(tmp_path: Path) -> None:
+    # A word that was forgotten would cost an hour of building the project's own series.
+    project = Bisect(tmp_path, plain(2, 1))
+    project.patch("fs/configfs/dir.c", "\nint more;\n")
+    settings = f'[tool.harness]\nsuites = ["suite"]\ntree = "{project.tree}"\n'
+    toml = project.path / "pyproject.toml"
+    toml.write_text(settings)
+    for words in ((), ("--tree", str(project.tree)), ("--find-fix", "--kernel", "7.2")):
+        code, _, err = project.run(*words)
+        assert code == 129, err
+        assert "what is to be found?" in err
+        assert "try: harness bisect --series SERIES" in err
+    toml.write_text(f'{settings}series = "patches/demo"\n')
+    assert "try: harness bisect --series patches/demo" in project.run()[2]
+    assert not project.out.exists()
+    _, _, err = project.run("--boot")
+    assert "searching the 1 patch of A demo: does not boot" in err
+    assert "what is to be found?" not in err
+
+
 @pytest.fixture(scope="module")
 def usage(tmp_path_factory: pytest.TempPathFactory) -> Bisect:
     return Bisect(tmp_path_factory.mktemp("usage"), plain(2, 1))

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping
 
 from harness.bisect import differences, discover, ends, hunt, points, replay, sequential, verify
-from harness.bisect.hunt import Hunt
+from harness.bisect.hunt import Crew, Hunt
 from harness.bisect.job import Job
 from harness.bisect.outcome import Bisected, Mode, Proof
 from harness.bisect.points import Commit, Span
@@ -16,6 +17,7 @@ from harness.bisect.sequential import Count, Decision
 from harness.bisect.values import Call, Candidate
 from harness.errors import UsageError
 
+PROOFS = 3  # of the culprit, its parent, the bad end without it
 _WRONG = "take the wrong line out of it"
 
 
@@ -25,16 +27,7 @@ def search(job: Job) -> Bisected:
     repo = job.lab.repo
     subjects = points.subjects(repo, [*span.goods, *span.bases, *span.graph.commits])
     named = _candidates(job, span, subjects)
-    graph = Search(span.graph)
-    graph.take(span.bad, Call.BAD)
-    _ends(job, span, graph, named)
-    for commit, call in log.calls if log else ():
-        try:
-            graph.take(commit, call)
-        except Contradiction as one:
-            raise UsageError(f"the log contradicts itself: {one}", hint=_WRONG) from one
-    found = Hunt(job.judge, graph, named.__getitem__, job.live, job.crew)
-    found.run()
+    found, graph = _found(job, span, log, named)
     left = graph.left
     _log(job, span, graph, subjects)
     answer = Bisected(
@@ -94,8 +87,42 @@ def _candidates(job: Job, span: Span, subjects: Mapping[str, str]) -> dict[str, 
     return {span.goods[0]: Candidate(f"the base {job.lab.source.name}", span.goods[0])} | found
 
 
-def _ends(job: Job, span: Span, graph: Search, named: Mapping[str, Candidate]) -> None:
-    """See that the ends are what they are said to be; the first step is built meanwhile."""
+def _found(
+    job: Job, span: Span, log: replay.Log | None, named: Mapping[str, Candidate]
+) -> tuple[Hunt, Search]:
+    """Try the ends and search; once more where the failure turns out to be flaky after all."""
+    graph, judge, live = _graph(span, log), job.judge, job.live
+    shows, clean, shown = _ends(job, span, graph, named)
+    while True:
+        ends.others(judge, shows[1:], Call.BAD, live)
+        ends.others(judge, clean, Call.GOOD, live)
+        found = Hunt(judge, graph, named.__getitem__, live, job.crew)
+        found.run(shown.refuted if shown else bool)
+        if shown is None or shown.settled(live, job.ask.trials):
+            return found, graph
+        judge.forget(Call.GOOD)
+        graph, shown = _graph(span, log), None
+
+
+def _graph(span: Span, log: replay.Log | None) -> Search:
+    """Give what is known before anything was tried."""
+    graph = Search(span.graph)
+    graph.take(span.bad, Call.BAD)
+    for commit, call in log.calls if log else ():
+        try:
+            graph.take(commit, call)
+        except Contradiction as one:
+            raise UsageError(f"the log contradicts itself: {one}", hint=_WRONG) from one
+    return graph
+
+
+def _ends(
+    job: Job, span: Span, graph: Search, named: Mapping[str, Candidate]
+) -> tuple[list[Candidate], list[Candidate], ends.Shown | None]:
+    """Give the ends that show the failure, and those that do not; see that the first one does.
+
+    Meanwhile the next kernels are built, and ends whose kernels are kept are tried.
+    """
     old = [named[one] for one in (*span.goods, *span.bases)]
     new = [named[span.bad]]
     shows, clean = (old, new) if job.ask.reverse else (new, old)
@@ -104,11 +131,18 @@ def _ends(job: Job, span: Span, graph: Search, named: Mapping[str, Candidate]) -
         job.judge.prober.signature = discover.signature(job, shows[0], clean[0])
     if not builder.sources_only:
         first = [named[one] for one in graph.ahead(1)]
+        kept = [one for one in clean if builder.kept(one)]
         for one in (*shows[:1], *clean, *first):
             builder.begin(one)
-    ends.failing(job.judge, shows[0], job.live, job.ask.trials)
-    ends.others(job.judge, shows[1:], Call.BAD, job.live)
-    ends.others(job.judge, clean, Call.GOOD, job.live)
+        early = [job.crew.submit(job.judge.decide, one) for one in kept]
+        if early:
+            builder.made(shows[0])
+        for future in early:
+            future.result()
+    shown = ends.shown(job.judge, shows[0], job.live, job.ask.trials)
+    if shown is None and job.judge.patient:  # one run without the failure was not enough
+        job.judge.forget(Call.GOOD)
+    return shows, clean, shown
 
 
 def _proven(
@@ -118,7 +152,8 @@ def _proven(
     assert graph.culprit is not None
     culprit = points.commit(job.lab.repo, graph.culprit)
     job.live.at(f"is it {named[culprit.id].name}? proving it")
-    proofs, tried = verify.verify(job.judge, job.lab, job.crew, span, culprit, list(named.values()))
+    with Crew(job.judge.prober, _at_once(job)) as crew:
+        proofs, tried = verify.verify(job.judge, job.lab, crew, span, culprit, list(named.values()))
     for candidate, decision in tried.items():
         job.live.decided(candidate, decision, "verify")
     before = _of(job, tried, culprit.parents[0]) if culprit.parents else None
@@ -139,6 +174,13 @@ def _proven(
         differences=tuple(differences.between(before, _of(job, tried, culprit.id))),
         confidence=_confidence(job, graph, culprit, tried, proofs),
     )
+
+
+def _at_once(job: Job) -> int:
+    """Say how many guests may prove it: nothing else is under way then but one build."""
+    if job.ask.plan.guests.isdigit():
+        return job.crew.guests
+    return max(job.crew.guests, min(PROOFS, len(os.sched_getaffinity(0))))
 
 
 def _notes(span: Span, culprit: Commit, proofs: list[Proof]) -> Iterator[str]:

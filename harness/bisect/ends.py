@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import functools
+import itertools
 from collections.abc import Sequence
 
 from harness.bisect import sequential
@@ -13,18 +16,86 @@ from harness.bisect.sequential import Count, Decision, Rates
 from harness.bisect.values import Call, Candidate, Observation
 from harness.errors import HarnessError, Untestable, UsageError
 
+END = "end"  # the phase of the trials
+
 
 class _NeverFailed(Exception):
     pass
 
 
-def failing(judge: Judge, candidate: Candidate, live: Live, trials: int) -> None:
+class Shown:
+    """A failure that showed at once, taken to come every time until more runs say otherwise.
+
+    They are made while the search goes on: one run of each kernel is enough for what is not flaky.
+    """
+
+    def __init__(self, judge: Judge, candidate: Candidate, first: Observation) -> None:
+        self.judge, self.candidate = judge, candidate
+        self._seen = [first]
+        observe = functools.partial(judge.prober, candidate, END)
+        self._more = [judge.crew.trial(observe) for _ in range(self._missing)]
+
+    @property
+    def _missing(self) -> int:
+        """How many runs more must fail before one run of a kernel says enough."""
+        failed = len(self._seen)
+        confidence = self.judge.rule.confidence
+        return next(
+            more
+            for more in itertools.count()
+            if Rates(Count(failed + more, failed + more)).passes_needed(confidence) == 1
+        )
+
+    def _gathered(self) -> list[Observation]:
+        """Give the runs that are made; those that were stopped are not."""
+        done = [one for one in self._more if one.done() and not one.cancelled()]
+        return self._seen + [one.result() for one in done if not one.exception()]
+
+    def refuted(self) -> bool:
+        """Whether it is flaky: what was called good after one run may be bad."""
+        return any(one.call is not Call.BAD for one in self._gathered())
+
+    def settled(self, live: Live, trials: int) -> bool:
+        """Learn the rate: the judge knows it from then on.  False when the failure is flaky."""
+        self._seen, self._more = self._gathered(), []
+        while not self.refuted() and self._missing:
+            live.at(f"does it fail every time at {self.candidate.name}?")
+            self._seen.append(self.judge.prober(self.candidate, END))
+        steady = not self.refuted()
+        failing(self.judge, self.candidate, live, trials, self._seen)
+        return steady
+
+
+def shown(judge: Judge, candidate: Candidate, live: Live, trials: int) -> Shown | None:
+    """See that the failure shows here.  Where the first run fails the search may begin.
+
+    Gives None when the judge knows the failure's rate.  Raises as ``failing`` does.
+    """
+    live.at(f"does it fail at {candidate.name}?")
+    first = judge.prober(candidate, END)
+    if first.call is not Call.BAD or judge.prober.signature.steady:
+        failing(judge, candidate, live, trials, [first])
+        return None
+    decision = Decision(Call.BAD, (first,), Count(1, 1), 1.0, first.why)
+    judge.know(candidate, decision)
+    live.decided(candidate, decision, END)
+    return Shown(judge, candidate, first)
+
+
+def failing(
+    judge: Judge,
+    candidate: Candidate,
+    live: Live,
+    trials: int,
+    known: Sequence[Observation] = (),
+) -> None:
     """See that the failure shows here, and how often; from then on the judge knows its rate.
 
-    Raises UsageError when it does not show in ``trials`` runs, Untestable when there are none.
+    ``known`` are runs that were made.  Raises UsageError when it does not show in ``trials``
+    runs, Untestable when there are none.
     """
-    prober, seen = judge.prober, list[Observation]()
-    trial = judge.observer(candidate, "end")
+    prober, seen, waiting = judge.prober, list[Observation](), collections.deque(known)
+    trial = judge.observer(candidate, END)
     live.at(f"does it fail at {candidate.name}?")
 
     def observe() -> Observation:
@@ -32,7 +103,7 @@ def failing(judge: Judge, candidate: Candidate, live: Live, trials: int) -> None
             raise _NeverFailed
         if prober.signature.steady and seen:
             return seen[0]
-        seen.append(trial())
+        seen.append(waiting.popleft() if waiting else trial())
         if seen[-1].call is Call.OTHER and judge.rule.other is not Call.BAD:
             raise _NeverFailed
         return _taken(seen[-1], judge.rule.other)
@@ -43,14 +114,23 @@ def failing(judge: Judge, candidate: Candidate, live: Live, trials: int) -> None
         count = Count()
     if not count.failures:
         raise _wrong(candidate, seen[-1], prober.signature, Call.BAD, len(seen))
+    _learned(judge, candidate, seen, count, live)
+
+
+def _learned(
+    judge: Judge, candidate: Candidate, seen: Sequence[Observation], count: Count, live: Live
+) -> None:
+    """Have the judge know the failure's rate, and tell of it."""
     rates = Rates(count)
     judge.rule = dataclasses.replace(judge.rule, rates=rates)
     why = seen[0].why if not count.passes else f"failed in {count.failures} of {count.runs} runs"
     decision = Decision(Call.BAD, tuple(seen), count, 1.0, why)
+    told = candidate in judge.decisions
     judge.know(candidate, decision)
-    live.decided(candidate, decision, "end")
+    if not told or count.passes:
+        live.decided(candidate, decision, END)
     if judge.patient:
-        live.flaky(rates.passes_needed(judge.rule.confidence), prober.repeats)
+        live.flaky(rates.passes_needed(judge.rule.confidence), judge.prober.repeats)
 
 
 def _taken(one: Observation, other: Call) -> Observation:
@@ -65,7 +145,7 @@ def others(judge: Judge, candidates: Sequence[Candidate], wanted: Call, live: Li
     for candidate in candidates:
         live.at(f"is {candidate.name} {wanted}?")
         decision = judge.decide(candidate)
-        live.decided(candidate, decision, "end")
+        live.decided(candidate, decision, END)
         call = judge.rule.other if decision.call is Call.OTHER else decision.call
         if call is not wanted:
             last = dataclasses.replace(decision.observations[-1], why=decision.why)

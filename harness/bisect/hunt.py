@@ -68,14 +68,19 @@ class Crew:
         self._begun.append(made)
         return made
 
+    def trial(self, observe: Callable[[], Observation]) -> concurrent.futures.Future[Observation]:
+        """Have one trial made beside what is decided."""
+        made = self._trials.submit(observe)
+        self._begun.append(made)
+        return made
+
     def several(self, observe: Callable[[], Observation]) -> Callable[[], Observation]:
         """Give what observes ahead: a trial in each guest, and their results in order."""
         waiting: collections.deque[concurrent.futures.Future[Observation]] = collections.deque()
 
         def following() -> Observation:
             while len(waiting) < self.guests:
-                waiting.append(self._trials.submit(observe))
-                self._begun.append(waiting[-1])
+                waiting.append(self.trial(observe))
             return waiting.popleft().result()
 
         return following
@@ -151,6 +156,12 @@ class Judge:
             return dataclasses.replace(found, why=found.observations[0].why)
         return found
 
+    def forget(self, call: Call) -> None:
+        """Take back what was called so after too few runs; trials that were made stay on disk."""
+        for candidate in [one for one, made in self.decisions.items() if made.call is call]:
+            del self.decisions[candidate]
+        self._same = {name: one for name, one in self._same.items() if one[1].call is not call}
+
     def know(self, candidate: Candidate, decision: Decision) -> None:
         """Take what was found out elsewhere."""
         self.decisions[candidate] = decision
@@ -175,11 +186,14 @@ class Hunt:
         self._candidate = candidates
         self._trying: dict[str, concurrent.futures.Future[Decision]] = {}
 
-    def run(self) -> None:
-        """Search until nothing more can be found out; the result is in ``search``."""
+    def run(self, until: Callable[[], bool] = bool) -> None:
+        """Search until nothing more can be found out; the result is in ``search``.
+
+        ``until`` says when it is of no use any more.
+        """
         ahead = 1 if self.builder.sources_only else AHEAD
         wanted, known = self.search.ahead(ahead), len(self.search.calls)
-        while wanted:
+        while wanted and not until():
             first, *others = ((name, self._candidate(name)) for name in wanted)
             self.builder.keep_only({candidate for _, candidate in (first, *others)})
             self.live.searching(self.search, first[1])

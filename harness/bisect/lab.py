@@ -129,7 +129,7 @@ class Builder:
             )
             words = ("diff", "--quiet", *(commit or start for commit in pair), "--", *headers)
             same = git.run(self.lab.repo, *words, check=False).ok
-            self._near[pair] = same or self._kept(other) is not None
+            self._near[pair] = same or self.kept(other) is not None
         return self._near[pair]
 
     def made(self, candidate: Candidate) -> Made:
@@ -146,7 +146,7 @@ class Builder:
         future = self._made.get(candidate)
         return bool(future and future.done() and not future.cancelled() and not future.exception())
 
-    def _kept(self, candidate: Candidate) -> Made | None:
+    def kept(self, candidate: Candidate) -> Made | None:
         """Give a kernel that was built before; for that the worktree need not be held."""
         lab = self.lab
         if self.sources_only or lab.patches(candidate) is not None:
@@ -185,7 +185,7 @@ class Builder:
                 self._now = None
 
     def _kernel(self, candidate: Candidate) -> Made:
-        if kept := self._kept(candidate):
+        if kept := self.kept(candidate):
             return kept
         lab = self.lab
         request = candidate.request or lab.request

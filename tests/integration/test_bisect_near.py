@@ -40,7 +40,7 @@ def test_headers_are_far(
     builder: Builder, commits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[Candidate] = []
-    monkeypatch.setattr(builder, "_kept", lambda one: one if one in kept else None)
+    monkeypatch.setattr(builder, "kept", lambda one: one if one in kept else None)
     base, *some = (Candidate(name, name) for name in ("", *commits))
     near = [builder.near(one, other) for one, other in zip((base, *some), some, strict=False)]
     assert near == [True, False, True]

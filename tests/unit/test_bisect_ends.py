@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The ends, with trials that take no time: the search begins after one run that failed."""
+
+from __future__ import annotations
+
+import random
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from test_bisect_hunt import Builds, Quiet, Trials
+
+from harness.bisect import commits
+from harness.bisect.hunt import Crew, Judge, Rule
+from harness.bisect.job import Job
+from harness.bisect.points import Span
+from harness.bisect.search import Search, chain
+from harness.bisect.values import Call, Candidate
+from harness.errors import UsageError
+
+SIZE = 20
+
+
+class Live(Quiet):
+    """Hears of the rest as well."""
+
+    def at(self, *_: object) -> None: ...
+
+    def flaky(self, *_: object) -> None: ...
+
+
+class Kept(Builds):
+    """A builder whose good end is there."""
+
+    def kept(self, _: Candidate) -> bool:
+        return True
+
+
+def found(call: Any, *, guests: int = 1, confidence: float = 0.99) -> tuple[Search, Trials, Judge]:
+    """Search c0 to c19, with ``good`` below them."""
+    trials = Trials(Kept({}), call)
+    trials.repeats = False  # type: ignore[attr-defined]
+    graph = chain(f"c{number}" for number in range(SIZE))
+    names = ["good", *graph.commits]
+    named = {name: Candidate(name, name) for name in names}
+    with Crew(cast(Any, trials), guests) as crew:
+        judge = Judge(cast(Any, trials), Rule(confidence), crew)
+        ask = SimpleNamespace(reverse=False, trials=50)
+        job = SimpleNamespace(ask=ask, judge=judge, crew=crew, live=Live())
+        span = Span(("good",), f"c{SIZE - 1}", graph)
+        _, search = commits._found(cast(Job, job), span, None, named)
+    return search, trials, judge
+
+
+def number(commit: str) -> int:
+    return -1 if commit == "good" else int(commit[1:])
+
+
+@pytest.mark.parametrize("guests", [1, 3])
+@pytest.mark.parametrize("culprit", [0, 7, 19])
+def test_a_failure_that_comes_every_time(guests: int, culprit: int) -> None:
+    search, trials, judge = found(
+        lambda one: Call.BAD if number(one) >= culprit else Call.GOOD, guests=guests
+    )
+    assert search.culprit == f"c{culprit}"
+    assert trials.tried.count("c19") == 3, "the bad end is as sure as it always was"
+    assert max(trials.tried.count(one) for one in {*trials.tried} - {"c19"}) == 1
+    assert judge.rule.rates is not None
+    assert judge.rule.rates.bad.failures == 3
+
+
+@pytest.mark.parametrize("guests", [1, 3])
+def test_what_failed_at_once_and_is_flaky_is_searched_again(guests: int) -> None:
+    rand, first = random.Random(3), [Call.BAD]
+
+    def call(commit: str) -> Call:
+        if commit == "c19" and first:
+            return first.pop()
+        return Call.BAD if number(commit) >= 9 and rand.random() < 0.3 else Call.GOOD
+
+    search, trials, judge = found(call, guests=guests)
+    assert search.culprit == "c9"
+    rates = judge.rule.rates
+    assert rates is not None
+    assert rates.bad.passes
+    needed = rates.passes_needed(0.99)
+    assert needed > 5
+    assert trials.tried.count("c8") >= needed, "one run that passed was not enough"
+    assert trials.tried.count("good") >= needed
+
+
+def test_calls_are_right_as_often_as_promised() -> None:
+    """Also when the bad end fails three times by chance."""
+    wrong = 0
+    for seed in range(150):
+        rand = random.Random(seed)
+        rate = rand.choice([1, 1, 1, 1, 1, 0.6, 0.3])
+        search, _, _ = found(
+            lambda one, rand=rand, rate=rate: (
+                Call.BAD if number(one) >= 9 and rand.random() < rate else Call.GOOD
+            )
+        )
+        wrong += search.culprit != "c9"
+    assert wrong <= 6, "one in 150 is usual"
+
+
+def test_a_bad_end_that_never_fails() -> None:
+    with pytest.raises(UsageError, match="does not fail so"):
+        found(lambda _: Call.GOOD)
+
+
+def test_a_good_end_that_fails() -> None:
+    with pytest.raises(UsageError, match="shows the failure as well"):
+        found(lambda _: Call.BAD)

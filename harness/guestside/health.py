@@ -20,6 +20,7 @@ _PLACES = ("/", "/proc", "/usr", sys.prefix)
 # in bytes.
 _ROOMS = ("/run", "/dev/shm")
 _LITTLE = 1 << 20
+BLIND = "lockdep turned itself off"
 # Nothing of a splat goes without one of these words.
 _LOUD = ("BUG:", "WARNING:", "INFO:", "Oops", "general protection", "lock debugging")
 
@@ -75,7 +76,7 @@ class Health:
         if fresh & _MACHINE:
             return "the machine reported a fault of its own"
         if self.lockdep and any(word in log for word in _LOUD) and not self._watches():
-            return "lockdep turned itself off"
+            return BLIND
         return self._spoilt()
 
     def _spoilt(self) -> str:

@@ -16,7 +16,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from harness.guestside import held, watcher
-from harness.guestside.health import Health
+from harness.guestside.health import BLIND, Health
 from harness.guestside.kmsg import Kmsg
 
 MARK = "expects_splat"
@@ -82,6 +82,8 @@ class GuestSide:
         self.kmsg = Kmsg()
         self.health = Health()
         self.spent = ""
+        self._next: pytest.Item | None = None  # the test after the one that runs
+        self._blind = False  # lockdep is off, and nobody has been told yet
         self._wishes: list[dict[str, Any]] = []  # of the test that runs
         self._taint = 0  # before the test
         self._said = ""  # by the kernel during the test
@@ -97,6 +99,7 @@ class GuestSide:
         """
         if self.spent:
             os._exit(0)
+        self._next = item
         for _ in range(self.repeat - 1):
             where = {"nodeid": item.nodeid, "location": item.location}
             item.ihook.pytest_runtest_logstart(**where)
@@ -104,7 +107,19 @@ class GuestSide:
             item.ihook.pytest_runtest_logfinish(**where)
             if self.spent:
                 return True
+        self._next = nextitem
         return None
+
+    def _lasting(self, why: str) -> str:
+        """Give why the guest is spent, unless the next test can do with it as it is.
+
+        One that may set lockdep off itself would soon be without lockdep in a fresh guest, too; a
+        boot for each of a row of such tests is minutes on a debug kernel.
+        """
+        why = why or (BLIND if self._blind else "")
+        marks = self._next.iter_markers(MARK) if self._next else ()
+        self._blind = why == BLIND and any(mark.kwargs.get("maybe") for mark in marks)
+        return "" if self._blind else why
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -148,7 +163,7 @@ class GuestSide:
             more["kernel_log_before"], self._before = self._before, ""
             more["expects_splat"] = self._wishes
         elif last:
-            self.spent = self.health.spent(self._said, self._taint, taint)
+            self.spent = self._lasting(self.health.spent(self._said, self._taint, taint))
             more["spent"] = self.spent
         vars(report).update(more)
         return report

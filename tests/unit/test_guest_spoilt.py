@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.guest import relay
-from harness.guestside import health
+from harness.guestside import health, plugin
 
 
 @pytest.fixture
@@ -65,3 +65,41 @@ def test_a_keeper_that_was_killed_writes_nothing_more(tmp_path: Path) -> None:
     os.waitpid(child, 0)
     assert relay.unkept(str(tmp_path))
     assert relay.connect(str(tmp_path)) is None
+
+
+class Item:
+    """A test with or without the mark that it may set lockdep off itself."""
+
+    def __init__(self, *, maybe: bool) -> None:
+        self._marks = [pytest.mark.expects_splat("tcp", maybe=True).mark] if maybe else []
+
+    def iter_markers(self, _name: str) -> list[pytest.Mark]:
+        return self._marks
+
+
+def ended(side: plugin.GuestSide, why: str, following: Item | None) -> str:
+    """Give what a test's end says of its guest; ``following`` is the test after it."""
+    side._next = following  # type: ignore[assignment]
+    return side._lasting(why)
+
+
+def test_tests_that_may_set_lockdep_off_share_the_guest_in_which_one_did() -> None:
+    side = plugin.GuestSide.__new__(plugin.GuestSide)
+    side._blind = False
+    assert ended(side, "", Item(maybe=True)) == ""
+    assert ended(side, health.BLIND, Item(maybe=True)) == ""
+    assert ended(side, "", Item(maybe=True)) == ""
+    assert ended(side, "", Item(maybe=False)) == health.BLIND, "the next one needs lockdep"
+
+
+@pytest.mark.parametrize("following", [None, Item(maybe=False)])
+def test_nobody_else_gets_a_guest_without_lockdep(following: Item | None) -> None:
+    side = plugin.GuestSide.__new__(plugin.GuestSide)
+    side._blind = False
+    assert ended(side, health.BLIND, following) == health.BLIND
+
+
+def test_what_else_is_spoilt_is_not_put_off() -> None:
+    side = plugin.GuestSide.__new__(plugin.GuestSide)
+    side._blind = True
+    assert ended(side, "/usr is another than before", Item(maybe=True)).startswith("/usr")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,20 @@ _STAMPS = {
     "KBUILD_BUILD_VERSION": "1",
 }
 
+# Programs that the harness or every build starts, and what CI services start by themselves.
+PROGRAMS = re.compile(
+    r"(?:scripts|\.ci|\.github|\.gitlab|tools/(?:objtool|build|lib/subcmd|bpf/resolve_btfids))/"
+    # An object that was not compiled here; and what a localversion file holds gets to a shell.
+    r"|\.gitlab-ci|localversion|.*\.(?:sh|pl|py|awk|sed|cocci|o|so|a)$"
+)
+# A build compiles these and runs them.
+HOST_PROGRAMS = re.compile(
+    r"(?:usr/gen_|lib/(?:gen_|raid6/mktables|crc/gen_)|arch/[^/]+/(?:tools|boot/tools)/"
+    r"|arch/x86/entry/vdso/vdso2c|security/selinux/genheaders|certs/|drivers/tty/vt/(?:conmakehash|gen_)"
+    r"|tools/)"
+)
+KCONFIG = re.compile(r"(?:.*/)?Kconfig[^/]*$")
+MAKE = re.compile(r"(?:.*/)?(?:(?:Makefile|Kbuild)[^/]*|Platform|[^/]+\.(?:mk|mak|include))$")
 
 # What every build needs: program to Debian's package (others' names are the doctor's affair).
 _ALWAYS = {"make": "make", "flex": "flex", "bison": "bison", "bc": "bc", "perl": "perl"}
@@ -143,6 +158,11 @@ def programs(toolchain: Toolchain) -> dict[str, str]:
     if not toolchain.llvm:
         binary = {toolchain.cross + name: package for name, package in _GNU.items()}
     return {**_ALWAYS, host_compiler(toolchain): "clang" if toolchain.llvm else "gcc", **binary}
+
+
+def runs(file: str) -> bool:
+    """Whether a build runs a file of the tree that is called so, or does here what it says."""
+    return any(kind.match(file) for kind in (PROGRAMS, HOST_PROGRAMS, KCONFIG, MAKE))
 
 
 def check(toolchain: Toolchain) -> None:

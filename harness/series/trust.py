@@ -10,25 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from harness import kbuild
 from harness.errors import UsageError
 from harness.model import Series
 from harness.series import diff
 from harness.series.mail import parse
 
-# Programs that the harness or every build starts, and what CI services start by themselves.
-_PROGRAMS = re.compile(
-    r"(?:scripts|\.ci|\.github|\.gitlab|tools/(?:objtool|build|lib/subcmd|bpf/resolve_btfids))/"
-    # An object that was not compiled here; and what a localversion file holds gets to a shell.
-    r"|\.gitlab-ci|localversion|.*\.(?:sh|pl|py|awk|sed|cocci|o|so|a)$"
-)
-# A build compiles these and runs them.
-_HOST_PROGRAMS = re.compile(
-    r"(?:usr/gen_|lib/(?:gen_|raid6/mktables|crc/gen_)|arch/[^/]+/(?:tools|boot/tools)/"
-    r"|arch/x86/entry/vdso/vdso2c|security/selinux/genheaders|certs/|drivers/tty/vt/(?:conmakehash|gen_)"
-    r"|tools/)"
-)
-_KCONFIG = re.compile(r"(?:.*/)?Kconfig[^/]*$")
-_MAKE = re.compile(r"(?:.*/)?(?:(?:Makefile|Kbuild)[^/]*|Platform|[^/]+\.(?:mk|mak|include))$")
 # A macro, or a file that is read as Kconfig and not called that: nobody would look at its lines.
 # A macro's name can be that of a variable, and a string can get into a shell's command.
 _MACRO = re.compile(
@@ -82,22 +69,22 @@ def _found(series: Series) -> Iterator[tuple[str, bool]]:
         added, other = diff.added(text), diff.moved(text)
         for file in patch.files:
             where = f"patch {patch.number}, {file}"
-            if _PROGRAMS.match(file):
+            if kbuild.PROGRAMS.match(file):
                 yield where, True
                 continue
-            named = _KCONFIG.match(file) or _MAKE.match(file)
+            named = kbuild.KCONFIG.match(file) or kbuild.MAKE.match(file)
             risky = other.get(file, "") if named else ""
             risky = risky or _risky(file, added.get(file, ()))
             if risky:
                 yield f"{where}: {risky.strip()}", True
-            elif _HOST_PROGRAMS.match(file):
+            elif kbuild.HOST_PROGRAMS.match(file):
                 yield f"{where}: the build compiles and runs it here", False
 
 
 def _risky(file: str, lines: tuple[str, ...]) -> str:
     """Give the first added line that can run a command; empty if there is none."""
-    if _KCONFIG.match(file):
+    if kbuild.KCONFIG.match(file):
         return next((line for line in lines if _MACRO.search(line)), "")
-    if _MAKE.match(file):
+    if kbuild.MAKE.match(file):
         return next((line for line in lines if not _TAME.fullmatch(line)), "")
     return ""

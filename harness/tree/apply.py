@@ -50,7 +50,8 @@ def apply(repo: Path, source: Source, series: Series, mails: Sequence[bytes], st
                 stage.progress.say(f"{label} fits {source.name} only by a three-way merge")
             done += len(group)
         made = git.line(place, "rev-parse", "HEAD")
-        bounds.see(place, source, series, made)
+        for line in bounds.see(place, source, series, made):
+            stage.progress.say(line)
         return made
 
 

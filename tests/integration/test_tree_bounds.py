@@ -41,6 +41,73 @@ def test_a_merge_changes_no_file_that_no_patch_names(kernel: Path, tmp_path: Pat
     assert "would change fs/x.c in main, which no patch of it names" in caught.value.what
 
 
+def renamed(kernel: Path, old: str, new: str, folder: Path) -> Source:
+    """Make a series of two that changes ``old`` and fs/y.c, and a tree where it is ``new``."""
+    git.run(kernel, "mv", "fs/x.c", "fs/old.c")
+    smalltree.write(kernel, old, smalltree.LINES.replace("line", "words of their own"))
+    start = smalltree.commit(kernel, "fs: before")
+    smalltree.replace(kernel, old, "words of their own 5\n", "words of their own five\n")
+    smalltree.commit(kernel, "fs: five")
+    smalltree.replace(kernel, "fs/y.c", "line 7\n", "line seven\n")
+    smalltree.commit(kernel, "fs: seven")
+    words = ("--quiet", "--full-index", "--no-base", "-o", folder, f"{start}..")
+    git.run(kernel, "format-patch", *words)
+    git.run(kernel, "reset", "--quiet", "--hard", start)
+    text = (kernel / old).read_text()
+    (kernel / old).unlink()
+    smalltree.write(kernel, new, text.replace("own 30\n", "own thirty\n"))
+    return Source(kernel, smalltree.commit(kernel, "fs: another name"), "main")
+
+
+@pytest.mark.parametrize("new", ["fs/sub/z.c", "drivers/md/z.c"])
+def test_a_file_is_followed_to_its_new_folder(
+    kernel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], new: str
+) -> None:
+    source = renamed(kernel, "fs/z.c", new, tmp_path / "s")
+    with tree.slot(source, Progress()) as slot:
+        made = slot.patched(series.load(tmp_path / "s"))
+        slot.check_out(made)
+        text = (slot.path / new).read_text()
+    assert "own five\n" in text
+    assert "own thirty\n" in text
+    assert f"fs/z.c is {new} in main" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("fs/z.c", "fs/another.c"),  # a file that is like it, for all that is known
+        ("fs/z.c", "scripts/z.c"),
+        ("fs/z.c", "tools/objtool/z.c"),
+        ("fs/z.c", "certs/z.c"),
+        ("fs/z.txt", "fs/sub/z.txt"),
+        ("fs/z.sh", "fs/sub/z.sh"),
+        ("fs/Makefile", "fs/sub/Makefile"),
+        ("fs/Kconfig", "fs/sub/Kconfig"),
+        ("fs/z.yml", ".github/z.yml"),
+    ],
+)
+def test_what_a_build_runs_is_not_followed(
+    kernel: Path, tmp_path: Path, old: str, new: str
+) -> None:
+    source = renamed(kernel, old, new, tmp_path / "s")
+    with tree.slot(source, QUIET) as slot, pytest.raises(NotApplied) as caught:
+        slot.patched(series.load(tmp_path / "s"))
+    assert "which no patch of it names" in caught.value.what
+
+
+def test_a_file_that_the_series_makes_was_not_renamed(kernel: Path, tmp_path: Path) -> None:
+    """A new file must not stand in for one that git took for another."""
+    source = renamed(kernel, "fs/innocent.c", "drivers/md/z.c", tmp_path / "s")
+    mail = (tmp_path / "s" / "0002-fs-seven.patch").read_text()
+    new = "diff --git a/a/z.c b/a/z.c\nnew file mode 100644\n"
+    new += "--- /dev/null\n+++ b/a/z.c\n@@ -0,0 +1 @@\n+z\n"
+    (tmp_path / "s" / "0002-fs-seven.patch").write_text(mail.replace("-- \n", f"{new}-- \n"))
+    with tree.slot(source, QUIET) as slot, pytest.raises(NotApplied) as caught:
+        slot.patched(series.load(tmp_path / "s"))
+    assert "would change drivers/md/z.c in main" in caught.value.what
+
+
 def test_a_link_that_is_there_is_not_led_outside(kernel: Path, tmp_path: Path) -> None:
     """The diff of a link need not say that it is one."""
     (kernel / "fs" / "link").symlink_to("x.c")

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from harness import kbuild, paths, process
-from harness.build import expected, mended, modules, output, store, tools, warnings
+from harness.build import expected, mended, modules, output, spared, store, tools, warnings
 from harness.errors import HostFault, NotBuilt
 from harness.model import Checkout, Kernel, Key, Toolchain
 from harness.progress import Progress, Stage
@@ -35,8 +35,7 @@ def build(
     we may use.  Raises NotBuilt with the compiler's own lines, HostFault when tools, space or
     memory are missing.
     """
-    config = _config(out)
-    on = dict.fromkeys(_ON.findall(config), "y")
+    on = dict.fromkeys(_ON.findall(_config(out)), "y")
     tools.check(toolchain, on)
     estimate = expected.Objects(out, key.config, len(on))
     paths.need_space(out, expected.space(on, fresh=estimate.fresh), "building this kernel")
@@ -51,21 +50,28 @@ def build(
     begin = time.monotonic()
     about = f"{toolchain.arch} with {toolchain.version}"
     with paths.writing(out), progress.stage("build", about) as stage:
-        collector = _made(argv, checkout, out, estimate, stage)
+        collector = warnings.Collector(out, checkout.path)
+        spares = spared.before(checkout, out, toolchain, collector.found)
+        _make(argv, collector, out, estimate, stage, spares)
+        spared.after(checkout, out)
         kernel = _kernel(checkout, out, key, toolchain, collector)
         if "MODULES" in on:
             folder = modules.install(checkout, out, toolchain, jobs)
             kernel = dataclasses.replace(kernel, modules=folder)
         kernel = store.keep(_timed(kernel, begin), _copy)
-        stage.finish(_summary(kernel, estimate))
+        stage.finish(_summary(kernel, estimate, spares))
     return kernel
 
 
-def _made(
-    argv: list[str], checkout: Checkout, out: Path, estimate: expected.Objects, stage: Stage
-) -> warnings.Collector:
+def _make(
+    argv: list[str],
+    collector: warnings.Collector,
+    out: Path,
+    estimate: expected.Objects,
+    stage: Stage,
+    spares: spared.Spared,
+) -> None:
     """Run make to its end; what a killed run left half done is removed before."""
-    collector = warnings.Collector(out, checkout.path)
     log = out / LOG
     if log.exists():  # a killed run could not save its warnings
         for old in log.read_text(errors="replace").splitlines():
@@ -73,6 +79,7 @@ def _made(
     mended.before(out)
     lines: list[str] = []
     with log.open("w", buffering=1) as file:
+        file.writelines(f"# {line}\n" for line in spares.reasons)
 
         def line(text: str) -> None:
             file.write(f"{text}\n")
@@ -86,9 +93,8 @@ def _made(
     mended.after(out)
     collector.save()
     if status:
-        raise _failure(argv, lines, checkout.path, log)
+        raise _failure(argv, lines, Path(collector.source), log)
     estimate.save()
-    return collector
 
 
 def _kernel(
@@ -141,11 +147,11 @@ def _copy(file: Path, to: Path) -> None:
     process.run(["cp", "--reflink=auto", "--recursive", "--", file, to])
 
 
-def _summary(kernel: Kernel, estimate: expected.Objects) -> str:
+def _summary(kernel: Kernel, estimate: expected.Objects, spares: spared.Spared) -> str:
     done = f"{estimate.done} objects compiled" if estimate.done else "nothing to compile"
     count = len(kernel.warnings)
     said = f", {count} warning{'s' if count > 1 else ''}" if count else ""
-    return f"{kernel.release}, {done}{said}"
+    return f"{kernel.release}, {done}{said}{f', {spares}' if spares.objects else ''}"
 
 
 def _failure(argv: list[str], lines: list[str], source: Path, log: Path) -> HostFault | NotBuilt:

@@ -55,12 +55,15 @@ def missing() -> str:
     return "" if CONTROL.exists() else "no kmemleak: CONFIG_DEBUG_KMEMLEAK, and debugfs"
 
 
-def scan() -> list[Leak]:
+def scan(*, fresh: bool = False) -> list[Leak]:
     """Look for leaks now; what was found once is not reported again.
 
+    kmemleak believes no object that it looks at for the first time: what was allocated since the
+    last scan is found by the next one, or with ``fresh`` by this one, which then takes longer.
     A pointer may be in a register while one looks, so only what two scans find counts.
     """
-    CONTROL.write_text("scan")
+    for _ in range(1 + fresh):
+        CONTROL.write_text("scan")
     if not CONTROL.read_text():
         return []
     CONTROL.write_text("scan")
@@ -76,10 +79,20 @@ class Diary:
         self._rate = int(running.options().get("CONFIG_HZ", "250"))
         self._zero = jiffies() - time.monotonic() * self._rate
         self._starts: list[tuple[float, str]] = []
+        self._losers: set[str] = set()
 
-    def begins(self, test: str) -> None:
-        """Note that a test begins now; the one before ends with that."""
+    def begins(self, test: str, *, loses: bool = False) -> None:
+        """Note that a test begins now; the one before ends with that.
+
+        One that ``loses`` memory on purpose is not to blame for it.
+        """
         self._starts.append((time.monotonic(), test))
+        if loses:
+            self._losers.add(test)
+
+    def blamed(self, leaks: list[Leak]) -> list[Leak]:
+        """Leave out what was lost on purpose."""
+        return [leak for leak in leaks if self.who(leak.jiffies) not in self._losers]
 
     def who(self, when: int) -> str:
         """Name the test that ran at a time given in jiffies."""

@@ -15,6 +15,8 @@ from harness.guestside.container import Container, How
 from harness.guestside.nvmet import CONFIGFS, Instance
 
 FAILED = pytest.StashKey[bool]()
+SCANNED = pytest.StashKey[float]()
+EVERY = 120.0  # seconds between two scans for lost memory
 # All that was there when the last test had ended; to look costs more than many a test.
 THERE = pytest.StashKey[leaks.Things | None]()
 
@@ -60,6 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_Longer())
     config.addinivalue_line("markers", "needs(*what): what a test cannot do without")
+    config.addinivalue_line("markers", "loses_memory: kmemleak will find what it took, on purpose")
     config.addinivalue_line("markers", "known_fault(words): a fault the kernel has, series or not")
 
 
@@ -117,19 +120,21 @@ def _diary() -> Iterator[kmemleak.Diary | None]:
     diary = kmemleak.Diary()
     yield diary
     time.sleep(kmemleak.AGE)
-    _no_lost_memory(diary)
+    _no_lost_memory(diary, fresh=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _memory(_diary: kmemleak.Diary | None) -> Iterator[None]:
-    """Look for lost memory after each file: too dear after each test, and it says whose it is."""
+def _memory(request: pytest.FixtureRequest, _diary: kmemleak.Diary | None) -> Iterator[None]:
+    """Look for lost memory after a file, now and then: it takes seconds, and says whose it is."""
     yield
-    if _diary is not None:
+    stash = request.config.stash
+    if _diary is not None and time.monotonic() > stash.get(SCANNED, 0.0) + EVERY:
+        stash[SCANNED] = time.monotonic()
         _no_lost_memory(_diary)
 
 
-def _no_lost_memory(diary: kmemleak.Diary) -> None:
-    found = kmemleak.scan()
+def _no_lost_memory(diary: kmemleak.Diary, *, fresh: bool = False) -> None:
+    found = diary.blamed(kmemleak.scan(fresh=fresh))
     assert not found, f"memory that nothing points to:\n{diary.words(found)}"
 
 
@@ -139,7 +144,7 @@ def _leak_guard(
 ) -> Iterator[None]:
     """Blame the test that leaves something behind, and clean up for the next one."""
     if _diary is not None:
-        _diary.begins(request.node.nodeid)
+        _diary.begins(request.node.nodeid, loses="loses_memory" in request.node.keywords)
     stash = request.config.stash
     before = stash.get(THERE, None) or leaks.found()
     stash[THERE] = None

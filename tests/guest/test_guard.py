@@ -291,6 +291,8 @@ def test_the_guard_blames_the_test_that_leaked_and_cleans_up(
 class TestKmemleak:
     """With the kernel's own module that loses memory on purpose."""
 
+    @pytest.mark.loses_memory
+    @pytest.mark.expects_splat("new suspected memory leaks")
     def test_lost_memory_is_found_and_its_test_named(self) -> None:
         diary = kmemleak.Diary()
         diary.begins("innocent")
@@ -300,10 +302,10 @@ class TestKmemleak:
         subprocess.run(["modprobe", "--remove", "kmemleak_test"], check=True)
         diary.begins("innocent as well")
         time.sleep(kmemleak.AGE)
-        found = kmemleak.scan()
+        found = kmemleak.scan(fresh=True)
         assert found, "nothing was found"
         assert {diary.who(leak.jiffies) for leak in found} == {"guilty"}
-        assert kmemleak.scan() == [], "found once more"
+        assert kmemleak.scan(fresh=True) == [], "found once more"
 
 
 def namespaces() -> dict[str, str]:

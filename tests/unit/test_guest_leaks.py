@@ -51,13 +51,54 @@ def test_a_leak_is_blamed_on_the_test_that_ran_at_its_time(monkeypatch: pytest.M
     diary = kmemleak.Diary()
     for test in ("one", "two", "three"):
         now[0] += 10
-        diary.begins(test)
+        diary.begins(test, loses=test == "three")
     assert diary.who(1_000_000 + 250 * 25) == "two"
     assert diary.who(1_000_000 + 250 * 99) == "three"
     assert diary.who(999_999) == "what ran before the tests"
+    mine, purpose = (kmemleak.Leak(1_000_000 + 250 * when, 8, "", 1, "") for when in (25, 99))
+    assert diary.blamed([mine, purpose]) == [mine]
 
 
 @pytest.mark.parametrize("point", range(1, 12))
 def test_every_point_of_the_specification_has_a_class(point):
     named = re.compile(rf"^class TestPoint{point}[A-Z]", re.MULTILINE)
     assert any(named.search(file.read_text()) for file in GUEST.rglob("test_*.py"))
+
+
+class Control:
+    """kmemleak's file: an object is believed when it is looked at for the second time."""
+
+    def __init__(self) -> None:
+        self.lost = {"old": 1, "new": 0}  # how often each was looked at
+        self.scans = 0
+
+    def write_text(self, word: str) -> None:
+        if word == "clear":
+            self.lost = {name: seen for name, seen in self.lost.items() if seen < 2}
+            return
+        self.scans += 1
+        self.lost = {name: seen + 1 for name, seen in self.lost.items()}
+
+    def read_text(self) -> str:
+        head = 'unreferenced object 0x1 (size 32):\n  comm "{}", pid 1, jiffies 1\n'
+        return "".join(head.format(name) for name, seen in self.lost.items() if seen > 1)
+
+
+@pytest.mark.parametrize(
+    ("fresh", "lost", "found", "scans"),
+    [
+        (False, ["old"], {"old"}, 2),
+        (False, ["new"], set(), 1),
+        (True, ["new"], {"new"}, 3),
+        (True, [], set(), 2),
+    ],
+)
+def test_what_was_allocated_since_the_last_scan_takes_one_more(
+    monkeypatch: pytest.MonkeyPatch, fresh: bool, lost: list[str], found: set[str], scans: int
+) -> None:
+    control = Control()
+    control.lost = {name: control.lost[name] for name in lost}
+    monkeypatch.setattr(kmemleak, "CONTROL", control)
+    assert {leak.comm for leak in kmemleak.scan(fresh=fresh)} == found
+    assert control.scans == scans
+    assert kmemleak.scan() == [] or not fresh, "it is told once"

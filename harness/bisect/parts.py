@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from harness import build, kbuild, kconfig
@@ -50,24 +51,11 @@ def _config(job: Job) -> Bisected:
     ends.failing(job.judge, space.bad, job.live, ask.trials)
     ends.others(job.judge, [space.good], Call.GOOD, job.live)
     found = options.search(space, lambda candidate: _call(job, candidate))
-    rate, interval = job.rate
-    return Bisected(
-        mode=ask.mode,
-        signature=str(ask.signature),
-        source=job.source,
-        good=ask.configs[0] or "the usual options",
-        bad=ask.configs[1],
-        total=len(space.parts),
-        folder=job.state.folder,
+    return dataclasses.replace(
+        _answer(job, ask.configs[0] or "the usual options", ask.configs[1], len(space.parts)),
         options=found.options,
         brought=found.brought,
         notes=tuple(f"{name} could not be left out" for name in found.unsure),
-        steps=job.steps(),
-        rate=rate,
-        interval=interval,
-        confidence=_whole(job),
-        built=job.judge.prober.builder.built,
-        booted=job.judge.prober.booted,
     )
 
 
@@ -98,15 +86,8 @@ def _interaction(job: Job) -> Bisected:
     shows = interaction.candidate((), total) if ask.reverse else every
     ends.failing(job.judge, shows, job.live, ask.trials)
     found = interaction.search(total, lambda candidate: _call(job, candidate))
-    rate, interval = job.rate
-    return Bisected(
-        mode=ask.mode,
-        signature=str(ask.signature),
-        source=job.source,
-        good="",
-        bad=every.name,
-        total=total,
-        folder=job.state.folder,
+    return dataclasses.replace(
+        _answer(job, "", every.name, total),
         reverse=ask.reverse,
         together=Together(
             found.decisive,
@@ -116,10 +97,26 @@ def _interaction(job: Job) -> Bisected:
             tuple(found.needs.items()),
             found.full,
         ),
+    )
+
+
+def _answer(job: Job, good: str, bad: str, total: int) -> Bisected:
+    """Give what is known of either search when it is over."""
+    rate, interval = job.rate
+    prober = job.judge.prober
+    return Bisected(
+        mode=job.ask.mode,
+        signature=str(job.ask.signature),
+        test=job.ask.signature.test,
+        source=job.source,
+        good=good,
+        bad=bad,
+        total=total,
+        folder=job.state.folder,
         steps=job.steps(),
         rate=rate,
         interval=interval,
         confidence=_whole(job),
-        built=job.judge.prober.builder.built,
-        booted=job.judge.prober.booted,
+        built=prober.builder.built,
+        booted=prober.booted,
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -83,51 +84,54 @@ DECODED = Decoded(
 
 def each_kind(side: Side, number: int) -> tuple[Test, ...]:
     """Give tests of every kind, and ``number`` that pass in files of a thousand."""
-    patched = side is Side.PATCHED
-    at = BEGIN + (100.0 if patched else 40.0)
-    found = [
+    at = BEGIN + (100.0 if side is Side.PATCHED else 40.0)
+    return (*_kinds(at, patched=side is Side.PATCHED), *_many(at + 4, number))
+
+
+def _kinds(at: float, *, patched: bool) -> tuple[Test, ...]:
+    outcome, message = (Outcome.PASS, "") if patched else (Outcome.FAIL, "E   assert [1] == [2]")
+    crash = Test(
+        "tests/test_demo.py::test_crash",
+        Outcome.PASS,
+        2.0,
+        output=f"--- Captured stdout call\n\x1b[31mred\x1b[0m \x00\u202e{EVIL}",
+        guest="guest0",
+        began=at + 2,
+    )
+    evil = Test(
+        f"tests/test_<b>evil.py::test_name[{EVIL}]", Outcome.PASS, 0.1, guest="guest1", began=at + 3
+    )
+    if patched:
+        crash = dataclasses.replace(
+            crash,
+            outcome=Outcome.CRASH,
+            message=f"{SPLAT.title} (the kernel panicked)\n{EVIL}",
+            splats=(SPLAT,),
+            reproduce="pytest --kernel 'a b' tests/test_demo.py::test_crash",
+            attempts=(Outcome.CRASH, Outcome.CRASH),
+        )
+        text = f"def test():\n>   assert 0\nE   {EVIL}"
+        evil = dataclasses.replace(evil, outcome=Outcome.FAIL, message=text)
+    return (
         Test("tests/test_demo.py::test_same", Outcome.PASS, 0.5, guest="guest0", began=at),
-        Test(
-            "tests/test_demo.py::test_fixed",
-            Outcome.PASS if patched else Outcome.FAIL,
-            0.5,
-            "" if patched else "E   assert [1] == [2]",
-            guest="guest0",
-            began=at + 1,
-        ),
-        Test(
-            "tests/test_demo.py::test_crash",
-            Outcome.CRASH if patched else Outcome.PASS,
-            2.0,
-            f"{SPLAT.title} (the kernel panicked)\n{EVIL}" if patched else "",
-            output=f"--- Captured stdout call\n\x1b[31mred\x1b[0m \x00\u202e{EVIL}",
-            guest="guest0",
-            splats=(SPLAT,) if patched else (),
-            reproduce="pytest --kernel 'a b' tests/test_demo.py::test_crash" if patched else "",
-            attempts=(Outcome.CRASH, Outcome.CRASH) if patched else (),
-            began=at + 2,
-        ),
-        Test(
-            f"tests/test_<b>evil.py::test_name[{EVIL}]",
-            Outcome.FAIL if patched else Outcome.PASS,
-            0.1,
-            f"def test():\n>   assert 0\nE   {EVIL}" if patched else "",
-            guest="guest1",
-            began=at + 3,
-        ),
+        Test("tests/test_demo.py::test_fixed", outcome, 0.5, message, guest="guest0", began=at + 1),
+        crash,
+        evil,
         Test("tests/test_other.py::test_skip", Outcome.SKIP, 0.0, f"no {EVIL}", guest="guest1"),
-    ]
-    found += [
+    )
+
+
+def _many(at: float, number: int) -> tuple[Test, ...]:
+    return tuple(
         Test(
             f"tests/many/test_{n // 1000}.py::TestMany::test_that_has_a_name[{n}-{'x' * 20}]",
             Outcome.SKIP if n % 97 == 0 else Outcome.PASS,
             0.01,
             guest=f"guest{n % 4}",
-            began=at + 4 + n * 0.02,
+            began=at + n * 0.02,
         )
         for n in range(number)
-    ]
-    return tuple(found)
+    )
 
 
 def failing(number: int, words: int) -> tuple[Test, ...]:

@@ -23,13 +23,14 @@ _SHOWN = 2
 
 @dataclasses.dataclass(frozen=True)
 class Additions:
-    """``names`` that are new or gone; ``words`` that must be no macros where the header is used.
+    """``names`` that are new, gone or declared anew; ``gone`` are those that are not just new.
 
-    ``said`` tells people what changed.
+    ``words`` must be no macros where the header is used.  ``said`` tells people what changed.
     """
 
     names: frozenset[str]
     words: frozenset[str]
+    gone: frozenset[str]
     said: str
 
 
@@ -50,7 +51,7 @@ def names(before: str, after: str) -> Additions | None:
     kept = [new[there] for _, there in same]
     if found & words or _mentioned(found, kept):
         return None
-    return Additions(found, words, _said(lost, gained))
+    return Additions(found, words, frozenset(each.name for each in lost), _said(lost, gained))
 
 
 def _compared(

@@ -34,7 +34,7 @@ class Unit:
     object: str
     time: int
     files: frozenset[bytes]
-    defined: frozenset[bytes]
+    defined: frozenset[str]
 
 
 def objects(out: Path, toolchain: Toolchain, *, modules: bool) -> set[str]:
@@ -73,7 +73,8 @@ def _unit(name: str, time: int, record: bytes, same: dict[bytes, bytes]) -> list
         return []
     paths = [source[1], *_DEPENDS.findall(listed), *_TOOL.findall(others)]
     files = frozenset(same.setdefault(path, path) for path in paths)
-    return [Unit(name, time, files, frozenset(_DEFINE.findall(command)))]
+    defined = frozenset(each.decode() for each in _DEFINE.findall(command))
+    return [Unit(name, time, files, defined)]
 
 
 def _text(file: Path) -> str:

@@ -15,13 +15,13 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness import model
 from harness.build import changes, compiled
 from harness.build.changes import Changes, Header
+from harness.build.mentions import Wanted
 from harness.model import Checkout, Toolchain
 
 _RECORD = ".harness-built"
@@ -129,9 +129,8 @@ class _Files:
 
     def __init__(self, worktree: Path, out: Path, found: Changes) -> None:
         self._top, self._out = os.fsencode(os.path.realpath(worktree)) + b"/", out
-        self._names = {name for each in found.headers for name in each.additions.names}
-        self._words = {word for each in found.headers for word in each.additions.words}
-        self._concerns = _searched(self._names, self._words)
+        self._wanted = _wanted(found.headers)
+        self._concerns = self._wanted.search()
         # A header that says a name which another one gained is no different from any other file.
         own = [each for each in found.headers if not self._concerned(each)]
         self._changed = found.others | {each.path for each in found.headers if each not in own}
@@ -142,7 +141,7 @@ class _Files:
 
     def harmless(self, unit: compiled.Unit) -> bool:
         """Whether nothing but the times of such headers would have an object compiled again."""
-        if not {each.decode() for each in unit.defined}.isdisjoint(self._names | self._words):
+        if unit.defined & (self._wanted.names | self._wanted.words):
             return False
         return all(self._time(path) <= unit.time for path in unit.files)
 
@@ -169,20 +168,16 @@ class _Files:
             return _LATER if inside else 0  # a generated file that an option would bring
 
     def _concerned(self, header: Header) -> bool:
-        others = _searched(self._names - header.additions.names, self._words)
+        names = self._wanted.names - header.additions.names
+        gone = self._wanted.gone - header.additions.gone
+        others = dataclasses.replace(self._wanted, names=names, gone=gone).search()
         return any(others(text.encode()) for text in header.texts)
 
 
-def _searched(names: Iterable[str], words: Iterable[str]) -> Callable[[bytes], bool]:
-    """Give what tells whether a text has one of the names, or makes a macro of one of the words."""
-    some = [name.encode() for name in names]
-    name = re.compile(rb"\b(?:" + b"|".join(some) + rb")\b")
-    macros = "|".join(words).encode()
-    macro = re.compile(rb"define(?:\s|\\\n|/\*.*?\*/)+(?:" + macros + rb")\b", re.DOTALL)
-
-    def concerns(text: bytes) -> bool:
-        if any(each in text for each in some) and name.search(text):  # the first part is fast
-            return True
-        return bool(macros and macro.search(text))
-
-    return concerns
+def _wanted(headers: Sequence[Header]) -> Wanted:
+    every = [each.additions for each in headers]
+    return Wanted(
+        names=frozenset().union(*(each.names for each in every)),
+        words=frozenset().union(*(each.words for each in every)),
+        gone=frozenset().union(*(each.gone for each in every)),
+    )

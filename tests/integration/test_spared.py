@@ -157,6 +157,16 @@ def test_the_way_back(tree: Tree) -> None:
     assert str(tree.found) == "6 spared: include/linux/mount.h only lost mnt_new()"
 
 
+def test_users_of_what_is_gone_may_put_its_name_together(tree: Tree) -> None:
+    """Who calls it through a macro must be compiled: it may not build any more."""
+    call = "#define call(a) mnt_ ## a(0)\n"
+    user = f"#include <linux/mount.h>\n{call}int plain(void) {{ return call(new); }}\n"
+    tree.old = tree.commit({**mount(NEW), "fs/plain.c": user})
+    tree.build()
+    assert tree.spare(tree.commit(mount(NEW.replace("int", "long")))) == ALL - {"fs/plain.o"}
+    assert str(tree.found) == "5 spared: include/linux/mount.h only changed mnt_new()"
+
+
 def test_a_comment_compiles_nothing(tree: Tree) -> None:
     found = tree.spare(tree.commit(mount("/* mnt_new */\n")))
     assert found == {*ALL, "fs/user.o", "fs/word.o"}

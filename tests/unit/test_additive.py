@@ -102,6 +102,7 @@ def test_words_must_be_no_macros() -> None:
     found = gained("int mnt_a(struct dentry *root, const u8 *, int n);\n")
     assert found is not None
     assert found.words == {"root", "n"}
+    assert found.gone == set()
     assert found.said == "only gained mnt_a()"
 
 
@@ -276,7 +277,7 @@ def test_comments_and_space_are_nothing(old: str, new: str) -> None:
     assert old in BEFORE
     after = BEFORE.replace(old, new)
     found = additive.names(BEFORE, after)
-    assert found == additive.Additions(frozenset(), frozenset(), "has only other comments")
+    assert found == additive.Additions(*[frozenset()] * 3, "has only other comments")
     assert additive.names(after, BEFORE) == found
 
 
@@ -296,6 +297,7 @@ def test_what_changed_is_lost_and_gained() -> None:
     found = additive.names(before, after)
     assert found is not None
     assert found.names == {"mnt_a", "mnt_b", "C"}
+    assert found.gone == {"mnt_a", "mnt_b"}
     assert found.words == {"x", "y"}
     assert found.said == "only gained C and lost mnt_b() and changed mnt_a()"
 

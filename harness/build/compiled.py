@@ -19,8 +19,8 @@ from harness.model import Toolchain
 _LIBRARIES = re.compile(r"\S+/lib\.a\b")
 _SOURCE = re.compile(rb"^source_\S+ := (\S+)$", re.MULTILINE)
 _DEFINE = re.compile(rb"\s-D\s*['\"]?(\w+)")
-# In $(wildcard ) stands what need not be there.
-_DEPENDS = re.compile(rb"\n +(?:\$\(wildcard )?([^\s)]+)")
+# Not the options in $(wildcard ): who asks knows that the config is the same.
+_DEPENDS = re.compile(rb"\n +([^\s$]+)")
 _TOOL = re.compile(rb"\$\(wildcard ([^\s)]+)\)")
 
 

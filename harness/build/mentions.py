@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
+_NEAR = 200  # bytes beside a ## in which its word stands
+_LAST = re.compile(rb"(\w+)[\s\\]*$")
+_FIRST = re.compile(rb"[\s\\]*(\w+)")
 _BLANK = rb"(?:\s|\\\n|/\*.*?\*/)+"
 
 
@@ -27,29 +31,33 @@ class Wanted:
         some = [name.encode() for name in self.names]
         name = re.compile(rb"\b(?:%b)\b" % _any(self.names))
         macro = re.compile(rb"define%b(?:%b)\b" % (_BLANK, _any(self.words)), re.DOTALL)
-        splits = [
-            (name[:at], name[at:])
-            for name in self.gone
-            for at in range(1, len(name))
-            if _at(name, at)
-        ]
-        begins, ends = _any(first for first, _ in splits), _any(last for _, last in splits)
-        pasted = re.compile(rb"##\s*(?:%b)\b|\b(?:%b)\s*##" % (ends, begins))
+        splits = [(name[:at], name[at:]) for name in self.gone for at in _places(name)]
+        begins = {first.encode() for first, _ in splits}
+        ends = {last.encode() for _, last in splits}
 
         def found(text: bytes) -> bool:
             if any(each in text for each in some) and name.search(text):  # the first part is fast
                 return True
             if self.words and macro.search(text):
                 return True
-            return bool(splits) and b"##" in text and bool(pasted.search(text))
+            return bool(splits) and any(
+                before in begins or after in ends for before, after in _pasted(text)
+            )
 
         return found
 
 
-def _at(name: str, place: int) -> bool:
-    """Whether names are put together there: before or behind an underscore."""
-    return "_" in name[place - 1 : place + 1]
+def _places(name: str) -> list[int]:
+    """Give where names are put together: before or behind an underscore."""
+    return [at for at in range(1, len(name)) if "_" in name[at - 1 : at + 1]]
+
+
+def _pasted(text: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Give the words on both sides of each ##."""
+    for before, after in itertools.pairwise(text.split(b"##")):
+        last, first = _LAST.search(before[-_NEAR:]), _FIRST.match(after[:_NEAR])
+        yield last[1] if last else b"", first[1] if first else b""
 
 
 def _any(words: Iterable[str]) -> bytes:
-    return "|".join(sorted(set(words))).encode()
+    return "|".join(sorted(words)).encode()

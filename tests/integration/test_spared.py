@@ -229,11 +229,10 @@ def test_a_generated_header_that_changed_is_seen(tree: Tree, text: str) -> None:
     assert tree.spare(tree.commit(mount(NEW))) == ALL - {"fs/gen.o"}
 
 
-@pytest.mark.parametrize("file", ["include/config/A", "tools/objtool"])
-def test_what_make_would_see_without_the_header_is_left_to_it(tree: Tree, file: str) -> None:
-    (tree.out / file).parent.mkdir(parents=True)
-    (tree.out / file).touch()
-    tree.touch(tree.out / file)
+def test_what_make_would_see_without_the_header_is_left_to_it(tree: Tree) -> None:
+    (tree.out / "tools").mkdir()
+    (tree.out / "tools/objtool").touch()
+    tree.touch(tree.out / "tools/objtool")
     assert tree.spare(tree.commit(mount(NEW))) == set()
 
 

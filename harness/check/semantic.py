@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness import git, process
+from harness import git, plain, process
 from harness.check.scripts import Scripts
 from harness.check.values import Finding, Level
 from harness.errors import HostFault
@@ -43,14 +43,21 @@ class Rules:
         self.jobs = jobs or len(os.sched_getaffinity(0))
         files = sorted((tools.folder / FOLDER).rglob("*.cocci"))
         self.rules = [file for file in files if _REPORT.search(file.read_text(errors="replace"))]
-        self.broken: set[str] = set()
+        self.broken: dict[str, str] = {}  # rules that did not come to their end once, and why
         self._known: dict[tuple[str, str], tuple[Finding, ...]] = {}
 
     @property
     def note(self) -> str:
-        """Say which rules spatch could not run."""
-        names = ", ".join(sorted(self.broken))
-        return f"spatch cannot run {names}" if names else ""
+        """Say which rules spatch could not run, and why."""
+        reasons: dict[str, list[str]] = {}
+        for name, why in sorted(self.broken.items()):
+            reasons.setdefault(why, []).append(name)
+        said = "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
+        return f"spatch cannot run {said}" if said else ""
+
+    def sure(self, found: Iterable[Finding]) -> tuple[Finding, ...]:
+        """Leave out what rules say that failed elsewhere: what is old would look new there."""
+        return tuple(one for one in found if one.rule not in self.broken)
 
     def look(self, checkout: Checkout, files: Iterable[str]) -> tuple[Finding, ...]:
         """Give what all rules say of ``files``; the checkout must be in the worktree."""
@@ -81,12 +88,18 @@ class Rules:
         argv: list[str | Path] = ["spatch", *words, *asked, *_INCLUDE, *files]
         try:
             said = process.run(argv, cwd=self.tools.worktree, timeout=LIMIT, check=False)
-        except HostFault:  # it takes too long
-            self.broken.add(rule.stem)
+        except HostFault:
+            self.broken[rule.stem] = f"not done in {LIMIT:g} s"
             return []
         if not said.ok:
-            self.broken.add(rule.stem)
+            self.broken[rule.stem] = _reason(said)
         return read(said.stdout.splitlines(), rule.stem)
+
+
+def _reason(said: process.Result) -> str:
+    lines = plain.text(said.stderr).split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return plain.line(last, 100) or f"status {said.status}"
 
 
 def options(rule: str) -> list[str]:

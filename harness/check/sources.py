@@ -92,10 +92,12 @@ class Sources:
 
     def cells(self, renames: Mapping[str, str]) -> list[Cell]:
         """Make the cells: what is new against the base, where it enters and goes away."""
-        note = self._rules.note if self._rules else ""
+        rules = self._rules
+        note = rules.note if rules else ""
+        semantics = [rules.sure(one) for one in self.semantics] if rules else []
         return [
             *self._column("kernel-doc", self.documents, renames),
-            *self._column("coccinelle", self.semantics, renames, note),
+            *self._column("coccinelle", semantics, renames, note),
             *self.shown,
         ]
 

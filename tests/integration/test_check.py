@@ -562,3 +562,97 @@ def test_what_cannot_be_understood(
     assert found == code, err
     assert said in err
     assert table["error"]["what"]
+
+
+# A rule is a word that it complains of; one that dies at a file says nothing more of any file.
+SPATCH = """#!/usr/bin/env python3
+import pathlib, sys
+
+words = sys.argv[1:]
+rule = pathlib.Path(words[words.index("--cocci-file") + 1])
+word = rule.read_text().split("word: ")[1].split()[0]
+for name in (one for one in words if one.endswith(".c")):
+    for number, line in enumerate(open(name), 1):
+        if rule.stem == "weak" and "DEADLY" in line:
+            sys.exit("spatch: Fatal error: no compiler")
+        if word in line:
+            print(f"{name}:{number}:0-1: WARNING: {word} is not nice")
+"""
+
+
+def rules(project: Check, **texts: str) -> None:
+    """Put semantic patches into the tree's release."""
+    files = {f"scripts/coccinelle/{name}.cocci": text for name, text in texts.items()}
+    faketree.commit(project.tree, "rules", files)
+    faketree.git(project.tree, "tag", "--force", "-a", "-m", "x", faketree.TAG)
+
+
+def spatch(tmp_path: Path) -> str:
+    """Give a PATH where spatch is ours."""
+    program = tmp_path / "programs" / "spatch"
+    program.parent.mkdir()
+    program.write_text(SPATCH)
+    program.chmod(0o755)
+    return f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def test_semantic_patches_tell_what_is_new(project: Check, tmp_path: Path) -> None:
+    head = "// word: {}\nvirtual patch\nvirtual report\n"
+    rules(project, ugly=head.format("UGLY"), other="// word: UGLY\nvirtual patch\n")
+    faketree.commit(project.tree, "old", {MOUNT: "int UGLY_old;\n"})
+    faketree.git(project.tree, "tag", "--force", "-a", "-m", "x", faketree.TAG)
+    project.commits(
+        ("fs/configfs: one", {MOUNT: "+int one;\n"}),
+        ("fs/configfs: two", {MOUNT: "+int UGLY_new;\n"}),
+    )
+    project.mails()
+    code, table, err = project.series_check("--only", "coccinelle", PATH=spatch(tmp_path))
+    assert code == 0, err  # a warning
+    (found,) = [
+        (cell["patch"], one["file"], one["line"], one["text"])
+        for cell in table["cells"]
+        for one in cell["findings"]
+        if cell["check"] == "coccinelle" and cell["patch"]
+    ]
+    assert found == (2, MOUNT, 3, "UGLY is not nice (ugly)")
+
+
+def test_a_semantic_patch_that_fails_once_says_nothing(project: Check, tmp_path: Path) -> None:
+    """Else what the base has already would be new where the rule can be run."""
+    rules(project, weak="// word: UGLY\nvirtual report\n", fine="// word: BAD\nvirtual report\n")
+    faketree.commit(project.tree, "old", {MOUNT: "int DEADLY;\nint UGLY;\nint BAD;\n"})
+    faketree.git(project.tree, "tag", "--force", "-a", "-m", "x", faketree.TAG)
+    project.commits(("fs/configfs: one", {MOUNT: "int UGLY;\nint BAD;\nint BAD_too;\n"}))
+    project.mails()
+    code, table, err = project.series_check("--only", "coccinelle", PATH=spatch(tmp_path))
+    assert code == 0, err
+    cells = [one for one in table["cells"] if one["check"] == "coccinelle"]
+    assert [one["rule"] for cell in cells if cell["patch"] for one in cell["findings"]] == ["fine"]
+    assert "spatch cannot run weak (spatch: Fatal error: no compiler)" in str(cells)
+
+
+REAL = """virtual report
+
+@r@
+identifier i =~ "^ugly";
+position p;
+@@
+int i@p;
+
+@script:python depends on report@
+p << r.p;
+@@
+coccilib.report.print_report(p[0], "WARNING: not nice")
+"""
+
+
+@pytest.mark.skipif(shutil.which("spatch") is None, reason="coccinelle is not installed")
+def test_semantic_patches_with_coccinelle_itself(project: Check) -> None:
+    rules(project, real=REAL, broken="virtual report\n@r@\n@@\nthis is no rule\n")
+    project.commits(("fs/configfs: one", {MOUNT: "+int ugly_one;\n"}))
+    project.mails()
+    _, table, err = project.series_check("--only", "coccinelle")
+    cells = [one for one in table["cells"] if one["check"] == "coccinelle"]
+    found = [one for cell in cells if cell["patch"] for one in cell["findings"]]
+    assert [(one["file"], one["text"]) for one in found] == [(MOUNT, "not nice (real)")], err
+    assert "spatch cannot run broken (" in str(cells)

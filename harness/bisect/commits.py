@@ -5,9 +5,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from harness.bisect import differences, discover, ends, hunt, points, replay, sequential, verify
+from harness.bisect import (
+    differences,
+    discover,
+    ends,
+    hunt,
+    likely,
+    points,
+    replay,
+    sequential,
+    verify,
+)
 from harness.bisect.hunt import Crew, Hunt
 from harness.bisect.job import Job
 from harness.bisect.outcome import Bisected, Mode, Proof
@@ -91,8 +101,19 @@ def _found(
     job: Job, span: Span, log: replay.Log | None, named: Mapping[str, Candidate]
 ) -> tuple[Hunt, Search]:
     """Try the ends and search; once more where the failure turns out to be flaky after all."""
-    graph, judge, live = _graph(span, log), job.judge, job.live
-    shows, clean, shown = _ends(job, span, graph, named)
+    judge, live = job.judge, job.live
+    old = [named[one] for one in (*span.goods, *span.bases)]
+    new = [named[span.bad]]
+    shows, clean = (old, new) if job.ask.reverse else (new, old)
+    if judge.prober.signature.unknown:
+        judge.prober.signature = discover.signature(job, shows[0], clean[0])
+    files = points.files(job.lab.repo, span.graph.commits)
+    guess = likely.likely(str(judge.prober.signature), files)
+    graph = _graph(span, log, guess)
+    _begin(job, [*shows[:1], *clean, *(named[one] for one in graph.ahead(1))], clean)
+    shown = ends.shown(judge, shows[0], live, job.ask.trials)
+    if shown is None and judge.patient:  # one run without the failure was not enough
+        judge.forget(Call.GOOD)
     while True:
         ends.others(judge, shows[1:], Call.BAD, live)
         ends.others(judge, clean, Call.GOOD, live)
@@ -101,12 +122,12 @@ def _found(
         if shown is None or shown.settled(live, job.ask.trials):
             return found, graph
         judge.forget(Call.GOOD)
-        graph, shown = _graph(span, log), None
+        graph, shown = _graph(span, log, guess), None
 
 
-def _graph(span: Span, log: replay.Log | None) -> Search:
+def _graph(span: Span, log: replay.Log | None, guess: Collection[str]) -> Search:
     """Give what is known before anything was tried."""
-    graph = Search(span.graph)
+    graph = Search(span.graph, guess)
     graph.take(span.bad, Call.BAD)
     for commit, call in log.calls if log else ():
         try:
@@ -116,33 +137,19 @@ def _graph(span: Span, log: replay.Log | None) -> Search:
     return graph
 
 
-def _ends(
-    job: Job, span: Span, graph: Search, named: Mapping[str, Candidate]
-) -> tuple[list[Candidate], list[Candidate], ends.Shown | None]:
-    """Give the ends that show the failure, and those that do not; see that the first one does.
-
-    Meanwhile the next kernels are built, and ends whose kernels are kept are tried.
-    """
-    old = [named[one] for one in (*span.goods, *span.bases)]
-    new = [named[span.bad]]
-    shows, clean = (old, new) if job.ask.reverse else (new, old)
+def _begin(job: Job, wanted: Sequence[Candidate], clean: Sequence[Candidate]) -> None:
+    """Have the first kernels built; meanwhile clean ends whose kernels are kept are tried."""
     builder = job.judge.prober.builder
-    if job.judge.prober.signature.unknown:
-        job.judge.prober.signature = discover.signature(job, shows[0], clean[0])
-    if not builder.sources_only:
-        first = [named[one] for one in graph.ahead(1)]
-        kept = [one for one in clean if builder.kept(one)]
-        for one in (*shows[:1], *clean, *first):
-            builder.begin(one)
-        early = [job.crew.submit(job.judge.decide, one) for one in kept]
-        if early:
-            builder.made(shows[0])
-        for future in early:
-            future.result()
-    shown = ends.shown(job.judge, shows[0], job.live, job.ask.trials)
-    if shown is None and job.judge.patient:  # one run without the failure was not enough
-        job.judge.forget(Call.GOOD)
-    return shows, clean, shown
+    if builder.sources_only:
+        return
+    kept = [one for one in clean if builder.kept(one)]
+    for one in wanted:
+        builder.begin(one)
+    early = [job.crew.submit(job.judge.decide, one) for one in kept]
+    if early:
+        builder.made(wanted[0])
+    for future in early:
+        future.result()
 
 
 def _proven(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from harness import git
@@ -132,6 +132,20 @@ def subjects(repo: Path, commits: Sequence[str]) -> dict[str, str]:
     words = ("log", "--no-walk=unsorted", "--format=%H %s", "--stdin")
     lines = git.run(repo, *words, stdin=text).stdout.splitlines()
     return {line[:40].strip(): line.partition(" ")[2] for line in lines}
+
+
+def files(repo: Path, commits: Collection[str]) -> dict[str, list[str]]:
+    """Give the files that each commit touches; none for merges."""
+    words = ("diff-tree", "--stdin", "--root", "-r", "--name-only", "--no-renames")
+    said = git.run(repo, *words, stdin="".join(f"{one}\n" for one in commits)).stdout
+    found: dict[str, list[str]] = {one: [] for one in commits}
+    now: list[str] = []
+    for line in said.splitlines():
+        if line in found:
+            now = found[line]
+        else:
+            now.append(line)
+    return found
 
 
 def revert(repo: Path, tip: str, culprit: Commit) -> str | None:

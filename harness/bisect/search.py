@@ -12,6 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.bisect.values import Call
 
+# Of 64 commits 8 of which are likely, one of those is found in four steps instead of six, another
+# one in seven.
+FAVOUR = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
@@ -37,12 +41,16 @@ class Contradiction(Exception):
 
 
 class Search:
-    """What is known of a graph, as sets of commits that are bits of an integer."""
+    """What is known of a graph, as sets of commits that are bits of an integer.
 
-    def __init__(self, graph: Graph) -> None:
+    Each ``likely`` commit counts as FAVOUR others where what is left is halved.
+    """
+
+    def __init__(self, graph: Graph, likely: Iterable[str] = ()) -> None:
         self.graph = graph
         self._order = graph.commits
         self._bit = {commit: 1 << number for number, commit in enumerate(self._order)}
+        self._likely = sum(self._bit[commit] for commit in set(likely) & self._bit.keys())
         self._below: dict[str, int] = {}
         for commit, parents in graph.parents.items():
             below = self._bit[commit]
@@ -112,16 +120,19 @@ class Search:
         found = self._open()
         if not found:
             return None
-        total = self._left.bit_count()
+        total = self._weight(self._left)
 
         def worth(commit: str) -> int:
-            weight = (self._below[commit] & self._left).bit_count()
+            weight = self._weight(self._below[commit] & self._left)
             return min(weight, total - weight)
 
         ranked = sorted(found, key=worth, reverse=True)
         skipped = [commit for commit in self.left if self.calls.get(commit) is Call.SKIP]
         in_the_way = sum(worth(commit) >= worth(ranked[0]) for commit in skipped)
         return ranked[int(_spread(in_the_way) * len(ranked))]
+
+    def _weight(self, commits: int) -> int:
+        return commits.bit_count() + (FAVOUR - 1) * (commits & self._likely).bit_count()
 
     def ahead(self, many: int) -> tuple[str, ...]:
         """Give the commit to try next, and those that will be next whatever it is, nearest first.

@@ -36,6 +36,12 @@ class Kept(Builds):
         return True
 
 
+@pytest.fixture(autouse=True)
+def files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no repository to ask."""
+    monkeypatch.setattr(commits.points, "files", lambda *_: {})
+
+
 def found(call: Any, *, guests: int = 1, confidence: float = 0.99) -> tuple[Search, Trials, Judge]:
     """Search c0 to c19, with ``good`` below them."""
     trials = Trials(Kept({}), call)
@@ -46,7 +52,8 @@ def found(call: Any, *, guests: int = 1, confidence: float = 0.99) -> tuple[Sear
     with Crew(cast(Any, trials), guests) as crew:
         judge = Judge(cast(Any, trials), Rule(confidence), crew)
         ask = SimpleNamespace(reverse=False, trials=50)
-        job = SimpleNamespace(ask=ask, judge=judge, crew=crew, live=Live())
+        lab = SimpleNamespace(repo=None)
+        job = SimpleNamespace(ask=ask, judge=judge, crew=crew, live=Live(), lab=lab)
         span = Span(("good",), f"c{SIZE - 1}", graph)
         _, search = commits._found(cast(Job, job), span, None, named)
     return search, trials, judge

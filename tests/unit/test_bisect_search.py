@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterable
 
 import pytest
 
@@ -40,9 +41,12 @@ def above(graph: Graph, culprit: str) -> set[str]:
 
 
 def hunt(
-    graph: Graph, culprit: str, untestable: frozenset[str] = frozenset()
+    graph: Graph,
+    culprit: str,
+    untestable: frozenset[str] = frozenset(),
+    likely: Iterable[str] = (),
 ) -> tuple[Search, int]:
-    bad, search, steps = above(graph, culprit), Search(graph), 0
+    bad, search, steps = above(graph, culprit), Search(graph, likely), 0
     search.take(graph.commits[-1], Call.BAD)
     while (commit := search.next()) is not None:
         steps += 1
@@ -61,6 +65,22 @@ def test_it_always_finds_the_culprit(seed: int) -> None:
         assert search.culprit == culprit
         assert search.done
         assert steps <= 2 * math.log2(len(graph.commits)) + 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_guess_decides_what_is_tried_first_and_not_what_is_found(seed: int) -> None:
+    rand = random.Random(seed)
+    graph = random_graph(rand, rand.randrange(1, 120))
+    likely = rand.sample(graph.commits, rand.randrange(len(graph.commits)))
+    for culprit in rand.sample(graph.commits, min(12, len(graph.commits))):
+        assert hunt(graph, culprit, likely=likely)[0].culprit == culprit
+
+
+def test_a_guess_that_is_right_saves_steps() -> None:
+    graph = chain(f"p{n}" for n in range(64))
+    likely = [f"p{n}" for n in range(3, 64, 8)]
+    assert max(hunt(graph, culprit, likely=likely)[1] for culprit in likely) <= 5
+    assert max(hunt(graph, culprit, likely=likely)[1] for culprit in graph.commits) <= 8
 
 
 def test_a_chain_takes_as_many_steps_as_there_are_bits() -> None:

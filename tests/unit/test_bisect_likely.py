@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guess which commits are likely to be it, by the words of what fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.bisect.likely import likely
+
+FILES = {
+    "item": ["fs/configfs/item.c"],
+    "target": ["drivers/nvme/target/configfs.c", "drivers/nvme/target/nvmet.h"],
+    "tcp": ["drivers/nvme/host/tcp.c"],
+    "merge": [],
+    **{f"other{n}": [f"mm/file{n}.c"] for n in range(12)},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("tests/guest/configfs/test_tree.py::TestMoves::test_none[a] is bad", {"item", "target"}),
+        ("splat 'KASAN: slab-use-after-free in nvmet_release'", {"target"}),
+        ("build error 'drivers/nvme/host/tcp.c'", {"target", "tcp"}),
+        ("does not boot", set()),
+        ("", set()),
+    ],
+)
+def test_words_of_the_failure_are_looked_for_in_paths(text: str, found: set[str]) -> None:
+    assert likely(text, FILES) == found
+
+
+def test_a_word_of_many_commits_tells_nothing() -> None:
+    files = {str(n): ["fs/configfs/dir.c"] for n in range(8)}
+    assert likely("configfs", files) == frozenset()
+    assert likely("configfs", {**files, "tcp": ["net/tcp.c"]}) == frozenset()

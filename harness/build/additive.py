@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from harness.build import declaration, header
 from harness.build.declaration import Declared
 from harness.build.header import Piece
+from harness.build.mentions import Wanted
 
 _TYPES_HEADER = "#include <linux/types.h>"
 _SHOWN = 2
@@ -40,18 +41,20 @@ def names(before: str, after: str) -> Additions | None:
         old, new = header.pieces(before), header.pieces(after)
     except header.Unclear:
         return None
-    same, gone, come = _compared(old, new)
+    same, left, came = _compared(old, new)
     if not all(_may_move(old[here], new[there]) for here, there in same):
         return None
-    lost, gained = _understood(old, gone), _understood(new, come)
+    lost, gained = _understood(old, left), _understood(new, came)
     if lost is None or gained is None:
         return None
     found = frozenset(each.name for each in (*lost, *gained))
     words = frozenset(word for each in (*lost, *gained) for word in each.words)
+    gone = frozenset(each.name for each in lost)
     kept = [new[there] for _, there in same]
-    if found & words or _mentioned(found, kept):
+    made = Wanted(gone=gone).search()
+    if found & words or _mentioned(found, kept) or any(made(p.text.encode()) for p in kept):
         return None
-    return Additions(found, words, frozenset(each.name for each in lost), _said(lost, gained))
+    return Additions(found, words, gone, _said(lost, gained))
 
 
 def _compared(

@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+_LEAST = 2  # letters of a part: single ones are parameters, which nearly all names begin with
 _NEAR = 200  # bytes beside a ## in which its word stands
 _LAST = re.compile(rb"(\w+)[\s\\]*$")
 _FIRST = re.compile(rb"[\s\\]*(\w+)")
@@ -31,25 +32,19 @@ class Wanted:
         some = [name.encode() for name in self.names]
         name = re.compile(rb"\b(?:%b)\b" % _any(self.names))
         macro = re.compile(rb"define%b(?:%b)\b" % (_BLANK, _any(self.words)), re.DOTALL)
-        splits = [(name[:at], name[at:]) for name in self.gone for at in _places(name)]
-        begins = {first.encode() for first, _ in splits}
-        ends = {last.encode() for _, last in splits}
+        begins = {name[:at].encode() for name in self.gone for at in range(_LEAST, len(name))}
+        ends = {name[-at:].encode() for name in self.gone for at in range(_LEAST, len(name))}
 
         def found(text: bytes) -> bool:
             if any(each in text for each in some) and name.search(text):  # the first part is fast
                 return True
             if self.words and macro.search(text):
                 return True
-            return bool(splits) and any(
-                before in begins or after in ends for before, after in _pasted(text)
-            )
+            if not self.gone:
+                return False
+            return any(before in begins or after in ends for before, after in _pasted(text))
 
         return found
-
-
-def _places(name: str) -> list[int]:
-    """Give where names are put together: before or behind an underscore."""
-    return [at for at in range(1, len(name)) if "_" in name[at - 1 : at + 1]]
 
 
 def _pasted(text: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -302,6 +302,15 @@ def test_what_changed_is_lost_and_gained() -> None:
     assert found.said == "only gained C and lost mnt_b() and changed mnt_a()"
 
 
+@pytest.mark.parametrize("macro", ["EPOLL##X", "X ## ERR", "X##_ERR"])
+def test_what_is_gone_must_not_be_put_together_in_the_header(macro: str) -> None:
+    """As EPOLLERR is in <linux/poll.h>, and INT3_INSN_OPCODE in <asm/text-patching.h>."""
+    tail = f"@#define CASE(X) {macro}\n#endif\n"
+    full = HEAD + tail.replace("@", "#define EPOLL_ERR 1\n#define EPOLLERR 1\n")
+    assert additive.names(full, HEAD + tail.replace("@", "\n\n")) is None
+    assert additive.names(HEAD + tail.replace("@", "\n\n"), full) is not None
+
+
 @pytest.mark.parametrize(
     "below",
     [

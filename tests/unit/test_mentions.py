@@ -25,7 +25,8 @@ WANTED = Wanted(frozenset({"mnt_a", "foo_show"}), frozenset({"root", "n"}), froz
         b"#define A(x) x ## show",
         b"#define A(x) foo_##x",
         b"#define A(x) foo ## x",
-        b"#define A(x) x ## oo_show\n#define B foo_ ## b",
+        b"#define A(x) fo\\\n\t##x",
+        b"#define A(x) x##\\\n\tow",
     ],
 )
 def test_found(text: bytes) -> None:
@@ -39,7 +40,7 @@ def test_found(text: bytes) -> None:
         b"mnt_ab xmnt_a MNT_A mnt a root n",
         b"#define roots\n#undef root\n#define x root",
         b"#define A(x) mnt_ ## x x##_a",  # only new, not gone
-        b"#define A(x) x##_showing xfoo_##x f##x",
+        b"#define A(x) x##_showing xfoo_##x f##x x##w",
         b"foo _show",
     ],
 )

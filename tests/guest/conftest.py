@@ -84,6 +84,17 @@ class _Longer:
         self.pytest_fixture_setup(fixturedef, request)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Expect what the host's driver may bring about wherever it connects over TCP.
+
+    Its sockets can outlive the queue that the names of their locks belong to; when another queue
+    comes to lie there, lockdep finds two names for one lock.  Not the series': it is the host.
+    """
+    if item.path.parent.name in ("nvmet", "cluster", "teardown"):
+        words = r'class "s(k_)?lock-AF_INET6?-NVME"'
+        item.add_marker(pytest.mark.expects_splat(words, kind="warning", maybe=True))
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     """What is needed to repeat a run."""
     get = config.getoption

@@ -71,7 +71,8 @@ class Item:
     """A test with or without the mark that it may set lockdep off itself."""
 
     def __init__(self, *, maybe: bool) -> None:
-        self._marks = [pytest.mark.expects_splat("tcp", maybe=True).mark] if maybe else []
+        kind = "lockdep" if maybe else "warning"
+        self._marks = [pytest.mark.expects_splat("tcp", kind=kind, maybe=True).mark]
 
     def iter_markers(self, _name: str) -> list[pytest.Mark]:
         return self._marks

@@ -28,7 +28,7 @@ pytestmark = [
     ),
     needs.program("nvme", "ip"),
     # The host's sockets, with lockdep; without the series as well.
-    pytest.mark.expects_splat("tcp_tsq_handler", maybe=True),
+    pytest.mark.expects_splat("tcp_tsq_handler", kind="lockdep", maybe=True),
 ]
 
 NQN = "nqn.2026-01.org.example:cluster"

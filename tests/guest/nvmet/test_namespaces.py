@@ -87,7 +87,7 @@ class TestWhileConnected:
             wait.until(lambda: 1 not in controller.devices(), "the namespace to be gone")
 
     # The host tells user space while its queue stands still: lockdep, without the series as well.
-    @pytest.mark.expects_splat("set_capacity_and_notify", maybe=True)
+    @pytest.mark.expects_splat("set_capacity_and_notify", kind="lockdep", maybe=True)
     @pytest.mark.parametrize("size", [1, 4], ids=["smaller", "larger"])
     def test_a_host_learns_a_new_size_after_revalidation(
         self, instance: Instance, file: str, size: int

@@ -31,6 +31,7 @@ from harness.splat import find as find_splats
 
 # pytest's exit codes that are no verdict on the kernel.  Ctrl-C, its other reason for 2, reaches us
 # before it.
+_ENDED = (0, 1)  # it ran all tests
 _INTERNAL = 3
 _UNFIT = {
     2: "the suites cannot be collected",
@@ -57,7 +58,7 @@ def test(
     """
     keep = keep or built.side is Side.BASE
     known = _baseline(plan, built.kernel, accel) if keep else None
-    if known is not None and (known / journal.NAME).is_file():
+    if known is not None and _is_whole(known):
         earlier = _earlier(built, known, folder, progress)
         return decoded.side(earlier, built, folder, progress)
     _evidence(built.kernel, request, folder)
@@ -69,9 +70,10 @@ def test(
         with seen.watched():
             status, tail = _pytest(words, folder, plan.folder, progress)
         stage.finish(f"{stage.what}: {seen.words}")
-    result = collect(built.side, built.kernel, folder, cached=False)
+    # In a thread Ctrl-C is for pytest alone: that is how it ends then.
+    result = collect(built.side, built.kernel, folder, cached=False, stopped=status not in _ENDED)
     _no_verdict(status, tail, result, folder)
-    if known is not None and result.tests and not result.error:
+    if known is not None and not result.error and _is_whole(folder):
         _keep(folder, known)
     return decoded.side(result, built, folder, progress)
 
@@ -224,11 +226,19 @@ def _baseline(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
     return paths.cache("baselines") / digest.hexdigest()[:24]
 
 
+def _is_whole(folder: Path) -> bool:
+    """Whether every test in a folder came to an end: half a result must not stand for the base."""
+    tests = journal.read(folder, stopped=True)
+    return bool(tests) and all(test.outcome is not Outcome.NOTRUN for test in tests)
+
+
 def _keep(folder: Path, known: Path) -> None:
     with paths.scratch(known) as draft:
         # Dumps are as large as guests, and nobody asks for those of a run before.
         shutil.copytree(
             folder, draft / "kept", symlinks=True, ignore=shutil.ignore_patterns("vmcore")
         )
-        if not known.exists():
+        if not _is_whole(known):  # another run may have been faster
+            if known.exists():
+                known.rename(draft / "old")
             (draft / "kept").replace(known)

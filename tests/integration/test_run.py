@@ -130,6 +130,27 @@ def test_ctrl_c_keeps_what_was_found(project: Project) -> None:
     assert json.loads(out)["exit_code"] == 130
 
 
+def test_half_a_base_is_nobodys(project: Project) -> None:
+    words = ("-k", "test_fixed or test_waits", "--", "-x")
+    for number in range(2):
+        project.out = project.path / f"out-{number}"
+        _, run, err = project.run(*words)
+        assert outcomes(run, 0) == {"test_fixed": "fail", "test_waits": "notrun"}, err
+        assert not run["sides"][0]["cached"]
+
+
+def test_half_a_base_that_was_kept_is_made_anew(project: Project) -> None:
+    assert project.run()[0] == 0
+    (kept,) = (project.cache / "baselines").iterdir()
+    with (kept / "tests.jsonl").open("a") as journal:  # an older harness kept it after Ctrl-C
+        journal.write('{"event": "started", "id": "suite/test_it.py::test_other", "guest": "0"}\n')
+    for number, cached in enumerate((False, True)):
+        project.out = project.path / f"out-{number}"
+        code, run, err = project.run()
+        assert code == 0, err
+        assert run["sides"][0]["cached"] is cached
+
+
 def test_a_series_that_does_not_apply_is_untestable(project: Project) -> None:
     name = "fs/configfs/dir.c"
     other = (project.tree / name).read_text().replace("{", "{ ;", 1)

@@ -6,17 +6,22 @@ A small tree in git, compiled by the real compiler into a folder as make leaves 
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
 from pathlib import Path
 
+import faketree
 import pytest
 
-from harness import model
+from harness import build, kconfig, model
 from harness.build import spared
+from harness.errors import NotBuilt
 from harness.model import Checkout, Toolchain
+from harness.progress import Progress
 
+QUIET = Progress(quiet=True)
 GCC = Toolchain("x86_64", "gcc", "gcc")
 PAST = 10**9  # nanoseconds of a second
 HEADER = """\
@@ -65,8 +70,7 @@ class Tree:
         self.warned: dict[str, list[model.Warning]] = {}
 
     def git(self, *words: str) -> str:
-        argv = ["git", "-c", "user.name=A", "-c", "user.email=a@b", "-C", self.path, *words]
-        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+        return faketree.git(self.path, *words)
 
     def commit(self, files: dict[str, str | None]) -> Checkout:
         """Write files, None for one to delete; what is written is newer than all before."""
@@ -315,3 +319,26 @@ def test_a_worktree_behind_a_link(tree: Tree, tmp_path: Path) -> None:
     link.symlink_to(tree.path)
     made = tree.commit(mount(NEW))
     assert tree.spare(Checkout(link, made.commit, made.tree)) == ALL
+
+
+def test_only_a_whole_build_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CCACHE_DISABLE", "1")
+    path, gcc = faketree.make(tmp_path / "tree"), build.toolchain()
+    request = kconfig.request(["base", "nvmet"], [], [])
+
+    def made() -> None:
+        checkout = faketree.checkout(path)
+        kconfig.configure(path, out, request, gcc, QUIET)
+        build.build(checkout, out, build.key(checkout, request, gcc), gcc, QUIET)
+
+    out = build.folder(faketree.checkout(path), request, gcc)
+    made()
+    record = json.loads((out / ".harness-built").read_text())
+    assert record["tree"] == faketree.checkout(path).tree
+    file = path / "fs/configfs/dir.c"
+    file.write_text(file.read_text() + "broken\n")
+    faketree.git(path, "commit", "--quiet", "-am", "broken")
+    with pytest.raises(NotBuilt):
+        made()
+    assert not (out / ".harness-built").exists()

@@ -214,9 +214,9 @@ def _with_splats(record: GuestRecord, console: str, lines: list[str]) -> GuestRe
 
 def _baseline(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
     """Name the folder for all that a base's result depends on: kernel, suites, how they are run."""
-    digest = hashlib.sha256(
-        repr((kernel.key, accel, plan.memory, plan.cpus, plan.disks, plan.pytest_args)).encode()
-    )
+    guest = (accel, plan.memory, plan.cpus, plan.disks)
+    how = (kernel.key, *guest, plan.test_timeout, plan.pytest_args)
+    digest = hashlib.sha256(repr(how).encode())
     for folder in (*(plan.folder / suite for suite in plan.suites), Path(harness.__file__).parent):
         top = Path(str(folder).partition("::")[0])
         digest.update(str(folder).encode())

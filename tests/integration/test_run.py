@@ -151,6 +151,16 @@ def test_half_a_base_that_was_kept_is_made_anew(project: Project) -> None:
         assert run["sides"][0]["cached"] is cached
 
 
+def test_a_base_that_had_other_time_is_another(project: Project) -> None:
+    for number, (words, cached) in enumerate(
+        (((), False), (("--test-timeout", "50"), False), (("--test-timeout", "50"), True))
+    ):
+        project.out = project.path / f"out-{number}"
+        code, run, err = project.run(*words)
+        assert code == 0, err
+        assert run["sides"][0]["cached"] is cached
+
+
 def test_a_series_that_does_not_apply_is_untestable(project: Project) -> None:
     name = "fs/configfs/dir.c"
     other = (project.tree / name).read_text().replace("{", "{ ;", 1)

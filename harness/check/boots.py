@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,14 @@ class Tested:
             return self.error
         words = [f"{n} {outcome}" for outcome, n in counts(self.result.tests).items()]
         return ", ".join([*words, *(["tested before"] if self.result.cached else [])])
+
+
+def _beside(plan: Plan) -> Plan:
+    """Leave half of the processors to make: to start a guest costs as much as thirty tests do."""
+    if plan.guests != "auto":
+        return plan
+    guests = max(1, len(os.sched_getaffinity(0)) // 2)
+    return dataclasses.replace(plan, guests=str(guests))
 
 
 def _of_test(test: Test) -> Finding:
@@ -102,7 +111,8 @@ class Booter:
         place = self.place / name
         try:
             with folder.writing(place):
-                words = (plan or self.plan, built, self.request, self.kind, place, self.progress)
+                asked = plan or (_beside(self.plan) if keep else self.plan)
+                words = (asked, built, self.request, self.kind, place, self.progress)
                 return Tested(suites.test(*words, keep=keep))
         except HostFault as error:  # of this boot; the next may do
             return Tested(None, error.what)

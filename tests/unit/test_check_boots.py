@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How the kernels of a check are tested: beside a build, and the last one with all there is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from harness.check import boots
+from harness.check.builds import Made
+from harness.errors import HostFault
+from harness.model import Accel
+from harness.run import Plan
+
+
+@pytest.mark.parametrize(
+    ("asked", "processors", "beside"), [("auto", 4, "2"), ("auto", 1, "1"), ("3", 4, "3")]
+)
+def test_half_of_the_processors_are_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, processors: int, beside: str
+) -> None:
+    seen: list[str] = []
+
+    def test(plan: Plan, *_: object, keep: bool) -> Any:
+        seen.append(plan.guests)
+        raise HostFault("no guest today")
+
+    monkeypatch.setattr(boots.suites, "test", test)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
+    plan = Plan(
+        series=None,
+        kernel="7.2",
+        tree=None,
+        base="",
+        fragments=(),
+        assignments=(),
+        folder=tmp_path,
+        suites=("suite",),
+        guests=asked,
+    )
+    booter = boots.Booter(plan, cast(Any, None), Accel.TCG, tmp_path, cast(Any, None))
+    with booter.working():
+        for name, keep in (("base", True), ("1", True), ("2", False)):
+            made = Made(cast(Any, None), cast(Any, object()), digest=name)
+            future = booter.test(made, name, keep=keep)
+            assert future
+            assert future.result().error == "no guest today"
+    assert seen == [beside, beside, asked]

@@ -6,7 +6,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import itertools
 from collections.abc import Sequence
 
 from harness.bisect import sequential
@@ -29,22 +28,11 @@ class Shown:
     They are made while the search goes on: one run of each kernel is enough for what is not flaky.
     """
 
-    def __init__(self, judge: Judge, candidate: Candidate, first: Observation) -> None:
-        self.judge, self.candidate = judge, candidate
+    def __init__(self, judge: Judge, candidate: Candidate, first: Observation, needed: int) -> None:
+        self.judge, self.candidate, self._needed = judge, candidate, needed
         self._seen = [first]
         observe = functools.partial(judge.prober, candidate, END)
-        self._more = [judge.crew.trial(observe) for _ in range(self._missing)]
-
-    @property
-    def _missing(self) -> int:
-        """How many runs more must fail before one run of a kernel says enough."""
-        failed = len(self._seen)
-        confidence = self.judge.rule.confidence
-        return next(
-            more
-            for more in itertools.count()
-            if Rates(Count(failed + more, failed + more)).passes_needed(confidence) == 1
-        )
+        self._more = [judge.crew.trial(observe) for _ in range(needed - 1)]
 
     def _gathered(self) -> list[Observation]:
         """Give the runs that are made; those that were stopped are not."""
@@ -58,7 +46,7 @@ class Shown:
     def settled(self, live: Live, trials: int) -> bool:
         """Learn the rate: the judge knows it from then on.  False when the failure is flaky."""
         self._seen, self._more = self._gathered(), []
-        while not self.refuted() and self._missing:
+        while not self.refuted() and len(self._seen) < self._needed:
             live.at(f"does it fail every time at {self.candidate.name}?")
             self._seen.append(self.judge.prober(self.candidate, END))
         steady = not self.refuted()
@@ -73,13 +61,14 @@ def shown(judge: Judge, candidate: Candidate, live: Live, trials: int) -> Shown 
     """
     live.at(f"does it fail at {candidate.name}?")
     first = judge.prober(candidate, END)
-    if first.call is not Call.BAD or judge.prober.signature.steady:
+    needed = sequential.enough(judge.rule.confidence)
+    if first.call is not Call.BAD or judge.prober.signature.steady or needed is None:
         failing(judge, candidate, live, trials, [first])
         return None
     decision = Decision(Call.BAD, (first,), Count(1, 1), 1.0, first.why)
     judge.know(candidate, decision)
     live.decided(candidate, decision, END)
-    return Shown(judge, candidate, first)
+    return Shown(judge, candidate, first, needed)
 
 
 def failing(

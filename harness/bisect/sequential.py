@@ -135,6 +135,15 @@ class Rates:
         )
 
 
+def enough(confidence: float) -> int | None:
+    """Give how many runs must all fail before one that passes may call a kernel good.
+
+    None when FAILURES of them do not: such confidence takes several runs of each kernel.
+    """
+    runs = range(1, FAILURES + 1)
+    return next((n for n in runs if Rates(Count(n, n)).passes_needed(confidence) == 1), None)
+
+
 def estimate(
     observe: Callable[[], Observation],
     *,

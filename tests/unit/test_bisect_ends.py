@@ -16,6 +16,7 @@ from harness.bisect.hunt import Crew, Judge, Rule
 from harness.bisect.job import Job
 from harness.bisect.points import Span
 from harness.bisect.search import Search, chain
+from harness.bisect.sequential import FAILURES
 from harness.bisect.values import Call, Candidate
 from harness.errors import UsageError
 
@@ -112,6 +113,16 @@ def test_calls_are_right_as_often_as_promised() -> None:
         )
         wrong += search.culprit != "c9"
     assert wrong <= 6, "one in 150 is usual"
+
+
+def test_more_confidence_than_few_runs_give_takes_several_of_each_kernel() -> None:
+    search, trials, judge = found(
+        lambda one: Call.BAD if number(one) >= 7 else Call.GOOD, confidence=0.9999
+    )
+    assert search.culprit == "c7"
+    assert trials.tried.count("c19") == FAILURES
+    assert judge.patient
+    assert trials.tried.count("c6") > 1
 
 
 def test_a_bad_end_that_never_fails() -> None:

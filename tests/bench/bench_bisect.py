@@ -98,20 +98,24 @@ def git(repo: Path, *words: str) -> str:
 
 
 @contextlib.contextmanager
-def vng_tree(start: Source, given: Path | None, jobs: int) -> Iterator[Path]:
+def vng_tree(start: Source, given: Path | None) -> Iterator[Path]:
     """Give a tree for vng, which builds in its sources: the one that is kept, or a new one."""
     with contextlib.ExitStack() as stack:
         near = paths.cache()
         place = given or Path(stack.enter_context(tempfile.TemporaryDirectory(dir=near)), "linux")
         if not place.exists():
             git(near, "clone", "--quiet", "--shared", "--no-checkout", str(start.repo), str(place))
-        at_good_end(place, start, jobs)
+        check_out(place, start)
         yield place
+
+
+def check_out(place: Path, start: Source) -> None:
+    git(place, "checkout", "--quiet", "--force", "--detach", start.commit)
 
 
 def at_good_end(place: Path, start: Source, jobs: int) -> None:
     """Have vng's tree built at the good end, where a search leaves it somewhere else."""
-    git(place, "checkout", "--quiet", "--force", "--detach", start.commit)
+    check_out(place, start)
     built = figures.cost(["sh", "-c", BUILD.format(jobs=jobs, fragment=FRAGMENT)], place, path())
     if built.status:
         sys.exit("vng cannot build the good end")
@@ -174,7 +178,7 @@ def main() -> int:
     options = parser.parse_args()
     start, mark = source.release("7.2", Progress()), f"bench{uuid.uuid4().hex[:8]}"
     given = options.vng_tree.absolute() if options.vng_tree else None
-    with tempfile.TemporaryDirectory() as folder, vng_tree(start, given, options.jobs) as place:
+    with tempfile.TemporaryDirectory() as folder, vng_tree(start, given) as place:
         warm(start)
         guest, step = Path(folder, "guest.sh"), Path(folder, "step.sh")
         guest.write_text(GUEST)

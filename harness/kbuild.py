@@ -69,6 +69,7 @@ class Architecture:
 
     ``folder`` is the one below arch/, ``goal`` what make is asked for, ``image`` where that
     lies in the build folder, ``cross`` the prefix of compilers that run on another machine.
+    ``unpacked`` is the option with which QEMU starts vmlinux itself, "" where none does.
     ``proven`` says whether anybody has booted what this line describes.
     """
 
@@ -77,6 +78,7 @@ class Architecture:
     goal: str
     image: str
     cross: str
+    unpacked: str
     proven: bool
 
 
@@ -84,10 +86,12 @@ ARCHITECTURES = {
     line.name: line
     for line in (
         Architecture(
-            "x86_64", "x86", "bzImage", "arch/x86/boot/bzImage", "x86_64-linux-gnu-", proven=True
+            *("x86_64", "x86", "bzImage", "arch/x86/boot/bzImage", "x86_64-linux-gnu-", "PVH"),
+            proven=True,
         ),
         Architecture(
-            "arm64", "arm64", "Image", "arch/arm64/boot/Image", "aarch64-linux-gnu-", proven=False
+            *("arm64", "arm64", "Image", "arch/arm64/boot/Image", "aarch64-linux-gnu-", ""),
+            proven=False,
         ),
     )
 }
@@ -130,6 +134,13 @@ def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
         "V=0",
         *toolchain.words,
     ]
+
+
+def linker(toolchain: Toolchain) -> str:
+    """Name the linker that make uses with this compiler."""
+    if toolchain.llvm:
+        return f"ld.lld{toolchain.compiler.removeprefix('clang')}"
+    return f"{toolchain.cross}ld"
 
 
 def check_place(path: Path) -> None:

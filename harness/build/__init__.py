@@ -7,8 +7,20 @@
 from __future__ import annotations
 
 from harness.build.folders import builds, folder
-from harness.build.make import build
-from harness.build.store import Kept, find, kernels, key
+from harness.build.make import build, can_be_lean
+from harness.build.store import Kept, find, kernels, key, lean
 from harness.build.tools import ccache, toolchain
 
-__all__ = ["Kept", "build", "builds", "ccache", "find", "folder", "kernels", "key", "toolchain"]
+__all__ = [
+    "Kept",
+    "build",
+    "builds",
+    "can_be_lean",
+    "ccache",
+    "find",
+    "folder",
+    "kernels",
+    "key",
+    "lean",
+    "toolchain",
+]

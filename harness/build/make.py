@@ -18,6 +18,7 @@ from harness.progress import Progress, Stage
 
 LOG = ".harness-build.log"
 _ON = re.compile(r"^CONFIG_(\w+)=y$", re.MULTILINE)
+_LEAN = "vmlinux"  # what make is asked for then
 _TAIL = 40  # lines of the log shown when nothing in it looks like an error
 
 
@@ -42,9 +43,10 @@ def build(
     jobs = jobs or len(os.sched_getaffinity(0))
     argv = [
         *kbuild.command(checkout.path, out, toolchain),
+        *([f"LD={kbuild.linker(toolchain)} --strip-debug"] if key.lean else []),
         f"-j{jobs}",
         "--output-sync=target",
-        kbuild.architecture(toolchain.arch).goal,
+        _LEAN if key.lean else kbuild.architecture(toolchain.arch).goal,
         *([modules.GOAL] if "MODULES" in on else []),
     ]
     begin = time.monotonic()
@@ -101,9 +103,10 @@ def _kernel(
     checkout: Checkout, out: Path, key: Key, toolchain: Toolchain, collector: warnings.Collector
 ) -> Kernel:
     line = kbuild.architecture(toolchain.arch)
-    image = out / line.image
+    name, goal = (_LEAN, _LEAN) if key.lean else (line.image, line.goal)
+    image = out / name
     if not image.exists():
-        raise NotBuilt(f"make {line.goal} succeeded, but there is no {line.image}")
+        raise NotBuilt(f"make {goal} succeeded, but there is no {name}")
     return Kernel(
         key=key.digest,
         folder=out,
@@ -120,6 +123,15 @@ def _kernel(
 
 def _timed(kernel: Kernel, begin: float) -> Kernel:
     return dataclasses.replace(kernel, seconds=round(time.monotonic() - begin, 3))
+
+
+def can_be_lean(out: Path, toolchain: Toolchain) -> bool:
+    """Whether the kernel of the configured folder ``out`` can be lean.
+
+    QEMU must start vmlinux itself, and what the kernel loads must not be made from debug info.
+    """
+    on = set(_ON.findall(_config(out)))
+    return kbuild.architecture(toolchain.arch).unpacked in on and "DEBUG_INFO_BTF" not in on
 
 
 def _config(out: Path) -> str:

@@ -44,6 +44,11 @@ def key(checkout: Checkout, request: Request, toolchain: Toolchain) -> Key:
     return Key(checkout.tree, request.digest, " ".join(words))
 
 
+def lean(key: Key) -> Key:
+    """Name the same kernel as guests need it that only run it."""
+    return dataclasses.replace(key, lean=True)
+
+
 def find(key: Key) -> Kernel | None:
     """Give the kept kernel of this key, marked as reused, or None."""
     kept = paths.cache("kernels") / key.digest
@@ -64,7 +69,9 @@ def keep(kernel: Kernel, copy: Callable[[Path, Path], None]) -> Kernel:
     sources = {name: getattr(kernel, name) for name in (*_FILES, *_SOME)}
     with paths.writing(kept), paths.scratch(kept) as folder:
         for name, file in sources.items():
-            if file is not None:
+            if name == "image" and file == kernel.vmlinux:
+                (folder / name).symlink_to("vmlinux")
+            elif file is not None:
                 copy(file, folder / _file(name))
         (folder / _RECORD).write_text(_record(kernel))
         _publish(folder, kept)

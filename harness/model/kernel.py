@@ -25,16 +25,21 @@ class Toolchain:
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """What makes a kernel.  The same key is never built twice."""
+    """What makes a kernel.  The same key is never built twice.
+
+    A ``lean`` one is for guests that only run it: it has no packed image, and no debug info.
+    """
 
     tree: str
     config: str
     toolchain: str
+    lean: bool = False
 
     @property
     def digest(self) -> str:
         """A short name for folders."""
         words = f"{self.tree}/{self.config}/{self.toolchain}"
+        words += "/lean" if self.lean else ""
         return hashlib.sha256(words.encode()).hexdigest()[:20]
 
 

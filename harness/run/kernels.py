@@ -96,10 +96,10 @@ def _kept(
         return ()
     found = []
     for side, checkout in _sides(plan, slot.base, slot.applied):
-        kept = checkout and build.find(build.key(checkout, request, toolchain))
+        kept = checkout and find(checkout, request, toolchain)
         if not checkout or not kept:
             return ()
-        found.append(Built(side, checkout, _at(kept, checkout)))
+        found.append(Built(side, checkout, kept))
     return tuple(found)
 
 
@@ -112,19 +112,32 @@ def kernel(
     progress: Progress,
     *,
     near: Request | None = None,
+    lean: bool = False,
 ) -> Kernel:
     """Give the kernel of one checkout: a kept one, or built now.  The slot must be held.
 
-    With ``near`` it is built in that request's folder, where only what differs is compiled.
+    With ``near`` it is built in that request's folder, where only what differs is compiled.  With
+    ``lean`` a lean one will do, where there can be one.
     """
-    key = build.key(checkout, request, toolchain)
-    kept = build.find(key)
+    kept = find(checkout, request, toolchain, lean=lean)
     if kept is not None:
-        return _at(kept, checkout)
+        return kept
     slot.check_out(checkout)
     out = build.folder(checkout, near or request, toolchain)
     kconfig.configure(checkout.path, out, request, toolchain, progress)
+    key = build.key(checkout, request, toolchain)
+    if lean and build.can_be_lean(out, toolchain):
+        key = build.lean(key)
     return build.build(checkout, out, key, toolchain, progress, plan.jobs or None)
+
+
+def find(
+    checkout: Checkout, request: Request, toolchain: Toolchain, *, lean: bool = False
+) -> Kernel | None:
+    """Give the kept kernel of one checkout; with ``lean`` also a lean one."""
+    key = build.key(checkout, request, toolchain)
+    kept = build.find(key) or (build.find(build.lean(key)) if lean else None)
+    return _at(kept, checkout) if kept else None
 
 
 def _at(kept: Kernel, checkout: Checkout) -> Kernel:

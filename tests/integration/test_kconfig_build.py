@@ -192,6 +192,33 @@ def test_a_kernel_is_built_and_found(tree: Path, gcc: Toolchain) -> None:
     assert kconfig.compare(asked(), found.config.read_text()) == []
 
 
+def test_what_is_only_run_needs_no_image_and_no_debug_info(tree: Path, gcc: Toolchain) -> None:
+    makefile = (tree / "Makefile").read_text().replace("-Wall", "-g -Wall")
+    faketree.commit(tree, "say where", {"Makefile": makefile})
+    request, checkout = asked(), faketree.checkout(tree)
+    out = build.folder(checkout, request, gcc)
+    kconfig.configure(tree, out, request, gcc, QUIET)
+    assert build.can_be_lean(out, gcc)
+    key = build.key(checkout, request, gcc)
+    kernel = build.build(checkout, out, build.lean(key), gcc, QUIET)
+    assert kernel.vmlinux is not None
+    assert kernel.image.samefile(kernel.vmlinux)
+    assert not (out / "arch/x86/boot/bzImage").exists()
+    assert b".debug_info" not in kernel.vmlinux.read_bytes()
+    assert build.find(key) is None, "nobody else is given one"
+
+
+@pytest.mark.parametrize("option", ["PVH=n", "DEBUG_INFO_BTF=y"])
+def test_not_every_kernel_can_be_lean(tree: Path, gcc: Toolchain, option: str) -> None:
+    out = build.folder(faketree.checkout(tree), asked(), gcc)
+    kconfig.configure(tree, out, asked(), gcc, QUIET)
+    config = (out / ".config").read_text()
+    name = option.partition("=")[0]
+    rest = "".join(f"{line}\n" for line in config.splitlines() if f"CONFIG_{name}=" not in line)
+    (out / ".config").write_text(f"{rest}CONFIG_{option}\n")
+    assert not build.can_be_lean(out, gcc)
+
+
 def test_modules_are_kept_with_their_kernel(tree: Path, gcc: Toolchain) -> None:
     assert whole(tree, gcc).modules is None
     faketree.commit(tree, "docs: a word", {"README": "changed\n"})

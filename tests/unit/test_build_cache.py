@@ -74,8 +74,9 @@ def test_a_key_covers_sources_config_and_compiler() -> None:
         build.key(checkout(), request("n"), GCC).digest,
         build.key(checkout(), request(), dataclasses.replace(GCC, version="13")).digest,
         build.key(checkout(), request(), dataclasses.replace(GCC, arch="arm64")).digest,
+        build.lean(build.key(checkout(), request(), GCC)).digest,
     }
-    assert len(keys) == 5
+    assert len(keys) == 6
 
 
 def test_a_key_does_not_cover_the_commit_or_the_place() -> None:
@@ -97,6 +98,20 @@ def test_a_kept_kernel_is_found_as_it_was(tmp_path: Path) -> None:
     assert found.vmlinux.read_text() == "vmlinux"
     assert found.modules is not None
     assert (found.modules / "7.2.13/modules.dep").is_file()
+
+
+def test_a_kernel_may_be_its_own_image(tmp_path: Path) -> None:
+    key = build.lean(build.key(checkout(), request(), GCC))
+    kernel = made(tmp_path / "out", key.digest)
+    assert kernel.vmlinux is not None
+    store.keep(dataclasses.replace(kernel, image=kernel.vmlinux), copy)
+    found = build.find(key)
+    assert found is not None
+    assert found.vmlinux is not None
+    assert found.image.samefile(found.vmlinux)
+    assert build.find(build.key(checkout(), request(), GCC)) is None
+    found.vmlinux.unlink()
+    assert build.find(key) is None
 
 
 def test_not_every_kernel_has_modules(tmp_path: Path) -> None:

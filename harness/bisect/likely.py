@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which commits are likely to be it: those that touch files named like what fails.
 
-A test of configfs, or a splat in configfs_release(), was seldom broken below net/.  It is a guess:
-such commits are tried earlier, and nothing is left out.
+A test of configfs, or a splat in configfs_release(), was seldom broken below net/, and what runs
+was never broken by a text.  It is a guess: such commits are tried earlier or later, and nothing is
+left out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Mapping, Sequence
 _WORD = re.compile(r"[a-z][a-z0-9]{2,}")
 # A word that so large a part of all commits has tells nothing.
 _COMMON = 1 / 4
+# What no kernel is made from, and what describes it.
+_TEXT = re.compile(r"(?:Documentation|LICENSES|tools/testing|\.[^/]+)/|[A-Z]+$|\.[^/]+$|.*\.rst$")
 
 
 def likely(text: str, files: Mapping[str, Sequence[str]]) -> frozenset[str]:
@@ -27,3 +30,10 @@ def likely(text: str, files: Mapping[str, Sequence[str]]) -> frozenset[str]:
             by_word.setdefault(word, set()).add(commit)
     telling = [found for found in by_word.values() if len(found) <= _COMMON * len(files)]
     return frozenset().union(*telling)
+
+
+def idle(files: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """Choose the commits that touch only what no kernel is made from; merges touch nothing here."""
+    return frozenset(
+        commit for commit, paths in files.items() if paths and all(map(_TEXT.match, paths))
+    )

@@ -8,13 +8,13 @@ not below any that is good; a commit is worth trying when it halves what is left
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from harness.bisect.values import Call
 
-# Of 64 commits 8 of which are likely, one of those is found in four steps instead of six, another
-# one in seven.
-FAVOUR = 8
+# How often the culprit is a likely commit, where there is one: three times of four.  Of 64 commits
+# 8 of which are likely, one of those is found in four steps instead of six, another one in nine.
+LIKELY = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +43,17 @@ class Contradiction(Exception):
 class Search:
     """What is known of a graph, as sets of commits that are bits of an integer.
 
-    Each ``likely`` commit counts as FAVOUR others where what is left is halved.
+    All ``likely`` commits together count LIKELY times as much as all others where what is left is
+    halved, and ``idle`` ones nothing.
     """
 
-    def __init__(self, graph: Graph, likely: Iterable[str] = ()) -> None:
+    def __init__(
+        self, graph: Graph, likely: Iterable[str] = (), idle: Collection[str] = ()
+    ) -> None:
         self.graph = graph
         self._order = graph.commits
         self._bit = {commit: 1 << number for number, commit in enumerate(self._order)}
-        self._likely = sum(self._bit[commit] for commit in set(likely) & self._bit.keys())
+        self._weights = self._classes(set(likely) - set(idle), set(idle))
         self._below: dict[str, int] = {}
         for commit, parents in graph.parents.items():
             below = self._bit[commit]
@@ -59,6 +62,17 @@ class Search:
             self._below[commit] = below
         self.calls: dict[str, Call] = {}
         self._left = self._below[self._order[-1]]
+
+    def _classes(self, likely: set[str], idle: set[str]) -> tuple[tuple[int, int], ...]:
+        """Give the commits of each weight, with it."""
+        some = self._bits(likely)
+        others = self._bits(self._bit.keys() - likely - idle)
+        if not some or not others:
+            return ((some | others, 1),)
+        return ((some, LIKELY * others.bit_count()), (others, some.bit_count()))
+
+    def _bits(self, commits: Iterable[str]) -> int:
+        return sum(self._bit.get(commit, 0) for commit in commits)
 
     def take(self, commit: str, call: Call) -> None:
         """Take what a commit is.  Raises Contradiction, and then is what it was before."""
@@ -99,6 +113,12 @@ class Search:
         """Whether there is nothing more to try: the culprit is known, or the rest is untestable."""
         return not self._open()
 
+    @property
+    def suspect(self) -> str | None:
+        """The commit of what is left that is at least as likely to be it as all others are."""
+        total = self._weight(self._left)
+        return next((one for one in self.left if 2 * self._weight(self._bit[one]) >= total), None)
+
     def steps(self) -> int:
         """Give about how many trials are still to be made."""
         return max(self._left.bit_count() - 1, 0).bit_length()
@@ -120,11 +140,12 @@ class Search:
         found = self._open()
         if not found:
             return None
-        total = self._weight(self._left)
+        everything, total = self._left.bit_count(), self._weight(self._left)
 
-        def worth(commit: str) -> int:
-            weight = self._weight(self._below[commit] & self._left)
-            return min(weight, total - weight)
+        def worth(commit: str) -> tuple[int, int]:
+            below = self._below[commit] & self._left
+            weight, many = self._weight(below), below.bit_count()
+            return min(weight, total - weight), min(many, everything - many)
 
         ranked = sorted(found, key=worth, reverse=True)
         skipped = [commit for commit in self.left if self.calls.get(commit) is Call.SKIP]
@@ -132,21 +153,30 @@ class Search:
         return ranked[int(_spread(in_the_way) * len(ranked))]
 
     def _weight(self, commits: int) -> int:
-        return commits.bit_count() + (FAVOUR - 1) * (commits & self._likely).bit_count()
+        return sum(weight * (commits & some).bit_count() for some, weight in self._weights)
 
     def ahead(self, many: int) -> tuple[str, ...]:
-        """Give the commit to try next, and those that will be next whatever it is, nearest first.
+        """Give the commit to try next, and those that may be next after it, nearest first.
 
-        ``many`` of them in all, at most.
+        ``many`` of them in all, at most; what is more likely comes before.
         """
         found: dict[str, None] = {}
         states = [self]
         while states and len(found) < many:
             wanted = [(state, commit) for state in states if (commit := state.next())]
             found |= dict.fromkeys(commit for _, commit in wanted)
-            calls = (Call.BAD, Call.GOOD)
-            states = [state.supposing(commit, call) for state, commit in wanted for call in calls]
+            states = [
+                state.supposing(commit, call)
+                for state, commit in wanted
+                for call in state._guesses(commit)
+            ]
         return tuple(found)[:many]
+
+    def _guesses(self, commit: str) -> tuple[Call, Call]:
+        """Give what a commit may turn out to be, the likelier first."""
+        bad = self._weight(self._below[commit] & self._left)
+        probably = Call.GOOD, Call.BAD
+        return probably if 2 * bad < self._weight(self._left) else probably[::-1]
 
     def supposing(self, commit: str, call: Call) -> Search:
         """Give another search that knows this as well."""

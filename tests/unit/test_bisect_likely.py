@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.bisect.likely import likely
+from harness.bisect.likely import idle, likely
 
 FILES = {
     "item": ["fs/configfs/item.c"],
@@ -34,3 +34,21 @@ def test_a_word_of_many_commits_tells_nothing() -> None:
     files = {str(n): ["fs/configfs/dir.c"] for n in range(8)}
     assert likely("configfs", files) == frozenset()
     assert likely("configfs", {**files, "tcp": ["net/tcp.c"]}) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("paths", "silent"),
+    [
+        (["Documentation/filesystems/configfs.rst"], True),
+        (["MAINTAINERS", ".mailmap", "fs/README", "tools/testing/selftests/x.c"], False),
+        (["MAINTAINERS", ".mailmap", "tools/testing/selftests/x.c"], True),
+        (["Documentation/Makefile", "fs/stat.c"], False),
+        (["Kconfig"], False),
+        (["fs/Makefile"], False),
+        ([], False),  # a merge
+    ],
+)
+def test_texts_make_no_kernel(paths: list[str], silent: bool) -> None:
+    assert idle({"one": paths, "other": ["fs/stat.c"]}) == (
+        frozenset({"one"}) if silent else frozenset()
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pytest
 
@@ -45,8 +45,9 @@ def hunt(
     culprit: str,
     untestable: frozenset[str] = frozenset(),
     likely: Iterable[str] = (),
+    idle: Collection[str] = (),
 ) -> tuple[Search, int]:
-    bad, search, steps = above(graph, culprit), Search(graph, likely), 0
+    bad, search, steps = above(graph, culprit), Search(graph, likely, idle), 0
     search.take(graph.commits[-1], Call.BAD)
     while (commit := search.next()) is not None:
         steps += 1
@@ -80,7 +81,49 @@ def test_a_guess_that_is_right_saves_steps() -> None:
     graph = chain(f"p{n}" for n in range(64))
     likely = [f"p{n}" for n in range(3, 64, 8)]
     assert max(hunt(graph, culprit, likely=likely)[1] for culprit in likely) <= 5
-    assert max(hunt(graph, culprit, likely=likely)[1] for culprit in graph.commits) <= 8
+    assert max(hunt(graph, culprit, likely=likely)[1] for culprit in graph.commits) <= 9
+
+
+def test_a_single_likely_commit_and_its_parent_come_first() -> None:
+    graph = chain(f"p{n}" for n in range(64))
+    search = Search(graph, ["p40"])
+    search.take("p63", Call.BAD)
+    assert search.suspect == "p40"
+    assert set(search.ahead(2)) == {"p39", "p40"}
+    assert hunt(graph, "p40", likely=["p40"])[1] == 2
+    assert hunt(graph, "p41", likely=["p40"])[1] <= 8
+
+
+def test_what_cannot_be_it_is_tried_last_and_is_still_found() -> None:
+    graph = chain(f"p{n}" for n in range(64))
+    idle = frozenset(f"p{n}" for n in range(64) if n % 8)
+    makes = [f"p{n}" for n in range(0, 64, 8)]
+    steps = {one: hunt(graph, one, idle=idle)[1] for one in graph.commits}
+    # Three to find it among those that count, and as many to tell it from its silent neighbours.
+    assert max(steps[one] for one in makes) <= 6
+    for culprit in graph.commits:
+        assert hunt(graph, culprit, idle=idle)[0].culprit == culprit
+    assert hunt(graph, "p5", idle=set(graph.commits))[0].culprit == "p5"
+
+
+def test_a_suspect_is_as_likely_as_all_others_together() -> None:
+    graph = chain("abcd")
+    assert Search(graph).suspect is None
+    search = Search(graph, idle=["b", "d"])
+    assert search.suspect == "a"
+    search.take("a", Call.GOOD)
+    assert search.suspect == "c"
+    search.take("c", Call.BAD)
+    assert search.left == ("b", "c")
+    search.take("b", Call.GOOD)
+    assert search.suspect == search.culprit == "c"
+
+
+def test_what_is_likely_is_looked_at_first() -> None:
+    search = Search(chain(f"p{n}" for n in range(64)), ["p3", "p4", "p5", "p60"])
+    first, second, *_ = search.ahead(3)
+    assert search.supposing(first, Call.BAD).next() == second
+    assert first == "p5"
 
 
 def test_a_chain_takes_as_many_steps_as_there_are_bits() -> None:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
+import functools
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.bisect import (
     differences,
@@ -107,27 +109,37 @@ def _found(
     shows, clean = (old, new) if job.ask.reverse else (new, old)
     if judge.prober.signature.unknown:
         judge.prober.signature = discover.signature(job, shows[0], clean[0])
-    files = points.files(job.lab.repo, span.graph.commits)
-    guess = likely.likely(str(judge.prober.signature), files)
-    graph = _graph(span, log, guess)
-    _begin(job, [*shows[:1], *clean, *(named[one] for one in graph.ahead(1))], clean)
+    graph = _graph(job, span, log)
+    early = _begin(job, [*shows[:1], *clean, *(named[one] for one in graph.ahead(1))], clean)
     shown = ends.shown(judge, shows[0], live, job.ask.trials)
+    for one in early:
+        one.result()
     if shown is None and judge.patient:  # one run without the failure was not enough
         judge.forget(Call.GOOD)
     while True:
         ends.others(judge, shows[1:], Call.BAD, live)
         ends.others(judge, clean, Call.GOOD, live)
-        found = Hunt(judge, graph, named.__getitem__, live, job.crew)
-        found.run(shown.refuted if shown else bool)
+        proof = functools.cache(functools.partial(_proof, job, span))
+        found = Hunt(judge, graph, named.__getitem__, live, job.crew, proof)
+        found.run(*((shown.refuted, shown.more) if shown else ()))
         if shown is None or shown.settled(live, job.ask.trials):
             return found, graph
         judge.forget(Call.GOOD)
-        graph, shown = _graph(span, log, guess), None
+        graph, shown = _graph(job, span, log), None
 
 
-def _graph(span: Span, log: replay.Log | None, guess: Collection[str]) -> Search:
+def _proof(job: Job, span: Span, commit: str) -> Candidate | None:
+    """Give the bad end without a commit, where it can be had."""
+    found = verify.without_it(job.lab, span, points.commit(job.lab.repo, commit))
+    return found if isinstance(found, Candidate) else None
+
+
+def _graph(job: Job, span: Span, log: replay.Log | None) -> Search:
     """Give what is known before anything was tried."""
-    graph = Search(span.graph, guess)
+    signature = job.judge.prober.signature
+    files = points.files(job.lab.repo, span.graph.commits)
+    idle = likely.idle(files) if signature.boots else frozenset()
+    graph = Search(span.graph, likely.likely(str(signature), files), idle)
     graph.take(span.bad, Call.BAD)
     for commit, call in log.calls if log else ():
         try:
@@ -137,19 +149,17 @@ def _graph(span: Span, log: replay.Log | None, guess: Collection[str]) -> Search
     return graph
 
 
-def _begin(job: Job, wanted: Sequence[Candidate], clean: Sequence[Candidate]) -> None:
+def _begin(
+    job: Job, wanted: Sequence[Candidate], clean: Sequence[Candidate]
+) -> list[concurrent.futures.Future[Decision]]:
     """Have the first kernels built; meanwhile clean ends whose kernels are kept are tried."""
     builder = job.judge.prober.builder
     if builder.sources_only:
-        return
+        return []
     kept = [one for one in clean if builder.kept(one)]
     for one in wanted:
         builder.begin(one)
-    early = [job.crew.submit(job.judge.decide, one) for one in kept]
-    if early:
-        builder.made(wanted[0])
-    for future in early:
-        future.result()
+    return [job.crew.submit(job.judge.decide, one) for one in kept]
 
 
 def _proven(

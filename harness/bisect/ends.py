@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import concurrent.futures
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -22,17 +23,26 @@ class _NeverFailed(Exception):
     pass
 
 
+def _done(one: concurrent.futures.Future[Observation]) -> bool:
+    return one.done()
+
+
 class Shown:
     """A failure that showed at once, taken to come every time until more runs say otherwise.
 
-    They are made while the search goes on: one run of each kernel is enough for what is not flaky.
+    They are made while the search goes on, where a guest is free: one run of each kernel is enough
+    for what is not flaky.
     """
 
     def __init__(self, judge: Judge, candidate: Candidate, first: Observation, needed: int) -> None:
         self.judge, self.candidate, self._needed = judge, candidate, needed
-        self._seen = [first]
-        observe = functools.partial(judge.prober, candidate, END)
-        self._more = [judge.crew.trial(observe) for _ in range(needed - 1)]
+        self._seen, self._more = [first], list[concurrent.futures.Future[Observation]]()
+
+    def more(self) -> None:
+        """Begin one more run, if there are not enough and none is under way."""
+        if len(self._seen) + len(self._more) < self._needed and all(map(_done, self._more)):
+            observe = functools.partial(self.judge.prober, self.candidate, END)
+            self._more.append(self.judge.crew.trial(observe))
 
     def _gathered(self) -> list[Observation]:
         """Give the runs that are made; those that were stopped are not."""

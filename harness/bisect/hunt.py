@@ -170,7 +170,11 @@ class Judge:
 
 
 class Hunt:
-    """Goes from the ends to the culprit.  ``candidates`` gives those of the graph's commits."""
+    """Goes from the ends to the culprit.  ``candidates`` gives those of the graph's commits.
+
+    ``proof`` gives what will be built to prove a culprit, if anything: that is done while there
+    is nothing else to build.
+    """
 
     def __init__(
         self,
@@ -179,32 +183,44 @@ class Hunt:
         candidates: Callable[[str], Candidate],
         live: Live,
         crew: Crew,
+        proof: Callable[[str], Candidate | None] = lambda _: None,
     ) -> None:
         self.judge, self.search, self.live, self.crew = judge, search, live, crew
         self.builder = judge.prober.builder
         self.notes: list[str] = []
-        self._candidate = candidates
+        self._candidate, self._proof = candidates, proof
         self._trying: dict[str, concurrent.futures.Future[Decision]] = {}
 
-    def run(self, until: Callable[[], bool] = bool) -> None:
+    def run(self, until: Callable[[], bool] = bool, meanwhile: Callable[[], object] = bool) -> None:
         """Search until nothing more can be found out; the result is in ``search``.
 
-        ``until`` says when it is of no use any more.
+        ``until`` says when it is of no use any more; ``meanwhile`` is called where a guest is free.
         """
         ahead = 1 if self.builder.sources_only else AHEAD
         wanted, known = self.search.ahead(ahead), len(self.search.calls)
         while wanted and not until():
             first, *others = ((name, self._candidate(name)) for name in wanted)
-            self.builder.keep_only({candidate for _, candidate in (first, *others)})
+            proof = self._proven_next()
+            self.builder.keep_only({candidate for _, candidate in (first, *others)} | proof)
             self.live.searching(self.search, first[1])
             self._begin(*first)
             for name, candidate in others:
                 if self.builder.near(first[1], candidate):
                     self._look_ahead(name, candidate)
+            if proof and self.builder.idle:
+                self.builder.begin(*proof)
+            if self.judge.prober.running < self.crew.guests:
+                meanwhile()
             self._absorb()
             if len(self.search.calls) != known:
                 wanted, known = self.search.ahead(ahead), len(self.search.calls)
         self.crew.clear()
+
+    def _proven_next(self) -> set[Candidate]:
+        """Give what will be wanted if it is the one that is most likely now."""
+        suspect = None if self.builder.sources_only else self.search.suspect
+        candidate = self._proof(suspect) if suspect else None
+        return {candidate} if candidate else set()
 
     def _begin(self, name: str, candidate: Candidate) -> None:
         if name not in self._trying:

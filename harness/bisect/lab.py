@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness import build, git, kbuild, tree
+from harness import git, kbuild, tree
 from harness.bisect.points import Commit
 from harness.bisect.values import Candidate
 from harness.build import loaded
@@ -93,11 +93,11 @@ class Builder:
     """Builds candidates one at a time in a thread of its own, each once.
 
     What is no longer wanted is taken out of the line, or stopped: make goes on there another
-    time.
+    time.  ``sources_only``: none is built; ``lean``: so are those that need no debug info.
     """
 
-    def __init__(self, lab: Lab, *, sources_only: bool = False) -> None:
-        self.lab, self.sources_only = lab, sources_only
+    def __init__(self, lab: Lab, *, sources_only: bool = False, lean: bool = False) -> None:
+        self.lab, self.sources_only, self._lean = lab, sources_only, lean
         self.built, self.stopped = 0, False
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._made: dict[Candidate, concurrent.futures.Future[Made]] = {}
@@ -113,6 +113,11 @@ class Builder:
             if known is None or known.cancelled() or _was_dropped(known):
                 self._made[candidate] = self._pool.submit(self._make, candidate)
             return self._made[candidate]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is built or waits for it."""
+        return all(future.done() for future in self._made.values())
 
     def near(self, one: Candidate, other: Candidate) -> bool:
         """Whether going from one to the other compiles little: no header for all differs.
@@ -153,10 +158,11 @@ class Builder:
             return None  # to apply patches it must be
         checkout = lab.checkout(candidate)
         request = candidate.request or lab.request
-        kept = build.find(build.key(checkout, request, lab.toolchain))
-        if kept is None:
+        kernel = kernels.find(
+            checkout, request, lab.toolchain, lean=self._lean and not candidate.debug
+        )
+        if kernel is None:
             return None
-        kernel = dataclasses.replace(kept, commit=checkout.commit)
         return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, lab.toolchain))
 
     def keep_only(self, wanted: set[Candidate]) -> None:
@@ -196,6 +202,7 @@ class Builder:
             kernel = kernels.kernel(
                 *(lab.plan, slot, checkout, request, lab.toolchain, lab.progress),
                 near=lab.request,
+                lean=self._lean and not candidate.debug,
             )
         self.built += not kernel.reused
         return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, lab.toolchain))

@@ -11,6 +11,7 @@ import re
 import shlex
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness import process
@@ -39,7 +40,7 @@ class Prober:
 
     def __init__(self, lab: Lab, builder: Builder, signature: Signature, state: State) -> None:
         self.lab, self.builder, self.signature, self.state = lab, builder, signature, state
-        self.booted, self.stopped = 0, False
+        self.booted, self.running, self.stopped = 0, 0, False
         self._lock = threading.Lock()
         there = [re.match(r"\d+", path.name) for path in state.folder.glob("[0-9]*-*")]
         self._numbers = itertools.count(1 + max((int(one[0]) for one in there if one), default=0))
@@ -119,12 +120,24 @@ class Prober:
         lab = self.lab
         assert made.kernel is not None
         assert made.checkout is not None
-        self.booted += 1
         request = candidate.request or lab.request
         built = Built(Side.PATCHED, made.checkout, made.kernel)
-        found = suites.test(self._plan(), built, request, lab.accel, place, lab.progress)
+        with self._counted():
+            found = suites.test(self._plan(), built, request, lab.accel, place, lab.progress)
         (place / RESULT).write_text(json.dumps(to_json(found), indent=1), encoding="utf-8")
         return found
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count a guest, also while it runs."""
+        with self._lock:
+            self.booted += 1
+            self.running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.running -= 1
 
     def _plan(self) -> Plan:
         """Only the failing test is run, in one guest; retrying is the search's affair."""

@@ -59,6 +59,11 @@ class Signature:
         return self.kind not in (Kind.BUILD_ERROR, Kind.WARNING, Kind.COMMAND)
 
     @property
+    def plain(self) -> bool:
+        """Whether a test says it: debug info is of no use."""
+        return self.kind in (Kind.TEST, Kind.MEASURE, Kind.BOOT_TIME)
+
+    @property
     def steady(self) -> bool:
         """Whether one look is enough: compilers say the same each time."""
         return self.kind in (Kind.BUILD_ERROR, Kind.WARNING)

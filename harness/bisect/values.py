@@ -30,12 +30,14 @@ class Candidate:
     ``commit`` is what is checked out ("" is the commit that the bisection starts from);
     ``request`` are all options in place of the usual ones; ``patches`` are the numbers of the
     series' patches to apply on top (None: as the bisection does with every candidate).
+    ``debug``: its kernel must have debug info.
     """
 
     name: str
     commit: str = ""
     request: Request | None = None
     patches: tuple[int, ...] | None = None
+    debug: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -107,7 +107,7 @@ def _job(
     series = plan.series if ask.mode is not Mode.SERIES else None
     held = slot if ask.mode is Mode.CONFIG else None
     lab = Lab(plan, slot.path, held, start, request, toolchain, kind, series, inner)
-    builder = Builder(lab, sources_only=ask.sources_only)
+    builder = Builder(lab, sources_only=ask.sources_only, lean=ask.signature.plain)
     prober = Prober(lab, builder, ask.signature, state)
     rule = Rule(ask.confidence, ask.other, reverse=ask.reverse)
     try:

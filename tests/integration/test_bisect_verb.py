@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -92,6 +93,17 @@ LOOK = ("--no-build", "--", "sh", "-c")
 GREP = "! grep -q 'planted bug' init/main.c"
 
 
+def proven(found: dict) -> list[dict]:
+    return [one for one in found["steps"] if one["phase"] == "verify"]
+
+
+def image(found: dict) -> Path:
+    """Give the culprit's kernel, as the commands name it."""
+    (command,) = (one for one in found["commands"] if "--kernel" in one)
+    words = shlex.split(command)
+    return Path(words[words.index("--kernel") + 1])
+
+
 def test_history_with_guests(tmp_path: Path) -> None:
     project = Bisect(tmp_path, plain(9, 6, c3="int broken = no_such_word;"))
     code, found, err = project.run(*project.history("--test", ID))
@@ -109,6 +121,9 @@ def test_history_with_guests(tmp_path: Path) -> None:
     assert "the planted bug" in str(found["differences"])
     for name in ("bisect.json", "bisect.txt", "bisect.log", "mail.txt", "state.json"):
         assert (project.out / name).is_file()
+    assert not any(one["commit"] == project.commits[5] for one in proven(found)), "failed once"
+    assert any(one["commit"] == project.commits[4] for one in proven(found)), "passes again"
+    assert image(found).is_symlink(), "nobody needs its debug info"
     project.out = project.path / "again"
     # Nobody says what to look for: it is what the suites say.
     span = {"good": project.commits[3], "bad": project.commits[6]}
@@ -119,6 +134,8 @@ def test_history_with_guests(tmp_path: Path) -> None:
     assert second["built"] <= 2, "kernels are kept"
     bad = next(one for one in second["steps"] if one["call"] == "bad")
     assert "configfs_rmdir" in Path(bad["folder"], "splats.txt").read_text()
+    assert any(one["commit"] == project.commits[5] for one in proven(second))
+    assert not image(second).is_symlink(), "what it reports has files and lines"
 
 
 def test_a_series(tmp_path: Path) -> None:

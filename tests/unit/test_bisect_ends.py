@@ -42,6 +42,7 @@ class Kept(Builds):
 def files(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no repository to ask."""
     monkeypatch.setattr(commits.points, "files", lambda *_: {})
+    monkeypatch.setattr(commits, "_proof", lambda *_: None)
 
 
 def found(call: Any, *, guests: int = 1, confidence: float = 0.99) -> tuple[Search, Trials, Judge]:

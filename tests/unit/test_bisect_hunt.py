@@ -26,10 +26,11 @@ FLAKY = Rates(Count(5, 15))
 class Builds:
     """Stands in for the builder: kernels are there at once; ``images`` names those that differ."""
 
-    sources_only, stopped = False, False
+    sources_only, stopped, idle = False, False, True
 
     def __init__(self, images: dict[str, str]) -> None:
         self.images = images
+        self.begun: list[str] = []
 
     def made(self, candidate: Candidate) -> Made:
         return Made(digest=self.images.get(candidate.commit, candidate.commit))
@@ -40,7 +41,8 @@ class Builds:
     def near(self, *_: Candidate) -> bool:
         return True
 
-    def begin(self, _: Candidate) -> None: ...
+    def begin(self, candidate: Candidate) -> None:
+        self.begun.append(candidate.commit)
 
     def keep_only(self, _: set[Candidate]) -> None: ...
 
@@ -53,6 +55,7 @@ class Trials:
     def __init__(self, builder: Builds, call: Any) -> None:
         self.builder, self._call = builder, call
         self.tried: list[str] = []
+        self.running = 0
         self._lock = threading.Lock()
 
     def __call__(self, candidate: Candidate, _phase: str = "search") -> Observation:
@@ -163,3 +166,22 @@ def test_what_contradicts_is_noted_and_the_search_goes_on() -> None:
     for guests in (1, 3):
         search, _, _ = hunt(20, call, Rule(rates=STEADY), guests)
         assert search.culprit in ("c10", "c19")
+
+
+def test_what_will_prove_the_suspect_is_built_before_it_is_known() -> None:
+    trials, reverts = Trials(Builds({}), since(6)), set[str]()
+    search = Search(chain(f"c{number}" for number in range(16)), ["c6"])
+    search.take("c15", Call.BAD)
+
+    def proof(commit: str) -> Candidate:
+        reverts.add(commit)
+        return Candidate("reverted", f"without {commit}")
+
+    with Crew(cast(Prober, trials), 1) as crew:
+        judge = Judge(cast(Prober, trials), Rule(rates=STEADY), crew)
+        Hunt(
+            judge, search, lambda name: Candidate(name, name), cast(Live, Quiet()), crew, proof
+        ).run()
+    assert search.culprit == "c6"
+    assert reverts == {"c6"}
+    assert "without c6" in trials.builder.begun

@@ -8,6 +8,7 @@ not below any that is good; a commit is worth trying when it halves what is left
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from harness.bisect.values import Call
@@ -120,8 +121,15 @@ class Search:
         return next((one for one in self.left if 2 * self._weight(self._bit[one]) >= total), None)
 
     def steps(self) -> int:
-        """Give about how many trials are still to be made."""
-        return max(self._left.bit_count() - 1, 0).bit_length()
+        """Give about how many trials are still to be made: each answer is a bit."""
+        total = self._weight(self._left)
+        if not total:
+            return max(self._left.bit_count() - 1, 0).bit_length()
+        bits = sum(
+            (self._left & some).bit_count() * weight / total * math.log2(total / weight)
+            for some, weight in self._weights
+        )
+        return max(math.ceil(bits), int(not self.done))
 
     def _open(self) -> list[str]:
         """Give what may be tried: not the one that is the bad end of what is left."""

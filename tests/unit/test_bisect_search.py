@@ -94,6 +94,16 @@ def test_a_single_likely_commit_and_its_parent_come_first() -> None:
     assert hunt(graph, "p41", likely=["p40"])[1] <= 8
 
 
+def test_what_is_left_to_do_is_told_by_what_is_likely() -> None:
+    graph = chain(f"p{n}" for n in range(64))
+    assert Search(graph).steps() == 6
+    assert Search(graph, [f"p{n}" for n in range(3, 64, 8)]).steps() == 5
+    assert Search(graph, ["p40"]).steps() == 3
+    assert Search(graph, idle=set(graph.commits)).steps() == 6
+    assert Search(graph, idle=set(graph.commits) - {"p40"}).steps() == 1
+    assert Search(chain(["p0"])).steps() == 0
+
+
 def test_what_cannot_be_it_is_tried_last_and_is_still_found() -> None:
     graph = chain(f"p{n}" for n in range(64))
     idle = frozenset(f"p{n}" for n in range(64) if n % 8)

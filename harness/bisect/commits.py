@@ -138,7 +138,7 @@ def _graph(job: Job, span: Span, log: replay.Log | None) -> Search:
     """Give what is known before anything was tried."""
     signature = job.judge.prober.signature
     files = points.files(job.lab.repo, span.graph.commits)
-    idle = likely.idle(files) if signature.boots else frozenset()
+    idle = likely.idle(files, job.lab.used()) if signature.boots else frozenset()
     graph = Search(span.graph, likely.likely(str(signature), files), idle)
     graph.take(span.bad, Call.BAD)
     for commit, call in log.calls if log else ():

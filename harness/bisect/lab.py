@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness import git, kbuild, tree
+from harness import build, git, kbuild, tree
 from harness.bisect.points import Commit
 from harness.bisect.values import Candidate
-from harness.build import loaded
+from harness.build import loaded, sources
 from harness.errors import NotApplied, NotBuilt, NotConfigured, Untestable
 from harness.model import Accel, Checkout, Kernel, Request, Series, Source, Toolchain
 from harness.process import interrupt_all
@@ -62,6 +62,11 @@ class Lab:
         if wanted is None:
             return slot.base()
         return slot.patched(wanted)
+
+    def used(self) -> Callable[[str], bool]:
+        """Give what says whether the kernel that was built last was made from a file."""
+        base = tree.Slot(self.repo, self.source, self.progress).base()
+        return sources.used(build.folder(base, self.request, self.toolchain), base.path)
 
     def patches(self, candidate: Candidate) -> Series | None:
         """Give the part of the series that goes on top; None when no patch does."""

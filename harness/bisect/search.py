@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from harness.bisect.values import Call
 
+_SCALE = 1000  # so many idle commits are as likely as a usual one
 # How often the culprit is a likely commit, where there is one: three times of four.  Of 64 commits
 # 8 of which are likely, one of those is found in four steps instead of six, another one in nine.
 LIKELY = 3
@@ -45,7 +46,7 @@ class Search:
     """What is known of a graph, as sets of commits that are bits of an integer.
 
     All ``likely`` commits together count LIKELY times as much as all others where what is left is
-    halved, and ``idle`` ones nothing.
+    halved, and ``idle`` ones next to nothing.
     """
 
     def __init__(
@@ -66,11 +67,12 @@ class Search:
 
     def _classes(self, likely: set[str], idle: set[str]) -> tuple[tuple[int, int], ...]:
         """Give the commits of each weight, with it."""
-        some = self._bits(likely)
+        some, silent = self._bits(likely), self._bits(idle)
         others = self._bits(self._bit.keys() - likely - idle)
         if not some or not others:
-            return ((some | others, 1),)
-        return ((some, LIKELY * others.bit_count()), (others, some.bit_count()))
+            return ((some | others, _SCALE), (silent, 1))
+        one, two = LIKELY * others.bit_count(), some.bit_count()
+        return ((some, one * _SCALE), (others, two * _SCALE), (silent, 1))
 
     def _bits(self, commits: Iterable[str]) -> int:
         return sum(self._bit.get(commit, 0) for commit in commits)
@@ -117,14 +119,13 @@ class Search:
     @property
     def suspect(self) -> str | None:
         """The commit of what is left that is at least as likely to be it as all others are."""
-        total = self._weight(self._left)
+        silent, _ = self._weights[-1]
+        total = self._weight(self._left & ~silent) or self._weight(self._left)
         return next((one for one in self.left if 2 * self._weight(self._bit[one]) >= total), None)
 
     def steps(self) -> int:
         """Give about how many trials are still to be made: each answer is a bit."""
         total = self._weight(self._left)
-        if not total:
-            return max(self._left.bit_count() - 1, 0).bit_length()
         bits = sum(
             (self._left & some).bit_count() * weight / total * math.log2(total / weight)
             for some, weight in self._weights
@@ -148,12 +149,11 @@ class Search:
         found = self._open()
         if not found:
             return None
-        everything, total = self._left.bit_count(), self._weight(self._left)
+        total = self._weight(self._left)
 
-        def worth(commit: str) -> tuple[int, int]:
-            below = self._below[commit] & self._left
-            weight, many = self._weight(below), below.bit_count()
-            return min(weight, total - weight), min(many, everything - many)
+        def worth(commit: str) -> int:
+            weight = self._weight(self._below[commit] & self._left)
+            return min(weight, total - weight)
 
         ranked = sorted(found, key=worth, reverse=True)
         skipped = [commit for commit in self.left if self.calls.get(commit) is Call.SKIP]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.bisect import points
 from harness.bisect.hunt import Crew, Judge
@@ -18,6 +18,16 @@ from harness.bisect.values import Call, Candidate
 
 PHASE = "verify"
 CULPRIT, PARENT, REVERTED = "the culprit", "its parent", "reverted"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Wanted:
+    """What is to be shown of a candidate; with another ``phase`` than the search by another run."""
+
+    what: str
+    candidate: Candidate
+    expected: Call
+    phase: str
 
 
 def verify(
@@ -34,39 +44,41 @@ def verify(
     ``known`` are candidates of commits with names of their own.  Gives the proofs and what each
     candidate turned out to be that was tried.
     """
+    wanted, proofs = _wanted(judge, lab, span, culprit, {one.commit: one for one in known})
+    for one in wanted:  # the revert, while the others boot
+        judge.prober.builder.begin(one.candidate)
+    futures = [crew.submit(judge.decide, one.candidate, one.phase) for one in wanted]
+    tried, steady = {}, judge.prober.signature.steady
+    for one, decision in zip(wanted, [future.result() for future in futures], strict=True):
+        call = decision.call if decision.call is not Call.OTHER else judge.rule.other
+        proofs.append(Proof(one.what, one.expected, call, decision.why))
+        if steady or one.phase == PHASE:
+            tried[one.candidate] = decision
+    return proofs, tried
+
+
+def _wanted(
+    judge: Judge, lab: Lab, span: Span, culprit: Commit, known: Mapping[str, Candidate]
+) -> tuple[list[_Wanted], list[Proof]]:
+    """Give what is to be tried, and what cannot be."""
     # What a merge brings is not asked for where first parents are followed.
     parents = culprit.parents[:1] if span.first_parent else culprit.parents
-    by_commit = {one.commit: one for one in known}
-
     debug = _speaks(judge, culprit)
-
-    def named(commit: str) -> Candidate:
-        one = by_commit.get(commit) or of_commit(lab, commit)
-        return dataclasses.replace(one, debug=debug)
-
     with_it, without = (Call.GOOD, Call.BAD) if judge.rule.reverse else (Call.BAD, Call.GOOD)
-    wanted = [(CULPRIT, named(culprit.id), with_it)]
-    wanted += [(PARENT, named(parent), without) for parent in parents]
+
+    def one(what: str, commit: str, expected: Call) -> _Wanted:
+        found = known.get(commit) or of_commit(lab, commit)
+        candidate = dataclasses.replace(found, debug=debug)
+        phase = "search" if _failed(judge, candidate) else PHASE
+        return _Wanted(what, candidate, expected, phase)
+
+    wanted = [one(CULPRIT, culprit.id, with_it)]
+    wanted += [one(PARENT, parent, without) for parent in parents]
     reverted = without_it(lab, span, culprit)
-    proofs = []
-    if isinstance(reverted, Candidate):
-        wanted.append((REVERTED, reverted, without))
-    else:
-        proofs.append(Proof(REVERTED, without, None, reverted))
-    for _, candidate, _ in wanted:  # the revert, while the others boot
-        judge.prober.builder.begin(candidate)
-    phases = ["search" if _failed(judge, candidate) else PHASE for _, candidate, _ in wanted]
-    futures = [
-        crew.submit(judge.decide, candidate, phase)
-        for (_, candidate, _), phase in zip(wanted, phases, strict=True)
-    ]
-    decisions = [future.result() for future in futures]
-    for (what, _, expected), decision in zip(wanted, decisions, strict=True):
-        call = decision.call if decision.call is not Call.OTHER else judge.rule.other
-        proofs.append(Proof(what, expected, call, decision.why))
-    every = zip(wanted, phases, decisions, strict=True)
-    steady = judge.prober.signature.steady
-    return proofs, {one: made for (_, one, _), phase, made in every if steady or phase == PHASE}
+    if isinstance(reverted, str):
+        return wanted, [Proof(REVERTED, without, None, reverted)]
+    phase = "search" if judge.prober.signature.steady else PHASE
+    return [*wanted, _Wanted(REVERTED, reverted, without, phase)], []
 
 
 def _failed(judge: Judge, candidate: Candidate) -> bool:

@@ -43,10 +43,8 @@ def build(
     jobs = jobs or len(os.sched_getaffinity(0))
     argv = [
         *kbuild.command(checkout.path, out, toolchain),
-        *([f"LD={kbuild.linker(toolchain)} --strip-debug"] if key.lean else []),
-        f"-j{jobs}",
-        "--output-sync=target",
-        _LEAN if key.lean else kbuild.architecture(toolchain.arch).goal,
+        *(f"-j{jobs}", "--output-sync=target"),
+        *_goal(key, toolchain),
         *([modules.GOAL] if "MODULES" in on else []),
     ]
     begin = time.monotonic()
@@ -63,6 +61,13 @@ def build(
         kernel = store.keep(_timed(kernel, begin), _copy)
         stage.finish(_summary(kernel, estimate, spares))
     return kernel
+
+
+def _goal(key: Key, toolchain: Toolchain) -> tuple[str, ...]:
+    """Give the words that say what to make, and how to link it."""
+    if key.lean:
+        return (f"LD={kbuild.linker(toolchain)} --strip-debug", _LEAN)
+    return (kbuild.architecture(toolchain.arch).goal,)
 
 
 def _make(

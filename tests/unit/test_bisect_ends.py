@@ -55,7 +55,7 @@ def found(call: Any, *, guests: int = 1, confidence: float = 0.99) -> tuple[Sear
     with Crew(cast(Any, trials), guests) as crew:
         judge = Judge(cast(Any, trials), Rule(confidence), crew)
         ask = SimpleNamespace(reverse=False, trials=50)
-        lab = SimpleNamespace(repo=None)
+        lab = SimpleNamespace(repo=None, used=lambda: bool)
         job = SimpleNamespace(ask=ask, judge=judge, crew=crew, live=Live(), lab=lab)
         span = Span(("good",), f"c{SIZE - 1}", graph)
         _, search = commits._found(cast(Job, job), span, None, named)

@@ -52,3 +52,8 @@ def test_texts_make_no_kernel(paths: list[str], silent: bool) -> None:
     assert idle({"one": paths, "other": ["fs/stat.c"]}) == (
         frozenset({"one"}) if silent else frozenset()
     )
+
+
+def test_what_is_not_compiled_makes_no_kernel() -> None:
+    files = {"gpu": ["drivers/gpu/drm/x.c"], "both": ["drivers/gpu/drm/x.c", "fs/stat.c"]}
+    assert idle(files, lambda path: path.startswith("fs/")) == {"gpu"}

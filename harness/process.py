@@ -99,7 +99,8 @@ def run(
         try:
             out, err = group.popen.communicate(data, timeout)
         except subprocess.TimeoutExpired:
-            raise HostFault(f"{shlex.join(words)} did not end within {timeout:g} s") from None
+            what = f"{shlex.join(words)} did not end within {timeout:g} s"
+            raise HostFault(what, hint="is the machine busy? Run the same again") from None
     result = Result(
         words,
         group.popen.returncode,
@@ -151,13 +152,17 @@ def attached(argv: Argv, *, env: Mapping[str, str] | None = None) -> int:
     try:
         return subprocess.call(words, env=environment(env), stdout=sys.stderr.fileno())
     except OSError as error:
-        raise HostFault(f"{words[0]} cannot be started: {error.strerror}") from error
+        raise HostFault(
+            f"{words[0]} cannot be started: {error.strerror}", hint="harness doctor"
+        ) from error
 
 
 def _check(program: str, cwd: Path | None, env: Mapping[str, str]) -> None:
     """Raise HostFault for what cannot be started, and say why."""
     if cwd is not None and not cwd.is_dir():
-        raise HostFault(f"the folder {cwd} does not exist")
+        raise HostFault(
+            f"the folder {cwd} does not exist", hint="was it removed meanwhile? Run the same again"
+        )
     place = os.fspath(cwd / program) if cwd and "/" in program else program
     if shutil.which(place, path=env.get("PATH")) is not None:
         return

@@ -144,7 +144,9 @@ def _children(top: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise HostFault(f"cannot read {top}: {error.strerror}") from error
+        raise HostFault(
+            f"cannot read {top}: {error.strerror}", hint=f"whose is it? ls -ld {top}"
+        ) from error
 
 
 def _measured(kind: Kind, found: Iterable[Path], locked: frozenset[int]) -> Iterator[Entry]:

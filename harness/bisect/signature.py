@@ -185,7 +185,11 @@ def _commanded(evidence: Evidence) -> Judgement:
     if status == _UNTESTABLE:
         return Judgement(Call.SKIP, why)
     if status >= _ABORT or status < 0:
-        raise HostFault(f"the command ended with status {status}", details=evidence.said)
+        raise HostFault(
+            f"the command ended with status {status}",
+            hint="125 says that a kernel cannot be tested, 1 to 127 that it is bad",
+            details=evidence.said,
+        )
     return Judgement(Call.BAD if status else Call.GOOD, why)
 
 
@@ -194,7 +198,10 @@ def _see_that_it_ran(result: SideResult) -> None:
     ran = [one for one in result.tests if one.outcome is not Outcome.NOTRUN]
     lost = [one for one in result.guests if one.ended in _LOST]
     if lost and not ran:
-        raise HostFault(f"the guest was lost: {lost[0].note or lost[0].ended}")
+        raise HostFault(
+            f"the guest was lost: {lost[0].note or lost[0].ended}",
+            hint="dmesg on this machine may say why; fewer --guests, less --memory",
+        )
 
 
 def _number(signature: Signature, value: float | None, result: SideResult, what: str) -> Judgement:

@@ -111,7 +111,10 @@ def _kernel(
     name, goal = (_LEAN, _LEAN) if key.lean else (line.image, line.goal)
     image = out / name
     if not image.exists():
-        raise NotBuilt(f"make {goal} succeeded, but there is no {name}")
+        raise NotBuilt(
+            f"make {goal} succeeded, but there is no {name}",
+            hint=f"does a patch change where it is made? See {out / LOG}",
+        )
     return Kernel(
         key=key.digest,
         folder=out,
@@ -143,7 +146,10 @@ def _config(out: Path) -> str:
     try:
         return (out / ".config").read_text()
     except OSError as error:
-        raise NotBuilt(f"{out} is not configured: {error.strerror}") from error
+        raise NotBuilt(
+            f"{out} is not configured: {error.strerror}",
+            hint="run the same again; is a harness clean running?",
+        ) from error
 
 
 def _release(out: Path) -> str:
@@ -151,7 +157,10 @@ def _release(out: Path) -> str:
     try:
         return file.read_text().strip()
     except OSError as error:
-        raise NotBuilt(f"make left no release string in {file}") from error
+        raise NotBuilt(
+            f"make left no release string in {file}",
+            hint=f"does a patch change the rule that makes it? See {out / LOG}",
+        ) from error
 
 
 def _vmlinux(out: Path) -> Path | None:

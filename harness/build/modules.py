@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -28,7 +29,11 @@ def install(checkout: Checkout, out: Path, toolchain: Toolchain, jobs: int) -> P
     argv.append(f"INSTALL_MOD_PATH={root}")
     done = process.run(argv, env=kbuild.environment(), timeout=_LIMIT, check=False)
     if not done.ok:
-        raise NotBuilt("the modules cannot be installed", details=done.stderr or done.stdout)
+        raise NotBuilt(
+            "the modules cannot be installed",
+            hint=shlex.join(argv),
+            details=done.stderr or done.stdout,
+        )
     folder = root / "lib/modules"
     for link in folder.glob("*/build"):
         link.unlink()  # leads back to where it was built, which the next build changes

@@ -114,7 +114,9 @@ def kernel_doc(scripts: Scripts, files: Sequence[str]) -> list[Finding]:
             found[one] = None
     if not found and said.status not in (0, 3):
         raise HostFault(
-            f"kernel-doc failed with status {said.status}", details=said.stderr.strip()[-2000:]
+            f"kernel-doc failed with status {said.status}",
+            hint=f"cd {scripts.worktree} && scripts/kernel-doc -none FILE; --skip kernel-doc",
+            details=said.stderr.strip()[-2000:],
         )
     return list(found)
 
@@ -125,7 +127,9 @@ def maintainers(scripts: Scripts, mail: Path) -> list[tuple[str, str]]:
     said = scripts.run("scripts/get_maintainer.pl", *words, mail)
     if said.status:
         raise HostFault(
-            f"get_maintainer.pl failed with status {said.status}", details=said.stderr.strip()
+            f"get_maintainer.pl failed with status {said.status}",
+            hint=f"cd {scripts.worktree} && scripts/get_maintainer.pl FILE; --skip maintainers",
+            details=said.stderr.strip(),
         )
     found = []
     for line in said.stdout.splitlines():

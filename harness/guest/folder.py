@@ -48,7 +48,10 @@ def take(guests: Path) -> Path:
                 return guests / str(number)
             number += 1
     except OSError as error:
-        raise HostFault(f"cannot write to {guests}: {error.strerror}") from error
+        raise HostFault(
+            f"cannot write to {guests}: {error.strerror}",
+            hint="--out DIR (pytest: --guest-folder DIR) puts evidence elsewhere",
+        ) from error
 
 
 def taken(guests: Path) -> list[Path]:

@@ -71,6 +71,7 @@ class Keeper:
         if record is None:
             raise GuestFault(
                 f"the keeper of {self.name} died before it started anything",
+                hint="did something kill it? dmesg on this machine says so for lack of memory",
                 details=folders.read_text(self.folder / folders.KEEPER_LOG),
             )
         return record if record.ended else folders.lost(self.folder, record)

@@ -59,7 +59,9 @@ def _use(child: pexpect.spawn, command_only: bool, name: str) -> int:
     if child.expect([_UP, pexpect.EOF, pexpect.TIMEOUT]) != 0:
         waited = time.monotonic() - begin
         raise GuestFault(
-            f"{name} did not come up ({waited:.0f} s)", details=_end_of(child.before or b"")
+            f"{name} did not come up ({waited:.0f} s)",
+            hint="its last words are above; a slow machine: --boot-timeout SECONDS",
+            details=_end_of(child.before or b""),
         )
     shown = _Shown()
     # What came with UP in one piece has been read already.
@@ -75,7 +77,9 @@ def _use(child: pexpect.spawn, command_only: bool, name: str) -> int:
                 break
     if not shown.left:
         what = "its kernel panicked" if b"Kernel panic" in shown.seen else "it ended by itself"
-        raise GuestFault(f"{name} is gone: {what}", details=_end_of(shown.seen))
+        raise GuestFault(
+            f"{name} is gone: {what}", hint="harness shell again", details=_end_of(shown.seen)
+        )
     return left(shown.left)
 
 

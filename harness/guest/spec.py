@@ -108,4 +108,7 @@ class GuestSpec:
             raw["environment"] = tuple((name, value) for name, value in raw["environment"])
             return cls(**raw)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise HostFault(f"{path} is not a guest description: {error}") from error
+            raise HostFault(
+                f"{path} is not a guest description: {error}",
+                hint="written by another version of the harness? Run the tests again",
+            ) from error

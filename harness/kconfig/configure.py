@@ -38,7 +38,10 @@ def configure(
     NotConfigured with a reason for each option that did not land.
     """
     if not (source / "Kconfig").is_file():
-        raise NotConfigured(f"{source} is not a kernel tree: it has no Kconfig")
+        raise NotConfigured(
+            f"{source} is not a kernel tree: it has no Kconfig",
+            hint="--tree DIR names a kernel's git tree, --kernel 7.2 a release",
+        )
     wish = _wish([*_tiny(source, toolchain, request), *request.options])
     config = out / ".config"
     about = f"{len(request.options)} options"
@@ -135,7 +138,11 @@ def _failure(
             details=said,
         )
     if re.search(r"No space left on device|Permission denied|Read-only file system", said):
-        return HostFault("the kernel cannot be configured on this disk", details=said)
+        return HostFault(
+            "the kernel cannot be configured on this disk",
+            hint="harness clean makes room; HARNESS_CACHE names another place",
+            details=said,
+        )
     return NotConfigured(
         f"make could not configure the kernel in {source}",
         hint=result.words,

@@ -191,6 +191,14 @@ CHECK = (
         Level.RECOMMENDED,
     ),
     _at(Level.RECOMMENDED, _program("sparse", "check", "endian, lock and address space checks")),
+    Need(
+        "coccinelle",
+        "check",
+        "the tree's semantic patches: harness check --coccinelle",
+        Program("spatch"),
+        _same("coccinelle"),
+        level=Level.EXTRA,
+    ),
 )
 
 GUEST = (

@@ -47,7 +47,8 @@ class Shown:
     def _gathered(self) -> list[Observation]:
         """Give the runs that are made; those that were stopped are not."""
         done = [one for one in self._more if one.done() and not one.cancelled()]
-        return self._seen + [one.result() for one in done if not one.exception()]
+        made = [one.result() for one in done if not one.exception()]
+        return self._seen + [_as_bad(one, self.judge) for one in made]
 
     def refuted(self) -> bool:
         """Whether it is flaky: what was called good after one run may be bad."""
@@ -58,7 +59,7 @@ class Shown:
         self._seen, self._more = self._gathered(), []
         while not self.refuted() and len(self._seen) < self._needed:
             live.at(f"does it fail every time at {self.candidate.name}?")
-            self._seen.append(self.judge.prober(self.candidate, END))
+            self._seen.append(_as_bad(self.judge.prober(self.candidate, END), self.judge))
         steady = not self.refuted()
         failing(self.judge, self.candidate, live, trials, self._seen)
         return steady
@@ -70,7 +71,7 @@ def shown(judge: Judge, candidate: Candidate, live: Live, trials: int) -> Shown 
     Gives None when the judge knows the failure's rate.  Raises as ``failing`` does.
     """
     live.at(f"does it fail at {candidate.name}?")
-    first = judge.prober(candidate, END)
+    first = _as_bad(judge.prober(candidate, END), judge)
     needed = sequential.enough(judge.rule.confidence)
     if first.call is not Call.BAD or judge.prober.signature.steady or needed is None:
         failing(judge, candidate, live, trials, [first])
@@ -130,6 +131,11 @@ def _learned(
         live.decided(candidate, decision, END)
     if judge.patient:
         live.flaky(rates.passes_needed(judge.rule.confidence), judge.prober.repeats)
+
+
+def _as_bad(one: Observation, judge: Judge) -> Observation:
+    """Take another failure for the one that is looked for, where a person said so."""
+    return _taken(one, judge.rule.other) if judge.rule.other is Call.BAD else one
 
 
 def _taken(one: Observation, other: Call) -> Observation:

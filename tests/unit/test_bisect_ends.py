@@ -45,7 +45,9 @@ def files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commits, "_proof", lambda *_: None)
 
 
-def found(call: Any, *, guests: int = 1, confidence: float = 0.99) -> tuple[Search, Trials, Judge]:
+def found(
+    call: Any, *, guests: int = 1, confidence: float = 0.99, other: Call = Call.SKIP
+) -> tuple[Search, Trials, Judge]:
     """Search c0 to c19, with ``good`` below them."""
     trials = Trials(Kept({}), call)
     trials.repeats = False  # type: ignore[attr-defined]
@@ -53,7 +55,7 @@ def found(call: Any, *, guests: int = 1, confidence: float = 0.99) -> tuple[Sear
     names = ["good", *graph.commits]
     named = {name: Candidate(name, name) for name in names}
     with Crew(cast(Any, trials), guests) as crew:
-        judge = Judge(cast(Any, trials), Rule(confidence), crew)
+        judge = Judge(cast(Any, trials), Rule(confidence, other), crew)
         ask = SimpleNamespace(reverse=False, trials=50)
         lab = SimpleNamespace(repo=None, used=lambda: bool)
         job = SimpleNamespace(ask=ask, judge=judge, crew=crew, live=Live(), lab=lab)
@@ -99,6 +101,20 @@ def test_what_failed_at_once_and_is_flaky_is_searched_again(guests: int) -> None
     assert needed > 5
     assert trials.tried.count("c8") >= needed, "one run that passed was not enough"
     assert trials.tried.count("good") >= needed
+
+
+def test_another_failure_that_counts_as_bad_is_no_reason_to_begin_anew() -> None:
+    first = [Call.BAD]
+
+    def call(commit: str) -> Call:
+        if commit == "c19" and first:
+            return first.pop()
+        return Call.OTHER if number(commit) >= 7 else Call.GOOD
+
+    search, trials, judge = found(call, other=Call.BAD)
+    assert search.culprit == "c7"
+    assert max(trials.tried.count(one) for one in {*trials.tried} - {"c19"}) == 1
+    assert not judge.patient
 
 
 def test_calls_are_right_as_often_as_promised() -> None:

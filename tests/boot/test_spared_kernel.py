@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Objects that were spared are what the compiler would make of them: no kernel is booted here."""
+"""What shorter builds make is what whole ones make: no kernel is booted here."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Folder:
         self.kernels: list[Kernel] = []
         self.out = Path()
 
-    def build(self, checkout: Checkout) -> str:
+    def build(self, checkout: Checkout, *, lean: bool = False) -> str:
         """Build under a name of its own, so that it is really built; name what a guest loads."""
         self.slot.check_out(checkout)
         self.out = build.folder(checkout, self.request, self.toolchain)
         kconfig.configure(checkout.path, self.out, self.request, self.toolchain, QUIET)
         key = build.key(checkout, self.request, self.toolchain)
-        key = dataclasses.replace(key, toolchain=uuid.uuid4().hex)
+        key = dataclasses.replace(key, toolchain=uuid.uuid4().hex, lean=lean)
         self.kernels.append(build.build(checkout, self.out, key, self.toolchain, QUIET))
         return loaded.digest(self.kernels[-1], checkout, self.toolchain)
 
@@ -100,3 +100,15 @@ def test_the_compiler_would_make_the_same(
         (folder.out / name).unlink()
     assert folder.build(after) == digest
     assert set(spares) <= folder.compiled()
+
+
+def test_without_debug_info_and_image_it_is_the_same(folder: Folder) -> None:
+    base = folder.slot.base()
+    digest = folder.build(base)
+    assert build.can_be_lean(folder.out, folder.toolchain)
+    assert folder.build(base, lean=True) == digest
+    assert not folder.compiled() - {"arch/x86/entry/vdso/vdso64/vdso64-image.o"}
+    whole, lean = folder.kernels
+    assert whole.vmlinux is not None
+    assert lean.image.resolve() == lean.vmlinux
+    assert lean.image.stat().st_size < whole.vmlinux.stat().st_size / 4

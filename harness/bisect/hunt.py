@@ -200,7 +200,7 @@ class Hunt:
         wanted, known = self.search.ahead(ahead), len(self.search.calls)
         while wanted and not until():
             first, *others = ((name, self._candidate(name)) for name in wanted)
-            proof = self._proven_next()
+            proof = self._proven_next(first[1])
             self.builder.keep_only({candidate for _, candidate in (first, *others)} | proof)
             self.live.searching(self.search, first[1])
             self._begin(*first)
@@ -216,11 +216,18 @@ class Hunt:
                 wanted, known = self.search.ahead(ahead), len(self.search.calls)
         self.crew.clear()
 
-    def _proven_next(self) -> set[Candidate]:
-        """Give what will be wanted if it is the one that is most likely now."""
-        suspect = None if self.builder.sources_only else self.search.suspect
-        candidate = self._proof(suspect) if suspect else None
-        return {candidate} if candidate else set()
+    def _proven_next(self, now: Candidate) -> set[Candidate]:
+        """Give what will be wanted if it is the one that is most likely now.
+
+        Nothing may wait for it: not what is tried ``now``, and no later step either, as it would
+        where there are headers between them.
+        """
+        builder = self.builder
+        suspect = self.search.suspect
+        if suspect is None or builder.sources_only or not builder.ready(now):
+            return set()
+        candidate = self._proof(suspect)
+        return {candidate} if candidate and builder.near(now, candidate) else set()
 
     def _begin(self, name: str, candidate: Candidate) -> None:
         if name not in self._trying:

@@ -168,8 +168,14 @@ def test_what_contradicts_is_noted_and_the_search_goes_on() -> None:
         assert search.culprit in ("c10", "c19")
 
 
-def test_what_will_prove_the_suspect_is_built_before_it_is_known() -> None:
-    trials, reverts = Trials(Builds({}), since(6)), set[str]()
+@pytest.mark.parametrize(("near", "ready", "begun"), [(1, 1, 1), (0, 1, 0), (1, 0, 0)])
+def test_what_will_prove_the_suspect_is_built_where_nothing_waits_for_it(
+    near: int, ready: int, begun: int
+) -> None:
+    builds = Builds({})
+    builds.near = lambda *_: bool(near)  # type: ignore[method-assign]
+    builds.ready = lambda _: bool(ready)  # type: ignore[method-assign]
+    trials, reverts = Trials(builds, since(6)), set[str]()
     search = Search(chain(f"c{number}" for number in range(16)), ["c6"])
     search.take("c15", Call.BAD)
 
@@ -183,5 +189,5 @@ def test_what_will_prove_the_suspect_is_built_before_it_is_known() -> None:
             judge, search, lambda name: Candidate(name, name), cast(Live, Quiet()), crew, proof
         ).run()
     assert search.culprit == "c6"
-    assert reverts == {"c6"}
-    assert "without c6" in trials.builder.begun
+    assert reverts == ({"c6"} if ready else set())
+    assert ("without c6" in builds.begun) is bool(begun)

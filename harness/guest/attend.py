@@ -44,10 +44,11 @@ def shell(path: str, fd: int) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(path)
         size = os.get_terminal_size(fd)
-        sock.sendall(b"%s %d %d\n" % (held.SHELL, size.lines, size.columns))
         before = termios.tcgetattr(fd)
-        tty.setraw(fd)
         try:
+            # That forgets what was typed; what is typed once the guest has heard of us is its own.
+            tty.setraw(fd)
+            sock.sendall(b"%s %d %d\n" % (held.SHELL, size.lines, size.columns))
             _carry(sock, fd)
         finally:
             termios.tcsetattr(fd, termios.TCSADRAIN, before)

@@ -50,7 +50,7 @@ grep -q 'Invalid argument' && echo RESULT-bad || echo RESULT-good
 BUILD = "vng --build --jobs {jobs} --config {fragment}"
 STEP = """\
 {build} || exit 125
-said=$(vng --run . --force-9p --disable-kvm --exec 'sh {guest}' 2>&1)
+said=$(vng --run . --force-9p --disable-kvm --exec 'sh {guest}' </dev/null 2>&1)
 case $said in *RESULT-good*) exit 0;; *RESULT-bad*) exit 1;; esac
 echo "$said"
 exit 125

@@ -136,11 +136,12 @@ def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
     ]
 
 
-def linker(toolchain: Toolchain) -> str:
-    """Name the linker that make uses with this compiler."""
-    if toolchain.llvm:
-        return f"ld.lld{toolchain.compiler.removeprefix('clang')}"
-    return f"{toolchain.cross}ld"
+def program(toolchain: Toolchain, name: str) -> str:
+    """Name the program that make uses with this compiler as its ``ld``, ``ar`` or ``objcopy``."""
+    if not toolchain.llvm:
+        return f"{toolchain.cross}{name}"
+    suffix = toolchain.compiler.removeprefix("clang")
+    return f"ld.lld{suffix}" if name == "ld" else f"llvm-{name}{suffix}"
 
 
 def check_place(path: Path) -> None:

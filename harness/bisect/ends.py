@@ -23,10 +23,6 @@ class _NeverFailed(Exception):
     pass
 
 
-def _done(one: concurrent.futures.Future[Observation]) -> bool:
-    return one.done()
-
-
 class Shown:
     """A failure that showed at once, taken to come every time until more runs say otherwise.
 
@@ -40,7 +36,9 @@ class Shown:
 
     def more(self) -> None:
         """Begin one more run, if there are not enough and none is under way."""
-        if len(self._seen) + len(self._more) < self._needed and all(map(_done, self._more)):
+        if len(self._seen) + len(self._more) >= self._needed:
+            return
+        if all(one.done() for one in self._more):
             observe = functools.partial(self.judge.prober, self.candidate, END)
             self._more.append(self.judge.crew.trial(observe))
 

@@ -98,7 +98,8 @@ class Builder:
     """Builds candidates one at a time in a thread of its own, each once.
 
     What is no longer wanted is taken out of the line, or stopped: make goes on there another
-    time.  ``sources_only``: none is built; ``lean``: so are those that need no debug info.
+    time.  ``sources_only``: none is built.  ``lean``: a lean one will do where a candidate does not
+    ask for debug info.
     """
 
     def __init__(self, lab: Lab, *, sources_only: bool = False, lean: bool = False) -> None:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness import process
+from harness import kbuild, process
 from harness.model import Toolchain
 
 _LIBRARIES = re.compile(r"\S+/lib\.a\b")
@@ -39,12 +39,10 @@ class Unit:
 
 def objects(out: Path, toolchain: Toolchain, *, modules: bool) -> set[str]:
     """Name the objects that are in the kernel, and in its modules, as they lie below ``out``."""
-    suffix = toolchain.compiler.removeprefix("clang")
-    program = f"llvm-ar{suffix}" if toolchain.llvm else f"{toolchain.cross}ar"
     archives = ["vmlinux.a", *_LIBRARIES.findall(_text(out / ".vmlinux.o.cmd"))]
     found: set[str] = set()
     for archive in archives:
-        listed = process.run([program, "t", archive], cwd=out, check=False)
+        listed = process.run([kbuild.program(toolchain, "ar"), "t", archive], cwd=out, check=False)
         found.update(listed.stdout.splitlines() if listed.ok else ())
     for module in _text(out / "modules.order").split() if modules else ():
         found.update(_text((out / module).with_suffix(".mod")).split())

@@ -11,7 +11,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from harness import git, paths, process
+from harness import git, kbuild, paths, process
 from harness.model import Checkout, Kernel, Toolchain
 
 # The note of a build id, with the 20 bytes of it.
@@ -42,8 +42,7 @@ def digest(kernel: Kernel, checkout: Checkout, toolchain: Toolchain) -> str:
 
 def _stripped(file: Path, scratch: Path, toolchain: Toolchain) -> bytes:
     """Give a file without debug info and build ids; as it is where the tool cannot do that."""
-    suffix = toolchain.compiler.removeprefix("clang")
-    program = f"llvm-objcopy{suffix}" if toolchain.llvm else f"{toolchain.cross}objcopy"
+    program = kbuild.program(toolchain, "objcopy")
     bare = scratch / "bare"
     with file.open("rb") as data:
         head = data.read(18)

@@ -66,7 +66,7 @@ def build(
 def _goal(key: Key, toolchain: Toolchain) -> tuple[str, ...]:
     """Give the words that say what to make, and how to link it."""
     if key.lean:
-        return (f"LD={kbuild.linker(toolchain)} --strip-debug", _LEAN)
+        return (f"LD={kbuild.program(toolchain, 'ld')} --strip-debug", _LEAN)
     return (kbuild.architecture(toolchain.arch).goal,)
 
 

@@ -72,3 +72,18 @@ def test_the_callers_own_settings_do_not_reach_make(monkeypatch: pytest.MonkeyPa
     assert "KCONFIG_CONFIG" not in found
     assert "MAKEFLAGS" not in found
     assert found["KBUILD_BUILD_USER"] != "me"
+
+
+@pytest.mark.parametrize(
+    ("toolchain", "names"),
+    [
+        (GCC, ["ld", "objcopy"]),
+        (Toolchain("x86_64", "clang-17", "17", llvm=True), ["ld.lld-17", "llvm-objcopy-17"]),
+        (
+            Toolchain("arm64", "gcc", "12", cross="aarch64-linux-gnu-"),
+            ["aarch64-linux-gnu-ld", "aarch64-linux-gnu-objcopy"],
+        ),
+    ],
+)
+def test_binutils_have_the_compilers_names(toolchain: Toolchain, names: list[str]) -> None:
+    assert [kbuild.program(toolchain, name) for name in ("ld", "objcopy")] == names

@@ -59,8 +59,7 @@ MAKE = re.compile(r"(?:.*/)?(?:(?:Makefile|Kbuild)[^/]*|Platform|[^/]+\.(?:mk|ma
 
 # What every build needs: program to Debian's package (others' names are the doctor's affair).
 _ALWAYS = {"make": "make", "flex": "flex", "bison": "bison", "bc": "bc", "perl": "perl"}
-_GNU = {"ld": "binutils", "objcopy": "binutils", "nm": "binutils"}
-_LLVM = {"ld.lld": "lld", "llvm-objcopy": "llvm", "llvm-nm": "llvm"}
+_LLVM = {"ld": "lld", "objcopy": "llvm", "nm": "llvm"}  # GNU's are all in binutils
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,10 +164,10 @@ def host_compiler(toolchain: Toolchain) -> str:
 
 def programs(toolchain: Toolchain) -> dict[str, str]:
     """Give the programs that configuring and building need, with Debian's package of each."""
-    suffix = toolchain.compiler.removeprefix("clang")
-    binary = {f"{name}{suffix}": package for name, package in _LLVM.items()}
-    if not toolchain.llvm:
-        binary = {toolchain.cross + name: package for name, package in _GNU.items()}
+    binary = {
+        program(toolchain, name): package if toolchain.llvm else "binutils"
+        for name, package in _LLVM.items()
+    }
     return {**_ALWAYS, host_compiler(toolchain): "clang" if toolchain.llvm else "gcc", **binary}
 
 

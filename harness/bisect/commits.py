@@ -7,7 +7,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from harness.bisect import (
     differences,
@@ -109,7 +109,8 @@ def _found(
     shows, clean = (old, new) if job.ask.reverse else (new, old)
     if judge.prober.signature.unknown:
         judge.prober.signature = discover.signature(job, shows[0], clean[0])
-    graph = _graph(job, span, log)
+    guess = _guess(job, span)
+    graph = _graph(span, log, *guess)
     early = _begin(job, [*shows[:1], *clean, *(named[one] for one in graph.ahead(1))], clean)
     shown = ends.shown(judge, shows[0], live, job.ask.trials)
     for one in early:
@@ -125,7 +126,7 @@ def _found(
         if shown is None or shown.settled(live, job.ask.trials):
             return found, graph
         judge.forget(Call.GOOD)
-        graph, shown = _graph(job, span, log), None
+        graph, shown = _graph(span, log, *guess), None
 
 
 def _proof(job: Job, span: Span, commit: str) -> Candidate | None:
@@ -134,12 +135,19 @@ def _proof(job: Job, span: Span, commit: str) -> Candidate | None:
     return found if isinstance(found, Candidate) else None
 
 
-def _graph(job: Job, span: Span, log: replay.Log | None) -> Search:
-    """Give what is known before anything was tried."""
+def _guess(job: Job, span: Span) -> tuple[frozenset[str], frozenset[str]]:
+    """Give the commits that are likely to be it, and those that hardly can be."""
     signature = job.judge.prober.signature
     files = points.files(job.lab.repo, span.graph.commits)
     idle = likely.idle(files, job.lab.used()) if signature.boots else frozenset()
-    graph = Search(span.graph, likely.likely(str(signature), files), idle)
+    return likely.likely(str(signature), files), idle
+
+
+def _graph(
+    span: Span, log: replay.Log | None, some: Collection[str], idle: Collection[str]
+) -> Search:
+    """Give what is known before anything was tried; ``some`` commits are likely to be it."""
+    graph = Search(span.graph, some, idle)
     graph.take(span.bad, Call.BAD)
     for commit, call in log.calls if log else ():
         try:

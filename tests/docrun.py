@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from doccommands import ROOT, Block, blocks
+from patience import PATIENCE
 
 _NEEDED = ("pyproject.toml", "kconfigs", "patches", "docs", "tests/guest", "tests/data/splats")
 
@@ -40,7 +41,7 @@ def follow(file: Path, kinds: tuple[str, ...], place: Path, env: dict[str, str])
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=PATIENCE,
         )
         said = f"{file.name}:{block.line} ends with {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert done.returncode == 0, said

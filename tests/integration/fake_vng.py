@@ -21,6 +21,7 @@ import tty
 from pathlib import Path
 
 HERE = str(Path(__file__).parent)
+FOREVER = 36_000.0  # seconds: who waits for less than its own end is killed
 PANIC = "[    2.500000] Kernel panic - not syncing: told to"
 
 
@@ -64,17 +65,24 @@ def gateway(path: str, seen: dict[str, str]) -> int:
         out("[    2.000000] harness: up")
         client, _ = server.accept()
     if seen.get("FAKE_CUT"):
-        threading.Timer(float(seen["FAKE_CUT"]), client.shutdown, [socket.SHUT_RDWR]).start()
+        threading.Thread(target=cut, args=[client, Path(seen["FAKE_CUT"])], daemon=True).start()
     code = "import sys;exec(eval(sys.stdin.readline()))"
     if "FAKE_KMSG" in os.environ:
         code = f"import sys;sys.path.insert(0, {HERE!r});import fake_kmsg;del sys.path[0];{code}"
     words = [sys.executable, "-u", "-c", code]
     if seen.get("FAKE_SILENT"):
-        time.sleep(60)
+        time.sleep(FOREVER)
     with client:
         return subprocess.run(
             words, stdin=client, stdout=client, check=False, env={**os.environ, **seen}
         ).returncode
+
+
+def cut(client: socket.socket, file: Path) -> None:
+    """Cut the results channel when a test makes ``file``."""
+    while not file.exists():
+        time.sleep(0.02)
+    client.shutdown(socket.SHUT_RDWR)
 
 
 def noise(mode: str) -> None:
@@ -92,7 +100,7 @@ def boot(mode: str, log: Path) -> int | None:
         os.write(2, b"qemu: no such machine\n")
         return 1
     if mode == "mute":
-        time.sleep(60)
+        time.sleep(FOREVER)
     tty.setraw(0)  # as QEMU does
     for line in log.read_text().splitlines():
         out(line)
@@ -100,7 +108,7 @@ def boot(mode: str, log: Path) -> int | None:
         out(PANIC)
         return 0
     if mode == "hang at boot":
-        time.sleep(60)
+        time.sleep(FOREVER)
     return None
 
 
@@ -127,7 +135,7 @@ def main(mode: str, log: Path, words: list[str]) -> int:
         packed.write_bytes(gzip.compress(config.read_bytes()))
         seen["HARNESS_CONFIG_GZ"] = str(packed)
     if mode == "cut":
-        seen["FAKE_CUT"] = "3"
+        seen["FAKE_CUT"] = os.path.abspath("cut")  # noqa: PTH100
     if mode == "silent":
         seen["FAKE_SILENT"] = "1"
     if mode in ("garbage", "flood", "one long line"):
@@ -135,7 +143,7 @@ def main(mode: str, log: Path, words: list[str]) -> int:
     status = gateway(port, seen)
     out(f"[    9.000000] harness: left with status {status}")
     if mode == "stuck":
-        time.sleep(60)
+        time.sleep(FOREVER)
     return 0
 
 

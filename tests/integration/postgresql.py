@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from patience import PATIENCE
+
 
 def programs() -> Path | None:
     """Give the folder of the newest server's programs, None where there is none."""
@@ -43,7 +45,7 @@ def cluster(bin: Path) -> Iterator[str]:  # noqa: A002
         made = [str(bin / "initdb"), "-D", str(data), "-A", "trust", "-U", "harness", "--no-sync"]
         subprocess.run(made, **quiet)  # type: ignore[call-overload]
         options = f"-c listen_addresses='' -k {top} -c fsync=off"
-        control = [str(bin / "pg_ctl"), "-D", str(data), "-w"]
+        control = [str(bin / "pg_ctl"), "-D", str(data), "-w", "-t", f"{PATIENCE:.0f}"]
         log = str(top / "log")
         subprocess.run([*control, "-l", log, "-o", options, "start"], cwd=top, check=True, **words)  # type: ignore[call-overload]
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 import faketree
 import pytest
 from fakeproject import Project, outcomes
+from patience import PATIENCE
 
 DIR = "fs/configfs/dir.c"
 WORD = '\nconst char *harness_word = "fixed by the series";\n'
@@ -201,14 +202,14 @@ def test_two_runs_on_one_cache(project: Project) -> None:
     first, project.out = project.start(), project.path / "second"
     second = project.start()
     for process in (first, second):
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
         assert outcomes(json.loads(out))["test_fixed"] == "pass"
 
 
 def test_two_runs_into_one_folder(project: Project) -> None:
     both = [project.start(), project.start()]
-    ends = [(*process.communicate(timeout=120), process.returncode) for process in both]
+    ends = [(*process.communicate(timeout=PATIENCE), process.returncode) for process in both]
     assert sorted(code for _, _, code in ends) == [0, 128], ends
     assert len(outcomes(json.loads((project.out / "run.json").read_text()))) == 7
 
@@ -216,7 +217,7 @@ def test_two_runs_into_one_folder(project: Project) -> None:
 def test_two_runs_in_one_second_get_folders_of_their_own(project: Project) -> None:
     words = ("--patched-only", "--out", "")
     both = [project.start(*words), project.start(*words)]
-    ends = [(*process.communicate(timeout=120), process.returncode) for process in both]
+    ends = [(*process.communicate(timeout=PATIENCE), process.returncode) for process in both]
     assert [code for _, _, code in ends] == [0, 0], ends
     assert len({json.loads(out)["folder"] for out, _, _ in ends}) == 2
 

@@ -17,6 +17,7 @@ import pytest
 import rich.console
 from fakeproject import Project
 from pastruns import CRASH, facts, put, side, story
+from patience import PATIENCE
 
 from harness import cli, history, paths
 from harness.cli import tables
@@ -82,7 +83,7 @@ def listed(ask: Ask, *words: str) -> list[dict]:
 
 
 def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from harness import process
 from harness.errors import HostFault
@@ -28,7 +29,7 @@ def test_killed_before_the_guard_stands_nothing_is_left() -> None:
     seconds = f"9{os.getpid()}"
     done = subprocess.run([sys.executable, "-c", _KILLED, seconds], check=False)
     assert done.returncode < 0
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while left := with_word(seconds):
         assert time.monotonic() < deadline, f"still there: {left}"
         time.sleep(0.05)
@@ -45,7 +46,7 @@ def with_word(word: str) -> list[str]:
 
 def test_a_program_is_what_was_asked_for() -> None:
     with process.Group(["sleep", "1000"]) as group:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while Path(f"/proc/{group.pid}/comm").read_text() != "sleep\n":
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -11,6 +11,7 @@ from typing import Any
 
 import fakerun
 import pytest
+from patience import PATIENCE
 
 from harness import report
 
@@ -34,7 +35,9 @@ def browser() -> Iterator[Any]:
     except ImportError:
         _absent("playwright")
     with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        one = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE * 1000
+        )
         yield one
         one.close()
 
@@ -57,6 +60,7 @@ class Looked:
     def __init__(self, browser: Any, file: Path, **options: Any) -> None:
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE * 1000)
         self.said: list[str] = []
         self.page.on("console", lambda one: self.said.append(one.text))
         self.page.on("pageerror", lambda one: self.said.append(str(one)))
@@ -68,7 +72,7 @@ class Looked:
         """Wait until a part of the page says something; what it says then is a failure."""
         from playwright.sync_api import expect
 
-        expect(self.page.locator(selector)).to_have_text(words)
+        expect(self.page.locator(selector)).to_have_text(words, timeout=PATIENCE * 1000)
 
     def counts(self, words: str) -> None:
         """Wait for what the filter says it found."""

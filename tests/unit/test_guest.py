@@ -181,6 +181,23 @@ def test_every_line_is_stamped_once_however_it_comes(monkeypatch: pytest.MonkeyP
     )
 
 
+def test_of_a_flood_the_first_and_the_newest_are_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 12.5)
+    monkeypatch.setattr("harness.guest.console.TAIL", 200)
+    path = tmp_path / "console.log"
+    stamper = Stamper(path.open("wb"), begin=10.0, limit=100)
+    for number in range(100):
+        stamper.write(b"line %d\n" % number)
+    stamper.close()
+    text = path.read_text()
+    assert text.startswith("     2.500 | line 0\n     2.500 | line 1\n")
+    assert text.endswith("     2.500 | line 98\n     2.500 | line 99\n")
+    assert "\n(cut: " in text
+    assert len(text) < 100 + 3 * 200
+
+
 # -- what becomes of a guest -------------------------------------------------------------------
 
 

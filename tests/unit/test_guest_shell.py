@@ -7,6 +7,7 @@ import sys
 
 import pexpect
 import pytest
+from patience import PATIENCE
 
 from harness.guest.shell import _Shown, _use
 
@@ -42,7 +43,7 @@ def test_what_came_with_the_first_sign_of_life_is_not_lost(
     # On a busy host all of it may come in one piece.
     text = b"[    1.0] harness: up\r\nsaid\r\n[    2.0] harness: left with status 7\r\n"
     script = f"import os; os.write(1, {text!r})"
-    child = pexpect.spawn(sys.executable, ["-c", script], timeout=30)
+    child = pexpect.spawn(sys.executable, ["-c", script], timeout=PATIENCE)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     child.delaybeforesend = None
     child.wait()

@@ -13,14 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from harness.guest import attend, folder, hold
 from harness.guestside import held
 from harness.plugin.holding import Holding
 
+HOURS = 36_000.0  # seconds of a hold that ends otherwise
+
 
 def wait(what: Callable[[], object]) -> bool:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while not what() and time.monotonic() < end:
         time.sleep(0.02)
     return bool(what())
@@ -33,17 +36,17 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_who_removes_the_file_ends_the_hold(place: Path) -> None:
-    hold.living(place, place, "test_x failed", 60)
-    waiting = threading.Thread(target=hold.wait, args=[place, 60, lambda: False])
+    hold.living(place, place, "test_x failed", HOURS)
+    waiting = threading.Thread(target=hold.wait, args=[place, HOURS, lambda: False])
     waiting.start()
     assert hold.read(place)["why"] == "test_x failed"
     hold.let_go(place)
-    waiting.join(20)
+    waiting.join(PATIENCE)
     assert not waiting.is_alive()
     assert hold.read(place) == {}
 
 
-@pytest.mark.parametrize(("seconds", "gone"), [(0.1, False), (60, True)])
+@pytest.mark.parametrize(("seconds", "gone"), [(0.1, False), (HOURS, True)])
 def test_a_hold_ends_with_its_time_or_its_guest(place: Path, seconds: float, *, gone: bool) -> None:
     hold.living(place, place, "test_x failed", seconds)
     hold.wait(place, seconds, lambda: gone)
@@ -64,7 +67,7 @@ def test_without_a_terminal_the_ways_in_and_on_are_told(place: Path) -> None:
 def test_enter_ends_the_hold_of_a_dead_guest(place: Path) -> None:
     ours, theirs = pty.openpty()
     with attend.Attendant(place.parent, lambda _line: None, theirs):
-        hold.dead(place, place, None, 60, "its kernel panicked")
+        hold.dead(place, place, None, HOURS, "its kernel panicked")
         os.write(ours, b"\n")
         assert wait(lambda: not (place / hold.FILE).exists())
     os.close(ours)
@@ -96,7 +99,7 @@ def test_a_shell_is_entered_and_left(place: Path, monkeypatch: pytest.MonkeyPatc
 
         threading.Thread(target=serve, daemon=True).start()
         with attend.Attendant(place.parent, lambda _line: None, theirs):
-            hold.living(place, place, "test_x failed", 60)
+            hold.living(place, place, "test_x failed", HOURS)
             assert wait(lambda: heard)
             os.write(ours, b"ls\n")
             assert wait(lambda: not (place / hold.FILE).exists())
@@ -116,7 +119,7 @@ def test_the_tests_wait_for_one_word_each(tmp_path: Path, monkeypatch: pytest.Mo
     time.sleep(0.1)
     assert waiting.is_alive()
     word.touch()
-    waiting.join(20)
+    waiting.join(PATIENCE)
     assert not waiting.is_alive()
     assert not word.exists()
 
@@ -165,5 +168,5 @@ def test_a_person_is_told_what_was_wrong(place: Path, text: str, said: str) -> N
     assert wait(lambda: hold.read(place).get("why"))
     assert hold.read(place)["why"] == f"t.py::test_x failed in its call: {said}"
     holding.close()
-    waits.join(20)
+    waits.join(PATIENCE)
     assert not waits.is_alive()

@@ -3,9 +3,10 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from patience import PATIENCE
 
 from harness.plugin.fleet import Fleet
-from harness.plugin.watch import HURT, Watch
+from harness.plugin.watch import Watch
 
 
 @pytest.fixture
@@ -30,14 +31,14 @@ def watch(told, test_deadline, run_deadline=0.0):
 def test_a_late_test_is_told_once(told):
     clock, came = watch(told, 0.01)
     clock.started("guest0", "a")
-    assert came.wait(10)
+    assert came.wait(PATIENCE)
     clock.close()
     assert told == [("guest0", "a")]
     assert clock.late == {("guest0", "a"): 0.01}
 
 
 def test_a_finished_test_is_never_late(told):
-    clock, _ = watch(told, 0.2)
+    clock, _ = watch(told, PATIENCE)
     clock.started("guest0", "a")
     clock.finished("guest0")
     clock.started("guest1", "b")
@@ -49,7 +50,7 @@ def test_a_finished_test_is_never_late(told):
 
 def test_the_run_has_a_deadline_too(told):
     clock, came = watch(told, 0.0, 0.01)
-    assert came.wait(10)
+    assert came.wait(PATIENCE)
     clock.close()
     assert told == ["over"]
 
@@ -63,7 +64,7 @@ def test_collecting_has_a_deadline_too(told):
 
     clock = Watch(0.0, 0.0, late, came.set, 0.01)
     clock.collects("guest0")
-    assert came.wait(10)
+    assert came.wait(PATIENCE)
     clock.close()
     assert told == [("guest0", "")]
 
@@ -73,22 +74,28 @@ def test_the_end_of_collecting_may_be_heard_after_the_first_start(told):
     clock.collects("guest0")
     clock.started("guest0", "a")
     clock.collected("guest0")
-    assert came.wait(10)
+    assert came.wait(PATIENCE)
     clock.close()
     assert told == [("guest0", "a")]
 
 
-def test_behind_an_oops_a_test_has_less_time(told):
+def test_behind_an_oops_a_test_has_less_time(told, monkeypatch):
+    part = 1 / PATIENCE
+    monkeypatch.setattr("harness.plugin.watch.HURT", part)
     came = threading.Event()
     clock = Watch(
-        6.0, 0.0, lambda *late: (told.append(late), came.set()), told.clear, hurt="guest0".__eq__
+        PATIENCE,
+        0.0,
+        lambda *late: (told.append(late), came.set()),
+        told.clear,
+        hurt="guest0".__eq__,
     )
     clock.started("guest0", "a")
     clock.started("guest1", "b")
-    assert came.wait(10)
+    assert came.wait(PATIENCE)
     clock.close()
     assert told == [("guest0", "a")]
-    assert clock.late == {("guest0", "a"): 6.0 * HURT}
+    assert clock.late == {("guest0", "a"): PATIENCE * part}
 
 
 OOPS = "     1.000 | [    1.000000] Oops: Oops: 0000 [#1] SMP\n"

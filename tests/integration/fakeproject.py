@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import faketree
+import seeds
+import warm
+from patience import PATIENCE
 
 HERE = Path(__file__).parent
 LOG = HERE.parent / "data" / "boot.log"
@@ -83,7 +86,11 @@ class Project:
         return [*argv, "--out", str(self.out)]
 
     def environment(self, mode: str = "up", **more: str) -> dict[str, str]:
-        """What a run finds in its environment; ``mode`` is what fake guests do."""
+        """Begin the cache, and give what a run finds in its environment.
+
+        ``mode`` is what fake guests do.
+        """
+        seeds.cache(self.cache)
         booter = shlex.join([sys.executable, str(HERE / "fake_vng.py"), mode, str(LOG)])
         return {
             **os.environ,
@@ -98,7 +105,7 @@ class Project:
         self, *words: str, before: Sequence[str] = (), mode: str = "up", **more: str
     ) -> subprocess.Popen[str]:
         """Start a run; ``before`` are words in front of it, such as those of unshare."""
-        return subprocess.Popen(
+        return warm.Popen(
             [*before, *self.argv, *words],
             cwd=self.path,
             env=self.environment(mode, **more),
@@ -113,7 +120,7 @@ class Project:
     ) -> tuple[int, dict, str]:
         """Run to the end: exit code, what --json printed, and what was said."""
         process = self.start(*words, before=before, mode=mode, **more)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, json.loads(out or "{}"), err
 
 

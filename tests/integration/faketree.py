@@ -14,6 +14,8 @@ the build stage wants it.
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,7 +67,7 @@ Image: $(objtree)/arch/arm64/boot/Image
 vmlinux: $(objtree)/vmlinux
 
 allnoconfig olddefconfig tinyconfig:
-	@python3 $(srctree)/scripts/conf.py $@ $(srctree)/Kconfig $(KCONFIG)
+	@@PYTHON@ -I -S $(srctree)/scripts/conf.py $@ $(srctree)/Kconfig $(KCONFIG)
 
 kernelrelease:
 	@echo $(KERNELVERSION)$(LOCALVERSION)
@@ -239,7 +241,12 @@ _FILES = {
 
 def make(path: Path) -> Path:
     """Write the tree into ``path`` and give it: a git repository with one commit, tagged."""
-    files = {"Makefile": _MAKEFILE, "scripts/conf.py": _CONF, "Kconfig": _kconfig(), **_FILES}
+    files = {
+        "Makefile": _MAKEFILE.replace("@PYTHON@", shlex.quote(sys.executable)),
+        "scripts/conf.py": _CONF,
+        "Kconfig": _kconfig(),
+        **_FILES,
+    }
     path.mkdir(parents=True, exist_ok=True)
     git(path, "init", "--quiet", "--initial-branch=master")
     commit(path, "Fake Tree 7.2.13", files)

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import os
+import select
+import termios
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pexpect
 import pyte
+import warm
+from patience import PATIENCE
 
 
 class Screen:
@@ -22,14 +26,15 @@ class Screen:
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
         self.seen: list[list[str]] = []
-        self.child = pexpect.spawn(
-            argv[0],
-            list(argv[1:]),
-            cwd=str(cwd),
-            env={"TERM": "xterm-256color", **env},
-            dimensions=size,
-            timeout=60,
-        )
+        self._terminal, theirs = os.openpty()
+        termios.tcsetwinsize(theirs, size)
+        words = {"cwd": cwd, "env": {"TERM": "xterm-256color", **env}, "terminal": True}
+        self.process = warm.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, **words)
+        os.close(theirs)
+
+    def press(self, key: bytes) -> None:
+        """Press a key."""
+        os.write(self._terminal, key)
 
     @property
     def lines(self) -> list[str]:
@@ -55,28 +60,31 @@ class Screen:
         """Whether the cursor is not shown."""
         return bool(self._screen.cursor.hidden)
 
-    def until(self, wanted: Callable[[], bool], seconds: float = 60) -> None:
+    def until(self, wanted: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Read until ``wanted`` holds; a test that waits in vain shows the screen."""
         end = time.monotonic() + seconds
         while not wanted():
             assert time.monotonic() < end, f"the screen is\n{self.text}"
             assert self._read(), f"it ended with\n{self.text}"
 
-    def ended(self, seconds: float = 60) -> int:
+    def hang_up(self) -> int:
+        """Close the window, during whatever goes on in it; gives the exit status."""
+        os.close(self._terminal)
+        return int(self.process.wait(PATIENCE))
+
+    def ended(self, seconds: float = PATIENCE) -> int:
         """Read to the end; gives the exit status."""
         end = time.monotonic() + seconds
         while self._read():
             assert time.monotonic() < end, f"the screen is\n{self.text}"
-        self.child.close()
-        status = self.child.exitstatus
-        return -self.child.signalstatus if status is None else int(status)
+        return self.hang_up()
 
     def _read(self) -> bool:
+        if not select.select([self._terminal], [], [], 0.1)[0]:
+            return self.process.poll() is None
         try:
-            data = self.child.read_nonblocking(65536, timeout=0.1)
-        except pexpect.TIMEOUT:
-            return True
-        except pexpect.EOF:
+            data = os.read(self._terminal, 65536)
+        except OSError:  # nobody holds it any more
             return False
         self.raw += data
         self._stream.feed(data)

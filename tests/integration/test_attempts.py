@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import seeds
+import warm
 
 from harness import junit
 from harness.model import Kernel, Outcome, Side, SideResult, Test
@@ -52,7 +54,7 @@ class Session:
         argv = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--guests", "1"]
         argv += ["--kernel", str(self.path / "image"), "--accel", "tcg", "--guest-booter", booter]
         argv += ["--guest-folder", str(self.out), "-c", os.devnull, "--rootdir", str(self.path)]
-        done = subprocess.run(
+        done = warm.run(
             [*argv, *words, "test_it.py"],
             cwd=self.path,
             env=self.environment,
@@ -67,7 +69,8 @@ class Session:
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Session:
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    seeds.own_cache(tmp_path, monkeypatch)
     return Session(tmp_path)
 
 
@@ -219,7 +222,7 @@ def test_the_mark_is_known_without_guests(tmp_path: Path) -> None:
         "import pytest\n@pytest.mark.expects_splat('x')\ndef test_a():\n    pass\n"
     )
     argv = [sys.executable, "-m", "pytest", "-q", "--strict-markers", "-p", "no:cacheprovider"]
-    done = subprocess.run([*argv, "test_it.py"], cwd=tmp_path, capture_output=True, check=False)
+    done = warm.run([*argv, "test_it.py"], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout
 
 

@@ -6,14 +6,15 @@ from __future__ import annotations
 import json
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import faketree
 import pytest
+import warm
 from fakeproject import Project
+from patience import PATIENCE
 
 SUITE = """
 import os, pathlib
@@ -314,7 +315,7 @@ def test_it_goes_on_after_being_killed(tmp_path: Path, point: int) -> None:
     assert len(project.state["trials"]) == point - 1
     stop.write_text("none")
     argv = [sys.executable, "-m", "harness", "bisect", "--json", "--resume", str(project.out)]
-    done = subprocess.run(
+    done = warm.run(
         argv, cwd=tmp_path, env=project.environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
@@ -331,7 +332,7 @@ def test_ctrl_c_keeps_what_is_known(tmp_path: Path) -> None:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert "--resume" in json.loads(out)["error"]["hint"]
     # What was interrupted looks like a failure, and is none.

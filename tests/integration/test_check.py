@@ -19,7 +19,9 @@ from pathlib import Path
 import fakescripts
 import faketree
 import pytest
+import warm
 from fakeproject import Project
+from patience import PATIENCE
 
 SIGNED = "Because.\n\nSigned-off-by: A Developer <dev@example.com>"
 
@@ -51,14 +53,14 @@ class Check(Project):
     ) -> tuple[int, dict, str]:
         """Check to the end: exit code, what --json printed, and what was said."""
         argv = [sys.executable, "-m", "harness", "check", "--json", "--accel", "tcg"]
-        done = subprocess.run(
+        done = warm.run(
             [*argv, "--guests", "1", "--out", str(self.out), *words],
             cwd=cwd or self.path,
             env=self.environment(mode, **more),
             text=True,
             input=stdin,
             capture_output=True,
-            timeout=180,
+            timeout=PATIENCE,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
@@ -114,13 +116,13 @@ def test_the_plain_table_names_the_hole(project: Check) -> None:
     project.commits(*HOLE)
     project.mails()
     words = ["--tree", str(project.tree), "--base", faketree.TAG, "--only", "build"]
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, "-m", "harness", "check", *words, "--out", str(project.out)],
         cwd=project.path,
         env=project.environment(),
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1, done.stderr
@@ -191,7 +193,7 @@ def test_ctrl_c_ends_everything_and_keeps_what_was_found(project: Check) -> None
     project.mails()
     words = ["--tree", str(project.tree), "--base", faketree.TAG, "--only", "form,tests"]
     argv = [sys.executable, "-m", "harness", "check", "--accel", "tcg", "--guests", "1"]
-    with subprocess.Popen(
+    with warm.Popen(
         [*argv, "--out", str(project.out), *words],
         cwd=project.path,
         env=project.environment(WAIT="600"),
@@ -200,7 +202,7 @@ def test_ctrl_c_ends_everything_and_keeps_what_was_found(project: Check) -> None
         stdout=subprocess.DEVNULL,
     ) as running:
         journal = project.out / "base" / "tests.jsonl"
-        end = time.monotonic() + 120
+        end = time.monotonic() + PATIENCE
         while '"started", "id": "suite/test_it.py::test_waits"' not in (
             journal.read_text() if journal.exists() else ""
         ):
@@ -208,7 +210,7 @@ def test_ctrl_c_ends_everything_and_keeps_what_was_found(project: Check) -> None
             assert time.monotonic() < end
             time.sleep(0.1)
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=60)
+        _, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130, err
     assert "Traceback" not in err
     table = json.loads((project.out / "check.json").read_text())
@@ -395,7 +397,7 @@ def test_git_rebase_stops_at_the_bad_commit(project: Check) -> None:
         env={**project.environment(), **faketree._IDENTITY, "EDITOR": "true"},
         text=True,
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1, done.stderr
@@ -526,13 +528,13 @@ def test_b4_pipes_a_patch_in_and_reads_the_answer(project: Check) -> None:
     project.commits(("fs/configfs: ugly", {DIR: "+\n/* UGLY */\n"}))
     project.mails()
     (mail,) = project.series.glob("*.patch")
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, "-m", "harness", "check", "--b4", "--only", "signed,checkpatch"],
         cwd=project.tree,
         env=project.environment(),
         input=mail.read_bytes(),
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1

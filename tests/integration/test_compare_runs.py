@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import warm
 from fakeproject import Project
+from patience import PATIENCE
 
 # What a test does may change between the run and the time it is run again.
 SUITE = """
@@ -44,13 +45,13 @@ class Compared(Project):
         return super().environment(mode, FAKE_STATE=str(self.path), **more)
 
     def compare(self, *words: str | Path) -> tuple[int, dict, str]:
-        done = subprocess.run(
+        done = warm.run(
             [sys.executable, "-m", "harness", "compare", "--json", *map(str, words)],
             cwd=self.path,
             env=self.environment(),
             text=True,
             capture_output=True,
-            timeout=180,
+            timeout=PATIENCE,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr

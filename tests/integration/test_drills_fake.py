@@ -21,23 +21,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import seeds
+from patience import PATIENCE
 
+from harness.guest.console import KEPT, TAIL
 from harness.model import Test
 from harness.results import journal
 
 HERE = Path(__file__).parent
 LOG = HERE.parent / "data" / "boot.log"
 SUITE = """
-import os, time, pytest
+import os, pathlib, time, pytest
 
 @pytest.mark.parametrize("n", range(12))
 def test_quick(n):
     time.sleep(0.05)
 
 def test_waits():
+    if "FAKE_CUT" in os.environ:
+        pathlib.Path(os.environ["FAKE_CUT"]).touch()
     time.sleep(float(os.environ.get("WAIT", "0")))
 """
-PATIENCE = 60.0  # seconds; only a drill that fails needs them all
+LONG = str(PATIENCE)  # a deadline that a healthy guest keeps on a slow machine too
+HOURS = "36000"  # seconds of a test that does not end by itself
+# A moment of each in CI, more of them where there is time.
+SEEDS = (0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2)))
 
 
 class Session:
@@ -51,12 +59,17 @@ class Session:
         self.seen: set[str] = set()
 
     def start(
-        self, *words: str, mode: str = "up", before: tuple[str, ...] = (), **more: str
+        self,
+        *words: str,
+        mode: str = "up",
+        before: tuple[str, ...] = (),
+        **more: str,
     ) -> subprocess.Popen[str]:
         """Start it in a process group of its own, as a terminal does."""
         booter = shlex.join([sys.executable, str(HERE / "fake_vng.py"), mode, str(LOG)])
         argv = [*before, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         argv += ["--kernel", str(self.image), "--accel", "tcg", "--guest-scale", "0.25"]
+        argv += ["--boot-timeout", LONG, "--test-timeout", LONG]
         argv += ["--guest-folder", str(self.out), "--guest-booter", booter]
         argv += ["-c", os.devnull, "--rootdir", str(self.path), *words, "test_it.py"]
         place = {"FAKE_KMSG": str(self.path / "kmsg"), "TMPDIR": os.environ["TMPDIR"]}
@@ -107,7 +120,7 @@ class Session:
 
     def gone(self) -> None:
         """See that no process is left."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while self.living() and time.monotonic() < end:
             time.sleep(0.05)
         assert not [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in self.living()]
@@ -123,6 +136,7 @@ class Session:
 def _own_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # Private folders of guests are ours to look through, and nobody else's are swept.
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        seeds.own_cache(tmp_path, monkeypatch)
         monkeypatch.setenv("TMPDIR", folder)
         yield
 
@@ -132,7 +146,7 @@ def session(tmp_path: Path) -> Session:
     return Session(tmp_path)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("mark", ["--kimg", "harness.guest.keeper", "relay.py"])
 def test_a_part_of_a_guest_is_killed_at_random_moments(
     session: Session, mark: str, seed: int
@@ -154,13 +168,13 @@ def test_a_part_of_a_guest_is_killed_at_random_moments(
     assert process.returncode == 0 or bad or "guest" in said
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_session_is_killed_at_random_moments(
     session: Session, number: signal.Signals, seed: int
 ) -> None:
     chance = random.Random(f"{number} {seed}")
-    process = session.start("--guests", "2", WAIT="60")
+    process = session.start("--guests", "2", WAIT=HOURS)
     session.reach(session.out.exists)  # before that nothing of it runs
     time.sleep(chance.uniform(0, 3))
     session.living()
@@ -183,7 +197,7 @@ def test_two_guests_die_at_the_same_moment(session: Session) -> None:
     # Two tests wait in their first guest only: what the machine lost is run again.
     suite = "import pathlib, time, pytest\n@pytest.mark.parametrize('n', range(8))\n"
     suite += "def test_it(n):\n    been = pathlib.Path(f'been{n}')\n    if n in (0, 2) and not "
-    suite += "been.exists():\n        been.touch()\n        time.sleep(60)\n"
+    suite += "been.exists():\n        been.touch()\n        time.sleep(36_000)\n"
     (session.path / "test_it.py").write_text(suite)
     process = session.start("--guests", "2")
     session.reach(lambda: len(list(session.path.glob("been*"))) == 2)
@@ -198,7 +212,7 @@ def test_two_guests_die_at_the_same_moment(session: Session) -> None:
 
 
 def test_the_results_channel_is_cut(session: Session) -> None:
-    status, said = session.run("--guests", "1", mode="cut", WAIT="60")
+    status, said = session.run("--guests", "1", mode="cut", WAIT=HOURS)
     assert status == 1, said
     message = session.tests()["test_waits"].message
     assert "the tests' process in the guest ended with status 0" in message
@@ -210,7 +224,7 @@ def test_the_results_channel_is_cut(session: Session) -> None:
 
 def test_a_guest_that_comes_up_and_says_nothing_more(session: Session) -> None:
     status, said = session.run(
-        "--guests", "1", "--boot-timeout", "3", "--test-timeout", "1", mode="silent"
+        "--guests", "1", "--boot-timeout", "20", "--test-timeout", "1", mode="silent"
     )
     assert status == 1, said
     assert "guest0 died before its first test: collecting the tests ran over its deadline" in said
@@ -227,15 +241,19 @@ def test_a_shutdown_that_never_ends_is_cut_short(session: Session) -> None:
     session.complete()
 
 
-@pytest.mark.parametrize("mode", ["garbage", "flood", "one long line"])
-def test_a_console_that_floods(session: Session, mode: str) -> None:
-    status, said = session.run("--guests", "1", mode=mode, FAKE_FLOOD=str(64 << 20), WAIT="1")
+# More than is kept, but of garbage: that is a question of what is in it.  How much of it is read
+# before the session ends is the machine's matter; unit/test_guest.py shows what is left out.
+@pytest.mark.parametrize(
+    ("mode", "size"), [("garbage", 2 << 20), ("flood", 25 << 20), ("one long line", 40 << 20)]
+)
+def test_a_console_that_floods(session: Session, mode: str, size: int) -> None:
+    status, said = session.run("--guests", "1", mode=mode, FAKE_FLOOD=str(size), WAIT="1")
     assert status == 0, said
     assert set(session.outcomes().values()) == {"pass"}
     session.gone()
-    console = session.out / "guests" / "0" / "console.log"
-    assert "Linux version" in console.read_text(errors="replace")
-    assert console.stat().st_size < 48 << 20
+    console = (session.out / "guests" / "0" / "console.log").read_bytes()
+    assert b"Linux version" in console
+    assert len(console) < KEPT + 3 * TAIL
 
 
 def test_the_evidence_folder_fills_up(session: Session) -> None:

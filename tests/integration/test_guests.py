@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import seeds
+from patience import PATIENCE
 
 from harness import guest
 from harness.errors import GuestFault
@@ -48,12 +50,13 @@ def _own_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     # What other runs on this machine leave is none of our business.  tmp_path must be there first,
     # or pytest's own folders move too.
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        seeds.own_cache(tmp_path, monkeypatch)
         monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setattr(tempfile, "tempdir", None)
         yield
 
 
-def wait(what: Callable[[], object], seconds: float = 20) -> bool:
+def wait(what: Callable[[], object], seconds: float = PATIENCE) -> bool:
     end = time.monotonic() + seconds
     while not what():
         if time.monotonic() > end:
@@ -98,7 +101,7 @@ def test_a_worker_runs_behind_relay_keeper_and_port(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TEST)
     spec = spec_for(tmp_path, "up")
     (keeper,) = guest.start(spec, 1)
-    assert keeper.wait_up(20)
+    assert keeper.wait_up(PATIENCE)
     result = xdist(spec, "test_it.py")
     assert "2 passed" in result.stdout, result.stdout + result.stderr
     record = keeper.end()
@@ -137,28 +140,33 @@ def test_a_guest_that_ends_by_itself(tmp_path: Path, mode: str, ended: str, up: 
 
 
 def test_a_boot_that_does_not_end_is_the_kernels_fault(tmp_path: Path) -> None:
-    (keeper,) = guest.start(spec_for(tmp_path, "hang at boot", boot_deadline=1.5), 1)
+    # Its kernel says something in that time, or it would be the host's.
+    (keeper,) = guest.start(spec_for(tmp_path, "hang at boot", boot_deadline=10.0), 1)
     assert wait(keeper.poll)
     assert keeper.end().ended == "boot"
 
 
 @pytest.mark.parametrize(
-    ("mode", "words"), [("broken", "qemu: no such machine"), ("mute", "printed nothing")]
+    ("mode", "words", "seconds"),
+    [("broken", "qemu: no such machine", PATIENCE), ("mute", "printed nothing", 1.0)],
 )
-def test_silence_is_the_hosts_fault(tmp_path: Path, mode: str, words: str) -> None:
-    (keeper,) = guest.start(spec_for(tmp_path, mode, boot_deadline=1.0), 1)
+def test_silence_is_the_hosts_fault(tmp_path: Path, mode: str, words: str, seconds: float) -> None:
+    (keeper,) = guest.start(spec_for(tmp_path, mode, boot_deadline=seconds), 1)
     with pytest.raises(GuestFault) as caught:
         wait(keeper.poll)
     assert words in caught.value.what + caught.value.details
 
 
-@pytest.mark.parametrize(("mode", "ended"), [("up", "timeout"), ("deaf", "hang")])
+# Who answers has half a minute for it; who does not is not waited for so long.
+@pytest.mark.parametrize(
+    ("mode", "ended", "scale"), [("up", "timeout", 8.0), ("deaf", "hang", 1.0)]
+)
 def test_a_test_over_its_deadline_shows_what_the_guest_is_at(
-    tmp_path: Path, mode: str, ended: str
+    tmp_path: Path, mode: str, ended: str, scale: float
 ) -> None:
-    spec = spec_for(tmp_path, mode)
+    spec = spec_for(tmp_path, mode, scale=scale)
     (keeper,) = guest.start(spec, 1)
-    assert keeper.wait_up(20)
+    assert keeper.wait_up(PATIENCE)
     keeper.timeout()
     assert wait(keeper.poll)
     assert keeper.end().ended == ended
@@ -179,7 +187,7 @@ def test_ending_early_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_killed_keeper_leaves_no_program_and_sweep_the_rest(tmp_path: Path) -> None:
     (keeper,) = guest.start(spec_for(tmp_path, "up"), 1)
-    assert keeper.wait_up(20)
+    assert keeper.wait_up(PATIENCE)
     living = (keeper.folder / "run").resolve()
     assert alive(living)
     keeper.signal(signal.SIGKILL)
@@ -192,7 +200,7 @@ def test_a_killed_keeper_leaves_no_program_and_sweep_the_rest(tmp_path: Path) ->
 
 def test_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
     (keeper,) = guest.start(spec_for(tmp_path, "up"), 1)
-    assert keeper.wait_up(20)
+    assert keeper.wait_up(PATIENCE)
     guest.sweep()
     assert (keeper.folder / "run").resolve().exists()
     assert keeper.poll() is None
@@ -204,7 +212,7 @@ def test_a_killed_harness_takes_its_guests_along(tmp_path: Path) -> None:
     spec.save(tmp_path / "spec.json")
     program = (
         "import sys, time; from pathlib import Path; from harness.guest import *\n"
-        "start(GuestSpec.load(Path(sys.argv[1])), 2); time.sleep(60)\n"
+        "start(GuestSpec.load(Path(sys.argv[1])), 2); time.sleep(36_000)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, tmp_path / "spec.json"])
     assert wait(lambda: sum(keeper.up for keeper in guest.find(spec)) == 2)

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 import smalltree
+import warm
+from patience import PATIENCE
 
 from harness import git, series
 from harness.errors import HostFault, SeriesError
@@ -54,7 +56,7 @@ def kernel(tmp_path: Path) -> Path:
 def harness(*words: str | Path, stdin: bytes = b"", code: int = 0) -> tuple[dict, str]:
     """Run the harness: what --json printed, and what was said."""
     argv = [sys.executable, "-m", "harness", *map(str, words), "--json"]
-    result = subprocess.run(argv, input=stdin, capture_output=True, timeout=60)
+    result = warm.run(argv, input=stdin, capture_output=True, timeout=PATIENCE)
     said = result.stderr.decode()
     assert result.returncode == code, said
     assert "Traceback" not in said

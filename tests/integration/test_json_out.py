@@ -14,7 +14,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import warm
 from fakeproject import Project
+from patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "docs/reference/run.schema.json").read_text())
@@ -54,13 +56,13 @@ def test_the_schema_refuses_another_form(project: Project) -> None:
 
 def test_what_stops_a_run_is_json_too(project: Project) -> None:
     project.out = project.path / "stopped"
-    started = project.start("--patched-only", "-k", "test_waits", WAIT="60")
-    journal, end = project.out / "patched" / "tests.jsonl", time.monotonic() + 60
+    started = project.start("--patched-only", "-k", "test_waits", WAIT="36000")
+    journal, end = project.out / "patched" / "tests.jsonl", time.monotonic() + PATIENCE
     while not (journal.exists() and '"started"' in journal.read_text()):
         assert time.monotonic() < end
         time.sleep(0.1)
     started.send_signal(signal.SIGTERM)
-    out, err = started.communicate(timeout=60)
+    out, err = started.communicate(timeout=PATIENCE)
     assert started.returncode == 130
     table = json.loads(out)
     assert table["exit_code"] == 130
@@ -71,7 +73,7 @@ def test_what_stops_a_run_is_json_too(project: Project) -> None:
 
 
 def asked(*words: str, **environment: str) -> object:
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, "-m", "harness", *words, "--json"],
         cwd=ROOT,
         env={**os.environ, **environment},

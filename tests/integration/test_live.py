@@ -15,6 +15,7 @@ from fakeproject import Project
 from screen import Screen
 
 DIR = "fs/configfs/dir.c"
+CTRL_C = b"\x03"
 WAITS = "test_same or test_waits"
 
 
@@ -37,7 +38,7 @@ def start(
 @pytest.mark.parametrize("size", [(24, 80), (40, 120)])
 def test_base_and_patched_run_one_after_another(project: Project, size: tuple[int, int]) -> None:
     memory = f"{1000 + size[0]}M"  # a base of its own, or an earlier result would be taken
-    screen = start(project, "--memory", memory, WAIT="1.5", size=size)
+    screen = start(project, "--memory", memory, WAIT="3", size=size)
     assert screen.ended() == 0, screen.text
     for side in ("base", "patched"):
         under_way = [n for n, lines in enumerate(screen.seen) if live(lines, f"test       {side}")]
@@ -71,7 +72,7 @@ def test_the_build_shows_its_objects(tmp_path: Path) -> None:
 
 
 def test_failures_come_above_the_live_part(project: Project) -> None:
-    screen = start(project, BREAK="1", DIE="1", WAIT="2")
+    screen = start(project, BREAK="1", DIE="1", WAIT="4")
     screen.until(lambda: live(screen.lines, "patched") and "assert (not True" in screen.text)
     lines = screen.lines
     fail = next(n for n, line in enumerate(lines) if line.startswith("✗ fail"))
@@ -117,12 +118,12 @@ def test_the_end_fits_the_screen(project: Project) -> None:
 def test_stopped_it_says_what_is_kept_and_how_to_go_on(
     project: Project, number: signal.Signals
 ) -> None:
-    screen = start(project, "--patched-only", "-k", WAITS, WAIT="60")
+    screen = start(project, "--patched-only", "-k", WAITS, WAIT="36000")
     screen.until(lambda: "test_waits" in screen.text)
     if number is signal.SIGINT:
-        screen.child.sendintr()  # the terminal's own Ctrl-C
+        screen.press(CTRL_C)  # the terminal's own Ctrl-C
     else:
-        screen.child.kill(number)
+        screen.process.send_signal(number)
     assert screen.ended() == 130
     said = "".join(screen.scrolled)  # without the ends of lines where a long one was wrapped
     assert "stopping: what was found is kept" in said
@@ -137,9 +138,9 @@ def test_stopped_it_says_what_is_kept_and_how_to_go_on(
 
 
 def test_the_command_it_gives_goes_on(project: Project) -> None:
-    screen = start(project, "-k", WAITS, WAIT="60", size=(24, 400))
+    screen = start(project, "-k", WAITS, WAIT="36000", size=(24, 400))
     screen.until(lambda: live(screen.lines, "base") and "test_waits" in screen.text)
-    screen.child.sendintr()
+    screen.press(CTRL_C)
     assert screen.ended() == 130
     line = next(line for line in screen.lines if line.startswith("  try: harness run"))
     words = shlex.split(line.removeprefix("  try: "))
@@ -149,12 +150,12 @@ def test_the_command_it_gives_goes_on(project: Project) -> None:
 
 
 def test_a_second_time_it_stops_at_once(project: Project) -> None:
-    screen = start(project, "--patched-only", "-k", WAITS, WAIT="60", mode="stuck")
+    screen = start(project, "--patched-only", "-k", WAITS, WAIT="36000", mode="stuck")
     screen.until(lambda: "test_waits" in screen.text)
-    screen.child.sendintr()
+    screen.press(CTRL_C)
     screen.until(lambda: "stopping" in screen.text)
-    screen.child.sendintr()
-    assert screen.ended(10) == 130
+    screen.press(CTRL_C)
+    assert screen.ended() == 130
     assert not screen.cursor_hidden
 
 

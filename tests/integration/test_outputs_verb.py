@@ -14,6 +14,7 @@ from pathlib import Path
 
 import faketree
 import pytest
+import warm
 from fakeproject import Project
 
 # Says who it is asked for, as the tree's own does: maintainers, or reviewers and lists.
@@ -44,7 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def report(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return warm.run(
         [sys.executable, "-m", "harness", "report", str(project.out), *words],
         cwd=project.path,
         env=project.environment(),

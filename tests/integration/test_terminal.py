@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import time
 
-import pexpect
 import pytest
+import warm
 from fakeproject import Project
+from screen import Screen
 
 DIR = "fs/configfs/dir.c"
 WORDS = ("--patched-only", "-k", "test_same or test_fixed")
@@ -31,8 +30,9 @@ def argv(project: Project, *words: str) -> list[str]:
 
 
 def shell(project: Project, script: str, *words: str, **more: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        ["sh", "-c", script, "sh", *argv(project, *words)],
+    words = tuple(argv(project, *words))
+    done = warm.run(
+        words if script == '"$@"' else ["sh", "-c", script, "sh", *words],
         cwd=project.path,
         env=project.environment(**more),
         capture_output=True,
@@ -77,33 +77,19 @@ def test_quiet(project: Project) -> None:
 
 @pytest.mark.parametrize("columns", [10, 80, 1000])
 def test_a_terminal_of_any_width(project: Project, columns: int) -> None:
-    words = argv(project)
-    terminal = pexpect.spawn(
-        words[0],
-        words[1:],
-        cwd=str(project.path),
-        env=project.environment(TERM="xterm"),
-        dimensions=(24, columns),
-        timeout=60,
-    )
-    out = terminal.read().decode()
-    terminal.close()
-    assert terminal.exitstatus == 0, out
+    environment = project.environment(TERM="xterm")
+    screen = Screen(argv(project), project.path, environment, (24, columns))
+    assert screen.ended() == 0, screen.text
+    out = screen.raw.decode()
     assert "GOOD" in re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", out)
     assert out.count("\x1b[?25l") == out.count("\x1b[?25h")  # the cursor is shown again
 
 
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"NO_COLOR": "1", "TERM": "xterm"}])
 def test_a_terminal_without_colours(project: Project, environment: dict[str, str]) -> None:
-    words = argv(project)
-    terminal = pexpect.spawn(
-        words[0],
-        words[1:],
-        cwd=str(project.path),
-        env=project.environment(**environment),
-        timeout=60,
-    )
-    out = terminal.read().decode()
+    screen = Screen(argv(project), project.path, project.environment(**environment))
+    assert screen.ended() == 0, screen.text
+    out = screen.raw.decode()
     assert "GOOD" in out
     assert not re.search(r"\x1b\[(\d+;)*(3|9)\dm", out)
     assert environment["TERM"] != "dumb" or "\x1b" not in out
@@ -111,18 +97,16 @@ def test_a_terminal_without_colours(project: Project, environment: dict[str, str
 
 def test_a_terminal_that_is_closed_during_a_test(project: Project) -> None:
     words = [*argv(project)[:-1], "test_same or test_waits"]
-    environment = project.environment(WAIT="60", TERM="xterm")
-    terminal = pexpect.spawn(words[0], words[1:], cwd=str(project.path), env=environment)
-    journal, end = project.out / "patched" / "tests.jsonl", time.monotonic() + 60
-    while '"started", "id": "suite/test_it.py::test_waits' not in (
-        journal.read_text() if journal.exists() else ""
-    ):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    os.close(terminal.child_fd)  # what closing the window does
-    _, status = os.waitpid(terminal.pid, 0)
-    terminal.closed, terminal.terminated, terminal.child_fd = True, True, -1
-    assert os.waitstatus_to_exitcode(status) == 130
+    environment = project.environment(WAIT="36000", TERM="xterm")
+    screen = Screen(words, project.path, environment)
+    journal = project.out / "patched" / "tests.jsonl"
+    screen.until(
+        lambda: (
+            journal.exists()
+            and '"started", "id": "suite/test_it.py::test_waits' in journal.read_text()
+        )
+    )
+    assert screen.hang_up() == 130
     run = json.loads((project.out / "run.json").read_text())
     assert run["interrupted"]
     found = {test["id"].split("::")[1]: test["outcome"] for test in run["sides"][0]["tests"]}

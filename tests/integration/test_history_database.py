@@ -21,6 +21,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pastruns import CRASH, FAIL, PASS, facts, put, side, story
+from patience import PATIENCE
 
 from harness import history
 from harness.errors import HostFault, UsageError
@@ -264,18 +265,37 @@ import pastruns as t
 number = int(sys.argv[3])
 outcomes = {f"t{n}": t.PASS if n % 7 else t.FAIL for n in range(300)}
 side = t.side("patched", f"k{number % 3}", f"d{number}-{number:03}", **outcomes)
-database = t.Database(sys.argv[1], patience=60.0)
+database = t.Database(sys.argv[1], patience=600.0)
 with database.writing() as connection:
     t.write.write(connection, t.facts(number, side, version=number % 4))
+"""
+# Forks that many writers, which begin together when all of them are there; tells how they ended.
+MANY = """
+import json, os, sys
+sys.path.insert(0, sys.argv[3])
+import pastruns
+script, count = compile(sys.argv[1], "writer", "exec"), int(sys.argv[4])
+waits, go = os.pipe()
+pids = []
+for number in range(count):
+    pid = os.fork()
+    if not pid:
+        os.close(go)
+        os.read(waits, 1)
+        sys.argv = ["-c", *sys.argv[2:4], str(number)]
+        exec(script, {})
+        os._exit(0)
+    pids.append(pid)
+os.close(go)
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]))
 """
 
 
 def test_twenty_processes_write_at_once(url: str) -> None:
     """All of them find no database, and want to make it."""
-    words = [sys.executable, "-c", WRITER, url, str(Path(__file__).parent)]
-    writers = [subprocess.Popen([*words, str(n)], stderr=subprocess.PIPE) for n in range(20)]
-    said = [one.communicate(timeout=120)[1].decode() for one in writers]
-    assert [one.returncode for one in writers] == [0] * 20, said
+    words = [sys.executable, "-c", MANY, WRITER, url, str(Path(__file__).parent), "20"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert json.loads(done.stdout or "null") == [0] * 20, done.stderr
     with take.opened(url) as (connection, _):
         assert len(runs.runs(connection)) == 20
         for table, number in ((tables.result, 6000), (tables.test, 300), (tables.series, 4)):
@@ -316,8 +336,9 @@ def test_what_waits_is_taken_when_somebody_looks(url: str) -> None:
     assert list(waiting.folder(url).iterdir()) == []
 
 
-def test_a_run_that_builds_is_seen_to_go_on(url: str) -> None:
+def test_a_run_that_builds_is_seen_to_go_on(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no folder yet, and has not written to the database itself."""
+    monkeypatch.setattr(take, "_YOUNG", PATIENCE)
     record = waiting.begin(url, facts(1, ended=Ended.RUNNING, verdict=Verdict.NONE))
     young = waiting.begin(url, facts(5, ended=Ended.RUNNING, began=time.time()))
     with take.opened(url) as (connection, _):

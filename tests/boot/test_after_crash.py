@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from patience import PATIENCE
 
 SUITE = """
 import ctypes, os, time
@@ -22,7 +23,7 @@ def blocks():
     if pid == 0:
         ctypes.PyDLL(None).vfork()
         time.sleep(1000)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 100
     while ") D " not in Path(f"/proc/{pid}/stat").read_text():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -93,7 +94,9 @@ def test_a_held_guest_is_entered_from_the_terminal(image: Path, tmp_path: Path) 
     (tmp_path / "test_held.py").write_text(HELD)
     words = ["-m", "pytest", "--kernel", str(image), "--retry", "0", "-p", "no:cacheprovider"]
     words += ["--color=no", "--hold", "--guest-folder", str(tmp_path / "out"), "test_held.py"]
-    child = pexpect.spawn(sys.executable, words, cwd=str(tmp_path), timeout=60, encoding="utf-8")
+    child = pexpect.spawn(
+        sys.executable, words, cwd=str(tmp_path), timeout=PATIENCE, encoding="utf-8"
+    )
     with (tmp_path / "said").open("w") as child.logfile_read:
         child.expect("guest0 is held: .*test_fails failed in its call: assert 1 == 2")
         child.expect("leave it")
@@ -115,7 +118,7 @@ def test_a_held_guest_is_entered_from_the_terminal(image: Path, tmp_path: Path) 
 
 def stub(path: str) -> bytes:
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(20)
+        sock.settimeout(PATIENCE)
         sock.connect(path)
         sock.sendall(b"+$?#3f")
         said = b""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from harness import guest
 from harness.errors import GuestFault
@@ -48,7 +49,7 @@ def keeper(spec: GuestSpec) -> Iterator[guest.Keeper]:
     keeper.end()
 
 
-def over(keeper: guest.Keeper, seconds: float = 120) -> bool:
+def over(keeper: guest.Keeper, seconds: float = PATIENCE) -> bool:
     end = time.monotonic() + seconds
     while keeper.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
@@ -137,7 +138,7 @@ def ends(spec: GuestSpec) -> str:
     place.mkdir(parents=True)
     spec.save(place / "spec.json")
     argv = [sys.executable, "-m", "harness.guest.keeper", str(place)]
-    subprocess.run(argv, cwd=Path(guest.__file__).parents[2], check=True, timeout=120)
+    subprocess.run(argv, cwd=Path(guest.__file__).parents[2], check=True, timeout=PATIENCE)
     (keeper,) = guest.find(spec)
     return keeper.end().ended
 
@@ -168,7 +169,7 @@ def processes(mark: Path) -> list[str]:
     return found
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 10) -> bool:
+def wait_for(what: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     end = time.monotonic() + seconds
     while not what() and time.monotonic() < end:
         time.sleep(0.05)

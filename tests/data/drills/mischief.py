@@ -404,3 +404,15 @@ ALL = (
     Mischief("recurses", recurses, "fail", "recursion"),
 )
 BY_NAME = {one.name: one for one in ALL}
+
+#: What CI does: one for each way in which a worker, its guest or what they say can go wrong.
+CHOSEN = frozenset(
+    {
+        *("leaves_a_daemon", "fills_run", "goes_away", "lowers_its_limits"),
+        *("has_a_child_eat_all_memory", "closes_all_files", "mounts_over_its_libraries"),
+        *("changes_root", "starts_programs", "sets_the_clock_back", "exits_0", "kills_itself"),
+        *("powers_off", "sysrq_c", "panics_silently", "takes_the_processor", "talks_garbage"),
+        *("talks_like_init", "prints_control_characters", "talks_into_the_results"),
+        "exits_python",
+    }
+)

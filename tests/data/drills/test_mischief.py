@@ -12,7 +12,14 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 import mischief
 
-one = pytest.mark.parametrize("name", list(mischief.BY_NAME), scope="module")
+one = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in mischief.CHOSEN else pytest.mark.nightly)
+        for name in mischief.BY_NAME
+    ],
+    scope="module",
+)
 
 
 @one
@@ -36,6 +43,7 @@ def slow_teardown() -> None:
     time.sleep(mischief.LONG)
 
 
+@pytest.mark.nightly
 def test_hangs_in_setup(slow_setup: None) -> None:
     pass
 

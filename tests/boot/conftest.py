@@ -25,11 +25,10 @@ SUITES = (
     "vfs/test_newns.py",
     "sysfs/test_class_net.py",
     "teardown/test_lifetime.py",
-    "nvmet/test_containers.py",
     "nvmet/test_loop.py",
     "nvmet/test_tcp.py",
 )
-DEBUG_SUITES = ("configfs/test_instances.py", "nvmet/test_loop.py")
+DEBUG_SUITES = ("configfs/test_mount.py", "nvmet/test_loop.py")
 
 
 def harness(*words: str, cwd: Path = TOP) -> Job:

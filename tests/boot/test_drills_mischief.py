@@ -63,8 +63,8 @@ def session(
     ours = [item for item in request.session.items if item.path == request.path]
     whole = any(item.get_closest_marker("nightly") for item in ours)
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--kernel", str(image)]
-    argv += ["--guest-folder", str(folder), "--guests", "3", "--guest-memory", "512"]
-    argv += ["--test-timeout", "4", "--retry", "0", str(SUITE)]
+    argv += ["--guest-folder", str(folder), "--guests", "2", "--guest-memory", "512"]
+    argv += ["--test-timeout", "15", "--retry", "0", str(SUITE)]
     argv += [] if whole else ["-m", "not nightly"]
     done = subprocess.run(argv, text=True, capture_output=True, check=False)
     tests = {test.id.split("::")[1]: test for test in journal.read(folder)}

@@ -39,7 +39,7 @@ class Session:
         argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
         argv += ["--kernel", str(image), "--guest-folder", str(folder), "--retry", "0"]
         argv += ["--guests", "2", "--guest-cpus", "2", "--guest-append", f"{QUICK} {CHECKS}"]
-        argv += ["--test-timeout", "6", *words, str(SUITE)]
+        argv += ["--test-timeout", "15", *words, str(SUITE)]
         done = subprocess.run(argv, text=True, capture_output=True, check=False)
         self.status, self.said = done.returncode, done.stdout + done.stderr
         self.tests = {test.id.split("::")[1]: test for test in journal.read(folder)}

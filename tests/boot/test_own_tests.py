@@ -59,7 +59,7 @@ def run(image: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[s
 def crashing(image: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Test]:
     folder = tmp_path_factory.mktemp("own tésts")
     (folder / "test_own.py").write_text(SUITE)
-    done = run(image, folder, "--guests", "2", "--test-timeout", "4", "test_own.py")
+    done = run(image, folder, "--guests", "2", "--test-timeout", "15", "test_own.py")
     assert done.returncode == 1, done.stdout + done.stderr
     return {test.id.split("::")[1]: test for test in journal.read(folder / "out")}
 

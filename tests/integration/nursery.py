@@ -33,6 +33,8 @@ _NOT_YET = ("harness.__main__", "harness.guest.keeper", "harness.guest.gather")
 _NOT_YET += ("harness.history.migrations", "harness.guestside.")  # and a guest is its own matter
 # Without the folder of the program, which is first, and what the environment says.
 _path = sys.path[1 + len([*filter(None, os.environ.get("PYTHONPATH", "").split(":"))]) :]
+# What Python makes of the locale and PYTHONIOENCODING, which are the same for our forks.
+_forms = [(each.encoding, each.errors) for each in (sys.stdin, sys.stdout, sys.stderr)]
 
 
 def serve(sock: socket.socket) -> None:
@@ -127,8 +129,7 @@ def _streams(bare: bool) -> None:
         buffer = io.BufferedReader(raw) if not writes else raw if bare else io.BufferedWriter(raw)
         stream = io.TextIOWrapper(
             buffer,  # type: ignore[arg-type]
-            "utf-8",
-            "backslashreplace" if number == 2 else "surrogateescape",
+            *_forms[number],
             line_buffering=writes and not bare and (number == 2 or raw.isatty()),
             write_through=writes and bare,
         )

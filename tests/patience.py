@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How long tests wait for what comes in the end: no test may depend on how fast a machine is."""
+"""How long a test waits before it gives up: no test may depend on the speed of the machine."""
 
-PATIENCE = 600.0  # seconds; only a test that fails needs them all
+PATIENCE = 600.0  # seconds; only a failing test waits that long

@@ -13,12 +13,9 @@ from pathlib import Path
 
 from junitparser import JUnitXml
 
+from harness.progress import clock
+
 SLOWEST = 20
-
-
-def clock(seconds: float) -> str:
-    """Give minutes and seconds."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def main(result: Path, reports: list[Path]) -> None:
@@ -28,7 +25,7 @@ def main(result: Path, reports: list[Path]) -> None:
         for report in reports
         if report.exists()
     }
-    print("| environment | tests | minutes |", "|---|---|---|", sep="\n")
+    print("| environment | tests | time |", "|---|---|---|", sep="\n")
     for name, env in json.loads(result.read_text())["testenvs"].items():
         if "result" in env:
             number = len(tests.get(name, ())) or ""

@@ -27,14 +27,6 @@ import mischief  # noqa: E402 - it stands with the suite, which runs elsewhere
 
 #: Tests that hang in their fixtures, beside those of the table.
 HANGS = {"test_hangs_in_setup", "test_hangs_in_teardown"}
-each = pytest.mark.parametrize(
-    "one",
-    [
-        pytest.param(one, marks=() if one.name in mischief.CHOSEN else pytest.mark.nightly)
-        for one in mischief.ALL
-    ],
-    ids=lambda one: one.name,
-)
 #: After these a guest's files are not what a test can count on.
 SPOIL = {"fills_tmp", "fills_run", "mounts_over_its_libraries", "unmounts_proc", "changes_root"}
 
@@ -54,6 +46,11 @@ class Session:
         """What was done, by its name."""
         return {one.name for one in mischief.ALL if self.whole or one.name in mischief.CHOSEN}
 
+    @property
+    def hangs(self) -> set[str]:
+        """The tests of HANGS that ran."""
+        return HANGS if self.whole else {"test_hangs_in_teardown"}
+
 
 @pytest.fixture(scope="module")
 def session(
@@ -71,7 +68,14 @@ def session(
     return Session(done.returncode, done.stdout + done.stderr, folder, tests, whole)
 
 
-@each
+@pytest.mark.parametrize(
+    "one",
+    [
+        pytest.param(one, marks=() if one.name in mischief.CHOSEN else pytest.mark.nightly)
+        for one in mischief.ALL
+    ],
+    ids=lambda one: one.name,
+)
 def test_each_costs_what_it_must(session: Session, one: mischief.Mischief) -> None:
     test = session.tests[f"test_it[{one.name}]"]
     assert re.fullmatch(one.outcome, test.outcome), f"{test.message}\n{one.why}"
@@ -87,7 +91,7 @@ def test_neighbours_are_unharmed(session: Session) -> None:
 
 def test_results_are_complete(session: Session) -> None:
     assert session.status != 0, session.said
-    assert len(session.tests) == 2 * len(session.done) + (2 if session.whole else 1) + 1
+    assert len(session.tests) == 2 * len(session.done) + len(session.hangs) + 1
     ran = {name for name, test in session.tests.items() if test.outcome is not Outcome.NOTRUN}
     assert len(ran) == len(session.tests)
     assert "INTERNALERROR" not in session.said
@@ -104,9 +108,7 @@ def test_a_guest_that_was_spoilt_runs_nothing_more(session: Session) -> None:
 
 
 def test_a_hang_in_a_fixture_is_that_tests(session: Session) -> None:
-    hung = {name: test.outcome for name, test in session.tests.items() if name in HANGS}
-    assert hung["test_hangs_in_teardown"] is Outcome.TIMEOUT
-    assert set(hung.values()) == {Outcome.TIMEOUT}
+    assert {session.tests[name].outcome for name in session.hangs} == {Outcome.TIMEOUT}
 
 
 def test_nothing_is_left_running(session: Session) -> None:

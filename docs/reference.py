@@ -150,7 +150,7 @@ def _roff(text: str) -> str:
 
 def classes() -> Iterator[type]:
     """Give the classes of the model, in the order of their modules."""
-    kinds = [getattr(model, name) for name in model.__all__]
+    kinds = [one for name in model.__all__ if inspect.isclass(one := getattr(model, name))]
     yield from sorted(kinds, key=lambda kind: (kind.__module__, _line(kind)))
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -25,6 +26,9 @@ ALL = 8 * 1024 * 1024  # characters that the good and the bad may have together:
 LEAST = 512  # but each of them has this
 FIRST = 500  # characters of a message in one line
 BOOT = "boot"
+
+#: Says why a failure of a kernel's test does not count (None: of its boot); empty if it does.
+Excuse = Callable[[SideResult, Test | None], str]
 
 _WORDS: Mapping[Outcome, type[junitparser.junitparser.FinalResult]] = {
     Outcome.SKIP: junitparser.Skipped,
@@ -49,32 +53,48 @@ def of_run(path: Path, run: Run, sides: tuple[SideResult, ...]) -> Path:
         "series": (series.title or series.name) if series else "none",
         "started": run.started,
     }
-    return write(path, sides, properties, _lacks(run, sides))
+    return write(path, sides, properties, _faults(run, sides), functools.partial(_excuse, run))
 
 
-def _lacks(run: Run, sides: tuple[SideResult, ...]) -> str:
-    """Say what keeps a run from being whole: its skipped tests alone would look as if it were."""
+def _excuse(run: Run, side: SideResult, test: Test | None) -> str:
+    """Say why a failure does not count for the verdict; None is the boot."""
+    if run.compared and side.side is not run.judged.side:
+        return "the verdict is about the patched kernel"
+    if test is not None:
+        return run.excuse(test)
+    return "" if side.error or run.boot_splats else "the base complains of it too"
+
+
+def _faults(run: Run, sides: tuple[SideResult, ...]) -> Iterator[str]:
+    """Say what no test shows: the run is not whole, or there are new warnings and splats."""
     if run.interrupted:
-        return "the run was interrupted"
-    if not sides or sides[-1] != run.judged or not run.judged.left:
-        return ""
-    left = run.judged.left
-    return f"{left} test{'s' if left > 1 else ''} of the {run.judged.side} kernel not run"
+        yield "the run was interrupted"
+    if not sides or sides[-1].side is not run.judged.side:
+        return
+    if left := run.judged.left * (not run.interrupted):
+        yield f"{left} test{'s' if left > 1 else ''} of the {run.judged.side} kernel not run"
+    for one in run.warnings:
+        yield f"new warning: {one.file}:{one.line}: {one.text}"
 
 
 def write(
-    path: Path, sides: tuple[SideResult, ...], properties: Mapping[str, str], fault: str = ""
+    path: Path,
+    sides: tuple[SideResult, ...],
+    properties: Mapping[str, str],
+    faults: Iterable[str] = (),
+    excuse: Excuse = lambda *_: "",
 ) -> Path:
     """Write junit.xml for the kernels of a run; ``properties`` stand on each suite.
 
-    The property "started" (ISO 8601) is the time of tests that do not know their own.  ``fault``
-    says what is wrong with the whole.
+    The property "started" (ISO 8601) is the time of tests that do not know their own.  ``faults``
+    say what is wrong with the whole.  A failure that ``excuse`` gives words for counts as skipped:
+    a CI system adds up failures, and says bad where the verdict is good.
     """
     report = xunit2.JUnitXml("harness")
-    if fault:
+    for fault in faults:
         report.add_testsuite(_fault(fault))
     for result in sides:
-        for suite in _suites(result, properties):
+        for suite in _suites(result, properties, excuse):
             report.add_testsuite(suite)
     report.update_statistics()  # type: ignore[no-untyped-call]
     # Its own pretty printing takes ten times the memory and the time.
@@ -99,9 +119,10 @@ class _Side:
     guests: Mapping[str, GuestRecord]
     bad: int
     good: int
+    excuse: Excuse
 
 
-def _side(result: SideResult) -> _Side:
+def _side(result: SideResult, excuse: Excuse) -> _Side:
     bad = sum(test.outcome.bad for test in result.tests)
     good = len(result.tests) - bad
     return _Side(
@@ -109,17 +130,20 @@ def _side(result: SideResult) -> _Side:
         {guest.name: guest for guest in result.guests},
         min(BAD, max(LEAST, ALL // (2 * max(1, bad)))),  # a message and an output
         min(GOOD, max(LEAST, ALL // max(1, good))),
+        excuse,
     )
 
 
-def _suites(result: SideResult, properties: Mapping[str, str]) -> Iterable[xunit2.TestSuite]:
+def _suites(
+    result: SideResult, properties: Mapping[str, str], excuse: Excuse
+) -> Iterable[xunit2.TestSuite]:
     """Give a suite for each folder of tests, and one for the boot if that went wrong."""
-    if wrong := _boot(result):
+    if wrong := _boot(result, excuse(result, None)):
         yield _suite(result, BOOT, [wrong], properties)
     folders: dict[str, list[Test]] = {}
     for test in result.tests:
         folders.setdefault(str(Path(test.id.partition("::")[0]).parent), []).append(test)
-    side = _side(result)
+    side = _side(result, excuse)
     for folder, tests in folders.items():
         cases: list[junitparser.TestCase] = [_case(side, test) for test in tests]
         began = min((test.began for test in tests if test.began), default=0.0)
@@ -157,13 +181,15 @@ def _suite(
     return suite
 
 
-def _boot(result: SideResult) -> xunit2.TestCase | None:
+def _boot(result: SideResult, excuse: str) -> xunit2.TestCase | None:
     """Give a case for a kernel that did not boot, or complained of something while it did."""
     splats = result.boot_splats
     if not (result.error or splats):
         return None
     case = xunit2.TestCase(BOOT, f"{result.side}.{BOOT}", 0.0)
-    error = junitparser.Error(_line(result.error or splats[0].title), "boot")
+    kind = junitparser.Skipped if excuse else junitparser.Error
+    words = result.error or splats[0].title
+    error = kind(_line(f"{excuse}: {words}" if excuse else words), "boot")
     error.text = _text(result.error + "\n\n" + "\n\n".join(map(_splat, splats)), BAD)
     case.result = [error]
     case.system_out = _marks([Path(guest.console) for guest in result.guests if guest.console])
@@ -175,8 +201,8 @@ def _case(side: _Side, test: Test) -> xunit2.TestCase:
     file, _, name = test.id.partition("::")
     classname = f"{result.side}.{file.removesuffix('.py').replace('/', '.')}"
     case = xunit2.TestCase(_line(name or file), _line(classname), round(test.seconds, 3))
-    excused = result.allow_flaky and test.outcome is Outcome.FLAKY
-    verdict = None if excused else _verdict(test, room)
+    excuse = side.excuse(result, test) if test.outcome.bad else ""
+    verdict = _verdict(test, room, excuse)
     if verdict is not None:
         case.result = [verdict]
     for again in _attempts(test):
@@ -234,12 +260,13 @@ def _attempts(test: Test) -> list[xunit2.InterimResult]:
     return [kinds[one is Outcome.FAIL](f"attempt: {one}", str(one)) for one in shown]
 
 
-def _verdict(test: Test, room: int) -> junitparser.junitparser.FinalResult | None:
+def _verdict(test: Test, room: int, excuse: str) -> junitparser.junitparser.FinalResult | None:
     """Give JUnit's word for an outcome: it has failure, error and skipped only."""
     if test.outcome is Outcome.PASS:
         return None
     first = test.headline or str(test.outcome)
-    result = _WORDS.get(test.outcome, junitparser.Error)(_line(first), str(test.outcome))
+    kind = junitparser.Skipped if excuse else _WORDS.get(test.outcome, junitparser.Error)
+    result = kind(_line(f"{excuse}: {first}" if excuse else first), str(test.outcome))
     raw = [splat for splat in test.splats if splat.title not in test.message]
     result.text = _text("\n\n".join((test.message, *map(_splat, raw))), room)
     return result

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.bisect.points import Commit
 from harness.bisect.values import Call
-from harness.model import Option
+from harness.model import Option, Verdict
 
 SCHEMA = 1
 NAME = "bisect.json"
@@ -131,3 +131,10 @@ class Bisected:
     def proven(self) -> bool:
         """Whether everything that could be tried for proof is as it must be."""
         return self.found and all(one.holds is not False for one in self.proofs)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The answer in a word: one that its proof contradicts is none."""
+        if not self.found:
+            return Verdict.UNDECIDED
+        return Verdict.FOUND if self.proven else Verdict.UNPROVEN

@@ -20,9 +20,9 @@ _WIDTH = 72  # columns of a mail
 _SIDE = 46  # columns of one side
 
 
-def write(found: Bisected, code: int) -> None:
+def write(found: Bisected) -> None:
     """Write bisect.json, bisect.txt and mail.txt into the bisection's folder."""
-    table = json.dumps(to_dict(found, code), indent=1) + "\n"
+    table = json.dumps(to_dict(found), indent=1) + "\n"
     draft = found.folder / f"{NAME}.part"
     draft.write_text(table, encoding="utf-8")
     draft.replace(found.folder / NAME)
@@ -31,10 +31,12 @@ def write(found: Bisected, code: int) -> None:
         (found.folder / "mail.txt").write_text(words, encoding="utf-8")
 
 
-def to_dict(found: Bisected, code: int) -> dict[str, Any]:
+def to_dict(found: Bisected) -> dict[str, Any]:
     """Give what bisect.json holds."""
     more = {"found": found.found, "proven": found.proven, "mail": mail(found)}
-    return {"schema": SCHEMA, **to_json(found), **more, "exit_code": code}
+    verdict = found.verdict
+    said = {"verdict": verdict.value, "exit_code": verdict.exit_code}
+    return {"schema": SCHEMA, **to_json(found), **more, **said}
 
 
 def text(found: Bisected) -> str:
@@ -44,7 +46,8 @@ def text(found: Bisected) -> str:
         lines += ["", "for a mail:", "", words.rstrip()]
     if found.commands:
         lines += ["", "commands:", *(f"  {one}" for one in found.commands)]
-    return "\n".join([*lines, "", f"evidence {found.folder}"]) + "\n"
+    end = f"{found.verdict.upper()} {found.signature} on {found.source} in {clock(found.seconds)}"
+    return "\n".join([*lines, "", end, f"evidence {found.folder}"]) + "\n"
 
 
 def _headline(found: Bisected) -> Iterator[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from harness import process
 from harness.check.builds import Made
 from harness.check.values import Finding, Level
 from harness.errors import HostFault, UsageError
-from harness.model import Accel, Outcome, Request, Side, SideResult, Test
+from harness.model import Accel, Outcome, Request, Side, SideResult, Splat, Test
 from harness.progress import Progress
 from harness.results.changes import counts
 from harness.run import Plan, folder, suites
@@ -30,16 +30,26 @@ class Tested:
     error: str = ""
 
     @property
-    def findings(self) -> tuple[Finding, ...] | None:
-        """Everything that went wrong, also what goes wrong on the base."""
+    def tests(self) -> tuple[Test, ...]:
+        """The tests that ran, or were to."""
+        return self.result.tests if self.result else ()
+
+    def findings(
+        self, base: Collection[str], flaky: Collection[str] = ()
+    ) -> tuple[Finding, ...] | None:
+        """Give everything that went wrong, also what goes wrong on the base; None: not known.
+
+        ``base`` are the tests that are not good there, whose splats may be other ones here;
+        ``flaky`` those that were good, or bad on the base too, when they were run again.
+        """
         if self.result is None:
             return None
-        found = [_of_test(test) for test in self.result.tests if test.outcome.bad]
+        bad = [test for test in self.tests if test.outcome.bad]
+        found = [_of_test(test, flaky) for test in bad]
         if self.result.error:
             found = [Finding(Level.ERROR, self.result.error, rule="boot", same="boot")]
-        for splat in self.result.boot_splats:
-            same = splat.fingerprint or splat.title
-            found.append(Finding(Level.ERROR, f"at boot: {splat.title}", rule="splat", same=same))
+        found += [_of_splat(splat, "at boot") for splat in self.result.boot_splats]
+        found += [_of_splat(splat, one.id) for one in bad if one.id in base for splat in one.splats]
         return tuple(found)
 
     @property
@@ -59,11 +69,16 @@ def _beside(plan: Plan) -> Plan:
     return dataclasses.replace(plan, guests=str(guests))
 
 
-def _of_test(test: Test) -> Finding:
-    level = Level.WARNING if test.outcome is Outcome.FLAKY else Level.ERROR
+def _of_test(test: Test, flaky: Collection[str]) -> Finding:
+    outcome = Outcome.FLAKY if test.id in flaky else test.outcome
+    level = Level.WARNING if outcome is Outcome.FLAKY else Level.ERROR
     file, _, name = test.id.partition("::")
-    text = f"{name} {test.outcome}: {test.headline}"
-    return Finding(level, text, file, 0, test.id, same=str(level))
+    # Bad on the base in any way is not new here, as harness.model.kind has it.
+    return Finding(level, f"{name} {outcome}: {test.headline}", file, 0, test.id, same="bad")
+
+
+def _of_splat(splat: Splat, where: str) -> Finding:
+    return Finding(Level.ERROR, f"{where}: {splat.title}", rule="splat", same=splat.name)
 
 
 class Booter:

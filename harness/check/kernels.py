@@ -19,7 +19,10 @@ from harness.check.judge import Column
 from harness.check.scripts import Scripts
 from harness.check.values import WHOLE, Cell, Finding, Level, State
 from harness.check.wish import Wish
-from harness.model import Checkout
+from harness.model import Checkout, Kind
+from harness.outputs import said
+from harness.results.changes import changes
+from harness.run import rerun
 
 _Testing = concurrent.futures.Future[Tested] | None
 
@@ -186,17 +189,39 @@ class Kernels:
 
     def _tested(self, renames: Mapping[str, str]) -> list[Cell]:
         results = [one.result() if one else None for one in self.tested]
-        known = [one.findings if one else None for one in results]
+        bad = {one.id for one in results[0].tests if one.outcome.bad} if results[0] else set()
+        flaky = self._flaky(results)
+        known = [one.findings(bad, flaky) if one else None for one in results]
         notes = {n: one.note for n, one in enumerate(results) if one}
         same = self._same()
         notes |= dict.fromkeys(same, "same kernel as before: not booted again")
         notes |= self._unbuilt()
         base = results[0]
-        if base and base.findings:
-            notes[WHOLE] = f"{len(base.findings)} fail on the base already"
+        if base and known[0]:
+            notes[WHOLE] = f"{said.number(len(bad), 'test')} failing on the base already"
         rows: Sequence[tuple[int, tuple[Finding, ...] | None]] = list(enumerate(known))[1:]
         column = Column("tests", known[0], rows, notes, same)
         return [_with_fixes(one, known) for one in judge.cells(column, renames)]
+
+    def _flaky(self, results: Sequence[Tested | None]) -> frozenset[str]:
+        """Run again what looks broken, on the base and where it breaks; give what is flaky."""
+        assert self.booter is not None
+        base, place = results[0], self.place
+        seen: set[str] = set()
+        flaky: set[str] = set()
+        for number, one in enumerate(results[1:], 1) if base else ():
+            assert base is not None
+            some = changes(base.tests, one.tests) if one else ()
+            new = [c for c in some if c.kind is Kind.SUSPECT and c.test not in seen]
+            room = max(0, rerun.MANY - len(seen))
+            seen |= {c.test for c in new}
+            folders = (place / "base", place / str(number))
+            times, progress = self.booter.plan.reruns, self.builder.progress
+            found = rerun.settle(
+                new[:room], folders, times, place / rerun.FOLDER / str(number), progress
+            )
+            flaky |= {c.test for c in found.changes if c.kind is Kind.FLAKY}
+        return frozenset(flaky)
 
 
 def _with_fixes(one: Cell, known: Sequence[tuple[Finding, ...] | None]) -> Cell:

@@ -20,25 +20,38 @@ _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _B4 = {State.BAD: "fail", State.WARN: "warn", State.UNKNOWN: "warn"}
 
 
-def table(matrix: Matrix, exit_code: int) -> dict[str, Any]:
+def table(matrix: Matrix) -> dict[str, Any]:
     """Give the matrix as check.json has it."""
-    found = {"schema": SCHEMA, **to_json(matrix), "bad": matrix.bad, "exit_code": exit_code}
+    verdict = matrix.verdict
+    more = {"bad": matrix.bad, "verdict": verdict.value, "exit_code": verdict.exit_code}
+    found = {"schema": SCHEMA, **to_json(matrix), **more}
     found["cells"] = [to_json(one) for one in matrix.cells if one.state is not State.NONE]
     return found
 
 
-def write(matrix: Matrix, folder: Path, exit_code: int) -> None:
+def write(matrix: Matrix, folder: Path) -> None:
     """Write check.json and junit.xml."""
-    text = json.dumps(table(matrix, exit_code), indent=1)
+    text = json.dumps(table(matrix), indent=1)
     draft = folder / f"{NAME}.part"
     draft.write_text(text, encoding="utf-8")
     draft.replace(folder / NAME)
     report = junitparser.JUnitXml("harness check")
+    if why := matrix.untestable or matrix.fault or matrix.refused:
+        report.add_testsuite(_fault(why))
     for row in matrix.rows:
         report.add_testsuite(_suite(matrix, row.number, f"{row.number} {row.subject}"))
     report.add_testsuite(_suite(matrix, WHOLE, "the whole series"))
     report.update_statistics()  # type: ignore[no-untyped-call]
     report.write(str(folder / "junit.xml"), pretty=True)
+
+
+def _fault(why: str) -> junitparser.TestSuite:
+    """Give a case for what kept the check from being whole: what is not known is not good."""
+    case = junitparser.TestCase("check", "check")
+    case.result = [junitparser.Error(_clean(why))]
+    suite = junitparser.TestSuite("check")
+    suite.add_testcase(case)
+    return suite
 
 
 def _suite(matrix: Matrix, number: int, name: str) -> junitparser.TestSuite:

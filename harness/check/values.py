@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import re
+
+from harness.model import Verdict
+from harness.results.changes import unnumbered
 
 WHOLE = 0  # the number of the row that is about the whole series; patches count from 1
-
-# A number that stands alone may change with every edit: a line, a size.
-_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 
 
 class Level(enum.StrEnum):
@@ -56,7 +55,7 @@ class Finding:
     @property
     def key(self) -> tuple[str, str, str]:
         """What makes it the same finding although lines have shifted."""
-        return self.rule, self.file, self.same or _NUMBER.sub("N", self.text)
+        return self.rule, self.file, self.same or unnumbered(self.text)
 
     @property
     def where(self) -> str:
@@ -128,6 +127,20 @@ class Matrix:
         """Whether there is an error, or with ``strict`` a warning."""
         wrong = {Level.ERROR, Level.WARNING} if self.strict else {Level.ERROR}
         return any(one.level in wrong for _, one in self.findings)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the check says; what is not known is not good.
+
+        A series with an error is bad, whatever else could not be done.
+        """
+        if self.untestable:
+            return Verdict.UNTESTABLE
+        if self.bad:
+            return Verdict.BAD
+        if self.fault:
+            return Verdict.NONE
+        return Verdict.UNTESTABLE if self.refused else Verdict.GOOD
 
 
 def state(findings: tuple[Finding, ...]) -> State:

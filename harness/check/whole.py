@@ -23,7 +23,7 @@ from harness.check.scripts import Scripts
 from harness.check.sources import Sources
 from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, State
 from harness.check.wish import GROUPS, Wish
-from harness.errors import INTERRUPTED, HostFault, Interrupted
+from harness.errors import HostFault, Interrupted
 from harness.guest import accel
 from harness.model import Checkout, Source
 from harness.progress import Progress
@@ -45,9 +45,8 @@ def check(
     A patch that is bad, does not build or does not apply is an answer.  Raises a HarnessError
     when there is none to be had.
     """
-    begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
-    assert plan.series is not None
-    series = plan.series
+    begin, started, series = time.monotonic(), datetime.datetime.now(datetime.UTC), plan.series
+    assert series is not None
     if wish.builds:
         guest.sweep()
         kbuild.check_place(paths.cache())
@@ -68,7 +67,8 @@ def check(
             with folder.writing(place), _worktree(walk):
                 _walk(walk, place)
         except KeyboardInterrupt:
-            report.write(answer.matrix(walk, source, time.monotonic() - begin), place, INTERRUPTED)
+            walk.faults.append("the check was interrupted")
+            report.write(answer.matrix(walk, source, time.monotonic() - begin), place)
             hint = f"what was found until then is in {place}"
             raise Interrupted("interrupted", hint=hint) from None
     return answer.matrix(walk, source, time.monotonic() - begin), place

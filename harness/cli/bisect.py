@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from harness import cli, errors, history, paths, plain
+from harness import cli, history, paths, plain
 from harness.bisect import Ask, Bisected, Mode, bisect, report, state
 from harness.cli import bisecting
 from harness.cli.parser import parse
@@ -157,14 +157,13 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         with history.recording(options, progress.say, asked.plan.series) as entry:
             found = bisect(asked, progress, options.command, begun, entry.at)
             found = dataclasses.replace(found, commands=_commands(found, options))
-            code = _code(found)
-            report.write(found, code)
-            entry.finish(code)
+            report.write(found)
+            entry.finish(found.verdict)
     if options.json:
-        print(json.dumps(report.to_dict(found, code), indent=1))
+        print(json.dumps(report.to_dict(found), indent=1))
     else:
         print(report.text(found), end="")
-    return code
+    return found.verdict.exit_code
 
 
 def _say(asked: Ask, progress: Progress) -> None:
@@ -175,13 +174,6 @@ def _say(asked: Ask, progress: Progress) -> None:
         patches = f"{many} patch{'es' if many > 1 else ''}"
         name = plain.line(series.title or series.name)
         progress.say(f"searching the {patches} of {name}: {asked.signature}")
-
-
-def _code(found: Bisected) -> int:
-    """Choose the exit code: an answer that its proof contradicts is none."""
-    if not found.found:
-        return errors.UNTESTABLE
-    return errors.GOOD if found.proven else errors.BAD
 
 
 def _again(begun: state.Begun, now: argparse.Namespace) -> argparse.Namespace:

@@ -110,31 +110,19 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             asked = dataclasses.replace(asked, first=failed)
         entry = stack.enter_context(history.recording(options, progress.say, made.series))
         found, place = check.check(made, asked, progress, options.command, entry.at)
-        code = _code(found)
-        report.write(found, place, code)
-        entry.finish(code, error=found.untestable or found.fault or found.refused)
-    _show(options, found, place, code)
+        report.write(found, place)
+        entry.finish(found.verdict, error=found.untestable or found.fault or found.refused)
+    _show(options, found, place)
     if not options.b4:
         formats.in_ci(place)
-    return code
+    return found.verdict.exit_code
 
 
-def _code(found: Matrix) -> int:
-    """Choose the exit code: what is not known is not good."""
-    if found.untestable:
-        return errors.UNTESTABLE
-    if found.bad:
-        return errors.BAD
-    if found.fault:
-        return errors.HOST_FAULT
-    return errors.UNTESTABLE if found.refused else errors.GOOD
-
-
-def _show(options: argparse.Namespace, found: Matrix, place: Path, code: int) -> None:
+def _show(options: argparse.Namespace, found: Matrix, place: Path) -> None:
     if options.b4:
         print(json.dumps(report.b4(found), indent=1))
     elif options.json:
-        print(json.dumps(report.table(found, code), indent=1))
+        print(json.dumps(report.table(found), indent=1))
     else:
         shown.show(found, place)
 

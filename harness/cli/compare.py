@@ -14,8 +14,10 @@ import rich.console
 
 from harness import compare, errors, history, paths
 from harness.cli import report
-from harness.cli.run import db_option
-from harness.compare import Comparison, Difference, Kind
+from harness.cli.run import db_option, rerun_option
+from harness.cli.summary import word
+from harness.compare import Comparison
+from harness.model import Change, Kind, Outcome
 from harness.progress import Progress, clock
 from harness.progress.seen import seen
 from harness.results.record import to_json
@@ -61,13 +63,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("base", type=Path, metavar="BASE", help="a run, or the folder of a side")
     parser.add_argument("patched", type=Path, metavar="PATCHED", help="the one to be judged")
-    parser.add_argument(
-        "--rerun",
-        type=int,
-        default=2,
-        metavar="N",
-        help="run suspects N times again on both kernels (%(default)s)",
-    )
+    rerun_option(parser)
     parser.add_argument("--out", default="", metavar="DIR", help="where compare.json goes")
     db_option(parser)
     parser.set_defaults(run=run)
@@ -82,18 +78,19 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     with paths.in_use(), history.recording(options, progress.say, uses=uses) as entry:
         place = _place(options.out)
         entry.at(place)
-        found = compare.compare(base, patched, max(0, options.rerun), place, progress)
-        code = errors.BAD if found.bad else errors.GOOD
-        text = json.dumps({**to_json(found), "bad": found.bad, "exit_code": code}, indent=1)
+        found = compare.compare(base, patched, options.rerun, place, progress)
+        verdict = found.verdict
+        more = {"verdict": verdict.value, "exit_code": verdict.exit_code}
+        text = json.dumps({**to_json(found), **more}, indent=1)
         with paths.writing(place, "name another folder with --out DIR"):
             (place / "compare.json").write_text(text, encoding="utf-8")
-        entry.finish(code)
+        entry.finish(verdict)
     if options.json:
         print(text)
     else:
         show(found)
         print(f"evidence {place}")
-    return code
+    return verdict.exit_code
 
 
 def _folder(word: Path, db: str) -> Path:
@@ -137,22 +134,22 @@ def show(found: Comparison) -> None:
     _listed(console, f"{len(shifts)} times and sizes", "yellow", shifts)
     if found.error:
         console.print(f"patched: {seen(found.error)}", style="red")
-    console.print(f"{found.same} tests do as before")
-    word, colour = ("WORSE", "bold red") if found.bad else ("NOT WORSE", "bold green")
-    console.print(f"\n{word}", style=colour)
+    console.print(f"{found.same} tests do as before\n")
+    told = found.untestable or f"{found.patched} against {found.base}"
+    console.print(word(found.verdict), seen(told))
 
 
-def _lines(some: tuple[Difference, ...]) -> list[str]:
+def _lines(some: tuple[Change, ...]) -> list[str]:
     """Give a line for each test; of many, for each bad one, and the rest by their files."""
     if len(some) <= SHOWN:
         return [_line(one) for one in some]
-    bad = [one for one in some if one.patched and one.patched.bad]
+    bad = [one for one in some if one.patched.bad]
     files = Counter(one.test.partition("::")[0] for one in some if one not in bad)
     return [_line(one) for one in bad] + [f"{file}: {count}" for file, count in files.items()]
 
 
-def _line(one: Difference) -> str:
-    outcomes = f"{one.base or 'not there'} -> {one.patched or 'not there'}"
+def _line(one: Change) -> str:
+    outcomes = " -> ".join(_WORDS.get(each, each) for each in (one.base, one.patched))
     if any(one.again):
         words = (" ".join(some) or "could not be run" for some in one.again)
         outcomes += " (again: {} -> {})".format(*words)
@@ -161,6 +158,9 @@ def _line(one: Difference) -> str:
 
 def _amount(value: float, unit: str) -> str:
     return clock(value) if unit == "s" else f"{value:.0f} {unit}"
+
+
+_WORDS = {Outcome.NOTRUN: "not there"}
 
 
 def _listed(console: rich.console.Console, title: str, colour: str, lines: list[str]) -> None:

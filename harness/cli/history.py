@@ -16,10 +16,10 @@ from harness import errors
 from harness.cli import tables
 from harness.cli.clean import ago
 from harness.cli.run import db_option
-from harness.cli.summary import COLOURS
+from harness.cli.summary import COLOURS, VERDICTS
 from harness.history import flakes
 from harness.history.values import Match, Seen, SeriesHistory, SplatHistory, TestHistory, Where
-from harness.model import Outcome
+from harness.model import Outcome, Verdict
 from harness.outputs.said import number
 from harness.progress import Progress, clock
 from harness.progress.seen import styled
@@ -240,9 +240,9 @@ def _series(found: SeriesHistory) -> Iterator[Line]:
 
 def verdict(ended: str, said: str) -> Text:
     """Write a run's end in a word: its verdict, or why there is none."""
-    word = said if ended == "done" and said != "none" else said if said == "untestable" else ended
-    good = {"good": "green", "running": "cyan", "untestable": "yellow", "interrupted": "yellow"}
-    return Text(word, style=good.get(word, "red"))
+    if ended == "done" or said == Verdict.UNTESTABLE:
+        return Text(said, style=VERDICTS.get(Verdict(said), ""))
+    return Text(ended, style={"running": "cyan", "interrupted": "yellow"}.get(ended, "red"))
 
 
 def _failures(found: SeriesHistory) -> Iterator[Line]:

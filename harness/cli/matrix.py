@@ -11,6 +11,7 @@ import rich.text
 
 from harness.check import WHOLE, Cell, Level, Matrix, State
 from harness.check.report import line
+from harness.cli.summary import word
 from harness.progress import clock
 from harness.progress.seen import seen
 
@@ -37,9 +38,8 @@ def show(matrix: Matrix, place: Path) -> None:
     why = matrix.untestable or matrix.fault or matrix.refused
     if why:
         console.print(f"\n{seen(why, lines=True)}", style="red")
-    word = "BAD" if matrix.bad and not matrix.untestable else "NO VERDICT" if why else "GOOD"
-    end = rich.text.Text(f"\n{word}", style="bold green" if word == "GOOD" else "bold red")
-    console.print(end, f"{seen(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}")
+    said = f"{seen(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}"
+    console.print("\n", word(matrix.verdict), f" {said}", sep="")
     console.print(f"evidence {place}")
 
 

@@ -13,14 +13,16 @@ from pathlib import Path
 from harness import errors, history, paths, settings, vmcore
 from harness.cli import formats, series, summary
 from harness.progress import Progress
-from harness.results.record import SCHEMA, to_json
+from harness.results import record
 from harness.run import Plan, plan, run
 from harness.series import trust
 
 DESCRIPTION = """\
 Apply a series to a kernel, build both, boot both, run the suites in their guests,
-and say what the series changed.  Exit code 0 when every test passes on the patched
-kernel, 1 when one does not or the kernel does not boot."""
+and say what the series changed.  Exit code 1 when the series breaks a test, brings a
+new splat or compiler warning, or a kernel that does not boot; 0 when it does not.  A
+test that fails on the base as well is listed, and is bad only with --strict.  Without
+a base (--patched-only, --no-series) every failure is bad."""
 
 EXAMPLES = """\
 examples:
@@ -51,6 +53,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     kernel_options(parser)
     trust_option(parser)
     suite_options(parser)
+    parser.add_argument(
+        "--strict", action="store_true", help="what fails on the base too is bad as well"
+    )
     aftermath_options(parser)
     guest_options(parser)
     parser.set_defaults(run=run_verb)
@@ -90,7 +95,19 @@ def suite_options(parser: argparse.ArgumentParser) -> None:
     )
     retry = "rerun what failed, alone (crashes: once)"
     parser.add_argument("--retry", type=number, default="", metavar="N", help=retry)
+    rerun_option(parser)
     parser.add_argument("--allow-flaky", action="store_true", help="flaky tests are not bad")
+
+
+def rerun_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how often what looks broken is run again."""
+    parser.add_argument(
+        "--rerun",
+        type=count,
+        default=2,
+        metavar="N",
+        help="run what looks broken N times again on both kernels (%(default)s)",
+    )
 
 
 def db_option(parser: argparse.ArgumentParser) -> None:
@@ -169,6 +186,13 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def count(text: str) -> int:
+    """Take a number that is not negative."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a number, not {text!r}")
+    return int(text)
+
+
 def number(text: str) -> str:
     """Take a number as pytest will, which gets it from us: now, not after an hour of building."""
     if text and not text.isdecimal():  # argparse asks of the default too, which is empty
@@ -208,10 +232,10 @@ def run_verb(options: argparse.Namespace, progress: Progress) -> int:
             progress.say(note)
         with history.recording(options, progress.say, planned.series) as entry:
             found = run(planned, progress, options.command, entry.at)
-            code = errors.BAD if found.bad else errors.GOOD
-            entry.finish(code, found)
+            entry.finish(found.verdict, found)
     if options.json:
-        table = {"schema": SCHEMA, **to_json(found), "exit_code": code, "cpu_seconds": _cpu()}
+        more = {"exit_code": found.verdict.exit_code, "cpu_seconds": _cpu()}
+        table = {**record.table(found), **more}
         print(json.dumps(table, indent=1))
     else:
         summary.show(found)
@@ -219,7 +243,7 @@ def run_verb(options: argparse.Namespace, progress: Progress) -> int:
             for line in vmcore.heads(found.folder / side.side / "guests"):
                 print(line)
     formats.in_ci(found.folder)
-    return code
+    return found.verdict.exit_code
 
 
 def _cpu() -> dict[str, float]:

@@ -6,6 +6,7 @@ On a terminal it fits the screen, so that the prompt stands below all of it.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +15,7 @@ import rich.table
 from rich.text import Text
 
 from harness.cli import tables
-from harness.model import Change, Outcome, Run, SideResult, Test
+from harness.model import Change, Kind, Outcome, Run, SideResult, Test, Verdict
 from harness.outputs import said
 from harness.progress import clock
 from harness.progress.seen import styled
@@ -22,9 +23,14 @@ from harness.results.changes import counts
 from harness.run.again import alone
 
 COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
-_SCREEN = 50  # lines where there is no screen: what is more is for run.json
+VERDICTS = {
+    **dict.fromkeys((Verdict.GOOD, Verdict.FOUND), "green"),
+    **dict.fromkeys((Verdict.UNTESTABLE, Verdict.NONE, Verdict.UNDECIDED), "yellow"),
+    **dict.fromkeys((Verdict.BAD, Verdict.UNPROVEN), "red"),
+}
+_SCREEN = 100  # lines where there is no screen: what is more is for run.json
 _FIXED = 3  # lines around the lists: a blank one, the verdict, the prompt
-_LEAST = 3  # lines a list has at least, with the blank one before it, so that it says something
+_LEAST = 3  # lines a list has at least: a blank one, its head with their number, its first
 
 
 def show(run: Run) -> None:
@@ -80,19 +86,25 @@ def tally(tests: tuple[Test, ...]) -> Text:
 
 
 def _troubles(run: Run) -> Iterator[Text]:
-    """Say which kernel did not boot, or complained while it did."""
+    """Say what no list of tests shows: boots that went wrong, new warnings, tests not run."""
     for side in run.sides:
         if side.error:
             yield Text(f"{side.side}: {side.error}", "red")
         elif side.boot_splats:
             yield Text(f"{side.side}: while booting: {side.boot_splats[0].title}", "red")
+    for one in run.warnings[:_LEAST]:
+        yield Text(f"new warning: {one.file}:{one.line}: {one.text}", "red")
+    if len(run.warnings) > _LEAST:
+        yield Text(f"... and {len(run.warnings) - _LEAST} more new warnings, see run.json", "red")
+    if left := said.left(run.judged) if run.sides else "":
+        yield Text(left, "red")
 
 
 def _lists(run: Run, room: int) -> Iterator[Text]:
     """Give what failed, what was fixed and what was skipped, in as many lines as there are."""
     found = [
-        _failures(run) if run.sides else [],
-        _fixes([change for change in run.changes if change.fix]),
+        *_failures(run),
+        _fixes(said.fixed(run)),
         _skips(run.judged) if run.sides else [],
     ]
     lists = [lines for lines in found if lines]
@@ -106,46 +118,41 @@ def _lists(run: Run, room: int) -> Iterator[Text]:
 
 
 def _cut(lines: Sequence[Text], room: int) -> Iterator[Text]:
-    if len(lines) <= room:
-        yield from lines
+    if len(lines) <= room or room < _LEAST:
+        yield from lines[:room]
         return
     yield from lines[: room - 1]
     yield Text(f"  ... and {len(lines) - room + 1} more, see run.json", "dim")
 
 
-def _broken(run: Run) -> set[str]:
-    return {change.test for change in run.changes if change.regression}
+def _failures(run: Run) -> Iterator[list[Text]]:
+    """Give the judged kernel's failures by reason, a line each; those that count first."""
+    for some in said.failures(run):
+        colour = "red" if some.counts else "yellow"
+        lines = [Text(f"{len(some.tests)} {some.title}:", colour)]
+        for number, test in enumerate(some.tests):
+            lines.append(failure(test, run.change(test.id), colour))
+            where = place(test)
+            if where and number == 0:  # of the others the report tells
+                lines.append(where)
+        yield lines
 
 
-def _bad(run: Run) -> list[Test]:
-    """Give the tests that are not good, those that the series broke first."""
-    broken = _broken(run)
-    bad = [test for test in run.judged.tests if test.outcome.bad]
-    return sorted(bad, key=lambda test: (test.outcome is Outcome.NOTRUN, test.id not in broken))
+def failure(test: Test, change: Change | None = None, colour: str = "red") -> Text:
+    """Write a failure as one line, with what the base did where it did something else."""
+    before = f"{change.base} -> " if change and change.base is not Outcome.NOTRUN else ""
+    alone = _again(change) if change else ""
+    words = f"{before}{test.outcome}"
+    return Text.assemble("  ", (f"{words:<8} ", colour), f"{test.id}  {test.headline[:200]}{alone}")
 
 
-def _failures(run: Run) -> list[Text]:
-    """Give the judged kernel's failures, a line each."""
-    found, broken, side = _bad(run), _broken(run), run.judged
-    bad = [test for test in found if test.outcome is not Outcome.NOTRUN]
-    left = len(found) - len(bad)
-    if not found:
-        return []
-    own = f", {len(broken)} of them good on the base" if broken and not left else ""
-    own += f", and {left} not run" if left else ""
-    lines = [Text(f"{len(bad)} not good on the {side.side} kernel{own}:", "red")]
-    for number, test in enumerate(bad):
-        lines.append(failure(test, new=test.id in broken))
-        where = place(test)
-        if where and number == 0:  # of the others the report tells
-            lines.append(where)
-    return lines
-
-
-def failure(test: Test, *, new: bool) -> Text:
-    """Write a failure as one line."""
-    mark = ("new ", "bold red") if new else "    "
-    return Text.assemble(mark, (f"{test.outcome:<8} ", "red"), f"{test.id}  {test.headline[:200]}")
+def _again(change: Change) -> str:
+    """Say how it went when it was run again."""
+    if change.kind is Kind.SUSPECT:
+        return "  (not run again)"
+    base, patched = (", ".join(some) for some in change.again)
+    told = f"{patched}; on the base {base}" if base else patched
+    return f"  (again: {told})" if told else ""
 
 
 def place(test: Test) -> Text | None:
@@ -177,18 +184,21 @@ def _skips(side: SideResult) -> list[Text]:
     return [head, *(Text(f"  {n:4} {why}") for why, n in reasons.most_common())]
 
 
+def word(verdict: Verdict) -> Text:
+    """Write a verdict."""
+    return Text(verdict.upper(), f"bold {VERDICTS[verdict]}")
+
+
 def verdict(run: Run) -> Text:
-    """Say good or bad, about what, and how long it took."""
+    """Say the verdict, about what, and how long it took."""
     what = run.series.title or run.series.name if run.series else run.source.name
-    word = ("BAD", "bold red") if run.bad else ("GOOD", "bold green")
-    if run.interrupted:
-        word = "INTERRUPTED", "bold yellow"
-    return Text.assemble(word, f" {what} on {run.source.name} in {clock(run.seconds)}")
+    stopped = ", interrupted" if run.interrupted else ""
+    return word(run.verdict) + f" {what} on {run.source.name} in {clock(run.seconds)}{stopped}"
 
 
 def following(run: Run) -> Iterator[Text]:
     """Say where everything is, and which command is the next."""
     yield Text(f"evidence  {run.folder}")
-    yield Text(f"report    harness report {run.folder} --open")
-    if run.sides and (bad := _bad(run)) and run.command:
-        yield Text(f"again     {alone(run, bad[0].id)}")
+    yield Text(f"report    harness report {shlex.quote(str(run.folder))} --open")
+    if (some := said.failures(run)) and run.command:
+        yield Text(f"again     {alone(run, some[0].tests[0].id)}")

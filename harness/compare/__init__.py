@@ -3,7 +3,6 @@
 
 from harness.compare.half import Half, read
 from harness.compare.numbers import Shift
-from harness.compare.outcomes import Difference, Kind
 from harness.compare.whole import Comparison, compare
 
-__all__ = ["Comparison", "Difference", "Half", "Kind", "Shift", "compare", "read"]
+__all__ = ["Comparison", "Half", "Shift", "compare", "read"]

@@ -11,7 +11,7 @@ from harness import paths
 from harness.errors import UsageError
 from harness.guest import folder as guest_folder
 from harness.model import GuestRecord, Outcome, SideResult, Splat, Test, Warning  # noqa: A004
-from harness.results import journal, reading, record
+from harness.results import journal, record
 from harness.splat import find as find_splats
 
 # What the kernel says of its memory at boot, in KiB.
@@ -71,7 +71,7 @@ def _of_side(folder: Path, side: SideResult) -> Half:
 
 def _of_folder(folder: Path) -> Half:
     guests = []
-    for one in sorted((folder / "guests").glob("[0-9]*")):
+    for one in guest_folder.taken(folder / "guests"):
         found = guest_folder.read_record(one)
         console = one / "console.log"
         if found is not None:
@@ -108,22 +108,3 @@ def _memory(console: Path) -> int:
     with console.open(errors="replace") as lines:
         found = next(filter(None, map(_MEMORY.search, lines)), None)
     return int(found[1]) if found else 0
-
-
-def session(folder: Path) -> tuple[list[str], str]:
-    """Give the command that runs a test of this folder again, and where tests' names start."""
-    for event in reading.events(folder):
-        if event["event"] == "session":
-            return _here(list(event["command"]), folder), str(event["root"])
-    return [], ""
-
-
-def _here(words: list[str], folder: Path) -> list[str]:
-    """Take the options from this folder: a base's results may be an earlier run's."""
-    name, file = "--kernel-options", folder / "options.json"
-    if name in words[:-1] and file.is_file():
-        words[words.index(name) + 1] = str(file)
-    return words
-
-
-__all__ = ["Half", "read", "session"]

@@ -6,10 +6,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from harness.history import places, runs
-from harness.history.facts import Verdict
 from harness.history.tables import OUTCOMES, result, run, series, session, side, test
 from harness.history.values import Revision, RunRow, SeriesHistory
-from harness.model import Outcome
+from harness.model import Outcome, Verdict
 
 _BASE = "base"
 

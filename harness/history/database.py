@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from harness.errors import HostFault, UsageError
 
-HEAD = "0002"  # the newest migration; alembic is not even imported where this is the version
+HEAD = "0003"  # the newest migration; alembic is not even imported where this is the version
 VERSIONS = sa.table("harness_version", sa.column("version_num", sa.String))
 PATIENCE = 3.0  # seconds to wait for a lock or a server
 

@@ -7,7 +7,7 @@ import dataclasses
 import enum
 from pathlib import Path
 
-from harness.model import Outcome
+from harness.model import Outcome, Verdict
 
 
 class Ended(enum.StrEnum):
@@ -18,15 +18,6 @@ class Ended(enum.StrEnum):
     ERROR = "error"
     INTERRUPTED = "interrupted"
     KILLED = "killed"
-
-
-class Verdict(enum.StrEnum):
-    """What a run said.  NONE: it came to no verdict."""
-
-    GOOD = "good"
-    BAD = "bad"
-    UNTESTABLE = "untestable"
-    NONE = "none"
 
 
 @dataclasses.dataclass(frozen=True)

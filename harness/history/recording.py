@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import harness
-from harness.errors import BAD, GOOD, UNTESTABLE, HarnessError, Interrupted, UsageError
+from harness.errors import UNTESTABLE, HarnessError, Interrupted, UsageError
 from harness.history import address, identity, waiting
-from harness.history.facts import Ended, Host, RunFacts, SourceFacts, Verdict
-from harness.model import Run, Series, Source
+from harness.history.facts import Ended, Host, RunFacts, SourceFacts
+from harness.model import Run, Series, Source, Verdict
 
-_VERDICTS = {GOOD: Verdict.GOOD, BAD: Verdict.BAD, UNTESTABLE: Verdict.UNTESTABLE}
 _PASSWORD = re.compile(r"(://[^:/@\s]+):\S*@")
 _JOIN = 3.0  # seconds to wait for our own thread at the end
 
@@ -54,10 +53,10 @@ class Entry:
             self._thread = threading.Thread(target=self._show, daemon=True)
             self._thread.start()
 
-    def finish(self, code: int, run: Run | None = None, *, error: str = "") -> None:
-        """Say how it ended: the exit code, and for ``harness run`` what was found."""
+    def finish(self, verdict: Verdict, run: Run | None = None, *, error: str = "") -> None:
+        """Say how it ended: the verdict, and for ``harness run`` what was found."""
         self._run = run
-        self._set(ended=Ended.DONE, code=code, verdict=_VERDICTS.get(code, Verdict.NONE))
+        self._set(ended=Ended.DONE, code=verdict.exit_code, verdict=verdict)
         self._set(error=error, accel=run.accel if run else self.facts.accel)
         if run:
             source = run.source

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from harness import paths
 from harness.history import identity, waiting
-from harness.history.facts import Ended, Verdict
+from harness.history.facts import Ended
 from harness.history.places import parts
 from harness.history.tables import (
     BAD,
@@ -30,7 +30,7 @@ from harness.history.tables import (
 )
 from harness.history.values import RunRow, SideRow
 from harness.history.write import clean
-from harness.model import Outcome
+from harness.model import Outcome, Verdict
 
 _COLUMNS = (
     *(run.c.id, run.c.uid, run.c.verb, run.c.began, run.c.seconds, run.c.ended, run.c.verdict),

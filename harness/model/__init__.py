@@ -4,7 +4,7 @@
 from harness.model.found import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
 from harness.model.given import Checkout, Option, Patch, Request, Series, Source
 from harness.model.kernel import Kernel, Key, Toolchain, Warning  # noqa: A004
-from harness.model.verdict import Change, Run, Span
+from harness.model.verdict import Change, Kind, Run, Span, Verdict, kind
 
 __all__ = [
     "Accel",
@@ -13,6 +13,7 @@ __all__ = [
     "GuestRecord",
     "Kernel",
     "Key",
+    "Kind",
     "Option",
     "Outcome",
     "Patch",
@@ -26,5 +27,7 @@ __all__ = [
     "Splat",
     "Test",
     "Toolchain",
+    "Verdict",
     "Warning",
+    "kind",
 ]

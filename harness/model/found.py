@@ -63,6 +63,11 @@ class Splat:
     place: str = ""
     patches: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What makes it the same splat on another kernel."""
+        return self.fingerprint or self.title
+
 
 @dataclasses.dataclass(frozen=True)
 class Test:
@@ -162,6 +167,11 @@ class SideResult:
     def boot_splats(self) -> tuple[Splat, ...]:
         """What the kernel complained of before the first test of a guest."""
         return tuple(s for guest in self.guests for s in guest.splats if s.test == "boot")
+
+    @property
+    def splats(self) -> tuple[Splat, ...]:
+        """Every complaint of the kernel, at boot and in its tests."""
+        return (*self.boot_splats, *(splat for test in self.tests for splat in test.splats))
 
     @property
     def left(self) -> int:

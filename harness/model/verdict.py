@@ -1,32 +1,132 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What it means: changes between kernels, and a whole run."""
+"""What it means: the verdict, what a series changes, and a whole run."""
 
 from __future__ import annotations
 
 import dataclasses
+import enum
+import functools
 from pathlib import Path
 
-from harness.model.found import Outcome, SideResult
+from harness.model.found import Outcome, SideResult, Splat, Test
 from harness.model.given import Series, Source
+from harness.model.kernel import Warning  # noqa: A004
+
+
+class Verdict(enum.StrEnum):
+    """The answer of a run, a check, a comparison or a bisection.
+
+    NONE: it was stopped, or the machine could not do it.  A bisection has answers of its own:
+    FOUND, UNPROVEN (the proof contradicts it), UNDECIDED (what is left cannot be tested).
+    """
+
+    GOOD = "good"
+    BAD = "bad"
+    UNTESTABLE = "untestable"
+    NONE = "no verdict"
+    FOUND = "found"
+    UNPROVEN = "not proven"
+    UNDECIDED = "not decided"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Verdict | None:
+        return cls.NONE if value == "none" else None  # in the record of an older harness's run
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code, as ``git bisect run`` takes it (harness.errors)."""
+        return _CODES[self]
+
+
+_CODES = {
+    Verdict.GOOD: 0,
+    Verdict.BAD: 1,
+    Verdict.UNTESTABLE: 125,
+    Verdict.NONE: 128,
+    Verdict.FOUND: 0,
+    Verdict.UNPROVEN: 1,
+    Verdict.UNDECIDED: 125,
+}
+
+
+class Kind(enum.StrEnum):
+    """What became of a test from one kernel to another.
+
+    SUSPECT: it looks like a regression, and was not run again on both kernels.  CHANGED: another
+    outcome, but good on both kernels or bad on both.
+    """
+
+    REGRESSION = "regression"
+    SUSPECT = "suspect"
+    FIX = "fix"
+    FLAKY = "flaky"
+    CHANGED = "changed"
+    NEW = "new"
+    GONE = "gone"
+    SAME = "same"
+
+
+#: The outcomes of the times a test was run again, on the base and on the patched kernel.
+Again = tuple[tuple[Outcome, ...], tuple[Outcome, ...]]
+
+
+def kind(base: Outcome, patched: Outcome, again: Again = ((), ())) -> Kind:
+    """Say what became of a test.  This is the one rule; every output uses it.
+
+    A regression is good on the base each time and bad on the patched kernel each time, and was run
+    again on both.  Whatever is bad on a kernel only sometimes is flaky.
+    """
+    if Outcome.NOTRUN in (base, patched):
+        if base is patched:
+            return Kind.SAME
+        return Kind.NEW if base is Outcome.NOTRUN else Kind.GONE
+    if Outcome.FLAKY in (base, patched):
+        return Kind.FLAKY
+    if base is patched:
+        return Kind.SAME
+    if base.bad is patched.bad:
+        return Kind.CHANGED
+    return Kind.FIX if base.bad else _suspect(*again)
+
+
+def _suspect(base: tuple[Outcome, ...], patched: tuple[Outcome, ...]) -> Kind:
+    if any(one.bad for one in base) or not all(one.bad for one in patched):
+        return Kind.FLAKY
+    return Kind.REGRESSION if base and patched else Kind.SUSPECT
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """A test whose outcome differs between base and patched."""
+    """A test that two kernels do not agree on; one that a kernel does not have is NOTRUN there.
+
+    ``text`` is the headline of its failure.  ``kind`` follows from the rest.
+    """
 
     test: str
     base: Outcome
     patched: Outcome
+    text: str = ""
+    again: Again = ((), ())
+    kind: Kind = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Store the kind: whoever reads the JSON should not need our rule."""
+        object.__setattr__(self, "kind", kind(self.base, self.patched, self.again))
 
     @property
-    def regression(self) -> bool:
-        """Whether the series made it worse.  One that did not run shows nothing."""
-        return self.patched.bad and not self.base.bad and self.patched is not Outcome.NOTRUN
+    def broken(self) -> bool:
+        """Whether the patched kernel broke it, as far as is known."""
+        return self.kind in (Kind.REGRESSION, Kind.SUSPECT)
 
     @property
-    def fix(self) -> bool:
-        """Whether the series made it work."""
-        return self.base.bad and not self.patched.bad
+    def fixed(self) -> bool:
+        """Whether the patched kernel made it work."""
+        return self.kind is Kind.FIX
+
+    @property
+    def bad(self) -> bool:
+        """Whether it speaks against the patched kernel: broken, or new and not good."""
+        return self.broken or (self.kind is Kind.NEW and self.patched.bad)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +143,9 @@ class Span:
 class Run:
     """Everything a run found; run.json is this value (see harness.results).
 
-    ``about`` are (what, its version or size) of the machine and the programs that ran it.
+    ``splats`` and ``warnings`` are those that only the patched kernel has.  ``strict``: a failure
+    counts although the base has it too.  ``about`` are (what, its version or size) of the machine
+    and the programs that ran it.
     """
 
     series: Series | None
@@ -59,6 +161,9 @@ class Run:
     interrupted: bool = False
     timeline: tuple[Span, ...] = ()
     about: tuple[tuple[str, str], ...] = ()
+    splats: tuple[Splat, ...] = ()
+    warnings: tuple[Warning, ...] = ()
+    strict: bool = False
 
     @property
     def judged(self) -> SideResult:
@@ -66,6 +171,59 @@ class Run:
         return self.sides[-1]
 
     @property
-    def bad(self) -> bool:
-        """Whether the judged kernel has a failing test or did not boot."""
-        return not self.sides or self.judged.bad
+    def compared(self) -> bool:
+        """Whether there is a base to compare with."""
+        return len(self.sides) > 1
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the run says of the series; of the kernel where there is no base.
+
+        With a base only what the series makes worse is bad.  Two kernels that both do not boot
+        tell nothing of a series.
+        """
+        if self.interrupted or not self.sides:
+            return Verdict.NONE
+        if self.compared and all(side.error for side in self.sides):
+            return Verdict.UNTESTABLE
+        bad = self._worse if self.compared else self.judged.bad
+        return Verdict.BAD if bad or (self.strict and self.judged.bad) else Verdict.GOOD
+
+    @property
+    def _worse(self) -> bool:
+        side = self.judged
+        changed = any(one.bad for one in self.changes)
+        return bool(changed or side.error or side.left or self.splats or self.warnings)
+
+    def change(self, test: str) -> Change | None:
+        """Give what the kernels do not agree on; None where they do."""
+        return self._changed.get(test)
+
+    def excuse(self, test: Test) -> str:
+        """Say why a test of the judged kernel that is not good does not count; empty if it does."""
+        if test.outcome is Outcome.FLAKY and self.judged.allow_flaky:
+            return "flaky, which was allowed"
+        if not self.compared or self.strict or test.outcome is Outcome.NOTRUN:
+            return ""
+        if self._new.intersection(one.name for one in test.splats):
+            return ""
+        change = self.change(test.id)
+        if change is not None and change.kind is Kind.FLAKY:
+            return "flaky"
+        return "" if change is not None and change.bad else "failing without the series too"
+
+    @property
+    def boot_splats(self) -> tuple[Splat, ...]:
+        """What the judged kernel complained of at boot, as far as it counts."""
+        found = self.judged.boot_splats
+        if self.strict or not self.compared:
+            return found
+        return tuple(one for one in found if one.name in self._new)
+
+    @functools.cached_property
+    def _changed(self) -> dict[str, Change]:
+        return {one.test: one for one in self.changes}
+
+    @functools.cached_property
+    def _new(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.splats)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness import plain
+from harness.model import Verdict
 from harness.outputs import github
 from harness.outputs.marks import Mark, Weight
 
@@ -14,6 +15,14 @@ _WEIGHTS = {"error": Weight.ERROR, "warning": Weight.WARNING}
 _WORDS = {"good": "ok", "same": "same", "unknown": "?", "none": "", "bad": "bad", "warn": "warn"}
 
 Table = Mapping[str, Any]
+
+
+def verdict(table: Table) -> Verdict:
+    """Read the verdict; an older harness's check.json has only the exit code."""
+    if "verdict" in table:
+        return Verdict(table["verdict"])
+    known = {one.exit_code: one for one in (Verdict.UNTESTABLE, Verdict.BAD, Verdict.GOOD)}
+    return known.get(table.get("exit_code", -1), Verdict.NONE)
 
 
 def marks(table: Table) -> tuple[Mark, ...]:
@@ -47,9 +56,8 @@ def _mark(cell: Table, one: Table) -> Mark:
 
 def summary(table: Table) -> str:
     """Write the job's summary for GitHub: the matrix of patch by check, and what was found."""
-    why = table.get("untestable") or table.get("refused") or table.get("fault")
-    word = "⚠️ No verdict" if why else "❌ Bad" if table["bad"] else "✅ Good"
-    blocks = [f"## {word}: {github.words(table['name'])}"]
+    why = table.get("untestable") or table.get("fault") or table.get("refused")
+    blocks = [f"## {github.word(verdict(table))}: {github.words(table['name'])}"]
     blocks += [github.words(str(why))] if why else []
     blocks += ["\n".join(_matrix(table)), "\n".join(_list(table))]
     return github.joined([block for block in blocks if block])

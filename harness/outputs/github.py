@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from harness import plain
-from harness.model import Run, Test
+from harness.model import Run, Test, Verdict
 from harness.outputs import command, said
 from harness.outputs.marks import Mark, Weight
 
@@ -50,7 +50,7 @@ def _property(text: str) -> str:
 def summary(run: Run) -> str:
     """Write the job's summary."""
     blocks = [
-        f"## {_word(run)}: {words(said.title(run))}",
+        f"## {word(run.verdict)}: {words(said.title(run))}",
         words(said.verdict(run)),
         "\n".join(_table(run)),
         *_changes(run),
@@ -60,10 +60,12 @@ def summary(run: Run) -> str:
     return joined(blocks)
 
 
-def _word(run: Run) -> str:
-    if run.interrupted:
-        return "⚠️ No verdict"
-    return "❌ Bad" if run.bad else "✅ Good"
+_SIGNS = {Verdict.GOOD: "✅", Verdict.BAD: "❌"}
+
+
+def word(verdict: Verdict) -> str:
+    """Write a verdict."""
+    return f"{_SIGNS.get(verdict, '⚠️')} {verdict.upper()}"
 
 
 def joined(blocks: Sequence[str]) -> str:
@@ -86,15 +88,15 @@ def _table(run: Run) -> Iterator[str]:
 
 
 def _changes(run: Run) -> Iterator[str]:
-    for word, some in (("breaks", said.regressions(run)), ("fixes", said.fixes(run))):
+    for does, some in (("breaks", said.broken(run)), ("fixes", said.fixed(run))):
         if some:
             rows = [
                 f"| {words(one.test)} | {one.base} | {one.patched} |" for one in some[:FAILURES]
             ]
             if len(some) > FAILURES:
                 rows.append(f"| and {len(some) - FAILURES} more | | |")
-            head = f"<details{' open' if word == 'breaks' else ''}>"
-            title = f"<summary>The series {word} {len(some)}</summary>"
+            head = f"<details{' open' if does == 'breaks' else ''}>"
+            title = f"<summary>The series {does} {len(some)}</summary>"
             table = "\n".join(("| test | base | patched |", "|---|---|---|", *rows))
             yield f"{head}{title}\n\n{table}\n\n</details>"
 
@@ -104,11 +106,18 @@ def _failures(run: Run) -> Iterator[str]:
         return
     for splat in run.judged.boot_splats[:FAILURES]:
         yield _details("while it boots", splat.title, "\n".join(said.trimmed(splat, 40)))
-    tests = said.wrong(run.judged)
-    for test in tests[:FAILURES]:
-        yield _failure(run, test)
-    if len(tests) > FAILURES:
-        yield f"... and {len(tests) - FAILURES} more tests that are not good."
+    for one in run.warnings[:FAILURES]:
+        yield f"- new warning `{_ticks(one.file)}:{one.line}` {words(one.text)}"
+    for some in said.failures(run):
+        yield f"**{len(some.tests)} {some.title}**"
+        yield from (_failure(run, test) for test in some.tests[:FAILURES])
+        if len(some.tests) > FAILURES:
+            yield f"... and {len(some.tests) - FAILURES} more."
+
+
+def _ticks(text: str) -> str:
+    """Write text that stands between backticks."""
+    return plain.line(text).replace("`", "")
 
 
 def _failure(run: Run, test: Test) -> str:

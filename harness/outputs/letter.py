@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import harness
 from harness import plain
-from harness.model import Change, Outcome, Run, Splat, Test
+from harness.model import Kind, Outcome, Run, Splat, Verdict
 from harness.outputs import command, said
 
 WIDTH = 72
@@ -61,11 +61,12 @@ def deserved(run: Run) -> str:
         return "no series was tested"
     if run.interrupted or not run.sides:
         return "the run was interrupted"
-    if run.bad:
-        return "not everything passed"
-    bad = [test for test in run.judged.tests if test.outcome.bad]
-    if bad:
-        return f"of the tests {len(bad)} {'is' if len(bad) == 1 else 'are'} flaky"
+    if run.verdict is not Verdict.GOOD:
+        return f"the verdict is {run.verdict}"
+    flaky = {test.id for test in run.judged.tests if test.outcome is Outcome.FLAKY}
+    flaky |= {one.test for one in run.changes if one.kind is Kind.FLAKY and one.patched.bad}
+    if flaky:
+        return f"of the tests {len(flaky)} {'is' if len(flaky) == 1 else 'are'} flaky"
     return "" if any(t.outcome == "pass" for t in run.judged.tests) else "no test passed"
 
 
@@ -120,33 +121,23 @@ def _sections(run: Run) -> Iterator[str]:
     if run.judged.boot_splats:
         shown = [line for one in run.judged.boot_splats[:SHOWN] for line in _splat(one)]
         yield "\n".join(["While it boots:", *shown])
-    tests = {test.id: test for test in said.wrong(run.judged)}
-    changed = {change.test: change for change in said.regressions(run)}
-    broken = [tests[name] for name in tests if name in changed]
-    rest = [tests[name] for name in tests if name not in changed]
-    if broken:
-        yield "\n".join(_failures("Broken by the series", broken, changed))
-    before = {test.id for side in run.sides[:-1] for test in side.tests if _ran(test)}
-    old = [test for test in rest if test.id in before]
-    new = [test for test in rest if test.id not in before]
-    for some, where in ((old, " also without the series"), (new, ", and not run without it")):
-        if some:
-            words = where if len(run.sides) > 1 and run.series else ""
-            yield "\n".join(_failures(f"Not good{words}", some, {}))
-    if fixed := said.fixes(run):
+    if run.warnings:
+        places = (f"{one.file}:{one.line}: {one.text}" for one in run.warnings[:SHOWN])
+        lines = [_fold(f"  {plain.line(place, 400)}") for place in places]
+        yield "\n".join([f"New compiler warnings ({len(run.warnings)}):", *lines])
+    for some in said.failures(run):
+        yield "\n".join(_failures(run, some))
+    if fixed := said.fixed(run):
         yield "\n".join([f"Fixed by the series ({len(fixed)}):", *_some([c.test for c in fixed])])
 
 
-def _ran(test: Test) -> bool:
-    return test.outcome is not Outcome.NOTRUN
-
-
-def _failures(heading: str, tests: Sequence[Test], changed: dict[str, Change]) -> Iterator[str]:
-    yield f"{heading} ({len(tests)}):"
+def _failures(run: Run, some: said.Failures) -> Iterator[str]:
+    tests = some.tests
+    yield f"{some.title[0].upper()}{some.title[1:]} ({len(tests)}):"
     for test in tests[:SHOWN]:
         yield ""
-        change = changed.get(test.id)
-        before = f"{change.base} -> " if change else ""
+        change = run.change(test.id)
+        before = f"{change.base} -> " if change and change.base is not Outcome.NOTRUN else ""
         yield _name(test.id)
         said_ = plain.line(test.headline, 300)
         yield _wrap(f"    {before}{test.outcome}{': ' if said_ else ''}{said_}", " " * 6)
@@ -191,12 +182,11 @@ def _again(run: Run) -> Iterator[str]:
     yield "To do the same:"
     yield ""
     yield _indented(command.shell(run, width=WIDTH - 2).splitlines())
-    bad = said.wrong(run.judged) if run.sides else ()
-    if bad:
+    if some := said.failures(run):
         yield ""
         yield "The first of the failing tests alone:"
         yield ""
-        yield _indented(command.shell(run, bad[0].id, WIDTH - 2).splitlines())
+        yield _indented(command.shell(run, some[0].tests[0].id, WIDTH - 2).splitlines())
 
 
 def _indented(lines: Iterable[str]) -> str:

@@ -64,13 +64,15 @@ def of_run(run: Run) -> tuple[Mark, ...]:
 def _splats(run: Run) -> Iterator[Mark]:
     """Marks where splats were; one that several tests met is one mark."""
     side, seen, own = run.judged, set(), _own_lines(run.folder / run.judged.side)
-    owners = [("boot", side.boot_splats), *((t.id, t.splats) for t in said.wrong(side))]
+    tests = [test for some in said.failures(run) for test in some.tests]
+    new = None if run.strict or not run.compared else {one.name for one in run.splats}
+    owners = [("boot", side.boot_splats), *((test.id, test.splats) for test in tests)]
     for name, splats in owners:
         for splat in splats:
-            key = splat.fingerprint or splat.title
-            if key not in seen:
-                seen.add(key)
-                yield _splat(splat, name, own.get((splat.title, splat.frames), ""))
+            if splat.name not in seen:
+                seen.add(splat.name)
+                weight = Weight.ERROR if new is None or splat.name in new else Weight.NOTICE
+                yield _splat(splat, name, own.get((splat.title, splat.frames), ""), weight)
 
 
 def _own_lines(folder: Path) -> dict[tuple[str, tuple[str, ...]], str]:
@@ -94,14 +96,13 @@ def _added(decoded: dict[str, Any]) -> list[dict[str, Any]]:
     return [place for frame in frames for place in frame["places"] if place["patch"]]
 
 
-def _splat(splat: Splat, test: str, own: str) -> Mark:
+def _splat(splat: Splat, test: str, own: str, weight: Weight) -> Mark:
     file, line = _placed(own or splat.place)
     through = [f'through lines of "{plain.line(one)}"' for one in splat.patches]
     at = [f"at {plain.line(splat.place)}"] if own and splat.place else []
     lines = [f"in {plain.line(test)}", *at, *through, *said.trimmed(splat, 20)]
-    return Mark(
-        Weight.ERROR, f"splat: {splat.kind}", plain.line(splat.title), "\n".join(lines), file, line
-    )
+    rule = f"splat: {splat.kind}"
+    return Mark(weight, rule, plain.line(splat.title), "\n".join(lines), file, line)
 
 
 def _placed(place: str) -> tuple[str, int]:
@@ -111,30 +112,31 @@ def _placed(place: str) -> tuple[str, int]:
 
 def _failures(run: Run) -> Iterator[Mark]:
     """Marks for failures without a splat: the kernel's sources have no line for them."""
-    changed = {change.test: change for change in run.changes if change.regression}
     error = run.judged.error
     if error and not any(splat.title in error for splat in run.judged.boot_splats):
         yield Mark(Weight.ERROR, "boot", plain.line(error), plain.text(plain.clip(error, 2000)))
-    for test in said.wrong(run.judged)[:MOST]:
-        if not any(splat.title and splat.title in test.headline for splat in test.splats):
-            change = changed.get(test.id)
-            new = f"{change.base} -> {change.patched}, the series breaks it" if change else ""
-            text = "\n".join(filter(None, (new, plain.line(test.headline, 500))))
-            title = f"{test.outcome}: {plain.line(test.id)}"
-            yield Mark(Weight.ERROR, f"test: {test.outcome}", title, text)
+    for some in said.failures(run):
+        weight = Weight.ERROR if some.counts else Weight.NOTICE
+        for test in some.tests[:MOST]:
+            if not any(splat.title and splat.title in test.headline for splat in test.splats):
+                change = run.change(test.id)
+                before = f"{change.base} -> {change.patched}, " if change else ""
+                text = "\n".join((f"{before}{some.title}", plain.line(test.headline, 500)))
+                title = f"{test.outcome}: {plain.line(test.id)}"
+                yield Mark(weight, f"test: {test.outcome}", title, text.strip())
     if left := said.left(run.judged):
         yield Mark(Weight.ERROR, "test: notrun", left, left)
 
 
 def _warnings(run: Run) -> Iterator[Mark]:
     """Marks at the compiler's warnings: the series' own, and others as they are."""
-    old = {(w.file, w.text) for side in run.sides[:-1] for w in side.kernel.warnings}
+    new = set(run.warnings)
     for one in run.judged.kernel.warnings:
-        if (one.file, one.text) in old and not one.patch:
+        if run.compared and one not in new and not one.patch:
             continue
         text = f'in a line of "{plain.line(one.patch)}"' if one.patch else ""
         yield Mark(
-            Weight.WARNING,
+            Weight.ERROR if one in new else Weight.WARNING,
             "compiler",
             plain.line(one.text),
             "\n".join(filter(None, (plain.line(one.text, 1000), text))),

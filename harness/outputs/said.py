@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from harness import plain
-from harness.model import Change, Outcome, Run, SideResult, Splat, Test
+from harness.model import Change, Kind, Outcome, Run, SideResult, Splat, Test, Verdict
 from harness.progress import clock
 
 # Lines of a splat that say nothing to who has not the same kernel at hand: registers, places in
@@ -17,6 +18,7 @@ _NOISE = re.compile(
     r"(?:R[A-Z0-9]{1,2}|[FCDEG]S|CR\d|DR\d|x\d+ *|Code|CPU|Tainted|Hardware name|PKRU): "
     r"|PGD |Modules linked in|Call Trace:|Kernel Offset| *</?\w+>$|---\["
 )
+BROKEN = "broken by the series"  # the title of what speaks most against it
 _UNSURE = " ? "  # before a frame that may be left from an earlier call
 
 
@@ -27,15 +29,46 @@ def title(run: Run) -> str:
     return plain.line(run.series.title or run.series.name)
 
 
-def excused(side: SideResult, test: Test) -> bool:
-    """Whether a test that is not good does not count: a flaky one with --allow-flaky."""
-    return side.allow_flaky and test.outcome is Outcome.FLAKY
+@dataclasses.dataclass(frozen=True)
+class Failures:
+    """Tests of the judged kernel that are not good for one reason; ``counts``: they make it bad."""
+
+    title: str
+    tests: tuple[Test, ...]
+    counts: bool
 
 
-def wrong(side: SideResult) -> tuple[Test, ...]:
-    """Give the tests that went wrong; one that did not run has nothing to tell."""
-    ran = (test for test in side.tests if test.outcome is not Outcome.NOTRUN)
-    return tuple(test for test in ran if test.outcome.bad and not excused(side, test))
+def failures(run: Run) -> tuple[Failures, ...]:
+    """Give the tests that are not good by reason, what counts first.
+
+    One that did not run has nothing to tell.
+    """
+    if not run.sides:
+        return ()
+    found: dict[tuple[bool, str], list[Test]] = {}
+    for test in run.judged.tests:
+        if test.outcome.bad and test.outcome is not Outcome.NOTRUN:
+            excuse = run.excuse(test)
+            found.setdefault((not excuse, excuse or _reason(run, test)), []).append(test)
+    order = sorted(found, key=lambda key: (not key[0], key[1] != BROKEN))
+    return tuple(Failures(why, tuple(found[counts, why]), counts) for counts, why in order)
+
+
+def _reason(run: Run, test: Test) -> str:
+    """Say why a failure counts."""
+    change = run.change(test.id)
+    if not run.compared:
+        return f"failing on the {run.judged.side} kernel"
+    if change is not None and change.broken:
+        return BROKEN
+    if change is not None and change.kind is Kind.NEW:
+        return "failing, and not run without the series"
+    return "failing without the series too" if run.strict else "failing with a new splat"
+
+
+def wrong(run: Run) -> tuple[Test, ...]:
+    """Give the tests that make the run bad."""
+    return tuple(test for some in failures(run) if some.counts for test in some.tests)
 
 
 def left(side: SideResult) -> str:
@@ -69,38 +102,59 @@ def booted(times: Sequence[float | None], *, cached: bool) -> str:
     return f"{len(times)} x {clock(max(up))}" if up else "none"
 
 
-def regressions(run: Run) -> tuple[Change, ...]:
+def broken(run: Run) -> tuple[Change, ...]:
     """Give what the series broke."""
-    return tuple(change for change in run.changes if change.regression)
+    return tuple(change for change in run.changes if change.broken)
 
 
-def fixes(run: Run) -> tuple[Change, ...]:
+def fixed(run: Run) -> tuple[Change, ...]:
     """Give what the series fixed."""
-    return tuple(change for change in run.changes if change.fix)
+    return tuple(change for change in run.changes if change.fixed)
 
 
 def verdict(run: Run) -> str:
-    """Say in a sentence or two how it went."""
+    """Say in a few sentences how it went."""
     if not run.sides:
         return "No kernel was tested."
+    return " ".join(_sentences(run))
+
+
+def _sentences(run: Run) -> Iterator[str]:
     side = run.judged
     if side.error:
-        return f"The {side.side} kernel could not be tested: {plain.line(side.error)}."
+        yield f"The {side.side} kernel could not be tested: {plain.line(side.error)}."
+        if run.verdict is Verdict.UNTESTABLE:
+            yield "The base could not be tested either, which says nothing of the series."
+        return
     if run.interrupted:
-        return _and(left(side), "The run was interrupted; what it found until then follows")
-    if side.boot_splats:
-        return f"The {side.side} kernel complains while it boots."
-    bad, broken = len(wrong(side)), len(regressions(run))
-    if not bad:
-        return left(side) or f"All is well: {tally(side.tests)}."
-    words = f"{bad} of {number(len(side.tests), 'test')} {'is' if bad == 1 else 'are'} not good"
-    if broken and run.series is not None:
-        words += f"; {broken} of them {'is' if broken == 1 else 'are'} good without the series"
-    return _and(left(side), words)
+        yield "The run was interrupted; what it found until then follows."
+    elif run.compared:
+        yield effect(run)
+    elif side.boot_splats:
+        yield f"The {side.side} kernel complains while it boots."
+    found = [one for one in failures(run) if one.title != BROKEN]
+    if found:
+        yield f"Of {number(len(side.tests), 'test')}, {'; '.join(map(_counted, found))}."
+    if side.left:
+        yield left(side)
+    elif run.verdict is Verdict.GOOD and not found and not run.compared:
+        yield f"All is well: {tally(side.tests)}."
 
 
-def _and(more: str, words: str) -> str:
-    return f"{words}. {more}".rstrip()
+def _counted(some: Failures) -> str:
+    many = len(some.tests)
+    return f"{many} {'is' if many == 1 else 'are'} {some.title}"
+
+
+def effect(run: Run) -> str:
+    """Say in a sentence what the series does to tests, splats and warnings."""
+    good, bad = len(fixed(run)), len(broken(run))
+    words = [f"fixes {number(good, 'test')}"] if good else []
+    words.append(f"breaks {number(bad, 'test')}" if bad else "breaks no test")
+    for many, what in ((len(run.splats), "new splat"), (len(run.warnings), "new compiler warning")):
+        words += [f"brings {number(many, what)}"] if many else []
+    head, last = ", ".join(words[:-1]), words[-1]
+    return f"The series {head} and {last}." if head else f"The series {last}."
 
 
 def trimmed(splat: Splat, most: int) -> Iterator[str]:

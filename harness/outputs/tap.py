@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 
 from harness import plain
-from harness.model import Outcome, Run, SideResult, Test
+from harness.model import Outcome, Run, Test
 from harness.outputs import said
 
 MESSAGE, LOG = 8 * 1024, 8 * 1024  # characters of what a failure says
@@ -82,20 +82,24 @@ def _groups(run: Run) -> Groups:
     side = run.judged
     if run.interrupted:
         groups["run"] = [Point(False, "run", values=(("message", "it was interrupted"),))]
-    if side.error or side.boot_splats:
-        titles = [side.error, *(splat.title for splat in side.boot_splats)]
-        message = plain.line(next(filter(None, titles)), _LINE)
+    if titles := [*filter(None, [side.error]), *(splat.title for splat in run.boot_splats)]:
+        message = plain.line(titles[0], _LINE)
         groups["boot"] = [Point(False, "boot", values=(("message", message),))]
+    if run.warnings:
+        lines = [plain.line(f"{w.file}:{w.line}: {w.text}", _LINE) for w in run.warnings[:_LINES]]
+        values = (("message", "new compiler warnings"), ("details", lines))
+        groups["build"] = [Point(False, "build", values=values)]
     base = {t.id: t.outcome for other in run.sides[:-1] for t in other.tests}
     for test in side.tests:
         file = test.id.partition("::")[0]
-        groups.setdefault(plain.line(file, _LINE), []).append(_point(side, test, base))
+        groups.setdefault(plain.line(file, _LINE), []).append(_point(run, test, base))
     return groups
 
 
-def _point(side: SideResult, test: Test, base: dict[str, Outcome]) -> Point:
+def _point(run: Run, test: Test, base: dict[str, Outcome]) -> Point:
     file, _, name = test.id.partition("::")
-    known = {Outcome.SKIP: "SKIP", Outcome.XFAIL: EXPECTED}
+    excuse = run.excuse(test) if test.outcome.bad else ""
+    directive = {Outcome.SKIP: "SKIP", Outcome.XFAIL: EXPECTED}.get(test.outcome, "")
     values: list[tuple[str, str | float | list[str]]] = [("outcome", str(test.outcome))]
     if test.id in base:
         values.append(("base", str(base[test.id])))
@@ -108,10 +112,10 @@ def _point(side: SideResult, test: Test, base: dict[str, Outcome]) -> Point:
             ("reproduce", plain.line(test.reproduce, 4096)),
         )
     return Point(
-        not test.outcome.bad or said.excused(side, test),
+        not test.outcome.bad or bool(excuse),
         plain.line(name or file, _LINE),
-        known.get(test.outcome, ""),
-        plain.line(test.headline).replace("#", "") if test.outcome in known else "",
+        EXPECTED if excuse else directive,
+        excuse or (plain.line(test.headline).replace("#", "") if directive else ""),
         tuple((key, value) for key, value in values if value != "" and value != []),
     )
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.model import Verdict
 from harness.progress import clock
-from harness.report import patches
+from harness.report import patches, verdict
 from harness.report.cutting import cut
 from harness.report.sections import Bisection, Note, PatchView, Trial
 from harness.report.values import Page, Tile
@@ -43,9 +44,7 @@ def page(folder: Path) -> Page:
 
 
 def _page(table: Mapping[str, Any], folder: Path) -> Page:
-    word, kind = ("FOUND", "good") if table["found"] else ("NOT DECIDED", "warn")
-    if table["found"] and not table["proven"]:
-        word, kind = "NOT PROVEN", "warn"
+    word, kind = verdict.word(_verdict(table))
     culprit = table["culprit"]
     return Page(
         word=word,
@@ -70,6 +69,13 @@ def _page(table: Mapping[str, Any], folder: Path) -> Page:
         command="\n".join(table["commands"]),
         folder=str(folder),
     )
+
+
+def _verdict(table: Mapping[str, Any]) -> Verdict:
+    """Read the verdict; an older harness's file does not have it."""
+    if not table["found"]:
+        return Verdict.UNDECIDED
+    return Verdict.FOUND if table["proven"] else Verdict.UNPROVEN
 
 
 def _lead(table: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.model import Run, Series
+from harness.model import Kind, Run, Series
+from harness.outputs import said
 from harness.report import (
     bisection,
     boots,
@@ -33,6 +34,7 @@ from harness.report.values import Failure, Page
 from harness.results import record
 from harness.results.changes import settled
 
+_TOLD = (Kind.REGRESSION, Kind.SUSPECT, Kind.FLAKY)
 ROOM = 8 << 20  # characters of evidence on a page
 BEFORE = 2 << 20  # of what failed on the base
 
@@ -76,27 +78,30 @@ class _Gathered:
         self.links = {(one.column, one.test): one.anchor for one in shown}
         self.across = (*self.columns[:-1], *between, *self.columns[-1:])
         tested = [(one.label, one.tests) for one in self.across]
-        self.rows = rows.make(tested, self.links) if self.columns else ()
+        kinds = {one.test: one.kind for one in run.changes}
+        self.rows = rows.make(tested, self.links, kinds) if self.columns else ()
 
     def _failures(self, ask: Ask | None) -> tuple[tuple[Failure, ...], tuple[Failure, ...]]:
         if not self.columns:
             return (), ()
         *first, judged = self.columns
         change = {test: "old" for one in first for test in one.bad}
-        change |= {c.test: "broken" for c in self.run.changes if c.regression}
+        change |= {c.test: rows.change(c.kind) for c in self.run.changes if c.kind in _TOLD}
         room = Budget(ROOM)
         sources = Sources(judged.folder, judged.label, self.subjects, change, ask)
-        own = failures.view(failures.bad(judged), sources, room)
+        counted = {test.id for test in said.wrong(self.run)}
+        bad = sorted(failures.bad(judged), key=lambda test: test.id not in counted)
+        own = failures.view(bad, sources, room)
         before: tuple[Failure, ...] = ()
         for one in first:
-            fixed = {c.test: "fixed" for c in self.run.changes if c.fix}
+            fixed = {c.test: "fixed" for c in self.run.changes if c.fixed}
             words = Sources(one.folder, one.label, self.subjects, fixed)
             before += failures.view(failures.bad(one), words, Budget(min(BEFORE, room.left)))
         return own, before
 
     def page(self) -> Page:
         run, judged = self.run, self.columns[-1] if self.columns else None
-        word, kind = verdict.of_run(run)
+        word, kind = verdict.word(run.verdict)
         tests = judged.tests if judged else ()
         side = judged.folder if judged else self.folder
         warnings = sum(len(side.kernel.warnings) for side in run.sides[-1:])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from harness.model import Outcome, Test
+from harness.model import Kind, Outcome, Test, kind
 from harness.report.values import Group, Mark, Row
 
 PART = 250  # tests in one table: a browser lays out only those that are open
@@ -14,12 +14,24 @@ PART = 250  # tests in one table: a browser lays out only those that are open
 _NOTRUN, _ABSENT = Mark(Outcome.NOTRUN.value), Mark("")
 
 
+# How the table calls what became of a test; "other" where it is none of these.
+_WORDS = {
+    **dict.fromkeys((Kind.REGRESSION, Kind.SUSPECT), "broken"),
+    Kind.FIX: "fixed",
+    Kind.FLAKY: "flaky",
+    Kind.SAME: "",
+}
+
+
 def make(
-    columns: Sequence[tuple[str, Sequence[Test]]], links: Mapping[tuple[str, str], str]
+    columns: Sequence[tuple[str, Sequence[Test]]],
+    links: Mapping[tuple[str, str], str],
+    kinds: Mapping[str, Kind] | None = None,
 ) -> tuple[Row, ...]:
     """Lay the tests of kernels, (label, tests), beside one another; the last is the judged one.
 
-    ``links`` lead from (label, test) to its failure.  A test that the first or the last kernel does
+    ``links`` lead from (label, test) to its failure, ``kinds`` from a test to what became of it
+    where that was settled by more than one run.  A test that the first or the last kernel does
     not have was not run there; those between may have been tested with less.
     """
     marks = [
@@ -30,24 +42,20 @@ def make(
     last = len(marks) - 1
     lacking = [_NOTRUN if n in (0, last) else _ABSENT for n in range(len(marks))]
     both = list(zip(marks, lacking, strict=True))
-    return tuple(_row(test, tuple(some.get(test, none) for some, none in both)) for test in names)
+    each = ((test, tuple(some.get(test, none) for some, none in both)) for test in names)
+    return tuple(_row(test, marks, (kinds or {}).get(test)) for test, marks in each)
 
 
-def _row(test: str, marks: tuple[Mark, ...]) -> Row:
+def _row(test: str, marks: tuple[Mark, ...], settled: Kind | None) -> Row:
     name = test.partition("::")[2] or test
-    word = change(marks[0].outcome, marks[-1].outcome)
+    word = change(settled or kind(Outcome(marks[0].outcome), Outcome(marks[-1].outcome)))
     hole = not word and any(one.outcome not in (marks[0].outcome, "") for one in marks)
     return Row(test, name, marks, "other" if hole else word)
 
 
-def change(before: str, after: str) -> str:
+def change(what: Kind) -> str:
     """Say what became of a test from the first kernel to the last."""
-    if before == after:
-        return ""
-    was, now = Outcome(before).bad, Outcome(after).bad
-    if after == Outcome.NOTRUN:
-        return "other"
-    return "broken" if now and not was else "fixed" if was and not now else "other"
+    return _WORDS.get(what, "other")
 
 
 def groups(rows: Sequence[Row]) -> tuple[Group, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.outputs import checked
 from harness.progress import clock
 from harness.report import checks, columns, failures, patches, rows, timeline, verdict
 from harness.report.columns import BASE, Column
@@ -21,7 +22,7 @@ ROOM = 8 << 20  # characters of evidence on a page
 def page(folder: Path, ask: Ask | None = None) -> Page:
     """Make the page of a folder that ``harness check`` made."""
     table = checks.load(folder)
-    word, kind = verdict.of_check(table)
+    word, kind = verdict.word(checked.verdict(table))
     made = tuple(kernels(table, folder))
     found = _failures(made, ask) if made else ()
     links = {(one.column, one.test): one.anchor for one in found}

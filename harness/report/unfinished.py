@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.model import Side
+from harness.model import Side, Verdict
 from harness.report import columns, failures, rows, timeline, verdict
 from harness.report.columns import Column
 from harness.report.cutting import Budget
@@ -29,9 +29,10 @@ def page(folder: Path, ask: Ask | None = None) -> Page:
     links = {(one.column, one.test): one.anchor for one in found}
     laid = rows.make([(one.label, one.tests) for one in made], links)
     own = tuple(one for one in found if one.column == made[-1].label)
+    word, kind = verdict.word(Verdict.NONE)
     return Page(
-        word="NO VERDICT",
-        kind="warn",
+        word=word,
+        kind=kind,
         title=folder.name,
         subject="a run that did not come to its end",
         lead=(

@@ -3,50 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from harness.model import Outcome, Run, SideResult, Test
+from harness.model import Outcome, Run, SideResult, Test, Verdict
 from harness.outputs import said
 from harness.progress import clock
 from harness.report.values import KernelView, Row, Tile
 from harness.results.changes import counts
 
-
-def of_run(run: Run) -> tuple[str, str]:
-    """Give the word, and its colour."""
-    if run.interrupted:
-        return "NO VERDICT", "warn"
-    return ("BAD", "bad") if run.bad else ("GOOD", "good")
+_KINDS = {
+    **dict.fromkeys((Verdict.GOOD, Verdict.FOUND), "good"),
+    **dict.fromkeys((Verdict.BAD, Verdict.UNPROVEN), "bad"),
+}
 
 
-def of_check(table: Mapping[str, object]) -> tuple[str, str]:
-    """Give the word for a check, and its colour."""
-    if table.get("untestable"):
-        return "UNTESTABLE", "bad"
-    if table.get("bad"):
-        return "BAD", "bad"
-    if table.get("fault") or table.get("refused"):
-        return "NO VERDICT", "warn"
-    return "GOOD", "good"
+def word(verdict: Verdict) -> tuple[str, str]:
+    """Give a verdict's word, and its colour."""
+    return verdict.upper(), _KINDS.get(verdict, "warn")
 
 
 def lead(run: Run) -> tuple[str, ...]:
     """Say in sentences what was found."""
     if not run.sides:
         return ("The run ended before any kernel was tested.",)
-    judged = run.judged
-    found = []
-    if run.interrupted:
-        found.append("The run was interrupted: this is what was found until then.")
-    if judged.error:
-        found.append(f"The {judged.side} kernel {judged.error}.")
-    elif judged.boot_splats:
-        found.append(f"The {judged.side} kernel complained while it booted.")
-    found.append(tested(str(judged.side), judged.tests))
-    if len(run.sides) > 1:
-        broken = sum(change.regression for change in run.changes)
-        found.append(effect(broken, sum(change.fix for change in run.changes)))
-    return tuple(found)
+    return said.verdict(run), tested(str(run.judged.side), run.judged.tests)
 
 
 def tested(label: str, tests: Sequence[Test]) -> str:
@@ -55,13 +35,6 @@ def tested(label: str, tests: Sequence[Test]) -> str:
         return f"No test ran on the {label} kernel."
     words = ", ".join(f"{number} {outcome}" for outcome, number in counts(tests).items())
     return f"{said.number(len(tests), 'test')} on the {label} kernel: {words}."
-
-
-def effect(broken: int, fixed: int) -> str:
-    """Say what the series does to the tests."""
-    if not broken and not fixed:
-        return "The series changes no test from good to bad, or from bad to good."
-    return f"The series fixes {fixed or 'no'} and breaks {broken or 'no'} test{'s'[: broken != 1]}."
 
 
 def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, run: Run) -> list[Tile]:
@@ -73,7 +46,8 @@ def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, run: Run) -
     change = [row.change for row in rows]
     broken, fixed = change.count("broken"), change.count("fixed")
     dead = [Tile("0", "boots that came up", "fail", "failures")] if _dead(run) else []
-    bad_kind = "fail" if bad else "pass" if good else ""
+    bad_kind = "fail" if said.wrong(run) else "skip" if bad else "pass" if good else ""
+    warned = "fail" if run.warnings else "skip"
     found = [
         *dead,
         Tile(str(bad), "not good", bad_kind, "failures" if bad else ""),
@@ -82,7 +56,7 @@ def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, run: Run) -
         Tile(str(fixed), "fixed by the series", "pass" if fixed else "", "changes"),
         Tile(str(skipped), "skipped", "skip" if skipped else "", "tests"),
         *([Tile(str(left), "not run", "skip", "tests")] if left else []),
-        Tile(str(warnings), "compiler warnings", *(("skip", "warnings") if warnings else ("",))),
+        Tile(str(warnings), "compiler warnings", *((warned, "warnings") if warnings else ("",))),
         Tile(clock(run.seconds), "in all", "", "timeline"),
     ]
     many = any(len(row.marks) > 1 for row in rows[:1])

@@ -1,28 +1,75 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What differs between the base's tests and the patched kernel's."""
+"""What differs between the base and the patched kernel: tests, splats, compiler warnings."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from harness.model import Change, Outcome, Run, Side, SideResult, Test
+from harness.model import Change, Kind, Outcome, Run, SideResult, Splat, Test, Warning  # noqa: A004
+
+# A number that stands alone may change with every edit: a line, a size.
+_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 
 
-def changes(sides: Iterable[SideResult]) -> tuple[Change, ...]:
-    """Give the tests whose outcome differs between base and patched, in the patched one's order.
+def changes(base: Iterable[Test], patched: Iterable[Test]) -> tuple[Change, ...]:
+    """Give the tests that two kernels do not agree on: worst kind first, else in their order."""
+    old, new = ({one.id: one for one in some} for some in (base, patched))
+    # The patched kernel's order, then those that only the base has.
+    each = (_change(old.get(name), new.get(name)) for name in new | old)
+    found = [one for one in each if one.kind is not Kind.SAME]
+    return tuple(sorted(found, key=lambda one: list(Kind).index(one.kind)))
 
-    A test that one side does not have counts as not run there.
-    """
-    by_side = {result.side: {t.id: t.outcome for t in result.tests} for result in sides}
-    if len(by_side) < 2:
-        return ()
-    base, patched = by_side[Side.BASE], by_side[Side.PATCHED]
-    both = [
-        (t, base.get(t, Outcome.NOTRUN), patched.get(t, Outcome.NOTRUN)) for t in base | patched
-    ]
-    return tuple(Change(test, before, after) for test, before, after in both if before is not after)
+
+def _change(base: Test | None, patched: Test | None) -> Change:
+    there = [one for one in (patched, base) if one is not None]
+    # What ran has more to say than what did not.
+    shown = min(there, key=lambda one: one.outcome is Outcome.NOTRUN)
+    old, new = (one.outcome if one else Outcome.NOTRUN for one in (base, patched))
+    return Change(shown.id, old, new, shown.headline)
+
+
+def new_splats(base: Iterable[Splat], patched: Iterable[Splat]) -> tuple[Splat, ...]:
+    """Give the splats that the base does not have, each once."""
+    known = {one.name for one in base}
+    found = {one.name: one for one in reversed(tuple(patched))}
+    return tuple(one for name, one in reversed(found.items()) if name not in known)
+
+
+def new_warnings(base: Iterable[Warning], patched: Iterable[Warning]) -> tuple[Warning, ...]:
+    """Give the warnings that the base does not have, wherever their lines went."""
+    known = Counter(map(_same, base))
+    found = []
+    for one in patched:
+        if known[_same(one)] > 0:
+            known[_same(one)] -= 1
+        else:
+            found.append(one)
+    return tuple(found)
+
+
+def _same(warning: Warning) -> tuple[str, str]:
+    return warning.file, unnumbered(warning.text)
+
+
+def unnumbered(text: str) -> str:
+    """Give a text without the numbers in it that may change with every edit."""
+    return _NUMBER.sub("N", text)
+
+
+def compared(run: Run) -> Run:
+    """Give a run with what its kernels do not agree on; as it is where there is only one."""
+    if len(run.sides) < 2:
+        return dataclasses.replace(run, changes=(), splats=(), warnings=())
+    base, patched = run.sides[0], run.judged
+    return dataclasses.replace(
+        run,
+        changes=changes(base.tests, patched.tests),
+        splats=new_splats(base.splats, patched.splats),
+        warnings=new_warnings(base.kernel.warnings, patched.kernel.warnings),
+    )
 
 
 def settled(run: Run) -> Run:
@@ -33,7 +80,7 @@ def settled(run: Run) -> Run:
     if not run.interrupted:
         return run
     sides = tuple(side if side.cached else _settled(side) for side in run.sides)
-    return dataclasses.replace(run, sides=sides, changes=changes(sides))
+    return compared(dataclasses.replace(run, sides=sides))
 
 
 def _settled(side: SideResult) -> SideResult:
@@ -46,7 +93,7 @@ def _settled(side: SideResult) -> SideResult:
     return dataclasses.replace(side, tests=tests)
 
 
-def counts(tests: Iterable[Test]) -> dict[Outcome, int]:
+def counts(tests: Sequence[Test]) -> dict[Outcome, int]:
     """Count outcomes, in the order Outcome lists them, zeros left out."""
     found = Counter(test.outcome for test in tests)
     return {outcome: found[outcome] for outcome in Outcome if found[outcome]}

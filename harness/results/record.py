@@ -50,16 +50,21 @@ def from_json(kind: Any, value: Any) -> Any:
         return tuple(from_json(one, part) for one, part in zip(each, value, strict=True))
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
-        known = {f.name for f in dataclasses.fields(kind)} & value.keys()
+        known = {f.name for f in dataclasses.fields(kind) if f.init} & value.keys()
         return kind(**{name: from_json(hints[name], value[name]) for name in known})
     return kind(value)
+
+
+def table(run: Run) -> dict[str, Any]:
+    """Give what run.json holds: the run, and what follows from it for who has not our code."""
+    return {"schema": SCHEMA, **to_json(run), "verdict": run.verdict.value}
 
 
 def save(run: Run) -> Path:
     """Write run.json into the run's folder, whole or not at all; gives its path."""
     path = run.folder / NAME
     draft = path.with_suffix(".part")
-    draft.write_text(json.dumps({"schema": SCHEMA, **to_json(run)}, indent=1), encoding="utf-8")
+    draft.write_text(json.dumps(table(run), indent=1), encoding="utf-8")
     draft.replace(path)
     return path
 

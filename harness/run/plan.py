@@ -31,6 +31,8 @@ class Plan:
     leaves a choice to us.  ``notes`` are lines for people about how the series was understood.
     ``hold``: a person at the terminal enters guests that are held.
     ``search_base``: nobody but perhaps the series named ``base``, and it may have to be found.
+    ``reruns`` is how often what looks broken is run again on each kernel; ``strict``: what fails on
+    the base too is bad as well.
     """
 
     folder: Path
@@ -59,6 +61,8 @@ class Plan:
     notes: tuple[str, ...] = ()
     search_base: bool = False
     hold: bool = False
+    reruns: int = 2
+    strict: bool = False
 
     @property
     def fragment_folders(self) -> tuple[Path, ...]:
@@ -150,6 +154,13 @@ def _suite(word: str, folder: Path, homes: Sequence[str]) -> str:
     return f"{here}{colons}{test}"
 
 
+def _suites(words: Sequence[str], settings: Settings, series: Series | None) -> tuple[str, ...]:
+    """Give the suites that are named, or else the series', or the project's."""
+    own = series.suites if series else ()
+    homes = (*own, *settings.suites)
+    return tuple(_suite(word, settings.folder, homes) for word in words) or own or settings.suites
+
+
 def see_suites(plan: Plan) -> None:
     """Refuse suites that are not there.  Raises UsageError."""
     for suite in plan.suites:
@@ -191,7 +202,6 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
     # What the command line names is seen from where it was typed, the settings' from their file.
     tree = _tree(options, settings, series)
     # A release in series.toml is the series' own wish; a tree on the command line beats it.
-    homes = (*(series.suites if series else ()), *settings.suites)
     base = options["base"] or (series.base if series and tree else "") or settings.base
     return Plan(
         folder=settings.folder,
@@ -202,9 +212,7 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         fragments=((series.kconfig if series else ()) or settings.kconfig)
         + tuple(options["kconfig"]),
         assignments=assignments,
-        suites=tuple(_suite(word, settings.folder, homes) for word in options["suite"])
-        or (series.suites if series else ())
-        or settings.suites,
+        suites=_suites(options["suite"], settings, series),
         pytest_args=(*_pytest_args(options), *rest),
         with_base=not options["patched_only"],
         guests=options["guests"] or (str(settings.guests) if settings.guests else "auto"),
@@ -220,6 +228,8 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         jobs=options["jobs"],
         refresh=options["refresh"],
         out=Path(options["out"]).absolute() if options["out"] else None,
+        reruns=options.get("rerun", 0),
+        strict=bool(options.get("strict")),
         hold=bool(options.get("hold") and not options.get("hold_for")),
         search_base=not options["base"] and bool(series and (series.base or not settings.base)),
     )

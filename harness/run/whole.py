@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import build, guest, junit, kbuild, paths
@@ -16,8 +16,8 @@ from harness.guest import accel
 from harness.model import Accel, Request, Run, SideResult, Source
 from harness.progress import Progress
 from harness.results import record
-from harness.results.changes import changes
-from harness.run import about, again, folder, kernels, suites
+from harness.results.changes import compared, new_splats
+from harness.run import about, again, folder, kernels, rerun, suites
 from harness.run.kernels import Built
 from harness.run.plan import Plan, see_suites
 
@@ -80,43 +80,59 @@ def _tested(
             with folder.writing(place):
                 base = sides[0] if sides else None
                 sides.append(suites.test(job.plan, one, request, kind, place, progress, base=base))
+        return _record(job, _settled(_found(job, sides), job.plan, progress), progress)
     except (KeyboardInterrupt, HostFault) as why:
         with contextlib.suppress(OSError):  # a full disk
             if one.side not in [side.side for side in sides]:
                 sides.append(_so_far(job, one))
-            _record(job, tuple(sides), progress, interrupted=True)
+            _record(job, dataclasses.replace(_found(job, sides), interrupted=True), progress)
         if isinstance(why, HostFault):
             raise
         what = f"interrupted: {again.so_far(sides)}; all of it is kept in {job.folder}"
         raise Interrupted(what, hint=again.the_same(job.command)) from None
-    return _record(job, tuple(sides), progress, interrupted=False)
 
 
 def _so_far(job: Job, one: Built) -> SideResult:
     return suites.collect(one.side, one.kernel, job.folder / one.side, cached=False, stopped=True)
 
 
-def _record(
-    job: Job, sides: tuple[SideResult, ...], progress: Progress, *, interrupted: bool
-) -> Run:
-    plan, start = job.plan, job.source
+def _found(job: Job, sides: Sequence[SideResult]) -> Run:
+    """Put together what the sides did; what differs between them is not run again yet."""
+    plan = job.plan
     lenient = "--allow-flaky" in plan.pytest_args
-    sides = tuple(dataclasses.replace(side, allow_flaky=lenient) for side in sides)
-    found = Run(
+    run = Run(
         series=plan.series,
-        source=start,
+        source=job.source,
         folder=job.folder,
         started=job.started.isoformat(timespec="seconds"),
-        seconds=time.monotonic() - job.begin,
+        seconds=0.0,
         accel=job.accel,
-        sides=sides,
-        changes=changes(sides),
-        stages=tuple(progress.times),
+        sides=tuple(dataclasses.replace(side, allow_flaky=lenient) for side in sides),
         command=job.command,
-        interrupted=interrupted,
-        timeline=tuple(progress.spans),
         about=job.about,
+        strict=plan.strict,
+    )
+    return compared(run)
+
+
+def _settled(run: Run, plan: Plan, progress: Progress) -> Run:
+    """Run what looks broken again; a splat that the base then had as well is not new."""
+    if not run.compared:
+        return run
+    folders = (run.folder / run.sides[0].side, run.folder / run.judged.side)
+    found = rerun.settle(run.changes, folders, plan.reruns, run.folder / rerun.FOLDER, progress)
+    splats = new_splats(found.splats, run.splats)
+    return dataclasses.replace(run, changes=found.changes, splats=splats)
+
+
+def _record(job: Job, run: Run, progress: Progress) -> Run:
+    """Write run.json and junit.xml, with the times until now."""
+    found = dataclasses.replace(
+        run,
+        seconds=time.monotonic() - job.begin,
+        stages=tuple(progress.times),
+        timeline=tuple(progress.spans),
     )
     record.save(found)
-    junit.of_run(job.folder / "junit.xml", found, sides)
+    junit.of_run(found.folder / "junit.xml", found, found.sides)
     return found

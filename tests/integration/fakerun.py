@@ -25,7 +25,7 @@ from harness.model import (
     Warning,  # noqa: A004
 )
 from harness.results import record
-from harness.results.changes import changes
+from harness.results.changes import compared
 from harness.results.record import to_json
 
 BEGIN = 1_800_000_000.0
@@ -225,7 +225,6 @@ def make(
         seconds=150.0,
         accel="tcg",
         sides=sides,
-        changes=changes(sides),
         stages=(("build", 20.0),),
         command=("harness", "run", "a b"),
         timeline=(
@@ -235,6 +234,7 @@ def make(
         ),
         about=(("harness", "0.1.0"), ("QEMU", "7.2")),
     )
+    run = compared(run)
     record.save(run)
     return run
 

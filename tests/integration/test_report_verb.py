@@ -20,7 +20,7 @@ from harness import report
 from harness.cli import main
 from harness.model import Outcome
 from harness.results import record
-from harness.results.changes import changes
+from harness.results.changes import compared
 from harness.results.journal import Journal, Phase
 
 
@@ -433,7 +433,7 @@ def test_tests_that_did_not_run_are_no_failures(tmp_path: Path) -> None:
         for one in patched.tests
     )
     sides = (base, dataclasses.replace(patched, tests=stopped))
-    run = dataclasses.replace(run, sides=sides, changes=changes(sides), interrupted=True)
+    run = compared(dataclasses.replace(run, sides=sides, interrupted=True))
     page = report.page(record.save(run).parent)
     tiles = {tile.label: tile.number for tile in page.tiles}
     assert (tiles["not good"], tiles["not run"], tiles["broken by the series"]) == ("2", "30", "2")
@@ -449,7 +449,7 @@ def test_a_test_under_way_when_the_run_was_stopped_is_no_crash(tmp_path: Path, c
         patched.tests[0], outcome=Outcome.CRASH, message="", attempts=(Outcome.CRASH,)
     )
     sides = (base, dataclasses.replace(patched, tests=(under_way, *patched.tests[1:])))
-    run = dataclasses.replace(run, sides=sides, changes=changes(sides), interrupted=True)
+    run = compared(dataclasses.replace(run, sides=sides, interrupted=True))
     folder = record.save(run).parent
     page = report.page(folder)
     assert under_way.id not in [one.test for one in (*page.failures, *page.broken)]

@@ -20,7 +20,7 @@ from harness.model import (
     Test,
     Warning,  # noqa: A004
 )
-from harness.results.changes import changes
+from harness.results.changes import compared
 
 COMMIT = "4363f6ec95eb9d0f66c2efc06fc25a0d0e1f6f5b"
 FILE = "tests/guest/configfs/test_mount.py"
@@ -75,8 +75,8 @@ def kernel(*warnings: Warning) -> Kernel:
 
 
 def side(which: Side, *tests: Test, error: str = "", guests: tuple[GuestRecord, ...] = ()):
-    own = (Warning("fs/configfs/dir.c", 12, "unused variable 'x'", "configfs: free it early"),)
-    made = kernel(*own) if which is Side.PATCHED else kernel()
+    patch = "configfs: free it early" if which is Side.PATCHED else ""
+    made = kernel(Warning("fs/configfs/dir.c", 12, "unused variable 'x'", patch))
     return SideResult(which, made, tests, guests, error)
 
 
@@ -110,7 +110,7 @@ def series(folder: Path, cover: str = COVER) -> Series:
 def run(folder: Path, *tests: Test, cover: str = COVER, base: tuple[Test, ...] = ()) -> Run:
     """Make a run; ``tests`` are those of the patched kernel, ``base`` of the other."""
     sides = (side(Side.BASE, *(base or tests)), side(Side.PATCHED, *tests))
-    return Run(
+    found = Run(
         series(folder / "given", cover),
         Source(Path("/r"), COMMIT, "v7.2.13", "a package"),
         folder,
@@ -118,10 +118,10 @@ def run(folder: Path, *tests: Test, cover: str = COVER, base: tuple[Test, ...] =
         61.5,
         "tcg",
         sides,
-        changes(sides),
         command=("harness", "run", "x", "--suite=/secret/place/test_a.py", "--out", "/secret/o"),
         about=(("QEMU", "7.2"), ("host", "Debian")),
     )
+    return compared(found)
 
 
 def good(folder: Path) -> Run:

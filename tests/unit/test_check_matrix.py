@@ -128,10 +128,10 @@ def test_errors_make_it_bad_and_warnings_only_if_strict() -> None:
 
 def test_json_and_junit_say_what_was_found(tmp_path: Path) -> None:
     found = matrix(SOFT, HOLE, Cell(2, "build", State.UNKNOWN, note="does not build"))
-    table = report.table(found, 1)
+    table = report.table(found)
     assert (table["bad"], table["exit_code"]) == (True, 1)
     assert table["cells"][1]["findings"][0]["leaves"] == 2
-    report.write(found, tmp_path, 1)
+    report.write(found, tmp_path)
     suites = ET.parse(tmp_path / "junit.xml").getroot().findall("testsuite")
     assert [(s.get("tests"), s.get("failures"), s.get("skipped")) for s in suites] == [
         ("2", "1", "0"),

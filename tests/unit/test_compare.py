@@ -11,65 +11,14 @@ import pytest
 from harness import compare
 from harness.compare import numbers
 from harness.compare.half import Half
-from harness.compare.outcomes import Difference, Kind, differences, judged
 from harness.errors import UsageError
-from harness.model import Outcome, Splat, Test, Warning  # noqa: A004
+from harness.model import Kind, Outcome, Splat, Test, Verdict, Warning  # noqa: A004
 from harness.progress import Progress
 from harness.results.journal import Journal, Phase
 
-PASS, FAIL = Outcome.PASS, Outcome.FAIL
 
-
-def ran(**outcomes: str) -> dict[str, Test]:
-    return {name: Test(name, Outcome(value)) for name, value in outcomes.items()}
-
-
-@pytest.mark.parametrize(
-    ("base", "patched", "kind"),
-    [
-        ("pass", "pass", None),
-        ("fail", "fail", None),
-        ("pass", "fail", Kind.SUSPECT),
-        ("skip", "crash", Kind.SUSPECT),
-        ("fail", "pass", Kind.FIX),
-        ("fail", "crash", Kind.CHANGED),
-        ("pass", "skip", Kind.CHANGED),
-        ("flaky", "pass", Kind.FLAKY),
-        ("pass", "flaky", Kind.FLAKY),
-        ("flaky", "flaky", Kind.FLAKY),
-    ],
-)
-def test_the_word_for_a_change(base: str, patched: str, kind: Kind | None) -> None:
-    found = differences(ran(t=base), ran(t=patched))
-    assert [one.kind for one in found] == ([kind] if kind else [])
-
-
-def test_new_and_gone_and_the_worst_first() -> None:
-    found = differences(ran(a="pass", b="pass", c="fail"), ran(b="fail", c="pass", d="pass"))
-    assert [(one.test, one.kind) for one in found] == [
-        ("b", Kind.SUSPECT),
-        ("c", Kind.FIX),
-        ("d", Kind.NEW),
-        ("a", Kind.GONE),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("base", "patched", "kind"),
-    [
-        ((PASS, PASS), (FAIL, FAIL), Kind.REGRESSION),
-        ((PASS, FAIL), (FAIL, FAIL), Kind.FLAKY),
-        ((PASS, PASS), (FAIL, PASS), Kind.FLAKY),
-        ((FAIL, FAIL), (FAIL, FAIL), Kind.FLAKY),
-        ((), (FAIL,), Kind.SUSPECT),
-        ((PASS,), (), Kind.SUSPECT),
-    ],
-)
-def test_only_what_fails_each_time_here_and_never_there_is_a_regression(
-    base: tuple[Outcome, ...], patched: tuple[Outcome, ...], kind: Kind
-) -> None:
-    one = Difference("t", Kind.SUSPECT, PASS, FAIL)
-    assert judged(one, base, patched).kind is kind
+def ran(**outcomes: str) -> tuple[Test, ...]:
+    return tuple(Test(name, Outcome(value)) for name, value in outcomes.items())
 
 
 def half(*, name: str = "x", **fields: object) -> Half:
@@ -97,7 +46,7 @@ def test_splats_are_told_by_their_fingerprint(tmp_path: Path) -> None:
     found = compared(base, patched, tmp_path)
     assert [one.title for one in found.splats] == ["c"]
     assert [one.title for one in found.healed] == ["b"]
-    assert found.bad
+    assert found.verdict is Verdict.BAD
 
 
 def test_warnings_are_told_wherever_their_lines_went(tmp_path: Path) -> None:
@@ -109,11 +58,11 @@ def test_warnings_are_told_wherever_their_lines_went(tmp_path: Path) -> None:
 
 
 def test_a_suspect_that_cannot_be_run_again_stays_one(tmp_path: Path) -> None:
-    base = half(tests=tuple(ran(t="pass").values()), folder=tmp_path)
-    patched = half(tests=tuple(ran(t="fail").values()), folder=tmp_path)
+    base = half(tests=ran(t="pass"), folder=tmp_path)
+    patched = half(tests=ran(t="fail"), folder=tmp_path)
     found = compared(base, patched, tmp_path)
     assert [one.kind for one in found.tests] == [Kind.SUSPECT]
-    assert found.bad
+    assert found.verdict is Verdict.BAD
 
 
 def test_a_machine_that_is_busy_changes_nothing() -> None:
@@ -143,7 +92,7 @@ def test_a_folder_of_tests_alone_can_be_read(tmp_path: Path) -> None:
     journal.collected(["a", "b"])
     journal.started("a", "guest0")
     for when in ("setup", "call", "teardown"):
-        journal.reported("a", Phase(when, PASS))
+        journal.reported("a", Phase(when, Outcome.PASS))
     journal.close()
     guest = tmp_path / "guests" / "0"
     guest.mkdir(parents=True)

@@ -92,7 +92,7 @@ def test_tested_by_stands_only_where_everything_passed(tmp_path: Path) -> None:
     assert b4_trailers(text(composed(good, ME))) == ["Tested-by: Jänë Doe <me@example.org>"]
     assert b4_trailers(text(composed(good))) == b4_trailers(text(composed(bad))) == []
     assert "Tested-by" not in text(composed(bad, ME))
-    assert letter.deserved(bad) == "not everything passed"
+    assert letter.deserved(bad) == "the verdict is bad"
     assert letter.deserved(dataclasses.replace(good, interrupted=True))
     assert letter.deserved(dataclasses.replace(good, series=None))
     flaky = Test("a", Outcome.FLAKY), Test("b", Outcome.PASS)
@@ -110,7 +110,9 @@ def test_a_sender_needs_a_name_and_an_address() -> None:
 
 def test_a_failure_is_told_with_its_splat(tmp_path: Path) -> None:
     said = text(composed(outputruns.bad(tmp_path)))
-    assert "6 of 9 tests are not good; 3 of them are good without the series." in said
+    words = " ".join(said.split())
+    assert "The series breaks 3 tests and brings 1 new splat." in words
+    assert "Of 9 tests, 3 are failing, and not run without the series." in words
     assert "1 of 9 tests was not run." in " ".join(said.split())
     broken = said.partition("Broken by the series (3):")[2]
     assert "pass -> error: KASAN: slab-use-after-free Read in configfs_lookup" in broken
@@ -119,11 +121,11 @@ def test_a_failure_is_told_with_its_splat(tmp_path: Path) -> None:
     assert 'through lines of "configfs: free it early"' in broken
     assert "RAX" not in said
     assert "old_frame" not in said
-    assert "Not good, and not run without it (3):" in said
-    assert "also without the series" not in said
+    assert "Failing, and not run without the series (3):" in said
+    assert "without the series too" not in said
     base = Test(f"{outputruns.FILE}::test_e", Outcome.FAIL)
     run = outputruns.run(tmp_path / "old", base)
-    assert "Not good also without the series (1):" in text(composed(run))
+    assert "Failing without the series too (1):" in text(composed(run))
 
 
 def test_the_text_has_72_columns_and_no_place_of_this_machine(tmp_path: Path) -> None:

@@ -14,23 +14,23 @@ import outputruns
 import pytest
 
 from harness import junit
-from harness.model import Outcome, Run, Test
+from harness.model import Outcome, Run, Test, Verdict
 from harness.outputs import github, gitlab, kcidb, letter, mail, marks, tap
-from harness.results.changes import changes
+from harness.results.changes import compared
 
 Change = Callable[[Run], Run]
 
 
 def dead(run: Run) -> Run:
     side = dataclasses.replace(run.sides[1], tests=(), error="it did not boot: it panicked")
-    return dataclasses.replace(run, sides=(run.sides[0], side))
+    return compared(dataclasses.replace(run, sides=(run.sides[0], side)))
 
 
 def unrun(run: Run) -> Run:
     first, *rest = run.sides[1].tests
     stopped = tuple(dataclasses.replace(one, outcome=Outcome.NOTRUN, message="") for one in rest)
     sides = (run.sides[0], dataclasses.replace(run.sides[1], tests=(first, *stopped)))
-    return dataclasses.replace(run, sides=sides, changes=changes(sides))
+    return compared(dataclasses.replace(run, sides=sides))
 
 
 ODD: dict[str, Change] = {
@@ -70,7 +70,7 @@ def test_a_test_that_did_not_run_is_counted_and_not_told(tmp_path: Path) -> None
             assert "3 of 4 tests were not run." in " ".join(text.split())
             assert "test_b" not in text
         assert [mark.title for mark in marks.of_run(one)][:1] == ["3 of 4 tests were not run."]
-    assert told[1].startswith("## ⚠️ No verdict")
+    assert told[1].startswith("## ⚠️ NO VERDICT")
     assert "breaks" not in told[1]
 
 
@@ -94,7 +94,7 @@ def test_an_allowed_flaky_test_is_good_but_no_tested_by(tmp_path: Path) -> None:
     run = outputruns.run(tmp_path, flaky, Test("a/b.py::d", Outcome.PASS))
     side = dataclasses.replace(run.sides[1], allow_flaky=True)
     run = dataclasses.replace(run, sides=(run.sides[0], side))
-    assert not run.bad
+    assert run.verdict is Verdict.GOOD
     assert "\nok 1 - a/b.py" in tap.tap(run)
     assert [t["status"] for t in kcidb.report(run, "me")["tests"] if "patched-1" in t["id"]] == [
         "PASS"

@@ -10,7 +10,7 @@ import outputruns
 import pytest
 from tap.parser import Parser
 
-from harness.model import Run
+from harness.model import Run, Verdict
 from harness.outputs import tap
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -50,7 +50,7 @@ def test_every_line_is_of_the_format(tmp_path: Path, name: str) -> None:
         kinds = [line.category for line in lines]
         assert set(kinds) <= {"version", "plan", "test"}, kinds
         assert lines[1].expected_tests == kinds.count("test")
-    assert all(point.ok for point in points(tap.tap(run))) is not run.bad
+    assert all(point.ok for point in points(tap.tap(run))) is (run.verdict is Verdict.GOOD)
 
 
 def test_outcomes_become_points(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_ktap_is_whole_on_both_levels(tmp_path: Path, name: str) -> None:
     run = getattr(outputruns, name)(tmp_path)
     text = tap.ktap(run)
     outer = ktap(text)
-    assert all(ok for ok, _ in outer) is not run.bad
+    assert all(ok for ok, _ in outer) is (run.verdict is Verdict.GOOD)
     inner = [line for line in text.splitlines() if line.startswith("  ")]
     starts = [n for n, line in enumerate(inner) if line == "  KTAP version 1"]
     for (ok, title), begin, end in zip(outer, starts, [*starts[1:], len(inner)], strict=True):

@@ -19,9 +19,10 @@ from harness.model import (
     Source,
     Splat,
     Test,
+    Verdict,
 )
 from harness.results import record
-from harness.results.changes import changes, counts
+from harness.results.changes import changes, compared, counts
 
 
 def side(which, *tests, error=""):
@@ -37,7 +38,7 @@ def side(which, *tests, error=""):
 def a_run(folder, *sides):
     series = Series("s", Path("/s"), (), "d", title="The title", kconfig=("base",))
     source = Source(Path("/r"), "c0ffee", "v7.2.13")
-    return Run(series, source, folder, "2026-01-01", 2.5, "tcg", sides, changes(sides))
+    return compared(Run(series, source, folder, "2026-01-01", 2.5, "tcg", sides))
 
 
 BASE = side(
@@ -69,11 +70,10 @@ def test_no_run_and_a_damaged_one_are_said(tmp_path):
 
 
 def test_changes_tell_regressions_from_fixes():
-    found = {one.test: one for one in changes((BASE, PATCHED))}
-    assert found["t.py::a"].regression
-    assert found["t.py::b"].fix
-    assert found["t.py::c"] == Change("t.py::c", Outcome.NOTRUN, Outcome.SKIP)
-    assert changes((PATCHED,)) == ()
+    found = {one.test: one for one in changes(BASE.tests, PATCHED.tests)}
+    assert found["t.py::a"].broken
+    assert found["t.py::b"].fixed
+    assert found["t.py::c"] == Change("t.py::c", Outcome.NOTRUN, Outcome.SKIP, "needs fio")
 
 
 def test_counts_leave_zeros_out():
@@ -82,8 +82,9 @@ def test_counts_leave_zeros_out():
 
 def test_the_judged_kernel_is_the_patched_one(tmp_path):
     assert a_run(tmp_path, BASE, PATCHED).judged is PATCHED
-    assert not a_run(tmp_path, BASE, side(Side.PATCHED, Test("a", Outcome.PASS))).bad
-    assert a_run(tmp_path, side(Side.BASE, error="did not boot")).bad
+    good = a_run(tmp_path, BASE, side(Side.PATCHED, *BASE.tests))
+    assert good.verdict is Verdict.GOOD
+    assert a_run(tmp_path, side(Side.BASE, error="did not boot")).verdict is Verdict.BAD
 
 
 def test_junit_has_a_suite_per_kernel_and_a_case_per_test(tmp_path):

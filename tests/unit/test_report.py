@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import harness.report
-from harness.model import GuestRecord, Outcome, Span, Splat, Test
+from harness.model import GuestRecord, Outcome, Span, Splat, Test, kind
 from harness.report import checks, consoles, cutting, patches, rows, timeline
 from harness.report.columns import Column
 from harness.report.render import visible
@@ -181,13 +181,14 @@ def test_nothing_known_is_no_time_line() -> None:
         ("pass", "fail", "broken"),
         ("fail", "pass", "fixed"),
         ("fail", "crash", "other"),
+        ("pass", "flaky", "flaky"),
         ("pass", "pass", ""),
         ("skip", "pass", "other"),
         ("pass", "notrun", "other"),
     ],
 )
 def test_a_change_has_its_word(before: str, after: str, word: str) -> None:
-    assert rows.change(before, after) == word
+    assert rows.change(kind(Outcome(before), Outcome(after))) == word
 
 
 def test_many_tests_of_a_file_are_in_parts() -> None:

@@ -23,6 +23,7 @@ from harness.model import (
     Test,
     Warning,  # noqa: A004
 )
+from harness.results.changes import compared
 
 KERNEL = Kernel("k", Path(), Path(), Path(), "7.2.13", "c0ffee", "x86_64")
 SERIES = Series("demo", Path("patches/demo"), (), "digest", title="A demo")
@@ -38,7 +39,9 @@ def run(*tests: Test, changes: tuple[Change, ...] = ()) -> Run:
     source = Source(Path("linux"), "c0ffee", "v7.2.13")
     folder = Path("/somewhere/harness/runs/20260101-000000-demo")
     command = ("harness", "run", "--kconfig", "debug")
-    return Run(SERIES, source, folder, "", 61.0, "tcg", (base, patched), changes, command=command)
+    found = Run(SERIES, source, folder, "", 61.0, "tcg", (base, patched), command=command)
+    found = compared(found)
+    return dataclasses.replace(found, changes=(*found.changes, *changes))
 
 
 def shown(
@@ -60,7 +63,9 @@ def shown(
 
 
 MANY = tuple(
-    result(f"test_{n}", outcome, f"E   {'word ' * 40}{n}") for outcome in Outcome for n in range(40)
+    result(f"test_{outcome}_{n}", outcome, f"E   {'word ' * 40}{n}")
+    for outcome in Outcome
+    for n in range(40)
 )
 CHANGES = tuple(
     Change(f"suite/test_{n % 30}.py::test_{n}", *pair)
@@ -76,8 +81,14 @@ def test_it_fits_the_screen(size, monkeypatch, capsys) -> None:
     heights = [max(1, -(-len(line) // size[0])) for line in lines]
     assert sum(heights) < size[1]  # the prompt stands below
     text = "\n".join(lines)
-    for words in ("40 pass", "not good on the patched kernel", "the series fixes 90", "40 skipped"):
+    head = "240 failing, and not run without the series"
+    for words in ("40 pass", head, "the series fixes 90", "40 skipped"):
         assert words in text
+    # Each list has a line below its head that says something.
+    for words in (head, "the series fixes 90", "40 skipped"):
+        at = next(n for n, line in enumerate(lines) if words in line)
+        assert lines[at + 1].startswith("  ")
+        assert "more, see" not in lines[at + 1]
     assert any(line.startswith("BAD A demo on v7.2.13 in 1m01") for line in lines)
     assert any(line.startswith("again") for line in lines)
 
@@ -94,10 +105,20 @@ def test_what_the_series_broke_comes_first(monkeypatch, capsys) -> None:
         result("test_new", Outcome.FAIL, "E new"),
     )
     found = run(old, new, changes=(Change(new.id, Outcome.PASS, Outcome.FAIL),))
-    lines = shown(found, monkeypatch, capsys)
-    start = lines.index("2 not good on the patched kernel, 1 of them good on the base:")
-    assert lines[start + 1].split() == ["new", "fail", new.id, "new"]
-    assert lines[start + 2].split() == ["fail", old.id, "old"]
+    lines = shown(found, monkeypatch, capsys, None)
+    start = lines.index("1 broken by the series:")
+    assert lines[start + 1].split() == [
+        "pass",
+        "->",
+        "fail",
+        new.id,
+        "new",
+        "(not",
+        "run",
+        "again)",
+    ]
+    start = lines.index("1 failing, and not run without the series:")
+    assert lines[start + 1].split() == ["fail", old.id, "old"]
     told = f"again     harness run --kconfig debug --patched-only --suite {new.id}"
     assert "".join(lines[-2:]).endswith(told)
 
@@ -136,10 +157,11 @@ def test_what_was_not_run_is_a_number(monkeypatch, capsys) -> None:
     rest = [result(f"test_{n}", Outcome.NOTRUN) for n in range(50)]
     found = dataclasses.replace(run(*rest, crash), interrupted=True)
     lines = shown(found, monkeypatch, capsys)
-    assert "1 not good on the patched kernel, and 50 not run:" in lines
+    assert "1 failing, and not run without the series:" in lines
+    assert "50 of 51 tests were not run." in lines
     assert next(line.split()[0] for line in lines if "suite/test_it.py::" in line) == "crash"
     assert not any("notrun" in line for line in lines if "::" in line)
-    assert any(line.startswith("INTERRUPTED A demo") for line in lines)
+    assert any(line.startswith("NO VERDICT A demo") for line in lines)
 
 
 EVIL = "\x1b[31mred\x1b]0;title\x07\n::error::owned\r##[group]x\u202e"

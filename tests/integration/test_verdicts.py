@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One verdict about the series, and one word for it in every output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import warm
+from fakeproject import Project
+from patience import PATIENCE
+
+from harness.model import Verdict
+from harness.outputs import github, mail, tap
+from harness.report import gather
+from harness.results import record
+
+SUITE = """
+import os, pathlib
+
+PATCHED = b"fixed by the series" in pathlib.Path(os.environ["FAKE_IMAGE"]).read_bytes()
+HERE = pathlib.Path(os.environ["FAKE_STATE"])
+
+def say(text):
+    with open(os.environ["FAKE_KMSG"], "a") as log:
+        log.write(text + "\\n")
+
+def test_same():
+    pass
+
+def test_fixed():
+    assert PATCHED
+
+def test_old():
+    assert False
+
+def test_once():
+    first = HERE / "first"
+    if PATCHED and not first.exists():
+        first.touch()
+        assert False
+
+def test_broken():
+    assert not PATCHED or "BREAK" not in os.environ
+
+def test_worse():
+    if PATCHED and "SPLAT" in os.environ:
+        say("[    5.0] WARNING: fs/configfs/dir.c:1 at configfs_rmdir+0x1/0x2")
+    assert False
+"""
+OLD = ("test_old", "test_worse")
+
+
+class Judged(Project):
+    """A project whose tests fail on both kernels, on one, now and then."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        (self.path / "suite" / "test_it.py").write_text(SUITE)
+        self.patch("fs/configfs/dir.c", '\nconst char *harness_word = "fixed by the series";\n')
+
+    def environment(self, mode: str = "up", **more: str) -> dict[str, str]:
+        return super().environment(mode, FAKE_STATE=str(self.path), **more)
+
+    def harness(self, *words: str | Path) -> str:
+        """Give what a command of the harness prints."""
+        done = warm.run(
+            [sys.executable, "-m", "harness", *map(str, words)],
+            cwd=self.path,
+            env=self.environment(),
+            text=True,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Judged:
+    return Judged(tmp_path)
+
+
+def kinds(table: dict) -> dict[str, str]:
+    return {one["test"].split("::")[1]: one["kind"] for one in table["changes"]}
+
+
+def agree(project: Judged, verdict: Verdict, code: int) -> None:
+    """Hold every output of the run against its verdict."""
+    assert code == verdict.exit_code
+    run = record.load(project.out)
+    assert run.verdict is verdict
+    assert json.loads((project.out / record.NAME).read_text())["verdict"] == verdict
+    assert verdict.upper() in project.harness("show", project.out)
+    assert gather.page(project.out).word == verdict.upper()
+    assert github.summary(run).splitlines()[0].split(": ")[0].endswith(verdict.upper())
+    assert run.verdict in json.loads(project.harness("runs", "--json"))["runs"][0]["verdict"]
+    good = verdict is Verdict.GOOD
+    suites = ET.parse(project.out / "junit.xml").getroot().findall("testsuite")
+    wrong = sum(int(one.get("failures", 0)) + int(one.get("errors", 0)) for one in suites)
+    assert (wrong == 0) is good
+    for form in (tap.tap(run), tap.ktap(run)):
+        points = [line for line in form.splitlines() if line.strip().startswith(("ok", "not ok"))]
+        assert (
+            all(one.strip().startswith("ok") or f" # {tap.EXPECTED}" in one for one in points)
+            is good
+        )
+    words = mail.compose(run, lambda: ((), ()), mail.person("J D <j@example.org>")).decode()
+    assert "Tested-by" not in words  # each of these runs has a flaky test, or is bad
+
+
+def test_what_fails_without_the_series_too_is_no_fault_of_it(project: Judged) -> None:
+    code, table, err = project.run()
+    assert code == 0, err
+    # The one that failed by accident was run again, and the base need not be asked.
+    assert kinds(table) == {"test_fixed": "fix", "test_once": "flaky"}
+    (once,) = [one for one in table["changes"] if one["kind"] == "flaky"]
+    assert once["again"] == [[], ["pass"]]
+    agree(project, Verdict.GOOD, code)
+    said = project.harness("show", project.out)
+    assert "2 failing without the series too:" in said
+    assert "1 flaky:" in said
+    assert "(again: pass)" in said
+    page = project.harness("report", project.out, "--output", "-")
+    assert "2 are failing without the series too; 1 is flaky" in page
+
+
+def test_strict_counts_them(project: Judged) -> None:
+    code, _, err = project.run("--strict")
+    assert code == 1, err
+    agree(project, Verdict.BAD, code)
+
+
+def test_what_is_broken_was_run_again_on_both_kernels(project: Judged) -> None:
+    code, table, err = project.run(BREAK="1")
+    assert kinds(table)["test_broken"] == "regression", err
+    (broken,) = [one for one in table["changes"] if one["kind"] == "regression"]
+    assert broken["again"] == [["pass", "pass"], ["fail", "fail"]]
+    assert list((project.out / "rerun" / "patched").rglob("pytest.log"))
+    agree(project, Verdict.BAD, code)
+
+
+def test_without_a_rerun_a_suspicion_is_bad(project: Judged) -> None:
+    code, table, err = project.run("--rerun", "0", BREAK="1")
+    assert kinds(table)["test_broken"] == "suspect", err
+    assert not (project.out / "rerun").exists()
+    agree(project, Verdict.BAD, code)
+    assert "(not run again)" in project.harness("show", project.out)
+
+
+def test_a_new_splat_is_bad_though_its_test_failed_before(project: Judged) -> None:
+    code, table, err = project.run(SPLAT="1")
+    assert [one["title"] for one in table["splats"]] == ["WARNING in configfs_rmdir"], err
+    agree(project, Verdict.BAD, code)
+
+
+def test_without_a_base_every_failure_is_bad(project: Judged) -> None:
+    code, table, err = project.run("--patched-only")
+    assert (code, table["changes"]) == (1, []), err
+    agree(project, Verdict.BAD, code)

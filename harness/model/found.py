@@ -178,12 +178,12 @@ class SideResult:
         """How many of its tests were not run."""
         return sum(test.outcome is Outcome.NOTRUN for test in self.tests)
 
+    def allows(self, test: Test) -> bool:
+        """Whether a test that is not good does not matter: it is flaky, and that is allowed."""
+        return self.allow_flaky and test.outcome is Outcome.FLAKY
+
     @property
     def bad(self) -> bool:
         """Whether any test or the boot itself went wrong."""
-        excused = {Outcome.FLAKY} if self.allow_flaky else set()
-        return (
-            bool(self.error)
-            or bool(self.boot_splats)
-            or any(t.outcome.bad and t.outcome not in excused for t in self.tests)
-        )
+        wrong = any(test.outcome.bad and not self.allows(test) for test in self.tests)
+        return bool(self.error or self.boot_splats or wrong)

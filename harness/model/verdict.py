@@ -201,8 +201,8 @@ class Run:
 
     def excuse(self, test: Test) -> str:
         """Say why a test of the judged kernel that is not good does not count; empty if it does."""
-        if test.outcome is Outcome.FLAKY and self.judged.allow_flaky:
-            return "flaky, which was allowed"
+        if self.judged.allows(test):
+            return "flaky, which is allowed"
         if not self.compared or self.strict or test.outcome is Outcome.NOTRUN:
             return ""
         if self._new.intersection(one.name for one in test.splats):

@@ -161,7 +161,7 @@ def _test(side: SideResult, test: Test, guest: GuestRecord | None) -> Table:
     found: Table = {
         "path": path(test.id),
         "comment": plain.line(test.id, 1000),
-        "status": status(test, guest, excused=side.allow_flaky and test.outcome is Outcome.FLAKY),
+        "status": status(test, guest, excused=side.allows(test)),
         "duration": round(test.seconds, 3),
         "misc": {
             "outcome": str(test.outcome),

@@ -128,7 +128,7 @@ def _sentences(run: Run) -> Iterator[str]:
         return
     if run.interrupted:
         yield "The run was interrupted; what it found until then follows."
-    elif run.compared:
+    if run.compared:
         yield effect(run)
     elif side.boot_splats:
         yield f"The {side.side} kernel complains while it boots."

@@ -89,13 +89,13 @@ def test_a_check() -> None:
     finding = Finding(Level.ERROR, "boom", "a.c", 1, "rule", 1)
     cells = (Cell(1, "build", State.BAD, (finding,)), Cell(1, "form", State.GOOD))
     found = Matrix("demo", "v1", (Row(1, "c0ffee", "a: b"),), ("form", "build"), cells)
-    valid("check", json.loads(json.dumps(table(found, 1))))
+    valid("check", json.loads(json.dumps(table(found))))
 
 
 def test_a_bisection(tmp_path: Path) -> None:
     mode = next(iter(Mode))
     found = Bisected(mode, "panic", "v7.2", "v7.2", "HEAD", 8, tmp_path)
-    valid("bisect", json.loads(json.dumps(to_dict(found, 125))))
+    valid("bisect", json.loads(json.dumps(to_dict(found))))
 
 
 @pytest.mark.parametrize("verb", ["runs", "history", "compare", "check", "bisect"])

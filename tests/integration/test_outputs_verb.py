@@ -60,7 +60,7 @@ def test_github_is_told_while_json_stays_clean(project: Project) -> None:
     assert [line.split(" ")[0] for line in lines] == ["::error"]
     assert "WARNING" in lines[0]
     text = (project.path / "summary.md").read_text()
-    assert text.startswith("## ❌ Bad: A demo")
+    assert text.startswith("## ❌ BAD: A demo")
     assert "The series breaks 1" in text
     assert json.loads((project.out / "gl-code-quality-report.json").read_text()) == []
 
@@ -150,11 +150,13 @@ def test_a_run_may_be_moved(project: Project, tmp_path: Path) -> None:
 
 def test_a_check_has_annotations_but_no_mail(project: Project, tmp_path: Path) -> None:
     (tmp_path / "check.json").write_text(
-        json.dumps({"schema": 1, "name": "x", "rows": [], "checks": [], "cells": [], "bad": False})
+        json.dumps(
+            {"schema": 1, "name": "x", "rows": [], "checks": [], "cells": [], "verdict": "good"}
+        )
     )
     project.out, before = tmp_path, project.out
     try:
-        assert report(project, "--summary", "-").stdout.startswith("## ✅ Good: x")
+        assert report(project, "--summary", "-").stdout.startswith("## ✅ GOOD: x")
         refused = report(project, "--mail", "-")
         assert refused.returncode == 129
         assert "--mail" in refused.stderr

@@ -439,7 +439,7 @@ def test_tests_that_did_not_run_are_no_failures(tmp_path: Path) -> None:
     assert (tiles["not good"], tiles["not run"], tiles["broken by the series"]) == ("2", "30", "2")
     assert page.hidden == 0
     assert [row.test for row in page.broken] == [one.test for one in page.failures]
-    assert page.lead[-1] == "The series fixes 1 and breaks 2 tests."
+    assert "The series fixes 1 test, breaks 2 tests and brings 1 new splat." in page.lead[0]
 
 
 def test_a_test_under_way_when_the_run_was_stopped_is_no_crash(tmp_path: Path, capsys: Any) -> None:

@@ -116,7 +116,7 @@ def verdict(run: Run) -> str:
     """Say in a few sentences how it went."""
     if not run.sides:
         return "No kernel was tested."
-    return " ".join(_sentences(run))
+    return " ".join(filter(None, _sentences(run)))
 
 
 def _sentences(run: Run) -> Iterator[str]:
@@ -147,14 +147,16 @@ def _counted(some: Failures) -> str:
 
 
 def effect(run: Run) -> str:
-    """Say in a sentence what the series does to tests, splats and warnings."""
+    """Say in a sentence what the series does to tests, splats and warnings; empty if unknown."""
     good, bad = len(fixed(run)), len(broken(run))
     words = [f"fixes {number(good, 'test')}"] if good else []
-    words.append(f"breaks {number(bad, 'test')}" if bad else "breaks no test")
+    if bad or not (run.interrupted or run.judged.left):
+        words.append(f"breaks {number(bad, 'test')}" if bad else "breaks no test")
     for many, what in ((len(run.splats), "new splat"), (len(run.warnings), "new compiler warning")):
         words += [f"brings {number(many, what)}"] if many else []
-    head, last = ", ".join(words[:-1]), words[-1]
-    return f"The series {head} and {last}." if head else f"The series {last}."
+    head, last = ", ".join(words[:-1]), "".join(words[-1:])
+    told = f"{head} and {last}" if head else last
+    return f"The series {told}." if told else ""
 
 
 def trimmed(splat: Splat, most: int) -> Iterator[str]:

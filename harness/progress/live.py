@@ -78,10 +78,10 @@ def _detail(stage: Stage) -> RenderableType | None:
     note = styled(note)
     if stage.done is None or not stage.total:
         return note if note.plain else None
-    grid = Table.grid(padding=(0, 1))
+    grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(width=_BAR)
     grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True, overflow="ellipsis")
+    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")  # what the others leave
     bar = ProgressBar(
         total=stage.total,
         completed=stage.done,

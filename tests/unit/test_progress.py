@@ -187,6 +187,13 @@ def test_many_guests_never_fill_the_screen(height: int) -> None:
     assert re.search(r"and \d+ more", lines[-1])
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_long_note_leaves_the_numbers_their_room(width: int) -> None:
+    one = Stage(Progress(quiet=True), "build")
+    one.update(700, 1400, "a/long/place/" * 9)
+    assert re.match(r" +━+[╸ ]* 700/1400 a/lo\S*…$", screen([one], width)[1])
+
+
 def test_words_of_others_are_no_markup() -> None:
     one = Stage(Progress(quiet=True), "test", "[red]x[/]")
     one.update(1, 2, "[/nothing]")

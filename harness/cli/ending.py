@@ -73,7 +73,8 @@ def _told(error: errors.HarnessError, progress: Progress, *, as_json: bool = Fal
     """Show an error to the person, or to the script."""
     if as_json:
         table = {"what": error.what, "hint": error.hint, "details": error.details}
-        print(json.dumps({"error": table, "exit_code": error.exit_code}, indent=1))
+        with contextlib.suppress(OSError):  # the exit code says it too
+            print(json.dumps({"error": table, "exit_code": error.exit_code}, indent=1))
     if error.details:
         progress.say(error.details)
     progress.say(f"harness: {error.what}")
@@ -91,7 +92,7 @@ def threads_heard(progress: Progress) -> Iterator[list[errors.HarnessError]]:
 
     def hook(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
-            found.append(_unforeseen(args.exc_value))
+            found.append(_explained(args.exc_value, ()))
             _told(found[-1], progress)
 
     before, threading.excepthook = threading.excepthook, hook

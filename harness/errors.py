@@ -2,7 +2,7 @@
 """What can stop a run, as exceptions that a person can act on.
 
 A verdict is a value; an exception is the absence of one.  Exit codes fit ``git bisect run``:
-0 good, 1 bad, 125 untestable, 128 a fault of the host, 129 usage.
+0 good, 1 bad, 125 untestable, 128 a fault of the host or of the harness, 129 usage.
 """
 
 GOOD, BAD, UNTESTABLE, HOST_FAULT, USAGE, INTERRUPTED = 0, 1, 125, 128, 129, 130

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Start git so that it does the same on every machine and nothing to other people's trees.
 
-No configuration of the person or the system is read, no hook or file-system monitor runs, nothing
-is fetched, and variables that point git elsewhere (we may run inside ``git rebase --exec`` or a
-hook) are taken out.
+No configuration of the person or the system is read, and of a tree's own what would change what
+git prints is set to git's default.  No hook or file-system monitor runs, nothing is fetched, and
+git's variables (we may run inside ``git rebase --exec`` or a hook) are taken out.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,28 +36,31 @@ _SETTINGS = {
     "init.defaultBranch": "main",
     "core.logAllRefUpdates": "false",
     "checkout.workers": "0",  # as many as there are cores
+    # What follows are git's defaults, for what we read or somebody else's tree sets.
+    "color.diff": "false",
+    "core.abbrev": "auto",
+    "diff.algorithm": "default",
+    "diff.context": "3",
+    "diff.dstPrefix": "b/",
+    "diff.indentHeuristic": "true",
+    "diff.interHunkContext": "0",
+    "diff.noprefix": "false",
+    "diff.orderFile": os.devnull,
+    "diff.relative": "false",
+    "diff.renameLimit": "1000",
+    "diff.renames": "true",
+    "diff.srcPrefix": "a/",
+    "diff.suppressBlankEmpty": "false",
+    "format.mboxrd": "false",
+    "format.noprefix": "false",
+    "format.suffix": ".patch",
+    "i18n.logOutputEncoding": "UTF-8",
+    "log.follow": "false",
+    "log.showSignature": "false",
 }
 
-# What the surroundings may have set to point git at another repository.
-_ELSEWHERE = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_CONFIG",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_DIFF_OPTS",
-    "GIT_AUTHOR_NAME",
-    "GIT_AUTHOR_EMAIL",
-    "GIT_AUTHOR_DATE",
-    "GIT_SHALLOW_FILE",
-    "GIT_REPLACE_REF_BASE",
-)
+# Of git's variables those that say where git is, and how far it looks for a repository.
+_KEPT = ("GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 
 _NOTHING = 65536  # bytes free on a disk that is full
 
@@ -65,10 +69,12 @@ IDENTITY = {"GIT_COMMITTER_NAME": "harness", "GIT_COMMITTER_EMAIL": "harness@loc
 
 def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str | None]:
     """Give the variables of a git that depends on nothing outside."""
-    variables: dict[str, str | None] = dict.fromkeys(_ELSEWHERE)
+    foreign = (name for name in os.environ if name.startswith("GIT_") and name not in _KEPT)
+    variables: dict[str, str | None] = dict.fromkeys(foreign)
     variables |= {
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_ATTR_NOSYSTEM": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_NO_LAZY_FETCH": "1",
@@ -96,8 +102,7 @@ def run(
     Raises HostFault when git is not there, when the disk is full, and (with ``check``) when git
     fails.
     """
-    argv: Sequence[str | os.PathLike[str]] = ["git", "-C", repo, *words]
-    result = process.run(argv, env=environment(env), stdin=stdin, check=False)
+    result = process.run(_argv(repo, words), env=environment(env), stdin=stdin, check=False)
     if result.ok:
         return result
     if _full(repo, result.stderr):
@@ -113,6 +118,19 @@ def run(
             details=f"{result.words}\n{result.stderr or result.stdout}".strip(),
         )
     return result
+
+
+def start(repo: Path, *words: str | os.PathLike[str]) -> process.Group:
+    """Start git in ``repo``; its input and what it complains of are pipes.
+
+    Raises HostFault when git is not there.
+    """
+    pipe = subprocess.PIPE
+    return process.Group(_argv(repo, words), env=environment(), stdin=pipe, stderr=pipe)
+
+
+def _argv(repo: Path, words: Sequence[str | os.PathLike[str]]) -> process.Argv:
+    return ("git", "-C", repo, *words)
 
 
 def _full(repo: Path, said: str) -> bool:

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from harness import git
 from harness.errors import HostFault, UsageError
 from harness.model import Toolchain
 
@@ -153,8 +154,11 @@ def check_place(path: Path) -> None:
 
 
 def environment() -> dict[str, str | None]:
-    """Give what make's environment needs on top of ours; None is a variable to take out."""
-    return {**dict.fromkeys(_FOREIGN), **_STAMPS}
+    """Give what make's environment needs on top of ours; None is a variable to take out.
+
+    The kernel's scripts start git too, to name the release.
+    """
+    return {**git.environment(), **dict.fromkeys(_FOREIGN), **_STAMPS}
 
 
 def host_compiler(toolchain: Toolchain) -> str:

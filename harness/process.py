@@ -67,7 +67,8 @@ def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]
 
     A variable that ``extra`` gives as None is taken out.
     """
-    merged = {**os.environ, "LC_ALL": "C.UTF-8", **(extra or {})}
+    plain = {"LC_ALL": "C.UTF-8", "LANGUAGE": None}  # which translates even so
+    merged = {**os.environ, **plain, **(extra or {})}
     return {name: value for name, value in merged.items() if value is not None}
 
 

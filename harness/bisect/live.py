@@ -59,16 +59,12 @@ class Live:
     def __init__(self, progress: Progress, inner: Inner, stage: Stage, what: str) -> None:
         self.progress, self.stage, self.what = progress, stage, what
         inner.around = stage
-        self.steps, self._begin = 0, 0.0
+        self.steps = 0
 
     def searching(self, search: Search, now: Candidate) -> None:
-        """Say what is tried next, of how many, and how long it may take."""
+        """Say what is tried next, of how many."""
         more = search.steps()
-        self._begin = self._begin or time.monotonic()  # what the ends took is no measure of a step
         words = f"{len(search.left)} {self.what}, step {self.steps + 1} of {self.steps + more}"
-        if self.steps and not self.progress.live:  # the live view has its own guess
-            each = (time.monotonic() - self._begin) / self.steps
-            words += f", about {clock(each * more)} to go"
         self.at(f"{words}: {now.name}", self.steps, self.steps + more)
 
     def at(self, words: str, done: int | None = None, total: int | None = None) -> None:

@@ -94,7 +94,7 @@ def _make(
             collector.line(text)
             if step := output.step(text):
                 done, total = estimate.count(*step)
-                stage.update(done, total, str(Path(step[1]).parent))
+                stage.update(done, total, output.relative(str(Path(step[1]).parent), str(out)))
 
         status = process.follow(argv, line, env={**kbuild.environment(), **tools.ccache()})
     mended.after(out)

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness import model, process
+from harness import git, model
 from harness.build import output
 from harness.model import Checkout
 
@@ -74,13 +74,13 @@ def with_patches(
 
 def _touched(checkout: Checkout) -> set[str]:
     base = f"{checkout.patches[0][0]}^"
-    argv = ["git", "diff", "--name-only", "-z", base, checkout.commit]
-    result = process.run(argv, cwd=checkout.path, timeout=60, check=False)
+    words = ("diff", "--name-only", "-z", base, checkout.commit)
+    result = git.run(checkout.path, *words, check=False)
     return set(result.stdout.split("\0")) if result.ok else set()
 
 
 def _commit(warning: model.Warning, worktree: Path) -> str:
     where = f"-L{warning.line},{warning.line}"
-    argv = ["git", "blame", "--porcelain", where, "HEAD", "--", warning.file]
-    result = process.run(argv, cwd=worktree, timeout=60, check=False)
+    words = ("blame", "--porcelain", where, "HEAD", "--", warning.file)
+    result = git.run(worktree, *words, check=False)
     return result.stdout.partition(" ")[0] if result.ok else ""

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import importlib
 import io
-import json
+import itertools
 import logging
 import os
 import shlex
@@ -18,8 +18,9 @@ from pathlib import Path
 
 import harness
 from harness import errors
+from harness.cli import ending
 from harness.cli.interrupts import interruptible
-from harness.cli.parser import Help, Parser, nearest, parse
+from harness.cli.parser import Answered, Help, Parser, nearest, parse, takes_value
 from harness.progress import Progress
 
 VERBS = (
@@ -50,8 +51,8 @@ STOPPING = "stopping: what was found is kept (once more stops at once)"
 
 EPILOG = f"""\
 exit codes: {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply,
-configure or build), {errors.HOST_FAULT} a fault of this machine, {errors.USAGE} usage,
-{errors.INTERRUPTED} interrupted.  They fit `git bisect run`.
+configure or build), {errors.HOST_FAULT} a fault of this machine or of the harness,
+{errors.USAGE} usage, {errors.INTERRUPTED} interrupted.  They fit `git bisect run`.
 
 `harness VERB --help` shows a verb's options with examples.  Tests of your own on a
 kernel you have: `pytest --kernel IMAGE PATH`."""
@@ -83,35 +84,39 @@ def parser(verb: str = "") -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; gives the exit code."""
-    if "_ARGCOMPLETE" in os.environ:
-        importlib.import_module("harness.cli.completion").answer()
+    """Run one verb; gives the exit code, which whatever nobody foresaw does not make a verdict."""
     words = list(sys.argv[1:] if argv is None else argv)
-    _streams()
-    if not words:
-        print(importlib.import_module("harness.cli.first").words(), end="")
-        return errors.USAGE
-    progress = Progress()
+    progress, as_json = Progress(), "--json" in words
     try:
+        if "_ARGCOMPLETE" in os.environ:
+            importlib.import_module("harness.cli.completion").answer()
+        _streams()
+        if not words:
+            print(importlib.import_module("harness.cli.first").words(), end="")
+            return ending.let_go(errors.USAGE)
         options = understood(words)
-    except errors.HarnessError as error:
-        return _told(error, "--json" in words, progress)
-    except SystemExit as end:  # --help and --version: argparse has printed them
-        return errors.GOOD if not end.code else errors.USAGE
-    progress = Progress(quiet=options.quiet, verbose=options.verbose)
-    code = _run(options, progress)
-    _let_go()
-    return code
+        progress = Progress(quiet=options.quiet, verbose=options.verbose)
+        as_json = options.json
+        code = _run(options, progress)
+    except Answered:
+        code = errors.GOOD
+    except BaseException as error:  # of any kind: none may become exit code 1
+        code = ending.ended(error, words, progress, as_json=as_json)
+    return ending.let_go(code)
 
 
 def understood(words: Sequence[str]) -> argparse.Namespace:
-    """Understand the command line."""
+    """Understand the command line.
+
+    Raises UsageError with the command that was meant, Answered for --help and --version.
+    """
     verb = words[0]
-    if verb not in VERBS and not verb.startswith("-"):
+    if verb.startswith("-"):
+        raise _without_verb(words)
+    if verb not in VERBS:
         near = nearest(verb, VERBS)
-        meant = ["run", *words] if Path(verb).exists() else [near, *words[1:]] if near else []
-        hint = shlex.join(["harness", *(meant or ["--help"])])
-        raise errors.UsageError(f"there is no verb {verb!r}", hint=hint)
+        meant = ["run", *words] if _is_there(verb) else [near, *words[1:]] if near else ["--help"]
+        raise errors.UsageError(f"there is no verb {verb!r}", hint=_command(meant))
     cut = words.index("--") if "--" in words else len(words)
     options = parse(parser(verb), verb, words[:cut])
     options.rest = tuple(words[cut + 1 :])
@@ -119,26 +124,62 @@ def understood(words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+def _without_verb(words: Sequence[str]) -> errors.UsageError:
+    """Give what is wrong with a command line that begins with an option, and how it is meant.
+
+    Raises Answered where --help or --version is asked for.
+    """
+    head = itertools.takewhile(lambda word: word not in (*VERBS, "--"), words)
+    if asked := [word for word in head if word in ("-h", "--help", "--version")]:
+        parser().parse_args(asked)
+    fault = errors.UsageError("harness needs VERB", hint=_command(["--help"]))
+    for number, meant in enumerate(_verb_first(words)):
+        try:
+            understood(meant)
+        except errors.UsageError as error:
+            fault = error if number == 0 and meant[0] in words else fault
+        else:
+            return errors.UsageError(f"a verb comes first, not {words[0]}", hint=_command(meant))
+    return fault
+
+
+def _verb_first(words: Sequence[str]) -> Iterator[list[str]]:
+    """Give the words with what may be the verb in front."""
+    cut = words.index("--") if "--" in words else len(words)
+    for at, word in enumerate(words[:cut]):
+        if word in VERBS and not takes_value(parser(word), word, words[at - 1]):
+            yield [word, *words[:at], *words[at + 1 :]]
+    if cut + 1 < len(words) and words[cut + 1] in VERBS:
+        yield [words[cut + 1], *words[:cut], *words[cut + 2 :]]
+    for at, word in enumerate(words[:cut]):
+        if not word.startswith("-") and (near := nearest(word, VERBS)):
+            yield [near, *words[:at], *words[at + 1 :]]
+    if any(not word.startswith("-") for word in words[:cut]):
+        yield ["run", *words]
+
+
+def _command(words: Sequence[str]) -> str:
+    return shlex.join(["harness", *words])
+
+
+def _is_there(word: str) -> bool:
+    with contextlib.suppress(OSError):  # a name can be too long
+        return bool(word) and Path(word).exists()
+    return False
+
+
 def _run(options: argparse.Namespace, progress: Progress) -> int:
-    """Run the verb; whatever stops it becomes words and an exit code."""
+    """Run the verb; a thread of ours that died leaves no verdict either."""
     stopping = functools.partial(progress.say, STOPPING)
     at_once = functools.partial(_at_once, progress)
-    try:
-        with _commands_shown(progress), interruptible(stopping, at_once):
-            code: int = options.run(options, progress)
-            sys.stdout.flush()
-    except errors.HarnessError as error:
-        code = _told(error, options.json, progress)
-    except KeyboardInterrupt:
-        again = shlex.join(options.command)
-        what = "interrupted; what is downloaded and compiled is kept"
-        code = _told(errors.Interrupted(what, hint=again), options.json, progress)
-    except BrokenPipeError:  # somebody's `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = errors.HOST_FAULT
-    except OSError as error:
-        code = _told(_of_system(error), options.json, progress)
-    return code
+    with (
+        ending.threads_heard(progress) as faults,
+        _commands_shown(progress),
+        interruptible(stopping, at_once),
+    ):
+        code: int = options.run(options, progress)
+        sys.stdout.flush()
+    return errors.HOST_FAULT if faults else code
 
 
 def _at_once(progress: Progress) -> None:
@@ -165,14 +206,6 @@ def _commands_shown(progress: Progress) -> Iterator[None]:
         log.removeHandler(handler)
 
 
-def _let_go() -> None:
-    """Drop what standard error cannot take: Python would try again at exit, and end with 120."""
-    try:
-        sys.stderr.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-
-
 def _streams() -> None:
     """See that the three standard streams are open, and take any letter."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # it was closed, and a file would take it
@@ -183,29 +216,3 @@ def _streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # no test's own
             stream.reconfigure(errors="backslashreplace")  # a terminal may know ASCII only
-
-
-def _told(error: errors.HarnessError, as_json: bool, progress: Progress) -> int:
-    """Show an error to the person, or to the script."""
-    if as_json:
-        table = {"what": error.what, "hint": error.hint, "details": error.details}
-        print(json.dumps({"error": table, "exit_code": error.exit_code}, indent=1))
-    if error.details:
-        progress.say(error.details)
-    progress.say(f"harness: {error.what}")
-    if error.hint:
-        progress.say(f"  try: {error.hint}")
-    if os.environ.get("GITHUB_ACTIONS") == "true":  # an annotation says it on the job's page
-        importlib.import_module("harness.cli.formats").error_in_ci(error)
-    return error.exit_code
-
-
-def _of_system(error: OSError) -> errors.HarnessError:
-    """Turn a fault of the system that no stage foresaw (disk full, no permission) into words."""
-    where = f": {error.filename}" if error.filename else ""
-    full = "free some space (harness clean), or set HARNESS_CACHE and HARNESS_STATE elsewhere"
-    return errors.HostFault(f"{error.strerror or error}{where}", hint=full)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -25,8 +25,16 @@ class Help(argparse.RawDescriptionHelpFormatter):
         self._action_max_length = 14
 
 
+class Answered(Exception):
+    """What was asked for is printed: the help, or the version."""
+
+
 class Parser(argparse.ArgumentParser):
     """argparse's parser, whose complaints are UsageErrors with the one thing to try next."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Raise Answered: argparse calls this behind --help and --version."""
+        raise Answered(message or status)
 
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong, with a hint."""
@@ -62,7 +70,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def parse(top: Parser, verb: str, words: Sequence[str]) -> argparse.Namespace:
     """Parse the words of one verb.  Raises UsageError; a word nearly right is told as it should be.
 
-    SystemExit comes through for --help and --version, which argparse has then printed.
+    Raises Answered for --help and --version.
     """
     options, unknown = top.parse_known_args(words)
     late = [word for word in unknown if word == "-" or not word.startswith("-")]
@@ -83,6 +91,12 @@ def parse(top: Parser, verb: str, words: Sequence[str]) -> argparse.Namespace:
 def flags(top: argparse.ArgumentParser, verb: str) -> list[str]:
     """Give the options of a verb."""
     return [flag for action in verbs(top)[verb]._actions for flag in action.option_strings]
+
+
+def takes_value(top: argparse.ArgumentParser, verb: str, flag: str) -> bool:
+    """Whether the word behind this option of a verb is its value."""
+    actions = [one for one in verbs(top)[verb]._actions if flag in one.option_strings]
+    return any(action.nargs != 0 for action in actions)
 
 
 def verbs(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

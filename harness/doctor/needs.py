@@ -96,7 +96,7 @@ def _at(level: Level, need: Need) -> Need:
 
 
 SOURCES = (
-    _program("git", "tree", "worktrees, am, bisect", "2.30"),
+    _program("git", "tree", "worktrees, am, bisect", "2.32"),
     _program("tar", "source", "unpacks kernel releases", "1.28"),
     Need(
         "xz",

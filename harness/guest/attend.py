@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from harness.guest import hold
+from harness.guest import folder, hold
 from harness.guestside import held
 
 _TICK = 0.2
@@ -103,13 +103,13 @@ class Attendant:
     def _run(self) -> None:
         told: set[tuple[str, int]] = set()
         while not self._stop.wait(_TICK):
-            for file in sorted(self._guests.glob(f"*/{hold.FILE}")):
-                said = hold.read(file.parent)
+            for place in folder.taken(self._guests):
+                said, file = hold.read(place), place / hold.FILE
                 if said and (mark := (str(file), file.stat().st_mtime_ns)) not in told:
                     told.add(mark)
-                    for line in lines(file.parent, said):
+                    for line in lines(place, said):
                         self._say(line)
-                    self._attend(file.parent, said)
+                    self._attend(place, said)
 
     def _attend(self, place: Path, said: dict[str, Any]) -> None:
         if self._fd is None:

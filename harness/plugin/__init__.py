@@ -8,6 +8,7 @@ but pytest; what the host and the guest do is loaded where it is needed.
 from __future__ import annotations
 
 import argparse
+import traceback
 from typing import Any
 
 import pytest
@@ -65,8 +66,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Take the side this process is on.  Gives None, so that pytest goes on."""
+def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
+    """Take the side this process is on; pytest goes on behind it.
+
+    An exception that nobody foresaw ends pytest as its own do: Python's 1 would mean failed tests.
+    """
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         if "harness" in worker:
@@ -74,6 +78,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
             plugin.install(config)
     elif config.getoption("kernel") and not config.getoption("collectonly"):
-        from harness.plugin import host
+        try:
+            from harness.plugin import host
 
-        host.install(config)
+            host.install(config)
+        except pytest.UsageError:
+            raise
+        except Exception:
+            traceback.print_exc()
+            return pytest.ExitCode.INTERNAL_ERROR
+    return None

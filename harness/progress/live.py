@@ -50,14 +50,26 @@ class View:
         grid.add_column(justify="right", no_wrap=True, style="dim")
         stages = list(self.stages)
         for stage in stages:
-            grid.add_row(self.spinner, stage.name, Text(seen(stage.what)), clock(stage.seconds))
+            grid.add_row(self.spinner, stage.name, _head(stage), clock(stage.seconds))
             detail = _detail(stage)
             if detail is not None:
-                grid.add_row("", "", detail, _left(stage))
+                grid.add_row("", "", detail, "")
         room = max(1, options.size.height - _OWN - 2 * len(stages))
         for cells in _rows([row for stage in stages for row in stage.rows], room):
             grid.add_row("", *cells)
         yield from console.render(grid, options.update_width(max(1, options.max_width - _ECHO)))
+
+
+def _head(stage: Stage) -> RenderableType:
+    """Give the first line of a stage: what it does, and for how long still."""
+    what = Text(seen(stage.what), no_wrap=True, overflow="ellipsis")
+    if not stage.to_go:
+        return what
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    grid.add_column(justify="right", no_wrap=True, style="dim")
+    grid.add_row(what, stage.to_go)
+    return grid
 
 
 def _detail(stage: Stage) -> RenderableType | None:
@@ -66,10 +78,10 @@ def _detail(stage: Stage) -> RenderableType | None:
     note = styled(note)
     if stage.done is None or not stage.total:
         return note if note.plain else None
-    grid = Table.grid(padding=(0, 1))
+    grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(width=_BAR)
     grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True, overflow="ellipsis")
+    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")  # what the others leave
     bar = ProgressBar(
         total=stage.total,
         completed=stage.done,
@@ -79,10 +91,6 @@ def _detail(stage: Stage) -> RenderableType | None:
     )
     grid.add_row(bar, f"{stage.done:.0f}/{stage.total:.0f}", note)
     return grid
-
-
-def _left(stage: Stage) -> str:
-    return "" if stage.left is None else f"{clock(stage.left)} left"
 
 
 def _rows(rows: list[Row], room: int) -> Iterator[tuple[RenderableType, RenderableType, str]]:

@@ -133,7 +133,7 @@ class Progress:
         part = f"{stage.done:.0f}/{stage.total:.0f} " if stage.done and stage.total else ""
         at = ", ".join(f"{row.name} {row.what}" for row in stage.rows)
         words = f"{part}{stage.note}" + (f" ({at})" if at else "")
-        words = seen(words or stage.what)
+        words = ", ".join(filter(None, (seen(words.strip() or stage.what), stage.to_go)))
         self._print(f"  {stage.name:<{NAME}} {words} ", clock(stage.seconds))
 
     def _ended(self, mark: str, stage: Stage) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from typing import Protocol
 
@@ -53,16 +54,27 @@ class Stage:
     rows: tuple[Row, ...] = ()
     ended: str = ""
     shown: float = 0.0  # when a plain line was last written (monotonic)
-    _start: tuple[float, float] | None = None  # when something was done first, and how much
+    _marks: tuple[tuple[float, float], ...] = ()  # (when, how much was done), the first and recent
+    _told: int | None = None  # the minutes that were told to be left
 
     def update(
         self, done: float | None = None, total: float | None = None, note: str | Text = ""
     ) -> None:
         """Say how far it is: ``done`` of ``total`` (any unit), and what it is at."""
         self.done, self.total, self.note = done, total, note
-        if done and self._start is None:
-            self._start = time.monotonic(), done
+        if done is not None and total:  # what came before, such as a boot, was another kind of work
+            self._mark(time.monotonic(), done)
         self.progress.show(self)
+
+    def _mark(self, now: float, done: float) -> None:
+        marks = self._marks
+        if not marks or done < marks[-1][1]:
+            self._marks = ((now, done), (now, done))
+        elif now - marks[-1][0] >= _APART:
+            first, *recent = marks
+            while len(recent) > 1 and recent[1][0] <= now - _SPAN:
+                recent.pop(0)
+            self._marks = (first, *recent, (now, done))
 
     def finish(self, note: str) -> None:
         """Set the words that stand behind the stage when it ends."""
@@ -75,17 +87,49 @@ class Stage:
 
     @property
     def left(self) -> float | None:
-        """How long it may still take, in seconds; None while nobody can tell."""
-        if self._start is None or not self.done or not self.total or self.done > self.total:
+        """How long it may still take, in seconds; None while nobody can tell.
+
+        As fast as of late: objects that ccache had are no measure of those that it has not.
+        """
+        marks, now = self._marks, time.monotonic()
+        if not marks or not self.done or not self.total or self.done >= self.total:
             return None
-        since, already = self._start  # what came before, such as a boot, was another kind of work
-        took = time.monotonic() - since
-        if took < _SURE or self.done == already:
+        (began, already), (since, before) = marks[:2]
+        if now - began < _SURE or self.done - already < _SOME * self.total or self.done == before:
             return None
-        return took * (self.total - self.done) / (self.done - already)
+        return (self.total - self.done) * (now - since) / (self.done - before)
+
+    @property
+    def to_go(self) -> str:
+        """The time left in words; empty while nobody can tell.
+
+        They are rounded, and stay until they are clearly wrong: who looks at them is not to see
+        them flicker.
+        """
+        left = self.left
+        if left is None:
+            return ""
+        minutes = left / 60
+        step = next(step for most, step in _STEPS if minutes < most)
+        if self._told is None or abs(minutes - self._told) >= _WRONG * step:
+            self._told = round(minutes / step) * step
+        return f"{_minutes(self._told)} to go"
 
 
-_SURE = 5.0  # seconds before a guess is worth anything
+_APART = 1.0  # seconds between two marks
+_SPAN = 120.0  # seconds that the pace is measured over
+_SURE = 10.0  # seconds before a guess is worth anything
+_SOME = 0.05  # and the part of the whole that is done then
+_STEPS = ((10.0, 1), (60.0, 5), (math.inf, 30))  # below so many minutes they are rounded to this
+_WRONG = 0.8  # steps by which what is told may be wrong
+
+
+def _minutes(minutes: int) -> str:
+    if minutes < 2:
+        return "about a minute" if minutes else "less than a minute"
+    if minutes < 60:
+        return f"about {minutes} minutes"
+    return "about an hour" if minutes == 60 else f"about {minutes / 60:g} hours"
 
 
 def clock(seconds: float) -> str:

@@ -193,7 +193,7 @@ def collect(
 
 def _guests(folder: Path) -> list[GuestRecord]:
     records = []
-    for one in sorted(folder.glob("[0-9]*"), key=lambda path: path.name.zfill(6)):
+    for one in guest_folder.taken(folder):
         record = guest_folder.read_record(one)
         if record is not None:
             console = one / "console.log"

@@ -16,6 +16,7 @@ _EXPORT = (
     *("format-patch", "--quiet", "--no-cover-letter", "--no-attach", "--no-thread", "--binary"),
     *("--full-index", "--no-base", "--subject-prefix=PATCH", "--numbered", "--no-signoff"),
     *("--find-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--encode-email-headers"),
+    *("--no-from", "--no-to", "--no-cc", "--no-add-header", "--no-notes", "--no-signature"),
 )
 _MOST = 300  # commits; a branch with more was given a wrong base
 _TRACKING = "--- b4-submit-tracking ---"

@@ -11,13 +11,12 @@ import contextlib
 import dataclasses
 import json
 import lzma
-import subprocess
 import tarfile
 import zlib
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from harness import git, paths, process
+from harness import git, paths
 from harness.errors import HostFault
 from harness.model import Source
 from harness.progress import Stage
@@ -78,12 +77,7 @@ def unpack(tarball: Path, place: Path, number: str, origin: str, stage: Stage) -
 def _import(tarball: Path, repo: Path, number: str, origin: str, stage: Stage) -> str:
     """Run git fast-import over the tarball; gives the top Makefile's text."""
     words = ("-c", "core.compression=1", "fast-import", "--quiet", "--depth=0")
-    with process.Group(
-        ["git", "-C", repo, *words],
-        env=git.environment(),
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as group:
+    with git.start(repo, *words) as group:
         stream: IO[bytes] = group.popen.stdin  # type: ignore[assignment]
         try:
             with tarball.open("rb") as raw:

@@ -197,7 +197,14 @@ def _with_prerequisites(repo: Path, series: Series, base: str) -> Base:
 
 def _patch_ids(repo: Path, base: str) -> dict[str, str]:
     """Give the patch ids of commits on top of ``base``, byte for byte as git has them."""
-    words = ("log", f"--max-count={_BEFORE}", "--no-merges", "-p", "--format=commit %H")
+    words = (
+        "log",
+        f"--max-count={_BEFORE}",
+        "--no-merges",
+        "-p",
+        "--no-textconv",
+        "--format=commit %H",
+    )
     ends = ("HEAD", "--branches", "--remotes", "--tags", "--not", base)
     with paths.scratch(paths.cache() / "ids") as scratch:  # as text, no UTF-8 has another id
         log = scratch / "log"

@@ -52,8 +52,8 @@ def changed_by(source: Source, patch: str, file: str, hunk: int) -> str:
     for line in sorted(lost, key=lambda text: len(text.strip()), reverse=True)[:3]:
         if len(line.strip()) < _LEAST:
             break
-        words = ("log", "-1", "--format=%h (%an, %as) %s", f"-S{line}", source.commit, "--", file)
-        found = git.run(source.repo, *words, check=False).stdout.strip()
+        words = ("log", "-1", "--no-textconv", "--format=%h (%an, %as) %s", f"-S{line}")
+        found = git.run(source.repo, *words, source.commit, "--", file, check=False).stdout.strip()
         if found:
             return f"the line\n  {line}\nof {file} was taken away by {found}"
     return ""

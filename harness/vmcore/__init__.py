@@ -21,7 +21,7 @@ def examine(guests: Path, vmlinux: Path | None) -> None:
 
     What keeps drgn from it (not installed, no debug info in ``vmlinux``) is the text then.
     """
-    for dump in sorted(guests.glob(f"*/{DUMP}")):
+    for dump in _dumps(guests):
         text = dump.with_name(TEXT)
         if not text.exists():
             _thin(dump)
@@ -30,9 +30,14 @@ def examine(guests: Path, vmlinux: Path | None) -> None:
                 text.write_text(f"{fault}\n", encoding="utf-8")
 
 
+def _dumps(guests: Path) -> list[Path]:
+    """Give the dumps of a session's guests, in the order of these."""
+    return sorted(guests.glob(f"*/{DUMP}"), key=lambda dump: dump.parent.name.zfill(6))
+
+
 def heads(guests: Path) -> Iterator[str]:
     """Give for each dump its path and the first lines of what is said of it."""
-    for dump in sorted(guests.glob(f"*/{DUMP}")):
+    for dump in _dumps(guests):
         yield f"dump: {dump}"
         text = dump.with_name(TEXT)
         if text.is_file():

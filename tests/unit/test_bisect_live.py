@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+import time
 
 import pytest
 
@@ -12,23 +11,25 @@ from harness.bisect import live
 from harness.bisect.search import Search, chain
 from harness.bisect.sequential import Count, Decision
 from harness.bisect.values import Call, Candidate
+from harness.progress import Progress, Stage
 
 
 def test_the_time_to_go_is_that_of_steps_and_not_of_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
     clock = [0.0]
-    monkeypatch.setattr(live.time, "monotonic", lambda: clock[0])
-    stage = SimpleNamespace(update=lambda done, total, words: said.append(words))
-    progress = SimpleNamespace(live=False, event=lambda *_: None)
-    one = live.Live(cast(Any, progress), cast(Any, SimpleNamespace()), cast(Any, stage), "commits")
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    progress = Progress(quiet=True)
+    stage = Stage(progress, "bisect")
+    one = live.Live(progress, live.Inner(progress), stage, "commits")
     search = Search(chain(f"c{n}" for n in range(16)))
     search.take("c15", Call.BAD)
     clock[0] = 100  # so long the ends took
     now = Candidate("c7")
     one.searching(search, now)
-    assert said == ["16 commits, step 1 of 4: c7"]
-    clock[0] = 110
+    assert stage.note == "16 commits, step 1 of 4: c7"
+    assert stage.to_go == ""
+    clock[0] = 280
     one.decided(now, Decision(Call.BAD, (), Count(1, 1), 1.0))
     search.take("c7", Call.BAD)
     one.searching(search, Candidate("c3"))
-    assert said[1] == "8 commits, step 2 of 4, about 30s to go: c3"
+    assert stage.note == "8 commits, step 2 of 4: c3"
+    assert stage.to_go == "about 9 minutes to go"

@@ -20,7 +20,7 @@ SOURCES = {".py", ".sh", ".toml", ".ini", ".config", ".yaml"}
 TEXTS = {*SOURCES, ".md", ".txt", ".typed", ""}
 LICENSE_LINE = "SPDX-License-Identifier: GPL-2.0-only"
 # Made by tools, or other people's words as they came: mails, logs, the license itself.
-SKIPPED = {"__pycache__", "data", "golden", "LICENSE"}
+SKIPPED = {"__pycache__", "data", "golden", "LICENSE", ".git"}  # the last is a file in a worktree
 
 # Words that say nothing, or that the project has another word for.
 BANNED = {"patchset", "dut", "sut", "target", "artifact", "utils", "util", "helper", "manager"}

@@ -83,6 +83,60 @@ def test_a_wrong_word_comes_with_the_right_one(
     assert second == f"  try: {hint}"
 
 
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("-q splats /dev/null", "harness splats -q /dev/null"),
+        ("--kernel 7.2 run", "harness run --kernel 7.2"),
+        ("--kernel=7.2 -v run my.mbox", "harness run --kernel=7.2 -v my.mbox"),
+        ("--kern 7.2 run", "harness run --kern 7.2"),
+        ("--kconfig 'a b' run -- -k 'x y'", "harness run --kconfig 'a b' -- -k 'x y'"),
+        ("-- run", "harness run"),
+        ("-q -- run -- -x", "harness run -q -- -x"),
+        ("-q -- -x run", "harness --help"),
+        ("--tree series run", "harness run --tree series"),
+        ("--kernel run shell", "harness shell --kernel run"),
+        ("-q splats run", "harness splats -q run"),
+        ("-q rnu my.mbox", "harness run -q my.mbox"),
+        ("--kernel 7.2 my.mbox", "harness run --kernel 7.2 my.mbox"),
+        ("--xyzzy doctor", "harness doctor --help"),
+        ("--patched-onyl run", "harness run --patched-only"),
+        ("-qv run", "harness run --help"),
+        ("--kernel=7.2", "harness --help"),
+        ("--", "harness --help"),
+        ("-", "harness --help"),
+        (f"{'x' * 5000} run", "harness --help"),
+        ("'' run", "harness --help"),
+    ],
+)
+def test_an_option_before_the_verb_comes_with_the_command_that_is_meant(
+    typed: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(shlex.split(typed)) == errors.USAGE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[1:] == [f"  try: {hint}"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("-h run", "usage: harness [-h]"),
+        ("-q --help", "usage: harness [-h]"),
+        ("-q run -h", "usage: harness run [-h]"),
+        ("--version run", "harness 0."),
+        ("--json --version", "harness 0."),
+    ],
+)
+def test_help_and_version_are_answered_before_the_verb_too(
+    typed: str, first: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(shlex.split(typed)) == errors.GOOD
+    said = capsys.readouterr()
+    assert said.out.startswith(first)
+    assert said.err == ""
+
+
 def test_each_verb_has_a_line_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == errors.GOOD
     lines = capsys.readouterr().out.splitlines()

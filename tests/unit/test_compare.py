@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -109,6 +110,16 @@ def test_a_folder_of_tests_alone_can_be_read(tmp_path: Path) -> None:
     assert (found.memory, found.boots) == (976492, (3.5,))
     assert [one.title for one in found.splats] == ["WARNING in f"]
     assert found.warnings is None
+
+
+def test_guests_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    Journal(tmp_path).close()
+    for number in (10, 2, 0):
+        guest = tmp_path / "guests" / str(number)
+        guest.mkdir(parents=True)
+        record = {"name": f"guest{number}", "ended": "done", "accel": "tcg", "console": ""}
+        (guest / "guest.json").write_text(json.dumps({**record, "boot_seconds": number}))
+    assert compare.read(tmp_path).boots == (0, 2, 10)
 
 
 def test_what_is_no_run_is_said(tmp_path: Path) -> None:

@@ -64,6 +64,18 @@ def test_without_a_terminal_the_ways_in_and_on_are_told(place: Path) -> None:
     assert (place / hold.FILE).exists()
 
 
+def test_guests_are_told_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for number in ("10", "2"):
+        (tmp_path / number).mkdir()
+        hold.dead(tmp_path / number, tmp_path / number, None, 9, "its kernel panicked")
+    said: list[str] = []
+    with attend.Attendant(tmp_path, said.append, None):
+        assert wait(lambda: len(said) == 6)
+    assert [line for line in said if "is held" in line] == [
+        f"guest{n} is held: its kernel panicked" for n in (2, 10)
+    ]
+
+
 def test_enter_ends_the_hold_of_a_dead_guest(place: Path) -> None:
     ours, theirs = pty.openpty()
     with attend.Attendant(place.parent, lambda _line: None, theirs):

@@ -68,9 +68,13 @@ def test_the_callers_own_settings_do_not_reach_make(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("KCONFIG_CONFIG", "/elsewhere")
     monkeypatch.setenv("MAKEFLAGS", "-k")
     monkeypatch.setenv("KBUILD_BUILD_USER", "me")
+    monkeypatch.setenv("GIT_DIR", "/elsewhere")  # for the script that names the release
+    monkeypatch.setenv("LANGUAGE", "de")
     found = process.environment(kbuild.environment())
     assert "KCONFIG_CONFIG" not in found
     assert "MAKEFLAGS" not in found
+    assert "GIT_DIR" not in found
+    assert "LANGUAGE" not in found
     assert found["KBUILD_BUILD_USER"] != "me"
 
 

@@ -121,6 +121,33 @@ def test_only_the_command_line_prints_and_exits(file: Path) -> None:
         assert talk(file.read_text()) == []
 
 
+def gits(source: str) -> list[int]:
+    """Give the lines where git's command line is made."""
+    tree = ast.parse(source)
+    comparisons = [node for node in ast.walk(tree) if isinstance(node, ast.Compare)]
+    compared = {id(part) for one in comparisons for part in ast.walk(one)}
+    return sorted(
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.List | ast.Tuple)
+        and id(node) not in compared
+        and node.elts
+        and isinstance(node.elts[0], ast.Constant)
+        and node.elts[0].value == "git"
+    )
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_git_is_started_in_one_place(file: Path) -> None:
+    """A person's configuration changes what git prints: harness.git sees to it."""
+    assert bool(gits(file.read_text())) is (owner(file) == "git")
+
+
+def test_this_test_sees_a_git_that_is_started() -> None:
+    source = "run(['git', 'log'])\nx = ('git', *words)\nif x[:2] == ['git', 'bisect']:\n    pass\n"
+    assert gits(source) == [1, 2]
+
+
 def unadvised(source: str) -> list[int]:
     """Give the lines where somebody is told of a mistake, but not what to try."""
     return [

@@ -45,7 +45,8 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def test_what_is_left_is_guessed_from_what_was_done(later: Callable[[float], None]) -> None:
-    one = Stage(Progress(quiet=True), "build", begin=time.monotonic())
+    one = Stage(Progress(quiet=True), "test", begin=time.monotonic())
+    one.update(0, None)
     later(100)  # a boot
     one.update(10, 110)
     assert one.left is None
@@ -53,9 +54,96 @@ def test_what_is_left_is_guessed_from_what_was_done(later: Callable[[float], Non
     one.update(60, 110)
     assert one.left == pytest.approx(20)
     one.update(110, 110)
-    assert one.left == 0
+    assert one.left is None
+    assert one.to_go == ""
     one.update(None, None)
     assert one.left is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "done", "total"),
+    [
+        (9, 100, 1400),  # too short
+        (600, 60, 1400),  # too few
+        (600, 900, None),  # of nobody knows how many
+        (600, 1401, 1400),  # of more than were expected
+        (600, 0, 1400),
+    ],
+)
+def test_nothing_is_told_that_is_not_known(
+    seconds: float, done: int, total: int | None, later: Callable[[float], None]
+) -> None:
+    one = Stage(Progress(quiet=True), "build")
+    one.update(0, total)
+    later(seconds)
+    one.update(done, total)
+    assert one.left is None
+    assert one.to_go == ""
+
+
+def test_the_pace_is_that_of_late(later: Callable[[float], None]) -> None:
+    one = Stage(Progress(quiet=True), "build")
+    one.update(0, 1400)
+    for done in range(10, 401, 10):  # ccache has them
+        later(1)
+        one.update(done, 1400)
+    assert one.left == pytest.approx(100)
+    assert one.to_go == "about 2 minutes to go"
+    for done in range(401, 600):  # and these it has not
+        later(1)
+        one.update(done, 1400)
+    assert one.left == pytest.approx(801, rel=0.02)
+    assert one.to_go == "about 15 minutes to go"
+    later(3600)  # nothing happens: who knows how long that lasts
+    assert one.left == pytest.approx(801 * 31, rel=0.1)
+
+
+def test_a_stage_that_begins_anew_has_another_pace(later: Callable[[float], None]) -> None:
+    one = Stage(Progress(quiet=True), "source")
+    one.update(0, 100)
+    later(1000)
+    one.update(100, 100)
+    one.update(0, 50)
+    later(20)
+    one.update(25, 50)
+    assert one.left == pytest.approx(20)
+
+
+def told(minutes: list[float], later: Callable[[float], None]) -> list[str]:
+    """Give what is told while so many minutes are left."""
+    one = Stage(Progress(quiet=True), "build")
+    one.update(0, 1000)
+    later(600)
+    found = []
+    for each in minutes:
+        # So many of the rest that at the pace until now they take this long.
+        one.update(500, 500 * (1 + each / 10))
+        found.append(one.to_go)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [
+        (0.2, "less than a minute to go"),
+        (0.8, "about a minute to go"),
+        (8.7, "about 9 minutes to go"),
+        (13.1, "about 15 minutes to go"),
+        (61, "about an hour to go"),
+        (100, "about 1.5 hours to go"),
+    ],
+)
+def test_what_is_left_in_words(minutes: float, words: str, later: Callable[[float], None]) -> None:
+    assert told([minutes], later) == [words]
+
+
+def test_what_is_told_is_calm(later: Callable[[float], None]) -> None:
+    trembling = told([9.3, 9.6, 9.4, 9.7, 8.5, 9.5], later)
+    assert trembling == ["about 9 minutes to go"] * 6
+    assert told([9.3, 8.1, 8.6, 12, 13, 14], later) == [
+        *["about 9 minutes to go", "about 8 minutes to go", "about 8 minutes to go"],
+        *["about 10 minutes to go", "about 10 minutes to go", "about 15 minutes to go"],
+    ]
 
 
 def screen(stages: list[Stage], width: int = 80, height: int = 24) -> list[str]:
@@ -77,6 +165,19 @@ def test_the_live_view() -> None:
     assert all(len(line) <= 80 for line in lines)
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_live_view_says_how_long_it_takes(width: int, later: Callable[[float], None]) -> None:
+    what = "x86_64 with gcc (Debian 12.2.0-14+deb12u1) 12.2.0"
+    one = Stage(Progress(quiet=True), "build", what, begin=time.monotonic())
+    one.update(0, 1400, "fs")
+    later(600)
+    one.update(700, 1400, "drivers/nvme/target")
+    first, second = screen([one], width)
+    assert re.match(r"[⠀-⣿] build +x86_64 w.* about 10 minutes to go +10m00$", first)
+    assert "700/1400" in second
+    assert max(len(first), len(second)) <= width
+
+
 @pytest.mark.parametrize("height", [3, 10, 24])
 def test_many_guests_never_fill_the_screen(height: int) -> None:
     one = Stage(Progress(quiet=True), "test")
@@ -84,6 +185,13 @@ def test_many_guests_never_fill_the_screen(height: int) -> None:
     lines = screen([one], height=height)
     assert len(lines) <= max(height - 1, 3)
     assert re.search(r"and \d+ more", lines[-1])
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_long_note_leaves_the_numbers_their_room(width: int) -> None:
+    one = Stage(Progress(quiet=True), "build")
+    one.update(700, 1400, "a/long/place/" * 9)
+    assert re.match(r" +━+[╸ ]* 700/1400 a/lo\S*…$", screen([one], width)[1])
 
 
 def test_words_of_others_are_no_markup() -> None:
@@ -109,7 +217,7 @@ def test_plain_lines_are_seldom(
         one.finish("7.2.13")
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 + 100 // int(shown.PLAIN_EVERY)
-    assert lines[0] == "  build      14/100 fs/14 15s"
+    assert lines[0] == "  build      14/100 fs/14, about a minute to go 15s"
     assert lines[-1] == "✓ build      7.2.13 1m40"
     assert progress.times == [("build", 100.0)]
     assert [span.what for span in progress.spans] == ["7.2.13"]

@@ -112,6 +112,13 @@ def test_without_drgn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert second == "  drgn is not installed, so the dump was not read"
 
 
+def test_dumps_are_told_in_the_order_of_their_guests(tmp_path: Path) -> None:
+    for number in (10, 2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "vmcore").touch()
+    assert list(vmcore.heads(tmp_path)) == [f"dump: {tmp_path}/{n}/vmcore" for n in (2, 10)]
+
+
 def test_what_is_no_dump(tmp_path: Path) -> None:
     pytest.importorskip("drgn")
     folder = guest_with_dump(tmp_path)

@@ -213,13 +213,10 @@ class Kernels:
             assert base is not None
             some = changes(base.tests, one.tests) if one else ()
             new = [c for c in some if c.kind is Kind.SUSPECT and c.test not in seen]
-            room = max(0, rerun.MANY - len(seen))
+            times = self.booter.plan.reruns if len(seen) < rerun.MANY else 0
             seen |= {c.test for c in new}
-            folders = (place / "base", place / str(number))
-            times, progress = self.booter.plan.reruns, self.builder.progress
-            found = rerun.settle(
-                new[:room], folders, times, place / rerun.FOLDER / str(number), progress
-            )
+            folders, own = (place / "base", place / str(number)), place / rerun.FOLDER / str(number)
+            found = rerun.settle(new, folders, times, own, self.builder.progress)
             flaky |= {c.test for c in found.changes if c.kind is Kind.FLAKY}
         return frozenset(flaky)
 

@@ -15,7 +15,9 @@ from harness.results import journal, reading
 from harness.results.journal import Journal
 
 FOLDER = "rerun"  # in a run's or a check's folder
-MANY = 10  # tests that are run again: with more, the kernel is broken and it is no accident
+# Tests that are run again.  Where more look broken the kernel is, and it is no accident: then a few
+# show it, since each costs a boot for each run.
+MANY, FEW = 10, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +39,11 @@ def settle(
 
     ``folders`` hold what the base and the patched kernel did; they stay as they are, and what the
     new runs leave is in ``place``.  A suspect whose kernel is gone stays one, and so do those
-    beyond the first MANY.
+    beyond the first MANY; of more than that only the first FEW are run.
     """
-    suspects = [one for one in changes if one.kind is Kind.SUSPECT][:MANY] if times else []
-    if not suspects:
+    suspects = [one for one in changes if one.kind is Kind.SUSPECT]
+    suspects = suspects if len(suspects) <= MANY else suspects[:FEW]
+    if not (suspects and times):
         return Settled(tuple(changes))
     known: dict[str, Change] = {}
     with progress.stage("rerun", "what looks broken") as stage, paths.writing(place):

@@ -188,6 +188,38 @@ def test_a_test_that_breaks_in_one_patch(project: Check) -> None:
     assert broken["enters"] == 2
 
 
+ONCE = """
+import os, pathlib
+
+PATCHED = b"fixed by the series" in pathlib.Path(os.environ["FAKE_IMAGE"]).read_bytes()
+
+def test_once():
+    first = pathlib.Path(os.environ["FAKE_STATE"]) / "first"
+    if PATCHED and not first.exists():
+        first.touch()
+        assert False
+
+def test_broken():
+    assert not PATCHED or "BREAK" not in os.environ
+"""
+
+
+def test_what_breaks_only_once_is_flaky_and_no_fault_of_the_patch(project: Check) -> None:
+    (project.path / "suite" / "test_it.py").write_text(ONCE)
+    project.commits(("fs/configfs: word", {DIR: '+\nconst char *word = "fixed by the series";\n'}))
+    project.mails()
+    state = {"FAKE_STATE": str(project.path)}
+    code, table, err = project.series_check("--only", "tests", **state)
+    assert (code, table["verdict"]) == (0, "good"), err
+    assert states(table, "tests") == {1: "warn", 0: "warn"}
+    (flaky,) = findings(table, "tests", 1)
+    assert flaky["text"].startswith("test_once flaky")
+    project.out = project.path / "again"
+    code, table, err = project.series_check("--only", "tests", BREAK="1", **state)
+    assert (code, table["verdict"]) == (1, "bad"), err
+    assert list((project.out / "rerun" / "1" / "base").rglob("pytest.log"))
+
+
 def test_ctrl_c_ends_everything_and_keeps_what_was_found(project: Check) -> None:
     project.commits(("fs/configfs: one", {MOUNT: "+\nint one;\n"}))
     project.mails()

@@ -63,16 +63,20 @@ class Stage:
         """Say how far it is: ``done`` of ``total`` (any unit), and what it is at."""
         self.done, self.total, self.note = done, total, note
         if done is not None and total:  # what came before, such as a boot, was another kind of work
-            self._mark(time.monotonic(), done)
+            self._mark(time.monotonic(), done, _SOME * total)
         self.progress.show(self)
 
-    def _mark(self, now: float, done: float) -> None:
+    def _mark(self, now: float, done: float, some: float) -> None:
+        """Note how much is done now, and forget what is not of late: ``some`` must be left."""
         marks = self._marks
         if not marks or done < marks[-1][1]:
             self._marks = ((now, done), (now, done))
         elif now - marks[-1][0] >= _APART:
             first, *recent = marks
-            while len(recent) > 1 and recent[1][0] <= now - _SPAN:
+            while len(recent) > 1:
+                then, before = recent[1]
+                if now - then < _SPAN or done - before < some:
+                    break
                 recent.pop(0)
             self._marks = (first, *recent, (now, done))
 
@@ -117,7 +121,7 @@ class Stage:
 
 
 _APART = 1.0  # seconds between two marks
-_SPAN = 120.0  # seconds that the pace is measured over
+_SPAN = 120.0  # seconds that the pace is measured over, and more where little is done in them
 _SURE = 10.0  # seconds before a guess is worth anything
 _SOME = 0.05  # and the part of the whole that is done then
 _STEPS = ((10.0, 1), (60.0, 5), (math.inf, 30))  # below so many minutes they are rounded to this

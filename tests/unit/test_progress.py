@@ -98,6 +98,17 @@ def test_the_pace_is_that_of_late(later: Callable[[float], None]) -> None:
     assert one.left == pytest.approx(801 * 31, rel=0.1)
 
 
+def test_a_busy_machine_does_not_upset_the_guess(later: Callable[[float], None]) -> None:
+    one = Stage(Progress(quiet=True), "build")
+    one.update(0, 1400)
+    for done in range(10, 1001, 10):
+        later(20 if done % 60 else 120)  # now and then another build has the processors
+        one.update(done, 1400)
+        real = (1400 - done) * (5 * 20 + 120) / 60
+        assert one.left is None or real / 2 < one.left < 2 * real
+    assert one.left is not None
+
+
 def test_a_stage_that_begins_anew_has_another_pace(later: Callable[[float], None]) -> None:
     one = Stage(Progress(quiet=True), "source")
     one.update(0, 100)

@@ -30,6 +30,7 @@ def install(config: pytest.Config) -> None:
     asked = vars(config)["workerinput"]["harness"]
     side = GuestSide(asked.get("repeat", 1), hold=asked.get("hold", False))
     config.pluginmanager.register(side, "harness-guest")
+    config.pluginmanager.register(side.health.inherited, "harness-inherited")
     config.pluginmanager.register(Forks(), "harness-forks")
     silence(*_results(config))
     watcher.show_stacks(faulthandler)

@@ -282,3 +282,37 @@ def test_a_guest_that_finds_other_tests_than_the_first_is_told(session: Session)
     assert session.outcomes()["test_it[1]"] == "pass"
     assert session.outcomes()["test_it[2]"] == "crash"
     session.gone()
+
+
+@pytest.mark.parametrize("way", ["load", "worksteal", "loadscope", "loadgroup"])
+def test_whatever_shares_the_tests_out(session: Session, way: str) -> None:
+    suite = "import time, pytest\n@pytest.mark.xdist_group('g')\n"
+    suite += "@pytest.mark.parametrize('n', range(12))\ndef test_one(n):\n"
+    suite += "    time.sleep(0.1 * (n < 2))\nclass TestIt:\n    def test_two(self):\n        pass\n"
+    (session.path / "test_it.py").write_text(suite)
+    status, said = session.run("--guests", "2", "--dist", way)
+    assert status == 0, said
+    assert "13 passed" in said
+    assert "what cannot be" not in said
+    session.gone()
+
+
+def test_a_variable_that_an_import_lacks_is_named(session: Session) -> None:
+    # A fake guest sees all variables, so this one is taken away there.
+    suite = "import os\nos.environ.pop('GADGET', None)\nDISK = os.environ['GADGET']\n"
+    (session.path / "test_it.py").write_text(f"{suite}\ndef test_it():\n    pass\n")
+    _, said = session.run("--guests", "1", GADGET="1")
+    assert "GADGET is set on the host; variables go along with --guest-env GADGET" in said
+    assert "INTERNALERROR" not in said
+
+
+def test_a_guest_with_another_limit_runs_nothing_more(session: Session) -> None:
+    suite = "import os, resource\ndef test_a():\n"
+    suite += "    resource.setrlimit(resource.RLIMIT_CORE, (0, 4096))\n"
+    suite += "def test_b():\n    assert resource.getrlimit(resource.RLIMIT_CORE)[1] != 4096\n"
+    (session.path / "test_it.py").write_text(suite)
+    status, said = session.run("--guests", "1")
+    assert status == 0, said
+    assert session.outcomes() == {"test_a": "pass", "test_b": "pass"}
+    words = "guest0: replaced: limits are others than before during test_it.py::test_a"
+    assert words in said

@@ -52,12 +52,12 @@ def _one_comes_out(node: pytest.Item | pytest.Collector) -> Generator[None, obje
 
 def silence(*results: int) -> None:
     """Let no child of this process speak, or listen, on its results channel."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # now: a test may take /dev away
 
     def child() -> None:
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        for descriptor in results:
-            os.dup2(null, descriptor, inheritable=False)
-        os.close(null)
+        with contextlib.suppress(OSError):  # a test closed it, and so the channel, too
+            for descriptor in results:
+                os.dup2(null, descriptor, inheritable=False)
 
     os.register_at_fork(after_in_child=child)
 

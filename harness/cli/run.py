@@ -178,6 +178,13 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
         "--disk", action="append", default=[], metavar="FILE", help="a disk more: FILE or null_blk"
     )
     parser.add_argument(
+        "--guest-env",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        help="a variable that guests see",
+    )
+    parser.add_argument(
         "--boot-timeout",
         type=float,
         default=30,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness import build, guest, paths
 from harness.cli import run as run_verb
-from harness.guest import GuestSpec, accel
+from harness.guest import GuestSpec, accel, facts
 from harness.guest.image import check as check_image
 from harness.progress import Progress
 from harness.run import kernels
@@ -63,6 +63,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             cpus=options.cpus,
             memory=mebibytes(options.memory or "1024"),
             disks=tuple(Path(disk).absolute() for disk in options.disk),
+            environment=facts.variables(options.guest_env),
             boot_deadline=options.boot_timeout,
             modules=modules,
         )

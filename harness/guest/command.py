@@ -9,6 +9,7 @@ slow, so the kernel starts the host's Python with ``harness.guestside.bootstrap`
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -66,6 +67,14 @@ def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
 _VIRTME_RUN = "import sys; from virtme.commands.run import main; sys.exit(main())"
 
 
+def hash_seed(spec: GuestSpec) -> str:
+    """Give the seed of Python's hashes: one for all, so that sets have one order."""
+    wanted = dict(spec.environment).get("PYTHONHASHSEED", os.environ.get("PYTHONHASHSEED", ""))
+    # Python, and so the guest, dies of one that it does not take.
+    fits = wanted.isascii() and wanted.isdecimal() and int(wanted) < 1 << 32
+    return wanted if fits else "0"
+
+
 def mounts(spec: GuestSpec) -> list[tuple[str, str, str]]:
     """Give (tag, place, options) of the host folders that the guest may write to."""
     options = _NINE.replace("cache=loose", "cache=none")
@@ -99,7 +108,10 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
         known = tsc.khz() if spec.arch == "x86_64" else 0
         words += [f"tsc_early_khz={known}"] if known else []
     words += spec.append
-    init = ["-I", "-S", *_bundled(spec), str(_INIT), str(facts)]
+    # A word with a "=" that the kernel does not know is a variable of init's.
+    words.append(f"PYTHONHASHSEED={hash_seed(spec)}")
+    # As with -I, but for -E: that would have it not look at its variables.
+    init = ["-P", "-s", "-S", *_bundled(spec), str(_INIT), str(facts)]
     init.append(str(spec.bundle / "modules") if spec.bundle else "-")
     line = " ".join([*words, f"init={_quoted(str(spec.python))}", "--", *map(_quoted, init)])
     if len(line.encode()) > _LIMIT:

@@ -7,8 +7,10 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.guest import command
 from harness.guest.spec import GuestSpec
 
@@ -70,9 +72,29 @@ def environment(spec: GuestSpec, name: str) -> dict[str, str]:
         "TERM": os.environ.get("TERM", "linux"),
         "LC_ALL": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": command.hash_seed(spec),
         **dict(spec.environment),
         "HARNESS_GUEST": name,
     }
+
+
+def variables(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Read what --guest-env was given: NAME=VALUE, or NAME for the value it has here.
+
+    Raises UsageError for a name that cannot be one, or that has no value here.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name or not name.isprintable():
+            raise UsageError(f"--guest-env {word!r} names no variable", hint="--guest-env NAME")
+        if not equals and name not in os.environ:
+            raise UsageError(
+                f"--guest-env {name}: there is no such variable here",
+                hint=f"--guest-env {name}=VALUE gives it one in the guests",
+            )
+        found[name] = value if equals else os.environ[name]
+    return tuple(found.items())
 
 
 def search_path() -> list[str]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The guest's first process: makes a usable system in a few milliseconds, then does the one job.
 
-The kernel starts it (through init.py) with the host's own interpreter (``-I -S``: nothing is
+The kernel starts it (through init.py) with the host's own interpreter (``-P -s -S``: nothing is
 looked for that nobody needs).  The keeper wrote what it needs to know into a JSON file.  The job is
 a pytest-xdist worker on the results port, one command, or a shell.  It runs in a child, so that a
 crash of its own never looks like one of the kernel (the kernel panics when init dies).

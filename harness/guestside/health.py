@@ -8,6 +8,8 @@ import os
 import re
 import sys
 
+from harness.guestside.inherited import Inherited
+
 _TAINTED = "/proc/sys/kernel/tainted"
 _LOCKDEP = "/proc/lockdep_stats"
 _REARM = "/sys/kernel/debug/clear_warn_once"
@@ -55,6 +57,7 @@ class Health:
         self._tainted = os.open(_TAINTED, os.O_RDONLY | os.O_CLOEXEC)
         self._places = {path: _identity(path) for path in _PLACES}
         self._rooms = [path for path in _ROOMS if not _full(path)]
+        self.inherited = Inherited()
         self.lockdep = os.path.exists(_LOCKDEP) and self._watches()  # noqa: PTH110
 
     def taint(self) -> int:
@@ -87,7 +90,7 @@ class Health:
         for path in self._rooms:
             if _full(path):
                 return f"{path} is full"
-        return ""
+        return self.inherited.changed()
 
     def rearm(self, log: str) -> None:
         """Have WARN_ONCE and its like speak again, should they have spoken in ``log``."""

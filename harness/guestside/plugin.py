@@ -16,6 +16,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from harness.guestside import held, watcher
+from harness.guestside.forks import Forks, silence
 from harness.guestside.health import BLIND, Health
 from harness.guestside.kmsg import Kmsg
 
@@ -29,7 +30,18 @@ def install(config: pytest.Config) -> None:
     asked = vars(config)["workerinput"]["harness"]
     side = GuestSide(asked.get("repeat", 1), hold=asked.get("hold", False))
     config.pluginmanager.register(side, "harness-guest")
+    config.pluginmanager.register(side.health.inherited, "harness-inherited")
+    config.pluginmanager.register(Forks(), "harness-forks")
+    silence(*_results(config))
     watcher.show_stacks(faulthandler)
+
+
+def _results(config: pytest.Config) -> tuple[int, int]:
+    """Give the descriptors through which xdist's side in this process speaks to the host."""
+    plugins = config.pluginmanager.get_plugins()
+    channel = next(one.channel for one in plugins if hasattr(one, "torun"))
+    io = channel.gateway._io
+    return io.infile.fileno(), io.outfile.fileno()
 
 
 def _own_folder() -> str | None:

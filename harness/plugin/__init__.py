@@ -38,6 +38,11 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("--guest-modules", {"metavar": "DIR"}, "the guest's /lib/modules (beside IMAGE)"),
     ("--guest-arch", {"metavar": "ARCH", "default": "x86_64"}, "of IMAGE (%(default)s)"),
     ("--guest-scale", {"metavar": "F", "type": float, "default": 1.0}, "stretch deadlines by this"),
+    (
+        "--guest-env",
+        {"metavar": "NAME[=VALUE]", "action": "append", "default": []},
+        "a variable more",
+    ),
     ("--guest-folder", {"metavar": "DIR"}, "where consoles and results are kept"),
     ("--guest-booter", {"metavar": "COMMAND", "default": ""}, "in place of virtme-run (for tests)"),
     ("--boot-timeout", {"metavar": "S", "type": float, "default": 30}, "of a boot (%(default)s)"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import paths
-from harness.guest import GuestSpec, accel
+from harness.guest import GuestSpec, accel, facts
 from harness.guest.image import check as check_image
 from harness.plugin import holding
 from harness.plugin.fleet import Fleet, number
@@ -60,6 +60,7 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         booter=tuple(shlex.split(get("guest_booter"))),
         vmcore=get("vmcore"),
         hold=holding.seconds(config),
+        environment=facts.variables(get("guest_env")),
         append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
     )
     # xdist's own -n is taken as the number of guests when ours is not given.
@@ -90,6 +91,8 @@ def command(config: pytest.Config, spec: GuestSpec) -> list[str]:
             words += [part for one in each for part in (_long(name), str(one))]
     if config.getoption("guest_modules"):
         words += ["--guest-modules", str(spec.modules)]
+    for name, text in spec.environment:
+        words += ["--guest-env", f"{name}={text}"]
     for disk in config.getoption("guest_disk"):
         words += ["--guest-disk", disk if disk == _NULL else str(Path(disk).absolute())]
     return [*words, "--rootdir", str(config.rootpath)]

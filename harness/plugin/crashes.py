@@ -63,8 +63,7 @@ class Crashes:
             self.journal.guest(guest, f"replaced: {self.reports.spent[guest]}")
             return
         at = self.watch.at(guest)
-        last = at or self.watch.before.get(guest, "")
-        death = self._death(guest, last, settled=relay != GUEST_LEFT)
+        death = self._death(guest, at, settled=relay != GUEST_LEFT)
         if relay < 0 and not death.seconds and death.record and death.record.ended == "done":
             death = dataclasses.replace(death, record=None)  # the killed relay's doing
         if at and death.cut and at in self._cut:
@@ -76,7 +75,8 @@ class Crashes:
         else:
             self._unborn(guest, death)
 
-    def _death(self, guest: str, test: str, *, settled: bool = True) -> Death:
+    def _death(self, guest: str, at: str, *, settled: bool = True) -> Death:
+        test = at or self.watch.before.get(guest, "")
         keeper = self.fleet.named(guest)
         record: GuestRecord | None = None
         if keeper is not None:
@@ -90,9 +90,9 @@ class Crashes:
         console, splats = last_words(folder, f"harness: start {test}" if test else "")
         # A guest that ended by itself was not late, even if nobody heard of it in time.
         slow = record is None or record.ended in ("timeout", "hang")
-        seconds = self.watch.late.get((guest, test), 0.0) if slow else 0.0
+        seconds = self.watch.late.get((guest, at), 0.0) if slow else 0.0
         broken = self.reports.broken.get(guest, "")
-        return Death(test, record, folder, console, splats, seconds, broken)
+        return Death(test, record, folder, console, splats, seconds, broken, after=not at)
 
     def stillborn(self, known: Collection[str]) -> tuple[str, int]:
         """Say what became of a guest that died while xdist connected, and pytest's exit status.

@@ -31,6 +31,7 @@ class Death:
 
     ``seconds`` is the deadline the test was over, 0 if it was not; ``broken`` is how pytest in the
     guest failed, if it did.  ``again``: the connection broke off during the same test before.
+    ``after``: the test was over, and no other had begun.
     """
 
     test: str
@@ -41,6 +42,7 @@ class Death:
     seconds: float = 0.0
     broken: str = ""
     again: bool = False
+    after: bool = False
 
     @property
     def lost(self) -> bool:
@@ -65,10 +67,13 @@ class Death:
         ended = self.record.ended if self.record else "lost"
         note = self.record.note if self.record else ""
         if self.seconds:
-            what = "the test" if self.test else "collecting the tests"
+            what = "what came after the test" if self.after else "the test"
+            what = what if self.test else "collecting the tests"
             return f"{what} ran over its deadline of {self.seconds:g} s; {self._hang(ended)[0]}"
         if self.broken:
-            return "pytest itself failed in the guest: the test took away what it needs"
+            told = self.broken.strip().splitlines() or [""]
+            reason = "the test took away what it needs" if self.test else told[-1]
+            return f"pytest itself failed in the guest: {reason}"
         if self.lost:
             reason = note or "the connection to it broke off"
             return f"the guest was lost by the host's fault: {reason}"

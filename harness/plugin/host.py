@@ -14,7 +14,7 @@ import pytest
 
 from harness import paths, vmcore
 from harness.errors import HarnessError
-from harness.guest import attend, bootfail
+from harness.guest import attend, bootfail, facts
 from harness.guest.relay import HOST_LEFT
 from harness.guestside import probe
 from harness.model import Outcome
@@ -26,6 +26,7 @@ from harness.plugin.holding import Holding
 from harness.plugin.reports import Reports
 from harness.plugin.retries import Retries
 from harness.plugin.watch import Watch
+from harness.plugin.worker import Worker
 from harness.results.journal import Journal, read
 
 _MOMENT = 2.0  # seconds for a relay to end whose guest is gone
@@ -83,7 +84,8 @@ class HostSide:
             max(config.getoption("test_timeout") * fleet.spec.factor, fleet.spec.deadline),
             fleet.hurt,
         )
-        self.reports = Reports(self.journal, self.watch, fleet.console)
+        along = facts.environment(fleet.spec, "")
+        self.reports = Reports(self.journal, self.watch, fleet.console, along)
         self.crashes = Crashes(fleet, self.reports, self.watch)
         self.holding = Holding(fleet, self.watch)
         if fleet.spec.hold:
@@ -138,7 +140,7 @@ class HostSide:
         """
         try:
             for keeper in self.fleet.boot(count):
-                self.watch.collects(keeper.name)  # or else one that says nothing more has no end
+                self.watch.busy(keeper.name)  # or else one that says nothing more has no end
         except BootFailed as failed:
             name, record = failed.keeper.name, failed.record
             if again:
@@ -171,12 +173,12 @@ class HostSide:
         repeat = self.config.getoption("repeat")
         hold = self.fleet.spec.hold > 0
         node.workerinput["harness"] = {"guest": answer["guest"], "repeat": repeat, "hold": hold}
-        self.reports.listen(node, answer["guest"])
-        self.watch.collects(answer["guest"])
+        replaces = len(self.names) > self.fleet.count
+        Worker(node, answer["guest"], self.reports, replaces=replaces)
+        self.watch.busy(answer["guest"])
 
-    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Note what there is to run."""
-        self.watch.collected(self.names[node.gateway.id])
         self.journal.collected(ids)
 
     @pytest.hookimpl(trylast=True)
@@ -263,6 +265,8 @@ class HostSide:
         bad = {test.outcome for test in tests if test.outcome.bad}
         if self.reports.boot and status in (0, 1):
             return 1
+        if status == 0 and bad - {Outcome.FLAKY, Outcome.NOTRUN}:
+            return 1  # of the last test, when xdist had heard that it was good
         if status == 1 and bad == {Outcome.FLAKY} and self.config.getoption("allow_flaky"):
             return 0
         lost = any(test.outcome is Outcome.NOTRUN and test.message for test in tests)

@@ -4,14 +4,22 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
+from collections.abc import Collection
 
 import pytest
+from _pytest._code.code import ExceptionRepr
 
 from harness.model import Outcome, Splat
 from harness.plugin import taint
 from harness.plugin.expected import Ledger
 from harness.results.journal import Phase
 from harness.splat import find
+
+# How Python reads a variable of its environment, and how it says that there is none.
+_READ = re.compile(r"""(?:\benviron\b[.\w]*|\bgetenv)\s*[\[(]\s*["'](\w+)["']""")
+_MISSED = re.compile(r"""KeyError: ["'](\w+)["']""")
 
 
 def judge(report: pytest.TestReport, ledger: Ledger) -> Phase:
@@ -43,6 +51,22 @@ def judge(report: pytest.TestReport, ledger: Ledger) -> Phase:
         note = f"the guest was tainted before the test began ({taint.words(around[0])})"
         phase = dataclasses.replace(phase, message=f"{note}\n{phase.message}")
     return phase
+
+
+def explain(report: pytest.TestReport | pytest.CollectReport, along: Collection[str]) -> None:
+    """Add to a failure which variables it names that are set here and not among ``along``."""
+    text = report.longreprtext
+    names = set(_READ.findall(text))
+    if "environ" in text or "<frozen os>" in text:
+        names |= set(_MISSED.findall(text))
+    lines = "\n".join(
+        f"{name} is set on the host; variables go along with --guest-env {name}"
+        for name in sorted(names & os.environ.keys() - set(along))
+    )
+    if lines and isinstance(report.longrepr, ExceptionRepr):
+        report.longrepr.addsection("variables", lines)
+    elif lines:
+        report.longrepr = f"{text}\n{lines}"
 
 
 def _own(report: pytest.TestReport) -> list[tuple[str, str]]:

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,10 +17,18 @@ from harness.splat import BOOT, find
 
 
 class Reports:
-    """Listens to guests.  Each has a thread of its own, in which its reports come in order."""
+    """Takes the reports of guests.  Each has a thread of its own, in which they come in order."""
 
-    def __init__(self, journal: Journal, watch: Watch, console: Callable[[str], Path]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        watch: Watch,
+        console: Callable[[str], Path],
+        along: Collection[str],
+    ) -> None:
         self.journal, self.watch, self._console = journal, watch, console
+        self.along = along  # names of the variables that guests see
+        self.collected: list[str] = []  # the tests that the first guest found
         self.ledger = Ledger()
         self.done = 0  # tests that came to an end
         self.spent: dict[str, str] = {}  # guests that leave by themselves, and why
@@ -31,41 +38,14 @@ class Reports:
         #: Called behind each report, while its guest waits (--hold).
         self.behind: Callable[[str, pytest.TestReport], None] | None = None
 
-    def listen(self, node: Any, guest: str) -> None:
-        """Hear what comes from a guest before xdist does.
-
-        The hooks that xdist calls do not say which worker it was, and they are called later.
-        """
-        notify = node.notify_inproc
-
-        def heard(eventname: str, **values: Any) -> None:
-            if guest in self.broken:
-                return  # whatever it still says of itself
-            if eventname == "internal_error":
-                self.broken[guest] = values["formatted_error"]
-                node._down = True
-                notify("errordown", node=node, error="internal error")
-                return
-            if eventname == "logstart":
-                self.journal.started(values["nodeid"], guest)
-                self.watch.started(guest, values["nodeid"])
-            elif eventname == "logfinish":
-                self.watch.finished(guest)
-            elif eventname == "testreport":
-                for more in self.take(guest, values["rep"]):
-                    notify("testreport", node=node, rep=more)
-            notify(eventname, **values)
-            if eventname == "testreport" and self.behind:
-                self.behind(guest, values["rep"])
-
-        node.notify_inproc = heard
-
     def take(self, guest: str, report: pytest.TestReport) -> list[pytest.TestReport]:
         """Judge a report, which may become a failure; gives reports to be heard before it."""
         said = vars(report)
         earlier = self.between(guest, said.get("kernel_log_before", ""))
         if report.when == "setup":
             self.ledger.begin(report.nodeid, said.get("expects_splat", ()))
+        if report.failed:
+            phases.explain(report, self.along)
         phase = phases.judge(report, self.ledger)
         self.journal.reported(report.nodeid, phase)
         self._told(guest, phase.splats)

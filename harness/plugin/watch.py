@@ -17,9 +17,10 @@ class Watch:
     """Knows which test each guest is at and since when.
 
     ``late(guest, test)`` is called once for a test over its deadline, ``over()`` once when the run
-    is.  Deadlines are in seconds; 0 is none.  ``collecting`` is the one for a guest that collects
-    its tests, which counts as being at a test without a name.  ``hurt(guest)`` says whether its
-    kernel lost a task since the test began.
+    is.  Deadlines are in seconds; 0 is none.  ``between`` is the one for a guest that has something
+    else to do: it collects its tests, goes to its next one, ends its session.  That counts as being
+    at a test without a name.  ``hurt(guest)`` says whether its kernel lost a task since the test
+    began.
     """
 
     def __init__(
@@ -28,14 +29,14 @@ class Watch:
         run_deadline: float,
         late: Callable[[str, str], None],
         over: Callable[[], None],
-        collecting: float = 0.0,
+        between: float = 0.0,
         hurt: Callable[[str], bool] = lambda _guest: False,
     ) -> None:
         self.test_deadline = test_deadline
         self.run_deadline = run_deadline
         self.late: dict[tuple[str, str], float] = {}  # (guest, test): the deadline it was over
         self.before: dict[str, str] = {}  # the last test each guest finished
-        self._told, self._over, self._collecting, self._hurt = late, over, collecting, hurt
+        self._told, self._over, self._between, self._hurt = late, over, between, hurt
         self._running: dict[str, tuple[str, float, float]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -43,18 +44,19 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="harness-watch", daemon=True)
         self._thread.start()
 
-    def collects(self, guest: str) -> None:
-        """Note that a guest collects its tests now."""
+    def busy(self, guest: str) -> None:
+        """Note that a guest has something to do now, unless it is at a test already."""
         with self._lock:
-            self._running[guest] = ("", time.monotonic(), self._collecting)
+            if not self._running.get(guest, ("",))[0]:
+                self._running[guest] = ("", time.monotonic(), self._between)
 
-    def collected(self, guest: str) -> None:
-        """Note that a guest has collected its tests, unless it is at one of them already.
+    def idle(self, guest: str) -> None:
+        """Note that a guest waits for us, unless it is at a test already.
 
-        xdist hands out tests to a guest that is still collecting, and hears of the end later.
+        What it is sent and what it says is heard in two threads, in any order.
         """
         with self._lock:
-            if self._running.get(guest, ("",))[0] == "":
+            if not self._running.get(guest, ("",))[0]:
                 self._running.pop(guest, None)
 
     def started(self, guest: str, test: str) -> None:
@@ -63,7 +65,7 @@ class Watch:
             self._running[guest] = (test, time.monotonic(), self.test_deadline)
 
     def finished(self, guest: str) -> None:
-        """Note that a guest is at no test, and collects none."""
+        """Note that a guest is at no test any more, and has nothing else to do."""
         with self._lock:
             test = self._running.pop(guest, ("",))[0]
             self.before[guest] = test or self.before.get(guest, "")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from harness import paths
 from harness import series as series_stage
 from harness.errors import UsageError
+from harness.guest import facts
 from harness.guest.hold import LONG
 from harness.model import Series
 from harness.series import Wish
@@ -28,7 +30,8 @@ class Plan:
 
     ``sides`` says whether the base is tested too; without a series there is only a base.  Timeouts
     are in seconds of real hardware; emulation stretches them.  ``memory`` is in MiB.  0 or ""
-    leaves a choice to us.  ``notes`` are lines for people about how the series was understood.
+    leaves a choice to us.  ``environment`` holds variables that go along into guests, with
+    their values.  ``notes`` are lines for people about how the series was understood.
     ``hold``: a person at the terminal enters guests that are held.
     ``search_base``: nobody but perhaps the series named ``base``, and it may have to be found.
     ``reruns`` is how often what looks broken is run again on each kernel; ``strict``: what fails on
@@ -50,6 +53,7 @@ class Plan:
     memory: int = 0
     cpus: int = 0
     disks: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
     boot_timeout: float = 30.0
     test_timeout: float = 60.0
     run_timeout: float = 0.0
@@ -186,6 +190,13 @@ def _pytest_args(options: dict[str, Any]) -> list[str]:
     return [*words, *(flag for flag, name in flags.items() if options.get(name))]
 
 
+def _named(rest: Sequence[str]) -> list[str]:
+    """Give the variables that are named behind --, where pytest has an option for them, too."""
+    parts = [word.partition("=") for word in rest]
+    apart = [then for word, then in itertools.pairwise(rest) if word == "--guest-env"]
+    return apart + [value for name, equals, value in parts if equals and name == "--guest-env"]
+
+
 def _tree(options: dict[str, Any], settings: Settings, series: Series | None) -> str:
     """Name the tree: commits are for the one they are in."""
     if series and series.repo and not options["kernel"]:
@@ -197,8 +208,7 @@ def _tree(options: dict[str, Any], settings: Settings, series: Series | None) ->
 def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> Plan:
     """Put a plan together from the command line's options (argparse's names) and the settings."""
     words, assignments = tell(options["words"])
-    wanted = wish(options, settings)
-    series = None if options["no_series"] else find_series(words, settings, wanted)
+    series = None if options["no_series"] else find_series(words, settings, wish(options, settings))
     # What the command line names is seen from where it was typed, the settings' from their file.
     tree = _tree(options, settings, series)
     # A release in series.toml is the series' own wish; a tree on the command line beats it.
@@ -220,6 +230,7 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         memory=mebibytes(options["memory"] or settings.memory or "0"),
         cpus=options["cpus"] or settings.cpus,
         disks=tuple(disk if disk == "null_blk" else _here(disk) for disk in options["disk"]),
+        environment=facts.variables([*options.get("guest_env", []), *_named(rest)]),
         boot_timeout=options["boot_timeout"],
         test_timeout=options["test_timeout"],
         run_timeout=options["timeout"],

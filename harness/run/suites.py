@@ -129,8 +129,10 @@ def command(plan: Plan, kernel: Kernel, scale: float, accel: Accel, folder: Path
     }
     given = [word for name, value in options.items() if value for word in (name, str(value))]
     disks = [word for disk in plan.disks for word in ("--guest-disk", disk)]
+    pairs = (("--guest-env", f"{name}={value}") for name, value in plan.environment)
+    variables = [word for pair in pairs for word in pair]
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v"]
-    return [*pytest, *given, *disks, *plan.suites, *plan.pytest_args]
+    return [*pytest, *given, *disks, *variables, *plan.suites, *plan.pytest_args]
 
 
 def _pytest(words: list[str], folder: Path, cwd: Path, progress: Progress) -> tuple[int, list[str]]:
@@ -214,7 +216,7 @@ def _with_splats(record: GuestRecord, console: str, lines: list[str]) -> GuestRe
 
 def _baseline(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
     """Name the folder for all that a base's result depends on: kernel, suites, how they are run."""
-    guest = (accel, plan.memory, plan.cpus, plan.disks)
+    guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment)
     how = (kernel.key, *guest, plan.test_timeout, plan.pytest_args)
     digest = hashlib.sha256(repr(how).encode())
     for folder in (*(plan.folder / suite for suite in plan.suites), Path(harness.__file__).parent):

@@ -27,8 +27,11 @@ import mischief  # noqa: E402 - it stands with the suite, which runs elsewhere
 
 #: Tests that hang in their fixtures, beside those of the table.
 HANGS = {"test_hangs_in_setup", "test_hangs_in_teardown"}
-#: After these a guest's files are not what a test can count on.
-SPOIL = {"fills_tmp", "fills_run", "mounts_over_its_libraries", "unmounts_proc", "changes_root"}
+#: After these a guest's files, or its worker, are not what a test can count on.
+SPOIL = {
+    *("fills_tmp", "fills_run", "mounts_over_its_libraries", "unmounts_proc", "changes_root"),
+    *("goes_away", "leaves_a_limit", "leaves_a_variable", "leaves_its_network"),
+}
 
 
 @dataclasses.dataclass(frozen=True)

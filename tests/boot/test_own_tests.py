@@ -43,6 +43,18 @@ def test_hangs():
 def test_after(n):
     pass
 
+# The kernel hands all guests one hash seed, or they would not collect the same tests.
+@pytest.mark.parametrize("name", {"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"})
+def test_of_a_set(name):
+    if name == "delta":
+        os._exit(1)
+
+def test_variable():
+    assert os.environ.get("GADGET") == "of the host"
+
+def test_variable_left_behind():
+    assert os.environ["GIZMO"]
+
 def test_words_are_no_splat():
     with open("/dev/kmsg", "w") as log:
         log.write("BUG: KASAN: in my own words")
@@ -52,14 +64,18 @@ def test_words_are_no_splat():
 def run(image: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--kernel", str(image)]
     argv += ["--guest-folder", str(folder / "out"), *words]
-    return subprocess.run(argv, cwd=folder, text=True, capture_output=True, check=False)
+    environment = {**os.environ, "GADGET": "of the host", "GIZMO": "2"}
+    return subprocess.run(
+        argv, cwd=folder, env=environment, text=True, capture_output=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")
 def crashing(image: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Test]:
     folder = tmp_path_factory.mktemp("own tésts")
     (folder / "test_own.py").write_text(SUITE)
-    done = run(image, folder, "--guests", "2", "--test-timeout", "15", "test_own.py")
+    words = ("--guests", "2", "--test-timeout", "15", "--guest-env", "GADGET", "test_own.py")
+    done = run(image, folder, *words)
     assert done.returncode == 1, done.stdout + done.stderr
     return {test.id.split("::")[1]: test for test in journal.read(folder / "out")}
 
@@ -70,8 +86,16 @@ def test_a_panic_and_a_hang_cost_one_test_each(crashing: dict[str, Test]) -> Non
         "test_fails": Outcome.FAIL,
         "test_panics": Outcome.CRASH,
         "test_hangs": Outcome.TIMEOUT,
+        "test_of_a_set[delta]": Outcome.CRASH,
+        "test_variable_left_behind": Outcome.FAIL,
     }
-    assert len(crashing) == 13
+    assert len(crashing) == 22
+
+
+def test_a_variable_that_did_not_go_along_is_named(crashing: dict[str, Test]) -> None:
+    test = crashing["test_variable_left_behind"]
+    assert "GIZMO is set on the host; variables go along with --guest-env GIZMO" in test.message
+    assert "--guest-env 'GADGET=of the host'" in test.reproduce
 
 
 def test_a_panic_is_shown_with_its_console(crashing: dict[str, Test]) -> None:

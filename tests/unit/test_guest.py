@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import HostFault
-from harness.guest import GuestSpec, command, relay_command
+from harness.errors import HostFault, UsageError
+from harness.guest import GuestSpec, command, facts, relay_command
 from harness.guest.console import Sign, Stamper, left, sign
 from harness.guest.watch import DRAIN, FAREWELL, LAST_WORDS, SILENCE, Watch
 from harness.model import Accel
@@ -84,7 +84,7 @@ def test_disks_and_shared_folders_reach_virtme(spec: GuestSpec, tmp_path: Path) 
 
 def test_the_command_line_ends_with_our_init_in_quotes(spec: GuestSpec, tmp_path: Path) -> None:
     line = command.command_line(spec, tmp_path / "ä b" / "facts.json")
-    assert f'init="{spec.python}" -- "-I" "-S" "' in line
+    assert f'init="{spec.python}" -- "-P" "-s" "-S" "' in line
     assert line.endswith(f'"{tmp_path}/ä b/facts.json" "-"')
 
 
@@ -132,6 +132,57 @@ def test_only_a_vmlinux_with_a_pvh_entry_is_started(
 def test_own_arguments_come_late_enough_to_win(spec: GuestSpec, tmp_path: Path) -> None:
     line = command.command_line(dataclasses.replace(spec, append=("loglevel=3",)), tmp_path)
     assert line.index("loglevel=7") < line.index("loglevel=3") < line.index("init=")
+
+
+@pytest.mark.parametrize(
+    ("here", "asked", "seed"),
+    [
+        (None, (), "0"),
+        ("5", (), "5"),
+        ("random", (), "0"),
+        ("4294967296", (), "0"),
+        ("5", (("PYTHONHASHSEED", "7"),), "7"),
+    ],
+)
+def test_all_guests_have_one_hash_seed(
+    spec: GuestSpec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    here: str | None,
+    asked: tuple[tuple[str, str], ...],
+    seed: str,
+) -> None:
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    if here is not None:
+        monkeypatch.setenv("PYTHONHASHSEED", here)
+    one = dataclasses.replace(spec, environment=asked)
+    before, _, init = command.command_line(one, tmp_path).partition(" -- ")
+    assert f" PYTHONHASHSEED={seed} " in before
+    assert '"-I"' not in init, "Python would not look at it"
+    assert '"-E"' not in init
+    assert facts.environment(one, "guest0")["PYTHONHASHSEED"] == seed
+
+
+def test_variables_that_go_along(spec: GuestSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GADGET", "here")
+    monkeypatch.delenv("GIZMO", raising=False)
+    given = facts.variables(["GADGET", "A=", "B=x=y", "B=z"])
+    assert given == (("GADGET", "here"), ("A", ""), ("B", "z"))
+    seen = facts.environment(dataclasses.replace(spec, environment=given), "guest0")
+    assert (seen["GADGET"], seen["A"], seen["B"]) == ("here", "", "z")
+    assert "GADGET" not in facts.environment(spec, "guest0")
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("GIZMO", "no such variable"), ("=x", "names no variable"), ("", "names")]
+)
+def test_variables_that_cannot_go_along(
+    monkeypatch: pytest.MonkeyPatch, word: str, said: str
+) -> None:
+    monkeypatch.delenv("GIZMO", raising=False)
+    with pytest.raises(UsageError, match=said) as caught:
+        facts.variables([word])
+    assert "--guest-env" in caught.value.hint
 
 
 @pytest.mark.parametrize(("name", "words"), [('a"b', "cannot be passed"), ("x" * 3000, "bytes")])

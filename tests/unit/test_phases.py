@@ -4,6 +4,7 @@ import pytest
 from harness.model import Outcome
 from harness.plugin import taint
 from harness.plugin.expected import Ledger
+from harness.plugin.phases import explain
 from harness.plugin.phases import judge as judge_with
 
 LOG = "[    1.000000] WARNING: fs/a.c:1 at f+0x1/0x2\n[    1.000001] ---[ end trace 0 ]---"
@@ -144,3 +145,29 @@ def test_taint_has_letters():
     assert taint.letters(W | 1 << 7) == "DW"
     assert taint.letters(1 << 30) == "?"
     assert taint.words(1 << 14) == "L: a soft lockup was seen"
+
+
+def test_a_failure_names_the_variables_that_did_not_go_along(monkeypatch):
+    monkeypatch.setenv("GADGET", "1")
+    monkeypatch.setenv("ALONG", "1")
+    monkeypatch.delenv("NOWHERE", raising=False)
+    line = "GADGET is set on the host; variables go along with --guest-env GADGET"
+    for text in (
+        '>   assert os.environ.get("GADGET") == "1"',
+        "E   os.getenv('GADGET')",
+        '>   place = os.environ["GADGET"] + os.environ["ALONG"] + os.environ["NOWHERE"]',
+        ">   os.environ[NAME]\n<frozen os>:679: KeyError\nE   KeyError: 'GADGET'",
+    ):
+        given = report(outcome="failed", longrepr=text)
+        explain(given, ["ALONG"])
+        assert given.longreprtext == f"{text}\n{line}"
+
+
+@pytest.mark.parametrize(
+    "text", ["E   KeyError: 'GADGET'", 'myenviron["GADGET"]', 'os.environ.get("GADGETS")', "GADGET"]
+)
+def test_a_failure_that_reads_no_variable_is_left_as_it_is(monkeypatch, text):
+    monkeypatch.setenv("GADGET", "1")
+    given = report(outcome="failed", longrepr=text)
+    explain(given, [])
+    assert given.longrepr == text

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import argparse
+import types
 
 import pytest
 
 from harness.cli import run as run_verb
 from harness.errors import UsageError
-from harness.run import plan
+from harness.model import Accel
+from harness.run import plan, suites
 from harness.settings import Settings
 
 PATCH = """\
@@ -120,3 +122,34 @@ def test_suites_that_are_not_there(project):
     plan.see_suites(made(project, "one", "--suite", "tests::test_x"))
     with pytest.raises(UsageError, match="the suite none does not exist below"):
         plan.see_suites(made(project, "one", "--suite", "none"))
+
+
+def test_variables_are_taken_as_they_are_now(project, monkeypatch):
+    monkeypatch.setenv("GADGET", "1")
+    monkeypatch.setenv("GIZMO", "2")
+    options = ("--no-series", "--guest-env", "GADGET", "--guest-env", "A=b")
+    assert made(project, *options).environment == (("GADGET", "1"), ("A", "b"))
+    parser = argparse.ArgumentParser()
+    run_verb.add(parser.add_subparsers())
+    typed = vars(parser.parse_args(["run", "--no-series"]))
+    rest = ("-x", "--guest-env", "GIZMO", "--guest-env=C=d")
+    behind = plan.make(typed, Settings(project), rest)
+    assert dict(behind.environment) == {"GIZMO": "2", "C": "d"}
+    assert behind.pytest_args == rest
+
+
+def test_a_base_is_kept_under_its_variables(project, monkeypatch):
+    monkeypatch.setenv("HARNESS_CACHE", str(project / "cache"))
+    kernel = types.SimpleNamespace(key="k")
+    places = set()
+    for value in ("1", "2", "2"):
+        monkeypatch.setenv("GADGET", value)
+        asked = made(project, "--no-series", "--guest-env", "GADGET")
+        places.add(suites._baseline(asked, kernel, Accel.TCG))
+    assert len(places) == 2
+
+
+def test_a_variable_that_is_not_there_is_refused(project, monkeypatch):
+    monkeypatch.delenv("GADGET", raising=False)
+    with pytest.raises(UsageError, match="GADGET"):
+        made(project, "--no-series", "--guest-env", "GADGET")

@@ -63,7 +63,7 @@ def test_collecting_has_a_deadline_too(told):
         came.set()
 
     clock = Watch(0.0, 0.0, late, came.set, 0.01)
-    clock.collects("guest0")
+    clock.busy("guest0")
     assert came.wait(PATIENCE)
     clock.close()
     assert told == [("guest0", "")]
@@ -71,9 +71,9 @@ def test_collecting_has_a_deadline_too(told):
 
 def test_the_end_of_collecting_may_be_heard_after_the_first_start(told):
     clock, came = watch(told, 0.01)
-    clock.collects("guest0")
+    clock.busy("guest0")
     clock.started("guest0", "a")
-    clock.collected("guest0")
+    clock.idle("guest0")
     assert came.wait(PATIENCE)
     clock.close()
     assert told == [("guest0", "a")]

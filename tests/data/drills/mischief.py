@@ -114,6 +114,29 @@ def goes_away() -> None:
     os.chdir("/proc/1")
 
 
+def leaves_a_limit() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+
+
+def leaves_a_variable() -> None:
+    os.environ["PATH"] = "/nowhere"
+
+
+def leaves_its_network() -> None:
+    assert _libc.unshare(0x40000000) == 0, os.strerror(ctypes.get_errno())
+
+
+def has_children_come_out() -> None:
+    """Let them leave the test as a test does: with an exception, and without."""
+    for status in (1, 0):
+        pid = os.fork()
+        if pid == 0:
+            if status:
+                raise ValueError("in a child")
+            return
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == status
+
+
 def lowers_its_limits() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
     while True:
@@ -337,6 +360,10 @@ ALL = (
     Mischief("fills_tmp", fills_tmp, "fail", "No space left"),
     Mischief("fills_run", fills_run, "fail", "No space left"),
     Mischief("goes_away", goes_away, "pass"),
+    Mischief("leaves_a_limit", leaves_a_limit, "pass"),
+    Mischief("leaves_a_variable", leaves_a_variable, "pass"),
+    Mischief("leaves_its_network", leaves_its_network, "pass"),
+    Mischief("has_children_come_out", has_children_come_out, "pass"),
     Mischief("lowers_its_limits", lowers_its_limits, "crash", "SIGKILL|SIGXCPU"),
     Mischief("eats_all_memory", eats_all_memory, "crash", "[Oo]ut of memory"),
     Mischief(
@@ -409,6 +436,7 @@ BY_NAME = {one.name: one for one in ALL}
 CHOSEN = frozenset(
     {
         *("leaves_a_daemon", "fills_run", "goes_away", "lowers_its_limits"),
+        *("leaves_a_limit", "has_children_come_out"),
         *("has_a_child_eat_all_memory", "closes_all_files", "mounts_over_its_libraries"),
         *("changes_root", "starts_programs", "sets_the_clock_back", "exits_0", "kills_itself"),
         *("powers_off", "sysrq_c", "panics_silently", "takes_the_processor", "talks_garbage"),

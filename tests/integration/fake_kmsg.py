@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """In the Python that stands in for a guest's: the kernel's log is a file named by FAKE_KMSG.
 
-What a test appends to that file is what the kernel says; marks go there too.
+What a test appends to that file is what the kernel says; marks go there too.  Each guest has a file
+of its own, since several run at once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import os
 from pathlib import Path
 
 from harness.guestside import kmsg
+
+
+os.environ["FAKE_KMSG"] += f".{os.getpid()}"
 
 
 class Kmsg:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shlex
 import time
@@ -114,7 +115,8 @@ def _show(folder: Path, as_json: bool) -> int:
         print(text)
         return errors.GOOD
     if name == record.NAME:
-        summary.show(settled(record.load(folder)))
+        # The folder may have been moved, say off a CI system.
+        summary.show(dataclasses.replace(settled(record.load(folder)), folder=folder))
     elif name == BISECTED:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
     else:

@@ -98,6 +98,10 @@ def _troubles(run: Run) -> Iterator[Text]:
         yield Text(f"... and {len(run.warnings) - _LEAST} more new warnings, see run.json", "red")
     if left := said.left(run.judged) if run.sides else "":
         yield Text(left, "red")
+    if gone := said.missing(run) if run.sides else 0:
+        yield Text(
+            f"{said.number(gone, 'test')} of the base did not exist on the patched kernel", "yellow"
+        )
 
 
 def _lists(run: Run, room: int) -> Iterator[Text]:
@@ -149,10 +153,10 @@ def failure(test: Test, change: Change | None = None, colour: str = "red") -> Te
 def _again(change: Change) -> str:
     """Say how it went when it was run again."""
     if change.kind is Kind.SUSPECT:
-        return "  (not run again)"
+        return "  (not rerun)"
     base, patched = (", ".join(some) for some in change.again)
-    told = f"{patched}; on the base {base}" if base else patched
-    return f"  (again: {told})" if told else ""
+    told = f"{patched}; base: {base}" if base else patched
+    return f"  (rerun: {told})" if told else ""
 
 
 def place(test: Test) -> Text | None:

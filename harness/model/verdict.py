@@ -66,6 +66,9 @@ class Kind(enum.StrEnum):
     SAME = "same"
 
 
+#: Why tests fail that the series is to blame for, and those that it is not.
+BROKEN, OLD = "broken by the series", "also failing without the series"
+
 #: The outcomes of the times a test was run again, on the base and on the patched kernel.
 Again = tuple[tuple[Outcome, ...], tuple[Outcome, ...]]
 
@@ -74,7 +77,8 @@ def kind(base: Outcome, patched: Outcome, again: Again = ((), ())) -> Kind:
     """Say what became of a test.  This is the one rule; every output uses it.
 
     A regression is good on the base each time and bad on the patched kernel each time, and was run
-    again on both.  Whatever is bad on a kernel only sometimes is flaky.
+    again on both.  Whatever is bad on a kernel only sometimes is flaky.  A test that passes
+    although it is expected to fail (XPASS) is good here.
     """
     if Outcome.NOTRUN in (base, patched):
         if base is patched:
@@ -84,15 +88,19 @@ def kind(base: Outcome, patched: Outcome, again: Again = ((), ())) -> Kind:
         return Kind.FLAKY
     if base is patched:
         return Kind.SAME
-    if base.bad is patched.bad:
+    if _bad(base) is _bad(patched):
         return Kind.CHANGED
-    return Kind.FIX if base.bad else _suspect(*again)
+    return Kind.FIX if _bad(base) else _suspect(*again)
 
 
 def _suspect(base: tuple[Outcome, ...], patched: tuple[Outcome, ...]) -> Kind:
-    if any(one.bad for one in base) or not all(one.bad for one in patched):
+    if any(map(_bad, base)) or not all(map(_bad, patched)):
         return Kind.FLAKY
     return Kind.REGRESSION if base and patched else Kind.SUSPECT
+
+
+def _bad(outcome: Outcome) -> bool:
+    return outcome.bad and outcome is not Outcome.XPASS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +134,7 @@ class Change:
     @property
     def bad(self) -> bool:
         """Whether it speaks against the patched kernel: broken, or new and not good."""
-        return self.broken or (self.kind is Kind.NEW and self.patched.bad)
+        return self.broken or (self.kind is Kind.NEW and _bad(self.patched))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,45 +180,71 @@ class Run:
 
     @property
     def compared(self) -> bool:
-        """Whether there is a base to compare with."""
-        return len(self.sides) > 1
+        """Whether there is a base to compare with, which did boot."""
+        return len(self.sides) > 1 and not self.sides[0].error
 
     @property
     def verdict(self) -> Verdict:
         """What the run says of the series; of the kernel where there is no base.
 
         With a base only what the series makes worse is bad.  Two kernels that both do not boot
-        tell nothing of a series.
+        tell nothing of a series, and neither do tests that ran on none of them.
         """
         if self.interrupted or not self.sides:
             return Verdict.NONE
-        if self.compared and all(side.error for side in self.sides):
+        if all(side.error for side in self.sides) and len(self.sides) > 1:
             return Verdict.UNTESTABLE
         bad = self._worse if self.compared else self.judged.bad
-        return Verdict.BAD if bad or (self.strict and self.judged.bad) else Verdict.GOOD
+        if bad or (self.strict and any(map(self.counts, self._ran))):
+            return Verdict.BAD
+        return Verdict.NONE if self.judged.left else Verdict.GOOD
 
     @property
     def _worse(self) -> bool:
-        side = self.judged
         changed = any(one.bad for one in self.changes)
-        return bool(changed or side.error or side.left or self.splats or self.warnings)
+        return bool(changed or self.judged.error or self.left or self.splats or self.warnings)
+
+    @property
+    def left(self) -> int:
+        """How many tests of the judged kernel were not run, although they ran on the base."""
+        gone = {one.test for one in self.changes if one.kind is Kind.GONE}
+        tests = (one for one in self.judged.tests if one.outcome is Outcome.NOTRUN)
+        return sum(one.id in gone for one in tests) if self.compared else self.judged.left
+
+    @property
+    def _ran(self) -> tuple[Test, ...]:
+        tests = self.judged.tests
+        return tuple(one for one in tests if one.outcome.bad and one.outcome is not Outcome.NOTRUN)
 
     def change(self, test: str) -> Change | None:
         """Give what the kernels do not agree on; None where they do."""
         return self._changed.get(test)
 
-    def excuse(self, test: Test) -> str:
-        """Say why a test of the judged kernel that is not good does not count; empty if it does."""
-        if self.judged.allows(test):
-            return "flaky, which is allowed"
-        if not self.compared or self.strict or test.outcome is Outcome.NOTRUN:
-            return ""
-        if self._new.intersection(one.name for one in test.splats):
-            return ""
+    def reason(self, test: Test) -> str:
+        """Say why a test of the judged kernel that is not good counts, or does not."""
         change = self.change(test.id)
+        if self.judged.allows(test):
+            return "flaky (allowed)"
+        if not self.compared:
+            return f"failing on the {self.judged.side} kernel"
+        if change is not None and change.bad:
+            return BROKEN if change.broken else "failing, with no result on the base"
+        if self._new.intersection(one.name for one in test.splats):
+            return "failing with a new splat"
         if change is not None and change.kind is Kind.FLAKY:
-            return "flaky"
-        return "" if change is not None and change.bad else "failing without the series too"
+            steady = test.outcome is Outcome.FLAKY and not change.base.bad
+            return "flaky with the series, good without it" if steady else "flaky"
+        return "passing unexpectedly" if test.outcome is Outcome.XPASS else OLD
+
+    def counts(self, test: Test) -> bool:
+        """Whether a test of the judged kernel that is not good makes the run bad."""
+        if self.judged.allows(test):
+            return False
+        if test.outcome is Outcome.NOTRUN:
+            return True
+        change = self.change(test.id)
+        new = self._new.intersection(one.name for one in test.splats)
+        return self.strict or not self.compared or bool(new) or bool(change and change.bad)
 
     @property
     def boot_splats(self) -> tuple[Splat, ...]:

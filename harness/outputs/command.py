@@ -12,8 +12,11 @@ from harness import plain
 from harness.model import Run
 
 # Options that change what is tested, with their value; the rest is about this machine.
-_KEPT = {"--kernel", "--kconfig", "--arch", "--cpus", "--memory", "--test-timeout", "--repeat"}
-_SWITCHES = {"--llvm", "--patched-only", "--no-series"}
+_KEPT = {
+    *("--kernel", "--kconfig", "--arch", "--cpus", "--memory", "--test-timeout", "--repeat"),
+    *("--retry", "--rerun", "--guest-env"),
+}
+_SWITCHES = {"--llvm", "--patched-only", "--no-series", "--strict", "--allow-flaky"}
 _WHICH = {"--suite", "-k"}  # left out where one test is asked for
 _OWN = {"--tree", "--base"}
 _OPTION = re.compile(r"(?:CONFIG_)?[A-Z0-9_]+=\S+")
@@ -26,7 +29,9 @@ def words(run: Run, test: str = "") -> list[str]:
     made = ["harness", "run", *_series(run), *asked]
     if "--kernel" not in asked:
         made += _base(run)
-    return [*made, "--suite", plain.line(test, 1000)] if test else made
+    made += ["--suite", plain.line(test, 1000)] if test else []
+    at = run.command.index("--") if "--" in run.command and not test else len(run.command)
+    return [*made, *map(_near, run.command[at:])]
 
 
 def shell(run: Run, test: str = "", width: int = 0) -> str:

@@ -36,7 +36,7 @@ def write(run: Run, tested_by: str = "") -> str:
     blocks = [
         "Hi,",
         _wrap(_opening(run)),
-        _wrap(said.verdict(run)),
+        _wrap(f"{run.verdict.upper()}.  {said.verdict(run)}"),
         "\n".join(_kernels(run)),
         "\n".join(_about(run)),
         *_sections(run),
@@ -63,6 +63,8 @@ def deserved(run: Run) -> str:
         return "the run was interrupted"
     if run.verdict is not Verdict.GOOD:
         return f"the verdict is {run.verdict}"
+    if run.judged.left:
+        return said.left(run.judged).removesuffix(".")
     flaky = {test.id for test in run.judged.tests if test.outcome is Outcome.FLAKY}
     flaky |= {one.test for one in run.changes if one.kind is Kind.FLAKY and one.patched.bad}
     if flaky:
@@ -77,7 +79,7 @@ def _opening(run: Run) -> str:
         return f"I built {base}, booted it in QEMU and ran tests in it."
     many = len(run.series.patches)
     patches = "the patch" if many == 1 else f"these {many} patches"
-    also = " The base was tested for comparison." if len(run.sides) > 1 else ""
+    also = " The base was tested for comparison." if run.compared else ""
     return f"I applied {patches} to {base}, built it, booted it in QEMU and ran tests in it.{also}"
 
 

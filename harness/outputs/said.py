@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from harness import plain
-from harness.model import Change, Kind, Outcome, Run, SideResult, Splat, Test, Verdict
+from harness.model import BROKEN, Change, Kind, Outcome, Run, SideResult, Splat, Test, Verdict
 from harness.progress import clock
 
 # Lines of a splat that say nothing to who has not the same kernel at hand: registers, places in
@@ -18,7 +18,6 @@ _NOISE = re.compile(
     r"(?:R[A-Z0-9]{1,2}|[FCDEG]S|CR\d|DR\d|x\d+ *|Code|CPU|Tainted|Hardware name|PKRU): "
     r"|PGD |Modules linked in|Call Trace:|Kernel Offset| *</?\w+>$|---\["
 )
-BROKEN = "broken by the series"  # the title of what speaks most against it
 _UNSURE = " ? "  # before a frame that may be left from an earlier call
 
 
@@ -48,27 +47,20 @@ def failures(run: Run) -> tuple[Failures, ...]:
     found: dict[tuple[bool, str], list[Test]] = {}
     for test in run.judged.tests:
         if test.outcome.bad and test.outcome is not Outcome.NOTRUN:
-            excuse = run.excuse(test)
-            found.setdefault((not excuse, excuse or _reason(run, test)), []).append(test)
+            found.setdefault((run.counts(test), run.reason(test)), []).append(test)
     order = sorted(found, key=lambda key: (not key[0], key[1] != BROKEN))
     return tuple(Failures(why, tuple(found[counts, why]), counts) for counts, why in order)
-
-
-def _reason(run: Run, test: Test) -> str:
-    """Say why a failure counts."""
-    change = run.change(test.id)
-    if not run.compared:
-        return f"failing on the {run.judged.side} kernel"
-    if change is not None and change.broken:
-        return BROKEN
-    if change is not None and change.kind is Kind.NEW:
-        return "failing, and not run without the series"
-    return "failing without the series too" if run.strict else "failing with a new splat"
 
 
 def wrong(run: Run) -> tuple[Test, ...]:
     """Give the tests that make the run bad."""
     return tuple(test for some in failures(run) if some.counts for test in some.tests)
+
+
+def missing(run: Run) -> int:
+    """Count the tests that ran on the base and that the judged kernel does not have."""
+    there = {test.id for test in run.judged.tests}
+    return sum(one.kind is Kind.GONE and one.test not in there for one in run.changes)
 
 
 def left(side: SideResult) -> str:
@@ -120,25 +112,36 @@ def verdict(run: Run) -> str:
 
 
 def _sentences(run: Run) -> Iterator[str]:
+    """Say what is to be said of the kernels, and of the tests if there were any."""
     side = run.judged
     if side.error:
         yield f"The {side.side} kernel could not be tested: {plain.line(side.error)}."
         if run.verdict is Verdict.UNTESTABLE:
-            yield "The base could not be tested either, which says nothing of the series."
+            yield "Neither could the base, so this says nothing about the series."
         return
     if run.interrupted:
-        yield "The run was interrupted; what it found until then follows."
+        yield "The run was interrupted; what it had found by then follows."
     if run.compared:
         yield effect(run)
-    elif side.boot_splats:
-        yield f"The {side.side} kernel complains while it boots."
+    elif len(run.sides) > 1:
+        yield f"The base could not be tested: {plain.line(run.sides[0].error)}."
+    if side.boot_splats and not run.compared:
+        yield f"The {side.side} kernel reports problems while booting."
+    yield from _of_tests(run)
+
+
+def _of_tests(run: Run) -> Iterator[str]:
+    side = run.judged
     found = [one for one in failures(run) if one.title != BROKEN]
     if found:
-        yield f"Of {number(len(side.tests), 'test')}, {'; '.join(map(_counted, found))}."
+        strict = " With --strict all of them count." if run.strict and run.compared else ""
+        yield f"Of {number(len(side.tests), 'test')}, {'; '.join(map(_counted, found))}.{strict}"
     if side.left:
         yield left(side)
     elif run.verdict is Verdict.GOOD and not found and not run.compared:
         yield f"All is well: {tally(side.tests)}."
+    if gone := missing(run):
+        yield f"{number(gone, 'test')} of the base did not exist on the patched kernel."
 
 
 def _counted(some: Failures) -> str:
@@ -168,4 +171,4 @@ def trimmed(splat: Splat, most: int) -> Iterator[str]:
     kept = sure if any(one.startswith(" ") for one in sure) else kept
     yield from kept[:most]
     if len(kept) > most:
-        yield f"... ({len(kept) - most} lines more)"
+        yield f"... ({len(kept) - most} more lines)"

@@ -98,7 +98,7 @@ def _groups(run: Run) -> Groups:
 
 def _point(run: Run, test: Test, base: dict[str, Outcome]) -> Point:
     file, _, name = test.id.partition("::")
-    excuse = run.excuse(test) if test.outcome.bad else ""
+    excuse = run.reason(test) if test.outcome.bad and not run.counts(test) else ""
     directive = {Outcome.SKIP: "SKIP", Outcome.XFAIL: EXPECTED}.get(test.outcome, "")
     values: list[tuple[str, str | float | list[str]]] = [("outcome", str(test.outcome))]
     if test.id in base:

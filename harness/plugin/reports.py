@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.model import Splat
+from harness.model import Outcome, Splat
 from harness.plugin import phases
 from harness.plugin.expected import Ledger
 from harness.plugin.watch import Watch
-from harness.results.journal import Journal
+from harness.results.journal import Journal, Phase
 from harness.splat import BOOT, find
 
 
@@ -30,6 +30,7 @@ class Reports:
         self.along = along  # names of the variables that guests see
         self.collected: list[str] = []  # the tests that the first guest found
         self.ledger = Ledger()
+        self._uncollected: set[str] = set()  # files without tests: they cannot be imported
         self.done = 0  # tests that came to an end
         self.spent: dict[str, str] = {}  # guests that leave by themselves, and why
         self.boot: dict[str, tuple[Splat, ...]] = {}  # splats at the boot of a guest
@@ -54,6 +55,16 @@ class Reports:
         if said.get("spent"):
             self.spent[guest] = f"{said['spent']} during {report.nodeid}"
         return earlier
+
+    def uncollected(self, guest: str, report: pytest.CollectReport) -> None:
+        """Note a file that cannot be imported: it stands for its tests, and has gone wrong."""
+        name = report.nodeid
+        if report.failed and name not in self._uncollected:
+            self._uncollected.add(name)
+            self.journal.collected([name])
+            self.journal.started(name, guest)
+            message = f"it cannot be imported\n{report.longreprtext}"
+            self.journal.reported(name, Phase("setup", Outcome.ERROR, message=message))
 
     def between(self, guest: str, log: str) -> list[pytest.TestReport]:
         """Judge what the kernel said since the last test of a guest ended, or since its boot."""

@@ -185,6 +185,7 @@ class Worker:
         if not isinstance(report, pytest.CollectReport) or report.passed:
             return False
         explain(report, self.reports.along)
+        self.reports.uncollected(self.guest, report)
         self.node.notify_inproc("collectreport", node=self.node, rep=report)
         return True
 

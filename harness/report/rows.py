@@ -18,7 +18,7 @@ _NOTRUN, _ABSENT = Mark(Outcome.NOTRUN.value), Mark("")
 _WORDS = {
     **dict.fromkeys((Kind.REGRESSION, Kind.SUSPECT), "broken"),
     Kind.FIX: "fixed",
-    Kind.FLAKY: "flaky",
+    **{one: one.value for one in (Kind.FLAKY, Kind.NEW, Kind.GONE)},
     Kind.SAME: "",
 }
 

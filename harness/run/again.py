@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from harness.model import Outcome, Run, SideResult, Test
 
 _OUT = ("--out",)  # the folder is taken: the next run gets its own
-_CHOICE = ("--suite", "-k", "--repeat", "--retry", "--patched-only")
-_ALONE = ("--patched-only", "--no-series", "-q", "--quiet", "-v", "--verbose", "--json")
+_CHOICE = ("--suite", "-k", "--repeat", "--retry", "--rerun", "--patched-only", "--strict")
+_ALONE = ("--patched-only", "--strict", "--no-series", "-q", "--quiet", "-v", "--verbose", "--json")
 
 
 def the_same(command: Sequence[str]) -> str:

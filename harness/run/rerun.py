@@ -58,7 +58,7 @@ def settle(
             there = _outcomes(base, one.test, times, until=True) if all(o.bad for o in here) else ()
             known[one.test] = dataclasses.replace(one, again=(there, here))
         confirmed = sum(one.kind is Kind.REGRESSION for one in known.values())
-        stage.finish(f"{len(suspects)} that looked broken: {confirmed} broken")
+        stage.finish(f"{confirmed} of {len(suspects)} suspects confirmed as broken")
     return Settled(tuple(known.get(one.test, one) for one in changes), _splats(place / names[0]))
 
 

@@ -19,7 +19,7 @@ from harness import paths, process
 from harness.errors import GuestFault, HostFault, UsageError
 from harness.guest import attend, bootfail
 from harness.guest import folder as guest_folder
-from harness.model import Accel, GuestRecord, Kernel, Outcome, Request, Side, SideResult
+from harness.model import Accel, GuestRecord, Kernel, Outcome, Request, Side, SideResult, Test
 from harness.progress import Progress, Stage
 from harness.results import journal
 from harness.results.changes import counts
@@ -33,8 +33,9 @@ from harness.splat import find as find_splats
 # before it.
 _ENDED = (0, 1)  # it ran all tests
 _INTERNAL = 3
+_UNCOLLECTED = 2
 _UNFIT = {
-    2: "the suites cannot be collected",
+    _UNCOLLECTED: "the suites cannot be collected",
     4: "pytest does not understand what it was asked",
     5: "no tests were found in the suites",
 }
@@ -72,7 +73,9 @@ def test(
         stage.finish(f"{stage.what}: {seen.words}")
     # In a thread Ctrl-C is for pytest alone: that is how it ends then.
     result = collect(built.side, built.kernel, folder, cached=False, stopped=status not in _ENDED)
-    _no_verdict(status, tail, result, folder)
+    ran = base is not None and any(map(_ran, base.tests))
+    if not (ran and status == _UNCOLLECTED):  # then it is the series that makes the difference
+        _no_verdict(status, tail, result, folder)
     if known is not None and not result.error and _is_whole(folder):
         _keep(folder, known)
     return decoded.side(result, built, folder, progress)
@@ -115,6 +118,7 @@ def command(plan: Plan, kernel: Kernel, scale: float, accel: Accel, folder: Path
     """Give the pytest command for one kernel, as a person could type it."""
     options: dict[str, object] = {
         "--kernel": kernel.image,
+        "--rootdir": plan.folder,  # or pytest takes the image for a place of tests, and / for all
         "--guest-folder": folder,
         "--kernel-options": folder / "options.json",
         "--accel": accel,
@@ -159,12 +163,17 @@ def _attendant(
     return attend.Attendant(folder / "guests", progress.say, attend.terminal())
 
 
+def _ran(test: Test) -> bool:
+    """Whether it is a test that ran, and not a file that could not be imported."""
+    return test.outcome is not Outcome.NOTRUN and "::" in test.id
+
+
 def _no_verdict(status: int, tail: list[str], result: SideResult, folder: Path) -> None:
     """Raise when pytest did not come to a verdict, with its own last words."""
     details = "\n".join(tail)
     hint = f"see {folder / 'pytest.log'}"
     # With -x pytest ends with 2 as well; whatever was run is a verdict.  Killed, it gives none.
-    if status in _UNFIT and all(test.outcome is Outcome.NOTRUN for test in result.tests):
+    if status in _UNFIT and not any(map(_ran, result.tests)):
         raise UsageError(_UNFIT[status], hint=hint, details=details)
     if status < 0:
         name = signal.Signals(-status).name

@@ -86,7 +86,7 @@ def project(tmp_path: Path) -> Judged:
 
 
 def kinds(table: dict) -> dict[str, str]:
-    return {one["test"].split("::")[1]: one["kind"] for one in table["changes"]}
+    return {one["test"].rpartition("::")[2]: one["kind"] for one in table["changes"]}
 
 
 def agree(project: Judged, verdict: Verdict, code: int) -> None:
@@ -122,11 +122,11 @@ def test_what_fails_without_the_series_too_is_no_fault_of_it(project: Judged) ->
     assert once["again"] == [[], ["pass"]]
     agree(project, Verdict.GOOD, code)
     said = project.harness("show", project.out)
-    assert "2 failing without the series too:" in said
+    assert "2 also failing without the series:" in said
     assert "1 flaky:" in said
-    assert "(again: pass)" in said
+    assert "(rerun: pass)" in said
     page = project.harness("report", project.out, "--output", "-")
-    assert "2 are failing without the series too; 1 is flaky" in page
+    assert "2 are also failing without the series; 1 is flaky" in page
 
 
 def test_strict_counts_them(project: Judged) -> None:
@@ -149,7 +149,7 @@ def test_without_a_rerun_a_suspicion_is_bad(project: Judged) -> None:
     assert kinds(table)["test_broken"] == "suspect", err
     assert not (project.out / "rerun").exists()
     agree(project, Verdict.BAD, code)
-    assert "(not run again)" in project.harness("show", project.out)
+    assert "(not rerun)" in project.harness("show", project.out)
 
 
 def test_a_new_splat_is_bad_though_its_test_failed_before(project: Judged) -> None:
@@ -162,3 +162,52 @@ def test_without_a_base_every_failure_is_bad(project: Judged) -> None:
     code, table, err = project.run("--patched-only")
     assert (code, table["changes"]) == (1, []), err
     agree(project, Verdict.BAD, code)
+
+
+IMPORTS = """
+import os, pathlib
+
+PATCHED = b"fixed by the series" in pathlib.Path(os.environ["FAKE_IMAGE"]).read_bytes()
+if PATCHED:
+    raise RuntimeError("it has no such thing any more")
+
+def test_imported():
+    pass
+"""
+
+
+def test_a_file_that_cannot_be_imported_with_the_series_is_bad(project: Judged) -> None:
+    (project.path / "suite" / "test_imports.py").write_text(IMPORTS)
+    code, table, err = project.run()
+    assert kinds(table)["test_imported"] == "gone", err
+    (file,) = [one for one in table["sides"][1]["tests"] if one["id"] == "suite/test_imports.py"]
+    assert (file["outcome"], "no such thing" in file["message"]) == ("error", True)
+    agree(project, Verdict.BAD, code)
+    said = project.harness("show", project.out)
+    assert "error    suite/test_imports.py  RuntimeError: it has no such thing any more" in said
+    assert "1 test of the base did not exist on the patched kernel" in said
+    # Alone it is the whole suite, which the base can import.
+    project.out = project.path / "alone"
+    code, _, err = project.run("--suite", "suite/test_imports.py")
+    assert code == 1, err
+    agree(project, Verdict.BAD, code)
+
+
+def test_what_neither_kernel_ran_is_no_verdict(project: Judged) -> None:
+    (project.path / "suite" / "test_it.py").write_text(
+        "def test_old():\n    assert False\n\ndef test_more():\n    pass\n"
+    )
+    code, _, err = project.run("--", "-x")
+    assert code == 128, err
+    agree(project, Verdict.NONE, code)
+    assert "1 of 2 tests was not run." in project.harness("show", project.out)
+
+
+def test_names_of_tests_do_not_depend_on_where_the_kernel_is(project: Judged) -> None:
+    """pytest takes the image for a place of tests, and what both have in common for the root."""
+    (project.path / "pyproject.toml").unlink()
+    code, table, err = project.run(str(project.series), "--suite", str(project.path / "suite"))
+    assert code == 0, err
+    assert {one["id"].partition("::")[0] for one in table["sides"][1]["tests"]} == {
+        "suite/test_it.py"
+    }

@@ -53,8 +53,9 @@ def test_outcomes_have_junits_words(tmp_path: Path) -> None:
     assert words == {
         "test_a[x]": "pass",
         **dict.fromkeys(("test_b", "test_c", "test_d"), "error"),
-        **dict.fromkeys(("test_e", "test_f", "test_g"), "failure"),
-        **dict.fromkeys(("test_h", "test_i"), "skipped"),
+        **dict.fromkeys(("test_e", "test_f"), "failure"),
+        # Passing although it is expected to fail is no fault of the series.
+        **dict.fromkeys(("test_g", "test_h", "test_i"), "skipped"),
     }
     rerun = found["test_e"].find("rerunFailure")
     assert (rerun.get("type"), rerun.get("message")) == ("fail", "attempt: fail")

@@ -112,7 +112,9 @@ def test_a_failure_is_told_with_its_splat(tmp_path: Path) -> None:
     said = text(composed(outputruns.bad(tmp_path)))
     words = " ".join(said.split())
     assert "The series breaks 3 tests and brings 1 new splat." in words
-    assert "Of 9 tests, 3 are failing, and not run without the series." in words
+    assert (
+        "Of 9 tests, 2 are failing, with no result on the base; 1 is passing unexpectedly." in words
+    )
     assert "1 of 9 tests was not run." in " ".join(said.split())
     broken = said.partition("Broken by the series (3):")[2]
     assert "pass -> error: KASAN: slab-use-after-free Read in configfs_lookup" in broken
@@ -121,11 +123,11 @@ def test_a_failure_is_told_with_its_splat(tmp_path: Path) -> None:
     assert 'through lines of "configfs: free it early"' in broken
     assert "RAX" not in said
     assert "old_frame" not in said
-    assert "Failing, and not run without the series (3):" in said
-    assert "without the series too" not in said
+    assert "Failing, with no result on the base (2):" in said
+    assert "also failing" not in said
     base = Test(f"{outputruns.FILE}::test_e", Outcome.FAIL)
     run = outputruns.run(tmp_path / "old", base)
-    assert "Failing without the series too (1):" in text(composed(run))
+    assert "Also failing without the series (1):" in text(composed(run))
 
 
 def test_the_text_has_72_columns_and_no_place_of_this_machine(tmp_path: Path) -> None:
@@ -196,8 +198,10 @@ def test_the_command_names_the_series_as_everybody_can(tmp_path: Path) -> None:
         run, command=("harness", "run", "--tree", "/x", "CONFIG_A=y", "--llvm", "--", "-x")
     )
     assert command.words(tree)[3:] == [
-        *("CONFIG_A=y", "--llvm", "--tree", "linux", "--base", outputruns.COMMIT[:16])
+        *("CONFIG_A=y", "--llvm", "--tree", "linux", "--base", outputruns.COMMIT[:16], "--", "-x")
     ]
+    strict = dataclasses.replace(run, command=("harness", "run", "x", "--strict", "--rerun", "3"))
+    assert command.words(strict)[3:6] == ["--strict", "--rerun", "3"]
     bare = dataclasses.replace(run, series=None, command=())
     assert command.words(bare) == ["harness", "run", "--no-series", "--kernel", "7.2.13"]
     folded = command.shell(run, "a.py::b[c d]", 40)

@@ -184,7 +184,7 @@ def test_nothing_known_is_no_time_line() -> None:
         ("pass", "flaky", "flaky"),
         ("pass", "pass", ""),
         ("skip", "pass", "other"),
-        ("pass", "notrun", "other"),
+        ("pass", "notrun", "gone"),
     ],
 )
 def test_a_change_has_its_word(before: str, after: str, word: str) -> None:

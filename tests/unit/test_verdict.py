@@ -39,14 +39,14 @@ SERIES = Series("demo", Path("patches/demo"), (), "digest", title="A demo")
 # .: the same.
 TABLE = """\
           pass fail skip xfail xpass error crash timeout flaky notrun
-pass      .    s    c    c     s     s     s     s       k     G
-fail      F    .    F    F     c     c     c     c       k     G
-skip      c    s    .    c     s     s     s     s       k     G
-xfail     c    s    c    .     s     s     s     s       k     G
-xpass     F    c    F    F     .     c     c     c       k     G
-error     F    c    F    F     c     .     c     c       k     G
-crash     F    c    F    F     c     c     .     c       k     G
-timeout   F    c    F    F     c     c     c     .       k     G
+pass      .    s    c    c     c     s     s     s       k     G
+fail      F    .    F    F     F     c     c     c       k     G
+skip      c    s    .    c     c     s     s     s       k     G
+xfail     c    s    c    .     c     s     s     s       k     G
+xpass     c    s    c    c     .     s     s     s       k     G
+error     F    c    F    F     F     .     c     c       k     G
+crash     F    c    F    F     F     c     .     c       k     G
+timeout   F    c    F    F     F     c     c     .       k     G
 flaky     k    k    k    k     k     k     k     k       k     G
 notrun    N    N    N    N     N     N     N     N       N     .
 """
@@ -146,15 +146,53 @@ def test_with_a_base_only_what_the_series_makes_worse_is_bad() -> None:
     for base, patched in itertools.product(Outcome, Outcome):
         found = pair(base, patched)
         worse = kind(base, patched) is Kind.SUSPECT
-        worse |= base is NOTRUN and patched.bad
+        worse |= base is NOTRUN and patched.bad and patched is not Outcome.XPASS
         worse |= patched is NOTRUN  # what is not known is not good
+        if base is patched is NOTRUN:
+            assert found.verdict is Verdict.NONE
+            continue
         assert found.verdict is (Verdict.BAD if worse else Verdict.GOOD), (base, patched)
         if patched.bad and patched is not NOTRUN:
-            assert bool(found.excuse(found.judged.tests[0])) is not worse
+            assert found.counts(found.judged.tests[0]) is worse
+
+
+def test_what_neither_kernel_ran_says_nothing() -> None:
+    """As with -x behind a test that fails on both."""
+    some = (Test("a", FAIL), Test("b", NOTRUN), Test("c", NOTRUN))
+    assert run(side(Side.BASE, *some), side(Side.PATCHED, *some)).verdict is Verdict.NONE
+    ran = (Test("a", FAIL), Test("b", PASS), Test("c", NOTRUN))
+    found = run(side(Side.BASE, *ran), side(Side.PATCHED, *some))
+    assert (found.verdict, found.left) == (Verdict.BAD, 1)
+
+
+@pytest.mark.parametrize(
+    ("base", "patched", "reason"),
+    [
+        (PASS, FAIL, "broken by the series"),
+        (FAIL, FAIL, "also failing without the series"),
+        (FAIL, Outcome.CRASH, "also failing without the series"),
+        (PASS, FLAKY, "flaky with the series, good without it"),
+        (FLAKY, FAIL, "flaky"),
+        (NOTRUN, FAIL, "failing, with no result on the base"),
+        (Outcome.XFAIL, Outcome.XPASS, "passing unexpectedly"),
+    ],
+)
+def test_the_reason_of_a_failure_is_the_same_with_strict(base, patched, reason) -> None:
+    for strict in (False, True):
+        found = pair(base, patched, strict=strict)
+        assert found.reason(found.judged.tests[0]) == reason
+
+
+def test_a_base_that_does_not_boot_is_none_to_compare_with() -> None:
+    dead = side(Side.BASE, error="did not boot (panic)")
+    for outcome, verdict in ((PASS, Verdict.GOOD), (FAIL, Verdict.BAD)):
+        assert run(dead, side(Side.PATCHED, Test("t", outcome))).verdict is verdict
 
 
 def test_strict_counts_what_fails_on_the_base_too() -> None:
     for base, patched in itertools.product(Outcome, Outcome):
+        if base is patched is NOTRUN:
+            continue
         bad = patched.bad or pair(base, patched).verdict is Verdict.BAD
         found = pair(base, patched, strict=True)
         assert found.verdict is (Verdict.BAD if bad else Verdict.GOOD), (base, patched)

@@ -71,9 +71,10 @@ def _beside(plan: Plan) -> Plan:
 
 def _of_test(test: Test, flaky: Collection[str]) -> Finding:
     outcome = Outcome.FLAKY if test.id in flaky else test.outcome
-    level = Level.WARNING if outcome is Outcome.FLAKY else Level.ERROR
+    levels = {Outcome.FLAKY: Level.WARNING, Outcome.XPASS: Level.NOTE}
     file, _, name = test.id.partition("::")
     # Bad on the base in any way is not new here, as harness.model.kind has it.
+    level = levels.get(outcome, Level.ERROR)
     return Finding(level, f"{name} {outcome}: {test.headline}", file, 0, test.id, same="bad")
 
 

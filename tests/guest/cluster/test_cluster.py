@@ -34,9 +34,8 @@ pytestmark = [
 NQN = "nqn.2026-01.org.example:cluster"
 UUID = "77777777-7777-4777-8777-777777777777"
 SWITCH = "switch0"
-# A host that tries again every second, for a minute.
-PATIENT = ("--keep-alive-tmo=5", "--reconnect-delay=1", "--ctrl-loss-tmo=60")
-BACK = 40.0  # seconds for a path to return: a second, unless the guest is busy
+# A host that tries again every second, without end.
+PATIENT = ("--keep-alive-tmo=5", "--reconnect-delay=1", "--ctrl-loss-tmo=-1")
 MARK = 8 * disks.MEBI  # where fio does not write
 
 
@@ -141,7 +140,7 @@ class Cluster:
         for node in nodes:
             self.start(node)
         for node in nodes:
-            self.paths[node.number].becomes("live", seconds=BACK)
+            self.paths[node.number].becomes("live")
 
 
 @pytest.fixture

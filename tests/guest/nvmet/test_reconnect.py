@@ -113,6 +113,7 @@ class TestCut:
                 with errno_is(errno.EIO):
                     Task(disks.write, device, disks.pattern(BLOCK)).result()
                 assert controller.state == "connecting", "the host gave up as well"
+                controller.write("fast_io_fail_tmo", -1)  # what follows may be slow
             controller.becomes("live")
             disks.check_data(device, far.file, size=BLOCK)
 

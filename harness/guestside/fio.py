@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from harness.guestside import wait
 
 ENDLESS = 1_000_000  # seconds: until it is stopped
-PAUSE = 2000  # microseconds: in the background it leaves processors to what goes on beside it
+PAUSE = 10_000  # microseconds: in the background it leaves the processor to what goes on beside it
 
 
 @dataclasses.dataclass(frozen=True)

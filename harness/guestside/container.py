@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from harness.guestside import links, syscalls
+from harness.guestside import links, syscalls, wait
 from harness.guestside.nvmet import CONFIGFS
-from harness.guestside.task import DEATH, SECONDS, Task, failure, fork, reap
+from harness.guestside.task import Task, failure, fork, reap
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class Container:
         """Start a function in the container and let it run."""
         return Task(function, *arguments, enter=self._enter)
 
-    def run(self, function: Callable[..., T], *arguments: Any, seconds: float = SECONDS) -> T:
+    def run(self, function: Callable[..., T], *arguments: Any, seconds: float = wait.PATIENCE) -> T:
         """Run a function in the container; gives its result or raises its exception."""
         result: T = self.begin(function, *arguments).result(seconds)
         return result
@@ -107,7 +107,7 @@ class Container:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
-        poll.poll(DEATH * 1000)
+        poll.poll(wait.PATIENCE * 1000)
         os.close(self._pidfd)
         self._pidfd = -1
         with contextlib.suppress(ChildProcessError):  # not our child, but its

@@ -205,5 +205,6 @@ def _all(step: Callable[[int], int], size: int) -> None:
     while at < size:
         done = step(at)
         if done == 0:
-            raise OSError(f"end of device after {at} of {size} bytes")
+            # As the kernel says it where it refuses what lies beyond the end.
+            raise OSError(errno.ENXIO, f"end of device after {at} of {size} bytes")
         at += done

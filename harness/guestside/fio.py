@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 
 from harness.guestside import wait
 
-LONG = 3600  # seconds: until it is stopped
-PAUSE = 2000  # microseconds: in the background it leaves processors to what goes on beside it
-PATIENCE = 60.0  # for what fio has to finish after its time
+ENDLESS = 1_000_000  # seconds: until it is stopped
+PAUSE = 10_000  # microseconds: in the background it leaves the processor to what goes on beside it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +25,8 @@ class Result:
     read: int
 
 
-def command(device: str, seconds: int, pause: int = 0) -> list[str]:
-    """Call of fio that mixes block sizes and verifies as it goes; ``pause`` us between blocks."""
+def command(device: str) -> list[str]:
+    """Call of fio that writes 4 MiB in blocks of mixed sizes, and verifies as it goes."""
     return [
         "fio",
         "--name=verify",
@@ -40,23 +39,20 @@ def command(device: str, seconds: int, pause: int = 0) -> list[str]:
         "--size=4m",
         "--verify=crc32c",
         "--verify_fatal=1",
-        "--verify_backlog=32",  # read back every 32 blocks, not only when the time is over
+        "--verify_backlog=32",  # read back every 32 blocks, not only at the end
         "--verify_state_save=0",  # no file left behind
-        f"--thinktime={pause}",
-        "--time_based",
-        f"--runtime={seconds}",
         "--output-format=json",
     ]
 
 
 class Fio:
-    """fio at work in the background, from when it is made until ``stop`` or ``finish``."""
+    """fio at work in the background, from when it is made; ``more`` are options of its own."""
 
-    def __init__(self, device: str, seconds: int = LONG, pause: int = PAUSE) -> None:
+    def __init__(self, device: str, *more: str) -> None:
         self.device = device
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by finish
         self._process = subprocess.Popen(
-            command(device, seconds, pause),
+            [*command(device), *more],
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=subprocess.STDOUT,
@@ -79,7 +75,7 @@ class Fio:
                 raise AssertionError(f"fio on {self.device} ended too soon:\n{self._words()}")
             return all(now >= aim for now, aim in zip(done(), aims, strict=True))
 
-        wait.until(enough, f"{count} more verified blocks on {self.device}", seconds=PATIENCE)
+        wait.until(enough, f"{count} more verified blocks on {self.device}")
 
     def stop(self) -> Result:
         """Have it end now; see ``finish``.  AssertionError when something else ended it before."""
@@ -87,11 +83,11 @@ class Fio:
         self._process.send_signal(signal.SIGINT)
         return self.finish()
 
-    def finish(self, seconds: float = PATIENCE) -> Result:
+    def finish(self) -> Result:
         """Wait for its end.  AssertionError with its words when it found wrong data or failed."""
         with contextlib.closing(self._said):
             try:
-                status = self._process.wait(seconds)
+                status = self._process.wait(wait.PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise AssertionError(f"fio on {self.device} hangs:\n{self._words()}") from None
@@ -108,7 +104,7 @@ class Fio:
         """End it at once; ended already is no error."""
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(PATIENCE)
+            self._process.wait(wait.PATIENCE)
 
     def _output(self) -> str:
         self._said.seek(0)
@@ -122,16 +118,19 @@ class Fio:
 
 
 @contextlib.contextmanager
-def begun(device: str, seconds: int = LONG, pause: int = PAUSE) -> Iterator[Fio]:
-    """fio at work, and gone at the end."""
-    fio = Fio(device, seconds, pause)
+def begun(device: str) -> Iterator[Fio]:
+    """fio at work until it is stopped, with pauses; gone at the end."""
+    fio = Fio(device, f"--thinktime={PAUSE}", "--time_based", f"--runtime={ENDLESS}")
     try:
         yield fio
     finally:
         fio.kill()
 
 
-def verify(device: str, seconds: int = 2) -> Result:
-    """Write, read back and verify for some seconds, as fast as it goes."""
-    with begun(device, seconds, pause=0) as fio:
-        return fio.finish(seconds + PATIENCE)
+def verify(device: str) -> Result:
+    """Write, read back and verify once, as fast as it goes."""
+    fio = Fio(device)
+    try:
+        return fio.finish()
+    finally:
+        fio.kill()

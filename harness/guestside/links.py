@@ -28,7 +28,7 @@ def loopback_up() -> None:
 def answers(address: str, port: int) -> bool:
     """Whether somebody listens on that TCP port, seen from the caller's network."""
     try:
-        socket.create_connection((address, port), timeout=10).close()
+        socket.create_connection((address, port), timeout=wait.PATIENCE).close()
     except ConnectionRefusedError:
         return False
     return True

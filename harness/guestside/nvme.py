@@ -17,7 +17,6 @@ from harness.guestside.nvmet import DISCOVERY_NQN, Port
 
 HOST_NQN = "nqn.2026-01.org.example:host"
 CLASS = Path("/sys/class/nvme")
-SECONDS = 60  # for one call of nvme-cli
 # nvmet_ns_enable() tells hosts of a namespace before it marks it as enabled (7.2): a host on
 # another CPU that looks at once finds nothing, and is not told again.  After so many seconds it
 # is made to look once more.
@@ -32,7 +31,7 @@ def _nvme(*arguments: str) -> Any:
     """Run nvme-cli with JSON output; NvmeError with its words when it fails."""
     command = ["nvme", *arguments, "--output-format=json"]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL
+        command, capture_output=True, text=True, timeout=wait.PATIENCE, stdin=subprocess.DEVNULL
     )
     if done.returncode:
         said = (done.stderr + done.stdout).strip()
@@ -100,11 +99,11 @@ class Controller:
             assert found == uuid, f"{path}, nsid {nsid} of {self.name}, has uuid {found}"
         return path
 
-    def becomes(self, *states: str, seconds: float = wait.SECONDS) -> None:
+    def becomes(self, *states: str) -> None:
         """Wait until it is in one of these states ("live", "connecting", "" for gone)."""
         words = f"{self.name} to become {' or '.join(s or 'gone' for s in states)}"
         try:
-            wait.until(lambda: self.state in states, words, seconds=seconds)
+            wait.until(lambda: self.state in states, words)
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {self.state or 'gone'}") from None
 

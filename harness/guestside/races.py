@@ -6,13 +6,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import mmap
 import os
 import random
-import time
+import select
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from harness.guestside.task import SECONDS, Task
+from harness.guestside import wait
+from harness.guestside.task import Task, stack
 
 # What one task may be told because of what the others do.  Anything else fails the race.
 LOST = frozenset(
@@ -31,47 +33,57 @@ class Ran:
 
 
 def race(
-    steps: Sequence[Step],
-    *,
-    seed: int,
-    seconds: float,
-    enter: Callable[[], None] | None = None,
-    lost: frozenset[int] = LOST,
+    steps: Sequence[Step], *, seed: int, rounds: int, lost: frozenset[int] = LOST
 ) -> list[Ran]:
-    """Run each step again and again in a task of its own, for so many seconds.
+    """Run each step again and again in a task of its own, until every task has done ``rounds``.
 
-    A task's choices depend on the seed and its place in ``steps`` alone; what the tasks do to one
-    another is the kernel's.  An OSError in ``lost`` is part of the game; any other exception ends
-    the race and is raised.  ``enter`` is called first in each task.
+    Nobody stops before: the slowest has all the others against it to its end.  A task's choices
+    depend on the seed and its place in ``steps`` alone; what the tasks do to one another is the
+    kernel's.  An OSError in ``lost`` is part of the game; any other exception ends the race and is
+    raised, TimeoutError for a task whose step does not end.
     """
-    cpus = sorted(os.sched_getaffinity(0))
-    deadline = time.monotonic() + seconds
-    tasks = [
-        Task(_run, step, f"{seed}:{place}", cpus[place % len(cpus)], deadline, lost, enter=enter)
-        for place, step in enumerate(steps)
-    ]
+    done = memoryview(mmap.mmap(-1, 8 * len(steps))).cast("Q")  # shared: each task's steps so far
+    tasks = [Task(_run, step, place, seed, done, rounds, lost) for place, step in enumerate(steps)]
     try:
-        return [task.result(seconds + SECONDS) for task in tasks]
+        ended = _first_to_end(tasks, done)
+        # One that ended before the others has something to say.
+        found = {task: task.result() for task in sorted(tasks, key=lambda one: one not in ended)}
+        return [found[task] for task in tasks]
     finally:
         for task in tasks:
             task.kill()
 
 
-def _run(step: Step, seed: str, cpu: int, deadline: float, lost: frozenset[int]) -> Ran:
-    os.sched_setaffinity(0, {cpu})
-    chance = random.Random(seed)
+def _first_to_end(tasks: Sequence[Task], done: memoryview) -> list[Task]:
+    before = [0] * len(tasks)
+    while True:
+        ended: list[Task] = select.select(tasks, [], [], wait.PATIENCE)[0]
+        if ended:
+            return ended
+        now = list(done)
+        for task, count, known in zip(tasks, now, before, strict=True):
+            if count == known:
+                raise TimeoutError(f"task {task.pid} hangs in step {count + 1}:\n{stack(task.pid)}")
+        before = now
+
+
+def _run(
+    step: Step, place: int, seed: int, done: memoryview, rounds: int, lost: frozenset[int]
+) -> Ran:
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[place % len(cpus)]})
+    chance = random.Random(f"{seed}:{place}")
     refused: Counter[str] = Counter()
-    count = 0
-    while time.monotonic() < deadline:
-        count += 1
+    while min(done) < rounds:
         try:
             step(chance)
         except OSError as error:
             if error.errno not in lost:
-                error.add_note(f"step {count} of the task with seed {seed}")
+                error.add_note(f"step {done[place] + 1} of task {place} with seed {seed}")
                 raise
             refused[errno.errorcode[error.errno or 0]] += 1
-    return Ran(count, dict(refused))
+        done[place] += 1
+    return Ran(done[place], dict(refused))
 
 
 def ignoring(*calls: Callable[[], object]) -> None:

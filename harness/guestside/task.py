@@ -16,9 +16,6 @@ from typing import Any, NoReturn
 
 from harness.guestside import syscalls, wait
 
-SECONDS = 60.0  # how long a function may take; only one that hangs does
-DEATH = 20.0  # how long a killed process may take to end
-
 
 class TaskDied(Exception):
     """The process ended without an answer: killed, or it called os._exit itself."""
@@ -48,7 +45,11 @@ class Task:
             _child(write, function, arguments, enter)
         os.close(write)
 
-    def result(self, seconds: float = SECONDS) -> Any:
+    def fileno(self) -> int:
+        """What select() finds readable once the function has ended."""
+        return self._read
+
+    def result(self, seconds: float = wait.PATIENCE) -> Any:
         """Wait for the function to end; give its result or raise its exception.
 
         TimeoutError when ``seconds`` pass: the process is killed then.
@@ -93,18 +94,19 @@ def reap(pid: int) -> int:
 
     TimeoutError with what it does when it stays: stuck in the kernel, it would take us along.
     """
-    deadline = time.monotonic() + DEATH
+    deadline = time.monotonic() + wait.PATIENCE
     while True:
         late = time.monotonic() >= deadline
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             return status
         if late:
-            raise TimeoutError(f"task {pid} does not end; it is in:\n{_stack(pid)}")
+            raise TimeoutError(f"task {pid} does not end; it is in:\n{stack(pid)}")
         time.sleep(wait.PAUSE)
 
 
-def _stack(pid: int) -> str:
+def stack(pid: int) -> str:
+    """Where in the kernel a task is, as far as the kernel tells."""
     for name in ("stack", "wchan"):
         with contextlib.suppress(OSError):
             return Path(f"/proc/{pid}/{name}").read_text()

@@ -25,11 +25,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Budgets.  Here, and not in the plugin: pytest reads this file before it reads its options."""
     group = parser.getgroup("guest suites")
     group.addoption(
-        "--stress-seconds",
-        type=float,
-        default=3.0,
-        metavar="S",
-        help="how long each test of stress/ goes on (%(default)s)",
+        "--stress-times",
+        type=int,
+        default=1,
+        metavar="N",
+        help="do everything in stress/ so many times as often (%(default)s)",
     )
     group.addoption(
         "--stress-seed",
@@ -44,13 +44,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=1000,
         metavar="N",
         help="fail at most the first N allocations of an operation in faults/ (%(default)s)",
-    )
-    group.addoption(
-        "--fault-seconds",
-        type=float,
-        default=20.0,
-        metavar="S",
-        help="how long each test of faults/ goes on at most (%(default)s)",
     )
     group.addoption(
         "--known-faults",
@@ -98,7 +91,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """What is needed to repeat a run."""
     get = config.getoption
-    return f"stress: --stress-seed {get('stress_seed')} --stress-seconds {get('stress_seconds'):g}"
+    return f"stress: --stress-seed {get('stress_seed')} --stress-times {get('stress_times')}"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

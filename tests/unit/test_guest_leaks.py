@@ -35,6 +35,48 @@ def test_what_is_counted_is_told_as_a_number():
     assert leaks.words(things) == "  mount: 1 /x t\n  slab object: 3 more of mnt_cache"
 
 
+ITEM = ("configfs item", "/c/nvmet/hosts/a")
+SLAB = ("slab object", "configfs_dir_cache 1")
+NETWORK = ("network namespace", "7")
+
+
+class Guest:
+    """What is found in a guest, one look after another, and how long it had nothing to do."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, looks: list[set[tuple[str, str]]]) -> None:
+        self.looks, self.seen, self.idle = looks, 0, 0.0
+        monkeypatch.setattr(leaks, "found", self.found)
+        monkeypatch.setattr(leaks, "_idle", lambda: self.idle)
+        monkeypatch.setattr(time, "sleep", lambda _: None)
+
+    def found(self) -> leaks.Things:
+        self.seen += 1
+        return frozenset(self.looks[min(self.seen, len(self.looks)) - 1])
+
+
+def test_what_goes_by_itself_is_waited_for_while_the_guest_is_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guest = Guest(monkeypatch, [{NETWORK, SLAB}] * 1000 + [set()])
+    assert leaks.settled(frozenset()) == frozenset()
+    assert guest.seen == 1001
+
+
+def test_what_stays_while_the_guest_has_nothing_to_do_is_a_leak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guest = Guest(monkeypatch, [{NETWORK}])
+    monkeypatch.setattr(time, "sleep", lambda _: setattr(guest, "idle", guest.idle + 1))
+    assert leaks.settled(frozenset()) == {NETWORK}
+    assert guest.seen == leaks.IDLE + 1
+
+
+def test_what_only_somebody_removes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    guest = Guest(monkeypatch, [{ITEM, SLAB}])
+    assert leaks.settled(frozenset()) == {ITEM, SLAB}
+    assert guest.seen == 1
+
+
 def test_a_report_of_kmemleak_is_read():
     first, second = kmemleak.parse(REPORT)
     assert (first.size, first.comm, first.pid, first.jiffies) == (64, "python3", 151, 4294903296)
@@ -57,6 +99,16 @@ def test_a_leak_is_blamed_on_the_test_that_ran_at_its_time(monkeypatch: pytest.M
     assert diary.who(999_999) == "what ran before the tests"
     mine, purpose = (kmemleak.Leak(1_000_000 + 250 * when, 8, "", 1, "") for when in (25, 99))
     assert diary.blamed([mine, purpose]) == [mine]
+
+
+# The leak guard's own tests, a kill at a part of a turn, and kmemleak, which wants objects to age.
+TIMED = {"test_guard.py", "test_killed.py", "conftest.py"}
+
+
+def test_no_suite_counts_seconds():
+    word = re.compile(r"\bseconds=(?!wait\.ENDLESS)|\btimeout=|\btime\.(sleep|monotonic)\(")
+    timed = {file.name for file in GUEST.rglob("*.py") if word.search(file.read_text())}
+    assert timed == TIMED
 
 
 @pytest.mark.parametrize("point", range(1, 12))

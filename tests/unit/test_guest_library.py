@@ -3,11 +3,13 @@
 
 import errno
 import os
+import signal
 import struct
+import time
 
 import pytest
 
-from harness.guestside import disks, expect, needs, nvme, nvmet, syscalls, task, wait
+from harness.guestside import disks, expect, needs, nvme, nvmet, races, syscalls, task, wait
 
 
 class TestWait:
@@ -74,6 +76,44 @@ class TestTask:
         finally:
             os.close(reading)
             os.close(writing)
+
+
+class TestRace:
+    def test_all_go_on_until_the_slowest_has_done_its_rounds(self):
+        slow, quick = races.race([lambda _: time.sleep(0.02), lambda _: None], seed=1, rounds=5)
+        assert slow.steps == 5
+        assert quick.steps >= 5
+
+    def test_what_loses_is_counted_and_does_not_end_it(self):
+        def lose(_):
+            raise OSError(errno.EBUSY, "busy")
+
+        [ran] = races.race([lose], seed=1, rounds=3)
+        assert ran == races.Ran(3, {"EBUSY": 3})
+
+    def test_another_errno_ends_it_while_the_others_go_on(self):
+        def fail(_):
+            raise OSError(errno.EIO, "broken")
+
+        with pytest.raises(OSError, match="broken") as caught:
+            races.race([lambda _: None, fail], seed=7, rounds=1 << 60)
+        assert caught.value.__notes__[0] == "step 1 of task 1 with seed 7"
+
+    def test_a_task_that_is_killed_ends_it(self):
+        with pytest.raises(task.TaskDied, match="signal 9"):
+            races.race([lambda _: None, lambda _: os.kill(os.getpid(), 9)], seed=1, rounds=1 << 60)
+
+    def test_a_step_that_does_not_end_is_told(self, monkeypatch):
+        monkeypatch.setattr(wait, "PATIENCE", 0.1)
+        with pytest.raises(TimeoutError, match="hangs in step 1"):
+            races.race([lambda _: signal.pause()], seed=1, rounds=1)
+
+
+class TestDisks:
+    def test_a_device_that_became_empty_gives_no_data(self, tmp_path):
+        empty = disks.sparse_file(str(tmp_path / "empty"), 0)
+        with expect.errno_is(errno.ENXIO):
+            disks.read(empty, 4096)
 
 
 class TestNvme:

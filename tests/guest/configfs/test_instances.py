@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import needs, syscalls
+from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, mount_configfs
 from harness.guestside.nvmet import CONFIGFS, Host, Instance, Subsystem, Value, loop_port
 
@@ -147,7 +147,7 @@ class TestPoint1NewInstance:
             syscalls.umount(str(tmp_path))
 
     def test_many_instances_exist_at_once(self, container: Container) -> None:
-        assert container.run(make_many, MANY) == [1] * MANY
+        assert container.run(make_many, MANY, seconds=wait.ENDLESS) == [1] * MANY
 
 
 def make_many(count: int) -> list[int]:

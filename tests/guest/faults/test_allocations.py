@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from harness.guestside import faults, needs, syscalls
+from harness.guestside import faults, needs, syscalls, wait
 from harness.guestside.container import Container
 from harness.guestside.faults import Failure
 from harness.guestside.nvmet import (
@@ -52,7 +52,6 @@ def kind(request: pytest.FixtureRequest) -> str:
 def prove(request: pytest.FixtureRequest, kind: str, container: Container) -> Callable[..., None]:
     """Runs an operation in a container with each of its allocations failing."""
     calls = request.config.getoption("--fault-calls")
-    seconds = request.config.getoption("--fault-seconds")
 
     def run(
         do: Callable[[], object],
@@ -66,12 +65,12 @@ def prove(request: pytest.FixtureRequest, kind: str, container: Container) -> Ca
             do()  # once without faults: what is done only once is done, and Python is warm
             undo()
             before = state()
-            tried = faults.tries(do, undo, calls=calls, seconds=seconds)
+            tried = faults.tries(do, undo, calls=calls)
             after = state()
             return tried, [] if before == after else [f"before {before!r}, after {after!r}"]
 
         with faults.only(kind):
-            tried, changed = container.run(inside, seconds=seconds + 120)
+            tried, changed = container.run(inside, seconds=wait.ENDLESS)
         unclean = [str(one) for one in tried if one.errno and one.errno not in clean]
         assert not unclean, f"an errno that does not say what happened: {unclean}"
         assert not changed, f"a failed operation left something: {changed[0]}"

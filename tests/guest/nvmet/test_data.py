@@ -83,7 +83,7 @@ class TestData:
             nvme.connected(port, NQN, io_queues=0) as controller,
         ):
             result = fio.verify(controller.device(1, UUID))
-        assert result.written > 0, "fio wrote nothing"
+        assert result.written == result.read > 0, "fio did not read back all that it wrote"
 
     def test_subsystems_and_namespaces_keep_apart(
         self, instance: Instance, make_port: Callable[..., Port], files: Files
@@ -143,5 +143,6 @@ class TestConnection:
             device = controller.device(1, UUID)
             (instance.root / instance.namespace(NQN)).rmdir()
             assert not disks.open_for_writing(file), "still exported"
+            # ENXIO also says that the device, which is about to go, has become empty.
             with errno_is(errno.EOPNOTSUPP, errno.EIO, errno.ENXIO, errno.ENODEV, errno.ENOENT):
                 disks.read(device, 4096)

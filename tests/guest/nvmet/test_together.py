@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -63,9 +64,11 @@ class TestPoint7AtOnce:
                 controller = container.run(serve_and_connect, subsystem, own_port(number))
                 stack.callback(controller.disconnect)
                 devices[number] = controller.device(number)
-            loads = [stack.enter_context(fio.begun(d, seconds=2)) for d in devices.values()]
+            loads = [stack.enter_context(fio.begun(device)) for device in devices.values()]
+            for load, device in zip(loads, devices.values(), strict=True):
+                load.goes_on(partial(disks.done, device))  # while the others go on as well
             for load in loads:
-                load.finish()
+                load.stop()
             for number, device in devices.items():
                 disks.check_data(device, files[number], size=1 << 18, seed=number)
             for number, device in devices.items():

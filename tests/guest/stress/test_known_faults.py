@@ -6,8 +6,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,12 +13,13 @@ import pytest
 from harness.guestside import needs
 from harness.guestside.expect import errno_is
 from harness.guestside.nvmet import Host, Instance, Subsystem, loop_port
-from harness.guestside.task import Task
+from harness.guestside.races import ignoring, race
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
 NQN = "nqn.2026-01.org.example:known"
 ROOT = Instance().root
+ROUNDS = 2000
 
 
 @pytest.mark.known_fault("a buffered namespace without a path: NULL dereference in filp_open()")
@@ -38,7 +37,7 @@ def test_enabling_a_buffered_namespace_without_a_path_is_refused(initial: Instan
 def test_a_link_into_a_folder_that_goes_is_refused_or_made(
     request: pytest.FixtureRequest, initial: Instance, kind: str
 ) -> None:
-    seconds = request.config.getoption("--stress-seconds")
+    get = request.config.getoption
     if kind == "port":
         folder, place = ROOT / "ports/1", ROOT / "subsystems" / NQN
         link, target = folder / "subsystems" / NQN, (Subsystem(NQN), loop_port(2))
@@ -46,24 +45,16 @@ def test_a_link_into_a_folder_that_goes_is_refused_or_made(
         folder, place = ROOT / "subsystems" / NQN, ROOT / "hosts" / NQN
         link, target = folder / "allowed_hosts" / NQN, (Host(NQN),)
 
-    def again_and_again(*calls: Callable[[], object]) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            for call in calls:
-                with contextlib.suppress(OSError):
-                    call()
-
     def set_up() -> None:
         if kind == "port":
             write_all(folder)
 
     with initial.holding(*target):
-        tasks = [
-            Task(again_and_again, folder.mkdir, set_up, folder.rmdir),
-            Task(again_and_again, lambda: os.symlink(place, link), link.unlink),  # noqa: PTH211
+        steps = [
+            lambda _: ignoring(folder.mkdir, set_up, folder.rmdir),
+            lambda _: ignoring(lambda: os.symlink(place, link), link.unlink),  # noqa: PTH211
         ]
-        for task in tasks:
-            task.result(seconds + 60)
+        race(steps, seed=get("--stress-seed"), rounds=ROUNDS * get("--stress-times"))
         with contextlib.suppress(OSError):
             link.unlink()
         with contextlib.suppress(OSError):

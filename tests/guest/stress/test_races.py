@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Several tasks on several CPUs do everything at once, for --stress-seconds from --stress-seed.
+"""Several tasks on several CPUs do everything at once, --stress-times as often, by --stress-seed.
 
 What they do to one another is refused or works; no task may hang, nothing may be left behind when
 all have ended (the leak guard), and the kernel must have nothing to say about it.
@@ -10,13 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from harness.guestside import attribute, needs, syscalls
+from harness.guestside import attribute, needs, syscalls, wait
 from harness.guestside.container import Container, mount_configfs
 from harness.guestside.nvmet import (
     CONFIGFS,
@@ -27,6 +27,7 @@ from harness.guestside.nvmet import (
     loop_port,
     tcp_port,
 )
+from harness.guestside.places import check_own
 from harness.guestside.races import LOST, Ran, Step, ignoring, race
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET", "CONFIG_NVME_TARGET_LOOP")
@@ -42,9 +43,13 @@ Race = Callable[..., list[Ran]]
 
 @pytest.fixture
 def compete(request: pytest.FixtureRequest) -> Race:
-    """race(), with the budget and the seed that were given."""
+    """race(), with the seed and as often as was asked for."""
     get = request.config.getoption
-    return partial(race, seed=get("--stress-seed"), seconds=get("--stress-seconds"))
+
+    def run(steps: Sequence[Step], rounds: int, **more: frozenset[int]) -> list[Ran]:
+        return race(steps, seed=get("--stress-seed"), rounds=rounds * get("--stress-times"), **more)
+
+    return run
 
 
 @pytest.fixture(params=["initial", "container"])
@@ -61,15 +66,12 @@ def arena(
                 initial.clear()
 
         return run
-    return partial(make_container().run, seconds=3600)
-
-
-def all_did_something(ran: list[Ran]) -> None:
-    assert all(one.steps > 3 for one in ran), f"too little was done to show anything: {ran}"
+    container = make_container()
+    check_own(container)
+    return partial(container.run, seconds=wait.ENDLESS)
 
 
 def some_succeeded(ran: list[Ran]) -> None:
-    all_did_something(ran)
     refused = sum(sum(one.refused.values()) for one in ran)
     assert refused < sum(one.steps for one in ran), f"every step was refused: {ran}"
 
@@ -80,19 +82,31 @@ def some_succeeded(ran: list[Ran]) -> None:
 
 def make_or_remove(chance: random.Random) -> None:
     folder = ROOT / chance.choice(["hosts", "subsystems"]) / chance.choice(NAMES)
-    if chance.random() < 0.3:
-        folder = ROOT / "ports" / str(chance.randrange(1, 4))
     chance.choice([folder.mkdir, folder.rmdir])()
 
 
+def make_or_remove_port(chance: random.Random) -> None:
+    folder = ROOT / "ports" / str(chance.randrange(1, 4))
+    chance.choice([folder.mkdir, folder.rmdir])()
+
+
+def make_or_remove_any(chance: random.Random) -> None:
+    (make_or_remove_port if chance.random() < 0.3 else make_or_remove)(chance)
+
+
 def link_or_unlink(chance: random.Random) -> None:
-    if chance.random() < 0.5:
-        link = ROOT / "subsystems" / STAYS / "allowed_hosts" / chance.choice(NAMES)
-        place = ROOT / "hosts" / link.name
-    else:  # the first link enables a port, the last one disables it
-        link = ROOT / "ports/9/subsystems" / chance.choice([STAYS, *NAMES])
-        place = ROOT / "subsystems" / link.name
-    chance.choice([lambda: link.symlink_to(place), link.unlink])()
+    (allow_or_refuse if chance.random() < 0.5 else enable_or_disable)(chance)
+
+
+def allow_or_refuse(chance: random.Random) -> None:
+    link = ROOT / "subsystems" / STAYS / "allowed_hosts" / chance.choice(NAMES)
+    chance.choice([lambda: link.symlink_to(ROOT / "hosts" / link.name), link.unlink])()
+
+
+def enable_or_disable(chance: random.Random) -> None:
+    # The first link enables a port, the last one disables it.
+    link = ROOT / "ports/9/subsystems" / chance.choice([STAYS, *NAMES])
+    chance.choice([lambda: link.symlink_to(ROOT / "subsystems" / link.name), link.unlink])()
 
 
 def look_around(_: random.Random) -> None:
@@ -101,30 +115,39 @@ def look_around(_: random.Random) -> None:
             ignoring(Path(folder, file).read_bytes)
 
 
-def linked(compete: Race, *steps: Step) -> list[Ran]:
+def linked(compete: Race, steps: list[Step], rounds: int) -> list[Ran]:
     """Race with a port and a subsystem that stay."""
     Instance().add(Subsystem(STAYS), loop_port(9))
     # Only a subsystem that does not allow all takes hosts.
     Instance().write(f"subsystems/{STAYS}/attr_allow_any_host", 0)
-    ran = compete(steps)
+    ran = compete(steps, rounds)
     Instance().clear()
     return ran
 
 
 class TestItems:
     def test_made_and_removed(self, arena: Callable[..., object], compete: Race) -> None:
-        ran = arena(lambda: compete([make_or_remove] * TASKS))
+        ran = arena(lambda: compete([make_or_remove_any] * TASKS, 800))
         some_succeeded(ran)  # type: ignore[arg-type]
 
     def test_linked_and_enabled_while_made_and_removed(
         self, arena: Callable[..., object], compete: Race
     ) -> None:
         steps: list[Step] = [make_or_remove, make_or_remove, link_or_unlink, link_or_unlink]
-        some_succeeded(arena(linked, compete, *steps))  # type: ignore[arg-type]
+        some_succeeded(arena(linked, compete, steps, 800))  # type: ignore[arg-type]
+
+    # Without the series the walk over all ports is not locked against one that comes or goes: it
+    # ends in an Oops now and then.
+    @needs.feature("own_instances")
+    def test_hosts_allowed_while_ports_are_made_and_removed(
+        self, arena: Callable[..., object], compete: Race
+    ) -> None:
+        steps: list[Step] = [make_or_remove, make_or_remove_port, allow_or_refuse, allow_or_refuse]
+        some_succeeded(arena(linked, compete, steps, 800))  # type: ignore[arg-type]
 
     def test_read_while_made_and_removed(self, arena: Callable[..., object], compete: Race) -> None:
         steps: list[Step] = [make_or_remove, link_or_unlink, look_around, look_around]
-        some_succeeded(arena(linked, compete, *steps))  # type: ignore[arg-type]
+        some_succeeded(arena(linked, compete, steps, 12))  # type: ignore[arg-type]
 
 
 class TestNamespaces:
@@ -148,7 +171,7 @@ class TestNamespaces:
 
         def run() -> list[Ran]:
             with Instance().holding(Subsystem(NQN)):
-                return compete([change] * TASKS)
+                return compete([change] * TASKS, 600)
 
         some_succeeded(arena(run))  # type: ignore[arg-type]
 
@@ -166,7 +189,7 @@ class TestPorts:
         def run() -> list[Ran]:
             ports = [tcp_port(number) for number in (1, 2, 3)]  # one address: one at a time
             with Instance().holding(Subsystem(NQN), *ports):
-                ran = compete([toggle] * TASKS, lost=LOST | {errno.EADDRINUSE})
+                ran = compete([toggle] * TASKS, 500, lost=LOST | {errno.EADDRINUSE})
                 for number in (1, 2, 3):
                     ignoring(lambda n=number: Instance().unlink(n, NQN))
                 return ran
@@ -175,6 +198,10 @@ class TestPorts:
 
 
 class TestMounts:
+    @pytest.fixture(autouse=True)
+    def _own_instances(self, make_container: Callable[..., Container]) -> None:
+        check_own(make_container())
+
     def test_the_last_umount_races_with_the_next_mount(
         self, make_container: Callable[..., Container], compete: Race, tmp_path: Path
     ) -> None:
@@ -199,8 +226,7 @@ class TestMounts:
         # The instance goes with its last mount: then these folders are empty, and of a tmpfs or
         # of the host, where nothing is called nvmet.
         steps: list[Step] = [mount_or_umount, mount_or_umount, use, use]
-        ran: list[Ran] = container.run(lambda: compete(steps), seconds=3600)
-        all_did_something(ran)
+        some_succeeded(container.run(lambda: compete(steps, 500), seconds=wait.ENDLESS))
 
     def test_namespaces_come_and_go_with_all_they_configured(
         self, make_container: Callable[..., Container], compete: Race, make_file: Callable[..., str]
@@ -219,8 +245,9 @@ class TestMounts:
             if chance.random() < 0.5:
                 instance.clear()
 
-        ran: list[Ran] = container.run(lambda: compete([live_and_die] * TASKS), seconds=3600)
-        all_did_something(ran)
+        some_succeeded(
+            container.run(lambda: compete([live_and_die] * TASKS, 40), seconds=wait.ENDLESS)
+        )
 
     def test_tasks_leave_while_others_enter_and_look(
         self, make_container: Callable[..., Container], compete: Race
@@ -238,7 +265,8 @@ class TestMounts:
             ignoring(lambda: os.listdir(fd))  # noqa: PTH208
             os.close(fd)
 
-        ran: list[Ran] = make_container(mounted=False).run(
-            lambda: compete([come_and_go] * 3), seconds=3600
+        some_succeeded(
+            make_container(mounted=False).run(
+                lambda: compete([come_and_go] * 3, 8), seconds=wait.ENDLESS
+            )
         )
-        assert all(one.steps for one in ran), ran

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Point 8: killed at a random moment, chosen by --stress-seed, whatever is going on."""
+"""Point 8: killed at a random moment, chosen by --stress-seed, in the midst of what goes on."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ from harness.guestside.nvmet import (
     Subsystem,
     tcp_port,
 )
+from harness.guestside.places import check_own
+from harness.guestside.task import Task
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET", "CONFIG_NVME_TARGET_LOOP")
 
@@ -40,11 +43,43 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(f"{request.config.getoption('--stress-seed')}:{request.node.name}")
 
 
-def configure_for_ever(*values: Host | Subsystem | Port) -> None:
-    """Make it all and remove it all, again and again."""
+def for_ever(turn: Callable[[], object], told: int) -> None:
+    """Do it again and again; the pipe ``told`` has a byte for each time."""
     while True:
-        Instance().add(*values)
-        Instance().clear()
+        turn()
+        os.write(told, b".")
+
+
+def turned(told: int) -> float:
+    """When the next turn ended; 0 when there is none, as the task has ended."""
+    assert select.select([told], [], [], wait.PATIENCE)[0], "a turn does not end"
+    return time.monotonic() if os.read(told, 1) else 0.0
+
+
+@contextmanager
+def at_work(
+    container: Container, turn: Callable[[], object], chance: random.Random
+) -> Iterator[Task]:
+    """A task of the container that does it for ever; given at a random moment of a later turn.
+
+    The moment is a part of what the second turn took: so it is as random on every machine.
+    """
+    read, write = os.pipe2(os.O_CLOEXEC)
+    task = container.begin(for_ever, turn, write)
+    os.close(write)
+    try:
+        first, second = (turned(read) or task.result() for _ in range(2))
+        time.sleep(chance.uniform(0, second - first))
+        yield task
+    finally:
+        os.close(read)
+        task.kill()
+
+
+def configure(*values: Host | Subsystem | Port) -> None:
+    """Make it all and remove it all."""
+    Instance().add(*values)
+    Instance().clear()
 
 
 def values(file: str, port: Port) -> tuple[Host | Subsystem | Port, ...]:
@@ -106,10 +141,9 @@ class TestKilled:
         file = make_file(1)
         for number in range(ROUNDS):
             container = make_container()
-            task = container.begin(configure_for_ever, *values(file, port))
-            time.sleep(chance.uniform(0, 0.2))
-            os.kill(task.pid, signal.SIGKILL)
-            task.kill()
+            check_own(container)
+            with at_work(container, lambda: configure(*values(file, port)), chance) as task:
+                os.kill(task.pid, signal.SIGKILL)
             if number % 2:
                 container.run(lambda: Instance().clear())
                 container.run(lambda: Instance().add(*values(file, port)))
@@ -128,11 +162,9 @@ class TestKilled:
         for _ in range(ROUNDS):
             with Container(pid=True) as container:
                 container.mount_configfs()
-                tasks = [container.begin(configure_for_ever, *values(file, port))]
-                time.sleep(chance.uniform(0, 0.2))
-                container.destroy()
-                for task in tasks:
-                    task.kill()
+                check_own(container)
+                with at_work(container, lambda: configure(*values(file, port)), chance):
+                    container.destroy()
             check_gone(initial, file)
 
     @needs.program("nvme")
@@ -149,19 +181,18 @@ class TestKilled:
         for _ in range(ROUNDS // 2):
             with Container() as container:
                 container.mount_configfs()
+                check_own(container)
                 container.run(lambda: Instance().add(*values(file, port)))
-                task = container.begin(connect_for_ever, port)
-                time.sleep(chance.uniform(0, 0.5))
-                end = chance.choice(["task", "umount"])
-                if end == "umount":
-                    container.run(syscalls.umount, CONFIGFS, syscalls.MNT_DETACH)
-                container.destroy()
-                task.kill()
+                with at_work(container, lambda: connect(port), chance):
+                    end = chance.choice(["task", "umount"])
+                    if end == "umount":
+                        container.run(syscalls.umount, CONFIGFS, syscalls.MNT_DETACH)
+                    container.destroy()
             for controller in nvme.controllers():
                 controller.disconnect()
             check_gone(initial, file)
 
 
-def connect_for_ever(port: Port) -> None:
-    for _ in itertools.count():
+def connect(port: Port) -> None:
+    with suppress(nvme.NvmeError):  # so impatient a host gives up a slow guest, too
         nvme.connect(port, NQN, "--ctrl-loss-tmo=0").disconnect()

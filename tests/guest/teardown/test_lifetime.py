@@ -182,7 +182,7 @@ class TestPoint8TornDown:
                     return -1
             return entries() - before
 
-        grown = container.run(come_and_go)
+        grown = container.run(come_and_go, seconds=wait.ENDLESS)
         assert grown != -1, "the configuration outlived its last mount"
         # Each instance has half a dozen entries.  The count is of a cache that others may share
         # and that keeps some free objects per CPU, so it is never exact.

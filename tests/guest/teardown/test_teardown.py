@@ -30,7 +30,6 @@ pytestmark = needs.program("nvme")
 NQN = "nqn.2026-01.org.example:teardown"
 OTHER = "nqn.2026-01.org.example:other"
 UUID = "33333333-3333-4333-8333-333333333333"
-SOON = 10  # seconds
 PORTS = [
     pytest.param(
         loop_port(1, NQN, name="teardown"),
@@ -103,7 +102,7 @@ class TestPoint8Released:
         container.run(make, Subsystem(NQN), tcp_port(1, NQN))
         assert links.answers("127.0.0.1", 4420)
         finish(container, end)
-        wait.until(lambda: not links.answers("127.0.0.1", 4420), "no answer", seconds=SOON)
+        wait.until(lambda: not links.answers("127.0.0.1", 4420), "no answer")
 
     def test_a_file_is_closed(
         self, container: Container, make_file: Callable[..., str], end: End
@@ -112,7 +111,7 @@ class TestPoint8Released:
         container.run(make, backed(file))
         assert disks.open_for_writing(file)
         finish(container, end)
-        wait.until(lambda: not disks.open_for_writing(file), f"{file} closed", seconds=SOON)
+        wait.until(lambda: not disks.open_for_writing(file), f"{file} closed")
 
     @needs.config("CONFIG_BLK_DEV_LOOP")
     def test_a_block_device_is_let_go(
@@ -122,7 +121,7 @@ class TestPoint8Released:
             container.run(make, Subsystem(NQN, (Namespace(device),)))
             finish(container, end)
             disks.free_loop(device)  # takes effect when the last user lets go
-            wait.until(lambda: device not in disks.loops(), f"{device} free", seconds=SOON)
+            wait.until(lambda: device not in disks.loops(), f"{device} free")
 
     def test_everything_at_once(
         self, container: Container, make_file: Callable[..., str], end: End
@@ -194,7 +193,7 @@ class TestPoint8InUse:
             wait.until(lambda: disks.changed(file), "the first block written")
             finish(container, end)
             assert task.result().startswith("failed")
-        wait.until(lambda: not disks.open_for_writing(file), f"{file} closed", seconds=SOON)
+        wait.until(lambda: not disks.open_for_writing(file), f"{file} closed")
 
 
 class TestPoint8HeldOpen:
@@ -235,7 +234,7 @@ class TestPoint8HeldOpen:
         container.destroy()
         os.close(held)
         assert initial.ports() == [], "its configuration outlived its last mount"
-        wait.until(lambda: not links.answers("127.0.0.1", 4420), "no answer", seconds=SOON)
+        wait.until(lambda: not links.answers("127.0.0.1", 4420), "no answer")
 
 
 class TestPoint8Persists:
@@ -249,7 +248,7 @@ class TestPoint8Persists:
         assert links.answers("127.0.0.1", 4420)
         container.run(syscalls.umount, str(tmp_path))
         assert initial.ports() == [], "it is the initial instance"
-        wait.until(lambda: not links.answers("127.0.0.1", 4420), "no answer", seconds=SOON)
+        wait.until(lambda: not links.answers("127.0.0.1", 4420), "no answer")
 
     @tcp
     def test_a_port_of_the_initial_instance_outlives_the_task_that_enabled_it(

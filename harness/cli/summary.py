@@ -180,7 +180,9 @@ def _fixes(rows: Sequence[Change]) -> list[Text]:
 def _skips(side: SideResult) -> list[Text]:
     """Say what was skipped and why; nothing is skipped silently."""
     reasons = Counter(
-        t.headline or "no reason given" for t in side.tests if t.outcome is Outcome.SKIP
+        t.headline.removeprefix("Skipped: ") or "no reason given"
+        for t in side.tests
+        if t.outcome is Outcome.SKIP
     )
     if not reasons:
         return []

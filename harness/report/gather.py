@@ -34,7 +34,7 @@ from harness.report.values import Failure, Page
 from harness.results import record
 from harness.results.changes import settled
 
-_TOLD = (Kind.REGRESSION, Kind.SUSPECT, Kind.FLAKY)
+_TOLD = (Kind.REGRESSION, Kind.SUSPECT, Kind.FLAKY, Kind.NEW)
 ROOM = 8 << 20  # characters of evidence on a page
 BEFORE = 2 << 20  # of what failed on the base
 
@@ -85,11 +85,11 @@ class _Gathered:
         if not self.columns:
             return (), ()
         *first, judged = self.columns
-        change = {test: "old" for one in first for test in one.bad}
+        counted = {test.id for test in said.wrong(self.run)}
+        change = {test: "old" for one in first for test in one.bad if test not in counted}
         change |= {c.test: rows.change(c.kind) for c in self.run.changes if c.kind in _TOLD}
         room = Budget(ROOM)
         sources = Sources(judged.folder, judged.label, self.subjects, change, ask)
-        counted = {test.id for test in said.wrong(self.run)}
         bad = sorted(failures.bad(judged), key=lambda test: test.id not in counted)
         own = failures.view(bad, sources, room)
         before: tuple[Failure, ...] = ()

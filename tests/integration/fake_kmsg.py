@@ -12,7 +12,6 @@ from pathlib import Path
 
 from harness.guestside import kmsg
 
-
 os.environ["FAKE_KMSG"] += f".{os.getpid()}"
 
 

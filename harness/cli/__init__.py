@@ -164,7 +164,8 @@ def _no_verb(first: str) -> errors.UsageError:
     top = parser()
     known = {"-", "--"}.union(*(flags(top, verb) for verb in verbs(top)))
     if first.partition("=")[0] in known - {"--help"}:
-        return errors.UsageError("no verb given", hint=_command(["--help"]))
+        what = "no verb given" if first in ("-", "--") else f"no verb given, only {first}"
+        return errors.UsageError(what, hint=_command(["--help"]))
     near = nearest(first.partition("=")[0], ("--help", "--version"))
     return errors.UsageError(f"harness has no option {first}", hint=_command([near or "--help"]))
 

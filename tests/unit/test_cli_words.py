@@ -63,7 +63,7 @@ def test_every_verb_has_the_common_options(verb: str) -> None:
         ("completion fisch", "shell is not 'fisch'", "harness completion fish"),
         ("report", "harness report needs RUN", "harness report --help"),
         ("-q", "no verb given", "harness --help"),
-        ("--strict", "no verb given", "harness --help"),
+        ("--strict", "no verb given, only --strict", "harness --help"),
         ("-V", "harness has no option -V", "harness --help"),
         ("-V my.mbox", "harness has no option -V", "harness --help"),
         ("--help=1", "harness has no option --help=1", "harness --help"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.bisect.values import Observation
 from harness.errors import UsageError
-from harness.results.record import OTHER_FORM, from_json, to_json
+from harness.results.record import OTHER_FORM, from_json, to_json, why
 
 NAME = "state.json"
 SCHEMA = 1
@@ -100,7 +100,7 @@ def load(folder: Path) -> State:
             f"{folder} holds no {NAME}", hint="name the folder of a bisection to --resume"
         ) from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", hint=_AGAIN) from error
+        raise UsageError(f"{path} cannot be read: {why(error)}", hint=_AGAIN) from error
     try:
         if table["schema"] != SCHEMA:
             what = f"{path} has form {table['schema']}, this harness reads {SCHEMA}"
@@ -108,7 +108,7 @@ def load(folder: Path) -> State:
         begun: Begun = from_json(Begun, table["begun"])
         trials = tuple(from_json(Trial, one) for one in table["trials"])
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {error!r}", hint=_AGAIN) from error
+        raise UsageError(f"{path} is damaged: {why(error)}", hint=_AGAIN) from error
     return State(folder, begun, trials)
 
 

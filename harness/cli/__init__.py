@@ -20,7 +20,16 @@ import harness
 from harness import errors
 from harness.cli import ending
 from harness.cli.interrupts import interruptible
-from harness.cli.parser import Answered, Help, Parser, nearest, parse, takes_value
+from harness.cli.parser import (
+    Answered,
+    Help,
+    Parser,
+    flags,
+    nearest,
+    parse,
+    takes_value,
+    verbs,
+)
 from harness.progress import Progress
 
 VERBS = (
@@ -47,7 +56,7 @@ DESCRIPTION = """\
 Test what a patch series does to the kernel: apply it, build, boot in QEMU, run
 pytest in the guest, and say with evidence what it fixes and what it breaks."""
 
-STOPPING = "stopping: what was found is kept (once more stops at once)"
+STOPPING = "stopping; results so far are kept (Ctrl-C again stops at once)"
 
 EPILOG = f"""\
 exit codes: {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply,
@@ -114,14 +123,21 @@ def understood(words: Sequence[str]) -> argparse.Namespace:
     if verb.startswith("-"):
         raise _without_verb(words)
     if verb not in VERBS:
-        near = nearest(verb, VERBS)
-        meant = ["run", *words] if _is_there(verb) else [near, *words[1:]] if near else ["--help"]
-        raise errors.UsageError(f"there is no verb {verb!r}", hint=_command(meant))
-    cut = words.index("--") if "--" in words else len(words)
-    options = parse(parser(verb), verb, words[:cut])
-    options.rest = tuple(words[cut + 1 :])
+        raise errors.UsageError(f"there is no verb {verb!r}", hint=_command(_with_verb(words)))
+    options = parse(parser(verb), verb, words)
     options.command = ("harness", *words)
     return options
+
+
+def _with_verb(words: Sequence[str]) -> list[str]:
+    """Give the words that are meant by those whose first is no verb."""
+    if _is_there(words[0]):
+        return ["run", *words]
+    if words[0] == "help":
+        near = nearest(words[1], VERBS) if words[1:] else ""
+        return [near, "--help"] if near else ["--help"]
+    near = nearest(words[0], VERBS)
+    return [near, *words[1:]] if near else ["--help"]
 
 
 def _without_verb(words: Sequence[str]) -> errors.UsageError:
@@ -132,15 +148,26 @@ def _without_verb(words: Sequence[str]) -> errors.UsageError:
     head = itertools.takewhile(lambda word: word not in (*VERBS, "--"), words)
     if asked := [word for word in head if word in ("-h", "--help", "--version")]:
         parser().parse_args(asked)
-    fault = errors.UsageError("harness needs VERB", hint=_command(["--help"]))
+    fault = None
     for number, meant in enumerate(_verb_first(words)):
         try:
             understood(meant)
         except errors.UsageError as error:
             fault = error if number == 0 and meant[0] in words else fault
         else:
-            return errors.UsageError(f"a verb comes first, not {words[0]}", hint=_command(meant))
-    return fault
+            return errors.UsageError(f"the verb must come before {words[0]}", hint=_command(meant))
+    return fault or _no_verb(words[0])
+
+
+def _no_verb(first: str) -> errors.UsageError:
+    """Give what is wrong with a command line that has an option and no verb."""
+    top = parser()
+    known = {"-", "--"}.union(*(flags(top, verb) for verb in verbs(top)))
+    if first.partition("=")[0] in known - {"--help"}:
+        what = "no verb given" if first in ("-", "--") else f"no verb given, only {first}"
+        return errors.UsageError(what, hint=_command(["--help"]))
+    near = nearest(first.partition("=")[0], ("--help", "--version"))
+    return errors.UsageError(f"harness has no option {first}", hint=_command([near or "--help"]))
 
 
 def _verb_first(words: Sequence[str]) -> Iterator[list[str]]:

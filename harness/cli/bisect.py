@@ -179,10 +179,8 @@ def _say(asked: Ask, progress: Progress) -> None:
 def _again(begun: state.Begun, now: argparse.Namespace) -> argparse.Namespace:
     """Read the command line that a bisection was begun with, where it was typed."""
     os.chdir(begun.cwd)
-    words = list(begun.command[1:])
-    cut = words.index("--") if "--" in words else len(words)
-    options = parse(cli.parser("bisect"), "bisect", words[:cut])
-    options.rest, options.command = tuple(words[cut + 1 :]), begun.command
+    options = parse(cli.parser("bisect"), "bisect", begun.command[1:])
+    options.command = begun.command
     options.json, options.quiet, options.verbose = now.json, now.quiet, now.verbose
     return options
 

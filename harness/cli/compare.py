@@ -24,12 +24,12 @@ from harness.results.record import to_json
 
 DESCRIPTION = """\
 Compare what two kernels did: every test whose outcome differs, new splats, new
-warnings, and times and memory that changed by more than they change anyway.
+warnings, and times and memory that changed by more than the usual noise.
 
-What passes on the base and fails on the patched kernel is only suspected until it
-was run again on both, alone in a fresh guest: good there each time and bad here
-each time is a regression, anything else is flaky.  Exit code 1 when the patched
-kernel is worse."""
+A test that passes on the base and fails on the patched kernel is only a suspect until
+it has been rerun on both, alone in a fresh guest: if it passes every time on the base
+and fails every time on the patched kernel it is a regression, otherwise it is flaky.
+Exit code 1 when the patched kernel is worse."""
 
 EXAMPLES = """\
 examples:
@@ -42,13 +42,13 @@ examples:
 
 SHOWN = 20  # lines of a kind; --json has all
 _LOOKS = {
-    Kind.REGRESSION: ("regressions", "red"),
-    Kind.SUSPECT: ("suspected regressions, not run again on both kernels", "red"),
-    Kind.FIX: ("fixes", "green"),
+    Kind.REGRESSION: ("regression{s}", "red"),
+    Kind.SUSPECT: ("suspected regression{s}, not rerun on both kernels", "red"),
+    Kind.FIX: ("fixed", "green"),
     Kind.FLAKY: ("flaky", "yellow"),
-    Kind.CHANGED: ("other changes", "yellow"),
-    Kind.NEW: ("new tests", "dim"),
-    Kind.GONE: ("tests that are gone", "yellow"),
+    Kind.CHANGED: ("other change{s}", "yellow"),
+    Kind.NEW: ("new test{s}", "dim"),
+    Kind.GONE: ("test{s} gone", "yellow"),
 }
 
 
@@ -62,7 +62,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("base", type=Path, metavar="BASE", help="a run, or the folder of a side")
-    parser.add_argument("patched", type=Path, metavar="PATCHED", help="the one to be judged")
+    parser.add_argument("patched", type=Path, metavar="PATCHED", help="the one to judge")
     rerun_option(parser)
     parser.add_argument("--out", default="", metavar="DIR", help="where compare.json goes")
     db_option(parser)
@@ -120,23 +120,27 @@ def show(found: Comparison) -> None:
     console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
     for kind, (title, colour) in _LOOKS.items():
         some = found.of(kind)
-        _listed(console, f"{len(some)} {title}", colour, _lines(some))
+        _listed(console, _many(len(some), title), colour, _lines(some))
     splats = [f"{one.title} [{one.test}]" for one in found.splats]
     places = [f"{one.file}:{one.line}: {one.text}" for one in found.warnings]
-    _listed(console, f"{len(splats)} new splats", "red", splats)
+    _listed(console, _many(len(splats), "new splat{s}"), "red", splats)
     healed = [one.title for one in found.healed]
-    _listed(console, f"{len(healed)} splats no more", "green", healed)
-    _listed(console, f"{len(places)} new warnings", "red", places)
+    _listed(console, _many(len(healed), "splat{s} gone"), "green", healed)
+    _listed(console, _many(len(places), "new warning{s}"), "red", places)
     shifts = [
         f"{one.what}: {_amount(one.base, one.unit)} -> {_amount(one.patched, one.unit)}"
         for one in found.shifts
     ]
-    _listed(console, f"{len(shifts)} times and sizes", "yellow", shifts)
+    _listed(console, _many(len(shifts), "change{s} in time or memory"), "yellow", shifts)
     if found.error:
         console.print(f"patched: {seen(found.error)}", style="red")
-    console.print(f"{found.same} tests do as before\n")
+    console.print(_many(found.same, "test{s} unchanged\n"))
     told = found.untestable or f"{found.patched} against {found.base}"
     console.print(word(found.verdict), seen(told))
+
+
+def _many(number: int, words: str) -> str:
+    return f"{number} {words.format(s='' if number == 1 else 's')}"
 
 
 def _lines(some: tuple[Change, ...]) -> list[str]:

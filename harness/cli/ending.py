@@ -35,7 +35,9 @@ def ended(
     error: BaseException, words: Sequence[str], progress: Progress, *, as_json: bool = False
 ) -> int:
     """Tell what the command line ``words`` raised; gives the exit code."""
-    if isinstance(error, BrokenPipeError) and _nobody_reads():
+    # rich, whose reader has gone, turns standard output to /dev/null and ends the program.
+    by_rich = isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
+    if by_rich or (isinstance(error, BrokenPipeError) and _nobody_reads()):
         return errors.HOST_FAULT  # somebody's `| head` has seen enough
     return _told(_explained(error, words), progress, as_json=as_json)
 
@@ -63,9 +65,9 @@ def _unforeseen(error: BaseException) -> errors.HarnessError:
         file = paths.state("tracebacks") / name
         file.write_text(f"{about}\n{lines}", encoding="utf-8", errors="backslashreplace")
     except (errors.HarnessError, OSError):
-        hint, details = "report it, with the lines above", lines
+        hint, details = "please report it, with the lines above", lines
     else:
-        hint, details = f"report it, with {file}", ""
+        hint, details = f"please report it and attach {file}", ""
     return errors.HarnessError(f"a fault of the harness itself: {what}", hint=hint, details=details)
 
 

@@ -12,7 +12,7 @@ from harness.errors import HarnessError
 _HEAD = "harness tests what a patch series does to the kernel.\n"
 _MORE = """
   harness check MBOX           each patch: mail, scripts, builds, boots
-  harness shell                a prompt in the kernel that run tests
+  harness shell                a shell in the kernel that `harness run` tests
   harness --help               all verbs; harness VERB --help has examples
 """
 _NEEDED = ("qemu-system-x86_64", "make", "gcc", "flex", "bison")

@@ -223,7 +223,7 @@ def _mail(run: Run, tested_by: str, progress: Progress) -> bytes:
     if sender and (why := letter.deserved(run)):
         progress.say(f"the mail has no Tested-by: {why}")
     if not mail.answered(run).id:
-        progress.say("the series has no message id: the mail answers nothing")
+        progress.say("the series has no Message-ID, so the mail is not a reply to anything")
     return mail.compose(run, lambda: _maintainers(run, progress), sender)
 
 

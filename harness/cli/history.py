@@ -165,7 +165,7 @@ def _test(found: TestHistory) -> Iterator[Line]:
         yield f"  it said       {found.last_failed.message}"
     chance = found.flakes
     if chance.runs:
-        sure = f"{100 * chance.rate:.0f} %; 95 % sure of {_share(chance.low, chance.high)}"
+        sure = f"{100 * chance.rate:.0f} %; {_share(chance.low, chance.high)} at 95 % confidence"
         runs = number(chance.runs, "run")
         yield f"  by chance     bad in {chance.bad} of {runs} on kernels that can pass it ({sure})"
     times = found.trend

@@ -7,13 +7,18 @@ import argparse
 import difflib
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from harness.errors import UsageError
 
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
 _CHOICE = re.compile(r"argument (?P<name>.+): invalid choice: (?P<word>'.*?'|\S+) .*", re.DOTALL)
 _LACKING = re.compile(r"the following arguments are required: (.+)", re.DOTALL)
+_TO_PYTEST = ("run", "check")  # what stands behind -- is pytest's
 _NUMBER = re.compile(r"argument (?:\S+/)?(\S+): invalid (int|float) value: (.+)", re.DOTALL)
 
 
@@ -31,6 +36,10 @@ class Answered(Exception):
 
 class Parser(argparse.ArgumentParser):
     """argparse's parser, whose complaints are UsageErrors with the one thing to try next."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Write help; argparse's own is silent about what could not be written."""
+        (file or sys.stderr).write(message)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """Raise Answered: argparse calls this behind --help and --version."""
@@ -51,7 +60,7 @@ class Parser(argparse.ArgumentParser):
             raise UsageError(f"{self.prog} needs {match[1]}", hint=hint)
         if match := _NUMBER.fullmatch(message):
             kind = "whole number" if match[2] == "int" else "number"
-            raise UsageError(f"{match[1]} is a {kind}, not {match[3]}", hint=hint)
+            raise UsageError(f"{match[1]}: expected a {kind}, got {match[3]}", hint=hint)
         raise UsageError(f"{self.prog}: {message}", hint=hint)
 
     def _choices(self, name: str) -> list[str]:
@@ -68,24 +77,45 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def parse(top: Parser, verb: str, words: Sequence[str]) -> argparse.Namespace:
-    """Parse the words of one verb.  Raises UsageError; a word nearly right is told as it should be.
+    """Parse the words of one verb; ``rest`` of the options are those behind ``--``.
 
-    Raises Answered for --help and --version.
+    Raises UsageError; a word nearly right is told as it should be.  Raises Answered for --help and
+    --version.
     """
-    options, unknown = top.parse_known_args(words)
+    cut = words.index("--") if "--" in words else len(words)
+    options, unknown = top.parse_known_args(words[:cut])
+    options.rest = tuple(words[cut + 1 :])
     late = [word for word in unknown if word == "-" or not word.startswith("-")]
     if late == unknown and isinstance(getattr(options, "words", None), list):
         options.words += late  # argparse takes only words that stand together
         return options
     if not unknown:
         return options
-    wrong = unknown[0]
+    wrong = next((word for word in unknown if word not in late), "")
+    if not wrong:
+        what, hint = f"harness {verb}: unexpected argument: {late[0]}", f"harness {verb} --help"
+        raise UsageError(what, hint=hint)
     flag = wrong.partition("=")[0]
-    near = nearest(flag, flags(top, verb)) if flag.startswith("-") else ""
-    mended = [near + word.removeprefix(flag) if word == wrong else word for word in words]
-    hint = shlex.join(["harness", *mended]) if near else f"harness {verb} --help"
-    what = "option" if flag.startswith("-") else "place for"
-    raise UsageError(f"harness {verb} has no {what} {flag}", hint=hint)
+    meant = _meant(verb, words[:cut], options.rest, unknown, nearest(flag, flags(top, verb)))
+    raise UsageError(f"harness {verb} has no option {flag}", hint=meant)
+
+
+def _meant(
+    verb: str, words: Sequence[str], rest: Sequence[str], unknown: Sequence[str], near: str
+) -> str:
+    """Give the command that is meant by one with unknown options, which may be pytest's."""
+    odd = [word for word in unknown if word.startswith("-") and word != "-"]
+    flag = odd[0].partition("=")[0]
+    if near:
+        mended = [near + word.removeprefix(flag) if word == odd[0] else word for word in words]
+        return shlex.join(["harness", *mended, *(("--", *rest) if rest else ())])
+    if verb not in _TO_PYTEST or flag.startswith("--") or odd[0] not in words:
+        return f"harness {verb} --help"
+    then = words[words.index(odd[0]) + 1 :]
+    if then and not then[0].startswith("-"):  # is it the option's?
+        return f"harness {verb} SERIES -- {flag} ..."
+    ours = [word for word in words if word not in odd]
+    return shlex.join(["harness", *ours, "--", *odd, *rest])
 
 
 def flags(top: argparse.ArgumentParser, verb: str) -> list[str]:

@@ -19,10 +19,10 @@ from harness.series import trust
 
 DESCRIPTION = """\
 Apply a series to a kernel, build both, boot both, run the suites in their guests,
-and say what the series changed.  Exit code 1 when the series breaks a test, brings a
-new splat or compiler warning, or a kernel that does not boot; 0 when it does not.  A
-test that fails on the base as well is listed, and is bad only with --strict.  Without
-a base (--patched-only, --no-series) every failure is bad."""
+and say what the series changed.  Exit code 1 when the series breaks a test, adds a
+splat or a compiler warning, or keeps the kernel from booting; 0 otherwise.  A test
+that also fails on the base is listed, and is bad only with --strict.  Without a base
+(--patched-only, --no-series) every failure is bad."""
 
 EXAMPLES = """\
 examples:
@@ -48,13 +48,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "words",
         nargs="*",
         metavar="SERIES | CONFIG_X=y",
-        help="a folder, mbox, maildir, -, A..B, message id or name below patches/; options",
+        help="the series: a folder, mbox, maildir, -, A..B, message id or a name below patches/;"
+        " or config options",
     )
     kernel_options(parser)
     trust_option(parser)
     suite_options(parser)
     parser.add_argument(
-        "--strict", action="store_true", help="what fails on the base too is bad as well"
+        "--strict",
+        action="store_true",
+        help="failures that the base has too, and flaky tests, count as bad",
     )
     aftermath_options(parser)
     guest_options(parser)
@@ -88,7 +91,7 @@ def suite_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0,
         metavar="S",
-        help="deadline of each side's tests, in seconds as they are (none)",
+        help="deadline for all tests of one kernel, in real seconds (never stretched)",
     )
     parser.add_argument(
         "--repeat", type=number, default="", metavar="N", help="run each test N times"
@@ -106,7 +109,7 @@ def rerun_option(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=2,
         metavar="N",
-        help="run what looks broken N times again on both kernels (%(default)s)",
+        help="rerun what looks broken N times on both kernels (%(default)s)",
     )
 
 
@@ -137,7 +140,7 @@ def aftermath_options(parser: argparse.ArgumentParser) -> None:
 def trust_option(parser: argparse.ArgumentParser) -> None:
     """Add the option that lets a series bring programs for this machine."""
     parser.add_argument(
-        "--trust", action="store_true", help="run what the series changes of scripts and recipes"
+        "--trust", action="store_true", help="run scripts and build rules that the series changes"
     )
 
 
@@ -158,11 +161,11 @@ def kernel_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE|NAME",
-        help="a fragment more, such as debug",
+        help="an additional config fragment, such as debug",
     )
     parser.add_argument("--arch", default="", help="x86_64 or arm64")
     parser.add_argument("--llvm", action="store_true", help="build with clang and lld")
-    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="of make (all cores)")
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="make jobs (all cores)")
 
 
 def guest_options(parser: argparse.ArgumentParser) -> None:
@@ -172,17 +175,21 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
     )
     guests = "guests at once, or auto (by cores and memory)"
     parser.add_argument("--guests", type=auto, default="", metavar="N", help=guests)
-    parser.add_argument("--memory", default="", metavar="SIZE", help="of a guest (1G)")
-    parser.add_argument("--cpus", type=int, default=0, metavar="N", help="of a guest")
+    parser.add_argument("--memory", default="", metavar="SIZE", help="memory of a guest (1G)")
+    parser.add_argument("--cpus", type=int, default=0, metavar="N", help="processors of a guest")
     parser.add_argument(
-        "--disk", action="append", default=[], metavar="FILE", help="a disk more: FILE or null_blk"
+        "--disk",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an additional disk: FILE or null_blk",
     )
     parser.add_argument(
         "--guest-env",
         action="append",
         default=[],
         metavar="NAME[=VALUE]",
-        help="a variable that guests see",
+        help="an environment variable for the guests",
     )
     parser.add_argument(
         "--boot-timeout",
@@ -196,21 +203,22 @@ def guest_options(parser: argparse.ArgumentParser) -> None:
 def count(text: str) -> int:
     """Take a number that is not negative."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"a number, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number (0 or more), got {text!r}")
     return int(text)
 
 
 def number(text: str) -> str:
     """Take a number as pytest will, which gets it from us: now, not after an hour of building."""
     if text and not text.isdecimal():  # argparse asks of the default too, which is empty
-        raise argparse.ArgumentTypeError(f"a number, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number (0 or more), got {text!r}")
     return text
 
 
 def auto(text: str) -> str:
     """Take a number or "auto"."""
     if text not in ("", "auto") and not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"a number or auto, not {text!r}")
+        what = f"expected a whole number (1 or more) or auto, got {text!r}"
+        raise argparse.ArgumentTypeError(what)
     return text
 
 

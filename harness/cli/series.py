@@ -66,10 +66,17 @@ def of_tree(parser: argparse.ArgumentParser) -> None:
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which of several series is meant."""
     parser.add_argument(
-        "--pick", default="", metavar="WORDS", help="a subject or message id, if there are many"
+        "--pick",
+        default="",
+        metavar="WORDS",
+        help="choose among several series by subject or message id",
     )
     parser.add_argument(
-        "--revision", type=int, default=0, metavar="N", help="the one of [PATCH vN] (the newest)"
+        "--revision",
+        type=int,
+        default=0,
+        metavar="N",
+        help="take [PATCH vN] (default: the newest)",
     )
 
 

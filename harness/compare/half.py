@@ -60,8 +60,8 @@ def read(path: Path) -> Half:
                     return _of_side(path, side)
         return _of_folder(path)
     raise UsageError(
-        f"{path} is no run's folder: it has no {record.NAME} and no {journal.NAME}",
-        hint="name what --out named, or a folder below it, such as RUN/base",
+        f"{path} is not a run's folder: it has neither {record.NAME} nor {journal.NAME}",
+        hint="give the folder that --out named, or one kernel's below it, such as RUN/base",
     )
 
 

@@ -49,7 +49,7 @@ def choose(asked: str, progress: Progress, arch: str = "x86_64") -> tuple[Accel,
         return Accel.KVM, "proven by running guest code"
     if asked == Accel.KVM:
         raise HostFault(f"KVM cannot be used: {trouble}", hint="--accel tcg (slower)")
-    progress.say(f"emulating the processor (TCG, slower): {trouble}")
+    progress.say(f"no usable KVM, guests are emulated (TCG, slower): {trouble}")
     return Accel.TCG, trouble
 
 
@@ -114,4 +114,4 @@ def probe(qemu: str, accel: str = "kvm", cpu: str = "host") -> str:
         return ""
     lines = [line for line in result.stderr.splitlines() if "warning:" not in line]
     why = lines[0].partition("error: ")[2] or lines[0] if lines else f"status {result.status}"
-    return f"QEMU cannot run guest code with it ({why})"
+    return f"QEMU cannot run guest code with KVM ({why})"

@@ -6,6 +6,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from harness.guest import command
 from harness.guest.spec import GuestSpec
 
 _ROOT = Path(__file__).parents[2]
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a variable, as shells take it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +89,16 @@ def variables(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
     found: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if not name or not name.isprintable():
-            raise UsageError(f"--guest-env {word!r} names no variable", hint="--guest-env NAME")
+        if not _NAME.fullmatch(name):
+            meant = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", name) or "NAME"
+            raise UsageError(
+                f"--guest-env: {name!r} is not the name of a variable",
+                hint=f"--guest-env {shlex.quote(meant + equals + value)}",
+            )
         if not equals and name not in os.environ:
             raise UsageError(
                 f"--guest-env {name}: there is no such variable here",
-                hint=f"--guest-env {name}=VALUE gives it one in the guests",
+                hint=f"--guest-env {name}=VALUE sets it in the guests",
             )
         found[name] = value if equals else os.environ[name]
     return tuple(found.items())

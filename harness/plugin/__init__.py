@@ -22,7 +22,7 @@ that is known and not this test's.  Any other splat fails the test, and so does 
 
 def _count(word: str) -> int:
     if not word.isdecimal():
-        raise argparse.ArgumentTypeError(f"a number, not {word!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number (0 or more), got {word!r}")
     return int(word)
 
 
@@ -41,7 +41,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
         "--guest-env",
         {"metavar": "NAME[=VALUE]", "action": "append", "default": []},
-        "a variable more",
+        "an environment variable for the guests",
     ),
     ("--guest-folder", {"metavar": "DIR"}, "where consoles and results are kept"),
     ("--guest-booter", {"metavar": "COMMAND", "default": ""}, "in place of virtme-run (for tests)"),

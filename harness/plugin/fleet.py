@@ -88,7 +88,8 @@ def number(asked: str, spec: GuestSpec, nodes: int) -> int:
     """
     if asked != "auto":
         if not asked.isdecimal() or not int(asked):
-            raise UsageError(f"--guests is a number or auto, not {asked!r}", hint="--guests auto")
+            what = f"--guests: expected a whole number (1 or more) or auto, got {asked!r}"
+            raise UsageError(what, hint="--guests auto")
         return int(asked)
     cores = len(os.sched_getaffinity(0)) // spec.processors
     memory = (_available() - SPARE) // spec.memory

@@ -60,7 +60,7 @@ def explain(report: pytest.TestReport | pytest.CollectReport, along: Collection[
     if "environ" in text or "<frozen os>" in text:
         names |= set(_MISSED.findall(text))
     lines = "\n".join(
-        f"{name} is set on the host; variables go along with --guest-env {name}"
+        f"{name} is set on this machine but not in the guest; pass it in with --guest-env {name}"
         for name in sorted(names & os.environ.keys() - set(along))
     )
     if lines and isinstance(report.longrepr, ExceptionRepr):

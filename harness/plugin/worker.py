@@ -92,7 +92,8 @@ class Worker:
                 at = self.reports.watch.at(self.guest)
                 when = f"during {at}" if at else "between its tests"
                 self.reports.journal.guest(
-                    self.guest, f"said what cannot be ({_called(event)}) {when}; it was left out"
+                    self.guest,
+                    f"sent an impossible message ({_called(event)}) {when}; it was ignored",
                 )
 
     def _take(self, event: Any) -> bool:
@@ -123,7 +124,7 @@ class Worker:
         known = self.reports.collected = self.reports.collected or self._ids
         if self._replaces and self._ids != known:
             odd = sorted(set(self._ids) ^ set(known)) or ["their order"]
-            self._break(f"other tests were collected than in the first guest: {odd[0]}")
+            self._break(f"collected different tests from the first guest: {odd[0]}")
         self._clock()
         return True
 
@@ -161,7 +162,7 @@ class Worker:
     def _workerfinished(self, workeroutput: dict[str, Any]) -> bool:
         stops = workeroutput["shouldfail"] or workeroutput["shouldstop"]
         if self._owed and not stops and workeroutput["exitstatus"] != pytest.ExitCode.INTERRUPTED:
-            self._break("it ended before its tests did")
+            self._break("it ended before it had run all its tests")
         return True
 
     def _report(self, data: dict[str, Any]) -> Any:

@@ -40,7 +40,7 @@ def page(folder: Path) -> Page:
             raise UsageError(what, hint=record.OTHER_FORM)
         return _page(table, folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {error}", hint=record.DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {record.why(error)}", hint=record.DAMAGED) from error
 
 
 def _page(table: Mapping[str, Any], folder: Path) -> Page:

@@ -31,7 +31,7 @@ def load(folder: Path) -> dict[str, Any]:
             f"{folder} holds no {NAME}", hint="name a folder that harness check made"
         ) from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is damaged: {error}", hint=record.DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {record.why(error)}", hint=record.DAMAGED) from error
     if not isinstance(table, dict):
         raise UsageError(f"{path} is damaged: it holds no table", hint=record.DAMAGED)
     if table.get("schema") != SCHEMA:
@@ -40,7 +40,7 @@ def load(folder: Path) -> dict[str, Any]:
     try:
         view(table), notes(table)
     except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {error}", hint=record.DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {record.why(error)}", hint=record.DAMAGED) from error
     return table
 
 

@@ -45,7 +45,7 @@ def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, run: Run) -
     skipped = sum(test.outcome is Outcome.SKIP for test in tests)
     change = [row.change for row in rows]
     broken, fixed = change.count("broken"), change.count("fixed")
-    dead = [Tile("0", "boots that came up", "fail", "failures")] if _dead(run) else []
+    dead = [Tile("0", "guests booted", "fail", "failures")] if _dead(run) else []
     bad_kind = "fail" if said.wrong(run) else "skip" if bad else "pass" if good else ""
     warned = "fail" if run.warnings else "skip"
     found = [

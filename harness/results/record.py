@@ -21,7 +21,7 @@ NAME = "run.json"
 _hints = functools.cache(typing.get_type_hints)  # a run has thousands of tests
 
 # What to try when a file of a run cannot be read back.
-DAMAGED = "`harness runs` shows whether the history has it"
+DAMAGED = "`harness runs` lists the runs the history still knows"
 OTHER_FORM = "read it with the harness that wrote it"
 
 
@@ -38,20 +38,55 @@ def to_json(value: Any) -> Any:
     return value
 
 
+class OddValueError(ValueError):
+    """What was read is not of the form it should have; says which value."""
+
+
+def why(error: Exception) -> str:
+    """Say what is wrong with a file that cannot be read back, without Python's words for it."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if isinstance(error, (OSError, json.JSONDecodeError, OddValueError)):
+        return str(error)
+    return "a value is not of the form it should have"
+
+
 def from_json(kind: Any, value: Any) -> Any:
-    """Make a value of type ``kind`` from what ``to_json`` gave; unknown keys are left out."""
+    """Make a value of type ``kind`` from what ``to_json`` gave; unknown keys are left out.
+
+    Raises OddValueError for anything else.
+    """
+    try:
+        return _made(kind, value)
+    except OddValueError:
+        raise
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise OddValueError(why(error)) from error
+
+
+def _member(name: str, kind: Any, value: Any) -> Any:
+    try:
+        return _made(kind, value)
+    except OddValueError:
+        raise
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        what = f"the value of {name!r} is not of the form it should have"
+        raise OddValueError(what) from error
+
+
+def _made(kind: Any, value: Any) -> Any:
     if value is None:
         return None
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return from_json(next(one for one in args if one is not type(None)), value)
+        return _made(next(one for one in args if one is not type(None)), value)
     if origin is tuple:
         each = [args[0]] * len(value) if args[-1] is Ellipsis else args
-        return tuple(from_json(one, part) for one, part in zip(each, value, strict=True))
+        return tuple(_made(one, part) for one, part in zip(each, value, strict=True))
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
         known = {f.name for f in dataclasses.fields(kind) if f.init} & value.keys()
-        return kind(**{name: from_json(hints[name], value[name]) for name in known})
+        return kind(**{name: _member(name, hints[name], value[name]) for name in known})
     return kind(value)
 
 
@@ -79,9 +114,9 @@ def load(folder: Path) -> Run:
             f"{folder} holds no {NAME}", hint="name a folder that a run made"
         ) from None
     except ValueError as error:
-        raise UsageError(f"{path} is damaged: {error}", hint=DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {why(error)}", hint=DAMAGED) from error
     if not isinstance(table, dict) or "schema" not in table:
-        raise UsageError(f"{path} is no run's", hint="name a folder that a run made")
+        raise UsageError(f"{path} was not written by a run", hint="name a folder that a run made")
     if table["schema"] != SCHEMA:
         raise UsageError(
             f"{path} has form {table['schema']}, this harness reads {SCHEMA}",
@@ -89,6 +124,6 @@ def load(folder: Path) -> Run:
         )
     try:
         run: Run = from_json(Run, table)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except OddValueError as error:
         raise UsageError(f"{path} is damaged: {error}", hint=DAMAGED) from error
     return run

@@ -22,9 +22,9 @@ def interval(good: int, runs: int) -> tuple[float, float]:
 
 
 def words(good: int, runs: int) -> str:
-    """Say it: "flaky: good in 1 of 3 runs; 95 % sure that it is good in 6 to 79 % of all"."""
+    """Say it: "flaky: good in 1 of 3 runs (true rate 6 to 79 %, at 95 % confidence)"."""
     low, high = interval(good, runs)
     return (
-        f"flaky: good in {good} of {runs} runs; "
-        f"95 % sure that it is good in {100 * low:.0f} to {100 * high:.0f} % of all"
+        f"flaky: good in {good} of {runs} runs "
+        f"(true rate {100 * low:.0f} to {100 * high:.0f} %, at 95 % confidence)"
     )

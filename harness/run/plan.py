@@ -30,12 +30,12 @@ class Plan:
 
     ``sides`` says whether the base is tested too; without a series there is only a base.  Timeouts
     are in seconds of real hardware; emulation stretches them.  ``memory`` is in MiB.  0 or ""
-    leaves a choice to us.  ``environment`` holds variables that go along into guests, with
-    their values.  ``notes`` are lines for people about how the series was understood.
+    leaves a choice to us.  ``environment`` holds the guests' environment
+    variables.  ``notes`` are lines for people about how the series was understood.
     ``hold``: a person at the terminal enters guests that are held.
     ``search_base``: nobody but perhaps the series named ``base``, and it may have to be found.
-    ``reruns`` is how often what looks broken is run again on each kernel; ``strict``: what fails on
-    the base too is bad as well.
+    ``reruns`` is how often what looks broken is run again on each kernel; ``strict``: failures that
+    the base has too count as bad, and so do flaky tests.
     """
 
     folder: Path
@@ -137,8 +137,9 @@ def find_series(
     if len(found) == 1:
         return series_stage.load(found[0])
     names = ", ".join(path.name for path in found) or "none"
+    there = settings.folder / "patches"
     raise UsageError(
-        f"no series was named, and {settings.folder}/patches does not decide it ({names} there)",
+        f"no series given, and {there} does not hold exactly one (found: {names})",
         hint="harness run PATH-OF-SERIES, or --no-series to test a kernel as it is",
     )
 
@@ -168,10 +169,12 @@ def _suites(words: Sequence[str], settings: Settings, series: Series | None) -> 
 def see_suites(plan: Plan) -> None:
     """Refuse suites that are not there.  Raises UsageError."""
     for suite in plan.suites:
-        if not (plan.folder / suite.partition("::")[0]).exists():
+        file = Path(suite.partition("::")[0])
+        if not (plan.folder / file).exists():
+            where = "" if file.is_absolute() else f" (looked in {plan.folder})"
             raise UsageError(
-                f"the suite {suite} does not exist below {plan.folder}",
-                hint="name suites that do with --suite PATH",
+                f"no such test file or folder: {file}{where}",
+                hint="give an existing path with --suite",
             )
 
 

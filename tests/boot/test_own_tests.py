@@ -94,7 +94,8 @@ def test_a_panic_and_a_hang_cost_one_test_each(crashing: dict[str, Test]) -> Non
 
 def test_a_variable_that_did_not_go_along_is_named(crashing: dict[str, Test]) -> None:
     test = crashing["test_variable_left_behind"]
-    assert "GIZMO is set on the host; variables go along with --guest-env GIZMO" in test.message
+    line = "GIZMO is set on this machine but not in the guest; pass it in with --guest-env GIZMO"
+    assert line in test.message
     assert "--guest-env 'GADGET=of the host'" in test.reproduce
 
 

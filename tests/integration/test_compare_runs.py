@@ -112,4 +112,4 @@ def test_a_run_is_like_itself(project: Compared) -> None:
 def test_what_is_no_run_is_usage(project: Compared) -> None:
     code, _, err = project.compare(project.out, project.path)
     assert code == 129, err
-    assert "no run's folder" in err
+    assert "not a run's folder" in err

@@ -96,7 +96,7 @@ def test_what_nobody_foresaw_is_no_verdict(
     assert what.startswith("harness: a fault of the harness itself: ")
     assert type(fault).__name__ in what
     (file,) = state.iterdir()
-    assert hint == f"  try: report it, with {file}"
+    assert hint == f"  try: please report it and attach {file}"
     text = file.read_text()
     assert type(fault).__name__ in text
     assert "in raises" in text
@@ -141,7 +141,7 @@ def test_a_traceback_that_cannot_be_kept_is_shown(
     assert cli.main(["doctor"]) == errors.HOST_FAULT
     err = capsys.readouterr().err
     assert err.startswith("Traceback (most recent call last):\n")
-    assert err.endswith("  try: report it, with the lines above\n")
+    assert err.endswith("  try: please report it, with the lines above\n")
 
 
 def test_understanding_the_words_may_fail_as_well(
@@ -236,10 +236,18 @@ def test_the_program_that_is_installed_begins_there_too() -> None:
     assert '\nharness = "harness.__main__:main"\n' in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("line", ["--help", "", "completion bash", "doctor --json"])
-def test_what_nobody_could_read_is_no_verdict(line: str) -> None:
-    script = f'unset PYTHONUNBUFFERED; "$1" -m harness {line} >/dev/full 2>/dev/null'
-    done = subprocess.run(["sh", "-c", script, "sh", sys.executable], cwd=ROOT, check=False)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "line", ["--help", "run --help", "--version", "", "completion bash", "runs", "doctor --json"]
+)
+def test_what_nobody_could_read_is_no_verdict(line: str, unbuffered: str) -> None:
+    script = f'"$1" -m harness {line} >/dev/full 2>/dev/null'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", sys.executable],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        check=False,
+    )
     assert done.returncode == errors.HOST_FAULT
 
 
@@ -253,6 +261,29 @@ def test_a_reader_that_has_seen_enough_is_told_nothing() -> None:
         check=False,
     )
     assert re.fullmatch(r"ended with (128|0)\n", done.stderr)  # 0: it was faster than its reader
+
+
+def test_rich_ends_quietly_as_well_when_its_reader_has_gone(tmp_path: Path) -> None:
+    (tmp_path / "rich_prints.py").write_text(
+        "import rich.console, sys\n"
+        "from harness import cli\n"
+        "from harness.cli import doctor\n"
+        "def run(options, progress):\n"
+        "    for _ in range(1000):\n"
+        "        rich.console.Console().print('x' * 1000)\n"
+        "doctor.run = run\n"
+        "sys.exit(cli.main(['doctor']))\n"
+    )
+    script = '{ "$1" -m rich_prints; echo "ended with $?" >&2; } | head -3 > /dev/null'
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", sys.executable],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == "ended with 128\n"
 
 
 def test_a_pipe_of_others_that_breaks_is_a_fault(capsys: pytest.CaptureFixture[str]) -> None:

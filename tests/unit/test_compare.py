@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import compare
+from harness.cli import compare as cli_compare
 from harness.compare import numbers
 from harness.compare.half import Half
 from harness.errors import UsageError
@@ -123,5 +124,27 @@ def test_guests_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no run's folder"):
+    with pytest.raises(UsageError, match="not a run's folder"):
         compare.read(tmp_path)
+
+
+def test_one_is_counted_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ran(a="pass", b="fail", gone="pass", same="pass")
+    patched = ran(a="fail", b="pass", new="pass", same="pass")
+    old, new = (Splat("warning", name, fingerprint=name) for name in ("old", "new"))
+    found = compared(
+        half(tests=base, splats=(old,), folder=tmp_path),
+        half(tests=patched, splats=(new,), folder=tmp_path),
+        tmp_path,
+    )
+    cli_compare.show(found)
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if line[:1].isdecimal()] == [
+        "1 suspected regression, not rerun on both kernels:",
+        "1 fixed:",
+        "1 new test:",
+        "1 test gone:",
+        "1 new splat:",
+        "1 splat gone:",
+        "1 test unchanged",
+    ]

@@ -174,15 +174,25 @@ def test_variables_that_go_along(spec: GuestSpec, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("word", "said"), [("GIZMO", "no such variable"), ("=x", "names no variable"), ("", "names")]
+    ("word", "said", "hint"),
+    [
+        ("GIZMO", "no such variable", "--guest-env GIZMO=VALUE sets it in the guests"),
+        ("=x", "is not the name of a variable", "--guest-env NAME=x"),
+        ("", "is not the name of a variable", "--guest-env NAME"),
+        ("MY VAR=a b", "'MY VAR' is not the name of a variable", "--guest-env 'MY_VAR=a b'"),
+        ("2ND=", "'2ND' is not the name of a variable", "--guest-env _2ND="),
+        ("A-B", "'A-B' is not the name of a variable", "--guest-env A_B"),
+        ("\u00e4=1", "is not the name of a variable", "--guest-env _=1"),
+    ],
 )
 def test_variables_that_cannot_go_along(
-    monkeypatch: pytest.MonkeyPatch, word: str, said: str
+    monkeypatch: pytest.MonkeyPatch, word: str, said: str, hint: str
 ) -> None:
     monkeypatch.delenv("GIZMO", raising=False)
+    monkeypatch.setenv("A-B", "there all the same")
     with pytest.raises(UsageError, match=said) as caught:
         facts.variables([word])
-    assert "--guest-env" in caught.value.hint
+    assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize(("name", "words"), [('a"b', "cannot be passed"), ("x" * 3000, "bytes")])

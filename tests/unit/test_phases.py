@@ -151,7 +151,7 @@ def test_a_failure_names_the_variables_that_did_not_go_along(monkeypatch):
     monkeypatch.setenv("GADGET", "1")
     monkeypatch.setenv("ALONG", "1")
     monkeypatch.delenv("NOWHERE", raising=False)
-    line = "GADGET is set on the host; variables go along with --guest-env GADGET"
+    line = "GADGET is set on this machine but not in the guest; pass it in with --guest-env GADGET"
     for text in (
         '>   assert os.environ.get("GADGET") == "1"',
         "E   os.getenv('GADGET')",

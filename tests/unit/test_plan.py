@@ -120,8 +120,12 @@ def test_a_suite_goes_by_its_own_name_too(project):
 def test_suites_that_are_not_there(project):
     (project / "tests").mkdir()
     plan.see_suites(made(project, "one", "--suite", "tests::test_x"))
-    with pytest.raises(UsageError, match="the suite none does not exist below"):
-        plan.see_suites(made(project, "one", "--suite", "none"))
+    for suite, said in (
+        ("none::test_x", rf"file or folder: none \(looked in {project}\)$"),
+        ("/nowhere/none", "file or folder: /nowhere/none$"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            plan.see_suites(made(project, "one", "--suite", suite))
 
 
 def test_variables_are_taken_as_they_are_now(project, monkeypatch):

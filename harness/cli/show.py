@@ -136,7 +136,7 @@ def _read(file: Path, text: str) -> Any:
         table = dict(json.loads(text))
         return record.from_json(_KINDS[file.name], table) if file.name in _KINDS else table
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        what = f"{file} is damaged: {error}"
+        what = f"{file} is damaged: {record.why(error)}"
         raise errors.UsageError(what, hint=record.DAMAGED) from error
 
 

@@ -59,6 +59,12 @@ class NotBuilt(Untestable):
     """The build failed; ``details`` starts with the compiler's own lines."""
 
 
+class BreaksBuild(NotBuilt):
+    """The patched kernel does not build although the base does: the series is bad (code 1)."""
+
+    exit_code = BAD
+
+
 class SeriesError(Untestable):
     """The series cannot be read: empty, truncated, not a patch at all."""
 

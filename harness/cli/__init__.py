@@ -59,9 +59,10 @@ pytest in the guest, and say with evidence what it fixes and what it breaks."""
 STOPPING = "stopping; results so far are kept (Ctrl-C again stops at once)"
 
 EPILOG = f"""\
-exit codes: {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply,
-configure or build), {errors.HOST_FAULT} a fault of this machine or of the harness,
-{errors.USAGE} usage, {errors.INTERRUPTED} interrupted.  They fit `git bisect run`.
+exit codes: {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply or
+configure; does not build, where no base did), {errors.HOST_FAULT} a fault of this machine
+or of the harness, {errors.USAGE} usage, {errors.INTERRUPTED} interrupted.  They fit
+`git bisect run`.
 
 `harness VERB --help` shows a verb's options with examples.  Tests of your own on a
 kernel you have: `pytest --kernel IMAGE PATH`."""

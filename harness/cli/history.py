@@ -240,7 +240,7 @@ def _series(found: SeriesHistory) -> Iterator[Line]:
 
 def verdict(ended: str, said: str) -> Text:
     """Write a run's end in a word: its verdict, or why there is none."""
-    if ended == "done" or said == Verdict.UNTESTABLE:
+    if ended == "done" or said != Verdict.NONE:
         return Text(said, style=VERDICTS.get(Verdict(said), ""))
     return Text(ended, style={"running": "cyan", "interrupted": "yellow"}.get(ended, "red"))
 

@@ -20,9 +20,9 @@ from harness.series import trust
 DESCRIPTION = """\
 Apply a series to a kernel, build both, boot both, run the suites in their guests,
 and say what the series changed.  Exit code 1 when the series breaks a test, adds a
-splat or a compiler warning, or keeps the kernel from booting; 0 otherwise.  A test
-that also fails on the base is listed, and is bad only with --strict.  Without a base
-(--patched-only, --no-series) every failure is bad."""
+splat or a compiler warning, or keeps the kernel from building or booting; 0 otherwise.
+A test that also fails on the base is listed, and is bad only with --strict.  Without a
+base (--patched-only, --no-series) every failure is bad."""
 
 EXAMPLES = """\
 examples:

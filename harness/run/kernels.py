@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness import build, git, kconfig, source, tree
-from harness.errors import UsageError
+from harness.errors import BreaksBuild, NotBuilt, UsageError
 from harness.model import Checkout, Kernel, Request, Series, Side, Source, Toolchain
 from harness.progress import Progress
 from harness.run.plan import Plan
@@ -70,11 +70,17 @@ def make(
     if known:
         return known
     with tree.slot(start, progress) as slot:
-        checkouts = list(_sides(plan, slot.base, slot.patched))
-        return tuple(
-            Built(side, checkout, kernel(plan, slot, checkout, request, toolchain, progress))
-            for side, checkout in checkouts
-        )
+        found: list[Built] = []
+        for side, checkout in list(_sides(plan, slot.base, slot.patched)):
+            try:
+                made = kernel(plan, slot, checkout, request, toolchain, progress)
+            except NotBuilt as error:
+                if not found:
+                    raise
+                what = f"BAD: the series breaks the build: {error.what}"
+                raise BreaksBuild(what, hint=error.hint, details=error.details) from error
+            found.append(Built(side, checkout, made))
+        return tuple(found)
 
 
 def _sides(

@@ -174,11 +174,14 @@ def test_a_series_that_does_not_apply_is_untestable(project: Project) -> None:
     assert run["error"]["what"]
 
 
-def test_a_series_that_does_not_build_is_untestable(tmp_path: Path) -> None:
+def test_a_series_that_does_not_build_is_bad_if_its_base_does(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.patch("fs/configfs/dir.c", "\nint broken = no_such_word;\n")
+    code, run, err = project.run("--patched-only")
+    assert code == 125, err  # it may be the base's fault
+    assert "no_such_word" in run["error"]["details"].splitlines()[0]
     code, run, err = project.run()
-    assert code == 125, err
+    assert code == 1, err
     assert "no_such_word" in run["error"]["details"].splitlines()[0]
 
 

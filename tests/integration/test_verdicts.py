@@ -211,3 +211,18 @@ def test_names_of_tests_do_not_depend_on_where_the_kernel_is(project: Judged) ->
     assert {one["id"].partition("::")[0] for one in table["sides"][1]["tests"]} == {
         "suite/test_it.py"
     }
+
+
+def test_a_series_that_breaks_the_build_is_bad(tmp_path: Path) -> None:
+    project = Judged(tmp_path / "two")
+    project.patch("fs/configfs/mount.c", "\nint broken = no_such_word;\n")
+    code, table, err = project.run()
+    assert (code, table["exit_code"]) == (1, 1), err
+    assert "BAD: the series breaks the build" in table["error"]["what"]
+    assert "no_such_word" in table["error"]["details"]
+    (last, *_) = json.loads(project.harness("runs", "--json"))["runs"]
+    assert (last["verdict"], last["code"]) == ("bad", 1)
+    assert " bad " in project.harness("runs")
+    # Without a base it is not known whose fault that is.
+    code, _, err = project.run("--patched-only")
+    assert code == 125, err

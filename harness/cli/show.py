@@ -24,6 +24,7 @@ from harness.cli.history import Line, show, verdict
 from harness.cli.run import db_option
 from harness.compare import Comparison
 from harness.history.values import RunRow, SideRow
+from harness.model import Outcome
 from harness.outputs import said
 from harness.progress import Progress, clock
 from harness.results import record
@@ -134,6 +135,9 @@ def _read(file: Path, text: str) -> Any:
     """Read what a run wrote.  Raises UsageError when it is damaged."""
     try:
         table = dict(json.loads(text))
+        if file.name == COMPARED:  # an older harness wrote null for a test that was not there
+            for test in table["tests"]:
+                test |= {side: test[side] or Outcome.NOTRUN for side in ("base", "patched")}
         return record.from_json(_KINDS[file.name], table) if file.name in _KINDS else table
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"{file} is damaged: {record.why(error)}"

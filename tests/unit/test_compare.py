@@ -11,6 +11,7 @@ import pytest
 
 from harness import compare
 from harness.cli import compare as cli_compare
+from harness.cli import main
 from harness.compare import numbers
 from harness.compare.half import Half
 from harness.errors import UsageError
@@ -148,3 +149,14 @@ def test_one_is_counted_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "1 splat gone:",
         "1 test unchanged",
     ]
+
+
+def test_a_comparison_of_an_older_harness_can_be_shown(tmp_path: Path, capsys) -> None:
+    test = {"kind": "new", "base": None, "patched": "fail", "text": "", "again": [[], []]}
+    table = {"base": "a", "patched": "b", "tests": [{"test": "t::x", **test}], "same": 3}
+    table |= {key: [] for key in ("splats", "healed", "warnings", "shifts")}
+    (tmp_path / "compare.json").write_text(json.dumps({**table, "bad": True, "exit_code": 1}))
+    assert main(["show", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "t::x: not there -> fail" in out
+    assert "BAD" in out

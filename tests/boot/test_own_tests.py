@@ -127,7 +127,7 @@ def test_pytest_options_work_as_ever(image: Path, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("--kernel", "/no/such/image"), "there is no such image"),
-        (("--guests", "many"), "--guests is a number"),
+        (("--guests", "many"), "--guests: expected a whole number (1 or more) or auto"),
     ],
 )
 def test_what_cannot_be_is_said(

@@ -73,9 +73,9 @@ def test(
         stage.finish(f"{stage.what}: {seen.words}")
     # In a thread Ctrl-C is for pytest alone: that is how it ends then.
     result = collect(built.side, built.kernel, folder, cached=False, stopped=status not in _ENDED)
-    ran = base is not None and any(map(_ran, base.tests))
-    if not (ran and status == _UNCOLLECTED):  # then it is the series that makes the difference
-        _no_verdict(status, tail, result, folder)
+    # What the base could collect and this kernel cannot is the series' doing.
+    fit = base is not None and any(map(_ran, base.tests)) and status == _UNCOLLECTED
+    _no_verdict(status, tail, result, folder, fit=fit)
     if known is not None and not result.error and _is_whole(folder):
         _keep(folder, known)
     return decoded.side(result, built, folder, progress)
@@ -168,12 +168,14 @@ def _ran(test: Test) -> bool:
     return test.outcome is not Outcome.NOTRUN and "::" in test.id
 
 
-def _no_verdict(status: int, tail: list[str], result: SideResult, folder: Path) -> None:
+def _no_verdict(
+    status: int, tail: list[str], result: SideResult, folder: Path, *, fit: bool
+) -> None:
     """Raise when pytest did not come to a verdict, with its own last words."""
     details = "\n".join(tail)
     hint = f"see {folder / 'pytest.log'}"
     # With -x pytest ends with 2 as well; whatever was run is a verdict.  Killed, it gives none.
-    if status in _UNFIT and not any(map(_ran, result.tests)):
+    if status in _UNFIT and not fit and not any(map(_ran, result.tests)):
         raise UsageError(_UNFIT[status], hint=hint, details=details)
     if status < 0:
         name = signal.Signals(-status).name

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What pytest's end says, when it is no verdict on the kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HarnessError, HostFault, UsageError
+from harness.model import Kernel, Outcome, Side, SideResult, Test
+from harness.run import suites
+
+KERNEL = Kernel("k", Path(), Path(), Path(), "7.2.13", "c0ffee", "x86_64")
+FILE, RAN = Test("test_x.py", Outcome.ERROR), Test("test_y.py::test_y", Outcome.PASS)
+
+
+def ended(status: int, *tests: Test, fit: bool) -> type[HarnessError] | None:
+    result = SideResult(Side.PATCHED, KERNEL, tests)
+    try:
+        suites._no_verdict(status, [], result, Path("folder"), fit=fit)
+    except HarnessError as error:
+        return type(error)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("tests", "fit", "error"),
+    [
+        ((FILE,), False, UsageError),  # nobody could collect it
+        ((FILE,), True, None),  # the base could: it is the series' doing
+        ((FILE, RAN), False, None),
+        ((), True, HostFault),  # whatever the base could: nothing at all is no result
+    ],
+)
+def test_a_suite_that_cannot_be_collected(tests, fit, error) -> None:
+    assert ended(2, *tests, fit=fit) is error

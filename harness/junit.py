@@ -19,7 +19,7 @@ import junitparser
 from junitparser import xunit2
 
 from harness import plain
-from harness.model import GuestRecord, Outcome, Run, SideResult, Splat, Test
+from harness.model import ALLOWED, GuestRecord, Outcome, Run, SideResult, Splat, Test
 
 BAD, GOOD = 64 * 1024, 4 * 1024  # characters of a text that are kept of a test, at most
 ALL = 8 * 1024 * 1024  # characters that the good and the bad may have together: CI has limits
@@ -66,7 +66,7 @@ def _excuse(run: Run, side: SideResult, test: Test | None) -> str:
 
 
 def _allowed(side: SideResult, test: Test | None) -> str:
-    return "flaky (allowed)" if test and side.allows(test) else ""
+    return ALLOWED if test and side.allows(test) else ""
 
 
 def _faults(run: Run, sides: tuple[SideResult, ...]) -> Iterator[str]:

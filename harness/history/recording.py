@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import harness
-from harness.errors import BAD, UNTESTABLE, HarnessError, Interrupted, UsageError
+from harness.errors import HarnessError, Interrupted, UsageError
 from harness.history import address, identity, waiting
 from harness.history.facts import Ended, Host, RunFacts, SourceFacts
 from harness.model import Run, Series, Source, Verdict
@@ -67,8 +67,7 @@ class Entry:
         code = error.exit_code if isinstance(error, HarnessError) else None
         words = error.what if isinstance(error, HarnessError) else type(error).__name__
         stopped = isinstance(error, (KeyboardInterrupt, Interrupted))
-        known = {BAD: Verdict.BAD, UNTESTABLE: Verdict.UNTESTABLE}
-        verdict = known.get(code, Verdict.NONE) if code is not None else Verdict.NONE
+        verdict = Verdict.of(code)
         ended = Ended.INTERRUPTED if stopped else Ended.ERROR
         self._set(ended=ended, code=code, verdict=verdict, error=words)
 

@@ -4,11 +4,11 @@
 from harness.model.found import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
 from harness.model.given import Checkout, Option, Patch, Request, Series, Source
 from harness.model.kernel import Kernel, Key, Toolchain, Warning  # noqa: A004
-from harness.model.verdict import BROKEN, OLD, Change, Kind, Run, Span, Verdict, kind
+from harness.model.verdict import ALLOWED, BROKEN, Change, Kind, Run, Span, Verdict, kind
 
 __all__ = [
+    "ALLOWED",
     "BROKEN",
-    "OLD",
     "Accel",
     "Change",
     "Checkout",

@@ -32,6 +32,12 @@ class Verdict(enum.StrEnum):
     def _missing_(cls, value: object) -> Verdict | None:
         return cls.NONE if value == "none" else None  # in the record of an older harness's run
 
+    @classmethod
+    def of(cls, code: int | None) -> Verdict:
+        """What an exit code says of a run or a check."""
+        known = {one.exit_code: one for one in (cls.GOOD, cls.BAD, cls.UNTESTABLE)}
+        return cls.NONE if code is None else known.get(code, cls.NONE)
+
     @property
     def exit_code(self) -> int:
         """The exit code, as ``git bisect run`` takes it (harness.errors)."""
@@ -66,8 +72,8 @@ class Kind(enum.StrEnum):
     SAME = "same"
 
 
-#: Why tests fail that the series is to blame for, and those that it is not.
-BROKEN, OLD = "broken by the series", "also failing without the series"
+#: Why a test is not good: the series' fault; a flaky one that was allowed.
+BROKEN, ALLOWED = "broken by the series", "flaky (allowed)"
 
 #: The outcomes of the times a test was run again, on the base and on the patched kernel.
 Again = tuple[tuple[Outcome, ...], tuple[Outcome, ...]]
@@ -195,24 +201,25 @@ class Run:
         if all(side.error for side in self.sides) and len(self.sides) > 1:
             return Verdict.UNTESTABLE
         bad = self._worse if self.compared else self.judged.bad
-        if bad or (self.strict and any(map(self.counts, self._ran))):
+        if bad or (self.strict and any(map(self.counts, self.failing))):
             return Verdict.BAD
         return Verdict.NONE if self.judged.left else Verdict.GOOD
 
     @property
     def _worse(self) -> bool:
         changed = any(one.bad for one in self.changes)
-        return bool(changed or self.judged.error or self.left or self.splats or self.warnings)
+        return bool(changed or self.judged.error or self.missed or self.splats or self.warnings)
 
     @property
-    def left(self) -> int:
+    def missed(self) -> int:
         """How many tests of the judged kernel were not run, although they ran on the base."""
         gone = {one.test for one in self.changes if one.kind is Kind.GONE}
         tests = (one for one in self.judged.tests if one.outcome is Outcome.NOTRUN)
         return sum(one.id in gone for one in tests) if self.compared else self.judged.left
 
     @property
-    def _ran(self) -> tuple[Test, ...]:
+    def failing(self) -> tuple[Test, ...]:
+        """The tests of the judged kernel that are not good; one that did not run tells nothing."""
         tests = self.judged.tests
         return tuple(one for one in tests if one.outcome.bad and one.outcome is not Outcome.NOTRUN)
 
@@ -224,17 +231,18 @@ class Run:
         """Say why a test of the judged kernel that is not good counts, or does not."""
         change = self.change(test.id)
         if self.judged.allows(test):
-            return "flaky (allowed)"
+            return ALLOWED
         if not self.compared:
             return f"failing on the {self.judged.side} kernel"
         if change is not None and change.bad:
             return BROKEN if change.broken else "failing, with no result on the base"
-        if self._new.intersection(one.name for one in test.splats):
+        if self._newly(test):
             return "failing with a new splat"
         if change is not None and change.kind is Kind.FLAKY:
             steady = test.outcome is Outcome.FLAKY and not change.base.bad
             return "flaky with the series, good without it" if steady else "flaky"
-        return "passing unexpectedly" if test.outcome is Outcome.XPASS else OLD
+        unexpected = test.outcome is Outcome.XPASS
+        return "passing unexpectedly" if unexpected else "also failing without the series"
 
     def counts(self, test: Test) -> bool:
         """Whether a test of the judged kernel that is not good makes the run bad."""
@@ -243,8 +251,12 @@ class Run:
         if test.outcome is Outcome.NOTRUN:
             return True
         change = self.change(test.id)
-        new = self._new.intersection(one.name for one in test.splats)
-        return self.strict or not self.compared or bool(new) or bool(change and change.bad)
+        worse = self._newly(test) or bool(change and change.bad)
+        return self.strict or not self.compared or worse
+
+    def _newly(self, test: Test) -> bool:
+        """Whether the kernel complained during a test as the base never did."""
+        return any(one.name in self._new for one in test.splats)
 
     @property
     def boot_splats(self) -> tuple[Splat, ...]:

@@ -21,8 +21,7 @@ def verdict(table: Table) -> Verdict:
     """Read the verdict; an older harness's check.json has only the exit code."""
     if "verdict" in table:
         return Verdict(table["verdict"])
-    known = {one.exit_code: one for one in (Verdict.UNTESTABLE, Verdict.BAD, Verdict.GOOD)}
-    return known.get(table.get("exit_code", -1), Verdict.NONE)
+    return Verdict.of(table.get("exit_code"))
 
 
 def marks(table: Table) -> tuple[Mark, ...]:

@@ -45,9 +45,8 @@ def failures(run: Run) -> tuple[Failures, ...]:
     if not run.sides:
         return ()
     found: dict[tuple[bool, str], list[Test]] = {}
-    for test in run.judged.tests:
-        if test.outcome.bad and test.outcome is not Outcome.NOTRUN:
-            found.setdefault((run.counts(test), run.reason(test)), []).append(test)
+    for test in run.failing:
+        found.setdefault((run.counts(test), run.reason(test)), []).append(test)
     order = sorted(found, key=lambda key: (not key[0], key[1] != BROKEN))
     return tuple(Failures(why, tuple(found[counts, why]), counts) for counts, why in order)
 

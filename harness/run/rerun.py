@@ -54,9 +54,11 @@ def settle(
         for number, one in enumerate(suspects):
             stage.update(number, len(suspects), one.test)
             here = _outcomes(patched, one.test, times, until=False)
-            # One good run tells that it is flaky, whatever the base does.
-            there = _outcomes(base, one.test, times, until=True) if all(o.bad for o in here) else ()
-            known[one.test] = dataclasses.replace(one, again=(there, here))
+            tried = dataclasses.replace(one, again=((), here))
+            if tried.kind is Kind.SUSPECT:  # else it is flaky, whatever the base does
+                there = _outcomes(base, one.test, times, until=True)
+                tried = dataclasses.replace(one, again=(there, here))
+            known[one.test] = tried
         confirmed = sum(one.kind is Kind.REGRESSION for one in known.values())
         stage.finish(f"{confirmed} of {len(suspects)} suspects confirmed as broken")
     return Settled(tuple(known.get(one.test, one) for one in changes), _splats(place / names[0]))

@@ -162,7 +162,7 @@ def test_what_neither_kernel_ran_says_nothing() -> None:
     assert run(side(Side.BASE, *some), side(Side.PATCHED, *some)).verdict is Verdict.NONE
     ran = (Test("a", FAIL), Test("b", PASS), Test("c", NOTRUN))
     found = run(side(Side.BASE, *ran), side(Side.PATCHED, *some))
-    assert (found.verdict, found.left) == (Verdict.BAD, 1)
+    assert (found.verdict, found.missed) == (Verdict.BAD, 1)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-import warm
-from fakeproject import Project
-from patience import PATIENCE
+from fakeproject import Patched
 
 # What a test does may change between the run and the time it is run again.
 SUITE = """
@@ -33,28 +30,14 @@ def test_once():
 """
 
 
-class Compared(Project):
+class Compared(Patched):
     """A project whose series fixes a test, breaks one, and one only the first time."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        (self.path / "suite" / "test_it.py").write_text(SUITE)
-        self.patch("fs/configfs/dir.c", '\nconst char *harness_word = "fixed by the series";\n')
-
-    def environment(self, mode: str = "up", **more: str) -> dict[str, str]:
-        return super().environment(mode, FAKE_STATE=str(self.path), **more)
+        super().__init__(path, SUITE)
 
     def compare(self, *words: str | Path) -> tuple[int, dict, str]:
-        done = warm.run(
-            [sys.executable, "-m", "harness", "compare", "--json", *map(str, words)],
-            cwd=self.path,
-            env=self.environment(),
-            text=True,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
+        done = self.harness("compare", "--json", *words)
         return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 
 

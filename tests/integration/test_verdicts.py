@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-import warm
-from fakeproject import Project
-from patience import PATIENCE
+from fakeproject import Patched
 
 from harness.model import Verdict
 from harness.outputs import github, mail, tap
@@ -54,30 +51,15 @@ def test_worse():
 OLD = ("test_old", "test_worse")
 
 
-class Judged(Project):
+class Judged(Patched):
     """A project whose tests fail on both kernels, on one, now and then."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        (self.path / "suite" / "test_it.py").write_text(SUITE)
-        self.patch("fs/configfs/dir.c", '\nconst char *harness_word = "fixed by the series";\n')
+        super().__init__(path, SUITE)
 
-    def environment(self, mode: str = "up", **more: str) -> dict[str, str]:
-        return super().environment(mode, FAKE_STATE=str(self.path), **more)
-
-    def harness(self, *words: str | Path) -> str:
+    def said(self, *words: str | Path) -> str:
         """Give what a command of the harness prints."""
-        done = warm.run(
-            [sys.executable, "-m", "harness", *map(str, words)],
-            cwd=self.path,
-            env=self.environment(),
-            text=True,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.stdout
+        return self.harness(*words).stdout
 
 
 @pytest.fixture
@@ -95,10 +77,10 @@ def agree(project: Judged, verdict: Verdict, code: int) -> None:
     run = record.load(project.out)
     assert run.verdict is verdict
     assert json.loads((project.out / record.NAME).read_text())["verdict"] == verdict
-    assert verdict.upper() in project.harness("show", project.out)
+    assert verdict.upper() in project.said("show", project.out)
     assert gather.page(project.out).word == verdict.upper()
     assert github.summary(run).splitlines()[0].split(": ")[0].endswith(verdict.upper())
-    assert run.verdict in json.loads(project.harness("runs", "--json"))["runs"][0]["verdict"]
+    assert run.verdict in json.loads(project.said("runs", "--json"))["runs"][0]["verdict"]
     good = verdict is Verdict.GOOD
     suites = ET.parse(project.out / "junit.xml").getroot().findall("testsuite")
     wrong = sum(int(one.get("failures", 0)) + int(one.get("errors", 0)) for one in suites)
@@ -121,11 +103,11 @@ def test_what_fails_without_the_series_too_is_no_fault_of_it(project: Judged) ->
     (once,) = [one for one in table["changes"] if one["kind"] == "flaky"]
     assert once["again"] == [[], ["pass"]]
     agree(project, Verdict.GOOD, code)
-    said = project.harness("show", project.out)
+    said = project.said("show", project.out)
     assert "2 also failing without the series:" in said
     assert "1 flaky:" in said
     assert "(rerun: pass)" in said
-    page = project.harness("report", project.out, "--output", "-")
+    page = project.said("report", project.out, "--output", "-")
     assert "2 are also failing without the series; 1 is flaky" in page
 
 
@@ -149,7 +131,7 @@ def test_without_a_rerun_a_suspicion_is_bad(project: Judged) -> None:
     assert kinds(table)["test_broken"] == "suspect", err
     assert not (project.out / "rerun").exists()
     agree(project, Verdict.BAD, code)
-    assert "(not rerun)" in project.harness("show", project.out)
+    assert "(not rerun)" in project.said("show", project.out)
 
 
 def test_a_new_splat_is_bad_though_its_test_failed_before(project: Judged) -> None:
@@ -183,7 +165,7 @@ def test_a_file_that_cannot_be_imported_with_the_series_is_bad(project: Judged) 
     (file,) = [one for one in table["sides"][1]["tests"] if one["id"] == "suite/test_imports.py"]
     assert (file["outcome"], "no such thing" in file["message"]) == ("error", True)
     agree(project, Verdict.BAD, code)
-    said = project.harness("show", project.out)
+    said = project.said("show", project.out)
     assert "error    suite/test_imports.py  RuntimeError: it has no such thing any more" in said
     assert "1 test of the base did not exist on the patched kernel" in said
     # Alone it is the whole suite, which the base can import.
@@ -200,7 +182,7 @@ def test_what_neither_kernel_ran_is_no_verdict(project: Judged) -> None:
     code, _, err = project.run("--", "-x")
     assert code == 128, err
     agree(project, Verdict.NONE, code)
-    assert "1 of 2 tests was not run." in project.harness("show", project.out)
+    assert "1 of 2 tests was not run." in project.said("show", project.out)
 
 
 def test_names_of_tests_do_not_depend_on_where_the_kernel_is(project: Judged) -> None:
@@ -220,9 +202,9 @@ def test_a_series_that_breaks_the_build_is_bad(tmp_path: Path) -> None:
     assert (code, table["exit_code"]) == (1, 1), err
     assert "BAD: the series breaks the build" in table["error"]["what"]
     assert "no_such_word" in table["error"]["details"]
-    (last, *_) = json.loads(project.harness("runs", "--json"))["runs"]
+    (last, *_) = json.loads(project.said("runs", "--json"))["runs"]
     assert (last["verdict"], last["code"]) == ("bad", 1)
-    assert " bad " in project.harness("runs")
+    assert " bad " in project.said("runs")
     # Without a base it is not known whose fault that is.
     code, _, err = project.run("--patched-only")
     assert code == 125, err

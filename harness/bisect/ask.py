@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.bisect.outcome import Mode
 from harness.bisect.signature import Signature
 from harness.bisect.values import Call
-from harness.run import Plan
+from harness.lab.plan import Plan
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,9 +9,9 @@ from harness.bisect.job import Job
 from harness.bisect.signature import Kind, Signature
 from harness.bisect.values import Candidate
 from harness.errors import UsageError
+from harness.lab import suites
+from harness.lab.kernels import Built
 from harness.model import Outcome, Side, Test
-from harness.run import suites
-from harness.run.kernels import Built
 
 PIN = "test"
 _MOST = 20  # failing tests that are run at the good end

@@ -20,12 +20,12 @@ from harness.bisect.signature import Evidence, Kind, Signature, judge, judge_run
 from harness.bisect.state import State, Trial
 from harness.bisect.values import Candidate, Observation
 from harness.errors import HostFault
+from harness.lab import folder as run_folder
+from harness.lab import suites
+from harness.lab.kernels import Built
+from harness.lab.plan import BOOTS, Plan
 from harness.model import Side, SideResult
 from harness.results.record import from_json, to_json
-from harness.run import Plan, suites
-from harness.run import folder as run_folder
-from harness.run.kernels import Built
-from harness.run.plan import BOOTS
 
 ATTEMPTS = 3  # when the host is at fault
 PAUSE = 2.0  # seconds before another attempt; a host that is out of something may recover

@@ -24,10 +24,10 @@ from harness.bisect.prober import Prober
 from harness.bisect.state import Begun, State
 from harness.errors import Interrupted
 from harness.guest import accel
+from harness.lab import folder as run_folder
+from harness.lab import kernels
 from harness.model import Accel, Source
 from harness.progress import Progress
-from harness.run import folder as run_folder
-from harness.run import kernels
 
 
 def bisect(

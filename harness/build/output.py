@@ -59,13 +59,13 @@ def is_object(kind: str, file: str) -> bool:
     return kind in _COMPILED and file.endswith(".o")
 
 
-def warning(line: str, source: str) -> model.Warning | None:
+def warning(line: str, source: str) -> model.CompilerWarning | None:
     """Read a warning; its file is relative to the tree ``source`` when it lies in there."""
     found = _WARNING.match(line) or _LOUD.match(line)
     if found is None:
         return None
     number = found.groupdict().get("line") or 0
-    return model.Warning(relative(found["file"], source), int(number), found["text"])
+    return model.CompilerWarning(relative(found["file"], source), int(number), found["text"])
 
 
 def relative(file: str, source: str) -> str:

@@ -63,7 +63,7 @@ def before(
     checkout: Checkout,
     out: Path,
     toolchain: Toolchain,
-    warned: Mapping[str, Iterable[model.Warning]],
+    warned: Mapping[str, Iterable[model.CompilerWarning]],
 ) -> Spared:
     """Give new times to the objects in ``out`` that the checkout leaves as they are.
 
@@ -104,7 +104,7 @@ def _record(out: Path) -> _Built | None:
     return None
 
 
-def _warns(warnings: Iterable[model.Warning], paths: tuple[str, ...]) -> bool:
+def _warns(warnings: Iterable[model.CompilerWarning], paths: tuple[str, ...]) -> bool:
     return any(f"/{warning.file}".endswith(paths) for warning in warnings)
 
 

@@ -135,7 +135,7 @@ def _read(kept: Path) -> Kernel | None:
         # A record of before a name was known has it not.
         for name in _SOME:
             fields[name] = kept / name if fields.get(name) else None
-        fields["warnings"] = tuple(model.Warning(**each) for each in fields["warnings"])
+        fields["warnings"] = tuple(model.CompilerWarning(**each) for each in fields["warnings"])
         kernel = Kernel(
             folder=kept,
             image=kept / "image",

@@ -25,12 +25,13 @@ class Collector:
 
     def __init__(self, out: Path, source: Path) -> None:
         self.out, self.source = out, str(source)
-        self.found: dict[str, list[model.Warning]] = {}
+        self.found: dict[str, list[model.CompilerWarning]] = {}
         self._object = ""
         with contextlib.suppress(OSError, ValueError, TypeError):
             kept = json.loads((out / _KEPT).read_text())
             self.found = {
-                name: [model.Warning(**each) for each in some] for name, some in kept.items()
+                name: [model.CompilerWarning(**each) for each in some]
+                for name, some in kept.items()
             }
 
     def line(self, line: str) -> None:
@@ -52,15 +53,15 @@ class Collector:
         }
         (self.out / _KEPT).write_text(json.dumps(data))
 
-    def all(self) -> list[model.Warning]:
+    def all(self) -> list[model.CompilerWarning]:
         """Give every warning once (headers warn in each object), by file and line."""
         each = {warning for some in self.found.values() for warning in some}
         return sorted(each, key=lambda warning: (warning.file, warning.line, warning.text))
 
 
 def with_patches(
-    warnings: Iterable[model.Warning], checkout: Checkout
-) -> tuple[model.Warning, ...]:
+    warnings: Iterable[model.CompilerWarning], checkout: Checkout
+) -> tuple[model.CompilerWarning, ...]:
     """Name the patch that last touched each warning's line, for files the series touches."""
     subjects = dict(checkout.patches)
     touched = _touched(checkout) if subjects else set()
@@ -79,7 +80,7 @@ def _touched(checkout: Checkout) -> set[str]:
     return set(result.stdout.split("\0")) if result.ok else set()
 
 
-def _commit(warning: model.Warning, worktree: Path) -> str:
+def _commit(warning: model.CompilerWarning, worktree: Path) -> str:
     where = f"-L{warning.line},{warning.line}"
     words = ("blame", "--porcelain", where, "HEAD", "--", warning.file)
     result = git.run(worktree, *words, check=False)

@@ -14,12 +14,12 @@ from harness import process
 from harness.check.builds import Made
 from harness.check.values import Finding, Level
 from harness.errors import HostFault, UsageError
+from harness.lab import folder, suites
+from harness.lab.kernels import Built
+from harness.lab.plan import BOOTS, Plan
 from harness.model import Accel, Outcome, Request, Side, SideResult, Splat, Test
 from harness.progress import Progress
 from harness.results.changes import counts
-from harness.run import Plan, folder, suites
-from harness.run.kernels import Built
-from harness.run.plan import BOOTS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,10 @@ from harness import tree
 from harness.build import loaded
 from harness.check.values import Finding, Level
 from harness.errors import NotBuilt, NotConfigured, Untestable
+from harness.lab import kernels
+from harness.lab.plan import Plan
 from harness.model import Checkout, Kernel, Request, Toolchain
 from harness.progress import Progress
-from harness.run import Plan, kernels
 
 COMPILER = 768  # MiB that one compiler may take; most take less
 _ERROR = re.compile(r"^([^\s:][^:]*):(\d+)(?::\d+)?: (?:fatal )?error: (.*)$")

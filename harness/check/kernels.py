@@ -19,10 +19,10 @@ from harness.check.judge import Column
 from harness.check.scripts import Scripts
 from harness.check.values import WHOLE, Cell, Finding, Level, State
 from harness.check.wish import Wish
-from harness.model import Checkout, Kind
-from harness.outputs import said
+from harness.lab import rerun
+from harness.model import ChangeKind, Checkout
+from harness.publish import sentences
 from harness.results.changes import changes
-from harness.run import rerun
 
 _Testing = concurrent.futures.Future[Tested] | None
 
@@ -198,7 +198,7 @@ class Kernels:
         notes |= self._unbuilt()
         base = results[0]
         if base and known[0]:
-            notes[WHOLE] = f"{said.number(len(bad), 'test')} failing on the base already"
+            notes[WHOLE] = f"{sentences.number(len(bad), 'test')} failing on the base already"
         rows: Sequence[tuple[int, tuple[Finding, ...] | None]] = list(enumerate(known))[1:]
         column = Column("tests", known[0], rows, notes, same)
         return [_with_fixes(one, known) for one in judge.cells(column, renames)]
@@ -212,12 +212,12 @@ class Kernels:
         for number, one in enumerate(results[1:], 1) if base else ():
             assert base is not None
             some = changes(base.tests, one.tests) if one else ()
-            new = [c for c in some if c.kind is Kind.SUSPECT and c.test not in seen]
+            new = [c for c in some if c.kind is ChangeKind.SUSPECT and c.test not in seen]
             times = self.booter.plan.reruns if len(seen) < rerun.MANY else 0
             seen |= {c.test for c in new}
             folders, own = (place / "base", place / str(number)), place / rerun.FOLDER / str(number)
             found = rerun.settle(new, folders, times, own, self.builder.progress)
-            flaky |= {c.test for c in found.changes if c.kind is Kind.FLAKY}
+            flaky |= {c.test for c in found.changes if c.kind is ChangeKind.FLAKY}
         return frozenset(flaky)
 
 

@@ -14,12 +14,13 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness import git, plain, process
+from harness import git, process
 from harness.check.scripts import Scripts
 from harness.check.values import Finding, Level
 from harness.errors import HostFault
 from harness.model import Checkout
 from harness.progress import Progress
+from harness.text import clean, one_line
 
 FOLDER = "scripts/coccinelle"
 LIMIT = 300.0  # seconds for one rule; the slowest takes 30 for eleven large files
@@ -97,9 +98,9 @@ class Rules:
 
 
 def _reason(said: process.Result) -> str:
-    lines = plain.text(said.stderr).split("\n")
+    lines = clean(said.stderr).split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return plain.line(last, 100) or f"status {said.status}"
+    return one_line(last, 100) or f"status {said.status}"
 
 
 def options(rule: str) -> list[str]:

@@ -13,9 +13,9 @@ from harness.check.judge import Column
 from harness.check.scripts import Scripts
 from harness.check.values import Cell, Finding, State, cell
 from harness.check.wish import Wish
+from harness.lab.plan import Plan
 from harness.model import Checkout, Series
 from harness.progress import Progress
-from harness.run import Plan
 
 Found = tuple[Finding, ...]
 

@@ -25,10 +25,10 @@ from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, State
 from harness.check.wish import GROUPS, Wish
 from harness.errors import HostFault, Interrupted
 from harness.guest import accel
+from harness.lab import folder, kernels
+from harness.lab.plan import Plan, see_suites
 from harness.model import Checkout, Source
 from harness.progress import Progress
-from harness.run import Plan, folder, kernels
-from harness.run.plan import see_suites
 from harness.series import trust
 
 

@@ -9,12 +9,13 @@ import json
 import os
 from pathlib import Path
 
-from harness import cli, history, paths, plain
+from harness import cli, history, paths
 from harness.bisect import Ask, Bisected, Mode, bisect, report, state
 from harness.cli import bisecting
 from harness.cli.parser import parse
 from harness.cli.run import db_option, guest_options, kernel_options, number, trust_option
 from harness.progress import Progress
+from harness.text import one_line
 
 DESCRIPTION = """\
 Find what made a test fail, and prove it: the patch of a series (without --good), the
@@ -172,7 +173,7 @@ def _say(asked: Ask, progress: Progress) -> None:
     if asked.mode is Mode.SERIES and series is not None:
         many = len(series.patches)
         patches = f"{many} patch{'es' if many > 1 else ''}"
-        name = plain.line(series.title or series.name)
+        name = one_line(series.title or series.name)
         progress.say(f"searching the {patches} of {name}: {asked.signature}")
 
 

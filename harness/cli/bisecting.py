@@ -12,8 +12,9 @@ from harness import errors, settings
 from harness.bisect import Ask, Mode
 from harness.bisect.signature import Kind, Signature
 from harness.bisect.values import Call
+from harness.lab import plan
+from harness.lab.plan import Plan
 from harness.model import Outcome
-from harness.run import Plan, plan
 from harness.series import trust
 
 _MUST_SAY = (Mode.CONFIG, Mode.INTERACTION)  # elsewhere the suites tell what fails

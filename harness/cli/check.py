@@ -15,9 +15,10 @@ from harness.check import Matrix, Wish, given, report, wish
 from harness.cli import formats
 from harness.cli import matrix as shown
 from harness.cli.run import guest_options, kernel_options, suite_options
+from harness.lab import plan
+from harness.lab.plan import Plan
 from harness.model import Series
 from harness.progress import Progress
-from harness.run import Plan, plan
 
 MOST = 50  # tests that are run before all others
 

@@ -17,7 +17,7 @@ from harness.cli import report
 from harness.cli.run import db_option, rerun_option
 from harness.cli.summary import word
 from harness.compare import Comparison
-from harness.model import Change, Kind, Outcome
+from harness.model import Change, ChangeKind, Outcome
 from harness.progress import Progress, clock
 from harness.progress.seen import seen
 from harness.results.record import to_json
@@ -42,13 +42,13 @@ examples:
 
 SHOWN = 20  # lines of a kind; --json has all
 _LOOKS = {
-    Kind.REGRESSION: ("regression{s}", "red"),
-    Kind.SUSPECT: ("suspected regression{s}, not rerun on both kernels", "red"),
-    Kind.FIX: ("fixed", "green"),
-    Kind.FLAKY: ("flaky", "yellow"),
-    Kind.CHANGED: ("other change{s}", "yellow"),
-    Kind.NEW: ("new test{s}", "dim"),
-    Kind.GONE: ("test{s} gone", "yellow"),
+    ChangeKind.REGRESSION: ("regression{s}", "red"),
+    ChangeKind.SUSPECT: ("suspected regression{s}, not rerun on both kernels", "red"),
+    ChangeKind.FIX: ("fixed", "green"),
+    ChangeKind.FLAKY: ("flaky", "yellow"),
+    ChangeKind.CHANGED: ("other change{s}", "yellow"),
+    ChangeKind.NEW: ("new test{s}", "dim"),
+    ChangeKind.GONE: ("test{s} gone", "yellow"),
 }
 
 

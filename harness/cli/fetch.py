@@ -12,8 +12,8 @@ from pathlib import Path
 from harness import errors, paths, settings
 from harness import series as stage
 from harness.cli import series as shown
+from harness.lab import plan
 from harness.progress import Progress
-from harness.run import plan
 from harness.series import keep
 
 DESCRIPTION = """\

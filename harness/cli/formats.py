@@ -14,11 +14,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from harness import junit, paths
+from harness import paths
 from harness.errors import HarnessError, HostFault, UsageError
 from harness.model import Run, SideResult
-from harness.outputs import checked, github, gitlab, kcidb, letter, mail, maintainers, marks, tap
 from harness.progress import Progress
+from harness.publish import (
+    checked,
+    github,
+    gitlab,
+    junit,
+    kcidb,
+    letter,
+    mail,
+    maintainers,
+    marks,
+    tap,
+)
 from harness.results import record
 from harness.results.changes import settled
 
@@ -142,7 +153,7 @@ def _write_check(folder: Path, given: argparse.Namespace) -> None:
         raise UsageError(
             f"a check has no --{other}", hint=f"see {folder} for check.json, junit.xml"
         )
-    from harness.report import checks  # which run need not wait for
+    from harness.publish.html import checks  # which run need not wait for
 
     table = checks.load(folder)
     found, summary = checked.marks(table), checked.summary(table)
@@ -156,7 +167,7 @@ def _write_check(folder: Path, given: argparse.Namespace) -> None:
 
 def _no_other_form(folder: Path) -> UsageError:
     """Say why what lies there can be a page at most."""
-    from harness.report import bisection, unfinished
+    from harness.publish.html import bisection, unfinished
 
     again = f"harness report {shlex.quote(str(folder))}"
     if unfinished.is_one(folder):

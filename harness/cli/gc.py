@@ -17,8 +17,8 @@ from harness.cli import show
 from harness.cli.clean import ago, size
 from harness.cli.run import db_option
 from harness.history import keep, waiting
+from harness.lab.folder import COMMAND
 from harness.progress import Progress
-from harness.run.folder import COMMAND
 from harness.store import Entry
 
 DESCRIPTION = """\

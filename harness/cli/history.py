@@ -20,9 +20,9 @@ from harness.cli.summary import COLOURS, VERDICTS
 from harness.history import flakes
 from harness.history.values import Match, Seen, SeriesHistory, SplatHistory, TestHistory, Where
 from harness.model import Outcome, Verdict
-from harness.outputs.said import number
 from harness.progress import Progress, clock
 from harness.progress.seen import styled
+from harness.publish.sentences import number
 from harness.results.record import to_json
 
 DESCRIPTION = """\

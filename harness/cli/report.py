@@ -15,7 +15,7 @@ from harness import errors, history, paths
 from harness.cli import formats
 from harness.history.values import Seen, TestHistory
 from harness.progress import Progress, clock
-from harness.report import History, Page, Past, page, write
+from harness.publish.html import History, Page, Past, page, write
 
 DESCRIPTION = """\
 Make a report of a run: one HTML file that needs no network and no other file.  The

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from harness import errors, history, paths, settings, vmcore
 from harness.cli import formats, series, summary
+from harness.lab import plan
+from harness.lab.plan import Plan
 from harness.progress import Progress
 from harness.results import record
-from harness.run import Plan, plan, run
+from harness.run import run
 from harness.series import trust
 
 DESCRIPTION = """\

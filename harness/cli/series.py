@@ -12,9 +12,9 @@ from typing import Any
 import rich.console
 
 from harness import errors, paths, settings
+from harness.lab import plan
 from harness.model import Series
 from harness.progress import Progress
-from harness.run import plan
 from harness.series import trust
 
 DESCRIPTION = """\

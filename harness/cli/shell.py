@@ -12,9 +12,9 @@ from harness import build, guest, paths
 from harness.cli import run as run_verb
 from harness.guest import GuestSpec, accel, facts
 from harness.guest.image import check as check_image
+from harness.lab import kernels
+from harness.lab.plan import mebibytes
 from harness.progress import Progress
-from harness.run import kernels
-from harness.run.plan import mebibytes
 
 DESCRIPTION = """\
 Boot the kernel that `harness run` would test and give a prompt in it, or run one

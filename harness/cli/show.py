@@ -25,8 +25,8 @@ from harness.cli.run import db_option
 from harness.compare import Comparison
 from harness.history.values import RunRow, SideRow
 from harness.model import Outcome
-from harness.outputs import said
 from harness.progress import Progress, clock
+from harness.publish import sentences
 from harness.results import record
 from harness.results.changes import settled
 
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     """Show it: from its folder if that is whole, else from the history."""
     from harness.history import runs as asked
     from harness.history import take
-    from harness.report import unfinished
+    from harness.publish.html import unfinished
 
     folder = paths.expanded(options.which).absolute()
     whole = folder.is_dir() and _whole(folder)
@@ -162,8 +162,8 @@ def _known(one: RunRow, sides: tuple[SideRow, ...]) -> Iterator[Line]:
         grid.add_column(title, no_wrap=title != "tests")
     for side in sides:
         tests = ", ".join(f"{number} {outcome}" for outcome, number in side.counts.items())
-        build = said.built(side.seconds, side.warnings, reused=side.reused)
-        boot = said.booted(side.boots, cached=side.cached)
+        build = sentences.built(side.seconds, side.warnings, reused=side.reused)
+        boot = sentences.booted(side.boots, cached=side.cached)
         grid.add_row(side.name, side.release, build, boot, tests or side.error or "none")
     if sides:
         yield grid

@@ -15,12 +15,12 @@ import rich.table
 from rich.text import Text
 
 from harness.cli import tables
-from harness.model import Change, Kind, Outcome, Run, SideResult, Test, Verdict
-from harness.outputs import said
+from harness.lab.again import alone
+from harness.model import Change, ChangeKind, Outcome, Run, SideResult, Test, Verdict
 from harness.progress import clock
 from harness.progress.seen import styled
+from harness.publish import sentences
 from harness.results.changes import counts
-from harness.run.again import alone
 
 COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
 VERDICTS = {
@@ -72,8 +72,8 @@ def table(run: Run, console: rich.console.Console) -> rich.table.Table:
     rows: list[tuple[tables.Cell, ...]] = []
     for side in run.sides:
         kernel = side.kernel
-        build = said.built(kernel.seconds, len(kernel.warnings), reused=kernel.reused)
-        boot = said.booted([one.boot_seconds for one in side.guests], cached=side.cached)
+        build = sentences.built(kernel.seconds, len(kernel.warnings), reused=kernel.reused)
+        boot = sentences.booted([one.boot_seconds for one in side.guests], cached=side.cached)
         rows.append((side.side, kernel.release, build, boot, tally(side.tests)))
     spare = ("boot", "build", "release")
     return tables.table(titles, rows, {"tests": 30}, spare, whole=("tests",), on=console)
@@ -96,11 +96,12 @@ def _troubles(run: Run) -> Iterator[Text]:
         yield Text(f"new warning: {one.file}:{one.line}: {one.text}", "red")
     if len(run.warnings) > _LEAST:
         yield Text(f"... and {len(run.warnings) - _LEAST} more new warnings, see run.json", "red")
-    if left := said.left(run.judged) if run.sides else "":
+    if left := sentences.left(run.judged) if run.sides else "":
         yield Text(left, "red")
-    if gone := said.missing(run) if run.sides else 0:
+    if gone := sentences.missing(run) if run.sides else 0:
         yield Text(
-            f"{said.number(gone, 'test')} of the base did not exist on the patched kernel", "yellow"
+            f"{sentences.number(gone, 'test')} of the base did not exist on the patched kernel",
+            "yellow",
         )
 
 
@@ -108,7 +109,7 @@ def _lists(run: Run, room: int) -> Iterator[Text]:
     """Give what failed, what was fixed and what was skipped, in as many lines as there are."""
     found = [
         *_failures(run),
-        _fixes(said.fixed(run)),
+        _fixes(sentences.fixed(run)),
         _skips(run.judged) if run.sides else [],
     ]
     lists = [lines for lines in found if lines]
@@ -131,7 +132,7 @@ def _cut(lines: Sequence[Text], room: int) -> Iterator[Text]:
 
 def _failures(run: Run) -> Iterator[list[Text]]:
     """Give the judged kernel's failures by reason, a line each; those that count first."""
-    for some in said.failures(run):
+    for some in sentences.failures(run):
         colour = "red" if some.counts else "yellow"
         lines = [Text(f"{len(some.tests)} {some.title}:", colour)]
         for number, test in enumerate(some.tests):
@@ -152,7 +153,7 @@ def failure(test: Test, change: Change | None = None, colour: str = "red") -> Te
 
 def _again(change: Change) -> str:
     """Say how it went when it was run again."""
-    if change.kind is Kind.SUSPECT:
+    if change.kind is ChangeKind.SUSPECT:
         return "  (not rerun)"
     base, patched = (", ".join(some) for some in change.again)
     told = f"{patched}; base: {base}" if base else patched
@@ -173,7 +174,7 @@ def _fixes(rows: Sequence[Change]) -> list[Text]:
     if not rows:
         return []
     found = Counter(change.test.partition("::")[0] for change in rows)
-    head = Text.assemble("the series fixes ", (said.number(len(rows), "test"), "green"), ":")
+    head = Text.assemble("the series fixes ", (sentences.number(len(rows), "test"), "green"), ":")
     return [head, *(Text(f"  {n:4} in {file}") for file, n in found.most_common())]
 
 
@@ -206,5 +207,5 @@ def following(run: Run) -> Iterator[Text]:
     """Say where everything is, and which command is the next."""
     yield Text(f"evidence  {run.folder}")
     yield Text(f"report    harness report {shlex.quote(str(run.folder))} --open")
-    if (some := said.failures(run)) and run.command:
+    if (some := sentences.failures(run)) and run.command:
         yield Text(f"again     {alone(run, some[0].tests[0].id)}")

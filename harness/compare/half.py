@@ -10,7 +10,7 @@ from pathlib import Path
 from harness import paths
 from harness.errors import UsageError
 from harness.guest import folder as guest_folder
-from harness.model import GuestRecord, Outcome, SideResult, Splat, Test, Warning  # noqa: A004
+from harness.model import CompilerWarning, GuestRecord, Outcome, SideResult, Splat, Test
 from harness.results import journal, record
 from harness.splat import find as find_splats
 
@@ -29,7 +29,7 @@ class Half:
     folder: Path
     tests: tuple[Test, ...]
     splats: tuple[Splat, ...]
-    warnings: tuple[Warning, ...] | None
+    warnings: tuple[CompilerWarning, ...] | None
     boots: tuple[float, ...]
     memory: int
     error: str = ""
@@ -86,7 +86,7 @@ def _half(
     folder: Path,
     tests: tuple[Test, ...],
     guests: tuple[GuestRecord, ...],
-    warnings: tuple[Warning, ...] | None,
+    warnings: tuple[CompilerWarning, ...] | None,
     error: str,
 ) -> Half:
     boot = [one for guest in guests for one in guest.splats if one.test == "boot"]

@@ -9,10 +9,10 @@ from pathlib import Path
 from harness.compare import numbers
 from harness.compare.half import Half
 from harness.compare.numbers import Shift
-from harness.model import Change, Kind, Splat, Verdict, Warning  # noqa: A004
+from harness.lab import rerun
+from harness.model import Change, ChangeKind, CompilerWarning, Splat, Verdict
 from harness.progress import Progress
 from harness.results.changes import changes, new_splats, new_warnings
-from harness.run import rerun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Comparison:
     tests: tuple[Change, ...]
     splats: tuple[Splat, ...]
     healed: tuple[Splat, ...]
-    warnings: tuple[Warning, ...]
+    warnings: tuple[CompilerWarning, ...]
     shifts: tuple[Shift, ...]
     same: int
     error: str = ""
     untestable: str = ""
 
-    def of(self, kind: Kind) -> tuple[Change, ...]:
+    def of(self, kind: ChangeKind) -> tuple[Change, ...]:
         """Give the tests of one kind."""
         return tuple(one for one in self.tests if one.kind is kind)
 
@@ -78,7 +78,7 @@ def compare(base: Half, patched: Half, times: int, place: Path, progress: Progre
     )
 
 
-def _warnings(base: Half, patched: Half) -> tuple[Warning, ...]:
+def _warnings(base: Half, patched: Half) -> tuple[CompilerWarning, ...]:
     """Give new warnings; none where they are not known of both."""
     if base.warnings is None or patched.warnings is None:
         return ()

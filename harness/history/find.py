@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from harness.history.tables import BAD, result, run, series, session, sighting, splat, test
 from harness.history.values import Match
 from harness.history.write import clean, short
-from harness.outputs.said import number
+from harness.publish.sentences import number
 
 MOST = 200  # matches of a kind: whoever sees so many types more letters
 

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The values that stages hand to one another.  Frozen, standard library only."""
 
-from harness.model.found import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
-from harness.model.given import Checkout, Option, Patch, Request, Series, Source
-from harness.model.kernel import Kernel, Key, Toolchain, Warning  # noqa: A004
-from harness.model.verdict import ALLOWED, BROKEN, Change, Kind, Run, Span, Verdict, kind
+from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
+from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
+from harness.model.run import Run, Span
+from harness.model.series import Checkout, Patch, Series, Source
+from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict, change_kind
 
 __all__ = [
     "ALLOWED",
     "BROKEN",
     "Accel",
     "Change",
+    "ChangeKind",
     "Checkout",
+    "CompilerWarning",
     "GuestRecord",
     "Kernel",
     "Key",
-    "Kind",
     "Option",
     "Outcome",
     "Patch",
@@ -30,6 +32,5 @@ __all__ = [
     "Test",
     "Toolchain",
     "Verdict",
-    "Warning",
-    "kind",
+    "change_kind",
 ]

@@ -1,11 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is made: a kernel, under a key that names everything it was made of."""
+"""Configuration, toolchain and kernel; a key names everything that a kernel is made of."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """A requested option.  ``value`` is y, m, n, a number or a quoted string.
+
+    ``origin`` is "file:line" or "command line", for messages.
+    """
+
+    name: str
+    value: str
+    origin: str
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """All options asked for, without contradictions."""
+
+    options: tuple[Option, ...]
+
+    @property
+    def digest(self) -> str:
+        """Names the request in keys: the same options in any order give the same digest."""
+        lines = sorted(f"{o.name}={o.value}" for o in self.options)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +70,7 @@ class Key:
 
 
 @dataclasses.dataclass(frozen=True)
-class Warning:  # noqa: A001 - the field's own word
+class CompilerWarning:
     """A compiler warning; ``patch`` is the subject of the patch that touched the line."""
 
     file: str
@@ -70,6 +96,6 @@ class Kernel:
     vmlinux: Path | None = None
     modules: Path | None = None
     log: Path | None = None
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[CompilerWarning, ...] = ()
     seconds: float = 0.0
     reused: bool = False

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What it means: the verdict, what a series changes, and a whole run."""
+"""The verdict, and the one rule that says what became of a test."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
-from pathlib import Path
 
-from harness.model.found import Outcome, SideResult, Splat, Test
-from harness.model.given import Series, Source
-from harness.model.kernel import Warning  # noqa: A004
+from harness.model.outcome import Outcome
 
 
 class Verdict(enum.StrEnum):
@@ -55,7 +51,7 @@ _CODES = {
 }
 
 
-class Kind(enum.StrEnum):
+class ChangeKind(enum.StrEnum):
     """What became of a test from one kernel to another.
 
     SUSPECT: it looks like a regression, and was not run again on both kernels.  CHANGED: another
@@ -79,7 +75,7 @@ BROKEN, ALLOWED = "broken by the series", "flaky (allowed)"
 Again = tuple[tuple[Outcome, ...], tuple[Outcome, ...]]
 
 
-def kind(base: Outcome, patched: Outcome, again: Again = ((), ())) -> Kind:
+def change_kind(base: Outcome, patched: Outcome, again: Again = ((), ())) -> ChangeKind:
     """Say what became of a test.  This is the one rule; every output uses it.
 
     A regression is good on the base each time and bad on the patched kernel each time, and was run
@@ -88,21 +84,21 @@ def kind(base: Outcome, patched: Outcome, again: Again = ((), ())) -> Kind:
     """
     if Outcome.NOTRUN in (base, patched):
         if base is patched:
-            return Kind.SAME
-        return Kind.NEW if base is Outcome.NOTRUN else Kind.GONE
+            return ChangeKind.SAME
+        return ChangeKind.NEW if base is Outcome.NOTRUN else ChangeKind.GONE
     if Outcome.FLAKY in (base, patched):
-        return Kind.FLAKY
+        return ChangeKind.FLAKY
     if base is patched:
-        return Kind.SAME
+        return ChangeKind.SAME
     if _bad(base) is _bad(patched):
-        return Kind.CHANGED
-    return Kind.FIX if _bad(base) else _suspect(*again)
+        return ChangeKind.CHANGED
+    return ChangeKind.FIX if _bad(base) else _suspect(*again)
 
 
-def _suspect(base: tuple[Outcome, ...], patched: tuple[Outcome, ...]) -> Kind:
+def _suspect(base: tuple[Outcome, ...], patched: tuple[Outcome, ...]) -> ChangeKind:
     if any(map(_bad, base)) or not all(map(_bad, patched)):
-        return Kind.FLAKY
-    return Kind.REGRESSION if base and patched else Kind.SUSPECT
+        return ChangeKind.FLAKY
+    return ChangeKind.REGRESSION if base and patched else ChangeKind.SUSPECT
 
 
 def _bad(outcome: Outcome) -> bool:
@@ -121,155 +117,23 @@ class Change:
     patched: Outcome
     text: str = ""
     again: Again = ((), ())
-    kind: Kind = dataclasses.field(init=False)
+    kind: ChangeKind = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         """Store the kind: whoever reads the JSON should not need our rule."""
-        object.__setattr__(self, "kind", kind(self.base, self.patched, self.again))
+        object.__setattr__(self, "kind", change_kind(self.base, self.patched, self.again))
 
     @property
     def broken(self) -> bool:
         """Whether the patched kernel broke it, as far as is known."""
-        return self.kind in (Kind.REGRESSION, Kind.SUSPECT)
+        return self.kind in (ChangeKind.REGRESSION, ChangeKind.SUSPECT)
 
     @property
     def fixed(self) -> bool:
         """Whether the patched kernel made it work."""
-        return self.kind is Kind.FIX
+        return self.kind is ChangeKind.FIX
 
     @property
     def bad(self) -> bool:
         """Whether it speaks against the patched kernel: broken, or new and not good."""
-        return self.broken or (self.kind is Kind.NEW and _bad(self.patched))
-
-
-@dataclasses.dataclass(frozen=True)
-class Span:
-    """A stage of a run: ``began`` in seconds since 1970, ``what`` in words of its progress."""
-
-    name: str
-    what: str
-    began: float
-    seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Everything a run found; run.json is this value (see harness.results).
-
-    ``splats`` and ``warnings`` are those that only the patched kernel has.  ``strict``: a failure
-    counts although the base has it too.  ``about`` are (what, its version or size) of the machine
-    and the programs that ran it.
-    """
-
-    series: Series | None
-    source: Source
-    folder: Path
-    started: str
-    seconds: float
-    accel: str
-    sides: tuple[SideResult, ...]
-    changes: tuple[Change, ...] = ()
-    stages: tuple[tuple[str, float], ...] = ()
-    command: tuple[str, ...] = ()
-    interrupted: bool = False
-    timeline: tuple[Span, ...] = ()
-    about: tuple[tuple[str, str], ...] = ()
-    splats: tuple[Splat, ...] = ()
-    warnings: tuple[Warning, ...] = ()
-    strict: bool = False
-
-    @property
-    def judged(self) -> SideResult:
-        """The kernel the verdict is about: the patched one, or the only one."""
-        return self.sides[-1]
-
-    @property
-    def compared(self) -> bool:
-        """Whether there is a base to compare with, which did boot."""
-        return len(self.sides) > 1 and not self.sides[0].error
-
-    @property
-    def verdict(self) -> Verdict:
-        """What the run says of the series; of the kernel where there is no base.
-
-        With a base only what the series makes worse is bad.  Two kernels that both do not boot
-        tell nothing of a series, and neither do tests that ran on none of them.
-        """
-        if self.interrupted or not self.sides:
-            return Verdict.NONE
-        if all(side.error for side in self.sides) and len(self.sides) > 1:
-            return Verdict.UNTESTABLE
-        bad = self._worse if self.compared else self.judged.bad
-        if bad or (self.strict and any(map(self.counts, self.failing))):
-            return Verdict.BAD
-        return Verdict.NONE if self.judged.left else Verdict.GOOD
-
-    @property
-    def _worse(self) -> bool:
-        changed = any(one.bad for one in self.changes)
-        return bool(changed or self.judged.error or self.missed or self.splats or self.warnings)
-
-    @property
-    def missed(self) -> int:
-        """How many tests of the judged kernel were not run, although they ran on the base."""
-        gone = {one.test for one in self.changes if one.kind is Kind.GONE}
-        tests = (one for one in self.judged.tests if one.outcome is Outcome.NOTRUN)
-        return sum(one.id in gone for one in tests) if self.compared else self.judged.left
-
-    @property
-    def failing(self) -> tuple[Test, ...]:
-        """The tests of the judged kernel that are not good; one that did not run tells nothing."""
-        tests = self.judged.tests
-        return tuple(one for one in tests if one.outcome.bad and one.outcome is not Outcome.NOTRUN)
-
-    def change(self, test: str) -> Change | None:
-        """Give what the kernels do not agree on; None where they do."""
-        return self._changed.get(test)
-
-    def reason(self, test: Test) -> str:
-        """Say why a test of the judged kernel that is not good counts, or does not."""
-        change = self.change(test.id)
-        if self.judged.allows(test):
-            return ALLOWED
-        if not self.compared:
-            return f"failing on the {self.judged.side} kernel"
-        if change is not None and change.bad:
-            return BROKEN if change.broken else "failing, with no result on the base"
-        if self._newly(test):
-            return "failing with a new splat"
-        if change is not None and change.kind is Kind.FLAKY:
-            steady = test.outcome is Outcome.FLAKY and not change.base.bad
-            return "flaky with the series, good without it" if steady else "flaky"
-        unexpected = test.outcome is Outcome.XPASS
-        return "passing unexpectedly" if unexpected else "also failing without the series"
-
-    def counts(self, test: Test) -> bool:
-        """Whether a test of the judged kernel that is not good makes the run bad."""
-        if self.judged.allows(test):
-            return False
-        if test.outcome is Outcome.NOTRUN:
-            return True
-        change = self.change(test.id)
-        worse = self._newly(test) or bool(change and change.bad)
-        return self.strict or not self.compared or worse
-
-    def _newly(self, test: Test) -> bool:
-        """Whether the kernel complained during a test as the base never did."""
-        return any(one.name in self._new for one in test.splats)
-
-    @property
-    def boot_splats(self) -> tuple[Splat, ...]:
-        """What the judged kernel complained of at boot, as far as it counts."""
-        found = self.judged.boot_splats
-        if self.strict or not self.compared:
-            return found
-        return tuple(one for one in found if one.name in self._new)
-
-    @functools.cached_property
-    def _changed(self) -> dict[str, Change]:
-        return {one.test: one for one in self.changes}
-
-    @functools.cached_property
-    def _new(self) -> frozenset[str]:
-        return frozenset(one.name for one in self.splats)
+        return self.broken or (self.kind is ChangeKind.NEW and _bad(self.patched))

@@ -12,7 +12,7 @@ import re
 
 from rich.text import Text
 
-from harness import plain
+from harness.text import printable
 
 # A workflow command begins a line; of the older form it stands anywhere.
 _COMMAND = re.compile(r"^(\s*):(?=:)|(#)(?=#\[)", re.MULTILINE)
@@ -23,7 +23,7 @@ def seen(text: str, *, lines: bool = False) -> str:
 
     With ``lines`` it may have several.
     """
-    clean = plain.letters(text)
+    clean = printable(text)
     clean = clean if lines else clean.replace("\n", " ")
     if os.environ.get("GITHUB_ACTIONS") == "true":
         clean = _COMMAND.sub(lambda one: f"{one[0]} ", clean)

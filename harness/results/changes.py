@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from harness.model import Change, Kind, Outcome, Run, SideResult, Splat, Test, Warning  # noqa: A004
+from harness.model import Change, ChangeKind, CompilerWarning, Outcome, Run, SideResult, Splat, Test
 
 # A number that stands alone may change with every edit: a line, a size.
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
@@ -19,8 +19,8 @@ def changes(base: Iterable[Test], patched: Iterable[Test]) -> tuple[Change, ...]
     old, new = ({one.id: one for one in some} for some in (base, patched))
     # The patched kernel's order, then those that only the base has.
     each = (_change(old.get(name), new.get(name)) for name in new | old)
-    found = [one for one in each if one.kind is not Kind.SAME]
-    return tuple(sorted(found, key=lambda one: list(Kind).index(one.kind)))
+    found = [one for one in each if one.kind is not ChangeKind.SAME]
+    return tuple(sorted(found, key=lambda one: list(ChangeKind).index(one.kind)))
 
 
 def _change(base: Test | None, patched: Test | None) -> Change:
@@ -38,7 +38,9 @@ def new_splats(base: Iterable[Splat], patched: Iterable[Splat]) -> tuple[Splat, 
     return tuple(one for name, one in reversed(found.items()) if name not in known)
 
 
-def new_warnings(base: Iterable[Warning], patched: Iterable[Warning]) -> tuple[Warning, ...]:
+def new_warnings(
+    base: Iterable[CompilerWarning], patched: Iterable[CompilerWarning]
+) -> tuple[CompilerWarning, ...]:
     """Give the warnings that the base does not have, wherever their lines went."""
     known = Counter(map(_same, base))
     found = []
@@ -50,7 +52,7 @@ def new_warnings(base: Iterable[Warning], patched: Iterable[Warning]) -> tuple[W
     return tuple(found)
 
 
-def _same(warning: Warning) -> tuple[str, str]:
+def _same(warning: CompilerWarning) -> tuple[str, str]:
     return warning.file, unnumbered(warning.text)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.decode import Decoded, Frame, Line, Place
 from harness.model import (
+    CompilerWarning,
     GuestRecord,
     Kernel,
     Outcome,
@@ -22,7 +23,6 @@ from harness.model import (
     Span,
     Splat,
     Test,
-    Warning,  # noqa: A004
 )
 from harness.results import record
 from harness.results.changes import compared
@@ -184,7 +184,7 @@ def _side(folder: Path, side: Side, more: tuple[Test, ...], number: int, size: i
         release="7.2.0-demo",
         commit="0123456789abcdef",
         arch="x86_64",
-        warnings=(Warning("fs/demo.c", 11, f"unused variable {EVIL}", SUBJECT),),
+        warnings=(CompilerWarning("fs/demo.c", 11, f"unused variable {EVIL}", SUBJECT),),
         seconds=90.0,
         reused=side is Side.BASE,
     )

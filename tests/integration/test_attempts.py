@@ -13,8 +13,8 @@ import pytest
 import seeds
 import warm
 
-from harness import junit
 from harness.model import Kernel, Outcome, Side, SideResult, Test
+from harness.publish import junit
 from harness.results import journal
 
 HERE = Path(__file__).parent

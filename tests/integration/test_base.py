@@ -11,9 +11,10 @@ import smalltree
 
 from harness import git, series, tree
 from harness.errors import NotApplied
+from harness.lab import kernels
+from harness.lab.plan import Plan
 from harness.model import Series, Source
 from harness.progress import Progress
-from harness.run import Plan, kernels
 from harness.tree import base
 
 QUIET = Progress(quiet=True)

@@ -16,7 +16,7 @@ from harness import git, series, tree
 from harness.bisect import points
 from harness.build import warnings
 from harness.errors import NotApplied
-from harness.model import Source, Warning  # noqa: A004
+from harness.model import CompilerWarning, Source
 from harness.progress import Progress
 from harness.tree import base, elsewhere
 
@@ -309,7 +309,7 @@ def findings(kernel: Path, lost: Path) -> dict[str, Any]:
     with tree.slot(start, QUIET) as slot:
         checkout = slot.patched(got)
         slot.check_out(checkout)
-        some = [Warning("fs/ü.c", 3, "old"), Warning("fs/big.c", 3, "of the last")]
+        some = [CompilerWarning("fs/ü.c", 3, "old"), CompilerWarning("fs/big.c", 3, "of the last")]
         found["warnings"] = warnings.with_patches(some, checkout)
         found["checkout"] = dataclasses.replace(checkout, path=Path())
         try:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import xmlschema
 
-from harness import junit
+from harness.publish import junit
 
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 import outputruns

@@ -13,7 +13,7 @@ import fakerun
 import pytest
 from patience import PATIENCE
 
-from harness import report
+from harness.publish import html as report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CRASH = "details.failure:has-text('test_crash')"

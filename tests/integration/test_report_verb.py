@@ -16,9 +16,9 @@ import fakerun
 import pytest
 from patience import PATIENCE
 
-from harness import report
 from harness.cli import main
 from harness.model import Outcome
+from harness.publish import html as report
 from harness.results import record
 from harness.results.changes import compared
 from harness.results.journal import Journal, Phase
@@ -139,7 +139,7 @@ def test_the_evidence_of_many_failures_has_a_bound(tmp_path: Path) -> None:
 MEASURE = r"""
 import re, sys
 from pathlib import Path
-from harness import report
+from harness.publish import html as report
 report.write(report.page(Path(sys.argv[1])), Path(sys.argv[2]))
 # ru_maxrss would begin with what this process was before exec: a copy of all of pytest.
 print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)

@@ -67,7 +67,7 @@ class Tree:
         self.touch(self.out / "include/generated/g.h")
         self.old = self.commit(FILES)
         self.build()
-        self.warned: dict[str, list[model.Warning]] = {}
+        self.warned: dict[str, list[model.CompilerWarning]] = {}
 
     def git(self, *words: str) -> str:
         return faketree.git(self.path, *words)
@@ -275,8 +275,8 @@ def test_assembly_is_compiled_again(tree: Tree) -> None:
 
 
 def test_a_warning_in_the_header_is_asked_for_again(tree: Tree) -> None:
-    tree.warned = {"fs/plain.o": [model.Warning("include/linux/mount.h", 5, "odd")]}
-    tree.warned["fs/inner.o"] = [model.Warning("fs/inner.c", 2, "odd")]
+    tree.warned = {"fs/plain.o": [model.CompilerWarning("include/linux/mount.h", 5, "odd")]}
+    tree.warned["fs/inner.o"] = [model.CompilerWarning("fs/inner.c", 2, "odd")]
     assert tree.spare(tree.commit(mount(NEW))) == ALL - {"fs/plain.o"}
 
 

@@ -11,8 +11,8 @@ import pytest
 from fakeproject import Patched
 
 from harness.model import Verdict
-from harness.outputs import github, mail, tap
-from harness.report import gather
+from harness.publish import github, mail, tap
+from harness.publish.html import gather
 from harness.results import record
 
 SUITE = """

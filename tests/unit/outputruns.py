@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from harness.model import (
+    CompilerWarning,
     GuestRecord,
     Kernel,
     Outcome,
@@ -18,7 +19,6 @@ from harness.model import (
     Source,
     Splat,
     Test,
-    Warning,  # noqa: A004
 )
 from harness.results.changes import compared
 
@@ -60,7 +60,7 @@ HOSTILE = (
 )
 
 
-def kernel(*warnings: Warning) -> Kernel:
+def kernel(*warnings: CompilerWarning) -> Kernel:
     place = Path("/cache/kernels/k")
     return Kernel(
         "k",
@@ -76,7 +76,7 @@ def kernel(*warnings: Warning) -> Kernel:
 
 def side(which: Side, *tests: Test, error: str = "", guests: tuple[GuestRecord, ...] = ()):
     patch = "configfs: free it early" if which is Side.PATCHED else ""
-    made = kernel(Warning("fs/configfs/dir.c", 12, "unused variable 'x'", patch))
+    made = kernel(CompilerWarning("fs/configfs/dir.c", 12, "unused variable 'x'", patch))
     return SideResult(which, made, tests, guests, error)
 
 
@@ -198,7 +198,7 @@ def hostile(folder: Path) -> Run:
     title = dataclasses.replace(made.series, title=HOSTILE, cover_id=HOSTILE, link=HOSTILE)
     guests = (GuestRecord("guest0", "panic", "tcg", None, "/nowhere", (boot,)),)
     source = Source(Path("/r"), "main\nX: y", HOSTILE, HOSTILE)
-    warnings = kernel(Warning(HOSTILE, 3, HOSTILE, HOSTILE))
+    warnings = kernel(CompilerWarning(HOSTILE, 3, HOSTILE, HOSTILE))
     patched = dataclasses.replace(
         made.sides[1], guests=guests, error=HOSTILE, kernel=warnings, tests=made.sides[1].tests
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import parser
+from harness.lab import again
 from harness.model import Kernel, Outcome, Run, Series, Side, SideResult, Source, Test
-from harness.run import again
 
 
 def run(command: str, series: bool = True) -> Run:

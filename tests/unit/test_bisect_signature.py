@@ -14,7 +14,7 @@ from harness.errors import HostFault, NotApplied, NotBuilt, UsageError
 from harness.model import GuestRecord, Kernel, Outcome, Side, SideResult, Splat, Test
 
 PLACE = Path("kernel")
-WARNING = model.Warning("fs/configfs/dir.c", 7, "unused variable 'x'")
+WARNING = model.CompilerWarning("fs/configfs/dir.c", 7, "unused variable 'x'")
 KERNEL = Kernel("key", PLACE, PLACE, PLACE, "7.2.13", "c0ffee", "x86_64", warnings=(WARNING,))
 KASAN = Splat("kasan", "KASAN: slab-use-after-free in configfs_rmdir", fingerprint="abc123")
 UP = GuestRecord("0", "done", "tcg", 3.5, "console.log")

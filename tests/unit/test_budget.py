@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "harness"
 
-FILE_LINES = 300
-FUNCTION_LINES = 40
+# Outer marks: most files and functions are far shorter.
+FILE_LINES = 400
+FUNCTION_LINES = 60
 
 SOURCES = {".py", ".sh", ".toml", ".ini", ".config", ".yaml"}
 TEXTS = {*SOURCES, ".md", ".txt", ".typed", ""}

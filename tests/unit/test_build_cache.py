@@ -39,7 +39,7 @@ def made(folder: Path, key: str) -> Kernel:
         (folder / name).write_text(name)
     (folder / "modules/7.2.13").mkdir(parents=True, exist_ok=True)
     (folder / "modules/7.2.13/modules.dep").touch()
-    warning = model.Warning("fs/a.c", 3, "unused", "fs: a patch")
+    warning = model.CompilerWarning("fs/a.c", 3, "unused", "fs: a patch")
     return Kernel(
         key=key,
         folder=folder,

@@ -12,8 +12,8 @@ import pytest
 from harness.check import boots
 from harness.check.builds import Made
 from harness.errors import HostFault
+from harness.lab.plan import Plan
 from harness.model import Accel
-from harness.run import Plan
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from harness.cli import main
 from harness.compare import numbers
 from harness.compare.half import Half
 from harness.errors import UsageError
-from harness.model import Kind, Outcome, Splat, Test, Verdict, Warning  # noqa: A004
+from harness.model import ChangeKind, CompilerWarning, Outcome, Splat, Test, Verdict
 from harness.progress import Progress
 from harness.results.journal import Journal, Phase
 
@@ -53,8 +53,8 @@ def test_splats_are_told_by_their_fingerprint(tmp_path: Path) -> None:
 
 
 def test_warnings_are_told_wherever_their_lines_went(tmp_path: Path) -> None:
-    old = (Warning("a.c", 1, "unused"),)
-    new = (Warning("a.c", 7, "unused"), Warning("b.c", 2, "unused"))
+    old = (CompilerWarning("a.c", 1, "unused"),)
+    new = (CompilerWarning("a.c", 7, "unused"), CompilerWarning("b.c", 2, "unused"))
     found = compared(half(warnings=old), half(warnings=new), tmp_path)
     assert [one.file for one in found.warnings] == ["b.c"]
     assert compared(half(warnings=None), half(warnings=new), tmp_path).warnings == ()
@@ -64,7 +64,7 @@ def test_a_suspect_that_cannot_be_run_again_stays_one(tmp_path: Path) -> None:
     base = half(tests=ran(t="pass"), folder=tmp_path)
     patched = half(tests=ran(t="fail"), folder=tmp_path)
     found = compared(base, patched, tmp_path)
-    assert [one.kind for one in found.tests] == [Kind.SUSPECT]
+    assert [one.kind for one in found.tests] == [ChangeKind.SUSPECT]
     assert found.verdict is Verdict.BAD
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import outputruns
 import pytest
 
-from harness import junit
 from harness.model import Outcome, Run, Test
+from harness.publish import junit
 
 
 def suites(run: Run, folder: Path) -> dict[str, ET.Element]:

@@ -15,15 +15,18 @@ PACKAGE = ROOT / "harness"
 
 RANKS = {
     4: {"cli", "__main__"},
-    3: {"run", "plugin", "check", "compare", "bisect", "report", "history"},
+    3: {"run", "compare", "check", "bisect", "publish", "history", "lab", "plugin"},
     2: {
-        *("series", "tree", "source", "kconfig", "build", "guest", "console", "splat"),
-        *("results", "junit", "doctor", "settings", "store", "decode"),
-        *("vmcore", "outputs"),
+        *("series", "tree", "source", "kconfig", "build", "guest", "splat", "decode"),
+        *("results", "doctor", "store", "vmcore"),
     },
     # git: how git is called, for series, source and tree; kbuild: how the kernel's make is called,
-    # for kconfig and build.  plain: text of guests for reports of all kinds.
-    1: {"process", "progress", "paths", "guestside", "git", "kbuild", "plain"},
+    # for kconfig and build; text: what guests say, cleaned for outputs of all kinds; serial: JSON
+    # to values and back, for whoever keeps something.
+    1: {
+        *("process", "progress", "paths", "git", "kbuild", "text", "serial", "settings"),
+        *("options", "guestside"),
+    },
     0: {"model", "errors"},
 }
 RANK = {name: rank for rank, names in RANKS.items() for name in names}
@@ -191,7 +194,7 @@ def test_the_bottom_needs_the_standard_library_only() -> None:
     ("own", "source", "found"),
     [
         ("build", "from harness.tree import x", 1),
-        ("build", "import harness.run.whole", 1),
+        ("build", "import harness.run", 1),
         ("build", "def f():\n    from harness import source", 1),
         ("build", "if TYPE_CHECKING:\n    from harness.cli import x", 1),
         ("build", "from harness import nonsense", 1),

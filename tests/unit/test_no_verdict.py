@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError, HostFault, UsageError
+from harness.lab import suites
 from harness.model import Kernel, Outcome, Side, SideResult, Test
-from harness.run import suites
 
 KERNEL = Kernel("k", Path(), Path(), Path(), "7.2.13", "c0ffee", "x86_64")
 FILE, RAN = Test("test_x.py", Outcome.ERROR), Test("test_y.py::test_y", Outcome.PASS)

@@ -13,7 +13,7 @@ import pytest
 from harness.cli import formats
 from harness.errors import NotBuilt
 from harness.model import Outcome, Test
-from harness.outputs import checked, github, gitlab, marks
+from harness.publish import checked, github, gitlab, marks
 from harness.results import record
 
 COMMAND = re.compile(r"::(error|warning|notice) ((?:\w+=[^,:\s][^,:]*)(?:,\w+=[^,:]+)*)::(.+)")

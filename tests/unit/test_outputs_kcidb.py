@@ -15,7 +15,7 @@ from kcidb_io.schema import V5_3
 
 from harness.errors import UsageError
 from harness.model import GuestRecord, Outcome, Test
-from harness.outputs import kcidb
+from harness.publish import kcidb
 
 
 @pytest.mark.parametrize("name", ["good", "bad", "hostile"])

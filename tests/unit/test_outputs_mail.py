@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.model import Outcome, Run, Test
-from harness.outputs import command, letter, mail
+from harness.publish import command, letter, mail
 
 ME = mail.person("Jänë Doe <me@example.org>")
 

@@ -13,9 +13,8 @@ from pathlib import Path
 import outputruns
 import pytest
 
-from harness import junit
 from harness.model import Outcome, Run, Test, Verdict
-from harness.outputs import github, gitlab, kcidb, letter, mail, marks, tap
+from harness.publish import github, gitlab, junit, kcidb, letter, mail, marks, tap
 from harness.results.changes import compared
 
 Change = Callable[[Run], Run]

@@ -11,7 +11,7 @@ import pytest
 from tap.parser import Parser
 
 from harness.model import Run, Verdict
-from harness.outputs import tap
+from harness.publish import tap
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

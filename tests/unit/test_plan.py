@@ -6,8 +6,8 @@ import pytest
 
 from harness.cli import run as run_verb
 from harness.errors import UsageError
+from harness.lab import plan, suites
 from harness.model import Accel
-from harness.run import plan, suites
 from harness.settings import Settings
 
 PATCH = """\

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from harness import junit
 from harness.errors import UsageError
 from harness.model import (
     Change,
@@ -21,6 +20,7 @@ from harness.model import (
     Test,
     Verdict,
 )
+from harness.publish import junit
 from harness.results import record
 from harness.results.changes import changes, compared, counts
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-import harness.report
-from harness.model import GuestRecord, Outcome, Span, Splat, Test, kind
-from harness.report import checks, consoles, cutting, patches, rows, timeline
-from harness.report.columns import Column
-from harness.report.render import visible
-from harness.report.sections import Note
+import harness.publish.html
+from harness.model import GuestRecord, Outcome, Span, Splat, Test, change_kind
+from harness.publish.html import checks, consoles, cutting, patches, rows, timeline
+from harness.publish.html.columns import Column
+from harness.publish.html.render import visible
+from harness.publish.html.sections import Note
 
-STYLE = (Path(harness.report.__file__).parent / "templates" / "style.css").read_text()
+STYLE = (Path(harness.publish.html.__file__).parent / "templates" / "style.css").read_text()
 PAIRS = ("good", "bad", "warn", "pass", "fail", "skip", "crash", "flaky", "quiet", "note", "log")
 
 
@@ -188,7 +188,7 @@ def test_nothing_known_is_no_time_line() -> None:
     ],
 )
 def test_a_change_has_its_word(before: str, after: str, word: str) -> None:
-    assert rows.change(kind(Outcome(before), Outcome(after))) == word
+    assert rows.change(change_kind(Outcome(before), Outcome(after))) == word
 
 
 def test_many_tests_of_a_file_are_in_parts() -> None:
@@ -214,7 +214,7 @@ diff --git a/f.c b/f.c
 """
 
 
-def view(tmp_path: Path, *notes: patches.At) -> harness.report.sections.PatchView:
+def view(tmp_path: Path, *notes: patches.At) -> harness.publish.html.sections.PatchView:
     file = tmp_path / "p"
     file.write_text(DIFF)
     return patches.view(1, "x", "me", file, notes)
@@ -303,5 +303,5 @@ def test_findings_stand_at_the_patch_they_enter_with() -> None:
 
 def test_a_splat_needs_no_decoding(tmp_path: Path) -> None:
     splat = Splat("oops", "Oops in f", lines=("Oops",), function="f")
-    one = harness.report.splats.view(splat, harness.report.splats.decoded(tmp_path), {})
+    one = harness.publish.html.splats.view(splat, harness.publish.html.splats.decoded(tmp_path), {})
     assert (one.decoded, one.raw.head) == (None, "Oops")

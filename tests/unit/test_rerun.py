@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.model import Change, Kind, Outcome
+from harness.lab import rerun
+from harness.model import Change, ChangeKind, Outcome
 from harness.progress import Progress
-from harness.run import rerun
 
 PASS, FAIL = Outcome.PASS, Outcome.FAIL
 
@@ -28,11 +28,18 @@ class Runner:
 @pytest.mark.parametrize(
     ("many", "base", "patched", "base_runs", "patched_runs", "kinds"),
     [
-        (1, PASS, FAIL, 2, 2, [Kind.REGRESSION]),
-        (1, PASS, PASS, 0, 1, [Kind.FLAKY]),  # good once: the base need not be asked
-        (1, FAIL, FAIL, 1, 2, [Kind.FLAKY]),
-        (rerun.MANY, PASS, FAIL, 2 * rerun.MANY, 2 * rerun.MANY, [Kind.REGRESSION]),
-        (rerun.MANY + 1, PASS, FAIL, 2 * rerun.FEW, 2 * rerun.FEW, [Kind.REGRESSION, Kind.SUSPECT]),
+        (1, PASS, FAIL, 2, 2, [ChangeKind.REGRESSION]),
+        (1, PASS, PASS, 0, 1, [ChangeKind.FLAKY]),  # good once: the base need not be asked
+        (1, FAIL, FAIL, 1, 2, [ChangeKind.FLAKY]),
+        (rerun.MANY, PASS, FAIL, 2 * rerun.MANY, 2 * rerun.MANY, [ChangeKind.REGRESSION]),
+        (
+            rerun.MANY + 1,
+            PASS,
+            FAIL,
+            2 * rerun.FEW,
+            2 * rerun.FEW,
+            [ChangeKind.REGRESSION, ChangeKind.SUSPECT],
+        ),
     ],
 )
 def test_suspects_are_run_until_it_is_clear(
@@ -41,7 +48,7 @@ def test_suspects_are_run_until_it_is_clear(
     patched: Outcome,
     base_runs: int,
     patched_runs: int,
-    kinds: list[Kind],
+    kinds: list[ChangeKind],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.guest import folder as guest_folder
+from harness.lab.session import Guests, Session
 from harness.model import GuestRecord, Outcome, Side
 from harness.progress import Stage
 from harness.results.journal import Journal, Phase, Tally
-from harness.run.session import Guests, Session
 
 
 class Told:

@@ -12,6 +12,7 @@ import rich.console
 from harness.cli import summary
 from harness.model import (
     Change,
+    CompilerWarning,
     Kernel,
     Outcome,
     Run,
@@ -21,7 +22,6 @@ from harness.model import (
     Source,
     Splat,
     Test,
-    Warning,  # noqa: A004
 )
 from harness.results.changes import compared
 
@@ -189,7 +189,7 @@ def test_no_word_of_a_guest_is_a_command_to_the_terminal(monkeypatch, capsys) ->
 def test_one_is_no_number_of_many(monkeypatch, capsys) -> None:
     change = Change("suite/test_it.py::test_x", Outcome.FAIL, Outcome.PASS)
     found = run(result("test_x", Outcome.PASS), changes=(change,))
-    kernel = dataclasses.replace(KERNEL, warnings=(Warning("a.c", 1, "unused"),))
+    kernel = dataclasses.replace(KERNEL, warnings=(CompilerWarning("a.c", 1, "unused"),))
     found = dataclasses.replace(
         found, sides=(found.sides[0], dataclasses.replace(found.sides[1], kernel=kernel))
     )

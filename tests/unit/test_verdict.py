@@ -13,8 +13,9 @@ from harness import errors
 from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, State
 from harness.model import (
     Change,
+    ChangeKind,
+    CompilerWarning,
     Kernel,
-    Kind,
     Outcome,
     Run,
     Series,
@@ -24,8 +25,7 @@ from harness.model import (
     Splat,
     Test,
     Verdict,
-    Warning,  # noqa: A004
-    kind,
+    change_kind,
 )
 from harness.results.changes import changes, compared, new_warnings
 from harness.results.record import from_json, to_json
@@ -51,13 +51,13 @@ flaky     k    k    k    k     k     k     k     k       k     G
 notrun    N    N    N    N     N     N     N     N       N     .
 """
 LETTERS = {
-    "s": Kind.SUSPECT,
-    "F": Kind.FIX,
-    "k": Kind.FLAKY,
-    "c": Kind.CHANGED,
-    "N": Kind.NEW,
-    "G": Kind.GONE,
-    ".": Kind.SAME,
+    "s": ChangeKind.SUSPECT,
+    "F": ChangeKind.FIX,
+    "k": ChangeKind.FLAKY,
+    "c": ChangeKind.CHANGED,
+    "N": ChangeKind.NEW,
+    "G": ChangeKind.GONE,
+    ".": ChangeKind.SAME,
 }
 
 
@@ -66,26 +66,26 @@ def test_the_rule_over_all_pairs() -> None:
     assert head == [one.value for one in Outcome] == [row[0] for row in rows]
     for base, *letters in rows:
         for patched, letter in zip(head, letters, strict=True):
-            found = kind(Outcome(base), Outcome(patched))
+            found = change_kind(Outcome(base), Outcome(patched))
             assert found is LETTERS[letter], (base, patched)
 
 
 @pytest.mark.parametrize(
     ("base", "patched", "found"),
     [
-        ((PASS, PASS), (FAIL, FAIL), Kind.REGRESSION),
-        ((PASS, Outcome.SKIP), (FAIL, Outcome.CRASH), Kind.REGRESSION),
-        ((PASS, FAIL), (FAIL, FAIL), Kind.FLAKY),
-        ((PASS, PASS), (FAIL, PASS), Kind.FLAKY),
-        ((FAIL, FAIL), (FAIL, FAIL), Kind.FLAKY),
-        ((), (PASS,), Kind.FLAKY),  # the base need not be asked then
-        ((), (FAIL,), Kind.SUSPECT),
-        ((PASS,), (), Kind.SUSPECT),
-        ((), (), Kind.SUSPECT),
+        ((PASS, PASS), (FAIL, FAIL), ChangeKind.REGRESSION),
+        ((PASS, Outcome.SKIP), (FAIL, Outcome.CRASH), ChangeKind.REGRESSION),
+        ((PASS, FAIL), (FAIL, FAIL), ChangeKind.FLAKY),
+        ((PASS, PASS), (FAIL, PASS), ChangeKind.FLAKY),
+        ((FAIL, FAIL), (FAIL, FAIL), ChangeKind.FLAKY),
+        ((), (PASS,), ChangeKind.FLAKY),  # the base need not be asked then
+        ((), (FAIL,), ChangeKind.SUSPECT),
+        ((PASS,), (), ChangeKind.SUSPECT),
+        ((), (), ChangeKind.SUSPECT),
     ],
 )
 def test_only_what_fails_each_time_here_and_never_there_is_a_regression(
-    base: tuple[Outcome, ...], patched: tuple[Outcome, ...], found: Kind
+    base: tuple[Outcome, ...], patched: tuple[Outcome, ...], found: ChangeKind
 ) -> None:
     assert Change("t", PASS, FAIL, again=(base, patched)).kind is found
 
@@ -93,8 +93,8 @@ def test_only_what_fails_each_time_here_and_never_there_is_a_regression(
 def test_no_run_again_changes_what_is_no_suspect() -> None:
     again = ((PASS, PASS), (FAIL, FAIL))
     for base, patched in itertools.product(Outcome, Outcome):
-        if kind(base, patched) is not Kind.SUSPECT:
-            assert kind(base, patched, again) is kind(base, patched)
+        if change_kind(base, patched) is not ChangeKind.SUSPECT:
+            assert change_kind(base, patched, again) is change_kind(base, patched)
 
 
 def test_the_kind_is_in_the_json_and_follows_from_the_rest() -> None:
@@ -102,7 +102,10 @@ def test_the_kind_is_in_the_json_and_follows_from_the_rest() -> None:
     table = to_json(change)
     assert table["kind"] == "regression"
     assert from_json(Change, table) == change
-    assert from_json(Change, {"test": "t", "base": "pass", "patched": "fail"}).kind is Kind.SUSPECT
+    assert (
+        from_json(Change, {"test": "t", "base": "pass", "patched": "fail"}).kind
+        is ChangeKind.SUSPECT
+    )
 
 
 def test_new_and_gone_and_the_worst_first() -> None:
@@ -112,17 +115,17 @@ def test_new_and_gone_and_the_worst_first() -> None:
     base = ran(a="pass", b="pass", c="fail", e="notrun")
     found = changes(base, ran(b="fail", c="pass", d="pass", e="fail"))
     assert [(one.test, one.kind) for one in found] == [
-        ("b", Kind.SUSPECT),
-        ("c", Kind.FIX),
-        ("d", Kind.NEW),
-        ("e", Kind.NEW),
-        ("a", Kind.GONE),
+        ("b", ChangeKind.SUSPECT),
+        ("c", ChangeKind.FIX),
+        ("d", ChangeKind.NEW),
+        ("e", ChangeKind.NEW),
+        ("a", ChangeKind.GONE),
     ]
     assert [one.test for one in found if one.bad] == ["b", "e"]
 
 
 def test_a_warning_twice_is_new_once() -> None:
-    one = Warning("a.c", 7, "'x' defined at 12 but not used")
+    one = CompilerWarning("a.c", 7, "'x' defined at 12 but not used")
     same = dataclasses.replace(one, line=9, text="'x' defined at 14 but not used")
     assert new_warnings([one], [same]) == ()
     assert new_warnings([one], [one, same]) == (same,)
@@ -145,7 +148,7 @@ def pair(base: Outcome, patched: Outcome, **more: object) -> Run:
 def test_with_a_base_only_what_the_series_makes_worse_is_bad() -> None:
     for base, patched in itertools.product(Outcome, Outcome):
         found = pair(base, patched)
-        worse = kind(base, patched) is Kind.SUSPECT
+        worse = change_kind(base, patched) is ChangeKind.SUSPECT
         worse |= base is NOTRUN and patched.bad and patched is not Outcome.XPASS
         worse |= patched is NOTRUN  # what is not known is not good
         if base is patched is NOTRUN:
@@ -215,7 +218,7 @@ def test_a_new_splat_is_bad_whatever_became_of_its_test() -> None:
 
 
 def test_a_new_warning_is_bad() -> None:
-    warning = Warning("fs/a.c", 3, "unused variable")
+    warning = CompilerWarning("fs/a.c", 3, "unused variable")
     warned = dataclasses.replace(KERNEL, warnings=(warning,))
     base, patched = side(Side.BASE, Test("t", PASS)), side(Side.PATCHED, Test("t", PASS))
     assert run(base, dataclasses.replace(patched, kernel=warned)).verdict is Verdict.BAD

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The run's folder: seen to be usable before the work, and one run's alone."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import itertools
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness import paths
+from harness.errors import HostFault
+from harness.lab.plan import Plan
+from harness.results import record
+
+COMMAND = "command"  # the run's command line; whoever made this file owns the folder
+ELSEWHERE = "choose another folder with --out DIR"
+COVER = "cover.mail"  # the cover letter as it came; harness.publish.mail answers it
+LEAST = 65536  # bytes that must be free after a run, or evidence may be lost
+
+
+def check(plan: Plan) -> None:
+    """Raise HostFault when the run's folder cannot be used: now, not after an hour of building."""
+    folder = plan.out or paths.state("runs")
+    if plan.out is not None and _taken(folder):
+        raise _is_taken(folder)
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        elsewhere = ELSEWHERE if plan.out else "set HARNESS_STATE to a folder you can write to"
+        raise HostFault(f"cannot write the run's folder {folder}", hint=elsewhere)
+
+
+def make(plan: Plan, started: datetime.datetime, command: tuple[str, ...]) -> Path:
+    """Make the run's folder, with the series' mails in it; HostFault if it holds a run already."""
+    with writing(plan.out or paths.state("runs")):
+        folder = _claimed(plan, started, shlex.join(command))
+        if plan.series is not None:
+            (folder / "series").mkdir(exist_ok=True)
+            for patch in plan.series.patches:
+                shutil.copyfile(patch.path, folder / "series" / patch.path.name)
+            if plan.series.cover:
+                shutil.copyfile(plan.series.cover, folder / COVER)
+    return folder
+
+
+def _claimed(plan: Plan, started: datetime.datetime, command: str) -> Path:
+    """Take a folder for us alone; of two runs in one second, each gets its own."""
+    if plan.out is not None:
+        plan.out.mkdir(parents=True, exist_ok=True)
+        try:
+            with (plan.out / COMMAND).open("x", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(command + "\n")
+        except FileExistsError:
+            raise _is_taken(plan.out) from None
+        return plan.out
+    name = f"{started:%Y%m%d-%H%M%S}-{plan.series.name if plan.series else 'kernel'}"
+    for number in itertools.count(1):
+        folder = paths.state("runs") / (name if number == 1 else f"{name}-{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            break
+    (folder / COMMAND).write_text(command + "\n", encoding="utf-8", errors="surrogateescape")
+    return folder
+
+
+def _taken(folder: Path) -> bool:
+    return (folder / COMMAND).exists() or (folder / record.NAME).exists()
+
+
+def _is_taken(folder: Path) -> HostFault:
+    return HostFault(f"{folder} holds a run already", hint=ELSEWHERE)
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Say it in words when the run's folder cannot be written to, or its disk is full.
+
+    A full disk makes guests and pytest fail in ways that look like the kernel's: no verdict.
+    """
+    with paths.writing(folder, ELSEWHERE):
+        yield
+        if folder.exists():
+            paths.need_space(folder, LEAST, "the evidence of a run", ELSEWHERE)

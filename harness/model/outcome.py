@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Outcomes, tests, splats, and what one kernel and its guests did."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+from harness.model.kernel import Kernel
+
+
+class Outcome(enum.StrEnum):
+    """How a test ended.  NOTRUN until it starts, CRASH until its report says better.
+
+    FLAKY: it ran more than once, and not always with the same word of good or bad.
+    """
+
+    PASS = "pass"
+    FAIL = "fail"
+    SKIP = "skip"
+    XFAIL = "xfail"
+    XPASS = "xpass"
+    ERROR = "error"
+    CRASH = "crash"
+    TIMEOUT = "timeout"
+    FLAKY = "flaky"
+    NOTRUN = "notrun"
+
+    @property
+    def bad(self) -> bool:
+        """Whether this outcome makes a run bad."""
+        return self not in (Outcome.PASS, Outcome.SKIP, Outcome.XFAIL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Splat:
+    """Something the kernel printed because it is unwell; harness.splat says what each part is.
+
+    Decoded (harness.decode), ``place`` is file:line of the function to blame, and ``patches`` are
+    the subjects of those that added lines the stacks go through.
+    """
+
+    kind: str
+    title: str
+    lines: tuple[str, ...] = ()
+    function: str = ""
+    frames: tuple[str, ...] = ()
+    fingerprint: str = ""
+    access: str = ""
+    size: int = 0
+    address: str = ""
+    task: str = ""
+    cpu: int | None = None
+    taint: str = ""
+    alloc_stack: tuple[str, ...] = ()
+    free_stack: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    line: int = 0
+    test: str = ""
+    phase: str = ""
+    panic: str = ""
+    raw: tuple[str, ...] = ()
+    place: str = ""
+    patches: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What makes it the same splat on another kernel."""
+        return self.fingerprint or self.title
+
+
+@dataclasses.dataclass(frozen=True)
+class Test:
+    """One test's result on one kernel; ``seconds`` is wall time in the guest.
+
+    ``attempts`` are the outcomes of all its runs in their order.  ``taint`` is the kernel's taint
+    (its bits) before and after it.  ``reproduce`` is the command that runs it alone again.
+    ``began`` and ``ended`` are when it did, in seconds since 1970 by the host's clock, which may go
+    at another pace than an emulated guest's; 0 where nobody knows.
+    """
+
+    __test__ = False  # not for pytest to collect
+
+    id: str
+    outcome: Outcome
+    seconds: float = 0.0
+    message: str = ""
+    output: str = ""
+    guest: str = ""
+    splats: tuple[Splat, ...] = ()
+    kernel_log: str = ""
+    attempts: tuple[Outcome, ...] = ()
+    taint: tuple[int, int] = (0, 0)
+    reproduce: str = ""
+    began: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def headline(self) -> str:
+        """The line that says most: a splat's title, else the error's own line of the message."""
+        lines = [line.strip() for line in self.message.splitlines() if line.strip()]
+        if not lines:
+            return ""
+        if self.outcome in (Outcome.CRASH, Outcome.TIMEOUT):
+            return lines[0]
+        if self.splats and self.outcome is Outcome.ERROR:
+            return self.splats[0].title
+        errors = [line[1:].strip() for line in lines if line.startswith("E ")]
+        if not errors or self.outcome is Outcome.FLAKY:
+            return lines[-1]
+        # "the test leaked:" says what only with the line behind it.
+        return " ".join(errors[:2] if errors[0].endswith(":") else errors[:1])
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestRecord:
+    """One guest's life, as kept in the run folder.
+
+    ``ended`` is why it ended: "done"; "boot" (it did not come up), "panic", "reset" (the machine
+    went off by itself), "hang" and "timeout" (killed over a test's deadline, silent or answering),
+    "left" (the tests' process died), or "lost" (by the host's fault).  ``note`` says more.
+    ``began`` is when it was started (as in Test), and it was there for ``seconds``.
+    """
+
+    name: str
+    ended: str
+    accel: str
+    boot_seconds: float | None
+    console: str
+    splats: tuple[Splat, ...] = ()
+    note: str = ""
+    began: float = 0.0
+    seconds: float = 0.0
+
+
+class Side(enum.StrEnum):
+    """Which kernel: the series' base, or the base with the series applied."""
+
+    BASE = "base"
+    PATCHED = "patched"
+
+
+class Accel(enum.StrEnum):
+    """How QEMU runs guest code."""
+
+    KVM = "kvm"
+    TCG = "tcg"
+
+
+@dataclasses.dataclass(frozen=True)
+class SideResult:
+    """What one kernel did: how it was made, its guests, its tests.
+
+    ``error`` says why there are no tests (it did not boot); ``cached`` that they are an earlier
+    run's of the same kernel and suites.  ``allow_flaky``: flaky tests do not make it bad.
+    """
+
+    side: Side
+    kernel: Kernel
+    tests: tuple[Test, ...]
+    guests: tuple[GuestRecord, ...] = ()
+    error: str = ""
+    cached: bool = False
+    allow_flaky: bool = False
+
+    @property
+    def boot_splats(self) -> tuple[Splat, ...]:
+        """What the kernel complained of before the first test of a guest."""
+        return tuple(s for guest in self.guests for s in guest.splats if s.test == "boot")
+
+    @property
+    def splats(self) -> tuple[Splat, ...]:
+        """Every complaint of the kernel, at boot and in its tests."""
+        return (*self.boot_splats, *(splat for test in self.tests for splat in test.splats))
+
+    @property
+    def left(self) -> int:
+        """How many of its tests were not run."""
+        return sum(test.outcome is Outcome.NOTRUN for test in self.tests)
+
+    def allows(self, test: Test) -> bool:
+        """Whether a test that is not good does not matter: it is flaky, and that is allowed."""
+        return self.allow_flaky and test.outcome is Outcome.FLAKY
+
+    @property
+    def bad(self) -> bool:
+        """Whether any test or the boot itself went wrong."""
+        wrong = any(test.outcome.bad and not self.allows(test) for test in self.tests)
+        return bool(self.error or self.boot_splats or wrong)

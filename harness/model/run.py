@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A whole run: what it tested, what it found, and what that says of the series."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+
+from harness.model.kernel import CompilerWarning
+from harness.model.outcome import Outcome, SideResult, Splat, Test
+from harness.model.series import Series, Source
+from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """A stage of a run: ``began`` in seconds since 1970, ``what`` in words of its progress."""
+
+    name: str
+    what: str
+    began: float
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything a run found; run.json is this value (see harness.results).
+
+    ``splats`` and ``warnings`` are those that only the patched kernel has.  ``strict``: a failure
+    counts although the base has it too.  ``about`` are (what, its version or size) of the machine
+    and the programs that ran it.
+    """
+
+    series: Series | None
+    source: Source
+    folder: Path
+    started: str
+    seconds: float
+    accel: str
+    sides: tuple[SideResult, ...]
+    changes: tuple[Change, ...] = ()
+    stages: tuple[tuple[str, float], ...] = ()
+    command: tuple[str, ...] = ()
+    interrupted: bool = False
+    timeline: tuple[Span, ...] = ()
+    about: tuple[tuple[str, str], ...] = ()
+    splats: tuple[Splat, ...] = ()
+    warnings: tuple[CompilerWarning, ...] = ()
+    strict: bool = False
+
+    @property
+    def judged(self) -> SideResult:
+        """The kernel the verdict is about: the patched one, or the only one."""
+        return self.sides[-1]
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is a base to compare with, which did boot."""
+        return len(self.sides) > 1 and not self.sides[0].error
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the run says of the series; of the kernel where there is no base.
+
+        With a base only what the series makes worse is bad.  Two kernels that both do not boot
+        tell nothing of a series, and neither do tests that ran on none of them.
+        """
+        if self.interrupted or not self.sides:
+            return Verdict.NONE
+        if all(side.error for side in self.sides) and len(self.sides) > 1:
+            return Verdict.UNTESTABLE
+        bad = self._worse if self.compared else self.judged.bad
+        if bad or (self.strict and any(map(self.counts, self.failing))):
+            return Verdict.BAD
+        return Verdict.NONE if self.judged.left else Verdict.GOOD
+
+    @property
+    def _worse(self) -> bool:
+        changed = any(one.bad for one in self.changes)
+        return bool(changed or self.judged.error or self.missed or self.splats or self.warnings)
+
+    @property
+    def missed(self) -> int:
+        """How many tests of the judged kernel were not run, although they ran on the base."""
+        gone = {one.test for one in self.changes if one.kind is ChangeKind.GONE}
+        tests = (one for one in self.judged.tests if one.outcome is Outcome.NOTRUN)
+        return sum(one.id in gone for one in tests) if self.compared else self.judged.left
+
+    @property
+    def failing(self) -> tuple[Test, ...]:
+        """The tests of the judged kernel that are not good; one that did not run tells nothing."""
+        tests = self.judged.tests
+        return tuple(one for one in tests if one.outcome.bad and one.outcome is not Outcome.NOTRUN)
+
+    def change(self, test: str) -> Change | None:
+        """Give what the kernels do not agree on; None where they do."""
+        return self._changed.get(test)
+
+    def reason(self, test: Test) -> str:
+        """Say why a test of the judged kernel that is not good counts, or does not."""
+        change = self.change(test.id)
+        if self.judged.allows(test):
+            return ALLOWED
+        if not self.compared:
+            return f"failing on the {self.judged.side} kernel"
+        if change is not None and change.bad:
+            return BROKEN if change.broken else "failing, with no result on the base"
+        if self._newly(test):
+            return "failing with a new splat"
+        if change is not None and change.kind is ChangeKind.FLAKY:
+            steady = test.outcome is Outcome.FLAKY and not change.base.bad
+            return "flaky with the series, good without it" if steady else "flaky"
+        unexpected = test.outcome is Outcome.XPASS
+        return "passing unexpectedly" if unexpected else "also failing without the series"
+
+    def counts(self, test: Test) -> bool:
+        """Whether a test of the judged kernel that is not good makes the run bad."""
+        if self.judged.allows(test):
+            return False
+        if test.outcome is Outcome.NOTRUN:
+            return True
+        change = self.change(test.id)
+        worse = self._newly(test) or bool(change and change.bad)
+        return self.strict or not self.compared or worse
+
+    def _newly(self, test: Test) -> bool:
+        """Whether the kernel complained during a test as the base never did."""
+        return any(one.name in self._new for one in test.splats)
+
+    @property
+    def boot_splats(self) -> tuple[Splat, ...]:
+        """What the judged kernel complained of at boot, as far as it counts."""
+        found = self.judged.boot_splats
+        if self.strict or not self.compared:
+            return found
+        return tuple(one for one in found if one.name in self._new)
+
+    @functools.cached_property
+    def _changed(self) -> dict[str, Change]:
+        return {one.test: one for one in self.changes}
+
+    @functools.cached_property
+    def _new(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.splats)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Frozen values to JSON and back: the one way in which anything of ours is stored.
+
+A value is a frozen dataclass.  Its fields may be numbers, strings, enums, paths, tuples, mappings
+and other values.  Keys that a newer harness wrote are left out; a field that an older one did not
+write gets its default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import json
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cattrs
+import cattrs.gen
+import cattrs.preconf.json
+from cattrs.strategies import configure_union_passthrough
+
+Value = TypeVar("Value")
+
+
+class DamagedError(ValueError):
+    """What was read does not have the form it should have; says where."""
+
+
+def to_json(value: Any) -> Any:
+    """Give what ``json`` can write: values become objects, paths and enums strings."""
+    return _converter().unstructure(value)
+
+
+def from_json(kind: type[Value], table: Any) -> Value:
+    """Make a value of type ``kind`` from what ``to_json`` gave.  Raises DamagedError."""
+    try:
+        return _converter().structure(table, kind)
+    except cattrs.BaseValidationError as error:
+        where = cattrs.transform_error(error, "", lambda _error, _type: "")[0]
+        where = where.removeprefix(" @ ").removeprefix(".") or "the whole"
+        raise DamagedError(f"the value of {where!r} does not have the expected form") from error
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise DamagedError("a value does not have the expected form") from error
+
+
+def read(path: Path, kind: type[Value]) -> Value:
+    """Read a value from a file.  Raises DamagedError, and OSError where the file cannot be read."""
+    return from_json(kind, load(path))
+
+
+def load(path: Path) -> Any:
+    """Read JSON that is not a value of ours.  Raises DamagedError, and OSError as above."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise DamagedError("it is not UTF-8") from error
+    except ValueError as error:
+        raise DamagedError(str(error)) from error
+
+
+def write(path: Path, value: Any, *, indent: int | None = None) -> None:
+    """Write a value, whole or not at all.  Raises OSError."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(json.dumps(to_json(value), indent=indent), encoding="utf-8")
+    draft.replace(path)
+
+
+@functools.cache
+def _converter() -> cattrs.Converter:
+    converter = cattrs.preconf.json.make_converter()
+    configure_union_passthrough(str | bool | int | float | None, converter)
+    for kind, accepted in ((str, str), (int, int), (float, (int, float)), (bool, bool)):
+        converter.register_structure_hook(kind, functools.partial(_exactly, accepted))
+    converter.register_unstructure_hook(enum.StrEnum, lambda value: value.value)
+    converter.register_unstructure_hook_func(
+        lambda kind: kind is tuple or typing.get_origin(kind) is tuple,
+        lambda value: [converter.unstructure(one) for one in value],
+    )
+    converter.register_unstructure_hook_factory(
+        dataclasses.is_dataclass,
+        lambda kind: cattrs.gen.make_dict_unstructure_fn(
+            kind, converter, _cattrs_include_init_false=True
+        ),
+    )
+    return converter
+
+
+def _exactly(accepted: type | tuple[type, ...], value: Any, kind: type) -> Any:
+    """Take a value as it is: to make a string of whatever came would hide that it is damaged."""
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"not a {kind.__name__}")
+    return kind(value)

@@ -19,7 +19,7 @@ RANKS = {
     3: {"run", "compare", "check", "bisect", "publish", "history", "lab", "plugin", "results"},
     2: {
         *("series", "tree", "source", "kconfig", "build", "guest", "splat", "decode"),
-        *("doctor", "store", "vmcore"),
+        *("doctor", "cache", "vmcore"),
     },
     # git: how git is called, for series, source and tree; kbuild: how the kernel's make is called,
     # for kconfig and build; text: what guests say, cleaned for outputs of all kinds; serial: JSON

@@ -164,8 +164,8 @@ def models() -> str:
     lines += [
         f"`run.json` and `harness run --json` are a `Run` (schema {RUN_SCHEMA}). A path is a",
         "string, a tuple a list, an outcome its name. Later harnesses may add keys; they change",
-        "what a key means only with another number of the schema. `run.schema.json` beside this file is the",
-        "same for a program (JSON Schema 2020-12); other verbs have theirs there too.",
+        "what a key means only with another number of the schema. `run.schema.json` beside this",
+        "file is the same for a program (JSON Schema 2020-12); other verbs have theirs there too.",
         "",
     ]
     for kind in (*classes(), settings.Settings):

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from harness import guest, paths
 from harness.cli import run as run_verb
-from harness.guest import GuestSpec, accel, facts
+from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
+from harness.guest.spec import parse_variables
 from harness.lab import kernels
 from harness.lab.plan import mebibytes
 from harness.progress import Progress
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             cpus=options.cpus,
             memory=mebibytes(options.memory or "1024"),
             disks=tuple(Path(disk).absolute() for disk in options.disk),
-            environment=facts.variables(options.guest_env),
+            environment=parse_variables(options.guest_env),
             boot_deadline=options.boot_timeout,
             modules=modules,
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import paths
 from harness.errors import UsageError
-from harness.guest import folder as guest_folder
+from harness.guest import records as guest_records
 from harness.model import CompilerWarning, GuestRecord, Outcome, SideResult, Splat, Test
 from harness.results import journal, store
 from harness.splat import find as find_splats
@@ -71,8 +71,8 @@ def _of_side(folder: Path, side: SideResult) -> Half:
 
 def _of_folder(folder: Path) -> Half:
     guests = []
-    for one in guest_folder.taken(folder / "guests"):
-        found = guest_folder.read_record(one)
+    for one in guest_records.taken(folder / "guests"):
+        found = guest_records.read_record(one)
         console = one / "console.log"
         if found is not None:
             lines = console.read_text(errors="replace").splitlines() if console.is_file() else []

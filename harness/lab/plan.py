@@ -13,8 +13,8 @@ from typing import Any
 from harness import paths
 from harness import series as series_stage
 from harness.errors import UsageError
-from harness.guest import facts
 from harness.guest.hold import LONG
+from harness.guest.spec import parse_variables
 from harness.model import Series
 from harness.series import Wish
 from harness.settings import Settings
@@ -233,7 +233,7 @@ def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> 
         memory=mebibytes(options["memory"] or settings.memory or "0"),
         cpus=options["cpus"] or settings.cpus,
         disks=tuple(disk if disk == "null_blk" else _here(disk) for disk in options["disk"]),
-        environment=facts.variables([*options.get("guest_env", []), *_named(rest)]),
+        environment=parse_variables([*options.get("guest_env", []), *_named(rest)]),
         boot_timeout=options["boot_timeout"],
         test_timeout=options["test_timeout"],
         run_timeout=options["timeout"],

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from harness.guest import folder as guest_folder
+from harness.guest import records as guest_records
 from harness.model import GuestRecord, Outcome, Side, Test
 from harness.progress import Row, Stage, clock
 from harness.results.journal import Tally
@@ -107,8 +107,8 @@ class Guests:
 
     def rows(self) -> Iterator[Row]:
         """Give a row for each guest that lives."""
-        for place in guest_folder.taken(self.folder / "guests"):
-            record = None if place in self._ended else guest_folder.read_record(place)
+        for place in guest_records.taken(self.folder / "guests"):
+            record = None if place in self._ended else guest_records.read_record(place)
             if record is None:
                 continue
             if record.boot_seconds is not None:
@@ -133,7 +133,7 @@ class Guests:
 
 def newest(folder: Path) -> Path | None:
     """Give the last of the numbered folders in ``folder``."""
-    return next(reversed(guest_folder.taken(folder)), None)
+    return next(reversed(guest_records.taken(folder)), None)
 
 
 def tally(counts: dict[Outcome, int]) -> Text:

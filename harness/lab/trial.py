@@ -18,7 +18,7 @@ import harness
 from harness import paths, process
 from harness.errors import GuestFault, HostFault, UsageError
 from harness.guest import attend, bootfail
-from harness.guest import folder as guest_folder
+from harness.guest import records as guest_records
 from harness.lab import decoded, session
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import Plan
@@ -192,15 +192,15 @@ def collect(
     unborn = [one for one in guests if one.boot_seconds is None]
     if unborn and not any(one.boot_seconds is not None for one in guests):
         titles = [splat.title for splat in unborn[0].splats]
-        how_far = bootfail.stage(guest_folder.read_text(Path(unborn[0].console))).words
+        how_far = bootfail.stage(guest_records.read_text(Path(unborn[0].console))).words
         error = f"did not boot ({unborn[0].ended}): {titles[0] if titles else how_far}"
     return SideResult(side, kernel, tests, guests, error, cached)
 
 
 def _guests(folder: Path) -> list[GuestRecord]:
     records = []
-    for one in guest_folder.taken(folder):
-        record = guest_folder.read_record(one)
+    for one in guest_records.taken(folder):
+        record = guest_records.read_record(one)
         if record is not None:
             console = one / "console.log"
             lines = (

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness import paths
-from harness.guest import GuestSpec, accel, facts
+from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
+from harness.guest.spec import parse_variables
 from harness.plugin import holding
 from harness.plugin.fleet import Fleet, number
 from harness.progress import Progress
@@ -60,7 +61,7 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         booter=tuple(shlex.split(get("guest_booter"))),
         vmcore=get("vmcore"),
         hold=holding.seconds(config),
-        environment=facts.variables(get("guest_env")),
+        environment=parse_variables(get("guest_env")),
         append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
     )
     # xdist's own -n is taken as the number of guests when ours is not given.

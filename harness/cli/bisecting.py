@@ -109,7 +109,7 @@ def _plan(options: argparse.Namespace, mode: Mode) -> Plan:
             raise errors.UsageError("there is no series", hint="--series PATH, or --good and --bad")
         return made
     return dataclasses.replace(
-        made, notes=(*made.series.notes, *trust.see(made.series, options.trust))
+        made, notes=(*made.series.notes, *trust.require(made.series, options.trust))
     )
 
 

@@ -25,7 +25,7 @@ RANKS = {
     # to values and back, for whoever keeps something.
     1: {
         *("process", "progress", "paths", "git", "kbuild", "text", "serial", "settings"),
-        *("options", "guestside"),
+        *("options", "guestside", "diff"),
     },
     0: {"model", "errors"},
 }

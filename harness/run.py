@@ -135,5 +135,5 @@ def _record(job: Job, run: Run, progress: Progress) -> Run:
         timeline=tuple(progress.spans),
     )
     record.save(found)
-    junit.of_run(found.folder / "junit.xml", found, found.sides)
+    junit.write(found.folder / "junit.xml", found)
     return found

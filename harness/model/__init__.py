@@ -3,7 +3,7 @@
 
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
 from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
-from harness.model.run import Run, Span
+from harness.model.run import FailureGroup, Run, Span
 from harness.model.series import Checkout, Patch, Series, Source
 from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict, change_kind
 
@@ -15,6 +15,7 @@ __all__ = [
     "ChangeKind",
     "Checkout",
     "CompilerWarning",
+    "FailureGroup",
     "GuestRecord",
     "Kernel",
     "Key",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.model import Verdict
 from harness.publish.html.patches import At, anchor
 from harness.publish.html.sections import CheckCell, Checks, Finding, Note
 from harness.results import record
@@ -42,6 +43,13 @@ def load(folder: Path) -> dict[str, Any]:
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is damaged: {record.why(error)}", hint=record.DAMAGED) from error
     return table
+
+
+def verdict(table: Mapping[str, Any]) -> Verdict:
+    """Read the verdict; an older harness's check.json has only the exit code."""
+    if "verdict" in table:
+        return Verdict(table["verdict"])
+    return Verdict.of(table.get("exit_code"))
 
 
 def view(table: Mapping[str, Any]) -> Checks:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.model import ChangeKind, Run, Series
-from harness.publish import sentences
 from harness.publish.html import (
     bisection,
     boots,
@@ -85,7 +84,7 @@ class _Gathered:
         if not self.columns:
             return (), ()
         *first, judged = self.columns
-        counted = {test.id for test in sentences.wrong(self.run)}
+        counted = {test.id for test in self.run.blamed}
         change = {test: "old" for one in first for test in one.bad if test not in counted}
         change |= {c.test: rows.change(c.kind) for c in self.run.changes if c.kind in _TOLD}
         room = Budget(ROOM)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.progress import clock
-from harness.publish import checked
 from harness.publish.html import checks, columns, failures, patches, rows, timeline, verdict
 from harness.publish.html.columns import BASE, Column
 from harness.publish.html.cutting import Budget
@@ -22,7 +21,7 @@ ROOM = 8 << 20  # characters of evidence on a page
 def page(folder: Path, ask: Ask | None = None) -> Page:
     """Make the page of a folder that ``harness check`` made."""
     table = checks.load(folder)
-    word, kind = verdict.word(checked.verdict(table))
+    word, kind = verdict.word(checks.verdict(table))
     made = tuple(kernels(table, folder))
     found = _failures(made, ask) if made else ()
     links = {(one.column, one.test): one.anchor for one in found}

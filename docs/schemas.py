@@ -16,7 +16,7 @@ from harness.check.report import SCHEMA as CHECK
 from harness.compare import Comparison
 from harness.history.values import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
 from harness.model import Run
-from harness.results.record import SCHEMA as RUN
+from harness.results.store import RUN_SCHEMA as RUN
 
 Schema = dict[str, typing.Any]
 

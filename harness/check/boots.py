@@ -14,11 +14,10 @@ from harness import process
 from harness.check.builds import Made
 from harness.check.values import Finding, Level
 from harness.errors import HostFault, UsageError
-from harness.lab import folder, suites
-from harness.lab.kernels import Built
+from harness.lab import folder, trial
+from harness.lab.kernels import Built, Lab
 from harness.lab.plan import BOOTS, Plan
-from harness.model import Accel, Outcome, Request, Side, SideResult, Splat, Test
-from harness.progress import Progress
+from harness.model import Outcome, Side, SideResult, Splat, Test
 from harness.results.changes import counts
 
 
@@ -89,11 +88,10 @@ class Booter:
     tighter.
     """
 
-    def __init__(
-        self, plan: Plan, request: Request, kind: Accel, place: Path, progress: Progress
-    ) -> None:
+    def __init__(self, lab: Lab, place: Path) -> None:
+        plan = lab.plan
         self.plan = plan if plan.suites else dataclasses.replace(plan, suites=(str(BOOTS),))
-        self.request, self.kind, self.place, self.progress = request, kind, place, progress
+        self.lab, self.place = lab, place
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._known: dict[str, concurrent.futures.Future[Tested]] = {}
 
@@ -128,8 +126,8 @@ class Booter:
         try:
             with folder.writing(place):
                 asked = plan or (_beside(self.plan) if keep else self.plan)
-                words = (asked, built, self.request, self.kind, place, self.progress)
-                return Tested(suites.test(*words, keep=keep))
+                lab = dataclasses.replace(self.lab, plan=asked)
+                return Tested(trial.run(lab, built, place, keep=keep))
         except HostFault as error:  # of this boot; the next may do
             return Tested(None, error.what)
         except UsageError as error:

@@ -13,9 +13,7 @@ from harness.build import loaded
 from harness.check.values import Finding, Level
 from harness.errors import NotBuilt, NotConfigured, Untestable
 from harness.lab import kernels
-from harness.lab.plan import Plan
-from harness.model import Checkout, Kernel, Request, Toolchain
-from harness.progress import Progress
+from harness.model import Checkout, Kernel
 
 COMPILER = 768  # MiB that one compiler may take; most take less
 _ERROR = re.compile(r"^([^\s:][^:]*):(\d+)(?::\d+)?: (?:fatal )?error: (.*)$")
@@ -62,21 +60,17 @@ def jobs(asked: int) -> int:
 class Builder:
     """Builds checkouts of one slot, all with the same options and compiler."""
 
-    def __init__(
-        self, plan: Plan, slot: tree.Slot, request: Request, compiler: Toolchain, progress: Progress
-    ) -> None:
-        self.plan, self.slot, self.request, self.progress = plan, slot, request, progress
-        self.toolchain = dataclasses.replace(compiler, words=(*compiler.words, *WARN))
+    def __init__(self, lab: kernels.Lab, slot: tree.Slot) -> None:
+        toolchain = dataclasses.replace(lab.toolchain, words=(*lab.toolchain.words, *WARN))
+        self.lab, self.slot = dataclasses.replace(lab, toolchain=toolchain), slot
 
     def make(self, checkout: Checkout) -> Made:
         """Build one checkout; that it cannot be configured or built is an answer."""
         try:
-            kernel = kernels.kernel(
-                self.plan, self.slot, checkout, self.request, self.toolchain, self.progress
-            )
+            kernel = self.lab.kernel(self.slot, checkout)
         except (NotBuilt, NotConfigured) as error:
             return Made(checkout, None, errors(error))
-        return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, self.toolchain))
+        return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, self.lab.toolchain))
 
 
 def errors(error: Untestable) -> tuple[Finding, ...]:

@@ -59,8 +59,8 @@ class Kernels:
         """Take the next commit's kernel: its tests begin, everything else is done here."""
         self.tested.append(self._test(made) if self.booter else None)
         if names := self._checkers:
-            one = self.builder
-            words = (one.slot, one.request, one.toolchain, one.plan.jobs, one.progress)
+            slot, lab = self.builder.slot, self.builder.lab
+            words = (slot, lab.request, lab.toolchain, lab.plan.jobs, lab.progress)
             self.checked.append(Checkers(*words).look(names, made, self.files))
         before = next((one for one in reversed(self.made) if one.kernel), None)
         if self.wish.wants("size") and before and made.kernel and before.digest != made.digest:
@@ -79,7 +79,7 @@ class Kernels:
             return
         if before and before.digest == made.digest:
             return
-        with self.builder.progress.stage("layout", made.checkout.commit[:12]):
+        with self.builder.lab.progress.stage("layout", made.checkout.commit[:12]):
             old, self._known = self._known, layout.read(made.kernel)
         if before and old is not None and self._known is not None:
             number = len(self.made)
@@ -213,10 +213,10 @@ class Kernels:
             assert base is not None
             some = changes(base.tests, one.tests) if one else ()
             new = [c for c in some if c.kind is ChangeKind.SUSPECT and c.test not in seen]
-            times = self.booter.plan.reruns if len(seen) < rerun.MANY else 0
+            times = self.booter.lab.plan.reruns if len(seen) < rerun.MANY else 0
             seen |= {c.test for c in new}
             folders, own = (place / "base", place / str(number)), place / rerun.FOLDER / str(number)
-            found = rerun.settle(new, folders, times, own, self.builder.progress)
+            found = rerun.settle(new, folders, times, own, self.builder.lab.progress)
             flaky |= {c.test for c in found.changes if c.kind is ChangeKind.FLAKY}
         return frozenset(flaky)
 

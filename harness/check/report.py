@@ -11,7 +11,7 @@ from typing import Any
 import junitparser
 
 from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, State
-from harness.results.record import to_json
+from harness.serial import to_json
 
 SCHEMA = 1
 NAME = "check.json"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from harness import build, guest, kbuild, paths, tree
+from harness import guest, kbuild, paths, tree
 from harness.check import answer, derive, patches, report, revision, semantic, steps, variants
 from harness.check import letter as mail
 from harness.check.answer import Walk
@@ -24,7 +24,6 @@ from harness.check.sources import Sources
 from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, State
 from harness.check.wish import GROUPS, Wish
 from harness.errors import HostFault, Interrupted
-from harness.guest import accel
 from harness.lab import folder, kernels
 from harness.lab.plan import Plan, see_suites
 from harness.model import Checkout, Source
@@ -139,15 +138,13 @@ def _kernels(walk: Walk, place: Path, foreign: Sequence[str]) -> Iterator[Kernel
         yield None
         return
     plan, progress = walk.plan, walk.progress
-    compiler = build.toolchain(plan.arch or None, plan.llvm)
-    request = kernels.ask(plan, compiler)
-    builder = Builder(plan, walk.slot, request, compiler, progress)
+    lab = kernels.Lab.of(plan, progress, boots=walk.wish.wants("tests"))
+    builder = Builder(lab, walk.slot)
     total = len(walk.steps.patched)
     if not walk.wish.wants("tests"):
         yield Kernels(walk.wish, builder, None, walk.tools, walk.files, total, place)
         return
-    kind, _ = accel.choose(plan.accel, progress)
-    booter = Booter(plan, request, kind, place, progress)
+    booter = Booter(lab, place)
     with booter.working():
         yield Kernels(walk.wish, builder, booter, walk.tools, walk.files, total, place)
 
@@ -172,12 +169,10 @@ def _variants(walk: Walk) -> list[Cell]:
         for change in one.changes
         for line in (*(added.text for added in change.added), *change.removed)
     ]
-    toolchain = build.toolchain(plan.arch or None, plan.llvm)
+    lab = kernels.Lab.of(plan, walk.progress, boots=False)
     options = derive.options(tip.path, walk.files, lines)
-    compiler = variants.Compiler(
-        walk.slot, kernels.ask(plan, toolchain), toolchain, plan.jobs, walk.progress
-    )
-    wanted = variants.variants(options, toolchain)
+    compiler = variants.Compiler(walk.slot, lab.request, lab.toolchain, plan.jobs, walk.progress)
+    wanted = variants.variants(options, lab.toolchain)
     return variants.check(compiler, wanted, walk.steps, walk.files)
 
 

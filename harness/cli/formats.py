@@ -18,7 +18,7 @@ from harness.progress import Progress
 from harness.publish import ci, markdown, outputs
 from harness.publish.ci import Annotation, AnnotationLevel
 from harness.publish.outputs import OUTPUTS, OutputChoices
-from harness.results import record
+from harness.results import store
 
 CHECK, COMPARED = "check.json", "compare.json"
 QUALITY = "gl-code-quality-report.json"
@@ -90,7 +90,7 @@ def write(folder: Path, given: argparse.Namespace, progress: Progress) -> dict[s
     """
     places, out = _places(given), sys.stderr if given.json else sys.stdout
     wanted = [output for output in OUTPUTS if output.name in places]
-    if (folder / record.NAME).exists():
+    if (folder / store.RUN).exists():
         run = outputs.load(folder)
         choices = OutputChoices(given.tested_by, given.origin, given.side)
         for output in wanted:
@@ -133,13 +133,13 @@ def _no_other_form(folder: Path) -> UsageError:
     if (folder / bisection.NAME).exists():
         return UsageError(f"a bisection has only a page; its mail is {folder}/mail.txt", hint=again)
     return compared(folder) or UsageError(
-        f"{folder} holds no {record.NAME}", hint="name a folder that a run made"
+        f"{folder} holds no {store.RUN}", hint="name a folder that a run made"
     )
 
 
 def compared(folder: Path) -> UsageError | None:
     """Say that a comparison, which `last` may be, is for the terminal and for programs only."""
-    if (folder / record.NAME).exists() or not (folder / COMPARED).exists():
+    if (folder / store.RUN).exists() or not (folder / COMPARED).exists():
         return None
     what = f"a comparison has no report: {folder / COMPARED} has all of it"
     return UsageError(what, hint=f"harness show {shlex.quote(str(folder))}")
@@ -154,7 +154,7 @@ def in_ci(folder: Path) -> None:
     here = os.environ.get("GITHUB_ACTIONS") == "true", bool(os.environ.get("GITLAB_CI"))
     if not any(here):
         return
-    if (folder / record.NAME).exists():
+    if (folder / store.RUN).exists():
         run = outputs.load(folder)
         found, summary = ci.run_annotations(run), markdown.of_run(run)
     else:

@@ -15,7 +15,7 @@ from harness.errors import HostFault, UsageError
 from harness.model import Run, SideResult
 from harness.progress import Progress
 from harness.publish import ci, junit, kcidb, mail, markdown, tap
-from harness.results import record
+from harness.results import store
 from harness.results.changes import settled
 
 
@@ -51,7 +51,7 @@ def load(folder: Path) -> Run:
 
     Raises UsageError when there is none, or one of another form.
     """
-    run = settled(record.load(folder))
+    run = settled(store.load_run(folder))
     before, now = str(run.folder.absolute()) + os.sep, str(folder.absolute()) + os.sep
     sides = tuple(
         dataclasses.replace(

@@ -19,7 +19,7 @@ from harness.bisect.report import to_dict
 from harness.check import Cell, Finding, Level, Matrix, Row, State
 from harness.check.report import table
 from harness.cli import main
-from harness.results import record
+from harness.results import store
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -70,7 +70,7 @@ def test_a_comparison(ask: Ask, tmp_path: Path) -> None:
     run = fakerun.make(tmp_path / "a", number=3)
     better = dataclasses.replace(run, folder=tmp_path / "b", sides=run.sides[:1])
     (tmp_path / "b").mkdir()
-    record.save(better)
+    store.save_run(better)
     for pair in (("b", "a"), ("a", "b")):
         valid("compare", ask("compare", *pair, "--rerun", "0"))
 

@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.model import Verdict
 from harness.publish.html.patches import At, anchor
 from harness.publish.html.sections import CheckCell, Checks, Finding, Note
-from harness.results import record
+from harness.results import store
 
 NAME = "check.json"
 SCHEMA = 1
@@ -32,16 +32,16 @@ def load(folder: Path) -> dict[str, Any]:
             f"{folder} holds no {NAME}", hint="name a folder that harness check made"
         ) from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is damaged: {record.why(error)}", hint=record.DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {store.why(error)}", hint=store.DAMAGED) from error
     if not isinstance(table, dict):
-        raise UsageError(f"{path} is damaged: it holds no table", hint=record.DAMAGED)
+        raise UsageError(f"{path} is damaged: it holds no table", hint=store.DAMAGED)
     if table.get("schema") != SCHEMA:
         what = f"{path} has form {table.get('schema')}, this harness reads {SCHEMA}"
-        raise UsageError(what, hint=record.OTHER_FORM)
+        raise UsageError(what, hint=store.OTHER_FORM)
     try:
         view(table), notes(table)
     except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {record.why(error)}", hint=record.DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {store.why(error)}", hint=store.DAMAGED) from error
     return table
 
 

@@ -25,7 +25,7 @@ from harness.lab import trial
 from harness.lab.kernels import Built
 from harness.lab.plan import BOOTS, Plan
 from harness.model import Side, SideResult
-from harness.results.record import from_json, to_json
+from harness.serial import from_json, to_json
 
 ATTEMPTS = 3  # when the host is at fault
 PAUSE = 2.0  # seconds before another attempt; a host that is out of something may recover

@@ -30,7 +30,7 @@ from harness.publish import (
     marks,
     tap,
 )
-from harness.results import record, store
+from harness.results import store
 from harness.results.changes import settled
 
 COMPARED = "compare.json"
@@ -104,12 +104,12 @@ def write(folder: Path, given: argparse.Namespace, progress: Progress) -> dict[s
 
     Raises UsageError for a form that a check has not, HostFault when a file cannot be written.
     """
-    if not (folder / record.NAME).exists():
+    if not (folder / store.RUN).exists():
         if not (folder / store.CHECK).exists():
             raise _no_other_form(folder)
         _write_check(folder, given)
         return _files(given)
-    run = _here(settled(record.load(folder)), folder)
+    run = _here(settled(store.load_run(folder)), folder)
     make: dict[str, Callable[[], str | bytes]] = {
         "mail": lambda: _mail(run, given.tested_by, progress),
         "junit": lambda: _junit(run, given.side),
@@ -174,13 +174,13 @@ def _no_other_form(folder: Path) -> UsageError:
     if (folder / bisection.NAME).exists():
         return UsageError(f"a bisection has only a page; its mail is {folder}/mail.txt", hint=again)
     return compared(folder) or UsageError(
-        f"{folder} holds no {record.NAME}", hint="name a folder that a run made"
+        f"{folder} holds no {store.RUN}", hint="name a folder that a run made"
     )
 
 
 def compared(folder: Path) -> UsageError | None:
     """Say that a comparison, which `last` may be, is for the terminal and for programs only."""
-    if (folder / record.NAME).exists() or not (folder / COMPARED).exists():
+    if (folder / store.RUN).exists() or not (folder / COMPARED).exists():
         return None
     what = f"a comparison has no report: {folder / COMPARED} has all of it"
     return UsageError(what, hint=f"harness show {shlex.quote(str(folder))}")
@@ -195,8 +195,8 @@ def in_ci(folder: Path) -> None:
     here = os.environ.get("GITHUB_ACTIONS") == "true", bool(os.environ.get("GITLAB_CI"))
     if not any(here):
         return
-    if (folder / record.NAME).exists():
-        run = _here(settled(record.load(folder)), folder)
+    if (folder / store.RUN).exists():
+        run = _here(settled(store.load_run(folder)), folder)
         found, summary = marks.of_run(run), github.summary(run)
     else:
         matrix = store.load_check(folder)

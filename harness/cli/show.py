@@ -15,7 +15,7 @@ from typing import Any
 import rich.table
 from rich.text import Text
 
-from harness import errors, paths
+from harness import errors, paths, serial
 from harness.cli import compare as compared
 from harness.cli import matrix, runs, summary
 from harness.cli.formats import COMPARED
@@ -26,7 +26,7 @@ from harness.history.values import RunRow, SideRow
 from harness.model import Outcome
 from harness.progress import Progress, clock
 from harness.publish import sentences
-from harness.results import record, store
+from harness.results import store
 from harness.results.changes import settled
 
 DESCRIPTION = """\
@@ -41,7 +41,7 @@ examples:
 """
 
 BISECTED = "bisect.json"
-NAMES = (record.NAME, store.CHECK, COMPARED, BISECTED)
+NAMES = (store.RUN, store.CHECK, COMPARED, BISECTED)
 _FILES = {
     "report.html": "page",
     "junit.xml": "junit",
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             print(f"run {one.id}, {_when(one)}: {one.command}")
         return _show(Path(one.folder), options.json)
     if options.json:
-        print(json.dumps({"run": record.to_json(one), "sides": record.to_json(sides)}, indent=1))
+        print(json.dumps({"run": serial.to_json(one), "sides": serial.to_json(sides)}, indent=1))
     else:
         show(_known(one, sides))
     return errors.GOOD
@@ -113,9 +113,9 @@ def _show(folder: Path, as_json: bool) -> int:
         _read(folder / name, text)
         print(text)
         return errors.GOOD
-    if name == record.NAME:
+    if name == store.RUN:
         # The folder may have been moved, say off a CI system.
-        summary.show(dataclasses.replace(settled(record.load(folder)), folder=folder))
+        summary.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
     elif name == BISECTED:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
     elif name == store.CHECK:
@@ -136,11 +136,11 @@ def _read(file: Path, text: str) -> Any:
         if file.name == COMPARED:  # an older harness wrote null for a test that was not there
             for test in table["tests"]:
                 test |= {side: test[side] or Outcome.NOTRUN for side in ("base", "patched")}
-            return record.from_json(Comparison, table)
+            return serial.from_json(Comparison, table)
         return table
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        what = f"{file} is damaged: {record.why(error)}"
-        raise errors.UsageError(what, hint=record.DAMAGED) from error
+        what = f"{file} is damaged: {store.why(error)}"
+        raise errors.UsageError(what, hint=store.DAMAGED) from error
 
 
 def _places(folder: Path) -> Iterator[str]:

@@ -26,7 +26,7 @@ from harness.model import Accel, GuestRecord, Kernel, Outcome, Request, Side, Si
 from harness.progress import Progress, Stage
 from harness.results import journal
 from harness.results.changes import counts
-from harness.results.record import from_json, to_json
+from harness.serial import from_json, to_json
 from harness.splat import find as find_splats
 
 # pytest's exit codes that are no verdict on the kernel.  Ctrl-C, its other reason for 2, reaches us

@@ -18,7 +18,7 @@ from harness.bisect.outcome import Bisected, Mode
 from harness.bisect.report import to_dict
 from harness.cli import main
 from harness.model import Cell, CellState, Finding, Matrix, PatchRow, Severity
-from harness.results import record, store
+from harness.results import store
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -69,7 +69,7 @@ def test_a_comparison(ask: Ask, tmp_path: Path) -> None:
     run = fakerun.make(tmp_path / "a", number=3)
     better = dataclasses.replace(run, folder=tmp_path / "b", sides=run.sides[:1])
     (tmp_path / "b").mkdir()
-    record.save(better)
+    store.save_run(better)
     for pair in (("b", "a"), ("a", "b")):
         valid("compare", ask("compare", *pair, "--rerun", "0"))
 

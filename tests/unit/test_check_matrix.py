@@ -14,6 +14,7 @@ from harness.check import judge, report, spans, wish
 from harness.cli import matrix as shown
 from harness.errors import UsageError
 from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Matrix, PatchRow, Severity
+from harness.results import store
 
 
 def warning(text: str, line: int = 1, file: str = "a.c") -> Finding:

@@ -14,7 +14,7 @@ from harness.cli import formats
 from harness.errors import NotBuilt
 from harness.model import Matrix, Outcome, Test
 from harness.publish import checked, github, gitlab, marks
-from harness.results import record
+from harness.results import store
 from harness.serial import from_json
 
 COMMAND = re.compile(r"::(error|warning|notice) ((?:\w+=[^,:\s][^,:]*)(?:,\w+=[^,:]+)*)::(.+)")
@@ -171,7 +171,7 @@ def test_what_we_run_in_is_told_by_itself(
 ) -> None:
     for name in ("GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
-    record.save(outputruns.bad(tmp_path))
+    store.save_run(outputruns.bad(tmp_path))
     formats.in_ci(tmp_path)
     formats.error_in_ci(NotBuilt("it does not build"))
     assert capsys.readouterr() == ("", "")

@@ -33,7 +33,7 @@ from harness.model import (
     change_kind,
 )
 from harness.results.changes import changes, compared, new_warnings
-from harness.results.record import from_json, to_json
+from harness.serial import from_json, to_json
 
 PASS, FAIL, FLAKY, NOTRUN = Outcome.PASS, Outcome.FAIL, Outcome.FLAKY, Outcome.NOTRUN
 KERNEL = Kernel("k", Path(), Path(), Path(), "7.2.13", "c0ffee", "x86_64")

@@ -30,7 +30,7 @@ from harness.publish.html.cutting import Budget
 from harness.publish.html.failures import Ask, Sources
 from harness.publish.html.sections import PatchView
 from harness.publish.html.values import Failure, Page
-from harness.results import record, store
+from harness.results import store
 from harness.results.changes import settled
 
 _TOLD = (ChangeKind.REGRESSION, ChangeKind.SUSPECT, ChangeKind.FLAKY, ChangeKind.NEW)
@@ -44,14 +44,14 @@ def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Pag
     Of a folder that ``harness check`` or ``harness bisect`` made it is that one's page, and of a
     run that was killed it has what is known.  Raises UsageError when the folder is nobody's.
     """
-    if not (folder / record.NAME).is_file():
+    if not (folder / store.RUN).is_file():
         if (folder / store.CHECK).is_file():
             return steps.page(folder, ask)
         if (folder / bisection.NAME).is_file():
             return bisection.page(folder)
         if unfinished.is_one(folder):
             return unfinished.page(folder, ask)
-    run = settled(record.load(folder))
+    run = settled(store.load_run(folder))
     matrix = store.load_check(check) if check else None
     between = (
         [one for one in steps.kernels(matrix, check) if one.label != BASE]

@@ -77,7 +77,7 @@ def read(folder: Path, name: str, schema: int, kind: type[Stored], writer: str =
     except DamagedError as error:
         raise UsageError(f"{path} is damaged: {error}", hint=DAMAGED) from error
     if not isinstance(table, dict):
-        raise UsageError(f"{path} is damaged: it holds no JSON object", hint=DAMAGED)
+        raise UsageError(f"{path} is damaged: it holds no table", hint=DAMAGED)
     if "schema" not in table:
         raise UsageError(f"{path} was not written by {writer}", hint=hint)
     if table["schema"] != schema:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -20,7 +19,7 @@ from harness.publish.ci import Annotation, AnnotationLevel
 from harness.publish.outputs import OUTPUTS, OutputChoices
 from harness.results import store
 
-CHECK, COMPARED = "check.json", "compare.json"
+COMPARED = "compare.json"
 QUALITY = "gl-code-quality-report.json"
 _ELSEWHERE = "choose another place for it"
 
@@ -97,7 +96,7 @@ def write(folder: Path, given: argparse.Namespace, progress: Progress) -> dict[s
             put(output.of_run(run, choices, progress), places[output.name])
         if given.github:
             _github(ci.run_annotations(run), markdown.of_run(run), out)
-    elif (folder / CHECK).exists():
+    elif (folder / store.CHECK).exists():
         _write_check(folder, given, places, out)
     else:
         raise _no_other_form(folder)
@@ -112,14 +111,12 @@ def _write_check(
             raise UsageError(
                 f"a check has no --{output.name}", hint=f"see {folder} for check.json, junit.xml"
             )
-    from harness.publish.html import checks  # which run need not wait for
-
-    table = checks.load(folder)
+    matrix = store.load_check(folder)
     for output in OUTPUTS:
         if output.name in places and output.of_check:
-            put(output.of_check(table), places[output.name])
+            put(output.of_check(matrix), places[output.name])
     if given.github:
-        _github(ci.check_annotations(table), markdown.of_check(table), out)
+        _github(ci.check_annotations(matrix), markdown.of_check(matrix), out)
 
 
 def _no_other_form(folder: Path) -> UsageError:
@@ -158,8 +155,8 @@ def in_ci(folder: Path) -> None:
         run = outputs.load(folder)
         found, summary = ci.run_annotations(run), markdown.of_run(run)
     else:
-        table = json.loads((folder / CHECK).read_text(encoding="utf-8"))
-        found, summary = ci.check_annotations(table), markdown.of_check(table)
+        matrix = store.load_check(folder)
+        found, summary = ci.check_annotations(matrix), markdown.of_check(matrix)
     if here[0]:
         _github(found, summary, sys.stderr)
     if here[1]:

@@ -8,11 +8,11 @@ import enum
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.model import Run, Splat
+from harness.model import Cell, Finding, Matrix, Run, Severity, Splat
 from harness.publish import sentences
 from harness.text import clean, clip, one_line
 
@@ -32,7 +32,11 @@ class AnnotationLevel(enum.StrEnum):
     NOTICE = "notice"
 
 
-_CHECK_LEVELS = {"error": AnnotationLevel.ERROR, "warning": AnnotationLevel.WARNING}
+_FINDINGS = {
+    Severity.ERROR: AnnotationLevel.ERROR,
+    Severity.WARNING: AnnotationLevel.WARNING,
+    Severity.NOTE: AnnotationLevel.NOTICE,
+}
 _GITLAB = {
     AnnotationLevel.ERROR: "critical",
     AnnotationLevel.WARNING: "minor",
@@ -163,29 +167,23 @@ def _warnings(run: Run) -> Iterator[Annotation]:
         )
 
 
-def check_annotations(table: Mapping[str, Any]) -> tuple[Annotation, ...]:
-    """Return the findings of a check at the patch they enter with; ``table`` is check.json."""
-    return _sorted(
-        _finding(cell, finding)
-        for cell in table["cells"]
-        for finding in cell["findings"]
-        if finding["enters"] in (0, cell["patch"])
-    )
+def check_annotations(matrix: Matrix) -> tuple[Annotation, ...]:
+    """Return the findings of a check, each at the patch it enters with, errors first."""
+    return _sorted(_finding(cell, finding) for cell, finding in matrix.findings)
 
 
-def _finding(cell: Mapping[str, Any], finding: Mapping[str, Any]) -> Annotation:
-    where = f"patch {cell['patch']}" if cell["patch"] else "the whole series"
-    leaves = f"; goes away in patch {finding['leaves']}" if finding["leaves"] else ""
-    text = clean(clip(finding["text"], 2000))
-    rule = f" [{one_line(finding['rule'])}]" if finding["rule"] else ""
-    check = cell["check"]
+def _finding(cell: Cell, finding: Finding) -> Annotation:
+    where = f"patch {cell.patch}" if cell.patch else "the whole series"
+    leaves = f"; goes away in patch {finding.leaves}" if finding.leaves else ""
+    text = clean(clip(finding.text, 2000))
+    rule = f" [{one_line(finding.rule)}]" if finding.rule else ""
     return Annotation(
-        _CHECK_LEVELS.get(finding["level"], AnnotationLevel.NOTICE),
-        one_line(f"{check}: {finding['rule']}" if finding["rule"] else check),
-        f"{where}, {one_line(check)}: {one_line(text, 120)}",
+        _FINDINGS[finding.level],
+        one_line(f"{cell.check}: {finding.rule}" if finding.rule else cell.check),
+        f"{where}, {one_line(cell.check)}: {one_line(text, 120)}",
         f"{text}{rule}{leaves}",
-        one_line(finding["file"], 1000),
-        int(finding["line"]),
+        one_line(finding.file, 1000),
+        finding.line,
     )
 
 

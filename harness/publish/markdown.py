@@ -5,10 +5,19 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from harness.model import Change, Run, Test, Verdict
+from harness.model import (
+    WHOLE_SERIES,
+    Cell,
+    CellState,
+    Change,
+    Matrix,
+    Run,
+    Severity,
+    Test,
+    Verdict,
+)
 from harness.publish import ci, reproduce, sentences
 from harness.publish.ci import AnnotationLevel
 from harness.text import clean, clip, one_line
@@ -18,7 +27,7 @@ SIZE = 900 * 1024  # bytes; GitHub takes 1 MiB per step
 _MARKUP = re.compile(r"[\\`*\[\]|~@#]|:(?=//)|(?<=www)\.")
 _FENCE = re.compile(r"`{3,}")
 _SIGNS = {Verdict.GOOD: "✅", Verdict.BAD: "❌"}
-_CELLS = {"good": "ok", "same": "same", "unknown": "?", "none": "", "bad": "bad", "warn": "warn"}
+_CELLS = {CellState.GOOD: "ok", CellState.UNKNOWN: "?", CellState.NONE: ""}
 
 
 def of_run(run: Run) -> str:
@@ -36,15 +45,14 @@ def of_run(run: Run) -> str:
     )
 
 
-def of_check(table: Mapping[str, Any]) -> str:
+def of_check(matrix: Matrix) -> str:
     """Return the summary of a check: the matrix of patches by checks and what was found."""
-    verdict = (
-        Verdict(table["verdict"]) if "verdict" in table else Verdict.of(table.get("exit_code"))
-    )
-    why = table.get("untestable") or table.get("fault") or table.get("refused")
-    blocks = [f"## {_verdict(verdict)}: {escaped(table['name'])}"]
-    blocks += [escaped(str(why))] if why else []
-    blocks += ["\n".join(_matrix(table)), "\n".join(_findings(table))]
+    blocks = [
+        f"## {_verdict(matrix.verdict)}: {escaped(matrix.name)}",
+        escaped(matrix.trouble),
+        "\n".join(_matrix(matrix)),
+        "\n".join(_findings(matrix)),
+    ]
     return _joined([block for block in blocks if block])
 
 
@@ -111,27 +119,23 @@ def _details(name: str, title: str, text: str) -> str:
     return f"<details><summary>{head}</summary>\n\n{_code(text)}\n\n</details>"
 
 
-def _matrix(table: Mapping[str, Any]) -> Iterator[str]:
-    cells = {(one["patch"], one["check"]): one for one in table["cells"]}
-    used = [name for name in table["checks"] if any(check == name for _, check in cells)]
-    yield f"| patch | {' | '.join(map(escaped, used))} |"
-    yield "|---" * (len(used) + 1) + "|"
-    rows = [(row["number"], f"{row['number']} {row['subject']}") for row in table["rows"]]
-    for number, name in [*rows, (0, "the whole series")]:
-        states = (_cell(cells.get((number, check))) for check in used)
+def _matrix(matrix: Matrix) -> Iterator[str]:
+    yield f"| patch | {' | '.join(map(escaped, matrix.made))} |"
+    yield "|---" * (len(matrix.made) + 1) + "|"
+    rows = [(row.number, f"{row.number} {row.subject}") for row in matrix.rows]
+    for number, name in [*rows, (WHOLE_SERIES, "the whole series")]:
+        states = (_cell(matrix.cell(number, check)) for check in matrix.made)
         yield f"| {escaped(name)} | {' | '.join(states)} |"
 
 
-def _cell(cell: Mapping[str, Any] | None) -> str:
-    if cell is None:
-        return ""
-    many = sum(one["level"] != "note" for one in cell["findings"])
-    state = _CELLS.get(cell["state"], "")
+def _cell(cell: Cell) -> str:
+    many = sum(finding.level is not Severity.NOTE for finding in cell.findings)
+    state = _CELLS.get(cell.state, cell.state.value)
     return f"{state} ({many})" if many else state
 
 
-def _findings(table: Mapping[str, Any]) -> Iterator[str]:
-    findings = ci.check_annotations(table)
+def _findings(matrix: Matrix) -> Iterator[str]:
+    findings = ci.check_annotations(matrix)
     findings = tuple(one for one in findings if one.level is not AnnotationLevel.NOTICE)
     for one in findings[:FAILURES]:
         place = f" {_place(one.file, one.line)}" if one.line else ""

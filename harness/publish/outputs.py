@@ -7,12 +7,11 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from harness.errors import HostFault, UsageError
-from harness.model import Run, SideResult
+from harness.model import Matrix, Run, SideResult
 from harness.progress import Progress
 from harness.publish import ci, junit, kcidb, mail, markdown, tap
 from harness.results import store
@@ -36,13 +35,13 @@ class Output:
     """A form of a run: the option ``--name FILE`` asks for it.
 
     ``choices`` are the fields of OutputChoices that it takes.  ``of_check`` makes the same of a
-    check's table; None where a check has no such form.
+    check's matrix; None where a check has no such form.
     """
 
     name: str
     help: str
     of_run: Callable[[Run, OutputChoices, Progress], str | bytes]
-    of_check: Callable[[Mapping[str, Any]], str] | None = None
+    of_check: Callable[[Matrix], str] | None = None
     choices: tuple[str, ...] = ()
 
 
@@ -117,7 +116,7 @@ OUTPUTS = (
         "gitlab",
         "GitLab's code quality report: what there is to say at lines",
         lambda run, *_: ci.gitlab(ci.run_annotations(run)),
-        lambda table: ci.gitlab(ci.check_annotations(table)),
+        lambda matrix: ci.gitlab(ci.check_annotations(matrix)),
     ),
     Output(
         "summary",

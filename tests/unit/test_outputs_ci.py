@@ -12,9 +12,10 @@ import pytest
 
 from harness.cli import formats
 from harness.errors import NotBuilt
-from harness.model import Outcome, Test
+from harness.model import Matrix, Outcome, Test
 from harness.publish import ci, markdown
 from harness.results import store
+from harness.serial import from_json
 
 COMMAND = re.compile(r"::(error|warning|notice) ((?:\w+=[^,:\s][^,:]*)(?:,\w+=[^,:]+)*)::(.+)")
 
@@ -73,10 +74,7 @@ def test_one_splat_of_many_tests_is_one_mark(tmp_path: Path) -> None:
         for n in range(20)
     ]
     found = ci.run_annotations(outputruns.run(tmp_path, *many, base=(Test("t::0", Outcome.PASS),)))
-    assert [mark.level for mark in found] == [
-        ci.AnnotationLevel.ERROR,
-        ci.AnnotationLevel.WARNING,
-    ]
+    assert [mark.level for mark in found] == [ci.AnnotationLevel.ERROR, ci.AnnotationLevel.WARNING]
 
 
 def test_github_gets_no_more_than_it_shows(tmp_path: Path) -> None:
@@ -117,39 +115,42 @@ def test_code_quality_has_what_gitlab_asks_for(tmp_path: Path) -> None:
             assert "\n" not in issue["location"]["path"] + issue["description"]
 
 
-CHECK = {
-    "schema": 1,
-    "name": "a|b",
-    "base": "v7.2",
-    "rows": [{"number": 1, "commit": "c", "subject": "it | does"}],
-    "checks": ["apply", "checkpatch", "never"],
-    "cells": [
-        {"patch": 1, "check": "apply", "state": "good", "findings": [], "note": ""},
-        {
-            "patch": 1,
-            "check": "checkpatch",
-            "state": "bad",
-            "note": "",
-            "findings": [
-                {
-                    "level": level,
-                    "text": f"a {level}\n::error::x",
-                    "file": "fs/a.c",
-                    "line": 7,
-                    "rule": "R",
-                    "enters": enters,
-                    "leaves": 0,
-                    "same": "",
-                }
-                for level, enters in (("note", 1), ("error", 1), ("warning", 3))
-            ],
-        },
-    ],
-    "strict": False,
-    "untestable": "",
-    "bad": True,
-    "exit_code": 1,
-}
+CHECK = from_json(
+    Matrix,
+    {
+        "schema": 1,
+        "name": "a|b",
+        "base": "v7.2",
+        "rows": [{"number": 1, "commit": "c", "subject": "it | does"}],
+        "checks": ["apply", "checkpatch", "never"],
+        "cells": [
+            {"patch": 1, "check": "apply", "state": "good", "findings": [], "note": ""},
+            {
+                "patch": 1,
+                "check": "checkpatch",
+                "state": "bad",
+                "note": "",
+                "findings": [
+                    {
+                        "level": level,
+                        "text": f"a {level}\n::error::x",
+                        "file": "fs/a.c",
+                        "line": 7,
+                        "rule": "R",
+                        "enters": enters,
+                        "leaves": 0,
+                        "same": "",
+                    }
+                    for level, enters in (("note", 1), ("error", 1), ("warning", 3))
+                ],
+            },
+        ],
+        "strict": False,
+        "untestable": "",
+        "bad": True,
+        "exit_code": 1,
+    },
+)
 
 
 def test_a_check_is_told_at_its_lines() -> None:

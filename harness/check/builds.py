@@ -8,8 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from harness import tree
-from harness.build import loaded
+from harness import build, tree
 from harness.check.values import Finding, Level
 from harness.errors import NotBuilt, NotConfigured, Untestable
 from harness.lab import kernels
@@ -76,7 +75,7 @@ class Builder:
             )
         except (NotBuilt, NotConfigured) as error:
             return Made(checkout, None, errors(error))
-        return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, self.toolchain))
+        return Made(checkout, kernel, digest=build.loaded_digest(kernel, checkout, self.toolchain))
 
 
 def errors(error: Untestable) -> tuple[Finding, ...]:

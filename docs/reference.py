@@ -21,7 +21,7 @@ from pathlib import Path
 
 from harness import cli, model, settings
 from harness.cli.parser import verbs
-from harness.results.record import SCHEMA
+from harness.results.store import RUN_SCHEMA
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -162,10 +162,10 @@ def models() -> str:
     """Write the reference of what run.json holds, and of [tool.harness]."""
     lines = [f"<!-- {MADE} -->", "# What run.json holds", ""]
     lines += [
-        f"`run.json` and `harness run --json` are a `Run` (schema {SCHEMA}). A path is a string, a",
-        "tuple a list, an outcome its name. Later harnesses may add keys; they change what a key",
-        "means only with another number of the schema. `run.schema.json` beside this file is the",
-        "same for a program (JSON Schema 2020-12); other verbs have theirs there too.",
+        f"`run.json` and `harness run --json` are a `Run` (schema {RUN_SCHEMA}). A path is a",
+        "string, a tuple a list, an outcome its name. Later harnesses may add keys; they change",
+        "what a key means only with another number of the schema. `run.schema.json` beside this",
+        "file is the same for a program (JSON Schema 2020-12); other verbs have theirs there too.",
         "",
     ]
     for kind in (*classes(), settings.Settings):

@@ -75,7 +75,7 @@ def _converter() -> cattrs.Converter:
         converter.register_structure_hook(kind, functools.partial(_exactly, accepted))
     converter.register_unstructure_hook(enum.StrEnum, lambda value: value.value)
     converter.register_unstructure_hook_func(
-        lambda kind: kind is tuple or typing.get_origin(kind) is tuple,
+        lambda kind: tuple in (kind, typing.get_origin(kind)),
         lambda value: [converter.unstructure(one) for one in value],
     )
     converter.register_unstructure_hook_factory(

@@ -9,7 +9,7 @@ from harness.bisect.job import Job
 from harness.bisect.signature import Kind, Signature
 from harness.bisect.values import Candidate
 from harness.errors import UsageError
-from harness.lab import suites
+from harness.lab import trial
 from harness.lab.kernels import Built
 from harness.model import Outcome, Side, Test
 
@@ -66,7 +66,7 @@ def _tests(job: Job, candidate: Candidate, chosen: tuple[str, ...], name: str) -
     plan = dataclasses.replace(lab.plan, suites=chosen)
     built = Built(Side.PATCHED, made.checkout, made.kernel)
     place = job.state.folder / name
-    result = suites.test(plan, built, lab.request, lab.accel, place, lab.progress)
+    result = trial.run(dataclasses.replace(lab.lab, plan=plan), built, place)
     if result.error:
         raise UsageError(f"{candidate.name} {result.error}", hint="--boot looks for that")
     return result.tests

@@ -41,6 +41,11 @@ class Lab:
     progress: Progress
     turn: threading.Lock = dataclasses.field(default_factory=threading.Lock)  # of our threads
 
+    @property
+    def lab(self) -> kernels.Lab:
+        """The lab that every verb uses."""
+        return kernels.Lab(self.plan, self.request, self.toolchain, self.accel, self.progress)
+
     @contextlib.contextmanager
     def held(self, stop: Callable[[], bool] = bool) -> Iterator[tree.Slot]:
         """Hold the worktree; another run may have it in between.  See paths.lock for ``stop``."""
@@ -163,9 +168,8 @@ class Builder:
         if self.sources_only or lab.patches(candidate) is not None:
             return None  # to apply patches it must be
         checkout = lab.checkout(candidate)
-        request = candidate.request or lab.request
-        kernel = kernels.find(
-            checkout, request, lab.toolchain, lean=self._lean and not candidate.debug
+        kernel = lab.lab.kept(
+            checkout, request=candidate.request, lean=self._lean and not candidate.debug
         )
         if kernel is None:
             return None
@@ -200,14 +204,14 @@ class Builder:
         if kept := self.kept(candidate):
             return kept
         lab = self.lab
-        request = candidate.request or lab.request
         with lab.held(lambda: self._struck or self.stopped) as slot:
             checkout = lab.checkout(candidate)
             if self.sources_only:  # checked out when they are looked at
                 return Made(checkout)
-            kernel = kernels.kernel(
-                *(lab.plan, slot, checkout, request, lab.toolchain, lab.progress),
-                near=lab.request,
+            kernel = lab.lab.kernel(
+                slot,
+                checkout,
+                request=candidate.request,
                 lean=self._lean and not candidate.debug,
             )
         self.built += not kernel.reused

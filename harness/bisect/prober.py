@@ -21,11 +21,11 @@ from harness.bisect.state import State, Trial
 from harness.bisect.values import Candidate, Observation
 from harness.errors import HostFault
 from harness.lab import folder as run_folder
-from harness.lab import suites
+from harness.lab import trial
 from harness.lab.kernels import Built
 from harness.lab.plan import BOOTS, Plan
 from harness.model import Side, SideResult
-from harness.results.record import from_json, to_json
+from harness.serial import from_json, to_json
 
 ATTEMPTS = 3  # when the host is at fault
 PAUSE = 2.0  # seconds before another attempt; a host that is out of something may recover
@@ -120,10 +120,11 @@ class Prober:
         lab = self.lab
         assert made.kernel is not None
         assert made.checkout is not None
-        request = candidate.request or lab.request
         built = Built(Side.PATCHED, made.checkout, made.kernel)
         with self._counted():
-            found = suites.test(self._plan(), built, request, lab.accel, place, lab.progress)
+            request = candidate.request or lab.request
+            chosen = dataclasses.replace(lab.lab, plan=self._plan(), request=request)
+            found = trial.run(chosen, built, place)
         (place / RESULT).write_text(json.dumps(to_json(found), indent=1), encoding="utf-8")
         return found
 

@@ -14,7 +14,7 @@ from harness.bisect import prober, replay
 from harness.bisect.outcome import NAME, SCHEMA, Bisected, Difference, Mode, Step
 from harness.bisect.values import Call, Observation
 from harness.progress import clock
-from harness.results.record import to_json
+from harness.serial import to_json
 
 _WIDTH = 72  # columns of a mail
 _SIDE = 46  # columns of one side

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from harness.bisect.values import Observation
 from harness.errors import UsageError
-from harness.results.record import OTHER_FORM, from_json, to_json, why
+from harness.results.store import OTHER_FORM, why
+from harness.serial import from_json, to_json
 
 NAME = "state.json"
 SCHEMA = 1

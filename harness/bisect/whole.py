@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness import build, guest, kbuild, paths, source, tree
+from harness import guest, kbuild, paths, source, tree
 from harness.bisect import commits, parts, points
 from harness.bisect.ask import Ask
 from harness.bisect.hunt import Crew, Judge, Rule
@@ -23,10 +23,9 @@ from harness.bisect.outcome import Bisected, Mode
 from harness.bisect.prober import Prober
 from harness.bisect.state import Begun, State
 from harness.errors import Interrupted
-from harness.guest import accel
 from harness.lab import folder as run_folder
 from harness.lab import kernels
-from harness.model import Accel, Source
+from harness.model import Source
 from harness.progress import Progress
 
 
@@ -99,14 +98,11 @@ def _job(
 ) -> Iterator[Job]:
     """Put together what tries candidates."""
     plan = ask.plan
-    toolchain = build.toolchain(plan.arch or None, plan.llvm)
-    request = kernels.ask(plan, toolchain)
-    kind = Accel.TCG
-    if ask.signature.boots:
-        kind, _ = accel.choose(plan.accel, inner)
+    made = kernels.Lab.of(plan, inner, boots=ask.signature.boots)
     series = plan.series if ask.mode is not Mode.SERIES else None
     held = slot if ask.mode is Mode.CONFIG else None
-    lab = Lab(plan, slot.path, held, start, request, toolchain, kind, series, inner)
+    words = (made.request, made.toolchain, made.accel)
+    lab = Lab(plan, slot.path, held, start, *words, series, inner)
     builder = Builder(lab, sources_only=ask.sources_only, lean=ask.signature.plain)
     prober = Prober(lab, builder, ask.signature, state)
     rule = Rule(ask.confidence, ask.other, reverse=ask.reverse)

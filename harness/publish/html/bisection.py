@@ -15,7 +15,7 @@ from harness.publish.html import patches, verdict
 from harness.publish.html.cutting import cut
 from harness.publish.html.sections import Bisection, Note, PatchView, Trial
 from harness.publish.html.values import Page, Tile
-from harness.results import record
+from harness.results import store
 
 NAME = "bisect.json"
 SCHEMA = 1
@@ -37,10 +37,10 @@ def page(folder: Path) -> Page:
         table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if table["schema"] != SCHEMA:
             what = f"{path} has form {table['schema']}, this harness reads {SCHEMA}"
-            raise UsageError(what, hint=record.OTHER_FORM)
+            raise UsageError(what, hint=store.OTHER_FORM)
         return _page(table, folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {record.why(error)}", hint=record.DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {store.why(error)}", hint=store.DAMAGED) from error
 
 
 def _page(table: Mapping[str, Any], folder: Path) -> Page:

@@ -21,7 +21,7 @@ from harness.model import (
     Verdict,
 )
 from harness.publish import junit
-from harness.results import record
+from harness.results import store
 from harness.results.changes import changes, compared, counts
 
 
@@ -54,19 +54,19 @@ PATCHED = side(
 
 def test_a_run_is_read_back_as_it_was_written(tmp_path):
     run = a_run(tmp_path, BASE, PATCHED)
-    assert json.loads(record.save(run).read_text())["schema"] == record.SCHEMA
-    assert record.load(tmp_path) == run
+    assert json.loads(store.save_run(run).read_text())["schema"] == store.RUN_SCHEMA
+    assert store.load_run(tmp_path) == run
 
 
 def test_no_run_and_a_damaged_one_are_said(tmp_path):
     with pytest.raises(UsageError, match=r"run\.json"):
-        record.load(tmp_path)
-    (tmp_path / record.NAME).write_text("{")
+        store.load_run(tmp_path)
+    (tmp_path / store.RUN).write_text("{")
     with pytest.raises(UsageError, match="damaged"):
-        record.load(tmp_path)
-    (tmp_path / record.NAME).write_text('{"schema": 99}')
+        store.load_run(tmp_path)
+    (tmp_path / store.RUN).write_text('{"schema": 99}')
     with pytest.raises(UsageError, match="99"):
-        record.load(tmp_path)
+        store.load_run(tmp_path)
 
 
 def test_changes_tell_regressions_from_fixes():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the suites in guests of one kernel: pytest with our plugin, as a program of its own."""
+"""A trial: the suites in guests of one kernel, by pytest with our plugin as its own program."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from harness.errors import GuestFault, HostFault, UsageError
 from harness.guest import attend, bootfail
 from harness.guest import folder as guest_folder
 from harness.lab import decoded, session
-from harness.lab.kernels import Built
+from harness.lab.kernels import Built, Lab
 from harness.lab.plan import Plan
 from harness.model import Accel, GuestRecord, Kernel, Outcome, Request, Side, SideResult, Test
 from harness.progress import Progress, Stage
 from harness.results import journal
 from harness.results.changes import counts
-from harness.results.record import from_json, to_json
+from harness.serial import from_json, to_json
 from harness.splat import find as find_splats
 
 # pytest's exit codes that are no verdict on the kernel.  Ctrl-C, its other reason for 2, reaches us
@@ -41,29 +41,22 @@ _UNFIT = {
 }
 
 
-def test(
-    plan: Plan,
-    built: Built,
-    request: Request,
-    accel: Accel,
-    folder: Path,
-    progress: Progress,
-    *,
-    keep: bool = False,  # noqa: PT028 - no test of pytest's
-    base: SideResult | None = None,  # noqa: PT028
+def run(
+    lab: Lab, built: Built, folder: Path, *, keep: bool = False, base: SideResult | None = None
 ) -> SideResult:
     """Run the plan's suites on one kernel; evidence goes to ``folder``, splats are decoded.
 
     A base that was tested before with the same suites is not booted again; with ``keep`` no
     kernel is.  ``base`` is what the base did: what fails there too is shown so.
     """
+    plan, progress = lab.plan, lab.progress
     keep = keep or built.side is Side.BASE
-    known = _baseline(plan, built.kernel, accel) if keep else None
+    known = _baseline(plan, built.kernel, lab.accel) if keep else None
     if known is not None and _is_whole(known):
         earlier = _earlier(built, known, folder, progress)
         return decoded.side(earlier, built, folder, progress)
-    _evidence(built.kernel, request, folder)
-    words = command(plan, built.kernel, slowness(request), accel, folder)
+    _evidence(built.kernel, lab.request, folder)
+    words = command(plan, built.kernel, slowness(lab.request), lab.accel, folder)
     with _stage(built, progress) as stage, _attendant(plan, folder, progress):
         bad = {one.id for one in base.tests if one.outcome.bad} if base else set()
         judged = built.side is Side.PATCHED or plan.series is None
@@ -234,9 +227,19 @@ def _baseline(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
         top = Path(str(folder).partition("::")[0])
         digest.update(str(folder).encode())
         files = sorted(top.rglob("*.py")) if top.is_dir() else [top] if top.is_file() else []
-        for file in files:
-            digest.update(f"{file.relative_to(top.parent)}\0".encode() + file.read_bytes())
+        for file in [*files, *_shared(top, plan.folder)]:
+            digest.update(f"{file}\0".encode() + file.read_bytes())
     return paths.cache("baselines") / digest.hexdigest()[:24]
+
+
+def _shared(suite: Path, top: Path) -> list[Path]:
+    """Python files above a suite that its tests use: each conftest.py, and packages beside it."""
+    confs = [folder / "conftest.py" for folder in suite.parents if folder.is_relative_to(top)]
+    shared = [conf for conf in confs if conf.is_file()]
+    for conf in list(shared):
+        packages = [init.parent for init in conf.parent.glob("*/__init__.py")]
+        shared += sorted(file for package in packages for file in package.rglob("*.py"))
+    return shared
 
 
 def _is_whole(folder: Path) -> bool:

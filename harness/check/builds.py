@@ -8,8 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from harness import tree
-from harness.build import loaded
+from harness import build, tree
 from harness.errors import NotBuilt, NotConfigured, Untestable
 from harness.lab import kernels
 from harness.model import Checkout, Finding, Kernel, Severity
@@ -69,7 +68,9 @@ class Builder:
             kernel = self.lab.kernel(self.slot, checkout)
         except (NotBuilt, NotConfigured) as error:
             return Made(checkout, None, errors(error))
-        return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, self.lab.toolchain))
+        return Made(
+            checkout, kernel, digest=build.loaded_digest(kernel, checkout, self.lab.toolchain)
+        )
 
 
 def errors(error: Untestable) -> tuple[Finding, ...]:

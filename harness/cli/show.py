@@ -41,15 +41,14 @@ examples:
   harness show ./out --json         by its folder
 """
 
-BISECTED = "bisect.json"
-NAMES = (store.RUN, check_report.NAME, COMPARED, BISECTED)
+NAMES = (store.RUN, check_report.NAME, COMPARED, store.BISECTION)
 _KINDS = {check_report.NAME: check.Matrix, COMPARED: Comparison}
 _FILES = {
     "report.html": "page",
     "junit.xml": "junit",
     "check.json": "matrix",
     COMPARED: "compared",
-    BISECTED: "bisected",
+    store.BISECTION: "bisected",
     "splats.txt": "splats",
 }
 
@@ -118,7 +117,7 @@ def _show(folder: Path, as_json: bool) -> int:
     if name == store.RUN:
         # The folder may have been moved, say off a CI system.
         summary.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
-    elif name == BISECTED:
+    elif name == store.BISECTION:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
     else:
         found = _read(folder / name, text)
@@ -134,6 +133,8 @@ def _show(folder: Path, as_json: bool) -> int:
 def _read(file: Path, text: str) -> Any:
     """Read what a run wrote.  Raises UsageError when it is damaged."""
     try:
+        if file.name == store.BISECTION:
+            return store.load_bisection(file.parent)
         table = dict(json.loads(text))
         if file.name == COMPARED:  # an older harness wrote null for a test that was not there
             for test in table["tests"]:

@@ -1,6 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The values that stages hand to one another.  Frozen, standard library only."""
 
+from harness.model.bisection import (
+    Bisected,
+    BisectMode,
+    BisectStep,
+    Call,
+    Candidate,
+    Commit,
+    Contrast,
+    Observation,
+    ObservationRecord,
+    PatchInteraction,
+    Proof,
+    SearchStart,
+    SearchState,
+)
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
 from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
 from harness.model.run import Run, Span
@@ -11,18 +26,31 @@ __all__ = [
     "ALLOWED",
     "BROKEN",
     "Accel",
+    "BisectMode",
+    "BisectStep",
+    "Bisected",
+    "Call",
+    "Candidate",
     "Change",
     "ChangeKind",
     "Checkout",
+    "Commit",
     "CompilerWarning",
+    "Contrast",
     "GuestRecord",
     "Kernel",
     "Key",
+    "Observation",
+    "ObservationRecord",
     "Option",
     "Outcome",
     "Patch",
+    "PatchInteraction",
+    "Proof",
     "Request",
     "Run",
+    "SearchStart",
+    "SearchState",
     "Series",
     "Side",
     "SideResult",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a run's folder holds as JSON, written and read as values: run.json and its siblings."""
+"""The JSON files of a run's folder, written and read as values: run.json and its siblings."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from typing import Any, TypeVar
 
 from harness import serial
 from harness.errors import UsageError
-from harness.model import Run
+from harness.model import Bisected, Run, SearchState
 from harness.serial import DamagedError, to_json
 
 RUN = "run.json"
 RUN_SCHEMA = 1
+BISECTION = "bisect.json"
+BISECTION_SCHEMA = 1
+SEARCH_STATE = "state.json"  # what --resume reads
+SEARCH_STATE_SCHEMA = 1
 
 # What to try when a file of a run cannot be read back.
 DAMAGED = "`harness runs` lists the runs the history still knows"
 OTHER_FORM = "read it with the harness that wrote it"
+_NO_RUN = "name a folder that a run made"
 
 Stored = TypeVar("Stored")
 
@@ -38,8 +43,58 @@ def load_run(folder: Path) -> Run:
     return read(folder, RUN, RUN_SCHEMA, Run)
 
 
-def read(folder: Path, name: str, schema: int, kind: type[Stored]) -> Stored:
-    """Read one of the JSON files of a run's folder.
+def bisection_table(value: Bisected) -> dict[str, Any]:
+    """Return what bisect.json holds: the value, and what follows from it, as for a run."""
+    return {
+        "schema": BISECTION_SCHEMA,
+        **to_json(value),
+        "found": value.found,
+        "proven": value.proven,
+        "verdict": value.verdict.value,
+        "exit_code": value.verdict.exit_code,
+    }
+
+
+def save_bisection(folder: Path, value: Bisected) -> Path:
+    """Write bisect.json, whole or not at all; returns its path."""
+    path = folder / BISECTION
+    serial.write(path, bisection_table(value), indent=1)
+    return path
+
+
+def load_bisection(folder: Path) -> Bisected:
+    """Read a bisection back; its errors are those of ``load_run``."""
+    return read(folder, BISECTION, BISECTION_SCHEMA, Bisected)
+
+
+def save_search_state(folder: Path, state: SearchState) -> None:
+    """Write state.json, whole or not at all, so that it survives a power failure."""
+    table = {"schema": SEARCH_STATE_SCHEMA, **to_json(state)}
+    serial.write(folder / SEARCH_STATE, table, indent=1, sync=True)
+
+
+def load_search_state(folder: Path) -> SearchState:
+    """Read state.json.  Raises UsageError when there is nothing to resume."""
+    return read(
+        folder,
+        SEARCH_STATE,
+        SEARCH_STATE_SCHEMA,
+        SearchState,
+        missing="name the folder of a bisection to --resume",
+        damaged="leave out --resume to start a new bisection",
+    )
+
+
+def read(
+    folder: Path,
+    name: str,
+    schema: int,
+    kind: type[Stored],
+    *,
+    missing: str = _NO_RUN,
+    damaged: str = DAMAGED,
+) -> Stored:
+    """Read one of the JSON files of a run's folder; ``missing`` and ``damaged`` are hints.
 
     Raises UsageError where the file is missing, damaged or was written in another form.
     """
@@ -47,20 +102,18 @@ def read(folder: Path, name: str, schema: int, kind: type[Stored]) -> Stored:
     try:
         table = serial.load(path)
     except FileNotFoundError:
-        raise UsageError(
-            f"{folder} holds no {name}", hint="name a folder that a run made"
-        ) from None
+        raise UsageError(f"{folder} holds no {name}", hint=missing) from None
     except DamagedError as error:
-        raise UsageError(f"{path} is damaged: {error}", hint=DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {error}", hint=damaged) from error
     if not isinstance(table, dict) or "schema" not in table:
-        raise UsageError(f"{path} was not written by a run", hint="name a folder that a run made")
+        raise UsageError(f"{path} was not written by a run", hint=missing)
     if table["schema"] != schema:
         what = f"{path} has form {table['schema']}, this harness reads {schema}"
         raise UsageError(what, hint=OTHER_FORM)
     try:
         return serial.from_json(kind, table)
     except DamagedError as error:
-        raise UsageError(f"{path} is damaged: {error}", hint=DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {error}", hint=damaged) from error
 
 
 def why(error: Exception) -> str:

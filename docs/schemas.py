@@ -9,12 +9,11 @@ import enum
 import types
 import typing
 
-from harness.check import Matrix
-from harness.check.report import SCHEMA as CHECK
 from harness.compare import Comparison
 from harness.history.values import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
-from harness.model import Bisected, Run
+from harness.model import Bisected, Matrix, Run
 from harness.results.store import BISECTION_SCHEMA as BISECT
+from harness.results.store import CHECK_SCHEMA as CHECK
 from harness.results.store import RUN_SCHEMA as RUN
 
 Schema = dict[str, typing.Any]

@@ -1,27 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The JSON files of a run's folder, written and read as values: run.json and its siblings."""
+"""What a run's folder holds as JSON, written and read as values: run.json and its siblings."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harness import serial
 from harness.errors import UsageError
-from harness.model import Bisected, Run, SearchState
+from harness.model import Bisected, CellState, Matrix, Run, SearchState
 from harness.serial import DamagedError, to_json
 
-RUN = "run.json"
-RUN_SCHEMA = 1
-BISECTION = "bisect.json"
-BISECTION_SCHEMA = 1
-SEARCH_STATE = "state.json"  # what --resume reads
-SEARCH_STATE_SCHEMA = 1
+RUN, CHECK, BISECTION = "run.json", "check.json", "bisect.json"
+RUN_SCHEMA, CHECK_SCHEMA, BISECTION_SCHEMA = 1, 1, 1
+SEARCH_STATE, SEARCH_STATE_SCHEMA = "state.json", 1  # what `harness bisect --resume` reads
 
 # What to try when a file of a run cannot be read back.
 DAMAGED = "`harness runs` lists the runs the history still knows"
 OTHER_FORM = "read it with the harness that wrote it"
-_NO_RUN = "name a folder that a run made"
 
 Stored = TypeVar("Stored")
 
@@ -41,6 +38,31 @@ def save_run(run: Run) -> Path:
 def load_run(folder: Path) -> Run:
     """Read a run back.  Raises UsageError when the folder holds none or one of another form."""
     return read(folder, RUN, RUN_SCHEMA, Run)
+
+
+def check_table(matrix: Matrix) -> dict[str, Any]:
+    """Return what check.json holds: the matrix, and its verdict for programs without our rule."""
+    cells = tuple(cell for cell in matrix.cells if cell.state is not CellState.NONE)
+    verdict = matrix.verdict
+    return {
+        "schema": CHECK_SCHEMA,
+        **to_json(dataclasses.replace(matrix, cells=cells)),
+        "bad": matrix.bad,
+        "verdict": verdict.value,
+        "exit_code": verdict.exit_code,
+    }
+
+
+def save_check(folder: Path, matrix: Matrix) -> Path:
+    """Write check.json into the folder of a check, whole or not at all; returns its path."""
+    path = folder / CHECK
+    serial.write(path, check_table(matrix), indent=1)
+    return path
+
+
+def load_check(folder: Path) -> Matrix:
+    """Read check.json.  Raises UsageError when there is none or one of another form."""
+    return read(folder, CHECK, CHECK_SCHEMA, Matrix, "harness check")
 
 
 def bisection_table(value: Bisected) -> dict[str, Any]:
@@ -64,7 +86,7 @@ def save_bisection(folder: Path, value: Bisected) -> Path:
 
 def load_bisection(folder: Path) -> Bisected:
     """Read a bisection back; its errors are those of ``load_run``."""
-    return read(folder, BISECTION, BISECTION_SCHEMA, Bisected)
+    return read(folder, BISECTION, BISECTION_SCHEMA, Bisected, "harness bisect")
 
 
 def save_search_state(folder: Path, state: SearchState) -> None:
@@ -80,7 +102,7 @@ def load_search_state(folder: Path) -> SearchState:
         SEARCH_STATE,
         SEARCH_STATE_SCHEMA,
         SearchState,
-        missing="name the folder of a bisection to --resume",
+        "harness bisect",
         damaged="leave out --resume to start a new bisection",
     )
 
@@ -90,23 +112,25 @@ def read(
     name: str,
     schema: int,
     kind: type[Stored],
+    writer: str = "a run",
     *,
-    missing: str = _NO_RUN,
     damaged: str = DAMAGED,
 ) -> Stored:
-    """Read one of the JSON files of a run's folder; ``missing`` and ``damaged`` are hints.
+    """Read one of the JSON files that ``writer`` leaves in its folder; ``damaged`` is a hint.
 
     Raises UsageError where the file is missing, damaged or was written in another form.
     """
-    path = folder / name
+    path, hint = folder / name, f"name a folder that {writer} made"
     try:
         table = serial.load(path)
     except FileNotFoundError:
-        raise UsageError(f"{folder} holds no {name}", hint=missing) from None
+        raise UsageError(f"{folder} holds no {name}", hint=hint) from None
     except DamagedError as error:
         raise UsageError(f"{path} is damaged: {error}", hint=damaged) from error
-    if not isinstance(table, dict) or "schema" not in table:
-        raise UsageError(f"{path} was not written by a run", hint=missing)
+    if not isinstance(table, dict):
+        raise UsageError(f"{path} is damaged: it holds no table", hint=damaged)
+    if "schema" not in table:
+        raise UsageError(f"{path} was not written by {writer}", hint=hint)
     if table["schema"] != schema:
         what = f"{path} has form {table['schema']}, this harness reads {schema}"
         raise UsageError(what, hint=OTHER_FORM)

@@ -13,9 +13,8 @@ from harness.bisect.outcome import Bisected
 from harness.bisect.report import SCHEMA as BISECT
 from harness.check import Matrix
 from harness.check.report import SCHEMA as CHECK
-from harness.compare import Comparison
 from harness.history.values import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
-from harness.model import Run
+from harness.model import Comparison, Run
 from harness.results.store import RUN_SCHEMA as RUN
 
 Schema = dict[str, typing.Any]

@@ -12,6 +12,7 @@ import dataclasses
 import enum
 import functools
 import json
+import os
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,7 +63,7 @@ def load(path: Path) -> Any:
 
 def write(path: Path, value: Any, *, indent: int | None = None) -> None:
     """Write a value, whole or not at all.  Raises OSError."""
-    draft = path.with_name(f".{path.name}.part")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(to_json(value), indent=indent), encoding="utf-8")
     draft.replace(path)
 

@@ -7,7 +7,7 @@ import dataclasses
 import enum
 
 from harness.model import Verdict
-from harness.results.changes import unnumbered
+from harness.results.regression import unnumbered
 
 WHOLE = 0  # the number of the row that is about the whole series; patches count from 1
 

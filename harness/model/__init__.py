@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The values that stages hand to one another.  Frozen, standard library only."""
 
+from harness.model.comparison import Comparison, Shift
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
 from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
 from harness.model.run import Run, Span
@@ -14,6 +15,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Checkout",
+    "Comparison",
     "CompilerWarning",
     "GuestRecord",
     "Kernel",
@@ -24,6 +26,7 @@ __all__ = [
     "Request",
     "Run",
     "Series",
+    "Shift",
     "Side",
     "SideResult",
     "Source",

@@ -11,10 +11,9 @@ import typing
 
 from harness.bisect.outcome import Bisected
 from harness.bisect.report import SCHEMA as BISECT
-from harness.check import Matrix
-from harness.check.report import SCHEMA as CHECK
 from harness.history.values import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
-from harness.model import Comparison, Run
+from harness.model import Comparison, Matrix, Run
+from harness.results.store import CHECK_SCHEMA as CHECK
 from harness.results.store import RUN_SCHEMA as RUN
 
 Schema = dict[str, typing.Any]

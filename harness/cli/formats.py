@@ -33,7 +33,7 @@ from harness.publish import (
 from harness.results import store
 from harness.results.regression import settled
 
-CHECK, COMPARED = "check.json", "compare.json"
+COMPARED = "compare.json"
 QUALITY = "gl-code-quality-report.json"
 _ELSEWHERE = "choose another place for it"
 # Options that say how, and the forms that they are for.
@@ -105,7 +105,7 @@ def write(folder: Path, given: argparse.Namespace, progress: Progress) -> dict[s
     Raises UsageError for a form that a check has not, HostFault when a file cannot be written.
     """
     if not (folder / store.RUN).exists():
-        if not (folder / CHECK).exists():
+        if not (folder / store.CHECK).exists():
             raise _no_other_form(folder)
         _write_check(folder, given)
         return _files(given)
@@ -153,10 +153,8 @@ def _write_check(folder: Path, given: argparse.Namespace) -> None:
         raise UsageError(
             f"a check has no --{other}", hint=f"see {folder} for check.json, junit.xml"
         )
-    from harness.publish.html import checks  # which run need not wait for
-
-    table = checks.load(folder)
-    found, summary = checked.marks(table), checked.summary(table)
+    matrix = store.load_check(folder)
+    found, summary = checked.marks(matrix), checked.summary(matrix)
     if given.gitlab:
         put(gitlab.quality(found), given.gitlab)
     if given.summary:
@@ -201,8 +199,8 @@ def in_ci(folder: Path) -> None:
         run = _here(settled(store.load_run(folder)), folder)
         found, summary = marks.of_run(run), github.summary(run)
     else:
-        table = json.loads((folder / CHECK).read_text(encoding="utf-8"))
-        found, summary = checked.marks(table), checked.summary(table)
+        matrix = store.load_check(folder)
+        found, summary = checked.marks(matrix), checked.summary(matrix)
     if here[0]:
         _github(found, summary, sys.stderr)
     if here[1]:

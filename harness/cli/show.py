@@ -15,8 +15,7 @@ from typing import Any
 import rich.table
 from rich.text import Text
 
-from harness import check, errors, paths, serial
-from harness.check import report as check_report
+from harness import errors, paths, serial
 from harness.cli import compare as compared
 from harness.cli import matrix, runs, summary
 from harness.cli.formats import COMPARED
@@ -41,8 +40,7 @@ examples:
 """
 
 BISECTED = "bisect.json"
-NAMES = (store.RUN, check_report.NAME, COMPARED, BISECTED)
-_KINDS = {check_report.NAME: check.Matrix, COMPARED: Comparison}
+NAMES = (store.RUN, store.CHECK, COMPARED, BISECTED)
 _FILES = {
     "report.html": "page",
     "junit.xml": "junit",
@@ -119,12 +117,10 @@ def _show(folder: Path, as_json: bool) -> int:
         summary.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
     elif name == BISECTED:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
+    elif name == store.CHECK:
+        matrix.show(store.load_check(folder), folder)
     else:
-        found = _read(folder / name, text)
-        if name == COMPARED:
-            compared.show(found)
-        else:
-            matrix.show(found, folder)
+        compared.show(_read(folder / name, text))
     for line in _places(folder):
         print(line)
     return errors.GOOD
@@ -132,12 +128,15 @@ def _show(folder: Path, as_json: bool) -> int:
 
 def _read(file: Path, text: str) -> Any:
     """Read what a run wrote.  Raises UsageError when it is damaged."""
+    if file.name == store.CHECK:
+        return store.load_check(file.parent)
     try:
         table = dict(json.loads(text))
         if file.name == COMPARED:  # an older harness wrote null for a test that was not there
             for test in table["tests"]:
                 test |= {side: test[side] or Outcome.NOTRUN for side in ("base", "patched")}
-        return serial.from_json(_KINDS[file.name], table) if file.name in _KINDS else table
+            return serial.from_json(Comparison, table)
+        return table
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"{file} is damaged: {store.why(error)}"
         raise errors.UsageError(what, hint=store.DAMAGED) from error

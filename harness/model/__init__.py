@@ -1,6 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The values that stages hand to one another.  Frozen, standard library only."""
 
+from harness.model.check import (
+    WHOLE_SERIES,
+    Cell,
+    CellState,
+    Finding,
+    Matrix,
+    PatchRow,
+    Severity,
+)
 from harness.model.comparison import Comparison, Shift
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
 from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
@@ -11,21 +20,28 @@ from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict, 
 __all__ = [
     "ALLOWED",
     "BROKEN",
+    "WHOLE_SERIES",
     "Accel",
+    "Cell",
+    "CellState",
     "Change",
     "ChangeKind",
     "Checkout",
     "Comparison",
     "CompilerWarning",
+    "Finding",
     "GuestRecord",
     "Kernel",
     "Key",
+    "Matrix",
     "Option",
     "Outcome",
     "Patch",
+    "PatchRow",
     "Request",
     "Run",
     "Series",
+    "Severity",
     "Shift",
     "Side",
     "SideResult",

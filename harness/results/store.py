@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harness import serial
 from harness.errors import UsageError
-from harness.model import Run
+from harness.model import CellState, Matrix, Run
 from harness.serial import DamagedError, to_json
 
-RUN = "run.json"
-RUN_SCHEMA = 1
+RUN, CHECK = "run.json", "check.json"
+RUN_SCHEMA, CHECK_SCHEMA = 1, 1
 
 # What to try when a file of a run cannot be read back.
 DAMAGED = "`harness runs` lists the runs the history still knows"
@@ -38,22 +39,47 @@ def load_run(folder: Path) -> Run:
     return read(folder, RUN, RUN_SCHEMA, Run)
 
 
-def read(folder: Path, name: str, schema: int, kind: type[Stored]) -> Stored:
-    """Read one of the JSON files of a run's folder.
+def check_table(matrix: Matrix) -> dict[str, Any]:
+    """Return what check.json holds: the matrix, and its verdict for programs without our rule."""
+    cells = tuple(cell for cell in matrix.cells if cell.state is not CellState.NONE)
+    verdict = matrix.verdict
+    return {
+        "schema": CHECK_SCHEMA,
+        **to_json(dataclasses.replace(matrix, cells=cells)),
+        "bad": matrix.bad,
+        "verdict": verdict.value,
+        "exit_code": verdict.exit_code,
+    }
+
+
+def save_check(folder: Path, matrix: Matrix) -> Path:
+    """Write check.json into the folder of a check, whole or not at all; returns its path."""
+    path = folder / CHECK
+    serial.write(path, check_table(matrix), indent=1)
+    return path
+
+
+def load_check(folder: Path) -> Matrix:
+    """Read check.json.  Raises UsageError when there is none or one of another form."""
+    return read(folder, CHECK, CHECK_SCHEMA, Matrix, "harness check")
+
+
+def read(folder: Path, name: str, schema: int, kind: type[Stored], writer: str = "a run") -> Stored:
+    """Read one of the JSON files that ``writer`` leaves in its folder.
 
     Raises UsageError where the file is missing, damaged or was written in another form.
     """
-    path = folder / name
+    path, hint = folder / name, f"name a folder that {writer} made"
     try:
         table = serial.load(path)
     except FileNotFoundError:
-        raise UsageError(
-            f"{folder} holds no {name}", hint="name a folder that a run made"
-        ) from None
+        raise UsageError(f"{folder} holds no {name}", hint=hint) from None
     except DamagedError as error:
         raise UsageError(f"{path} is damaged: {error}", hint=DAMAGED) from error
-    if not isinstance(table, dict) or "schema" not in table:
-        raise UsageError(f"{path} was not written by a run", hint="name a folder that a run made")
+    if not isinstance(table, dict):
+        raise UsageError(f"{path} is damaged: it holds no table", hint=DAMAGED)
+    if "schema" not in table:
+        raise UsageError(f"{path} was not written by {writer}", hint=hint)
     if table["schema"] != schema:
         what = f"{path} has form {table['schema']}, this harness reads {schema}"
         raise UsageError(what, hint=OTHER_FORM)

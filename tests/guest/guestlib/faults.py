@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make the nth allocation of an operation fail, for n = 1, 2, ... until none is left to fail.
+"""Make the nth allocation of an operation fail, for n = 1, 2, ... until no allocation is left.
 
 The kernel counts for one task (/proc/self/fail-nth); what it counts is chosen here.
 """
@@ -13,19 +13,19 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness.guestside import attribute
+from harness.guestside import kernelfiles
 
 DEBUGFS = Path("/sys/kernel/debug")
 KINDS = {"slab": "failslab", "page": "fail_page_alloc"}
 _OTHERS = ("fail_usercopy", "fail_make_request", "fail_mempool_alloc", "fail_mempool_alloc_bulk")
-# No stack has a caller between these, so a facility with this filter never takes part.
+# No stack has a caller in this range, so a facility with this filter never takes part.
 _NOBODY = {"require-start": "0x1", "require-end": "0x2"}
 _EVERYBODY = {"require-start": "0x0", "require-end": f"{(1 << 64) - 1:#x}"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Failure:
-    """One try: which allocation was made to fail, and the errno of the operation; 0: none."""
+class FaultInjection:
+    """One try: which allocation was made to fail, and the operation's errno (0: it succeeded)."""
 
     call: int
     errno: int
@@ -37,27 +37,27 @@ class Failure:
 
 def tries(
     operation: Callable[[], object], undo: Callable[[], object], *, calls: int
-) -> list[Failure]:
-    """Run an operation with its first, second, ... allocation failing; what became of each try.
+) -> list[FaultInjection]:
+    """Run an operation with its first, second, ... allocation failing; return what each try did.
 
     ``undo`` runs, without faults, after each success, whether an allocation had failed or not.
-    The last try is one in which nothing was left to fail, unless it took more than ``calls``.
-    Only an OSError is an answer.
+    In the last try no allocation was left to fail, unless that took more than ``calls`` tries.
+    Any exception but OSError is passed on.
     """
-    found: list[Failure] = []
+    found: list[FaultInjection] = []
     with Path("/proc/self/fail-nth").open("r+b", buffering=0) as nth:
         for call in range(1, calls + 1):
             number, left = _once(nth.fileno(), call, operation)
             if not number:
                 undo()
-            found.append(Failure(call, number))
+            found.append(FaultInjection(call, number))
             if left:
                 break
     return found
 
 
 def _once(nth: int, call: int, operation: Callable[[], object]) -> tuple[int, bool]:
-    """Give the errno (0: success), and whether the fault was still waiting at the end."""
+    """Return the errno (0: success), and whether the fault was still pending at the end."""
     number = 0
     armed = b"%d" % call
     os.pwrite(nth, armed, 0)
@@ -71,7 +71,7 @@ def _once(nth: int, call: int, operation: Callable[[], object]) -> tuple[int, bo
 
 
 def _disarm(nth: int) -> bool:
-    # Reading needs memory too, so it may be what fails: then nothing is waiting any more.
+    # Reading allocates as well, so it may be what fails: then nothing is pending any more.
     with contextlib.suppress(OSError):
         left = os.pread(nth, 20, 0).strip()
         os.pwrite(nth, b"0", 0)
@@ -82,12 +82,12 @@ def _disarm(nth: int) -> bool:
 
 @contextlib.contextmanager
 def only(kind: str) -> Iterator[None]:
-    """Let allocations of one kind ("slab", "page") fail, those that may sleep as well, silently."""
+    """Let only allocations of one kind ("slab", "page") fail, even those that may sleep."""
     chosen = DEBUGFS / KINDS[kind]
     others = [DEBUGFS / name for name in (*KINDS.values(), *_OTHERS) if name != KINDS[kind]]
     settings = {"ignore-gfp-wait": "N", "verbose": "0"}
     if kind == "page":
-        settings["min-order"] = "0"  # not the pages of programs: those are __GFP_HIGHMEM
+        settings["min-order"] = "0"  # not programs' pages: those are __GFP_HIGHMEM
     with contextlib.ExitStack() as stack:
         for folder in (folder for folder in others if folder.is_dir()):
             stack.callback(_write, folder, _EVERYBODY)
@@ -99,4 +99,4 @@ def only(kind: str) -> Iterator[None]:
 
 def _write(folder: Path, values: dict[str, str]) -> None:
     for name, value in values.items():
-        attribute.store(folder / name, value)
+        kernelfiles.store(folder / name, value)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a header gained or lost: answered when it is certain that only users of it can see that."""
+"""Which names a header gained or lost, and which texts mention them."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.build import additive, header
+from harness.build.skip import header, names
+from harness.build.skip.names import ChangedNames
 
 HEAD = """\
 /* SPDX-License-Identifier: GPL-2.0 */
@@ -56,11 +57,11 @@ void mnt_more(void);
 BEFORE = HEAD + TAIL.replace("@", "")
 
 
-def gained(piece: str, tail: str = TAIL, head: str = HEAD) -> additive.Additions | None:
+def gained(piece: str, tail: str = TAIL, head: str = HEAD) -> ChangedNames | None:
     """Put a piece where the @ is, between the functions and the prototypes."""
     after = head + tail.replace("@", piece)
-    back = additive.names(after, head + tail.replace("@", ""))
-    found = additive.names(head + tail.replace("@", ""), after)
+    back = names.changed(after, head + tail.replace("@", ""))
+    found = names.changed(head + tail.replace("@", ""), after)
     assert (found is None) == (back is None)  # the way back is as certain
     return found
 
@@ -90,20 +91,20 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("piece", ALLOWED)
-def test_what_only_its_users_see(piece: str) -> None:
+def test_what_only_users_of_the_name_can_see(piece: str) -> None:
     found = gained(f"{piece}\n")
     assert found is not None
-    names, said = ALLOWED[piece]
-    assert found.names == names
-    assert said in found.said
+    expected, summary = ALLOWED[piece]
+    assert found.names == expected
+    assert summary in found.summary
 
 
-def test_words_must_be_no_macros() -> None:
+def test_parameters_must_not_be_macros() -> None:
     found = gained("int mnt_a(struct dentry *root, const u8 *, int n);\n")
     assert found is not None
     assert found.words == {"root", "n"}
     assert found.gone == set()
-    assert found.said == "only gained mnt_a()"
+    assert found.summary == "only gained mnt_a()"
 
 
 REFUSED = [
@@ -216,7 +217,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("piece", REFUSED)
-def test_what_is_not_certain_is_refused(piece: str) -> None:
+def test_uncertain_changes_are_refused(piece: str) -> None:
     assert gained(f"{piece}\n") is None
 
 
@@ -252,12 +253,12 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("old", "new"), PLACES)
-def test_where_it_stands_matters(old: str, new: str) -> None:
+def test_a_change_in_this_place_is_refused(old: str, new: str) -> None:
     assert old in BEFORE
     after = BEFORE.replace(old, new)
     assert after != BEFORE
-    assert additive.names(BEFORE, after) is None
-    assert additive.names(after, BEFORE) is None
+    assert names.changed(BEFORE, after) is None
+    assert names.changed(after, BEFORE) is None
 
 
 @pytest.mark.parametrize(
@@ -273,42 +274,42 @@ def test_where_it_stands_matters(old: str, new: str) -> None:
         ("\n#endif /* _LINUX_MOUNT_H */\n", "#endif\n\n"),
     ],
 )
-def test_comments_and_space_are_nothing(old: str, new: str) -> None:
+def test_comments_and_space_change_no_names(old: str, new: str) -> None:
     assert old in BEFORE
     after = BEFORE.replace(old, new)
-    found = additive.names(BEFORE, after)
-    assert found == additive.Additions(*[frozenset()] * 3, "has only other comments")
-    assert additive.names(after, BEFORE) == found
+    found = names.changed(BEFORE, after)
+    assert found == ChangedNames(summary="has only other comments")
+    assert names.changed(after, BEFORE) == found
 
 
-def test_a_prototype_in_the_place_of_an_empty_line_moves_nothing() -> None:
+def test_a_prototype_that_replaces_an_empty_line_moves_nothing() -> None:
     before = BEFORE.replace("struct dentry;\n", "struct dentry;\n\n")
     after = BEFORE.replace("struct dentry;\n", "struct dentry;\nint mnt_a(struct dentry *d);\n")
-    found = additive.names(before, after)
+    found = names.changed(before, after)
     assert found is not None
     assert found.names == {"mnt_a"}
 
 
-def test_what_changed_is_lost_and_gained() -> None:
+def test_a_changed_declaration_is_lost_and_gained() -> None:
     before, after = (
         HEAD + TAIL.replace("@", piece)
         for piece in ("int mnt_a(int x);\nint mnt_b(void);\n", "int mnt_a(long y);\n#define C 1\n")
     )
-    found = additive.names(before, after)
+    found = names.changed(before, after)
     assert found is not None
     assert found.names == {"mnt_a", "mnt_b", "C"}
     assert found.gone == {"mnt_a", "mnt_b"}
     assert found.words == {"x", "y"}
-    assert found.said == "only gained C and lost mnt_b() and changed mnt_a()"
+    assert found.summary == "only gained C and lost mnt_b() and changed mnt_a()"
 
 
 @pytest.mark.parametrize("macro", ["EPOLL##X", "X ## ERR", "X##_ERR"])
-def test_what_is_gone_must_not_be_put_together_in_the_header(macro: str) -> None:
-    """As EPOLLERR is in <linux/poll.h>, and INT3_INSN_OPCODE in <asm/text-patching.h>."""
+def test_the_header_must_not_paste_a_lost_name_together(macro: str) -> None:
+    """<linux/poll.h> does that with EPOLLERR, <asm/text-patching.h> with INT3_INSN_OPCODE."""
     tail = f"@#define CASE(X) {macro}\n#endif\n"
     full = HEAD + tail.replace("@", "#define EPOLL_ERR 1\n#define EPOLLERR 1\n")
-    assert additive.names(full, HEAD + tail.replace("@", "\n\n")) is None
-    assert additive.names(HEAD + tail.replace("@", "\n\n"), full) is not None
+    assert names.changed(full, HEAD + tail.replace("@", "\n\n")) is None
+    assert names.changed(HEAD + tail.replace("@", "\n\n"), full) is not None
 
 
 @pytest.mark.parametrize(
@@ -328,7 +329,7 @@ def test_what_is_gone_must_not_be_put_together_in_the_header(macro: str) -> None
         "struct dentry *f(struct path *p) { return (struct dentry *){ WARN_ON(1) }; };",
     ],
 )
-def test_what_may_hold_its_line_must_not_move(below: str) -> None:
+def test_code_that_may_use_its_line_number_must_not_move(below: str) -> None:
     assert gained("int mnt_a(void);\n", f"@{below}\n#endif\n") is None
     # It stays where it is.
     assert gained("#define MNT_A 1\n", f"{below}\nextern int z(void);\n@#endif\n") is not None
@@ -349,15 +350,13 @@ def test_what_may_hold_its_line_must_not_move(below: str) -> None:
     ],
 )
 def test_without_an_include_guard_nothing_is_certain(before: str, after: str) -> None:
-    assert additive.names(before, after) is None
+    assert names.changed(before, after) is None
 
 
 def test_the_smallest_header() -> None:
-    found = additive.names(
-        "#ifndef H\n#define H\n#endif", "#ifndef H\n#define H\n#define B\n#endif"
-    )
+    found = names.changed("#ifndef H\n#define H\n#endif", "#ifndef H\n#define H\n#define B\n#endif")
     assert found is not None
-    assert found.said == "only gained B"
+    assert found.summary == "only gained B"
 
 
 @pytest.mark.parametrize(
@@ -376,10 +375,10 @@ def test_the_smallest_header() -> None:
         "/* \\\n*\\\n/ int x; /* */\n",
     ],
 )
-def test_what_cannot_be_read_is_unclear(text: str) -> None:
+def test_ambiguous_text_is_unclear(text: str) -> None:
     with pytest.raises(header.Unclear):
         header.pieces(text)
-    assert additive.names(text, text + "/* more */\n") is None
+    assert names.changed(text, text + "/* more */\n") is None
 
 
 def test_pieces_know_their_lines_and_conditions() -> None:
@@ -392,3 +391,50 @@ def test_pieces_know_their_lines_and_conditions() -> None:
     assert found["void mnt_more(void);"][1] == inside
     other = (guard, "#if IS_ENABLED(CONFIG_MORE) #else")
     assert found["#define mnt_more() do { } while (0)"][1] == other
+
+
+CHANGED = ChangedNames(
+    frozenset({"mnt_a", "foo_show"}), frozenset({"root", "n"}), frozenset({"foo_show"})
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"mnt_a",
+        b"x = mnt_a(1);",
+        b"\xff /* mnt_a */",
+        b"#define X foo_show",
+        b"#define root",
+        b"# define  n(x) x",
+        b"#define \\\n\troot 1",
+        b"#define /* the\n one */ root",
+        b"#define A(x) x##_show",
+        b"#define A(x) x ## show",
+        b"#define A(x) foo_##x",
+        b"#define A(x) foo ## x",
+        b"#define A(x) fo\\\n\t##x",
+        b"#define A(x) x##\\\n\tow",
+    ],
+)
+def test_mentioned(text: bytes) -> None:
+    assert CHANGED.finder()(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"mnt_ab xmnt_a MNT_A mnt a root n",
+        b"#define roots\n#undef root\n#define x root",
+        b"#define A(x) mnt_ ## x x##_a",  # only new, not gone
+        b"#define A(x) x##_showing xfoo_##x f##x x##w",
+        b"foo _show",
+    ],
+)
+def test_not_mentioned(text: bytes) -> None:
+    assert not CHANGED.finder()(text)
+
+
+def test_no_names_are_mentioned_nowhere() -> None:
+    assert not ChangedNames().finder()(b"#define a b\nc ## d")

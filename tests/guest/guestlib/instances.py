@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a test configures nvmet and connects to it: outside, or in a container."""
+"""Which configfs instance a test works on: the initial one, or that of a container."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.guestside.container import Container
-from harness.guestside.nvmet import CONFIGFS
+from harness.guestside.kernelfiles import CONFIGFS
 
 T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """The initial instance, or that of a container."""
+class NvmetPlace:
+    """Where a test configures nvmet and connects to it: outside, or in a container."""
 
     container: Container | None = None
 
     def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run a function there; AssertionError where a container has no instance of its own.
+        """Run a function there.  Raises AssertionError if a container has no instance of its own.
 
-        ``Instance()`` is the place's own in there.
+        Inside, ``Instance()`` is the place's own.
         """
         if not self.container:
             return function(*arguments)
@@ -32,7 +32,7 @@ class Place:
 
 
 def check_own(container: Container) -> None:
-    """AssertionError when a container sees the initial instance: then it shows nothing new."""
+    """Raise AssertionError if a container sees the initial instance: a test would show nothing."""
     inside = Path(f"{container.root}{CONFIGFS}").stat().st_dev
     assert inside != Path(CONFIGFS).stat().st_dev, (
         f"expected an instance of the container's own at {CONFIGFS}, found the initial one"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Verified load: fio writes to a device, reads back and compares."""
+"""Verified load: fio writes to a device, reads it back and compares."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from collections.abc import Callable, Iterator
 
 from harness.guestside import wait
 
-ENDLESS = 1_000_000  # seconds: until it is stopped
-PAUSE = 10_000  # microseconds: in the background it leaves the processor to what goes on beside it
+ENDLESS = 1_000_000  # seconds: it runs until it is stopped
+PAUSE = 10_000  # microseconds: in the background it leaves the processor to others
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
-    """What fio did, in bytes."""
+class FioResult:
+    """How many bytes fio wrote and read."""
 
     written: int
     read: int
 
 
 def command(device: str) -> list[str]:
-    """Call of fio that writes 4 MiB in blocks of mixed sizes, and verifies as it goes."""
+    """A call of fio that writes 4 MiB in blocks of mixed sizes, and verifies at the same time."""
     return [
         "fio",
         "--name=verify",
@@ -40,34 +40,34 @@ def command(device: str) -> list[str]:
         "--verify=crc32c",
         "--verify_fatal=1",
         "--verify_backlog=32",  # read back every 32 blocks, not only at the end
-        "--verify_state_save=0",  # no file left behind
+        "--verify_state_save=0",  # leaves no file behind
         "--output-format=json",
     ]
 
 
 class Fio:
-    """fio at work in the background, from when it is made; ``more`` are options of its own."""
+    """fio in the background; it starts at once.  ``more`` are additional options of fio."""
 
     def __init__(self, device: str, *more: str) -> None:
         self.device = device
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by finish
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by finish
         self._process = subprocess.Popen(
             [*command(device), *more],
             stdin=subprocess.DEVNULL,
-            stdout=self._said,
+            stdout=self._log,
             stderr=subprocess.STDOUT,
             cwd="/",
-            # SIGPIPE stays ignored, as Python has it: nvme-tcp on the host side (7.2) sends in the
-            # name of the task that does the I/O, and a connection that breaks kills that task.
+            # SIGPIPE stays ignored, as in Python: nvme-tcp on the host side (7.2) sends in the
+            # context of the task that does the I/O; a broken connection would kill it.
             restore_signals=False,
         )
 
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it still runs."""
         return self._process.poll() is None
 
     def goes_on(self, done: Callable[[], tuple[int, int]], count: int = 20) -> None:
-        """Wait until ``count`` more reads and as many writes are ``done`` (see disks.done)."""
+        """Wait until ``count`` more reads and as many more writes are ``done`` (see disks.done)."""
         aims = [number + count for number in done()]
 
         def enough() -> bool:
@@ -77,15 +77,15 @@ class Fio:
 
         wait.until(enough, f"{count} more verified blocks on {self.device}")
 
-    def stop(self) -> Result:
-        """Have it end now; see ``finish``.  AssertionError when something else ended it before."""
+    def stop(self) -> FioResult:
+        """End it now, see ``finish``.  Raises AssertionError if it had ended before."""
         assert self.running(), f"fio on {self.device} ended too soon:\n{self._words()}"
         self._process.send_signal(signal.SIGINT)
         return self.finish()
 
-    def finish(self) -> Result:
-        """Wait for its end.  AssertionError with its words when it found wrong data or failed."""
-        with contextlib.closing(self._said):
+    def finish(self) -> FioResult:
+        """Wait for its end.  Raises AssertionError with its output if it failed or data is bad."""
+        with contextlib.closing(self._log):
             try:
                 status = self._process.wait(wait.PATIENCE)
             except subprocess.TimeoutExpired:
@@ -96,22 +96,22 @@ class Fio:
         assert status in (0, 128), f"fio on {self.device}: status {status}:\n{words}"
         job = json.loads(output[output.index("{") : output.rindex("}") + 1])["jobs"][0]
         assert job["error"] == 0, f"fio on {self.device}: error {job['error']}:\n{words}"
-        result = Result(job["write"]["io_bytes"], job["read"]["io_bytes"])
+        result = FioResult(job["write"]["io_bytes"], job["read"]["io_bytes"])
         assert result.read > 0, f"fio read nothing back from {self.device}, so it verified nothing"
         return result
 
     def kill(self) -> None:
-        """End it at once; ended already is no error."""
+        """Kill it; having ended already is no error."""
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(wait.PATIENCE)
 
     def _output(self) -> str:
-        self._said.seek(0)
-        return self._said.read()
+        self._log.seek(0)
+        return self._log.read()
 
     def _words(self) -> str:
-        """What it said beside its figures."""
+        """Its output without the JSON."""
         output = self._output()
         head, _, rest = output.partition("{")
         return head + rest.rpartition("}")[2].lstrip()
@@ -119,7 +119,7 @@ class Fio:
 
 @contextlib.contextmanager
 def begun(device: str) -> Iterator[Fio]:
-    """fio at work until it is stopped, with pauses; gone at the end."""
+    """fio that runs, with pauses, until it is stopped; killed at the end."""
     fio = Fio(device, f"--thinktime={PAUSE}", "--time_based", f"--runtime={ENDLESS}")
     try:
         yield fio
@@ -127,8 +127,8 @@ def begun(device: str) -> Iterator[Fio]:
         fio.kill()
 
 
-def verify(device: str) -> Result:
-    """Write, read back and verify once, as fast as it goes."""
+def verify(device: str) -> FioResult:
+    """Write, read back and verify once, as fast as possible."""
     fio = Fio(device)
     try:
         return fio.finish()

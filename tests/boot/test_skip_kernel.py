@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What shorter builds make is what whole ones make: no kernel is booted here."""
+"""Shorter builds make the same kernel as whole ones; no kernel is booted here."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import TOP, Job
 
 from harness import build, git, kconfig, series, tree
-from harness.build import loaded, make, spared
+from harness.build import make, skip
 from harness.model import Checkout, Kernel, Source
 from harness.progress import Progress
 
@@ -41,7 +42,7 @@ class Folder:
         key = build.key(checkout, self.request, self.toolchain)
         key = dataclasses.replace(key, toolchain=uuid.uuid4().hex, lean=lean)
         self.kernels.append(build.build(checkout, self.out, key, self.toolchain, QUIET))
-        return loaded.digest(self.kernels[-1], checkout, self.toolchain)
+        return build.loaded_digest(self.kernels[-1], checkout, self.toolchain)
 
     def compiled(self) -> set[str]:
         lines = (self.out / make.LOG).read_text().splitlines()
@@ -80,25 +81,25 @@ def with_prototype(checkout: Checkout, index: Path) -> Checkout:
 def test_the_compiler_would_make_the_same(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    """``most`` spared objects are compiled after all; hundreds take a quarter of an hour."""
-    found: list[spared.Spared] = []
+    """``most`` skipped objects are compiled after all; hundreds take a quarter of an hour."""
+    found: list[skip.Skipped] = []
 
-    def seen(*words: object) -> spared.Spared:
+    def seen(*words: Any) -> skip.Skipped:
         found.append(before(*words))
         return found[-1]
 
-    before = make.spared.before
-    monkeypatch.setattr(make.spared, "before", seen)
+    before = skip.before_make
+    monkeypatch.setattr(skip, "before_make", seen)
     patched = folder.slot.patched(series.load(TOP / "patches" / "configfs-ns"))
     folder.build(patched)
     after = with_prototype(patched, tmp_path / "index")
     digest = folder.build(after)
-    spares = found[-1].objects
-    assert {"fs/configfs/dir.o", "drivers/nvme/target/configfs.o"} < set(spares)
+    skipped = found[-1].objects
+    assert {"fs/configfs/dir.o", "drivers/nvme/target/configfs.o"} < set(skipped)
     assert found[-1].why == (f"{HEADER} only gained configfs_spare_me()",)
-    assert not folder.compiled() & set(spares)
-    assert len(folder.compiled()) < len(spares)
-    some = sorted(spares)[:: -(-len(spares) // most)]
+    assert not folder.compiled() & set(skipped)
+    assert len(folder.compiled()) < len(skipped)
+    some = sorted(skipped)[:: -(-len(skipped) // most)]
     for name in some:
         (folder.out / name).unlink()
     assert folder.build(after) == digest

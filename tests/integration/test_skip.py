@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Objects are spared when a header only gained or lost what they do not name, never otherwise.
+"""Objects are skipped when a header only gained or lost names that they do not mention.
 
 A small tree in git, compiled by the real compiler into a folder as make leaves it.
 """
@@ -10,13 +10,14 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import faketree
 import pytest
 
 from harness import build, kconfig, model
-from harness.build import spared
+from harness.build import skip
 from harness.errors import NotBuilt
 from harness.model import Checkout, Toolchain
 from harness.progress import Progress
@@ -72,7 +73,7 @@ class Tree:
     def git(self, *words: str) -> str:
         return faketree.git(self.path, *words)
 
-    def commit(self, files: dict[str, str | None]) -> Checkout:
+    def commit(self, files: Mapping[str, str | None]) -> Checkout:
         """Write files, None for one to delete; what is written is newer than all before."""
         for name, text in files.items():
             file = self.path / name
@@ -120,14 +121,14 @@ class Tree:
         (self.out / ".vmlinux.o.cmd").write_text("savedcmd_vmlinux.o := ld lib/lib.a --end-group\n")
         (self.out / "modules.order").write_text("drivers/both.o\n")
         (self.out / "drivers/both.mod").write_text("drivers/mod.o\n")
-        spared.after(self.old, self.out)
+        skip.after_make(self.old, self.out)
         self.touch(self.out / ".harness-built")
 
-    def spare(self, checkout: Checkout) -> set[str]:
-        """Give what is spared; that and nothing else has a new time, and stays the same code."""
+    def skip(self, checkout: Checkout) -> set[str]:
+        """Return the skipped objects: only they have a new time, and their code stays the same."""
         names = self.sources()
         before = {name: (self.out / name).stat().st_mtime_ns for name in names}
-        self.found = spared.before(checkout, self.out, GCC, self.warned)
+        self.found = skip.before_make(checkout, self.out, GCC, self.warned)
         after = {name: (self.out / name).stat().st_mtime_ns for name in names}
         moved = {name for name in names if before[name] != after[name]}
         assert moved == set(self.found.objects)
@@ -147,79 +148,79 @@ def mount(piece: str) -> dict[str, str | None]:
     return {"include/linux/mount.h": HEADER.replace("#endif", f"{piece}#endif")}
 
 
-def test_a_prototype_compiles_only_who_may_see_it(tree: Tree) -> None:
-    found = tree.spare(tree.commit(mount(NEW)))
+def test_a_prototype_compiles_only_what_may_use_it(tree: Tree) -> None:
+    found = tree.skip(tree.commit(mount(NEW)))
     assert found == ALL
-    assert str(tree.found) == "6 spared: include/linux/mount.h only gained mnt_new()"
+    assert str(tree.found) == "6 skipped: include/linux/mount.h only gained mnt_new()"
     assert len(tree.found.reasons) == 2
 
 
 def test_the_way_back(tree: Tree) -> None:
     tree.old = tree.commit(mount(NEW))
     tree.build()
-    assert tree.spare(tree.commit(mount(""))) == ALL
-    assert str(tree.found) == "6 spared: include/linux/mount.h only lost mnt_new()"
+    assert tree.skip(tree.commit(mount(""))) == ALL
+    assert str(tree.found) == "6 skipped: include/linux/mount.h only lost mnt_new()"
 
 
-def test_users_of_what_is_gone_may_put_its_name_together(tree: Tree) -> None:
-    """Who calls it through a macro must be compiled: it may not build any more."""
+def test_users_of_a_lost_name_may_paste_it_together(tree: Tree) -> None:
+    """A caller through a macro must be compiled: it may not build any more."""
     call = "#define call(a) mnt_ ## a(0)\n"
     user = f"#include <linux/mount.h>\n{call}int plain(void) {{ return call(new); }}\n"
     tree.old = tree.commit({**mount(NEW), "fs/plain.c": user})
     tree.build()
-    assert tree.spare(tree.commit(mount(NEW.replace("int", "long")))) == ALL - {"fs/plain.o"}
-    assert str(tree.found) == "5 spared: include/linux/mount.h only changed mnt_new()"
+    assert tree.skip(tree.commit(mount(NEW.replace("int", "long")))) == ALL - {"fs/plain.o"}
+    assert str(tree.found) == "5 skipped: include/linux/mount.h only changed mnt_new()"
 
 
 def test_a_comment_compiles_nothing(tree: Tree) -> None:
-    found = tree.spare(tree.commit(mount("/* mnt_new */\n")))
+    found = tree.skip(tree.commit(mount("/* mnt_new */\n")))
     assert found == {*ALL, "fs/user.o", "fs/word.o"}
 
 
-def test_a_change_that_is_not_certain_spares_nothing(tree: Tree) -> None:
-    assert tree.spare(tree.commit(mount("static inline int f(void) { return 1; }\n"))) == set()
-    assert (str(tree.found), tree.found.reasons) == ("0 spared: ", ())
+def test_an_uncertain_change_skips_nothing(tree: Tree) -> None:
+    assert tree.skip(tree.commit(mount("static inline int f(void) { return 1; }\n"))) == set()
+    assert (str(tree.found), tree.found.reasons) == ("0 skipped: ", ())
 
 
 def test_the_record_is_gone_until_the_next_whole_build(tree: Tree) -> None:
-    tree.spare(tree.commit(mount(NEW)))
-    assert tree.spare(tree.commit(mount(NEW + "/* more */\n"))) == set()
+    tree.skip(tree.commit(mount(NEW)))
+    assert tree.skip(tree.commit(mount(NEW + "/* more */\n"))) == set()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"tree": 1', '{"tree": "x", "config": "y"}'])
-def test_a_damaged_record_spares_nothing(tree: Tree, text: str) -> None:
+def test_a_damaged_record_skips_nothing(tree: Tree, text: str) -> None:
     (tree.out / ".harness-built").write_text(text)
-    assert tree.spare(tree.commit(mount(NEW))) == set()
+    assert tree.skip(tree.commit(mount(NEW))) == set()
 
 
-def test_a_tree_that_is_lost_spares_nothing(tree: Tree) -> None:
+def test_a_tree_that_is_lost_skips_nothing(tree: Tree) -> None:
     record = tree.out / ".harness-built"
     record.write_text(record.read_text().replace(tree.old.tree, "1" * 40))
-    assert tree.spare(tree.commit(mount(NEW))) == set()
+    assert tree.skip(tree.commit(mount(NEW))) == set()
 
 
-def test_another_config_spares_nothing(tree: Tree) -> None:
+def test_another_config_skips_nothing(tree: Tree) -> None:
     (tree.out / ".config").write_text("CONFIG_A=y\n")
-    assert tree.spare(tree.commit(mount(NEW))) == set()
+    assert tree.skip(tree.commit(mount(NEW))) == set()
 
 
-def test_symbol_versions_spare_nothing(tree: Tree) -> None:
+def test_symbol_versions_skip_nothing(tree: Tree) -> None:
     (tree.out / ".config").write_text("CONFIG_A=y\nCONFIG_MODVERSIONS=y\n")
     tree.build()
-    assert tree.spare(tree.commit(mount(NEW))) == set()
+    assert tree.skip(tree.commit(mount(NEW))) == set()
 
 
-def test_what_was_compiled_since_is_not_spared(tree: Tree) -> None:
+def test_what_was_compiled_since_is_not_skipped(tree: Tree) -> None:
     tree.touch(tree.out / "fs/plain.o")
-    assert tree.spare(tree.commit(mount(NEW))) == ALL - {"fs/plain.o"}
+    assert tree.skip(tree.commit(mount(NEW))) == ALL - {"fs/plain.o"}
 
 
-def test_what_is_not_in_the_last_kernel_is_not_spared(tree: Tree) -> None:
+def test_what_is_not_in_the_last_kernel_is_not_skipped(tree: Tree) -> None:
     (tree.out / "modules.order").write_text("")
     subprocess.run(["ar", "dP", "vmlinux.a", "fs/plain.o"], cwd=tree.out, check=True)
     (tree.out / ".vmlinux.o.cmd").unlink()
     gone = {"fs/plain.o", "lib/lib.o", "drivers/mod.o"}
-    assert tree.spare(tree.commit(mount(NEW))) == ALL - gone
+    assert tree.skip(tree.commit(mount(NEW))) == ALL - gone
 
 
 @pytest.mark.parametrize("text", ["#define G 6\n", "#define G mnt_new\n", "#define root 6\n"])
@@ -230,54 +231,54 @@ def test_a_generated_header_that_changed_is_seen(tree: Tree, text: str) -> None:
         tree.touch(file)  # newer than the objects
     else:
         os.utime(file, ns=(0, 0))
-    assert tree.spare(tree.commit(mount(NEW))) == ALL - {"fs/gen.o"}
+    assert tree.skip(tree.commit(mount(NEW))) == ALL - {"fs/gen.o"}
 
 
-def test_what_make_would_see_without_the_header_is_left_to_it(tree: Tree) -> None:
+def test_other_changes_that_make_sees_are_left_to_make(tree: Tree) -> None:
     (tree.out / "tools").mkdir()
     (tree.out / "tools/objtool").touch()
     tree.touch(tree.out / "tools/objtool")
-    assert tree.spare(tree.commit(mount(NEW))) == set()
+    assert tree.skip(tree.commit(mount(NEW))) == set()
 
 
 def test_another_file_that_changed(tree: Tree) -> None:
     changed = {**mount(NEW), "fs/plain.c": FILES["fs/plain.c"] + "// more\n"}
     changed["include/linux/inner.h"] = FILES["include/linux/inner.h"] + "extern int x;\n"
-    found = tree.spare(tree.commit(changed))
+    found = tree.skip(tree.commit(changed))
     assert found == ALL - {"fs/plain.o", "fs/inner.o"}
 
 
 def test_a_file_that_changed_with_an_old_time(tree: Tree) -> None:
     checkout = tree.commit({**mount(NEW), "include/linux/inner.h": HEADER})
     os.utime(tree.path / "include/linux/inner.h", ns=(0, 0))
-    assert "fs/inner.o" not in tree.spare(checkout)
+    assert "fs/inner.o" not in tree.skip(checkout)
 
 
 def test_a_file_that_is_gone(tree: Tree) -> None:
     checkout = tree.commit({**mount(NEW), "include/linux/inner.h": None})
-    names = set(spared.before(checkout, tree.out, GCC, {}).objects)
+    names = set(skip.before_make(checkout, tree.out, GCC, {}).objects)
     assert names == ALL - {"fs/inner.o"}
 
 
 def test_a_new_file_may_stand_before_another(tree: Tree) -> None:
     more = {"arch/x86/include/linux/inner.h": "/* found first? */\n"}
-    assert tree.spare(tree.commit({**mount(NEW), **more})) == ALL - {"fs/inner.o"}
+    assert tree.skip(tree.commit({**mount(NEW), **more})) == ALL - {"fs/inner.o"}
 
 
 def test_a_macro_of_the_command_line(tree: Tree) -> None:
-    assert tree.spare(tree.commit(mount("int mnt_new(int FLAG);\n"))) >= {"fs/plain.o"}
+    assert tree.skip(tree.commit(mount("int mnt_new(int FLAG);\n"))) >= {"fs/plain.o"}
     assert "fs/flag.o" not in tree.found.objects
 
 
 def test_assembly_is_compiled_again(tree: Tree) -> None:
     text = "#ifndef G\n#define G\n/* a comment */\n#endif\n"
-    assert tree.spare(tree.commit({"include/linux/guard.h": text})) == set()
+    assert tree.skip(tree.commit({"include/linux/guard.h": text})) == set()
 
 
 def test_a_warning_in_the_header_is_asked_for_again(tree: Tree) -> None:
     tree.warned = {"fs/plain.o": [model.CompilerWarning("include/linux/mount.h", 5, "odd")]}
     tree.warned["fs/inner.o"] = [model.CompilerWarning("fs/inner.c", 2, "odd")]
-    assert tree.spare(tree.commit(mount(NEW))) == ALL - {"fs/plain.o"}
+    assert tree.skip(tree.commit(mount(NEW))) == ALL - {"fs/plain.o"}
 
 
 def test_two_headers_that_concern_each_other(tree: Tree) -> None:
@@ -286,16 +287,18 @@ def test_two_headers_that_concern_each_other(tree: Tree) -> None:
     tree.old = tree.commit({"include/linux/types.h": guarded.format("")})
     tree.build()
     macro = guarded.format("#define root 1\n")
-    found = tree.spare(tree.commit({**mount(NEW), "include/linux/types.h": macro}))
+    found = tree.skip(tree.commit({**mount(NEW), "include/linux/types.h": macro}))
     assert found == set()
 
 
 def test_two_headers_that_do_not(tree: Tree) -> None:
     types = FILES["include/linux/types.h"]
     checkout = tree.commit({**mount(NEW), "include/linux/types.h": f"/* types */ {types}"})
-    assert tree.spare(checkout) == ALL
-    said = "include/linux/types.h has only other comments"
-    assert tree.found.why == ("include/linux/mount.h only gained mnt_new()", said)
+    assert tree.skip(checkout) == ALL
+    assert tree.found.why == (
+        "include/linux/mount.h only gained mnt_new()",
+        "include/linux/types.h has only other comments",
+    )
 
 
 def test_a_header_in_another_form_is_another_file(tree: Tree) -> None:
@@ -303,7 +306,7 @@ def test_a_header_in_another_form_is_another_file(tree: Tree) -> None:
     (tree.path / "include/linux/mount.h").chmod(0o755)
     tree.git("commit", "--quiet", "-am", "mode")
     checkout = tree.commit({"fs/other.c": "\n"})
-    assert tree.spare(checkout) == set()
+    assert tree.skip(checkout) == set()
 
 
 def test_a_header_behind_a_link(tree: Tree) -> None:
@@ -311,14 +314,14 @@ def test_a_header_behind_a_link(tree: Tree) -> None:
     text = FILES["fs/plain.c"].replace("linux/", "alias/")
     tree.old = tree.commit({"fs/plain.c": text})
     tree.build()
-    assert tree.spare(tree.commit(mount(NEW))) == ALL - {"fs/plain.o"}
+    assert tree.skip(tree.commit(mount(NEW))) == ALL - {"fs/plain.o"}
 
 
 def test_a_worktree_behind_a_link(tree: Tree, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tree.path)
     made = tree.commit(mount(NEW))
-    assert tree.spare(Checkout(link, made.commit, made.tree)) == ALL
+    assert tree.skip(Checkout(link, made.commit, made.tree)) == ALL
 
 
 def test_only_a_whole_build_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

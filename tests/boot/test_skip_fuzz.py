@@ -3,7 +3,7 @@
 
 Real objects of the kernel that the main job built are compiled, by make's own commands, from a copy
 of all they were made from; then again with headers that gained and lost declarations as
-``additive`` lets them.
+``names.changed`` lets them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import pytest
 from conftest import Job
 
 from harness import build, kconfig, tree
-from harness.build import additive, compiled
-from harness.build.mentions import Wanted
+from harness.build import records
+from harness.build.skip import names as header_names
 from harness.model import Source
 from harness.progress import Progress
 
@@ -67,14 +67,14 @@ class Copy:
 
 
 def gained(text: str, rand: random.Random) -> str:
-    """Put declarations of all kinds anywhere that ``additive`` allows."""
+    """Put declarations of all kinds anywhere that ``names.changed`` allows."""
     now = text
     for _ in range(6):
         lines = now.split("\n")
         at = rand.randrange(len(lines) + 1)
         piece = rand.choice(PIECES).format(rand.randrange(10**9))
         new = "\n".join(lines[:at]) + "\n" + piece + "\n".join(lines[at:])
-        if additive.names(text, new):
+        if header_names.changed(text, new):
             now = new
     return now
 
@@ -85,10 +85,10 @@ def lost(text: str, others: Sequence[bytes], rand: random.Random) -> str:
     places = [number for number, line in enumerate(lines) if STARTS.match(line)]
     for at in rand.sample(places, min(12, len(places))):
         new = "\n".join(lines[:at] + lines[at + 1 :])
-        found = additive.names(text, new)
+        found = header_names.changed(text, new)
         if found and found.names:
-            says = Wanted(found.names, found.words, found.gone).search()
-            if not any(map(says, others)):
+            mentions = found.finder()
+            if not any(map(mentions, others)):
                 return new
     return text
 
@@ -126,12 +126,12 @@ def built(main_job: Job) -> Iterator[tuple[Path, Path]]:
 def objects(worktree: Path, out: Path, rand: random.Random) -> Iterator[tuple[str, list[str]]]:
     """Give objects at random, each with what it was compiled from."""
     everywhere = [f"{worktree}/include/linux/compiler-version.h".encode()]
-    names = sorted(compiled.objects(out, build.toolchain(), modules=False))
+    names = sorted(records.object_names(out, build.toolchain(), modules=False))
     # Code for other surroundings needs more files than its own.
     names = [name for name in names if not name.startswith(("arch/x86/entry", "arch/x86/boot"))]
     for name in rand.sample(names, len(names)):
-        for unit in compiled.units(out, [name], everywhere):
-            paths = [path.decode() for path in unit.files]
+        for compiled in records.compiled_from(out, [name], everywhere):
+            paths = [path.decode() for path in compiled.files]
             yield name, [path for path in paths if path.startswith(str(worktree))]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Block devices and files to export: made, found and freed again."""
+"""Block devices and files to export."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness.guestside import attribute, wait
+from harness.guestside import kernelfiles, wait
 
 MEBI = 1 << 20
 NULLB = Path("/sys/kernel/config/nullb")
@@ -23,7 +23,7 @@ _BLKGETSIZE64 = 0x80081272
 
 @dataclasses.dataclass(frozen=True)
 class NullBlock:
-    """A null_blk device that keeps what is written to it."""
+    """A null_blk device that stores its data."""
 
     name: str
     size: int = 16  # MiB
@@ -35,7 +35,7 @@ class NullBlock:
         folder.mkdir()
         try:
             for name, value in (("memory_backed", 1), ("size", self.size), ("power", 1)):
-                attribute.store(folder / name, value)
+                kernelfiles.store(folder / name, value)
             # Named after its folder, or after its index by older kernels.
             index = (folder / "index").read_text().strip()
             paths = (f"/dev/{self.name}", f"/dev/nullb{index}")
@@ -48,7 +48,7 @@ class NullBlock:
 
 
 def null_blocks() -> list[str]:
-    """Names of the null_blk devices made through configfs."""
+    """Names of the null_blk devices created through configfs."""
     if not NULLB.is_dir():
         return []
     return sorted(entry.name for entry in NULLB.iterdir() if entry.is_dir())
@@ -65,7 +65,7 @@ def loop_device(file: str) -> Iterator[str]:
 
 
 def take_loop(file: str) -> str:
-    """Put a file behind a free loop device; gives its path, to be freed with free_loop."""
+    """Attach a file to a free loop device; return its path, to be freed with free_loop."""
     control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
     try:
         path = f"/dev/loop{fcntl.ioctl(control, _LOOP_CTL_GET_FREE)}"
@@ -82,7 +82,7 @@ def take_loop(file: str) -> str:
 
 
 def free_loop(path: str) -> None:
-    """Take the file away from a loop device."""
+    """Detach the file from a loop device."""
     device = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.ioctl(device, _LOOP_CLR_FD)
@@ -95,25 +95,25 @@ def free_loop(path: str) -> None:
 
 def loops() -> dict[str, str]:
     """Loop devices in use: device path to backing file."""
-    found = {}
+    files = {}
     for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
         with contextlib.suppress(FileNotFoundError):
-            found[f"/dev/{entry.parts[3]}"] = entry.read_text().strip()
-    return found
+            files[f"/dev/{entry.parts[3]}"] = entry.read_text().strip()
+    return files
 
 
 def sparse_file(path: str, size: int = 16) -> str:
-    """Make an empty file of ``size`` MiB that takes no room yet; gives its path."""
+    """Create a sparse file of ``size`` MiB; return its path."""
     with Path(path).open("wb") as file:
         file.truncate(size * MEBI)
     return path
 
 
 def open_for_writing(file: str) -> bool:
-    """Whether anybody, the kernel included, has the file open for writing."""
+    """Whether anything, the kernel included, has the file open for writing."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        # A read lease is refused as long as there is a writer.
+        # A read lease is refused while there is a writer.
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
         return True
@@ -123,7 +123,7 @@ def open_for_writing(file: str) -> bool:
 
 
 def changed(file: str) -> bool:
-    """Whether a file that was made empty has data at its start."""
+    """Whether a file that was created empty has data at its start."""
     with Path(file).open("rb") as opened:
         return any(opened.read(4096))
 
@@ -135,7 +135,7 @@ def done(device: str) -> tuple[int, int]:
 
 
 def size_of(device: str) -> int:
-    """Bytes of a block device, as the kernel knows it now."""
+    """Size of a block device in bytes, as the kernel knows it now."""
     fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return int.from_bytes(fcntl.ioctl(fd, _BLKGETSIZE64, b"\0" * 8), "little")
@@ -144,7 +144,7 @@ def size_of(device: str) -> int:
 
 
 def pattern(size: int, seed: int = 1) -> bytes:
-    """``size`` bytes of which no two sectors are alike, and which ``seed`` changes."""
+    """``size`` bytes in which no two sectors are alike; another ``seed`` gives other bytes."""
     return hashlib.shake_128(seed.to_bytes(8, "little")).digest(size)
 
 
@@ -153,7 +153,7 @@ def _direct(device: str, flags: int) -> int:
 
 
 def write(device: str, data: bytes, offset: int = 0) -> None:
-    """Write past the page cache, so that the device itself is asked."""
+    """Write past the page cache, to the device itself."""
     fd = _direct(device, os.O_WRONLY)
     try:
         with mmap.mmap(-1, len(data)) as aligned:
@@ -178,13 +178,13 @@ def read(device: str, size: int, offset: int = 0) -> bytes:
 
 
 def fill(file: str, data: bytes) -> None:
-    """Put data at the start of a file, which keeps its size."""
+    """Write data at the start of a file, which keeps its size."""
     with Path(file).open("r+b") as opened:
         opened.write(data)
 
 
 def held(backing: str, size: int) -> bytes:
-    """The first ``size`` bytes of a device or file that is exported."""
+    """The first ``size`` bytes of an exported device or file."""
     if Path(backing).is_block_device():
         return read(backing, size)
     with Path(backing).open("rb") as file:
@@ -196,8 +196,8 @@ def check_data(device: str, backing: str, size: int = 8 * MEBI, seed: int = 1) -
     data = pattern(size, seed)
     write(device, data)
     assert read(device, size) == data, f"{device} gives back other data than was written"
-    found = held(backing, size)
-    assert found == data, f"{backing} holds other data than was written to {device}"
+    stored = held(backing, size)
+    assert stored == data, f"{backing} holds other data than was written to {device}"
 
 
 def _all(step: Callable[[int], int], size: int) -> None:
@@ -205,6 +205,6 @@ def _all(step: Callable[[int], int], size: int) -> None:
     while at < size:
         done = step(at)
         if done == 0:
-            # As the kernel says it where it refuses what lies beyond the end.
+            # The kernel's own error for what lies beyond the end.
             raise OSError(errno.ENXIO, f"end of device after {at} of {size} bytes")
         at += done

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The host side: controllers connected through nvme-cli, devices found by what they are."""
+"""The host side: controllers connected through nvme-cli, and their block devices."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.guestside import attribute, wait
-from harness.guestside.nvmet import DISCOVERY_NQN, Port
+from guestlib.nvmet import DISCOVERY_NQN, Port
+from harness.guestside import kernelfiles, wait
 
 HOST_NQN = "nqn.2026-01.org.example:host"
 CLASS = Path("/sys/class/nvme")
-# nvmet_ns_enable() tells hosts of a namespace before it marks it as enabled (7.2): a host on
-# another CPU that looks at once finds nothing, and is not told again.  After so many seconds it
-# is made to look once more.
+# Seconds after which a host is told to scan again: nvmet_ns_enable() (7.2) announces a namespace
+# before it marks it as enabled, so a host on another CPU that looks at once finds nothing, and
+# gets no second announcement.
 MISSED = 3
 
 
@@ -28,19 +28,19 @@ class NvmeError(Exception):
 
 
 def _nvme(*arguments: str) -> Any:
-    """Run nvme-cli with JSON output; NvmeError with its words when it fails."""
+    """Run nvme-cli with JSON output.  Raises NvmeError with its message."""
     command = ["nvme", *arguments, "--output-format=json"]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=wait.PATIENCE, stdin=subprocess.DEVNULL
     )
     if done.returncode:
-        said = (done.stderr + done.stdout).strip()
-        raise NvmeError(f"{' '.join(command)}: status {done.returncode}: {said}")
+        message = (done.stderr + done.stdout).strip()
+        raise NvmeError(f"{' '.join(command)}: status {done.returncode}: {message}")
     return json.loads(done.stdout) if done.stdout.strip() else {}
 
 
 def host_id(nqn: str) -> str:
-    """The host id that goes with an NQN: the kernel wants one id for one NQN, always the same."""
+    """The host id of an NQN: the kernel wants every NQN to have one id, always the same."""
     digits = hashlib.sha256(nqn.encode()).hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
 
@@ -57,31 +57,31 @@ class Controller:
         return CLASS / self.name
 
     def read(self, name: str) -> str:
-        """A sysfs attribute of it."""
+        """The value of one of its sysfs attributes."""
         return (self.folder / name).read_text().strip()
 
     def write(self, name: str, value: str | int) -> None:
-        """Set a sysfs attribute of it; OSError as the kernel gives it."""
-        attribute.store(self.folder / name, value)
+        """Set one of its sysfs attributes.  Raises the kernel's OSError."""
+        kernelfiles.store(self.folder / name, value)
 
     @property
     def state(self) -> str:
-        """ "live", "connecting" and so on; "" when it is gone."""
+        """ "live", "connecting" and so on; "" if it does not exist any more."""
         try:
             return self.read("state")
         except OSError:
             return ""
 
     def devices(self) -> dict[int, str]:
-        """Block devices of its namespaces, by nsid, as they are known now."""
-        found = {}
+        """Block devices of its namespaces, by nsid, as known now."""
+        devices = {}
         for entry in self._paths():
             with contextlib.suppress(OSError):
-                found[int((entry / "nsid").read_text())] = f"/dev/{_head(entry.name)}"
-        return found
+                devices[int((entry / "nsid").read_text())] = f"/dev/{_head(entry.name)}"
+        return devices
 
     def device(self, nsid: int = 1, uuid: str = "") -> str:
-        """Wait for the block device of that namespace; with ``uuid`` it must be that one."""
+        """Wait for the block device of a namespace, and check its ``uuid`` if one is given."""
 
         def ready() -> str:
             path = self.devices().get(nsid, "")
@@ -95,12 +95,12 @@ class Controller:
             self.rescan()
             path = wait.until(ready, what)
         if uuid:
-            found = (Path("/sys/block") / Path(path).name / "uuid").read_text().strip()
-            assert found == uuid, f"{path}, nsid {nsid} of {self.name}, has uuid {found}"
+            actual = (Path("/sys/block") / Path(path).name / "uuid").read_text().strip()
+            assert actual == uuid, f"{path}, nsid {nsid} of {self.name}, has uuid {actual}"
         return path
 
     def becomes(self, *states: str) -> None:
-        """Wait until it is in one of these states ("live", "connecting", "" for gone)."""
+        """Wait until it is in one of these states; "" means that it is gone."""
         words = f"{self.name} to become {' or '.join(s or 'gone' for s in states)}"
         try:
             wait.until(lambda: self.state in states, words)
@@ -108,16 +108,16 @@ class Controller:
             raise AssertionError(f"{error}; it is {self.state or 'gone'}") from None
 
     def identify(self) -> dict[str, Any]:
-        """What it says of itself (Identify Controller), by the names of the NVMe specification."""
+        """Its Identify Controller data, by the names of the NVMe specification."""
         answer: dict[str, Any] = _nvme("id-ctrl", f"/dev/{self.name}")
         return answer
 
     def queues(self) -> int:
-        """How many queues it has, the admin queue included."""
+        """Number of its queues, the admin queue included."""
         return int(self.read("queue_count"))
 
     def path_attribute(self, name: str, nsid: int = 1) -> str:
-        """An attribute of this controller's own path to a namespace, as "ana_state"."""
+        """An attribute of this controller's own path to a namespace, such as "ana_state"."""
         for entry in self._paths():
             with contextlib.suppress(OSError):
                 if int((entry / "nsid").read_text()) == nsid:
@@ -125,19 +125,19 @@ class Controller:
         return ""
 
     def rescan(self) -> None:
-        """Have the host look for namespaces again."""
+        """Tell the host to scan its namespaces."""
         self.write("rescan_controller", 1)
 
     def reset(self) -> None:
-        """Have the host start it anew, and wait until it is live again."""
+        """Reset it, and wait until it is live again."""
         self.write("reset_controller", 1)
         self.becomes("live")
 
     def disconnect(self) -> None:
-        """Remove it and wait until it is gone; gone already is no error."""
+        """Delete it and wait until it is gone; being gone already is no error."""
 
         def gone() -> bool:
-            # Asked again: one that is still being made refuses, and may come up afterwards.
+            # Again and again: one that is still being created refuses, and may come up later.
             with contextlib.suppress(OSError):
                 self.write("delete_controller", 1)
             return not self.folder.exists()
@@ -151,14 +151,14 @@ class Controller:
 
 
 def _head(path: str) -> str:
-    """nvme0c1n2, a path below the multipath device nvme0n2, or nvme0n2 itself."""
+    """Name of the multipath device (nvme0n2) of a path (nvme0c1n2), or of the device itself."""
     controller, _, namespace = path.rpartition("n")
     instance = controller.partition("c")[0]
     return f"{instance}n{namespace}"
 
 
 def controllers() -> list[Controller]:
-    """All fabrics controllers of this machine."""
+    """All NVMe controllers of this machine."""
     if not CLASS.is_dir():
         return []
     return [Controller(entry.name) for entry in sorted(CLASS.iterdir())]
@@ -174,9 +174,9 @@ def _where(port: Port, host: str) -> list[str]:
 def connect(
     port: Port, nqn: str, *options: str, host: str = HOST_NQN, io_queues: int = 1
 ) -> Controller:
-    """Connect to a subsystem; ``options`` go to nvme-cli as they are.
+    """Connect to a subsystem; ``options`` are passed to nvme-cli.
 
-    One I/O queue unless asked otherwise: each costs time under emulation.
+    One I/O queue by default: each costs time under emulation.
     """
     queues = [f"--nr-io-queues={io_queues}"] if io_queues else []
     answer = _nvme("connect", f"--nqn={nqn}", *_where(port, host), *queues, *options)
@@ -197,7 +197,7 @@ def connected(
 
 @contextlib.contextmanager
 def discovery(port: Port, host: str = HOST_NQN) -> Iterator[Controller]:
-    """A discovery controller that stays, and that is told when the log of the port changes."""
+    """A persistent discovery controller, which is notified when the port's log changes."""
     with connected(port, DISCOVERY_NQN, host=host, io_queues=0) as controller:
         yield controller
 
@@ -215,13 +215,13 @@ class LogEntry:
 
 
 def discover(
-    port: Port, *options: str, host: str = HOST_NQN, asked: Controller | None = None
+    port: Port, *options: str, host: str = HOST_NQN, through: Controller | None = None
 ) -> tuple[int, list[LogEntry]]:
     """The discovery log of a port: its generation counter and its records.
 
-    ``asked`` is a discovery controller that stays; without one the host connects for the time.
+    ``through`` is a persistent discovery controller; without one the host connects for this call.
     """
-    device = [f"--device={asked.name}"] if asked else []
+    device = [f"--device={through.name}"] if through else []
     answer = _nvme("discover", *_where(port, host), *device, *options)
     records = [
         LogEntry(r["subnqn"], r["trtype"], r["traddr"], r["trsvcid"], r["portid"], r["subtype"])

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from harness.guestside import wait
 from harness.guestside.task import Task, stack
 
-# What one task may be told because of what the others do.  Anything else fails the race.
+# Errors that one task may get because of what the others do.  Any other fails the race.
 LOST = frozenset(
     {errno.EEXIST, errno.ENOENT, errno.EBUSY, errno.ENOTEMPTY, errno.EAGAIN, errno.EINVAL}
 )
@@ -25,8 +25,8 @@ Step = Callable[[random.Random], object]
 
 
 @dataclasses.dataclass(frozen=True)
-class Ran:
-    """What a task did: how many steps, and how many of them ended with which errno's name."""
+class RaceResult:
+    """What a task did: its number of steps, and how many of them ended with which errno (name)."""
 
     steps: int
     refused: dict[str, int]
@@ -34,21 +34,20 @@ class Ran:
 
 def race(
     steps: Sequence[Step], *, seed: int, rounds: int, lost: frozenset[int] = LOST
-) -> list[Ran]:
+) -> list[RaceResult]:
     """Run each step again and again in a task of its own, until every task has done ``rounds``.
 
-    Nobody stops before: the slowest has all the others against it to its end.  A task's choices
-    depend on the seed and its place in ``steps`` alone; what the tasks do to one another is the
-    kernel's.  An OSError in ``lost`` is part of the game; any other exception ends the race and is
-    raised, TimeoutError for a task whose step does not end.
+    No task stops before that: the slowest one races against all the others to its end.  A task's
+    choices depend only on the seed and its place in ``steps``.  An OSError in ``lost`` is expected;
+    any other exception ends the race and is raised, TimeoutError for a step that does not end.
     """
     done = memoryview(mmap.mmap(-1, 8 * len(steps))).cast("Q")  # shared: each task's steps so far
     tasks = [Task(_run, step, place, seed, done, rounds, lost) for place, step in enumerate(steps)]
     try:
         ended = _first_to_end(tasks, done)
-        # One that ended before the others has something to say.
-        found = {task: task.result() for task in sorted(tasks, key=lambda one: one not in ended)}
-        return [found[task] for task in tasks]
+        # A task that ended before the others has an exception to report.
+        results = {t: t.result() for t in sorted(tasks, key=lambda task: task not in ended)}
+        return [results[task] for task in tasks]
     finally:
         for task in tasks:
             task.kill()
@@ -61,15 +60,15 @@ def _first_to_end(tasks: Sequence[Task], done: memoryview) -> list[Task]:
         if ended:
             return ended
         now = list(done)
-        for task, count, known in zip(tasks, now, before, strict=True):
-            if count == known:
+        for task, count, earlier in zip(tasks, now, before, strict=True):
+            if count == earlier:
                 raise TimeoutError(f"task {task.pid} hangs in step {count + 1}:\n{stack(task.pid)}")
         before = now
 
 
 def _run(
     step: Step, place: int, seed: int, done: memoryview, rounds: int, lost: frozenset[int]
-) -> Ran:
+) -> RaceResult:
     cpus = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cpus[place % len(cpus)]})
     chance = random.Random(f"{seed}:{place}")
@@ -83,11 +82,11 @@ def _run(
                 raise
             refused[errno.errorcode[error.errno or 0]] += 1
         done[place] += 1
-    return Ran(done[place], dict(refused))
+    return RaceResult(done[place], dict(refused))
 
 
 def ignoring(*calls: Callable[[], object]) -> None:
-    """Make all these calls, whatever becomes of each."""
+    """Make all these calls, and ignore their errors."""
     for call in calls:
         with contextlib.suppress(OSError):
             call()

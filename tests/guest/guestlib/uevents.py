@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the kernel announces of its devices."""
+"""Uevents: what the kernel announces about its devices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KERNEL_GROUP = 1
 
 
 class Uevents:
-    """The announcements since it was made, each as a dictionary (ACTION, DEVPATH, ...)."""
+    """The uevents since it was created, each as a dictionary (ACTION, DEVPATH, ...)."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _KOBJECT_UEVENT)
@@ -21,7 +21,7 @@ class Uevents:
         self._seen: list[dict[str, str]] = []
 
     def all(self) -> list[dict[str, str]]:
-        """Everything announced until now."""
+        """All uevents until now."""
         with contextlib.suppress(BlockingIOError):
             while True:
                 text = self._socket.recv(1 << 16, socket.MSG_DONTWAIT).decode(errors="replace")
@@ -30,7 +30,7 @@ class Uevents:
         return self._seen
 
     def of(self, device: str, key: str) -> list[str]:
-        """What one variable said in a device's announcements, as ("nvme0", "NVME_AEN")."""
+        """The values of one variable in a device's uevents, such as ("nvme0", "NVME_AEN")."""
         return [e[key] for e in self.all() if key in e and os.path.basename(e["DEVPATH"]) == device]  # noqa: PTH119
 
     def close(self) -> None:
@@ -40,9 +40,9 @@ class Uevents:
 
 @contextlib.contextmanager
 def listening() -> Iterator[Uevents]:
-    """Announcements from now on, heard in the caller's network namespace."""
-    heard = Uevents()
+    """Uevents from now on, as received in the caller's network namespace."""
+    uevents = Uevents()
     try:
-        yield heard
+        yield uevents
     finally:
-        heard.close()
+        uevents.close()

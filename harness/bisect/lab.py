@@ -11,12 +11,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import architectures, build, git, tree
-from harness.bisect.points import Commit
-from harness.bisect.values import Candidate
 from harness.errors import NotApplied, NotBuilt, NotConfigured, Untestable
 from harness.lab import kernels
 from harness.lab.plan import Plan
-from harness.model import Accel, Checkout, Kernel, Request, Series, Source, Toolchain
+from harness.model import (
+    Accel,
+    Candidate,
+    Checkout,
+    Commit,
+    Kernel,
+    Request,
+    Series,
+    Source,
+    Toolchain,
+)
 from harness.process import interrupt_all
 from harness.progress import Progress
 

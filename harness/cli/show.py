@@ -40,14 +40,13 @@ examples:
   harness show ./out --json         by its folder
 """
 
-BISECTED = "bisect.json"
-NAMES = (store.RUN, store.CHECK, COMPARED, BISECTED)
+NAMES = (store.RUN, store.CHECK, COMPARED, store.BISECTION)
 _FILES = {
     "report.html": "page",
     "junit.xml": "junit",
     "check.json": "matrix",
     COMPARED: "compared",
-    BISECTED: "bisected",
+    store.BISECTION: "bisected",
     "splats.txt": "splats",
 }
 
@@ -116,7 +115,7 @@ def _show(folder: Path, as_json: bool) -> int:
     if name == store.RUN:
         # The folder may have been moved, say off a CI system.
         summary.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
-    elif name == BISECTED:
+    elif name == store.BISECTION:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
     elif name == store.CHECK:
         matrix.show(store.load_check(folder), folder)
@@ -131,6 +130,8 @@ def _read(file: Path, text: str) -> Any:
     """Read what a run wrote.  Raises UsageError when it is damaged."""
     if file.name == store.CHECK:
         return store.load_check(file.parent)
+    if file.name == store.BISECTION:
+        return store.load_bisection(file.parent)
     try:
         table = dict(json.loads(text))
         if file.name == COMPARED:  # an older harness wrote null for a test that was not there

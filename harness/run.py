@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import guest, kbuild
+from harness import architectures, guest
 from harness.errors import HostFault, Interrupted
 from harness.lab import about, again, folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
@@ -53,7 +53,7 @@ def run(
     folder.check(plan)
     lab = Lab.of(plan, progress)
     arch = lab.toolchain.arch
-    if not kbuild.architecture(arch).proven:
+    if not architectures.named(arch).proven:
         progress.say(f"{arch}: nobody has booted this architecture with the harness yet")
     start = kernels.find_source(plan, progress)
     built = lab.kernels(start)

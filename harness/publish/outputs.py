@@ -15,7 +15,7 @@ from harness.model import Matrix, Run, SideResult
 from harness.progress import Progress
 from harness.publish import ci, junit, kcidb, mail, markdown, tap
 from harness.results import store
-from harness.results.changes import settled
+from harness.results.regression import settled
 
 
 @dataclasses.dataclass(frozen=True)

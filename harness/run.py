@@ -10,29 +10,27 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import build, guest, kbuild, paths
+from harness import architectures, guest
 from harness.errors import HostFault, Interrupted
-from harness.guest import accel
-from harness.lab import about, again, folder, kernels, rerun, suites
-from harness.lab.kernels import Built
+from harness.lab import about, again, folder, kernels, rerun, trial
+from harness.lab.kernels import Built, Lab
 from harness.lab.plan import Plan, see_suites
-from harness.model import Accel, Request, Run, SideResult, Source
+from harness.model import Run, SideResult, Source
 from harness.progress import Progress
 from harness.publish import junit
-from harness.results import record
-from harness.results.changes import compared, new_splats
+from harness.results import evidence, store
+from harness.results.regression import compared, new_splats
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class RunJob:
     """What is known of a run before its first test."""
 
-    plan: Plan
+    lab: Lab
     source: Source
     folder: Path
     started: datetime.datetime
     begin: float
-    accel: str
     command: tuple[str, ...]
     about: tuple[tuple[str, str], ...]
 
@@ -53,26 +51,22 @@ def run(
     guest.sweep()
     see_suites(plan)
     folder.check(plan)
-    kbuild.check_place(paths.cache())
-    toolchain = build.toolchain(plan.arch or None, plan.llvm)
-    if not kbuild.architecture(toolchain.arch).proven:
-        progress.say(f"{toolchain.arch}: nobody has booted this architecture with the harness yet")
-    request = kernels.ask(plan, toolchain)
-    kind, _ = accel.choose(plan.accel, progress)
+    lab = Lab.of(plan, progress)
+    arch = lab.toolchain.arch
+    if not architectures.named(arch).proven:
+        progress.say(f"{arch}: nobody has booted this architecture with the harness yet")
     start = kernels.find_source(plan, progress)
-    built = kernels.make(plan, start, request, toolchain, progress)
+    built = lab.kernels(start)
     place = folder.make(plan, started, command)
     began(place, start)
     progress.say(f"evidence: {place}")
-    made_with = about.machine(toolchain.arch)  # now: a run that is stopped starts no programs
-    job = Job(plan, start, place, started, begin, str(kind), command, made_with)
+    made_with = about.machine(arch)  # now: a run that is stopped starts no programs
+    job = RunJob(lab, start, place, started, begin, command, made_with)
     with folder.writing(place):
-        return _tested(job, built, request, kind, progress)
+        return _tested(job, built)
 
 
-def _tested(
-    job: Job, built: tuple[Built, ...], request: Request, kind: Accel, progress: Progress
-) -> Run:
+def _tested(job: RunJob, built: tuple[Built, ...]) -> Run:
     """Test the sides in a row; what was found is recorded even if something stops us."""
     sides: list[SideResult] = []
     try:
@@ -80,26 +74,26 @@ def _tested(
             place = job.folder / one.side
             with folder.writing(place):
                 base = sides[0] if sides else None
-                sides.append(suites.test(job.plan, one, request, kind, place, progress, base=base))
-        return _record(job, _settled(_found(job, sides), job.plan, progress), progress)
+                sides.append(trial.run(job.lab, one, place, base=base))
+        return _record(job, _settled(job, _found(job, sides)))
     except (KeyboardInterrupt, HostFault) as why:
         with contextlib.suppress(OSError):  # a full disk
             if one.side not in [side.side for side in sides]:
                 sides.append(_so_far(job, one))
-            _record(job, dataclasses.replace(_found(job, sides), interrupted=True), progress)
+            _record(job, dataclasses.replace(_found(job, sides), interrupted=True))
         if isinstance(why, HostFault):
             raise
         what = f"interrupted: {again.so_far(sides)}; all of it is kept in {job.folder}"
         raise Interrupted(what, hint=again.the_same(job.command)) from None
 
 
-def _so_far(job: Job, one: Built) -> SideResult:
-    return suites.collect(one.side, one.kernel, job.folder / one.side, cached=False, stopped=True)
+def _so_far(job: RunJob, one: Built) -> SideResult:
+    return evidence.read(job.folder / one.side, one.side, one.kernel, stopped=True)
 
 
-def _found(job: Job, sides: Sequence[SideResult]) -> Run:
+def _found(job: RunJob, sides: Sequence[SideResult]) -> Run:
     """Put together what the sides did; what differs between them is not run again yet."""
-    plan = job.plan
+    plan = job.lab.plan
     lenient = "--allow-flaky" in plan.pytest_args
     run = Run(
         series=plan.series,
@@ -107,7 +101,7 @@ def _found(job: Job, sides: Sequence[SideResult]) -> Run:
         folder=job.folder,
         started=job.started.isoformat(timespec="seconds"),
         seconds=0.0,
-        accel=job.accel,
+        accel=str(job.lab.accel),
         sides=tuple(dataclasses.replace(side, allow_flaky=lenient) for side in sides),
         command=job.command,
         about=job.about,
@@ -116,24 +110,25 @@ def _found(job: Job, sides: Sequence[SideResult]) -> Run:
     return compared(run)
 
 
-def _settled(run: Run, plan: Plan, progress: Progress) -> Run:
+def _settled(job: RunJob, run: Run) -> Run:
     """Run what looks broken again; a splat that the base then had as well is not new."""
     if not run.compared:
         return run
     folders = (run.folder / run.sides[0].side, run.folder / run.judged.side)
-    found = rerun.settle(run.changes, folders, plan.reruns, run.folder / rerun.FOLDER, progress)
+    place = run.folder / rerun.FOLDER
+    found = rerun.settle(run.changes, folders, job.lab.plan.reruns, place, job.lab.progress)
     splats = new_splats(found.splats, run.splats)
     return dataclasses.replace(run, changes=found.changes, splats=splats)
 
 
-def _record(job: Job, run: Run, progress: Progress) -> Run:
+def _record(job: RunJob, run: Run) -> Run:
     """Write run.json and junit.xml, with the times until now."""
     found = dataclasses.replace(
         run,
         seconds=time.monotonic() - job.begin,
-        stages=tuple(progress.times),
-        timeline=tuple(progress.spans),
+        stages=tuple(job.lab.progress.times),
+        timeline=tuple(job.lab.progress.spans),
     )
-    record.save(found)
-    junit.of_run(found.folder / "junit.xml", found, found.sides)
+    store.save_run(found)
+    junit.write(found.folder / "junit.xml", found)
     return found

@@ -17,12 +17,11 @@ from harness.check.builds import Builder, Made
 from harness.check.checkers import COMMANDS, Checkers
 from harness.check.judge import Column
 from harness.check.scripts import Scripts
-from harness.check.values import WHOLE, Cell, Finding, Level, State
 from harness.check.wish import Wish
 from harness.lab import rerun
-from harness.model import ChangeKind, Checkout
+from harness.model import WHOLE_SERIES, Cell, CellState, ChangeKind, Checkout, Finding, Severity
 from harness.publish import sentences
-from harness.results.changes import changes
+from harness.results.regression import changes
 
 _Testing = concurrent.futures.Future[Tested] | None
 
@@ -59,8 +58,8 @@ class Kernels:
         """Take the next commit's kernel: its tests begin, everything else is done here."""
         self.tested.append(self._test(made) if self.booter else None)
         if names := self._checkers:
-            one = self.builder
-            words = (one.slot, one.request, one.toolchain, one.plan.jobs, one.progress)
+            slot, lab = self.builder.slot, self.builder.lab
+            words = (slot, lab.request, lab.toolchain, lab.plan.jobs, lab.progress)
             self.checked.append(Checkers(*words).look(names, made, self.files))
         before = next((one for one in reversed(self.made) if one.kernel), None)
         if self.wish.wants("size") and before and made.kernel and before.digest != made.digest:
@@ -79,7 +78,7 @@ class Kernels:
             return
         if before and before.digest == made.digest:
             return
-        with self.builder.progress.stage("layout", made.checkout.commit[:12]):
+        with self.builder.lab.progress.stage("layout", made.checkout.commit[:12]):
             old, self._known = self._known, layout.read(made.kernel)
         if before and old is not None and self._known is not None:
             number = len(self.made)
@@ -137,7 +136,7 @@ class Kernels:
         errors = Column("build", base.errors, [(n, made.errors) for n, made in rows])
         notes = dict.fromkeys(self._same(), "same kernel as before")
         old = base.warnings
-        more = {WHOLE: f"the base has {len(old)} warnings"} if old else {}
+        more = {WHOLE_SERIES: f"the base has {len(old)} warnings"} if old else {}
         warnings = Column("build", old, [(n, m.warnings) for n, m in rows], {**notes, **more})
         parts = (judge.cells(errors, renames), judge.cells(warnings, renames))
         return judge.merged("build", *parts)
@@ -147,27 +146,29 @@ class Kernels:
         same, found = self._same(), []
         for number, _ in self._rows():
             grown = self.sizes.get(number, ())
-            state = State.SAME if number in same else State.GOOD if grown else State.UNKNOWN
+            state = (
+                CellState.SAME if number in same else CellState.GOOD if grown else CellState.UNKNOWN
+            )
             note = size.summary(grown) or self._unbuilt().get(number, "")
             found.append(Cell(number, "size", state, grown, note))
         first, last = self.made[0], self.made[-1]
         if first.kernel and last.kernel and first.digest != last.digest:
             note = size.summary(size.compare(self.tools, first, last))
-            found.append(Cell(WHOLE, "size", State.GOOD, note=note))
+            found.append(Cell(WHOLE_SERIES, "size", CellState.GOOD, note=note))
         return found
 
     def _laid(self) -> list[Cell]:
         """Make the cells of layouts; without pahole or debug info they say so once."""
         if not layout.installed():
-            return [Cell(WHOLE, "layout", State.UNKNOWN, note="pahole is not installed")]
+            return [Cell(WHOLE_SERIES, "layout", CellState.UNKNOWN, note="pahole is not installed")]
         if self._known is None and any(one.kernel for one in self.made):
             note = "the kernels have no debug info (CONFIG_DEBUG_INFO)"
-            return [Cell(WHOLE, "layout", State.UNKNOWN, note=note)]
+            return [Cell(WHOLE_SERIES, "layout", CellState.UNKNOWN, note=note)]
         same, unbuilt, found = self._same(), self._unbuilt(), []
         for number, _ in self._rows():
             known = self.layouts.get(number)
-            state = State.SAME if number in same else State.GOOD
-            state = State.UNKNOWN if known is None and number not in same else state
+            state = CellState.SAME if number in same else CellState.GOOD
+            state = CellState.UNKNOWN if known is None and number not in same else state
             found.append(Cell(number, "layout", state, known or (), unbuilt.get(number, "")))
         return found
 
@@ -175,17 +176,17 @@ class Kernels:
         """Say what became of the failures of the revision before."""
         if known.result is None:
             note = f"what failed in the revision before could not be run again: {known.error}"
-            return Cell(WHOLE, "tests", State.GOOD, (), note)
+            return Cell(WHOLE_SERIES, "tests", CellState.GOOD, (), note)
         tests = known.result.tests
         bad = [one for one in tests if one.outcome.bad]
         still = f"{len(bad)} still fail" if bad else "all pass now"
         note = f"of the revision before {len(tests)} tests failed: {still}"
         words = "failed in the revision before, and still: "
         found = tuple(
-            Finding(Level.NOTE, f"{words}{one.headline}", one.id.partition("::")[0], 0, one.id)
+            Finding(Severity.NOTE, f"{words}{one.headline}", one.id.partition("::")[0], 0, one.id)
             for one in bad
         )
-        return Cell(WHOLE, "tests", State.GOOD, found, note)
+        return Cell(WHOLE_SERIES, "tests", CellState.GOOD, found, note)
 
     def _tested(self, renames: Mapping[str, str]) -> list[Cell]:
         results = [one.result() if one else None for one in self.tested]
@@ -198,7 +199,9 @@ class Kernels:
         notes |= self._unbuilt()
         base = results[0]
         if base and known[0]:
-            notes[WHOLE] = f"{sentences.number(len(bad), 'test')} failing on the base already"
+            notes[WHOLE_SERIES] = (
+                f"{sentences.number(len(bad), 'test')} failing on the base already"
+            )
         rows: Sequence[tuple[int, tuple[Finding, ...] | None]] = list(enumerate(known))[1:]
         column = Column("tests", known[0], rows, notes, same)
         return [_with_fixes(one, known) for one in judge.cells(column, renames)]
@@ -213,10 +216,10 @@ class Kernels:
             assert base is not None
             some = changes(base.tests, one.tests) if one else ()
             new = [c for c in some if c.kind is ChangeKind.SUSPECT and c.test not in seen]
-            times = self.booter.plan.reruns if len(seen) < rerun.MANY else 0
+            times = self.booter.lab.plan.reruns if len(seen) < rerun.MANY else 0
             seen |= {c.test for c in new}
             folders, own = (place / "base", place / str(number)), place / rerun.FOLDER / str(number)
-            found = rerun.settle(new, folders, times, own, self.builder.progress)
+            found = rerun.settle(new, folders, times, own, self.builder.lab.progress)
             flaky |= {c.test for c in found.changes if c.kind is ChangeKind.FLAKY}
         return frozenset(flaky)
 
@@ -230,7 +233,7 @@ def _with_fixes(one: Cell, known: Sequence[tuple[Finding, ...] | None]) -> Cell:
     fixed = [finding for finding in before if finding.rule not in left and finding.rule]
     found = tuple(
         Finding(
-            Level.NOTE,
+            Severity.NOTE,
             f"fixed: {finding.rule.partition('::')[2]}",
             finding.file,
             0,

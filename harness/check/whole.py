@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from harness import build, guest, kbuild, paths, tree
+from harness import guest, kbuild, paths, tree
 from harness.check import answer, derive, patches, report, revision, semantic, steps, variants
 from harness.check import letter as mail
 from harness.check.answer import Walk
@@ -21,13 +21,11 @@ from harness.check.kernels import Kernels
 from harness.check.patches import Looked
 from harness.check.scripts import Scripts
 from harness.check.sources import Sources
-from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, State
 from harness.check.wish import GROUPS, Wish
 from harness.errors import HostFault, Interrupted
-from harness.guest import accel
 from harness.lab import folder, kernels
 from harness.lab.plan import Plan, see_suites
-from harness.model import Checkout, Source
+from harness.model import WHOLE_SERIES, Cell, CellState, Checkout, Finding, Matrix, Severity, Source
 from harness.progress import Progress
 from harness.series import trust
 
@@ -107,8 +105,10 @@ def _walk(walk: Walk, place: Path) -> None:
     if foreign:
         names = [name for name in GROUPS["kernel"] if wish.wants(name)]
         note = walk.refused = "the series changes what a build runs (--trust to build it)"
-        numbers = [*range(1, len(walk.series.patches) + 1), WHOLE]
-        walk.cells += [Cell(n, name, State.UNKNOWN, (), note) for n in numbers for name in names]
+        numbers = [*range(1, len(walk.series.patches) + 1), WHOLE_SERIES]
+        walk.cells += [
+            Cell(n, name, CellState.UNKNOWN, (), note) for n in numbers for name in names
+        ]
 
 
 def _look(walk: Walk, one: Looked) -> list[Cell]:
@@ -139,15 +139,13 @@ def _kernels(walk: Walk, place: Path, foreign: Sequence[str]) -> Iterator[Kernel
         yield None
         return
     plan, progress = walk.plan, walk.progress
-    compiler = build.toolchain(plan.arch or None, plan.llvm)
-    request = kernels.ask(plan, compiler)
-    builder = Builder(plan, walk.slot, request, compiler, progress)
+    lab = kernels.Lab.of(plan, progress, boots=walk.wish.wants("tests"))
+    builder = Builder(lab, walk.slot)
     total = len(walk.steps.patched)
     if not walk.wish.wants("tests"):
         yield Kernels(walk.wish, builder, None, walk.tools, walk.files, total, place)
         return
-    kind, _ = accel.choose(plan.accel, progress)
-    booter = Booter(plan, request, kind, place, progress)
+    booter = Booter(lab, place)
     with booter.working():
         yield Kernels(walk.wish, builder, booter, walk.tools, walk.files, total, place)
 
@@ -172,12 +170,10 @@ def _variants(walk: Walk) -> list[Cell]:
         for change in one.changes
         for line in (*(added.text for added in change.added), *change.removed)
     ]
-    toolchain = build.toolchain(plan.arch or None, plan.llvm)
+    lab = kernels.Lab.of(plan, walk.progress, boots=False)
     options = derive.options(tip.path, walk.files, lines)
-    compiler = variants.Compiler(
-        walk.slot, kernels.ask(plan, toolchain), toolchain, plan.jobs, walk.progress
-    )
-    wanted = variants.variants(options, toolchain)
+    compiler = variants.Compiler(walk.slot, lab.request, lab.toolchain, plan.jobs, walk.progress)
+    wanted = variants.variants(options, lab.toolchain)
     return variants.check(compiler, wanted, walk.steps, walk.files)
 
 
@@ -186,7 +182,7 @@ def _foreign(walk: Walk) -> tuple[str, ...]:
     if not walk.wish.builds or walk.wish.trust:
         return ()
     found = trust.commands(walk.series)
-    notes = tuple(Finding(Level.NOTE, f"a build runs {line}", rule="runs") for line in found)
+    notes = tuple(Finding(Severity.NOTE, f"a build runs {line}", rule="runs") for line in found)
     if notes:
-        walk.cells.append(Cell(WHOLE, "apply", State.GOOD, notes))
+        walk.cells.append(Cell(WHOLE_SERIES, "apply", CellState.GOOD, notes))
     return found

@@ -8,7 +8,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from harness import build, guest, paths
+from harness import guest, paths
 from harness.cli import run as run_verb
 from harness.guest import GuestSpec, accel, facts
 from harness.guest.image import check as check_image
@@ -81,8 +81,6 @@ def _kernel(options: argparse.Namespace, progress: Progress) -> tuple[Path, Path
         beside = named.with_name("modules")
         return named, beside if beside.is_dir() else None
     plan = run_verb.make_plan(options)
-    toolchain = build.toolchain(plan.arch or None, plan.llvm)
-    request = kernels.ask(plan, toolchain)
-    start = kernels.find_source(plan, progress)
-    kernel = kernels.make(plan, start, request, toolchain, progress)[-1].kernel
+    lab = kernels.Lab.of(plan, progress, boots=False)
+    kernel = lab.kernels(kernels.find_source(plan, progress))[-1].kernel
     return kernel.image, kernel.modules

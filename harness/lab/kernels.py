@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From a plan to built kernels: source, tree, kconfig and build in a row, each only if needed."""
+"""The lab: how the kernels of a run, a check or a bisection are found, built and run."""
 
 from __future__ import annotations
 
@@ -8,26 +8,135 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from harness import build, git, kconfig, source, tree
+from harness import build, git, kbuild, kconfig, paths, source, tree
 from harness.errors import BreaksBuild, NotBuilt, UsageError
+from harness.guest import accel
 from harness.lab.plan import Plan
-from harness.model import Checkout, Kernel, Request, Series, Side, Source, Toolchain
+from harness.model import Accel, Checkout, Kernel, Request, Series, Side, Source, Toolchain
 from harness.progress import Progress
 
-_Known = TypeVar("_Known", bound=Checkout | None)
+_Checkout = TypeVar("_Checkout", bound=Checkout | None)
 
 
 @dataclasses.dataclass(frozen=True)
 class Built:
-    """A side's kernel and the checkout it was made from."""
+    """A side's kernel and the checkout it was built from."""
 
     side: Side
     checkout: Checkout
     kernel: Kernel
 
 
+@dataclasses.dataclass(frozen=True)
+class Lab:
+    """What every trial has in common: the plan, the options, the compiler, how guests run.
+
+    ``accel`` is TCG where no guest is to be booted.
+    """
+
+    plan: Plan
+    request: Request
+    toolchain: Toolchain
+    accel: Accel
+    progress: Progress
+
+    @classmethod
+    def of(cls, plan: Plan, progress: Progress, *, boots: bool = True) -> Lab:
+        """Prepare the lab for a plan.  Raises a HarnessError where the machine cannot do it."""
+        kbuild.check_place(paths.cache())
+        toolchain = build.toolchain(plan.arch or None, plan.llvm)
+        request = kconfig.request(
+            plan.fragments, plan.assignments, plan.fragment_folders, arch=toolchain.arch
+        )
+        kind = accel.choose(plan.accel, progress)[0] if boots else Accel.TCG
+        return cls(plan, request, toolchain, kind, progress)
+
+    def kept(
+        self, checkout: Checkout, *, request: Request | None = None, lean: bool = False
+    ) -> Kernel | None:
+        """Return the kernel of a checkout if the cache has it; with ``lean`` also a lean one."""
+        key = build.key(checkout, request or self.request, self.toolchain)
+        kernel = build.find(key) or (build.find(build.lean(key)) if lean else None)
+        if kernel is None:
+            return None
+        # The same tree may have been built at another commit.
+        return dataclasses.replace(kernel, commit=checkout.commit, reused=True)
+
+    def kernel(
+        self,
+        slot: tree.Slot,
+        checkout: Checkout,
+        *,
+        request: Request | None = None,
+        lean: bool = False,
+    ) -> Kernel:
+        """Return the kernel of a checkout, from the cache or built now.  The slot must be held.
+
+        With another ``request`` than the lab's it is built in the lab's folder, where only what
+        differs is compiled.  With ``lean`` a lean kernel is enough, where one can be built.
+        """
+        wanted = request or self.request
+        kept = self.kept(checkout, request=wanted, lean=lean)
+        if kept is not None:
+            return kept
+        slot.check_out(checkout)
+        out = build.folder(checkout, self.request, self.toolchain)
+        kconfig.configure(checkout.path, out, wanted, self.toolchain, self.progress)
+        key = build.key(checkout, wanted, self.toolchain)
+        if lean and build.can_be_lean(out, self.toolchain):
+            key = build.lean(key)
+        return build.build(
+            checkout, out, key, self.toolchain, self.progress, self.plan.jobs or None
+        )
+
+    def kernels(self, start: Source) -> tuple[Built, ...]:
+        """Return the kernels of the plan's sides, built where the cache does not have them.
+
+        The patched one is built after the base in the same folder, so that only what the series
+        touches is compiled again.  Kernels that are all in the cache wait for no other build.
+        Raises BreaksBuild where only the patched one does not build.
+        """
+        slot = tree.peek(start, self.progress)
+        built = self._all_kept(slot) if slot else ()
+        if built:
+            return built
+        with tree.slot(start, self.progress) as slot:
+            return self._built(slot)
+
+    def _all_kept(self, slot: tree.Slot) -> tuple[Built, ...]:
+        built = []
+        for side, checkout in self._sides(slot.base, slot.applied):
+            kernel = checkout and self.kept(checkout)
+            if not checkout or not kernel:
+                return ()
+            built.append(Built(side, checkout, kernel))
+        return tuple(built)
+
+    def _built(self, slot: tree.Slot) -> tuple[Built, ...]:
+        built: list[Built] = []
+        for side, checkout in list(self._sides(slot.base, slot.patched)):
+            try:
+                kernel = self.kernel(slot, checkout)
+            except NotBuilt as error:
+                if not built:
+                    raise
+                what = f"BAD: the series breaks the build: {error.what}"
+                raise BreaksBuild(what, hint=error.hint, details=error.details) from error
+            built.append(Built(side, checkout, kernel))
+        return tuple(built)
+
+    def _sides(
+        self, base: Callable[[], _Checkout], patched: Callable[[Series], _Checkout]
+    ) -> Iterator[tuple[Side, _Checkout]]:
+        plan = self.plan
+        if plan.with_base or plan.series is None:
+            yield Side.BASE, base()
+        if plan.series is not None:
+            yield Side.PATCHED, patched(plan.series)
+
+
 def find_source(plan: Plan, progress: Progress) -> Source:
-    """Get the commit to start from: a user's tree at a ref, or a release."""
+    """Find the commit to start from: a user's tree at a ref, or a release."""
     if plan.tree is not None:
         return source.from_tree(plan.tree, _base(plan, plan.tree, progress))
     if not plan.kernel:
@@ -38,114 +147,14 @@ def find_source(plan: Plan, progress: Progress) -> Source:
 
 
 def _base(plan: Plan, repo: Path, progress: Progress) -> str:
-    """Name the commit of a person's tree to start from; where nobody did, it is looked for."""
+    """Name the commit of a user's tree to start from; search for it where nobody named one."""
     if plan.series is None or not plan.search_base or not git.run(
         repo, "rev-parse", "--verify", "HEAD^{commit}", check=False
     ).ok:  # fmt: skip
         return plan.base
     with progress.stage("base", plan.series.name) as stage:
-        found = tree.choose_base(repo, plan.series)
-        stage.finish(str(found))
-    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{found.name}^{{commit}}")
-    known = git.run(repo, *words, check=False).stdout.strip()
-    return found.name if known == found.commit else found.commit
-
-
-def ask(plan: Plan, toolchain: Toolchain) -> Request:
-    """Read the options asked for."""
-    return kconfig.request(
-        plan.fragments, plan.assignments, plan.fragment_folders, arch=toolchain.arch
-    )
-
-
-def make(
-    plan: Plan, start: Source, request: Request, toolchain: Toolchain, progress: Progress
-) -> tuple[Built, ...]:
-    """Give the kernels of the plan's sides, built where the cache does not have them.
-
-    The patched one is built after the base in the same folder, so that only what the series
-    touches is compiled again.  Kernels that are all kept wait for nobody who builds.
-    """
-    known = _kept(plan, start, request, toolchain, progress)
-    if known:
-        return known
-    with tree.slot(start, progress) as slot:
-        found: list[Built] = []
-        for side, checkout in list(_sides(plan, slot.base, slot.patched)):
-            try:
-                made = kernel(plan, slot, checkout, request, toolchain, progress)
-            except NotBuilt as error:
-                if not found:
-                    raise
-                what = f"BAD: the series breaks the build: {error.what}"
-                raise BreaksBuild(what, hint=error.hint, details=error.details) from error
-            found.append(Built(side, checkout, made))
-        return tuple(found)
-
-
-def _sides(
-    plan: Plan, base: Callable[[], _Known], patched: Callable[[Series], _Known]
-) -> Iterator[tuple[Side, _Known]]:
-    """Give the plan's sides in their order, each with what its function says of it."""
-    if plan.with_base or plan.series is None:
-        yield Side.BASE, base()
-    if plan.series is not None:
-        yield Side.PATCHED, patched(plan.series)
-
-
-def _kept(
-    plan: Plan, start: Source, request: Request, toolchain: Toolchain, progress: Progress
-) -> tuple[Built, ...]:
-    """Give the kernels of the plan's sides if earlier runs made all of them, else none."""
-    slot = tree.peek(start, progress)
-    if slot is None:
-        return ()
-    found = []
-    for side, checkout in _sides(plan, slot.base, slot.applied):
-        kept = checkout and find(checkout, request, toolchain)
-        if not checkout or not kept:
-            return ()
-        found.append(Built(side, checkout, kept))
-    return tuple(found)
-
-
-def kernel(
-    plan: Plan,
-    slot: tree.Slot,
-    checkout: Checkout,
-    request: Request,
-    toolchain: Toolchain,
-    progress: Progress,
-    *,
-    near: Request | None = None,
-    lean: bool = False,
-) -> Kernel:
-    """Give the kernel of one checkout: a kept one, or built now.  The slot must be held.
-
-    With ``near`` it is built in that request's folder, where only what differs is compiled.  With
-    ``lean`` a lean one will do, where there can be one.
-    """
-    kept = find(checkout, request, toolchain, lean=lean)
-    if kept is not None:
-        return kept
-    slot.check_out(checkout)
-    out = build.folder(checkout, near or request, toolchain)
-    kconfig.configure(checkout.path, out, request, toolchain, progress)
-    key = build.key(checkout, request, toolchain)
-    if lean and build.can_be_lean(out, toolchain):
-        key = build.lean(key)
-    return build.build(checkout, out, key, toolchain, progress, plan.jobs or None)
-
-
-def find(
-    checkout: Checkout, request: Request, toolchain: Toolchain, *, lean: bool = False
-) -> Kernel | None:
-    """Give the kept kernel of one checkout; with ``lean`` also a lean one."""
-    key = build.key(checkout, request, toolchain)
-    kept = build.find(key) or (build.find(build.lean(key)) if lean else None)
-    return _at(kept, checkout) if kept else None
-
-
-def _at(kept: Kernel, checkout: Checkout) -> Kernel:
-    # The same tree may have been built at another commit.
-    return dataclasses.replace(kept, commit=checkout.commit, reused=True)
+        base = tree.choose_base(repo, plan.series)
+        stage.finish(str(base))
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base.name}^{{commit}}")
+    commit = git.run(repo, *words, check=False).stdout.strip()
+    return base.name if commit == base.commit else base.commit

@@ -12,6 +12,7 @@ import pytest
 from harness.check import boots
 from harness.check.builds import Made
 from harness.errors import HostFault
+from harness.lab.kernels import Lab
 from harness.lab.plan import Plan
 from harness.model import Accel
 
@@ -24,11 +25,11 @@ def test_half_of_the_processors_are_makes(
 ) -> None:
     seen: list[str] = []
 
-    def test(plan: Plan, *_: object, keep: bool) -> Any:
-        seen.append(plan.guests)
+    def run(lab: Lab, *_: object, keep: bool) -> Any:
+        seen.append(lab.plan.guests)
         raise HostFault("no guest today")
 
-    monkeypatch.setattr(boots.suites, "test", test)
+    monkeypatch.setattr(boots.trial, "run", run)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
     plan = Plan(
         series=None,
@@ -41,7 +42,8 @@ def test_half_of_the_processors_are_makes(
         suites=("suite",),
         guests=asked,
     )
-    booter = boots.Booter(plan, cast(Any, None), Accel.TCG, tmp_path, cast(Any, None))
+    nothing = cast(Any, None)
+    booter = boots.Booter(Lab(plan, nothing, nothing, Accel.TCG, nothing), tmp_path)
     with booter.working():
         for name, keep in (("base", True), ("1", True), ("2", False)):
             made = Made(cast(Any, None), cast(Any, object()), digest=name)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError, HostFault, UsageError
-from harness.lab import suites
+from harness.lab import trial
 from harness.model import Kernel, Outcome, Side, SideResult, Test
 
 KERNEL = Kernel("k", Path(), Path(), Path(), "7.2.13", "c0ffee", "x86_64")
@@ -18,7 +18,7 @@ FILE, RAN = Test("test_x.py", Outcome.ERROR), Test("test_y.py::test_y", Outcome.
 def ended(status: int, *tests: Test, fit: bool) -> type[HarnessError] | None:
     result = SideResult(Side.PATCHED, KERNEL, tests)
     try:
-        suites._no_verdict(status, [], result, Path("folder"), fit=fit)
+        trial._no_verdict(status, [], result, Path("folder"), fit=fit)
     except HarnessError as error:
         return type(error)
     return None

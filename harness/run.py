@@ -133,7 +133,7 @@ def _record(context: RunContext, run: Run) -> Run:
         timeline=tuple(progress.spans),
     )
     store.save_run(timed)
-    junit.of_run(timed.folder / "junit.xml", timed, timed.sides)
+    junit.write(timed.folder / "junit.xml", timed)
     return timed
 
 

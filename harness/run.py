@@ -14,8 +14,8 @@ from harness import guest, kbuild
 from harness.errors import HostFault, Interrupted
 from harness.lab import about, again, folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
-from harness.lab.plan import Plan, see_suites
-from harness.model import Run, SideResult, Source
+from harness.lab.plan import see_suites
+from harness.model import Plan, Run, SideResult, Source
 from harness.progress import Progress
 from harness.publish import junit
 from harness.results import record
@@ -84,7 +84,7 @@ def _tested(job: RunJob, built: tuple[Built, ...]) -> Run:
         if isinstance(why, HostFault):
             raise
         what = f"interrupted: {again.so_far(sides)}; all of it is kept in {job.folder}"
-        raise Interrupted(what, hint=again.the_same(job.command)) from None
+        raise Interrupted(what, hint=again.the_same(job.lab.plan)) from None
 
 
 def _so_far(job: RunJob, one: Built) -> SideResult:
@@ -94,7 +94,6 @@ def _so_far(job: RunJob, one: Built) -> SideResult:
 def _found(job: RunJob, sides: Sequence[SideResult]) -> Run:
     """Put together what the sides did; what differs between them is not run again yet."""
     plan = job.lab.plan
-    lenient = "--allow-flaky" in plan.pytest_args
     run = Run(
         series=plan.series,
         source=job.source,
@@ -102,10 +101,11 @@ def _found(job: RunJob, sides: Sequence[SideResult]) -> Run:
         started=job.started.isoformat(timespec="seconds"),
         seconds=0.0,
         accel=str(job.lab.accel),
-        sides=tuple(dataclasses.replace(side, allow_flaky=lenient) for side in sides),
+        sides=tuple(dataclasses.replace(side, allow_flaky=plan.allow_flaky) for side in sides),
         command=job.command,
         about=job.about,
         strict=plan.strict,
+        plan=plan.typed,
     )
     return compared(run)
 

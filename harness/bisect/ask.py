@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.bisect.outcome import Mode
 from harness.bisect.signature import Signature
 from harness.bisect.values import Call
-from harness.lab.plan import Plan
+from harness.model import Plan
 
 
 @dataclasses.dataclass(frozen=True)

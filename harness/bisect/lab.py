@@ -16,8 +16,7 @@ from harness.bisect.values import Candidate
 from harness.build import loaded, sources
 from harness.errors import NotApplied, NotBuilt, NotConfigured, Untestable
 from harness.lab import kernels
-from harness.lab.plan import Plan
-from harness.model import Accel, Checkout, Kernel, Request, Series, Source, Toolchain
+from harness.model import Accel, Checkout, Kernel, Plan, Request, Series, Source, Toolchain
 from harness.process import interrupt_all
 from harness.progress import Progress
 

@@ -14,8 +14,7 @@ from harness.check.scripts import Scripts
 from harness.check.steps import Steps
 from harness.check.values import Cell, Finding, Level, Matrix, Row, State, cell
 from harness.check.wish import Wish
-from harness.lab.plan import Plan
-from harness.model import Series, Source
+from harness.model import Plan, Series, Source
 from harness.progress import Progress
 
 

@@ -13,8 +13,7 @@ from harness.check.judge import Column
 from harness.check.scripts import Scripts
 from harness.check.values import Cell, Finding, State, cell
 from harness.check.wish import Wish
-from harness.lab.plan import Plan
-from harness.model import Checkout, Series
+from harness.model import Checkout, Plan, Series
 from harness.progress import Progress
 
 Found = tuple[Finding, ...]

@@ -25,8 +25,8 @@ from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, State
 from harness.check.wish import GROUPS, Wish
 from harness.errors import HostFault, Interrupted
 from harness.lab import folder, kernels
-from harness.lab.plan import Plan, see_suites
-from harness.model import Checkout, Source
+from harness.lab.plan import see_suites
+from harness.model import Checkout, Plan, Source
 from harness.progress import Progress
 from harness.series import trust
 

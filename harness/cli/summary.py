@@ -207,5 +207,5 @@ def following(run: Run) -> Iterator[Text]:
     """Say where everything is, and which command is the next."""
     yield Text(f"evidence  {run.folder}")
     yield Text(f"report    harness report {shlex.quote(str(run.folder))} --open")
-    if (some := sentences.failures(run)) and run.command:
+    if (some := sentences.failures(run)) and run.plan:
         yield Text(f"again     {alone(run, some[0].tests[0].id)}")

@@ -3,6 +3,7 @@
 
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
 from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
+from harness.model.plan import Plan
 from harness.model.run import Run, Span
 from harness.model.series import Checkout, Patch, Series, Source
 from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict, change_kind
@@ -21,6 +22,7 @@ __all__ = [
     "Option",
     "Outcome",
     "Patch",
+    "Plan",
     "Request",
     "Run",
     "Series",

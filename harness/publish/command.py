@@ -3,35 +3,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from harness.model import Run
+from harness import options
+from harness.model import Plan, Run
+from harness.options import OPTIONS
 from harness.text import one_line
 
-# Options that change what is tested, with their value; the rest is about this machine.
-_KEPT = {
-    *("--kernel", "--kconfig", "--arch", "--cpus", "--memory", "--test-timeout", "--repeat"),
-    *("--retry", "--rerun", "--guest-env"),
-}
-_SWITCHES = {"--llvm", "--patched-only", "--no-series", "--strict", "--allow-flaky"}
-_WHICH = {"--suite", "-k"}  # left out where one test is asked for
-_OWN = {"--tree", "--base"}
-_OPTION = re.compile(r"(?:CONFIG_)?[A-Z0-9_]+=\S+")
+_SHARED = tuple(option for option in OPTIONS if option.repeated)
+_WITH_VALUE = {option.flag for option in OPTIONS if option.initial is not False}
 _RELEASE = re.compile(r"v(\d+\.\d+[\w.-]*)")
 
 
 def words(run: Run, test: str = "") -> list[str]:
-    """Give the command for the run, or for one test of it."""
-    asked = list(_asked(run.command[2:], bool(test))) if run.command[1:2] == ("run",) else []
-    made = ["harness", "run", *_series(run), *asked]
-    if "--kernel" not in asked:
-        made += _base(run)
-    made += ["--suite", one_line(test, 1000)] if test else []
-    at = run.command.index("--") if "--" in run.command and not test else len(run.command)
-    return [*made, *map(_near, run.command[at:])]
+    """Return the command for the run, or for one test of it.
+
+    Of a run by an older harness, which kept no plan, it is the command as it was typed.
+    """
+    plan = run.plan
+    if plan is None:
+        return [*run.command, *(["--suite", one_line(test, 1000)] if test else [])]
+    near = dataclasses.replace(
+        plan,
+        fragments=tuple(map(_near, plan.fragments)),
+        suites=() if test else tuple(map(_near, plan.suites)),
+        keyword="" if test else plan.keyword,
+    )
+    asked = map(one_line, [*plan.assignments, *options.words(near, _SHARED)])
+    command = ["harness", "run", *_series(run), *asked]
+    if not plan.kernel:
+        command += _base(run, plan)
+    if test:
+        return [*command, "--suite", one_line(test, 1000)]
+    return [*command, *(["--", *map(_near, plan.pytest_args)] if plan.pytest_args else [])]
 
 
 def shell(run: Run, test: str = "", width: int = 0) -> str:
@@ -49,7 +57,7 @@ def _parts(given: Sequence[str]) -> Iterator[str]:
     """Give what stays in one line: an option with its value."""
     rest = iter(given)
     for word in rest:
-        both = [word, next(rest, "")] if word in _KEPT | _WHICH | _OWN else [word]
+        both = [word, next(rest, "")] if word in _WITH_VALUE else [word]
         yield shlex.join(both)
 
 
@@ -63,24 +71,11 @@ def _series(run: Run) -> list[str]:
     return [one_line(series.cover_id or link or first or series.name)]
 
 
-def _base(run: Run) -> list[str]:
-    if "--tree" in run.command:
+def _base(run: Run, plan: Plan) -> list[str]:
+    if plan.tree:
         return ["--tree", "linux", "--base", run.source.commit[:16]]
     release = _RELEASE.fullmatch(run.source.name)
     return ["--kernel", release[1]] if release else []
-
-
-def _asked(given: Sequence[str], one: bool) -> Iterator[str]:
-    kept = _KEPT if one else _KEPT | _WHICH
-    rest = iter(given)
-    for word in rest:
-        if word == "--":
-            return
-        name, equals, value = word.partition("=")
-        if name in kept:
-            yield from (name, _near(value if equals else next(rest, "")))
-        elif (word in _SWITCHES and word != "--no-series") or _OPTION.fullmatch(word):
-            yield word
 
 
 def _near(value: str) -> str:

@@ -11,13 +11,14 @@ import os
 from pathlib import Path
 
 from harness import check, errors, git, history, paths, settings
-from harness.check import Matrix, Wish, given, report, wish
+from harness.check import Wish, given, report, wish
 from harness.cli import formats
 from harness.cli import matrix as shown
 from harness.cli.parser import add_options, typed_plan
 from harness.lab import plan
-from harness.model import Plan, Series
+from harness.model import Matrix, Plan, Series
 from harness.progress import Progress
+from harness.results import store
 
 MOST = 50  # tests that are run before all others
 
@@ -103,7 +104,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         entry = stack.enter_context(history.recording(options, progress.say, made.series))
         found, place = check.check(made, asked, progress, options.command, entry.at)
         report.write(found, place)
-        entry.finish(found.verdict, error=found.untestable or found.fault or found.refused)
+        entry.finish(found.verdict, error=found.trouble)
     _show(options, found, place)
     if not options.b4:
         formats.in_ci(place)
@@ -114,7 +115,7 @@ def _show(options: argparse.Namespace, found: Matrix, place: Path) -> None:
     if options.b4:
         print(json.dumps(report.b4(found), indent=1))
     elif options.json:
-        print(json.dumps(report.table(found), indent=1))
+        print(json.dumps(store.check_table(found), indent=1))
     else:
         shown.show(found, place)
 

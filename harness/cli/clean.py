@@ -12,7 +12,7 @@ import rich.console
 import rich.filesize
 import rich.table
 
-from harness import errors, store
+from harness import cache, errors
 from harness.progress import Progress, clock
 
 DESCRIPTION = """\
@@ -56,11 +56,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Show, or remove and say how much that gave."""
-    found = store.entries()
+    found = cache.entries()
     choices = frozenset(options.choices)
-    doomed = store.chosen(found, choices)
+    doomed = cache.chosen(found, choices)
     acting = bool(choices) and not options.dry_run
-    gone = store.remove(doomed, progress) if acting and doomed else ()
+    gone = cache.remove(doomed, progress) if acting and doomed else ()
     if options.json:
         said = {"entries": _rows(doomed if choices else found), "removed": _rows(gone)}
         print(json.dumps({**said, "freed": sum(one.bytes for one in gone)}, indent=2))
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     return errors.GOOD
 
 
-def table(found: tuple[store.Entry, ...]) -> rich.table.Table:
+def table(found: tuple[cache.CacheEntry, ...]) -> rich.table.Table:
     """Make the table that people read: a line for each kind."""
     grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
     grid.add_column("kind")
@@ -83,7 +83,7 @@ def table(found: tuple[store.Entry, ...]) -> rich.table.Table:
         grid.add_column(title, justify="right", no_wrap=True)
     grid.add_column("what", ratio=1)
     grid.add_column("removed by", no_wrap=True)
-    for kind in (*store.KINDS, store.OTHER):
+    for kind in (*cache.KINDS, cache.OTHER):
         mine = [one for one in found if one.kind == kind]
         last = ago(max(one.used for one in mine)) if mine else ""
         words = (str(len(mine)), size(mine), last, kind.what, f"--{kind.choice}")
@@ -92,7 +92,7 @@ def table(found: tuple[store.Entry, ...]) -> rich.table.Table:
     return grid
 
 
-def size(found: Iterable[store.Entry]) -> str:
+def size(found: Iterable[cache.CacheEntry]) -> str:
     """Write how much the entries take."""
     return rich.filesize.decimal(sum(one.bytes for one in found))
 
@@ -106,7 +106,7 @@ def ago(when: float) -> str:
     return f"{clock(seconds)} ago"
 
 
-def _rows(found: Iterable[store.Entry]) -> list[dict[str, object]]:
+def _rows(found: Iterable[cache.CacheEntry]) -> list[dict[str, object]]:
     return [
         {
             "kind": one.kind.name,

@@ -16,11 +16,10 @@ from harness import compare, errors, history, paths
 from harness.cli import report
 from harness.cli.parser import add_options
 from harness.cli.summary import word
-from harness.compare import Comparison
-from harness.model import Change, ChangeKind, Outcome
+from harness.model import Change, ChangeKind, Comparison, Outcome
 from harness.progress import Progress, clock
 from harness.progress.seen import seen
-from harness.results.record import to_json
+from harness.serial import to_json
 
 DESCRIPTION = """\
 Compare what two kernels did: every test whose outcome differs, new splats, new

@@ -29,9 +29,9 @@ examples:
 """
 
 MARKS = {
-    doctor.State.OK: "[green]✓[/]",
-    doctor.State.OLD: "[yellow]old[/]",
-    doctor.State.MISSING: "[red]✗[/]",
+    doctor.NeedState.OK: "[green]✓[/]",
+    doctor.NeedState.OLD: "[yellow]old[/]",
+    doctor.NeedState.MISSING: "[red]✗[/]",
 }
 
 
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     """Examine and show."""
     with progress.stage("doctor", "examining this machine"):
         checks = doctor.examine()
-    wanted = [one for one in checks if one.level is not doctor.Level.EXTRA]
+    wanted = [one for one in checks if one.level is not doctor.NeedLevel.EXTRA]
     command = doctor.install_command(wanted)
     if options.json:
         print(json.dumps(as_json(checks, command), indent=2))
@@ -65,12 +65,16 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     return errors.HOST_FAULT if any(one.bad for one in checks) else errors.GOOD
 
 
-def shown(one: doctor.Check) -> bool:
+def shown(one: doctor.NeedCheck) -> bool:
     """Whether to show it unasked: what only some options need is shown when it is there."""
-    return one.level is not doctor.Level.EXTRA or one.state is doctor.State.OK or bool(one.note)
+    return (
+        one.level is not doctor.NeedLevel.EXTRA
+        or one.state is doctor.NeedState.OK
+        or bool(one.note)
+    )
 
 
-def table(checks: Iterable[doctor.Check]) -> rich.table.Table:
+def table(checks: Iterable[doctor.NeedCheck]) -> rich.table.Table:
     """Make the table that people read."""
     grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
     for title in ("", "what", "for", "found", "needs", ""):
@@ -82,7 +86,7 @@ def table(checks: Iterable[doctor.Check]) -> rich.table.Table:
     return grid
 
 
-def verdict(checks: Iterable[doctor.Check], command: tuple[str, ...]) -> str:
+def verdict(checks: Iterable[doctor.NeedCheck], command: tuple[str, ...]) -> str:
     """Say in words what the table means."""
     bad = [one.what for one in checks if one.bad]
     lines = ["", f"missing: {', '.join(bad)}" if bad else "All that the main job needs is here."]
@@ -92,7 +96,7 @@ def verdict(checks: Iterable[doctor.Check], command: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
-def as_json(checks: Iterable[doctor.Check], command: tuple[str, ...]) -> dict[str, object]:
+def as_json(checks: Iterable[doctor.NeedCheck], command: tuple[str, ...]) -> dict[str, object]:
     """Give the same for a script; ``packages`` are those of this machine's package manager."""
     here = doctor.installer()
     rows = []

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import rich.filesize
 
-from harness import errors, paths, store
+from harness import cache, errors, paths
+from harness.cache import CacheEntry
 from harness.cli import show
 from harness.cli.clean import ago, size
 from harness.cli.parser import add_options
 from harness.history import keep, waiting
 from harness.lab.folder import COMMAND
 from harness.progress import Progress
-from harness.store import Entry
 
 DESCRIPTION = """\
 Remove what is old or too much: folders of runs, kernels, images, builds.  A pinned run
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     )
     if options.keep_days is not None and not options.keep_days >= 0:  # no number is not, either
         raise errors.UsageError("--keep-days is a number of days", hint="--keep-days 30")
-    there = store.entries()
+    there = cache.entries()
     found = keep.sort(there, _held(options.db, there), limits, keep.kernels)
     doomed = [one for one, _ in found.goes]
     gone = () if options.dry_run or not doomed else _remove(doomed, progress)
@@ -83,16 +83,16 @@ def amount(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
-def _held(db: str, there: Iterable[Entry]) -> keep.Held:
+def _held(db: str, there: Iterable[CacheEntry]) -> keep.Held:
     """Say which runs stay.  Raises HarnessError when the history cannot say what is pinned."""
     from harness.history import runs, take
 
     with take.opened(take.existing(db)) as (connection, _):
         found = [one for one in runs.runs(connection) if one.there]
-    ours = paths.state(store.RUNS)
+    ours = paths.state(cache.RUNS)
     folders = {Path(one.folder) for one in found}
     alive = waiting.running()
-    own = (one.path for one in there if one.kind.name == store.RUNS)
+    own = (one.path for one in there if one.kind.name == cache.RUNS)
     return keep.Held(
         pinned=frozenset(Path(one.folder) for one in found if one.pinned),
         running=frozenset(path for one in alive for path in (one.folder, *one.uses) if path),
@@ -108,14 +108,14 @@ def _made(path: Path) -> bool:
     )
 
 
-def _remove(doomed: list[Entry], progress: Progress) -> tuple[Entry, ...]:
+def _remove(doomed: list[CacheEntry], progress: Progress) -> tuple[CacheEntry, ...]:
     """Remove runs, and what is in the cache unless a run is using that."""
-    runs = [one for one in doomed if one.kind.name == store.RUNS]
-    others = [one for one in doomed if one.kind.name != store.RUNS]
-    gone = store.remove(runs, progress, cached=False) if runs else ()
+    runs = [one for one in doomed if one.kind.name == cache.RUNS]
+    others = [one for one in doomed if one.kind.name != cache.RUNS]
+    gone = cache.remove(runs, progress, cached=False) if runs else ()
     if others:
         try:
-            gone += store.remove(others, progress)
+            gone += cache.remove(others, progress)
         except errors.HostFault as error:
             if "using the cache" not in error.what:
                 raise
@@ -123,7 +123,7 @@ def _remove(doomed: list[Entry], progress: Progress) -> tuple[Entry, ...]:
     return gone
 
 
-def _show(options: argparse.Namespace, found: keep.Sorted, gone: tuple[Entry, ...]) -> None:
+def _show(options: argparse.Namespace, found: keep.Sorted, gone: tuple[CacheEntry, ...]) -> None:
     if options.dry_run or (options.keep_days is None and not options.max_size):
         for one, why in sorted(found.goes, key=lambda pair: -pair[0].bytes):
             print(f"{size([one]):>10}  {one.path}  ({why}, last used {ago(one.used)})")
@@ -140,13 +140,13 @@ def _show(options: argparse.Namespace, found: keep.Sorted, gone: tuple[Entry, ..
         print("name a limit: --keep-days N, --max-size SIZE")
 
 
-def _kinds(some: Iterable[Entry]) -> str:
+def _kinds(some: Iterable[CacheEntry]) -> str:
     names = [one.kind.name for one in some]
     return ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
 
 
-def _table(found: keep.Sorted, gone: tuple[Entry, ...]) -> dict[str, object]:
-    def rows(pairs: Iterable[tuple[Entry, str]]) -> list[dict[str, object]]:
+def _table(found: keep.Sorted, gone: tuple[CacheEntry, ...]) -> dict[str, object]:
+    def rows(pairs: Iterable[tuple[CacheEntry, str]]) -> list[dict[str, object]]:
         return [
             {"kind": one.kind.name, "path": str(one.path), "bytes": one.bytes, "why": why}
             for one, why in pairs

@@ -17,7 +17,7 @@ from harness.cli.parser import add_options
 from harness.history import address
 from harness.history.values import RunRow
 from harness.progress import Progress, clock
-from harness.results.record import to_json
+from harness.serial import to_json
 
 DESCRIPTION = """\
 List the runs that the history knows, the newest first: run, check, compare, bisect.

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     if doctor.missing(before):
         install(before, progress)
     after = wanted(names)
-    lacking = [one for one in after if one.state is not doctor.State.OK]
+    lacking = [one for one in after if one.state is not doctor.NeedState.OK]
     if options.json:
         had = {one.what for one in lacking}
         rows = [c.what for c in doctor.missing(before) if c.what not in had]
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     return errors.HOST_FAULT if bad else errors.GOOD
 
 
-def wanted(names: frozenset[str]) -> tuple[doctor.Check, ...]:
+def wanted(names: frozenset[str]) -> tuple[doctor.NeedCheck, ...]:
     """Examine what the main job needs or likes, and what was asked for by name."""
     unknown = names - {need.what for need in doctor.NEEDS}
     if unknown:
@@ -68,11 +68,11 @@ def wanted(names: frozenset[str]) -> tuple[doctor.Check, ...]:
             hint="harness doctor --all shows the names",
         )
     return doctor.examine(
-        tuple(n for n in doctor.NEEDS if n.level is not doctor.Level.EXTRA or n.what in names)
+        tuple(n for n in doctor.NEEDS if n.level is not doctor.NeedLevel.EXTRA or n.what in names)
     )
 
 
-def install(checks: tuple[doctor.Check, ...], progress: Progress) -> None:
+def install(checks: tuple[doctor.NeedCheck, ...], progress: Progress) -> None:
     """Install all; when that fails, at least what is required (a package may not exist here)."""
     try:
         doctor.install(checks, progress)
@@ -97,6 +97,6 @@ def agree(command: tuple[str, ...]) -> None:
         raise errors.UsageError("nothing was installed", hint=shlex.join(command))
 
 
-def _line(one: doctor.Check) -> str:
+def _line(one: doctor.NeedCheck) -> str:
     found = f"found {one.found}, needs {one.minimum}" if one.found else "missing"
     return f"{one.what} ({one.level}): {found}; {one.note or one.why}"

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The machine: what the harness needs of it, what is there, and what installs the rest."""
+"""Check this machine: what the harness needs, what is present, and how to install the rest."""
 
 from harness.doctor.installers import Installer, install, install_command, installer, missing
-from harness.doctor.look import Check, State, examine
-from harness.doctor.needs import NEEDS, Level, Need, Packages
+from harness.doctor.machine import NeedCheck, NeedState, examine
+from harness.doctor.needs import NEEDS, Need, NeedLevel, Packages
 
 __all__ = [
     "NEEDS",
-    "Check",
     "Installer",
-    "Level",
     "Need",
+    "NeedCheck",
+    "NeedLevel",
+    "NeedState",
     "Packages",
-    "State",
     "examine",
     "install",
     "install_command",

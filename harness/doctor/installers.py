@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Install what is missing, with the distribution's own package manager."""
+"""Install missing packages with the distribution's package manager."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import shutil
 from collections.abc import Iterable
 
 from harness import process
-from harness.doctor.look import Check, State
+from harness.doctor.machine import NeedCheck, NeedState
 from harness.errors import HostFault
 from harness.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
 class Installer:
-    """A package manager: how it renews its lists and how it installs without asking.
+    """A package manager: how it refreshes its package lists, and installs without asking.
 
     ``waits`` makes it wait for another installation, such as the one a fresh machine begins with.
     """
@@ -54,35 +54,39 @@ INSTALLERS = (
 
 
 def installer() -> Installer | None:
-    """Give this machine's package manager, if it is one we know."""
+    """Return this machine's package manager, None when it is not one of ``INSTALLERS``."""
     return next((one for one in INSTALLERS if shutil.which(one.program)), None)
 
 
-def missing(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """Give the checks a package could mend."""
-    return tuple(c for c in checks if c.state is not State.OK and c.packages != type(c.packages)())
+def missing(checks: Iterable[NeedCheck]) -> tuple[NeedCheck, ...]:
+    """Return the failed checks that installing a package could fix."""
+    return tuple(
+        check
+        for check in checks
+        if check.state is not NeedState.OK and check.packages != type(check.packages)()
+    )
 
 
 def install_command(
-    checks: Iterable[Check], by: Installer | None = None, *, root: bool | None = None
+    checks: Iterable[NeedCheck], by: Installer | None = None, *, root: bool | None = None
 ) -> tuple[str, ...]:
-    """Give the one command that installs what is missing; empty when there is nothing to do.
+    """Return the single command that installs what is missing; empty when nothing is.
 
-    ``by`` is the machine's own package manager unless given; without one the answer is empty too.
-    ``root``: whether we are root (asked of the system unless given); else sudo stands in front.
+    ``by``: this machine's package manager by default; the result is empty without one.  ``root``:
+    whether we are root (found out by default); otherwise the command starts with sudo.
     """
     by = by or installer()
     if by is None:
         return ()
-    names = dict.fromkeys(name for one in missing(checks) for name in one.packages.of(by.name))
-    return (*_rights(root), *by.install, *names) if names else ()
+    names = dict.fromkeys(name for check in missing(checks) for name in check.packages.of(by.name))
+    return (*_sudo(root), *by.install, *names) if names else ()
 
 
-def install(checks: Iterable[Check], progress: Progress) -> None:
-    """Install what is missing of ``checks``, on the terminal, with sudo unless we are root.
+def install(checks: Iterable[NeedCheck], progress: Progress) -> None:
+    """Install what is missing, on the terminal, with sudo unless we are root.
 
-    Raises HostFault with the command to type when there is no right to do it, no package manager
-    that we know, or when it fails.
+    Raises HostFault with the command to type: no permission, an unknown package manager, or a
+    failed installation.
     """
     by = installer()
     lacking = missing(checks)
@@ -90,37 +94,33 @@ def install(checks: Iterable[Check], progress: Progress) -> None:
         return
     if by is None:
         raise HostFault(
-            "none of apt, dnf, zypper and pacman is here to install "
-            + ", ".join(one.what for one in lacking),
-            hint="install these with the system's own means",
+            "none of apt, dnf, zypper and pacman is available to install "
+            + ", ".join(check.what for check in lacking),
+            hint="install these with the system's own package manager",
         )
     command = install_command(lacking, by)
     if not command:
         return
-    _allowed(command)
-    # One bad source among many fails a refresh, and often does no harm: installing decides.
-    _run((*_rights(None), *by.refresh), progress)
+    if command[0] == "sudo" and shutil.which("sudo") is None:
+        raise HostFault(
+            "installing needs root, and there is no sudo",
+            hint=f"as root: {shlex.join(command[1:])}",
+        )
+    # A single broken package source makes the refresh fail, often without consequence: go on.
+    _run((*_sudo(None), *by.refresh), progress)
     status = _run((*command, *by.waits), progress)
     if status != 0:
         raise HostFault(
             f"{by.program} failed with status {status}",
-            hint=f"look at its messages above, then try: {shlex.join(command)}",
+            hint=f"see its messages above, then try: {shlex.join(command)}",
         )
 
 
-def _run(words: tuple[str, ...], progress: Progress) -> int:
-    progress.say(f"$ {shlex.join(words)}")
-    return process.attached(words, env={"DEBIAN_FRONTEND": "noninteractive"})
+def _run(argv: tuple[str, ...], progress: Progress) -> int:
+    progress.say(f"$ {shlex.join(argv)}")
+    return process.attached(argv, env={"DEBIAN_FRONTEND": "noninteractive"})
 
 
-def _rights(root: bool | None) -> tuple[str, ...]:
+def _sudo(root: bool | None) -> tuple[str, ...]:
     root = os.geteuid() == 0 if root is None else root
     return () if root else ("sudo",)
-
-
-def _allowed(command: tuple[str, ...]) -> None:
-    if command[0] == "sudo" and shutil.which("sudo") is None:
-        raise HostFault(
-            "installing needs root, and sudo is not here",
-            hint=f"as root: {shlex.join(command[1:])}",
-        )

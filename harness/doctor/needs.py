@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the harness needs of a machine: a table of frozen values, and nothing that acts on it.
+"""What the harness needs of a machine: a table of frozen values, without code that acts on it.
 
-Minimum versions of the build's programs are those of Linux 7.2 (Documentation/process/changes.rst).
+The minimum versions of build programs are those of Linux 7.2 (Documentation/process/changes.rst).
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ import dataclasses
 import enum
 
 
-class Level(enum.StrEnum):
-    """How much a need matters."""
-
-    REQUIRED = "required"  # the main job fails without it
-    RECOMMENDED = "recommended"  # something is slower or left out; `harness setup` installs it too
-    EXTRA = "extra"  # for one option or kind of kernel; installed when asked for by name
+class NeedLevel(enum.StrEnum):
+    REQUIRED = "required"  # `harness run` fails without it
+    RECOMMENDED = "recommended"  # `harness setup` installs it; without it something is slower
+    EXTRA = "extra"  # for one option or kind of kernel; installed only when named
 
 
 @dataclasses.dataclass(frozen=True)
 class Packages:
-    """The package that brings a thing, by package manager.  Empty: always there, or not packaged.
+    """Package names by package manager, separated by spaces.
 
-    Several packages are separated by spaces.
+    Empty: always installed, or not packaged.
     """
 
     apt: str = ""
@@ -31,15 +29,15 @@ class Packages:
     pacman: str = ""
 
     def of(self, installer: str) -> tuple[str, ...]:
-        """Give the packages' names for a manager named as the fields are."""
+        """Return the names for one of the fields: apt, dnf, zypper, pacman."""
         return tuple(getattr(self, installer).split())
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A program, found along PATH (or in the sbin folders a user's PATH lacks).
+    """A program on PATH, or in the sbin folders that a user's PATH lacks.
 
-    ``version`` are the words that make it print its version; none: being there is enough.
+    ``version`` are the arguments that print its version; without any, its presence is enough.
     """
 
     name: str
@@ -47,8 +45,8 @@ class Program:
 
 
 @dataclasses.dataclass(frozen=True)
-class Header:
-    """A C header and its library, found by compiling and linking one line with them."""
+class CHeader:
+    """A C header and its library, checked by compiling and linking a program with them."""
 
     name: str
     flags: tuple[str, ...] = ()
@@ -56,43 +54,40 @@ class Header:
 
 @dataclasses.dataclass(frozen=True)
 class Library:
-    """A Python distribution in the environment the harness runs in."""
+    """A Python distribution in the harness's environment."""
 
     name: str
 
 
 @dataclasses.dataclass(frozen=True)
-class Machine:
-    """A property of the machine; the name picks the look in harness.doctor.machine."""
+class MachineProperty:
+    """A property of the machine, one of ``machine.PROPERTIES``."""
 
     name: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """One thing the harness needs, for which stage, and where it comes from."""
+    """One thing the harness needs: for which stage, how to look for it, how to install it."""
 
     what: str
     stage: str
     why: str
-    look: Program | Header | Library | Machine
+    look: Program | CHeader | Library | MachineProperty
     packages: Packages = Packages()
     minimum: str = ""
-    level: Level = Level.REQUIRED
+    level: NeedLevel = NeedLevel.REQUIRED
 
 
 def _same(name: str) -> Packages:
-    """Give a package that has one name everywhere."""
     return Packages(name, name, name, name)
 
 
-def _program(name: str, stage: str, why: str, minimum: str = "") -> Need:
-    """Give a program that prints its version in the common way and is packaged by its name."""
-    return Need(name, stage, why, Program(name), _same(name), minimum)
-
-
-def _at(level: Level, need: Need) -> Need:
-    return dataclasses.replace(need, level=level)
+def _program(
+    name: str, stage: str, why: str, minimum: str = "", level: NeedLevel = NeedLevel.REQUIRED
+) -> Need:
+    """Return a need for a program that knows --version and whose package has its name."""
+    return Need(name, stage, why, Program(name), _same(name), minimum, level)
 
 
 SOURCES = (
@@ -114,7 +109,7 @@ BUILD = (
         "libc headers",
         "build",
         "the kernel's host programs",
-        Header("stdio.h"),
+        CHeader("stdio.h"),
         Packages("libc6-dev", "glibc-devel", "glibc-devel", "glibc"),
     ),
     Need("ld", "build", "links the kernel", Program("ld"), _same("binutils"), "2.30"),
@@ -123,59 +118,54 @@ BUILD = (
     _program("bc", "build", "timeconst.h", "1.06.95"),
     Need("awk", "build", "the build's scripts", Program("awk", ()), _same("gawk")),
     Need("find", "build", "the build's scripts", Program("find"), _same("findutils")),
-    Need("cmp", "build", "leaves unchanged files alone", Program("cmp"), _same("diffutils")),
+    Need("cmp", "build", "leaves unchanged files untouched", Program("cmp"), _same("diffutils")),
     _program("gzip", "build", "compresses the image and /proc/config.gz"),
     Need(
         "libelf headers",
         "build",
         "objtool",
-        Header("libelf.h", ("-lelf",)),
+        CHeader("libelf.h", ("-lelf",)),
         Packages("libelf-dev", "elfutils-libelf-devel", "libelf-devel", "libelf"),
     ),
-    _at(
-        Level.RECOMMENDED,
-        Need(
-            "openssl headers",
-            "build",
-            "kernels with signed modules or trusted keys",
-            Header("openssl/opensslv.h", ("-lcrypto",)),
-            Packages("libssl-dev", "openssl-devel", "libopenssl-devel", "openssl"),
-        ),
+    Need(
+        "openssl headers",
+        "build",
+        "kernels with signed modules or trusted keys",
+        CHeader("openssl/opensslv.h", ("-lcrypto",)),
+        Packages("libssl-dev", "openssl-devel", "libopenssl-devel", "openssl"),
+        level=NeedLevel.RECOMMENDED,
     ),
-    _at(Level.RECOMMENDED, _program("ccache", "build", "compiles what it has seen in no time")),
-    _at(Level.RECOMMENDED, _program("cpio", "build", "kernels with an initramfs or IKHEADERS")),
-    _at(Level.RECOMMENDED, _program("kmod", "build", "kernels with modules", "13")),
-    _at(
-        Level.EXTRA,
-        Need(
-            "pahole",
-            "build",
-            "kernels with BTF; structures in harness check",
-            Program("pahole"),
-            Packages("pahole", "dwarves", "dwarves", "pahole"),
-            "1.26",
-        ),
+    _program("ccache", "build", "reuses objects compiled before", level=NeedLevel.RECOMMENDED),
+    _program(
+        "cpio", "build", "kernels with an initramfs or IKHEADERS", level=NeedLevel.RECOMMENDED
     ),
-    _at(Level.EXTRA, _program("clang", "build", "--llvm", "17.0.1")),
-    _at(
-        Level.EXTRA,
-        Need("lld", "build", "--llvm", Program("ld.lld"), _same("lld"), "17.0.1"),
+    _program("kmod", "build", "kernels with modules", "13", level=NeedLevel.RECOMMENDED),
+    Need(
+        "pahole",
+        "build",
+        "kernels with BTF; structures in harness check",
+        Program("pahole"),
+        Packages("pahole", "dwarves", "dwarves", "pahole"),
+        "1.26",
+        level=NeedLevel.EXTRA,
     ),
-    _at(
-        Level.EXTRA,
-        Need(
-            "arm64 gcc",
-            "build",
-            "--arch arm64",
-            Program("aarch64-linux-gnu-gcc"),
-            Packages(
-                "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
-                "gcc-aarch64-linux-gnu",
-                "cross-aarch64-gcc14",
-                "aarch64-linux-gnu-gcc",
-            ),
-            "8.1",
+    _program("clang", "build", "--llvm", "17.0.1", level=NeedLevel.EXTRA),
+    Need(
+        "lld", "build", "--llvm", Program("ld.lld"), _same("lld"), "17.0.1", level=NeedLevel.EXTRA
+    ),
+    Need(
+        "arm64 gcc",
+        "build",
+        "--arch arm64",
+        Program("aarch64-linux-gnu-gcc"),
+        Packages(
+            "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+            "gcc-aarch64-linux-gnu",
+            "cross-aarch64-gcc14",
+            "aarch64-linux-gnu-gcc",
         ),
+        "8.1",
+        level=NeedLevel.EXTRA,
     ),
 )
 
@@ -184,20 +174,22 @@ CHECK = (
         "perl",
         "check",
         "checkpatch.pl and get_maintainer.pl",
-        # perl-base alone has the program but not the modules that checkpatch.pl loads.
+        # perl-base has the program, but not the modules that checkpatch.pl loads.
         Program("perl", ("-MTerm::ANSIColor", "-MPOSIX", "-e", "printf 'version %vd', $^V")),
         _same("perl"),
         "5.14",
-        Level.RECOMMENDED,
+        NeedLevel.RECOMMENDED,
     ),
-    _at(Level.RECOMMENDED, _program("sparse", "check", "endian, lock and address space checks")),
+    _program(
+        "sparse", "check", "endian, lock and address space checks", level=NeedLevel.RECOMMENDED
+    ),
     Need(
         "coccinelle",
         "check",
         "the tree's semantic patches: harness check --coccinelle",
         Program("spatch"),
         _same("coccinelle"),
-        level=Level.EXTRA,
+        level=NeedLevel.EXTRA,
     ),
 )
 
@@ -208,48 +200,59 @@ GUEST = (
         "runs the guest",
         Program("qemu-system-x86_64"),
         Packages("qemu-system-x86", "qemu-system-x86-core", "qemu-x86", "qemu-system-x86"),
-        # virtme-ng itself is content with 4.2; 6.2 is the oldest a supported distribution has.
+        # virtme-ng works with 4.2; 6.2 is the oldest in a supported distribution.
         "6.2",
     ),
     Need("virtme-ng", "guest", "boots the kernel", Library("virtme-ng"), minimum="1.40"),
-    _program("file", "guest", "virtme-ng reads the image's release with it"),
+    _program("file", "guest", "virtme-ng uses it to read the image's release"),
     Need(
         "ip",
         "guest",
-        "virtme-ng brings the guest's loopback device up with it",
+        "virtme-ng uses it to bring up the guest's loopback device",
         Program("ip", ("-V",)),
         Packages("iproute2", "iproute", "iproute2", "iproute2"),
     ),
-    Need("KVM", "guest", "runs guest code at full speed", Machine("kvm"), level=Level.EXTRA),
-    _at(
-        Level.EXTRA,
-        Need(
-            "qemu for arm64",
-            "guest",
-            "--arch arm64",
-            Program("qemu-system-aarch64"),
-            Packages(
-                "qemu-system-arm", "qemu-system-aarch64-core", "qemu-arm", "qemu-system-aarch64"
-            ),
-            "6.2",
-        ),
+    Need(
+        "KVM",
+        "guest",
+        "runs guest code at full speed",
+        MachineProperty("kvm"),
+        level=NeedLevel.EXTRA,
+    ),
+    Need(
+        "qemu for arm64",
+        "guest",
+        "--arch arm64",
+        Program("qemu-system-aarch64"),
+        Packages("qemu-system-arm", "qemu-system-aarch64-core", "qemu-arm", "qemu-system-aarch64"),
+        "6.2",
+        level=NeedLevel.EXTRA,
     ),
 )
 
 SUITES = (
     Need("nvme", "suites", "connects to nvmet", Program("nvme", ("version",)), _same("nvme-cli")),
-    _at(Level.RECOMMENDED, _program("fio", "suites", "writes and verifies data under load")),
+    _program("fio", "suites", "writes and verifies data under load", level=NeedLevel.RECOMMENDED),
 )
 
 MACHINE = (
-    Need("Python", "host", "the harness itself", Machine("python"), minimum="3.11"),
-    Need("free disk", "host", "sources, trees and builds", Machine("disk"), minimum="12 GB"),
-    Need("memory", "host", "a build, guests", Machine("memory"), minimum="3 GB", level=Level.EXTRA),
+    Need("Python", "host", "the harness itself", MachineProperty("python"), minimum="3.11"),
+    Need(
+        "free disk", "host", "sources, trees and builds", MachineProperty("disk"), minimum="12 GB"
+    ),
+    Need(
+        "memory",
+        "host",
+        "builds and guests",
+        MachineProperty("memory"),
+        minimum="3 GB",
+        level=NeedLevel.EXTRA,
+    ),
     Need(
         "UTF-8 locale",
         "host",
-        "names and mails with any letter",
-        Machine("locale"),
+        "names and mails in any alphabet",
+        MachineProperty("locale"),
         Packages("libc-bin", "glibc-minimal-langpack", "glibc-locale-base", "glibc"),
     ),
 )

@@ -21,7 +21,7 @@ from harness.history.facts import (
     TestFacts,
 )
 from harness.model import Kernel, Run, Side, SideResult, Splat, Test
-from harness.results import journal, reading, record
+from harness.results import journal, store
 
 MESSAGE = 200  # letters of a test's headline that are kept
 _DEPTH = 3  # folders below a run's in which a kernel's results may lie
@@ -39,9 +39,9 @@ def of_folder(folder: Path) -> tuple[SideFacts, ...]:
 
     The last one is what a run's verdict is about.
     """
-    if (folder / record.NAME).is_file():
+    if (folder / store.RUN).is_file():
         try:
-            return of_run(record.load(folder))
+            return of_run(store.load_run(folder))
         except (HarnessError, TypeError, KeyError, ValueError, AttributeError):
             pass  # damaged: the journals are the witnesses
     sides = [_of_journal(folder, one) for one in _journals(folder, _DEPTH)]
@@ -56,8 +56,8 @@ def kernel_folders(folder: Path) -> Iterator[Path]:
         if image is not None:
             found = True
             yield image.parent
-    if not found and (folder / record.NAME).is_file():  # not one test was begun
-        for side in _json(folder / record.NAME).get("sides", ()):
+    if not found and (folder / store.RUN).is_file():  # not one test was begun
+        for side in _json(folder / store.RUN).get("sides", ()):
             yield Path(side["kernel"]["folder"])
 
 
@@ -179,7 +179,7 @@ def _of_journal(top: Path, folder: Path) -> SideFacts:
 
 def _image(folder: Path) -> Path | None:
     """Say which image a folder's tests ran on."""
-    return identity.image(reading.events(folder))
+    return identity.image(journal.events(folder))
 
 
 def _about(image: Path | None) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from harness.cache import RUNS, CacheEntry
 from harness.history import gather
-from harness.store import RUNS, Entry
 
 KINDS = (RUNS, "kernels", "baselines", "images", "builds")
 DAY = 86400.0
@@ -55,13 +55,13 @@ class Held:
 class Sorted:
     """What goes and what stays, each with the reason; ``over``: bytes above the size limit."""
 
-    goes: tuple[tuple[Entry, str], ...]
-    stays: tuple[tuple[Entry, str], ...]
+    goes: tuple[tuple[CacheEntry, str], ...]
+    stays: tuple[tuple[CacheEntry, str], ...]
     over: int = 0
 
 
 def sort(
-    entries: Iterable[Entry],
+    entries: Iterable[CacheEntry],
     held: Held,
     limits: Limits,
     needs: Callable[[Path], frozenset[Path]],
@@ -87,7 +87,7 @@ def sort(
 class _Sorter:
     def __init__(
         self,
-        ours: Sequence[Entry],
+        ours: Sequence[CacheEntry],
         held: Held,
         needed: Callable[[Sequence[Path]], frozenset[Path]],
     ) -> None:
@@ -116,11 +116,11 @@ class _Sorter:
     def _left(self) -> int:
         return sum(one.bytes for one in self.ours if one.path not in self.goes)
 
-    def _free(self, *, runs: bool) -> list[Entry]:
+    def _free(self, *, runs: bool) -> list[CacheEntry]:
         """Give what may go, the oldest first."""
         return [one for one, why in self._stays() if not why and (one.kind.name == RUNS) is runs]
 
-    def _stays(self) -> list[tuple[Entry, str]]:
+    def _stays(self) -> list[tuple[CacheEntry, str]]:
         """Give what has not gone, with the reason why it must stay, if there is one."""
         left = [one for one in self.ours if one.path not in self.goes]
         kept = [one.path for one in left if one.kind.name == RUNS]

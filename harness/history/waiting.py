@@ -20,7 +20,7 @@ from pathlib import Path
 
 from harness import paths
 from harness.history.facts import Ended, RunFacts
-from harness.results.record import from_json, to_json
+from harness.serial import from_json, to_json
 
 FORM = 1
 

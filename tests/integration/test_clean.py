@@ -14,7 +14,8 @@ from pathlib import Path
 import filelock
 import pytest
 
-from harness import paths, store
+from harness import paths
+from harness.cache import KINDS, RUNS, entries
 from harness.cli import clean
 from harness.errors import HostFault
 from harness.progress import Progress
@@ -28,8 +29,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     top = tmp_path / "cache ü"
     monkeypatch.setenv("HARNESS_CACHE", str(top))
     monkeypatch.setenv("HARNESS_STATE", str(tmp_path / "state"))
-    for kind in store.KINDS:
-        folder = paths.state("runs") if kind.name == store.RUNS else paths.cache(kind.name)
+    for kind in KINDS:
+        folder = paths.state("runs") if kind.name == RUNS else paths.cache(kind.name)
         (folder / "one").mkdir()
         (folder / "one" / "file").write_bytes(b"x" * 5000)
     paths.cache("ccache-links")
@@ -47,16 +48,16 @@ def verb(*words: str) -> int:
 def left(cache: Path) -> set[str]:
     """Give the kinds that still have their entry."""
     runs = {"runs"} if (paths.state("runs") / "one").exists() else set()
-    return runs | {kind.name for kind in store.KINDS if (cache / kind.name / "one").exists()}
+    return runs | {kind.name for kind in KINDS if (cache / kind.name / "one").exists()}
 
 
-EVERY = {kind.name for kind in store.KINDS}
+EVERY = {kind.name for kind in KINDS}
 
 
 def test_without_a_choice_nothing_goes(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verb() == 0
     out = capsys.readouterr().out
-    assert all(kind.name in out for kind in store.KINDS)
+    assert all(kind.name in out for kind in KINDS)
     assert left(cache) == EVERY
 
 
@@ -93,7 +94,7 @@ def test_the_dry_run_names_what_would_go(cache: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("lock", ["one/lock", "one/.lock", "one.lock", ".one.lock"])
 def test_what_a_run_holds_stays(cache: Path, lock: str) -> None:
     with filelock.FileLock(cache / "builds" / lock):
-        assert next(one for one in store.entries() if one.kind.name == "builds").held
+        assert next(one for one in entries() if one.kind.name == "builds").held
         verb("--builds", "--trees")
         assert left(cache) == EVERY - {"trees"}
     verb("--builds")
@@ -161,7 +162,7 @@ def test_a_link_is_removed_but_not_what_it_points_to(cache: Path, tmp_path: Path
 
 
 def test_what_is_linked_twice_counts_once(cache: Path) -> None:
-    before = next(one for one in store.entries() if one.kind.name == "builds").bytes
+    before = next(one for one in entries() if one.kind.name == "builds").bytes
     (cache / "builds" / "one" / "again").hardlink_to(cache / "builds" / "one" / "file")
-    after = next(one for one in store.entries() if one.kind.name == "builds").bytes
+    after = next(one for one in entries() if one.kind.name == "builds").bytes
     assert after == before

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The doctor's tables, how it reads versions, and the command it proposes."""
+"""harness doctor: its table, reading versions, and the install command."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import dataclasses
 import pytest
 
 from harness import doctor
-from harness.doctor import installers, look, machine
-from harness.doctor.needs import Header, Library, Machine, Program
+from harness.doctor import installers, machine
+from harness.doctor.needs import CHeader, Library, MachineProperty, Program
 
 
 @pytest.mark.parametrize(
@@ -28,51 +28,51 @@ from harness.doctor.needs import Header, Library, Machine, Program
         ("no number at all", ""),
     ],
 )
-def test_version_is_read_from_what_programs_print(text: str, version: str) -> None:
-    assert look.version_in(text) == version
+def test_versions_are_read_from_program_output(text: str, version: str) -> None:
+    assert machine.version_in(text) == version
 
 
 @pytest.mark.parametrize(
     ("found", "minimum", "state"),
     [
-        ("", "", doctor.State.MISSING),
-        ("", "1.0", doctor.State.MISSING),
-        ("1.24", "1.26", doctor.State.OLD),
-        ("10.0", "9.1", doctor.State.OK),
-        ("4.0", "4", doctor.State.OK),
-        ("yes", "4.0", doctor.State.OK),
-        ("9 GB", "12 GB", doctor.State.OLD),
+        ("", "", doctor.NeedState.MISSING),
+        ("", "1.0", doctor.NeedState.MISSING),
+        ("1.24", "1.26", doctor.NeedState.OLD),
+        ("10.0", "9.1", doctor.NeedState.OK),
+        ("4.0", "4", doctor.NeedState.OK),
+        ("yes", "4.0", doctor.NeedState.OK),
+        ("9 GB", "12 GB", doctor.NeedState.OLD),
     ],
 )
-def test_versions_compare_as_numbers(found: str, minimum: str, state: doctor.State) -> None:
-    assert look.judge(found, minimum) is state
+def test_versions_compare_as_numbers(found: str, minimum: str, state: doctor.NeedState) -> None:
+    assert machine.judge(found, minimum) is state
 
 
-def test_every_name_is_there_once() -> None:
+def test_names_are_unique() -> None:
     names = [need.what for need in doctor.NEEDS]
     assert len(names) == len(set(names))
 
 
 def test_every_program_and_header_has_a_package_everywhere() -> None:
     for need in doctor.NEEDS:
-        if isinstance(need.look, Program | Header):
+        if isinstance(need.look, Program | CHeader):
             for one in installers.INSTALLERS:
                 assert need.packages.of(one.name), f"{need.what} has no package for {one.name}"
 
 
-def test_every_property_of_the_machine_has_its_look() -> None:
-    names = {need.look.name for need in doctor.NEEDS if isinstance(need.look, Machine)}
-    assert names == set(machine.LOOKS)
+def test_every_machine_property_has_its_function() -> None:
+    names = {need.look.name for need in doctor.NEEDS if isinstance(need.look, MachineProperty)}
+    assert names == set(machine.PROPERTIES)
 
 
-def lacking(what: str = "bison", **changes: object) -> doctor.Check:
+def lacking(what: str = "bison", **changes: object) -> doctor.NeedCheck:
     need = next(need for need in doctor.NEEDS if need.what == what)
-    check = doctor.Check(
+    check = doctor.NeedCheck(
         need.what,
         need.stage,
         need.why,
         need.level,
-        doctor.State.MISSING,
+        doctor.NeedState.MISSING,
         "",
         need.minimum,
         need.packages,
@@ -93,35 +93,39 @@ def installer(name: str) -> doctor.Installer:
         ("pacman", "libelf"),
     ],
 )
-def test_one_command_installs_all_that_is_missing(name: str, package: str) -> None:
-    checks = [lacking("bison"), lacking("libelf headers"), lacking("git", state=doctor.State.OK)]
+def test_one_command_installs_everything_missing(name: str, package: str) -> None:
+    checks = [
+        lacking("bison"),
+        lacking("libelf headers"),
+        lacking("git", state=doctor.NeedState.OK),
+    ]
     one = installer(name)
     command = doctor.install_command(checks, one, root=True)
     assert command == (*one.install, "bison", package)
 
 
-def test_sudo_stands_in_front_for_a_user() -> None:
+def test_the_command_of_a_user_starts_with_sudo() -> None:
     command = doctor.install_command([lacking()], installer("apt"), root=False)
     assert command[:2] == ("sudo", "apt-get")
 
 
-def test_a_package_is_named_once() -> None:
+def test_a_package_is_listed_once() -> None:
     command = doctor.install_command([lacking(), lacking()], installer("apt"), root=True)
     assert command.count("bison") == 1
 
 
 def test_nothing_missing_needs_no_command() -> None:
-    assert doctor.install_command([lacking(state=doctor.State.OK)], installer("apt")) == ()
+    assert doctor.install_command([lacking(state=doctor.NeedState.OK)], installer("apt")) == ()
     assert doctor.install_command([lacking("free disk")], installer("apt")) == ()
 
 
 def test_only_a_required_need_is_bad() -> None:
     assert lacking("gcc").bad
-    assert lacking("gcc", state=doctor.State.OLD).bad
+    assert lacking("gcc", state=doctor.NeedState.OLD).bad
     assert not lacking("ccache").bad
     assert not lacking("clang").bad
 
 
-def test_a_distribution_that_is_not_there_is_missing() -> None:
+def test_an_absent_python_distribution_is_missing() -> None:
     need = doctor.Need("x", "guest", "", Library("no-such-distribution-anywhere"))
-    assert look.check(need).state is doctor.State.MISSING
+    assert machine.check(need).state is doctor.NeedState.MISSING

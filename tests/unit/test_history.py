@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from harness import history, paths
+from harness.cache import KINDS, CacheEntry
 from harness.cli.gc import amount
 from harness.errors import UsageError
 from harness.history import address, flakes, identity, keep, waiting, write
 from harness.history.facts import Ended, Host, RunFacts
 from harness.model import Outcome, Series
-from harness.store import KINDS, Entry
 
 KIND = {kind.name: kind for kind in KINDS}
 PASS, FAIL, SKIP, CRASH = Outcome.PASS, Outcome.FAIL, Outcome.SKIP, Outcome.CRASH
@@ -216,12 +216,12 @@ NOTHING = keep.Held()
 NOW = 1000 * keep.DAY
 
 
-def entry(kind: str, name: str, *, days: float, size: int = 10, held: bool = False) -> Entry:
-    return Entry(KIND[kind], Path("/") / kind / name, size, NOW - days * keep.DAY, held)
+def entry(kind: str, name: str, *, days: float, size: int = 10, held: bool = False) -> CacheEntry:
+    return CacheEntry(KIND[kind], Path("/") / kind / name, size, NOW - days * keep.DAY, held)
 
 
 def sort(
-    entries: Iterable[Entry],
+    entries: Iterable[CacheEntry],
     needs: dict[str, Iterable[str]] | None = None,
     held: keep.Held = NOTHING,
     days: float | None = None,
@@ -236,7 +236,7 @@ def sort(
     )
 
 
-def names(some: Iterable[tuple[Entry, str]]) -> list[str]:
+def names(some: Iterable[tuple[CacheEntry, str]]) -> list[str]:
     return [one.path.name for one, _ in some]
 
 

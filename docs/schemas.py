@@ -14,7 +14,7 @@ from harness.bisect.report import SCHEMA as BISECT
 from harness.check import Matrix
 from harness.check.report import SCHEMA as CHECK
 from harness.compare import Comparison
-from harness.history.values import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
+from harness.history.histories import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
 from harness.model import Run
 from harness.results.record import SCHEMA as RUN
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from harness import cli, model, settings
 from harness.cli.parser import verbs
-from harness.results.record import SCHEMA
+from harness.results.store import RUN_SCHEMA
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -149,8 +149,9 @@ def _roff(text: str) -> str:
 
 
 def classes() -> Iterator[type]:
-    """Give the classes of the model, in the order of their modules."""
-    kinds = [one for name in model.__all__ if inspect.isclass(one := getattr(model, name))]
+    """Return the classes that run.json is made of, in the order of their modules."""
+    reached = schemas.definitions(model.Run)
+    kinds = [getattr(model, name) for name in model.__all__ if name in reached]
     yield from sorted(kinds, key=lambda kind: (kind.__module__, _line(kind)))
 
 
@@ -162,10 +163,10 @@ def models() -> str:
     """Write the reference of what run.json holds, and of [tool.harness]."""
     lines = [f"<!-- {MADE} -->", "# What run.json holds", ""]
     lines += [
-        f"`run.json` and `harness run --json` are a `Run` (schema {SCHEMA}). A path is a string, a",
-        "tuple a list, an outcome its name. Later harnesses may add keys; they change what a key",
-        "means only with another number of the schema. `run.schema.json` beside this file is the",
-        "same for a program (JSON Schema 2020-12); other verbs have theirs there too.",
+        f"`run.json` and `harness run --json` are a `Run` (schema {RUN_SCHEMA}). A path is a",
+        "string, a tuple a list, an outcome its name. Later harnesses may add keys; they change",
+        "what a key means only with another number of the schema. `run.schema.json` beside this",
+        "file is the same for a program (JSON Schema 2020-12); other verbs have theirs there too.",
         "",
     ]
     for kind in (*classes(), settings.Settings):

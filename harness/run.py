@@ -18,7 +18,7 @@ from harness.lab.plan import Plan, see_suites
 from harness.model import Run, SideResult, Source
 from harness.progress import Progress
 from harness.publish import junit
-from harness.results import record
+from harness.results import store
 from harness.results.changes import compared, new_splats
 
 
@@ -129,6 +129,6 @@ def _record(job: RunJob, run: Run) -> Run:
         stages=tuple(job.lab.progress.times),
         timeline=tuple(job.lab.progress.spans),
     )
-    record.save(found)
+    store.save_run(found)
     junit.of_run(found.folder / "junit.xml", found, found.sides)
     return found

@@ -13,11 +13,10 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from harness.bisect import ddmin
-from harness.bisect.values import Call, Candidate
 from harness.kconfig import reader
 from harness.kconfig.compare import same
 from harness.kconfig.expression import names, unmet
-from harness.model import Option, Request
+from harness.model import Call, Candidate, Option, Request
 
 Attempt = Callable[[Request], Mapping[str, str]]  # the values that a request comes to
 

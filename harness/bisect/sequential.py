@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar
 
-from harness.bisect.values import Call, Observation
+from harness.model import Call, Observation
 from harness.results import wilson
 
 FAILURES = 5  # seen at the bad end: more is a better rate, and fewer runs later

@@ -11,14 +11,15 @@ import os
 from pathlib import Path
 
 from harness import check, errors, git, history, paths, settings
-from harness.check import Matrix, Wish, given, report, wish
+from harness.check import Wish, given, report, wish
 from harness.cli import formats
 from harness.cli import matrix as shown
 from harness.cli.run import guest_options, kernel_options, suite_options
 from harness.lab import plan
 from harness.lab.plan import Plan
-from harness.model import Series
+from harness.model import Matrix, Series
 from harness.progress import Progress
+from harness.results import store
 
 MOST = 50  # tests that are run before all others
 
@@ -116,7 +117,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         )
         found, place = check.check(made, asked, progress, options.command, recording.at)
         report.write(found, place)
-        recording.finish(found.verdict, error=found.untestable or found.fault or found.refused)
+        recording.finish(found.verdict, error=found.trouble)
     _show(options, found, place)
     if not options.b4:
         formats.in_ci(place)
@@ -127,7 +128,7 @@ def _show(options: argparse.Namespace, found: Matrix, place: Path) -> None:
     if options.b4:
         print(json.dumps(report.b4(found), indent=1))
     elif options.json:
-        print(json.dumps(report.table(found), indent=1))
+        print(json.dumps(store.check_table(found), indent=1))
     else:
         shown.show(found, place)
 

@@ -20,7 +20,7 @@ from harness.compare import Comparison
 from harness.model import Change, ChangeKind, Outcome
 from harness.progress import Progress, clock
 from harness.progress.seen import seen
-from harness.results.record import to_json
+from harness.serial import to_json
 
 DESCRIPTION = """\
 Compare what two kernels did: every test whose outcome differs, new splats, new

@@ -30,10 +30,10 @@ from harness.publish import (
     marks,
     tap,
 )
-from harness.results import record
+from harness.results import store
 from harness.results.changes import settled
 
-CHECK, COMPARED = "check.json", "compare.json"
+COMPARED = "compare.json"
 QUALITY = "gl-code-quality-report.json"
 _ELSEWHERE = "choose another place for it"
 # Options that say how, and the forms that they are for.
@@ -104,12 +104,12 @@ def write(folder: Path, given: argparse.Namespace, progress: Progress) -> dict[s
 
     Raises UsageError for a form that a check has not, HostFault when a file cannot be written.
     """
-    if not (folder / record.NAME).exists():
-        if not (folder / CHECK).exists():
+    if not (folder / store.RUN).exists():
+        if not (folder / store.CHECK).exists():
             raise _no_other_form(folder)
         _write_check(folder, given)
         return _files(given)
-    run = _here(settled(record.load(folder)), folder)
+    run = _here(settled(store.load_run(folder)), folder)
     make: dict[str, Callable[[], str | bytes]] = {
         "mail": lambda: _mail(run, given.tested_by, progress),
         "junit": lambda: _junit(run, given.side),
@@ -153,10 +153,8 @@ def _write_check(folder: Path, given: argparse.Namespace) -> None:
         raise UsageError(
             f"a check has no --{other}", hint=f"see {folder} for check.json, junit.xml"
         )
-    from harness.publish.html import checks  # which run need not wait for
-
-    table = checks.load(folder)
-    found, summary = checked.marks(table), checked.summary(table)
+    matrix = store.load_check(folder)
+    found, summary = checked.marks(matrix), checked.summary(matrix)
     if given.gitlab:
         put(gitlab.quality(found), given.gitlab)
     if given.summary:
@@ -176,13 +174,13 @@ def _no_other_form(folder: Path) -> UsageError:
     if (folder / bisection.NAME).exists():
         return UsageError(f"a bisection has only a page; its mail is {folder}/mail.txt", hint=again)
     return compared(folder) or UsageError(
-        f"{folder} holds no {record.NAME}", hint="name a folder that a run made"
+        f"{folder} holds no {store.RUN}", hint="name a folder that a run made"
     )
 
 
 def compared(folder: Path) -> UsageError | None:
     """Say that a comparison, which `last` may be, is for the terminal and for programs only."""
-    if (folder / record.NAME).exists() or not (folder / COMPARED).exists():
+    if (folder / store.RUN).exists() or not (folder / COMPARED).exists():
         return None
     what = f"a comparison has no report: {folder / COMPARED} has all of it"
     return UsageError(what, hint=f"harness show {shlex.quote(str(folder))}")
@@ -197,12 +195,12 @@ def in_ci(folder: Path) -> None:
     here = os.environ.get("GITHUB_ACTIONS") == "true", bool(os.environ.get("GITLAB_CI"))
     if not any(here):
         return
-    if (folder / record.NAME).exists():
-        run = _here(settled(record.load(folder)), folder)
+    if (folder / store.RUN).exists():
+        run = _here(settled(store.load_run(folder)), folder)
         found, summary = marks.of_run(run), github.summary(run)
     else:
-        table = json.loads((folder / CHECK).read_text(encoding="utf-8"))
-        found, summary = checked.marks(table), checked.summary(table)
+        matrix = store.load_check(folder)
+        found, summary = checked.marks(matrix), checked.summary(matrix)
     if here[0]:
         _github(found, summary, sys.stderr)
     if here[1]:

@@ -29,7 +29,7 @@ from harness.model import Outcome, Verdict
 from harness.progress import Progress, clock
 from harness.progress.seen import styled
 from harness.publish.sentences import number
-from harness.results.record import to_json
+from harness.serial import to_json
 
 DESCRIPTION = """\
 Say what became of a test, a series or a splat from run to run: when it first failed

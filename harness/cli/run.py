@@ -15,7 +15,7 @@ from harness.cli import formats, series, summary
 from harness.lab import plan
 from harness.lab.plan import Plan
 from harness.progress import Progress
-from harness.results import record
+from harness.results import store
 from harness.run import run
 from harness.series import trust
 
@@ -254,7 +254,7 @@ def run_verb(options: argparse.Namespace, progress: Progress) -> int:
             recording.finish(found.verdict, found)
     if options.json:
         more = {"exit_code": found.verdict.exit_code, "cpu_seconds": _cpu()}
-        table = {**record.table(found), **more}
+        table = {**store.run_table(found), **more}
         print(json.dumps(table, indent=1))
     else:
         summary.show(found)

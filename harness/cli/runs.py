@@ -16,7 +16,7 @@ from harness.cli.history import show, verdict
 from harness.cli.run import db_option
 from harness.history.histories import RunRow
 from harness.progress import Progress, clock
-from harness.results.record import to_json
+from harness.serial import to_json
 
 DESCRIPTION = """\
 List the runs that the history knows, the newest first: run, check, compare, bisect.

@@ -15,8 +15,7 @@ from typing import Any
 import rich.table
 from rich.text import Text
 
-from harness import check, errors, paths
-from harness.check import report as check_report
+from harness import errors, paths, serial
 from harness.cli import compare as compared
 from harness.cli import matrix, runs, summary
 from harness.cli.formats import COMPARED
@@ -27,7 +26,7 @@ from harness.history.histories import RunRow, SideRow
 from harness.model import Outcome
 from harness.progress import Progress, clock
 from harness.publish import sentences
-from harness.results import record
+from harness.results import store
 from harness.results.changes import settled
 
 DESCRIPTION = """\
@@ -41,15 +40,13 @@ examples:
   harness show ./out --json         by its folder
 """
 
-BISECTED = "bisect.json"
-NAMES = (record.NAME, check_report.NAME, COMPARED, BISECTED)
-_KINDS = {check_report.NAME: check.Matrix, COMPARED: Comparison}
+NAMES = (store.RUN, store.CHECK, COMPARED, store.BISECTION)
 _FILES = {
     "report.html": "page",
     "junit.xml": "junit",
     "check.json": "matrix",
     COMPARED: "compared",
-    BISECTED: "bisected",
+    store.BISECTION: "bisected",
     "splats.txt": "splats",
 }
 
@@ -95,7 +92,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             print(f"run {one.id}, {_when(one)}: {one.command}")
         return _show(Path(one.folder), options.json)
     if options.json:
-        print(json.dumps({"run": record.to_json(one), "sides": record.to_json(sides)}, indent=1))
+        print(json.dumps({"run": serial.to_json(one), "sides": serial.to_json(sides)}, indent=1))
     else:
         show(_known(one, sides))
     return errors.GOOD
@@ -114,17 +111,15 @@ def _show(folder: Path, as_json: bool) -> int:
         _read(folder / name, text)
         print(text)
         return errors.GOOD
-    if name == record.NAME:
+    if name == store.RUN:
         # The folder may have been moved, say off a CI system.
-        summary.show(dataclasses.replace(settled(record.load(folder)), folder=folder))
-    elif name == BISECTED:
+        summary.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
+    elif name == store.BISECTION:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
+    elif name == store.CHECK:
+        matrix.show(store.load_check(folder), folder)
     else:
-        found = _read(folder / name, text)
-        if name == COMPARED:
-            compared.show(found)
-        else:
-            matrix.show(found, folder)
+        compared.show(_read(folder / name, text))
     for line in _places(folder):
         print(line)
     return errors.GOOD
@@ -132,15 +127,20 @@ def _show(folder: Path, as_json: bool) -> int:
 
 def _read(file: Path, text: str) -> Any:
     """Read what a run wrote.  Raises UsageError when it is damaged."""
+    if file.name == store.CHECK:
+        return store.load_check(file.parent)
+    if file.name == store.BISECTION:
+        return store.load_bisection(file.parent)
     try:
         table = dict(json.loads(text))
         if file.name == COMPARED:  # an older harness wrote null for a test that was not there
             for test in table["tests"]:
                 test |= {side: test[side] or Outcome.NOTRUN for side in ("base", "patched")}
-        return record.from_json(_KINDS[file.name], table) if file.name in _KINDS else table
+            return serial.from_json(Comparison, table)
+        return table
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        what = f"{file} is damaged: {record.why(error)}"
-        raise errors.UsageError(what, hint=record.DAMAGED) from error
+        what = f"{file} is damaged: {store.why(error)}"
+        raise errors.UsageError(what, hint=store.DAMAGED) from error
 
 
 def _places(folder: Path) -> Iterator[str]:

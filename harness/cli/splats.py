@@ -17,7 +17,7 @@ from harness.cli.logs import opened, reading
 from harness.decode import Decoded, Decoder
 from harness.model import Splat
 from harness.progress import Progress
-from harness.results.record import to_json
+from harness.serial import to_json
 from harness.series import diff
 
 DESCRIPTION = """\

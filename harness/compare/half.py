@@ -11,7 +11,7 @@ from harness import paths
 from harness.errors import UsageError
 from harness.guest import folder as guest_folder
 from harness.model import CompilerWarning, GuestRecord, Outcome, SideResult, Splat, Test
-from harness.results import journal, record
+from harness.results import journal, store
 from harness.splat import find as find_splats
 
 # What the kernel says of its memory at boot, in KiB.
@@ -46,21 +46,21 @@ def read(path: Path) -> Half:
     UsageError for anything else.
     """
     path = paths.expanded(path).absolute()
-    if (path / record.NAME).is_file():
-        run = record.load(path)
+    if (path / store.RUN).is_file():
+        run = store.load_run(path)
         if not run.sides:
             raise UsageError(f"the run {path} ended before its first test", hint="name another")
         return _of_side(path / run.judged.side, run.judged)
     if (path / journal.NAME).is_file():
-        above = path.parent / record.NAME
+        above = path.parent / store.RUN
         if above.is_file():
-            run = record.load(path.parent)
+            run = store.load_run(path.parent)
             for side in run.sides:
                 if side.side == path.name:
                     return _of_side(path, side)
         return _of_folder(path)
     raise UsageError(
-        f"{path} is not a run's folder: it has neither {record.NAME} nor {journal.NAME}",
+        f"{path} is not a run's folder: it has neither {store.RUN} nor {journal.NAME}",
         hint="give the folder that --out named, or one kernel's below it, such as RUN/base",
     )
 

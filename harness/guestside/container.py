@@ -1,28 +1,33 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Containers: a task in new namespaces, and functions run beside it."""
+"""Containers: a task in new namespaces, and functions that run beside it."""
 
 from __future__ import annotations
 
 import contextlib
 import enum
 import errno
+import fcntl
 import os
 import pickle
 import select
 import signal
+import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from harness.guestside import links, syscalls, wait
-from harness.guestside.nvmet import CONFIGFS
+from harness.guestside import syscalls, wait
+from harness.guestside.kernelfiles import CONFIGFS
 from harness.guestside.task import Task, failure, fork, reap
 
 T = TypeVar("T")
 
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+
 
 class How(enum.StrEnum):
-    """The system call by which a container's namespaces are made or entered."""
+    """The system call that creates or enters a container's namespaces."""
 
     UNSHARE = "unshare"
     CLONE3 = "clone3"
@@ -33,10 +38,10 @@ class How(enum.StrEnum):
 class Container:
     """A task that keeps new namespaces alive until it is destroyed.
 
-    The mount namespace is always its own; ``network``, ``pid``, ``uts`` and ``user`` ask for
-    more.  In a user namespace root is mapped to itself.  Mounts do not propagate out.
-    Functions run by ``run`` are forked from the caller, so they may be closures; they start in
-    the container's root folder.  Nothing but its tasks holds the namespaces.
+    It always has a mount namespace of its own; ``network``, ``pid``, ``uts`` and ``user`` ask for
+    more.  In a user namespace root is mapped to itself.  Mounts do not propagate to the outside.
+    Functions that ``run`` runs are forked from the caller, so they may be closures; they start in
+    the container's root folder.  Only its tasks hold the namespaces.
     """
 
     def __init__(
@@ -60,8 +65,8 @@ class Container:
         with contextlib.ExitStack() as stack:
             joined = -1
             if how is How.SETNS:
-                # A task that makes the namespaces and leaves once they have been joined; not
-                # the PID namespace, which ends with the task that was made in it.
+                # A task that creates the namespaces and ends once they have been joined.  Not the
+                # PID namespace, which ends with its first task.
                 maker = Container(network=network, uts=uts, user=user)
                 stack.callback(maker.destroy)
                 joined = maker._pidfd
@@ -87,20 +92,20 @@ class Container:
         return Task(function, *arguments, enter=self._enter)
 
     def run(self, function: Callable[..., T], *arguments: Any, seconds: float = wait.PATIENCE) -> T:
-        """Run a function in the container; gives its result or raises its exception."""
+        """Run a function in the container; return its result or raise its exception."""
         result: T = self.begin(function, *arguments).result(seconds)
         return result
 
     def mount_configfs(self, where: str = CONFIGFS) -> None:
-        """Mount configfs inside, as the container's user does; there already is no error.
+        """Mount configfs inside, as a user of the container would; mounted already is no error.
 
-        The kernel refuses the same instance on top of itself (EBUSY).  A kernel that knows
-        one instance only does so here: its one instance is what the container sees then.
+        The kernel refuses to mount an instance on top of itself (EBUSY).  A kernel with a single
+        instance does so here: that instance is then what the container sees.
         """
         self.run(mount_configfs, where)
 
     def destroy(self) -> None:
-        """Kill the task and wait for its end; the namespaces go unless something holds them."""
+        """Kill the task and wait for its end; the namespaces end unless something holds them."""
         if self._pidfd < 0:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -110,7 +115,7 @@ class Container:
         poll.poll(wait.PATIENCE * 1000)
         os.close(self._pidfd)
         self._pidfd = -1
-        with contextlib.suppress(ChildProcessError):  # not our child, but its
+        with contextlib.suppress(ChildProcessError):  # a grandchild
             reap(self.pid)
 
     def _enter(self) -> None:
@@ -145,7 +150,7 @@ class Container:
 
 
 def mount_configfs(where: str = CONFIGFS) -> None:
-    """Container.mount_configfs for the calling task."""
+    """Mount configfs in the calling task's namespace; see ``Container.mount_configfs``."""
     try:
         syscalls.mount("none", where, "configfs")
     except OSError as error:
@@ -155,12 +160,12 @@ def mount_configfs(where: str = CONFIGFS) -> None:
 
 def _raise(answer: bytes) -> NoReturn:
     if not answer:
-        raise RuntimeError("a container's first task died while its namespaces were made")
+        raise RuntimeError("a container's first task died while it created its namespaces")
     raise pickle.loads(answer)[1]
 
 
 def _make(how: How, flags: int, joined: int) -> None:
-    """In the container's first task: get into its namespaces."""
+    """Enter the container's namespaces, in its first task."""
     if how is How.UNSHARE:
         syscalls.unshare(flags)
     elif how is How.SETNS:
@@ -177,9 +182,9 @@ def _make(how: How, flags: int, joined: int) -> None:
 
 
 def _first_task(write: int, make: Callable[[], None], flags: int, how: How) -> NoReturn:
-    """Report "0", or the pid of a second task that took over; then an exception, or stay.
+    """Report "0", or the pid of a second task that takes over; then an exception, or stay.
 
-    The parent reads to the end of the pipe, so it goes on when this has failed or settled.
+    The parent reads to the end of the pipe, so it continues when this has failed or is set up.
     """
     try:
         try:
@@ -190,13 +195,13 @@ def _first_task(write: int, make: Callable[[], None], flags: int, how: How) -> N
                     os.write(write, f"{inner}\n".encode())
                     os._exit(0)
             else:
-                syscalls.die_with_parent()  # changed credentials may have undone it
+                syscalls.die_with_parent()  # new credentials reset it
                 os.write(write, b"0\n")
             _settle(flags, how)
         except BaseException as error:
             os.write(write, failure(error))
             os._exit(1)
-        # Nothing of the test's stays open here: a descriptor would keep alive what it refers to.
+        # Close everything of the test's: a descriptor would keep alive what it refers to.
         null = os.open("/dev/null", os.O_RDWR)
         for fd in range(3):
             os.dup2(null, fd)
@@ -208,8 +213,8 @@ def _first_task(write: int, make: Callable[[], None], flags: int, how: How) -> N
 
 
 def _settle(flags: int, how: How) -> None:
-    """What a new set of namespaces needs before it is of use."""
-    if flags & syscalls.CLONE_NEWUSER and how is not How.SETNS:  # else its maker did it
+    """Prepare a new set of namespaces for use."""
+    if flags & syscalls.CLONE_NEWUSER and how is not How.SETNS:  # else the task that created it did
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text("0 0 1")
         Path("/proc/self/gid_map").write_text("0 0 1")
@@ -217,12 +222,21 @@ def _settle(flags: int, how: How) -> None:
     if flags & syscalls.CLONE_NEWPID:
         syscalls.mount("proc", "/proc", "proc")
     if flags & syscalls.CLONE_NEWNET:
-        links.loopback_up()
+        loopback_up()
 
 
 def _step_into_pid_namespace() -> None:
-    """Fork once more; the outer process only waits for the inner one, which carries on."""
+    """Fork once more; the outer process only waits for the inner one, which continues."""
     inner = os.fork()
     if inner:
         os.waitpid(inner, 0)
         os._exit(0)
+
+
+def loopback_up() -> None:
+    """Bring "lo" up, which is down in a new network namespace."""
+    # Two ioctls: importing pyroute2 takes seconds under emulation.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, struct.pack("16sH14x", b"lo", 0))
+        flags = struct.unpack_from("16sH", answer)[1] | _IFF_UP
+        fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags))

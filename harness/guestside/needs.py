@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a test needs, said by a marker: ``@needs.config("CONFIG_NVME_TARGET_TCP")``.
+"""What a test needs, as a marker: ``@needs.config("CONFIG_NVME_TARGET_TCP")``.
 
-A need that is not met skips the test, and the skip names it.
+If the guest lacks something, the test is skipped with the reason (``missing``, in a conftest.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import running
+from harness.guestside import kernelfiles
 
 MARKER = "needs"
 
@@ -31,29 +31,29 @@ def program(*names: str) -> pytest.MarkDecorator:
 
 
 def module(*names: str) -> pytest.MarkDecorator:
-    """Modules that can be loaded (built in is not enough: such a test loads and unloads)."""
+    """Modules that can be loaded (built in is not enough: such a test loads and unloads them)."""
     return pytest.mark.needs(*(("module", n) for n in names))
 
 
 def feature(*names: str) -> pytest.MarkDecorator:
-    """What the kernel must be able to do, found by trying; see FEATURES."""
+    """Features of the kernel, found by trying; see FEATURES."""
     unknown = [n for n in names if n not in FEATURES]
     if unknown:
-        raise ValueError(f"no probe for {unknown}; there are {sorted(FEATURES)}")
+        raise ValueError(f"no probe for {unknown}; known features: {sorted(FEATURES)}")
     return pytest.mark.needs(*(("feature", n) for n in names))
 
 
 def missing(item: pytest.Item) -> list[str]:
-    """What ``item`` needs and this guest lacks, in words."""
+    """What ``item`` needs and this guest lacks, a phrase for each."""
     wanted = dict.fromkeys(need for mark in item.iter_markers(MARKER) for need in mark.args)
     return [words for kind, name in wanted if (words := lacking(kind, name))]
 
 
 @functools.cache
 def lacking(kind: str, name: str) -> str:
-    """Say what is lacking, or "" when the need is met."""
+    """Say what is missing; empty if nothing is."""
     if kind == "config":
-        value = running.options().get(name, "n")
+        value = kernelfiles.options().get(name, "n")
         return "" if value in ("y", "m") else f"the kernel has {name}={value}"
     if kind == "program":
         return "" if shutil.which(name) else f"the program {name} is not installed"
@@ -71,7 +71,7 @@ def _no_module(name: str) -> str:
 
 
 def in_guest() -> bool:
-    """Whether this is a guest: suites change the machine they run on."""
+    """Whether this is a guest: suites that change their machine must not run on the host."""
     return bool(os.environ.get("HARNESS_GUEST")) or "virtme" in Path("/proc/cmdline").read_text()
 
 
@@ -109,9 +109,9 @@ def _listns() -> str:
 
 
 def _slab_counts() -> str:
-    from harness.guestside import counts
+    from harness.guestside import leaks
 
-    return counts.uncounted()
+    return leaks.slabs_uncounted()
 
 
 def _kmemleak() -> str:
@@ -121,18 +121,17 @@ def _kmemleak() -> str:
 
 
 def _fault_injection() -> str:
-    lacking = [f for f in ("/proc/self/fail-nth", *_FAULTS) if not Path(f).exists()]
-    return f"no fault injection: no {lacking[0]}" if lacking else ""
+    absent = [f for f in ("/proc/self/fail-nth", *_FAULTS) if not Path(f).exists()]
+    return f"no fault injection: no {absent[0]}" if absent else ""
 
 
 def _own_instances() -> str:
     from harness.guestside.container import Container
-    from harness.guestside.nvmet import CONFIGFS
 
     with Container() as one, Container() as two:
         for container in (one, two):
             container.mount_configfs()
-        places = {Path(f"{c.root}{CONFIGFS}").stat().st_dev for c in (one, two)}
+        places = {Path(f"{c.root}{kernelfiles.CONFIGFS}").stat().st_dev for c in (one, two)}
     return "" if len(places) == 2 else "mount namespaces share one configfs"
 
 

@@ -22,7 +22,7 @@ from harness.history.run_facts import (
     TestFacts,
 )
 from harness.model import CompilerWarning, Outcome, Run, Side, SideResult, Splat, Test
-from harness.results import journal, reading, record
+from harness.results import journal, reading, store
 
 MESSAGE = 200  # characters of a test's headline that are kept
 _DEPTH = 3  # levels below a run's folder in which a kernel's results may be
@@ -102,7 +102,7 @@ def kernel_folders(folder: Path) -> Iterator[Path]:
 def _run(folder: Path) -> Run | None:
     """Read run.json; None where it is missing or damaged."""
     try:
-        return record.load(folder)
+        return store.load_run(folder)
     except (HarnessError, OSError):
         return None
 

@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 from harness.lab.kernels import Built
 from harness.model import GuestRecord, SideResult, Splat, Test
 from harness.progress import Progress
-from harness.results.record import to_json
+from harness.serial import to_json
 
 NAME = "splats.txt"
 VALUES = "splats.json"  # [{"title", "frames", "decoded"}], for harness.publish.html

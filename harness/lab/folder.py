@@ -15,7 +15,7 @@ from pathlib import Path
 from harness import paths
 from harness.errors import HostFault
 from harness.lab.plan import Plan
-from harness.results import record
+from harness.results import store
 
 COMMAND = "command"  # the run's command line; whoever made this file owns the folder
 ELSEWHERE = "choose another folder with --out DIR"
@@ -68,7 +68,7 @@ def _claimed(plan: Plan, started: datetime.datetime, command: str) -> Path:
 
 
 def _taken(folder: Path) -> bool:
-    return (folder / COMMAND).exists() or (folder / record.NAME).exists()
+    return (folder / COMMAND).exists() or (folder / store.RUN).exists()
 
 
 def _is_taken(folder: Path) -> HostFault:

@@ -26,7 +26,7 @@ from harness.model import Accel, GuestRecord, Kernel, Outcome, Request, Side, Si
 from harness.progress import Progress, Stage
 from harness.results import journal
 from harness.results.changes import counts
-from harness.results.record import from_json, to_json
+from harness.serial import from_json, to_json
 from harness.splat import find as find_splats
 
 # pytest's exit codes that are no verdict on the kernel.  Ctrl-C, its other reason for 2, reaches us
@@ -227,9 +227,19 @@ def _baseline(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
         top = Path(str(folder).partition("::")[0])
         digest.update(str(folder).encode())
         files = sorted(top.rglob("*.py")) if top.is_dir() else [top] if top.is_file() else []
-        for file in files:
-            digest.update(f"{file.relative_to(top.parent)}\0".encode() + file.read_bytes())
+        for file in [*files, *_shared(top, plan.folder)]:
+            digest.update(f"{file}\0".encode() + file.read_bytes())
     return paths.cache("baselines") / digest.hexdigest()[:24]
+
+
+def _shared(suite: Path, top: Path) -> list[Path]:
+    """Python files above a suite that its tests use: each conftest.py, and packages beside it."""
+    confs = [folder / "conftest.py" for folder in suite.parents if folder.is_relative_to(top)]
+    shared = [conf for conf in confs if conf.is_file()]
+    for conf in list(shared):
+        packages = [init.parent for init in conf.parent.glob("*/__init__.py")]
+        shared += sorted(file for package in packages for file in package.rglob("*.py"))
+    return shared
 
 
 def _is_whole(folder: Path) -> bool:

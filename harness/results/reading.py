@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.model import Outcome, Splat, Test
-from harness.results.record import from_json
 from harness.results.wilson import words
+from harness.serial import from_json
 
 NAME = "tests.jsonl"
 

@@ -10,15 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, kmemleak, leaks, links, needs, syscalls
+from guestlib import disks
+from guestlib.leftovers import GUARD
+from guestlib.nvmet import Instance
+from harness.guestside import kmemleak, needs, syscalls
 from harness.guestside.container import Container, How
-from harness.guestside.nvmet import CONFIGFS, Instance
+from harness.guestside.kernelfiles import CONFIGFS
+from harness.guestside.leaks import Things
 
 FAILED = pytest.StashKey[bool]()
 SCANNED = pytest.StashKey[float]()
 EVERY = 120.0  # seconds between two scans for lost memory
 # All that was there when the last test had ended; to look costs more than many a test.
-THERE = pytest.StashKey[leaks.Things | None]()
+THERE = pytest.StashKey[Things | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -150,25 +154,19 @@ def _leak_guard(
     if _diary is not None:
         _diary.begins(request.node.nodeid, loses="loses_memory" in request.node.keywords)
     stash = request.config.stash
-    before = stash.get(THERE, None) or leaks.found()
+    before = stash.get(THERE, None) or GUARD.found()
     stash[THERE] = None
     yield
     failed = request.node.stash.get(FAILED, False)
-    now = leaks.found() if failed else leaks.settled(before)
+    now = GUARD.found() if failed else GUARD.settled(before)
     left = now - before
-    problems = leaks.clean(left) if left else []
+    problems = GUARD.clean(left) if left else []
     if failed:  # blamed already, and it could not clean up
         return
-    gone = leaks.lost(before, now)
-    assert not left, "\n".join(["the test leaked:", leaks.words(left), *problems])
-    assert not gone, "\n".join(["the test took away:", leaks.words(gone)])
+    gone = GUARD.lost(before, now)
+    assert not left, "\n".join(["the test leaked:", GUARD.words(left), *problems])
+    assert not gone, "\n".join(["the test took away:", GUARD.words(gone)])
     stash[THERE] = now
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _loopback() -> None:
-    """127.0.0.1 answers: a guest starts with its loopback link down."""
-    links.loopback_up()
 
 
 @pytest.fixture(scope="session")

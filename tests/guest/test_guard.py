@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, kmemleak, leaks, needs, syscalls, wait
+from guestlib import disks
+from guestlib.leftovers import GUARD
+from guestlib.nvmet import Instance, NvmetHost
+from harness.guestside import kmemleak, needs, syscalls, wait
 from harness.guestside.container import Container, How
-from harness.guestside.nvmet import Host, Instance
+from harness.guestside.leaks import Things
 from harness.guestside.task import Task, TaskDied
 
 WAYS = [
@@ -74,10 +77,10 @@ class TestContainerIsMade:
             assert container.run(lambda: [name for _, name in socket.if_nameindex()]) == ["lo"]
 
     def test_nothing_is_left_of_it(self, how: How) -> None:
-        before = leaks.found()
+        before = GUARD.found()
         with Container(how, network=True, pid=True, uts=True, user=True):
-            assert leaks.found() != before
-        assert leaks.settled(before) <= before
+            assert GUARD.found() != before
+        assert GUARD.settled(before) <= before
 
 
 class TestContainerIsDestroyed:
@@ -153,7 +156,7 @@ class TestContainer:
         assert not tmp_path.is_mount()
 
 
-def named(things: leaks.Things) -> set[str]:
+def named(things: Things) -> set[str]:
     """The kinds of what was found, without the memory that nearly everything takes."""
     return {kind for kind, _ in things} - {"slab object"}
 
@@ -162,12 +165,12 @@ class TestLeakGuard:
     @pytest.fixture
     def leaked(self) -> Callable[[], set[str]]:
         """Gives the kinds of what leaked since the test began, and cleans up."""
-        before = leaks.found()
+        before = GUARD.found()
 
         def kinds() -> set[str]:
-            left = leaks.found() - before
-            assert leaks.clean(left) == []
-            assert leaks.settled(before) <= before
+            left = GUARD.found() - before
+            assert GUARD.clean(left) == []
+            assert GUARD.settled(before) <= before
             return named(left)
 
         return kinds
@@ -175,7 +178,7 @@ class TestLeakGuard:
     def test_it_sees_a_configfs_item(
         self, initial: Instance, leaked: Callable[[], set[str]]
     ) -> None:
-        initial.add(Host("nqn.2026-01.org.example:leak"))
+        initial.add(NvmetHost("nqn.2026-01.org.example:leak"))
         assert leaked() == {"configfs item"}
 
     def test_it_sees_a_mount(self, tmp_path: Path, leaked: Callable[[], set[str]]) -> None:
@@ -196,12 +199,12 @@ class TestLeakGuard:
         self, make_container: Callable[..., Container], leaked: Callable[[], set[str]]
     ) -> None:
         container = make_container(mounted=False, network=True)
-        before = leaks.found()
+        before = GUARD.found()
         task = container.begin(listen_for_ever)
         wait.until(
-            lambda: "listening socket" in named(leaks.found() - before), "a socket to be seen"
+            lambda: "listening socket" in named(GUARD.found() - before), "a socket to be seen"
         )
-        found = leaks.found() - before
+        found = GUARD.found() - before
         task.kill()
         container.destroy()
         assert named(found) == {"listening socket"}
@@ -220,9 +223,9 @@ class TestLeakGuard:
     def test_it_sees_memory_of_a_mount_that_is_in_no_table(
         self, leaked: Callable[[], set[str]]
     ) -> None:
-        before = leaks.found()
+        before = GUARD.found()
         mount = syscalls.open_tree("/", syscalls.OPEN_TREE_CLONE)
-        kinds = {kind for kind, _ in leaks.found() - before}
+        kinds = {kind for kind, _ in GUARD.found() - before}
         os.close(mount)
         assert "slab object" in kinds
         assert leaked() == set()
@@ -233,30 +236,30 @@ class TestLeakGuard:
     ) -> None:
         subprocess.run(["modprobe", "configfs_sample"], check=True)
         item = Path(configfs, "02-simple-children", "leak")
-        before = leaks.found()
+        before = GUARD.found()
         item.mkdir()
-        kinds = named(leaks.found() - before)
+        kinds = named(GUARD.found() - before)
         item.rmdir()
         subprocess.run(["modprobe", "--remove", "configfs_sample"], check=True)
         assert kinds == {"configfs item", "module reference"}
         assert leaked() == set()
 
     def test_what_goes_away_by_itself_is_no_leak(self, tmp_path: Path) -> None:
-        before = leaks.found()
+        before = GUARD.found()
         os.close(os.open(tmp_path, os.O_RDONLY))
         with Container(network=True) as container:
             container.run(lambda: listen().close())
-        assert leaks.settled(before) <= before
+        assert GUARD.settled(before) <= before
 
 
 INNER = """
-from harness.guestside.nvmet import Host, Instance
+from guestlib.nvmet import NvmetHost, Instance
 
 def test_before():
     pass
 
 def test_that_leaks():
-    Instance().add(Host("nqn.2026-01.org.example:inner"))
+    Instance().add(NvmetHost("nqn.2026-01.org.example:inner"))
 
 def test_after():
     assert Instance().hosts() == []

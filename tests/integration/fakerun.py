@@ -24,9 +24,9 @@ from harness.model import (
     Splat,
     Test,
 )
-from harness.results import record
+from harness.results import store
 from harness.results.changes import compared
-from harness.results.record import to_json
+from harness.serial import to_json
 
 BEGIN = 1_800_000_000.0
 EVIL = "<script>window.stolen = 1</script><img src=x onerror='window.stolen = 1'>\"'&{{ 7 * 7 }}"
@@ -235,7 +235,7 @@ def make(
         about=(("harness", "0.1.0"), ("QEMU", "7.2")),
     )
     run = compared(run)
-    record.save(run)
+    store.save_run(run)
     return run
 
 

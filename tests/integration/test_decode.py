@@ -22,7 +22,7 @@ from harness.decode import (
     render,
 )
 from harness.model import Checkout, Kernel, Splat
-from harness.results.record import from_json, to_json
+from harness.serial import from_json, to_json
 
 BEFORE = """\
 #include "help.h"

@@ -14,7 +14,7 @@ import smalltree
 
 from harness import git, series, tree
 from harness.bisect import points
-from harness.build import warnings
+from harness.build import output
 from harness.errors import NotApplied
 from harness.model import CompilerWarning, Source
 from harness.progress import Progress
@@ -310,7 +310,7 @@ def findings(kernel: Path, lost: Path) -> dict[str, Any]:
         checkout = slot.patched(got)
         slot.check_out(checkout)
         some = [CompilerWarning("fs/ü.c", 3, "old"), CompilerWarning("fs/big.c", 3, "of the last")]
-        found["warnings"] = warnings.with_patches(some, checkout)
+        found["warnings"] = output.with_patches(some, checkout)
         found["checkout"] = dataclasses.replace(checkout, path=Path())
         try:
             slot.patched(series.load(lost))

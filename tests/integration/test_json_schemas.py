@@ -14,12 +14,9 @@ import jsonschema
 import pytest
 from pastruns import CRASH, FAIL, NOTRUN, PASS, facts, put, side, story
 
-from harness.bisect.outcome import Bisected, Mode
-from harness.bisect.report import to_dict
-from harness.check import Cell, Finding, Level, Matrix, Row, State
-from harness.check.report import table
 from harness.cli import main
-from harness.results import record
+from harness.model import Bisected, BisectMode, Cell, CellState, Finding, Matrix, PatchRow, Severity
+from harness.results import store
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -70,7 +67,7 @@ def test_a_comparison(ask: Ask, tmp_path: Path) -> None:
     run = fakerun.make(tmp_path / "a", number=3)
     better = dataclasses.replace(run, folder=tmp_path / "b", sides=run.sides[:1])
     (tmp_path / "b").mkdir()
-    record.save(better)
+    store.save_run(better)
     for pair in (("b", "a"), ("a", "b")):
         valid("compare", ask("compare", *pair, "--rerun", "0"))
 
@@ -86,16 +83,16 @@ def test_a_comparison_of_runs_by_their_names(ask: Ask, tmp_path: Path, capsys: A
 
 
 def test_a_check() -> None:
-    finding = Finding(Level.ERROR, "boom", "a.c", 1, "rule", 1)
-    cells = (Cell(1, "build", State.BAD, (finding,)), Cell(1, "form", State.GOOD))
-    found = Matrix("demo", "v1", (Row(1, "c0ffee", "a: b"),), ("form", "build"), cells)
-    valid("check", json.loads(json.dumps(table(found))))
+    finding = Finding(Severity.ERROR, "boom", "a.c", 1, "rule", 1)
+    cells = (Cell(1, "build", CellState.BAD, (finding,)), Cell(1, "form", CellState.GOOD))
+    found = Matrix("demo", "v1", (PatchRow(1, "c0ffee", "a: b"),), ("form", "build"), cells)
+    valid("check", json.loads(json.dumps(store.check_table(found))))
 
 
 def test_a_bisection(tmp_path: Path) -> None:
-    mode = next(iter(Mode))
+    mode = next(iter(BisectMode))
     found = Bisected(mode, "panic", "v7.2", "v7.2", "HEAD", 8, tmp_path)
-    valid("bisect", json.loads(json.dumps(to_dict(found))))
+    valid("bisect", json.loads(json.dumps(store.bisection_table(found))))
 
 
 @pytest.mark.parametrize("verb", ["runs", "history", "compare", "check", "bisect"])

@@ -19,7 +19,7 @@ from patience import PATIENCE
 from harness.cli import main
 from harness.model import Outcome
 from harness.publish import html as report
-from harness.results import record
+from harness.results import store
 from harness.results.changes import compared
 from harness.results.journal import Journal, Phase
 
@@ -304,12 +304,13 @@ def test_a_killed_run_has_a_page(tmp_path: Path, capsys: Any) -> None:
 
 BISECTION = {
     "schema": 1, "mode": "series", "signature": f"it is bad {fakerun.EVIL}", "source": "v7.2",
-    "good": "the base", "bad": "1/1 x", "total": 1, "reverse": False, "patch": 1,
-    "culprit": {"id": "abc", "author": "me", "subject": fakerun.SUBJECT},
+    "good": "the base", "bad": "1/1 x", "total": 1, "reverse": False, "patch": 1, "folder": "/x",
+    "culprit": {"id": "abc", "author": "me", "subject": fakerun.SUBJECT, "parents": ["abb"],
+                "date": "2026-11-28", "files": ["a.c"]},
     "options": [], "remaining": [], "together": None, "notes": [], "commands": ["harness bisect"],
     "proofs": [{"what": "the culprit", "expected": "bad", "found": "bad", "why": fakerun.EVIL}],
     "steps": [{"name": "1/1 x", "call": "bad", "why": "boom", "phase": "search", "failures": 1,
-               "runs": 1, "seconds": 2.0}],
+               "runs": 1, "seconds": 2.0, "commit": "abc", "confidence": 1.0}],
     "differences": [{"what": "test", "before": "pass", "after": f"fail {fakerun.EVIL}"}],
     "confidence": 0.99, "built": 1, "booted": 2, "seconds": 9.0, "found": True, "proven": True,
     "mail": "bisected", "exit_code": 0,
@@ -434,7 +435,7 @@ def test_tests_that_did_not_run_are_no_failures(tmp_path: Path) -> None:
     )
     sides = (base, dataclasses.replace(patched, tests=stopped))
     run = compared(dataclasses.replace(run, sides=sides, interrupted=True))
-    page = report.page(record.save(run).parent)
+    page = report.page(store.save_run(run).parent)
     tiles = {tile.label: tile.number for tile in page.tiles}
     assert (tiles["not good"], tiles["not run"], tiles["broken by the series"]) == ("2", "30", "2")
     assert page.hidden == 0
@@ -450,7 +451,7 @@ def test_a_test_under_way_when_the_run_was_stopped_is_no_crash(tmp_path: Path, c
     )
     sides = (base, dataclasses.replace(patched, tests=(under_way, *patched.tests[1:])))
     run = compared(dataclasses.replace(run, sides=sides, interrupted=True))
-    folder = record.save(run).parent
+    folder = store.save_run(run).parent
     page = report.page(folder)
     assert under_way.id not in [one.test for one in (*page.failures, *page.broken)]
     assert {tile.label: tile.number for tile in page.tiles}["not run"] == "1"
@@ -461,5 +462,5 @@ def test_a_test_under_way_when_the_run_was_stopped_is_no_crash(tmp_path: Path, c
         assert "1 notrun" in out
         assert under_way.id not in out
     finished = dataclasses.replace(run, interrupted=False)
-    record.save(finished)
+    store.save_run(finished)
     assert under_way.id in [one.test for one in report.page(folder).failures]

@@ -13,7 +13,7 @@ from fakeproject import Patched
 from harness.model import Verdict
 from harness.publish import github, mail, tap
 from harness.publish.html import gather
-from harness.results import record
+from harness.results import store
 
 SUITE = """
 import os, pathlib
@@ -74,9 +74,9 @@ def kinds(table: dict) -> dict[str, str]:
 def agree(project: Judged, verdict: Verdict, code: int) -> None:
     """Hold every output of the run against its verdict."""
     assert code == verdict.exit_code
-    run = record.load(project.out)
+    run = store.load_run(project.out)
     assert run.verdict is verdict
-    assert json.loads((project.out / record.NAME).read_text())["verdict"] == verdict
+    assert json.loads((project.out / store.RUN).read_text())["verdict"] == verdict
     assert verdict.upper() in project.said("show", project.out)
     assert gather.page(project.out).word == verdict.upper()
     assert github.summary(run).splitlines()[0].split(": ")[0].endswith(verdict.upper())

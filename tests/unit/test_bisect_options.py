@@ -10,10 +10,9 @@ import pytest
 
 from harness.bisect import options
 from harness.bisect.options import Space
-from harness.bisect.values import Call, Candidate
 from harness.kconfig import reader
 from harness.kconfig.expression import level
-from harness.model import Option, Request
+from harness.model import Call, Candidate, Option, Request
 
 KCONFIG = """
 config BASE

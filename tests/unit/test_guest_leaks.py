@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import counts, kmemleak, leaks
+from guestlib.leftovers import GUARD
+from harness.guestside import kernelfiles, kmemleak, leaks
 
 GUEST = Path(__file__).parents[1] / "guest"
 REPORT = """unreferenced object 0xff1100000cfb8c80 (size 64):
@@ -21,18 +22,18 @@ unreferenced object (percpu) 0x607ee0e0a1d8 (size 8):
 """
 
 
-def test_references_of_other_modules_are_no_leaks():
+def test_references_of_other_modules_are_no_leaks() -> None:
     lines = (
         "nvmet 300 3 nvme_loop,nvmet_tcp, Live 0x0\nnvme_loop 20 0 - Live 0x0\nx 1 - - Live 0x0\n"
     )
-    assert list(counts.module_references(lines)) == ["nvmet 1"]
+    assert list(leaks.module_references(lines)) == ["nvmet 1"]
 
 
-def test_what_is_counted_is_told_as_a_number():
+def test_what_is_counted_is_told_as_a_number() -> None:
     things = frozenset(
         {("slab object", f"mnt_cache {n}") for n in range(3)} | {("mount", "1 /x t")}
     )
-    assert leaks.words(things) == "  mount: 1 /x t\n  slab object: 3 more of mnt_cache"
+    assert GUARD.words(things) == "  mount: 1 /x t\n  slab object: 3 more of mnt_cache"
 
 
 ITEM = ("configfs item", "/c/nvmet/hosts/a")
@@ -45,7 +46,7 @@ class Guest:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, looks: list[set[tuple[str, str]]]) -> None:
         self.looks, self.seen, self.idle = looks, 0, 0.0
-        monkeypatch.setattr(leaks, "found", self.found)
+        monkeypatch.setattr(GUARD, "found", self.found)
         monkeypatch.setattr(leaks, "_idle", lambda: self.idle)
         monkeypatch.setattr(time, "sleep", lambda _: None)
 
@@ -58,7 +59,7 @@ def test_what_goes_by_itself_is_waited_for_while_the_guest_is_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     guest = Guest(monkeypatch, [{NETWORK, SLAB}] * 1000 + [set()])
-    assert leaks.settled(frozenset()) == frozenset()
+    assert GUARD.settled(frozenset()) == frozenset()
     assert guest.seen == 1001
 
 
@@ -67,29 +68,29 @@ def test_what_stays_while_the_guest_has_nothing_to_do_is_a_leak(
 ) -> None:
     guest = Guest(monkeypatch, [{NETWORK}])
     monkeypatch.setattr(time, "sleep", lambda _: setattr(guest, "idle", guest.idle + 1))
-    assert leaks.settled(frozenset()) == {NETWORK}
+    assert GUARD.settled(frozenset()) == {NETWORK}
     assert guest.seen == leaks.IDLE + 1
 
 
 def test_what_only_somebody_removes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     guest = Guest(monkeypatch, [{ITEM, SLAB}])
-    assert leaks.settled(frozenset()) == {ITEM, SLAB}
+    assert GUARD.settled(frozenset()) == {ITEM, SLAB}
     assert guest.seen == 1
 
 
-def test_a_report_of_kmemleak_is_read():
+def test_a_report_of_kmemleak_is_read() -> None:
     first, second = kmemleak.parse(REPORT)
     assert (first.size, first.comm, first.pid, first.jiffies) == (64, "python3", 151, 4294903296)
-    assert first.words.endswith("0x1e3/0x5d0")
+    assert first.text.endswith("0x1e3/0x5d0")
     assert (second.size, second.comm) == (8, "modprobe")
     assert kmemleak.parse("") == []
 
 
-def test_a_leak_is_blamed_on_the_test_that_ran_at_its_time(monkeypatch: pytest.MonkeyPatch):
+def test_a_leak_is_blamed_on_the_test_that_ran_at_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(kmemleak, "jiffies", lambda: 1_000_000)
-    monkeypatch.setattr(kmemleak.running, "options", lambda: {"CONFIG_HZ": "250"})
+    monkeypatch.setattr(kernelfiles, "options", lambda: {"CONFIG_HZ": "250"})
     diary = kmemleak.Diary()
     for test in ("one", "two", "three"):
         now[0] += 10
@@ -97,7 +98,7 @@ def test_a_leak_is_blamed_on_the_test_that_ran_at_its_time(monkeypatch: pytest.M
     assert diary.who(1_000_000 + 250 * 25) == "two"
     assert diary.who(1_000_000 + 250 * 99) == "three"
     assert diary.who(999_999) == "what ran before the tests"
-    mine, purpose = (kmemleak.Leak(1_000_000 + 250 * when, 8, "", 1, "") for when in (25, 99))
+    mine, purpose = (kmemleak.MemoryLeak(1_000_000 + 250 * when, 8, "", 1, "") for when in (25, 99))
     assert diary.blamed([mine, purpose]) == [mine]
 
 
@@ -105,14 +106,15 @@ def test_a_leak_is_blamed_on_the_test_that_ran_at_its_time(monkeypatch: pytest.M
 TIMED = {"test_guard.py", "test_killed.py", "conftest.py"}
 
 
-def test_no_suite_counts_seconds():
+def test_no_suite_counts_seconds() -> None:
     word = re.compile(r"\bseconds=(?!wait\.ENDLESS)|\btimeout=|\btime\.(sleep|monotonic)\(")
-    timed = {file.name for file in GUEST.rglob("*.py") if word.search(file.read_text())}
+    suites = (file for file in GUEST.rglob("*.py") if file.parent.name != "guestlib")
+    timed = {file.name for file in suites if word.search(file.read_text())}
     assert timed == TIMED
 
 
 @pytest.mark.parametrize("point", range(1, 12))
-def test_every_point_of_the_specification_has_a_class(point):
+def test_every_point_of_the_specification_has_a_class(point: int) -> None:
     named = re.compile(rf"^class TestPoint{point}[A-Z]", re.MULTILINE)
     assert any(named.search(file.read_text()) for file in GUEST.rglob("test_*.py"))
 

@@ -15,10 +15,11 @@ PACKAGE = ROOT / "harness"
 
 RANKS = {
     4: {"cli", "__main__"},
-    3: {"run", "compare", "check", "bisect", "publish", "history", "lab", "plugin"},
+    # results reads what guests leave, and so stands on the stages.
+    3: {"run", "compare", "check", "bisect", "publish", "history", "lab", "plugin", "results"},
     2: {
         *("series", "tree", "source", "kconfig", "build", "guest", "splat", "decode"),
-        *("results", "doctor", "cache", "vmcore"),
+        *("doctor", "cache", "vmcore"),
     },
     # git: how git is called, for series, source and tree; kbuild: how the kernel's make is called,
     # for kconfig and build; text: what guests say, cleaned for outputs of all kinds; serial: JSON

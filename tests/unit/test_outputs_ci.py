@@ -12,9 +12,10 @@ import pytest
 
 from harness.cli import formats
 from harness.errors import NotBuilt
-from harness.model import Outcome, Test
+from harness.model import Matrix, Outcome, Test
 from harness.publish import checked, github, gitlab, marks
-from harness.results import record
+from harness.results import store
+from harness.serial import from_json
 
 COMMAND = re.compile(r"::(error|warning|notice) ((?:\w+=[^,:\s][^,:]*)(?:,\w+=[^,:]+)*)::(.+)")
 
@@ -114,39 +115,42 @@ def test_code_quality_has_what_gitlab_asks_for(tmp_path: Path) -> None:
             assert "\n" not in issue["location"]["path"] + issue["description"]
 
 
-CHECK = {
-    "schema": 1,
-    "name": "a|b",
-    "base": "v7.2",
-    "rows": [{"number": 1, "commit": "c", "subject": "it | does"}],
-    "checks": ["apply", "checkpatch", "never"],
-    "cells": [
-        {"patch": 1, "check": "apply", "state": "good", "findings": [], "note": ""},
-        {
-            "patch": 1,
-            "check": "checkpatch",
-            "state": "bad",
-            "note": "",
-            "findings": [
-                {
-                    "level": level,
-                    "text": f"a {level}\n::error::x",
-                    "file": "fs/a.c",
-                    "line": 7,
-                    "rule": "R",
-                    "enters": enters,
-                    "leaves": 0,
-                    "same": "",
-                }
-                for level, enters in (("note", 1), ("error", 1), ("warning", 3))
-            ],
-        },
-    ],
-    "strict": False,
-    "untestable": "",
-    "bad": True,
-    "exit_code": 1,
-}
+CHECK = from_json(
+    Matrix,
+    {
+        "schema": 1,
+        "name": "a|b",
+        "base": "v7.2",
+        "rows": [{"number": 1, "commit": "c", "subject": "it | does"}],
+        "checks": ["apply", "checkpatch", "never"],
+        "cells": [
+            {"patch": 1, "check": "apply", "state": "good", "findings": [], "note": ""},
+            {
+                "patch": 1,
+                "check": "checkpatch",
+                "state": "bad",
+                "note": "",
+                "findings": [
+                    {
+                        "level": level,
+                        "text": f"a {level}\n::error::x",
+                        "file": "fs/a.c",
+                        "line": 7,
+                        "rule": "R",
+                        "enters": enters,
+                        "leaves": 0,
+                        "same": "",
+                    }
+                    for level, enters in (("note", 1), ("error", 1), ("warning", 3))
+                ],
+            },
+        ],
+        "strict": False,
+        "untestable": "",
+        "bad": True,
+        "exit_code": 1,
+    },
+)
 
 
 def test_a_check_is_told_at_its_lines() -> None:
@@ -167,7 +171,7 @@ def test_what_we_run_in_is_told_by_itself(
 ) -> None:
     for name in ("GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
-    record.save(outputruns.bad(tmp_path))
+    store.save_run(outputruns.bad(tmp_path))
     formats.in_ci(tmp_path)
     formats.error_in_ci(NotBuilt("it does not build"))
     assert capsys.readouterr() == ("", "")

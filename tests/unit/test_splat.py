@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.model import Splat
-from harness.results.record import from_json, to_json
+from harness.serial import from_json, to_json
 from harness.splat import find, plain
 from harness.splat.blame import blame
 from harness.splat.kinds import KINDS, begins

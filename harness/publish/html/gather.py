@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from harness.model import ChangeKind, Run, Series
+from harness.model import ChangeKind, Matrix, Run, Series
 from harness.publish import sentences
 from harness.publish.html import (
     bisection,
@@ -31,7 +30,7 @@ from harness.publish.html.cutting import Budget
 from harness.publish.html.failures import Ask, Sources
 from harness.publish.html.sections import PatchView
 from harness.publish.html.values import Failure, Page
-from harness.results import record
+from harness.results import store
 from harness.results.changes import settled
 
 _TOLD = (ChangeKind.REGRESSION, ChangeKind.SUSPECT, ChangeKind.FLAKY, ChangeKind.NEW)
@@ -45,17 +44,21 @@ def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Pag
     Of a folder that ``harness check`` or ``harness bisect`` made it is that one's page, and of a
     run that was killed it has what is known.  Raises UsageError when the folder is nobody's.
     """
-    if not (folder / record.NAME).is_file():
-        if (folder / checks.NAME).is_file():
+    if not (folder / store.RUN).is_file():
+        if (folder / store.CHECK).is_file():
             return steps.page(folder, ask)
         if (folder / bisection.NAME).is_file():
             return bisection.page(folder)
         if unfinished.is_one(folder):
             return unfinished.page(folder, ask)
-    run = settled(record.load(folder))
-    table = checks.load(check) if check else {}
-    between = [one for one in steps.kernels(table, check) if one.label != BASE] if check else []
-    return _Gathered(run, folder, ask, table, between).page()
+    run = settled(store.load_run(folder))
+    matrix = store.load_check(check) if check else None
+    between = (
+        [one for one in steps.kernels(matrix, check) if one.label != BASE]
+        if matrix and check
+        else []
+    )
+    return _Gathered(run, folder, ask, matrix, between).page()
 
 
 class _Gathered:
@@ -66,10 +69,10 @@ class _Gathered:
         run: Run,
         folder: Path,
         ask: Ask | None,
-        table: Mapping[str, Any],
+        matrix: Matrix | None,
         between: Sequence[Column],
     ) -> None:
-        self.run, self.folder, self.table = run, folder, table
+        self.run, self.folder, self.matrix = run, folder, matrix
         self.columns = columns.of_run(run, folder)
         self.subjects = _subjects(run.series)
         self.boot = tuple(boots.complaints(run, self.columns, self.subjects))
@@ -127,7 +130,7 @@ class _Gathered:
             unborn=tuple(boots.unborn(run, self.columns)),
             dumps=boots.dumps(self.columns),
             warnings=remarks.warnings(run, self.subjects),
-            checks=checks.view(self.table) if self.table else None,
+            checks=checks.view(self.matrix) if self.matrix else None,
             patches=tuple(self._patches()),
             timeline=timeline.of(timeline.of_stages(run), self.columns, self.links),
             options=setup.options(side),
@@ -139,7 +142,7 @@ class _Gathered:
     def _patches(self) -> Iterator[PatchView]:
         if self.run.series is None:
             return
-        notes = checks.notes(self.table) if self.table else {}
+        notes = checks.notes(self.matrix) if self.matrix else {}
         by_subject = remarks.at_lines(self.run, self.failures, self.boot)
         room = Budget(patches.ALL)
         for one in self.run.series.patches:

@@ -11,7 +11,7 @@ from harness.decode import Decoded
 from harness.model import Splat
 from harness.publish.html.cutting import cut
 from harness.publish.html.values import SplatView
-from harness.results.record import from_json
+from harness.serial import from_json
 
 NAME = "splats.json"
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from harness.guestside import syscalls
-from harness.guestside.nvmet import CONFIGFS
+from harness.guestside.kernelfiles import CONFIGFS
 
 
 def test_an_attribute_can_be_opened() -> None:

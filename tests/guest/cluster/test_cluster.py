@@ -10,13 +10,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, fio, links, needs, nvme, wait
+from guestlib import disks, fio, links, nvme
+from guestlib.nvmet import Instance, Namespace, Port, Subsystem, tcp_port
+from harness.guestside import needs, wait
 from harness.guestside.container import Container, mount_configfs
-from harness.guestside.nvmet import CONFIGFS, Instance, Namespace, Port, Subsystem, tcp_port
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = [
     needs.config(
@@ -92,6 +95,10 @@ class Node:
         Instance().add(self.subsystem, self.port)
 
 
+def misses_its_node(path: nvme.Controller) -> bool:
+    return path.state != "live"
+
+
 class Cluster:
     """Nodes that run, and the paths of a host to them."""
 
@@ -131,7 +138,7 @@ class Cluster:
             self._containers[node.number].destroy()
         for node in nodes:
             path = self.paths[node.number]
-            wait.until(lambda p=path: p.state != "live", f"{path.name} to miss its node")
+            wait.until(partial(misses_its_node, path), f"{path.name} to miss its node")
             # Only now the cable: with it gone the host would hear nothing, and notice much later.
             self._lives[node.number].close()
 

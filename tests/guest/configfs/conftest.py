@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.guestside.nvmet import Instance
+from guestlib.nvmet import Instance
 
 
 @pytest.fixture(params=["initial", "container"])

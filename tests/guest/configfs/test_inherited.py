@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from guestlib.nvmet import Instance, NvmetHost
 from harness.guestside import needs, syscalls
 from harness.guestside.container import Container, How
-from harness.guestside.nvmet import CONFIGFS, Host, Instance
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
@@ -21,14 +22,14 @@ def hosts() -> list[str]:
 
 
 def add(nqn: str) -> None:
-    Instance().add(Host(nqn))
+    Instance().add(NvmetHost(nqn))
 
 
 class TestPoint4InitialContentInAContainer:
     def test_the_inherited_mount_shows_the_initial_content(
         self, initial: Instance, make_container: Callable[..., Container]
     ) -> None:
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             assert make_container(mounted=False).run(hosts) == [NQN]
 
     def test_what_is_made_through_the_inherited_mount_is_made_in_the_initial_instance(
@@ -44,13 +45,13 @@ class TestPoint4InitialContentInAContainer:
         self, initial: Instance, make_container: Callable[..., Container]
     ) -> None:
         container = make_container(mounted=False)
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             assert container.run(hosts) == [NQN]
 
     def test_an_own_mount_overlays_it(
         self, initial: Instance, make_container: Callable[..., Container]
     ) -> None:
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             container = make_container(mounted=False)
             before = container.run(hosts)
             container.mount_configfs()
@@ -59,7 +60,7 @@ class TestPoint4InitialContentInAContainer:
     def test_without_the_own_mount_it_is_in_sight_again(
         self, initial: Instance, make_container: Callable[..., Container]
     ) -> None:
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             container = make_container()
             hidden = container.run(hosts)
             container.run(syscalls.umount, CONFIGFS)
@@ -72,10 +73,10 @@ class TestPoint4InitialContentInAContainer:
 
         def mount_beside() -> tuple[list[str], list[str]]:
             syscalls.mount("none", str(tmp_path), "configfs")
-            Instance(str(tmp_path)).add(Host(OTHER))
+            Instance(str(tmp_path)).add(NvmetHost(OTHER))
             return hosts(), Instance(str(tmp_path)).hosts()
 
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             assert container.run(mount_beside) == ([NQN], [OTHER])
 
 
@@ -100,7 +101,7 @@ class TestPoint4MountTablesAreApart:
     def test_umount_outside_leaves_the_inherited_mount(
         self, initial: Instance, make_container: Callable[..., Container], configfs: str
     ) -> None:
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             container = make_container(mounted=False)
             syscalls.umount(configfs)
             try:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from guestlib.nvmet import Instance, NvmetHost, NvmetValue, Subsystem, loop_port
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, mount_configfs
-from harness.guestside.nvmet import CONFIGFS, Host, Instance, Subsystem, Value, loop_port
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
 NQN = "nqn.2026-01.org.example:instances"
 KINDS = [
-    pytest.param(Host(NQN), id="host"),
+    pytest.param(NvmetHost(NQN), id="host"),
     pytest.param(Subsystem(NQN), id="subsystem"),
     pytest.param(loop_port(1), id="port"),
 ]
@@ -59,26 +60,26 @@ class TestPoint1NewInstance:
     def test_it_is_empty_at_first(
         self, initial: Instance, make_container: Callable[..., Container]
     ) -> None:
-        with initial.holding(Host(NQN), Subsystem(NQN), loop_port(1)):
+        with initial.holding(NvmetHost(NQN), Subsystem(NQN), loop_port(1)):
             assert make_container().run(everything) == [], "seen in the container"
 
     @pytest.mark.parametrize("value", KINDS)
     def test_what_is_made_in_a_container_is_not_seen_outside(
-        self, container: Container, initial: Instance, value: Value
+        self, container: Container, initial: Instance, value: NvmetValue
     ) -> None:
         container.run(lambda: Instance().add(value))
         assert everything(initial) == [], "seen in the initial instance"
 
     @pytest.mark.parametrize("value", KINDS)
     def test_what_is_made_outside_is_not_seen_in_a_container(
-        self, container: Container, initial: Instance, value: Value
+        self, container: Container, initial: Instance, value: NvmetValue
     ) -> None:
         with initial.holding(value):
             assert container.run(everything) == [], "seen in the container"
 
     @pytest.mark.parametrize("value", KINDS)
     def test_what_is_made_in_one_container_is_not_seen_in_another(
-        self, make_container: Callable[..., Container], value: Value
+        self, make_container: Callable[..., Container], value: NvmetValue
     ) -> None:
         one, other = make_container(), make_container()
         one.run(lambda: Instance().add(value))
@@ -87,7 +88,7 @@ class TestPoint1NewInstance:
 
     @pytest.mark.parametrize("value", KINDS)
     def test_the_same_name_can_exist_in_every_instance(
-        self, make_container: Callable[..., Container], initial: Instance, value: Value
+        self, make_container: Callable[..., Container], initial: Instance, value: NvmetValue
     ) -> None:
         one, other = make_container(), make_container()
 
@@ -117,7 +118,7 @@ class TestPoint1NewInstance:
     def test_seen_through_proc_root_it_is_the_containers_instance(
         self, container: Container
     ) -> None:
-        container.run(lambda: Instance().add(Host(NQN)))
+        container.run(lambda: Instance().add(NvmetHost(NQN)))
         through = Instance(f"{container.root}{CONFIGFS}")
         assert through.hosts() == [NQN]
         assert Instance().hosts() == []
@@ -160,7 +161,7 @@ def make_many(count: int) -> list[int]:
         mount_configfs()
         if everything():
             return []  # not an instance of its own: nothing to count
-        Instance().add(Host(f"{NQN}:{number}"))
+        Instance().add(NvmetHost(f"{NQN}:{number}"))
         made.append(os.open("/proc/self/ns/mnt", os.O_RDONLY))
     counts = []
     for namespace in made:
@@ -174,7 +175,7 @@ class TestPoint2InitialInstance:
     def test_it_keeps_its_configuration_while_containers_come_and_go(
         self, initial: Instance, make_container: Callable[..., Container]
     ) -> None:
-        with initial.holding(Host(NQN), Subsystem(NQN, hosts=(NQN,)), loop_port(1, NQN)):
+        with initial.holding(NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,)), loop_port(1, NQN)):
             for _ in range(3):
                 make_container().destroy()
             assert everything(initial) == [NQN, NQN, "1"]
@@ -186,7 +187,7 @@ class TestPoint2InitialInstance:
         # With another instance about, a mount out here is still the initial one.
         syscalls.mount("none", str(tmp_path), "configfs")
         try:
-            with initial.holding(Host(NQN)):
+            with initial.holding(NvmetHost(NQN)):
                 assert Instance(str(tmp_path)).hosts() == [NQN]
             assert tmp_path.stat().st_dev == initial.root.stat().st_dev
         finally:
@@ -206,7 +207,7 @@ class TestPoint2InitialInstance:
                 syscalls.umount(str(tmp_path))
 
         try:
-            with initial.holding(Host(NQN)):
+            with initial.holding(NvmetHost(NQN)):
                 assert container.run(go_home_and_look) == [NQN]
         finally:
             os.close(home)
@@ -226,7 +227,7 @@ class TestPoint3OneInstancePerNamespace:
         def mount_and_make() -> tuple[set[int], set[tuple[str, ...]]]:
             for place in places:
                 syscalls.mount("none", place, "configfs")
-            Instance(places[3]).add(Host(NQN))
+            Instance(places[3]).add(NvmetHost(NQN))
             everywhere = [CONFIGFS, *places]
             devices = {Path(place).stat().st_dev for place in everywhere}
             return devices, {tuple(Instance(place).hosts()) for place in everywhere}
@@ -244,7 +245,7 @@ class TestPoint3OneInstancePerNamespace:
     def test_every_task_of_a_namespace_gets_the_same_instance(
         self, container: Container, initial: Instance, tmp_path: Path
     ) -> None:
-        container.run(lambda: Instance().add(Host(NQN)))
+        container.run(lambda: Instance().add(NvmetHost(NQN)))
 
         def mount_and_look() -> list[str]:
             syscalls.mount("none", str(tmp_path), "configfs")

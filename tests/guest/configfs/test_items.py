@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from guestlib.nvmet import Instance, Namespace, NvmetHost, Subsystem, loop_port
 from harness.guestside import needs, syscalls
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import CONFIGFS, Host, Instance, Namespace, Subsystem, loop_port
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
@@ -212,7 +213,7 @@ class TestNames:
     @pytest.mark.parametrize("name", ["a", "with space", "nqn.x:%s", "ümlaut", "x" * 200])
     def test_any_name_that_nvmet_takes_is_given_back(self, inside: Inside, name: str) -> None:
         def make() -> list[str]:
-            with Instance().holding(Host(name)):
+            with Instance().holding(NvmetHost(name)):
                 return Instance().hosts()
 
         assert inside(make) == [name]
@@ -232,7 +233,7 @@ class TestNames:
     def test_the_same_name_again_after_removal(self, inside: Inside) -> None:
         def make_often() -> int:
             for _ in range(20):
-                with Instance().holding(Host(NQN), Subsystem(NQN), loop_port(1)):
+                with Instance().holding(NvmetHost(NQN), Subsystem(NQN), loop_port(1)):
                     pass
             return len(Instance().hosts())
 
@@ -246,7 +247,7 @@ class TestMany:
         names = [f"{NQN}:{number}" for number in range(self.COUNT)]
 
         def make() -> list[str]:
-            with Instance().holding(*map(Host, names)):
+            with Instance().holding(*map(NvmetHost, names)):
                 return Instance().hosts()
 
         assert inside(make) == sorted(names)
@@ -255,7 +256,7 @@ class TestMany:
         stays = [f"{NQN}:stays{number}" for number in range(20)]
 
         def change_while_reading() -> set[str]:
-            with Instance().holding(*map(Host, stays)):
+            with Instance().holding(*map(NvmetHost, stays)):
                 seen = set()
                 with os.scandir(HOSTS) as entries:
                     for number, entry in enumerate(entries):
@@ -270,7 +271,7 @@ class TestMany:
     def test_the_number_of_links_counts_the_folders(self, inside: Inside) -> None:
         def look() -> list[int]:
             found = [HOSTS.stat().st_nlink]
-            with Instance().holding(Host(NQN)):
+            with Instance().holding(NvmetHost(NQN)):
                 found.append(HOSTS.stat().st_nlink)
             found.append(HOSTS.stat().st_nlink)
             return found
@@ -293,11 +294,11 @@ def test_a_container_cannot_remount_it_read_only_for_all(
     container = make_container()
     with errno_is(errno.EROFS):
         container.run(remount_and_make)
-    with initial.holding(Host(NQN)):
+    with initial.holding(NvmetHost(NQN)):
         assert initial.hosts() == [NQN]
 
 
 def remount_and_make() -> None:
     flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
     syscalls.mount("none", CONFIGFS, "", flags)
-    Instance().add(Host(NQN))
+    Instance().add(NvmetHost(NQN))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from guestlib.nvmet import Instance, NvmetHost, Subsystem
 from harness.guestside import needs, syscalls
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import Host, Instance, Subsystem
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
@@ -44,14 +44,14 @@ class TestInitialMount:
 
 class TestItems:
     def test_what_is_made_is_there_until_removed(self, initial: Instance) -> None:
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             assert initial.hosts() == [NQN]
         assert initial.hosts() == []
 
     def test_the_same_name_twice_is_refused(self, initial: Instance) -> None:
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             with pytest.raises(FileExistsError):
-                initial.add(Host(NQN))
+                initial.add(NvmetHost(NQN))
             assert initial.hosts() == [NQN]
 
     def test_an_attribute_reads_back_what_was_written(self, initial: Instance) -> None:
@@ -63,17 +63,17 @@ class TestItems:
             initial.write(f"subsystems/{NQN}/attr_allow_any_host", "perhaps")
 
     def test_an_item_that_is_linked_to_cannot_be_removed(self, initial: Instance) -> None:
-        linked = (Host(NQN), Subsystem(NQN, hosts=(NQN,)))
+        linked = (NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,)))
         with initial.holding(*linked), errno_is(errno.EBUSY):
             (initial.root / "hosts" / NQN).rmdir()
 
     def test_a_link_points_to_its_item(self, initial: Instance) -> None:
-        with initial.holding(Host(NQN), Subsystem(NQN, hosts=(NQN,))):
+        with initial.holding(NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,))):
             link = initial.root / "subsystems" / NQN / "allowed_hosts" / NQN
             assert link.resolve() == initial.root / "hosts" / NQN
 
     def test_renaming_an_item_is_refused(self, initial: Instance) -> None:
-        with initial.holding(Host(NQN)), errno_is(errno.EPERM):
+        with initial.holding(NvmetHost(NQN)), errno_is(errno.EPERM):
             (initial.root / "hosts" / NQN).rename(initial.root / "hosts" / "other")
 
 
@@ -81,7 +81,7 @@ class TestMountedTwice:
     def test_both_places_show_the_same_items(self, initial: Instance, tmp_path: Path) -> None:
         syscalls.mount("none", str(tmp_path), "configfs")
         try:
-            with Instance(str(tmp_path)).holding(Host(NQN)):
+            with Instance(str(tmp_path)).holding(NvmetHost(NQN)):
                 assert initial.hosts() == [NQN]
         finally:
             syscalls.umount(str(tmp_path))
@@ -95,7 +95,7 @@ class TestMountedTwice:
 
 
 def test_configuration_is_kept_across_umount_and_mount(initial: Instance, configfs: str) -> None:
-    initial.add(Host(NQN))
+    initial.add(NvmetHost(NQN))
     syscalls.umount(configfs)
     try:
         assert initial.hosts() == []

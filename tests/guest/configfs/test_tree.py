@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from harness.guestside import needs
-from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import (
+from guestlib.nvmet import (
     AnaGroup,
-    Host,
     Instance,
     Namespace,
+    NvmetHost,
     Port,
     Referral,
     Subsystem,
     loop_port,
 )
+from harness.guestside import needs
+from harness.guestside.expect import errno_is
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET", "CONFIG_NVME_TARGET_LOOP")
 
@@ -34,7 +34,7 @@ ALLOWED = SUBSYSTEMS / NQN / "allowed_hosts"
 Inside = Callable[..., Any]
 REFERRAL = Referral("next", "tcp", "192.0.2.1", "4420", "ipv4")
 FULL = (
-    Host(NQN),
+    NvmetHost(NQN),
     Subsystem(NQN, (Namespace("/dev/null", enabled=False),), hosts=(NQN,)),
     Port(1, "loop", "tree", subsystems=(NQN,), referrals=(REFERRAL,), ana_groups=(AnaGroup(2),)),
 )
@@ -55,7 +55,7 @@ def holding(*values: Any) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
 
 class TestLinks:
     def test_a_link_leads_to_its_item_by_a_relative_path(self, inside: Inside) -> None:
-        @holding(Host(NQN), Subsystem(NQN, hosts=(NQN,)))
+        @holding(NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,)))
         def look() -> tuple[str, bool]:
             target = os.readlink(ALLOWED / NQN)  # noqa: PTH115
             return target, (ALLOWED / NQN).samefile(HOSTS / NQN)
@@ -65,7 +65,7 @@ class TestLinks:
     def test_a_link_may_have_another_name_only_where_the_driver_allows(
         self, inside: Inside
     ) -> None:
-        @holding(Host(NQN), Subsystem(NQN, hosts=(NQN,)))
+        @holding(NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,)))
         def link() -> None:
             (ALLOWED / "other-name").symlink_to(HOSTS / NQN)
 
@@ -84,7 +84,7 @@ class TestLinks:
     def test_a_link_that_makes_no_sense_is_refused(
         self, inside: Inside, where: Path, what: Path, refusal: int
     ) -> None:
-        @holding(Host(NQN), Subsystem(NQN, hosts=(NQN,)))
+        @holding(NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,)))
         def link() -> list[str]:
             with errno_is(refusal):
                 (where / "link").symlink_to(what)
@@ -93,7 +93,7 @@ class TestLinks:
         assert inside(link) == [NQN], "what was there before, and nothing more"
 
     def test_while_linked_an_item_stays_and_then_it_goes(self, inside: Inside) -> None:
-        @holding(Host(NQN), Subsystem(NQN, hosts=(NQN,)))
+        @holding(NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,)))
         def unlink() -> list[str]:
             with errno_is(errno.EBUSY):
                 (HOSTS / NQN).rmdir()
@@ -115,7 +115,7 @@ class TestLinks:
         assert inside(look) == 5
 
     def test_a_link_is_no_folder_to_remove(self, inside: Inside) -> None:
-        @holding(Host(NQN), Subsystem(NQN, hosts=(NQN,)))
+        @holding(NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,)))
         def remove() -> None:
             (ALLOWED / NQN).rmdir()
 
@@ -123,7 +123,7 @@ class TestLinks:
             inside(remove)
 
     def test_an_item_made_while_a_link_to_it_is_refused_is_whole(self, inside: Inside) -> None:
-        @holding(Host(NQN), Subsystem(NQN, hosts=(NQN,)), Subsystem(OTHER, hosts=(NQN,)))
+        @holding(NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,)), Subsystem(OTHER, hosts=(NQN,)))
         def look() -> list[list[str]]:
             return [
                 sorted(e.name for e in (SUBSYSTEMS / nqn / "allowed_hosts").iterdir())
@@ -159,7 +159,7 @@ class TestMoves:
     def test_not_even_between_instances(
         self, make_container: Callable[..., Any], initial: Instance, tmp_path: Path
     ) -> None:
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             container = make_container()
             outside = Path("/proc", str(os.getpid()), "root") / str(HOSTS).lstrip("/") / NQN
 
@@ -249,7 +249,7 @@ class TestBusy:
     def test_a_folder_somebody_stands_in_can_be_removed(self, inside: Inside) -> None:
         def remove_underfoot() -> list[str]:
             home = Path.cwd()
-            Instance().add(Host(NQN))
+            Instance().add(NvmetHost(NQN))
             os.chdir(HOSTS / NQN)
             try:
                 (HOSTS / NQN).rmdir()
@@ -265,7 +265,7 @@ class TestBusy:
         self, make_container: Callable[..., Any], initial: Instance
     ) -> None:
         container = make_container()
-        with initial.holding(Host(NQN), Subsystem(NQN, hosts=(NQN,))):
+        with initial.holding(NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,))):
 
             def make_and_remove() -> str:
                 try:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, needs
+from guestlib import disks
+from guestlib.nvmet import Instance, NvmetHost
+from harness.guestside import needs
 from harness.guestside.container import Container
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import CONFIGFS, Host, Instance
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
@@ -81,7 +83,7 @@ class TestPoint6Registering:
         assert self.GROUP not in make_container().run(listing)
 
     def test_a_container_that_is_there_works_on(self, container: Container) -> None:
-        add = partial(Instance().add, Host(NQN))
+        add = partial(Instance().add, NvmetHost(NQN))
         container.run(add)
         modprobe()
         found = container.run(lambda: Instance().hosts())

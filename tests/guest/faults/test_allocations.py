@@ -16,18 +16,12 @@ from typing import Any
 
 import pytest
 
-from harness.guestside import faults, needs, syscalls, wait
+from guestlib import faults
+from guestlib.faults import FaultInjection
+from guestlib.nvmet import Instance, Namespace, NvmetHost, Subsystem, loop_port, tcp_port
+from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container
-from harness.guestside.faults import Failure
-from harness.guestside.nvmet import (
-    CONFIGFS,
-    Host,
-    Instance,
-    Namespace,
-    Subsystem,
-    loop_port,
-    tcp_port,
-)
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = [
     needs.feature("fault_injection"),
@@ -60,7 +54,7 @@ def prove(request: pytest.FixtureRequest, kind: str, container: Container) -> Ca
         enter: Callable[[], object] = lambda: None,
         clean: set[int] = CLEAN,
     ) -> None:
-        def inside() -> tuple[list[Failure], list[str]]:
+        def inside() -> tuple[list[FaultInjection], list[str]]:
             enter()
             do()  # once without faults: what is done only once is done, and Python is warm
             undo()
@@ -147,7 +141,7 @@ def test_mkdir(prove: Callable[..., None], values: tuple[Any, ...], folder: str)
 
 LINKS = [
     pytest.param(
-        (Host(NQN), Subsystem(NQN)), f"hosts/{NQN}", f"subsystems/{NQN}/allowed_hosts/{NQN}",
+        (NvmetHost(NQN), Subsystem(NQN)), f"hosts/{NQN}", f"subsystems/{NQN}/allowed_hosts/{NQN}",
         id="host",
     ),
     pytest.param(
@@ -227,7 +221,7 @@ def loop() -> Any:
     """Makes loop devices; they are freed after the test."""
     from contextlib import ExitStack
 
-    from harness.guestside import disks
+    from guestlib import disks
 
     with ExitStack() as stack:
         yield lambda file: stack.enter_context(disks.loop_device(file))

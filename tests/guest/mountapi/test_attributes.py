@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from guestlib.nvmet import Instance, NvmetHost
 from harness.guestside import needs, syscalls
 from harness.guestside.container import Container
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import CONFIGFS, Host, Instance
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
@@ -36,13 +37,13 @@ class TestReadOnly:
     def test_nothing_can_be_made(self, container: Container) -> None:
         container.run(read_only)
         with errno_is(errno.EROFS):
-            container.run(lambda: Instance().add(Host(NQN)))
+            container.run(lambda: Instance().add(NvmetHost(NQN)))
 
     def test_nothing_can_be_removed(self, container: Container, initial: Instance) -> None:
-        container.run(lambda: Instance().add(Host(NQN)))
+        container.run(lambda: Instance().add(NvmetHost(NQN)))
         container.run(read_only)
         with errno_is(errno.EROFS):
-            container.run(lambda: Instance().remove(Host(NQN)))
+            container.run(lambda: Instance().remove(NvmetHost(NQN)))
         found = container.run(lambda: Instance().hosts())
         initial.clear()  # where there is one instance only it was made in that
         assert found == [NQN]
@@ -59,7 +60,7 @@ class TestReadOnly:
         def make_elsewhere() -> list[str]:
             syscalls.mount("none", str(tmp_path), "configfs")
             read_only()
-            Instance(str(tmp_path)).add(Host(NQN))
+            Instance(str(tmp_path)).add(NvmetHost(NQN))
             return Instance().hosts()
 
         found = container.run(make_elsewhere)
@@ -69,14 +70,14 @@ class TestReadOnly:
 
     def test_another_instance_stays_writable(self, container: Container, initial: Instance) -> None:
         container.run(read_only)
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             assert container.run(lambda: Instance().hosts()) == [], "it is the initial instance"
 
     def test_it_can_be_taken_back(self, container: Container) -> None:
         def back() -> list[str]:
             read_only()
             syscalls.mount_setattr(CONFIGFS, clear=syscalls.MOUNT_ATTR_RDONLY)
-            with Instance().holding(Host(NQN)):
+            with Instance().holding(NvmetHost(NQN)):
                 return Instance().hosts()
 
         assert container.run(back) == [NQN]
@@ -99,7 +100,7 @@ class TestReadOnly:
             (tmp_path / "config").mkdir()
             syscalls.mount("none", str(tmp_path / "config"), "configfs")
             read_only(str(tmp_path), syscalls.AT_RECURSIVE)
-            Instance(str(tmp_path / "config")).add(Host(NQN))
+            Instance(str(tmp_path / "config")).add(NvmetHost(NQN))
 
         with errno_is(errno.EROFS):
             container.run(make)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from guestlib.nvmet import Instance, NvmetHost
 from harness.guestside import needs, syscalls
 from harness.guestside.container import Container, How, mount_configfs
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import CONFIGFS, Host, Instance
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
@@ -32,7 +33,7 @@ def hosts(where: str = CONFIGFS) -> list[str]:
 
 
 def add(where: str = CONFIGFS) -> None:
-    Instance(where).add(Host(NQN))
+    Instance(where).add(NvmetHost(NQN))
 
 
 def detached(attributes: int = 0, command: int = syscalls.FSCONFIG_CMD_CREATE) -> int:
@@ -59,7 +60,7 @@ class TestPoint9WaysIntoANamespace:
     def test_the_initial_content_is_in_sight_before(
         self, make_container: Callable[..., Container], initial: Instance, how: How
     ) -> None:
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             assert make_container(how, mounted=False).run(hosts) == [NQN]
 
     @pytest.mark.parametrize("how", WAYS)
@@ -126,7 +127,7 @@ class TestPoint9NewMountApi:
     def test_in_the_initial_namespace_it_gives_the_initial_instance(
         self, initial: Instance, tmp_path: Path
     ) -> None:
-        with initial.holding(Host(NQN)):
+        with initial.holding(NvmetHost(NQN)):
             mount = detached()
             try:
                 assert os.listdir(f"/proc/self/fd/{mount}/nvmet/hosts") == [NQN]  # noqa: PTH208

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from guestlib.nvmet import Instance, NvmetHost
 from harness.guestside import needs, syscalls
 from harness.guestside.container import Container
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import Host, Instance
 
 pytestmark = [
     needs.feature("open_tree_namespace", "listns"),
@@ -180,7 +180,7 @@ class TestConfigfsInIt:
         def make() -> list[str]:
             enter(tree)
             syscalls.mount("none", "/config", "configfs")
-            Instance("/config").add(Host(NQN))
+            Instance("/config").add(NvmetHost(NQN))
             return Instance("/config").hosts()
 
         assert outside.run(make) == [NQN]
@@ -195,7 +195,7 @@ class TestConfigfsInIt:
             for number, fd in enumerate(spaces):
                 syscalls.setns(fd, syscalls.CLONE_NEWNS)
                 syscalls.mount("none", "/config", "configfs")
-                Instance("/config").add(Host(f"{NQN}{number}"))
+                Instance("/config").add(NvmetHost(f"{NQN}{number}"))
                 found.append(Instance("/config").hosts())
             return found
 
@@ -208,7 +208,7 @@ class TestConfigfsInIt:
     ) -> None:
         def look() -> tuple[list[str], list[str]]:
             syscalls.mount("none", f"{tree}/config", "configfs")
-            Instance(f"{tree}/config").add(Host(NQN))
+            Instance(f"{tree}/config").add(NvmetHost(NQN))
             enter(tree, BOTH)
             inherited = Instance("/config").hosts()
             syscalls.mount("none", "/below", "configfs")
@@ -223,7 +223,7 @@ class TestConfigfsInIt:
     ) -> None:
         def look() -> list[str]:
             syscalls.mount("none", f"{tree}/config", "configfs")
-            Instance(f"{tree}/config").add(Host(NQN))
+            Instance(f"{tree}/config").add(NvmetHost(NQN))
             fd = syscalls.open_tree(tree, BOTH)
             syscalls.umount(f"{tree}/config")
             syscalls.setns(fd, syscalls.CLONE_NEWNS)
@@ -244,7 +244,7 @@ class TestConfigfsInIt:
                 syscalls.mount("none", "/config", "configfs")
                 if Instance("/config").hosts():
                     break
-                Instance("/config").add(Host(NQN))
+                Instance("/config").add(NvmetHost(NQN))
                 syscalls.setns(home, syscalls.CLONE_NEWNS)
             return Instance().hosts()
 

@@ -16,7 +16,7 @@ import pytest
 from harness.guestside import needs, syscalls
 from harness.guestside.container import Container
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import CONFIGFS
+from harness.guestside.kernelfiles import CONFIGFS
 from harness.guestside.syscalls import MountInfo
 
 pytestmark = [

@@ -13,16 +13,16 @@ from collections.abc import Callable
 
 import pytest
 
+from guestlib.instances import NvmetPlace
+from guestlib.nvmet import Instance, Port, loop_port, tcp_port
 from harness.guestside import needs
 from harness.guestside.container import Container
-from harness.guestside.nvmet import Instance, Port, loop_port, tcp_port
-from harness.guestside.places import Place
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     place = pyfuncitem.funcargs.get("place")
-    if not isinstance(place, Place):
+    if not isinstance(place, NvmetPlace):
         return None
     wanted = inspect.signature(pyfuncitem.obj).parameters
     place.run(lambda: pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
@@ -45,10 +45,10 @@ def place(
     make_container: Callable[..., Container],
     own_network: bool,
     tmpfs: object,
-) -> Place:
+) -> NvmetPlace:
     """Where the test runs."""
     # After tmpfs: what is mounted later is not in the container.
-    return Place(make_container(network=own_network) if request.param == "container" else None)
+    return NvmetPlace(make_container(network=own_network) if request.param == "container" else None)
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, fio, needs, nvme, wait
+from guestlib import disks, fio, nvme
+from guestlib.nvmet import AnaGroup, Instance, Namespace, Port, Subsystem, loop_port
+from harness.guestside import needs, wait
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import AnaGroup, Instance, Namespace, Port, Subsystem, loop_port
 from harness.guestside.task import Task
 
 pytestmark = [

@@ -10,20 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, links, needs, nvme, syscalls
-from harness.guestside.container import Container
-from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import (
+from guestlib import disks, links, nvme
+from guestlib.nvmet import (
     DISCOVERY_NQN,
-    Host,
     Instance,
     Namespace,
+    NvmetHost,
     Port,
     Referral,
     Subsystem,
     loop_port,
     tcp_port,
 )
+from harness.guestside import needs, syscalls
+from harness.guestside.container import Container
+from harness.guestside.expect import errno_is
 
 pytestmark = needs.program("nvme")
 
@@ -34,7 +35,7 @@ tcp = needs.config("CONFIG_NVME_TARGET_TCP", "CONFIG_NVME_TCP")
 loop = needs.config("CONFIG_NVME_TARGET_LOOP")
 
 
-def add(*values: Host | Subsystem | Port) -> str:
+def add(*values: NvmetHost | Subsystem | Port) -> str:
     """Write values into the caller's instance; says "made" or why not."""
     try:
         Instance().add(*values)
@@ -116,7 +117,7 @@ class TestPoint7SameNames:
         self, pair: tuple[Container, Container]
     ) -> None:
         port = tcp_port(1, NQN)
-        host, stranger = Host(nvme.HOST_NQN), Host("nqn.2026-01.org.example:stranger")
+        host, stranger = NvmetHost(nvme.HOST_NQN), NvmetHost("nqn.2026-01.org.example:stranger")
         made = [
             pair[0].run(add, host, Subsystem(NQN, hosts=(host.nqn,)), port),
             pair[1].run(add, host, stranger, Subsystem(NQN, hosts=(stranger.nqn,)), port),

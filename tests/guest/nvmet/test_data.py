@@ -9,9 +9,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness.guestside import disks, fio, needs, nvme
+from guestlib import disks, fio, nvme
+from guestlib.nvmet import Instance, Namespace, Port, Subsystem
+from harness.guestside import needs
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import Instance, Namespace, Port, Subsystem
 
 pytestmark = [needs.program("nvme"), pytest.mark.usefixtures("place")]
 

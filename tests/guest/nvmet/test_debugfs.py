@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import needs, nvme, wait
+from guestlib import nvme
+from guestlib.instances import check_own
+from guestlib.nvmet import Instance, Port, Subsystem, loop_port
+from harness.guestside import needs, wait
 from harness.guestside.container import Container
-from harness.guestside.nvmet import Instance, Port, Subsystem, loop_port
-from harness.guestside.places import check_own
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_DEBUGFS", "CONFIG_NVME_TARGET_LOOP"),

@@ -8,16 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.guestside import needs, nvme
+from guestlib import nvme
+from guestlib.nvmet import DISCOVERY_NQN, Instance, Port, Referral, Subsystem, loop_port
+from harness.guestside import needs
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import (
-    DISCOVERY_NQN,
-    Instance,
-    Port,
-    Referral,
-    Subsystem,
-    loop_port,
-)
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_LOOP"),

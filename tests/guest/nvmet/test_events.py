@@ -7,18 +7,19 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.guestside import needs, nvme, uevents, wait
-from harness.guestside.container import Container
-from harness.guestside.nvmet import (
+from guestlib import nvme, uevents
+from guestlib.nvmet import (
     DISCOVERY_NQN,
-    Host,
     Instance,
+    NvmetHost,
     Port,
     Referral,
     Subsystem,
     loop_port,
     tcp_port,
 )
+from harness.guestside import needs, wait
+from harness.guestside.container import Container
 
 pytestmark = needs.program("nvme")
 
@@ -84,10 +85,10 @@ class TestChange:
             uevents.listening() as heard,
             nvme.discovery(port) as controller,
         ):
-            before, _ = nvme.discover(port, asked=controller)
+            before, _ = nvme.discover(port, through=controller)
             change(instance)
             hears(heard, controller)
-            after, log = nvme.discover(port, asked=controller)
+            after, log = nvme.discover(port, through=controller)
             assert after > before, "the generation of the log did not grow"
             found = {e.nqn if e.kind == "nvme subsystem" else e.traddr for e in log[1:]}
             assert found == {KEPT, *named}
@@ -102,7 +103,7 @@ class TestChange:
             nvme.discovery(port) as controller,
         ):
             for count in (1, 2, 3):
-                nvme.discover(port, asked=controller)
+                nvme.discover(port, through=controller)
                 (instance.link if count % 2 else instance.unlink)(1, OTHER)
                 hears(heard, controller, count)
 
@@ -110,17 +111,17 @@ class TestChange:
         self, instance: Instance, make_port: Callable[..., Port]
     ) -> None:
         port = make_port(1, NQN)
-        stranger = Host("nqn.2026-01.org.example:stranger")
+        stranger = NvmetHost("nqn.2026-01.org.example:stranger")
         closed = Subsystem(NQN, hosts=(stranger.nqn,))
         with (
-            instance.holding(stranger, Host(nvme.HOST_NQN), closed, port),
+            instance.holding(stranger, NvmetHost(nvme.HOST_NQN), closed, port),
             uevents.listening() as heard,
             nvme.discovery(port) as controller,
         ):
-            assert [e.nqn for e in nvme.discover(port, asked=controller)[1][1:]] == []
+            assert [e.nqn for e in nvme.discover(port, through=controller)[1][1:]] == []
             instance.allow(NQN, nvme.HOST_NQN)
             hears(heard, controller)
-            assert [e.nqn for e in nvme.discover(port, asked=controller)[1][1:]] == [NQN]
+            assert [e.nqn for e in nvme.discover(port, through=controller)[1][1:]] == [NQN]
 
     @needs.config("CONFIG_NVME_TARGET_LOOP")
     def test_what_changes_at_another_port_is_not_told(self, instance: Instance) -> None:
@@ -134,7 +135,7 @@ class TestChange:
             instance.link(2, OTHER)
             hears(heard, second)
             # Had it been told too, reading the log would make room for a second event below.
-            nvme.discover(one, asked=first)
+            nvme.discover(one, through=first)
             instance.link(1, OTHER)
             hears(heard, first, 1)
 

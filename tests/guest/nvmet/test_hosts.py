@@ -7,9 +7,10 @@ import errno
 
 import pytest
 
-from harness.guestside import needs, nvme
+from guestlib import nvme
+from guestlib.nvmet import Instance, NvmetHost, Subsystem, loop_port
+from harness.guestside import needs
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import Host, Instance, Subsystem, loop_port
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_LOOP"),
@@ -22,7 +23,7 @@ KNOWN = "nqn.2026-01.org.example:known"
 STRANGER = "nqn.2026-01.org.example:stranger"
 PORT = loop_port(1, NQN)
 OPEN = Subsystem(NQN)
-RESTRICTED = (Host(KNOWN), Subsystem(NQN, hosts=(KNOWN,)))
+RESTRICTED = (NvmetHost(KNOWN), Subsystem(NQN, hosts=(KNOWN,)))
 
 
 def test_any_host_may_connect_to_an_open_subsystem(instance: Instance) -> None:
@@ -47,7 +48,7 @@ def test_another_host_does_not_find_the_subsystem_in_the_discovery_log(instance:
 
 
 def test_a_host_that_is_allowed_later_may_connect_then(instance: Instance) -> None:
-    with instance.holding(Host(STRANGER), *RESTRICTED, PORT):
+    with instance.holding(NvmetHost(STRANGER), *RESTRICTED, PORT):
         instance.allow(NQN, STRANGER)
         with nvme.connected(PORT, NQN, host=STRANGER) as controller:
             assert controller.state == "live"
@@ -68,7 +69,7 @@ def test_a_host_that_is_refused_later_stays_but_cannot_come_again(instance: Inst
 
 
 def test_closing_a_subsystem_refuses_those_who_come_later(instance: Instance) -> None:
-    with instance.holding(Host(KNOWN), OPEN, PORT):
+    with instance.holding(NvmetHost(KNOWN), OPEN, PORT):
         instance.write(f"subsystems/{NQN}/attr_allow_any_host", 0)
         with pytest.raises(nvme.NvmeError):
             nvme.connect(PORT, NQN, host=KNOWN)
@@ -82,7 +83,7 @@ def test_a_host_that_is_allowed_somewhere_cannot_be_removed(instance: Instance) 
 
 
 def test_an_open_subsystem_takes_no_list_of_hosts(instance: Instance) -> None:
-    with instance.holding(OPEN, Host(KNOWN)), errno_is(errno.EINVAL):
+    with instance.holding(OPEN, NvmetHost(KNOWN)), errno_is(errno.EINVAL):
         instance.allow(NQN, KNOWN)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, needs, nvme, wait
+from guestlib import disks, nvme
+from guestlib.nvmet import Instance, Namespace, Subsystem, loop_port
+from harness.guestside import needs, wait
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import Instance, Namespace, Subsystem, loop_port
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_LOOP"),

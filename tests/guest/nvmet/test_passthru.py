@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, needs, nvme
+from guestlib import disks, nvme
+from guestlib.instances import check_own
+from guestlib.nvmet import Instance, Namespace, Port, Subsystem, loop_port
+from harness.guestside import needs
 from harness.guestside.container import Container
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import Instance, Namespace, Port, Subsystem, loop_port
-from harness.guestside.places import check_own
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_PASSTHRU", "CONFIG_NVME_TARGET_LOOP"),

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.guestside import disks, needs, nvme, wait
+from guestlib import disks, nvme
+from guestlib.nvmet import Instance, Namespace, Port, Subsystem
+from harness.guestside import needs, wait
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import Instance, Namespace, Port, Subsystem
 
 pytestmark = [needs.program("nvme"), pytest.mark.usefixtures("place")]
 

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, links, needs, nvme, wait
+from guestlib import disks, links, nvme
+from guestlib.instances import check_own
+from guestlib.nvmet import Instance, Namespace, Port, Subsystem, tcp_port
+from harness.guestside import needs, wait
 from harness.guestside.container import Container
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import Instance, Namespace, Port, Subsystem, tcp_port
-from harness.guestside.places import check_own
 from harness.guestside.task import Task
 
 pytestmark = [

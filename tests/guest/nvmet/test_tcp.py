@@ -9,9 +9,10 @@ import errno
 
 import pytest
 
-from harness.guestside import disks, links, needs, nvme
+from guestlib import disks, links, nvme
+from guestlib.nvmet import Instance, Namespace, Port, Subsystem, tcp_port
+from harness.guestside import needs
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import Instance, Namespace, Port, Subsystem, tcp_port
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_TCP", "CONFIG_NVME_TCP"),

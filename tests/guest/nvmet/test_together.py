@@ -9,10 +9,11 @@ from functools import partial
 
 import pytest
 
-from harness.guestside import disks, fio, needs, nvme
+from guestlib import disks, fio, nvme
+from guestlib.instances import check_own
+from guestlib.nvmet import Instance, Namespace, Port, Subsystem, loop_port, tcp_port
+from harness.guestside import needs
 from harness.guestside.container import Container
-from harness.guestside.nvmet import Instance, Namespace, Port, Subsystem, loop_port, tcp_port
-from harness.guestside.places import check_own
 
 pytestmark = [needs.program("nvme", "fio")]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from guestlib.nvmet import Instance, NvmetHost, NvmetValue, Subsystem, loop_port
+from guestlib.races import ignoring, race
 from harness.guestside import needs
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import Host, Instance, Subsystem, loop_port
-from harness.guestside.races import ignoring, race
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
@@ -38,12 +38,13 @@ def test_a_link_into_a_folder_that_goes_is_refused_or_made(
     request: pytest.FixtureRequest, initial: Instance, kind: str
 ) -> None:
     get = request.config.getoption
+    target: tuple[NvmetValue, ...]
     if kind == "port":
         folder, place = ROOT / "ports/1", ROOT / "subsystems" / NQN
         link, target = folder / "subsystems" / NQN, (Subsystem(NQN), loop_port(2))
     else:
         folder, place = ROOT / "subsystems" / NQN, ROOT / "hosts" / NQN
-        link, target = folder / "allowed_hosts" / NQN, (Host(NQN),)
+        link, target = folder / "allowed_hosts" / NQN, (NvmetHost(NQN),)
 
     def set_up() -> None:
         if kind == "port":

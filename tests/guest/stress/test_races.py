@@ -16,19 +16,20 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import attribute, needs, syscalls, wait
-from harness.guestside.container import Container, mount_configfs
-from harness.guestside.nvmet import (
-    CONFIGFS,
-    Host,
+from guestlib.instances import check_own
+from guestlib.nvmet import (
     Instance,
     Namespace,
+    NvmetHost,
+    NvmetValue,
     Subsystem,
     loop_port,
     tcp_port,
 )
-from harness.guestside.places import check_own
-from harness.guestside.races import LOST, Ran, Step, ignoring, race
+from guestlib.races import LOST, RaceResult, Step, ignoring, race
+from harness.guestside import kernelfiles, needs, syscalls, wait
+from harness.guestside.container import Container, mount_configfs
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET", "CONFIG_NVME_TARGET_LOOP")
 
@@ -38,7 +39,7 @@ ROOT = Instance().root
 STAYS = f"{NQN}:stays"
 TASKS = 4
 
-Race = Callable[..., list[Ran]]
+Race = Callable[..., list[RaceResult]]
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def compete(request: pytest.FixtureRequest) -> Race:
     """race(), with the seed and as often as was asked for."""
     get = request.config.getoption
 
-    def run(steps: Sequence[Step], rounds: int, **more: frozenset[int]) -> list[Ran]:
+    def run(steps: Sequence[Step], rounds: int, **more: frozenset[int]) -> list[RaceResult]:
         return race(steps, seed=get("--stress-seed"), rounds=rounds * get("--stress-times"), **more)
 
     return run
@@ -71,7 +72,7 @@ def arena(
     return partial(container.run, seconds=wait.ENDLESS)
 
 
-def some_succeeded(ran: list[Ran]) -> None:
+def some_succeeded(ran: list[RaceResult]) -> None:
     refused = sum(sum(one.refused.values()) for one in ran)
     assert refused < sum(one.steps for one in ran), f"every step was refused: {ran}"
 
@@ -115,7 +116,7 @@ def look_around(_: random.Random) -> None:
             ignoring(Path(folder, file).read_bytes)
 
 
-def linked(compete: Race, steps: list[Step], rounds: int) -> list[Ran]:
+def linked(compete: Race, steps: list[Step], rounds: int) -> list[RaceResult]:
     """Race with a port and a subsystem that stay."""
     Instance().add(Subsystem(STAYS), loop_port(9))
     # Only a subsystem that does not allow all takes hosts.
@@ -161,15 +162,15 @@ class TestNamespaces:
             calls: list[Callable[[], object]] = [
                 folder.mkdir,
                 folder.rmdir,
-                lambda: attribute.store(folder / "device_path", file),
-                lambda: attribute.store(folder / "enable", "1"),
-                lambda: attribute.store(folder / "enable", "0"),
-                lambda: attribute.store(folder / "revalidate_size", "1"),
-                lambda: attribute.store(folder / "ana_grpid", str(chance.randrange(1, 4))),
+                lambda: kernelfiles.store(folder / "device_path", file),
+                lambda: kernelfiles.store(folder / "enable", "1"),
+                lambda: kernelfiles.store(folder / "enable", "0"),
+                lambda: kernelfiles.store(folder / "revalidate_size", "1"),
+                lambda: kernelfiles.store(folder / "ana_grpid", str(chance.randrange(1, 4))),
             ]
             chance.choice(calls)()
 
-        def run() -> list[Ran]:
+        def run() -> list[RaceResult]:
             with Instance().holding(Subsystem(NQN)):
                 return compete([change] * TASKS, 600)
 
@@ -186,12 +187,12 @@ class TestPorts:
             place = ROOT / "subsystems" / NQN
             chance.choice([lambda: link.symlink_to(place), link.unlink])()
 
-        def run() -> list[Ran]:
+        def run() -> list[RaceResult]:
             ports = [tcp_port(number) for number in (1, 2, 3)]  # one address: one at a time
             with Instance().holding(Subsystem(NQN), *ports):
                 ran = compete([toggle] * TASKS, 500, lost=LOST | {errno.EADDRINUSE})
                 for number in (1, 2, 3):
-                    ignoring(lambda n=number: Instance().unlink(n, NQN))
+                    ignoring(partial(Instance().unlink, number, NQN))
                 return ran
 
         some_succeeded(arena(run))  # type: ignore[arg-type]
@@ -221,7 +222,9 @@ class TestMounts:
         def use(chance: random.Random) -> None:
             root = Instance(str(chance.choice(places))).root
             folder = root / "hosts" / chance.choice(NAMES)
-            chance.choice([folder.mkdir, folder.rmdir, lambda: list(root.iterdir())])()
+            calls: list[Callable[[], object]]
+            calls = [folder.mkdir, folder.rmdir, lambda: list(root.iterdir())]
+            chance.choice(calls)()
 
         # The instance goes with its last mount: then these folders are empty, and of a tmpfs or
         # of the host, where nothing is called nvmet.
@@ -240,7 +243,7 @@ class TestMounts:
             mount_configfs()
             instance = Instance()
             backed = Subsystem(NQN, (Namespace(file, buffered=True),), hosts=(NQN,))
-            values = [Host(NQN), backed, Subsystem(NAMES[0])]
+            values: list[NvmetValue] = [NvmetHost(NQN), backed, Subsystem(NAMES[0])]
             instance.add(*values[: chance.randrange(1, 4)])
             if chance.random() < 0.5:
                 instance.clear()
@@ -255,7 +258,7 @@ class TestMounts:
         def come_and_go(chance: random.Random) -> None:
             with Container(network=chance.random() < 0.2) as container:
                 container.mount_configfs()
-                container.run(lambda: Instance().add(Host(chance.choice(NAMES))))
+                container.run(lambda: Instance().add(NvmetHost(chance.choice(NAMES))))
                 if chance.random() < 0.5:
                     look_around_in(container)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from guestlib.links import ip
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, How
-from harness.guestside.links import ip
-from harness.guestside.nvmet import CONFIGFS
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = [needs.config("CONFIG_NET_NS", "CONFIG_DUMMY"), needs.program("ip")]
 

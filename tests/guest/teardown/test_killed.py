@@ -14,19 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import attribute, disks, needs, nvme, syscalls, wait
+from guestlib import disks, nvme
+from guestlib.instances import check_own
+from guestlib.nvmet import AnaGroup, Instance, Namespace, NvmetHost, Port, Subsystem, tcp_port
+from harness.guestside import kernelfiles, needs, syscalls, wait
 from harness.guestside.container import Container
-from harness.guestside.nvmet import (
-    CONFIGFS,
-    AnaGroup,
-    Host,
-    Instance,
-    Namespace,
-    Port,
-    Subsystem,
-    tcp_port,
-)
-from harness.guestside.places import check_own
+from harness.guestside.kernelfiles import CONFIGFS
 from harness.guestside.task import Task
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET", "CONFIG_NVME_TARGET_LOOP")
@@ -76,18 +69,18 @@ def at_work(
         task.kill()
 
 
-def configure(*values: Host | Subsystem | Port) -> None:
+def configure(*values: NvmetHost | Subsystem | Port) -> None:
     """Make it all and remove it all."""
     Instance().add(*values)
     Instance().clear()
 
 
-def values(file: str, port: Port) -> tuple[Host | Subsystem | Port, ...]:
+def values(file: str, port: Port) -> tuple[NvmetHost | Subsystem | Port, ...]:
     namespaces = tuple(
         Namespace(file, nsid=number, buffered=True, ana_group=number) for number in (1, 2)
     )
     return (
-        Host(nvme.HOST_NQN),
+        NvmetHost(nvme.HOST_NQN),
         Subsystem(NQN, namespaces, hosts=(nvme.HOST_NQN,)),
         Subsystem(OTHER),
         port,
@@ -122,9 +115,9 @@ def impatient() -> Iterator[None]:
     """
     timeout = Path("/sys/module/nvme_core/parameters/admin_timeout")
     usual = timeout.read_text()
-    attribute.store(timeout, 5)
+    kernelfiles.store(timeout, 5)
     yield
-    attribute.store(timeout, usual.strip())
+    kernelfiles.store(timeout, usual.strip())
 
 
 @pytest.mark.parametrize("port", PORTS)

@@ -8,18 +8,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from guestlib.nvmet import AnaGroup, Instance, NvmetHost, Port, Referral, Subsystem
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, How, mount_configfs
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import (
-    CONFIGFS,
-    AnaGroup,
-    Host,
-    Instance,
-    Port,
-    Referral,
-    Subsystem,
-)
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
@@ -33,7 +26,7 @@ def hosts(where: str = CONFIGFS) -> list[str]:
 
 
 def add(nqn: str = NQN) -> None:
-    Instance().add(Host(nqn))
+    Instance().add(NvmetHost(nqn))
 
 
 def umount_and_mount() -> None:
@@ -120,7 +113,7 @@ class TestPoint8LivesWhileMounted:
         make_container: Callable[..., Container],
     ) -> None:
         make_container(mounted=False).run(syscalls.umount, CONFIGFS)
-        initial.add(Host(NQN))
+        initial.add(NvmetHost(NQN))
         syscalls.umount(configfs)
         syscalls.mount("none", configfs, "configfs")
         kept = initial.hosts()
@@ -161,7 +154,7 @@ class TestPoint8TornDown:
             referrals=(Referral("one", "tcp", "192.0.2.1", "4420", "ipv4"),),
             ana_groups=(AnaGroup(2, "inaccessible"),),
         )
-        full = (Host(NQN), Subsystem(NQN, hosts=(NQN,)), Subsystem(OTHER), port)
+        full = (NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,)), Subsystem(OTHER), port)
         container.run(lambda: Instance().add(*full))
         container.run(umount_and_mount)
         assert container.run(hosts) == []

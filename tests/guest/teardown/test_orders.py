@@ -15,17 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.guestside import disks, needs, nvme, syscalls, wait
+from guestlib import disks, nvme
+from guestlib.nvmet import Instance, Namespace, NvmetHost, Subsystem, loop_port, tcp_port
+from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, mount_configfs
-from harness.guestside.nvmet import (
-    CONFIGFS,
-    Host,
-    Instance,
-    Namespace,
-    Subsystem,
-    loop_port,
-    tcp_port,
-)
+from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET", "CONFIG_NVME_TARGET_LOOP")
 
@@ -91,7 +85,7 @@ def scene(
     assert own != initial, "the container's configfs is the initial instance"
     port, file = PORTS[request.param], make_file(1)
     subsystem = Subsystem(NQN, (Namespace(file, uuid=UUID, buffered=True),))
-    container.run(lambda: Instance().add(Host(NQN), subsystem, port))
+    container.run(lambda: Instance().add(NvmetHost(NQN), subsystem, port))
     controller = container.run(lambda: nvme.connect(port, NQN, "--ctrl-loss-tmo=0"))
     keeper_fd = os.open(f"/proc/{keeper.pid}/ns/mnt", os.O_RDONLY)
     container.run(bind_elsewhere, keeper_fd, str(tmp_path))
@@ -103,7 +97,7 @@ def scene(
     assert Instance().subsystems() == [], "its configuration is in the initial instance"
     with Container() as again:
         again.mount_configfs()
-        again.run(lambda: Instance().add(Host(NQN), subsystem, port))
+        again.run(lambda: Instance().add(NvmetHost(NQN), subsystem, port))
 
 
 def orders(end: str) -> list[tuple[str, ...]]:
@@ -139,7 +133,9 @@ class TestTheLastTaskExits:
         syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
         syscalls.umount(CONFIGFS, syscalls.MNT_DETACH)
         mount_configfs()
-        Instance().add(Host(NQN), Subsystem(NQN, hosts=(NQN,)), loop_port(1, NQN, name="orders"))
+        Instance().add(
+            NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,)), loop_port(1, NQN, name="orders")
+        )
         for call in more:
             call()
 

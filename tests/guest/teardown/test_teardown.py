@@ -6,23 +6,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import pytest
 
-from harness.guestside import disks, links, needs, nvme, syscalls, wait
-from harness.guestside.container import Container
-from harness.guestside.nvmet import (
-    CONFIGFS,
+from guestlib import disks, links, nvme
+from guestlib.nvmet import (
     AnaGroup,
-    Host,
     Instance,
     Namespace,
+    NvmetHost,
     Port,
     Referral,
     Subsystem,
     loop_port,
     tcp_port,
 )
+from harness.guestside import needs, syscalls, wait
+from harness.guestside.container import Container
+from harness.guestside.kernelfiles import CONFIGFS
 from harness.guestside.task import Task
 
 pytestmark = needs.program("nvme")
@@ -71,7 +73,7 @@ ENDS = pytest.mark.parametrize(
 End = Callable[[Container], None]
 
 
-def make(*values: Host | Subsystem | Port) -> None:
+def make(*values: NvmetHost | Subsystem | Port) -> None:
     Instance().add(*values)
 
 
@@ -84,6 +86,10 @@ def finish(container: Container, end: End) -> None:
     end(container)
     left = Instance().subsystems() + Instance().ports()
     assert left == [], "its configuration is there after its last mount went"
+
+
+def closed(file: str) -> bool:
+    return not disks.open_for_writing(file)
 
 
 def write_until_it_fails(device: str) -> str:
@@ -140,11 +146,11 @@ class TestPoint8Released:
             for number, file in enumerate(files, 1)
         )
         subsystem = Subsystem(NQN, namespaces, hosts=(nvme.HOST_NQN,))
-        values = (Host(nvme.HOST_NQN), subsystem, Subsystem(OTHER), port, loop_port(2, NQN))
+        values = (NvmetHost(nvme.HOST_NQN), subsystem, Subsystem(OTHER), port, loop_port(2, NQN))
         container.run(make, *values)
         finish(container, end)
         for file in files:
-            wait.until(lambda f=file: not disks.open_for_writing(f), f"{file} closed")
+            wait.until(partial(closed, file), f"{file} closed")
         # And the same again, in what is a new instance.
         with Container() as again:
             again.mount_configfs()

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from guestlib.nvmet import Instance, NvmetHost
 from harness.guestside import needs, syscalls
 from harness.guestside.container import Container
 from harness.guestside.expect import errno_is
-from harness.guestside.nvmet import Host, Instance
 from harness.guestside.syscalls import MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
 from harness.guestside.task import Task
 
@@ -226,7 +226,7 @@ class TestConfigfsThatPropagates:
         pair = Pair(tmp_path, kind)
         pair.mount(mounter, "configfs")
         with pair.inside(mounter) as below:
-            Instance(str(below)).add(Host(NQN))
+            Instance(str(below)).add(NvmetHost(NQN))
         hosts = {}
         for which in pair.seen():
             with pair.inside(which) as below:
@@ -259,7 +259,7 @@ class TestConfigfsThatPropagates:
             (tmp_path / "own").mkdir()
             pair.mount("copy", "configfs")
             with pair.inside("copy") as below:
-                Instance(str(below)).add(Host(NQN))
+                Instance(str(below)).add(NvmetHost(NQN))
             with pair.inside("original") as below:
                 syscalls.mount("none", str(tmp_path / "own"), "configfs")
                 return Instance(str(below)).hosts(), Instance(str(tmp_path / "own")).hosts()
@@ -275,7 +275,7 @@ class TestConfigfsThatPropagates:
             pair = Pair(tmp_path, "shared")
             pair.mount("copy", "configfs")
             with pair.inside("copy") as below:
-                Instance(str(below)).add(Host(NQN))
+                Instance(str(below)).add(NvmetHost(NQN))
             with pair.inside("original") as below:
                 os.close(pair.namespaces.pop("copy"))  # nobody is in there any more
                 held = Instance(str(below)).hosts()
@@ -294,7 +294,7 @@ class TestConfigfsThatPropagates:
             pair = Pair(tmp_path, "shared")
             pair.mount("copy", "configfs")
             with pair.inside("copy") as below:
-                Instance(str(below)).add(Host(NQN))
+                Instance(str(below)).add(NvmetHost(NQN))
             pair.umount("original")
             seen = pair.seen()
             pair.mount("copy", "configfs")

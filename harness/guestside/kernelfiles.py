@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Files through which the kernel is configured and describes itself."""
+
+from __future__ import annotations
+
+import functools
+import os
+import zlib
+from pathlib import Path
+
+#: Where configfs is mounted on any Linux.
+CONFIGFS = "/sys/kernel/config"
+
+
+def store(path: Path, value: str | int) -> None:
+    """Write an attribute of sysfs or configfs with one write(2).  Raises the kernel's OSError.
+
+    Python's own files write again when they are closed after an error, and continue with the rest
+    of a value that was accepted in part: the kernel is asked twice, and the caller sees only the
+    second answer.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    try:
+        os.write(descriptor, str(value).encode())
+    finally:
+        os.close(descriptor)
+
+
+@functools.cache
+def options() -> dict[str, str]:
+    """The running kernel's configuration, as {"CONFIG_X": "y"}; empty without /proc/config.gz."""
+    file = Path("/proc/config.gz")
+    if not file.exists():
+        return {}
+    lines = zlib.decompress(file.read_bytes(), 31).decode().splitlines()
+    return dict(line.split("=", 1) for line in lines if line.startswith("CONFIG_"))

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Make the nth allocation of an operation fail, for n = 1, 2, ... until no allocation is left.
+
+The kernel counts for one task (/proc/self/fail-nth); what it counts is chosen here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from harness.guestside import kernelfiles
+
+DEBUGFS = Path("/sys/kernel/debug")
+KINDS = {"slab": "failslab", "page": "fail_page_alloc"}
+_OTHERS = ("fail_usercopy", "fail_make_request", "fail_mempool_alloc", "fail_mempool_alloc_bulk")
+# No stack has a caller in this range, so a facility with this filter never takes part.
+_NOBODY = {"require-start": "0x1", "require-end": "0x2"}
+_EVERYBODY = {"require-start": "0x0", "require-end": f"{(1 << 64) - 1:#x}"}
+
+
+@dataclasses.dataclass(frozen=True)
+class FaultInjection:
+    """One try: which allocation was made to fail, and the operation's errno (0: it succeeded)."""
+
+    call: int
+    errno: int
+
+    def __str__(self) -> str:
+        name = errno.errorcode.get(self.errno, str(self.errno)) if self.errno else "success"
+        return f"allocation {self.call}: {name}"
+
+
+def tries(
+    operation: Callable[[], object], undo: Callable[[], object], *, calls: int
+) -> list[FaultInjection]:
+    """Run an operation with its first, second, ... allocation failing; return what each try did.
+
+    ``undo`` runs, without faults, after each success, whether an allocation had failed or not.
+    In the last try no allocation was left to fail, unless that took more than ``calls`` tries.
+    Any exception but OSError is passed on.
+    """
+    found: list[FaultInjection] = []
+    with Path("/proc/self/fail-nth").open("r+b", buffering=0) as nth:
+        for call in range(1, calls + 1):
+            number, left = _once(nth.fileno(), call, operation)
+            if not number:
+                undo()
+            found.append(FaultInjection(call, number))
+            if left:
+                break
+    return found
+
+
+def _once(nth: int, call: int, operation: Callable[[], object]) -> tuple[int, bool]:
+    """Return the errno (0: success), and whether the fault was still pending at the end."""
+    number = 0
+    armed = b"%d" % call
+    os.pwrite(nth, armed, 0)
+    try:
+        operation()
+    except OSError as error:
+        number = error.errno or errno.EIO
+    finally:
+        left = _disarm(nth)
+    return number, left
+
+
+def _disarm(nth: int) -> bool:
+    # Reading allocates as well, so it may be what fails: then nothing is pending any more.
+    with contextlib.suppress(OSError):
+        left = os.pread(nth, 20, 0).strip()
+        os.pwrite(nth, b"0", 0)
+        return left != b"0"
+    os.pwrite(nth, b"0", 0)
+    return False
+
+
+@contextlib.contextmanager
+def only(kind: str) -> Iterator[None]:
+    """Let only allocations of one kind ("slab", "page") fail, even those that may sleep."""
+    chosen = DEBUGFS / KINDS[kind]
+    others = [DEBUGFS / name for name in (*KINDS.values(), *_OTHERS) if name != KINDS[kind]]
+    settings = {"ignore-gfp-wait": "N", "verbose": "0"}
+    if kind == "page":
+        settings["min-order"] = "0"  # not programs' pages: those are __GFP_HIGHMEM
+    with contextlib.ExitStack() as stack:
+        for folder in (folder for folder in others if folder.is_dir()):
+            stack.callback(_write, folder, _EVERYBODY)
+            _write(folder, _NOBODY)
+        stack.callback(_write, chosen, {"ignore-gfp-wait": "Y"})
+        _write(chosen, settings)
+        yield
+
+
+def _write(folder: Path, values: dict[str, str]) -> None:
+    for name, value in values.items():
+        kernelfiles.store(folder / name, value)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which configfs instance a test works on: the initial one, or that of a container."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.guestside.container import Container
+from harness.guestside.kernelfiles import CONFIGFS
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class NvmetPlace:
+    """Where a test configures nvmet and connects to it: outside, or in a container."""
+
+    container: Container | None = None
+
+    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function there.  Raises AssertionError if a container has no instance of its own.
+
+        Inside, ``Instance()`` is the place's own.
+        """
+        if not self.container:
+            return function(*arguments)
+        check_own(self.container)
+        return self.container.run(function, *arguments)
+
+
+def check_own(container: Container) -> None:
+    """Raise AssertionError if a container sees the initial instance: a test would show nothing."""
+    inside = Path(f"{container.root}{CONFIGFS}").stat().st_dev
+    assert inside != Path(CONFIGFS).stat().st_dev, (
+        f"expected an instance of the container's own at {CONFIGFS}, found the initial one"
+    )

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The host side: controllers connected through nvme-cli, and their block devices."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from guestlib.nvmet import DISCOVERY_NQN, Port
+from harness.guestside import kernelfiles, wait
+
+HOST_NQN = "nqn.2026-01.org.example:host"
+CLASS = Path("/sys/class/nvme")
+# Seconds after which a host is told to scan again: nvmet_ns_enable() (7.2) announces a namespace
+# before it marks it as enabled, so a host on another CPU that looks at once finds nothing, and
+# gets no second announcement.
+MISSED = 3
+
+
+class NvmeError(Exception):
+    """nvme-cli failed; the message is what it printed."""
+
+
+def _nvme(*arguments: str) -> Any:
+    """Run nvme-cli with JSON output.  Raises NvmeError with its message."""
+    command = ["nvme", *arguments, "--output-format=json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=wait.PATIENCE, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        message = (done.stderr + done.stdout).strip()
+        raise NvmeError(f"{' '.join(command)}: status {done.returncode}: {message}")
+    return json.loads(done.stdout) if done.stdout.strip() else {}
+
+
+def host_id(nqn: str) -> str:
+    """The host id of an NQN: the kernel wants every NQN to have one id, always the same."""
+    digits = hashlib.sha256(nqn.encode()).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Controller:
+    """A connected controller, by its name ("nvme0")."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Its folder in sysfs."""
+        return CLASS / self.name
+
+    def read(self, name: str) -> str:
+        """The value of one of its sysfs attributes."""
+        return (self.folder / name).read_text().strip()
+
+    def write(self, name: str, value: str | int) -> None:
+        """Set one of its sysfs attributes.  Raises the kernel's OSError."""
+        kernelfiles.store(self.folder / name, value)
+
+    @property
+    def state(self) -> str:
+        """ "live", "connecting" and so on; "" if it does not exist any more."""
+        try:
+            return self.read("state")
+        except OSError:
+            return ""
+
+    def devices(self) -> dict[int, str]:
+        """Block devices of its namespaces, by nsid, as known now."""
+        devices = {}
+        for entry in self._paths():
+            with contextlib.suppress(OSError):
+                devices[int((entry / "nsid").read_text())] = f"/dev/{_head(entry.name)}"
+        return devices
+
+    def device(self, nsid: int = 1, uuid: str = "") -> str:
+        """Wait for the block device of a namespace, and check its ``uuid`` if one is given."""
+
+        def ready() -> str:
+            path = self.devices().get(nsid, "")
+            # Under multipath the head appears when its first path is live.
+            return path if path and Path(path).is_block_device() else ""
+
+        what = f"nsid {nsid} of {self.name}"
+        try:
+            path = wait.until(ready, what, seconds=MISSED)
+        except AssertionError:
+            self.rescan()
+            path = wait.until(ready, what)
+        if uuid:
+            actual = (Path("/sys/block") / Path(path).name / "uuid").read_text().strip()
+            assert actual == uuid, f"{path}, nsid {nsid} of {self.name}, has uuid {actual}"
+        return path
+
+    def becomes(self, *states: str) -> None:
+        """Wait until it is in one of these states; "" means that it is gone."""
+        words = f"{self.name} to become {' or '.join(s or 'gone' for s in states)}"
+        try:
+            wait.until(lambda: self.state in states, words)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {self.state or 'gone'}") from None
+
+    def identify(self) -> dict[str, Any]:
+        """Its Identify Controller data, by the names of the NVMe specification."""
+        answer: dict[str, Any] = _nvme("id-ctrl", f"/dev/{self.name}")
+        return answer
+
+    def queues(self) -> int:
+        """Number of its queues, the admin queue included."""
+        return int(self.read("queue_count"))
+
+    def path_attribute(self, name: str, nsid: int = 1) -> str:
+        """An attribute of this controller's own path to a namespace, such as "ana_state"."""
+        for entry in self._paths():
+            with contextlib.suppress(OSError):
+                if int((entry / "nsid").read_text()) == nsid:
+                    return (entry / name).read_text().strip()
+        return ""
+
+    def rescan(self) -> None:
+        """Tell the host to scan its namespaces."""
+        self.write("rescan_controller", 1)
+
+    def reset(self) -> None:
+        """Reset it, and wait until it is live again."""
+        self.write("reset_controller", 1)
+        self.becomes("live")
+
+    def disconnect(self) -> None:
+        """Delete it and wait until it is gone; being gone already is no error."""
+
+        def gone() -> bool:
+            # Again and again: one that is still being created refuses, and may come up later.
+            with contextlib.suppress(OSError):
+                self.write("delete_controller", 1)
+            return not self.folder.exists()
+
+        wait.until(gone, f"{self.name} to be gone")
+
+    def _paths(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return [e for e in self.folder.iterdir() if (e / "nsid").exists()]
+
+
+def _head(path: str) -> str:
+    """Name of the multipath device (nvme0n2) of a path (nvme0c1n2), or of the device itself."""
+    controller, _, namespace = path.rpartition("n")
+    instance = controller.partition("c")[0]
+    return f"{instance}n{namespace}"
+
+
+def controllers() -> list[Controller]:
+    """All NVMe controllers of this machine."""
+    if not CLASS.is_dir():
+        return []
+    return [Controller(entry.name) for entry in sorted(CLASS.iterdir())]
+
+
+def _where(port: Port, host: str) -> list[str]:
+    words = [f"--transport={port.trtype}", f"--traddr={port.traddr}"]
+    if port.trsvcid:
+        words.append(f"--trsvcid={port.trsvcid}")
+    return [*words, f"--hostnqn={host}", f"--hostid={host_id(host)}"]
+
+
+def connect(
+    port: Port, nqn: str, *options: str, host: str = HOST_NQN, io_queues: int = 1
+) -> Controller:
+    """Connect to a subsystem; ``options`` are passed to nvme-cli.
+
+    One I/O queue by default: each costs time under emulation.
+    """
+    queues = [f"--nr-io-queues={io_queues}"] if io_queues else []
+    answer = _nvme("connect", f"--nqn={nqn}", *_where(port, host), *queues, *options)
+    return Controller(answer["device"])
+
+
+@contextlib.contextmanager
+def connected(
+    port: Port, nqn: str, *options: str, host: str = HOST_NQN, io_queues: int = 1
+) -> Iterator[Controller]:
+    """A connected controller, disconnected at the end."""
+    controller = connect(port, nqn, *options, host=host, io_queues=io_queues)
+    try:
+        yield controller
+    finally:
+        controller.disconnect()
+
+
+@contextlib.contextmanager
+def discovery(port: Port, host: str = HOST_NQN) -> Iterator[Controller]:
+    """A persistent discovery controller, which is notified when the port's log changes."""
+    with connected(port, DISCOVERY_NQN, host=host, io_queues=0) as controller:
+        yield controller
+
+
+@dataclasses.dataclass(frozen=True)
+class LogEntry:
+    """One record of a discovery log."""
+
+    nqn: str
+    trtype: str
+    traddr: str
+    trsvcid: str
+    port: int
+    kind: str
+
+
+def discover(
+    port: Port, *options: str, host: str = HOST_NQN, through: Controller | None = None
+) -> tuple[int, list[LogEntry]]:
+    """The discovery log of a port: its generation counter and its records.
+
+    ``through`` is a persistent discovery controller; without one the host connects for this call.
+    """
+    device = [f"--device={through.name}"] if through else []
+    answer = _nvme("discover", *_where(port, host), *device, *options)
+    records = [
+        LogEntry(r["subnqn"], r["trtype"], r["traddr"], r["trsvcid"], r["portid"], r["subtype"])
+        for r in answer.get("records", [])
+    ]
+    return int(answer.get("genctr", 0)), records
+
+
+def exported(port: Port, *options: str, host: str = HOST_NQN) -> list[str]:
+    """NQNs of the subsystems in the discovery log of a port, without the discovery service."""
+    return [e.nqn for e in discover(port, *options, host=host)[1] if e.kind == "nvme subsystem"]

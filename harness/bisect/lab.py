@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness import build, git, kbuild, tree
+from harness import architectures, build, git, tree
 from harness.errors import NotApplied, NotBuilt, NotConfigured, Untestable
 from harness.lab import kernels
 from harness.lab.plan import Plan
@@ -149,7 +149,7 @@ class Builder:
             start = self.lab.source.commit
             headers = (
                 "include",
-                f"arch/{kbuild.architecture(self.lab.toolchain.arch).folder}/include",
+                f"arch/{architectures.named(self.lab.toolchain.arch).folder}/include",
             )
             words = ("diff", "--quiet", *(commit or start for commit in pair), "--", *headers)
             same = git.run(self.lab.repo, *words, check=False).ok

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from harness import build, kbuild, kconfig
+from harness import architectures, build, kconfig
 from harness.bisect import ends, interaction, options, sequential
 from harness.bisect.job import Job
 from harness.errors import UsageError
@@ -38,7 +38,7 @@ def _config(job: Job) -> Bisected:
     with lab.held() as slot:
         slot.check_out(source)
     scratch = build.folder(source, Request(()), lab.toolchain)
-    known = reader.options(source.path, kbuild.architecture(lab.toolchain.arch).folder)
+    known = reader.options(source.path, architectures.named(lab.toolchain.arch).folder)
 
     def attempt(request: Request) -> dict[str, str]:
         return kconfig.attempt(source.path, scratch, request, lab.toolchain)

@@ -21,8 +21,8 @@ from harness.history.run_facts import (
     SplatFacts,
     TestFacts,
 )
-from harness.model import CompilerWarning, Outcome, Run, Side, SideResult, Splat, Test
-from harness.results import journal, reading, store
+from harness.model import CompilerWarning, GuestRecord, Outcome, Run, Side, SideResult, Splat, Test
+from harness.results import evidence, journal, store
 
 MESSAGE = 200  # characters of a test's headline that are kept
 _DEPTH = 3  # levels below a run's folder in which a kernel's results may be
@@ -67,7 +67,7 @@ def sides_of_run(run: Run) -> tuple[SideFacts, ...]:
         SideFacts(
             name=side.side,
             kernel=_kernel(side),
-            session=_session(run.folder / side.side, side, run.accel),
+            session=_session(run.folder / side.side, run.accel, side.tests, side.guests),
             seconds=side.kernel.seconds,
             reused=side.kernel.reused,
             warnings=len(side.kernel.warnings),
@@ -92,7 +92,9 @@ def sides_of_folder(folder: Path) -> tuple[SideFacts, ...]:
 
 def kernel_folders(folder: Path) -> Iterator[Path]:
     """Yield the cache folders of the kernels that a run tested."""
-    images = [image for place in _journal_folders(folder, _DEPTH) if (image := _image(place))]
+    images = [
+        image for place in _journal_folders(folder, _DEPTH) if (image := evidence.image(place))
+    ]
     if images:
         yield from (image.parent for image in images)
     elif run := _run(folder):  # no test was started
@@ -140,29 +142,27 @@ def _config(file: Path) -> tuple[str, str]:
     return digest, compiler[1] if compiler else ""
 
 
-def _session(folder: Path, side: SideResult, accel: str) -> SessionFacts | None:
-    stamp = _stamp(folder)
-    if stamp is None or not (side.tests or side.guests):
-        return None
-    return SessionFacts(
-        *stamp,
-        accel,
-        tests=tuple(map(_test, side.tests)),
-        guests=tuple(
-            GuestFacts(guest.name, guest.ended, guest.boot_seconds) for guest in side.guests
-        ),
-        boot_splats=tuple(map(_splat, side.boot_splats)),
-    )
-
-
-def _stamp(folder: Path) -> tuple[str, float] | None:
-    """Return a journal's digest and its last modification; None when there is no journal."""
+def _session(
+    folder: Path, accel: str, tests: tuple[Test, ...], guests: tuple[GuestRecord, ...]
+) -> SessionFacts | None:
+    """Return the session whose journal is in a folder; None where nothing was started."""
     file = folder / journal.NAME
     try:
         with file.open("rb") as data:
-            return hashlib.file_digest(data, "sha256").hexdigest()[:32], file.stat().st_mtime
+            digest, at = hashlib.file_digest(data, "sha256").hexdigest()[:32], file.stat().st_mtime
     except OSError:
         return None
+    if not (tests or guests):
+        return None
+    boot_splats = (splat for guest in guests for splat in guest.splats if splat.test == "boot")
+    return SessionFacts(
+        digest,
+        at,
+        accel,
+        tests=tuple(map(_test, tests)),
+        guests=tuple(GuestFacts(guest.name, guest.ended, guest.boot_seconds) for guest in guests),
+        boot_splats=tuple(map(_splat, boot_splats)),
+    )
 
 
 def _test(test: Test) -> TestFacts:
@@ -192,61 +192,27 @@ class _KeptKernel:
     warnings: tuple[CompilerWarning, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class _GuestFile:
-    """What the history needs of a guest.json."""
-
-    name: str = ""
-    ended: str = ""
-    accel: str = ""
-    boot_seconds: float | None = None
-
-
 def _side_of_journal(top: Path, folder: Path) -> SideFacts:
     """Return a side without run.json: of a check or a bisection, or of a killed run."""
-    image = _image(folder)
+    image = evidence.image(folder)
     kept = _KeptKernel()
     if image:
         try:
             kept = serial.read(image.parent / "kernel.json", _KeptKernel)
         except (OSError, serial.DamagedError):
             image = None  # the kernel is no longer in the cache
-    config, compiler = _config(folder / "config")
+    config, compiler = _config(folder / evidence.CONFIG)
     key = image.parent.name if image else config
     kernel = KernelFacts(key, kept.release, kept.commit, kept.arch, config, compiler)
-    stamp = _stamp(folder)
-    tests = journal.read(folder)
-    session = None
-    if stamp and tests:
-        files = tuple(_guest_files(folder / "guests"))
-        accel = next((guest.accel for guest in files if guest.accel), "")
-        guests = tuple(GuestFacts(guest.name, guest.ended, guest.boot_seconds) for guest in files)
-        session = SessionFacts(*stamp, accel, tuple(map(_test, tests)), guests)
+    tests, guests = journal.read(folder), evidence.guests(folder)
+    accel = next((guest.accel for guest in guests if guest.accel), "")
     name = folder.relative_to(top).as_posix()
     return SideFacts(
         name=name,
         kernel=kernel if key else None,
-        session=session,
+        session=_session(folder, accel, tests, guests) if tests else None,
         patch=int(name) if name.isdecimal() else 0,
         seconds=kept.seconds,
         reused=True,
         warnings=len(kept.warnings),
     )
-
-
-def _image(folder: Path) -> Path | None:
-    """Return the kernel image in the command that a journal begins with."""
-    for event in reading.events(folder):
-        if event["event"] == "session":
-            argv = [str(word) for word in event.get("command", ())]
-            if "--kernel" in argv[:-1]:
-                return Path(argv[argv.index("--kernel") + 1])
-    return None
-
-
-def _guest_files(folder: Path) -> Iterator[_GuestFile]:
-    for place in sorted(folder.glob("[0-9]*"), key=lambda path: path.name.zfill(6)):
-        try:
-            yield serial.read(place / "guest.json", _GuestFile)
-        except (OSError, serial.DamagedError):
-            continue

@@ -25,9 +25,10 @@ from harness.model.check import (
     PatchRow,
     Severity,
 )
+from harness.model.comparison import Comparison, Shift
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
 from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
-from harness.model.run import Run, Span
+from harness.model.run import FailureGroup, Run, Span
 from harness.model.series import Checkout, Patch, Series, Source
 from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict, change_kind
 
@@ -47,8 +48,10 @@ __all__ = [
     "ChangeKind",
     "Checkout",
     "Commit",
+    "Comparison",
     "CompilerWarning",
     "Contrast",
+    "FailureGroup",
     "Finding",
     "GuestRecord",
     "Kernel",
@@ -68,6 +71,7 @@ __all__ = [
     "SearchState",
     "Series",
     "Severity",
+    "Shift",
     "Side",
     "SideResult",
     "Source",

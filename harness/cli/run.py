@@ -233,7 +233,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     made = plan.make(vars(options), there, options.rest)
     if made.series is None:
         return made
-    runs = trust.see(made.series, options.trust)
+    runs = trust.require(made.series, options.trust)
     return dataclasses.replace(made, notes=(*made.series.notes, *runs))
 
 

@@ -74,9 +74,11 @@ def run_verb(options: argparse.Namespace, progress: Progress) -> int:
         planned = make_plan(typed_plan(options))
         for note in planned.notes:
             progress.say(note)
-        with history.recording(options, progress.say, planned.series) as entry:
-            found = run(planned, progress, options.command, entry.at)
-            entry.finish(found.verdict, found)
+        with history.recording(
+            options.verb, options.command, progress.say, db=options.db, series=planned.series
+        ) as recording:
+            found = run(planned, progress, options.command, recording.at)
+            recording.finish(found.verdict, found)
     if options.json:
         more = {"exit_code": found.verdict.exit_code, "cpu_seconds": _cpu()}
         table = {**store.run_table(found), **more}

@@ -17,7 +17,7 @@ from harness.guest import facts
 from harness.guest.hold import LONG
 from harness.model import Plan, Series
 from harness.options import mebibytes
-from harness.series import Wish, trust
+from harness.series import SeriesRequest, trust
 from harness.settings import Settings
 
 BOOTS = Path(__file__).parent / "suite"  # for kernels that have no suites: does it boot at all?
@@ -42,10 +42,10 @@ def tell(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return rest, assignments
 
 
-def wish(typed: Plan, settings: Settings) -> Wish:
+def wish(typed: Plan, settings: Settings) -> SeriesRequest:
     """Say what is taken of that which a word names; a range is one of the tree asked for."""
     tree = typed.tree or settings.tree
-    return Wish(
+    return SeriesRequest(
         tree=_tree(tree, settings) if tree else None,
         base=typed.base,
         pick=typed.pick,
@@ -60,7 +60,7 @@ def _tree(tree: str | Path, settings: Settings) -> Path:
 
 
 def find_series(
-    words: str | Sequence[str], settings: Settings, wanted: Wish | None = None
+    words: str | Sequence[str], settings: Settings, wanted: SeriesRequest | None = None
 ) -> Series:
     """Load the series that words on the command line mean: see series.load, or below patches/.
 
@@ -184,5 +184,5 @@ def trusted(plan: Plan) -> Plan:
     if plan.series is None:
         return plan
     return dataclasses.replace(
-        plan, notes=(*plan.series.notes, *trust.see(plan.series, plan.trust))
+        plan, notes=(*plan.series.notes, *trust.require(plan.series, plan.trust))
     )

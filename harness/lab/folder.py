@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import paths
 from harness.errors import HostFault
-from harness.lab.plan import Plan
+from harness.model import Plan
 from harness.results import store
 
 COMMAND = "command"  # the run's command line; whoever made this file owns the folder

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.model.kernel import CompilerWarning
 from harness.model.outcome import Outcome, SideResult, Splat, Test
+from harness.model.plan import Plan
 from harness.model.series import Series, Source
 from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict
 
@@ -41,7 +42,7 @@ class Run:
 
     ``splats`` and ``warnings`` are those that only the patched kernel has.  ``strict``: a failure
     counts although the base has it too.  ``about`` are (what, its version or size) of the machine
-    and the programs that ran it.
+    and the programs that ran it.  ``plan`` is what was typed; runs of older harnesses have none.
     """
 
     series: Series | None
@@ -60,6 +61,7 @@ class Run:
     splats: tuple[Splat, ...] = ()
     warnings: tuple[CompilerWarning, ...] = ()
     strict: bool = False
+    plan: Plan | None = None
 
     @property
     def judged(self) -> SideResult:

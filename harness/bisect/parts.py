@@ -38,7 +38,7 @@ def _config(job: Job) -> Bisected:
     with lab.held() as slot:
         slot.check_out(source)
     scratch = build.folder(source, Request(()), lab.toolchain)
-    known = reader.options(source.path, architectures.named(lab.toolchain.arch).folder)
+    known = reader.read_kconfig(source.path, architectures.named(lab.toolchain.arch).folder)
 
     def attempt(request: Request) -> dict[str, str]:
         return kconfig.attempt(source.path, scratch, request, lab.toolchain)

@@ -12,8 +12,7 @@ import smalltree
 from harness import git, series, tree
 from harness.errors import NotApplied
 from harness.lab import kernels
-from harness.lab.plan import Plan
-from harness.model import Series, Source
+from harness.model import Plan, Series, Source
 from harness.progress import Progress
 from harness.tree import base
 

@@ -12,10 +12,8 @@ from harness.check.letter import Letter
 from harness.check.patches import Looked
 from harness.check.scripts import Scripts
 from harness.check.steps import Steps
-from harness.check.values import Cell, Finding, Level, Matrix, Row, State, cell
 from harness.check.wish import Wish
-from harness.lab.plan import Plan
-from harness.model import Series, Source
+from harness.model import Cell, CellState, Finding, Matrix, PatchRow, Plan, Series, Severity, Source
 from harness.progress import Progress
 
 
@@ -47,14 +45,16 @@ def applied(done: Steps, series: Series) -> list[Cell]:
     found = []
     for number, _ in enumerate(series.patches, 1):
         if number <= len(done.patched):
-            found.append(Cell(number, "apply", State.GOOD))
+            found.append(Cell(number, "apply", CellState.GOOD))
         elif done.trouble and number == len(done.patched) + 1:
-            what = Finding(Level.ERROR, done.trouble.what, rule="apply")
+            what = Finding(Severity.ERROR, done.trouble.what, rule="apply")
             more = (" ".join(done.trouble.because.split()), done.trouble.hint)
-            notes = (Finding(Level.NOTE, text, rule="apply") for text in more if text)
-            found.append(cell(number, "apply", (what, *notes)))
+            notes = (Finding(Severity.NOTE, text, rule="apply") for text in more if text)
+            found.append(Cell.of(number, "apply", (what, *notes)))
         else:
-            found.append(Cell(number, "apply", State.UNKNOWN, note="a patch before it is missing"))
+            found.append(
+                Cell(number, "apply", CellState.UNKNOWN, note="a patch before it is missing")
+            )
     return found
 
 
@@ -63,7 +63,7 @@ def matrix(walk: Walk, source: Source, seconds: float) -> Matrix:
     trouble = walk.steps.trouble
     commits = [one.commit for one in walk.steps.patched]
     rows = tuple(
-        Row(one.number, commits[n] if n < len(commits) else "", one.subject)
+        PatchRow(one.number, commits[n] if n < len(commits) else "", one.subject)
         for n, one in enumerate(walk.series.patches)
     )
     cells = {(one.patch, one.check): one for one in _laid(walk.cells)}

@@ -12,13 +12,12 @@ from pathlib import Path
 
 from harness import process
 from harness.check.builds import Made
-from harness.check.values import Finding, Level
 from harness.errors import HostFault, UsageError
 from harness.lab import folder, trial
 from harness.lab.kernels import Built, Lab
-from harness.lab.plan import BOOTS, Plan
-from harness.model import Outcome, Side, SideResult, Splat, Test
-from harness.results.changes import counts
+from harness.lab.plan import BOOTS
+from harness.model import Finding, Outcome, Plan, Severity, Side, SideResult, Splat, Test
+from harness.results.regression import counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Tested:
         bad = [test for test in self.tests if test.outcome.bad]
         found = [_of_test(test, flaky) for test in bad]
         if self.result.error:
-            found = [Finding(Level.ERROR, self.result.error, rule="boot", same="boot")]
+            found = [Finding(Severity.ERROR, self.result.error, rule="boot", same="boot")]
         found += [_of_splat(splat, "at boot") for splat in self.result.boot_splats]
         found += [_of_splat(splat, one.id) for one in bad if one.id in base for splat in one.splats]
         return tuple(found)
@@ -62,7 +61,7 @@ class Tested:
 
 def _beside(plan: Plan) -> Plan:
     """Leave half of the processors to make: to start a guest costs as much as thirty tests do."""
-    if plan.guests != "auto":
+    if plan.guests.isdecimal():
         return plan
     guests = max(1, len(os.sched_getaffinity(0)) // 2)
     return dataclasses.replace(plan, guests=str(guests))
@@ -70,15 +69,15 @@ def _beside(plan: Plan) -> Plan:
 
 def _of_test(test: Test, flaky: Collection[str]) -> Finding:
     outcome = Outcome.FLAKY if test.id in flaky else test.outcome
-    levels = {Outcome.FLAKY: Level.WARNING, Outcome.XPASS: Level.NOTE}
+    levels = {Outcome.FLAKY: Severity.WARNING, Outcome.XPASS: Severity.NOTE}
     file, _, name = test.id.partition("::")
     # Bad on the base in any way is not new here, as harness.model.kind has it.
-    level = levels.get(outcome, Level.ERROR)
+    level = levels.get(outcome, Severity.ERROR)
     return Finding(level, f"{name} {outcome}: {test.headline}", file, 0, test.id, same="bad")
 
 
 def _of_splat(splat: Splat, where: str) -> Finding:
-    return Finding(Level.ERROR, f"{where}: {splat.title}", rule="splat", same=splat.name)
+    return Finding(Severity.ERROR, f"{where}: {splat.title}", rule="splat", same=splat.name)
 
 
 class Booter:

@@ -8,12 +8,10 @@ import os
 import re
 from pathlib import Path
 
-from harness import tree
-from harness.build import loaded
-from harness.check.values import Finding, Level
+from harness import build, tree
 from harness.errors import NotBuilt, NotConfigured, Untestable
 from harness.lab import kernels
-from harness.model import Checkout, Kernel
+from harness.model import Checkout, Finding, Kernel, Severity
 
 COMPILER = 768  # MiB that one compiler may take; most take less
 _ERROR = re.compile(r"^([^\s:][^:]*):(\d+)(?::\d+)?: (?:fatal )?error: (.*)$")
@@ -42,7 +40,7 @@ class Made:
         if self.kernel is None:
             return None
         return tuple(
-            Finding(Level.ERROR, one.text, one.file, one.line, "warning")
+            Finding(Severity.ERROR, one.text, one.file, one.line, "warning")
             for one in self.kernel.warnings
         )
 
@@ -70,16 +68,18 @@ class Builder:
             kernel = self.lab.kernel(self.slot, checkout)
         except (NotBuilt, NotConfigured) as error:
             return Made(checkout, None, errors(error))
-        return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, self.lab.toolchain))
+        return Made(
+            checkout, kernel, digest=build.loaded_digest(kernel, checkout, self.lab.toolchain)
+        )
 
 
 def errors(error: Untestable) -> tuple[Finding, ...]:
     """Read the compiler's own errors; where there are none it is what the stage says."""
     found = [
-        Finding(Level.ERROR, match[3], match[1], int(match[2]), "error")
+        Finding(Severity.ERROR, match[3], match[1], int(match[2]), "error")
         for match in map(_ERROR.match, error.details.splitlines())
         if match
     ]
     if found:
         return tuple(dict.fromkeys(found))
-    return (Finding(Level.ERROR, error.what, rule="error"),)
+    return (Finding(Severity.ERROR, error.what, rule="error"),)

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from harness import build, kbuild, kconfig, process, tree
 from harness.check.builds import Made
-from harness.check.values import Finding, Level
-from harness.model import Kernel, Request, Toolchain
+from harness.model import Finding, Kernel, Request, Severity, Toolchain
 from harness.progress import Progress
 
 Found = tuple[Finding, ...]
@@ -96,7 +95,7 @@ def read(lines: Iterable[str], source: str, name: str) -> Found:
         if match := _LINE.match(line):
             file = match["file"].removeprefix(f"{source}/")
             text = f"{match['in']}: {match['text']}" if match["in"] else match["text"]
-            found[Finding(Level.WARNING, text.strip(), file, int(match["line"]), name)] = None
+            found[Finding(Severity.WARNING, text.strip(), file, int(match["line"]), name)] = None
     return tuple(found)
 
 

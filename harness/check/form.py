@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.check.letter import Change, Letter
-from harness.check.values import Finding, Level
+from harness.model import Finding, Severity
 
 _SUBJECT = 75  # columns of a subject, as the kernel's documents have it
 _UNFILLED = re.compile(r"^\*\*\* (?:SUBJECT|BLURB) HERE \*\*\*$", re.MULTILINE)
@@ -81,7 +81,7 @@ def signed(letter: Letter, committer: str = "") -> list[Finding]:
     """Look for the author's Signed-off-by, and for that of who passes the patch on."""
     signers = [_address(one) for one in letter.trailers("Signed-off-by")]
     if not signers:
-        return [Finding(Level.ERROR, "there is no Signed-off-by", rule="missing")]
+        return [Finding(Severity.ERROR, "there is no Signed-off-by", rule="missing")]
     found = []
     author = _address(letter.author)
     names = {name.lower() for name, _ in signers if name}
@@ -92,7 +92,7 @@ def signed(letter: Letter, committer: str = "") -> list[Finding]:
             )
         else:
             text = f"the author {letter.author} has not signed it off"
-            found.append(Finding(Level.ERROR, text, rule="author"))
+            found.append(Finding(Severity.ERROR, text, rule="author"))
     by = _address(committer or letter.sender)
     if by[1] and by[1] != signers[-1][1] and by[0].lower() != signers[-1][0].lower():
         who = "committed" if committer else "sent"
@@ -100,10 +100,10 @@ def signed(letter: Letter, committer: str = "") -> list[Finding]:
     for name, address in map(_address, letter.trailers("Co-developed-by")):
         if address not in {signer for _, signer in signers}:
             text = f"{name or address} developed it too, and has not signed it off"
-            found.append(Finding(Level.ERROR, text, rule="co-author"))
+            found.append(Finding(Severity.ERROR, text, rule="co-author"))
     if not _REACHED.fullmatch(author[1]) or author[1].endswith(".localdomain"):
         text = f"the author's address is none: {letter.author}"
-        found.append(Finding(Level.ERROR, text, rule="no-address"))
+        found.append(Finding(Severity.ERROR, text, rule="no-address"))
     return found
 
 
@@ -115,7 +115,9 @@ def _address(person: str) -> tuple[str, str]:
 def licensed(changes: Sequence[Change]) -> list[Finding]:
     """See that each new file says its license in its first lines."""
     return [
-        Finding(Level.ERROR, "no SPDX-License-Identifier in its first lines", one.file, 1, "spdx")
+        Finding(
+            Severity.ERROR, "no SPDX-License-Identifier in its first lines", one.file, 1, "spdx"
+        )
         for one in changes
         if one.new
         and one.added
@@ -129,12 +131,12 @@ def exports(changes: Sequence[Change]) -> list[Finding]:
     new = {m[1]: line for one in changes for line in one.added if (m := _EXPORT.search(line.text))}
     old = {m[1]: one for one in changes for line in one.removed if (m := _EXPORT.search(line))}
     found = [
-        Finding(Level.NOTE, f"exports {name}: {line.text.strip()}", line.file, line.line, "new")
+        Finding(Severity.NOTE, f"exports {name}: {line.text.strip()}", line.file, line.line, "new")
         for name, line in new.items()
         if name not in old or line.text.strip() not in map(str.strip, old[name].removed)
     ]
     return found + [
-        Finding(Level.WARNING, f"does not export {name} any more", one.file, rule="gone")
+        Finding(Severity.WARNING, f"does not export {name} any more", one.file, rule="gone")
         for name, one in old.items()
         if name not in new
     ]
@@ -145,11 +147,11 @@ def uapi(changes: Sequence[Change]) -> list[Finding]:
     found = []
     for one in (one for one in changes if _UAPI.match(one.file)):
         how = "new" if one.new else "removed" if one.gone else "changed"
-        level = Level.WARNING if one.gone or one.removed else Level.NOTE
+        level = Severity.WARNING if one.gone or one.removed else Severity.NOTE
         what = f"{how}: {len(one.added)} lines added, {len(one.removed)} removed"
         found.append(Finding(level, what, one.file, rule="uapi"))
     return found
 
 
 def _warning(rule: str, text: str) -> Finding:
-    return Finding(Level.WARNING, text, rule=rule)
+    return Finding(Severity.WARNING, text, rule=rule)

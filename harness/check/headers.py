@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness import build, kbuild, process, tree
-from harness.check.values import Finding, Level
-from harness.model import Checkout, Request, Toolchain
+from harness.model import Checkout, Finding, Request, Severity, Toolchain
 from harness.progress import Progress
 
 _TOUCHED = re.compile(r"^(?:arch/[^/]+/)?include/uapi/|/syscall(?:_\w+)?\.tbl$")
@@ -47,7 +46,7 @@ class Headers:
         if not said.ok:
             lines = (said.stderr or said.stdout).strip().splitlines()
             text = next((one for one in lines if "error" in one.lower()), "".join(lines[-1:]))
-            return Finding(Level.ERROR, f"make headers fails: {text}", rule="headers")
+            return Finding(Severity.ERROR, f"make headers fails: {text}", rule="headers")
         place = out / "usr" / "include"
         return {
             str(file.relative_to(place)): file.read_text(errors="replace")
@@ -64,7 +63,7 @@ def compare(before: Text, after: Text) -> tuple[Finding, ...]:
         for one in _lines(name, before.get(name, ""), after.get(name, ""))
     ]
     more = len(found) - SHOWN
-    rest = [Finding(Level.NOTE, f"{more} more lines differ", rule="more")] if more > 0 else []
+    rest = [Finding(Severity.NOTE, f"{more} more lines differ", rule="more")] if more > 0 else []
     return (*found[:SHOWN], *rest)
 
 
@@ -76,11 +75,11 @@ def _lines(name: str, old: str, new: str) -> list[Finding]:
             number = int(match[1])
         elif line.startswith("+") and not line.startswith("+++ "):
             if _WORD.search(text):
-                found.append(Finding(Level.NOTE, f"new: {text}", file, number, "new"))
+                found.append(Finding(Severity.NOTE, f"new: {text}", file, number, "new"))
             number += 1
         elif line.startswith("-") and not line.startswith("--- ") and _WORD.search(text):
             words = f"not there any more: {text}"
-            found.append(Finding(Level.WARNING, words, file, 0, "gone"))
+            found.append(Finding(Severity.WARNING, words, file, 0, "gone"))
     return found
 
 

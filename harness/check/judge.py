@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.check.spans import place
-from harness.check.values import WHOLE, Cell, Finding, Level, State, cell
+from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Severity
 
 Known = Sequence[tuple[int, Iterable[Finding] | None]]
 
@@ -36,33 +36,44 @@ def cells(column: Column, renames: Mapping[str, str]) -> list[Cell]:
     if base is None:
         base = next((found for _, found in column.rows if found is not None), None)
     if base is None:
-        numbers = [*(number for number, _ in column.rows), WHOLE]
-        return [Cell(n, column.check, State.UNKNOWN, (), column.notes.get(n, "")) for n in numbers]
+        numbers = [*(number for number, _ in column.rows), WHOLE_SERIES]
+        return [
+            Cell(n, column.check, CellState.UNKNOWN, (), column.notes.get(n, "")) for n in numbers
+        ]
     placed = place(base, column.rows, renames)
     made = []
     for number, found in column.rows:
         note = column.notes.get(number, "")
         if found is None:
-            made.append(Cell(number, column.check, State.UNKNOWN, (), note))
+            made.append(Cell(number, column.check, CellState.UNKNOWN, (), note))
             continue
-        one = cell(number, column.check, placed[number], note)
+        one = Cell.of(number, column.check, placed[number], note)
         if number in column.same:
-            one = dataclasses.replace(one, state=State.SAME)
+            one = dataclasses.replace(one, state=CellState.SAME)
         made.append(one)
     return [*made, _tip(column, placed)]
 
 
 def _tip(column: Column, placed: Mapping[int, tuple[Finding, ...]]) -> Cell:
     last = column.rows[-1][0]
-    note = column.notes.get(WHOLE, "")
+    note = column.notes.get(WHOLE_SERIES, "")
     if last not in placed:
-        return Cell(WHOLE, column.check, State.UNKNOWN, (), note or column.notes.get(last, ""))
-    return cell(WHOLE, column.check, placed[last], note)
+        return Cell(
+            WHOLE_SERIES, column.check, CellState.UNKNOWN, (), note or column.notes.get(last, "")
+        )
+    return Cell.of(WHOLE_SERIES, column.check, placed[last], note)
 
 
 def merged(check: str, *parts: Sequence[Cell]) -> list[Cell]:
     """Lay columns over one another: a row has the findings of all, and the worst of the states."""
-    order = [State.NONE, State.SAME, State.GOOD, State.UNKNOWN, State.WARN, State.BAD]
+    order = [
+        CellState.NONE,
+        CellState.SAME,
+        CellState.GOOD,
+        CellState.UNKNOWN,
+        CellState.WARN,
+        CellState.BAD,
+    ]
     by_patch: dict[int, list[Cell]] = {}
     for one in (one for part in parts for one in part):
         by_patch.setdefault(one.patch, []).append(one)
@@ -78,6 +89,6 @@ def merged(check: str, *parts: Sequence[Cell]) -> list[Cell]:
     ]
 
 
-def softened(findings: Iterable[Finding], level: Level) -> tuple[Finding, ...]:
+def softened(findings: Iterable[Finding], level: Severity) -> tuple[Finding, ...]:
     """Give findings with another weight."""
     return tuple(dataclasses.replace(one, level=level) for one in findings)

@@ -17,12 +17,11 @@ from harness.check.builds import Builder, Made
 from harness.check.checkers import COMMANDS, Checkers
 from harness.check.judge import Column
 from harness.check.scripts import Scripts
-from harness.check.values import WHOLE, Cell, Finding, Level, State
 from harness.check.wish import Wish
 from harness.lab import rerun
-from harness.model import ChangeKind, Checkout
+from harness.model import WHOLE_SERIES, Cell, CellState, ChangeKind, Checkout, Finding, Severity
 from harness.publish import sentences
-from harness.results.changes import changes
+from harness.results.regression import changes
 
 _Testing = concurrent.futures.Future[Tested] | None
 
@@ -137,7 +136,7 @@ class Kernels:
         errors = Column("build", base.errors, [(n, made.errors) for n, made in rows])
         notes = dict.fromkeys(self._same(), "same kernel as before")
         old = base.warnings
-        more = {WHOLE: f"the base has {len(old)} warnings"} if old else {}
+        more = {WHOLE_SERIES: f"the base has {len(old)} warnings"} if old else {}
         warnings = Column("build", old, [(n, m.warnings) for n, m in rows], {**notes, **more})
         parts = (judge.cells(errors, renames), judge.cells(warnings, renames))
         return judge.merged("build", *parts)
@@ -147,27 +146,29 @@ class Kernels:
         same, found = self._same(), []
         for number, _ in self._rows():
             grown = self.sizes.get(number, ())
-            state = State.SAME if number in same else State.GOOD if grown else State.UNKNOWN
+            state = (
+                CellState.SAME if number in same else CellState.GOOD if grown else CellState.UNKNOWN
+            )
             note = size.summary(grown) or self._unbuilt().get(number, "")
             found.append(Cell(number, "size", state, grown, note))
         first, last = self.made[0], self.made[-1]
         if first.kernel and last.kernel and first.digest != last.digest:
             note = size.summary(size.compare(self.tools, first, last))
-            found.append(Cell(WHOLE, "size", State.GOOD, note=note))
+            found.append(Cell(WHOLE_SERIES, "size", CellState.GOOD, note=note))
         return found
 
     def _laid(self) -> list[Cell]:
         """Make the cells of layouts; without pahole or debug info they say so once."""
         if not layout.installed():
-            return [Cell(WHOLE, "layout", State.UNKNOWN, note="pahole is not installed")]
+            return [Cell(WHOLE_SERIES, "layout", CellState.UNKNOWN, note="pahole is not installed")]
         if self._known is None and any(one.kernel for one in self.made):
             note = "the kernels have no debug info (CONFIG_DEBUG_INFO)"
-            return [Cell(WHOLE, "layout", State.UNKNOWN, note=note)]
+            return [Cell(WHOLE_SERIES, "layout", CellState.UNKNOWN, note=note)]
         same, unbuilt, found = self._same(), self._unbuilt(), []
         for number, _ in self._rows():
             known = self.layouts.get(number)
-            state = State.SAME if number in same else State.GOOD
-            state = State.UNKNOWN if known is None and number not in same else state
+            state = CellState.SAME if number in same else CellState.GOOD
+            state = CellState.UNKNOWN if known is None and number not in same else state
             found.append(Cell(number, "layout", state, known or (), unbuilt.get(number, "")))
         return found
 
@@ -175,17 +176,17 @@ class Kernels:
         """Say what became of the failures of the revision before."""
         if known.result is None:
             note = f"what failed in the revision before could not be run again: {known.error}"
-            return Cell(WHOLE, "tests", State.GOOD, (), note)
+            return Cell(WHOLE_SERIES, "tests", CellState.GOOD, (), note)
         tests = known.result.tests
         bad = [one for one in tests if one.outcome.bad]
         still = f"{len(bad)} still fail" if bad else "all pass now"
         note = f"of the revision before {len(tests)} tests failed: {still}"
         words = "failed in the revision before, and still: "
         found = tuple(
-            Finding(Level.NOTE, f"{words}{one.headline}", one.id.partition("::")[0], 0, one.id)
+            Finding(Severity.NOTE, f"{words}{one.headline}", one.id.partition("::")[0], 0, one.id)
             for one in bad
         )
-        return Cell(WHOLE, "tests", State.GOOD, found, note)
+        return Cell(WHOLE_SERIES, "tests", CellState.GOOD, found, note)
 
     def _tested(self, renames: Mapping[str, str]) -> list[Cell]:
         results = [one.result() if one else None for one in self.tested]
@@ -198,7 +199,9 @@ class Kernels:
         notes |= self._unbuilt()
         base = results[0]
         if base and known[0]:
-            notes[WHOLE] = f"{sentences.number(len(bad), 'test')} failing on the base already"
+            notes[WHOLE_SERIES] = (
+                f"{sentences.number(len(bad), 'test')} failing on the base already"
+            )
         rows: Sequence[tuple[int, tuple[Finding, ...] | None]] = list(enumerate(known))[1:]
         column = Column("tests", known[0], rows, notes, same)
         return [_with_fixes(one, known) for one in judge.cells(column, renames)]
@@ -230,7 +233,7 @@ def _with_fixes(one: Cell, known: Sequence[tuple[Finding, ...] | None]) -> Cell:
     fixed = [finding for finding in before if finding.rule not in left and finding.rule]
     found = tuple(
         Finding(
-            Level.NOTE,
+            Severity.NOTE,
             f"fixed: {finding.rule.partition('::')[2]}",
             finding.file,
             0,

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness import process
-from harness.check.values import Finding, Level
-from harness.model import Kernel
+from harness.model import Finding, Kernel, Severity
 
 LIMIT = 300.0  # seconds; a kernel of 150 MB takes four
 SHOWN = 12  # structures that are named
@@ -58,13 +57,15 @@ def compare(before: Layouts, after: Layouts) -> tuple[Finding, ...]:
     """Give a line for each structure that is new, gone, or laid out otherwise."""
     names = [*after, *(name for name in before if name not in after)]
     found = [
-        Finding(Level.NOTE, text, rule=name, same=name)
+        Finding(Severity.NOTE, text, rule=name, same=name)
         for name in names
         if before.get(name) != after.get(name)
         and (text := _line(name, before.get(name), after.get(name)))
     ]
     more = len(found) - SHOWN
-    rest = [Finding(Level.NOTE, f"{more} more structures differ", rule="more")] if more > 0 else []
+    rest = (
+        [Finding(Severity.NOTE, f"{more} more structures differ", rule="more")] if more > 0 else []
+    )
     return (*found[:SHOWN], *rest)
 
 

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from harness.check import fixes, form, scripts
 from harness.check.letter import Change, Letter, changes, plain, read
 from harness.check.scripts import Scripts
-from harness.check.values import WHOLE, Cell, Finding, Level, State, cell
 from harness.check.wish import Wish
 from harness.errors import HostFault
-from harness.model import Patch, Series
+from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Patch, Series, Severity
 
 _SCRIPT = {
     "checkpatch": "scripts/checkpatch.pl",
@@ -68,15 +67,15 @@ def cells(
         script = _SCRIPT.get(name)
         if script and not tools.has(script):
             note = f"this tree has no {script}"
-            found.append(Cell(one.patch.number, name, State.UNKNOWN, note=note))
+            found.append(Cell(one.patch.number, name, CellState.UNKNOWN, note=note))
         else:
             unsent = name == "maintainers" and not one.letter.recipients
             note = "no To or Cc in the mail: only new files were looked at" if unsent else ""
             try:
-                found.append(cell(one.patch.number, name, tuple(check()), note))
+                found.append(Cell.of(one.patch.number, name, tuple(check()), note))
             except HostFault as error:
                 faults.append(error.what)
-                found.append(Cell(one.patch.number, name, State.UNKNOWN, note=error.what))
+                found.append(Cell(one.patch.number, name, CellState.UNKNOWN, note=error.what))
     return found
 
 
@@ -94,7 +93,7 @@ def _people(one: Looked, tools: Scripts, cover: Letter | None) -> list[Finding]:
         if names:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             text = f"not sent to the {word}: {', '.join(names[:_SHOWN])}{more}"
-            found.append(Finding(Level.WARNING, text, rule=word))
+            found.append(Finding(Severity.WARNING, text, rule=word))
     return found
 
 
@@ -105,5 +104,5 @@ def whole(series: Series, looked: Sequence[Looked], wish: Wish, cover: Letter | 
     for file in scripts.changed(files):
         how = "as it has it" if wish.trust else "and the base's is run (--trust to run this one)"
         text = f"the series changes what a check runs, {how}"
-        found.append(Finding(Level.NOTE, text, file, rule="script"))
-    return cell(WHOLE, "form", tuple(found))
+        found.append(Finding(Severity.NOTE, text, file, rule="script"))
+    return Cell.of(WHOLE_SERIES, "form", tuple(found))

@@ -3,44 +3,27 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import junitparser
 
-from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, State
-from harness.serial import to_json
-
-SCHEMA = 1
-NAME = "check.json"
+from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Matrix, Severity
+from harness.results import store
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_B4 = {State.BAD: "fail", State.WARN: "warn", State.UNKNOWN: "warn"}
-
-
-def table(matrix: Matrix) -> dict[str, Any]:
-    """Give the matrix as check.json has it."""
-    verdict = matrix.verdict
-    more = {"bad": matrix.bad, "verdict": verdict.value, "exit_code": verdict.exit_code}
-    found = {"schema": SCHEMA, **to_json(matrix), **more}
-    found["cells"] = [to_json(one) for one in matrix.cells if one.state is not State.NONE]
-    return found
+_B4 = {CellState.BAD: "fail", CellState.WARN: "warn", CellState.UNKNOWN: "warn"}
 
 
 def write(matrix: Matrix, folder: Path) -> None:
     """Write check.json and junit.xml."""
-    text = json.dumps(table(matrix), indent=1)
-    draft = folder / f"{NAME}.part"
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(folder / NAME)
+    store.save_check(folder, matrix)
     report = junitparser.JUnitXml("harness check")
-    if why := matrix.untestable or matrix.fault or matrix.refused:
+    if why := matrix.trouble:
         report.add_testsuite(_fault(why))
     for row in matrix.rows:
         report.add_testsuite(_suite(matrix, row.number, f"{row.number} {row.subject}"))
-    report.add_testsuite(_suite(matrix, WHOLE, "the whole series"))
+    report.add_testsuite(_suite(matrix, WHOLE_SERIES, "the whole series"))
     report.update_statistics()  # type: ignore[no-untyped-call]
     report.write(str(folder / "junit.xml"), pretty=True)
 
@@ -58,16 +41,16 @@ def _suite(matrix: Matrix, number: int, name: str) -> junitparser.TestSuite:
     suite = junitparser.TestSuite(_clean(name))
     for check in matrix.checks:
         cell = matrix.cell(number, check)
-        if cell.state is State.NONE:
+        if cell.state is CellState.NONE:
             continue
         case = junitparser.TestCase(check, f"patch {number}" if number else "whole")
-        wrong = [one for one in cell.findings if one.level is not Level.NOTE]
+        wrong = [one for one in cell.findings if one.level is not Severity.NOTE]
         text = "\n".join(line(one, number) for one in cell.findings)
-        if cell.state is State.BAD or (cell.state is State.WARN and matrix.strict):
+        if cell.state is CellState.BAD or (cell.state is CellState.WARN and matrix.strict):
             failure = junitparser.Failure(_clean(wrong[0].text if wrong else cell.note))
             failure.text = _clean(text)
             case.result = [failure]
-        elif cell.state is State.UNKNOWN:
+        elif cell.state is CellState.UNKNOWN:
             case.result = [junitparser.Skipped(_clean(cell.note))]
         else:
             case.system_out = _clean("\n".join(part for part in (cell.note, text) if part))
@@ -91,7 +74,9 @@ def b4(matrix: Matrix) -> list[dict[str, str]]:
     """Give what b4's check commands print: an entry for each check, of all patches together."""
     found = []
     for check in matrix.checks:
-        cells = [one for one in matrix.cells if one.check == check and one.state is not State.NONE]
+        cells = [
+            one for one in matrix.cells if one.check == check and one.state is not CellState.NONE
+        ]
         if not cells:
             continue
         worst = max(
@@ -100,7 +85,7 @@ def b4(matrix: Matrix) -> list[dict[str, str]]:
         if check == "apply":  # b4 pipes patches in one at a time: those before it may be missing
             worst = "pass" if worst == "pass" else "warn"
         lines = [words for one in cells for words in _b4_lines(matrix, one)]
-        count = len([1 for one in cells for f in one.entering if f.level is not Level.NOTE])
+        count = len([1 for one in cells for f in one.entering if f.level is not Severity.NOTE])
         notes = "; ".join(dict.fromkeys(one.note for one in cells if one.note))
         summary = (
             f"{count} finding{'' if count == 1 else 's'}" if count else notes or "nothing found"

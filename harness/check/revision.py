@@ -8,9 +8,8 @@ from pathlib import Path
 
 from harness import git, tree
 from harness.check.steps import Steps
-from harness.check.values import WHOLE, Cell, Finding, Level, State, cell
 from harness.errors import NotApplied
-from harness.model import Checkout, Series
+from harness.model import WHOLE_SERIES, Cell, CellState, Checkout, Finding, Series, Severity
 
 NAME = "range-diff"
 _PAIR = re.compile(r"^\s*(-|\d+):\s+\S+ ([=!<>]) \s*(-|\d+):\s+\S+ (.*)$")
@@ -25,13 +24,17 @@ def compare(slot: tree.Slot, steps: Steps, previous: Series, place: Path) -> Cel
     try:
         base, old = _applied(slot, previous)
     except NotApplied as error:
-        return Cell(WHOLE, "revision", State.UNKNOWN, note=f"the one before: {error.what}")
+        return Cell(
+            WHOLE_SERIES, "revision", CellState.UNKNOWN, note=f"the one before: {error.what}"
+        )
     spans = (f"{base}..{old.commit}", f"{steps.base.commit}..{steps.tip.commit}")
     said = git.run(slot.path, "range-diff", "--no-color", *spans).stdout
     (place / NAME).write_text(said, encoding="utf-8")
     found = read(said)
     changed = sum(one.rule != "=" for one in found)
-    return cell(WHOLE, "revision", found, f"{changed} of {len(found)} patches differ, see {NAME}")
+    return Cell.of(
+        WHOLE_SERIES, "revision", found, f"{changed} of {len(found)} patches differ, see {NAME}"
+    )
 
 
 def _applied(slot: tree.Slot, previous: Series) -> tuple[str, Checkout]:
@@ -53,5 +56,5 @@ def read(text: str) -> tuple[Finding, ...]:
         where = f"patch {new}" if new != "-" else f"patch {old} before"
         moved = f" (was {old})" if "-" not in (old, new) and old != new else ""
         words = f"{where}{moved}, {_WORDS[sign]}: {subject}"
-        found.append(Finding(Level.NOTE, words, rule=sign))
+        found.append(Finding(Severity.NOTE, words, rule=sign))
     return tuple(found)

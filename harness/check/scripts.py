@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness import git, process
-from harness.check.values import Finding, Level
 from harness.errors import HostFault
+from harness.model import Finding, Severity
 
 NAMES = (
     "scripts/checkpatch.pl",
@@ -34,7 +34,7 @@ LIMIT = 300.0  # seconds that one script may take
 
 _CHECKPATCH = re.compile(r"^(.*?):(-?\d*):? ?(ERROR|WARNING|CHECK):([A-Z0-9_]+): (.*)$")
 _KERNEL_DOC = re.compile(r"^(?:Warning|Error|WARNING|ERROR): ([^\s:]+)(?::|,|\s)(\d+):? (.*)$")
-_LEVELS = {"ERROR": Level.ERROR, "WARNING": Level.WARNING, "CHECK": Level.NOTE}
+_LEVELS = {"ERROR": Severity.ERROR, "WARNING": Severity.WARNING, "CHECK": Severity.NOTE}
 # Patches come as mails and are complete; what is left to the committer is not the series' fault,
 # and this one is known better than by guessing (see ``maintained``).
 _IGNORED = "FILE_PATH_CHANGES"
@@ -110,7 +110,7 @@ def kernel_doc(scripts: Scripts, files: Sequence[str]) -> list[Finding]:
     found: dict[Finding, None] = {}
     for line in said.stderr.splitlines() + said.stdout.splitlines():
         if match := _KERNEL_DOC.match(line):
-            one = Finding(Level.WARNING, match[3], match[1], int(match[2]), "kernel-doc")
+            one = Finding(Severity.WARNING, match[3], match[1], int(match[2]), "kernel-doc")
             found[one] = None
     if not found and said.status not in (0, 3):
         raise HostFault(
@@ -149,5 +149,5 @@ def maintained(scripts: Scripts, files: Iterable[str]) -> list[Finding]:
         named = [line for line in sections if not re.match(r"[A-Z]:\s", line)]
         if said.ok and not [line for line in named if line.strip() != "THE REST"]:
             text = "a new file that no entry of MAINTAINERS covers"
-            found.append(Finding(Level.WARNING, text, file, rule="unmaintained"))
+            found.append(Finding(Severity.WARNING, text, file, rule="unmaintained"))
     return found

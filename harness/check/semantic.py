@@ -16,9 +16,8 @@ from pathlib import Path
 
 from harness import git, process
 from harness.check.scripts import Scripts
-from harness.check.values import Finding, Level
 from harness.errors import HostFault
-from harness.model import Checkout
+from harness.model import Checkout, Finding, Severity
 from harness.progress import Progress
 from harness.text import clean, one_line
 
@@ -112,7 +111,7 @@ def read(lines: Iterable[str], rule: str) -> list[Finding]:
     """Read what spatch reports."""
     matches = (match for line in lines if (match := _LINE.match(line)))
     return [
-        Finding(Level.WARNING, f"{re.sub(r'^(WARNING|ERROR)[: ]+', '', m[3])} ({rule})", m[1],
+        Finding(Severity.WARNING, f"{re.sub(r'^(WARNING|ERROR)[: ]+', '', m[3])} ({rule})", m[1],
                 int(m[2]), rule)
         for m in matches
     ]  # fmt: skip

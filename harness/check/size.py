@@ -7,7 +7,7 @@ import re
 
 from harness.check.builds import Made
 from harness.check.scripts import Scripts
-from harness.check.values import Finding, Level
+from harness.model import Finding, Severity
 
 _ROW = re.compile(r"^(\S+)\s+(\d+|-)\s+(\d+|-)\s+([+-]\d+)\s*$")
 _TOTAL = re.compile(r"^Total: Before=(\d+), After=(\d+)")
@@ -35,10 +35,10 @@ def read(text: str) -> tuple[Finding, ...]:
         elif match := _TOTAL.match(line):
             grown = int(match[2]) - int(match[1])
             words = f"{grown:+} bytes, from {match[1]} to {match[2]}"
-            total = [Finding(Level.NOTE, words, rule="total", same="total")]
+            total = [Finding(Severity.NOTE, words, rule="total", same="total")]
     rows.sort(key=lambda row: -abs(row[0]))
     return tuple(total) + tuple(
-        Finding(Level.NOTE, f"{name}: {change:+} bytes ({old} to {new})", rule=name)
+        Finding(Severity.NOTE, f"{name}: {change:+} bytes ({old} to {new})", rule=name)
         for change, name, old, new in rows[:SHOWN]
     )
 

@@ -11,10 +11,8 @@ from harness import build, kbuild, tree
 from harness.check import headers, judge, scripts, semantic
 from harness.check.judge import Column
 from harness.check.scripts import Scripts
-from harness.check.values import Cell, Finding, State, cell
 from harness.check.wish import Wish
-from harness.lab.plan import Plan
-from harness.model import Checkout, Series
+from harness.model import Cell, CellState, Checkout, Finding, Plan, Series
 from harness.progress import Progress
 
 Found = tuple[Finding, ...]
@@ -82,12 +80,12 @@ class Sources:
         if not number:
             return
         if isinstance(made, Finding):
-            self.shown.append(cell(number, "headers", (made,)))
+            self.shown.append(Cell.of(number, "headers", (made,)))
         elif isinstance(before, Finding) or before is None:
             note = before.text if before else ""
-            self.shown.append(Cell(number, "headers", State.UNKNOWN, note=f"before: {note}"))
+            self.shown.append(Cell(number, "headers", CellState.UNKNOWN, note=f"before: {note}"))
         else:
-            self.shown.append(cell(number, "headers", headers.compare(before, made)))
+            self.shown.append(Cell.of(number, "headers", headers.compare(before, made)))
             headers.write(self.place, number, before, made)
 
     def cells(self, renames: Mapping[str, str]) -> list[Cell]:

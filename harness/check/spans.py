@@ -11,9 +11,16 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from harness.check.values import Finding
+from harness.model import Finding
+from harness.results.regression import unnumbered
 
+Key = tuple[str, str, str]
 Seen = Mapping[tuple[str, str, str, int], Finding]
+
+
+def identity(finding: Finding) -> Key:
+    """Return what makes it the same finding although lines have shifted."""
+    return finding.rule, finding.file, finding.same or unnumbered(finding.text)
 
 
 def numbered(findings: Iterable[Finding], renames: Mapping[str, str] | None = None) -> Seen:
@@ -21,11 +28,11 @@ def numbered(findings: Iterable[Finding], renames: Mapping[str, str] | None = No
 
     ``renames`` gives the later name of a file, so that a moved file brings nothing new.
     """
-    count: Counter[tuple[str, str, str]] = Counter()
+    count: Counter[Key] = Counter()
     seen = {}
     for one in sorted(findings, key=lambda one: (one.file, one.line)):
         file = (renames or {}).get(one.file, one.file)
-        rule, _, text = one.key
+        rule, _, text = identity(one)
         seen[(rule, file, text, count[(rule, file, text)])] = one
         count[(rule, file, text)] += 1
     return seen

@@ -15,11 +15,20 @@ from pathlib import Path
 from harness import build, kbuild, kconfig, process, tree
 from harness.build import output
 from harness.check import builds
-from harness.check.spans import place
+from harness.check.spans import identity, place
 from harness.check.steps import Steps
-from harness.check.values import WHOLE, Cell, Finding, Level, State, cell
 from harness.errors import HostFault, NotBuilt, NotConfigured
-from harness.model import Checkout, Option, Request, Toolchain
+from harness.model import (
+    WHOLE_SERIES,
+    Cell,
+    CellState,
+    Checkout,
+    Finding,
+    Option,
+    Request,
+    Severity,
+    Toolchain,
+)
 from harness.progress import Progress
 
 MOST = 8  # options that are varied
@@ -113,7 +122,7 @@ class Compiler:
         source = str(checkout.path)
         found = [output.warning(line, source) for line in said]
         warnings = [
-            Finding(Level.ERROR, one.text, one.file, one.line, "warning") for one in found if one
+            Finding(Severity.ERROR, one.text, one.file, one.line, "warning") for one in found if one
         ]
         broken = "\n".join(line for line in output.errors(said, source) if "No rule to" not in line)
         errors = builds.errors(NotBuilt("", details=broken)) if broken else ()
@@ -143,21 +152,23 @@ def check(
     not_had = [f"{name} ({why})" for name, why in tip.items() if isinstance(why, str)]
     notes += [f"cannot be had: {', '.join(not_had)}"] if not_had else []
     if not compiled:
-        return [Cell(WHOLE, "variants", State.UNKNOWN, (), "; ".join(notes) or "no options")]
+        return [
+            Cell(WHOLE_SERIES, "variants", CellState.UNKNOWN, (), "; ".join(notes) or "no options")
+        ]
     groups: dict[tuple[str, str, str], list[tuple[str, Finding]]] = {}
     for name in compiled:
         for one in _new(base[name], [(1, tip[name])])[1]:
-            groups.setdefault(one.key, []).append((name, one))
+            groups.setdefault(identity(one), []).append((name, one))
     first = {some[0][0] for some in groups.values()}
     placed = _placed(compiler, [one for one in wanted if one.name in first], done, base, tip, files)
-    found: dict[int, list[Finding]] = {WHOLE: []}
+    found: dict[int, list[Finding]] = {WHOLE_SERIES: []}
     for key, some in groups.items():
         enters = placed[some[0][0]].get(key, 0)
         whole = dataclasses.replace(some[0][1], text=_text(some, compiled), enters=enters, leaves=0)
-        for number in {WHOLE, enters}:
+        for number in {WHOLE_SERIES, enters}:
             found.setdefault(number, []).append(whole)
     return [
-        cell(number, "variants", tuple(some), "" if number else "; ".join(notes))
+        Cell.of(number, "variants", tuple(some), "" if number else "; ".join(notes))
         for number, some in found.items()
     ]
 
@@ -200,5 +211,5 @@ def _placed(
     found = {}
     for one in wanted:
         rows = [(n, known[one.name]) for n, known in enumerate((*between, tip), 1)]
-        found[one.name] = {new.key: new.enters for new in _new(base[one.name], rows)[last]}
+        found[one.name] = {identity(new): new.enters for new in _new(base[one.name], rows)[last]}
     return found

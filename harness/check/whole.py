@@ -21,12 +21,21 @@ from harness.check.kernels import Kernels
 from harness.check.patches import Looked
 from harness.check.scripts import Scripts
 from harness.check.sources import Sources
-from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, State
 from harness.check.wish import GROUPS, Wish
 from harness.errors import HostFault, Interrupted
 from harness.lab import folder, kernels
-from harness.lab.plan import Plan, see_suites
-from harness.model import Checkout, Source
+from harness.lab.plan import see_suites
+from harness.model import (
+    WHOLE_SERIES,
+    Cell,
+    CellState,
+    Checkout,
+    Finding,
+    Matrix,
+    Plan,
+    Severity,
+    Source,
+)
 from harness.progress import Progress
 from harness.series import trust
 
@@ -106,8 +115,10 @@ def _walk(walk: Walk, place: Path) -> None:
     if foreign:
         names = [name for name in GROUPS["kernel"] if wish.wants(name)]
         note = walk.refused = "the series changes what a build runs (--trust to build it)"
-        numbers = [*range(1, len(walk.series.patches) + 1), WHOLE]
-        walk.cells += [Cell(n, name, State.UNKNOWN, (), note) for n in numbers for name in names]
+        numbers = [*range(1, len(walk.series.patches) + 1), WHOLE_SERIES]
+        walk.cells += [
+            Cell(n, name, CellState.UNKNOWN, (), note) for n in numbers for name in names
+        ]
 
 
 def _look(walk: Walk, one: Looked) -> list[Cell]:
@@ -181,7 +192,7 @@ def _foreign(walk: Walk) -> tuple[str, ...]:
     if not walk.wish.builds or walk.wish.trust:
         return ()
     found = trust.commands(walk.series)
-    notes = tuple(Finding(Level.NOTE, f"a build runs {line}", rule="runs") for line in found)
+    notes = tuple(Finding(Severity.NOTE, f"a build runs {line}", rule="runs") for line in found)
     if notes:
-        walk.cells.append(Cell(WHOLE, "apply", State.GOOD, notes))
+        walk.cells.append(Cell(WHOLE_SERIES, "apply", CellState.GOOD, notes))
     return found

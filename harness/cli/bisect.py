@@ -10,11 +10,12 @@ import os
 from pathlib import Path
 
 from harness import cli, history, paths
-from harness.bisect import Ask, Bisected, Mode, bisect, report, state
+from harness.bisect import Ask, bisect, report, state
 from harness.cli import bisecting
-from harness.cli.parser import parse
-from harness.cli.run import db_option, guest_options, kernel_options, number, trust_option
+from harness.cli.parser import add_options, parse
+from harness.model import Bisected, BisectMode, SearchStart
 from harness.progress import Progress
+from harness.results import store
 from harness.text import one_line
 
 DESCRIPTION = """\
@@ -53,9 +54,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _range(parser)
     _signature(parser)
     _trials(parser)
-    kernel_options(parser)
-    trust_option(parser)
-    guest_options(parser)
+    add_options(parser, "bisect")
     parser.set_defaults(run=run)
 
 
@@ -105,10 +104,6 @@ def _signature(parser: argparse.ArgumentParser) -> None:
         "--no-build", action="store_true", help="-- CMD looks at the sources, needs no kernel"
     )
     group.add_argument(
-        "--suite", action="append", default=[], metavar="PATH", help="what to run for --splat"
-    )
-    group.add_argument("-k", default="", metavar="EXPR", help="only tests that match")
-    group.add_argument(
         "--other",
         default="skip",
         choices=("skip", "good", "bad"),
@@ -132,17 +127,6 @@ def _trials(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="runs of the bad end for it to fail at all (%(default)s)",
     )
-    group.add_argument(
-        "--repeat",
-        type=number,
-        default="",
-        metavar="N",
-        help="runs of the test in one guest, each a trial: for what is flaky at run time (1)",
-    )
-    group.add_argument("--out", default="", metavar="DIR", help="the folder of the evidence")
-    db_option(parser)
-    group.add_argument("--test-timeout", type=float, default=60, metavar="S", help="of a test")
-    group.add_argument("--timeout", type=float, default=0, metavar="S", help="of one trial")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
@@ -150,18 +134,21 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     begun = None
     if options.resume:
         folder = paths.state("runs") if options.resume == "last" else Path(options.resume)
-        begun = state.load(state.last(folder) if options.resume == "last" else folder.absolute())
+        place = state.last(folder) if options.resume == "last" else folder.absolute()
+        begun = state.StateFile.load(place)
         options = _again(begun.begun, options)
     with paths.in_use():
         asked = bisecting.ask(options)
         _say(asked, progress)
-        with history.recording(options, progress.say, asked.plan.series) as entry:
-            found = bisect(asked, progress, options.command, begun, entry.at)
+        with history.recording(
+            options.verb, options.command, progress.say, db=options.db, series=asked.plan.series
+        ) as recording:
+            found = bisect(asked, progress, options.command, begun, recording.at)
             found = dataclasses.replace(found, commands=_commands(found, options))
             report.write(found)
-            entry.finish(found.verdict)
+            recording.finish(found.verdict)
     if options.json:
-        print(json.dumps(report.to_dict(found), indent=1))
+        print(json.dumps(store.bisection_table(found), indent=1))
     else:
         print(report.text(found), end="")
     return found.verdict.exit_code
@@ -170,14 +157,14 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 def _say(asked: Ask, progress: Progress) -> None:
     """Say what is going to be searched: the series may be the project's, and it takes long."""
     series = asked.plan.series
-    if asked.mode is Mode.SERIES and series is not None:
+    if asked.mode is BisectMode.SERIES and series is not None:
         many = len(series.patches)
         patches = f"{many} patch{'es' if many > 1 else ''}"
         name = one_line(series.title or series.name)
         progress.say(f"searching the {patches} of {name}: {asked.signature}")
 
 
-def _again(begun: state.Begun, now: argparse.Namespace) -> argparse.Namespace:
+def _again(begun: SearchStart, now: argparse.Namespace) -> argparse.Namespace:
     """Read the command line that a bisection was begun with, where it was typed."""
     os.chdir(begun.cwd)
     options = parse(cli.parser("bisect"), "bisect", begun.command[1:])
@@ -188,4 +175,4 @@ def _again(begun: state.Begun, now: argparse.Namespace) -> argparse.Namespace:
 
 def _commands(found: Bisected, options: argparse.Namespace) -> tuple[str, ...]:
     """Give what can be typed to see it again."""
-    return report.commands(found, options.command, options.tree)
+    return report.commands(found, options.command, str(options.tree or ""))

@@ -9,9 +9,9 @@ import rich.console
 import rich.table
 import rich.text
 
-from harness.check import WHOLE, Cell, Level, Matrix, State
 from harness.check.report import line
 from harness.cli.summary import word
+from harness.model import WHOLE_SERIES, Cell, CellState, Matrix, Severity
 from harness.progress import clock
 from harness.progress.seen import seen
 
@@ -19,12 +19,12 @@ PLAIN = 160  # columns where there is no terminal
 LEAST = 16  # of a subject
 SHOWN = 8  # findings of a cell that are shown in full; check.json has all
 _LOOKS = {
-    State.GOOD: ("ok", "green"),
-    State.SAME: ("same", "dim"),
-    State.UNKNOWN: ("?", "yellow"),
-    State.NONE: ("", ""),
+    CellState.GOOD: ("ok", "green"),
+    CellState.SAME: ("same", "dim"),
+    CellState.UNKNOWN: ("?", "yellow"),
+    CellState.NONE: ("", ""),
 }
-_COLOURS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.NOTE: "dim"}
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
 def show(matrix: Matrix, place: Path) -> None:
@@ -35,8 +35,7 @@ def show(matrix: Matrix, place: Path) -> None:
     console.print(table(matrix, console.width))
     findings(console, matrix)
     notes(console, matrix)
-    why = matrix.untestable or matrix.fault or matrix.refused
-    if why:
+    if why := matrix.trouble:
         console.print(f"\n{seen(why, lines=True)}", style="red")
     said = f"{seen(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}"
     console.print("\n", word(matrix.verdict), f" {said}", sep="")
@@ -48,14 +47,14 @@ def table(matrix: Matrix, width: int) -> rich.table.Table:
     used = [
         name
         for name in matrix.checks
-        if any(one.check == name and one.state is not State.NONE for one in matrix.cells)
+        if any(one.check == name and one.state is not CellState.NONE for one in matrix.cells)
     ]
     room = width - sum(max(len(name), 5) + 2 for name in used) - 8
     across = room >= LEAST
     grid = rich.table.Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    numbers = [*(row.number for row in matrix.rows), WHOLE]
+    numbers = [*(row.number for row in matrix.rows), WHOLE_SERIES]
     labels = {row.number: f"{row.number}/{len(matrix.rows)}" for row in matrix.rows}
-    labels[WHOLE] = "whole"
+    labels[WHOLE_SERIES] = "whole"
     if not across:
         grid.add_column("check", no_wrap=True)
         for number in numbers:
@@ -77,16 +76,16 @@ def table(matrix: Matrix, width: int) -> rich.table.Table:
 
 def text(cell: Cell) -> rich.text.Text:
     """Write a cell: ok, or how many findings the patch brings and how many it inherits."""
-    if cell.state in _LOOKS and not (cell.state is State.SAME and cell.findings):
+    if cell.state in _LOOKS and not (cell.state is CellState.SAME and cell.findings):
         word, colour = _LOOKS[cell.state]
         return rich.text.Text(word, style=colour)
-    wrong = [one for one in cell.findings if one.level is not Level.NOTE]
+    wrong = [one for one in cell.findings if one.level is not Severity.NOTE]
     new = [one for one in wrong if one in cell.entering]
     old = len(wrong) - len(new)
     word = str(len(new)) if new else ""
     if old:
         word += f"{'+' if new else ''}({old})"
-    colour = "red" if cell.state is State.BAD else "yellow"
+    colour = "red" if cell.state is CellState.BAD else "yellow"
     return rich.text.Text(word, style=colour)
 
 

@@ -15,20 +15,18 @@ from typing import Any
 import rich.table
 from rich.text import Text
 
-from harness import check, errors, paths, serial
-from harness.check import report as check_report
+from harness import errors, paths, serial
 from harness.cli import compare as compared
 from harness.cli import matrix, runs, summary
 from harness.cli.formats import COMPARED
 from harness.cli.history import Line, show, verdict
-from harness.cli.run import db_option
-from harness.compare import Comparison
-from harness.history.values import RunRow, SideRow
-from harness.model import Outcome
+from harness.cli.parser import add_options
+from harness.history.histories import RunRow, SideRow
+from harness.model import Comparison, Outcome
 from harness.progress import Progress, clock
 from harness.publish import sentences
 from harness.results import store
-from harness.results.changes import settled
+from harness.results.regression import settled
 
 DESCRIPTION = """\
 Show a run as it was shown when it ended, and say where things are.  A run whose folder
@@ -41,15 +39,13 @@ examples:
   harness show ./out --json         by its folder
 """
 
-BISECTED = "bisect.json"
-NAMES = (store.RUN, check_report.NAME, COMPARED, BISECTED)
-_KINDS = {check_report.NAME: check.Matrix, COMPARED: Comparison}
+NAMES = (store.RUN, store.CHECK, COMPARED, store.BISECTION)
 _FILES = {
     "report.html": "page",
     "junit.xml": "junit",
     "check.json": "matrix",
     COMPARED: "compared",
-    BISECTED: "bisected",
+    store.BISECTION: "bisected",
     "splats.txt": "splats",
 }
 
@@ -66,29 +62,28 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "which", metavar="RUN", help='an id, the beginning of one, a folder, "last"'
     )
-    db_option(parser)
+    add_options(parser, "show")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Show it: from its folder if that is whole, else from the history."""
-    from harness.history import runs as asked
-    from harness.history import take
+    from harness.history import database, run_queries
     from harness.publish.html import unfinished
 
     folder = paths.expanded(options.which).absolute()
     whole = folder.is_dir() and _whole(folder)
-    with take.opened(take.existing(options.db)) as (connection, trouble):
+    with database.opened(options.db) as (connection, trouble):
         if trouble:
             progress.say(f"history: {trouble}")
-        found = asked.named(connection, options.which)
+        found = run_queries.named(connection, options.which)
         if not (found or whole) and unfinished.is_one(folder):
             raise errors.UsageError(
                 f"the run in {options.which} did not come to its end, and is in no history here",
                 hint=f"harness report {shlex.quote(options.which)}",
             )
         one = None if whole and not found else runs.only(found, options.which)
-        sides = asked.sides(connection, one.id) if one else ()
+        sides = run_queries.sides(connection, one.id) if one else ()
     if one is None:  # never recorded, but there it is
         return _show(folder, options.json)
     if one.there and _whole(Path(one.folder)) and one.ended != "running":
@@ -118,14 +113,12 @@ def _show(folder: Path, as_json: bool) -> int:
     if name == store.RUN:
         # The folder may have been moved, say off a CI system.
         summary.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
-    elif name == BISECTED:
+    elif name == store.BISECTION:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
+    elif name == store.CHECK:
+        matrix.show(store.load_check(folder), folder)
     else:
-        found = _read(folder / name, text)
-        if name == COMPARED:
-            compared.show(found)
-        else:
-            matrix.show(found, folder)
+        compared.show(_read(folder / name, text))
     for line in _places(folder):
         print(line)
     return errors.GOOD
@@ -133,12 +126,17 @@ def _show(folder: Path, as_json: bool) -> int:
 
 def _read(file: Path, text: str) -> Any:
     """Read what a run wrote.  Raises UsageError when it is damaged."""
+    if file.name == store.CHECK:
+        return store.load_check(file.parent)
+    if file.name == store.BISECTION:
+        return store.load_bisection(file.parent)
     try:
         table = dict(json.loads(text))
         if file.name == COMPARED:  # an older harness wrote null for a test that was not there
             for test in table["tests"]:
                 test |= {side: test[side] or Outcome.NOTRUN for side in ("base", "patched")}
-        return serial.from_json(_KINDS[file.name], table) if file.name in _KINDS else table
+            return serial.from_json(Comparison, table)
+        return table
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         what = f"{file} is damaged: {store.why(error)}"
         raise errors.UsageError(what, hint=store.DAMAGED) from error

@@ -14,11 +14,13 @@ import smalltree
 
 from harness import git, series, tree
 from harness.bisect import points
-from harness.build import warnings
+from harness.build import output
 from harness.errors import NotApplied
 from harness.model import CompilerWarning, Source
 from harness.progress import Progress
-from harness.tree import base, elsewhere
+from harness.series import SeriesRequest
+from harness.tree import base, diagnose
+from harness.tree.diagnose import Refusal
 
 QUIET = Progress(quiet=True)
 
@@ -288,13 +290,13 @@ def grown(kernel: Path, tmp: Path) -> Path:
 def findings(kernel: Path, lost: Path) -> dict[str, Any]:
     """Do with the tree all that is done with git, and give what came of it."""
     start = Source(kernel, git.line(kernel, "rev-parse", "v7.2.13"), "v7.2.13")
-    got = series.load("v7.2.13..HEAD", series.Wish(tree=kernel))
+    got = series.load("v7.2.13..HEAD", SeriesRequest(tree=kernel))
     found: dict[str, Any] = {
         "mails": [hashlib.sha256(one.path.read_bytes()).hexdigest() for one in got.patches],
         "below": [
-            one.files for one in series.load("HEAD", series.Wish(tree=kernel / "fs")).patches
+            one.files for one in series.load("HEAD", SeriesRequest(tree=kernel / "fs")).patches
         ],
-        "branch": [one.subject for one in series.load("main", series.Wish(tree=kernel)).patches],
+        "branch": [one.subject for one in series.load("main", SeriesRequest(tree=kernel)).patches],
         "subjects": points.subjects(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),
         "commit": points.commit(kernel, "HEAD~1"),
         "files": points.files(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),
@@ -302,15 +304,16 @@ def findings(kernel: Path, lost: Path) -> dict[str, Any]:
         "ids": base._patch_ids(kernel, start.commit),
     }
     head = Source(kernel, git.line(kernel, "rev-parse", "HEAD"), "HEAD")
-    hunk = "--- a/fs/x.c\n+++ b/fs/x.c\n@@ -20 +20 @@\n-\tline of twenty letters \n+x\n"
-    found["taken away"] = elsewhere.changed_by(head, hunk, "fs/x.c", 1)
-    hunk = hunk.replace("x.c", "ü.c").replace("twenty letters ", "twenty more letters")
-    found["taken away under another name"] = elsewhere.changed_by(head, hunk, "fs/ü.c", 1)
+    text = "--- a/fs/x.c\n+++ b/fs/x.c\n@@ -20 +20 @@\n-\tline of twenty letters \n+x\n"
+    found["removed"] = diagnose.changed_by(head, text.encode(), Refusal("fs/x.c", 1, ""))
+    text = text.replace("x.c", "ü.c").replace("twenty letters ", "twenty more letters")
+    refusal = Refusal("fs/ü.c", 1, "")
+    found["removed under another name"] = diagnose.changed_by(head, text.encode(), refusal)
     with tree.slot(start, QUIET) as slot:
         checkout = slot.patched(got)
         slot.check_out(checkout)
         some = [CompilerWarning("fs/ü.c", 3, "old"), CompilerWarning("fs/big.c", 3, "of the last")]
-        found["warnings"] = warnings.with_patches(some, checkout)
+        found["warnings"] = output.with_patches(some, checkout)
         found["checkout"] = dataclasses.replace(checkout, path=Path())
         try:
             slot.patched(series.load(lost))
@@ -333,7 +336,7 @@ def test_the_same_comes_of_all_that_git_is_asked(
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "calm"))
     calm = findings(kernel, lost)
     assert [one.patch for one in calm["warnings"]] == ["fs: another name", "fs: without twenty"]
-    assert "fs: without twenty" in calm["taken away"]
+    assert "fs: without twenty" in calm["removed"]
     touched = hostile(kernel, tmp_path, monkeypatch)
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "hostile"))
     for what, found in findings(kernel, lost).items():

@@ -14,11 +14,8 @@ import jsonschema
 import pytest
 from pastruns import CRASH, FAIL, NOTRUN, PASS, facts, put, side, story
 
-from harness.bisect.outcome import Bisected, Mode
-from harness.bisect.report import to_dict
-from harness.check import Cell, Finding, Level, Matrix, Row, State
-from harness.check.report import table
 from harness.cli import main
+from harness.model import Bisected, BisectMode, Cell, CellState, Finding, Matrix, PatchRow, Severity
 from harness.results import store
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -86,16 +83,16 @@ def test_a_comparison_of_runs_by_their_names(ask: Ask, tmp_path: Path, capsys: A
 
 
 def test_a_check() -> None:
-    finding = Finding(Level.ERROR, "boom", "a.c", 1, "rule", 1)
-    cells = (Cell(1, "build", State.BAD, (finding,)), Cell(1, "form", State.GOOD))
-    found = Matrix("demo", "v1", (Row(1, "c0ffee", "a: b"),), ("form", "build"), cells)
-    valid("check", json.loads(json.dumps(table(found))))
+    finding = Finding(Severity.ERROR, "boom", "a.c", 1, "rule", 1)
+    cells = (Cell(1, "build", CellState.BAD, (finding,)), Cell(1, "form", CellState.GOOD))
+    found = Matrix("demo", "v1", (PatchRow(1, "c0ffee", "a: b"),), ("form", "build"), cells)
+    valid("check", json.loads(json.dumps(store.check_table(found))))
 
 
 def test_a_bisection(tmp_path: Path) -> None:
-    mode = next(iter(Mode))
+    mode = next(iter(BisectMode))
     found = Bisected(mode, "panic", "v7.2", "v7.2", "HEAD", 8, tmp_path)
-    valid("bisect", json.loads(json.dumps(to_dict(found))))
+    valid("bisect", json.loads(json.dumps(store.bisection_table(found))))
 
 
 @pytest.mark.parametrize("verb", ["runs", "history", "compare", "check", "bisect"])

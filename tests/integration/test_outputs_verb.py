@@ -151,7 +151,7 @@ def test_a_run_may_be_moved(project: Project, tmp_path: Path) -> None:
 def test_a_check_has_annotations_but_no_mail(project: Project, tmp_path: Path) -> None:
     (tmp_path / "check.json").write_text(
         json.dumps(
-            {"schema": 1, "name": "x", "rows": [], "checks": [], "cells": [], "verdict": "good"}
+            {"schema": 1, "name": "x", "base": "v7.2", "rows": [], "checks": [], "cells": []}
         )
     )
     project.out, before = tmp_path, project.out

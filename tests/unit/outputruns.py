@@ -12,6 +12,7 @@ from harness.model import (
     Kernel,
     Outcome,
     Patch,
+    Plan,
     Run,
     Series,
     Side,
@@ -20,7 +21,7 @@ from harness.model import (
     Splat,
     Test,
 )
-from harness.results.changes import compared
+from harness.results.regression import compared
 
 COMMIT = "4363f6ec95eb9d0f66c2efc06fc25a0d0e1f6f5b"
 FILE = "tests/guest/configfs/test_mount.py"
@@ -119,6 +120,7 @@ def run(folder: Path, *tests: Test, cover: str = COVER, base: tuple[Test, ...] =
         "tcg",
         sides,
         command=("harness", "run", "x", "--suite=/secret/place/test_a.py", "--out", "/secret/o"),
+        plan=Plan(series_words=("x",), suites=("/secret/place/test_a.py",), out=Path("/secret/o")),
         about=(("QEMU", "7.2"), ("host", "Debian")),
     )
     return compared(found)

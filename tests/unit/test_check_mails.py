@@ -9,8 +9,7 @@ import pytest
 
 from harness.check import derive, form, letter, scripts, size, variants
 from harness.check.letter import Letter
-from harness.check.values import Finding, Level
-from harness.model import Toolchain
+from harness.model import Finding, Severity, Toolchain
 
 MAIL = """\
 From 0123456789 Mon Sep 17 00:00:00 2001
@@ -111,7 +110,7 @@ def test_a_mails_signature_is_no_removed_line() -> None:
     (change,) = letter.changes(text)
     assert [(line.line, line.text) for line in change.added] == [(2, "two\f")]
     (found,) = form.uapi([change])
-    assert (found.level, found.text) == (Level.NOTE, "changed: 1 lines added, 0 removed")
+    assert (found.level, found.text) == (Severity.NOTE, "changed: 1 lines added, 0 removed")
 
 
 def test_a_mail_whose_encoding_is_none_or_another(tmp_path: Path) -> None:
@@ -218,7 +217,7 @@ Total: Before=1000, After=1123, chg +12.30%
     found = size.read(text)
     assert [one.rule for one in found] == ["total", "demo_new", "demo_more", "demo_less"]
     assert size.summary(found) == "+123 bytes"
-    assert {one.level for one in found} == {Level.NOTE}
+    assert {one.level for one in found} == {Severity.NOTE}
 
 
 def test_options_are_derived_from_makefiles_and_conditions(tmp_path: Path) -> None:

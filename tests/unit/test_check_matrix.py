@@ -11,13 +11,14 @@ import pytest
 import rich.console
 
 from harness.check import judge, report, spans, wish
-from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, Row, State, cell
 from harness.cli import matrix as shown
 from harness.errors import UsageError
+from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Matrix, PatchRow, Severity
+from harness.results import store
 
 
 def warning(text: str, line: int = 1, file: str = "a.c") -> Finding:
-    return Finding(Level.ERROR, text, file, line, "warning")
+    return Finding(Severity.ERROR, text, file, line, "warning")
 
 
 def entering(
@@ -82,53 +83,57 @@ def column(*rows: list[Finding] | None) -> judge.Column:
 
 def test_the_whole_has_only_what_is_left_at_the_tip() -> None:
     found = {one.patch: one for one in judge.cells(column([warning("a")], [warning("b")]), {})}
-    assert [one.text for one in found[WHOLE].findings] == ["b"]
-    assert found[WHOLE].entering == ()  # it is told where it enters, and once
-    assert [found[n].state for n in (1, 2, WHOLE)] == [State.BAD] * 3
+    assert [one.text for one in found[WHOLE_SERIES].findings] == ["b"]
+    assert found[WHOLE_SERIES].entering == ()  # it is told where it enters, and once
+    assert [found[n].state for n in (1, 2, WHOLE_SERIES)] == [CellState.BAD] * 3
 
 
 def test_what_is_not_known_says_so() -> None:
     found = {one.patch: one for one in judge.cells(column([], None), {})}
-    assert [found[n].state for n in (1, 2, WHOLE)] == [State.GOOD, State.UNKNOWN, State.UNKNOWN]
-    assert found[WHOLE].note == "does not build"
+    assert [found[n].state for n in (1, 2, WHOLE_SERIES)] == [
+        CellState.GOOD,
+        CellState.UNKNOWN,
+        CellState.UNKNOWN,
+    ]
+    assert found[WHOLE_SERIES].note == "does not build"
     nothing = judge.cells(judge.Column("build", None, [(1, None)]), {})
-    assert {one.state for one in nothing} == {State.UNKNOWN}
+    assert {one.state for one in nothing} == {CellState.UNKNOWN}
 
 
 def test_an_unknown_base_is_replaced_by_the_first_that_is_known() -> None:
     old = judge.Column("build", None, [(1, None), (2, [warning("a")]), (3, [warning("b")])])
     found = {one.patch: one for one in judge.cells(old, {})}
-    assert [found[n].state for n in (1, 2, 3)] == [State.UNKNOWN, State.GOOD, State.BAD]
+    assert [found[n].state for n in (1, 2, 3)] == [CellState.UNKNOWN, CellState.GOOD, CellState.BAD]
 
 
 def test_columns_laid_over_one_another_keep_the_worst() -> None:
-    bad = cell(1, "build", (warning("w"),), "one")
-    laid = judge.merged("build", [bad], [Cell(1, "build", State.UNKNOWN, note="two")])
+    bad = Cell.of(1, "build", (warning("w"),), "one")
+    laid = judge.merged("build", [bad], [Cell(1, "build", CellState.UNKNOWN, note="two")])
     assert [(one.state, len(one.findings), one.note) for one in laid] == [
-        (State.BAD, 1, "one; two")
+        (CellState.BAD, 1, "one; two")
     ]
 
 
 def matrix(*cells: Cell, strict: bool = False) -> Matrix:
-    rows = (Row(1, "c" * 40, "a: one"), Row(2, "d" * 40, "a: two"))
+    rows = (PatchRow(1, "c" * 40, "a: one"), PatchRow(2, "d" * 40, "a: two"))
     return Matrix("demo", "v1", rows, ("form", "build"), cells, strict)
 
 
-SOFT = cell(1, "form", (Finding(Level.WARNING, "long"),))
-HOLE = cell(1, "build", (dataclasses.replace(warning("w \x1b"), enters=1, leaves=2),))
+SOFT = Cell.of(1, "form", (Finding(Severity.WARNING, "long"),))
+HOLE = Cell.of(1, "build", (dataclasses.replace(warning("w \x1b"), enters=1, leaves=2),))
 
 
 def test_errors_make_it_bad_and_warnings_only_if_strict() -> None:
-    assert not matrix(cell(1, "form", ())).bad
+    assert not matrix(Cell.of(1, "form", ())).bad
     assert not matrix(SOFT).bad
     assert matrix(SOFT, strict=True).bad
     assert matrix(HOLE).bad
-    assert not matrix(cell(1, "form", (Finding(Level.NOTE, "n"),)), strict=True).bad
+    assert not matrix(Cell.of(1, "form", (Finding(Severity.NOTE, "n"),)), strict=True).bad
 
 
 def test_json_and_junit_say_what_was_found(tmp_path: Path) -> None:
-    found = matrix(SOFT, HOLE, Cell(2, "build", State.UNKNOWN, note="does not build"))
-    table = report.table(found)
+    found = matrix(SOFT, HOLE, Cell(2, "build", CellState.UNKNOWN, note="does not build"))
+    table = store.check_table(found)
     assert (table["bad"], table["exit_code"]) == (True, 1)
     assert table["cells"][1]["findings"][0]["leaves"] == 2
     report.write(found, tmp_path)
@@ -142,25 +147,25 @@ def test_json_and_junit_say_what_was_found(tmp_path: Path) -> None:
 
 
 def test_b4_gets_an_entry_for_each_check() -> None:
-    found = report.b4(matrix(SOFT, HOLE, cell(2, "form", ())))
+    found = report.b4(matrix(SOFT, HOLE, Cell.of(2, "form", ())))
     assert [(one["tool"], one["status"]) for one in found] == [
         ("harness form", "warn"),
         ("harness build", "fail"),
     ]
     assert all(isinstance(value, str) for one in found for value in one.values())
     assert "patch 1: a.c:1: error: w" in found[1]["details"]
-    assert report.b4(matrix(cell(1, "form", ())))[0]["status"] == "pass"
+    assert report.b4(matrix(Cell.of(1, "form", ())))[0]["status"] == "pass"
 
 
 def test_b4_pipes_one_patch_that_need_not_apply_alone() -> None:
-    missing = cell(1, "apply", (Finding(Level.ERROR, "does not apply"),))
+    missing = Cell.of(1, "apply", (Finding(Severity.ERROR, "does not apply"),))
     found = report.b4(dataclasses.replace(matrix(missing), checks=("apply",)))
     assert [one["status"] for one in found] == ["warn"]
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_table_fits_and_tells_new_from_inherited(width: int) -> None:
-    old = cell(2, "build", (dataclasses.replace(warning("w"), enters=1), warning("v")))
+    old = Cell.of(2, "build", (dataclasses.replace(warning("w"), enters=1), warning("v")))
     console = rich.console.Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     console.print(shown.table(matrix(SOFT, HOLE, old), width))
     text = console.export_text()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from harness.check import checkers, headers, layout, semantic
-from harness.check.values import Level
+from harness.model import Severity
 
 BEFORE = """\
 struct list_head {
@@ -122,8 +122,8 @@ def test_what_programs_see() -> None:
     after = {"linux/a.h": "#define A 1\n\n\n#define  C 3\n", "linux/b.h": "int b;\n"}
     found = headers.compare(before, after)
     assert [(one.level, one.where, one.text) for one in found] == [
-        (Level.WARNING, "usr/include/linux/a.h", "not there any more: #define B 2"),
-        (Level.NOTE, "usr/include/linux/a.h:4", "new: #define C 3"),
+        (Severity.WARNING, "usr/include/linux/a.h", "not there any more: #define B 2"),
+        (Severity.NOTE, "usr/include/linux/a.h:4", "new: #define C 3"),
     ]
     assert headers.touched(["include/uapi/linux/mount.h"])
     assert headers.touched(["arch/x86/entry/syscalls/syscall_64.tbl"])

@@ -10,15 +10,20 @@ from pathlib import Path
 import pytest
 
 from harness import errors
-from harness.check.values import WHOLE, Cell, Finding, Level, Matrix, State
 from harness.model import (
+    WHOLE_SERIES,
+    Cell,
+    CellState,
     Change,
     ChangeKind,
     CompilerWarning,
+    Finding,
     Kernel,
+    Matrix,
     Outcome,
     Run,
     Series,
+    Severity,
     Side,
     SideResult,
     Source,
@@ -27,7 +32,7 @@ from harness.model import (
     Verdict,
     change_kind,
 )
-from harness.results.changes import changes, compared, new_warnings
+from harness.results.regression import changes, compared, new_warnings
 from harness.serial import from_json, to_json
 
 PASS, FAIL, FLAKY, NOTRUN = Outcome.PASS, Outcome.FAIL, Outcome.FLAKY, Outcome.NOTRUN
@@ -235,7 +240,7 @@ def test_a_kernel_that_does_not_boot() -> None:
     assert pair(PASS, PASS, interrupted=True).verdict is Verdict.NONE
 
 
-ERROR = Cell(WHOLE, "build", State.BAD, (Finding(Level.ERROR, "boom"),))
+ERROR = Cell(WHOLE_SERIES, "build", CellState.BAD, (Finding(Severity.ERROR, "boom"),))
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from harness.model import ChangeKind, Run, Series
-from harness.publish import sentences
+from harness.model import ChangeKind, Matrix, Run, Series
 from harness.publish.html import (
     bisection,
     boots,
@@ -32,7 +30,7 @@ from harness.publish.html.failures import Ask, Sources
 from harness.publish.html.sections import PatchView
 from harness.publish.html.values import Failure, Page
 from harness.results import store
-from harness.results.changes import settled
+from harness.results.regression import settled
 
 _TOLD = (ChangeKind.REGRESSION, ChangeKind.SUSPECT, ChangeKind.FLAKY, ChangeKind.NEW)
 ROOM = 8 << 20  # characters of evidence on a page
@@ -46,16 +44,20 @@ def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Pag
     run that was killed it has what is known.  Raises UsageError when the folder is nobody's.
     """
     if not (folder / store.RUN).is_file():
-        if (folder / checks.NAME).is_file():
+        if (folder / store.CHECK).is_file():
             return steps.page(folder, ask)
         if (folder / bisection.NAME).is_file():
             return bisection.page(folder)
         if unfinished.is_one(folder):
             return unfinished.page(folder, ask)
     run = settled(store.load_run(folder))
-    table = checks.load(check) if check else {}
-    between = [one for one in steps.kernels(table, check) if one.label != BASE] if check else []
-    return _Gathered(run, folder, ask, table, between).page()
+    matrix = store.load_check(check) if check else None
+    between = (
+        [one for one in steps.kernels(matrix, check) if one.label != BASE]
+        if matrix and check
+        else []
+    )
+    return _Gathered(run, folder, ask, matrix, between).page()
 
 
 class _Gathered:
@@ -66,10 +68,10 @@ class _Gathered:
         run: Run,
         folder: Path,
         ask: Ask | None,
-        table: Mapping[str, Any],
+        matrix: Matrix | None,
         between: Sequence[Column],
     ) -> None:
-        self.run, self.folder, self.table = run, folder, table
+        self.run, self.folder, self.matrix = run, folder, matrix
         self.columns = columns.of_run(run, folder)
         self.subjects = _subjects(run.series)
         self.boot = tuple(boots.complaints(run, self.columns, self.subjects))
@@ -85,7 +87,7 @@ class _Gathered:
         if not self.columns:
             return (), ()
         *first, judged = self.columns
-        counted = {test.id for test in sentences.wrong(self.run)}
+        counted = {test.id for test in self.run.blamed}
         change = {test: "old" for one in first for test in one.bad if test not in counted}
         change |= {c.test: rows.change(c.kind) for c in self.run.changes if c.kind in _TOLD}
         room = Budget(ROOM)
@@ -127,7 +129,7 @@ class _Gathered:
             unborn=tuple(boots.unborn(run, self.columns)),
             dumps=boots.dumps(self.columns),
             warnings=remarks.warnings(run, self.subjects),
-            checks=checks.view(self.table) if self.table else None,
+            checks=checks.view(self.matrix) if self.matrix else None,
             patches=tuple(self._patches()),
             timeline=timeline.of(timeline.of_stages(run), self.columns, self.links),
             options=setup.options(side),
@@ -139,7 +141,7 @@ class _Gathered:
     def _patches(self) -> Iterator[PatchView]:
         if self.run.series is None:
             return
-        notes = checks.notes(self.table) if self.table else {}
+        notes = checks.notes(self.matrix) if self.matrix else {}
         by_subject = remarks.at_lines(self.run, self.failures, self.boot)
         room = Budget(patches.ALL)
         for one in self.run.series.patches:

@@ -3,62 +3,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from harness.model import CellState, Matrix, Severity
 from harness.progress import clock
-from harness.publish import checked
 from harness.publish.html import checks, columns, failures, patches, rows, timeline, verdict
 from harness.publish.html.columns import BASE, Column
 from harness.publish.html.cutting import Budget
 from harness.publish.html.failures import Ask, Sources
 from harness.publish.html.sections import PatchView
 from harness.publish.html.values import Failure, Page, Tile
+from harness.results import store
 
 ROOM = 8 << 20  # characters of evidence on a page
 
 
 def page(folder: Path, ask: Ask | None = None) -> Page:
     """Make the page of a folder that ``harness check`` made."""
-    table = checks.load(folder)
-    word, kind = verdict.word(checked.verdict(table))
-    made = tuple(kernels(table, folder))
+    matrix = store.load_check(folder)
+    word, kind = verdict.word(matrix.verdict)
+    made = tuple(kernels(matrix, folder))
     found = _failures(made, ask) if made else ()
     links = {(one.column, one.test): one.anchor for one in found}
     tests = rows.make([(one.label, one.tests) for one in made], links) if made else ()
     return Page(
         word=word,
         kind=kind,
-        title=table["name"],
-        subject=f"checked patch by patch on {table['base']}",
-        lead=tuple(_lead(table, made)),
-        tiles=tuple(_tiles(table)),
+        title=matrix.name,
+        subject=f"checked patch by patch on {matrix.base}",
+        lead=tuple(_lead(matrix, made)),
+        tiles=tuple(_tiles(matrix)),
         columns=tuple((one.label, one.about) for one in made),
         groups=rows.groups(tests),
         broken=tuple(row for row in tests if row.change == "broken")[: failures.SHOWN],
         failures=found,
-        checks=checks.view(table),
-        patches=tuple(_patches(table, folder)),
+        checks=checks.view(matrix),
+        patches=tuple(_patches(matrix, folder)),
         timeline=timeline.of((), made, links),
-        about=(("base", table["base"]), ("took", clock(table["seconds"]))),
+        about=(("base", matrix.base), ("took", clock(matrix.seconds))),
         command=columns.command(folder),
         folder=str(folder),
     )
 
 
-def kernels(table: Mapping[str, Any], folder: Path) -> Iterator[Column]:
+def kernels(matrix: Matrix, folder: Path) -> Iterator[Column]:
     """Give the kernels that were tested: the base and each patch's.
 
     A kernel that is byte for byte the one before was not booted again: it has its results.
     """
-    total = len(table["rows"])
+    total = len(matrix.rows)
     labels = [("base", BASE, "the base")]
-    labels += [
-        (str(one["number"]), f"{one['number']}/{total}", one["subject"]) for one in table["rows"]
-    ]
+    labels += [(str(row.number), f"{row.number}/{total}", row.subject) for row in matrix.rows]
     same = {
-        one["patch"] for one in table["cells"] if (one["check"], one["state"]) == ("tests", "same")
+        cell.patch for cell in matrix.cells if (cell.check, cell.state) == ("tests", CellState.SAME)
     }
     last: Column | None = None
     for number, (name, label, about) in enumerate(labels):
@@ -89,13 +87,12 @@ def _failures(made: Sequence[Column], ask: Ask | None) -> tuple[Failure, ...]:
     return found
 
 
-def _lead(table: Mapping[str, Any], made: Sequence[Column]) -> Iterator[str]:
-    for key in ("untestable", "refused", "fault"):
-        if table.get(key):
-            yield f"{table[key]}."
-    levels = [one["level"] for _, one in checks.entering(table)]
-    errors, warnings = levels.count("error"), levels.count("warning")
-    patches_ = len(table["rows"])
+def _lead(matrix: Matrix, made: Sequence[Column]) -> Iterator[str]:
+    for trouble in filter(None, (matrix.untestable, matrix.refused, matrix.fault)):
+        yield f"{trouble}."
+    levels = [finding.level for _, finding in matrix.findings]
+    errors, warnings = levels.count(Severity.ERROR), levels.count(Severity.WARNING)
+    patches_ = len(matrix.rows)
     yield (
         f"{patches_} patch{'es'[: 2 * (patches_ != 1)]}: {errors or 'no'} "
         f"error{'s'[: errors != 1]}, {warnings or 'no'} warning{'s'[: warnings != 1]}."
@@ -104,19 +101,18 @@ def _lead(table: Mapping[str, Any], made: Sequence[Column]) -> Iterator[str]:
         yield verdict.tested(made[-1].label, made[-1].tests)
 
 
-def _tiles(table: Mapping[str, Any]) -> Iterator[Tile]:
-    levels = [one["level"] for _, one in checks.entering(table)]
-    for level, kind in (("error", "fail"), ("warning", "skip")):
+def _tiles(matrix: Matrix) -> Iterator[Tile]:
+    levels = [finding.level for _, finding in matrix.findings]
+    for level, kind in ((Severity.ERROR, "fail"), (Severity.WARNING, "skip")):
         number = levels.count(level)
         yield Tile(str(number), f"{level}s", kind if number else "pass", "checks")
-    yield Tile(str(len(table["rows"])), "patches", "", "patches")
-    yield Tile(clock(table["seconds"]), "in all", "")
+    yield Tile(str(len(matrix.rows)), "patches", "", "patches")
+    yield Tile(clock(matrix.seconds), "in all", "")
 
 
-def _patches(table: Mapping[str, Any], folder: Path) -> Iterator[PatchView]:
-    notes = checks.notes(table)
+def _patches(matrix: Matrix, folder: Path) -> Iterator[PatchView]:
+    notes = checks.notes(matrix)
     files = sorted((folder / "series").glob("*")) if (folder / "series").is_dir() else []
     room = Budget(patches.ALL)
-    for row, path in zip(table["rows"], files, strict=False):
-        number = row["number"]
-        yield patches.view(number, row["subject"], "", path, notes.get(number, ()), room)
+    for row, path in zip(matrix.rows, files, strict=False):
+        yield patches.view(row.number, row.subject, "", path, notes.get(row.number, ()), room)

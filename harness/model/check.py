@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a check found: a row for each patch and one for the whole series, a column for each check.
+
+check.json is this matrix (see harness.results.store).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+from harness.model.verdict import Verdict
+
+WHOLE_SERIES = 0  # the number of the row about the whole series; patches count from 1
+
+
+class Severity(enum.StrEnum):
+    """How much a finding weighs: an error makes the series bad, a note is only shown."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class CellState(enum.StrEnum):
+    """What a cell says.  SAME: nothing changed since the previous patch, so it was not run again.
+
+    UNKNOWN: there is no answer (the patch does not build, say).  NONE: nothing to check here.
+    """
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+    SAME = "same"
+    UNKNOWN = "unknown"
+    NONE = "none"
+
+    @classmethod
+    def of(cls, findings: tuple[Finding, ...]) -> CellState:
+        """Return the state that findings lead to."""
+        levels = {finding.level for finding in findings}
+        if Severity.ERROR in levels:
+            return cls.BAD
+        return cls.WARN if Severity.WARNING in levels else cls.GOOD
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A problem or a remark of a check.
+
+    ``rule`` is the check's own name for it; ``line`` is 0 when it has none.  ``enters`` is the
+    patch that introduces it, ``leaves`` the one that removes it (0: it stays).  ``same``
+    identifies it where its text may differ each time.
+    """
+
+    level: Severity
+    text: str
+    file: str = ""
+    line: int = 0
+    rule: str = ""
+    enters: int = 0
+    leaves: int = 0
+    same: str = ""
+
+    @property
+    def where(self) -> str:
+        """File and line as compilers write them; empty when it is about no file."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One check of one patch; ``note`` says what was done, or why nothing was."""
+
+    patch: int
+    check: str
+    state: CellState
+    findings: tuple[Finding, ...] = ()
+    note: str = ""
+
+    @classmethod
+    def of(cls, patch: int, check: str, findings: tuple[Finding, ...], note: str = "") -> Cell:
+        """Return a cell whose state follows from its findings."""
+        return cls(patch, check, CellState.of(findings), findings, note)
+
+    @property
+    def entering(self) -> tuple[Finding, ...]:
+        """The findings that this patch introduces, without those it inherits."""
+        return tuple(finding for finding in self.findings if finding.enters in (0, self.patch))
+
+
+@dataclasses.dataclass(frozen=True)
+class PatchRow:
+    """A patch: its number, its commit (empty when it does not apply) and its subject."""
+
+    number: int
+    commit: str
+    subject: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+    """Everything that a check of a series found.
+
+    ``untestable``: why it does not apply.  ``refused``: why it was not built, for safety.
+    ``fault``: why the machine could not run its guests; then there is no verdict, although what
+    was found stays true.
+    """
+
+    name: str
+    base: str
+    rows: tuple[PatchRow, ...]
+    checks: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    strict: bool = False
+    untestable: str = ""
+    refused: str = ""
+    fault: str = ""
+    seconds: float = 0.0
+
+    def cell(self, patch: int, check: str) -> Cell:
+        """Return one cell; its state is NONE where that check was not made."""
+        for cell in self.cells:
+            if (cell.patch, cell.check) == (patch, check):
+                return cell
+        return Cell(patch, check, CellState.NONE)
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The checks that were made of at least one patch, in their order."""
+        made = {cell.check for cell in self.cells if cell.state is not CellState.NONE}
+        return tuple(check for check in self.checks if check in made)
+
+    @property
+    def findings(self) -> tuple[tuple[Cell, Finding], ...]:
+        """Every finding once, where it enters, by patch and check."""
+        order = {check: number for number, check in enumerate(self.checks)}
+        last = len(order)
+        cells = sorted(
+            self.cells, key=lambda cell: (cell.patch or 1 << 30, order.get(cell.check, last))
+        )
+        return tuple((cell, finding) for cell in cells for finding in cell.entering)
+
+    @property
+    def bad(self) -> bool:
+        """Whether there is an error, or with ``strict`` a warning."""
+        fatal = {Severity.ERROR, Severity.WARNING} if self.strict else {Severity.ERROR}
+        return any(finding.level in fatal for _, finding in self.findings)
+
+    @property
+    def trouble(self) -> str:
+        """Why the check is not complete; empty when it is."""
+        return self.untestable or self.fault or self.refused
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the check says of the series; what is unknown is not good.
+
+        A series with an error is bad, whatever else could not be done.
+        """
+        if self.untestable:
+            return Verdict.UNTESTABLE
+        if self.bad:
+            return Verdict.BAD
+        if self.fault:
+            return Verdict.NONE
+        return Verdict.UNTESTABLE if self.refused else Verdict.GOOD

@@ -98,7 +98,7 @@ def replacement(spec_path: str) -> list[GuestHandle]:
     import site
 
     site.main()
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))  # noqa: PTH120
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(__file__))))  # noqa: PTH120
     from pathlib import Path
 
     from harness.guest.handle import start

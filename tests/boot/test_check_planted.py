@@ -8,6 +8,7 @@ build; 5 mends that.  At the tip nothing is wrong.
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 import pytest
 from conftest import Job, harness

@@ -24,24 +24,19 @@ MARK = "expects_splat"
 LONGEST = 1 << 20  # characters of one text in a report
 
 
-def install(config: pytest.Config) -> None:
-    """Set up this worker.  Temporary files lie in the guest's own memory, not on the host."""
+def install(config: pytest.Config, results: tuple[int, int]) -> None:
+    """Set up this worker, whose connection to the host has the file descriptors ``results``.
+
+    Temporary files are kept in the guest's own memory, not on the host.
+    """
     config.option.basetemp = _own_folder()
     asked = vars(config)["workerinput"]["harness"]
     side = GuestSide(asked.get("repeat", 1), hold=asked.get("hold", False))
     config.pluginmanager.register(side, "harness-guest")
     config.pluginmanager.register(side.health.inherited, "harness-inherited")
     config.pluginmanager.register(Forks(), "harness-forks")
-    silence(*_results(config))
+    silence(*results)
     watcher.show_stacks(faulthandler)
-
-
-def _results(config: pytest.Config) -> tuple[int, int]:
-    """Give the descriptors through which xdist's side in this process speaks to the host."""
-    plugins = config.pluginmanager.get_plugins()
-    channel = next(one.channel for one in plugins if hasattr(one, "torun"))
-    io = channel.gateway._io
-    return io.infile.fileno(), io.outfile.fileno()
 
 
 def _own_folder() -> str | None:

@@ -149,8 +149,9 @@ def _roff(text: str) -> str:
 
 
 def classes() -> Iterator[type]:
-    """Give the classes of the model, in the order of their modules."""
-    kinds = [one for name in model.__all__ if inspect.isclass(one := getattr(model, name))]
+    """Return the classes that run.json is made of, in the order of their modules."""
+    reached = schemas.definitions(model.Run)
+    kinds = [getattr(model, name) for name in model.__all__ if name in reached]
     yield from sorted(kinds, key=lambda kind: (kind.__module__, _line(kind)))
 
 

@@ -9,11 +9,9 @@ import enum
 import types
 import typing
 
-from harness.bisect.outcome import Bisected
-from harness.bisect.report import SCHEMA as BISECT
-from harness.compare import Comparison
-from harness.history.values import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
-from harness.model import Matrix, Run
+from harness.history.histories import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
+from harness.model import Bisected, Comparison, Matrix, Run
+from harness.results.store import BISECTION_SCHEMA as BISECT
 from harness.results.store import CHECK_SCHEMA as CHECK
 from harness.results.store import RUN_SCHEMA as RUN
 
@@ -35,9 +33,7 @@ def made(comment: str) -> dict[str, Schema]:
         "run": _object(Run, run, RUN),
         "check": _object(Matrix, verdict, CHECK),
         "compare": _object(Comparison, verdict),
-        "bisect": _object(
-            Bisected, {**proof, "mail": {"type": "string"}, "exit_code": _CODE}, BISECT
-        ),
+        "bisect": _object(Bisected, {**proof, "exit_code": _CODE}, BISECT),
         "runs": _one({"runs": tuple[RunRow, ...]}),
         "history": _one(
             {
@@ -56,7 +52,7 @@ def made(comment: str) -> dict[str, Schema]:
 
 def _object(kind: type, more: Schema, version: int | None = None) -> Schema:
     """Give the schema of a class at the top; ``more`` are keys that are printed beside its own."""
-    known = _definitions(kind)
+    known = definitions(kind)
     top = known.pop(kind.__name__)
     first = {"schema": {"const": version}} if version else {}
     return {
@@ -71,7 +67,7 @@ def _one(kinds: dict[str, typing.Any]) -> Schema:
     """Give the schema of an object that has exactly one of these keys."""
     known: dict[str, Schema] = {}
     for kind in kinds.values():
-        known |= _definitions(kind)
+        known |= definitions(kind)
     return {
         "type": "object",
         "properties": {name: _schema(kind) for name, kind in kinds.items()},
@@ -80,7 +76,7 @@ def _one(kinds: dict[str, typing.Any]) -> Schema:
     }
 
 
-def _definitions(hint: typing.Any) -> dict[str, Schema]:
+def definitions(hint: typing.Any) -> dict[str, Schema]:
     """Give the schemas of all classes that a type leads to, by their names."""
     known: dict[str, Schema] = {}
     names: dict[str, type] = {}

@@ -12,6 +12,7 @@ import dataclasses
 import enum
 import functools
 import json
+import os
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,10 +61,17 @@ def load(path: Path) -> Any:
         raise DamagedError(str(error)) from error
 
 
-def write(path: Path, value: Any, *, indent: int | None = None) -> None:
-    """Write a value, whole or not at all.  Raises OSError."""
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(json.dumps(to_json(value), indent=indent), encoding="utf-8")
+def write(path: Path, value: Any, *, indent: int | None = None, sync: bool = False) -> None:
+    """Write a value, whole or not at all; with ``sync`` it survives a power failure.
+
+    Raises OSError.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(to_json(value), indent=indent))
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
     draft.replace(path)
 
 

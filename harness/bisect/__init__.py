@@ -2,7 +2,6 @@
 """Find what made a test fail: in a series, in history, in a config; and prove it."""
 
 from harness.bisect.ask import Ask
-from harness.bisect.outcome import Bisected, Mode
 from harness.bisect.whole import bisect
 
-__all__ = ["Ask", "Bisected", "Mode", "bisect"]
+__all__ = ["Ask", "bisect"]

@@ -6,10 +6,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from harness.bisect.outcome import Mode
 from harness.bisect.signature import Signature
-from harness.bisect.values import Call
 from harness.lab.plan import Plan
+from harness.model import BisectMode, Call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Ask:
     """
 
     plan: Plan
-    mode: Mode
+    mode: BisectMode
     signature: Signature
     goods: tuple[str, ...] = ()
     bad: str = ""
@@ -42,9 +41,9 @@ class Ask:
     @property
     def of_commits(self) -> bool:
         """Whether commits are searched, not options or sets of patches."""
-        return self.mode in (Mode.SERIES, Mode.HISTORY)
+        return self.mode in (BisectMode.SERIES, BisectMode.HISTORY)
 
     @property
     def series_mode(self) -> bool:
         """Whether the commits are the patches of a series."""
-        return self.mode is Mode.SERIES
+        return self.mode is BisectMode.SERIES

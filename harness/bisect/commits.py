@@ -22,12 +22,11 @@ from harness.bisect import (
 )
 from harness.bisect.hunt import Crew, Hunt
 from harness.bisect.job import Job
-from harness.bisect.outcome import Bisected, Mode, Proof
-from harness.bisect.points import Commit, Span
+from harness.bisect.points import CommitRange
 from harness.bisect.search import Contradiction, Search
 from harness.bisect.sequential import Count, Decision
-from harness.bisect.values import Call, Candidate
 from harness.errors import UsageError
+from harness.model import Bisected, BisectMode, Call, Candidate, Commit, Proof
 
 PROOFS = 3  # of the culprit, its parent, the bad end without it
 _WRONG = "take the wrong line out of it"
@@ -60,10 +59,10 @@ def search(job: Job) -> Bisected:
     return _proven(job, span, graph, answer, named)
 
 
-def _span(job: Job) -> tuple[Span, replay.Log | None]:
+def _span(job: Job) -> tuple[CommitRange, replay.Log | None]:
     """Find out what the range is; names that move are pinned."""
     ask, lab, pins = job.ask, job.lab, dict(job.state.begun.pins)
-    if ask.mode is Mode.SERIES:
+    if ask.mode is BisectMode.SERIES:
         series = ask.plan.series
         assert series is not None
         with lab.held() as slot:
@@ -86,10 +85,10 @@ def _span(job: Job) -> tuple[Span, replay.Log | None]:
     return points.history(lab.repo, old, new, first_parent=first_parent, files=files), log
 
 
-def _candidates(job: Job, span: Span, subjects: Mapping[str, str]) -> dict[str, Candidate]:
+def _candidates(job: Job, span: CommitRange, subjects: Mapping[str, str]) -> dict[str, Candidate]:
     """Give each commit its candidate, with a name for people."""
     every = [*span.goods, *span.bases, *span.graph.commits]
-    if job.ask.mode is Mode.HISTORY:
+    if job.ask.mode is BisectMode.HISTORY:
         return {one: Candidate(f'{one[:12]} ("{subjects[one]}")', one) for one in every}
     total = len(span.graph.commits)
     found = {
@@ -100,7 +99,7 @@ def _candidates(job: Job, span: Span, subjects: Mapping[str, str]) -> dict[str, 
 
 
 def _found(
-    job: Job, span: Span, log: replay.Log | None, named: Mapping[str, Candidate]
+    job: Job, span: CommitRange, log: replay.Log | None, named: Mapping[str, Candidate]
 ) -> tuple[Hunt, Search]:
     """Try the ends and search; once more where the failure turns out to be flaky after all."""
     judge, live = job.judge, job.live
@@ -129,13 +128,13 @@ def _found(
         graph, shown = _graph(span, log, *guess), None
 
 
-def _proof(job: Job, span: Span, commit: str) -> Candidate | None:
+def _proof(job: Job, span: CommitRange, commit: str) -> Candidate | None:
     """Give the bad end without a commit, where it can be had."""
     found = verify.without_it(job.lab, span, points.commit(job.lab.repo, commit))
     return found if isinstance(found, Candidate) else None
 
 
-def _guess(job: Job, span: Span) -> tuple[frozenset[str], frozenset[str]]:
+def _guess(job: Job, span: CommitRange) -> tuple[frozenset[str], frozenset[str]]:
     """Give the commits that are likely to be it, and those that hardly can be."""
     signature = job.judge.prober.signature
     files = points.files(job.lab.repo, span.graph.commits)
@@ -144,7 +143,7 @@ def _guess(job: Job, span: Span) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _graph(
-    span: Span, log: replay.Log | None, some: Collection[str], idle: Collection[str]
+    span: CommitRange, log: replay.Log | None, some: Collection[str], idle: Collection[str]
 ) -> Search:
     """Give what is known before anything was tried; ``some`` commits are likely to be it."""
     graph = Search(span.graph, some, idle)
@@ -171,7 +170,7 @@ def _begin(
 
 
 def _proven(
-    job: Job, span: Span, graph: Search, answer: Bisected, named: Mapping[str, Candidate]
+    job: Job, span: CommitRange, graph: Search, answer: Bisected, named: Mapping[str, Candidate]
 ) -> Bisected:
     """Prove the culprit, and say what it changed."""
     assert graph.culprit is not None
@@ -184,7 +183,7 @@ def _proven(
     before = _of(job, tried, culprit.parents[0]) if culprit.parents else None
     notes = [*answer.notes, *_notes(span, culprit, proofs)]
     number, message_id = 0, ""
-    if job.ask.mode is Mode.SERIES and job.ask.plan.series:
+    if job.ask.mode is BisectMode.SERIES and job.ask.plan.series:
         number = 1 + span.graph.commits.index(culprit.id)
         message_id = job.ask.plan.series.patches[number - 1].message_id
     return _finished(
@@ -208,7 +207,7 @@ def _at_once(job: Job) -> int:
     return max(job.crew.guests, min(PROOFS, len(os.sched_getaffinity(0))))
 
 
-def _notes(span: Span, culprit: Commit, proofs: list[Proof]) -> Iterator[str]:
+def _notes(span: CommitRange, culprit: Commit, proofs: list[Proof]) -> Iterator[str]:
     """Say what to think of where the proof is not what it should be."""
     broken = {one.what for one in proofs if one.holds is False}
     if verify.PARENT in broken and span.files:
@@ -266,7 +265,7 @@ def _confidence(
     return sequential.shares(graph.graph.commits, seen, rates, contains)[culprit.id]
 
 
-def _log(job: Job, span: Span, graph: Search, subjects: Mapping[str, str]) -> None:
+def _log(job: Job, span: CommitRange, graph: Search, subjects: Mapping[str, str]) -> None:
     """Write what git's own bisect could go on from."""
     ends_ = [(span.bad, Call.BAD), *((good, Call.GOOD) for good in span.goods)]
     later = [(one, call) for one, call in graph.calls.items() if one != span.bad]

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from harness.bisect.values import Call
+from harness.model import Call
 
 _T = TypeVar("_T", bound=Hashable)
 

@@ -7,20 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.bisect import prober, signature
-from harness.bisect.outcome import Difference
 from harness.bisect.sequential import Decision
-from harness.bisect.values import Observation
-from harness.model import SideResult
+from harness.model import Contrast, Observation, SideResult
 
 _LINES = 3  # of a console, its last ones
 
 
-def between(before: Decision | None, after: Decision | None) -> Iterator[Difference]:
+def between(before: Decision | None, after: Decision | None) -> Iterator[Contrast]:
     """Give what is seen on both sides; rows that are the same on both are left out."""
     if before is None or after is None or not (before.observations and after.observations):
         return
     one, two = _telling(before), _telling(after)
-    yield Difference("call", f"{before.call}: {before.why}", f"{after.call}: {after.why}")
+    yield Contrast("call", f"{before.call}: {before.why}", f"{after.call}: {after.why}")
     left, right = prober.result(one), prober.result(two)
     rows = []
     if left is not None and right is not None:
@@ -32,7 +30,7 @@ def between(before: Decision | None, after: Decision | None) -> Iterator[Differe
         ]
     if one.value is not None or two.value is not None:
         rows.append(("number", _value(one), _value(two)))
-    yield from (Difference(*row) for row in rows if row[1] != row[2])
+    yield from (Contrast(*row) for row in rows if row[1] != row[2])
 
 
 def _telling(decision: Decision) -> Observation:

@@ -6,12 +6,11 @@ from __future__ import annotations
 import dataclasses
 
 from harness.bisect.job import Job
-from harness.bisect.signature import Kind, Signature
-from harness.bisect.values import Candidate
+from harness.bisect.signature import Signature, SignatureKind
 from harness.errors import UsageError
 from harness.lab import trial
 from harness.lab.kernels import Built
-from harness.model import Outcome, Side, Test
+from harness.model import Candidate, Outcome, Side, Test
 
 PIN = "test"
 _MOST = 20  # failing tests that are run at the good end
@@ -52,7 +51,7 @@ def signature(job: Job, bad: Candidate, good: Candidate) -> Signature:
 
 
 def _of(test: str, outcome: Outcome) -> Signature:
-    return Signature(Kind.TEST, test=test, outcomes=frozenset({outcome}))
+    return Signature(SignatureKind.TEST, test=test, outcomes=frozenset({outcome}))
 
 
 def _tests(job: Job, candidate: Candidate, chosen: tuple[str, ...], name: str) -> tuple[Test, ...]:

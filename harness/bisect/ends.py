@@ -13,8 +13,8 @@ from harness.bisect import sequential
 from harness.bisect.hunt import Judge
 from harness.bisect.live import Live
 from harness.bisect.sequential import Count, Decision, Rates
-from harness.bisect.values import Call, Candidate, Observation
 from harness.errors import HarnessError, Untestable, UsageError
+from harness.model import Call, Candidate, Observation
 
 END = "end"  # the phase of the trials
 

@@ -20,7 +20,7 @@ from harness.bisect.live import Live
 from harness.bisect.prober import Prober
 from harness.bisect.search import Contradiction, Search
 from harness.bisect.sequential import Decision, Rates
-from harness.bisect.values import Call, Candidate, Observation
+from harness.model import Call, Candidate, Observation
 
 AHEAD = 3  # candidates that are looked at together: the next one, and the two after it
 

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from harness.bisect import ddmin
-from harness.bisect.values import Call, Candidate
+from harness.model import Call, Candidate
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,10 +10,9 @@ from harness.bisect.ask import Ask
 from harness.bisect.hunt import Crew, Judge
 from harness.bisect.lab import Lab
 from harness.bisect.live import Live
-from harness.bisect.outcome import Step
 from harness.bisect.sequential import Decision
-from harness.bisect.state import State
-from harness.bisect.values import Candidate
+from harness.bisect.state import StateFile
+from harness.model import BisectStep, Candidate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +24,14 @@ class Job:
     judge: Judge
     crew: Crew
     live: Live
-    state: State
+    state: StateFile
 
     @property
     def source(self) -> str:
         """Where the sources are from."""
         return f"{self.lab.source.name}, {self.lab.source.origin}".strip(" ,")
 
-    def steps(self, proofs: Mapping[Candidate, Decision] | None = None) -> tuple[Step, ...]:
+    def steps(self, proofs: Mapping[Candidate, Decision] | None = None) -> tuple[BisectStep, ...]:
         """Give all decisions, those of the proof last."""
         steps = [_step(one, made, "search") for one, made in self.judge.decisions.items()]
         steps += [_step(one, made, "verify") for one, made in (proofs or {}).items()]
@@ -45,9 +44,9 @@ class Job:
         return (rates.bad.rate, rates.bad.interval) if rates else (0.0, (0.0, 1.0))
 
 
-def _step(candidate: Candidate, decision: Decision, phase: str) -> Step:
+def _step(candidate: Candidate, decision: Decision, phase: str) -> BisectStep:
     seen = decision.observations
-    return Step(
+    return BisectStep(
         name=candidate.name,
         commit=candidate.commit,
         phase=phase,

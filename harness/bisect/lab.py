@@ -10,14 +10,21 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness import build, git, kbuild, tree
-from harness.bisect.points import Commit
-from harness.bisect.values import Candidate
-from harness.build import loaded, sources
+from harness import architectures, build, git, tree
 from harness.errors import NotApplied, NotBuilt, NotConfigured, Untestable
 from harness.lab import kernels
 from harness.lab.plan import Plan
-from harness.model import Accel, Checkout, Kernel, Request, Series, Source, Toolchain
+from harness.model import (
+    Accel,
+    Candidate,
+    Checkout,
+    Commit,
+    Kernel,
+    Request,
+    Series,
+    Source,
+    Toolchain,
+)
 from harness.process import interrupt_all
 from harness.progress import Progress
 
@@ -72,7 +79,7 @@ class Lab:
     def used(self) -> Callable[[str], bool]:
         """Give what says whether the kernel that was built last was made from a file."""
         base = tree.Slot(self.repo, self.source, self.progress).base()
-        return sources.used(build.folder(base, self.request, self.toolchain), base.path)
+        return build.may_use(build.folder(base, self.request, self.toolchain), base.path)
 
     def patches(self, candidate: Candidate) -> Series | None:
         """Give the part of the series that goes on top; None when no patch does."""
@@ -142,7 +149,7 @@ class Builder:
             start = self.lab.source.commit
             headers = (
                 "include",
-                f"arch/{kbuild.architecture(self.lab.toolchain.arch).folder}/include",
+                f"arch/{architectures.named(self.lab.toolchain.arch).folder}/include",
             )
             words = ("diff", "--quiet", *(commit or start for commit in pair), "--", *headers)
             same = git.run(self.lab.repo, *words, check=False).ok
@@ -174,7 +181,7 @@ class Builder:
         )
         if kernel is None:
             return None
-        return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, lab.toolchain))
+        return Made(checkout, kernel, digest=build.loaded_digest(kernel, checkout, lab.toolchain))
 
     def keep_only(self, wanted: set[Candidate]) -> None:
         """Drop what is waiting or being built and not wanted."""
@@ -216,7 +223,7 @@ class Builder:
                 lean=self._lean and not candidate.debug,
             )
         self.built += not kernel.reused
-        return Made(checkout, kernel, digest=loaded.digest(kernel, checkout, lab.toolchain))
+        return Made(checkout, kernel, digest=build.loaded_digest(kernel, checkout, lab.toolchain))
 
     def close(self) -> None:
         """End the thread, and what it runs."""

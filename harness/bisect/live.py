@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from harness.bisect.search import Search
 from harness.bisect.sequential import Decision
-from harness.bisect.values import Call, Candidate
+from harness.model import Call, Candidate
 from harness.progress import Progress, Row, Stage, clock
 
 _MARKS = {Call.GOOD: "good", Call.BAD: "bad", Call.SKIP: "odd", Call.OTHER: "odd"}

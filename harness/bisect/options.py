@@ -13,11 +13,10 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from harness.bisect import ddmin
-from harness.bisect.values import Call, Candidate
 from harness.kconfig import reader
-from harness.kconfig.compare import same
 from harness.kconfig.expression import names, unmet
-from harness.model import Option, Request
+from harness.kconfig.fragment import same
+from harness.model import Call, Candidate, Option, Request
 
 Attempt = Callable[[Request], Mapping[str, str]]  # the values that a request comes to
 
@@ -64,7 +63,7 @@ class Space:
     """
 
     def __init__(
-        self, good: Request, bad: Request, attempt: Attempt, known: reader.Options
+        self, good: Request, bad: Request, attempt: Attempt, known: reader.KconfigOptions
     ) -> None:
         self._asked = {option.name: option for option in good.options}
         self._attempt, self._known = attempt, known
@@ -168,7 +167,7 @@ def search(space: Space, test: Callable[[Candidate], Call]) -> Found:
     )
 
 
-def depends(option: Option, known: reader.Options, values: Mapping[str, str]) -> set[str]:
+def depends(option: Option, known: reader.KconfigOptions, values: Mapping[str, str]) -> set[str]:
     """Give the options whose value keeps ``option`` from landing.  Pure.
 
     For one that is to be on: those in its unmet dependencies.  For one that is to be off: those
@@ -203,11 +202,11 @@ def _landed(option: Option, values: Mapping[str, str]) -> bool:
     return same(option.value, values.get(option.name, "n"))
 
 
-def _has_prompt(name: str, known: reader.Options) -> bool:
+def _has_prompt(name: str, known: reader.KconfigOptions) -> bool:
     return any(entry.visible is not None for entry in known.entries.get(name, ()))
 
 
-def _grouped(options: Iterable[Option], known: reader.Options) -> tuple[Part, ...]:
+def _grouped(options: Iterable[Option], known: reader.KconfigOptions) -> tuple[Part, ...]:
     """Put the members of one choice together: one is on because another is off."""
     groups: dict[object, list[Option]] = {}
     for option in options:

@@ -6,22 +6,20 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from harness import build, kbuild, kconfig
+from harness import architectures, build, kconfig
 from harness.bisect import ends, interaction, options, sequential
 from harness.bisect.job import Job
-from harness.bisect.outcome import Bisected, Mode, Together
-from harness.bisect.values import Call, Candidate
 from harness.errors import UsageError
 from harness.kconfig import reader
 from harness.kconfig.fragment import parse
-from harness.model import Request
+from harness.model import Bisected, BisectMode, Call, Candidate, PatchInteraction, Request
 
 _MADE, _TOP = "Automatically generated file", 200  # what begins a .config that make wrote
 
 
 def search(job: Job) -> Bisected:
     """Find the options, or the patches, that make the difference together."""
-    return _config(job) if job.ask.mode is Mode.CONFIG else _interaction(job)
+    return _config(job) if job.ask.mode is BisectMode.CONFIG else _interaction(job)
 
 
 def _call(job: Job, candidate: Candidate) -> Call:
@@ -40,7 +38,7 @@ def _config(job: Job) -> Bisected:
     with lab.held() as slot:
         slot.check_out(source)
     scratch = build.folder(source, Request(()), lab.toolchain)
-    known = reader.options(source.path, kbuild.architecture(lab.toolchain.arch).folder)
+    known = reader.read_kconfig(source.path, architectures.named(lab.toolchain.arch).folder)
 
     def attempt(request: Request) -> dict[str, str]:
         return kconfig.attempt(source.path, scratch, request, lab.toolchain)
@@ -89,7 +87,7 @@ def _interaction(job: Job) -> Bisected:
     return dataclasses.replace(
         _answer(job, "", every.name, total),
         reverse=ask.reverse,
-        together=Together(
+        together=PatchInteraction(
             found.decisive,
             found.pairs,
             found.together,

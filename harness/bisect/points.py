@@ -10,30 +10,13 @@ from pathlib import Path
 from harness import git
 from harness.bisect.search import Graph, chain
 from harness.errors import UsageError
-from harness.model import Checkout
+from harness.model import Checkout, Commit
 
 _FORM = "%H%x00%P%x00%an <%ae>%x00%as%x00%s"
 
 
 @dataclasses.dataclass(frozen=True)
-class Commit:
-    """What people want to know of a commit; ``files`` only where they were asked for."""
-
-    id: str
-    parents: tuple[str, ...]
-    author: str
-    date: str
-    subject: str
-    files: tuple[str, ...] = ()
-
-    @property
-    def short(self) -> str:
-        """The commit as mails name it."""
-        return f'{self.id[:12]} ("{self.subject}")'
-
-
-@dataclasses.dataclass(frozen=True)
-class Span:
+class CommitRange:
     """A range: the good ends, the bad end, and the graph of what lies between.
 
     The bad end is the last commit of the graph.  ``bases`` are where a good end that lies on
@@ -68,10 +51,10 @@ def commit(repo: Path, name: str) -> Commit:
     return Commit(ident, tuple(parents.split()), author, date, subject, names)
 
 
-def series(base: str, patched: Checkout) -> Span:
+def series(base: str, patched: Checkout) -> CommitRange:
     """Give the span of a series as it was applied."""
     commits = [name for name, _ in patched.patches]
-    return Span((base,), commits[-1], chain(commits))
+    return CommitRange((base,), commits[-1], chain(commits))
 
 
 def history(
@@ -81,7 +64,7 @@ def history(
     *,
     first_parent: bool = False,
     files: Sequence[str] = (),
-) -> Span:
+) -> CommitRange:
     """Give what lies between good ends and the bad end; with ``files`` only what touches them.
 
     Raises UsageError when there is nothing between them.
@@ -104,7 +87,7 @@ def history(
         within = {parent for some in parents.values() for parent in some}
         parents[bad] = tuple(one for one in parents if one not in within)
     bases = _bases(repo, goods, bad)
-    return Span(tuple(goods), bad, Graph(parents), bases, tuple(files), first_parent)
+    return CommitRange(tuple(goods), bad, Graph(parents), bases, tuple(files), first_parent)
 
 
 def _bases(repo: Path, goods: Sequence[str], bad: str) -> tuple[str, ...]:

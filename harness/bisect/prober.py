@@ -16,15 +16,14 @@ from pathlib import Path
 
 from harness import process
 from harness.bisect.lab import Builder, Dropped, Lab, Made
-from harness.bisect.signature import Evidence, Kind, Signature, judge, judge_runs
-from harness.bisect.state import State, Trial
-from harness.bisect.values import Candidate, Observation
+from harness.bisect.signature import Evidence, Signature, SignatureKind, judge, judge_runs
+from harness.bisect.state import StateFile
 from harness.errors import HostFault
 from harness.lab import folder as run_folder
 from harness.lab import trial
 from harness.lab.kernels import Built
 from harness.lab.plan import BOOTS, Plan
-from harness.model import Side, SideResult
+from harness.model import Candidate, Observation, ObservationRecord, Side, SideResult
 from harness.serial import from_json, to_json
 
 ATTEMPTS = 3  # when the host is at fault
@@ -38,7 +37,7 @@ class Prober:
     Faults of the host are tried again, and never are a verdict.
     """
 
-    def __init__(self, lab: Lab, builder: Builder, signature: Signature, state: State) -> None:
+    def __init__(self, lab: Lab, builder: Builder, signature: Signature, state: StateFile) -> None:
         self.lab, self.builder, self.signature, self.state = lab, builder, signature, state
         self.booted, self.running, self.stopped = 0, 0, False
         self._lock = threading.Lock()
@@ -47,7 +46,7 @@ class Prober:
 
     def __call__(self, candidate: Candidate, phase: str = "search") -> Observation:
         """Give what one more trial says.  Raises HostFault when the host will not do."""
-        known = self.state.known(candidate.name, phase)
+        known = self.state.unused(candidate.name, phase)
         if known is not None:
             return known.observation
         begin = time.monotonic()
@@ -60,7 +59,9 @@ class Prober:
         seconds = round((time.monotonic() - begin) / len(found), 3)
         seen = [Observation(one.call, one.why, seconds, place, one.value) for one in found]
         with run_folder.writing(self.state.folder):
-            self.state.add(*(Trial(candidate.name, phase, one, made.digest) for one in seen))
+            self.state.add(
+                *(ObservationRecord(candidate.name, phase, one, made.digest) for one in seen)
+            )
         return seen[0]
 
     @property
@@ -106,7 +107,7 @@ class Prober:
 
     def _tried(self, candidate: Candidate, made: Made, place: Path) -> Evidence:
         place.mkdir(parents=True, exist_ok=True)
-        if self.signature.kind is Kind.COMMAND:
+        if self.signature.kind is SignatureKind.COMMAND:
             status, said = self._command(candidate, made, place)
             found = Evidence(made.kernel, status=status, said=said)
         elif self.signature.boots:
@@ -144,7 +145,7 @@ class Prober:
         """Only the failing test is run, in one guest; retrying is the search's affair."""
         plan, test = self.lab.plan, self.signature.test
         chosen = (test,) if test else plan.suites
-        if self.signature.kind in (Kind.BOOT, Kind.BOOT_TIME) or not chosen:
+        if self.signature.kind in (SignatureKind.BOOT, SignatureKind.BOOT_TIME) or not chosen:
             chosen = (str(BOOTS),)
         words = (*plan.pytest_args, "--retry", "0")
         return dataclasses.replace(plan, suites=chosen, guests="1", pytest_args=words)

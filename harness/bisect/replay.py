@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness import git
-from harness.bisect.values import Call
 from harness.errors import UsageError
+from harness.model import Call
 
 NAME = "bisect.log"
 _LOG = "a file that `git bisect log` wrote, see --replay"

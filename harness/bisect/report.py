@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from harness.bisect import prober, replay
-from harness.bisect.outcome import NAME, SCHEMA, Bisected, Difference, Mode, Step
-from harness.bisect.values import Call, Observation
+from harness.model import Bisected, BisectMode, BisectStep, Call, Contrast, Observation
 from harness.progress import clock
-from harness.serial import to_json
+from harness.results import store
 
 _WIDTH = 72  # columns of a mail
 _SIDE = 46  # columns of one side
@@ -22,28 +19,17 @@ _SIDE = 46  # columns of one side
 
 def write(found: Bisected) -> None:
     """Write bisect.json, bisect.txt and mail.txt into the bisection's folder."""
-    table = json.dumps(to_dict(found), indent=1) + "\n"
-    draft = found.folder / f"{NAME}.part"
-    draft.write_text(table, encoding="utf-8")
-    draft.replace(found.folder / NAME)
+    store.save_bisection(found.folder, found)
     (found.folder / "bisect.txt").write_text(text(found), encoding="utf-8")
-    if words := mail(found):
-        (found.folder / "mail.txt").write_text(words, encoding="utf-8")
-
-
-def to_dict(found: Bisected) -> dict[str, Any]:
-    """Give what bisect.json holds."""
-    more = {"found": found.found, "proven": found.proven, "mail": mail(found)}
-    verdict = found.verdict
-    said = {"verdict": verdict.value, "exit_code": verdict.exit_code}
-    return {"schema": SCHEMA, **to_json(found), **more, **said}
+    if found.mail:
+        (found.folder / "mail.txt").write_text(found.mail, encoding="utf-8")
 
 
 def text(found: Bisected) -> str:
     """Write all of it for a terminal or a file."""
     lines = [*_headline(found), *_evidence(found), *_steps(found.steps), *_numbers(found)]
-    if words := mail(found):
-        lines += ["", "for a mail:", "", words.rstrip()]
+    if found.mail:
+        lines += ["", "for a mail:", "", found.mail.rstrip()]
     if found.commands:
         lines += ["", "commands:", *(f"  {one}" for one in found.commands)]
     end = f"{found.verdict.upper()} {found.signature} on {found.source} in {clock(found.seconds)}"
@@ -58,11 +44,11 @@ def _headline(found: Bisected) -> Iterator[str]:
         yield f"{what} commit: {patch}{culprit.short}"
         yield f"  author  {culprit.author}, {culprit.date}"
         yield from _listed("files", culprit.files)
-    elif found.mode is Mode.CONFIG:
+    elif found.mode is BisectMode.CONFIG:
         yield f"{len(found.options)} of {found.total} differing options make the difference:"
         yield from (f"  CONFIG_{one.name}={one.value}" for one in found.options)
         yield from _listed("bring along", [f"{one.name}={one.value}" for one in found.brought])
-    elif found.mode is Mode.INTERACTION:
+    elif found.mode is BisectMode.INTERACTION:
         yield from _interaction(found)
     else:
         yield f"not decided: the {what} commit is one of these, and the others cannot be tested:"
@@ -109,7 +95,7 @@ def _evidence(found: Bisected) -> Iterator[str]:
         yield from _sides(row)
 
 
-def _sides(row: Difference) -> Iterator[str]:
+def _sides(row: Contrast) -> Iterator[str]:
     left, right = _wrapped(row.before), _wrapped(row.after)
     for number in range(max(len(left), len(right))):
         one = left[number] if number < len(left) else ""
@@ -123,7 +109,7 @@ def _wrapped(words: str) -> list[str]:
     return lines or ["-"]
 
 
-def _steps(steps: tuple[Step, ...]) -> Iterator[str]:
+def _steps(steps: tuple[BisectStep, ...]) -> Iterator[str]:
     yield "\ntried:"
     for one in steps:
         runs = (
@@ -193,7 +179,7 @@ def _trailers(found: Bisected) -> Iterator[str]:
 def commands(found: Bisected, command: tuple[str, ...], tree: str) -> tuple[str, ...]:
     """Give what a person can type to see it again."""
     lines = [shlex.join(command)]
-    if found.culprit and found.mode is Mode.HISTORY and tree:
+    if found.culprit and found.mode is BisectMode.HISTORY and tree:
         lines.append(f"git -C {shlex.quote(tree)} show {found.culprit.id[:12]}")
         log = shlex.quote(str(found.folder / replay.NAME))
         lines.append(f"git -C {shlex.quote(tree)} bisect replay {log}")

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from harness.bisect.values import Call
+from harness.model import Call
 
 _SCALE = 1000  # so many idle commits are as likely as a usual one
 # How often the culprit is a likely commit, where there is one: three times of four.  Of 64 commits

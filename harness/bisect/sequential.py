@@ -20,8 +20,8 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar
 
-from harness.bisect.values import Call, Observation
-from harness.results import wilson
+from harness.model import Call, Observation
+from harness.results import statistics
 
 FAILURES = 5  # seen at the bad end: more is a better rate, and fewer runs later
 STEADY = 0.9
@@ -52,7 +52,7 @@ class Count:
     @property
     def interval(self) -> tuple[float, float]:
         """The bounds of the true rate, with 95 % confidence."""
-        return wilson.interval(self.failures, self.runs)
+        return statistics.interval(self.failures, self.runs)
 
     def __add__(self, other: Count) -> Count:
         return Count(self.failures + other.failures, self.runs + other.runs)

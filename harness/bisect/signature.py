@@ -9,16 +9,15 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 
-from harness.bisect.values import Call
 from harness.errors import HostFault, Untestable, UsageError
-from harness.model import Kernel, Outcome, SideResult, Splat, Test
+from harness.model import Call, Kernel, Outcome, SideResult, Splat, Test
 
 # What a command's exit status means to `git bisect run`.
 _UNTESTABLE, _ABORT = 125, 128
 _LOST = ("left", "lost")  # how guests end that the host took away
 
 
-class Kind(enum.StrEnum):
+class SignatureKind(enum.StrEnum):
     """What is looked at."""
 
     TEST = "test"
@@ -40,7 +39,7 @@ class Signature:
     or below ``below`` (a boot's is in seconds).  ``command`` is run on the host.
     """
 
-    kind: Kind
+    kind: SignatureKind
     pattern: str = ""
     test: str = ""
     outcomes: frozenset[Outcome] = frozenset(one for one in Outcome if one.bad)
@@ -51,39 +50,43 @@ class Signature:
     @property
     def unknown(self) -> bool:
         """Whether it is still to be found out what fails."""
-        return self.kind is Kind.TEST and not self.test
+        return self.kind is SignatureKind.TEST and not self.test
 
     @property
     def boots(self) -> bool:
         """Whether a kernel must run for it."""
-        return self.kind not in (Kind.BUILD_ERROR, Kind.WARNING, Kind.COMMAND)
+        return self.kind not in (
+            SignatureKind.BUILD_ERROR,
+            SignatureKind.WARNING,
+            SignatureKind.COMMAND,
+        )
 
     @property
     def plain(self) -> bool:
         """Whether a test says it: debug info is of no use."""
-        return self.kind in (Kind.TEST, Kind.MEASURE, Kind.BOOT_TIME)
+        return self.kind in (SignatureKind.TEST, SignatureKind.MEASURE, SignatureKind.BOOT_TIME)
 
     @property
     def steady(self) -> bool:
         """Whether one look is enough: compilers say the same each time."""
-        return self.kind in (Kind.BUILD_ERROR, Kind.WARNING)
+        return self.kind in (SignatureKind.BUILD_ERROR, SignatureKind.WARNING)
 
     def __str__(self) -> str:
         number = f"above {self.above:g}" if self.above is not None else f"below {self.below}"
         match self.kind:
-            case Kind.TEST if self.unknown:
+            case SignatureKind.TEST if self.unknown:
                 return "whatever fails"
-            case Kind.TEST:
+            case SignatureKind.TEST:
                 every = frozenset(one for one in Outcome if one.bad)
                 named = "|".join(sorted(self.outcomes)) if self.outcomes != every else "bad"
                 return f"{self.test} is {named}"
-            case Kind.BOOT:
+            case SignatureKind.BOOT:
                 return "does not boot"
-            case Kind.BOOT_TIME:
+            case SignatureKind.BOOT_TIME:
                 return f"boot time {number} s"
-            case Kind.MEASURE:
+            case SignatureKind.MEASURE:
                 return f"{self.pattern!r} {number}"
-            case Kind.COMMAND:
+            case SignatureKind.COMMAND:
                 return f"{' '.join(self.command)} fails"
             case _:
                 return f"{self.kind} {self.pattern!r}"
@@ -114,24 +117,24 @@ def judge(signature: Signature, evidence: Evidence) -> Judgement:
     if evidence.fault is not None:
         return _unmade(signature, evidence.fault)
     match signature.kind:
-        case Kind.BUILD_ERROR:
+        case SignatureKind.BUILD_ERROR:
             return Judgement(Call.GOOD, "builds")
-        case Kind.WARNING:
+        case SignatureKind.WARNING:
             return _warned(signature, evidence)
-        case Kind.COMMAND:
+        case SignatureKind.COMMAND:
             return _commanded(evidence)
     result = evidence.result
     assert result is not None
     _see_that_it_ran(result)
     match signature.kind:
-        case Kind.BOOT:
+        case SignatureKind.BOOT:
             return Judgement(*((Call.BAD, result.error) if result.error else (Call.GOOD, "boots")))
-        case Kind.BOOT_TIME:
+        case SignatureKind.BOOT_TIME:
             boots = [one.boot_seconds for one in result.guests if one.boot_seconds is not None]
             return _number(signature, min(boots, default=None), result, "s to boot")
-        case Kind.MEASURE:
+        case SignatureKind.MEASURE:
             return _number(signature, _measured(signature.pattern, result), result, "measured")
-        case Kind.SPLAT:
+        case SignatureKind.SPLAT:
             return _splatted(signature, result)
         case _:
             return _tested(signature, result)
@@ -140,7 +143,7 @@ def judge(signature: Signature, evidence: Evidence) -> Judgement:
 def judge_runs(signature: Signature, evidence: Evidence) -> tuple[Judgement, ...]:
     """Say it of each run of the test: a guest may have been asked for several (``--repeat``)."""
     result = evidence.result
-    tests = result.tests if result and signature.kind is Kind.TEST else ()
+    tests = result.tests if result and signature.kind is SignatureKind.TEST else ()
     if max((len(one.attempts) for one in tests), default=0) < 2:
         return (judge(signature, evidence),)
     assert result is not None
@@ -157,7 +160,7 @@ def _once(tests: Sequence[Test], outcomes: Sequence[Outcome | None]) -> tuple[Te
 
 def _unmade(signature: Signature, fault: Untestable) -> Judgement:
     text = f"{fault.what}\n{fault.details}"
-    if signature.kind is not Kind.BUILD_ERROR:
+    if signature.kind is not SignatureKind.BUILD_ERROR:
         return Judgement(Call.SKIP, fault.what)
     found = re.search(signature.pattern, text, re.MULTILINE)
     return Judgement(Call.BAD if found else Call.OTHER, _line(found) if found else fault.what)

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from harness.bisect import points
 from harness.bisect.hunt import Crew, Judge
 from harness.bisect.lab import Lab, of_commit
-from harness.bisect.outcome import Proof
-from harness.bisect.points import Commit, Span
+from harness.bisect.points import CommitRange
 from harness.bisect.prober import result
 from harness.bisect.sequential import Decision
 from harness.bisect.signature import splats
-from harness.bisect.values import Call, Candidate
+from harness.model import Call, Candidate, Commit, Proof
 
 PHASE = "verify"
 CULPRIT, PARENT, REVERTED = "the culprit", "its parent", "reverted"
@@ -34,7 +33,7 @@ def verify(
     judge: Judge,
     lab: Lab,
     crew: Crew,
-    span: Span,
+    span: CommitRange,
     culprit: Commit,
     known: Sequence[Candidate],
 ) -> tuple[list[Proof], dict[Candidate, Decision]]:
@@ -58,7 +57,7 @@ def verify(
 
 
 def _wanted(
-    judge: Judge, lab: Lab, span: Span, culprit: Commit, known: Mapping[str, Candidate]
+    judge: Judge, lab: Lab, span: CommitRange, culprit: Commit, known: Mapping[str, Candidate]
 ) -> tuple[list[_Wanted], list[Proof]]:
     """Give what is to be tried, and what cannot be."""
     # What a merge brings is not asked for where first parents are followed.
@@ -96,7 +95,7 @@ def _speaks(judge: Judge, culprit: Commit) -> bool:
     return any(True for one in results if one for _ in splats(one))
 
 
-def without_it(lab: Lab, span: Span, culprit: Commit) -> Candidate | str:
+def without_it(lab: Lab, span: CommitRange, culprit: Commit) -> Candidate | str:
     """Give the bad end without the culprit, or why there is none."""
     if len(culprit.parents) != 1 and not span.first_parent:
         return "a merge is not reverted"

@@ -13,19 +13,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import guest, kbuild, paths, source, tree
-from harness.bisect import commits, parts, points
+from harness.bisect import commits, parts, points, report
 from harness.bisect.ask import Ask
 from harness.bisect.hunt import Crew, Judge, Rule
 from harness.bisect.job import Job
 from harness.bisect.lab import Builder, Lab
 from harness.bisect.live import Inner, Live
-from harness.bisect.outcome import Bisected, Mode
 from harness.bisect.prober import Prober
-from harness.bisect.state import Begun, State
+from harness.bisect.state import StateFile
 from harness.errors import Interrupted
 from harness.lab import folder as run_folder
 from harness.lab import kernels
-from harness.model import Source
+from harness.model import Bisected, BisectMode, SearchStart, Source
 from harness.progress import Progress
 
 
@@ -33,7 +32,7 @@ def bisect(
     ask: Ask,
     progress: Progress,
     command: tuple[str, ...] = (),
-    state: State | None = None,
+    state: StateFile | None = None,
     began: Callable[[Path, Source], None] = lambda *_: None,
 ) -> Bisected:
     """Search, prove, and give what was found; everything is in its folder as well.
@@ -50,7 +49,7 @@ def bisect(
     start = _source(ask, state, progress)
     if state is None:
         place = run_folder.make(ask.plan, started, command)
-        state = State(place, Begun(command, str(Path.cwd())))
+        state = StateFile(place, SearchStart(command, str(Path.cwd())))
     began(state.folder, start)
     progress.say(f"evidence: {state.folder}")
     try:
@@ -59,10 +58,11 @@ def bisect(
     except KeyboardInterrupt:
         hint = f"harness bisect --resume {shlex.quote(str(state.folder))}"
         raise Interrupted("interrupted", hint=hint) from None
-    return dataclasses.replace(found, seconds=round(time.monotonic() - begin, 1))
+    seconds = round(time.monotonic() - begin, 1)
+    return dataclasses.replace(found, seconds=seconds, mail=report.mail(found))
 
 
-def _searched(ask: Ask, start: Source, state: State, progress: Progress) -> Bisected:
+def _searched(ask: Ask, start: Source, state: StateFile, progress: Progress) -> Bisected:
     inner = Inner(progress)
     with (
         progress.stage("bisect", str(ask.signature)) as stage,
@@ -71,7 +71,7 @@ def _searched(ask: Ask, start: Source, state: State, progress: Progress) -> Bise
         state.pin({"source": start.commit})
         live = Live(progress, inner, stage, "patches" if ask.series_mode else "commits")
         slot = stack.enter_context(tree.slot(start, inner))
-        if ask.mode is not Mode.CONFIG:  # only that looks at the worktree all the time
+        if ask.mode is not BisectMode.CONFIG:  # only that looks at the worktree all the time
             stack.close()
         with _job(ask, slot, start, inner, live, state) as job:
             found = commits.search(job) if ask.of_commits else parts.search(job)
@@ -79,10 +79,10 @@ def _searched(ask: Ask, start: Source, state: State, progress: Progress) -> Bise
     return found
 
 
-def _source(ask: Ask, state: State | None, progress: Progress) -> Source:
+def _source(ask: Ask, state: StateFile | None, progress: Progress) -> Source:
     """Find the tree, and the commit a series goes on; what was pinned stays."""
     plan, pins = ask.plan, dict(state.begun.pins) if state else {}
-    if ask.mode is Mode.HISTORY:
+    if ask.mode is BisectMode.HISTORY:
         assert plan.tree is not None
         found = source.from_tree(plan.tree, pins.get("bad", ask.bad))
         for good in () if pins else ask.goods:
@@ -94,13 +94,13 @@ def _source(ask: Ask, state: State | None, progress: Progress) -> Source:
 
 @contextlib.contextmanager
 def _job(
-    ask: Ask, slot: tree.Slot, start: Source, inner: Inner, live: Live, state: State
+    ask: Ask, slot: tree.Slot, start: Source, inner: Inner, live: Live, state: StateFile
 ) -> Iterator[Job]:
     """Put together what tries candidates."""
     plan = ask.plan
     made = kernels.Lab.of(plan, inner, boots=ask.signature.boots)
-    series = plan.series if ask.mode is not Mode.SERIES else None
-    held = slot if ask.mode is Mode.CONFIG else None
+    series = plan.series if ask.mode is not BisectMode.SERIES else None
+    held = slot if ask.mode is BisectMode.CONFIG else None
     words = (made.request, made.toolchain, made.accel)
     lab = Lab(plan, slot.path, held, start, *words, series, inner)
     builder = Builder(lab, sources_only=ask.sources_only, lean=ask.signature.plain)

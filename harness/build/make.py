@@ -3,23 +3,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import shlex
+import shutil
 import time
+from collections.abc import Collection
 from pathlib import Path
 
-from harness import kbuild, paths, process
-from harness.build import expected, mended, modules, output, spared, store, tools, warnings
+from harness import architectures, kbuild, paths, process
+from harness.build import output, records, skip, store, tools
+from harness.build.output import WarningCollector
+from harness.build.records import ObjectCount
 from harness.errors import HostFault, NotBuilt
 from harness.model import Checkout, Kernel, Key, Toolchain
 from harness.progress import Progress, Stage
 
 LOG = ".harness-build.log"
 _ON = re.compile(r"^CONFIG_(\w+)=y$", re.MULTILINE)
-_LEAN = "vmlinux"  # what make is asked for then
+_LEAN = "vmlinux"  # what make is asked for, and what QEMU starts, when the kernel is lean
+_MODULES = ".harness-modules"
+_MODULES_TIME_LIMIT = 600.0  # seconds; copying and depmod take a minute at most
 _TAIL = 40  # lines of the log shown when nothing in it looks like an error
+_GIGA = 10**9
 
 
 def build(
@@ -36,120 +42,152 @@ def build(
     we may use.  Raises NotBuilt with the compiler's own lines, HostFault when tools, space or
     memory are missing.
     """
-    on = dict.fromkeys(_ON.findall(_config(out)), "y")
+    on = _options_on(out)
     tools.check(toolchain, on)
-    estimate = expected.Objects(out, key.config, len(on))
-    paths.need_space(out, expected.space(on, fresh=estimate.fresh), "building this kernel")
+    objects = ObjectCount(out, key.config, len(on))
+    paths.need_space(out, _space(on, fresh=objects.fresh), "building this kernel")
     jobs = jobs or len(os.sched_getaffinity(0))
+    architecture = architectures.named(toolchain.arch)
+    if key.lean:
+        goal, image = _LEAN, _LEAN
+        link = [f"LD={kbuild.program(toolchain, 'ld')} --strip-debug"]
+    else:
+        goal, image, link = architecture.goal, architecture.image, []
     argv = [
         *kbuild.command(checkout.path, out, toolchain),
-        *(f"-j{jobs}", "--output-sync=target"),
-        *_goal(key, toolchain),
-        *([modules.GOAL] if "MODULES" in on else []),
+        *(f"-j{jobs}", "--output-sync=target", *link, goal),
+        *(["modules"] if "MODULES" in on else []),
     ]
     begin = time.monotonic()
-    about = f"{toolchain.arch} with {toolchain.version}"
-    with paths.writing(out), progress.stage("build", about) as stage:
-        collector = warnings.Collector(out, checkout.path)
-        spares = spared.before(checkout, out, toolchain, collector.found)
-        _make(argv, collector, out, estimate, stage, spares)
-        spared.after(checkout, out)
-        kernel = _kernel(checkout, out, key, toolchain, collector)
-        if "MODULES" in on:
-            folder = modules.install(checkout, out, toolchain, jobs)
-            kernel = dataclasses.replace(kernel, modules=folder)
-        kernel = store.keep(_timed(kernel, begin), _copy)
-        stage.finish(_summary(kernel, estimate, spares))
+    title = f"{toolchain.arch} with {toolchain.version}"
+    with paths.writing(out), progress.stage("build", title) as stage:
+        collector = WarningCollector(out, checkout.path)
+        skipped = skip.before_make(checkout, out, toolchain, collector.by_object)
+        _make(argv, collector, out, objects, stage, skipped)
+        skip.after_make(checkout, out)
+        if not (out / image).exists():
+            raise NotBuilt(
+                f"make {goal} succeeded, but there is no {image}",
+                hint=f"does a patch change where it is made? See {out / LOG}",
+            )
+        vmlinux = out / "vmlinux"
+        kernel = Kernel(
+            key=key.digest,
+            folder=out,
+            image=out / image,
+            config=out / ".config",
+            release=_release(out),
+            commit=checkout.commit,
+            arch=architecture.name,
+            vmlinux=vmlinux if vmlinux.exists() else None,
+            modules=_modules(checkout, out, toolchain, jobs) if "MODULES" in on else None,
+            log=out / LOG,
+            warnings=output.with_patches(collector.all(), checkout),
+            seconds=round(time.monotonic() - begin, 3),
+        )
+        kernel = store.keep(kernel, _copy)
+        stage.finish(_summary(kernel, objects, skipped))
     return kernel
 
 
-def _goal(key: Key, toolchain: Toolchain) -> tuple[str, ...]:
-    """Give the words that say what to make, and how to link it."""
-    if key.lean:
-        return (f"LD={kbuild.program(toolchain, 'ld')} --strip-debug", _LEAN)
-    return (kbuild.architecture(toolchain.arch).goal,)
+def can_be_lean(out: Path, toolchain: Toolchain) -> bool:
+    """Whether the kernel of the configured folder ``out`` can be lean.
+
+    QEMU must be able to start vmlinux itself, and nothing that the kernel loads may be made from
+    debug info, as BTF is.
+    """
+    on = _options_on(out)
+    return architectures.named(toolchain.arch).unpacked in on and "DEBUG_INFO_BTF" not in on
+
+
+def _options_on(out: Path) -> frozenset[str]:
+    """Return the options that are y in a configured folder.  Raises NotBuilt without a .config."""
+    try:
+        return frozenset(_ON.findall((out / ".config").read_text()))
+    except OSError as error:
+        raise NotBuilt(
+            f"{out} is not configured: {error.strerror}",
+            hint="run the same command again; is a harness clean running?",
+        ) from error
+
+
+def _space(on: Collection[str], *, fresh: bool) -> int:
+    """Return the bytes a build of these options may need, generously."""
+    if not fresh:
+        return _GIGA // 5
+    if "DEBUG_INFO" in on:
+        return 8 * _GIGA
+    return (3 if "KASAN" in on else 1) * _GIGA
 
 
 def _make(
     argv: list[str],
-    collector: warnings.Collector,
+    collector: WarningCollector,
     out: Path,
-    estimate: expected.Objects,
+    objects: ObjectCount,
     stage: Stage,
-    spares: spared.Spared,
+    skipped: skip.Skipped,
 ) -> None:
-    """Run make to its end; what a killed run left half done is removed before."""
+    """Run make to its end; what a killed run left half done is removed first."""
     log = out / LOG
     if log.exists():  # a killed run could not save its warnings
         for old in log.read_text(errors="replace").splitlines():
             collector.line(old)
-    mended.before(out)
+    records.make_starts(out)
     lines: list[str] = []
     with log.open("w", buffering=1) as file:
-        file.writelines(f"# {line}\n" for line in spares.reasons)
+        file.writelines(f"# {line}\n" for line in skipped.reasons)
 
         def line(text: str) -> None:
             file.write(f"{text}\n")
             lines.append(text)
             collector.line(text)
             if step := output.step(text):
-                done, total = estimate.count(*step)
+                done, total = objects.count(*step)
                 stage.update(done, total, output.relative(str(Path(step[1]).parent), str(out)))
 
         status = process.follow(argv, line, env={**kbuild.environment(), **tools.ccache()})
-    mended.after(out)
+    records.make_ended(out)
     collector.save()
     if status:
-        raise _failure(argv, lines, Path(collector.source), log)
-    estimate.save()
+        raise _failure(argv, lines, collector.source, log)
+    objects.save()
 
 
-def _kernel(
-    checkout: Checkout, out: Path, key: Key, toolchain: Toolchain, collector: warnings.Collector
-) -> Kernel:
-    line = kbuild.architecture(toolchain.arch)
-    name, goal = (_LEAN, _LEAN) if key.lean else (line.image, line.goal)
-    image = out / name
-    if not image.exists():
-        raise NotBuilt(
-            f"make {goal} succeeded, but there is no {name}",
-            hint=f"does a patch change where it is made? See {out / LOG}",
-        )
-    return Kernel(
-        key=key.digest,
-        folder=out,
-        image=image,
-        config=out / ".config",
-        release=_release(out),
-        commit=checkout.commit,
-        arch=line.name,
-        vmlinux=_vmlinux(out),
-        log=out / LOG,
-        warnings=warnings.with_patches(collector.all(), checkout),
+def _failure(argv: list[str], lines: list[str], source: str, log: Path) -> HostFault | NotBuilt:
+    errors = output.errors(lines, source)
+    details = "\n".join(errors or lines[-_TAIL:])
+    if symptom := output.host_fault(lines):
+        return HostFault(symptom.what, hint=symptom.hint, details=details)
+    first = output.first_error(errors)
+    return NotBuilt(
+        f"the kernel does not build: {first}" if first else "the kernel does not build",
+        hint=f"{shlex.join(argv)} (whole log: {log})",
+        details=details,
     )
 
 
-def _timed(kernel: Kernel, begin: float) -> Kernel:
-    return dataclasses.replace(kernel, seconds=round(time.monotonic() - begin, 3))
+def _modules(checkout: Checkout, out: Path, toolchain: Toolchain, jobs: int) -> Path:
+    """Install the modules below ``out`` and return the folder that becomes /lib/modules.
 
-
-def can_be_lean(out: Path, toolchain: Toolchain) -> bool:
-    """Whether the kernel of the configured folder ``out`` can be lean.
-
-    QEMU must start vmlinux itself, and what the kernel loads must not be made from debug info.
+    The modules keep their symbols: a splat in one is decoded with them.  Raises NotBuilt with
+    make's own words.
     """
-    on = set(_ON.findall(_config(out)))
-    return kbuild.architecture(toolchain.arch).unpacked in on and "DEBUG_INFO_BTF" not in on
-
-
-def _config(out: Path) -> str:
-    try:
-        return (out / ".config").read_text()
-    except OSError as error:
+    root = out / _MODULES
+    shutil.rmtree(root, ignore_errors=True)  # another release's would stay
+    argv = [*kbuild.command(checkout.path, out, toolchain), f"-j{jobs}", "modules_install"]
+    argv.append(f"INSTALL_MOD_PATH={root}")
+    done = process.run(argv, env=kbuild.environment(), timeout=_MODULES_TIME_LIMIT, check=False)
+    if not done.ok:
         raise NotBuilt(
-            f"{out} is not configured: {error.strerror}",
-            hint="run the same again; is a harness clean running?",
-        ) from error
+            "the modules cannot be installed",
+            hint=shlex.join(argv),
+            details=done.stderr or done.stdout,
+        )
+    folder = root / "lib/modules"
+    for link in folder.glob("*/build"):
+        link.unlink()  # leads back to where it was built, which the next build changes
+    return folder
 
 
 def _release(out: Path) -> str:
@@ -163,32 +201,16 @@ def _release(out: Path) -> str:
         ) from error
 
 
-def _vmlinux(out: Path) -> Path | None:
-    file = out / "vmlinux"
-    return file if file.exists() else None
-
-
 def _copy(file: Path, to: Path) -> None:
     # Not a hard link: a later link step may write into the same file.  A reflink costs nothing.
     process.run(["cp", "--reflink=auto", "--recursive", "--", file, to])
 
 
-def _summary(kernel: Kernel, estimate: expected.Objects, spares: spared.Spared) -> str:
-    done = f"{estimate.done} objects compiled" if estimate.done else "nothing to compile"
-    count = len(kernel.warnings)
-    said = f", {count} warning{'s' if count > 1 else ''}" if count else ""
-    return f"{kernel.release}, {done}{said}{f', {spares}' if spares.objects else ''}"
-
-
-def _failure(argv: list[str], lines: list[str], source: Path, log: Path) -> HostFault | NotBuilt:
-    again = shlex.join(argv)
-    found = output.errors(lines, str(source))
-    details = "\n".join(found or lines[-_TAIL:])
-    if what := output.host_fault(lines):
-        return HostFault(what, hint="free some, then run the same again", details=details)
-    first = output.first_error(found)
-    return NotBuilt(
-        f"the kernel does not build: {first}" if first else "the kernel does not build",
-        hint=f"{again} (whole log: {log})",
-        details=details,
-    )
+def _summary(kernel: Kernel, objects: ObjectCount, skipped: skip.Skipped) -> str:
+    compiled = f"{objects.done} objects compiled" if objects.done else "nothing to compile"
+    parts = [kernel.release, compiled]
+    if count := len(kernel.warnings):
+        parts.append(f"{count} warning{'s' if count > 1 else ''}")
+    if skipped.objects:
+        parts.append(str(skipped))
+    return ", ".join(parts)

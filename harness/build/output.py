@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read what make and the compilers print: progress, warnings, errors.  Pure.
+"""Read what make and the compilers print: progress, warnings, errors.
 
-make runs with --output-sync, so what one recipe prints stands together: "  CC  name.o" first,
-then what the compiler has to say about it.
+make runs with --output-sync, so the output of one recipe stays together: "  CC  name.o" first,
+then what the compiler says about it.  A warning is printed only when its object is compiled, so
+each build folder remembers the warnings of all its objects.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import re
-from collections.abc import Iterable
-from pathlib import PurePath
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
 
-from harness import model
+from harness import git, serial
+from harness.model import Checkout, CompilerWarning
+
+_WARNINGS_RECORD = ".harness-warnings.json"
 
 # As make prints it in its short form; host programs and generated files are not counted.
 _STEP = re.compile(r"^  ([A-Z][A-Z0-9_+-]*)(?: \[M\])?\s+(\S+)$")
 _COMPILED = ("CC", "AS", "CPP", "RUSTC")
 _PLACE = r"^(?P<file>[^\s:][^:]*?)(?::(?P<line>\d+))?(?::\d+)?: "
 _WARNING = re.compile(_PLACE + r"(?:warning|WARNING): (?P<text>.*)$")
-_LOUD = re.compile(r"^WARNING: (?P<file>modpost): (?P<text>.*)$")
+_MODPOST = re.compile(r"^WARNING: (?P<file>modpost): (?P<text>.*)$")
 
 _ERROR = re.compile(
     r"^(?:"
@@ -35,23 +41,43 @@ _ERROR = re.compile(
     r")"
 )
 # Lines that belong to the error above them: code, carets, notes.
-_MORE = re.compile(r"^\s+\d* ?\||^\s+\^|^[^\s:][^:]*:\d+(?::\d+)?: note: |^\s{2,}\S")
-_BEFORE = re.compile(r"^In file included from |^\s+from \S+:\d+|^[^\s:][^:]*: (?:In|At) ")
-_GIVES_UP = re.compile(r"^make(?:\[\d+\])?: \*\*\* ")
-_HOST = (
-    (re.compile(r"No space left on device"), "there is no space left on the disk"),
-    (
+_CONTINUES = re.compile(r"^\s+\d* ?\||^\s+\^|^[^\s:][^:]*:\d+(?::\d+)?: note: |^\s{2,}\S")
+_LEADS_UP = re.compile(r"^In file included from |^\s+from \S+:\d+|^[^\s:][^:]*: (?:In|At) ")
+_MAKE_FAILED = re.compile(r"^make(?:\[\d+\])?: \*\*\* ")
+
+
+@dataclasses.dataclass(frozen=True)
+class HostSymptom:
+    """Words of make or the compilers that show a fault of the machine, and what to try."""
+
+    pattern: re.Pattern[str]
+    what: str
+    hint: str
+
+
+_HOST_SYMPTOMS = (
+    HostSymptom(
+        re.compile(r"No space left on device"),
+        "there is no space left on the disk",
+        "free some space (harness clean), then run the same command again",
+    ),
+    HostSymptom(
         re.compile(r"Killed signal terminated program|internal compiler error: Killed"),
         "the compiler was killed, most likely for lack of memory",
+        "free some memory or use a smaller --jobs, then run the same command again",
     ),
-    (re.compile(r"Read-only file system"), "the cache is on a read-only file system"),
+    HostSymptom(
+        re.compile(r"Read-only file system"),
+        "the cache is on a read-only file system",
+        "set HARNESS_CACHE to a folder you can write to",
+    ),
 )
 
 
 def step(line: str) -> tuple[str, str] | None:
-    """Give (kind, file) of a step's line, like ("CC", "fs/configfs/dir.o")."""
-    found = _STEP.match(line)
-    return (found[1], found[2]) if found else None
+    """Return (kind, file) of a step's line, such as ("CC", "fs/configfs/dir.o")."""
+    match = _STEP.match(line)
+    return (match[1], match[2]) if match else None
 
 
 def is_object(kind: str, file: str) -> bool:
@@ -59,29 +85,30 @@ def is_object(kind: str, file: str) -> bool:
     return kind in _COMPILED and file.endswith(".o")
 
 
-def warning(line: str, source: str) -> model.CompilerWarning | None:
+def warning(line: str, source: str) -> CompilerWarning | None:
     """Read a warning; its file is relative to the tree ``source`` when it lies in there."""
-    found = _WARNING.match(line) or _LOUD.match(line)
-    if found is None:
+    match = _WARNING.match(line) or _MODPOST.match(line)
+    if match is None:
         return None
-    number = found.groupdict().get("line") or 0
-    return model.CompilerWarning(relative(found["file"], source), int(number), found["text"])
+    number = match.groupdict().get("line") or 0
+    return CompilerWarning(relative(match["file"], source), int(number), match["text"])
 
 
 def relative(file: str, source: str) -> str:
-    """Give a file's name as the tree has it."""
+    """Return a file's name relative to the tree ``source``, if it lies in there."""
     path = PurePath(file)
     return str(path.relative_to(source)) if path.is_relative_to(source) else str(path)
 
 
 def errors(lines: Iterable[str], source: str) -> list[str]:
-    """Give the compiler's own lines of all errors, each with its context; names as in the tree.
+    """Return the compiler's own lines of all errors, each with its context.
 
-    When nothing looks like an error, give what stands above the first failure make reports.
+    File names are relative to the tree ``source``.  When nothing looks like an error, these are
+    the lines above the first failure that make reports.
     """
     kept: list[str] = []
     before: list[str] = []  # "In file included from": only with the error that follows
-    recent: list[str] = []  # what was said since the last step
+    recent: list[str] = []  # what was printed since the last step
     failure: list[str] = []
     inside = False
     for line in lines:
@@ -89,26 +116,87 @@ def errors(lines: Iterable[str], source: str) -> list[str]:
         if _ERROR.match(line):
             kept += [*before, line]
             before, inside = [], True
-        elif _BEFORE.match(line):
+        elif _LEADS_UP.match(line):
             before, inside = [*before, line], False
-        elif inside and _MORE.match(line) and step(line) is None:
+        elif inside and _CONTINUES.match(line) and step(line) is None:
             kept.append(line)
         else:
             before, inside = [], False
-        if _GIVES_UP.match(line) and not failure:
+        if _MAKE_FAILED.match(line) and not failure:
             failure = recent
     return [line.replace(f"{source}/", "") for line in kept or failure]
 
 
-def first_error(found: Iterable[str]) -> str:
-    """Give the line that says most: the first real error, without what leads up to it."""
-    return next((line for line in found if _ERROR.match(line)), "") or next(iter(found), "")
+def first_error(lines: Sequence[str]) -> str:
+    """Return the line that says most: the first real error, without what leads up to it."""
+    return next((line for line in lines if _ERROR.match(line)), "") or next(iter(lines), "")
 
 
-def host_fault(lines: Iterable[str]) -> str:
-    """Say what is wrong with the machine if that is what broke the build, else an empty string."""
-    for line in lines:
-        for pattern, what in _HOST:
-            if pattern.search(line):
-                return what
-    return ""
+def host_fault(lines: Iterable[str]) -> HostSymptom | None:
+    """Return what is wrong with the machine if that is what broke the build."""
+    return next((s for line in lines for s in _HOST_SYMPTOMS if s.pattern.search(line)), None)
+
+
+class WarningCollector:
+    """Takes make's lines and knows all warnings of the build folder ``out``, by object.
+
+    An object that is compiled again replaces its own warnings.
+    """
+
+    def __init__(self, out: Path, source: Path) -> None:
+        self.out, self.source = out, str(source)
+        self.by_object: dict[str, list[CompilerWarning]] = {}
+        self._object = ""
+        with contextlib.suppress(OSError, serial.DamagedError):
+            self.by_object = serial.read(out / _WARNINGS_RECORD, dict[str, list[CompilerWarning]])
+
+    def line(self, line: str) -> None:
+        """Take one line of make's output."""
+        if made := step(line):
+            self._object = made[1]
+            self.by_object.pop(self._object, None)
+        elif found := warning(line, self.source):
+            warnings = self.by_object.setdefault(self._object, [])
+            if found not in warnings:
+                warnings.append(found)
+
+    def save(self) -> None:
+        """Remember the warnings for the next build in this folder."""
+        kept = {
+            name: warnings
+            for name, warnings in self.by_object.items()
+            if not name.endswith(".o") or (self.out / name).exists()
+        }
+        serial.write(self.out / _WARNINGS_RECORD, kept)
+
+    def all(self) -> list[CompilerWarning]:
+        """Return every warning once (headers warn in each object), by file and line."""
+        unique = {warning for warnings in self.by_object.values() for warning in warnings}
+        return sorted(unique, key=lambda warning: (warning.file, warning.line, warning.text))
+
+
+def with_patches(
+    warnings: Iterable[CompilerWarning], checkout: Checkout
+) -> tuple[CompilerWarning, ...]:
+    """Name the patch that last touched each warning's line, for files that the series touches."""
+    subjects = dict(checkout.patches)
+    touched: set[str] = set()
+    if subjects:
+        base = f"{checkout.patches[0][0]}^"
+        words = ("diff", "--name-only", "-z", base, checkout.commit)
+        listed = git.run(checkout.path, *words, check=False)
+        touched = set(listed.stdout.split("\0")) if listed.ok else set()
+    return tuple(
+        dataclasses.replace(warning, patch=subjects.get(_blamed(warning, checkout.path), ""))
+        if warning.file in touched and warning.line
+        else warning
+        for warning in warnings
+    )
+
+
+def _blamed(warning: CompilerWarning, worktree: Path) -> str:
+    """Return the commit that git blames for a warning's line, "" if it cannot say."""
+    where = f"-L{warning.line},{warning.line}"
+    words = ("blame", "--porcelain", where, "HEAD", "--", warning.file)
+    blamed = git.run(worktree, *words, check=False)
+    return blamed.stdout.partition(" ")[0] if blamed.ok else ""

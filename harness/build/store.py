@@ -1,40 +1,78 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kept kernels: one folder per key, found in milliseconds, never half written.
+"""What is kept in the cache: a build folder per config, where make goes on, and finished kernels.
 
-A folder is filled under another name and renamed when it is whole, so what ``find`` sees is
-complete, and of two runs that built the same kernel the first one's is kept.
+A kernel's folder is filled under another name and renamed when it is complete, so ``find`` never
+sees half a kernel.  When two runs build the same kernel, the first one's is kept.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+import hashlib
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from harness import model, paths
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from harness import git, kbuild, paths, process, serial
 from harness.errors import HostFault
-from harness.model import Checkout, Kernel, Key, Request, Toolchain
+from harness.model import Checkout, CompilerWarning, Kernel, Key, Request, Toolchain
 
 # Raise this when the same inputs begin to give another kernel.
 _GENERATION = "1"
-_RECORD = "kernel.json"
-_FILES = ("image", "config", "log")
-_SOME = ("vmlinux", "modules")  # not every kernel has them
+_FOLDER_RECORD = ".harness-about.json"
+_KERNEL_RECORD = "kernel.json"
+# The files of a kernel, by the names of Kernel's fields; not every kernel has the optional ones.
+_FILES = {"image": "image", "config": "config", "log": "build.log"}
+_OPTIONAL = {"vmlinux": "vmlinux", "modules": "modules"}
+# The note of a build id, with its 20 bytes.
+_BUILD_ID = re.compile(rb"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0.{20}", re.DOTALL)
+# What may be in the image and not in vmlinux: the code that unpacks it.
+_UNPACKS = ("arch", "lib", "include/linux/decompress")
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept:
-    """Something in the cache that could be removed: its size in bytes, when it was last used
-    (seconds since the epoch), and what it is."""
+class FolderRecord:
+    """What a build folder is for: for people who look into the cache."""
 
-    path: Path
-    bytes: int
-    used: float
-    what: str
+    worktree: str
+    arch: str
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelRecord:
+    """What kernel.json says of a kept kernel; the files lie beside it."""
+
+    key: str
+    release: str
+    commit: str
+    arch: str
+    warnings: tuple[CompilerWarning, ...]
+    seconds: float = 0.0
+    vmlinux: bool = False
+    modules: bool = False
+
+
+def folder(checkout: Checkout, request: Request, toolchain: Toolchain) -> Path:
+    """Return the build folder of these inputs, made if missing, and mark it as used now.
+
+    Each worktree, config and toolchain has its own: make's work is never lost.
+    """
+    compiler = (toolchain.arch, toolchain.cross, toolchain.compiler, toolchain.version)
+    inputs = (str(checkout.path), request.digest, *compiler, *toolchain.words)
+    digest = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16]
+    out = paths.cache("builds", digest)
+    record = out / _FOLDER_RECORD
+    with paths.writing(out):
+        if not record.exists():
+            serial.write(record, FolderRecord(str(checkout.path), toolchain.arch))
+        os.utime(out)
+    return out
 
 
 def key(checkout: Checkout, request: Request, toolchain: Toolchain) -> Key:
@@ -45,12 +83,12 @@ def key(checkout: Checkout, request: Request, toolchain: Toolchain) -> Key:
 
 
 def lean(key: Key) -> Key:
-    """Name the same kernel as guests need it that only run it."""
+    """Name the lean form of a kernel, for guests that only run it."""
     return dataclasses.replace(key, lean=True)
 
 
 def find(key: Key) -> Kernel | None:
-    """Give the kept kernel of this key, marked as reused, or None."""
+    """Return the kept kernel of this key, marked as used now, or None."""
     kept = paths.cache("kernels") / key.digest
     kernel = _read(kept)
     if kernel is not None:
@@ -60,91 +98,108 @@ def find(key: Key) -> Kernel | None:
 
 
 def keep(kernel: Kernel, copy: Callable[[Path, Path], None]) -> Kernel:
-    """Copy a kernel's files into the cache and give the kernel as it lies there.
+    """Copy a kernel's files into the cache and return the kernel as it lies there.
 
-    ``kernel`` names its files where they were built; ``copy`` copies one file
-    or folder.
+    ``kernel`` names its files where they were built; ``copy`` copies one file or folder.
     """
     kept = paths.cache("kernels") / kernel.key
-    sources = {name: getattr(kernel, name) for name in (*_FILES, *_SOME)}
-    with paths.writing(kept), paths.scratch(kept) as folder:
-        for name, file in sources.items():
-            if name == "image" and file == kernel.vmlinux:
-                (folder / name).symlink_to("vmlinux")
+    with paths.writing(kept), paths.scratch(kept) as draft:
+        for field, name in (_FILES | _OPTIONAL).items():
+            file = getattr(kernel, field)
+            if field == "image" and file == kernel.vmlinux:
+                (draft / name).symlink_to("vmlinux")
             elif file is not None:
-                copy(file, folder / _file(name))
-        (folder / _RECORD).write_text(_record(kernel))
-        _publish(folder, kept)
+                copy(file, draft / name)
+        record = KernelRecord(
+            kernel.key,
+            kernel.release,
+            kernel.commit,
+            kernel.arch,
+            kernel.warnings,
+            kernel.seconds,
+            vmlinux=kernel.vmlinux is not None,
+            modules=kernel.modules is not None,
+        )
+        serial.write(draft / _KERNEL_RECORD, record, indent=1)
+        _publish(draft, kept)
     found = _read(kept)
     if found is None:
-        raise HostFault(f"the kept kernel {kept} vanished", hint="is a harness clean running?")
+        raise HostFault(
+            f"the kernel in {kept} vanished while it was stored",
+            hint="run again; is a harness clean running?",
+        )
     return dataclasses.replace(found, reused=False)
 
 
-def kernels() -> list[Kept]:
-    """List the kept kernels, and what a killed run left half written, oldest use first."""
-    return sorted(_listed(paths.cache("kernels")), key=lambda each: each.used)
-
-
-def size(folder: Path) -> int:
-    """Give the bytes a folder takes on the disk."""
-    total = 0
-    for root, _, files in os.walk(folder):
-        for name in files:
-            with contextlib.suppress(OSError):
-                total += os.lstat(Path(root, name)).st_blocks * 512
-    return total
-
-
-def _listed(folder: Path) -> Iterator[Kept]:
-    for path in folder.iterdir():
-        kernel = _read(path)
-        what = f"{kernel.release} {kernel.arch} {kernel.commit[:12]}" if kernel else "half written"
-        with contextlib.suppress(OSError):  # another run's, gone meanwhile
-            yield Kept(path, size(path), path.stat().st_mtime, what)
-
-
-def _file(name: str) -> str:
-    return "build.log" if name == "log" else name
-
-
-def _publish(folder: Path, kept: Path) -> None:
-    """Give a filled folder its name, unless another run was first."""
+def _publish(draft: Path, kept: Path) -> None:
+    """Rename a filled folder, unless another run was first."""
     if kept.exists() and _read(kept) is None:
         shutil.rmtree(kept, ignore_errors=True)  # damaged by hand: nobody can use it
-    folder.chmod(0o755)  # temporary folders are for their owner alone
+    draft.chmod(0o755)  # temporary folders are for their owner alone
     try:
-        folder.rename(kept)
+        draft.rename(kept)
     except OSError:
         if _read(kept) is None:
             raise
 
 
-def _record(kernel: Kernel) -> str:
-    fields = dataclasses.asdict(kernel)
-    for name in ("folder", "reused", *_FILES):
-        del fields[name]
-    fields.update({name: getattr(kernel, name) is not None for name in _SOME})
-    return json.dumps(fields, indent=1)
-
-
 def _read(kept: Path) -> Kernel | None:
-    """Read a kept kernel; None for what is none: missing, half written, damaged."""
+    """Read a kept kernel; None when it is missing, incomplete or damaged."""
     try:
-        fields = json.loads((kept / _RECORD).read_text())
-        # A record of before a name was known has it not.
-        for name in _SOME:
-            fields[name] = kept / name if fields.get(name) else None
-        fields["warnings"] = tuple(model.CompilerWarning(**each) for each in fields["warnings"])
-        kernel = Kernel(
-            folder=kept,
-            image=kept / "image",
-            config=kept / "config",
-            log=kept / "build.log",
-            reused=True,
-            **fields,
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        record = serial.read(kept / _KERNEL_RECORD, KernelRecord)
+    except (OSError, serial.DamagedError):
         return None
-    whole = kernel.image.exists() and kernel.config.exists()
-    return kernel if whole else None
+    kernel = Kernel(
+        key=record.key,
+        folder=kept,
+        image=kept / _FILES["image"],
+        config=kept / _FILES["config"],
+        release=record.release,
+        commit=record.commit,
+        arch=record.arch,
+        vmlinux=kept / _OPTIONAL["vmlinux"] if record.vmlinux else None,
+        modules=kept / _OPTIONAL["modules"] if record.modules else None,
+        log=kept / _FILES["log"],
+        warnings=record.warnings,
+        seconds=record.seconds,
+        reused=True,
+    )
+    return kernel if kernel.image.exists() and kernel.config.exists() else None
+
+
+def loaded_digest(kernel: Kernel, checkout: Checkout, toolchain: Toolchain) -> str:
+    """Name what a guest of this kernel would run, so that the same is not booted twice.
+
+    That is the code and data of the kernel and its modules, without debug info and build ids: a
+    patch that only moves comments changes those.  Without a vmlinux it is the image, byte for
+    byte.
+    """
+    digest = hashlib.sha256()
+    files = sorted(kernel.modules.rglob("*.ko")) if kernel.modules else []
+    if kernel.vmlinux is None:
+        digest.update(kernel.image.read_bytes())
+    else:
+        files.insert(0, kernel.vmlinux)
+        words = ("ls-tree", checkout.commit, "--", *_UNPACKS)
+        digest.update(git.run(checkout.path, *words).stdout.encode())
+    with paths.scratch(paths.cache() / "loaded") as scratch:
+        for file in files:
+            digest.update(file.name.encode() + b"\0")
+            digest.update(hashlib.sha256(_stripped(file, scratch, toolchain)).digest())
+    return digest.hexdigest()
+
+
+def _stripped(file: Path, scratch: Path, toolchain: Toolchain) -> bytes:
+    """Return a file without debug info and build ids; as it is if objcopy cannot do that."""
+    with file.open("rb") as data:
+        try:
+            relocatable = ELFFile(data)["e_type"] == "ET_REL"
+        except ELFError:
+            relocatable = False
+    # Names of symbols may hold line numbers (initcalls do).  Those that a kernel can look up lie
+    # in its data; what is still to be linked, as a module, needs all of them.
+    how = "--strip-debug" if relocatable else "--strip-all"
+    bare = scratch / "bare"
+    program = kbuild.program(toolchain, "objcopy")
+    done = process.run([program, how, file, bare], check=False)
+    return _BUILD_ID.sub(b"", (bare if done.ok else file).read_bytes())

@@ -18,7 +18,7 @@ from harness.check.walk import Step, Walk
 from harness.errors import HostFault, UsageError
 from harness.lab import folder, rerun, trial
 from harness.lab.kernels import Built, Lab
-from harness.lab.plan import BOOTS, Plan
+from harness.lab.plan import BOOTS
 from harness.model import (
     WHOLE_SERIES,
     Cell,
@@ -33,7 +33,7 @@ from harness.model import (
     Test,
 )
 from harness.publish import sentences
-from harness.results.changes import changes, counts
+from harness.results.regression import changes, counts
 
 FIRST = "first"  # in the folder of the check: what failed when the series was last tested
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from harness import tree
-from harness.build import loaded
+from harness import build, tree
 from harness.check.findings import TreeFindings
 from harness.errors import NotBuilt, NotConfigured, Untestable
 from harness.lab.kernels import Lab
@@ -74,7 +74,8 @@ class Builder:
             kernel = self.lab.kernel(self.slot, checkout)
         except (NotBuilt, NotConfigured) as error:
             return Build(checkout, None, errors(error))
-        return Build(checkout, kernel, digest=loaded.digest(kernel, checkout, self.lab.toolchain))
+        digest = build.loaded_digest(kernel, checkout, self.lab.toolchain)
+        return Build(checkout, kernel, digest=digest)
 
 
 def errors(error: Untestable) -> tuple[Finding, ...]:
@@ -96,7 +97,7 @@ def unbuilt(builds: Sequence[Build]) -> dict[int, str]:
 
 def unchanged(builds: Sequence[Build]) -> frozenset[int]:
     """Return the patches whose kernel is byte for byte that of the commit before."""
-    pairs = enumerate(zip(builds, builds[1:], strict=False), 1)
+    pairs = enumerate(itertools.pairwise(builds), 1)
     return frozenset(
         number for number, (before, build) in pairs if build.digest == before.digest != ""
     )

@@ -157,9 +157,7 @@ class SemanticPatches:
         words = ("--very-quiet", "-D", "report", "--no-show-diff", "--cocci-file", rule)
         argv: list[str | Path] = ["spatch", *words, *own, *_INCLUDE, *files]
         try:
-            result = process.run(
-                argv, cwd=self.walk.scripts.worktree, timeout=LIMIT, check=False
-            )
+            result = process.run(argv, cwd=self.walk.scripts.worktree, timeout=LIMIT, check=False)
         except HostFault:
             self.broken[rule.stem] = f"not done in {LIMIT:g} s"
             return []

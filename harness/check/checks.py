@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.check import (
     boots,
@@ -19,7 +19,7 @@ from harness.check import (
 )
 from harness.check.walk import Check, Needs, Walk, each_patch, each_tree, whole_series
 from harness.errors import UsageError
-from harness.model import Finding
+from harness.model import Cell, Finding
 
 
 def _series_form(walk: Walk) -> Sequence[Finding]:
@@ -29,6 +29,13 @@ def _series_form(walk: Walk) -> Sequence[Finding]:
         *mail.series_form(letters, walk.cover, mails=walk.request.mails),
         *scripts.changed_by(walk.files, trusted=walk.request.trust),
     ]
+
+
+def _revisions(walk: Walk, check: str) -> Iterable[Cell]:
+    """Compare the series with its previous revision, if that was given."""
+    previous = walk.request.previous
+    if previous is not None:
+        yield commits.compare_revisions(walk.slot, walk.applied, previous, walk.folder, check)
 
 
 #: In the order of their columns.
@@ -97,7 +104,7 @@ CHECKS = (
         "mail",
         Needs.MAIL,
         "what became of each patch since --previous (git range-diff)",
-        whole_series(commits.compare_revisions),
+        whole_series(_revisions),
     ),
     Check(
         "exports",
@@ -189,9 +196,7 @@ CHECKS = (
 def groups() -> dict[str, tuple[str, ...]]:
     """Return the groups and the names of their checks."""
     names = dict.fromkeys(check.group for check in CHECKS)
-    return {
-        group: tuple(check.name for check in CHECKS if check.group == group) for group in names
-    }
+    return {group: tuple(check.name for check in CHECKS if check.group == group) for group in names}
 
 
 def choose(only: Iterable[str], skip: Iterable[str], more: Iterable[str] = ()) -> tuple[Check, ...]:
@@ -206,11 +211,14 @@ def choose(only: Iterable[str], skip: Iterable[str], more: Iterable[str] = ()) -
     return tuple(check for check in CHECKS if check.name in wanted)
 
 
-def _names(words: Iterable[str], meanings: dict[str, Iterable[str]]) -> set[str]:
+def _names(words: Iterable[str], meanings: Mapping[str, Iterable[str]]) -> set[str]:
     """Return the checks that the words of an option mean."""
     known = [check.name for check in CHECKS]
     names: set[str] = set()
-    for word in filter(None, (part.strip() for word in words for part in word.split(","))):
+    for word in ",".join(words).split(","):
+        word = word.strip()
+        if not word:
+            continue
         if word not in known and word not in meanings:
             near = difflib.get_close_matches(word, [*known, *meanings], 1)
             raise UsageError(

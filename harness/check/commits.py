@@ -56,7 +56,9 @@ class AppliedSeries:
 
 def apply(slot: tree.Slot, series: Series) -> AppliedSeries:
     """Apply a series as far as it goes."""
-    base, patched, trouble = slot.base(), (), None
+    base = slot.base()
+    patched: tuple[Checkout, ...] = ()
+    trouble: NotApplied | None = None
     try:
         patched = _checkouts(slot, slot.patched(series))
     except NotApplied as error:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.model import WHOLE_SERIES, Cell, CellState, Finding
-from harness.results.changes import unnumbered
+from harness.results.regression import unnumbered
 
 Key = tuple[str, str, str]
 
@@ -50,9 +50,7 @@ def new_findings(
     A patch of which nothing is known (it does not build) is missing, and neither introduces a
     problem nor removes one.  ``renames`` has the later name of a file: a move introduces nothing.
     """
-    base, *patches = (
-        None if tree is None else _by_key(tree, renames or {}) for tree in trees
-    )
+    base, *patches = (None if tree is None else _by_key(tree, renames or {}) for tree in trees)
     known = [(number, tree) for number, tree in enumerate(patches, 1) if tree is not None]
     result: dict[int, list[Finding]] = {number: [] for number, _ in known}
     new_keys = dict.fromkeys(key for _, tree in known for key in tree if key not in (base or {}))

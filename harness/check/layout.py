@@ -7,7 +7,6 @@ import difflib
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 from harness import process
 from harness.check import builds

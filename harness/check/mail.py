@@ -6,15 +6,13 @@ from __future__ import annotations
 import dataclasses
 import email
 import email.utils
-import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from unidiff.patch import PatchSet
-
 from harness import git
+from harness.diff import FileDiff
 from harness.model import Finding, Patch, Series, Severity
 from harness.series import header
 from harness.series.mail import parse
@@ -41,20 +39,6 @@ DIGITS = 12  # of a commit's id in a Fixes: line
 
 
 @dataclasses.dataclass(frozen=True)
-class FileChange:
-    """What a patch does to one file; ``new`` and ``gone``: it creates or removes it.
-
-    ``added`` are the new lines with their numbers.
-    """
-
-    path: str
-    new: bool
-    gone: bool
-    added: tuple[tuple[int, str], ...]
-    removed: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
 class Letter:
     """A mail.  ``tags`` stand before ``subject``; ``author`` is the body's From or the sender.
 
@@ -69,7 +53,7 @@ class Letter:
     recipients: frozenset[str]
     message: str
     diff: str
-    changes: tuple[FileChange, ...] = ()
+    diffs: tuple[FileDiff, ...] = ()
 
     def trailers(self, name: str) -> list[str]:
         """Return the values of trailers such as Signed-off-by, in their order."""
@@ -94,9 +78,7 @@ class PatchMail:
             return self.patch.path
         copy, letter = folder / f"plain-{self.patch.path.name}", self.letter
         head = f"From: {letter.author}\nSubject: {letter.tags} {letter.subject}\n\n"
-        copy.write_text(
-            f"{head}{letter.message.rstrip()}\n---\n\n{letter.diff}", encoding="utf-8"
-        )
+        copy.write_text(f"{head}{letter.message.rstrip()}\n---\n\n{letter.diff}", encoding="utf-8")
         return copy
 
 
@@ -123,7 +105,6 @@ def read(path: Path, author: str) -> Letter:
     reply, tags, subject = match.groups() if match else ("", "", line)
     to, cc = (str(message.get(name, "")) for name in ("To", "Cc"))
     people = [to, cc, str(message.get("From", ""))] if to or cc else []
-    diff = _text(mail.patch)
     return Letter(
         subject=subject,
         tags=tags.strip(),
@@ -134,8 +115,8 @@ def read(path: Path, author: str) -> Letter:
             address.lower() for _, address in email.utils.getaddresses(people) if address
         ),
         message=text,
-        diff=diff,
-        changes=file_changes(diff),
+        diff=_text(mail.patch),
+        diffs=mail.diffs,
     )
 
 
@@ -143,29 +124,7 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace").replace("\r\n", "\n")
 
 
-def file_changes(diff: str) -> tuple[FileChange, ...]:
-    """Read what a git diff does to each file, by the names that hold after it."""
-    return tuple(
-        FileChange(
-            file.path,
-            file.is_added_file,
-            file.is_removed_file,
-            tuple(
-                (line.target_line_no, line.value.rstrip("\n"))
-                for hunk in file
-                for line in hunk
-                if line.is_added
-            ),
-            tuple(line.value.rstrip("\n") for hunk in file for line in hunk if line.is_removed),
-        )
-        # Only a newline ends a line: sources have form feeds.
-        for file in PatchSet(io.StringIO(diff, newline="\n"))
-    )
-
-
-def series_form(
-    letters: Sequence[Letter], cover: Letter | None, *, mails: bool
-) -> list[Finding]:
+def series_form(letters: Sequence[Letter], cover: Letter | None, *, mails: bool) -> list[Finding]:
     """Look at the series as a whole; ``mails``: it was sent, it is not commits of a tree."""
     findings = []
     if mails:
@@ -177,7 +136,8 @@ def series_form(
         findings += _subject_tags([*([cover] if cover else []), *letters])
     for subject, times in Counter(letter.subject for letter in letters).items():
         if times > 1:
-            findings.append(_warning("same-subject", f"{times} patches have the subject '{subject}'"))
+            text = f"{times} patches have the subject '{subject}'"
+            findings.append(_warning("same-subject", text))
     return findings
 
 
@@ -193,9 +153,7 @@ def _subject_tags(letters: Sequence[Letter]) -> list[Finding]:
         findings.append(_warning("prefix", f"the subjects have different prefixes: {counts}"))
     if any("PATCH" not in name.upper() for name in prefixes):
         findings.append(_warning("prefix", "a subject without [PATCH]"))
-    without = [
-        letter for letter in letters if not re.search(r"\b\d+/\d+\s*\]", letter.tags)
-    ]
+    without = [letter for letter in letters if not re.search(r"\b\d+/\d+\s*\]", letter.tags)]
     if without and len(letters) > 1:
         findings.append(_warning("number", f"no number n/m in '{without[0].subject}'"))
     if any(letter.reply for letter in letters):
@@ -255,29 +213,40 @@ def _address(person: str) -> tuple[str, str]:
     return name, address.lower()
 
 
-def licensed(changes: Iterable[FileChange]) -> list[Finding]:
+def added_lines(file: FileDiff) -> list[tuple[int, str]]:
+    """Return the lines that a diff adds to a file, with their numbers."""
+    lines = (line for hunk in file.hunks for line in hunk if line.is_added)
+    return [(line.target_line_no or 0, line.value.rstrip("\n")) for line in lines]
+
+
+def removed_lines(file: FileDiff) -> list[str]:
+    """Return the lines that a diff removes from a file."""
+    lines = (line for hunk in file.hunks for line in hunk if line.is_removed)
+    return [line.value.rstrip("\n") for line in lines]
+
+
+def licensed(diffs: Iterable[FileDiff]) -> list[Finding]:
     """See that each new file states its license in its first lines."""
+    text = "no SPDX-License-Identifier in the first lines"
     return [
-        Finding(
-            Severity.ERROR, "no SPDX-License-Identifier in the first lines", file.path, 1, "spdx"
-        )
-        for file in changes
-        if file.new
+        Finding(Severity.ERROR, text, file.new, 1, "spdx")
+        for file in diffs
+        if not file.old
         and file.added
-        and _LICENSED.search(file.path)
-        and not any("SPDX-License-Identifier:" in line for _, line in file.added[:3])
+        and _LICENSED.search(file.new)
+        and not any("SPDX-License-Identifier:" in line for line in file.added[:3])
     ]
 
 
-def exports(changes: Iterable[FileChange]) -> list[Finding]:
+def exports(diffs: Iterable[FileDiff]) -> list[Finding]:
     """Show which symbols modules can use now, or no longer."""
-    old: dict[str, tuple[str, str]] = {}  # the file and its line
+    old: dict[str, tuple[str, str]] = {}  # the file and the line
     new: dict[str, tuple[str, str, int]] = {}
-    for file in changes:
-        for line in file.removed:
+    for file in diffs:
+        for line in removed_lines(file):
             if match := _EXPORT.search(line):
                 old[match[1]] = file.path, line.strip()
-        for number, line in file.added:
+        for number, line in added_lines(file):
             if match := _EXPORT.search(line):
                 new[match[1]] = file.path, line.strip(), number
     findings = [
@@ -292,13 +261,14 @@ def exports(changes: Iterable[FileChange]) -> list[Finding]:
     ]
 
 
-def uapi(changes: Iterable[FileChange]) -> list[Finding]:
+def uapi(diffs: Iterable[FileDiff]) -> list[Finding]:
     """Show what changes for programs outside of the kernel."""
     findings = []
-    for file in (file for file in changes if _UAPI.match(file.path)):
-        what = "new" if file.new else "removed" if file.gone else "changed"
-        text = f"{what}: {len(file.added)} lines added, {len(file.removed)} removed"
-        level = Severity.WARNING if file.gone or file.removed else Severity.NOTE
+    for file in (file for file in diffs if _UAPI.match(file.path)):
+        added, removed = len(file.added), len(removed_lines(file))
+        what = "new" if not file.old else "changed" if file.new else "removed"
+        level = Severity.WARNING if removed or not file.new else Severity.NOTE
+        text = f"{what}: {added} lines added, {removed} removed"
         findings.append(Finding(level, text, file.path, rule="uapi"))
     return findings
 

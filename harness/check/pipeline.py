@@ -115,7 +115,8 @@ def _steps(walk: Walk, needs: list[Needs]) -> Iterator[Step]:
             continue
         build = walk.builder.build(checkout)
         walk.builds.append(build)
-        yield Step(number, patch, checkout, build, previous, number in builds.unchanged(walk.builds))
+        unchanged = number in builds.unchanged(walk.builds)
+        yield Step(number, patch, checkout, build, previous, unchanged)
         previous = build if build.kernel else previous
     for number, patch in enumerate(walk.mails, 1):
         if number > len(walk.applied.patched):

@@ -77,11 +77,15 @@ class Scripts:
         return process.run(argv, cwd=self.worktree, env=env, timeout=LIMIT, check=False)
 
 
-def changed(files: Iterable[str]) -> list[str]:
-    """Return those of ``files`` that are scripts which we would run, or parts of them."""
-    return sorted(
-        file for file in files if any(file == name or file.startswith(f"{name}/") for name in NAMES)
-    )
+def changed_by(files: Iterable[str], *, trusted: bool) -> list[Finding]:
+    """Report those of a series' ``files`` that are scripts which we would run, or parts of them."""
+    which = "its version is run" if trusted else "the base's version is run (--trust to run it)"
+    text = f"the series changes what a check runs: {which}"
+    return [
+        Finding(Severity.NOTE, text, file, rule="script")
+        for file in sorted(set(files))
+        if any(file == name or file.startswith(f"{name}/") for name in NAMES)
+    ]
 
 
 def checkpatch(scripts: Scripts, mail: PatchMail) -> Sequence[Finding] | str:
@@ -135,7 +139,7 @@ def maintainers(scripts: Scripts, mail: PatchMail, cover: Letter | None) -> Sequ
     """
     if not scripts.has(GET_MAINTAINER):
         return f"this tree has no {GET_MAINTAINER}"
-    findings = _unmaintained(scripts, [file.path for file in mail.letter.diffs if not file.old])
+    findings = _unmaintained(scripts, [file.new for file in mail.letter.diffs if not file.old])
     recipients = mail.letter.recipients
     if not recipients:
         return findings
@@ -154,6 +158,11 @@ def maintainers(scripts: Scripts, mail: PatchMail, cover: Letter | None) -> Sequ
     return findings
 
 
+def unsent(mail: PatchMail) -> str:
+    """Return the note of ``maintainers`` for a mail that was not sent."""
+    return "" if mail.letter.recipients else "no To or Cc in the mail: only new files were checked"
+
+
 def _people(scripts: Scripts, mail: Path) -> list[tuple[str, str]]:
     """Return (address, role) of who should get a patch, by MAINTAINERS."""
     words = ("--no-git", "--no-git-fallback", "--no-git-blame", "--rolestats", "--no-n")
@@ -165,7 +174,8 @@ def _people(scripts: Scripts, mail: Path) -> list[tuple[str, str]]:
             details=result.stderr.strip(),
         )
     matches = (_PERSON.match(line.strip()) for line in result.stdout.splitlines())
-    return list(dict((match[1].lower(), match[2] or "") for match in matches if match).items())
+    roles = {match[1].lower(): match[2] or "" for match in matches if match}
+    return list(roles.items())
 
 
 def _unmaintained(scripts: Scripts, new_files: Iterable[str]) -> list[Finding]:

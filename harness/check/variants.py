@@ -17,6 +17,7 @@ from harness import build, kbuild, kconfig, process
 from harness.build import output
 from harness.check import builds
 from harness.check.findings import Key, identity, new_findings
+from harness.check.mail import removed_lines
 from harness.check.walk import Found, Walk
 from harness.errors import HostFault, NotBuilt, NotConfigured
 from harness.lab.kernels import Lab
@@ -28,7 +29,6 @@ from harness.model import (
     Finding,
     Option,
     Request,
-    Severity,
     Toolchain,
 )
 
@@ -211,20 +211,15 @@ def with_options(request: Request, variant: Variant) -> Request:
     if "m" in options.values():
         options["MODULES"] = "y"
     kept = [one for one in request.options if one.name.removeprefix("CONFIG_") not in options]
-    return Request(
-        (*kept, *(Option(name, value, "a variant") for name, value in options.items()))
-    )
+    return Request((*kept, *(Option(name, value, "a variant") for name, value in options.items())))
 
 
 def _changed_lines(walk: Walk) -> Iterator[str]:
-    for file in (file for mail in walk.mails for file in mail.letter.changes):
-        yield from (text for _, text in file.added)
-        yield from file.removed
+    for file in (file for patch in walk.mails for file in patch.letter.diffs):
+        yield from (*file.added, *removed_lines(file))
 
 
-def guarding_options(
-    tree: Path, files: Iterable[str], lines: Iterable[str]
-) -> tuple[str, ...]:
+def guarding_options(tree: Path, files: Iterable[str], lines: Iterable[str]) -> tuple[str, ...]:
     """Return the options that guard ``files`` in Makefiles, and those in conditions of ``lines``.
 
     ``lines`` are what the series adds and removes.  Names are without CONFIG_.

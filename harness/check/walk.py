@@ -75,7 +75,7 @@ class Check:
     group: str
     needs: Needs
     help: str
-    run: Callable[[Walk, str], CheckColumn]
+    run: RunCheck
     default: bool = True
     program: str = ""
 
@@ -136,7 +136,7 @@ class Walk:
     cover: Letter | None
     folder: Path
     progress: Progress
-    exits: contextlib.ExitStack
+    exits: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
     cells: list[Cell] = dataclasses.field(default_factory=list)
     builds: list[Build] = dataclasses.field(default_factory=list)
     refused: str = ""
@@ -162,6 +162,9 @@ class Walk:
         """What builds each commit with W=1."""
         return Builder(self.lab, self.slot)
 
+
+#: Starts a check of a series; its second argument is the check's name.
+RunCheck = Callable[[Walk, str], CheckColumn]
 
 #: Findings, or why there are none.
 Found = Sequence[Finding] | str
@@ -198,7 +201,7 @@ def each_patch(
     *,
     whole: Callable[[Walk], Sequence[Finding]] | None = None,
     note: Callable[[PatchMail], str] = lambda _: "",
-) -> Callable[[Walk, str], CheckColumn]:
+) -> RunCheck:
     """Return what runs a check on each patch alone; ``whole`` looks at the series.
 
     A HostFault means that the check gives no verdict.
@@ -226,7 +229,7 @@ class _EachTree:
         return TreeFindings(self.check, trees, notes).cells(self.walk.applied.renames)
 
 
-def each_tree(find: Callable[[Walk, Step], Found]) -> Callable[[Walk, str], CheckColumn]:
+def each_tree(find: Callable[[Walk, Step], Found]) -> RunCheck:
     """Return what runs a check on the tree of each commit; what the base has does not count."""
     return lambda walk, check: _EachTree(walk, check, find)
 
@@ -237,13 +240,13 @@ class _WholeSeries:
     check: str
     cells: Callable[[Walk, str], Iterable[Cell]]
 
-    def take(self, step: Step) -> Iterable[Cell]:  # noqa: ARG002  it looks at no commit alone
+    def take(self, step: Step) -> Iterable[Cell]:
         return ()
 
     def finish(self) -> Iterable[Cell]:
         return self.cells(self.walk, self.check)
 
 
-def whole_series(cells: Callable[[Walk, str], Iterable[Cell]]) -> Callable[[Walk, str], CheckColumn]:
+def whole_series(cells: Callable[[Walk, str], Iterable[Cell]]) -> RunCheck:
     """Return what runs a check once, after the last commit."""
     return lambda walk, check: _WholeSeries(walk, check, cells)

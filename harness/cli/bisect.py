@@ -10,11 +10,13 @@ import os
 from pathlib import Path
 
 from harness import cli, history, paths
-from harness.bisect import Ask, Bisected, Mode, bisect, report, state
+from harness.bisect import Ask, bisect, report, state
 from harness.cli import bisecting
 from harness.cli.parser import parse
 from harness.cli.run import db_option, guest_options, kernel_options, number, trust_option
+from harness.model import Bisected, BisectMode, SearchStart
 from harness.progress import Progress
+from harness.results import store
 from harness.text import one_line
 
 DESCRIPTION = """\
@@ -150,18 +152,21 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     begun = None
     if options.resume:
         folder = paths.state("runs") if options.resume == "last" else Path(options.resume)
-        begun = state.load(state.last(folder) if options.resume == "last" else folder.absolute())
+        place = state.last(folder) if options.resume == "last" else folder.absolute()
+        begun = state.StateFile.load(place)
         options = _again(begun.begun, options)
     with paths.in_use():
         asked = bisecting.ask(options)
         _say(asked, progress)
-        with history.recording(options, progress.say, asked.plan.series) as entry:
-            found = bisect(asked, progress, options.command, begun, entry.at)
+        with history.recording(
+            options.verb, options.command, progress.say, db=options.db, series=asked.plan.series
+        ) as recording:
+            found = bisect(asked, progress, options.command, begun, recording.at)
             found = dataclasses.replace(found, commands=_commands(found, options))
             report.write(found)
-            entry.finish(found.verdict)
+            recording.finish(found.verdict)
     if options.json:
-        print(json.dumps(report.to_dict(found), indent=1))
+        print(json.dumps(store.bisection_table(found), indent=1))
     else:
         print(report.text(found), end="")
     return found.verdict.exit_code
@@ -170,14 +175,14 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 def _say(asked: Ask, progress: Progress) -> None:
     """Say what is going to be searched: the series may be the project's, and it takes long."""
     series = asked.plan.series
-    if asked.mode is Mode.SERIES and series is not None:
+    if asked.mode is BisectMode.SERIES and series is not None:
         many = len(series.patches)
         patches = f"{many} patch{'es' if many > 1 else ''}"
         name = one_line(series.title or series.name)
         progress.say(f"searching the {patches} of {name}: {asked.signature}")
 
 
-def _again(begun: state.Begun, now: argparse.Namespace) -> argparse.Namespace:
+def _again(begun: SearchStart, now: argparse.Namespace) -> argparse.Namespace:
     """Read the command line that a bisection was begun with, where it was typed."""
     os.chdir(begun.cwd)
     options = parse(cli.parser("bisect"), "bisect", begun.command[1:])

@@ -9,15 +9,14 @@ import shlex
 from pathlib import Path
 
 from harness import errors, settings
-from harness.bisect import Ask, Mode
-from harness.bisect.signature import Kind, Signature
-from harness.bisect.values import Call
+from harness.bisect import Ask
+from harness.bisect.signature import Signature, SignatureKind
 from harness.lab import plan
 from harness.lab.plan import Plan
-from harness.model import Outcome
+from harness.model import BisectMode, Call, Outcome
 from harness.series import trust
 
-_MUST_SAY = (Mode.CONFIG, Mode.INTERACTION)  # elsewhere the suites tell what fails
+_MUST_SAY = (BisectMode.CONFIG, BisectMode.INTERACTION)  # elsewhere the suites tell what fails
 
 
 def ask(options: argparse.Namespace) -> Ask:
@@ -25,7 +24,7 @@ def ask(options: argparse.Namespace) -> Ask:
     _see_said(options)
     mode = _mode(options)
     signature = _looked_for(options, mode)
-    if options.no_build and signature.kind is not Kind.COMMAND:
+    if options.no_build and signature.kind is not SignatureKind.COMMAND:
         raise errors.UsageError("--no-build is for a command of your own", hint="-- CMD")
     if not 0.5 <= options.confidence < 1:
         raise errors.UsageError("--confidence is below 1 and at least 0.5", hint="--confidence .99")
@@ -44,7 +43,7 @@ def ask(options: argparse.Namespace) -> Ask:
         sources_only=options.no_build,
         log=Path(options.replay).absolute() if options.replay else None,
         configs=(_place(options.config_good), _place(options.config_bad))
-        if mode is Mode.CONFIG
+        if mode is BisectMode.CONFIG
         else None,
     )
 
@@ -69,26 +68,26 @@ def _place(word: str) -> str:
     return str(Path(word).absolute()) if word and Path(word).is_file() else word
 
 
-def _mode(options: argparse.Namespace) -> Mode:
+def _mode(options: argparse.Namespace) -> BisectMode:
     asked = {
-        Mode.HISTORY: bool(options.good or options.bad or options.replay),
-        Mode.CONFIG: bool(options.config_good or options.config_bad),
-        Mode.INTERACTION: options.interaction,
+        BisectMode.HISTORY: bool(options.good or options.bad or options.replay),
+        BisectMode.CONFIG: bool(options.config_good or options.config_bad),
+        BisectMode.INTERACTION: options.interaction,
     }
-    modes = [mode for mode, wanted in asked.items() if wanted] or [Mode.SERIES]
+    modes = [mode for mode, wanted in asked.items() if wanted] or [BisectMode.SERIES]
     if len(modes) > 1:
         raise errors.UsageError(
             f"one search at a time, not {' and '.join(modes)}", hint="harness bisect --help"
         )
-    if modes == [Mode.HISTORY] and not (options.good or options.replay):
+    if modes == [BisectMode.HISTORY] and not (options.good or options.replay):
         raise errors.UsageError("--bad needs a --good", hint="--good REF: a commit that works")
     return modes[0]
 
 
-def _plan(options: argparse.Namespace, mode: Mode) -> Plan:
+def _plan(options: argparse.Namespace, mode: BisectMode) -> Plan:
     """Put together how kernels are made and run."""
     there = settings.load(Path.cwd())
-    alone = mode is Mode.HISTORY and not options.with_series
+    alone = mode is BisectMode.HISTORY and not options.with_series
     words = [*([options.series] if options.series else []), *options.words]
     named, _ = plan.tell(words)
     if alone and named:
@@ -98,50 +97,54 @@ def _plan(options: argparse.Namespace, mode: Mode) -> Plan:
         )
     usual = {"patched_only": True, "retry": "", "hold": False, "hold_for": 0}
     fields = {**usual, **vars(options), "words": words}
-    fields["no_series"] = options.no_series or alone or (mode is Mode.CONFIG and not named)
-    if mode is Mode.HISTORY and not (options.tree or there.tree):
+    fields["no_series"] = options.no_series or alone or (mode is BisectMode.CONFIG and not named)
+    if mode is BisectMode.HISTORY and not (options.tree or there.tree):
         fields["tree"] = "."
     made = plan.make(fields, there, ())
     if not made.fragments:  # without any a kernel does not boot
         made = dataclasses.replace(made, fragments=("base",))
     if made.series is None:
-        if mode in (Mode.SERIES, Mode.INTERACTION):
+        if mode in (BisectMode.SERIES, BisectMode.INTERACTION):
             raise errors.UsageError("there is no series", hint="--series PATH, or --good and --bad")
         return made
     return dataclasses.replace(
-        made, notes=(*made.series.notes, *trust.see(made.series, options.trust))
+        made, notes=(*made.series.notes, *trust.require(made.series, options.trust))
     )
 
 
-def _looked_for(options: argparse.Namespace, mode: Mode) -> Signature:
+def _looked_for(options: argparse.Namespace, mode: BisectMode) -> Signature:
     """Understand what counts as bad: one thing."""
     number = {"above": options.above, "below": options.below}
     word, outcomes = _test(options.test)
     test = _seen_from(word, settings.load(Path.cwd()).folder)
     asked = {
-        Kind.SPLAT: bool(options.splat),
-        Kind.BOOT: options.boot,
-        Kind.BUILD_ERROR: bool(options.build_error),
-        Kind.WARNING: bool(options.warning),
-        Kind.BOOT_TIME: options.boot_time is not None,
-        Kind.MEASURE: bool(options.measure),
+        SignatureKind.SPLAT: bool(options.splat),
+        SignatureKind.BOOT: options.boot,
+        SignatureKind.BUILD_ERROR: bool(options.build_error),
+        SignatureKind.WARNING: bool(options.warning),
+        SignatureKind.BOOT_TIME: options.boot_time is not None,
+        SignatureKind.MEASURE: bool(options.measure),
     }
     # A test beside another signature is what is run for it.
-    kinds = [kind for kind, wanted in asked.items() if wanted] or [Kind.TEST] * bool(test)
+    kinds = [kind for kind, wanted in asked.items() if wanted] or [SignatureKind.TEST] * bool(test)
     # What stands behind -- is the command where nothing else is looked for, and files otherwise.
-    kinds = kinds or [Kind.COMMAND if options.rest else Kind.TEST]
-    if len(kinds) > 1 or (kinds == [Kind.TEST] and not test and mode in _MUST_SAY):
+    kinds = kinds or [SignatureKind.COMMAND if options.rest else SignatureKind.TEST]
+    if len(kinds) > 1 or (kinds == [SignatureKind.TEST] and not test and mode in _MUST_SAY):
         what = " and ".join(kinds) if len(kinds) > 1 else "nothing"
         raise errors.UsageError(
             f"what counts as bad? {what} is given", hint="one of --test ID, --splat TITLE, -- CMD"
         )
-    if kinds == [Kind.MEASURE] and number["above"] is None and number["below"] is None:
+    if kinds == [SignatureKind.MEASURE] and number["above"] is None and number["below"] is None:
         raise errors.UsageError("--measure needs a threshold", hint="--above N or --below N")
-    if kinds == [Kind.BOOT_TIME]:
+    if kinds == [SignatureKind.BOOT_TIME]:
         number = {"above": options.boot_time, "below": None}
     pattern = options.splat or options.build_error or options.warning or options.measure
     found = Signature(
-        kinds[0], pattern, test, command=options.rest if kinds == [Kind.COMMAND] else (), **number
+        kinds[0],
+        pattern,
+        test,
+        command=options.rest if kinds == [SignatureKind.COMMAND] else (),
+        **number,
     )
     return dataclasses.replace(found, outcomes=outcomes) if outcomes else found
 

@@ -21,13 +21,12 @@ from harness.cli import matrix, runs, summary
 from harness.cli.formats import COMPARED
 from harness.cli.history import Line, show, verdict
 from harness.cli.run import db_option
-from harness.compare import Comparison
-from harness.history.values import RunRow, SideRow
-from harness.model import Outcome
+from harness.history.histories import RunRow, SideRow
+from harness.model import Comparison, Outcome
 from harness.progress import Progress, clock
 from harness.publish import sentences
 from harness.results import store
-from harness.results.changes import settled
+from harness.results.regression import settled
 
 DESCRIPTION = """\
 Show a run as it was shown when it ended, and say where things are.  A run whose folder
@@ -40,14 +39,13 @@ examples:
   harness show ./out --json         by its folder
 """
 
-BISECTED = "bisect.json"
-NAMES = (store.RUN, store.CHECK, COMPARED, BISECTED)
+NAMES = (store.RUN, store.CHECK, COMPARED, store.BISECTION)
 _FILES = {
     "report.html": "page",
     "junit.xml": "junit",
     "check.json": "matrix",
     COMPARED: "compared",
-    BISECTED: "bisected",
+    store.BISECTION: "bisected",
     "splats.txt": "splats",
 }
 
@@ -70,23 +68,22 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Show it: from its folder if that is whole, else from the history."""
-    from harness.history import runs as asked
-    from harness.history import take
+    from harness.history import database, run_queries
     from harness.publish.html import unfinished
 
     folder = paths.expanded(options.which).absolute()
     whole = folder.is_dir() and _whole(folder)
-    with take.opened(take.existing(options.db)) as (connection, trouble):
+    with database.opened(options.db) as (connection, trouble):
         if trouble:
             progress.say(f"history: {trouble}")
-        found = asked.named(connection, options.which)
+        found = run_queries.named(connection, options.which)
         if not (found or whole) and unfinished.is_one(folder):
             raise errors.UsageError(
                 f"the run in {options.which} did not come to its end, and is in no history here",
                 hint=f"harness report {shlex.quote(options.which)}",
             )
         one = None if whole and not found else runs.only(found, options.which)
-        sides = asked.sides(connection, one.id) if one else ()
+        sides = run_queries.sides(connection, one.id) if one else ()
     if one is None:  # never recorded, but there it is
         return _show(folder, options.json)
     if one.there and _whole(Path(one.folder)) and one.ended != "running":
@@ -116,7 +113,7 @@ def _show(folder: Path, as_json: bool) -> int:
     if name == store.RUN:
         # The folder may have been moved, say off a CI system.
         summary.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
-    elif name == BISECTED:
+    elif name == store.BISECTION:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
     elif name == store.CHECK:
         matrix.show(store.load_check(folder), folder)
@@ -131,6 +128,8 @@ def _read(file: Path, text: str) -> Any:
     """Read what a run wrote.  Raises UsageError when it is damaged."""
     if file.name == store.CHECK:
         return store.load_check(file.parent)
+    if file.name == store.BISECTION:
+        return store.load_bisection(file.parent)
     try:
         table = dict(json.loads(text))
         if file.name == COMPARED:  # an older harness wrote null for a test that was not there

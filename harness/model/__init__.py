@@ -1,6 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The values that stages hand to one another.  Frozen, standard library only."""
 
+from harness.model.bisection import (
+    Bisected,
+    BisectMode,
+    BisectStep,
+    Call,
+    Candidate,
+    Commit,
+    Contrast,
+    Observation,
+    ObservationRecord,
+    PatchInteraction,
+    Proof,
+    SearchStart,
+    SearchState,
+)
 from harness.model.check import (
     WHOLE_SERIES,
     Cell,
@@ -10,9 +25,10 @@ from harness.model.check import (
     PatchRow,
     Severity,
 )
+from harness.model.comparison import Comparison, Shift
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
 from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
-from harness.model.run import Run, Span
+from harness.model.run import FailureGroup, Run, Span
 from harness.model.series import Checkout, Patch, Series, Source
 from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict, change_kind
 
@@ -21,25 +37,41 @@ __all__ = [
     "BROKEN",
     "WHOLE_SERIES",
     "Accel",
+    "BisectMode",
+    "BisectStep",
+    "Bisected",
+    "Call",
+    "Candidate",
     "Cell",
     "CellState",
     "Change",
     "ChangeKind",
     "Checkout",
+    "Commit",
+    "Comparison",
     "CompilerWarning",
+    "Contrast",
+    "FailureGroup",
     "Finding",
     "GuestRecord",
     "Kernel",
     "Key",
     "Matrix",
+    "Observation",
+    "ObservationRecord",
     "Option",
     "Outcome",
     "Patch",
+    "PatchInteraction",
     "PatchRow",
+    "Proof",
     "Request",
     "Run",
+    "SearchStart",
+    "SearchState",
     "Series",
     "Severity",
+    "Shift",
     "Side",
     "SideResult",
     "Source",

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from harness import serial
 from harness.errors import UsageError
-from harness.model import CellState, Matrix, Run
+from harness.model import Bisected, CellState, Matrix, Run, SearchState
 from harness.serial import DamagedError, to_json
 
-RUN, CHECK = "run.json", "check.json"
-RUN_SCHEMA, CHECK_SCHEMA = 1, 1
+RUN, CHECK, BISECTION = "run.json", "check.json", "bisect.json"
+RUN_SCHEMA, CHECK_SCHEMA, BISECTION_SCHEMA = 1, 1, 1
+SEARCH_STATE, SEARCH_STATE_SCHEMA = "state.json", 1  # what `harness bisect --resume` reads
 
 # What to try when a file of a run cannot be read back.
 DAMAGED = "`harness runs` lists the runs the history still knows"
@@ -64,8 +65,58 @@ def load_check(folder: Path) -> Matrix:
     return read(folder, CHECK, CHECK_SCHEMA, Matrix, "harness check")
 
 
-def read(folder: Path, name: str, schema: int, kind: type[Stored], writer: str = "a run") -> Stored:
-    """Read one of the JSON files that ``writer`` leaves in its folder.
+def bisection_table(value: Bisected) -> dict[str, Any]:
+    """Return what bisect.json holds: the value, and what follows from it, as for a run."""
+    return {
+        "schema": BISECTION_SCHEMA,
+        **to_json(value),
+        "found": value.found,
+        "proven": value.proven,
+        "verdict": value.verdict.value,
+        "exit_code": value.verdict.exit_code,
+    }
+
+
+def save_bisection(folder: Path, value: Bisected) -> Path:
+    """Write bisect.json, whole or not at all; returns its path."""
+    path = folder / BISECTION
+    serial.write(path, bisection_table(value), indent=1)
+    return path
+
+
+def load_bisection(folder: Path) -> Bisected:
+    """Read a bisection back; its errors are those of ``load_run``."""
+    return read(folder, BISECTION, BISECTION_SCHEMA, Bisected, "harness bisect")
+
+
+def save_search_state(folder: Path, state: SearchState) -> None:
+    """Write state.json, whole or not at all, so that it survives a power failure."""
+    table = {"schema": SEARCH_STATE_SCHEMA, **to_json(state)}
+    serial.write(folder / SEARCH_STATE, table, indent=1, sync=True)
+
+
+def load_search_state(folder: Path) -> SearchState:
+    """Read state.json.  Raises UsageError when there is nothing to resume."""
+    return read(
+        folder,
+        SEARCH_STATE,
+        SEARCH_STATE_SCHEMA,
+        SearchState,
+        "harness bisect",
+        damaged="leave out --resume to start a new bisection",
+    )
+
+
+def read(
+    folder: Path,
+    name: str,
+    schema: int,
+    kind: type[Stored],
+    writer: str = "a run",
+    *,
+    damaged: str = DAMAGED,
+) -> Stored:
+    """Read one of the JSON files that ``writer`` leaves in its folder; ``damaged`` is a hint.
 
     Raises UsageError where the file is missing, damaged or was written in another form.
     """
@@ -75,9 +126,9 @@ def read(folder: Path, name: str, schema: int, kind: type[Stored], writer: str =
     except FileNotFoundError:
         raise UsageError(f"{folder} holds no {name}", hint=hint) from None
     except DamagedError as error:
-        raise UsageError(f"{path} is damaged: {error}", hint=DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {error}", hint=damaged) from error
     if not isinstance(table, dict):
-        raise UsageError(f"{path} is damaged: it holds no table", hint=DAMAGED)
+        raise UsageError(f"{path} is damaged: it holds no table", hint=damaged)
     if "schema" not in table:
         raise UsageError(f"{path} was not written by {writer}", hint=hint)
     if table["schema"] != schema:
@@ -86,7 +137,7 @@ def read(folder: Path, name: str, schema: int, kind: type[Stored], writer: str =
     try:
         return serial.from_json(kind, table)
     except DamagedError as error:
-        raise UsageError(f"{path} is damaged: {error}", hint=DAMAGED) from error
+        raise UsageError(f"{path} is damaged: {error}", hint=damaged) from error
 
 
 def why(error: Exception) -> str:

@@ -13,8 +13,8 @@ import pytest
 from harness import git
 from harness.bisect import points, replay
 from harness.bisect.search import Search
-from harness.bisect.values import Call
 from harness.errors import UsageError
+from harness.model import Call
 
 
 def real(repo: Path, *words: str) -> str:

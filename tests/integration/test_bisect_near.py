@@ -11,8 +11,7 @@ import faketree
 import pytest
 
 from harness.bisect.lab import Builder
-from harness.bisect.values import Candidate
-from harness.model import Source
+from harness.model import Candidate, Source
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import faketree
 import pytest
 
-from harness.build import loaded
+from harness import build
 from harness.check import layout
 from harness.model import Checkout, Kernel, Toolchain
 
@@ -43,7 +43,7 @@ def test_a_comment_changes_nothing_that_is_loaded(tree: Path, tmp_path: Path) ->
     third = made(tmp_path / "c", tree, CODE.replace("+", "-"))
     texts = [kernel.vmlinux.read_bytes() for kernel, _ in (first, second) if kernel.vmlinux]
     assert texts[0] != texts[1]
-    names = [loaded.digest(*one, GCC) for one in (first, second, third)]
+    names = [build.loaded_digest(*one, GCC) for one in (first, second, third)]
     assert names[0] == names[1]
     assert names[0] != names[2]
 
@@ -52,7 +52,7 @@ def test_what_unpacks_a_kernel_is_not_in_it(tree: Path, tmp_path: Path) -> None:
     first = made(tmp_path / "a", tree, CODE)
     faketree.commit(tree, "x86: unpack otherwise", {"arch/x86/boot/head.S": "/* x */\n"})
     again = (first[0], faketree.checkout(tree))
-    assert loaded.digest(*first, GCC) != loaded.digest(*again, GCC)
+    assert build.loaded_digest(*first, GCC) != build.loaded_digest(*again, GCC)
 
 
 def test_without_vmlinux_it_is_the_image(tree: Path, tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ def test_without_vmlinux_it_is_the_image(tree: Path, tmp_path: Path) -> None:
         kernel = Kernel("k", tmp_path, file, file, "7.2", "c", "x86_64")
         return kernel, faketree.checkout(tree)
 
-    same = [loaded.digest(*bare(name, "image"), GCC) for name in ("a", "b")]
-    assert same[0] == same[1] != loaded.digest(*bare("c", "other"), GCC)
+    same = [build.loaded_digest(*bare(name, "image"), GCC) for name in ("a", "b")]
+    assert same[0] == same[1] != build.loaded_digest(*bare("c", "other"), GCC)
 
 
 @pytest.mark.skipif(not layout.installed(), reason="pahole is not installed")
@@ -72,5 +72,5 @@ def test_pahole_reads_a_structure(tree: Path, tmp_path: Path) -> None:
     after = layout.read(made(tmp_path / "b", tree, CODE.replace("int a;", "int a, more, c;"))[0])
     assert before is not None
     assert after is not None
-    (found,) = layout.compare(before, after)
+    (found,) = layout.compare_layouts(before, after)
     assert found.text == "struct demo: 16 to 24 bytes: new more, c; moved b"

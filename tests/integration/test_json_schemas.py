@@ -14,10 +14,8 @@ import jsonschema
 import pytest
 from pastruns import CRASH, FAIL, NOTRUN, PASS, facts, put, side, story
 
-from harness.bisect.outcome import Bisected, Mode
-from harness.bisect.report import to_dict
 from harness.cli import main
-from harness.model import Cell, CellState, Finding, Matrix, PatchRow, Severity
+from harness.model import Bisected, BisectMode, Cell, CellState, Finding, Matrix, PatchRow, Severity
 from harness.results import store
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -92,9 +90,9 @@ def test_a_check() -> None:
 
 
 def test_a_bisection(tmp_path: Path) -> None:
-    mode = next(iter(Mode))
+    mode = next(iter(BisectMode))
     found = Bisected(mode, "panic", "v7.2", "v7.2", "HEAD", 8, tmp_path)
-    valid("bisect", json.loads(json.dumps(to_dict(found))))
+    valid("bisect", json.loads(json.dumps(store.bisection_table(found))))
 
 
 @pytest.mark.parametrize("verb", ["runs", "history", "compare", "check", "bisect"])

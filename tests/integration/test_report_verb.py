@@ -20,8 +20,8 @@ from harness.cli import main
 from harness.model import Outcome
 from harness.publish import html as report
 from harness.results import store
-from harness.results.changes import compared
 from harness.results.journal import Journal, Phase
+from harness.results.regression import compared
 
 
 @pytest.fixture(autouse=True)
@@ -304,12 +304,13 @@ def test_a_killed_run_has_a_page(tmp_path: Path, capsys: Any) -> None:
 
 BISECTION = {
     "schema": 1, "mode": "series", "signature": f"it is bad {fakerun.EVIL}", "source": "v7.2",
-    "good": "the base", "bad": "1/1 x", "total": 1, "reverse": False, "patch": 1,
-    "culprit": {"id": "abc", "author": "me", "subject": fakerun.SUBJECT},
+    "good": "the base", "bad": "1/1 x", "total": 1, "reverse": False, "patch": 1, "folder": "/x",
+    "culprit": {"id": "abc", "author": "me", "subject": fakerun.SUBJECT, "parents": ["abb"],
+                "date": "2026-11-28", "files": ["a.c"]},
     "options": [], "remaining": [], "together": None, "notes": [], "commands": ["harness bisect"],
     "proofs": [{"what": "the culprit", "expected": "bad", "found": "bad", "why": fakerun.EVIL}],
     "steps": [{"name": "1/1 x", "call": "bad", "why": "boom", "phase": "search", "failures": 1,
-               "runs": 1, "seconds": 2.0}],
+               "runs": 1, "seconds": 2.0, "commit": "abc", "confidence": 1.0}],
     "differences": [{"what": "test", "before": "pass", "after": f"fail {fakerun.EVIL}"}],
     "confidence": 0.99, "built": 1, "booted": 2, "seconds": 9.0, "found": True, "proven": True,
     "mail": "bisected", "exit_code": 0,

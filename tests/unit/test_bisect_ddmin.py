@@ -9,7 +9,7 @@ import random
 import pytest
 
 from harness.bisect import ddmin
-from harness.bisect.values import Call
+from harness.model import Call
 
 Set = tuple[int, ...]
 

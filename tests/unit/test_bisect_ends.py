@@ -14,11 +14,11 @@ from test_bisect_hunt import Builds, Quiet, Trials
 from harness.bisect import commits
 from harness.bisect.hunt import Crew, Judge, Rule
 from harness.bisect.job import Job
-from harness.bisect.points import Span
+from harness.bisect.points import CommitRange
 from harness.bisect.search import Search, chain
 from harness.bisect.sequential import FAILURES
-from harness.bisect.values import Call, Candidate
 from harness.errors import UsageError
+from harness.model import Call, Candidate
 
 SIZE = 20
 
@@ -59,7 +59,7 @@ def found(
         ask = SimpleNamespace(reverse=False, trials=50)
         lab = SimpleNamespace(repo=None, used=lambda: bool)
         job = SimpleNamespace(ask=ask, judge=judge, crew=crew, live=Live(), lab=lab)
-        span = Span(("good",), f"c{SIZE - 1}", graph)
+        span = CommitRange(("good",), f"c{SIZE - 1}", graph)
         _, search = commits._found(cast(Job, job), span, None, named)
     return search, trials, judge
 

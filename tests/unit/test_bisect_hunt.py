@@ -15,9 +15,9 @@ from harness.bisect.live import Live
 from harness.bisect.prober import Prober
 from harness.bisect.search import Search, chain
 from harness.bisect.sequential import Count, Rates
-from harness.bisect.signature import Kind, Signature
-from harness.bisect.values import Call, Candidate, Observation
+from harness.bisect.signature import Signature, SignatureKind
 from harness.errors import HostFault
+from harness.model import Call, Candidate, Observation
 
 STEADY = Rates(Count(3, 3))
 FLAKY = Rates(Count(5, 15))
@@ -50,7 +50,7 @@ class Builds:
 class Trials:
     """Stands in for the prober: ``calls`` says what each commit is, by a function."""
 
-    signature = Signature(Kind.TEST, test="t.py::test_x")
+    signature = Signature(SignatureKind.TEST, test="t.py::test_x")
 
     def __init__(self, builder: Builds, call: Any) -> None:
         self.builder, self._call = builder, call

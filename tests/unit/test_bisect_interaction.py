@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from harness.bisect import interaction
-from harness.bisect.values import Call, Candidate
+from harness.model import Call, Candidate
 
 
 class Series:

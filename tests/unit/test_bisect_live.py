@@ -10,7 +10,7 @@ import pytest
 from harness.bisect import live
 from harness.bisect.search import Search, chain
 from harness.bisect.sequential import Count, Decision
-from harness.bisect.values import Call, Candidate
+from harness.model import Call, Candidate
 from harness.progress import Progress, Stage
 
 

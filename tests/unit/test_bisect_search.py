@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 import pytest
 
 from harness.bisect.search import Contradiction, Graph, Search, chain
-from harness.bisect.values import Call
+from harness.model import Call
 
 
 def random_graph(rand: random.Random, size: int) -> Graph:

@@ -19,7 +19,7 @@ from harness.bisect.sequential import (
     shares,
     whole,
 )
-from harness.bisect.values import Call, Observation
+from harness.model import Call, Observation
 
 CONFIDENCE = 0.99
 RATES = (1.0, 0.9, 0.7, 0.5, 0.3, 0.1)

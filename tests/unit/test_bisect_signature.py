@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness import model
-from harness.bisect.signature import Evidence, Kind, Signature, judge, judge_runs
-from harness.bisect.values import Call
+from harness.bisect.signature import Evidence, Signature, judge, judge_runs
+from harness.bisect.signature import SignatureKind as Kind
 from harness.errors import HostFault, NotApplied, NotBuilt, UsageError
-from harness.model import GuestRecord, Kernel, Outcome, Side, SideResult, Splat, Test
+from harness.model import Call, GuestRecord, Kernel, Outcome, Side, SideResult, Splat, Test
 
 PLACE = Path("kernel")
 WARNING = model.CompilerWarning("fs/configfs/dir.c", 7, "unused variable 'x'")
@@ -50,8 +50,16 @@ SPLAT = Signature(Kind.SPLAT, "use-after-free")
         (SPLAT, result(ended(Outcome.PASS)), Call.GOOD),
         (SPLAT, result(ended(Outcome.FAIL)), Call.OTHER),
         (SPLAT, result(error="did not boot (panic)"), Call.OTHER),
-        (Signature(Kind.SPLAT, "abc123"), result(ended(Outcome.ERROR, splats=(KASAN,))), Call.BAD),
-        (Signature(Kind.SPLAT, "abc12"), result(ended(Outcome.PASS, splats=(KASAN,))), Call.GOOD),
+        (
+            Signature(Kind.SPLAT, "abc123"),
+            result(ended(Outcome.ERROR, splats=(KASAN,))),
+            Call.BAD,
+        ),
+        (
+            Signature(Kind.SPLAT, "abc12"),
+            result(ended(Outcome.PASS, splats=(KASAN,))),
+            Call.GOOD,
+        ),
         (Signature(Kind.BOOT), result(error="did not boot (panic)"), Call.BAD),
         (Signature(Kind.BOOT), result(ended(Outcome.FAIL)), Call.GOOD),
         (Signature(Kind.WARNING, "unused variable"), Evidence(KERNEL), Call.BAD),

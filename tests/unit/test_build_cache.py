@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kept kernels and build folders: found when whole, and only then."""
+"""Kept kernels and build folders: found when complete, and only then."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import build, model
-from harness.build import expected, mended, store, warnings
+from harness.build import store
 from harness.errors import HostFault
 from harness.model import Checkout, Kernel, Option, Request, Toolchain
 
@@ -114,7 +114,7 @@ def test_a_kernel_may_be_its_own_image(tmp_path: Path) -> None:
     assert build.find(key) is None
 
 
-def test_not_every_kernel_has_modules(tmp_path: Path) -> None:
+def test_a_kernel_may_have_no_modules(tmp_path: Path) -> None:
     key = build.key(checkout(), request(), GCC)
     kernel = dataclasses.replace(made(tmp_path / "out", key.digest), modules=None)
     assert store.keep(kernel, copy).modules is None
@@ -123,7 +123,7 @@ def test_not_every_kernel_has_modules(tmp_path: Path) -> None:
     assert found.modules is None
 
 
-def test_a_record_of_before_there_were_modules_is_read(tmp_path: Path) -> None:
+def test_a_record_from_before_there_were_modules_is_read(tmp_path: Path) -> None:
     key = build.key(checkout(), request(), GCC)
     record = keep(tmp_path / "out", key.digest).folder / "kernel.json"
     fields = json.loads(record.read_text())
@@ -132,6 +132,43 @@ def test_a_record_of_before_there_were_modules_is_read(tmp_path: Path) -> None:
     found = build.find(key)
     assert found is not None
     assert found.modules is None
+
+
+OLD_RECORD = """{
+ "key": "k",
+ "release": "7.2.13",
+ "commit": "c0ffee",
+ "arch": "x86_64",
+ "vmlinux": true,
+ "modules": false,
+ "warnings": [
+  {
+   "file": "fs/a.c",
+   "line": 3,
+   "text": "unused",
+   "patch": ""
+  }
+ ],
+ "seconds": 61.25
+}"""
+
+
+def test_a_record_that_an_older_harness_wrote_is_read(tmp_path: Path) -> None:
+    key = build.key(checkout(), request(), GCC)
+    kept = keep(tmp_path / "out", key.digest)
+    (kept.folder / "kernel.json").write_text(OLD_RECORD)
+    found = build.find(key)
+    assert found is not None
+    assert (found.release, found.seconds, found.modules) == ("7.2.13", 61.25, None)
+    assert found.warnings == (model.CompilerWarning("fs/a.c", 3, "unused"),)
+
+
+def test_names_in_the_cache_never_change(cache: Path) -> None:
+    """Otherwise every user would build everything again."""
+    key = build.key(checkout(), request(), GCC)
+    assert key.digest == "709ba5020d9ee11b0223"
+    assert build.lean(key).digest == "9a51885fdb8f81c6a69d"
+    assert build.folder(checkout(), request(), GCC) == cache / "builds" / "9009b493fd124460"
 
 
 @pytest.mark.parametrize("damage", ["kernel.json", "image", "config"])
@@ -152,13 +189,13 @@ def test_a_damaged_record_is_no_kernel(tmp_path: Path, text: str) -> None:
     assert build.find(key) is None
 
 
-def test_the_first_of_two_runs_is_kept(tmp_path: Path) -> None:
+def test_the_first_of_two_runs_is_kept(tmp_path: Path, cache: Path) -> None:
     key = build.key(checkout(), request(), GCC)
     first = keep(tmp_path / "one", key.digest)
     inode = first.image.stat().st_ino
     second = keep(tmp_path / "two", key.digest)
     assert second.image.stat().st_ino == inode
-    assert len(build.kernels()) == 1
+    assert list((cache / "kernels").iterdir()) == [first.folder]
 
 
 def test_a_failed_copy_leaves_nothing(tmp_path: Path, cache: Path) -> None:
@@ -170,26 +207,15 @@ def test_a_failed_copy_leaves_nothing(tmp_path: Path, cache: Path) -> None:
     assert list((cache / "kernels").iterdir()) == []
 
 
-def test_listing_tells_size_and_use_and_what_was_left(tmp_path: Path, cache: Path) -> None:
-    old = keep(tmp_path / "out", "old")
-    keep(tmp_path / "out", "new")
-    (cache / "kernels" / ".gone.x1").mkdir()
-    os.utime(old.folder, (1, 1))
-    listed = build.kernels()
-    assert listed[0].path == old.folder
-    assert listed[0].bytes > 0
-    assert {each.what.split()[0] for each in listed} == {"7.2.13", "half"}
-
-
 def test_finding_a_kernel_marks_it_as_used(tmp_path: Path) -> None:
     key = build.key(checkout(), request(), GCC)
     kept = keep(tmp_path / "out", key.digest)
     os.utime(kept.folder, (1, 1))
     build.find(key)
-    assert build.kernels()[0].used > 1
+    assert kept.folder.stat().st_mtime > 1
 
 
-def test_build_folders_differ_by_worktree_config_and_compiler() -> None:
+def test_build_folders_differ_by_worktree_config_and_compiler(cache: Path) -> None:
     other = Checkout(Path("/elsewhere"), "c" * 40, "aa")
     folders = {
         build.folder(checkout(), request(), GCC),
@@ -198,82 +224,4 @@ def test_build_folders_differ_by_worktree_config_and_compiler() -> None:
         build.folder(checkout(), request("n"), GCC),
     }
     assert len(folders) == 3  # another tree in the same worktree shares the folder
-    assert {each.path for each in build.builds()} == folders
-
-
-def test_what_was_half_written_is_removed_after_a_kill(tmp_path: Path) -> None:
-    for name in ("whole.o", "half.o", "old.o"):
-        (tmp_path / name).write_text(name)
-        (tmp_path / f".{name}.cmd").write_text("cmd")
-    os.utime(tmp_path / "old.o", (5, 5))
-    os.utime(tmp_path / ".old.o.cmd", (4, 4))
-    assert mended.before(tmp_path) == []  # make starts ...
-    os.utime(tmp_path / ".harness-building", (10, 10))
-    os.utime(tmp_path / "half.o", (12, 12))
-    os.utime(tmp_path / ".half.o.cmd", (3, 3))
-    os.utime(tmp_path / "whole.o", (12, 12))
-    os.utime(tmp_path / ".whole.o.cmd", (12, 12))
-    assert mended.before(tmp_path) == [tmp_path / "half.o"]  # ... and never came back
-    mended.after(tmp_path)
-    assert sorted(p.name for p in tmp_path.glob("*.o")) == ["old.o", "whole.o"]
-    assert not (tmp_path / ".harness-building").exists()
-
-
-def test_warnings_are_remembered_until_their_object_is_compiled_again(tmp_path: Path) -> None:
-    for name in ("a.o", "b.o"):
-        (tmp_path / name).touch()
-    first = warnings.Collector(tmp_path, Path("/tree"))
-    for line in (
-        "  CC      a.o",
-        "/tree/a.c:1:1: warning: one",
-        "  CC      b.o",
-        "/tree/b.c:2:1: warning: two",
-    ):
-        first.line(line)
-    first.save()
-    second = warnings.Collector(tmp_path, Path("/tree"))
-    second.line("  CC      a.o")
-    assert [w.file for w in second.all()] == ["b.c"]
-    second.save()
-    (tmp_path / "b.o").unlink()
-    third = warnings.Collector(tmp_path, Path("/tree"))
-    third.save()
-    assert warnings.Collector(tmp_path, Path("/tree")).all() == []
-
-
-def test_a_warning_in_a_header_is_told_once(tmp_path: Path) -> None:
-    collector = warnings.Collector(tmp_path, Path("/tree"))
-    for name in ("a.o", "b.o"):
-        collector.line(f"  CC      {name}")
-        collector.line("/tree/include/x.h:1:1: warning: one")
-    assert len(collector.all()) == 1
-
-
-def test_objects_are_counted_against_what_the_config_had_before(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    first = expected.Objects(out, "digest", options_on=100)
-    assert first.total is not None
-    assert first.total > 100
-    assert first.count("CC", "a.o")[0] == 1
-    for number in range(7):
-        (out / f".{number}.o.cmd").touch()
-    (out / "vmlinux").touch()
-    first.save()
-    assert expected.Objects(out, "digest", 100).total is None  # incremental: nobody knows
-    other = tmp_path / "other"
-    other.mkdir()
-    assert expected.Objects(other, "digest", 100).total == 7
-
-
-def test_an_interrupted_build_expects_the_rest(tmp_path: Path) -> None:
-    (tmp_path / "vmlinux").touch()
-    for number in range(10):
-        (tmp_path / f".{number}.o.cmd").touch()
-    whole = expected.Objects(tmp_path, "digest", 100)
-    whole.fresh = True
-    whole.save()
-    (tmp_path / "vmlinux").unlink()
-    for number in range(4, 10):
-        (tmp_path / f".{number}.o.cmd").unlink()
-    assert expected.Objects(tmp_path, "digest", 100).total == 6
+    assert set((cache / "builds").iterdir()) == folders

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What make prints is understood: steps, warnings, errors."""
+"""The output of make and the compilers: steps, warnings, errors."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -112,12 +114,12 @@ def test_a_compiler_error_comes_with_its_context_and_nothing_else() -> None:
         "/bin/sh: 1: pahole: not found",
     ],
 )
-def test_every_kind_of_error_is_seen(line: str) -> None:
+def test_every_kind_of_error_is_recognised(line: str) -> None:
     lines = ["  CC      fs/a.o", line, "make: *** [Makefile:1: x] Error 2"]
     assert output.errors(lines, SOURCE) == [line]
 
 
-def test_an_unknown_failure_shows_what_was_said_before_make_gave_up() -> None:
+def test_an_unknown_failure_shows_the_lines_before_make_gave_up() -> None:
     lines = [
         "  CC      fs/a.o",
         "cat: FORCE: No such file or directory",
@@ -136,5 +138,35 @@ def test_an_unknown_failure_shows_what_was_said_before_make_gave_up() -> None:
         ("fs/a.c:1:1: error: x", False),
     ],
 )
-def test_what_the_machine_broke_is_told_apart(line: str, host: bool) -> None:
+def test_a_host_fault_is_recognised(line: str, host: bool) -> None:
     assert bool(output.host_fault([line])) is host
+
+
+def test_warnings_are_remembered_until_their_object_is_compiled_again(tmp_path: Path) -> None:
+    for name in ("a.o", "b.o"):
+        (tmp_path / name).touch()
+    first = output.WarningCollector(tmp_path, Path("/tree"))
+    for line in (
+        "  CC      a.o",
+        "/tree/a.c:1:1: warning: one",
+        "  CC      b.o",
+        "/tree/b.c:2:1: warning: two",
+    ):
+        first.line(line)
+    first.save()
+    second = output.WarningCollector(tmp_path, Path("/tree"))
+    second.line("  CC      a.o")
+    assert [w.file for w in second.all()] == ["b.c"]
+    second.save()
+    (tmp_path / "b.o").unlink()
+    third = output.WarningCollector(tmp_path, Path("/tree"))
+    third.save()
+    assert output.WarningCollector(tmp_path, Path("/tree")).all() == []
+
+
+def test_a_warning_in_a_header_is_listed_once(tmp_path: Path) -> None:
+    collector = output.WarningCollector(tmp_path, Path("/tree"))
+    for name in ("a.o", "b.o"):
+        collector.line(f"  CC      {name}")
+        collector.line("/tree/include/x.h:1:1: warning: one")
+    assert len(collector.all()) == 1

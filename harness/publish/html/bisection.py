@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from harness.errors import UsageError
-from harness.model import Verdict
+from harness.model import Bisected, Call
 from harness.progress import clock
 from harness.publish.html import patches, verdict
 from harness.publish.html.cutting import cut
@@ -17,8 +14,7 @@ from harness.publish.html.sections import Bisection, Note, PatchView, Trial
 from harness.publish.html.values import Page, Tile
 from harness.results import store
 
-NAME = "bisect.json"
-SCHEMA = 1
+NAME = store.BISECTION
 _SAID = {
     True: "{} is {found}, as it must be",
     False: "{} is {found}, and must be {must}",
@@ -32,102 +28,86 @@ def page(folder: Path) -> Page:
 
     Raises UsageError when its bisect.json is damaged or not known to us.
     """
-    path = folder / NAME
-    try:
-        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if table["schema"] != SCHEMA:
-            what = f"{path} has form {table['schema']}, this harness reads {SCHEMA}"
-            raise UsageError(what, hint=store.OTHER_FORM)
-        return _page(table, folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {store.why(error)}", hint=store.DAMAGED) from error
+    return _page(store.load_bisection(folder), folder)
 
 
-def _page(table: Mapping[str, Any], folder: Path) -> Page:
-    word, kind = verdict.word(_verdict(table))
-    culprit = table["culprit"]
+def _page(found: Bisected, folder: Path) -> Page:
+    word, kind = verdict.word(found.verdict)
+    culprit = found.culprit
     return Page(
         word=word,
         kind=kind,
-        title=culprit["subject"] if culprit else table["signature"],
-        subject=f"{table['mode']} bisected on {table['source']}",
-        lead=tuple(_lead(table)),
+        title=culprit.subject if culprit else found.signature,
+        subject=f"{found.mode} bisected on {found.source}",
+        lead=tuple(_lead(found)),
         tiles=(
-            Tile(f"{100 * table['confidence']:.4g} %", "sure", "pass" if table["proven"] else ""),
-            Tile(str(table["booted"]), "kernels booted", ""),
-            Tile(str(table["built"]), "kernels built", ""),
-            Tile(clock(table["seconds"]), "in all", ""),
+            Tile(f"{100 * found.confidence:.4g} %", "sure", "pass" if found.proven else ""),
+            Tile(str(found.booted), "kernels booted", ""),
+            Tile(str(found.built), "kernels built", ""),
+            Tile(clock(found.seconds), "in all", ""),
         ),
-        bisection=_view(table),
-        patches=tuple(_patches(table, folder)),
+        bisection=_view(found),
+        patches=tuple(_patches(found, folder)),
         about=(
-            ("good", table["good"]),
-            ("bad", table["bad"]),
-            ("source", table["source"]),
-            *((("author", culprit["author"]),) if culprit else ()),
+            ("good", found.good),
+            ("bad", found.bad),
+            ("source", found.source),
+            *((("author", culprit.author),) if culprit else ()),
         ),
-        command="\n".join(table["commands"]),
+        command="\n".join(found.commands),
         folder=str(folder),
     )
 
 
-def _verdict(table: Mapping[str, Any]) -> Verdict:
-    """Read the verdict; an older harness's file does not have it."""
-    if not table["found"]:
-        return Verdict.UNDECIDED
-    return Verdict.FOUND if table["proven"] else Verdict.UNPROVEN
-
-
-def _lead(table: Mapping[str, Any]) -> Iterator[str]:
-    first = "first good" if table["reverse"] else "first bad"
-    yield f"Looked for: {table['signature']}."
-    culprit = table["culprit"]
+def _lead(found: Bisected) -> Iterator[str]:
+    first = "first good" if found.reverse else "first bad"
+    yield f"Looked for: {found.signature}."
+    culprit = found.culprit
     if culprit:
-        place = f"patch {table['patch']} of {table['total']}, " if table["patch"] else ""
-        yield f"The {first} commit is {place}{culprit['id'][:12]} (“{culprit['subject']}”)."
-    for one in table["options"]:
-        yield f"The option {one['name']}={one['value']} makes the difference."
-    if table["remaining"]:
-        names = ", ".join(one["subject"] for one in table["remaining"])
+        place = f"patch {found.patch} of {found.total}, " if found.patch else ""
+        yield f"The {first} commit is {place}{culprit.id[:12]} (“{culprit.subject}”)."
+    for one in found.options:
+        yield f"The option {one.name}={one.value} makes the difference."
+    if found.remaining:
+        names = ", ".join(one.subject for one in found.remaining)
         yield f"The {first} commit is one of these; the others cannot be tested: {names}."
-    together = table["together"] or {}
-    if together.get("together"):
-        yield f"Patches {' and '.join(map(str, together['together']))} show the failure together."
-    yield from table["notes"]
+    together = found.together.together if found.together else ()
+    if together:
+        yield f"Patches {' and '.join(map(str, together))} show the failure together."
+    yield from found.notes
 
 
-def _view(table: Mapping[str, Any]) -> Bisection:
+def _view(found: Bisected) -> Bisection:
     calls = {True: "good", False: "bad", None: "unknown"}
     proofs = []
-    for one in table["proofs"]:
-        found = one["found"]
-        holds = None if found in (None, "skip", "other") else found == one["expected"]
-        what = _SAID[holds].format(one["what"], must=one["expected"], found=found)
-        proofs.append(Trial(calls[holds], _HOLDS[holds], what, one["why"]))
-    state = {"good": "good", "bad": "bad"}
+    for proof in found.proofs:
+        what = _SAID[proof.holds].format(proof.what, must=proof.expected, found=proof.found)
+        proofs.append(Trial(calls[proof.holds], _HOLDS[proof.holds], what, proof.why))
     trials = [
         Trial(
-            state.get(one["call"], "unknown"),
-            one["call"],
-            one["name"],
-            one["why"],
-            one["phase"],
-            f"{one['failures']} of {one['runs']}",
-            clock(one["seconds"]),
+            step.call.value if step.call in (Call.GOOD, Call.BAD) else "unknown",
+            step.call,
+            step.name,
+            step.why,
+            step.phase,
+            f"{step.failures} of {step.runs}",
+            clock(step.seconds),
         )
-        for one in table["steps"]
+        for step in found.steps
     ]
-    sides = tuple((one["what"], one["before"], one["after"]) for one in table["differences"])
-    names = ("with the bug", "without it") if table["reverse"] else ("its parent", "the culprit")
-    return Bisection(tuple(proofs), tuple(trials), names, sides, cut(table["mail"]))
+    sides = tuple((one.what, one.before, one.after) for one in found.differences)
+    names = ("with the bug", "without it") if found.reverse else ("its parent", "the culprit")
+    return Bisection(tuple(proofs), tuple(trials), names, sides, cut(found.mail))
 
 
-def _patches(table: Mapping[str, Any], folder: Path) -> Iterator[PatchView]:
+def _patches(found: Bisected, folder: Path) -> Iterator[PatchView]:
     """Give the patch to blame, as it was mailed."""
     kept = sorted((folder / "series").glob("*.patch")) if (folder / "series").is_dir() else []
-    number = table["patch"]
-    if table["culprit"] and 0 < number <= len(kept) == table["total"]:
-        word = "the first good commit" if table["reverse"] else "the first bad commit"
-        note = Note("note" if table["reverse"] else "error", word)
-        author, subject = table["culprit"]["author"], table["culprit"]["subject"]
-        yield patches.view(number, subject, author, kept[number - 1], [("", 0, "", note)])
+    number = found.patch
+    if found.culprit and 0 < number <= len(kept) == found.total:
+        word = "the first good commit" if found.reverse else "the first bad commit"
+        note = Note("note" if found.reverse else "error", word)
+        culprit = found.culprit
+        yield patches.view(
+            number, culprit.subject, culprit.author, kept[number - 1], [("", 0, "", note)]
+        )

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.model import ChangeKind, Matrix, Run, Series
-from harness.publish import sentences
 from harness.publish.html import (
     bisection,
     boots,
@@ -31,7 +30,7 @@ from harness.publish.html.failures import Ask, Sources
 from harness.publish.html.sections import PatchView
 from harness.publish.html.values import Failure, Page
 from harness.results import store
-from harness.results.changes import settled
+from harness.results.regression import settled
 
 _TOLD = (ChangeKind.REGRESSION, ChangeKind.SUSPECT, ChangeKind.FLAKY, ChangeKind.NEW)
 ROOM = 8 << 20  # characters of evidence on a page
@@ -88,7 +87,7 @@ class _Gathered:
         if not self.columns:
             return (), ()
         *first, judged = self.columns
-        counted = {test.id for test in sentences.wrong(self.run)}
+        counted = {test.id for test in self.run.blamed}
         change = {test: "old" for one in first for test in one.bad if test not in counted}
         change |= {c.test: rows.change(c.kind) for c in self.run.changes if c.kind in _TOLD}
         room = Budget(ROOM)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What make's own records in a build folder say, and how the folder survives a killed make.
+
+make writes a .cmd file beside each object: the command, the source, and every file it read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from harness import kbuild, paths, process
+from harness.build import output
+from harness.model import Toolchain
+
+_LIBRARIES = re.compile(r"\S+/lib\.a\b")
+_SOURCE = re.compile(rb"^source_\S+ := (\S+)$", re.MULTILINE)
+_DEFINE = re.compile(rb"\s-D\s*['\"]?(\w+)")
+# Not the options in $(wildcard ): the caller knows that the config is the same.
+_DEPENDS = re.compile(rb"\n +([^\s$]+)")
+_TOOL = re.compile(rb"\$\(wildcard ([^\s)]+)\)")
+_RUNNING = ".harness-building"  # this file is there while make runs
+# Measured on 7.2: 1364 objects for 670 options (base, nvmet), 1418 for 736 (and debug).  Only
+# for the first build of a config; afterwards the real number is known.
+_OBJECTS_PER_OPTION = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class CompiledObject:
+    """An object of the last build, as its .cmd file describes it.
+
+    ``time`` is the object's, in nanoseconds; ``files`` are all files that it was compiled from;
+    ``defined`` are the macros that its command defines.
+    """
+
+    name: str
+    time: int
+    files: frozenset[bytes]
+    defined: frozenset[str]
+
+
+def object_names(out: Path, toolchain: Toolchain, *, modules: bool) -> set[str]:
+    """Name the objects that are linked into the kernel, and into its modules, relative to ``out``.
+
+    The archive that vmlinux is linked from names them, and modules.order.
+    """
+    archives = ["vmlinux.a", *_LIBRARIES.findall(_text(out / ".vmlinux.o.cmd"))]
+    names: set[str] = set()
+    for archive in archives:
+        listed = process.run([kbuild.program(toolchain, "ar"), "t", archive], cwd=out, check=False)
+        names.update(listed.stdout.splitlines() if listed.ok else ())
+    for module in _text(out / "modules.order").split() if modules else ():
+        names.update(_text((out / module).with_suffix(".mod")).split())
+    return {name for name in names if name.endswith(".o")}
+
+
+def compiled_from(out: Path, names: Iterable[str], files: Iterable[bytes]) -> list[CompiledObject]:
+    """Return the objects among ``names`` that were compiled from C and read one of ``files``."""
+    marks = [b" " + path + b" \\\n" for path in files]
+    objects = []
+    same: dict[bytes, bytes] = {}  # a thousand objects name the same thousand headers
+    for name in names:
+        file = out / name
+        with contextlib.suppress(OSError):
+            record = file.with_name(f".{file.name}.cmd").read_bytes()
+            if not any(mark in record for mark in marks):
+                continue
+            command, _, rest = record.partition(b"\n")
+            source = _SOURCE.search(rest)
+            depends, complete, others = rest.partition(b"\ndeps_")[2].partition(b" \\\n\n")
+            if source is None or not source[1].endswith(b".c") or not complete:
+                continue
+            paths = [source[1], *_DEPENDS.findall(depends), *_TOOL.findall(others)]
+            read = frozenset(same.setdefault(path, path) for path in paths)
+            defined = frozenset(macro.decode() for macro in _DEFINE.findall(command))
+            objects.append(CompiledObject(name, file.stat().st_mtime_ns, read, defined))
+    return objects
+
+
+def may_use(out: Path, worktree: Path) -> Callable[[str], bool]:
+    """Return a function: may the kernel in ``out`` be made from this file of the tree?
+
+    Most commits of a history touch what one configuration does not compile.  The answer is as
+    good as a guess needs: the records are of the last build, so files that came or went since
+    are not in them, and any file that is neither C nor a Makefile counts as used.  Where nothing
+    was built, every file does.
+    """
+    if not (out / "vmlinux").exists():
+        return lambda _: True
+    mark = re.compile(re.escape(os.fsencode(worktree)) + rb"/([^\s)'\"]+\.[chS])\b")
+    names = set[bytes]()
+    for record in out.rglob(".*.cmd"):
+        names.update(mark.findall(record.read_bytes()))
+    files = frozenset(os.path.normpath(os.fsdecode(name)) for name in names)
+    return functools.partial(_may_use, files, frozenset(map(_folder, files)))
+
+
+def _may_use(files: frozenset[str], folders: frozenset[str], path: str) -> bool:
+    if path.endswith((".c", ".h", ".S")):
+        return path in files
+    if kbuild.MAKE.match(path) or kbuild.KCONFIG.match(path):
+        folder = _folder(path)
+        return folder in folders or "/" not in folder
+    return True
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+class ObjectCount:
+    """Counts compiled objects against the number that a whole build of this config has.
+
+    ``total`` is None when the folder was built before: nobody knows how many objects an
+    incremental build compiles.
+    """
+
+    def __init__(self, out: Path, config: str, options_on: int) -> None:
+        self.out = out
+        self.fresh = not (out / "vmlinux").exists()
+        self._record = paths.cache("builds") / f"objects-{config}"
+        self.done = 0
+        self.total: int | None = None
+        if self.fresh:
+            whole = round(options_on * _OBJECTS_PER_OPTION)
+            with contextlib.suppress(OSError, ValueError):
+                whole = int(self._record.read_text()) or whole
+            self.total = max(whole - self._built(), 1)
+
+    def count(self, kind: str, file: str) -> tuple[int, int | None]:
+        """Count a step of make; return how many objects are done, and the total."""
+        if output.is_object(kind, file):
+            self.done += 1
+        if self.total is not None:
+            self.total = max(self.total, self.done)
+        return self.done, self.total
+
+    def save(self) -> None:
+        """Remember how many objects this config has, if this build tells."""
+        if self.fresh:
+            with contextlib.suppress(OSError):
+                self._record.write_text(str(self._built()))
+
+    def _built(self) -> int:
+        """Count the objects that are there; make keeps a .cmd file for each."""
+        return sum(name.endswith(".o.cmd") for _, _, files in os.walk(self.out) for name in files)
+
+
+def make_starts(out: Path) -> list[Path]:
+    """Mark that make runs; remove what a killed make left half written, and return that.
+
+    A compiler that dies of SIGKILL leaves half an object that is newer than its sources, beside
+    the .cmd file of an earlier build: make would take it for finished.  make writes the .cmd file
+    last, so an object is complete when its .cmd file is at least as new.
+    """
+    mark = out / _RUNNING
+    removed = []
+    if mark.exists():
+        for file in _doubtful(out, mark.stat().st_mtime_ns):
+            with contextlib.suppress(OSError):
+                file.unlink()
+                removed.append(file)
+    mark.touch()
+    return removed
+
+
+def make_ended(out: Path) -> None:
+    """Take the mark away: make ended by itself."""
+    (out / _RUNNING).unlink(missing_ok=True)
+
+
+def _doubtful(out: Path, begin: int) -> list[Path]:
+    """Return what was written since ``begin`` (nanoseconds) and has no newer .cmd file."""
+    doubtful = []
+    for root, _, files in os.walk(out):
+        present = set(files)
+        for name in files:
+            record = f".{name}.cmd"
+            if record not in present and not name.endswith(".o"):
+                continue  # nothing that make compiles or links
+            with contextlib.suppress(FileNotFoundError):
+                changed = Path(root, name).stat().st_mtime_ns
+                if changed < begin:
+                    continue
+                if record not in present or changed > Path(root, record).stat().st_mtime_ns:
+                    doubtful.append(Path(root, name))
+    return doubtful
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""

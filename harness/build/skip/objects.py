@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Decide which objects a change of headers cannot change, and give them a new time.
+
+It must be known what an object was compiled from: a record says which sources and config the
+folder was last built from, completely.  The record is not there while make runs, nor after a
+build that failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from harness import git, serial
+from harness.build import records
+from harness.build.records import CompiledObject
+from harness.build.skip import names
+from harness.build.skip.names import ChangedNames
+from harness.model import Checkout, CompilerWarning, Toolchain
+
+_RECORD = ".harness-built"
+_LATER = 1 << 63  # a time after all others, in nanoseconds
+_MOST_HEADERS = 64  # with more changed headers it is another kernel: make may as well look itself
+_PLAIN_FILE = "100644"
+_SHOWN = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """The objects that need not be compiled, and why: a line for each header."""
+
+    objects: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Lines for the log of the build; none when nothing was skipped."""
+        if not self.objects:
+            return ()
+        head = f"{len(self.objects)} objects are not compiled again, no change concerns them:"
+        return head, *self.why
+
+    def __str__(self) -> str:
+        why = "; ".join(self.why[:_SHOWN])
+        more = f"; and {len(self.why) - _SHOWN} more" if len(self.why) > _SHOWN else ""
+        return f"{len(self.objects)} skipped: {why}{more}"
+
+
+@dataclasses.dataclass(frozen=True)
+class BuiltRecord:
+    """What a folder was last built from: a tree object, and the digest of a .config."""
+
+    tree: str
+    config: str
+
+
+@dataclasses.dataclass(frozen=True)
+class HeaderChange:
+    """A changed header whose change concerns only those who mention certain names."""
+
+    path: str
+    texts: tuple[str, str]  # before and after
+    changed: ChangedNames
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceChanges:
+    """What differs between two trees: such headers, all ``other`` files, and names of new files."""
+
+    headers: tuple[HeaderChange, ...] = ()
+    other: frozenset[str] = frozenset()
+    new_names: frozenset[str] = frozenset()
+
+
+def before_make(
+    checkout: Checkout,
+    out: Path,
+    toolchain: Toolchain,
+    warned: Mapping[str, Iterable[CompilerWarning]],
+) -> Skipped:
+    """Give new times to the objects in ``out`` that the checkout leaves as they are.
+
+    ``warned`` has the warnings of each object: one with a warning in a changed header is compiled.
+    """
+    file = out / _RECORD
+    try:
+        built, built_at = serial.read(file, BuiltRecord), file.stat().st_mtime_ns
+    except (OSError, serial.DamagedError):
+        built, built_at = None, 0
+    file.unlink(missing_ok=True)
+    config = (out / ".config").read_text()
+    if built is None or built.config != _digest(config) or "\nCONFIG_MODVERSIONS=y" in config:
+        return Skipped()
+    changes = _between(checkout.path, built.tree, checkout.tree)
+    if not changes.headers:
+        return Skipped()
+    files = _SourceFiles(checkout.path, out, changes)
+    linked = records.object_names(out, toolchain, modules="\nCONFIG_MODULES=y" in config)
+    changed = tuple(f"/{header.path}" for header in changes.headers)
+    done: list[str] = []
+    used: set[bytes] = set()
+    for compiled in records.compiled_from(out, linked, files.headers):
+        if (
+            compiled.time > built_at  # something else compiled it since
+            or any(f"/{w.file}".endswith(changed) for w in warned.get(compiled.name, ()))
+            or not files.unchanged_for(compiled)
+        ):
+            continue
+        with contextlib.suppress(OSError):
+            os.utime(out / compiled.name)
+            done.append(compiled.name)
+            used |= compiled.files & files.headers.keys()
+    headers = (files.headers[path] for path in used)
+    why = sorted({f"{header.path} {header.changed.summary}" for header in headers})
+    return Skipped(tuple(sorted(done)), tuple(why))
+
+
+def after_make(checkout: Checkout, out: Path) -> None:
+    """Record that ``out`` is completely built from the checkout."""
+    config = _digest((out / ".config").read_text())
+    serial.write(out / _RECORD, BuiltRecord(checkout.tree, config))
+
+
+def _digest(config: str) -> str:
+    return hashlib.sha256(config.encode()).hexdigest()
+
+
+def _between(repo: Path, old: str, new: str) -> SourceChanges:
+    """Compare two tree objects; no headers are returned where nothing is certain."""
+    words = ("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", old, new)
+    listed = git.run(repo, *words, check=False)
+    fields = listed.stdout.split("\0") if listed.ok else []
+    # ":old-mode new-mode old-blob new-blob status", then the path.
+    entries = {path: what.split() for what, path in zip(fields[::2], fields[1::2], strict=False)}
+    blobs = {
+        path: (what[2], what[3])
+        for path, what in entries.items()
+        if path.endswith(".h") and what[0] == f":{_PLAIN_FILE}" and what[1] == _PLAIN_FILE
+    }
+    if not blobs or len(blobs) > _MOST_HEADERS:
+        return SourceChanges()
+    texts = _texts(repo, [blob for pair in blobs.values() for blob in pair])
+    headers = []
+    for path, pair in blobs.items():
+        before, after = (texts.get(blob) for blob in pair)
+        if before is None or after is None:
+            continue
+        if changed := names.changed(before, after):
+            headers.append(HeaderChange(path, (before, after), changed))
+    new_names = {Path(path).name for path, what in entries.items() if what[0] == ":000000"}
+    other = entries.keys() - {header.path for header in headers}
+    return SourceChanges(tuple(headers), frozenset(other), frozenset(new_names))
+
+
+def _texts(repo: Path, blobs: Sequence[str]) -> dict[str, str]:
+    """Return the content of blobs, all from one git; none when one is not there."""
+    ids = list(dict.fromkeys(blobs))
+    words = ("cat-file", "--batch=%(objectname)")
+    rest = git.run(repo, *words, stdin="\n".join(ids) + "\n", check=False).stdout
+    texts = {}
+    for blob, after in zip(ids, [*ids[1:], ""], strict=True):
+        # Behind each content comes the id of the next one, in a line of its own.
+        end = rest.find(f"\n{after}\n", len(blob)) if after else len(rest) - 1
+        if not rest.startswith(f"{blob}\n") or end < len(blob):
+            return {}
+        texts[blob] = rest[len(blob) + 1 : end]
+        rest = rest[end + 1 :]
+    return texts
+
+
+class _SourceFiles:
+    """The files that objects are compiled from, and whether the changes concern their readers."""
+
+    def __init__(self, worktree: Path, out: Path, changes: SourceChanges) -> None:
+        self._top, self._out = os.fsencode(os.path.realpath(worktree)) + b"/", out
+        every = [header.changed for header in changes.headers]
+        self._changed = ChangedNames(
+            names=frozenset().union(*(changed.names for changed in every)),
+            words=frozenset().union(*(changed.words for changed in every)),
+            gone=frozenset().union(*(changed.gone for changed in every)),
+        )
+        self._mentions = self._changed.finder()
+        # A header that mentions a name which another one gained is like any other changed file.
+        alone = [header for header in changes.headers if not self._mentions_others(header)]
+        together = {header.path for header in changes.headers if header not in alone}
+        self._other = changes.other | together
+        self._new_names = {os.fsencode(name) for name in changes.new_names}
+        self._times: dict[bytes, int] = {}
+        #: The headers that can be passed over, by the path that .cmd files have.
+        self.headers = {self._top + os.fsencode(header.path): header for header in alone}
+
+    def unchanged_for(self, compiled: CompiledObject) -> bool:
+        """Whether nothing but the times of such headers would have an object compiled again."""
+        if compiled.defined & (self._changed.names | self._changed.words):
+            return False
+        return all(self._time(path) <= compiled.time for path in compiled.files)
+
+    def _time(self, path: bytes) -> int:
+        """Return when a file changed for its readers; _LATER when they must read it again."""
+        time = self._times.get(path)
+        if time is None:
+            time = self._times[path] = 0 if path in self.headers else self._file_time(path)
+        return time
+
+    def _file_time(self, path: bytes) -> int:
+        plain = os.path.normpath(path)
+        inside = plain.startswith(self._top)
+        if path.startswith(b"/") and not inside:
+            return _LATER
+        if path.rpartition(b"/")[2] in self._new_names:
+            return _LATER  # the compiler may find the new file instead of this one
+        if inside and os.fsdecode(plain[len(self._top) :]) in self._other:
+            return _LATER
+        file = self._out / os.fsdecode(path)
+        try:
+            return _LATER if self._mentions(file.read_bytes()) else file.stat().st_mtime_ns
+        except OSError:
+            return _LATER if inside else 0  # a generated file that an option would bring
+
+    def _mentions_others(self, header: HeaderChange) -> bool:
+        others = dataclasses.replace(
+            self._changed,
+            names=self._changed.names - header.changed.names,
+            gone=self._changed.gone - header.changed.gone,
+        ).finder()
+        return any(others(text.encode()) for text in header.texts)

@@ -7,8 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from harness.bisect.signature import Signature
-from harness.lab.plan import Plan
-from harness.model import BisectMode, Call
+from harness.model import BisectMode, Call, Plan
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,13 +13,13 @@ from pathlib import Path
 from harness import architectures, build, git, tree
 from harness.errors import NotApplied, NotBuilt, NotConfigured, Untestable
 from harness.lab import kernels
-from harness.lab.plan import Plan
 from harness.model import (
     Accel,
     Candidate,
     Checkout,
     Commit,
     Kernel,
+    Plan,
     Request,
     Series,
     Source,

@@ -22,8 +22,8 @@ from harness.errors import HostFault
 from harness.lab import folder as run_folder
 from harness.lab import trial
 from harness.lab.kernels import Built
-from harness.lab.plan import BOOTS, Plan
-from harness.model import Candidate, Observation, ObservationRecord, Side, SideResult
+from harness.lab.plan import BOOTS
+from harness.model import Candidate, Observation, ObservationRecord, Plan, Side, SideResult
 from harness.serial import from_json, to_json
 
 ATTEMPTS = 3  # when the host is at fault
@@ -67,7 +67,7 @@ class Prober:
     @property
     def repeats(self) -> bool:
         """Whether a guest runs the test more than once."""
-        return "--repeat" in self.lab.plan.pytest_args
+        return self.lab.plan.repeat > 1
 
     def stop(self) -> None:
         """End the trials under way; they say nothing."""
@@ -147,8 +147,7 @@ class Prober:
         chosen = (test,) if test else plan.suites
         if self.signature.kind in (SignatureKind.BOOT, SignatureKind.BOOT_TIME) or not chosen:
             chosen = (str(BOOTS),)
-        words = (*plan.pytest_args, "--retry", "0")
-        return dataclasses.replace(plan, suites=chosen, guests="1", pytest_args=words)
+        return dataclasses.replace(plan, suites=chosen, guests="1", retry=0)
 
     def _command(self, candidate: Candidate, made: Made, place: Path) -> tuple[int, str]:
         """Run the person's command; what it prints is kept."""

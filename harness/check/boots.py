@@ -158,7 +158,7 @@ class Booter:
 
 def _beside_make(lab: Lab) -> Lab:
     """Leave half of the processors to make: to start a guest costs as much as thirty tests do."""
-    if lab.plan.guests != "auto":
+    if lab.plan.guests.isdecimal():
         return lab
     guests = max(1, len(os.sched_getaffinity(0)) // 2)
     return dataclasses.replace(lab, plan=dataclasses.replace(lab.plan, guests=str(guests)))

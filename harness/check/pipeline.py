@@ -18,8 +18,18 @@ from harness.check.scripts import Scripts
 from harness.check.walk import CheckRequest, Needs, Step, Walk
 from harness.errors import HostFault, Interrupted
 from harness.lab import folder, kernels
-from harness.lab.plan import Plan, see_suites
-from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Matrix, PatchRow, Severity, Source
+from harness.lab.plan import see_suites
+from harness.model import (
+    WHOLE_SERIES,
+    Cell,
+    CellState,
+    Finding,
+    Matrix,
+    PatchRow,
+    Plan,
+    Severity,
+    Source,
+)
 from harness.progress import Progress
 from harness.series import trust
 

@@ -19,8 +19,7 @@ from harness.check.mail import Letter, PatchMail
 from harness.check.scripts import Scripts
 from harness.errors import HostFault
 from harness.lab.kernels import Lab
-from harness.lab.plan import Plan
-from harness.model import WHOLE_SERIES, Cell, CellState, Checkout, Finding, Series
+from harness.model import WHOLE_SERIES, Cell, CellState, Checkout, Finding, Plan, Series
 from harness.progress import Progress
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from harness import cli, history, paths
 from harness.bisect import Ask, bisect, report, state
 from harness.cli import bisecting
-from harness.cli.parser import parse
-from harness.cli.run import db_option, guest_options, kernel_options, number, trust_option
+from harness.cli.parser import add_options, parse
 from harness.model import Bisected, BisectMode, SearchStart
 from harness.progress import Progress
 from harness.results import store
@@ -55,9 +54,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _range(parser)
     _signature(parser)
     _trials(parser)
-    kernel_options(parser)
-    trust_option(parser)
-    guest_options(parser)
+    add_options(parser, "bisect")
     parser.set_defaults(run=run)
 
 
@@ -107,10 +104,6 @@ def _signature(parser: argparse.ArgumentParser) -> None:
         "--no-build", action="store_true", help="-- CMD looks at the sources, needs no kernel"
     )
     group.add_argument(
-        "--suite", action="append", default=[], metavar="PATH", help="what to run for --splat"
-    )
-    group.add_argument("-k", default="", metavar="EXPR", help="only tests that match")
-    group.add_argument(
         "--other",
         default="skip",
         choices=("skip", "good", "bad"),
@@ -134,17 +127,6 @@ def _trials(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="runs of the bad end for it to fail at all (%(default)s)",
     )
-    group.add_argument(
-        "--repeat",
-        type=number,
-        default="",
-        metavar="N",
-        help="runs of the test in one guest, each a trial: for what is flaky at run time (1)",
-    )
-    group.add_argument("--out", default="", metavar="DIR", help="the folder of the evidence")
-    db_option(parser)
-    group.add_argument("--test-timeout", type=float, default=60, metavar="S", help="of a test")
-    group.add_argument("--timeout", type=float, default=0, metavar="S", help="of one trial")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
@@ -193,4 +175,4 @@ def _again(begun: SearchStart, now: argparse.Namespace) -> argparse.Namespace:
 
 def _commands(found: Bisected, options: argparse.Namespace) -> tuple[str, ...]:
     """Give what can be typed to see it again."""
-    return report.commands(found, options.command, options.tree)
+    return report.commands(found, options.command, str(options.tree or ""))

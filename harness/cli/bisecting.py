@@ -11,10 +11,9 @@ from pathlib import Path
 from harness import errors, settings
 from harness.bisect import Ask
 from harness.bisect.signature import Signature, SignatureKind
+from harness.cli.parser import typed_plan
 from harness.lab import plan
-from harness.lab.plan import Plan
-from harness.model import BisectMode, Call, Outcome
-from harness.series import trust
+from harness.model import BisectMode, Call, Outcome, Plan
 
 _MUST_SAY = (BisectMode.CONFIG, BisectMode.INTERACTION)  # elsewhere the suites tell what fails
 
@@ -52,7 +51,7 @@ def _see_said(options: argparse.Namespace) -> None:
     """Refuse to search for hours because a word was forgotten: say where to look, or for what."""
     where = ("series", "words", "good", "bad", "replay", "config_good", "config_bad")
     what = ("test", "splat", "boot", "build_error", "warning", "measure", "rest")
-    words = (*where, *what, "interaction", "suite", "k")
+    words = (*where, *what, "interaction", "suites", "keyword")
     if options.boot_time is not None or any(getattr(options, name) for name in words):
         return
     series = settings.load(Path.cwd()).series or "SERIES"
@@ -89,27 +88,21 @@ def _plan(options: argparse.Namespace, mode: BisectMode) -> Plan:
     there = settings.load(Path.cwd())
     alone = mode is BisectMode.HISTORY and not options.with_series
     words = [*([options.series] if options.series else []), *options.words]
-    named, _ = plan.tell(words)
-    if alone and named:
+    typed = typed_plan(options, words)
+    if alone and typed.series_words:
         raise errors.UsageError(
-            f"what is {named[0]} for, beside --good and --bad?",
+            f"what is {typed.series_words[0]} for, beside --good and --bad?",
             hint="--with-series puts it on top of every step",
         )
-    usual = {"patched_only": True, "retry": "", "hold": False, "hold_for": 0}
-    fields = {**usual, **vars(options), "words": words}
-    fields["no_series"] = options.no_series or alone or (mode is BisectMode.CONFIG and not named)
-    if mode is BisectMode.HISTORY and not (options.tree or there.tree):
-        fields["tree"] = "."
-    made = plan.make(fields, there, ())
-    if not made.fragments:  # without any a kernel does not boot
-        made = dataclasses.replace(made, fragments=("base",))
-    if made.series is None:
-        if mode in (BisectMode.SERIES, BisectMode.INTERACTION):
-            raise errors.UsageError("there is no series", hint="--series PATH, or --good and --bad")
-        return made
-    return dataclasses.replace(
-        made, notes=(*made.series.notes, *trust.require(made.series, options.trust))
-    )
+    bare = alone or (mode is BisectMode.CONFIG and not typed.series_words)
+    typed = dataclasses.replace(typed, patched_only=True, no_series=typed.no_series or bare)
+    if mode is BisectMode.HISTORY and not (typed.tree or there.tree):
+        typed = dataclasses.replace(typed, tree=Path())
+    made = plan.trusted(plan.complete(typed, there))
+    if made.series is None and mode in (BisectMode.SERIES, BisectMode.INTERACTION):
+        raise errors.UsageError("there is no series", hint="--series PATH, or --good and --bad")
+    # Without any fragment a kernel does not boot.
+    return made if made.fragments else dataclasses.replace(made, fragments=("base",))
 
 
 def _looked_for(options: argparse.Namespace, mode: BisectMode) -> Signature:

@@ -20,8 +20,8 @@ from harness.check.scripts import Scripts
 from harness.check.wish import Wish
 from harness.lab import rerun
 from harness.model import WHOLE_SERIES, Cell, CellState, ChangeKind, Checkout, Finding, Severity
-from harness.publish import sentences
 from harness.results.regression import changes
+from harness.text import quantity
 
 _Testing = concurrent.futures.Future[Tested] | None
 
@@ -199,9 +199,7 @@ class Kernels:
         notes |= self._unbuilt()
         base = results[0]
         if base and known[0]:
-            notes[WHOLE_SERIES] = (
-                f"{sentences.number(len(bad), 'test')} failing on the base already"
-            )
+            notes[WHOLE_SERIES] = f"{quantity(len(bad), 'test')} failing on the base already"
         rows: Sequence[tuple[int, tuple[Finding, ...] | None]] = list(enumerate(known))[1:]
         column = Column("tests", known[0], rows, notes, same)
         return [_with_fixes(one, known) for one in judge.cells(column, renames)]

@@ -9,9 +9,8 @@ import enum
 import types
 import typing
 
-from harness.compare import Comparison
 from harness.history.values import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
-from harness.model import Bisected, Matrix, Run
+from harness.model import Bisected, Comparison, Matrix, Run
 from harness.results.store import BISECTION_SCHEMA as BISECT
 from harness.results.store import CHECK_SCHEMA as CHECK
 from harness.results.store import RUN_SCHEMA as RUN

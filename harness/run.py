@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import guest, kbuild
+from harness import architectures, guest
 from harness.errors import HostFault, Interrupted
 from harness.lab import about, again, folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
@@ -18,8 +18,8 @@ from harness.lab.plan import Plan, see_suites
 from harness.model import Run, SideResult, Source
 from harness.progress import Progress
 from harness.publish import junit
-from harness.results import store
-from harness.results.changes import compared, new_splats
+from harness.results import evidence, store
+from harness.results.regression import compared, new_splats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ def run(
     folder.check(plan)
     lab = Lab.of(plan, progress)
     arch = lab.toolchain.arch
-    if not kbuild.architecture(arch).proven:
+    if not architectures.named(arch).proven:
         progress.say(f"{arch}: nobody has booted this architecture with the harness yet")
     start = kernels.find_source(plan, progress)
     built = lab.kernels(start)
@@ -88,7 +88,7 @@ def _tested(job: RunJob, built: tuple[Built, ...]) -> Run:
 
 
 def _so_far(job: RunJob, one: Built) -> SideResult:
-    return trial.collect(one.side, one.kernel, job.folder / one.side, cached=False, stopped=True)
+    return evidence.read(job.folder / one.side, one.side, one.kernel, stopped=True)
 
 
 def _found(job: RunJob, sides: Sequence[SideResult]) -> Run:

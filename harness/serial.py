@@ -66,7 +66,7 @@ def write(path: Path, value: Any, *, indent: int | None = None, sync: bool = Fal
 
     Raises OSError.
     """
-    draft = path.with_name(f".{path.name}.part")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("w", encoding="utf-8") as file:
         file.write(json.dumps(to_json(value), indent=indent))
         if sync:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From a candidate to its kernel: what every trial of one bisection has in common."""
+"""From a candidate to its sources and its kernel, built by the lab that every verb uses."""
 
 from __future__ import annotations
 
@@ -10,92 +10,72 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness import build, git, kbuild, tree
+from harness import architectures, build, git, tree
 from harness.errors import NotApplied, NotBuilt, NotConfigured, Untestable
-from harness.lab import kernels
-from harness.lab.plan import Plan
-from harness.model import (
-    Accel,
-    Candidate,
-    Checkout,
-    Commit,
-    Kernel,
-    Request,
-    Series,
-    Source,
-    Toolchain,
-)
+from harness.lab.kernels import Lab
+from harness.model import Candidate, Checkout, Kernel, Series, Source
 from harness.process import interrupt_all
-from harness.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
-class Lab:
-    """Where kernels are made, and how they are made and run.
+class CandidateSources:
+    """The sources of the candidates, and the lab that builds and runs them.
 
-    ``repo`` is our own repository, which has all commits; its worktree is ``held`` only while
-    it is needed, or all the time, as ``slot``.  ``series`` goes on top of every candidate that
-    does not say which of its patches it has.
+    ``repo`` is the repository in our cache, which has all commits; its worktree is ``held`` only
+    while it is needed, or all the time, as ``slot``.  ``series`` goes on top of every candidate
+    that does not choose patches of its own.
     """
 
-    plan: Plan
+    lab: Lab
     repo: Path
-    slot: tree.Slot | None
     source: Source
-    request: Request
-    toolchain: Toolchain
-    accel: Accel
-    series: Series | None
-    progress: Progress
+    series: Series | None = None
+    slot: tree.Slot | None = None
     turn: threading.Lock = dataclasses.field(default_factory=threading.Lock)  # of our threads
-
-    @property
-    def lab(self) -> kernels.Lab:
-        """The lab that every verb uses."""
-        return kernels.Lab(self.plan, self.request, self.toolchain, self.accel, self.progress)
 
     @contextlib.contextmanager
     def held(self, stop: Callable[[], bool] = bool) -> Iterator[tree.Slot]:
-        """Hold the worktree; another run may have it in between.  See paths.lock for ``stop``."""
+        """Hold the worktree; another run may take it in between.  See paths.lock for ``stop``."""
         if self.slot is not None:
             yield self.slot
             return
-        with self.turn, tree.slot(self.source, self.progress, stop) as slot:
+        with self.turn, tree.slot(self.source, self.lab.progress, stop) as slot:
             yield slot
 
     def checkout(self, candidate: Candidate) -> Checkout:
-        """Say what a candidate's sources are.  Raises NotApplied.
+        """Return the sources of a candidate; the worktree must be held if they have patches.
 
-        The worktree must be held where patches are applied.
+        Raises NotApplied.
         """
         commit = candidate.commit or self.source.commit
         start = dataclasses.replace(self.source, commit=commit, name=commit[:12])
-        slot = tree.Slot(self.repo, start, self.progress)
-        wanted = self.patches(candidate)
-        if wanted is None:
-            return slot.base()
-        return slot.patched(wanted)
-
-    def used(self) -> Callable[[str], bool]:
-        """Give what says whether the kernel that was built last was made from a file."""
-        base = tree.Slot(self.repo, self.source, self.progress).base()
-        return build.may_use(build.folder(base, self.request, self.toolchain), base.path)
+        slot = tree.Slot(self.repo, start, self.lab.progress)
+        series = self.patches(candidate)
+        return slot.base() if series is None else slot.patched(series)
 
     def patches(self, candidate: Candidate) -> Series | None:
-        """Give the part of the series that goes on top; None when no patch does."""
+        """Return the part of the series that goes on top of a candidate; None for no patch."""
         series = self.series
         if series is None or candidate.patches is None:
             return series
-        some = tuple(one for one in series.patches if one.number in candidate.patches)
-        if len(some) == len(series.patches):
+        chosen = tuple(patch for patch in series.patches if patch.number in candidate.patches)
+        if len(chosen) == len(series.patches):
             return series
         digest = f"{series.digest}/{','.join(map(str, candidate.patches))}"
-        return dataclasses.replace(series, patches=some, digest=digest) if some else None
+        return dataclasses.replace(series, patches=chosen, digest=digest) if chosen else None
+
+    def may_use(self) -> Callable[[str], bool]:
+        """Return what tells whether the last built kernel may depend on a file of the sources."""
+        base = tree.Slot(self.repo, self.source, self.lab.progress).base()
+        return build.may_use(build.folder(base, self.lab.request, self.lab.toolchain), base.path)
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
-    """A candidate's kernel, or the ``fault`` why there is none; ``digest`` names what it runs."""
+class BuiltCandidate:
+    """A candidate's kernel, or the ``fault`` why there is none.
+
+    Two kernels with the same ``digest`` run the same code.
+    """
 
     checkout: Checkout | None = None
     kernel: Kernel | None = None
@@ -103,145 +83,132 @@ class Made:
     digest: str = ""
 
 
-class Dropped(Exception):
-    """A build that nobody wants any more was stopped."""
+class BuildDropped(Exception):
+    """A build was stopped because its kernel is not needed any more."""
 
 
-class Builder:
+class CandidateBuilder:
     """Builds candidates one at a time in a thread of its own, each once.
 
-    What is no longer wanted is taken out of the line, or stopped: make goes on there another
-    time.  ``sources_only``: none is built.  ``lean``: a lean one will do where a candidate does not
-    ask for debug info.
+    Builds that are not needed any more leave the queue, or are stopped; make continues there the
+    next time.  ``sources_only``: no kernel is built.  ``lean``: a lean kernel is enough for
+    candidates that do not ask for debug info.
     """
 
-    def __init__(self, lab: Lab, *, sources_only: bool = False, lean: bool = False) -> None:
-        self.lab, self.sources_only, self._lean = lab, sources_only, lean
+    def __init__(
+        self, sources: CandidateSources, *, sources_only: bool = False, lean: bool = False
+    ) -> None:
+        self.sources, self.sources_only, self._lean = sources, sources_only, lean
         self.built, self.stopped = 0, False
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
-        self._made: dict[Candidate, concurrent.futures.Future[Made]] = {}
+        self._builds: dict[Candidate, concurrent.futures.Future[BuiltCandidate]] = {}
         self._near: dict[tuple[str, str], bool] = {}
         self._lock = threading.Lock()
-        self._now: tuple[Candidate, int] | None = None
-        self._struck = False  # what is built now was interrupted: it must not be believed
+        self._current: tuple[Candidate, int] | None = None  # and its thread
+        self._interrupted = False  # the current build, whose outcome means nothing then
 
-    def begin(self, candidate: Candidate) -> concurrent.futures.Future[Made]:
-        """Have a candidate built, now or when its turn comes."""
+    def begin(self, candidate: Candidate) -> concurrent.futures.Future[BuiltCandidate]:
+        """Build a candidate, now or when its turn comes."""
         with self._lock:
-            known = self._made.get(candidate)
-            if known is None or known.cancelled() or _was_dropped(known):
-                self._made[candidate] = self._pool.submit(self._make, candidate)
-            return self._made[candidate]
+            future = self._builds.get(candidate)
+            if future is None or future.cancelled() or _was_dropped(future):
+                self._builds[candidate] = self._pool.submit(self._build, candidate)
+            return self._builds[candidate]
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is built or waits for it."""
-        return all(future.done() for future in self._made.values())
+        """Whether nothing is being built or waits for it."""
+        return all(future.done() for future in self._builds.values())
 
     def near(self, one: Candidate, other: Candidate) -> bool:
-        """Whether going from one to the other compiles little: no header for all differs.
+        """Whether a build of ``other`` after ``one`` compiles little: no shared header differs.
 
-        Where one does, building what may never be wanted costs more than waiting for it.  What
-        is kept is always near.
+        Otherwise a build ahead of its turn costs more than waiting for it.  A kernel in the cache
+        is always near.
         """
         pair = (one.commit, other.commit)
         if pair not in self._near:
-            start = self.lab.source.commit
-            headers = (
-                "include",
-                f"arch/{kbuild.architecture(self.lab.toolchain.arch).folder}/include",
-            )
-            words = ("diff", "--quiet", *(commit or start for commit in pair), "--", *headers)
-            same = git.run(self.lab.repo, *words, check=False).ok
+            sources = self.sources
+            arch = architectures.named(sources.lab.toolchain.arch).folder
+            commits = (commit or sources.source.commit for commit in pair)
+            argv = ("diff", "--quiet", *commits, "--", "include", f"arch/{arch}/include")
+            same = git.run(sources.repo, *argv, check=False).ok
             self._near[pair] = same or self.kept(other) is not None
         return self._near[pair]
 
-    def made(self, candidate: Candidate) -> Made:
-        """Give what building a candidate gave; waits for it.  Raises Dropped when all stops."""
+    def result(self, candidate: Candidate) -> BuiltCandidate:
+        """Wait for the build of a candidate.  Raises BuildDropped when everything stops."""
         while not self.stopped:
             try:
                 return self.begin(candidate).result()
-            except (Dropped, concurrent.futures.CancelledError):
-                continue  # stopped while nobody wanted it, and wanted again
-        raise Dropped(candidate.name)
+            except (BuildDropped, concurrent.futures.CancelledError):
+                continue  # stopped while it was not needed, and needed again
+        raise BuildDropped(candidate.name)
 
     def ready(self, candidate: Candidate) -> bool:
         """Whether a candidate is built."""
-        future = self._made.get(candidate)
+        future = self._builds.get(candidate)
         return bool(future and future.done() and not future.cancelled() and not future.exception())
 
-    def kept(self, candidate: Candidate) -> Made | None:
-        """Give a kernel that was built before; for that the worktree need not be held."""
-        lab = self.lab
-        if self.sources_only or lab.patches(candidate) is not None:
-            return None  # to apply patches it must be
-        checkout = lab.checkout(candidate)
-        kernel = lab.lab.kept(
+    def kept(self, candidate: Candidate) -> BuiltCandidate | None:
+        """Return a kernel from the cache; the worktree need not be held."""
+        if self.sources_only or self.sources.patches(candidate) is not None:
+            return None  # to apply patches it must be held
+        checkout = self.sources.checkout(candidate)
+        kernel = self.sources.lab.kept(
             checkout, request=candidate.request, lean=self._lean and not candidate.debug
         )
-        if kernel is None:
-            return None
-        return Made(checkout, kernel, digest=build.loaded_digest(kernel, checkout, lab.toolchain))
+        return self._with_digest(checkout, kernel) if kernel else None
 
-    def keep_only(self, wanted: set[Candidate]) -> None:
-        """Drop what is waiting or being built and not wanted."""
+    def keep_only(self, needed: set[Candidate]) -> None:
+        """Drop the builds that are waiting or running and not needed."""
         with self._lock:
-            for candidate, future in self._made.items():
-                if candidate not in wanted and not future.done():
+            for candidate, future in self._builds.items():
+                if candidate not in needed and not future.done():
                     future.cancel()
-            if self._now and self._now[0] not in wanted:
-                self._struck = True
-                interrupt_all(self._now[1])
+            if self._current and self._current[0] not in needed:
+                self._interrupted = True
+                interrupt_all(self._current[1])
 
-    def _make(self, candidate: Candidate) -> Made:
+    def _build(self, candidate: Candidate) -> BuiltCandidate:
         with self._lock:
-            self._now, self._struck = (candidate, threading.get_ident()), False
+            self._current, self._interrupted = (candidate, threading.get_ident()), False
         try:
-            return self._kernel(candidate)
+            return self.kept(candidate) or self._from_sources(candidate)
         except Exception as error:
-            if self._struck or self.stopped:
-                raise Dropped(candidate.name) from None
+            if self._interrupted or self.stopped:
+                raise BuildDropped(candidate.name) from None
             if isinstance(error, NotApplied | NotBuilt | NotConfigured):
-                return Made(fault=error)
+                return BuiltCandidate(fault=error)
             raise
         finally:
             with self._lock:
-                self._now = None
+                self._current = None
 
-    def _kernel(self, candidate: Candidate) -> Made:
-        if kept := self.kept(candidate):
-            return kept
-        lab = self.lab
-        with lab.held(lambda: self._struck or self.stopped) as slot:
-            checkout = lab.checkout(candidate)
-            if self.sources_only:  # checked out when they are looked at
-                return Made(checkout)
-            kernel = lab.lab.kernel(
+    def _from_sources(self, candidate: Candidate) -> BuiltCandidate:
+        with self.sources.held(lambda: self._interrupted or self.stopped) as slot:
+            checkout = self.sources.checkout(candidate)
+            if self.sources_only:  # checked out when the command looks at them
+                return BuiltCandidate(checkout)
+            kernel = self.sources.lab.kernel(
                 slot,
                 checkout,
                 request=candidate.request,
                 lean=self._lean and not candidate.debug,
             )
         self.built += not kernel.reused
-        return Made(checkout, kernel, digest=build.loaded_digest(kernel, checkout, lab.toolchain))
+        return self._with_digest(checkout, kernel)
+
+    def _with_digest(self, checkout: Checkout, kernel: Kernel) -> BuiltCandidate:
+        digest = build.loaded_digest(kernel, checkout, self.sources.lab.toolchain)
+        return BuiltCandidate(checkout, kernel, digest=digest)
 
     def close(self) -> None:
-        """End the thread, and what it runs."""
+        """End the thread, and the build in it."""
         self.stopped = True
         self.keep_only(set())
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _was_dropped(future: concurrent.futures.Future[Made]) -> bool:
-    return future.done() and isinstance(future.exception(), Dropped)
-
-
-def candidate(one: Commit) -> Candidate:
-    """Make the candidate of a commit."""
-    return Candidate(one.short, one.id)
-
-
-def of_commit(lab: Lab, name: str, as_what: str = "") -> Candidate:
-    """Make the candidate of a commit that is known by its id."""
-    subject = git.line(lab.repo, "show", "--no-patch", "--format=%s", name)
-    return Candidate(as_what or f'{name[:12]} ("{subject}")', name)
+def _was_dropped(future: concurrent.futures.Future[BuiltCandidate]) -> bool:
+    return future.done() and isinstance(future.exception(), BuildDropped)

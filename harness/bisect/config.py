@@ -1,45 +1,98 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bisection in a config: the smallest set of options that makes the difference.
+"""Bisection of a config: the smallest set of options that makes the difference.
 
-Both ends are made by the tree's own tools, and what they differ in, of the options that a person
-can choose, are the parts to search.  A candidate asks for the good end's options with some parts
-as at the bad end.  Kconfig has the last word: what it makes of this is what is tested.  A part
-that did not land takes those with it that it depends on; one that cannot land so is untestable.
+Both ends are made by the tree's own tools.  The options in which they differ, and that a person
+can set, are searched in groups that only change together.  A candidate has the options of the
+good end, with some groups as at the bad end.  What Kconfig makes of this is what is tested.  A
+group that did not land brings those that it depends on; if it still cannot land, the candidate is
+untestable.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
-from harness.bisect import ddmin
+from harness import architectures, build, kconfig
+from harness.bisect import ddmin, ends
+from harness.bisect.job import BisectJob
+from harness.errors import UsageError
 from harness.kconfig import reader
 from harness.kconfig.compare import same
 from harness.kconfig.expression import names, unmet
-from harness.model import Call, Candidate, Option, Request
+from harness.kconfig.fragment import parse
+from harness.model import Bisected, Call, Candidate, Option, Request
 
-Attempt = Callable[[Request], Mapping[str, str]]  # the values that a request comes to
+_WRITTEN_BY_MAKE, _TOP = "Automatically generated file", 200  # the first bytes of a .config
+Attempt = Callable[[Request], Mapping[str, str]]  # the values that a request results in
+
+
+def search(job: BisectJob) -> Bisected:
+    """Find the options of the bad end that make the failure together."""
+    sources, configs = job.sources, job.plan.configs
+    lab = sources.lab
+    assert configs is not None
+    good, bad = (_request(job, config) for config in configs)
+    checkout = sources.checkout(Candidate("the sources"))
+    with sources.held() as slot:
+        slot.check_out(checkout)
+    scratch = build.folder(checkout, Request(()), lab.toolchain)
+    kconfigs = reader.options(checkout.path, architectures.named(lab.toolchain.arch).folder)
+
+    def attempt(request: Request) -> dict[str, str]:
+        return kconfig.attempt(checkout.path, scratch, request, lab.toolchain)
+
+    space = ConfigSpace(good, bad, attempt, kconfigs)
+    if not space.groups:
+        raise UsageError(
+            "both configs result in the same .config", hint="name configs with other options"
+        )
+    ends.check_failing(job.judge, space.bad, job.shown, job.plan.trials)
+    ends.check_others(job.judge, [space.good], Call.GOOD, job.shown)
+    found = minimize(space, job.call)
+    return dataclasses.replace(
+        job.answer(configs[0] or "the usual options", configs[1], len(space.groups)),
+        options=found.options,
+        brought=found.brought,
+        notes=tuple(f"could not test without {name}" for name in found.unsure),
+    )
+
+
+def _request(job: BisectJob, config: str) -> Request:
+    """Read the options of an end: a whole .config, or a fragment on top of the usual options."""
+    lab, file = job.sources.lab, Path(config)
+    if not config:
+        return lab.request
+    if file.is_file():
+        text = file.read_text("utf-8", "replace")
+        if _WRITTEN_BY_MAKE in text[:_TOP]:
+            return Request(tuple({option.name: option for option in parse(text, config)}.values()))
+    fragment = file.absolute() if file.is_file() else config
+    more = kconfig.request([fragment], (), lab.plan.fragment_folders, lab.toolchain.arch)
+    both = (*lab.request.options, *more.options)
+    return Request(tuple({option.name: option for option in both}.values()))
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
-    """Options that only change together: one, or those of one choice; as at the bad end."""
+class OptionGroup:
+    """Options that only change together, as at the bad end: a single one, or those of a choice."""
 
     options: tuple[Option, ...]
 
     @property
     def name(self) -> str:
-        """What it is called: the option that is on."""
+        """The name of the option that is on."""
         on = [option.name for option in self.options if option.value != "n"]
         return on[0] if on else self.options[0].name
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """The options that make the difference, with the values they have at the bad end.
+class MinimalOptions:
+    """The options that make the difference, with their values at the bad end.
 
-    ``brought`` are other options with another value than at the good end, which came with them.
-    Nobody could tell what is without the ``unsure``; ``tried`` configurations were tested.
+    ``brought`` are other options that Kconfig changed along with them.  The ``unsure`` could not
+    be left out; ``tried`` configurations were tested.
     """
 
     options: tuple[Option, ...]
@@ -49,34 +102,36 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
-    """The parts that landed, in order, and the values of all options then."""
+class LandedGroups:
+    """The groups that landed, in order, and the resulting values of all options."""
 
-    parts: tuple[Part, ...]
+    groups: tuple[OptionGroup, ...]
     values: Mapping[str, str]
 
 
-class Space:
-    """What lies between two configurations of one tree.
+class ConfigSpace:
+    """The configurations between two configurations of one tree.
 
-    ``attempt`` makes a configuration and gives its values; ``known`` is the tree's Kconfig.
+    ``attempt`` makes a configuration and returns its values; ``kconfigs`` is the tree's Kconfig.
     """
 
     def __init__(
-        self, good: Request, bad: Request, attempt: Attempt, known: reader.Options
+        self, good: Request, bad: Request, attempt: Attempt, kconfigs: reader.Options
     ) -> None:
-        self._asked = {option.name: option for option in good.options}
-        self._attempt, self._known = attempt, known
+        self._good_options = {option.name: option for option in good.options}
+        self._attempt, self._kconfigs = attempt, kconfigs
         self._low, self._high = attempt(good), attempt(bad)
         self._names = sorted({option.name for option in (*good.options, *bad.options)})
-        differ = [name for name in self._names if self._differs(name) and _has_prompt(name, known)]
-        self.parts = _grouped(
-            [Option(name, self._high.get(name, "n"), "the bad end") for name in differ], known
+        self.groups = _grouped(
+            [
+                Option(name, self._high.get(name, "n"), "the bad end")
+                for name in self._names
+                if not same(self._low.get(name, "n"), self._high.get(name, "n"))
+                and any(entry.visible is not None for entry in kconfigs.entries.get(name, ()))
+            ],
+            kconfigs,
         )
-        self._made: dict[tuple[frozenset[Part], bool], Made | None] = {}
-
-    def _differs(self, name: str) -> bool:
-        return not same(self._low.get(name, "n"), self._high.get(name, "n"))
+        self._landed: dict[tuple[frozenset[OptionGroup], bool], LandedGroups | None] = {}
 
     @property
     def good(self) -> Candidate:
@@ -85,101 +140,112 @@ class Space:
 
     @property
     def bad(self) -> Candidate:
-        """The bad end: the good one with every part."""
-        found = self.candidate(self.parts)
-        return dataclasses.replace(found, name="the bad options") if found else self.good
+        """The bad end: the good one with every group."""
+        everything = self.candidate(self.groups)
+        return dataclasses.replace(everything, name="the bad options") if everything else self.good
 
-    def candidate(self, parts: Sequence[Part], *, close: bool = True) -> Candidate | None:
-        """Make a candidate with these parts, and those they need; None when they do not land.
+    def candidate(self, groups: Sequence[OptionGroup], *, close: bool = True) -> Candidate | None:
+        """Return a candidate with these groups, and those they need; None if they do not land.
 
-        Two sets of parts that come to the same give equal requests.
+        Two sets of groups that result in the same configuration have equal requests.
         """
-        made = self.make(parts, close=close)
-        return self._candidate(_title(made.parts), made.values) if made else None
+        landed = self.land(groups, close=close)
+        if landed is None:
+            return None
+        title = ", ".join(group.name for group in landed.groups[:3]) or "no option"
+        if len(landed.groups) > 3:
+            title += f" and {len(landed.groups) - 3} more"
+        return self._candidate(title, landed.values)
 
     def _candidate(self, name: str, values: Mapping[str, str]) -> Candidate:
-        """Ask for what is known to land, so that making it again insists on the same."""
-        options = (Option(each, values.get(each, "n"), name) for each in self._names)
+        """Request the values that landed, so that the build insists on the same ones."""
+        options = (Option(option, values.get(option, "n"), name) for option in self._names)
         request = Request(tuple(options))
         return Candidate(f"{name} [{request.digest[:8]}]", request=request)
 
-    def make(self, parts: Sequence[Part], *, close: bool = True) -> Made | None:
-        """Close parts over what they depend on (or not), and let Kconfig make it of them."""
-        key = frozenset(parts), close
-        if key not in self._made:
-            self._made[key] = self._closed(set(parts), close)
-        return self._made[key]
+    def land(self, groups: Sequence[OptionGroup], *, close: bool = True) -> LandedGroups | None:
+        """Configure with these groups; with ``close`` also with those that they depend on."""
+        key = frozenset(groups), close
+        if key not in self._landed:
+            self._landed[key] = self._closed(set(groups), close)
+        return self._landed[key]
 
-    def _closed(self, chosen: set[Part], close: bool) -> Made | None:
+    def _closed(self, chosen: set[OptionGroup], close: bool) -> LandedGroups | None:
         while True:
-            asked = self._asked | {o.name: o for part in chosen for o in part.options}
-            values = self._attempt(Request(tuple(asked.values())))
-            missing = [o for part in chosen for o in part.options if not _landed(o, values)]
+            options = [option for group in chosen for option in group.options]
+            requested = self._good_options | {option.name: option for option in options}
+            values = self._attempt(Request(tuple(requested.values())))
+            missing = [o for o in options if not same(o.value, values.get(o.name, "n"))]
             if not missing:
-                return Made(tuple(part for part in self.parts if part in chosen), values)
-            wanted = {name for each in missing for name in depends(each, self._known, values)}
-            more = {p for p in self.parts if any(o.name in wanted for o in p.options)} - chosen
+                return LandedGroups(tuple(g for g in self.groups if g in chosen), values)
+            wanted = {name for o in missing for name in depends(o, self._kconfigs, values)}
+            more = {g for g in self.groups if any(o.name in wanted for o in g.options)} - chosen
             if not more or not close:
                 return None
             chosen |= more
 
-    def brought(self, parts: Sequence[Part]) -> tuple[Option, ...]:
-        """Give the options outside of ``parts`` that have another value than at the good end."""
-        made = self.make(parts)
-        if made is None:
+    def brought(self, groups: Sequence[OptionGroup]) -> tuple[Option, ...]:
+        """Return the options outside ``groups`` whose value is not that of the good end."""
+        landed = self.land(groups)
+        if landed is None:
             return ()
-        own = {option.name for part in made.parts for option in part.options}
-        now, before = made.values, self._low
-        changed = [
-            name
-            for name in sorted({*now, *before} - own)
-            if not same(now.get(name, "n"), before.get(name, "n"))
-        ]
-        return tuple(Option(name, now.get(name, "n"), "Kconfig") for name in changed)
+        own = {option.name for group in landed.groups for option in group.options}
+        values, before = landed.values, self._low
+        return tuple(
+            Option(name, values.get(name, "n"), "Kconfig")
+            for name in sorted({*values, *before} - own)
+            if not same(values.get(name, "n"), before.get(name, "n"))
+        )
 
 
-def search(space: Space, test: Callable[[Candidate], Call]) -> Found:
-    """Find the smallest set of options; the ends must have been seen to be good and bad.
+def minimize(space: ConfigSpace, test: Callable[[Candidate], Call]) -> MinimalOptions:
+    """Find the smallest set of options; the ends must have been tested.
 
-    Configurations that come to the same are tested once.
+    Configurations that come out the same are tested once.
     """
-    known = {_digest(space.good): Call.GOOD, _digest(space.bad): Call.BAD}
-    ends = len(known)
+    calls = {_digest(space.good): Call.GOOD, _digest(space.bad): Call.BAD}
+    ends_tested = len(calls)
 
-    def call(parts: Sequence[Part], close: bool = True) -> Call:
-        made = space.candidate(parts, close=close)
-        if made is None:
+    def call(groups: Sequence[OptionGroup], close: bool = True) -> Call:
+        candidate = space.candidate(groups, close=close)
+        if candidate is None:
             return Call.SKIP
-        if _digest(made) not in known:
-            known[_digest(made)] = test(made)
-        return known[_digest(made)]
+        if _digest(candidate) not in calls:
+            calls[_digest(candidate)] = test(candidate)
+        return calls[_digest(candidate)]
 
-    found = ddmin.minimal(space.parts, call)
-    closed = space.make(found.kept)
-    # What was only taken along may be enough by itself.
-    small = ddmin.minimal(closed.parts if closed else (), lambda parts: call(parts, close=False))
-    lands = {p for p in small.unsure if space.make(_without(small.kept, p), close=False)}
-    return Found(
-        tuple(option for part in small.kept for option in part.options),
-        space.brought(small.kept),
-        tuple(part.name for part in small.kept if part in lands),
-        len(known) - ends,
+    first = ddmin.minimal(space.groups, call)
+    landed = space.land(first.kept)
+    # A group that was only brought along may be enough by itself.
+    smallest = ddmin.minimal(
+        landed.groups if landed else (), lambda groups: call(groups, close=False)
+    )
+    unsure = tuple(
+        group.name
+        for group in smallest.unsure
+        if space.land([other for other in smallest.kept if other != group], close=False)
+    )
+    return MinimalOptions(
+        tuple(option for group in smallest.kept for option in group.options),
+        space.brought(smallest.kept),
+        unsure,
+        len(calls) - ends_tested,
     )
 
 
-def depends(option: Option, known: reader.Options, values: Mapping[str, str]) -> set[str]:
-    """Give the options whose value keeps ``option`` from landing.  Pure.
+def depends(option: Option, kconfigs: reader.Options, values: Mapping[str, str]) -> set[str]:
+    """Return the options whose value keeps ``option`` from landing.  Pure.
 
-    For one that is to be on: those in its unmet dependencies.  For one that is to be off: those
+    For one that should be on: those in its unmet dependencies.  For one that should be off: those
     that select it.
     """
     if option.value == "n":
-        selectors = {entry.name for entry, _ in known.selectors(option.name)}
+        selectors = {entry.name for entry, _ in kconfigs.selectors(option.name)}
         return {name for name in selectors if values.get(name) in ("y", "m")}
     need = 2 if option.value == "y" else 1
     conditions = (
         condition
-        for entry in known.entries.get(option.name, ())
+        for entry in kconfigs.entries.get(option.name, ())
         for condition in (*entry.depends, *(entry.visible or ()))
     )
     return {
@@ -190,32 +256,15 @@ def depends(option: Option, known: reader.Options, values: Mapping[str, str]) ->
     }
 
 
-def _without(parts: Sequence[Part], gone: Part) -> tuple[Part, ...]:
-    return tuple(part for part in parts if part != gone)
-
-
 def _digest(candidate: Candidate) -> str:
     return candidate.request.digest if candidate.request else ""
 
 
-def _landed(option: Option, values: Mapping[str, str]) -> bool:
-    return same(option.value, values.get(option.name, "n"))
-
-
-def _has_prompt(name: str, known: reader.Options) -> bool:
-    return any(entry.visible is not None for entry in known.entries.get(name, ()))
-
-
-def _grouped(options: Iterable[Option], known: reader.Options) -> tuple[Part, ...]:
-    """Put the members of one choice together: one is on because another is off."""
+def _grouped(options: Iterable[Option], kconfigs: reader.Options) -> tuple[OptionGroup, ...]:
+    """Group the members of a choice: one is on because another is off."""
     groups: dict[object, list[Option]] = {}
     for option in options:
-        entries = known.entries.get(option.name, ())
+        entries = kconfigs.entries.get(option.name, ())
         choice = next((entry.choice for entry in entries if entry.choice), None)
         groups.setdefault(choice or option.name, []).append(option)
-    return tuple(Part(tuple(group)) for group in groups.values())
-
-
-def _title(parts: Sequence[Part]) -> str:
-    some = ", ".join(part.name for part in parts[:3]) or "no part"
-    return f"{some} and {len(parts) - 3} more" if len(parts) > 3 else some
+    return tuple(OptionGroup(tuple(group)) for group in groups.values())

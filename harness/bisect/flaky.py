@@ -21,7 +21,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from harness.model import Call, Observation
-from harness.results import wilson
+from harness.results import statistics
 
 FAILURES = 5  # seen at the bad end; more give a better rate, and fewer runs later
 STEADY = 0.9
@@ -52,7 +52,7 @@ class RunCount:
     @property
     def interval(self) -> tuple[float, float]:
         """The bounds of the true rate with 95 % confidence."""
-        return wilson.interval(self.failures, self.runs)
+        return statistics.interval(self.failures, self.runs)
 
     def __add__(self, other: RunCount) -> RunCount:
         return RunCount(self.failures + other.failures, self.runs + other.runs)

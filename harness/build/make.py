@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from harness import kbuild, paths, process
+from harness import architectures, kbuild, paths, process
 from harness.build import output, records, skip, store, tools
 from harness.build.output import WarningCollector
 from harness.build.records import ObjectCount
@@ -47,7 +47,7 @@ def build(
     objects = ObjectCount(out, key.config, len(on))
     paths.need_space(out, _space(on, fresh=objects.fresh), "building this kernel")
     jobs = jobs or len(os.sched_getaffinity(0))
-    architecture = kbuild.architecture(toolchain.arch)
+    architecture = architectures.named(toolchain.arch)
     if key.lean:
         goal, image = _LEAN, _LEAN
         link = [f"LD={kbuild.program(toolchain, 'ld')} --strip-debug"]
@@ -97,7 +97,7 @@ def can_be_lean(out: Path, toolchain: Toolchain) -> bool:
     debug info, as BTF is.
     """
     on = _options_on(out)
-    return kbuild.architecture(toolchain.arch).unpacked in on and "DEBUG_INFO_BTF" not in on
+    return architectures.named(toolchain.arch).unpacked in on and "DEBUG_INFO_BTF" not in on
 
 
 def _options_on(out: Path) -> frozenset[str]:

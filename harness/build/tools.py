@@ -9,7 +9,7 @@ import platform
 import shutil
 from collections.abc import Collection
 
-from harness import kbuild, paths, process
+from harness import architectures, kbuild, paths, process
 from harness.model import Toolchain
 
 
@@ -47,8 +47,8 @@ def toolchain(arch: str | None = None, llvm: bool = False) -> Toolchain:
     Raises UsageError for an architecture that is not in the table, HostFault when the compiler is
     not installed.
     """
-    architecture = kbuild.architecture(arch or platform.machine())
-    cross = "" if llvm or kbuild.native(architecture) else architecture.cross
+    architecture = architectures.named(arch or platform.machine())
+    cross = "" if llvm or architectures.is_native(architecture) else architecture.cross
     compiler = "gcc"
     if llvm:  # the newest clang-N when only such are installed
         names = ("clang", *(f"clang-{n}" for n in range(_NEWEST_CLANG, _OLDEST_CLANG, -1)))
@@ -94,7 +94,7 @@ def ccache() -> dict[str, str]:
     if program is None:
         return {}
     links = paths.cache("ccache-links")
-    for name in ("gcc", "clang", *(line.cross + "gcc" for line in kbuild.ARCHITECTURES.values())):
+    for name in ("gcc", "clang", *(f"{entry.cross}gcc" for entry in architectures.ARCHITECTURES)):
         link = links / name
         # Only a link that is missing or leads nowhere is made: another run may be doing the same.
         if shutil.which(name) and not link.exists():

@@ -17,7 +17,7 @@ from harness.lab import folder, trial
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import BOOTS, Plan
 from harness.model import Finding, Outcome, Severity, Side, SideResult, Splat, Test
-from harness.results.changes import counts
+from harness.results.regression import counts
 
 
 @dataclasses.dataclass(frozen=True)

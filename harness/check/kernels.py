@@ -21,7 +21,7 @@ from harness.check.wish import Wish
 from harness.lab import rerun
 from harness.model import WHOLE_SERIES, Cell, CellState, ChangeKind, Checkout, Finding, Severity
 from harness.publish import sentences
-from harness.results.changes import changes
+from harness.results.regression import changes
 
 _Testing = concurrent.futures.Future[Tested] | None
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.model import Finding
-from harness.results.changes import unnumbered
+from harness.results.regression import unnumbered
 
 Key = tuple[str, str, str]
 Seen = Mapping[tuple[str, str, str, int], Finding]

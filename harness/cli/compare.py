@@ -16,8 +16,7 @@ from harness import compare, errors, history, paths
 from harness.cli import report
 from harness.cli.run import db_option, rerun_option
 from harness.cli.summary import word
-from harness.compare import Comparison
-from harness.model import Change, ChangeKind, Outcome
+from harness.model import Change, ChangeKind, Comparison, Outcome
 from harness.progress import Progress, clock
 from harness.progress.seen import seen
 from harness.serial import to_json

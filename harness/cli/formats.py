@@ -31,7 +31,7 @@ from harness.publish import (
     tap,
 )
 from harness.results import store
-from harness.results.changes import settled
+from harness.results.regression import settled
 
 COMPARED = "compare.json"
 QUALITY = "gl-code-quality-report.json"

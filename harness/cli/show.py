@@ -21,13 +21,12 @@ from harness.cli import matrix, runs, summary
 from harness.cli.formats import COMPARED
 from harness.cli.history import Line, show, verdict
 from harness.cli.run import db_option
-from harness.compare import Comparison
 from harness.history.values import RunRow, SideRow
-from harness.model import Outcome
+from harness.model import Comparison, Outcome
 from harness.progress import Progress, clock
 from harness.publish import sentences
 from harness.results import store
-from harness.results.changes import settled
+from harness.results.regression import settled
 
 DESCRIPTION = """\
 Show a run as it was shown when it ended, and say where things are.  A run whose folder

@@ -20,7 +20,7 @@ from harness.model import Change, ChangeKind, Outcome, Run, SideResult, Test, Ve
 from harness.progress import clock
 from harness.progress.seen import styled
 from harness.publish import sentences
-from harness.results.changes import counts
+from harness.results.regression import counts
 
 COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
 VERDICTS = {

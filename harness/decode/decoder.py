@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness import kbuild
+from harness import architectures
 from harness.decode import lookup
 from harness.decode.added import Added, of_commits
 from harness.decode.sources import Sources
@@ -51,8 +51,8 @@ class Decoder:
         """Make one for a kept kernel and the worktree it was built from; None without vmlinux."""
         if kernel.vmlinux is None:
             return None
-        line = kbuild.architecture(kernel.arch)
-        cross = "" if kbuild.native(line) else line.cross
+        architecture = architectures.named(kernel.arch)
+        cross = "" if architectures.is_native(architecture) else architecture.cross
         return cls(
             kernel.vmlinux,
             tree,

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from harness.model import Outcome
-from harness.results.wilson import interval
+from harness.results.statistics import interval
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _PLAIN = "_.,-~=*#"

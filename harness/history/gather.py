@@ -21,7 +21,7 @@ from harness.history.facts import (
     TestFacts,
 )
 from harness.model import Kernel, Run, Side, SideResult, Splat, Test
-from harness.results import journal, reading, store
+from harness.results import journal, store
 
 MESSAGE = 200  # letters of a test's headline that are kept
 _DEPTH = 3  # folders below a run's in which a kernel's results may lie
@@ -179,7 +179,7 @@ def _of_journal(top: Path, folder: Path) -> SideFacts:
 
 def _image(folder: Path) -> Path | None:
     """Say which image a folder's tests ran on."""
-    return identity.image(reading.events(folder))
+    return identity.image(journal.events(folder))
 
 
 def _about(image: Path | None) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from platform import python_version
-from typing import Any
 
 from harness import paths
 from harness.history.facts import Host, SeriesFacts
 from harness.model import Series
+from harness.results.journal import Event, SessionStarted
 
 _VERSION = re.compile(r"(?:^|[-_ .])v\d+(?=$|[-_ .])|\[[^]]*\]", re.IGNORECASE)
 
@@ -53,11 +53,11 @@ def lineage(given: Series) -> str:
     return " ".join(re.sub(r"\W+", " ", words).lower().split()) or given.name
 
 
-def image(events: Iterable[dict[str, Any]]) -> Path | None:
+def image(events: Iterable[Event]) -> Path | None:
     """Find the kernel's image in the command that a journal begins with."""
     for event in events:
-        if event["event"] == "session":
-            words = [str(word) for word in event.get("command", ())]
+        if isinstance(event, SessionStarted):
+            words = event.command
             if "--kernel" in words[:-1]:
                 return Path(words[words.index("--kernel") + 1])
     return None

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import kbuild, paths, process
+from harness import architectures, kbuild, paths, process
 from harness.errors import HostFault, NotConfigured
 from harness.kconfig.compare import Difference, compare, values
 from harness.kconfig.explain import Why, explain
@@ -98,7 +98,7 @@ def _made(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
 
 def _tiny(source: Path, toolchain: Toolchain, request: Request) -> list[Option]:
     """Give what tinyconfig pins, without what the request says itself."""
-    folder = f"arch/{kbuild.architecture(toolchain.arch).folder}/configs"
+    folder = f"arch/{architectures.named(toolchain.arch).folder}/configs"
     asked = {option.name for option in request.options}
     files = [
         source / "kernel/configs/tiny-base.config",

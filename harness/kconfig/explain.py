@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness import kbuild
+from harness import architectures
 from harness.kconfig import reader
 from harness.kconfig.compare import Difference, values
 from harness.kconfig.expression import LEVELS, Expression, doubtful, level, names, show, unmet
@@ -24,7 +24,7 @@ class Why:
 
 def explain(source: Path, missing: Sequence[Difference], config: str, arch: str) -> list[Why]:
     """Give the reason of each difference, in order.  Reads all of Kconfig, which takes seconds."""
-    known = reader.options(source, kbuild.architecture(arch).folder)
+    known = reader.options(source, architectures.named(arch).folder)
     return [reason(difference, known, values(config)) for difference in missing]
 
 

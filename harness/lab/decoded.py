@@ -4,20 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from harness.decode import Decoded, decode_run, render
 from harness.errors import HarnessError
 from harness.lab.kernels import Built
 from harness.model import GuestRecord, SideResult, Splat, Test
 from harness.progress import Progress
-from harness.serial import to_json
-
-NAME = "splats.txt"
-VALUES = "splats.json"  # [{"title", "frames", "decoded"}], for harness.publish.html
+from harness.results import evidence
+from harness.results.evidence import DecodedSplat
 
 
 def side(result: SideResult, built: Built, folder: Path, progress: Progress) -> SideResult:
@@ -36,8 +33,10 @@ def side(result: SideResult, built: Built, folder: Path, progress: Progress) -> 
         progress.say(f"splats are not decoded: {error.what}")
         return result
     about = dict(zip(found, decoded, strict=True))
-    (folder / NAME).write_text("\n".join(_text(owners, about)), encoding="utf-8")
-    (folder / VALUES).write_text(json.dumps(_values(about)), encoding="utf-8")
+    text = "\n".join(_text(owners, about))
+    (folder / evidence.SPLATS_TEXT).write_text(text, encoding="utf-8")
+    values = (DecodedSplat(title, frames, one) for (title, frames), one in about.items())
+    evidence.write_decoded(folder, tuple(values))
     return dataclasses.replace(
         result,
         tests=tuple(_placed(test, about) for test in result.tests),
@@ -68,13 +67,6 @@ def _place(decoded: Decoded) -> str:
     """Give file:line of the function to blame, where the innermost inlined one is."""
     places = [place for frame in decoded.frames[decoded.guilty :][:1] for place in frame.places]
     return f"{places[0].file}:{places[0].line}" if places else ""
-
-
-def _values(about: dict[_Key, Decoded]) -> list[dict[str, Any]]:
-    return [
-        {"title": title, "frames": list(frames), "decoded": to_json(one)}
-        for (title, frames), one in about.items()
-    ]
 
 
 def _text(owners: list[Test | GuestRecord], about: dict[_Key, Decoded]) -> Iterator[str]:

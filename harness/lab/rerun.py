@@ -11,7 +11,7 @@ from harness import paths
 from harness.model import Change, ChangeKind, Outcome, Splat
 from harness.plugin import retries
 from harness.progress import Progress
-from harness.results import journal, reading
+from harness.results import evidence, journal
 from harness.results.journal import Journal
 
 FOLDER = "rerun"  # in a run's or a check's folder
@@ -64,25 +64,9 @@ def settle(
     return Settled(tuple(known.get(one.test, one) for one in changes), _splats(place / names[0]))
 
 
-def session(folder: Path) -> tuple[list[str], str]:
-    """Give the command that runs a test of this folder again, and where tests' names start."""
-    for event in reading.events(folder):
-        if event["event"] == "session":
-            return _here(list(event["command"]), folder), str(event["root"])
-    return [], ""
-
-
-def _here(words: list[str], folder: Path) -> list[str]:
-    """Take the options from this folder: a base's results may be an earlier run's."""
-    name, file = "--kernel-options", folder / "options.json"
-    if name in words[:-1] and file.is_file():
-        words[words.index(name) + 1] = str(file)
-    return words
-
-
 def _retries(folder: Path, place: Path) -> retries.Retries | None:
     """Make what runs a test of this folder again; None when its kernel is gone."""
-    words, root = session(folder)
+    words, root = evidence.session(folder)
     kernel = words[words.index("--kernel") + 1] if "--kernel" in words[:-1] else ""
     if not kernel or not Path(kernel).exists():
         return None

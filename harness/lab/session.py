@@ -18,7 +18,7 @@ from rich.text import Text
 from harness.guest import folder as guest_folder
 from harness.model import GuestRecord, Outcome, Side, Test
 from harness.progress import Row, Stage, clock
-from harness.results.journal import Tally
+from harness.results.tally import Tally
 
 _LOOK = 0.25  # seconds between two looks
 _RETRIES = "retries"  # where the plugin runs again what failed; each in a folder of its own

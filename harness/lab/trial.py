@@ -6,7 +6,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import hashlib
-import json
 import math
 import shlex
 import shutil
@@ -17,17 +16,14 @@ from pathlib import Path
 import harness
 from harness import paths, process
 from harness.errors import GuestFault, HostFault, UsageError
-from harness.guest import attend, bootfail
-from harness.guest import folder as guest_folder
+from harness.guest import attend
 from harness.lab import decoded, session
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import Plan
-from harness.model import Accel, GuestRecord, Kernel, Outcome, Request, Side, SideResult, Test
+from harness.model import Accel, Kernel, Outcome, Request, Side, SideResult, Test
 from harness.progress import Progress, Stage
-from harness.results import journal
-from harness.results.changes import counts
-from harness.serial import from_json, to_json
-from harness.splat import find as find_splats
+from harness.results import evidence, journal
+from harness.results.regression import counts
 
 # pytest's exit codes that are no verdict on the kernel.  Ctrl-C, its other reason for 2, reaches us
 # before it.
@@ -65,7 +61,7 @@ def run(
             status, tail = _pytest(words, folder, plan.folder, progress)
         stage.finish(f"{stage.what}: {seen.words}")
     # In a thread Ctrl-C is for pytest alone: that is how it ends then.
-    result = collect(built.side, built.kernel, folder, cached=False, stopped=status not in _ENDED)
+    result = evidence.read(folder, built.side, built.kernel, stopped=status not in _ENDED)
     # What the base could collect and this kernel cannot is the series' doing.
     fit = base is not None and any(map(_ran, base.tests)) and status == _UNCOLLECTED
     _no_verdict(status, tail, result, folder, fit=fit)
@@ -82,7 +78,7 @@ def _earlier(built: Built, known: Path, folder: Path, progress: Progress) -> Sid
     """Take over what an earlier run found, with its evidence."""
     with _stage(built, progress) as stage:
         shutil.copytree(known, folder, dirs_exist_ok=True, symlinks=True)
-        found = collect(built.side, built.kernel, folder, cached=True)
+        found = evidence.read(folder, built.side, built.kernel, cached=True)
         tally = session.tally(counts(found.tests)).plain
         stage.finish(f"{stage.what}: {tally} (an earlier run's, of the same suites)")
     return found
@@ -90,11 +86,10 @@ def _earlier(built: Built, known: Path, folder: Path, progress: Progress) -> Sid
 
 def _evidence(kernel: Kernel, request: Request, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(kernel.config, folder / "config")
+    shutil.copyfile(kernel.config, folder / evidence.CONFIG)
     if kernel.log is not None:
-        shutil.copyfile(kernel.log, folder / "build.log")
-    options = {f"CONFIG_{o.name.removeprefix('CONFIG_')}": o.value for o in request.options}
-    (folder / "options.json").write_text(json.dumps(options, indent=1), encoding="utf-8")
+        shutil.copyfile(kernel.log, folder / evidence.BUILD_LOG)
+    evidence.write_options(folder, request)
 
 
 # What makes a kernel slower at everything, and by how much.
@@ -113,7 +108,7 @@ def command(plan: Plan, kernel: Kernel, scale: float, accel: Accel, folder: Path
         "--kernel": kernel.image,
         "--rootdir": plan.folder,  # or pytest takes the image for a place of tests, and / for all
         "--guest-folder": folder,
-        "--kernel-options": folder / "options.json",
+        "--kernel-options": folder / evidence.OPTIONS,
         "--accel": accel,
         "--guests": plan.guests,
         "--guest-arch": kernel.arch,
@@ -135,7 +130,7 @@ def command(plan: Plan, kernel: Kernel, scale: float, accel: Accel, folder: Path
 def _pytest(words: list[str], folder: Path, cwd: Path, progress: Progress) -> tuple[int, list[str]]:
     """Run it; gives its status and its last lines."""
     tail: collections.deque[str] = collections.deque(maxlen=40)
-    with (folder / "pytest.log").open("w", encoding="utf-8") as log:
+    with (folder / evidence.PYTEST_LOG).open("w", encoding="utf-8") as log:
 
         def line(text: str) -> None:
             tail.append(text)
@@ -153,7 +148,7 @@ def _attendant(
     """Enter guests that are held: pytest, behind a pipe, has no terminal."""
     if not plan.hold:
         return contextlib.nullcontext()
-    return attend.Attendant(folder / "guests", progress.say, attend.terminal())
+    return attend.Attendant(folder / evidence.GUESTS, progress.say, attend.terminal())
 
 
 def _ran(test: Test) -> bool:
@@ -166,7 +161,7 @@ def _no_verdict(
 ) -> None:
     """Raise when pytest did not come to a verdict, with its own last words."""
     details = "\n".join(tail)
-    hint = f"see {folder / 'pytest.log'}"
+    hint = f"see {folder / evidence.PYTEST_LOG}"
     # With -x pytest ends with 2 as well; whatever was run is a verdict.  Killed, it gives none.
     if status in _UNFIT and not fit and not any(map(_ran, result.tests)):
         raise UsageError(_UNFIT[status], hint=hint, details=details)
@@ -177,45 +172,6 @@ def _no_verdict(
         raise GuestFault("the guests could not be run", hint=hint, details=details)
     if not result.tests and not result.error:
         raise HostFault("pytest ended without a result", hint=hint, details=details)
-
-
-def collect(
-    side: Side, kernel: Kernel, folder: Path, *, cached: bool, stopped: bool = False
-) -> SideResult:
-    """Read what a side's folder holds: its tests and the lives of its guests.
-
-    ``stopped``: before their end, so that a test under way has not crashed.
-    """
-    guests = tuple(_guests(folder / "guests"))
-    tests = journal.read(folder, stopped=stopped)
-    error = ""
-    unborn = [one for one in guests if one.boot_seconds is None]
-    if unborn and not any(one.boot_seconds is not None for one in guests):
-        titles = [splat.title for splat in unborn[0].splats]
-        how_far = bootfail.stage(guest_folder.read_text(Path(unborn[0].console))).words
-        error = f"did not boot ({unborn[0].ended}): {titles[0] if titles else how_far}"
-    return SideResult(side, kernel, tests, guests, error, cached)
-
-
-def _guests(folder: Path) -> list[GuestRecord]:
-    records = []
-    for one in guest_folder.taken(folder):
-        record = guest_folder.read_record(one)
-        if record is not None:
-            console = one / "console.log"
-            lines = (
-                console.read_text(errors="backslashreplace").splitlines()
-                if console.is_file()
-                else []
-            )
-            records.append(_with_splats(record, str(console), lines))
-    return records
-
-
-def _with_splats(record: GuestRecord, console: str, lines: list[str]) -> GuestRecord:
-    table = {**to_json(record), "console": console, "splats": to_json(find_splats(lines))}
-    found: GuestRecord = from_json(GuestRecord, table)
-    return found
 
 
 def _baseline(plan: Plan, kernel: Kernel, accel: Accel) -> Path:

@@ -25,6 +25,7 @@ from harness.model.check import (
     PatchRow,
     Severity,
 )
+from harness.model.comparison import Comparison, Shift
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
 from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
 from harness.model.run import Run, Span
@@ -47,6 +48,7 @@ __all__ = [
     "ChangeKind",
     "Checkout",
     "Commit",
+    "Comparison",
     "CompilerWarning",
     "Contrast",
     "Finding",
@@ -68,6 +70,7 @@ __all__ = [
     "SearchState",
     "Series",
     "Severity",
+    "Shift",
     "Side",
     "SideResult",
     "Source",

@@ -12,8 +12,7 @@ from pathlib import Path
 from harness import process
 from harness.errors import HostFault
 from harness.model import Outcome, Test
-from harness.results.journal import Journal, read
-from harness.results.reading import locate
+from harness.results.journal import Journal, locate, read
 
 FOLDER = "retries"
 _CRASHES = 1  # how often a crash is tried again when nobody says

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from harness import vmcore
 from harness.model import Outcome, Test
-from harness.results.changes import counts
-from harness.results.journal import read
-from harness.results.reading import events
+from harness.results.journal import AttemptLost, GuestNoted, events, read
+from harness.results.regression import counts
 
 SHOWN = 12  # of each sort
 LONGEST = 160  # characters of a headline
@@ -19,14 +18,17 @@ LONGEST = 160  # characters of a headline
 def lines(folder: Path) -> Iterator[str]:
     """Write the summary of a session from its journal; nothing when all went well."""
     tests = read(folder)
-    befell = [event for event in events(folder) if event["event"] in ("guest", "lost")]
+    befell = [event for event in events(folder) if isinstance(event, GuestNoted | AttemptLost)]
     bad = [test for test in tests if test.outcome.bad]
     if not bad and not befell:
         return
     yield ", ".join(f"{number} {outcome}" for outcome, number in counts(tests).items())
     for event in befell[:SHOWN]:
-        titles = "".join(f": {one['title']}" for one in event.get("splats", ()))
-        yield f"{event['guest']}: {event.get('note') or event['why']}{titles}"
+        if isinstance(event, AttemptLost):
+            yield f"{event.guest}: {event.why}"
+        else:
+            titles = "".join(f": {splat.title}" for splat in event.splats)
+            yield f"{event.guest}: {event.note}{titles}"
     for test in bad[:SHOWN]:
         yield from _test(test)
     if len(bad) > SHOWN:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The journal of a test session: one JSON line per event, with its time, written at once.
+"""The journal of a test session: one JSON line per event, on disk before anything else happens.
 
-Whatever happens to the guest, to pytest or to the machine, what is in the journal is known; see
-``harness.results.reading`` for how it is read back.
+Whatever happens to the guest, to pytest or to the machine, what is in the journal is known.  Read
+back, a test is NOTRUN when it was collected, CRASH from its start, and only its own report improves
+that.  Each start is an attempt of its own; attempts that do not agree make the test FLAKY.
 """
 
 from __future__ import annotations
@@ -10,25 +11,55 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shlex
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from harness.model import Outcome, Splat
-from harness.results.reading import NAME, read
-from harness.results.tally import Tally
+from harness.model import Outcome, Splat, Test
+from harness.results import statistics
+from harness.serial import DamagedError, from_json, to_json
 
-__all__ = ["NAME", "Journal", "Phase", "Tally", "read"]
+NAME = "tests.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionStarted:
+    """``command``, with a test's file and name behind it, runs that test alone.
+
+    ``root`` is the folder in which the tests' names start.
+    """
+
+    command: tuple[str, ...]
+    root: str
+    at: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TestsCollected:
+    """The tests there are; a later event may add more."""
+
+    ids: tuple[str, ...]
+    at: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TestStarted:
+    """A test began in a guest; the second time it is another attempt."""
+
+    id: str
+    guest: str
+    at: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """One phase's report of a test, as pytest gives it, in our words.
+    """One phase's report of a test.
 
     ``when`` is setup, call, teardown, after (between two tests) or crash; ``log`` is what the
-    kernel said meanwhile, ``taint`` the kernel's before and after.
+    kernel printed meanwhile, ``taint`` the kernel's before and after.
     """
 
     when: str
@@ -41,10 +72,73 @@ class Phase:
     taint: tuple[int, int] | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class PhaseReported(Phase):
+    """A phase's report, in the journal."""
+
+    id: str = ""
+    at: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class AttemptLost:
+    """The host lost the guest during a test: that attempt does not count."""
+
+    id: str
+    guest: str
+    why: str
+    at: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TestRetried:
+    """How a test ended when it was run again alone; ``folder`` has that run's own journal."""
+
+    id: str
+    outcome: Outcome
+    message: str
+    folder: str
+    at: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestNoted:
+    """What happened to a guest outside of any test, such as a splat at boot."""
+
+    guest: str
+    note: str
+    log: str = ""
+    splats: tuple[Splat, ...] = ()
+    at: float = 0.0
+
+
+Event = (
+    SessionStarted
+    | TestsCollected
+    | TestStarted
+    | PhaseReported
+    | AttemptLost
+    | TestRetried
+    | GuestNoted
+)
+
+# The word for each kind of event in the file.
+_KINDS: dict[str, type[Event]] = {
+    "session": SessionStarted,
+    "collected": TestsCollected,
+    "started": TestStarted,
+    "reported": PhaseReported,
+    "lost": AttemptLost,
+    "attempt": TestRetried,
+    "guest": GuestNoted,
+}
+_WORDS = {kind: word for word, kind in _KINDS.items()}
+
+
 class Journal:
     """Writes the journal; each event is on disk before the call returns.  Safe from any thread.
 
-    ``fault`` says why it cannot be written any more (a full disk), else it is empty.
+    ``fault`` says why the file cannot be written any more (a full disk), else it is empty.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,40 +149,37 @@ class Journal:
         self._lock = threading.Lock()
 
     def session(self, command: Sequence[str], root: Path) -> None:
-        """Note the command that, with a test's file and name behind it, runs that test alone.
-
-        ``root`` is the folder that the tests' names start from.
-        """
-        self._write({"event": "session", "command": list(command), "root": str(root)})
+        """Write how one test is run alone; see SessionStarted."""
+        self._write(SessionStarted(tuple(command), str(root)))
 
     def collected(self, ids: Iterable[str]) -> None:
-        """Note the tests there are; called again with more or the same, it adds the new ones."""
-        self._write({"event": "collected", "ids": list(ids)})
+        """Write the tests there are; called again with more or the same, it adds the new ones."""
+        self._write(TestsCollected(tuple(ids)))
 
     def started(self, test: str, guest: str) -> None:
-        """Note that a test began in a guest; begun again it is another attempt."""
-        self._write({"event": "started", "id": test, "guest": guest})
+        """Write that a test began in a guest."""
+        self._write(TestStarted(test, guest))
 
     def reported(self, test: str, phase: Phase) -> None:
-        """Note a phase's report."""
-        self._write({"event": "reported", "id": test, **dataclasses.asdict(phase)})
+        """Write a phase's report."""
+        fields = {field.name: getattr(phase, field.name) for field in dataclasses.fields(Phase)}
+        self._write(PhaseReported(**fields, id=test))
 
     def lost(self, test: str, guest: str, why: str) -> None:
-        """Note that the host lost the guest during a test: that attempt never was."""
-        self._write({"event": "lost", "id": test, "guest": guest, "why": why})
+        """Write that the host lost the guest during a test."""
+        self._write(AttemptLost(test, guest, why))
 
     def attempt(self, test: str, outcome: Outcome, folder: Path, message: str) -> None:
-        """Note how a test ended when it was run again alone; ``folder`` has that run's journal."""
-        table = {"event": "attempt", "id": test, "outcome": outcome, "message": message}
-        self._write({**table, "folder": str(folder)})
+        """Write how a test ended when it was run again alone."""
+        self._write(TestRetried(test, outcome, message, str(folder)))
 
     def guest(self, guest: str, note: str, log: str = "", splats: tuple[Splat, ...] = ()) -> None:
-        """Note what befell a guest outside of any test, such as a splat at boot."""
-        found = [dataclasses.asdict(one) for one in splats]
-        self._write({"event": "guest", "guest": guest, "note": note, "log": log, "splats": found})
+        """Write what happened to a guest outside of any test."""
+        self._write(GuestNoted(guest, note, log, splats))
 
-    def _write(self, event: dict[str, Any]) -> None:
-        line = json.dumps({**event, "at": round(time.time(), 3)}) + "\n"
+    def _write(self, event: Event) -> None:
+        table = {"event": _WORDS[type(event)], **to_json(event), "at": round(time.time(), 3)}
+        line = json.dumps(table) + "\n"
         with self._lock:
             if self.fault:
                 return
@@ -100,5 +191,164 @@ class Journal:
 
     def close(self) -> None:
         """Close the file; further events are an error."""
-        with contextlib.suppress(OSError):  # said already: what was not written cannot be
+        with contextlib.suppress(OSError):  # what could not be written is told already
             self._file.close()
+
+
+def events(folder: Path) -> Iterator[Event]:
+    """Read a journal's events; none where there is no journal."""
+    file = folder / NAME
+    if not file.is_file():
+        return
+    with file.open("rb") as lines:
+        for line in lines:
+            if (event := parse(line)) is not None:
+                yield event
+
+
+def parse(line: bytes) -> Event | None:
+    """Read one line; None where its writer died over it, or a later harness wrote it."""
+    try:
+        table: Any = json.loads(line.decode(errors="replace"))
+        kind = _KINDS[table["event"]]
+        return from_json(kind, table)
+    except (DamagedError, ValueError, KeyError, TypeError):
+        return None
+
+
+@dataclasses.dataclass
+class Attempt:
+    """One run of a test: what its phases reported, or what a journal of its own says of it."""
+
+    guest: str
+    began: float = 0.0
+    phases: list[PhaseReported] = dataclasses.field(default_factory=list)
+    retried: TestRetried | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The time its phases took; for one that never ended, the time until its guest did."""
+        if self.began and self.phases and self.phases[-1].when == "crash":
+            return max(0.0, self.phases[-1].at - self.began)
+        return float(sum(phase.seconds for phase in self.phases))
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of its phases; without a last report it has crashed."""
+        if self.retried is not None:
+            return self.retried.outcome
+        outcomes = [phase.outcome for phase in self.phases]
+        bad = [outcome for outcome in outcomes if outcome.bad]
+        if bad:
+            return next((o for o in bad if o in (Outcome.CRASH, Outcome.TIMEOUT)), bad[0])
+        if not any(phase.when in ("teardown", "crash") for phase in self.phases):
+            return Outcome.CRASH
+        return next((o for o in outcomes if o is not Outcome.PASS), Outcome.PASS)
+
+    @property
+    def message(self) -> str:
+        """The messages of the phases that made the outcome what it is."""
+        if self.retried is not None:
+            return self.retried.message
+        worst = [phase for phase in self.phases if phase.outcome is self.outcome]
+        return "\n\n".join(phase.message for phase in worst if phase.message)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it is a crash only because nothing more was heard of it."""
+        return self.retried is None and self.outcome is Outcome.CRASH and not self.message
+
+
+@dataclasses.dataclass
+class JournalContent:
+    """All that a journal says: each test's attempts, why guests were lost, how to run one test."""
+
+    tests: dict[str, list[Attempt]] = dataclasses.field(default_factory=dict)
+    lost: dict[str, str] = dataclasses.field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    root: str = ""
+
+    def take(self, event: Event) -> None:
+        """Take one event."""
+        match event:
+            case SessionStarted():
+                self.command, self.root = event.command, event.root
+            case TestsCollected():
+                for test in event.ids:
+                    self.tests.setdefault(test, [])
+            case TestStarted():
+                attempt = Attempt(event.guest, event.at)
+                self.tests.setdefault(event.id, []).append(attempt)
+            case PhaseReported():
+                attempts = self.tests.setdefault(event.id, [])
+                if not attempts:
+                    attempts.append(Attempt(""))
+                attempts[-1].phases.append(event)
+            case AttemptLost():
+                self.lost[event.id] = event.why
+                if self.tests.get(event.id):
+                    self.tests[event.id].pop()
+            case TestRetried():
+                attempt = Attempt(event.folder, retried=event)
+                self.tests.setdefault(event.id, []).append(attempt)
+
+    def result(self, test: str, *, stopped: bool = False) -> Test:
+        """Weigh what the journal says of one test; ``stopped`` as in read()."""
+        begun = self.tests[test]
+        attempts = [attempt for attempt in begun if not (stopped and attempt.under_way)]
+        if not attempts:
+            last = begun[-1] if begun else Attempt("")
+            why = self.lost.get(test, "")
+            return Test(test, Outcome.NOTRUN, message=why, guest=last.guest, began=last.began)
+        outcomes = tuple(attempt.outcome for attempt in attempts)
+        # The first bad attempt is the one to show; a later one that passed does not heal it.
+        shown = next((attempt for attempt in attempts if attempt.outcome.bad), attempts[-1])
+        outcome, message = _weigh(outcomes, shown)
+        phases = shown.phases
+        taints = [phase.taint for phase in phases if phase.taint]
+        return Test(
+            id=test,
+            outcome=outcome,
+            seconds=shown.seconds,
+            message=message,
+            output="\n".join(phase.output for phase in phases if phase.output),
+            guest=shown.guest,
+            splats=tuple(splat for phase in phases for splat in phase.splats),
+            kernel_log="\n".join(phase.log for phase in phases if phase.log),
+            attempts=outcomes,
+            taint=(taints[0][0], taints[-1][1]) if taints else (0, 0),
+            reproduce=self.reproduce(test) if outcome.bad else "",
+            began=shown.began,
+            ended=phases[-1].at if phases else 0.0,
+        )
+
+    def reproduce(self, test: str) -> str:
+        """Return the shell command that runs one test alone; empty where it is not known."""
+        return shlex.join([*self.command, locate(self.root, test)]) if self.command else ""
+
+
+def _weigh(outcomes: tuple[Outcome, ...], shown: Attempt) -> tuple[Outcome, str]:
+    bad = sum(outcome.bad for outcome in outcomes)
+    if 0 < bad < len(outcomes):
+        rate = statistics.flaky_rate(len(outcomes) - bad, len(outcomes))
+        return Outcome.FLAKY, f"{shown.message}\n{rate}".strip()
+    if bad > 1:
+        return shown.outcome, f"{shown.message}\nconfirmed: bad in all of {bad} runs".strip()
+    return shown.outcome, shown.message
+
+
+def read(folder: Path, *, stopped: bool = False) -> tuple[Test, ...]:
+    """Read the tests of a journal in the order of their collection; no journal: no tests.
+
+    ``stopped``: the run did not come to its end, so what was under way then has not crashed.
+    """
+    content = JournalContent()
+    for event in events(folder):
+        content.take(event)
+    return tuple(content.result(test, stopped=stopped) for test in content.tests)
+
+
+def locate(root: str, test: str) -> str:
+    """Return a test's name with the absolute path of its file, which is valid anywhere."""
+    file, colons, name = test.partition("::")
+    return f"{Path(root, file)}{colons}{name}"

@@ -19,7 +19,7 @@ import pytest
 
 from harness.model import Outcome, Test
 from harness.results import journal
-from harness.results.reading import events
+from harness.results.journal import TestStarted, events
 
 SUITE = Path(__file__).parents[1] / "data" / "drills" / "test_mischief.py"
 sys.path.append(str(SUITE.parent))
@@ -103,10 +103,10 @@ def test_results_are_complete(session: Session) -> None:
 def test_a_guest_that_was_spoilt_runs_nothing_more(session: Session) -> None:
     spoilt: set[str] = set()
     for event in events(session.folder):
-        if event["event"] == "started":
-            assert event["guest"] not in spoilt, event["id"]
-            if event["id"].partition("::test_it[")[2].rstrip("]") in SPOIL:
-                spoilt.add(event["guest"])
+        if isinstance(event, TestStarted):
+            assert event.guest not in spoilt, event.id
+            if event.id.partition("::test_it[")[2].rstrip("]") in SPOIL:
+                spoilt.add(event.guest)
     assert len(spoilt) >= len(SPOIL & session.done)
 
 

@@ -18,7 +18,7 @@ from conftest import Job
 
 from harness.model import Outcome, Test
 from harness.results import journal
-from harness.results.reading import events
+from harness.results.journal import events
 
 SUITE = Path(__file__).parents[1] / "data" / "lkdtm" / "test_points.py"
 sys.path.append(str(SUITE.parent))

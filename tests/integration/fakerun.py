@@ -25,7 +25,7 @@ from harness.model import (
     Test,
 )
 from harness.results import store
-from harness.results.changes import compared
+from harness.results.regression import compared
 from harness.serial import to_json
 
 BEGIN = 1_800_000_000.0

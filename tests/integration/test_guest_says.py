@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakesession import Session, own_base  # noqa: F401 - a fixture for all tests here
 
-from harness.results.reading import events
+from harness.results.journal import events
 
 CHILDREN = """
 import multiprocessing, os, pathlib, sys, threading, time, unittest, warnings

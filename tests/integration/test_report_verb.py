@@ -20,8 +20,8 @@ from harness.cli import main
 from harness.model import Outcome
 from harness.publish import html as report
 from harness.results import store
-from harness.results.changes import compared
 from harness.results.journal import Journal, Phase
+from harness.results.regression import compared
 
 
 @pytest.fixture(autouse=True)

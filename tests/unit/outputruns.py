@@ -20,7 +20,7 @@ from harness.model import (
     Splat,
     Test,
 )
-from harness.results.changes import compared
+from harness.results.regression import compared
 
 COMMIT = "4363f6ec95eb9d0f66c2efc06fc25a0d0e1f6f5b"
 FILE = "tests/guest/configfs/test_mount.py"

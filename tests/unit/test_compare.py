@@ -12,11 +12,11 @@ import pytest
 from harness import compare
 from harness.cli import compare as cli_compare
 from harness.cli import main
-from harness.compare import numbers
-from harness.compare.half import Half
+from harness.compare import KernelResults
 from harness.errors import UsageError
 from harness.model import ChangeKind, CompilerWarning, Outcome, Splat, Test, Verdict
 from harness.progress import Progress
+from harness.results import statistics
 from harness.results.journal import Journal, Phase
 
 
@@ -24,7 +24,7 @@ def ran(**outcomes: str) -> tuple[Test, ...]:
     return tuple(Test(name, Outcome(value)) for name, value in outcomes.items())
 
 
-def half(*, name: str = "x", **fields: object) -> Half:
+def half(*, name: str = "x", **fields: object) -> KernelResults:
     whole: dict[str, object] = {
         "folder": Path("/nowhere"),
         "tests": (),
@@ -33,10 +33,10 @@ def half(*, name: str = "x", **fields: object) -> Half:
         "boots": (),
         "memory": 0,
     }
-    return Half(name, **{**whole, **fields})  # type: ignore[arg-type]
+    return KernelResults(name, **{**whole, **fields})  # type: ignore[arg-type]
 
 
-def compared(base: Half, patched: Half, place: Path) -> compare.Comparison:
+def compared(base: KernelResults, patched: KernelResults, place: Path) -> compare.Comparison:
     return compare.compare(base, patched, 1, place, Progress(quiet=True))
 
 
@@ -72,22 +72,22 @@ def test_a_machine_that_is_busy_changes_nothing() -> None:
     rng = random.Random(7)
     base = {f"t{n}": rng.uniform(0.1, 5) for n in range(60)}
     busy = {name: value * 1.7 * rng.uniform(0.9, 1.1) for name, value in base.items()}
-    assert numbers.slower(base, busy) == []
+    assert statistics.test_times(base, busy) == []
     slow = {**busy, "t3": busy["t3"] * 4 + 3}
-    assert [one.what for one in numbers.slower(base, slow)] == ["t3"]
+    assert [one.what for one in statistics.test_times(base, slow)] == ["t3"]
 
 
 def test_few_tests_say_nothing_of_time() -> None:
-    assert numbers.slower({"a": 1.0}, {"a": 100.0}) == []
+    assert statistics.test_times({"a": 1.0}, {"a": 100.0}) == []
 
 
 def test_boots_and_memory() -> None:
-    assert numbers.boots([3.0, 9.0], [3.4]) == []
-    assert [one.patched for one in numbers.boots([3.0, 9.0], [7.0, 8.0])] == [7.0]
-    assert numbers.boots([], [7.0]) == []
-    assert numbers.memory(900_000, 900_100) == []
-    assert [one.patched for one in numbers.memory(900_000, 890_000)] == [890_000]
-    assert numbers.memory(0, 890_000) == []
+    assert statistics.boot_times([3.0, 9.0], [3.4]) == []
+    assert [one.patched for one in statistics.boot_times([3.0, 9.0], [7.0, 8.0])] == [7.0]
+    assert statistics.boot_times([], [7.0]) == []
+    assert statistics.memory_sizes(900_000, 900_100) == []
+    assert [one.patched for one in statistics.memory_sizes(900_000, 890_000)] == [890_000]
+    assert statistics.memory_sizes(0, 890_000) == []
 
 
 def test_a_folder_of_tests_alone_can_be_read(tmp_path: Path) -> None:

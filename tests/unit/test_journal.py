@@ -7,7 +7,7 @@ import pytest
 
 from harness.model import Outcome, Splat
 from harness.results.journal import NAME, Journal, Phase, read
-from harness.results.wilson import interval
+from harness.results.statistics import interval
 
 
 @pytest.fixture

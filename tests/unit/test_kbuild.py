@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the kernel's make is called."""
+"""How the kernel's make is called, and the table of architectures."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from harness import kbuild, process
+from harness import architectures, kbuild, process
 from harness.errors import HostFault, UsageError
 from harness.model import Toolchain
 
 GCC = Toolchain("x86_64", "gcc", "12")
 
 
-def words(toolchain: Toolchain) -> list[str]:
+def argv(toolchain: Toolchain) -> list[str]:
     return kbuild.command(Path("/tree"), Path("/out"), toolchain)
 
 
 @pytest.mark.parametrize(
-    ("name", "line"), [("x86_64", "x86_64"), ("AMD64", "x86_64"), ("aarch64", "arm64")]
+    ("name", "kernel_name"), [("x86_64", "x86_64"), ("AMD64", "x86_64"), ("aarch64", "arm64")]
 )
-def test_an_architecture_has_several_names(name: str, line: str) -> None:
-    assert kbuild.architecture(name).name == line
+def test_an_architecture_has_several_names(name: str, kernel_name: str) -> None:
+    assert architectures.named(name).name == kernel_name
 
 
-def test_an_unknown_architecture_lists_what_there_is() -> None:
+def test_an_unknown_architecture_lists_the_known_ones() -> None:
     with pytest.raises(UsageError) as caught:
-        kbuild.architecture("vax")
+        architectures.named("vax")
     assert "x86_64, arm64" in caught.value.hint
 
 
-def test_what_nobody_has_booted_says_so() -> None:
-    assert kbuild.ARCHITECTURES["x86_64"].proven
-    assert not kbuild.ARCHITECTURES["arm64"].proven
+def test_the_table_says_what_nobody_has_booted() -> None:
+    assert architectures.named("x86_64").proven
+    assert not architectures.named("arm64").proven
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_what_nobody_has_booted_says_so() -> None:
         (GCC, "LOCALVERSION="),
     ],
 )
-def test_the_words_of_make(toolchain: Toolchain, word: str) -> None:
-    assert word in words(toolchain)
+def test_the_command_of_make(toolchain: Toolchain, word: str) -> None:
+    assert word in argv(toolchain)
 
 
 @pytest.mark.parametrize("path", ["/a b", "/a:b", "/a\tb"])

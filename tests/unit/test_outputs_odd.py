@@ -15,7 +15,7 @@ import pytest
 
 from harness.model import Outcome, Run, Test, Verdict
 from harness.publish import github, gitlab, junit, kcidb, letter, mail, marks, tap
-from harness.results.changes import compared
+from harness.results.regression import compared
 
 Change = Callable[[Run], Run]
 

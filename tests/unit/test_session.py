@@ -12,7 +12,8 @@ from harness.guest import folder as guest_folder
 from harness.lab.session import Guests, Session
 from harness.model import GuestRecord, Outcome, Side
 from harness.progress import Stage
-from harness.results.journal import Journal, Phase, Tally
+from harness.results.journal import Journal, Phase
+from harness.results.tally import Tally
 
 
 class Told:

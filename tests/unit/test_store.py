@@ -22,7 +22,7 @@ from harness.model import (
 )
 from harness.publish import junit
 from harness.results import store
-from harness.results.changes import changes, compared, counts
+from harness.results.regression import changes, compared, counts
 
 
 def side(which, *tests, error=""):

@@ -23,7 +23,7 @@ from harness.model import (
     Splat,
     Test,
 )
-from harness.results.changes import compared
+from harness.results.regression import compared
 
 KERNEL = Kernel("k", Path(), Path(), Path(), "7.2.13", "c0ffee", "x86_64")
 SERIES = Series("demo", Path("patches/demo"), (), "digest", title="A demo")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.model import Outcome
-from harness.results.journal import NAME, Journal, Phase, Tally
+from harness.results.journal import NAME, Journal, Phase
+from harness.results.tally import Tally
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from harness.model import (
     Verdict,
     change_kind,
 )
-from harness.results.changes import changes, compared, new_warnings
+from harness.results.regression import changes, compared, new_warnings
 from harness.serial import from_json, to_json
 
 PASS, FAIL, FLAKY, NOTRUN = Outcome.PASS, Outcome.FAIL, Outcome.FLAKY, Outcome.NOTRUN

@@ -31,7 +31,7 @@ from harness.publish.html.failures import Ask, Sources
 from harness.publish.html.sections import PatchView
 from harness.publish.html.values import Failure, Page
 from harness.results import store
-from harness.results.changes import settled
+from harness.results.regression import settled
 
 _TOLD = (ChangeKind.REGRESSION, ChangeKind.SUSPECT, ChangeKind.FLAKY, ChangeKind.NEW)
 ROOM = 8 << 20  # characters of evidence on a page

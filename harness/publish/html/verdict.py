@@ -9,7 +9,7 @@ from harness.model import Outcome, Run, SideResult, Test, Verdict
 from harness.progress import clock
 from harness.publish import sentences
 from harness.publish.html.values import KernelView, Row, Tile
-from harness.results.changes import counts
+from harness.results.regression import counts
 
 _KINDS = {
     **dict.fromkeys((Verdict.GOOD, Verdict.FOUND), "good"),

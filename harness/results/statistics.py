@@ -1,31 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Times and memory: what changed by more than it changes anyway.  Pure."""
+"""How sure a rate from few runs is, and which times and sizes changed beyond noise.  Pure."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-LEAST = 0.5  # seconds: less is not worth a word
-FACTOR = 1.5  # and so is less than this
+from harness.model import Shift
+
+_Z = 1.959964  # standard deviations of a normal distribution that hold 95 % of it
+
+# What is noise when two kernels are compared.
+LEAST = 0.5  # seconds: a smaller difference is not worth a word
+FACTOR = 1.5  # and neither is a smaller factor
 SPREADS = 4.0  # how far out of the others' spread a test must lie
-FEW = 8  # tests from which on their spread means something
+FEW = 8  # tests: with fewer, their spread means nothing
 
 
-@dataclasses.dataclass(frozen=True)
-class Shift:
-    """A number that changed; ``unit`` is s or KiB."""
+def interval(good: int, runs: int) -> tuple[float, float]:
+    """Return the bounds of the true rate of good runs with 95 % confidence (Wilson's interval).
 
-    what: str
-    base: float
-    patched: float
-    unit: str
+    Without any run nothing is known: 0 to 1.
+    """
+    if not runs:
+        return 0.0, 1.0
+    rate = good / runs
+    spread = _Z * math.sqrt(rate * (1 - rate) / runs + _Z**2 / (4 * runs**2))
+    middle, scale = rate + _Z**2 / (2 * runs), 1 + _Z**2 / runs
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
-def slower(base: Mapping[str, float], patched: Mapping[str, float]) -> list[Shift]:
-    """Give the tests whose time changed beyond noise, the largest change first.
+def flaky_rate(good: int, runs: int) -> str:
+    """Say it: "flaky: good in 1 of 3 runs (true rate 6 to 79 %, at 95 % confidence)"."""
+    low, high = interval(good, runs)
+    return (
+        f"flaky: good in {good} of {runs} runs "
+        f"(true rate {100 * low:.0f} to {100 * high:.0f} %, at 95 % confidence)"
+    )
+
+
+def test_times(base: Mapping[str, float], patched: Mapping[str, float]) -> list[Shift]:
+    """Return the tests whose time changed beyond noise, the largest change first.
 
     ``base`` and ``patched`` are seconds.  All tests of a busy machine are slower together, so it
     is each test's factor against that of the others that counts, and their spread is the noise.
@@ -46,7 +62,7 @@ def slower(base: Mapping[str, float], patched: Mapping[str, float]) -> list[Shif
     return sorted(found, key=lambda one: -abs(one.patched - one.base))
 
 
-def boots(base: Sequence[float], patched: Sequence[float]) -> list[Shift]:
+def boot_times(base: Sequence[float], patched: Sequence[float]) -> list[Shift]:
     """Compare the fastest boots: what else ran on the machine only makes one slower."""
     if not base or not patched:
         return []
@@ -55,7 +71,7 @@ def boots(base: Sequence[float], patched: Sequence[float]) -> list[Shift]:
     return [Shift("boot", old, new, "s")] if abs(new - old) > noise else []
 
 
-def memory(base: int, patched: int) -> list[Shift]:
+def memory_sizes(base: int, patched: int) -> list[Shift]:
     """Compare what the kernel leaves free at boot, in KiB; that hardly varies."""
     if not base or not patched or abs(patched - base) < max(64, base // 1000):
         return []

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Compare what two kernels did: two runs, or two sides' folders."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from harness import paths
+from harness.errors import UsageError
+from harness.lab import rerun
+from harness.model import Comparison, CompilerWarning, GuestRecord, Outcome, SideResult, Splat, Test
+from harness.progress import Progress
+from harness.results import evidence, journal, statistics, store
+from harness.results.regression import changes, new_splats, new_warnings
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelResults:
+    """One of the two kernels that are compared, read from its folder.
+
+    ``warnings`` is None where it is not known how the kernel was built.  ``boots`` are in seconds;
+    ``memory`` is what was free at boot, in KiB, 0 if not known.
+    """
+
+    name: str
+    folder: Path
+    tests: tuple[Test, ...]
+    splats: tuple[Splat, ...]
+    warnings: tuple[CompilerWarning, ...] | None
+    boots: tuple[float, ...]
+    memory: int
+    error: str = ""
+
+    def outcomes(self) -> dict[str, Test]:
+        """Return the tests that ran, by name."""
+        return {test.id: test for test in self.tests if test.outcome is not Outcome.NOTRUN}
+
+
+def read(path: Path) -> KernelResults:
+    """Read a run's folder (then it is the kernel it judged), or one side's folder below it.
+
+    The folder that ``pytest --kernel --guest-folder`` or a check leaves is accepted as well.
+    Raises UsageError for anything else.
+    """
+    path = paths.expanded(path).absolute()
+    if (path / store.RUN).is_file():
+        run = store.load_run(path)
+        if not run.sides:
+            raise UsageError(f"the run {path} ended before its first test", hint="name another")
+        return _of_side(path / run.judged.side, run.judged)
+    if (path / journal.NAME).is_file():
+        if (path.parent / store.RUN).is_file():
+            for side in store.load_run(path.parent).sides:
+                if side.side == path.name:
+                    return _of_side(path, side)
+        return _results(path, journal.read(path), evidence.guests(path), None, "")
+    raise UsageError(
+        f"{path} is not a run's folder: it has neither {store.RUN} nor {journal.NAME}",
+        hint="give the folder that --out named, or one kernel's below it, such as RUN/base",
+    )
+
+
+def _of_side(folder: Path, side: SideResult) -> KernelResults:
+    return _results(folder, side.tests, side.guests, side.kernel.warnings, side.error)
+
+
+def _results(
+    folder: Path,
+    tests: tuple[Test, ...],
+    guests: tuple[GuestRecord, ...],
+    warnings: tuple[CompilerWarning, ...] | None,
+    error: str,
+) -> KernelResults:
+    at_boot = [splat for guest in guests for splat in guest.splats if splat.test == "boot"]
+    return KernelResults(
+        name=str(folder),
+        folder=folder,
+        tests=tests,
+        splats=(*at_boot, *(splat for test in tests for splat in test.splats)),
+        warnings=warnings,
+        boots=tuple(one.boot_seconds for one in guests if one.boot_seconds is not None),
+        memory=evidence.free_memory(guests),
+        error=error,
+    )
+
+
+def compare(
+    base: KernelResults, patched: KernelResults, times: int, place: Path, progress: Progress
+) -> Comparison:
+    """Compare two kernels' results.
+
+    What looks like a regression is run ``times`` times again on each, alone in a fresh guest, if
+    their kernels are still there; with 0 it stays a suspicion.  What these runs leave is in
+    ``place``.
+    """
+    old, new = base.outcomes(), patched.outcomes()
+    found = changes(old.values(), new.values())
+    settled = rerun.settle(found, (base.folder, patched.folder), times, place, progress)
+    both = old.keys() & new.keys()
+    return Comparison(
+        base=base.name,
+        patched=patched.name,
+        tests=settled.changes,
+        splats=new_splats((*base.splats, *settled.splats), patched.splats),
+        healed=new_splats(patched.splats, base.splats),
+        warnings=_new_warnings(base, patched),
+        shifts=(
+            *statistics.boot_times(base.boots, patched.boots),
+            *statistics.memory_sizes(base.memory, patched.memory),
+            *statistics.test_times(
+                {name: old[name].seconds for name in both if not old[name].outcome.bad},
+                {name: new[name].seconds for name in both if not new[name].outcome.bad},
+            ),
+        ),
+        same=len(both) - sum(change.test in both for change in found),
+        error=patched.error,
+        untestable="neither kernel was tested" if base.error and patched.error else "",
+    )
+
+
+def _new_warnings(base: KernelResults, patched: KernelResults) -> tuple[CompilerWarning, ...]:
+    """Return new warnings; none where they are not known of both."""
+    if base.warnings is None or patched.warnings is None:
+        return ()
+    return new_warnings(base.warnings, patched.warnings)

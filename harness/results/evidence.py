@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What one trial leaves in its folder, read back: tests, guests, splats, options, commands.
+
+The folder is one side's of a run, a kernel's of a check, a step's of a bisection, or the one that
+``pytest --kernel IMAGE --guest-folder`` names.  Its files' names stand here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+from harness import serial
+from harness.decode import Decoded
+from harness.guest import bootfail
+from harness.guest import folder as guest_folder
+from harness.model import GuestRecord, Kernel, Request, Side, SideResult
+from harness.results import journal
+from harness.serial import DamagedError
+from harness.splat import find as find_splats
+
+CONFIG = "config"  # the kernel's .config
+BUILD_LOG = "build.log"
+OPTIONS = "options.json"  # what was asked of Kconfig: {"CONFIG_X": "y"}
+PYTEST_LOG = "pytest.log"
+GUESTS = "guests"  # a folder for each guest
+SPLATS_TEXT = "splats.txt"
+SPLATS = "splats.json"
+
+# What the kernel says of its memory at boot, in KiB.
+_MEMORY = re.compile(r"Memory: (\d+)K/(\d+)K available \((.*?)\)")
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodedSplat:
+    """A splat, named by its title and frames, and where in the sources its frames are."""
+
+    title: str
+    frames: tuple[str, ...]
+    decoded: Decoded
+
+
+def guests(folder: Path) -> tuple[GuestRecord, ...]:
+    """Read the lives of the trial's guests, with the splats on their consoles."""
+    records = []
+    for place in guest_folder.taken(folder / GUESTS):
+        record = guest_folder.read_record(place)
+        if record is not None:
+            console = place / "console.log"
+            splats = tuple(find_splats(_lines(console)))
+            records.append(dataclasses.replace(record, console=str(console), splats=splats))
+    return tuple(records)
+
+
+def _lines(console: Path) -> list[str]:
+    if not console.is_file():
+        return []
+    return console.read_text(errors="backslashreplace").splitlines()
+
+
+def read(
+    folder: Path, side: Side, kernel: Kernel, *, cached: bool = False, stopped: bool = False
+) -> SideResult:
+    """Read a trial.  ``stopped``: before its end, so that a test under way has not crashed."""
+    records = guests(folder)
+    tests = journal.read(folder, stopped=stopped)
+    return SideResult(side, kernel, tests, records, boot_error(records), cached)
+
+
+def boot_error(records: tuple[GuestRecord, ...]) -> str:
+    """Say why no guest came up; empty where one did, or none was started."""
+    unborn = [record for record in records if record.boot_seconds is None]
+    if not unborn or len(unborn) < len(records):
+        return ""
+    first = unborn[0]
+    titles = [splat.title for splat in first.splats]
+    stage = bootfail.stage(guest_folder.read_text(Path(first.console))).words
+    return f"did not boot ({first.ended}): {titles[0] if titles else stage}"
+
+
+def free_memory(records: tuple[GuestRecord, ...]) -> int:
+    """Return what the kernel had free at boot, in KiB; 0 where that is not known."""
+    for record in records:
+        match = _MEMORY.search(guest_folder.read_text(Path(record.console)))
+        if match:
+            return int(match[1])
+    return 0
+
+
+def session(folder: Path) -> tuple[list[str], str]:
+    """Return the command that runs one test of this folder again, and where tests' names start."""
+    for event in journal.events(folder):
+        if isinstance(event, journal.SessionStarted):
+            return _with_own_options(list(event.command), folder), event.root
+    return [], ""
+
+
+def _with_own_options(argv: list[str], folder: Path) -> list[str]:
+    """Take the options from this folder: a base's results may be an earlier run's."""
+    flag, file = "--kernel-options", folder / OPTIONS
+    if flag in argv[:-1] and file.is_file():
+        argv[argv.index(flag) + 1] = str(file)
+    return argv
+
+
+def image(folder: Path) -> Path | None:
+    """Return the kernel image that the trial ran on; None where nothing says so."""
+    argv, _ = session(folder)
+    return Path(argv[argv.index("--kernel") + 1]) if "--kernel" in argv[:-1] else None
+
+
+def write_options(folder: Path, request: Request) -> None:
+    """Write the options that were asked of Kconfig."""
+    options = {f"CONFIG_{o.name.removeprefix('CONFIG_')}": o.value for o in request.options}
+    serial.write(folder / OPTIONS, options, indent=1)
+
+
+def options(folder: Path) -> dict[str, str]:
+    """Read the options that were asked of Kconfig; none where the file is gone or damaged."""
+    try:
+        return serial.read(folder / OPTIONS, dict[str, str])
+    except (OSError, DamagedError):
+        return {}
+
+
+def config(folder: Path) -> str:
+    """Read the kernel's .config; empty where it is gone."""
+    try:
+        return (folder / CONFIG).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def write_decoded(folder: Path, splats: tuple[DecodedSplat, ...]) -> None:
+    """Write where in the sources the trial's splats are."""
+    serial.write(folder / SPLATS, splats)
+
+
+def decoded(folder: Path) -> tuple[DecodedSplat, ...]:
+    """Read where in the sources the trial's splats are; none where nothing was decoded."""
+    try:
+        return serial.read(folder / SPLATS, tuple[DecodedSplat, ...])
+    except (OSError, DamagedError):
+        return ()

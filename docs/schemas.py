@@ -9,7 +9,7 @@ import enum
 import types
 import typing
 
-from harness.history.values import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
+from harness.history.histories import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
 from harness.model import Bisected, Comparison, Matrix, Run
 from harness.results.store import BISECTION_SCHEMA as BISECT
 from harness.results.store import CHECK_SCHEMA as CHECK

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Start git so that it does the same on every machine and nothing to other people's trees.
+"""Run git so that it behaves the same on every machine and changes nothing in users' trees.
 
-No configuration of the person or the system is read, and of a tree's own what would change what
-git prints is set to git's default.  No hook or file-system monitor runs, nothing is fetched, and
-git's variables (we may run inside ``git rebase --exec`` or a hook) are taken out.
+The user's and the system's configuration are not read; settings of a tree that change git's output
+are overridden with git's defaults.  No hook or file-system monitor runs, nothing is fetched, and
+git's own variables (we may run inside ``git rebase --exec`` or a hook) are removed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness import process
 from harness.errors import HostFault
 
 _SETTINGS = {
-    "safe.directory": "*",  # the tree may belong to another user; we only read it
+    "safe.directory": "*",  # the tree may belong to another user: we only read it
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
     "core.untrackedCache": "false",
@@ -36,7 +36,7 @@ _SETTINGS = {
     "init.defaultBranch": "main",
     "core.logAllRefUpdates": "false",
     "checkout.workers": "0",  # as many as there are cores
-    # What follows are git's defaults, for what we read or somebody else's tree sets.
+    # git's defaults, because a user's tree may set something else.
     "color.diff": "false",
     "core.abbrev": "auto",
     "diff.algorithm": "default",
@@ -59,16 +59,16 @@ _SETTINGS = {
     "log.showSignature": "false",
 }
 
-# Of git's variables those that say where git is, and how far it looks for a repository.
+# git's variables that stay: where git is, and how far it looks for a repository.
 _KEPT = ("GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 
-_NOTHING = 65536  # bytes free on a disk that is full
+_FULL = 65536  # with fewer bytes free than this, a disk is full
 
 IDENTITY = {"GIT_COMMITTER_NAME": "harness", "GIT_COMMITTER_EMAIL": "harness@localhost"}
 
 
 def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str | None]:
-    """Give the variables of a git that depends on nothing outside."""
+    """The variables for a git that depends on nothing outside; None means to remove one."""
     foreign = (name for name in os.environ if name.startswith("GIT_") and name not in _KEPT)
     variables: dict[str, str | None] = dict.fromkeys(foreign)
     variables |= {
@@ -99,13 +99,13 @@ def run(
 ) -> process.Result:
     """Run git in ``repo`` (a worktree or a bare repository) and return what it printed.
 
-    Raises HostFault when git is not there, when the disk is full, and (with ``check``) when git
-    fails.
+    Raises HostFault when git is not installed, when the disk is full, and (with ``check``) when
+    git fails.
     """
     result = process.run(_argv(repo, words), env=environment(env), stdin=stdin, check=False)
     if result.ok:
         return result
-    if _full(repo, result.stderr):
+    if _is_full(repo, result.stderr):
         raise HostFault(
             f"the disk of {repo} is full",
             hint="free some space (harness clean), or set HARNESS_CACHE elsewhere",
@@ -120,10 +120,15 @@ def run(
     return result
 
 
-def start(repo: Path, *words: str | os.PathLike[str]) -> process.Group:
-    """Start git in ``repo``; its input and what it complains of are pipes.
+def line(repo: Path, *words: str | os.PathLike[str]) -> str:
+    """Run git and return its output without white space around it.  Raises as ``run`` does."""
+    return run(repo, *words).stdout.strip()
 
-    Raises HostFault when git is not there.
+
+def start(repo: Path, *words: str | os.PathLike[str]) -> process.Group:
+    """Start git in ``repo``; its standard input and standard error are pipes.
+
+    Raises HostFault when git is not installed.
     """
     pipe = subprocess.PIPE
     return process.Group(_argv(repo, words), env=environment(), stdin=pipe, stderr=pipe)
@@ -133,14 +138,47 @@ def _argv(repo: Path, words: Sequence[str | os.PathLike[str]]) -> process.Argv:
     return ("git", "-C", repo, *words)
 
 
-def _full(repo: Path, said: str) -> bool:
-    """Whether git failed for want of space; it does not always give the reason."""
-    if "No space left on device" in said:
+def _is_full(repo: Path, stderr: str) -> bool:
+    """Whether git failed for lack of space; it does not always say so."""
+    if "No space left on device" in stderr:
         return True
-    failed = "write" in said and repo.is_dir()
-    return failed and shutil.disk_usage(repo).free < _NOTHING
+    failed = "write" in stderr and repo.is_dir()
+    return failed and shutil.disk_usage(repo).free < _FULL
 
 
-def line(repo: Path, *words: str | os.PathLike[str]) -> str:
-    """Run git and return the one line it prints; errors as with ``run``."""
-    return run(repo, *words).stdout.strip()
+def _answer(repo: Path, *words: str) -> str:
+    """What git prints, or nothing when it fails."""
+    result = run(repo, *words, check=False)
+    return result.stdout.strip() if result.ok else ""
+
+
+def commit_of(repo: Path, ref: str) -> str:
+    """The id of the commit that ``ref`` names; empty if there is none."""
+    return object_of(repo, f"{ref}^{{commit}}") if ref else ""
+
+
+def object_of(repo: Path, name: str) -> str:
+    """The id of the object that ``name`` names, such as HEAD^{tree}; empty if there is none."""
+    return _answer(repo, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
+
+
+def top_of(folder: Path) -> Path | None:
+    """The top of the worktree that ``folder`` is in; None outside of any, or in a bare one."""
+    top = _answer(folder, "rev-parse", "--show-toplevel")
+    return Path(top) if top else None
+
+
+def merge_base(repo: Path, one: str, two: str) -> str:
+    """The commit at which two histories part; empty if they have nothing in common."""
+    return _answer(repo, "merge-base", one, two)
+
+
+def is_ancestor(repo: Path, ancestor: str, commit: str) -> bool:
+    """Whether ``commit`` is ``ancestor`` or has it in its history."""
+    return run(repo, "merge-base", "--is-ancestor", ancestor, commit, check=False).ok
+
+
+def content(repo: Path, commit: str, file: str) -> str | None:
+    """The text of a file at a commit; None if it is not there, or its object is missing."""
+    result = run(repo, "cat-file", "blob", f"{commit}:{file}", check=False)
+    return result.stdout if result.ok else None

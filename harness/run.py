@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The stages in their order, and what a run leaves behind."""
+"""The main job: a series and a kernel in, a Run with its evidence out."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import datetime
+import importlib.metadata
+import os
+import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import harness
 from harness import architectures, guest
-from harness.errors import HostFault, Interrupted
-from harness.lab import about, again, folder, kernels, rerun, trial
+from harness.errors import HarnessError, HostFault, Interrupted
+from harness.guest import accel
+from harness.lab import again, folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import Plan, see_suites
 from harness.model import Run, SideResult, Source
@@ -23,7 +28,7 @@ from harness.results.regression import compared, new_splats
 
 
 @dataclasses.dataclass(frozen=True)
-class RunJob:
+class RunContext:
     """What is known of a run before its first test."""
 
     lab: Lab
@@ -41,13 +46,12 @@ def run(
     command: tuple[str, ...] = (),
     began: Callable[[Path, Source], None] = lambda *_: None,
 ) -> Run:
-    """Do the main job and give what it found; everything is in the run's folder as well.
+    """Test the plan's series; everything that is found is in the run's folder as well.
 
-    ``began`` is told the folder as soon as there is one, and the commit that is started from.
+    ``began`` is called with the folder as soon as there is one, and the commit to start from.
     Raises a HarnessError for what is no verdict: see harness.errors for the kinds.
     """
-    begin = time.monotonic()
-    started = datetime.datetime.now(datetime.UTC)
+    begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     guest.sweep()
     see_suites(plan)
     folder.check(plan)
@@ -55,80 +59,102 @@ def run(
     arch = lab.toolchain.arch
     if not architectures.named(arch).proven:
         progress.say(f"{arch}: nobody has booted this architecture with the harness yet")
-    start = kernels.find_source(plan, progress)
-    built = lab.kernels(start)
+    source = kernels.find_source(plan, progress)
+    built = lab.kernels(source)
     place = folder.make(plan, started, command)
-    began(place, start)
+    began(place, source)
     progress.say(f"evidence: {place}")
-    made_with = about.machine(arch)  # now: a run that is stopped starts no programs
-    job = RunJob(lab, start, place, started, begin, command, made_with)
+    about = tuple(_about(arch))  # now: a run that is stopped starts no programs
+    context = RunContext(lab, source, place, started, begin, command, about)
     with folder.writing(place):
-        return _tested(job, built)
+        return _test(context, built)
 
 
-def _tested(job: RunJob, built: tuple[Built, ...]) -> Run:
+def _test(context: RunContext, built: Sequence[Built]) -> Run:
     """Test the sides in a row; what was found is recorded even if something stops us."""
     sides: list[SideResult] = []
     try:
-        for one in built:
-            place = job.folder / one.side
+        for kernel in built:
+            place = context.folder / kernel.side
             with folder.writing(place):
                 base = sides[0] if sides else None
-                sides.append(trial.run(job.lab, one, place, base=base))
-        return _record(job, _settled(job, _found(job, sides)))
+                sides.append(trial.run(context.lab, kernel, place, base=base))
+        return _record(context, _rerun(context, _as_run(context, sides)))
     except (KeyboardInterrupt, HostFault) as why:
         with contextlib.suppress(OSError):  # a full disk
-            if one.side not in [side.side for side in sides]:
-                sides.append(_so_far(job, one))
-            _record(job, dataclasses.replace(_found(job, sides), interrupted=True))
+            if len(sides) < len(built):
+                place = context.folder / kernel.side
+                sides.append(evidence.read(place, kernel.side, kernel.kernel, stopped=True))
+            run = dataclasses.replace(_as_run(context, sides), interrupted=True)
+            _record(context, run)
         if isinstance(why, HostFault):
             raise
-        what = f"interrupted: {again.so_far(sides)}; all of it is kept in {job.folder}"
-        raise Interrupted(what, hint=again.the_same(job.command)) from None
+        what = f"interrupted: {again.so_far(sides)}; all of it is kept in {context.folder}"
+        raise Interrupted(what, hint=again.the_same(context.command)) from None
 
 
-def _so_far(job: RunJob, one: Built) -> SideResult:
-    return evidence.read(job.folder / one.side, one.side, one.kernel, stopped=True)
-
-
-def _found(job: RunJob, sides: Sequence[SideResult]) -> Run:
-    """Put together what the sides did; what differs between them is not run again yet."""
-    plan = job.lab.plan
+def _as_run(context: RunContext, sides: Sequence[SideResult]) -> Run:
+    """Put together what the sides did; nothing that differs between them is rerun yet."""
+    plan = context.lab.plan
     lenient = "--allow-flaky" in plan.pytest_args
     run = Run(
         series=plan.series,
-        source=job.source,
-        folder=job.folder,
-        started=job.started.isoformat(timespec="seconds"),
+        source=context.source,
+        folder=context.folder,
+        started=context.started.isoformat(timespec="seconds"),
         seconds=0.0,
-        accel=str(job.lab.accel),
+        accel=str(context.lab.accel),
         sides=tuple(dataclasses.replace(side, allow_flaky=lenient) for side in sides),
-        command=job.command,
-        about=job.about,
+        command=context.command,
+        about=context.about,
         strict=plan.strict,
     )
     return compared(run)
 
 
-def _settled(job: RunJob, run: Run) -> Run:
-    """Run what looks broken again; a splat that the base then had as well is not new."""
+def _rerun(context: RunContext, run: Run) -> Run:
+    """Rerun what looks broken; a splat that the base then had as well is not new."""
     if not run.compared:
         return run
+    lab, place = context.lab, run.folder / rerun.FOLDER
     folders = (run.folder / run.sides[0].side, run.folder / run.judged.side)
-    place = run.folder / rerun.FOLDER
-    found = rerun.settle(run.changes, folders, job.lab.plan.reruns, place, job.lab.progress)
-    splats = new_splats(found.splats, run.splats)
-    return dataclasses.replace(run, changes=found.changes, splats=splats)
+    settled = rerun.settle(run.changes, folders, lab.plan.reruns, place, lab.progress)
+    splats = new_splats(settled.splats, run.splats)
+    return dataclasses.replace(run, changes=settled.changes, splats=splats)
 
 
-def _record(job: RunJob, run: Run) -> Run:
+def _record(context: RunContext, run: Run) -> Run:
     """Write run.json and junit.xml, with the times until now."""
-    found = dataclasses.replace(
+    progress = context.lab.progress
+    timed = dataclasses.replace(
         run,
-        seconds=time.monotonic() - job.begin,
-        stages=tuple(job.lab.progress.times),
-        timeline=tuple(job.lab.progress.spans),
+        seconds=time.monotonic() - context.begin,
+        stages=tuple(progress.times),
+        timeline=tuple(progress.spans),
     )
-    store.save_run(found)
-    junit.of_run(found.folder / "junit.xml", found, found.sides)
-    return found
+    store.save_run(timed)
+    junit.write(timed.folder / "junit.xml", timed)
+    return timed
+
+
+def _about(arch: str) -> Iterator[tuple[str, str]]:
+    """Return (what, its version or size) of the machine and the programs a result depends on."""
+    yield "harness", harness.__version__
+    try:
+        yield "QEMU", accel.find_qemu(arch)[1]
+    except HarnessError as error:
+        yield "QEMU", error.what
+    yield "Python", platform.python_version()
+    for name in ("virtme-ng", "pytest", "pytest-xdist"):
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield name, "not installed"
+    try:
+        yield "host", platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+    except OSError:
+        yield "host", platform.system()
+    yield "host kernel", f"{platform.system()} {platform.release()} {platform.machine()}"
+    yield "processors", str(os.cpu_count() or 0)
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    yield "memory", f"{pages / (1 << 30):.1f} GiB"

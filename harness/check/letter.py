@@ -66,7 +66,7 @@ def read(path: Path, author: str) -> Letter:
     message = email.message_from_bytes(raw.lstrip(b"\r\n"))
     mail = parse(raw, str(path))
     text = re.split(r"^---\s*$", _text(mail.text), maxsplit=1, flags=re.MULTILINE)[0]
-    found = _TAGS.match(header.subject(message))
+    found = _TAGS.match(header.subject_of(message))
     reply, tags, subject = found.groups() if found else ("", "", "")
     people = [message.get(name, "") for name in ("To", "Cc", "From")]
     return Letter(

@@ -158,11 +158,13 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     with paths.in_use():
         asked = bisecting.ask(options)
         _say(asked, progress)
-        with history.recording(options, progress.say, asked.plan.series) as entry:
-            found = bisect(asked, progress, options.command, begun, entry.at)
+        with history.recording(
+            options.verb, options.command, progress.say, db=options.db, series=asked.plan.series
+        ) as recording:
+            found = bisect(asked, progress, options.command, begun, recording.at)
             found = dataclasses.replace(found, commands=_commands(found, options))
             report.write(found)
-            entry.finish(found.verdict)
+            recording.finish(found.verdict)
     if options.json:
         print(json.dumps(store.bisection_table(found), indent=1))
     else:

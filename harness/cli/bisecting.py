@@ -108,7 +108,7 @@ def _plan(options: argparse.Namespace, mode: BisectMode) -> Plan:
             raise errors.UsageError("there is no series", hint="--series PATH, or --good and --bad")
         return made
     return dataclasses.replace(
-        made, notes=(*made.series.notes, *trust.see(made.series, options.trust))
+        made, notes=(*made.series.notes, *trust.require(made.series, options.trust))
     )
 
 

@@ -110,10 +110,14 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         if asked.wants("tests"):
             failed = _failed(asked.previous or made.series, options.db, progress)
             asked = dataclasses.replace(asked, first=failed)
-        entry = stack.enter_context(history.recording(options, progress.say, made.series))
-        found, place = check.check(made, asked, progress, options.command, entry.at)
+        recording = stack.enter_context(
+            history.recording(
+                options.verb, options.command, progress.say, db=options.db, series=made.series
+            )
+        )
+        found, place = check.check(made, asked, progress, options.command, recording.at)
         report.write(found, place)
-        entry.finish(found.verdict, error=found.trouble)
+        recording.finish(found.verdict, error=found.trouble)
     _show(options, found, place)
     if not options.b4:
         formats.in_ci(place)

@@ -74,16 +74,21 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         compare.read(_folder(one, options.db)) for one in (options.base, options.patched)
     )
     uses = (base.folder, patched.folder)
-    with paths.in_use(), history.recording(options, progress.say, uses=uses) as entry:
+    with (
+        paths.in_use(),
+        history.recording(
+            options.verb, options.command, progress.say, db=options.db, uses=uses
+        ) as recording,
+    ):
         place = _place(options.out)
-        entry.at(place)
+        recording.at(place)
         found = compare.compare(base, patched, options.rerun, place, progress)
         verdict = found.verdict
         more = {"verdict": verdict.value, "exit_code": verdict.exit_code}
         text = json.dumps({**to_json(found), **more}, indent=1)
         with paths.writing(place, "name another folder with --out DIR"):
             (place / "compare.json").write_text(text, encoding="utf-8")
-        entry.finish(verdict)
+        recording.finish(verdict)
     if options.json:
         print(text)
     else:

@@ -14,7 +14,6 @@ from harness import series as stage
 from harness.cli import series as shown
 from harness.lab import plan
 from harness.progress import Progress
-from harness.series import keep
 
 DESCRIPTION = """\
 Keep a series under patches/NAME: each patch as a plain mail that `git am` takes,
@@ -63,7 +62,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         word = options.words[0]
         link = word if re.match(r"https?://|<?[^\s/]+@", word) else ""
         folder = there.folder / "patches" / (name or stage.slug(found.title))
-        keep.keep(found, folder, link)
+        stage.keep(found, folder, link)
     if options.json:
         print(json.dumps({**shown.table(found), "folder": str(folder)}, indent=1))
     else:

@@ -4,41 +4,24 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import os
 import shlex
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 from harness import paths
-from harness.errors import HarnessError, HostFault, UsageError
-from harness.model import Run, SideResult
+from harness.errors import HarnessError, UsageError
 from harness.progress import Progress
-from harness.publish import (
-    checked,
-    github,
-    gitlab,
-    junit,
-    kcidb,
-    letter,
-    mail,
-    maintainers,
-    marks,
-    tap,
-)
+from harness.publish import ci, markdown, outputs
+from harness.publish.ci import Annotation, AnnotationLevel
+from harness.publish.outputs import OUTPUTS, OutputChoices
 from harness.results import store
-from harness.results.regression import settled
 
 COMPARED = "compare.json"
 QUALITY = "gl-code-quality-report.json"
 _ELSEWHERE = "choose another place for it"
-# Options that say how, and the forms that they are for.
-_NEEDED = {"tested_by": ("mail",), "origin": ("kcidb",), "side": ("junit", "kcidb")}
-_FORMS = ("mail", "junit", "tap", "ktap", "kcidb", "gitlab", "summary")
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -46,16 +29,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     forms = parser.add_argument_group(
         "other forms", "each into a FILE, or with - to standard output"
     )
-    for name, what in (
-        ("mail", "a reply to the cover letter, for git send-email, mutt or b4"),
-        ("junit", "JUnit, for Jenkins, GitLab and others"),
-        ("tap", "TAP 14 of the judged kernel"),
-        ("ktap", "the same as the kernel's own KTAP"),
-        ("kcidb", "JSON for KernelCI's database"),
-        ("gitlab", "GitLab's code quality: what is to be said at lines"),
-        ("summary", "Markdown, as for a GitHub job's summary"),
-    ):
-        forms.add_argument(f"--{name}", default="", metavar="FILE", help=what)
+    for output in OUTPUTS:
+        forms.add_argument(f"--{output.name}", default="", metavar="FILE", help=output.help)
     forms.add_argument(
         "--github", action="store_true", help="GitHub's annotations, and the job's summary there"
     )
@@ -73,94 +48,75 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _places(given: argparse.Namespace) -> dict[str, str]:
+    """Return the outputs that are asked for, with the FILE of each."""
+    places = {output.name: getattr(given, output.name) for output in OUTPUTS}
+    return {name: place for name, place in places.items() if place}
+
+
 def asked(given: argparse.Namespace) -> bool:
     """Whether any other form than the report itself is asked for."""
-    return given.github or any(getattr(given, name) for name in _FORMS)
+    return given.github or bool(_places(given))
 
 
 def printed(given: argparse.Namespace) -> bool:
     """Whether a form goes to standard output, which is its alone."""
-    return given.github or any(getattr(given, name) == "-" for name in _FORMS)
+    return given.github or "-" in _places(given).values()
 
 
 def check(given: argparse.Namespace) -> None:
     """Refuse options that would do nothing, and two things for standard output at once."""
-    places = [name for name in ("output", *_FORMS) if getattr(given, name) == "-"]
-    if len(places) + (given.github and not given.json) > 1:
+    places = {"output": given.output, **_places(given)}
+    standard = [name for name, place in places.items() if place == "-"]
+    if len(standard) + (given.github and not given.json) > 1:
         raise UsageError("two forms cannot both go to standard output", hint="name a FILE for one")
-    if places and given.json:
+    if standard and given.json:
         raise UsageError(
-            f"--json and --{places[0]} cannot both go to standard output", hint="name a FILE"
+            f"--json and --{standard[0]} cannot both go to standard output", hint="name a FILE"
         )
-    for name, forms in _NEEDED.items():
-        if getattr(given, name) and not any(getattr(given, one) for one in forms):
-            of = " or ".join(f"--{one}" for one in forms)
-            word = name.replace("_", "-")
+    for choice in ("tested_by", "origin", "side"):
+        users = [output.name for output in OUTPUTS if choice in output.choices]
+        if getattr(given, choice) and not any(name in places for name in users):
+            of = " or ".join(f"--{name}" for name in users)
+            word = choice.replace("_", "-")
             raise UsageError(f"--{word} is about {of}", hint=f"give {of} as well, or leave it out")
 
 
 def write(folder: Path, given: argparse.Namespace, progress: Progress) -> dict[str, str]:
-    """Write all forms that are asked for of the run or the check in ``folder``; gives the files.
+    """Write all forms that are asked for of the run or the check in ``folder``; return the files.
 
     Raises UsageError for a form that a check has not, HostFault when a file cannot be written.
     """
-    if not (folder / store.RUN).exists():
-        if not (folder / store.CHECK).exists():
-            raise _no_other_form(folder)
-        _write_check(folder, given)
-        return _files(given)
-    run = _here(settled(store.load_run(folder)), folder)
-    make: dict[str, Callable[[], str | bytes]] = {
-        "mail": lambda: _mail(run, given.tested_by, progress),
-        "junit": lambda: _junit(run, given.side),
-        "tap": lambda: tap.tap(run),
-        "ktap": lambda: tap.ktap(run),
-        "kcidb": lambda: _json(kcidb.report(_one_side(run, given.side), _origin(given.origin))),
-        "gitlab": lambda: gitlab.quality(marks.of_run(run)),
-        "summary": lambda: github.summary(run),
-    }
-    for name in (name for name in _FORMS if getattr(given, name)):
-        put(make[name](), getattr(given, name))
-    if given.github:
-        _github(marks.of_run(run), github.summary(run), sys.stderr if given.json else sys.stdout)
-    return _files(given)
+    places, out = _places(given), sys.stderr if given.json else sys.stdout
+    wanted = [output for output in OUTPUTS if output.name in places]
+    if (folder / store.RUN).exists():
+        run = outputs.load(folder)
+        choices = OutputChoices(given.tested_by, given.origin, given.side)
+        for output in wanted:
+            put(output.of_run(run, choices, progress), places[output.name])
+        if given.github:
+            _github(ci.run_annotations(run), markdown.of_run(run), out)
+    elif (folder / store.CHECK).exists():
+        _write_check(folder, given, places, out)
+    else:
+        raise _no_other_form(folder)
+    return {name: str(Path(place).absolute()) for name, place in places.items() if place != "-"}
 
 
-def _files(given: argparse.Namespace) -> dict[str, str]:
-    places = {name: getattr(given, name) for name in _FORMS}
-    return {n: str(Path(place).absolute()) for n, place in places.items() if place not in ("", "-")}
-
-
-def _here(run: Run, folder: Path) -> Run:
-    """Give a run whose folder may have been moved since, say off a CI system."""
-    before, now = str(run.folder.absolute()) + os.sep, str(folder.absolute()) + os.sep
-    sides = tuple(
-        dataclasses.replace(
-            side,
-            guests=tuple(
-                dataclasses.replace(guest, console=guest.console.replace(before, now, 1))
-                for guest in side.guests
-            ),
-        )
-        for side in run.sides
-    )
-    return dataclasses.replace(run, folder=folder, sides=sides)
-
-
-def _write_check(folder: Path, given: argparse.Namespace) -> None:
-    other = next((n for n in ("mail", "junit", "tap", "ktap", "kcidb") if getattr(given, n)), "")
-    if other:
-        raise UsageError(
-            f"a check has no --{other}", hint=f"see {folder} for check.json, junit.xml"
-        )
+def _write_check(
+    folder: Path, given: argparse.Namespace, places: dict[str, str], out: TextIO
+) -> None:
+    for output in OUTPUTS:
+        if output.name in places and output.of_check is None:
+            raise UsageError(
+                f"a check has no --{output.name}", hint=f"see {folder} for check.json, junit.xml"
+            )
     matrix = store.load_check(folder)
-    found, summary = checked.marks(matrix), checked.summary(matrix)
-    if given.gitlab:
-        put(gitlab.quality(found), given.gitlab)
-    if given.summary:
-        put(summary, given.summary)
+    for output in OUTPUTS:
+        if output.name in places and output.of_check:
+            put(output.of_check(matrix), places[output.name])
     if given.github:
-        _github(found, summary, sys.stderr if given.json else sys.stdout)
+        _github(ci.check_annotations(matrix), markdown.of_check(matrix), out)
 
 
 def _no_other_form(folder: Path) -> UsageError:
@@ -196,27 +152,27 @@ def in_ci(folder: Path) -> None:
     if not any(here):
         return
     if (folder / store.RUN).exists():
-        run = _here(settled(store.load_run(folder)), folder)
-        found, summary = marks.of_run(run), github.summary(run)
+        run = outputs.load(folder)
+        found, summary = ci.run_annotations(run), markdown.of_run(run)
     else:
         matrix = store.load_check(folder)
-        found, summary = checked.marks(matrix), checked.summary(matrix)
+        found, summary = ci.check_annotations(matrix), markdown.of_check(matrix)
     if here[0]:
         _github(found, summary, sys.stderr)
     if here[1]:
-        put(gitlab.quality(found), str(folder / QUALITY))
+        put(ci.gitlab(found), str(folder / QUALITY))
 
 
 def error_in_ci(error: HarnessError) -> None:
     """Make what kept us from a verdict an annotation, when we run on GitHub."""
     if os.environ.get("GITHUB_ACTIONS") == "true":
         text = "\n".join(filter(None, (error.what, error.hint, error.details)))
-        mark = marks.Mark(marks.Weight.ERROR, "harness", error.what, text)
-        _github([mark], "", sys.stderr)
+        annotation = Annotation(AnnotationLevel.ERROR, "harness", error.what, text)
+        _github([annotation], "", sys.stderr)
 
 
-def _github(found: Sequence[marks.Mark], summary: str, out: TextIO) -> None:
-    for line in github.commands(found):
+def _github(found: Sequence[Annotation], summary: str, out: TextIO) -> None:
+    for line in ci.github(found):
         print(line, file=out)
     place = os.environ.get("GITHUB_STEP_SUMMARY")
     if place and summary:
@@ -225,51 +181,6 @@ def _github(found: Sequence[marks.Mark], summary: str, out: TextIO) -> None:
             Path(place).open("a", encoding="utf-8") as file,
         ):
             file.write(summary)
-
-
-def _mail(run: Run, tested_by: str, progress: Progress) -> bytes:
-    sender = mail.person(tested_by) if tested_by else None
-    if sender and (why := letter.deserved(run)):
-        progress.say(f"the mail has no Tested-by: {why}")
-    if not mail.answered(run).id:
-        progress.say("the series has no Message-ID, so the mail is not a reply to anything")
-    return mail.compose(run, lambda: _maintainers(run, progress), sender)
-
-
-def _maintainers(run: Run, progress: Progress) -> mail.Asked:
-    """Ask the tree; a mail without receivers is better than none."""
-    patches = run.series.patches if run.series else ()
-    there = [patch for patch in patches if patch.path.is_file()]
-    try:
-        return maintainers.ask(run.source, there)
-    except HostFault as error:
-        progress.say(f"nobody is named as Cc: {error.what}")
-        return (), ()
-
-
-def _junit(run: Run, side: str) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        return junit.of_run(Path(folder) / "junit.xml", run, _sides(run, side)).read_bytes()
-
-
-def _sides(run: Run, side: str) -> tuple[SideResult, ...]:
-    return tuple(one for one in run.sides if side in ("", one.side))
-
-
-def _one_side(run: Run, side: str) -> Run:
-    return dataclasses.replace(run, sides=_sides(run, side))
-
-
-def _origin(name: str) -> str:
-    if not name:
-        raise UsageError(
-            "--kcidb needs an origin", hint="--origin NAME, as KernelCI gave it to you"
-        )
-    return name
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=1) + "\n"
 
 
 def put(what: str | bytes, place: str) -> None:

@@ -17,7 +17,7 @@ from harness.cache import CacheEntry
 from harness.cli import show
 from harness.cli.clean import ago, size
 from harness.cli.run import db_option
-from harness.history import keep, waiting
+from harness.history import retention, waiting
 from harness.lab.folder import COMMAND
 from harness.progress import Progress
 
@@ -58,14 +58,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Sort, and remove what goes."""
-    limits = keep.Limits(
-        oldest=None if options.keep_days is None else time.time() - options.keep_days * keep.DAY,
+    days = options.keep_days
+    limits = retention.Limits(
+        oldest=None if days is None else time.time() - days * retention.DAY,
         most=amount(options.max_size) if options.max_size else None,
     )
     if options.keep_days is not None and not options.keep_days >= 0:  # no number is not, either
         raise errors.UsageError("--keep-days is a number of days", hint="--keep-days 30")
     there = cache.entries()
-    found = keep.sort(there, _held(options.db, there), limits, keep.kernels)
+    found = retention.sort(there, _held(options.db, there), limits)
     doomed = [one for one, _ in found.goes]
     gone = () if options.dry_run or not doomed else _remove(doomed, progress)
     if options.json:
@@ -83,17 +84,17 @@ def amount(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
-def _held(db: str, there: Iterable[CacheEntry]) -> keep.Held:
+def _held(db: str, there: Iterable[CacheEntry]) -> retention.Held:
     """Say which runs stay.  Raises HarnessError when the history cannot say what is pinned."""
-    from harness.history import runs, take
+    from harness.history import database, run_queries
 
-    with take.opened(take.existing(db)) as (connection, _):
-        found = [one for one in runs.runs(connection) if one.there]
+    with database.opened(db) as (connection, _):
+        found = [one for one in run_queries.runs(connection) if one.there]
     ours = paths.state(cache.RUNS)
     folders = {Path(one.folder) for one in found}
     alive = waiting.running()
     own = (one.path for one in there if one.kind.name == cache.RUNS)
-    return keep.Held(
+    return retention.Held(
         pinned=frozenset(Path(one.folder) for one in found if one.pinned),
         running=frozenset(path for one in alive for path in (one.folder, *one.uses) if path),
         elsewhere=frozenset(one for one in folders if not one.is_relative_to(ours)),
@@ -123,7 +124,9 @@ def _remove(doomed: list[CacheEntry], progress: Progress) -> tuple[CacheEntry, .
     return gone
 
 
-def _show(options: argparse.Namespace, found: keep.Sorted, gone: tuple[CacheEntry, ...]) -> None:
+def _show(
+    options: argparse.Namespace, found: retention.Sorted, gone: tuple[CacheEntry, ...]
+) -> None:
     if options.dry_run or (options.keep_days is None and not options.max_size):
         for one, why in sorted(found.goes, key=lambda pair: -pair[0].bytes):
             print(f"{size([one]):>10}  {one.path}  ({why}, last used {ago(one.used)})")
@@ -145,7 +148,7 @@ def _kinds(some: Iterable[CacheEntry]) -> str:
     return ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
 
 
-def _table(found: keep.Sorted, gone: tuple[CacheEntry, ...]) -> dict[str, object]:
+def _table(found: retention.Sorted, gone: tuple[CacheEntry, ...]) -> dict[str, object]:
     def rows(pairs: Iterable[tuple[CacheEntry, str]]) -> list[dict[str, object]]:
         return [
             {"kind": one.kind.name, "path": str(one.path), "bytes": one.bytes, "why": why}

@@ -17,8 +17,14 @@ from harness.cli import tables
 from harness.cli.clean import ago
 from harness.cli.run import db_option
 from harness.cli.summary import COLOURS, VERDICTS
-from harness.history import flakes
-from harness.history.values import Match, Seen, SeriesHistory, SplatHistory, TestHistory, Where
+from harness.history.histories import (
+    Match,
+    PastResult,
+    SeriesHistory,
+    SplatHistory,
+    TestedKernel,
+    TestHistory,
+)
 from harness.model import Outcome, Verdict
 from harness.progress import Progress, clock
 from harness.progress.seen import styled
@@ -78,13 +84,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Look it up and show it.  Raises UsageError when there is nothing of that name."""
-    from harness.history import find, take
+    from harness.history import database, queries
 
     words = " ".join(options.words)
-    with take.opened(take.existing(options.db)) as (connection, trouble):
+    with database.opened(options.db) as (connection, trouble):
         if trouble:
             progress.say(f"history: {trouble}")
-        matches = find.find(connection, words, options.kind)
+        matches = queries.find(connection, words, options.kind)
         if not matches:
             raise _nothing(words)
         found = _about(connection, matches[0], options) if len(matches) == 1 else None
@@ -107,16 +113,16 @@ def show(lines: Iterable[Line]) -> None:
 
 
 def _about(connection: Connection, only: Match, options: argparse.Namespace) -> _Found:
-    from harness.history import about_series, about_splat, about_test
+    from harness.history import queries, run_queries
 
     last = max(1, options.last)
     found: _Found | None
     if only.kind == "test":
-        found = about_test.of_test(connection, only.word, last, options.on)
+        found = queries.of_test(connection, only.word, last, options.on)
     elif only.kind == "series":
-        found = about_series.of_series(connection, only.word)
+        found = run_queries.of_series(connection, only.word)
     else:
-        found = about_splat.of_splat(connection, only.word, last)
+        found = queries.of_splat(connection, only.word, last)
     if found is None:
         raise _nothing(f"{only.word}{f' on {options.on} kernels' if options.on else ''}")
     return found
@@ -170,7 +176,7 @@ def _test(found: TestHistory) -> Iterator[Line]:
         yield f"  by chance     bad in {chance.bad} of {runs} on kernels that can pass it ({sure})"
     times = found.trend
     if times.times:
-        line = flakes.sparkline(times.times[-60:], plain=not _draws())
+        line = times.sparkline(ascii_only=not _draws())
         change = f", lately {100 * times.change:+.0f} %" if times.change else ""
         span = f"{_time(times.low)} to {_time(times.high)}, median {_time(times.median)}"
         yield f"  time          {line}  {span} in {len(times.times)} passes{change}"
@@ -190,7 +196,7 @@ def _draws() -> bool:
     return "utf" in (sys.stdout.encoding or "").lower()
 
 
-def _seen(seen: tuple[Seen, ...]) -> rich.table.Table:
+def _seen(seen: tuple[PastResult, ...]) -> rich.table.Table:
     titles = ("run", "when", "kernel", "series", "outcome", "time", "said")
     rows: list[tuple[tables.Cell, ...]] = []
     for one in seen:
@@ -203,11 +209,11 @@ def _seen(seen: tuple[Seen, ...]) -> rich.table.Table:
     return tables.table(titles, rows, {"series": 16, "said": 24}, ("series", "time", "kernel"))
 
 
-def _when(seen: Seen) -> str:
+def _when(seen: PastResult) -> str:
     return f"{ago(seen.at)} (run {seen.where.run})"
 
 
-def _where(place: Where) -> str:
+def _where(place: TestedKernel) -> str:
     """Say which kernel, by its release, its side, its series' revision and its commit."""
     words = [f"{place.side} {place.release}".strip(), _revision(place), place.source]
     if place.commit:
@@ -215,7 +221,7 @@ def _where(place: Where) -> str:
     return ", ".join(filter(None, words))
 
 
-def _revision(place: Where) -> str:
+def _revision(place: TestedKernel) -> str:
     if not place.series or place.side == "base":
         return ""
     patch = f" patch {place.patch}" if place.patch else ""

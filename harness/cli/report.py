@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness import errors, history, paths
 from harness.cli import formats
-from harness.history.values import Seen, TestHistory
+from harness.history.histories import PastResult, TestHistory
 from harness.progress import Progress, clock
 from harness.publish.html import History, Page, Past, page, write
 
@@ -164,7 +164,7 @@ def _history(known: TestHistory) -> History:
     return History(", ".join(words), tuple(map(_past, known.seen)))
 
 
-def _past(seen: Seen) -> Past:
+def _past(seen: PastResult) -> Past:
     where = seen.where
     series = f"{where.series} v{where.version}" if where.series else ""
     what = " ".join(filter(None, (where.side, where.release, series)))

@@ -233,7 +233,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     made = plan.make(vars(options), there, options.rest)
     if made.series is None:
         return made
-    runs = trust.see(made.series, options.trust)
+    runs = trust.require(made.series, options.trust)
     return dataclasses.replace(made, notes=(*made.series.notes, *runs))
 
 
@@ -247,9 +247,11 @@ def run_verb(options: argparse.Namespace, progress: Progress) -> int:
         planned = make_plan(options)
         for note in planned.notes:
             progress.say(note)
-        with history.recording(options, progress.say, planned.series) as entry:
-            found = run(planned, progress, options.command, entry.at)
-            entry.finish(found.verdict, found)
+        with history.recording(
+            options.verb, options.command, progress.say, db=options.db, series=planned.series
+        ) as recording:
+            found = run(planned, progress, options.command, recording.at)
+            recording.finish(found.verdict, found)
     if options.json:
         more = {"exit_code": found.verdict.exit_code, "cpu_seconds": _cpu()}
         table = {**store.run_table(found), **more}

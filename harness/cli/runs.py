@@ -14,8 +14,7 @@ from harness.cli import tables
 from harness.cli.clean import ago
 from harness.cli.history import show, verdict
 from harness.cli.run import db_option
-from harness.history import address
-from harness.history.values import RunRow
+from harness.history.histories import RunRow
 from harness.progress import Progress, clock
 from harness.serial import to_json
 
@@ -59,20 +58,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """List runs, or pin one."""
-    from harness.history import runs, take
+    from harness.history import database, run_queries
 
     word = options.pin or options.unpin
     found: tuple[RunRow, ...]
-    with take.opened(take.existing(options.db)) as (connection, trouble):
+    with database.opened(options.db) as (connection, trouble):
         if trouble:
             progress.say(f"history: {trouble}")
         if word:
-            found = (only(runs.named(connection, word), word),)
+            found = (only(run_queries.named(connection, word), word),)
         else:
-            fits = runs.fitting(options.series, options.verb, bad=options.bad)
-            found = runs.runs(connection, fits, max(0, options.last) or None)
+            fits = run_queries.matching(options.series, options.verb, bad=options.bad)
+            found = run_queries.runs(connection, fits, max(0, options.last) or None)
     if word:
-        found = (take.pin(address.choose(options.db), found[0].id, pinned=bool(options.pin)),)
+        found = (database.pin(options.db, found[0].id, pinned=bool(options.pin)),)
     if options.json:
         print(json.dumps({"runs": to_json(found)}, indent=1))
     elif not found:

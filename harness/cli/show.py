@@ -21,7 +21,7 @@ from harness.cli import matrix, runs, summary
 from harness.cli.formats import COMPARED
 from harness.cli.history import Line, show, verdict
 from harness.cli.run import db_option
-from harness.history.values import RunRow, SideRow
+from harness.history.histories import RunRow, SideRow
 from harness.model import Comparison, Outcome
 from harness.progress import Progress, clock
 from harness.publish import sentences
@@ -68,23 +68,22 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Show it: from its folder if that is whole, else from the history."""
-    from harness.history import runs as asked
-    from harness.history import take
+    from harness.history import database, run_queries
     from harness.publish.html import unfinished
 
     folder = paths.expanded(options.which).absolute()
     whole = folder.is_dir() and _whole(folder)
-    with take.opened(take.existing(options.db)) as (connection, trouble):
+    with database.opened(options.db) as (connection, trouble):
         if trouble:
             progress.say(f"history: {trouble}")
-        found = asked.named(connection, options.which)
+        found = run_queries.named(connection, options.which)
         if not (found or whole) and unfinished.is_one(folder):
             raise errors.UsageError(
                 f"the run in {options.which} did not come to its end, and is in no history here",
                 hint=f"harness report {shlex.quote(options.which)}",
             )
         one = None if whole and not found else runs.only(found, options.which)
-        sides = asked.sides(connection, one.id) if one else ()
+        sides = run_queries.sides(connection, one.id) if one else ()
     if one is None:  # never recorded, but there it is
         return _show(folder, options.json)
     if one.there and _whole(Path(one.folder)) and one.ended != "running":

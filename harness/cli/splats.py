@@ -12,13 +12,12 @@ from typing import Any
 
 import rich.console
 
-from harness import decode, errors, series, splat
+from harness import decode, diff, errors, series, splat
 from harness.cli.logs import opened, reading
 from harness.decode import Decoded, Decoder
 from harness.model import Splat
 from harness.progress import Progress
 from harness.serial import to_json
-from harness.series import diff
 
 DESCRIPTION = """\
 Find what a kernel complained of in logs: consoles, dmesg, journals, reports, of

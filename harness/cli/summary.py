@@ -132,10 +132,10 @@ def _cut(lines: Sequence[Text], room: int) -> Iterator[Text]:
 
 def _failures(run: Run) -> Iterator[list[Text]]:
     """Give the judged kernel's failures by reason, a line each; those that count first."""
-    for some in sentences.failures(run):
-        colour = "red" if some.counts else "yellow"
-        lines = [Text(f"{len(some.tests)} {some.title}:", colour)]
-        for number, test in enumerate(some.tests):
+    for group in run.failure_groups:
+        colour = "red" if group.counts else "yellow"
+        lines = [Text(f"{len(group.tests)} {group.reason}:", colour)]
+        for number, test in enumerate(group.tests):
             lines.append(failure(test, run.change(test.id), colour))
             where = place(test)
             if where and number == 0:  # of the others the report tells
@@ -207,5 +207,5 @@ def following(run: Run) -> Iterator[Text]:
     """Say where everything is, and which command is the next."""
     yield Text(f"evidence  {run.folder}")
     yield Text(f"report    harness report {shlex.quote(str(run.folder))} --open")
-    if (some := sentences.failures(run)) and run.command:
-        yield Text(f"again     {alone(run, some[0].tests[0].id)}")
+    if run.failure_groups and run.command:
+        yield Text(f"again     {alone(run, run.failure_groups[0].tests[0].id)}")

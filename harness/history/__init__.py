@@ -1,61 +1,57 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every run in a database: see docs/history.md.
+"""Past runs in a database: see docs/history.md.
 
-What is asked here imports SQLAlchemy only when it is called.  ``db`` is a URL or a SQLite file;
-empty is the usual one.  All but ``recording`` raise HarnessError when it cannot be read.
+SQLAlchemy is imported only when a function is called.  ``db`` is a URL or the file of a SQLite
+database; empty means the usual one.  All but ``recording`` raise HarnessError when the database
+cannot be read.
 """
 
 from __future__ import annotations
 
 import typing
 
-from harness.history import address
-from harness.history.recording import Entry, recording
+from harness.history.recording import Recording, recording
 
 if typing.TYPE_CHECKING:
-    from harness.history.values import RunRow, TestHistory
+    from harness.history.histories import RunRow, TestHistory
     from harness.model import Series
 
-__all__ = ["Entry", "last_failures", "named", "of_test", "of_tests", "recording"]
+__all__ = ["Recording", "last_failures", "named", "of_test", "of_tests", "recording"]
 
 
 def of_test(id: str, *, last: int = 20, on: str = "", db: str = "") -> TestHistory | None:  # noqa: A002
-    """Give a test's history, None when it was never run.
+    """Return a test's history; None when it was never run.
 
-    ``last``: how many results, the newest first; ``on``: those on "base" or "patched" kernels only.
+    ``last``: how many results, newest first; ``on``: only those on "base" or "patched" kernels.
     """
-    from harness.history import about_test, take
-
-    with take.opened(take.existing(db)) as (connection, _):
-        return about_test.of_test(connection, id, last, on)
+    return of_tests([id], last=last, on=on, db=db).get(id)
 
 
 def of_tests(
     ids: typing.Iterable[str], *, last: int = 20, on: str = "", db: str = ""
 ) -> dict[str, TestHistory]:
-    """Give the histories of several tests, of those that have one."""
-    from harness.history import about_test, take
+    """Return the histories of tests by id, without those that were never run."""
+    from harness.history import database, queries
 
-    with take.opened(take.existing(db)) as (connection, _):
-        found = {one: about_test.of_test(connection, one, last, on) for one in ids}
-    return {one: history for one, history in found.items() if history is not None}
+    with database.opened(db) as (connection, _):
+        histories = {id_: queries.of_test(connection, id_, last, on) for id_ in ids}
+    return {id_: history for id_, history in histories.items() if history is not None}
 
 
 def named(word: str, *, db: str = "") -> tuple[RunRow, ...]:
-    """Give the runs that a word means: "last", a folder, an id or the beginning of one."""
-    from harness.history import runs, take
+    """Return the runs that a word means: "last", a folder, an id or its first letters."""
+    from harness.history import database, run_queries
 
-    with take.opened(take.existing(db)) as (connection, _):
-        return runs.named(connection, word)
+    with database.opened(db) as (connection, _):
+        return run_queries.named(connection, word)
 
 
 def last_failures(series: Series, *, db: str = "") -> tuple[str, ...]:
-    """Give the tests that failed when this series, or a revision before it, was last tested.
+    """Return the tests that failed when this series, or an earlier revision, was last tested.
 
-    Only what failed on its own kernels counts, not on the base.  Nothing known: none; the history
-    may be one that a run is about to begin.
+    Failures on the base do not count.  A history that does not exist yet has none.
     """
-    from harness.history import about_series, identity, take
+    from harness.history import database, run_facts, run_queries
 
-    with take.opened(address.choose(db)) as (connection, _):
-        return about_series.last_failures(connection, identity.lineage(series), series.version)
+    with database.opened(db, must_exist=False) as (connection, _):
+        return run_queries.last_failures(connection, run_facts.lineage(series), series.version)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which database: --db, else HARNESS_DB, else [tool.harness] db, else a file of the state."""
+"""Which database: --db, HARNESS_DB, [tool.harness] db, or a file in the state folder."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ VARIABLE = "HARNESS_DB"
 _FILE = "sqlite:///"
 
 
-def choose(asked: str = "", start: Path | None = None) -> str:
-    """Give the database's URL.  A word that is no URL is the file of a SQLite database.
-
-    ``start`` is the folder whose project counts (the current one).
-    """
-    if asked or os.environ.get(VARIABLE):
-        return _url(asked or os.environ[VARIABLE], Path.cwd())
-    there = settings.load(start or Path.cwd())
-    if there.db:
-        return _url(there.db, there.folder)
+def choose(db: str = "") -> str:
+    """Return the database's URL.  A word that is not a URL is the file of a SQLite database."""
+    if db or os.environ.get(VARIABLE):
+        return _url(db or os.environ[VARIABLE], Path.cwd())
+    project = settings.load(Path.cwd())
+    if project.db:
+        return _url(project.db, project.folder)
     return f"{_FILE}{paths.state('history') / 'history.db'}"
 
 
 def _url(text: str, folder: Path) -> str:
-    """Make a file's name absolute: another command may be typed in another folder."""
+    """Make a file's path absolute: the next command may run in another folder."""
     if "://" in text and not text.startswith(_FILE):
         return text
     return f"{_FILE}{folder / paths.expanded(text.removeprefix(_FILE))}"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Records that wait for the database: a small file for each run, written when it begins.
 
-So a run needs no database to begin, and a broken one cannot hurt it.  Whoever begins a record
-holds its lock, which goes with the process: a record whose lock is free, and that does not say how
-its run ended, is of a run that was killed.
+So a run can begin without the database, and a broken one cannot hurt it.  Whoever begins a record
+holds its lock until its process ends: a record that is not locked, and does not say how its run
+ended, belongs to a killed run.
 """
 
 from __future__ import annotations
@@ -12,57 +12,55 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
-import json
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import paths
-from harness.history.facts import Ended, RunFacts
-from harness.serial import from_json, to_json
+from harness import paths, serial
+from harness.history.run_facts import Ended, RunFacts
 
 FORM = 1
 
 
 def new_id() -> str:
-    """Make a name for a run: short, unlike any other, and never all digits."""
+    """Return a name for a run: short, random, never all digits."""
     return secrets.choice("abcdef") + secrets.token_hex(4)[:7]
 
 
 def folder(url: str) -> Path:
-    """Give the folder of the records that wait for one database; their texts are private."""
-    place = _place(url)
+    """Return the folder of the records that wait for a database; only its owner may read it."""
+    place = _folder(url)
     place.mkdir(mode=0o700, exist_ok=True)
     return place
 
 
-def _place(url: str) -> Path:
+def _folder(url: str) -> Path:
     name = hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()[:12]
     return paths.state("history", "waiting") / name
 
 
-def some(url: str) -> bool:
-    """Whether any run waits for a database, over or not."""
-    return any(_place(url).glob("*.json"))
+def has_records(url: str) -> bool:
+    """Return whether any run waits for this database, whether it has ended or not."""
+    return any(_folder(url).glob("*.json"))
 
 
 @dataclasses.dataclass
-class Record:
-    """A record that is ours: its lock is held until ``close``."""
+class WaitingRecord:
+    """A record that is ours: we hold its lock until ``close``."""
 
     file: Path
     lock: int
 
     def write(self, facts: RunFacts) -> None:
-        """Write what is known now; the sides are never in it, the run's folder has them."""
-        table = {"form": FORM, **to_json(dataclasses.replace(facts, sides=()))}
-        draft = self.file.with_suffix(".part")
-        draft.write_text(json.dumps(table), encoding="utf-8", errors="surrogateescape")
-        draft.replace(self.file)
+        """Write what is known now, without the sides: those are in the run's folder.
+
+        Raises OSError.
+        """
+        serial.write(self.file, dataclasses.replace(facts, sides=(), form=FORM))
 
     def close(self, *, taken: bool) -> None:
-        """Let go of it; ``taken``: the database has it."""
+        """Unlock it; ``taken``: the database has it, so remove the file."""
         with contextlib.suppress(OSError):
             if taken:
                 self.file.unlink(missing_ok=True)
@@ -70,12 +68,12 @@ class Record:
         os.close(self.lock)
 
 
-def begin(url: str, facts: RunFacts) -> Record:
+def begin(url: str, facts: RunFacts) -> WaitingRecord:
     """Begin a record.  Raises OSError when it cannot be written."""
     file = folder(url) / f"{facts.id}.json"
-    lock = _locked(file)
-    assert lock is not None  # nobody else has this name
-    record = Record(file, lock)
+    lock = _try_lock(file)
+    assert lock is not None  # the id is new, so nobody else can hold it
+    record = WaitingRecord(file, lock)
     try:
         record.write(facts)
     except OSError:
@@ -84,46 +82,45 @@ def begin(url: str, facts: RunFacts) -> Record:
     return record
 
 
-def ours(url: str) -> Iterator[tuple[Record, RunFacts]]:
-    """Give the records that nobody holds, each ours while the caller has it.
+def unheld(url: str) -> Iterator[tuple[WaitingRecord, RunFacts]]:
+    """Lock and yield each record that nobody holds; the caller closes it.
 
-    A run that did not say how it ended is KILLED here.  The caller closes each.
+    A run that did not record its end is KILLED here.
     """
     for file in sorted(folder(url).glob("*.json")):
-        lock = _locked(file)
+        lock = _try_lock(file)
         if lock is None:
             continue
-        facts = _read(file)  # now: whoever held the lock may have written or taken it meanwhile
+        facts = _read(file)  # only now: whoever held the lock may have changed or removed it
         if facts is None:
-            Record(file, lock).close(taken=not file.exists())
+            WaitingRecord(file, lock).close(taken=not file.exists())
             continue
         if facts.ended is Ended.RUNNING:
             facts = dataclasses.replace(facts, ended=Ended.KILLED)
-        yield Record(file, lock), facts
+        yield WaitingRecord(file, lock), facts
 
 
 def running(url: str = "") -> tuple[RunFacts, ...]:
-    """Give the runs of this machine that are under way, of one database or of all."""
-    places = [folder(url)] if url else paths.state("history", "waiting").iterdir()
-    files = [file for place in places for file in sorted(place.glob("*.json"))]
-    found = []
-    for file in files:
-        lock = _locked(file)
+    """Return this machine's runs that have not ended, of one database or of all."""
+    folders = [folder(url)] if url else paths.state("history", "waiting").iterdir()
+    runs = []
+    for file in (file for place in folders for file in sorted(place.glob("*.json"))):
+        lock = _try_lock(file)
         if lock is not None:
             os.close(lock)
             continue
         facts = _read(file)
         if facts is not None and facts.ended is Ended.RUNNING:
-            found.append(facts)
-    return tuple(found)
+            runs.append(facts)
+    return tuple(runs)
 
 
 def _lock_file(file: Path) -> Path:
     return file.with_suffix(".lock")
 
 
-def _locked(file: Path) -> int | None:
-    """Take a record's lock; None when somebody has it."""
+def _try_lock(file: Path) -> int | None:
+    """Lock a record and return the descriptor; None when another process holds it."""
     lock = os.open(_lock_file(file), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,12 +131,9 @@ def _locked(file: Path) -> int | None:
 
 
 def _read(file: Path) -> RunFacts | None:
-    """Read a record; None when it is gone, cut, or a later harness's."""
+    """Read a record; None when it is gone, damaged, or has another form."""
     try:
-        table = json.loads(file.read_text(encoding="utf-8", errors="surrogateescape"))
-        if table.get("form") != FORM:
-            return None
-        facts: RunFacts = from_json(RunFacts, table)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        facts = serial.read(file, RunFacts)
+    except (OSError, serial.DamagedError):
         return None
-    return facts
+    return facts if facts.form == FORM else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Write what is known of a run.  Whatever was known of it before is replaced."""
+"""Write a run into the database, replacing what it held of that run."""
 
 from __future__ import annotations
 
@@ -12,76 +12,70 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from harness.history import tables
-from harness.history.facts import (
-    Ended,
-    KernelFacts,
-    RunFacts,
-    Session,
-    SideFacts,
-    SplatFacts,
-    TestFacts,
-)
+from harness.history import schema
+from harness.history.run_facts import Ended, RunFacts, SessionFacts, SideFacts, SplatFacts
 from harness.model import Outcome
 
-_ONCE = 400  # names in one question: some databases take no more
-# Halves of letters that stand for no byte (those that do are \udc80 to \udcff).
-_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_CHUNK = 400  # names in one query: some databases take no more
+# Surrogates that do not stand for a byte (those that do are \udc80 to \udcff).
+_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def write(connection: sa.Connection, facts: RunFacts) -> None:
-    """Write a run.  A run that ended is never made into one that is under way."""
-    known = connection.execute(
-        sa.select(tables.run.c.id, tables.run.c.ended).where(tables.run.c.uid == facts.id)
+    """Write a run.  A run that has ended does not become one that is running."""
+    stored = connection.execute(
+        sa.select(schema.run.c.id, schema.run.c.ended).where(schema.run.c.uid == facts.id)
     ).first()
-    if known and known.ended != Ended.RUNNING and facts.ended is Ended.RUNNING:
+    if stored and stored.ended != Ended.RUNNING and facts.ended is Ended.RUNNING:
         return
-    row = _run(connection, facts)
-    if known:
-        number = known.id
-        connection.execute(tables.run.update().where(tables.run.c.id == number).values(row))
-        connection.execute(tables.side.delete().where(tables.side.c.run_id == number))
+    row = _run_row(connection, facts)
+    if stored:
+        run_id = stored.id
+        connection.execute(schema.run.update().where(schema.run.c.id == run_id).values(row))
+        connection.execute(schema.side.delete().where(schema.side.c.run_id == run_id))
     else:
-        number = _insert(connection, tables.run, row)
+        run_id = _insert(connection, schema.run, row)
     for side in facts.sides:
-        _side(connection, number, side)
+        _write_side(connection, run_id, side)
 
 
 def clean(text: str) -> str:
-    """Give text that every database takes: no NUL, no half of a letter."""
-    whole = _HALVES.sub("\ufffd", text.replace("\0", ""))
-    return whole.encode(errors="surrogateescape").decode(errors="replace")
+    """Return text that every database takes: without NUL and without lone surrogates."""
+    valid = _SURROGATES.sub("\ufffd", text.replace("\0", ""))
+    return valid.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def short(name: str) -> str:
-    """Cut a name to what every database can index; what is cut ends with a word of its own."""
+    """Cut a name to what every database can index; a cut name ends with a digest of the whole."""
     name = clean(name)
-    if len(name) <= tables.LONGEST:
+    if len(name) <= schema.LONGEST:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:12]
-    return f"{name[: tables.LONGEST - 16]}... {digest}"
+    return f"{name[: schema.LONGEST - 16]}... {digest}"
 
 
-def _run(connection: sa.Connection, facts: RunFacts) -> dict[str, Any]:
-    home = dataclasses.asdict(facts.host)
-    del home["home"]
-    host = _number(connection, tables.host, {"home": facts.host.home}, home, fresh=True)
-    series = source = None
+def _run_row(connection: sa.Connection, facts: RunFacts) -> dict[str, Any]:
+    host = dataclasses.asdict(facts.host)
+    host_id = _upsert(connection, schema.host, {"home": host.pop("home")}, host)
+    series_id = source_id = None
     if facts.series:
-        names = dataclasses.asdict(facts.series)
-        unique = {key: short(str(names[key])) for key in ("digest", "lineage")}
-        rest = {key: clean(names[key]) for key in ("name", "title", "link")}
-        where = {**unique, "version": facts.series.version}
-        series = _number(connection, tables.series, where, rest, fresh=True)
+        series = facts.series
+        key = {
+            "digest": short(series.digest),
+            "lineage": short(series.lineage),
+            "version": series.version,
+        }
+        texts = {name: clean(getattr(series, name)) for name in ("name", "title", "link")}
+        series_id = _upsert(connection, schema.series, key, texts)
     if facts.source:
-        where = {"commit": facts.source.commit, "name": short(facts.source.name)}
-        source = _number(connection, tables.source, where, {"origin": clean(facts.source.origin)})
+        key = {"commit": facts.source.commit, "name": short(facts.source.name)}
+        source_id = _id_of(connection, schema.source, key, {"origin": clean(facts.source.origin)})
     return {
         "uid": facts.id,
         "verb": facts.verb,
-        "host_id": host,
-        "series_id": series,
-        "source_id": source,
+        "host_id": host_id,
+        "series_id": series_id,
+        "source_id": source_id,
         "began": facts.began,
         "seconds": facts.seconds,
         "ended": facts.ended.value,
@@ -95,145 +89,149 @@ def _run(connection: sa.Connection, facts: RunFacts) -> dict[str, Any]:
     }
 
 
-def _side(connection: sa.Connection, run: int, side: SideFacts) -> None:
-    kernel = _kernel(connection, side.kernel)
-    session = _session(connection, side.session, kernel) if side.session else None
+def _write_side(connection: sa.Connection, run_id: int, side: SideFacts) -> None:
+    kernel_id = None
+    if side.kernel is not None:
+        texts = {name: clean(value) for name, value in dataclasses.asdict(side.kernel).items()}
+        key = {"key": short(texts.pop("key"))}
+        kernel_id = _id_of(connection, schema.kernel, key, texts)
     row = {
-        "run_id": run,
+        "run_id": run_id,
         "name": short(side.name),
         "patch": side.patch,
-        "kernel_id": kernel,
-        "session_id": session,
+        "kernel_id": kernel_id,
+        "session_id": _write_session(connection, side.session, kernel_id) if side.session else None,
         "seconds": side.seconds,
         "reused": side.reused,
         "cached": side.cached,
         "warnings": side.warnings,
         "error": clean(side.error),
     }
-    connection.execute(tables.side.insert(), [row])
+    connection.execute(schema.side.insert(), [row])
 
 
-def _kernel(connection: sa.Connection, kernel: KernelFacts | None) -> int | None:
-    if kernel is None:
-        return None
-    names = {key: clean(value) for key, value in dataclasses.asdict(kernel).items()}
-    key = {"key": short(names.pop("key"))}
-    return _number(connection, tables.kernel, key, names)
-
-
-def _session(connection: sa.Connection, found: Session, kernel: int | None) -> int:
-    """Write a session, unless it is known: a base's is used by many runs."""
-    digest = {"digest": found.digest}
-    known = _find(connection, tables.session, digest)
+def _write_session(connection: sa.Connection, session: SessionFacts, kernel_id: int | None) -> int:
+    """Write a session, unless it is known: many runs use the same base's."""
+    key = {"digest": session.digest}
+    known = _find(connection, schema.session, key)
     if known is not None:
         return known
-    counts = Counter(one.outcome.value for one in found.tests)
-    about = {"kernel_id": kernel, "at": found.at, "accel": found.accel, "counts": dict(counts)}
-    number = _insert(connection, tables.session, {**digest, **about})
+    counts = Counter(test.outcome.value for test in session.tests)
+    row = {**key, "kernel_id": kernel_id, "at": session.at, "accel": session.accel}
+    session_id = _insert(connection, schema.session, {**row, "counts": dict(counts)})
     guests = [
-        {"session_id": number, "name": clean(one.name), "ended": one.ended, "boot": one.boot}
-        for one in found.guests
+        {"session_id": session_id, "name": clean(g.name), "ended": g.ended, "boot": g.boot}
+        for g in session.guests
     ]
-    _many(connection, tables.guest, guests)
-    ran = [one for one in found.tests if one.outcome is not Outcome.NOTRUN]
-    tests = _names(connection, tables.test.c.name, (one.id for one in ran))
-    messages = _names(connection, tables.message.c.text, (one.message for one in ran))
-    rows = {one.id: _result(one, number, tests, messages) for one in ran}
-    _many(connection, tables.result, sorted(rows.values(), key=lambda row: row["test_id"]))
-    _splats(connection, found, number, tests)
-    return number
+    _insert_all(connection, schema.guest, guests)
+    tests = {test.id: test for test in session.tests if test.outcome is not Outcome.NOTRUN}
+    test_ids = _ids_of_names(connection, schema.test.c.name, tests)
+    message_ids = _ids_of_names(
+        connection, schema.message.c.text, (test.message for test in tests.values())
+    )
+    results = []
+    for test in tests.values():
+        attempts = "".join(schema.LETTERS[outcome] for outcome in test.attempts)
+        results.append(
+            {
+                "test_id": test_ids[short(test.id)],
+                "session_id": session_id,
+                "outcome": schema.LETTERS[test.outcome],
+                "ms": round(test.seconds * 1000),
+                "attempts": attempts[:100] if len(attempts) > 1 else None,
+                "message_id": message_ids.get(short(test.message)),
+            }
+        )
+    _insert_all(connection, schema.result, sorted(results, key=lambda row: row["test_id"]))
+    _write_splats(connection, session, session_id, test_ids)
+    return session_id
 
 
-def _result(
-    one: TestFacts, session: int, tests: Mapping[str, int], messages: Mapping[str, int]
-) -> dict[str, Any]:
-    attempts = "".join(tables.LETTERS[outcome] for outcome in one.attempts)
-    return {
-        "test_id": tests[short(one.id)],
-        "session_id": session,
-        "outcome": tables.LETTERS[one.outcome],
-        "ms": round(one.seconds * 1000),
-        "attempts": attempts[:100] if len(attempts) > 1 else None,
-        "message_id": messages.get(short(one.message)),
-    }
-
-
-def _splats(
-    connection: sa.Connection, found: Session, session: int, tests: Mapping[str, int]
+def _write_splats(
+    connection: sa.Connection, session: SessionFacts, session_id: int, test_ids: Mapping[str, int]
 ) -> None:
-    seen: Counter[tuple[str, int | None]] = Counter()
-    known: dict[str, int] = {}
-    pairs: list[tuple[int | None, SplatFacts]] = [(None, one) for one in found.boot_splats]
-    pairs += [(tests.get(short(test.id)), one) for test in found.tests for one in test.splats]
-    for test, one in pairs:
-        if one.fingerprint not in known:
-            known[one.fingerprint] = _splat(connection, one, found.at)
-        seen[one.fingerprint, test] += 1
-    rows = [
-        {"splat_id": known[name], "session_id": session, "test_id": test, "times": times}
-        for (name, test), times in seen.items()
+    seen: Counter[tuple[int, int | None]] = Counter()
+    splat_ids: dict[str, int] = {}
+    pairs: list[tuple[int | None, SplatFacts]] = [(None, splat) for splat in session.boot_splats]
+    pairs += [
+        (test_ids.get(short(test.id)), splat) for test in session.tests for splat in test.splats
     ]
-    _many(connection, tables.sighting, rows)
+    for test_id, splat in pairs:
+        if splat.fingerprint not in splat_ids:
+            splat_ids[splat.fingerprint] = _id_of_splat(connection, splat, session.at)
+        seen[splat_ids[splat.fingerprint], test_id] += 1
+    rows = [
+        {"splat_id": splat_id, "session_id": session_id, "test_id": test_id, "times": times}
+        for (splat_id, test_id), times in seen.items()
+    ]
+    _insert_all(connection, schema.sighting, rows)
 
 
-def _splat(connection: sa.Connection, one: SplatFacts, at: float) -> int:
-    about = {"title": clean(one.title), "kind": one.kind, "function": clean(one.function)}
-    key = {"fingerprint": short(one.fingerprint)}
-    number = _number(connection, tables.splat, key, {**about, "first": at})
-    mine = sa.and_(tables.splat.c.id == number, tables.splat.c.first > at)
-    connection.execute(tables.splat.update().where(mine).values(first=at))
-    return number
+def _id_of_splat(connection: sa.Connection, splat: SplatFacts, at: float) -> int:
+    """Return a splat's row; ``first`` becomes the earliest time it was seen."""
+    texts = {"title": clean(splat.title), "kind": splat.kind, "function": clean(splat.function)}
+    key = {"fingerprint": short(splat.fingerprint)}
+    splat_id = _id_of(connection, schema.splat, key, {**texts, "first": at})
+    later = sa.and_(schema.splat.c.id == splat_id, schema.splat.c.first > at)
+    connection.execute(schema.splat.update().where(later).values(first=at))
+    return splat_id
 
 
-def _names(
+def _ids_of_names(
     connection: sa.Connection, column: sa.Column[str], names: Iterable[str]
 ) -> dict[str, int]:
-    """Give the numbers of names, new ones for new names; the empty name has none."""
+    """Return the ids of (shortened) names, inserting new ones; an empty name has none."""
     wanted = sorted({short(name) for name in names if name})
-    known = _known(connection, column, wanted)
+    known = _known_names(connection, column, wanted)
     new = [name for name in wanted if name not in known]
-    _many(connection, column.table, [{column.name: name} for name in new])
-    return known | _known(connection, column, new)
+    _insert_all(connection, column.table, [{column.name: name} for name in new])
+    return known | _known_names(connection, column, new)
 
 
-def _known(connection: sa.Connection, column: sa.Column[str], names: list[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for start in range(0, len(names), _ONCE):
-        some = column.in_(names[start : start + _ONCE])
-        for name, number in connection.execute(sa.select(column, column.table.c.id).where(some)):
-            found[name] = number
-    return found
+def _known_names(
+    connection: sa.Connection, column: sa.Column[str], names: list[str]
+) -> dict[str, int]:
+    ids: dict[str, int] = {}
+    for start in range(0, len(names), _CHUNK):
+        chunk = column.in_(names[start : start + _CHUNK])
+        for name, row_id in connection.execute(sa.select(column, column.table.c.id).where(chunk)):
+            ids[name] = row_id
+    return ids
 
 
-def _number(
-    connection: sa.Connection,
-    table: sa.Table,
-    key: Mapping[str, Any],
-    rest: Mapping[str, Any],
-    *,
-    fresh: bool = False,
+def _id_of(
+    connection: sa.Connection, table: sa.Table, key: Mapping[str, Any], rest: Mapping[str, Any]
 ) -> int:
-    """Give the number of the row with this key, new if need be; ``fresh``: the rest changes."""
+    """Return the id of the row with this key; insert it if necessary."""
+    known = _find(connection, table, key)
+    return _insert(connection, table, {**key, **rest}) if known is None else known
+
+
+def _upsert(
+    connection: sa.Connection, table: sa.Table, key: Mapping[str, Any], rest: Mapping[str, Any]
+) -> int:
+    """Like ``_id_of``, and update the other columns of a known row."""
     known = _find(connection, table, key)
     if known is None:
         return _insert(connection, table, {**key, **rest})
-    if fresh:
-        connection.execute(table.update().where(table.c.id == known).values(**rest))
+    connection.execute(table.update().where(table.c.id == known).values(**rest))
     return known
 
 
 def _find(connection: sa.Connection, table: sa.Table, key: Mapping[str, Any]) -> int | None:
-    found = sa.and_(*(table.c[name] == value for name, value in key.items()))
-    return connection.execute(sa.select(table.c.id).where(found)).scalar()
+    same = sa.and_(*(table.c[name] == value for name, value in key.items()))
+    return connection.execute(sa.select(table.c.id).where(same)).scalar()
 
 
 def _insert(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> int:
-    done = connection.execute(table.insert().values(**row))
-    assert done.inserted_primary_key is not None
-    return int(done.inserted_primary_key[0])
+    inserted = connection.execute(table.insert().values(**row))
+    assert inserted.inserted_primary_key is not None
+    return int(inserted.inserted_primary_key[0])
 
 
-def _many(connection: sa.Connection, table: sa.FromClause, rows: list[dict[str, Any]]) -> None:
+def _insert_all(
+    connection: sa.Connection, table: sa.FromClause, rows: list[dict[str, Any]]
+) -> None:
     assert isinstance(table, sa.Table)
     if rows:
         connection.execute(table.insert(), rows)

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The stage that makes a .config: what is asked for, what landed, and why not.
+"""The stage that makes a .config: what was requested, what landed, and why the rest did not.
 
-``request`` reads fragments and command-line assignments into one Request without contradictions;
-``configure`` makes a .config from it and raises NotConfigured with reasons when an option did not
-land, ``attempt`` takes what it gets; ``compare`` is the pure comparison of a Request with a
-.config's text.
+``request`` reads fragments and command-line assignments into one Request without contradictions.
+``configure`` makes a .config from it and raises NotConfigured with the reasons when an option did
+not land; ``attempt`` accepts whatever lands.  ``compare`` compares a Request with a .config's text.
 """
 
 from __future__ import annotations
 
-from harness.kconfig.compare import Difference, compare, values
 from harness.kconfig.configure import attempt, configure
-from harness.kconfig.fragment import available, request
+from harness.kconfig.fragment import ConfigDifference, available, compare, request, values
 
-__all__ = ["Difference", "attempt", "available", "compare", "configure", "request", "values"]
+__all__ = ["ConfigDifference", "attempt", "available", "compare", "configure", "request", "values"]

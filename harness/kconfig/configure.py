@@ -1,38 +1,44 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make a .config in a build folder, and insist that it is what was asked for.
+"""Make a .config in a build folder, and insist that it has what was requested.
 
 The kernel's tinyconfig is "everything off" (allnoconfig) with a few options pinned.  We hand
-those and the request to one allnoconfig, so that also what the request makes visible starts off:
-added to a finished tinyconfig, such options would take their defaults instead, hundreds of them.
+those and the request to one allnoconfig, so that options which the request makes visible start
+off too: added to a finished tinyconfig they would take their defaults, hundreds of them.
+
+Making a .config takes seconds, which a bisection pays per step.  After a build the folder knows
+every Kconfig file it depends on; while none of them has changed, nor the request, neither has the
+.config.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness import architectures, kbuild, paths, process
 from harness.errors import HostFault, NotConfigured
-from harness.kconfig.compare import Difference, compare, values
-from harness.kconfig.explain import Why, explain
-from harness.kconfig.fragment import parse
-from harness.kconfig.unchanged import remember, unchanged
+from harness.kconfig.explain import Reason, explain
+from harness.kconfig.fragment import ConfigDifference, compare, parse, values
 from harness.model import Option, Request, Toolchain
 from harness.progress import Progress
 
-_WISH, _NEW = ".harness-wish", ".harness-config"
+# What allnoconfig is given, the .config that it makes, and what the current one was made from.
+_WISH, _NEW, _STAMP = ".harness-wish", ".harness-config", ".harness-configured"
 _TIME_LIMIT = 600.0  # seconds; a few are normal
-_COMPILER = re.compile(
+_KCONFIG_FILE = re.compile(r"^\t(\S+) \\$", re.MULTILINE)
+_COMPILER_REFUSED = re.compile(
     r"(?:compiler|linker|assembler) (?:is too old|'.*' not found)|Sorry, this .* is not supported",
     re.IGNORECASE,
 )
+_DISK_REFUSED = re.compile(r"No space left on device|Permission denied|Read-only file system")
 
 
 def configure(
     source: Path, out: Path, request: Request, toolchain: Toolchain, progress: Progress
 ) -> Path:
-    """Make ``out``/.config from the tree's tiny configuration and the request; give its path.
+    """Make ``out``/.config from the tree's tiny configuration and the request; return its path.
 
     A .config that would not change is not written, so that make has nothing to do.  Raises
     NotConfigured with a reason for each option that did not land.
@@ -42,49 +48,53 @@ def configure(
             f"{source} is not a kernel tree: it has no Kconfig",
             hint="--tree DIR names a kernel's git tree, --kernel 7.2 a release",
         )
-    wish = _wish([*_tiny(source, toolchain, request), *request.options])
+    wish = _wish(source, toolchain, request)
     config = out / ".config"
-    about = f"{len(request.options)} options"
-    with paths.writing(out), progress.stage("configure", about) as stage:
-        if known := unchanged(source, out, wish, toolchain):
+    count = f"{len(request.options)} options"
+    with paths.writing(out), progress.stage("configure", count) as stage:
+        if unchanged := _unchanged(source, out, wish, toolchain):
             text = config.read_text()
         else:
-            text = _made(source, out, wish, toolchain)
+            text = _make_config(source, out, wish, toolchain)
         if missing := compare(request, text):
             raise _refusal(missing, explain(source, missing, text, toolchain.arch))
-        if not known:
-            known = config.exists() and config.read_text() == text
-            if not known:
-                (out / _NEW).replace(config)
-            remember(source, out, wish, toolchain)
-        stage.finish(
-            f"{about} asked and got, {_on(text)} on in all" + (", unchanged" if known else "")
-        )
+        if not unchanged:
+            unchanged = _install(out, text)
+            (out / _STAMP).write_text(_inputs(source, out, wish, toolchain))
+        on = sum(value in ("y", "m") for value in values(text).values())
+        end = ", unchanged" if unchanged else ""
+        stage.finish(f"{count} requested and set, {on} on in total{end}")
     return config
 
 
 def attempt(source: Path, out: Path, request: Request, toolchain: Toolchain) -> dict[str, str]:
-    """Make ``out``/.config as near to the request as it gets, and give the values it has.
+    """Make ``out``/.config as near to the request as possible; return the values it has.
 
     Raises NotConfigured only when there is no configuration at all.
     """
     with paths.writing(out):
-        wish = _wish([*_tiny(source, toolchain, request), *request.options])
-        text = _made(source, out, wish, toolchain)
-        config = out / ".config"
-        if not config.exists() or config.read_text() != text:
-            (out / _NEW).replace(config)
+        text = _make_config(source, out, _wish(source, toolchain, request), toolchain)
+        _install(out, text)
     return values(text)
 
 
-def _made(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
-    """Let the tree's own tools make a .config, beside the one that is there."""
+def _install(out: Path, text: str) -> bool:
+    """Rename the new .config in place, unless it is the same as the old one; return whether."""
+    config = out / ".config"
+    same = config.exists() and config.read_text() == text
+    if not same:
+        (out / _NEW).replace(config)
+    return same
+
+
+def _make_config(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
+    """Let the tree's own tools make a .config, beside the current one; return its text."""
     kbuild.check(toolchain)
-    new, wished = out / _NEW, out / _WISH
+    new, wish_file = out / _NEW, out / _WISH
     out.mkdir(parents=True, exist_ok=True)
-    wished.write_text(wish)
+    wish_file.write_text(wish)
     new.unlink(missing_ok=True)
-    own = {"KCONFIG_CONFIG": str(new), "KCONFIG_ALLCONFIG": str(wished)}
+    own = {"KCONFIG_CONFIG": str(new), "KCONFIG_ALLCONFIG": str(wish_file)}
     result = process.run(
         [*kbuild.command(source, out, toolchain), "allnoconfig", "olddefconfig"],
         env={**kbuild.environment(), **own},
@@ -96,30 +106,52 @@ def _made(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
     return new.read_text()
 
 
-def _tiny(source: Path, toolchain: Toolchain, request: Request) -> list[Option]:
-    """Give what tinyconfig pins, without what the request says itself."""
+def _wish(source: Path, toolchain: Toolchain, request: Request) -> str:
+    """Return what tinyconfig pins, unless the request says otherwise, and the request."""
     folder = f"arch/{architectures.named(toolchain.arch).folder}/configs"
-    asked = {option.name for option in request.options}
-    files = [
-        source / "kernel/configs/tiny-base.config",
-        source / "kernel/configs/tiny.config",
-        source / folder / "tiny.config",
-    ]
-    pinned = [o for file in files if file.is_file() for o in parse(file.read_text(), str(file))]
-    return [option for option in pinned if option.name not in asked]
-
-
-def _wish(options: Sequence[Option]) -> str:
+    files = ("kernel/configs/tiny-base.config", "kernel/configs/tiny.config")
+    requested = {option.name for option in request.options}
+    pinned: list[Option] = []
+    for file in (source / name for name in (*files, f"{folder}/tiny.config")):
+        if file.is_file():
+            pinned += parse(file.read_text(), str(file))
     return "".join(
         f"# CONFIG_{o.name} is not set\n" if o.value == "n" else f"CONFIG_{o.name}={o.value}\n"
-        for o in options
+        for o in (*(option for option in pinned if option.name not in requested), *request.options)
     )
 
 
-def _refusal(missing: Sequence[Difference], reasons: Sequence[Why]) -> NotConfigured:
-    lines = [f"{difference}: {why.text}" for difference, why in zip(missing, reasons, strict=True)]
+def _unchanged(source: Path, out: Path, wish: str, toolchain: Toolchain) -> bool:
+    """Whether ``out``/.config is what would be made now."""
+    try:
+        stamp = out / _STAMP
+        if stamp.read_text() != _inputs(source, out, wish, toolchain):
+            return False
+        made = stamp.stat().st_mtime_ns
+        record = out / "include/config/auto.conf.cmd"
+        # The list is complete while no file in it has changed since make wrote it, and the .config
+        # is current while none has changed since it was made.
+        since = min(made, record.stat().st_mtime_ns)
+        files = _KCONFIG_FILE.findall(record.read_text())
+        if not files or any((source / name).stat().st_mtime_ns >= since for name in files):
+            return False
+        # The version from the Makefile is in the first lines of each .config.
+        return (source / "Makefile").stat().st_mtime_ns < made
+    except OSError:
+        return False
+
+
+def _inputs(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
+    """Return what ``out``/.config was made from, and its digest."""
+    digest = hashlib.sha256((out / ".config").read_bytes()).hexdigest()
+    return f"{source}\n{toolchain}\n{digest}\n{wish}"
+
+
+def _refusal(missing: Sequence[ConfigDifference], reasons: Sequence[Reason]) -> NotConfigured:
+    pairs = zip(missing, reasons, strict=True)
+    lines = [f"{difference}: {reason.text}" for difference, reason in pairs]
     more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-    hint = next((why.hint for why in reasons if why.hint), "")
+    hint = next((reason.hint for reason in reasons if reason.hint), "")
     return NotConfigured(
         f"{lines[0]}{more}",
         hint=hint or "change or drop these options",
@@ -130,25 +162,21 @@ def _refusal(missing: Sequence[Difference], reasons: Sequence[Why]) -> NotConfig
 def _failure(
     source: Path, result: process.Result, toolchain: Toolchain
 ) -> HostFault | NotConfigured:
-    said = (result.stderr + result.stdout).strip()
-    if _COMPILER.search(said):
+    printed = (result.stderr + result.stdout).strip()
+    if _COMPILER_REFUSED.search(printed):
         return HostFault(
             f"this kernel cannot be built with {toolchain.version}",
             hint="install a newer compiler" + (", or leave out --llvm" if toolchain.llvm else ""),
-            details=said,
+            details=printed,
         )
-    if re.search(r"No space left on device|Permission denied|Read-only file system", said):
+    if _DISK_REFUSED.search(printed):
         return HostFault(
             "the kernel cannot be configured on this disk",
-            hint="harness clean makes room; HARNESS_CACHE names another place",
-            details=said,
+            hint="harness clean frees space; HARNESS_CACHE moves the cache elsewhere",
+            details=printed,
         )
     return NotConfigured(
         f"make could not configure the kernel in {source}",
         hint=result.words,
-        details=said,
+        details=printed,
     )
-
-
-def _on(text: str) -> int:
-    return sum(value in ("y", "m") for value in values(text).values())

@@ -10,197 +10,204 @@ from pathlib import Path
 
 from harness import architectures
 from harness.kconfig import reader
-from harness.kconfig.compare import Difference, values
 from harness.kconfig.expression import LEVELS, Expression, doubtful, level, names, show, unmet
+from harness.kconfig.fragment import ConfigDifference, values
+from harness.kconfig.reader import KconfigEntry, KconfigOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class Why:
-    """A reason, and what to try (empty when there is nothing sensible)."""
+class Reason:
+    """Why an option did not land, and what to try (empty when there is nothing sensible)."""
 
     text: str
     hint: str = ""
 
 
-def explain(source: Path, missing: Sequence[Difference], config: str, arch: str) -> list[Why]:
-    """Give the reason of each difference, in order.  Reads all of Kconfig, which takes seconds."""
-    known = reader.options(source, architectures.named(arch).folder)
-    return [reason(difference, known, values(config)) for difference in missing]
+@dataclasses.dataclass(frozen=True)
+class _Case:
+    """A difference to explain: the option's definitions, all of Kconfig, and what landed."""
+
+    difference: ConfigDifference
+    entries: Sequence[KconfigEntry]
+    options: KconfigOptions
+    config: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.difference.option.name
+
+    @property
+    def value(self) -> str:
+        """The requested value."""
+        return self.difference.option.value
+
+    @property
+    def has_prompt(self) -> bool:
+        return any(entry.visible is not None for entry in self.entries)
+
+    def hidden_by(self) -> Expression | None:
+        """Return a condition that hides the option's prompt."""
+        hiding = (
+            part
+            for entry in self.entries
+            for condition in entry.visible or ()
+            for part in unmet(condition, self.config)
+        )
+        return next(hiding, None)
+
+    def unmet_dependencies(self, need: int) -> list[Expression]:
+        """Return the unmet dependencies of the definition that misses fewest."""
+        by_entry = [
+            list(dict.fromkeys(p for d in entry.depends for p in unmet(d, self.config, need)))
+            for entry in self.entries
+        ]
+        return min(by_entry, key=len)
+
+    def holds(self, conditions: Sequence[Expression]) -> bool:
+        """Whether conditions are met, or only the compiler could tell."""
+        levels = [level(condition, self.config) for condition in conditions]
+        return all(value is None or value >= 1 for value in levels)
+
+    def shown(self, part: Expression) -> str:
+        """Write a condition with the values that make it fail."""
+        if reader.is_macro(part):
+            return f"{show(part)}, which this compiler does not satisfy"
+        mentioned = list(dict.fromkeys(names(part)))
+        if [show(part)] == mentioned:
+            return f"{mentioned[0]}, which is {self.config.get(mentioned[0], 'n')}"
+        is_what = ", ".join(f"{name} is {self.config.get(name, 'n')}" for name in mentioned)
+        return f"{show(part)} ({is_what})" if is_what else show(part)
 
 
-def reason(difference: Difference, known: reader.Options, got: Mapping[str, str]) -> Why:
-    """Give the reason of one difference.  Pure."""
-    option = difference.option
-    entries = known.entries.get(option.name)
+def explain(
+    source: Path, missing: Sequence[ConfigDifference], config: str, arch: str
+) -> list[Reason]:
+    """Return the reason for each difference, in order.  Reads all of Kconfig: takes seconds."""
+    options = reader.read_kconfig(source, architectures.named(arch).folder)
+    return [reason(difference, options, values(config)) for difference in missing]
+
+
+def reason(
+    difference: ConfigDifference, options: KconfigOptions, config: Mapping[str, str]
+) -> Reason:
+    """Return the reason for one difference; ``config`` has the values that landed."""
+    entries = options.entries.get(difference.option.name)
     if not entries:
-        return _unknown(option.name, known)
-    for found in (
-        _wrong_kind(difference, entries, got),
-        _other_choice(difference, known, entries, got),
-        _held(difference, known, entries, got),
-        _held_back(difference, known, entries, got),
-        _no_prompt(difference, known, entries, got),
-    ):
-        if found:
+        return _unknown(difference.option.name, options)
+    case = _Case(difference, entries, options, config)
+    for rule in (_wrong_type, _out_of_range, _other_choice, _held_up, _held_down, _no_prompt):
+        if found := rule(case):
             return found
-    for part in (p for entry in entries for d in entry.depends for p in doubtful(d, got)):
-        return Why(f"depends on {_told(part, got)}")
-    return Why(f"Kconfig decided otherwise, see {entries[0].where}")
+    for part in (p for entry in entries for d in entry.depends for p in doubtful(d, config)):
+        return Reason(f"depends on {case.shown(part)}")
+    return Reason(f"Kconfig decided otherwise, see {entries[0].where}")
 
 
-def _unknown(name: str, known: reader.Options) -> Why:
-    near = difflib.get_close_matches(name, known.entries, 3, 0.75)
+def _unknown(name: str, options: KconfigOptions) -> Reason:
+    near = difflib.get_close_matches(name, options.entries, 3, 0.75)
     hint = f"perhaps {', '.join(near)}" if near else "drop it, or choose a tree that has it"
-    return Why("this tree has no such option", hint)
+    return Reason("this tree has no such option", hint)
 
 
-def _wrong_kind(
-    difference: Difference, entries: Sequence[reader.Entry], got: Mapping[str, str]
-) -> Why | None:
-    """The value does not fit the option's type or range."""
-    kind = next((entry.kind for entry in entries if entry.kind), "")
-    value = difference.option.value
+def _type(case: _Case) -> str:
+    return next((entry.type for entry in case.entries if entry.type), "")
+
+
+def _wrong_type(case: _Case) -> Reason | None:
+    """The value does not fit the option's type."""
     fits = {
-        "bool": value in ("y", "n"),
-        "tristate": value in LEVELS,
-        "int": value.lstrip("-").isdigit(),
-        "hex": value.startswith(("0x", "0X")) or value.isdigit(),
-        "string": value.startswith('"'),
+        "bool": case.value in ("y", "n"),
+        "tristate": case.value in LEVELS,
+        "int": case.value.lstrip("-").isdigit(),
+        "hex": case.value.startswith(("0x", "0X")) or case.value.isdigit(),
+        "string": case.value.startswith('"'),
     }
-    if value == "n" or fits.get(kind, True):
-        return _out_of_range(value, entries, got) if kind in ("int", "hex") else None
-    return Why(f"it is of type {kind}, and {value} is no {kind}")
+    if case.value == "n" or fits.get(_type(case), True):
+        return None
+    return Reason(f"it is of type {_type(case)}, and {case.value} is not")
 
 
-def _out_of_range(
-    value: str, entries: Sequence[reader.Entry], got: Mapping[str, str]
-) -> Why | None:
-    for link in (link for entry in entries for link in entry.ranges):
-        if _below(link.condition, got, 1):
+def _out_of_range(case: _Case) -> Reason | None:
+    if _type(case) not in ("int", "hex"):
+        return None
+    for limit in (limit for entry in case.entries for limit in entry.ranges):
+        if not case.holds(limit.condition):
             continue
-        low, _, high = (got.get(word, word) for word in link.text.partition(" "))
+        low, _, high = (case.config.get(word, word) for word in limit.text.partition(" "))
         try:
-            if not int(low, 0) <= int(value, 0) <= int(high, 0):
-                return Why(f"it must be in the range {low} to {high}")
+            if not int(low, 0) <= int(case.value, 0) <= int(high, 0):
+                return Reason(f"it must be in the range {low} to {high}")
         except ValueError:
-            continue  # a limit that this .config gives no number
+            continue  # a limit that has no number in this .config
     return None
 
 
-def _other_choice(
-    difference: Difference,
-    known: reader.Options,
-    entries: Sequence[reader.Entry],
-    got: Mapping[str, str],
-) -> Why | None:
-    """It is one of a choice, and another one of it is on (or must be, when this is to be off)."""
-    choice = next((entry.choice for entry in entries if entry.choice), None)
-    if choice is None or _unmet(entries, got, 1):
+def _other_choice(case: _Case) -> Reason | None:
+    """It is one of a choice, and another one is on (or must be, when this one is to be off)."""
+    choice = next((entry.choice for entry in case.entries if entry.choice), None)
+    if choice is None or case.unmet_dependencies(1):
         return None
     members = [
-        name for name, each in known.entries.items() if any(e.choice == choice for e in each)
+        name
+        for name, entries in case.options.entries.items()
+        if any(entry.choice == choice for entry in entries)
     ]
-    if difference.option.value == "n":
-        others = ", ".join(name for name in members if name != difference.option.name)
-        return Why(f"it is the chosen one of a choice; another must be chosen: {others}")
-    chosen = [name for name in members if got.get(name) == "y"]
-    return Why(f"it is one of a choice, and {chosen[0]} was chosen") if chosen else None
+    if case.value == "n":
+        others = ", ".join(name for name in members if name != case.name)
+        return Reason(f"it is the chosen one of a choice; another must be chosen: {others}")
+    chosen = [name for name in members if case.config.get(name) == "y"]
+    return Reason(f"it is one of a choice, and {chosen[0]} was chosen") if chosen else None
 
 
-def _held(
-    difference: Difference,
-    known: reader.Options,
-    entries: Sequence[reader.Entry],
-    got: Mapping[str, str],
-) -> Why | None:
-    """It is higher than asked: something selects it, or it cannot be turned off."""
-    if _rank(difference.got) <= _rank(difference.option.value):
+def _held_up(case: _Case) -> Reason | None:
+    """It is higher than requested: something selects it, or it cannot be turned off."""
+    if LEVELS.get(case.difference.got, 2) <= LEVELS.get(case.value, 2):
         return None
-    name = difference.option.name
     selectors = [
         entry.name
-        for entry, link in known.selectors(name)
-        if got.get(entry.name) in ("y", "m") and not _below(link.condition, got, 1)
+        for entry, select in case.options.selectors(case.name)
+        if case.config.get(entry.name) in ("y", "m") and case.holds(select.condition)
     ]
     if selectors:
         by = ", ".join(dict.fromkeys(selectors))
-        return Why(f"selected by {by}", f"turn off {selectors[0]}, or leave {name} on")
-    if difference.option.value == "m" and got.get("MODULES") != "y":
-        return Why("m needs MODULES, which is n", f"ask for CONFIG_{name}=y")
-    if all(entry.visible is None for entry in entries):
-        return Why(f"it has no prompt and is on by default ({entries[0].where})", "drop it")
-    closed = [part for e in entries for v in e.visible or () for part in unmet(v, got)]
-    if closed:
-        return Why(f"it is on by default and can only be changed with {_told(closed[0], got)}")
+        return Reason(f"selected by {by}", f"turn off {selectors[0]}, or leave {case.name} on")
+    if case.value == "m" and case.config.get("MODULES") != "y":
+        return Reason("m needs MODULES, which is n", f"request CONFIG_{case.name}=y")
+    if not case.has_prompt:
+        where = case.entries[0].where
+        return Reason(f"it has no prompt and is on by default ({where})", "drop it")
+    if hidden := case.hidden_by():
+        return Reason(f"it is on by default and can only be changed with {case.shown(hidden)}")
     return None
 
 
-def _held_back(
-    difference: Difference,
-    known: reader.Options,
-    entries: Sequence[reader.Entry],
-    got: Mapping[str, str],
-) -> Why | None:
-    """It is lower than asked: a dependency is not met."""
+def _held_down(case: _Case) -> Reason | None:
+    """It is lower than requested: a dependency is not met."""
     # Only a tristate that is to be y needs y; everything else is content with m.
-    tristate = any(entry.kind == "tristate" for entry in entries)
-    parts = _unmet(entries, got, 2 if tristate and difference.option.value == "y" else 1)
+    tristate = any(entry.type == "tristate" for entry in case.entries)
+    parts = case.unmet_dependencies(2 if tristate and case.value == "y" else 1)
     if not parts:
         return None
-    askable = (
+    entries = case.options.entries
+    with_prompt = (
         name
         for part in parts
         for name in names(part)
-        if any(entry.visible is not None for entry in known.entries.get(name, ()))
+        if any(entry.visible is not None for entry in entries.get(name, ()))
     )
-    wanted = next((name for name in askable if got.get(name) != "y"), "")
-    hint = f"ask for CONFIG_{wanted}=y as well" if wanted else ""
-    return Why("depends on " + "; and on ".join(_told(part, got) for part in parts), hint)
+    wanted = next((name for name in with_prompt if case.config.get(name) != "y"), "")
+    hint = f"request CONFIG_{wanted}=y as well" if wanted else ""
+    return Reason("depends on " + "; and on ".join(map(case.shown, parts)), hint)
 
 
-def _no_prompt(
-    difference: Difference,
-    known: reader.Options,
-    entries: Sequence[reader.Entry],
-    got: Mapping[str, str],
-) -> Why | None:
-    """It cannot be asked for: it has no prompt, or none that is visible now."""
-    closed = [p for e in entries if e.visible is not None for v in e.visible for p in unmet(v, got)]
-    if closed:
-        return Why(f"it can only be changed with {_told(closed[0], got)}")
-    if any(entry.visible is not None for entry in entries):
+def _no_prompt(case: _Case) -> Reason | None:
+    """It cannot be requested: it has no prompt, or none that is visible now."""
+    if hidden := case.hidden_by():
+        return Reason(f"it can only be changed with {case.shown(hidden)}")
+    if case.has_prompt:
         return None
-    selectors = list(dict.fromkeys(e.name for e, _ in known.selectors(difference.option.name)))
+    selectors = list(dict.fromkeys(e.name for e, _ in case.options.selectors(case.name)))
     if not selectors:
-        return Why("it has no prompt, so it cannot be asked for", "drop it")
-    some = ", ".join(selectors[:4]) + (", ..." if len(selectors) > 4 else "")
-    return Why(f"it has no prompt; it comes with {some}", f"ask for {selectors[0]} instead")
-
-
-def _unmet(entries: Sequence[reader.Entry], got: Mapping[str, str], need: int) -> list[Expression]:
-    """Give the unmet dependencies of the definition that misses fewest."""
-    each = [
-        list(dict.fromkeys(p for d in entry.depends for p in unmet(d, got, need)))
-        for entry in entries
-    ]
-    return min(each, key=len)
-
-
-def _below(conditions: Sequence[Expression], got: Mapping[str, str], need: int) -> bool:
-    found = [level(condition, got) for condition in conditions]
-    return any(value is not None and value < need for value in found)
-
-
-def _told(part: Expression, got: Mapping[str, str]) -> str:
-    """Write a condition with the values that make it fail."""
-    if reader.is_macro(part):
-        return f"{show(part)}, which this compiler does not satisfy"
-    mentioned = list(dict.fromkeys(names(part)))
-    if [show(part)] == mentioned:
-        return f"{mentioned[0]}, which is {got.get(mentioned[0], 'n')}"
-    is_what = ", ".join(f"{name} is {got.get(name, 'n')}" for name in mentioned)
-    return f"{show(part)} ({is_what})" if is_what else show(part)
-
-
-def _rank(value: str) -> int:
-    return LEVELS.get(value, 2)
+        return Reason("it has no prompt, so it cannot be requested", "drop it")
+    shown = ", ".join(selectors[:4]) + (", ..." if len(selectors) > 4 else "")
+    return Reason(f"it has no prompt; it comes with {shown}", f"request {selectors[0]} instead")

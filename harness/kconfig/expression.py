@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kconfig's expressions: read one, and say what it comes to and which part is not met.  Pure.
+"""Kconfig's expressions: read one, evaluate it, and say which part is not met.
 
 Values are 0 (n), 1 (m) and 2 (y); None is what only the compiler could tell ($(cc-option,...)).
 """
@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 LEVELS = {"n": 0, "m": 1, "y": 2}
+_COMPARISONS = ("=", "!=", "<", ">", "<=", ">=")
 
 # A macro call may hold others, three deep; the kernel has no deeper ones in expressions.
 _CALL = r"\$\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\)"
@@ -35,7 +36,7 @@ class Not:
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two expressions and what is between them: && || = != < > <= >=."""
+    """Two expressions and the operator between them: && || = != < > <= >=."""
 
     operator: str
     left: Expression
@@ -46,18 +47,18 @@ Expression = Name | Not | Pair
 
 
 def read(text: str) -> Expression | None:
-    """Read an expression; None when it is none (a newer syntax: then we say nothing about it)."""
+    """Read an expression; None when the syntax is unknown, as a newer kernel's may be."""
     tokens = _Tokens(text)
     try:
-        found = _or(tokens)
+        expression = _or(tokens)
     except _SyntaxError:
         return None
-    return found if tokens.next is None else None
+    return expression if tokens.next is None else None
 
 
 def tokens(text: str) -> list[str]:
-    """Cut a line into macro calls, quoted strings, operators and words."""
-    return ["".join(filter(None, found.groups())) for found in _TOKEN.finditer(text)]
+    """Split a line into macro calls, quoted strings, operators and words."""
+    return ["".join(filter(None, match.groups())) for match in _TOKEN.finditer(text)]
 
 
 def show(expression: Expression) -> str:
@@ -68,43 +69,38 @@ def show(expression: Expression) -> str:
         case Not(inner):
             return f"!({show(inner)})" if isinstance(inner, Pair) else f"!{show(inner)}"
         case Pair(operator, left, right):
+            # A comparison binds tighter than && and ||, so it needs no parentheses.
             sides = [
                 f"({show(side)})"
                 if isinstance(side, Pair)
-                and side.operator != operator
-                # a comparison binds tighter than && and ||, so it needs no parentheses
                 and side.operator in ("&&", "||")
+                and side.operator != operator
                 else show(side)
                 for side in (left, right)
             ]
-            return (
-                f"{sides[0]} {operator} {sides[1]}"
-                if operator in ("&&", "||")
-                else "".join((sides[0], operator, sides[1]))
-            )
+            return (f" {operator} " if operator in ("&&", "||") else operator).join(sides)
 
 
 def level(expression: Expression, values: Mapping[str, str]) -> int | None:
-    """Work an expression out with the values of a .config (without those not set)."""
+    """Evaluate an expression with the values of a .config (without options not set)."""
     match expression:
         case Name(text) if text.startswith("$("):
             return None
         case Name(text):
             return LEVELS.get(_text(text, values), 0)
         case Not(inner):
-            found = level(inner, values)
-            return None if found is None else 2 - found
+            return _inverse(level(inner, values))
         case Pair("&&", left, right):
             return _both(level(left, values), level(right, values))
         case Pair("||", left, right):
-            found = _both(_inverse(level(left, values)), _inverse(level(right, values)))
-            return _inverse(found)
+            neither = _both(_inverse(level(left, values)), _inverse(level(right, values)))
+            return _inverse(neither)
         case Pair(operator, left, right):
             return _compared(operator, left, right, values)
 
 
 def names(expression: Expression) -> Iterator[str]:
-    """Give the symbols an expression mentions."""
+    """Return the symbols that an expression mentions."""
     match expression:
         case Name(text):
             if text[0] not in "$\"'" and text not in LEVELS and not text.isdigit():
@@ -117,23 +113,20 @@ def names(expression: Expression) -> Iterator[str]:
 
 
 def unmet(expression: Expression, values: Mapping[str, str], need: int = 2) -> list[Expression]:
-    """Give the smallest parts (what && joins) that keep an expression below ``need``."""
-    return [
-        part
-        for part in parts(expression)
-        if (found := level(part, values)) is not None and found < need
-    ]
+    """Return the smallest parts (joined by &&) that keep an expression below ``need``."""
+    levels = ((part, level(part, values)) for part in _parts(expression))
+    return [part for part, value in levels if value is not None and value < need]
 
 
 def doubtful(expression: Expression, values: Mapping[str, str]) -> list[Expression]:
-    """Give the parts (what && joins) that only the compiler could tell."""
-    return [part for part in parts(expression) if level(part, values) is None]
+    """Return the parts (joined by &&) that only the compiler could tell."""
+    return [part for part in _parts(expression) if level(part, values) is None]
 
 
-def parts(expression: Expression) -> list[Expression]:
-    """Give what && joins in an expression."""
+def _parts(expression: Expression) -> list[Expression]:
+    """Return the expressions that && joins."""
     if isinstance(expression, Pair) and expression.operator == "&&":
-        return parts(expression.left) + parts(expression.right)
+        return _parts(expression.left) + _parts(expression.right)
     return [expression]
 
 
@@ -156,7 +149,7 @@ class _Tokens:
 
 
 def _or(tokens: _Tokens) -> Expression:
-    return _chain(tokens, "||", lambda: _chain(tokens, "&&", lambda: _one(tokens)))
+    return _chain(tokens, "||", lambda: _chain(tokens, "&&", lambda: _term(tokens)))
 
 
 def _chain(tokens: _Tokens, operator: str, inner: Callable[[], Expression]) -> Expression:
@@ -167,18 +160,18 @@ def _chain(tokens: _Tokens, operator: str, inner: Callable[[], Expression]) -> E
     return left
 
 
-def _one(tokens: _Tokens) -> Expression:
+def _term(tokens: _Tokens) -> Expression:
     token = tokens.take()
     if token == "!":
-        return Not(_one(tokens))
+        return Not(_term(tokens))
     if token == "(":
         inner = _or(tokens)
         if tokens.take() != ")":
             raise _SyntaxError
         return inner
-    if token in ("&&", "||", ")", "=", "!=", "<", ">", "<=", ">="):
+    if token in ("&&", "||", ")", *_COMPARISONS):
         raise _SyntaxError
-    if tokens.next in ("=", "!=", "<", ">", "<=", ">="):
+    if tokens.next in _COMPARISONS:
         return Pair(tokens.take(), Name(token), Name(tokens.take()))
     return Name(token)
 
@@ -197,8 +190,8 @@ def _both(left: int | None, right: int | None) -> int | None:
     return min(left, right)
 
 
-def _inverse(found: int | None) -> int | None:
-    return None if found is None else 2 - found
+def _inverse(value: int | None) -> int | None:
+    return None if value is None else 2 - value
 
 
 def _compared(
@@ -208,10 +201,16 @@ def _compared(
     if any(side.startswith("$(") for side in sides):
         return None
     try:
-        one, other = (float(int(side, 0)) for side in sides)
-        order = (one > other) - (one < other)
+        first, second = (int(side, 0) for side in sides)
+        order = (first > second) - (first < second)
     except ValueError:
         order = (sides[0] > sides[1]) - (sides[0] < sides[1])
-    met = {"=": order == 0, "!=": order != 0, "<": order < 0, ">": order > 0}
-    met.update({"<=": order <= 0, ">=": order >= 0})
+    met = {
+        "=": order == 0,
+        "!=": order != 0,
+        "<": order < 0,
+        ">": order > 0,
+        "<=": order <= 0,
+        ">=": order >= 0,
+    }
     return 2 if met[operator] else 0

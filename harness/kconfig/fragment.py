@@ -1,26 +1,40 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read what is asked for: fragments by name or file, and assignments of the command line."""
+"""Read the requested options, from fragments and assignments, and compare them with a .config."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import harness
 from harness.errors import UsageError
-from harness.kconfig.compare import same
 from harness.model import Option, Request
 
 COMMAND_LINE = "command line"
 SUFFIX = ".config"
-_WHICH = "name one of the harness's fragments, or give the path of a file"
+_FRAGMENT_HINT = "name one of the harness's fragments, or give the path of a file"
 
 _SET = re.compile(r"^CONFIG_(\w+)=(\S.*?)\s*$")
 _NOT_SET = re.compile(r"^# CONFIG_(\w+) is not set\s*$")
 _VALUE = re.compile(r'^(?:[ymn]|-?\d+|0[xX][0-9a-fA-F]+|"(?:[^"\\]|\\.)*")$')
 _ARGUMENT = re.compile(r"^(?:CONFIG_)?(\w+)=(.*)$", re.DOTALL)
 _WHY = re.compile(r"^#\s*why\b:?\s*(.*)$", re.IGNORECASE)
+_CONFIG_LINE = re.compile(r"^CONFIG_(\w+)=(.*)$", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigDifference:
+    """An option that did not land: ``got`` is its value in the .config, "n" when it is not set."""
+
+    option: Option
+    got: str
+
+    def __str__(self) -> str:
+        requested = f"CONFIG_{self.option.name}={self.option.value} was requested"
+        got = "not set" if self.got == "n" else self.got
+        return f"{requested} ({self.option.origin}) but is {got}"
 
 
 def request(
@@ -31,33 +45,37 @@ def request(
 ) -> Request:
     """Read fragments (names or files) and ``X=y`` assignments into one Request.
 
-    A name is looked for in ``folders``, in ./kconfigs and among the harness's own; beside
-    NAME.config a NAME.<arch>.config is read too, if there is one.  Assignments win over
-    fragments.  Raises UsageError for an unknown name, a line that is no option, and for two
+    A name is looked for in ``folders``, in ./kconfigs and among the harness's own fragments;
+    beside NAME.config, NAME.<arch>.config is read too, if it exists.  Assignments win over
+    fragments.  Raises UsageError for an unknown name, a line that is not an option, and for two
     places that disagree.
     """
-    given = _agreed(_argument(text) for text in assignments)
-    files = [file for each in fragments for file in _files(each, folders, arch)]
-    read = [option for file in dict.fromkeys(files) for option in parse(_text(file), str(file))]
-    asked = _agreed(option for option in read if option.name not in given)
-    return Request((*asked.values(), *given.values()))
+    assigned = _agreed(_assignment(text) for text in assignments)
+    files = [file for fragment in fragments for file in _files(fragment, folders, arch)]
+    options = [option for file in dict.fromkeys(files) for option in parse(_text(file), str(file))]
+    requested = _agreed(option for option in options if option.name not in assigned)
+    return Request((*requested.values(), *assigned.values()))
 
 
 def parse(text: str, where: str) -> list[Option]:
     """Read the lines of a fragment.
 
-    A comment that starts with "why" is the reason of the options below it, up to an empty line.
+    A comment that starts with "why" is the reason for the options below it, up to an empty line.
+    Raises UsageError.
     """
     options: list[Option] = []
     reason: list[str] = []
     in_comment = False
     for number, line in enumerate(text.splitlines(), 1):
-        if found := _SET.match(line) or _NOT_SET.match(line):
-            value = found[2] if found.re is _SET else "n"
-            options.append(
-                Option(found[1], _checked(value, f"{where}:{number}"), f"{where}:{number}")
-            )
-            options[-1] = _with_reason(options[-1], reason)
+        if match := _SET.match(line) or _NOT_SET.match(line):
+            value = match[2] if match.re is _SET else "n"
+            origin = f"{where}:{number}"
+            if not _VALUE.match(value):
+                raise UsageError(
+                    f"{origin}: {value} is not a value of an option",
+                    hint='a value is y, m, n, a number, or a string in double quotes ("...")',
+                )
+            options.append(Option(match[1], value, origin, " ".join(filter(None, reason))))
             in_comment = False
         elif line.startswith("#"):
             if why := _WHY.match(line):
@@ -76,40 +94,56 @@ def parse(text: str, where: str) -> list[Option]:
 
 
 def available(folders: Sequence[Path]) -> list[str]:
-    """Give the names of all fragments that can be asked for."""
+    """Return the names of all fragments that can be requested."""
     names = {
         file.name.removesuffix(SUFFIX)
-        for folder in _places(folders)
+        for folder in _search_path(folders)
         if folder.is_dir()
         for file in folder.glob(f"*{SUFFIX}")
     }
     return sorted(name for name in names if "." not in name)
 
 
-def _with_reason(option: Option, reason: list[str]) -> Option:
-    return Option(option.name, option.value, option.origin, " ".join(filter(None, reason)))
+def values(config: str) -> dict[str, str]:
+    """Read a .config's text (or /proc/config.gz's): name to value, without options not set."""
+    return dict(_CONFIG_LINE.findall(config))
 
 
-def _checked(value: str, where: str) -> str:
-    if not _VALUE.match(value):
-        raise UsageError(
-            f"{where}: {value} is not a value of an option",
-            hint='a value is y, m, n, a number, or a string in double quotes ("...")',
-        )
-    return value
+def compare(request: Request, config_text: str) -> list[ConfigDifference]:
+    """Return the requested options that have another value in ``config_text``, in request order.
+
+    An option that is requested to be n may be not set or not exist at all.
+    """
+    got = values(config_text)
+    return [
+        ConfigDifference(option, got.get(option.name, "n"))
+        for option in request.options
+        if not same(option.value, got.get(option.name, "n"))
+    ]
 
 
-def _argument(text: str) -> Option:
-    found = _ARGUMENT.match(text.strip())
-    if found is None:
+def same(left: str, right: str) -> bool:
+    """Whether two values mean the same: 0x10 is 16, everything else is compared as written."""
+    if left == right:
+        return True
+    try:
+        return int(left, 0) == int(right, 0)
+    except ValueError:
+        return False
+
+
+def _assignment(text: str) -> Option:
+    match = _ARGUMENT.match(text.strip())
+    if match is None:
         raise UsageError(f"not an option: {text}", hint="write CONFIG_NAME=value, or NAME=value")
-    value = found[2]
-    if not _VALUE.match(value):  # a shell takes the quotes away
+    value = match[2]
+    if not _VALUE.match(value):  # the shell removes the quotes
         value = '"{}"'.format(value.replace("\\", r"\\").replace('"', r"\""))
-    return Option(found[1], value, COMMAND_LINE)
+    return Option(match[1], value, COMMAND_LINE)
 
 
-def _agreed(options: Iterator[Option] | Sequence[Option]) -> dict[str, Option]:
+def _agreed(options: Iterable[Option]) -> dict[str, Option]:
+    """Return the options by name.  Raises UsageError when two have different values."""
     agreed: dict[str, Option] = {}
     for option in options:
         first = agreed.setdefault(option.name, option)
@@ -117,7 +151,7 @@ def _agreed(options: Iterator[Option] | Sequence[Option]) -> dict[str, Option]:
             raise UsageError(
                 f"CONFIG_{option.name} is {first.value} in {first.origin}"
                 f" but {option.value} in {option.origin}",
-                hint=f"say which on the command line: CONFIG_{option.name}={option.value}",
+                hint=f"decide on the command line: CONFIG_{option.name}={option.value}",
             )
     return agreed
 
@@ -125,27 +159,27 @@ def _agreed(options: Iterator[Option] | Sequence[Option]) -> dict[str, Option]:
 def _files(fragment: str | Path, folders: Sequence[Path], arch: str) -> list[Path]:
     path = Path(fragment)
     is_name = not isinstance(fragment, Path) and "/" not in fragment and path.suffix != SUFFIX
-    file = _named(str(fragment), folders) if is_name else path
+    file = _find(str(fragment), folders) if is_name else path
     if file.suffix != SUFFIX:
         return [file]
     return [file, *filter(Path.is_file, [file.with_suffix(f".{arch}{SUFFIX}")])]
 
 
-def _named(name: str, folders: Sequence[Path]) -> Path:
-    for folder in _places(folders):
+def _find(name: str, folders: Sequence[Path]) -> Path:
+    for folder in _search_path(folders):
         file = folder / f"{name}{SUFFIX}"
         if file.is_file():
             return file
-    known = ", ".join(available(folders)) or "none at all"
+    names = ", ".join(available(folders)) or "none"
     raise UsageError(
         f"there is no kconfig fragment {name}",
-        hint=f"there are: {known}; a file is given with its path, like ./{name}{SUFFIX}",
+        hint=f"available: {names}; a file needs a path, such as ./{name}{SUFFIX}",
     )
 
 
-def _places(folders: Sequence[Path]) -> list[Path]:
+def _search_path(folders: Sequence[Path]) -> list[Path]:
     package = Path(harness.__file__).parent
-    # Our own fragments lie inside an installed package, and beside it in a checkout.
+    # Our own fragments are inside an installed package, and beside it in a checkout.
     return [*folders, Path("kconfigs"), package / "kconfigs", package.parent / "kconfigs"]
 
 
@@ -153,8 +187,10 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise UsageError(f"{file} is not a kconfig fragment: it is not text", hint=_WHICH) from None
+        raise UsageError(
+            f"{file} is not a kconfig fragment: it is not text", hint=_FRAGMENT_HINT
+        ) from None
     except OSError as error:
         raise UsageError(
-            f"cannot read the kconfig fragment {file}: {error.strerror}", hint=_WHICH
+            f"cannot read the kconfig fragment {file}: {error.strerror}", hint=_FRAGMENT_HINT
         ) from error

@@ -27,82 +27,80 @@ _SOURCES = ("source", "rsource", "osource", "orsource")
 
 
 @dataclasses.dataclass(frozen=True)
-class Link:
-    """Something that holds under a condition: a select's symbol, a default, a range."""
+class Conditional:
+    """What holds under a condition: the symbol of a select, a default, a range."""
 
     text: str
     condition: tuple[Expression, ...] = ()
 
 
 @dataclasses.dataclass
-class Entry:
-    """One definition of a symbol; ``depends`` has the surroundings' conditions too.
+class KconfigEntry:
+    """One definition of a symbol; ``depends`` has the conditions of the blocks around it too.
 
-    ``visible`` are the conditions of its prompt, None when it has no prompt; ``choice`` numbers
-    the choice it belongs to.
+    ``visible`` are the conditions of its prompt, None when it has no prompt; ``choice`` is the
+    number of the choice it belongs to.
     """
 
     name: str
     where: str
     depends: list[Expression]
-    kind: str = ""
+    type: str = ""
     visible: list[Expression] | None = None
     choice: int | None = None
-    selects: list[Link] = dataclasses.field(default_factory=list)
-    ranges: list[Link] = dataclasses.field(default_factory=list)
-    defaults: list[Link] = dataclasses.field(default_factory=list)
+    selects: list[Conditional] = dataclasses.field(default_factory=list)
+    ranges: list[Conditional] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-    """All definitions of a tree, by symbol, and who selects whom."""
+class KconfigOptions:
+    """All definitions of a tree, by symbol."""
 
-    entries: dict[str, list[Entry]]
+    entries: dict[str, list[KconfigEntry]]
 
-    def selectors(self, name: str) -> list[tuple[Entry, Link]]:
-        """Give the definitions that select ``name``."""
+    def selectors(self, name: str) -> list[tuple[KconfigEntry, Conditional]]:
+        """Return the definitions that select ``name``, each with its select."""
         return [
-            (entry, link)
+            (entry, select)
             for entries in self.entries.values()
             for entry in entries
-            for link in entry.selects
-            if link.text == name
+            for select in entry.selects
+            if select.text == name
         ]
 
 
-def options(source: Path, folder: str) -> Options:
+def read_kconfig(source: Path, folder: str) -> KconfigOptions:
     """Read a tree for the architecture whose folder below arch/ is ``folder``."""
-    reader = _Reader(source, folder)
+    reader = _KconfigReader(source, folder)
     reader.file("Kconfig")
-    return Options(reader.entries)
+    return KconfigOptions(reader.entries)
 
 
 @dataclasses.dataclass
 class _Block:
     """What an if, menu or choice adds to everything inside it."""
 
-    word: str
     depends: list[Expression] = dataclasses.field(default_factory=list)
     visible: list[Expression] = dataclasses.field(default_factory=list)
     choice: int | None = None
 
 
-class _Reader:
+class _KconfigReader:
     def __init__(self, source: Path, folder: str) -> None:
         self.source, self.folder = source, folder
-        self.entries: dict[str, list[Entry]] = {}
+        self.entries: dict[str, list[KconfigEntry]] = {}
         self.blocks: list[_Block] = []
-        self.at: Entry | _Block | None = None
+        self.current: KconfigEntry | _Block | None = None
         self.choices = 0
 
     def file(self, name: str) -> None:
-        """Read one file; one that is missing is the tree's affair, not ours."""
+        """Read one file; a missing one is left to the tree's own tools to report."""
         path = self.source / name
         if not path.is_file():
             return
         for number, line in _lines(path.read_text(errors="replace")):
-            if found := _PROPERTY.match(line):
-                self.line(found[1], found[2], f"{name}:{number}")
+            if match := _PROPERTY.match(line):
+                self.line(match[1], match[2], f"{name}:{number}")
 
     def line(self, word: str, rest: str, where: str) -> None:
         """Take one statement."""
@@ -111,19 +109,19 @@ class _Reader:
         elif word in ("config", "menuconfig"):
             self._entry(rest.strip(), where)
         elif word in ("if", "menu", "choice"):
-            self._open(word, rest)
+            self._open_block(word, rest)
         elif word in ("endif", "endmenu", "endchoice"):
             del self.blocks[-1:]
-            self.at = None
+            self.current = None
         elif word in ("comment", "mainmenu"):
-            self.at = None
-        elif isinstance(self.at, Entry):
-            self._property(self.at, word, rest)
-        elif isinstance(self.at, _Block):
+            self.current = None
+        elif isinstance(self.current, KconfigEntry):
+            self._property(self.current, word, rest)
+        elif isinstance(self.current, _Block):
             if word == "depends":
-                self.at.depends += _dependency(rest)
+                self.current.depends += _dependency(rest)
             elif word == "visible":
-                self.at.visible += _condition(rest)
+                self.current.visible += _condition(rest)
 
     def _source(self, rest: str, where: str, *, relative: bool) -> None:
         name = re.sub(r"\$\((?:SRCARCH|ARCH)\)|\$SRCARCH", self.folder, rest.strip().strip('"'))
@@ -131,43 +129,43 @@ class _Reader:
         for path in sorted(self.source.glob(str(above / name))) if "$" not in name else []:
             self.file(str(path.relative_to(self.source)))
 
-    def _open(self, word: str, rest: str) -> None:
-        block = _Block(word)
+    def _open_block(self, word: str, rest: str) -> None:
+        block = _Block()
         if word == "if":
             block.depends += filter(None, [read(_COMMENT.sub(r"\1", rest))])
         if word == "choice":
             self.choices += 1
             block.choice = self.choices
         self.blocks.append(block)
-        self.at = block
+        self.current = block
 
     def _entry(self, name: str, where: str) -> None:
-        self.at = Entry(name, where, [e for block in self.blocks for e in block.depends])
+        entry = KconfigEntry(name, where, [e for block in self.blocks for e in block.depends])
         if self.blocks and self.blocks[-1].choice:
-            self.at.choice = self.blocks[-1].choice
-        self.entries.setdefault(name, []).append(self.at)
+            entry.choice = self.blocks[-1].choice
+        self.entries.setdefault(name, []).append(entry)
+        self.current = entry
 
-    def _property(self, entry: Entry, word: str, rest: str) -> None:
+    def _property(self, entry: KconfigEntry, word: str, rest: str) -> None:
         if word in (*_TYPES, "prompt"):
-            entry.kind = word if word in _TYPES else entry.kind
+            entry.type = word if word in _TYPES else entry.type
             if rest.startswith(('"', "'")):
                 around = [e for block in self.blocks for e in block.visible]
                 entry.visible = around + _condition(rest)
         elif word in ("def_bool", "def_tristate"):
-            entry.kind = word.removeprefix("def_")
-            entry.defaults.append(_link(rest))
+            entry.type = word.removeprefix("def_")
         elif word == "depends":
             entry.depends += _dependency(rest)
-        elif word in ("select", "default", "range"):
-            {"select": entry.selects, "default": entry.defaults, "range": entry.ranges}[
-                word
-            ].append(_link(rest))
+        elif word == "select":
+            entry.selects.append(_conditional(rest))
+        elif word == "range":
+            entry.ranges.append(_conditional(rest))
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Give the statements with their line numbers: lines joined, help texts and comments gone."""
+    """Return the statements with their line numbers, lines joined, without help and comments."""
     joined, first = "", 0
-    help_indent: int | None = None  # -1 until the text's first line tells
+    help_indent: int | None = None  # of a help text; -1 until its first line
     for number, line in enumerate(text.expandtabs().splitlines(), 1):
         bare = line.strip()
         indent = len(line) - len(line.lstrip())
@@ -188,7 +186,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _split(rest: str) -> tuple[list[str], str]:
-    """Cut ``A B if C  # comment`` into the words before and the text behind the ``if``."""
+    """Split ``A B if C  # comment`` into the words before and the text after the ``if``."""
     words = tokens(_COMMENT.sub(r"\1", rest))
     if "if" not in words:
         return words, ""
@@ -197,18 +195,16 @@ def _split(rest: str) -> tuple[list[str], str]:
 
 
 def _condition(rest: str) -> list[Expression]:
-    found = read(_split(rest)[1])
-    return [found] if found else []
+    condition = read(_split(rest)[1])
+    return [condition] if condition else []
 
 
-def _link(rest: str) -> Link:
-    words, condition = _split(rest)
-    found = read(condition)
-    return Link(" ".join(words), (found,) if found else ())
+def _conditional(rest: str) -> Conditional:
+    return Conditional(" ".join(_split(rest)[0]), tuple(_condition(rest)))
 
 
 def _dependency(rest: str) -> list[Expression]:
-    """Read ``on A`` and ``on A if B``, which means: A, or not B."""
+    """Read ``on A``, or ``on A if B``, which means: A, or not B."""
     words, condition = _split(rest.removeprefix("on"))
     needed, when = read(" ".join(words)), read(condition)
     if needed is None:

@@ -16,7 +16,7 @@ from harness.errors import UsageError
 from harness.guest import facts
 from harness.guest.hold import LONG
 from harness.model import Series
-from harness.series import Wish
+from harness.series import SeriesRequest
 from harness.settings import Settings
 
 BOOTS = Path(__file__).parent / "suite"  # for kernels that have no suites: does it boot at all?
@@ -108,10 +108,10 @@ def tell(words: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return rest, assignments
 
 
-def wish(options: dict[str, Any], settings: Settings) -> Wish:
+def wish(options: dict[str, Any], settings: Settings) -> SeriesRequest:
     """Say what is taken of that which a word names; a range is one of the tree asked for."""
     tree = str(paths.expanded(options["tree"]).absolute()) if options["tree"] else settings.tree
-    return Wish(
+    return SeriesRequest(
         tree=settings.folder / paths.expanded(tree) if tree else None,
         base=options["base"],
         pick=options.get("pick", ""),
@@ -120,7 +120,7 @@ def wish(options: dict[str, Any], settings: Settings) -> Wish:
 
 
 def find_series(
-    words: str | Sequence[str], settings: Settings, wanted: Wish | None = None
+    words: str | Sequence[str], settings: Settings, wanted: SeriesRequest | None = None
 ) -> Series:
     """Load the series that words on the command line mean: see series.load, or below patches/.
 

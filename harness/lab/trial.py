@@ -1,28 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A trial: the suites in guests of one kernel, by pytest with our plugin as its own program."""
+"""A trial: one kernel boots and runs the suites once, by pytest with our plugin.
+
+pytest is a program of its own, with a command that a person could type.  Its crash cannot lose
+results: they are in the journal.
+"""
 
 from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import hashlib
 import math
 import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import harness
 from harness import paths, process
-from harness.errors import GuestFault, HostFault, UsageError
+from harness.decode import Decoded, decode_run, render
+from harness.errors import GuestFault, HarnessError, HostFault, UsageError
 from harness.guest import attend
-from harness.lab import decoded, session
 from harness.lab.kernels import Built, Lab
+from harness.lab.live import SessionView, counts_text
 from harness.lab.plan import Plan
-from harness.model import Accel, Kernel, Outcome, Request, Side, SideResult, Test
+from harness.model import (
+    Accel,
+    GuestRecord,
+    Kernel,
+    Outcome,
+    Request,
+    Side,
+    SideResult,
+    Splat,
+    Test,
+)
 from harness.progress import Progress, Stage
 from harness.results import evidence, journal
+from harness.results.evidence import DecodedSplat
 from harness.results.regression import counts
 
 # pytest's exit codes that are no verdict on the kernel.  Ctrl-C, its other reason for 2, reaches us
@@ -32,7 +51,7 @@ _INTERNAL = 3
 _UNCOLLECTED = 2
 _UNFIT = {
     _UNCOLLECTED: "the suites cannot be collected",
-    4: "pytest does not understand what it was asked",
+    4: "pytest does not understand its command line",
     5: "no tests were found in the suites",
 }
 
@@ -43,48 +62,48 @@ def run(
     """Run the plan's suites on one kernel; evidence goes to ``folder``, splats are decoded.
 
     A base that was tested before with the same suites is not booted again; with ``keep`` no
-    kernel is.  ``base`` is what the base did: what fails there too is shown so.
+    kernel is.  ``base`` is what the base did: tests that fail there too are shown as such.
+    Raises UsageError, GuestFault or HostFault where pytest came to no result.
     """
     plan, progress = lab.plan, lab.progress
     keep = keep or built.side is Side.BASE
-    known = _baseline(plan, built.kernel, lab.accel) if keep else None
-    if known is not None and _is_whole(known):
-        earlier = _earlier(built, known, folder, progress)
-        return decoded.side(earlier, built, folder, progress)
-    _evidence(built.kernel, lab.request, folder)
-    words = command(plan, built.kernel, slowness(lab.request), lab.accel, folder)
+    kept = _kept_folder(plan, built.kernel, lab.accel) if keep else None
+    if kept is not None and _is_complete(kept):
+        return _decoded(_reused(built, kept, folder, progress), built, folder, progress)
+    _write_inputs(built.kernel, lab.request, folder)
+    argv = command(plan, built.kernel, slowness(lab.request), lab.accel, folder)
     with _stage(built, progress) as stage, _attendant(plan, folder, progress):
-        bad = {one.id for one in base.tests if one.outcome.bad} if base else set()
+        failing = {test.id for test in base.tests if test.outcome.bad} if base else set()
         judged = built.side is Side.PATCHED or plan.series is None
-        seen = session.Session(stage, folder, built.side, judged=judged, known=bad)
-        with seen.watched():
-            status, tail = _pytest(words, folder, plan.folder, progress)
-        stage.finish(f"{stage.what}: {seen.words}")
+        view = SessionView(stage, folder, built.side, judged=judged, known=failing)
+        with view.watched():
+            status, tail = _pytest(argv, folder, plan.folder, progress)
+        stage.finish(f"{stage.what}: {view.summary}")
     # In a thread Ctrl-C is for pytest alone: that is how it ends then.
     result = evidence.read(folder, built.side, built.kernel, stopped=status not in _ENDED)
     # What the base could collect and this kernel cannot is the series' doing.
-    fit = base is not None and any(map(_ran, base.tests)) and status == _UNCOLLECTED
-    _no_verdict(status, tail, result, folder, fit=fit)
-    if known is not None and not result.error and _is_whole(folder):
-        _keep(folder, known)
-    return decoded.side(result, built, folder, progress)
+    collects = base is not None and any(map(_ran, base.tests)) and status == _UNCOLLECTED
+    raise_fault(status, tail, result, folder, collects=collects)
+    if kept is not None and not result.error and _is_complete(folder):
+        _keep(folder, kept)
+    return _decoded(result, built, folder, progress)
 
 
 def _stage(built: Built, progress: Progress) -> contextlib.AbstractContextManager[Stage]:
     return progress.stage("test", f"{built.side} {built.kernel.release}")
 
 
-def _earlier(built: Built, known: Path, folder: Path, progress: Progress) -> SideResult:
-    """Take over what an earlier run found, with its evidence."""
+def _reused(built: Built, kept: Path, folder: Path, progress: Progress) -> SideResult:
+    """Copy what an earlier trial left, and read it."""
     with _stage(built, progress) as stage:
-        shutil.copytree(known, folder, dirs_exist_ok=True, symlinks=True)
-        found = evidence.read(folder, built.side, built.kernel, cached=True)
-        tally = session.tally(counts(found.tests)).plain
-        stage.finish(f"{stage.what}: {tally} (an earlier run's, of the same suites)")
-    return found
+        shutil.copytree(kept, folder, dirs_exist_ok=True, symlinks=True)
+        result = evidence.read(folder, built.side, built.kernel, cached=True)
+        text = counts_text(counts(result.tests)).plain
+        stage.finish(f"{stage.what}: {text} (from an earlier run of the same suites)")
+    return result
 
 
-def _evidence(kernel: Kernel, request: Request, folder: Path) -> None:
+def _write_inputs(kernel: Kernel, request: Request, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(kernel.config, folder / evidence.CONFIG)
     if kernel.log is not None:
@@ -97,7 +116,7 @@ _SLOW = {"KASAN": 2.0, "PROVE_LOCKING": 1.5, "DEBUG_KMEMLEAK": 1.3}
 
 
 def slowness(request: Request) -> float:
-    """Give the factor by which a kernel with these options needs more time for everything."""
+    """Return the factor by which a kernel with these options needs more time for everything."""
     on = {option.name.removeprefix("CONFIG_") for option in request.options if option.value == "y"}
     return math.prod(factor for name, factor in _SLOW.items() if name in on)
 
@@ -127,8 +146,8 @@ def command(plan: Plan, kernel: Kernel, scale: float, accel: Accel, folder: Path
     return [*pytest, *given, *disks, *variables, *plan.suites, *plan.pytest_args]
 
 
-def _pytest(words: list[str], folder: Path, cwd: Path, progress: Progress) -> tuple[int, list[str]]:
-    """Run it; gives its status and its last lines."""
+def _pytest(argv: list[str], folder: Path, cwd: Path, progress: Progress) -> tuple[int, list[str]]:
+    """Run pytest; returns its exit status and its last lines."""
     tail: collections.deque[str] = collections.deque(maxlen=40)
     with (folder / evidence.PYTEST_LOG).open("w", encoding="utf-8") as log:
 
@@ -137,8 +156,8 @@ def _pytest(words: list[str], folder: Path, cwd: Path, progress: Progress) -> tu
             log.write(text + "\n")
             progress.more(text)
 
-        log.write(f"$ {shlex.join(words)}\n")
-        status = process.follow(words, line, cwd=cwd, env={"NO_COLOR": "1"})
+        log.write(f"$ {shlex.join(argv)}\n")
+        status = process.follow(argv, line, cwd=cwd, env={"NO_COLOR": "1"})
     return status, list(tail)
 
 
@@ -152,30 +171,32 @@ def _attendant(
 
 
 def _ran(test: Test) -> bool:
-    """Whether it is a test that ran, and not a file that could not be imported."""
+    """Tell a test that ran from a file that could not be imported."""
     return test.outcome is not Outcome.NOTRUN and "::" in test.id
 
 
-def _no_verdict(
-    status: int, tail: list[str], result: SideResult, folder: Path, *, fit: bool
+def raise_fault(
+    status: int, tail: list[str], result: SideResult, folder: Path, *, collects: bool
 ) -> None:
-    """Raise when pytest did not come to a verdict, with its own last words."""
-    details = "\n".join(tail)
-    hint = f"see {folder / evidence.PYTEST_LOG}"
-    # With -x pytest ends with 2 as well; whatever was run is a verdict.  Killed, it gives none.
-    if status in _UNFIT and not fit and not any(map(_ran, result.tests)):
+    """Raise when pytest came to no result: it refused, was killed, broke down, or left nothing.
+
+    ``collects``: the suites can be collected on another kernel, so that this one is at fault.
+    """
+    hint, details = f"see {folder / evidence.PYTEST_LOG}", "\n".join(tail)
+    # With -x pytest ends with 2 as well; whatever was run is a verdict.
+    if status in _UNFIT and not collects and not any(map(_ran, result.tests)):
         raise UsageError(_UNFIT[status], hint=hint, details=details)
     if status < 0:
         name = signal.Signals(-status).name
-        raise HostFault(f"pytest was ended from outside ({name})", hint=hint, details=details)
+        raise HostFault(f"pytest was killed by {name}", hint=hint, details=details)
     if status == _INTERNAL:
         raise GuestFault("the guests could not be run", hint=hint, details=details)
     if not result.tests and not result.error:
         raise HostFault("pytest ended without a result", hint=hint, details=details)
 
 
-def _baseline(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
-    """Name the folder for all that a base's result depends on: kernel, suites, how they are run."""
+def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
+    """Name the cache folder after all that a result depends on: kernel, suites, how they run."""
     guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment)
     how = (kernel.key, *guest, plan.test_timeout, plan.pytest_args)
     digest = hashlib.sha256(repr(how).encode())
@@ -198,19 +219,74 @@ def _shared(suite: Path, top: Path) -> list[Path]:
     return shared
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     """Whether every test in a folder came to an end: half a result must not stand for the base."""
     tests = journal.read(folder, stopped=True)
     return bool(tests) and all(test.outcome is not Outcome.NOTRUN for test in tests)
 
 
-def _keep(folder: Path, known: Path) -> None:
-    with paths.scratch(known) as draft:
-        # Dumps are as large as guests, and nobody asks for those of a run before.
-        shutil.copytree(
-            folder, draft / "kept", symlinks=True, ignore=shutil.ignore_patterns("vmcore")
-        )
-        if not _is_whole(known):  # another run may have been faster
-            if known.exists():
-                known.rename(draft / "old")
-            (draft / "kept").replace(known)
+def _keep(folder: Path, kept: Path) -> None:
+    with paths.scratch(kept) as draft:
+        # Dumps are as large as guests, and nobody asks for those of an earlier run.
+        without_dumps = shutil.ignore_patterns("vmcore")
+        shutil.copytree(folder, draft / "kept", symlinks=True, ignore=without_dumps)
+        if not _is_complete(kept):  # another run may have been faster
+            if kept.exists():
+                kept.rename(draft / "old")
+            (draft / "kept").replace(kept)
+
+
+_Key = tuple[str, tuple[str, ...]]
+_Owner = TypeVar("_Owner", Test, GuestRecord)
+
+
+def _key(splat: Splat) -> _Key:
+    return splat.title, splat.frames
+
+
+def _decoded(result: SideResult, built: Built, folder: Path, progress: Progress) -> SideResult:
+    """Add to each splat its place in the sources and its patches; write them to ``folder``.
+
+    A splat that cannot be decoded stays as it is: no verdict depends on this.
+    """
+    owners: list[Test | GuestRecord] = [*result.tests, *result.guests]
+    # A test's splat stands on its guest's console as well, with another line number.
+    splats = {_key(splat): splat for owner in owners for splat in owner.splats}
+    if not splats:
+        return result
+    try:
+        places = decode_run(splats.values(), built.kernel, built.checkout)
+    except HarnessError as error:
+        progress.say(f"splats are not decoded: {error.what}")
+        return result
+    decoded = dict(zip(splats, places, strict=True))
+    text = "\n".join(_decoded_text(owners, decoded))
+    (folder / evidence.SPLATS_TEXT).write_text(text, encoding="utf-8")
+    stored = (DecodedSplat(title, frames, one) for (title, frames), one in decoded.items())
+    evidence.write_decoded(folder, tuple(stored))
+    return dataclasses.replace(
+        result,
+        tests=tuple(_with_places(test, decoded) for test in result.tests),
+        guests=tuple(_with_places(guest, decoded) for guest in result.guests),
+    )
+
+
+def _with_places(owner: _Owner, decoded: dict[_Key, Decoded]) -> _Owner:
+    splats = []
+    for splat in owner.splats:
+        one = decoded[_key(splat)]
+        # Of a frame's places the first is the innermost inlined function.
+        places = [place for frame in one.frames[one.guilty :][:1] for place in frame.places]
+        place = f"{places[0].file}:{places[0].line}" if places else ""
+        splats.append(dataclasses.replace(splat, place=place, patches=one.patches))
+    return dataclasses.replace(owner, splats=tuple(splats))
+
+
+def _decoded_text(owners: list[Test | GuestRecord], decoded: dict[_Key, Decoded]) -> Iterator[str]:
+    shown = set()
+    for owner in owners:
+        for key in map(_key, owner.splats):
+            if key not in shown:
+                shown.add(key)
+                yield owner.id if isinstance(owner, Test) else f"{owner.name} (no test)"
+                yield render(decoded[key]) + "\n"

@@ -28,7 +28,7 @@ from harness.model.check import (
 from harness.model.comparison import Comparison, Shift
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
 from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
-from harness.model.run import Run, Span
+from harness.model.run import FailureGroup, Run, Span
 from harness.model.series import Checkout, Patch, Series, Source
 from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict, change_kind
 
@@ -51,6 +51,7 @@ __all__ = [
     "Comparison",
     "CompilerWarning",
     "Contrast",
+    "FailureGroup",
     "Finding",
     "GuestRecord",
     "Kernel",

@@ -24,6 +24,18 @@ class Span:
 
 
 @dataclasses.dataclass(frozen=True)
+class FailureGroup:
+    """Tests of the judged kernel that are not good for one ``reason``.
+
+    ``counts``: they make the run bad.
+    """
+
+    reason: str
+    tests: tuple[Test, ...]
+    counts: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Run:
     """Everything a run found; run.json is this value (see harness.results).
 
@@ -92,6 +104,22 @@ class Run:
         """The tests of the judged kernel that are not good; one that did not run tells nothing."""
         tests = self.judged.tests
         return tuple(one for one in tests if one.outcome.bad and one.outcome is not Outcome.NOTRUN)
+
+    @functools.cached_property
+    def failure_groups(self) -> tuple[FailureGroup, ...]:
+        """The tests that are not good, by reason: those that count first, broken ones in front."""
+        if not self.sides:
+            return ()
+        groups: dict[tuple[bool, str], list[Test]] = {}
+        for test in self.failing:
+            groups.setdefault((self.counts(test), self.reason(test)), []).append(test)
+        order = sorted(groups, key=lambda key: (not key[0], key[1] != BROKEN))
+        return tuple(FailureGroup(key[1], tuple(groups[key]), key[0]) for key in order)
+
+    @property
+    def blamed(self) -> tuple[Test, ...]:
+        """The tests that ran and make the run bad."""
+        return tuple(test for group in self.failure_groups if group.counts for test in group.tests)
 
     def change(self, test: str) -> Change | None:
         """Give what the kernels do not agree on; None where they do."""

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A mail about a run: a reply to the cover letter.  A file for git send-email, mutt or b4."""
+"""A mail about a run: a reply to the cover letter, for git send-email, mutt or b4.
+
+Plain text, 72 columns, the verdict first.
+"""
 
 from __future__ import annotations
 
@@ -14,142 +17,356 @@ import email.policy
 import email.utils
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from email.headerregistry import Address
 from pathlib import Path
 
+import harness
+from harness import git, process
 from harness.errors import UsageError
-from harness.model import Run
-from harness.publish import letter, sentences
+from harness.model import ChangeKind, FailureGroup, Outcome, Patch, Run, Source, Splat, Verdict
+from harness.publish import reproduce, sentences
 from harness.text import one_line
 
 COVER = "cover.mail"  # the cover letter, in a run's folder
+WIDTH = 72
+SHOWN = 8  # failures that are shown with details
+LISTED = 12  # names in a list
+SPLAT = 20  # lines of a splat
+
+_FILLED = WIDTH - 1  # one column is for the space that disarms a line
+_TRAILER = re.compile(
+    r"^(\s*(?:\w\S*(?:-by|(?=:\s.*@))|cc|fixes|link|buglink|closes|subject|date|change-id"
+    r"|base-commit)):(?=\s)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SEPARATOR = re.compile(r"^(?:From |-- ?$|---|diff --git)", re.MULTILINE)
 _ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 _ADDRESS = re.compile(r"[\w.+=/*'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
 _NOWHERE = "kernel-harness.invalid"  # RFC 2606: never a host's name
-_HEADER = 16384  # characters of a header that we take
-_BEFORE = 20  # mails of a thread that are referred to
+_HEADER = 16384  # characters of a header that are read
+_REFERENCES = 20  # mails of a thread that are referred to
 
-Asked = tuple[tuple[str, ...], tuple[str, ...]]  # To, Cc
+_MAINTAINER = "scripts/get_maintainer.pl"
+_MAINTAINER_READS = (_MAINTAINER, "MAINTAINERS", ".get_maintainer.ignore", ".mailmap")
+# What the script looks for to recognise the top of a kernel tree.
+_TREE = ("COPYING", "CREDITS", "Kbuild", "README", "Makefile")
+_FOLDERS = (
+    *("Documentation", "arch", "include", "drivers", "fs", "init", "ipc", "kernel", "lib"),
+    "scripts",
+)
+_PLAIN = ("--no-git", "--no-git-fallback", "--no-rolestats", "--no-roles")
+_TIMEOUT = 120.0  # seconds
+
+Lines = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Thread:
-    """What the mail answers: ids with their angle brackets, empty where it has none."""
+class RepliedThread:
+    """What the mail replies to: ids with their angle brackets, empty where it has none."""
 
     id: str = ""
-    references: tuple[str, ...] = ()
+    references: Lines = ()
     subject: str = ""
     to: tuple[Address, ...] = ()
     cc: tuple[Address, ...] = ()
 
 
-def person(words: str) -> Address:
-    """Read "Name <mail>".  Raises UsageError when it is not that."""
-    found = list(_addresses([words]))
-    if len(found) != 1 or not found[0].display_name:
+def person(text: str) -> Address:
+    """Read "Name <mail>".  Raises UsageError when it is something else."""
+    addresses = list(_addresses([text]))
+    if len(addresses) != 1 or not addresses[0].display_name:
         raise UsageError(
-            f"'{one_line(words)}' is no name with a mail address",
+            f"'{one_line(text)}' is not a name with a mail address",
             hint="--tested-by 'Jane Doe <jane@example.org>'",
         )
-    return found[0]
+    return addresses[0]
 
 
-def compose(run: Run, maintainers: Callable[[], Asked], tested_by: Address | None = None) -> bytes:
-    """Write the mail.
+def compose(
+    run: Run, maintainers: Callable[[], tuple[Lines, Lines]], tested_by: Address | None = None
+) -> bytes:
+    """Return the mail.
 
-    ``maintainers`` is asked for (To, Cc) when the thread names nobody.  ``tested_by`` is who sends
-    it; the trailer stands in it only if ``letter.deserved`` agrees.
+    ``maintainers`` is called for (To, Cc) when the thread names nobody.  ``tested_by`` is the
+    sender; the trailer is added only if the run justifies it.
     """
-    thread = answered(run)
+    thread = replied(run)
     to, cc = (thread.to, thread.cc)
     if not cc:
         more_to, cc = (tuple(_addresses(lines)) for lines in maintainers())
         to = to or more_to
         cc = (*(one for one in more_to if one not in to), *cc)
-    trailer = str(tested_by) if tested_by and not letter.deserved(run) else ""
-    text = letter.write(run, trailer)
+    body = text(run, str(tested_by) if tested_by and not no_tested_by(run) else "")
     message = email.message.EmailMessage(policy=email.policy.SMTP.clone(linesep="\n"))
     if tested_by:
         message["From"] = tested_by
-    own = {tested_by.addr_spec.lower()} if tested_by else set()
-    to, cc = _once(to, own), _once(cc, own | {one.addr_spec.lower() for one in to})
+    sender = {tested_by.addr_spec.lower()} if tested_by else set()
+    to = _unique(to, sender)
+    cc = _unique(cc, sender | {one.addr_spec.lower() for one in to})
     if to:
         message["To"] = to
     if cc:
         message["Cc"] = cc
-    message["Subject"] = (
-        f"Re: {thread.subject}" if thread.subject else f"test: {sentences.title(run)}"
-    )
+    reply = f"Re: {thread.subject}" if thread.subject else ""
+    message["Subject"] = reply or f"test: {sentences.title(run)}"
     message["Date"] = datetime.datetime.now(datetime.UTC)
     domain = tested_by.domain if tested_by else _NOWHERE
-    digest = hashlib.sha256(f"{run.started} {run.seconds!r} {text}".encode(errors="replace"))
+    digest = hashlib.sha256(f"{run.started} {run.seconds!r} {body}".encode(errors="replace"))
     message["Message-ID"] = f"<harness-{digest.hexdigest()[:24]}@{domain}>"
     if thread.id:
         message["In-Reply-To"] = thread.id
         message["References"] = " ".join((*thread.references, thread.id))
-    ascii_only = text.isascii()
-    message.set_content(
-        text, charset="us-ascii" if ascii_only else "utf-8", cte="7bit" if ascii_only else "8bit"
-    )
+    charset, encoding = ("us-ascii", "7bit") if body.isascii() else ("utf-8", "8bit")
+    message.set_content(body, charset=charset, cte=encoding)
     return message.as_bytes()
 
 
-def answered(run: Run) -> Thread:
-    """Read the cover letter's headers, or the first patch's where there is none."""
+def replied(run: Run) -> RepliedThread:
+    """Read the headers of the cover letter, or of the first patch where there is none."""
     series = run.series
     if series is None:
-        return Thread()
+        return RepliedThread()
     first = series.patches[0]
-    kept = [run.folder / "series" / first.path.name, first.path]
+    mails = [run.folder / "series" / first.path.name, first.path]
     if series.cover:
-        kept = [run.folder / COVER, series.cover]
-    for file in kept:
+        mails = [run.folder / COVER, series.cover]
+    for file in mails:
         if file.is_file():
             return _thread(file)
-    known = f"<{series.cover_id or first.message_id}>"
-    return Thread(
-        known if _ID.fullmatch(known) else "", (), one_line(series.cover_subject or series.title)
-    )
+    message_id = f"<{series.cover_id or first.message_id}>"
+    subject = one_line(series.cover_subject or series.title)
+    return RepliedThread(message_id if _ID.fullmatch(message_id) else "", (), subject)
 
 
-def _thread(file: Path) -> Thread:
-    # As text: then a header's raw bytes are letters, not something unknown.
+def _thread(file: Path) -> RepliedThread:
+    # As text: then the raw bytes of a header are characters, and not of an unknown charset.
     message = email.message_from_string(file.read_bytes().decode("utf-8", "replace"))
-    found = _ID.search(_header(message, "Message-ID"))
+    match = _ID.search(_header(message, "Message-ID"))
+    own = match[0] if match else ""
     before = _ID.findall(_header(message, "References") or _header(message, "In-Reply-To"))
     subject = _decoded(_header(message, "Subject"))
     author = _header(message, "Reply-To") or _header(message, "From")
-    others = [_header(message, name) for name in ("To", "Cc")]
-    return Thread(
-        found[0] if found else "",
-        tuple(one for one in before if not found or one != found[0])[-_BEFORE:],
+    return RepliedThread(
+        own,
+        tuple(one for one in before if one != own)[-_REFERENCES:],
         re.sub(r"^(?:re:\s*)+", "", subject, flags=re.IGNORECASE),
         tuple(_addresses([author])),
-        tuple(_addresses(others)),
+        tuple(_addresses([_header(message, name) for name in ("To", "Cc")])),
     )
 
 
 def _header(message: email.message.Message, name: str) -> str:
-    """Give a header's values in one line, whatever line breaks they have; not decoded."""
-    return ", ".join(one_line(str(one), _HEADER) for one in message.get_all(name, []))
+    """Return a header's values in one line, whatever line breaks they have; not decoded."""
+    return ", ".join(one_line(str(value), _HEADER) for value in message.get_all(name, []))
 
 
 def _decoded(value: str) -> str:
-    """Read encoded words; one that is damaged stays as it is."""
+    """Decode encoded words; a damaged one stays as it is."""
     with contextlib.suppress(ValueError, LookupError, email.errors.MessageError):
         value = str(email.header.make_header(email.header.decode_header(value)))
     return one_line(value, _HEADER)
 
 
 def _addresses(values: Iterable[str]) -> Iterator[Address]:
-    """Give the addresses that can be used; others, as "undisclosed-recipients:;", are left out."""
+    """Return the usable addresses; others, as "undisclosed-recipients:;", are left out."""
     for name, address in email.utils.getaddresses(list(values)):
         if _ADDRESS.fullmatch(address) and ".." not in address:
             with contextlib.suppress(ValueError, IndexError, email.errors.MessageError):
                 yield Address(_decoded(name), addr_spec=address)
 
 
-def _once(people: Iterable[Address], without: set[str]) -> tuple[Address, ...]:
-    found = {one.addr_spec.lower(): one for one in reversed(tuple(people))}
-    return tuple(one for spec, one in reversed(found.items()) if spec not in without)
+def _unique(people: Iterable[Address], without: set[str]) -> tuple[Address, ...]:
+    by_spec: dict[str, Address] = {}
+    for person_ in people:
+        by_spec.setdefault(person_.addr_spec.lower(), person_)
+    return tuple(person_ for spec, person_ in by_spec.items() if spec not in without)
+
+
+def ask_maintainers(source: Source, patches: Sequence[Patch]) -> tuple[Lines, Lines]:
+    """Ask the tree's get_maintainer.pl for (To, Cc): maintainers, and reviewers and lists.
+
+    Empty where the tree has no such script.  It is the base's script, never one that the series
+    brings.  Raises HostFault when the script fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        top = Path(folder)
+        for name in _MAINTAINER_READS:
+            content = git.run(source.repo, "show", f"{source.commit}:{name}", check=False)
+            if content.ok:
+                (top / name).parent.mkdir(exist_ok=True)
+                (top / name).write_text(content.stdout, "utf-8", errors="surrogateescape")
+        if not (patches and (top / _MAINTAINER).is_file() and (top / "MAINTAINERS").is_file()):
+            return (), ()
+        for name in _TREE:
+            (top / name).touch()
+        for name in _FOLDERS:
+            (top / name).mkdir(exist_ok=True)
+
+        def ask(*roles: str) -> Lines:
+            files = [str(patch.path.absolute()) for patch in patches]
+            words = ["perl", _MAINTAINER, *_PLAIN, *roles, *files]
+            return tuple(process.run(words, cwd=top, timeout=_TIMEOUT).stdout.splitlines())
+
+        to, cc = ask("--no-l", "--no-r"), ask("--no-m")
+    return to, tuple(line for line in cc if line not in to)
+
+
+def no_tested_by(run: Run) -> str:
+    """Say in a few words why a run justifies no Tested-by; empty when it does."""
+    if run.series is None:
+        return "no series was tested"
+    if run.interrupted or not run.sides:
+        return "the run was interrupted"
+    if run.verdict is not Verdict.GOOD:
+        return f"the verdict is {run.verdict}"
+    if run.judged.left:
+        return sentences.left(run.judged).removesuffix(".")
+    flaky = {test.id for test in run.judged.tests if test.outcome is Outcome.FLAKY}
+    flaky |= {one.test for one in run.changes if one.kind is ChangeKind.FLAKY and one.patched.bad}
+    if flaky:
+        return f"{sentences.number(len(flaky), 'test')} {'is' if len(flaky) == 1 else 'are'} flaky"
+    passed = any(test.outcome is Outcome.PASS for test in run.judged.tests)
+    return "" if passed else "no test passed"
+
+
+def text(run: Run, tested_by: str = "") -> str:
+    """Return the text of the mail; ``tested_by`` ("Name <mail>") becomes a trailer."""
+    blocks = [
+        "Hi,",
+        _wrap(_opening(run)),
+        _wrap(f"{run.verdict.upper()}.  {sentences.verdict(run)}"),
+        "\n".join(_kernels(run)),
+        "\n".join(_setup(run)),
+        *_findings(run),
+        "\n".join(_commands(run)),
+    ]
+    body = "\n\n".join(block for block in blocks if block)
+    # b4 finds trailers anywhere in a reply: a title or a guest may print one, and wrapping may
+    # bring it to the start of a line.
+    body = _SEPARATOR.sub(r" \g<0>", _TRAILER.sub(r"\1 :", body))
+    trailers = [f"Tested-by: {tested_by}"] if tested_by else []
+    return "\n\n".join((body, *trailers, f"-- \nharness {harness.__version__}\n"))
+
+
+def _opening(run: Run) -> str:
+    origin = f" ({one_line(run.source.origin)})" if run.source.origin else ""
+    base = f"{one_line(run.source.name)}{origin}"
+    if run.series is None:
+        return f"I built {base}, booted it in QEMU and ran tests in it."
+    many = len(run.series.patches)
+    patches = "the patch" if many == 1 else f"these {many} patches"
+    also = " The base was tested for comparison." if run.compared else ""
+    return f"I applied {patches} to {base}, built it, booted it in QEMU and ran tests in it.{also}"
+
+
+def _kernels(run: Run) -> Iterator[str]:
+    for side in run.sides:
+        result = one_line(side.error) if side.error else sentences.tally(side.tests)
+        yield _wrap(f"  {side.side:<9} {result}", " " * 12)
+
+
+def _setup(run: Run) -> Iterator[str]:
+    yield "What was tested:"
+    if run.series is not None:
+        yield _item("series", sentences.title(run))
+        yield from ([_item("id", run.series.cover_id)] if run.series.cover_id else [])
+    yield _item("base", f"{one_line(run.source.name)}, {run.source.commit[:12]}")
+    if run.sides:
+        kernel = run.judged.kernel
+        many = len(kernel.warnings)
+        warnings = sentences.number(many, "compiler warning") if many else "no compiler warning"
+        yield _item("kernel", f"{kernel.release} {kernel.arch}, {warnings}")
+    if run.series is not None and run.series.kconfig:
+        yield _item("config", " ".join(run.series.kconfig))
+    yield _item("guests", f"QEMU {one_line(dict(run.about).get('QEMU', ''))} ({run.accel})")
+    yield _item("date", one_line(run.started))
+
+
+def _item(name: str, value: str) -> str:
+    # Without a colon, or an id would look like a trailer.
+    return _wrap(f"  {name:<9} {one_line(value)}", " " * 12)
+
+
+def _findings(run: Run) -> Iterator[str]:
+    if not run.sides:
+        return
+    if run.judged.boot_splats:
+        shown = [line for splat in run.judged.boot_splats[:SHOWN] for line in _splat(splat)]
+        yield "\n".join(["While booting:", *shown])
+    if run.warnings:
+        places = (f"{one.file}:{one.line}: {one.text}" for one in run.warnings[:SHOWN])
+        lines = [_fold(f"  {one_line(place, 400)}") for place in places]
+        yield "\n".join([f"New compiler warnings ({len(run.warnings)}):", *lines])
+    for group in run.failure_groups:
+        yield "\n".join(_failures(run, group))
+    if fixed := sentences.fixed(run):
+        tests = _listed([change.test for change in fixed])
+        yield "\n".join([f"Fixed by the series ({len(fixed)}):", *tests])
+
+
+def _failures(run: Run, group: FailureGroup) -> Iterator[str]:
+    yield f"{group.reason[0].upper()}{group.reason[1:]} ({len(group.tests)}):"
+    for test in group.tests[:SHOWN]:
+        change = run.change(test.id)
+        before = f"{change.base} -> " if change and change.base is not Outcome.NOTRUN else ""
+        headline = one_line(test.headline, 300)
+        yield from ("", _name(test.id))
+        yield _wrap(f"    {before}{test.outcome}{': ' if headline else ''}{headline}", " " * 6)
+        for splat in test.splats[:1]:
+            yield from _splat(splat)
+    if len(group.tests) > SHOWN:
+        yield from ("", "More of them:", *_listed([test.id for test in group.tests[SHOWN:]]))
+
+
+def _splat(splat: Splat) -> Iterator[str]:
+    yield ""
+    for line in sentences.trimmed(splat, SPLAT):
+        yield _fold(f"    {line}")
+    if splat.place:
+        yield _fold(f"    at {one_line(splat.place)}")
+    for subject in splat.patches:
+        yield _wrap(f'    through lines of "{one_line(subject)}"', " " * 6)
+
+
+def _listed(names: Sequence[str]) -> Iterator[str]:
+    """List tests; many are counted by file, since single lines hide what they have in common."""
+    if len(names) <= LISTED:
+        yield from map(_name, names)
+        return
+    files = Counter(name.partition("::")[0] for name in names).most_common()
+    yield from (_fold(f"  {many:4} in {one_line(file, 400)}") for file, many in files[:LISTED])
+    if len(files) > LISTED:
+        yield f"  and in {len(files) - LISTED} more files"
+
+
+def _name(test: str) -> str:
+    """Return a test's name; one that is too long is broken behind its file."""
+    file, colons, name = one_line(test, 400).partition("::")
+    if len(file) + len(name) + 4 <= WIDTH:
+        return f"  {file}{colons}{name}"
+    return "\n".join(map(_fold, (f"  {file}", f"    {colons}{name}")))
+
+
+def _commands(run: Run) -> Iterator[str]:
+    yield from ("To reproduce:", "", *_indented(reproduce.shell(run, width=WIDTH - 2)))
+    for group in run.failure_groups[:1]:
+        command = reproduce.shell(run, group.tests[0].id, WIDTH - 2)
+        yield from ("", "The first failing test alone:", "", *_indented(command))
+
+
+def _indented(command: str) -> list[str]:
+    return [f"  {line}" for line in command.splitlines()]
+
+
+def _wrap(line: str, indent: str = "") -> str:
+    """Wrap a sentence; ``indent`` leads all lines but the first."""
+    return textwrap.fill(line, _FILLED, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _fold(line: str) -> str:
+    """Break a line that is not a sentence where it must be; the rest is indented further."""
+    return _wrap(line, " " * (len(line) - len(line.lstrip()) + 2))

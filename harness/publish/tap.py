@@ -1,127 +1,129 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The judged kernel's tests as TAP 14 and as the kernel's own KTAP: a subtest for each file.
 
-The plan stands first, so a reader sees when something was cut off.  All is well there exactly
-when it is here: the base's tests are left to the diagnostics.
+The plan comes first, so a reader notices when the rest is cut off.  All points are ok exactly
+when the verdict is good: what the base did is only in the diagnostics.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from harness.model import Outcome, Run, Test
 from harness.publish import sentences
 from harness.text import clean, clip, one_line
 
-MESSAGE, LOG = 8 * 1024, 8 * 1024  # characters of what a failure says
+TEXT = 8 * 1024  # characters that are kept of a message or a log
 _LINES = 120  # and lines, half from the start, half from the end
 _LINE = 400  # characters of a line
-EXPECTED = "TO" + "DO"  # TAP's word for what is known to fail
+EXPECTED = "TO" + "DO"  # TAP's word for a test that is known to fail
+
+Values = Mapping[str, str | float | list[str]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Point:
-    """One test point: ``directive`` is SKIP, EXPECTED or empty, ``values`` what else is known."""
+class TestPoint:
+    """One test point: ``directive`` is SKIP, EXPECTED or empty, ``values`` are diagnostics."""
+
+    __test__ = False  # not for pytest to collect
 
     ok: bool
     name: str
     directive: str = ""
     reason: str = ""
-    values: tuple[tuple[str, str | float | list[str]], ...] = ()
-
-
-Groups = dict[str, list[Point]]
+    values: Values = dataclasses.field(default_factory=dict)
 
 
 def tap(run: Run) -> str:
-    """Write TAP version 14; diagnostics are YAML."""
-    lines = ["TAP version 14", f"# {_about(run)}"]
-    groups = _groups(run)
-    lines.append(f"1..{len(groups)}")
-    for number, (name, points) in enumerate(groups.items(), 1):
+    """Return the run as TAP version 14; diagnostics are YAML."""
+    subtests = _subtests(run)
+    lines = ["TAP version 14", f"# {_title(run)}", f"1..{len(subtests)}"]
+    for number, (name, points) in enumerate(subtests.items(), 1):
         lines.append(f"# Subtest: {_escaped(name)}")
         lines.append(f"    1..{len(points)}")
         for inner, point in enumerate(points, 1):
-            lines.append(f"    {_status(point)} {inner} - {_escaped(point.name)}{_end(point)}")
-            lines += (f"    {line}" for line in _yaml(point))
-        ok = Point(all(point.ok for point in points), name)
-        lines.append(f"{_status(ok)} {number} - {_escaped(name)}")
+            # TAP counts what is known to fail by itself: there it is "not ok".
+            word = _word(point.ok and point.directive != EXPECTED)
+            end = _directive(point.directive, point.reason)
+            lines.append(f"    {word} {inner} - {_escaped(point.name)}{end}")
+            lines += (f"    {line}" for line in _yaml(point.values))
+        lines.append(f"{_word(_all_ok(points))} {number} - {_escaped(name)}")
     return "\n".join(lines) + "\n"
 
 
 def ktap(run: Run) -> str:
-    """Write KTAP version 1; diagnostics are comments before the result."""
-    groups = _groups(run)
-    lines = ["KTAP version 1", f"# {_about(run)}", f"1..{len(groups)}"]
-    for number, (name, points) in enumerate(groups.items(), 1):
+    """Return the run as KTAP version 1; diagnostics are comments before the result."""
+    subtests = _subtests(run)
+    lines = ["KTAP version 1", f"# {_title(run)}", f"1..{len(subtests)}"]
+    for number, (name, points) in enumerate(subtests.items(), 1):
         lines += ["  KTAP version 1", f"  # Subtest: {_bare(name)}", f"  1..{len(points)}"]
         for inner, point in enumerate(points, 1):
-            lines += (f"  # {line}" for line in _comments(point))
-            directive = point.directive.replace(EXPECTED, "XFAIL")
-            end = f" # {directive} {point.reason}".rstrip() if directive else ""
-            # What is known to fail is ok in KTAP, as kselftest has it.
-            word = "ok" if point.ok else "not ok"
-            lines.append(f"  {word} {inner} {_bare(point.name)}{end}")
-        ok = Point(all(point.ok for point in points), name)
-        lines.append(f"{_status(ok)} {number} {_bare(name)}")
+            lines += (f"  # {line}" for line in _comments({} if point.ok else point.values))
+            end = _directive(point.directive.replace(EXPECTED, "XFAIL"), point.reason)
+            # In KTAP a test that is known to fail is ok, as in kselftest.
+            lines.append(f"  {_word(point.ok)} {inner} {_bare(point.name)}{end}")
+        lines.append(f"{_word(_all_ok(points))} {number} {_bare(name)}")
     return "\n".join(lines) + "\n"
 
 
-def _about(run: Run) -> str:
+def _title(run: Run) -> str:
     kernel = f", {run.judged.side} kernel {run.judged.kernel.release}" if run.sides else ""
     return one_line(f"{sentences.title(run)} on {run.source.name}{kernel}", _LINE)
 
 
-def _groups(run: Run) -> Groups:
-    """Give the test points by file; the boot is one of its own when it went wrong."""
-    groups: Groups = {}
+def _subtests(run: Run) -> dict[str, list[TestPoint]]:
+    """Return the test points by file; what went wrong beside the tests has its own."""
+
+    def failed(name: str, **values: str | list[str]) -> list[TestPoint]:
+        return [TestPoint(False, name, values=values)]
+
     if not run.sides:
-        return {"boot": [Point(False, "boot", values=(("message", "no kernel was tested"),))]}
+        return {"boot": failed("boot", message="no kernel was tested")}
     side = run.judged
+    subtests: dict[str, list[TestPoint]] = {}
     if run.interrupted:
-        groups["run"] = [Point(False, "run", values=(("message", "it was interrupted"),))]
+        subtests["run"] = failed("run", message="it was interrupted")
     if titles := [*filter(None, [side.error]), *(splat.title for splat in run.boot_splats)]:
-        message = one_line(titles[0], _LINE)
-        groups["boot"] = [Point(False, "boot", values=(("message", message),))]
+        subtests["boot"] = failed("boot", message=one_line(titles[0], _LINE))
     if run.warnings:
         lines = [one_line(f"{w.file}:{w.line}: {w.text}", _LINE) for w in run.warnings[:_LINES]]
-        values = (("message", "new compiler warnings"), ("details", lines))
-        groups["build"] = [Point(False, "build", values=values)]
-    base = {t.id: t.outcome for other in run.sides[:-1] for t in other.tests}
+        subtests["build"] = failed("build", message="new compiler warnings", details=lines)
+    base = {test.id: test.outcome for other in run.sides[:-1] for test in other.tests}
     for test in side.tests:
-        file = test.id.partition("::")[0]
-        groups.setdefault(one_line(file, _LINE), []).append(_point(run, test, base))
-    return groups
+        file = one_line(test.id.partition("::")[0], _LINE)
+        subtests.setdefault(file, []).append(_point(run, test, base))
+    return subtests
 
 
-def _point(run: Run, test: Test, base: dict[str, Outcome]) -> Point:
+def _point(run: Run, test: Test, base: Mapping[str, Outcome]) -> TestPoint:
     file, _, name = test.id.partition("::")
     excuse = run.reason(test) if test.outcome.bad and not run.counts(test) else ""
     directive = {Outcome.SKIP: "SKIP", Outcome.XFAIL: EXPECTED}.get(test.outcome, "")
-    values: list[tuple[str, str | float | list[str]]] = [("outcome", str(test.outcome))]
-    if test.id in base:
-        values.append(("base", str(base[test.id])))
-    values.append(("duration_ms", round(test.seconds * 1000, 3)))
+    values: dict[str, str | float | list[str]] = {
+        "outcome": str(test.outcome),
+        "base": str(base.get(test.id, "")),
+        "duration_ms": round(test.seconds * 1000, 3),
+    }
     if test.outcome.bad:
-        values += (
-            ("message", one_line(test.headline, _LINE)),
-            ("details", _lines(test.message, MESSAGE)),
-            ("log", _lines(test.kernel_log, LOG)),
-            ("reproduce", one_line(test.reproduce, 4096)),
-        )
-    return Point(
+        values |= {
+            "message": one_line(test.headline, _LINE),
+            "details": _cut(test.message),
+            "log": _cut(test.kernel_log),
+            "reproduce": one_line(test.reproduce, 4096),
+        }
+    return TestPoint(
         not test.outcome.bad or bool(excuse),
         one_line(name or file, _LINE),
         EXPECTED if excuse else directive,
         excuse or (one_line(test.headline).replace("#", "") if directive else ""),
-        tuple((key, value) for key, value in values if value != "" and value != []),
+        {key: value for key, value in values.items() if value != "" and value != []},
     )
 
 
-def _lines(raw: str, most: int) -> list[str]:
-    text = clean(clip(raw, most))
+def _cut(raw: str) -> list[str]:
+    text = clean(clip(raw, TEXT))
     lines = [line[:_LINE].rstrip() for line in text.splitlines() if line.strip()]
     if len(lines) <= _LINES:
         return lines
@@ -129,31 +131,34 @@ def _lines(raw: str, most: int) -> list[str]:
     return [*lines[:half], f"... ({len(lines) - _LINES} lines left out)", *lines[-half:]]
 
 
-def _status(point: Point) -> str:
-    """TAP counts what is known to fail by itself: there it is "not ok"."""
-    return "ok" if point.ok and point.directive != EXPECTED else "not ok"
+def _all_ok(points: list[TestPoint]) -> bool:
+    return all(point.ok for point in points)
 
 
-def _end(point: Point) -> str:
-    return f" # {point.directive} {point.reason}".rstrip() if point.directive else ""
+def _word(ok: bool) -> str:
+    return "ok" if ok else "not ok"
 
 
-def _yaml(point: Point) -> Iterator[str]:
-    """Write the diagnostics; a string of JSON is one of YAML as well."""
-    if not point.values:
+def _directive(directive: str, reason: str) -> str:
+    return f" # {directive} {reason}".rstrip() if directive else ""
+
+
+def _yaml(values: Values) -> Iterator[str]:
+    """Return the diagnostics as YAML, of which a JSON string is a part."""
+    if not values:
         return
     yield "  ---"
-    for key, value in point.values:
+    for key, value in values.items():
         if isinstance(value, list):
             yield f"  {key}:"
-            yield from (f"    - {json.dumps(one)}" for one in value)
+            yield from (f"    - {json.dumps(line)}" for line in value)
         else:
             yield f"  {key}: {json.dumps(value)}"
     yield "  ..."
 
 
-def _comments(point: Point) -> Iterator[str]:
-    for key, value in point.values if not point.ok else ():
+def _comments(values: Values) -> Iterator[str]:
+    for key, value in values.items():
         if isinstance(value, list):
             yield f"{key}:"
             yield from (f"  {line}" for line in value)
@@ -162,10 +167,10 @@ def _comments(point: Point) -> Iterator[str]:
 
 
 def _escaped(name: str) -> str:
-    """Write a description: TAP 14 escapes these two."""
+    """Escape a description for TAP 14: it has these two special characters."""
     return name.replace("\\", "\\\\").replace("#", "\\#")
 
 
 def _bare(name: str) -> str:
-    """Write a description of KTAP, which ends at the first "#" and knows no escape."""
+    """Return a description for KTAP, which ends at the first "#" and has no escapes."""
     return name.replace("#", "_")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read a patch series from whatever holds one, and keep it."""
+"""Read a patch series from whatever holds one, and keep it as a folder."""
 
-from harness.series.load import Wish, load, slug
+from harness.series.folder import keep, slug
+from harness.series.load import SeriesRequest, load
 
-__all__ = ["Wish", "load", "slug"]
+__all__ = ["SeriesRequest", "keep", "load", "slug"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The words and the diff of a mail, with what mailers do to them undone."""
+"""The text and the diff of a mail, with what mailers do to them undone."""
 
 from __future__ import annotations
 
@@ -8,27 +8,40 @@ import email
 import email.message
 import email.policy
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from harness import diff
+from harness.diff import DiffError, FileDiff
 from harness.errors import SeriesError
-from harness.series import diff
 from harness.series.header import decoded
 
-_AGAIN = "save the mail again, or ask for it as an attachment or from an archive"
+_SAVE_AGAIN = "save the mail again, or ask for it as an attachment or from an archive"
+_MAKE_AGAIN = (
+    "it was cut or changed on the way: save it again, or make it again with git format-patch"
+)
+_ASK_SENDER = "do not use this patch, or ask its sender what it is for"
+_PREFIXES = (
+    "make it again with git format-patch --src-prefix=a/ --dst-prefix=b/ (see diff.noprefix)"
+)
 _PATCH_NAME = re.compile(r"\.(?:patch|diff|mbo?x|eml)(?:\.txt)?$", re.IGNORECASE)
-# A whole mail, as an attached format-patch file is one.
+# A whole mail, such as an attached format-patch file.
 _MAIL = re.compile(rb"(?:From [0-9a-f]{40} |From: )[^\n]*\n(?:[!-~]+:.*\n|[ \t].*\n)*Subject:")
-# What git am cannot decode at all: every letter has more bytes than one.
+# Encodings that git am cannot decode at all: a character never is a single byte.
 _WIDE = ("utf-16", "utf-32", "utf16", "utf32", "iso-2022", "ucs")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
-_GIT = re.compile(rb"From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001")
-_EACH = re.compile(rb"^(?=From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001\r?\n)", re.MULTILINE)
-_AS_IT_IS = email.policy.compat32.clone(max_line_length=0)
+_GIT_FROM = re.compile(rb"From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001")
+_MAIL_START = re.compile(rb"^(?=From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001\r?\n)", re.MULTILINE)
+_UNCHANGED = email.policy.compat32.clone(max_line_length=0)
+_STAT = re.compile(rb"^ (\d+) files? changed(?:, \d+ insertions?\(\+\))?(?:, \d+ deletions?\(-\))?")
+_SIGNATURE = re.compile(rb"^-- ?\r?$", re.MULTILINE)
+_SCISSORS = re.compile(rb"^[ \t]*(?=[^\n]*-)(?=[^\n]*(?:>[8%]|[8%]<))(.{8,})$", re.MULTILINE)
+_SCISSOR_MARKS = re.compile(rb"(?:>[8%]|[8%]<|[-\s])")
+_HEADER = re.compile(rb"(From|Subject|Date):[ \t]*(\S[^\n]*(?:\n[ \t]+\S[^\n]*)*)\n", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
 class Body:
-    """``text`` comes before ``patch``; ``plain`` says that git am reads the mail as we do.
+    """``text`` comes before ``patch``; ``plain``: git am reads the mail as we do.
 
     ``attached`` are whole mails that this one carries instead of a diff of its own.
     """
@@ -42,51 +55,49 @@ class Body:
 
 def read(raw: bytes, message: email.message.Message, where: str) -> Body:
     """Read the parts of a mail.  Raises SeriesError when an encoding is damaged."""
-    parts = list(_parts(message))
-    whole = [payload for part, payload in parts if _MAIL.match(payload) and part is not message]
+    parts = list(_text_parts(message))
+    mails = [payload for part, payload in parts if _MAIL.match(payload) and part is not message]
     texts, plain = [], not message.is_multipart()
     for part, payload in parts:
-        if payload in whole:
+        if payload in mails:
             continue
-        undone = _undone(part, payload)
-        plain = plain and undone == payload and _encoding(part) in ("", "7bit", "8bit", "binary")
-        texts.append(undone)
+        text = _undo_mailer(part, payload)
+        plain = plain and text == payload and _encoding(part) in ("", "7bit", "8bit", "binary")
+        texts.append(text)
     body = b"\n".join(texts)
     text, patch = diff.split(body)
     if not patch:
-        _see_decoded(parts, body, where)
-    if raw.startswith(b"From ") and not _GIT.match(raw):
-        fair = _QUOTED_FROM.sub(rb"\1", text)
-        plain, text = plain and fair == text, fair
+        _refuse_garbage([part for part, _ in parts], body, where)
+    if raw.startswith(b"From ") and not _GIT_FROM.match(raw):
+        unquoted = _QUOTED_FROM.sub(rb"\1", text)
+        plain, text = plain and unquoted == text, unquoted
     html = bool(re.search(rb"<(?:html|!doctype html)", body, re.IGNORECASE))
-    mails = [] if patch else [one for raw in whole for one in _EACH.split(raw) if one.strip()]
-    return Body(text, patch, plain, (*mails, *_inside(message, patch)), html and not patch)
-
-
-def _inside(message: email.message.Message, patch: bytes) -> Iterator[bytes]:
-    """Give the mails that were attached as such, if there is no diff beside them."""
-    for part in _own(message) if not patch else ():
+    if patch:
+        return Body(text, patch, plain)
+    attached = [mail for box in mails for mail in _MAIL_START.split(box) if mail.strip()]
+    for part in _own_parts(message):
         if part.get_content_type() == "message/rfc822" and part is not message:
-            yield from (inner.as_bytes(policy=_AS_IT_IS) for inner in _payload(part))
+            attached += [inner.as_bytes(policy=_UNCHANGED) for inner in _subparts(part)]
+    return Body(text, patch, plain, tuple(attached), html)
 
 
-def _own(part: email.message.Message) -> Iterator[email.message.Message]:
-    """Give the parts of a mail, without those of mails in it."""
+def _own_parts(part: email.message.Message) -> Iterator[email.message.Message]:
+    """The parts of a mail, without those of mails inside it."""
     yield part
     if part.get_content_maintype() == "multipart" and part.is_multipart():
-        for inner in _payload(part):
-            yield from _own(inner)
+        for inner in _subparts(part):
+            yield from _own_parts(inner)
 
 
-def _payload(part: email.message.Message) -> list[email.message.Message]:
+def _subparts(part: email.message.Message) -> list[email.message.Message]:
     payload = part.get_payload()
-    some = payload if isinstance(payload, list) else []
-    return [one for one in some if isinstance(one, email.message.Message)]
+    subparts = payload if isinstance(payload, list) else []
+    return [inner for inner in subparts if isinstance(inner, email.message.Message)]
 
 
-def _parts(message: email.message.Message) -> Iterator[tuple[email.message.Message, bytes]]:
-    """Give the parts that can hold words or a diff, decoded; HTML only if there is nothing else."""
-    leaves = [part for part in _own(message) if not part.is_multipart()]
+def _text_parts(message: email.message.Message) -> Iterator[tuple[email.message.Message, bytes]]:
+    """The decoded parts that can hold text or a diff; HTML only if there is nothing else."""
+    leaves = [part for part in _own_parts(message) if not part.is_multipart()]
     plain = [part for part in leaves if _is_text(part)]
     for part in plain or [part for part in leaves if part.get_content_maintype() == "text"]:
         payload = part.get_payload(decode=True)
@@ -103,7 +114,7 @@ def _encoding(part: email.message.Message) -> str:
     return str(part.get("Content-Transfer-Encoding", "")).strip().lower()
 
 
-def _undone(part: email.message.Message, payload: bytes) -> bytes:
+def _undo_mailer(part: email.message.Message, payload: bytes) -> bytes:
     """Undo what a mailer did besides the transfer encoding."""
     charset = (part.get_content_charset() or "").lower()
     if charset.startswith(_WIDE):
@@ -117,48 +128,136 @@ def _undone(part: email.message.Message, payload: bytes) -> bytes:
     return payload
 
 
-def _unflowed(payload: bytes, delete: bool) -> bytes:
-    """Take back format=flowed: a space more before lines that begin with one, and broken lines.
+def _unflowed(payload: bytes, delete_space: bool) -> bytes:
+    """Undo format=flowed: an extra space before lines that begin with one, and broken lines.
 
-    Many mailers claim it and do nothing of it: then some line of the diff begins with one space
-    and goes on with something else.
+    Many mailers declare it and do not apply it: then some line of the diff begins with exactly one
+    space.
     """
     text, patch = diff.split(payload)
     lines = patch.split(b"\n")
     spaced = [line for line in lines if line.startswith(b" ") and line.strip()]
     if not spaced or not all(line.startswith(b"  ") for line in spaced):
         return payload
-    fair = [line[1:] if line.startswith(b" ") else line for line in lines]
-    words = [line[1:] if line.startswith(b" ") else line for line in text.split(b"\n")]
-    if not diff.is_whole(b"\n".join(fair)):
-        fair = _joined(fair, delete)
-    return b"\n".join([*words[:-1], *fair])
+    unstuffed = [line.removeprefix(b" ") for line in lines]
+    try:
+        file_diffs(b"\n".join(unstuffed), b"", "")
+    except SeriesError:
+        unstuffed = _joined(unstuffed, delete_space)
+    text_lines = [line.removeprefix(b" ") for line in text.split(b"\n")]
+    return b"\n".join([*text_lines[:-1], *unstuffed])
 
 
-def _joined(lines: Sequence[bytes], delete: bool) -> list[bytes]:
-    """Put lines together that end in a space, but for what must stand alone."""
-    found: list[bytes] = []
+def _joined(lines: Sequence[bytes], delete_space: bool) -> list[bytes]:
+    """Join a line that ends in a space with the next, except for context lines and signatures."""
+    joined: list[bytes] = []
     goes_on = False
     for line in lines:
         if goes_on:
-            found[-1] = (found[-1][:-1] if delete else found[-1]) + line
+            joined[-1] = (joined[-1][:-1] if delete_space else joined[-1]) + line
         else:
-            found.append(line)
+            joined.append(line)
         goes_on = line.endswith(b" ") and len(line.strip()) > 1 and line != b"-- "
-    return found
+    return joined
 
 
-def _see_decoded(
-    parts: Sequence[tuple[email.message.Message, bytes]], body: bytes, where: str
-) -> None:
-    """Refuse a mail whose text is rubbish: nothing in it would tell that it is a patch."""
-    damaged = any(
-        type(defect).__name__.startswith("InvalidBase64")
-        for part, _ in parts
-        for defect in part.defects
-    )
-    if damaged and any(_encoding(part) == "base64" for part, _ in parts):
-        raise SeriesError(f"{where} is damaged: its base64 text cannot be decoded", hint=_AGAIN)
-    strange = sum(body.count(bytes([code])) for code in (*range(8), *range(14, 27), 127))
-    if any(_encoding(part) == "base64" for part, _ in parts) and strange * 20 > len(body):
-        raise SeriesError(f"{where} is damaged: its base64 text decodes to no text", hint=_AGAIN)
+def _refuse_garbage(parts: Sequence[email.message.Message], body: bytes, where: str) -> None:
+    """Raise SeriesError for damaged base64: in its text nothing shows that it was a patch."""
+    if not any(_encoding(part) == "base64" for part in parts):
+        return
+    defects = [type(defect).__name__ for part in parts for defect in part.defects]
+    if any(name.startswith("InvalidBase64") for name in defects):
+        raise SeriesError(
+            f"{where} is damaged: its base64 text cannot be decoded", hint=_SAVE_AGAIN
+        )
+    control = sum(body.count(bytes([code])) for code in (*range(8), *range(14, 27), 127))
+    if control * 20 > len(body):
+        raise SeriesError(
+            f"{where} is damaged: its base64 text decodes to no text", hint=_SAVE_AGAIN
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Scissored:
+    """What stands below a scissors line: its own headers, names in lower case, and the text."""
+
+    headers: dict[str, bytes]
+    text: bytes
+
+
+def below_scissors(text: bytes, *, reply: bool) -> Scissored | None:
+    """Return what is below the last scissors line before the diff; None if nothing is to be cut.
+
+    In a reply everything above is discussion.  Elsewhere the line counts only if headers follow
+    it: it may be part of the commit message.
+    """
+    cuts = [
+        match
+        for match in _SCISSORS.finditer(text)
+        # Mainly scissors and dashes, not words.
+        if len(_SCISSOR_MARKS.sub(b"", match[1])) * 2 < len(match[1].strip())
+    ]
+    if not cuts:
+        return None
+    rest = text[cuts[-1].end() :].lstrip(b"\r\n")
+    headers: dict[str, bytes] = {}
+    while match := _HEADER.match(rest):
+        headers[match[1].decode().lower()] = b" ".join(match[2].split())
+        rest = rest[match.end() :]
+    return Scissored(headers, rest.lstrip(b"\r\n")) if headers or reply else None
+
+
+def file_diffs(patch: bytes, before: bytes, where: str) -> tuple[FileDiff, ...]:
+    """Read the diff of a mail; empty for an empty patch.  ``before`` is the text before it.
+
+    Raises SeriesError for a diff that is damaged or cut, and for one that changes something
+    outside of the tree.
+    """
+    if not patch:
+        return ()
+    tail = b"".join(patch.replace(b"\r\n", b"\n").splitlines(keepends=True)[-8:])
+    ending = "it ends with:\n" + decoded(tail).rstrip("\n")
+    try:
+        files = diff.parse(patch)
+    except DiffError as error:
+        raise SeriesError(
+            f"{where} is damaged: {error}", hint=_MAKE_AGAIN, details=error.details or ending
+        ) from error
+    _refuse_outside((name for file in files for name in file.names), where)
+    if any(file.bare for file in files):
+        raise SeriesError(f"the names in {where} have no a/ and b/ before them", hint=_PREFIXES)
+    for file in files:
+        if file.link:
+            _refuse_link(file, where)
+    # A mail that was cut between two files has fewer than its diffstat counts, and no signature.
+    # One alone proves nothing: people edit both.
+    counts = [int(match[1]) for match in map(_STAT.match, before.splitlines()) if match]
+    if counts and len(files) < counts[-1] and not _SIGNATURE.search(patch):
+        raise SeriesError(
+            f"{where} is cut: its diffstat counts {counts[-1]} files, the diff has {len(files)}",
+            hint=_MAKE_AGAIN,
+            details=ending,
+        )
+    return tuple(files)
+
+
+def _refuse_outside(names: Iterable[str], where: str) -> None:
+    """Raise SeriesError for names that lead out of the tree, or into git's own folder."""
+    for name in names:
+        parts = name.split("/")
+        git = any(re.fullmatch(r"\.git|git~1", part.rstrip(". "), re.IGNORECASE) for part in parts)
+        if git or ".." in parts or "" in parts or not name.isprintable():
+            shown = ascii(name) if not name.isprintable() else f"'{name}'"
+            raise SeriesError(
+                f"{where} changes {shown}, which is outside of the tree", hint=_ASK_SENDER
+            )
+
+
+def _refuse_link(file: FileDiff, where: str) -> None:
+    """Raise SeriesError for a link out of the tree: later changes would go through it."""
+    for goal in ["what only git can read"] if file.binary else file.added:
+        if file.binary or diff.leads_out(file.new, goal):
+            raise SeriesError(
+                f"{where} makes '{file.new}' a link to '{goal}', which is outside of the tree",
+                hint=_ASK_SENDER,
+            )

@@ -1,21 +1,76 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The head of a mail as text, whatever its bytes are."""
+"""The header of a mail as text, whatever its bytes are, and what the subject line says."""
 
 from __future__ import annotations
 
 import codecs
+import dataclasses
 import email.errors
 import email.header
 import email.message
 import re
 from unicodedata import category
 
+_BRACKET = re.compile(r"\[([^\]]*)\]")
+_NUMBER = re.compile(r"(?<![\w/.])(\d{1,4})/(\d{1,4})(?![\w/.])")
+# v2, PATCHv2, -v2, and v2.1 as git format-patch makes it; v4.9 and above are kernels.
+_VERSION = re.compile(
+    r"(?:(?<![\w.-])|(?<=PATCH)|(?<=RFC)|(?<=[\s,]-))v(?:ersion)?\s?"
+    r"(?:(\d{1,3})|([1-3])\.(\d{1,3}))(?![\w.])",
+    re.IGNORECASE,
+)
+# In several languages; mailing lists put their name before it.
+_REPLY = re.compile(
+    r"^\s*(?:\[(?![^\]]*(?:patch|\d/\d))[^\]]*\]\s*)*"
+    r"(?:(?:re|aw|sv|antw|fwd?|wg)\s*(?:\[\d+\])?\s*:"
+    r"|(?:vs|odp|rif|rép|ré|vb|tr|rv|ynt|回复|答复|回覆|转发|轉寄)\s*[:\uff1a]\s*(?=\[))",
+    re.IGNORECASE,
+)
+_TAGS = re.compile(r"^\s*(?:re:\s*|fwd?:\s*|\[[^\]]*\]\s*)*", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """``number`` of ``total`` as written, both 0 if absent; ``title`` has no tags.
+
+    ``version`` and ``minor`` are 2 and 1 of v2.1.  ``tagged``: a tag contains PATCH or a number;
+    archives hold much else.
+    """
+
+    title: str
+    number: int = 0
+    total: int = 0
+    version: int = 1
+    reply: bool = False
+    tagged: bool = False
+    minor: int = 0
+
+
+def parse_subject(text: str) -> Subject:
+    """Read a decoded subject line, such as ``[PATCH v2 3/8] title``."""
+    # Only leading tags count: brackets further right belong to the title.
+    leading = _TAGS.match(text)
+    tags = _BRACKET.findall(leading[0]) if leading else []
+    numbers = [match for tag in tags if (match := _NUMBER.search(tag))]
+    versions = [match for tag in tags if (match := _VERSION.search(tag))]
+    number, total = (int(numbers[0][1]), int(numbers[0][2])) if numbers else (0, 0)
+    version, major, minor = versions[0].groups() if versions else ("1", None, None)
+    return Subject(
+        _TAGS.sub("", text) or text,
+        number,
+        total,
+        int(version or major or 1),
+        bool(_REPLY.match(text)),
+        bool(numbers) or any("PATCH" in tag.upper() for tag in tags),
+        int(minor or 0),
+    )
+
 
 def decoded(raw: bytes, charset: str | None = None) -> str:
-    """Decode bytes that may say nothing, or something untrue, about their encoding.
+    """Decode bytes whose declared ``charset`` may be missing or wrong.
 
-    Bytes that are not ASCII and make good UTF-8 are UTF-8: what a mail says of its encoding is
-    wrong more often than other text looks like that by chance.
+    Bytes that are not ASCII and are valid UTF-8 are taken as UTF-8: the declaration is wrong more
+    often than other text looks like UTF-8 by chance.
     """
     for name in ("utf-8" if not raw.isascii() else None, charset, "utf-8"):
         try:
@@ -27,13 +82,13 @@ def decoded(raw: bytes, charset: str | None = None) -> str:
 
 
 def text_of(message: email.message.Message, name: str) -> str:
-    """Give a header, decoded; empty if it is not there."""
+    """Return a header's decoded value; empty if the mail does not have it."""
     value = message[name]
     if value is None:
         return ""
     try:
         parts = email.header.decode_header(value)
-    except (email.errors.HeaderParseError, ValueError):  # an encoded word that is damaged
+    except (email.errors.HeaderParseError, ValueError):  # a damaged encoded word
         parts = [(str(value), None)]
     # In an undecodable header the bytes are what the mail has; elsewhere strings stay strings.
     text = "".join(
@@ -42,35 +97,35 @@ def text_of(message: email.message.Message, name: str) -> str:
         else decoded(part.encode("utf-8", "surrogateescape"))
         for part, charset in parts
     )
-    # No control characters: what a terminal is told comes from us.
-    return "".join(one for one in text if one in "\t\r\n" or category(one) != "Cc").strip()
+    # No control characters: only we control the terminal.
+    return "".join(char for char in text if char in "\t\r\n" or category(char) != "Cc").strip()
 
 
-def sound(message: email.message.Message) -> bool:
-    """Whether git can decode the head: it takes no mail with an encoding that it does not know."""
-    words = [str(message.get(name, "")) for name in ("From", "Subject")]
+def git_can_decode(message: email.message.Message) -> bool:
+    """Whether git knows the encodings in the header; it refuses a mail with an unknown one."""
+    values = [str(message.get(name, "")) for name in ("From", "Subject")]
     try:
-        named = {charset for one in words for _, charset in email.header.decode_header(one)}
+        charsets = {charset for value in values for _, charset in email.header.decode_header(value)}
     except (email.errors.HeaderParseError, ValueError):
         return False
-    named |= {part.get_content_charset() for part in message.walk()}
-    return all(map(_known, filter(None, named))) and "\0" not in "".join(words)
+    charsets |= {part.get_content_charset() for part in message.walk()}
+    return all(map(_is_known, filter(None, charsets))) and "\0" not in "".join(values)
 
 
-def _known(charset: str) -> bool:
+def _is_known(charset: str) -> bool:
     try:
         return bool(codecs.lookup(charset))
     except (LookupError, ValueError):
-        return charset == "unknown-8bit"  # Python's word for bytes in a header
+        return charset == "unknown-8bit"  # Python's name for raw bytes in a header
 
 
-def subject(message: email.message.Message) -> str:
-    """Give the subject in one line."""
+def subject_of(message: email.message.Message) -> str:
+    """Return the subject as one line."""
     return " ".join(text_of(message, "Subject").split())
 
 
 def message_id(message: email.message.Message) -> str:
-    """Give the mail's own id without its angle brackets."""
+    """Return the mail's own id without its angle brackets."""
     value = text_of(message, "Message-ID")
     match = re.search(r"<([^<>\s]+)>", value)
     return match[1] if match else value.strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From what a person names to a Series: find the mails, choose, order, see that none is missing."""
+"""From what a user names to a Series: find the mails, choose, sort, see that none is missing."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pathlib import Path
 from harness import paths
 from harness.errors import SeriesError
 from harness.model import Patch, Series
-from harness.series import about, given, order, threads, trailers
-from harness.series.box import Entry
-from harness.series.given import Given
+from harness.series import mailsource, threads
+from harness.series.folder import SeriesToml, read_toml, slug
 from harness.series.mail import Mail, parse
-
-Found = tuple[Path, Mail]
+from harness.series.mailsource import FORMAT, MailSource
+from harness.series.mbox import MboxEntry
+from harness.series.threads import PatchFile
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
-    """What to take of that which is there.
+class SeriesRequest:
+    """What to take of the mails that are there.
 
     ``tree`` is the git tree that ranges and branches are of, ``base`` where a branch starts;
-    ``pick`` names one of several series and ``revision`` one of its revisions.  ``collect`` puts
-    trailers from replies to the patches.  Without ``whole`` a series may lack patches: then
-    ``missing``, ``duplicates`` and ``fault`` tell.
+    ``pick`` names one of several series and ``revision`` one of its revisions.  ``collect`` adds
+    trailers from replies to the patches.  Without ``whole`` a series may lack patches: then its
+    ``missing``, ``duplicates`` and ``fault`` say so.
     """
 
     tree: Path | None = None
@@ -38,67 +38,75 @@ class Wish:
     whole: bool = True
 
 
-def load(words: str | Path | Sequence[str | Path], wish: Wish | None = None) -> Series:
-    """Read a series from whatever a person has.
+@dataclasses.dataclass(frozen=True)
+class SortedPatches:
+    """The patches in order, each number once; ``conflicting`` share a number and differ."""
+
+    patches: tuple[PatchFile, ...]
+    total: int
+    missing: tuple[int, ...] = ()
+    duplicates: tuple[int, ...] = ()
+    conflicting: tuple[Mail, ...] = ()
+
+
+def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None = None) -> Series:
+    """Read a series from whatever the user has.
 
     A folder of patches (a quilt ``series`` file gives their order), files, an mbox (of any size),
-    a maildir, ``-`` for standard input, a range or branch of a git tree, and, only here over the
-    network, a message id or link.  A folder may have a cover letter and a series.toml.
+    a maildir, ``-`` for standard input, a range or branch of a git tree, and (the only use of the
+    network) a message id or link.  A folder may have a cover letter and a series.toml.
 
     The digest covers the patches' bytes only.  Raises UsageError when there is nothing there,
-    SeriesError when what is there is no series that git am could apply.
+    SeriesError when it is no series that git am could apply.
     """
-    wish = wish or Wish()
+    request = request or SeriesRequest()
     words = [words] if isinstance(words, str | Path) else list(words)
-    what = given.find(words, wish.tree, wish.base)
-    if what.strict:
-        chosen = threads.Chosen(what.entries, what.entries)
+    source = mailsource.find(words, request.tree, request.base)
+    if source.strict:
+        choice = threads.ThreadChoice(source.entries, source.entries)
     else:
-        chosen = threads.choose(what.entries, what.where, wish.pick, wish.revision)
-    mails = [item for entry in chosen.entries for item in _mails(entry, what)]
-    if all(mail.is_cover for _, mail in mails):
-        raise _no_patch(mails, what)
-    parts = order.sort([item for item in mails if not item[1].is_cover], what)
-    covers = [item for item in mails if item[1].is_cover]
-    notes = [*what.notes, *chosen.notes, *order.notes(parts, what)]
-    if (fault := order.fault(parts, what)) and wish.whole:
+        choice = threads.choose(source.entries, source.where, request.pick, request.revision)
+    mails = [mail for entry in choice.entries for mail in _read(entry, source)]
+    covers = [(path, mail) for path, mail in mails if mail.is_cover]
+    if len(covers) == len(mails):
+        if mails and not source.folder:
+            raise _no_diff(mails[0][1])
+        raise mailsource.no_patch(source.where)
+    found = _sort([(path, mail) for path, mail in mails if not mail.is_cover], source)
+    notes = [*source.notes, *choice.notes, *_notes(found, source)]
+    fault = _fault(found, source)
+    if fault and request.whole:
         raise fault
-    found = parts.mails
-    if wish.collect:
-        found, said = trailers.collect(found, chosen)
-        notes += said
-    made = _series(what, found, covers, parts, tuple(notes))
-    return dataclasses.replace(made, fault=fault.what if fault else "")
+    if request.collect:
+        patches, trailer_notes = threads.collect_trailers(found.patches, choice)
+        found = dataclasses.replace(found, patches=patches)
+        notes += trailer_notes
+    series = _series(source, covers[0] if covers else None, found)
+    return dataclasses.replace(series, notes=tuple(notes), fault=fault.what if fault else "")
 
 
-def _mails(entry: Entry, what: Given) -> list[Found]:
-    """Read an entry, a patch or cover letter; one that carries whole mails stands for those."""
+def _read(entry: MboxEntry, source: MailSource) -> list[PatchFile]:
+    """Read a patch or cover letter; a mail that carries whole mails stands for those."""
     mail = parse(entry.raw(), entry.where)
-    inner = [
+    attached = [
         parse(raw, f"attachment {number} of {entry.where}")
         for number, raw in enumerate(mail.attached, 1)
     ]
-    series = [one for one in inner if one.files or (one.total and one.number == 0)]
-    if not any(one.files for one in series):
-        _see_patch(mail, what)
-        return [(entry.path, mail)]
-    return [(entry.path, dataclasses.replace(one, plain=False)) for one in series]
-
-
-def _see_patch(mail: Mail, what: Given) -> None:
-    """Refuse replies and mails without a diff that are no cover letter."""
+    if any(inner.diffs for inner in attached):
+        return [
+            (entry.path, dataclasses.replace(inner, plain=False))
+            for inner in attached
+            if inner.diffs or (inner.total and inner.number == 0)
+        ]
     if mail.reply:
         raise SeriesError(
-            f"{mail.where} is a reply, no patch ('{mail.subject}')",
+            f"{mail.where} is a reply, not a patch ('{mail.subject}')",
             hint="take the mail it answers, and leave out replies",
         )
     cover = mail.number == 0 and (mail.total or "0000" in Path(mail.where).name[:4])
-    if not mail.files and not (cover and (what.strict or len(what.entries) > 1)):
+    if not mail.diffs and not (cover and (source.strict or len(source.entries) > 1)):
         raise _no_diff(mail)
-
-
-def _no_patch(mails: Sequence[Found], what: Given) -> SeriesError:
-    return _no_diff(mails[0][1]) if mails and not what.folder else given.no_patch(what.where)
+    return [(entry.path, mail)]
 
 
 def _no_diff(mail: Mail) -> SeriesError:
@@ -108,80 +116,155 @@ def _no_diff(mail: Mail) -> SeriesError:
     )
 
 
-def _series(
-    what: Given,
-    found: Sequence[Found],
-    covers: Sequence[Found],
-    parts: order.Parts,
-    notes: tuple[str, ...],
-) -> Series:
-    said = about.read(what.folder) if what.folder else about.About()
-    digest = hashlib.sha256(b"".join(mail.fair for _, mail in found)).hexdigest()
-    patches = _patches(found, digest, parts)
-    cover = covers[0] if covers else None
-    texts = [mail for _, mail in [*covers, *found]]
-    return Series(
-        name=what.name or slug(texts[0].subject),
-        folder=what.folder or patches[0].path.parent,
-        patches=patches,
-        digest=digest,
-        title=said.title or texts[0].subject,
-        cover=_file(cover, 0, digest) if cover else None,
-        link=said.link,
-        kernel=said.kernel,
-        base=said.base or what.base or next((mail.base for mail in texts if mail.base), ""),
-        kconfig=said.kconfig,
-        suites=said.suites,
-        subsystems=said.subsystems,
-        version=max(mail.version for mail in texts),
-        total=parts.total,
-        cover_subject=cover[1].subject if cover else "",
-        cover_id=cover[1].message_id if cover else "",
-        prerequisites=tuple(one for mail in texts for one in mail.prerequisites),
-        missing=parts.missing,
-        duplicates=parts.duplicates,
-        notes=notes,
-        repo=what.repo,
-        commits=tuple(_commit(mail.raw) for _, mail in found) if what.repo else (),
+def _sort(patches: Sequence[PatchFile], source: MailSource) -> SortedPatches:
+    """Sort by [PATCH n/m]; if no subject has a number, the order stays.
+
+    Raises SeriesError when only some have one, or when they are of several series.
+    """
+    if source.ordered or not any(mail.total for _, mail in patches):
+        return SortedPatches(tuple(patches), len(patches))
+    unnumbered = [mail.where for _, mail in patches if not mail.total]
+    if unnumbered:
+        raise SeriesError(
+            f"in {source.where} some subjects have a number [PATCH n/m] and some have none",
+            hint=f"number all or none: {FORMAT}",
+            details="without a number:\n" + "\n".join(unnumbered),
+        )
+    _refuse_several_series([mail for _, mail in patches], source)
+    total = patches[0][1].total
+    by_number: dict[int, list[PatchFile]] = {}
+    for path, mail in patches:
+        by_number.setdefault(mail.number, []).append((path, mail))
+    repeated = {number: copies for number, copies in by_number.items() if len(copies) > 1}
+    return SortedPatches(
+        patches=tuple(by_number[number][0] for number in sorted(by_number)),
+        total=total,
+        missing=tuple(sorted(set(range(1, total + 1)) - set(by_number))),
+        duplicates=tuple(sorted(repeated)),
+        conflicting=tuple(
+            mail
+            for copies in repeated.values()
+            for _, mail in copies
+            if len({(copy.subject, copy.patch) for _, copy in copies}) > 1
+        ),
     )
 
 
-def _commit(raw: bytes) -> str:
-    """Give the commit that git made a mail of."""
-    match = re.match(rb"From ([0-9a-f]{40,64}) ", raw)
-    return match[1].decode() if match else ""
+def _refuse_several_series(mails: Sequence[Mail], source: MailSource) -> None:
+    versions = sorted({mail.version for mail in mails})
+    if source.strict and len(versions) > 1:  # elsewhere, threads has chosen one
+        names = " and ".join(f"v{number}" for number in versions)
+        raise SeriesError(
+            f"revisions are mixed in {source.where}: {names}",
+            hint="keep the patches of one revision",
+            details="\n".join(
+                f"v{mail.version} {mail.number}/{mail.total} {mail.where}" for mail in mails
+            ),
+        )
+    totals = sorted({mail.total for mail in mails})
+    if len(totals) > 1:
+        raise SeriesError(
+            f"the patches in {source.where} are of different series: m in [PATCH n/m] is"
+            f" {' and '.join(map(str, totals))}",
+            hint=f"keep those of one series; {FORMAT}",
+        )
 
 
-def _patches(found: Sequence[Found], digest: str, parts: order.Parts) -> tuple[Patch, ...]:
-    """Make the patches; their numbers are those of the subjects only if some are missing."""
-    return tuple(
+def _is_asked_alone(found: SortedPatches, source: MailSource) -> bool:
+    """Whether this is one patch of a series, in a file that the user named himself."""
+    return bool(found.missing) and len(found.patches) == 1 and source.single
+
+
+def _fault(found: SortedPatches, source: MailSource) -> SeriesError | None:
+    """The error for a series that lacks a patch, or has two with one number."""
+    if found.conflicting:
+        first = found.conflicting[0]
+        return SeriesError(
+            f"patch {first.number}/{first.total} is there twice in {source.where}",
+            hint="keep one of them",
+            details="\n".join(
+                f"{mail.number}/{mail.total} {mail.where}" for mail in found.conflicting
+            ),
+        )
+    if found.missing and not _is_asked_alone(found, source):
+        numbers = ", ".join(map(str, found.missing))
+        several = len(found.missing) > 1
+        return SeriesError(
+            f"of {found.total} patches in {source.where} {'numbers' if several else 'number'}"
+            f" {numbers} {'are' if several else 'is'} missing",
+            hint="fetch the missing mails, or make the series again with git format-patch",
+        )
+    return None
+
+
+def _notes(found: SortedPatches, source: MailSource) -> list[str]:
+    """What the user should know of a series that is taken as it is."""
+    notes = []
+    if found.duplicates and not found.conflicting:
+        numbers = ", ".join(map(str, found.duplicates))
+        notes.append(f"patch {numbers} is there twice, both times the same: one is taken")
+    if _is_asked_alone(found, source):
+        mail = found.patches[0][1]
+        notes.append(f"this is patch {mail.number} of {mail.total} alone")
+    return notes
+
+
+def _series(source: MailSource, cover: PatchFile | None, found: SortedPatches) -> Series:
+    toml = read_toml(source.folder) if source.folder else SeriesToml()
+    mails = [mail for _, mail in found.patches]
+    digest = hashlib.sha256(b"".join(mail.for_git_am for mail in mails)).hexdigest()
+    patches = tuple(
         Patch(
-            mail.number if parts.missing else number,
+            # Numbers of the subjects count only if some are missing.
+            mail.number if found.missing else number,
             mail.subject,
             mail.author,
-            _file((path, mail), number, digest),
+            _file_of(path, mail, number, digest),
             mail.files,
             mail.message_id,
         )
-        for number, (path, mail) in enumerate(found, 1)
+        for number, (path, mail) in enumerate(found.patches, 1)
+    )
+    texts = [cover[1], *mails] if cover else mails
+    return Series(
+        name=source.name or slug(texts[0].subject),
+        folder=source.folder or patches[0].path.parent,
+        patches=patches,
+        digest=digest,
+        title=toml.title or texts[0].subject,
+        cover=_file_of(*cover, 0, digest) if cover else None,
+        link=toml.link,
+        kernel=toml.kernel,
+        base=toml.base or source.base or next((mail.base for mail in texts if mail.base), ""),
+        kconfig=toml.kconfig,
+        suites=toml.suites,
+        subsystems=toml.subsystems,
+        version=max(mail.version for mail in texts),
+        total=found.total,
+        cover_subject=cover[1].subject if cover else "",
+        cover_id=cover[1].message_id if cover else "",
+        prerequisites=tuple(patch_id for mail in texts for patch_id in mail.prerequisites),
+        missing=found.missing,
+        duplicates=found.duplicates,
+        repo=source.repo,
+        commits=tuple(map(_commit_of, mails)) if source.repo else (),
     )
 
 
-def _file(item: Found, number: int, digest: str) -> Path:
-    """Give a file that holds this mail alone, as git am takes it; in the cache if need be."""
-    path, mail = item
-    fair = mail.fair
-    if mail.plain and path.stat().st_size == len(mail.raw) and fair is mail.raw:
+def _commit_of(mail: Mail) -> str:
+    """The commit that git made this mail of."""
+    match = re.match(rb"From ([0-9a-f]{40,64}) ", mail.raw)
+    return match[1].decode() if match else ""
+
+
+def _file_of(path: Path, mail: Mail, number: int, digest: str) -> Path:
+    """A file that holds this mail alone, as git am takes it; in the cache if need be."""
+    content = mail.for_git_am
+    if mail.plain and path.stat().st_size == len(mail.raw):
         return path
     place = paths.cache("series", digest[:20]) / f"{number:04}.patch"
-    if not place.exists() or place.read_bytes() != fair:
+    if not place.exists() or place.read_bytes() != content:
         with paths.writing(place), paths.scratch(place) as scratch:
-            (scratch / "mail").write_bytes(fair)
+            (scratch / "mail").write_bytes(content)
             (scratch / "mail").replace(place)
     return place
-
-
-def slug(text: str) -> str:
-    """Make a name for a folder of a title."""
-    words = "".join(letter if letter.isalnum() and letter.isascii() else " " for letter in text)
-    return "-".join(words.lower().split())[:60].strip("-") or "series"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Series from the network, when a person names one there: archives through b4, links as mboxes."""
+"""Series from the network: mail archives through b4, other links as mboxes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from pathlib import Path
 
 from harness import paths, process
 from harness.errors import HostFault, SeriesError, UsageError
-from harness.series import spool
+from harness.series import mbox
 
 _MESSAGE_ID = re.compile(r"<?[^\s/<>:]+@[^\s/<>]+>?")
 _TIMEOUT = 30.0  # seconds without a byte
 _B4_TIMEOUT = 300.0
-_SAVE = "check the network; a thread saved elsewhere as an mbox is taken as well"
+_SAVE = "check the network; or save the thread as an mbox and give that"
 _FROM = b"From harness Thu Jan  1 00:00:00 1970\n"
 
 
 @dataclasses.dataclass(frozen=True)
-class Got:
-    """An mbox, and what whoever brought it says of it; ``chosen``: it holds the series alone."""
+class FetchedMbox:
+    """An mbox, and notes of b4's on it; ``chosen``: it holds the series alone."""
 
     path: Path
     notes: tuple[str, ...] = ()
@@ -39,35 +39,36 @@ def is_link(word: str) -> bool:
     return word.startswith(("http://", "https://")) or bool(_MESSAGE_ID.fullmatch(word))
 
 
-def fetch(word: str) -> Got:
-    """Get what a message id or a link means.
+def fetch(word: str) -> FetchedMbox:
+    """Fetch what a message id or a link names.
 
-    A mail of a public archive goes through b4: the newest revision, with trailers and
+    A mail of a public archive is fetched by b4: the newest revision, with trailers and
     attestation.  Everything else is downloaded as an mbox.  Raises HostFault when the network
-    does not give it, SeriesError when it is something else.
+    fails, SeriesError when it is something else.
     """
     try:
-        found, link = message_id(word), mbox_of(word)
+        ident, link = message_id(word), mbox_of(word)
     except ValueError as error:
-        raise UsageError(f"{word} is no link: {error}", hint="copy it again") from error
-    return _thread(found) if found else Got(_download(link))
+        raise UsageError(f"{word} is not a valid link: {error}", hint="copy it again") from error
+    return _thread(ident) if ident else FetchedMbox(_download(link))
 
 
 def message_id(word: str) -> str:
-    """Give the message id that a word is, or that an archive's link holds."""
+    """The message id that a word is, or that an archive's link holds; else empty."""
     if _MESSAGE_ID.fullmatch(word):
         return word.strip("<>")
     parts = urllib.parse.urlsplit(word)
-    if parts.path.rstrip("/").endswith("/mbox"):  # patchwork's links hold ids too
+    # Patchwork's links hold ids, too, but it is no archive that b4 knows.
+    if parts.path.rstrip("/").endswith("/mbox") or "patchwork" in parts.netloc:
         return ""
-    ids = [urllib.parse.unquote(part) for part in parts.path.split("/")]
-    if "patchwork" in parts.netloc or "/project/" in parts.path:
+    if "/project/" in parts.path:
         return ""
-    return next((one for one in ids if _MESSAGE_ID.fullmatch(one)), "")
+    names = (urllib.parse.unquote(part) for part in parts.path.split("/"))
+    return next(filter(_MESSAGE_ID.fullmatch, names), "")
 
 
 def mbox_of(link: str) -> str:
-    """Give the link to the mails of a page for people: a pull request, a patchwork series."""
+    """The link to the mails behind a web page: a pull request, a patchwork series."""
     parts = urllib.parse.urlsplit(link)
     path = parts.path
     if re.search(r"/(?:pull/\d+|commit/[0-9a-f]{7,64}|compare/[^/]+\.\.\.[^/]+)/?$", path):
@@ -80,45 +81,42 @@ def mbox_of(link: str) -> str:
 def _download(link: str) -> Path:
     request = urllib.request.Request(link, headers={"User-Agent": "kernel-harness"})
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-            kind = answer.headers.get_content_type()
-            if kind == "text/html":
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            if response.headers.get_content_type() == "text/html":
                 raise SeriesError(
-                    f"{link} is a web page, no mail", hint="the link to take is called raw or mbox"
+                    f"{link} is a web page, not a mail",
+                    hint="give its link that is called raw or mbox",
                 )
-            return spool.keep(answer, link)
+            return mbox.save(response, link)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
         reason = getattr(error, "reason", None) or error
         code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
         raise HostFault(f"{link}: {code}{reason}", hint=_SAVE) from error
 
 
-def _program() -> str:
-    """Find b4: beside our own interpreter, as it is installed with us, or elsewhere."""
-    beside = Path(sys.executable).parent / "b4"
-    return str(beside) if beside.exists() else shutil.which("b4") or "b4"
-
-
-def _thread(found: str) -> Got:
-    """Have b4 bring the newest revision of a thread, ready for git am."""
+def _thread(ident: str) -> FetchedMbox:
+    """Have b4 fetch the newest revision of a thread, ready for git am."""
+    beside = Path(sys.executable).parent / "b4"  # where it is installed with us
+    b4 = beside if beside.exists() else shutil.which("b4") or "b4"
     home = paths.cache("series")
     with paths.writing(home), paths.scratch(home / "b4") as scratch:
-        words = ("am", "--no-cache", "--check-newer-revisions", "--mbox-name", "thread")
-        argv = (_program(), *words, "--outdir", scratch, "--", found)
+        options = ("--no-cache", "--check-newer-revisions", "--mbox-name", "thread")
+        argv = (b4, "am", *options, "--outdir", scratch, "--", ident)
         result = process.run(argv, cwd=scratch, timeout=_B4_TIMEOUT, check=False)
-        said = f"{result.stdout}\n{result.stderr}".strip()
+        output = f"{result.stdout}\n{result.stderr}".strip()
         mails = sorted(scratch.glob("*.mbx"))
         if not result.ok or not mails:
-            raise HostFault(f"b4 brings no series for <{found}>", hint=_SAVE, details=said)
+            raise HostFault(f"b4 finds no series for <{ident}>", hint=_SAVE, details=output)
         covers = [_FROM + cover.read_bytes() + b"\n" for cover in sorted(scratch.glob("*.cover"))]
-        box = b"".join([*covers, *(mail.read_bytes() for mail in mails)])
-        return Got(spool.keep(io.BytesIO(box), found), attestation(said), chosen=True)
+        thread = b"".join([*covers, *(mail.read_bytes() for mail in mails)])
+        path = mbox.save(io.BytesIO(thread), ident)
+        return FetchedMbox(path, attestation(output), chosen=True)
 
 
-def attestation(said: str) -> tuple[str, ...]:
-    """Take from b4's words what it says of each patch: signatures, and trailers it put in."""
-    blocks = re.split(r"^---$\n?", said, flags=re.MULTILINE)
+def attestation(output: str) -> tuple[str, ...]:
+    """The lines of b4's output about each patch: signatures, and trailers it added."""
+    blocks = re.split(r"^---$\n?", output, flags=re.MULTILINE)
     lines = [line for line in (blocks[1] if len(blocks) > 1 else "").splitlines() if line.strip()]
     newer = [line for line in blocks[0].splitlines() if re.search(r"newer|WARNING|NOTE", line)]
-    proven = "" if "\u2713" in said else "b4 could prove no signature"
-    return (*newer, *lines, *([proven] if proven else []))
+    unproven = [] if "\u2713" in output else ["b4 could not verify any signature"]
+    return (*newer, *lines, *unproven)

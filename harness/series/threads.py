@@ -1,38 +1,52 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which of many mails make the series: patches by thread, revision and title."""
+"""Which of many mails make the series: patches by thread, revision and title; and the trailers
+that replies in the thread give to them."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
+from harness import git
 from harness.errors import SeriesError, UsageError
-from harness.series.box import Entry
+from harness.series import header
+from harness.series.mail import Mail, parse, rewritten
+from harness.series.mbox import MboxEntry
+
+PatchFile = tuple[Path, Mail]  # a mail and the file it lies in
 
 _SHOWN = 30
+# What a reply can give; a Signed-off-by there is for a change of its own.
+_TRAILER = re.compile(
+    r"^((?:Reviewed|Acked|Tested|Reported|Suggested)-(?:and-(?:reviewed|tested|acked)-)?by):"
+    r"[ \t]*(\S.*?@\S+?>?)[ \t]*(?:#.*)?$",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
-    """The patches of one revision in one thread; no ``thread`` when nothing links the mails."""
+class Revision:
+    """The patches of one revision in one thread; ``thread`` is empty if nothing links the mails."""
 
     thread: str
     version: int
     minor: int
     total: int
-    entries: tuple[Entry, ...]
+    entries: tuple[MboxEntry, ...]
 
     @property
     def name(self) -> str:
-        """What the revision is called: v2, or v2.1 for a part of it."""
+        """Its name: v2, or v2.1 for a part of it."""
         return f"v{self.version}.{self.minor}" if self.minor else f"v{self.version}"
 
     @property
-    def title(self) -> str:
-        """What the cover letter or the first patch is called."""
-        return min(self.entries, key=lambda entry: entry.subject.number).subject.title
+    def first(self) -> MboxEntry:
+        """The cover letter, or the first patch."""
+        return min(self.entries, key=lambda entry: entry.subject.number)
 
     @property
     def missing(self) -> set[int]:
@@ -42,214 +56,282 @@ class Group:
     def __str__(self) -> str:
         version = f" {self.name}" if self.name != "v1" else ""
         count = f" {self.total} patches" if self.total else ""
-        first = min(self.entries, key=lambda entry: entry.subject.number)
-        return f"[PATCH{version}{count}] {self.title}  {first.message_id}".rstrip()
+        first = self.first
+        return f"[PATCH{version}{count}] {first.subject.title}  {first.message_id}".rstrip()
 
 
 @dataclasses.dataclass(frozen=True)
-class Chosen:
-    """The series' mails, every mail of its thread, and what was decided, for people."""
+class ThreadChoice:
+    """The series' mails, every mail of its thread, and notes for the user on what was decided."""
 
-    entries: tuple[Entry, ...]
-    thread: tuple[Entry, ...]
+    entries: tuple[MboxEntry, ...]
+    thread: tuple[MboxEntry, ...]
     notes: tuple[str, ...] = ()
 
 
-def choose(mails: Sequence[Entry], where: str, pick: str = "", revision: int = 0) -> Chosen:
+def choose(
+    mails: Sequence[MboxEntry], where: str, pick: str = "", version: int = 0
+) -> ThreadChoice:
     """Choose the newest revision of the only series, or of the one that ``pick`` names.
 
-    ``pick`` is a message id or a part of a subject, ``revision`` a number as in [PATCH v2].
-    Raises SeriesError when there is no series or more than one, UsageError when nothing fits.
+    ``pick`` is a message id or a part of a subject, ``version`` a number as in [PATCH v2].
+    Raises SeriesError when there is no series or more than one, UsageError when nothing matches.
     """
     roots = _roots(mails)
-    groups = _groups(mails, roots)
-    if not groups:
-        raise _nothing(mails, where)
+    revisions = _revisions(mails, roots)
+    if not revisions:
+        raise _no_patch(mails, where)
     if pick:
-        groups = _picked(groups, mails, roots, pick, where)
-    if revision:
-        kept = [group for group in groups if group.version == revision]
+        revisions = _picked(revisions, mails, roots, pick, where)
+    if version:
+        kept = [revision for revision in revisions if revision.version == version]
         if not kept:
-            ranked = sorted(groups, key=lambda group: (group.version, group.minor))
-            there = ", ".join(dict.fromkeys(group.name for group in ranked))
-            raise UsageError(f"there is no revision {revision} in {where}", hint=f"it has {there}")
-        groups = kept
-    group, notes = _newest(groups, where)
-    if group.thread and not group.total and len(group.entries) > 1:
+            ranked = sorted(revisions, key=lambda revision: (revision.version, revision.minor))
+            names = ", ".join(dict.fromkeys(revision.name for revision in ranked))
+            raise UsageError(f"there is no revision {version} in {where}", hint=f"it has {names}")
+        revisions = kept
+    revision, notes = _newest(revisions, where)
+    if revision.thread and not revision.total and len(revision.entries) > 1:
         notes = (*notes, "no subject has a number: the order is that of the thread")
-    ids = set(map(id, group.entries))
-    thread = tuple(mail for mail in mails if id(mail) in ids or _root(mail, roots) == group.thread)
-    return Chosen(group.entries, thread, notes)
+    ids = set(map(id, revision.entries))
+    thread = tuple(
+        mail for mail in mails if id(mail) in ids or _root(mail, roots) == revision.thread
+    )
+    return ThreadChoice(revision.entries, thread, notes)
 
 
-def _roots(mails: Iterable[Entry]) -> dict[str, str]:
-    """Give the thread of each message id: the id of the first mail, present or not."""
-    above: dict[str, str] = {}
+def _roots(mails: Iterable[MboxEntry]) -> dict[str, str]:
+    """Map each message id to its thread: the id of the thread's first mail, present or not."""
+    parents: dict[str, str] = {}
     for mail in mails:
         chain = [*mail.parents, mail.message_id]
         for older, newer in itertools.pairwise(chain):
             if newer and older != newer:
-                above.setdefault(newer, older)
+                parents.setdefault(newer, older)
     roots = {}
-    for one in above:
-        seen = {one}
-        top = one
-        while (older := above.get(top, "")) and older not in seen:
+    for message_id in parents:
+        seen = {message_id}
+        top = message_id
+        while (older := parents.get(top, "")) and older not in seen:
             seen.add(older)
             top = older
-        roots[one] = top
+        roots[message_id] = top
     return roots
 
 
-def _root(mail: Entry, roots: dict[str, str]) -> str:
+def _root(mail: MboxEntry, roots: Mapping[str, str]) -> str:
     return roots.get(mail.message_id, mail.message_id)
 
 
-def _groups(mails: Sequence[Entry], roots: dict[str, str]) -> list[Group]:
-    """Put the patches together.  Without any tagged subject every mail that is no reply counts."""
+def _revisions(mails: Sequence[MboxEntry], roots: Mapping[str, str]) -> list[Revision]:
+    """Group the patches.  If no subject is tagged, every mail that is no reply counts."""
     patches = [mail for mail in mails if not mail.subject.reply]
     patches = [mail for mail in patches if mail.subject.tagged] or [
         mail for mail in patches if not mail.parents
     ]
     sizes = collections.Counter(_root(mail, roots) for mail in patches)
-    alike = _unnumbered(patches, roots)
-    found: dict[tuple[str, int, int, int, str], list[Entry]] = {}
+    together = _unnumbered_series(patches, roots)
+    groups: dict[tuple[str, int, int, int, str], list[MboxEntry]] = {}
     for mail in patches:
-        root = _root(mail, roots)
-        single = mail.subject.total <= 1 and mail.subject.tagged
+        root, subject = _root(mail, roots), mail.subject
+        single = subject.total <= 1 and subject.tagged
         if sizes[root] == 1 and not single:  # sent without links: number and sender must do
             root = ""
         own = "" if root else mail.sender if mail.message_id else ""
-        if root and not mail.subject.total and id(mail) not in alike:
+        if root and not subject.total and id(mail) not in together:
             own = mail.message_id
-        said = mail.subject
-        found.setdefault((root, said.version, said.minor, said.total, own), []).append(mail)
-    return [Group(*key[:4], _in_order(entries)) for key, entries in sorted(found.items())]
+        key = (root, subject.version, subject.minor, subject.total, own)
+        groups.setdefault(key, []).append(mail)
+    return [Revision(*key[:4], _in_order(entries)) for key, entries in sorted(groups.items())]
 
 
-def _unnumbered(patches: Sequence[Entry], roots: dict[str, str]) -> set[int]:
-    """Give the id() of patches without a number that belong together all the same.
+def _unnumbered_series(patches: Sequence[MboxEntry], roots: Mapping[str, str]) -> set[int]:
+    """The id() of patches that have no number and still belong together.
 
-    Their thread begins with one of them, and they are of one sender and revision.  Any other two
+    Their thread begins with one of them, and they have one sender and revision.  Any other two
     in one thread are two series.
     """
-    some: dict[tuple[str, int, int, str], list[Entry]] = {}
+    groups: dict[tuple[str, int, int, str], list[MboxEntry]] = {}
     for mail in patches:
         if mail.message_id and not mail.subject.total:
             key = (_root(mail, roots), mail.subject.version, mail.subject.minor, mail.sender)
-            some.setdefault(key, []).append(mail)
+            groups.setdefault(key, []).append(mail)
     return {
         id(mail)
-        for key, mails in some.items()
-        if any(one.message_id == key[0] for one in mails)
-        and len({one.subject.title for one in mails}) == len(mails)
+        for (root, *_), mails in groups.items()
+        if any(mail.message_id == root for mail in mails)
+        and len({mail.subject.title for mail in mails}) == len(mails)
         for mail in mails
     }
 
 
-def _in_order(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Put mails without a number behind those they answer; numbers are looked at later."""
+def _in_order(entries: Sequence[MboxEntry]) -> tuple[MboxEntry, ...]:
+    """Put mails without a number behind those they answer; numbered ones are sorted later."""
     if any(entry.subject.total for entry in entries):
         return tuple(entries)
     return tuple(sorted(entries, key=lambda entry: len(entry.parents)))
 
 
 def _picked(
-    groups: list[Group], mails: Sequence[Entry], roots: dict[str, str], pick: str, where: str
-) -> list[Group]:
+    revisions: list[Revision],
+    mails: Sequence[MboxEntry],
+    roots: Mapping[str, str],
+    pick: str,
+    where: str,
+) -> list[Revision]:
     """Keep the series that ``pick`` names, in every revision its thread has.
 
-    Where it is the whole of a subject, it is no part of another.
+    If ``pick`` is a whole subject, subjects that only contain it do not count.
     """
     word = pick.strip().strip("<>").lower()
-    whole = any(entry.subject.title.lower() == word for group in groups for entry in group.entries)
+    titles = {
+        id(revision): [entry.subject.title.lower() for entry in revision.entries]
+        for revision in revisions
+    }
+    whole = any(word in subjects for subjects in titles.values())
     named = [mail for mail in mails if mail.message_id.lower() == word]
     threads = {_root(mail, roots) for mail in named}
     kept = [
-        group
-        for group in groups
-        if (group.thread and group.thread in threads)
-        or any(entry in named for entry in group.entries)
-        or any(_fits(word, entry.subject.title.lower(), whole) for entry in group.entries)
+        revision
+        for revision in revisions
+        if (revision.thread and revision.thread in threads)
+        or any(entry in named for entry in revision.entries)
+        or any(word == title if whole else word in title for title in titles[id(revision)])
     ]
     if not kept:
         raise UsageError(
-            f"no series in {where} fits '{pick}'",
+            f"no series in {where} matches '{pick}'",
             hint="give a part of a subject or a message id",
-            details=_listed(groups),
+            details=_listed(revisions),
         )
     return kept
 
 
-def _fits(word: str, title: str, whole: bool) -> bool:
-    return word == title if whole else word in title
-
-
-def _newest(groups: list[Group], where: str) -> tuple[Group, tuple[str, ...]]:
+def _newest(revisions: list[Revision], where: str) -> tuple[Revision, tuple[str, ...]]:
     """Choose among the revisions of one series; refuse to choose among several series."""
-    if len({group.thread for group in groups}) == 1 and any(group.total > 1 for group in groups):
-        groups = [group for group in groups if group.total > 1]  # the others are proposals in it
-    groups = sorted(groups, key=lambda one: (one.version, one.minor, len(one.entries)))
-    last = groups[-1]
-    if len(groups) == 1:
+    threads = {revision.thread for revision in revisions}
+    if len(threads) == 1 and any(revision.total > 1 for revision in revisions):
+        # The others are proposals in its thread.
+        revisions = [revision for revision in revisions if revision.total > 1]
+    revisions = sorted(revisions, key=lambda r: (r.version, r.minor, len(r.entries)))
+    last = revisions[-1]
+    if len(revisions) == 1:
         return last, ()
-    same = len({group.thread for group in groups}) == 1 and last.thread
-    titles = len({group.title for group in groups}) == 1
-    versions = [group.name for group in groups]
-    if len(set(versions)) == len(versions) and (same or (titles and all(g.thread for g in groups))):
-        numbers = ", ".join(versions[:-1])
-        note = f"{last.name} is taken, the newest; {where} has {numbers} too"
-        if last.missing and (whole := _rerolled(groups)):
-            return whole, (f"{note}; what {last.name} lacks is taken from before",)
+    same_title = len({revision.first.subject.title for revision in revisions}) == 1
+    linked = all(threads)
+    names = [revision.name for revision in revisions]
+    if len(set(names)) == len(names) and linked and (len(threads) == 1 or same_title):
+        note = f"{last.name} is taken, the newest; {where} has {', '.join(names[:-1])} too"
+        if last.missing and (whole := _rerolled(revisions)):
+            return whole, (f"{note}; patches that {last.name} lacks are taken from before",)
         return last, (note,)
-    if len(set(versions)) > 1 and (titles or not any(group.thread for group in groups)):
-        words = " and ".join(dict.fromkeys(versions))
+    if len(set(names)) > 1 and (same_title or not any(threads)):
         raise SeriesError(
-            f"revisions are mixed in {where} ({words}), and nothing links their mails",
+            f"revisions are mixed in {where} ({' and '.join(dict.fromkeys(names))}), and nothing"
+            " links their mails",
             hint=f"say which with --revision {last.version}, or keep the mails of one",
-            details=_listed(groups),
+            details=_listed(revisions),
         )
-    first = min(last.entries, key=lambda entry: entry.subject.number)
-    name = last.title if not titles else first.message_id or last.title
+    first = last.first
+    name = first.message_id if same_title and first.message_id else first.subject.title
     raise SeriesError(
-        f"{where} holds {len(groups)} series",
+        f"{where} holds {len(revisions)} series",
         hint=f"name one with --pick, a part of its subject or a message id: '{name}'",
-        details=_listed(groups),
+        details=_listed(revisions),
     )
 
 
-def _rerolled(groups: Sequence[Group]) -> Group | None:
-    """Put a revision of some patches, sent as answers to the old ones, over what was there."""
-    last = groups[-1]
-    whole: dict[int, Entry] = {}
-    ids: dict[str, int] = {}
-    for group in groups:
-        if group.total != last.total:
-            continue
-        ids |= {entry.message_id: entry.subject.number for entry in group.entries}
-        whole |= {entry.subject.number: entry for entry in group.entries}
+def _rerolled(revisions: Sequence[Revision]) -> Revision | None:
+    """Put a revision of some patches, sent as answers to the old ones, over the older patches."""
+    last = revisions[-1]
+    entries: dict[int, MboxEntry] = {}
+    numbers: dict[str, int] = {}
+    for revision in revisions:
+        if revision.total == last.total:
+            numbers |= {entry.message_id: entry.subject.number for entry in revision.entries}
+            entries |= {entry.subject.number: entry for entry in revision.entries}
     answers = all(
-        entry.parents and ids.get(entry.parents[-1]) == entry.subject.number
+        entry.parents and numbers.get(entry.parents[-1]) == entry.subject.number
         for entry in last.entries
     )
-    found = dataclasses.replace(last, entries=tuple(whole[number] for number in sorted(whole)))
-    return found if answers and not found.missing else None
+    whole = dataclasses.replace(last, entries=tuple(entries[number] for number in sorted(entries)))
+    return whole if answers and not whole.missing else None
 
 
-def _nothing(mails: Sequence[Entry], where: str) -> SeriesError:
+def _no_patch(mails: Sequence[MboxEntry], where: str) -> SeriesError:
     replies = [mail for mail in mails if mail.subject.reply or mail.parents]
-    if replies:
-        answered = next((mail.parents[-1] for mail in replies if mail.parents), "")
-        return SeriesError(
-            f"{replies[0].where} is a reply ('{replies[0].subject.title}'), and there is no patch",
-            hint=f"take the mail it answers: <{answered}>"
-            if answered
-            else "take the mail it answers",
-        )
-    return SeriesError(f"there is no patch in {where}", hint="give mails with a patch")
+    if not replies:
+        return SeriesError(f"there is no patch in {where}", hint="give mails with a patch")
+    answered = next((f": <{mail.parents[-1]}>" for mail in replies if mail.parents), "")
+    return SeriesError(
+        f"{replies[0].where} is a reply ('{replies[0].subject.title}'), and there is no patch",
+        hint=f"take the mail it answers{answered}",
+    )
 
 
-def _listed(groups: Sequence[Group]) -> str:
-    lines = [str(group) for group in groups[:_SHOWN]]
-    more = len(groups) - len(lines)
+def _listed(revisions: Sequence[Revision]) -> str:
+    lines = [str(revision) for revision in revisions[:_SHOWN]]
+    more = len(revisions) - len(lines)
     return "\n".join(lines + ([f"... and {more} more"] if more else []))
+
+
+def collect_trailers(
+    patches: Sequence[PatchFile], choice: ThreadChoice
+) -> tuple[tuple[PatchFile, ...], list[str]]:
+    """Return the patches with the trailers of their replies, and a line about each trailer.
+
+    A trailer in reply to the cover letter, or to a mail that is not there, is for every patch.
+    """
+    own = {id(entry) for entry in choice.entries}
+    ids = {mail.message_id for _, mail in patches if mail.message_id}
+    covers = {entry.message_id for entry in choice.entries} - ids
+    parents = {entry.message_id: entry.parents for entry in choice.thread}
+    notes: list[str] = []
+    trailers: dict[str, list[str]] = {}
+    for entry in choice.thread:
+        if id(entry) in own or not entry.subject.reply:
+            continue
+        lines = _trailers_in(entry)
+        ancestors = _ancestors(entry.parents, parents)
+        answered = next((ancestor for ancestor in ancestors if ancestor in ids | covers), "")
+        for patch_id in [answered] if answered in ids else sorted(ids) if answered else []:
+            trailers.setdefault(patch_id, []).extend(lines)
+        if answered:
+            scope = "patch" if answered in ids else "all patches"
+            notes += [f"{line}  ({scope})" for line in lines]
+    return tuple(
+        (path, _with_trailers(mail, trailers.get(mail.message_id, ()))) for path, mail in patches
+    ), notes
+
+
+def _ancestors(direct: Sequence[str], parents: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The mails that a reply answers, the nearest first."""
+    chain = list(reversed(direct))
+    for message_id in chain:
+        chain += [older for older in reversed(parents.get(message_id, ())) if older not in chain]
+    return chain
+
+
+def _trailers_in(entry: MboxEntry) -> list[str]:
+    """The trailers that the author of a reply wrote; quoted ones are somebody else's."""
+    try:
+        mail = parse(entry.raw(), entry.where)
+    except SeriesError:  # a reply may hold half a diff, or nothing but a signature
+        return []
+    return [f"{name}: {who}" for name, who in _TRAILER.findall(header.decoded(mail.text))]
+
+
+def _with_trailers(mail: Mail, trailers: Sequence[str]) -> Mail:
+    if not trailers:
+        return mail
+    text = header.decoded(mail.text).replace("\r\n", "\n")
+    separator = re.search(r"^---\s*\n", text, re.MULTILINE)
+    end = separator.start() if separator else len(text)
+    options = [word for trailer in dict.fromkeys(trailers) for word in ("--trailer", trailer)]
+    message = git.run(
+        Path("/"),
+        *("interpret-trailers", "--if-exists", "addIfDifferent", "--no-divider", *options),
+        stdin=f"title\n\n{text[:end].strip()}\n",
+    ).stdout.removeprefix("title\n\n")
+    mail = dataclasses.replace(mail, text=(message + text[end:]).encode(), plain=False)
+    return dataclasses.replace(mail, raw=rewritten(mail), plain=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a series would have this machine run, before any kernel of it runs in a guest.
+"""What of a series a build would run on this machine, before any kernel runs in a guest.
 
 A build runs programs of the tree: scripts, make's recipes, Kconfig's macros.  Those of a tree
-that a person chose are trusted; those that a series brings are somebody's from a mailing list.
+that the user chose are trusted; those that a series brings come from somebody on a mailing list.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator
 
 from harness import kbuild
+from harness.diff import FileDiff
 from harness.errors import UsageError
 from harness.model import Series
-from harness.series import diff
 from harness.series.mail import parse
 
-# A macro, or a file that is read as Kconfig and not called that: nobody would look at its lines.
+# A macro, or a file that is read as Kconfig and not named so: nobody would look at its lines.
 # A macro's name can be that of a variable, and a string can get into a shell's command.
 _MACRO = re.compile(
     r"\$\((?![\w-]+\))|:=|^\s*default\s+[\"'][^\"']*[`;|&<>\\]|^\s*o?r?source\s*[\"'](?!(?:[\w$()-]+/)*Kconfig[\w.-]*[\"'])"
@@ -38,53 +38,59 @@ _TAME = re.compile(
 
 
 def commands(series: Series) -> tuple[str, ...]:
-    """Give what the series brings that would run here, each in a line with its patch and file."""
-    return tuple(line for line, harmful in _found(series) if harmful)
+    """The changes of the series that could run any command here, a line for each."""
+    return tuple(line for line, risky in _changes(series) if risky)
 
 
-def told(series: Series) -> tuple[str, ...]:
-    """Give programs of the build that the series changes; a build cannot do without them."""
-    return tuple(line for line, harmful in _found(series) if not harmful)
-
-
-def see(series: Series, trusted: bool) -> tuple[str, ...]:
+def require(series: Series, trusted: bool) -> tuple[str, ...]:
     """Refuse a series that would run commands here, unless it is trusted.
 
-    Gives the lines to tell people.  Raises UsageError.
+    Returns notes for the user.  Raises UsageError.
     """
-    found = commands(series)
-    if found and not trusted:
+    changes = list(_changes(series))
+    risky = [line for line, runs_anything in changes if runs_anything]
+    if risky and not trusted:
         raise UsageError(
-            f"the series {series.name} changes what a build runs on this machine: {found[0]}",
+            f"the series {series.name} changes what a build runs on this machine: {risky[0]}",
             hint="read those changes; if you trust them, give --trust",
-            details="\n".join(found),
+            details="\n".join(risky),
         )
-    words = "trusted, runs on this machine" if trusted else ""
-    return (*(f"{words}: {line}" for line in found), *told(series))
+    # A build cannot do without the others: programs of the tree that it compiles.
+    return tuple(
+        f"trusted, runs on this machine: {line}" if runs_anything else line
+        for line, runs_anything in sorted(changes, key=lambda change: not change[1])
+    )
 
 
-def _found(series: Series) -> Iterator[tuple[str, bool]]:
+def _changes(series: Series) -> Iterator[tuple[str, bool]]:
+    """Yield lines about changes of what a build runs here, and whether it could be any command."""
     for patch in series.patches:
-        text = parse(patch.path.read_bytes(), str(patch.path)).patch
-        added, other = diff.added(text), diff.moved(text)
+        diffs = parse(patch.path.read_bytes(), str(patch.path)).diffs
         for file in patch.files:
             where = f"patch {patch.number}, {file}"
             if kbuild.PROGRAMS.match(file):
                 yield where, True
-                continue
-            named = kbuild.KCONFIG.match(file) or kbuild.MAKE.match(file)
-            risky = other.get(file, "") if named else ""
-            risky = risky or _risky(file, added.get(file, ()))
-            if risky:
-                yield f"{where}: {risky.strip()}", True
+            elif risk := _risk(file, diffs):
+                yield f"{where}: {risk}", True
             elif kbuild.HOST_PROGRAMS.match(file):
                 yield f"{where}: the build compiles and runs it here", False
 
 
-def _risky(file: str, lines: tuple[str, ...]) -> str:
-    """Give the first added line that can run a command; empty if there is none."""
-    if kbuild.KCONFIG.match(file):
-        return next((line for line in lines if _MACRO.search(line)), "")
-    if kbuild.MAKE.match(file):
-        return next((line for line in lines if not _TAME.fullmatch(line)), "")
+def _risk(name: str, diffs: tuple[FileDiff, ...]) -> str:
+    """Why the changes of a Kconfig file or Makefile may run a command; empty if they cannot."""
+    kconfig, makefile = kbuild.KCONFIG.match(name), kbuild.MAKE.match(name)
+    if not kconfig and not makefile:
+        return ""
+    diffs = tuple(file for file in diffs if name in file.names)
+    for file in diffs:
+        # No added line shows the content of these.
+        if file.moved and name == file.new:
+            return "another file under this name"
+        if file.link:
+            return "a link"
+        if file.binary:
+            return "what only git can read"
+    for line in (line for file in diffs for line in file.added):
+        if _MACRO.search(line) if kconfig else not _TAME.fullmatch(line):
+            return line.strip()
     return ""

@@ -15,21 +15,20 @@ from pathlib import Path
 
 import figures
 
-from harness.history import about_series, about_splat, about_test, find, runs, write
+from harness.history import queries, run_queries, write
 from harness.history.database import Database
-from harness.history.facts import (
+from harness.history.run_facts import (
     Ended,
-    Host,
+    HostFacts,
     KernelFacts,
     RunFacts,
     SeriesFacts,
-    Session,
+    SessionFacts,
     SideFacts,
     SplatFacts,
     TestFacts,
-    Verdict,
 )
-from harness.model import Outcome
+from harness.model import Outcome, Verdict
 
 RUNS, TESTS = 1000, 2000
 HOUR = 3600.0
@@ -58,13 +57,13 @@ def past(number: int, dice: random.Random) -> RunFacts:
         key = KernelFacts(f"{side}-{number % 300}", "7.2.13", f"{number:040x}", "x86_64")
         at = number * HOUR
         sides.append(
-            SideFacts(side, key, Session(f"{side}-{number}", at, "tcg", (*results(dice),)))
+            SideFacts(side, key, SessionFacts(f"{side}-{number}", at, "tcg", (*results(dice),)))
         )
     title, version = f"series {number % 30}", number // 100 + 1
     return RunFacts(
         id=f"a{number:07x}",
         verb="run",
-        host=Host("host", "home"),
+        host=HostFacts("host", "home"),
         began=number * HOUR,
         seconds=100.0,
         ended=Ended.DONE,
@@ -89,12 +88,12 @@ def main() -> int:
         size = sum(file.stat().st_size for file in Path(folder).iterdir())
         with database.reading() as connection:
             questions: dict[str, Callable[[], object]] = {
-                "a test": lambda: about_test.of_test(connection, NAMES[407]),
-                "a series": lambda: about_series.of_series(connection, "series 7"),
-                "a splat": lambda: about_splat.of_splat(connection, SPLATS[7].fingerprint),
-                "words": lambda: find.find(connection, "test_"),
-                "runs": lambda: runs.runs(connection),
-                "a run": lambda: runs.sides(connection, "a0000100"),
+                "a test": lambda: queries.of_test(connection, NAMES[407]),
+                "a series": lambda: run_queries.of_series(connection, "series 7"),
+                "a splat": lambda: queries.of_splat(connection, SPLATS[7].fingerprint),
+                "words": lambda: queries.find(connection, "test_"),
+                "runs": lambda: run_queries.runs(connection),
+                "a run": lambda: run_queries.sides(connection, "a0000100"),
             }
             taken = {}
             for what, question in questions.items():

@@ -7,20 +7,19 @@ import dataclasses
 
 from harness.history import write
 from harness.history.database import Database
-from harness.history.facts import (
+from harness.history.run_facts import (
     Ended,
     GuestFacts,
-    Host,
+    HostFacts,
     KernelFacts,
     RunFacts,
     SeriesFacts,
-    Session,
+    SessionFacts,
     SideFacts,
     SplatFacts,
     TestFacts,
-    Verdict,
 )
-from harness.model import Outcome
+from harness.model import Outcome, Verdict
 
 PASS, FAIL, CRASH, NOTRUN = Outcome.PASS, Outcome.FAIL, Outcome.CRASH, Outcome.NOTRUN
 SPLAT = SplatFacts("5p1a7", "WARNING in configfs_rmdir", "WARNING", "configfs_rmdir")
@@ -39,7 +38,7 @@ def side(name: str, kernel: str, digest: str, **outcomes: Outcome) -> SideFacts:
         for test, outcome in outcomes.items()
     ]
     guests = (GuestFacts("guest0", "done", 4.5), GuestFacts("guest1", "boot", None))
-    session = Session(digest, float(int(digest[-3:])), "tcg", tuple(tests), guests)
+    session = SessionFacts(digest, float(int(digest[-3:])), "tcg", tuple(tests), guests)
     known = KernelFacts(kernel, "7.2.13", f"commit {kernel}", "x86_64", "c0", "gcc 12")
     return SideFacts(name, known, session, seconds=61.5, warnings=2)
 
@@ -48,7 +47,7 @@ def facts(number: int, *sides: SideFacts, version: int = 1, **more: object) -> R
     made = RunFacts(
         id=f"run{number:05}",
         verb="run",
-        host=Host("host", "home", "Linux", 4, 2048),
+        host=HostFacts("host", "home", "Linux", 4, 2048),
         began=float(number),
         seconds=10.0,
         ended=Ended.DONE,

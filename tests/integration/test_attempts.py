@@ -13,7 +13,7 @@ import pytest
 import seeds
 import warm
 
-from harness.model import Kernel, Outcome, Side, SideResult, Test
+from harness.model import Kernel, Outcome, Run, Side, SideResult, Source, Test
 from harness.publish import junit
 from harness.results import journal
 
@@ -250,9 +250,11 @@ def test_junit_tells_of_attempts(tmp_path: Path) -> None:
     flaky = Test("t.py::a", Outcome.FLAKY, message="x\nflaky: good in 1 of 2", attempts=attempts)
     bad = Test("t.py::b", Outcome.FAIL, attempts=(Outcome.FAIL,) * 2, reproduce="pytest x")
     kernel = Kernel("key", tmp_path, tmp_path, tmp_path, "7.2", "commit", "x86_64")
+    source = Source(tmp_path, "commit", "v7.2")
     for allowed in (False, True):
         side = SideResult(Side.PATCHED, kernel, (flaky, bad), allow_flaky=allowed)
-        text = junit.write(tmp_path / "junit.xml", (side,), {}).read_text()
+        run = Run(None, source, tmp_path, "2026-01-01", 1.0, "tcg", (side,))
+        text = junit.write(tmp_path / "junit.xml", run).read_text()
         assert text.count("<flakyFailure") == text.count("<rerunFailure") == 1
         assert text.count("<failure") == (1 if allowed else 2)
         assert "reproduce: pytest x" in text

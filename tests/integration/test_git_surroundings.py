@@ -18,6 +18,7 @@ from harness.build import output
 from harness.errors import NotApplied
 from harness.model import CompilerWarning, Source
 from harness.progress import Progress
+from harness.series import SeriesRequest
 from harness.tree import base, elsewhere
 
 QUIET = Progress(quiet=True)
@@ -288,13 +289,13 @@ def grown(kernel: Path, tmp: Path) -> Path:
 def findings(kernel: Path, lost: Path) -> dict[str, Any]:
     """Do with the tree all that is done with git, and give what came of it."""
     start = Source(kernel, git.line(kernel, "rev-parse", "v7.2.13"), "v7.2.13")
-    got = series.load("v7.2.13..HEAD", series.Wish(tree=kernel))
+    got = series.load("v7.2.13..HEAD", SeriesRequest(tree=kernel))
     found: dict[str, Any] = {
         "mails": [hashlib.sha256(one.path.read_bytes()).hexdigest() for one in got.patches],
         "below": [
-            one.files for one in series.load("HEAD", series.Wish(tree=kernel / "fs")).patches
+            one.files for one in series.load("HEAD", SeriesRequest(tree=kernel / "fs")).patches
         ],
-        "branch": [one.subject for one in series.load("main", series.Wish(tree=kernel)).patches],
+        "branch": [one.subject for one in series.load("main", SeriesRequest(tree=kernel)).patches],
         "subjects": points.subjects(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),
         "commit": points.commit(kernel, "HEAD~1"),
         "files": points.files(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),

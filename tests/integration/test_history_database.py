@@ -26,19 +26,17 @@ from patience import PATIENCE
 from harness import history
 from harness.errors import HostFault, UsageError
 from harness.history import (
-    about_series,
-    about_splat,
-    about_test,
-    find,
-    gather,
+    database,
     migrations,
-    runs,
-    tables,
-    take,
+    queries,
+    run_folder,
+    run_queries,
+    schema,
     waiting,
 )
 from harness.history.database import HEAD, Database
-from harness.history.facts import Ended, Session, SideFacts, TestFacts, Verdict
+from harness.history.run_facts import Ended, SessionFacts, SideFacts, TestFacts
+from harness.model import Verdict
 
 REVISIONS = [
     one.revision for one in ScriptDirectory.from_config(migrations.config()).walk_revisions()
@@ -114,29 +112,29 @@ def test_what_is_shown_is_the_newest(url: str) -> None:
 
 def test_a_series_has_a_history(url: str) -> None:
     story(url)
-    with take.opened(url) as (connection, _):
-        found = about_series.of_series(connection, "demo")
+    with database.opened(url) as (connection, _):
+        found = run_queries.of_series(connection, "demo")
         assert found is not None
         assert [(one.version, one.runs, one.last.verdict) for one in found.revisions] == [
             *((1, 2, "bad"), (2, 1, "good"))
         ]
         assert dict(found.failures) == {name("same"): (FAIL, PASS), name("broken"): (CRASH, PASS)}
-        assert about_series.last_failures(connection, "demo", 2) == ()
-        before = about_series.last_failures(connection, "demo", 1)
+        assert run_queries.last_failures(connection, "demo", 2) == ()
+        before = run_queries.last_failures(connection, "demo", 1)
         assert set(before) == {name("same"), name("broken")}
-        assert about_series.last_failures(connection, "other", 9) == ()
+        assert run_queries.last_failures(connection, "other", 9) == ()
 
 
 def test_a_splat_has_a_history(url: str) -> None:
     story(url)
-    with take.opened(url) as (connection, _):
-        found = about_splat.of_splat(connection, "5p1a7")
+    with database.opened(url) as (connection, _):
+        found = queries.of_splat(connection, "5p1a7")
         assert found is not None
         assert (found.times, found.runs, found.tests) == (2, 2, ((name("broken"), 2),))
         assert found.first is not None
         assert found.last is not None
         assert (found.first.run, found.last.run) == ("run00002", "run00003")
-        assert connection.execute(sa.select(tables.splat.c.first)).scalar() == 2.0
+        assert connection.execute(sa.select(schema.splat.c.first)).scalar() == 2.0
 
 
 @pytest.mark.parametrize(
@@ -158,27 +156,27 @@ def test_a_splat_has_a_history(url: str) -> None:
 )
 def test_words_mean_what_bears_them(url: str, words: str, kind: str, found: list[str]) -> None:
     story(url)
-    with take.opened(url) as (connection, _):
-        assert sorted(one.kind for one in find.find(connection, words, kind)) == sorted(found)
+    with database.opened(url) as (connection, _):
+        assert sorted(one.kind for one in queries.find(connection, words, kind)) == sorted(found)
 
 
 def test_runs_are_listed_and_named(url: str, tmp_path: Path) -> None:
     story(url)
     put(url, facts(5, folder=tmp_path))
-    with take.opened(url) as (connection, _):
-        found = runs.runs(connection)
+    with database.opened(url) as (connection, _):
+        found = run_queries.runs(connection)
         assert [one.id for one in found] == ["run00005", "run00004", "run00003", "run00002"]
         assert [one.there for one in found] == [True, False, False, False]
         assert found[1].counts == {"pass": 3, "notrun": 1}
         assert (found[1].release, found[1].series) == ("7.2.13", "[PATCH v2] demo")
-        assert runs.named(connection, "last") == found[:1]
-        assert runs.named(connection, str(tmp_path)) == found[:1]
-        assert runs.named(connection, tmp_path.name) == found[:1]
-        assert runs.named(connection, "run00003") == found[2:3]
-        assert len(runs.named(connection, "run")) == 4
-        assert runs.named(connection, "ru_0") == ()
-        assert len(runs.runs(connection, runs.fitting("DEMO", "run", bad=True))) == 3
-        base, patched = runs.sides(connection, "run00003")
+        assert run_queries.named(connection, "last") == found[:1]
+        assert run_queries.named(connection, str(tmp_path)) == found[:1]
+        assert run_queries.named(connection, tmp_path.name) == found[:1]
+        assert run_queries.named(connection, "run00003") == found[2:3]
+        assert len(run_queries.named(connection, "run")) == 4
+        assert run_queries.named(connection, "ru_0") == ()
+        assert len(run_queries.runs(connection, run_queries.matching("DEMO", "run", bad=True))) == 3
+        base, patched = run_queries.sides(connection, "run00003")
         assert (base.cached, base.boots, base.failures[0][1]) == (True, (4.5,), FAIL)
         assert [(one, what) for one, what, _ in patched.failures] == [
             *((name("same"), FAIL), (name("broken"), CRASH))
@@ -187,26 +185,26 @@ def test_runs_are_listed_and_named(url: str, tmp_path: Path) -> None:
 
 def test_a_pinned_run_stays_pinned(url: str) -> None:
     story(url)
-    assert take.pin(url, "run00003", pinned=True).pinned
+    assert database.pin(url, "run00003", pinned=True).pinned
     put(url, facts(3))
-    with take.opened(url) as (connection, _):
-        assert [one.id for one in runs.runs(connection) if one.pinned] == ["run00003"]
-    assert not take.pin(url, "run00003", pinned=False).pinned
+    with database.opened(url) as (connection, _):
+        assert [one.id for one in run_queries.runs(connection) if one.pinned] == ["run00003"]
+    assert not database.pin(url, "run00003", pinned=False).pinned
 
 
 def test_a_run_that_ended_does_not_begin_again(url: str) -> None:
     put(url, facts(1, ended=Ended.RUNNING, verdict=Verdict.NONE))
     put(url, facts(1))
     put(url, facts(1, ended=Ended.RUNNING, verdict=Verdict.NONE))
-    with take.opened(url) as (connection, _):
-        (found,) = runs.runs(connection)
+    with database.opened(url) as (connection, _):
+        (found,) = run_queries.runs(connection)
     assert (found.ended, found.verdict) == ("done", "bad")
 
 
 def test_names_can_be_anything(url: str) -> None:
     odd = ["ü" * 1000, "ü" * 999, "nul\0", "half \udcff", "% _ ' \" \\"]
     tests = [TestFacts(one, FAIL, 1e9 / 1000, message=one * 2) for one in odd]
-    session = Session("d-001", 1.0, "", tuple(tests))
+    session = SessionFacts("d-001", 1.0, "", tuple(tests))
     put(url, facts(1, SideFacts("patched", None, session), command="\0\udc80"))
     for one in odd:
         found = history.of_test(one, db=url)
@@ -217,8 +215,8 @@ def test_names_can_be_anything(url: str) -> None:
 def test_a_huge_session_is_written_whole(url: str) -> None:
     many = {f"t{number}": PASS for number in range(2500)}
     put(url, facts(1, side("patched", "p", "d-001", **many)))
-    with take.opened(url) as (connection, _):
-        count = sa.select(sa.func.count()).select_from(tables.result)
+    with database.opened(url) as (connection, _):
+        count = sa.select(sa.func.count()).select_from(schema.result)
         assert connection.execute(count).scalar() == 2500
 
 
@@ -227,7 +225,7 @@ def test_every_older_form_becomes_the_newest(url: str, revision: str) -> None:
     """What an older harness wrote is there, and the tables are those of a new database."""
     database = Database(url)
     Path(database.url.database or "").parent.mkdir(parents=True, exist_ok=True)
-    with database._alone() as connection:
+    with database._write_transaction() as connection:
         migrations.upgrade(connection, revision)
         old = sa.MetaData()
         old.reflect(connection)
@@ -239,9 +237,9 @@ def test_every_older_form_becomes_the_newest(url: str, revision: str) -> None:
         connection.execute(old.tables["run"].insert().values(id=7, **row, **texts))
     story(url)
     with database.reading() as connection:
-        assert [one.id for one in runs.runs(connection)][-1] == "old"
+        assert [one.id for one in run_queries.runs(connection)][-1] == "old"
         context = MigrationContext.configure(connection, opts={"version_table": migrations.TABLE})
-        differences = compare_metadata(context, tables.metadata)
+        differences = compare_metadata(context, schema.metadata)
         assert [one for one in differences if "pg_" not in str(one)] == []
 
 
@@ -252,7 +250,7 @@ def test_the_newest_form_is_the_one_we_expect() -> None:
 
 def test_a_newer_harness_history_is_left_alone(url: str) -> None:
     story(url)
-    with Database(url)._alone() as connection:
+    with Database(url)._write_transaction() as connection:
         connection.execute(sa.text("UPDATE harness_version SET version_num = '9999'"))
     with pytest.raises(UsageError, match="newer harness"):
         history.of_test(name("same"), db=url)
@@ -296,12 +294,12 @@ def test_twenty_processes_write_at_once(url: str) -> None:
     words = [sys.executable, "-c", MANY, WRITER, url, str(Path(__file__).parent), "20"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert json.loads(done.stdout or "null") == [0] * 20, done.stderr
-    with take.opened(url) as (connection, _):
-        assert len(runs.runs(connection)) == 20
-        for table, number in ((tables.result, 6000), (tables.test, 300), (tables.series, 4)):
+    with database.opened(url) as (connection, _):
+        assert len(run_queries.runs(connection)) == 20
+        for table, number in ((schema.result, 6000), (schema.test, 300), (schema.series, 4)):
             count = sa.select(sa.func.count()).select_from(table)
             assert connection.execute(count).scalar() == number
-        found = about_test.of_test(connection, name("t1"))
+        found = queries.of_test(connection, name("t1"))
         assert found is not None
         assert found.runs == 20
 
@@ -316,33 +314,35 @@ def test_a_killed_writer_leaves_nothing_half_written(url: str) -> None:
     )
     words = [sys.executable, "-c", script, url, str(Path(__file__).parent), "50"]
     assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
-    with take.opened(url) as (connection, _):
-        assert len(runs.runs(connection)) == 3
+    with database.opened(url) as (connection, _):
+        assert len(run_queries.runs(connection)) == 3
     put(url, facts(9))
 
 
-def record_of(url: str, **more: object) -> None:
+def record_of(url: str, verdict: Verdict, code: int) -> None:
     """Leave a record that waits."""
     record = waiting.begin(url, facts(1))
-    record.write(facts(1, **more))
+    record.write(facts(1, verdict=verdict, code=code))
     record.close(taken=False)
 
 
 def test_what_waits_is_taken_when_somebody_looks(url: str) -> None:
-    record_of(url, code=0, verdict=Verdict.GOOD)
-    with take.opened(url) as (connection, trouble):
+    record_of(url, Verdict.GOOD, 0)
+    with database.opened(url) as (connection, trouble):
         assert trouble == ""
-        assert [one.verdict for one in runs.runs(connection)] == ["good"]
+        assert [one.verdict for one in run_queries.runs(connection)] == ["good"]
     assert list(waiting.folder(url).iterdir()) == []
 
 
 def test_a_run_that_builds_is_seen_to_go_on(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no folder yet, and has not written to the database itself."""
-    monkeypatch.setattr(take, "_YOUNG", PATIENCE)
+    monkeypatch.setattr(database, "_YOUNG", PATIENCE)
     record = waiting.begin(url, facts(1, ended=Ended.RUNNING, verdict=Verdict.NONE))
     young = waiting.begin(url, facts(5, ended=Ended.RUNNING, began=time.time()))
-    with take.opened(url) as (connection, _):
-        assert [(one.id, one.host) for one in runs.runs(connection)] == [("run00001", "host")]
+    with database.opened(url) as (connection, _):
+        assert [(one.id, one.host) for one in run_queries.runs(connection)] == [
+            ("run00001", "host")
+        ]
     record.close(taken=True)
     young.close(taken=True)
 
@@ -356,9 +356,9 @@ def test_a_folder_full_of_nonsense_hurts_only_its_own_run(url: str, tmp_path: Pa
         record = waiting.begin(url, facts(len(text)))
         record.write(facts(len(text), folder=folder))
         record.close(taken=False)
-    with take.opened(url) as (connection, trouble):
+    with database.opened(url) as (connection, trouble):
         assert trouble == ""
-        assert len(runs.runs(connection)) == 3
+        assert len(run_queries.runs(connection)) == 3
 
 
 def test_a_check_is_judged_by_its_last_patch(url: str, tmp_path: Path) -> None:
@@ -381,13 +381,13 @@ def test_a_check_is_judged_by_its_last_patch(url: str, tmp_path: Path) -> None:
     record = waiting.begin(url, facts(1))
     record.write(facts(1, folder=tmp_path / "checked", verb="check"))
     record.close(taken=False)
-    with take.opened(url) as (connection, _):
-        assert runs.runs(connection)[0].counts == {"pass": 1}
-        sides = runs.sides(connection, "run00001")
+    with database.opened(url) as (connection, _):
+        assert run_queries.runs(connection)[0].counts == {"pass": 1}
+        sides = run_queries.sides(connection, "run00001")
         assert [(one.name, one.patch) for one in sides] == [
             *(("base", 0), ("1", 1), ("2", 2), ("10", 10))
         ]
-    assert list(gather.kernel_folders(tmp_path / "checked")) == [
+    assert list(run_folder.kernel_folders(tmp_path / "checked")) == [
         *map(Path, ("/x/1", "/x/10", "/x/2", "/x/base"))
     ]
 
@@ -410,7 +410,7 @@ def test_a_locked_database_is_waited_for_shortly(file: Path) -> None:
         pass
     assert "again" in caught.value.hint
     with database.reading() as connection:  # readers do not wait for writers
-        assert len(runs.runs(connection)) == 3
+        assert len(run_queries.runs(connection)) == 3
     holder.close()
 
 
@@ -424,8 +424,8 @@ def test_a_file_that_is_no_database_is_said_to_be_none(file: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_said(file: Path) -> None:
     file.write_text("")
-    opened = take.opened(f"sqlite:///{file}/deeper/history.db")
-    with pytest.raises(HostFault, match="history"), opened:
+    opening = database.opened(f"sqlite:///{file}/deeper/history.db", must_exist=False)
+    with pytest.raises(HostFault, match="history"), opening:
         pass
 
 

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rich.console
@@ -20,7 +21,6 @@ from pastruns import CRASH, facts, put, side, story
 from patience import PATIENCE
 
 from harness import cli, history, paths
-from harness.cli import tables
 from harness.history import waiting
 
 
@@ -68,18 +68,19 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     real = rich.console.Console
 
     def wide(columns: int) -> None:
-        def console(**words: object) -> rich.console.Console:
+        def console(**words: Any) -> rich.console.Console:
             return real(**words, force_terminal=True, width=columns, color_system=None)
 
-        monkeypatch.setattr(tables.rich.console, "Console", console)
+        monkeypatch.setattr(rich.console, "Console", console)
 
     return wide
 
 
-def listed(ask: Ask, *words: str) -> list[dict]:
+def listed(ask: Ask, *words: str) -> list[dict[str, Any]]:
     code, out, err = ask("runs", "--json", *words)
     assert code == 0, err
-    return json.loads(out)["runs"]
+    runs: list[dict[str, Any]] = json.loads(out)["runs"]
+    return runs
 
 
 def until(true: Callable[[], object]) -> None:
@@ -326,12 +327,11 @@ def test_a_row_is_a_line_on_a_terminal(
     screen(columns)
     many = [side("patched", f"k{n}", f"long-{n:03}", broken=CRASH) for n in range(5, 15)]
     title = "a series whose title is as long as titles of series in the kernel are"
-    runs = [facts(n, one, version=n) for n, one in enumerate(many, 5)]
-    named = [
-        dataclasses.replace(one, series=dataclasses.replace(one.series, title=title))
-        for one in runs
-    ]
-    put(f"sqlite:///{past}", *named)
+    for n, one in enumerate(many, 5):
+        run = facts(n, one, version=n)
+        assert run.series is not None
+        named = dataclasses.replace(run, series=dataclasses.replace(run.series, title=title))
+        put(f"sqlite:///{past}", named)
     code, out, err = ask(*words.split())
     assert code == 0, err
     lines = out.splitlines()

@@ -63,11 +63,11 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> xmlschema.XMLSchema:
 @pytest.mark.parametrize("name", ["good", "bad", "hostile"])
 def test_it_is_valid(schema: xmlschema.XMLSchema, tmp_path: Path, name: str) -> None:
     run = getattr(outputruns, name)(tmp_path)
-    schema.validate(str(junit.of_run(tmp_path / "junit.xml", run, run.sides)))
+    schema.validate(str(junit.write(tmp_path / "junit.xml", run)))
 
 
 def test_the_schema_refuses_something(schema: xmlschema.XMLSchema, tmp_path: Path) -> None:
     run = outputruns.bad(tmp_path)
-    path = junit.of_run(tmp_path / "junit.xml", run, run.sides)
+    path = junit.write(tmp_path / "junit.xml", run)
     path.write_text(path.read_text().replace("<rerunFailure", "<rerunFailures", 1))
     assert not schema.is_valid(str(path))

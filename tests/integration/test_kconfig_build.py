@@ -144,7 +144,7 @@ def test_what_does_not_land_is_explained(
     with pytest.raises(NotConfigured) as caught:
         kconfig.configure(tree, tmp_path / "out", asked(assignment), gcc, QUIET)
     assert reason in caught.value.what
-    assert f"CONFIG_{assignment} asked (command line)" in caught.value.what
+    assert f"CONFIG_{assignment} was requested (command line)" in caught.value.what
     assert caught.value.hint
     assert not (tmp_path / "out/.config").exists()
 

@@ -11,7 +11,7 @@ import pytest
 from fakeproject import Patched
 
 from harness.model import Verdict
-from harness.publish import github, mail, tap
+from harness.publish import mail, markdown, tap
 from harness.publish.html import gather
 from harness.results import store
 
@@ -79,7 +79,7 @@ def agree(project: Judged, verdict: Verdict, code: int) -> None:
     assert json.loads((project.out / store.RUN).read_text())["verdict"] == verdict
     assert verdict.upper() in project.said("show", project.out)
     assert gather.page(project.out).word == verdict.upper()
-    assert github.summary(run).splitlines()[0].split(": ")[0].endswith(verdict.upper())
+    assert markdown.of_run(run).splitlines()[0].split(": ")[0].endswith(verdict.upper())
     assert run.verdict in json.loads(project.said("runs", "--json"))["runs"][0]["verdict"]
     good = verdict is Verdict.GOOD
     suites = ET.parse(project.out / "junit.xml").getroot().findall("testsuite")

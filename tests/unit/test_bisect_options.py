@@ -49,9 +49,9 @@ config ODD
 
 
 @pytest.fixture
-def known(tmp_path: Path) -> reader.Options:
+def known(tmp_path: Path) -> reader.KconfigOptions:
     (tmp_path / "Kconfig").write_text(KCONFIG)
-    return reader.options(tmp_path, "x86")
+    return reader.read_kconfig(tmp_path, "x86")
 
 
 def ask(**values: str) -> Request:
@@ -61,7 +61,7 @@ def ask(**values: str) -> Request:
 class Solver:
     """Does what Kconfig does with the options above."""
 
-    def __init__(self, known: reader.Options) -> None:
+    def __init__(self, known: reader.KconfigOptions) -> None:
         self.known, self.calls = known, 0
 
     def __call__(self, request: Request) -> Mapping[str, str]:
@@ -96,7 +96,7 @@ BAD = ask(
 
 
 @pytest.fixture
-def space(known: reader.Options) -> Space:
+def space(known: reader.KconfigOptions) -> Space:
     return Space(GOOD, BAD, Solver(known), known)
 
 
@@ -155,7 +155,7 @@ def test_a_number(space: Space) -> None:
     assert asked(found) == {"LIMIT": "7", "DEBUG": "y"}
 
 
-def test_candidates_ask_for_what_lands(space: Space, known: reader.Options) -> None:
+def test_candidates_ask_for_what_lands(space: Space, known: reader.KconfigOptions) -> None:
     for count in range(len(space.parts) + 1):
         made = space.candidate(space.parts[:count])
         assert made is not None
@@ -183,7 +183,7 @@ def test_the_ends_are_what_was_given(space: Space) -> None:
         assert {o.name: o.value for o in end.request.options}["DEBUG"] == value
 
 
-def test_what_can_never_land_is_untestable(known: reader.Options) -> None:
+def test_what_can_never_land_is_untestable(known: reader.KconfigOptions) -> None:
     class Loose(Solver):
         """ODD has a dependency that Kconfig's text does not show."""
 
@@ -211,6 +211,6 @@ def test_what_can_never_land_is_untestable(known: reader.Options) -> None:
     ],
 )
 def test_what_keeps_an_option_from_landing(
-    known: reader.Options, option: Option, values: dict[str, str], wanted: set[str]
+    known: reader.KconfigOptions, option: Option, values: dict[str, str], wanted: set[str]
 ) -> None:
     assert options.depends(option, known, values) == wanted

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,9 @@ from harness import history, paths
 from harness.cache import KINDS, CacheEntry
 from harness.cli.gc import amount
 from harness.errors import UsageError
-from harness.history import address, flakes, identity, keep, waiting, write
-from harness.history.facts import Ended, Host, RunFacts
+from harness.history import address, retention, run_facts, waiting, write
+from harness.history.histories import Flakes, Trend
+from harness.history.run_facts import Ended, HostFacts, RunFacts
 from harness.model import Outcome, Series
 
 KIND = {kind.name: kind for kind in KINDS}
@@ -34,7 +34,7 @@ def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_chance_is_judged_on_kernels_that_can_pass_it() -> None:
-    found = flakes.flakes(
+    found = Flakes.of(
         [
             ("broken", [FAIL]),
             ("broken", [FAIL, FAIL]),
@@ -50,7 +50,7 @@ def test_chance_is_judged_on_kernels_that_can_pass_it() -> None:
 
 
 def test_without_a_run_nothing_is_known_of_chance() -> None:
-    found = flakes.flakes([("broken", [CRASH]), ("other", [SKIP])])
+    found = Flakes.of([("broken", [CRASH]), ("other", [SKIP])])
     assert (found.bad, found.runs, found.rate) == (0, 0, 0.0)
     assert (found.low, found.high) == (0.0, 1.0)
 
@@ -67,14 +67,15 @@ def test_without_a_run_nothing_is_known_of_chance() -> None:
     ],
 )
 def test_the_trend_compares_the_newest_with_those_before(times: list[float], change: float) -> None:
-    assert flakes.trend(times).change == pytest.approx(change)
+    assert Trend.of(times).change == pytest.approx(change)
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest() -> None:
-    assert flakes.sparkline([1, 2, 3, 8]) == "▁▂▃█"
-    assert flakes.sparkline([1, 2, 3, 8], plain=True) == "_.,#"
-    assert flakes.sparkline([5, 5]) == "▁▁"
-    assert flakes.sparkline([]) == ""
+    assert Trend.of([1, 2, 3, 8]).sparkline() == "▁▂▃█"
+    assert Trend.of([1, 2, 3, 8]).sparkline(ascii_only=True) == "_.,#"
+    assert Trend.of([1, 2, 3, 8]).sparkline(last=3) == "▁▂█"
+    assert Trend.of([5, 5]).sparkline() == "▁▁"
+    assert Trend.of([]).sparkline() == ""
 
 
 def series(title: str, name: str = "demo", version: int = 1) -> Series:
@@ -92,14 +93,14 @@ def series(title: str, name: str = "demo", version: int = 1) -> Series:
     ],
 )
 def test_revisions_of_a_series_have_their_lineage_in_common(title: str) -> None:
-    assert identity.lineage(series(title)) == "configfs namespaces"
+    assert run_facts.lineage(series(title)) == "configfs namespaces"
 
 
 def test_other_series_have_another_lineage() -> None:
-    assert identity.lineage(series("nvmet: v2 of the protocol")) != "nvmet"
-    assert identity.lineage(series("", name="my-topic-v2")) == "my topic"
-    assert identity.lineage(series("ソート")) == "ソート"
-    assert identity.lineage(series("v2")) == "demo"
+    assert run_facts.lineage(series("nvmet: v2 of the protocol")) != "nvmet"
+    assert run_facts.lineage(series("", name="my-topic-v2")) == "my topic"
+    assert run_facts.lineage(series("ソート")) == "ソート"
+    assert run_facts.lineage(series("v2")) == "demo"
 
 
 def test_the_database_is_chosen_from_the_nearest_to_the_furthest(
@@ -136,14 +137,14 @@ URL = "sqlite:///nowhere"
 
 
 def facts(name: str = "a0", **more: object) -> RunFacts:
-    made = RunFacts(name, "run", Host("host", "home"), time.time(), command="harness run")
+    made = RunFacts(name, "run", HostFacts("host", "home"), time.time(), command="harness run")
     return dataclasses.replace(made, **more)  # type: ignore[arg-type]
 
 
 def test_a_record_that_is_held_is_a_run_under_way() -> None:
     record = waiting.begin(URL, facts(folder=Path("/x")))
     assert [one.id for one in waiting.running()] == ["a0"]
-    assert list(waiting.ours(URL)) == []
+    assert list(waiting.unheld(URL)) == []
     record.close(taken=True)
     assert waiting.running() == ()
     assert list(waiting.folder(URL).iterdir()) == []
@@ -154,9 +155,9 @@ def test_a_record_that_was_finished_waits_until_it_is_taken() -> None:
     record.write(facts(ended=Ended.DONE, code=1))
     record.close(taken=False)
     assert waiting.running() == ()
-    ((again, found),) = waiting.ours(URL)
+    ((again, found),) = waiting.unheld(URL)
     assert (found.ended, found.code) == (Ended.DONE, 1)
-    assert list(waiting.ours(URL)) == []  # it is ours now, and nobody else's
+    assert list(waiting.unheld(URL)) == []  # it is ours now, and nobody else's
     again.close(taken=True)
     assert list(waiting.folder(URL).iterdir()) == []
 
@@ -165,12 +166,12 @@ def test_a_record_whose_process_was_killed_says_so() -> None:
     script = (
         "import os, signal, pathlib\n"
         "from harness.history import waiting\n"
-        "from harness.history.facts import Host, RunFacts\n"
-        f"waiting.begin({URL!r}, RunFacts('dead', 'run', Host('', ''), 1.0))\n"
+        "from harness.history.run_facts import HostFacts, RunFacts\n"
+        f"waiting.begin({URL!r}, RunFacts('dead', 'run', HostFacts('', ''), 1.0))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
-    ((record, found),) = waiting.ours(URL)
+    ((record, found),) = waiting.unheld(URL)
     assert (found.id, found.ended) == ("dead", Ended.KILLED)
     record.close(taken=False)
 
@@ -178,7 +179,7 @@ def test_a_record_whose_process_was_killed_says_so() -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"form": 99}', '{"form": 1}', "\0"])
 def test_a_record_that_cannot_be_read_hurts_nobody(text: str) -> None:
     (waiting.folder(URL) / "bad.json").write_text(text)
-    assert list(waiting.ours(URL)) == []
+    assert list(waiting.unheld(URL)) == []
     assert waiting.running() == ()
     assert (waiting.folder(URL) / "bad.json").exists()
 
@@ -202,36 +203,34 @@ def test_the_texts_that_wait_are_private() -> None:
     ],
 )
 def test_no_password_is_recorded(url: str, kept: str, tmp_path: Path) -> None:
-    words = argparse.Namespace(
-        verb="run", command=("harness", "run", "--db", url), db=str(tmp_path / "x.db")
-    )
-    with history.recording(words, print) as entry:
-        assert entry.facts.command == f"harness run --db {kept}"
-        entry.drop()
+    command = ("harness", "run", "--db", url)
+    with history.recording("run", command, print, db=str(tmp_path / "x.db")) as recording:
+        assert recording.facts.command == f"harness run --db {kept}"
+        recording.drop()
 
 
 # What may go.
 
-NOTHING = keep.Held()
-NOW = 1000 * keep.DAY
+NOTHING = retention.Held()
+NOW = 1000 * retention.DAY
 
 
 def entry(kind: str, name: str, *, days: float, size: int = 10, held: bool = False) -> CacheEntry:
-    return CacheEntry(KIND[kind], Path("/") / kind / name, size, NOW - days * keep.DAY, held)
+    return CacheEntry(KIND[kind], Path("/") / kind / name, size, NOW - days * retention.DAY, held)
 
 
 def sort(
     entries: Iterable[CacheEntry],
-    needs: dict[str, Iterable[str]] | None = None,
-    held: keep.Held = NOTHING,
+    needs: Mapping[str, list[str]] | None = None,
+    held: retention.Held = NOTHING,
     days: float | None = None,
     most: int | None = None,
-) -> keep.Sorted:
+) -> retention.Sorted:
     wanted = needs or {}
-    return keep.sort(
+    return retention.sort(
         entries,
         held,
-        keep.Limits(None if days is None else NOW - days * keep.DAY, most),
+        retention.Limits(None if days is None else NOW - days * retention.DAY, most),
         lambda run: frozenset(Path("/kernels") / one for one in wanted.get(run.name, ())),
     )
 
@@ -272,7 +271,7 @@ def test_pinned_and_running_runs_stay_with_what_they_need() -> None:
         entry("kernels", "c", days=90),
         entry("builds", "held", days=90, held=True),
     ]
-    held = keep.Held(
+    held = retention.Held(
         pinned=frozenset([Path("/runs/pinned")]),
         running=frozenset([Path("/runs/running")]),
         elsewhere=frozenset([Path("/home/out")]),
@@ -304,7 +303,7 @@ def test_to_save_space_the_cache_goes_before_the_oldest_run_and_its_kernel() -> 
 
 def test_sources_are_not_for_gc() -> None:
     found = sort([entry("sources", "linux", days=900), entry("trees", "t", days=900)], days=1)
-    assert found == keep.Sorted((), ())
+    assert found == retention.Sorted((), ())
 
 
 def test_starting_imports_no_database() -> None:

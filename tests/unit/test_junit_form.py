@@ -16,7 +16,7 @@ from harness.publish import junit
 
 
 def suites(run: Run, folder: Path) -> dict[str, ET.Element]:
-    path = junit.of_run(folder / "junit.xml", run, run.sides)
+    path = junit.write(folder / "junit.xml", run)
     return {suite.get("name", ""): suite for suite in ET.parse(path).getroot()}
 
 
@@ -94,7 +94,7 @@ def test_a_kernel_that_does_not_boot_is_an_error(tmp_path: Path) -> None:
 
 def test_a_guest_cannot_have_files_attached_or_break_the_file(tmp_path: Path) -> None:
     run = outputruns.hostile(tmp_path)
-    path = junit.of_run(tmp_path / "junit.xml", run, run.sides)
+    path = junit.write(tmp_path / "junit.xml", run)
     root = ET.parse(path).getroot()
     text = path.read_text()
     assert "[[ATTACHMENT|" not in text

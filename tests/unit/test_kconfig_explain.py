@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Why an option did not land, told from Kconfig files."""
+"""Why an option did not land, read from Kconfig files."""
 
 from __future__ import annotations
 
 import pytest
 
 from harness.kconfig import request
-from harness.kconfig.compare import compare, values
-from harness.kconfig.explain import Why, reason
+from harness.kconfig.explain import Reason, reason
 from harness.kconfig.expression import level, read, show
-from harness.kconfig.reader import Options, options
+from harness.kconfig.fragment import compare, values
+from harness.kconfig.reader import KconfigOptions, read_kconfig
 
 TOP = """
 mainmenu "Test"
@@ -101,7 +101,7 @@ config BOOL_NEEDS_TRI
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> Options:
+def known(tmp_path_factory: pytest.TempPathFactory) -> KconfigOptions:
     tree = tmp_path_factory.mktemp("tree")
     for name, text in {
         "Kconfig": TOP,
@@ -112,18 +112,18 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Options:
     }.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)
-    return options(tree, "x86")
+    return read_kconfig(tree, "x86")
 
 
-def why(known: Options, asked: str, config: str) -> Why:
-    text = "".join(f"CONFIG_{each}\n" for each in config.split())
-    missing = compare(request([], [asked], []), text)
+def why(known: KconfigOptions, assignment: str, config: str) -> Reason:
+    text = "".join(f"CONFIG_{line}\n" for line in config.split())
+    missing = compare(request([], [assignment], []), text)
     assert len(missing) == 1
     return reason(missing[0], known, values(text))
 
 
 @pytest.mark.parametrize(
-    ("asked", "config", "said"),
+    ("assignment", "config", "text"),
     [
         ("NVME_TCP=y", "NET=y BLOCK=y", "depends on INET, which is n"),
         ("NVME_TCP=y", "", "depends on NET, which is n; and on INET, which is n; and on BLOCK ||"),
@@ -140,8 +140,8 @@ def why(known: Options, asked: str, config: str) -> Why:
         ("HZ_100=y", "", "depends on NET, which is n"),
         ("LIMIT=100", "LIMIT=64 EXPERT=y", "range 2 to 64"),
         ("LIMIT=200", "LIMIT=64 BIGGEST=128", "range 2 to 128"),
-        ("LIMIT=much", "LIMIT=64", 'of type int, and "much" is no int'),
-        ("NET=m", "", "of type bool, and m is no bool"),
+        ("LIMIT=much", "LIMIT=64", 'of type int, and "much" is not'),
+        ("NET=m", "", "of type bool, and m is not"),
         ("TRI=m", "TRI=y", "m needs MODULES, which is n"),
         ("NEEDS_TRI=y", "TRI=m NEEDS_TRI=m MODULES=y", "depends on TRI, which is m"),
         ("LTO=y", "", "which this compiler does not satisfy"),
@@ -150,17 +150,17 @@ def why(known: Options, asked: str, config: str) -> Why:
         ("BOOL_NEEDS_TRI=y", "TRI=m", "Kconfig decided otherwise"),
     ],
 )
-def test_the_reason_is_told(known: Options, asked: str, config: str, said: str) -> None:
-    assert said in why(known, asked, config).text
+def test_the_reason(known: KconfigOptions, assignment: str, config: str, text: str) -> None:
+    assert text in why(known, assignment, config).text
 
 
-def test_hints_name_what_to_try(known: Options) -> None:
+def test_hints_name_what_to_try(known: KconfigOptions) -> None:
     assert "NVME_TCP" in why(known, "NVME_TPC=y", "").hint
-    assert why(known, "NVME_TCP=y", "NET=y BLOCK=y").hint == "ask for CONFIG_INET=y as well"
-    assert why(known, "BPF=y", "").hint == "ask for NET instead"
+    assert why(known, "NVME_TCP=y", "NET=y BLOCK=y").hint == "request CONFIG_INET=y as well"
+    assert why(known, "BPF=y", "").hint == "request NET instead"
 
 
-def test_help_texts_are_not_read(known: Options) -> None:
+def test_help_texts_are_not_read(known: KconfigOptions) -> None:
     assert not known.entries["EXPERT"][0].depends
     assert {"OLD", "NET", "CPU", "SUB"} <= known.entries.keys()
 
@@ -185,19 +185,19 @@ def test_help_texts_are_not_read(known: Options) -> None:
         ("y", "", 2),
     ],
 )
-def test_expressions_are_worked_out(text: str, config: str, value: int | None) -> None:
-    found = read(text)
-    assert found is not None
-    assert level(found, dict(each.split("=") for each in config.split())) == value
+def test_expressions_are_evaluated(text: str, config: str, value: int | None) -> None:
+    expression = read(text)
+    assert expression is not None
+    assert level(expression, dict(line.split("=") for line in config.split())) == value
 
 
 @pytest.mark.parametrize("text", ["A && (B || C)", "!A || !(B && C)", "A && B=y", "N>=10"])
 def test_expressions_are_written_as_they_were(text: str) -> None:
-    found = read(text)
-    assert found is not None
-    assert show(found) == text
+    expression = read(text)
+    assert expression is not None
+    assert show(expression) == text
 
 
 @pytest.mark.parametrize("text", ["", "A &&", "(A", "A B", "&& A", "A = "])
-def test_what_is_no_expression_is_none(text: str) -> None:
+def test_malformed_expressions_are_none(text: str) -> None:
     assert read(text) is None

@@ -10,11 +10,12 @@ import pytest
 from harness import kconfig
 from harness.errors import UsageError
 from harness.kconfig.fragment import parse
+from harness.model import Request
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a folder without fragments, so that ./kconfigs does not play in."""
+    """Work in a folder without fragments, so that ./kconfigs does not matter."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -26,7 +27,7 @@ def write(folder: Path, name: str, text: str) -> Path:
     return file
 
 
-def pairs(request: kconfig.fragment.Request) -> dict[str, str]:
+def pairs(request: Request) -> dict[str, str]:
     return {option.name: option.value for option in request.options}
 
 
@@ -130,11 +131,11 @@ def test_an_architecture_adds_its_own_file(elsewhere: Path) -> None:
     assert pairs(kconfig.request(["mine"], [], [], "x86_64")) == {"A": "y"}
 
 
-def test_an_unknown_name_lists_what_there_is(elsewhere: Path) -> None:
+def test_an_unknown_name_lists_the_known_ones(elsewhere: Path) -> None:
     write(elsewhere / "kconfigs", "mine.config", "CONFIG_A=y\n")
     with pytest.raises(UsageError) as caught:
         kconfig.request(["nothing"], [], [])
-    listed = caught.value.hint.removeprefix("there are: ").partition(";")[0].split(", ")
+    listed = caught.value.hint.removeprefix("available: ").partition(";")[0].split(", ")
     assert {"base", "debug", "mine", "nvmet"} <= set(listed)
     assert listed == sorted(listed)
 
@@ -145,19 +146,19 @@ def test_a_file_that_cannot_be_read_is_named(name: str) -> None:
         kconfig.request([Path(name)], [], [])
 
 
-def test_a_file_that_is_no_text_is_refused(elsewhere: Path) -> None:
+def test_a_binary_file_is_refused(elsewhere: Path) -> None:
     file = elsewhere / "binary.config"
     file.write_bytes(b"\x7fELF\xff\xfe")
     with pytest.raises(UsageError, match="not text"):
         kconfig.request([file], [], [])
 
 
-def test_compare_gives_what_did_not_land() -> None:
-    asked = ["A=y", "B=n", "C=n", "D=16", "E=y", 'F="x"', "G=m"]
+def test_compare_returns_what_did_not_land() -> None:
+    requested = ["A=y", "B=n", "C=n", "D=16", "E=y", 'F="x"', "G=m"]
     config = 'CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_D=0x10\nCONFIG_F="x"\nCONFIG_G=y\n'
-    found = kconfig.compare(kconfig.request([], asked, []), config)
-    assert [(d.option.name, d.got) for d in found] == [("E", "n"), ("G", "y")]
-    assert str(found[0]) == "CONFIG_E=y asked (command line), got unset"
+    differences = kconfig.compare(kconfig.request([], requested, []), config)
+    assert [(d.option.name, d.got) for d in differences] == [("E", "n"), ("G", "y")]
+    assert str(differences[0]) == "CONFIG_E=y was requested (command line) but is not set"
 
 
 def test_the_digest_does_not_depend_on_order() -> None:

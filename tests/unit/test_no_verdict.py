@@ -18,7 +18,7 @@ FILE, RAN = Test("test_x.py", Outcome.ERROR), Test("test_y.py::test_y", Outcome.
 def ended(status: int, *tests: Test, fit: bool) -> type[HarnessError] | None:
     result = SideResult(Side.PATCHED, KERNEL, tests)
     try:
-        trial._no_verdict(status, [], result, Path("folder"), fit=fit)
+        trial.raise_fault(status, [], result, Path("folder"), collects=fit)
     except HarnessError as error:
         return type(error)
     return None

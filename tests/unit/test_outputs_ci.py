@@ -13,7 +13,7 @@ import pytest
 from harness.cli import formats
 from harness.errors import NotBuilt
 from harness.model import Matrix, Outcome, Test
-from harness.publish import checked, github, gitlab, marks
+from harness.publish import ci, markdown
 from harness.results import store
 from harness.serial import from_json
 
@@ -35,7 +35,7 @@ def unescaped(text: str) -> str:
 
 
 def test_a_splat_is_told_at_the_line_it_came_from(tmp_path: Path) -> None:
-    found = [read(line) for line in github.commands(marks.of_run(outputruns.bad(tmp_path)))]
+    found = [read(line) for line in ci.github(ci.run_annotations(outputruns.bad(tmp_path)))]
     level, values, text = found[0]
     assert level == "error"
     assert values["file"] == "fs/configfs/dir.c"
@@ -59,13 +59,13 @@ def test_a_splat_is_told_at_the_line_that_a_patch_added(tmp_path: Path) -> None:
     frames = [frame(1, "left out"), frame(2, ""), frame(3, "configfs: more"), frame(4, "other")]
     decoded = {"title": "", "frames": frames, "guilty": 1, "alloc": [], "free": []}
     one = {"title": outputruns.SPLAT.title, "frames": outputruns.SPLAT.frames, "decoded": decoded}
-    (tmp_path / "patched" / marks.DECODED).write_text(json.dumps([one]))
-    first = marks.of_run(run)[0]
+    (tmp_path / "patched" / ci.DECODED).write_text(json.dumps([one]))
+    first = ci.run_annotations(run)[0]
     assert (first.file, first.line) == ("fs/a.c", 3)
     assert "at fs/configfs/dir.c:451" in first.text
     for damaged in ("{", "[1]", '[{"title": 1}]'):
-        (tmp_path / "patched" / marks.DECODED).write_text(damaged)
-        assert marks.of_run(run)[0].line == 451
+        (tmp_path / "patched" / ci.DECODED).write_text(damaged)
+        assert ci.run_annotations(run)[0].line == 451
 
 
 def test_one_splat_of_many_tests_is_one_mark(tmp_path: Path) -> None:
@@ -73,25 +73,25 @@ def test_one_splat_of_many_tests_is_one_mark(tmp_path: Path) -> None:
         Test(f"t::{n}", Outcome.ERROR, message=outputruns.SPLAT.title, splats=(outputruns.SPLAT,))
         for n in range(20)
     ]
-    found = marks.of_run(outputruns.run(tmp_path, *many, base=(Test("t::0", Outcome.PASS),)))
-    assert [mark.weight for mark in found] == [marks.Weight.ERROR, marks.Weight.WARNING]
+    found = ci.run_annotations(outputruns.run(tmp_path, *many, base=(Test("t::0", Outcome.PASS),)))
+    assert [mark.level for mark in found] == [ci.AnnotationLevel.ERROR, ci.AnnotationLevel.WARNING]
 
 
 def test_github_gets_no_more_than_it_shows(tmp_path: Path) -> None:
     many = [Test(f"t::{n}", Outcome.FAIL) for n in range(1000)]
     run = outputruns.run(tmp_path, *many, base=(Test("t::0", Outcome.PASS),))
-    assert len(github.commands(marks.of_run(run))) == github.SHOWN + 1
-    text = github.summary(run)
+    assert len(ci.github(ci.run_annotations(run))) == ci.SHOWN + 1
+    text = markdown.of_run(run)
     assert "and 949 more" in text
     assert len(text.encode()) < 1 << 20
 
 
 def test_hostile_words_are_no_commands_and_no_markup(tmp_path: Path) -> None:
     run = outputruns.hostile(tmp_path)
-    for line in github.commands(marks.of_run(run)):
+    for line in ci.github(ci.run_annotations(run)):
         read(line)
         assert not line.startswith("::error file=/etc/passwd")
-    text = github.summary(run)
+    text = markdown.of_run(run)
     outside = re.sub(r"^(`{3,})text\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert "@everyone" not in outside
     assert "<b>" not in outside
@@ -103,7 +103,7 @@ def test_hostile_words_are_no_commands_and_no_markup(tmp_path: Path) -> None:
 def test_code_quality_has_what_gitlab_asks_for(tmp_path: Path) -> None:
     for name in ("good", "bad", "hostile"):
         issues = json.loads(
-            gitlab.quality(marks.of_run(getattr(outputruns, name)(tmp_path / name)))
+            ci.gitlab(ci.run_annotations(getattr(outputruns, name)(tmp_path / name)))
         )
         assert len({issue["fingerprint"] for issue in issues}) == len(issues) > 0
         for issue in issues:
@@ -154,13 +154,13 @@ CHECK = from_json(
 
 
 def test_a_check_is_told_at_its_lines() -> None:
-    found = [read(line) for line in github.commands(checked.marks(CHECK))]
+    found = [read(line) for line in ci.github(ci.check_annotations(CHECK))]
     # What a patch inherits is told at the patch that brought it.
     assert [(level, values["line"]) for level, values, _ in found] == [
         ("error", "7"),
         ("notice", "7"),
     ]
-    text = checked.summary(CHECK)
+    text = markdown.of_check(CHECK)
     assert "| patch | apply | checkpatch |" in text
     assert "| 1 it &#124; does | ok | bad (2) |" in text
     assert "- **error** `fs/a.c:7`" in text

@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.model import Outcome, Run, Test
-from harness.publish import command, letter, mail
+from harness.publish import mail, reproduce
 
 ME = mail.person("Jänë Doe <me@example.org>")
 
@@ -56,9 +56,9 @@ def test_it_answers_the_cover_letter(tmp_path: Path) -> None:
 def test_the_cover_letter_kept_with_the_run_is_enough(tmp_path: Path) -> None:
     run = outputruns.good(tmp_path)
     run.series.cover.rename(tmp_path / mail.COVER)
-    assert mail.answered(run).id == "<20260101.1-jane@example.org>"
+    assert mail.replied(run).id == "<20260101.1-jane@example.org>"
     (tmp_path / mail.COVER).unlink()
-    assert mail.answered(run).id == "<20260101.1-jane@example.org>"  # the model's
+    assert mail.replied(run).id == "<20260101.1-jane@example.org>"  # the model's
 
 
 def test_without_a_cover_letter_it_answers_the_first_patch(tmp_path: Path) -> None:
@@ -92,14 +92,14 @@ def test_tested_by_stands_only_where_everything_passed(tmp_path: Path) -> None:
     assert b4_trailers(text(composed(good, ME))) == ["Tested-by: Jänë Doe <me@example.org>"]
     assert b4_trailers(text(composed(good))) == b4_trailers(text(composed(bad))) == []
     assert "Tested-by" not in text(composed(bad, ME))
-    assert letter.deserved(bad) == "the verdict is bad"
-    assert letter.deserved(dataclasses.replace(good, interrupted=True))
-    assert letter.deserved(dataclasses.replace(good, series=None))
+    assert mail.no_tested_by(bad) == "the verdict is bad"
+    assert mail.no_tested_by(dataclasses.replace(good, interrupted=True))
+    assert mail.no_tested_by(dataclasses.replace(good, series=None))
     flaky = Test("a", Outcome.FLAKY), Test("b", Outcome.PASS)
     lenient = dataclasses.replace(good.sides[1], tests=flaky, allow_flaky=True)
-    assert letter.deserved(dataclasses.replace(good, sides=(lenient,))) == "of the tests 1 is flaky"
+    assert mail.no_tested_by(dataclasses.replace(good, sides=(lenient,))) == "1 test is flaky"
     skipped = dataclasses.replace(good.sides[1], tests=(Test("a", Outcome.SKIP),))
-    assert letter.deserved(dataclasses.replace(good, sides=(skipped,))) == "no test passed"
+    assert mail.no_tested_by(dataclasses.replace(good, sides=(skipped,))) == "no test passed"
 
 
 def test_a_sender_needs_a_name_and_an_address() -> None:
@@ -133,11 +133,11 @@ def test_a_failure_is_told_with_its_splat(tmp_path: Path) -> None:
 def test_the_text_has_72_columns_and_no_place_of_this_machine(tmp_path: Path) -> None:
     for name in ("good", "bad", "hostile"):
         said = text(composed(getattr(outputruns, name)(tmp_path / name), ME))
-        own = said.partition("To do the same:")
-        lines = [line for line in (own[0] + own[2]).splitlines() if len(line) > letter.WIDTH]
+        own = said.partition("To reproduce:")
+        lines = [line for line in (own[0] + own[2]).splitlines() if len(line) > mail.WIDTH]
         # A word of a command cannot be folded without changing what it means.
         assert all(len(line.split()) <= 2 or line.count("'") for line in lines), lines
-        assert not [line for line in own[0].splitlines() if len(line) > letter.WIDTH]
+        assert not [line for line in own[0].splitlines() if len(line) > mail.WIDTH]
         assert "/secret" not in said
 
 
@@ -186,23 +186,23 @@ def test_a_trailer_that_spans_lines_is_none(tmp_path: Path) -> None:
 
 def test_the_command_names_the_series_as_everybody_can(tmp_path: Path) -> None:
     run = outputruns.good(tmp_path)
-    words = command.words(run)
+    words = reproduce.argv(run)
     assert words == [
         *("harness", "run", "20260101.1-jane@example.org"),
         *("--suite", "test_a.py", "--kernel", "7.2.13"),
     ]
-    one = command.words(run, "a.py::b[c d]")
+    one = reproduce.argv(run, "a.py::b[c d]")
     assert one[-2:] == ["--suite", "a.py::b[c d]"]
     assert one.count("--suite") == 1
     tree = dataclasses.replace(
         run, command=("harness", "run", "--tree", "/x", "CONFIG_A=y", "--llvm", "--", "-x")
     )
-    assert command.words(tree)[3:] == [
+    assert reproduce.argv(tree)[3:] == [
         *("CONFIG_A=y", "--llvm", "--tree", "linux", "--base", outputruns.COMMIT[:16], "--", "-x")
     ]
     strict = dataclasses.replace(run, command=("harness", "run", "x", "--strict", "--rerun", "3"))
-    assert command.words(strict)[3:6] == ["--strict", "--rerun", "3"]
+    assert reproduce.argv(strict)[3:6] == ["--strict", "--rerun", "3"]
     bare = dataclasses.replace(run, series=None, command=())
-    assert command.words(bare) == ["harness", "run", "--no-series", "--kernel", "7.2.13"]
-    folded = command.shell(run, "a.py::b[c d]", 40)
+    assert reproduce.argv(bare) == ["harness", "run", "--no-series", "--kernel", "7.2.13"]
+    folded = reproduce.shell(run, "a.py::b[c d]", 40)
     assert folded.splitlines()[-1] == "    --suite 'a.py::b[c d]'"

@@ -14,7 +14,7 @@ import outputruns
 import pytest
 
 from harness.model import Outcome, Run, Test, Verdict
-from harness.publish import github, gitlab, junit, kcidb, letter, mail, marks, tap
+from harness.publish import ci, junit, kcidb, mail, markdown, tap
 from harness.results.regression import compared
 
 Change = Callable[[Run], Run]
@@ -51,11 +51,11 @@ def test_every_form_takes_it(tmp_path: Path, name: str) -> None:
     said = email.message_from_bytes(message, policy=email.policy.default).get_content()
     assert "Tested-by" not in said
     assert "All is well" not in said
-    assert letter.deserved(run)
+    assert mail.no_tested_by(run)
     kcidb.report(run, "me")
-    gitlab.quality(marks.of_run(run))
-    assert "✅" not in github.summary(run)
-    root = ET.parse(junit.of_run(tmp_path / "junit.xml", run, run.sides)).getroot()
+    ci.gitlab(ci.run_annotations(run))
+    assert "✅" not in markdown.of_run(run)
+    root = ET.parse(junit.write(tmp_path / "junit.xml", run)).getroot()
     assert (root.get("errors") != "0") is bool(run.sides)
     assert "\nnot ok 1" in tap.tap(run)
     assert "\nnot ok 1" in tap.ktap(run)
@@ -64,11 +64,13 @@ def test_every_form_takes_it(tmp_path: Path, name: str) -> None:
 def test_a_test_that_did_not_run_is_counted_and_not_told(tmp_path: Path) -> None:
     run = unrun(outputruns.good(tmp_path))
     for one in (run, dataclasses.replace(run, interrupted=True)):
-        told = letter.write(one), github.summary(one)
+        told = mail.text(one), markdown.of_run(one)
         for text in told:
             assert "3 of 4 tests were not run." in " ".join(text.split())
             assert "test_b" not in text
-        assert [mark.title for mark in marks.of_run(one)][:1] == ["3 of 4 tests were not run."]
+        assert [mark.title for mark in ci.run_annotations(one)][:1] == [
+            "3 of 4 tests were not run."
+        ]
     assert told[1].startswith("## ⚠️ NO VERDICT")
     assert "breaks" not in told[1]
 
@@ -98,7 +100,9 @@ def test_an_allowed_flaky_test_is_good_but_no_tested_by(tmp_path: Path) -> None:
     assert [t["status"] for t in kcidb.report(run, "me")["tests"] if "patched-1" in t["id"]] == [
         "PASS"
     ]
-    assert marks.of_run(run)[0].weight is marks.Weight.WARNING  # the compiler's; no error
+    assert (
+        ci.run_annotations(run)[0].level is ci.AnnotationLevel.WARNING
+    )  # the compiler's; no error
     assert (
         "Tested-by"
         not in mail.compose(run, lambda: ((), ()), mail.person("J D <j@e.org>")).decode()

@@ -149,7 +149,7 @@ def test_a_base_is_kept_under_its_variables(project, monkeypatch):
     for value in ("1", "2", "2"):
         monkeypatch.setenv("GADGET", value)
         asked = made(project, "--no-series", "--guest-env", "GADGET")
-        places.add(trial._baseline(asked, kernel, Accel.TCG))
+        places.add(trial._kept_folder(asked, kernel, Accel.TCG))
     assert len(places) == 2
 
 

@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 import harness.publish.html
-from harness.model import GuestRecord, Outcome, Span, Splat, Test, change_kind
+from harness.model import (
+    Cell,
+    Finding,
+    GuestRecord,
+    Matrix,
+    Outcome,
+    PatchRow,
+    Severity,
+    Span,
+    Splat,
+    Test,
+    change_kind,
+)
 from harness.publish.html import checks, consoles, cutting, patches, rows, timeline
 from harness.publish.html.columns import Column
 from harness.publish.html.render import visible
@@ -268,37 +280,32 @@ def test_a_patch_that_is_gone_says_so(tmp_path: Path) -> None:
     assert "gone" in patches.view(1, "x", "me", tmp_path / "none").message.head
 
 
-def cell(patch: int, state: str, *found: dict[str, object]) -> dict[str, object]:
-    return {"patch": patch, "check": "build", "state": state, "findings": list(found), "note": ""}
+def finding(enters: int, level: Severity = Severity.ERROR) -> Finding:
+    return Finding(level, "boom", "f.c", 3, enters=enters)
 
 
-def finding(enters: int, level: str = "error") -> dict[str, object]:
-    return {
-        "level": level, "text": "boom", "file": "f.c", "line": 3, "rule": "", "enters": enters,
-        "leaves": 0, "same": "",
-    }  # fmt: skip
-
-
-TABLE = {
-    "checks": ["apply", "build"],
-    "rows": [{"number": n, "subject": f"s{n}", "commit": ""} for n in (1, 2, 3)],
-    "cells": [
-        cell(1, "good"),
-        cell(2, "bad", finding(2)),
-        cell(3, "bad", finding(2), finding(3, "warning")),
-    ],
-}
+MATRIX = Matrix(
+    "x",
+    "v7.2",
+    tuple(PatchRow(number, "", f"s{number}") for number in (1, 2, 3)),
+    ("apply", "build"),
+    (
+        Cell.of(1, "build", ()),
+        Cell.of(2, "build", (finding(2),)),
+        Cell.of(3, "build", (finding(2), finding(3, Severity.WARNING))),
+    ),
+)
 
 
 def test_a_matrix_tells_new_from_old() -> None:
-    found = checks.view(TABLE)
+    found = checks.view(MATRIX)
     assert found.names == ("build",)
     assert [row[3][0].word for row in found.rows] == ["ok", "1", "1 new, 1 old", ""]
     assert [link for link, _, _ in found.findings] == ["c-2", "c-3"]
 
 
 def test_findings_stand_at_the_patch_they_enter_with() -> None:
-    assert {n: len(some) for n, some in checks.notes(TABLE).items()} == {2: 1, 3: 1}
+    assert {n: len(some) for n, some in checks.notes(MATRIX).items()} == {2: 1, 3: 1}
 
 
 def test_a_splat_needs_no_decoding(tmp_path: Path) -> None:

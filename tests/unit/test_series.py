@@ -265,7 +265,7 @@ def test_a_folder_without_patches(tmp_path: Path) -> None:
         (mail(diff=DIFF[:-7]), "damaged", "save it again"),
         (mail(diff=DIFF[:-3], end=""), "in the middle of a line", "save it again"),
         (mail(diff=DIFF + "+more\n"), "longer than its header", "save it again"),
-        (mail(files=2, end=""), "summary counts 2 files, 1 are there", "save it again"),
+        (mail(files=2, end=""), "diffstat counts 2 files, the diff has 1", "save it again"),
     ],
 )
 def test_bad_patch(tmp_path: Path, content: str, what: str, hint: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 from harness import series
 from harness.errors import SeriesError, UsageError
 from harness.model import Series
-from harness.series import keep, subject
+from harness.series import SeriesRequest, header
 
 GIT = "From 1111111111111111111111111111111111111111 Mon Sep 17 00:00:00 2001\n"
 BOX = "From mboxrd@z Thu Jan  1 00:00:00 1970\n"
@@ -90,7 +90,7 @@ def test_a_message_in_another_encoding_is_kept_in_utf8(tmp_path: Path) -> None:
     head = "MIME-Version: 1.0\nContent-Type: text/plain; charset=koi8-r\n\nЖдём ёлку.\n"
     text = mail("[PATCH] fs: x").replace("\nWhy.\n", head, 1)
     got = load(tmp_path / "a.eml", data=text.encode("koi8-r"))
-    folder = keep.keep(got, tmp_path / "kept")
+    folder = series.keep(got, tmp_path / "kept")
     assert "Ждём ёлку." in next(folder.glob("0001-*")).read_text()
 
 
@@ -116,7 +116,7 @@ def test_a_subject_tells_a_terminal_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_tags(text: str, got: tuple[object, ...]) -> None:
-    said = subject.read(text)
+    said = header.parse_subject(text)
     assert (said.title, said.version, said.minor, said.reply) == got
 
 
@@ -181,7 +181,7 @@ def test_one_of_two_is_missing_and_no_more_is_said(tmp_path: Path) -> None:
         mail("[PATCH 2/2] x", "x", "2@x", "0@x"),
     )
     path.write_text("".join(f"{BOX}{one}\n" for one in texts))
-    got = series.load(path, series.Wish(whole=False))
+    got = series.load(path, SeriesRequest(whole=False))
     assert "number 1 is missing" in got.fault
     assert not [note for note in got.notes if "alone" in note]
 
@@ -229,7 +229,7 @@ def test_the_whole_of_a_subject_is_no_part_of_another(tmp_path: Path) -> None:
     path = tmp_path / "a.mbox"
     mails = [mail(f"[PATCH] fs: patch {n}", "x", f"{n}@x") for n in (1, 11, 111)]
     path.write_text("".join(BOX + one for one in mails))
-    assert subjects(series.load(path, series.Wish(pick="fs: Patch 11"))) == ["fs: patch 11"]
+    assert subjects(series.load(path, SeriesRequest(pick="fs: Patch 11"))) == ["fs: patch 11"]
 
 
 def test_a_pipe_with_a_name(tmp_path: Path) -> None:
@@ -251,17 +251,17 @@ def test_what_can_be_no_name(tmp_path: Path, word: str, monkeypatch: pytest.Monk
 
 
 def test_what_can_be_no_link() -> None:
-    with pytest.raises(UsageError, match="is no link"):
+    with pytest.raises(UsageError, match="is not a valid link"):
         series.load("http://[::1/x")
 
 
 def test_a_range_of_what_is_no_tree(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no git tree"):
-        series.load("a..b", series.Wish(tree=tmp_path))
+    with pytest.raises(UsageError, match="is not a git tree"):
+        series.load("a..b", SeriesRequest(tree=tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("listed", "what"), [("a.patch\na.patch\n", "a.patch is there already"), ("a\0b\n", "no patch")]
+    ("listed", "what"), [("a.patch\na.patch\n", "a.patch is listed twice"), ("a\0b\n", "no patch")]
 )
 def test_quilt_files_that_cannot_be(tmp_path: Path, listed: str, what: str) -> None:
     (tmp_path / "a.patch").write_text(mail("[PATCH] fs: a"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.guest import folder as guest_folder
-from harness.lab.session import Guests, Session
+from harness.lab.live import GuestRows, SessionView
 from harness.model import GuestRecord, Outcome, Side
 from harness.progress import Stage
 from harness.results.journal import Journal, Phase
@@ -44,7 +44,7 @@ def record(folder: Path, number: int, boot: float | None, ended: str = "") -> No
 
 def test_a_row_for_each_guest_that_lives(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    guests = Guests(tmp_path, Tally(tmp_path))
+    guests = GuestRows(tmp_path, Tally(tmp_path))
     record(tmp_path, 0, None)
     record(tmp_path, 1, 3.5)
     record(tmp_path, 2, 3.0, "panic")
@@ -65,7 +65,7 @@ def test_a_row_for_each_guest_that_lives(tmp_path: Path) -> None:
     assert [row.what for row in guests.rows()] == ["boots", "waits"]
 
 
-def shown(folder: Path, *, judged: bool, known: tuple[str, ...] = ()) -> tuple[Told, Session]:
+def shown(folder: Path, *, judged: bool, known: tuple[str, ...] = ()) -> tuple[Told, SessionView]:
     told = Told()
     journal = Journal(folder)
     journal.collected(["a", "b", "c"])
@@ -74,7 +74,7 @@ def shown(folder: Path, *, judged: bool, known: tuple[str, ...] = ()) -> tuple[T
         when = "crash" if outcome is Outcome.CRASH else "call"
         journal.reported(test, Phase(when, outcome, message=f"E  {test} went wrong"))
         journal.reported(test, Phase("teardown", Outcome.PASS))
-    session = Session(Stage(told, "test"), folder, Side.BASE, judged=judged, known=known)
+    session = SessionView(Stage(told, "test"), folder, Side.BASE, judged=judged, known=known)
     with session.watched():
         pass
     return told, session
@@ -86,7 +86,7 @@ def test_failures_of_the_kernel_that_is_judged(tmp_path: Path) -> None:
         ("bad", "fail       a (on the base too)", "a went wrong"),
         ("bad", "crash      c", "E  c went wrong"),
     ]
-    assert session.words == "3 tests: 1 pass, 1 fail, 1 crash"
+    assert session.summary == "3 tests: 1 pass, 1 fail, 1 crash"
     assert session.stage.rows == ()
 
 
@@ -97,7 +97,7 @@ def test_of_the_other_kernel_only_deaths(tmp_path: Path) -> None:
 
 def test_a_guest_that_runs_what_failed_again_is_seen(tmp_path: Path) -> None:
     told = Told()
-    session = Session(Stage(told, "test"), tmp_path, Side.PATCHED, judged=True)
+    session = SessionView(Stage(told, "test"), tmp_path, Side.PATCHED, judged=True)
     again = tmp_path / "retries" / "0"
     Journal(again).started("a", "guest0")
     record(again, 0, 2.0)
@@ -108,6 +108,6 @@ def test_a_guest_that_runs_what_failed_again_is_seen(tmp_path: Path) -> None:
 def test_what_was_not_run_is_counted(tmp_path: Path) -> None:
     Journal(tmp_path).collected(["a", "b"])
     record(tmp_path, 0, 2.5, "done")
-    session = Session(Stage(Told(), "test"), tmp_path, Side.BASE, judged=True)
+    session = SessionView(Stage(Told(), "test"), tmp_path, Side.BASE, judged=True)
     session.look()
-    assert session.words == "0 of 2 tests; 1 guest up in 2.5s"
+    assert session.summary == "0 of 2 tests; 1 guest up in 2.5s"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the tables came to be: one file for each version, run by alembic in their order."""
+"""The history of the tables: one file per version, run in order by alembic."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ TABLE = "harness_version"
 
 
 def config(connection: sa.Connection | None = None) -> Config:
-    """Give alembic's configuration; env.py finds the connection in it."""
-    made = Config()
-    made.set_main_option("script_location", "harness.history:migrations")
-    made.attributes["connection"] = connection
-    return made
+    """Return alembic's configuration; env.py takes the connection from it."""
+    alembic_config = Config()
+    alembic_config.set_main_option("script_location", "harness.history:migrations")
+    alembic_config.attributes["connection"] = connection
+    return alembic_config
 
 
 def upgrade(connection: sa.Connection, to: str = "head") -> None:
-    """Run the migrations that lack, in the transaction that ``connection`` has begun."""
+    """Run the missing migrations, in the transaction that ``connection`` has begun."""
     command.upgrade(config(connection), to)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What alembic runs for every command: here, only with a connection of ours."""
+"""Alembic runs this for every command; we always give it a connection of our own."""
 
 from __future__ import annotations
 
 from alembic import context
 
 from harness.history.migrations import TABLE
-from harness.history.tables import metadata
+from harness.history.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.model import ChangeKind, Matrix, Run, Series
-from harness.publish import sentences
 from harness.publish.html import (
     bisection,
     boots,
@@ -88,7 +87,7 @@ class _Gathered:
         if not self.columns:
             return (), ()
         *first, judged = self.columns
-        counted = {test.id for test in sentences.wrong(self.run)}
+        counted = {test.id for test in self.run.blamed}
         change = {test: "old" for one in first for test in one.bad if test not in counted}
         change |= {c.test: rows.change(c.kind) for c in self.run.changes if c.kind in _TOLD}
         room = Budget(ROOM)

@@ -13,9 +13,9 @@ from pathlib import Path
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk, PatchedFile, PatchSet
 
+from harness import diff
 from harness.publish.html.cutting import Budget, cut, short
 from harness.publish.html.sections import DiffFile, DiffLine, Note, PatchView
-from harness.series import diff
 
 SHOWN = 4000  # lines of a patch's diff that are shown
 ALL = 30_000  # of a series'

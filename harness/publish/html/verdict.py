@@ -46,7 +46,7 @@ def tiles(tests: Sequence[Test], rows: Sequence[Row], warnings: int, run: Run) -
     change = [row.change for row in rows]
     broken, fixed = change.count("broken"), change.count("fixed")
     dead = [Tile("0", "guests booted", "fail", "failures")] if _dead(run) else []
-    bad_kind = "fail" if sentences.wrong(run) else "skip" if bad else "pass" if good else ""
+    bad_kind = "fail" if run.blamed else "skip" if bad else "pass" if good else ""
     warned = "fail" if run.warnings else "skip"
     found = [
         *dead,

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which files a diff is about: as git takes it, not as the diff would have it seen."""
+"""Which files a diff changes: the names that git takes, not those the diff seems to have."""
 
 from __future__ import annotations
 
 import pytest
 
+from harness import diff
 from harness.errors import SeriesError
-from harness.series import diff, heads
+from harness.series import body
 
 HUNK = "@@ -1,2 +1,3 @@\n one\n+one and a half\n two\n"
 END = "-- \n2.43.0\n"
@@ -15,7 +16,8 @@ NEW = "diff --git a/fs/l b/fs/l\nnew file mode {mode}\n--- /dev/null\n+++ b/fs/l
 
 
 def files(text: str) -> tuple[str, ...]:
-    return diff.files((text + END).encode(), b"", "a mail")
+    diffs = body.file_diffs((text + END).encode(), b"", "a mail")
+    return tuple(dict.fromkeys(name for file in diffs for name in file.names))
 
 
 @pytest.mark.parametrize(
@@ -40,21 +42,57 @@ def test_names_are_those_that_git_takes(text: str, names: list[str]) -> None:
     assert list(files(text)) == names
 
 
-def test_what_is_added_counts_for_every_name() -> None:
+def test_added_lines_count_for_every_name() -> None:
     """Of two names git takes one, by rules of its own."""
-    text = f"--- a/fs/Makefile\n+++ b/fs/Makefile.txt\n{HUNK}"
-    assert diff.added(text.encode())["fs/Makefile"] == ("one and a half",)
+    (file,) = diff.parse(f"--- a/fs/Makefile\n+++ b/fs/Makefile.txt\n{HUNK}")
+    assert (file.names, file.added) == (("fs/Makefile", "fs/Makefile.txt"), ("one and a half",))
 
 
-def test_a_file_that_gets_another_name_is_told() -> None:
-    text = f"{MOVE}rename from fs/x\nrename to fs/Makefile\n"
-    assert diff.moved(text.encode()) == {"fs/Makefile": "another file under this name"}
+def test_a_renamed_file_is_told() -> None:
+    (file,) = diff.parse(f"{MOVE}rename from fs/x\nrename to fs/Makefile\n")
+    assert (file.moved, file.old, file.new) == (True, "fs/x", "fs/Makefile")
 
 
-def test_a_makefile_that_only_git_can_read_is_told() -> None:
-    text = "diff --git a/fs/Makefile b/fs/Makefile\nindex 111..222 100644\nGIT binary patch\n"
-    text += "literal 3\nKcmZ\n\nliteral 3\nKcmZ\n\n"
-    assert diff.moved(text.encode()) == {"fs/Makefile": "what only git can read"}
+def test_a_binary_patch_is_told() -> None:
+    text = "diff --git a/fs/Makefile b/fs/Makefile\nindex 1111111..2222222 100644\n"
+    text += "GIT binary patch\nliteral 3\nKcmZ\n\nliteral 3\nKcmZ\n\n"
+    (file,) = diff.parse(text)
+    assert (file.binary, file.names, file.blob) == (True, ("fs/Makefile",), "1111111")
+
+
+@pytest.mark.parametrize(
+    ("header", "old", "new"),
+    [("new", "", "fs/x"), ("deleted", "fs/x", ""), ("old", "fs/x", "fs/x")],
+)
+def test_a_file_that_is_added_or_removed_without_a_line(header: str, old: str, new: str) -> None:
+    (file,) = diff.parse(f"diff --git a/fs/x b/fs/x\n{header} file mode 100644\n")
+    assert (file.old, file.new, file.path) == (old, new, "fs/x")
+
+
+def test_a_form_feed_ends_no_line() -> None:
+    (file,) = diff.parse(f"--- a/fs/x\n+++ b/fs/x\n{HUNK}".replace(" two", " two\f"))
+    assert [line.value for line in file.hunks[0]][-1] == "two\f\n"
+
+
+def test_bytes_that_are_not_utf8_become_escapes() -> None:
+    (file,) = diff.parse(f"--- a/fs/x\n+++ b/fs/x\n{HUNK}".encode().replace(b"half", b"h\xe4lf"))
+    assert file.added == ("one and a h\\xe4lf",)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n one\n", "shorter than expected"),
+        ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2\n+3\n", "longer than its header"),
+        ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2", "middle of a line"),
+        ("@@ -1 +1 @@\n-1\n+2\n", "without a file"),
+        ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2\n--- a/y\n@@ -1 +1 @@\n-1\n+2\n", "without a file"),
+        ("diff --git a/x b/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2\n", "without ---"),
+    ],
+)
+def test_damaged_diffs(text: str, what: str) -> None:
+    with pytest.raises(diff.DiffError, match=what):
+        diff.parse(text)
 
 
 def test_names_without_a_and_b_are_not_guessed() -> None:
@@ -83,7 +121,8 @@ def test_damage_is_told_in_letters_that_people_read() -> None:
 
 
 def test_hunks_are_counted_as_git_counts_them() -> None:
-    lines = ["--- a/x\n", "+++ b/x\n", "@@ -1 +1,0 @@\n", "--- a/y\n", "+++ b/y\n", "@@ -1 +1 @@\n"]
-    found, shown = heads.read([*lines, "-1\n", "+2\n"])
-    assert [head.new for head in found] == ["x"]
-    assert len(shown) == 8
+    """A removed line that begins with two dashes is no header."""
+    text = "--- a/x\n+++ b/x\n@@ -1 +1,0 @@\n--- a/y\n@@ -2,0 +2 @@\n+++ b/y\n"
+    (file,) = diff.parse(text)
+    assert file.names == ("x",)
+    assert [line.value for hunk in file.hunks for line in hunk] == ["-- a/y\n", "++ b/y\n"]

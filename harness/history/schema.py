@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The tables of the history.  Whoever changes one adds a migration and raises HEAD.
+"""The tables of the history.  A change here needs a migration and a new database.HEAD.
 
-A name stands once and has a number; a result is four or five numbers.  Results lie in the order
-of their tests, since a test's history is what is asked for most.
+Names are stored once and have a number, so a result is four or five numbers.  Results are sorted by
+test, since a test's history is the most frequent query.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from harness.model import Outcome
 
-# Names are cut to this, so that every database can index them.
+# Names are cut to this many characters, so that every database can index them.
 LONGEST = 400
 
-# How outcomes are written: a letter takes the least, and people can still read it.
+# Outcomes are stored as letters: small, and still readable.
 LETTERS = {
     Outcome.PASS: "p",
     Outcome.FAIL: "f",
@@ -40,11 +40,11 @@ metadata = sa.MetaData(
 )
 
 
-def _number() -> sa.Column[int]:
+def _id() -> sa.Column[int]:
     return sa.Column("id", sa.Integer, primary_key=True)
 
 
-def _to(table: str, *, null: bool = False, index: bool = False) -> sa.Column[int]:
+def _reference(table: str, *, null: bool = False, index: bool = False) -> sa.Column[int]:
     key = sa.ForeignKey(f"{table}.id")
     return sa.Column(f"{table}_id", sa.Integer, key, nullable=null, index=index)
 
@@ -60,7 +60,7 @@ def _text(name: str) -> sa.Column[str]:
 host = sa.Table(
     "host",
     metadata,
-    _number(),
+    _id(),
     _name("home", unique=True),
     _text("name"),
     _text("system"),
@@ -71,7 +71,7 @@ host = sa.Table(
 series = sa.Table(
     "series",
     metadata,
-    _number(),
+    _id(),
     sa.Column("lineage", sa.String(LONGEST), nullable=False, index=True),
     _text("name"),
     _text("title"),
@@ -84,7 +84,7 @@ series = sa.Table(
 source = sa.Table(
     "source",
     metadata,
-    _number(),
+    _id(),
     _name("commit"),
     _name("name"),
     _text("origin"),
@@ -94,12 +94,12 @@ source = sa.Table(
 run = sa.Table(
     "run",
     metadata,
-    _number(),
+    _id(),
     _name("uid", unique=True),
     _name("verb"),
-    _to("host"),
-    _to("series", null=True, index=True),
-    _to("source", null=True),
+    _reference("host"),
+    _reference("series", null=True, index=True),
+    _reference("source", null=True),
     sa.Column("began", sa.Double, nullable=False, index=True),  # seconds since the epoch
     sa.Column("seconds", sa.Double),
     _name("ended"),
@@ -116,7 +116,7 @@ run = sa.Table(
 kernel = sa.Table(
     "kernel",
     metadata,
-    _number(),
+    _id(),
     _name("key", unique=True),
     _text("release"),
     _text("commit"),
@@ -125,28 +125,28 @@ kernel = sa.Table(
     _text("toolchain"),
 )
 
-# The tests of one kernel, run once.  A base's session is used by many runs.
+# The tests of one kernel, run once.  Many runs may use the session of the same base.
 session = sa.Table(
     "session",
     metadata,
-    _number(),
+    _id(),
     _name("digest", unique=True),
-    _to("kernel", null=True, index=True),
+    _reference("kernel", null=True, index=True),
     sa.Column("at", sa.Double, nullable=False),
     _text("accel"),
-    sa.Column("counts", sa.JSON, nullable=False),  # {outcome: number}
+    sa.Column("counts", sa.JSON, nullable=False),  # {outcome: number of tests}
 )
 
 side = sa.Table(
     "side",
     metadata,
-    _number(),
-    _to("run", index=True),
+    _id(),
+    _reference("run", index=True),
     _name("name"),
     sa.Column("patch", sa.Integer, nullable=False),
-    _to("kernel", null=True),
-    _to("session", null=True, index=True),
-    sa.Column("seconds", sa.Double, nullable=False),  # of the build
+    _reference("kernel", null=True),
+    _reference("session", null=True, index=True),
+    sa.Column("seconds", sa.Double, nullable=False),  # the build took
     sa.Column("reused", sa.Boolean, nullable=False),
     sa.Column("cached", sa.Boolean, nullable=False),
     sa.Column("warnings", sa.Integer, nullable=False),
@@ -156,15 +156,15 @@ side = sa.Table(
 guest = sa.Table(
     "guest",
     metadata,
-    _number(),
-    _to("session", index=True),
+    _id(),
+    _reference("session", index=True),
     _text("name"),
     _text("ended"),
-    sa.Column("boot", sa.Double),  # seconds; none: it did not come up
+    sa.Column("boot", sa.Double),  # seconds; NULL: it did not boot
 )
 
-test = sa.Table("test", metadata, _number(), _name("name", unique=True))
-message = sa.Table("message", metadata, _number(), _name("text", unique=True))
+test = sa.Table("test", metadata, _id(), _name("name", unique=True))
+message = sa.Table("message", metadata, _id(), _name("text", unique=True))
 
 result = sa.Table(
     "result",
@@ -173,8 +173,8 @@ result = sa.Table(
     sa.Column("session_id", sa.Integer, sa.ForeignKey("session.id"), primary_key=True),
     sa.Column("outcome", sa.String(1), nullable=False),
     sa.Column("ms", sa.Integer, nullable=False),
-    sa.Column("attempts", sa.String(100)),  # letters; none: it was the only one
-    _to("message", null=True),
+    sa.Column("attempts", sa.String(100)),  # letters; NULL: there was only one
+    _reference("message", null=True),
     sqlite_with_rowid=False,
 )
 _bad = result.c.outcome.in_([sa.literal(letter, literal_execute=True) for letter in BAD])
@@ -183,7 +183,7 @@ sa.Index("ix_result_bad", result.c.session_id, sqlite_where=_bad, postgresql_whe
 splat = sa.Table(
     "splat",
     metadata,
-    _number(),
+    _id(),
     _name("fingerprint", unique=True),
     _text("title"),
     _text("kind"),
@@ -191,13 +191,13 @@ splat = sa.Table(
     sa.Column("first", sa.Double, nullable=False),  # seconds since the epoch
 )
 
-# Where a splat was seen; no test: while booting.
+# Where a splat was seen; test_id is NULL while booting.
 sighting = sa.Table(
     "sighting",
     metadata,
-    _number(),
-    _to("splat", index=True),
-    _to("session", index=True),
-    _to("test", null=True),
+    _id(),
+    _reference("splat", index=True),
+    _reference("session", index=True),
+    _reference("test", null=True),
     sa.Column("times", sa.Integer, nullable=False),
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command that does a run again on another machine: what was asked, without our own places."""
+"""The command that repeats a run on another machine: what was asked for, without local paths."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from pathlib import PurePath
 from harness.model import Run
 from harness.text import one_line
 
-# Options that change what is tested, with their value; the rest is about this machine.
+# Options that change what is tested, with their value; all others are about this machine.
 _KEPT = {
     *("--kernel", "--kconfig", "--arch", "--cpus", "--memory", "--test-timeout", "--repeat"),
     *("--retry", "--rerun", "--guest-env"),
 }
-_SWITCHES = {"--llvm", "--patched-only", "--no-series", "--strict", "--allow-flaky"}
-_WHICH = {"--suite", "-k"}  # left out where one test is asked for
-_OWN = {"--tree", "--base"}
+_SWITCHES = {"--llvm", "--patched-only", "--strict", "--allow-flaky"}
+_SELECTION = {"--suite", "-k"}  # left out where the command is for one test
+_SOURCE = {"--tree", "--base"}
 _OPTION = re.compile(r"(?:CONFIG_)?[A-Z0-9_]+=\S+")
 _RELEASE = re.compile(r"v(\d+\.\d+[\w.-]*)")
 
 
-def words(run: Run, test: str = "") -> list[str]:
-    """Give the command for the run, or for one test of it."""
-    asked = list(_asked(run.command[2:], bool(test))) if run.command[1:2] == ("run",) else []
-    made = ["harness", "run", *_series(run), *asked]
+def argv(run: Run, test: str = "") -> list[str]:
+    """Return the command that repeats the run, or only ``test`` of it."""
+    asked: list[str] = []
+    if run.command[1:2] == ("run",):
+        asked += _options(run.command[2:], _KEPT if test else _KEPT | _SELECTION)
+    words = ["harness", "run", *_series(run), *asked]
     if "--kernel" not in asked:
-        made += _base(run)
-    made += ["--suite", one_line(test, 1000)] if test else []
+        words += _base(run)
+    words += ["--suite", one_line(test, 1000)] if test else []
     at = run.command.index("--") if "--" in run.command and not test else len(run.command)
-    return [*made, *map(_near, run.command[at:])]
+    return [*words, *map(_without_folders, run.command[at:])]
 
 
 def shell(run: Run, test: str = "", width: int = 0) -> str:
-    """Give the same as a line for a shell, folded at ``width`` columns if that is not 0."""
+    """Return the same command for a shell, folded at ``width`` columns unless that is 0."""
     lines: list[str] = []
-    for part in _parts(words(run, test)):
+    for part in _unbreakable(argv(run, test)):
         if lines and not (width and len(lines[-1]) + len(part) + 3 > width):
             lines[-1] += f" {part}"
         else:
@@ -45,16 +47,16 @@ def shell(run: Run, test: str = "", width: int = 0) -> str:
     return " \\\n".join(lines)
 
 
-def _parts(given: Sequence[str]) -> Iterator[str]:
-    """Give what stays in one line: an option with its value."""
-    rest = iter(given)
+def _unbreakable(words: Sequence[str]) -> Iterator[str]:
+    """Return the parts that stay in one line: an option with its value is one."""
+    rest = iter(words)
     for word in rest:
-        both = [word, next(rest, "")] if word in _KEPT | _WHICH | _OWN else [word]
-        yield shlex.join(both)
+        takes_value = word in _KEPT | _SELECTION | _SOURCE
+        yield shlex.join([word, next(rest, "")] if takes_value else [word])
 
 
 def _series(run: Run) -> list[str]:
-    """Name the series so that anybody can get it: by its message id, or as it is called here."""
+    """Name the series as anybody can get it: by message id or link, else by its local name."""
     series = run.series
     if series is None:
         return ["--no-series"]
@@ -70,19 +72,18 @@ def _base(run: Run) -> list[str]:
     return ["--kernel", release[1]] if release else []
 
 
-def _asked(given: Sequence[str], one: bool) -> Iterator[str]:
-    kept = _KEPT if one else _KEPT | _WHICH
-    rest = iter(given)
+def _options(words: Sequence[str], kept: set[str]) -> Iterator[str]:
+    rest = iter(words)
     for word in rest:
         if word == "--":
             return
         name, equals, value = word.partition("=")
         if name in kept:
-            yield from (name, _near(value if equals else next(rest, "")))
-        elif (word in _SWITCHES and word != "--no-series") or _OPTION.fullmatch(word):
+            yield from (name, _without_folders(value if equals else next(rest, "")))
+        elif word in _SWITCHES or _OPTION.fullmatch(word):
             yield word
 
 
-def _near(value: str) -> str:
-    """Give a path without the folders of this machine that lead to it."""
+def _without_folders(value: str) -> str:
+    """Return the name of an absolute path: its folders exist only on this machine."""
     return PurePath(value).name if value.startswith("/") else one_line(value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A test session as a person sees it: its progress, what each guest is at, failures as they come.
+"""A test session as a person sees it: its progress, what each guest does, failures as they come.
 
 pytest is another program.  What it finds is read from its journal, and what its guests do from
 their folders, a few times a second: neither waits for pytest to print a line.
@@ -20,16 +20,16 @@ from harness.model import GuestRecord, Outcome, Side, Test
 from harness.progress import Row, Stage, clock
 from harness.results.tally import Tally
 
-_LOOK = 0.25  # seconds between two looks
+_INTERVAL = 0.25  # seconds between two looks
 _RETRIES = "retries"  # where the plugin runs again what failed; each in a folder of its own
 _COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
 
 
-class Session:
+class SessionView:
     """Shows one session in its stage.
 
-    ``judged``: the verdict is about this side, so that its failures are told one by one; of the
-    other only deaths are.  ``known`` are tests that are bad without the series too.
+    ``judged``: the verdict is about this side, so that each of its failures is shown; of the other
+    side only deaths are.  ``known`` are tests that are bad without the series too.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Session:
         self.stage, self.folder, self.side = stage, folder, side
         self.judged, self.known = judged, known
         self.tally = Tally(folder)
-        self._guests = Guests(folder, self.tally)
-        self._again: Guests | None = None
+        self._guests = GuestRows(folder, self.tally)
+        self._retry: GuestRows | None = None
         self._over = threading.Event()
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Show it as long as the context lasts."""
+        """Show the session as long as the context lasts."""
         thread = threading.Thread(target=self._watch, name="harness-session", daemon=True)
         thread.start()
         try:
@@ -56,47 +56,47 @@ class Session:
             self.stage.rows = ()
 
     def _watch(self) -> None:
-        while not self._over.wait(_LOOK):
+        while not self._over.wait(_INTERVAL):
             self.look()
 
     def look(self) -> None:
-        """Take in what is new, and show it."""
+        """Read what is new, and show it."""
         for test in self.tally.news():
-            self._tell(test)
-        self.stage.rows = (*self._guests.rows(), *self._alone())
-        self.stage.update(self.tally.done, self.tally.total or None, tally(self.tally.counts))
+            self._show(test)
+        self.stage.rows = (*self._guests.rows(), *self._retry_rows())
+        self.stage.update(self.tally.done, self.tally.total or None, counts_text(self.tally.counts))
 
-    def _alone(self) -> tuple[Row, ...]:
-        """Give the row of the guest in which a test that failed is run again."""
-        place = newest(self.folder / _RETRIES)
+    def _retry_rows(self) -> tuple[Row, ...]:
+        """Return the row of the guest in which a test that failed is run again."""
+        place = next(reversed(guest_folder.taken(self.folder / _RETRIES)), None)
         if place is None:
             return ()
-        if self._again is None or self._again.folder != place:
-            self._again = Guests(place, Tally(place))
-        self._again.tally.news()
-        return tuple(Row("again", row.what, row.began) for row in self._again.rows())
+        if self._retry is None or self._retry.folder != place:
+            self._retry = GuestRows(place, Tally(place))
+        self._retry.tally.news()
+        return tuple(Row("again", row.what, row.began) for row in self._retry.rows())
 
-    def _tell(self, test: Test) -> None:
+    def _show(self, test: Test) -> None:
         if self.judged:
             too = " (on the base too)" if test.id in self.known else ""
             self.stage.progress.event("bad", f"{test.outcome:<10} {test.id}{too}", test.headline)
         elif test.outcome in (Outcome.CRASH, Outcome.TIMEOUT):
-            words = f"{test.outcome:<10} {test.id} (on the {self.side})"
-            self.stage.progress.event("odd", words, test.headline)
+            line = f"{test.outcome:<10} {test.id} (on the {self.side})"
+            self.stage.progress.event("odd", line, test.headline)
 
     @property
-    def words(self) -> str:
-        """What came of it, in a line."""
+    def summary(self) -> str:
+        """The result in one line."""
         boots = self._guests.boots.values()
         plural = "s" if len(boots) > 1 else ""
         took = f"; {len(boots)} guest{plural} up in {clock(max(boots))}" if boots else ""
         done, total = self.tally.done, self.tally.total
-        counts = tally(self.tally.counts).plain
+        counts = counts_text(self.tally.counts).plain
         number = f"{total}" if done == total else f"{done} of {total}"
         return f"{number} tests{counts and ': '}{counts}{took}"
 
 
-class Guests:
+class GuestRows:
     """What the guests of one session do: from their records, and from the session's tally."""
 
     def __init__(self, folder: Path, tally: Tally) -> None:
@@ -106,7 +106,7 @@ class Guests:
         self._idle: dict[str, float] = {}  # since when a guest that had tests has none
 
     def rows(self) -> Iterator[Row]:
-        """Give a row for each guest that lives."""
+        """Return a row for each guest that lives."""
         for place in guest_folder.taken(self.folder / "guests"):
             record = None if place in self._ended else guest_folder.read_record(place)
             if record is None:
@@ -116,10 +116,10 @@ class Guests:
             if record.ended:
                 self._ended.add(place)
             else:
-                yield Row(record.name, *self._does(record))
+                yield Row(record.name, *self._activity(record))
 
-    def _does(self, record: GuestRecord) -> tuple[str, float]:
-        """Say what a guest is at, and since when."""
+    def _activity(self, record: GuestRecord) -> tuple[str, float]:
+        """Say what a guest does, and since when."""
         if record.boot_seconds is None:
             return "boots", record.began or time.time()
         if record.name in self.tally.running:
@@ -131,12 +131,7 @@ class Guests:
         return what, self._idle.setdefault(record.name, time.time())
 
 
-def newest(folder: Path) -> Path | None:
-    """Give the last of the numbered folders in ``folder``."""
-    return next(reversed(guest_folder.taken(folder)), None)
-
-
-def tally(counts: dict[Outcome, int]) -> Text:
+def counts_text(counts: dict[Outcome, int]) -> Text:
     """Write outcomes and their numbers, coloured."""
-    parts = [(f"{n} {word}", _COLOURS.get(word, "red")) for word, n in counts.items()]
+    parts = [(f"{n} {outcome}", _COLOURS.get(outcome, "red")) for outcome, n in counts.items()]
     return Text(", ").join(Text(*part) for part in parts)

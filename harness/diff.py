@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Diffs: unidiff reads the hunks; what git writes around them is read here.
+
+unidiff does not know the names of renames, quoted names, prefixes other than a/ and b/, binary
+patches and links, and takes a changed line that looks like a header for one.  Names are those that
+git takes: behind ``---`` and ``+++`` and in renames they count for more than in ``diff --git``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import posixpath
+import re
+import stat
+
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import Hunk, PatchSet
+
+_START = re.compile(rb"^(?:diff --git |Index: |--- [^\n]+\n\+\+\+ [^\n]+\n@@ )", re.MULTILINE)
+_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_GIT = "diff --git "
+_MOVE = re.compile(r"(?:rename|copy) (from|old|to|new) (.*)\n?")
+_MODE = re.compile(r"(?:new file mode|new mode|index [0-9a-f]+\.\.[0-9a-f]+) ([0-7]{1,9})\n?")
+_BLOB = re.compile(r"index ([0-9a-f]{7,64})\.\.[0-9a-f]{7,64}")
+
+
+class DiffError(ValueError):
+    """A diff is damaged; ``details`` may hold the lines that show it."""
+
+    def __init__(self, what: str, details: str = "") -> None:
+        super().__init__(what)
+        self.details = details
+
+
+@dataclasses.dataclass(frozen=True)
+class FileDiff:
+    """What a diff does to one file.
+
+    ``old`` and ``new`` are its names before and after, empty where there is no file; ``names`` are
+    all names that git may take.  ``blob`` is the id of the old content as written, perhaps
+    shortened.  ``moved``: renamed or copied; ``link``: some line says it is a symbolic link;
+    ``binary``: only git can read the content; ``bare``: the names lack a/ and b/.
+    """
+
+    old: str = ""
+    new: str = ""
+    names: tuple[str, ...] = ()
+    blob: str = ""
+    moved: bool = False
+    link: bool = False
+    binary: bool = False
+    bare: bool = False
+    hunks: tuple[Hunk, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The name after the change, or before it if the file is removed."""
+        return self.new or self.old
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The lines that the diff adds, without their ends."""
+        return tuple(
+            line.value.rstrip("\n") for hunk in self.hunks for line in hunk if line.is_added
+        )
+
+
+def split(body: bytes) -> tuple[bytes, bytes]:
+    """Return the text before the diff, and the diff with what follows it (empty without a diff)."""
+    match = _START.search(body)
+    return (body[: match.start()], body[match.start() :]) if match else (body, b"")
+
+
+def parse(patch: bytes | str) -> list[FileDiff]:
+    """Read a diff.  Raises DiffError where git would refuse it, or would silently drop lines.
+
+    Text around the diff is skipped.  Bytes that are not UTF-8 become escapes.
+    """
+    text = patch if isinstance(patch, str) else patch.decode(errors="backslashreplace")
+    # Only a newline ends a line of a diff: sources have form feeds.
+    lines = list(io.StringIO(text.replace("\r\n", "\n"), newline="\n"))
+    reader = _Reader()
+    for line, following in zip(lines, [*lines[1:], ""], strict=False):
+        reader.take(line, following)
+    return [
+        dataclasses.replace(file, hunks=_hunks(hunk_lines))
+        for file, hunk_lines in zip(reader.files, reader.hunk_lines, strict=True)
+    ]
+
+
+def _hunks(lines: list[str]) -> tuple[Hunk, ...]:
+    try:
+        return tuple(PatchSet(["--- a\n", "+++ b\n", *lines])[0]) if lines else ()
+    except UnidiffParseError as error:
+        raise DiffError(str(error).strip()) from error
+
+
+class _Reader:
+    """Tells headers from hunks, line by line; ``hunk_lines`` has a list for each file."""
+
+    def __init__(self) -> None:
+        self.files: list[FileDiff] = []
+        self.hunk_lines: list[list[str]] = []
+        self._old = self._new = 0  # lines that the current hunk still has
+        self._ended = ""  # header of the hunk that ended just before this line
+        self._unnamed = False  # the last file has neither --- and +++ nor hunks yet
+        self._open = False  # a hunk may follow
+        self._plus = False  # this line is the +++ that was read together with its ---
+
+    def take(self, line: str, following: str) -> None:
+        """Read a line; ``following`` is the next one."""
+        if self._old <= 0 and self._new <= 0:
+            self._take_header(line, following)
+            return
+        self._old -= line[0] in " -\n"
+        self._new -= line[0] in " +\n"
+        self.hunk_lines[-1].append(line)
+        if not line.endswith("\n"):
+            raise DiffError("it ends in the middle of a line")
+
+    def _take_header(self, line: str, following: str) -> None:
+        if self._ended:
+            self._see_no_more(line)
+        if match := _HUNK.match(line):
+            if not self._open:
+                raise DiffError(f"a hunk without a file: {line.rstrip()}")
+            self._old, self._new = (int(count or 1) for count in match.groups())
+            self._ended, self._unnamed = line.rstrip(), False
+            self.hunk_lines[-1].append(line)
+        elif line.startswith(_GIT):
+            self._add(_of_git_line(line[len(_GIT) :].rstrip("\n")))
+            self._unnamed = True
+        elif line.startswith("--- "):
+            self._take_pair(line, following)
+        elif line.startswith("+++ ") and not self._plus:
+            raise DiffError(f"+++ without --- before it: {line.rstrip()}")
+        elif self.files:
+            self.files[-1] = _with_header(self.files[-1], line)
+        self._plus = line.startswith("--- ") and following.startswith("+++ ")
+
+    def _see_no_more(self, line: str) -> None:
+        """Refuse a hunk that goes on after its header's count: git would drop the rest silently."""
+        if line.startswith("\\"):  # no newline at the end of the file
+            self.hunk_lines[-1].append(line)
+            return
+        if re.match(r"[ +-](?!-- |- ?$)", line):
+            raise DiffError(
+                f"a hunk of {self.files[-1].path} is longer than its header says",
+                f"{self._ended} ends before:\n{line}",
+            )
+        self._ended = ""
+
+    def _take_pair(self, line: str, following: str) -> None:
+        if not following.startswith("+++ "):
+            self._open = self._unnamed
+            return
+        if not self._unnamed:
+            self._add(FileDiff())
+        self._unnamed = False
+        self.files[-1] = _with_side(_with_side(self.files[-1], line), following)
+
+    def _add(self, file: FileDiff) -> None:
+        self.files.append(file)
+        self.hunk_lines.append([])
+        self._open = True
+
+
+def _of_git_line(text: str) -> FileDiff:
+    """Read the names of a ``diff --git`` line, which is clear only if they are the same."""
+    if text.startswith('"'):
+        quoted = re.fullmatch(r'("(?:[^"\\]|\\.)*") (.+)', text)
+        pairs = [quoted.groups()] if quoted else []
+    else:
+        spaces = [match.start() for match in re.finditer(" ", text)]
+        pairs = [(text[:at], text[at + 1 :]) for at in spaces]
+    for old, new in pairs:
+        if _stripped(old) == (name := _stripped(new)):
+            return FileDiff(name, name, (name,), bare=old == new and "/" in old)
+    # The lines that follow will say it; until then, each name that it may be.
+    names = [_stripped(name) for pair in pairs for name in pair] if len(pairs) == 1 else []
+    return FileDiff(names=tuple(dict.fromkeys(names)), new=names[1] if names else "")
+
+
+def _with_name(file: FileDiff, before: bool, name: str) -> FileDiff:
+    """Take a name of the file before or after the change."""
+    names = tuple(dict.fromkeys([*file.names, name]))
+    if before:
+        return dataclasses.replace(file, old=name, names=names)
+    return dataclasses.replace(file, new=name, names=names)
+
+
+def _with_side(file: FileDiff, line: str) -> FileDiff:
+    """Take the name behind --- or +++; names of a rename count for more."""
+    before = line.startswith("---")
+    text = line[4:].rstrip("\n").partition("\t")[0]
+    if text == "/dev/null":
+        return dataclasses.replace(file, old="") if before else dataclasses.replace(file, new="")
+    name = _stripped(text)
+    if file.moved and (file.old if before else file.new):
+        return dataclasses.replace(file, names=tuple(dict.fromkeys([*file.names, name])))
+    return _with_name(file, before, name)
+
+
+def _with_header(file: FileDiff, line: str) -> FileDiff:
+    """Take what else git writes before the hunks: other names, modes, the old content's id."""
+    if match := _MOVE.fullmatch(line):
+        file = dataclasses.replace(file, moved=True)
+        return _with_name(file, match[1] in ("from", "old"), unquoted(match[2]))
+    if line.startswith("GIT binary patch"):
+        return dataclasses.replace(file, binary=True)
+    if match := _BLOB.match(line):
+        file = dataclasses.replace(file, blob=match[1])
+    if line.startswith("new file mode "):
+        file = dataclasses.replace(file, old="")
+    elif line.startswith("deleted file mode "):
+        file = dataclasses.replace(file, new="")
+    if (match := _MODE.fullmatch(line)) and stat.S_ISLNK(int(match[1], 8)):
+        return dataclasses.replace(file, link=True)  # as git reads it: 120777 is a link, too
+    return file
+
+
+def _stripped(name: str) -> str:
+    """Take off a/ or b/, or whatever stands there; names from the root keep it all."""
+    plain = unquoted(name)
+    return plain if plain.startswith("/") else plain.partition("/")[2] or plain
+
+
+def unquoted(name: str) -> str:
+    """Undo git's quoting of unusual names."""
+    if len(name) < 2 or not (name.startswith('"') and name.endswith('"')):
+        return name
+    # The escapes are bytes; what else is there is text already.
+    raw = name[1:-1].encode().decode("unicode_escape", "replace").encode("latin-1", "replace")
+    return raw.decode(errors="backslashreplace")
+
+
+def leads_out(file: str, goal: str) -> bool:
+    """Whether the symbolic link ``file`` leads out of the tree, or might.
+
+    Where other links on the way lead is not known, so none may be left with "..".
+    """
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(file), goal))
+    winding = ".." in goal.lstrip("./").split("/")
+    return winding or goal.startswith("/") or path.split("/")[0] in ("..", ".git")

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The sides of a run, from the value it returned or from the folder it left."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness import serial
+from harness.errors import HarnessError
+from harness.history.run_facts import (
+    Ended,
+    GuestFacts,
+    KernelFacts,
+    RunFacts,
+    SessionFacts,
+    SideFacts,
+    SplatFacts,
+    TestFacts,
+)
+from harness.model import CompilerWarning, GuestRecord, Outcome, Run, Side, SideResult, Splat, Test
+from harness.results import evidence, journal, store
+
+MESSAGE = 200  # characters of a test's headline that are kept
+_DEPTH = 3  # levels below a run's folder in which a kernel's results may be
+_NOT_SIDES = {"guests", "retries", "series", "kernel"}
+_COMPILER = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
+
+
+def complete(facts: RunFacts) -> RunFacts:
+    """Add the results in the run's folder; for a killed run that is all there is."""
+    sides: tuple[SideFacts, ...] = ()
+    try:
+        sides = sides_of_folder(facts.folder) if facts.folder else ()
+    except Exception as error:  # a damaged folder must not keep other records from the database
+        facts = dataclasses.replace(facts, error=facts.error or f"folder: {error!r}")
+    if facts.ended is Ended.KILLED and facts.seconds is None:
+        last = max((side.session.at for side in sides if side.session), default=None)
+        facts = dataclasses.replace(facts, seconds=max(0.0, last - facts.began) if last else None)
+    return without_unfinished(dataclasses.replace(facts, sides=sides))
+
+
+def without_unfinished(facts: RunFacts) -> RunFacts:
+    """If the run was stopped, the tests that were running then count as not run, not as crashed."""
+    if facts.ended in (Ended.DONE, Ended.RUNNING):
+        return facts
+    sides = []
+    for side in facts.sides:
+        if side.session is not None and not side.cached:
+            tests = tuple(
+                dataclasses.replace(test, outcome=Outcome.NOTRUN)
+                if test.outcome is Outcome.CRASH and not test.message
+                else test
+                for test in side.session.tests
+            )
+            session = dataclasses.replace(side.session, tests=tests)
+            side = dataclasses.replace(side, session=session)
+        sides.append(side)
+    return dataclasses.replace(facts, sides=tuple(sides))
+
+
+def sides_of_run(run: Run) -> tuple[SideFacts, ...]:
+    return tuple(
+        SideFacts(
+            name=side.side,
+            kernel=_kernel(side),
+            session=_session(run.folder / side.side, run.accel, side.tests, side.guests),
+            seconds=side.kernel.seconds,
+            reused=side.kernel.reused,
+            warnings=len(side.kernel.warnings),
+            cached=side.cached,
+            error=side.error,
+        )
+        for side in run.sides
+    )
+
+
+def sides_of_folder(folder: Path) -> tuple[SideFacts, ...]:
+    """Return the sides in run.json, else those of the journals in the folder.
+
+    The verdict of a run is about the last one.
+    """
+    run = _run(folder)
+    if run is not None:
+        return sides_of_run(run)
+    sides = [_side_of_journal(folder, place) for place in _journal_folders(folder, _DEPTH)]
+    return tuple(sorted(sides, key=lambda side: (side.name != Side.BASE, side.patch, side.name)))
+
+
+def kernel_folders(folder: Path) -> Iterator[Path]:
+    """Yield the cache folders of the kernels that a run tested."""
+    images = [
+        image for place in _journal_folders(folder, _DEPTH) if (image := evidence.image(place))
+    ]
+    if images:
+        yield from (image.parent for image in images)
+    elif run := _run(folder):  # no test was started
+        yield from (side.kernel.folder for side in run.sides)
+
+
+def _run(folder: Path) -> Run | None:
+    """Read run.json; None where it is missing or damaged."""
+    try:
+        return store.load_run(folder)
+    except (HarnessError, OSError):
+        return None
+
+
+def _journal_folders(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield the folders below that hold a journal, but not those of repeated tests."""
+    try:
+        folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return
+    for path in folders:
+        if path.name in _NOT_SIDES or path.is_symlink():
+            continue
+        if (path / journal.NAME).is_file():
+            yield path
+        elif depth > 1:
+            yield from _journal_folders(path, depth - 1)
+
+
+def _kernel(side: SideResult) -> KernelFacts:
+    kernel = side.kernel
+    config, compiler = _config(kernel.config)
+    return KernelFacts(kernel.key, kernel.release, kernel.commit, kernel.arch, config, compiler)
+
+
+def _config(file: Path) -> tuple[str, str]:
+    """Return a digest of the options in a .config, and the compiler it names."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "", ""
+    options = "\n".join(line for line in text.splitlines() if line.startswith("CONFIG_"))
+    compiler = _COMPILER.search(text)
+    digest = hashlib.sha256(options.encode()).hexdigest()[:16]
+    return digest, compiler[1] if compiler else ""
+
+
+def _session(
+    folder: Path, accel: str, tests: tuple[Test, ...], guests: tuple[GuestRecord, ...]
+) -> SessionFacts | None:
+    """Return the session whose journal is in a folder; None where nothing was started."""
+    file = folder / journal.NAME
+    try:
+        with file.open("rb") as data:
+            digest, at = hashlib.file_digest(data, "sha256").hexdigest()[:32], file.stat().st_mtime
+    except OSError:
+        return None
+    if not (tests or guests):
+        return None
+    boot_splats = (splat for guest in guests for splat in guest.splats if splat.test == "boot")
+    return SessionFacts(
+        digest,
+        at,
+        accel,
+        tests=tuple(map(_test, tests)),
+        guests=tuple(GuestFacts(guest.name, guest.ended, guest.boot_seconds) for guest in guests),
+        boot_splats=tuple(map(_splat, boot_splats)),
+    )
+
+
+def _test(test: Test) -> TestFacts:
+    return TestFacts(
+        id=test.id,
+        outcome=test.outcome,
+        seconds=test.seconds,
+        attempts=test.attempts,
+        message=test.headline[:MESSAGE] if test.outcome.bad else "",
+        splats=tuple(map(_splat, test.splats)),
+    )
+
+
+def _splat(splat: Splat) -> SplatFacts:
+    name = splat.fingerprint or hashlib.sha256(splat.title.encode()).hexdigest()[:16]
+    return SplatFacts(name, splat.title, splat.kind, splat.function)
+
+
+@dataclasses.dataclass(frozen=True)
+class _KeptKernel:
+    """What the history needs of the kernel.json in a kernel's cache folder."""
+
+    release: str = ""
+    commit: str = ""
+    arch: str = ""
+    seconds: float = 0.0
+    warnings: tuple[CompilerWarning, ...] = ()
+
+
+def _side_of_journal(top: Path, folder: Path) -> SideFacts:
+    """Return a side without run.json: of a check or a bisection, or of a killed run."""
+    image = evidence.image(folder)
+    kept = _KeptKernel()
+    if image:
+        try:
+            kept = serial.read(image.parent / "kernel.json", _KeptKernel)
+        except (OSError, serial.DamagedError):
+            image = None  # the kernel is no longer in the cache
+    config, compiler = _config(folder / evidence.CONFIG)
+    key = image.parent.name if image else config
+    kernel = KernelFacts(key, kept.release, kept.commit, kept.arch, config, compiler)
+    tests, guests = journal.read(folder), evidence.guests(folder)
+    accel = next((guest.accel for guest in guests if guest.accel), "")
+    name = folder.relative_to(top).as_posix()
+    return SideFacts(
+        name=name,
+        kernel=kernel if key else None,
+        session=_session(folder, accel, tests, guests) if tests else None,
+        patch=int(name) if name.isdecimal() else 0,
+        seconds=kept.seconds,
+        reused=True,
+        warnings=len(kept.warnings),
+    )

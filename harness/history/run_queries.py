@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The list of runs, the kernels of a run, and the runs of all revisions of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from harness import paths
+from harness.history import waiting
+from harness.history.histories import Revision, RunRow, SeriesHistory, SideRow
+from harness.history.queries import chunks
+from harness.history.run_facts import Ended, host_facts
+from harness.history.schema import (
+    BAD,
+    OUTCOMES,
+    guest,
+    host,
+    kernel,
+    message,
+    result,
+    run,
+    series,
+    session,
+    side,
+    source,
+    test,
+)
+from harness.history.write import clean
+from harness.model import Outcome, Side, Verdict
+
+# A failure on the base is not the series' fault.
+_PATCHED = side.c.name != Side.BASE.value
+# Written like the condition of ix_result_bad, so that the database uses that index.
+_RESULT_IS_BAD = result.c.outcome.in_([sa.literal(letter, literal_execute=True) for letter in BAD])
+
+
+def runs(
+    connection: sa.Connection, where: sa.ColumnElement[bool] | None = None, last: int | None = None
+) -> tuple[RunRow, ...]:
+    """Return runs, newest first."""
+    query = (
+        sa.select(
+            run,
+            host.c.name.label("host"),
+            host.c.home,
+            sa.func.coalesce(series.c.title, series.c.name, "").label("series"),
+            sa.func.coalesce(series.c.version, 0).label("version"),
+            sa.func.coalesce(source.c.name, "").label("source"),
+        )
+        .select_from(
+            run.join(host, host.c.id == run.c.host_id)
+            .outerjoin(series, series.c.id == run.c.series_id)
+            .outerjoin(source, source.c.id == run.c.source_id)
+        )
+        .where(sa.true() if where is None else where)
+        .order_by(run.c.began.desc(), run.c.id.desc())
+        .limit(last)
+    )
+    rows = connection.execute(query).mappings().all()
+    judged = _judged_kernels(connection, [row["id"] for row in rows])
+    here = host_facts().home
+    running = {facts.id for facts in waiting.running()}
+    run_rows = []
+    for row in rows:
+        ended = row["ended"]
+        # Only for runs of this machine do we know whether they are still running.
+        if ended == Ended.RUNNING and row["home"] == here and row["uid"] not in running:
+            ended = Ended.KILLED.value
+        counts, release = judged.get(row["id"], (None, None))
+        run_rows.append(
+            RunRow(
+                id=row["uid"],
+                verb=row["verb"],
+                began=row["began"],
+                seconds=row["seconds"],
+                ended=ended,
+                verdict=row["verdict"],
+                code=row["code"],
+                error=row["error"],
+                series=row["series"],
+                version=row["version"],
+                source=row["source"],
+                release=release or "",
+                counts=_counts(counts),
+                folder=row["folder"],
+                there=bool(row["folder"]) and Path(row["folder"]).is_dir(),
+                host=row["host"],
+                command=row["command"],
+                accel=row["accel"],
+                pinned=row["pinned"],
+            )
+        )
+    return tuple(run_rows)
+
+
+def _judged_kernels(
+    connection: sa.Connection, run_ids: list[int]
+) -> dict[int, tuple[Mapping[str, int] | None, str | None]]:
+    """Return (counts, release) of the kernel that each run's verdict is about: the last one."""
+    judged: dict[int, tuple[Mapping[str, int] | None, str | None]] = {}
+    for chunk in chunks(run_ids):
+        query = (
+            sa.select(side.c.run_id, session.c.counts, kernel.c.release)
+            .select_from(
+                side.outerjoin(session, session.c.id == side.c.session_id).outerjoin(
+                    kernel, kernel.c.id == side.c.kernel_id
+                )
+            )
+            .where(side.c.run_id.in_(chunk))
+            .order_by(side.c.id)
+        )
+        judged |= {row.run_id: (row.counts, row.release) for row in connection.execute(query)}
+    return judged
+
+
+def _counts(counts: Mapping[str, int] | None) -> dict[str, int]:
+    """Return counts in the order of Outcome."""
+    return {o.value: counts[o.value] for o in Outcome if counts and o.value in counts}
+
+
+def matching(words: str = "", verb: str = "", *, bad: bool = False) -> sa.ColumnElement[bool]:
+    """Return a condition for ``runs``: words in the series' title, the verb, only bad runs."""
+    conditions: list[sa.ColumnElement[bool]] = [sa.true()]
+    if words := clean(words):
+        columns = (series.c.title, series.c.name, series.c.lineage)
+        conditions.append(sa.or_(*(column.icontains(words, autoescape=True) for column in columns)))
+    if verb:
+        conditions.append(run.c.verb == clean(verb))
+    if bad:
+        conditions.append(run.c.verdict == Verdict.BAD.value)
+    return sa.and_(*conditions)
+
+
+def named(connection: sa.Connection, word: str) -> tuple[RunRow, ...]:
+    """Return the runs that a word means: "last", a folder, an id or its first letters."""
+    if word == "last":
+        return runs(connection, last=1)
+    path = paths.expanded(word)
+    if "/" in word or path.is_dir():
+        return runs(connection, run.c.folder == clean(str(path.absolute())), 1)
+    word = clean(word)
+    exact = runs(connection, run.c.uid == word)
+    # People also copy the name of a run's folder.
+    begins = run.c.uid.startswith(word, autoescape=True)
+    return exact or runs(
+        connection, sa.or_(begins, run.c.folder.endswith(f"/{word}", autoescape=True)), 20
+    )
+
+
+def sides(connection: sa.Connection, uid: str) -> tuple[SideRow, ...]:
+    """Return the kernels of a run, with what failed on each."""
+    query = (
+        sa.select(
+            side, session.c.counts,
+            *(kernel.c.release, kernel.c.key, kernel.c.commit, kernel.c.toolchain),
+        )
+        .select_from(
+            side.join(run, run.c.id == side.c.run_id)
+            .outerjoin(session, session.c.id == side.c.session_id)
+            .outerjoin(kernel, kernel.c.id == side.c.kernel_id)
+        )
+        .where(run.c.uid == uid)
+        .order_by(side.c.id)
+    )  # fmt: skip
+    return tuple(_side_row(connection, row) for row in connection.execute(query).mappings().all())
+
+
+def _side_row(connection: sa.Connection, row: Mapping[Any, Any]) -> SideRow:
+    session_id = row["session_id"]
+    query = sa.select(guest.c.boot).where(guest.c.session_id == session_id).order_by(guest.c.id)
+    boots = connection.execute(query).scalars()
+    return SideRow(
+        name=row["name"],
+        patch=row["patch"],
+        release=row["release"] or "",
+        kernel=row["key"] or "",
+        commit=row["commit"] or "",
+        toolchain=row["toolchain"] or "",
+        seconds=row["seconds"],
+        reused=row["reused"],
+        cached=row["cached"],
+        warnings=row["warnings"],
+        error=row["error"],
+        counts=_counts(row["counts"]),
+        boots=tuple(boot for boot in boots if boot is not None),
+        failures=tuple(_failures(connection, session_id)),
+    )
+
+
+def _failures(connection: sa.Connection, session_id: int | None) -> list[tuple[str, Outcome, str]]:
+    """Return (test, outcome, message) of what was bad in a session."""
+    query = (
+        sa.select(test.c.name, result.c.outcome, message.c.text)
+        .select_from(
+            result.join(test, test.c.id == result.c.test_id).outerjoin(
+                message, message.c.id == result.c.message_id
+            )
+        )
+        .where(result.c.session_id == session_id, _RESULT_IS_BAD)
+        .order_by(result.c.test_id)
+    )
+    rows = connection.execute(query)
+    return [(name, OUTCOMES[letter], text or "") for name, letter, text in rows]
+
+
+def of_series(connection: sa.Connection, lineage: str) -> SeriesHistory | None:
+    """Return the history of a series by its lineage; None when it was never tested."""
+    query = sa.select(series).where(series.c.lineage == lineage)
+    rows = connection.execute(query.order_by(series.c.version, series.c.id)).all()
+    tested = [(row, runs(connection, run.c.series_id == row.id)) for row in rows]
+    tested = [(row, its_runs) for row, its_runs in tested if its_runs]
+    if not tested:
+        return None
+    tested.sort(key=lambda pair: (pair[0].version, pair[1][-1].began))
+    revisions = []
+    for row, its_runs in tested:
+        last = next((one for one in its_runs if one.verdict != Verdict.NONE), its_runs[0])
+        first = its_runs[-1].began
+        revisions.append(Revision(row.version, row.digest, row.name, len(its_runs), first, last))
+    latest = tested[-1][0]
+    return SeriesHistory(
+        title=latest.title or latest.name,
+        lineage=lineage,
+        link=latest.link,
+        revisions=tuple(revisions),
+        failures=_failures_by_revision(connection, [row.id for row, _ in tested]),
+    )
+
+
+def _failures_by_revision(
+    connection: sa.Connection, series_ids: list[int]
+) -> tuple[tuple[str, tuple[Outcome | None, ...]], ...]:
+    """Return the tests that failed with any revision, each with its last outcome per revision.
+
+    Sessions come first, then their results: both queries use an index.
+    """
+    query = (
+        sa.select(session.c.id, run.c.series_id, session.c.at)
+        .select_from(
+            side.join(run, run.c.id == side.c.run_id).join(
+                session, session.c.id == side.c.session_id
+            )
+        )
+        .where(run.c.series_id.in_(series_ids), _PATCHED)
+    )
+    sessions = {row.id: (row.series_id, row.at) for row in connection.execute(query)}
+    failed: set[int] = set()
+    for chunk in chunks(list(sessions)):
+        bad = sa.select(result.c.test_id).where(result.c.session_id.in_(chunk), _RESULT_IS_BAD)
+        failed.update(connection.execute(bad).scalars())
+    outcomes = _last_outcomes(connection, sorted(failed), sessions)
+    failures = []
+    for tests in chunks(sorted(failed)):
+        for row in connection.execute(sa.select(test).where(test.c.id.in_(tests))):
+            by_revision = outcomes[row.id]
+            failures.append((row.name, tuple(by_revision.get(n) for n in series_ids)))
+    return tuple(sorted(failures, key=lambda failure: failure[0]))
+
+
+def _last_outcomes(
+    connection: sa.Connection, test_ids: list[int], sessions: Mapping[int, tuple[int, float]]
+) -> dict[int, dict[int, Outcome]]:
+    """Return the last outcome of each test with each revision: {test: {revision: outcome}}."""
+    newest: dict[int, dict[int, tuple[float, str]]] = {}
+    for tests in chunks(test_ids):
+        for session_ids in chunks(list(sessions)):
+            query = sa.select(result.c.test_id, result.c.session_id, result.c.outcome).where(
+                result.c.test_id.in_(tests), result.c.session_id.in_(session_ids)
+            )
+            for test_id, session_id, letter in connection.execute(query):
+                revision, at = sessions[session_id]
+                of_test = newest.setdefault(test_id, {})
+                of_test[revision] = max(of_test.get(revision, (0.0, "")), (at, letter))
+    return {
+        test_id: {revision: OUTCOMES[letter] for revision, (_, letter) in of_test.items()}
+        for test_id, of_test in newest.items()
+    }
+
+
+def last_failures(connection: sa.Connection, lineage: str, version: int) -> tuple[str, ...]:
+    """Return the tests that were bad with the last tested revision up to ``version``."""
+    query = (
+        sa.select(run.c.id)
+        .select_from(
+            side.join(run, run.c.id == side.c.run_id).join(series, series.c.id == run.c.series_id)
+        )
+        .where(series.c.lineage == lineage, series.c.version <= version)
+        .where(_PATCHED, side.c.session_id.is_not(None))
+        .order_by(run.c.began.desc())
+        .limit(1)
+    )
+    newest = connection.execute(query).scalar()
+    if newest is None:
+        return ()
+    query = sa.select(side.c.session_id).where(side.c.run_id == newest, _PATCHED)
+    session_ids = connection.execute(query.order_by(side.c.id.desc())).scalars().all()
+    names = (name for n in session_ids if n for name, _, _ in _failures(connection, n))
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a run or a check has to say at lines of the sources, as GitHub and GitLab show it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.model import Cell, Finding, Matrix, Run, Severity, Splat
+from harness.publish import sentences
+from harness.text import clean, clip, one_line
+
+FAILURES = 100  # failures without a splat; GitHub and GitLab show fewer
+SHOWN = 10  # annotations of one level that GitHub shows for a step
+
+DECODED = "splats.json"  # in a kernel's folder: the splats with the places of all frames
+
+_PLACE = re.compile(r"(.+):(\d+)")
+
+
+class AnnotationLevel(enum.StrEnum):
+    """How much an annotation weighs, in GitHub's words; the gravest is first."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+
+_FINDINGS = {
+    Severity.ERROR: AnnotationLevel.ERROR,
+    Severity.WARNING: AnnotationLevel.WARNING,
+    Severity.NOTE: AnnotationLevel.NOTICE,
+}
+_GITLAB = {
+    AnnotationLevel.ERROR: "critical",
+    AnnotationLevel.WARNING: "minor",
+    AnnotationLevel.NOTICE: "info",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotation:
+    """Something to say at a line of the kernel's sources; ``file`` is empty where there is none.
+
+    ``rule`` is what kind of problem it is, ``title`` one line, ``text`` the details.
+    """
+
+    level: AnnotationLevel
+    rule: str
+    title: str
+    text: str
+    file: str = ""
+    line: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the annotation across runs: GitLab compares two reports by it."""
+        identity = "\0".join((self.rule, self.file, self.title))
+        return hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:40]
+
+
+def run_annotations(run: Run) -> tuple[Annotation, ...]:
+    """Return the annotations of the judged kernel, errors first, each once."""
+    if not run.sides:
+        return ()
+    return _sorted((*_splats(run), *_failures(run), *_warnings(run)))
+
+
+def _sorted(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
+    order = list(AnnotationLevel)
+    return tuple(sorted(dict.fromkeys(annotations), key=lambda one: order.index(one.level)))
+
+
+def _splats(run: Run) -> Iterator[Annotation]:
+    """Annotate the lines that splats came from; a splat of several tests is told once."""
+    seen, added = set(), _added_lines(run.folder / run.judged.side)
+    new = None if run.strict or not run.compared else {splat.name for splat in run.splats}
+    owners = [("boot", run.judged.boot_splats)]
+    owners += [(test.id, test.splats) for group in run.failure_groups for test in group.tests]
+    for name, splats in owners:
+        for splat in splats:
+            if splat.name not in seen:
+                seen.add(splat.name)
+                counts = new is None or splat.name in new
+                level = AnnotationLevel.ERROR if counts else AnnotationLevel.NOTICE
+                yield _splat(splat, name, added.get((splat.title, splat.frames), ""), level)
+
+
+def _added_lines(folder: Path) -> dict[tuple[str, tuple[str, ...]], str]:
+    """Read for each splat the innermost line of its stack that a patch added, as file:line.
+
+    A reviewer looks there, and a pull request shows annotations only there.
+    """
+    try:
+        table = json.loads((folder / DECODED).read_text(encoding="utf-8"))
+        return {
+            (one["title"], tuple(one["frames"])): f"{place['file']}:{place['line']}"
+            for one in table
+            for place in _added(one["decoded"])[:1]
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _added(decoded: dict[str, Any]) -> list[dict[str, Any]]:
+    frames = [*decoded["frames"][decoded["guilty"] :], *decoded["alloc"], *decoded["free"]]
+    return [place for frame in frames for place in frame["places"] if place["patch"]]
+
+
+def _splat(splat: Splat, test: str, added: str, level: AnnotationLevel) -> Annotation:
+    place = _PLACE.fullmatch(added or splat.place)
+    lines = [
+        f"in {one_line(test)}",
+        *([f"at {one_line(splat.place)}"] if added and splat.place else []),
+        *(f'through lines of "{one_line(subject)}"' for subject in splat.patches),
+        *sentences.trimmed(splat, 20),
+    ]
+    return Annotation(
+        level,
+        f"splat: {splat.kind}",
+        one_line(splat.title),
+        "\n".join(lines),
+        one_line(place[1]) if place else "",
+        int(place[2]) if place else 0,
+    )
+
+
+def _failures(run: Run) -> Iterator[Annotation]:
+    """Annotate failures without a splat: no line of the kernel's sources is known for them."""
+    error = run.judged.error
+    if error and not any(splat.title in error for splat in run.judged.boot_splats):
+        text = clean(clip(error, 2000))
+        yield Annotation(AnnotationLevel.ERROR, "boot", one_line(error), text)
+    for group in run.failure_groups:
+        level = AnnotationLevel.ERROR if group.counts else AnnotationLevel.NOTICE
+        for test in group.tests[:FAILURES]:
+            if not any(splat.title and splat.title in test.headline for splat in test.splats):
+                change = run.change(test.id)
+                before = f"{change.base} -> {change.patched}, " if change else ""
+                text = "\n".join((f"{before}{group.reason}", one_line(test.headline, 500)))
+                title = f"{test.outcome}: {one_line(test.id)}"
+                yield Annotation(level, f"test: {test.outcome}", title, text.strip())
+    if left := sentences.left(run.judged):
+        yield Annotation(AnnotationLevel.ERROR, "test: notrun", left, left)
+
+
+def _warnings(run: Run) -> Iterator[Annotation]:
+    """Annotate compiler warnings: new ones, and old ones in lines of the series."""
+    new = set(run.warnings)
+    for warning in run.judged.kernel.warnings:
+        if run.compared and warning not in new and not warning.patch:
+            continue
+        patch = f'in a line of "{one_line(warning.patch)}"' if warning.patch else ""
+        yield Annotation(
+            AnnotationLevel.ERROR if warning in new else AnnotationLevel.WARNING,
+            "compiler",
+            one_line(warning.text),
+            "\n".join(filter(None, (one_line(warning.text, 1000), patch))),
+            one_line(warning.file),
+            warning.line,
+        )
+
+
+def check_annotations(matrix: Matrix) -> tuple[Annotation, ...]:
+    """Return the findings of a check, each at the patch it enters with, errors first."""
+    return _sorted(_finding(cell, finding) for cell, finding in matrix.findings)
+
+
+def _finding(cell: Cell, finding: Finding) -> Annotation:
+    where = f"patch {cell.patch}" if cell.patch else "the whole series"
+    leaves = f"; goes away in patch {finding.leaves}" if finding.leaves else ""
+    text = clean(clip(finding.text, 2000))
+    rule = f" [{one_line(finding.rule)}]" if finding.rule else ""
+    return Annotation(
+        _FINDINGS[finding.level],
+        one_line(f"{cell.check}: {finding.rule}" if finding.rule else cell.check),
+        f"{where}, {one_line(cell.check)}: {one_line(text, 120)}",
+        f"{text}{rule}{leaves}",
+        one_line(finding.file, 1000),
+        finding.line,
+    )
+
+
+def github(annotations: Sequence[Annotation]) -> list[str]:
+    """Return workflow commands for GitHub, a line each: of each level as many as it shows."""
+    lines = []
+    for level in AnnotationLevel:
+        of_level = [one for one in annotations if one.level is level]
+        # Those at a line are more useful than those without.
+        of_level.sort(key=lambda one: not one.line)
+        lines += [_command(one) for one in of_level[:SHOWN]]
+    return lines
+
+
+def _command(annotation: Annotation) -> str:
+    line = str(annotation.line or "")
+    values = {"file": annotation.file, "line": line, "title": annotation.title}
+    properties = ",".join(
+        f"{key}={_escaped(value).replace(':', '%3A').replace(',', '%2C')}"
+        for key, value in values.items()
+        if value
+    )
+    message = clip(annotation.text or annotation.title, 4000)
+    return f"::{annotation.level} {properties}::{_escaped(message)}"
+
+
+def _escaped(text: str) -> str:
+    """Escape text: otherwise a guest's output could be a workflow command of its own."""
+    return clean(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def gitlab(annotations: Sequence[Annotation]) -> str:
+    """Return GitLab's code quality report.
+
+    Annotations without a file are left out: the JUnit report has them.
+    """
+    by_fingerprint = {one.fingerprint: one for one in reversed(annotations) if one.file}
+    return json.dumps([_issue(one) for one in reversed(by_fingerprint.values())], indent=1)
+
+
+def _issue(annotation: Annotation) -> dict[str, object]:
+    text = f": {annotation.text}" if annotation.text else ""
+    return {
+        "description": one_line(f"{annotation.title}{text}", 1000),
+        "check_name": one_line(annotation.rule),
+        "fingerprint": annotation.fingerprint,
+        "severity": _GITLAB[annotation.level],
+        "location": {"path": annotation.file, "lines": {"begin": max(1, annotation.line)}},
+    }

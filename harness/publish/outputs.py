@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The table of outputs: each form that ``harness report`` can make besides the HTML page."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.errors import HostFault, UsageError
+from harness.model import Matrix, Run, SideResult
+from harness.progress import Progress
+from harness.publish import ci, junit, kcidb, mail, markdown, tap
+from harness.results import store
+from harness.results.regression import settled
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputChoices:
+    """Options of some outputs: the mail's sender, KCIDB's origin, and which kernel alone.
+
+    Empty where nothing was chosen.
+    """
+
+    tested_by: str = ""
+    origin: str = ""
+    side: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """A form of a run: the option ``--name FILE`` asks for it.
+
+    ``choices`` are the fields of OutputChoices that it takes.  ``of_check`` makes the same of a
+    check's matrix; None where a check has no such form.
+    """
+
+    name: str
+    help: str
+    of_run: Callable[[Run, OutputChoices, Progress], str | bytes]
+    of_check: Callable[[Matrix], str] | None = None
+    choices: tuple[str, ...] = ()
+
+
+def load(folder: Path) -> Run:
+    """Read the run in ``folder``, which may have been moved since, for example off a CI system.
+
+    Raises UsageError when there is none, or one of another form.
+    """
+    run = settled(store.load_run(folder))
+    before, now = str(run.folder.absolute()) + os.sep, str(folder.absolute()) + os.sep
+    sides = tuple(
+        dataclasses.replace(
+            side,
+            guests=tuple(
+                dataclasses.replace(guest, console=guest.console.replace(before, now, 1))
+                for guest in side.guests
+            ),
+        )
+        for side in run.sides
+    )
+    return dataclasses.replace(run, folder=folder, sides=sides)
+
+
+def _sides(run: Run, choices: OutputChoices) -> tuple[SideResult, ...]:
+    return tuple(side for side in run.sides if choices.side in ("", side.side))
+
+
+def _mail(run: Run, choices: OutputChoices, progress: Progress) -> bytes:
+    sender = mail.person(choices.tested_by) if choices.tested_by else None
+    if sender and (why := mail.no_tested_by(run)):
+        progress.say(f"the mail has no Tested-by: {why}")
+    if not mail.replied(run).id:
+        progress.say("the series has no Message-ID, so the mail is not a reply to anything")
+
+    def maintainers() -> tuple[mail.Lines, mail.Lines]:
+        patches = run.series.patches if run.series else ()
+        try:
+            return mail.ask_maintainers(run.source, [one for one in patches if one.path.is_file()])
+        except HostFault as error:  # a mail without receivers is better than none
+            progress.say(f"the mail has no Cc: {error.what}")
+            return (), ()
+
+    return mail.compose(run, maintainers, sender)
+
+
+def _junit(run: Run, choices: OutputChoices, _: Progress) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        return junit.write(Path(folder) / "junit.xml", run, _sides(run, choices)).read_bytes()
+
+
+def _kcidb(run: Run, choices: OutputChoices, _: Progress) -> str:
+    if not choices.origin:
+        raise UsageError(
+            "--kcidb needs an origin", hint="--origin NAME, as KernelCI gave it to you"
+        )
+    run = dataclasses.replace(run, sides=_sides(run, choices))
+    return json.dumps(kcidb.report(run, choices.origin), indent=1) + "\n"
+
+
+OUTPUTS = (
+    Output(
+        "mail",
+        "a reply to the cover letter, for git send-email, mutt or b4",
+        _mail,
+        choices=("tested_by",),
+    ),
+    Output("junit", "JUnit, for Jenkins, GitLab and others", _junit, choices=("side",)),
+    Output("tap", "TAP 14 of the judged kernel", lambda run, *_: tap.tap(run)),
+    Output("ktap", "the same as the kernel's own KTAP", lambda run, *_: tap.ktap(run)),
+    Output("kcidb", "JSON for KernelCI's database", _kcidb, choices=("origin", "side")),
+    Output(
+        "gitlab",
+        "GitLab's code quality report: what there is to say at lines",
+        lambda run, *_: ci.gitlab(ci.run_annotations(run)),
+        lambda matrix: ci.gitlab(ci.check_annotations(matrix)),
+    ),
+    Output(
+        "summary",
+        "Markdown, as for the summary of a GitHub job",
+        lambda run, *_: markdown.of_run(run),
+        markdown.of_check,
+    ),
+)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find the mails that a user names: files and folders, a pipe, commits of a tree, or a link."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness import paths
+from harness.errors import SeriesError, UsageError
+from harness.series import commits, lore, mbox
+from harness.series.mail import parse
+from harness.series.mbox import MboxEntry
+
+FORMAT = "git format-patch -o FOLDER BASE.. makes a folder of patches"
+_NAMES = ("*.patch", "*.eml", "[0-9]*")  # the last: format-patch --numbered-files, other suffixes
+_KINDS = "a folder of patches, files, an mbox, a maildir, -, A..B with --tree, a message id, a link"
+
+
+@dataclasses.dataclass(frozen=True)
+class MailSource:
+    """The mails at the place that the user named.
+
+    ``strict``: every one of them is meant, as in a folder; elsewhere the series is chosen among
+    them.  ``ordered``: their order is given.  ``single``: one mail in a file of its own.
+    ``folder`` holds the series and perhaps a series.toml; ``base`` is the commit it is made on.
+    ``repo`` is the git tree whose commits these are.
+    """
+
+    where: str
+    name: str
+    entries: tuple[MboxEntry, ...]
+    folder: Path | None = None
+    strict: bool = False
+    ordered: bool = False
+    single: bool = False
+    base: str = ""
+    notes: tuple[str, ...] = ()
+    repo: Path | None = None
+
+
+def find(words: Sequence[str | Path], tree: Path | None = None, base: str = "") -> MailSource:
+    """Find the mails that ``words`` name.  Raises UsageError when they name nothing."""
+    if len(words) > 1:
+        files = [_existing_file(str(word)) for word in words]
+        entries = tuple(_only_mail(file) for file in files)
+        return MailSource(" ".join(map(str, files)), "", entries, strict=True)
+    word = words[0] if words else ""
+    text = str(word)
+    path = paths.expanded(word).absolute()
+    if text == "-":
+        return _standard_input()
+    if text and _exists(path):
+        return _folder(path) if path.is_dir() else _file(path)
+    if not isinstance(word, Path):
+        if lore.is_link(text):
+            fetched = lore.fetch(text)
+            source = dataclasses.replace(_file(fetched.path, text), name="", notes=fetched.notes)
+            return dataclasses.replace(source, strict=source.strict or fetched.chosen)
+        if exported := commits.export(text, tree, base):
+            return dataclasses.replace(
+                _folder(exported.folder),
+                where=text,
+                name=exported.name,
+                base=exported.base,
+                notes=exported.notes,
+                repo=exported.repo,
+            )
+    raise UsageError(f"there is no series at {path}", hint=f"give {_KINDS}")
+
+
+def no_patch(where: str) -> SeriesError:
+    """The error for a folder without a patch."""
+    return SeriesError(f"there is no patch (*.patch) in {where}", hint=FORMAT)
+
+
+def _existing_file(word: str) -> Path:
+    path = paths.expanded(word).absolute()
+    if _exists(path) and not path.is_dir():
+        return _regular(path)
+    raise UsageError(
+        f"several names must each be a patch, and {word} is not a file",
+        hint="give the patches of one series, or one folder or mbox",
+    )
+
+
+def _regular(path: Path) -> Path:
+    """Return a file that can be read more than once; <(...) of a shell is a pipe."""
+    if path.is_file():
+        return path
+    with mbox.opened(path) as stream:
+        return mbox.save(stream, str(path))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # it cannot be a file name
+        return False
+
+
+def _file(path: Path, where: str = "") -> MailSource:
+    where = where or str(path)
+    entries = tuple(mbox.entries(mbox.unpacked(_regular(path)), where))
+    single = len(entries) == 1
+    strict = single and (not entries[0].subject.reply or _has_scissors(entries[0]))
+    return MailSource(where, path.stem, entries, single=single, strict=strict)
+
+
+def _has_scissors(reply: MboxEntry) -> bool:
+    """Whether a reply has a patch below a scissors line."""
+    with contextlib.suppress(SeriesError):
+        mail = parse(reply.raw(), reply.where)
+        return bool(mail.diffs) and not mail.reply
+    return False
+
+
+def _only_mail(file: Path) -> MboxEntry:
+    entries = mbox.entries(file)
+    if len(entries) > 1:
+        raise SeriesError(
+            f"{file} holds {len(entries)} mails",
+            hint=f"in a folder every patch has its own file; give {file} itself as the series",
+        )
+    return entries[0]
+
+
+def _folder(path: Path) -> MailSource:
+    where, name = str(path), path.name
+    if (path / "cur").is_dir() and (path / "new").is_dir():  # a maildir
+        mails = (file for part in ("cur", "new") for file in (path / part).iterdir())
+        files = sorted(file for file in mails if file.is_file() and file.name[0] != ".")
+        return MailSource(where, name, tuple(e for file in files for e in mbox.entries(file)))
+    ordered = (path / "series").is_file()
+    if ordered:
+        files = _quilt_patches(path)
+    else:
+        matches = (sorted(path.glob(kind), key=_natural_order) for kind in _NAMES)
+        files = next(filter(None, matches), [])
+    if not files:
+        raise no_patch(where)
+    entries = tuple(_only_mail(file) for file in files)
+    return MailSource(where, name, entries, path, strict=True, ordered=ordered)
+
+
+def _natural_order(path: Path) -> list[tuple[int, str]]:
+    """Sort 2-x before 10-x."""
+    return [(int(n or 0), text) for n, text in re.findall(r"(\d{1,18})|(\D+)", path.name)]
+
+
+def _quilt_patches(folder: Path) -> list[Path]:
+    """Read the ``series`` file of a quilt folder.  Raises SeriesError for a missing patch.
+
+    A line is a file's name, perhaps with a strip level, which can only be 1, and a comment.
+    """
+    listing = folder / "series"
+    files: list[Path] = []
+    for number, line in enumerate(listing.read_text(errors="replace").splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if words[1:] not in ([], ["-p1"]):
+            raise SeriesError(
+                f"{listing}, line {number}: '{' '.join(words[1:])}' is not supported",
+                hint="refresh the patch with quilt refresh -p1",
+            )
+        path = folder / words[0].replace("\0", "?")
+        if path in files:
+            raise SeriesError(
+                f"{listing}, line {number}: {words[0]} is listed twice", hint="remove one of them"
+            )
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise SeriesError(
+                f"{listing}, line {number}: there is no patch {words[0]} in {folder}",
+                hint="add the patch, or remove the line",
+            )
+        files.append(path)
+    if not files:
+        raise SeriesError(f"{listing} names no patch", hint="quilt import PATCH adds one")
+    return files
+
+
+def _standard_input() -> MailSource:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("nothing comes through standard input", hint="cat my.mbox | harness ... -")
+    file = mbox.save(sys.stdin.buffer, "standard input")
+    return dataclasses.replace(_file(file, "standard input"), name="")

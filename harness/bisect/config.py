@@ -19,16 +19,15 @@ from harness.bisect import ddmin, ends
 from harness.bisect.job import BisectJob
 from harness.errors import UsageError
 from harness.kconfig import reader
-from harness.kconfig.compare import same
 from harness.kconfig.expression import names, unmet
-from harness.kconfig.fragment import parse
+from harness.kconfig.fragment import parse, same
 from harness.model import Bisected, Call, Candidate, Option, Request
 
 _WRITTEN_BY_MAKE, _TOP = "Automatically generated file", 200  # the first bytes of a .config
 Attempt = Callable[[Request], Mapping[str, str]]  # the values that a request results in
 
 
-def search(job: BisectJob) -> Bisected:
+def bisect_config(job: BisectJob) -> Bisected:
     """Find the options of the bad end that make the failure together."""
     sources, configs = job.sources, job.plan.configs
     lab = sources.lab
@@ -38,7 +37,7 @@ def search(job: BisectJob) -> Bisected:
     with sources.held() as slot:
         slot.check_out(checkout)
     scratch = build.folder(checkout, Request(()), lab.toolchain)
-    kconfigs = reader.options(checkout.path, architectures.named(lab.toolchain.arch).folder)
+    kconfigs = reader.read_kconfig(checkout.path, architectures.named(lab.toolchain.arch).folder)
 
     def attempt(request: Request) -> dict[str, str]:
         return kconfig.attempt(checkout.path, scratch, request, lab.toolchain)
@@ -116,7 +115,7 @@ class ConfigSpace:
     """
 
     def __init__(
-        self, good: Request, bad: Request, attempt: Attempt, kconfigs: reader.Options
+        self, good: Request, bad: Request, attempt: Attempt, kconfigs: reader.KconfigOptions
     ) -> None:
         self._good_options = {option.name: option for option in good.options}
         self._attempt, self._kconfigs = attempt, kconfigs
@@ -233,7 +232,7 @@ def minimize(space: ConfigSpace, test: Callable[[Candidate], Call]) -> MinimalOp
     )
 
 
-def depends(option: Option, kconfigs: reader.Options, values: Mapping[str, str]) -> set[str]:
+def depends(option: Option, kconfigs: reader.KconfigOptions, values: Mapping[str, str]) -> set[str]:
     """Return the options whose value keeps ``option`` from landing.  Pure.
 
     For one that should be on: those in its unmet dependencies.  For one that should be off: those
@@ -260,7 +259,7 @@ def _digest(candidate: Candidate) -> str:
     return candidate.request.digest if candidate.request else ""
 
 
-def _grouped(options: Iterable[Option], kconfigs: reader.Options) -> tuple[OptionGroup, ...]:
+def _grouped(options: Iterable[Option], kconfigs: reader.KconfigOptions) -> tuple[OptionGroup, ...]:
     """Group the members of a choice: one is on because another is off."""
     groups: dict[object, list[Option]] = {}
     for option in options:

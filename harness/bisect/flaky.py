@@ -129,7 +129,9 @@ def enough(confidence: float) -> int | None:
     None when FAILURES of them are too few: this confidence takes several runs of each kernel.
     """
     runs = range(1, FAILURES + 1)
-    return next((n for n in runs if FailureRates(RunCount(n, n)).passes_needed(confidence) == 1), None)
+    return next(
+        (n for n in runs if FailureRates(RunCount(n, n)).passes_needed(confidence) == 1), None
+    )
 
 
 def estimate(
@@ -152,7 +154,11 @@ def estimate(
         if seen[-1].call is Call.SKIP:
             break
         all_failed = count.failures and not count.passes
-        if steady and all_failed and FailureRates(count, steady=steady).passes_needed(confidence) == 1:
+        if (
+            steady
+            and all_failed
+            and FailureRates(count, steady=steady).passes_needed(confidence) == 1
+        ):
             break
     return count, tuple(seen)
 

@@ -16,9 +16,9 @@ from harness.bisect.job import BisectJob
 from harness.model import Bisected, Call, Candidate, PatchInteraction
 
 
-def search(job: BisectJob) -> Bisected:
+def bisect_patches(job: BisectJob) -> Bisected:
     """Find the patches that only make the failure together, and those that need each other."""
-    series = job.plan.series
+    series = job.plan.run.series
     assert series is not None
     total = len(series.patches)
     everything = candidate(range(1, total + 1), total)

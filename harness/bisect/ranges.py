@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commits a bisection is about: the patches of a series, or a range of history."""
+"""Ranges of commits: the patches of a series or a part of history; and commits without another."""
 
 from __future__ import annotations
 
@@ -8,56 +8,66 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from harness import git
-from harness.bisect.search import Graph, chain
+from harness.bisect.search import CommitGraph, chain
 from harness.errors import UsageError
 from harness.model import Checkout, Commit
 
-_FORM = "%H%x00%P%x00%an <%ae>%x00%as%x00%s"
+_FORMAT = "%H%x00%P%x00%an <%ae>%x00%as%x00%s"
+# Commits of ours have no time and no author, so that the same ones are made each time.
+_NOBODY = {
+    "GIT_AUTHOR_NAME": "harness",
+    "GIT_AUTHOR_EMAIL": "harness@localhost",
+    "GIT_AUTHOR_DATE": "@0 +0000",
+    "GIT_COMMITTER_NAME": "harness",
+    "GIT_COMMITTER_EMAIL": "harness@localhost",
+    "GIT_COMMITTER_DATE": "@0 +0000",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class CommitRange:
-    """A range: the good ends, the bad end, and the graph of what lies between.
+    """A range: the good ends, the bad end, and the graph of the commits between them.
 
-    The bad end is the last commit of the graph.  ``bases`` are where a good end that lies on
-    another branch has left the bad end's: they must be good too.  ``files`` and ``first_parent``
-    are what the range was limited to.
+    The bad end is the last commit of the graph.  ``bases`` are where good ends on other branches
+    forked off the history of the bad end: they must be good too.  ``files`` and ``first_parent``
+    limit the range.
     """
 
     goods: tuple[str, ...]
     bad: str
-    graph: Graph
+    graph: CommitGraph
     bases: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     first_parent: bool = False
 
 
 def resolve(repo: Path, ref: str) -> str:
-    """Give the commit that ``ref`` names.  Raises UsageError."""
-    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-    found = git.run(repo, *words, check=False)
-    if not found.ok or not ref:
-        raise UsageError(f"{repo} has no commit '{ref}'", hint=f"git -C {repo} log, or tag -l")
-    return found.stdout.strip()
+    """Return the commit that ``ref`` names.  Raises UsageError."""
+    commit = git.commit_of(repo, ref)
+    if not commit:
+        raise UsageError(
+            f"{repo} has no commit '{ref}'", hint=f"git -C {repo} log (or tag -l) lists commits"
+        )
+    return commit
 
 
-def commit(repo: Path, name: str) -> Commit:
+def read_commit(repo: Path, name: str) -> Commit:
     """Read a commit, with the files it touches (a merge: against its first parent)."""
-    text = git.run(repo, "show", "--no-patch", f"--format={_FORM}", name).stdout.rstrip("\n")
-    ident, parents, author, date, subject = text.split("\0")
-    changed = ("diff-tree", "--root", "-m", "--first-parent", "-r", "-z", "--no-commit-id")
-    files = git.run(repo, *changed, "--name-only", ident).stdout.split("\0")
-    names = tuple(dict.fromkeys(file for file in files if file))
-    return Commit(ident, tuple(parents.split()), author, date, subject, names)
+    text = git.run(repo, "show", "--no-patch", f"--format={_FORMAT}", name).stdout.rstrip("\n")
+    commit, parents, author, date, subject = text.split("\0")
+    argv = ("diff-tree", "--root", "-m", "--first-parent", "-r", "-z", "--no-commit-id")
+    changed = git.run(repo, *argv, "--name-only", commit).stdout.split("\0")
+    files = tuple(dict.fromkeys(file for file in changed if file))
+    return Commit(commit, tuple(parents.split()), author, date, subject, files)
 
 
-def series(base: str, patched: Checkout) -> CommitRange:
-    """Give the span of a series as it was applied."""
-    commits = [name for name, _ in patched.patches]
+def of_series(base: str, patched: Checkout) -> CommitRange:
+    """Return the range of a series as it was applied."""
+    commits = [commit for commit, _ in patched.patches]
     return CommitRange((base,), commits[-1], chain(commits))
 
 
-def history(
+def of_history(
     repo: Path,
     goods: Sequence[str],
     bad: str,
@@ -65,15 +75,15 @@ def history(
     first_parent: bool = False,
     files: Sequence[str] = (),
 ) -> CommitRange:
-    """Give what lies between good ends and the bad end; with ``files`` only what touches them.
+    """Return the commits between good ends and the bad end; with ``files`` those that touch them.
 
-    Raises UsageError when there is nothing between them.
+    Raises UsageError when there are none.
     """
-    words = ["rev-list", "--topo-order", "--reverse", "--parents"]
-    words += ["--first-parent"] if first_parent else []
+    argv = ["rev-list", "--topo-order", "--reverse", "--parents"]
+    argv += ["--first-parent"] if first_parent else []
     limits = ["--", *files] if files else []
-    listed = git.run(repo, *words, bad, *(f"^{good}" for good in goods), *limits).stdout
-    parents = {one[0]: tuple(one[1:]) for one in map(str.split, listed.splitlines())}
+    lines = git.run(repo, *argv, bad, *(f"^{good}" for good in goods), *limits).stdout.splitlines()
+    parents = {commit: tuple(above) for commit, *above in map(str.split, lines)}
     if bad in goods or (not parents and not files):
         raise UsageError(
             f"{bad[:12]} is not after {goods[0][:12]}: there is nothing between them",
@@ -83,83 +93,71 @@ def history(
         raise UsageError(
             f"no commit between them touches {' '.join(files)}", hint="leave the paths out"
         )
-    if bad not in parents:  # it does not touch the files; what leads to it does
-        within = {parent for some in parents.values() for parent in some}
-        parents[bad] = tuple(one for one in parents if one not in within)
+    if bad not in parents:  # it does not touch the files; the last commits that do are its parents
+        inner = {parent for above in parents.values() for parent in above}
+        parents[bad] = tuple(commit for commit in parents if commit not in inner)
     bases = _bases(repo, goods, bad)
-    return CommitRange(tuple(goods), bad, Graph(parents), bases, tuple(files), first_parent)
+    return CommitRange(tuple(goods), bad, CommitGraph(parents), bases, tuple(files), first_parent)
 
 
 def _bases(repo: Path, goods: Sequence[str], bad: str) -> tuple[str, ...]:
-    """Give the commits where good ends on other branches have left the bad one's."""
-    found: dict[str, None] = {}
+    """Return where good ends on other branches forked off the history of the bad end."""
+    bases: dict[str, None] = {}
     for good in goods:
-        if git.run(repo, "merge-base", "--is-ancestor", good, bad, check=False).ok:
+        if git.is_ancestor(repo, good, bad):
             continue
-        bases = git.run(repo, "merge-base", "--all", good, bad, check=False).stdout.split()
-        if not bases:
+        common = git.run(repo, "merge-base", "--all", good, bad, check=False).stdout.split()
+        if not common:
             raise UsageError(
                 f"{good[:12]} and {bad[:12]} have no common history",
                 hint="name commits of one history with --good and --bad; git fetch --unshallow"
-                " where it was cut off",
+                " completes one that was cut off",
             )
-        found |= dict.fromkeys(bases)
-    return tuple(one for one in found if one not in goods)
+        bases |= dict.fromkeys(common)
+    return tuple(base for base in bases if base not in goods)
 
 
 def subjects(repo: Path, commits: Sequence[str]) -> dict[str, str]:
-    """Give the subject of each commit."""
+    """Return the subject of each commit."""
     if not commits:
         return {}
-    text = "".join(f"{one}\n" for one in commits)
-    words = ("log", "--no-walk=unsorted", "--format=%H %s", "--stdin")
-    lines = git.run(repo, *words, stdin=text).stdout.splitlines()
+    argv = ("log", "--no-walk=unsorted", "--format=%H %s", "--stdin")
+    lines = git.run(repo, *argv, stdin="\n".join(commits) + "\n").stdout.splitlines()
     return {line[:40].strip(): line.partition(" ")[2] for line in lines}
 
 
 def files(repo: Path, commits: Collection[str]) -> dict[str, list[str]]:
-    """Give the files that each commit touches; none for merges."""
-    words = ("diff-tree", "--stdin", "--root", "-r", "--name-only", "--no-renames")
-    said = git.run(repo, *words, stdin="".join(f"{one}\n" for one in commits)).stdout
-    found: dict[str, list[str]] = {one: [] for one in commits}
-    now: list[str] = []
-    for line in said.splitlines():
-        if line in found:
-            now = found[line]
+    """Return the files that each commit touches; none for merges."""
+    argv = ("diff-tree", "--stdin", "--root", "-r", "--name-only", "--no-renames")
+    text = git.run(repo, *argv, stdin="".join(f"{commit}\n" for commit in commits)).stdout
+    touched: dict[str, list[str]] = {commit: [] for commit in commits}
+    current: list[str] = []
+    for line in text.splitlines():
+        if line in touched:
+            current = touched[line]
         else:
-            now.append(line)
-    return found
+            current.append(line)
+    return touched
 
 
 def revert(repo: Path, tip: str, culprit: Commit) -> str | None:
     """Make a commit of ``tip`` without ``culprit``; None where that conflicts.
 
-    Only objects are written: a three-way merge with the culprit as what both come from.
+    Only objects are written: a three-way merge, with the culprit as the common base.
     """
-    base, before = _alone(repo, culprit.id), _alone(repo, culprit.parents[0])
-    one = _made(repo, _tree(repo, tip), base, of="ours")
-    two = _made(repo, _tree(repo, before), base, of="theirs")
-    merged = git.run(repo, "merge-tree", "--write-tree", one, two, check=False)
+
+    def commit(tree: str, *parents: str, message: str) -> str:
+        options = [word for parent in parents for word in ("-p", parent)]
+        argv = ("commit-tree", tree, *options, "-m", message)
+        return git.run(repo, *argv, env=_NOBODY).stdout.strip()
+
+    def tree(name: str) -> str:
+        return git.object_of(repo, f"{name}^{{tree}}")
+
+    base = commit(tree(culprit.id), message="from here")
+    ours = commit(tree(tip), base, message="ours")
+    theirs = commit(tree(culprit.parents[0]), base, message="theirs")
+    merged = git.run(repo, "merge-tree", "--write-tree", ours, theirs, check=False)
     if not merged.ok:
         return None
-    tree = merged.stdout.split()[0]
-    return _made(repo, tree, tip, of=f'Revert "{culprit.subject}"')
-
-
-def _tree(repo: Path, name: str) -> str:
-    return git.line(repo, "rev-parse", "--verify", f"{name}^{{tree}}")
-
-
-def _alone(repo: Path, name: str) -> str:
-    return _made(repo, _tree(repo, name), of="from here")
-
-
-_WHEN = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (
-    ("NAME", "harness"), ("EMAIL", "harness@localhost"), ("DATE", "@0 +0000")
-)}  # fmt: skip
-
-
-def _made(repo: Path, tree: str, *parents: str, of: str) -> str:
-    """Make a commit object; the same words make the same one."""
-    above = [word for parent in parents for word in ("-p", parent)]
-    return git.run(repo, "commit-tree", tree, *above, "-m", of, env=_WHEN).stdout.strip()
+    return commit(merged.stdout.split()[0], tip, message=f'Revert "{culprit.subject}"')

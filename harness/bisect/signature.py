@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from harness.errors import HostFault, Untestable, UsageError
 from harness.model import Call, Kernel, Outcome, SideResult, Splat, Test
@@ -134,9 +134,7 @@ def judge_runs(signature: Signature, evidence: TrialEvidence) -> tuple[Judgement
             for test, outcome in zip(tests, outcomes, strict=True)
             if outcome is not None  # this test was not run so often
         )
-        run = dataclasses.replace(
-            evidence, result=dataclasses.replace(evidence.tested, tests=ran)
-        )
+        run = dataclasses.replace(evidence, result=dataclasses.replace(evidence.tested, tests=ran))
         judgements.append(signature.kind.judge(signature, run))
     return tuple(judgements)
 

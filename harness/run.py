@@ -19,8 +19,8 @@ from harness.errors import HarnessError, HostFault, Interrupted
 from harness.guest import accel
 from harness.lab import again, folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
-from harness.lab.plan import Plan, see_suites
-from harness.model import Run, SideResult, Source
+from harness.lab.plan import see_suites
+from harness.model import Plan, Run, SideResult, Source
 from harness.progress import Progress
 from harness.publish import junit
 from harness.results import evidence, store
@@ -90,13 +90,12 @@ def _test(context: RunContext, built: Sequence[Built]) -> Run:
         if isinstance(why, HostFault):
             raise
         what = f"interrupted: {again.so_far(sides)}; all of it is kept in {context.folder}"
-        raise Interrupted(what, hint=again.the_same(context.command)) from None
+        raise Interrupted(what, hint=again.the_same(context.lab.plan)) from None
 
 
 def _as_run(context: RunContext, sides: Sequence[SideResult]) -> Run:
     """Put together what the sides did; nothing that differs between them is rerun yet."""
     plan = context.lab.plan
-    lenient = "--allow-flaky" in plan.pytest_args
     run = Run(
         series=plan.series,
         source=context.source,
@@ -104,10 +103,11 @@ def _as_run(context: RunContext, sides: Sequence[SideResult]) -> Run:
         started=context.started.isoformat(timespec="seconds"),
         seconds=0.0,
         accel=str(context.lab.accel),
-        sides=tuple(dataclasses.replace(side, allow_flaky=lenient) for side in sides),
+        sides=tuple(dataclasses.replace(side, allow_flaky=plan.allow_flaky) for side in sides),
         command=context.command,
         about=context.about,
         strict=plan.strict,
+        plan=plan.typed,
     )
     return compared(run)
 

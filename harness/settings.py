@@ -26,7 +26,7 @@ class Settings:
     kconfig: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     guests: int = 0
-    accel: str = "auto"
+    accel: str = ""
     memory: str = ""
     cpus: int = 0
     arch: str = ""

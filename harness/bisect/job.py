@@ -13,8 +13,7 @@ from harness.bisect.flaky import Decision
 from harness.bisect.hunt import Judge, SearchProgress
 from harness.bisect.prober import StateFile
 from harness.bisect.signature import Signature
-from harness.lab.plan import Plan
-from harness.model import Bisected, BisectMode, BisectStep, Call, Candidate
+from harness.model import Bisected, BisectMode, BisectStep, Call, Candidate, Plan
 
 
 @dataclasses.dataclass(frozen=True)

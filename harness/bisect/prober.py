@@ -139,7 +139,7 @@ class Prober:
     @property
     def repeats(self) -> bool:
         """Whether a guest runs the test more than once."""
-        return "--repeat" in self.sources.lab.plan.pytest_args
+        return self.sources.lab.plan.repeat > 1
 
     def stop(self) -> None:
         """End the trials under way; their outcome is not used."""
@@ -201,9 +201,7 @@ class Prober:
         suites = (test,) if test else lab.plan.suites
         if self.signature.kind.boot_only or not suites:
             suites = (str(BOOTS),)
-        plan = dataclasses.replace(
-            lab.plan, suites=suites, guests="1", pytest_args=(*lab.plan.pytest_args, "--retry", "0")
-        )
+        plan = dataclasses.replace(lab.plan, suites=suites, guests="1", retry=0)
         chosen = dataclasses.replace(lab, plan=plan, request=candidate.request or lab.request)
         with self._counted():
             result = trial.run(chosen, Built(Side.PATCHED, built.checkout, built.kernel), folder)

@@ -351,7 +351,6 @@ COMMAND = SignatureKind(  # it stands behind --
     "command",
     _judge_command,
     lambda signature: f"{' '.join(signature.command)} fails",
-    field="command",
     boots=False,
 )
 KINDS = (TEST, SPLAT, BOOT, BUILD_ERROR, WARNING, BOOT_TIME, MEASURE, COMMAND)

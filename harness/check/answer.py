@@ -13,8 +13,7 @@ from harness.check.patches import Looked
 from harness.check.scripts import Scripts
 from harness.check.steps import Steps
 from harness.check.wish import Wish
-from harness.lab.plan import Plan
-from harness.model import Cell, CellState, Finding, Matrix, PatchRow, Series, Severity, Source
+from harness.model import Cell, CellState, Finding, Matrix, PatchRow, Plan, Series, Severity, Source
 from harness.progress import Progress
 
 

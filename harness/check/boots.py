@@ -15,8 +15,8 @@ from harness.check.builds import Made
 from harness.errors import HostFault, UsageError
 from harness.lab import folder, trial
 from harness.lab.kernels import Built, Lab
-from harness.lab.plan import BOOTS, Plan
-from harness.model import Finding, Outcome, Severity, Side, SideResult, Splat, Test
+from harness.lab.plan import BOOTS
+from harness.model import Finding, Outcome, Plan, Severity, Side, SideResult, Splat, Test
 from harness.results.regression import counts
 
 
@@ -61,7 +61,7 @@ class Tested:
 
 def _beside(plan: Plan) -> Plan:
     """Leave half of the processors to make: to start a guest costs as much as thirty tests do."""
-    if plan.guests != "auto":
+    if plan.guests.isdecimal():
         return plan
     guests = max(1, len(os.sched_getaffinity(0)) // 2)
     return dataclasses.replace(plan, guests=str(guests))

@@ -12,8 +12,7 @@ from harness.check import headers, judge, scripts, semantic
 from harness.check.judge import Column
 from harness.check.scripts import Scripts
 from harness.check.wish import Wish
-from harness.lab.plan import Plan
-from harness.model import Cell, CellState, Checkout, Finding, Series
+from harness.model import Cell, CellState, Checkout, Finding, Plan, Series
 from harness.progress import Progress
 
 Found = tuple[Finding, ...]

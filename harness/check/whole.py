@@ -24,8 +24,18 @@ from harness.check.sources import Sources
 from harness.check.wish import GROUPS, Wish
 from harness.errors import HostFault, Interrupted
 from harness.lab import folder, kernels
-from harness.lab.plan import Plan, see_suites
-from harness.model import WHOLE_SERIES, Cell, CellState, Checkout, Finding, Matrix, Severity, Source
+from harness.lab.plan import see_suites
+from harness.model import (
+    WHOLE_SERIES,
+    Cell,
+    CellState,
+    Checkout,
+    Finding,
+    Matrix,
+    Plan,
+    Severity,
+    Source,
+)
 from harness.progress import Progress
 from harness.series import trust
 

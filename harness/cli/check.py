@@ -14,10 +14,9 @@ from harness import check, errors, git, history, paths, settings
 from harness.check import Wish, given, report, wish
 from harness.cli import formats
 from harness.cli import matrix as shown
-from harness.cli.run import guest_options, kernel_options, suite_options
+from harness.cli.parser import add_options, typed_plan
 from harness.lab import plan
-from harness.lab.plan import Plan
-from harness.model import Matrix, Series
+from harness.model import Matrix, Plan, Series
 from harness.progress import Progress
 from harness.results import store
 
@@ -70,17 +69,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         group.add_argument(f"--{name}", action="store_true", help=what)
     group.add_argument("--strict", action="store_true", help="a warning is bad too")
     group.add_argument(
-        "--trust",
-        action="store_true",
-        help="run scripts and build steps that the series itself changes (commits are trusted)",
-    )
-    group.add_argument(
         "--previous", default="", metavar="SERIES", help="the revision before, for git range-diff"
     )
     group.add_argument("--b4", action="store_true", help="speak b4's check-command protocol")
-    kernel_options(parser)
-    suite_options(parser)
-    guest_options(parser)
+    add_options(parser, "check")
     parser.set_defaults(run=run)
 
 
@@ -101,8 +93,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     with contextlib.ExitStack() as stack:
         stack.enter_context(paths.in_use())
         if options.b4 and not options.out:  # b4 keeps what it is told; nobody looks for a folder
-            scratch = stack.enter_context(paths.scratch(paths.cache() / "b4"))
-            options.out = str(scratch / "check")
+            options.out = stack.enter_context(paths.scratch(paths.cache() / "b4")) / "check"
         made, asked = _plan(options, asked)
         if options.previous:
             before = plan.find_series(options.previous, settings.load(Path.cwd()))
@@ -136,23 +127,24 @@ def _show(options: argparse.Namespace, found: Matrix, place: Path) -> None:
 def _plan(options: argparse.Namespace, asked: Wish) -> tuple[Plan, Wish]:
     """Find out what is to be checked: mails, a pipe, or commits."""
     there = settings.load(Path.cwd())
-    series, _ = plan.tell(options.words)
-    if options.b4 and not series:  # b4 says nothing, and pipes a patch in
-        options.words = ["-", *options.words]
+    typed = typed_plan(options)
+    if options.b4 and not typed.series_words:  # b4 says nothing, and pipes a patch in
+        typed = dataclasses.replace(typed, series_words=("-",))
+    piped = "-" in typed.series_words
     own = True  # commits of one's own tree are trusted
     try:
-        made = plan.make(vars(options), there, options.rest)
+        made = plan.complete(typed, there)
     except errors.SeriesError:  # b4 pipes the cover letter in to have the whole series checked
         span = given.reviewed(Path(os.environ.get("B4_TRACKING_FILE", "")))
         if not (options.b4 and span):
             raise
-        own = False  # b4 made them of somebody's mails
-        options.words = [span if word == "-" else word for word in options.words]
-        made = plan.make(vars(options), there, options.rest)
+        own = piped = False  # b4 made them of somebody's mails
+        series = tuple(span if word == "-" else word for word in typed.series_words)
+        made = plan.complete(dataclasses.replace(typed, series_words=series), there)
     if made.series is not None:
         asked = given.of_commits(asked, made.series, trust=own or options.trust)
-    if "-" in options.words:
-        made = _on_head(made, options)
+    if piped:
+        made = _on_head(made, typed)
     return _with_fragments(made), asked
 
 
@@ -165,9 +157,9 @@ def _failed(series: Series | None, db: str, progress: Progress) -> tuple[str, ..
         return ()
 
 
-def _on_head(made: Plan, options: argparse.Namespace) -> Plan:
+def _on_head(made: Plan, typed: Plan) -> Plan:
     """A mail from a pipe is for the tree we are in, unless something else was named."""
-    if options.kernel or options.tree or made.tree:
+    if typed.kernel or typed.tree or made.tree:
         return made
     return dataclasses.replace(made, tree=Path(_top(Path.cwd())), kernel="")
 

@@ -14,7 +14,7 @@ import rich.console
 
 from harness import compare, errors, history, paths
 from harness.cli import report
-from harness.cli.run import db_option, rerun_option
+from harness.cli.parser import add_options
 from harness.cli.summary import word
 from harness.model import Change, ChangeKind, Comparison, Outcome
 from harness.progress import Progress, clock
@@ -62,9 +62,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("base", type=Path, metavar="BASE", help="a run, or the folder of a side")
     parser.add_argument("patched", type=Path, metavar="PATCHED", help="the one to judge")
-    rerun_option(parser)
-    parser.add_argument("--out", default="", metavar="DIR", help="where compare.json goes")
-    db_option(parser)
+    add_options(parser, "compare")
     parser.set_defaults(run=run)
 
 
@@ -82,7 +80,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     ):
         place = _place(options.out)
         recording.at(place)
-        found = compare.compare(base, patched, options.rerun, place, progress)
+        found = compare.compare(base, patched, options.reruns, place, progress)
         verdict = found.verdict
         more = {"verdict": verdict.value, "exit_code": verdict.exit_code}
         text = json.dumps({**to_json(found), **more}, indent=1)
@@ -104,12 +102,12 @@ def _folder(word: Path, db: str) -> Path:
     return report.find(str(word), db)
 
 
-def _place(out: str) -> Path:
+def _place(out: Path | None) -> Path:
     """Make the folder of the evidence; it may hold something else, but no comparison."""
     if not out:
         runs = paths.state("runs")
         return Path(tempfile.mkdtemp(prefix=f"{time.strftime('%Y%m%d-%H%M%S')}-compare-", dir=runs))
-    place = Path(out).absolute()
+    place = out.absolute()
     with paths.writing(place, "name another folder with --out DIR"):
         place.mkdir(parents=True, exist_ok=True)
     if (place / "compare.json").exists():

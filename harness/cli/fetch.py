@@ -12,6 +12,7 @@ from pathlib import Path
 from harness import errors, paths, settings
 from harness import series as stage
 from harness.cli import series as shown
+from harness.cli.parser import add_options, typed_plan
 from harness.lab import plan
 from harness.progress import Progress
 
@@ -43,8 +44,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--trailers", action="store_true", help="put Reviewed-by and such of replies to the patches"
     )
-    shown.of_tree(parser)
-    shown.options(parser)
+    add_options(parser, "fetch")
     parser.set_defaults(run=run)
 
 
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     if name and not re.fullmatch(r"\w[\w.-]*", name):
         raise errors.UsageError(f"'{name}' is no name for a folder", hint="letters, digits and -")
     there = settings.load(Path.cwd())
-    wish = dataclasses.replace(plan.wish(vars(options), there), collect=options.trailers)
+    wish = dataclasses.replace(plan.wish(typed_plan(options), there), collect=options.trailers)
     with paths.in_use():
         found = plan.find_series(options.words, there, wish)
         for note in found.notes:

@@ -16,7 +16,7 @@ from harness import cache, errors, paths
 from harness.cache import CacheEntry
 from harness.cli import show
 from harness.cli.clean import ago, size
-from harness.cli.run import db_option
+from harness.cli.parser import add_options
 from harness.history import retention, waiting
 from harness.lab.folder import COMMAND
 from harness.progress import Progress
@@ -52,7 +52,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--keep-days", type=float, metavar="N", help="remove what is older")
     parser.add_argument("--max-size", default="", metavar="SIZE", help="such as 500M or 20G")
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go")
-    db_option(parser)
+    add_options(parser, "gc")
     parser.set_defaults(run=run)
 
 

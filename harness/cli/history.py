@@ -15,7 +15,7 @@ from rich.text import Text
 from harness import errors
 from harness.cli import tables
 from harness.cli.clean import ago
-from harness.cli.run import db_option
+from harness.cli.parser import add_options
 from harness.cli.summary import COLOURS, VERDICTS
 from harness.history.histories import (
     Match,
@@ -78,7 +78,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "-n", "--last", type=int, default=20, metavar="N", help="results to show (%(default)s)"
     )
-    db_option(parser)
+    add_options(parser, "history")
     parser.set_defaults(run=run)
 
 

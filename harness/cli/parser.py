@@ -9,9 +9,14 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from harness import options
 from harness.errors import UsageError
+from harness.lab import plan
+from harness.model import Plan
+from harness.options import CommandOption
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -133,3 +138,39 @@ def verbs(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """Give the parsers of the verbs that ``top`` has."""
     kinds = [one for one in top._actions if isinstance(one, argparse._SubParsersAction)]
     return dict(kinds[0].choices) if kinds else {}
+
+
+def add_options(parser: argparse.ArgumentParser, verb: str) -> None:
+    """Add the options that the table has for a verb, by groups."""
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for option in options.of_verb(verb):
+        group = groups.get(option.group) or parser.add_argument_group(option.group)
+        groups[option.group] = group
+        add_option(group, option)
+
+
+def add_option(group: argparse._ActionsContainer, option: CommandOption) -> None:
+    """Add an option to a parser or a group of its options."""
+    names = [name for name in (option.short, option.flag) if name]
+    group.add_argument(*names, dest=option.dest, **option.form)
+
+
+def typed_plan(typed: argparse.Namespace, words: Sequence[str] | None = None) -> Plan:
+    """Return the plan as the command line gives it; ``words`` are its own unless they are given.
+
+    Raises UsageError for words that cannot be one series.
+    """
+    series, assignments = plan.tell(typed.words if words is None else words)
+    fields = {
+        option.plan: getattr(typed, option.dest)
+        for option in options.of_verb(typed.verb)
+        if option.plan
+    }
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    return Plan(
+        folder=Path.cwd(),
+        series_words=series,
+        assignments=assignments,
+        pytest_args=typed.rest if typed.verb in _TO_PYTEST else (),
+        **{**fields, **lists},
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness import errors, history, paths
 from harness.cli import formats
+from harness.cli.parser import add_options
 from harness.history.histories import PastResult, TestHistory
 from harness.progress import Progress, clock
 from harness.publish.html import History, Page, Past, page, write
@@ -53,8 +54,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "-o", "--output", default="", metavar="FILE", help=f"({NAME} in the run's folder)"
     )
     parser.add_argument("--open", action="store_true", help="show it in the browser")
-    parser.add_argument("--db", default="", metavar="URL|FILE", help="the history's database")
     formats.options(parser)
+    add_options(parser, "report")
     parser.set_defaults(run=run)
 
 

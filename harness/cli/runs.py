@@ -13,7 +13,7 @@ from harness import errors
 from harness.cli import tables
 from harness.cli.clean import ago
 from harness.cli.history import show, verdict
-from harness.cli.run import db_option
+from harness.cli.parser import add_options
 from harness.history.histories import RunRow
 from harness.progress import Progress, clock
 from harness.serial import to_json
@@ -52,7 +52,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--pin", default="", metavar="RUN", help="keep this run from gc")
     group.add_argument("--unpin", default="", metavar="RUN", help="keep it no longer")
-    db_option(parser)
+    add_options(parser, "runs")
     parser.set_defaults(run=run)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import rich.console
 
 from harness import errors, paths, settings
+from harness.cli.parser import add_options, typed_plan
 from harness.lab import plan
 from harness.model import Series
 from harness.progress import Progress
@@ -52,38 +53,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("words", nargs="*", metavar="SERIES", help="see above; several files, too")
-    of_tree(parser)
-    options(parser)
+    add_options(parser, "series")
     parser.set_defaults(run=run)
-
-
-def of_tree(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where commits are."""
-    parser.add_argument("--tree", default="", metavar="DIR", help="a git tree, for A..B")
-    parser.add_argument("--base", default="", metavar="REF", help="where a branch begins")
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which of several series is meant."""
-    parser.add_argument(
-        "--pick",
-        default="",
-        metavar="WORDS",
-        help="choose among several series by subject or message id",
-    )
-    parser.add_argument(
-        "--revision",
-        type=int,
-        default=0,
-        metavar="N",
-        help="take [PATCH vN] (default: the newest)",
-    )
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Read and show."""
     there = settings.load(Path.cwd())
-    wish = dataclasses.replace(plan.wish(vars(options), there), whole=False)
+    wish = dataclasses.replace(plan.wish(typed_plan(options), there), whole=False)
     with paths.in_use():
         found = plan.find_series(options.words, there, wish)
     for note in found.notes:

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
 
 from harness import guest, paths
 from harness.cli import run as run_verb
+from harness.cli.parser import add_options, typed_plan
 from harness.guest import GuestSpec, accel, facts
 from harness.guest.image import check as check_image
 from harness.lab import kernels
-from harness.lab.plan import mebibytes
+from harness.model import Plan
+from harness.options import GUEST_ARCH, GUEST_MEMORY
 from harness.progress import Progress
 
 DESCRIPTION = """\
@@ -41,30 +44,30 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as for run")
     parser.add_argument("--image", default="", metavar="FILE", help="a kernel image you have")
-    run_verb.kernel_options(parser)
-    run_verb.trust_option(parser)
-    run_verb.guest_options(parser)
-    parser.set_defaults(
-        run=run, patched_only=True, suite=[], k="", out="", test_timeout=0, timeout=0
-    )
+    add_options(parser, "shell")
+    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Boot it; gives the command's status."""
-    command, options.rest = list(options.rest), ()
-    kind, _ = accel.choose(options.accel or "auto", progress)
+    command = list(options.rest)
+    typed = dataclasses.replace(typed_plan(options), patched_only=True)
     with paths.in_use(), tempfile.TemporaryDirectory(prefix="harness-shell-") as folder:
-        image, modules = _kernel(options, progress)
+        if options.image:  # there is nothing to build, so no series is needed
+            typed = dataclasses.replace(typed, no_series=True)
+        plan = run_verb.make_plan(typed)
+        kind, _ = accel.choose(plan.accel, progress)
+        image, modules = _given(options.image, plan) if options.image else _built(plan, progress)
         spec = GuestSpec(
             image=image,
             folder=Path(folder),
             accel=kind,
-            arch=options.arch or "x86_64",
-            cpus=options.cpus,
-            memory=mebibytes(options.memory or "1024"),
-            disks=tuple(Path(disk).absolute() for disk in options.disk),
-            environment=facts.variables(options.guest_env),
-            boot_deadline=options.boot_timeout,
+            arch=plan.arch or GUEST_ARCH,
+            cpus=plan.cpus,
+            memory=plan.memory or GUEST_MEMORY,
+            disks=tuple(map(Path, plan.disks)),
+            environment=facts.variables(plan.environment),
+            boot_deadline=plan.boot_timeout,
             modules=modules,
         )
         status = guest.shell(spec, command)
@@ -73,14 +76,16 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     return status
 
 
-def _kernel(options: argparse.Namespace, progress: Progress) -> tuple[Path, Path | None]:
-    """Give the image that was named, or make the one that run would test; and its modules."""
-    if options.image:
-        named = Path(options.image).absolute()
-        check_image(named, options.arch or "x86_64")
-        beside = named.with_name("modules")
-        return named, beside if beside.is_dir() else None
-    plan = run_verb.make_plan(options)
+def _given(image: str, plan: Plan) -> tuple[Path, Path | None]:
+    """Return an image that was named, and the modules beside it."""
+    path = Path(image).absolute()
+    check_image(path, plan.arch or GUEST_ARCH)
+    modules = path.with_name("modules")
+    return path, modules if modules.is_dir() else None
+
+
+def _built(plan: Plan, progress: Progress) -> tuple[Path, Path | None]:
+    """Build the kernel that run would test; return its image and its modules."""
     lab = kernels.Lab.of(plan, progress, boots=False)
     kernel = lab.kernels(kernels.find_source(plan, progress))[-1].kernel
     return kernel.image, kernel.modules

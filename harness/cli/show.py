@@ -20,7 +20,7 @@ from harness.cli import compare as compared
 from harness.cli import matrix, runs, summary
 from harness.cli.formats import COMPARED
 from harness.cli.history import Line, show, verdict
-from harness.cli.run import db_option
+from harness.cli.parser import add_options
 from harness.history.histories import RunRow, SideRow
 from harness.model import Comparison, Outcome
 from harness.progress import Progress, clock
@@ -62,7 +62,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "which", metavar="RUN", help='an id, the beginning of one, a folder, "last"'
     )
-    db_option(parser)
+    add_options(parser, "show")
     parser.set_defaults(run=run)
 
 

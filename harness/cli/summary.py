@@ -207,5 +207,5 @@ def following(run: Run) -> Iterator[Text]:
     """Say where everything is, and which command is the next."""
     yield Text(f"evidence  {run.folder}")
     yield Text(f"report    harness report {shlex.quote(str(run.folder))} --open")
-    if run.failure_groups and run.command:
+    if run.failure_groups and run.plan:
         yield Text(f"again     {alone(run, run.failure_groups[0].tests[0].id)}")

@@ -1,26 +1,33 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Decode the splats of one kernel; each frame is asked for once."""
+"""Decode the splats of one kernel; each frame is looked up once."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from harness import architectures
 from harness.decode import lookup
-from harness.decode.added import Added, of_commits
-from harness.decode.sources import Sources
-from harness.decode.values import Decoded, Frame, Place
+from harness.decode.decoded import Decoded, Frame, SourcePlace
+from harness.decode.sources import AddedLines, SourceTree, added_by_commits
 from harness.model import Checkout, Kernel, Splat
 
 MOST = 32  # frames of a stack that are decoded
-_NO_LINES = "the kernel was built without debug info: --kconfig base or debuginfo gives lines"
+_NO_LINES = "the kernel was built without debug info; add --kconfig base or debuginfo"
 _FRAME = re.compile(r"(?P<call>\S+\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)(?: \[(?P<module>[\w-]+)\])?$")
 _INLINE = re.compile(r"(?P<name>\S+) (?P<file>\S+):(?P<line>\d+)$")
 _CLONE = re.compile(r"(?:\.(?:isra|constprop|part|cold|llvm|lto_priv)(?:\.\d+)*)+$")
-# Where a processor stood: the address itself, not one to return to.
+# Lines that say where a processor was: the address itself, not one to return to.
 _STOOD = re.compile(r"(?:RIP: |EIP: |pc : |epc : |NIP |PC is at |Krnl PSW )")
+
+
+class FrameText(NamedTuple):
+    """A frame as printed; ``exact`` if it is where the processor was, not a return address."""
+
+    text: str
+    exact: bool
 
 
 class Decoder:
@@ -35,32 +42,16 @@ class Decoder:
         self,
         vmlinux: Path,
         tree: Path,
-        added: Added | None = None,
+        added: AddedLines | None = None,
         *,
         commit: str = "",
         modules: Path | None = None,
         cross: str = "",
     ) -> None:
         self._vmlinux, self._tree, self._modules, self._cross = vmlinux, tree, modules, cross
-        self._sources = Sources(tree, commit, added or {})
-        self._lines: dict[Path, bool] = {}
-        self._known: dict[tuple[str, bool], Frame] = {}
-
-    @classmethod
-    def of(cls, kernel: Kernel, tree: Path, added: Added | None = None) -> Decoder | None:
-        """Make one for a kept kernel and the worktree it was built from; None without vmlinux."""
-        if kernel.vmlinux is None:
-            return None
-        architecture = architectures.named(kernel.arch)
-        cross = "" if architectures.is_native(architecture) else architecture.cross
-        return cls(
-            kernel.vmlinux,
-            tree,
-            added,
-            commit=kernel.commit,
-            modules=kernel.modules,
-            cross=cross,
-        )
+        self._sources = SourceTree(tree, commit, added or {})
+        self._has_lines: dict[Path, bool] = {}
+        self._frames: dict[FrameText, Frame] = {}
 
     def decode(self, splats: Iterable[Splat]) -> tuple[Decoded, ...]:
         """Decode splats; what they share is looked up once.
@@ -68,11 +59,11 @@ class Decoder:
         Raises HostFault when binutils are missing or a script of the tree does not end.
         """
         splats = tuple(splats)
-        self._ask([one for splat in splats for stack in _stacks(splat) for one in stack])
+        self._look_up(frame for splat in splats for stack in _stacks(splat) for frame in stack)
         return tuple(self._decoded(splat) for splat in splats)
 
     def _decoded(self, splat: Splat) -> Decoded:
-        main, alloc, free = (tuple(self._known[one] for one in stack) for stack in _stacks(splat))
+        main, alloc, free = (tuple(map(self._frames.__getitem__, s)) for s in _stacks(splat))
         guilty, why = _guilty(splat, main), ""
         if not any(frame.places for frame in (*main, *alloc, *free)):
             # The guilty function's own reason first: another frame's may be special.
@@ -80,44 +71,43 @@ class Decoder:
             why = next((frame.why for frame in frames if frame.why), "")
         return Decoded(splat.title, main, alloc, free, guilty, why)
 
-    def _ask(self, asked: Sequence[tuple[str, bool]]) -> None:
+    def _look_up(self, wanted: Iterable[FrameText]) -> None:
         """Look up what is not known yet, with one process for each file."""
-        fresh = dict.fromkeys(one for one in asked if one not in self._known)
-        files: dict[Path, list[tuple[str, bool]]] = {}
-        for one in fresh:
-            found = _FRAME.match(one[0])
-            file = self._file(found["module"] or "") if found else None
-            if found is None:
-                self._known[one] = self._inline(one[0])
-            elif file is None:
-                self._known[one] = Frame(one[0], why=f"there is no {found['module']}.ko")
+        by_file: dict[Path, list[FrameText]] = {}
+        for frame in dict.fromkeys(frame for frame in wanted if frame not in self._frames):
+            match = _FRAME.match(frame.text)
+            if match is None:
+                self._frames[frame] = self._decoded_before(frame.text)
+            elif file := self._file(match["module"] or ""):
+                by_file.setdefault(file, []).append(frame)
             else:
-                files.setdefault(file, []).append(one)
-        for file, frames in files.items():
-            self._look(file, frames)
+                self._frames[frame] = Frame(frame.text, why=f"there is no {match['module']}.ko")
+        for file, frames in by_file.items():
+            self._look_up_in(file, frames)
 
-    def _look(self, file: Path, frames: list[tuple[str, bool]]) -> None:
-        calls = {one: lookup.call(one[0].split(" ")[0], one[1]) for one in frames}
-        asked = [call for call in calls.values() if call]
-        if file not in self._lines:
-            self._lines[file] = lookup.has_debug_info(file)
-        symbols = lookup.symbols(file, {call.name for call in asked}, self._cross)
-        own = {call: at for call in asked if (at := _address(call, symbols.get(call.name, [])))}
-        lines = self._lines[file] and bool(own)
-        spots = lookup.spots(self._tree, file, own, self._cross) if lines else {}
-        for one, call in calls.items():
+    def _look_up_in(self, file: Path, frames: list[FrameText]) -> None:
+        calls = {f: lookup.call_site(f.text.split(" ")[0], exact=f.exact) for f in frames}
+        sites = [call for call in calls.values() if call]
+        if file not in self._has_lines:
+            self._has_lines[file] = lookup.has_debug_info(file)
+        symbols = lookup.symbols(file, {call.name for call in sites}, self._cross)
+        own = {call: at for call in sites if (at := _address(call, symbols.get(call.name, [])))}
+        spots: lookup.Spots = {}
+        if own and self._has_lines[file]:
+            spots = lookup.spots(self._tree, file, own, self._cross)
+        for frame, call in calls.items():
             if call is None:
-                self._known[one] = Frame(one[0])
+                self._frames[frame] = Frame(frame.text)
             elif call in spots:
                 places = tuple(map(self._place, spots[call]))
-                self._known[one] = Frame(one[0], places, own[call])
+                self._frames[frame] = Frame(frame.text, places, own[call])
             elif call in own:
-                why = "debug info has no line for it" if self._lines[file] else _NO_LINES
-                self._known[one] = Frame(one[0], (), own[call], why)
+                why = "debug info has no line for it" if self._has_lines[file] else _NO_LINES
+                self._frames[frame] = Frame(frame.text, (), own[call], why)
             else:
                 what = "has another size in" if call.name in symbols else "is not in"
                 why = f"{call.name} {what} {file.name}: it is another kernel's"
-                self._known[one] = Frame(one[0], (), 0, why)
+                self._frames[frame] = Frame(frame.text, (), 0, why)
 
     def _file(self, module: str) -> Path | None:
         if not module:
@@ -127,23 +117,23 @@ class Decoder:
         name = re.sub("[_-]", "[_-]", module)
         return next(iter(sorted(self._modules.rglob(f"{name}.ko"))), None)
 
-    def _place(self, spot: lookup.Spot) -> Place:
+    def _place(self, spot: lookup.Spot) -> SourcePlace:
         name = _CLONE.sub("", spot.function)
         context = self._sources.around(spot.file, spot.line)
         patch = self._sources.patch(spot.file, spot.line)
-        return Place(name, spot.file, spot.line, context, patch)
+        return SourcePlace(name, spot.file, spot.line, context, patch)
 
-    def _inline(self, text: str) -> Frame:
+    def _decoded_before(self, text: str) -> Frame:
         """Take over a frame of a log that somebody decoded before."""
-        found = _INLINE.match(text)
-        if found is None:
+        match = _INLINE.match(text)
+        if match is None:
             return Frame(text)
-        spot = lookup.Spot(found["name"], found["file"], int(found["line"]))
+        spot = lookup.Spot(match["name"], match["file"], int(match["line"]))
         return Frame(text, (self._place(spot),))
 
 
 def decode_run(splats: Iterable[Splat], kernel: Kernel, checkout: Checkout) -> tuple[Decoded, ...]:
-    """Decode the splats of a kernel with the worktree it was built from; of any number at once.
+    """Decode any number of splats of a kernel, with the worktree it was built from.
 
     Each frame is looked up once, each file of the kernel by one process.  The lines that the
     checkout's patches added carry their subjects.  Raises as ``Decoder.decode``.
@@ -151,44 +141,52 @@ def decode_run(splats: Iterable[Splat], kernel: Kernel, checkout: Checkout) -> t
     splats = tuple(splats)
     if not splats:
         return ()
-    added = of_commits(checkout.path, checkout.patches)
-    decoder = Decoder.of(kernel, checkout.path, added)
-    if decoder is None:
+    if kernel.vmlinux is None:
         return tuple(_undecoded(splat, "the kernel's vmlinux was not kept") for splat in splats)
+    architecture = architectures.named(kernel.arch)
+    decoder = Decoder(
+        kernel.vmlinux,
+        checkout.path,
+        added_by_commits(checkout.path, checkout.patches),
+        commit=kernel.commit,
+        modules=kernel.modules,
+        cross="" if architectures.is_native(architecture) else architecture.cross,
+    )
     return decoder.decode(splats)
 
 
 def _undecoded(splat: Splat, why: str) -> Decoded:
-    stacks = (tuple(Frame(text) for text, _ in stack) for stack in _stacks(splat))
-    main, alloc, free = stacks
+    main, alloc, free = (tuple(Frame(frame.text) for frame in s) for s in _stacks(splat))
     return Decoded(splat.title, main, alloc, free, _guilty(splat, main), why)
 
 
-def decode(splat: Splat, vmlinux: Path, tree: Path, added: Added | None = None) -> Decoded:
-    """Decode one splat with the sources as they lie in ``tree``; see Decoder for many."""
+def decode(splat: Splat, vmlinux: Path, tree: Path, added: AddedLines | None = None) -> Decoded:
+    """Decode one splat with the sources as they are in ``tree``; see Decoder for many."""
     return Decoder(vmlinux, tree, added).decode([splat])[0]
 
 
-def _address(call: lookup.Call, symbols: Sequence[lookup.Symbol]) -> int:
-    """Give the address of a call in the file whose symbols these are; 0 if it is of another."""
+def _address(call: lookup.CallSite, symbols: Sequence[lookup.Symbol]) -> int:
+    """Return a call's address in the file that has these symbols; 0 if it is another file's."""
     same = (s for s in symbols if not (call.size and s.size) or s.size == call.size)
     return next((symbol.address + call.offset for symbol in same), 0)
 
 
-def _stacks(splat: Splat) -> tuple[list[tuple[str, bool]], ...]:
-    """Give the frames of the three stacks, each with whether it is where the processor stood."""
+def _stacks(splat: Splat) -> tuple[list[FrameText], ...]:
+    """Return the frames of the three stacks: main, allocation and free."""
     stood = [line for line in splat.lines if _STOOD.match(line)]
-    main = [(one, any(one.split(" ")[0] in line for line in stood)) for one in splat.frames[:MOST]]
-    others = [
-        [(one, False) for one in stack[:MOST]] for stack in (splat.alloc_stack, splat.free_stack)
+    main = [
+        FrameText(frame, any(frame.split(" ")[0] in line for line in stood))
+        for frame in splat.frames[:MOST]
     ]
-    return main, *others
+    others = (splat.alloc_stack, splat.free_stack)
+    return main, *([FrameText(frame, False) for frame in stack[:MOST]] for stack in others)
 
 
 def _guilty(splat: Splat, frames: Sequence[Frame]) -> int:
-    """Find the frame of the function to blame; the first if it is not there."""
+    """Return the index of the function to blame; the first if it is not there."""
     for n, frame in enumerate(frames):
-        names = {_CLONE.sub("", frame.text.split("+")[0].split(" ")[0])}
-        if splat.function and splat.function in names | {one.function for one in frame.places}:
+        own = _CLONE.sub("", frame.text.split("+")[0].split(" ")[0])
+        names = {own, *(place.function for place in frame.places)}
+        if splat.function and splat.function in names:
             return n
     return 0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ask where functions plus offsets are in the sources.
+"""Find where in the sources functions plus offsets are.
 
 For a kernel's vmlinux one addr2line answers for all frames, since the symbol table has told their
-addresses: a tenth of a second.  The tree's scripts, which start a dozen programs for each, serve
-for modules, whose sections have no addresses yet.
+addresses: a tenth of a second.  The tree's scripts, which start a dozen programs for each frame,
+serve for modules, whose sections have no addresses yet.
 """
 
 from __future__ import annotations
@@ -15,24 +15,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
 from harness import process
 
-SECONDS = 120.0  # a script may take for all frames of one file
+TIME_LIMIT = 120.0  # seconds that a program may take for all frames of one file
 _CALL = re.compile(r"(?P<name>[^+\s]+)\+(?P<at>0x[0-9a-f]+)(?:/(?P<size>0x[0-9a-f]+))?$")
-_ANSWER = re.compile(r"(?P<call>\S+\+(?:0x)?[0-9a-f]+/0x[0-9a-f]+):$")
-_PLACE = re.compile(
+# What addr2line prints: an address, then by turns functions and places.
+_ADDRESS = re.compile(r"0x[0-9a-f]+$")
+_PLACE = re.compile(r"(?P<file>[^?].*):(?P<line>\d+)(?: \(discriminator \d+\))?$")
+# What faddr2line prints: the call, then a line for each place.
+_FADDR_CALL = re.compile(r"(?P<call>\S+\+(?:0x)?[0-9a-f]+/0x[0-9a-f]+):$")
+_FADDR_PLACE = re.compile(
     r"(?:\(inlined by\) )?(?P<name>\S+) at (?P<file>.+?):(?P<line>\d+)(?: \(discriminator \d+\))?$"
 )
-# What addr2line answers: an address, then by turns functions and places.
-_ADDRESS = re.compile(r"0x[0-9a-f]+$")
-_ANSWERED = re.compile(r"(?P<file>[^?].*):(?P<line>\d+)(?: \(discriminator \d+\))?$")
+# What decode_stacktrace.sh prints: a line for each call, with all places.
 _DECODED = re.compile(r"\s*(?P<name>[^\s(]+) \((?P<places>[^()]*:\d+[^()]*(?:\([^()]*\))?[^()]*)\)")
-_SPOT = re.compile(r"(?P<file>\S+):(?P<line>\d+)")
+_DECODED_PLACE = re.compile(r"(?P<file>\S+):(?P<line>\d+)")
 _SYMBOL = re.compile(r"^([0-9a-f]+) [tTwWvV] (\S+)$", re.MULTILINE)
 
 
-class Call(NamedTuple):
-    """A frame to look up: function, offset and size of the function, 0 if unknown."""
+class CallSite(NamedTuple):
+    """A frame to look up: function, offset, and size of the function, 0 if unknown."""
 
     name: str
     offset: int
@@ -59,123 +64,141 @@ class Spot(NamedTuple):
     line: int
 
 
-def call(frame: str, exact: bool) -> Call | None:
-    """Read a frame "function+0xoffset/0xsize"; None for what is none.
+Spots = dict[CallSite, tuple[Spot, ...]]
 
-    A stack holds return addresses: the call is in front of them, unless ``exact``.
+
+def call_site(frame: str, *, exact: bool) -> CallSite | None:
+    """Read a frame "function+0xoffset/0xsize"; None for anything else.
+
+    A stack holds return addresses: the call is before them, unless ``exact``.
     """
-    found = _CALL.match(frame)
-    if found is None:
+    match = _CALL.match(frame)
+    if match is None:
         return None
-    offset = int(found["at"], 16)
+    offset = int(match["at"], 16)
     if offset and not exact:
         offset -= 1
-    return Call(found["name"], offset, int(found["size"] or "0", 16))
+    return CallSite(match["name"], offset, int(match["size"] or "0", 16))
 
 
 def has_debug_info(file: Path) -> bool:
     """Whether an ELF file says which line an instruction comes from."""
-    sections = process.run(["readelf", "--section-headers", "--wide", file], check=False)
-    return ".debug_line" in sections.stdout
+    try:
+        with file.open("rb") as data:
+            return ELFFile(data).get_section_by_name(".debug_line") is not None
+    except (OSError, ELFError):
+        return False
 
 
-def spots(
-    tree: Path, file: Path, calls: Mapping[Call, int], cross: str = ""
-) -> dict[Call, tuple[Spot, ...]]:
-    """Look calls, with their addresses, up in ``file``; what is not found is not in the answer.
+def symbols(file: Path, names: Iterable[str], cross: str = "") -> dict[str, list[Symbol]]:
+    """Return the functions of these names in an ELF file's symbol table.
+
+    The size is what the kernel prints: the distance to the next symbol.  It is 0 in a module,
+    whose sections overlap until it is loaded.
+    """
+    # nm: pyelftools takes 20 times as long, three seconds for a vmlinux.
+    wanted = set(names)
+    table = process.run([f"{cross}nm", "--defined-only", "--numeric-sort", file], check=False)
+    rows = [(int(at, 16), name) for at, name in _SYMBOL.findall(table.stdout)]
+    starts = sorted({at for at, _ in rows})
+    by_name: dict[str, list[Symbol]] = {}
+    for at, name in rows:
+        if name in wanted:
+            after = bisect.bisect_right(starts, at)
+            sized = after < len(starts) and file.suffix != ".ko"
+            by_name.setdefault(name, []).append(Symbol(at, starts[after] - at if sized else 0))
+    return by_name
+
+
+def spots(tree: Path, file: Path, calls: Mapping[CallSite, int], cross: str = "") -> Spots:
+    """Look up calls, given with their addresses, in ``file``; those not found are left out.
 
     ``cross`` is the prefix of the binutils for another architecture.  Raises HostFault when
     a program cannot be started or does not end.
     """
     if file.suffix == ".ko":
-        found = _scripts(tree, file, list(calls), cross)
+        env = {"CROSS_COMPILE": cross, "LLVM": None}
+        found = _faddr2line(tree, file, list(calls), env)
+        if rest := [call for call in calls if call not in found]:
+            found |= _decode_stacktrace(tree, file, rest, env)
     else:
         found = _addr2line(file, calls, cross)
     top = os.path.realpath(tree)
     return {
-        one: tuple(spot._replace(file=_below(spot.file, top)) for spot in each)
-        for one, each in found.items()
+        call: tuple(spot._replace(file=_relative(spot.file, top)) for spot in places)
+        for call, places in found.items()
     }
 
 
-def _addr2line(file: Path, calls: Mapping[Call, int], cross: str) -> dict[Call, tuple[Spot, ...]]:
-    asked = {f"{address:#x}": one for one, address in calls.items()}
-    words = [f"{cross}addr2line", "--addresses", "--functions", "--inlines", f"--exe={file}"]
-    stdin = "".join(f"{address}\n" for address in asked)
-    said = process.run(words, stdin=stdin, timeout=SECONDS, check=False).stdout
-    found: dict[Call, tuple[Spot, ...]] = {}
-    name, current = "", None
-    for line in said.splitlines():
+def _addr2line(file: Path, calls: Mapping[CallSite, int], cross: str) -> Spots:
+    by_address = {f"{address:#x}": call for call, address in calls.items()}
+    argv = [f"{cross}addr2line", "--addresses", "--functions", "--inlines", f"--exe={file}"]
+    stdin = "".join(f"{address}\n" for address in by_address)
+    output = process.run(argv, stdin=stdin, timeout=TIME_LIMIT, check=False).stdout
+    found: Spots = {}
+    function, current = "", None
+    for line in output.splitlines():
         if _ADDRESS.match(line):
-            name, current = "", asked.get(f"{int(line, 16):#x}")
-        elif not name:
-            name = line
+            function, current = "", by_address.get(f"{int(line, 16):#x}")
+        elif not function:
+            function = line
         else:
-            place = _ANSWERED.match(line)
+            place = _PLACE.match(line)
             if current is not None and place:
-                spot = Spot(name, place["file"], int(place["line"]))
+                spot = Spot(function, place["file"], int(place["line"]))
                 found[current] = (*found.get(current, ()), spot)
-            name = ""
+            function = ""
     return found
 
 
-def _scripts(
-    tree: Path, file: Path, calls: Sequence[Call], cross: str
-) -> dict[Call, tuple[Spot, ...]]:
-    env = {"CROSS_COMPILE": cross, "LLVM": None}
-    found = _faddr2line(tree, file, calls, env)
-    rest = [one for one in calls if one not in found]
-    return found | _decode_stacktrace(tree, file, rest, env) if rest else found
-
-
 def _faddr2line(
-    tree: Path, file: Path, calls: Sequence[Call], env: dict[str, str | None]
-) -> dict[Call, tuple[Spot, ...]]:
+    tree: Path, file: Path, calls: Sequence[CallSite], env: Mapping[str, str | None]
+) -> Spots:
     script = tree / "scripts" / "faddr2line"
     if not script.is_file():
         return {}
-    words: list[str | os.PathLike[str]] = ["bash", script, file, *map(str, calls)]
-    said = process.run(words, env=env, timeout=SECONDS, check=False).stdout
-    wanted = {f"{one.name}+{one.offset:#x}": one for one in calls}
-    found: dict[Call, tuple[Spot, ...]] = {}
-    current: Call | None = None
-    for line in said.splitlines():
-        if answer := _ANSWER.match(line.strip()):
-            one = wanted.get(answer["call"].rpartition("/")[0])
-            current = one if one not in found else None  # a second function of that name
-        elif current is not None and (place := _PLACE.match(line.strip())):
+    argv: list[str | os.PathLike[str]] = ["bash", script, file, *map(str, calls)]
+    output = process.run(argv, env=env, timeout=TIME_LIMIT, check=False).stdout
+    by_text = {f"{call.name}+{call.offset:#x}": call for call in calls}
+    found: Spots = {}
+    current: CallSite | None = None
+    for line in output.splitlines():
+        if answer := _FADDR_CALL.match(line.strip()):
+            call = by_text.get(answer["call"].rpartition("/")[0])
+            current = call if call not in found else None  # a second function of that name
+        elif current is not None and (place := _FADDR_PLACE.match(line.strip())):
             spot = Spot(place["name"], place["file"], int(place["line"]))
             found[current] = (*found.get(current, ()), spot)
     return found
 
 
 def _decode_stacktrace(
-    tree: Path, file: Path, calls: Sequence[Call], env: dict[str, str | None]
-) -> dict[Call, tuple[Spot, ...]]:
+    tree: Path, file: Path, calls: Sequence[CallSite], env: Mapping[str, str | None]
+) -> Spots:
     """Ask the other script, for trees without the first and for what that did not find.
 
-    It takes one off an offset by itself, and prints one line for each it is given.
+    It subtracts one from an offset by itself, and prints one line for each line it reads.
     """
     script = tree / "scripts" / "decode_stacktrace.sh"
     if not script.is_file():
         return {}
-    asked = "".join(f" {one._replace(offset=one.offset + 1)}\n" for one in calls)
-    words: list[str | os.PathLike[str]] = ["bash", script, file, os.path.realpath(tree)]
-    said = process.run(words, env=env, stdin=asked, timeout=SECONDS, check=False).stdout
-    found: dict[Call, tuple[Spot, ...]] = {}
-    for one, line in zip(calls, said.splitlines(), strict=False):
+    stdin = "".join(f" {call._replace(offset=call.offset + 1)}\n" for call in calls)
+    argv: list[str | os.PathLike[str]] = ["bash", script, file, os.path.realpath(tree)]
+    output = process.run(argv, env=env, stdin=stdin, timeout=TIME_LIMIT, check=False).stdout
+    found: Spots = {}
+    for call, line in zip(calls, output.splitlines(), strict=False):
         answer = _DECODED.match(line)
-        if answer and answer["name"] == one.name:
-            places = _SPOT.findall(answer["places"])
-            # It names no inlined functions: only the outermost is sure.
-            names = ["(inlined)"] * (len(places) - 1) + [one.name]
+        if answer and answer["name"] == call.name:
+            places = _DECODED_PLACE.findall(answer["places"])
+            # It does not name inlined functions: only the outermost is sure.
+            names = ["(inlined)"] * (len(places) - 1) + [call.name]
             pairs = zip(names, places, strict=True)
-            found[one] = tuple(Spot(name, at, int(n)) for name, (at, n) in pairs)
+            found[call] = tuple(Spot(name, at, int(n)) for name, (at, n) in pairs)
     return found
 
 
-def _below(file: str, top: str) -> str:
-    """Give a file's name from the top of the tree, however the compiler wrote it.
+def _relative(file: str, top: str) -> str:
+    """Return a file's name relative to the top of the tree, however the compiler wrote it.
 
     A kept kernel may have been built in another worktree of the same sources.
     """
@@ -185,22 +208,3 @@ def _below(file: str, top: str) -> str:
     parts = Path(plain).parts[1:] if plain.startswith(os.sep) else ()
     shorter = (Path(*parts[n:]) for n in range(1, len(parts) - 1))
     return next((str(name) for name in shorter if Path(top, name).is_file()), plain)
-
-
-def symbols(file: Path, names: Iterable[str], cross: str = "") -> dict[str, list[Symbol]]:
-    """Give the functions of these names in an ELF file, as its symbol table has them.
-
-    The size is what the kernel prints: the way to the next symbol.  It is 0 in a module, whose
-    sections overlap until it is loaded.
-    """
-    wanted = set(names)
-    table = process.run([f"{cross}nm", "--defined-only", "--numeric-sort", file], check=False)
-    rows = [(int(at, 16), name) for at, name in _SYMBOL.findall(table.stdout)]
-    starts = sorted({at for at, _ in rows})
-    found: dict[str, list[Symbol]] = {}
-    for at, name in rows:
-        if name in wanted:
-            after = bisect.bisect_right(starts, at)
-            sized = after < len(starts) and file.suffix != ".ko"
-            found.setdefault(name, []).append(Symbol(at, starts[after] - at if sized else 0))
-    return found

@@ -1,43 +1,112 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The lines of source files, from a worktree or from a commit; only read."""
+"""The sources that a kernel was built from: their lines, and which patch added which."""
 
 from __future__ import annotations
 
+import bisect
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import Hunk, PatchSet
+
 from harness import git
-from harness.decode.added import Added
-from harness.decode.values import Line
+from harness.decode.decoded import SourceLine
+from harness.errors import SeriesError
 
-AROUND = 2  # lines shown before and behind the one in question
+#: (file relative to the top of the tree, line from 1) to the patch's name.
+AddedLines = Mapping[tuple[str, int], str]
+
+AROUND = 2  # lines shown before and after the one in question
 
 
-class Sources:
-    """The sources a kernel was built from: ``commit`` in the repository ``tree``, or its files."""
+def added_lines(patches: Iterable[tuple[str, str]]) -> dict[tuple[str, int], str]:
+    """Follow added lines through a series, given as (name, diff) in its order.
 
-    def __init__(self, tree: Path, commit: str, added: Added) -> None:
+    A later patch moves the lines of an earlier one, or removes them.  The numbers are as right as
+    the diffs' own: for a series that applied at other lines than it was made for, ask its commits
+    (``added_by_commits``).  Raises SeriesError for a malformed diff.
+    """
+    files: dict[str, dict[int, str]] = {}
+    for name, diff in patches:
+        try:
+            touched = PatchSet(diff.splitlines(keepends=True))
+        except UnidiffParseError as error:
+            raise SeriesError(f"the diff of {name} cannot be read: {error}") from error
+        for file in touched:
+            lines = files.pop(_plain(file.source_file), {})
+            if not file.is_removed_file:
+                files[_plain(file.target_file)] = _moved(lines, file, name)
+    return {(file, line): name for file, lines in files.items() for line, name in lines.items()}
+
+
+def added_by_commits(tree: Path, commits: Sequence[tuple[str, str]]) -> dict[tuple[str, int], str]:
+    """Return the lines added by commits, (commit, name) in their order, of the repository ``tree``.
+
+    Raises HostFault when a commit is not there.
+    """
+    words = ("diff", "--no-ext-diff", "--no-color", "--unified=0", "--find-renames")
+    return added_lines(
+        (name, git.run(tree, *words, f"{commit}^", commit).stdout) for commit, name in commits
+    )
+
+
+def _plain(name: str | None) -> str:
+    name = name or ""
+    return name[2:] if name.startswith(("a/", "b/")) else name
+
+
+def _moved(lines: dict[int, str], hunks: Iterable[Hunk], name: str) -> dict[int, str]:
+    """Return the added lines of a file at their new places, with those that the hunks add."""
+    removed: set[int] = set()
+    added: dict[int, str] = {}
+    moves: list[tuple[int, int]] = []  # (old line, by how much it and those below it move)
+    for hunk in hunks:
+        old = hunk.source_start if hunk.source_length else hunk.source_start + 1
+        for line in hunk:
+            if line.is_added and line.target_line_no:
+                added[line.target_line_no] = name
+                moves.append((old, 1))
+            elif line.source_line_no:
+                old = line.source_line_no + 1
+                if line.is_removed:
+                    removed.add(line.source_line_no)
+                    moves.append((line.source_line_no, -1))
+    moves.sort()
+    starts = [start for start, _ in moves]
+    by = [0, *itertools.accumulate(step for _, step in moves)]
+    kept = {
+        old + by[bisect.bisect_right(starts, old)]: patch
+        for old, patch in lines.items()
+        if old not in removed
+    }
+    return kept | added
+
+
+class SourceTree:
+    """The sources of a kernel: ``commit`` in the repository ``tree``, or its files as they are."""
+
+    def __init__(self, tree: Path, commit: str, added: AddedLines) -> None:
         self._tree, self._commit, self._added = tree, commit, added
-        self._known: dict[str, list[str]] = {}
+        self._files: dict[str, list[str]] = {}
 
-    def around(self, file: str, line: int) -> tuple[Line, ...]:
-        """Give a line with those around it; empty when there is no such line."""
-        lines = self._lines(file)
+    def around(self, file: str, line: int) -> tuple[SourceLine, ...]:
+        """Return a line with those around it; empty when there is no such line."""
+        if file not in self._files:
+            self._files[file] = self._read(file).splitlines()
+        lines = self._files[file]
         if not 0 < line <= len(lines):
             return ()
         numbers = range(max(line - AROUND, 1), min(line + AROUND, len(lines)) + 1)
-        return tuple(Line(n, lines[n - 1], self.patch(file, n)) for n in numbers)
+        return tuple(SourceLine(n, lines[n - 1], self.patch(file, n)) for n in numbers)
 
     def patch(self, file: str, line: int) -> str:
         """Name the patch that added a line, "" if none did."""
         return self._added.get((file, line), "")
 
-    def _lines(self, file: str) -> list[str]:
-        if file not in self._known:
-            self._known[file] = self._read(file).splitlines()
-        return self._known[file]
-
     def _read(self, file: str) -> str:
-        if not file or file.startswith(("/", "..")):  # not of the tree: a compiler's own header
+        if not file or file.startswith(("/", "..")):  # not in the tree: a compiler's own header
             return ""
         if self._commit:
             shown = git.run(self._tree, "show", f"{self._commit}:{file}", check=False)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HostFault
-from harness.model import Accel
+from harness.model import Accel, Plan
+from harness.options import GUEST_ARCH, GUEST_MEMORY
 
 #: How much longer everything takes when QEMU emulates the processor.
 TCG_SCALE = 4.0
@@ -43,11 +44,11 @@ class GuestSpec:
     image: Path
     folder: Path
     accel: Accel = Accel.TCG
-    arch: str = "x86_64"
+    arch: str = GUEST_ARCH
     cpus: int = 0
-    memory: int = 1024
+    memory: int = GUEST_MEMORY
     disks: tuple[Path, ...] = ()
-    boot_deadline: float = 30.0
+    boot_deadline: float = Plan.boot_timeout
     scale: float = 1.0
     cwd: Path = dataclasses.field(default_factory=Path.cwd)
     python: Path = dataclasses.field(default_factory=lambda: Path(sys.executable))

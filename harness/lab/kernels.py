@@ -11,8 +11,7 @@ from typing import TypeVar
 from harness import build, git, kbuild, kconfig, paths, source, tree
 from harness.errors import BreaksBuild, NotBuilt, UsageError
 from harness.guest import accel
-from harness.lab.plan import Plan
-from harness.model import Accel, Checkout, Kernel, Request, Series, Side, Source, Toolchain
+from harness.model import Accel, Checkout, Kernel, Plan, Request, Series, Side, Source, Toolchain
 from harness.progress import Progress
 
 _Checkout = TypeVar("_Checkout", bound=Checkout | None)
@@ -129,7 +128,7 @@ class Lab:
         self, base: Callable[[], _Checkout], patched: Callable[[Series], _Checkout]
     ) -> Iterator[tuple[Side, _Checkout]]:
         plan = self.plan
-        if plan.with_base or plan.series is None:
+        if plan.series is None or not plan.patched_only:
             yield Side.BASE, base()
         if plan.series is not None:
             yield Side.PATCHED, patched(plan.series)

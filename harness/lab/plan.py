@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from harness import paths
 from harness import series as series_stage
 from harness.errors import UsageError
 from harness.guest import facts
 from harness.guest.hold import LONG
-from harness.model import Series
-from harness.series import SeriesRequest
+from harness.model import Plan, Series
+from harness.options import mebibytes
+from harness.series import SeriesRequest, trust
 from harness.settings import Settings
 
 BOOTS = Path(__file__).parent / "suite"  # for kernels that have no suites: does it boot at all?
@@ -24,79 +25,12 @@ BOOTS = Path(__file__).parent / "suite"  # for kernels that have no suites: does
 _ASSIGNMENT = re.compile(r"(CONFIG_)?[A-Z][A-Z0-9_]*=.*")
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """Everything a run needs to know; ``folder`` is where relative suites start.
-
-    ``sides`` says whether the base is tested too; without a series there is only a base.  Timeouts
-    are in seconds of real hardware; emulation stretches them.  ``memory`` is in MiB.  0 or ""
-    leaves a choice to us.  ``environment`` holds the guests' environment
-    variables.  ``notes`` are lines for people about how the series was understood.
-    ``hold``: a person at the terminal enters guests that are held.
-    ``search_base``: nobody but perhaps the series named ``base``, and it may have to be found.
-    ``reruns`` is how often what looks broken is run again on each kernel; ``strict``: failures that
-    the base has too count as bad, and so do flaky tests.
-    """
-
-    folder: Path
-    series: Series | None
-    kernel: str
-    tree: Path | None
-    base: str
-    fragments: tuple[str, ...]
-    assignments: tuple[str, ...]
-    suites: tuple[str, ...]
-    pytest_args: tuple[str, ...] = ()
-    with_base: bool = True
-    guests: str = "auto"
-    accel: str = "auto"
-    memory: int = 0
-    cpus: int = 0
-    disks: tuple[str, ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
-    boot_timeout: float = 30.0
-    test_timeout: float = 60.0
-    run_timeout: float = 0.0
-    arch: str = ""
-    llvm: bool = False
-    jobs: int = 0
-    refresh: bool = False
-    out: Path | None = None
-    notes: tuple[str, ...] = ()
-    search_base: bool = False
-    hold: bool = False
-    reruns: int = 2
-    strict: bool = False
-
-    @property
-    def fragment_folders(self) -> tuple[Path, ...]:
-        """Where a fragment's name is looked for, first the series', then the project's."""
-        own = (self.series.folder,) if self.series else ()
-        return (*own, self.folder / "kconfigs")
-
-
-def mebibytes(text: str) -> int:
-    """Read a size such as 1024, 1024M or 2G as MiB."""
-    match = re.fullmatch(r"(\d+)([MG]?)", text.strip().upper().removesuffix("B").removesuffix("I"))
-    if match is None:
-        raise UsageError(f"{text!r} is not an amount of memory", hint="for instance 1024M or 2G")
-    return int(match[1]) * (1024 if match[2] == "G" else 1)
-
-
 def _here(path: str) -> str:
     """Take a path as seen from where it was typed."""
     return str(Path(path).absolute())
 
 
-def split(words: list[str]) -> tuple[str, tuple[str, ...]]:
-    """Tell the one word for the series from ``CONFIG_X=y`` words on the command line."""
-    rest, assignments = tell(words)
-    if len(rest) > 1:
-        raise UsageError("one series at a time", hint="give one folder, mbox or range")
-    return "".join(rest), assignments
-
-
-def tell(words: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def tell(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Tell the series from ``CONFIG_X=y`` words; several words are the files of one series."""
     assignments = tuple(word for word in words if _ASSIGNMENT.fullmatch(word))
     rest = tuple(word for word in words if word not in assignments)
@@ -108,15 +42,21 @@ def tell(words: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return rest, assignments
 
 
-def wish(options: dict[str, Any], settings: Settings) -> SeriesRequest:
+def wish(typed: Plan, settings: Settings) -> SeriesRequest:
     """Say what is taken of that which a word names; a range is one of the tree asked for."""
-    tree = str(paths.expanded(options["tree"]).absolute()) if options["tree"] else settings.tree
+    tree = typed.tree or settings.tree
     return SeriesRequest(
-        tree=settings.folder / paths.expanded(tree) if tree else None,
-        base=options["base"],
-        pick=options.get("pick", ""),
-        revision=options.get("revision", 0),
+        tree=_tree(tree, settings) if tree else None,
+        base=typed.base,
+        pick=typed.pick,
+        revision=typed.revision,
     )
+
+
+def _tree(tree: str | Path, settings: Settings) -> Path:
+    """Name a tree: one that was typed (a Path) is seen from here, the settings' from their file."""
+    path = paths.expanded(tree)
+    return path.absolute() if isinstance(tree, Path) else settings.folder / path
 
 
 def find_series(
@@ -178,72 +118,71 @@ def see_suites(plan: Plan) -> None:
             )
 
 
-def _pytest_args(options: dict[str, Any]) -> list[str]:
-    """Give the options of ``harness run`` that are pytest's (with our plugin), as it takes them."""
-    named = {f"--{name}": options.get(name) for name in ("repeat", "retry")}
-    words = [
-        word
-        for name, value in {"-k": options["k"], **named}.items()
-        if value
-        for word in (name, value)
-    ]
-    if options.get("hold") or options.get("hold_for"):
-        words += ["--hold-for", f"{options['hold_for'] or LONG:g}"]
-    flags = {"--allow-flaky": "allow_flaky", "--vmcore": "vmcore"}
-    return [*words, *(flag for flag, name in flags.items() if options.get(name))]
+def _variables(typed: Plan) -> tuple[str, ...]:
+    """Read the variables for the guests, with those behind --: pytest has an option for them too.
 
-
-def _named(rest: Sequence[str]) -> list[str]:
-    """Give the variables that are named behind --, where pytest has an option for them, too."""
+    Each gets the value that it has now.  Raises UsageError.
+    """
+    rest = typed.pytest_args
     parts = [word.partition("=") for word in rest]
-    apart = [then for word, then in itertools.pairwise(rest) if word == "--guest-env"]
-    return apart + [value for name, equals, value in parts if equals and name == "--guest-env"]
+    apart = [value for name, value in itertools.pairwise(rest) if name == "--guest-env"]
+    joined = [value for name, equals, value in parts if equals and name == "--guest-env"]
+    variables = facts.variables([*typed.environment, *apart, *joined])
+    return tuple(f"{name}={value}" for name, value in variables)
 
 
-def _tree(options: dict[str, Any], settings: Settings, series: Series | None) -> str:
-    """Name the tree: commits are for the one they are in."""
-    if series and series.repo and not options["kernel"]:
-        return str(series.repo)
-    tree = options["tree"]
-    return str(paths.expanded(tree).absolute()) if tree else settings.tree
+def _memory(settings: Settings) -> int:
+    try:
+        return mebibytes(settings.memory or "0")
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"[tool.harness] memory: {error}", hint='memory = "2G"') from error
 
 
-def make(options: dict[str, Any], settings: Settings, rest: tuple[str, ...]) -> Plan:
-    """Put a plan together from the command line's options (argparse's names) and the settings."""
-    words, assignments = tell(options["words"])
-    series = None if options["no_series"] else find_series(words, settings, wish(options, settings))
-    # What the command line names is seen from where it was typed, the settings' from their file.
-    tree = _tree(options, settings, series)
+def complete(typed: Plan, settings: Settings) -> Plan:
+    """Complete what the command line gave from series.toml, then from [tool.harness].
+
+    Raises UsageError where they do not say enough, SeriesError for a series that is no use.
+    """
+    series = None
+    if not typed.no_series:
+        series = find_series(typed.series_words, settings, wish(typed, settings))
+    tree = typed.tree or settings.tree
+    if series and series.repo and not typed.kernel:
+        tree = series.repo  # commits are for the tree they are in
     # A release in series.toml is the series' own wish; a tree on the command line beats it.
-    base = options["base"] or (series.base if series and tree else "") or settings.base
-    return Plan(
+    base = typed.base or (series.base if series and tree else "") or settings.base
+    return dataclasses.replace(
+        typed,
+        typed=typed,
         folder=settings.folder,
         series=series,
-        kernel=options["kernel"] or (series.kernel if series else "") or settings.kernel,
-        tree=settings.folder / paths.expanded(tree) if tree and not options["kernel"] else None,
+        kernel=typed.kernel or (series.kernel if series else "") or settings.kernel,
+        tree=_tree(tree, settings) if tree and not typed.kernel else None,
         base=base or "HEAD",
-        fragments=((series.kconfig if series else ()) or settings.kconfig)
-        + tuple(options["kconfig"]),
-        assignments=assignments,
-        suites=_suites(options["suite"], settings, series),
-        pytest_args=(*_pytest_args(options), *rest),
-        with_base=not options["patched_only"],
-        guests=options["guests"] or (str(settings.guests) if settings.guests else "auto"),
-        accel=options["accel"] or settings.accel,
-        memory=mebibytes(options["memory"] or settings.memory or "0"),
-        cpus=options["cpus"] or settings.cpus,
-        disks=tuple(disk if disk == "null_blk" else _here(disk) for disk in options["disk"]),
-        environment=facts.variables([*options.get("guest_env", []), *_named(rest)]),
-        boot_timeout=options["boot_timeout"],
-        test_timeout=options["test_timeout"],
-        run_timeout=options["timeout"],
-        arch=options["arch"] or settings.arch,
-        llvm=options["llvm"] or settings.llvm,
-        jobs=options["jobs"],
-        refresh=options["refresh"],
-        out=Path(options["out"]).absolute() if options["out"] else None,
-        reruns=options.get("rerun", 0),
-        strict=bool(options.get("strict")),
-        hold=bool(options.get("hold") and not options.get("hold_for")),
-        search_base=not options["base"] and bool(series and (series.base or not settings.base)),
+        search_base=not typed.base and bool(series and (series.base or not settings.base)),
+        fragments=((series.kconfig if series else ()) or settings.kconfig) + typed.fragments,
+        suites=_suites(typed.suites, settings, series),
+        guests=typed.guests or str(settings.guests or "auto"),
+        accel=typed.accel or settings.accel or "auto",
+        memory=typed.memory or _memory(settings),
+        cpus=typed.cpus or settings.cpus,
+        arch=typed.arch or settings.arch,
+        llvm=typed.llvm or settings.llvm,
+        disks=tuple(disk if disk == "null_blk" else _here(disk) for disk in typed.disks),
+        environment=_variables(typed),
+        out=typed.out.absolute() if typed.out else None,
+        hold=typed.hold and not typed.hold_for,
+        hold_for=typed.hold_for or (LONG if typed.hold else 0.0),
+    )
+
+
+def trusted(plan: Plan) -> Plan:
+    """Add notes on how the series was understood, and which programs it runs on the host.
+
+    Raises UsageError for a series that would run its own programs and is not trusted.
+    """
+    if plan.series is None:
+        return plan
+    return dataclasses.replace(
+        plan, notes=(*plan.series.notes, *trust.require(plan.series, plan.trust))
     )

@@ -21,18 +21,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import harness
-from harness import paths, process
+from harness import options, paths, process
 from harness.decode import Decoded, decode_run, render
 from harness.errors import GuestFault, HarnessError, HostFault, UsageError
 from harness.guest import attend
 from harness.lab.kernels import Built, Lab
 from harness.lab.live import SessionView, counts_text
-from harness.lab.plan import Plan
 from harness.model import (
     Accel,
     GuestRecord,
     Kernel,
     Outcome,
+    Plan,
     Request,
     Side,
     SideResult,
@@ -122,28 +122,20 @@ def slowness(request: Request) -> float:
 
 
 def command(plan: Plan, kernel: Kernel, scale: float, accel: Accel, folder: Path) -> list[str]:
-    """Give the pytest command for one kernel, as a person could type it."""
-    options: dict[str, object] = {
+    """Return the pytest command for one kernel, as a person could type it."""
+    given = {
         "--kernel": kernel.image,
         "--rootdir": plan.folder,  # or pytest takes the image for a place of tests, and / for all
         "--guest-folder": folder,
         "--kernel-options": folder / evidence.OPTIONS,
-        "--accel": accel,
-        "--guests": plan.guests,
-        "--guest-arch": kernel.arch,
-        "--guest-cpus": plan.cpus,
-        "--guest-memory": plan.memory,
-        "--guest-scale": scale,
-        "--boot-timeout": plan.boot_timeout,
-        "--test-timeout": plan.test_timeout,
-        "--run-timeout": plan.run_timeout,
+        "--guest-scale": f"{scale:g}",
     }
-    given = [word for name, value in options.items() if value for word in (name, str(value))]
-    disks = [word for disk in plan.disks for word in ("--guest-disk", disk)]
-    pairs = (("--guest-env", f"{name}={value}") for name, value in plan.environment)
-    variables = [word for pair in pairs for word in pair]
+    # Behind a pipe pytest has no terminal for --hold: see _attendant.
+    arch = kernel.arch if kernel.arch != options.GUEST_ARCH else ""
+    plan = dataclasses.replace(plan, accel=str(accel), arch=arch, hold=False)
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v"]
-    return [*pytest, *given, *disks, *variables, *plan.suites, *plan.pytest_args]
+    pytest += [str(word) for pair in given.items() for word in pair]
+    return [*pytest, *options.pytest_words(plan), *plan.suites, *plan.pytest_args]
 
 
 def _pytest(argv: list[str], folder: Path, cwd: Path, progress: Progress) -> tuple[int, list[str]]:
@@ -198,7 +190,8 @@ def raise_fault(
 def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
     """Name the cache folder after all that a result depends on: kernel, suites, how they run."""
     guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment)
-    how = (kernel.key, *guest, plan.test_timeout, plan.pytest_args)
+    tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.retry, plan.allow_flaky)
+    how = (kernel.key, *guest, *tests, plan.hold_for, plan.vmcore, plan.pytest_args)
     digest = hashlib.sha256(repr(how).encode())
     for folder in (*(plan.folder / suite for suite in plan.suites), Path(harness.__file__).parent):
         top = Path(str(folder).partition("::")[0])

@@ -28,6 +28,7 @@ from harness.model.check import (
 from harness.model.comparison import Comparison, Shift
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
 from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
+from harness.model.plan import Plan
 from harness.model.run import FailureGroup, Run, Span
 from harness.model.series import Checkout, Patch, Series, Source
 from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict, change_kind
@@ -64,6 +65,7 @@ __all__ = [
     "Patch",
     "PatchInteraction",
     "PatchRow",
+    "Plan",
     "Proof",
     "Request",
     "Run",

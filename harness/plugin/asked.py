@@ -11,67 +11,55 @@ from pathlib import Path
 
 import pytest
 
-from harness import paths
+from harness import options, paths
 from harness.guest import GuestSpec, accel, facts
 from harness.guest.image import check as check_image
+from harness.options import GUEST_ARCH, GUEST_MEMORY
 from harness.plugin import holding
 from harness.plugin.fleet import Fleet, number
 from harness.progress import Progress
 
 # A disk that is a module of the guest's kernel, not a file of the host's.
 _NULL = "null_blk"
-# Options that change what a test sees, and so belong to the command that runs it again, where
-# they are not what they are by default.
-_CARRIED: dict[str, object] = {
-    "accel": "auto",
-    "guest_cpus": 0,
-    "guest_memory": 1024,
-    "guest_append": [],
-    "guest_arch": "x86_64",
-    "guest_scale": 1.0,
-    "guest_booter": "",
-    "boot_timeout": 30,
-    "test_timeout": 60,
-}
 
 
 def fleet(config: pytest.Config) -> tuple[Fleet, str]:
     """Give the guests that are asked for, not booted yet, and why they run as they do."""
     get = config.getoption
     image = Path(get("kernel")).absolute()
+    fields = {option.guest: get(_dest(option)) for option in options.OPTIONS if option.guest}
+    fields["arch"] = fields["arch"] or GUEST_ARCH
+    fields["memory"] = fields["memory"] or GUEST_MEMORY
     if not get("guest_booter"):  # another booter takes what it wants
-        check_image(image, get("guest_arch"))
+        check_image(image, fields["arch"])
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     folder = Path(get("guest_folder") or paths.state("pytest", stamp)).absolute()
-    kind, reason = accel.choose(get("accel"), Progress(quiet=True))
+    kind, reason = accel.choose(get("accel") or "auto", Progress(quiet=True))
     spec = GuestSpec(
         image=image,
         folder=folder / "guests",
         accel=kind,
-        arch=get("guest_arch"),
-        cpus=get("guest_cpus"),
-        memory=get("guest_memory"),
         disks=tuple(Path(disk).absolute() for disk in get("guest_disk") if disk != _NULL),
-        boot_deadline=get("boot_timeout"),
-        scale=get("guest_scale"),
         cwd=config.invocation_params.dir,
         vmlinux=_uncompressed(image),
         modules=_modules(get("guest_modules"), image),
         booter=tuple(shlex.split(get("guest_booter"))),
-        vmcore=get("vmcore"),
         hold=holding.seconds(config),
         environment=facts.variables(get("guest_env")),
         append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
+        **fields,
     )
     # xdist's own -n is taken as the number of guests when ours is not given.
-    asked = str(get("numprocesses") or "auto") if get("guests") == "auto" else get("guests")
+    asked = str(get("guests"))
+    if asked in ("", "auto"):
+        asked = str(get("numprocesses") or "auto")
     if spec.hold:
         asked = "1"  # a person looks at one at a time
     named = config.args if all("::" in arg for arg in config.args) else []
     return Fleet(spec, number(asked, spec, len(named))), reason
 
 
-def options(config: pytest.Config) -> dict[str, str]:
+def required_options(config: pytest.Config) -> dict[str, str]:
     """Give the options that the running kernel must have."""
     file = config.getoption("kernel_options")
     asked: dict[str, str] = json.loads(Path(file).read_text()) if file else {}
@@ -84,11 +72,11 @@ def command(config: pytest.Config, spec: GuestSpec) -> list[str]:
     The test's absolute path and name go behind them.
     """
     words = [sys.executable, "-m", "pytest", "--kernel", str(spec.image), "--guests", "1"]
-    for name, usual in _CARRIED.items():
-        value = config.getoption(name)
-        if value != usual:
+    for option in options.OPTIONS:
+        value = config.getoption(_dest(option)) if option.carried else ()
+        if option.carried and value != option.form["default"]:
             each = value if isinstance(value, list) else [value]
-            words += [part for one in each for part in (_long(name), str(one))]
+            words += [part for one in each for part in (option.pytest, str(one))]
     if config.getoption("guest_modules"):
         words += ["--guest-modules", str(spec.modules)]
     for name, text in spec.environment:
@@ -98,8 +86,9 @@ def command(config: pytest.Config, spec: GuestSpec) -> list[str]:
     return [*words, "--rootdir", str(config.rootpath)]
 
 
-def _long(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def _dest(option: options.CommandOption) -> str:
+    """The name under which pytest's config has an option."""
+    return option.pytest.lstrip("-").replace("-", "_")
 
 
 def _uncompressed(image: Path) -> Path | None:

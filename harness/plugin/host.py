@@ -67,7 +67,7 @@ class HostSide:
         self.config = config
         self.fleet = fleet
         self.reason = reason
-        self.options = asked.options(config)
+        self.options = asked.required_options(config)
         self.journal = Journal(fleet.spec.folder.parent)
         self.command = asked.command(config, fleet.spec)
         self.journal.session(self.command, config.rootpath)

@@ -3,37 +3,46 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from harness.model import Run
+from harness import options
+from harness.model import Plan, Run
+from harness.options import OPTIONS
 from harness.text import one_line
 
-# Options that change what is tested, with their value; all others are about this machine.
-_KEPT = {
-    *("--kernel", "--kconfig", "--arch", "--cpus", "--memory", "--test-timeout", "--repeat"),
-    *("--retry", "--rerun", "--guest-env"),
-}
-_SWITCHES = {"--llvm", "--patched-only", "--strict", "--allow-flaky"}
-_SELECTION = {"--suite", "-k"}  # left out where the command is for one test
-_SOURCE = {"--tree", "--base"}
-_OPTION = re.compile(r"(?:CONFIG_)?[A-Z0-9_]+=\S+")
+_SHARED = tuple(option for option in OPTIONS if option.repeated)
+_WITH_VALUE = {option.flag for option in OPTIONS if option.initial is not False}
 _RELEASE = re.compile(r"v(\d+\.\d+[\w.-]*)")
 
 
 def argv(run: Run, test: str = "") -> list[str]:
-    """Return the command that repeats the run, or only ``test`` of it."""
-    asked: list[str] = []
-    if run.command[1:2] == ("run",):
-        asked += _options(run.command[2:], _KEPT if test else _KEPT | _SELECTION)
-    words = ["harness", "run", *_series(run), *asked]
-    if "--kernel" not in asked:
-        words += _base(run)
-    words += ["--suite", one_line(test, 1000)] if test else []
-    at = run.command.index("--") if "--" in run.command and not test else len(run.command)
-    return [*words, *map(_without_folders, run.command[at:])]
+    """Return the command that repeats the run, or only ``test`` of it.
+
+    Of a run by an older harness, which kept no plan, it is the command as it was typed.
+    """
+    plan = run.plan
+    if plan is None:
+        return [*run.command, *(["--suite", one_line(test, 1000)] if test else [])]
+    elsewhere = dataclasses.replace(
+        plan,
+        fragments=tuple(map(_without_folders, plan.fragments)),
+        suites=() if test else tuple(map(_without_folders, plan.suites)),
+        keyword="" if test else plan.keyword,
+    )
+    asked = map(one_line, [*plan.assignments, *options.words(elsewhere, _SHARED)])
+    command = ["harness", "run", *_series(run), *asked]
+    if not plan.kernel:
+        command += _base(run, plan)
+    if test:
+        return [*command, "--suite", one_line(test, 1000)]
+    return [
+        *command,
+        *(["--", *map(_without_folders, plan.pytest_args)] if plan.pytest_args else []),
+    ]
 
 
 def shell(run: Run, test: str = "", width: int = 0) -> str:
@@ -51,8 +60,8 @@ def _unbreakable(words: Sequence[str]) -> Iterator[str]:
     """Return the parts that stay in one line: an option with its value is one."""
     rest = iter(words)
     for word in rest:
-        takes_value = word in _KEPT | _SELECTION | _SOURCE
-        yield shlex.join([word, next(rest, "")] if takes_value else [word])
+        both = [word, next(rest, "")] if word in _WITH_VALUE else [word]
+        yield shlex.join(both)
 
 
 def _series(run: Run) -> list[str]:
@@ -65,23 +74,11 @@ def _series(run: Run) -> list[str]:
     return [one_line(series.cover_id or link or first or series.name)]
 
 
-def _base(run: Run) -> list[str]:
-    if "--tree" in run.command:
+def _base(run: Run, plan: Plan) -> list[str]:
+    if plan.tree:
         return ["--tree", "linux", "--base", run.source.commit[:16]]
     release = _RELEASE.fullmatch(run.source.name)
     return ["--kernel", release[1]] if release else []
-
-
-def _options(words: Sequence[str], kept: set[str]) -> Iterator[str]:
-    rest = iter(words)
-    for word in rest:
-        if word == "--":
-            return
-        name, equals, value = word.partition("=")
-        if name in kept:
-            yield from (name, _without_folders(value if equals else next(rest, "")))
-        elif word in _SWITCHES or _OPTION.fullmatch(word):
-            yield word
 
 
 def _without_folders(value: str) -> str:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.decode import Decoded, Frame, Line, Place
+from harness.decode import Decoded, Frame, SourceLine, SourcePlace
 from harness.model import (
     CompilerWarning,
     GuestRecord,
@@ -69,15 +69,15 @@ SPLAT = Splat(
     patches=(SUBJECT,),
 )
 _CONTEXT = (
-    Line(11, "\tint unused;", SUBJECT),
-    Line(12, "\tkfree(it);", SUBJECT),
-    Line(13, f"\tkfree(it); {EVIL}"),
+    SourceLine(11, "\tint unused;", SUBJECT),
+    SourceLine(12, "\tkfree(it);", SUBJECT),
+    SourceLine(13, f"\tkfree(it); {EVIL}"),
 )
 DECODED = Decoded(
     SPLAT.title,
     (
-        Frame("demo+0x1/0x2", (Place("demo", "fs/demo.c", 12, _CONTEXT, SUBJECT),), 16),
-        Frame("main_demo+0x3/0x4", (Place("main_demo", "fs/demo.c", 40),), 32),
+        Frame("demo+0x1/0x2", (SourcePlace("demo", "fs/demo.c", 12, _CONTEXT, SUBJECT),), 16),
+        Frame("main_demo+0x3/0x4", (SourcePlace("main_demo", "fs/demo.c", 40),), 32),
     ),
 )
 

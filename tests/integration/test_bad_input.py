@@ -156,7 +156,7 @@ def test_evidence_that_cannot_be_written_is_told_before_the_work(project: Projec
 def test_a_folder_that_holds_a_run(project: Project) -> None:
     assert project.run("--patched-only")[0] == 0
     before = (project.out / "run.json").read_bytes()
-    err = refused(project, 128, "holds a run already", "--out")
+    err = refused(project, 128, "already holds a run", "--out")
     assert "build" not in err
     assert (project.out / "run.json").read_bytes() == before
 

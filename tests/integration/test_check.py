@@ -394,7 +394,7 @@ def test_a_patch_that_does_not_apply_is_named_and_the_rest_goes_on(project: Chec
     assert "2/3" in table["untestable"]
     error, *notes = [one["text"] for one in findings(table, "apply", 2)]
     assert error == table["untestable"]
-    assert any("was taken away by" in text and "in the way" in text for text in notes)
+    assert any("was removed by" in text and "in the way" in text for text in notes)
     assert any("try --base" in text for text in notes)
     assert states(table, "build") == {1: "good", 0: "good"}
     assert [one["rule"] for one in findings(table, "checkpatch", 3)] == ["UGLY"]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Decoding: a small program takes the part of vmlinux, scripts of ours that of the tree's."""
+"""Decoding: a small program stands for vmlinux, scripts of ours for the tree's."""
+
+from __future__ import annotations
 
 import dataclasses
 import json
@@ -7,6 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +18,10 @@ from harness.cli import main
 from harness.decode import (
     Decoded,
     Decoder,
+    added_by_commits,
     added_lines,
     decode,
     decode_run,
-    of_commits,
     render,
 )
 from harness.model import Checkout, Kernel, Splat
@@ -92,7 +95,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def git(tree, *words):
+def git(tree: Path, *words: str) -> str:
     ident = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     done = subprocess.run(
         ["git", "-C", tree, *ident, *words], check=True, text=True, capture_output=True
@@ -100,8 +103,8 @@ def git(tree, *words):
     return done.stdout.strip()
 
 
-def build(tree, *flags):
-    """Link the tree's sources; gives the file, and the frame of the line that faults."""
+def build(tree: Path, *flags: str) -> Path:
+    """Link the tree's sources; return the file."""
     vmlinux = tree / "vmlinux"
     sources = ["init/main.c", "drivers/nvmet.c", "init/end.c"]
     subprocess.run(
@@ -123,8 +126,8 @@ def build(tree, *flags):
     return vmlinux
 
 
-def frame(vmlinux, name, text):
-    """Give the frame "name+offset/size" of the first instruction that comes from a line."""
+def frame(vmlinux: Path, name: str, text: str) -> str:
+    """Return the frame "name+offset/size" of the first instruction that comes from a line."""
     table = subprocess.run(["nm", "-n", vmlinux], text=True, capture_output=True).stdout
     rows = [line.split() for line in table.splitlines() if line.split()[-2] in "tT"]
     base = next(int(words[0], 16) for words in rows if words[-1] == name)
@@ -142,7 +145,7 @@ def frame(vmlinux, name, text):
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(tmp_path: Path) -> Path:
     tree = tmp_path / "linux"
     for folder in ("init", "drivers", "scripts"):
         (tree / folder).mkdir(parents=True)
@@ -160,7 +163,7 @@ def tree(tmp_path):
     return tree
 
 
-def splat(vmlinux):
+def splat(vmlinux: Path) -> Splat:
     """A fault in the inlined function, called from a line that the patch added."""
     at = frame(vmlinux, "nvmet_show", "help.h:5")
     return Splat(
@@ -172,13 +175,13 @@ def splat(vmlinux):
     )
 
 
-def patches(tree):
+def patches(tree: Path) -> list[tuple[str, str]]:
     return [(git(tree, "rev-parse", "HEAD"), "nvmet: be faulty")]
 
 
-def test_frames_have_places_and_patches(tree):
+def test_frames_have_places_and_patches(tree: Path) -> None:
     vmlinux = build(tree, "-g")
-    added = of_commits(tree, patches(tree))
+    added = added_by_commits(tree, patches(tree))
     assert added == {
         ("drivers/nvmet.c", 10): "nvmet: be faulty",
         ("drivers/nvmet.c", 12): "nvmet: be faulty",
@@ -204,16 +207,16 @@ def test_frames_have_places_and_patches(tree):
     assert from_json(Decoded, json.loads(json.dumps(to_json(decoded)))) == decoded
 
 
-def test_the_text_says_it_all(tree):
+def test_the_text_has_places_patches_and_context(tree: Path) -> None:
     vmlinux = build(tree, "-g")
-    text = render(decode(splat(vmlinux), vmlinux, tree, of_commits(tree, patches(tree))))
+    text = render(decode(splat(vmlinux), vmlinux, tree, added_by_commits(tree, patches(tree))))
     assert '      drivers/nvmet.c:10  nvmet_show  added by "nvmet: be faulty"' in text
     assert "      +>    10      int z = faulty(y);" in text
     assert "       >     5      sink = x;" in text
-    assert "(1 frame of who reports" in text
+    assert "(1 frame of reporting and common functions skipped)" in text
 
 
-def test_a_return_address_belongs_to_the_call_before_it(tree):
+def test_a_return_address_belongs_to_the_call_before_it(tree: Path) -> None:
     vmlinux = build(tree, "-g", "-fno-optimize-sibling-calls")
     size = frame(vmlinux, "start_kernel", "main.c:9").partition("/")[2]
     after = next(
@@ -228,7 +231,7 @@ def test_a_return_address_belongs_to_the_call_before_it(tree):
     assert decode(stood, vmlinux, tree).frames[0].places[0].line != 9
 
 
-def line_at(vmlinux, name, offset):
+def line_at(vmlinux: Path, name: str, offset: int) -> str:
     table = subprocess.run(["nm", vmlinux], text=True, capture_output=True).stdout
     base = next(int(w.split()[0], 16) for w in table.splitlines() if w.split()[-1] == name)
     return subprocess.run(
@@ -236,9 +239,11 @@ def line_at(vmlinux, name, offset):
     ).stdout
 
 
-def test_all_of_a_run_takes_one_process(tree, tmp_path, monkeypatch):
+def test_all_of_a_run_takes_one_process(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vmlinux = build(tree, "-g")
-    one = splat(vmlinux)
+    found = splat(vmlinux)
     counting = tmp_path / "bin" / "addr2line"
     counting.parent.mkdir()
     counting.write_text(
@@ -247,12 +252,12 @@ def test_all_of_a_run_takes_one_process(tree, tmp_path, monkeypatch):
     counting.chmod(0o755)
     monkeypatch.setenv("PATH", f"{counting.parent}:{os.environ['PATH']}")
     decoder = Decoder(vmlinux, tree)
-    assert len(decoder.decode([one, one, one])) == 3
-    decoder.decode([one])
+    assert len(decoder.decode([found] * 3)) == 3
+    decoder.decode([found])
     assert len((tree / "calls").read_text().split()) == 1
 
 
-def test_the_splats_of_a_run(tree):
+def test_the_splats_of_a_run(tree: Path) -> None:
     vmlinux, commit = build(tree, "-g"), git(tree, "rev-parse", "HEAD")
     checkout = Checkout(tree, commit, git(tree, "rev-parse", "HEAD^{tree}"), tuple(patches(tree)))
     kernel = Kernel(
@@ -268,7 +273,7 @@ def test_the_splats_of_a_run(tree):
 
 
 @pytest.mark.parametrize("inlined", ["faulty", "(inlined)"])
-def test_a_module_is_asked_with_the_trees_scripts(tree, inlined):
+def test_a_module_is_looked_up_with_the_trees_scripts(tree: Path, inlined: str) -> None:
     if inlined == "(inlined)":  # what the other script says, in a tree that has only that
         (tree / "scripts/faddr2line").unlink()
     modules, stack = module(tree)
@@ -279,14 +284,14 @@ def test_a_module_is_asked_with_the_trees_scripts(tree, inlined):
     ]
 
 
-def test_sources_of_the_commit_that_was_built(tree):
+def test_sources_of_the_commit_that_was_built(tree: Path) -> None:
     vmlinux, commit = build(tree, "-g"), git(tree, "rev-parse", "HEAD")
     (tree / "drivers/nvmet.c").write_text("somebody went on\n")
     (decoded,) = Decoder(vmlinux, tree, commit=commit).decode([splat(vmlinux)])
     assert decoded.frames[1].places[1].context[2].text == "\tint z = faulty(y);"
 
 
-def test_a_kernel_that_was_built_in_another_worktree(tree, tmp_path):
+def test_a_kernel_that_was_built_in_another_worktree(tree: Path, tmp_path: Path) -> None:
     build(tree, "-g")
     moved = tree.rename(tmp_path / "elsewhere")
     (decoded,) = Decoder(moved / "vmlinux", moved).decode([splat(moved / "vmlinux")])
@@ -294,7 +299,7 @@ def test_a_kernel_that_was_built_in_another_worktree(tree, tmp_path):
     assert decoded.frames[1].places[1].context[2].text == "\tint z = faulty(y);"
 
 
-def test_another_kernels_frames_have_no_lines(tree):
+def test_another_kernels_frames_have_no_lines(tree: Path) -> None:
     vmlinux = build(tree, "-g")
     at = frame(vmlinux, "nvmet_show", "help.h:5")
     other = dataclasses.replace(splat(vmlinux), frames=(f"{at}0",))  # ten times its size
@@ -303,7 +308,7 @@ def test_another_kernels_frames_have_no_lines(tree):
     assert decoded.why == "nvmet_show has another size in vmlinux: it is another kernel's"
 
 
-def test_without_debug_info_it_says_why(tree):
+def test_without_debug_info_the_reason_is_given(tree: Path) -> None:
     at = splat(build(tree, "-g"))
     vmlinux = build(tree)
     decoded = decode(at, vmlinux, tree)
@@ -312,8 +317,8 @@ def test_without_debug_info_it_says_why(tree):
     assert "no lines: the kernel was built without debug info" in render(decoded)
 
 
-def module(tree):
-    """Build a module; gives the folder of modules and a splat in it."""
+def module(tree: Path) -> tuple[Path, Splat]:
+    """Build a module; return the folder of modules and a splat in it."""
     modules = tree / "out/lib/modules/1/kernel"
     modules.mkdir(parents=True)
     subprocess.run(
@@ -328,7 +333,7 @@ def module(tree):
     return tree / "out", stack
 
 
-def test_the_verb(tree, tmp_path, capsys):
+def test_the_verb(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     vmlinux = build(tree, "-g")
     at = frame(vmlinux, "nvmet_show", "help.h:5")
     log = tmp_path / "console.log"
@@ -340,7 +345,7 @@ def test_the_verb(tree, tmp_path, capsys):
     )
     series = tmp_path / "series"
     series.mkdir()
-    git(tree, "format-patch", "-q", "-1", "-o", series)
+    git(tree, "format-patch", "-q", "-1", "-o", str(series))
     words = ["splats", str(log), "--vmlinux", str(vmlinux), "--tree", str(tree)]
     assert main([*words, "--series", str(series)]) == errors.BAD
     assert 'nvmet_show  added by "nvmet: be faulty"' in capsys.readouterr().out
@@ -353,14 +358,19 @@ def test_the_verb(tree, tmp_path, capsys):
     "words",
     [["--vmlinux", "vmlinux"], ["--tree", "."], ["--vmlinux", "nothing", "--tree", "."]],
 )
-def test_what_the_verb_needs(words, tmp_path, monkeypatch, capsys):
+def test_the_verb_needs_a_vmlinux_and_a_tree(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "vmlinux").write_text("no ELF")
     (tmp_path / "log").write_text("")
     assert main(["splats", "log", *words]) == errors.USAGE
 
 
-def test_later_patches_move_and_remove_lines():
+def test_later_patches_move_and_remove_lines() -> None:
     first = "--- a/f.c\n+++ b/f.c\n@@ -1,2 +1,4 @@\n one\n+new\n+gone\n two\n"
     second = "--- a/f.c\n+++ b/f.c\n@@ -1,4 +1,5 @@\n+top\n+top\n one\n new\n-gone\n two\n"
     renamed = (
@@ -381,6 +391,6 @@ def test_later_patches_move_and_remove_lines():
     }
 
 
-def test_a_diff_that_is_none():
+def test_a_malformed_diff() -> None:
     with pytest.raises(errors.SeriesError, match="cannot be read"):
         added_lines([("1", "--- a/f.c\n+++ b/f.c\n@@ -1,2 +1,4 @@\n one\n")])

@@ -12,6 +12,7 @@ from harness.model import (
     Kernel,
     Outcome,
     Patch,
+    Plan,
     Run,
     Series,
     Side,
@@ -119,6 +120,7 @@ def run(folder: Path, *tests: Test, cover: str = COVER, base: tuple[Test, ...] =
         "tcg",
         sides,
         command=("harness", "run", "x", "--suite=/secret/place/test_a.py", "--out", "/secret/o"),
+        plan=Plan(series_words=("x",), suites=("/secret/place/test_a.py",), out=Path("/secret/o")),
         about=(("QEMU", "7.2"), ("host", "Debian")),
     )
     return compared(found)

@@ -9,32 +9,37 @@ from pathlib import Path
 import pytest
 
 from harness.cli import parser
+from harness.cli.parser import parse, typed_plan
 from harness.lab import again
-from harness.model import Kernel, Outcome, Run, Series, Side, SideResult, Source, Test
+from harness.model import Kernel, Outcome, Plan, Run, Series, Side, SideResult, Source, Test
+
+
+def typed(command: str) -> Plan:
+    words = shlex.split(command)[1:]
+    return typed_plan(parse(parser("run"), "run", words))
 
 
 def run(command: str, series: bool = True) -> Run:
     demo = Series("demo", Path("patches/demo"), (), "digest") if series else None
     source = Source(Path("linux"), "c0ffee", "v7.2")
-    return Run(demo, source, Path("out"), "", 0.0, "tcg", (), command=tuple(shlex.split(command)))
+    return Run(demo, source, Path("out"), "", 0.0, "tcg", (), plan=typed(command))
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("line", "told"),
     [
         ("harness run", "harness run"),
         ("harness run --out x demo", "harness run demo"),
         ("harness run --out=x demo -k 'a b'", "harness run demo -k 'a b'"),
         ("harness run demo -- --out x", "harness run demo -- --out x"),
-        ("", ""),
     ],
 )
-def test_the_same_once_more_goes_to_another_folder(typed: str, told: str) -> None:
-    assert again.the_same(shlex.split(typed)) == told
+def test_the_same_once_more_goes_to_another_folder(line: str, told: str) -> None:
+    assert again.the_same(typed(line)) == told
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("line", "told"),
     [
         ("harness run", "harness run --patched-only --suite a.py::t"),
         (
@@ -47,10 +52,10 @@ def test_the_same_once_more_goes_to_another_folder(typed: str, told: str) -> Non
         ),
     ],
 )
-def test_one_test_alone(typed: str, told: str) -> None:
-    assert again.alone(run(typed), "a.py::t") == told
+def test_one_test_alone(line: str, told: str) -> None:
+    assert again.alone(run(line), "a.py::t") == told
     options = parser("run").parse_args(shlex.split(told.partition(" -- ")[0])[1:])
-    assert options.suite == ["a.py::t"]
+    assert options.suites == ["a.py::t"]
 
 
 def test_without_a_series_there_is_one_kernel_anyway() -> None:

@@ -13,8 +13,7 @@ from harness.check import boots
 from harness.check.builds import Made
 from harness.errors import HostFault
 from harness.lab.kernels import Lab
-from harness.lab.plan import Plan
-from harness.model import Accel
+from harness.model import Accel, Plan
 
 
 @pytest.mark.parametrize(

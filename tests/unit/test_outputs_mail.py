@@ -14,7 +14,7 @@ import outputruns
 import pytest
 
 from harness.errors import UsageError
-from harness.model import Outcome, Run, Test
+from harness.model import Outcome, Plan, Run, Test
 from harness.publish import mail, reproduce
 
 ME = mail.person("Jänë Doe <me@example.org>")
@@ -194,15 +194,14 @@ def test_the_command_names_the_series_as_everybody_can(tmp_path: Path) -> None:
     one = reproduce.argv(run, "a.py::b[c d]")
     assert one[-2:] == ["--suite", "a.py::b[c d]"]
     assert one.count("--suite") == 1
-    tree = dataclasses.replace(
-        run, command=("harness", "run", "--tree", "/x", "CONFIG_A=y", "--llvm", "--", "-x")
-    )
+    typed = Plan(tree=Path("/x"), assignments=("CONFIG_A=y",), llvm=True, pytest_args=("-x",))
+    tree = dataclasses.replace(run, plan=typed)
     assert reproduce.argv(tree)[3:] == [
         *("CONFIG_A=y", "--llvm", "--tree", "linux", "--base", outputruns.COMMIT[:16], "--", "-x")
     ]
-    strict = dataclasses.replace(run, command=("harness", "run", "x", "--strict", "--rerun", "3"))
-    assert reproduce.argv(strict)[3:6] == ["--strict", "--rerun", "3"]
-    bare = dataclasses.replace(run, series=None, command=())
+    strict = dataclasses.replace(run, plan=Plan(series_words=("x",), strict=True, reruns=3))
+    assert reproduce.argv(strict)[3:6] == ["--rerun", "3", "--strict"]
+    bare = dataclasses.replace(run, series=None, plan=Plan())
     assert reproduce.argv(bare) == ["harness", "run", "--no-series", "--kernel", "7.2.13"]
     folded = reproduce.shell(run, "a.py::b[c d]", 40)
     assert folded.splitlines()[-1] == "    --suite 'a.py::b[c d]'"

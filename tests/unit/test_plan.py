@@ -4,7 +4,8 @@ import types
 
 import pytest
 
-from harness.cli import run as run_verb
+from harness import cli, options
+from harness.cli.parser import parse, typed_plan
 from harness.errors import UsageError
 from harness.lab import plan, trial
 from harness.model import Accel
@@ -41,11 +42,13 @@ def project(tmp_path):
     return tmp_path
 
 
+def typed(*words):
+    line = ["run", *words]
+    return typed_plan(parse(cli.parser("run"), "run", line))
+
+
 def made(project, *words, **settings):
-    parser = argparse.ArgumentParser()
-    run_verb.add(parser.add_subparsers())
-    options = parser.parse_args(["run", *words])
-    return plan.make(vars(options), Settings(project, **settings), ())
+    return plan.complete(typed(*words), Settings(project, **settings))
 
 
 def test_series_toml_beats_the_project_and_the_command_line_beats_both(project):
@@ -88,13 +91,13 @@ def test_fragments_of_the_command_line_are_added(project):
     ("text", "size"), [("512", 512), ("512M", 512), ("2G", 2048), ("2GiB", 2048), ("1gb", 1024)]
 )
 def test_memory(text, size):
-    assert plan.mebibytes(text) == size
+    assert options.mebibytes(text) == size
 
 
 @pytest.mark.parametrize("text", ["much", "-1", "1T", "1.5G"])
 def test_memory_that_is_none(text):
-    with pytest.raises(UsageError, match="memory"):
-        plan.mebibytes(text)
+    with pytest.raises(argparse.ArgumentTypeError, match="memory"):
+        options.mebibytes(text)
 
 
 def test_what_is_typed_is_seen_from_where_it_is_typed(project, monkeypatch):
@@ -131,14 +134,11 @@ def test_suites_that_are_not_there(project):
 def test_variables_are_taken_as_they_are_now(project, monkeypatch):
     monkeypatch.setenv("GADGET", "1")
     monkeypatch.setenv("GIZMO", "2")
-    options = ("--no-series", "--guest-env", "GADGET", "--guest-env", "A=b")
-    assert made(project, *options).environment == (("GADGET", "1"), ("A", "b"))
-    parser = argparse.ArgumentParser()
-    run_verb.add(parser.add_subparsers())
-    typed = vars(parser.parse_args(["run", "--no-series"]))
+    given = ("--no-series", "--guest-env", "GADGET", "--guest-env", "A=b")
+    assert made(project, *given).environment == ("GADGET=1", "A=b")
     rest = ("-x", "--guest-env", "GIZMO", "--guest-env=C=d")
-    behind = plan.make(typed, Settings(project), rest)
-    assert dict(behind.environment) == {"GIZMO": "2", "C": "d"}
+    behind = made(project, "--no-series", "--", *rest)
+    assert behind.environment == ("GIZMO=2", "C=d")
     assert behind.pytest_args == rest
 
 

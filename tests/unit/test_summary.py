@@ -15,6 +15,7 @@ from harness.model import (
     CompilerWarning,
     Kernel,
     Outcome,
+    Plan,
     Run,
     Series,
     Side,
@@ -38,8 +39,8 @@ def run(*tests: Test, changes: tuple[Change, ...] = ()) -> Run:
     patched = SideResult(Side.PATCHED, KERNEL, tests)
     source = Source(Path("linux"), "c0ffee", "v7.2.13")
     folder = Path("/somewhere/harness/runs/20260101-000000-demo")
-    command = ("harness", "run", "--kconfig", "debug")
-    found = Run(SERIES, source, folder, "", 61.0, "tcg", (base, patched), command=command)
+    plan = Plan(fragments=("debug",))
+    found = Run(SERIES, source, folder, "", 61.0, "tcg", (base, patched), plan=plan)
     found = compared(found)
     return dataclasses.replace(found, changes=(*found.changes, *changes))
 

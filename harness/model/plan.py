@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a run is to do."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from harness.model.series import Series
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What the command line asks for, completed from series.toml and [tool.harness].
+
+    0, "" and None leave a choice to the harness.  Timeouts are in seconds; those of a boot and of a
+    test are for real hardware, emulation stretches them.  ``memory`` is in MiB.
+
+    Where to start: ``series`` is None where the kernel is tested as it is.  ``series_words`` name
+    the series, ``pick`` and ``revision`` choose among several.  ``search_base``: nobody but perhaps
+    the series names ``base``, so it may have to be found.  ``trust``: the series may bring programs
+    that run on the host.  ``notes`` are lines for people about how the series was understood.
+
+    What to run: ``folder`` is where relative suites start.  ``pytest_args`` are for pytest alone.
+    ``environment`` holds the guests' variables as NAME=VALUE.  ``retry`` is how often a failing
+    test is run again on its kernel (None: a crash once), ``reruns`` how often one that looks broken
+    is run again on both kernels.  ``strict``: failures that the base has too count as bad, and so
+    do flaky tests.  ``hold_for``: seconds for which the guest of a failing test is kept; ``hold``:
+    the person at the terminal enters it.
+
+    ``typed`` is the plan as the command line alone gave it: repeat that, and the same is asked for.
+    """
+
+    folder: Path = Path()
+    series: Series | None = None
+    kernel: str = ""
+    tree: Path | None = None
+    base: str = ""
+    fragments: tuple[str, ...] = ()
+    assignments: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    pytest_args: tuple[str, ...] = ()
+    series_words: tuple[str, ...] = ()
+    pick: str = ""
+    revision: int = 0
+    no_series: bool = False
+    trust: bool = False
+    search_base: bool = False
+    refresh: bool = False
+    arch: str = ""
+    llvm: bool = False
+    jobs: int = 0
+    patched_only: bool = False
+    keyword: str = ""
+    repeat: int = 1
+    retry: int | None = None
+    reruns: int = 2
+    allow_flaky: bool = False
+    strict: bool = False
+    boot_timeout: float = 30.0
+    test_timeout: float = 60.0
+    run_timeout: float = 0.0
+    guests: str = ""
+    accel: str = ""
+    memory: int = 0
+    cpus: int = 0
+    disks: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    hold: bool = False
+    hold_for: float = 0.0
+    vmcore: bool = False
+    out: Path | None = None
+    db: str = ""
+    notes: tuple[str, ...] = ()
+    typed: Plan | None = None
+
+    @property
+    def fragment_folders(self) -> tuple[Path, ...]:
+        """Where a fragment's name is looked for: first the series' folder, then the project's."""
+        series = (self.series.folder,) if self.series else ()
+        return (*series, self.folder / "kconfigs")

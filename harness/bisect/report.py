@@ -174,11 +174,11 @@ def commands(answer: Bisected, command: tuple[str, ...], tree: str) -> tuple[str
     """Return the commands that show it again; ``command`` is the bisection itself."""
     lines = [shlex.join(command)]
     if answer.culprit and answer.mode is BisectMode.HISTORY and tree:
-        commit, log = answer.culprit.id[:12], str(answer.folder / gitlog.NAME)
+        commit, git = answer.culprit.id[:12], f"git -C {shlex.quote(tree)}"
         run = ["harness", "run", "--no-series", "--tree", tree, "--base", commit]
         lines += [
-            shlex.join(["git", "-C", tree, "show", commit]),
-            shlex.join(["git", "-C", tree, "bisect", "replay", log]),
+            f"{git} show {commit}",
+            f"{git} bisect replay {shlex.quote(str(answer.folder / gitlog.NAME))}",
             shlex.join([*run, *(["--suite", answer.test] if answer.test else [])]),
         ]
     for step in reversed(answer.steps):

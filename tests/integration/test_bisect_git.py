@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from harness import git
-from harness.bisect import points, replay
-from harness.bisect.search import Search
+from harness.bisect import gitlog, ranges
+from harness.bisect.search import GraphSearch
 from harness.errors import UsageError
-from harness.model import Call
+from harness.model import Call, Commit
 
 
 def real(repo: Path, *words: str) -> str:
@@ -30,7 +30,7 @@ def history(repo: Path, seed: int, size: int) -> list[str]:
     rand = random.Random(seed)
     repo.mkdir()
     real(repo, "init", "--quiet", "--initial-branch=main")
-    heads, lines = [1], []
+    heads, lines = [1], list[str]()
     for number in range(1, size + 1):
         above = rand.sample(heads, min(len(heads), 2 if len(heads) > 3 else 1)) if lines else []
         heads = [head for head in heads if head not in above] + [number]
@@ -86,15 +86,15 @@ def test_it_takes_no_more_steps_than_git(tmp_path: Path, seed: int) -> None:
         found, steps, log = by_git(repo, good, bad, culprit)
         assert found == culprit
         theirs += steps
-        search = Search(points.history(repo, [good], bad).graph)
+        search = GraphSearch(ranges.of_history(repo, [good], bad).graph)
         search.take(bad, Call.BAD)
         while (commit := search.next()) is not None:
             ours += 1
             search.take(commit, Call.BAD if contains(repo, commit, culprit) else Call.GOOD)
         assert search.culprit == culprit
         # What git has found out leads to the same end without a single step.
-        known = replay.parse(log, repo)
-        again = Search(points.history(repo, known.of(Call.GOOD)[:1], bad).graph)
+        known = gitlog.parse(log, repo)
+        again = GraphSearch(ranges.of_history(repo, known.of(Call.GOOD)[:1], bad).graph)
         for commit, call in known.calls:
             again.take(commit, call)
         assert again.culprit == culprit
@@ -105,7 +105,7 @@ def test_git_goes_on_from_our_log(tmp_path: Path) -> None:
     repo = tmp_path / "repo"
     commits = history(repo, 7, 30)
     culprit = commits[17]
-    search = Search(points.history(repo, commits[:1], commits[-1]).graph)
+    search = GraphSearch(ranges.of_history(repo, commits[:1], commits[-1]).graph)
     search.take(commits[-1], Call.BAD)
     while (commit := search.next()) is not None:
         search.take(commit, Call.BAD if contains(repo, commit, culprit) else Call.GOOD)
@@ -113,14 +113,14 @@ def test_git_goes_on_from_our_log(tmp_path: Path) -> None:
     ends = [(commits[-1], Call.BAD), (commits[0], Call.GOOD)]
     calls = [*ends, *((one, call) for one, call in search.calls.items() if one != commits[-1])]
     for reverse in (False, True):
-        text = replay.write(calls, {}, culprit=culprit, reverse=reverse)
+        text = gitlog.text(calls, {}, culprit=culprit, reverse=reverse)
         (tmp_path / "log").write_text(text)
         said = real(repo, "bisect", "replay", str(tmp_path / "log"))
         assert f"{culprit} is the first {'fixed' if reverse else 'bad'} commit" in said
         real(repo, "bisect", "reset")
         # And we read it as well.
-        assert replay.parse(text, repo).reverse is reverse
-        assert dict(replay.parse(text, repo).calls) == dict(calls)
+        assert gitlog.parse(text, repo).reverse is reverse
+        assert dict(gitlog.parse(text, repo).calls) == dict(calls)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_log_that_is_none_is_told_by_its_line(tmp_path: Path, line: str) -> No
     repo = tmp_path / "repo"
     git.run(tmp_path, "init", "-q", str(repo))
     with pytest.raises(UsageError, match="line 2") as caught:
-        replay.parse(f"# a log\n{line}\n", repo)
+        gitlog.parse(f"# a log\n{line}\n", repo)
     assert caught.value.hint
 
 
@@ -138,14 +138,14 @@ def test_files_and_first_parents_limit_the_range(tmp_path: Path) -> None:
     repo = tmp_path / "repo"
     commits = history(repo, 3, 40)
     good, bad = commits[0], commits[-1]
-    every = points.history(repo, [good], bad).graph.commits
+    every = ranges.of_history(repo, [good], bad).graph.commits
     assert set(every) == set(commits[1:])
-    row = points.history(repo, [good], bad, first_parent=True).graph
+    row = ranges.of_history(repo, [good], bad, first_parent=True).graph
     assert (
         list(row.commits)
         == real(repo, "rev-list", "--reverse", "--first-parent", f"{good}..{bad}").split()
     )
-    some = points.history(repo, [good], bad, files=["f2"]).graph.commits
+    some = ranges.of_history(repo, [good], bad, files=["f2"]).graph.commits
     assert set(some) - {bad} <= set(real(repo, "rev-list", "main", "--", "f2").split())
     assert 1 < len(some) < len(every)
     assert some[-1] == bad
@@ -162,11 +162,11 @@ def test_a_revert_is_made_without_a_worktree(tmp_path: Path) -> None:
         words = ("-c", "user.name=A", "-c", "user.email=a@example.com")
         real(repo, *words, "commit", "--quiet", "-m", f"{name} {text}")
         made.append(real(repo, "rev-parse", "HEAD"))
-    reverted = points.revert(repo, made[-1], points.commit(repo, made[2]))
+    reverted = ranges.revert(repo, made[-1], ranges.read_commit(repo, made[2]))
     assert reverted is not None
     assert real(repo, "show", f"{reverted}:a") == "1"
     assert real(repo, "show", f"{reverted}:c") == "4"
     assert real(repo, "status", "--porcelain") == ""
     # The first line of a file whose second one came later does not go away alone.
-    root = points.Commit(made[0], (made[1],), "", "", "")
-    assert points.revert(repo, made[-1], root) is None or reverted != made[-1]
+    root = Commit(made[0], (made[1],), "", "", "")
+    assert ranges.revert(repo, made[-1], root) is None or reverted != made[-1]

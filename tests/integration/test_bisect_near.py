@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import faketree
 import pytest
 
-from harness.bisect.lab import Builder
+from harness.bisect.builder import CandidateBuilder
 from harness.model import Candidate, Source
 
 
@@ -24,19 +24,19 @@ def commits(tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
-def builder(tmp_path: Path, commits: list[str]) -> Iterator[Builder]:
-    lab = SimpleNamespace(
+def builder(tmp_path: Path, commits: list[str]) -> Iterator[CandidateBuilder]:
+    sources = SimpleNamespace(
         repo=tmp_path / "linux",
         source=Source(tmp_path / "linux", faketree.TAG, "it"),
-        toolchain=SimpleNamespace(arch="x86_64"),
+        lab=SimpleNamespace(toolchain=SimpleNamespace(arch="x86_64")),
     )
-    made = Builder(lab)  # type: ignore[arg-type]
+    made = CandidateBuilder(sources)  # type: ignore[arg-type]
     yield made
     made.close()
 
 
 def test_headers_are_far(
-    builder: Builder, commits: list[str], monkeypatch: pytest.MonkeyPatch
+    builder: CandidateBuilder, commits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[Candidate] = []
     monkeypatch.setattr(builder, "kept", lambda one: one if one in kept else None)

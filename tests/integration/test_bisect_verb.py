@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import faketree
 import pytest
@@ -76,8 +77,9 @@ class Bisect(Project):
         return super().environment(mode, FAKE_COUNT=str(self.path / "count"), **more)
 
     @property
-    def state(self) -> dict:
-        return json.loads((self.out / "state.json").read_text())
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads((self.out / "state.json").read_text())
+        return state
 
 
 def plain(count: int, bug: int, **odd: str) -> list[str]:
@@ -94,11 +96,11 @@ LOOK = ("--no-build", "--", "sh", "-c")
 GREP = "! grep -q 'planted bug' init/main.c"
 
 
-def proven(found: dict) -> list[dict]:
+def proven(found: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in found["steps"] if one["phase"] == "verify"]
 
 
-def image(found: dict) -> Path:
+def image(found: dict[str, Any]) -> Path:
     """Give the culprit's kernel, as the commands name it."""
     (command,) = (one for one in found["commands"] if "--kernel" in one)
     words = shlex.split(command)
@@ -146,8 +148,8 @@ def test_a_series(tmp_path: Path) -> None:
         more = BUG if number == 3 else f"int n{number};"
         text = (project.tree / name).read_text()
         faketree.commit(project.tree, f"patch {number}", {name: f"{text}\n{more}\n"})
-    words = ("format-patch", "--quiet", "-4", "--output-directory", str(project.series))
-    faketree.git(project.tree, *words)
+    out = ("--output-directory", str(project.series))
+    faketree.git(project.tree, "format-patch", "--quiet", "-4", *out)
     faketree.git(project.tree, "reset", "--quiet", "--hard", faketree.TAG)
     words = ("--series", "patches/demo", "--tree", str(project.tree), "--base", faketree.TAG)
     grep = "! grep -qr 'planted bug' fs"
@@ -163,7 +165,7 @@ def test_a_series(tmp_path: Path) -> None:
     assert found["together"]["together"] == [3]
 
 
-def look(project: Bisect, *words: str, script: str = GREP, **span: str) -> tuple[int, dict, str]:
+def look(project: Bisect, *words: str, script: str = GREP, **span: str) -> tuple[int, dict[str, Any], str]:
     return project.run(*project.history(*words, **span), *LOOK, script)
 
 
@@ -209,8 +211,8 @@ def test_merges_and_a_series_on_every_step(tmp_path: Path) -> None:
     assert {one["what"]: one["found"] for one in found["proofs"]}["reverted"] == "good"
     faketree.git(tree, "checkout", "--quiet", "-b", "topic", faketree.TAG)
     add("topic", "fs/configfs/dir.c", "int topic;")
-    words = ("format-patch", "--quiet", "-1", "--output-directory", str(project.series))
-    faketree.git(tree, *words)
+    out = ("--output-directory", str(project.series))
+    faketree.git(tree, "format-patch", "--quiet", "-1", *out)
     project.out = project.path / "with"
     words = ("--with-series", "--series", "patches/demo")
     grep = f"! {{ grep -q topic fs/configfs/dir.c && {grep[2:]}; }}"

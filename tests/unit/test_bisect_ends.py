@@ -11,24 +11,24 @@ from typing import Any, cast
 import pytest
 from test_bisect_hunt import Builds, Quiet, Trials
 
-from harness.bisect import commits
-from harness.bisect.hunt import Crew, Judge, Rule
-from harness.bisect.job import Job
-from harness.bisect.points import CommitRange
-from harness.bisect.search import Search, chain
-from harness.bisect.sequential import FAILURES
+from harness.bisect import commits, ranges
+from harness.bisect.flaky import FAILURES
+from harness.bisect.hunt import CallRule, Judge, TrialThreads
+from harness.bisect.job import BisectJob
+from harness.bisect.ranges import CommitRange
+from harness.bisect.search import GraphSearch, chain
 from harness.errors import UsageError
 from harness.model import Call, Candidate
 
 SIZE = 20
 
 
-class Live(Quiet):
+class Shown(Quiet):
     """Hears of the rest as well."""
 
-    def at(self, *_: object) -> None: ...
+    def note(self, *_: object) -> None: ...
 
-    def flaky(self, *_: object) -> None: ...
+    def flaky(self, *_: object, **__: object) -> None: ...
 
 
 class Kept(Builds):
@@ -41,26 +41,26 @@ class Kept(Builds):
 @pytest.fixture(autouse=True)
 def files(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no repository to ask."""
-    monkeypatch.setattr(commits.points, "files", lambda *_: {})
-    monkeypatch.setattr(commits, "_proof", lambda *_: None)
+    monkeypatch.setattr(ranges, "files", lambda *_: {})
+    monkeypatch.setattr(commits, "_without", lambda *_: None)
 
 
 def found(
     call: Any, *, guests: int = 1, confidence: float = 0.99, other: Call = Call.SKIP
-) -> tuple[Search, Trials, Judge]:
+) -> tuple[GraphSearch, Trials, Judge]:
     """Search c0 to c19, with ``good`` below them."""
     trials = Trials(Kept({}), call)
     trials.repeats = False  # type: ignore[attr-defined]
     graph = chain(f"c{number}" for number in range(SIZE))
     names = ["good", *graph.commits]
     named = {name: Candidate(name, name) for name in names}
-    with Crew(cast(Any, trials), guests) as crew:
-        judge = Judge(cast(Any, trials), Rule(confidence, other), crew)
-        ask = SimpleNamespace(reverse=False, trials=50)
-        lab = SimpleNamespace(repo=None, used=lambda: bool)
-        job = SimpleNamespace(ask=ask, judge=judge, crew=crew, live=Live(), lab=lab)
+    with TrialThreads(cast(Any, trials), guests) as threads:
+        judge = Judge(cast(Any, trials), CallRule(confidence, other), threads)
+        plan = SimpleNamespace(reverse=False, trials=50)
+        sources = SimpleNamespace(repo=None, may_use=lambda: bool)
+        job = SimpleNamespace(plan=plan, judge=judge, shown=Shown(), sources=sources)
         span = CommitRange(("good",), f"c{SIZE - 1}", graph)
-        _, search = commits._found(cast(Job, job), span, None, named)
+        search, _ = commits._search(cast(BisectJob, job), span, None, named)
     return search, trials, judge
 
 

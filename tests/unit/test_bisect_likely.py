@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.bisect.likely import idle, likely
+from harness.bisect.search import idle, likely
 
 FILES = {
     "item": ["fs/configfs/item.c"],

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable
 
 import pytest
 
-from harness.bisect.search import Contradiction, Graph, Search, chain
+from harness.bisect.search import CommitGraph, Contradiction, GraphSearch, chain
 from harness.model import Call
 
 
-def random_graph(rand: random.Random, size: int) -> Graph:
+def random_graph(rand: random.Random, size: int) -> CommitGraph:
     """Make a history as trees have it: a few branches at a time, merged again and again."""
     parents: dict[str, tuple[str, ...]] = {}
     heads: list[str] = []
@@ -28,10 +28,10 @@ def random_graph(rand: random.Random, size: int) -> Graph:
             heads.append(rand.choice(list(parents)))
         heads = list(dict.fromkeys(heads))
     parents["tip"] = tuple(heads)
-    return Graph(parents)
+    return CommitGraph(parents)
 
 
-def above(graph: Graph, culprit: str) -> set[str]:
+def above(graph: CommitGraph, culprit: str) -> set[str]:
     """Give the culprit and everything that has it below."""
     found = {culprit}
     for commit, parents in graph.parents.items():
@@ -41,13 +41,13 @@ def above(graph: Graph, culprit: str) -> set[str]:
 
 
 def hunt(
-    graph: Graph,
+    graph: CommitGraph,
     culprit: str,
     untestable: frozenset[str] = frozenset(),
     likely: Iterable[str] = (),
     idle: Collection[str] = (),
-) -> tuple[Search, int]:
-    bad, search, steps = above(graph, culprit), Search(graph, likely, idle), 0
+) -> tuple[GraphSearch, int]:
+    bad, search, steps = above(graph, culprit), GraphSearch(graph, likely, idle), 0
     search.take(graph.commits[-1], Call.BAD)
     while (commit := search.next()) is not None:
         steps += 1
@@ -86,7 +86,7 @@ def test_a_guess_that_is_right_saves_steps() -> None:
 
 def test_a_single_likely_commit_and_its_parent_come_first() -> None:
     graph = chain(f"p{n}" for n in range(64))
-    search = Search(graph, ["p40"])
+    search = GraphSearch(graph, ["p40"])
     search.take("p63", Call.BAD)
     assert search.suspect == "p40"
     assert set(search.ahead(2)) == {"p39", "p40"}
@@ -96,12 +96,12 @@ def test_a_single_likely_commit_and_its_parent_come_first() -> None:
 
 def test_what_is_left_to_do_is_told_by_what_is_likely() -> None:
     graph = chain(f"p{n}" for n in range(64))
-    assert Search(graph).steps() == 6
-    assert Search(graph, [f"p{n}" for n in range(3, 64, 8)]).steps() == 5
-    assert Search(graph, ["p40"]).steps() == 3
-    assert Search(graph, idle=set(graph.commits)).steps() == 6
-    assert Search(graph, idle=set(graph.commits) - {"p40"}).steps() == 1
-    assert Search(chain(["p0"])).steps() == 0
+    assert GraphSearch(graph).steps() == 6
+    assert GraphSearch(graph, [f"p{n}" for n in range(3, 64, 8)]).steps() == 5
+    assert GraphSearch(graph, ["p40"]).steps() == 3
+    assert GraphSearch(graph, idle=set(graph.commits)).steps() == 6
+    assert GraphSearch(graph, idle=set(graph.commits) - {"p40"}).steps() == 1
+    assert GraphSearch(chain(["p0"])).steps() == 0
 
 
 def test_what_cannot_be_it_is_tried_last_and_is_still_found() -> None:
@@ -118,8 +118,8 @@ def test_what_cannot_be_it_is_tried_last_and_is_still_found() -> None:
 
 def test_a_suspect_is_as_likely_as_all_others_together() -> None:
     graph = chain("abcd")
-    assert Search(graph).suspect is None
-    search = Search(graph, idle=["b", "d"])
+    assert GraphSearch(graph).suspect is None
+    search = GraphSearch(graph, idle=["b", "d"])
     assert search.suspect == "a"
     search.take("a", Call.GOOD)
     assert search.suspect == "c"
@@ -130,7 +130,7 @@ def test_a_suspect_is_as_likely_as_all_others_together() -> None:
 
 
 def test_what_is_likely_is_looked_at_first() -> None:
-    search = Search(chain(f"p{n}" for n in range(64)), ["p3", "p4", "p5", "p60"])
+    search = GraphSearch(chain(f"p{n}" for n in range(64)), ["p3", "p4", "p5", "p60"])
     first, second, *_ = search.ahead(3)
     assert search.supposing(first, Call.BAD).next() == second
     assert first == "p5"
@@ -173,7 +173,7 @@ def test_the_culprit_beside_untestable_ones_is_not_named() -> None:
 
 
 def test_a_good_commit_above_a_bad_one_is_a_contradiction() -> None:
-    search = Search(chain("abcd"))
+    search = GraphSearch(chain("abcd"))
     search.take("b", Call.BAD)
     with pytest.raises(Contradiction) as caught:
         search.take("c", Call.GOOD)
@@ -182,7 +182,7 @@ def test_a_good_commit_above_a_bad_one_is_a_contradiction() -> None:
 
 
 def test_what_is_known_twice_or_of_others_does_no_harm() -> None:
-    search = Search(chain("abcd"))
+    search = GraphSearch(chain("abcd"))
     for _ in range(2):
         search.take("b", Call.GOOD)
         search.take("elsewhere", Call.BAD)
@@ -190,7 +190,7 @@ def test_what_is_known_twice_or_of_others_does_no_harm() -> None:
 
 
 def test_what_comes_next_is_known_ahead() -> None:
-    search = Search(chain(f"p{n}" for n in range(16)))
+    search = GraphSearch(chain(f"p{n}" for n in range(16)))
     first, *others = search.ahead(3)
     assert first == search.next()
     for call in (Call.GOOD, Call.BAD):
@@ -199,6 +199,6 @@ def test_what_comes_next_is_known_ahead() -> None:
 
 
 def test_steps_are_estimated() -> None:
-    assert [Search(chain(f"p{n}" for n in range(size))).steps() for size in (1, 2, 8, 64)] == [
+    assert [GraphSearch(chain(f"p{n}" for n in range(size))).steps() for size in (1, 2, 8, 64)] == [
         *(0, 1, 3, 6)
     ]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.bisect import options
-from harness.bisect.options import Space
+from harness.bisect import config
+from harness.bisect.config import ConfigSpace
 from harness.kconfig import reader
 from harness.kconfig.expression import level
 from harness.model import Call, Candidate, Option, Request
@@ -96,8 +96,8 @@ BAD = ask(
 
 
 @pytest.fixture
-def space(known: reader.KconfigOptions) -> Space:
-    return Space(GOOD, BAD, Solver(known), known)
+def space(known: reader.KconfigOptions) -> ConfigSpace:
+    return ConfigSpace(GOOD, BAD, Solver(known), known)
 
 
 def where(condition: Callable[[Mapping[str, str]], bool]) -> Callable[[Candidate], Call]:
@@ -111,60 +111,60 @@ def where(condition: Callable[[Mapping[str, str]], bool]) -> Callable[[Candidate
     return test
 
 
-def asked(found: options.Found) -> dict[str, str]:
+def asked(found: config.MinimalOptions) -> dict[str, str]:
     return {option.name: option.value for option in found.options}
 
 
-def test_only_what_a_person_can_choose_and_differs_is_searched(space: Space) -> None:
-    names = [{option.name for option in part.options} for part in space.parts]
+def test_only_what_a_person_can_choose_and_differs_is_searched(space: ConfigSpace) -> None:
+    names = [{option.name for option in group.options} for group in space.groups]
     assert {"ENGINE"} not in names
     assert {"BASE"} not in names
     assert {"INLINE", "OUTLINE"} in names
 
 
-def test_one_option_alone(space: Space) -> None:
-    found = options.search(space, where(lambda values: "SMALL" in values))
+def test_one_option_alone(space: ConfigSpace) -> None:
+    found = config.minimize(space, where(lambda values: "SMALL" in values))
     assert asked(found) == {"SMALL": "y"}
     assert (found.brought, found.unsure) == ((), ())
 
 
-def test_an_option_takes_its_dependencies_and_what_they_change_with_it(space: Space) -> None:
-    found = options.search(space, where(lambda values: "CHECK" in values))
+def test_an_option_takes_its_dependencies_and_what_they_change_with_it(space: ConfigSpace) -> None:
+    found = config.minimize(space, where(lambda values: "CHECK" in values))
     assert asked(found) == {"CHECK": "y", "DEBUG": "y"}
     assert {(o.name, o.value) for o in found.brought} == {("ENGINE", "y"), ("FAST", "n")}
 
 
-def test_two_that_only_fail_together(space: Space) -> None:
+def test_two_that_only_fail_together(space: ConfigSpace) -> None:
     both = {"SMALL", "LARGE"}
-    found = options.search(space, where(lambda values: both <= set(values)))
+    found = config.minimize(space, where(lambda values: both <= set(values)))
     assert asked(found) == {"SMALL": "y", "LARGE": "y"}
 
 
-def test_one_that_is_off_at_the_bad_end(space: Space) -> None:
-    found = options.search(space, where(lambda values: "FAST" not in values))
+def test_one_that_is_off_at_the_bad_end(space: ConfigSpace) -> None:
+    found = config.minimize(space, where(lambda values: "FAST" not in values))
     assert asked(found) in ({"FAST": "n"}, {"DEBUG": "y"})  # either will do
 
 
-def test_a_choice_is_changed_as_one(space: Space) -> None:
-    found = options.search(space, where(lambda values: "INLINE" in values))
+def test_a_choice_is_changed_as_one(space: ConfigSpace) -> None:
+    found = config.minimize(space, where(lambda values: "INLINE" in values))
     assert asked(found) == {"INLINE": "y", "OUTLINE": "n"}
 
 
-def test_a_number(space: Space) -> None:
-    found = options.search(space, where(lambda values: values.get("LIMIT") == "7"))
+def test_a_number(space: ConfigSpace) -> None:
+    found = config.minimize(space, where(lambda values: values.get("LIMIT") == "7"))
     assert asked(found) == {"LIMIT": "7", "DEBUG": "y"}
 
 
-def test_candidates_ask_for_what_lands(space: Space, known: reader.KconfigOptions) -> None:
-    for count in range(len(space.parts) + 1):
-        made = space.candidate(space.parts[:count])
+def test_candidates_ask_for_what_lands(space: ConfigSpace, known: reader.KconfigOptions) -> None:
+    for count in range(len(space.groups) + 1):
+        made = space.candidate(space.groups[:count])
         assert made is not None
         assert made.request is not None
         again = Solver(known)(made.request)
         assert all(again.get(o.name, "n") == o.value for o in made.request.options)
 
 
-def test_the_same_configuration_is_tested_once(space: Space) -> None:
+def test_the_same_configuration_is_tested_once(space: ConfigSpace) -> None:
     seen: list[str] = []
 
     def test(candidate: Candidate) -> Call:
@@ -172,12 +172,12 @@ def test_the_same_configuration_is_tested_once(space: Space) -> None:
         seen.append(candidate.request.digest)
         return where(lambda values: {"CHECK", "LARGE"} <= set(values))(candidate)
 
-    found = options.search(space, test)
+    found = config.minimize(space, test)
     assert set(asked(found)) == {"CHECK", "DEBUG", "LARGE"}
     assert len(seen) == len(set(seen)) == found.tried
 
 
-def test_the_ends_are_what_was_given(space: Space) -> None:
+def test_the_ends_are_what_was_given(space: ConfigSpace) -> None:
     for end, value in ((space.good, "n"), (space.bad, "y")):
         assert end.request is not None
         assert {o.name: o.value for o in end.request.options}["DEBUG"] == value
@@ -191,10 +191,10 @@ def test_what_can_never_land_is_untestable(known: reader.KconfigOptions) -> None
             both = {"ODD", "BASE"} <= {option.name for option in request.options}
             return {**super().__call__(request), **({"ODD": "y"} if both else {})}
 
-    space = Space(ask(SMALL="y"), ask(SMALL="y", BASE="y", ODD="y"), Loose(known), known)
-    odd = next(part for part in space.parts if part.name == "ODD")
+    space = ConfigSpace(ask(SMALL="y"), ask(SMALL="y", BASE="y", ODD="y"), Loose(known), known)
+    odd = next(group for group in space.groups if group.name == "ODD")
     assert space.candidate([odd]) is None
-    found = options.search(space, where(lambda values: "ODD" in values))
+    found = config.minimize(space, where(lambda values: "ODD" in values))
     assert asked(found) == {"BASE": "y", "ODD": "y"}
     assert found.unsure == ()
 
@@ -213,4 +213,4 @@ def test_what_can_never_land_is_untestable(known: reader.KconfigOptions) -> None
 def test_what_keeps_an_option_from_landing(
     known: reader.KconfigOptions, option: Option, values: dict[str, str], wanted: set[str]
 ) -> None:
-    assert options.depends(option, known, values) == wanted
+    assert config.depends(option, known, values) == wanted

@@ -9,7 +9,7 @@ import datetime
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from harness import guest, kbuild, paths, source, tree
@@ -82,49 +82,35 @@ def _source(plan: BisectPlan, pins: dict[str, str], progress: Progress) -> Sourc
 
 
 def _search(plan: BisectPlan, start: Source, state: StateFile, progress: Progress) -> Bisected:
-    rows = RowProgress(progress)
+    """Set up the lab, the builder and the threads, and search."""
+    rows, kind = RowProgress(progress), plan.signature.kind
+    unit = "patches" if plan.mode is BisectMode.SERIES else "commits"
     with (
         progress.stage("bisect", str(plan.signature)) as stage,
         contextlib.ExitStack() as worktree,
+        contextlib.ExitStack() as stack,
     ):
         state.pin({"source": start.commit})
-        unit = "patches" if plan.mode is BisectMode.SERIES else "commits"
         shown = SearchProgress(progress, rows, stage, unit)
         slot = worktree.enter_context(tree.slot(start, rows))
         if plan.mode is not BisectMode.CONFIG:  # only that needs the worktree all the time
             worktree.close()
-        with _job(plan, slot, start, rows, shown, state) as job:
-            answer = _SEARCHES[plan.mode](job)
+        sources = CandidateSources(
+            kernels.Lab.of(plan.run, rows, boots=kind.boots),
+            slot.path,
+            start,
+            series=plan.run.series if plan.mode is not BisectMode.SERIES else None,
+            slot=slot if plan.mode is BisectMode.CONFIG else None,
+        )
+        builder = CandidateBuilder(sources, sources_only=plan.sources_only, lean=kind.lean)
+        stack.callback(builder.close)
+        prober = Prober(builder, plan.signature, state)
+        threads = stack.enter_context(TrialThreads(prober, _guests(plan)))
+        judge = Judge(prober, CallRule(plan.confidence, plan.other, reverse=plan.reverse), threads)
+        answer = _SEARCHES[plan.mode](BisectJob(plan, sources, judge, shown, state))
+        stack.close()
         stage.finish(f"{len(answer.steps)} decisions")
     return answer
-
-
-@contextlib.contextmanager
-def _job(
-    plan: BisectPlan,
-    slot: tree.Slot,
-    start: Source,
-    rows: RowProgress,
-    shown: SearchProgress,
-    state: StateFile,
-) -> Iterator[BisectJob]:
-    """Set up what tries candidates: the lab, the builder and the threads."""
-    kind = plan.signature.kind
-    sources = CandidateSources(
-        kernels.Lab.of(plan.run, rows, boots=kind.boots),
-        slot.path,
-        start,
-        series=plan.run.series if plan.mode is not BisectMode.SERIES else None,
-        slot=slot if plan.mode is BisectMode.CONFIG else None,
-    )
-    builder = CandidateBuilder(sources, sources_only=plan.sources_only, lean=kind.lean)
-    prober = Prober(builder, plan.signature, state)
-    rule = CallRule(plan.confidence, plan.other, reverse=plan.reverse)
-    try:
-        with TrialThreads(prober, _guests(plan)) as threads:
-            yield BisectJob(plan, sources, Judge(prober, rule, threads), shown, state)
-    finally:
-        builder.close()
 
 
 def _guests(plan: BisectPlan) -> int:

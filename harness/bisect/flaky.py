@@ -41,7 +41,6 @@ class RunCount:
 
     @property
     def passes(self) -> int:
-        """The number of runs in which the failure was not seen."""
         return self.runs - self.failures
 
     @property

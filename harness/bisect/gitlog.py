@@ -30,7 +30,6 @@ class GitLog:
     reverse: bool = False
 
     def of(self, call: Call) -> tuple[str, ...]:
-        """Return the commits with this call."""
         return tuple(commit for commit, known in self.calls if known is call)
 
 
@@ -47,7 +46,7 @@ def read(path: Path, repo: Path) -> GitLog:
 
 
 def parse(log: str, repo: Path, where: str = "the log") -> GitLog:
-    """Read the text of a log."""
+    """Read the text of a log; ``where`` names it in errors."""
     terms = {"good": Call.GOOD, "bad": Call.BAD, "old": Call.GOOD, "new": Call.BAD}
     calls: list[tuple[str, Call]] = []
     files: tuple[str, ...] = ()

@@ -241,7 +241,6 @@ class SearchProgress:
         self.note(f"{text}: {candidate.name}", self.steps, total)
 
     def note(self, text: str, done: int | None = None, total: int | None = None) -> None:
-        """Show what is being done."""
         self.stage.update(done, total, text)
 
     def flaky(self, runs: int, *, repeats: bool) -> None:
@@ -252,7 +251,6 @@ class SearchProgress:
         )
 
     def decided(self, candidate: Candidate, decision: Decision, phase: str = "search") -> None:
-        """Print what a candidate turned out to be."""
         self.steps += phase == "search"
         seconds = sum(trial.seconds for trial in decision.observations)
         line = f"{decision.call:<5} {candidate.name}  {clock(seconds)}"

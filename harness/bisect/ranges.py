@@ -13,15 +13,9 @@ from harness.errors import UsageError
 from harness.model import Checkout, Commit
 
 _FORMAT = "%H%x00%P%x00%an <%ae>%x00%as%x00%s"
-# Commits of ours have no time and no author, so that the same ones are made each time.
-_NOBODY = {
-    "GIT_AUTHOR_NAME": "harness",
-    "GIT_AUTHOR_EMAIL": "harness@localhost",
-    "GIT_AUTHOR_DATE": "@0 +0000",
-    "GIT_COMMITTER_NAME": "harness",
-    "GIT_COMMITTER_EMAIL": "harness@localhost",
-    "GIT_COMMITTER_DATE": "@0 +0000",
-}
+# Commits of ours always have the same author and date, and so the same id.
+_AUTHOR = {"GIT_AUTHOR_NAME": "harness", "GIT_AUTHOR_EMAIL": "harness@localhost"}
+_DATES = {"GIT_AUTHOR_DATE": "@0 +0000", "GIT_COMMITTER_DATE": "@0 +0000"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +143,7 @@ def revert(repo: Path, tip: str, culprit: Commit) -> str | None:
     def commit(tree: str, *parents: str, message: str) -> str:
         options = [word for parent in parents for word in ("-p", parent)]
         argv = ("commit-tree", tree, *options, "-m", message)
-        return git.run(repo, *argv, env=_NOBODY).stdout.strip()
+        return git.run(repo, *argv, env=_AUTHOR | _DATES).stdout.strip()
 
     def tree(name: str) -> str:
         return git.object_of(repo, f"{name}^{{tree}}")

@@ -163,11 +163,6 @@ class GraphSearch:
         return self.left[0] if self._left.bit_count() == 1 else None
 
     @property
-    def done(self) -> bool:
-        """Whether there is nothing to try: the culprit is known, or the rest is untestable."""
-        return not self._untried()
-
-    @property
     def suspect(self) -> str | None:
         """The suspect that is at least as likely as all the others together, if there is one."""
         idle_bits, _ = self._weights[-1]
@@ -183,7 +178,7 @@ class GraphSearch:
             (self._left & some).bit_count() * weight / total * math.log2(total / weight)
             for some, weight in self._weights
         )
-        return max(math.ceil(bits), int(not self.done))
+        return max(math.ceil(bits), int(bool(self._untried())))
 
     def _untried(self) -> list[str]:
         """Return the suspects to try, without the one that is the bad end of them."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The search held against git's own, on histories that git itself holds."""
+"""The search compared with git's own, on histories in git."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.model import Call, Commit
 
 
 def real(repo: Path, *words: str) -> str:
-    """Run git as a person does; `git bisect` writes into the repository."""
+    """Run git as a user does; `git bisect` writes into the repository."""
     env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
     done = subprocess.run(["git", *words], cwd=repo, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -26,7 +26,7 @@ def real(repo: Path, *words: str) -> str:
 
 
 def history(repo: Path, seed: int, size: int) -> list[str]:
-    """Make a repository with branches and merges; gives its commits, the first one first."""
+    """Make a repository with branches and merges; returns its commits, the oldest first."""
     rand = random.Random(seed)
     repo.mkdir()
     real(repo, "init", "--quiet", "--initial-branch=main")
@@ -62,7 +62,7 @@ def contains(repo: Path, commit: str, culprit: str) -> bool:
 
 
 def by_git(repo: Path, good: str, bad: str, culprit: str) -> tuple[str, int, str]:
-    """Bisect with git; gives what it found, in how many steps, and its log."""
+    """Bisect with git; returns the culprit, the number of steps, and the log."""
     real(repo, "bisect", "start", "--no-checkout", bad, good)
     steps = 0
     while "is the first bad commit" not in (log := real(repo, "bisect", "log")):
@@ -77,7 +77,7 @@ def by_git(repo: Path, good: str, bad: str, culprit: str) -> tuple[str, int, str
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_it_takes_no_more_steps_than_git(tmp_path: Path, seed: int) -> None:
+def test_the_search_takes_no_more_steps_than_git(tmp_path: Path, seed: int) -> None:
     repo = tmp_path / "repo"
     commits = history(repo, seed, 40)
     good, bad = commits[0], commits[-1]
@@ -101,7 +101,7 @@ def test_it_takes_no_more_steps_than_git(tmp_path: Path, seed: int) -> None:
     assert ours <= theirs + 2  # equal ones may be taken in another order
 
 
-def test_git_goes_on_from_our_log(tmp_path: Path) -> None:
+def test_git_continues_our_log(tmp_path: Path) -> None:
     repo = tmp_path / "repo"
     commits = history(repo, 7, 30)
     culprit = commits[17]
@@ -126,7 +126,7 @@ def test_git_goes_on_from_our_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line", ["git bisect good 'x", "pick 1234 a rebase's", "git bisect good 0"]
 )
-def test_a_log_that_is_none_is_told_by_its_line(tmp_path: Path, line: str) -> None:
+def test_the_error_for_a_wrong_log_names_the_line(tmp_path: Path, line: str) -> None:
     repo = tmp_path / "repo"
     git.run(tmp_path, "init", "-q", str(repo))
     with pytest.raises(UsageError, match="line 2") as caught:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is built ahead of its turn: never across a header that everything includes."""
+"""Builds ahead of their turn: never across a header that everything includes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def builder(tmp_path: Path, commits: list[str]) -> Iterator[CandidateBuilder]:
     made.close()
 
 
-def test_headers_are_far(
+def test_commits_with_a_shared_header_between_them_are_not_near(
     builder: CandidateBuilder, commits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[Candidate] = []

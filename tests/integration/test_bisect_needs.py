@@ -9,7 +9,7 @@ import faketree
 from test_bisect_verb import LOOK, Bisect
 
 
-def test_patches_that_need_one_another(tmp_path: Path) -> None:
+def test_patches_that_need_each_other(tmp_path: Path) -> None:
     project = Bisect(tmp_path, [])
     main, names = "init/main.c", ("fs/namespace.c", "fs/configfs/dir.c")
     texts = {name: (project.tree / name).read_text() for name in (main, *names)}

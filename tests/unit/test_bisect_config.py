@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bisection in a config: on a small Kconfig, with a solver of its own in place of the tree's."""
+"""Bisection of a config, with a small Kconfig and a solver that replaces the tree's own."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def ask(**values: str) -> Request:
 
 
 class Solver:
-    """Does what Kconfig does with the options above."""
+    """Solves the options above as Kconfig does."""
 
     def __init__(self, known: reader.KconfigOptions) -> None:
         self.known, self.calls = known, 0
@@ -101,7 +101,7 @@ def space(known: reader.KconfigOptions) -> ConfigSpace:
 
 
 def where(condition: Callable[[Mapping[str, str]], bool]) -> Callable[[Candidate], Call]:
-    """Bad with these values; a configuration that does not land as asked is an error."""
+    """A test that is bad where ``condition`` holds for the values."""
 
     def test(candidate: Candidate) -> Call:
         assert candidate.request is not None
@@ -115,47 +115,47 @@ def asked(found: config.MinimalOptions) -> dict[str, str]:
     return {option.name: option.value for option in found.options}
 
 
-def test_only_what_a_person_can_choose_and_differs_is_searched(space: ConfigSpace) -> None:
+def test_only_differing_options_with_a_prompt_are_searched(space: ConfigSpace) -> None:
     names = [{option.name for option in group.options} for group in space.groups]
     assert {"ENGINE"} not in names
     assert {"BASE"} not in names
     assert {"INLINE", "OUTLINE"} in names
 
 
-def test_one_option_alone(space: ConfigSpace) -> None:
+def test_a_single_option(space: ConfigSpace) -> None:
     found = config.minimize(space, where(lambda values: "SMALL" in values))
     assert asked(found) == {"SMALL": "y"}
     assert (found.brought, found.unsure) == ((), ())
 
 
-def test_an_option_takes_its_dependencies_and_what_they_change_with_it(space: ConfigSpace) -> None:
+def test_an_option_brings_its_dependencies_and_what_they_change(space: ConfigSpace) -> None:
     found = config.minimize(space, where(lambda values: "CHECK" in values))
     assert asked(found) == {"CHECK": "y", "DEBUG": "y"}
     assert {(o.name, o.value) for o in found.brought} == {("ENGINE", "y"), ("FAST", "n")}
 
 
-def test_two_that_only_fail_together(space: ConfigSpace) -> None:
+def test_two_options_that_only_fail_together(space: ConfigSpace) -> None:
     both = {"SMALL", "LARGE"}
     found = config.minimize(space, where(lambda values: both <= set(values)))
     assert asked(found) == {"SMALL": "y", "LARGE": "y"}
 
 
-def test_one_that_is_off_at_the_bad_end(space: ConfigSpace) -> None:
+def test_an_option_that_is_off_at_the_bad_end(space: ConfigSpace) -> None:
     found = config.minimize(space, where(lambda values: "FAST" not in values))
     assert asked(found) in ({"FAST": "n"}, {"DEBUG": "y"})  # either will do
 
 
-def test_a_choice_is_changed_as_one(space: ConfigSpace) -> None:
+def test_the_options_of_a_choice_change_together(space: ConfigSpace) -> None:
     found = config.minimize(space, where(lambda values: "INLINE" in values))
     assert asked(found) == {"INLINE": "y", "OUTLINE": "n"}
 
 
-def test_a_number(space: ConfigSpace) -> None:
+def test_an_option_with_a_number(space: ConfigSpace) -> None:
     found = config.minimize(space, where(lambda values: values.get("LIMIT") == "7"))
     assert asked(found) == {"LIMIT": "7", "DEBUG": "y"}
 
 
-def test_candidates_ask_for_what_lands(space: ConfigSpace, known: reader.KconfigOptions) -> None:
+def test_the_request_of_a_candidate_lands(space: ConfigSpace, known: reader.KconfigOptions) -> None:
     for count in range(len(space.groups) + 1):
         made = space.candidate(space.groups[:count])
         assert made is not None
@@ -177,13 +177,13 @@ def test_the_same_configuration_is_tested_once(space: ConfigSpace) -> None:
     assert len(seen) == len(set(seen)) == found.tried
 
 
-def test_the_ends_are_what_was_given(space: ConfigSpace) -> None:
+def test_the_ends_have_the_requested_options(space: ConfigSpace) -> None:
     for end, value in ((space.good, "n"), (space.bad, "y")):
         assert end.request is not None
         assert {o.name: o.value for o in end.request.options}["DEBUG"] == value
 
 
-def test_what_can_never_land_is_untestable(known: reader.KconfigOptions) -> None:
+def test_an_option_that_cannot_land_is_untestable(known: reader.KconfigOptions) -> None:
     class Loose(Solver):
         """ODD has a dependency that Kconfig's text does not show."""
 
@@ -210,7 +210,7 @@ def test_what_can_never_land_is_untestable(known: reader.KconfigOptions) -> None
         (Option("NEVER", "y", ""), {}, set()),
     ],
 )
-def test_what_keeps_an_option_from_landing(
+def test_depends_on(
     known: reader.KconfigOptions, option: Option, values: dict[str, str], wanted: set[str]
 ) -> None:
     assert config.depends(option, known, values) == wanted

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The ends, with trials that take no time: the search begins after one run that failed."""
+"""The ends, with instant trials: the search begins after one failed run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE = 20
 
 
 class Shown(Quiet):
-    """Hears of the rest as well."""
+    """Ignores the other messages as well."""
 
     def note(self, *_: object) -> None: ...
 
@@ -32,7 +32,7 @@ class Shown(Quiet):
 
 
 class Kept(Builds):
-    """A builder whose good end is there."""
+    """A builder whose good end is in the cache."""
 
     def kept(self, _: Candidate) -> bool:
         return True
@@ -40,7 +40,7 @@ class Kept(Builds):
 
 @pytest.fixture(autouse=True)
 def files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no repository to ask."""
+    """Replace what needs a repository."""
     monkeypatch.setattr(ranges, "files", lambda *_: {})
     monkeypatch.setattr(commits, "_without", lambda *_: None)
 
@@ -48,7 +48,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> None:
 def found(
     call: Any, *, guests: int = 1, confidence: float = 0.99, other: Call = Call.SKIP
 ) -> tuple[GraphSearch, Trials, Judge]:
-    """Search c0 to c19, with ``good`` below them."""
+    """Search c0 to c19; ``good`` is their base."""
     trials = Trials(Kept({}), call)
     trials.repeats = False  # type: ignore[attr-defined]
     graph = chain(f"c{number}" for number in range(SIZE))
@@ -70,7 +70,7 @@ def number(commit: str) -> int:
 
 @pytest.mark.parametrize("guests", [1, 3])
 @pytest.mark.parametrize("culprit", [0, 7, 19])
-def test_a_failure_that_comes_every_time(guests: int, culprit: int) -> None:
+def test_a_steady_failure(guests: int, culprit: int) -> None:
     search, trials, judge = found(
         lambda one: Call.BAD if number(one) >= culprit else Call.GOOD, guests=guests
     )
@@ -82,7 +82,7 @@ def test_a_failure_that_comes_every_time(guests: int, culprit: int) -> None:
 
 
 @pytest.mark.parametrize("guests", [1, 3])
-def test_what_failed_at_once_and_is_flaky_is_searched_again(guests: int) -> None:
+def test_a_failure_that_turns_out_to_be_flaky_is_searched_again(guests: int) -> None:
     # Each commit has its own chance: which thread asks first does not matter.
     rand = collections.defaultdict[str, random.Random](lambda: random.Random(3))
     first = [Call.BAD]
@@ -103,7 +103,7 @@ def test_what_failed_at_once_and_is_flaky_is_searched_again(guests: int) -> None
     assert trials.tried.count("good") >= needed
 
 
-def test_another_failure_that_counts_as_bad_is_no_reason_to_begin_anew() -> None:
+def test_another_failure_that_counts_as_bad_does_not_restart_the_search() -> None:
     first = [Call.BAD]
 
     def call(commit: str) -> Call:
@@ -117,7 +117,7 @@ def test_another_failure_that_counts_as_bad_is_no_reason_to_begin_anew() -> None
     assert not judge.patient
 
 
-def test_calls_are_right_as_often_as_promised() -> None:
+def test_the_answer_is_right_as_often_as_promised() -> None:
     """Also when the bad end fails three times by chance."""
     wrong = 0
     for seed in range(150):
@@ -132,7 +132,7 @@ def test_calls_are_right_as_often_as_promised() -> None:
     assert wrong <= 6, "one in 150 is usual"
 
 
-def test_more_confidence_than_few_runs_give_takes_several_of_each_kernel() -> None:
+def test_a_high_confidence_takes_several_runs_of_each_kernel() -> None:
     search, trials, judge = found(
         lambda one: Call.BAD if number(one) >= 7 else Call.GOOD, confidence=0.9999
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The search at work, with trials that take no time: what is tried, how often, and what is said."""
+"""The search at work, with instant trials: what is tried, how often, and what is shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLAKY = FailureRates(RunCount(5, 15))
 
 
 class Builds:
-    """Stands in for the builder: kernels are there at once; ``images`` names those that differ."""
+    """Replaces the builder: kernels are ready at once; ``images`` names those that differ."""
 
     sources_only, stopped, idle = False, False, True
 
@@ -47,7 +47,7 @@ class Builds:
 
 
 class Trials:
-    """Stands in for the prober: ``calls`` says what each commit is, by a function."""
+    """Replaces the prober: ``call`` returns what each commit is."""
 
     signature = Signature(TEST, test="t.py::test_x")
 
@@ -68,7 +68,7 @@ class Trials:
 
 
 class Quiet:
-    """Hears of decisions."""
+    """Records decisions."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -97,7 +97,7 @@ def since(culprit: int, bad: Call = Call.BAD, good: Call = Call.GOOD) -> Any:
 
 
 @pytest.mark.parametrize("guests", [1, 2, 3])
-def test_with_any_number_of_guests_it_is_the_same_culprit(guests: int) -> None:
+def test_the_culprit_does_not_depend_on_the_number_of_guests(guests: int) -> None:
     for culprit in range(0, 40, 3):
         search, trials, found = hunt(40, since(culprit), CallRule(rates=STEADY), guests)
         assert search.culprit == f"c{culprit}"
@@ -113,7 +113,7 @@ def test_the_same_image_is_tried_once() -> None:
     assert len({images[one] for one in trials.tried}) == len(trials.tried)
 
 
-def test_what_fixed_it_is_found_the_other_way_round() -> None:
+def test_the_commit_that_fixed_it_is_found() -> None:
     call = since(9, bad=Call.GOOD, good=Call.BAD)
     search, _, _ = hunt(20, call, CallRule(rates=STEADY, reverse=True))
     assert search.culprit == "c9"
@@ -122,7 +122,7 @@ def test_what_fixed_it_is_found_the_other_way_round() -> None:
 @pytest.mark.parametrize(
     ("other", "culprit"), [(Call.SKIP, None), (Call.GOOD, "c12"), (Call.BAD, "c8")]
 )
-def test_another_failure_counts_as_it_is_told(other: Call, culprit: str | None) -> None:
+def test_what_another_failure_counts_as(other: Call, culprit: str | None) -> None:
     def call(commit: str) -> Call:
         number = int(commit[1:])
         return Call.BAD if number >= 12 else Call.OTHER if number >= 8 else Call.GOOD
@@ -147,7 +147,7 @@ def test_a_flaky_failure_is_tried_until_it_is_sure() -> None:
     assert trials.tried.count("c8") >= 8
 
 
-def test_a_fault_of_the_host_ends_it() -> None:
+def test_a_fault_of_the_host_ends_the_search() -> None:
     def call(_: str) -> Call:
         raise HostFault("no memory")
 
@@ -156,7 +156,7 @@ def test_a_fault_of_the_host_ends_it() -> None:
             hunt(20, call, CallRule(rates=STEADY), guests)
 
 
-def test_what_contradicts_is_noted_and_the_search_goes_on() -> None:
+def test_a_contradiction_is_noted_and_the_search_goes_on() -> None:
     # c15 is good although c10 is bad: it is looked at ahead of its turn, with guests to spare.
     def call(commit: str) -> Call:
         number = int(commit[1:])
@@ -168,7 +168,7 @@ def test_what_contradicts_is_noted_and_the_search_goes_on() -> None:
 
 
 @pytest.mark.parametrize(("near", "ready", "begun"), [(1, 1, 1), (0, 1, 0), (1, 0, 0)])
-def test_what_will_prove_the_suspect_is_built_where_nothing_waits_for_it(
+def test_the_proof_is_built_ahead_where_nothing_waits_for_it(
     near: int, ready: int, begun: int
 ) -> None:
     builds = Builds({})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which patch needs which other: leaving out patches of made-up series."""
+"""Which patches need each other: leaving out patches of invented series."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_a_failure_that_needs_two_patches() -> None:
     assert found.decisive == found.together == (3, 7)
 
 
-def test_two_patches_either_of_which_fails() -> None:
+def test_two_patches_that_each_fail() -> None:
     found, _ = patches.interactions(5, Series(bad=[{2}, {4}]))
     assert found.decisive == ()
     assert found.pairs == ((2, 4),)
     assert len(found.together) == 1
 
 
-def test_patches_that_need_others_go_with_them() -> None:
+def test_patches_are_left_out_with_those_they_need() -> None:
     found, left_out = patches.interactions(6, Series(needs={3: {2}, 5: {2, 3}}))
     assert found.full is Call.GOOD
     assert found.needs == ((3, (2,)), (5, (2, 3)))
@@ -59,14 +59,14 @@ def test_patches_that_need_others_go_with_them() -> None:
     assert all(one.call is Call.GOOD for one in left_out)
 
 
-def test_a_conflict_is_no_failure() -> None:
+def test_a_conflict_is_not_a_failure() -> None:
     found, _ = patches.interactions(4, Series(needs={2: {1}, 3: {1}, 4: {1}}, bad=[{4}]))
     assert found.decisive == (1, 4)
     assert found.together == (1, 4)
     assert found.unsure == (1,)
 
 
-def test_what_a_good_outcome_depends_on() -> None:
+def test_a_patch_that_a_good_outcome_needs() -> None:
     """A patch that fixes what an earlier one breaks."""
     found, _ = patches.interactions(4, Series(bad=[{1}], cures=[{1, 3}]))
     assert found.full is Call.GOOD
@@ -79,7 +79,7 @@ def test_no_candidate_is_tried_twice() -> None:
         assert len(series.asked) == len(set(series.asked))
 
 
-def test_a_series_that_cannot_be_tested_says_so() -> None:
+def test_an_untestable_series() -> None:
     found, _ = patches.interactions(2, Series(needs={1: {9}, 2: {9}}))
     assert found.full is Call.SKIP
     assert (found.decisive, found.pairs, found.together) == ((), (), ())
@@ -95,7 +95,7 @@ def test_a_series_that_cannot_be_tested_says_so() -> None:
         ((), "no patch"),
     ],
 )
-def test_candidates_are_named_as_people_do(chosen: tuple[int, ...], name: str) -> None:
+def test_names_of_candidates(chosen: tuple[int, ...], name: str) -> None:
     total = {3: 3, 7: 8}.get(max(chosen, default=0), 3)
     total = 8 if name.startswith("only") else total
     assert patches.candidate(chosen, total).name == name

@@ -90,7 +90,7 @@ def test_a_splat_outside_of_tests_counts() -> None:
 @pytest.mark.parametrize(
     ("pattern", "call"), [("no member named .pages.", Call.BAD), ("undeclared", Call.OTHER)]
 )
-def test_a_build_error_is_this_one_or_another(pattern: str, call: Call) -> None:
+def test_a_build_error_is_the_searched_one_or_another(pattern: str, call: Call) -> None:
     details = "fs/configfs/file.c:12:3: error: 'struct x' has no member named 'pages'"
     fault = NotBuilt("the kernel does not build", details=details)
     found = judge(Signature(kinds.BUILD_ERROR, pattern), TrialEvidence(fault=fault))
@@ -98,7 +98,7 @@ def test_a_build_error_is_this_one_or_another(pattern: str, call: Call) -> None:
     assert call is Call.OTHER or "file.c:12" in found.why
 
 
-def test_what_has_no_kernel_is_untestable_for_everything_else() -> None:
+def test_without_a_kernel_other_signatures_are_untestable() -> None:
     for fault in (NotBuilt("it does not build"), NotApplied("0001 does not apply")):
         for signature in (TEST, SPLAT, Signature(kinds.WARNING, "x")):
             assert judge(signature, TrialEvidence(fault=fault)).call is Call.SKIP
@@ -119,7 +119,7 @@ def test_numbers_have_a_threshold() -> None:
 
 
 @pytest.mark.parametrize(("status", "call"), [(0, Call.GOOD), (1, Call.BAD), (127, Call.BAD)])
-def test_a_command_is_taken_as_git_takes_it(status: int, call: Call) -> None:
+def test_exit_codes_of_a_command_mean_what_they_mean_to_git(status: int, call: Call) -> None:
     command = Signature(kinds.COMMAND, command=("mine.sh",))
     assert judge(command, TrialEvidence(KERNEL, status=status)).call is call
     assert judge(command, TrialEvidence(KERNEL, status=125)).call is Call.SKIP
@@ -154,7 +154,7 @@ def test_each_run_counts(
     assert [one.call for one in found] == calls
 
 
-def test_runs_of_several_tests_go_together() -> None:
+def test_repeated_runs_of_several_tests_are_judged_together() -> None:
     one, two = ended(Outcome.FLAKY, attempts=(PASS, FAIL)), ended(PASS, attempts=(PASS,))
     found = judge_runs(TEST, result(one, two))
     assert [each.call for each in found] == [Call.GOOD, Call.BAD]
@@ -197,7 +197,7 @@ def test_a_new_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert judge(signature, TrialEvidence(fault=NotBuilt("no"))).call is Call.SKIP
 
 
-def test_every_option_is_its_own() -> None:
+def test_no_two_kinds_share_an_option() -> None:
     options = [kind.option for kind in kinds.KINDS if kind.option]
     assert len(options) == len(set(options)) == len(kinds.KINDS) - 1
     assert all(kind.help for kind in kinds.KINDS if kind.option)

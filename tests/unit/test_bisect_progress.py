@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is said while a search goes on."""
+"""What is shown while a search goes on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from harness.model import Call, Candidate
 from harness.progress import Progress, Stage
 
 
-def test_the_time_to_go_is_that_of_steps_and_not_of_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_remaining_time_is_estimated_from_steps_and_not_from_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     progress = Progress(quiet=True)

@@ -22,7 +22,7 @@ from harness.bisect.flaky import Decision, FailureRates, RunCount
 from harness.bisect.prober import Prober
 from harness.bisect.search import Contradiction, GraphSearch
 from harness.model import Call, Candidate, Observation
-from harness.progress import Progress, Row, Stage, clock
+from harness.progress import Progress, Stage, StageRow, clock
 
 AHEAD = 3  # candidates that are looked at together: the next one, and the two after it
 _MARKS = {Call.GOOD: "good", Call.BAD: "bad", Call.SKIP: "odd", Call.OTHER: "odd"}
@@ -193,13 +193,13 @@ class RowProgress(Progress):
         super().__init__(quiet=True, live=False)
         self.verbose, self.console = outer.verbose, outer.console
         self.around: Stage | None = None
-        self._rows: dict[int, Row] = {}
+        self._rows: dict[int, StageRow] = {}
 
     @contextlib.contextmanager
     def stage(self, name: str, what: str = "") -> Iterator[Stage]:
         """Show a stage while the context lasts."""
         with super().stage(name, what) as stage:
-            self._rows[id(stage)] = Row(name, what, time.time())
+            self._rows[id(stage)] = StageRow(name, what, time.time())
             self._redraw()
             try:
                 yield stage

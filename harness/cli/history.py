@@ -26,8 +26,7 @@ from harness.history.histories import (
     TestHistory,
 )
 from harness.model import Outcome, Verdict
-from harness.progress import Progress, clock
-from harness.progress.seen import styled
+from harness.progress import Progress, clock, printable_text
 from harness.publish.sentences import number
 from harness.serial import to_json
 
@@ -109,7 +108,7 @@ def show(lines: Iterable[Line]) -> None:
         if isinstance(line, rich.table.Table):
             console.print(line)
         else:
-            console.print(styled(Text.assemble(line), lines=True), soft_wrap=True)
+            console.print(printable_text(Text.assemble(line), lines=True), soft_wrap=True)
 
 
 def _about(connection: Connection, only: Match, options: argparse.Namespace) -> _Found:

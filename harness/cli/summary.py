@@ -17,8 +17,7 @@ from rich.text import Text
 from harness.cli import tables
 from harness.lab.again import alone
 from harness.model import Change, ChangeKind, Outcome, Run, SideResult, Test, Verdict
-from harness.progress import clock
-from harness.progress.seen import styled
+from harness.progress import clock, printable_text
 from harness.publish import sentences
 from harness.results.regression import counts
 
@@ -46,12 +45,12 @@ def show(run: Run) -> None:
     console.print()
     _print(console, verdict(run))
     for line in following(run):
-        console.print(styled(line), soft_wrap=True)
+        console.print(printable_text(line), soft_wrap=True)
 
 
 def _print(console: rich.console.Console, line: Text) -> None:
     """Print a line that is cut on a terminal, and whole elsewhere."""
-    line = styled(line)
+    line = printable_text(line)
     if console.is_terminal:
         console.print(line, no_wrap=True, overflow="ellipsis")
     else:

@@ -14,7 +14,7 @@ from harness.model import Call, Candidate
 from harness.progress import Progress, Stage
 
 
-def test_the_remaining_time_is_estimated_from_steps_and_not_from_ends(
+def test_the_remaining_time_is_estimated_from_the_steps_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]

@@ -42,7 +42,7 @@ def bisect(
     state: StateFile | None = None,
     began: Callable[[Path, Source], None] = lambda *_: None,
 ) -> Bisected:
-    """Search, prove, and return the answer; its evidence is in its folder.
+    """Search, prove, and return the answer, which is in its folder with its evidence.
 
     ``state`` is that of a bisection to resume.  ``began`` is called with the folder, and with the
     commit to start from.  Raises UsageError when an end is not good or bad as it should be,
@@ -65,8 +65,14 @@ def bisect(
     except KeyboardInterrupt:
         hint = f"harness bisect --resume {shlex.quote(str(state.folder))}"
         raise Interrupted("interrupted", hint=hint) from None
-    seconds = round(time.monotonic() - begin, 1)
-    return dataclasses.replace(answer, seconds=seconds, mail=report.mail(answer))
+    answer = dataclasses.replace(
+        answer,
+        seconds=round(time.monotonic() - begin, 1),
+        mail=report.mail(answer),
+        commands=report.commands(answer, command, plan.run.tree),
+    )
+    report.write(answer)
+    return answer
 
 
 def _source(plan: BisectPlan, pins: dict[str, str], progress: Progress) -> Source:

@@ -170,12 +170,12 @@ def _trailers(answer: Bisected) -> Iterator[str]:
     yield "Closes: LINK"
 
 
-def commands(answer: Bisected, command: tuple[str, ...], tree: str) -> tuple[str, ...]:
+def commands(answer: Bisected, command: tuple[str, ...], tree: Path | None) -> tuple[str, ...]:
     """Return the commands that show it again; ``command`` is the bisection itself."""
     lines = [shlex.join(command)]
     if answer.culprit and answer.mode is BisectMode.HISTORY and tree:
-        commit, git = answer.culprit.id[:12], f"git -C {shlex.quote(tree)}"
-        run = ["harness", "run", "--no-series", "--tree", tree, "--base", commit]
+        commit, git = answer.culprit.id[:12], f"git -C {shlex.quote(str(tree))}"
+        run = ["harness", "run", "--no-series", "--tree", str(tree), "--base", commit]
         lines += [
             f"{git} show {commit}",
             f"{git} bisect replay {shlex.quote(str(answer.folder / gitlog.NAME))}",

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 from pathlib import Path
@@ -13,7 +12,7 @@ from harness import cli, history, paths
 from harness.bisect import BisectPlan, bisect, prober, report, signature
 from harness.cli import bisecting
 from harness.cli.parser import add_options, parse
-from harness.model import Bisected, BisectMode, SearchStart
+from harness.model import BisectMode, SearchStart
 from harness.progress import Progress
 from harness.results import store
 from harness.text import one_line
@@ -136,8 +135,6 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             options.verb, options.command, progress.say, db=options.db, series=asked.run.series
         ) as recording:
             found = bisect(asked, progress, options.command, begun, recording.at)
-            found = dataclasses.replace(found, commands=_commands(found, options))
-            report.write(found)
             recording.finish(found.verdict)
     if options.json:
         print(json.dumps(store.bisection_table(found), indent=1))
@@ -163,8 +160,3 @@ def _again(begun: SearchStart, now: argparse.Namespace) -> argparse.Namespace:
     options.command = begun.command
     options.json, options.quiet, options.verbose = now.json, now.quiet, now.verbose
     return options
-
-
-def _commands(found: Bisected, options: argparse.Namespace) -> tuple[str, ...]:
-    """Give what can be typed to see it again."""
-    return report.commands(found, options.command, str(options.tree or ""))

@@ -66,9 +66,10 @@ def write(path: Path, value: Any, *, indent: int | None = None, sync: bool = Fal
 
     Raises OSError.
     """
+    text = json.dumps(to_json(value), indent=indent)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(to_json(value), indent=indent))
+        file.write(text)
         if sync:
             file.flush()
             os.fsync(file.fileno())

@@ -18,8 +18,8 @@ from harness.cli.parser import add_options
 from harness.cli.summary import word
 from harness.model import Change, ChangeKind, Comparison, Outcome
 from harness.progress import Progress, clock
-from harness.progress.seen import seen
 from harness.serial import to_json
+from harness.text import printable
 
 DESCRIPTION = """\
 Compare what two kernels did: every test whose outcome differs, new splats, new
@@ -135,10 +135,10 @@ def show(found: Comparison) -> None:
     ]
     _listed(console, _many(len(shifts), "change{s} in time or memory"), "yellow", shifts)
     if found.error:
-        console.print(f"patched: {seen(found.error)}", style="red")
+        console.print(f"patched: {printable(found.error)}", style="red")
     console.print(_many(found.same, "test{s} unchanged\n"))
     told = found.untestable or f"{found.patched} against {found.base}"
-    console.print(word(found.verdict), seen(told))
+    console.print(word(found.verdict), printable(told))
 
 
 def _many(number: int, words: str) -> str:
@@ -174,7 +174,7 @@ def _listed(console: rich.console.Console, title: str, colour: str, lines: list[
         return
     console.print(f"{title}:", style=colour)
     for line in lines[:SHOWN]:
-        console.print(f"  {seen(line)}")
+        console.print(f"  {printable(line)}")
     if len(lines) > SHOWN:
         console.print(f"  ... and {len(lines) - SHOWN} more")
     console.print()

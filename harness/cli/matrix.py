@@ -13,7 +13,7 @@ from harness.check.report import line
 from harness.cli.summary import word
 from harness.model import WHOLE_SERIES, Cell, CellState, Matrix, Severity
 from harness.progress import clock
-from harness.progress.seen import seen
+from harness.text import printable
 
 PLAIN = 160  # columns where there is no terminal
 LEAST = 16  # of a subject
@@ -36,8 +36,8 @@ def show(matrix: Matrix, place: Path) -> None:
     findings(console, matrix)
     notes(console, matrix)
     if why := matrix.trouble:
-        console.print(f"\n{seen(why, lines=True)}", style="red")
-    said = f"{seen(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}"
+        console.print(f"\n{printable(why, lines=True)}", style="red")
+    said = f"{printable(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}"
     console.print("\n", word(matrix.verdict), f" {said}", sep="")
     console.print(f"evidence {place}")
 
@@ -70,7 +70,7 @@ def table(matrix: Matrix, width: int) -> rich.table.Table:
         labels[row.number] += f" {subject}"
     for number in numbers:
         cells = (text(matrix.cell(number, name)) for name in used)
-        grid.add_row(rich.text.Text(seen(labels[number])), *cells)
+        grid.add_row(rich.text.Text(printable(labels[number])), *cells)
     return grid
 
 
@@ -101,7 +101,9 @@ def findings(console: rich.console.Console, matrix: Matrix) -> None:
             console.print(f"\n{title}, {cell.check}:", style="bold")
         shown += 1
         if shown <= SHOWN:
-            console.print(f"  {seen(line(one, cell.patch), lines=True)}", style=_COLOURS[one.level])
+            console.print(
+                f"  {printable(line(one, cell.patch), lines=True)}", style=_COLOURS[one.level]
+            )
         elif shown == SHOWN + 1:
             console.print(f"  ... {len(cell.entering) - SHOWN} more, see check.json")
 
@@ -116,4 +118,4 @@ def notes(console: rich.console.Console, matrix: Matrix) -> None:
     if said:
         console.print()
     for (check, note), names in said.items():
-        console.print(f"{check} ({', '.join(names)}): {seen(note, lines=True)}", style="dim")
+        console.print(f"{check} ({', '.join(names)}): {printable(note, lines=True)}", style="dim")

@@ -17,10 +17,10 @@ from rich.text import Text
 from harness.cli import tables
 from harness.lab.again import alone
 from harness.model import Change, ChangeKind, Outcome, Run, SideResult, Test, Verdict
-from harness.progress import clock
-from harness.progress.seen import styled
+from harness.progress import clock, printable_text
 from harness.publish import sentences
 from harness.results.regression import counts
+from harness.text import quantity
 
 COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
 VERDICTS = {
@@ -46,12 +46,12 @@ def show(run: Run) -> None:
     console.print()
     _print(console, verdict(run))
     for line in following(run):
-        console.print(styled(line), soft_wrap=True)
+        console.print(printable_text(line), soft_wrap=True)
 
 
 def _print(console: rich.console.Console, line: Text) -> None:
     """Print a line that is cut on a terminal, and whole elsewhere."""
-    line = styled(line)
+    line = printable_text(line)
     if console.is_terminal:
         console.print(line, no_wrap=True, overflow="ellipsis")
     else:
@@ -100,7 +100,7 @@ def _troubles(run: Run) -> Iterator[Text]:
         yield Text(left, "red")
     if gone := sentences.missing(run) if run.sides else 0:
         yield Text(
-            f"{sentences.number(gone, 'test')} of the base did not exist on the patched kernel",
+            f"{quantity(gone, 'test')} of the base did not exist on the patched kernel",
             "yellow",
         )
 
@@ -174,7 +174,7 @@ def _fixes(rows: Sequence[Change]) -> list[Text]:
     if not rows:
         return []
     found = Counter(change.test.partition("::")[0] for change in rows)
-    head = Text.assemble("the series fixes ", (sentences.number(len(rows), "test"), "green"), ":")
+    head = Text.assemble("the series fixes ", (quantity(len(rows), "test"), "green"), ":")
     return [head, *(Text(f"  {n:4} in {file}") for file, n in found.most_common())]
 
 

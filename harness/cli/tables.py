@@ -9,7 +9,7 @@ import rich.console
 import rich.table
 from rich.text import Text
 
-from harness.progress.seen import styled
+from harness.progress import printable_text
 
 WIDE = 200  # columns where there is no terminal
 _GAP = 2  # columns between two
@@ -48,7 +48,7 @@ def table(
         overflow: rich.console.OverflowMethod = "ellipsis" if cut else "fold"
         grid.add_column(Text(titles[place]), width=width, no_wrap=cut, overflow=overflow)
     for row in rows:
-        grid.add_row(*(styled(Text.assemble(row[place])) for place in widths))
+        grid.add_row(*(printable_text(Text.assemble(row[place])) for place in widths))
     return grid
 
 

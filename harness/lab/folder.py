@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The run's folder: seen to be usable before the work, and one run's alone."""
+"""The folder of a run: checked before the work begins, and taken by one run only."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from harness.errors import HostFault
 from harness.model import Plan
 from harness.results import store
 
-COMMAND = "command"  # the run's command line; whoever made this file owns the folder
+COMMAND = "command"  # holds the run's command line; who creates it owns the folder
 ELSEWHERE = "choose another folder with --out DIR"
 COVER = "cover.mail"  # the cover letter as it came; harness.publish.mail answers it
 LEAST = 65536  # bytes that must be free after a run, or evidence may be lost
 
 
 def check(plan: Plan) -> None:
-    """Raise HostFault when the run's folder cannot be used: now, not after an hour of building."""
+    """Raise HostFault now, not after an hour of building, if the run's folder cannot be used."""
     folder = plan.out or paths.state("runs")
     if plan.out is not None and _taken(folder):
         raise _is_taken(folder)
-    there = next(one for one in (folder, *folder.parents) if one.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         elsewhere = ELSEWHERE if plan.out else "set HARNESS_STATE to a folder you can write to"
         raise HostFault(f"cannot write the run's folder {folder}", hint=elsewhere)
 
 
 def make(plan: Plan, started: datetime.datetime, command: tuple[str, ...]) -> Path:
-    """Make the run's folder, with the series' mails in it; HostFault if it holds a run already."""
+    """Make the run's folder, with the series' mails in it; HostFault if it already holds a run."""
     with writing(plan.out or paths.state("runs")):
         folder = _claimed(plan, started, shlex.join(command))
         if plan.series is not None:
@@ -48,7 +48,7 @@ def make(plan: Plan, started: datetime.datetime, command: tuple[str, ...]) -> Pa
 
 
 def _claimed(plan: Plan, started: datetime.datetime, command: str) -> Path:
-    """Take a folder for us alone; of two runs in one second, each gets its own."""
+    """Take a folder that no other run has, even one that starts in the same second."""
     if plan.out is not None:
         plan.out.mkdir(parents=True, exist_ok=True)
         try:
@@ -72,14 +72,14 @@ def _taken(folder: Path) -> bool:
 
 
 def _is_taken(folder: Path) -> HostFault:
-    return HostFault(f"{folder} holds a run already", hint=ELSEWHERE)
+    return HostFault(f"{folder} already holds a run", hint=ELSEWHERE)
 
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Say it in words when the run's folder cannot be written to, or its disk is full.
+    """Raise HostFault when the run's folder cannot be written, or its disk is full.
 
-    A full disk makes guests and pytest fail in ways that look like the kernel's: no verdict.
+    A full disk makes guests and pytest fail in ways that look like the kernel's fault.
     """
     with paths.writing(folder, ELSEWHERE):
         yield

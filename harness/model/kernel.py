@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """A requested option.  ``value`` is y, m, n, a number or a quoted string.
+    """A Kconfig option that is asked for.  ``value`` is y, m, n, a number or a quoted string.
 
     ``origin`` is "file:line" or "command line", for messages.
     """
@@ -23,22 +23,22 @@ class Option:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """All options asked for, without contradictions."""
+    """All Kconfig options that are asked for, without contradictions."""
 
     options: tuple[Option, ...]
 
     @property
     def digest(self) -> str:
-        """Names the request in keys: the same options in any order give the same digest."""
+        """Identifies the request in keys, whatever the order of its options."""
         lines = sorted(f"{o.name}={o.value}" for o in self.options)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)
 class Toolchain:
-    """The compiler that builds a kernel, and for which architecture.
+    """The compiler of a kernel, and the architecture it builds for.
 
-    ``words`` are more words for every make, such as W=1.
+    ``words`` are additional arguments of every make, such as W=1.
     """
 
     arch: str
@@ -53,7 +53,7 @@ class Toolchain:
 class Key:
     """What makes a kernel.  The same key is never built twice.
 
-    A ``lean`` one is for guests that only run it: it has no packed image, and no debug info.
+    A ``lean`` kernel is only run by guests: it has no packed image and no debug info.
     """
 
     tree: str
@@ -63,7 +63,7 @@ class Key:
 
     @property
     def digest(self) -> str:
-        """A short name for folders."""
+        """A short name, for folders."""
         words = f"{self.tree}/{self.config}/{self.toolchain}"
         words += "/lean" if self.lean else ""
         return hashlib.sha256(words.encode()).hexdigest()[:20]
@@ -81,9 +81,9 @@ class CompilerWarning:
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """A built kernel, kept in the cache under its key.
+    """A built kernel in the cache, under its key.
 
-    ``modules`` holds what a guest sees as /lib/modules; None when the kernel has none.
+    ``modules`` is what a guest sees as /lib/modules; None when the kernel has no modules.
     """
 
     key: str

@@ -12,7 +12,7 @@ from harness.model.kernel import Kernel
 class Outcome(enum.StrEnum):
     """How a test ended.  NOTRUN until it starts, CRASH until its report says better.
 
-    FLAKY: it ran more than once, and not always with the same word of good or bad.
+    FLAKY: it ran more than once, and was good in some runs and bad in others.
     """
 
     PASS = "pass"
@@ -34,10 +34,10 @@ class Outcome(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Splat:
-    """Something the kernel printed because it is unwell; harness.splat says what each part is.
+    """A kernel message that reports a fault: a panic, an oops, a WARNING, a sanitizer's report.
 
-    Decoded (harness.decode), ``place`` is file:line of the function to blame, and ``patches`` are
-    the subjects of those that added lines the stacks go through.
+    harness.splat reads it from a log.  harness.decode adds ``place``, file:line of the function to
+    blame, and ``patches``, the subjects of the patches that added lines in its stacks.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class Splat:
 
     @property
     def name(self) -> str:
-        """What makes it the same splat on another kernel."""
+        """Identifies the same splat on another kernel."""
         return self.fingerprint or self.title
 
 
@@ -73,10 +73,10 @@ class Splat:
 class Test:
     """One test's result on one kernel; ``seconds`` is wall time in the guest.
 
-    ``attempts`` are the outcomes of all its runs in their order.  ``taint`` is the kernel's taint
-    (its bits) before and after it.  ``reproduce`` is the command that runs it alone again.
-    ``began`` and ``ended`` are when it did, in seconds since 1970 by the host's clock, which may go
-    at another pace than an emulated guest's; 0 where nobody knows.
+    ``attempts`` are the outcomes of all its runs in their order.  ``taint`` has the kernel's taint
+    bits before and after it.  ``reproduce`` is the command that runs it alone again.  ``began`` and
+    ``ended`` are in seconds since 1970 by the host's clock, 0 where that is not known; an emulated
+    guest's clock may run at another speed.
     """
 
     __test__ = False  # not for pytest to collect
@@ -97,7 +97,7 @@ class Test:
 
     @property
     def headline(self) -> str:
-        """The line that says most: a splat's title, else the error's own line of the message."""
+        """The most telling line: a splat's title, else the error's own line of the message."""
         lines = [line.strip() for line in self.message.splitlines() if line.strip()]
         if not lines:
             return ""
@@ -108,18 +108,18 @@ class Test:
         errors = [line[1:].strip() for line in lines if line.startswith("E ")]
         if not errors or self.outcome is Outcome.FLAKY:
             return lines[-1]
-        # "the test leaked:" says what only with the line behind it.
+        # "the test leaked:" needs the line after it.
         return " ".join(errors[:2] if errors[0].endswith(":") else errors[:1])
 
 
 @dataclasses.dataclass(frozen=True)
 class GuestRecord:
-    """One guest's life, as kept in the run folder.
+    """The life of one guest.
 
     ``ended`` is why it ended: "done"; "boot" (it did not come up), "panic", "reset" (the machine
-    went off by itself), "hang" and "timeout" (killed over a test's deadline, silent or answering),
-    "left" (the tests' process died), or "lost" (by the host's fault).  ``note`` says more.
-    ``began`` is when it was started (as in Test), and it was there for ``seconds``.
+    switched itself off), "hang" and "timeout" (killed at a test's deadline, silent or answering),
+    "left" (the tests' process died), or "lost" (the host's fault).  ``note`` says more.  ``began``
+    is when it was started (as in Test), and it lived for ``seconds``.
     """
 
     name: str
@@ -134,7 +134,7 @@ class GuestRecord:
 
 
 class Side(enum.StrEnum):
-    """Which kernel: the series' base, or the base with the series applied."""
+    """Which kernel: the base, or the base with the series applied."""
 
     BASE = "base"
     PATCHED = "patched"
@@ -151,8 +151,8 @@ class Accel(enum.StrEnum):
 class SideResult:
     """What one kernel did: how it was made, its guests, its tests.
 
-    ``error`` says why there are no tests (it did not boot); ``cached`` that they are an earlier
-    run's of the same kernel and suites.  ``allow_flaky``: flaky tests do not make it bad.
+    ``error``: why there are no tests (it did not boot).  ``cached``: the results are from an
+    earlier run of the same kernel and suites.  ``allow_flaky``: flaky tests do not make it bad.
     """
 
     side: Side
@@ -165,21 +165,21 @@ class SideResult:
 
     @property
     def boot_splats(self) -> tuple[Splat, ...]:
-        """What the kernel complained of before the first test of a guest."""
+        """The splats before the first test of a guest."""
         return tuple(s for guest in self.guests for s in guest.splats if s.test == "boot")
 
     @property
     def splats(self) -> tuple[Splat, ...]:
-        """Every complaint of the kernel, at boot and in its tests."""
+        """All splats, at boot and in tests."""
         return (*self.boot_splats, *(splat for test in self.tests for splat in test.splats))
 
     @property
     def left(self) -> int:
-        """How many of its tests were not run."""
+        """How many of its tests did not run."""
         return sum(test.outcome is Outcome.NOTRUN for test in self.tests)
 
     def allows(self, test: Test) -> bool:
-        """Whether a test that is not good does not matter: it is flaky, and that is allowed."""
+        """Whether a test may be bad: it is flaky, and that is allowed."""
         return self.allow_flaky and test.outcome is Outcome.FLAKY
 
     @property

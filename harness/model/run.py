@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A whole run: what it tested, what it found, and what that says of the series."""
+"""A whole run: what it tested, what it found, and what that means for the series."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A stage of a run: ``began`` in seconds since 1970, ``what`` in words of its progress."""
+    """A stage of a run; ``began`` is in seconds since 1970, ``what`` is its line of progress."""
 
     name: str
     what: str
@@ -41,8 +41,9 @@ class Run:
     """Everything a run found; run.json is this value (see harness.results).
 
     ``splats`` and ``warnings`` are those that only the patched kernel has.  ``strict``: a failure
-    counts although the base has it too.  ``about`` are (what, its version or size) of the machine
-    and the programs that ran it.  ``plan`` is what was typed; runs of older harnesses have none.
+    counts even if the base has it too.  ``about`` lists (name, version or size) of the machine and
+    of the programs that a result depends on.  ``plan`` is what was asked for; runs of older
+    harnesses have none.
     """
 
     series: Series | None
@@ -70,15 +71,15 @@ class Run:
 
     @property
     def compared(self) -> bool:
-        """Whether there is a base to compare with, which did boot."""
+        """Whether there is a base to compare with, and it booted."""
         return len(self.sides) > 1 and not self.sides[0].error
 
     @property
     def verdict(self) -> Verdict:
-        """What the run says of the series; of the kernel where there is no base.
+        """The verdict on the series; without a base, on the kernel.
 
-        With a base only what the series makes worse is bad.  Two kernels that both do not boot
-        tell nothing of a series, and neither do tests that ran on none of them.
+        With a base only what the series makes worse is bad.  Two kernels that both fail to boot say
+        nothing about a series, and neither do tests that ran on neither kernel.
         """
         if self.interrupted or not self.sides:
             return Verdict.NONE
@@ -91,21 +92,25 @@ class Run:
 
     @property
     def _worse(self) -> bool:
-        changed = any(one.bad for one in self.changes)
+        changed = any(change.bad for change in self.changes)
         return bool(changed or self.judged.error or self.missed or self.splats or self.warnings)
 
     @property
     def missed(self) -> int:
-        """How many tests of the judged kernel were not run, although they ran on the base."""
-        gone = {one.test for one in self.changes if one.kind is ChangeKind.GONE}
-        tests = (one for one in self.judged.tests if one.outcome is Outcome.NOTRUN)
-        return sum(one.id in gone for one in tests) if self.compared else self.judged.left
+        """How many tests did not run on the judged kernel, although they ran on the base."""
+        if not self.compared:
+            return self.judged.left
+        gone = {change.test for change in self.changes if change.kind is ChangeKind.GONE}
+        return sum(test.outcome is Outcome.NOTRUN and test.id in gone for test in self.judged.tests)
 
     @property
     def failing(self) -> tuple[Test, ...]:
-        """The tests of the judged kernel that are not good; one that did not run tells nothing."""
-        tests = self.judged.tests
-        return tuple(one for one in tests if one.outcome.bad and one.outcome is not Outcome.NOTRUN)
+        """The tests that ran on the judged kernel and are not good."""
+        return tuple(
+            test
+            for test in self.judged.tests
+            if test.outcome.bad and test.outcome is not Outcome.NOTRUN
+        )
 
     @functools.cached_property
     def failure_groups(self) -> tuple[FailureGroup, ...]:
@@ -124,11 +129,11 @@ class Run:
         return tuple(test for group in self.failure_groups if group.counts for test in group.tests)
 
     def change(self, test: str) -> Change | None:
-        """Give what the kernels do not agree on; None where they do."""
+        """Return how a test differs between the kernels; None where it does not."""
         return self._changed.get(test)
 
     def reason(self, test: Test) -> str:
-        """Say why a test of the judged kernel that is not good counts, or does not."""
+        """Say why a test of the judged kernel that is not good counts, or why it does not."""
         change = self.change(test.id)
         if self.judged.allows(test):
             return ALLOWED
@@ -136,7 +141,7 @@ class Run:
             return f"failing on the {self.judged.side} kernel"
         if change is not None and change.bad:
             return BROKEN if change.broken else "failing, with no result on the base"
-        if self._newly(test):
+        if self._has_new_splat(test):
             return "failing with a new splat"
         if change is not None and change.kind is ChangeKind.FLAKY:
             steady = test.outcome is Outcome.FLAKY and not change.base.bad
@@ -151,25 +156,24 @@ class Run:
         if test.outcome is Outcome.NOTRUN:
             return True
         change = self.change(test.id)
-        worse = self._newly(test) or bool(change and change.bad)
+        worse = self._has_new_splat(test) or bool(change and change.bad)
         return self.strict or not self.compared or worse
 
-    def _newly(self, test: Test) -> bool:
-        """Whether the kernel complained during a test as the base never did."""
-        return any(one.name in self._new for one in test.splats)
+    def _has_new_splat(self, test: Test) -> bool:
+        return any(splat.name in self._new_splats for splat in test.splats)
 
     @property
     def boot_splats(self) -> tuple[Splat, ...]:
-        """What the judged kernel complained of at boot, as far as it counts."""
-        found = self.judged.boot_splats
+        """The splats of the judged kernel at boot, as far as they count."""
+        splats = self.judged.boot_splats
         if self.strict or not self.compared:
-            return found
-        return tuple(one for one in found if one.name in self._new)
+            return splats
+        return tuple(splat for splat in splats if splat.name in self._new_splats)
 
     @functools.cached_property
     def _changed(self) -> dict[str, Change]:
-        return {one.test: one for one in self.changes}
+        return {change.test: change for change in self.changes}
 
     @functools.cached_property
-    def _new(self) -> frozenset[str]:
-        return frozenset(one.name for one in self.splats)
+    def _new_splats(self) -> frozenset[str]:
+        return frozenset(splat.name for splat in self.splats)

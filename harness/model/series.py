@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True)
 class Patch:
-    """One mail of a series: ``number`` of n, and the files it touches."""
+    """One mail of a series: its ``number`` in it, and the files it touches."""
 
     number: int
     subject: str
@@ -21,14 +21,14 @@ class Patch:
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """Patches in order, with what series.toml says of them.
+    """Patches in order, with the settings of series.toml.
 
     ``digest`` covers the patches' bytes: the same digest on the same base is the same tree.
-    ``total`` is what the subjects count; ``missing`` and ``duplicates`` are numbers of patches.
-    ``prerequisites`` are ids (git patch-id) of patches that come before the series.  ``notes`` say
-    what was decided where there was a choice, each in a line for people; ``fault`` why the series
-    cannot be used, which only who asked for it so is given.  ``repo`` is the git tree whose
-    ``commits`` (in the patches' order) were made into mails; None when the mails came as such.
+    ``total`` is the n of [PATCH 1/n]; ``missing`` and ``duplicates`` are numbers of patches.
+    ``prerequisites`` are ids (git patch-id) of patches that must be applied first.  ``notes`` are
+    lines for people about choices that were made.  ``fault``: why the series cannot be used; only
+    callers that ask for it get such a series.  ``repo`` is the git tree whose ``commits`` (in the
+    patches' order) were turned into mails; None when the series came as mails.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A commit to start from: ``repo`` is a git repository we only read."""
+    """A commit to start from; ``repo`` is a git repository that is only read."""
 
     repo: Path
     commit: str
@@ -68,8 +68,8 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Checkout:
-    """A worktree of ours with ``commit`` checked out; ``tree`` is that commit's tree object, the
-    part of a kernel's key that its sources make; ``patches`` are (commit, subject) in order.
+    """A worktree with ``commit`` checked out; ``tree`` is that commit's tree object, which is part
+    of a kernel's key; ``patches`` are (commit, subject) in order.
     """
 
     path: Path

@@ -26,13 +26,13 @@ class Verdict(enum.StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Verdict | None:
-        return cls.NONE if value == "none" else None  # in the record of an older harness's run
+        return cls.NONE if value == "none" else None  # as older harnesses wrote it
 
     @classmethod
     def of(cls, code: int | None) -> Verdict:
-        """What an exit code says of a run or a check."""
-        known = {one.exit_code: one for one in (cls.GOOD, cls.BAD, cls.UNTESTABLE)}
-        return cls.NONE if code is None else known.get(code, cls.NONE)
+        """Return the verdict that an exit code of a run or a check stands for."""
+        codes = {verdict.exit_code: verdict for verdict in (cls.GOOD, cls.BAD, cls.UNTESTABLE)}
+        return cls.NONE if code is None else codes.get(code, cls.NONE)
 
     @property
     def exit_code(self) -> int:
@@ -54,7 +54,7 @@ _CODES = {
 class ChangeKind(enum.StrEnum):
     """What became of a test from one kernel to another.
 
-    SUSPECT: it looks like a regression, and was not run again on both kernels.  CHANGED: another
+    SUSPECT: it looks like a regression, but was not rerun on both kernels.  CHANGED: another
     outcome, but good on both kernels or bad on both.
     """
 
@@ -71,16 +71,16 @@ class ChangeKind(enum.StrEnum):
 #: Why a test is not good: the series' fault; a flaky one that was allowed.
 BROKEN, ALLOWED = "broken by the series", "flaky (allowed)"
 
-#: The outcomes of the times a test was run again, on the base and on the patched kernel.
+#: The outcomes of a test's reruns on the base and on the patched kernel.
 Again = tuple[tuple[Outcome, ...], tuple[Outcome, ...]]
 
 
 def change_kind(base: Outcome, patched: Outcome, again: Again = ((), ())) -> ChangeKind:
-    """Say what became of a test.  This is the one rule; every output uses it.
+    """Return what became of a test.  This is the one rule; every output uses it.
 
-    A regression is good on the base each time and bad on the patched kernel each time, and was run
-    again on both.  Whatever is bad on a kernel only sometimes is flaky.  A test that passes
-    although it is expected to fail (XPASS) is good here.
+    A regression was rerun on both kernels, and was good on the base and bad on the patched kernel
+    every time.  What is bad on a kernel only sometimes is flaky.  A test that passes although it
+    is expected to fail (XPASS) counts as good here.
     """
     if Outcome.NOTRUN in (base, patched):
         if base is patched:
@@ -107,7 +107,7 @@ def _bad(outcome: Outcome) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """A test that two kernels do not agree on; one that a kernel does not have is NOTRUN there.
+    """A test on which two kernels differ; where a kernel does not have it, it is NOTRUN.
 
     ``text`` is the headline of its failure.  ``kind`` follows from the rest.
     """
@@ -120,17 +120,17 @@ class Change:
     kind: ChangeKind = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Store the kind: whoever reads the JSON should not need our rule."""
+        """Store the kind, so that readers of the JSON do not need our rule."""
         object.__setattr__(self, "kind", change_kind(self.base, self.patched, self.again))
 
     @property
     def broken(self) -> bool:
-        """Whether the patched kernel broke it, as far as is known."""
+        """Whether the patched kernel broke it, or seems to."""
         return self.kind in (ChangeKind.REGRESSION, ChangeKind.SUSPECT)
 
     @property
     def fixed(self) -> bool:
-        """Whether the patched kernel made it work."""
+        """Whether the patched kernel fixed it."""
         return self.kind is ChangeKind.FIX
 
     @property

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What differs between the base and the patched kernel: tests, splats, compiler warnings."""
+"""What differs between the base and the patched kernel: tests, splats, compiler warnings.
+
+Which difference is a regression is decided by one rule, ``harness.model.change_kind``.
+"""
 
 from __future__ import annotations
 
@@ -15,54 +18,56 @@ _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 
 
 def changes(base: Iterable[Test], patched: Iterable[Test]) -> tuple[Change, ...]:
-    """Give the tests that two kernels do not agree on: worst kind first, else in their order."""
-    old, new = ({one.id: one for one in some} for some in (base, patched))
-    # The patched kernel's order, then those that only the base has.
-    each = (_change(old.get(name), new.get(name)) for name in new | old)
-    found = [one for one in each if one.kind is not ChangeKind.SAME]
-    return tuple(sorted(found, key=lambda one: list(ChangeKind).index(one.kind)))
+    """Return the tests on which two kernels differ: worst kind first, else in their order."""
+    old, new = ({test.id: test for test in tests} for tests in (base, patched))
+    # The patched kernel's order, then the tests that only the base has.
+    compared = (_change(old.get(name), new.get(name)) for name in new | old)
+    differing = [change for change in compared if change.kind is not ChangeKind.SAME]
+    return tuple(sorted(differing, key=lambda change: list(ChangeKind).index(change.kind)))
 
 
 def _change(base: Test | None, patched: Test | None) -> Change:
-    there = [one for one in (patched, base) if one is not None]
-    # What ran has more to say than what did not.
-    shown = min(there, key=lambda one: one.outcome is Outcome.NOTRUN)
-    old, new = (one.outcome if one else Outcome.NOTRUN for one in (base, patched))
+    tests = [test for test in (patched, base) if test is not None]
+    # A test that ran has more to say than one that did not.
+    shown = min(tests, key=lambda test: test.outcome is Outcome.NOTRUN)
+    old, new = (test.outcome if test else Outcome.NOTRUN for test in (base, patched))
     return Change(shown.id, old, new, shown.headline)
 
 
 def new_splats(base: Iterable[Splat], patched: Iterable[Splat]) -> tuple[Splat, ...]:
-    """Give the splats that the base does not have, each once."""
-    known = {one.name for one in base}
-    found = {one.name: one for one in reversed(tuple(patched))}
-    return tuple(one for name, one in reversed(found.items()) if name not in known)
+    """Return the splats that the base does not have, each once."""
+    known = {splat.name for splat in base}
+    first: dict[str, Splat] = {}
+    for splat in patched:
+        first.setdefault(splat.name, splat)
+    return tuple(splat for name, splat in first.items() if name not in known)
 
 
 def new_warnings(
     base: Iterable[CompilerWarning], patched: Iterable[CompilerWarning]
 ) -> tuple[CompilerWarning, ...]:
-    """Give the warnings that the base does not have, wherever their lines went."""
-    known = Counter(map(_same, base))
-    found = []
-    for one in patched:
-        if known[_same(one)] > 0:
-            known[_same(one)] -= 1
+    """Return the warnings that the base does not have, wherever their lines moved."""
+    known = Counter(map(_same_anywhere, base))
+    new = []
+    for warning in patched:
+        if known[_same_anywhere(warning)] > 0:
+            known[_same_anywhere(warning)] -= 1
         else:
-            found.append(one)
-    return tuple(found)
+            new.append(warning)
+    return tuple(new)
 
 
-def _same(warning: CompilerWarning) -> tuple[str, str]:
+def _same_anywhere(warning: CompilerWarning) -> tuple[str, str]:
     return warning.file, unnumbered(warning.text)
 
 
 def unnumbered(text: str) -> str:
-    """Give a text without the numbers in it that may change with every edit."""
+    """Return a text without the numbers in it that may change with every edit."""
     return _NUMBER.sub("N", text)
 
 
 def compared(run: Run) -> Run:
-    """Give a run with what its kernels do not agree on; as it is where there is only one."""
+    """Return a run with what its kernels differ in; nothing where there is only one kernel."""
     if len(run.sides) < 2:
         return dataclasses.replace(run, changes=(), splats=(), warnings=())
     base, patched = run.sides[0], run.judged
@@ -75,27 +80,27 @@ def compared(run: Run) -> Run:
 
 
 def settled(run: Run) -> Run:
-    """Give a run as people are told of it: a test under way when it was stopped is no crash.
+    """Return an interrupted run without crashes of tests that were only under way.
 
-    It counts as one that did not run.  run.json says so itself, unless it is an older harness's.
+    Such a test counts as not run.  The run.json of an older harness has it as a crash.
     """
     if not run.interrupted:
         return run
-    sides = tuple(side if side.cached else _settled(side) for side in run.sides)
+    sides = tuple(side if side.cached else _without_running(side) for side in run.sides)
     return compared(dataclasses.replace(run, sides=sides))
 
 
-def _settled(side: SideResult) -> SideResult:
+def _without_running(side: SideResult) -> SideResult:
     tests = tuple(
-        dataclasses.replace(one, outcome=Outcome.NOTRUN)
-        if one.outcome is Outcome.CRASH and not one.message
-        else one
-        for one in side.tests
+        dataclasses.replace(test, outcome=Outcome.NOTRUN)
+        if test.outcome is Outcome.CRASH and not test.message
+        else test
+        for test in side.tests
     )
     return dataclasses.replace(side, tests=tests)
 
 
 def counts(tests: Sequence[Test]) -> dict[Outcome, int]:
-    """Count outcomes, in the order Outcome lists them, zeros left out."""
-    found = Counter(test.outcome for test in tests)
-    return {outcome: found[outcome] for outcome in Outcome if found[outcome]}
+    """Count outcomes, in the order of Outcome, zeros left out."""
+    counted = Counter(test.outcome for test in tests)
+    return {outcome: counted[outcome] for outcome in Outcome if counted[outcome]}

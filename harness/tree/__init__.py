@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Worktrees of ours with a base or a patched kernel; the person's own tree is only ever read."""
+"""Our worktrees with a base or a patched kernel; the user's own tree is only read."""
 
 from harness.tree.base import Base
 from harness.tree.base import choose as choose_base

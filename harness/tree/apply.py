@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Apply a series with ``git am -3`` in a throwaway worktree that has only the files it touches.
 
-Nothing of the 90 000 others is ever written, no build sees a file change and change back; and
-whatever happens, what is left to clean up is one small folder.
+The other 90 000 files are never written, no build sees a file change and change back; and
+whatever happens, only one small folder is left to clean up.
 """
 
 from __future__ import annotations
@@ -10,52 +10,54 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
-from harness import git, paths, process
-from harness.errors import NotApplied
+from harness import diff, git, kbuild, paths, process
+from harness.errors import NotApplied, SeriesError
 from harness.model import Series, Source
 from harness.progress import Stage
-from harness.tree import bounds, diagnose
+from harness.tree import diagnose
 
 _AM = ("am", "-3", "--quoted-cr=nowarn", "--no-signoff", "--patch-format=mbox")
 _MERGED = "Falling back to patching base and 3-way merge"
 _ALREADY = "No changes -- Patch already applied."
+_LINK = "120000"
+_SOURCE_SUFFIXES = (".c", ".h", ".S", ".rst")
 
 
 def apply(repo: Path, source: Source, series: Series, mails: Sequence[bytes], stage: Stage) -> str:
-    """Make commits of ``mails`` on top of the source's commit; gives the last one.
+    """Make commits of ``mails`` on top of the source's commit; returns the last one.
 
     The same mails on the same base give the same commits everywhere: the committer is fixed and
     the commit's date is the base's.  Raises NotApplied.
     """
-    with _bare_worktree(repo, source.commit) as place:
-        _touched(place, source, series)
+    with _empty_worktree(repo, source.commit) as place:
+        _check_out_touched(place, source, series)
         date = git.line(place, "show", "-s", "--format=%ct +0000", source.commit)
         env = {"GIT_COMMITTER_DATE": f"@{date}"}
         done = 0
-        for crlf, names in itertools.groupby(_written(place, mails), key=_is_crlf):
-            group = list(names)
+        for crlf, files in itertools.groupby(_write_mails(place, mails), key=_is_crlf):
+            group = list(files)
             stage.update(done, len(mails), series.patches[done].subject)
             keep = () if crlf else ("--keep-cr",)
             result = git.run(place, *_AM, *keep, "--", *group, env=env, check=False)
             if not result.ok:
                 number = done + _stopped_at(place)
                 raise diagnose.not_applied(place, source, series, number, result)
-            if _ALREADY in result.stdout:
-                raise _already(source, series, done, result)
-            for number in _numbers(result, lambda line: line.startswith(_MERGED)):
+            if already := _patches_with(result, _ALREADY):  # git am skips those without an error
+                raise diagnose.already(source, series, [done + number for number in already])
+            for number in _patches_with(result, _MERGED):
                 label = diagnose.label(series, done + number)
-                stage.progress.say(f"{label} fits {source.name} only by a three-way merge")
+                stage.progress.say(f"{label} applies to {source.name} only by a three-way merge")
             done += len(group)
-        made = git.line(place, "rev-parse", "HEAD")
-        for line in bounds.see(place, source, series, made):
-            stage.progress.say(line)
-        return made
+        commit = git.line(place, "rev-parse", "HEAD")
+        for note in check_changes(place, source, series, commit):
+            stage.progress.say(note)
+        return commit
 
 
-def _touched(place: Path, source: Source, series: Series) -> None:
+def _check_out_touched(place: Path, source: Source, series: Series) -> None:
     """Put the files that the series touches into the worktree, with their state in the index.
 
     git apply would fetch them itself, but the merge after it would take them for local changes.
@@ -64,20 +66,21 @@ def _touched(place: Path, source: Source, series: Series) -> None:
     files = {file for patch in series.patches for file in patch.files}
     # Names that lead out of the tree are left for git am to refuse.
     names = sorted(file for file in files if not {"", "..", ".git"} & set(file.split("/")))
-    entries = git.run(place, "ls-files", "-s", "-z", "--", *names).stdout if names else ""
-    blobs = "".join(f"{entry.split()[1]}\n" for entry in entries.split("\0") if entry)
+    listing = git.run(place, "ls-files", "-s", "-z", "--", *names).stdout if names else ""
+    entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
+    blobs = "".join(f"{head.split()[1]}\n" for head, _, _ in entries)
     if " missing\n" in git.run(place, "cat-file", "--batch-check", stdin=blobs).stdout:
         raise diagnose.lacking(source)
-    there = "".join(f"{entry.split(chr(9), 1)[1]}\0" for entry in entries.split("\0") if entry)
-    git.run(place, "checkout-index", "--force", "--index", "-z", "--stdin", stdin=there)
+    tracked = "".join(f"{name}\0" for _, _, name in entries)
+    git.run(place, "checkout-index", "--force", "--index", "-z", "--stdin", stdin=tracked)
 
 
-def _written(place: Path, mails: Sequence[bytes]) -> list[Path]:
-    """Write the mails beside the worktree, byte for byte, under names git keeps in order."""
-    names = [place.parent / f"{number:04}.patch" for number, _ in enumerate(mails, 1)]
-    for name, mail in zip(names, mails, strict=True):
-        name.write_bytes(mail)
-    return names
+def _write_mails(place: Path, mails: Sequence[bytes]) -> list[Path]:
+    """Write the mails beside the worktree, byte for byte, under names that sort."""
+    files = [place.parent / f"{number:04}.patch" for number, _ in enumerate(mails, 1)]
+    for file, mail in zip(files, mails, strict=True):
+        file.write_bytes(mail)
+    return files
 
 
 def _is_crlf(mail: Path) -> bool:
@@ -89,13 +92,12 @@ def _is_crlf(mail: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _bare_worktree(repo: Path, commit: str) -> Iterator[Path]:
-    """Give a linked worktree with ``commit`` in its index and no files."""
+def _empty_worktree(repo: Path, commit: str) -> Iterator[Path]:
+    """A linked worktree with ``commit`` in its index and no files."""
     try:
         with paths.scratch(repo.parent / "am") as scratch:
             place = scratch / "linux"
-            words = ("worktree", "add", "--quiet", "--no-checkout", "--detach")
-            git.run(repo, *words, place, commit)
+            git.run(repo, "worktree", "add", "--quiet", "--no-checkout", "--detach", place, commit)
             git.run(place, "read-tree", commit)
             yield place
     finally:
@@ -103,26 +105,66 @@ def _bare_worktree(repo: Path, commit: str) -> Iterator[Path]:
 
 
 def _stopped_at(place: Path) -> int:
-    """Give the number of the mail git am is at, counted from 1."""
-    state = Path(
-        git.line(place, "rev-parse", "--path-format=absolute", "--git-path", "rebase-apply")
-    )
+    """The number of the mail at which git am stopped, counted from 1."""
     with contextlib.suppress(OSError, ValueError):
-        return int((state / "next").read_text())
+        return int((diagnose.am_state(place) / "next").read_text())
     return 1
 
 
-def _already(source: Source, series: Series, done: int, result: process.Result) -> NotApplied:
-    """Say which patches changed nothing; git am passes over those without an error."""
-    there = _numbers(result, lambda line: line == _ALREADY)
-    return diagnose.already(source, series, [done + number for number in there])
-
-
-def _numbers(result: process.Result, wanted: Callable[[str], bool]) -> list[int]:
-    """Give the patches, counted from 1, of which git am said a wanted line."""
-    number, found = 0, []
+def _patches_with(result: process.Result, wanted: str) -> list[int]:
+    """The patches, counted from 1, for which git am printed a line that begins so."""
+    number, numbers = 0, []
     for line in result.stdout.splitlines():
         number += line.startswith("Applying: ")
-        if wanted(line):
-            found.append(number)
-    return found
+        if line.startswith(wanted):
+            numbers.append(number)
+    return numbers
+
+
+def check_changes(repo: Path, source: Source, series: Series, commit: str) -> tuple[str, ...]:
+    """See that ``commit`` changed only what the patches name.  Raises NotApplied or SeriesError.
+
+    git takes liberties beyond the names in the mails: a three-way merge follows a file to another
+    name, which may be that of a similar file, or of a script; and a diff of a link need not say
+    that it is one.  A source file that is in another folder now, under its own name, may be
+    followed there: returns a note about each.
+    """
+    words = ("diff-tree", "-r", "-z", "--no-renames", source.commit, commit)
+    fields = git.run(repo, *words).stdout.split("\0")
+    named = {file for patch in series.patches for file in patch.files}
+    notes = []
+    for entry, file in zip(fields[::2], fields[1::2], strict=False):
+        old_mode, new_mode, _, blob, _ = entry.split()
+        if file not in named:
+            old = _followed(repo, (source.commit, commit), named, file)
+            if not old or old_mode[1:] != new_mode:
+                raise NotApplied(
+                    f"the series {series.name} would change {file} in {source.name}, which no patch"
+                    " of it names: a file of it has another name there",
+                    hint=f"rebase the series onto {source.name}, or name its own base with --base",
+                )
+            notes.append(f"{old} is {file} in {source.name}: it is changed there")
+        if new_mode == _LINK and diff.leads_out(
+            file, git.run(repo, "cat-file", "blob", blob).stdout
+        ):
+            raise SeriesError(
+                f"the series {series.name} makes '{file}' a link that leads out of the tree",
+                hint="do not use this series, or ask its sender what it is for",
+            )
+    return tuple(notes)
+
+
+def _followed(repo: Path, commits: tuple[str, str], named: Collection[str], file: str) -> str:
+    """The file that a patch names and that is ``file`` in these sources; empty if there is none.
+
+    It is certain only where its name is the same in another folder, and the old one is in neither
+    of ``commits``: not there before, nor made by the series.
+    """
+    path = PurePosixPath(file)
+    if path.suffix not in _SOURCE_SUFFIXES or kbuild.runs(file):
+        return ""
+    same = sorted(name for name in named if PurePosixPath(name).name == path.name)
+    for commit in commits if same else ():
+        listing = git.run(repo, "ls-tree", "-z", "--name-only", commit, "--", *same).stdout
+        same = sorted(set(same) - set(listing.split("\0")))
+    return same[0] if len(same) == 1 else ""

@@ -1,35 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The commit a series is made on, found by the ids of the files it changes.
 
-A diff names what each file was before (``index OLD..NEW``).  The commit that has all these files
-is the base, or as good as it: nothing the series touches differs.
+A diff names each file's old content (``index OLD..NEW``).  The commit that has all these files
+is the base, or as good as the base: nothing the series touches differs.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from harness import git, paths
-from harness.model import Series
+from harness import diff, git, paths
+from harness.diff import DiffError
+from harness.model import Series, Source
 
 _TIPS = 400  # branches and tags, the newest
 _COMMITS = 3000  # that change the files of the series
-_DAYS = 500  # before the newest commit there is; what is older is no recent history
+_DAYS = 500  # before the newest commit; older commits are not searched
 _FILES = 32  # compared at each commit; more tell no better
-_BEFORE = 2000  # commits looked through for patches that come before the series
-
-# A name may have spaces, if it is the same before and after.
-_DIFF = re.compile(rb"^diff --git a/(?:(.+) b/\1|(\S+) b/(\S+))\r?$", re.MULTILINE)
-_INDEX = re.compile(rb"^index ([0-9a-f]{7,64})\.\.([0-9a-f]{7,64})", re.MULTILINE)
+_BEFORE = 2000  # commits searched for patches that come before the series
+_NEAR = 5  # nearest commits at which the whole series is tried
+_TOUCHING = 20  # the same, where nothing tells which are near
 
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """A commit, a ``name`` for it, and how many of the files are there as the series has them."""
+    """A commit, its ``name``, and how many of the files are there as the series has them."""
 
     commit: str
     name: str
@@ -45,83 +42,101 @@ class Base:
     def __str__(self) -> str:
         if self.why and not self.same:
             return f"base {self.name}: {self.why}"
-        sure = "sure" if self.whole else "likely" if self.same * 2 > self.files else "a guess"
-        count = f"{self.same} of the {self.files} files"
-        more = f"; {self.why}" if self.why else ""
+        sure = "certain" if self.whole else "likely" if self.same * 2 > self.files else "a guess"
+        why = f"; {self.why}" if self.why else ""
         return (
-            f"base {self.name} ({sure}): {count} the series changes are there as it expects{more}"
+            f"base {self.name} ({sure}): {self.same} of the {self.files} files that the series"
+            f" changes are as it expects{why}"
         )
 
 
 def expected(mails: Iterable[bytes]) -> dict[str, str]:
-    """Give each file's id before the series, perhaps shortened; empty for one it adds."""
-    found: dict[str, str] = {}
+    """Map each file to its id before the series, perhaps shortened; empty for one it adds."""
+    blobs: dict[str, str] = {}
     seen: set[str] = set()
     for mail in mails:
-        starts = [*_DIFF.finditer(mail)]
-        for match, after in itertools.zip_longest(starts, starts[1:]):
-            same, *two = (name.decode(errors="replace") for name in match.groups(b""))
-            old, new = (same, same) if same else two
-            end = after.start() if after else len(mail)
-            index = _INDEX.search(mail, match.end(), end)
-            if index and old not in seen:
-                blob = index[1].decode()
-                found[old] = "" if not blob.strip("0") else blob
-            seen |= {old, new}
-    return found
+        try:
+            files = diff.parse(diff.split(mail)[1])
+        except DiffError:  # git am will say what is wrong with it
+            continue
+        for file in files:
+            before = file.old or file.new
+            if file.blob and before not in seen:
+                blobs[before] = file.blob if file.blob.strip("0") else ""
+            seen |= {file.old, file.new}
+    return blobs
 
 
 def choose(repo: Path, series: Series, fallback: str = "HEAD") -> Base:
-    """Choose the commit of ``repo`` to put the series on, when nobody named one.
+    """Choose the commit of ``repo`` to apply the series to, when the user named none.
 
     What the series itself names wins, with the patches it says come before it; then ``fallback``
-    if all files fit there; then the commit where most do, the newest of those.
+    if all files match there; then the commit where most do, the newest of those.
     """
-    named = _commit(repo, series.base) if series.base else ""
-    if named:
+    if named := git.commit_of(repo, series.base):
         return _with_prerequisites(repo, series, named)
     lost = f"it names {series.base}, which is not in this tree" if series.base else ""
     files = expected(patch.path.read_bytes() for patch in series.patches)
-    here = _commit(repo, fallback)
-    at_hand = _compared(repo, [here], files).get(here, 0) if here and files else 0
+    here = git.commit_of(repo, fallback)
+    same = _count_same(repo, [here], files).get(here, 0) if here and files else 0
     unknown = "" if files else "the mails do not say what its files were before"
-    best = Base(here, fallback, at_hand, len(files), "; ".join(filter(None, [lost, unknown])))
+    best = Base(here, fallback, same, len(files), "; ".join(filter(None, [lost, unknown])))
     if not here or best.whole:
         return best
-    found = nearest(repo, files)
-    return dataclasses.replace(found[0], why=lost) if found and found[0].same > at_hand else best
+    candidates = nearest(repo, files)
+    if candidates and candidates[0].same > same:
+        return dataclasses.replace(candidates[0], why=lost)
+    return best
 
 
 def nearest(repo: Path, files: Mapping[str, str], most: int = 1) -> list[Base]:
-    """Give the commits where most files are as expected, the newest first among equals."""
+    """The commits where most files are as expected, the newest first among equals."""
     if not files:
         return []
     times = _tips(repo)
-    counts = _compared(repo, times, files)
+    counts = _count_same(repo, times, files)
     if max(counts.values(), default=0) < len(files):
         times |= _changes(repo, files, max(times.values(), default=0))
-        counts |= _compared(repo, [one for one in times if one not in counts], files)
-    # Of one second the first is the newest: git gave them in that order.
-    ranked = sorted(counts, key=lambda one: (-counts[one], -times[one]))[:most]
-    return [Base(one, _name(repo, one), counts[one], len(files)) for one in ranked if counts[one]]
+        counts |= _count_same(repo, [commit for commit in times if commit not in counts], files)
+    # Among commits of one second the first is the newest: git lists them in that order.
+    ranked = sorted(counts, key=lambda commit: (-counts[commit], -times[commit]))
+    return [
+        Base(commit, _name(repo, commit), counts[commit], len(files))
+        for commit in ranked[:most]
+        if counts[commit]
+    ]
+
+
+def fitting(
+    place: Path, source: Source, mails: Sequence[Path], names: Sequence[str]
+) -> Base | None:
+    """The nearest commit of the source's tree where all ``mails`` apply.
+
+    ``names`` are the files that they change.  ``place`` is a worktree of ours that borrows the
+    tree's objects; only an index of its own is written.
+    """
+    files = expected(mail.read_bytes() for mail in mails)
+    env = {"GIT_INDEX_FILE": str(place.parent / "try-index")}
+    near = nearest(source.repo, files, _NEAR)
+    for candidate in near or touching(source.repo, names, _TOUCHING):
+        if candidate.commit == source.commit:
+            continue
+        read = git.run(place, "read-tree", candidate.commit, env=env, check=False)
+        if read.ok and all(
+            git.run(place, "apply", "--cached", mail, env=env, check=False).ok for mail in mails
+        ):
+            return candidate
+    return None
 
 
 def touching(repo: Path, names: Iterable[str], most: int) -> list[Base]:
-    """Give the commits at which these files changed, the newest first.
+    """The commits that changed these files, the newest first.
 
     For mails that do not say what their files were before.
     """
     times = _changes(repo, names, max(_tips(repo).values(), default=0))
-    return [
-        Base(one, _name(repo, one), 0, 0)
-        for one in sorted(times, key=lambda one: -times[one])[:most]
-    ]
-
-
-def _commit(repo: Path, ref: str) -> str:
-    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-    found = git.run(repo, *words, check=False)
-    return found.stdout.strip() if found.ok and ref else ""
+    newest = sorted(times, key=lambda commit: -times[commit])[:most]
+    return [Base(commit, _name(repo, commit), 0, 0) for commit in newest]
 
 
 def _name(repo: Path, commit: str) -> str:
@@ -130,22 +145,22 @@ def _name(repo: Path, commit: str) -> str:
 
 
 def _tips(repo: Path) -> dict[str, int]:
-    """Give HEAD and the newest branches and tags, each with its commit's time."""
+    """HEAD and the newest branches and tags, each with its commit's time."""
     form = "--format=%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
     words = ("for-each-ref", "--sort=-creatordate", f"--count={_TIPS}", form)
     refs = git.run(repo, *words, "refs/heads", "refs/remotes", "refs/tags", check=False).stdout
-    return _times(repo, f"{_commit(repo, 'HEAD')}\n{refs}")
+    return _times(repo, f"{git.commit_of(repo, 'HEAD')}\n{refs}")
 
 
 def _times(repo: Path, names: str) -> dict[str, int]:
-    """Give the commits' times, in seconds; what is no commit is left out."""
-    log = ("log", "--no-walk=unsorted", "--ignore-missing", "--stdin", "--format=%H %ct")
-    said = git.run(repo, *log, stdin=names, check=False).stdout
-    return {commit: int(time) for commit, time in (line.split() for line in said.splitlines())}
+    """The commits' times in seconds; what is not a commit is left out."""
+    words = ("log", "--no-walk=unsorted", "--ignore-missing", "--stdin", "--format=%H %ct")
+    log = git.run(repo, *words, stdin=names, check=False).stdout
+    return {commit: int(time) for commit, time in (line.split() for line in log.splitlines())}
 
 
 def _changes(repo: Path, files: Iterable[str], newest: int) -> dict[str, int]:
-    """Give the commits that changed the files, and those right before them."""
+    """The commits that changed the files and their parents, with their times."""
     since = f"--since={newest - _DAYS * 86400} +0000"
     ends = ("HEAD", "--branches", "--remotes", "--tags")
     words = ("log", f"--max-count={_COMMITS}", since, "--format=%P %H", *ends, "--")
@@ -153,67 +168,57 @@ def _changes(repo: Path, files: Iterable[str], newest: int) -> dict[str, int]:
     return _times(repo, "".join(f"{name}\n" for name in dict.fromkeys(names)))
 
 
-def _compared(repo: Path, commits: Iterable[str], files: Mapping[str, str]) -> dict[str, int]:
+def _count_same(repo: Path, commits: Iterable[str], files: Mapping[str, str]) -> dict[str, int]:
     """Count for each commit the files that are as expected, all with one git."""
     names = list(commits)
-    some = list(files.items())[:_FILES]
-    wanted = "".join(f"{commit}:{file}\n" for commit in names for file, _ in some)
+    sample = list(files.items())[:_FILES]
+    objects = "".join(f"{commit}:{file}\n" for commit in names for file, _ in sample)
     words = ("cat-file", "--batch-check=%(objectname)", "--buffer")
-    lines = git.run(repo, *words, stdin=wanted, check=False).stdout.splitlines()
-    if len(lines) != len(names) * len(some):
+    lines = git.run(repo, *words, stdin=objects, check=False).stdout.splitlines()
+    if len(lines) != len(names) * len(sample):
         return {}
-    there = iter("" if line.endswith((" missing", " ambiguous")) else line for line in lines)
-    more = len(files) - len(some)  # taken for the same, so that whole means whole
+    blobs = iter("" if line.endswith((" missing", " ambiguous")) else line for line in lines)
+    beyond = len(files) - len(sample)  # count as the same if the sample does: whole means whole
     counts = {}
     for commit in names:
-        same = sum(_same(next(there), blob) for _, blob in some)
-        counts[commit] = same + (more if same == len(some) else 0)
+        same = sum(_same(next(blobs), blob) for _, blob in sample)
+        counts[commit] = same + (beyond if same == len(sample) else 0)
     return counts
 
 
-def _same(there: str, blob: str) -> bool:
-    return there.startswith(blob) if blob else not there
+def _same(actual: str, blob: str) -> bool:
+    return actual.startswith(blob) if blob else not actual
 
 
 def _with_prerequisites(repo: Path, series: Series, base: str) -> Base:
-    """Give the named base, or the commit on it that has the patches which come before."""
-    wanted = list(series.prerequisites)
-    if not wanted:
+    """The named base, or the commit above it that has the patches which come before."""
+    prerequisites = series.prerequisites
+    if not prerequisites:
         name = _name(repo, base) if base == series.base else series.base
         return Base(base, name, 0, 0, "the series names it")
-    found = _patch_ids(repo, base)
-    commits = [found[one] for one in wanted if one in found]
+    patch_ids = _patch_ids(repo, base)
+    commits = [patch_ids[patch_id] for patch_id in prerequisites if patch_id in patch_ids]
     for last in reversed(commits):
-        if all(_contains(repo, last, one) for one in commits):
+        if all(git.is_ancestor(repo, commit, last) for commit in commits):
             break
     else:
         last = base
-    missing = len(wanted) - (len(commits) if last != base else 0)
-    count = f"{len(wanted)} patch{'es' if len(wanted) > 1 else ''}"
+    missing = len(prerequisites) - (len(commits) if last != base else 0)
+    count = f"{len(prerequisites)} patch{'es' if len(prerequisites) > 1 else ''}"
     why = f"the series names {series.base[:40]} and {count} before it"
     why += f"; {missing} of them are not in this tree" if missing else ""
     return Base(last, _name(repo, last), 0, 0, why)
 
 
 def _patch_ids(repo: Path, base: str) -> dict[str, str]:
-    """Give the patch ids of commits on top of ``base``, byte for byte as git has them."""
-    words = (
-        "log",
-        f"--max-count={_BEFORE}",
-        "--no-merges",
-        "-p",
-        "--no-textconv",
-        "--format=commit %H",
-    )
+    """Map patch ids to commits on top of ``base``."""
+    words = ("log", f"--max-count={_BEFORE}", "--no-merges", "-p", "--no-textconv")
     ends = ("HEAD", "--branches", "--remotes", "--tags", "--not", base)
-    with paths.scratch(paths.cache() / "ids") as scratch:  # as text, no UTF-8 has another id
+    # Through a file, byte for byte: a decoded log would have other ids where it is not UTF-8.
+    with paths.scratch(paths.cache() / "ids") as scratch:
         log = scratch / "log"
-        git.run(repo, *words, f"--output={log}", *ends, check=False)
+        git.run(repo, *words, "--format=commit %H", f"--output={log}", *ends, check=False)
         text = log.read_bytes() if log.exists() else b""
-    said = git.run(repo, "patch-id", "--stable", stdin=text, check=False).stdout
-    pairs: Sequence[list[str]] = [line.split() for line in said.splitlines()]
+    output = git.run(repo, "patch-id", "--stable", stdin=text, check=False).stdout
+    pairs = (line.split() for line in output.splitlines())
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
-
-
-def _contains(repo: Path, commit: str, older: str) -> bool:
-    return git.run(repo, "merge-base", "--is-ancestor", older, commit, check=False).ok

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Say why a patch does not apply: which file, which hunk, and what kind of trouble it is.
+"""Say why a patch does not apply: which file, which hunk, and what is in its way.
 
 Works in the throwaway worktree right after git am stopped there, and may leave it in any state.
 """
@@ -11,20 +11,25 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import git, process
+from unidiff.patch import Hunk
+
+from harness import diff, git, process
+from harness.diff import DiffError
 from harness.errors import HarnessError, HostFault, NotApplied
 from harness.model import Series, Source
-from harness.tree import elsewhere
+from harness.tree import base
 
-_LINES = 120  # as much of a conflict as helps; the whole may be thousands of lines
+_LINES = 120  # of a conflict that are shown; it may have thousands
 _RELEASE = re.compile(r"v?(\d+\.\d+(?:\.\d+)?(?:-rc\d+)?)")
+_TELLING = 8  # characters of a line that tell it from others
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a patch does not fit: file, hunk n of m, and the line it expects to be at."""
+class Refusal:
+    """Where a patch does not apply: its file, the hunk (from 1; 0 for the whole file), and why."""
 
     file: str
+    hunk: int
     why: str
 
     def __str__(self) -> str:
@@ -34,45 +39,45 @@ class Place:
 def not_applied(
     place: Path, source: Source, series: Series, number: int, result: process.Result
 ) -> HarnessError:
-    """Make the error for mail ``number`` (from 1), at which ``git am`` stopped."""
+    """The error for mail ``number`` (from 1), at which ``git am`` stopped with ``result``."""
     patch = place.parent / "current.patch"
-    state = git.line(place, "rev-parse", "--path-format=absolute", "--git-path", "rebase-apply")
-    decoded = Path(state) / "patch"
+    decoded = am_state(place) / "patch"
     patch.write_bytes(decoded.read_bytes() if decoded.exists() else b"")
     conflict = _conflict(place)
     git.run(place, "read-tree", "HEAD")
-    there = _there(place, source, series, number, patch)
-    if there:
-        return already(source, series, there)
-    fuzz = _with_fuzz(place, patch)
-    if fuzz:
+    if applied := _already_applied(place, source, series, number, patch):
+        return already(source, series, applied)
+    if fuzzy := _with_fuzz(place, patch):
         return NotApplied(
-            f"{label(series, number)} would apply only with fuzz to {source.name}: {fuzz[0]}",
+            f"{label(series, number)} would apply only with fuzz to {source.name}: {fuzzy[0]}",
             hint=_base_hint(source, series)
             or "look at that place, and make the patch again on this base (git am takes no fuzz)",
-            details="\n".join(map(str, fuzz)),
+            details="\n".join(map(str, fuzzy)),
         )
-    places, rejected = _rejects(place, patch)
-    told = _told(source, patch, places)
-    where = f": {places[0]}" if places else ""
-    more = f" and {len(places) - 1} more places" if len(places) > 1 else ""
-    found = NotApplied(
-        f"{label(series, number)} does not apply to {source.name}{where}{more}",
+    refusals, rejected = _rejects(place, patch)
+    because = changed_by(source, patch.read_bytes(), refusals[0]) if refusals else ""
+    first = f": {refusals[0]}" if refusals else ""
+    more = f" and {len(refusals) - 1} more places" if len(refusals) > 1 else ""
+    evidence = ["\n".join(map(str, refusals)), because, conflict or rejected]
+    error = NotApplied(
+        f"{label(series, number)} does not apply to {source.name}{first}{more}",
         hint=_base_hint(source, series)
         or _fitting_hint(place, source, series)
         or f"rebase the series onto {source.name}, or name the commit it is made for with --base",
-        details="\n".join(
-            part for part in ("\n".join(map(str, places)), told, conflict or rejected) if part
-        )
-        or f"{result.stdout}\n{result.stderr}".strip(),
+        details="\n".join(filter(None, evidence)) or f"{result.stdout}\n{result.stderr}".strip(),
     )
-    found.because = told
-    return found
+    error.because = because
+    return error
+
+
+def am_state(place: Path) -> Path:
+    """The folder in which git am keeps where it stopped."""
+    words = ("rev-parse", "--path-format=absolute", "--git-path", "rebase-apply")
+    return Path(git.line(place, *words))
 
 
 def already(source: Source, series: Series, numbers: Sequence[int]) -> NotApplied:
-    """Make the error for patches whose changes the source has already."""
-    subjects = "\n".join(label(series, number) for number in numbers)
+    """The error for patches whose changes the source already has."""
     if len(numbers) == len(series.patches):
         what = f"the series {series.name} is already applied in {source.name}"
     else:
@@ -81,124 +86,136 @@ def already(source: Source, series: Series, numbers: Sequence[int]) -> NotApplie
         what,
         hint=_base_hint(source, series)
         or "name a commit from before it with --base, or take it out of the series",
-        details=subjects,
+        details="\n".join(label(series, number) for number in numbers),
     )
 
 
 def lacking(source: Source) -> HostFault:
-    """Make the error for a repository without the content of its own files."""
+    """The error for a repository without the content of its own files."""
     return HostFault(
         f"{source.repo} lacks objects of {source.name}",
         hint=f"if it is a partial clone: git -C {source.repo} fetch --refetch --no-filter",
     )
 
 
-def _there(place: Path, source: Source, series: Series, number: int, patch: Path) -> Sequence[int]:
-    """Give the numbers of patches whose change is there already.
+def label(series: Series, number: int) -> str:
+    """What messages call a patch, counted from 1."""
+    return f"patch {number}/{len(series.patches)} '{series.patches[number - 1].subject}'"
 
-    All of them, if taking the whole series back, last patch first, works: the first alone may
-    then conflict with what later ones did to the same lines.
+
+def _mails(place: Path, series: Series) -> list[Path]:
+    return [place.parent / f"{number:04}.patch" for number in range(1, len(series.patches) + 1)]
+
+
+def _already_applied(
+    place: Path, source: Source, series: Series, number: int, patch: Path
+) -> Sequence[int]:
+    """The numbers of patches whose change the source already has.
+
+    All of them, if the whole series can be reverted, last patch first: the first alone may
+    conflict with what later ones did to the same lines.
     """
     words = ("apply", "--cached", "--reverse")
-    mails = [place.parent / f"{mail:04}.patch" for mail in range(len(series.patches), 0, -1)]
     git.run(place, "read-tree", source.commit)
-    if all(git.run(place, *words, mail, check=False).ok for mail in mails):
-        return range(1, len(series.patches) + 1)
+    mails = _mails(place, series)
+    if all(git.run(place, *words, mail, check=False).ok for mail in reversed(mails)):
+        return range(1, len(mails) + 1)
     git.run(place, "read-tree", "HEAD")
     return [number] if git.run(place, *words, "--check", patch, check=False).ok else []
-
-
-def label(series: Series, number: int) -> str:
-    """Name a patch, counted from 1, as people do."""
-    patch = series.patches[number - 1]
-    return f"patch {number}/{len(series.patches)} '{patch.subject}'"
 
 
 def _base_hint(source: Source, series: Series) -> str:
     """Say that the series is made for another commit, if it says so itself."""
     if not series.base:
         return ""
-    found = git.run(
-        source.repo, "rev-parse", "--verify", "-q", f"{series.base}^{{commit}}", check=False
-    )
-    release = _RELEASE.fullmatch(series.base)
-    if not found.ok and release:
-        return f"the series is made for {series.base}: try --kernel {release[1]}"
-    if not found.ok:
-        return f"the series is made for {series.base}, which {source.repo} does not have: fetch it"
-    if found.stdout.strip() == source.commit:
+    commit = git.commit_of(source.repo, series.base)
+    if commit == source.commit:
         return ""
-    return f"the series is made for {series.base}, not for {source.name}: try --base {series.base}"
+    made_for = f"the series is made for {series.base}"
+    if commit:
+        return f"{made_for}, not for {source.name}: try --base {series.base}"
+    if release := _RELEASE.fullmatch(series.base):
+        return f"{made_for}: try --kernel {release[1]}"
+    return f"{made_for}, which {source.repo} does not have: fetch it"
 
 
 def _fitting_hint(place: Path, source: Source, series: Series) -> str:
     """Name the nearest commit at which the whole series applies, if the tree has one."""
-    mails = [place.parent / f"{mail:04}.patch" for mail in range(1, len(series.patches) + 1)]
     names = [file for patch in series.patches for file in patch.files]
-    found = elsewhere.fitting(place, source, mails, names)
-    return f"it applies to {found.name}: try --base {found.name}" if found else ""
+    commit = base.fitting(place, source, _mails(place, series), names)
+    return f"it applies to {commit.name}: try --base {commit.name}" if commit else ""
 
 
-def _told(source: Source, patch: Path, places: Sequence[Place]) -> str:
-    """Say which commit changed what the first refused hunk needs."""
-    match = re.match(r"hunk (\d+) of", places[0].why) if places else None
-    text = patch.read_text(errors="replace")
-    return elsewhere.changed_by(source, text, places[0].file, int(match[1])) if match else ""
+def changed_by(source: Source, patch: bytes, refusal: Refusal) -> str:
+    """Name the commit that removed a line which the refused hunk needs.
+
+    Empty when the history does not tell, as in a tree of one commit.
+    """
+    hunks = _hunks(patch, refusal.file)
+    if not 0 < refusal.hunk <= len(hunks):
+        return ""
+    content = git.content(source.repo, source.commit, refusal.file) or ""
+    present = set(content.splitlines())
+    needed = [line.value.rstrip("\r\n") for line in hunks[refusal.hunk - 1].source_lines()]
+    lost = [line for line in needed if line not in present and len(line.strip()) >= _TELLING]
+    for line in sorted(dict.fromkeys(lost), key=lambda text: len(text.strip()), reverse=True)[:3]:
+        words = ("log", "-1", "--no-textconv", "--format=%h (%an, %as) %s", f"-S{line}")
+        log = git.run(source.repo, *words, source.commit, "--", refusal.file, check=False)
+        if commit := log.stdout.strip():
+            return f"the line\n  {line}\nof {refusal.file} was removed by {commit}"
+    return ""
 
 
 def _conflict(place: Path) -> str:
-    """Show the conflicts a three-way merge left in files, if it came to one."""
+    """The conflicts that a three-way merge left in files, if it came to one."""
     # git diff alone would look for all the files that this worktree does not have.
     entries = git.run(place, "ls-files", "--unmerged", "-z", check=False).stdout.split("\0")
     names = sorted({entry.split("\t", 1)[1] for entry in entries if entry})
     if not names:
         return ""
-    return _cut(git.run(place, "diff", "--diff-filter=U", "--", *names, check=False).stdout)
+    return _shortened(git.run(place, "diff", "--diff-filter=U", "--", *names, check=False).stdout)
 
 
-def _touched(place: Path, patch: Path) -> None:
+def _check_out_touched(place: Path, patch: Path) -> None:
     """Put the files that ``patch`` touches into the worktree as they are in HEAD."""
-    words = ("apply", "--numstat", "-z", patch)
-    stat = git.run(place, *words, check=False).stdout
+    stat = git.run(place, "apply", "--numstat", "-z", patch, check=False).stdout
     names = [entry.split("\t", 2)[-1] for entry in stat.split("\0") if entry]
     if names:
-        inside = git.run(place, "ls-files", "-z", "--", *names, check=False).stdout
-        git.run(place, "checkout-index", "--force", "-z", "--stdin", stdin=inside, check=False)
+        tracked = git.run(place, "ls-files", "-z", "--", *names, check=False).stdout
+        git.run(place, "checkout-index", "--force", "-z", "--stdin", stdin=tracked, check=False)
 
 
-def _rejects(place: Path, patch: Path) -> tuple[list[Place], str]:
+def _rejects(place: Path, patch: Path) -> tuple[list[Refusal], str]:
     """Try hunk by hunk: which are refused, and their text."""
-    _touched(place, patch)
-    said = git.run(place, "apply", "--reject", "--verbose", patch, check=False).stderr
-    places: list[Place] = []
-    file, hunks = "", 0
-    for line in said.splitlines():
+    _check_out_touched(place, patch)
+    output = git.run(place, "apply", "--reject", "--verbose", patch, check=False).stderr
+    refusals: list[Refusal] = []
+    file, count = "", 0
+    for line in output.splitlines():
         if match := re.match(r"Applying patch (.+) with \d+ rejects?\.\.\.", line):
-            file, hunks = match[1], _hunks(patch, match[1])
+            file, count = match[1], len(_hunks(patch.read_bytes(), match[1]))
         elif match := re.match(r"Rejected hunk #(\d+)\.", line):
-            places.append(Place(file, f"hunk {match[1]} of {hunks}"))
+            refusals.append(Refusal(file, int(match[1]), f"hunk {match[1]} of {count}"))
         elif match := re.match(r"error: (.+): (No such file or directory|already exists .*)", line):
-            places.append(Place(match[1], match[2].lower()))
+            refusals.append(Refusal(match[1], 0, match[2].lower()))
         elif match := re.match(r"error: (.+): does not (exist|match) in(dex| index)", line):
-            places.append(Place(match[1], "no such file"))
+            refusals.append(Refusal(match[1], 0, "no such file"))
     texts = (path.read_text(errors="backslashreplace") for path in sorted(place.rglob("*.rej")))
-    return list(dict.fromkeys(places)), _cut("\n".join(texts) or said)
+    return list(dict.fromkeys(refusals)), _shortened("\n".join(texts) or output)
 
 
-def _hunks(patch: Path, file: str) -> int:
-    """Count the hunks that ``patch`` has for ``file``."""
-    inside, count = False, 0
-    for line in patch.read_text(errors="replace").splitlines():
-        if line.startswith(("--- ", "+++ ")):
-            named = line.partition("\t")[0].endswith(f"/{file}")
-            inside = named or (inside and line.endswith("/dev/null"))
-        count += inside and line.startswith("@@ ")
-    return count
+def _hunks(patch: bytes, file: str) -> list[Hunk]:
+    """The hunks that ``patch`` has for ``file``."""
+    try:
+        files = diff.parse(patch)
+    except DiffError:
+        return []
+    return [hunk for change in files if file in change.names for hunk in change.hunks]
 
 
-def _with_fuzz(place: Path, patch: Path) -> list[Place]:
-    """Give the places where patch(1) would take it with fuzz; none if it would not take it all."""
-    _touched(place, patch)
+def _with_fuzz(place: Path, patch: Path) -> list[Refusal]:
+    """The places where patch(1) would apply it with fuzz; none if it would not take all of it."""
+    _check_out_touched(place, patch)
     words = ("patch", "-p1", "--dry-run", "--force", "--fuzz=2", "--input", patch)
     try:
         result = process.run(words, cwd=place, check=False)
@@ -206,16 +223,17 @@ def _with_fuzz(place: Path, patch: Path) -> list[Place]:
         return []
     if not result.ok:
         return []
-    places, file = [], ""
+    refusals, file = [], ""
     for line in result.stdout.splitlines():
         if match := re.match(r"(?:checking|patching) file '?(.+?)'?$", line):
             file = match[1]
         elif match := re.match(r"Hunk #(\d+) succeeded at (\d+) with fuzz \d+", line):
-            places.append(Place(file, f"hunk {match[1]} of {_hunks(patch, file)}, line {match[2]}"))
-    return places
+            why = f"hunk {match[1]} of {len(_hunks(patch.read_bytes(), file))}, line {match[2]}"
+            refusals.append(Refusal(file, int(match[1]), why))
+    return refusals
 
 
-def _cut(text: str) -> str:
+def _shortened(text: str) -> str:
     lines = text.strip("\n").splitlines()
     if len(lines) <= _LINES:
         return "\n".join(lines)

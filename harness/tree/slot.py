@@ -15,13 +15,13 @@ from harness import git, paths
 from harness.errors import HostFault, SeriesError
 from harness.model import Checkout, Series, Source
 from harness.progress import Progress
-from harness.tree import apply, diagnose, own
+from harness.tree import apply, borrow, diagnose
 
 
 class Slot:
     """A locked worktree.  ``path`` holds whatever was last checked out with ``check_out``.
 
-    ``base`` and ``patched`` make commits and say what they are; neither moves the worktree, so
+    ``base`` and ``patched`` make commits and describe them; neither moves the worktree, so
     a kernel that is already built costs no checkout and no file gets a new time stamp.
     """
 
@@ -32,32 +32,30 @@ class Slot:
         self._times: dict[str, int] | None = None
 
     def on(self, commit: str, name: str) -> Slot:
-        """Give the same worktree, for what starts from another commit of the same repository."""
+        """The same worktree, to start from another commit of the same repository."""
         source = dataclasses.replace(self.source, commit=commit, name=name)
         return Slot(self.path, source, self._progress)
 
     def base(self) -> Checkout:
-        """Name the commit to start from.  Raises HostFault when the source has lost it."""
-        result = git.run(
-            self.path, "rev-parse", "--verify", f"{self.source.commit}^{{tree}}", check=False
-        )
+        """The commit to start from.  Raises HostFault when the source has lost it."""
+        words = ("rev-parse", "--verify", f"{self.source.commit}^{{tree}}")
+        result = git.run(self.path, *words, check=False)
         if not result.ok:
             raise HostFault(
-                f"{self.source.repo} has no commit {self.source.commit[:12]} any more",
-                hint="name the base again with --base; git -C TREE fsck tells what is damaged",
+                f"{self.source.repo} no longer has the commit {self.source.commit[:12]}",
+                hint="name the base again with --base; git -C TREE fsck shows what is damaged",
                 details=result.stderr.strip(),
             )
         return Checkout(self.path, self.source.commit, result.stdout.strip())
 
     def patched(self, series: Series) -> Checkout:
-        """Give the base with ``series`` on it, applied now or by an earlier run.
+        """The base with ``series`` on it, applied now or by an earlier run.
 
         Raises NotApplied with patch, file, hunk and conflict; then nothing is left behind.
         """
-        mails = [_read(patch.path) for patch in series.patches]
-        found = self._applied(series, mails)
-        if found is not None:
-            return found
+        mails = _mails(series)
+        if earlier := self._applied(series, mails):
+            return earlier
         base = self.base().commit
         what = f"{len(mails)} patches onto {self.source.name}"
         with self._progress.stage("apply", what) as stage, paths.writing(self.path):
@@ -66,18 +64,14 @@ class Slot:
         return self._describe(base, commit)
 
     def applied(self, series: Series) -> Checkout | None:
-        """Give the base with ``series`` on it if an earlier run applied it; the slot need not be
-        held."""
-        return self._applied(series, [_read(patch.path) for patch in series.patches])
+        """The base with ``series`` on it if an earlier run applied it; needs no lock."""
+        return self._applied(series, _mails(series))
 
     def _applied(self, series: Series, mails: list[bytes]) -> Checkout | None:
         base = self.base().commit
-        words = ("rev-parse", "--verify", "-q", f"{_ref(base, series, mails)}^{{commit}}")
-        found = git.run(self.path, *words, check=False)
-        commit = found.stdout.strip()
-        return (
-            self._describe(base, commit) if found.ok and _whole(self.path, base, commit) else None
-        )
+        commit = git.commit_of(self.path, _ref(base, series, mails))
+        whole = commit and _is_whole(self.path, base, commit)
+        return self._describe(base, commit) if whole else None
 
     def _describe(self, base: str, commit: str) -> Checkout:
         log = git.line(self.path, "log", "--reverse", "--format=%H %T %s", f"{base}..{commit}")
@@ -90,22 +84,23 @@ class Slot:
 
         Everything that is not in the commit is removed.  Raises HostFault when the disk is full.
         """
-        more = f" with {len(checkout.patches)} patches" if checkout.patches else ""
-        what = f"{self.source.name}{more}"
-        self._remember(checkout.commit)
+        patches = f" with {len(checkout.patches)} patches" if checkout.patches else ""
+        self._remember_times(checkout.commit)
+        index = self.path / ".git" / "index"
+        what = f"{self.source.name}{patches}"
         with self._progress.stage("checkout", what), paths.writing(self.path):
-            if not (self.path / ".git" / "index").exists():
+            if not index.exists():
                 self._need_space(checkout.commit)
             else:
-                # Files that were only touched count as unchanged, or they would be written again.
+                # Files that were only touched count as unchanged, or they would be rewritten.
                 git.run(self.path, "update-index", "-q", "--refresh", check=False)
             words = ("checkout", "--quiet", "--force", "--detach", checkout.commit)
-            moved = git.run(self.path, *words, check=False)
-            if not moved.ok:
-                if re.search(r"unable to read|missing blob|not able to", moved.stderr):
+            result = git.run(self.path, *words, check=False)
+            if not result.ok:
+                if re.search(r"unable to read|missing blob|not able to", result.stderr):
                     raise diagnose.lacking(self.source)
-                # A damaged index: without one, every file is written anew.
-                (self.path / ".git" / "index").unlink(missing_ok=True)
+                # The index is damaged: without one, every file is written again.
+                index.unlink(missing_ok=True)
                 git.run(self.path, *words)
             git.run(self.path, "clean", "-ffdxq")
 
@@ -115,11 +110,11 @@ class Slot:
 
         Nothing may be built meanwhile, or make would take what was built for up to date.
         """
-        found = git.run(self.path, "rev-parse", "--verify", "--quiet", "HEAD", check=False)
-        if not found.ok or not (self.path / ".git" / "index").exists():
+        commit = git.object_of(self.path, "HEAD")
+        if not commit or not (self.path / ".git" / "index").exists():
             yield
             return
-        commit, self._times = found.stdout.strip(), {}
+        self._times = {}
         try:
             yield
         finally:
@@ -130,8 +125,8 @@ class Slot:
                 with contextlib.suppress(OSError):
                     os.utime(self.path / name, ns=(time, time), follow_symlinks=False)
 
-    def _remember(self, commit: str) -> None:
-        """Note the times of files that are about to be written."""
+    def _remember_times(self, commit: str) -> None:
+        """While ``reading``, note the times of files that are about to be written."""
         if self._times is None:
             return
         words = ("diff", "--name-only", "--no-renames", "-z", "HEAD", commit)
@@ -149,15 +144,15 @@ class Slot:
 
 
 def peek(source: Source, progress: Progress) -> Slot | None:
-    """Give the worktree that belongs to ``source.repo`` without holding it, or None when it does
-    not know the source.
+    """The worktree that belongs to ``source.repo``, without holding it; None when it does not
+    know the source.
 
     Only to ask what earlier runs made: somebody may be building in it.
     """
-    found = Slot(_home(source) / "linux", source, progress)
+    worktree = Slot(_home(source) / "linux", source, progress)
     with contextlib.suppress(HostFault):
-        if (found.path / ".git").is_dir() and found.base():
-            return found
+        if (worktree.path / ".git").is_dir() and worktree.base():
+            return worktree
     return None
 
 
@@ -165,15 +160,14 @@ def peek(source: Source, progress: Progress) -> Slot | None:
 def slot(source: Source, progress: Progress, stop: Callable[[], bool] = bool) -> Iterator[Slot]:
     """Hold the worktree that belongs to ``source.repo``; a second run waits, and says so.
 
-    In a thread it waits until ``stop`` says so (see paths.lock).
-
-    What a killed run left there is cleaned up first.  Nothing is written outside our cache.
-    Raises HostFault when the repository is gone or the cache cannot be written to.
+    In a thread, ``stop`` ends the waiting (see paths.lock).  What a killed run left there is
+    removed first.  Nothing is written outside our cache.  Raises HostFault when the repository is
+    gone or the cache cannot be written to.
     """
     home = _home(source)
     with paths.lock(home / "lock", f"the worktree of {source.repo}", progress, stop):
         with paths.writing(home):
-            path = own.prepare(home, source.repo)
+            path = borrow.prepare(home, source.repo)
         yield Slot(path, source, progress)
 
 
@@ -183,32 +177,35 @@ def _home(source: Source) -> Path:
 
 
 def _ref(base: str, series: Series, mails: list[bytes]) -> str:
-    """Name what the series made of ``base``."""
+    """The ref that keeps ``base`` with the series on it."""
     digest = hashlib.sha256(series.digest.encode())
-    for mail in mails:  # what is applied decides, should a file have changed since it was read
+    for mail in mails:  # what is applied decides, in case a file has changed since it was read
         digest.update(hashlib.sha256(mail).digest())
     return f"refs/harness/{base}/{digest.hexdigest()[:40]}"
 
 
-def _whole(repo: Path, base: str, commit: str) -> bool:
-    """Whether every object the series made or met is still there.
+def _is_whole(repo: Path, base: str, commit: str) -> bool:
+    """Whether every object that the series made or used is still there.
 
-    Some may be borrowed (the person has the same series on a branch) and gone since.
+    Some may be borrowed (the user has the same series on a branch) and gone since.
     """
     changed = git.run(repo, "diff-tree", "-r", "-t", "--no-renames", base, commit, check=False)
     if not changed.ok:
         return False
     fields = [line.split() for line in changed.stdout.splitlines()]
-    wanted = "\n".join(field[3] for field in fields if not field[4].startswith("D"))
-    known = git.run(repo, "cat-file", "--batch-check", stdin=wanted + "\n", check=False)
-    return known.ok and " missing" not in known.stdout
+    objects = "".join(f"{field[3]}\n" for field in fields if not field[4].startswith("D"))
+    listed = git.run(repo, "cat-file", "--batch-check", stdin=objects, check=False)
+    return listed.ok and " missing" not in listed.stdout
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SeriesError(
-            f"cannot read the patch {path}: {error.strerror}",
-            hint="was the series moved or changed meanwhile? start again",
-        ) from error
+def _mails(series: Series) -> list[bytes]:
+    mails = []
+    for patch in series.patches:
+        try:
+            mails.append(patch.path.read_bytes())
+        except OSError as error:
+            raise SeriesError(
+                f"cannot read the patch {patch.path}: {error.strerror}",
+                hint="was the series moved or changed meanwhile? start again",
+            ) from error
+    return mails

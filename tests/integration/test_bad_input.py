@@ -156,7 +156,7 @@ def test_evidence_that_cannot_be_written_is_told_before_the_work(project: Projec
 def test_a_folder_that_holds_a_run(project: Project) -> None:
     assert project.run("--patched-only")[0] == 0
     before = (project.out / "run.json").read_bytes()
-    err = refused(project, 128, "holds a run already", "--out")
+    err = refused(project, 128, "already holds a run", "--out")
     assert "build" not in err
     assert (project.out / "run.json").read_bytes() == before
 
@@ -231,7 +231,7 @@ def test_a_cache_with_a_space_is_told_before_the_work(project: Project) -> None:
 def test_no_network_and_nothing_cached(project: Project) -> None:
     words = ("--kernel", "7.2", "--no-series")
     err = refused(
-        project, 128, "Linux 7.2 is not to be had", "--tree", *words, before=in_namespace("true")
+        project, 128, "Linux 7.2 is not available", "--tree", *words, before=in_namespace("true")
     )
     assert "kernel.org" in err
 

@@ -54,7 +54,7 @@ def test_the_newest_commit_with_the_files(kernel: Path, tmp_path: Path) -> None:
     change(kernel, "fs/x.c", 9, "no")
     found = base.choose(kernel, got)
     assert found.commit == good
-    assert "(sure): 1 of the 1 files" in str(found)
+    assert "(certain): 1 of the 1 files" in str(found)
 
 
 def test_a_commit_on_a_branch(kernel: Path, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_base_that_is_lost_and_one_found_are_both_told(kernel: Path, tmp_path:
     (mail,) = (tmp_path / "s").iterdir()
     mail.write_text(mail.read_text().replace("\n-- \n", f"\nbase-commit: {'12' * 20}\n-- \n"))
     said = str(base.choose(kernel, series.load(tmp_path / "s")))
-    assert "base v7.2.13 (sure): 1 of the 1" in said
+    assert "base v7.2.13 (certain): 1 of the 1" in said
     assert f"it names {'12' * 20}, which is not in this tree" in said
 
 
@@ -189,7 +189,7 @@ def test_the_commit_that_changed_a_line(kernel: Path, tmp_path: Path) -> None:
     tip = smalltree.commit(kernel, "fs: in the way")
     with tree.slot(Source(kernel, tip, "main"), QUIET) as slot, pytest.raises(NotApplied) as caught:
         slot.patched(got)
-    assert "taken away by" in caught.value.details
+    assert "removed by" in caught.value.details
     assert "fs: in the way" in caught.value.details
 
 

@@ -13,13 +13,14 @@ import pytest
 import smalltree
 
 from harness import git, series, tree
-from harness.bisect import points
+from harness.bisect import ranges
 from harness.build import output
 from harness.errors import NotApplied
 from harness.model import CompilerWarning, Source
 from harness.progress import Progress
 from harness.series import SeriesRequest
-from harness.tree import base, elsewhere
+from harness.tree import base, diagnose
+from harness.tree.diagnose import Refusal
 
 QUIET = Progress(quiet=True)
 
@@ -296,17 +297,18 @@ def findings(kernel: Path, lost: Path) -> dict[str, Any]:
             one.files for one in series.load("HEAD", SeriesRequest(tree=kernel / "fs")).patches
         ],
         "branch": [one.subject for one in series.load("main", SeriesRequest(tree=kernel)).patches],
-        "subjects": points.subjects(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),
-        "commit": points.commit(kernel, "HEAD~1"),
-        "files": points.files(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),
+        "subjects": ranges.subjects(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),
+        "commit": ranges.read_commit(kernel, "HEAD~1"),
+        "files": ranges.files(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),
         "base": base.choose(kernel, got, "HEAD"),
         "ids": base._patch_ids(kernel, start.commit),
     }
     head = Source(kernel, git.line(kernel, "rev-parse", "HEAD"), "HEAD")
-    hunk = "--- a/fs/x.c\n+++ b/fs/x.c\n@@ -20 +20 @@\n-\tline of twenty letters \n+x\n"
-    found["taken away"] = elsewhere.changed_by(head, hunk, "fs/x.c", 1)
-    hunk = hunk.replace("x.c", "ü.c").replace("twenty letters ", "twenty more letters")
-    found["taken away under another name"] = elsewhere.changed_by(head, hunk, "fs/ü.c", 1)
+    text = "--- a/fs/x.c\n+++ b/fs/x.c\n@@ -20 +20 @@\n-\tline of twenty letters \n+x\n"
+    found["removed"] = diagnose.changed_by(head, text.encode(), Refusal("fs/x.c", 1, ""))
+    text = text.replace("x.c", "ü.c").replace("twenty letters ", "twenty more letters")
+    refusal = Refusal("fs/ü.c", 1, "")
+    found["removed under another name"] = diagnose.changed_by(head, text.encode(), refusal)
     with tree.slot(start, QUIET) as slot:
         checkout = slot.patched(got)
         slot.check_out(checkout)
@@ -334,7 +336,7 @@ def test_the_same_comes_of_all_that_git_is_asked(
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "calm"))
     calm = findings(kernel, lost)
     assert [one.patch for one in calm["warnings"]] == ["fs: another name", "fs: without twenty"]
-    assert "fs: without twenty" in calm["taken away"]
+    assert "fs: without twenty" in calm["removed"]
     touched = hostile(kernel, tmp_path, monkeypatch)
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "hostile"))
     for what, found in findings(kernel, lost).items():

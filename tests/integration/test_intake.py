@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import smalltree
@@ -53,7 +54,7 @@ def kernel(tmp_path: Path) -> Path:
     return path
 
 
-def harness(*words: str | Path, stdin: bytes = b"", code: int = 0) -> tuple[dict, str]:
+def harness(*words: str | Path, stdin: bytes = b"", code: int = 0) -> tuple[dict[str, Any], str]:
     """Run the harness: what --json printed, and what was said."""
     argv = [sys.executable, "-m", "harness", *map(str, words), "--json"]
     result = warm.run(argv, input=stdin, capture_output=True, timeout=PATIENCE)
@@ -66,6 +67,7 @@ def harness(*words: str | Path, stdin: bytes = b"", code: int = 0) -> tuple[dict
 def mails(kernel: Path, *options: str) -> bytes:
     """Give the branch as an mbox."""
     out = kernel.parent / "mails"
+    words: tuple[str | Path, ...]
     words = ("format-patch", "--quiet", "--no-base", "-o", out, *options, "v7.2.13..topic")
     git.run(kernel, *words, env=smalltree.PERSON)
     found = b"".join(file.read_bytes() for file in sorted(out.glob("*.patch")))

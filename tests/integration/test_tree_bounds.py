@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import smalltree
 
-from harness import git, series, tree
+from harness import diff, git, series, tree
 from harness.errors import NotApplied, SeriesError
 from harness.model import Source
 from harness.progress import Progress
-from harness.tree import bounds
 
 QUIET = Progress(quiet=True)
 
@@ -139,4 +138,4 @@ def test_a_link_that_is_there_is_not_led_outside(kernel: Path, tmp_path: Path) -
     ],
 )
 def test_where_links_lead(file: str, goal: str, out: bool) -> None:
-    assert bounds.leads_out(file, goal) is out
+    assert diff.leads_out(file, goal) is out

@@ -12,8 +12,9 @@ from pathlib import Path
 from harness import guest, paths
 from harness.cli import run as run_verb
 from harness.cli.parser import add_options, typed_plan
-from harness.guest import GuestSpec, accel, facts
+from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
+from harness.guest.spec import parse_variables
 from harness.lab import kernels
 from harness.model import Plan
 from harness.options import GUEST_ARCH, GUEST_MEMORY
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             cpus=plan.cpus,
             memory=plan.memory or GUEST_MEMORY,
             disks=tuple(map(Path, plan.disks)),
-            environment=facts.variables(plan.environment),
+            environment=parse_variables(plan.environment),
             boot_deadline=plan.boot_timeout,
             modules=modules,
         )

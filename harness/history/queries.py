@@ -35,7 +35,7 @@ from harness.history.schema import (
 )
 from harness.history.write import clean, short
 from harness.model import Outcome
-from harness.publish.sentences import number
+from harness.text import quantity
 
 _CHUNK = 400  # numbers in one query: some databases take no more
 _MOST = 200  # matches of a kind; whoever sees so many will type more of the name
@@ -246,7 +246,7 @@ def _match_tests(connection: sa.Connection, words: str, exact: bool) -> list[Mat
         .group_by(test.c.id, test.c.name)
     )
     return [
-        Match("test", name, f"bad in {failed} of {number(runs, 'run')}", last)
+        Match("test", name, f"bad in {failed} of {quantity(runs, 'run')}", last)
         for name, runs, failed, last in connection.execute(query)
     ]
 
@@ -275,7 +275,7 @@ def _match_series(connection: sa.Connection, words: str, exact: bool) -> list[Ma
         Match(
             "series",
             lineage,
-            f"{title or lineage}: {number(revisions, 'revision')}, {number(runs, 'run')}",
+            f"{title or lineage}: {quantity(revisions, 'revision')}, {quantity(runs, 'run')}",
             last,
         )
         for lineage, title, revisions, runs, last in connection.execute(query)
@@ -305,6 +305,6 @@ def _match_splats(connection: sa.Connection, words: str, exact: bool) -> list[Ma
         .limit(_MOST)
     )
     return [
-        Match("splat", name, f"{title}: {number(times, 'time')}", last)
+        Match("splat", name, f"{title}: {quantity(times, 'time')}", last)
         for name, title, times, last in connection.execute(query)
     ]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from harness.guest import folder as guest_folder
+from harness.guest import records as guest_records
 from harness.model import GuestRecord, Outcome, Side, Test
 from harness.progress import Stage, StageRow, clock
 from harness.results.tally import Tally
@@ -68,7 +68,7 @@ class SessionView:
 
     def _retry_rows(self) -> tuple[StageRow, ...]:
         """Return the row of the guest in which a test that failed is run again."""
-        place = next(reversed(guest_folder.taken(self.folder / _RETRIES)), None)
+        place = next(reversed(guest_records.taken(self.folder / _RETRIES)), None)
         if place is None:
             return ()
         if self._retry is None or self._retry.folder != place:
@@ -107,8 +107,8 @@ class GuestRows:
 
     def rows(self) -> Iterator[StageRow]:
         """Return a row for each guest that lives."""
-        for place in guest_folder.taken(self.folder / "guests"):
-            record = None if place in self._ended else guest_folder.read_record(place)
+        for place in guest_records.taken(self.folder / "guests"):
+            record = None if place in self._ended else guest_records.read_record(place)
             if record is None:
                 continue
             if record.boot_seconds is not None:

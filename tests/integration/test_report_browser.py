@@ -13,9 +13,24 @@ import fakerun
 import pytest
 from patience import PATIENCE
 
+from harness.history import histories
+from harness.model import Outcome
 from harness.publish import html as report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+RESULT = histories.PastResult(
+    histories.TestedKernel(
+        "a1", 1e9, "run", "patched", 0, fakerun.EVIL, 1, "v7.2", "c0ffee", "7.2", "k", "tcg", "/x"
+    ),
+    1e9,
+    Outcome.PASS,
+    1.0,
+    (),
+)
+HISTORY = histories.TestHistory(
+    *("t", 3, {Outcome.PASS: 3}, RESULT, (RESULT,), None, None, RESULT),
+    *(histories.Flakes.of(()), histories.Trend.of(())),
+)
 CRASH = "details.failure:has-text('test_crash')"
 
 
@@ -48,9 +63,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakerun.make(folder)
     check = fakerun.check(tmp_path_factory.mktemp("check"), checks=14)
     place = folder / "report.html"
-    past = report.Past("2026-05-01 10:00", f"patched {fakerun.EVIL}", "pass", "a1")
-    known = report.History("3 runs", (past,))
-    report.write(report.page(folder, lambda tests: dict.fromkeys(tests, known), check), place)
+    report.write(report.page(folder, lambda tests: dict.fromkeys(tests, HISTORY), check), place)
     return place
 
 

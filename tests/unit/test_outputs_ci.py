@@ -11,10 +11,12 @@ import outputruns
 import pytest
 
 from harness.cli import formats
+from harness.decode import Decoded, Frame, SourcePlace
 from harness.errors import NotBuilt
 from harness.model import Matrix, Outcome, Test
 from harness.publish import ci, markdown
-from harness.results import store
+from harness.results import evidence, store
+from harness.results.evidence import DecodedSplat
 from harness.serial import from_json
 
 COMMAND = re.compile(r"::(error|warning|notice) ((?:\w+=[^,:\s][^,:]*)(?:,\w+=[^,:]+)*)::(.+)")
@@ -53,18 +55,18 @@ def test_a_splat_is_told_at_the_line_it_came_from(tmp_path: Path) -> None:
 def test_a_splat_is_told_at_the_line_that_a_patch_added(tmp_path: Path) -> None:
     run = outputruns.bad(tmp_path)
 
-    def frame(line: int, patch: str) -> dict:
-        return {"text": "f", "places": [{"file": "fs/a.c", "line": line, "patch": patch}]}
+    def frame(line: int, patch: str) -> Frame:
+        return Frame("f", (SourcePlace("f", "fs/a.c", line, patch=patch),))
 
-    frames = [frame(1, "left out"), frame(2, ""), frame(3, "configfs: more"), frame(4, "other")]
-    decoded = {"title": "", "frames": frames, "guilty": 1, "alloc": [], "free": []}
-    one = {"title": outputruns.SPLAT.title, "frames": outputruns.SPLAT.frames, "decoded": decoded}
-    (tmp_path / "patched" / ci.DECODED).write_text(json.dumps([one]))
+    frames = (frame(1, "left out"), frame(2, ""), frame(3, "configfs: more"), frame(4, "other"))
+    decoded = Decoded("", frames, guilty=1)
+    splat = DecodedSplat(outputruns.SPLAT.title, outputruns.SPLAT.frames, decoded)
+    evidence.write_decoded(tmp_path / "patched", (splat,))
     first = ci.run_annotations(run)[0]
     assert (first.file, first.line) == ("fs/a.c", 3)
     assert "at fs/configfs/dir.c:451" in first.text
     for damaged in ("{", "[1]", '[{"title": 1}]'):
-        (tmp_path / "patched" / ci.DECODED).write_text(damaged)
+        (tmp_path / "patched" / evidence.SPLATS).write_text(damaged)
         assert ci.run_annotations(run)[0].line == 451
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which patch needs which other: leaving out patches of made-up series."""
+"""Which patches need each other: leaving out patches of invented series."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.bisect import interaction
+from harness.bisect import patches
 from harness.model import Call, Candidate
 
 
@@ -34,59 +34,59 @@ class Series:
 
 
 def test_a_failure_of_one_patch() -> None:
-    found = interaction.search(8, Series(bad=[{5}]))
+    found, _ = patches.interactions(8, Series(bad=[{5}]))
     assert (found.full, found.decisive, found.together) == (Call.BAD, (5,), (5,))
     assert found.pairs == ()
 
 
 def test_a_failure_that_needs_two_patches() -> None:
-    found = interaction.search(8, Series(bad=[{3, 7}]))
+    found, _ = patches.interactions(8, Series(bad=[{3, 7}]))
     assert found.decisive == found.together == (3, 7)
 
 
-def test_two_patches_either_of_which_fails() -> None:
-    found = interaction.search(5, Series(bad=[{2}, {4}]))
+def test_two_patches_that_each_fail() -> None:
+    found, _ = patches.interactions(5, Series(bad=[{2}, {4}]))
     assert found.decisive == ()
     assert found.pairs == ((2, 4),)
     assert len(found.together) == 1
 
 
-def test_patches_that_need_others_go_with_them() -> None:
-    found = interaction.search(6, Series(needs={3: {2}, 5: {2, 3}}))
+def test_patches_are_left_out_with_those_they_need() -> None:
+    found, left_out = patches.interactions(6, Series(needs={3: {2}, 5: {2, 3}}))
     assert found.full is Call.GOOD
-    assert found.needs == {3: (2,), 5: (2, 3)}
-    assert [drop.also for drop in found.drops] == [(), (3, 5), (5,), (), (), ()]
-    assert all(drop.call is Call.GOOD for drop in found.drops)
+    assert found.needs == ((3, (2,)), (5, (2, 3)))
+    assert [one.also for one in left_out] == [(), (3, 5), (5,), (), (), ()]
+    assert all(one.call is Call.GOOD for one in left_out)
 
 
-def test_a_conflict_is_no_failure() -> None:
-    found = interaction.search(4, Series(needs={2: {1}, 3: {1}, 4: {1}}, bad=[{4}]))
+def test_a_conflict_is_not_a_failure() -> None:
+    found, _ = patches.interactions(4, Series(needs={2: {1}, 3: {1}, 4: {1}}, bad=[{4}]))
     assert found.decisive == (1, 4)
     assert found.together == (1, 4)
     assert found.unsure == (1,)
 
 
-def test_what_a_good_outcome_depends_on() -> None:
+def test_a_patch_that_a_good_outcome_needs() -> None:
     """A patch that fixes what an earlier one breaks."""
-    found = interaction.search(4, Series(bad=[{1}], cures=[{1, 3}]))
+    found, _ = patches.interactions(4, Series(bad=[{1}], cures=[{1, 3}]))
     assert found.full is Call.GOOD
     assert found.decisive == (3,)
 
 
 def test_no_candidate_is_tried_twice() -> None:
     for series in (Series(needs={3: {2}, 5: {2}}, bad=[{5, 6}]), Series(bad=[{1}, {2}])):
-        interaction.search(7, series)
+        patches.interactions(7, series)
         assert len(series.asked) == len(set(series.asked))
 
 
-def test_a_series_that_cannot_be_tested_says_so() -> None:
-    found = interaction.search(2, Series(needs={1: {9}, 2: {9}}))
+def test_an_untestable_series() -> None:
+    found, _ = patches.interactions(2, Series(needs={1: {9}, 2: {9}}))
     assert found.full is Call.SKIP
     assert (found.decisive, found.pairs, found.together) == ((), (), ())
 
 
 @pytest.mark.parametrize(
-    ("patches", "name"),
+    ("chosen", "name"),
     [
         ((1, 2, 3), "all patches"),
         ((1, 3), "without 2"),
@@ -95,7 +95,7 @@ def test_a_series_that_cannot_be_tested_says_so() -> None:
         ((), "no patch"),
     ],
 )
-def test_candidates_are_named_as_people_do(patches: tuple[int, ...], name: str) -> None:
-    total = {3: 3, 7: 8}.get(max(patches, default=0), 3)
+def test_names_of_candidates(chosen: tuple[int, ...], name: str) -> None:
+    total = {3: 3, 7: 8}.get(max(chosen, default=0), 3)
     total = 8 if name.startswith("only") else total
-    assert interaction.candidate(patches, total).name == name
+    assert patches.candidate(chosen, total).name == name

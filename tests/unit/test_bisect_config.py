@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bisection in a config: on a small Kconfig, with a solver of its own in place of the tree's."""
+"""Bisection of a config, with a small Kconfig and a solver that replaces the tree's own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.bisect import options
-from harness.bisect.options import Space
+from harness.bisect import config
+from harness.bisect.config import ConfigSpace
 from harness.kconfig import reader
 from harness.kconfig.expression import level
 from harness.model import Call, Candidate, Option, Request
@@ -59,7 +59,7 @@ def ask(**values: str) -> Request:
 
 
 class Solver:
-    """Does what Kconfig does with the options above."""
+    """Solves the options above as Kconfig does."""
 
     def __init__(self, known: reader.KconfigOptions) -> None:
         self.known, self.calls = known, 0
@@ -96,12 +96,12 @@ BAD = ask(
 
 
 @pytest.fixture
-def space(known: reader.KconfigOptions) -> Space:
-    return Space(GOOD, BAD, Solver(known), known)
+def space(known: reader.KconfigOptions) -> ConfigSpace:
+    return ConfigSpace(GOOD, BAD, Solver(known), known)
 
 
 def where(condition: Callable[[Mapping[str, str]], bool]) -> Callable[[Candidate], Call]:
-    """Bad with these values; a configuration that does not land as asked is an error."""
+    """A test that is bad where ``condition`` holds for the values."""
 
     def test(candidate: Candidate) -> Call:
         assert candidate.request is not None
@@ -111,60 +111,60 @@ def where(condition: Callable[[Mapping[str, str]], bool]) -> Callable[[Candidate
     return test
 
 
-def asked(found: options.Found) -> dict[str, str]:
+def asked(found: config.MinimalOptions) -> dict[str, str]:
     return {option.name: option.value for option in found.options}
 
 
-def test_only_what_a_person_can_choose_and_differs_is_searched(space: Space) -> None:
-    names = [{option.name for option in part.options} for part in space.parts]
+def test_only_differing_options_with_a_prompt_are_searched(space: ConfigSpace) -> None:
+    names = [{option.name for option in group.options} for group in space.groups]
     assert {"ENGINE"} not in names
     assert {"BASE"} not in names
     assert {"INLINE", "OUTLINE"} in names
 
 
-def test_one_option_alone(space: Space) -> None:
-    found = options.search(space, where(lambda values: "SMALL" in values))
+def test_a_single_option(space: ConfigSpace) -> None:
+    found = config.minimize(space, where(lambda values: "SMALL" in values))
     assert asked(found) == {"SMALL": "y"}
     assert (found.brought, found.unsure) == ((), ())
 
 
-def test_an_option_takes_its_dependencies_and_what_they_change_with_it(space: Space) -> None:
-    found = options.search(space, where(lambda values: "CHECK" in values))
+def test_an_option_brings_its_dependencies_and_what_they_change(space: ConfigSpace) -> None:
+    found = config.minimize(space, where(lambda values: "CHECK" in values))
     assert asked(found) == {"CHECK": "y", "DEBUG": "y"}
     assert {(o.name, o.value) for o in found.brought} == {("ENGINE", "y"), ("FAST", "n")}
 
 
-def test_two_that_only_fail_together(space: Space) -> None:
+def test_two_options_that_only_fail_together(space: ConfigSpace) -> None:
     both = {"SMALL", "LARGE"}
-    found = options.search(space, where(lambda values: both <= set(values)))
+    found = config.minimize(space, where(lambda values: both <= set(values)))
     assert asked(found) == {"SMALL": "y", "LARGE": "y"}
 
 
-def test_one_that_is_off_at_the_bad_end(space: Space) -> None:
-    found = options.search(space, where(lambda values: "FAST" not in values))
+def test_an_option_that_is_off_at_the_bad_end(space: ConfigSpace) -> None:
+    found = config.minimize(space, where(lambda values: "FAST" not in values))
     assert asked(found) in ({"FAST": "n"}, {"DEBUG": "y"})  # either will do
 
 
-def test_a_choice_is_changed_as_one(space: Space) -> None:
-    found = options.search(space, where(lambda values: "INLINE" in values))
+def test_the_options_of_a_choice_change_together(space: ConfigSpace) -> None:
+    found = config.minimize(space, where(lambda values: "INLINE" in values))
     assert asked(found) == {"INLINE": "y", "OUTLINE": "n"}
 
 
-def test_a_number(space: Space) -> None:
-    found = options.search(space, where(lambda values: values.get("LIMIT") == "7"))
+def test_an_option_with_a_number(space: ConfigSpace) -> None:
+    found = config.minimize(space, where(lambda values: values.get("LIMIT") == "7"))
     assert asked(found) == {"LIMIT": "7", "DEBUG": "y"}
 
 
-def test_candidates_ask_for_what_lands(space: Space, known: reader.KconfigOptions) -> None:
-    for count in range(len(space.parts) + 1):
-        made = space.candidate(space.parts[:count])
+def test_the_request_of_a_candidate_lands(space: ConfigSpace, known: reader.KconfigOptions) -> None:
+    for count in range(len(space.groups) + 1):
+        made = space.candidate(space.groups[:count])
         assert made is not None
         assert made.request is not None
         again = Solver(known)(made.request)
         assert all(again.get(o.name, "n") == o.value for o in made.request.options)
 
 
-def test_the_same_configuration_is_tested_once(space: Space) -> None:
+def test_the_same_configuration_is_tested_once(space: ConfigSpace) -> None:
     seen: list[str] = []
 
     def test(candidate: Candidate) -> Call:
@@ -172,18 +172,18 @@ def test_the_same_configuration_is_tested_once(space: Space) -> None:
         seen.append(candidate.request.digest)
         return where(lambda values: {"CHECK", "LARGE"} <= set(values))(candidate)
 
-    found = options.search(space, test)
+    found = config.minimize(space, test)
     assert set(asked(found)) == {"CHECK", "DEBUG", "LARGE"}
     assert len(seen) == len(set(seen)) == found.tried
 
 
-def test_the_ends_are_what_was_given(space: Space) -> None:
+def test_the_ends_have_the_requested_options(space: ConfigSpace) -> None:
     for end, value in ((space.good, "n"), (space.bad, "y")):
         assert end.request is not None
         assert {o.name: o.value for o in end.request.options}["DEBUG"] == value
 
 
-def test_what_can_never_land_is_untestable(known: reader.KconfigOptions) -> None:
+def test_an_option_that_cannot_land_is_untestable(known: reader.KconfigOptions) -> None:
     class Loose(Solver):
         """ODD has a dependency that Kconfig's text does not show."""
 
@@ -191,10 +191,10 @@ def test_what_can_never_land_is_untestable(known: reader.KconfigOptions) -> None
             both = {"ODD", "BASE"} <= {option.name for option in request.options}
             return {**super().__call__(request), **({"ODD": "y"} if both else {})}
 
-    space = Space(ask(SMALL="y"), ask(SMALL="y", BASE="y", ODD="y"), Loose(known), known)
-    odd = next(part for part in space.parts if part.name == "ODD")
+    space = ConfigSpace(ask(SMALL="y"), ask(SMALL="y", BASE="y", ODD="y"), Loose(known), known)
+    odd = next(group for group in space.groups if group.name == "ODD")
     assert space.candidate([odd]) is None
-    found = options.search(space, where(lambda values: "ODD" in values))
+    found = config.minimize(space, where(lambda values: "ODD" in values))
     assert asked(found) == {"BASE": "y", "ODD": "y"}
     assert found.unsure == ()
 
@@ -210,7 +210,7 @@ def test_what_can_never_land_is_untestable(known: reader.KconfigOptions) -> None
         (Option("NEVER", "y", ""), {}, set()),
     ],
 )
-def test_what_keeps_an_option_from_landing(
+def test_depends_on(
     known: reader.KconfigOptions, option: Option, values: dict[str, str], wanted: set[str]
 ) -> None:
-    assert options.depends(option, known, values) == wanted
+    assert config.depends(option, known, values) == wanted

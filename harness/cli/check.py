@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from harness import check, errors, git, history, paths, settings
-from harness.check import Wish, given, report, wish
+from harness.check import CheckRequest, checks, commits, report
 from harness.cli import formats
 from harness.cli import matrix as shown
 from harness.cli.parser import add_options, typed_plan
@@ -45,13 +45,16 @@ examples:
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb to the command line."""
-    checks = "\n".join(f"  {name:<12} {what}" for name, what in wish.CHECKS.items())
-    groups = "\n".join(f"  {name:<12} {' '.join(some)}" for name, some in wish.GROUPS.items())
+    names = "\n".join(
+        f"  {entry.name:<12} {entry.help}{'' if entry.default else ' (when asked for)'}"
+        for entry in checks.CHECKS
+    )
+    groups = "\n".join(f"  {name:<12} {' '.join(some)}" for name, some in checks.groups().items())
     parser = commands.add_parser(
         "check",
         help="check a series patch by patch, before it is merged",
         description=DESCRIPTION,
-        epilog=f"checks:\n{checks}\n\ngroups of them:\n{groups}\n\n{EXAMPLES}",
+        epilog=f"checks:\n{names}\n\ngroups of them:\n{groups}\n\n{EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -65,8 +68,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--only", action="append", default=[], metavar="CHECK,...", help="these checks or groups"
     )
     group.add_argument("--skip", action="append", default=[], metavar="CHECK,...", help="not these")
-    for name, what in wish.ASKED.items():
-        group.add_argument(f"--{name}", action="store_true", help=what)
+    for entry in checks.CHECKS:
+        if not entry.default:
+            group.add_argument(f"--{entry.name}", action="store_true", help=entry.help)
     group.add_argument("--strict", action="store_true", help="a warning is bad too")
     group.add_argument(
         "--previous", default="", metavar="SERIES", help="the revision before, for git range-diff"
@@ -82,31 +86,29 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         raise errors.UsageError(
             "a check is of a series against its base", hint="harness run takes a kernel as it is"
         )
-    checks = wish.choose(
-        options.only,
-        options.skip,
-        [name for name in wish.ASKED if getattr(options, name)],
-    )
-    asked = Wish(checks, trust=options.trust, strict=options.strict)
+    by_name = [entry.name for entry in checks.CHECKS if not entry.default]
+    more = [name for name in by_name if getattr(options, name)]
+    wanted = checks.choose(options.only, options.skip, more)
+    request = CheckRequest(wanted, trust=options.trust, strict=options.strict)
     if options.b4:
         progress.quiet, progress.live = True, False
     with contextlib.ExitStack() as stack:
         stack.enter_context(paths.in_use())
         if options.b4 and not options.out:  # b4 keeps what it is told; nobody looks for a folder
             options.out = stack.enter_context(paths.scratch(paths.cache() / "b4")) / "check"
-        made, asked = _plan(options, asked)
+        made, request = _plan(options, request)
         if options.previous:
             before = plan.find_series(options.previous, settings.load(Path.cwd()))
-            asked = dataclasses.replace(asked, previous=before)
-        if asked.wants("tests"):
-            failed = _failed(asked.previous or made.series, options.db, progress)
-            asked = dataclasses.replace(asked, first=failed)
+            request = dataclasses.replace(request, previous=before)
+        if request.wants("tests"):
+            failed = _failed(request.previous or made.series, options.db, progress)
+            request = dataclasses.replace(request, first=failed)
         recording = stack.enter_context(
             history.recording(
                 options.verb, options.command, progress.say, db=options.db, series=made.series
             )
         )
-        found, place = check.check(made, asked, progress, options.command, recording.at)
+        found, place = check.check(made, request, progress, options.command, recording.at)
         report.write(found, place)
         recording.finish(found.verdict, error=found.trouble)
     _show(options, found, place)
@@ -124,7 +126,7 @@ def _show(options: argparse.Namespace, found: Matrix, place: Path) -> None:
         shown.show(found, place)
 
 
-def _plan(options: argparse.Namespace, asked: Wish) -> tuple[Plan, Wish]:
+def _plan(options: argparse.Namespace, request: CheckRequest) -> tuple[Plan, CheckRequest]:
     """Find out what is to be checked: mails, a pipe, or commits."""
     there = settings.load(Path.cwd())
     typed = typed_plan(options)
@@ -135,17 +137,17 @@ def _plan(options: argparse.Namespace, asked: Wish) -> tuple[Plan, Wish]:
     try:
         made = plan.complete(typed, there)
     except errors.SeriesError:  # b4 pipes the cover letter in to have the whole series checked
-        span = given.reviewed(Path(os.environ.get("B4_TRACKING_FILE", "")))
+        span = commits.reviewed_by_b4(Path(os.environ.get("B4_TRACKING_FILE", "")))
         if not (options.b4 and span):
             raise
         own = piped = False  # b4 made them of somebody's mails
         series = tuple(span if word == "-" else word for word in typed.series_words)
         made = plan.complete(dataclasses.replace(typed, series_words=series), there)
     if made.series is not None:
-        asked = given.of_commits(asked, made.series, trust=own or options.trust)
+        request = request.of_commits(made.series, trust=own or options.trust)
     if piped:
         made = _on_head(made, typed)
-    return _with_fragments(made), asked
+    return _with_fragments(made), request
 
 
 def _failed(series: Series | None, db: str, progress: Progress) -> tuple[str, ...]:

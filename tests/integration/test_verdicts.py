@@ -11,8 +11,8 @@ import pytest
 from fakeproject import Patched
 
 from harness.model import Verdict
+from harness.publish import html as report
 from harness.publish import mail, markdown, tap
-from harness.publish.html import gather
 from harness.results import store
 
 SUITE = """
@@ -78,7 +78,7 @@ def agree(project: Judged, verdict: Verdict, code: int) -> None:
     assert run.verdict is verdict
     assert json.loads((project.out / store.RUN).read_text())["verdict"] == verdict
     assert verdict.upper() in project.said("show", project.out)
-    assert gather.page(project.out).word == verdict.upper()
+    assert report.page(project.out).word == verdict.upper()
     assert markdown.of_run(run).splitlines()[0].split(": ")[0].endswith(verdict.upper())
     assert run.verdict in json.loads(project.said("runs", "--json"))["runs"][0]["verdict"]
     good = verdict is Verdict.GOOD

@@ -303,7 +303,7 @@ def test_a_killed_run_has_a_page(tmp_path: Path, capsys: Any) -> None:
     assert main(["report", str(tmp_path)]) == 0
 
 
-BISECTION = {
+BISECTION: dict[str, Any] = {
     "schema": 1, "mode": "series", "signature": f"it is bad {fakerun.EVIL}", "source": "v7.2",
     "good": "the base", "bad": "1/1 x", "total": 1, "reverse": False, "patch": 1, "folder": "/x",
     "culprit": {"id": "abc", "author": "me", "subject": fakerun.SUBJECT, "parents": ["abb"],
@@ -408,7 +408,7 @@ def test_the_browser_is_shown_the_file(
 ) -> None:
     fakerun.make(tmp_path / "run")
     shown: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda place: not shown.append(place))
+    monkeypatch.setattr("webbrowser.open", lambda place: shown.append(place) is None)
     assert main(["report", str(tmp_path / "run"), "--open"]) == 0
     assert shown == [(tmp_path / "run" / "report.html").as_uri()]
     monkeypatch.setattr("webbrowser.open", lambda _: False)

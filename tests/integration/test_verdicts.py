@@ -67,7 +67,7 @@ def project(tmp_path: Path) -> Judged:
     return Judged(tmp_path)
 
 
-def kinds(table: dict) -> dict[str, str]:
+def kinds(table: dict[str, Any]) -> dict[str, str]:
     return {one["test"].rpartition("::")[2]: one["kind"] for one in table["changes"]}
 
 

@@ -35,7 +35,7 @@ CRASH = "details.failure:has-text('test_crash')"
 
 
 def _absent(what: str) -> None:
-    """Leave the tests out where a developer has no browser; in CI that is an error."""
+    """Skip the tests where a developer has no browser; in CI that is an error."""
     if os.environ.get("HARNESS_CI"):
         pytest.fail(f"{what} is not installed")
     pytest.skip(f"{what} is not installed: apt install chromium, pip install playwright")
@@ -68,7 +68,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Looked:
-    """A page with all that it complained of or asked the network for."""
+    """A page, with its errors and its network requests."""
 
     def __init__(self, browser: Any, file: Path, **options: Any) -> None:
         self.context = browser.new_context(**options)
@@ -124,7 +124,7 @@ def test_nothing_is_wider_than_the_window(look: Any, width: int, scheme: str) ->
     assert one.page.evaluate(cut) == []
 
 
-def test_the_verdict_is_seen_first(look: Any) -> None:
+def test_the_verdict_is_visible_first(look: Any) -> None:
     one = look(viewport={"width": 400, "height": 700})
     box = one.page.locator("h1").bounding_box()
     assert one.page.locator("h1 .word").inner_text() == "BAD"
@@ -208,7 +208,7 @@ def test_the_slash_goes_to_the_words_and_escape_clears(look: Any) -> None:
     assert one.page.input_value("#words") == ""
 
 
-def test_focus_is_seen(look: Any) -> None:
+def test_focus_is_visible(look: Any) -> None:
     one = look()
     one.page.keyboard.press("Tab")
     assert one.page.evaluate("document.activeElement.textContent") == "Skip to the report"
@@ -223,7 +223,7 @@ def test_the_command_is_copied(look: Any) -> None:
     one.says("#said", "Copied")
 
 
-def test_it_is_read_without_scripts(look: Any, browser: Any, file: Path) -> None:
+def test_the_page_works_without_scripts(look: Any, browser: Any, file: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(file.as_uri())
@@ -245,7 +245,7 @@ def test_regions_and_headings_have_names(look: Any) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_that_keeps_people_out(browser: Any, file: Path, scheme: str) -> None:
+def test_axe_finds_no_accessibility_problems(browser: Any, file: Path, scheme: str) -> None:
     try:
         from axe_playwright_python.sync_playwright import Axe
     except ImportError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The report verb on whole folders of runs and checks, hostile and damaged ones among them."""
+"""``harness report`` on folders of runs, checks and bisections, also hostile and damaged ones."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_nothing_hostile_becomes_markup(tmp_path: Path) -> None:
     assert "\u202e" not in words
 
 
-def test_nothing_is_fetched(tmp_path: Path) -> None:
+def test_the_page_fetches_nothing(tmp_path: Path) -> None:
     page = made(tmp_path / "run")
     links = [value or "" for name, value in page.attributes if name in ("href", "src", "srcset")]
     assert links
@@ -75,7 +75,7 @@ def test_nothing_is_fetched(tmp_path: Path) -> None:
     assert any("default-src 'none'" in value for value in policy)
 
 
-def test_fragments_are_the_same_in_each_report(tmp_path: Path) -> None:
+def test_anchors_are_the_same_in_each_report(tmp_path: Path) -> None:
     one, other = made(tmp_path / "a"), made(tmp_path / "b", number=10)
     found = [
         {
@@ -98,7 +98,7 @@ def test_a_splat_is_shown_at_the_line_of_its_patch(tmp_path: Path) -> None:
     assert note.link == next(one.anchor for one in page.failures if one.test.outcome == "crash")
 
 
-def test_an_old_run_without_times_has_its_stages(tmp_path: Path) -> None:
+def test_an_old_run_without_times_still_shows_its_stages(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fakerun.make(folder)
     table = json.loads((folder / "run.json").read_text())
@@ -155,7 +155,7 @@ def test_a_console_of_a_hundred_megabytes_is_not_held_in_memory(tmp_path: Path) 
     assert place.stat().st_size < 12_000_000
 
 
-def test_a_check_has_its_page(tmp_path: Path) -> None:
+def test_a_check_has_a_page(tmp_path: Path) -> None:
     page = report.page(fakerun.check(tmp_path / "check"))
     assert (page.word, len(page.patches)) == ("BAD", 1)
     assert page.checks is not None
@@ -191,7 +191,7 @@ def test_a_check_has_a_column_for_each_patch(tmp_path: Path) -> None:
     assert (failure.column, page.links["1/3", row.id]) == ("1/3", failure.anchor)
 
 
-def test_a_check_may_stand_on_the_page_of_its_run(tmp_path: Path) -> None:
+def test_a_check_can_be_on_the_page_of_a_run(tmp_path: Path) -> None:
     fakerun.make(tmp_path / "run")
     place = fakerun.check(tmp_path / "check")
     journal = Journal(place / "1")
@@ -223,7 +223,7 @@ def test_the_verb_finds_a_run_by_its_folders_name(tmp_path: Path, capsys: Any) -
     assert json.loads(capsys.readouterr().out) == {"report": str(out), "bytes": out.stat().st_size}
 
 
-def test_the_page_goes_where_it_is_asked_for(tmp_path: Path, capfdbinary: Any) -> None:
+def test_the_page_is_written_where_asked(tmp_path: Path, capfdbinary: Any) -> None:
     fakerun.make(tmp_path / "run")
     (tmp_path / "here").mkdir()
     assert main(["report", str(tmp_path / "run"), "-q", "-o", str(tmp_path / "here")]) == 0
@@ -240,25 +240,25 @@ def test_the_page_goes_where_it_is_asked_for(tmp_path: Path, capfdbinary: Any) -
 
 
 @pytest.mark.parametrize("word", ["nothing", "last", "./nothing"])
-def test_what_is_not_there_is_told(tmp_path: Path, capsys: Any, word: str) -> None:
+def test_a_missing_run_is_reported(tmp_path: Path, capsys: Any, word: str) -> None:
     assert main(["report", word]) == 129
     assert "no run" in capsys.readouterr().err
 
 
-def test_a_folder_of_something_else_is_told(tmp_path: Path, capsys: Any) -> None:
+def test_a_folder_without_a_run_is_reported(tmp_path: Path, capsys: Any) -> None:
     assert main(["report", str(tmp_path)]) == 129
     assert "run.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 1}', '{"schema": 1, "cells": [{}]}'])
-def test_a_damaged_check_is_told(tmp_path: Path, capsys: Any, text: str) -> None:
+def test_a_damaged_check_is_reported(tmp_path: Path, capsys: Any, text: str) -> None:
     (fakerun.check(tmp_path / "check") / "check.json").write_text(text)
     for form in ([], ["--summary", "-"], ["--github"], ["--gitlab", "-"]):
         assert main(["report", str(tmp_path / "check"), *form]) == 129
         assert "damaged" in capsys.readouterr().err
 
 
-def test_what_has_only_a_page_says_so(tmp_path: Path, capsys: Any) -> None:
+def test_other_forms_are_refused_where_there_is_only_a_page(tmp_path: Path, capsys: Any) -> None:
     journal = Journal(tmp_path / "killed" / "patched")
     journal.collected(["t.py::test_a"])
     journal.close()
@@ -277,14 +277,14 @@ def test_what_has_only_a_page_says_so(tmp_path: Path, capsys: Any) -> None:
     assert f"try: harness report {tmp_path / 'killed'}" in capsys.readouterr().err
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, capsys: Any) -> None:
+def test_an_unwritable_file_is_reported(tmp_path: Path, capsys: Any) -> None:
     fakerun.make(tmp_path / "run")
     assert main(["report", str(tmp_path / "run"), "-o", str(tmp_path / "no" / "x.html")]) == 128
     assert "-o FILE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"schema": 1}', '{"schema": 1, "sides": [{}]}'])
-def test_a_damaged_run_is_told(tmp_path: Path, capsys: Any, text: str) -> None:
+def test_a_damaged_run_is_reported(tmp_path: Path, capsys: Any, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
     assert main(["report", str(tmp_path)]) == 129
     assert "run.json" in capsys.readouterr().err
@@ -303,7 +303,7 @@ def test_a_killed_run_has_a_page(tmp_path: Path, capsys: Any) -> None:
     assert main(["report", str(tmp_path)]) == 0
 
 
-BISECTION = {
+BISECTION: dict[str, Any] = {
     "schema": 1, "mode": "series", "signature": f"it is bad {fakerun.EVIL}", "source": "v7.2",
     "good": "the base", "bad": "1/1 x", "total": 1, "reverse": False, "patch": 1, "folder": "/x",
     "culprit": {"id": "abc", "author": "me", "subject": fakerun.SUBJECT, "parents": ["abb"],
@@ -318,7 +318,7 @@ BISECTION = {
 }  # fmt: skip
 
 
-def test_a_bisection_has_its_page(tmp_path: Path) -> None:
+def test_a_bisection_has_a_page(tmp_path: Path) -> None:
     folder = fakerun.check(tmp_path / "bisect")
     (folder / "check.json").unlink()
     (folder / "bisect.json").write_text(json.dumps(BISECTION))
@@ -340,20 +340,20 @@ def test_a_bisection_has_its_page(tmp_path: Path) -> None:
         (None, "the culprit must be bad"),
     ],
 )
-def test_a_proof_is_told_as_it_came_out(tmp_path: Path, found: str | None, says: str) -> None:
+def test_a_proof_is_shown_with_its_result(tmp_path: Path, found: str | None, says: str) -> None:
     proof = {**BISECTION["proofs"][0], "found": found}
     (tmp_path / "bisect.json").write_text(json.dumps({**BISECTION, "proofs": [proof]}))
     report.write(report.page(tmp_path), tmp_path / "page.html")
     assert f"<b>{says}</b>" in (tmp_path / "page.html").read_text()
 
 
-def test_a_damaged_bisection_is_told(tmp_path: Path, capsys: Any) -> None:
+def test_a_damaged_bisection_is_reported(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "bisect.json").write_text('{"schema": 1}')
     assert main(["report", str(tmp_path)]) == 129
     assert "bisect.json is damaged" in capsys.readouterr().err
 
 
-def test_a_kernel_that_does_not_boot_says_its_last_words(tmp_path: Path) -> None:
+def test_a_kernel_that_does_not_boot_shows_the_end_of_its_console(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fakerun.make(folder)
     table = json.loads((folder / "run.json").read_text())
@@ -367,7 +367,7 @@ def test_a_kernel_that_does_not_boot_says_its_last_words(tmp_path: Path) -> None
     report.write(page, tmp_path / "page.html")
 
 
-def test_a_test_that_fails_on_the_base_too_says_so(tmp_path: Path) -> None:
+def test_a_test_that_fails_on_the_base_too_is_marked(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fakerun.make(folder)
     table = json.loads((folder / "run.json").read_text())
@@ -379,7 +379,7 @@ def test_a_test_that_fails_on_the_base_too_says_so(tmp_path: Path) -> None:
     assert (found["test_fixed"], found["test_crash"]) == ("old", "broken")
 
 
-def test_a_run_that_was_stopped_before_any_kernel_has_a_page(tmp_path: Path) -> None:
+def test_a_run_stopped_before_any_kernel_has_a_page(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fakerun.make(folder)
     table = json.loads((folder / "run.json").read_text())
@@ -390,7 +390,7 @@ def test_a_run_that_was_stopped_before_any_kernel_has_a_page(tmp_path: Path) -> 
     assert report.write(page, tmp_path / "page.html")
 
 
-def test_a_kernel_alone_has_a_page(tmp_path: Path) -> None:
+def test_a_run_of_one_kernel_has_a_page(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     fakerun.make(folder)
     table = json.loads((folder / "run.json").read_text())
@@ -403,12 +403,17 @@ def test_a_kernel_alone_has_a_page(tmp_path: Path) -> None:
     report.write(page, tmp_path / "page.html")
 
 
-def test_the_browser_is_shown_the_file(
+def test_open_shows_the_file_in_the_browser(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     fakerun.make(tmp_path / "run")
     shown: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda place: not shown.append(place))
+
+    def opened(place: str) -> bool:
+        shown.append(place)
+        return True
+
+    monkeypatch.setattr("webbrowser.open", opened)
     assert main(["report", str(tmp_path / "run"), "--open"]) == 0
     assert shown == [(tmp_path / "run" / "report.html").as_uri()]
     monkeypatch.setattr("webbrowser.open", lambda _: False)
@@ -416,7 +421,7 @@ def test_the_browser_is_shown_the_file(
     assert "yourself" in capsys.readouterr().err
 
 
-def test_a_history_that_cannot_be_read_costs_only_itself(tmp_path: Path, capsys: Any) -> None:
+def test_an_unreadable_history_does_not_prevent_the_report(tmp_path: Path, capsys: Any) -> None:
     fakerun.make(tmp_path / "run")
     (tmp_path / "db").write_text("this is no database, and that is on purpose" * 100)
     assert main(["report", str(tmp_path / "run"), "--db", str(tmp_path / "db")]) == 0
@@ -424,7 +429,7 @@ def test_a_history_that_cannot_be_read_costs_only_itself(tmp_path: Path, capsys:
     assert (tmp_path / "run" / "report.html").is_file()
 
 
-def test_tests_that_did_not_run_are_no_failures(tmp_path: Path) -> None:
+def test_tests_that_did_not_run_are_not_failures(tmp_path: Path) -> None:
     run = fakerun.make(tmp_path / "run", number=30)
     base, patched = run.sides
     stopped = tuple(
@@ -443,7 +448,7 @@ def test_tests_that_did_not_run_are_no_failures(tmp_path: Path) -> None:
     assert "The series fixes 1 test, breaks 2 tests and brings 1 new splat." in page.lead[0]
 
 
-def test_a_test_under_way_when_the_run_was_stopped_is_no_crash(tmp_path: Path, capsys: Any) -> None:
+def test_a_test_interrupted_by_the_user_is_not_a_crash(tmp_path: Path, capsys: Any) -> None:
     run = fakerun.make(tmp_path / "run")
     base, patched = run.sides
     under_way = dataclasses.replace(

@@ -5,25 +5,24 @@ from __future__ import annotations
 
 import re
 
-from harness.splat.kind import Kind, Role, Stop
+from harness.splat.kinds import HEADER, Headline, Role, SplatKind, Stop
 from harness.splat.prefix import Message
 
 LINES = 500  # of a splat that are kept
 FOREIGN = 3  # lines in a row that are not of a trace end it
-HEADER = 80  # lines that may stand before a trace, more in a lockdep report
-SILENCE = 10.0  # seconds of the kernel's clock after which what comes is another story
-PENDING = 12  # lines after "cut here" in which something must begin
+SILENCE = 10.0  # seconds of the kernel's clock after which the next line is another story
+PENDING = 12  # lines after "cut here" within which a headline must come
 
 _TRACE = re.compile(r"\s*(?:Call [Tt]race:|Backtrace:|backtrace(?: \(crc \w+\))?:)")
 _CPU = re.compile(r"(?:CPU: ?\d+ |Call [Tt]race:|RIP: )")
-# What shows that a sentence anybody could write is the kernel's own.
+# Lines that show that a headline which anybody could write is the kernel's own.
 _EVIDENCE = re.compile(
     r"CPU: ?\d+ .*PID: \d+|Call [Tt]race:|(?:Read|Write)(?: of size \d+)? at addr|"
     r"Modules linked in:|in_atomic\(\): \d|RIP: |Hardware name: |unreferenced object 0x|"
     r"(?:Use-after-free|Out-of-bounds|Invalid) \w+ (?:at|of) 0x|Corrupted memory at 0x|"
     r" lock: .*\.magic: |pc : |Asynchronous fault: no details|-{70,}"
 )
-#: One of these words stands in each such line.
+#: Each such line has one of these words.
 PROOFS = (
     *("PID: ", "Call Trace:", "Call trace:", " at addr ", "Modules linked in:", "in_atomic(): "),
     *("RIP: ", "Hardware name: ", "unreferenced object 0x", " at 0x", " of 0x"),
@@ -45,25 +44,23 @@ _BELONGS = re.compile(
     r"Object 0x|Disabling lock|Allocated |Freed |[=-]{20,}|\s*$|---\[|Kernel Offset|CR2|addr:|file:"
 )
 _EMPTY = re.compile(r"[\s=-]*$")
-# A memory cgroup at its limit: a container is unwell, not the kernel.
+# A memory cgroup at its limit: the fault of a container, not the kernel.
 _LIMITED = re.compile(
     r"oom-kill:constraint=CONSTRAINT_MEMCG|Memory cgroup out of memory|Memory cgroup stats for |"
     r"Task in \S+ killed as a result of limit of "
 )
-# What other processors say belongs to reports about them.
-_ALL_PROCESSORS = {"soft lockup", "hard lockup", "rcu stall", "csd lock", "workqueue lockup"}
 
 
-class Report:
-    """Lines of one splat, or of what may become one."""
+class OpenSplat:
+    """Lines of one splat, or of what may become one.  ``head`` is the index of the headline's."""
 
     def __init__(self, number: int, message: Message, raw: str, where: tuple[str, str]) -> None:
-        self.kind: Kind | None = None
-        self.found: re.Match[str] | None = None
+        self.headline: Headline | None = None
+        self.match: re.Match[str] | None = None
         self.number, (self.test, self.phase) = number, where
         self.caller, self.clock, self.stamped = message.caller, message.clock, message.kernel
         self.lines, self.raw = [message.text], [raw]
-        self.head = 0  # the index of the line that names the kind
+        self.head = 0
         self.traced = self.answered = self.ended = False
         self.sure = True
         self.panic = ""
@@ -74,58 +71,67 @@ class Report:
         self._ends: list[re.Pattern[str]] = []
         self._waiting: list[tuple[int, Message, str]] = []
 
-    def take(self, kind: Kind, found: re.Match[str], sure: bool) -> None:
+    @property
+    def kind(self) -> SplatKind | None:
+        """The kind that the headline says; None while there is none."""
+        return self.headline.kind if self.headline else None
+
+    def take(self, headline: Headline, match: re.Match[str], sure: bool) -> None:
         """Name it after its last line."""
         if sure and self._waiting:
-            self._heard()
-        self.kind, self.found, self.sure = kind, found, sure
+            self._accept_waiting()
+        self.headline, self.match, self.sure = headline, match, sure
         self.head = max(len(self.lines) - 1, 0)
-        self.ended = kind.stop is Stop.LINE
-        self._ends = [kind.stop.value] if isinstance(kind.stop.value, re.Pattern) else []
+        end = headline.stop.value
+        self.ended = headline.stop is Stop.LINE
+        self._ends = [end] if isinstance(end, re.Pattern) else []
 
     @property
     def harmless(self) -> bool:
-        """Whether it turned out to be no fault of the kernel."""
+        """Whether it turned out not to be a fault of the kernel."""
         if self.kind is None or self.kind.name != "oom":
             return False
         return any(_LIMITED.match(line) for line in self.lines)
 
-    def continues(self, kind: Kind) -> bool:
+    def continued_by(self, new: Headline) -> bool:
         """Whether what begins now is only more of this one."""
-        if self.kind is None:
+        if self.headline is None:
             return False
-        if kind.name == self.kind.name == "oom":
+        name, new_name = self.headline.kind.name, new.kind.name
+        if new_name == name == "oom":
             return True
         if self.answered:
             return False
-        if kind.role is Role.DIE and self.kind.name == "kernel bug":
+        if new.role is Role.DIE and name == "kernel bug":
             return True
-        if kind.role in (Role.TRAP, Role.DIE):
-            trap = self.kind.role is Role.TRAP and kind.name not in ("warning", "kernel bug")
-            if self.kind.role is Role.WORDS:
+        if new.role in (Role.TRAP, Role.DIE):
+            if self.headline.role is Role.WORDS:
                 self._ends.append(Stop.CUT.value)
-            return self.kind.role is Role.WORDS or (trap and self.kind.name == "kernel bug")
+                return True
+            dies = self.headline.role is Role.TRAP and new_name not in ("warning", "kernel bug")
+            return dies and name == "kernel bug"
         return False
 
-    def renames(self, kind: Kind) -> bool:
+    def renamed_by(self, new: Headline) -> bool:
         """Whether what begins now says better what this one is."""
-        if self.kind is None:
+        if self.headline is None:
             return True
-        if self.kind.name == "warning" and kind.role is Role.WORDS:
+        name, new_name = self.headline.kind.name, new.kind.name
+        if name == "warning" and new.role is Role.WORDS:
             return not self.answered and self._seen < 4
-        if self.kind.name == kind.name == "hard lockup":  # first who saw it, then who it is
+        if name == new_name == "hard lockup":  # first who saw it, then who it is
             return not self.answered
-        if self.kind.name == kind.name and "[inline]" in self.lines[self.head]:
+        if name == new_name and "[inline]" in self.lines[self.head]:
             return not self.answered  # decoded: a line for each inlined function
-        return not self.sure and kind.name == "kmemleak"
+        return not self.sure and new.kind.by_program
 
     def hears(self, caller: str) -> bool:
-        """Whether a line of another caller is of interest."""
+        """Whether a line of this caller may belong to it."""
         own = caller == self.caller or not caller or not self.caller
-        return own or (self.kind is not None and self.kind.name in _ALL_PROCESSORS)
+        return own or (self.kind is not None and self.kind.all_processors)
 
     def add(self, number: int, message: Message, raw: str) -> None:
-        """Take the next line; afterwards ``ended`` says whether more can come."""
+        """Take the next line; afterwards ``ended`` says whether it was the last."""
         if not self.sure:
             self._wait(number, message, raw)
             return
@@ -150,23 +156,21 @@ class Report:
         self.ended = self._over(text)
 
     def _wait(self, number: int, message: Message, raw: str) -> None:
-        """Keep what follows words that anybody could write, until a line shows whose they were."""
+        """Keep what follows an unsure headline until a line shows whether it is the kernel's."""
         self._waiting.append((number, message, raw))
         if _EVIDENCE.match(message.text) and not self.late(message):
-            self.sure = True
-            self._heard()
+            self._accept_waiting()
         else:
             self.ended = len(self._waiting) > PENDING
 
-    def _heard(self) -> None:
-        """Take what waited."""
+    def _accept_waiting(self) -> None:
         waiting, self._waiting, self.sure = self._waiting, [], True
-        for one in waiting:
+        for line in waiting:
             if not self.ended:
-                self.add(*one)
+                self.add(*line)
 
     def late(self, message: Message) -> bool:
-        """Whether so much time has passed that a message is another story's."""
+        """Whether so much time has passed that a message belongs to another story."""
         return (
             message.clock is not None
             and self.clock is not None
@@ -174,32 +178,28 @@ class Report:
         )
 
     def _over(self, text: str) -> bool:
-        if self.kind is None:
+        if self.headline is None:
             return self._seen > PENDING
-        for end in self._ends:
-            if end.match(text):
-                return True
-        most = 8 * HEADER if self.kind.name in ("lockdep", "oom") else HEADER
+        if any(end.match(text) for end in self._ends):
+            return True
         if not self.traced and not self.answered:
-            return self._seen > most
-        if self.kind.stop is Stop.TRACE:
+            return self._seen > self.headline.kind.header
+        if self.headline.stop is Stop.TRACE:
             return self._foreign >= (FOREIGN if self.traced else HEADER)
         return self._foreign >= HEADER or self._seen > 2 * LINES
 
     def trim(self) -> None:
-        """Drop what stands behind the last line that looks like a report's."""
+        """Drop what comes after the last line that looks like a report's."""
         if any(end.match(self.lines[-1]) for end in self._ends[:1]):
             return
-        end = self._own if self.traced else self._last_of_a_report()
+        end = self._own if self.traced else self._last_that_belongs()
         while end > self.head + 1 and _EMPTY.match(self.lines[end - 1]):
             end -= 1
         del self.lines[end:], self.raw[end:]
 
-    def _last_of_a_report(self) -> int:
-        own = (
-            n for n in range(len(self.lines), self.head + 1, -1) if self._says(self.lines[n - 1])
-        )
-        return next(own, self.head + 1)
-
-    def _says(self, text: str) -> bool:
-        return bool(text.strip()) and _BELONGS.match(text) is not None
+    def _last_that_belongs(self) -> int:
+        for n in range(len(self.lines), self.head + 1, -1):
+            text = self.lines[n - 1]
+            if text.strip() and _BELONGS.match(text):
+                return n
+        return self.head + 1

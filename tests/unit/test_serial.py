@@ -87,7 +87,7 @@ def test_what_is_damaged_says_where(table: Any, where: str) -> None:
     with pytest.raises(DamagedError) as raised:
         from_json(Tree, table)
     assert where in str(raised.value)
-    fault = "is missing" if where == "path" else "does not have the expected form"
+    fault = "is missing" if table == {} else "does not have the expected form"
     assert fault in str(raised.value)
 
 

@@ -24,7 +24,7 @@ from harness.check.sources import Sources
 from harness.check.wish import GROUPS, Wish
 from harness.errors import HostFault, Interrupted
 from harness.lab import folder, kernels
-from harness.lab.plan import see_suites
+from harness.lab.plan import require_suites
 from harness.model import (
     WHOLE_SERIES,
     Cell,
@@ -163,7 +163,7 @@ def _kernels(walk: Walk, place: Path, foreign: Sequence[str]) -> Iterator[Kernel
 def _possible(plan: Plan, wish: Wish) -> None:
     """See that what was asked for by name is there."""
     if wish.wants("tests"):
-        see_suites(plan)
+        require_suites(plan)
     there = {name: installed(name) for name in COMMANDS} | {"coccinelle": semantic.installed()}
     for name, found in there.items():
         if wish.wants(name) and not found:

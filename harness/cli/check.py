@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import check, errors, git, history, paths, settings
 from harness.check import Wish, given, report, wish
-from harness.cli import formats
+from harness.cli import ci
 from harness.cli import matrix as shown
 from harness.cli.parser import add_options, typed_plan
 from harness.lab import plan
@@ -111,7 +111,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         recording.finish(found.verdict, error=found.trouble)
     _show(options, found, place)
     if not options.b4:
-        formats.in_ci(place)
+        ci.tell(place)
     return found.verdict.exit_code
 
 

@@ -10,7 +10,7 @@ import rich.table
 import rich.text
 
 from harness.check.report import line
-from harness.cli.summary import word
+from harness.cli.terminal import verdict_text
 from harness.model import WHOLE_SERIES, Cell, CellState, Matrix, Severity
 from harness.progress import clock
 from harness.progress.seen import seen
@@ -38,7 +38,7 @@ def show(matrix: Matrix, place: Path) -> None:
     if why := matrix.trouble:
         console.print(f"\n{seen(why, lines=True)}", style="red")
     said = f"{seen(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}"
-    console.print("\n", word(matrix.verdict), f" {said}", sep="")
+    console.print("\n", verdict_text(matrix.verdict), f" {said}", sep="")
     console.print(f"evidence {place}")
 
 

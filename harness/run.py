@@ -89,7 +89,7 @@ def _test(context: RunContext, built: Sequence[Built]) -> Run:
             _record(context, run)
         if isinstance(why, HostFault):
             raise
-        what = f"interrupted: {tested_so_far(sides)}; all of it is kept in {context.folder}"
+        what = f"interrupted: {ended_so_far(sides)}; all of it is kept in {context.folder}"
         raise Interrupted(what, hint=repeat_command(context.lab.plan)) from None
 
 
@@ -160,7 +160,7 @@ def _about(arch: str) -> Iterator[tuple[str, str]]:
     yield "memory", f"{pages / (1 << 30):.1f} GiB"
 
 
-def tested_so_far(sides: Sequence[SideResult]) -> str:
+def ended_so_far(sides: Sequence[SideResult]) -> str:
     """Say how many tests have ended: "base tested, patched 45 of 131 tests"."""
     parts = []
     for side in sides:

@@ -1,43 +1,55 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Text out of guests, made fit to stand in somebody else's file: a mail, XML, JSON, Markdown.
+"""Make text of guests and programs safe to print, and to put into a mail, XML, JSON or Markdown.
 
-What a guest says may hold any byte: colours, bells, half a letter, a megabyte in a line.
+A guest may print any byte: colours, bells, half a character, a megabyte in one line.  A compiler
+may quote a patch that holds terminal sequences or commands for a CI system.
 """
 
 from __future__ import annotations
 
+import os
 import re
 
 # Escape sequences of a terminal: colours and cursor, window titles, and the short ones.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
-# Control characters, halves of surrogate pairs, and what turns the direction of writing around:
-# XML cannot hold most of them, escaped or not.
+# Control characters, surrogates, and what changes the direction of writing.  XML cannot hold most
+# of them, escaped or not.
 _ODD = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
 )
+# GitHub's runner takes lines in a log for workflow commands.  A command begins a line; one of the
+# older form may be anywhere.
+_COMMAND = re.compile(r"^(\s*):(?=:)|(#)(?=#\[)", re.MULTILINE)
 REPLACED = "\ufffd"
 
 
 def clean(raw: str) -> str:
-    """Give ``raw`` without terminal sequences and control characters; newline and tab stay."""
+    """Return ``raw`` without terminal sequences and control characters but newline and tab."""
     return _ODD.sub(REPLACED, _ANSI.sub("", raw.replace("\r\n", "\n").replace("\r", "\n")))
 
 
-def printable(raw: str) -> str:
-    """Give ``raw`` with another letter in the place of each that controls a terminal."""
-    return _ODD.sub(REPLACED, raw)
+def printable(raw: str, *, lines: bool = False) -> str:
+    """Return ``raw`` so that neither a terminal nor a CI system obeys any of it.
+
+    Each odd character is replaced by another, so that it still fits where it did.  ``lines``: keep
+    newlines.
+    """
+    text = _ODD.sub(REPLACED, raw if lines else raw.replace("\n", " "))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        text = _COMMAND.sub(lambda match: f"{match[0]} ", text)
+    return text
 
 
 def one_line(raw: str, most: int = 200) -> str:
-    """Give ``raw`` as one line of at most ``most`` characters."""
+    """Return ``raw`` as one line of at most ``most`` characters."""
     words = " ".join(clean(raw[: 8 * most]).split())
     return words if len(words) <= most else words[: most - 3] + "..."
 
 
 def clip(raw: str, most: int) -> str:
-    """Give ``raw`` if it has at most ``most`` characters, else its start and its end.
+    """Return ``raw``, or its beginning and end if it has more than ``most`` characters.
 
-    Both matter: a log's beginning says what was done, and its end how that went.
+    Both matter: a log begins with what was done, and ends with how that went.
     """
     if len(raw) <= most:
         return raw

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from harness.bisect.search import Search
 from harness.bisect.sequential import Decision
 from harness.model import Call, Candidate
-from harness.progress import Progress, Row, Stage, clock
+from harness.progress import Progress, Stage, StageRow, clock
 
 _MARKS = {Call.GOOD: "good", Call.BAD: "bad", Call.SKIP: "odd", Call.OTHER: "odd"}
 
@@ -23,13 +23,13 @@ class Inner(Progress):
         super().__init__(quiet=True, live=False)
         self.verbose, self.console = outer.verbose, outer.console
         self.around: Stage | None = None
-        self._rows: dict[int, Row] = {}
+        self._rows: dict[int, StageRow] = {}
 
     @contextlib.contextmanager
     def stage(self, name: str, what: str = "") -> Iterator[Stage]:
         """Show a stage while the context lasts."""
         with super().stage(name, what) as stage:
-            self._rows[id(stage)] = Row(name, what, time.time())
+            self._rows[id(stage)] = StageRow(name, what, time.time())
             self._shown()
             try:
                 yield stage

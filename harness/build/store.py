@@ -90,7 +90,7 @@ def lean(key: Key) -> Key:
 def find(key: Key) -> Kernel | None:
     """Return the kept kernel of this key, marked as used now, or None."""
     kept = paths.cache("kernels") / key.digest
-    kernel = _read(kept)
+    kernel = kernel_in(kept)
     if kernel is not None:
         with contextlib.suppress(OSError):
             os.utime(kept)
@@ -122,7 +122,7 @@ def keep(kernel: Kernel, copy: Callable[[Path, Path], None]) -> Kernel:
         )
         serial.write(draft / _KERNEL_RECORD, record, indent=1)
         _publish(draft, kept)
-    found = _read(kept)
+    found = kernel_in(kept)
     if found is None:
         raise HostFault(
             f"the kernel in {kept} vanished while it was stored",
@@ -133,17 +133,17 @@ def keep(kernel: Kernel, copy: Callable[[Path, Path], None]) -> Kernel:
 
 def _publish(draft: Path, kept: Path) -> None:
     """Rename a filled folder, unless another run was first."""
-    if kept.exists() and _read(kept) is None:
+    if kept.exists() and kernel_in(kept) is None:
         shutil.rmtree(kept, ignore_errors=True)  # damaged by hand: nobody can use it
     draft.chmod(0o755)  # temporary folders are for their owner alone
     try:
         draft.rename(kept)
     except OSError:
-        if _read(kept) is None:
+        if kernel_in(kept) is None:
             raise
 
 
-def _read(kept: Path) -> Kernel | None:
+def kernel_in(kept: Path) -> Kernel | None:
     """Read a kept kernel; None when it is missing, incomplete or damaged."""
     try:
         record = serial.read(kept / _KERNEL_RECORD, KernelRecord)

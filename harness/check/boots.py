@@ -1,83 +1,97 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Boot a patch's kernel and run the suites in it, while the next one is being built."""
+"""Boot each patch's kernel and run the suites in it, while the next one is being built."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness import process
-from harness.check.builds import Made
+from harness.check import builds
+from harness.check.builds import Build
+from harness.check.findings import TreeFindings
+from harness.check.walk import Step, Walk
 from harness.errors import HostFault, UsageError
-from harness.lab import folder, trial
+from harness.lab import folder, rerun, trial
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import BOOTS
-from harness.model import Finding, Outcome, Plan, Severity, Side, SideResult, Splat, Test
-from harness.results.regression import counts
+from harness.model import (
+    WHOLE_SERIES,
+    Cell,
+    CellState,
+    ChangeKind,
+    Finding,
+    Outcome,
+    Severity,
+    Side,
+    SideResult,
+    Splat,
+    Test,
+)
+from harness.publish import sentences
+from harness.results.regression import changes, counts
+
+FIRST = "first"  # in the folder of the check: what failed when the series was last tested
 
 
 @dataclasses.dataclass(frozen=True)
-class Tested:
-    """What a kernel did; ``error`` says why that is not known."""
+class TestedKernel:
+    """What a kernel did in a trial; ``error`` says why that is not known."""
 
     result: SideResult | None
     error: str = ""
 
     @property
     def tests(self) -> tuple[Test, ...]:
-        """The tests that ran, or were to."""
+        """The tests that ran, or should have."""
         return self.result.tests if self.result else ()
 
     def findings(
         self, base: Collection[str], flaky: Collection[str] = ()
     ) -> tuple[Finding, ...] | None:
-        """Give everything that went wrong, also what goes wrong on the base; None: not known.
+        """Return everything that went wrong, also what goes wrong on the base; None: not known.
 
-        ``base`` are the tests that are not good there, whose splats may be other ones here;
-        ``flaky`` those that were good, or bad on the base too, when they were run again.
+        ``base`` are the tests that fail there, whose splats may be other ones here; ``flaky`` those
+        that passed, or failed on the base too, when they were run again.
         """
         if self.result is None:
             return None
         bad = [test for test in self.tests if test.outcome.bad]
-        found = [_of_test(test, flaky) for test in bad]
+        findings = [_of_test(test, flaky) for test in bad]
         if self.result.error:
-            found = [Finding(Severity.ERROR, self.result.error, rule="boot", same="boot")]
-        found += [_of_splat(splat, "at boot") for splat in self.result.boot_splats]
-        found += [_of_splat(splat, one.id) for one in bad if one.id in base for splat in one.splats]
-        return tuple(found)
+            findings = [Finding(Severity.ERROR, self.result.error, rule="boot", same="boot")]
+        findings += [_of_splat(splat, "at boot") for splat in self.result.boot_splats]
+        known = (test for test in bad if test.id in base)
+        return (*findings, *(_of_splat(splat, test.id) for test in known for splat in test.splats))
 
     @property
     def note(self) -> str:
         """Outcomes and their numbers."""
         if self.result is None:
             return self.error
-        words = [f"{n} {outcome}" for outcome, n in counts(self.result.tests).items()]
-        return ", ".join([*words, *(["tested before"] if self.result.cached else [])])
-
-
-def _beside(plan: Plan) -> Plan:
-    """Leave half of the processors to make: to start a guest costs as much as thirty tests do."""
-    if plan.guests.isdecimal():
-        return plan
-    guests = max(1, len(os.sched_getaffinity(0)) // 2)
-    return dataclasses.replace(plan, guests=str(guests))
+        parts = [f"{number} {outcome}" for outcome, number in counts(self.tests).items()]
+        return ", ".join([*parts, *(["tested before"] if self.result.cached else [])])
 
 
 def _of_test(test: Test, flaky: Collection[str]) -> Finding:
     outcome = Outcome.FLAKY if test.id in flaky else test.outcome
     levels = {Outcome.FLAKY: Severity.WARNING, Outcome.XPASS: Severity.NOTE}
     file, _, name = test.id.partition("::")
-    # Bad on the base in any way is not new here, as harness.model.kind has it.
+    # What fails on the base in any way is not new here, as model.change_kind has it.
     level = levels.get(outcome, Severity.ERROR)
     return Finding(level, f"{name} {outcome}: {test.headline}", file, 0, test.id, same="bad")
 
 
 def _of_splat(splat: Splat, where: str) -> Finding:
     return Finding(Severity.ERROR, f"{where}: {splat.title}", rule="splat", same=splat.name)
+
+
+#: A trial under way; None where there is no kernel.
+PendingTrial = concurrent.futures.Future[TestedKernel] | None
 
 
 class Booter:
@@ -88,51 +102,46 @@ class Booter:
     """
 
     def __init__(self, lab: Lab, place: Path) -> None:
-        plan = lab.plan
-        self.plan = plan if plan.suites else dataclasses.replace(plan, suites=(str(BOOTS),))
-        self.lab, self.place = lab, place
+        plan = lab.plan if lab.plan.suites else dataclasses.replace(lab.plan, suites=(str(BOOTS),))
+        self.lab, self.place = dataclasses.replace(lab, plan=plan), place
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
-        self._known: dict[str, concurrent.futures.Future[Tested]] = {}
+        self._by_digest: dict[str, concurrent.futures.Future[TestedKernel]] = {}
 
-    def test(
-        self, made: Made, name: str, *, keep: bool
-    ) -> concurrent.futures.Future[Tested] | None:
+    def test(self, build: Build, name: str, *, keep: bool) -> PendingTrial:
         """Begin to test a kernel; the same bytes are tested once.  None when there is none.
 
         With ``keep`` the results of an earlier check will do.
         """
-        if made.kernel is None:
+        if build.kernel is None:
             return None
-        if made.digest not in self._known:
+        if build.digest not in self._by_digest:
+            lab = _beside_make(self.lab) if keep else self.lab
             side = Side.BASE if name == "base" else Side.PATCHED
-            self._known[made.digest] = self._pool.submit(self._run, made, side, name, keep)
-        return self._known[made.digest]
+            trial = self._pool.submit(self._run, lab, build, side, name, keep)
+            self._by_digest[build.digest] = trial
+        return self._by_digest[build.digest]
 
-    def again(self, made: Made, tests: Sequence[str]) -> concurrent.futures.Future[Tested] | None:
+    def again(self, build: Build, tests: Sequence[str]) -> PendingTrial:
         """Begin to run some tests alone, before anything else that is asked for later."""
-        there = [one for one in tests if (self.plan.folder / one.partition("::")[0]).exists()]
-        if made.kernel is None or not there:
+        plan = self.lab.plan
+        tests = [test for test in tests if (plan.folder / test.partition("::")[0]).exists()]
+        if build.kernel is None or not tests:
             return None
-        plan = dataclasses.replace(self.plan, suites=tuple(there))
-        return self._pool.submit(self._run, made, Side.PATCHED, "first", keep=False, plan=plan)
+        lab = dataclasses.replace(self.lab, plan=dataclasses.replace(plan, suites=tuple(tests)))
+        return self._pool.submit(self._run, lab, build, Side.PATCHED, FIRST, False)
 
-    def _run(
-        self, made: Made, side: Side, name: str, keep: bool, plan: Plan | None = None
-    ) -> Tested:
-        assert made.kernel is not None
-        built = Built(side, made.checkout, made.kernel)
-        place = self.place / name
+    def _run(self, lab: Lab, build: Build, side: Side, name: str, keep: bool) -> TestedKernel:
+        assert build.kernel is not None
+        built = Built(side, build.checkout, build.kernel)
         try:
-            with folder.writing(place):
-                asked = plan or (_beside(self.plan) if keep else self.plan)
-                lab = dataclasses.replace(self.lab, plan=asked)
-                return Tested(trial.run(lab, built, place, keep=keep))
-        except HostFault as error:  # of this boot; the next may do
-            return Tested(None, error.what)
+            with folder.writing(self.place / name):
+                return TestedKernel(trial.run(lab, built, self.place / name, keep=keep))
+        except HostFault as error:  # of this boot; the next may succeed
+            return TestedKernel(None, error.what)
         except UsageError as error:
-            if plan is None:
+            if name != FIRST:
                 raise
-            return Tested(None, error.what)  # tests of another day may not be there
+            return TestedKernel(None, error.what)  # tests of another day may be gone
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -145,3 +154,120 @@ class Booter:
             self._pool.shutdown(wait=True)
             raise
         self._pool.shutdown(wait=True)
+
+
+def _beside_make(lab: Lab) -> Lab:
+    """Leave half of the processors to make: to start a guest costs as much as thirty tests do."""
+    if lab.plan.guests.isdecimal():
+        return lab
+    guests = max(1, len(os.sched_getaffinity(0)) // 2)
+    return dataclasses.replace(lab, plan=dataclasses.replace(lab.plan, guests=str(guests)))
+
+
+class Tests:
+    """The check ``tests``.  The tip is always tested again: the verdict is about it."""
+
+    def __init__(self, walk: Walk, check: str) -> None:
+        self.walk, self.check = walk, check
+        self.booter = Booter(walk.lab, walk.folder)
+        self.trials: list[PendingTrial] = []
+        self.first: PendingTrial = None
+        walk.exits.enter_context(self.booter.working())
+        if walk.request.first and walk.applied.patched:
+            tip = walk.builder.build(walk.applied.tip)
+            self.first = self.booter.again(tip, walk.request.first)
+
+    def take(self, step: Step) -> Iterable[Cell]:
+        if step.build is not None:
+            keep = step.number < len(self.walk.applied.patched)
+            name = str(step.number or "base")
+            self.trials.append(self.booter.test(step.build, name, keep=keep))
+        return ()
+
+    def finish(self) -> Iterator[Cell]:
+        """Return the cells; waits for the tests."""
+        if len(self.trials) < 2:  # no patch applies
+            return
+        kernels = [trial.result() if trial else None for trial in self.trials]
+        self.walk.faults += [kernel.error for kernel in kernels if kernel and kernel.error][:1]
+        base = kernels[0]
+        bad = {test.id for test in base.tests if test.outcome.bad} if base else set()
+        flaky = self._flaky(kernels)
+        trees = [kernel.findings(bad, flaky) if kernel else None for kernel in kernels]
+        unchanged = builds.unchanged(self.walk.builds)
+        notes = {number: kernel.note for number, kernel in enumerate(kernels) if kernel}
+        notes.pop(0, None)
+        notes |= dict.fromkeys(unchanged, "same kernel as before: not booted again")
+        notes |= builds.unbuilt(self.walk.builds)
+        if trees[0]:
+            number = sentences.number(len(bad), "test")
+            notes[WHOLE_SERIES] = f"{number} failing on the base already"
+        column = TreeFindings(self.check, trees, notes, unchanged)
+        for cell in column.cells(self.walk.applied.renames):
+            yield _with_fixes(cell, trees)
+        if self.first:
+            yield _again(self.first.result(), self.check)
+
+    def _flaky(self, kernels: Sequence[TestedKernel | None]) -> frozenset[str]:
+        """Run again what looks broken, on the base and where it breaks; returns what is flaky."""
+        walk, base, top = self.walk, kernels[0], self.walk.folder
+        seen: set[str] = set()
+        flaky: set[str] = set()
+        for number, kernel in enumerate(kernels[1:], 1):
+            if base is None or kernel is None:
+                continue
+            suspects = [
+                change
+                for change in changes(base.tests, kernel.tests)
+                if change.kind is ChangeKind.SUSPECT and change.test not in seen
+            ]
+            times = walk.plan.reruns if len(seen) < rerun.MANY else 0
+            seen |= {change.test for change in suspects}
+            folders = (top / "base", top / str(number))
+            place = top / rerun.FOLDER / str(number)
+            settled = rerun.settle(suspects, folders, times, place, walk.progress).changes
+            flaky |= {change.test for change in settled if change.kind is ChangeKind.FLAKY}
+        return frozenset(flaky)
+
+
+def _again(kernel: TestedKernel, check: str) -> Cell:
+    """Say what became of the failures of the previous revision."""
+    if kernel.result is None:
+        note = f"what failed in the previous revision could not be run again: {kernel.error}"
+        return Cell(WHOLE_SERIES, check, CellState.GOOD, (), note)
+    bad = [test for test in kernel.tests if test.outcome.bad]
+    now = f"{len(bad)} still fail" if bad else "all pass now"
+    note = f"of {len(kernel.tests)} tests that failed in the previous revision {now}"
+    findings = tuple(
+        Finding(
+            Severity.NOTE,
+            f"failed in the previous revision, and still fails: {test.headline}",
+            test.id.partition("::")[0],
+            rule=test.id,
+        )
+        for test in bad
+    )
+    return Cell(WHOLE_SERIES, check, CellState.GOOD, findings, note)
+
+
+def _with_fixes(cell: Cell, trees: Sequence[Sequence[Finding] | None]) -> Cell:
+    """Add what failed before this patch and no longer does; for the series only the number."""
+    before, after = trees[cell.patch - 1] if cell.patch else trees[0], trees[cell.patch or -1]
+    if before is None or after is None:
+        return cell
+    left = {finding.rule for finding in after}
+    fixed = [finding for finding in before if finding.rule and finding.rule not in left]
+    findings = tuple(
+        Finding(
+            Severity.NOTE,
+            f"fixed: {finding.rule.partition('::')[2]}",
+            finding.file,
+            rule=finding.rule,
+            enters=cell.patch,
+        )
+        for finding in fixed
+    )
+    number = sentences.number(len(fixed), "test")
+    note = "; ".join(filter(None, (cell.note, f"fixes {number}" if fixed else "")))
+    own = findings if cell.patch else ()
+    return dataclasses.replace(cell, findings=cell.findings + own, note=note)

@@ -1,113 +1,196 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Programs that read C as the compiler does: sparse, smatch.
+"""Programs that read C: sparse and smatch, which make runs, and the tree's semantic patches.
 
-make runs both in the same way: CHECK= names one, C=2 has it look at files that are compiled.
+make runs the first two in the same way: CHECK= names one, C=2 has it look at files that are
+compiled.  ``make coccicheck`` reads a whole folder and stops at the first rule that this machine's
+spatch cannot run, so the rules of scripts/coccinelle are run here, each on the touched files alone.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import concurrent.futures
 import os
 import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness import build, kbuild, kconfig, process, tree
-from harness.check.builds import Made
-from harness.model import Finding, Kernel, Request, Severity, Toolchain
-from harness.progress import Progress
-
-Found = tuple[Finding, ...]
+from harness import build, git, kbuild, kconfig, process
+from harness.check.findings import TreeFindings
+from harness.check.walk import Found, Step, Walk
+from harness.errors import HostFault
+from harness.model import WHOLE_SERIES, Cell, Checkout, Finding, Kernel, Severity
+from harness.text import clean, one_line
 
 # What make is told to run.
 COMMANDS = {"sparse": "sparse", "smatch": "smatch -p=kernel"}
 # "file:line:column: warning: text" of sparse, "file:line f() warn: text" of smatch.
-_LINE = re.compile(
-    r"^(?P<file>[^\s:][^:]*):(?P<line>\d+)(?::\d+)?:? (?:(?P<in>\w+\(\)) )?"
-    r"(?P<level>warning|warn|error): (?P<text>.*)$"
+_COMPLAINT = re.compile(
+    r"^(?P<file>[^\s:][^:]*):(?P<line>\d+)(?::\d+)?:? (?:(?P<function>\w+\(\)) )?"
+    r"(?:warning|warn|error): (?P<text>.*)$"
 )
 
-
-def installed(name: str) -> bool:
-    """Whether the program of a checker is there."""
-    return shutil.which(COMMANDS[name].partition(" ")[0]) is not None
-
-
-@dataclasses.dataclass(frozen=True)
-class Checkers:
-    """Runs them on files of one kernel after another, in the folder where these are built."""
-
-    slot: tree.Slot
-    request: Request
-    toolchain: Toolchain
-    jobs: int
-    progress: Progress
-
-    def look(self, names: Sequence[str], made: Made, files: Iterable[str]) -> dict[str, Found]:
-        """Give all that each says of those of ``files`` that are in this kernel.
-
-        One that fails, and all of them where there is no kernel, are missing.
-        """
-        if made.kernel is None:
-            return {}
-        out = build.folder(made.checkout, self.request, self.toolchain)
-        source = made.checkout.path
-        self.slot.check_out(made.checkout)
-        inside = _files(made.kernel)
-        there = [one for one in files if one.endswith(".c") and (source / one).is_file()]
-        goals = [_object(one) for one in there if Path(one).name in inside]
-        found: dict[str, Found] = {} if goals else dict.fromkeys(names, ())
-        if goals:
-            kconfig.configure(source, out, self.request, self.toolchain, self.progress)
-            self._compile(source, out, goals)
-        for name in names if goals else ():
-            with self.progress.stage(name, f"{len(goals)} files"):
-                said = self._run(name, source, out, goals)
-            if said is not None:
-                found[name] = said
-        if made.kernel.reused:  # a build to come must hear the compiler's warnings of these
-            for goal in goals:
-                (out / goal).unlink(missing_ok=True)
-        return found
-
-    def _compile(self, source: Path, out: Path, goals: Sequence[str]) -> None:
-        """Compile what a kept kernel did not have to."""
-        env = {**kbuild.environment(), **build.ccache()}
-        process.follow([*self._make(source, out), *goals], lambda _: None, env=env)
-
-    def _run(self, name: str, source: Path, out: Path, goals: Sequence[str]) -> Found | None:
-        said: list[str] = []
-        argv = [*self._make(source, out), "C=2", f"CHECK={COMMANDS[name]}", *goals]
-        status = process.follow(argv, said.append, env=kbuild.environment())
-        return None if status else read(said, str(source), name)
-
-    def _make(self, source: Path, out: Path) -> list[str]:
-        jobs = self.jobs or len(os.sched_getaffinity(0))
-        words = kbuild.command(source, out, self.toolchain)
-        return [*words, f"-j{jobs}", "--output-sync=target", "--keep-going"]
+RULES = "scripts/coccinelle"
+LIMIT = 300.0  # seconds for one rule; the slowest takes 30 for eleven large files
+_REPORT = re.compile(r"^virtual\s+(?:\w+\s*,\s*)*report\b", re.MULTILINE)
+_OPTIONS = re.compile(r"^//+[ \t]*Options:[ \t]*(-.*)$", re.MULTILINE)
+_REPORTED = re.compile(r"^([^\s:][^:]*):(\d+):\d+(?:-\d+)?: (.*)$")
+_INCLUDE = ("-I", "include", "-I", "include/uapi", "-I", "arch/x86/include")
 
 
-def read(lines: Iterable[str], source: str, name: str) -> Found:
-    """Read what a checker says; files are named as in the tree."""
-    found: dict[Finding, None] = {}
-    for line in lines:
-        if match := _LINE.match(line):
-            file = match["file"].removeprefix(f"{source}/")
-            text = f"{match['in']}: {match['text']}" if match["in"] else match["text"]
-            found[Finding(Severity.WARNING, text.strip(), file, int(match["line"]), name)] = None
-    return tuple(found)
+def complaints(walk: Walk, step: Step, checker: str) -> Found:
+    """Return all that a checker says of those touched files that are in this commit's kernel."""
+    assert step.build is not None
+    checkout, kernel = step.build.checkout, step.build.kernel
+    if kernel is None:
+        return "does not build"
+    walk.slot.check_out(checkout)
+    inside = _source_names(kernel)
+    goals = [
+        str(Path(file).with_suffix(".o"))
+        for file in walk.files
+        if file.endswith(".c") and (checkout.path / file).is_file() and Path(file).name in inside
+    ]
+    if not goals:
+        return ()
+    lab = walk.builder.lab
+    out = build.folder(checkout, lab.request, lab.toolchain)
+    kconfig.configure(checkout.path, out, lab.request, lab.toolchain, lab.progress)
+    jobs = lab.plan.jobs or len(os.sched_getaffinity(0))
+    words = kbuild.command(checkout.path, out, lab.toolchain)
+    argv = [*words, f"-j{jobs}", "--output-sync=target", "--keep-going"]
+    # Compile what a kept kernel did not have to.
+    process.follow([*argv, *goals], lambda _: None, env={**kbuild.environment(), **build.ccache()})
+    lines: list[str] = []
+    check = ["C=2", f"CHECK={COMMANDS[checker]}", *goals]
+    with lab.progress.stage(checker, f"{len(goals)} files"):
+        status = process.follow([*argv, *check], lines.append, env=kbuild.environment())
+    if kernel.reused:  # a later build must hear the compiler's warnings of these
+        for goal in goals:
+            (out / goal).unlink(missing_ok=True)
+    return f"{checker} failed" if status else read_complaints(lines, str(checkout.path), checker)
 
 
-def _files(kernel: Kernel) -> set[str]:
-    """Give the names, without folders, of the C files that a kernel and its modules are made of."""
+def read_complaints(lines: Iterable[str], source: str, checker: str) -> tuple[Finding, ...]:
+    """Read what sparse or smatch says; files are named as in the tree."""
+    findings: dict[Finding, None] = {}
+    for match in filter(None, map(_COMPLAINT.match, lines)):
+        file = match["file"].removeprefix(f"{source}/")
+        text = f"{match['function']}: {match['text']}" if match["function"] else match["text"]
+        line = int(match["line"])
+        findings[Finding(Severity.WARNING, text.strip(), file, line, checker)] = None
+    return tuple(findings)
+
+
+def _source_names(kernel: Kernel) -> set[str]:
+    """Return the names, without folders, of the C files in a kernel and its modules."""
     images = [*([kernel.vmlinux] if kernel.vmlinux else [])]
     images += sorted(kernel.modules.rglob("*.ko")) if kernel.modules else []
     if not images:
         return set()
-    said = process.run(["readelf", "--syms", "--wide", *images], check=False).stdout
-    return {line.split()[-1] for line in said.splitlines() if " FILE " in line}
+    symbols = process.run(["readelf", "--syms", "--wide", *images], check=False).stdout
+    return {line.split()[-1] for line in symbols.splitlines() if " FILE " in line}
 
 
-def _object(file: str) -> str:
-    return str(Path(file).with_suffix(".o"))
+class SemanticPatches:
+    """The check ``coccinelle``: all rules of the base that can report, on the touched files.
+
+    What was found in a file's content is remembered: most commits leave most files alone.
+    """
+
+    def __init__(self, walk: Walk, check: str) -> None:
+        self.walk, self.check = walk, check
+        files = sorted((walk.scripts.folder / RULES).rglob("*.cocci"))
+        self.rules = [file for file in files if _REPORT.search(file.read_text(errors="replace"))]
+        self.broken: dict[str, str] = {}  # rules that failed once, and why
+        self.trees: list[tuple[Finding, ...]] = []
+        self._by_blob: dict[tuple[str, str], tuple[Finding, ...]] = {}
+
+    def take(self, step: Step) -> Iterable[Cell]:
+        if step.checkout is not None:
+            self.trees.append(self._look(step.checkout))
+        return ()
+
+    def finish(self) -> Iterable[Cell]:
+        if len(self.trees) < 2:  # no patch applies
+            return ()
+        # Leave out rules that failed on another commit: what is old would look new there.
+        trees = [
+            [finding for finding in tree if finding.rule not in self.broken] for tree in self.trees
+        ]
+        column = TreeFindings(self.check, trees, {WHOLE_SERIES: self._note})
+        return column.cells(self.walk.applied.renames)
+
+    @property
+    def _note(self) -> str:
+        reasons: dict[str, list[str]] = {}
+        for rule, reason in sorted(self.broken.items()):
+            reasons.setdefault(reason, []).append(rule)
+        text = "; ".join(f"{', '.join(rules)} ({reason})" for reason, rules in reasons.items())
+        return f"spatch cannot run {text}" if text else ""
+
+    def _look(self, checkout: Checkout) -> tuple[Finding, ...]:
+        blobs = _blobs(checkout, [file for file in self.walk.files if file.endswith(".c")])
+        fresh = [file for file, blob in blobs.items() if (file, blob) not in self._by_blob]
+        if fresh:
+            what = f"{len(self.rules)} rules on {len(fresh)} files"
+            with self.walk.progress.stage(self.check, what):
+                findings = self._run_rules(fresh)
+            for file in fresh:
+                own = (finding for finding in findings if finding.file == file)
+                self._by_blob[file, blobs[file]] = tuple(dict.fromkeys(own))
+        return tuple(finding for blob in blobs.items() for finding in self._by_blob[blob])
+
+    def _run_rules(self, files: Sequence[str]) -> list[Finding]:
+        jobs = self.walk.plan.jobs or len(os.sched_getaffinity(0))
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            try:
+                reports = list(pool.map(lambda rule: self._run_rule(rule, files), self.rules))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                process.interrupt_all()
+                raise
+        return [finding for report in reports for finding in report]
+
+    def _run_rule(self, rule: Path, files: Sequence[str]) -> list[Finding]:
+        own = rule_options(rule.read_text(errors="replace"))
+        words = ("--very-quiet", "-D", "report", "--no-show-diff", "--cocci-file", rule)
+        argv: list[str | Path] = ["spatch", *words, *own, *_INCLUDE, *files]
+        try:
+            result = process.run(argv, cwd=self.walk.scripts.worktree, timeout=LIMIT, check=False)
+        except HostFault:
+            self.broken[rule.stem] = f"not done in {LIMIT:g} s"
+            return []
+        if not result.ok:
+            lines = [line.strip() for line in clean(result.stderr).split("\n") if line.strip()]
+            self.broken[rule.stem] = one_line("".join(lines[-1:]), 100) or f"status {result.status}"
+        return read_reports(result.stdout.splitlines(), rule.stem)
+
+
+def spatch_installed() -> bool:
+    """Whether coccinelle is installed."""
+    return shutil.which("spatch") is not None
+
+
+def rule_options(rule: str) -> list[str]:
+    """Return the options for spatch in a rule's header; most have none."""
+    return " ".join(_OPTIONS.findall(rule)).split()
+
+
+def read_reports(lines: Iterable[str], rule: str) -> list[Finding]:
+    """Read what spatch reports."""
+    findings = []
+    for match in filter(None, map(_REPORTED.match, lines)):
+        text = re.sub(r"^(WARNING|ERROR)[: ]+", "", match[3])
+        finding = Finding(Severity.WARNING, f"{text} ({rule})", match[1], int(match[2]), rule)
+        findings.append(finding)
+    return findings
+
+
+def _blobs(checkout: Checkout, files: Sequence[str]) -> dict[str, str]:
+    """Return git's id of the content of each file that a commit has."""
+    if not files:
+        return {}
+    entries = git.run(checkout.path, "ls-tree", "-z", checkout.commit, "--", *files).stdout
+    fields = (entry.split("\t", 1) for entry in entries.split("\0") if entry)
+    return {file: info.split()[2] for info, file in fields}

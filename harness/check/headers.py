@@ -6,12 +6,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from harness import build, kbuild, process, tree
-from harness.model import Checkout, Finding, Request, Severity, Toolchain
-from harness.progress import Progress
+from harness import build, kbuild, process
+from harness.check.walk import Step, Walk
+from harness.model import Cell, CellState, Checkout, Finding, Request, Severity
 
 _TOUCHED = re.compile(r"^(?:arch/[^/]+/)?include/uapi/|/syscall(?:_\w+)?\.tbl$")
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)")
@@ -19,7 +19,8 @@ _WORD = re.compile(r"\w")
 SHOWN = 40  # lines that are named for one patch
 _LIMIT = 600.0  # seconds
 
-Text = dict[str, str]
+#: Each header's text by its name.
+HeaderTexts = dict[str, str]
 
 
 def touched(files: Iterable[str]) -> bool:
@@ -27,25 +28,47 @@ def touched(files: Iterable[str]) -> bool:
     return any(_TOUCHED.search(file) for file in files)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Headers:
-    """Makes them, all in one folder."""
+    """The check ``headers``: makes them of the base and after each patch that can change them."""
 
-    slot: tree.Slot
-    toolchain: Toolchain
-    progress: Progress
+    walk: Walk
+    check: str
+    before: HeaderTexts | Finding | None = None
 
-    def make(self, checkout: Checkout) -> Text | Finding:
-        """Give each header's text, or the error that stops make."""
-        words = (*self.toolchain.words, "HARNESS=headers")  # for a folder of their own
-        out = build.folder(checkout, Request(()), dataclasses.replace(self.toolchain, words=words))
-        self.slot.check_out(checkout)
-        argv = [*kbuild.command(checkout.path, out, self.toolchain), "headers"]
-        with self.progress.stage("headers", checkout.commit[:12]):
-            said = process.run(argv, env=kbuild.environment(), timeout=_LIMIT, check=False)
-        if not said.ok:
-            lines = (said.stderr or said.stdout).strip().splitlines()
-            text = next((one for one in lines if "error" in one.lower()), "".join(lines[-1:]))
+    def take(self, step: Step) -> Iterator[Cell]:
+        files = step.mail.patch.files if step.mail else self.walk.files
+        if step.checkout is None or not touched(files):
+            return
+        before, self.before = self.before, self._make(step.checkout)
+        if step.mail is None:
+            return
+        if isinstance(self.before, Finding):
+            yield Cell.of(step.number, self.check, (self.before,))
+        elif before is None or isinstance(before, Finding):
+            note = f"before: {before.text if before else ''}"
+            yield Cell(step.number, self.check, CellState.UNKNOWN, note=note)
+        else:
+            yield Cell.of(step.number, self.check, compare(before, self.before))
+            write_diff(self.walk.folder, step.number, before, self.before)
+
+    def finish(self) -> Iterable[Cell]:
+        return ()
+
+    def _make(self, checkout: Checkout) -> HeaderTexts | Finding:
+        """Return each header's text, or the error that stops make."""
+        compiler = self.walk.lab.toolchain
+        kbuild.check(compiler)
+        # A folder of their own.
+        own = dataclasses.replace(compiler, words=(*compiler.words, "HARNESS=headers"))
+        out = build.folder(checkout, Request(()), own)
+        self.walk.slot.check_out(checkout)
+        argv = [*kbuild.command(checkout.path, out, compiler), "headers"]
+        with self.walk.progress.stage(self.check, checkout.commit[:12]):
+            result = process.run(argv, env=kbuild.environment(), timeout=_LIMIT, check=False)
+        if not result.ok:
+            lines = (result.stderr or result.stdout).strip().splitlines()
+            text = next((line for line in lines if "error" in line.lower()), "".join(lines[-1:]))
             return Finding(Severity.ERROR, f"make headers fails: {text}", rule="headers")
         place = out / "usr" / "include"
         return {
@@ -54,43 +77,40 @@ class Headers:
         }
 
 
-def compare(before: Text, after: Text) -> tuple[Finding, ...]:
-    """Give the lines that programs see now, and those they see no more."""
-    found = [
-        one
+def compare(before: HeaderTexts, after: HeaderTexts) -> tuple[Finding, ...]:
+    """Return the lines that programs see now, and those they no longer see."""
+    findings = [
+        finding
         for name in dict.fromkeys((*before, *after))
-        if before.get(name) != after.get(name)
-        for one in _lines(name, before.get(name, ""), after.get(name, ""))
+        for finding in _lines(name, before.get(name, ""), after.get(name, ""))
     ]
-    more = len(found) - SHOWN
+    more = len(findings) - SHOWN
     rest = [Finding(Severity.NOTE, f"{more} more lines differ", rule="more")] if more > 0 else []
-    return (*found[:SHOWN], *rest)
+    return (*findings[:SHOWN], *rest)
 
 
-def _lines(name: str, old: str, new: str) -> list[Finding]:
-    number, found, file = 0, [], f"usr/include/{name}"
-    for line in difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm=""):
+def _lines(name: str, old: str, new: str) -> Iterator[Finding]:
+    number, file = 0, f"usr/include/{name}"
+    diff = difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="")
+    for line in list(diff)[2:]:  # behind --- and +++
         text = " ".join(line[1:].split())
         if match := _HUNK.match(line):
             number = int(match[1])
-        elif line.startswith("+") and not line.startswith("+++ "):
+        elif line.startswith("+"):
             if _WORD.search(text):
-                found.append(Finding(Severity.NOTE, f"new: {text}", file, number, "new"))
+                yield Finding(Severity.NOTE, f"new: {text}", file, number, "new")
             number += 1
-        elif line.startswith("-") and not line.startswith("--- ") and _WORD.search(text):
-            words = f"not there any more: {text}"
-            found.append(Finding(Severity.WARNING, words, file, 0, "gone"))
-    return found
+        elif line.startswith("-") and _WORD.search(text):
+            yield Finding(Severity.WARNING, f"removed: {text}", file, 0, "gone")
 
 
-def write(folder: Path, number: int, before: Text, after: Text) -> None:
-    """Keep the whole difference in the run's folder."""
+def write_diff(folder: Path, patch: int, before: HeaderTexts, after: HeaderTexts) -> None:
+    """Keep the whole difference in the folder of the check."""
     lines: list[str] = []
     for name in dict.fromkeys((*before, *after)):
-        old, new = before.get(name, ""), after.get(name, "")
-        if old != new:
-            words = (old.splitlines(), new.splitlines(), f"a/usr/include/{name}")
-            lines += difflib.unified_diff(*words, f"b/usr/include/{name}", lineterm="")
-    place = folder / "headers" / f"{number}.diff"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        texts = (before.get(name, "").splitlines(), after.get(name, "").splitlines())
+        names = (f"a/usr/include/{name}", f"b/usr/include/{name}")
+        lines += difflib.unified_diff(*texts, *names, lineterm="")
+    file = folder / "headers" / f"{patch}.diff"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,28 +1,134 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How structures are laid out in memory, before a patch and after it, by pahole."""
+"""What a patch does to the kernel's code and data: sizes by bloat-o-meter, layouts by pahole."""
 
 from __future__ import annotations
 
 import difflib
 import re
 import shutil
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 
 from harness import process
-from harness.model import Finding, Kernel, Severity
+from harness.check import builds
+from harness.check.builds import Build
+from harness.check.scripts import BLOAT_O_METER, Scripts
+from harness.check.walk import Step, Walk
+from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Kernel, Severity
 
-LIMIT = 300.0  # seconds; a kernel of 150 MB takes four
-SHOWN = 12  # structures that are named
-_NAMES = 4  # members that are named
+_SYMBOL = re.compile(r"^(\S+)\s+(\d+|-)\s+(\d+|-)\s+([+-]\d+)\s*$")
+_TOTAL = re.compile(r"^Total: Before=(\d+), After=(\d+)")
+SYMBOLS = 8  # that are named
 
+LIMIT = 300.0  # seconds of pahole; a kernel of 150 MB takes four
+STRUCTURES = 12  # that are named
+_MEMBERS = 4  # that are named
 _BEGIN = re.compile(r"^(struct|union) (\w+) \{$")
-_MEMBER = re.compile(r"^\t.*?(\w+|\))(?:\[\d*\])*(?:\s*:\d+)?(?: __attribute__\(.*\))?;\s*"
-                     r"/\*\s*(\d+)(?::\s*\d+)?\s+\d+ \*/")  # fmt: skip
+_MEMBER = re.compile(
+    r"^\t.*?(\w+|\))(?:\[\d*\])*(?:\s*:\d+)?(?: __attribute__\(.*\))?;\s*"
+    r"/\*\s*(\d+)(?::\s*\d+)?\s+\d+ \*/"
+)
 _POINTER = re.compile(r"\(\*\s*(\w+)\)")
 _SIZE = re.compile(r"^\t/\* size: (\d+),", re.MULTILINE)
 
+#: The body of each structure as pahole shows it, by ``struct name``.
 Layouts = Mapping[str, str]
+
+
+class Sizes:
+    """The check ``size``: what each patch alone changes, and the series as a whole."""
+
+    def __init__(self, walk: Walk, check: str) -> None:
+        self.walk, self.check = walk, check
+
+    def take(self, step: Step) -> Iterator[Cell]:
+        if step.build is None or step.mail is None:
+            return
+        grown: tuple[Finding, ...] = ()
+        if step.previous and step.previous.digest != step.build.digest:
+            grown = compare_sizes(self.walk.scripts, step.previous, step.build)
+        state = CellState.GOOD if grown else CellState.UNKNOWN
+        note = total(grown) if step.build.kernel else "does not build"
+        yield Cell(
+            step.number, self.check, CellState.SAME if step.unchanged else state, grown, note
+        )
+
+    def finish(self) -> Iterator[Cell]:
+        first, last = self.walk.builds[0], self.walk.builds[-1]
+        if first.kernel and last.kernel and first.digest != last.digest:
+            note = total(compare_sizes(self.walk.scripts, first, last))
+            yield Cell(WHOLE_SERIES, self.check, CellState.GOOD, note=note)
+
+
+def compare_sizes(scripts: Scripts, before: Build, after: Build) -> tuple[Finding, ...]:
+    """Compare two kernels' symbols: the total first, then the largest changes."""
+    old = before.kernel.vmlinux if before.kernel else None
+    new = after.kernel.vmlinux if after.kernel else None
+    if old is None or new is None or not scripts.has(BLOAT_O_METER):
+        return ()
+    result = scripts.run(BLOAT_O_METER, old, new)
+    return read_sizes(result.stdout) if result.ok else ()
+
+
+def read_sizes(text: str) -> tuple[Finding, ...]:
+    """Read bloat-o-meter's table; sizes are in bytes."""
+    symbols: list[tuple[int, Finding]] = []
+    totals: list[Finding] = []
+    for line in text.splitlines():
+        if match := _SYMBOL.match(line):
+            name, old, new, change = match.groups()
+            words = f"{name}: {int(change):+} bytes ({old} to {new})"
+            symbols.append((int(change), Finding(Severity.NOTE, words, rule=name)))
+        elif match := _TOTAL.match(line):
+            words = f"{int(match[2]) - int(match[1]):+} bytes, from {match[1]} to {match[2]}"
+            totals = [Finding(Severity.NOTE, words, rule="total", same="total")]
+    symbols.sort(key=lambda symbol: -abs(symbol[0]))
+    return (*totals, *(finding for _, finding in symbols[:SYMBOLS]))
+
+
+def total(findings: tuple[Finding, ...]) -> str:
+    """Return the total alone, as a note."""
+    return findings[0].text.partition(",")[0] if findings else ""
+
+
+class StructureLayouts:
+    """The check ``layout``: structures whose layout a patch changes."""
+
+    def __init__(self, walk: Walk, check: str) -> None:
+        self.walk, self.check = walk, check
+        self.changed: dict[int, tuple[Finding, ...]] = {}
+        self._last: Layouts | None = None
+
+    def take(self, step: Step) -> Iterable[Cell]:
+        build, previous = step.build, step.previous
+        if build is None or build.kernel is None or not installed():
+            return ()
+        if previous and previous.digest == build.digest:
+            return ()
+        with self.walk.progress.stage(self.check, build.checkout.commit[:12]):
+            before, self._last = self._last, read(build.kernel)
+        if previous and before is not None and self._last is not None:
+            self.changed[step.number] = compare_layouts(before, self._last)
+            if self.changed[step.number]:
+                file = self.walk.folder / "layout" / f"{step.number}.diff"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(difference(before, self._last), encoding="utf-8")
+        return ()
+
+    def finish(self) -> Iterator[Cell]:
+        """Return the cells; without pahole or debug info there is one that says so."""
+        missing = "" if installed() else "pahole is not installed"
+        if not missing and self._last is None and any(one.kernel for one in self.walk.builds):
+            missing = "the kernels have no debug info (CONFIG_DEBUG_INFO)"
+        if missing:
+            yield Cell(WHOLE_SERIES, self.check, CellState.UNKNOWN, note=missing)
+            return
+        unchanged = builds.unchanged(self.walk.builds)
+        unbuilt = builds.unbuilt(self.walk.builds)
+        for number in range(1, len(self.walk.builds)):
+            state = CellState.GOOD if number in self.changed else CellState.UNKNOWN
+            state = CellState.SAME if number in unchanged else state
+            findings, note = self.changed.get(number, ()), unbuilt.get(number, "")
+            yield Cell(number, self.check, state, findings, note)
 
 
 def installed() -> bool:
@@ -31,72 +137,73 @@ def installed() -> bool:
 
 
 def read(kernel: Kernel) -> Layouts | None:
-    """Give each structure of a kernel as pahole shows it; None if it has no debug info."""
+    """Return the layouts of a kernel's structures; None if it has no debug info."""
     if kernel.vmlinux is None:
         return None
-    said = process.run(["pahole", kernel.vmlinux], timeout=LIMIT, check=False)
-    return parse(said.stdout) if said.ok and said.stdout else None
+    result = process.run(["pahole", kernel.vmlinux], timeout=LIMIT, check=False)
+    return parse(result.stdout) if result.ok and result.stdout else None
 
 
 def parse(text: str) -> Layouts:
-    """Take pahole's output apart, by ``struct name``."""
-    found: dict[str, str] = {}
+    """Split pahole's output by structure."""
+    layouts: dict[str, str] = {}
     name, lines = "", list[str]()
     for line in text.splitlines():
         if match := _BEGIN.match(line):
             name, lines = f"{match[1]} {match[2]}", []
         elif line.startswith("}") and name:
-            found.setdefault(name, "\n".join(lines))
+            layouts.setdefault(name, "\n".join(lines))
             name = ""
         else:
             lines.append(line)
-    return found
+    return layouts
 
 
-def compare(before: Layouts, after: Layouts) -> tuple[Finding, ...]:
-    """Give a line for each structure that is new, gone, or laid out otherwise."""
+def compare_layouts(before: Layouts, after: Layouts) -> tuple[Finding, ...]:
+    """Return a line for each structure that is new, gone, or has another layout."""
     names = [*after, *(name for name in before if name not in after)]
-    found = [
+    findings = [
         Finding(Severity.NOTE, text, rule=name, same=name)
         for name in names
         if before.get(name) != after.get(name)
-        and (text := _line(name, before.get(name), after.get(name)))
+        and (text := _change(name, before.get(name), after.get(name)))
     ]
-    more = len(found) - SHOWN
-    rest = (
-        [Finding(Severity.NOTE, f"{more} more structures differ", rule="more")] if more > 0 else []
-    )
-    return (*found[:SHOWN], *rest)
+    more = len(findings) - STRUCTURES
+    text = f"{more} more structures differ"
+    rest = [Finding(Severity.NOTE, text, rule="more")] if more > 0 else []
+    return (*findings[:STRUCTURES], *rest)
 
 
 def difference(before: Layouts, after: Layouts) -> str:
-    """Write what differs in full, as a diff."""
+    """Return the full difference as a diff."""
     lines: list[str] = []
     for name in dict.fromkeys((*before, *after)):
-        old, new = (f"{name} {{\n{side[name]}\n}}\n" if name in side else ""
-                    for side in (before, after))  # fmt: skip
-        if old != new:
-            words = (old.splitlines(), new.splitlines(), f"before/{name}", f"after/{name}")
-            lines += difflib.unified_diff(*words, n=99, lineterm="")
+        old, new = (
+            [f"{name} {{", *side[name].splitlines(), "}"] if name in side else []
+            for side in (before, after)
+        )
+        names = (f"before/{name}", f"after/{name}")
+        lines += difflib.unified_diff(old, new, *names, n=99, lineterm="")
     return "".join(f"{line}\n" for line in lines)
 
 
-def _line(name: str, old: str | None, new: str | None) -> str:
+def _change(name: str, old: str | None, new: str | None) -> str:
+    """Say how a layout changed; empty for another type of the same size in the same place."""
     if old is None or new is None:
         return f"{name}: " + (f"new, {_size(new)} bytes" if new is not None else "gone")
     sizes = (_size(old), _size(new))
-    what = f"{sizes[0]} to {sizes[1]} bytes" if sizes[0] != sizes[1] else f"{sizes[0]} bytes still"
-    had, has = _members(old), _members(new)
-    added = [one for one in has if one not in had]
-    lost = [one for one in had if one not in has]
-    moved = [one for one in has if one in had and had[one] != has[one]]
+    what = f"{sizes[0]} to {sizes[1]} bytes" if sizes[0] != sizes[1] else f"stayed {sizes[0]} bytes"
+    before, after = _members(old), _members(new)
+    added = [member for member in after if member not in before]
+    removed = [member for member in before if member not in after]
+    moved = [member for member in after if before.get(member, after[member]) != after[member]]
     parts = [
-        f"{word} {', '.join(some[:_NAMES])}{' ...' if len(some) > _NAMES else ''}"
-        for word, some in (("new", added), ("without", lost), ("moved", moved))
-        if some
+        f"{word} {', '.join(members[:_MEMBERS])}{' ...' if len(members) > _MEMBERS else ''}"
+        for word, members in (("new", added), ("without", removed), ("moved", moved))
+        if members
     ]
     if not parts and sizes[0] == sizes[1]:
-        return ""  # another type of the same size in the same place
+        return ""
     return f"{name}: {what}{': ' if parts else ''}{'; '.join(parts)}"
 
 
@@ -106,18 +213,10 @@ def _size(text: str | None) -> int:
 
 
 def _members(text: str) -> dict[str, int]:
-    """Give the offset of each member of the structure itself, in bytes."""
-    found = {}
+    """Return the offset of each member of the structure itself, in bytes."""
+    offsets = {}
     for line in text.splitlines():
         if match := _MEMBER.match(line):
             pointer = _POINTER.search(line)
-            found[pointer[1] if pointer else match[1]] = int(match[2])
-    return found
-
-
-def write(folder: Path, number: int, text: str) -> str:
-    """Keep the whole difference that a patch makes; gives its name in the run's folder."""
-    place = folder / "layout" / f"{number}.diff"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(text, encoding="utf-8")
-    return str(place.relative_to(folder))
+            offsets[pointer[1] if pointer else match[1]] = int(match[2])
+    return offsets

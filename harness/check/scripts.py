@@ -14,18 +14,24 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness import git, process
+from harness.check.mail import Letter, PatchMail
 from harness.errors import HostFault
 from harness.model import Finding, Severity
 
+CHECKPATCH = "scripts/checkpatch.pl"
+GET_MAINTAINER = "scripts/get_maintainer.pl"
+KERNEL_DOC = "scripts/kernel-doc"
+BLOAT_O_METER = "scripts/bloat-o-meter"
+# The scripts, and the files that they read.
 NAMES = (
-    "scripts/checkpatch.pl",
+    CHECKPATCH,
     "scripts/spelling.txt",
     "scripts/const_structs.checkpatch",
-    "scripts/get_maintainer.pl",
-    "scripts/kernel-doc",
+    GET_MAINTAINER,
+    KERNEL_DOC,
     "scripts/kernel-doc.py",
     "scripts/lib",
-    "scripts/bloat-o-meter",
+    BLOAT_O_METER,
     "scripts/coccinelle",
     "tools/docs",
     "tools/lib/python",
@@ -34,14 +40,15 @@ LIMIT = 300.0  # seconds that one script may take
 
 _CHECKPATCH = re.compile(r"^(.*?):(-?\d*):? ?(ERROR|WARNING|CHECK):([A-Z0-9_]+): (.*)$")
 _KERNEL_DOC = re.compile(r"^(?:Warning|Error|WARNING|ERROR): ([^\s:]+)(?::|,|\s)(\d+):? (.*)$")
-_LEVELS = {"ERROR": Severity.ERROR, "WARNING": Severity.WARNING, "CHECK": Severity.NOTE}
-# Patches come as mails and are complete; what is left to the committer is not the series' fault,
-# and this one is known better than by guessing (see ``maintained``).
+_PERSON = re.compile(r"(?:.*<)?([^\s<>]+@[^\s<>]+)>?\s*(?:\((.*)\))?$")
+_SEVERITY = {"ERROR": Severity.ERROR, "WARNING": Severity.WARNING, "CHECK": Severity.NOTE}
+# New files without an entry in MAINTAINERS: get_maintainer.pl knows that better (``maintainers``).
 _IGNORED = "FILE_PATH_CHANGES"
+_SHOWN = 6  # addresses that are named
 
 
 class Scripts:
-    """The scripts of one commit, laid out in a folder of their own."""
+    """The scripts of one commit, checked out into a folder of their own."""
 
     def __init__(self, repo: Path, commit: str, folder: Path) -> None:
         self.folder = folder
@@ -59,95 +66,130 @@ class Scripts:
 
     def run(self, name: str, *words: str | os.PathLike[str]) -> process.Result:
         """Run a script in the worktree; nobody's configuration files are read."""
-        interpreter = _interpreter(self.folder / name)
+        script = self.folder / name
+        first_line = script.read_text(errors="replace").partition("\n")[0]
+        program = "perl" if "perl" in first_line else "python3"
+        if shutil.which(program) is None:
+            what = f"{program} is not installed, which {script.name} needs"
+            raise HostFault(what, hint="harness setup")
         env = {**git.environment(), "HOME": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
-        argv = [interpreter, self.folder / name, *words]
+        argv = [program, script, *words]
         return process.run(argv, cwd=self.worktree, env=env, timeout=LIMIT, check=False)
 
 
-def _interpreter(script: Path) -> str:
-    first = script.read_text(errors="replace").partition("\n")[0]
-    name = "perl" if "perl" in first else "python3"
-    if shutil.which(name) is None:
-        raise HostFault(f"{name} is not installed, which {script.name} needs", hint="harness setup")
-    return name
+def changed_by(files: Iterable[str], *, trusted: bool) -> list[Finding]:
+    """Report those of a series' ``files`` that are scripts which we would run, or parts of them."""
+    which = "its version is run" if trusted else "the base's version is run (--trust to run it)"
+    text = f"the series changes what a check runs: {which}"
+    return [
+        Finding(Severity.NOTE, text, file, rule="script")
+        for file in sorted(set(files))
+        if any(file == name or file.startswith(f"{name}/") for name in NAMES)
+    ]
 
 
-def changed(files: Iterable[str]) -> list[str]:
-    """Give those of ``files`` that are scripts which we would run, or their parts."""
-    return sorted(
-        file for file in files if any(file == name or file.startswith(f"{name}/") for name in NAMES)
-    )
-
-
-def checkpatch(scripts: Scripts, mail: Path) -> list[Finding]:
+def checkpatch(scripts: Scripts, mail: PatchMail) -> Sequence[Finding] | str:
     """Run checkpatch --strict on one patch.  Spelling is part of it."""
+    if not scripts.has(CHECKPATCH):
+        return f"this tree has no {CHECKPATCH}"
+    path = mail.readable(scripts.folder)
     words = ("--strict", "--terse", "--show-types", "--showfile", "--no-summary", "--mailback")
-    said = scripts.run("scripts/checkpatch.pl", *words, "--color=never", "--ignore", _IGNORED, mail)
-    found = []
-    for line in said.stdout.splitlines():
-        if match := _CHECKPATCH.match(line):
-            file, number, level, rule, text = match.groups()
-            about = "" if file == str(mail) else file
-            found.append(
-                Finding(_LEVELS[level], text, about, max(0, int(number or 0)) if about else 0, rule)
-            )
-    if not found and said.status:
+    result = scripts.run(CHECKPATCH, *words, "--color=never", "--ignore", _IGNORED, path)
+    findings = []
+    for match in filter(None, map(_CHECKPATCH.match, result.stdout.splitlines())):
+        file, line, level, rule, text = match.groups()
+        if file == str(path):  # about the mail itself
+            file, line = "", ""
+        findings.append(Finding(_SEVERITY[level], text, file, max(0, int(line or 0)), rule))
+    if not findings and result.status:
         raise HostFault(
-            f"checkpatch.pl gave status {said.status} and no reason",
-            hint=said.words,
-            details=(said.stderr or said.stdout).strip()[-2000:],
+            f"checkpatch.pl gave status {result.status} and no reason",
+            hint=result.words,
+            details=(result.stderr or result.stdout).strip()[-2000:],
         )
-    return found
+    return findings
 
 
-def kernel_doc(scripts: Scripts, files: Sequence[str]) -> list[Finding]:
-    """Run kernel-doc on C files of the worktree; all it says, old and new."""
-    there = [file for file in files if (scripts.worktree / file).is_file()]
-    if not there:
-        return []
-    said = scripts.run("scripts/kernel-doc", "-none", *there)
-    found: dict[Finding, None] = {}
-    for line in said.stderr.splitlines() + said.stdout.splitlines():
-        if match := _KERNEL_DOC.match(line):
-            one = Finding(Severity.WARNING, match[3], match[1], int(match[2]), "kernel-doc")
-            found[one] = None
-    if not found and said.status not in (0, 3):
+def kernel_doc(scripts: Scripts, files: Sequence[str]) -> Sequence[Finding] | str:
+    """Run kernel-doc on C files of the worktree; returns all it says, old and new."""
+    if not scripts.has(KERNEL_DOC):
+        return f"this tree has no {KERNEL_DOC}"
+    files = [file for file in files if (scripts.worktree / file).is_file()]
+    if not files:
+        return ()
+    result = scripts.run(KERNEL_DOC, "-none", *files)
+    lines = result.stderr.splitlines() + result.stdout.splitlines()
+    findings = dict.fromkeys(
+        Finding(Severity.WARNING, match[3], match[1], int(match[2]), "kernel-doc")
+        for match in filter(None, map(_KERNEL_DOC.match, lines))
+    )
+    if not findings and result.status not in (0, 3):
         raise HostFault(
-            f"kernel-doc failed with status {said.status}",
+            f"kernel-doc failed with status {result.status}",
             hint=f"cd {scripts.worktree} && scripts/kernel-doc -none FILE; --skip kernel-doc",
-            details=said.stderr.strip()[-2000:],
+            details=result.stderr.strip()[-2000:],
         )
-    return list(found)
+    return list(findings)
 
 
-def maintainers(scripts: Scripts, mail: Path) -> list[tuple[str, str]]:
-    """Give (address, role) of who should get a patch, by MAINTAINERS."""
+def maintainers(scripts: Scripts, mail: PatchMail, cover: Letter | None) -> Sequence[Finding] | str:
+    """Compare the recipients with MAINTAINERS; a mail without any was not sent.
+
+    New files should have an entry there.
+    """
+    if not scripts.has(GET_MAINTAINER):
+        return f"this tree has no {GET_MAINTAINER}"
+    findings = _unmaintained(scripts, [file.new for file in mail.letter.diffs if not file.old])
+    recipients = mail.letter.recipients
+    if not recipients:
+        return findings
+    recipients |= cover.recipients if cover else frozenset()
+    missing = [
+        (address, role)
+        for address, role in _people(scripts, mail.readable(scripts.folder))
+        if address not in recipients
+    ]
+    for is_list, word in ((False, "maintainer"), (True, "list")):
+        names = [address for address, role in missing if ("list" in role) is is_list]
+        if names:
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            text = f"not sent to the {word}: {', '.join(names[:_SHOWN])}{more}"
+            findings.append(Finding(Severity.WARNING, text, rule=word))
+    return findings
+
+
+def unsent(mail: PatchMail) -> str:
+    """Return the note of ``maintainers`` for a mail that was not sent."""
+    return "" if mail.letter.recipients else "no To or Cc in the mail: only new files were checked"
+
+
+def _people(scripts: Scripts, mail: Path) -> list[tuple[str, str]]:
+    """Return (address, role) of who should get a patch, by MAINTAINERS."""
     words = ("--no-git", "--no-git-fallback", "--no-git-blame", "--rolestats", "--no-n")
-    said = scripts.run("scripts/get_maintainer.pl", *words, mail)
-    if said.status:
+    result = scripts.run(GET_MAINTAINER, *words, mail)
+    if result.status:
         raise HostFault(
-            f"get_maintainer.pl failed with status {said.status}",
+            f"get_maintainer.pl failed with status {result.status}",
             hint=f"cd {scripts.worktree} && scripts/get_maintainer.pl FILE; --skip maintainers",
-            details=said.stderr.strip(),
+            details=result.stderr.strip(),
         )
-    found = []
-    for line in said.stdout.splitlines():
-        match = re.match(r"(?:.*<)?([^\s<>]+@[^\s<>]+)>?\s*(?:\((.*)\))?$", line.strip())
-        if match:
-            found.append((match[1].lower(), match[2] or ""))
-    return found
+    matches = (_PERSON.match(line.strip()) for line in result.stdout.splitlines())
+    roles = {match[1].lower(): match[2] or "" for match in matches if match}
+    return list(roles.items())
 
 
-def maintained(scripts: Scripts, files: Iterable[str]) -> list[Finding]:
-    """See that each new file has an entry of MAINTAINERS besides THE REST."""
-    found = []
-    for file in files:
+def _unmaintained(scripts: Scripts, new_files: Iterable[str]) -> list[Finding]:
+    """See that each new file has an entry in MAINTAINERS besides THE REST."""
+    findings = []
+    for file in new_files:
         words = ("--no-git", "--no-git-fallback", "--no-email", "--no-l", "--no-rolestats")
-        said = scripts.run("scripts/get_maintainer.pl", *words, "--sections", "-f", file)
-        sections = [line for line in said.stdout.splitlines() if re.match(r"[A-Z0-9]", line)]
-        named = [line for line in sections if not re.match(r"[A-Z]:\s", line)]
-        if said.ok and not [line for line in named if line.strip() != "THE REST"]:
-            text = "a new file that no entry of MAINTAINERS covers"
-            found.append(Finding(Severity.WARNING, text, file, rule="unmaintained"))
-    return found
+        result = scripts.run(GET_MAINTAINER, *words, "--sections", "-f", file)
+        titles = [
+            line.strip()
+            for line in result.stdout.splitlines()
+            if re.match(r"[A-Z0-9]", line) and not re.match(r"[A-Z]:\s", line)
+        ]
+        if result.ok and not [title for title in titles if title != "THE REST"]:
+            text = "no entry in MAINTAINERS covers this new file"
+            findings.append(Finding(Severity.WARNING, text, file, rule="unmaintained"))
+    return findings

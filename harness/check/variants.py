@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compile what a series touches with its options at other values, and for 32 bits.
+"""Compile what a series touches with its options at other values, for 32 bits, by clang.
 
 Only the touched files are compiled, on the base and on the tip: linking a whole kernel for each
 variant would take hours.  So a symbol that is missing when an option is off is not seen here.
@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
-from harness import build, kbuild, kconfig, process, tree
+from harness import build, kbuild, kconfig, process
 from harness.build import output
 from harness.check import builds
-from harness.check.spans import identity, place
-from harness.check.steps import Steps
+from harness.check.findings import Key, identity, new_findings
+from harness.check.mail import removed_lines
+from harness.check.walk import Found, Walk
 from harness.errors import HostFault, NotBuilt, NotConfigured
+from harness.lab.kernels import Lab
 from harness.model import (
     WHOLE_SERIES,
     Cell,
@@ -26,19 +29,24 @@ from harness.model import (
     Finding,
     Option,
     Request,
-    Severity,
     Toolchain,
 )
-from harness.progress import Progress
 
 MOST = 8  # options that are varied
 SHOWN = 3  # variants that are named with a finding
 _NARROW = "ARCH=i386"  # a later word for make wins over an earlier one
 
+_OBJECT = re.compile(r"^(?:obj|lib)-(?:\$\(CONFIG_(\w+)\)|y|m)\s*[:+]?=\s*(.*)$")
+_PART = re.compile(r"^([\w-]+?)-(?:objs|y|m|\$\(CONFIG_(\w+)\))\s*[:+]?=\s*(.*)$")
+_CONDITION = re.compile(
+    r"^\s*#\s*(?:el)?if(?:n?def)?\b|\bIS_(?:ENABLED|BUILTIN|MODULE|REACHABLE)\b"
+)
+_NAME = re.compile(r"\bCONFIG_(\w+)\b")
+
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A name for people, the options that differ, words for make; ``other``: the other compiler."""
+    """A configuration: options that differ, words for make; ``other``: by the other compiler."""
 
     name: str
     options: tuple[tuple[str, str], ...] = ()
@@ -46,170 +54,212 @@ class Variant:
     other: bool = False
 
 
-def variants(options: Sequence[str], compiler: Toolchain) -> tuple[Variant, ...]:
-    """Give the variants: each option at y, m and n, 32 bits where there are such, a compiler.
+def cells(walk: Walk, check: str) -> Iterator[Cell]:
+    """Compile all variants on the base and on the tip, then find the patch of what is new."""
+    applied = walk.applied
+    if not applied.patched:
+        return
+    walk.slot.check_out(applied.tip)  # the series may add the Makefiles
+    compiler = _Compiler(walk)
+    options = guarding_options(applied.tip.path, walk.files, _changed_lines(walk))
+    variants = choose(options, walk.lab.toolchain)
+    base, tip = (compiler.compile_all(variants, commit) for commit in (applied.base, applied.tip))
+    compiled = [variant.name for variant in variants if not isinstance(tip[variant.name], str)]
+    failed = [f"{name} ({found})" for name, found in tip.items() if isinstance(found, str)]
+    notes = [f"compiled with {', '.join(compiled)}"] if compiled else []
+    notes += [f"not possible: {', '.join(failed)}"] if failed else []
+    note = "; ".join(notes) or "no options"
+    if not compiled:
+        yield Cell(WHOLE_SERIES, check, CellState.UNKNOWN, (), note)
+        return
+    groups: dict[Key, list[tuple[str, Finding]]] = {}
+    for name in compiled:
+        for finding in _new([base[name], tip[name]])[1]:
+            groups.setdefault(identity(finding), []).append((name, finding))
+    first = {group[0][0] for group in groups.values()}
+    culprits = _culprits(compiler, [one for one in variants if one.name in first], base, tip)
+    by_patch: dict[int, list[Finding]] = {WHOLE_SERIES: []}
+    for key, group in groups.items():
+        name, finding = group[0]
+        names = [name for name, _ in group]
+        enters = culprits[name].get(key, 0)
+        text = f"with {_named(names, compiled)}: {finding.text}"
+        finding = dataclasses.replace(finding, text=text, enters=enters, leaves=0)
+        for number in {WHOLE_SERIES, enters}:
+            by_patch.setdefault(number, []).append(finding)
+    for number, findings in by_patch.items():
+        yield Cell.of(number, check, tuple(findings), "" if number else note)
 
-    clang beside gcc and gcc beside clang, if it is installed.
+
+def _named(names: Sequence[str], compiled: Sequence[str]) -> str:
+    """Name the variants that have a finding."""
+    if len(names) == len(compiled):
+        return "all variants"
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _new(commits: Sequence[Found]) -> dict[int, tuple[Finding, ...]]:
+    base, *patches = (None if isinstance(found, str) else found for found in commits)
+    return new_findings((base, *patches))
+
+
+def _culprits(
+    compiler: _Compiler,
+    variants: Sequence[Variant],
+    base: Mapping[str, Found],
+    tip: Mapping[str, Found],
+) -> dict[str, dict[Key, int]]:
+    """Return for each variant the patch that introduces each finding of the tip."""
+    patched = compiler.walk.applied.patched
+    between = [compiler.compile_all(variants, commit) for commit in patched[:-1] if variants]
+    culprits = {}
+    for variant in variants:
+        commits = [commit[variant.name] for commit in (base, *between, tip)]
+        at_tip = _new(commits)[len(patched)]
+        culprits[variant.name] = {identity(finding): finding.enters for finding in at_tip}
+    return culprits
+
+
+def choose(options: Sequence[str], compiler: Toolchain) -> tuple[Variant, ...]:
+    """Return the variants: each option at y, m and n, 32 bits on x86, and the other compiler.
+
+    That is clang beside gcc and gcc beside clang, if it is installed.
     """
-    found = [
+    variants = [
         Variant(f"{name}={value}", ((name, value),)) for name in options[:MOST] for value in "ymn"
     ]
     if compiler.arch == "x86_64":
-        found.append(Variant("32-bit", words=(_NARROW,)))
-    if not compiler.cross and (other := _other(compiler)):
-        found.append(Variant(other.compiler, other=True))
-    return tuple(found)
+        variants.append(Variant("32-bit", words=(_NARROW,)))
+    if not compiler.cross and (other := _other_compiler(compiler)):
+        variants.append(Variant(other.compiler, other=True))
+    return tuple(variants)
 
 
-def _other(compiler: Toolchain) -> Toolchain | None:
-    """Give the compiler beside this one, with all that a build with it needs."""
+def _other_compiler(compiler: Toolchain) -> Toolchain | None:
+    """Return the compiler beside this one, if everything that a build with it needs is there."""
     try:
-        found = build.toolchain(compiler.arch, not compiler.llvm)
-        kbuild.check(found)
+        other = build.toolchain(compiler.arch, not compiler.llvm)
+        kbuild.check(other)
     except HostFault:
         return None
-    return found
+    return other
 
 
-class Compiler:
-    """Compiles the touched files of a checkout as a variant has them."""
+class _Compiler:
+    """Compiles the touched files of a commit as variants have them."""
 
-    def __init__(
-        self, slot: tree.Slot, request: Request, compiler: Toolchain, jobs: int, progress: Progress
-    ) -> None:
-        self.slot, self.request, self.toolchain = slot, request, compiler
-        self.jobs = jobs or len(os.sched_getaffinity(0))
-        self.progress = progress
+    def __init__(self, walk: Walk) -> None:
+        self.walk = walk
+        self.lab: Lab = walk.lab
+        self.jobs = walk.plan.jobs or len(os.sched_getaffinity(0))
 
-    def compile(
-        self, variant: Variant, checkout: Checkout, files: Iterable[str]
-    ) -> tuple[Finding, ...] | str:
-        """Give all warnings and errors, or why there is no such configuration.
+    def compile_all(self, variants: Iterable[Variant], checkout: Checkout) -> dict[str, Found]:
+        """Return all warnings and errors of each variant, or why it cannot be configured."""
+        self.walk.slot.check_out(checkout)
+        return {variant.name: self._compile(variant, checkout) for variant in variants}
 
-        The checkout must be in the worktree.  All variants of a compiler have one folder: what
-        an option does not change is not made again.
+    def _compile(self, variant: Variant, checkout: Checkout) -> Found:
+        """Compile one variant.
+
+        All variants of a compiler have one folder: what an option does not change is not compiled
+        again.
         """
-        base = (_other(self.toolchain) if variant.other else None) or self.toolchain
-        words = (*base.words, *builds.WARN, "HARNESS=variants", *variant.words)
-        toolchain = dataclasses.replace(base, words=words)
-        request = _with(self.request, variant)
-        out = build.folder(checkout, self.request, toolchain)
+        compiler = (_other_compiler(self.lab.toolchain) if variant.other else None) or (
+            self.lab.toolchain
+        )
+        words = (*compiler.words, *builds.WARN, "HARNESS=variants", *variant.words)
+        compiler = dataclasses.replace(compiler, words=words)
+        out = build.folder(checkout, self.lab.request, compiler)
+        source = checkout.path
         goals = [
             str(Path(file).with_suffix(".o"))
-            for file in files
-            if file.endswith(".c") and (checkout.path / file).is_file()
+            for file in self.walk.files
+            if file.endswith(".c") and (source / file).is_file()
         ]
-        with self.progress.stage("variant", f"{variant.name}, {len(goals)} objects"):
+        with self.walk.progress.stage("variant", f"{variant.name}, {len(goals)} objects"):
+            request = with_options(self.lab.request, variant)
             try:
-                got = kconfig.attempt(checkout.path, out, request, toolchain)
+                config = kconfig.attempt(source, out, request, compiler)
             except (NotConfigured, HostFault) as error:  # such as a compiler that is too old
                 return error.what
             for name, value in variant.options:
-                if got.get(name, "n") != value:
-                    return f"CONFIG_{name} is {got.get(name, 'n')} all the same"
-            return self._made(checkout, out, toolchain, goals)
+                if config.get(name, "n") != value:
+                    return f"CONFIG_{name} stayed {config.get(name, 'n')}"
+            return self._make(source, out, compiler, goals)
 
-    def _made(
-        self, checkout: Checkout, out: Path, toolchain: Toolchain, goals: list[str]
+    def _make(
+        self, source: Path, out: Path, compiler: Toolchain, goals: Sequence[str]
     ) -> tuple[Finding, ...]:
-        said: list[str] = []
-        for goal in goals:  # what is compiled already would warn no more
+        for goal in goals:  # what is compiled already would not warn again
             (out / goal).unlink(missing_ok=True)
-        words = kbuild.command(checkout.path, out, toolchain)
+        words = kbuild.command(source, out, compiler)
         argv = [*words, "--keep-going", f"-j{self.jobs}", "--output-sync=target", *goals]
-        env = {**kbuild.environment(), **build.ccache()}
-        process.follow(argv, said.append, env=env)
-        source = str(checkout.path)
-        found = [output.warning(line, source) for line in said]
-        warnings = [
-            Finding(Severity.ERROR, one.text, one.file, one.line, "warning") for one in found if one
-        ]
-        broken = "\n".join(line for line in output.errors(said, source) if "No rule to" not in line)
-        errors = builds.errors(NotBuilt("", details=broken)) if broken else ()
-        return tuple(dict.fromkeys((*warnings, *(one for one in errors if one.text))))
+        lines: list[str] = []
+        process.follow(argv, lines.append, env={**kbuild.environment(), **build.ccache()})
+        top = str(source)
+        warnings = filter(None, (output.warning(line, top) for line in lines))
+        errors = [line for line in output.errors(lines, top) if "No rule to" not in line]
+        broken = builds.errors(NotBuilt("", details="\n".join(errors))) if errors else ()
+        findings = (*builds.as_findings(warnings), *(one for one in broken if one.text))
+        return tuple(dict.fromkeys(findings))
 
 
-def _with(request: Request, variant: Variant) -> Request:
-    names = {name for name, _ in variant.options}
-    kept = [one for one in request.options if one.name.removeprefix("CONFIG_") not in names]
-    more = [Option(name, value, "a variant") for name, value in variant.options]
-    if any(value == "m" for _, value in variant.options):
-        kept = [one for one in kept if one.name.removeprefix("CONFIG_") != "MODULES"]
-        more.append(Option("MODULES", "y", "a variant"))
-    return Request((*kept, *more))
+def with_options(request: Request, variant: Variant) -> Request:
+    """Return a request with a variant's options; one at m needs modules."""
+    options = dict(variant.options)
+    if "m" in options.values():
+        options["MODULES"] = "y"
+    kept = [one for one in request.options if one.name.removeprefix("CONFIG_") not in options]
+    return Request((*kept, *(Option(name, value, "a variant") for name, value in options.items())))
 
 
-Known = dict[str, tuple[Finding, ...] | str]
+def _changed_lines(walk: Walk) -> Iterator[str]:
+    for file in (file for patch in walk.mails for file in patch.letter.diffs):
+        yield from (*file.added, *removed_lines(file))
 
 
-def check(
-    compiler: Compiler, wanted: Sequence[Variant], done: Steps, files: Sequence[str]
-) -> list[Cell]:
-    """Compile all variants on the base and on the tip; what is new is then looked for by patch."""
-    base, tip = (_compiled(compiler, wanted, one, files) for one in (done.base, done.tip))
-    compiled = [one.name for one in wanted if not isinstance(tip[one.name], str)]
-    notes = [f"compiled with {', '.join(compiled)}"] if compiled else []
-    not_had = [f"{name} ({why})" for name, why in tip.items() if isinstance(why, str)]
-    notes += [f"cannot be had: {', '.join(not_had)}"] if not_had else []
-    if not compiled:
-        return [
-            Cell(WHOLE_SERIES, "variants", CellState.UNKNOWN, (), "; ".join(notes) or "no options")
-        ]
-    groups: dict[tuple[str, str, str], list[tuple[str, Finding]]] = {}
-    for name in compiled:
-        for one in _new(base[name], [(1, tip[name])])[1]:
-            groups.setdefault(identity(one), []).append((name, one))
-    first = {some[0][0] for some in groups.values()}
-    placed = _placed(compiler, [one for one in wanted if one.name in first], done, base, tip, files)
-    found: dict[int, list[Finding]] = {WHOLE_SERIES: []}
-    for key, some in groups.items():
-        enters = placed[some[0][0]].get(key, 0)
-        whole = dataclasses.replace(some[0][1], text=_text(some, compiled), enters=enters, leaves=0)
-        for number in {WHOLE_SERIES, enters}:
-            found.setdefault(number, []).append(whole)
-    return [
-        Cell.of(number, "variants", tuple(some), "" if number else "; ".join(notes))
-        for number, some in found.items()
-    ]
+def guarding_options(tree: Path, files: Iterable[str], lines: Iterable[str]) -> tuple[str, ...]:
+    """Return the options that guard ``files`` in Makefiles, and those in conditions of ``lines``.
+
+    ``lines`` are what the series adds and removes.  Names are without CONFIG_.
+    """
+    names: dict[str, None] = {}
+    for file in files:
+        if file.endswith((".c", ".S")):
+            names |= dict.fromkeys(_makefile_options(tree, PurePosixPath(file)))
+    for line in lines:
+        if _CONDITION.search(line):
+            names |= dict.fromkeys(_NAME.findall(line))
+    return tuple(names)
 
 
-def _text(some: Sequence[tuple[str, Finding]], compiled: Sequence[str]) -> str:
-    """Say with which variants a finding is there."""
-    names = [name for name, _ in some]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    words = "all variants" if len(names) == len(compiled) else ", ".join(names[:SHOWN]) + more
-    return f"with {words}: {some[0][1].text}"
+def _makefile_options(tree: Path, file: PurePosixPath) -> Iterator[str]:
+    """Yield the options of a file's own object and of the folders above it."""
+    name = f"{file.stem}.o"
+    for folder in file.parents:
+        rules = list(_makefile_rules(tree / folder))
+        # A part of a composite object depends on that one's option.
+        names = {name}
+        for composite, option, objects in rules:
+            if composite and names & objects:
+                names.add(f"{composite}.o")
+                if option:
+                    yield option
+        for composite, option, objects in rules:
+            if not composite and option and names & objects:
+                yield option
+        name = f"{folder.name}/"
 
 
-def _compiled(
-    compiler: Compiler, wanted: Sequence[Variant], checkout: Checkout, files: Iterable[str]
-) -> Known:
-    compiler.slot.check_out(checkout)
-    return {one.name: compiler.compile(one, checkout, files) for one in wanted}
-
-
-def _new(
-    base: tuple[Finding, ...] | str, rows: Sequence[tuple[int, tuple[Finding, ...] | str]]
-) -> dict[int, tuple[Finding, ...]]:
-    known = [(number, None if isinstance(some, str) else some) for number, some in rows]
-    return place(() if isinstance(base, str) else base, known)
-
-
-def _placed(
-    compiler: Compiler,
-    wanted: Sequence[Variant],
-    done: Steps,
-    base: Known,
-    tip: Known,
-    files: Sequence[str],
-) -> dict[str, dict[tuple[str, str, str], int]]:
-    """Give for each variant in which patch the findings of the tip enter."""
-    between = (
-        [_compiled(compiler, wanted, one, files) for one in done.patched[:-1]] if wanted else []
-    )
-    last = len(done.patched)
-    found = {}
-    for one in wanted:
-        rows = [(n, known[one.name]) for n, known in enumerate((*between, tip), 1)]
-        found[one.name] = {identity(new): new.enters for new in _new(base[one.name], rows)[last]}
-    return found
+def _makefile_rules(folder: Path) -> Iterator[tuple[str, str, set[str]]]:
+    """Yield (composite object or "", option or "", objects) of a folder's Makefile."""
+    file = next((file for file in (folder / "Kbuild", folder / "Makefile") if file.is_file()), None)
+    if file is None:
+        return
+    for line in re.sub(r"\\\n", " ", file.read_text(errors="replace")).splitlines():
+        text = line.split("#")[0].strip()
+        if match := _OBJECT.match(text):
+            yield "", match[1] or "", set(match[2].split())
+        elif match := _PART.match(text):
+            yield match[1], match[2] or "", set(match[3].split())

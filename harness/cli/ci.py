@@ -41,7 +41,9 @@ def tell(folder: Path) -> None:
 
 
 def annotate_error(error: HarnessError) -> None:
-    """Make an error that kept us from a verdict an annotation on GitHub."""
+    """On GitHub, make an error that kept us from a verdict an annotation."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
     text = "\n".join(filter(None, (error.what, error.hint, error.details)))
     annotation = Annotation(AnnotationLevel.ERROR, "harness", error.what, text)
     tell_github([annotation], "", sys.stderr)

@@ -18,8 +18,8 @@ from harness.cli.parser import Commands, add_options, add_verb
 from harness.cli.terminal import verdict_text
 from harness.model import Change, ChangeKind, Comparison, Outcome
 from harness.progress import Progress, clock
-from harness.progress.seen import seen
 from harness.results import store
+from harness.text import printable
 
 DESCRIPTION = """\
 Compare what two kernels did: every test whose outcome differs, new splats, new
@@ -91,7 +91,7 @@ def _folder(word: Path, db: str) -> Path:
     """Return the folder of a run or a side: a path, or a run's id, its name or "last"."""
     if word.exists() or len(word.parts) > 1:
         return word
-    return history.run_folder(str(word), db=db)
+    return history.find_folder(str(word), db=db)
 
 
 def _evidence_folder(out: Path | None) -> Path:
@@ -128,10 +128,10 @@ def show(comparison: Comparison) -> None:
     ):
         _print_list(console, _counted(len(lines), title), colour, lines)
     if comparison.error:
-        console.print(f"patched: {seen(comparison.error)}", style="red")
+        console.print(f"patched: {printable(comparison.error)}", style="red")
     console.print(_counted(comparison.same, "test{s} unchanged\n"))
     what = comparison.untestable or f"{comparison.patched} against {comparison.base}"
-    console.print(verdict_text(comparison.verdict), seen(what))
+    console.print(verdict_text(comparison.verdict), printable(what))
 
 
 def _counted(number: int, words: str) -> str:
@@ -167,7 +167,7 @@ def _print_list(
         return
     console.print(f"{title}:", style=colour)
     for line in lines[:_SHOWN]:
-        console.print(f"  {seen(line)}")
+        console.print(f"  {printable(line)}")
     if len(lines) > _SHOWN:
         console.print(f"  ... and {len(lines) - _SHOWN} more")
     console.print()

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     """Make the report, in the forms that were asked for."""
     places = {o.name: getattr(options, o.name) for o in OUTPUTS if getattr(options, o.name)}
     _check_options(options, places)
-    folder = history.run_folder(options.words, db=options.db)
+    folder = history.find_folder(options.words, db=options.db)
     if error := _is_comparison(folder):
         raise error
     files: dict[str, object] = {}
@@ -190,7 +190,7 @@ def _write_page(
 
     ``printed``: another form went to standard output, so nothing else may go there.
     """
-    check = history.run_folder(options.check, db=options.db) if options.check else None
+    check = history.find_folder(options.check, db=options.db) if options.check else None
 
     def past_runs(tests: Sequence[str]) -> Mapping[str, History]:
         return _past_runs(tests, options.db, progress)

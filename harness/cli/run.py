@@ -24,8 +24,7 @@ from harness.cli import ci, terminal
 from harness.cli.parser import Commands, add_options, add_verb, typed_plan
 from harness.lab import plan
 from harness.model import Change, ChangeKind, Outcome, Plan, Run, SideResult, Test
-from harness.progress import Progress, clock
-from harness.progress.seen import styled
+from harness.progress import Progress, clock, printable_text
 from harness.publish import sentences
 from harness.results import store
 from harness.results.regression import counts
@@ -124,12 +123,12 @@ def show(run: Run) -> None:
     console.print()
     _print(console, _verdict_line(run))
     for line in _next_steps(run):
-        console.print(styled(line), soft_wrap=True)
+        console.print(printable_text(line), soft_wrap=True)
 
 
 def _print(console: rich.console.Console, line: Text) -> None:
     """Print a line: cut on a terminal, whole elsewhere."""
-    line = styled(line)
+    line = printable_text(line)
     if console.is_terminal:
         console.print(line, no_wrap=True, overflow="ellipsis")
     else:
@@ -152,15 +151,18 @@ def table(run: Run, console: rich.console.Console) -> rich.table.Table:
         kernel = side.kernel
         build = sentences.built(kernel.seconds, len(kernel.warnings), reused=kernel.reused)
         boot = sentences.booted([one.boot_seconds for one in side.guests], cached=side.cached)
-        rows.append((side.side, kernel.release, build, boot, tally(side.tests)))
+        rows.append((side.side, kernel.release, build, boot, _tally(side.tests)))
     spare = ("boot", "build", "release")
     return terminal.table(titles, rows, {"tests": 30}, spare, whole=("tests",), on=console)
 
 
-def tally(tests: tuple[Test, ...]) -> Text:
+def _tally(tests: tuple[Test, ...]) -> Text:
     """Write how many tests have each outcome, in colours."""
-    parts = [(f"{n} {word}", terminal.OUTCOME_COLOURS.get(word, "red")) for word, n in counts(tests).items()]
-    return Text(", ").join(Text(*part) for part in parts) if parts else Text("none")
+    parts = [
+        Text(f"{number} {outcome}", terminal.OUTCOME_COLOURS.get(outcome, "red"))
+        for outcome, number in counts(tests).items()
+    ]
+    return Text(", ").join(parts) if parts else Text("none")
 
 
 def _troubles(run: Run) -> Iterator[Text]:

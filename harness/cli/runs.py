@@ -8,14 +8,14 @@ import dataclasses
 import json
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import rich.table
 from rich.text import Text
 
 from harness import errors, paths, serial
-from harness.cli import compare, matrix, run, terminal
+from harness.cli import check, compare, run, terminal
 from harness.cli.parser import Commands, add_options, add_verb
 from harness.cli.terminal import Line, ago, ended_text
 from harness.history.histories import RunRow, SideRow
@@ -49,8 +49,13 @@ examples:
 """
 
 RECORDED = ("run", "check", "compare", "bisect")  # the verbs whose runs the history records
-#: What a run, a check, a comparison and a bisection write when they end.
-RESULTS = (store.RUN, store.CHECK, store.COMPARISON, store.BISECTION)
+#: What a run, a check, a comparison and a bisection write when they end, and what reads it.
+RESULTS: dict[str, Callable[[Path], object]] = {
+    store.RUN: store.load_run,
+    store.CHECK: store.load_check,
+    store.COMPARISON: store.load_comparison,
+    store.BISECTION: store.load_bisection,
+}
 _FILES = {
     "report.html": "page",
     "junit.xml": "junit",
@@ -182,26 +187,18 @@ def _is_complete(folder: Path) -> bool:
 def _show_folder(folder: Path, as_json: bool) -> int:
     """Show what a folder holds as its verb did, or print its JSON."""
     name = next(name for name in RESULTS if (folder / name).is_file())
-    if name == store.RUN:
-        result = store.load_run(folder)
-        if not as_json:  # the folder may have been moved, for example off a CI system
-            run.show(dataclasses.replace(settled(result), folder=folder))
-    elif name == store.CHECK:
-        checked = store.load_check(folder)
-        if not as_json:
-            matrix.show(checked, folder)
-    elif name == store.BISECTION:
-        if as_json:
-            store.load_bisection(folder)
-        else:
-            print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
-    else:
-        comparison = store.load_comparison(folder)
-        if not as_json:
-            compare.show(comparison)
     if as_json:
+        RESULTS[name](folder)  # raises UsageError for a damaged file
         print((folder / name).read_text(encoding="utf-8", errors="replace"))
         return errors.GOOD
+    if name == store.RUN:  # its folder may have been moved, for example off a CI system
+        run.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
+    elif name == store.CHECK:
+        check.show(store.load_check(folder), folder)
+    elif name == store.COMPARISON:
+        compare.show(store.load_comparison(folder))
+    else:
+        print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
     for file, what in _FILES.items():
         if (folder / file).is_file():
             print(f"{what:<9} {folder / file}")

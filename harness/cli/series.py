@@ -79,7 +79,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Read a series, and show it."""
-    series = _read(options, progress, whole=False)
+    series = _read(options, progress, collect=False, whole=False)
     for line in trust.commands(series):
         progress.say(f"runs on this machine, so that --trust is needed: {line}")
     if options.json:
@@ -91,14 +91,14 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     return errors.UNTESTABLE if series.fault else errors.GOOD
 
 
-def _read(options: argparse.Namespace, progress: Progress, **request: bool) -> Series:
-    """Load the series that is named; ``request`` are fields of the SeriesRequest."""
+def _read(options: argparse.Namespace, progress: Progress, *, collect: bool, whole: bool) -> Series:
+    """Load the series that is named: see SeriesRequest for ``collect`` and ``whole``."""
     project = settings.load(Path.cwd())
-    wanted = dataclasses.replace(
-        plan.series_request(typed_plan(options, words=()), project), **request
-    )
+    request = plan.series_request(typed_plan(options, words=()), project)
     with paths.in_use():
-        series = plan.find_series(options.words, project, wanted)
+        series = plan.find_series(
+            options.words, project, dataclasses.replace(request, collect=collect, whole=whole)
+        )
     for note in series.notes:
         progress.say(note)
     return series
@@ -110,7 +110,7 @@ def run_fetch(options: argparse.Namespace, progress: Progress) -> int:
     if name and not re.fullmatch(r"\w[\w.-]*", name):
         raise errors.UsageError(f"{name!r} is no name for a folder", hint="letters, digits and -")
     with paths.in_use():  # until the mails, which may be in the cache, are copied
-        series = _read(options, progress, collect=options.trailers)
+        series = _read(options, progress, collect=options.trailers, whole=True)
         link = word if re.match(r"https?://|<?[^\s/]+@", word) else ""
         patches = settings.load(Path.cwd()).folder / "patches"
         folder = patches / (name or series_stage.slug(series.title))

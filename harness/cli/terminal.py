@@ -11,8 +11,7 @@ import rich.table
 from rich.text import Text
 
 from harness.model import Outcome, Verdict
-from harness.progress import clock
-from harness.progress.seen import styled
+from harness.progress import clock, printable_text
 
 WIDE = 200  # columns where there is no terminal
 _GAP = 2  # columns between two
@@ -57,7 +56,7 @@ def show(lines: Iterable[Line]) -> None:
         if isinstance(line, rich.table.Table):
             out.print(line)
         else:
-            out.print(styled(Text.assemble(line), lines=True), soft_wrap=True)
+            out.print(printable_text(Text.assemble(line), lines=True), soft_wrap=True)
 
 
 def console() -> rich.console.Console:
@@ -90,7 +89,7 @@ def table(
         overflow: rich.console.OverflowMethod = "ellipsis" if cut else "fold"
         grid.add_column(Text(titles[place]), width=width, no_wrap=cut, overflow=overflow)
     for row in rows:
-        grid.add_row(*(styled(Text.assemble(row[place])) for place in widths))
+        grid.add_row(*(printable_text(Text.assemble(row[place])) for place in widths))
     return grid
 
 

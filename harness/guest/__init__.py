@@ -5,9 +5,9 @@
 worker: it claims a guest and carries bytes between xdist and the guest's results port.
 """
 
-from harness.guest.keepers import Keeper, find, relay_command, start
+from harness.guest.handle import GuestHandle, find, relay_command, start
 from harness.guest.private import sweep
 from harness.guest.shell import shell
 from harness.guest.spec import GuestSpec
 
-__all__ = ["GuestSpec", "Keeper", "find", "relay_command", "shell", "start", "sweep"]
+__all__ = ["GuestHandle", "GuestSpec", "find", "relay_command", "shell", "start", "sweep"]

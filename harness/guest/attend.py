@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bring a person's terminal and held guests together.
+"""Bring a person's terminal to held guests.
 
-``python -m harness.guest.attend FOLDER`` enters one guest from any terminal.
+``python -m harness.guest.attend FOLDER`` enters a held guest from any terminal.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import tty
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from harness.guest import folder, hold
+from harness.guest import hold, records
 from harness.guestside import held
 
 _TICK = 0.2
@@ -32,21 +31,14 @@ def terminal() -> int | None:
         return None
 
 
-def lines(place: Path, said: dict[str, Any]) -> list[str]:
-    """Say what is held and how one gets in."""
-    name = f"guest{place.name}"
-    entering = "to enter it" if said["kind"] == "shell" else "its kernel is stopped; to look at it"
-    return [f"{name} is held: {said['why']}", f"{entering}: {said['enter']}"]
-
-
-def shell(path: str, fd: int) -> None:
-    """Give terminal ``fd`` to the shell behind the socket at ``path`` until it is left."""
+def enter_shell(path: str, fd: int) -> None:
+    """Connect terminal ``fd`` to the shell behind the socket ``path`` until the shell is left."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(path)
         size = os.get_terminal_size(fd)
         before = termios.tcgetattr(fd)
         try:
-            # That forgets what was typed; what is typed once the guest has heard of us is its own.
+            # First raw mode, which discards earlier input; then the guest begins to listen.
             tty.setraw(fd)
             sock.sendall(b"%s %d %d\n" % (held.SHELL, size.lines, size.columns))
             _carry(sock, fd)
@@ -72,7 +64,7 @@ def _carry(sock: socket.socket, fd: int) -> None:
 
 
 class Attendant:
-    """Watches a run's ``guests`` folder; says of each held guest how to enter it.
+    """Watches a run's ``guests`` folder and tells a person how to enter each held guest.
 
     With a terminal ``fd`` it enters living guests itself, and waits for Enter at dead ones.
     """
@@ -92,42 +84,41 @@ class Attendant:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stop watching."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(2 * _TICK)
 
     def _run(self) -> None:
-        told: set[tuple[str, int]] = set()
+        announced: set[tuple[str, int]] = set()
         while not self._stop.wait(_TICK):
-            for place in folder.taken(self._guests):
-                said, file = hold.read(place), place / hold.FILE
-                if said and (mark := (str(file), file.stat().st_mtime_ns)) not in told:
-                    told.add(mark)
-                    for line in lines(place, said):
-                        self._say(line)
-                    self._attend(place, said)
+            for folder in records.taken(self._guests):
+                held_guest, file = hold.read(folder), folder / hold.FILE
+                if held_guest and (mark := (str(file), file.stat().st_mtime_ns)) not in announced:
+                    announced.add(mark)
+                    self._attend(folder, held_guest)
 
-    def _attend(self, place: Path, said: dict[str, Any]) -> None:
+    def _attend(self, folder: Path, held_guest: hold.Hold) -> None:
+        name = records.name(folder)
+        shell = held_guest.kind == hold.SHELL
+        purpose = "to enter it" if shell else "its kernel is stopped; to inspect it"
+        self._say(f"{name} is held: {held_guest.why}")
+        self._say(f"{purpose}: {held_guest.enter}")
         if self._fd is None:
-            self._say(f"held for {said['seconds']:g} s, or until: rm {place / hold.FILE}")
+            self._say(f"held for {held_guest.seconds:g} s, or until: rm {folder / hold.FILE}")
             return
         try:
-            if said["kind"] == "shell":
-                self._say("a shell in the guest; leave it (exit) to go on")
-                shell(said["socket"], self._fd)
+            if shell:
+                self._say("a shell in the guest; leave it (exit) to continue")
+                enter_shell(held_guest.socket, self._fd)
             else:
-                self._say("Enter to go on")
-                self._enter(place, self._fd)
+                self._say("press Enter to continue")
+                self._wait_for_enter(folder, self._fd)
         except OSError as error:
-            self._say(f"guest{place.name} cannot be entered: {error}")
-        hold.let_go(place)
+            self._say(f"{name} cannot be entered: {error}")
+        hold.let_go(folder)
 
-    def _enter(self, place: Path, fd: int) -> None:
-        while (place / hold.FILE).exists() and not self._stop.is_set():
+    def _wait_for_enter(self, folder: Path, fd: int) -> None:
+        while (folder / hold.FILE).exists() and not self._stop.is_set():
             if select.select([fd], [], [], _TICK)[0]:
                 os.read(fd, 4096)
                 return
@@ -135,13 +126,13 @@ class Attendant:
 
 def main(argv: list[str]) -> int:
     """Enter the held guest of a folder; leaving it ends the hold."""
-    place, fd = Path(argv[1]), terminal()
-    said = hold.read(place)
-    if fd is None or said.get("kind") != "shell":
-        sys.stderr.write("harness: no terminal, or no guest held there that has a shell\n")
+    folder, fd = Path(argv[1]), terminal()
+    held_guest = hold.read(folder)
+    if fd is None or held_guest is None or held_guest.kind != hold.SHELL:
+        sys.stderr.write("harness: no terminal here, or no held guest with a shell there\n")
         return 2
-    shell(said["socket"], fd)
-    hold.let_go(place)
+    enter_shell(held_guest.socket, fd)
+    hold.let_go(folder)
     return 0
 
 

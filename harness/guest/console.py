@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The serial console: kept whole with the host's time stamps, and watched line by line."""
+"""The serial console: logged with the host's time stamps, and watched line by line."""
 
 from __future__ import annotations
 
@@ -7,24 +7,30 @@ import enum
 import os
 import re
 import select
+import signal
 import time
 from pathlib import Path
 from typing import IO
 
 from harness.guestside import bootstrap
 
-#: How a line of console.log starts: seconds since the guest was started, then this.
+#: What stands in console.log between a line's time (seconds since the guest was started) and text.
 SEPARATOR = " | "
-#: Bytes of a console that are kept from its start and from its end, and of one line.
+#: Bytes that are kept of a console from its start and from its end, and of one line.
 KEPT, TAIL, LONGEST = 32 << 20, 1 << 20, 1 << 16
-# What no line of ``sign``'s goes without, but those that only tell that a kernel speaks.
+# Every line with a sign but KERNEL contains one of these: a quick first look.
 _HOT = re.compile(rb"harness: |panic|sysrq: ")
 _PANIC = re.compile(rb"Kernel panic - not syncing|\] Kernel Offset: .*\bpanic\b")
-# The first thing a kernel says, or any stamped message.
+# The first message of a kernel, or any message with its time stamp.
 _KERNEL = re.compile(rb"\[ *\d+\.\d{6}\]|^Linux version |Decompressing Linux")
 _LEFT = re.compile(re.escape(bootstrap.LEFT).encode() + rb" (\d+)")
-
 _TEST = re.compile(rb"harness: (?:start|end) ")
+
+# Seconds on real hardware; emulation stretches them.
+LAST_WORDS = 4.0  # to answer sysrq after a deadline, and to print the answer
+SILENCE = 0.5  # after which an answer to sysrq counts as complete
+FAREWELL = 2.0  # to power off after the job ended, and to end after a panic
+DRAIN = 0.3  # real seconds to read what is still coming when the guest is no longer wanted
 
 
 class Sign(enum.Enum):
@@ -40,7 +46,7 @@ class Sign(enum.Enum):
 
 
 def sign(line: bytes) -> Sign:
-    """Read one line.  Program output may stand before or after what the kernel says in it."""
+    """What one line means.  A program's output may stand before or after the kernel's message."""
     if not _HOT.search(line):
         return Sign.KERNEL if _KERNEL.search(line) else Sign.NOTHING
     if _PANIC.search(line):
@@ -57,15 +63,16 @@ def sign(line: bytes) -> Sign:
 
 
 def left(line: bytes) -> int:
-    """Give the exit status in a line whose sign is LEFT."""
-    found = _LEFT.search(line)
-    return int(found[1]) if found else 125
+    """The exit status in a line whose sign is LEFT."""
+    match = _LEFT.search(line)
+    return int(match[1]) if match else 125
 
 
 class Stamper:
-    """Writes what comes from the console into a file, each line behind its time.
+    """Writes the console's output to a file, each line with its time.
 
-    Of more than ``limit`` bytes the middle is left out: the newest are written at the end.
+    If there are more than ``limit`` bytes, the middle is left out: the newest are written at the
+    end.
     """
 
     def __init__(self, file: IO[bytes], begin: float, limit: int = KEPT) -> None:
@@ -77,7 +84,7 @@ class Stamper:
         self._cut = 0
 
     def write(self, data: bytes) -> None:
-        """Take a piece as it was read, which may end anywhere in a line."""
+        """Take a piece of output, which may end anywhere in a line."""
         stamp = f"{time.monotonic() - self._begin:10.3f}{SEPARATOR}".encode()
         text = bytearray()
         for piece in data.replace(b"\r", b"").splitlines(keepends=True):
@@ -94,7 +101,7 @@ class Stamper:
             del self._tail[:-TAIL]
 
     def close(self) -> None:
-        """Write what was held back."""
+        """Write what was held back, and close the file."""
         if self._cut:
             self._file.write(f"\n(cut: {self._cut} bytes)\n".encode())
         self._file.write(self._tail)
@@ -102,7 +109,7 @@ class Stamper:
 
 
 class Console:
-    """The console on terminal ``fd``, logged to ``path``; ``begin`` is where its clock starts."""
+    """The console on terminal ``fd``, logged to ``path``; its time starts at ``begin``."""
 
     def __init__(self, fd: int, path: Path, begin: float) -> None:
         self._fd = fd
@@ -112,29 +119,137 @@ class Console:
         self._rest = b""
 
     def lines(self, timeout: float) -> list[bytes] | None:
-        """Give the lines that came; none when nothing did in time (seconds); None at the end."""
+        """New lines; empty if none came within ``timeout`` seconds, None when the console ended."""
         if not self._poll.poll(max(timeout, 0) * 1000):
             return []
         try:
             data = os.read(self._fd, 1 << 16)
-        except OSError:  # a terminal that nobody holds any more
+        except OSError:  # nobody has the terminal open any more
             data = b""
         if not data:
             return None
         self._log.write(data)
-        *whole, self._rest = (self._rest + data).splitlines(keepends=True) or [b""]
+        *complete, self._rest = (self._rest + data).splitlines(keepends=True) or [b""]
         if self._rest.endswith(b"\n"):
-            whole.append(self._rest)
+            complete.append(self._rest)
             self._rest = b""
         elif len(self._rest) > LONGEST:
             self._rest = self._rest[-LONGEST:]
-        return whole
+        return complete
 
     def send(self, data: bytes) -> None:
-        """Type something."""
+        """Type ``data``."""
         os.write(self._fd, data)
 
     def close(self) -> None:
-        """Close log and terminal."""
+        """Close the log and the terminal."""
         os.close(self._fd)
         self._log.close()
+
+
+class ConsoleWatch:
+    """A guest's fate, from its console lines and the clock (which callers pass in).
+
+    ``deadline``: seconds after the start for the boot.  ``verdict`` is empty until something
+    decides how the guest ends; then it is one of GuestRecord's words, and the guest is to be killed
+    once ``tick`` says so, unless it has ended by itself.
+    """
+
+    def __init__(self, deadline: float, factor: float) -> None:
+        self.deadline = deadline
+        self.factor = factor
+        self.spoke = False  # the kernel printed something
+        self.boot_seconds: float | None = None
+        self.status: int | None = None  # of the guest's job, once it ended
+        self.verdict = ""
+        self.note = ""  # explains the verdict where it needs that
+        self._until: float | None = None
+        self._asked = False  # sysrq was sent
+        self._answered = False
+        self._last = 0.0
+
+    def line(self, line: bytes, now: float) -> None:
+        """Take a line of the console at ``now`` seconds after the start."""
+        self._last = now
+        meaning = sign(line)
+        self.spoke = self.spoke or meaning is not Sign.NOTHING
+        if meaning is Sign.PANIC:
+            self.verdict = "panic"
+            # A kernel that stays in memory prints a line when its report is complete.
+            rest = SILENCE if b"---[ end Kernel panic" in line else FAREWELL
+            self._until = now + rest * self.factor
+        elif meaning is Sign.UP and self.boot_seconds is None:
+            self.boot_seconds = now
+        elif meaning is Sign.LEFT and not self.verdict:
+            self.status = left(line)
+            self.verdict = "left" if self.status else "done"
+            self.note = _job_end(self.status)
+            self._until = now + FAREWELL * self.factor
+        elif meaning is Sign.TEST and self.verdict in ("panic", "left", "done"):
+            self.alive()
+        elif meaning is Sign.SYSRQ and self._asked and not self._answered:
+            self._answered = True
+            self.verdict = "timeout"
+
+    def alive(self) -> None:
+        """Note a sign of life: what looked like the guest's end was a program's output."""
+        self.verdict, self.note, self._until = "", "", None
+
+    def late(self, now: float) -> bool:
+        """Note that a test is over its deadline; whether sysrq is to show what the guest does."""
+        if not self._asked and not self.verdict:
+            self._asked = True
+            self.verdict = "hang"  # until it answers
+            self._until = now + LAST_WORDS * self.factor
+        return self._asked
+
+    def silent(self, now: float) -> float:
+        """Seconds since the console's last line."""
+        return now - self._last
+
+    def over(self, now: float) -> None:
+        """Note that nobody needs the guest any more."""
+        self.verdict = self.verdict or "done"
+        self._until = min(self._until or now + DRAIN, now + DRAIN)
+
+    def tick(self, now: float) -> bool:
+        """Whether it is time to kill the guest."""
+        if not self.verdict and self.boot_seconds is None and now > self.deadline:
+            self.verdict = "boot"
+            return True
+        if self._answered and self.silent(now) > SILENCE * self.factor:
+            return True
+        return self._until is not None and now > self._until
+
+    def gone(self, status: int, messages: str) -> None:
+        """Note that the guest ended by itself, with QEMU's exit ``status`` and ``messages``."""
+        killed = "terminating on signal" in messages
+        if self.verdict or (self.boot_seconds is None and not status and not killed):
+            return
+        if status or killed:
+            self.verdict = "lost"
+            self.note = messages.strip().splitlines()[-1] if killed else _qemu_end(status)
+        else:
+            self.verdict = "reset"
+
+    def end(self) -> str:
+        """The verdict when the guest has ended."""
+        if not self.verdict:
+            self.verdict = "boot" if self.boot_seconds is None else "lost"
+        return self.verdict
+
+
+def _job_end(status: int) -> str:
+    if not status:
+        return ""
+    try:
+        how = f"was killed by {signal.Signals(status - 128).name}"
+    except ValueError:
+        how = f"ended with status {status}"
+    return f"the tests' process in the guest {how}"
+
+
+def _qemu_end(status: int) -> str:
+    if status < 0:
+        return f"QEMU was killed by {signal.Signals(-status).name} (by the host, out of memory?)"
+    return f"QEMU ended with status {status}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find out which modules a worker imports, and put their code into one file.
+"""Find out which modules a worker imports, and write their code to one file.
 
-``python gather.py FOLDER`` runs a small suite under pytest, in this process, with the
-plugins that are installed.  What that imported is what a worker in a guest will import, too.
+``python gather.py FOLDER`` runs a small suite under pytest in this process, with the installed
+plugins: a worker in a guest will import the same modules.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-# A pass, a failure (its report needs more) and the fixtures that tests use most.
+# A pass, a failure (whose report needs more modules) and the most common fixtures.
 _SUITE = """
 import pytest
 
@@ -33,14 +33,14 @@ def test_fails():
 
 
 def exercise() -> None:
-    """Import all that a worker does."""
+    """Import everything that a worker imports."""
     importlib.import_module("execnet.gateway_base")
     pytest = importlib.import_module("pytest")
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as null:
         suite = Path(folder) / "test_gather.py"
         suite.write_text(_SUITE)
-        # Inside the test, pytest rewrites the assertions of what is imported and keeps the result
-        # beside the file, where it can; guests cannot.
+        # Inside a test, pytest rewrites the assertions of what is imported and caches the result,
+        # which guests cannot do.
         names = [f"harness.guestside.{m.name}" for m in pkgutil.iter_modules(_folder())]
         with suite.open("a") as file:
             file.write(f"\ndef test_imports():\n    import {', '.join(names)}\n")
@@ -54,10 +54,9 @@ def _folder() -> list[str]:
 
 
 def collect() -> tuple[dict[str, tuple[bool, str, int, int]], bytes]:
-    """Give the index and the code of what is loaded from files as they are.
+    """The index and the code of all modules that are loaded unchanged from files.
 
-    Modules whose assertions pytest rewrites are left to pytest, and ours to the files: people
-    change them.
+    Not of modules whose assertions pytest rewrites, and not of ours, which people change.
     """
     index, codes = {}, bytearray()
     for name, module in list(sys.modules.items()):
@@ -81,13 +80,13 @@ def collect() -> tuple[dict[str, tuple[bool, str, int, int]], bytes]:
 
 
 def main(argv: list[str]) -> None:
-    """Write the bundle into a folder, with the times when its sources were last changed."""
+    """Write the bundle to a folder, with the times when its sources were last changed."""
     folder = Path(argv[1])
-    known = [*sys.path]
+    search_path = [*sys.path]
     exercise()
     index, codes = collect()
     stamps = {origin: Path(origin).stat().st_mtime_ns for _, origin, _, _ in index.values()}
-    head = marshal.dumps((index, known))
+    head = marshal.dumps((index, search_path))
     (folder / "modules").write_bytes(len(head).to_bytes(8, "little") + head + codes)
     (folder / "stamps.json").write_text(json.dumps(stamps))
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find out what a guest is at whose test does not end: before it is killed, from three sides.
+"""Find out what a guest is doing whose test does not end, before it is killed.
 
-QEMU tells each processor's registers, the watcher in the guest what the test's tasks are at (if the
-kernel still runs programs), and sysrq has the kernel itself show its tasks and memory (if it still
-takes interrupts).
+From three sides: QEMU shows each processor's registers; the watcher in the guest shows the test's
+tasks, if the kernel still runs programs; sysrq makes the kernel show its tasks and memory, if it
+still takes interrupts.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ import json
 import socket
 from pathlib import Path
 
-from harness.guest import command, folder, qmp
+from harness import serial
+from harness.guest import qemu, qmp, records
 from harness.guest.console import Console
 
-_KEYS = b"wltm"  # blocked tasks, what each CPU is at, all tasks, memory
-_BETWEEN = 0.3  # seconds of silence before the next key; QEMU's serial line has no queue of breaks
+_KEYS = b"wltm"  # sysrq: blocked tasks, backtraces of all CPUs, all tasks, memory
+_BETWEEN = 0.3  # seconds of silence before the next key; QEMU's serial line does not queue breaks
 _LONGEST = 1 << 20  # bytes of an answer
 
 
-class Inquiry:
-    """Asks one guest; ``private`` has its sockets, ``place`` keeps what comes."""
+class HangInquiry:
+    """Asks one guest; ``private`` has its sockets, ``folder`` keeps the answers."""
 
-    def __init__(self, private: Path, place: Path) -> None:
-        self._private, self._place = private, place
+    def __init__(self, private: Path, folder: Path) -> None:
+        self._private, self._folder = private, folder
         self._keys = _KEYS
         self._pressed = -_BETWEEN
         self._answer = b""
@@ -34,19 +35,19 @@ class Inquiry:
         self._watcher: socket.socket | None = None
 
     def connect(self) -> None:
-        """Connect to the watcher's port, so that it can wait there without polling."""
+        """Connect to the watcher's port, so that the watcher can wait there without polling."""
         if self._watcher is None:
             sock = socket.socket(socket.AF_UNIX)
             sock.setblocking(False)
             try:
-                sock.connect(str(self._private / command.WATCHER))
+                sock.connect(str(self._private / qemu.WATCHER))
             except OSError:
                 sock.close()
             else:
                 self._watcher = sock
 
-    def go_on(self, console: Console, now: float, silent: float) -> None:
-        """Do what can be done at ``now``; the console has been silent for that many seconds."""
+    def proceed(self, console: Console, now: float, silent: float) -> None:
+        """Take the next step at ``now``; the console has been silent for ``silent`` seconds."""
         if not self._asked:
             self._asked = True
             self._registers("first")
@@ -55,21 +56,21 @@ class Inquiry:
         # A break on the serial line, then a key: what a person at the machine would do.
         if self._keys and now > self._pressed + _BETWEEN and silent > _BETWEEN:
             self._pressed = now
-            if qmp.ask(self._private / "qmp", "chardev-send-break", id=command.CHARDEV):
+            if qmp.ask(self._private / "qmp", "chardev-send-break", id=qemu.CHARDEV):
                 console.send(self._keys[:1])
             self._keys = self._keys[1:]
             if not self._keys:
-                self._registers("later")  # a processor that moved on is in no loop
+                self._registers("later")  # a processor that moved on is not in a loop
 
     def ping(self) -> None:
-        """Ask whether programs still run; ``answered`` says so once one did."""
+        """Ask whether programs still run; ``answered`` becomes true once one did."""
         if not self._asked:
             self._asked = True
             self._send(b"are you there?\n")
         self._read()
 
     def close(self) -> None:
-        """Let go of the guest."""
+        """Disconnect from the guest."""
         if self._watcher is not None:
             self._watcher.close()
 
@@ -88,12 +89,13 @@ class Inquiry:
         line, end, _ = self._answer.partition(b"\n")
         if end:
             self.answered = True
-            with contextlib.suppress(ValueError):
-                folder.write(self._place / folder.HANG, json.loads(line))
+            with contextlib.suppress(ValueError):  # a DamagedError is one, too
+                answer = serial.from_json(records.HangAnswer, json.loads(line))
+                serial.write(self._folder / records.HANG, answer, indent=1)
             self._answer = b""
 
     def _registers(self, when: str) -> None:
-        said = qmp.monitor(self._private / "qmp", "info registers -a")
-        if said:
-            with (self._place / folder.REGISTERS).open("a", encoding="utf-8") as file:
-                file.write(f"--- {when}\n{said}\n")
+        registers = qmp.monitor(self._private / "qmp", "info registers -a")
+        if registers:
+            with (self._folder / records.REGISTERS).open("a", encoding="utf-8") as file:
+                file.write(f"--- {when}\n{registers}\n")

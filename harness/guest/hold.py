@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Leave a guest as it is for a person: who waits writes ``held.json``, who is done removes it.
+"""Leave a guest as it is for a person to enter.
 
-A living guest has a shell on a port of its own; one whose kernel died is stopped, and gdb can be
-pointed at QEMU.
+Whoever holds a guest writes ``held.json``; whoever is done with it removes the file.  A living
+guest has a shell on a port of its own; one whose kernel died is stopped, and gdb can connect to
+QEMU.  ``harness.guest.attend`` brings a person's terminal there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import os
 import shlex
 import socket
@@ -16,63 +17,76 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from harness.guest import folder, qmp
+from harness import serial
+from harness.guest import qmp
 from harness.guestside import held
 
 FILE = "held.json"
-SHELL, GDB = "shell", "gdb"  # sockets in the guest's private folder
+SHELL, GDB = "shell", "gdb"  # sockets in the guest's private folder, and kinds of a hold
 #: Seconds of a hold that a person at the terminal ends.
 LONG = 7 * 24 * 3600.0
 _TICK = 0.1
-_PATIENCE = 5.0  # seconds for the guest to hear that it may go on
+_PATIENCE = 5.0  # seconds for the guest to notice that it may continue
 
 
-def living(place: Path, private: Path, why: str, seconds: float) -> None:
-    """Say that the guest of folder ``place`` can be entered, for so long."""
-    words = [sys.executable, "-P", "-m", "harness.guest.attend", str(place)]
-    _write(place, "shell", why, shlex.join(words), private / SHELL, seconds)
+@dataclasses.dataclass(frozen=True)
+class Hold:
+    """held.json: why a guest is held, and the command that enters it.
+
+    ``kind`` is "shell" or "gdb"; the hold ends after ``seconds``.
+    """
+
+    kind: str
+    why: str
+    enter: str
+    socket: str
+    seconds: float
 
 
-def dead(place: Path, private: Path, vmlinux: Path | None, seconds: float, why: str) -> None:
-    """Stop the guest's processors and let gdb in, for so long."""
+def living(folder: Path, private: Path, why: str, seconds: float) -> None:
+    """Note that the guest of ``folder`` can be entered, for so many seconds."""
+    command = [sys.executable, "-P", "-m", "harness.guest.attend", str(folder)]
+    write(folder, Hold(SHELL, why, shlex.join(command), str(private / SHELL), seconds))
+
+
+def dead(folder: Path, private: Path, vmlinux: Path | None, seconds: float, why: str) -> None:
+    """Stop the guest's processors and let gdb connect, for so many seconds."""
     sock = private / GDB
     qmp.ask(private / "qmp", "stop")
     qmp.monitor(private / "qmp", f"gdbserver unix:{sock},server=on,wait=off")
-    words = ["gdb", *([str(vmlinux)] if vmlinux else []), "-ex", f"target remote {sock}"]
-    _write(place, "gdb", why, shlex.join(words), sock, seconds)
+    command = ["gdb", *([str(vmlinux)] if vmlinux else []), "-ex", f"target remote {sock}"]
+    write(folder, Hold(GDB, why, shlex.join(command), str(sock), seconds))
 
 
-def _write(place: Path, kind: str, why: str, enter: str, sock: Path, seconds: float) -> None:
-    value = {"kind": kind, "why": why, "enter": enter, "socket": str(sock), "seconds": seconds}
-    folder.write(place / FILE, value)
+def write(folder: Path, hold: Hold) -> None:
+    """Begin a hold."""
+    serial.write(folder / FILE, hold, indent=1)
 
 
-def read(place: Path) -> dict[str, Any]:
-    """Give what is written of a hold; empty when there is none."""
+def read(folder: Path) -> Hold | None:
+    """The hold of a guest; None if it is not held."""
     try:
-        found: dict[str, Any] = json.loads((place / FILE).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found
+        return serial.read(folder / FILE, Hold)
+    except (OSError, serial.DamagedError):
+        return None
 
 
-def let_go(place: Path) -> None:
+def let_go(folder: Path) -> None:
     """End a hold."""
-    (place / FILE).unlink(missing_ok=True)
+    (folder / FILE).unlink(missing_ok=True)
 
 
-def wait(place: Path, seconds: float, given_up: Callable[[], bool]) -> None:
-    """Wait until somebody ends the hold, or time or ``given_up`` does."""
+def wait(folder: Path, seconds: float, given_up: Callable[[], bool]) -> None:
+    """Wait until somebody ends the hold, time is over, or ``given_up`` says so; then end it."""
     end = time.monotonic() + seconds
-    while (place / FILE).exists() and time.monotonic() < end and not given_up():
+    while (folder / FILE).exists() and time.monotonic() < end and not given_up():
         time.sleep(_TICK)
-    let_go(place)
+    let_go(folder)
 
 
-def go_on(private: Path) -> None:
-    """Tell the tests in the guest to go on; one that is gone needs no word."""
+def continue_tests(private: Path) -> None:
+    """Tell the tests in the guest to continue; if it has ended, nothing is done."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(_PATIENCE)
         sock.connect(os.fspath(private / SHELL))

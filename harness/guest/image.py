@@ -1,49 +1,59 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tell what a file is before QEMU is given it: QEMU runs anything, and says nothing."""
+"""Check what a file is before QEMU gets it: QEMU runs anything, and reports nothing.
+
+The few bytes of ELF are read by hand: a keeper looks at a vmlinux before each boot, and importing
+pyelftools takes longer than all of that.
+"""
 
 from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 from harness.errors import UsageError
 
 _HEAD = 0x300
-# ELF's numbers for machines.
-_ELF = {62: "x86_64", 183: "arm64"}
+_X86_64 = 62
+_ELF_MACHINES = {_X86_64: "x86_64", 183: "arm64"}
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
-
-
-def check(image: Path, arch: str) -> None:
-    """Raise UsageError when ``image`` is no kernel that a machine of ``arch`` can start."""
-    if image.is_dir():
-        raise UsageError(f"{image} is a folder, not a kernel image", hint=_WHERE.get(arch, ""))
-    try:
-        with image.open("rb") as file:
-            head = file.read(_HEAD)
-    except FileNotFoundError:
-        raise UsageError(f"{image}: there is no such image", hint=_WHERE.get(arch, "")) from None
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the kernel image {image}: {error.strerror}", hint=_WHERE.get(arch, "")
-        ) from None
-    found = _arch(head)
-    if found is None and arch == "arm64" and head.startswith(_PACKED):
-        return  # a packed Image, which QEMU unpacks for this machine
-    if found is None:
-        raise UsageError(f"{image} is not a kernel image", hint=_WHERE.get(arch, ""))
-    if found != arch:
-        raise UsageError(f"{image} is a kernel for {found}, not {arch}", hint=f"--arch {found}")
-
-
-_WHERE = {
+_HINTS = {
     "x86_64": "it is arch/x86/boot/bzImage in the folder where the kernel was built",
     "arm64": "it is arch/arm64/boot/Image in the folder where the kernel was built",
 }
 
+_HEADER = struct.Struct("<16sHHIQQQIHHH")  # up to the number of program headers
+_PROGRAM = struct.Struct("<IIQQQQQQ")
+_NOTE = struct.Struct("<III")
+_PT_NOTE = 4
+_PVH_ENTRY = (b"Xen\0", 18)  # XEN_ELFNOTE_PHYS32_ENTRY
+
+
+def check(image: Path, arch: str) -> None:
+    """Raise UsageError if ``image`` is no kernel that a machine of ``arch`` can boot."""
+    hint = _HINTS.get(arch, "")
+    if image.is_dir():
+        raise UsageError(f"{image} is a folder, not a kernel image", hint=hint)
+    try:
+        with image.open("rb") as file:
+            head = file.read(_HEAD)
+    except FileNotFoundError:
+        raise UsageError(f"{image}: there is no such image", hint=hint) from None
+    except OSError as error:
+        what = f"cannot read the kernel image {image}: {error.strerror}"
+        raise UsageError(what, hint=hint) from None
+    image_arch = _arch(head)
+    if image_arch is None and arch == "arm64" and head.startswith(_PACKED):
+        return  # a packed Image, which QEMU unpacks for this machine
+    if image_arch is None:
+        raise UsageError(f"{image} is not a kernel image", hint=hint)
+    if image_arch != arch:
+        what = f"{image} is a kernel for {image_arch}, not {arch}"
+        raise UsageError(what, hint=f"--arch {image_arch}")
+
 
 def _arch(head: bytes) -> str | None:
-    """Give the architecture that the start of a kernel image is for; None if it is none."""
+    """The architecture of a kernel image, from its first bytes; None if it is none."""
     if head[0x202:0x206] == b"HdrS":  # x86's boot protocol
         return "x86_64"
     if head[56:60] == b"ARM\x64":
@@ -51,5 +61,40 @@ def _arch(head: bytes) -> str | None:
     if head.startswith(b"\x7fELF") and len(head) >= 20:
         order = "<" if head[5] == 1 else ">"
         number: int = struct.unpack_from(f"{order}H", head, 18)[0]
-        return _ELF.get(number, f"another machine (ELF's number {number})")
+        return _ELF_MACHINES.get(number, f"another machine (ELF's number {number})")
     return None
+
+
+def has_pvh_entry(vmlinux: Path) -> bool:
+    """Whether ``vmlinux`` is an x86-64 ELF file that QEMU can boot directly (CONFIG_PVH)."""
+    try:
+        with vmlinux.open("rb") as file:
+            return any(_PVH_ENTRY in _notes(segment) for segment in _note_segments(file))
+    except (OSError, struct.error):
+        return False
+
+
+def _note_segments(file: BinaryIO) -> list[bytes]:
+    fields = _HEADER.unpack(file.read(_HEADER.size))
+    ident, machine, offset, size, count = fields[0], fields[2], fields[5], fields[9], fields[10]
+    if not ident.startswith(b"\x7fELF\x02\x01") or machine != _X86_64:
+        return []
+    segments = []
+    for number in range(count):
+        file.seek(offset + number * size)
+        kind, _, start, _, _, length, _, _ = _PROGRAM.unpack(file.read(_PROGRAM.size))
+        if kind == _PT_NOTE:
+            file.seek(start)
+            segments.append(file.read(length))
+    return segments
+
+
+def _notes(segment: bytes) -> list[tuple[bytes, int]]:
+    """(name, type) of the notes in a segment."""
+    notes, place = [], 0
+    while place + _NOTE.size <= len(segment):
+        name_size, value_size, kind = _NOTE.unpack_from(segment, place)
+        place += _NOTE.size
+        notes.append((segment[place : place + name_size], kind))
+        place += (name_size + 3) // 4 * 4 + (value_size + 3) // 4 * 4
+    return notes

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The keeper: a process that owns one guest from its start to its record.
+"""The keeper: a process that owns one guest from its start to its final record.
 
-``python -m harness.guest.keeper FOLDER PARENT``, with FOLDER/spec.json saying what to boot.
-SIGTERM ends the guest, and so does the death of the process PARENT; SIGUSR1 says that a test is
-over its deadline.
+``python -m harness.guest.keeper FOLDER PARENT``: FOLDER/spec.json says what to boot.  SIGTERM ends
+the guest, and so does the death of process PARENT; SIGUSR1 means that a test is over its deadline.
 """
 
 from __future__ import annotations
@@ -18,95 +17,93 @@ import time
 from pathlib import Path
 
 from harness.errors import GuestFault, HarnessError, HostFault
-from harness.guest import command, dump, facts, folder, hold, qmp
-from harness.guest.console import Console
-from harness.guest.hang import Inquiry
+from harness.guest import hold, initplan, qemu, qmp, records
+from harness.guest.console import Console, ConsoleWatch
+from harness.guest.hang import HangInquiry
 from harness.guest.private import Private
 from harness.guest.spec import GuestSpec
-from harness.guest.watch import Watch
 from harness.model import GuestRecord
 from harness.process import Group
 
-_TICK = 0.1  # seconds between two looks at clock and signals while the console is silent
-DEAD = ("panic", "timeout", "hang")  # verdicts on a kernel that is worth a look
-_REAPED = 1.0  # seconds for QEMU to be gone after its console ended
+_TICK = 0.1  # seconds between two checks of clock and signals while the console is silent
+DEAD = ("panic", "timeout", "hang")  # verdicts on a kernel that is worth inspecting
+_REAPED = 1.0  # seconds for QEMU to end after its console did
 
 
-class Keeper:
+class GuestKeeper:
     """One guest's life."""
 
-    def __init__(self, place: Path, job: facts.Job = facts.WORKER, parent: int = 0) -> None:
-        self.place = place
-        self.spec = GuestSpec.load(place / folder.SPEC)
-        self.name = folder.name(place)
-        self.job = job
+    def __init__(self, folder: Path, parent: int = 0) -> None:
+        self.folder = folder
+        self.spec = GuestSpec.load(folder / records.SPEC)
+        self.name = records.name(folder)
         self.parent = parent or os.getppid()
         self.begin, self.born = time.monotonic(), time.time()
-        self.watch = Watch(self.spec.deadline, self.spec.factor)
+        self.watch = ConsoleWatch(self.spec.deadline, self.spec.factor)
         self.unwanted = False  # SIGTERM
         self.late = False  # SIGUSR1
 
     def record(self, ended: str = "") -> GuestRecord:
-        """Write what is known so far, and give it."""
+        """Write and return what is known so far."""
         record = GuestRecord(
             name=self.name,
             ended=ended,
             accel=self.spec.accel.value,
             boot_seconds=self.watch.boot_seconds,
-            console=str(self.place / folder.CONSOLE),
+            console=str(self.folder / records.CONSOLE),
             note=self.watch.note,
             began=round(self.born, 3),
             seconds=round(time.monotonic() - self.begin, 3) if ended else 0.0,
         )
-        folder.write_record(self.place, record)
+        records.write_record(self.folder, record)
         return record
 
     def run(self) -> GuestRecord:
-        """Boot the guest and stay with it.  Raises GuestFault when the host could not start it."""
-        (self.place / folder.KEEPER).write_text(f"{os.getpid()}\n")
+        """Boot the guest and stay until it ends.  Raises GuestFault if the host cannot start it."""
+        (self.folder / records.KEEPER).write_text(f"{os.getpid()}\n")
         self.record()
-        link = self.place / folder.RUN
+        link = self.folder / records.RUN
         private = Private()
         try:
-            facts.write(self.spec, self.name, private.path, self.job)
+            initplan.write(self.spec, self.name, private.path)
             link.symlink_to(private.path)
             self._boot(private.path)
         finally:
             private.remove()
             link.unlink(missing_ok=True)
-            (self.place / folder.KEEPER).unlink(missing_ok=True)
+            (self.folder / records.KEEPER).unlink(missing_ok=True)
         return self.record(self.watch.end())
 
     def _boot(self, private: Path) -> None:
-        words = command.argv(self.spec, self.name, private, gateway=self.job is facts.WORKER)
+        argv = qemu.argv(self.spec, self.name, private, gateway=True)
         master, slave = os.openpty()
-        # A socket: virtme-run adds a second kernel console for anything it can open by name.
+        # A socket: virtme-run adds a second kernel console for any stderr that it can open by name.
         ours, theirs = socket.socketpair()
         error = theirs.fileno()
-        console = Console(master, self.place / folder.CONSOLE, self.begin)
+        console = Console(master, self.folder / records.CONSOLE, self.begin)
         with (
             ours,
             contextlib.closing(console),
-            Group(words, cwd=self.spec.cwd, stdin=slave, stdout=slave, stderr=error) as vng,
+            Group(argv, cwd=self.spec.cwd, stdin=slave, stdout=slave, stderr=error) as vng,
         ):
             os.close(slave)
             theirs.close()
-            alone = self._stay(console, private)
-            if alone:  # nobody ended it: its status is a finding
+            by_itself = self._stay(console, private)
+            if by_itself:  # then its status says why
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     vng.popen.wait(_REAPED)
-            alone = alone and vng.popen.poll() is not None
+            by_itself = by_itself and vng.popen.poll() is not None
             status = vng.end()
-            said = _said(ours)
-        if alone and self.watch.spoke:
-            self.watch.gone(status, said)
-        (self.place / folder.VNG_LOG).write_text(said)
+            messages = _received(ours)
+        if by_itself and self.watch.spoke:
+            self.watch.gone(status, messages)
+        (self.folder / records.VNG_LOG).write_text(messages)
         if self.watch.end() == "boot" and not self.watch.spoke:
-            raise self._fault(said, status)
+            raise self._fault(messages, status)
 
     def _stay(self, console: Console, private: Path) -> bool:
-        """Stay until the guest is over; whether it ended by itself."""
-        with contextlib.closing(Inquiry(private, self.place)) as inquiry:
+        """Stay until the guest ends or has to; whether it ended by itself."""
+        with contextlib.closing(HangInquiry(private, self.folder)) as inquiry:
             while True:
                 lines = console.lines(_TICK)
                 if lines is None:
@@ -116,18 +113,18 @@ class Keeper:
                 if lines:
                     inquiry.connect()
                 self._ask(inquiry, console, now)
-                # Our guard ends us with our parent, but it is started a moment after us.
+                # Our guard ends us when our parent dies, but it starts a moment after us.
                 if self.unwanted or os.getppid() != self.parent:
                     self.watch.over(now)
                 if self.watch.tick(now):
-                    self._keep(private)
+                    self._save_memory(private)
                     self._hold(private, console, alive=inquiry.answered)
                     return False
 
-    def _keep(self, private: Path) -> None:
-        """Keep the memory of a kernel that died or hangs, while there is one."""
+    def _save_memory(self, private: Path) -> None:
+        """Save the memory of a kernel that died or hangs, if that is wanted."""
         if self.spec.vmcore and self.watch.verdict in DEAD:
-            dump.take(private / "qmp", self.place / folder.VMCORE)
+            qmp.dump_memory(private / "qmp", self.folder / records.VMCORE)
 
     def _hold(self, private: Path, console: Console, *, alive: bool) -> None:
         """Leave a guest that died or hangs to a person; ``alive``: it still runs programs."""
@@ -135,45 +132,44 @@ class Keeper:
         if not self.spec.hold or verdict not in DEAD or self.watch.boot_seconds is None:
             return
         if alive and verdict != "panic":
-            qmp.ask(private / "qmp", "cont")  # stopped for a dump
-            hold.living(self.place, private, "its test does not end", self.spec.hold)
+            qmp.ask(private / "qmp", "cont")  # it was stopped for a dump
+            hold.living(self.folder, private, "its test does not end", self.spec.hold)
         else:
             why = "its kernel panicked" if verdict == "panic" else "its kernel does not go on"
-            hold.dead(self.place, private, self.spec.vmlinux, self.spec.hold, why)
+            hold.dead(self.folder, private, self.spec.vmlinux, self.spec.hold, why)
 
         def given_up() -> bool:
             ended = console.lines(0) is None
             return ended or self.unwanted or os.getppid() != self.parent
 
-        hold.wait(self.place, self.spec.hold, given_up)
+        hold.wait(self.folder, self.spec.hold, given_up)
 
     def _read(self, lines: list[bytes], now: float) -> None:
-        known = self.watch.boot_seconds is not None
+        was_up = self.watch.boot_seconds is not None
         for line in lines:
             self.watch.line(line, now)
-        if not known and self.watch.boot_seconds is not None:
+        if not was_up and self.watch.boot_seconds is not None:
             self.record()
 
-    def _ask(self, inquiry: Inquiry, console: Console, now: float) -> None:
+    def _ask(self, inquiry: HangInquiry, console: Console, now: float) -> None:
         if self.late and self.watch.late(now):
-            inquiry.go_on(console, now, self.watch.silent(now))
+            inquiry.proceed(console, now, self.watch.silent(now))
         if self.watch.verdict == "panic":
             inquiry.ping()
             if inquiry.answered:
                 self.watch.alive()
 
-    def _fault(self, said: str, status: int) -> GuestFault:
-        console = folder.read_text(self.place / folder.CONSOLE)
-        lines = [said.strip(), console]
+    def _fault(self, messages: str, status: int) -> GuestFault:
+        details = [messages.strip(), records.read_text(self.folder / records.CONSOLE)]
         if self.watch.deadline <= time.monotonic() - self.begin:
             what = f"{self.name} printed nothing within {self.watch.deadline:.0f} s"
         else:
             what = f"QEMU ended with status {status} before the kernel printed anything"
-        return GuestFault(what, hint="harness doctor", details="\n".join(filter(None, lines)))
+        return GuestFault(what, hint="harness doctor", details="\n".join(filter(None, details)))
 
 
-def _said(ours: socket.socket) -> str:
-    # Both programs are gone, so what they said is all there and the end comes at once.
+def _received(ours: socket.socket) -> str:
+    # Both programs have ended, so all their messages are there.
     parts = []
     with contextlib.suppress(OSError):
         ours.settimeout(1.0)
@@ -183,10 +179,10 @@ def _said(ours: socket.socket) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Keep the guest whose folder is named; gives an exit status."""
-    place = Path(argv[1])
+    """Keep the guest of the given folder; returns an exit status."""
+    folder = Path(argv[1])
     try:
-        keeper = Keeper(place, parent=int(argv[2]) if len(argv) > 2 else 0)
+        keeper = GuestKeeper(folder, parent=int(argv[2]) if len(argv) > 2 else 0)
 
         def note(number: int, _frame: object) -> None:
             if number == signal.SIGUSR1:
@@ -198,11 +194,11 @@ def main(argv: list[str]) -> int:
             signal.signal(number, note)
         keeper.run()
     except HarnessError as error:
-        folder.write_fault(place, error)
+        records.write_fault(folder, error)
         return error.exit_code
     except OSError as error:
-        fault = HostFault(f"cannot keep a guest in {place}: {error}", hint="harness doctor")
-        folder.write_fault(place, fault)
+        fault = HostFault(f"cannot keep a guest in {folder}: {error}", hint="harness doctor")
+        records.write_fault(folder, fault)
         return fault.exit_code
     return 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ask QEMU to do something, over its QMP socket."""
+"""Commands for QEMU, over its QMP socket.  QEMU may be stuck or gone: then they have no effect."""
 
 from __future__ import annotations
 
@@ -8,26 +8,45 @@ import socket
 from pathlib import Path
 from typing import TextIO
 
-_PATIENCE = 2.0  # seconds for an answer; a QEMU that is stuck is killed anyway
+_PATIENCE = 2.0  # seconds for an answer; a QEMU that is stuck gets killed anyway
+_DUMP_PATIENCE = 300.0  # seconds to write a guest's memory
+# drgn does not read the compressed formats that QEMU 7.2 writes to a stream.
+_DUMP_FORMAT = "elf"
 
 
 def ask(path: Path, command: str, **arguments: object) -> bool:
-    """Run one QMP command; whether QEMU did it.  A QEMU that is gone or silent did not."""
+    """Run one QMP command; whether QEMU executed it."""
     return query(path, command, arguments) is not None
 
 
 def monitor(path: Path, line: str) -> str:
-    """Give what QEMU's monitor for people says to ``line``; nothing when it does not answer."""
-    said = query(path, "human-monitor-command", {"command-line": line})
-    return said.replace("\r", "") if isinstance(said, str) else ""
+    """Run a command of QEMU's human monitor; its output, empty without an answer."""
+    output = query(path, "human-monitor-command", {"command-line": line})
+    return output.replace("\r", "") if isinstance(output, str) else ""
+
+
+def dump_memory(path: Path, file: Path) -> bool:
+    """Stop the guest and write its memory to ``file``; whether that worked.
+
+    Needs nothing of its kernel.  A partial dump (QEMU was killed, the disk is full) is removed.
+    """
+    part = file.with_name(f"{file.name}.part")
+    arguments = {"paging": False, "protocol": f"file:{part}", "format": _DUMP_FORMAT}
+    ask(path, "stop")
+    done = query(path, "dump-guest-memory", arguments, _DUMP_PATIENCE) is not None
+    if done and part.is_file():
+        part.replace(file)
+        return True
+    part.unlink(missing_ok=True)
+    return False
 
 
 def query(
     path: Path, command: str, arguments: dict[str, object], patience: float = _PATIENCE
 ) -> object:
-    """Run one QMP command and give its answer; None when QEMU is gone, silent or refuses.
+    """Run one QMP command; QEMU's answer, or None if it is gone, silent or refuses.
 
-    ``patience`` is in seconds between two words of QEMU.
+    ``patience`` is in seconds between two messages of QEMU.
     """
     try:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -35,14 +54,14 @@ def query(
             sock.connect(str(path))
             with sock.makefile("rw", encoding="utf-8") as stream:
                 stream.readline()  # the greeting
-                if _do(stream, "qmp_capabilities", {}) is None:
+                if _execute(stream, "qmp_capabilities", {}) is None:
                     return None
-                return _do(stream, command, arguments)
+                return _execute(stream, command, arguments)
     except (OSError, ValueError):
         return None
 
 
-def _do(stream: TextIO, command: str, arguments: dict[str, object]) -> object:
+def _execute(stream: TextIO, command: str, arguments: dict[str, object]) -> object:
     stream.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
     stream.flush()
     while True:  # events may come before the answer

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What xdist starts as a worker: claims a guest and carries bytes to and from its results port.
 
-Called by its path with ``-I -S`` and given the spec file; everything behind that (``-u -c ...``
-from execnet) is for a Python that we are not.  It imports little, because pytest waits for it.
+It is called by its path, with ``-I -S`` and the spec file; execnet adds ``-u -c ...``, as if this
+were Python itself, which is ignored.  It imports little, because pytest waits for it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 
 TYPE_CHECKING = False  # typing's own is an import
 if TYPE_CHECKING:
-    from harness.guest.keepers import Keeper
+    from harness.guest.handle import GuestHandle
 
 _TICK = 0.01
 _SIZE = 1 << 16
@@ -25,7 +25,7 @@ HOST_LEFT, GUEST_LEFT = 0, 1
 
 
 def claim(guests: str) -> str:
-    """Take the first guest that nobody has; empty when all are taken."""
+    """Claim the first free guest and return its folder; empty if all are claimed."""
     numbers = sorted(int(name) for name in os.listdir(guests) if name.isdigit())  # noqa: PTH208
     for number in numbers:
         folder = f"{guests}/{number}"
@@ -38,7 +38,7 @@ def claim(guests: str) -> str:
 
 
 def connect(folder: str) -> socket.socket | None:
-    """Connect to the guest's results port; None when the guest is over before that works."""
+    """Connect to the guest's results port; None if the guest ends before that works."""
     while True:
         sock = socket.socket(socket.AF_UNIX)
         try:
@@ -53,7 +53,7 @@ def connect(folder: str) -> socket.socket | None:
 
 
 def over(folder: str) -> bool:
-    """Whether the guest ended: its record says how, or there is a fault."""
+    """Whether the guest has ended (says its record), or could not be started."""
     if os.path.exists(f"{folder}/fault.json"):  # noqa: PTH110
         return True
     try:
@@ -64,21 +64,21 @@ def over(folder: str) -> bool:
 
 
 def unkept(folder: str) -> bool:
-    """Whether the guest's keeper was killed, so that nobody will write how the guest ended."""
+    """Whether the guest's keeper was killed, so that nobody will write a final record."""
     try:
         with open(f"{folder}/keeper.pid") as file:  # noqa: PTH123
             number = int(file.read())
     except (OSError, ValueError):
-        return False  # not yet, or it is done
+        return False  # not written yet, or removed already
     try:
         with open(f"/proc/{number}/cmdline") as file:  # noqa: PTH123
-            return not file.read()  # dead, but its parent has not looked
+            return not file.read()  # a zombie
     except OSError:
         return True
 
 
 def carry(sock: socket.socket) -> int:
-    """Copy both ways until one side ends; gives the exit status that says which."""
+    """Copy both ways until one side ends; return the exit status that says which."""
     port = sock.fileno()
     poll = select.poll()
     poll.register(0, select.POLLIN)
@@ -93,32 +93,32 @@ def carry(sock: socket.socket) -> int:
                 data = data[os.write(to, data) :]
 
 
-def replacement(spec_path: str) -> list[Keeper]:
-    """Start one more guest; it is ours to end."""
+def replacement(spec_path: str) -> list[GuestHandle]:
+    """Start one more guest, which the caller has to end."""
     import site
 
     site.main()
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))  # noqa: PTH120
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(__file__))))  # noqa: PTH120
     from pathlib import Path
 
-    from harness.guest.keepers import start
+    from harness.guest.handle import start
     from harness.guest.spec import GuestSpec
 
     return start(GuestSpec.load(Path(spec_path)), 1)
 
 
 def main(argv: list[str]) -> int:
-    """Be a worker's standard input and output."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest, which then lets us go
+    """Serve as a worker's standard input and output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # pytest handles Ctrl-C, then lets us go
     spec_path = argv[1]
     with open(spec_path) as file:  # noqa: PTH123
         import json
 
         guests = json.load(file)["folder"]
     folder = claim(guests)
-    held: list[Keeper] = []
+    started: list[GuestHandle] = []
     while not folder:
-        held += replacement(spec_path)
+        started += replacement(spec_path)
         folder = claim(guests)
     try:
         sock = connect(folder)
@@ -129,8 +129,8 @@ def main(argv: list[str]) -> int:
     except OSError:
         return GUEST_LEFT
     finally:
-        for keeper in held:
-            keeper.end()
+        for guest in started:
+            guest.end()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pexpect
 
 from harness.errors import GuestFault
-from harness.guest import command, facts, folder
+from harness.guest import initplan, qemu, records
 from harness.guest.console import left
 from harness.guest.private import Private
 from harness.guest.spec import GuestSpec
@@ -21,32 +21,33 @@ from harness.process import environment, guard
 
 _UP = re.compile(re.escape(bootstrap.UP).encode() + rb"\s*\n")
 _LEFT = re.compile(rb"(?:\[ *[\d.]+\] )?" + re.escape(bootstrap.LEFT).encode() + rb" \d+\r*\n")
-# What may become the line above: a stamp has begun and nothing else stands behind it yet.
-_MAYBE = re.compile(rb"(?:\[[ \d.]*(?:\] ?(?:h[ \w:]*)?)?)?\r*$")
-_END = re.compile(rb"\r+\n")  # the guest's terminal and QEMU's both add to a line's end
-_KEPT = 8192  # bytes of the console that a message about a lost guest shows
+# What may become the line above: the beginning of a time stamp and nothing after it yet.
+_PARTIAL = re.compile(rb"(?:\[[ \d.]*(?:\] ?(?:h[ \w:]*)?)?)?\r*$")
+_END = re.compile(rb"\r+\n")  # the guest's terminal and QEMU's both add a \r
+_KEPT = 8192  # bytes of the console that a message about a dead guest shows
 
 
 def shell(spec: GuestSpec, words: Sequence[str] = ()) -> int:
-    """Boot ``spec`` and give the terminal to a shell in the guest, or to ``words``.
+    """Boot ``spec`` and connect the terminal to a shell in the guest, or to the command ``words``.
 
-    What the guest prints goes to standard output as it comes; boot messages are only kept in
-    ``spec.folder``.  Returns the status of the command.  Raises GuestFault when the guest does not
-    come up or is gone before the command ended (a panic: the message has the console's end).
+    The guest's output goes to standard output as it comes; boot messages are only kept in
+    ``spec.folder``.  Returns the status of the command.  Raises GuestFault if the guest does not
+    come up or dies before the command ended (the message has the console's end).
     """
-    place = folder.take(spec.folder)
+    folder = records.take(spec.folder)
+    name = records.name(folder)
     private = Private()
     try:
-        facts.write(spec, folder.name(place), private.path, facts.Job("command", tuple(words)))
-        argv = command.argv(spec, folder.name(place), private.path, gateway=False)
-        with (place / folder.CONSOLE).open("wb") as log:
+        initplan.write(spec, name, private.path, words)
+        argv = qemu.argv(spec, name, private.path, gateway=False)
+        with (folder / records.CONSOLE).open("wb") as log:
             child = pexpect.spawn(
                 argv[0], argv[1:], env=environment(), timeout=spec.deadline, cwd=str(spec.cwd)
             )
             child.logfile_read = log
             watcher = guard(child.pid)
             try:
-                return _use(child, bool(words), folder.name(place))
+                return _use(child, bool(words), name)
             finally:
                 child.close(force=True)
                 watcher.communicate(timeout=5)  # its pipe closes, and it ends the whole group
@@ -60,31 +61,31 @@ def _use(child: pexpect.spawn, command_only: bool, name: str) -> int:
         waited = time.monotonic() - begin
         raise GuestFault(
             f"{name} did not come up ({waited:.0f} s)",
-            hint="its last words are above; a slow machine: --boot-timeout SECONDS",
+            hint="its last messages are above; on a slow machine: --boot-timeout SECONDS",
             details=_end_of(child.before or b""),
         )
-    shown = _Shown()
-    # What came with UP in one piece has been read already.
-    early, child.buffer = shown.filter(child.buffer), b""
+    output = _GuestOutput()
+    # What came together with UP has been read already.
+    early, child.buffer = output.filter(child.buffer), b""
     os.write(1, early)
     if sys.stdin.isatty() and not command_only:
-        child.interact(escape_character=None, output_filter=shown.filter)
+        child.interact(escape_character=None, output_filter=output.filter)
     else:
-        while not shown.left:
+        while not output.left:
             try:
-                os.write(1, shown.filter(child.read_nonblocking(65536, timeout=None)))
+                os.write(1, output.filter(child.read_nonblocking(65536, timeout=None)))
             except pexpect.EOF:
                 break
-    if not shown.left:
-        what = "its kernel panicked" if b"Kernel panic" in shown.seen else "it ended by itself"
+    if not output.left:
+        what = "its kernel panicked" if b"Kernel panic" in output.seen else "it ended by itself"
         raise GuestFault(
-            f"{name} is gone: {what}", hint="harness shell again", details=_end_of(shown.seen)
+            f"{name} is gone: {what}", hint="run harness shell again", details=_end_of(output.seen)
         )
-    return left(shown.left)
+    return left(output.left)
 
 
-class _Shown:
-    """Passes on what the guest prints, up to the line in which our init says goodbye."""
+class _GuestOutput:
+    """Filters what the guest prints: up to the line that our init ends with (``left``)."""
 
     def __init__(self) -> None:
         self.left = b""
@@ -97,13 +98,13 @@ class _Shown:
             return b""
         self.seen = (self.seen + data)[-_KEPT:]
         data = self._held + data
-        found = _LEFT.search(data)
-        maybe = _MAYBE.search(data)
-        if found:
-            self.left = found[0]
-            stop = found.start()
+        goodbye = _LEFT.search(data)
+        partial = _PARTIAL.search(data)
+        if goodbye:
+            self.left = goodbye[0]
+            stop = goodbye.start()
         else:
-            stop = maybe.start() if maybe else len(data)
+            stop = partial.start() if partial else len(data)
         self._held = data[stop:]
         return _END.sub(self._end, data[:stop])
 

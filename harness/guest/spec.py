@@ -1,44 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What to boot and where its evidence goes: one frozen value, kept as JSON beside the run.
+"""What to boot: one frozen value, kept as JSON in the run's folder.
 
-Keepers and relays are processes of their own; the file is how they learn what to do.
+Keepers and relays are separate processes; they read it from that file.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
+import os
+import re
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from harness.errors import HostFault
+from harness import serial
+from harness.errors import HostFault, UsageError
 from harness.model import Accel, Plan
 from harness.options import GUEST_ARCH, GUEST_MEMORY
 
 #: How much longer everything takes when QEMU emulates the processor.
 TCG_SCALE = 4.0
-
-_PATHS = ("image", "folder", "cwd", "python")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # a name that shells accept
 
 
 @dataclasses.dataclass(frozen=True)
 class GuestSpec:
-    """All guests of one run are booted alike, from this.
+    """What all guests of one run are booted from.
 
     ``folder`` is the run's ``guests/`` folder: guest N keeps its evidence in ``folder/N``.
     ``boot_deadline`` is in seconds of a machine with KVM; ``scale`` stretches it (see
-    ``deadline``).  ``cpus`` 0 leaves the number to us.  ``memory`` is in MiB.  ``disks`` are files
-    that appear as virtio disks, in order, with their name as serial.  ``environment`` is added to
-    what guest programs see.  ``overlays`` are folders that guests may write to without the host
-    noticing, ``writable`` those whose files they share with it.  ``modules`` is what they see as
-    /lib/modules.  ``vmlinux`` is the same kernel
-    uncompressed, which starts sooner where QEMU can load it.  ``prepared`` allows a bundle of the
-    Python modules that every worker imports, which makes start-up quick; ``bundle`` is its
-    folder once there is one (see ``start``).  ``booter`` is a program
-    in place of virtme-run that takes the same arguments (tests have one).  ``vmcore`` keeps the
-    memory of a kernel that panicked or hangs; ``hold`` is for how many seconds a
-    guest stays to which that happened, or whose test failed.
+    ``deadline``).  ``cpus`` 0: chosen by us.  ``memory`` is in MiB.  ``disks`` are files that
+    become virtio disks, in order, with their name as serial.  ``environment`` is added to the
+    environment of the guest's programs.  ``overlays`` are folders that guests can write to without
+    changing the host's, ``writable`` those that they share with the host.  ``modules`` becomes
+    /lib/modules.  ``vmlinux`` is the same kernel uncompressed, which starts faster where QEMU can
+    load it.  ``prepared`` allows a bundle of the Python modules that every worker imports, for a
+    faster start; ``bundle`` is its folder once it exists (see ``start``).  ``booter`` is a program
+    that is called instead of virtme-run, with the same arguments (for tests).  ``vmcore`` keeps
+    the memory of a kernel that panicked or hangs.  ``hold``: seconds for which such a guest, or one
+    with a failed test, is left for a person to enter.
     """
 
     image: Path
@@ -66,7 +67,7 @@ class GuestSpec:
 
     @property
     def stays(self) -> bool:
-        """Whether a kernel that panicked stays in memory, to be looked at."""
+        """Whether a kernel that panicked stays in memory for inspection."""
         return self.vmcore or self.hold > 0
 
     @property
@@ -76,40 +77,52 @@ class GuestSpec:
 
     @property
     def deadline(self) -> float:
-        """Seconds this guest may take to boot, emulation and ``scale`` counted in."""
+        """Seconds this guest may take to boot, with emulation and ``scale``."""
         return self.boot_deadline * self.factor
 
     @property
     def processors(self) -> int:
         """The number of virtual processors.
 
-        One starts quickest under emulation, where each more costs host time for every tick.
+        One starts fastest under emulation, where each additional one costs host time every tick.
         """
         return self.cpus or (1 if self.accel is Accel.TCG else 2)
 
     def save(self, path: Path) -> None:
         """Write the JSON file that ``load`` and the guest processes read."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dataclasses.asdict(self), default=str, indent=1) + "\n")
+        serial.write(path, self, indent=1)
 
     @classmethod
     def load(cls, path: Path) -> GuestSpec:
-        """Read what ``save`` wrote.  Raises HostFault when that is not what the file holds."""
+        """Read what ``save`` wrote.  Raises HostFault if the file is missing or damaged."""
         try:
-            raw: dict[str, Any] = json.loads(path.read_text())
-            for name in _PATHS:
-                raw[name] = Path(raw[name])
-            raw["accel"] = Accel(raw["accel"])
-            raw["disks"] = tuple(Path(disk) for disk in raw["disks"])
-            raw["writable"] = tuple(Path(place) for place in raw["writable"])
-            for name in ("vmlinux", "modules", "bundle"):
-                raw[name] = Path(raw[name]) if raw.get(name) else None
-            for name in ("append", "overlays", "booter"):
-                raw[name] = tuple(raw[name])
-            raw["environment"] = tuple((name, value) for name, value in raw["environment"])
-            return cls(**raw)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return serial.read(path, cls)
+        except (OSError, serial.DamagedError) as error:
             raise HostFault(
                 f"{path} is not a guest description: {error}",
                 hint="written by another version of the harness? Run the tests again",
             ) from error
+
+
+def parse_variables(arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Parse the arguments of --guest-env: NAME=VALUE, or NAME for its value on this machine.
+
+    Raises UsageError for an invalid name, and for one that is not set here.
+    """
+    variables: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not _VARIABLE.fullmatch(name):
+            valid = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", name) or "NAME"
+            raise UsageError(
+                f"--guest-env: {name!r} is not the name of a variable",
+                hint=f"--guest-env {shlex.quote(valid + equals + value)}",
+            )
+        if not equals and name not in os.environ:
+            raise UsageError(
+                f"--guest-env {name}: there is no such variable here",
+                hint=f"--guest-env {name}=VALUE sets it in the guests",
+            )
+        variables[name] = value if equals else os.environ[name]
+    return tuple(variables.items())

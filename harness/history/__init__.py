@@ -21,12 +21,12 @@ if typing.TYPE_CHECKING:
 
 __all__ = [
     "Recording",
+    "find_folder",
     "last_failures",
     "named",
     "of_test",
     "of_tests",
     "recording",
-    "run_folder",
 ]
 
 
@@ -57,7 +57,7 @@ def named(word: str, *, db: str = "") -> tuple[RunRow, ...]:
         return run_queries.named(connection, word)
 
 
-def run_folder(word: str, *, db: str = "") -> Path:
+def find_folder(word: str, *, db: str = "") -> Path:
     """Return the folder of the run that a word means: a path, an id, a name or "last".
 
     Raises UsageError when there is none, or its folder is gone.

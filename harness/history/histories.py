@@ -179,7 +179,7 @@ class SideRow:
 
 
 @dataclasses.dataclass(frozen=True)
-class Revision:
+class TestedRevision:
     """A revision of a series: its runs, and the last one that reached a verdict."""
 
     version: int
@@ -201,7 +201,7 @@ class SeriesHistory:
     title: str
     lineage: str
     link: str
-    revisions: tuple[Revision, ...]
+    revisions: tuple[TestedRevision, ...]
     failures: tuple[tuple[str, tuple[Outcome | None, ...]], ...]
 
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import serial
+from harness.build import store as kernel_store
 from harness.errors import HarnessError
 from harness.history.run_facts import (
     Ended,
@@ -21,7 +22,7 @@ from harness.history.run_facts import (
     SplatFacts,
     TestFacts,
 )
-from harness.model import CompilerWarning, GuestRecord, Outcome, Run, Side, SideResult, Splat, Test
+from harness.model import GuestRecord, Kernel, Outcome, Run, Side, Splat, Test
 from harness.results import evidence, journal, store
 
 MESSAGE = 200  # characters of a test's headline that are kept
@@ -66,7 +67,7 @@ def sides_of_run(run: Run) -> tuple[SideFacts, ...]:
     return tuple(
         SideFacts(
             name=side.side,
-            kernel=_kernel(side),
+            kernel=_kernel_facts(side.kernel, side.kernel.config),
             session=_session(run.folder / side.side, run.accel, side.tests, side.guests),
             seconds=side.kernel.seconds,
             reused=side.kernel.reused,
@@ -124,22 +125,19 @@ def _journal_folders(folder: Path, depth: int) -> Iterator[Path]:
             yield from _journal_folders(path, depth - 1)
 
 
-def _kernel(side: SideResult) -> KernelFacts:
-    kernel = side.kernel
-    config, compiler = _config(kernel.config)
-    return KernelFacts(kernel.key, kernel.release, kernel.commit, kernel.arch, config, compiler)
-
-
-def _config(file: Path) -> tuple[str, str]:
-    """Return a digest of the options in a .config, and the compiler it names."""
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "", ""
-    options = "\n".join(line for line in text.splitlines() if line.startswith("CONFIG_"))
-    compiler = _COMPILER.search(text)
-    digest = hashlib.sha256(options.encode()).hexdigest()[:16]
-    return digest, compiler[1] if compiler else ""
+def _kernel_facts(kernel: Kernel | None, config: Path) -> KernelFacts | None:
+    """Describe a kernel; without one, name it by the digest of its .config if there is one."""
+    digest = toolchain = ""
+    with contextlib.suppress(OSError):
+        text = config.read_text(encoding="utf-8", errors="replace")
+        options = "\n".join(line for line in text.splitlines() if line.startswith("CONFIG_"))
+        digest = hashlib.sha256(options.encode()).hexdigest()[:16]
+        compiler = _COMPILER.search(text)
+        toolchain = compiler[1] if compiler else ""
+    if kernel is not None:
+        names = (kernel.key, kernel.release, kernel.commit, kernel.arch)
+        return KernelFacts(*names, digest, toolchain)
+    return KernelFacts(digest, "", "", "", digest, toolchain) if digest else None
 
 
 def _session(
@@ -181,38 +179,19 @@ def _splat(splat: Splat) -> SplatFacts:
     return SplatFacts(name, splat.title, splat.kind, splat.function)
 
 
-@dataclasses.dataclass(frozen=True)
-class _KeptKernel:
-    """What the history needs of the kernel.json in a kernel's cache folder."""
-
-    release: str = ""
-    commit: str = ""
-    arch: str = ""
-    seconds: float = 0.0
-    warnings: tuple[CompilerWarning, ...] = ()
-
-
 def _side_of_journal(top: Path, folder: Path) -> SideFacts:
     """Return a side without run.json: of a check or a bisection, or of a killed run."""
     image = evidence.image(folder)
-    kept = _KeptKernel()
-    if image:
-        try:
-            kept = serial.read(image.parent / "kernel.json", _KeptKernel)
-        except (OSError, serial.DamagedError):
-            image = None  # the kernel is no longer in the cache
-    config, compiler = _config(folder / evidence.CONFIG)
-    key = image.parent.name if image else config
-    kernel = KernelFacts(key, kept.release, kept.commit, kept.arch, config, compiler)
+    kernel = kernel_store.kernel_in(image.parent) if image else None
     tests, guests = journal.read(folder), evidence.guests(folder)
     accel = next((guest.accel for guest in guests if guest.accel), "")
     name = folder.relative_to(top).as_posix()
     return SideFacts(
         name=name,
-        kernel=kernel if key else None,
+        kernel=_kernel_facts(kernel, folder / evidence.CONFIG),
         session=_session(folder, accel, tests, guests) if tests else None,
         patch=int(name) if name.isdecimal() else 0,
-        seconds=kept.seconds,
+        seconds=kernel.seconds if kernel else 0.0,
         reused=True,
-        warnings=len(kept.warnings),
+        warnings=len(kernel.warnings) if kernel else 0,
     )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from harness import paths
 from harness.history import waiting
-from harness.history.histories import Revision, RunRow, SeriesHistory, SideRow
+from harness.history.histories import RunRow, SeriesHistory, SideRow, TestedRevision
 from harness.history.queries import chunks
 from harness.history.run_facts import Ended, host_facts
 from harness.history.schema import (
@@ -220,7 +220,9 @@ def of_series(connection: sa.Connection, lineage: str) -> SeriesHistory | None:
     for row, its_runs in tested:
         last = next((one for one in its_runs if one.verdict != Verdict.NONE), its_runs[0])
         first = its_runs[-1].began
-        revisions.append(Revision(row.version, row.digest, row.name, len(its_runs), first, last))
+        revisions.append(
+            TestedRevision(row.version, row.digest, row.name, len(its_runs), first, last)
+        )
     latest = tested[-1][0]
     return SeriesHistory(
         title=latest.title or latest.name,

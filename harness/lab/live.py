@@ -15,9 +15,9 @@ from pathlib import Path
 
 from rich.text import Text
 
-from harness.guest import folder as guest_folder
+from harness.guest import records as guest_records
 from harness.model import GuestRecord, Outcome, Side, Test
-from harness.progress import Row, Stage, clock
+from harness.progress import Stage, StageRow, clock
 from harness.results.tally import Tally
 
 _INTERVAL = 0.25  # seconds between two looks
@@ -66,15 +66,15 @@ class SessionView:
         self.stage.rows = (*self._guests.rows(), *self._retry_rows())
         self.stage.update(self.tally.done, self.tally.total or None, counts_text(self.tally.counts))
 
-    def _retry_rows(self) -> tuple[Row, ...]:
+    def _retry_rows(self) -> tuple[StageRow, ...]:
         """Return the row of the guest in which a test that failed is run again."""
-        place = next(reversed(guest_folder.taken(self.folder / _RETRIES)), None)
+        place = next(reversed(guest_records.taken(self.folder / _RETRIES)), None)
         if place is None:
             return ()
         if self._retry is None or self._retry.folder != place:
             self._retry = GuestRows(place, Tally(place))
         self._retry.tally.news()
-        return tuple(Row("again", row.what, row.began) for row in self._retry.rows())
+        return tuple(StageRow("again", row.what, row.began) for row in self._retry.rows())
 
     def _show(self, test: Test) -> None:
         if self.judged:
@@ -105,10 +105,10 @@ class GuestRows:
         self._ended: set[Path] = set()
         self._idle: dict[str, float] = {}  # since when a guest that had tests has none
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[StageRow]:
         """Return a row for each guest that lives."""
-        for place in guest_folder.taken(self.folder / "guests"):
-            record = None if place in self._ended else guest_folder.read_record(place)
+        for place in guest_records.taken(self.folder / "guests"):
+            record = None if place in self._ended else guest_records.read_record(place)
             if record is None:
                 continue
             if record.boot_seconds is not None:
@@ -116,7 +116,7 @@ class GuestRows:
             if record.ended:
                 self._ended.add(place)
             else:
-                yield Row(record.name, *self._activity(record))
+                yield StageRow(record.name, *self._activity(record))
 
     def _activity(self, record: GuestRecord) -> tuple[str, float]:
         """Say what a guest does, and since when."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from harness import options, paths
 from harness import series as series_stage
 from harness.errors import UsageError
-from harness.guest import facts
 from harness.guest.hold import LONG
+from harness.guest.spec import parse_variables
 from harness.model import Plan, Run, Series
 from harness.series import SeriesRequest, trust
 from harness.settings import Settings
@@ -107,7 +107,7 @@ def _variables(typed: Plan) -> tuple[str, ...]:
     parts = [word.partition("=") for word in rest]
     apart = [value for name, value in itertools.pairwise(rest) if name == "--guest-env"]
     joined = [value for name, equals, value in parts if equals and name == "--guest-env"]
-    variables = facts.variables([*typed.environment, *apart, *joined])
+    variables = parse_variables([*typed.environment, *apart, *joined])
     return tuple(f"{name}={value}" for name, value in variables)
 
 

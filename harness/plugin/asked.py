@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness import options, paths
-from harness.guest import GuestSpec, accel, facts
+from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
+from harness.guest.spec import parse_variables
 from harness.options import GUEST_ARCH, GUEST_MEMORY
 from harness.plugin import holding
 from harness.plugin.fleet import Fleet, number
@@ -45,7 +46,7 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         modules=_modules(get("guest_modules"), image),
         booter=tuple(shlex.split(get("guest_booter"))),
         hold=holding.seconds(config),
-        environment=facts.variables(get("guest_env")),
+        environment=parse_variables(get("guest_env")),
         append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
         **fields,
     )

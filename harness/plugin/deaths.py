@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
-from harness.guest import folder as folders
+from harness.guest import records
+from harness.guest.records import HangAnswer, HungTask
 from harness.guestside.bootstrap import LEFT
 from harness.model import GuestRecord, Outcome, Splat
 from harness.plugin.phases import words
@@ -100,7 +100,7 @@ class Death:
         return f"{splats[0].title} ({self.why})" if known else self.why
 
     def _hang(self, ended: str) -> tuple[str, str]:
-        answer = folders.read_hang(self.folder)
+        answer = records.read_hang(self.folder)
         if answer:
             return _alive(answer, self.test)
         if ended == "timeout":
@@ -108,29 +108,28 @@ class Death:
         return "the kernel does not answer at all", ""
 
 
-def _alive(answer: dict[str, Any], test: str) -> tuple[str, str]:
-    tasks: list[dict[str, str]] = answer.get("tasks", [])
-    main = [task for task in tasks if task["thread"] == task["pid"]]
+def _alive(answer: HangAnswer, test: str) -> tuple[str, str]:
+    main = [task for task in answer.tasks if task.thread == task.pid]
     # One that cannot be interrupted explains the rest; else the youngest process is waited for.
-    stuck = [task for task in tasks if task["state"] == "D"] or main[-1:]
+    stuck = [task for task in answer.tasks if task.state == "D"] or main[-1:]
     where = " and ".join(_place(task) for task in stuck) or "no task of its own"
-    line = _python(answer.get("python", ""), test)
+    line = _python(answer.python, test)
     first = f"the kernel is alive, the test hangs in {where}"
     shown = [f"{first}, at {line}" if line else first]
     details = []
     for task in stuck:
-        stack = task["stack"].splitlines()[:_STACK]
-        details += [f"  {task['comm']}/{task['thread']} is at:", *(f"    {one}" for one in stack)]
-    return shown[0], "\n".join(details) if any(task["stack"] for task in stuck) else ""
+        stack = task.stack.splitlines()[:_STACK]
+        details += [f"  {task.comm}/{task.thread} is at:", *(f"    {one}" for one in stack)]
+    return shown[0], "\n".join(details) if any(task.stack for task in stuck) else ""
 
 
 _STATES = {"R": "running", "S": "sleeping", "D": "uninterruptible", "T": "stopped", "Z": "dead"}
 
 
-def _place(task: dict[str, str]) -> str:
-    top = task["stack"].split("\n")[0].rpartition("] ")[2].partition("+")[0]
-    where = top or task["wchan"] or ("user space" if task["state"] == "R" else "the kernel")
-    return f"{where} ({task['comm']}/{task['thread']}, {_STATES.get(task['state'], task['state'])})"
+def _place(task: HungTask) -> str:
+    top = task.stack.split("\n")[0].rpartition("] ")[2].partition("+")[0]
+    where = top or task.wchan or ("user space" if task.state == "R" else "the kernel")
+    return f"{where} ({task.comm}/{task.thread}, {_STATES.get(task.state, task.state)})"
 
 
 def _python(stacks: str, test: str) -> str:

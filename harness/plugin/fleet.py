@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from harness.errors import GuestFault, UsageError
-from harness.guest import GuestSpec, Keeper, find, relay_command, start
+from harness.guest import GuestHandle, GuestSpec, find, relay_command, start
 from harness.model import GuestRecord
 
 # Memory of the host that guests must leave alone, in MiB.
@@ -24,7 +24,7 @@ _OOPS = re.compile(rb"\[ *\d+\.\d{6}\].*(?:Oops: |Oops - |Internal error: )")
 class BootFailed(Exception):
     """The kernel did not come up: a result, not a fault; the record and the console say why."""
 
-    def __init__(self, keeper: Keeper, record: GuestRecord | None) -> None:
+    def __init__(self, keeper: GuestHandle, record: GuestRecord | None) -> None:
         super().__init__(keeper.name)
         self.keeper = keeper
         self.record = record
@@ -36,7 +36,7 @@ class Fleet:
     def __init__(self, spec: GuestSpec, count: int) -> None:
         self.spec = spec
         self.count = count
-        self.started: list[Keeper] = []
+        self.started: list[GuestHandle] = []
         self._file = spec.folder / "spec.json"
         spec.save(self._file)
 
@@ -45,7 +45,7 @@ class Fleet:
         """The xdist spec of one worker: a relay that claims one of our guests."""
         return f"popen//python={relay_command(self._file)}"
 
-    def boot(self, count: int) -> list[Keeper]:
+    def boot(self, count: int) -> list[GuestHandle]:
         """Start guests at once and wait until all are up.
 
         Raises BootFailed for the first that is not (the rest is ended with the session), GuestFault
@@ -58,7 +58,7 @@ class Fleet:
                 raise BootFailed(keeper, keeper.poll())
         return fresh
 
-    def named(self, name: str) -> Keeper | None:
+    def named(self, name: str) -> GuestHandle | None:
         """Give the guest called ``name``."""
         own = (keeper for keeper in self.started if keeper.name == name)
         return next(own, None) or next(iter(find(self.spec, name)), None)

@@ -47,7 +47,7 @@ class Holding:
             return
         if report.failed:
             self._hold(guest, keeper.folder, private, report)
-        hold.go_on(private)
+        hold.continue_tests(private)
 
     def _hold(self, guest: str, place: Path, private: Path, report: pytest.TestReport) -> None:
         self._watch.finished(guest)  # a person has no deadline

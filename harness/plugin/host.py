@@ -14,7 +14,7 @@ import pytest
 
 from harness import paths, vmcore
 from harness.errors import HarnessError
-from harness.guest import attend, bootfail, facts
+from harness.guest import attend, bootfail, initplan
 from harness.guest.relay import HOST_LEFT
 from harness.guestside import probe
 from harness.model import Outcome
@@ -84,7 +84,7 @@ class HostSide:
             max(config.getoption("test_timeout") * fleet.spec.factor, fleet.spec.deadline),
             fleet.hurt,
         )
-        along = facts.environment(fleet.spec, "")
+        along = initplan.environment(fleet.spec, "")
         self.reports = Reports(self.journal, self.watch, fleet.console, along)
         self.crashes = Crashes(fleet, self.reports, self.watch)
         self.holding = Holding(fleet, self.watch)

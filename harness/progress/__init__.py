@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Show long work: a live view on a terminal, plain lines elsewhere; always on standard error."""
+"""Show the progress of long work on standard error: a live view on a terminal, else plain lines."""
 
-from harness.progress.shown import Progress
-from harness.progress.stage import Row, Stage, clock
+from harness.progress.display import Progress, printable_text
+from harness.progress.stage import Stage, StageRow, clock
 
-__all__ = ["Progress", "Row", "Stage", "clock"]
+__all__ = ["Progress", "Stage", "StageRow", "clock", "printable_text"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from harness import serial
 from harness.decode import Decoded
 from harness.guest import bootfail
-from harness.guest import folder as guest_folder
+from harness.guest import records as guest_records
 from harness.model import GuestRecord, Kernel, Request, Side, SideResult
 from harness.results import journal
 from harness.serial import DamagedError
@@ -44,8 +44,8 @@ class DecodedSplat:
 def guests(folder: Path) -> tuple[GuestRecord, ...]:
     """Read the lives of the trial's guests, with the splats on their consoles."""
     records = []
-    for place in guest_folder.taken(folder / GUESTS):
-        record = guest_folder.read_record(place)
+    for place in guest_records.taken(folder / GUESTS):
+        record = guest_records.read_record(place)
         if record is not None:
             console = place / "console.log"
             splats = tuple(find_splats(_lines(console)))
@@ -75,14 +75,14 @@ def boot_error(records: tuple[GuestRecord, ...]) -> str:
         return ""
     first = unborn[0]
     titles = [splat.title for splat in first.splats]
-    stage = bootfail.stage(guest_folder.read_text(Path(first.console))).words
+    stage = bootfail.stage(guest_records.read_text(Path(first.console))).words
     return f"did not boot ({first.ended}): {titles[0] if titles else stage}"
 
 
 def free_memory(records: tuple[GuestRecord, ...]) -> int:
     """Return what the kernel had free at boot, in KiB; 0 where that is not known."""
     for record in records:
-        match = _MEMORY.search(guest_folder.read_text(Path(record.console)))
+        match = _MEMORY.search(guest_records.read_text(Path(record.console)))
         if match:
             return int(match[1])
     return 0

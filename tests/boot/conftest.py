@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import filelock
 import pytest
 
 TOP = Path(__file__).parents[2]
-Job = tuple[int, dict, str]
+Job = tuple[int, dict[str, Any], str]
 Once = Callable[..., Job]
 
 # One file or more of each kind of suite.  All of them are the README's first command, and nightly.

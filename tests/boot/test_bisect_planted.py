@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import TOP, Job, harness
@@ -22,14 +23,14 @@ KCONFIG = ("--kconfig", "base", "--kconfig", "nvmet", "--kconfig", "modules")
 DEBUG = ("--kconfig", "debug", "--kconfig", "lkdtm")
 # Options that nobody misses, each a few files; together two of them bring the bug out.
 SMALL = ("MINIX_FS", "ROMFS_FS", "CRAMFS", "OMFS_FS", "BFS_FS", "QNX4FS_FS")
-Bisect = Callable[..., dict]
+Bisect = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
 def bisect(main_job: Job, tmp_path: Path) -> Bisect:
     """Bisect and give what bisect.json says; the kernels of the main job are there."""
 
-    def run(*words: str, code: int = 0) -> dict:
+    def run(*words: str, code: int = 0) -> dict[str, Any]:
         out = str(tmp_path / "bisect")
         found = harness("bisect", "--json", "--guests", "2", "--out", out, *words)
         assert found[0] == code, found[2]
@@ -46,7 +47,7 @@ def signature(bug: str) -> tuple[str, str]:
     return "--test", plant.BUGS[bug].test
 
 
-def is_patch(found: dict, number: int) -> None:
+def is_patch(found: dict[str, Any], number: int) -> None:
     """The answer is this patch, and everything that was tried to prove it holds."""
     assert (found["patch"], found["total"]) == (number, 8), found["steps"]
     assert found["proven"]

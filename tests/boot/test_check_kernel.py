@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from conftest import TOP, Job, harness
 
 QUICK = ("check", "--json", "--only", "mail,scripts")
 
 
-def findings(job: Job, check: str) -> list[dict]:
+def findings(job: Job, check: str) -> list[dict[str, Any]]:
     return [f for one in job[1]["cells"] if one["check"] == check for f in one["findings"]]
 
 

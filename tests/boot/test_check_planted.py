@@ -8,6 +8,7 @@ build; 5 mends that.  At the tip nothing is wrong.
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 import pytest
 from conftest import Job, harness
@@ -23,6 +24,7 @@ SUITE = """\
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,7 +93,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     return harness("check", "--json", str(place / "series"), *words, "--out", str(place / "run"))
 
 
-def cells(job: Job, check: str) -> dict[int, dict]:
+def cells(job: Job, check: str) -> dict[int, dict[str, Any]]:
     return {one["patch"]: one for one in job[1]["cells"] if one["check"] == check}
 
 

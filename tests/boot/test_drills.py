@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Job
@@ -58,7 +59,7 @@ class Drill:
         )
         return self.process
 
-    def end(self) -> tuple[int, dict, str]:
+    def end(self) -> tuple[int, dict[str, Any], str]:
         assert self.process is not None
         out, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, json.loads(out or "{}"), err

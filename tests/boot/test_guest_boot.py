@@ -42,14 +42,14 @@ def spec(image: Path, tmp_path: Path) -> GuestSpec:
 
 
 @pytest.fixture
-def keeper(spec: GuestSpec) -> Iterator[guest.Keeper]:
+def keeper(spec: GuestSpec) -> Iterator[guest.GuestHandle]:
     (keeper,) = guest.start(spec, 1)
     assert keeper.wait_up(spec.deadline)
     yield keeper
     keeper.end()
 
 
-def over(keeper: guest.Keeper, seconds: float = PATIENCE) -> bool:
+def over(keeper: guest.GuestHandle, seconds: float = PATIENCE) -> bool:
     end = time.monotonic() + seconds
     while keeper.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
@@ -112,7 +112,9 @@ def test_a_panic_is_told_with_its_trace(spec: GuestSpec) -> None:
     assert "Kernel panic - not syncing: sysrq triggered crash" in console
 
 
-def test_late_and_alive_is_a_timeout_with_all_tasks_on_the_console(keeper: guest.Keeper) -> None:
+def test_late_and_alive_is_a_timeout_with_all_tasks_on_the_console(
+    keeper: guest.GuestHandle,
+) -> None:
     keeper.timeout()
     assert over(keeper)
     assert keeper.end().ended == "timeout"
@@ -150,7 +152,7 @@ def test_what_is_no_kernel_is_the_hosts_fault(spec: GuestSpec, tmp_path: Path) -
         over(keeper)
 
 
-def test_nothing_is_left_of_a_guest(keeper: guest.Keeper) -> None:
+def test_nothing_is_left_of_a_guest(keeper: guest.GuestHandle) -> None:
     living = (keeper.folder / "run").resolve()
     assert processes(living)
     assert keeper.end().ended == "done"

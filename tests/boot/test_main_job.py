@@ -9,6 +9,7 @@ import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import TOP, Job, Once, harness
@@ -28,7 +29,7 @@ Signed-off-by: A Developer <dev@example.com>
 """
 
 
-def side(job: Job, name: str) -> dict:
+def side(job: Job, name: str) -> dict[str, Any]:
     return next(one for one in job[1]["sides"] if one["side"] == name)
 
 

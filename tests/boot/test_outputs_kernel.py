@@ -12,13 +12,14 @@ from email.parser import BytesParser
 from email.policy import default
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from conftest import TOP, Job
 
 KUNIT = "tools/testing/kunit"
 
 
-def report(run: dict, *words: str) -> None:
+def report(run: dict[str, Any], *words: str) -> None:
     argv = [sys.executable, "-m", "harness", "report", run["folder"], *words]
     subprocess.run(argv, cwd=TOP, check=True)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import faketree
 import seeds
@@ -117,7 +118,7 @@ class Project:
 
     def run(
         self, *words: str, before: Sequence[str] = (), mode: str = "up", **more: str
-    ) -> tuple[int, dict, str]:
+    ) -> tuple[int, dict[str, Any], str]:
         """Run to the end: exit code, what --json printed, and what was said."""
         process = self.start(*words, before=before, mode=mode, **more)
         out, err = process.communicate(timeout=PATIENCE)
@@ -150,5 +151,5 @@ class Patched(Project):
         return done
 
 
-def outcomes(run: dict, side: int = -1) -> dict[str, str]:
+def outcomes(run: dict[str, Any], side: int = -1) -> dict[str, str]:
     return {test["id"].split("::")[1]: test["outcome"] for test in run["sides"][side]["tests"]}

@@ -231,7 +231,7 @@ def test_a_cache_with_a_space_is_told_before_the_work(project: Project) -> None:
 def test_no_network_and_nothing_cached(project: Project) -> None:
     words = ("--kernel", "7.2", "--no-series")
     err = refused(
-        project, 128, "Linux 7.2 is not to be had", "--tree", *words, before=in_namespace("true")
+        project, 128, "Linux 7.2 is not available", "--tree", *words, before=in_namespace("true")
     )
     assert "kernel.org" in err
 

@@ -168,7 +168,7 @@ def test_what_was_tested_before_is_not_again_but_the_tip_is(project: Check) -> N
     assert code == 0, err
     notes = {one["patch"]: one["note"] for one in table["cells"] if one["check"] == "tests"}
     assert ["tested before" in notes[n] for n in (1, 2, 3)] == [True, True, False]
-    assert "of the revision before" in notes[0]
+    assert "in the previous revision" in notes[0]
     (first,) = (again / "first").glob("tests.jsonl")
     assert "test_fixed" in first.read_text()
     assert (again / "1" / "tests.jsonl").is_file()
@@ -484,7 +484,7 @@ def test_options_that_guard_the_files_are_varied(project: Check) -> None:
     texts = [one["text"] for one in cell["findings"]]
     assert [one for one in texts if one.startswith("with NVME_TARGET=n: ")], texts
     assert not [one for one in texts if one.startswith("with NVME_TARGET=y: ")]
-    assert "cannot be had: NVME_TARGET=m" in cell["note"]
+    assert "not possible: NVME_TARGET=m" in cell["note"]
     assert "32-bit" in cell["note"]
 
 
@@ -529,7 +529,7 @@ def test_headers_are_made_where_programs_see_them(project: Check) -> None:
     assert code == 0, err
     assert states(table, "headers") == {2: "warn"}
     assert [(one["level"], one["text"]) for one in findings(table, "headers", 2)] == [
-        ("warning", "not there any more: #define OLD 2"),
+        ("warning", "removed: #define OLD 2"),
         ("note", "new: #define MORE 3"),
     ]
     assert "+#define MORE 3" in (project.out / "headers" / "2.diff").read_text()

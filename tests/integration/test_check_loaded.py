@@ -72,5 +72,5 @@ def test_pahole_reads_a_structure(tree: Path, tmp_path: Path) -> None:
     after = layout.read(made(tmp_path / "b", tree, CODE.replace("int a;", "int a, more, c;"))[0])
     assert before is not None
     assert after is not None
-    (found,) = layout.compare(before, after)
+    (found,) = layout.compare_layouts(before, after)
     assert found.text == "struct demo: 16 to 24 bytes: new more, c; moved b"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakesession import Session, own_base  # noqa: F401 - a fixture for all tests here
 
-from harness.results.journal import events
+from harness.results.journal import TestStarted, events
 
 CHILDREN = """
 import multiprocessing, os, pathlib, sys, threading, time, unittest, warnings
@@ -101,8 +101,8 @@ def session(tmp_path: Path) -> Session:
 
 
 def begun(session: Session) -> collections.Counter[str]:
-    started = [one for one in events(session.out) if one["event"] == "started"]
-    return collections.Counter(one["id"].split("::", 1)[1] for one in started)
+    started = [event for event in events(session.out) if isinstance(event, TestStarted)]
+    return collections.Counter(event.id.split("::", 1)[1] for event in started)
 
 
 def test_a_child_that_leaves_its_test_reports_nothing(session: Session) -> None:

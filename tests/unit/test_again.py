@@ -12,7 +12,7 @@ from harness.cli import parser
 from harness.cli.parser import parse, typed_plan
 from harness.lab.plan import repeat_command, single_test_command
 from harness.model import Kernel, Outcome, Plan, Run, Series, Side, SideResult, Source, Test
-from harness.run import tested_so_far
+from harness.run import ended_so_far
 
 
 def typed(command: str) -> Plan:
@@ -69,10 +69,10 @@ def test_how_far_it_was() -> None:
     passed = Test("a", Outcome.PASS, attempts=(Outcome.PASS,))
     base = SideResult(Side.BASE, kernel, (passed,))
     patched = SideResult(Side.PATCHED, kernel, (passed, Test("b", Outcome.NOTRUN)))
-    assert tested_so_far([base, patched]) == "base tested, patched 1 of 2 tests"
-    assert tested_so_far([base]) == "base tested"
+    assert ended_so_far([base, patched]) == "base tested, patched 1 of 2 tests"
+    assert ended_so_far([base]) == "base tested"
     under_way = Test("b", Outcome.CRASH, attempts=(Outcome.CRASH,))
     died = Test("c", Outcome.CRASH, message="panic", attempts=(Outcome.CRASH,))
     stopped = SideResult(Side.BASE, kernel, (passed, under_way, died))
-    assert tested_so_far([stopped]) == "base 2 of 3 tests"
-    assert tested_so_far([SideResult(Side.BASE, kernel, ())]) == "base not begun"
+    assert ended_so_far([stopped]) == "base 2 of 3 tests"
+    assert ended_so_far([SideResult(Side.BASE, kernel, ())]) == "base not begun"

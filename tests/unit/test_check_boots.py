@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from harness.check import boots
-from harness.check.builds import Made
+from harness.check.builds import Build
 from harness.errors import HostFault
 from harness.lab.kernels import Lab
 from harness.model import Accel, Plan
@@ -45,8 +45,8 @@ def test_half_of_the_processors_are_makes(
     booter = boots.Booter(Lab(plan, nothing, nothing, Accel.TCG, nothing), tmp_path)
     with booter.working():
         for name, keep in (("base", True), ("1", True), ("2", False)):
-            made = Made(cast(Any, None), cast(Any, object()), digest=name)
-            future = booter.test(made, name, keep=keep)
+            build = Build(cast(Any, None), cast(Any, object()), digest=name)
+            future = booter.test(build, name, keep=keep)
             assert future
             assert future.result().error == "no guest today"
     assert seen == [beside, beside, asked]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.check import derive, form, letter, scripts, size, variants
-from harness.check.letter import Letter
+from harness import diff
+from harness.check import layout, mail, scripts, variants
+from harness.check.mail import Letter
 from harness.model import Finding, Severity, Toolchain
 
 MAIL = """\
@@ -55,10 +56,10 @@ index 222..333 100644
 
 
 @pytest.fixture
-def mail(tmp_path: Path) -> Letter:
+def letter(tmp_path: Path) -> Letter:
     file = tmp_path / "0001.patch"
     file.write_text(MAIL)
-    return letter.read(file, "Ann Author <ann@example.org>")
+    return mail.read(file, "Ann Author <ann@example.org>")
 
 
 def made(**fields: object) -> Letter:
@@ -79,37 +80,37 @@ def rules(found: list[Finding]) -> list[str]:
     return [one.rule for one in found]
 
 
-def test_a_mail_is_taken_apart(mail: Letter) -> None:
-    assert (mail.subject, mail.tags) == ("fs/demo: do it well", "[PATCH v2 1/2]")
-    assert mail.sender.startswith("Jörg <")
-    assert mail.recipients == {"list@example.org", "other@example.org", "joerg@example.org"}
-    assert mail.trailers("Fixes") == ['0123456789ab ("fs: x")']
-    assert [who.partition(" <")[0] for who in mail.trailers("Signed-off-by")] == [
+def test_a_mail_is_taken_apart(letter: Letter) -> None:
+    assert (letter.subject, letter.tags) == ("fs/demo: do it well", "[PATCH v2 1/2]")
+    assert letter.sender.startswith("Jörg <")
+    assert letter.recipients == {"list@example.org", "other@example.org", "joerg@example.org"}
+    assert letter.trailers("Fixes") == ['0123456789ab ("fs: x")']
+    assert [who.partition(" <")[0] for who in letter.trailers("Signed-off-by")] == [
         "Ann Author",
         "Jörg",
     ]
-    assert form.signed(mail) == []
+    assert mail.signed(letter) == []
 
 
-def test_a_diff_is_taken_apart(mail: Letter) -> None:
-    new, old = letter.changes(mail.diff)
-    assert (new.file, new.new, len(new.added)) == ("fs/demo.c", True, 3)
-    assert [(line.line, line.text) for line in old.added] == [(11, "++plus;")]
-    assert old.removed == ("EXPORT_SYMBOL(demo_gone);",)
-    assert [(one.rule, one.file, one.line) for one in form.exports([new, old])] == [
+def test_a_diff_is_taken_apart(letter: Letter) -> None:
+    new, old = letter.diffs
+    assert (new.path, new.old, len(new.added)) == ("fs/demo.c", "", 3)
+    assert mail.added_lines(old) == [(11, "++plus;")]
+    assert mail.removed_lines(old) == ["EXPORT_SYMBOL(demo_gone);"]
+    assert [(one.rule, one.file, one.line) for one in mail.exports([new, old])] == [
         ("new", "fs/demo.c", 2),
         ("gone", "fs/old.c", 0),
     ]
-    assert [one.file for one in form.licensed([new, old])] == ["fs/demo.c"]
+    assert [one.file for one in mail.licensed([new, old])] == ["fs/demo.c"]
 
 
 def test_a_mails_signature_is_no_removed_line() -> None:
     name = "include/uapi/linux/x.h"
     text = f"diff --git a/{name} b/{name}\n--- a/{name}\n+++ b/{name}\n"
     text += "@@ -1 +1,2 @@\n one\n+two\f\n\\ No newline at end of file\n-- \n2.43.0\n"
-    (change,) = letter.changes(text)
-    assert [(line.line, line.text) for line in change.added] == [(2, "two\f")]
-    (found,) = form.uapi([change])
+    (file,) = diff.parse(text)
+    assert mail.added_lines(file) == [(2, "two\f")]
+    (found,) = mail.uapi([file])
     assert (found.level, found.text) == (Severity.NOTE, "changed: 1 lines added, 0 removed")
 
 
@@ -119,7 +120,7 @@ def test_a_mail_whose_encoding_is_none_or_another(tmp_path: Path) -> None:
     text = text.replace("UTF-8\nContent-Transfer-Encoding: quoted-printable", "ISO-8859-2")
     text = text.replace("=E2=80=9Cgood=E2=80=9D", "dobrý").replace("J=C3=B6rg", "Jörg")
     file.write_bytes(text.replace("=20", " ").encode("iso-8859-2"))
-    found = letter.read(file, "Ann Author <ann@example.org>")
+    found = mail.read(file, "Ann Author <ann@example.org>")
     assert "It is dobrý." in found.message
     assert found.sender.endswith("<joerg@example.org>")
 
@@ -147,12 +148,12 @@ def test_a_mail_whose_encoding_is_none_or_another(tmp_path: Path) -> None:
     ],
 )
 def test_signatures(fields: dict[str, object], found: list[str]) -> None:
-    assert rules(form.signed(made(**fields))) == found
+    assert rules(mail.signed(made(**fields))) == found
 
 
 def test_who_committed_signs_last() -> None:
-    assert rules(form.signed(made(), "Z <z@example.org>")) == ["passed-on"]
-    assert rules(form.signed(made(), "A <a@example.org>")) == []
+    assert rules(mail.signed(made(), "Z <z@example.org>")) == ["passed-on"]
+    assert rules(mail.signed(made(), "A <a@example.org>")) == []
 
 
 @pytest.mark.parametrize(
@@ -168,24 +169,24 @@ def test_who_committed_signs_last() -> None:
     ],
 )
 def test_subjects(fields: dict[str, object], found: list[str]) -> None:
-    assert rules(form.subject(made(**fields))) == found
+    assert rules(mail.subject_form(made(**fields))) == found
 
 
 def test_the_form_of_a_series() -> None:
     one, two = made(tags="[PATCH v2 1/2]"), made(tags="[PATCH v2 2/2]", subject="fs: more")
     cover = made(tags="[PATCH v2 0/2]", subject="demo")
-    assert form.series([one, two], cover, mails=True) == []
-    assert rules(form.series([one, two], None, mails=True)) == ["no-cover"]
-    assert form.series([one, two], None, mails=False) == []
+    assert mail.series_form([one, two], cover, mails=True) == []
+    assert rules(mail.series_form([one, two], None, mails=True)) == ["no-cover"]
+    assert mail.series_form([one, two], None, mails=False) == []
     other = made(tags="[PATCH net 2/2]", subject="fs: more")
-    assert rules(form.series([one, other], cover, mails=True)) == ["prefix"]
-    assert rules(form.series([one, made(tags="[PATCH v2 2/2]")], cover, mails=True)) == [
+    assert rules(mail.series_form([one, other], cover, mails=True)) == ["prefix"]
+    assert rules(mail.series_form([one, made(tags="[PATCH v2 2/2]")], cover, mails=True)) == [
         "same-subject"
     ]
     template = made(tags="[PATCH v2 0/2]", subject="demo", message="*** BLURB HERE ***\n")
-    assert rules(form.series([one, two], template, mails=True)) == ["unfilled"]
+    assert rules(mail.series_form([one, two], template, mails=True)) == ["unfilled"]
     naked = made(tags="[PATCH v2]", subject="fs: more")
-    assert rules(form.series([one, naked], cover, mails=True)) == ["number"]
+    assert rules(mail.series_form([one, naked], cover, mails=True)) == ["number"]
 
 
 def test_checkpatch_and_kernel_doc_lines_are_read() -> None:
@@ -203,7 +204,10 @@ def test_checkpatch_and_kernel_doc_lines_are_read() -> None:
 
 def test_scripts_that_a_series_changes_are_known() -> None:
     files = ["fs/a.c", "scripts/checkpatch.pl", "tools/lib/python/kdoc/x.py", "scripts/Makefile"]
-    assert scripts.changed(files) == ["scripts/checkpatch.pl", "tools/lib/python/kdoc/x.py"]
+    assert [one.file for one in scripts.changed_by(files, trusted=False)] == [
+        "scripts/checkpatch.pl",
+        "tools/lib/python/kdoc/x.py",
+    ]
 
 
 def test_sizes_are_read() -> None:
@@ -214,9 +218,9 @@ demo_more                                     10      20     +10
 demo_less                                     27      20      -7
 Total: Before=1000, After=1123, chg +12.30%
 """
-    found = size.read(text)
+    found = layout.read_sizes(text)
     assert [one.rule for one in found] == ["total", "demo_new", "demo_more", "demo_less"]
-    assert size.summary(found) == "+123 bytes"
+    assert layout.total(found) == "+123 bytes"
     assert {one.level for one in found} == {Severity.NOTE}
 
 
@@ -228,17 +232,17 @@ def test_options_are_derived_from_makefiles_and_conditions(tmp_path: Path) -> No
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert derive.options(tmp_path, ["fs/namei.c", "README"], []) == ()
-    assert derive.options(tmp_path, ["fs/demo/file.c"], []) == ("DEMO_CORE", "DEMO_FS")
-    assert derive.options(tmp_path, ["fs/demo/xattr.c"], []) == (
+    assert variants.guarding_options(tmp_path, ["fs/namei.c", "README"], []) == ()
+    assert variants.guarding_options(tmp_path, ["fs/demo/file.c"], []) == ("DEMO_CORE", "DEMO_FS")
+    assert variants.guarding_options(tmp_path, ["fs/demo/xattr.c"], []) == (
         *("DEMO_XATTR", "DEMO_CORE", "DEMO_FS"),
     )
     lines = ["#ifdef CONFIG_A", "/* CONFIG_NO */", "\tif (IS_ENABLED(CONFIG_B))", "#elif !CONFIG_C"]
-    assert derive.options(tmp_path, [], lines) == ("A", "B", "C")
+    assert variants.guarding_options(tmp_path, [], lines) == ("A", "B", "C")
 
 
 def test_variants_are_named() -> None:
     here = Toolchain("x86_64", "gcc", "gcc 12")
-    names = [one.name for one in variants.variants(("A",), here) if not one.other]
+    names = [one.name for one in variants.choose(("A",), here) if not one.other]
     assert names == ["A=y", "A=m", "A=n", "32-bit"]
-    assert variants.variants((), Toolchain("arm64", "gcc", "gcc 12", cross="aarch64-")) == ()
+    assert variants.choose((), Toolchain("arm64", "gcc", "gcc 12", cross="aarch64-")) == ()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import rich.console
 
-from harness.check import judge, report, spans, wish
-from harness.cli import matrix as shown
+from harness.check import checks, findings, report
+from harness.cli import check as shown
 from harness.errors import UsageError
 from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Matrix, PatchRow, Severity
 from harness.results import store
@@ -24,7 +24,7 @@ def warning(text: str, line: int = 1, file: str = "a.c") -> Finding:
 def entering(
     base: list[Finding], *rows: list[Finding] | None, renames: dict[str, str] | None = None
 ) -> dict[int, list[tuple[str, int, int]]]:
-    found = spans.place(base, list(enumerate(rows, 1)), renames)
+    found = findings.new_findings([base, *rows], renames)
     return {n: [(one.text, one.enters, one.leaves) for one in some] for n, some in found.items()}
 
 
@@ -77,38 +77,38 @@ def test_a_file_that_moved_brings_nothing_new() -> None:
     assert entering([warning("w", file="a.c")], moved) == {1: [("w", 1, 0)]}
 
 
-def column(*rows: list[Finding] | None) -> judge.Column:
-    return judge.Column("build", [], list(enumerate(rows, 1)), {2: "does not build"})
+def column(*patches: list[Finding] | None) -> findings.TreeFindings:
+    return findings.TreeFindings("build", [[], *patches], {2: "does not build"})
 
 
 def test_the_whole_has_only_what_is_left_at_the_tip() -> None:
-    found = {one.patch: one for one in judge.cells(column([warning("a")], [warning("b")]), {})}
+    found = {one.patch: one for one in column([warning("a")], [warning("b")]).cells({})}
     assert [one.text for one in found[WHOLE_SERIES].findings] == ["b"]
     assert found[WHOLE_SERIES].entering == ()  # it is told where it enters, and once
     assert [found[n].state for n in (1, 2, WHOLE_SERIES)] == [CellState.BAD] * 3
 
 
 def test_what_is_not_known_says_so() -> None:
-    found = {one.patch: one for one in judge.cells(column([], None), {})}
+    found = {one.patch: one for one in column([], None).cells({})}
     assert [found[n].state for n in (1, 2, WHOLE_SERIES)] == [
         CellState.GOOD,
         CellState.UNKNOWN,
         CellState.UNKNOWN,
     ]
     assert found[WHOLE_SERIES].note == "does not build"
-    nothing = judge.cells(judge.Column("build", None, [(1, None)]), {})
+    nothing = findings.TreeFindings("build", [None, None]).cells({})
     assert {one.state for one in nothing} == {CellState.UNKNOWN}
 
 
 def test_an_unknown_base_is_replaced_by_the_first_that_is_known() -> None:
-    old = judge.Column("build", None, [(1, None), (2, [warning("a")]), (3, [warning("b")])])
-    found = {one.patch: one for one in judge.cells(old, {})}
+    trees = [None, None, [warning("a")], [warning("b")]]
+    found = {one.patch: one for one in findings.TreeFindings("build", trees).cells({})}
     assert [found[n].state for n in (1, 2, 3)] == [CellState.UNKNOWN, CellState.GOOD, CellState.BAD]
 
 
 def test_columns_laid_over_one_another_keep_the_worst() -> None:
     bad = Cell.of(1, "build", (warning("w"),), "one")
-    laid = judge.merged("build", [bad], [Cell(1, "build", CellState.UNKNOWN, note="two")])
+    laid = findings.merged([bad, Cell(1, "build", CellState.UNKNOWN, note="two")])
     assert [(one.state, len(one.findings), one.note) for one in laid] == [
         (CellState.BAD, 1, "one; two")
     ]
@@ -173,12 +173,18 @@ def test_the_table_fits_and_tells_new_from_inherited(width: int) -> None:
     assert all(len(line) <= width for line in text.splitlines())
 
 
+def chosen(*words: list[str]) -> tuple[str, ...]:
+    return tuple(check.name for check in checks.choose(*words))
+
+
 def test_checks_are_chosen_by_name_and_group() -> None:
-    assert wish.choose([], []) == tuple(name for name in wish.CHECKS if name not in wish.ASKED)
-    assert wish.choose(["mail"], ["form,uapi"]) == (
+    assert chosen([], []) == tuple(check.name for check in checks.CHECKS if check.default)
+    assert chosen(["mail"], ["form,uapi"]) == (
         *("apply", "signed", "fixes", "spdx", "revision", "exports"),
     )
-    assert "sparse" in wish.choose([], [], ["sparse"])
+    assert "sparse" in chosen([], [], ["sparse"])
+    assert "sparse" in chosen(["sparse"], [])
+    assert "sparse" not in chosen(["kernel"], [])
     with pytest.raises(UsageError) as error:
-        wish.choose(["checkpach"], [])
+        checks.choose(["checkpach"], [])
     assert "checkpatch" in error.value.hint

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.check import checkers, headers, layout, semantic
+from harness.check import checkers, headers, layout
 from harness.model import Severity
 
 BEFORE = """\
@@ -58,7 +58,7 @@ struct new {
 
 def test_structures_that_are_laid_out_otherwise() -> None:
     before, after = layout.parse(BEFORE), layout.parse(AFTER)
-    assert [one.text for one in layout.compare(before, after)] == [
+    assert [one.text for one in layout.compare_layouts(before, after)] == [
         "struct demo: 32 to 40 bytes: new list, lock; without run; moved a, flag",
         "struct new: new, 4 bytes",
         "struct old: gone",
@@ -66,14 +66,14 @@ def test_structures_that_are_laid_out_otherwise() -> None:
     diff = layout.difference(before, after)
     assert "+++ after/struct demo" in diff
     assert "list_head {" not in diff
-    assert layout.compare(before, before) == ()
+    assert layout.compare_layouts(before, before) == ()
 
 
 def test_very_many_structures_are_counted() -> None:
     text = "".join(f"struct s{n} {{\n\t/* size: {n}, cachelines: 1 */\n}};\n" for n in range(40))
-    found = layout.compare({}, layout.parse(text))
-    assert len(found) == layout.SHOWN + 1
-    assert found[-1].text == f"{40 - layout.SHOWN} more structures differ"
+    found = layout.compare_layouts({}, layout.parse(text))
+    assert len(found) == layout.STRUCTURES + 1
+    assert found[-1].text == f"{40 - layout.STRUCTURES} more structures differ"
 
 
 def test_lines_of_sparse_and_smatch() -> None:
@@ -84,12 +84,14 @@ def test_lines_of_sparse_and_smatch() -> None:
         "/src/fs/x.c:14:9: error: too many errors",
         "/src/fs/x.c:13:9:    expected int",
     ]
-    assert [(one.file, one.line, one.text) for one in checkers.read(lines, "/src", "sparse")] == [
+    assert [
+        (one.file, one.line, one.text) for one in checkers.read_complaints(lines, "/src", "sparse")
+    ] == [
         ("fs/x.c", 12, "symbol 'x' was not declared. Should it be static?"),
         ("fs/x.c", 14, "too many errors"),
     ]
     said = ["fs/x.c:20 run() warn: inconsistent returns", "fs/x.c:9 f() error: uninitialized"]
-    assert [(one.line, one.text) for one in checkers.read(said, "/src", "smatch")] == [
+    assert [(one.line, one.text) for one in checkers.read_complaints(said, "/src", "smatch")] == [
         (20, "run(): inconsistent returns"),
         (9, "f(): uninitialized"),
     ]
@@ -101,7 +103,7 @@ def test_lines_of_semantic_patches() -> None:
         "fs/y.c:12:8-12: ERROR: reference preceded by free on line 10",
         "warning: line 337: should nonseekable_open be a metavariable?",
     ]
-    found = semantic.read(lines, "demo")
+    found = checkers.read_reports(lines, "demo")
     assert [(one.file, one.line, one.text) for one in found] == [
         ("fs/x.c", 199, "atomic_dec_and_test variation before object free. (demo)"),
         ("fs/y.c", 12, "reference preceded by free on line 10 (demo)"),
@@ -109,12 +111,14 @@ def test_lines_of_semantic_patches() -> None:
 
 
 def test_what_a_rule_asks_of_spatch() -> None:
-    assert semantic.options("// Options: --no-includes --include-headers\nvirtual report\n") == [
+    assert checkers.rule_options(
+        "// Options: --no-includes --include-headers\nvirtual report\n"
+    ) == [
         "--no-includes",
         "--include-headers",
     ]
-    assert semantic.options("/// x\n// Options:\n\nvirtual context\n//# Options: none\n") == []
-    assert semantic.options("// Options:\n//\nvirtual patch\n") == []
+    assert checkers.rule_options("/// x\n// Options:\n\nvirtual context\n//# Options: none\n") == []
+    assert checkers.rule_options("// Options:\n//\nvirtual patch\n") == []
 
 
 def test_what_programs_see() -> None:
@@ -122,7 +126,7 @@ def test_what_programs_see() -> None:
     after = {"linux/a.h": "#define A 1\n\n\n#define  C 3\n", "linux/b.h": "int b;\n"}
     found = headers.compare(before, after)
     assert [(one.level, one.where, one.text) for one in found] == [
-        (Severity.WARNING, "usr/include/linux/a.h", "not there any more: #define B 2"),
+        (Severity.WARNING, "usr/include/linux/a.h", "removed: #define B 2"),
         (Severity.NOTE, "usr/include/linux/a.h:4", "new: #define C 3"),
     ]
     assert headers.touched(["include/uapi/linux/mount.h"])

@@ -14,7 +14,7 @@ from harness.cli import compare as cli_compare
 from harness.cli import main
 from harness.compare import KernelResults
 from harness.errors import UsageError
-from harness.model import ChangeKind, CompilerWarning, Outcome, Splat, Test, Verdict
+from harness.model import ChangeKind, Comparison, CompilerWarning, Outcome, Splat, Test, Verdict
 from harness.progress import Progress
 from harness.results import statistics
 from harness.results.journal import Journal, Phase
@@ -36,7 +36,7 @@ def half(*, name: str = "x", **fields: object) -> KernelResults:
     return KernelResults(name, **{**whole, **fields})  # type: ignore[arg-type]
 
 
-def compared(base: KernelResults, patched: KernelResults, place: Path) -> compare.Comparison:
+def compared(base: KernelResults, patched: KernelResults, place: Path) -> Comparison:
     return compare.compare(base, patched, 1, place, Progress(quiet=True))
 
 
@@ -151,8 +151,16 @@ def test_one_is_counted_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ]
 
 
-def test_a_comparison_of_an_older_harness_can_be_shown(tmp_path: Path, capsys) -> None:
-    test = {"kind": "new", "base": None, "patched": "fail", "text": "", "again": [[], []]}
+def test_a_comparison_of_an_older_harness_can_be_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test: dict[str, object] = {
+        "kind": "new",
+        "base": None,
+        "patched": "fail",
+        "text": "",
+        "again": [[], []],
+    }
     table = {"base": "a", "patched": "b", "tests": [{"test": "t::x", **test}], "same": 3}
     table |= {key: [] for key in ("splats", "healed", "warnings", "shifts")}
     (tmp_path / "compare.json").write_text(json.dumps({**table, "bad": True, "exit_code": 1}))

@@ -12,9 +12,19 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HostFault, UsageError
-from harness.guest import GuestSpec, command, facts, relay_command
-from harness.guest.console import Sign, Stamper, left, sign
-from harness.guest.watch import DRAIN, FAREWELL, LAST_WORDS, SILENCE, Watch
+from harness.guest import GuestSpec, initplan, qemu, relay_command
+from harness.guest.console import (
+    DRAIN,
+    FAREWELL,
+    LAST_WORDS,
+    SILENCE,
+    ConsoleWatch,
+    Sign,
+    Stamper,
+    left,
+    sign,
+)
+from harness.guest.spec import parse_variables
 from harness.model import Accel
 
 KERNEL = b"[    0.000000] Linux version 7.2.13\n"
@@ -66,30 +76,30 @@ def test_emulation_has_more_time_and_one_processor(spec: GuestSpec) -> None:
 
 
 def test_accelerator_and_processors_reach_virtme(spec: GuestSpec, tmp_path: Path) -> None:
-    words = command.argv(spec, "guest0", tmp_path, gateway=True)
+    words = qemu.argv(spec, "guest0", tmp_path, gateway=True)
     assert "--disable-kvm" in words
     assert words[words.index("--cpus") + 1] == "1"
     assert any(word.endswith("name=harness.0") for word in words)
     fast = dataclasses.replace(spec, accel=Accel.KVM)
-    assert "--disable-kvm" not in command.argv(fast, "guest0", tmp_path, gateway=False)
+    assert "--disable-kvm" not in qemu.argv(fast, "guest0", tmp_path, gateway=False)
 
 
 def test_disks_and_shared_folders_reach_virtme(spec: GuestSpec, tmp_path: Path) -> None:
     more = dataclasses.replace(spec, disks=(tmp_path / "a b",), writable=(tmp_path,))
-    words = command.argv(more, "guest0", tmp_path, gateway=False)
+    words = qemu.argv(more, "guest0", tmp_path, gateway=False)
     assert f"a b={tmp_path}/a b" in words
     assert f"{tmp_path}={tmp_path}" in words
-    assert command.mounts(more)[0][:2] == ("virtme.initmount0", str(tmp_path))
+    assert qemu.mounts(more)[0][:2] == ("virtme.initmount0", str(tmp_path))
 
 
 def test_the_command_line_ends_with_our_init_in_quotes(spec: GuestSpec, tmp_path: Path) -> None:
-    line = command.command_line(spec, tmp_path / "ä b" / "facts.json")
+    line = qemu.command_line(spec, tmp_path / "ä b" / "facts.json")
     assert f'init="{spec.python}" -- "-P" "-s" "-S" "' in line
     assert line.endswith(f'"{tmp_path}/ä b/facts.json" "-"')
 
 
 def test_a_bundle_is_named_to_our_init(spec: GuestSpec, tmp_path: Path) -> None:
-    line = command.command_line(dataclasses.replace(spec, bundle=tmp_path), tmp_path / "facts.json")
+    line = qemu.command_line(dataclasses.replace(spec, bundle=tmp_path), tmp_path / "facts.json")
     assert f'"-X" "pycache_prefix={tmp_path}/pyc"' in line
     assert line.endswith(f'"{tmp_path}/modules"')
 
@@ -123,14 +133,14 @@ def test_only_a_vmlinux_with_a_pvh_entry_is_started(
     spec: GuestSpec, tmp_path: Path, content: bytes, good: bool
 ) -> None:
     (tmp_path / "vmlinux").write_bytes(content)
-    words = command.argv(
+    words = qemu.argv(
         dataclasses.replace(spec, vmlinux=tmp_path / "vmlinux"), "guest0", tmp_path, gateway=False
     )
     assert ("-kernel" in words) == good
 
 
 def test_own_arguments_come_late_enough_to_win(spec: GuestSpec, tmp_path: Path) -> None:
-    line = command.command_line(dataclasses.replace(spec, append=("loglevel=3",)), tmp_path)
+    line = qemu.command_line(dataclasses.replace(spec, append=("loglevel=3",)), tmp_path)
     assert line.index("loglevel=7") < line.index("loglevel=3") < line.index("init=")
 
 
@@ -156,21 +166,21 @@ def test_all_guests_have_one_hash_seed(
     if here is not None:
         monkeypatch.setenv("PYTHONHASHSEED", here)
     one = dataclasses.replace(spec, environment=asked)
-    before, _, init = command.command_line(one, tmp_path).partition(" -- ")
+    before, _, init = qemu.command_line(one, tmp_path).partition(" -- ")
     assert f" PYTHONHASHSEED={seed} " in before
     assert '"-I"' not in init, "Python would not look at it"
     assert '"-E"' not in init
-    assert facts.environment(one, "guest0")["PYTHONHASHSEED"] == seed
+    assert initplan.environment(one, "guest0")["PYTHONHASHSEED"] == seed
 
 
 def test_variables_that_go_along(spec: GuestSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GADGET", "here")
     monkeypatch.delenv("GIZMO", raising=False)
-    given = facts.variables(["GADGET", "A=", "B=x=y", "B=z"])
+    given = parse_variables(["GADGET", "A=", "B=x=y", "B=z"])
     assert given == (("GADGET", "here"), ("A", ""), ("B", "z"))
-    seen = facts.environment(dataclasses.replace(spec, environment=given), "guest0")
+    seen = initplan.environment(dataclasses.replace(spec, environment=given), "guest0")
     assert (seen["GADGET"], seen["A"], seen["B"]) == ("here", "", "z")
-    assert "GADGET" not in facts.environment(spec, "guest0")
+    assert "GADGET" not in initplan.environment(spec, "guest0")
 
 
 @pytest.mark.parametrize(
@@ -191,14 +201,14 @@ def test_variables_that_cannot_go_along(
     monkeypatch.delenv("GIZMO", raising=False)
     monkeypatch.setenv("A-B", "there all the same")
     with pytest.raises(UsageError, match=said) as caught:
-        facts.variables([word])
+        parse_variables([word])
     assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize(("name", "words"), [('a"b', "cannot be passed"), ("x" * 3000, "bytes")])
 def test_what_no_command_line_can_say(spec: GuestSpec, name: str, words: str) -> None:
     with pytest.raises(HostFault, match=words):
-        command.command_line(spec, Path("/") / name)
+        qemu.command_line(spec, Path("/") / name)
 
 
 def test_the_relay_command_needs_no_site_and_quotes_its_words(tmp_path: Path) -> None:
@@ -263,7 +273,7 @@ def test_of_a_flood_the_first_and_the_newest_are_kept(
 
 
 def test_a_good_life() -> None:
-    watch = Watch(deadline=10, factor=1)
+    watch = ConsoleWatch(deadline=10, factor=1)
     watch.line(KERNEL, 0.5)
     watch.line(UP, 2.0)
     assert not watch.tick(100)
@@ -277,7 +287,7 @@ def test_a_good_life() -> None:
     ("status", "words"), [(139, "killed by SIGSEGV"), (3, "with status 3"), (255, "status 255")]
 )
 def test_a_worker_that_died_left(status: int, words: str) -> None:
-    watch = Watch(10, 1)
+    watch = ConsoleWatch(10, 1)
     watch.line(UP, 2.0)
     watch.line(f"[    9.1] harness: left with status {status}\n".encode(), 3.0)
     watch.gone(0, "")
@@ -297,7 +307,7 @@ def test_a_worker_that_died_left(status: int, words: str) -> None:
 def test_a_machine_that_goes_off_is_told_from_one_that_is_killed(
     status: int, said: str, ended: str, note: str
 ) -> None:
-    watch = Watch(10, 1)
+    watch = ConsoleWatch(10, 1)
     watch.line(UP, 1.0)
     watch.gone(status, said)
     assert watch.end() == ended
@@ -305,7 +315,7 @@ def test_a_machine_that_goes_off_is_told_from_one_that_is_killed(
 
 
 def test_a_guest_that_is_killed_while_it_boots_is_lost_too() -> None:
-    killed, off = Watch(10, 1), Watch(10, 1)
+    killed, off = ConsoleWatch(10, 1), ConsoleWatch(10, 1)
     for watch in (killed, off):
         watch.line(KERNEL, 1.0)
     killed.gone(-9, "")
@@ -314,7 +324,7 @@ def test_a_guest_that_is_killed_while_it_boots_is_lost_too() -> None:
 
 
 def test_a_boot_over_its_deadline() -> None:
-    watch = Watch(10, 1)
+    watch = ConsoleWatch(10, 1)
     watch.line(KERNEL, 1.0)
     assert not watch.tick(10.0)
     assert watch.tick(10.1)
@@ -323,7 +333,7 @@ def test_a_boot_over_its_deadline() -> None:
 
 @pytest.mark.parametrize("booted", [True, False])
 def test_a_panic_wins_over_what_comes_with_it(booted: bool) -> None:
-    watch = Watch(10, 1)
+    watch = ConsoleWatch(10, 1)
     if booted:
         watch.line(UP, 1.0)
     watch.line(PANIC, 2.0)
@@ -334,14 +344,14 @@ def test_a_panic_wins_over_what_comes_with_it(booted: bool) -> None:
 
 
 def test_gone_without_a_word() -> None:
-    watch = Watch(10, 1)
-    assert Watch(10, 1).end() == "boot"
+    watch = ConsoleWatch(10, 1)
+    assert ConsoleWatch(10, 1).end() == "boot"
     watch.line(UP, 1.0)
     assert watch.end() == "lost"
 
 
 def test_late_and_answering_is_a_timeout() -> None:
-    watch = Watch(10, 2)
+    watch = ConsoleWatch(10, 2)
     watch.line(UP, 1.0)
     assert watch.late(50.0)
     watch.line(b"[   50.000000] sysrq: Show State\n", 50.5)
@@ -352,7 +362,7 @@ def test_late_and_answering_is_a_timeout() -> None:
 
 
 def test_late_and_deaf_is_a_hang() -> None:
-    watch = Watch(10, 1)
+    watch = ConsoleWatch(10, 1)
     watch.line(UP, 1.0)
     assert watch.late(50.0)
     assert not watch.tick(50.0 + LAST_WORDS / 2)
@@ -361,7 +371,7 @@ def test_late_and_deaf_is_a_hang() -> None:
 
 
 def test_a_guest_that_is_ending_is_not_asked_any_more() -> None:
-    watch = Watch(10, 1)
+    watch = ConsoleWatch(10, 1)
     watch.line(PANIC, 1.0)
     assert not watch.late(1.1)
     assert watch.end() == "panic"

@@ -12,7 +12,7 @@ import pytest
 
 from harness import process
 from harness.errors import HostFault, UsageError
-from harness.guest import accel, folder, private
+from harness.guest import accel, private, records
 from harness.model import Accel
 from harness.progress import Progress
 
@@ -22,15 +22,15 @@ QUIET = Progress(quiet=True)
 
 
 def test_guests_get_numbers_and_names_in_order(tmp_path: Path) -> None:
-    made = [folder.take(tmp_path / "guests") for _ in range(11)]
+    made = [records.take(tmp_path / "guests") for _ in range(11)]
     assert [path.name for path in made] == [str(number) for number in range(11)]
-    assert folder.taken(tmp_path / "guests") == made
-    assert folder.name(made[10]) == "guest10"
+    assert records.taken(tmp_path / "guests") == made
+    assert records.name(made[10]) == "guest10"
 
 
 def test_half_a_record_is_no_record(tmp_path: Path) -> None:
-    (tmp_path / folder.RECORD).write_text('{"name": "gu')
-    assert folder.read_record(tmp_path) is None
+    (tmp_path / records.RECORD).write_text('{"name": "gu')
+    assert records.read_record(tmp_path) is None
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pexpect
 import pytest
 from patience import PATIENCE
 
-from harness.guest.shell import _Shown, _use
+from harness.guest.shell import _GuestOutput, _use
 
 BYE = b"[   12.345678] harness: left with status 7\r\r\n"
 
@@ -26,7 +26,7 @@ BYE = b"[   12.345678] harness: left with status 7\r\r\n"
     ],
 )
 def test_all_is_shown_but_our_goodbye(said: bytes, seen: bytes, size: int) -> None:
-    shown = _Shown()
+    shown = _GuestOutput()
     text = said + BYE + b"[   12.4] reboot: Power down\r\r\n"
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     assert b"".join(shown.filter(piece) for piece in pieces) == seen
@@ -34,7 +34,7 @@ def test_all_is_shown_but_our_goodbye(said: bytes, seen: bytes, size: int) -> No
 
 
 def test_a_prompt_is_shown_at_once() -> None:
-    assert _Shown().filter(b"# ") == b"# "
+    assert _GuestOutput().filter(b"# ") == b"# "
 
 
 def test_what_came_with_the_first_sign_of_life_is_not_lost(

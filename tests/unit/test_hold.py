@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE
 
-from harness.guest import attend, folder, hold
+from harness.guest import attend, hold
 from harness.guestside import held
 from harness.plugin.holding import Holding
 
@@ -29,6 +29,12 @@ def wait(what: Callable[[], object]) -> bool:
     return bool(what())
 
 
+def why(place: Path) -> str:
+    """Why a guest is held; empty if it is not."""
+    found = hold.read(place)
+    return found.why if found else ""
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     (tmp_path / "guests" / "3").mkdir(parents=True)
@@ -39,11 +45,11 @@ def test_who_removes_the_file_ends_the_hold(place: Path) -> None:
     hold.living(place, place, "test_x failed", HOURS)
     waiting = threading.Thread(target=hold.wait, args=[place, HOURS, lambda: False])
     waiting.start()
-    assert hold.read(place)["why"] == "test_x failed"
+    assert why(place) == "test_x failed"
     hold.let_go(place)
     waiting.join(PATIENCE)
     assert not waiting.is_alive()
-    assert hold.read(place) == {}
+    assert hold.read(place) is None
 
 
 @pytest.mark.parametrize(("seconds", "gone"), [(0.1, False), (HOURS, True)])
@@ -120,7 +126,7 @@ def test_a_shell_is_entered_and_left(place: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_guest_that_is_gone_needs_no_word(tmp_path: Path) -> None:
-    hold.go_on(tmp_path)
+    hold.continue_tests(tmp_path)
 
 
 def test_the_tests_wait_for_one_word_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,9 +144,10 @@ def test_the_tests_wait_for_one_word_each(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_half_a_file_is_no_hold(place: Path) -> None:
     (place / hold.FILE).write_text("{")
-    assert hold.read(place) == {}
-    folder.write(place / hold.FILE, {"kind": "gdb"})
-    assert hold.read(place) == {"kind": "gdb"}
+    assert hold.read(place) is None
+    value = hold.Hold("gdb", "its kernel panicked", "gdb", "/x/gdb", 9)
+    hold.write(place, value)
+    assert hold.read(place) == value
 
 
 @pytest.mark.parametrize(
@@ -167,7 +174,7 @@ def test_a_person_is_told_what_was_wrong(place: Path, text: str, said: str) -> N
 
     class Watch:
         def finished(self, _guest: str) -> None:
-            told.append(hold.read(place).get("why", ""))
+            told.append(why(place))
 
         def started(self, _guest: str, _test: str) -> None:
             pass
@@ -177,8 +184,8 @@ def test_a_person_is_told_what_was_wrong(place: Path, text: str, said: str) -> N
     holding = Holding(Fleet(), Watch())  # type: ignore[arg-type]
     waits = threading.Thread(target=holding.reported, args=["guest3", Report()])
     waits.start()
-    assert wait(lambda: hold.read(place).get("why"))
-    assert hold.read(place)["why"] == f"t.py::test_x failed in its call: {said}"
+    assert wait(lambda: why(place))
+    assert why(place) == f"t.py::test_x failed in its call: {said}"
     holding.close()
     waits.join(PATIENCE)
     assert not waits.is_alive()

@@ -52,16 +52,17 @@ def owner(file: Path) -> str:
     return part.removesuffix(".py")
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Give (line, module or package below harness) for each import, also for nested ones."""
     for node in ast.walk(tree):
-        names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module == "harness":
             names = [f"harness.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module]
+        else:
+            continue
         for name in names:
             parts = name.split(".")
             if parts[0] == "harness" and len(parts) > 1 and parts[1] != "__version__":

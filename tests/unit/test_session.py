@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guest import folder as guest_folder
+from harness.guest import records as guest_records
 from harness.lab.live import GuestRows, SessionView
 from harness.model import GuestRecord, Outcome, Side
 from harness.progress import Stage
@@ -39,7 +39,7 @@ def record(folder: Path, number: int, boot: float | None, ended: str = "") -> No
     place = folder / "guests" / str(number)
     place.mkdir(parents=True, exist_ok=True)
     words = GuestRecord(f"guest{number}", ended, "tcg", boot, "", began=time.time() - 100)
-    guest_folder.write_record(place, words)
+    guest_records.write_record(place, words)
 
 
 def test_a_row_for_each_guest_that_lives(tmp_path: Path) -> None:

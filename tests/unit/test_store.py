@@ -26,7 +26,7 @@ from harness.results import store
 from harness.results.regression import changes, compared, counts
 
 
-def side(which, *tests, error=""):
+def side(which: Side, *tests: Test, error: str = "") -> SideResult:
     kernel = Kernel(
         "k", Path("/k"), Path("/k/image"), Path("/k/config"), "7.2.13", "c0ffee", "x86_64"
     )
@@ -36,7 +36,7 @@ def side(which, *tests, error=""):
     return SideResult(which, kernel, tests, guests, error)
 
 
-def a_run(folder, *sides):
+def a_run(folder: Path, *sides: SideResult) -> Run:
     series = Series("s", Path("/s"), (), "d", title="The title", kconfig=("base",))
     source = Source(Path("/r"), "c0ffee", "v7.2.13")
     return compared(Run(series, source, folder, "2026-01-01", 2.5, "tcg", sides))
@@ -53,13 +53,13 @@ PATCHED = side(
 )
 
 
-def test_a_run_is_read_back_as_it_was_written(tmp_path):
+def test_a_run_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     run = a_run(tmp_path, BASE, PATCHED)
     assert json.loads(store.save_run(run).read_text())["schema"] == store.RUN_SCHEMA
     assert store.load_run(tmp_path) == run
 
 
-def test_no_run_and_a_damaged_one_are_said(tmp_path):
+def test_no_run_and_a_damaged_one_are_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"run\.json"):
         store.load_run(tmp_path)
     (tmp_path / store.RUN).write_text("{")
@@ -70,25 +70,25 @@ def test_no_run_and_a_damaged_one_are_said(tmp_path):
         store.load_run(tmp_path)
 
 
-def test_changes_tell_regressions_from_fixes():
+def test_changes_tell_regressions_from_fixes() -> None:
     found = {one.test: one for one in changes(BASE.tests, PATCHED.tests)}
     assert found["t.py::a"].broken
     assert found["t.py::b"].fixed
     assert found["t.py::c"] == Change("t.py::c", Outcome.NOTRUN, Outcome.SKIP, "needs fio")
 
 
-def test_counts_leave_zeros_out():
+def test_counts_leave_zeros_out() -> None:
     assert counts(PATCHED.tests) == {Outcome.PASS: 1, Outcome.SKIP: 1, Outcome.CRASH: 1}
 
 
-def test_the_judged_kernel_is_the_patched_one(tmp_path):
+def test_the_judged_kernel_is_the_patched_one(tmp_path: Path) -> None:
     assert a_run(tmp_path, BASE, PATCHED).judged is PATCHED
     good = a_run(tmp_path, BASE, side(Side.PATCHED, *BASE.tests))
     assert good.verdict is Verdict.GOOD
     assert a_run(tmp_path, side(Side.BASE, error="did not boot")).verdict is Verdict.BAD
 
 
-def test_junit_has_a_suite_per_kernel_and_a_case_per_test(tmp_path):
+def test_junit_has_a_suite_per_kernel_and_a_case_per_test(tmp_path: Path) -> None:
     run = dataclasses.replace(a_run(tmp_path, BASE, PATCHED), strict=True)  # the base counts too
     path = junit.write(tmp_path / "junit.xml", run)
     suites = ET.parse(path).getroot().findall("testsuite")
@@ -102,9 +102,10 @@ def test_junit_has_a_suite_per_kernel_and_a_case_per_test(tmp_path):
     assert properties["accel"] == "tcg"
     assert properties["kernel.release"] == "7.2.13"
     case = suites[1].find("testcase")
-    assert (case.get("classname"), case.get("name"), float(case.get("time"))) == (
+    assert case is not None
+    assert (case.get("classname"), case.get("name"), float(case.get("time", ""))) == (
         "patched.t",
         "a",
         1.0,
     )
-    assert "panic" in case.find("error").text
+    assert "panic" in case.findtext("error", "")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -185,7 +186,9 @@ def test_what_neither_kernel_ran_says_nothing() -> None:
         (Outcome.XFAIL, Outcome.XPASS, "passing unexpectedly"),
     ],
 )
-def test_the_reason_of_a_failure_is_the_same_with_strict(base, patched, reason) -> None:
+def test_the_reason_of_a_failure_is_the_same_with_strict(
+    base: Any, patched: Any, reason: Any
+) -> None:
     for strict in (False, True):
         found = pair(base, patched, strict=strict)
         assert found.reason(found.judged.tests[0]) == reason
@@ -255,7 +258,7 @@ ERROR = Cell(WHOLE_SERIES, "build", CellState.BAD, (Finding(Severity.ERROR, "boo
         ((ERROR,), {"untestable": "does not apply"}, Verdict.UNTESTABLE),
     ],
 )
-def test_the_verdict_of_a_check(cells, fields, verdict) -> None:
+def test_the_verdict_of_a_check(cells: Any, fields: Any, verdict: Any) -> None:
     assert Matrix("s", "v7.2", (), ("build",), cells, **fields).verdict is verdict
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness import vmcore
-from harness.guest import GuestSpec, command, dump
-from harness.guest.watch import Watch
+from harness.guest import GuestSpec, qemu, qmp
+from harness.guest.console import ConsoleWatch
 from harness.plugin import asked
 
 
@@ -24,10 +24,10 @@ def spec(tmp_path: Path) -> GuestSpec:
 
 def test_a_kernel_whose_memory_is_wanted_stays_where_it_was_linked_to(tmp_path: Path) -> None:
     wanted = dataclasses.replace(spec(tmp_path), vmcore=True)
-    words = command.command_line(wanted, tmp_path / "facts.json").split()
+    words = qemu.command_line(wanted, tmp_path / "facts.json").split()
     assert "panic=0" in words
     assert "nokaslr" in words
-    assert "panic=-1" in command.command_line(spec(tmp_path), tmp_path / "facts.json").split()
+    assert "panic=-1" in qemu.command_line(spec(tmp_path), tmp_path / "facts.json").split()
 
 
 def test_the_spec_keeps_the_wish(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_the_spec_keeps_the_wish(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_panic_is_not_waited_out() -> None:
-    watch = Watch(deadline=30, factor=1)
+    watch = ConsoleWatch(deadline=30, factor=1)
     watch.line(b"[    6.1] Kernel panic - not syncing: sysrq triggered crash\n", 6.0)
     assert not watch.tick(7.0)
     watch.line(b"[    6.2] ---[ end Kernel panic - not syncing: sysrq triggered crash ]---\n", 6.1)
@@ -78,14 +78,14 @@ class Qemu:
 @pytest.mark.parametrize("works", [True, False])
 def test_a_whole_dump_or_none(tmp_path: Path, *, works: bool) -> None:
     qemu = Qemu(tmp_path / "qmp", works=works)
-    assert dump.take(tmp_path / "qmp", tmp_path / "vmcore") == works
+    assert qmp.dump_memory(tmp_path / "qmp", tmp_path / "vmcore") == works
     asked = [one for one in qemu.asked if one != "qmp_capabilities"]
     assert asked == ["stop", "dump-guest-memory"]
     assert [one.name for one in tmp_path.glob("vmcore*")] == (["vmcore"] if works else [])
 
 
 def test_qemu_is_gone(tmp_path: Path) -> None:
-    assert not dump.take(tmp_path / "qmp", tmp_path / "vmcore")
+    assert not qmp.dump_memory(tmp_path / "qmp", tmp_path / "vmcore")
 
 
 def guest_with_dump(tmp_path: Path) -> Path:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from harness.guest import folder as guest_folder
+from harness.guest import records as guest_records
 from harness.model import GuestRecord, Run, Test
 from harness.results import journal
 
@@ -55,6 +55,6 @@ def command(folder: Path) -> str:
 
 def of_folder(label: str, about: str, folder: Path, *, stopped: bool = False) -> Column:
     """Read what a folder of evidence says by itself; ``stopped``: its run has not ended."""
-    records = [guest_folder.read_record(one) for one in guest_folder.taken(folder / "guests")]
+    records = [guest_records.read_record(one) for one in guest_records.taken(folder / "guests")]
     guests = tuple(one for one in records if one is not None)
     return Column(label, about, folder, journal.read(folder, stopped=stopped), guests)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from harness.errors import GuestFault
-from harness.guest import folder as folders
+from harness.guest import records
 from harness.guest.private import sweep
 from harness.guest.spec import GuestSpec
 from harness.model import GuestRecord
@@ -24,67 +24,70 @@ GRACE = 10.0
 _TICK = 0.02
 
 
-class Keeper:
+class GuestHandle:
     """A guest as the harness holds it.
 
-    The keeper process does the work and writes ``guest.json``; what this object says of the guest
-    is read from there, so it also describes guests that another process started (a relay starts
-    one when xdist replaces a crashed worker).
+    The keeper process does the work and writes ``guest.json``; this object reads from there.  So it
+    also describes guests that another process started: a relay starts one when xdist replaces a
+    crashed worker.
     """
 
     def __init__(self, folder: Path, group: Group | None = None) -> None:
         self.folder = folder
-        self.name = folders.name(folder)
+        self.name = records.name(folder)
         self._group = group
 
     def record(self) -> GuestRecord | None:
-        """Say what is known of the guest so far; None before the keeper wrote anything."""
-        return folders.read_record(self.folder)
+        """The guest's record so far; None before the keeper wrote anything."""
+        return records.read_record(self.folder)
 
     @property
     def up(self) -> bool:
-        """Whether the guest's user space came up (it may be gone again)."""
+        """Whether the guest's user space came up (it may have ended since)."""
         record = self.record()
         return record is not None and record.boot_seconds is not None
 
     def poll(self) -> GuestRecord | None:
-        """Give the final record when the guest is over, None while it lives.
+        """The final record when the guest has ended, None while it lives.
 
-        Raises GuestFault when the host could not start it, with QEMU's own words as details.
+        Raises GuestFault if the host could not start it, with QEMU's message as details.
         """
-        fault = folders.read_fault(self.folder)
+        fault = records.read_fault(self.folder)
         if fault is not None:
             raise fault
         record = self.record()
         if record is not None and record.ended:
             return record
         if self._group is not None and self._group.popen.poll() is not None:
-            return self._gone()
+            return self._without_keeper()
         return None
 
-    def _gone(self) -> GuestRecord:
-        # The keeper ended between our two looks, or without a last word (killed from outside).
-        fault = folders.read_fault(self.folder)
+    def _without_keeper(self) -> GuestRecord:
+        """The final record after the keeper ended: normally (after we looked), or killed."""
+        fault = records.read_fault(self.folder)
         if fault is not None:
             raise fault
         record = self.record()
         if record is None:
             raise GuestFault(
                 f"the keeper of {self.name} died before it started anything",
-                hint="did something kill it? dmesg on this machine says so for lack of memory",
-                details=folders.read_text(self.folder / folders.KEEPER_LOG),
+                hint="did something kill it? dmesg on this machine says so if memory ran out",
+                details=records.read_text(self.folder / records.KEEPER_LOG),
             )
-        return record if record.ended else folders.lost(self.folder, record)
+        return record if record.ended else records.record_lost(self.folder, record)
 
     def wait_up(self, timeout: float) -> bool:
-        """Wait until the guest is up or over, at most ``timeout`` seconds; whether it is up."""
+        """Wait until the guest is up or has ended, at most ``timeout`` seconds; whether it is up.
+
+        Raises as ``poll``.
+        """
         end = time.monotonic() + timeout
         while time.monotonic() < end and not self.up and self.poll() is None:
             time.sleep(_TICK)
         return self.up
 
     def wait_over(self, timeout: float) -> bool:
-        """Wait until the guest is over, at most ``timeout`` seconds; whether it is.
+        """Wait until the guest has ended, at most ``timeout`` seconds; whether it has.
 
         Raises as ``poll``.
         """
@@ -94,86 +97,79 @@ class Keeper:
         return self.poll() is not None
 
     def signal(self, number: int) -> None:
-        """Send a signal to the keeper process; one that is gone is no error."""
+        """Send a signal to the keeper process; one that has ended is no error."""
         if self._group is not None:
             self._group.popen.send_signal(number)
             return
-        pid = folders.read_keeper(self.folder)
+        pid = records.read_keeper(self.folder)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
 
     def timeout(self) -> None:
-        """Say that a test is over its deadline: the guest shows what it is at, then is killed.
+        """Report that a test is over its deadline; returns at once.
 
-        Returns at once; the record then says ``timeout``.
+        The keeper finds out what the guest is doing, then kills it; the record says ``timeout``.
         """
         self.signal(signal.SIGUSR1)
 
     def end(self, grace: float = GRACE) -> GuestRecord:
-        """End the guest and give its record; one that is over already stays as it was."""
+        """End the guest and return its record; if it has ended already, the record stays."""
+        self.signal(signal.SIGTERM)
         if self._group is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.signal(signal.SIGTERM)
                 self._group.popen.wait(grace)
             self._group.end()
         else:
-            self._end_other(grace)
-        record = self.poll()
-        return record if record is not None else self._gone()
-
-    def _end_other(self, grace: float) -> None:
-        self.signal(signal.SIGTERM)
-        end = time.monotonic() + grace
-        while time.monotonic() < end and self.poll() is None:
-            time.sleep(_TICK)
+            end = time.monotonic() + grace
+            while time.monotonic() < end and self.poll() is None:
+                time.sleep(_TICK)
+        return self.poll() or self._without_keeper()
 
 
-def start(spec: GuestSpec, count: int) -> list[Keeper]:
-    """Start ``count`` guests at once and return without waiting for any of them to boot.
+def start(spec: GuestSpec, count: int) -> list[GuestHandle]:
+    """Start ``count`` guests at once, without waiting for any of them to boot.
 
-    What killed runs left behind is cleared first.  Each guest gets the next free number below
-    ``spec.folder``.  Raises HostFault when a keeper cannot be started; guests started until then
-    are ended.
+    What killed runs left behind is removed first.  Each guest gets the next free number below
+    ``spec.folder``.  Raises HostFault if a keeper cannot be started; the others are ended then.
     """
     sweep()
-    keepers: list[Keeper] = []
+    guests: list[GuestHandle] = []
     if spec.prepared and spec.bundle is None:
         from harness.guest import bundle  # keepers import this module and need none of that
 
         spec = dataclasses.replace(spec, bundle=bundle.ready(spec.python))
     try:
         for _ in range(count):
-            keepers.append(_start_one(spec))
+            guests.append(_start_one(spec))
     except BaseException:
-        for keeper in keepers:
-            keeper.end(grace=0)
+        for guest in guests:
+            guest.end(grace=0)
         raise
-    return keepers
+    return guests
 
 
-def _start_one(spec: GuestSpec) -> Keeper:
-    folder = folders.take(spec.folder)
-    spec.save(folder / folders.SPEC)
-    with (folder / folders.KEEPER_LOG).open("wb") as log:
+def _start_one(spec: GuestSpec) -> GuestHandle:
+    folder = records.take(spec.folder)
+    spec.save(folder / records.SPEC)
+    with (folder / records.KEEPER_LOG).open("wb") as log:
         group = Group(
             [spec.python, "-P", "-m", "harness.guest.keeper", folder, str(os.getpid())],
-            env=folders.search_environment(),
+            env=records.python_environment(),
             stdout=log.fileno(),
             stderr=log.fileno(),
         )
-    return Keeper(folder, group)
+    return GuestHandle(folder, group)
 
 
-def find(spec: GuestSpec, name: str = "") -> list[Keeper]:
-    """Give all guests of a run, or the one called ``name``, whoever started them."""
-    found = [Keeper(folder) for folder in folders.taken(spec.folder)]
-    return [keeper for keeper in found if not name or keeper.name == name]
+def find(spec: GuestSpec, name: str = "") -> list[GuestHandle]:
+    """All guests of a run, or the one called ``name``, whoever started them."""
+    guests = [GuestHandle(folder) for folder in records.taken(spec.folder)]
+    return [guest for guest in guests if not name or guest.name == name]
 
 
 def relay_command(spec_path: Path, python: Path | None = None) -> str:
-    """Give the command for an xdist spec ``popen//python=...``: it becomes a worker in a guest."""
+    """The command for an xdist spec ``popen//python=...``: it becomes a worker in a guest."""
     relay = Path(__file__).with_name("relay.py")
-
     program = python or GuestSpec.load(spec_path).python
     return shlex.join([os.fspath(program), "-I", "-S", os.fspath(relay), os.fspath(spec_path)])

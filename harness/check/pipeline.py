@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Check a series: one walk over its commits, from the base to the tip."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from harness import guest, kbuild, paths, tree
+from harness.check import builds, commits, mail, report
+from harness.check.findings import merged
+from harness.check.scripts import Scripts
+from harness.check.walk import CheckRequest, Needs, Step, Walk
+from harness.errors import HostFault, Interrupted
+from harness.lab import folder, kernels
+from harness.lab.plan import require_suites
+from harness.model import (
+    WHOLE_SERIES,
+    Cell,
+    CellState,
+    Finding,
+    Matrix,
+    PatchRow,
+    Plan,
+    Severity,
+    Source,
+)
+from harness.progress import Progress
+from harness.series import trust
+
+
+def check(
+    plan: Plan,
+    request: CheckRequest,
+    progress: Progress,
+    command: tuple[str, ...] = (),
+    began: Callable[[Path, Source], None] = lambda *_: None,
+) -> tuple[Matrix, Path]:
+    """Check the plan's series; returns the matrix and the folder of the evidence.
+
+    ``began`` is told that folder as soon as there is one, and the commit that is started from.
+    A patch that is bad, does not build or does not apply is an answer.  Raises a HarnessError
+    where there is none.
+    """
+    begin, started, series = time.monotonic(), datetime.datetime.now(datetime.UTC), plan.series
+    assert series is not None
+    if request.builds:
+        guest.sweep()
+        kbuild.check_place(paths.cache())
+        plan = dataclasses.replace(plan, jobs=builds.jobs(plan.jobs))
+    _see_programs(plan, request)
+    folder.check(plan)
+    source = kernels.find_source(plan, progress)
+    with (
+        tree.slot(source, progress) as slot,
+        paths.scratch(paths.cache() / "scripts") as scratch,
+    ):
+        applied = commits.apply(slot, series)
+        patched = [checkout.commit for checkout in applied.patched]
+        walk = Walk(
+            plan,
+            request,
+            series,
+            slot,
+            applied,
+            Scripts(slot.path, (applied.tip if request.trust else applied.base).commit, scratch),
+            mail.read_all(series, request.committers, patched, applied.base.commit),
+            mail.read(series.cover, "") if series.cover else None,
+            folder.make(plan, started, command),
+            progress,
+        )
+        began(walk.folder, source)
+        # Without a build the sources stay as old as they were, for a later make.
+        reading = contextlib.nullcontext() if request.builds else slot.reading()
+        try:
+            with folder.writing(walk.folder), reading, walk.exits:
+                _walk(walk)
+        except KeyboardInterrupt:
+            walk.faults.append("the check was interrupted")
+            report.write(_matrix(walk, source, time.monotonic() - begin), walk.folder)
+            hint = f"what was found until then is in {walk.folder}"
+            raise Interrupted("interrupted", hint=hint) from None
+    return _matrix(walk, source, time.monotonic() - begin), walk.folder
+
+
+def _see_programs(plan: Plan, request: CheckRequest) -> None:
+    """See that what was asked for by name is installed."""
+    if request.wants("tests"):
+        require_suites(plan)
+    for check in request.checks:
+        if check.program and shutil.which(check.program) is None:
+            raise HostFault(f"{check.name} is not installed", hint="install it, or leave it out")
+
+
+def _walk(walk: Walk) -> None:
+    """Go from the base to the tip; ``walk`` keeps what was found if it is stopped."""
+    _refuse(walk)
+    checks = [one for one in walk.request.checks if not walk.refused or one.needs < Needs.MAKE]
+    columns = [(one.needs, one.run(walk, one.name)) for one in checks]
+    for step in _steps(walk, [needs for needs, _ in columns]):
+        for needs, column in columns:
+            if needs is Needs.KERNEL:
+                walk.cells += column.take(step)
+        with _checked_out(walk, step, any(needs is Needs.SOURCES for needs, _ in columns)):
+            for needs, column in columns:
+                if needs is not Needs.KERNEL:
+                    walk.cells += column.take(step)
+    # What compiles comes last: until then guests may run.
+    for _, column in sorted(columns, key=lambda one: one[0] is Needs.MAKE):
+        walk.cells += column.finish()
+
+
+def _steps(walk: Walk, needs: list[Needs]) -> Iterator[Step]:
+    """Build each commit, if kernels are needed; patches that do not apply come last."""
+    previous: builds.Build | None = None
+    for number, checkout in enumerate((walk.applied.base, *walk.applied.patched)):
+        patch = walk.mails[number - 1] if number else None
+        if Needs.KERNEL not in needs:
+            yield Step(number, patch, checkout)
+            continue
+        build = walk.builder.build(checkout)
+        walk.builds.append(build)
+        unchanged = number in builds.unchanged(walk.builds)
+        yield Step(number, patch, checkout, build, previous, unchanged)
+        previous = build if build.kernel else previous
+    for number, patch in enumerate(walk.mails, 1):
+        if number > len(walk.applied.patched):
+            yield Step(number, patch, None)
+
+
+@contextlib.contextmanager
+def _checked_out(walk: Walk, step: Step, needed: bool) -> Iterator[None]:
+    """Have the sources of a commit in the worktree, if a check looks at them."""
+    if not needed or step.checkout is None:
+        yield
+        return
+    walk.slot.check_out(step.checkout)
+    with walk.progress.stage("scripts", step.mail.patch.subject if step.mail else "the base"):
+        yield
+
+
+def _refuse(walk: Walk) -> None:
+    """Refuse to build what would run code of an untrusted series."""
+    if not walk.request.builds or walk.request.trust:
+        return
+    commands = trust.commands(walk.series)
+    if not commands:
+        return
+    walk.refused = "the series changes what a build runs (--trust to build it)"
+    findings = (Finding(Severity.NOTE, f"a build runs {line}", rule="runs") for line in commands)
+    walk.cells.append(Cell(WHOLE_SERIES, "apply", CellState.GOOD, tuple(findings)))
+    walk.cells += [
+        Cell(number, check.name, CellState.UNKNOWN, note=walk.refused)
+        for number in (*range(1, len(walk.series.patches) + 1), WHOLE_SERIES)
+        for check in walk.request.checks
+        if check.needs >= Needs.MAKE
+    ]
+
+
+def _matrix(walk: Walk, source: Source, seconds: float) -> Matrix:
+    """Put together what was found so far."""
+    hashes = [checkout.commit for checkout in walk.applied.patched]
+    hashes += [""] * (len(walk.series.patches) - len(hashes))
+    series = walk.series
+    # Commits without a cover letter have the name that was asked for.
+    unnamed = series.repo is not None and not series.cover
+    return Matrix(
+        name=series.name if unnamed else series.title or series.name,
+        base=source.name,
+        rows=tuple(
+            PatchRow(patch.number, commit, patch.subject)
+            for patch, commit in zip(series.patches, hashes, strict=True)
+        ),
+        checks=tuple(check.name for check in walk.request.checks),
+        cells=merged(walk.cells),
+        strict=walk.request.strict,
+        untestable=walk.applied.trouble.what if walk.applied.trouble else "",
+        refused=walk.refused,
+        fault="; ".join(dict.fromkeys(walk.faults)),
+        seconds=seconds,
+    )

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a check is, and what it sees while the commits of a series pass: mail, sources, kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from harness import git, tree
+from harness.check.builds import Build, Builder
+from harness.check.commits import AppliedSeries
+from harness.check.findings import TreeFindings
+from harness.check.mail import Letter, PatchMail
+from harness.check.scripts import Scripts
+from harness.errors import HostFault
+from harness.lab.kernels import Lab
+from harness.model import WHOLE_SERIES, Cell, CellState, Checkout, Finding, Plan, Series
+from harness.progress import Progress
+
+
+class Needs(enum.IntEnum):
+    """What a check needs of each commit.  From MAKE on, code of the series may run here.
+
+    MAIL: the patch's mail.  SOURCES: its files in the worktree.  MAKE: it calls make itself.
+    KERNEL: the kernel built from it.
+    """
+
+    MAIL = 0
+    SOURCES = 1
+    MAKE = 2
+    KERNEL = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A commit of the walk: the base (number 0, no ``mail``) or a patch.
+
+    ``checkout`` is None for a patch that does not apply, ``build`` where no kernels are needed.
+    ``previous`` is the last build before it that gave a kernel.  ``unchanged``: its kernel is the
+    same as that of the commit before.
+    """
+
+    number: int
+    mail: PatchMail | None
+    checkout: Checkout | None
+    build: Build | None = None
+    previous: Build | None = None
+    unchanged: bool = False
+
+
+class CheckColumn(Protocol):
+    """A check of one series, while it fills its column."""
+
+    def take(self, step: Step) -> Iterable[Cell]:
+        """See the next commit, the base first; returns the cells that are known at once."""
+
+    def finish(self) -> Iterable[Cell]:
+        """Return the other cells, after the last commit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """A column of the matrix.  ``default``: made unless other checks are named.
+
+    ``program`` must be installed.
+    """
+
+    name: str
+    group: str
+    needs: Needs
+    help: str
+    run: RunCheck
+    default: bool = True
+    program: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckRequest:
+    """What is to be checked, and how.
+
+    ``mails``: the series was sent or will be as it is, so its form counts; ``committers`` are
+    those of commits that were made into mails.  ``trust``: run what the series itself changes.
+    ``first`` are the tests that failed when the series was last tested.
+    """
+
+    checks: tuple[Check, ...]
+    mails: bool = True
+    committers: tuple[str, ...] = ()
+    trust: bool = False
+    strict: bool = False
+    previous: Series | None = None
+    first: tuple[str, ...] = ()
+
+    def wants(self, name: str) -> bool:
+        """Whether a check is wanted."""
+        return any(check.name == name for check in self.checks)
+
+    def needs(self, what: Needs) -> bool:
+        """Whether a check needs exactly this."""
+        return any(check.needs is what for check in self.checks)
+
+    @property
+    def builds(self) -> bool:
+        """Whether anything is compiled."""
+        return any(check.needs >= Needs.MAKE for check in self.checks)
+
+    def of_commits(self, series: Series, *, trust: bool) -> CheckRequest:
+        """Return the request for commits of a tree, which nobody has sent; as it is for mails."""
+        if series.repo is None:
+            return self
+        words = ("log", "--no-walk=unsorted", "--format=%cn <%ce>", *series.commits, "--")
+        names = git.run(series.repo, *words).stdout.splitlines()
+        return dataclasses.replace(self, mails=False, committers=tuple(names), trust=trust)
+
+
+@dataclasses.dataclass
+class Walk:
+    """Everything that checks share; ``exits`` ends with the walk.
+
+    ``refused`` says why the series is not built, ``faults`` what the machine could not do.
+    """
+
+    plan: Plan
+    request: CheckRequest
+    series: Series
+    slot: tree.Slot
+    applied: AppliedSeries
+    scripts: Scripts
+    mails: tuple[PatchMail, ...]
+    cover: Letter | None
+    folder: Path
+    progress: Progress
+    exits: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
+    cells: list[Cell] = dataclasses.field(default_factory=list)
+    builds: list[Build] = dataclasses.field(default_factory=list)
+    refused: str = ""
+    faults: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that the series touches."""
+        return tuple(dict.fromkeys(file for patch in self.series.patches for file in patch.files))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every C file that the series touches."""
+        return tuple(file for file in self.files if file.endswith((".c", ".h")))
+
+    @functools.cached_property
+    def lab(self) -> Lab:
+        """The lab that builds and boots; guests are prepared for only where tests are wanted."""
+        return Lab.of(self.plan, self.progress, boots=self.request.wants("tests"))
+
+    @functools.cached_property
+    def builder(self) -> Builder:
+        """What builds each commit with W=1."""
+        return Builder(self.lab, self.slot)
+
+
+#: Starts a check of a series; its second argument is the check's name.
+RunCheck = Callable[[Walk, str], CheckColumn]
+
+#: Findings, or why there are none.
+Found = Sequence[Finding] | str
+
+
+@dataclasses.dataclass(frozen=True)
+class _EachPatch:
+    walk: Walk
+    check: str
+    find: Callable[[Walk, PatchMail], Found]
+    whole: Callable[[Walk], Sequence[Finding]] | None
+    note: Callable[[PatchMail], str]
+
+    def take(self, step: Step) -> Iterator[Cell]:
+        if step.mail is None:
+            return
+        try:
+            found = self.find(self.walk, step.mail)
+        except HostFault as error:
+            self.walk.faults.append(error.what)
+            found = error.what
+        if isinstance(found, str):
+            yield Cell(step.number, self.check, CellState.UNKNOWN, note=found)
+        else:
+            yield Cell.of(step.number, self.check, tuple(found), self.note(step.mail))
+
+    def finish(self) -> Iterator[Cell]:
+        if self.whole is not None:
+            yield Cell.of(WHOLE_SERIES, self.check, tuple(self.whole(self.walk)))
+
+
+def each_patch(
+    find: Callable[[Walk, PatchMail], Found],
+    *,
+    whole: Callable[[Walk], Sequence[Finding]] | None = None,
+    note: Callable[[PatchMail], str] = lambda _: "",
+) -> RunCheck:
+    """Return what runs a check on each patch alone; ``whole`` looks at the series.
+
+    A HostFault means that the check gives no verdict.
+    """
+    return lambda walk, check: _EachPatch(walk, check, find, whole, note)
+
+
+@dataclasses.dataclass(frozen=True)
+class _EachTree:
+    walk: Walk
+    check: str
+    find: Callable[[Walk, Step], Found]
+    trees: list[Found] = dataclasses.field(default_factory=list)
+
+    def take(self, step: Step) -> Iterable[Cell]:
+        if step.checkout is not None:
+            self.trees.append(self.find(self.walk, step))
+        return ()
+
+    def finish(self) -> Iterable[Cell]:
+        if len(self.trees) < 2:  # no patch applies
+            return ()
+        notes = {number: tree for number, tree in enumerate(self.trees) if isinstance(tree, str)}
+        trees = [None if isinstance(tree, str) else tree for tree in self.trees]
+        return TreeFindings(self.check, trees, notes).cells(self.walk.applied.renames)
+
+
+def each_tree(find: Callable[[Walk, Step], Found]) -> RunCheck:
+    """Return what runs a check on the tree of each commit; what the base has does not count."""
+    return lambda walk, check: _EachTree(walk, check, find)
+
+
+@dataclasses.dataclass(frozen=True)
+class _WholeSeries:
+    walk: Walk
+    check: str
+    cells: Callable[[Walk, str], Iterable[Cell]]
+
+    def take(self, step: Step) -> Iterable[Cell]:
+        return ()
+
+    def finish(self) -> Iterable[Cell]:
+        return self.cells(self.walk, self.check)
+
+
+def whole_series(cells: Callable[[Walk, str], Iterable[Cell]]) -> RunCheck:
+    """Return what runs a check once, after the last commit."""
+    return lambda walk, check: _WholeSeries(walk, check, cells)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command that boots a guest: virtme-ng's ``virtme-run`` with a kernel command line of ours.
+
+``vng --run`` only composes a shell line for ``virtme-run``; calling that directly needs no quoting
+and saves an interpreter.  virtme-ng knows the machine, exports the host's files and sets up the
+console.  Its own init (udev, tmpfiles, five ports) makes a stock boot slow, so the kernel starts
+the host's Python with ``harness.guestside.bootstrap`` instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import mmap
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from harness import guestside
+from harness.errors import HostFault
+from harness.guest import hold, image
+from harness.guest.spec import GuestSpec
+from harness.guestside import bootstrap, held
+from harness.model import Accel
+
+PORT = "harness.0"
+WATCHER = "watcher"  # the socket behind the port of harness.guestside.watcher
+CHARDEV = "console"  # virtme-run's name for the console, which QMP needs
+_RWDIR_TAG = "virtme.initmount{}"  # virtme-run's name for the folders of --rwdir
+_LIMIT = 2000  # bytes of a kernel command line that all our architectures accept
+_9P_OPTIONS = "version=9p2000.L,trans=virtio,access=any,msize=512000,cache={}"
+# virtme-run as a console script may not be in PATH when the harness is called by its full path.
+_VIRTME_RUN = "import sys; from virtme.commands.run import main; sys.exit(main())"
+_INIT = Path(guestside.__file__).with_name("init.py")
+_CONSOLES = {"x86_64": "ttyS0", "arm64": "ttyAMA0"}
+_EARLY = "uart8250,io,0x3f8"
+_RDTSC = bytes.fromhex("0f31 48c1e220 4809d0 c3")  # rdtsc; shl rdx, 32; or rax, rdx; ret
+_TSC_INTERVAL = 0.02  # seconds: enough for five digits
+
+
+def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
+    """The command that boots guest ``name``, with its sockets and facts.json in folder ``run``.
+
+    ``gateway`` adds the results port.  Raises HostFault as ``command_line`` does.
+    """
+    words = [*(spec.booter or (sys.executable, "-I", "-c", _VIRTME_RUN))]
+    words += ["--kimg", str(spec.image), "--mods", "none", "--force-9p", "--arch", spec.arch]
+    words += ["--name", name, "--memory", f"{spec.memory}M", "--cpus", str(spec.processors)]
+    words += ["--disable-monitor"]
+    if spec.accel is Accel.TCG:
+        words.append("--disable-kvm")
+    for folder in spec.writable:
+        words += ["--rwdir", f"{folder}={folder}"]
+    for disk in spec.disks:
+        words += ["--blk-disk", f"{disk.name}={disk}"]
+    words += ["--qemu-opts", "-no-reboot", "-append", command_line(spec, run / "facts.json")]
+    words += ["-qmp", f"unix:{run}/qmp,server=on,wait=off"]
+    if spec.accel is Accel.TCG and spec.arch == "x86_64":
+        # Five-level page tables only make emulation slower, and a KASAN kernel with them may die
+        # at boot, of an interrupt while it reads its processor's features.
+        words += ["-cpu", "max,la57=off"]
+    if spec.vmlinux is not None and image.has_pvh_entry(spec.vmlinux):
+        words += ["-kernel", str(spec.vmlinux)]
+    if gateway:
+        words += ["-chardev", f"socket,id=harness,path={run}/gateway,server=on,wait=off"]
+        words += ["-chardev", f"socket,id={WATCHER},path={run}/{WATCHER},server=on,wait=off"]
+        words += ["-device", f"virtio-serial-pci,max_ports={4 if spec.hold else 3}"]
+        words += ["-device", f"virtserialport,chardev=harness,name={PORT}"]
+        words += ["-device", f"virtserialport,chardev={WATCHER},name={bootstrap.WATCHER}"]
+    if gateway and spec.hold:
+        words += ["-chardev", f"socket,id=shell,path={run}/{hold.SHELL},server=on,wait=off"]
+        words += ["-device", f"virtserialport,chardev=shell,name={held.PORT}"]
+    return words
+
+
+def hash_seed(spec: GuestSpec) -> str:
+    """The seed of Python's hashes: the same in all guests, so that sets have the same order."""
+    seed = dict(spec.environment).get("PYTHONHASHSEED", os.environ.get("PYTHONHASHSEED", ""))
+    # An invalid one would end Python, which is the guest's init.
+    valid = seed.isascii() and seed.isdecimal() and int(seed) < 1 << 32
+    return seed if valid else "0"
+
+
+def mounts(spec: GuestSpec) -> list[tuple[str, str, str]]:
+    """(tag, mount point, options) of the host folders that the guest may write to."""
+    options = _9P_OPTIONS.format("none")
+    return [(_RWDIR_TAG.format(n), str(folder), options) for n, folder in enumerate(spec.writable)]
+
+
+def command_line(spec: GuestSpec, facts: Path) -> str:
+    """The kernel command line.  Raises HostFault for one that no kernel accepts."""
+    console = _CONSOLES.get(spec.arch, "ttyS0")
+    words = [f"console={console}", f"earlycon={_EARLY}" if spec.arch == "x86_64" else "earlycon"]
+    words += [
+        "loglevel=7",
+        "printk.devkmsg=on",
+        # A dump is read by the addresses in vmlinux, so the kernel stays where it was linked.
+        *(("panic=0", "nokaslr", "no5lvl") if spec.stays else ("panic=-1",)),
+        # Otherwise KASAN reports one fault per boot.  With a "=": a kernel without KASAN passes
+        # unknown words to init.
+        "kasan_multi_shot=1",
+        # Slab objects are counted per cache, which says nothing if caches share their slabs.
+        "slab_nomerge",
+        "rootfstype=9p",
+        f"rootflags={_9P_OPTIONS.format('loose')}",
+        "ro",
+        "psmouse.proto=exps",
+        "raid=noautodetect",
+    ]
+    if spec.accel is Accel.TCG and spec.arch == "x86_64":
+        # The emulated clock is the host's: checking it against others costs time, and if the check
+        # fails on a busy host, the guest stays slow.  Four-level page tables are walked faster;
+        # with five, KASAN kernels sometimes die at boot.
+        words += ["tsc=reliable", "no_timer_check", "no5lvl"]
+        words += [f"tsc_early_khz={tsc_khz()}"] if tsc_khz() else []
+    words += spec.append
+    # The kernel passes an unknown word with a "=" to init as a variable.
+    words.append(f"PYTHONHASHSEED={hash_seed(spec)}")
+    # As with -I, but without -E, which would make Python ignore its variables.
+    init = ["-P", "-s", "-S"]
+    if spec.bundle:
+        # Compiled files for what is imported before the bundle: those of the system may be old.
+        init += ["-X", f"pycache_prefix={spec.bundle / 'pyc'}"]
+    init += [str(_INIT), str(facts), str(spec.bundle / "modules") if spec.bundle else "-"]
+    line = " ".join([*words, f"init={_quoted(str(spec.python))}", "--", *map(_quoted, init)])
+    if len(line.encode()) > _LIMIT:
+        raise HostFault(
+            f"the kernel command line would be {len(line.encode())} bytes long",
+            hint=f"the limit is {_LIMIT}: give less with --append, or use shorter folder names",
+        )
+    return line
+
+
+def _quoted(word: str) -> str:
+    if '"' in word:
+        raise HostFault(
+            f'{word} cannot be passed to a kernel: it has a " in it',
+            hint="use a folder without one",
+        )
+    # Always: outside of quotes the kernel takes some bytes of UTF-8 letters for spaces.
+    return f'"{word}"'
+
+
+@functools.cache
+def tsc_khz() -> int:
+    """Frequency of this machine's time stamp counter in kHz; 0 if it cannot be measured.
+
+    Under emulation guests read the host's counter.  A guest that measures the frequency itself
+    compares it with an emulated timer: on a busy host the result is sometimes wrong by a factor of
+    ten, and so are its sleeps and deadlines.
+    """
+    if platform.machine() != "x86_64":
+        return 0
+    try:
+        page = mmap.mmap(-1, len(_RDTSC), prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    except OSError:  # no page may be both writable and executable on this machine
+        return 0
+    page.write(_RDTSC)
+    code = ctypes.c_char.from_buffer(page)
+    read = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(code))
+    first_ns, first_count = _time_and_count(read)
+    time.sleep(_TSC_INTERVAL)
+    last_ns, last_count = _time_and_count(read)
+    del read, code  # or the page could not be freed
+    return round((last_count - first_count) * 1_000_000 / (last_ns - first_ns))
+
+
+def _time_and_count(read: Callable[[], int]) -> tuple[int, int]:
+    """A time in ns and the counter at that time: the most exact of several measurements."""
+    samples = []
+    for _ in range(20):
+        before = time.monotonic_ns()
+        count = read()
+        after = time.monotonic_ns()
+        samples.append((after - before, (before + after) // 2, count))
+    _, when, count = min(samples)
+    return when, count

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The folder of one guest, through which keeper, relay and harness communicate.
+
+``guests/N/`` has spec.json (what to boot), console.log (what the kernel printed), guest.json (the
+record: early, then final), keeper.log (messages of the keeper and QEMU), ``run`` (a link to the
+private folder with the sockets while the guest lives), ``claimed`` (exists once a relay took it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from pathlib import Path
+
+from harness import serial
+from harness.errors import GuestFault, HarnessError, HostFault
+from harness.model import GuestRecord
+
+SPEC, RECORD, CONSOLE = "spec.json", "guest.json", "console.log"
+KEEPER_LOG, FAULT, RUN, CLAIM, KEEPER = "keeper.log", "fault.json", "run", "claimed", "keeper.pid"
+HANG, REGISTERS = "hang.json", "registers.txt"  # what a guest over its deadline was doing
+VNG_LOG = "vng.log"  # messages of virtme-ng and QEMU
+VMCORE = "vmcore"  # the memory of a kernel that died or hangs
+GATEWAY = "gateway"  # the results socket, inside RUN
+
+
+@dataclasses.dataclass(frozen=True)
+class _StartFault:
+    """fault.json: why the host could not start a guest."""
+
+    what: str
+    hint: str = ""
+    details: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class HungTask:
+    """A task of the tests over their deadline, as /proc describes it in the guest."""
+
+    pid: str
+    thread: str
+    comm: str
+    state: str
+    wchan: str
+    syscall: str
+    stack: str
+
+
+@dataclasses.dataclass(frozen=True)
+class HangAnswer:
+    """hang.json: what the guest's tasks were doing; ``python`` has the test's Python stacks."""
+
+    tasks: tuple[HungTask, ...] = ()
+    python: str = ""
+
+
+def python_environment() -> dict[str, str]:
+    """The environment in which Python finds the harness even where it is not installed."""
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def name(folder: Path) -> str:
+    """The guest's name, as tests and reports use it."""
+    return f"guest{folder.name}"
+
+
+def take(guests: Path) -> Path:
+    """Create the next numbered folder; concurrent callers get different ones.
+
+    Raises HostFault if that is not possible.
+    """
+    try:
+        guests.mkdir(parents=True, exist_ok=True)
+        number = len(taken(guests))
+        while True:
+            with contextlib.suppress(FileExistsError):
+                (guests / str(number)).mkdir()
+                return guests / str(number)
+            number += 1
+    except OSError as error:
+        raise HostFault(
+            f"cannot write to {guests}: {error.strerror}",
+            hint="--out DIR (pytest: --guest-folder DIR) puts evidence elsewhere",
+        ) from error
+
+
+def taken(guests: Path) -> list[Path]:
+    """The folders of all guests of a run, in the order of their numbers."""
+    folders = [path for path in guests.glob("[0-9]*") if path.name.isdigit()]
+    return sorted(folders, key=lambda path: int(path.name))
+
+
+def write_record(folder: Path, record: GuestRecord) -> None:
+    """Write guest.json; ``ended`` is empty while the guest lives."""
+    serial.write(folder / RECORD, record, indent=1)
+
+
+def read_record(folder: Path) -> GuestRecord | None:
+    """Read guest.json; None if there is none yet."""
+    try:
+        return serial.read(folder / RECORD, GuestRecord)
+    except (OSError, serial.DamagedError):
+        return None
+
+
+def record_lost(folder: Path, record: GuestRecord) -> GuestRecord:
+    """Write and return the final record of a guest whose keeper was killed."""
+    final = dataclasses.replace(record, ended="lost", note="its keeper was killed")
+    write_record(folder, final)
+    return final
+
+
+def write_fault(folder: Path, fault: HarnessError) -> None:
+    """Write why the host could not start the guest."""
+    recorded = _StartFault(fault.what, fault.hint, fault.details)
+    serial.write(folder / FAULT, recorded, indent=1)
+
+
+def read_fault(folder: Path) -> GuestFault | None:
+    """Read why the host could not start the guest; None if it could."""
+    try:
+        recorded = serial.read(folder / FAULT, _StartFault)
+    except (OSError, serial.DamagedError):
+        return None
+    return GuestFault(recorded.what, hint=recorded.hint, details=recorded.details)
+
+
+def read_keeper(folder: Path) -> int | None:
+    """The keeper's process id while it lives."""
+    try:
+        return int((folder / KEEPER).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def read_hang(folder: Path) -> HangAnswer | None:
+    """Read what a guest answered when a test was over its deadline; None without an answer."""
+    try:
+        return serial.read(folder / HANG, HangAnswer)
+    except (OSError, serial.DamagedError):
+        return None
+
+
+def read_text(path: Path) -> str:
+    """Read a log for a message; a missing one is empty."""
+    try:
+        return path.read_text(errors="backslashreplace").strip()
+    except OSError:
+        return ""

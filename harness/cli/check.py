@@ -28,9 +28,9 @@ from harness.text import printable
 DESCRIPTION = """\
 Check each patch of a series, and the whole series: its mail, the tree's own scripts,
 whether it builds with W=1 and without new warnings, boots and passes the suites.
-A table shows what is wrong where; the list below it, with which patch a problem enters
-and with which it goes away.  Exit code 0 good, 1 bad (an error; with --strict a warning), 125 when
-it does not apply."""
+A table shows what is wrong where, and the list below it with which patch a problem
+enters and with which it goes away.  Exit code 0 good, 1 bad (an error; with --strict a
+warning), 125 when it does not apply."""
 
 EXAMPLES = """\
 examples:

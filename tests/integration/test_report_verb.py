@@ -263,7 +263,7 @@ def test_what_has_only_a_page_says_so(tmp_path: Path, capsys: Any) -> None:
     journal.close()
     (tmp_path / "found").mkdir()
     (tmp_path / "found" / "bisect.json").write_text(json.dumps(BISECTION))
-    for name, says in (("killed", "did not come to its end"), ("found", "a bisection")):
+    for name, says in (("killed", "did not end"), ("found", "a bisection")):
         assert main(["report", str(tmp_path / name), "--mail", "-"]) == 129
         assert says in (err := capsys.readouterr().err)
         assert f"try: harness report {tmp_path / name}" in err

@@ -155,8 +155,7 @@ def _plan(options: argparse.Namespace, request: CheckRequest) -> tuple[Plan, Che
         request = request.of_commits(planned.series, trust=own or options.trust)
     if piped and not (typed.kernel or typed.tree or planned.tree):
         # A piped mail is for the tree that we are in.
-        top = git.run(Path.cwd(), "rev-parse", "--show-toplevel", check=False)
-        tree = Path(top.stdout.strip()) if top.ok else Path.cwd()
+        tree = git.top_of(Path.cwd()) or Path.cwd()
         planned = dataclasses.replace(planned, tree=tree, kernel="")
     if not planned.fragments:  # without any fragment a kernel does not boot
         planned = dataclasses.replace(planned, fragments=("base",))

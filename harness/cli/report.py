@@ -8,7 +8,6 @@ import json
 import shlex
 import sys
 import tempfile
-import time
 import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,10 +17,10 @@ from harness import errors, history, paths
 from harness.cli.ci import put, tell_github
 from harness.cli.parser import Commands, add_options, add_verb
 from harness.errors import UsageError
-from harness.history.histories import PastResult, TestHistory
-from harness.progress import Progress, clock
+from harness.history.histories import TestHistory
+from harness.progress import Progress
 from harness.publish import ci, markdown, outputs
-from harness.publish.html import History, Page, Past, page, write
+from harness.publish.html import Page, page, run_page, write
 from harness.publish.outputs import OUTPUTS, OutputChoices
 from harness.results import store
 
@@ -157,13 +156,11 @@ def _write_check_forms(folder: Path, places: dict[str, str], github: TextIO | No
 
 def _no_other_form(folder: Path) -> UsageError:
     """Say why a folder has no form but a page, or not even that."""
-    from harness.publish.html import bisection, unfinished
-
     command = f"harness report {shlex.quote(str(folder))}"
-    if unfinished.is_one(folder):
+    if run_page.is_unfinished(folder):
         what = f"the run in {folder} did not end: it has only a page"
         return UsageError(what, hint=command)
-    if (folder / bisection.NAME).exists():
+    if (folder / store.BISECTION).exists():
         what = f"a bisection has only a page; its mail is {folder}/mail.txt"
         return UsageError(what, hint=command)
     return _is_comparison(folder) or UsageError(
@@ -192,7 +189,7 @@ def _write_page(
     """
     check = history.find_folder(options.check, db=options.db) if options.check else None
 
-    def past_runs(tests: Sequence[str]) -> Mapping[str, History]:
+    def past_runs(tests: Sequence[str]) -> Mapping[str, TestHistory]:
         return _past_runs(tests, options.db, progress)
 
     file = Path(options.output).absolute() if options.output else folder / NAME
@@ -224,36 +221,10 @@ def _write_file(made: Page, file: Path, place: str) -> int:
     return size
 
 
-def _past_runs(tests: Sequence[str], db: str, progress: Progress) -> Mapping[str, History]:
+def _past_runs(tests: Sequence[str], db: str, progress: Progress) -> Mapping[str, TestHistory]:
     """Return the histories of tests; none, with a line for the person, if they cannot be read."""
     try:
-        known = history.of_tests(tests, last=12, db=db)
+        return history.of_tests(tests, last=12, db=db)
     except errors.HarnessError as error:
         progress.say(f"no history: {error.what}")
         return {}
-    return {test: _history(one) for test, one in known.items()}
-
-
-def _history(known: TestHistory) -> History:
-    words = [f"{known.runs} run{'s' if known.runs > 1 else ''}"]
-    words += [f"{number} {outcome}" for outcome, number in known.counts.items()]
-    if known.first_failed:
-        words.append(f"first failed {_day(known.first_failed.at)}")
-    if known.last_passed:
-        words.append(f"last passed {_day(known.last_passed.at)}")
-    if known.flakes.bad:
-        words.append(f"bad by chance in {known.flakes.bad} of {known.flakes.runs}")
-    if known.trend.times:
-        words.append(f"takes {clock(known.trend.median)}")
-    return History(", ".join(words), tuple(map(_past, known.seen)))
-
-
-def _past(seen: PastResult) -> Past:
-    where = seen.where
-    series = f"{where.series} v{where.version}" if where.series else ""
-    what = " ".join(filter(None, (where.side, where.release, series)))
-    return Past(_day(seen.at, minutes=True), what, seen.outcome.value, where.run)
-
-
-def _day(at: float, *, minutes: bool = False) -> str:
-    return time.strftime("%Y-%m-%d %H:%M" if minutes else "%Y-%m-%d", time.gmtime(at))

@@ -29,6 +29,7 @@ from harness.publish import sentences
 from harness.results import store
 from harness.results.regression import counts
 from harness.run import run
+from harness.text import quantity
 
 DESCRIPTION = """\
 Apply a series to a kernel, build both, boot both, run the suites in their guests,
@@ -180,7 +181,7 @@ def _troubles(run: Run) -> Iterator[Text]:
         yield Text(left, "red")
     if gone := sentences.missing(run) if run.sides else 0:
         yield Text(
-            f"{sentences.number(gone, 'test')} of the base did not exist on the patched kernel",
+            f"{quantity(gone, 'test')} of the base did not exist on the patched kernel",
             "yellow",
         )
 
@@ -254,7 +255,7 @@ def _fixes(rows: Sequence[Change]) -> list[Text]:
     if not rows:
         return []
     files = Counter(change.test.partition("::")[0] for change in rows)
-    head = Text.assemble("the series fixes ", (sentences.number(len(rows), "test"), "green"), ":")
+    head = Text.assemble("the series fixes ", (quantity(len(rows), "test"), "green"), ":")
     return [head, *(Text(f"  {n:4} in {file}") for file, n in files.most_common())]
 
 

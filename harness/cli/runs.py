@@ -151,7 +151,7 @@ def _table(rows: tuple[RunRow, ...]) -> rich.table.Table:
 def run_show(options: argparse.Namespace, progress: Progress) -> int:
     """Show a run: from its folder where that is complete, else from the history."""
     from harness.history import database, run_queries
-    from harness.publish.html import unfinished
+    from harness.publish.html import run_page
 
     folder = paths.expanded(options.which).absolute()
     complete = _is_complete(folder)
@@ -159,7 +159,7 @@ def run_show(options: argparse.Namespace, progress: Progress) -> int:
         if trouble:
             progress.say(f"history: {trouble}")
         rows = run_queries.named(connection, options.which)
-        if not (rows or complete) and unfinished.is_one(folder):
+        if not (rows or complete) and run_page.is_unfinished(folder):
             raise errors.UsageError(
                 f"the run in {options.which} did not end, and the history here does not know it",
                 hint=f"harness report {shlex.quote(options.which)}",

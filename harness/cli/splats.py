@@ -24,7 +24,7 @@ from harness.decode import Decoded, Decoder
 from harness.model import Splat
 from harness.progress import Progress
 from harness.serial import to_json
-from harness.series import mail
+from harness.series.mail import parse
 
 DESCRIPTION = """\
 Find the kernel's complaints in logs: consoles, dmesg, journals, reports, of any
@@ -117,15 +117,13 @@ def _decoder(options: argparse.Namespace) -> Decoder | None:
     )
 
 
-def _diffs(path: Path) -> list[tuple[str, str]]:
+def _diffs(path: Path) -> list[tuple[str, bytes]]:
     """Return (subject, diff) of each patch of a series."""
-    return [
-        (
-            patch.subject,
-            mail.parse(patch.path.read_bytes(), str(patch.path)).patch.decode(errors="replace"),
-        )
-        for patch in series.load(path).patches
-    ]
+    diffs = []
+    for patch in series.load(path).patches:
+        mail = parse(patch.path.read_bytes(), str(patch.path))
+        diffs.append((patch.subject, mail.patch))
+    return diffs
 
 
 def show(name: str, splats: tuple[Splat, ...], decoded: tuple[Decoded, ...], *, full: bool) -> None:

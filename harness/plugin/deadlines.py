@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The host's clocks: a deadline for each test and one for the run, kept by a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+_TICK = 0.25
+#: The part of its deadline that a test has left once its kernel lost a task (an Oops): whatever
+#: waits for that task, or for a lock it held, waits forever.
+HURT = 1 / 6
+
+
+class DeadlineWatch:
+    """Knows which test each guest is at, and since when.
+
+    ``late(guest, test)`` is called once for a test over its deadline, ``over()`` once if the run
+    is.  Deadlines are in seconds; 0 is none.  ``between`` is the deadline of a guest that does
+    something else (it collects its tests, goes to its next one, ends its session); that counts as
+    a test without a name.  ``hurt(guest)`` says whether its kernel lost a task during the test.
+    """
+
+    def __init__(
+        self,
+        test_deadline: float,
+        run_deadline: float,
+        late: Callable[[str, str], None],
+        over: Callable[[], None],
+        between: float = 0.0,
+        hurt: Callable[[str], bool] = lambda _guest: False,
+    ) -> None:
+        self.test_deadline = test_deadline
+        self.run_deadline = run_deadline
+        self.late: dict[tuple[str, str], float] = {}  # (guest, test): the deadline it was over
+        self.before: dict[str, str] = {}  # the last test each guest finished
+        self._on_late, self._on_over, self._between, self._hurt = late, over, between, hurt
+        self._running: dict[str, tuple[str, float, float]] = {}  # guest: test, since, deadline
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._begin = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="harness-watch", daemon=True)
+        self._thread.start()
+
+    def busy(self, guest: str) -> None:
+        """Note that a guest has something to do now, unless it is at a test already."""
+        with self._lock:
+            if not self._running.get(guest, ("",))[0]:
+                self._running[guest] = ("", time.monotonic(), self._between)
+
+    def idle(self, guest: str) -> None:
+        """Note that a guest waits for us, unless it is at a test already.
+
+        What it is sent and what it sends is handled by two threads, in any order.
+        """
+        with self._lock:
+            if not self._running.get(guest, ("",))[0]:
+                self._running.pop(guest, None)
+
+    def started(self, guest: str, test: str) -> None:
+        """Note that a guest is at a test now."""
+        with self._lock:
+            self._running[guest] = (test, time.monotonic(), self.test_deadline)
+
+    def finished(self, guest: str) -> None:
+        """Note that a guest has finished its test, and has nothing else to do."""
+        with self._lock:
+            test = self._running.pop(guest, ("",))[0]
+            self.before[guest] = test or self.before.get(guest, "")
+
+    def at(self, guest: str) -> str:
+        """The test a guest is at; empty if none."""
+        with self._lock:
+            return self._running.get(guest, ("",))[0]
+
+    def close(self) -> None:
+        """Stop the clocks."""
+        self._stop.set()
+        self._thread.join()
+
+    def expired(self) -> bool:
+        """Whether the run's deadline has passed."""
+        return bool(self.run_deadline) and time.monotonic() - self._begin > self.run_deadline
+
+    def _run(self) -> None:
+        while not self._stop.wait(_TICK):
+            if self.expired():
+                self._on_over()
+                return
+            for guest, test in self._overdue(time.monotonic()):
+                self._on_late(guest, test)
+
+    def _overdue(self, now: float) -> list[tuple[str, str]]:
+        with self._lock:
+            candidates = [
+                (guest, test, now - since, deadline)
+                for guest, (test, since, deadline) in self._running.items()
+                if deadline and now - since > deadline * HURT and (guest, test) not in self.late
+            ]
+        overdue = {
+            (guest, test): deadline if passed > deadline else deadline * HURT
+            for guest, test, passed, deadline in candidates
+            if passed > deadline or (test and self._hurt(guest))
+        }
+        with self._lock:
+            # A test that ended while its console was read was not late.
+            overdue = {
+                (guest, test): deadline
+                for (guest, test), deadline in overdue.items()
+                if self._running.get(guest, ("",))[0] == test
+            }
+            self.late |= overdue
+        return list(overdue)

@@ -80,9 +80,9 @@ def _source(plan: BisectPlan, pins: dict[str, str], progress: Progress) -> Sourc
     run = plan.run
     if plan.mode is BisectMode.HISTORY:
         assert run.tree is not None
+        for ref in () if pins else plan.goods:
+            ranges.resolve(run.tree, ref)
         run = dataclasses.replace(run, base=pins.get("bad", plan.bad), search_base=False)
-        for good in () if pins else plan.goods:
-            ranges.resolve(run.tree, good)
     start = find_source(run, progress)
     return dataclasses.replace(start, commit=pins.get("source", start.commit))
 

@@ -24,9 +24,9 @@ import smalltree
 from harness import git, paths, process, source
 from harness.errors import HarnessError, HostFault, UsageError
 from harness.progress import Progress
-from harness.source import debian, kernel_org, providers, unpack
-from harness.source.providers import Provider
+from harness.source import debian, kernel_org, sources, unpack
 from harness.source.releases import Offer
+from harness.source.sources import Provider
 
 QUIET = Progress(quiet=True)
 
@@ -107,7 +107,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         threading.Thread(target=http_server.serve_forever, daemon=True).start()
         host, port = http_server.server_address[:2]
         monkeypatch.setattr(kernel_org, "BASE", f"http://{host!s}:{port}")
-        monkeypatch.setattr(providers, "PROVIDERS", (Provider("kernel.org", kernel_org.offers),))
+        monkeypatch.setattr(sources, "PROVIDERS", (Provider("kernel.org", kernel_org.offers),))
         yield http_server
         http_server.shutdown()
 
@@ -255,7 +255,7 @@ def test_every_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
         raise HostFault("no such luck")
 
     both = (Provider("one", refuse), Provider("two", lambda *_: []))
-    monkeypatch.setattr(providers, "PROVIDERS", both)
+    monkeypatch.setattr(sources, "PROVIDERS", both)
     with pytest.raises(HostFault) as caught:
         source.release("7.2", QUIET)
     assert caught.value.details == "one: no such luck\ntwo: has no 7.2"
@@ -293,7 +293,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f'APT::Update::Post-Invoke {{ "touch {tmp_path}/hook-ran"; }};\n'
     )
     monkeypatch.setenv("APT_CONFIG", str(conf))
-    monkeypatch.setattr(providers, "PROVIDERS", (Provider("Debian", debian.offers),))
+    monkeypatch.setattr(sources, "PROVIDERS", (Provider("Debian", debian.offers),))
     return top
 
 
@@ -458,10 +458,10 @@ def test_killed_while_unpacking_leaves_nothing_half(server: Server, tmp_path: Pa
     stub.chmod(0o755)
     program = (
         "import sys\nfrom harness import source\nfrom harness.progress import Progress\n"
-        "from harness.source import kernel_org, providers\n"
-        "from harness.source.providers import Provider\n"
+        "from harness.source import kernel_org, sources\n"
+        "from harness.source.sources import Provider\n"
         f"kernel_org.BASE = {kernel_org.BASE!r}\n"
-        "providers.PROVIDERS = (Provider('x', kernel_org.offers),)\n"
+        "sources.PROVIDERS = (Provider('x', kernel_org.offers),)\n"
         "source.release('7.2', Progress(quiet=True))\n"
     )
     env = {**os.environ, "PATH": f"{stub.parent}:{os.environ['PATH']}"}

@@ -18,11 +18,11 @@ from harness.cli.clean import ago
 from harness.cli.parser import add_options
 from harness.cli.summary import COLOURS, VERDICTS
 from harness.history.histories import (
+    KernelInRun,
     Match,
     PastResult,
     SeriesHistory,
     SplatHistory,
-    TestedKernel,
     TestHistory,
 )
 from harness.model import Outcome, Verdict
@@ -212,7 +212,7 @@ def _when(seen: PastResult) -> str:
     return f"{ago(seen.at)} (run {seen.where.run})"
 
 
-def _where(place: TestedKernel) -> str:
+def _where(place: KernelInRun) -> str:
     """Say which kernel, by its release, its side, its series' revision and its commit."""
     words = [f"{place.side} {place.release}".strip(), _revision(place), place.source]
     if place.commit:
@@ -220,7 +220,7 @@ def _where(place: TestedKernel) -> str:
     return ", ".join(filter(None, words))
 
 
-def _revision(place: TestedKernel) -> str:
+def _revision(place: KernelInRun) -> str:
     if not place.series or place.side == "base":
         return ""
     patch = f" patch {place.patch}" if place.patch else ""

@@ -181,7 +181,7 @@ def _finding(cell: Cell, finding: Finding) -> Annotation:
 
 def github(annotations: Sequence[Annotation]) -> list[str]:
     """Return workflow commands for GitHub, a line each: of each level as many as it shows."""
-    lines = []
+    lines: list[str] = []
     for level in AnnotationLevel:
         of_level = [note for note in annotations if note.level is level]
         # Those at a line are more useful than those without.

@@ -195,10 +195,10 @@ def ask_maintainers(source: Source, patches: Sequence[Patch]) -> tuple[Lines, Li
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         top = Path(folder)
         for name in _MAINTAINER_READS:
-            content = git.run(source.repo, "show", f"{source.commit}:{name}", check=False)
-            if content.ok:
+            content = git.content(source.repo, source.commit, name)
+            if content is not None:
                 (top / name).parent.mkdir(exist_ok=True)
-                (top / name).write_text(content.stdout, "utf-8", errors="surrogateescape")
+                (top / name).write_text(content, "utf-8", errors="surrogateescape")
         if not (patches and (top / _MAINTAINER).is_file() and (top / "MAINTAINERS").is_file()):
             return (), ()
         for name in _TREE:

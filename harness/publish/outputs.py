@@ -78,10 +78,9 @@ def _mail(run: Run, choices: OutputChoices, progress: Progress) -> bytes:
 
     def maintainers() -> tuple[mail.Lines, mail.Lines]:
         patches = run.series.patches if run.series else ()
+        files = [patch for patch in patches if patch.path.is_file()]
         try:
-            return mail.ask_maintainers(
-                run.source, [patch for patch in patches if patch.path.is_file()]
-            )
+            return mail.ask_maintainers(run.source, files)
         except HostFault as error:  # a mail without receivers is better than none
             progress.say(f"the mail has no Cc: {error.what}")
             return (), ()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakeproject import Patched
@@ -67,7 +68,7 @@ def project(tmp_path: Path) -> Judged:
     return Judged(tmp_path)
 
 
-def kinds(table: dict) -> dict[str, str]:
+def kinds(table: dict[str, Any]) -> dict[str, str]:
     return {one["test"].rpartition("::")[2]: one["kind"] for one in table["changes"]}
 
 

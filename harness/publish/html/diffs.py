@@ -6,14 +6,13 @@ from __future__ import annotations
 import dataclasses
 import email
 import email.policy
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unidiff.errors import UnidiffParseError
-from unidiff.patch import Hunk, PatchedFile, PatchSet
+from unidiff.patch import Hunk
 
 from harness import diff
+from harness.diff import DiffError, FileDiff
 from harness.model import Run
 from harness.publish.html.excerpts import NOTHING, Budget, Excerpt, excerpt, short
 from harness.publish.html.failures import ShownFailure, ShownSplat
@@ -113,8 +112,8 @@ def show(
         message = f"the patch is gone: {error.strerror}"
         return dataclasses.replace(patch, message=excerpt(message))
     try:
-        parsed = list(PatchSet(_lines(text)))
-    except UnidiffParseError:
+        parsed = diff.parse(text)
+    except DiffError:
         raw = excerpt(text.decode(errors="replace"), 400, 100)
         return dataclasses.replace(patch, message=excerpt(message), raw=raw)
     names = {file.path for file in parsed}
@@ -124,11 +123,6 @@ def show(
         files=tuple(_files(parsed, remarks, budget or Budget(SHOWN))),
         loose=_with_place([remark for remark in remarks if remark.file not in names]),
     )
-
-
-def _lines(text: bytes) -> list[str]:
-    # A form feed, which some sources contain, does not end a line of a diff.
-    return re.findall(r"[^\n]*\n|[^\n]+", text.decode(errors="replace").replace("\r\n", "\n"))
 
 
 def _split(raw: bytes) -> tuple[str, bytes]:
@@ -149,11 +143,11 @@ def _with_place(remarks: Sequence[Remark]) -> tuple[Remark, ...]:
 
 
 def _files(
-    files: Sequence[PatchedFile], remarks: Sequence[Remark], budget: Budget
+    files: Sequence[FileDiff], remarks: Sequence[Remark], budget: Budget
 ) -> Iterator[DiffFile]:
     room = min(SHOWN, budget.left)
     for file in files:
-        lines = [line for hunk in file for line in _hunk(hunk)]
+        lines = [line for hunk in file.hunks for line in _hunk(hunk)]
         shown = lines[: max(room, 0)]
         room -= len(shown)
         budget.left -= len(shown)
@@ -169,8 +163,8 @@ def _files(
         yield DiffFile(
             file.path,
             tuple(shown),
-            file.added,
-            file.removed,
+            sum(hunk.added for hunk in file.hunks),
+            sum(hunk.removed for hunk in file.hunks),
             tuple(map(_with_line, loose)),
             len(lines) - len(shown),
         )

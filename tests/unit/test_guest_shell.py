@@ -9,7 +9,7 @@ import pexpect
 import pytest
 from patience import PATIENCE
 
-from harness.guest.shell import _GuestOutput, _use
+from harness.guest.interactive import _GuestOutput, _use
 
 BYE = b"[   12.345678] harness: left with status 7\r\r\n"
 

@@ -48,7 +48,7 @@ def test_a_comment_changes_nothing_that_is_loaded(tree: Path, tmp_path: Path) ->
     assert names[0] != names[2]
 
 
-def test_what_unpacks_a_kernel_is_not_in_it(tree: Path, tmp_path: Path) -> None:
+def test_the_code_that_unpacks_a_kernel_counts(tree: Path, tmp_path: Path) -> None:
     first = made(tmp_path / "a", tree, CODE)
     faketree.commit(tree, "x86: unpack otherwise", {"arch/x86/boot/head.S": "/* x */\n"})
     again = (first[0], faketree.checkout(tree))

@@ -9,7 +9,6 @@ import email.policy
 import json
 import sys
 from pathlib import Path
-from typing import cast
 
 import b4
 import fakescripts
@@ -37,11 +36,10 @@ def answers(project: Project) -> dict[str, list[dict[str, str]]]:
     words = ("format-patch", "--quiet", "--output-directory", str(project.series))
     faketree.git(project.tree, *words, f"{faketree.TAG}..")
     faketree.git(project.tree, "reset", "--quiet", "--hard", faketree.TAG)
-    read = [
+    patches = [
         (file.name[:4], email.message_from_bytes(file.read_bytes(), policy=email.policy.default))
         for file in sorted(project.series.glob("*.patch"))
     ]
-    patches = [(name, cast("email.message.EmailMessage", one)) for name, one in read]
     return checks.run_perpatch_checks(patches, [COMMAND], str(project.tree))
 
 

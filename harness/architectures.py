@@ -25,17 +25,18 @@ class Architecture:
     goal: str  # what make is asked for
     image: str  # where that is in the build folder
     cross: str  # prefix of compilers that run on another machine
-    unpacked: str = ""  # option with which QEMU starts vmlinux itself, if there is one
-    narrow: str = ""  # word for make that builds for 32 bits, if that exists
+    unpacked: str  # option with which QEMU starts vmlinux itself, "" without one
+    narrow: str  # what make is told to build for 32 bits, "" where it cannot
 
     # Guests.
-    qemu: str = ""  # name of the program
-    elf_machine: str = ""  # pyelftools' name for it
-    magic: tuple[int, bytes] = (0, b"")  # offset and bytes that mark an image
+    qemu: str
+    elf_machine: int  # in the header of its ELF files
+    magic: tuple[int, bytes]  # offset and bytes that mark an image
     packed: bool = False  # whether QEMU unpacks a compressed image
     console: str = "ttyS0"
-    earlycon: str = "earlycon"  # word of the kernel's command line
-    emulated: tuple[str, ...] = ()  # words of the command line under TCG
+    earlycon: str = "earlycon"  # the kernel's command line has this
+    emulated: tuple[str, ...] = ()  # and this under TCG
+    emulated_cpu: str = ""  # QEMU's -cpu under TCG
 
 
 ARCHITECTURES = (
@@ -50,13 +51,15 @@ ARCHITECTURES = (
         unpacked="PVH",
         narrow="ARCH=i386",
         qemu="qemu-system-x86_64",
-        elf_machine="EM_X86_64",
+        elf_machine=62,
         magic=(0x202, b"HdrS"),
         earlycon="earlycon=uart8250,io,0x3f8",
-        # The emulated clock is the host's; checking it against others costs time and may fail on a
-        # busy host, which then slows the guest down for good.  Page tables of four levels are
-        # walked faster; with five a KASAN kernel dies at boot now and then.
+        # The emulated clock is the host's: checking it against others costs time, and if the check
+        # fails on a busy host, the guest stays slow.  Four-level page tables are walked faster;
+        # with five, KASAN kernels sometimes die at boot.
         emulated=("tsc=reliable", "no_timer_check", "no5lvl"),
+        # The same, for an interrupt while the kernel reads its processor's features.
+        emulated_cpu="max,la57=off",
     ),
     Architecture(
         name="arm64",
@@ -66,8 +69,10 @@ ARCHITECTURES = (
         goal="Image",
         image="arch/arm64/boot/Image",
         cross="aarch64-linux-gnu-",
+        unpacked="",
+        narrow="",
         qemu="qemu-system-aarch64",
-        elf_machine="EM_AARCH64",
+        elf_machine=183,
         magic=(56, b"ARM\x64"),
         packed=True,
         console="ttyAMA0",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What can stop a run, as exceptions that a person can act on.
+"""What can stop a run, as exceptions that tell the user what to do.
 
-A verdict is a value; an exception is the absence of one.  Exit codes fit ``git bisect run``:
+A verdict is a value; an exception means there is none.  Exit codes fit ``git bisect run``:
 0 good, 1 bad, 125 untestable, 128 a fault of the host or of the harness, 129 usage.
 """
 
@@ -11,7 +11,7 @@ GOOD, BAD, UNTESTABLE, HOST_FAULT, USAGE, INTERRUPTED = 0, 1, 125, 128, 129, 130
 class HarnessError(Exception):
     """Something foreseeable went wrong.
 
-    ``what`` says what happened and where, in one line; ``hint`` names the one thing to try next;
+    ``what`` says what happened and where, in one line; ``hint`` is the one thing to try next;
     ``details`` is evidence to show below (compiler output, a conflict), possibly many lines.
     """
 
@@ -25,19 +25,17 @@ class HarnessError(Exception):
 
 
 class UsageError(HarnessError):
-    """What was asked cannot be understood or contradicts itself (exit code 129)."""
+    """The command cannot be understood, or contradicts itself (exit code 129)."""
 
     exit_code = USAGE
 
 
 class HostFault(HarnessError):
-    """The machine, not the kernel under test, is at fault: network, disk, tools (exit code 128)."""
-
-    exit_code = HOST_FAULT
+    """The machine is at fault, not the kernel under test: network, disk, tools (exit code 128)."""
 
 
 class Untestable(HarnessError):
-    """The kernel could not even be made: the step says nothing about good or bad (code 125)."""
+    """There is no kernel to test: this says nothing about good or bad (exit code 125)."""
 
     exit_code = UNTESTABLE
 
@@ -45,14 +43,14 @@ class Untestable(HarnessError):
 class NotApplied(Untestable):
     """A patch does not apply; the message names patch, file and hunk.
 
-    ``because`` says which commit took away what it needs, if that is known.
+    ``because`` names the commit that removed what the patch needs, if that is known.
     """
 
     because = ""
 
 
 class NotConfigured(Untestable):
-    """Requested options did not land in .config; the message says which and why."""
+    """Requested options are missing from .config; the message says which and why."""
 
 
 class NotBuilt(Untestable):
@@ -60,7 +58,7 @@ class NotBuilt(Untestable):
 
 
 class BreaksBuild(NotBuilt):
-    """The patched kernel does not build although the base does: the series is bad (code 1)."""
+    """The base builds and the patched kernel does not: the series is bad (exit code 1)."""
 
     exit_code = BAD
 
@@ -70,10 +68,10 @@ class SeriesError(Untestable):
 
 
 class GuestFault(HostFault):
-    """The guest could not be started before the kernel printed anything."""
+    """The guest could not be started: its kernel printed nothing."""
 
 
 class Interrupted(HarnessError):
-    """Somebody stopped us; what was found until then is kept (exit code 130)."""
+    """The user interrupted the run; results so far are kept (exit code 130)."""
 
     exit_code = INTERRUPTED

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from harness.architectures import ARCHITECTURES
 from harness.model.plan import Plan
 
 GUEST_MEMORY = 1024  # MiB
 GUEST_ARCH = "x86_64"
+_ARCHITECTURES = " or ".join(entry.name for entry in ARCHITECTURES)
 
 
 def count(text: str) -> int:
@@ -133,7 +135,7 @@ OPTIONS = (
     CommandOption("--kconfig", "an additional config fragment, such as debug",
         _KERNEL_VERBS, KERNEL, metavar="FILE|NAME", plan="fragments", setting="kconfig",
         repeated=True),
-    CommandOption("--arch", "the architecture: x86_64 or arm64", _KERNEL_VERBS, KERNEL,
+    CommandOption("--arch", f"the architecture: {_ARCHITECTURES}", _KERNEL_VERBS, KERNEL,
         metavar="ARCH", plan="arch", pytest="--guest-arch", guest="arch", setting="arch",
         repeated=True, carried=True),
     CommandOption("--llvm", "build with clang and lld", _KERNEL_VERBS, KERNEL,

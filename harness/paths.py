@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the harness keeps things, and how two runs share them.
+"""Where the harness keeps its files, and how two runs share them.
 
-The cache can be made again from the network and by building; the state (runs) cannot.
-``HARNESS_CACHE`` and ``HARNESS_STATE`` move them.
+The cache can be downloaded and built again; the state (runs) cannot.  ``HARNESS_CACHE`` and
+``HARNESS_STATE`` move them.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from harness.progress import Progress
 
 
 def cache(*parts: str) -> Path:
-    """Give a folder of the cache, made if missing."""
+    """A folder of the cache, created if missing.  Raises HostFault."""
     return _folder("HARNESS_CACHE", platformdirs.user_cache_path("harness"), parts)
 
 
 def state(*parts: str) -> Path:
-    """Give a folder of the state, made if missing."""
+    """A folder of the state, created if missing.  Raises HostFault."""
     return _folder("HARNESS_STATE", platformdirs.user_state_path("harness"), parts)
 
 
 def expanded(path: str | Path) -> Path:
-    """Put a home folder for ~; the one of somebody whom nobody knows is a name like others."""
+    """Replace ~ and ~user with the home folder."""
     try:
         return Path(path).expanduser()
-    except RuntimeError:
+    except RuntimeError:  # there is no such user: then it is a file name like any other
         return Path(path)
 
 
@@ -58,18 +58,24 @@ def _folder(variable: str, default: Path, parts: tuple[str, ...]) -> Path:
 def lock(
     path: Path, what: str, progress: Progress, stop: Callable[[], bool] = bool
 ) -> Iterator[None]:
-    """Hold ``path`` (a lock file) alone; says so once when another run holds it.
+    """Hold ``path`` (a lock file) exclusively; says so once when another run holds it.
 
-    The lock is the kernel's: it goes with the process that holds it, however that ends.  A thread
-    that Ctrl-C does not reach waits until ``stop`` says so, and then raises Interrupted.
+    The lock is the kernel's: it ends with the process that holds it, however that happens.  A
+    thread, which Ctrl-C does not reach, waits until ``stop`` returns True: then it raises
+    Interrupted.
     """
-    held = filelock.FileLock(path)
+    lock_file = filelock.FileLock(path)
     try:
         try:
-            held.acquire(timeout=0)
+            lock_file.acquire(timeout=0)
         except filelock.Timeout:
             progress.say(f"waiting for another run that uses {what}")
-            _acquire(held, stop)
+        while not lock_file.is_locked:
+            try:
+                lock_file.acquire(timeout=1)
+            except filelock.Timeout:
+                if stop():
+                    raise Interrupted("interrupted while waiting for another run") from None
     except OSError as error:
         raise HostFault(
             f"cannot lock {path}: {error.strerror}",
@@ -78,21 +84,12 @@ def lock(
     try:
         yield
     finally:
-        held.release()
-
-
-def _acquire(held: filelock.BaseFileLock, stop: Callable[[], bool]) -> None:
-    while True:
-        with contextlib.suppress(filelock.Timeout):
-            held.acquire(timeout=1)
-            return
-        if stop():
-            raise Interrupted("interrupted while waiting for another run")
+        lock_file.release()
 
 
 @contextlib.contextmanager
 def in_use() -> Iterator[None]:
-    """Keep ``harness clean`` away from the cache while the context lasts; any number may."""
+    """Keep ``harness clean`` away from the cache during the context; any number of runs may."""
     with _in_use_file() as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield
@@ -100,7 +97,7 @@ def in_use() -> Iterator[None]:
 
 @contextlib.contextmanager
 def unused() -> Iterator[bool]:
-    """Give whether nobody is ``in_use``; if so, new ones wait until the context ends."""
+    """Yield whether no run is ``in_use``; if so, new ones wait until the context ends."""
     with _in_use_file() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -128,7 +125,7 @@ def _in_use_file() -> Iterator[int]:
 
 @contextlib.contextmanager
 def scratch(near: Path) -> Iterator[Path]:
-    """A temporary folder beside ``near`` (same file system, so its content can be renamed)."""
+    """A temporary folder beside ``near`` (on one file system, so its content can be renamed)."""
     near.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{near.name}.", dir=near.parent))
     try:
@@ -141,13 +138,13 @@ def scratch(near: Path) -> Iterator[Path]:
 def writing(place: Path, elsewhere: str = "set HARNESS_CACHE elsewhere") -> Iterator[None]:
     """Turn a full disk or a missing permission below ``place`` into a HostFault that says so.
 
-    ``elsewhere`` tells how another place is named.
+    ``elsewhere`` tells the user how to choose another place.
     """
     try:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        # A copy that fills the disk names the file it reads.
+        # When a copy fills the disk, the error names the file that was read.
         where = place if full or not error.filename else error.filename
         raise HostFault(
             f"cannot write to {where}: {error.strerror or error}",
@@ -162,6 +159,6 @@ def need_space(
     free = shutil.disk_usage(folder).free
     if free < size:
         raise HostFault(
-            f"{what} needs {size / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free",
+            f"{what} needs {size / 1e9:.1f} GB in {folder}, only {free / 1e9:.1f} GB are free",
             hint=f"free some space (harness clean), or {elsewhere}",
         )

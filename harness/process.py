@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Start other programs: one place, one way, nothing left behind.
+"""Run other programs, and leave none behind.
 
-``run`` waits for a program and gives its output; ``Group`` is a long-lived program in a session
+``run`` waits for a program and returns its output; ``Group`` is a long-lived program in a session
 of its own that cannot outlive us, even if we are killed with SIGKILL.
 """
 
@@ -30,14 +30,14 @@ Argv = Sequence[str | os.PathLike[str]]
 
 _log = logging.getLogger(__name__)  # what is started, for -v
 
-PARTING = 15.0  # seconds a program has to end after Ctrl-C, before it is killed
+PARTING = 15.0  # seconds that a program has to end after Ctrl-C, before it is killed
 
-# Ends a process group when its standard input does: the other end of the pipe is ours alone, so
-# the kernel closes it however we die.  A session of its own keeps Ctrl-C away from it.
+# Kills a process group at the end of its standard input: the other end of the pipe is ours alone,
+# so the kernel closes it however we die.  A session of its own keeps Ctrl-C away from the guard.
 _GUARD = 'read -r _; kill -s KILL -- "-$1" 2>/dev/null'
 
-# Becomes the program once its guard stands; when we die before, it reads the end of the pipe and
-# goes.  Without it a program could be left behind that was just started.
+# Becomes the program once the guard is running; if we die before that, it reads the end of the pipe
+# and exits.  Without it, a program that has just started could be left behind.
 _GATE = 'read -r _ <"/proc/self/fd/$1" || exit 1; shift; exec "$@"'
 
 
@@ -58,16 +58,16 @@ class Result:
 
     @property
     def words(self) -> str:
-        """The command as one would type it."""
+        """The command as typed in a shell."""
         return shlex.join(self.argv)
 
 
 def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
-    """Give our environment with plain messages (LC_ALL=C.UTF-8) and ``extra`` on top.
+    """Our environment with untranslated messages (LC_ALL=C.UTF-8) and ``extra`` on top.
 
-    A variable that ``extra`` gives as None is taken out.
+    A variable that is None in ``extra`` is removed.
     """
-    plain = {"LC_ALL": "C.UTF-8", "LANGUAGE": None}  # which translates even so
+    plain = {"LC_ALL": "C.UTF-8", "LANGUAGE": None}  # LANGUAGE would still translate
     merged = {**os.environ, **plain, **(extra or {})}
     return {name: value for name, value in merged.items() if value is not None}
 
@@ -81,10 +81,10 @@ def run(
     timeout: float | None = None,
     check: bool = True,
 ) -> Result:
-    """Run a program to its end and return what it printed (undecodable bytes kept as escapes).
+    """Run a program to its end and return what it printed (undecodable bytes become escapes).
 
     Raises HostFault when it cannot be started, exceeds ``timeout`` seconds, or (with ``check``)
-    exits with another status than 0.
+    exits with a status other than 0.
     """
     words = tuple(os.fspath(word) for word in argv)
     data = stdin.encode() if isinstance(stdin, str) else stdin
@@ -110,13 +110,9 @@ def run(
         time.monotonic() - begin,
     )
     if check and not result.ok:
-        raise _failure(result)
+        what = f"{result.words} failed with status {result.status}"
+        raise HostFault(what, details=(result.stderr or result.stdout).strip())
     return result
-
-
-def _failure(result: Result) -> HostFault:
-    said = (result.stderr or result.stdout).strip()
-    return HostFault(f"{result.words} failed with status {result.status}", details=said)
 
 
 def follow(
@@ -126,9 +122,9 @@ def follow(
     cwd: Path | None = None,
     env: Mapping[str, str | None] | None = None,
 ) -> int:
-    """Run a program, pass each line it prints (stdout and stderr together) to ``line`` at once.
+    """Run a program and pass each line it prints (stdout and stderr) to ``line`` immediately.
 
-    Returns the exit status.  Ctrl-C is passed on, and the program gets ``PARTING`` seconds for it.
+    Returns the exit status.  Ctrl-C is passed on; then it has ``PARTING`` seconds to end.
     """
     with Group(argv, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as group:
         output: IO[bytes] = group.popen.stdout  # type: ignore[assignment]
@@ -144,9 +140,9 @@ def follow(
 
 
 def attached(argv: Argv, *, env: Mapping[str, str] | None = None) -> int:
-    """Run a program on our own terminal, where it may ask (sudo a password); gives its status.
+    """Run a program on our own terminal, where sudo can ask for a password; returns its status.
 
-    What it prints goes to standard error: standard output is for results.
+    Its output goes to standard error: standard output is for results.
     """
     words = [os.fspath(word) for word in argv]
     _log.info("$ %s", shlex.join(words))
@@ -158,8 +154,8 @@ def attached(argv: Argv, *, env: Mapping[str, str] | None = None) -> int:
         ) from error
 
 
-def _check(program: str, cwd: Path | None, env: Mapping[str, str]) -> None:
-    """Raise HostFault for what cannot be started, and say why."""
+def _check_program(program: str, cwd: Path | None, env: Mapping[str, str]) -> None:
+    """Raise HostFault if the program cannot be started, with the reason."""
     if cwd is not None and not cwd.is_dir():
         raise HostFault(
             f"the folder {cwd} does not exist", hint="was it removed meanwhile? Run the same again"
@@ -176,7 +172,7 @@ _running: weakref.WeakSet[Group] = weakref.WeakSet()
 
 
 class Group:
-    """A program in a session of its own, with everything it starts; ended when we end.
+    """A program in a session of its own, and everything it starts.
 
     Leaving the context kills what is still running.  A guard process does the same if this
     process dies without a chance to clean up.
@@ -194,15 +190,15 @@ class Group:
     ) -> None:
         words = [os.fspath(word) for word in argv]
         self.thread = threading.get_ident()
-        surroundings = environment(env)
-        _check(words[0], cwd, surroundings)
+        variables = environment(env)
+        _check_program(words[0], cwd, variables)
         _log.info("$ %s%s", shlex.join(words), f"  # in {cwd}" if cwd else "")
         gate, opened = os.pipe()
         try:
             self.popen = subprocess.Popen(
                 ["/bin/sh", "-c", _GATE, "harness-gate", str(gate), *words],
                 cwd=cwd,
-                env=surroundings,
+                env=variables,
                 start_new_session=True,
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=stdout,
@@ -226,12 +222,12 @@ class Group:
         return self.popen.pid
 
     def signal(self, number: int) -> None:
-        """Send a signal to the whole group; a group that is gone is no error."""
+        """Send a signal to the whole group; that it is gone already is not an error."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, number)
 
     def end(self, grace: float = 0.0) -> int:
-        """End the whole group: SIGTERM, then after ``grace`` seconds SIGKILL.  Gives the status."""
+        """End the group: SIGTERM, then after ``grace`` seconds SIGKILL.  Returns the status."""
         if grace and self.popen.poll() is None:
             self.signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -259,9 +255,9 @@ class Group:
 
 
 def interrupt_all(thread: int | None = None) -> None:
-    """Interrupt every program that runs: Ctrl-C reaches the main thread only, others wait.
+    """Send SIGINT to every running program: Ctrl-C reaches only the main thread.
 
-    With ``thread`` (its ident) only those that this one started.
+    With ``thread`` (a thread's ident), only to those that it started.
     """
     for group in list(_running):
         if group.popen.poll() is None and thread in (None, group.thread):
@@ -269,7 +265,7 @@ def interrupt_all(thread: int | None = None) -> None:
 
 
 def guard(group: int) -> subprocess.Popen[bytes]:
-    """Watch over a process group: it is killed when this process ends, however that happens."""
+    """Start a guard that kills a process group when this process ends, however that happens."""
     return subprocess.Popen(
         ["/bin/sh", "-c", _GUARD, "harness-guard", str(group)],
         stdin=subprocess.PIPE,

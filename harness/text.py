@@ -56,3 +56,8 @@ def clip(raw: str, most: int) -> str:
     half = max(0, most - 64) // 2
     end = len(raw) - half
     return f"{raw[:half]}\n... ({end - half} characters left out) ...\n{raw[end:]}"
+
+
+def quantity(many: int, word: str) -> str:
+    """Return a count with its noun: "1 test", "2 tests"."""
+    return f"{many} {word}{'s' if many != 1 else ''}"

@@ -9,272 +9,258 @@ import functools
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from harness.bisect import (
-    differences,
-    discover,
-    ends,
-    hunt,
-    likely,
-    points,
-    replay,
-    sequential,
-    verify,
-)
-from harness.bisect.hunt import Crew, Hunt
-from harness.bisect.job import Job
-from harness.bisect.points import CommitRange
-from harness.bisect.search import Contradiction, Search
-from harness.bisect.sequential import Count, Decision
+from harness.bisect import ends, flaky, gitlog, proof, ranges, search
+from harness.bisect.flaky import Decision, RunCount
+from harness.bisect.gitlog import GitLog
+from harness.bisect.hunt import Hunt, TrialThreads
+from harness.bisect.job import BisectJob, steps
+from harness.bisect.ranges import CommitRange
+from harness.bisect.search import Contradiction, GraphSearch
 from harness.errors import UsageError
 from harness.model import Bisected, BisectMode, Call, Candidate, Commit, Proof
 
-PROOFS = 3  # of the culprit, its parent, the bad end without it
-_WRONG = "take the wrong line out of it"
+_PROOFS = 3  # the culprit, its parent, the bad end without it
 
 
-def search(job: Job) -> Bisected:
-    """Find the commit that made the failure, or ended it."""
-    span, log = _span(job)
-    repo = job.lab.repo
-    subjects = points.subjects(repo, [*span.goods, *span.bases, *span.graph.commits])
+def bisect_commits(job: BisectJob) -> Bisected:
+    """Find the commit that introduced the failure, or fixed it, and prove it."""
+    span, log = _range(job)
+    subjects = ranges.subjects(job.sources.repo, [*span.goods, *span.bases, *span.graph.commits])
     named = _candidates(job, span, subjects)
-    found, graph = _found(job, span, log, named)
-    left = graph.left
-    _log(job, span, graph, subjects)
-    answer = Bisected(
-        mode=job.ask.mode,
-        signature=str(job.judge.prober.signature),
-        test=job.judge.prober.signature.test,
-        source=job.source,
-        good=", ".join(named[one].name for one in span.goods),
-        bad=named[span.bad].name,
-        total=len(span.graph.commits),
-        folder=job.state.folder,
-        reverse=job.ask.reverse,
-        notes=tuple(found.notes),
+    graph, notes = _search(job, span, log, named)
+    (job.state.folder / gitlog.NAME).write_text(_log(job, span, graph, subjects), encoding="utf-8")
+    answer = job.answer(
+        ", ".join(named[good].name for good in span.goods),
+        named[span.bad].name,
+        len(span.graph.commits),
     )
-    if graph.culprit is None:
-        remaining = tuple(points.commit(repo, one) for one in left)
-        return _finished(job, answer, remaining=remaining, steps=job.steps())
-    return _proven(job, span, graph, answer, named)
+    answer = dataclasses.replace(answer, confidence=0.0, notes=tuple(notes))
+    if graph.culprit is not None:
+        return _proven(job, span, graph, answer, named)
+    remaining = tuple(ranges.read_commit(job.sources.repo, commit) for commit in graph.left)
+    return dataclasses.replace(answer, remaining=remaining)
 
 
-def _span(job: Job) -> tuple[CommitRange, replay.Log | None]:
-    """Find out what the range is; names that move are pinned."""
-    ask, lab, pins = job.ask, job.lab, dict(job.state.begun.pins)
-    if ask.mode is BisectMode.SERIES:
-        series = ask.plan.series
+def _range(job: BisectJob) -> tuple[CommitRange, GitLog | None]:
+    """Determine the range; names that may move are pinned."""
+    plan, sources, pins = job.plan, job.sources, job.state.pins
+    if plan.mode is BisectMode.SERIES:
+        series = plan.run.series
         assert series is not None
-        with lab.held() as slot:
-            return points.series(slot.base().commit, slot.patched(series)), None
-    # What names mean is the person's tree's affair: ours has the commits and no branches.
-    theirs = ask.plan.tree or lab.repo
-    log = replay.read(ask.log, theirs) if ask.log else None
-    goods, bad = ask.goods, ask.bad
+        with sources.held() as slot:
+            return ranges.of_series(slot.base().commit, slot.patched(series)), None
+    # The user's tree knows what names mean: ours has the commits, and no branches.
+    theirs = plan.run.tree or sources.repo
+    log = gitlog.read(plan.log, theirs) if plan.log else None
+    goods, bad = plan.goods, plan.bad
     if log and not goods:
-        # The first ones are the ends; what was found out after them is taken as it is.
+        # The first calls are the ends; the later ones are taken for granted.
         goods, bad = log.of(Call.GOOD)[:1], [*log.of(Call.BAD), bad][0]
     goods = tuple(pins.get("goods", "").split()) or tuple(
-        points.resolve(theirs, good) for good in goods
+        ranges.resolve(theirs, good) for good in goods
     )
-    bad = pins.get("bad") or points.resolve(theirs, bad)
+    bad = pins.get("bad") or ranges.resolve(theirs, bad)
     job.state.pin({"goods": " ".join(goods), "bad": bad})
-    old, new = ((bad,), goods[0]) if ask.reverse else (goods, bad)
-    files = ask.files or (log.files if log else ())
-    first_parent = ask.first_parent or bool(log and log.first_parent)
-    return points.history(lab.repo, old, new, first_parent=first_parent, files=files), log
+    old, new = ((bad,), goods[0]) if plan.reverse else (goods, bad)
+    files = plan.files or (log.files if log else ())
+    first_parent = plan.first_parent or bool(log and log.first_parent)
+    span = ranges.of_history(sources.repo, old, new, first_parent=first_parent, files=files)
+    return span, log
 
 
-def _candidates(job: Job, span: CommitRange, subjects: Mapping[str, str]) -> dict[str, Candidate]:
-    """Give each commit its candidate, with a name for people."""
-    every = [*span.goods, *span.bases, *span.graph.commits]
-    if job.ask.mode is BisectMode.HISTORY:
-        return {one: Candidate(f'{one[:12]} ("{subjects[one]}")', one) for one in every}
-    total = len(span.graph.commits)
-    found = {
-        one: Candidate(f"{number}/{total} {subjects[one]}", one)
-        for number, one in enumerate(span.graph.commits, 1)
+def _candidates(
+    job: BisectJob, span: CommitRange, subjects: Mapping[str, str]
+) -> dict[str, Candidate]:
+    """Return the candidate of each commit, with a name for people."""
+    commits = span.graph.commits
+    if job.plan.mode is BisectMode.HISTORY:
+        return {
+            commit: Candidate(f'{commit[:12]} ("{subjects[commit]}")', commit)
+            for commit in (*span.goods, *span.bases, *commits)
+        }
+    base = span.goods[0]
+    return {base: Candidate(f"the base {job.sources.source.name}", base)} | {
+        commit: Candidate(f"{number}/{len(commits)} {subjects[commit]}", commit)
+        for number, commit in enumerate(commits, 1)
     }
-    return {span.goods[0]: Candidate(f"the base {job.lab.source.name}", span.goods[0])} | found
 
 
-def _found(
-    job: Job, span: CommitRange, log: replay.Log | None, named: Mapping[str, Candidate]
-) -> tuple[Hunt, Search]:
-    """Try the ends and search; once more where the failure turns out to be flaky after all."""
-    judge, live = job.judge, job.live
-    old = [named[one] for one in (*span.goods, *span.bases)]
+def _search(
+    job: BisectJob, span: CommitRange, log: GitLog | None, named: Mapping[str, Candidate]
+) -> tuple[GraphSearch, list[str]]:
+    """Try the ends and search; again if the failure turns out to be flaky in the meantime.
+
+    Returns the search at its end, and what should be known about it.
+    """
+    judge, shown, trials = job.judge, job.shown, job.plan.trials
+    old = [named[commit] for commit in (*span.goods, *span.bases)]
     new = [named[span.bad]]
-    shows, clean = (old, new) if job.ask.reverse else (new, old)
+    failing, clean = (old, new) if job.plan.reverse else (new, old)
     if judge.prober.signature.unknown:
-        judge.prober.signature = discover.signature(job, shows[0], clean[0])
-    guess = _guess(job, span)
-    graph = _graph(span, log, *guess)
-    early = _begin(job, [*shows[:1], *clean, *(named[one] for one in graph.ahead(1))], clean)
-    shown = ends.shown(judge, shows[0], live, job.ask.trials)
-    for one in early:
-        one.result()
-    if shown is None and judge.patient:  # one run without the failure was not enough
+        judge.prober.signature = ends.choose_signature(job, failing[0], clean[0])
+    weights = _weights(job, span)
+    graph = _graph(span, log, *weights)
+    early = _begin(job, [*failing[:1], *clean, *map(named.__getitem__, graph.ahead(1))], clean)
+    steady = ends.first_failure(judge, failing[0], shown, trials)
+    for future in early:
+        future.result()
+    if steady is None and judge.patient:  # one run without the failure was not enough
         judge.forget(Call.GOOD)
     while True:
-        ends.others(judge, shows[1:], Call.BAD, live)
-        ends.others(judge, clean, Call.GOOD, live)
-        proof = functools.cache(functools.partial(_proof, job, span))
-        found = Hunt(judge, graph, named.__getitem__, live, job.crew, proof)
-        found.run(*((shown.refuted, shown.more) if shown else ()))
-        if shown is None or shown.settled(live, job.ask.trials):
-            return found, graph
+        ends.check_others(judge, failing[1:], Call.BAD, shown)
+        ends.check_others(judge, clean, Call.GOOD, shown)
+        without = functools.cache(functools.partial(_without, job, span))
+        hunt = Hunt(judge, graph, named.__getitem__, shown, without)
+        hunt.run(*((steady.refuted, steady.more) if steady else ()))
+        if steady is None or steady.settled(shown, trials):
+            return graph, hunt.notes
         judge.forget(Call.GOOD)
-        graph, shown = _graph(span, log, *guess), None
+        graph, steady = _graph(span, log, *weights), None
 
 
-def _proof(job: Job, span: CommitRange, commit: str) -> Candidate | None:
-    """Give the bad end without a commit, where it can be had."""
-    found = verify.without_it(job.lab, span, points.commit(job.lab.repo, commit))
-    return found if isinstance(found, Candidate) else None
+def _without(job: BisectJob, span: CommitRange, commit: str) -> Candidate | None:
+    """Return the bad end without a commit, where that is possible."""
+    culprit = ranges.read_commit(job.sources.repo, commit)
+    reverted = proof.without_culprit(job.sources, span, culprit)
+    return reverted if isinstance(reverted, Candidate) else None
 
 
-def _guess(job: Job, span: CommitRange) -> tuple[frozenset[str], frozenset[str]]:
-    """Give the commits that are likely to be it, and those that hardly can be."""
+def _weights(job: BisectJob, span: CommitRange) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the commits that are likely to be the culprit, and those that hardly can be."""
     signature = job.judge.prober.signature
-    files = points.files(job.lab.repo, span.graph.commits)
-    idle = likely.idle(files, job.lab.used()) if signature.boots else frozenset()
-    return likely.likely(str(signature), files), idle
+    files = ranges.files(job.sources.repo, span.graph.commits)
+    idle = search.idle(files, job.sources.may_use()) if signature.kind.boots else frozenset()
+    return search.likely(str(signature), files), idle
 
 
 def _graph(
-    span: CommitRange, log: replay.Log | None, some: Collection[str], idle: Collection[str]
-) -> Search:
-    """Give what is known before anything was tried; ``some`` commits are likely to be it."""
-    graph = Search(span.graph, some, idle)
+    span: CommitRange, log: GitLog | None, likely: Collection[str], idle: Collection[str]
+) -> GraphSearch:
+    """Return a search with what is known before anything was tried."""
+    graph = GraphSearch(span.graph, likely, idle)
     graph.take(span.bad, Call.BAD)
     for commit, call in log.calls if log else ():
         try:
             graph.take(commit, call)
-        except Contradiction as one:
-            raise UsageError(f"the log contradicts itself: {one}", hint=_WRONG) from one
+        except Contradiction as contradiction:
+            raise UsageError(
+                f"the log contradicts itself: {contradiction}", hint="remove the wrong line from it"
+            ) from contradiction
     return graph
 
 
 def _begin(
-    job: Job, wanted: Sequence[Candidate], clean: Sequence[Candidate]
+    job: BisectJob, candidates: Sequence[Candidate], clean: Sequence[Candidate]
 ) -> list[concurrent.futures.Future[Decision]]:
-    """Have the first kernels built; meanwhile clean ends whose kernels are kept are tried."""
+    """Build the first kernels; meanwhile try clean ends whose kernels are in the cache."""
     builder = job.judge.prober.builder
     if builder.sources_only:
         return []
-    kept = [one for one in clean if builder.kept(one)]
-    for one in wanted:
-        builder.begin(one)
-    return [job.crew.submit(job.judge.decide, one) for one in kept]
+    kept = [candidate for candidate in clean if builder.kept(candidate)]
+    for candidate in candidates:
+        builder.begin(candidate)
+    return [job.judge.threads.decide(job.judge.decide, candidate) for candidate in kept]
 
 
 def _proven(
-    job: Job, span: CommitRange, graph: Search, answer: Bisected, named: Mapping[str, Candidate]
+    job: BisectJob,
+    span: CommitRange,
+    graph: GraphSearch,
+    answer: Bisected,
+    named: Mapping[str, Candidate],
 ) -> Bisected:
-    """Prove the culprit, and say what it changed."""
+    """Prove the culprit, and add what it changed to the answer."""
     assert graph.culprit is not None
-    culprit = points.commit(job.lab.repo, graph.culprit)
-    job.live.at(f"is it {named[culprit.id].name}? proving it")
-    with Crew(job.judge.prober, _at_once(job)) as crew:
-        proofs, tried = verify.verify(job.judge, job.lab, crew, span, culprit, list(named.values()))
-    for candidate, decision in tried.items():
-        job.live.decided(candidate, decision, "verify")
-    before = _of(job, tried, culprit.parents[0]) if culprit.parents else None
-    notes = [*answer.notes, *_notes(span, culprit, proofs)]
+    judge, sources = job.judge, job.sources
+    culprit = ranges.read_commit(sources.repo, graph.culprit)
+    job.shown.note(f"is it {named[culprit.id].name}? proving it")
+    with TrialThreads(judge.prober, _guests(job)) as threads:
+        known = list(named.values())
+        proofs, decisions = proof.prove(judge, sources, threads, span, culprit, known)
+    for candidate, decision in decisions.items():
+        job.shown.decided(candidate, decision, proof.PHASE)
+
+    def decided(commit: str) -> Decision | None:
+        """Return the decision about a commit, preferably one made for the proof."""
+        both = [*decisions.items(), *judge.decisions.items()]
+        return next((made for candidate, made in both if candidate.commit == commit), None)
+
     number, message_id = 0, ""
-    if job.ask.mode is BisectMode.SERIES and job.ask.plan.series:
+    if job.plan.mode is BisectMode.SERIES and job.plan.run.series:
         number = 1 + span.graph.commits.index(culprit.id)
-        message_id = job.ask.plan.series.patches[number - 1].message_id
-    return _finished(
-        job,
+        message_id = job.plan.run.series.patches[number - 1].message_id
+    before = decided(culprit.parents[0]) if culprit.parents else None
+    return dataclasses.replace(
         answer,
-        notes=tuple(notes),
+        notes=(*answer.notes, *_notes(span, culprit, proofs)),
         culprit=culprit,
         patch=number,
         message_id=message_id,
-        steps=job.steps(tried),
+        steps=(*steps(judge.decisions, "search"), *steps(decisions, proof.PHASE)),
         proofs=tuple(proofs),
-        differences=tuple(differences.between(before, _of(job, tried, culprit.id))),
-        confidence=_confidence(job, graph, culprit, tried, proofs),
+        differences=tuple(proof.contrasts(before, decided(culprit.id))),
+        confidence=_confidence(job, graph, culprit, decisions, proofs),
+        built=judge.prober.builder.built,
+        booted=judge.prober.booted,
     )
 
 
-def _at_once(job: Job) -> int:
-    """Say how many guests may prove it: nothing else is under way then but one build."""
-    if job.ask.plan.guests.isdigit():
-        return job.crew.guests
-    return max(job.crew.guests, min(PROOFS, len(os.sched_getaffinity(0))))
+def _guests(job: BisectJob) -> int:
+    """Return how many guests the proof may use: only one build runs beside them."""
+    guests = job.judge.threads.guests
+    if job.plan.run.guests.isdigit():
+        return guests
+    return max(guests, min(_PROOFS, len(os.sched_getaffinity(0))))
 
 
 def _notes(span: CommitRange, culprit: Commit, proofs: list[Proof]) -> Iterator[str]:
-    """Say what to think of where the proof is not what it should be."""
-    broken = {one.what for one in proofs if one.holds is False}
-    if verify.PARENT in broken and span.files:
-        yield "its parent is not different: it is a commit that does not touch these files"
+    """Explain a proof that did not come out as expected, and a merge."""
+    broken = {claim.what for claim in proofs if claim.holds is False}
+    if proof.PARENT in broken and span.files:
+        yield "its parent is no different: it is a commit that does not touch these files"
     elif broken:
         yield "the proof contradicts this: the failure is flaky, or has more than one cause"
     if span.first_parent and len(culprit.parents) > 1:
         one, two = (parent[:12] for parent in culprit.parents[:2])
-        yield f"a merge: --good {one} --bad {two} looks into what it brought"
-
-
-def _of(job: Job, tried: Mapping[Candidate, Decision], commit: str) -> Decision | None:
-    """Give the decision that has a commit's evidence; one made for the proof rather."""
-    both = [*tried.items(), *job.judge.decisions.items()]
-    return next((decision for one, decision in both if one.commit == commit), None)
-
-
-def _finished(job: Job, answer: Bisected, **more: object) -> Bisected:
-    rate, interval = job.rate
-    prober = job.judge.prober
-    return dataclasses.replace(
-        answer,
-        rate=rate,
-        interval=interval,
-        built=prober.builder.built,
-        booted=prober.booted,
-        **more,  # type: ignore[arg-type]
-    )
+        yield f"a merge: --good {one} --bad {two} searches the commits that it brought"
 
 
 def _confidence(
-    job: Job,
-    graph: Search,
+    job: BisectJob,
+    graph: GraphSearch,
     culprit: Commit,
-    tried: Mapping[Candidate, Decision],
+    decisions: Mapping[Candidate, Decision],
     proofs: list[Proof],
 ) -> float:
-    """Give the probability that it is this one, of all that were in the range.
+    """Return the probability that the culprit is this one of all commits in the range.
 
-    What compilers say is certain.
+    What the compiler says is certain.
     """
     rates = job.judge.rule.rates
-    if any(one.holds is False for one in proofs) or rates is None:
+    if rates is None or any(claim.holds is False for claim in proofs):
         return 0.0
-    if job.judge.prober.signature.steady:
+    if job.judge.prober.signature.kind.steady:
         return 1.0
-    seen = hunt.counts(job.judge)
-    for candidate, decision in tried.items():
+    seen = job.judge.counts()
+    for candidate, decision in decisions.items():
         if candidate.commit in graph.graph.parents:
-            seen[candidate.commit] = seen.get(candidate.commit, Count()) + decision.count
+            seen[candidate.commit] = seen.get(candidate.commit, RunCount()) + decision.count
 
     def contains(commit: str, suspect: str) -> bool:
-        return graph.contains(commit, suspect) is not job.ask.reverse
+        return graph.contains(commit, suspect) is not job.plan.reverse
 
-    return sequential.shares(graph.graph.commits, seen, rates, contains)[culprit.id]
+    return flaky.shares(graph.graph.commits, seen, rates, contains)[culprit.id]
 
 
-def _log(job: Job, span: CommitRange, graph: Search, subjects: Mapping[str, str]) -> None:
-    """Write what git's own bisect could go on from."""
-    ends_ = [(span.bad, Call.BAD), *((good, Call.GOOD) for good in span.goods)]
-    later = [(one, call) for one, call in graph.calls.items() if one != span.bad]
-    text = replay.write(
-        [*ends_, *later],
+def _log(job: BisectJob, span: CommitRange, graph: GraphSearch, subjects: Mapping[str, str]) -> str:
+    """Return a log that `git bisect` can continue."""
+    calls = [(span.bad, Call.BAD), *((good, Call.GOOD) for good in span.goods)]
+    calls += [(commit, call) for commit, call in graph.calls.items() if commit != span.bad]
+    return gitlog.text(
+        calls,
         subjects,
         files=span.files,
         first_parent=span.first_parent,
-        reverse=job.ask.reverse,
+        reverse=job.plan.reverse,
         culprit=graph.culprit or "",
     )
-    (job.state.folder / replay.NAME).write_text(text, encoding="utf-8")

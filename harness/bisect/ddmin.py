@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Delta debugging: the smallest set of things that makes a failure.  Pure.
 
-Zeller's ddmin: halves first, then what is left without one part after the other, in ever smaller
-parts.  What remains is 1-minimal: without any single one of its members the failure is gone, or
-nobody can tell.
+Zeller's ddmin: try halves, then the set without one part after the other, in ever smaller parts.
+The result is 1-minimal: without any one of its members the failure is gone, or that set is
+untestable.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _T = TypeVar("_T", bound=Hashable)
 
 
 @dataclasses.dataclass(frozen=True)
-class Minimal(Generic[_T]):
-    """What is left.
+class MinimalSet(Generic[_T]):
+    """A 1-minimal set.
 
-    ``unsure`` are those members that nobody could try to do without; ``tried`` counts the sets
-    that were really tested.
+    ``unsure`` are the members whose absence could not be tested; ``tried`` is the number of sets
+    that were tested.
     """
 
     kept: tuple[_T, ...]
@@ -31,11 +31,11 @@ class Minimal(Generic[_T]):
     tried: int = 0
 
 
-def minimal(items: Sequence[_T], test: Callable[[tuple[_T, ...]], Call]) -> Minimal[_T]:
-    """Find a 1-minimal part of ``items`` that ``test`` calls BAD.
+def minimal(items: Sequence[_T], test: Callable[[tuple[_T, ...]], Call]) -> MinimalSet[_T]:
+    """Find a 1-minimal subset of ``items`` that ``test`` calls BAD.
 
-    All of them must be BAD and none of them GOOD; neither is tested again.  SKIP and OTHER are no
-    answer.  No set is tested twice, and each is given in the order of ``items``.
+    The whole set must be BAD and the empty one GOOD; neither is tested.  SKIP and OTHER are no
+    answer.  No set is tested twice; each is in the order of ``items``.
     """
     known = {frozenset(items): Call.BAD, frozenset[_T](): Call.GOOD}
 
@@ -47,31 +47,31 @@ def minimal(items: Sequence[_T], test: Callable[[tuple[_T, ...]], Call]) -> Mini
 
     kept, parts = list(items), 2
     while len(kept) > 1:
-        smaller = next((each for each in _smaller(kept, parts) if call(each) is Call.BAD), None)
+        smaller = next((some for some in _smaller(kept, parts) if call(some) is Call.BAD), None)
         if smaller is not None:
-            # A part that is bad by itself is cut in halves; what is left without a good part
-            # stays cut as finely as it was.
+            # A part that is bad by itself is halved; a rest without one part stays as finely
+            # divided as before.
             parts = 2 if len(smaller) <= -(-len(kept) // parts) else max(parts - 1, 2)
             kept = smaller
         elif parts < len(kept):
             parts = min(parts * 2, len(kept))
         else:
             break
-    unsure = [each for each in kept if call(_without(kept, [each])) is not Call.GOOD]
-    return Minimal(tuple(kept), tuple(unsure), len(known) - (2 if items else 1))
+    unsure = [item for item in kept if call(_without(kept, [item])) is not Call.GOOD]
+    return MinimalSet(tuple(kept), tuple(unsure), len(known) - (2 if items else 1))
 
 
 def _smaller(kept: Sequence[_T], parts: int) -> Iterator[list[_T]]:
-    """Give the parts, then what is left without each."""
+    """Yield the parts, then the rest without each."""
     size, more = divmod(len(kept), parts)
     starts = [number * size + min(number, more) for number in range(parts + 1)]
     pieces = [list(kept[a:b]) for a, b in itertools.pairwise(starts)]
     yield from pieces
-    if parts > 2:  # of two, each is what is left without the other
+    if parts > 2:  # of two, each is the rest without the other
         for piece in pieces:
             yield _without(kept, piece)
 
 
 def _without(kept: Sequence[_T], gone: Sequence[_T]) -> list[_T]:
-    out = set(gone)
-    return [each for each in kept if each not in out]
+    left_out = set(gone)
+    return [item for item in kept if item not in left_out]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Both ends are tried first: the failure is there where it is said to be, and not elsewhere."""
+"""Both ends are tried first: the failure must show at the bad one, and not at the good ones.
+
+Without a signature, what fails at the bad end and passes at the good one is searched.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,80 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-from harness.bisect import sequential
-from harness.bisect.hunt import Judge
-from harness.bisect.live import Live
-from harness.bisect.sequential import Count, Decision, Rates
+from harness.bisect import flaky, signature
+from harness.bisect.flaky import Decision, FailureRates, RunCount
+from harness.bisect.hunt import Judge, SearchProgress
+from harness.bisect.job import BisectJob
+from harness.bisect.signature import Signature
 from harness.errors import HarnessError, Untestable, UsageError
-from harness.model import Call, Candidate, Observation
+from harness.lab import trial
+from harness.lab.kernels import Built
+from harness.model import Call, Candidate, Observation, Outcome, Side, Test
 
 END = "end"  # the phase of the trials
+_PIN = "test"  # of the signature that was chosen
+_MOST = 20  # failing tests that are run at the good end
+_SAY_WHAT = "--test ID, --splat TITLE, ... say what counts as bad"
 
 
-class _NeverFailed(Exception):
-    pass
+def choose_signature(job: BisectJob, bad: Candidate, good: Candidate) -> Signature:
+    """Return the first test that fails at the bad end and passes at the good one.
+
+    Raises UsageError when there is none.
+    """
+    if pinned := job.state.pins.get(_PIN):
+        test_id, _, outcome = pinned.rpartition("=")
+        return _fails(test_id, Outcome(outcome))
+    job.shown.note(f"what fails at {bad.name}?")
+    tests = _run_suites(job, bad, job.plan.run.suites, "ends-bad")
+    failing = [test for test in tests if test.outcome.bad]
+    if not failing:
+        raise UsageError(f"nothing fails at {bad.name}", hint=_SAY_WHAT)
+    job.shown.note(f"which of these pass at {good.name}?")
+    passing = {
+        test.id
+        for test in _run_suites(job, good, tuple(t.id for t in failing[:_MOST]), "ends-good")
+        if not test.outcome.bad and test.outcome is not Outcome.SKIP
+    }
+    test = next((test for test in failing if test.id in passing), None)
+    if test is None:
+        raise UsageError(
+            f"what fails at {bad.name} also fails at {good.name}: {failing[0].id}", hint=_SAY_WHAT
+        )
+    job.state.pin({_PIN: f"{test.id}={test.outcome}"})
+    chosen = _fails(test.id, test.outcome)
+    job.shown.progress.say(f"looking for: {chosen}")
+    return chosen
 
 
-class Shown:
-    """A failure that showed at once, taken to come every time until more runs say otherwise.
+def _fails(test_id: str, outcome: Outcome) -> Signature:
+    return Signature(signature.TEST, test=test_id, outcomes=frozenset({outcome}))
 
-    They are made while the search goes on, where a guest is free: one run of each kernel is enough
-    for what is not flaky.
+
+def _run_suites(
+    job: BisectJob, candidate: Candidate, suites: tuple[str, ...], folder: str
+) -> tuple[Test, ...]:
+    """Run suites on a candidate, in all guests at once."""
+    built = job.judge.prober.builder.result(candidate)
+    if built.fault is not None:
+        raise built.fault
+    assert built.checkout is not None
+    assert built.kernel is not None
+    lab = dataclasses.replace(
+        job.sources.lab, plan=dataclasses.replace(job.plan.run, suites=suites)
+    )
+    side = Built(Side.PATCHED, built.checkout, built.kernel)
+    result = trial.run(lab, side, job.state.folder / folder)
+    if result.error:
+        raise UsageError(f"{candidate.name} {result.error}", hint="--boot looks for that")
+    return result.tests
+
+
+class SteadyFailure:
+    """A failure that showed in the first run, assumed to show every time.
+
+    More runs are made while the search goes on and a guest is free: a failure that is not flaky
+    takes one run of each kernel.
     """
 
     def __init__(self, judge: Judge, candidate: Candidate, first: Observation, needed: int) -> None:
@@ -35,148 +93,147 @@ class Shown:
         self._seen, self._more = [first], list[concurrent.futures.Future[Observation]]()
 
     def more(self) -> None:
-        """Begin one more run, if there are not enough and none is under way."""
+        """Begin one more run, if more are needed and none is under way."""
         if len(self._seen) + len(self._more) >= self._needed:
             return
-        if all(one.done() for one in self._more):
+        if all(future.done() for future in self._more):
             observe = functools.partial(self.judge.prober, self.candidate, END)
-            self._more.append(self.judge.crew.trial(observe))
+            self._more.append(self.judge.threads.trial(observe))
 
     def _gathered(self) -> list[Observation]:
-        """Give the runs that are made; those that were stopped are not."""
-        done = [one for one in self._more if one.done() and not one.cancelled()]
-        made = [one.result() for one in done if not one.exception()]
-        return self._seen + [_as_bad(one, self.judge) for one in made]
+        """Return the runs that came to an end; those that were stopped did not."""
+        done = [future for future in self._more if future.done() and not future.cancelled()]
+        ended = [future.result() for future in done if not future.exception()]
+        return self._seen + [_other_as_bad(observation, self.judge) for observation in ended]
 
     def refuted(self) -> bool:
-        """Whether it is flaky: what was called good after one run may be bad."""
-        return any(one.call is not Call.BAD for one in self._gathered())
+        """Whether the failure is flaky, so that what was called good after one run may be bad."""
+        return any(observation.call is not Call.BAD for observation in self._gathered())
 
-    def settled(self, live: Live, trials: int) -> bool:
-        """Learn the rate: the judge knows it from then on.  False when the failure is flaky."""
+    def settled(self, shown: SearchProgress, trials: int) -> bool:
+        """Measure the rate of the failure for the judge; returns False when it is flaky."""
         self._seen, self._more = self._gathered(), []
         while not self.refuted() and len(self._seen) < self._needed:
-            live.at(f"does it fail every time at {self.candidate.name}?")
-            self._seen.append(_as_bad(self.judge.prober(self.candidate, END), self.judge))
+            shown.note(f"does it fail every time at {self.candidate.name}?")
+            self._seen.append(_other_as_bad(self.judge.prober(self.candidate, END), self.judge))
         steady = not self.refuted()
-        failing(self.judge, self.candidate, live, trials, self._seen)
+        check_failing(self.judge, self.candidate, shown, trials, self._seen)
         return steady
 
 
-def shown(judge: Judge, candidate: Candidate, live: Live, trials: int) -> Shown | None:
-    """See that the failure shows here.  Where the first run fails the search may begin.
+def first_failure(
+    judge: Judge, candidate: Candidate, shown: SearchProgress, trials: int
+) -> SteadyFailure | None:
+    """Check that the failure shows here.  When the first run fails, the search may begin.
 
-    Gives None when the judge knows the failure's rate.  Raises as ``failing`` does.
+    Returns None when the judge knows the rate of the failure.  Raises as ``check_failing`` does.
     """
-    live.at(f"does it fail at {candidate.name}?")
-    first = _as_bad(judge.prober(candidate, END), judge)
-    needed = sequential.enough(judge.rule.confidence)
-    if first.call is not Call.BAD or judge.prober.signature.steady or needed is None:
-        failing(judge, candidate, live, trials, [first])
+    shown.note(f"does it fail at {candidate.name}?")
+    first = _other_as_bad(judge.prober(candidate, END), judge)
+    needed = flaky.enough(judge.rule.confidence)
+    if first.call is not Call.BAD or judge.prober.signature.kind.steady or needed is None:
+        check_failing(judge, candidate, shown, trials, [first])
         return None
-    decision = Decision(Call.BAD, (first,), Count(1, 1), 1.0, first.why)
+    decision = Decision(Call.BAD, (first,), RunCount(1, 1), 1.0, first.why)
     judge.know(candidate, decision)
-    live.decided(candidate, decision, END)
-    return Shown(judge, candidate, first, needed)
+    shown.decided(candidate, decision, END)
+    return SteadyFailure(judge, candidate, first, needed)
 
 
-def failing(
+class _NeverFailed(Exception):
+    pass
+
+
+def check_failing(
     judge: Judge,
     candidate: Candidate,
-    live: Live,
+    shown: SearchProgress,
     trials: int,
     known: Sequence[Observation] = (),
 ) -> None:
-    """See that the failure shows here, and how often; from then on the judge knows its rate.
+    """Check that the failure shows here, and measure how often for the judge.
 
-    ``known`` are runs that were made.  Raises UsageError when it does not show in ``trials``
-    runs, Untestable when there are none.
+    ``known`` are runs that were already made.  Raises UsageError when it does not show in
+    ``trials`` runs, Untestable when the candidate cannot be tested.
     """
     prober, seen, waiting = judge.prober, list[Observation](), collections.deque(known)
-    trial = judge.observer(candidate, END)
-    live.at(f"does it fail at {candidate.name}?")
+    next_trial = judge.observer(candidate, END)
+    shown.note(f"does it fail at {candidate.name}?")
 
     def observe() -> Observation:
-        if len(seen) >= trials and all(one.call is not Call.BAD for one in seen):
+        if len(seen) >= trials and all(trial.call is not Call.BAD for trial in seen):
             raise _NeverFailed
-        if prober.signature.steady and seen:
+        if prober.signature.kind.steady and seen:
             return seen[0]
-        seen.append(waiting.popleft() if waiting else trial())
+        seen.append(waiting.popleft() if waiting else next_trial())
         if seen[-1].call is Call.OTHER and judge.rule.other is not Call.BAD:
             raise _NeverFailed
-        return _taken(seen[-1], judge.rule.other)
+        return dataclasses.replace(seen[-1], call=judge.rule.without_other(seen[-1].call))
 
     try:
-        count, _ = sequential.estimate(observe, confidence=judge.rule.confidence)
+        count, _ = flaky.estimate(observe, confidence=judge.rule.confidence)
     except _NeverFailed:
-        count = Count()
+        count = RunCount()
     if not count.failures:
-        raise _wrong(candidate, seen[-1], prober.signature, Call.BAD, len(seen))
-    _learned(judge, candidate, seen, count, live)
-
-
-def _learned(
-    judge: Judge, candidate: Candidate, seen: Sequence[Observation], count: Count, live: Live
-) -> None:
-    """Have the judge know the failure's rate, and tell of it."""
-    rates = Rates(count)
+        raise _wrong_end(candidate, seen[-1], prober.signature, Call.BAD, len(seen))
+    rates = FailureRates(count)
     judge.rule = dataclasses.replace(judge.rule, rates=rates)
     why = seen[0].why if not count.passes else f"failed in {count.failures} of {count.runs} runs"
     decision = Decision(Call.BAD, tuple(seen), count, 1.0, why)
-    told = candidate in judge.decisions
+    announced = candidate in judge.decisions
     judge.know(candidate, decision)
-    if not told or count.passes:
-        live.decided(candidate, decision, END)
+    if not announced or count.passes:
+        shown.decided(candidate, decision, END)
     if judge.patient:
-        live.flaky(rates.passes_needed(judge.rule.confidence), judge.prober.repeats)
+        shown.flaky(rates.passes_needed(judge.rule.confidence), repeats=prober.repeats)
 
 
-def _as_bad(one: Observation, judge: Judge) -> Observation:
-    """Take another failure for the one that is looked for, where a person said so."""
-    return _taken(one, judge.rule.other) if judge.rule.other is Call.BAD else one
+def check_others(
+    judge: Judge, candidates: Sequence[Candidate], wanted: Call, shown: SearchProgress
+) -> None:
+    """Check that each candidate is ``wanted``: GOOD or BAD.
 
-
-def _taken(one: Observation, other: Call) -> Observation:
-    return dataclasses.replace(one, call=other) if one.call is Call.OTHER else one
-
-
-def others(judge: Judge, candidates: Sequence[Candidate], wanted: Call, live: Live) -> None:
-    """See that each of these is GOOD, or BAD.
-
-    Raises UsageError when one is not, Untestable when it cannot be told.
+    Raises UsageError when one is not, Untestable when one cannot be tested.
     """
     for candidate in candidates:
-        live.at(f"is {candidate.name} {wanted}?")
+        shown.note(f"is {candidate.name} {wanted}?")
         decision = judge.decide(candidate)
-        live.decided(candidate, decision, END)
-        call = judge.rule.other if decision.call is Call.OTHER else decision.call
-        if call is not wanted:
+        shown.decided(candidate, decision, END)
+        if judge.rule.without_other(decision.call) is not wanted:
             last = dataclasses.replace(decision.observations[-1], why=decision.why)
             runs = len(decision.observations)
-            raise _wrong(candidate, last, judge.prober.signature, wanted, runs)
+            raise _wrong_end(candidate, last, judge.prober.signature, wanted, runs)
 
 
-def _wrong(
-    candidate: Candidate, last: Observation, signature: object, wanted: Call, runs: int
+def _other_as_bad(observation: Observation, judge: Judge) -> Observation:
+    """Take another failure for the searched one, where --other bad asks for it."""
+    if observation.call is Call.OTHER and judge.rule.other is Call.BAD:
+        return dataclasses.replace(observation, call=Call.BAD)
+    return observation
+
+
+def _wrong_end(
+    candidate: Candidate, last: Observation, looked_for: Signature, wanted: Call, runs: int
 ) -> HarnessError:
-    """Say what is wrong with an end."""
-    where = f"see {last.folder}" if last.folder else ""
+    """Return the error that says what is wrong with an end."""
+    see = f"see {last.folder}" if last.folder else ""
     if last.call is Call.SKIP:
-        return Untestable(f"{candidate.name} cannot be tested: {last.why}", hint=where)
+        return Untestable(f"{candidate.name} cannot be tested: {last.why}", hint=see)
     if last.call is Call.OTHER:
         return UsageError(
-            f"{candidate.name} fails in another way than looked for ({signature}): {last.why}",
-            hint="--other good (or bad) says what that counts as",
-            details=where,
+            f"{candidate.name} fails, but not with {looked_for}: {last.why}",
+            hint="--other good (or bad) says what another failure counts as",
+            details=see,
         )
     if wanted is Call.BAD:
         return UsageError(
-            f"{candidate.name} does not fail so, in {runs} runs: {signature}",
-            hint="--trials N when it is rarer than that",
-            details=f"{last.why}\n{where}",
+            f"{candidate.name}: failure not reproduced in {runs} run{'s' * (runs != 1)}:"
+            f" {looked_for}",
+            hint="--trials N makes more runs, for a failure that is rare",
+            details=f"{last.why}\n{see}",
         )
     return UsageError(
         f"{candidate.name} shows the failure as well: {last.why}",
-        hint="name an end without it; --find-fix when the failure went away",
-        details=where,
+        hint="name an end without the failure; --find-fix when it was fixed",
+        details=see,
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The search at work: while one kernel boots, those that may be next are built, and tried as well.
+"""The search at work: while one kernel boots, those that may be next are built, and tried too.
 
-With one guest it is a bisection that never waits for a build it could have made before.  With
-more, candidates that are built are tried ahead of their turn, which cuts what is left in more
+With one guest this is a bisection that never waits for a build it could have made before.  With
+more, candidates that are built are tried ahead of their turn, which divides the suspects into more
 than two parts.
 """
 
@@ -10,72 +10,79 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.bisect import sequential
-from harness.bisect.live import Live
+from harness.bisect import flaky
+from harness.bisect.flaky import Decision, FailureRates, RunCount
 from harness.bisect.prober import Prober
-from harness.bisect.search import Contradiction, Search
-from harness.bisect.sequential import Decision, Rates
+from harness.bisect.search import Contradiction, GraphSearch
 from harness.model import Call, Candidate, Observation
+from harness.progress import Progress, Stage, StageRow, clock
 
 AHEAD = 3  # candidates that are looked at together: the next one, and the two after it
+_MARKS = {Call.GOOD: "good", Call.BAD: "bad", Call.SKIP: "odd", Call.OTHER: "odd"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class CallRule:
     """How observations become calls.
 
     ``other`` is what another failure than the signature counts as.  ``rates`` are those of the
-    failure, once known.  ``reverse``: the search is for what made it good again.
+    failure, once known.  ``reverse``: the search is for the commit that fixed it.
     """
 
     confidence: float = 0.99
     other: Call = Call.SKIP
-    rates: Rates | None = None
+    rates: FailureRates | None = None
     reverse: bool = False
 
+    def without_other(self, call: Call) -> Call:
+        """Replace OTHER by what it counts as."""
+        return self.other if call is Call.OTHER else call
+
     def of(self, decision: Decision) -> Call:
-        """Give the call as the search takes it."""
-        call = self.other if decision.call is Call.OTHER else decision.call
+        """Return the call as the search takes it."""
+        call = self.without_other(decision.call)
         if self.reverse and call in (Call.GOOD, Call.BAD):
             return Call.BAD if call is Call.GOOD else Call.GOOD
         return call
 
 
-class Crew:
-    """The threads in which trials run; leaving the context ends what nobody waits for any more."""
+class TrialThreads:
+    """The threads in which trials run; leaving the context stops those still running."""
 
     def __init__(self, prober: Prober, guests: int) -> None:
         self.guests, self._prober = guests, prober
-        self._pool = concurrent.futures.ThreadPoolExecutor(guests)
+        self._decisions = concurrent.futures.ThreadPoolExecutor(guests)
         self._trials = concurrent.futures.ThreadPoolExecutor(guests)
         self._begun: list[concurrent.futures.Future[Any]] = []
 
     @property
     def busy(self) -> int:
-        """How many trials are under way or waiting."""
-        return sum(not one.done() for one in self._begun)
+        """The number of trials and decisions under way or waiting."""
+        return sum(not future.done() for future in self._begun)
 
-    def submit(
-        self, decide: Callable[..., Decision], *words: object
+    def decide(
+        self, decide: Callable[..., Decision], *args: object
     ) -> concurrent.futures.Future[Decision]:
-        """Have something decided."""
-        made = self._pool.submit(decide, *words)
-        self._begun.append(made)
-        return made
+        """Decide something in a thread."""
+        future = self._decisions.submit(decide, *args)
+        self._begun.append(future)
+        return future
 
     def trial(self, observe: Callable[[], Observation]) -> concurrent.futures.Future[Observation]:
-        """Have one trial made beside what is decided."""
-        made = self._trials.submit(observe)
-        self._begun.append(made)
-        return made
+        """Make one trial beside the decisions."""
+        future = self._trials.submit(observe)
+        self._begun.append(future)
+        return future
 
-    def several(self, observe: Callable[[], Observation]) -> Callable[[], Observation]:
-        """Give what observes ahead: a trial in each guest, and their results in order."""
+    def ahead(self, observe: Callable[[], Observation]) -> Callable[[], Observation]:
+        """Return what observes ahead: a trial in each guest, and their results in order."""
         waiting: collections.deque[concurrent.futures.Future[Observation]] = collections.deque()
 
         def following() -> Observation:
@@ -86,8 +93,8 @@ class Crew:
         return following
 
     def clear(self) -> None:
-        """End the trials under way: what they would say is of no use any more."""
-        waiting = [one for one in self._begun if not one.done() and not one.cancel()]
+        """Stop the trials under way: nobody needs their outcome any more."""
+        waiting = [future for future in self._begun if not future.done() and not future.cancel()]
         while waiting:
             self._prober.stop()
             self._prober.builder.keep_only(set())
@@ -95,41 +102,57 @@ class Crew:
         self._prober.go_on()
         self._begun.clear()
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> TrialThreads:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.clear()
-        self._pool.shutdown(wait=True)
+        self._decisions.shutdown(wait=True)
         self._trials.shutdown(wait=True)
 
 
 class Judge:
-    """Decides what candidates are; the same bytes are not booted again."""
+    """Decides what candidates are; a kernel that runs the same code is not tried again."""
 
-    def __init__(self, prober: Prober, rule: Rule, crew: Crew) -> None:
-        self.prober, self.rule, self.crew = prober, rule, crew
+    def __init__(self, prober: Prober, rule: CallRule, threads: TrialThreads) -> None:
+        self.prober, self.rule, self.threads = prober, rule, threads
         self.decisions: dict[Candidate, Decision] = {}
-        self._same: dict[str, tuple[Candidate, Decision]] = {}
+        self._by_digest: dict[str, tuple[Candidate, Decision]] = {}
 
     def decide(self, candidate: Candidate, phase: str = "search") -> Decision:
-        """Try a candidate as often as it takes; with another ``phase`` also one that is known."""
+        """Try a candidate as often as necessary; in another ``phase`` even one that is decided."""
         fresh = phase != "search"
         if candidate in self.decisions and not fresh:
             return self.decisions[candidate]
-        digest = self.prober.builder.made(candidate).digest
-        if digest in self._same and not fresh:
-            other, known = self._same[digest]
-            # Its runs are the other's: they must not count twice.
+        digest = self.prober.builder.result(candidate).digest
+        if digest in self._by_digest and not fresh:
+            other, known = self._by_digest[digest]
+            # The runs are those of the other candidate: they must not count twice.
             why = f"the same kernel as {other.name}"
-            found = dataclasses.replace(known, why=why, count=sequential.Count())
+            decision = dataclasses.replace(known, why=why, count=RunCount())
         else:
-            found = self._tried(candidate, phase)
+            decision = self._tried(candidate, phase)
         if not fresh:
-            self.decisions[candidate] = found
-            if digest:
-                self._same.setdefault(digest, (candidate, found))
-        return found
+            self._keep(candidate, decision, digest)
+        return decision
+
+    def know(self, candidate: Candidate, decision: Decision) -> None:
+        """Take a decision that was made elsewhere."""
+        self._keep(candidate, decision, self.prober.builder.result(candidate).digest)
+
+    def _keep(self, candidate: Candidate, decision: Decision, digest: str) -> None:
+        self.decisions[candidate] = decision
+        if digest:
+            self._by_digest.setdefault(digest, (candidate, decision))
+
+    def forget(self, call: Call) -> None:
+        """Take back decisions that were made after too few runs; the trials stay on disk."""
+        for candidate, decision in list(self.decisions.items()):
+            if decision.call is call:
+                del self.decisions[candidate]
+        self._by_digest = {
+            digest: known for digest, known in self._by_digest.items() if known[1].call is not call
+        }
 
     @property
     def patient(self) -> bool:
@@ -138,54 +161,118 @@ class Judge:
         return rates is not None and rates.passes_needed(self.rule.confidence) > 1
 
     def observer(self, candidate: Candidate, phase: str) -> Callable[[], Observation]:
-        """Give what tries a candidate again and again, in as many guests at once as there are."""
-        return self.crew.several(functools.partial(self.prober, candidate, phase))
+        """Return what tries a candidate again and again, in all guests at once."""
+        return self.threads.ahead(functools.partial(self.prober, candidate, phase))
+
+    def counts(self) -> dict[str, RunCount]:
+        """Return what was seen of each commit."""
+        return {
+            candidate.commit: decision.count
+            for candidate, decision in self.decisions.items()
+            if decision.count.runs
+        }
 
     def _tried(self, candidate: Candidate, phase: str) -> Decision:
         rates = self.rule.rates
-        if rates is None or self.prober.signature.steady:
-            one = self.prober(candidate, phase)
-            failed = int(one.call is Call.BAD)
-            told = one.call in (Call.GOOD, Call.BAD)
-            count = sequential.Count(failed, int(told))
-            return Decision(one.call, (one,), count, float(told), one.why)
+        if rates is None or self.prober.signature.kind.steady:
+            trial = self.prober(candidate, phase)
+            failures, runs = int(trial.call is Call.BAD), int(trial.call in (Call.GOOD, Call.BAD))
+            return Decision(trial.call, (trial,), RunCount(failures, runs), float(runs), trial.why)
         once = functools.partial(self.prober, candidate, phase)
         observe = self.observer(candidate, phase) if self.patient else once
-        found = sequential.decide(observe, rates, confidence=self.rule.confidence)
-        if len(found.observations) == 1:  # its own words say more than a count
-            return dataclasses.replace(found, why=found.observations[0].why)
-        return found
+        decision = flaky.decide(observe, rates, confidence=self.rule.confidence)
+        if len(decision.observations) == 1:  # the reason of a single trial says more than a count
+            return dataclasses.replace(decision, why=decision.observations[0].why)
+        return decision
 
-    def forget(self, call: Call) -> None:
-        """Take back what was called so after too few runs; trials that were made stay on disk."""
-        for candidate in [one for one, made in self.decisions.items() if made.call is call]:
-            del self.decisions[candidate]
-        self._same = {name: one for name, one in self._same.items() if one[1].call is not call}
 
-    def know(self, candidate: Candidate, decision: Decision) -> None:
-        """Take what was found out elsewhere."""
-        self.decisions[candidate] = decision
-        if digest := self.prober.builder.made(candidate).digest:
-            self._same.setdefault(digest, (candidate, decision))
+class RowProgress(Progress):
+    """Shows the stages of trials and builds as rows below the stage of the bisection."""
+
+    def __init__(self, outer: Progress) -> None:
+        super().__init__(quiet=True, live=False)
+        self.verbose, self.console = outer.verbose, outer.console
+        self.around: Stage | None = None
+        self._rows: dict[int, StageRow] = {}
+
+    @contextlib.contextmanager
+    def stage(self, name: str, what: str = "") -> Iterator[Stage]:
+        """Show a stage while the context lasts."""
+        with super().stage(name, what) as stage:
+            self._rows[id(stage)] = StageRow(name, what, time.time())
+            self._redraw()
+            try:
+                yield stage
+            finally:
+                self._rows.pop(id(stage), None)
+                self._redraw()
+
+    def show(self, stage: Stage) -> None:
+        """Show how far a stage is."""
+        row = self._rows.get(id(stage))
+        if row is not None:
+            part = f"{stage.done:.0f}/{stage.total:.0f} " if stage.done and stage.total else ""
+            what = f"{part}{stage.note or stage.what}"
+            self._rows[id(stage)] = dataclasses.replace(row, what=what)
+            self._redraw()
+
+    def _redraw(self) -> None:
+        around = self.around
+        if around is not None:
+            around.rows = tuple(self._rows.values())
+            around.update(around.done, around.total, around.note)
+
+
+class SearchProgress:
+    """Shows the search: what is tried, how many suspects are left, and each decision.
+
+    ``unit`` names the suspects: "patches" or "commits".
+    """
+
+    def __init__(self, progress: Progress, rows: RowProgress, stage: Stage, unit: str) -> None:
+        self.progress, self.stage, self.unit = progress, stage, unit
+        rows.around = stage
+        self.steps = 0
+
+    def searching(self, search: GraphSearch, candidate: Candidate) -> None:
+        """Show what is tried next, and how many steps are left."""
+        total = self.steps + search.steps()
+        text = f"{len(search.left)} {self.unit}, step {self.steps + 1} of {total}"
+        self.note(f"{text}: {candidate.name}", self.steps, total)
+
+    def note(self, text: str, done: int | None = None, total: int | None = None) -> None:
+        self.stage.update(done, total, text)
+
+    def flaky(self, runs: int, *, repeats: bool) -> None:
+        """Say that the failure is flaky: a kernel is good after ``runs`` passing runs."""
+        more = "" if repeats else "; --repeat 10 makes ten runs in each guest"
+        self.progress.say(
+            f"the failure is flaky: {runs} runs must pass before a kernel is called good{more}"
+        )
+
+    def decided(self, candidate: Candidate, decision: Decision, phase: str = "search") -> None:
+        self.steps += phase == "search"
+        seconds = sum(trial.seconds for trial in decision.observations)
+        line = f"{decision.call:<5} {candidate.name}  {clock(seconds)}"
+        self.progress.event(_MARKS[decision.call], line, decision.why)
 
 
 class Hunt:
-    """Goes from the ends to the culprit.  ``candidates`` gives those of the graph's commits.
+    """Goes from the ends to the culprit.  ``candidates`` returns that of a commit of the graph.
 
-    ``proof`` gives what will be built to prove a culprit, if anything: that is done while there
+    ``proof`` returns what will be built to prove a culprit, if anything: that is built while there
     is nothing else to build.
     """
 
     def __init__(
         self,
         judge: Judge,
-        search: Search,
+        search: GraphSearch,
         candidates: Callable[[str], Candidate],
-        live: Live,
-        crew: Crew,
+        shown: SearchProgress,
         proof: Callable[[str], Candidate | None] = lambda _: None,
     ) -> None:
-        self.judge, self.search, self.live, self.crew = judge, search, live, crew
+        self.judge, self.search, self.shown, self.threads = judge, search, shown, judge.threads
         self.builder = judge.prober.builder
         self.notes: list[str] = []
         self._candidate, self._proof = candidates, proof
@@ -194,74 +281,66 @@ class Hunt:
     def run(self, until: Callable[[], bool] = bool, meanwhile: Callable[[], object] = bool) -> None:
         """Search until nothing more can be found out; the result is in ``search``.
 
-        ``until`` says when it is of no use any more; ``meanwhile`` is called where a guest is free.
+        ``until`` says when to give up; ``meanwhile`` is called when a guest is free.
         """
-        ahead = 1 if self.builder.sources_only else AHEAD
-        wanted, known = self.search.ahead(ahead), len(self.search.calls)
-        while wanted and not until():
-            first, *others = ((name, self._candidate(name)) for name in wanted)
-            proof = self._proven_next(first[1])
-            self.builder.keep_only({candidate for _, candidate in (first, *others)} | proof)
-            self.live.searching(self.search, first[1])
-            self._begin(*first)
-            for name, candidate in others:
-                if self.builder.near(first[1], candidate):
-                    self._look_ahead(name, candidate)
+        most = 1 if self.builder.sources_only else AHEAD
+        commits, known = self.search.ahead(most), len(self.search.calls)
+        while commits and not until():
+            (name, candidate), *others = ((one, self._candidate(one)) for one in commits)
+            proof = self._next_proof(candidate)
+            needed = {candidate, *proof, *(other for _, other in others)}
+            self.builder.keep_only(needed)
+            self.shown.searching(self.search, candidate)
+            self._try(name, candidate)
+            for other_name, other in others:
+                if self.builder.near(candidate, other):
+                    self._look_ahead(other_name, other)
             if proof and self.builder.idle:
                 self.builder.begin(*proof)
-            if self.judge.prober.running < self.crew.guests:
+            if self.judge.prober.running < self.threads.guests:
                 meanwhile()
             self._absorb()
             if len(self.search.calls) != known:
-                wanted, known = self.search.ahead(ahead), len(self.search.calls)
-        self.crew.clear()
+                commits, known = self.search.ahead(most), len(self.search.calls)
+        self.threads.clear()
 
-    def _proven_next(self, now: Candidate) -> set[Candidate]:
-        """Give what will be wanted if it is the one that is most likely now.
+    def _next_proof(self, now: Candidate) -> set[Candidate]:
+        """Return what the proof will need if the likeliest suspect is the culprit.
 
-        Nothing may wait for it: not what is tried ``now``, and no later step either, as it would
-        where there are headers between them.
+        It is built only if nothing has to wait for it: neither what is tried ``now``, nor a later
+        step, as it would where a shared header differs.
         """
-        builder = self.builder
         suspect = self.search.suspect
-        if suspect is None or builder.sources_only or not builder.ready(now):
+        if suspect is None or self.builder.sources_only or not self.builder.ready(now):
             return set()
         candidate = self._proof(suspect)
-        return {candidate} if candidate and builder.near(now, candidate) else set()
+        return {candidate} if candidate and self.builder.near(now, candidate) else set()
 
-    def _begin(self, name: str, candidate: Candidate) -> None:
+    def _try(self, name: str, candidate: Candidate) -> None:
         if name not in self._trying:
-            self._trying[name] = self.crew.submit(self.judge.decide, candidate)
+            self._trying[name] = self.threads.decide(self.judge.decide, candidate)
 
     def _look_ahead(self, name: str, candidate: Candidate) -> None:
-        """Build what may be next; try it when a guest is free besides the next one's."""
+        """Build what may be next; try it when the next one leaves a guest free."""
         self.builder.begin(candidate)
-        free = self.crew.busy < self.crew.guests and not self.judge.patient
+        free = self.threads.busy < self.threads.guests and not self.judge.patient
         if free and self.builder.ready(candidate):
-            self._begin(name, candidate)
+            self._try(name, candidate)
 
     def _absorb(self) -> None:
-        """Wait until something is known, and take it."""
+        """Wait until something is decided, and take it."""
         concurrent.futures.wait(
             self._trying.values(), timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED
         )
         for name in [name for name, future in self._trying.items() if future.done()]:
             decision = self._trying.pop(name).result()
-            self.live.decided(self._candidate(name), decision)
+            candidate = self._candidate(name)
+            self.shown.decided(candidate, decision)
             try:
                 self.search.take(name, self.judge.rule.of(decision))
             except Contradiction:
-                # Its answer is outside of what is left.  What is left is proven in the end.
+                # The proof at the end shows whether the remaining suspects include the culprit.
                 self.notes.append(
-                    f"{self._candidate(name).name} is {decision.call}, which fits no single "
-                    "culprit: the failure is flaky, or came more than once"
+                    f"{candidate.name} is {decision.call}, which fits no single culprit: the "
+                    "failure is flaky, or was introduced more than once"
                 )
-
-
-def counts(judge: Judge) -> dict[str, sequential.Count]:
-    """Give what was seen of each commit."""
-    return {
-        candidate.commit: decision.count
-        for candidate, decision in judge.decisions.items()
-        if decision.count.runs
-    }

@@ -1,60 +1,108 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One bisection under way, and what it has decided so far as steps of the report."""
+"""One bisection: what it was asked to do, what it works with, and what it has decided."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
-from harness.bisect.ask import Ask
-from harness.bisect.hunt import Crew, Judge
-from harness.bisect.lab import Lab
-from harness.bisect.live import Live
-from harness.bisect.sequential import Decision
-from harness.bisect.state import StateFile
-from harness.model import BisectStep, Candidate
+from harness.bisect import flaky
+from harness.bisect.builder import CandidateSources
+from harness.bisect.flaky import Decision
+from harness.bisect.hunt import Judge, SearchProgress
+from harness.bisect.prober import StateFile
+from harness.bisect.signature import Signature
+from harness.model import Bisected, BisectMode, BisectStep, Call, Candidate, Plan
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """Everything that a search needs."""
+class BisectPlan:
+    """What a bisection is asked to do; ``run`` is how its kernels are built and run.
 
-    ask: Ask
-    lab: Lab
+    ``goods`` and ``bad`` are refs; with ``reverse`` the bad one is older, and the commit that
+    fixed it is searched.  ``files`` and ``first_parent`` limit the range.  ``other`` is what
+    another failure counts as; a failure that does not show at the bad end in ``trials`` runs is
+    not there.  ``sources_only``: the command needs no kernel.  ``log`` is a log of `git bisect`
+    to continue.  ``configs`` are the options of the good and the bad end: a .config or a fragment,
+    by file or name; "" are the usual ones.
+    """
+
+    run: Plan
+    mode: BisectMode
+    signature: Signature
+    goods: tuple[str, ...] = ()
+    bad: str = ""
+    files: tuple[str, ...] = ()
+    first_parent: bool = False
+    reverse: bool = False
+    other: Call = Call.SKIP
+    confidence: float = 0.99
+    trials: int = 10
+    sources_only: bool = False
+    log: Path | None = None
+    configs: tuple[str, str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class BisectJob:
+    """Everything that a search works with."""
+
+    plan: BisectPlan
+    sources: CandidateSources
     judge: Judge
-    crew: Crew
-    live: Live
+    shown: SearchProgress
     state: StateFile
 
-    @property
-    def source(self) -> str:
-        """Where the sources are from."""
-        return f"{self.lab.source.name}, {self.lab.source.origin}".strip(" ,")
+    def call(self, candidate: Candidate) -> Call:
+        """Try a candidate, and show what it turned out to be."""
+        self.shown.note(f"step {self.shown.steps + 1}: {candidate.name}")
+        decision = self.judge.decide(candidate)
+        self.shown.decided(candidate, decision)
+        return self.judge.rule.of(decision)
 
-    def steps(self, proofs: Mapping[Candidate, Decision] | None = None) -> tuple[BisectStep, ...]:
-        """Give all decisions, those of the proof last."""
-        steps = [_step(one, made, "search") for one, made in self.judge.decisions.items()]
-        steps += [_step(one, made, "verify") for one, made in (proofs or {}).items()]
-        return tuple(steps)
+    def answer(self, good: str, bad: str, total: int) -> Bisected:
+        """Return the answer as far as it is the same for every search, at its end.
 
-    @property
-    def rate(self) -> tuple[float, tuple[float, float]]:
-        """How often the failure shows where it is, and the bounds of that with 95 %."""
-        rates = self.judge.rule.rates
-        return (rates.bad.rate, rates.bad.interval) if rates else (0.0, (0.0, 1.0))
+        Its confidence is that of all decisions together.
+        """
+        rates, prober, source = self.judge.rule.rates, self.judge.prober, self.sources.source
+        decisions = self.judge.decisions
+        return Bisected(
+            mode=self.plan.mode,
+            signature=str(prober.signature),
+            test=prober.signature.test,
+            source=f"{source.name}, {source.origin}".strip(" ,"),
+            good=good,
+            bad=bad,
+            total=total,
+            folder=self.state.folder,
+            reverse=self.plan.reverse,
+            steps=steps(decisions, "search"),
+            rate=rates.bad.rate if rates else 0.0,
+            interval=rates.bad.interval if rates else (0.0, 1.0),
+            confidence=flaky.all_right(
+                decision.confidence for decision in decisions.values() if decision.count.runs
+            ),
+            built=prober.builder.built,
+            booted=prober.booted,
+        )
 
 
-def _step(candidate: Candidate, decision: Decision, phase: str) -> BisectStep:
-    seen = decision.observations
-    return BisectStep(
-        name=candidate.name,
-        commit=candidate.commit,
-        phase=phase,
-        call=decision.call,
-        why=decision.why,
-        seconds=round(sum(one.seconds for one in seen), 3),
-        runs=decision.count.runs,
-        failures=decision.count.failures,
-        confidence=decision.confidence,
-        folder=seen[-1].folder if seen else None,
+def steps(decisions: Mapping[Candidate, Decision], phase: str) -> tuple[BisectStep, ...]:
+    """Return decisions as steps of the answer."""
+    return tuple(
+        BisectStep(
+            name=candidate.name,
+            commit=candidate.commit,
+            phase=phase,
+            call=decision.call,
+            why=decision.why,
+            seconds=round(sum(trial.seconds for trial in decision.observations), 3),
+            runs=decision.count.runs,
+            failures=decision.count.failures,
+            confidence=decision.confidence,
+            folder=decision.observations[-1].folder if decision.observations else None,
+        )
+        for candidate, decision in decisions.items()
     )

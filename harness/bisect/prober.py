@@ -1,137 +1,216 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One trial of a candidate: build it, run the failing test alone, and say what came of it."""
+"""One trial of a candidate: build it, run the failing test alone, and judge the evidence.
+
+Every trial is on disk before anything is concluded from it, so a bisection that was killed goes on
+from there.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import itertools
-import json
 import re
 import shlex
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from harness import process
-from harness.bisect.lab import Builder, Dropped, Lab, Made
-from harness.bisect.signature import Evidence, Signature, SignatureKind, judge, judge_runs
-from harness.bisect.state import StateFile
-from harness.errors import HostFault
+from harness import process, serial
+from harness.bisect.builder import BuildDropped, BuiltCandidate, CandidateBuilder
+from harness.bisect.signature import COMMAND, Signature, TrialEvidence, judge, judge_runs
+from harness.errors import HostFault, UsageError
 from harness.lab import folder as run_folder
 from harness.lab import trial
 from harness.lab.kernels import Built
 from harness.lab.plan import BOOTS
-from harness.model import Candidate, Observation, ObservationRecord, Plan, Side, SideResult
-from harness.serial import from_json, to_json
+from harness.model import (
+    Candidate,
+    Observation,
+    ObservationRecord,
+    SearchStart,
+    SearchState,
+    Side,
+    SideResult,
+)
+from harness.results import store
 
 ATTEMPTS = 3  # when the host is at fault
-PAUSE = 2.0  # seconds before another attempt; a host that is out of something may recover
+PAUSE = 2.0  # seconds before the next attempt: a host that is out of something may recover
 RESULT = "result.json"
+_TAIL = 40  # lines of a command's output that are kept in memory
+
+
+class StateFile:
+    """The trials of one bisection, in its state.json."""
+
+    def __init__(
+        self, folder: Path, begun: SearchStart, trials: tuple[ObservationRecord, ...] = ()
+    ) -> None:
+        self.folder, self.begun = folder, begun
+        self.trials = list(trials)
+        # Made by an interrupted process, or in the guest of another trial, and not used yet.
+        self._unused: dict[tuple[str, str], list[ObservationRecord]] = {}
+        for record in trials:
+            self._unused.setdefault((record.candidate, record.phase), []).append(record)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, folder: Path) -> StateFile:
+        """Read the state of a bisection to resume.  Raises UsageError where there is none."""
+        state = store.load_search_state(folder)
+        return cls(folder, state.begun, state.trials)
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """The commits that names meant when the bisection began."""
+        return dict(self.begun.pins)
+
+    def unused(self, candidate: str, phase: str) -> ObservationRecord | None:
+        """Return a trial that was made and not used yet, if there is one."""
+        with self._lock:
+            records = self._unused.get((candidate, phase))
+            return records.pop(0) if records else None
+
+    def add(self, first: ObservationRecord, *more: ObservationRecord) -> None:
+        """Keep the trials of one guest; all but the first are ``unused``.
+
+        Raises HostFault (through the caller's guard) when the disk is full.
+        """
+        with self._lock:
+            self.trials += (first, *more)
+            self._unused.setdefault((first.candidate, first.phase), []).extend(more)
+            self._write()
+
+    def pin(self, pins: Mapping[str, str]) -> None:
+        """Keep what names mean now, so that a branch that moves does not move the bisection."""
+        with self._lock:
+            pinned = tuple({**self.pins, **pins}.items())
+            self.begun = dataclasses.replace(self.begun, pins=pinned)
+            self._write()
+
+    def _write(self) -> None:
+        store.save_search_state(self.folder, SearchState(self.begun, tuple(self.trials)))
+
+
+def last_bisection(runs: Path) -> Path:
+    """Return the folder below ``runs`` of the bisection that was written to last."""
+    folders = []
+    for path in runs.glob(f"*/{store.SEARCH_STATE}"):
+        with contextlib.suppress(OSError):
+            folders.append((path.stat().st_mtime, path.parent))
+    if not folders:
+        raise UsageError(f"there is no bisection in {runs}", hint="name its folder: --resume DIR")
+    return max(folders)[1]
 
 
 class Prober:
-    """Tries candidates.  Every trial is kept before anything is concluded from it.
+    """Makes trials.  When the host is at fault, a trial is made again; that is never a verdict."""
 
-    Faults of the host are tried again, and never are a verdict.
-    """
-
-    def __init__(self, lab: Lab, builder: Builder, signature: Signature, state: StateFile) -> None:
-        self.lab, self.builder, self.signature, self.state = lab, builder, signature, state
+    def __init__(self, builder: CandidateBuilder, signature: Signature, state: StateFile) -> None:
+        self.builder, self.signature, self.state = builder, signature, state
+        self.sources = builder.sources
         self.booted, self.running, self.stopped = 0, 0, False
         self._lock = threading.Lock()
-        there = [re.match(r"\d+", path.name) for path in state.folder.glob("[0-9]*-*")]
-        self._numbers = itertools.count(1 + max((int(one[0]) for one in there if one), default=0))
+        numbers = [re.match(r"\d+", path.name) for path in state.folder.glob("[0-9]*-*")]
+        last = max((int(number[0]) for number in numbers if number), default=0)
+        self._numbers = itertools.count(last + 1)
 
     def __call__(self, candidate: Candidate, phase: str = "search") -> Observation:
-        """Give what one more trial says.  Raises HostFault when the host will not do."""
-        known = self.state.unused(candidate.name, phase)
-        if known is not None:
-            return known.observation
+        """Return the result of one more trial.  Raises HostFault after ATTEMPTS of them."""
+        unused = self.state.unused(candidate.name, phase)
+        if unused is not None:
+            return unused.observation
         begin = time.monotonic()
-        made = self.builder.made(candidate)
-        place = self._place(candidate)
-        evidence, place = self._evidence(candidate, made, place)
-        if self.stopped:  # what is interrupted looks like a failure
-            raise Dropped(candidate.name)
-        found = judge_runs(self.signature, evidence)
-        seconds = round((time.monotonic() - begin) / len(found), 3)
-        seen = [Observation(one.call, one.why, seconds, place, one.value) for one in found]
+        built = self.builder.result(candidate)
+        evidence, folder = self._evidence(candidate, built, self._folder(candidate))
+        if self.stopped:  # an interrupted trial looks like a failure
+            raise BuildDropped(candidate.name)
+        runs = judge_runs(self.signature, evidence)
+        seconds = round((time.monotonic() - begin) / len(runs), 3)
+        seen = [Observation(run.call, run.why, seconds, folder, run.value) for run in runs]
         with run_folder.writing(self.state.folder):
             self.state.add(
-                *(ObservationRecord(candidate.name, phase, one, made.digest) for one in seen)
+                *(ObservationRecord(candidate.name, phase, one, built.digest) for one in seen)
             )
         return seen[0]
 
     @property
     def repeats(self) -> bool:
         """Whether a guest runs the test more than once."""
-        return self.lab.plan.repeat > 1
+        return self.sources.lab.plan.repeat > 1
 
     def stop(self) -> None:
-        """End the trials under way; they say nothing."""
+        """End the trials under way; their outcome is not used."""
         self.stopped = self.builder.stopped = True
         process.interrupt_all()
 
     def go_on(self) -> None:
-        """Let there be trials again."""
+        """Allow trials again."""
         self.stopped = self.builder.stopped = False
 
-    def _place(self, candidate: Candidate) -> Path:
+    def _folder(self, candidate: Candidate) -> Path:
         with self._lock:
             number = next(self._numbers)
-        words = re.sub(r"[^\w.+-]+", "-", candidate.name).strip("-")[:40].strip("-")
-        return self.state.folder / f"{number:03}-{words}"
+        name = re.sub(r"[^\w.+-]+", "-", candidate.name).strip("-")[:40].strip("-")
+        return self.state.folder / f"{number:03}-{name}"
 
-    def _evidence(self, candidate: Candidate, made: Made, place: Path) -> tuple[Evidence, Path]:
-        """Gather what is to be judged; gives the folder it is in."""
-        if made.fault is not None:
-            place.mkdir(parents=True)
-            text = f"{made.fault.what}\n{made.fault.details}\n"
-            (place / "fault.txt").write_text(text, encoding="utf-8")
-            return Evidence(fault=made.fault), place
+    def _evidence(
+        self, candidate: Candidate, built: BuiltCandidate, folder: Path
+    ) -> tuple[TrialEvidence, Path]:
+        """Return what is to be judged, and the folder it is in."""
+        if built.fault is not None:
+            folder.mkdir(parents=True)
+            text = f"{built.fault.what}\n{built.fault.details}\n"
+            (folder / "fault.txt").write_text(text, encoding="utf-8")
+            return TrialEvidence(fault=built.fault), folder
         for attempt in range(1, ATTEMPTS + 1):
             if self.stopped:
-                raise Dropped(candidate.name)
-            here = place if attempt == 1 else place.with_name(f"{place.name}-again-{attempt}")
+                raise BuildDropped(candidate.name)
+            here = folder if attempt == 1 else folder.with_name(f"{folder.name}-again-{attempt}")
             try:
                 with run_folder.writing(here):
-                    return self._tried(candidate, made, here), here
+                    return self._try(candidate, built, here), here
             except HostFault as fault:
                 if attempt == ATTEMPTS or self.stopped:
-                    raise _given_up(fault, self.state.folder) from fault
-                self.lab.progress.say(f"{fault.what}: that is no verdict, once more")
+                    again = f"harness bisect --resume {shlex.quote(str(self.state.folder))}"
+                    hint = f"{fault.hint}; then: {again}" if fault.hint else f"then: {again}"
+                    raise HostFault(fault.what, hint=hint, details=fault.details) from fault
+                self.sources.lab.progress.say(f"{fault.what}: host fault, retrying")
                 time.sleep(PAUSE)
         raise AssertionError("the last attempt returns or raises")
 
-    def _tried(self, candidate: Candidate, made: Made, place: Path) -> Evidence:
-        place.mkdir(parents=True, exist_ok=True)
-        if self.signature.kind is SignatureKind.COMMAND:
-            status, said = self._command(candidate, made, place)
-            found = Evidence(made.kernel, status=status, said=said)
-        elif self.signature.boots:
-            found = Evidence(made.kernel, result=self._boot(candidate, made, place))
+    def _try(self, candidate: Candidate, built: BuiltCandidate, folder: Path) -> TrialEvidence:
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.signature.kind is COMMAND:
+            status, output = self._command(candidate, built, folder)
+            evidence = TrialEvidence(built.kernel, status=status, output=output)
+        elif self.signature.kind.boots:
+            evidence = TrialEvidence(built.kernel, result=self._boot(candidate, built, folder))
         else:
-            return Evidence(made.kernel)
-        judge(self.signature, found)  # a fault of the host shows here, and is tried again
-        return found
+            return TrialEvidence(built.kernel)
+        judge(self.signature, evidence)  # raises a fault of the host, while it can be retried
+        return evidence
 
-    def _boot(self, candidate: Candidate, made: Made, place: Path) -> SideResult:
-        lab = self.lab
-        assert made.kernel is not None
-        assert made.checkout is not None
-        built = Built(Side.PATCHED, made.checkout, made.kernel)
+    def _boot(self, candidate: Candidate, built: BuiltCandidate, folder: Path) -> SideResult:
+        """Run only the failing test, in one guest, without retries: the search does those."""
+        assert built.kernel is not None
+        assert built.checkout is not None
+        lab, test = self.sources.lab, self.signature.test
+        suites = (test,) if test else lab.plan.suites
+        if self.signature.kind.boot_only or not suites:
+            suites = (str(BOOTS),)
+        plan = dataclasses.replace(lab.plan, suites=suites, guests="1", retry=0)
+        chosen = dataclasses.replace(lab, plan=plan, request=candidate.request or lab.request)
         with self._counted():
-            request = candidate.request or lab.request
-            chosen = dataclasses.replace(lab.lab, plan=self._plan(), request=request)
-            found = trial.run(chosen, built, place)
-        (place / RESULT).write_text(json.dumps(to_json(found), indent=1), encoding="utf-8")
-        return found
+            result = trial.run(chosen, Built(Side.PATCHED, built.checkout, built.kernel), folder)
+        serial.write(folder / RESULT, result, indent=1)
+        return result
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
-        """Count a guest, also while it runs."""
+        """Count a boot, and a running guest while the context lasts."""
         with self._lock:
             self.booted += 1
             self.running += 1
@@ -141,57 +220,44 @@ class Prober:
             with self._lock:
                 self.running -= 1
 
-    def _plan(self) -> Plan:
-        """Only the failing test is run, in one guest; retrying is the search's affair."""
-        plan, test = self.lab.plan, self.signature.test
-        chosen = (test,) if test else plan.suites
-        if self.signature.kind in (SignatureKind.BOOT, SignatureKind.BOOT_TIME) or not chosen:
-            chosen = (str(BOOTS),)
-        return dataclasses.replace(plan, suites=chosen, guests="1", retry=0)
-
-    def _command(self, candidate: Candidate, made: Made, place: Path) -> tuple[int, str]:
-        """Run the person's command; what it prints is kept."""
-        assert made.checkout is not None
+    def _command(
+        self, candidate: Candidate, built: BuiltCandidate, folder: Path
+    ) -> tuple[int, str]:
+        """Run the user's command; returns its status and the end of its output."""
+        assert built.checkout is not None
         env = {
-            "HARNESS_COMMIT": made.checkout.commit,
+            "HARNESS_COMMIT": built.checkout.commit,
             "HARNESS_NAME": candidate.name,
-            "HARNESS_FOLDER": str(place),
+            "HARNESS_FOLDER": str(folder),
         }
-        if kernel := made.kernel:
+        if kernel := built.kernel:
             env |= {"HARNESS_KERNEL": str(kernel.image), "HARNESS_CONFIG": str(kernel.config)}
             if kernel.vmlinux:
                 env["HARNESS_VMLINUX"] = str(kernel.vmlinux)
-            return self._followed(Path.cwd(), env, place)
-        # Without a kernel it is about the sources, as in `git bisect run`.
-        with self.lab.held(lambda: self.stopped) as slot:
-            slot.check_out(made.checkout)
+            return self._follow(Path.cwd(), env, folder)
+        # Without a kernel it looks at the sources, as in `git bisect run`.
+        with self.sources.held(lambda: self.stopped) as slot:
+            slot.check_out(built.checkout)
             env["HARNESS_TREE"] = str(slot.path)
-            return self._followed(slot.path, env, place)
+            return self._follow(slot.path, env, folder)
 
-    def _followed(self, cwd: Path, env: dict[str, str], place: Path) -> tuple[int, str]:
-        said: list[str] = []
-        with (place / "output.txt").open("w", encoding="utf-8") as log:
+    def _follow(self, cwd: Path, env: dict[str, str], folder: Path) -> tuple[int, str]:
+        lines: list[str] = []
+        with (folder / "output.txt").open("w", encoding="utf-8") as log:
 
-            def line(text: str) -> None:
-                said.append(text)
-                log.write(text + "\n")
+            def keep(line: str) -> None:
+                lines.append(line)
+                log.write(line + "\n")
 
-            status = process.follow(self.signature.command, line, cwd=cwd, env=env)
-        return status, "\n".join(said[-40:])
-
-
-def _given_up(fault: HostFault, folder: Path) -> HostFault:
-    again = f"then: harness bisect --resume {shlex.quote(str(folder))}"
-    hint = f"{fault.hint}; {again}" if fault.hint else again
-    return HostFault(fault.what, hint=hint, details=fault.details)
+            status = process.follow(self.signature.command, keep, cwd=cwd, env=env)
+        return status, "\n".join(lines[-_TAIL:])
 
 
 def result(observation: Observation) -> SideResult | None:
-    """Read back what a trial's guest did; None where there was none."""
+    """Read back what the guest of a trial did; None where there was none."""
     if observation.folder is None:
         return None
-    with contextlib.suppress(OSError, ValueError):
-        table = json.loads((observation.folder / RESULT).read_text(encoding="utf-8"))
-        found: SideResult = from_json(SideResult, table)
-        return found
-    return None
+    try:
+        return serial.read(observation.folder / RESULT, SideResult)
+    except (OSError, serial.DamagedError):
+        return None

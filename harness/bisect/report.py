@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What was found, for people, for programs and for a mailing list."""
+"""The answer of a bisection: text for a terminal, a paragraph for a mail, commands to repeat it."""
 
 from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.bisect import prober, replay
+from harness.bisect import gitlog, prober
 from harness.model import Bisected, BisectMode, BisectStep, Call, Contrast, Observation
 from harness.progress import clock
 from harness.results import store
@@ -17,183 +17,178 @@ _WIDTH = 72  # columns of a mail
 _SIDE = 46  # columns of one side
 
 
-def write(found: Bisected) -> None:
-    """Write bisect.json, bisect.txt and mail.txt into the bisection's folder."""
-    store.save_bisection(found.folder, found)
-    (found.folder / "bisect.txt").write_text(text(found), encoding="utf-8")
-    if found.mail:
-        (found.folder / "mail.txt").write_text(found.mail, encoding="utf-8")
+def write(answer: Bisected) -> None:
+    """Write bisect.json, bisect.txt and mail.txt into the folder of the bisection."""
+    store.save_bisection(answer.folder, answer)
+    (answer.folder / "bisect.txt").write_text(text(answer), encoding="utf-8")
+    if answer.mail:
+        (answer.folder / "mail.txt").write_text(answer.mail, encoding="utf-8")
 
 
-def text(found: Bisected) -> str:
-    """Write all of it for a terminal or a file."""
-    lines = [*_headline(found), *_evidence(found), *_steps(found.steps), *_numbers(found)]
-    if found.mail:
-        lines += ["", "for a mail:", "", found.mail.rstrip()]
-    if found.commands:
-        lines += ["", "commands:", *(f"  {one}" for one in found.commands)]
-    end = f"{found.verdict.upper()} {found.signature} on {found.source} in {clock(found.seconds)}"
-    return "\n".join([*lines, "", end, f"evidence {found.folder}"]) + "\n"
+def text(answer: Bisected) -> str:
+    """Return the answer with all its evidence, for a terminal or a file."""
+    lines = [*_headline(answer), *_evidence(answer), *_steps(answer.steps), *_numbers(answer)]
+    if answer.mail:
+        lines += ["", "for a mail:", "", answer.mail.rstrip()]
+    if answer.commands:
+        lines += ["", "commands:", *(f"  {command}" for command in answer.commands)]
+    verdict = answer.verdict.upper()
+    end = f"{verdict} {answer.signature} on {answer.source} in {clock(answer.seconds)}"
+    return "\n".join([*lines, "", end, f"evidence {answer.folder}"]) + "\n"
 
 
-def _headline(found: Bisected) -> Iterator[str]:
-    what = "first good" if found.reverse else "first bad"
-    culprit = found.culprit
-    if culprit is not None:
-        patch = f"patch {found.patch} of {found.total}, " if found.patch else ""
-        yield f"{what} commit: {patch}{culprit.short}"
+def _headline(answer: Bisected) -> Iterator[str]:
+    first = "first good" if answer.reverse else "first bad"
+    if culprit := answer.culprit:
+        patch = f"patch {answer.patch} of {answer.total}, " if answer.patch else ""
+        yield f"{first} commit: {patch}{culprit.short}"
         yield f"  author  {culprit.author}, {culprit.date}"
         yield from _listed("files", culprit.files)
-    elif found.mode is BisectMode.CONFIG:
-        yield f"{len(found.options)} of {found.total} differing options make the difference:"
-        yield from (f"  CONFIG_{one.name}={one.value}" for one in found.options)
-        yield from _listed("bring along", [f"{one.name}={one.value}" for one in found.brought])
-    elif found.mode is BisectMode.INTERACTION:
-        yield from _interaction(found)
+    elif answer.mode is BisectMode.CONFIG:
+        yield f"{len(answer.options)} of {answer.total} differing options make the difference:"
+        yield from (f"  CONFIG_{option.name}={option.value}" for option in answer.options)
+        brought = [f"{option.name}={option.value}" for option in answer.brought]
+        yield from _listed("also change", brought)
+    elif answer.mode is BisectMode.INTERACTION:
+        yield from _interaction(answer)
     else:
-        yield f"not decided: the {what} commit is one of these, and the others cannot be tested:"
-        yield from (f"  {one.short}" for one in found.remaining)
-    yield from (f"  note: {one}" for one in found.notes)
+        yield f"not decided: the {first} commit is one of these; the others cannot be tested:"
+        yield from (f"  {commit.short}" for commit in answer.remaining)
+    yield from (f"  note: {note}" for note in answer.notes)
 
 
-def _listed(name: str, some: tuple[str, ...] | list[str], most: int = 8) -> Iterator[str]:
-    if some:
-        more = f" and {len(some) - most} more" if len(some) > most else ""
-        yield f"  {name:<7} {', '.join(some[:most])}{more}"
+def _listed(name: str, items: Sequence[str], most: int = 8) -> Iterator[str]:
+    if items:
+        more = f" and {len(items) - most} more" if len(items) > most else ""
+        yield f"  {name:<7} {', '.join(items[:most])}{more}"
 
 
-def _interaction(found: Bisected) -> Iterator[str]:
-    one = found.together
-    assert one is not None
-    yield f"the whole series is {one.full}"
-    if one.decisive:
-        yield f"it is another without patch {' or '.join(map(str, one.decisive))}"
-    for pair in one.pairs:
-        yield f"it is another without both of patches {pair[0]} and {pair[1]}"
-    if one.together:
-        words = " and ".join(map(str, one.together))
-        yield (
-            f"patches {words} alone show the failure"
-            if len(one.together) > 1
-            else (f"patch {words} alone shows the failure")
-        )
-    for patch, others in one.needs:
-        yield f"patch {patch} needs {', '.join(map(str, others))}"
+def _interaction(answer: Bisected) -> Iterator[str]:
+    interaction = answer.together
+    assert interaction is not None
+    opposite = {Call.GOOD: "bad", Call.BAD: "good"}.get(interaction.full, "different")
+    yield f"the whole series is {interaction.full}"
+    if interaction.decisive:
+        yield f"it is {opposite} without patch {' or '.join(map(str, interaction.decisive))}"
+    for one, other in interaction.pairs:
+        yield f"it is {opposite} without both of patches {one} and {other}"
+    if len(interaction.together) == 1:
+        yield f"patch {interaction.together[0]} alone shows the failure"
+    elif interaction.together:
+        yield f"patches {' and '.join(map(str, interaction.together))} alone show the failure"
+    for patch, needed in interaction.needs:
+        yield f"patch {patch} needs {', '.join(map(str, needed))}"
 
 
-def _evidence(found: Bisected) -> Iterator[str]:
-    if found.proofs:
+def _evidence(answer: Bisected) -> Iterator[str]:
+    if answer.proofs:
         yield "\nproof:"
-    for one in found.proofs:
-        state = {True: "yes", False: "NO", None: "?"}[one.holds]
-        call = f"is {one.found}" if one.found else "not tried"
-        yield f"  {state:<4}{one.what} {call}: {_short(one.why)}"
-    if found.differences:
-        names = ("with the bug", "without it") if found.reverse else ("parent", "culprit")
-        yield f"\n  {'':<8} {names[0]:<{_SIDE}} {names[1]}"
-    for row in found.differences:
-        yield from _sides(row)
+    for proof in answer.proofs:
+        holds = {True: "yes", False: "NO", None: "?"}[proof.holds]
+        call = f"is {proof.found}" if proof.found else "not tried"
+        yield f"  {holds:<4}{proof.what} {call}: {_short(proof.why)}"
+    if answer.differences:
+        left, right = ("with the bug", "without it") if answer.reverse else ("parent", "culprit")
+        yield f"\n  {'':<8} {left:<{_SIDE}} {right}"
+    for contrast in answer.differences:
+        yield from _side_by_side(contrast)
 
 
-def _sides(row: Contrast) -> Iterator[str]:
-    left, right = _wrapped(row.before), _wrapped(row.after)
+def _side_by_side(contrast: Contrast) -> Iterator[str]:
+    left, right = _wrapped(contrast.before), _wrapped(contrast.after)
     for number in range(max(len(left), len(right))):
-        one = left[number] if number < len(left) else ""
-        two = right[number] if number < len(right) else ""
-        name = row.what if not number else ""
-        yield f"  {name:<8} {one:<{_SIDE}} {two}".rstrip()
+        before = left[number] if number < len(left) else ""
+        after = right[number] if number < len(right) else ""
+        name = contrast.what if not number else ""
+        yield f"  {name:<8} {before:<{_SIDE}} {after}".rstrip()
 
 
-def _wrapped(words: str) -> list[str]:
-    lines = [part for line in words.splitlines() for part in textwrap.wrap(line, _SIDE)]
+def _wrapped(text: str) -> list[str]:
+    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, _SIDE)]
     return lines or ["-"]
 
 
 def _steps(steps: tuple[BisectStep, ...]) -> Iterator[str]:
     yield "\ntried:"
-    for one in steps:
-        runs = (
-            f" ({one.failures} of {one.runs} runs failed)"
-            if one.runs > 1 and " runs" not in one.why
-            else ""
-        )
-        phase = "" if one.phase == "search" else f"{one.phase}: "
-        what = f"{phase}{_short(one.name)}: {_short(one.why)}"
-        yield f"  {one.call:<5} {what}{runs}  {clock(one.seconds)}"
+    for step in steps:
+        runs = ""
+        if step.runs > 1 and " runs" not in step.why:
+            runs = f" ({step.failures} of {step.runs} runs failed)"
+        phase = "" if step.phase == "search" else f"{step.phase}: "
+        what = f"{phase}{_short(step.name)}: {_short(step.why)}"
+        yield f"  {step.call:<5} {what}{runs}  {clock(step.seconds)}"
 
 
-def _short(words: str, most: int = 100) -> str:
-    """Cut what is too long for a line; the whole is in bisect.json."""
-    line = words.partition("\n")[0]
+def _short(text: str, most: int = 100) -> str:
+    """Shorten the first line; bisect.json has everything."""
+    line = text.partition("\n")[0]
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def _numbers(found: Bisected) -> Iterator[str]:
-    sure = f"{100 * found.confidence:.3g} % sure" if found.confidence else "not sure"
-    low, high = found.interval
+def _numbers(answer: Bisected) -> Iterator[str]:
+    sure = f"{100 * answer.confidence:.3g} % sure" if answer.confidence else "not sure"
+    low, high = answer.interval
     yield (
-        f"\n{sure}; the failure shows in {100 * found.rate:.0f} % of runs "
+        f"\n{sure}; the failure shows in {100 * answer.rate:.0f} % of runs "
         f"(95 %: {100 * low:.0f} to {100 * high:.0f} %)"
     )
-    yield f"{found.built} kernels built, {found.booted} boots, {clock(found.seconds)}"
+    yield f"{answer.built} kernels built, {answer.booted} boots, {clock(answer.seconds)}"
 
 
-def mail(found: Bisected) -> str:
-    """Write a paragraph for a mailing list, with the trailers; empty when there is no culprit."""
-    culprit = found.culprit
+def mail(answer: Bisected) -> str:
+    """Return a paragraph for a mailing list, with the trailers; empty without a culprit."""
+    culprit = answer.culprit
     if culprit is None:
         return ""
-    sure = f"{100 * found.confidence:.4g}"
-    verb = "fixed by" if found.reverse else "bisected to"
-    what = f"patch {found.patch}/{found.total}," if found.patch else "commit"
-    after = found.differences[0].after if found.differences else found.signature
+    verb = "fixed by" if answer.reverse else "bisected to"
+    what = f"patch {answer.patch}/{answer.total}," if answer.patch else "commit"
+    verified = [f"{proof.what} is {proof.found}" for proof in answer.proofs if proof.holds]
     paragraph = (
-        f'{found.signature}: {verb} {what} {culprit.id[:12]} ("{culprit.subject}"), '
-        f"between {found.good} and {found.bad}. {_proved(found)} Confidence {sure} %; the "
-        f"failure shows in {100 * found.rate:.0f} % of runs."
+        f'{answer.signature}: {verb} {what} {culprit.id[:12]} ("{culprit.subject}"), '
+        f"between {answer.good} and {answer.bad}. "
+        + (f"Verified: {', '.join(verified)}. " if verified else "")
+        + f"Confidence {100 * answer.confidence:.4g} %; the failure shows in "
+        f"{100 * answer.rate:.0f} % of runs."
     )
-    shown = [f"    {_short(line)}" for line in after.splitlines()[:4]]
     wrapped = textwrap.wrap(paragraph, _WIDTH, break_long_words=False, break_on_hyphens=False)
-    return "\n".join([*wrapped, "", *shown, "", *_trailers(found)]) + "\n"
+    after = answer.differences[0].after if answer.differences else answer.signature
+    shown = [f"    {_short(line)}" for line in after.splitlines()[:4]]
+    return "\n".join([*wrapped, "", *shown, "", *_trailers(answer)]) + "\n"
 
 
-def _proved(found: Bisected) -> str:
-    words = [f"{one.what} is {one.found}" for one in found.proofs if one.holds]
-    return f"Verified: {', '.join(words)}." if words else ""
-
-
-def _trailers(found: Bisected) -> Iterator[str]:
-    culprit = found.culprit
+def _trailers(answer: Bisected) -> Iterator[str]:
+    culprit = answer.culprit
     assert culprit is not None
-    if found.patch and found.message_id:
-        yield f"In-Reply-To: <{found.message_id.strip('<>')}>"
-    if not found.reverse and not found.patch:
-        yield f'Fixes: {culprit.id[:12]} ("{culprit.subject}")'
-    if found.reverse:
+    if answer.patch and answer.message_id:
+        yield f"In-Reply-To: <{answer.message_id.strip('<>')}>"
+    if answer.reverse:
         yield "Tested-by: NAME <ADDRESS>"
         return
+    if not answer.patch:
+        yield f'Fixes: {culprit.id[:12]} ("{culprit.subject}")'
     yield "Reported-by: NAME <ADDRESS>"
     yield "Closes: LINK"
 
 
-def commands(found: Bisected, command: tuple[str, ...], tree: str) -> tuple[str, ...]:
-    """Give what a person can type to see it again."""
+def commands(answer: Bisected, command: tuple[str, ...], tree: Path | None) -> tuple[str, ...]:
+    """Return the commands that show it again; ``command`` is the bisection itself."""
     lines = [shlex.join(command)]
-    if found.culprit and found.mode is BisectMode.HISTORY and tree:
-        lines.append(f"git -C {shlex.quote(tree)} show {found.culprit.id[:12]}")
-        log = shlex.quote(str(found.folder / replay.NAME))
-        lines.append(f"git -C {shlex.quote(tree)} bisect replay {log}")
-        words = ["harness", "run", "--no-series", "--tree", tree, "--base", found.culprit.id[:12]]
-        lines.append(shlex.join([*words, *(["--suite", found.test] if found.test else [])]))
-    for step in reversed(found.steps):
+    if answer.culprit and answer.mode is BisectMode.HISTORY and tree:
+        commit, git = answer.culprit.id[:12], f"git -C {shlex.quote(str(tree))}"
+        run = ["harness", "run", "--no-series", "--tree", str(tree), "--base", commit]
+        lines += [
+            f"{git} show {commit}",
+            f"{git} bisect replay {shlex.quote(str(answer.folder / gitlog.NAME))}",
+            shlex.join([*run, *(["--suite", answer.test] if answer.test else [])]),
+        ]
+    for step in reversed(answer.steps):
         if step.call is Call.BAD and step.folder is not None:
-            lines += reproduced(step.folder)
+            lines += reproducers(step.folder)
             break
     return tuple(lines)
 
 
-def reproduced(folder: Path) -> list[str]:
-    """Give the commands that run what failed in a trial once more."""
+def reproducers(folder: Path) -> list[str]:
+    """Return the commands that run again what failed in a trial."""
     result = prober.result(Observation(Call.BAD, folder=folder))
-    tests = result.tests if result else ()
-    return [one.reproduce for one in tests if one.reproduce]
+    return [test.reproduce for test in result.tests if test.reproduce] if result else []

@@ -1,26 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which commit to try next: bisection of a graph of commits, without a commit ever being touched.
+"""Which commit to try next: bisection of a graph of commits.  Pure; no repository is needed.
 
-A culprit makes itself and everything above it bad.  So it is below every commit that is bad, and
-not below any that is good; a commit is worth trying when it halves what is left.
+The culprit makes itself and all its descendants bad.  So it is an ancestor of every bad commit,
+and of no good one; the commit worth trying is the one that halves the suspects.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from harness.model import Call
 
-_SCALE = 1000  # so many idle commits are as likely as a usual one
-# How often the culprit is a likely commit, where there is one: three times of four.  Of 64 commits
-# 8 of which are likely, one of those is found in four steps instead of six, another one in nine.
+_SCALE = 1000  # one ordinary commit weighs as much as this many idle ones
+# All likely commits together weigh this many times as much as all others: the culprit is one of
+# them three times of four.  With 8 likely commits of 64, a likely culprit is found in four steps
+# instead of six, any other in nine.
 LIKELY = 3
+_WORD = re.compile(r"[a-z][a-z0-9]{2,}")
+_COMMON = 1 / 4  # a word that a larger share of the commits has does not tell them apart
+# Files that no kernel is made from.
+_TEXT = re.compile(r"(?:Documentation|LICENSES|tools/testing|\.[^/]+)/|[A-Z]+$|\.[^/]+$|.*\.rst$")
 
 
 @dataclasses.dataclass(frozen=True)
-class Graph:
+class CommitGraph:
     """Commits with their parents, ancestors first; the last one is the bad end.
 
     Parents that are not among the commits are good.
@@ -34,51 +40,98 @@ class Graph:
         return tuple(self.parents)
 
 
+def chain(commits: Iterable[str]) -> CommitGraph:
+    """Return a graph of commits in a row; the oldest comes first."""
+    parents: dict[str, tuple[str, ...]] = {}
+    parent: tuple[str, ...] = ()
+    for commit in commits:
+        parents[commit] = parent
+        parent = (commit,)
+    return CommitGraph(parents)
+
+
+def likely(text: str, files: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """Choose the commits whose paths share a word with ``text``, which describes the failure.
+
+    A failing test of configfs, or a splat in configfs_release(), was seldom broken below net/.
+    It is a guess that only changes the order: no commit is left out.  ``files`` holds the paths
+    that each commit touches, of every commit.
+    """
+    wanted = set(_WORD.findall(text.lower()))
+    by_word: dict[str, set[str]] = {}
+    for commit, paths in files.items():
+        for word in wanted & set(_WORD.findall("\n".join(paths).lower())):
+            by_word.setdefault(word, set()).add(commit)
+    telling = [commits for commits in by_word.values() if len(commits) <= _COMMON * len(files)]
+    return frozenset().union(*telling)
+
+
+def idle(
+    files: Mapping[str, Sequence[str]], used: Callable[[str], bool] = lambda _: True
+) -> frozenset[str]:
+    """Choose the commits that touch only documentation, and files this kernel is not built from.
+
+    Merges are never idle: ``files`` has no paths for them.
+    """
+    return frozenset(
+        commit
+        for commit, paths in files.items()
+        if paths and all(_TEXT.match(path) or not used(path) for path in paths)
+    )
+
+
 class Contradiction(Exception):
-    """What was found cannot be true of one culprit: a good commit has a bad one below it."""
+    """No single culprit explains the calls: a good commit has a bad ancestor."""
 
     def __init__(self, good: Sequence[str], bad: Sequence[str]) -> None:
         super().__init__(f"good: {', '.join(good)}; bad: {', '.join(bad)}")
         self.good, self.bad = tuple(good), tuple(bad)
 
 
-class Search:
-    """What is known of a graph, as sets of commits that are bits of an integer.
+class GraphSearch:
+    """The calls so far and the suspects that are left.  A set of commits is the bits of an integer.
 
-    All ``likely`` commits together count LIKELY times as much as all others where what is left is
+    ``likely`` commits together count LIKELY times as much as all others where the suspects are
     halved, and ``idle`` ones next to nothing.
     """
 
     def __init__(
-        self, graph: Graph, likely: Iterable[str] = (), idle: Collection[str] = ()
+        self, graph: CommitGraph, likely: Iterable[str] = (), idle: Collection[str] = ()
     ) -> None:
         self.graph = graph
+        self.calls: dict[str, Call] = {}
         self._order = graph.commits
         self._bit = {commit: 1 << number for number, commit in enumerate(self._order)}
         self._weights = self._classes(set(likely) - set(idle), set(idle))
-        self._below: dict[str, int] = {}
+        self._below: dict[str, int] = {}  # a commit and its ancestors
         for commit, parents in graph.parents.items():
             below = self._bit[commit]
             for parent in parents:
                 below |= self._below.get(parent, 0)
             self._below[commit] = below
-        self.calls: dict[str, Call] = {}
         self._left = self._below[self._order[-1]]
 
     def _classes(self, likely: set[str], idle: set[str]) -> tuple[tuple[int, int], ...]:
-        """Give the commits of each weight, with it."""
-        some, silent = self._bits(likely), self._bits(idle)
-        others = self._bits(self._bit.keys() - likely - idle)
-        if not some or not others:
-            return ((some | others, _SCALE), (silent, 1))
-        one, two = LIKELY * others.bit_count(), some.bit_count()
-        return ((some, one * _SCALE), (others, two * _SCALE), (silent, 1))
+        """Return sets of commits, each with the weight of one commit in it; idle ones last."""
+        likely_bits, idle_bits = self._bits(likely), self._bits(idle)
+        other_bits = self._bits(self._bit.keys() - likely - idle)
+        if not likely_bits or not other_bits:
+            return ((likely_bits | other_bits, _SCALE), (idle_bits, 1))
+        likely_weight, other_weight = LIKELY * other_bits.bit_count(), likely_bits.bit_count()
+        return (
+            (likely_bits, likely_weight * _SCALE),
+            (other_bits, other_weight * _SCALE),
+            (idle_bits, 1),
+        )
 
     def _bits(self, commits: Iterable[str]) -> int:
         return sum(self._bit.get(commit, 0) for commit in commits)
 
+    def _weight(self, commits: int) -> int:
+        return sum(weight * (commits & bits).bit_count() for bits, weight in self._weights)
+
     def take(self, commit: str, call: Call) -> None:
-        """Take what a commit is.  Raises Contradiction, and then is what it was before."""
+        """Record what a commit is.  Raises Contradiction, and changes nothing then."""
         if commit not in self._bit:
             return
         left = self._left
@@ -87,53 +140,48 @@ class Search:
         elif call is Call.GOOD:
             left &= ~self._below[commit]
         if not left:
+            calls = {**self.calls, commit: call}
             raise Contradiction(
-                [*self._known(Call.GOOD), *([commit] if call is Call.GOOD else [])],
-                [*self._known(Call.BAD), *([commit] if call is Call.BAD else [])],
+                [name for name, known in calls.items() if known is Call.GOOD],
+                [name for name, known in calls.items() if known is Call.BAD],
             )
         self._left = left
         self.calls[commit] = call
 
-    def _known(self, call: Call) -> list[str]:
-        return [commit for commit, one in self.calls.items() if one is call]
-
     def contains(self, commit: str, suspect: str) -> bool:
-        """Whether a commit has the other below it; commits that are not in the graph have none."""
+        """Whether ``suspect`` is ``commit`` or an ancestor; False for commits outside the graph."""
         return bool(self._below.get(commit, 0) & self._bit[suspect])
 
     @property
     def left(self) -> tuple[str, ...]:
-        """The commits that may be the culprit, ancestors first."""
+        """The suspects, ancestors first."""
         return tuple(commit for commit in self._order if self._left & self._bit[commit])
 
     @property
     def culprit(self) -> str | None:
-        """The culprit, once no other commit is left."""
+        """The culprit, once it is the only suspect."""
         return self.left[0] if self._left.bit_count() == 1 else None
 
     @property
-    def done(self) -> bool:
-        """Whether there is nothing more to try: the culprit is known, or the rest is untestable."""
-        return not self._open()
-
-    @property
     def suspect(self) -> str | None:
-        """The commit of what is left that is at least as likely to be it as all others are."""
-        silent, _ = self._weights[-1]
-        total = self._weight(self._left & ~silent) or self._weight(self._left)
-        return next((one for one in self.left if 2 * self._weight(self._bit[one]) >= total), None)
+        """The suspect that is at least as likely as all the others together, if there is one."""
+        idle_bits, _ = self._weights[-1]
+        total = self._weight(self._left & ~idle_bits) or self._weight(self._left)
+        return next(
+            (commit for commit in self.left if 2 * self._weight(self._bit[commit]) >= total), None
+        )
 
     def steps(self) -> int:
-        """Give about how many trials are still to be made: each answer is a bit."""
+        """Estimate how many trials are still needed: each answer is one bit."""
         total = self._weight(self._left)
         bits = sum(
             (self._left & some).bit_count() * weight / total * math.log2(total / weight)
             for some, weight in self._weights
         )
-        return max(math.ceil(bits), int(not self.done))
+        return max(math.ceil(bits), int(bool(self._untried())))
 
-    def _open(self) -> list[str]:
-        """Give what may be tried: not the one that is the bad end of what is left."""
+    def _untried(self) -> list[str]:
+        """Return the suspects to try, without the one that is the bad end of them."""
         return [
             commit
             for commit in self.left
@@ -141,13 +189,13 @@ class Search:
         ]
 
     def next(self) -> str | None:
-        """Give the commit to try next; None when there is nothing to be gained.
+        """Return the commit to try next; None when no trial would help.
 
-        Where the best ones turned out to be untestable it goes away from them, each time to
-        another place: what cannot be built seldom stands alone.
+        Where the best ones turned out to be untestable, each next choice is in another place:
+        commits that do not build seldom come alone.
         """
-        found = self._open()
-        if not found:
+        untried = self._untried()
+        if not untried:
             return None
         total = self._weight(self._left)
 
@@ -155,60 +203,47 @@ class Search:
             weight = self._weight(self._below[commit] & self._left)
             return min(weight, total - weight)
 
-        ranked = sorted(found, key=worth, reverse=True)
+        ranked = sorted(untried, key=worth, reverse=True)
         skipped = [commit for commit in self.left if self.calls.get(commit) is Call.SKIP]
         in_the_way = sum(worth(commit) >= worth(ranked[0]) for commit in skipped)
         return ranked[int(_spread(in_the_way) * len(ranked))]
 
-    def _weight(self, commits: int) -> int:
-        return sum(weight * (commits & some).bit_count() for some, weight in self._weights)
+    def ahead(self, most: int) -> tuple[str, ...]:
+        """Return the commit to try next and those that may come after it, at most ``most``.
 
-    def ahead(self, many: int) -> tuple[str, ...]:
-        """Give the commit to try next, and those that may be next after it, nearest first.
-
-        ``many`` of them in all, at most; what is more likely comes before.
+        The nearest and the likelier ones come first.
         """
-        found: dict[str, None] = {}
-        states = [self]
-        while states and len(found) < many:
-            wanted = [(state, commit) for state in states if (commit := state.next())]
-            found |= dict.fromkeys(commit for _, commit in wanted)
-            states = [
-                state.supposing(commit, call)
-                for state, commit in wanted
-                for call in state._guesses(commit)
+        commits: dict[str, None] = {}
+        searches = [self]
+        while searches and len(commits) < most:
+            following = [(search, commit) for search in searches if (commit := search.next())]
+            commits |= dict.fromkeys(commit for _, commit in following)
+            searches = [
+                search.supposing(commit, call)
+                for search, commit in following
+                for call in search._guesses(commit)
             ]
-        return tuple(found)[:many]
+        return tuple(commits)[:most]
 
     def _guesses(self, commit: str) -> tuple[Call, Call]:
-        """Give what a commit may turn out to be, the likelier first."""
+        """Return what a commit may turn out to be, the likelier call first."""
         bad = self._weight(self._below[commit] & self._left)
-        probably = Call.GOOD, Call.BAD
-        return probably if 2 * bad < self._weight(self._left) else probably[::-1]
+        good_first = Call.GOOD, Call.BAD
+        return good_first if 2 * bad < self._weight(self._left) else good_first[::-1]
 
-    def supposing(self, commit: str, call: Call) -> Search:
-        """Give another search that knows this as well."""
-        other = object.__new__(Search)
+    def supposing(self, commit: str, call: Call) -> GraphSearch:
+        """Return a copy of this search that has one more call."""
+        other = object.__new__(GraphSearch)
         other.__dict__.update(self.__dict__, calls=dict(self.calls))
         other.take(commit, call)
         return other
 
 
 def _spread(number: int) -> float:
-    """Give places from 0 to 1 that lie far from those before: 0, 1/2, 1/4, 3/4, 1/8 ..."""
+    """Return places from 0 to 1 that are far from the ones before: 0, 1/2, 1/4, 3/4, 1/8 ..."""
     place, step = 0.0, 0.5
     while number:
         number, bit = divmod(number, 2)
         place += step * bit
         step /= 2
     return place
-
-
-def chain(commits: Iterable[str]) -> Graph:
-    """Make a graph of commits in a row, the oldest first."""
-    parents: dict[str, tuple[str, ...]] = {}
-    before: tuple[str, ...] = ()
-    for commit in commits:
-        parents[commit] = before
-        before = (commit,)
-    return Graph(parents)

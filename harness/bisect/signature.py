@@ -1,33 +1,61 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What counts as bad: one failure, told apart from every other."""
+"""What counts as bad: one failure, told apart from every other.
+
+A new kind of signature is one entry of KINDS, with the function that judges its evidence.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import enum
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator
 
 from harness.errors import HostFault, Untestable, UsageError
 from harness.model import Call, Kernel, Outcome, SideResult, Splat, Test
 
 # What a command's exit status means to `git bisect run`.
 _UNTESTABLE, _ABORT = 125, 128
-_LOST = ("left", "lost")  # how guests end that the host took away
+_LOST = ("left", "lost")  # how the life of a guest ends that the host took away
+_BAD = frozenset(outcome for outcome in Outcome if outcome.bad)
 
 
-class SignatureKind(enum.StrEnum):
-    """What is looked at."""
+@dataclasses.dataclass(frozen=True)
+class SignatureKind:
+    """A kind of failure: how it is asked for, what it needs, how its evidence is judged.
 
-    TEST = "test"
-    SPLAT = "splat"
-    BOOT = "boot"
-    BUILD_ERROR = "build error"
-    WARNING = "warning"
-    BOOT_TIME = "boot time"
-    MEASURE = "measure"
-    COMMAND = "command"
+    ``option`` is its option of `harness bisect`, with ``metavar`` ("" for a flag) and ``help``;
+    ``convert`` makes its value the ``field`` of a Signature ("" for none).  ``bounds``: it also
+    takes --above and --below.
+
+    ``boots``: a guest is needed; ``lean``: its kernel needs no debug info; ``boot_only``: it runs
+    no suite.  ``steady``: the answer is the same every time, so one trial is enough.
+    ``each_run``: every run of a repeated test is judged by itself.
+
+    ``describe`` is the signature in messages and mails.  ``judge_fault`` judges a kernel that
+    does not apply, configure or build; without it that is untestable.
+    """
+
+    name: str
+    judge: Callable[[Signature, TrialEvidence], Judgement]
+    describe: Callable[[Signature], str]
+    option: str = ""
+    metavar: str = ""
+    help: str = ""
+    convert: Callable[[str], object] = str
+    field: str = "pattern"
+    bounds: bool = False
+    boots: bool = True
+    lean: bool = False
+    boot_only: bool = False
+    steady: bool = False
+    each_run: bool = False
+    judge_fault: Callable[[Signature, Untestable], Judgement] | None = None
+
+    @property
+    def dest(self) -> str:
+        """The name that argparse gives the value of the option."""
+        return self.option.removeprefix("--").replace("-", "_")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,171 +63,92 @@ class Signature:
     """A failure.
 
     ``pattern`` is a regular expression (for a splat also its fingerprint); ``test`` is what is
-    run, as pytest names it; ``outcomes`` are the bad ones of it.  A number is bad above ``above``
-    or below ``below`` (a boot's is in seconds).  ``command`` is run on the host.
+    run, as pytest names it; ``outcomes`` are those of its outcomes that are bad.  A number is bad
+    above ``above`` or below ``below`` (seconds for a boot).  ``command`` runs on the host.
     """
 
     kind: SignatureKind
     pattern: str = ""
     test: str = ""
-    outcomes: frozenset[Outcome] = frozenset(one for one in Outcome if one.bad)
+    outcomes: frozenset[Outcome] = _BAD
     above: float | None = None
     below: float | None = None
     command: tuple[str, ...] = ()
 
     @property
     def unknown(self) -> bool:
-        """Whether it is still to be found out what fails."""
-        return self.kind is SignatureKind.TEST and not self.test
-
-    @property
-    def boots(self) -> bool:
-        """Whether a kernel must run for it."""
-        return self.kind not in (
-            SignatureKind.BUILD_ERROR,
-            SignatureKind.WARNING,
-            SignatureKind.COMMAND,
-        )
-
-    @property
-    def plain(self) -> bool:
-        """Whether a test says it: debug info is of no use."""
-        return self.kind in (SignatureKind.TEST, SignatureKind.MEASURE, SignatureKind.BOOT_TIME)
-
-    @property
-    def steady(self) -> bool:
-        """Whether one look is enough: compilers say the same each time."""
-        return self.kind in (SignatureKind.BUILD_ERROR, SignatureKind.WARNING)
+        """Whether the suites must be run first to learn what fails."""
+        return self.kind is TEST and not self.test
 
     def __str__(self) -> str:
-        number = f"above {self.above:g}" if self.above is not None else f"below {self.below}"
-        match self.kind:
-            case SignatureKind.TEST if self.unknown:
-                return "whatever fails"
-            case SignatureKind.TEST:
-                every = frozenset(one for one in Outcome if one.bad)
-                named = "|".join(sorted(self.outcomes)) if self.outcomes != every else "bad"
-                return f"{self.test} is {named}"
-            case SignatureKind.BOOT:
-                return "does not boot"
-            case SignatureKind.BOOT_TIME:
-                return f"boot time {number} s"
-            case SignatureKind.MEASURE:
-                return f"{self.pattern!r} {number}"
-            case SignatureKind.COMMAND:
-                return f"{' '.join(self.command)} fails"
-            case _:
-                return f"{self.kind} {self.pattern!r}"
+        return self.kind.describe(self)
 
 
 @dataclasses.dataclass(frozen=True)
-class Evidence:
-    """What one trial gave; ``fault`` is why there is no kernel."""
+class TrialEvidence:
+    """What one trial left: ``fault`` is why there is no kernel; ``output`` is a command's."""
 
     kernel: Kernel | None = None
     fault: Untestable | None = None
     result: SideResult | None = None
     status: int = 0
-    said: str = ""
+    output: str = ""
+
+    @property
+    def tested(self) -> SideResult:
+        """The result of the guest, where there was one."""
+        assert self.result is not None
+        return self.result
 
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """A call, why, and the number if one was measured."""
+    """A call, its reason, and the measured number if there is one."""
 
     call: Call
     why: str
     value: float | None = None
 
 
-def judge(signature: Signature, evidence: Evidence) -> Judgement:
-    """Say what the evidence means.  Raises HostFault when it is none of the kernel."""
+def judge(signature: Signature, evidence: TrialEvidence) -> Judgement:
+    """Judge the evidence.  Raises HostFault when the host failed, and not the kernel."""
+    kind = signature.kind
     if evidence.fault is not None:
-        return _unmade(signature, evidence.fault)
-    match signature.kind:
-        case SignatureKind.BUILD_ERROR:
-            return Judgement(Call.GOOD, "builds")
-        case SignatureKind.WARNING:
-            return _warned(signature, evidence)
-        case SignatureKind.COMMAND:
-            return _commanded(evidence)
-    result = evidence.result
-    assert result is not None
-    _see_that_it_ran(result)
-    match signature.kind:
-        case SignatureKind.BOOT:
-            return Judgement(*((Call.BAD, result.error) if result.error else (Call.GOOD, "boots")))
-        case SignatureKind.BOOT_TIME:
-            boots = [one.boot_seconds for one in result.guests if one.boot_seconds is not None]
-            return _number(signature, min(boots, default=None), result, "s to boot")
-        case SignatureKind.MEASURE:
-            return _number(signature, _measured(signature.pattern, result), result, "measured")
-        case SignatureKind.SPLAT:
-            return _splatted(signature, result)
-        case _:
-            return _tested(signature, result)
+        if kind.judge_fault is not None:
+            return kind.judge_fault(signature, evidence.fault)
+        return Judgement(Call.SKIP, evidence.fault.what)
+    if kind.boots:
+        _check_not_lost(evidence.tested)
+    return kind.judge(signature, evidence)
 
 
-def judge_runs(signature: Signature, evidence: Evidence) -> tuple[Judgement, ...]:
-    """Say it of each run of the test: a guest may have been asked for several (``--repeat``)."""
-    result = evidence.result
-    tests = result.tests if result and signature.kind is SignatureKind.TEST else ()
-    if max((len(one.attempts) for one in tests), default=0) < 2:
+def judge_runs(signature: Signature, evidence: TrialEvidence) -> tuple[Judgement, ...]:
+    """Judge each run of the test: a guest may have been asked for several (``--repeat``)."""
+    tests = evidence.result.tests if evidence.result and signature.kind.each_run else ()
+    if max((len(test.attempts) for test in tests), default=0) < 2:
         return (judge(signature, evidence),)
-    assert result is not None
-    runs = itertools.zip_longest(*(one.attempts for one in tests))
-    ran = (dataclasses.replace(result, tests=_once(tests, run)) for run in runs)
-    return tuple(_tested(signature, one) for one in ran)
-
-
-def _once(tests: Sequence[Test], outcomes: Sequence[Outcome | None]) -> tuple[Test, ...]:
-    """Give the tests as one run of them ended; None where a test was not run so often."""
-    pairs = zip(tests, outcomes, strict=True)
-    return tuple(dataclasses.replace(test, outcome=one) for test, one in pairs if one is not None)
-
-
-def _unmade(signature: Signature, fault: Untestable) -> Judgement:
-    text = f"{fault.what}\n{fault.details}"
-    if signature.kind is not SignatureKind.BUILD_ERROR:
-        return Judgement(Call.SKIP, fault.what)
-    found = re.search(signature.pattern, text, re.MULTILINE)
-    return Judgement(Call.BAD if found else Call.OTHER, _line(found) if found else fault.what)
-
-
-def _line(found: re.Match[str]) -> str:
-    """Give the whole line in which something was found."""
-    begin = found.string.rfind("\n", 0, found.start()) + 1
-    return found.string[begin:].partition("\n")[0].strip()
-
-
-def _warned(signature: Signature, evidence: Evidence) -> Judgement:
-    assert evidence.kernel is not None
-    for one in evidence.kernel.warnings:
-        line = f"{one.file}:{one.line}: {one.text}"
-        if re.search(signature.pattern, line):
-            return Judgement(Call.BAD, line)
-    return Judgement(Call.GOOD, "builds without that warning")
-
-
-def _commanded(evidence: Evidence) -> Judgement:
-    """Take a status as `git bisect run` does: 125 is untestable, from 128 on it is no verdict."""
-    status, last = evidence.status, (evidence.said.strip().splitlines() or [""])[-1]
-    why = f"status {status}{f': {last}' if last else ''}"
-    if status == _UNTESTABLE:
-        return Judgement(Call.SKIP, why)
-    if status >= _ABORT or status < 0:
-        raise HostFault(
-            f"the command ended with status {status}",
-            hint="125 says that a kernel cannot be tested, 1 to 127 that it is bad",
-            details=evidence.said,
+    judgements = []
+    for outcomes in itertools.zip_longest(*(test.attempts for test in tests)):
+        ran = tuple(
+            dataclasses.replace(test, outcome=outcome)
+            for test, outcome in zip(tests, outcomes, strict=True)
+            if outcome is not None  # this test was not run so often
         )
-    return Judgement(Call.BAD if status else Call.GOOD, why)
+        run = dataclasses.replace(evidence, result=dataclasses.replace(evidence.tested, tests=ran))
+        judgements.append(signature.kind.judge(signature, run))
+    return tuple(judgements)
 
 
-def _see_that_it_ran(result: SideResult) -> None:
-    """Raise HostFault when the host took the guest away and nothing was found before that."""
-    ran = [one for one in result.tests if one.outcome is not Outcome.NOTRUN]
-    lost = [one for one in result.guests if one.ended in _LOST]
+def splats(result: SideResult) -> Iterator[Splat]:
+    """Yield every splat, seen during a test or outside of them."""
+    yield from (splat for test in result.tests for splat in test.splats)
+    yield from (splat for guest in result.guests for splat in guest.splats)
+
+
+def _check_not_lost(result: SideResult) -> None:
+    """Raise HostFault when the host took the guest away before any test ran."""
+    ran = [test for test in result.tests if test.outcome is not Outcome.NOTRUN]
+    lost = [guest for guest in result.guests if guest.ended in _LOST]
     if lost and not ran:
         raise HostFault(
             f"the guest was lost: {lost[0].note or lost[0].ended}",
@@ -207,64 +156,201 @@ def _see_that_it_ran(result: SideResult) -> None:
         )
 
 
-def _number(signature: Signature, value: float | None, result: SideResult, what: str) -> Judgement:
+def _judge_test(signature: Signature, evidence: TrialEvidence) -> Judgement:
+    tests = evidence.tested.tests
+    for test in tests:
+        if test.outcome.bad and test.outcome in signature.outcomes:
+            return Judgement(Call.BAD, _outcome(test))
+    if other := _other_failure(evidence.tested):
+        return other
+    if tests and all(test.outcome is Outcome.SKIP for test in tests):
+        return Judgement(Call.SKIP, _outcome(tests[0]))
+    return Judgement(Call.GOOD, "pass" if len(tests) == 1 else f"{len(tests)} tests pass")
+
+
+def _judge_splat(signature: Signature, evidence: TrialEvidence) -> Judgement:
+    for splat in splats(evidence.tested):
+        titles = (splat.title, splat.panic)
+        named = any(text and re.search(signature.pattern, text, re.IGNORECASE) for text in titles)
+        if named or (splat.fingerprint and splat.fingerprint == signature.pattern):
+            return Judgement(Call.BAD, splat.title)
+    return _other_failure(evidence.tested) or Judgement(Call.GOOD, "without that splat")
+
+
+def _judge_boot(_: Signature, evidence: TrialEvidence) -> Judgement:
+    error = evidence.tested.error
+    return Judgement(Call.BAD, error) if error else Judgement(Call.GOOD, "boots")
+
+
+def _judge_boot_time(signature: Signature, evidence: TrialEvidence) -> Judgement:
+    guests = evidence.tested.guests
+    boots = [guest.boot_seconds for guest in guests if guest.boot_seconds is not None]
+    return _judge_number(signature, evidence, min(boots, default=None), "s to boot")
+
+
+def _judge_measure(signature: Signature, evidence: TrialEvidence) -> Judgement:
+    """Judge the number in what the tests printed, or in what the kernel logged meanwhile."""
+    tests = evidence.tested.tests
+    texts = (text for test in tests for text in (test.output, test.message, test.kernel_log))
+    matches = (re.search(signature.pattern, text, re.MULTILINE) for text in texts)
+    match = next((match for match in matches if match), None)
+    try:
+        value = float(match[1] if match.groups() else match[0]) if match else None
+    except ValueError:
+        raise UsageError(
+            f"{match and match[0]!r} is not a number", hint="put the number into (parentheses)"
+        ) from None
+    return _judge_number(signature, evidence, value, "measured")
+
+
+def _judge_number(
+    signature: Signature, evidence: TrialEvidence, value: float | None, what: str
+) -> Judgement:
     if value is None:
-        return _other(result) or Judgement(Call.OTHER, "there is no such number")
+        return _other_failure(evidence.tested) or Judgement(Call.OTHER, "no number was found")
     above = signature.above is not None and value > signature.above
     below = signature.below is not None and value < signature.below
     return Judgement(Call.BAD if above or below else Call.GOOD, f"{value:g} {what}", value)
 
 
-def _measured(pattern: str, result: SideResult) -> float | None:
-    """Find the number in what the tests printed, or in what the kernel said meanwhile."""
-    for test in result.tests:
-        for text in (test.output, test.message, test.kernel_log):
-            if found := re.search(pattern, text, re.MULTILINE):
-                try:
-                    return float(found[1] if found.groups() else found[0])
-                except ValueError:
-                    raise UsageError(
-                        f"{found[0]!r} is no number", hint="put the number into (parentheses)"
-                    ) from None
-    return None
+def _judge_built(_: Signature, __: TrialEvidence) -> Judgement:
+    return Judgement(Call.GOOD, "builds")
 
 
-def splats(result: SideResult) -> Iterable[Splat]:
-    """Give everything the kernel complained of, wherever it was seen."""
-    yield from (splat for test in result.tests for splat in test.splats)
-    yield from (splat for guest in result.guests for splat in guest.splats)
+def _judge_build_error(signature: Signature, fault: Untestable) -> Judgement:
+    text = f"{fault.what}\n{fault.details}"
+    match = re.search(signature.pattern, text, re.MULTILINE)
+    if match is None:
+        return Judgement(Call.OTHER, fault.what)
+    line_start = text.rfind("\n", 0, match.start()) + 1
+    return Judgement(Call.BAD, text[line_start:].partition("\n")[0].strip())
 
 
-def _splatted(signature: Signature, result: SideResult) -> Judgement:
-    for one in splats(result):
-        titles = (one.title, one.panic)
-        named = any(text and re.search(signature.pattern, text, re.IGNORECASE) for text in titles)
-        if named or (one.fingerprint and one.fingerprint == signature.pattern):
-            return Judgement(Call.BAD, one.title)
-    return _other(result) or Judgement(Call.GOOD, "without that splat")
+def _judge_warning(signature: Signature, evidence: TrialEvidence) -> Judgement:
+    assert evidence.kernel is not None
+    for warning in evidence.kernel.warnings:
+        line = f"{warning.file}:{warning.line}: {warning.text}"
+        if re.search(signature.pattern, line):
+            return Judgement(Call.BAD, line)
+    return Judgement(Call.GOOD, "builds without that warning")
 
 
-def _tested(signature: Signature, result: SideResult) -> Judgement:
-    for one in result.tests:
-        if one.outcome.bad and one.outcome in signature.outcomes:
-            return Judgement(Call.BAD, _said(one))
-    return _other(result) or _passed(result.tests)
+def _judge_command(_: Signature, evidence: TrialEvidence) -> Judgement:
+    """Judge a status as `git bisect run` does: 125 is untestable, from 128 on it is no verdict."""
+    status, last = evidence.status, (evidence.output.strip().splitlines() or [""])[-1]
+    why = f"status {status}{f': {last}' if last else ''}"
+    if status == _UNTESTABLE:
+        return Judgement(Call.SKIP, why)
+    if status >= _ABORT or status < 0:
+        raise HostFault(
+            f"the command ended with status {status}",
+            hint="exit with 125 for a kernel that cannot be tested, 1 to 127 for a bad one",
+            details=evidence.output,
+        )
+    return Judgement(Call.BAD if status else Call.GOOD, why)
 
 
-def _other(result: SideResult) -> Judgement | None:
-    """Give any other failure, which says nothing of the one that is looked for."""
+def _other_failure(result: SideResult) -> Judgement | None:
+    """Judge any other failure: it says nothing about this one."""
     if result.error:
         return Judgement(Call.OTHER, result.error)
-    bad = next((one for one in result.tests if one.outcome.bad), None)
-    return Judgement(Call.OTHER, _said(bad)) if bad else None
+    bad = next((test for test in result.tests if test.outcome.bad), None)
+    return Judgement(Call.OTHER, _outcome(bad)) if bad else None
 
 
-def _passed(tests: Sequence[Test]) -> Judgement:
-    if tests and all(one.outcome is Outcome.SKIP for one in tests):
-        return Judgement(Call.SKIP, _said(tests[0]))
-    return Judgement(Call.GOOD, "pass" if len(tests) == 1 else f"{len(tests)} tests pass")
-
-
-def _said(test: Test) -> str:
+def _outcome(test: Test) -> str:
     name = test.id.rpartition("::")[2]
     return f"{name}: {test.outcome}{f': {test.headline}' if test.headline else ''}"
+
+
+def _describe_test(signature: Signature) -> str:
+    if signature.unknown:
+        return "whatever fails"
+    outcomes = "|".join(sorted(signature.outcomes)) if signature.outcomes != _BAD else "bad"
+    return f"{signature.test} is {outcomes}"
+
+
+def _bound(signature: Signature) -> str:
+    if signature.above is not None:
+        return f"above {signature.above:g}"
+    return f"below {signature.below:g}" if signature.below is not None else ""
+
+
+TEST = SignatureKind(
+    "test",
+    _judge_test,
+    _describe_test,
+    option="--test",
+    metavar="ID[=OUTCOME,...]",
+    help="this test fails (or ends with one of these outcomes)",
+    field="test",
+    lean=True,
+    each_run=True,
+)
+SPLAT = SignatureKind(
+    "splat",
+    _judge_splat,
+    lambda signature: f"splat {signature.pattern!r}",
+    option="--splat",
+    metavar="TITLE|FINGERPRINT",
+    help="the kernel reports this (TITLE is a regular expression)",
+)
+BOOT = SignatureKind(
+    "boot",
+    _judge_boot,
+    lambda _: "does not boot",
+    option="--boot",
+    help="the kernel does not boot",
+    field="",
+    boot_only=True,
+)
+BUILD_ERROR = SignatureKind(
+    "build error",
+    _judge_built,
+    lambda signature: f"build error {signature.pattern!r}",
+    option="--build-error",
+    metavar="REGEX",
+    help="the build fails with an error matching REGEX",
+    boots=False,
+    steady=True,
+    judge_fault=_judge_build_error,
+)
+WARNING = SignatureKind(
+    "warning",
+    _judge_warning,
+    lambda signature: f"warning {signature.pattern!r}",
+    option="--warning",
+    metavar="REGEX",
+    help="the compiler prints a warning matching REGEX",
+    boots=False,
+    steady=True,
+)
+BOOT_TIME = SignatureKind(
+    "boot time",
+    _judge_boot_time,
+    lambda signature: f"boot time {_bound(signature)} s",
+    option="--boot-time",
+    metavar="S",
+    help="the boot takes more than S seconds",
+    convert=float,
+    field="above",
+    lean=True,
+    boot_only=True,
+)
+MEASURE = SignatureKind(
+    "measure",
+    _judge_measure,
+    lambda signature: f"{signature.pattern!r} {_bound(signature)}",
+    option="--measure",
+    metavar="REGEX",
+    help="a number that the test prints is out of bounds:",
+    bounds=True,
+    lean=True,
+)
+COMMAND = SignatureKind(  # it stands behind --
+    "command",
+    _judge_command,
+    lambda signature: f"{' '.join(signature.command)} fails",
+    boots=False,
+)
+KINDS = (TEST, SPLAT, BOOT, BUILD_ERROR, WARNING, BOOT_TIME, MEASURE, COMMAND)

@@ -32,8 +32,8 @@ from harness.model import (
     Splat,
     Test,
 )
-from harness.publish import sentences
 from harness.results.regression import changes, counts
+from harness.text import quantity
 
 FIRST = "first"  # in the folder of the check: what failed when the series was last tested
 
@@ -198,7 +198,7 @@ class Tests:
         notes |= dict.fromkeys(unchanged, "same kernel as before: not booted again")
         notes |= builds.unbuilt(self.walk.builds)
         if trees[0]:
-            number = sentences.number(len(bad), "test")
+            number = quantity(len(bad), "test")
             notes[WHOLE_SERIES] = f"{number} failing on the base already"
         column = TreeFindings(self.check, trees, notes, unchanged)
         for cell in column.cells(self.walk.applied.renames):
@@ -265,7 +265,7 @@ def _with_fixes(cell: Cell, trees: Sequence[Sequence[Finding] | None]) -> Cell:
         )
         for finding in fixed
     )
-    number = sentences.number(len(fixed), "test")
+    number = quantity(len(fixed), "test")
     note = "; ".join(filter(None, (cell.note, f"fixes {number}" if fixed else "")))
     own = findings if cell.patch else ()
     return dataclasses.replace(cell, findings=cell.findings + own, note=note)

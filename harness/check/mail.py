@@ -299,7 +299,7 @@ def _fixes(repo: Path, commit: str, value: str) -> list[Finding]:
     if form and " ".join(form[2].split()) != " ".join(subject.split()):
         text = f"{name} has the subject '{subject}', not '{form[2]}'"
         findings.append(_of_fixes(Severity.ERROR, "subject", text))
-    if not git.run(repo, "merge-base", "--is-ancestor", full, commit, check=False).ok:
+    if not git.is_ancestor(repo, full, commit):
         text = f"{name} is not in the history below this patch"
         findings.append(_of_fixes(Severity.ERROR, "not-before", text))
     return findings

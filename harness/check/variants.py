@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from harness import build, kbuild, kconfig, process
+from harness import architectures, build, kbuild, kconfig, process
 from harness.build import output
 from harness.check import builds
 from harness.check.findings import Key, identity, new_findings
@@ -34,7 +34,6 @@ from harness.model import (
 
 MOST = 8  # options that are varied
 SHOWN = 3  # variants that are named with a finding
-_NARROW = "ARCH=i386"  # a later word for make wins over an earlier one
 
 _OBJECT = re.compile(r"^(?:obj|lib)-(?:\$\(CONFIG_(\w+)\)|y|m)\s*[:+]?=\s*(.*)$")
 _PART = re.compile(r"^([\w-]+?)-(?:objs|y|m|\$\(CONFIG_(\w+)\))\s*[:+]?=\s*(.*)$")
@@ -129,8 +128,9 @@ def choose(options: Sequence[str], compiler: Toolchain) -> tuple[Variant, ...]:
     variants = [
         Variant(f"{name}={value}", ((name, value),)) for name in options[:MOST] for value in "ymn"
     ]
-    if compiler.arch == "x86_64":
-        variants.append(Variant("32-bit", words=(_NARROW,)))
+    # A later word for make wins over an earlier one.
+    if narrow := architectures.named(compiler.arch).narrow:
+        variants.append(Variant("32-bit", words=(narrow,)))
     if not compiler.cross and (other := _other_compiler(compiler)):
         variants.append(Variant(other.compiler, other=True))
     return tuple(variants)

@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 from pathlib import Path
 
 from harness import cli, history, paths
-from harness.bisect import Ask, bisect, report, state
+from harness.bisect import BisectPlan, bisect, prober, report, signature
 from harness.cli import bisecting
 from harness.cli.parser import add_options, parse
-from harness.model import Bisected, BisectMode, SearchStart
+from harness.model import BisectMode, SearchStart
 from harness.progress import Progress
 from harness.results import store
 from harness.text import one_line
@@ -85,19 +84,11 @@ def _range(parser: argparse.ArgumentParser) -> None:
 
 def _signature(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what counts as bad")
-    group.add_argument(
-        "--test", default="", metavar="ID[=OUTCOME,...]", help="this test fails (or ends so)"
-    )
-    group.add_argument(
-        "--splat", default="", metavar="TITLE|FINGERPRINT", help="the kernel says so (a regex)"
-    )
-    group.add_argument("--boot", action="store_true", help="it does not boot")
-    group.add_argument("--build-error", default="", metavar="REGEX", help="it does not build so")
-    group.add_argument("--warning", default="", metavar="REGEX", help="a compiler warns so")
-    group.add_argument("--boot-time", type=float, metavar="S", help="it takes longer to boot")
-    group.add_argument(
-        "--measure", default="", metavar="REGEX", help="a number that the test prints, and"
-    )
+    for kind in signature.KINDS:
+        if kind.option and not kind.metavar:
+            group.add_argument(kind.option, action="store_true", help=kind.help)
+        elif kind.option:
+            group.add_argument(kind.option, type=kind.convert, metavar=kind.metavar, help=kind.help)
     group.add_argument("--above", type=float, metavar="N", help="... it is above N")
     group.add_argument("--below", type=float, metavar="N", help="... it is below N")
     group.add_argument(
@@ -134,18 +125,16 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     begun = None
     if options.resume:
         folder = paths.state("runs") if options.resume == "last" else Path(options.resume)
-        place = state.last(folder) if options.resume == "last" else folder.absolute()
-        begun = state.StateFile.load(place)
+        place = prober.last_bisection(folder) if options.resume == "last" else folder.absolute()
+        begun = prober.StateFile.load(place)
         options = _again(begun.begun, options)
     with paths.in_use():
         asked = bisecting.ask(options)
         _say(asked, progress)
         with history.recording(
-            options.verb, options.command, progress.say, db=options.db, series=asked.plan.series
+            options.verb, options.command, progress.say, db=options.db, series=asked.run.series
         ) as recording:
             found = bisect(asked, progress, options.command, begun, recording.at)
-            found = dataclasses.replace(found, commands=_commands(found, options))
-            report.write(found)
             recording.finish(found.verdict)
     if options.json:
         print(json.dumps(store.bisection_table(found), indent=1))
@@ -154,9 +143,9 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     return found.verdict.exit_code
 
 
-def _say(asked: Ask, progress: Progress) -> None:
+def _say(asked: BisectPlan, progress: Progress) -> None:
     """Say what is going to be searched: the series may be the project's, and it takes long."""
-    series = asked.plan.series
+    series = asked.run.series
     if asked.mode is BisectMode.SERIES and series is not None:
         many = len(series.patches)
         patches = f"{many} patch{'es' if many > 1 else ''}"
@@ -171,8 +160,3 @@ def _again(begun: SearchStart, now: argparse.Namespace) -> argparse.Namespace:
     options.command = begun.command
     options.json, options.quiet, options.verbose = now.json, now.quiet, now.verbose
     return options
-
-
-def _commands(found: Bisected, options: argparse.Namespace) -> tuple[str, ...]:
-    """Give what can be typed to see it again."""
-    return report.commands(found, options.command, str(options.tree or ""))

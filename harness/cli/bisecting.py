@@ -7,10 +7,11 @@ import argparse
 import dataclasses
 import shlex
 from pathlib import Path
+from typing import Any
 
 from harness import errors, settings
-from harness.bisect import Ask
-from harness.bisect.signature import Signature, SignatureKind
+from harness.bisect import BisectPlan, signature
+from harness.bisect.signature import COMMAND, TEST, Signature, SignatureKind
 from harness.cli.parser import typed_plan
 from harness.lab import plan
 from harness.model import BisectMode, Call, Outcome, Plan
@@ -18,22 +19,22 @@ from harness.model import BisectMode, Call, Outcome, Plan
 _MUST_SAY = (BisectMode.CONFIG, BisectMode.INTERACTION)  # elsewhere the suites tell what fails
 
 
-def ask(options: argparse.Namespace) -> Ask:
+def ask(options: argparse.Namespace) -> BisectPlan:
     """Understand the command line.  Raises UsageError."""
     _see_said(options)
     mode = _mode(options)
-    signature = _looked_for(options, mode)
-    if options.no_build and signature.kind is not SignatureKind.COMMAND:
+    looked_for = _looked_for(options, mode)
+    if options.no_build and looked_for.kind is not COMMAND:
         raise errors.UsageError("--no-build is for a command of your own", hint="-- CMD")
     if not 0.5 <= options.confidence < 1:
         raise errors.UsageError("--confidence is below 1 and at least 0.5", hint="--confidence .99")
-    return Ask(
-        plan=_plan(options, mode),
+    return BisectPlan(
+        run=_plan(options, mode),
         mode=mode,
-        signature=signature,
+        signature=looked_for,
         goods=tuple(options.good),
         bad=options.bad or "HEAD",
-        files=() if signature.command else options.rest,
+        files=() if looked_for.command else options.rest,
         first_parent=options.first_parent,
         reverse=options.find_fix,
         other=Call(options.other),
@@ -50,9 +51,8 @@ def ask(options: argparse.Namespace) -> Ask:
 def _see_said(options: argparse.Namespace) -> None:
     """Refuse to search for hours because a word was forgotten: say where to look, or for what."""
     where = ("series", "words", "good", "bad", "replay", "config_good", "config_bad")
-    what = ("test", "splat", "boot", "build_error", "warning", "measure", "rest")
-    words = (*where, *what, "interaction", "suites", "keyword")
-    if options.boot_time is not None or any(getattr(options, name) for name in words):
+    words = (*where, "rest", "interaction", "suites", "keyword")
+    if _kinds(options) or any(getattr(options, name) for name in words):
         return
     series = settings.load(Path.cwd()).series or "SERIES"
     raise errors.UsageError(
@@ -105,41 +105,42 @@ def _plan(options: argparse.Namespace, mode: BisectMode) -> Plan:
     return made if made.fragments else dataclasses.replace(made, fragments=("base",))
 
 
-def _looked_for(options: argparse.Namespace, mode: BisectMode) -> Signature:
-    """Understand what counts as bad: one thing."""
-    number = {"above": options.above, "below": options.below}
-    word, outcomes = _test(options.test)
-    test = _seen_from(word, settings.load(Path.cwd()).folder)
-    asked = {
-        SignatureKind.SPLAT: bool(options.splat),
-        SignatureKind.BOOT: options.boot,
-        SignatureKind.BUILD_ERROR: bool(options.build_error),
-        SignatureKind.WARNING: bool(options.warning),
-        SignatureKind.BOOT_TIME: options.boot_time is not None,
-        SignatureKind.MEASURE: bool(options.measure),
+def _kinds(options: argparse.Namespace) -> dict[SignatureKind, Any]:
+    """Return the kinds of signatures that are asked for, each with the value of its option."""
+    values = {kind: getattr(options, kind.dest) for kind in signature.KINDS if kind.option}
+    return {
+        kind: value
+        for kind, value in values.items()
+        if value is not None and value is not False and value != ""
     }
-    # A test beside another signature is what is run for it.
-    kinds = [kind for kind, wanted in asked.items() if wanted] or [SignatureKind.TEST] * bool(test)
+
+
+def _looked_for(options: argparse.Namespace, mode: BisectMode) -> Signature:
+    """Understand what counts as bad: one thing.  A test beside it is what is run for it."""
+    kinds = _kinds(options)
+    word, outcomes = _test(kinds.pop(TEST, ""))
+    test = _seen_from(word, settings.load(Path.cwd()).folder)
     # What stands behind -- is the command where nothing else is looked for, and files otherwise.
-    kinds = kinds or [SignatureKind.COMMAND if options.rest else SignatureKind.TEST]
-    if len(kinds) > 1 or (kinds == [SignatureKind.TEST] and not test and mode in _MUST_SAY):
-        what = " and ".join(kinds) if len(kinds) > 1 else "nothing"
+    kind = next(iter(kinds), COMMAND if options.rest and not test else TEST)
+    if len(kinds) > 1 or (kind is TEST and not test and mode in _MUST_SAY):
+        what = " and ".join(kind.name for kind in kinds) if kinds else "nothing"
         raise errors.UsageError(
             f"what counts as bad? {what} is given", hint="one of --test ID, --splat TITLE, -- CMD"
         )
-    if kinds == [SignatureKind.MEASURE] and number["above"] is None and number["below"] is None:
-        raise errors.UsageError("--measure needs a threshold", hint="--above N or --below N")
-    if kinds == [SignatureKind.BOOT_TIME]:
-        number = {"above": options.boot_time, "below": None}
-    pattern = options.splat or options.build_error or options.warning or options.measure
-    found = Signature(
-        kinds[0],
-        pattern,
-        test,
-        command=options.rest if kinds == [SignatureKind.COMMAND] else (),
-        **number,
-    )
-    return dataclasses.replace(found, outcomes=outcomes) if outcomes else found
+    fields: dict[str, Any] = {"test": test}
+    if outcomes:
+        fields["outcomes"] = outcomes
+    if kind.bounds:
+        fields |= {"above": options.above, "below": options.below}
+        if options.above is None and options.below is None:
+            raise errors.UsageError(
+                f"{kind.option} needs a threshold", hint="--above N or --below N"
+            )
+    if kind is COMMAND:
+        fields["command"] = options.rest
+    elif kind is not TEST and kind.field:
+        fields[kind.field] = kinds[kind]
+    return Signature(kind, **fields)
 
 
 def _test(word: str) -> tuple[str, frozenset[Outcome]]:

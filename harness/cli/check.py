@@ -163,14 +163,9 @@ def _on_head(made: Plan, typed: Plan) -> Plan:
     """A mail from a pipe is for the tree we are in, unless something else was named."""
     if typed.kernel or typed.tree or made.tree:
         return made
-    return dataclasses.replace(made, tree=Path(_top(Path.cwd())), kernel="")
+    return dataclasses.replace(made, tree=git.top_of(Path.cwd()) or Path.cwd(), kernel="")
 
 
 def _with_fragments(made: Plan) -> Plan:
     """Without any fragment a kernel does not boot."""
     return made if made.fragments else dataclasses.replace(made, fragments=("base",))
-
-
-def _top(folder: Path) -> str:
-    said = git.run(folder, "rev-parse", "--show-toplevel", check=False)
-    return said.stdout.strip() if said.ok else str(folder)

@@ -121,13 +121,13 @@ def _write_check(
 
 def _no_other_form(folder: Path) -> UsageError:
     """Say why what lies there can be a page at most."""
-    from harness.publish.html import bisection, unfinished
+    from harness.publish.html import run_page
 
     again = f"harness report {shlex.quote(str(folder))}"
-    if unfinished.is_one(folder):
+    if run_page.is_unfinished(folder):
         what = f"the run in {folder} did not come to its end: it has only a page"
         return UsageError(what, hint=again)
-    if (folder / bisection.NAME).exists():
+    if (folder / store.BISECTION).exists():
         return UsageError(f"a bisection has only a page; its mail is {folder}/mail.txt", hint=again)
     return compared(folder) or UsageError(
         f"{folder} holds no {store.RUN}", hint="name a folder that a run made"

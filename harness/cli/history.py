@@ -18,17 +18,17 @@ from harness.cli.clean import ago
 from harness.cli.parser import add_options
 from harness.cli.summary import COLOURS, VERDICTS
 from harness.history.histories import (
+    KernelInRun,
     Match,
     PastResult,
     SeriesHistory,
     SplatHistory,
-    TestedKernel,
     TestHistory,
 )
 from harness.model import Outcome, Verdict
 from harness.progress import Progress, clock, printable_text
-from harness.publish.sentences import number
 from harness.serial import to_json
+from harness.text import quantity
 
 DESCRIPTION = """\
 Say what became of a test, a series or a splat from run to run: when it first failed
@@ -162,7 +162,7 @@ def _matches(words: str, matches: tuple[Match, ...]) -> Iterator[Line]:
 def _test(found: TestHistory) -> Iterator[Line]:
     yield found.id
     counts = ", ".join(f"{many} {outcome}" for outcome, many in found.counts.items())
-    yield f"  {number(found.runs, 'run')} since {_when(found.first)}: {counts}"
+    yield f"  {quantity(found.runs, 'run')} since {_when(found.first)}: {counts}"
     spots = (found.first_failed, found.last_failed, found.last_passed)
     for title, seen in zip(("first failed", "last failed", "last passed"), spots, strict=True):
         yield f"  {title:<13} {_when(seen) + ', ' + _where(seen.where) if seen else 'never'}"
@@ -171,7 +171,7 @@ def _test(found: TestHistory) -> Iterator[Line]:
     chance = found.flakes
     if chance.runs:
         sure = f"{100 * chance.rate:.0f} %; {_share(chance.low, chance.high)} at 95 % confidence"
-        runs = number(chance.runs, "run")
+        runs = quantity(chance.runs, "run")
         yield f"  by chance     bad in {chance.bad} of {runs} on kernels that can pass it ({sure})"
     times = found.trend
     if times.times:
@@ -212,7 +212,7 @@ def _when(seen: PastResult) -> str:
     return f"{ago(seen.at)} (run {seen.where.run})"
 
 
-def _where(place: TestedKernel) -> str:
+def _where(place: KernelInRun) -> str:
     """Say which kernel, by its release, its side, its series' revision and its commit."""
     words = [f"{place.side} {place.release}".strip(), _revision(place), place.source]
     if place.commit:
@@ -220,7 +220,7 @@ def _where(place: TestedKernel) -> str:
     return ", ".join(filter(None, words))
 
 
-def _revision(place: TestedKernel) -> str:
+def _revision(place: KernelInRun) -> str:
     if not place.series or place.side == "base":
         return ""
     patch = f" patch {place.patch}" if place.patch else ""
@@ -261,7 +261,7 @@ def _failures(found: SeriesHistory) -> Iterator[Line]:
     grid = tables.table([*names, "test"], rows, {"test": 40}, names[:-1], whole=["test"])
     yield grid
     if gone := len(names) + 1 - len(grid.columns):
-        yield f"no room for {number(gone, 'older revision')}: --json has all"
+        yield f"no room for {quantity(gone, 'older revision')}: --json has all"
 
 
 def _outcome(outcome: Outcome | None) -> Text:
@@ -270,7 +270,7 @@ def _outcome(outcome: Outcome | None) -> Text:
 
 def _splat(found: SplatHistory) -> Iterator[Line]:
     yield f"{found.title}\n  fingerprint   {found.fingerprint} ({found.kind})"
-    yield f"  seen          {number(found.times, 'time')} in {number(found.runs, 'run')}"
+    yield f"  seen          {quantity(found.times, 'time')} in {quantity(found.runs, 'run')}"
     for title, place in (("first", found.first), ("last", found.last)):
         if place:
             yield f"  {title:<13} {ago(place.began)} (run {place.run}), {_where(place)}"

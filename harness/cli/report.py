@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +13,9 @@ from pathlib import Path
 from harness import errors, history, paths
 from harness.cli import formats
 from harness.cli.parser import add_options
-from harness.history.histories import PastResult, TestHistory
-from harness.progress import Progress, clock
-from harness.publish.html import History, Page, Past, page, write
+from harness.history.histories import TestHistory
+from harness.progress import Progress
+from harness.publish.html import Page, page, write
 
 DESCRIPTION = """\
 Make a report of a run: one HTML file that needs no network and no other file.  The
@@ -81,7 +80,7 @@ def html(
     """Write the HTML file, say where it and the ``others`` are, and show it."""
     check = find(options.check, options.db) if options.check else None
 
-    def ask(tests: Sequence[str]) -> Mapping[str, History]:
+    def ask(tests: Sequence[str]) -> Mapping[str, TestHistory]:
         return past(tests, options.db, progress)
 
     file = Path(options.output).absolute() if options.output else folder / NAME
@@ -141,36 +140,10 @@ def find(word: str, db: str = "") -> Path:
     return folder
 
 
-def past(tests: Sequence[str], db: str, progress: Progress) -> Mapping[str, History]:
+def past(tests: Sequence[str], db: str, progress: Progress) -> Mapping[str, TestHistory]:
     """Ask for other runs of tests; a history that cannot be read costs the report only that."""
     try:
-        known = history.of_tests(tests, last=12, db=db)
+        return history.of_tests(tests, last=12, db=db)
     except errors.HarnessError as error:
         progress.say(f"no history: {error.what}")
         return {}
-    return {test: _history(one) for test, one in known.items()}
-
-
-def _history(known: TestHistory) -> History:
-    words = [f"{known.runs} run{'s' if known.runs > 1 else ''}"]
-    words += [f"{number} {outcome}" for outcome, number in known.counts.items()]
-    if known.first_failed:
-        words.append(f"first failed {_day(known.first_failed.at)}")
-    if known.last_passed:
-        words.append(f"last passed {_day(known.last_passed.at)}")
-    if known.flakes.bad:
-        words.append(f"bad by chance in {known.flakes.bad} of {known.flakes.runs}")
-    if known.trend.times:
-        words.append(f"takes {clock(known.trend.median)}")
-    return History(", ".join(words), tuple(map(_past, known.seen)))
-
-
-def _past(seen: PastResult) -> Past:
-    where = seen.where
-    series = f"{where.series} v{where.version}" if where.series else ""
-    what = " ".join(filter(None, (where.side, where.release, series)))
-    return Past(_day(seen.at, minutes=True), what, seen.outcome.value, where.run)
-
-
-def _day(at: float, *, minutes: bool = False) -> str:
-    return time.strftime("%Y-%m-%d %H:%M" if minutes else "%Y-%m-%d", time.gmtime(at))

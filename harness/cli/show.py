@@ -69,7 +69,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Show it: from its folder if that is whole, else from the history."""
     from harness.history import database, run_queries
-    from harness.publish.html import unfinished
+    from harness.publish.html import run_page
 
     folder = paths.expanded(options.which).absolute()
     whole = folder.is_dir() and _whole(folder)
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         if trouble:
             progress.say(f"history: {trouble}")
         found = run_queries.named(connection, options.which)
-        if not (found or whole) and unfinished.is_one(folder):
+        if not (found or whole) and run_page.is_unfinished(folder):
             raise errors.UsageError(
                 f"the run in {options.which} did not come to its end, and is in no history here",
                 hint=f"harness report {shlex.quote(options.which)}",

@@ -4,20 +4,19 @@
 from __future__ import annotations
 
 import argparse
-import email
-import email.policy
 import json
 from pathlib import Path
 from typing import Any
 
 import rich.console
 
-from harness import decode, diff, errors, series, splat
+from harness import decode, errors, series, splat
 from harness.cli.logs import opened, reading
 from harness.decode import Decoded, Decoder
 from harness.model import Splat
 from harness.progress import Progress
 from harness.serial import to_json
+from harness.series.mail import parse
 
 DESCRIPTION = """\
 Find what a kernel complained of in logs: consoles, dmesg, journals, reports, of
@@ -114,16 +113,13 @@ def _decoder(options: argparse.Namespace) -> Decoder | None:
     )
 
 
-def _diffs(path: Path) -> list[tuple[str, str]]:
-    """Give (subject, diff) of each patch of a series."""
-    found = []
+def _diffs(path: Path) -> list[tuple[str, bytes]]:
+    """The (subject, diff) of each patch of a series."""
+    diffs = []
     for patch in series.load(path).patches:
-        mail = email.message_from_bytes(patch.path.read_bytes(), policy=email.policy.default)
-        body = mail.get_body(("plain",))
-        text = body.get_payload(decode=True) if body is not None else b""
-        _, words = diff.split(text if isinstance(text, bytes) else b"")
-        found.append((patch.subject, words.decode(errors="replace")))
-    return found
+        mail = parse(patch.path.read_bytes(), str(patch.path))
+        diffs.append((patch.subject, mail.patch))
+    return diffs
 
 
 def show(name: str, found: tuple[Splat, ...], decoded: tuple[Decoded, ...], *, full: bool) -> None:

@@ -20,6 +20,7 @@ from harness.model import Change, ChangeKind, Outcome, Run, SideResult, Test, Ve
 from harness.progress import clock, printable_text
 from harness.publish import sentences
 from harness.results.regression import counts
+from harness.text import quantity
 
 COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
 VERDICTS = {
@@ -99,7 +100,7 @@ def _troubles(run: Run) -> Iterator[Text]:
         yield Text(left, "red")
     if gone := sentences.missing(run) if run.sides else 0:
         yield Text(
-            f"{sentences.number(gone, 'test')} of the base did not exist on the patched kernel",
+            f"{quantity(gone, 'test')} of the base did not exist on the patched kernel",
             "yellow",
         )
 
@@ -173,7 +174,7 @@ def _fixes(rows: Sequence[Change]) -> list[Text]:
     if not rows:
         return []
     found = Counter(change.test.partition("::")[0] for change in rows)
-    head = Text.assemble("the series fixes ", (sentences.number(len(rows), "test"), "green"), ":")
+    head = Text.assemble("the series fixes ", (quantity(len(rows), "test"), "green"), ":")
     return [head, *(Text(f"  {n:4} in {file}") for file, n in found.most_common())]
 
 

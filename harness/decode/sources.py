@@ -8,11 +8,11 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from unidiff.errors import UnidiffParseError
-from unidiff.patch import Hunk, PatchSet
+from unidiff.patch import Hunk
 
-from harness import git
+from harness import diff, git
 from harness.decode.decoded import SourceLine
+from harness.diff import DiffError
 from harness.errors import SeriesError
 
 #: (file relative to the top of the tree, line from 1) to the patch's name.
@@ -21,7 +21,7 @@ AddedLines = Mapping[tuple[str, int], str]
 AROUND = 2  # lines shown before and after the one in question
 
 
-def added_lines(patches: Iterable[tuple[str, str]]) -> dict[tuple[str, int], str]:
+def added_lines(patches: Iterable[tuple[str, bytes | str]]) -> dict[tuple[str, int], str]:
     """Follow added lines through a series, given as (name, diff) in its order.
 
     A later patch moves the lines of an earlier one, or removes them.  The numbers are as right as
@@ -29,15 +29,15 @@ def added_lines(patches: Iterable[tuple[str, str]]) -> dict[tuple[str, int], str
     (``added_by_commits``).  Raises SeriesError for a malformed diff.
     """
     files: dict[str, dict[int, str]] = {}
-    for name, diff in patches:
+    for name, patch in patches:
         try:
-            touched = PatchSet(diff.splitlines(keepends=True))
-        except UnidiffParseError as error:
+            changes = diff.parse(patch)
+        except DiffError as error:
             raise SeriesError(f"the diff of {name} cannot be read: {error}") from error
-        for file in touched:
-            lines = files.pop(_plain(file.source_file), {})
-            if not file.is_removed_file:
-                files[_plain(file.target_file)] = _moved(lines, file, name)
+        for file in changes:
+            lines = files.pop(file.old, {})
+            if file.new:
+                files[file.new] = _moved(lines, file.hunks, name)
     return {(file, line): name for file, lines in files.items() for line, name in lines.items()}
 
 
@@ -50,11 +50,6 @@ def added_by_commits(tree: Path, commits: Sequence[tuple[str, str]]) -> dict[tup
     return added_lines(
         (name, git.run(tree, *words, f"{commit}^", commit).stdout) for commit, name in commits
     )
-
-
-def _plain(name: str | None) -> str:
-    name = name or ""
-    return name[2:] if name.startswith(("a/", "b/")) else name
 
 
 def _moved(lines: dict[int, str], hunks: Iterable[Hunk], name: str) -> dict[int, str]:
@@ -109,7 +104,6 @@ class SourceTree:
         if not file or file.startswith(("/", "..")):  # not in the tree: a compiler's own header
             return ""
         if self._commit:
-            shown = git.run(self._tree, "show", f"{self._commit}:{file}", check=False)
-            return shown.stdout if shown.ok else ""
+            return git.content(self._tree, self._commit, file) or ""
         path = self._tree / file
         return path.read_text(errors="backslashreplace") if path.is_file() else ""

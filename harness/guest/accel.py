@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from harness import paths, process, serial
+from harness import architectures, paths, process, serial
 from harness.errors import HostFault, UsageError
 from harness.model import Accel
 from harness.progress import Progress
@@ -27,7 +27,6 @@ LIMIT = 10.0  # seconds for the probe; KVM takes a fraction of a second
 _PROVEN = 33  # QEMU's exit status when the guest wrote 0x10 to isa-debug-exit
 _KVM = Path("/dev/kvm")
 _SETUP = "harness setup"
-_QEMU = {"x86_64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
 _PROBE = base64.b64decode(
     "ArCtGwAAAQD+T1HkAAAQAAAAEAAAAAAAAAARACAAEAD8vABAEAC/AFAQADHAuQAMAADzq8cFAFAQAANgEADHBQBgEA"
     "ADcBAAvwBwEAC4gwAAALlAAAAAiQcFAAAgAIPHCOL0uABQEAAPItgPIOCDyCAPIuC5gAAAwA8yDQABAAAPMA8gwA0A"
@@ -65,9 +64,7 @@ def choose(wanted: str, progress: Progress, arch: str = "x86_64") -> tuple[Accel
 
 def find_qemu(arch: str = "x86_64") -> tuple[str, str]:
     """The path and version of QEMU.  Raises HostFault if it is missing or too old."""
-    name = _QEMU.get(arch)
-    if name is None:
-        raise UsageError(f"guests of architecture {arch} are not supported", hint=", ".join(_QEMU))
+    name = architectures.named(arch).qemu
     path = shutil.which(name)
     needed = ".".join(map(str, OLDEST))
     if path is None:

@@ -11,16 +11,11 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from harness import architectures
 from harness.errors import UsageError
 
 _HEAD = 0x300
-_X86_64 = 62
-_ELF_MACHINES = {_X86_64: "x86_64", 183: "arm64"}
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
-_HINTS = {
-    "x86_64": "it is arch/x86/boot/bzImage in the folder where the kernel was built",
-    "arm64": "it is arch/arm64/boot/Image in the folder where the kernel was built",
-}
 
 _HEADER = struct.Struct("<16sHHIQQQIHHH")  # up to the number of program headers
 _PROGRAM = struct.Struct("<IIQQQQQQ")
@@ -31,7 +26,8 @@ _PVH_ENTRY = (b"Xen\0", 18)  # XEN_ELFNOTE_PHYS32_ENTRY
 
 def check(image: Path, arch: str) -> None:
     """Raise UsageError if ``image`` is no kernel that a machine of ``arch`` can boot."""
-    hint = _HINTS.get(arch, "")
+    architecture = architectures.named(arch)
+    hint = f"it is {architecture.image} in the folder where the kernel was built"
     if image.is_dir():
         raise UsageError(f"{image} is a folder, not a kernel image", hint=hint)
     try:
@@ -43,25 +39,26 @@ def check(image: Path, arch: str) -> None:
         what = f"cannot read the kernel image {image}: {error.strerror}"
         raise UsageError(what, hint=hint) from None
     image_arch = _arch(head)
-    if image_arch is None and arch == "arm64" and head.startswith(_PACKED):
-        return  # a packed Image, which QEMU unpacks for this machine
+    if image_arch is None and architecture.packed and head.startswith(_PACKED):
+        return  # QEMU unpacks it for this machine
     if image_arch is None:
         raise UsageError(f"{image} is not a kernel image", hint=hint)
-    if image_arch != arch:
+    if image_arch != architecture.name:
         what = f"{image} is a kernel for {image_arch}, not {arch}"
         raise UsageError(what, hint=f"--arch {image_arch}")
 
 
 def _arch(head: bytes) -> str | None:
     """The architecture of a kernel image, from its first bytes; None if it is none."""
-    if head[0x202:0x206] == b"HdrS":  # x86's boot protocol
-        return "x86_64"
-    if head[56:60] == b"ARM\x64":
-        return "arm64"
+    for architecture in architectures.ARCHITECTURES:
+        offset, magic = architecture.magic
+        if head.startswith(magic, offset):
+            return architecture.name
     if head.startswith(b"\x7fELF") and len(head) >= 20:
         order = "<" if head[5] == 1 else ">"
         number: int = struct.unpack_from(f"{order}H", head, 18)[0]
-        return _ELF_MACHINES.get(number, f"another machine (ELF's number {number})")
+        names = (a.name for a in architectures.ARCHITECTURES if a.elf_machine == number)
+        return next(names, f"another machine (ELF's number {number})")
     return None
 
 
@@ -77,7 +74,10 @@ def has_pvh_entry(vmlinux: Path) -> bool:
 def _note_segments(file: BinaryIO) -> list[bytes]:
     fields = _HEADER.unpack(file.read(_HEADER.size))
     ident, machine, offset, size, count = fields[0], fields[2], fields[5], fields[9], fields[10]
-    if not ident.startswith(b"\x7fELF\x02\x01") or machine != _X86_64:
+    if (
+        not ident.startswith(b"\x7fELF\x02\x01")
+        or machine != architectures.named("x86_64").elf_machine
+    ):
         return []
     segments = []
     for number in range(count):

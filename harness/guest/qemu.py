@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import guestside
+from harness import architectures, guestside
 from harness.errors import HostFault
 from harness.guest import hold, image
 from harness.guest.spec import GuestSpec
@@ -35,8 +35,6 @@ _9P_OPTIONS = "version=9p2000.L,trans=virtio,access=any,msize=512000,cache={}"
 # virtme-run as a console script may not be in PATH when the harness is called by its full path.
 _VIRTME_RUN = "import sys; from virtme.commands.run import main; sys.exit(main())"
 _INIT = Path(guestside.__file__).with_name("init.py")
-_CONSOLES = {"x86_64": "ttyS0", "arm64": "ttyAMA0"}
-_EARLY = "uart8250,io,0x3f8"
 _RDTSC = bytes.fromhex("0f31 48c1e220 4809d0 c3")  # rdtsc; shl rdx, 32; or rax, rdx; ret
 _TSC_INTERVAL = 0.02  # seconds: enough for five digits
 
@@ -58,10 +56,9 @@ def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
         words += ["--blk-disk", f"{disk.name}={disk}"]
     words += ["--qemu-opts", "-no-reboot", "-append", command_line(spec, run / "facts.json")]
     words += ["-qmp", f"unix:{run}/qmp,server=on,wait=off"]
-    if spec.accel is Accel.TCG and spec.arch == "x86_64":
-        # Five-level page tables only make emulation slower, and a KASAN kernel with them may die
-        # at boot, of an interrupt while it reads its processor's features.
-        words += ["-cpu", "max,la57=off"]
+    cpu = architectures.named(spec.arch).emulated_cpu
+    if spec.accel is Accel.TCG and cpu:
+        words += ["-cpu", cpu]
     if spec.vmlinux is not None and image.has_pvh_entry(spec.vmlinux):
         words += ["-kernel", str(spec.vmlinux)]
     if gateway:
@@ -92,9 +89,10 @@ def mounts(spec: GuestSpec) -> list[tuple[str, str, str]]:
 
 def command_line(spec: GuestSpec, facts: Path) -> str:
     """The kernel command line.  Raises HostFault for one that no kernel accepts."""
-    console = _CONSOLES.get(spec.arch, "ttyS0")
-    words = [f"console={console}", f"earlycon={_EARLY}" if spec.arch == "x86_64" else "earlycon"]
-    words += [
+    architecture = architectures.named(spec.arch)
+    words = [
+        f"console={architecture.console}",
+        architecture.earlycon,
         "loglevel=7",
         "printk.devkmsg=on",
         # A dump is read by the addresses in vmlinux, so the kernel stays where it was linked.
@@ -110,12 +108,10 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
         "psmouse.proto=exps",
         "raid=noautodetect",
     ]
-    if spec.accel is Accel.TCG and spec.arch == "x86_64":
-        # The emulated clock is the host's: checking it against others costs time, and if the check
-        # fails on a busy host, the guest stays slow.  Four-level page tables are walked faster;
-        # with five, KASAN kernels sometimes die at boot.
-        words += ["tsc=reliable", "no_timer_check", "no5lvl"]
-        words += [f"tsc_early_khz={tsc_khz()}"] if tsc_khz() else []
+    if spec.accel is Accel.TCG:
+        words += architecture.emulated
+        if architecture.name == "x86_64" and tsc_khz():
+            words.append(f"tsc_early_khz={tsc_khz()}")
     words += spec.append
     # The kernel passes an unknown word with a "=" to init as a variable.
     words.append(f"PYTHONHASHSEED={hash_seed(spec)}")

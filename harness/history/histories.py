@@ -16,7 +16,7 @@ _NEWEST = 5  # times that Trend.change compares with all earlier ones
 
 
 @dataclasses.dataclass(frozen=True)
-class TestedKernel:
+class KernelInRun:
     """A kernel in one run: the run, its side, and the revision of its series."""
 
     run: str
@@ -38,7 +38,7 @@ class TestedKernel:
 class PastResult:
     """A test's result in one session."""
 
-    where: TestedKernel
+    where: KernelInRun
     at: float
     outcome: Outcome
     seconds: float
@@ -215,9 +215,9 @@ class SplatHistory:
     function: str
     times: int
     runs: int
-    first: TestedKernel | None
-    last: TestedKernel | None
-    seen: tuple[TestedKernel, ...]
+    first: KernelInRun | None
+    last: KernelInRun | None
+    seen: tuple[KernelInRun, ...]
     tests: tuple[tuple[str, int], ...]
 
 

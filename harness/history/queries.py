@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from harness.history.histories import (
     Flakes,
+    KernelInRun,
     Match,
     PastResult,
     SplatHistory,
-    TestedKernel,
     TestHistory,
     Trend,
 )
@@ -35,7 +35,7 @@ from harness.history.schema import (
 )
 from harness.history.write import clean, short
 from harness.model import Outcome
-from harness.publish.sentences import number
+from harness.text import quantity
 
 _CHUNK = 400  # numbers in one query: some databases take no more
 _MOST = 200  # matches of a kind; whoever sees so many will type more of the name
@@ -107,7 +107,7 @@ def _results(connection: sa.Connection, test_id: int, on: str) -> Sequence[Any]:
 
 
 def _past_results(connection: sa.Connection, rows: Sequence[Any]) -> list[PastResult]:
-    kernels = tested_kernels(connection, [row.session_id for row in rows])
+    kernels = kernels_in_runs(connection, [row.session_id for row in rows])
     texts = {}
     message_ids = {row.message_id for row in rows if row.message_id is not None}
     if message_ids:
@@ -137,11 +137,11 @@ def _durations(rows: Sequence[Any]) -> list[float]:
     return [row.ms / 1000 for row in reversed(like)]
 
 
-def tested_kernels(
+def kernels_in_runs(
     connection: sa.Connection, session_ids: Iterable[int]
-) -> dict[int, TestedKernel]:
+) -> dict[int, KernelInRun]:
     """Return the kernel of each session, in the run that tested it; later runs only reused it."""
-    kernels: dict[int, TestedKernel] = {}
+    kernels: dict[int, KernelInRun] = {}
     for chunk in chunks(sorted(set(session_ids))):
         query = (
             sa.select(
@@ -172,7 +172,7 @@ def tested_kernels(
         )
         for row in connection.execute(query).mappings():
             fields = {name: value for name, value in row.items() if name != "session"}
-            kernels.setdefault(row["session"], TestedKernel(**fields))
+            kernels.setdefault(row["session"], KernelInRun(**fields))
     return kernels
 
 
@@ -196,7 +196,7 @@ def of_splat(connection: sa.Connection, fingerprint: str, last: int = 20) -> Spl
     tests: Counter[str] = Counter()
     for seen in sightings:
         tests[seen.name or ""] += seen.times
-    kernels = tested_kernels(connection, [*session_ids[:last], *session_ids[-1:]])
+    kernels = kernels_in_runs(connection, [*session_ids[:last], *session_ids[-1:]])
     newest = tuple(kernels[n] for n in session_ids[:last] if n in kernels)
     runs = sa.select(sa.func.count(side.c.run_id.distinct())).where(
         side.c.session_id.in_(sa.select(sighting.c.session_id).where(sighting.c.splat_id == row.id))
@@ -246,7 +246,7 @@ def _match_tests(connection: sa.Connection, words: str, exact: bool) -> list[Mat
         .group_by(test.c.id, test.c.name)
     )
     return [
-        Match("test", name, f"bad in {failed} of {number(runs, 'run')}", last)
+        Match("test", name, f"bad in {failed} of {quantity(runs, 'run')}", last)
         for name, runs, failed, last in connection.execute(query)
     ]
 
@@ -275,7 +275,7 @@ def _match_series(connection: sa.Connection, words: str, exact: bool) -> list[Ma
         Match(
             "series",
             lineage,
-            f"{title or lineage}: {number(revisions, 'revision')}, {number(runs, 'run')}",
+            f"{title or lineage}: {quantity(revisions, 'revision')}, {quantity(runs, 'run')}",
             last,
         )
         for lineage, title, revisions, runs, last in connection.execute(query)
@@ -305,6 +305,6 @@ def _match_splats(connection: sa.Connection, words: str, exact: bool) -> list[Ma
         .limit(_MOST)
     )
     return [
-        Match("splat", name, f"{title}: {number(times, 'time')}", last)
+        Match("splat", name, f"{title}: {quantity(times, 'time')}", last)
         for name, title, times, last in connection.execute(query)
     ]

@@ -147,13 +147,9 @@ def find_source(plan: Plan, progress: Progress) -> Source:
 
 def _base(plan: Plan, repo: Path, progress: Progress) -> str:
     """Name the commit of a user's tree to start from; search for it where nobody named one."""
-    if plan.series is None or not plan.search_base or not git.run(
-        repo, "rev-parse", "--verify", "HEAD^{commit}", check=False
-    ).ok:  # fmt: skip
+    if plan.series is None or not plan.search_base or not git.commit_of(repo, "HEAD"):
         return plan.base
     with progress.stage("base", plan.series.name) as stage:
         base = tree.choose_base(repo, plan.series)
         stage.finish(str(base))
-    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base.name}^{{commit}}")
-    commit = git.run(repo, *words, check=False).stdout.strip()
-    return base.name if commit == base.commit else base.commit
+    return base.name if git.commit_of(repo, base.name) == base.commit else base.commit

@@ -10,16 +10,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.model import Cell, Finding, Matrix, Run, Severity, Splat
 from harness.publish import sentences
+from harness.results import evidence
 from harness.text import clean, clip, one_line
 
 FAILURES = 100  # failures without a splat; GitHub and GitLab show fewer
 SHOWN = 10  # annotations of one level that GitHub shows for a step
-
-DECODED = "splats.json"  # in a kernel's folder: the splats with the places of all frames
 
 _PLACE = re.compile(r"(.+):(\d+)")
 
@@ -93,24 +91,18 @@ def _splats(run: Run) -> Iterator[Annotation]:
 
 
 def _added_lines(folder: Path) -> dict[tuple[str, tuple[str, ...]], str]:
-    """Read for each splat the innermost line of its stack that a patch added, as file:line.
+    """Return for each splat the innermost line of its stacks that a patch added, as file:line.
 
     A reviewer looks there, and a pull request shows annotations only there.
     """
-    try:
-        table = json.loads((folder / DECODED).read_text(encoding="utf-8"))
-        return {
-            (one["title"], tuple(one["frames"])): f"{place['file']}:{place['line']}"
-            for one in table
-            for place in _added(one["decoded"])[:1]
-        }
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _added(decoded: dict[str, Any]) -> list[dict[str, Any]]:
-    frames = [*decoded["frames"][decoded["guilty"] :], *decoded["alloc"], *decoded["free"]]
-    return [place for frame in frames for place in frame["places"] if place["patch"]]
+    lines: dict[tuple[str, tuple[str, ...]], str] = {}
+    for one in evidence.decoded(folder):
+        decoded = one.decoded
+        for frame in (*decoded.frames[decoded.guilty :], *decoded.alloc, *decoded.free):
+            for place in frame.places:
+                if place.patch:
+                    lines.setdefault((one.title, one.frames), f"{place.file}:{place.line}")
+    return lines
 
 
 def _splat(splat: Splat, test: str, added: str, level: AnnotationLevel) -> Annotation:

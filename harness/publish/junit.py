@@ -18,8 +18,7 @@ import junitparser
 from junitparser import xunit2
 
 from harness.model import Outcome, Run, SideResult, Splat, Test
-from harness.publish.sentences import number
-from harness.text import clean, clip, one_line
+from harness.text import clean, clip, one_line, quantity
 
 BAD, GOOD = 64 * 1024, 4 * 1024  # characters that are kept of a text, by the test's outcome
 ALL = 8 * 1024 * 1024  # characters of all good and of all bad tests together: CI has limits
@@ -68,7 +67,7 @@ def _faults(run: Run, sides: Sequence[SideResult]) -> Iterator[str]:
     if not sides or sides[-1].side is not run.judged.side:
         return
     if left := run.judged.left * (not run.interrupted):
-        yield f"{number(left, 'test')} of the {run.judged.side} kernel not run"
+        yield f"{quantity(left, 'test')} of the {run.judged.side} kernel not run"
     for warning in run.warnings:
         yield f"new warning: {warning.file}:{warning.line}: {warning.text}"
 

@@ -29,7 +29,7 @@ from harness import git, process
 from harness.errors import UsageError
 from harness.model import ChangeKind, FailureGroup, Outcome, Patch, Run, Source, Splat, Verdict
 from harness.publish import reproduce, sentences
-from harness.text import one_line
+from harness.text import one_line, quantity
 
 COVER = "cover.mail"  # the cover letter, in a run's folder
 WIDTH = 72
@@ -195,10 +195,10 @@ def ask_maintainers(source: Source, patches: Sequence[Patch]) -> tuple[Lines, Li
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         top = Path(folder)
         for name in _MAINTAINER_READS:
-            content = git.run(source.repo, "show", f"{source.commit}:{name}", check=False)
-            if content.ok:
+            content = git.content(source.repo, source.commit, name)
+            if content is not None:
                 (top / name).parent.mkdir(exist_ok=True)
-                (top / name).write_text(content.stdout, "utf-8", errors="surrogateescape")
+                (top / name).write_text(content, "utf-8", errors="surrogateescape")
         if not (patches and (top / _MAINTAINER).is_file() and (top / "MAINTAINERS").is_file()):
             return (), ()
         for name in _TREE:
@@ -228,7 +228,7 @@ def no_tested_by(run: Run) -> str:
     flaky = {test.id for test in run.judged.tests if test.outcome is Outcome.FLAKY}
     flaky |= {one.test for one in run.changes if one.kind is ChangeKind.FLAKY and one.patched.bad}
     if flaky:
-        return f"{sentences.number(len(flaky), 'test')} {'is' if len(flaky) == 1 else 'are'} flaky"
+        return f"{quantity(len(flaky), 'test')} {'is' if len(flaky) == 1 else 'are'} flaky"
     passed = any(test.outcome is Outcome.PASS for test in run.judged.tests)
     return "" if passed else "no test passed"
 
@@ -278,7 +278,7 @@ def _setup(run: Run) -> Iterator[str]:
     if run.sides:
         kernel = run.judged.kernel
         many = len(kernel.warnings)
-        warnings = sentences.number(many, "compiler warning") if many else "no compiler warning"
+        warnings = quantity(many, "compiler warning") if many else "no compiler warning"
         yield _item("kernel", f"{kernel.release} {kernel.arch}, {warnings}")
     if run.series is not None and run.series.kconfig:
         yield _item("config", " ".join(run.series.kconfig))

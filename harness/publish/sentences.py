@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+import time
 from collections.abc import Iterator, Sequence
 
+from harness.history.histories import TestHistory
 from harness.model import (
     BROKEN,
     Change,
     ChangeKind,
     FailureGroup,
-    Outcome,
     Run,
     SideResult,
     Splat,
@@ -20,7 +20,8 @@ from harness.model import (
     Verdict,
 )
 from harness.progress import clock
-from harness.text import clean, one_line
+from harness.results.regression import counts
+from harness.text import clean, one_line, quantity
 
 # Lines of a splat that mean nothing without the same kernel at hand: registers, addresses, the
 # ends of stacks.
@@ -38,20 +39,14 @@ def title(run: Run) -> str:
     return one_line(run.series.title or run.series.name)
 
 
-def number(many: int, word: str) -> str:
-    """Return a count with its noun: "1 test", "2 tests"."""
-    return f"{many} {word}{'s' if many != 1 else ''}"
-
-
 def tally(tests: Sequence[Test]) -> str:
     """Count the outcomes of tests: "133 pass, 2 fail"."""
-    counts = Counter(test.outcome for test in tests)
-    return ", ".join(f"{counts[one]} {one}" for one in Outcome if counts[one]) or "no tests"
+    return ", ".join(f"{many} {outcome}" for outcome, many in counts(tests).items()) or "no tests"
 
 
 def built(seconds: float, warnings: int, *, reused: bool) -> str:
     """Say how a kernel was made: "reused", "1m30, 2 warnings"."""
-    more = f", {number(warnings, 'warning')}" if warnings else ""
+    more = f", {quantity(warnings, 'warning')}" if warnings else ""
     return f"{'reused' if reused else clock(seconds)}{more}"
 
 
@@ -65,7 +60,7 @@ def booted(times: Sequence[float | None], *, cached: bool) -> str:
 
 def left(side: SideResult) -> str:
     """Say how many tests were not run; empty when all were."""
-    some = f"{side.left} of {number(len(side.tests), 'test')}"
+    some = f"{side.left} of {quantity(len(side.tests), 'test')}"
     return f"{some} {'was' if side.left == 1 else 'were'} not run." if side.left else ""
 
 
@@ -74,6 +69,38 @@ def missing(run: Run) -> int:
     tests = {test.id for test in run.judged.tests}
     gone = (change.test for change in run.changes if change.kind is ChangeKind.GONE)
     return sum(test not in tests for test in gone)
+
+
+def tested(label: str, tests: Sequence[Test]) -> str:
+    """Say how many tests ran on a kernel and how they ended."""
+    if not tests:
+        return f"No test ran on the {label} kernel."
+    return f"{quantity(len(tests), 'test')} on the {label} kernel: {tally(tests)}."
+
+
+def history(test: TestHistory) -> str:
+    """Sum up the other runs of a test in a line."""
+    parts = [quantity(test.runs, "run")]
+    parts += [f"{many} {outcome}" for outcome, many in test.counts.items()]
+    if test.first_failed:
+        parts.append(f"first failed {day(test.first_failed.at)}")
+    if test.last_passed:
+        parts.append(f"last passed {day(test.last_passed.at)}")
+    if test.flakes.bad:
+        parts.append(f"bad by chance in {test.flakes.bad} of {test.flakes.runs}")
+    if test.trend.times:
+        parts.append(f"takes {clock(test.trend.median)}")
+    return ", ".join(parts)
+
+
+def day(at: float) -> str:
+    """Return the day of a time in seconds since 1970, in UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime(at))
+
+
+def moment(at: float) -> str:
+    """Return a time in seconds since 1970 to the minute, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(at))
 
 
 def broken(run: Run) -> tuple[Change, ...]:
@@ -116,13 +143,13 @@ def _about_tests(run: Run) -> Iterator[str]:
     groups = [group for group in run.failure_groups if group.reason != BROKEN]
     if groups:
         strict = " With --strict all of them count." if run.strict and run.compared else ""
-        yield f"Of {number(len(side.tests), 'test')}, {'; '.join(map(_count, groups))}.{strict}"
+        yield f"Of {quantity(len(side.tests), 'test')}, {'; '.join(map(_count, groups))}.{strict}"
     if side.left:
         yield left(side)
     elif run.verdict is Verdict.GOOD and not groups and not run.compared:
         yield f"All is well: {tally(side.tests)}."
     if gone := missing(run):
-        yield f"{number(gone, 'test')} of the base did not exist on the patched kernel."
+        yield f"{quantity(gone, 'test')} of the base did not exist on the patched kernel."
 
 
 def _count(group: FailureGroup) -> str:
@@ -133,11 +160,11 @@ def _count(group: FailureGroup) -> str:
 def effect(run: Run) -> str:
     """Say in a sentence what the series does to tests, splats and warnings; empty if unknown."""
     good, bad = len(fixed(run)), len(broken(run))
-    effects = [f"fixes {number(good, 'test')}"] if good else []
+    effects = [f"fixes {quantity(good, 'test')}"] if good else []
     if bad or not (run.interrupted or run.judged.left):
-        effects.append(f"breaks {number(bad, 'test')}" if bad else "breaks no test")
+        effects.append(f"breaks {quantity(bad, 'test')}" if bad else "breaks no test")
     for many, what in ((len(run.splats), "new splat"), (len(run.warnings), "new compiler warning")):
-        effects += [f"brings {number(many, what)}"] if many else []
+        effects += [f"brings {quantity(many, what)}"] if many else []
     head, last = ", ".join(effects[:-1]), "".join(effects[-1:])
     sentence = f"{head} and {last}" if head else last
     return f"The series {sentence}." if sentence else ""

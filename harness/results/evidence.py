@@ -41,6 +41,12 @@ class DecodedSplat:
     decoded: Decoded
 
 
+def records(folder: Path) -> tuple[GuestRecord, ...]:
+    """Read the lives of the trial's guests, without looking at their consoles."""
+    read = map(guest_records.read_record, guest_records.taken(folder / GUESTS))
+    return tuple(record for record in read if record is not None)
+
+
 def guests(folder: Path) -> tuple[GuestRecord, ...]:
     """Read the lives of the trial's guests, with the splats on their consoles."""
     records = []

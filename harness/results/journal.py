@@ -38,7 +38,7 @@ class SessionStarted:
 
 
 @dataclasses.dataclass(frozen=True)
-class TestsCollected:
+class Collected:
     """The tests there are; a later event may add more."""
 
     ids: tuple[str, ...]
@@ -46,7 +46,7 @@ class TestsCollected:
 
 
 @dataclasses.dataclass(frozen=True)
-class TestStarted:
+class Started:
     """A test began in a guest; the second time it is another attempt."""
 
     id: str
@@ -91,7 +91,7 @@ class AttemptLost:
 
 
 @dataclasses.dataclass(frozen=True)
-class TestRetried:
+class Retried:
     """How a test ended when it was run again alone; ``folder`` has that run's own journal."""
 
     id: str
@@ -112,24 +112,16 @@ class GuestNoted:
     at: float = 0.0
 
 
-Event = (
-    SessionStarted
-    | TestsCollected
-    | TestStarted
-    | PhaseReported
-    | AttemptLost
-    | TestRetried
-    | GuestNoted
-)
+Event = SessionStarted | Collected | Started | PhaseReported | AttemptLost | Retried | GuestNoted
 
 # The word for each kind of event in the file.
 _KINDS: dict[str, type[Event]] = {
     "session": SessionStarted,
-    "collected": TestsCollected,
-    "started": TestStarted,
+    "collected": Collected,
+    "started": Started,
     "reported": PhaseReported,
     "lost": AttemptLost,
-    "attempt": TestRetried,
+    "attempt": Retried,
     "guest": GuestNoted,
 }
 _WORDS = {kind: word for word, kind in _KINDS.items()}
@@ -154,11 +146,11 @@ class Journal:
 
     def collected(self, ids: Iterable[str]) -> None:
         """Write the tests there are; called again with more or the same, it adds the new ones."""
-        self._write(TestsCollected(tuple(ids)))
+        self._write(Collected(tuple(ids)))
 
     def started(self, test: str, guest: str) -> None:
         """Write that a test began in a guest."""
-        self._write(TestStarted(test, guest))
+        self._write(Started(test, guest))
 
     def reported(self, test: str, phase: Phase) -> None:
         """Write a phase's report."""
@@ -171,7 +163,7 @@ class Journal:
 
     def attempt(self, test: str, outcome: Outcome, folder: Path, message: str) -> None:
         """Write how a test ended when it was run again alone."""
-        self._write(TestRetried(test, outcome, message, str(folder)))
+        self._write(Retried(test, outcome, message, str(folder)))
 
     def guest(self, guest: str, note: str, log: str = "", splats: tuple[Splat, ...] = ()) -> None:
         """Write what happened to a guest outside of any test."""
@@ -223,7 +215,7 @@ class Attempt:
     guest: str
     began: float = 0.0
     phases: list[PhaseReported] = dataclasses.field(default_factory=list)
-    retried: TestRetried | None = None
+    retried: Retried | None = None
 
     @property
     def seconds(self) -> float:
@@ -273,10 +265,10 @@ class JournalContent:
         match event:
             case SessionStarted():
                 self.command, self.root = event.command, event.root
-            case TestsCollected():
+            case Collected():
                 for test in event.ids:
                     self.tests.setdefault(test, [])
-            case TestStarted():
+            case Started():
                 attempt = Attempt(event.guest, event.at)
                 self.tests.setdefault(event.id, []).append(attempt)
             case PhaseReported():
@@ -288,7 +280,7 @@ class JournalContent:
                 self.lost[event.id] = event.why
                 if self.tests.get(event.id):
                     self.tests[event.id].pop()
-            case TestRetried():
+            case Retried():
                 attempt = Attempt(event.folder, retried=event)
                 self.tests.setdefault(event.id, []).append(attempt)
 

@@ -62,12 +62,12 @@ class Tally:
     def _take(self, event: Event) -> Iterator[Test]:
         self._content.take(event)
         match event:
-            case journal.TestStarted():
+            case journal.Started():
                 self.running[event.guest] = event.id, event.at
             case journal.PhaseReported() if event.when in _SETTLED:
                 self._leave(event.id)
                 yield from self._end(event.id)
-            case journal.TestRetried():
+            case journal.Retried():
                 yield from self._end(event.id)
             case journal.AttemptLost():
                 self._leave(event.id)

@@ -7,17 +7,22 @@ the machine's configuration are switched off; its proxies and credentials stay i
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
+import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from debian.deb822 import Deb822
+from debian.debian_support import Version
 
 from harness import paths, process
 from harness.errors import HostFault
 from harness.progress import Stage
-from harness.source import aptconf, download, version
-from harness.source.offer import Offer
+from harness.source import releases
+from harness.source.releases import Offer, ReleaseRequest
 
 _FETCHER = "/usr/lib/apt/apt-helper"  # a part of apt that is not in PATH
 
@@ -29,6 +34,10 @@ _DEBIAN = {
     *("bookworm", "trixie", "forky", "duke", "sid", "experimental"),
     *("oldstable", "stable", "testing", "unstable"),
 }
+# Options that say whom to trust, not what to fetch.
+_TRUST = ("signed-by", "trusted", "check-valid-until", "check-date", "allow-insecure")
+_ONE_LINE = re.compile(r"deb\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)\s*(.*)")
+_DISABLED = ("no", "false", "0", "off", "without")
 
 _CONF = """\
 #clear APT::Update::Pre-Invoke;
@@ -62,43 +71,106 @@ Dir::Cache::srcpkgcache "";
 """
 
 
-def offers(wanted: version.Wanted, stage: Stage) -> list[Offer]:
-    """Give the packages that match, newest first.
+@dataclasses.dataclass(frozen=True)
+class Repository:
+    """A configured repository; ``options`` are deb822 fields (Signed-By may hold a whole key)."""
+
+    uri: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+    options: tuple[tuple[str, str], ...] = ()
+
+
+def offers(request: ReleaseRequest, stage: Stage) -> list[Offer]:
+    """The packages that match, newest first.
 
     Raises HostFault when there is no apt, no Debian mirror among its sources, or no answer.
     """
     if not shutil.which("apt-get"):
         raise HostFault("this machine has no apt-get", hint="check the network")
-    asked = mirrors(aptconf.configured())
-    if not asked:
+    debian = mirrors(configured())
+    if not debian:
         raise HostFault("no Debian mirror among apt's sources", hint="check the network")
-    own = dict.fromkeys(suite for mirror in asked for suite in mirror.suites)
-    conf = _conf()
-    said: list[str] = []
+    own = dict.fromkeys(suite for mirror in debian for suite in mirror.suites)
+    conf = _write_conf()
+    complaints: list[str] = []
     for suites in (_NEW, tuple(dict.fromkeys([*_NEW, *_STABLE, *own]))):
         stage.update(note=f"asking Debian's {', '.join(suites)}")
-        said = _update(conf, asked, suites, stage)
-        found = _listed(conf, wanted)
-        if found:
-            return found
-    if said:
+        complaints = _update(conf, debian, suites, stage)
+        if packages := _packages(conf, request):
+            return packages
+    if complaints:
         raise HostFault(
-            f"apt-get update: {said[0]}", hint="check the network", details="\n".join(said)
+            f"apt-get update: {complaints[0]}",
+            hint="check the network",
+            details="\n".join(complaints),
         )
     return []
 
 
-def mirrors(configured: Sequence[aptconf.Repository]) -> list[aptconf.Repository]:
-    """Choose the repositories that hold Debian's main archive, each URI once."""
-    chosen: dict[str, aptconf.Repository] = {}
-    for repository in configured:
+def configured() -> list[Repository]:
+    """Read apt's own sources, of both formats, that are enabled."""
+    words = ("LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d")
+    output = process.run(("apt-config", "shell", *words)).stdout
+    names = dict(word.split("=", 1) for word in shlex.split(output))
+    parts = Path(names.get("PARTS") or "/etc/apt/sources.list.d")
+    files = [Path(names.get("LIST") or "/etc/apt/sources.list"), *sorted(parts.glob("*"))]
+    repositories: list[Repository] = []
+    for file in files:
+        if file.suffix in (".list", ".sources") and file.is_file():
+            text = file.read_text(errors="replace")
+            repositories += deb822(text) if file.suffix == ".sources" else one_line(text)
+    return repositories
+
+
+def one_line(text: str) -> list[Repository]:
+    """Read the format of sources.list: deb [option=value ...] URI suite component..."""
+    repositories = []
+    for line in text.splitlines():
+        if match := _ONE_LINE.fullmatch(line.partition("#")[0].strip()):
+            pairs = (word.partition("=") for word in (match[1] or "").split())
+            options = tuple(
+                (name.title(), value) for name, _, value in pairs if name.lower() in _TRUST
+            )
+            components = tuple(match[4].split())
+            repositories.append(Repository(match[2], (match[3],), components, options))
+    return repositories
+
+
+def deb822(text: str) -> list[Repository]:
+    """Read the format of *.sources; a stanza with several URIs gives several repositories."""
+    return [
+        Repository(
+            uri,
+            tuple(stanza.get("Suites", "").split()),
+            tuple(stanza.get("Components", "").split()),
+            tuple((name.title(), stanza[name]) for name in _TRUST if name in stanza),
+        )
+        for stanza in Deb822.iter_paragraphs(text, use_apt_pkg=False)
+        if "deb" in stanza.get("Types", "").split()
+        and stanza.get("Enabled", "yes").lower() not in _DISABLED
+        for uri in stanza.get("URIs", "").split()
+    ]
+
+
+def stanza_of(repository: Repository, suites: Sequence[str]) -> str:
+    """A stanza for *.sources that reads ``suites``, main only, from the repository."""
+    stanza = Deb822({"Types": "deb", "URIs": repository.uri})
+    stanza.update({"Suites": " ".join(suites), "Components": "main", **dict(repository.options)})
+    return str(stanza)
+
+
+def mirrors(repositories: Sequence[Repository]) -> list[Repository]:
+    """The repositories that hold Debian's main archive, each URI once."""
+    chosen: dict[str, Repository] = {}
+    for repository in repositories:
         names = {re.sub(r"-(updates|backports)$", "", suite) for suite in repository.suites}
         if "main" in repository.components and names & _DEBIAN:
             chosen.setdefault(repository.uri.rstrip("/"), repository)
     return list(chosen.values())
 
 
-def _conf() -> Path:
+def _write_conf() -> Path:
     top = paths.cache("lists")
     for name in ("lists/partial", "archives/partial", "sources.list.d"):
         paths.cache("lists", *name.split("/"))
@@ -109,13 +181,13 @@ def _conf() -> Path:
 
 
 def _update(
-    conf: Path, asked: Sequence[aptconf.Repository], suites: Sequence[str], stage: Stage
+    conf: Path, debian: Sequence[Repository], suites: Sequence[str], stage: Stage
 ) -> list[str]:
-    """Fetch the suites' package lists; gives apt's complaints (a suite may not be there).
+    """Fetch the suites' package lists; returns apt's complaints (a suite may not be there).
 
-    Raises HostFault when no suite answers at all: apt itself then goes on with older lists.
+    Raises HostFault when no suite answers at all: apt itself then continues with older lists.
     """
-    text = "\n".join(aptconf.stanza(mirror, tuple(suites)) for mirror in asked)
+    text = "\n".join(stanza_of(mirror, suites) for mirror in debian)
     (conf.parent / "sources.list.d" / "harness.sources").write_text(text)
     _, lines = _apt(conf, ("apt-get", "update"), stage)
     complaints = [line for line in lines if re.match(r"E: |W: Failed to fetch", line)]
@@ -128,85 +200,89 @@ def _update(
 def _apt(
     conf: Path, words: process.Argv, stage: Stage, size: int = 0, what: str = ""
 ) -> tuple[int, list[str]]:
-    """Run a program of apt's, showing how far it is; gives its status and what it said."""
-    said: list[str] = []
+    """Run a program of apt's, showing its progress; returns its status and its output."""
+    lines: list[str] = []
 
-    def line(text: str) -> None:
-        if match := re.match(r"dlstatus:\d+:([\d.]+):", text):
+    def show(line: str) -> None:
+        if match := re.match(r"dlstatus:\d+:([\d.]+):", line):
             if size:
                 done = float(match[1]) / 100 * size
                 stage.update(done / 1e6, size / 1e6, f"MB of {what}")
         else:
-            said.append(text)
-            if text.startswith("Get:"):
-                stage.update(note=text)
+            lines.append(line)
+            if line.startswith("Get:"):
+                stage.update(note=line)
 
     program, *rest = words
     argv = (program, "-c", conf, "-q", "-o", "APT::Status-Fd=1", *rest)
-    return process.follow(argv, line), said
+    return process.follow(argv, show), lines
 
 
-def _listed(conf: Path, wanted: version.Wanted) -> list[Offer]:
-    package = f"linux-source-{wanted.line}"
-    said = process.run(("apt-cache", "-c", conf, "show", package), check=False)
-    found: dict[str, Offer] = {}
-    for text in said.stdout.split("\n\n"):
-        fields = dict(re.findall(r"^([\w-]+): (.*)$", text, re.MULTILINE))
-        number = upstream(fields.get("Version", ""))
-        if fields.get("Package") != package or not wanted.matches(number):
-            continue
-        if "SHA256" in fields and number not in found:
-            found[number] = _offer(conf, number, fields)
-    return sorted(found.values(), key=lambda offer: version.key(offer.version), reverse=True)
+def _packages(conf: Path, request: ReleaseRequest) -> list[Offer]:
+    """The packages in apt's lists that match, newest first, each kernel release once."""
+    name = f"linux-source-{request.line}"
+    output = process.run(("apt-cache", "-c", conf, "show", name), check=False).stdout
+    stanzas = [
+        stanza
+        for stanza in Deb822.iter_paragraphs(output, use_apt_pkg=False)
+        if stanza.get("Package") == name and "Version" in stanza and "SHA256" in stanza
+    ]
+    newest: dict[str, Offer] = {}
+    for stanza in sorted(stanzas, key=lambda stanza: Version(stanza["Version"]), reverse=True):
+        version = upstream(stanza["Version"])
+        if request.matches(version):
+            newest.setdefault(version, _offer(conf, version, stanza))
+    return sorted(newest.values(), key=lambda o: releases.sort_key(o.version), reverse=True)
 
 
-def upstream(number: str) -> str:
-    """Give the kernel release of a package version: 7.2.13-1~bpo13+1 is 7.2.13."""
-    return number.rpartition("-")[0].replace("~rc", "-rc")
+def upstream(package_version: str) -> str:
+    """The kernel release of a package version: 7.2.13-1~bpo13+1 is 7.2.13."""
+    return (Version(package_version).upstream_version or "").replace("~rc", "-rc")
 
 
-def _offer(conf: Path, number: str, fields: dict[str, str]) -> Offer:
-    patched = ", with Debian's patches" if "Debian patches" in fields.get("Description", "") else ""
+def _offer(conf: Path, version: str, package: Mapping[str, str]) -> Offer:
+    patched = "Debian patches" in package.get("Description", "")
     return Offer(
-        version=number,
-        name=f"debian-{fields['Version'].replace('~', '_')}",
-        origin=f"Debian package {fields['Package']} {fields['Version']}{patched}",
-        size=int(fields["Size"]),
-        fetch=functools.partial(_fetch, conf, fields),
+        version=version,
+        name=f"debian-{package['Version'].replace('~', '_')}",
+        origin=f"Debian package {package['Package']} {package['Version']}"
+        + (", with Debian's patches" if patched else ""),
+        size=int(package["Size"]),
+        fetch=functools.partial(_fetch, conf, package),
     )
 
 
-def _fetch(conf: Path, fields: dict[str, str], folder: Path, stage: Stage) -> Path:
-    """Download and open the package; gives the tarball in it."""
-    package = f"{fields['Package']}={fields['Version']}"
-    size, place = int(fields["Size"]), folder / Path(fields["Filename"]).name
+def _fetch(conf: Path, package: Mapping[str, str], folder: Path, stage: Stage) -> Path:
+    """Download and unpack the package; returns the tarball in it."""
+    name = f"{package['Package']}={package['Version']}"
+    size, place = int(package["Size"]), folder / Path(package["Filename"]).name
     if not place.exists() or place.stat().st_size != size:
-        _download(conf, package, place, fields["SHA256"], size, stage)
-    download.check(place, fields["SHA256"], package)
+        _download(conf, name, place, package["SHA256"], size, stage)
+    releases.check_sha256(place, package["SHA256"], name)
     inside = folder / "inside"
     shutil.rmtree(inside, ignore_errors=True)
     process.run(("dpkg-deb", "--extract", place, inside))
     tarballs = list(inside.glob("usr/src/linux-source-*.tar.*"))
     if len(tarballs) != 1:
-        raise HostFault(f"{package} holds no kernel tarball", hint="try another release")
+        raise HostFault(f"{name} holds no kernel tarball", hint="try another release")
     return tarballs[0]
 
 
 def _download(conf: Path, package: str, place: Path, sha256: str, size: int, stage: Stage) -> None:
     """Have apt download the package, with its proxies and credentials.
 
-    ``apt-get download`` starts over after an interruption; apt-helper goes on where a file ends.
+    ``apt-get download`` starts over after an interruption; apt-helper continues where a file ends.
     """
     words = ("apt-get", "-c", conf, "-qq", "download", "--print-uris", package)
     uri = re.search(r"'([^']+)'", process.run(words).stdout)
     if not uri:
-        raise HostFault(f"apt knows no address of {package}", hint="try again later")
+        raise HostFault(f"apt has no address for {package}", hint="try again later")
     fetch = (_FETCHER, "download-file", uri[1], place, f"SHA256:{sha256}")
-    status, said = _apt(conf, fetch, stage, size, package)
+    status, lines = _apt(conf, fetch, stage, size, package)
     if status or not place.exists():
-        reason = next((line for line in said if line.startswith("E: ")), f"status {status}")
+        reason = next((line for line in lines if line.startswith("E: ")), f"status {status}")
         raise HostFault(
             f"downloading {package}: {reason}",
             hint="check the network",
-            details="\n".join(said[-10:]),
+            details="\n".join(lines[-10:]),
         )

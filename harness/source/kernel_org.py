@@ -3,38 +3,109 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import http
+import http.client
 import re
+import urllib.error
+import urllib.request
 from pathlib import Path
 
+from harness.errors import HostFault
 from harness.progress import Stage
-from harness.source import download, version
-from harness.source.offer import Offer
+from harness.source import releases
+from harness.source.releases import Offer, ReleaseRequest
 
 BASE = "https://cdn.kernel.org/pub/linux/kernel"
 
-_LINE = re.compile(r"^([0-9a-f]{64})  linux-(\d+\.\d+(?:\.\d+)?)\.tar\.xz$", re.MULTILINE)
-_SIZE = 170_000_000  # bytes, about; the list does not tell
+_CHECKSUM = re.compile(r"^([0-9a-f]{64})  linux-(\d+\.\d+(?:\.\d+)?)\.tar\.xz$", re.MULTILINE)
+_SIZE = 170_000_000  # bytes of a tarball, about; the list does not say
+_TIMEOUT = 20.0  # seconds without a byte
+_LIST_TIMEOUT = 5.0  # the same for the list: each of a host's addresses may take as long
+_TRIES = 4  # each try continues where the one before stopped
+_BLOCK = 1 << 20
+_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)  # our disk's fault
+_Errors = (OSError, http.client.HTTPException)
 
 
-def offers(wanted: version.Wanted, stage: Stage) -> list[Offer]:
-    """Give the releases that match.  Raises HostFault when the list cannot be had."""
-    folder = f"{BASE}/v{wanted.line.partition('.')[0]}.x"
+def offers(request: ReleaseRequest, stage: Stage) -> list[Offer]:
+    """The releases that match.  Raises HostFault when the list cannot be downloaded."""
+    folder = f"{BASE}/v{request.line.partition('.')[0]}.x"
     stage.update(note=f"asking {folder}")
-    listed = download.text(f"{folder}/sha256sums.asc")
+    checksums = download_text(f"{folder}/sha256sums.asc")
     return [
         Offer(
-            version=number,
-            name=f"linux-{number}",
-            origin=f"{folder}/linux-{number}.tar.xz",
+            version=version,
+            name=f"linux-{version}",
+            origin=f"{folder}/linux-{version}.tar.xz",
             size=_SIZE,
-            fetch=functools.partial(_fetch, f"{folder}/linux-{number}.tar.xz", sha256),
+            fetch=functools.partial(_fetch, f"{folder}/linux-{version}.tar.xz", sha256),
         )
-        for sha256, number in _LINE.findall(listed)
-        if wanted.matches(number)
+        for sha256, version in _CHECKSUM.findall(checksums)
+        if request.matches(version)
     ]
 
 
 def _fetch(url: str, sha256: str, folder: Path, stage: Stage) -> Path:
     place = folder / url.rpartition("/")[2]
-    return place if place.exists() else download.fetch(url, place, sha256, stage)
+    return place if place.exists() else download(url, place, sha256, stage)
+
+
+def download_text(url: str) -> str:
+    """A small file's text.  Raises HostFault with the reason in one line."""
+    try:
+        with urllib.request.urlopen(url, timeout=_LIST_TIMEOUT) as response:
+            content: bytes = response.read()
+    except _Errors as error:
+        raise HostFault(f"{url}: {_reason(error)}", hint="check the network") from error
+    return content.decode("utf-8", "replace")
+
+
+def download(url: str, place: Path, sha256: str, stage: Stage) -> Path:
+    """Download to ``place``, which exists only once it is complete and its checksum right."""
+    part = place.with_name(place.name + ".part")
+    for left in reversed(range(_TRIES)):
+        try:
+            _append(url, part, stage)
+            break
+        except urllib.error.HTTPError as error:
+            if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                break  # nothing comes after what we have
+            raise HostFault(f"{url}: {_reason(error)}", hint="try again later") from error
+        except _Errors as error:
+            if isinstance(error, OSError) and error.errno in _OURS:
+                hint = "free some space (harness clean), or set HARNESS_CACHE elsewhere"
+                raise HostFault(f"cannot write {part}: {error.strerror}", hint=hint) from error
+            if not left:
+                raise HostFault(f"{url}: {_reason(error)}", hint="check the network") from error
+            stage.update(note=f"{_reason(error)}; continuing")
+    releases.check_sha256(part, sha256, url)
+    return part.rename(place)
+
+
+def _append(url: str, part: Path, stage: Stage) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    request = urllib.request.Request(url, headers=headers)
+    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+        have = have if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
+        total = have + int(response.headers.get("Content-Length") or 0)
+        with part.open("ab" if have else "wb") as file:
+            while block := response.read(_BLOCK):
+                file.write(block)
+                have += len(block)
+                stage.update(have / 1e6, total / 1e6, f"MB of {url}")
+    if have < total:  # reading in blocks does not notice that the server hung up
+        raise http.client.IncompleteRead(b"", total - have)
+
+
+def _reason(error: BaseException) -> str:
+    """Why a download failed, in a few words."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answers {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        error = error.reason if isinstance(error.reason, BaseException) else error
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

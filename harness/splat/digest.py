@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make a Splat of the lines of a report: names, stacks and facts."""
+"""Make a Splat of the lines of a report: its title, stacks, fingerprint, and what else it says."""
 
 from __future__ import annotations
 
@@ -9,123 +9,235 @@ import hashlib
 import itertools
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from harness.model import Splat
-from harness.splat import facts, sites
-from harness.splat.blame import blame, function, telling
-from harness.splat.kind import Kind, Role
-from harness.splat.report import Report
-from harness.splat.stacks import Stacks, stacks
+from harness.splat.kinds import Headline, Role, SplatKind, Suspect
+from harness.splat.open_splat import OpenSplat
+from harness.splat.stacks import URBS, Stacks, blame, function, stacks, telling
 
 FRAMES = 64  # of a stack that are kept
-_STALLS = {"rcu stall", "soft lockup", "hard lockup", "csd lock"}
-# A stack says who was at it, though the title does not.
-_NAMELESS = {"panic", "slab", "busy inodes"}
+_NULL_PAGE = 4096  # bytes; a fault below is a NULL dereference
 _WORK = re.compile(r".*(?:workfn=|last function: )([\w.]+)")
 _PAGES = re.compile(r"_*alloc_(?:frozen_)?pages\w*")
 _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,16}\b|\d+")
+# Warnings and bugs in code that serves everybody have titles of their own.
+_SITES = {
+    r"WARNING: .*\bmm/\S+:\d+ (?:at )?k.?.?alloc": "WARNING: kmalloc bug in {f}",
+    r"WARNING: .*\bmm/usercopy\.c:\d+ (?:at )?usercopy_warn": "WARNING: bad usercopy in {f}",
+    r"WARNING: .*\blib/kobject\.c:\d+ (?:at )?kobject_": "WARNING: kobject bug in {f}",
+    r"WARNING: .*\bfs/proc/generic\.c:\d+ (?:at )?_*proc_": "WARNING: proc registration bug in {f}",
+    r"WARNING: .*\bkernel/locking/lockdep\.c:\d+ (?:at )?\w*lock": "WARNING: locking bug in {f}",
+    r"WARNING: .* (?:at )?usb_submit_urb\b": "WARNING in {f}/usb_submit_urb",
+    r"kernel BUG at mm/usercopy\.c:\d+!": "BUG: bad usercopy in {f}",
+    r"kernel BUG at (?:lib/list_debug\.c|include/linux/list\.h):\d+!": "BUG: corrupted list in {f}",
+}
+_SITE_TITLES = {re.compile(line): title for line, title in _SITES.items()}
+_HEADER = re.compile(
+    r"CPU: ?(?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.+?) "
+    r"(?:Kdump: loaded )?(?:Not tainted|Tainted: (?P<taint>[A-Z ]+?)) +\d"
+)
+_BY_TASK = re.compile(r".*\bby task (?P<task>\S.*?/\d+)(?: on cpu (?P<cpu>\d+))?:?$")
+_IN_ATOMIC = re.compile(r"in_atomic\(\): .*pid: (?P<pid>\d+), name: (?P<comm>.+)")
+_LEAK = re.compile(r"\s+comm \"(?P<comm>.*)\", pid (?P<pid>\d+)")
+_LOCKS = re.compile(
+    r"(?P<task>\S.*?/\d+)(?: \[HC.*\])? (?:is trying|takes:|just changed|is freeing|is leaving)"
+)
+_TASK_WORDS = ("PID: ", "task ", "pid", " is ", "takes:", " just ")  # each of these has one
+_MODULES = re.compile(r"Modules linked in:(.*)")
+_UNLOADED = re.compile(r"\[last unloaded: .*?\]|\([A-Z+-]*\)")
+
+_SIZED = (
+    re.compile(r"(?P<kind>Read|Write)(?: of size (?P<size>\d+))? at addr (?P<at>[0-9a-f]+)"),
+    re.compile(r"(?P<kind>Free) of addr (?P<at>[0-9a-f]+)"),
+    re.compile(
+        r"(?:Use-after-free|Out-of-bounds|Invalid) (?P<kind>read|write|free) (?:at|of) "
+        r"(?P<at>0x[0-9a-f]+)"
+    ),
+    re.compile(r"Memory (?P<kind>access) of size (?P<size>\d+) starts at (?P<at>[0-9a-f]+)"),
+    re.compile(
+        r"(?:race at unknown origin, with )?(?:assert no \w+ )?(?P<kind>read|write)\b.* to "
+        r"(?P<at>0x[0-9a-f]+) of (?P<size>\d+) bytes"
+    ),
+    re.compile(r"BUG: .* on (?P<kind>read|write) at (?P<at>0x[0-9a-f]+)"),
+)
+_ADDRESS = re.compile(
+    r"(?:BUG: |Unable |Oops: general protection).*(?:address:?|at|for address|virtual address) "
+    r"(?:non-canonical address )?(?P<at>(?:0x)?[0-9a-f]{3,16})\b"
+)
+# Lines that may match one of the patterns for an access begin like this, or have a word of _MODE.
+_TELLS = re.compile(
+    "Read|Write|Free|Use-|Out-|Invalid|Memory|race|assert|read|write|BUG|Unable|Oops|Failing|#PF"
+)
+_FAILING = re.compile(r"Failing address: (?P<at>[0-9a-f]+)")
+_MODE = re.compile(
+    r"#PF: \w+ (?P<kind>read|write|instruction fetch)|.*\bWnR = (?P<wnr>[01])|"
+    r".*kernel (?P<fetch>execution|instruction fetch)"
+)
 
 
-def digest(report: Report) -> Splat:
-    """Give the splat that a report is."""
-    if report.kind is None or report.found is None:
-        raise ValueError("only a report with a name is a splat")
+class Access(NamedTuple):
+    """A bad access to memory: ``kind`` is read, write, free or execute; ``size`` in bytes."""
+
+    kind: str = ""
+    size: int = 0
+    address: str = ""
+
+
+def digest(splat: OpenSplat) -> Splat:
+    """Return the finished splat.  Raises ValueError for one without a headline."""
+    if splat.headline is None or splat.match is None:
+        raise ValueError("a report without a headline is not a splat")
     return dataclasses.replace(
-        _told(
-            report.kind,
-            tuple(report.found.groupdict(default="").items()),
-            tuple(report.lines),
-            report.head,
+        _digest(
+            splat.headline,
+            tuple(splat.match.groupdict(default="").items()),
+            tuple(splat.lines),
+            splat.head,
         ),
-        line=report.number,
-        test=report.test,
-        phase=report.phase,
-        panic=report.panic,
-        raw=tuple(report.raw),
+        line=splat.number,
+        test=splat.test,
+        phase=splat.phase,
+        panic=splat.panic,
+        raw=tuple(splat.raw),
     )
 
 
 @functools.lru_cache(maxsize=256)  # a kernel that is unwell says the same again and again
-def _told(
-    kind: Kind, said: tuple[tuple[str, str], ...], lines: tuple[str, ...], head: int
+def _digest(
+    headline: Headline, groups: tuple[tuple[str, str], ...], lines: tuple[str, ...], head: int
 ) -> Splat:
-    """Give what the words of a report say, whenever and wherever they are said."""
-    named = dict(said)
-    known = stacks(lines[head:])
-    guilty = _guilty(kind, named, known, lines)
-    access = facts.access(lines)
-    kind_name = _kind(kind, lines)
-    title = _title(kind, lines[head], named, guilty, access.kind.capitalize())
-    if kind_name == "null dereference" and kind.name != kind_name:
-        title = f"BUG: unable to handle kernel NULL pointer dereference in {guilty}".removesuffix(
-            " in "
-        )
-    repeated = not known.entry or known.main[:1] == [known.entry]
-    frames = tuple(known.main if repeated else [known.entry, *known.main])[:FRAMES]
+    """Return what the lines say, whenever and wherever they are said.
+
+    ``groups`` are the named groups that the headline matched, in the line number ``head``.
+    """
+    named = dict(groups)
+    found = stacks(lines[head:])
+    guilty = _guilty(headline, named, found, lines)
+    access = _access(lines)
+    kind = _kind_name(headline.kind, lines)
+    title = _title(headline, lines[head], named, guilty, access.kind.capitalize())
+    if kind == "null dereference" and headline.kind.name != kind:
+        title = "BUG: unable to handle kernel NULL pointer dereference"
+        title += f" in {guilty}" if guilty else ""
+    repeated = not found.entry or found.main[:1] == [found.entry]
+    frames = tuple(found.main if repeated else [found.entry, *found.main])[:FRAMES]
+    told = "\n".join([kind, _VARIES.sub("N", title), *itertools.islice(telling(frames), 5)])
+    header = _first_match(_HEADER, lines)
+    cpu = named.get("cpu") or (header["cpu"] if header else "")
+    modules = _first_match(_MODULES, lines)
     return Splat(
-        kind=kind_name,
+        kind=kind,
         title=title,
         lines=lines,
         function=guilty,
         frames=frames,
-        fingerprint=_fingerprint(kind_name, title, frames),
+        fingerprint=hashlib.sha256(told.encode()).hexdigest()[:16],
         access=access.kind,
         size=access.size,
         address=access.address,
-        task=facts.task(lines, named),
-        cpu=facts.cpu(lines, named),
-        taint=facts.taint(lines),
-        alloc_stack=tuple(known.alloc[:FRAMES]),
-        free_stack=tuple(known.free[:FRAMES]),
-        modules=facts.modules(lines),
+        task=_task(lines, named),
+        cpu=int(cpu) if cpu else None,
+        taint="".join((header["taint"] or "").split()) if header else "",
+        alloc_stack=tuple(found.alloc[:FRAMES]),
+        free_stack=tuple(found.free[:FRAMES]),
+        modules=tuple(_UNLOADED.sub("", modules[1]).split()) if modules else (),
     )
 
 
-def _guilty(kind: Kind, named: dict[str, str], known: Stacks, lines: Sequence[str]) -> str:
-    """Choose the function: where the message says, where the processor stood, or from the stack."""
-    stack = known.task if kind.name in _STALLS and known.task else known.main
-    said = named.get("f", "") or named.get("pair", "").split(" / ")[0]
-    if "{f}" not in kind.title and kind.name not in _NAMELESS and not said:
+def _first_match(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str] | None:
+    return next((match for line in lines if (match := pattern.match(line))), None)
+
+
+def _guilty(headline: Headline, named: dict[str, str], found: Stacks, lines: Sequence[str]) -> str:
+    """Choose the function to blame."""
+    kind = headline.kind
+    stack = found.task if kind.in_interrupt and found.task else found.main
+    in_headline = named.get("f", "") or named.get("pair", "").split(" / ")[0]
+    if "{f}" not in headline.title and not kind.always_blames and not in_headline:
         return ""
-    if said == "usb_submit_urb":  # whose urb it is
-        return blame("urb", stack)
-    if _PAGES.match(said):  # too many are asked for: that is known by this name
-        return said
-    if kind.name == "lockdep":
-        return blame(kind.name, [known.lock, *stack])
-    if kind.name in ("refcount", "list corruption", "debugobjects", "ubsan", "atomic"):
-        return blame(kind.name, [known.entry, *stack])
-    if kind.name == "workqueue leak":
-        work = (one for line in lines if (one := _WORK.match(line)))
-        return next((one[1] for one in work), blame(kind.name, stack))
-    if kind.name in ("hung task", "kmemleak"):
-        return blame(kind.name, stack)
-    return blame(kind.name, [said, known.entry, *stack])
+    if in_headline == "usb_submit_urb":  # whose urb it is
+        return blame(stack, URBS)
+    if _PAGES.match(in_headline):  # too many are requested: that is known by this name
+        return in_headline
+    if Suspect.WORK in kind.suspects and (work := _first_match(_WORK, lines)):
+        return work[1]
+    suspects = {
+        Suspect.NAMED: in_headline,
+        Suspect.ENTRY: found.entry,
+        Suspect.LOCK: found.lock,
+    }
+    first = [suspects.get(suspect, "") for suspect in kind.suspects]
+    return blame([*first, *stack], kind.common)
 
 
-def _kind(kind: Kind, lines: Sequence[str]) -> str:
+def _kind_name(kind: SplatKind, lines: Sequence[str]) -> str:
     """Tell a NULL dereference from a page fault where only the address does."""
     if kind.name == "page fault" and "pointer dereference in virtual" in lines[0]:
         failing = re.search(r"Failing address: ([0-9a-f]+)", "\n".join(lines))
-        if failing and int(failing[1], 16) < 4096:
+        if failing and int(failing[1], 16) < _NULL_PAGE:
             return "null dereference"
     return kind.name
 
 
-def _title(kind: Kind, line: str, named: dict[str, str], guilty: str, rw: str) -> str:
+def _title(headline: Headline, line: str, named: dict[str, str], guilty: str, rw: str) -> str:
     words = {"what": "", "pair": "", "cache": "", "comm": "", **named, "f": guilty, "rw": rw}
-    if kind.name == "kasan" and words["what"].endswith(("double-free", "invalid-free")):
+    kind = headline.kind.name
+    if kind == "kasan" and words["what"].endswith(("double-free", "invalid-free")):
         words["rw"] = ""
         words["what"] = words["what"].removeprefix("double-free or ")
-    if kind.name == "ubsan" and not words["what"].startswith("Undefined"):
+    if kind == "ubsan" and not words["what"].startswith("Undefined"):
         words["what"] = words["what"].replace(" ", "-")
-    if kind.name == "kcsan":
+    if kind == "kcsan":
         words["pair"] = " / ".join(map(function, words["pair"].split(" / ")))
-    form = sites.title(line, kind.title) if kind.role is Role.TRAP else kind.title
+    form = headline.title
+    if headline.role is Role.TRAP:
+        form = next((own for site, own in _SITE_TITLES.items() if site.match(line)), form)
     return re.sub(r"\s+", " ", form.format(**words)).strip().removesuffix(" in")
 
 
-def _fingerprint(kind: str, title: str, frames: tuple[str, ...]) -> str:
-    names = itertools.islice(telling(frames), 5)
-    words = "\n".join([kind, _VARIES.sub("N", title), *names])
-    return hashlib.sha256(words.encode()).hexdigest()[:16]
+def _access(lines: Sequence[str]) -> Access:
+    """Return the first bad access in a splat's lines."""
+    address, kind = "", ""
+    for line in lines:
+        if not _TELLS.match(line) and "WnR" not in line and "kernel" not in line:
+            continue
+        for pattern in _SIZED:
+            if match := pattern.match(line):
+                parts = {"size": None, **match.groupdict()}
+                word = str(parts["kind"]).lower()
+                kind = "read" if word == "access" else word
+                return Access(kind, int(parts["size"] or 0), _hex(str(parts["at"])))
+        if not address and (match := _ADDRESS.match(line) or _FAILING.match(line)):
+            address = _hex(match["at"])
+        if not kind and (match := _MODE.match(line)):
+            kind = _mode(match)
+    return Access(kind, 0, address) if address else Access()
+
+
+def _mode(match: re.Match[str]) -> str:
+    if match["wnr"]:
+        return "write" if match["wnr"] == "1" else "read"
+    if match["fetch"] or match["kind"] == "instruction fetch":
+        return "execute"
+    return str(match["kind"])
+
+
+def _hex(text: str) -> str:
+    return text if text.startswith("0x") else f"0x{text}"
+
+
+def _task(lines: Sequence[str], named: dict[str, str]) -> str:
+    """Return "comm/pid" of the task that the report names, or of the one that ran."""
+    if named.get("task"):
+        return named["task"].strip()
+    if named.get("comm") and named.get("pid"):
+        return f"{named['comm']}/{named['pid']}"
+    for line in lines:
+        if not any(word in line for word in _TASK_WORDS):
+            continue
+        for pattern in (_BY_TASK, _LOCKS, _IN_ATOMIC, _LEAK, _HEADER):
+            if match := pattern.match(line):
+                parts = match.groupdict()
+                return parts.get("task") or f"{parts['comm']}/{parts['pid']}"
+    return ""

@@ -1,118 +1,145 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The ways for a splat to begin.  A message must have the kernel's whole form to count as one."""
+"""Kinds of splats, how their reports are read, and what a headline says; see *_headlines.py."""
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import re
 
-from harness.splat.checkers import LOCKDEP, LOCKUPS, SANITIZERS
-from harness.splat.complaints import OTHERS
-from harness.splat.faults import PANICS, TRAPS, WORDS
-from harness.splat.kind import Kind
-
-#: In the order they are tried: the first that matches names the splat.
-KINDS = (*SANITIZERS, *LOCKDEP, *LOCKUPS, *WORDS, *TRAPS, *PANICS, *OTHERS)
+HEADER = 80  # lines that may come before a stack trace
 #: Opens a WARNING or BUG; what it is follows.
 CUT_HERE = "------------[ cut here ]------------"
-#: The reasons of panics that only follow from a fault that was told before.
-CONSEQUENCE = re.compile(
-    r"Kernel panic - not syncing: (?:Fatal exception|.*panic_on_\w+ set|"
-    r"k\w+\.(?:panic|fault=\w+) set|Machine halted|hung_task: |"
-    r"softlockup: |Hard LOCKUP|RCU Stall|UBSAN: |Oops|Aiee, killing interrupt|"
-    r".* stack guard|stack guard|double fault|[Kk]ernel stack overflow|Machine check|"
-    r"BUG!|kfence|Unhandled exception|Corrupt kernel stack|workqueue: |"
-    r".*watchdog|Out of memory|System is deadlocked on memory)"
-)
-#: The same, when init or an idle task died of the fault.
-DEATH = re.compile(r"Kernel panic - not syncing: Attempted to kill (?:init|the idle)")
-# The few that may begin with anything have a word to be found by.
-_LOOSE = [one for one in KINDS if one.word]
-# What many kinds begin with, by its first letter: only what follows tells them apart.
-LEADS = {"B": "BUG: ", "W": "WARNING: ", "I": "INFO: ", "O": "Oops: "}
-_PLAIN = re.compile(r"(?:[\w :]|\\\[)*(?![?*+{])")
+
+# Parts of patterns: a function, a function with its offset or an address, file:line, a task.
+SYM = r"(?P<f>[A-Za-z_.$][\w.$]*)"
+AT = rf"(?:{SYM}\+0x[0-9a-f]+|0x[0-9a-f]+)"
+WHERE = r"(?P<at>[\w./+-]+\.[chS]:\d+)"
+TASK = r"(?P<task>.+/\d+)"
 
 
-def ways(pattern: str) -> list[str]:
-    """Write a pattern that begins with groups as the ones without that it stands for.
+class Stop(enum.Enum):
+    """How a splat ends: at its own last line, or where its stack trace does."""
 
-    For patterns as they are written here: what they begin with is a character, an optional or
-    a plain group, or a small class of characters.  Raises ValueError for any other.
+    TRACE = "trace"
+    LINE = "line"
+    CUT = re.compile(r"---\[ end trace")
+    RULE = re.compile(r"={40,}$")
+    PANIC = re.compile(r"---\[ end Kernel panic|Rebooting in \d+ seconds")
+    KILLED = re.compile(r"(?:.*: )?Killed process \d+")
+
+
+class Role(enum.Enum):
+    """How a headline relates to the one before it, when both are about the same fault."""
+
+    OWN = "own"
+    WORDS = "words"  # a message before a WARNING or BUG, which says more than that
+    TRAP = "trap"  # the WARNING, BUG or Oops that such a message, or another trap, leads to
+    DIE = "die"  # how a BUG dies on some architectures
+    PANIC = "panic"
+
+
+class Suspect(enum.Enum):
+    """A function that may be to blame, besides those of the stack."""
+
+    NAMED = "named"  # in the headline
+    ENTRY = "entry"  # where the processor was
+    LOCK = "lock"  # who wants the lock that lockdep complains about
+    WORK = "work"  # the last function of a workqueue
+
+
+@dataclasses.dataclass(frozen=True)
+class SplatKind:
+    """A kind of splat, as users see it, and what is special in its reports."""
+
+    name: str
+    #: Whom to suspect before the functions of the stack, in this order.
+    suspects: tuple[Suspect, ...] = (Suspect.NAMED, Suspect.ENTRY)
+    #: Functions that are common to such splats, besides those that are common to all: a pattern.
+    common: str = ""
+    #: Whether the stack names a function although the title does not.
+    always_blames: bool = False
+    #: Whether an interrupt tells of it: the stack of the interrupted task is the telling one.
+    in_interrupt: bool = False
+    #: Whether other processors' lines belong to the report.
+    all_processors: bool = False
+    #: Whether a program reports it, so that its lines may have no stamps.
+    by_program: bool = False
+    #: Whether tasks survive it, so that a panic behind it has another cause.
+    survived: bool = False
+    header: int = HEADER
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Headline:
+    """One way for a splat of a kind to begin.
+
+    ``first`` matches the start of a message; ``title`` has {f} for the function to blame.
+    ``word`` appears in every message of a headline whose messages may begin with anything.
+    ``sure`` is false for messages that a person could write: more of a report must follow.
     """
-    if pattern.startswith("(?:"):
-        inside, rest = _group(pattern)
-        parts = [*inside, ""] if rest.startswith("?") else inside
-        return [way for part in parts for way in ways(part + rest.removeprefix("?"))]
-    if pattern.startswith("[") and "-" not in pattern[: pattern.index("]")]:
-        chars, _, rest = pattern[1:].partition("]")
-        return [char + rest for char in chars]
-    plain = _PLAIN.match(pattern)
-    begin = plain[0].removeprefix("\\") if plain else ""
-    if not begin or (begin != (lead := LEADS.get(begin[0], "")) and lead.startswith(begin)):
-        raise ValueError(f"a kind's message may begin with anything: {pattern}")
-    return [pattern]
+
+    kind: SplatKind
+    first: re.Pattern[str]
+    title: str
+    stop: Stop = Stop.TRACE
+    role: Role = Role.OWN
+    sure: bool = True
+    word: str = ""
 
 
-def _group(pattern: str) -> tuple[list[str], str]:
-    """Split a group into its alternatives; gives what follows the group as well."""
-    depth, parts, begin = 0, [], 3
-    for at, char in enumerate(pattern):
-        if pattern[at - 1 : at] == "\\":
-            continue
-        depth += {"(": 1, ")": -1}.get(char, 0)
-        if depth == 0 or (depth == 1 and char == "|"):
-            parts.append(pattern[begin:at])
-            begin = at + 1
-        if depth == 0:
-            return parts, pattern[at + 1 :]
-    raise ValueError(f"a group does not end: {pattern}")
+# Every task waits in one of these.
+_WAITERS = (
+    r"\w*(?:sched|_lock|_slowlock|rwsem|completion|kthread|wait|synchronize)\w*|"
+    r"wait_for_\w+|_*wait_(?:on|for|event|rcu)\w*|do_wait\w*|_*wait_on_bit\w*|out_of_line_\w+|"
+    r"(?:folio|page)_wait\w*|folio_lock\w*|_*folio_lock\w*|bit_wait\w*|completion\w*|"
+    r"synchronize_\w+|_*synchronize_\w+|rcu_barrier\w*|_*flush_work\w*|_*flush_workqueue|"
+    r"_*cancel_(?:delayed_)?work\w*|kthread\w*|_*rwsem\w*|_*sb_start_write\w*|prepare_to_\w+|"
+    r"usleep_\w+|msleep\w*|_*lock_sock\w*|lock_sock_nested|drain_workqueue|inode_lock\w*"
+)
+# These allocate for others.
+_ALLOCATORS = (
+    r"\w*(?:alloc|kmem|slab|sock_|create_object|idr_get|list_lru_init|k\w*asprintf|pcpu_create|"
+    r"strn?dup|memdup)\w*"
+)
+# These deal with objects whose life debugobjects follows.
+_OBJECTS = r"\w*(?:timer_|work_|rcu|percpu_)\w*|vunmap|vfree|__free_\w+|kobject_\w+"
+
+_ENTRY = (Suspect.ENTRY,)
+_SPECIAL = (
+    SplatKind("refcount", suspects=_ENTRY, survived=True),
+    SplatKind("list corruption", suspects=_ENTRY),
+    SplatKind("debugobjects", suspects=_ENTRY, common=_OBJECTS, survived=True),
+    SplatKind("ubsan", suspects=_ENTRY, survived=True),
+    SplatKind("atomic", suspects=_ENTRY),
+    SplatKind("lockdep", suspects=(Suspect.LOCK,), header=8 * HEADER),
+    SplatKind("workqueue leak", suspects=(Suspect.WORK,), common=_WAITERS),
+    SplatKind("hung task", suspects=(), common=_WAITERS),
+    SplatKind("kmemleak", suspects=(), common=_ALLOCATORS, by_program=True),
+    SplatKind("soft lockup", in_interrupt=True, all_processors=True),
+    SplatKind("hard lockup", in_interrupt=True, all_processors=True),
+    SplatKind("rcu stall", in_interrupt=True, all_processors=True),
+    SplatKind("csd lock", in_interrupt=True, all_processors=True),
+    SplatKind("workqueue lockup", all_processors=True),
+    SplatKind("warning", survived=True),
+    SplatKind("netdev watchdog", survived=True),
+    SplatKind("busy inodes", always_blames=True, survived=True),
+    SplatKind("panic", always_blames=True),
+    SplatKind("slab", always_blames=True),
+    SplatKind("oom", header=8 * HEADER),
+)
+_BY_NAME = {kind.name: kind for kind in _SPECIAL}
 
 
-class _Bucket:
-    """The kinds whose messages may begin with a certain text."""
-
-    def __init__(self, first: str) -> None:
-        self.kinds: list[Kind] = []
-        self.patterns: list[str] = []
-        self.skip = len(first) if first in LEADS.values() else 0
-
-    def add(self, kind: Kind, way: str) -> None:
-        self.kinds.append(kind)
-        self.patterns.append(way[self.skip :])
-
-    def compile(self) -> None:
-        # The number of the empty group behind the pattern that matched is that of its kind: groups
-        # around them would have to be remembered at every try.
-        self.match = re.compile("|".join(f"{one}()" for one in self.patterns)).match
-
-
-def _buckets() -> dict[str, _Bucket]:
-    found: dict[str, _Bucket] = {}
-    for one in KINDS:
-        pattern = "(?:" + re.sub(r"\(\?P<\w+>", "(?:", one.first.pattern) + ")"
-        for way in () if one.word else ways(pattern):
-            letter = way.removeprefix("\\")[0]
-            lead = LEADS.get(letter, "")
-            first = lead if lead and way.startswith(lead) else letter
-            found.setdefault(first, _Bucket(first)).add(one, way)
-    for bucket in found.values():
-        bucket.compile()
-    return found
-
-
-_BUCKETS = _buckets()
-
-
-def begins(text: str) -> tuple[Kind, re.Match[str]] | None:
-    """Say which kind of splat a message begins, if any."""
-    for loose in _LOOSE:
-        if loose.word in text and (found := loose.first.match(text)):
-            return loose, found
-    letter = text[:1]
-    lead = LEADS.get(letter)
-    bucket = _BUCKETS.get(lead if lead and text.startswith(lead) else letter)
-    which = bucket.match(text, bucket.skip) if bucket else None
-    if bucket is None or which is None or which.lastindex is None:
-        return None
-    kind = bucket.kinds[which.lastindex - 1]
-    exact = kind.first.match(text)
-    return (kind, exact) if exact else None
+def headline(
+    kind: str,
+    pattern: str,
+    title: str,
+    stop: Stop = Stop.TRACE,
+    role: Role = Role.OWN,
+    sure: bool = True,
+    word: str = "",
+) -> Headline:
+    """Make a headline from a pattern's text; a kind that is not special has only a name."""
+    splat_kind = _BY_NAME.get(kind) or SplatKind(kind)
+    return Headline(splat_kind, re.compile(pattern), title, stop, role, sure, word)

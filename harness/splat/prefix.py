@@ -1,20 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Take a line of a log apart: stamps, who said it, and the message itself."""
+"""Take a line of a log apart: stamps, who said it, and the message itself.
+
+Programs that keep logs (syslog, the journal, dmesg) put their own words around the kernel's, and
+say which lines are the kernel's.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from harness.splat.loggers import WHEN, named, unwrap
-
-# A program may print megabytes without a newline; what the kernel adds stands at the end.
+#: Characters of a line that are looked at.  A program may print megabytes without a newline; what
+#: the kernel adds is at the end.
 LONGEST = 16 * 1024
 #: Characters of a log that are looked at in one go.
 PIECE = 1 << 20
-#: Characters of a message that are kept.  The kernel itself prints no longer lines.
+#: Characters of a message that are kept; the kernel's own are shorter.
 MESSAGE = 2048
+
+# A date, as loggers and CI systems write it.
+_DAY = r"(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
+_ISO = r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
+_FULL = r"[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [A-Z]{2,5}"
+_UNIX = r"\d{9,}\.\d{6}"
+_WHEN = rf"(?:{_DAY}|\[{_ISO}\]|{_ISO}|{_FULL}|{_UNIX})"
+# Who logged: "host kernel: ", "host kern.warn kernel: ", "host program[12]: ".
+_BY = r"(?:[^\s:\[]+ )?(?:[a-z]+\d?\.[a-z]+ )?(?:(?P<kernel>kernel)|[\w.@/()-]+\[\d+\]): ?"
+_DATED = re.compile(rf"(?:<\d+>(?=[A-Z\d]))?{_WHEN}(?: {{2,}}(?=\[)| )(?P<by>{_BY})?")
+# RFC 5424: priority, version, date, host, program, process, kind, data.
+_RFC_5424 = re.compile(rf"<\d+>\d {_ISO} \S+ (?:(?P<kernel>kernel)|\S+) \S+ \S+ (?:-|\[.*?\]) ")
+# The journal with the kernel's clock in front: "[   12.345678] host kernel: ".
+_NAMED = re.compile(r"[^\s:\[\]]+ (?:(?P<kernel>kernel)|[\w.@/()-]+\[\d+\]): ")
+_RECORD = re.compile(r'\s*"msg": ?"(?P<text>.*)",?$')
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\^_=>78])")
 _RETURNS = re.compile(r"(?<!\r)\r*\n\r*")
@@ -27,7 +46,7 @@ _LEVEL = (
 )
 # /dev/kmsg itself, and netconsole, which may put the kernel's release in front.
 _RAW = re.compile(r"(?:\d[\w.+-]*,)?\d+,\d+,(\d+),[-c](?:,caller=([TC]\d+))?[^; ]*;")
-# The clock of the kernel, with what `dmesg -d` adds, or of the wall as `dmesg -T` or `-e` have it.
+# The kernel's clock, with what `dmesg -d` adds, or the wall clock of `dmesg -T` and `-e`.
 _CLOCK = (
     r"\[ *(?:(\d+\.\d+)(?: <[ +.\d]+>)?|[+<] *\d+\.\d+>?"
     r"|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} ?\d?\d \d\d:\d\d(?::\d\d \d{4})?)\]"
@@ -36,21 +55,19 @@ _CALLER = r"(?:\[ *([TC]\d+)\])"
 _STAMP = re.compile(rf"{_LEVEL}?(?:{_CLOCK}(?: ?{_CALLER})?|{_CALLER}) ?|{_LEVEL}")
 # A stamp whose start the serial port lost.
 _CUT = re.compile(rf"\d*\.?\d{{3,6}}\](?: ?{_CALLER})? ?")
-# A kernel's stamp anywhere: what stands before it was printed by a program.
+# A kernel's stamp anywhere: a program printed what is before it.
 _ANYWHERE = re.compile(rf"(?:<\d+>)?\[ *\d+\.\d{{6}}\](?: ?{_CALLER})? ")
 _CLOCKS = re.compile(r"\[ *\d+\.\d{6}\]")
 _BEGINS = re.compile(
-    rf"\n(?: *(?:\d+\.\d{{3}} \| )?(?:{WHEN} )?{_LEVEL}?"
+    rf"\n(?: *(?:\d+\.\d{{3}} \| )?(?:{_WHEN} )?{_LEVEL}?"
     rf"(?:\[ *\d+\.\d{{6}}\]|\[ *[TC]\d+\] )"
-    rf"|{WHEN} (?:\S+ )?(?:[a-z]+\d?\.[a-z]+ )?kernel: |(?:\d[\w.+-]*,)?\d+,\d+,\d+,[-c])"
+    rf"|{_WHEN} (?:\S+ )?(?:[a-z]+\d?\.[a-z]+ )?kernel: |(?:\d[\w.+-]*,)?\d+,\d+,\d+,[-c])"
 )
-# One of these words stands in each beginning.
+# Each beginning has one of these.
 _STAMPS = ("]", "kernel: ", ",-", ",c")
-
-
 # The usual line: the harness's stamp or none, the kernel's clock, perhaps the caller.
 _USUAL = re.compile(rf"(?: *\d+\.\d{{3}} \| )?(?:<\d+>)?\[ *(\d+\.\d{{6}})\](?: ?{_CALLER})? ")
-# What a stamp or a logger's line begins with, if it is a letter: a level, a day, a month.
+# What a stamp or a logger's line begins with, if that is a letter: a level, a day, a month.
 _NAMES = re.compile(r"kern|user|syslog|daemon|[A-Z][a-z]{2} ")
 # Another stamp, or a logger's names, behind the first.
 _LATER = re.compile(r"\]:? | kernel: ")
@@ -59,8 +76,9 @@ _LATER = re.compile(r"\]:? | kernel: ")
 class Message(NamedTuple):
     """One message.
 
-    ``kernel``: a stamp says that it is the kernel's; None when nothing does, False for another's.
-    ``clock`` is the kernel's own time in seconds; ``caller`` the task or CPU of PRINTK_CALLER.
+    ``kernel`` is True when a stamp or logger says that it is the kernel's, False when it says that
+    it is not, None when nothing is said.  ``clock`` is the kernel's own time in seconds; ``caller``
+    the task or CPU of PRINTK_CALLER.
     """
 
     text: str
@@ -69,8 +87,8 @@ class Message(NamedTuple):
     caller: str = ""
 
 
-def whole(pieces: Iterable[str]) -> Iterator[str]:
-    """Give a log in pieces of whole lines; a line that is longer than a piece is cut."""
+def whole_lines(pieces: Iterable[str]) -> Iterator[str]:
+    """Return a log in pieces of whole lines; a line that is longer than a piece is cut."""
     rest = ""
     for piece in pieces:
         text = rest + piece
@@ -85,10 +103,10 @@ def whole(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def stamped(text: str) -> bool:
-    """Say whether a log, of which ``text`` is a piece, stamps all that the kernel says.
+    """Whether a log, of which ``text`` is a piece, stamps all lines of the kernel.
 
-    It does if a line begins with a stamp.  One elsewhere may be all that somebody's sed left over,
-    unless most lines have one.
+    It does if a line begins with a stamp.  A stamp elsewhere may be one that somebody's sed left
+    over, unless most lines have one.
     """
     if not any(word in text for word in _STAMPS):
         return False
@@ -98,7 +116,7 @@ def stamped(text: str) -> bool:
 
 
 def smooth(text: str) -> str:
-    """Take off what a terminal would not show, of many lines."""
+    """Remove what a terminal would not show, from many lines."""
     if "\0" in text:
         text = text.replace("\0", "")
     if "\x1b" in text:
@@ -109,7 +127,7 @@ def smooth(text: str) -> str:
 
 
 def clean(line: str) -> str:
-    """Take off what a terminal would not show: ANSI sequences, carriage returns, NULs."""
+    """Remove what a terminal would not show: ANSI sequences, carriage returns, NULs."""
     if len(line) > LONGEST:
         line = line[-LONGEST:]
     if "\x1b" in line:
@@ -119,19 +137,19 @@ def clean(line: str) -> str:
 
 
 def usual(line: str) -> Message | None:
-    """Give the message of a clean line as the kernel prints it; None for all that is special."""
-    found = _USUAL.match(line)
-    if found is None:
+    """Return the message of a clean line as the kernel prints it; None for any special line."""
+    match = _USUAL.match(line)
+    if match is None:
         return None
-    end = found.end()
+    end = match.end()
     if ("]" in line[end:] or " kernel: " in line) and _LATER.search(line, end):
         return None
-    clock, caller = found.groups("")
+    clock, caller = match.groups("")
     return Message(line[end : end + MESSAGE], True, float(clock), caller)
 
 
 def messages(line: str) -> list[Message]:
-    """Give the messages in a clean line: usually one, more when a newline was lost."""
+    """Return the messages in a clean line: usually one, more when a newline was lost."""
     if _bare(line):
         return [Message(line[:MESSAGE])]
     only = usual(line)
@@ -140,7 +158,7 @@ def messages(line: str) -> list[Message]:
     own = _OWN.match(line)
     if own:
         line = line[own.end() :]
-    starts = [found.start() for found in _ANYWHERE.finditer(line)] if "]" in line else []
+    starts = [match.start() for match in _ANYWHERE.finditer(line)] if "]" in line else []
     if starts and not line[: starts[0]].strip():  # indented by whoever quotes it
         line, starts = line[starts[0] :], [start - starts[0] for start in starts]
     if len(starts) < 1 or starts == [0]:
@@ -154,7 +172,7 @@ def messages(line: str) -> list[Message]:
 
 
 def _bare(line: str) -> bool:
-    """Whether a line surely is nothing but its own words: most of an unstamped log's are."""
+    """Whether a line surely has no stamp nor logger's words, as most of an unstamped log."""
     if line[:1].isalpha():
         special = _NAMES.match(line) is not None
     elif line[:1] == " ":
@@ -165,14 +183,14 @@ def _bare(line: str) -> bool:
 
 
 def plain(line: str) -> str:
-    """Take ANSI colours, carriage returns and stamps off a line."""
+    """Remove ANSI colours, carriage returns and stamps from a line."""
     line = clean(line)
     own = _OWN.match(line)
     return _message(line[own.end() :] if own else line).text
 
 
 def _message(line: str) -> Message:
-    logged = unwrap(line)
+    logged = _unwrap(line)
     if logged.kernel is False:
         return Message(line[:MESSAGE], False)
     line = logged.text
@@ -182,10 +200,47 @@ def _message(line: str) -> Message:
     stamp = _STAMP.match(line)
     if stamp:
         clock = float(stamp[1]) if stamp[1] else logged.clock
-        after = named(line[stamp.end() :])
+        after = _named(line[stamp.end() :])
         kernel = after.kernel is not False
         return Message(after.text[:MESSAGE], kernel, clock, stamp[2] or stamp[3] or "")
     cut = _CUT.match(line)
     if cut:
         return Message(line[cut.end() :][:MESSAGE], True, None, cut[1] or "")
     return Message(line[:MESSAGE], logged.kernel, logged.clock)
+
+
+def _unwrap(line: str) -> Message:
+    """Remove a date and names from the start of a line, or take a line out of its JSON."""
+    if line.startswith(("{", " ", "\t")) and '"' in line:
+        return _json(line)
+    match = _DATED.match(line) or _RFC_5424.match(line)
+    if match is None:
+        return Message(line)
+    names = match.groupdict().get("by", "RFC 5424")
+    return Message(line[match.end() :], bool(match["kernel"]) if names else None)
+
+
+def _named(text: str) -> Message:
+    """Remove a host's and a program's name from the text behind a stamp."""
+    match = _NAMED.match(text)
+    return Message(text[match.end() :], bool(match["kernel"])) if match else Message(text)
+
+
+def _json(line: str) -> Message:
+    """Read a record of `journalctl -o json`, or the line of `dmesg -J` that has the message."""
+    record = _RECORD.match(line)
+    try:
+        fields = {"MESSAGE": json.loads(f'"{record["text"]}"')} if record else json.loads(line)
+    except ValueError:
+        return Message(line)
+    if not isinstance(fields, dict) or "MESSAGE" not in fields:
+        return Message(line)
+    text = fields["MESSAGE"]
+    if isinstance(text, list):  # how the journal writes bytes that are not plain text
+        text = bytes(int(byte) & 255 for byte in text).decode(errors="replace")
+    kernel = record is not None or "kernel" in (
+        fields.get("_TRANSPORT"),
+        fields.get("SYSLOG_IDENTIFIER"),
+    )
+    clock = str(fields.get("_SOURCE_MONOTONIC_TIMESTAMP", ""))
+    return Message(str(text), kernel, int(clock) / 1e6 if kernel and clock.isdecimal() else None)

@@ -28,7 +28,7 @@ Bisect = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def bisect(main_job: Job, tmp_path: Path) -> Bisect:
-    """Bisect and give what bisect.json says; the kernels of the main job are there."""
+    """Bisect and return what bisect.json holds; the kernels of the main job are in the cache."""
 
     def run(*words: str, code: int = 0) -> dict[str, Any]:
         out = str(tmp_path / "bisect")
@@ -48,7 +48,7 @@ def signature(bug: str) -> tuple[str, str]:
 
 
 def is_patch(found: dict[str, Any], number: int) -> None:
-    """The answer is this patch, and everything that was tried to prove it holds."""
+    """Check that the answer is this patch, and that every proof that was tried holds."""
     assert (found["patch"], found["total"]) == (number, 8), found["steps"]
     assert found["proven"]
     proofs = {one["what"]: one["found"] for one in found["proofs"]}
@@ -115,7 +115,7 @@ def test_a_failure_of_two_options_together(bisect: Bisect, tmp_path: Path) -> No
 
 @pytest.fixture
 def repo(main_job: Job) -> Path:
-    """Our own copy of the sources, where commits may be added."""
+    """The copy of the sources in the cache, where commits may be added."""
     return Path(main_job[1]["source"]["repo"])
 
 

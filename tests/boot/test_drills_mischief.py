@@ -19,7 +19,7 @@ import pytest
 
 from harness.model import Outcome, Test
 from harness.results import journal
-from harness.results.journal import TestStarted, events
+from harness.results.journal import Started, events
 
 SUITE = Path(__file__).parents[1] / "data" / "drills" / "test_mischief.py"
 sys.path.append(str(SUITE.parent))
@@ -103,7 +103,7 @@ def test_results_are_complete(session: Session) -> None:
 def test_a_guest_that_was_spoilt_runs_nothing_more(session: Session) -> None:
     spoilt: set[str] = set()
     for event in events(session.folder):
-        if isinstance(event, TestStarted):
+        if isinstance(event, Started):
             assert event.guest not in spoilt, event.id
             if event.id.partition("::test_it[")[2].rstrip("]") in SPOIL:
                 spoilt.add(event.guest)

@@ -18,7 +18,7 @@ from conftest import Job
 
 from harness.model import Outcome, Test
 from harness.results import journal
-from harness.results.journal import TestStarted, events
+from harness.results.journal import Started, events
 
 SUITE = Path(__file__).parents[1] / "data" / "lkdtm" / "test_points.py"
 sys.path.append(str(SUITE.parent))
@@ -111,7 +111,7 @@ def test_neighbours_are_unharmed(session: Both) -> None:
 
 
 def test_a_guest_without_lockdep_runs_nothing_more(session: Both) -> None:
-    began = [one for one in events(session[0].folder) if isinstance(one, TestStarted)]
+    began = [one for one in events(session[0].folder) if isinstance(one, Started)]
     last = {one.guest: one.id for one in began}
     # KASAN's report turns lockdep off for good.
     at = next(one for one in began if one.id.endswith("test_point[WRITE_AFTER_FREE]"))

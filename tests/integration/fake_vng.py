@@ -74,7 +74,11 @@ def gateway(path: str, seen: dict[str, str]) -> int:
         time.sleep(FOREVER)
     with client:
         return subprocess.run(
-            words, stdin=client, stdout=client, check=False, env={**os.environ, **seen}
+            words,
+            stdin=client.fileno(),
+            stdout=client.fileno(),
+            check=False,
+            env={**os.environ, **seen},
         ).returncode
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The folder of a run as one leaves it, of any size: no kernel is built or booted for it."""
+"""The folder of a run, of any size, without building or booting a kernel."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ DECODED = Decoded(
 
 
 def each_kind(side: Side, number: int) -> tuple[Test, ...]:
-    """Give tests of every kind, and ``number`` that pass in files of a thousand."""
+    """Return tests of every kind, and ``number`` that pass, in files of a thousand."""
     at = BEGIN + (100.0 if side is Side.PATCHED else 40.0)
     return (*_kinds(at, patched=side is Side.PATCHED), *_many(at + 4, number))
 
@@ -135,7 +135,7 @@ def _many(at: float, number: int) -> tuple[Test, ...]:
 
 
 def failing(number: int, words: int) -> tuple[Test, ...]:
-    """Give tests that fail, each with a long message, a log and an output."""
+    """Return tests that fail, each with a long message, a log and an output."""
     text = f"E   {EVIL} it is wrong\n" * words
     return tuple(
         Test(
@@ -153,7 +153,7 @@ def failing(number: int, words: int) -> tuple[Test, ...]:
 
 
 def console(file: Path, size: int = 0) -> None:
-    """Write a console with the marks of the crash, in the middle of ``size`` bytes of others."""
+    """Write a console with a crash in the middle of ``size`` bytes of other lines."""
     file.parent.mkdir(parents=True, exist_ok=True)
     flood = b"    99.000 | [   98.000000] flood: nothing is wrong with this line of a console\n"
     half = flood * (size // 2 // len(flood))
@@ -202,7 +202,7 @@ def _side(folder: Path, side: Side, more: tuple[Test, ...], number: int, size: i
 def make(
     folder: Path, *, number: int = 0, bad: tuple[Test, ...] = (), console_size: int = 0
 ) -> Run:
-    """Write the folder; ``number`` tests more pass, ``bad`` ones are on the patched kernel."""
+    """Write the folder; ``number`` more tests pass, ``bad`` tests are on the patched kernel."""
     (folder / "series").mkdir(parents=True)
     patch = folder / "series" / "0001-demo.patch"
     patch.write_text(PATCH)
@@ -254,7 +254,7 @@ CHECK: dict[str, Any] = {
 
 
 def check(folder: Path, checks: int = 0) -> Path:
-    """Write the folder of a check of the same series, with ``checks`` more that found nothing."""
+    """Write the folder of a check of the same series, with ``checks`` more clean checks."""
     (folder / "series").mkdir(parents=True)
     (folder / "series" / "0001-x.patch").write_text(PATCH)
     names = [f"another-{n}" for n in range(checks)]

@@ -29,7 +29,7 @@ from typing import Any
 import warm
 
 # Left for the program itself: as a module that is there, python -m would complain of it.
-_NOT_YET = ("harness.__main__", "harness.guest.keeper", "harness.guest.gather")
+_NOT_YET: tuple[str, ...] = ("harness.__main__", "harness.guest.keeper", "harness.guest.gather")
 _NOT_YET += ("harness.history.migrations", "harness.guestside.")  # and a guest is its own matter
 # Without the folder of the program, which is first, and what the environment says.
 _path = sys.path[1 + len([*filter(None, os.environ.get("PYTHONPATH", "").split(":"))]) :]
@@ -128,12 +128,12 @@ def _streams(bare: bool) -> None:
         raw.name = f"<{name}>"
         buffer = io.BufferedReader(raw) if not writes else raw if bare else io.BufferedWriter(raw)
         stream = io.TextIOWrapper(
-            buffer,  # type: ignore[arg-type]
+            buffer,
             *_forms[number],
             line_buffering=writes and not bare and (number == 2 or raw.isatty()),
             write_through=writes and bare,
         )
-        stream.mode = "w" if writes else "r"
+        stream.mode = "w" if writes else "r"  # type: ignore[misc]  # as Python does itself
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 
@@ -156,7 +156,7 @@ def _own_nursery() -> None:
         os._exit(1)
     theirs.close()
     warm.use(ours)
-    subprocess.Popen = warm.Popen  # type: ignore[misc]
+    subprocess.Popen = warm.Popen  # type: ignore[misc,assignment]
 
 
 def _program(words: list[str]) -> int:
@@ -228,8 +228,8 @@ def _load() -> None:
             importlib.import_module(module.name)
     # pytest would warn that it cannot rewrite the assertions of plugins that are there already.
     for name in ("xdist", "harness", "harness.plugin"):
-        module = sys.modules[name]
-        module.__doc__ = f"{module.__doc__}\nPYTEST_DONT_REWRITE"
+        plugin = sys.modules[name]
+        plugin.__doc__ = f"{plugin.__doc__}\nPYTEST_DONT_REWRITE"
 
 
 def main() -> None:

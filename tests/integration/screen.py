@@ -28,8 +28,9 @@ class Screen:
         self.seen: list[list[str]] = []
         self._terminal, theirs = os.openpty()
         termios.tcsetwinsize(theirs, size)
-        words = {"cwd": cwd, "env": {"TERM": "xterm-256color", **env}, "terminal": True}
-        self.process = warm.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, **words)
+        own = {"TERM": "xterm-256color", **env}
+        streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        self.process = warm.Popen(argv, cwd=cwd, env=own, terminal=True, **streams)
         os.close(theirs)
 
     def press(self, key: bytes) -> None:

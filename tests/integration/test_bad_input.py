@@ -83,7 +83,7 @@ def moved_on(project: Project) -> str:
 def test_a_series_that_fits_by_a_three_way_merge_only(project: Project) -> None:
     code, run, err = project.run("--patched-only", "--base", moved_on(project))
     assert code == 0, err
-    assert f"patch 1/1 '{DIR}: say more' fits" in err
+    assert f"patch 1/1 '{DIR}: say more' applies to" in err
     assert outcomes(run)["test_fixed"] == "pass"
 
 
@@ -231,7 +231,7 @@ def test_a_cache_with_a_space_is_told_before_the_work(project: Project) -> None:
 def test_no_network_and_nothing_cached(project: Project) -> None:
     words = ("--kernel", "7.2", "--no-series")
     err = refused(
-        project, 128, "Linux 7.2 is not to be had", "--tree", *words, before=in_namespace("true")
+        project, 128, "Linux 7.2 is not available", "--tree", *words, before=in_namespace("true")
     )
     assert "kernel.org" in err
 

@@ -55,7 +55,7 @@ def test_git_bisect_finds_the_commit(tmp_path: Path) -> None:
     assert f"# good: [{commits[2]}]" in log, said
 
 
-def test_a_commit_that_does_not_build_is_passed_over(tmp_path: Path) -> None:
+def test_a_commit_that_does_not_build_is_untestable(tmp_path: Path) -> None:
     project = Project(tmp_path)
     text = (project.tree / "init/main.c").read_text() + "\nint broken = no_such_word;\n"
     faketree.commit(project.tree, "broken", {"init/main.c": text})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The search held against git's own, on histories that git itself holds."""
+"""The search compared with git's own, on histories in git."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from harness import git
-from harness.bisect import points, replay
-from harness.bisect.search import Search
+from harness.bisect import gitlog, ranges
+from harness.bisect.search import GraphSearch
 from harness.errors import UsageError
-from harness.model import Call
+from harness.model import Call, Commit
 
 
 def real(repo: Path, *words: str) -> str:
-    """Run git as a person does; `git bisect` writes into the repository."""
+    """Run git as a user does; `git bisect` writes into the repository."""
     env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
     done = subprocess.run(["git", *words], cwd=repo, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -26,11 +26,11 @@ def real(repo: Path, *words: str) -> str:
 
 
 def history(repo: Path, seed: int, size: int) -> list[str]:
-    """Make a repository with branches and merges; gives its commits, the first one first."""
+    """Make a repository with branches and merges; returns its commits, the oldest first."""
     rand = random.Random(seed)
     repo.mkdir()
     real(repo, "init", "--quiet", "--initial-branch=main")
-    heads, lines = [1], []
+    heads, lines = [1], list[str]()
     for number in range(1, size + 1):
         above = rand.sample(heads, min(len(heads), 2 if len(heads) > 3 else 1)) if lines else []
         heads = [head for head in heads if head not in above] + [number]
@@ -62,7 +62,7 @@ def contains(repo: Path, commit: str, culprit: str) -> bool:
 
 
 def by_git(repo: Path, good: str, bad: str, culprit: str) -> tuple[str, int, str]:
-    """Bisect with git; gives what it found, in how many steps, and its log."""
+    """Bisect with git; returns the culprit, the number of steps, and the log."""
     real(repo, "bisect", "start", "--no-checkout", bad, good)
     steps = 0
     while "is the first bad commit" not in (log := real(repo, "bisect", "log")):
@@ -77,7 +77,7 @@ def by_git(repo: Path, good: str, bad: str, culprit: str) -> tuple[str, int, str
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_it_takes_no_more_steps_than_git(tmp_path: Path, seed: int) -> None:
+def test_the_search_takes_no_more_steps_than_git(tmp_path: Path, seed: int) -> None:
     repo = tmp_path / "repo"
     commits = history(repo, seed, 40)
     good, bad = commits[0], commits[-1]
@@ -86,26 +86,26 @@ def test_it_takes_no_more_steps_than_git(tmp_path: Path, seed: int) -> None:
         found, steps, log = by_git(repo, good, bad, culprit)
         assert found == culprit
         theirs += steps
-        search = Search(points.history(repo, [good], bad).graph)
+        search = GraphSearch(ranges.of_history(repo, [good], bad).graph)
         search.take(bad, Call.BAD)
         while (commit := search.next()) is not None:
             ours += 1
             search.take(commit, Call.BAD if contains(repo, commit, culprit) else Call.GOOD)
         assert search.culprit == culprit
         # What git has found out leads to the same end without a single step.
-        known = replay.parse(log, repo)
-        again = Search(points.history(repo, known.of(Call.GOOD)[:1], bad).graph)
+        known = gitlog.parse(log, repo)
+        again = GraphSearch(ranges.of_history(repo, known.of(Call.GOOD)[:1], bad).graph)
         for commit, call in known.calls:
             again.take(commit, call)
         assert again.culprit == culprit
     assert ours <= theirs + 2  # equal ones may be taken in another order
 
 
-def test_git_goes_on_from_our_log(tmp_path: Path) -> None:
+def test_git_continues_our_log(tmp_path: Path) -> None:
     repo = tmp_path / "repo"
     commits = history(repo, 7, 30)
     culprit = commits[17]
-    search = Search(points.history(repo, commits[:1], commits[-1]).graph)
+    search = GraphSearch(ranges.of_history(repo, commits[:1], commits[-1]).graph)
     search.take(commits[-1], Call.BAD)
     while (commit := search.next()) is not None:
         search.take(commit, Call.BAD if contains(repo, commit, culprit) else Call.GOOD)
@@ -113,24 +113,24 @@ def test_git_goes_on_from_our_log(tmp_path: Path) -> None:
     ends = [(commits[-1], Call.BAD), (commits[0], Call.GOOD)]
     calls = [*ends, *((one, call) for one, call in search.calls.items() if one != commits[-1])]
     for reverse in (False, True):
-        text = replay.write(calls, {}, culprit=culprit, reverse=reverse)
+        text = gitlog.text(calls, {}, culprit=culprit, reverse=reverse)
         (tmp_path / "log").write_text(text)
         said = real(repo, "bisect", "replay", str(tmp_path / "log"))
         assert f"{culprit} is the first {'fixed' if reverse else 'bad'} commit" in said
         real(repo, "bisect", "reset")
         # And we read it as well.
-        assert replay.parse(text, repo).reverse is reverse
-        assert dict(replay.parse(text, repo).calls) == dict(calls)
+        assert gitlog.parse(text, repo).reverse is reverse
+        assert dict(gitlog.parse(text, repo).calls) == dict(calls)
 
 
 @pytest.mark.parametrize(
     "line", ["git bisect good 'x", "pick 1234 a rebase's", "git bisect good 0"]
 )
-def test_a_log_that_is_none_is_told_by_its_line(tmp_path: Path, line: str) -> None:
+def test_the_error_for_a_wrong_log_names_the_line(tmp_path: Path, line: str) -> None:
     repo = tmp_path / "repo"
     git.run(tmp_path, "init", "-q", str(repo))
     with pytest.raises(UsageError, match="line 2") as caught:
-        replay.parse(f"# a log\n{line}\n", repo)
+        gitlog.parse(f"# a log\n{line}\n", repo)
     assert caught.value.hint
 
 
@@ -138,14 +138,14 @@ def test_files_and_first_parents_limit_the_range(tmp_path: Path) -> None:
     repo = tmp_path / "repo"
     commits = history(repo, 3, 40)
     good, bad = commits[0], commits[-1]
-    every = points.history(repo, [good], bad).graph.commits
+    every = ranges.of_history(repo, [good], bad).graph.commits
     assert set(every) == set(commits[1:])
-    row = points.history(repo, [good], bad, first_parent=True).graph
+    row = ranges.of_history(repo, [good], bad, first_parent=True).graph
     assert (
         list(row.commits)
         == real(repo, "rev-list", "--reverse", "--first-parent", f"{good}..{bad}").split()
     )
-    some = points.history(repo, [good], bad, files=["f2"]).graph.commits
+    some = ranges.of_history(repo, [good], bad, files=["f2"]).graph.commits
     assert set(some) - {bad} <= set(real(repo, "rev-list", "main", "--", "f2").split())
     assert 1 < len(some) < len(every)
     assert some[-1] == bad
@@ -162,11 +162,11 @@ def test_a_revert_is_made_without_a_worktree(tmp_path: Path) -> None:
         words = ("-c", "user.name=A", "-c", "user.email=a@example.com")
         real(repo, *words, "commit", "--quiet", "-m", f"{name} {text}")
         made.append(real(repo, "rev-parse", "HEAD"))
-    reverted = points.revert(repo, made[-1], points.commit(repo, made[2]))
+    reverted = ranges.revert(repo, made[-1], ranges.read_commit(repo, made[2]))
     assert reverted is not None
     assert real(repo, "show", f"{reverted}:a") == "1"
     assert real(repo, "show", f"{reverted}:c") == "4"
     assert real(repo, "status", "--porcelain") == ""
     # The first line of a file whose second one came later does not go away alone.
-    root = points.Commit(made[0], (made[1],), "", "", "")
-    assert points.revert(repo, made[-1], root) is None or reverted != made[-1]
+    root = Commit(made[0], (made[1],), "", "", "")
+    assert ranges.revert(repo, made[-1], root) is None or reverted != made[-1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is built ahead of its turn: never across a header that everything includes."""
+"""Builds ahead of their turn: never across a header that everything includes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import faketree
 import pytest
 
-from harness.bisect.lab import Builder
+from harness.bisect.builder import CandidateBuilder
 from harness.model import Candidate, Source
 
 
@@ -24,19 +24,19 @@ def commits(tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
-def builder(tmp_path: Path, commits: list[str]) -> Iterator[Builder]:
-    lab = SimpleNamespace(
+def builder(tmp_path: Path, commits: list[str]) -> Iterator[CandidateBuilder]:
+    sources = SimpleNamespace(
         repo=tmp_path / "linux",
         source=Source(tmp_path / "linux", faketree.TAG, "it"),
-        toolchain=SimpleNamespace(arch="x86_64"),
+        lab=SimpleNamespace(toolchain=SimpleNamespace(arch="x86_64")),
     )
-    made = Builder(lab)  # type: ignore[arg-type]
+    made = CandidateBuilder(sources)  # type: ignore[arg-type]
     yield made
     made.close()
 
 
-def test_headers_are_far(
-    builder: Builder, commits: list[str], monkeypatch: pytest.MonkeyPatch
+def test_commits_with_a_shared_header_between_them_are_not_near(
+    builder: CandidateBuilder, commits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[Candidate] = []
     monkeypatch.setattr(builder, "kept", lambda one: one if one in kept else None)

@@ -9,7 +9,7 @@ import faketree
 from test_bisect_verb import LOOK, Bisect
 
 
-def test_patches_that_need_one_another(tmp_path: Path) -> None:
+def test_patches_that_need_each_other(tmp_path: Path) -> None:
     project = Bisect(tmp_path, [])
     main, names = "init/main.c", ("fs/namespace.c", "fs/configfs/dir.c")
     texts = {name: (project.tree / name).read_text() for name in (main, *names)}
@@ -33,6 +33,6 @@ def test_patches_that_need_one_another(tmp_path: Path) -> None:
     assert set(together["decisive"]) == {2, 3, 4}
     assert together["together"] == [2, 3, 4]
     assert together["unsure"] == [2]
-    names = {step["name"]: step["call"] for step in found["steps"]}
-    assert names["without 2"] == "skip"
-    assert names["without 2, 3"] == "good"
+    calls = {step["name"]: step["call"] for step in found["steps"]}
+    assert calls["without 2"] == "skip"
+    assert calls["without 2, 3"] == "good"

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import fakescripts
 import faketree
@@ -23,9 +23,6 @@ import pytest
 import warm
 from fakeproject import Project
 from patience import PATIENCE
-
-#: check.json, and objects in it.
-Table = dict[str, Any]
 
 SIGNED = "Because.\n\nSigned-off-by: A Developer <dev@example.com>"
 
@@ -54,7 +51,7 @@ class Check(Project):
 
     def check(
         self, *words: str, cwd: Path | None = None, stdin: str = "", mode: str = "up", **more: str
-    ) -> tuple[int, Table, str]:
+    ) -> tuple[int, dict[str, Any], str]:
         """Check to the end: exit code, what --json printed, and what was said."""
         argv = [sys.executable, "-m", "harness", "check", "--json", "--accel", "tcg"]
         done = warm.run(
@@ -70,9 +67,12 @@ class Check(Project):
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 
-    def series_check(self, *words: str, **more: Any) -> tuple[int, Table, str]:
+    def series_check(
+        self, *words: str, mode: str = "up", **more: str
+    ) -> tuple[int, dict[str, Any], str]:
         """Check the series on the tree's release."""
-        return self.check("--tree", str(self.tree), "--base", faketree.TAG, *words, **more)
+        argv = ("--tree", str(self.tree), "--base", faketree.TAG, *words)
+        return self.check(*argv, cwd=None, stdin="", mode=mode, **more)
 
 
 @pytest.fixture
@@ -80,11 +80,11 @@ def project(tmp_path: Path) -> Check:
     return Check(tmp_path)
 
 
-def states(table: Table, check: str) -> dict[int, str]:
+def states(table: dict[str, Any], check: str) -> dict[int, str]:
     return {one["patch"]: one["state"] for one in table["cells"] if one["check"] == check}
 
 
-def findings(table: Table, check: str, patch: int | None = None) -> list[Table]:
+def findings(table: dict[str, Any], check: str, patch: int | None = None) -> list[dict[str, Any]]:
     cells = [one for one in table["cells"] if one["check"] == check]
     return [f for one in cells if patch in (None, one["patch"]) for f in one["findings"]]
 
@@ -312,8 +312,7 @@ def test_scripts_see_encoded_mails_as_text(project: Check, encoding: str) -> Non
     project.mails()
     (mail,) = project.series.glob("*.patch")
     message = email.message_from_bytes(mail.read_bytes())
-    body = message.get_payload(decode=True)
-    assert isinstance(body, bytes)
+    body = cast(bytes, message.get_payload(decode=True))
     del message["Content-Transfer-Encoding"]
     message["Content-Transfer-Encoding"] = encoding
     encode = base64.encodebytes if encoding == "base64" else quopri.encodestring

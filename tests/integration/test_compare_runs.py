@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakeproject import Patched
@@ -36,7 +37,7 @@ class Compared(Patched):
     def __init__(self, path: Path) -> None:
         super().__init__(path, SUITE)
 
-    def compare(self, *words: str | Path) -> tuple[int, dict, str]:
+    def compare(self, *words: str | Path) -> tuple[int, dict[str, Any], str]:
         done = self.harness("compare", "--json", *words)
         return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 
@@ -49,7 +50,7 @@ def project(tmp_path: Path) -> Compared:
     return one
 
 
-def kinds(table: dict) -> dict[str, str]:
+def kinds(table: dict[str, Any]) -> dict[str, str]:
     return {one["test"].split("::")[1]: one["kind"] for one in table["tests"]}
 
 

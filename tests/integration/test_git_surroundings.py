@@ -13,7 +13,7 @@ import pytest
 import smalltree
 
 from harness import git, series, tree
-from harness.bisect import points
+from harness.bisect import ranges
 from harness.build import output
 from harness.errors import NotApplied
 from harness.model import CompilerWarning, Source
@@ -297,9 +297,9 @@ def findings(kernel: Path, lost: Path) -> dict[str, Any]:
             one.files for one in series.load("HEAD", SeriesRequest(tree=kernel / "fs")).patches
         ],
         "branch": [one.subject for one in series.load("main", SeriesRequest(tree=kernel)).patches],
-        "subjects": points.subjects(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),
-        "commit": points.commit(kernel, "HEAD~1"),
-        "files": points.files(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),
+        "subjects": ranges.subjects(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),
+        "commit": ranges.read_commit(kernel, "HEAD~1"),
+        "files": ranges.files(kernel, git.run(kernel, "rev-list", "HEAD").stdout.split()),
         "base": base.choose(kernel, got, "HEAD"),
         "ids": base._patch_ids(kernel, start.commit),
     }

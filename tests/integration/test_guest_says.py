@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fakesession import Session, own_base  # noqa: F401 - a fixture for all tests here
 
-from harness.results.journal import TestStarted, events
+from harness.results.journal import Started, events
 
 CHILDREN = """
 import multiprocessing, os, pathlib, sys, threading, time, unittest, warnings
@@ -101,7 +101,7 @@ def session(tmp_path: Path) -> Session:
 
 
 def begun(session: Session) -> collections.Counter[str]:
-    started = [event for event in events(session.out) if isinstance(event, TestStarted)]
+    started = [event for event in events(session.out) if isinstance(event, Started)]
     return collections.Counter(event.id.split("::", 1)[1] for event in started)
 
 

@@ -97,7 +97,8 @@ def test_a_bisection(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", ["runs", "history", "compare", "check", "bisect"])
 def test_another_form_is_refused(verb: str) -> None:
-    for wrong in ({}, {"runs": [{}]}, {"test": {}, "series": {}}, []):
+    damaged: tuple[Any, ...] = ({}, {"runs": [{}]}, {"test": {}, "series": {}}, [])
+    for wrong in damaged:
         with pytest.raises(jsonschema.ValidationError):
             valid(verb, wrong)
 

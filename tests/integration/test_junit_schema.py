@@ -61,12 +61,12 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> xmlschema.XMLSchema:
 
 
 @pytest.mark.parametrize("name", ["good", "bad", "hostile"])
-def test_it_is_valid(schema: xmlschema.XMLSchema, tmp_path: Path, name: str) -> None:
+def test_junit_fits_the_schema(schema: xmlschema.XMLSchema, tmp_path: Path, name: str) -> None:
     run = getattr(outputruns, name)(tmp_path)
     schema.validate(str(junit.write(tmp_path / "junit.xml", run)))
 
 
-def test_the_schema_refuses_something(schema: xmlschema.XMLSchema, tmp_path: Path) -> None:
+def test_the_schema_rejects_an_invalid_file(schema: xmlschema.XMLSchema, tmp_path: Path) -> None:
     run = outputruns.bad(tmp_path)
     path = junit.write(tmp_path / "junit.xml", run)
     path.write_text(path.read_text().replace("<rerunFailure", "<rerunFailures", 1))

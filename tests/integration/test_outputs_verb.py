@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From a run to every other form, on the command line; and what CI is told by itself."""
+"""Every other form of a run on the command line, and what CI systems get by themselves."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def report(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_github_is_told_while_json_stays_clean(project: Project) -> None:
+def test_github_gets_annotations_and_json_stays_clean(project: Project) -> None:
     lines = [one for one in (project.path / "err").read_text().splitlines() if one[:2] == "::"]
     assert [line.split(" ")[0] for line in lines] == ["::error"]
     assert "WARNING" in lines[0]
@@ -65,7 +65,7 @@ def test_github_is_told_while_json_stays_clean(project: Project) -> None:
     assert json.loads((project.out / "gl-code-quality-report.json").read_text()) == []
 
 
-def test_all_forms_are_written_at_once(project: Project) -> None:
+def test_all_outputs_are_written_at_once(project: Project) -> None:
     forms = ("mail", "junit", "tap", "ktap", "kcidb", "gitlab", "summary")
     words = [word for form in forms for word in (f"--{form}", f"{form}.out")]
     done = report(project, *words, "--origin", "me", "--side", "patched")
@@ -89,7 +89,7 @@ def test_all_forms_are_written_at_once(project: Project) -> None:
     assert not (project.out / "report.html").exists()
 
 
-def test_a_form_goes_to_standard_output(project: Project) -> None:
+def test_an_output_goes_to_standard_output(project: Project) -> None:
     assert report(project, "--tap", "-").stdout.startswith("TAP version 14\n")
     assert report(project, "--github").stdout.startswith("::error ")
     both = report(project, "--tap", "-", "--github")
@@ -112,7 +112,7 @@ def test_a_form_goes_to_standard_output(project: Project) -> None:
         (("--mail", "x", "--tested-by", "J D <j@example.org>"), 0, "no Tested-by"),
     ],
 )
-def test_what_cannot_be_is_said(
+def test_impossible_options_are_reported(
     project: Project, words: tuple[str, ...], code: int, says: str
 ) -> None:
     done = report(project, *words)
@@ -121,7 +121,7 @@ def test_what_cannot_be_is_said(
     assert "Traceback" not in done.stderr
 
 
-def test_files_that_were_written_are_told_as_json(project: Project) -> None:
+def test_written_files_are_reported_as_json(project: Project) -> None:
     done = report(project, "--tap", "a.tap", "--github", "--json")
     assert json.loads(done.stdout) == {"tap": str(project.path / "a.tap")}
     assert "::error" in done.stderr
@@ -132,7 +132,7 @@ def test_files_that_were_written_are_told_as_json(project: Project) -> None:
     assert str(project.path / "a.html") in done.stderr
 
 
-def test_a_run_may_be_moved(project: Project, tmp_path: Path) -> None:
+def test_a_run_can_be_moved(project: Project, tmp_path: Path) -> None:
     words = ("--kcidb", "moved.json", "--origin", "me", "--junit", "-")
     report(project, *words)
     before = json.loads((project.path / "moved.json").read_text())

@@ -13,14 +13,29 @@ import fakerun
 import pytest
 from patience import PATIENCE
 
+from harness.history import histories
+from harness.model import Outcome
 from harness.publish import html as report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+RESULT = histories.PastResult(
+    histories.TestedKernel(
+        "a1", 1e9, "run", "patched", 0, fakerun.EVIL, 1, "v7.2", "c0ffee", "7.2", "k", "tcg", "/x"
+    ),
+    1e9,
+    Outcome.PASS,
+    1.0,
+    (),
+)
+HISTORY = histories.TestHistory(
+    *("t", 3, {Outcome.PASS: 3}, RESULT, (RESULT,), None, None, RESULT),
+    *(histories.Flakes.of(()), histories.Trend.of(())),
+)
 CRASH = "details.failure:has-text('test_crash')"
 
 
 def _absent(what: str) -> None:
-    """Leave the tests out where a developer has no browser; in CI that is an error."""
+    """Skip the tests where a developer has no browser; in CI that is an error."""
     if os.environ.get("HARNESS_CI"):
         pytest.fail(f"{what} is not installed")
     pytest.skip(f"{what} is not installed: apt install chromium, pip install playwright")
@@ -48,14 +63,12 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fakerun.make(folder)
     check = fakerun.check(tmp_path_factory.mktemp("check"), checks=14)
     place = folder / "report.html"
-    past = report.Past("2026-05-01 10:00", f"patched {fakerun.EVIL}", "pass", "a1")
-    known = report.History("3 runs", (past,))
-    report.write(report.page(folder, lambda tests: dict.fromkeys(tests, known), check), place)
+    report.write(report.page(folder, lambda tests: dict.fromkeys(tests, HISTORY), check), place)
     return place
 
 
 class Looked:
-    """A page with all that it complained of or asked the network for."""
+    """A page, with its errors and its network requests."""
 
     def __init__(self, browser: Any, file: Path, **options: Any) -> None:
         self.context = browser.new_context(**options)
@@ -111,7 +124,7 @@ def test_nothing_is_wider_than_the_window(look: Any, width: int, scheme: str) ->
     assert one.page.evaluate(cut) == []
 
 
-def test_the_verdict_is_seen_first(look: Any) -> None:
+def test_the_verdict_is_visible_first(look: Any) -> None:
     one = look(viewport={"width": 400, "height": 700})
     box = one.page.locator("h1").bounding_box()
     assert one.page.locator("h1 .word").inner_text() == "BAD"
@@ -195,7 +208,7 @@ def test_the_slash_goes_to_the_words_and_escape_clears(look: Any) -> None:
     assert one.page.input_value("#words") == ""
 
 
-def test_focus_is_seen(look: Any) -> None:
+def test_focus_is_visible(look: Any) -> None:
     one = look()
     one.page.keyboard.press("Tab")
     assert one.page.evaluate("document.activeElement.textContent") == "Skip to the report"
@@ -210,7 +223,7 @@ def test_the_command_is_copied(look: Any) -> None:
     one.says("#said", "Copied")
 
 
-def test_it_is_read_without_scripts(look: Any, browser: Any, file: Path) -> None:
+def test_the_page_works_without_scripts(look: Any, browser: Any, file: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(file.as_uri())
@@ -232,7 +245,7 @@ def test_regions_and_headings_have_names(look: Any) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_that_keeps_people_out(browser: Any, file: Path, scheme: str) -> None:
+def test_axe_finds_no_accessibility_problems(browser: Any, file: Path, scheme: str) -> None:
     try:
         from axe_playwright_python.sync_playwright import Axe
     except ImportError:

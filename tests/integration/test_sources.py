@@ -24,8 +24,9 @@ import smalltree
 from harness import git, paths, process, source
 from harness.errors import HarnessError, HostFault, UsageError
 from harness.progress import Progress
-from harness.source import debian, download, find, kernel_org, unpack
-from harness.source.offer import Provider
+from harness.source import debian, kernel_org, providers, unpack
+from harness.source.providers import Provider
+from harness.source.releases import Offer
 
 QUIET = Progress(quiet=True)
 
@@ -105,8 +106,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         http_server.asked = []
         threading.Thread(target=http_server.serve_forever, daemon=True).start()
         host, port = http_server.server_address[:2]
-        monkeypatch.setattr(kernel_org, "BASE", f"http://{host}:{port}")
-        monkeypatch.setattr(find, "PROVIDERS", (Provider("kernel.org", kernel_org.offers),))
+        monkeypatch.setattr(kernel_org, "BASE", f"http://{host!s}:{port}")
+        monkeypatch.setattr(providers, "PROVIDERS", (Provider("kernel.org", kernel_org.offers),))
         yield http_server
         http_server.shutdown()
 
@@ -171,8 +172,8 @@ def test_without_a_network_the_newest_unpacked_one_is_taken(
     server.shutdown()
     server.server_close()
     assert source.release("7.2", Progress(quiet=True), refresh=True) == got
-    assert "taking 7.2.12 from the cache" in " ".join(capsys.readouterr().err.split())
-    with pytest.raises(HostFault, match=r"Linux 7\.3 is not to be had") as caught:
+    assert "using 7.2.12 from the cache" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(HostFault, match=r"Linux 7\.3 is not available") as caught:
         source.release("7.3", QUIET)
     assert "refused" in caught.value.details.lower()
 
@@ -181,17 +182,17 @@ def test_a_download_goes_on_where_it_stopped(server: Server) -> None:
     url = f"{kernel_org.BASE}/v7.x/linux-7.2.13.tar.xz"
     place = paths.cache("downloads") / "x.tar.xz"
     with QUIET.stage("source") as stage:
-        sums = download.text(f"{kernel_org.BASE}/v7.x/sha256sums.asc")
+        sums = kernel_org.download_text(f"{kernel_org.BASE}/v7.x/sha256sums.asc")
         sha256 = next(line.split()[0] for line in sums.splitlines() if "7.2.13" in line)
         server.cut = 100
-        assert download.fetch(url, place, sha256, stage) == place
+        assert kernel_org.download(url, place, sha256, stage) == place
     assert server.asked[-2:] == ["linux-7.2.13.tar.xz", "linux-7.2.13.tar.xz bytes=100-"]
 
 
 def test_a_wrong_checksum(server: Server, tmp_path: Path) -> None:
     with (tmp_path / "www/v7.x/linux-7.2.13.tar.xz").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(HostFault, match=r"7\.2\.13 is not to be had") as caught:
+    with pytest.raises(HostFault, match=r"7\.2\.13 is not available") as caught:
         source.release("7.2.13", QUIET)
     assert "wrong checksum" in caught.value.details
 
@@ -250,11 +251,11 @@ def test_two_at_once(server: Server) -> None:
 
 
 def test_every_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> list[find.Offer]:
+    def refuse(*_: object) -> list[Offer]:
         raise HostFault("no such luck")
 
-    providers = (Provider("one", refuse), Provider("two", lambda *_: []))
-    monkeypatch.setattr(find, "PROVIDERS", providers)
+    both = (Provider("one", refuse), Provider("two", lambda *_: []))
+    monkeypatch.setattr(providers, "PROVIDERS", both)
     with pytest.raises(HostFault) as caught:
         source.release("7.2", QUIET)
     assert caught.value.details == "one: no such luck\ntwo: has no 7.2"
@@ -292,7 +293,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f'APT::Update::Post-Invoke {{ "touch {tmp_path}/hook-ran"; }};\n'
     )
     monkeypatch.setenv("APT_CONFIG", str(conf))
-    monkeypatch.setattr(find, "PROVIDERS", (Provider("Debian", debian.offers),))
+    monkeypatch.setattr(providers, "PROVIDERS", (Provider("Debian", debian.offers),))
     return top
 
 
@@ -339,7 +340,7 @@ def test_a_package_that_was_cut_by_a_kill(mirror: Path) -> None:
 
 @needs_apt
 def test_debian_has_it_not(mirror: Path) -> None:
-    with pytest.raises(HostFault, match="not to be had") as caught:
+    with pytest.raises(HostFault, match="is not available") as caught:
         source.release("7.2.99", QUIET)
     assert "Debian: " in caught.value.details
 
@@ -349,7 +350,7 @@ def test_debian_package_that_was_altered(mirror: Path) -> None:
     with (mirror / "pool/linux-source-7.2_7.2.13-1_all.deb").open("r+b") as file:
         file.seek(-20, os.SEEK_END)
         file.write(b"altered")
-    with pytest.raises(HostFault, match="not to be had"):
+    with pytest.raises(HostFault, match="is not available"):
         source.release("7.2.13", QUIET)
     assert not list(paths.cache("sources").glob("debian-*"))
 
@@ -457,9 +458,10 @@ def test_killed_while_unpacking_leaves_nothing_half(server: Server, tmp_path: Pa
     stub.chmod(0o755)
     program = (
         "import sys\nfrom harness import source\nfrom harness.progress import Progress\n"
-        "from harness.source import find, kernel_org\nfrom harness.source.offer import Provider\n"
+        "from harness.source import kernel_org, providers\n"
+        "from harness.source.providers import Provider\n"
         f"kernel_org.BASE = {kernel_org.BASE!r}\n"
-        "find.PROVIDERS = (Provider('x', kernel_org.offers),)\n"
+        "providers.PROVIDERS = (Provider('x', kernel_org.offers),)\n"
         "source.release('7.2', Progress(quiet=True))\n"
     )
     env = {**os.environ, "PATH": f"{stub.parent}:{os.environ['PATH']}"}
@@ -468,6 +470,6 @@ def test_killed_while_unpacking_leaves_nothing_half(server: Server, tmp_path: Pa
             assert victim.poll() is None
             time.sleep(0.01)
         victim.kill()
-    assert unpack.known(paths.cache("sources")) == []
+    assert unpack.cached(paths.cache("sources")) == []
     assert source.release("7.2", QUIET).name == "v7.2.13"
     assert not list(paths.cache("sources").glob(".linux-*"))

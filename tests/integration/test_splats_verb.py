@@ -8,6 +8,7 @@ import json
 import lzma
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,12 +20,14 @@ LOG = LOGS / "written" / "kasan-uaf.log"
 TITLE = "KASAN: slab-use-after-free Read in nvmet_port_release"
 
 
-def found(capsys, *words):
+def found(capsys: pytest.CaptureFixture[str], *words: Any) -> Any:
     code = main(["splats", "--json", "-q", *map(str, words)])
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_one_line_of_json_for_each_file_in_the_order_of_the_log(capsys):
+def test_one_line_of_json_for_each_file_in_the_order_of_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     names = [LOGS / "written/lockdep.log", LOGS.parent / "boot.log", LOG]
     code, tables = found(capsys, *names)
     assert code == errors.BAD
@@ -46,7 +49,9 @@ def test_one_line_of_json_for_each_file_in_the_order_of_the_log(capsys):
 @pytest.mark.parametrize(
     ("pack", "ending"), [(gzip.compress, "gz"), (bz2.compress, "bz2"), (lzma.compress, "xz")]
 )
-def test_compressed_logs(pack, ending, tmp_path, capsys):
+def test_compressed_logs(
+    pack: Any, ending: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = tmp_path / f"console.log.{ending}"
     log.write_bytes(pack(LOG.read_bytes()))
     code, (table,) = found(capsys, log)
@@ -54,14 +59,14 @@ def test_compressed_logs(pack, ending, tmp_path, capsys):
     assert [splat["title"] for splat in table["splats"]] == [TITLE]
 
 
-def test_a_compressed_log_that_is_cut(tmp_path, capsys):
+def test_a_compressed_log_that_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "console.log.gz"
     log.write_bytes(gzip.compress(LOG.read_bytes())[:-50])
     assert main(["splats", "-q", str(log)]) == errors.HOST_FAULT
     assert "cannot be read to its end" in capsys.readouterr().err
 
 
-def test_zstd_is_for_another_program(tmp_path, capsys):
+def test_zstd_is_for_another_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "console.log.zst"
     log.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
     assert main(["splats", str(log)]) == errors.USAGE
@@ -71,13 +76,15 @@ def test_zstd_is_for_another_program(tmp_path, capsys):
 @pytest.mark.parametrize(
     "content", [b"", b"\n", bytes(range(256)) * 5000, b"\xff\xfe" + b"a\0" * 100, b"\x1f"]
 )
-def test_what_is_no_log_has_no_splats(content, tmp_path, capsys):
+def test_what_is_no_log_has_no_splats(
+    content: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = tmp_path / "log"
     log.write_bytes(content)
     assert found(capsys, log) == (errors.GOOD, [{"file": str(log), "splats": []}])
 
 
-def test_bytes_that_are_no_letters(tmp_path, capsys):
+def test_bytes_that_are_no_letters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "log"
     log.write_bytes(LOG.read_bytes().replace(b"Call Trace:", b"\xff\xc3Call Trace:\n\xe2\x82", 1))
     code, (table,) = found(capsys, log)
@@ -86,7 +93,9 @@ def test_bytes_that_are_no_letters(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\r\r\n", b"\n\r"])
-def test_line_ends_of_serial_ports(end, tmp_path, capsys):
+def test_line_ends_of_serial_ports(
+    end: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = tmp_path / "log"
     log.write_bytes(LOG.read_bytes().replace(b"\n", end))
     _, (table,) = found(capsys, log)
@@ -95,7 +104,9 @@ def test_line_ends_of_serial_ports(end, tmp_path, capsys):
     assert not any("\r" in line for line in (*splat["lines"], *splat["raw"]))
 
 
-def test_standard_input(monkeypatch, capsys, tmp_path):
+def test_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     with LOG.open("rb") as file:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
         code, (table,) = found(capsys, "-")
@@ -103,7 +114,7 @@ def test_standard_input(monkeypatch, capsys, tmp_path):
     assert [splat["title"] for splat in table["splats"]] == [TITLE]
 
 
-def test_people_see_when_a_splat_came(tmp_path, capsys):
+def test_people_see_when_a_splat_came(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "log"
     warn = "[    {0}.000001] WARNING: fs/a.c:1 at f{0}+0x1/0x2\n"
     log.write_text(
@@ -121,7 +132,13 @@ def test_people_see_when_a_splat_came(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("name", "code"), [("nothing", errors.USAGE), (".", errors.USAGE)])
-def test_no_log_there(name, code, tmp_path, monkeypatch, capsys):
+def test_no_log_there(
+    name: Any,
+    code: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["splats", name]) == code
     assert "try:" in capsys.readouterr().err

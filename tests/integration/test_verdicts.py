@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakeproject import Patched
 
 from harness.model import Verdict
+from harness.publish import html as report
 from harness.publish import mail, markdown, tap
-from harness.publish.html import gather
 from harness.results import store
 
 SUITE = """
@@ -67,7 +68,7 @@ def project(tmp_path: Path) -> Judged:
     return Judged(tmp_path)
 
 
-def kinds(table: dict) -> dict[str, str]:
+def kinds(table: dict[str, Any]) -> dict[str, str]:
     return {one["test"].rpartition("::")[2]: one["kind"] for one in table["changes"]}
 
 
@@ -78,7 +79,7 @@ def agree(project: Judged, verdict: Verdict, code: int) -> None:
     assert run.verdict is verdict
     assert json.loads((project.out / store.RUN).read_text())["verdict"] == verdict
     assert verdict.upper() in project.said("show", project.out)
-    assert gather.page(project.out).word == verdict.upper()
+    assert report.page(project.out).word == verdict.upper()
     assert markdown.of_run(run).splitlines()[0].split(": ")[0].endswith(verdict.upper())
     assert run.verdict in json.loads(project.said("runs", "--json"))["runs"][0]["verdict"]
     good = verdict is Verdict.GOOD

@@ -124,7 +124,7 @@ def use(sock: socket.socket) -> None:
     _nursery = Nursery(sock, dict(os.environ))
 
 
-class Popen(_real):  # type: ignore[misc,valid-type]
+class Popen(_real[Any]):
     """As subprocess.Popen; ``forked`` says whether it could be a fork.
 
     ``terminal``: its standard input is the terminal of the session that it leads.
@@ -151,7 +151,9 @@ class Popen(_real):  # type: ignore[misc,valid-type]
             _execute(**given)
             return
         self.pid, self._child_created, self.forked = pid, True, True
-        self._close_pipe_fds(*(given[name] for name in _PIPES))
+        self._close_pipe_fds(  # type: ignore[attr-defined]  # subprocess's own
+            *(given[name] for name in _PIPES)
+        )
 
 
 _PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs for tests of reports: an ordinary one, and one that is as hostile as it can be."""
+"""Runs for tests of outputs: a good one, a bad one, and one that is as hostile as possible."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def kernel(*warnings: CompilerWarning) -> Kernel:
     )
 
 
-def side(which: Side, *tests: Test, error: str = "", guests: tuple[GuestRecord, ...] = ()):
+def side(
+    which: Side, *tests: Test, error: str = "", guests: tuple[GuestRecord, ...] = ()
+) -> SideResult:
     patch = "configfs: free it early" if which is Side.PATCHED else ""
     made = kernel(CompilerWarning("fs/configfs/dir.c", 12, "unused variable 'x'", patch))
     return SideResult(which, made, tests, guests, error)
@@ -109,7 +111,7 @@ def series(folder: Path, cover: str = COVER) -> Series:
 
 
 def run(folder: Path, *tests: Test, cover: str = COVER, base: tuple[Test, ...] = ()) -> Run:
-    """Make a run; ``tests`` are those of the patched kernel, ``base`` of the other."""
+    """Return a run; ``tests`` are those of the patched kernel, ``base`` those of the base."""
     sides = (side(Side.BASE, *(base or tests)), side(Side.PATCHED, *tests))
     found = Run(
         series(folder / "given", cover),
@@ -126,6 +128,16 @@ def run(folder: Path, *tests: Test, cover: str = COVER, base: tuple[Test, ...] =
     return compared(found)
 
 
+def series_of(run: Run) -> Series:
+    assert run.series is not None
+    return run.series
+
+
+def without_cover(run: Run) -> Run:
+    series = dataclasses.replace(series_of(run), cover=None, cover_id="")
+    return dataclasses.replace(run, series=series)
+
+
 def good(folder: Path) -> Run:
     return run(
         folder,
@@ -138,7 +150,7 @@ def good(folder: Path) -> Run:
 
 
 def bad(folder: Path) -> Run:
-    """Every outcome there is, with a splat that is known to its line."""
+    """Return a run with every outcome, and a splat whose line is known."""
     made = run(
         folder,
         Test(f"{FILE}::test_a[x]", Outcome.PASS, 0.25),
@@ -178,7 +190,7 @@ FAIL = Outcome.FAIL
 
 
 def hostile(folder: Path) -> Run:
-    """Whatever a guest may say, said everywhere."""
+    """Return a run with hostile text wherever a guest or a patch can put it."""
     splat = Splat(
         "k\x00", HOSTILE, tuple(HOSTILE.splitlines()) * 50, place="a\nb:7", patches=(HOSTILE,)
     )
@@ -197,7 +209,8 @@ def hostile(folder: Path) -> Run:
     )
     skipped = Test(f"{HOSTILE}/a::b", Outcome.SKIP, message=HOSTILE)
     made = run(folder, test, skipped, Test(HOSTILE, Outcome.FAIL, message=HOSTILE))
-    title = dataclasses.replace(made.series, title=HOSTILE, cover_id=HOSTILE, link=HOSTILE)
+    title = series_of(made)
+    title = dataclasses.replace(title, title=HOSTILE, cover_id=HOSTILE, link=HOSTILE)
     guests = (GuestRecord("guest0", "panic", "tcg", None, "/nowhere", (boot,)),)
     source = Source(Path("/r"), "main\nX: y", HOSTILE, HOSTILE)
     warnings = kernel(CompilerWarning(HOSTILE, 3, HOSTILE, HOSTILE))

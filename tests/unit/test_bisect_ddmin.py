@@ -15,7 +15,7 @@ Set = tuple[int, ...]
 
 
 class Oracle:
-    """Bad with all of ``needed``; untestable where ``broken`` says so."""
+    """A test that is bad with all of ``needed``, and untestable where ``broken`` says so."""
 
     def __init__(self, needed: set[int], broken: dict[int, int] | None = None) -> None:
         self.needed, self.broken = needed, broken or {}
@@ -29,14 +29,14 @@ class Oracle:
 
 
 @pytest.mark.parametrize("needed", [{0}, {63}, {17}, {5, 40}, {1, 2, 3}, {0, 20, 41, 63}])
-def test_it_finds_exactly_what_is_needed(needed: set[int]) -> None:
+def test_the_result_is_exactly_what_is_needed(needed: set[int]) -> None:
     oracle = Oracle(needed)
     found = ddmin.minimal(range(64), oracle)
     assert (set(found.kept), found.unsure) == (needed, ())
     assert found.tried == len(oracle.asked) == len(set(oracle.asked))
 
 
-def test_one_of_many_takes_a_logarithm_of_tests() -> None:
+def test_one_of_many_takes_logarithmically_many_tests() -> None:
     for culprit in range(64):
         oracle = Oracle({culprit})
         ddmin.minimal(range(64), oracle)
@@ -70,7 +70,7 @@ def test_untestable_sets_are_worked_around() -> None:
     assert found.unsure == (2,)
 
 
-def test_order_is_kept_and_ends_are_not_tested_again() -> None:
+def test_the_order_is_kept_and_the_ends_are_not_tested_again() -> None:
     oracle = Oracle({4, 1})
     assert ddmin.minimal([4, 3, 2, 1], oracle).kept == (4, 1)
     assert (4, 3, 2, 1) not in oracle.asked
@@ -78,7 +78,7 @@ def test_order_is_kept_and_ends_are_not_tested_again() -> None:
 
 
 @pytest.mark.parametrize(("items", "kept"), [([], ()), ([9], (9,))])
-def test_nothing_to_search_needs_no_test(items: list[int], kept: Set) -> None:
+def test_a_trivial_set_needs_no_test(items: list[int], kept: Set) -> None:
     oracle = Oracle(set(kept))
     found = ddmin.minimal(items, oracle)
     assert (found.kept, found.tried, oracle.asked) == (kept, 0, [])

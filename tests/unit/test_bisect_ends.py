@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The ends, with trials that take no time: the search begins after one run that failed."""
+"""The ends, with instant trials: the search begins after one failed run."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import Any, cast
 import pytest
 from test_bisect_hunt import Builds, Quiet, Trials
 
-from harness.bisect import commits
-from harness.bisect.hunt import Crew, Judge, Rule
-from harness.bisect.job import Job
-from harness.bisect.points import CommitRange
-from harness.bisect.search import Search, chain
-from harness.bisect.sequential import FAILURES
+from harness.bisect import commits, ranges
+from harness.bisect.flaky import FAILURES
+from harness.bisect.hunt import CallRule, Judge, TrialThreads
+from harness.bisect.job import BisectJob
+from harness.bisect.ranges import CommitRange
+from harness.bisect.search import GraphSearch, chain
 from harness.errors import UsageError
 from harness.model import Call, Candidate
 
 SIZE = 20
 
 
-class Live(Quiet):
-    """Hears of the rest as well."""
+class Shown(Quiet):
+    """Ignores the other messages as well."""
 
-    def at(self, *_: object) -> None: ...
+    def note(self, *_: object) -> None: ...
 
-    def flaky(self, *_: object) -> None: ...
+    def flaky(self, *_: object, **__: object) -> None: ...
 
 
 class Kept(Builds):
-    """A builder whose good end is there."""
+    """A builder whose good end is in the cache."""
 
     def kept(self, _: Candidate) -> bool:
         return True
@@ -40,27 +40,27 @@ class Kept(Builds):
 
 @pytest.fixture(autouse=True)
 def files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no repository to ask."""
-    monkeypatch.setattr(commits.points, "files", lambda *_: {})
-    monkeypatch.setattr(commits, "_proof", lambda *_: None)
+    """Replace what needs a repository."""
+    monkeypatch.setattr(ranges, "files", lambda *_: {})
+    monkeypatch.setattr(commits, "_without", lambda *_: None)
 
 
 def found(
     call: Any, *, guests: int = 1, confidence: float = 0.99, other: Call = Call.SKIP
-) -> tuple[Search, Trials, Judge]:
-    """Search c0 to c19, with ``good`` below them."""
+) -> tuple[GraphSearch, Trials, Judge]:
+    """Search c0 to c19; ``good`` is their base."""
     trials = Trials(Kept({}), call)
     trials.repeats = False  # type: ignore[attr-defined]
     graph = chain(f"c{number}" for number in range(SIZE))
     names = ["good", *graph.commits]
     named = {name: Candidate(name, name) for name in names}
-    with Crew(cast(Any, trials), guests) as crew:
-        judge = Judge(cast(Any, trials), Rule(confidence, other), crew)
-        ask = SimpleNamespace(reverse=False, trials=50)
-        lab = SimpleNamespace(repo=None, used=lambda: bool)
-        job = SimpleNamespace(ask=ask, judge=judge, crew=crew, live=Live(), lab=lab)
+    with TrialThreads(cast(Any, trials), guests) as threads:
+        judge = Judge(cast(Any, trials), CallRule(confidence, other), threads)
+        plan = SimpleNamespace(reverse=False, trials=50)
+        sources = SimpleNamespace(repo=None, may_use=lambda: bool)
+        job = SimpleNamespace(plan=plan, judge=judge, shown=Shown(), sources=sources)
         span = CommitRange(("good",), f"c{SIZE - 1}", graph)
-        _, search = commits._found(cast(Job, job), span, None, named)
+        search, _ = commits._search(cast(BisectJob, job), span, None, named)
     return search, trials, judge
 
 
@@ -70,7 +70,7 @@ def number(commit: str) -> int:
 
 @pytest.mark.parametrize("guests", [1, 3])
 @pytest.mark.parametrize("culprit", [0, 7, 19])
-def test_a_failure_that_comes_every_time(guests: int, culprit: int) -> None:
+def test_a_steady_failure(guests: int, culprit: int) -> None:
     search, trials, judge = found(
         lambda one: Call.BAD if number(one) >= culprit else Call.GOOD, guests=guests
     )
@@ -82,7 +82,7 @@ def test_a_failure_that_comes_every_time(guests: int, culprit: int) -> None:
 
 
 @pytest.mark.parametrize("guests", [1, 3])
-def test_what_failed_at_once_and_is_flaky_is_searched_again(guests: int) -> None:
+def test_a_failure_that_turns_out_to_be_flaky_is_searched_again(guests: int) -> None:
     # Each commit has its own chance: which thread asks first does not matter.
     rand = collections.defaultdict[str, random.Random](lambda: random.Random(3))
     first = [Call.BAD]
@@ -103,7 +103,7 @@ def test_what_failed_at_once_and_is_flaky_is_searched_again(guests: int) -> None
     assert trials.tried.count("good") >= needed
 
 
-def test_another_failure_that_counts_as_bad_is_no_reason_to_begin_anew() -> None:
+def test_another_failure_that_counts_as_bad_does_not_restart_the_search() -> None:
     first = [Call.BAD]
 
     def call(commit: str) -> Call:
@@ -117,7 +117,7 @@ def test_another_failure_that_counts_as_bad_is_no_reason_to_begin_anew() -> None
     assert not judge.patient
 
 
-def test_calls_are_right_as_often_as_promised() -> None:
+def test_the_answer_is_right_as_often_as_promised() -> None:
     """Also when the bad end fails three times by chance."""
     wrong = 0
     for seed in range(150):
@@ -132,7 +132,7 @@ def test_calls_are_right_as_often_as_promised() -> None:
     assert wrong <= 6, "one in 150 is usual"
 
 
-def test_more_confidence_than_few_runs_give_takes_several_of_each_kernel() -> None:
+def test_a_high_confidence_takes_several_runs_of_each_kernel() -> None:
     search, trials, judge = found(
         lambda one: Call.BAD if number(one) >= 7 else Call.GOOD, confidence=0.9999
     )
@@ -143,7 +143,7 @@ def test_more_confidence_than_few_runs_give_takes_several_of_each_kernel() -> No
 
 
 def test_a_bad_end_that_never_fails() -> None:
-    with pytest.raises(UsageError, match="does not fail so"):
+    with pytest.raises(UsageError, match="failure not reproduced"):
         found(lambda _: Call.GOOD)
 
 

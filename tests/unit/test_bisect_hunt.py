@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The search at work, with trials that take no time: what is tried, how often, and what is said."""
+"""The search at work, with instant trials: what is tried, how often, and what is shown."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from typing import Any, cast
 
 import pytest
 
-from harness.bisect.hunt import Crew, Hunt, Judge, Rule
-from harness.bisect.lab import Made
-from harness.bisect.live import Live
+from harness.bisect.builder import BuiltCandidate
+from harness.bisect.flaky import FailureRates, RunCount
+from harness.bisect.hunt import CallRule, Hunt, Judge, SearchProgress, TrialThreads
 from harness.bisect.prober import Prober
-from harness.bisect.search import Search, chain
-from harness.bisect.sequential import Count, Rates
-from harness.bisect.signature import Signature, SignatureKind
+from harness.bisect.search import GraphSearch, chain
+from harness.bisect.signature import TEST, Signature
 from harness.errors import HostFault
 from harness.model import Call, Candidate, Observation
 
-STEADY = Rates(Count(3, 3))
-FLAKY = Rates(Count(5, 15))
+STEADY = FailureRates(RunCount(3, 3))
+FLAKY = FailureRates(RunCount(5, 15))
 
 
 class Builds:
-    """Stands in for the builder: kernels are there at once; ``images`` names those that differ."""
+    """Replaces the builder: kernels are ready at once; ``images`` names those that differ."""
 
     sources_only, stopped, idle = False, False, True
 
@@ -32,8 +31,8 @@ class Builds:
         self.images = images
         self.begun: list[str] = []
 
-    def made(self, candidate: Candidate) -> Made:
-        return Made(digest=self.images.get(candidate.commit, candidate.commit))
+    def result(self, candidate: Candidate) -> BuiltCandidate:
+        return BuiltCandidate(digest=self.images.get(candidate.commit, candidate.commit))
 
     def ready(self, _: Candidate) -> bool:
         return True
@@ -48,9 +47,9 @@ class Builds:
 
 
 class Trials:
-    """Stands in for the prober: ``calls`` says what each commit is, by a function."""
+    """Replaces the prober: ``call`` returns what each commit is."""
 
-    signature = Signature(SignatureKind.TEST, test="t.py::test_x")
+    signature = Signature(TEST, test="t.py::test_x")
 
     def __init__(self, builder: Builds, call: Any) -> None:
         self.builder, self._call = builder, call
@@ -69,7 +68,7 @@ class Trials:
 
 
 class Quiet:
-    """Hears of decisions."""
+    """Records decisions."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -81,14 +80,14 @@ class Quiet:
 
 
 def hunt(
-    size: int, call: Any, rule: Rule, guests: int = 1, images: dict[str, str] | None = None
-) -> tuple[Search, Trials, Hunt]:
+    size: int, call: Any, rule: CallRule, guests: int = 1, images: dict[str, str] | None = None
+) -> tuple[GraphSearch, Trials, Hunt]:
     trials = Trials(Builds(images or {}), call)
-    search = Search(chain(f"c{number}" for number in range(size)))
+    search = GraphSearch(chain(f"c{number}" for number in range(size)))
     search.take(f"c{size - 1}", Call.BAD)
-    with Crew(cast(Prober, trials), guests) as crew:
-        judge = Judge(cast(Prober, trials), rule, crew)
-        one = Hunt(judge, search, lambda name: Candidate(name, name), cast(Live, Quiet()), crew)
+    with TrialThreads(cast(Prober, trials), guests) as threads:
+        judge = Judge(cast(Prober, trials), rule, threads)
+        one = Hunt(judge, search, lambda name: Candidate(name, name), cast(SearchProgress, Quiet()))
         one.run()
     return search, trials, one
 
@@ -98,9 +97,9 @@ def since(culprit: int, bad: Call = Call.BAD, good: Call = Call.GOOD) -> Any:
 
 
 @pytest.mark.parametrize("guests", [1, 2, 3])
-def test_with_any_number_of_guests_it_is_the_same_culprit(guests: int) -> None:
+def test_the_culprit_does_not_depend_on_the_number_of_guests(guests: int) -> None:
     for culprit in range(0, 40, 3):
-        search, trials, found = hunt(40, since(culprit), Rule(rates=STEADY), guests)
+        search, trials, found = hunt(40, since(culprit), CallRule(rates=STEADY), guests)
         assert search.culprit == f"c{culprit}"
         assert len(trials.tried) == len(set(trials.tried))
         assert not found.notes
@@ -109,26 +108,26 @@ def test_with_any_number_of_guests_it_is_the_same_culprit(guests: int) -> None:
 
 def test_the_same_image_is_tried_once() -> None:
     images = {f"c{number}": f"image {number // 8}" for number in range(64)}
-    search, trials, _ = hunt(64, since(24), Rule(rates=STEADY), images=images)
+    search, trials, _ = hunt(64, since(24), CallRule(rates=STEADY), images=images)
     assert search.culprit == "c24"
     assert len({images[one] for one in trials.tried}) == len(trials.tried)
 
 
-def test_what_fixed_it_is_found_the_other_way_round() -> None:
+def test_the_commit_that_fixed_it_is_found() -> None:
     call = since(9, bad=Call.GOOD, good=Call.BAD)
-    search, _, _ = hunt(20, call, Rule(rates=STEADY, reverse=True))
+    search, _, _ = hunt(20, call, CallRule(rates=STEADY, reverse=True))
     assert search.culprit == "c9"
 
 
 @pytest.mark.parametrize(
     ("other", "culprit"), [(Call.SKIP, None), (Call.GOOD, "c12"), (Call.BAD, "c8")]
 )
-def test_another_failure_counts_as_it_is_told(other: Call, culprit: str | None) -> None:
+def test_what_another_failure_counts_as(other: Call, culprit: str | None) -> None:
     def call(commit: str) -> Call:
         number = int(commit[1:])
         return Call.BAD if number >= 12 else Call.OTHER if number >= 8 else Call.GOOD
 
-    search, _, _ = hunt(20, call, Rule(rates=STEADY, other=other))
+    search, _, _ = hunt(20, call, CallRule(rates=STEADY, other=other))
     assert search.culprit == culprit
     if culprit is None:
         assert search.left == ("c8", "c9", "c10", "c11", "c12")
@@ -141,52 +140,52 @@ def test_a_flaky_failure_is_tried_until_it_is_sure() -> None:
         bad = int(commit[1:]) >= 9 and rand.random() < 1 / 3
         return Call.BAD if bad else Call.GOOD
 
-    search, trials, found = hunt(20, call, Rule(rates=FLAKY), guests=3)
+    search, trials, found = hunt(20, call, CallRule(rates=FLAKY), guests=3)
     assert search.culprit == "c9"
     good = [one for one in found.judge.decisions.values() if one.call is Call.GOOD]
     assert all(one.count.runs >= 8 for one in good)
     assert trials.tried.count("c8") >= 8
 
 
-def test_a_fault_of_the_host_ends_it() -> None:
+def test_a_fault_of_the_host_ends_the_search() -> None:
     def call(_: str) -> Call:
         raise HostFault("no memory")
 
     for guests in (1, 3):
         with pytest.raises(HostFault):
-            hunt(20, call, Rule(rates=STEADY), guests)
+            hunt(20, call, CallRule(rates=STEADY), guests)
 
 
-def test_what_contradicts_is_noted_and_the_search_goes_on() -> None:
+def test_a_contradiction_is_noted_and_the_search_goes_on() -> None:
     # c15 is good although c10 is bad: it is looked at ahead of its turn, with guests to spare.
     def call(commit: str) -> Call:
         number = int(commit[1:])
         return Call.GOOD if number < 10 or number > 12 else Call.BAD
 
     for guests in (1, 3):
-        search, _, _ = hunt(20, call, Rule(rates=STEADY), guests)
+        search, _, _ = hunt(20, call, CallRule(rates=STEADY), guests)
         assert search.culprit in ("c10", "c19")
 
 
 @pytest.mark.parametrize(("near", "ready", "begun"), [(1, 1, 1), (0, 1, 0), (1, 0, 0)])
-def test_what_will_prove_the_suspect_is_built_where_nothing_waits_for_it(
+def test_the_proof_is_built_ahead_where_nothing_waits_for_it(
     near: int, ready: int, begun: int
 ) -> None:
     builds = Builds({})
     builds.near = lambda *_: bool(near)  # type: ignore[method-assign]
     builds.ready = lambda _: bool(ready)  # type: ignore[method-assign]
     trials, reverts = Trials(builds, since(6)), set[str]()
-    search = Search(chain(f"c{number}" for number in range(16)), ["c6"])
+    search = GraphSearch(chain(f"c{number}" for number in range(16)), ["c6"])
     search.take("c15", Call.BAD)
 
     def proof(commit: str) -> Candidate:
         reverts.add(commit)
         return Candidate("reverted", f"without {commit}")
 
-    with Crew(cast(Prober, trials), 1) as crew:
-        judge = Judge(cast(Prober, trials), Rule(rates=STEADY), crew)
+    with TrialThreads(cast(Prober, trials), 1) as threads:
+        judge = Judge(cast(Prober, trials), CallRule(rates=STEADY), threads)
         Hunt(
-            judge, search, lambda name: Candidate(name, name), cast(Live, Quiet()), crew, proof
+            judge, search, lambda name: Candidate(name, name), cast(SearchProgress, Quiet()), proof
         ).run()
     assert search.culprit == "c6"
     assert reverts == ({"c6"} if ready else set())

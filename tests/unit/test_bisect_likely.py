@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guess which commits are likely to be it, by the words of what fails."""
+"""The guess which commits are likely culprits, from the words of the failure."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.bisect.likely import idle, likely
+from harness.bisect.search import idle, likely
 
 FILES = {
     "item": ["fs/configfs/item.c"],
@@ -26,11 +26,11 @@ FILES = {
         ("", set()),
     ],
 )
-def test_words_of_the_failure_are_looked_for_in_paths(text: str, found: set[str]) -> None:
+def test_commits_with_a_word_of_the_failure_in_their_paths(text: str, found: set[str]) -> None:
     assert likely(text, FILES) == found
 
 
-def test_a_word_of_many_commits_tells_nothing() -> None:
+def test_a_word_of_many_commits_is_ignored() -> None:
     files = {str(n): ["fs/configfs/dir.c"] for n in range(8)}
     assert likely("configfs", files) == frozenset()
     assert likely("configfs", {**files, "tcp": ["net/tcp.c"]}) == frozenset()
@@ -48,12 +48,12 @@ def test_a_word_of_many_commits_tells_nothing() -> None:
         ([], False),  # a merge
     ],
 )
-def test_texts_make_no_kernel(paths: list[str], silent: bool) -> None:
+def test_commits_of_documentation_are_idle(paths: list[str], silent: bool) -> None:
     assert idle({"one": paths, "other": ["fs/stat.c"]}) == (
         frozenset({"one"}) if silent else frozenset()
     )
 
 
-def test_what_is_not_compiled_makes_no_kernel() -> None:
+def test_commits_of_files_that_are_not_compiled_are_idle() -> None:
     files = {"gpu": ["drivers/gpu/drm/x.c"], "both": ["drivers/gpu/drm/x.c", "fs/stat.c"]}
     assert idle(files, lambda path: path.startswith("fs/")) == {"gpu"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The bugs that the boot tests plant: the same every time, and in no way of the series' patches."""
+"""The bugs that the boot tests plant: always the same, and in files the series does not touch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import plant  # noqa: E402 - it stands with the bugs
 
 
 @pytest.mark.parametrize("bug", plant.BUGS.values(), ids=lambda bug: bug.name)
-def test_a_bug_comes_with_one_patch(bug: plant.Bug, tmp_path: Path) -> None:
+def test_a_bug_is_in_one_patch(bug: plant.Bug, tmp_path: Path) -> None:
     folder = plant.series(SERIES, bug, 5, tmp_path / "copy")
     differ = [
         file.name
@@ -28,12 +28,12 @@ def test_a_bug_comes_with_one_patch(bug: plant.Bug, tmp_path: Path) -> None:
     assert f"+++ b/{plant.FILE}\n" in (folder / differ[0]).read_text()
 
 
-def test_the_series_leaves_the_file_alone() -> None:
+def test_the_series_does_not_touch_the_file() -> None:
     assert not [f for f in SERIES.glob("*.patch") if f"+++ b/{plant.FILE}" in f.read_text()]
 
 
 def tree(folder: Path) -> str:
-    """A repository with as much of the sources as histories are made of."""
+    """Make a repository with the files that the planted histories change."""
     for name in (*plant.CODE, *plant.TEXTS):
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def tree(folder: Path) -> str:
     return done.stdout.strip()
 
 
-def test_a_history_is_the_same_each_time(tmp_path: Path) -> None:
+def test_a_planted_history_is_always_the_same(tmp_path: Path) -> None:
     start, bug = tree(tmp_path), plant.BUGS["errno"]
     one = plant.history(tmp_path, start, bug, 37)
     assert len(set(one)) == plant.LENGTH

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The search: on any graph it finds the culprit, in few steps, and knows when it cannot."""
+"""The search finds the culprit in any graph, in few steps, and knows when it cannot."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterable
 
 import pytest
 
-from harness.bisect.search import Contradiction, Graph, Search, chain
+from harness.bisect.search import CommitGraph, Contradiction, GraphSearch, chain
 from harness.model import Call
 
 
-def random_graph(rand: random.Random, size: int) -> Graph:
-    """Make a history as trees have it: a few branches at a time, merged again and again."""
+def random_graph(rand: random.Random, size: int) -> CommitGraph:
+    """Make a history with a few branches at a time that are merged again and again."""
     parents: dict[str, tuple[str, ...]] = {}
     heads: list[str] = []
     for number in range(size):
@@ -28,11 +28,11 @@ def random_graph(rand: random.Random, size: int) -> Graph:
             heads.append(rand.choice(list(parents)))
         heads = list(dict.fromkeys(heads))
     parents["tip"] = tuple(heads)
-    return Graph(parents)
+    return CommitGraph(parents)
 
 
-def above(graph: Graph, culprit: str) -> set[str]:
-    """Give the culprit and everything that has it below."""
+def above(graph: CommitGraph, culprit: str) -> set[str]:
+    """Return the culprit and all its descendants."""
     found = {culprit}
     for commit, parents in graph.parents.items():
         if found & set(parents):
@@ -41,13 +41,13 @@ def above(graph: Graph, culprit: str) -> set[str]:
 
 
 def hunt(
-    graph: Graph,
+    graph: CommitGraph,
     culprit: str,
     untestable: frozenset[str] = frozenset(),
     likely: Iterable[str] = (),
     idle: Collection[str] = (),
-) -> tuple[Search, int]:
-    bad, search, steps = above(graph, culprit), Search(graph, likely, idle), 0
+) -> tuple[GraphSearch, int]:
+    bad, search, steps = above(graph, culprit), GraphSearch(graph, likely, idle), 0
     search.take(graph.commits[-1], Call.BAD)
     while (commit := search.next()) is not None:
         steps += 1
@@ -58,18 +58,18 @@ def hunt(
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_it_always_finds_the_culprit(seed: int) -> None:
+def test_the_culprit_is_always_found(seed: int) -> None:
     rand = random.Random(seed)
     graph = random_graph(rand, rand.randrange(1, 120))
     for culprit in rand.sample(graph.commits, min(12, len(graph.commits))):
         search, steps = hunt(graph, culprit)
         assert search.culprit == culprit
-        assert search.done
+        assert search.next() is None
         assert steps <= 2 * math.log2(len(graph.commits)) + 1
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_guess_decides_what_is_tried_first_and_not_what_is_found(seed: int) -> None:
+def test_a_guess_changes_the_order_and_not_the_answer(seed: int) -> None:
     rand = random.Random(seed)
     graph = random_graph(rand, rand.randrange(1, 120))
     likely = rand.sample(graph.commits, rand.randrange(len(graph.commits)))
@@ -77,7 +77,7 @@ def test_a_guess_decides_what_is_tried_first_and_not_what_is_found(seed: int) ->
         assert hunt(graph, culprit, likely=likely)[0].culprit == culprit
 
 
-def test_a_guess_that_is_right_saves_steps() -> None:
+def test_a_right_guess_saves_steps() -> None:
     graph = chain(f"p{n}" for n in range(64))
     likely = [f"p{n}" for n in range(3, 64, 8)]
     assert max(hunt(graph, culprit, likely=likely)[1] for culprit in likely) <= 5
@@ -86,7 +86,7 @@ def test_a_guess_that_is_right_saves_steps() -> None:
 
 def test_a_single_likely_commit_and_its_parent_come_first() -> None:
     graph = chain(f"p{n}" for n in range(64))
-    search = Search(graph, ["p40"])
+    search = GraphSearch(graph, ["p40"])
     search.take("p63", Call.BAD)
     assert search.suspect == "p40"
     assert set(search.ahead(2)) == {"p39", "p40"}
@@ -94,17 +94,17 @@ def test_a_single_likely_commit_and_its_parent_come_first() -> None:
     assert hunt(graph, "p41", likely=["p40"])[1] <= 8
 
 
-def test_what_is_left_to_do_is_told_by_what_is_likely() -> None:
+def test_the_estimate_of_steps_takes_weights_into_account() -> None:
     graph = chain(f"p{n}" for n in range(64))
-    assert Search(graph).steps() == 6
-    assert Search(graph, [f"p{n}" for n in range(3, 64, 8)]).steps() == 5
-    assert Search(graph, ["p40"]).steps() == 3
-    assert Search(graph, idle=set(graph.commits)).steps() == 6
-    assert Search(graph, idle=set(graph.commits) - {"p40"}).steps() == 1
-    assert Search(chain(["p0"])).steps() == 0
+    assert GraphSearch(graph).steps() == 6
+    assert GraphSearch(graph, [f"p{n}" for n in range(3, 64, 8)]).steps() == 5
+    assert GraphSearch(graph, ["p40"]).steps() == 3
+    assert GraphSearch(graph, idle=set(graph.commits)).steps() == 6
+    assert GraphSearch(graph, idle=set(graph.commits) - {"p40"}).steps() == 1
+    assert GraphSearch(chain(["p0"])).steps() == 0
 
 
-def test_what_cannot_be_it_is_tried_last_and_is_still_found() -> None:
+def test_idle_commits_are_tried_last_and_still_found() -> None:
     graph = chain(f"p{n}" for n in range(64))
     idle = frozenset(f"p{n}" for n in range(64) if n % 8)
     makes = [f"p{n}" for n in range(0, 64, 8)]
@@ -118,8 +118,8 @@ def test_what_cannot_be_it_is_tried_last_and_is_still_found() -> None:
 
 def test_a_suspect_is_as_likely_as_all_others_together() -> None:
     graph = chain("abcd")
-    assert Search(graph).suspect is None
-    search = Search(graph, idle=["b", "d"])
+    assert GraphSearch(graph).suspect is None
+    search = GraphSearch(graph, idle=["b", "d"])
     assert search.suspect == "a"
     search.take("a", Call.GOOD)
     assert search.suspect == "c"
@@ -129,14 +129,14 @@ def test_a_suspect_is_as_likely_as_all_others_together() -> None:
     assert search.suspect == search.culprit == "c"
 
 
-def test_what_is_likely_is_looked_at_first() -> None:
-    search = Search(chain(f"p{n}" for n in range(64)), ["p3", "p4", "p5", "p60"])
+def test_the_likelier_next_commit_comes_first() -> None:
+    search = GraphSearch(chain(f"p{n}" for n in range(64)), ["p3", "p4", "p5", "p60"])
     first, second, *_ = search.ahead(3)
     assert search.supposing(first, Call.BAD).next() == second
     assert first == "p5"
 
 
-def test_a_chain_takes_as_many_steps_as_there_are_bits() -> None:
+def test_a_chain_takes_logarithmically_many_steps() -> None:
     for size in (1, 2, 3, 8, 64, 100):
         graph = chain(f"p{n}" for n in range(size))
         most = max(hunt(graph, culprit)[1] for culprit in graph.commits)
@@ -144,7 +144,7 @@ def test_a_chain_takes_as_many_steps_as_there_are_bits() -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_untestable_commits_leave_the_culprit_among_what_is_left(seed: int) -> None:
+def test_with_untestable_commits_the_culprit_stays_a_suspect(seed: int) -> None:
     rand = random.Random(seed)
     graph = random_graph(rand, rand.randrange(2, 80))
     culprit = rand.choice(graph.commits)
@@ -155,10 +155,10 @@ def test_untestable_commits_leave_the_culprit_among_what_is_left(seed: int) -> N
     # Whatever is left beside the one that is known bad could not be tried.
     known = {one for one in search.left if search.calls.get(one) is Call.BAD}
     assert set(search.left) - known <= untestable
-    assert search.done
+    assert search.next() is None
 
 
-def test_it_goes_away_from_what_cannot_be_built() -> None:
+def test_the_next_commit_is_far_from_untestable_ones() -> None:
     graph = chain(f"p{n}" for n in range(64))
     broken = frozenset(f"p{n}" for n in range(20, 44))
     search, steps = hunt(graph, "p50", broken)
@@ -166,14 +166,14 @@ def test_it_goes_away_from_what_cannot_be_built() -> None:
     assert steps <= 12
 
 
-def test_the_culprit_beside_untestable_ones_is_not_named() -> None:
+def test_no_culprit_beside_untestable_commits() -> None:
     search, _ = hunt(chain("abcdef"), "c", frozenset("c"))
     assert search.culprit is None
     assert search.left == ("c", "d")
 
 
-def test_a_good_commit_above_a_bad_one_is_a_contradiction() -> None:
-    search = Search(chain("abcd"))
+def test_a_good_descendant_of_a_bad_commit_is_a_contradiction() -> None:
+    search = GraphSearch(chain("abcd"))
     search.take("b", Call.BAD)
     with pytest.raises(Contradiction) as caught:
         search.take("c", Call.GOOD)
@@ -181,16 +181,16 @@ def test_a_good_commit_above_a_bad_one_is_a_contradiction() -> None:
     assert search.left == ("a", "b")
 
 
-def test_what_is_known_twice_or_of_others_does_no_harm() -> None:
-    search = Search(chain("abcd"))
+def test_calls_that_come_twice_or_from_outside_are_harmless() -> None:
+    search = GraphSearch(chain("abcd"))
     for _ in range(2):
         search.take("b", Call.GOOD)
         search.take("elsewhere", Call.BAD)
     assert search.left == ("c", "d")
 
 
-def test_what_comes_next_is_known_ahead() -> None:
-    search = Search(chain(f"p{n}" for n in range(16)))
+def test_ahead_names_the_following_commits() -> None:
+    search = GraphSearch(chain(f"p{n}" for n in range(16)))
     first, *others = search.ahead(3)
     assert first == search.next()
     for call in (Call.GOOD, Call.BAD):
@@ -198,7 +198,7 @@ def test_what_comes_next_is_known_ahead() -> None:
     assert search.calls == {}
 
 
-def test_steps_are_estimated() -> None:
-    assert [Search(chain(f"p{n}" for n in range(size))).steps() for size in (1, 2, 8, 64)] == [
+def test_the_number_of_steps_is_estimated() -> None:
+    assert [GraphSearch(chain(f"p{n}" for n in range(size))).steps() for size in (1, 2, 8, 64)] == [
         *(0, 1, 3, 6)
     ]

@@ -1,15 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What counts as bad, and what is another failure."""
+"""What counts as bad, and what is another failure; and how a new kind of signature is added."""
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from harness import model
-from harness.bisect.signature import Evidence, Signature, judge, judge_runs
-from harness.bisect.signature import SignatureKind as Kind
+from harness.bisect import signature as kinds
+from harness.bisect.signature import (
+    Judgement,
+    Signature,
+    SignatureKind,
+    TrialEvidence,
+    judge,
+    judge_runs,
+)
+from harness.cli import bisect, bisecting
 from harness.errors import HostFault, NotApplied, NotBuilt, UsageError
 from harness.model import Call, GuestRecord, Kernel, Outcome, Side, SideResult, Splat, Test
 
@@ -20,17 +30,17 @@ KASAN = Splat("kasan", "KASAN: slab-use-after-free in configfs_rmdir", fingerpri
 UP = GuestRecord("0", "done", "tcg", 3.5, "console.log")
 
 
-def result(*tests: Test, error: str = "", guests: tuple[GuestRecord, ...] = (UP,)) -> Evidence:
-    return Evidence(KERNEL, result=SideResult(Side.PATCHED, KERNEL, tests, guests, error))
+def result(*tests: Test, error: str = "", guests: tuple[GuestRecord, ...] = (UP,)) -> TrialEvidence:
+    return TrialEvidence(KERNEL, result=SideResult(Side.PATCHED, KERNEL, tests, guests, error))
 
 
 def ended(outcome: Outcome, **more: object) -> Test:
     return Test("t.py::test_x", outcome, **more)  # type: ignore[arg-type]
 
 
-TEST = Signature(Kind.TEST, test="t.py::test_x")
-TIMEOUT = Signature(Kind.TEST, test="t.py::test_x", outcomes=frozenset({Outcome.TIMEOUT}))
-SPLAT = Signature(Kind.SPLAT, "use-after-free")
+TEST = Signature(kinds.TEST, test="t.py::test_x")
+TIMEOUT = Signature(kinds.TEST, test="t.py::test_x", outcomes=frozenset({Outcome.TIMEOUT}))
+SPLAT = Signature(kinds.SPLAT, "use-after-free")
 
 
 @pytest.mark.parametrize(
@@ -51,24 +61,24 @@ SPLAT = Signature(Kind.SPLAT, "use-after-free")
         (SPLAT, result(ended(Outcome.FAIL)), Call.OTHER),
         (SPLAT, result(error="did not boot (panic)"), Call.OTHER),
         (
-            Signature(Kind.SPLAT, "abc123"),
+            Signature(kinds.SPLAT, "abc123"),
             result(ended(Outcome.ERROR, splats=(KASAN,))),
             Call.BAD,
         ),
         (
-            Signature(Kind.SPLAT, "abc12"),
+            Signature(kinds.SPLAT, "abc12"),
             result(ended(Outcome.PASS, splats=(KASAN,))),
             Call.GOOD,
         ),
-        (Signature(Kind.BOOT), result(error="did not boot (panic)"), Call.BAD),
-        (Signature(Kind.BOOT), result(ended(Outcome.FAIL)), Call.GOOD),
-        (Signature(Kind.WARNING, "unused variable"), Evidence(KERNEL), Call.BAD),
-        (Signature(Kind.WARNING, r"dir\.c:\d+: unused"), Evidence(KERNEL), Call.BAD),
-        (Signature(Kind.WARNING, "overflow"), Evidence(KERNEL), Call.GOOD),
-        (Signature(Kind.BUILD_ERROR, "no member"), Evidence(KERNEL), Call.GOOD),
+        (Signature(kinds.BOOT), result(error="did not boot (panic)"), Call.BAD),
+        (Signature(kinds.BOOT), result(ended(Outcome.FAIL)), Call.GOOD),
+        (Signature(kinds.WARNING, "unused variable"), TrialEvidence(KERNEL), Call.BAD),
+        (Signature(kinds.WARNING, r"dir\.c:\d+: unused"), TrialEvidence(KERNEL), Call.BAD),
+        (Signature(kinds.WARNING, "overflow"), TrialEvidence(KERNEL), Call.GOOD),
+        (Signature(kinds.BUILD_ERROR, "no member"), TrialEvidence(KERNEL), Call.GOOD),
     ],
 )
-def test_judgement(signature: Signature, evidence: Evidence, call: Call) -> None:
+def test_judgement(signature: Signature, evidence: TrialEvidence, call: Call) -> None:
     assert judge(signature, evidence).call is call
 
 
@@ -80,42 +90,42 @@ def test_a_splat_outside_of_tests_counts() -> None:
 @pytest.mark.parametrize(
     ("pattern", "call"), [("no member named .pages.", Call.BAD), ("undeclared", Call.OTHER)]
 )
-def test_a_build_error_is_this_one_or_another(pattern: str, call: Call) -> None:
+def test_a_build_error_is_the_searched_one_or_another(pattern: str, call: Call) -> None:
     details = "fs/configfs/file.c:12:3: error: 'struct x' has no member named 'pages'"
     fault = NotBuilt("the kernel does not build", details=details)
-    found = judge(Signature(Kind.BUILD_ERROR, pattern), Evidence(fault=fault))
+    found = judge(Signature(kinds.BUILD_ERROR, pattern), TrialEvidence(fault=fault))
     assert found.call is call
     assert call is Call.OTHER or "file.c:12" in found.why
 
 
-def test_what_has_no_kernel_is_untestable_for_everything_else() -> None:
+def test_without_a_kernel_other_signatures_are_untestable() -> None:
     for fault in (NotBuilt("it does not build"), NotApplied("0001 does not apply")):
-        for signature in (TEST, SPLAT, Signature(Kind.WARNING, "x")):
-            assert judge(signature, Evidence(fault=fault)).call is Call.SKIP
+        for signature in (TEST, SPLAT, Signature(kinds.WARNING, "x")):
+            assert judge(signature, TrialEvidence(fault=fault)).call is Call.SKIP
 
 
 def test_numbers_have_a_threshold() -> None:
-    took = Signature(Kind.MEASURE, r"took (\d+) ms", above=50)
+    took = Signature(kinds.MEASURE, r"took (\d+) ms", above=50)
     for number, call in ((51, Call.BAD), (50, Call.GOOD)):
         found = judge(took, result(ended(Outcome.PASS, output=f"it took {number} ms")))
         assert (found.call, found.value) == (call, number)
-    less = Signature(Kind.MEASURE, r"[\d.]+ MB/s", below=1.5)
+    less = Signature(kinds.MEASURE, r"[\d.]+ MB/s", below=1.5)
     with pytest.raises(UsageError):
         judge(less, result(ended(Outcome.PASS, output="1.2 MB/s")))
     assert judge(took, result(ended(Outcome.FAIL))).call is Call.OTHER
-    slow = Signature(Kind.BOOT_TIME, above=3)
+    slow = Signature(kinds.BOOT_TIME, above=3)
     assert judge(slow, result(ended(Outcome.PASS))).call is Call.BAD
     assert judge(slow, result(error="did not boot", guests=())).call is Call.OTHER
 
 
 @pytest.mark.parametrize(("status", "call"), [(0, Call.GOOD), (1, Call.BAD), (127, Call.BAD)])
-def test_a_command_is_taken_as_git_takes_it(status: int, call: Call) -> None:
-    command = Signature(Kind.COMMAND, command=("mine.sh",))
-    assert judge(command, Evidence(KERNEL, status=status)).call is call
-    assert judge(command, Evidence(KERNEL, status=125)).call is Call.SKIP
+def test_exit_codes_of_a_command_mean_what_they_mean_to_git(status: int, call: Call) -> None:
+    command = Signature(kinds.COMMAND, command=("mine.sh",))
+    assert judge(command, TrialEvidence(KERNEL, status=status)).call is call
+    assert judge(command, TrialEvidence(KERNEL, status=125)).call is Call.SKIP
     for broken in (128, 130, -9):
         with pytest.raises(HostFault):
-            judge(command, Evidence(KERNEL, status=broken))
+            judge(command, TrialEvidence(KERNEL, status=broken))
 
 
 def test_a_guest_that_the_host_lost_is_no_verdict() -> None:
@@ -144,8 +154,50 @@ def test_each_run_counts(
     assert [one.call for one in found] == calls
 
 
-def test_runs_of_several_tests_go_together() -> None:
+def test_repeated_runs_of_several_tests_are_judged_together() -> None:
     one, two = ended(Outcome.FLAKY, attempts=(PASS, FAIL)), ended(PASS, attempts=(PASS,))
     found = judge_runs(TEST, result(one, two))
     assert [each.call for each in found] == [Call.GOOD, Call.BAD]
     assert found[1].why.startswith("test_x: fail")
+
+
+def judge_slow_build(signature: Signature, evidence: TrialEvidence) -> Judgement:
+    assert evidence.kernel is not None
+    assert signature.above is not None
+    seconds = evidence.kernel.seconds
+    return Judgement(Call.BAD if seconds > signature.above else Call.GOOD, f"{seconds} s", seconds)
+
+
+def test_a_new_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With it, the command line has its option, and its evidence is judged."""
+    slow = SignatureKind(
+        "build time",
+        judge_slow_build,
+        lambda signature: f"build takes more than {signature.above:g} s",
+        option="--build-time",
+        metavar="S",
+        help="the build takes more than S seconds",
+        convert=float,
+        field="above",
+        boots=False,
+    )
+    monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, slow))
+    monkeypatch.chdir(tmp_path)
+    commands = argparse.ArgumentParser().add_subparsers()
+    bisect.add(commands)
+    parser = commands.choices["bisect"]
+    assert slow.help in parser.format_help()
+    argv = ["--good", "v7.1", "--tree", ".", "--build-time", "9"]
+    options = parser.parse_args(argv, argparse.Namespace(verb="bisect", rest=(), command=()))
+    signature = bisecting.ask(options).signature
+    assert (signature.kind, str(signature)) == (slow, "build takes more than 9 s")
+    for seconds, call in ((9.5, Call.BAD), (9, Call.GOOD)):
+        kernel = dataclasses.replace(KERNEL, seconds=seconds)
+        assert judge(signature, TrialEvidence(kernel)).call is call
+    assert judge(signature, TrialEvidence(fault=NotBuilt("no"))).call is Call.SKIP
+
+
+def test_no_two_kinds_share_an_option() -> None:
+    options = [kind.option for kind in kinds.KINDS if kind.option]
+    assert len(options) == len(set(options)) == len(kinds.KINDS) - 1
+    assert all(kind.help for kind in kinds.KINDS if kind.option)

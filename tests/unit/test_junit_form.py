@@ -24,6 +24,12 @@ def cases(suite: ET.Element) -> dict[str, ET.Element]:
     return {case.get("name", ""): case for case in suite.iter("testcase")}
 
 
+def child(element: ET.Element, path: str) -> ET.Element:
+    found = element.find(path)
+    assert found is not None, path
+    return found
+
+
 def test_there_is_a_suite_for_each_kernel_and_folder(tmp_path: Path) -> None:
     found = suites(outputruns.good(tmp_path), tmp_path)
     assert list(found) == [
@@ -43,7 +49,7 @@ def test_there_is_a_suite_for_each_kernel_and_folder(tmp_path: Path) -> None:
     assert case.get("classname") == "patched.tests.guest.configfs.test_mount"
 
 
-def test_outcomes_have_junits_words(tmp_path: Path) -> None:
+def test_outcomes_map_to_junit_results(tmp_path: Path) -> None:
     run = outputruns.bad(tmp_path)
     found = cases(suites(run, tmp_path)["patched (7.2.13) tests/guest/configfs"])
     words = {
@@ -57,12 +63,12 @@ def test_outcomes_have_junits_words(tmp_path: Path) -> None:
         # Passing although it is expected to fail is no fault of the series.
         **dict.fromkeys(("test_g", "test_h", "test_i"), "skipped"),
     }
-    rerun = found["test_e"].find("rerunFailure")
+    rerun = child(found["test_e"], "rerunFailure")
     assert (rerun.get("type"), rerun.get("message")) == ("fail", "attempt: fail")
-    assert found["test_f"].find("flakyFailure").get("type") == "fail"
+    assert child(found["test_f"], "flakyFailure").get("type") == "fail"
 
 
-def test_a_failure_brings_its_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_comes_with_its_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI_PROJECT_DIR", str(tmp_path))
     run = outputruns.bad(tmp_path)
     found = cases(suites(run, tmp_path)["patched (7.2.13) tests/guest/configfs"])
@@ -88,7 +94,7 @@ def test_a_kernel_that_does_not_boot_is_an_error(tmp_path: Path) -> None:
     run = dataclasses.replace(run, sides=(run.sides[0], dead))
     suite = suites(run, tmp_path)["patched (7.2.13) boot"]
     assert suite.get("errors") == "1"
-    error = suite.find("testcase/error")
+    error = child(suite, "testcase/error")
     assert error.get("message") == "it panicked at once"
 
 
@@ -107,8 +113,9 @@ def test_a_long_message_keeps_both_ends(tmp_path: Path) -> None:
     message = f"begin\n{'x' * (1 << 20)}\nE  the end"
     base = (Test("a/b.py::c", Outcome.PASS),)
     run = outputruns.run(tmp_path, Test("a/b.py::c", Outcome.FAIL, message=message), base=base)
-    failure = cases(suites(run, tmp_path)["patched (7.2.13) a"])["c"].find("failure")
-    assert failure.text.startswith("begin")
-    assert failure.text.endswith("E  the end")
-    assert "characters left out" in failure.text
-    assert len(failure.text) <= junit.BAD
+    case = cases(suites(run, tmp_path)["patched (7.2.13) a"])["c"]
+    text = child(case, "failure").text or ""
+    assert text.startswith("begin")
+    assert text.endswith("E  the end")
+    assert "characters left out" in text
+    assert len(text) <= junit.BAD

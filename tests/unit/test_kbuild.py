@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import architectures, kbuild, process
+from harness.doctor import needs
 from harness.errors import HostFault, UsageError
 from harness.model import Toolchain
 
@@ -34,6 +35,14 @@ def test_an_unknown_architecture_lists_the_known_ones() -> None:
 def test_the_table_says_what_nobody_has_booted() -> None:
     assert architectures.named("x86_64").proven
     assert not architectures.named("arm64").proven
+
+
+def test_the_doctor_knows_the_programs_of_each_architecture() -> None:
+    table = (*needs.BUILD, *needs.GUEST)
+    programs = {need.look.name for need in table if isinstance(need.look, needs.Program)}
+    for entry in architectures.ARCHITECTURES:
+        assert entry.qemu in programs
+        assert entry.name == "x86_64" or f"{entry.cross}gcc" in programs
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,8 @@ RANKS = {
     },
     # git: how git is called, for series, source and tree; kbuild: how the kernel's make is called,
     # for kconfig and build; architectures: the table, for builds and guests; diff: what a
-    # diff changes, for whoever reads one; text: what guests
-    # say, cleaned for outputs of all kinds; serial: JSON to values and back, for whoever keeps
-    # something.
+    # diff changes, for series, tree, decode and outputs; text: what guests say, cleaned for outputs
+    # of all kinds; serial: JSON to values and back, for whoever keeps something.
     1: {
         *("process", "progress", "paths", "git", "architectures", "kbuild", "text", "serial"),
         *("settings", "options", "guestside", "diff"),

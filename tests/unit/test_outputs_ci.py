@@ -11,17 +11,19 @@ import outputruns
 import pytest
 
 from harness.cli import formats
+from harness.decode import Decoded, Frame, SourcePlace
 from harness.errors import NotBuilt
 from harness.model import Matrix, Outcome, Test
 from harness.publish import ci, markdown
-from harness.results import store
+from harness.results import evidence, store
+from harness.results.evidence import DecodedSplat
 from harness.serial import from_json
 
 COMMAND = re.compile(r"::(error|warning|notice) ((?:\w+=[^,:\s][^,:]*)(?:,\w+=[^,:]+)*)::(.+)")
 
 
 def read(line: str) -> tuple[str, dict[str, str], str]:
-    """Read a workflow command as a runner does."""
+    """Parse a workflow command as GitHub's runner does."""
     match = COMMAND.fullmatch(line)
     assert match, line
     values = dict(part.split("=", 1) for part in match[2].split(","))
@@ -34,7 +36,7 @@ def unescaped(text: str) -> str:
     return text
 
 
-def test_a_splat_is_told_at_the_line_it_came_from(tmp_path: Path) -> None:
+def test_a_splat_is_annotated_at_its_line(tmp_path: Path) -> None:
     found = [read(line) for line in ci.github(ci.run_annotations(outputruns.bad(tmp_path)))]
     level, values, text = found[0]
     assert level == "error"
@@ -50,25 +52,25 @@ def test_a_splat_is_told_at_the_line_it_came_from(tmp_path: Path) -> None:
     )
 
 
-def test_a_splat_is_told_at_the_line_that_a_patch_added(tmp_path: Path) -> None:
+def test_a_splat_is_annotated_at_the_line_that_a_patch_added(tmp_path: Path) -> None:
     run = outputruns.bad(tmp_path)
 
-    def frame(line: int, patch: str) -> dict:
-        return {"text": "f", "places": [{"file": "fs/a.c", "line": line, "patch": patch}]}
+    def frame(line: int, patch: str) -> Frame:
+        return Frame("f", (SourcePlace("f", "fs/a.c", line, patch=patch),))
 
-    frames = [frame(1, "left out"), frame(2, ""), frame(3, "configfs: more"), frame(4, "other")]
-    decoded = {"title": "", "frames": frames, "guilty": 1, "alloc": [], "free": []}
-    one = {"title": outputruns.SPLAT.title, "frames": outputruns.SPLAT.frames, "decoded": decoded}
-    (tmp_path / "patched" / ci.DECODED).write_text(json.dumps([one]))
+    frames = (frame(1, "left out"), frame(2, ""), frame(3, "configfs: more"), frame(4, "other"))
+    decoded = Decoded("", frames, guilty=1)
+    splat = DecodedSplat(outputruns.SPLAT.title, outputruns.SPLAT.frames, decoded)
+    evidence.write_decoded(tmp_path / "patched", (splat,))
     first = ci.run_annotations(run)[0]
     assert (first.file, first.line) == ("fs/a.c", 3)
     assert "at fs/configfs/dir.c:451" in first.text
     for damaged in ("{", "[1]", '[{"title": 1}]'):
-        (tmp_path / "patched" / ci.DECODED).write_text(damaged)
+        (tmp_path / "patched" / evidence.SPLATS).write_text(damaged)
         assert ci.run_annotations(run)[0].line == 451
 
 
-def test_one_splat_of_many_tests_is_one_mark(tmp_path: Path) -> None:
+def test_one_splat_of_many_tests_is_one_annotation(tmp_path: Path) -> None:
     many = [
         Test(f"t::{n}", Outcome.ERROR, message=outputruns.SPLAT.title, splats=(outputruns.SPLAT,))
         for n in range(20)
@@ -86,7 +88,7 @@ def test_github_gets_no_more_than_it_shows(tmp_path: Path) -> None:
     assert len(text.encode()) < 1 << 20
 
 
-def test_hostile_words_are_no_commands_and_no_markup(tmp_path: Path) -> None:
+def test_hostile_text_becomes_no_command_and_no_markup(tmp_path: Path) -> None:
     run = outputruns.hostile(tmp_path)
     for line in ci.github(ci.run_annotations(run)):
         read(line)
@@ -100,7 +102,7 @@ def test_hostile_words_are_no_commands_and_no_markup(tmp_path: Path) -> None:
     text.encode()
 
 
-def test_code_quality_has_what_gitlab_asks_for(tmp_path: Path) -> None:
+def test_code_quality_has_what_gitlab_requires(tmp_path: Path) -> None:
     for name in ("good", "bad", "hostile"):
         issues = json.loads(
             ci.gitlab(ci.run_annotations(getattr(outputruns, name)(tmp_path / name)))
@@ -153,7 +155,7 @@ CHECK = from_json(
 )
 
 
-def test_a_check_is_told_at_its_lines() -> None:
+def test_findings_of_a_check_are_annotated_at_their_lines() -> None:
     found = [read(line) for line in ci.github(ci.check_annotations(CHECK))]
     # What a patch inherits is told at the patch that brought it.
     assert [(level, values["line"]) for level, values, _ in found] == [
@@ -166,7 +168,7 @@ def test_a_check_is_told_at_its_lines() -> None:
     assert "- **error** `fs/a.c:7`" in text
 
 
-def test_what_we_run_in_is_told_by_itself(
+def test_ci_systems_are_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_STEP_SUMMARY"):

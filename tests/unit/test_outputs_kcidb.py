@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""KCIDB's own library reads what we write."""
+"""KCIDB reports, validated by KCIDB's own library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.publish import kcidb
 
 
 @pytest.mark.parametrize("name", ["good", "bad", "hostile"])
-def test_the_schema_takes_it_and_everything_belongs_together(tmp_path: Path, name: str) -> None:
+def test_the_report_fits_the_schema_and_is_consistent(tmp_path: Path, name: str) -> None:
     run = getattr(outputruns, name)(tmp_path)
     found = json.loads(json.dumps(kcidb.report(run, "me_1")))
     V5_3.validate_exactly(found)
@@ -41,15 +41,18 @@ def test_the_same_run_has_the_same_ids(tmp_path: Path) -> None:
     assert kcidb.report(run, "me")["checkouts"][0] != kcidb.report(again, "me")["checkouts"][0]
 
 
-def test_the_series_hash_is_the_one_that_the_schema_describes(tmp_path: Path) -> None:
+def test_the_series_hash_is_computed_as_the_schema_says(tmp_path: Path) -> None:
     run = outputruns.good(tmp_path)
-    digests = [hashlib.sha256(one.path.read_bytes()).hexdigest() for one in run.series.patches]
+    digests = [
+        hashlib.sha256(one.path.read_bytes()).hexdigest()
+        for one in outputruns.series_of(run).patches
+    ]
     expected = hashlib.sha256("".join(f"{one}\n" for one in digests).encode()).hexdigest()
     base, patched = kcidb.report(run, "me")["checkouts"]
     assert base["patchset_hash"] == ""
     assert patched["patchset_hash"] == expected
     assert patched["message_id"] == "20260101.1-jane@example.org"
-    run.series.patches[1].path.unlink()
+    outputruns.series_of(run).patches[1].path.unlink()
     assert "patchset_hash" not in kcidb.report(run, "me")["checkouts"][1]
 
 
@@ -74,7 +77,7 @@ def test_the_series_hash_is_the_one_that_the_schema_describes(tmp_path: Path) ->
         (Outcome.TIMEOUT, "hang", False, "FAIL"),
     ],
 )
-def test_fail_means_that_the_kernel_is_at_fault(
+def test_fail_means_the_kernel_is_at_fault(
     outcome: Outcome, ended: str, splats: bool, status: str
 ) -> None:
     guest = GuestRecord("g", ended, "tcg", 1.0, "")
@@ -82,14 +85,14 @@ def test_fail_means_that_the_kernel_is_at_fault(
     assert kcidb.status(test, guest) == status
 
 
-def test_a_test_has_a_place_in_the_tree_of_tests() -> None:
+def test_a_test_has_a_path_in_the_tree_of_tests() -> None:
     assert (
         kcidb.path("tests/guest/a/test_b.py::TestC::test_d[x-1 y]")
         == "tests.guest.a.test_b.TestC.test_d.x-1_y"
     )
 
 
-def test_logs_are_cut_to_what_the_schema_takes(tmp_path: Path) -> None:
+def test_logs_are_cut_to_the_schemas_limit(tmp_path: Path) -> None:
     found = kcidb.report(outputruns.hostile(tmp_path), "me")
     longest = max(len(one.get("log_excerpt", "")) for one in found["tests"])
     assert 15000 < longest <= kcidb.EXCERPT
@@ -102,6 +105,6 @@ def test_logs_are_cut_to_what_the_schema_takes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("origin", ["", "Me", "a:b", "a b", "ä", "a\n"])
-def test_an_origin_is_a_name(tmp_path: Path, origin: str) -> None:
+def test_an_invalid_origin_is_refused(tmp_path: Path, origin: str) -> None:
     with pytest.raises(UsageError, match="origin"):
         kcidb.report(outputruns.good(tmp_path), origin)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The mail about a run: its headers are safe and its text fits."""
+"""The mail about a run: safe headers, and text within 72 columns."""
 
 from __future__ import annotations
 
 import dataclasses
 import email
 import email.policy
+from collections.abc import Callable
+from email.headerregistry import Address
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -20,22 +22,37 @@ from harness.publish import mail, reproduce
 ME = mail.person("Jänë Doe <me@example.org>")
 
 
-def composed(run: Run, tested_by=None, maintainers=lambda: ((), ())) -> EmailMessage:
+def nobody() -> tuple[mail.Lines, mail.Lines]:
+    return (), ()
+
+
+def cover(run: Run) -> Path:
+    path = outputruns.series_of(run).cover
+    assert path is not None
+    return path
+
+
+def composed(
+    run: Run,
+    tested_by: Address | None = None,
+    maintainers: Callable[[], tuple[mail.Lines, mail.Lines]] = nobody,
+) -> EmailMessage:
     raw = mail.compose(run, maintainers, tested_by)
     return email.message_from_bytes(raw, policy=email.policy.default)
 
 
 def b4_trailers(said: str) -> list[str]:
-    """Give what b4 would add to the patches."""
+    """Return the trailers that b4 would add to the patches."""
     found, _ = b4.LoreMessage.find_trailers(said, followup=True)
     return [one.as_string() for one in found]
 
 
 def text(message: EmailMessage) -> str:
-    return message.get_content()
+    content: str = message.get_content()
+    return content
 
 
-def test_it_answers_the_cover_letter(tmp_path: Path) -> None:
+def test_the_mail_replies_to_the_cover_letter(tmp_path: Path) -> None:
     found = composed(outputruns.good(tmp_path))
     assert found["In-Reply-To"] == "<20260101.1-jane@example.org>"
     assert found["References"].split() == [
@@ -55,21 +72,21 @@ def test_it_answers_the_cover_letter(tmp_path: Path) -> None:
 
 def test_the_cover_letter_kept_with_the_run_is_enough(tmp_path: Path) -> None:
     run = outputruns.good(tmp_path)
-    run.series.cover.rename(tmp_path / mail.COVER)
+    cover(run).rename(tmp_path / mail.COVER)
     assert mail.replied(run).id == "<20260101.1-jane@example.org>"
     (tmp_path / mail.COVER).unlink()
     assert mail.replied(run).id == "<20260101.1-jane@example.org>"  # the model's
 
 
-def test_without_a_cover_letter_it_answers_the_first_patch(tmp_path: Path) -> None:
+def test_without_a_cover_letter_the_mail_replies_to_the_first_patch(tmp_path: Path) -> None:
     run = outputruns.good(tmp_path)
-    run = dataclasses.replace(run, series=dataclasses.replace(run.series, cover=None, cover_id=""))
+    run = outputruns.without_cover(run)
     assert composed(run)["In-Reply-To"] == "<20260101.1-1@example.org>"
     assert composed(run)["Subject"] == "Re: [PATCH v2 1/2] configfs: free it early"
 
 
 def test_maintainers_are_asked_only_if_the_thread_names_nobody(tmp_path: Path) -> None:
-    def never():
+    def never() -> tuple[mail.Lines, mail.Lines]:
         raise AssertionError("asked")
 
     composed(outputruns.good(tmp_path / "a"), maintainers=never)
@@ -81,12 +98,12 @@ def test_maintainers_are_asked_only_if_the_thread_names_nobody(tmp_path: Path) -
     assert found["Cc"] == "Some One <some@example.org>"
 
 
-def test_who_sends_it_gets_no_copy(tmp_path: Path) -> None:
+def test_the_sender_gets_no_copy(tmp_path: Path) -> None:
     found = composed(outputruns.good(tmp_path), mail.person("John D <JOHN@example.org>"))
     assert "john" not in str(found["Cc"]).lower()
 
 
-def test_tested_by_stands_only_where_everything_passed(tmp_path: Path) -> None:
+def test_tested_by_is_added_only_if_everything_passed(tmp_path: Path) -> None:
     good, bad = outputruns.good(tmp_path / "a"), outputruns.bad(tmp_path / "b")
     assert "\nTested-by: Jänë Doe <me@example.org>\n" in text(composed(good, ME))
     assert b4_trailers(text(composed(good, ME))) == ["Tested-by: Jänë Doe <me@example.org>"]
@@ -108,7 +125,7 @@ def test_a_sender_needs_a_name_and_an_address() -> None:
             mail.person(words)
 
 
-def test_a_failure_is_told_with_its_splat(tmp_path: Path) -> None:
+def test_a_failure_is_reported_with_its_splat(tmp_path: Path) -> None:
     said = text(composed(outputruns.bad(tmp_path)))
     words = " ".join(said.split())
     assert "The series breaks 3 tests and brings 1 new splat." in words
@@ -130,7 +147,7 @@ def test_a_failure_is_told_with_its_splat(tmp_path: Path) -> None:
     assert "Also failing without the series (1):" in text(composed(run))
 
 
-def test_the_text_has_72_columns_and_no_place_of_this_machine(tmp_path: Path) -> None:
+def test_the_text_has_72_columns_and_no_local_paths(tmp_path: Path) -> None:
     for name in ("good", "bad", "hostile"):
         said = text(composed(getattr(outputruns, name)(tmp_path / name), ME))
         own = said.partition("To reproduce:")
@@ -148,15 +165,15 @@ def test_many_tests_are_counted_by_file(tmp_path: Path) -> None:
     assert "Fixed by the series (200):\n   100 in a/test_0.py\n   100 in a/test_1.py\n" in said
 
 
-def test_hostile_words_make_no_header_and_no_trailer(tmp_path: Path) -> None:
-    cover = (
+def test_hostile_text_makes_no_header_and_no_trailer(tmp_path: Path) -> None:
+    headers = (
         "From: =?utf-8?q?a=0ABcc=3A_spy=40example=2Eorg?= <jane@example.org>\n"
         'To: "x\\r\\nBcc: spy" <a@example.org>, b@@c, <d@e\x00f>, \udcff <ok@example.org>\n'
         "Subject: =?utf-8?q?x=0D=0ABcc=3A_spy=40example=2Eorg?= \udcfc =?bad?x?y?=\n"
         "Message-ID: <a b@c>\nReferences: <x@y> junk <\x01@z>\n\nbody\n"
     )
     run = outputruns.hostile(tmp_path)
-    run.series.cover.write_bytes(cover.encode("utf-8", "surrogateescape"))
+    cover(run).write_bytes(headers.encode("utf-8", "surrogateescape"))
     raw = mail.compose(run, lambda: ((), ()), ME)
     head, _, body = raw.partition(b"\n\n")
     names = [line.split(b":")[0] for line in head.split(b"\n") if line[:1] not in b" \t"]
@@ -175,16 +192,18 @@ def test_hostile_words_make_no_header_and_no_trailer(tmp_path: Path) -> None:
     assert len(raw) < 64 * 1024
 
 
-def test_a_trailer_that_spans_lines_is_none(tmp_path: Path) -> None:
+def test_a_trailer_across_lines_is_disarmed(tmp_path: Path) -> None:
     name = "x" * 46 + " Tested-by: " + "Evil " * 11 + "<evil@example.org>"
     run = outputruns.good(tmp_path)
-    run = dataclasses.replace(run, series=dataclasses.replace(run.series, title=name))
+    run = dataclasses.replace(
+        run, series=dataclasses.replace(outputruns.series_of(run), title=name)
+    )
     failing = Test(f"{'a' * 100}\nTested-by: Evil\n<evil@example.org>", Outcome.FAIL, message=name)
     run = dataclasses.replace(run, sides=(dataclasses.replace(run.sides[1], tests=(failing,)),))
     assert b4_trailers(text(composed(run))) == []
 
 
-def test_the_command_names_the_series_as_everybody_can(tmp_path: Path) -> None:
+def test_the_command_names_the_series_for_everybody(tmp_path: Path) -> None:
     run = outputruns.good(tmp_path)
     words = reproduce.argv(run)
     assert words == [

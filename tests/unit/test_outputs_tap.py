@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""TAP and KTAP, read by a consumer that is not ours."""
+"""TAP and KTAP, read by parsers that are not ours."""
 
 from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import outputruns
 import pytest
@@ -16,18 +17,18 @@ from harness.publish import tap
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
-def parsed(text: str) -> list:
+def parsed(text: str) -> list[Any]:
     # tap.py knows the newer version's lines by the older one's name.
     return list(Parser().parse_text(text.replace("TAP version 14", "TAP version 13")))
 
 
-def points(text: str) -> list:
+def points(text: str) -> list[Any]:
     return [line for line in parsed(text) if line.category == "test"]
 
 
-def subtests(run: Run) -> dict[str, list]:
-    """Read each subtest as a document of its own, which is what it is."""
-    found: dict[str, list] = {}
+def subtests(run: Run) -> dict[str, list[Any]]:
+    """Parse each subtest as a TAP document of its own."""
+    found: dict[str, list[str]] = {}
     name = ""
     for line in tap.tap(run).splitlines():
         if line.startswith("# Subtest: "):
@@ -39,7 +40,7 @@ def subtests(run: Run) -> dict[str, list]:
 
 
 @pytest.mark.parametrize("name", ["good", "bad", "hostile"])
-def test_every_line_is_of_the_format(tmp_path: Path, name: str) -> None:
+def test_every_line_is_valid_tap(tmp_path: Path, name: str) -> None:
     run = getattr(outputruns, name)(tmp_path)
     outer = parsed(tap.tap(run))
     assert {line.category for line in outer} <= {"version", "diagnostic", "plan", "test", "unknown"}
@@ -70,7 +71,7 @@ def test_outcomes_become_points(tmp_path: Path) -> None:
     assert values["log"] == ["[    1.0] it"]
 
 
-def test_what_is_known_to_fail_is_no_failure(tmp_path: Path) -> None:
+def test_an_expected_failure_is_not_a_failure(tmp_path: Path) -> None:
     run = outputruns.good(tmp_path)
     found = subtests(run)["tests/guest/nvmet/test_tcp.py"]
     skipped, known = (line for line in found if line.category == "test")
@@ -88,7 +89,7 @@ def test_a_kernel_that_does_not_boot_fails(tmp_path: Path) -> None:
 
 
 def ktap(text: str, indent: int = 0) -> list[tuple[bool, str]]:
-    """Read KTAP strictly as it is described; gives the results of the outermost level."""
+    """Parse KTAP strictly; return the results of the outermost level."""
     lines = textwrap.dedent(text).splitlines()
     assert lines[0] == "KTAP version 1"
     rest = [line for line in lines[1:] if not line.startswith(("# ", "  "))]
@@ -105,7 +106,7 @@ def ktap(text: str, indent: int = 0) -> list[tuple[bool, str]]:
 
 
 @pytest.mark.parametrize("name", ["good", "bad", "hostile"])
-def test_ktap_is_whole_on_both_levels(tmp_path: Path, name: str) -> None:
+def test_ktap_is_complete_on_both_levels(tmp_path: Path, name: str) -> None:
     run = getattr(outputruns, name)(tmp_path)
     text = tap.ktap(run)
     outer = ktap(text)

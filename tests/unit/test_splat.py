@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Splats in logs; tests/data/splats/README.md says which logs are real kernels'."""
 
+from __future__ import annotations
+
 import io
 import json
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +15,8 @@ import pytest
 from harness.model import Splat
 from harness.serial import from_json, to_json
 from harness.splat import find, plain
-from harness.splat.blame import blame
-from harness.splat.kinds import KINDS, begins
-from harness.splat.sieve import candidates
+from harness.splat.search import HEADLINES, begins, candidates
+from harness.splat.stacks import blame
 
 DATA = Path(__file__).parents[1] / "data"
 LOGS = DATA / "splats"
@@ -22,27 +24,27 @@ EXPECTED = json.loads((LOGS / "expected.json").read_text())
 FIRST = "[    1.000000] Linux version 7.2.13\n"
 
 
-def titles(text, **more):
-    return [splat.title for splat in find(text.split("\n"), **more)]
+def titles(text: str) -> list[str]:
+    return [splat.title for splat in find(text.split("\n"))]
 
 
-def log(name):
+def log(name: str) -> str:
     return (LOGS / name).read_text()
 
 
-def bare(text):
+def bare(text: str) -> str:
     return "\n".join(plain(line) for line in text.split("\n"))
 
 
-def every_line(function):
+def every_line(function: Callable[[int, str], str]) -> Callable[[str], str]:
     return lambda text: "\n".join(function(n, line) for n, line in enumerate(text.split("\n")))
 
 
-def without_own(line):
+def without_own(line: str) -> str:
     return re.sub(r"^ *\d+\.\d{3} \| ", "", line)
 
 
-FORMS = {
+FORMS: dict[str, Callable[[str], str]] = {
     "as it is": lambda text: text,
     "without stamps": bare,
     "crlf": lambda text: text.replace("\n", "\r\n"),
@@ -113,7 +115,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", EXPECTED)
-def test_the_corpus_in_each_form(name, form):
+def test_the_corpus_in_each_form(name: str, form: str) -> None:
     text = log(name)
     if form.startswith("program output") and not re.search(r"\[ *\d+\.\d{6}\]", text):
         pytest.skip("only stamps tell the kernel's lines from a program's")
@@ -121,24 +123,24 @@ def test_the_corpus_in_each_form(name, form):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_kinds(name):
+def test_kinds(name: str) -> None:
     assert [splat.kind for splat in find(log(name).split("\n"))] == [k for k, _ in EXPECTED[name]]
 
 
-def test_every_log_of_the_corpus_is_expected():
+def test_every_log_of_the_corpus_is_expected() -> None:
     found = {str(path.relative_to(LOGS)) for path in LOGS.glob("*/*")}
     assert found == set(EXPECTED)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_splat_is_json_and_back(name):
+def test_a_splat_is_json_and_back(name: str) -> None:
     splats = find(log(name).split("\n"))
     assert from_json(tuple[Splat, ...], json.loads(json.dumps(to_json(splats)))) == splats
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_the_fingerprint_is_stable_over_addresses_and_offsets(name):
-    def shift(found):
+def test_the_fingerprint_is_stable_over_addresses_and_offsets(name: str) -> None:
+    def shift(found: re.Match[str]) -> str:
         return f"+0x{int(found[1], 16) + 32:x}/0x{int(found[2], 16) + 64:x}"
 
     moved = re.sub(r"\+0x([0-9a-f]+)/0x([0-9a-f]+)", shift, log(name))
@@ -149,14 +151,14 @@ def test_the_fingerprint_is_stable_over_addresses_and_offsets(name):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_log_cut_anywhere_breaks_nothing(name):
+def test_a_log_cut_anywhere_breaks_nothing(name: str) -> None:
     text = log(name)
     for end in range(0, len(text), max(len(text) // 40, 1)):
         find(text[:end].split("\n"))
         find(text[end:].split("\n"))
 
 
-def test_all_that_a_report_says():
+def test_all_fields_of_a_splat() -> None:
     (splat,) = find(log("written/kasan-uaf.log").split("\n"))
     assert splat.function == "nvmet_port_release"
     assert (splat.access, splat.size, splat.address) == ("read", 8, "0xffff888012345678")
@@ -173,17 +175,17 @@ def test_all_that_a_report_says():
     assert not any("nsid 1" in line for line in splat.lines)  # another task's
 
 
-def test_modules():
+def test_modules() -> None:
     splats = find(log("written/kasan-others.log").split("\n"))
     assert splats[2].modules == ("nvmet", "configfs")
 
 
-def test_the_panic_a_fault_leads_to_is_part_of_it():
+def test_the_panic_a_fault_leads_to_is_part_of_it() -> None:
     splats = find(log("written/kasan-others.log").split("\n"))
     assert [splat.panic for splat in splats] == ["", "", "Fatal exception"]
 
 
-def test_processors_that_speak_at_once_are_told_apart_by_the_caller():
+def test_processors_that_speak_at_once_are_told_apart_by_the_caller() -> None:
     uaf = log("written/kasan-uaf.log").split("\n")
     other = [
         re.sub(r"^(\[.*?\])", r"\1[   T99]", line)
@@ -199,7 +201,7 @@ def test_processors_that_speak_at_once_are_told_apart_by_the_caller():
     assert both[1].free_stack[-1] == "nvmet_port_drop+0x22/0x40 [nvmet]"
 
 
-def test_a_splat_belongs_to_the_test_before_it():
+def test_a_splat_belongs_to_the_test_before_it() -> None:
     warn = "[    {}.0] WARNING: fs/a.c:1 at f{}+0x1/0x2"
     text = "\n".join(
         [
@@ -272,7 +274,7 @@ def test_a_splat_belongs_to_the_test_before_it():
         ),
     ],
 )
-def test_odd_forms(lines, title):
+def test_odd_forms(lines: str, title: str) -> None:
     assert titles(lines) == [title]
 
 
@@ -299,29 +301,29 @@ def test_odd_forms(lines, title):
         "",
     ],
 )
-def test_ordinary_lines_are_no_splats(line):
+def test_ordinary_lines_are_no_splats(line: str) -> None:
     assert titles(f"{FIRST}[    1.000000] {line}\n[    1.000000] and more") == []
     assert titles(line) == []
 
 
 @pytest.mark.parametrize("name", ["written/warnings.log", "written/kasan-others.log"])
-def test_what_a_program_shows_is_no_splat(name):
+def test_what_a_program_prints_is_no_splat(name: str) -> None:
     shown = bare(log(name))
     assert titles(f"{FIRST}{shown}") == []
     journal = "\n".join(f"Nov 21 02:07:00 host python3[12]: {line}" for line in shown.split("\n"))
     assert titles(journal) == []
 
 
-def test_what_a_program_shows_again_with_stamps_counts_once():
+def test_a_splat_that_a_program_prints_again_with_stamps_counts_once() -> None:
     text = log("written/kasan-others.log")
     assert len(titles(text + text)) == 3
 
 
-def test_a_boot_is_no_splat():
+def test_a_boot_is_no_splat() -> None:
     assert titles((DATA / "boot.log").read_text()) == []
 
 
-def test_many_tasks_that_never_finish_their_report():
+def test_many_tasks_that_never_finish_their_report() -> None:
     text = "".join(
         f"[    1.{n:06}][{f'T{n}':>6}] BUG: sleeping function called from invalid "
         f"context at a.c:{n}\n"
@@ -330,61 +332,61 @@ def test_many_tasks_that_never_finish_their_report():
     assert len(titles(text)) == 3000
 
 
-def test_a_programs_words_about_a_kernel_do_not_hide_the_kernels():
+def test_a_programs_words_about_a_kernel_do_not_hide_the_kernels() -> None:
     text = "my kernel: works\nWARNING: fs/a.c:1 at f+0x1/0x2\n"
     assert titles(text) == ["WARNING in f"]
     assert titles(f"Nov 21 02:07:00 host kernel: hello\n{text}") == []
 
 
-def test_a_flood_without_a_newline():
+def test_a_flood_without_a_newline() -> None:
     text = "x" * 1_000_000 + "[    1.000001] WARNING: fs/a.c:1 at f+0x1/0x2\n\0\x00\xff"
     assert titles(text) == ["WARNING in f"]
 
 
 @pytest.mark.parametrize("word", ["x", "Kernel panic - not syncing: ", "\0", "\r", "\x1b]"])
-def test_a_line_that_is_longer_than_a_piece_counts_once(word):
+def test_a_line_that_is_longer_than_a_piece_counts_once(word: str) -> None:
     flood = word * (2_500_000 // len(word))
     text = f"hello\n[    1.000000] x\n{flood}\n[    1.000001] WARNING: fs/a.c:1 at f+0x1/0x2\n"
     assert [(one.title, one.line) for one in find(io.StringIO(text))] == [("WARNING in f", 4)]
 
 
-def test_a_file_is_as_good_as_its_lines():
+def test_a_file_is_as_good_as_its_lines() -> None:
     for name in EXPECTED:
         assert find(io.StringIO(log(name))) == find(log(name).split("\n"))
 
 
 @pytest.mark.parametrize("word", ["Out of memory", "ODEBUG: a ", "Internal error: ", "BUG: a b"])
-def test_what_repeats_in_a_long_line_is_bounded(word):
+def test_what_repeats_in_a_long_line_is_bounded(word: str) -> None:
     """Else this takes minutes."""
     assert find(io.StringIO(word * (1_000_000 // len(word)))) == ()
 
 
-def test_plain_takes_stamps_and_colours_off():
+def test_plain_takes_stamps_and_colours_off() -> None:
     assert plain("  12.345 | [   11.000000][   T12] \x1b[31mhello\x1b[0m\r\n") == "hello"
     assert plain("[   11.000000]  <TASK>") == " <TASK>"
 
 
-def test_each_kind_has_a_sample():
+def test_each_headline_has_a_sample() -> None:
     begun = {
-        id(found[0])
+        start.headline
         for name in EXPECTED
         for line in log(name).split("\n")
-        if (found := begins(plain(line)))
+        if (start := begins(plain(line)))
     }
-    assert [kind.first.pattern for kind in KINDS if id(kind) not in begun] == []
+    assert [headline.first.pattern for headline in HEADLINES if headline not in begun] == []
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_the_sieve_lets_the_first_line_of_each_splat_pass(name):
+def test_the_search_finds_the_first_line_of_each_splat(name: str) -> None:
     for line in log(name).split("\n"):
         assert begins(plain(line)) is None or candidates(line, stamped=False)
 
 
-def by_title(name):
+def by_title(name: str) -> dict[str, Splat]:
     return {splat.title: splat for splat in find(log(name).split("\n"))}
 
 
-def test_a_decoded_splat_begins_at_the_first_of_its_inlined_functions():
+def test_a_decoded_splat_begins_at_the_first_of_its_inlined_functions() -> None:
     found = by_title("written/decoded.log")
     assert found["WARNING in gup_thing"].lines[1].endswith("[inline], CPU#0: a/5")
     leak = found["KMSAN: kernel-infoleak in sctp_getsockopt_thing"]
@@ -392,7 +394,7 @@ def test_a_decoded_splat_begins_at_the_first_of_its_inlined_functions():
     assert leak.lines[1].startswith("BUG: KMSAN: kernel-infoleak in _copy_to_user+")
 
 
-def test_arm64():
+def test_arm64() -> None:
     found = by_title("written/arm64.log")
     warning = found["WARNING in arm_detach"]
     assert warning.frames[:2] == (
@@ -422,20 +424,20 @@ def test_arm64():
         ("powerpc", "BUG: hard lockup in ppc_other", 2, "other/85", 6),
     ],
 )
-def test_other_architectures(name, title, frames, task, cpu):
+def test_other_architectures(name: str, title: str, frames: int, task: str, cpu: int) -> None:
     splat = by_title(f"written/{name}.log")[title]
     assert (len(splat.frames), splat.task, splat.cpu) == (frames, task, cpu)
     assert splat.function in splat.title.split()
     assert splat.frames[0].startswith(splat.function) or "overflow" in title
 
 
-def test_when_the_unwinder_is_lost_its_guesses_are_better_than_nothing():
+def test_when_the_unwinder_is_lost_its_guesses_are_better_than_nothing() -> None:
     (splat,) = by_title("real/lkdtm-exec-kmalloc.log").values()
     assert splat.frames[0] == "execute_location+0x44/0x60"
     assert (splat.access, splat.address) == ("execute", "0xffff888006e4c280")
 
 
-def test_a_memory_cgroup_at_its_limit_is_no_splat():
+def test_a_memory_cgroup_at_its_limit_is_no_splat() -> None:
     text = log("written/memcg.log")
     alone = text.split("------------[ cut")[0]
     assert titles(alone) == []
@@ -445,13 +447,13 @@ def test_a_memory_cgroup_at_its_limit_is_no_splat():
     assert titles(whole) == ["Out of memory: greedy invoked oom-killer"]
 
 
-def test_a_panic_behind_a_cgroup_at_its_limit_is_told():
+def test_a_panic_behind_a_cgroup_at_its_limit_is_a_splat() -> None:
     text = log("written/memcg.log").split("------------[ cut")[0]
     text += "[  121.000000] Kernel panic - not syncing: Out of memory: panic_on_oom is selected\n"
     assert [splat.kind for splat in find(text.split("\n"))] == ["panic"]
 
 
-def test_a_log_that_lost_most_stamps():
+def test_a_log_that_lost_most_stamps() -> None:
     """Somebody's sed took the stamps off the starts of lines, not from behind a program's words."""
     text = bare(log("real/lockdep-flush-work.log"))
     start = text.index("WARNING: possible")
@@ -461,7 +463,7 @@ def test_a_log_that_lost_most_stamps():
         assert titles(form) == ["possible deadlock in __flush_work"]
 
 
-def test_a_panic_that_a_program_survives_was_only_its_words():
+def test_a_panic_that_a_program_survives_was_only_its_words() -> None:
     mark = "[    3.000000] harness: {} t.py::test_spoofs\n"
     text = mark.format("start") + "[    3.000001] Kernel panic - not syncing: x\n"
     assert titles(text) == ["kernel panic: x"]
@@ -475,7 +477,7 @@ def test_a_panic_that_a_program_survives_was_only_its_words():
     assert [splat.panic for splat in find((text + after).split("\n"))] == [""]
 
 
-def test_two_boots_in_one_log():
+def test_two_boots_in_one_log() -> None:
     text = f"[    0.000000] Linux version 7.2.13\n{log('written/memory.log')}"
     marked = f"{text}[  900.000000] harness: start t.py::a\n"
     twice = find((marked + text).split("\n"))
@@ -487,8 +489,8 @@ def test_two_boots_in_one_log():
 ALONE = {"written/stalls.log", "written/powerpc.log", "written/kmemleak.txt"}
 
 
-def spoken_at_once(seed):
-    """Mix two logs, a few lines at a time, each with its own caller; gives the titles of both."""
+def spoken_at_once(seed: int) -> tuple[str, list[str]]:
+    """Mix two logs, a few lines at a time, each with its own caller; also return their titles."""
     chance = random.Random(seed)
     voices = []
     for caller, name in enumerate(chance.sample(sorted(set(EXPECTED) - ALONE), 2)):
@@ -496,7 +498,7 @@ def spoken_at_once(seed):
         voices.append([f"[   T{caller}] {line}" for line in lines])
     stamped = [[f"[  100.000001]{line}" for line in voice] for voice in voices]
     want = [title for voice in stamped for title in titles("\n".join(voice))]
-    mixed = []
+    mixed: list[str] = []
     while any(voices):
         voice = chance.choice([voice for voice in voices if voice])
         for _ in range(min(chance.randint(1, 4), len(voice))):
@@ -505,13 +507,13 @@ def spoken_at_once(seed):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_two_processors_at_once(seed):
+def test_two_processors_at_once(seed: int) -> None:
     text, want = spoken_at_once(seed)
     assert sorted(titles(text)) == sorted(want)
 
 
-def test_where_all_is_common_a_messenger_is_the_last_choice():
+def test_where_all_is_common_a_reporter_is_the_last_choice() -> None:
     ways = ["dump_stack_lvl+0x7c/0x90", "__schedule_bug+0xb9/0x100", "__schedule+0x19fb/0x3890"]
-    assert blame("atomic", ways) == "__schedule"
-    assert blame("atomic", ways[:2]) == "dump_stack_lvl"
-    assert blame("atomic", []) == ""
+    assert blame(ways) == "__schedule"
+    assert blame(ways[:2]) == "dump_stack_lvl"
+    assert blame([]) == ""

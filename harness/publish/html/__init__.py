@@ -1,9 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The report of a run as one HTML file: ``write(page(folder), file)``."""
+"""The report of a run, a check or a bisection as one HTML file: ``write(page(folder), file)``."""
 
+from pathlib import Path
+
+from harness.publish.html import bisection_page, check_page, run_page
 from harness.publish.html.failures import Ask
-from harness.publish.html.gather import page
-from harness.publish.html.render import write
-from harness.publish.html.values import History, Page, Past
+from harness.publish.html.page import Page, write
+from harness.results import store
 
-__all__ = ["Ask", "History", "Page", "Past", "page", "write"]
+__all__ = ["Ask", "Page", "page", "write"]
+
+
+def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Page:
+    """Return the page of what ``folder`` holds; ``check`` adds the matrix of a check to a run's.
+
+    ``ask`` returns the histories of tests.  Raises UsageError when the folder holds nothing that
+    has a page, or something damaged.
+    """
+    if not (folder / store.RUN).is_file():
+        if (folder / store.CHECK).is_file():
+            return check_page.of_check(folder, ask)
+        if (folder / store.BISECTION).is_file():
+            return bisection_page.of_bisection(folder)
+        if run_page.is_unfinished(folder):
+            return run_page.of_unfinished(folder, ask)
+    return run_page.of_run(folder, ask, check)

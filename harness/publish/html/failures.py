@@ -1,114 +1,187 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests that were not good, each with the evidence that a page has room for."""
+"""What went wrong, each with the evidence that a page has room for: tests, boots, splats."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness.model import Outcome, Test
+from harness import vmcore
+from harness.decode import Decoded
+from harness.history.histories import TestHistory
+from harness.model import Outcome, Run, Splat, Test
 from harness.progress import clock
-from harness.publish.html import splats
-from harness.publish.html.columns import BASE, Column
-from harness.publish.html.consoles import slices
-from harness.publish.html.cutting import Budget, cut
-from harness.publish.html.sections import Cut
-from harness.publish.html.values import Failure, History
+from harness.publish.html.excerpts import NOTHING, Budget, Excerpt, around_tests, end_of, excerpt
+from harness.publish.html.test_table import BASE, KernelColumn
+from harness.results import evidence
 
-#: Who knows tests' other runs: gives those that have some.
-Ask = Callable[[Sequence[str]], Mapping[str, History]]
+#: Returns the histories of tests, for those that have one.
+Ask = Callable[[Sequence[str]], Mapping[str, TestHistory]]
 
+ROOM = 8 << 20  # characters of evidence on a page
 SHOWN = 400  # failures of a kernel that are shown at all
 ASKED = 60  # of which the history is asked for
+SPLATS = 8  # of one test, or of one kernel before its first test
+
+_WORST_FIRST = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.ERROR, Outcome.FAIL, Outcome.XPASS)
+_Decoded = Mapping[tuple[str, tuple[str, ...]], Decoded]
 
 
 @dataclasses.dataclass(frozen=True)
-class Sources:
-    """Where the evidence of one kernel is: its folder and its name in the table.
+class ShownSplat:
+    """A splat; ``decoded`` is None where its frames have no place in the sources."""
 
-    ``patches`` lead from a subject to the patch on the page, ``changes`` from a test to what the
-    series did to it.
-    """
+    splat: Splat
+    raw: Excerpt
+    decoded: Decoded | None = None
 
-    folder: Path
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is known about the splat, a few words each."""
+        splat = self.splat
+        access = f"{splat.access} of {splat.size} bytes" if splat.size else splat.access
+        facts = (
+            splat.function and f"in {splat.function}",
+            f"{access} at {splat.address}" if access and splat.address else access,
+            splat.task and f"task {splat.task}",
+            f"CPU {splat.cpu}" if splat.cpu is not None else "",
+            splat.taint and f"taint {splat.taint}",
+            f"then a panic: {splat.panic}" if splat.panic and splat.kind != "panic" else "",
+            "after the test had ended" if splat.phase == "after" else "",
+        )
+        return tuple(filter(None, facts))
+
+
+@dataclasses.dataclass(frozen=True)
+class ShownFailure:
+    """A test that was not good on the kernel ``column``; ``whole``: with all of its evidence."""
+
+    test: Test
     column: str
-    patches: Mapping[str, str]
-    changes: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    ask: Ask | None = None
+    change: str = ""
+    message: Excerpt = NOTHING
+    splats: tuple[ShownSplat, ...] = ()
+    console: Excerpt = NOTHING
+    output: Excerpt = NOTHING
+    history: TestHistory | None = None
+    whole: bool = False
+
+    @property
+    def anchor(self) -> str:
+        """Names the failure in links: the same test has the same in each report."""
+        digest = hashlib.sha256(self.test.id.encode(errors="surrogatepass")).hexdigest()[:10]
+        return f"f-{digest}" if self.column != BASE else f"b-{digest}"
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is known about the test, a few words each."""
+        test = self.test
+        facts = (
+            test.guest and f"guest {test.guest}",
+            f"took {clock(test.seconds)}",
+            f"attempts {', '.join(test.attempts)}" if len(test.attempts) > 1 else "",
+            "taint before, after {:#x}, {:#x}".format(*test.taint) if any(test.taint) else "",
+        )
+        return tuple(filter(None, facts))
 
 
-def anchor(column: str, test: str) -> str:
-    """Name a failure in links: the same test has the same in each report."""
-    digest = hashlib.sha256(test.encode(errors="surrogatepass")).hexdigest()[:10]
-    return f"f-{digest}" if column != BASE else f"b-{digest}"
+def bad(kernel: KernelColumn) -> list[Test]:
+    """Return the tests that went wrong, the worst first; without those that say nothing."""
+    rank = {outcome: number for number, outcome in enumerate(_WORST_FIRST)}
+    tests = [
+        test
+        for test in kernel.tests
+        if test.outcome.bad and (test.message or test.outcome is not Outcome.NOTRUN)
+    ]
+    return sorted(tests, key=lambda test: rank.get(test.outcome, len(rank)))
 
 
-def bad(side: Column) -> list[Test]:
-    """Give the tests that went wrong, what hurts most first; that one did not run says nothing."""
-    order = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.ERROR, Outcome.FAIL, Outcome.XPASS)
-    rank = {outcome: n for n, outcome in enumerate(order)}
-    told = (test for test in side.tests if test.message or test.outcome is not Outcome.NOTRUN)
-    found = [test for test in told if test.outcome.bad]
-    return sorted(found, key=lambda test: rank.get(test.outcome, len(rank)))
+def show(
+    tests: Sequence[Test],
+    kernel: KernelColumn,
+    budget: Budget,
+    changes: Mapping[str, str] | None = None,
+    ask: Ask | None = None,
+) -> tuple[ShownFailure, ...]:
+    """Return the first SHOWN of ``tests``; those beyond the budget without their evidence.
 
-
-def view(tests: Sequence[Test], sources: Sources, budget: Budget) -> tuple[Failure, ...]:
-    """Make the first SHOWN failures; those beyond the budget have their headline and command."""
-    shown = tests[:SHOWN]
-    known = splats.decoded(sources.folder)
-    past = sources.ask([one.id for one in shown[:ASKED]]) if sources.ask and shown else {}
-    around = _consoles(shown, sources.folder)
-    found = []
-    for test in shown:
-        one = _brief(test, sources, past.get(test.id))
+    ``changes`` are the words for what the series did to tests.
+    """
+    tests = tests[:SHOWN]
+    decoded = _decoded(kernel.folder)
+    histories = ask([test.id for test in tests[:ASKED]]) if ask and tests else {}
+    consoles = _consoles(tests, kernel.folder)
+    failures = []
+    for test in tests:
+        failure = ShownFailure(
+            test, kernel.label, (changes or {}).get(test.id, ""), history=histories.get(test.id)
+        )
         if not budget.spent:
-            console = around.get((test.guest, test.id), Cut()) or cut(test.kernel_log)
-            one = dataclasses.replace(
-                one,
-                message=cut(test.message),
-                console=console,
-                output=cut(test.output, 20, 60),
-                splats=tuple(splats.view(s, known, sources.patches) for s in test.splats[:8]),
+            failure = dataclasses.replace(
+                failure,
+                message=excerpt(test.message),
+                splats=tuple(_splat(splat, decoded) for splat in test.splats[:SPLATS]),
+                console=consoles.get((test.guest, test.id)) or excerpt(test.kernel_log),
+                output=excerpt(test.output, 20, 60),
                 whole=True,
             )
-            budget.spend(one.message, one.console, one.output, *(s.raw for s in one.splats))
-        found.append(one)
-    return tuple(found)
+            raws = (splat.raw for splat in failure.splats)
+            budget.spend(failure.message, failure.console, failure.output, *raws)
+        failures.append(failure)
+    return tuple(failures)
 
 
-def _consoles(tests: Sequence[Test], folder: Path) -> dict[tuple[str, str], Cut]:
-    """Read each guest's console once."""
-    wanted: dict[str, set[str]] = {}
+def _decoded(folder: Path) -> _Decoded:
+    return {(one.title, one.frames): one.decoded for one in evidence.decoded(folder)}
+
+
+def _splat(splat: Splat, decoded: _Decoded) -> ShownSplat:
+    places = decoded.get((splat.title, splat.frames))
+    if places and not (places.frames or places.alloc or places.free):
+        places = None
+    return ShownSplat(splat, excerpt("\n".join(splat.raw or splat.lines), 60, 40), places)
+
+
+def _consoles(tests: Sequence[Test], folder: Path) -> dict[tuple[str, str], Excerpt]:
+    """Read each guest's console once; return what it says around tests, by (guest, test)."""
+    by_guest: dict[str, set[str]] = {}
     for test in tests:
-        wanted.setdefault(test.guest, set()).add(test.id)
+        by_guest.setdefault(test.guest, set()).add(test.id)
     return {
         (guest, test): text
-        for guest, names in wanted.items()
-        for test, text in slices(_console(folder, guest), names).items()
+        for guest, names in by_guest.items()
+        for test, text in around_tests(_console(folder, guest), names).items()
     }
 
 
 def _console(folder: Path, guest: str) -> Path:
-    return folder / "guests" / guest.removeprefix("guest") / "console.log"
+    return folder / evidence.GUESTS / guest.removeprefix("guest") / "console.log"
 
 
-def _brief(test: Test, sources: Sources, history: History | None) -> Failure:
-    facts = [("guest", test.guest), ("took", clock(test.seconds))]
-    if len(test.attempts) > 1:
-        facts.append(("attempts", ", ".join(test.attempts)))
-    if any(test.taint):
-        facts.append(("taint before, after", f"{test.taint[0]:#x}, {test.taint[1]:#x}"))
-    return Failure(
-        anchor=anchor(sources.column, test.id),
-        test=test.id,
-        column=sources.column,
-        outcome=test.outcome.value,
-        headline=test.headline[:300],
-        change=sources.changes.get(test.id, ""),
-        facts=tuple((name, value) for name, value in facts if value),
-        reproduce=test.reproduce,
-        history=history,
-        whole=False,
+def boot_splats(
+    run: Run, kernels: Sequence[KernelColumn]
+) -> Iterator[tuple[KernelColumn, ShownSplat]]:
+    """Return the splats that kernels printed before their first test."""
+    for side, kernel in zip(run.sides, kernels, strict=True):
+        decoded = _decoded(kernel.folder)
+        not_booted = [splat for guest in side.guests if side.error for splat in guest.splats]
+        splats = {splat.title: splat for splat in (*side.boot_splats, *not_booted)}
+        for splat in list(splats.values())[:SPLATS]:
+            yield kernel, _splat(splat, decoded)
+
+
+def not_booted(run: Run, kernels: Sequence[KernelColumn]) -> Iterator[tuple[str, str, Excerpt]]:
+    """Return (kernel, error, end of its console) for kernels that did not boot."""
+    for side, kernel in zip(run.sides, kernels, strict=True):
+        if side.error:
+            guest = side.guests[0].name if side.guests else "guest0"
+            yield kernel.label, side.error, end_of(_console(kernel.folder, guest))
+
+
+def dumps(kernels: Sequence[KernelColumn]) -> tuple[str, ...]:
+    """Return what is known about dumps of kernels that died or hung, line by line."""
+    return tuple(
+        line for kernel in kernels for line in vmcore.heads(kernel.folder / evidence.GUESTS)
     )

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A bisection from its plan to its answer."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import os
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from harness import guest, kbuild, paths, source, tree
+from harness.bisect import ranges, report
+from harness.bisect.builder import CandidateBuilder, CandidateSources
+from harness.bisect.commits import bisect_commits
+from harness.bisect.config import bisect_config
+from harness.bisect.hunt import CallRule, Judge, RowProgress, SearchProgress, TrialThreads
+from harness.bisect.job import BisectJob, BisectPlan
+from harness.bisect.patches import bisect_patches
+from harness.bisect.prober import Prober, StateFile
+from harness.errors import Interrupted
+from harness.lab import folder as run_folder
+from harness.lab import kernels
+from harness.model import Bisected, BisectMode, SearchStart, Source
+from harness.progress import Progress
+
+_SEARCHES = {
+    BisectMode.SERIES: bisect_commits,
+    BisectMode.HISTORY: bisect_commits,
+    BisectMode.CONFIG: bisect_config,
+    BisectMode.INTERACTION: bisect_patches,
+}
+
+
+def bisect(
+    plan: BisectPlan,
+    progress: Progress,
+    command: tuple[str, ...] = (),
+    state: StateFile | None = None,
+    began: Callable[[Path, Source], None] = lambda *_: None,
+) -> Bisected:
+    """Search, prove, and return the answer, which is in its folder with its evidence.
+
+    ``state`` is that of a bisection to resume.  ``began`` is called with the folder, and with the
+    commit to start from.  Raises UsageError when an end is not good or bad as it should be,
+    Untestable when it cannot be tested, HostFault when the machine cannot do it.
+    """
+    begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
+    guest.sweep()
+    kbuild.check_place(paths.cache())
+    if state is None:
+        run_folder.check(plan.run)
+    start = _source(plan, state.pins if state else {}, progress)
+    if state is None:
+        folder = run_folder.make(plan.run, started, command)
+        state = StateFile(folder, SearchStart(command, str(Path.cwd())))
+    began(state.folder, start)
+    progress.say(f"evidence: {state.folder}")
+    try:
+        with run_folder.writing(state.folder):
+            answer = _search(plan, start, state, progress)
+    except KeyboardInterrupt:
+        hint = f"harness bisect --resume {shlex.quote(str(state.folder))}"
+        raise Interrupted("interrupted", hint=hint) from None
+    answer = dataclasses.replace(
+        answer,
+        seconds=round(time.monotonic() - begin, 1),
+        mail=report.mail(answer),
+        commands=report.commands(answer, command, plan.run.tree),
+    )
+    report.write(answer)
+    return answer
+
+
+def _source(plan: BisectPlan, pins: dict[str, str], progress: Progress) -> Source:
+    """Find the tree, and the commit that a series goes on; what was pinned stays."""
+    if plan.mode is BisectMode.HISTORY:
+        assert plan.run.tree is not None
+        start = source.from_tree(plan.run.tree, pins.get("bad", plan.bad))
+        for good in () if pins else plan.goods:
+            ranges.resolve(plan.run.tree, good)
+    else:
+        start = kernels.find_source(plan.run, progress)
+    return dataclasses.replace(start, commit=pins.get("source", start.commit))
+
+
+def _search(plan: BisectPlan, start: Source, state: StateFile, progress: Progress) -> Bisected:
+    """Set up the lab, the builder and the threads, and search."""
+    rows, kind = RowProgress(progress), plan.signature.kind
+    unit = "patches" if plan.mode is BisectMode.SERIES else "commits"
+    with (
+        progress.stage("bisect", str(plan.signature)) as stage,
+        contextlib.ExitStack() as worktree,
+        contextlib.ExitStack() as stack,
+    ):
+        state.pin({"source": start.commit})
+        shown = SearchProgress(progress, rows, stage, unit)
+        slot = worktree.enter_context(tree.slot(start, rows))
+        if plan.mode is not BisectMode.CONFIG:  # only that needs the worktree all the time
+            worktree.close()
+        sources = CandidateSources(
+            kernels.Lab.of(plan.run, rows, boots=kind.boots),
+            slot.path,
+            start,
+            series=plan.run.series if plan.mode is not BisectMode.SERIES else None,
+            slot=slot if plan.mode is BisectMode.CONFIG else None,
+        )
+        builder = CandidateBuilder(sources, sources_only=plan.sources_only, lean=kind.lean)
+        stack.callback(builder.close)
+        prober = Prober(builder, plan.signature, state)
+        threads = stack.enter_context(TrialThreads(prober, _guests(plan)))
+        judge = Judge(prober, CallRule(plan.confidence, plan.other, reverse=plan.reverse), threads)
+        answer = _SEARCHES[plan.mode](BisectJob(plan, sources, judge, shown, state))
+        stack.close()
+        stage.finish(f"{len(answer.steps)} decisions")
+    return answer
+
+
+def _guests(plan: BisectPlan) -> int:
+    """Return how many trials may run at once: as asked, or one for each two processors."""
+    if not plan.signature.kind.boots:
+        return 1
+    if plan.run.guests.isdigit():
+        return int(plan.run.guests)
+    return max(1, min(3, len(os.sched_getaffinity(0)) // 2))

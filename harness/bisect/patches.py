@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which patches of a series depend on each other: leave patches out, and see what happens.
+
+Without a patch, others may not apply or build; then these need it, and are left out as well.
+That is found out before outcomes are compared, so a conflict is never taken for a failure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+
+from harness.bisect import ddmin, ends
+from harness.bisect.job import BisectJob
+from harness.model import Bisected, Call, Candidate, PatchInteraction
+
+
+def bisect_patches(job: BisectJob) -> Bisected:
+    """Find the patches that only make the failure together, and those that need each other."""
+    series = job.plan.run.series
+    assert series is not None
+    total = len(series.patches)
+    everything = candidate(range(1, total + 1), total)
+    # The whole series has the failure or cures it: with --find-fix the base has it.
+    bad = candidate((), total) if job.plan.reverse else everything
+    ends.check_failing(job.judge, bad, job.shown, job.plan.trials)
+    interaction, _ = interactions(total, job.call)
+    return dataclasses.replace(
+        job.answer("", everything.name, total), reverse=job.plan.reverse, together=interaction
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """What the series is without ``patch``.
+
+    ``also`` are the later patches that do not apply or build without it, and were left out too.
+    SKIP: even then it could not be tested.
+    """
+
+    patch: int
+    also: tuple[int, ...]
+    call: Call
+
+
+def interactions(
+    total: int, test: Callable[[Candidate], Call]
+) -> tuple[PatchInteraction, tuple[LeftOut, ...]]:
+    """Leave out each of ``total`` patches, and pairs where no single one makes a difference.
+
+    ``test`` calls a candidate SKIP when its patches do not apply or it does not build.  No
+    candidate is tested twice.
+    """
+    series = _Series(total, test)
+    patches = tuple(range(1, total + 1))
+    full = series.call(patches)
+    left_out = tuple(series.without(patch) for patch in patches)
+    opposite = {Call.GOOD: Call.BAD, Call.BAD: Call.GOOD}.get(full)
+    decisive = tuple(one.patch for one in left_out if one.call is opposite)
+    smallest = ddmin.MinimalSet[int](())
+    if full is Call.BAD and series.call(()) is Call.GOOD:
+        smallest = ddmin.minimal(patches, series.call)
+    pairs: tuple[tuple[int, int], ...] = ()
+    if not decisive and opposite is not None:
+        alone = [one.patch for one in left_out if one.call is full and not one.also]
+        pairs = tuple(
+            pair
+            for pair in itertools.combinations(alone, 2)
+            if series.call([patch for patch in patches if patch not in pair]) is opposite
+        )
+    needs = {
+        patch: tuple(one.patch for one in left_out if patch in one.also)
+        for one in left_out
+        for patch in one.also
+    }
+    found = PatchInteraction(
+        decisive, pairs, smallest.kept, smallest.unsure, tuple(needs.items()), full
+    )
+    return found, left_out
+
+
+def candidate(patches: Sequence[int], total: int) -> Candidate:
+    """Return the candidate with these patches of the series, counted from 1."""
+    gone = [number for number in range(1, total + 1) if number not in patches]
+    if not gone:
+        name = "all patches"
+    elif len(gone) <= len(patches):
+        name = f"without {_list(gone)}"
+    else:
+        name = f"only {_list(patches)}" if patches else "no patch"
+    return Candidate(name, patches=tuple(patches))
+
+
+class _Series:
+    """Subsets of a series, each tested once."""
+
+    def __init__(self, total: int, test: Callable[[Candidate], Call]) -> None:
+        self.total, self.test = total, test
+        self._calls: dict[tuple[int, ...], Call] = {}
+
+    def call(self, patches: Sequence[int]) -> Call:
+        key = tuple(patches)
+        if key not in self._calls:
+            self._calls[key] = self.test(candidate(key, self.total))
+        return self._calls[key]
+
+    def without(self, patch: int) -> LeftOut:
+        """Leave a patch out, and then as few of the later ones as necessary."""
+        before = tuple(range(1, patch))
+        later = tuple(range(patch + 1, self.total + 1))
+        if self.call(before + later) is not Call.SKIP:
+            return LeftOut(patch, (), self.call(before + later))
+        kept, also = before, []
+        for number in later:
+            if self.call((*kept, number)) is Call.SKIP:
+                also.append(number)
+            else:
+                kept = (*kept, number)
+        # When all later ones are gone, the patches before are the testable rest.
+        return LeftOut(patch, tuple(also), self.call(kept))
+
+
+def _list(numbers: Sequence[int]) -> str:
+    """Write numbers as people do: "2, 4 to 6"."""
+    runs = []
+    for _, group in itertools.groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in group]
+        runs.append(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)))
+    return ", ".join(runs)

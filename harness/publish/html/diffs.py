@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Each patch as a diff, with remarks at its lines: findings, compiler warnings, splats."""
+
+from __future__ import annotations
+
+import dataclasses
+import email
+import email.policy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from unidiff.patch import Hunk
+
+from harness import diff
+from harness.diff import DiffError, FileDiff
+from harness.model import Run
+from harness.publish.html.excerpts import NOTHING, Budget, Excerpt, excerpt, short
+from harness.publish.html.failures import ShownFailure, ShownSplat
+
+SHOWN = 4000  # lines of a patch's diff that are shown
+ALL = 30_000  # of a series'
+
+
+@dataclasses.dataclass(frozen=True)
+class Remark:
+    """Something to say at a line of the patched sources; ``link`` leads to more on the page.
+
+    ``line`` counts from 1 in ``file``; ``source`` is the line's text where it is known.
+    """
+
+    level: str
+    text: str
+    file: str = ""
+    line: int = 0
+    source: str = ""
+    link: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffLine:
+    """A line of a diff: ``kind`` is " ", "+", "-", or "@" for the header of a hunk."""
+
+    kind: str
+    old: int | None
+    new: int | None
+    text: str
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffFile:
+    """A file of a patch; ``loose`` are the remarks that fit to no line of it."""
+
+    name: str
+    lines: tuple[DiffLine, ...]
+    added: int
+    removed: int
+    loose: tuple[Remark, ...] = ()
+    left_out: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ShownPatch:
+    """A patch as it was mailed; ``raw`` is its diff where that cannot be parsed."""
+
+    number: int
+    subject: str
+    author: str
+    message: Excerpt
+    files: tuple[DiffFile, ...] = ()
+    loose: tuple[Remark, ...] = ()
+    raw: Excerpt = NOTHING
+
+    @property
+    def anchor(self) -> str:
+        """Names the patch in links."""
+        return f"p-{self.number}"
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """All remarks on the patch and its files."""
+        lines = (line for file in self.files for line in file.lines)
+        return (
+            *self.loose,
+            *(remark for file in self.files for remark in file.loose),
+            *(remark for line in lines for remark in line.remarks),
+        )
+
+    @property
+    def worst(self) -> str:
+        """The level of the gravest remark."""
+        levels = {remark.level for remark in self.remarks}
+        return next((level for level in ("error", "warning") if level in levels), "note")
+
+
+def show(
+    number: int,
+    subject: str,
+    author: str,
+    path: Path,
+    remarks: Sequence[Remark] = (),
+    budget: Budget | None = None,
+) -> ShownPatch:
+    """Read a patch's mail and put remarks at their lines; what fits nowhere stands above.
+
+    ``budget`` counts the lines that the page may still take.
+    """
+    patch = ShownPatch(number, subject, author, NOTHING, loose=_with_place(remarks))
+    try:
+        message, text = _split(path.read_bytes())
+    except OSError as error:
+        message = f"the patch is gone: {error.strerror}"
+        return dataclasses.replace(patch, message=excerpt(message))
+    try:
+        parsed = diff.parse(text)
+    except DiffError:
+        raw = excerpt(text.decode(errors="replace"), 400, 100)
+        return dataclasses.replace(patch, message=excerpt(message), raw=raw)
+    names = {file.path for file in parsed}
+    return dataclasses.replace(
+        patch,
+        message=excerpt(message, 80, 20),
+        files=tuple(_files(parsed, remarks, budget or Budget(SHOWN))),
+        loose=_with_place([remark for remark in remarks if remark.file not in names]),
+    )
+
+
+def _split(raw: bytes) -> tuple[str, bytes]:
+    """Split a mail into its message and its diff."""
+    mail = email.message_from_bytes(raw, policy=email.policy.default)
+    body = mail.get_body(("plain",))
+    content = body.get_payload(decode=True) if body is not None else b""
+    message, text = diff.split(content if isinstance(content, bytes) else b"")
+    return message.decode(errors="replace"), text
+
+
+def _with_place(remarks: Sequence[Remark]) -> tuple[Remark, ...]:
+    def text(remark: Remark) -> str:
+        where = f"{remark.file}:{remark.line}: " if remark.line else f"{remark.file}: "
+        return f"{where}{remark.text}" if remark.file else remark.text
+
+    return tuple(dataclasses.replace(remark, text=text(remark)) for remark in remarks)
+
+
+def _files(
+    files: Sequence[FileDiff], remarks: Sequence[Remark], budget: Budget
+) -> Iterator[DiffFile]:
+    room = min(SHOWN, budget.left)
+    for file in files:
+        lines = [line for hunk in file.hunks for line in _hunk(hunk)]
+        shown = lines[: max(room, 0)]
+        room -= len(shown)
+        budget.left -= len(shown)
+        at_line: dict[int, list[Remark]] = {}
+        loose: list[Remark] = []
+        for remark in remarks:
+            if remark.file == file.path:
+                index = _index(shown, remark)
+                (loose if index is None else at_line.setdefault(index, [])).append(remark)
+        for index, here in at_line.items():
+            unique = tuple(dict.fromkeys(here))
+            shown[index] = dataclasses.replace(shown[index], remarks=unique)
+        yield DiffFile(
+            file.path,
+            tuple(shown),
+            sum(hunk.added for hunk in file.hunks),
+            sum(hunk.removed for hunk in file.hunks),
+            tuple(
+                dataclasses.replace(one, text=f"line {one.line}: {one.text}") if one.line else one
+                for one in loose
+            ),
+            len(lines) - len(shown),
+        )
+
+
+def _hunk(hunk: Hunk) -> Iterator[DiffLine]:
+    header = f"@@ -{hunk.source_start} +{hunk.target_start} @@ {hunk.section_header}"
+    yield DiffLine("@", None, None, header.rstrip())
+    for line in hunk:
+        kind = line.line_type if line.line_type in "+- " else " "
+        text = short(line.value.rstrip("\n"))
+        yield DiffLine(kind, line.source_line_no, line.target_line_no, text)
+
+
+def _index(lines: Sequence[DiffLine], remark: Remark) -> int | None:
+    """Find the line of a remark; one whose text is known is found although later patches moved it.
+
+    None where no line fits.
+    """
+    source = remark.source.strip()
+    if not source:
+        numbers = (line.new for line in lines)
+        return next((n for n, new in enumerate(numbers) if new and new == remark.line), None)
+    same = [n for n, one in enumerate(lines) if one.kind == "+" and one.text.strip() == source]
+    return min(same, key=lambda n: abs((lines[n].new or 0) - remark.line), default=None)
+
+
+def remarks_of_run(
+    run: Run, failures: Sequence[ShownFailure], boot: Sequence[ShownSplat]
+) -> dict[str, list[Remark]]:
+    """Return compiler warnings and splats at the lines that patches added, by subject."""
+    remarks: dict[str, list[Remark]] = {}
+    for side in run.sides[-1:]:
+        for warning in side.kernel.warnings:
+            remark = Remark("warning", warning.text, warning.file, warning.line)
+            remarks.setdefault(warning.patch, []).append(remark)
+    splats = [(splat, "at boot", "failures") for splat in boot]
+    for failure in failures:
+        name = failure.test.id.partition("::")[2] or failure.test.id
+        splats += [(splat, name, failure.anchor) for splat in failure.splats]
+    seen = set()
+    for shown, name, link in splats:
+        decoded, title = shown.decoded, shown.splat.title
+        for frame in (*decoded.frames, *decoded.alloc, *decoded.free) if decoded else ():
+            for place in frame.places:
+                # Each line that a splat's stacks go through once, at the first test.
+                if place.patch and (place.file, place.line, title) not in seen:
+                    seen.add((place.file, place.line, title))
+                    texts = (line.text for line in place.context if line.number == place.line)
+                    text = f"{title} ({name})"
+                    remark = Remark("error", text, place.file, place.line, next(texts, ""), link)
+                    remarks.setdefault(place.patch, []).append(remark)
+    return remarks

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A splat while it is read: which lines are its own, and where it ends."""
+
+from __future__ import annotations
+
+import re
+
+from harness.splat.kinds import HEADER, Headline, Role, SplatKind, Stop
+from harness.splat.prefix import Message
+
+LINES = 500  # of a splat that are kept
+FOREIGN = 3  # lines in a row that are not of a trace end it
+SILENCE = 10.0  # seconds of the kernel's clock after which the next line is another story
+PENDING = 12  # lines after "cut here" within which a headline must come
+
+_TRACE = re.compile(r"\s*(?:Call [Tt]race:|Backtrace:|backtrace(?: \(crc \w+\))?:)")
+_CPU = re.compile(r"(?:CPU: ?\d+ |Call [Tt]race:|RIP: )")
+# Lines that show that a headline which anybody could write is the kernel's own.
+_EVIDENCE = re.compile(
+    r"CPU: ?\d+ .*PID: \d+|Call [Tt]race:|(?:Read|Write)(?: of size \d+)? at addr|"
+    r"Modules linked in:|in_atomic\(\): \d|RIP: |Hardware name: |unreferenced object 0x|"
+    r"(?:Use-after-free|Out-of-bounds|Invalid) \w+ (?:at|of) 0x|Corrupted memory at 0x|"
+    r" lock: .*\.magic: |pc : |Asynchronous fault: no details|-{70,}"
+)
+#: Each such line has one of these words.
+PROOFS = (
+    *("PID: ", "Call Trace:", "Call trace:", " at addr ", "Modules linked in:", "in_atomic(): "),
+    *("RIP: ", "Hardware name: ", "unreferenced object 0x", " at 0x", " of 0x"),
+    *("Corrupted memory at 0x", " lock: ", "pc : ", "Asynchronous fault: no details", "-" * 70),
+)
+_BELONGS = re.compile(
+    r"\s*(?:\? |\([A-Z]\) )?(?:\(?\[<?[0-9a-f]+>?\]\)? ?)*[\w.$]+\+0x[0-9a-f]+|"
+    r"\s*</?[A-Z_#0-9]+>|[\t ]{2,}\S|\t| #\d+: |"
+    r"CPU: ?\d|Hardware name|Call [Tt]race|Stack|Code: |[RE](?:IP|SP|[A-D]X|BP|SI|DI): |R\d\d: |"
+    r"[CDEFG][RS]\w?: ?[0-9a-f]|FS: |PKRU|Modules linked in|Tainted:|Workqueue: |Sched_ext|"
+    r"(?:pc|lr|sp|pstate|epc|ra|gp|tp|status|x\d+|[ast]\d+) ?: |NIP|LR |MSR|GPR|CFAR|IRQMASK|Krnl|"
+    r"Last Breaking|irq event stamp|(?:hard|soft)irqs last|Preemption disabled|\d+ locks? held|"
+    r"no locks held|(?:Read|Write) (?:of size|at addr) |INFO: lockdep is turned|Sending NMI|"
+    r"[0-9a-f]* ?\(\S.*\)\{[.+?-]|"
+    r"NMI backtrace|rcu: |task:|task PC|"
+    r"in_atomic|preempt_count|RCU nest|page:|flags:|raw:|page dumped|head:|\"echo 0 > |"
+    r"INFO: task .* (?:is )?blocked on|INFO: Blocked by|stack backtrace:|other info that|"
+    r"Showing (?:all|busy)|pool \d|workqueue |(?:Object|Redzone|Padding) +0?x?\w+:|FIX |Slab 0x|"
+    r"Object 0x|Disabling lock|Allocated |Freed |[=-]{20,}|\s*$|---\[|Kernel Offset|CR2|addr:|file:"
+)
+_EMPTY = re.compile(r"[\s=-]*$")
+# A memory cgroup at its limit: the fault of a container, not the kernel.
+_LIMITED = re.compile(
+    r"oom-kill:constraint=CONSTRAINT_MEMCG|Memory cgroup out of memory|Memory cgroup stats for |"
+    r"Task in \S+ killed as a result of limit of "
+)
+
+
+class OpenSplat:
+    """Lines of one splat, or of what may become one.  ``head`` is the index of the headline's."""
+
+    def __init__(self, number: int, message: Message, raw: str, where: tuple[str, str]) -> None:
+        self.headline: Headline | None = None
+        self.match: re.Match[str] | None = None
+        self.number, (self.test, self.phase) = number, where
+        self.caller, self.clock, self.stamped = message.caller, message.clock, message.kernel
+        self.lines, self.raw = [message.text], [raw]
+        self.head = 0
+        self.traced = self.answered = self.ended = False
+        self.sure = True
+        self.panic = ""
+        self.last = number
+        self._own = 1  # lines up to the last that surely belongs
+        self._seen = 1
+        self._foreign = 0
+        self._ends: list[re.Pattern[str]] = []
+        self._waiting: list[tuple[int, Message, str]] = []
+
+    @property
+    def kind(self) -> SplatKind | None:
+        """The kind that the headline says; None while there is none."""
+        return self.headline.kind if self.headline else None
+
+    def take(self, headline: Headline, match: re.Match[str], sure: bool) -> None:
+        """Name it after its last line."""
+        if sure and self._waiting:
+            self._accept_waiting()
+        self.headline, self.match, self.sure = headline, match, sure
+        self.head = max(len(self.lines) - 1, 0)
+        end = headline.stop.value
+        self.ended = headline.stop is Stop.LINE
+        self._ends = [end] if isinstance(end, re.Pattern) else []
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it turned out not to be a fault of the kernel."""
+        if self.kind is None or self.kind.name != "oom":
+            return False
+        return any(_LIMITED.match(line) for line in self.lines)
+
+    def continued_by(self, new: Headline) -> bool:
+        """Whether what begins now is only more of this one."""
+        if self.headline is None:
+            return False
+        name, new_name = self.headline.kind.name, new.kind.name
+        if new_name == name == "oom":
+            return True
+        if self.answered:
+            return False
+        if new.role is Role.DIE and name == "kernel bug":
+            return True
+        if new.role in (Role.TRAP, Role.DIE):
+            if self.headline.role is Role.WORDS:
+                self._ends.append(Stop.CUT.value)
+                return True
+            dies = self.headline.role is Role.TRAP and new_name not in ("warning", "kernel bug")
+            return dies and name == "kernel bug"
+        return False
+
+    def renamed_by(self, new: Headline) -> bool:
+        """Whether what begins now says better what this one is."""
+        if self.headline is None:
+            return True
+        name, new_name = self.headline.kind.name, new.kind.name
+        if name == "warning" and new.role is Role.WORDS:
+            return not self.answered and self._seen < 4
+        if name == new_name == "hard lockup":  # first who saw it, then who it is
+            return not self.answered
+        if name == new_name and "[inline]" in self.lines[self.head]:
+            return not self.answered  # decoded: a line for each inlined function
+        return not self.sure and new.kind.by_program
+
+    def hears(self, caller: str) -> bool:
+        """Whether a line of this caller may belong to it."""
+        own = caller == self.caller or not caller or not self.caller
+        return own or (self.kind is not None and self.kind.all_processors)
+
+    def add(self, number: int, message: Message, raw: str) -> None:
+        """Take the next line; afterwards ``ended`` says whether it was the last."""
+        if not self.sure:
+            self._wait(number, message, raw)
+            return
+        text = message.text
+        if self.late(message):
+            self.ended = True
+            return
+        self._seen += 1
+        belongs = _BELONGS.match(text) is not None
+        if len(self.lines) < LINES:
+            self.lines.append(text)
+            self.raw.append(raw)
+            if belongs or not self.traced:
+                self._own = len(self.lines)
+        if belongs:
+            self._foreign, self.last = 0, number
+            self.clock = message.clock if message.clock is not None else self.clock
+            self.answered = self.answered or _CPU.match(text) is not None
+            self.traced = self.traced or _TRACE.match(text) is not None
+        else:
+            self._foreign += 1
+        self.ended = self._over(text)
+
+    def _wait(self, number: int, message: Message, raw: str) -> None:
+        """Keep what follows an unsure headline until a line shows whether it is the kernel's."""
+        self._waiting.append((number, message, raw))
+        if _EVIDENCE.match(message.text) and not self.late(message):
+            self._accept_waiting()
+        else:
+            self.ended = len(self._waiting) > PENDING
+
+    def _accept_waiting(self) -> None:
+        waiting, self._waiting, self.sure = self._waiting, [], True
+        for line in waiting:
+            if not self.ended:
+                self.add(*line)
+
+    def late(self, message: Message) -> bool:
+        """Whether so much time has passed that a message belongs to another story."""
+        return (
+            message.clock is not None
+            and self.clock is not None
+            and not -SILENCE < message.clock - self.clock < SILENCE
+        )
+
+    def _over(self, text: str) -> bool:
+        if self.headline is None:
+            return self._seen > PENDING
+        if any(end.match(text) for end in self._ends):
+            return True
+        if not self.traced and not self.answered:
+            return self._seen > self.headline.kind.header
+        if self.headline.stop is Stop.TRACE:
+            return self._foreign >= (FOREIGN if self.traced else HEADER)
+        return self._foreign >= HEADER or self._seen > 2 * LINES
+
+    def trim(self) -> None:
+        """Drop what comes after the last line that looks like a report's."""
+        if any(end.match(self.lines[-1]) for end in self._ends[:1]):
+            return
+        end = self._own if self.traced else self._last_that_belongs()
+        while end > self.head + 1 and _EMPTY.match(self.lines[end - 1]):
+            end -= 1
+        del self.lines[end:], self.raw[end:]
+
+    def _last_that_belongs(self) -> int:
+        for n in range(len(self.lines), self.head + 1, -1):
+            text = self.lines[n - 1]
+            if text.strip() and _BELONGS.match(text):
+                return n
+        return self.head + 1

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find where splats and marks may begin.  Nearly all of a log is noise, so this decides the speed.
+
+``candidates`` searches many lines at once for words, or for patterns that begin with one, which is
+many times faster than any code that looks at each line.  ``begins`` then looks at one message.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from harness.splat.checker_headlines import CHECKER_HEADLINES, OTHER_HEADLINES
+from harness.splat.fault_headlines import FAULT_HEADLINES
+from harness.splat.kinds import CUT_HERE, Headline
+from harness.splat.open_splat import PROOFS
+
+#: In the order they are tried: the first that matches names the splat.
+HEADLINES = (*CHECKER_HEADLINES, *FAULT_HEADLINES, *OTHER_HEADLINES)
+
+#: Characters after a headline that a person could write within which a line must show that it is
+#: the kernel's.  Where lines have stamps, others may talk in between.
+REACH, REACH_STAMPED = 8 * 1024, 64 * 1024
+
+#: Characters that anything of variable length in a message may have.
+LENGTH = 200
+
+# What many headlines begin with, by its first letter: only what follows tells them apart.
+_LEADS = {"B": "BUG: ", "W": "WARNING: ", "I": "INFO: ", "O": "Oops: "}
+_LITERAL = re.compile(r"(?:[\w :]|\\\[)*(?![?*+{])")  # what a pattern begins with
+_REPEATED = re.compile(r"(\[[^\]]*\]|\\[a-zA-Z]|(?<!\\)\.)([*+])")
+# The end of a message: of a line, of a string in JSON, or where a newline is lost.
+_END, _ENDS = re.compile(r"\$(?!\])"), r'(?=\s*(?:$|["\[<]))'
+
+
+class Start(NamedTuple):
+    """A message that begins a splat: its headline, and what that matched."""
+
+    headline: Headline
+    match: re.Match[str]
+
+
+def begins(text: str) -> Start | None:
+    """Say which splat a message begins, if any."""
+    for headline in _WITH_WORD:
+        if headline.word in text and (match := headline.first.match(text)):
+            return Start(headline, match)
+    letter = text[:1]
+    lead = _LEADS.get(letter)
+    bucket = _BUCKETS.get(lead if lead and text.startswith(lead) else letter)
+    which = bucket.pattern.match(text, bucket.skip) if bucket else None
+    if bucket is None or which is None or which.lastindex is None:
+        return None
+    headline = bucket.headlines[which.lastindex - 1]
+    exact = headline.first.match(text)
+    return Start(headline, exact) if exact else None
+
+
+def candidates(text: str, stamped: bool) -> list[int]:
+    """Return, in order, a place in each line of the text that a splat or a mark may begin with."""
+    reach = REACH_STAMPED if stamped else REACH
+    unsure = sorted(_places(_UNSURE, text))
+    proofs = _places(_PROOFS, text) if unsure else []
+    begun = sorted(_places(_SURE, text) + _near(unsure, [*proofs, len(text)], 0, reach))
+    cuts = _near(_places(_CUT, text), [*begun, len(text)], -reach, reach)
+    return sorted(begun + cuts + _places(_SIGNS, text))
+
+
+def _places(patterns: dict[str, re.Pattern[str]], text: str) -> list[int]:
+    """Return where patterns match; each has a word without which it matches nowhere."""
+    return [
+        match.start()
+        for word, pattern in patterns.items()
+        if word in text
+        for match in pattern.finditer(text)
+    ]
+
+
+def _near(places: list[int], others: list[int], begin: int, end: int) -> list[int]:
+    """Return the places that have one of the others between begin and end, relative to them."""
+    others.sort()
+    pairs = ((place, bisect.bisect_left(others, place + begin)) for place in places)
+    return [place for place, n in pairs if n < len(others) and others[n] < place + end]
+
+
+def _unnamed(pattern: re.Pattern[str]) -> str:
+    return re.sub(r"\(\?P<\w+>", "(?:", pattern.pattern)
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Write a pattern that begins with groups as the patterns without that it stands for.
+
+    For patterns as the table has them, which begin with a character, an optional or plain group,
+    or a small class of characters.  Raises ValueError for any other.
+    """
+    if pattern.startswith("(?:"):
+        inside, rest = _split_group(pattern)
+        parts = [*inside, ""] if rest.startswith("?") else inside
+        return [each for part in parts for each in _alternatives(part + rest.removeprefix("?"))]
+    if pattern.startswith("[") and "-" not in pattern[: pattern.index("]")]:
+        chars, _, rest = pattern[1:].partition("]")
+        return [char + rest for char in chars]
+    literal = _LITERAL.match(pattern)
+    begin = literal[0].removeprefix("\\") if literal else ""
+    if not begin or (begin != (lead := _LEADS.get(begin[0], "")) and lead.startswith(begin)):
+        raise ValueError(f"a headline's message may begin with anything: {pattern}")
+    return [pattern]
+
+
+def _split_group(pattern: str) -> tuple[list[str], str]:
+    """Split the group that a pattern begins with into its alternatives, and the rest."""
+    depth, parts, begin = 0, [], 3
+    for at, char in enumerate(pattern):
+        if pattern[at - 1 : at] == "\\":
+            continue
+        depth += {"(": 1, ")": -1}.get(char, 0)
+        if depth == 0 or (depth == 1 and char == "|"):
+            parts.append(pattern[begin:at])
+            begin = at + 1
+        if depth == 0:
+            return parts, pattern[at + 1 :]
+    raise ValueError(f"a group does not end: {pattern}")
+
+
+class _Bucket(NamedTuple):
+    """The headlines whose messages begin with the same text, of which ``skip`` letters are known.
+
+    The number of the empty group behind the alternative that matched is that of its headline:
+    groups around the alternatives would have to be remembered at every try.
+    """
+
+    headlines: list[Headline]
+    pattern: re.Pattern[str]
+    skip: int
+
+
+def _buckets() -> dict[str, _Bucket]:
+    members: dict[str, list[tuple[Headline, str]]] = {}
+    for headline in HEADLINES:
+        for pattern in () if headline.word else _alternatives(f"(?:{_unnamed(headline.first)})"):
+            letter = pattern.removeprefix("\\")[0]
+            lead = _LEADS.get(letter, "")
+            first = lead if lead and pattern.startswith(lead) else letter
+            members.setdefault(first, []).append((headline, pattern))
+    buckets = {}
+    for first, pairs in members.items():
+        skip = len(first) if first in _LEADS.values() else 0
+        joined = "|".join(f"{pattern[skip:]}()" for _, pattern in pairs)
+        buckets[first] = _Bucket([headline for headline, _ in pairs], re.compile(joined), skip)
+    return buckets
+
+
+def _search_patterns(headlines: Iterable[Headline]) -> dict[str, re.Pattern[str]]:
+    """Return patterns to search for, by the words that they begin with.
+
+    They match what the headlines do, anywhere in a line.  What repeats is bounded: otherwise a
+    long line that begins like a message again and again would be read to its end each time.
+    """
+    by_word = defaultdict[str, list[str]](list)
+    for headline in headlines:
+        whole = _unnamed(headline.first)
+        if headline.word:
+            patterns = [whole[whole.index(headline.word) :]]
+        else:
+            patterns = _alternatives(f"(?:{whole})")
+        for pattern in patterns:
+            literal = _LITERAL.match(pattern)
+            words = literal[0].replace("\\", "") if literal else ""
+            key = next((lead for lead in _LEADS.values() if words.startswith(lead)), words)
+            bounded = _REPEATED.sub(
+                lambda m: f"{m[1]}{{{'1' if m[2] == '+' else '0'},{LENGTH}}}", pattern
+            )
+            by_word[key].append(_END.sub(lambda _: _ENDS, bounded))
+    return {key: re.compile("|".join(some), re.MULTILINE) for key, some in by_word.items()}
+
+
+# The few headlines that may begin with anything have a word to be found by.
+_WITH_WORD = [headline for headline in HEADLINES if headline.word]
+_BUCKETS = _buckets()
+_SURE = _search_patterns(headline for headline in HEADLINES if headline.sure)
+_UNSURE = _search_patterns(headline for headline in HEADLINES if not headline.sure)
+_SIGNS = {
+    "harness: ": re.compile("harness: (?:start|end) ."),
+    "Linux version ": re.compile("Linux version "),
+}
+_CUT = {CUT_HERE[8:]: re.compile(re.escape(CUT_HERE[8:]))}
+_PROOFS = {word: re.compile(re.escape(word)) for word in PROOFS}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Record a program on a terminal, and make a moving picture of it.
+"""Record a program in a terminal, and draw the recording as an animated SVG.
 
 python docs/record.py record demo.cast.gz harness run      asciicast, version 2
 python docs/record.py picture demo.cast.gz demo.svg        SVG, for a README
@@ -55,20 +55,20 @@ _STYLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """What the screen shows from a time on, in seconds; a line is runs of (column, text, style)."""
+    """The screen from a time (in seconds) on; a line is runs of (column, text, style)."""
 
     at: float
     lines: tuple[tuple[tuple[int, str, str], ...], ...]
 
 
 def _opened(file: Path, mode: str) -> TextIO:
-    """Open a recording: it is mostly the same again and again, so it is kept compressed."""
+    """Open a recording; it is compressed, since it is very repetitive."""
     opener = gzip.open if file.suffix == ".gz" else open
     return typing.cast(TextIO, opener(file, mode, encoding="utf-8"))
 
 
 def record(file: Path, argv: list[str], columns: int, rows: int) -> int:
-    """Run a program on a terminal of that size and write down when it printed what."""
+    """Run a program in a terminal of this size, and record its output with times."""
     environment = {**os.environ, "TERM": "xterm-256color"}
     child = pexpect.spawn(
         argv[0], argv[1:], dimensions=(rows, columns), env=environment, timeout=None
@@ -90,7 +90,7 @@ def record(file: Path, argv: list[str], columns: int, rows: int) -> int:
 
 
 def frames(cast: Path, speed: float) -> tuple[dict[str, object], list[Frame]]:
-    """Play a recording on a terminal of pyte; gives its head and what was to be seen."""
+    """Play a recording in a pyte terminal; return its header and the screens."""
     with _opened(cast, "rt") as lines:
         head, *events = [json.loads(line) for line in lines]
     screen = pyte.Screen(head["width"], head["height"])
@@ -134,7 +134,7 @@ def _style(cell: pyte.screens.Char) -> str:
 
 
 def svg(head: dict[str, object], found: list[Frame], title: str) -> str:
-    """Draw the frames one below the other, and a window that steps from one to the next."""
+    """Draw the frames one below the other, and a window that moves from one to the next."""
     columns, rows = int(str(head["width"])), int(str(head["height"]))
     wide, high = columns * _WIDE + 2 * _MARGIN, rows * _HIGH + 2 * _MARGIN
     seconds = found[-1].at + _LAST
@@ -171,14 +171,14 @@ def _line(name: str, runs: tuple[tuple[int, str, str], ...]) -> str:
 
 
 def picture(cast: Path, speed: float) -> str:
-    """Make the picture of a recording."""
+    """Return the picture of a recording."""
     head, found = frames(cast, speed)
     faster = f", {speed:g} times as fast" if speed != 1 else ""
     return svg(head, found, f"A recording of {head['command']}{faster}")
 
 
 def main(words: list[str]) -> int:
-    """Record, or draw."""
+    """Record or draw, as the command line says."""
     top = argparse.ArgumentParser(description=__doc__)
     does = top.add_subparsers(dest="does", required=True)
     one = does.add_parser("record")

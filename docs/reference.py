@@ -2,7 +2,7 @@
 """Write docs/reference/ and the man page from the parser and the model.
 
 python docs/reference.py            write them
-python docs/reference.py --check    exit code 1 when one of them is not as it would be written
+python docs/reference.py --check    exit code 1 if one of them is stale
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MADE = "Made by docs/reference.py: change the sources it is made from, and run i
 
 @dataclasses.dataclass(frozen=True)
 class Argument:
-    """An option or a positional argument, as a person types it, and what it does."""
+    """An option or a positional argument, and its help text."""
 
     words: str
     help: str
@@ -40,7 +40,7 @@ class Argument:
 
 @dataclasses.dataclass(frozen=True)
 class Verb:
-    """A verb with its arguments by group, and its examples as they stand in its --help."""
+    """A verb with its arguments by group, and the examples of its --help."""
 
     name: str
     short: str
@@ -50,7 +50,7 @@ class Verb:
 
 
 def read() -> tuple[Verb, ...]:
-    """Read all verbs from the real parser."""
+    """Return all verbs of the real parser."""
     top = cli.parser()
     shorts = {
         choice.dest: choice.help or ""
@@ -92,7 +92,7 @@ def _words(action: argparse.Action) -> str:
 
 
 def markdown(found: tuple[Verb, ...]) -> str:
-    """Write the reference of the command line."""
+    """Return the reference of the command line."""
     lines = [f"<!-- {MADE} -->", "# Command line", "", "```", cli.EPILOG, "```", ""]
     for verb in found:
         lines += [f"## harness {verb.name}", "", _paragraph(verb.description), ""]
@@ -114,7 +114,7 @@ def _cell(text: str) -> str:
 
 
 def man(found: tuple[Verb, ...]) -> str:
-    """Write the man page: all verbs on one, as they are few words each."""
+    """Return the man page with all verbs."""
     lines = [f'.\\" {MADE}', '.TH HARNESS 1 "" "harness" "User Commands"', ".SH NAME"]
     lines += [r"harness \- test what a patch series does to the kernel", ".SH SYNOPSIS"]
     for verb in found:
@@ -143,7 +143,7 @@ FILES = (
 
 
 def _roff(text: str) -> str:
-    """Write text so that roff takes none of it for its own words."""
+    """Escape text for roff."""
     text = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq")
     return "\n".join(rf"\&{line}" if line.startswith(".") else line for line in text.split("\n"))
 
@@ -160,7 +160,7 @@ def _line(kind: type) -> int:
 
 
 def models() -> str:
-    """Write the reference of what run.json holds, and of [tool.harness]."""
+    """Return the reference of run.json and of [tool.harness]."""
     lines = [f"<!-- {MADE} -->", "# What run.json holds", ""]
     lines += [
         f"`run.json` and `harness run --json` are a `Run` (schema {RUN_SCHEMA}). A path is a",
@@ -207,7 +207,7 @@ def _type(hint: typing.Any) -> str:
 
 
 def files() -> dict[Path, str]:
-    """Give each file that is made, and what stands in it."""
+    """Return each generated file and its content."""
     found = read()
     return {
         HERE / "reference" / "cli.md": markdown(found),
@@ -221,7 +221,7 @@ def files() -> dict[Path, str]:
 
 
 def main(words: list[str]) -> int:
-    """Write the files, or say which are stale."""
+    """Write the files, or list those that are stale."""
     stale = [
         path for path, text in files().items() if not path.exists() or path.read_text() != text
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""JSON Schemas of what verbs print with --json, made of the classes that they print."""
+"""JSON Schemas of the --json output of verbs, made from the classes that they print."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SIMPLE |= {"Path": "string", "NoneType": "null"}
 
 
 def made(comment: str) -> dict[str, Schema]:
-    """Give the schema of each verb whose value is a class of ours."""
+    """Return the schema of each verb that prints one of our values."""
     own = {"own": _NUMBER, "children": _NUMBER}
     run = {"exit_code": {"enum": [0, 1]}, "cpu_seconds": {"type": "object", "properties": own}}
     verdict = {"bad": {"type": "boolean"}, "exit_code": _CODE}
@@ -51,7 +51,7 @@ def made(comment: str) -> dict[str, Schema]:
 
 
 def _object(kind: type, more: Schema, version: int | None = None) -> Schema:
-    """Give the schema of a class at the top; ``more`` are keys that are printed beside its own."""
+    """Return the schema of a class; ``more`` are keys that are printed beside its own."""
     known = definitions(kind)
     top = known.pop(kind.__name__)
     first = {"schema": {"const": version}} if version else {}
@@ -64,7 +64,7 @@ def _object(kind: type, more: Schema, version: int | None = None) -> Schema:
 
 
 def _one(kinds: dict[str, typing.Any]) -> Schema:
-    """Give the schema of an object that has exactly one of these keys."""
+    """Return the schema of an object that has exactly one of these keys."""
     known: dict[str, Schema] = {}
     for kind in kinds.values():
         known |= definitions(kind)
@@ -77,7 +77,7 @@ def _one(kinds: dict[str, typing.Any]) -> Schema:
 
 
 def definitions(hint: typing.Any) -> dict[str, Schema]:
-    """Give the schemas of all classes that a type leads to, by their names."""
+    """Return the schemas of all classes that a type refers to, by their names."""
     known: dict[str, Schema] = {}
     names: dict[str, type] = {}
     left = [hint]

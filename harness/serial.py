@@ -39,9 +39,11 @@ def from_json(kind: type[Value], table: Any) -> Value:
     try:
         return _converter().structure(table, kind)
     except cattrs.BaseValidationError as error:
-        where = cattrs.transform_error(error, "", lambda _error, _type: "")[0]
-        where = where.removeprefix(" @ ").removeprefix(".") or "the whole"
-        raise DamagedError(f"the value of {where!r} does not have the expected form") from error
+        faults = cattrs.transform_error(error, "", lambda cause, _: type(cause).__name__)
+        odd = [fault for fault in faults if not fault.startswith("KeyError")]
+        where = (odd or faults)[0].partition(" @ ")[2].removeprefix(".") or "the whole"
+        what = "does not have the expected form" if odd else "is missing"
+        raise DamagedError(f"the value of {where!r} {what}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise DamagedError("a value does not have the expected form") from error
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commands in the documentation: found, understood by the real parser, and run.
+"""Find the commands in the documents, and check them with the real parser.
 
 A block of commands (```sh) is run by tests/integration or, with ``<!-- run: boot -->`` before it,
 by tests/boot.  ``<!-- parsed: WHY -->`` before it, or before all, says why it is only parsed.
@@ -48,13 +48,13 @@ class Command:
 
 
 def documents() -> list[Path]:
-    """Give all documents for people."""
-    found = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
-    return sorted(one for one in found if one.name != "cli.md")
+    """Return the documents that people wrote."""
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    return sorted(file for file in files if file.name != "cli.md")
 
 
 def blocks(file: Path) -> list[Block]:
-    """Give the blocks of commands in a document."""
+    """Return the blocks of commands in a document."""
     text = file.read_text()
     whole = _WHOLE.search(text)
     found = []
@@ -70,7 +70,7 @@ def blocks(file: Path) -> list[Block]:
 
 
 def unmarked(file: Path) -> list[int]:
-    """Give the lines of blocks with commands that nobody runs and no mark explains."""
+    """Return the lines of blocks whose commands are not run, if no comment says why."""
     text = file.read_text()
     if _WHOLE.search(text):
         return []
@@ -83,7 +83,7 @@ def unmarked(file: Path) -> list[int]:
 
 
 def commands() -> list[Command]:
-    """Give every command of the harness in any block of any document."""
+    """Return every command of the harness in any document."""
     found = []
     for file in documents():
         text = file.read_text()
@@ -97,7 +97,7 @@ def commands() -> list[Command]:
 
 
 def _words(line: str) -> list[str]:
-    """Give the words of a command without what the shell does with it, and what it is for."""
+    """Return the words of a command, without redirections and the explanation behind it."""
     line = line.strip().removeprefix("$ ").removeprefix("git bisect run ")
     typed = line.split("   ")[0]
     lexer = shlex.shlex(typed, posix=True, punctuation_chars="|;&<>")
@@ -108,7 +108,7 @@ def _words(line: str) -> list[str]:
 
 
 def understood(words: list[str] | tuple[str, ...]) -> None:
-    """Hold a command against the real parser; AssertionError when it is not understood."""
+    """Parse a command with the real parser.  Raises AssertionError when it is invalid."""
     given = list(words)[1:]
     given = given[: given.index("--")] if "--" in given else given
     if not given:

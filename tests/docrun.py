@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the commands of a document, in their order, as a person who follows it would."""
+"""Run the commands of a document in order, like a reader would."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEEDED = ("pyproject.toml", "kconfigs", "patches", "docs", "tests/guest", "test
 
 
 def workspace(place: Path) -> Path:
-    """Give a folder with what a clone has, that may be written to."""
+    """Copy what a clone has into a writable folder."""
     for name in _NEEDED:
         to = place / name
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -28,11 +28,11 @@ def workspace(place: Path) -> Path:
 
 
 def follow(file: Path, kinds: tuple[str, ...], place: Path, env: dict[str, str]) -> list[Block]:
-    """Run the blocks of these kinds; AssertionError shows what fails."""
+    """Run the blocks of these kinds.  Raises AssertionError with the output of one that fails."""
     folder = workspace(place)
-    found = [block for block in blocks(file) if block.how in kinds]
+    chosen = [block for block in blocks(file) if block.how in kinds]
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    for block in found:
+    for block in chosen:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block.text],
             cwd=folder,
@@ -43,6 +43,8 @@ def follow(file: Path, kinds: tuple[str, ...], place: Path, env: dict[str, str])
             check=False,
             timeout=PATIENCE,
         )
-        said = f"{file.name}:{block.line} ends with {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert done.returncode == 0, said
-    return found
+        output = (
+            f"{file.name}:{block.line} ends with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+        assert done.returncode == 0, output
+    return chosen

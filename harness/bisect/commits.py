@@ -92,7 +92,7 @@ def _search(
 
     Returns the search at its end, and what should be known about it.
     """
-    judge, shown, trials = job.judge, job.shown, job.plan.trials
+    judge = job.judge
     old = [named[commit] for commit in (*span.goods, *span.bases)]
     new = [named[span.bad]]
     failing, clean = (old, new) if job.plan.reverse else (new, old)
@@ -101,18 +101,18 @@ def _search(
     weights = _weights(job, span)
     graph = _graph(span, log, *weights)
     early = _begin(job, [*failing[:1], *clean, *map(named.__getitem__, graph.ahead(1))], clean)
-    steady = ends.first_failure(judge, failing[0], shown, trials)
+    steady = ends.first_failure(job, failing[0])
     for future in early:
         future.result()
     if steady is None and judge.patient:  # one run without the failure was not enough
         judge.forget(Call.GOOD)
     while True:
-        ends.check_others(judge, failing[1:], Call.BAD, shown)
-        ends.check_others(judge, clean, Call.GOOD, shown)
+        ends.check_others(job, failing[1:], Call.BAD)
+        ends.check_others(job, clean, Call.GOOD)
         without = functools.cache(functools.partial(_without, job, span))
-        hunt = Hunt(judge, graph, named.__getitem__, shown, without)
+        hunt = Hunt(judge, graph, named.__getitem__, job.shown, without)
         hunt.run(*((steady.refuted, steady.more) if steady else ()))
-        if steady is None or steady.settled(shown, trials):
+        if steady is None or steady.settled():
             return graph, hunt.notes
         judge.forget(Call.GOOD)
         graph, steady = _graph(span, log, *weights), None
@@ -171,12 +171,11 @@ def _proven(
 ) -> Bisected:
     """Prove the culprit, and add what it changed to the answer."""
     assert graph.culprit is not None
-    judge, sources = job.judge, job.sources
-    culprit = ranges.read_commit(sources.repo, graph.culprit)
+    judge = job.judge
+    culprit = ranges.read_commit(job.sources.repo, graph.culprit)
     job.shown.note(f"is it {named[culprit.id].name}? proving it")
     with TrialThreads(judge.prober, _guests(job)) as threads:
-        known = list(named.values())
-        proofs, decisions = proof.prove(judge, sources, threads, span, culprit, known)
+        proofs, decisions = proof.prove(job, threads, span, culprit, named)
     for candidate, decision in decisions.items():
         job.shown.decided(candidate, decision, proof.PHASE)
 

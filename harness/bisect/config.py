@@ -47,8 +47,8 @@ def bisect_config(job: BisectJob) -> Bisected:
         raise UsageError(
             "both configs result in the same .config", hint="name configs with other options"
         )
-    ends.check_failing(job.judge, space.bad, job.shown, job.plan.trials)
-    ends.check_others(job.judge, [space.good], Call.GOOD, job.shown)
+    ends.check_failing(job, space.bad)
+    ends.check_others(job, [space.good], Call.GOOD)
     found = minimize(space, job.call)
     return dataclasses.replace(
         job.answer(configs[0] or "the usual options", configs[1], len(space.groups)),

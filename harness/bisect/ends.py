@@ -12,11 +12,10 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-from harness.bisect import flaky, signature
+from harness.bisect import flaky
 from harness.bisect.flaky import Decision, FailureRates, RunCount
-from harness.bisect.hunt import Judge, SearchProgress
 from harness.bisect.job import BisectJob
-from harness.bisect.signature import Signature
+from harness.bisect.signature import TEST, Signature
 from harness.errors import HarnessError, Untestable, UsageError
 from harness.lab import trial
 from harness.lab.kernels import Built
@@ -59,7 +58,7 @@ def choose_signature(job: BisectJob, bad: Candidate, good: Candidate) -> Signatu
 
 
 def _fails(test_id: str, outcome: Outcome) -> Signature:
-    return Signature(signature.TEST, test=test_id, outcomes=frozenset({outcome}))
+    return Signature(TEST, test=test_id, outcomes=frozenset({outcome}))
 
 
 def _run_suites(
@@ -88,8 +87,10 @@ class SteadyFailure:
     takes one run of each kernel.
     """
 
-    def __init__(self, judge: Judge, candidate: Candidate, first: Observation, needed: int) -> None:
-        self.judge, self.candidate, self._needed = judge, candidate, needed
+    def __init__(
+        self, job: BisectJob, candidate: Candidate, first: Observation, needed: int
+    ) -> None:
+        self.job, self.candidate, self._needed = job, candidate, needed
         self._seen, self._more = [first], list[concurrent.futures.Future[Observation]]()
 
     def more(self) -> None:
@@ -97,71 +98,67 @@ class SteadyFailure:
         if len(self._seen) + len(self._more) >= self._needed:
             return
         if all(future.done() for future in self._more):
-            observe = functools.partial(self.judge.prober, self.candidate, END)
-            self._more.append(self.judge.threads.trial(observe))
+            judge = self.job.judge
+            observe = functools.partial(judge.prober, self.candidate, END)
+            self._more.append(judge.threads.trial(observe))
 
     def _gathered(self) -> list[Observation]:
         """Return the runs that came to an end; those that were stopped did not."""
         done = [future for future in self._more if future.done() and not future.cancelled()]
         ended = [future.result() for future in done if not future.exception()]
-        return self._seen + [_other_as_bad(observation, self.judge) for observation in ended]
+        return self._seen + [_other_as_bad(self.job, observation) for observation in ended]
 
     def refuted(self) -> bool:
         """Whether the failure is flaky, so that what was called good after one run may be bad."""
         return any(observation.call is not Call.BAD for observation in self._gathered())
 
-    def settled(self, shown: SearchProgress, trials: int) -> bool:
+    def settled(self) -> bool:
         """Measure the rate of the failure for the judge; returns False when it is flaky."""
         self._seen, self._more = self._gathered(), []
         while not self.refuted() and len(self._seen) < self._needed:
-            shown.note(f"does it fail every time at {self.candidate.name}?")
-            self._seen.append(_other_as_bad(self.judge.prober(self.candidate, END), self.judge))
+            self.job.shown.note(f"does it fail every time at {self.candidate.name}?")
+            trial = self.job.judge.prober(self.candidate, END)
+            self._seen.append(_other_as_bad(self.job, trial))
         steady = not self.refuted()
-        check_failing(self.judge, self.candidate, shown, trials, self._seen)
+        check_failing(self.job, self.candidate, self._seen)
         return steady
 
 
-def first_failure(
-    judge: Judge, candidate: Candidate, shown: SearchProgress, trials: int
-) -> SteadyFailure | None:
+def first_failure(job: BisectJob, candidate: Candidate) -> SteadyFailure | None:
     """Check that the failure shows here.  When the first run fails, the search may begin.
 
     Returns None when the judge knows the rate of the failure.  Raises as ``check_failing`` does.
     """
-    shown.note(f"does it fail at {candidate.name}?")
-    first = _other_as_bad(judge.prober(candidate, END), judge)
+    judge = job.judge
+    job.shown.note(f"does it fail at {candidate.name}?")
+    first = _other_as_bad(job, judge.prober(candidate, END))
     needed = flaky.enough(judge.rule.confidence)
     if first.call is not Call.BAD or judge.prober.signature.kind.steady or needed is None:
-        check_failing(judge, candidate, shown, trials, [first])
+        check_failing(job, candidate, [first])
         return None
     decision = Decision(Call.BAD, (first,), RunCount(1, 1), 1.0, first.why)
     judge.know(candidate, decision)
-    shown.decided(candidate, decision, END)
-    return SteadyFailure(judge, candidate, first, needed)
+    job.shown.decided(candidate, decision, END)
+    return SteadyFailure(job, candidate, first, needed)
 
 
 class _NeverFailed(Exception):
     pass
 
 
-def check_failing(
-    judge: Judge,
-    candidate: Candidate,
-    shown: SearchProgress,
-    trials: int,
-    known: Sequence[Observation] = (),
-) -> None:
+def check_failing(job: BisectJob, candidate: Candidate, known: Sequence[Observation] = ()) -> None:
     """Check that the failure shows here, and measure how often for the judge.
 
     ``known`` are runs that were already made.  Raises UsageError when it does not show in
-    ``trials`` runs, Untestable when the candidate cannot be tested.
+    ``job.plan.trials`` runs, Untestable when the candidate cannot be tested.
     """
-    prober, seen, waiting = judge.prober, list[Observation](), collections.deque(known)
-    next_trial = judge.observer(candidate, END)
+    judge, prober, shown = job.judge, job.judge.prober, job.shown
+    seen, waiting = list[Observation](), collections.deque(known)
+    next_trial = judge.threads.ahead(functools.partial(prober, candidate, END))
     shown.note(f"does it fail at {candidate.name}?")
 
     def observe() -> Observation:
-        if len(seen) >= trials and all(trial.call is not Call.BAD for trial in seen):
+        if len(seen) >= job.plan.trials and all(trial.call is not Call.BAD for trial in seen):
             raise _NeverFailed
         if prober.signature.kind.steady and seen:
             return seen[0]
@@ -175,7 +172,7 @@ def check_failing(
     except _NeverFailed:
         count = RunCount()
     if not count.failures:
-        raise _wrong_end(candidate, seen[-1], prober.signature, Call.BAD, len(seen))
+        raise _wrong_end(job, candidate, seen[-1], Call.BAD, len(seen))
     rates = FailureRates(count)
     judge.rule = dataclasses.replace(judge.rule, rates=rates)
     why = seen[0].why if not count.passes else f"failed in {count.failures} of {count.runs} runs"
@@ -188,47 +185,45 @@ def check_failing(
         shown.flaky(rates.passes_needed(judge.rule.confidence), repeats=prober.repeats)
 
 
-def check_others(
-    judge: Judge, candidates: Sequence[Candidate], wanted: Call, shown: SearchProgress
-) -> None:
+def check_others(job: BisectJob, candidates: Sequence[Candidate], wanted: Call) -> None:
     """Check that each candidate is ``wanted``: GOOD or BAD.
 
     Raises UsageError when one is not, Untestable when one cannot be tested.
     """
     for candidate in candidates:
-        shown.note(f"is {candidate.name} {wanted}?")
-        decision = judge.decide(candidate)
-        shown.decided(candidate, decision, END)
-        if judge.rule.without_other(decision.call) is not wanted:
+        job.shown.note(f"is {candidate.name} {wanted}?")
+        decision = job.judge.decide(candidate)
+        job.shown.decided(candidate, decision, END)
+        if job.judge.rule.without_other(decision.call) is not wanted:
             last = dataclasses.replace(decision.observations[-1], why=decision.why)
-            runs = len(decision.observations)
-            raise _wrong_end(candidate, last, judge.prober.signature, wanted, runs)
+            raise _wrong_end(job, candidate, last, wanted, len(decision.observations))
 
 
-def _other_as_bad(observation: Observation, judge: Judge) -> Observation:
+def _other_as_bad(job: BisectJob, observation: Observation) -> Observation:
     """Take another failure for the searched one, where --other bad asks for it."""
-    if observation.call is Call.OTHER and judge.rule.other is Call.BAD:
+    if observation.call is Call.OTHER and job.judge.rule.other is Call.BAD:
         return dataclasses.replace(observation, call=Call.BAD)
     return observation
 
 
 def _wrong_end(
-    candidate: Candidate, last: Observation, looked_for: Signature, wanted: Call, runs: int
+    job: BisectJob, candidate: Candidate, last: Observation, wanted: Call, runs: int
 ) -> HarnessError:
     """Return the error that says what is wrong with an end."""
+    signature = job.judge.prober.signature
     see = f"see {last.folder}" if last.folder else ""
     if last.call is Call.SKIP:
         return Untestable(f"{candidate.name} cannot be tested: {last.why}", hint=see)
     if last.call is Call.OTHER:
         return UsageError(
-            f"{candidate.name} fails, but not with {looked_for}: {last.why}",
+            f"{candidate.name} fails, but not with {signature}: {last.why}",
             hint="--other good (or bad) says what another failure counts as",
             details=see,
         )
     if wanted is Call.BAD:
         return UsageError(
             f"{candidate.name}: failure not reproduced in {runs} run{'s' * (runs != 1)}:"
-            f" {looked_for}",
+            f" {signature}",
             hint="--trials N makes more runs, for a failure that is rare",
             details=f"{last.why}\n{see}",
         )

@@ -149,7 +149,7 @@ def estimate(
     count = RunCount()
     while len(seen) < limit and count.failures < FAILURES:
         seen.append(observe())
-        count += _counted(seen[-1])
+        count += counted(seen[-1])
         if seen[-1].call is Call.SKIP:
             break
         all_failed = count.failures and not count.passes
@@ -178,7 +178,7 @@ def decide(
     count, others = RunCount(), 0
     while len(seen) < limit:
         seen.append(observe())
-        count += _counted(seen[-1])
+        count += counted(seen[-1])
         if seen[-1].call is Call.SKIP:
             return Decision(Call.SKIP, tuple(seen), count, 0.0, seen[-1].why)
         others = others + 1 if seen[-1].call is Call.OTHER else 0
@@ -221,7 +221,7 @@ def all_right(confidences: Iterable[float]) -> float:
     return max(0.0, 1 - sum(1 - confidence for confidence in confidences))
 
 
-def _counted(trial: Observation) -> RunCount:
+def counted(trial: Observation) -> RunCount:
     """Count a trial; one that fails in another way says nothing about this failure."""
     return RunCount(int(trial.call is Call.BAD), int(trial.call in (Call.BAD, Call.GOOD)))
 

@@ -160,10 +160,6 @@ class Judge:
         rates = self.rule.rates
         return rates is not None and rates.passes_needed(self.rule.confidence) > 1
 
-    def observer(self, candidate: Candidate, phase: str) -> Callable[[], Observation]:
-        """Return what tries a candidate again and again, in all guests at once."""
-        return self.threads.ahead(functools.partial(self.prober, candidate, phase))
-
     def counts(self) -> dict[str, RunCount]:
         """Return what was seen of each commit."""
         return {
@@ -176,10 +172,10 @@ class Judge:
         rates = self.rule.rates
         if rates is None or self.prober.signature.kind.steady:
             trial = self.prober(candidate, phase)
-            failures, runs = int(trial.call is Call.BAD), int(trial.call in (Call.GOOD, Call.BAD))
-            return Decision(trial.call, (trial,), RunCount(failures, runs), float(runs), trial.why)
+            count = flaky.counted(trial)
+            return Decision(trial.call, (trial,), count, float(count.runs), trial.why)
         once = functools.partial(self.prober, candidate, phase)
-        observe = self.observer(candidate, phase) if self.patient else once
+        observe = self.threads.ahead(once) if self.patient else once
         decision = flaky.decide(observe, rates, confidence=self.rule.confidence)
         if len(decision.observations) == 1:  # the reason of a single trial says more than a count
             return dataclasses.replace(decision, why=decision.observations[0].why)

@@ -24,7 +24,7 @@ def bisect_patches(job: BisectJob) -> Bisected:
     everything = candidate(range(1, total + 1), total)
     # The whole series has the failure or cures it: with --find-fix the base has it.
     bad = candidate((), total) if job.plan.reverse else everything
-    ends.check_failing(job.judge, bad, job.shown, job.plan.trials)
+    ends.check_failing(job, bad)
     interaction, _ = interactions(total, job.call)
     return dataclasses.replace(
         job.answer("", everything.name, total), reverse=job.plan.reverse, together=interaction

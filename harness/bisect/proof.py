@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness import git
@@ -12,6 +12,7 @@ from harness.bisect import ranges
 from harness.bisect.builder import CandidateSources
 from harness.bisect.flaky import Decision
 from harness.bisect.hunt import Judge, TrialThreads
+from harness.bisect.job import BisectJob
 from harness.bisect.prober import result
 from harness.bisect.ranges import CommitRange
 from harness.bisect.signature import splats
@@ -33,21 +34,20 @@ class _Claim:
 
 
 def prove(
-    judge: Judge,
-    sources: CandidateSources,
+    job: BisectJob,
     threads: TrialThreads,
     span: CommitRange,
     culprit: Commit,
-    named: Sequence[Candidate],
+    named: Mapping[str, Candidate],
 ) -> tuple[list[Proof], dict[Candidate, Decision]]:
     """Try the culprit, its parents and its revert, in fresh guests.
 
     What failed in every run need not fail again; what passed has to pass again.  ``named`` are
-    candidates of commits with names of their own.  Returns the proofs, and the decisions that
-    were made for them.
+    the candidates of the commits in the range.  Returns the proofs, and the decisions that were
+    made for them.
     """
-    names = {candidate.commit: candidate for candidate in named}
-    claims, proofs = _claims(judge, sources, span, culprit, names)
+    judge = job.judge
+    claims, proofs = _claims(job, span, culprit, named)
     for claim in claims:  # the revert, while the others boot
         judge.prober.builder.begin(claim.candidate)
     futures = [threads.decide(judge.decide, claim.candidate, claim.phase) for claim in claims]
@@ -61,13 +61,10 @@ def prove(
 
 
 def _claims(
-    judge: Judge,
-    sources: CandidateSources,
-    span: CommitRange,
-    culprit: Commit,
-    named: Mapping[str, Candidate],
+    job: BisectJob, span: CommitRange, culprit: Commit, named: Mapping[str, Candidate]
 ) -> tuple[list[_Claim], list[Proof]]:
     """Return what is to be tried, and the proofs that cannot be."""
+    judge, sources = job.judge, job.sources
     # With --first-parent the commits that a merge brought are not in the range.
     parents = culprit.parents[:1] if span.first_parent else culprit.parents
     with_it, without = (Call.GOOD, Call.BAD) if judge.rule.reverse else (Call.BAD, Call.GOOD)

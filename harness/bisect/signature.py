@@ -32,13 +32,14 @@ class SignatureKind:
     no suite.  ``steady``: the answer is the same every time, so one trial is enough.
     ``each_run``: every run of a repeated test is judged by itself.
 
-    ``describe`` is the signature in messages and mails.  ``judge_fault`` judges a kernel that
-    does not apply, configure or build; without it that is untestable.
+    ``text`` is the signature in messages and mails; see Signature.__str__ for its fields.
+    ``judge_fault`` judges a kernel that does not apply, configure or build; without it that is
+    untestable.
     """
 
     name: str
     judge: Callable[[Signature, TrialEvidence], Judgement]
-    describe: Callable[[Signature], str]
+    text: str
     option: str = ""
     metavar: str = ""
     help: str = ""
@@ -81,7 +82,15 @@ class Signature:
         return self.kind is TEST and not self.test
 
     def __str__(self) -> str:
-        return self.kind.describe(self)
+        if self.unknown:
+            return "whatever fails"
+        return self.kind.text.format(
+            pattern=self.pattern,
+            test=self.test,
+            outcomes="bad" if self.outcomes == _BAD else "|".join(sorted(self.outcomes)),
+            bounds=f"below {self.below}" if self.above is None else f"above {self.above:g}",
+            command=" ".join(self.command),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,23 +272,10 @@ def _outcome(test: Test) -> str:
     return f"{name}: {test.outcome}{f': {test.headline}' if test.headline else ''}"
 
 
-def _describe_test(signature: Signature) -> str:
-    if signature.unknown:
-        return "whatever fails"
-    outcomes = "|".join(sorted(signature.outcomes)) if signature.outcomes != _BAD else "bad"
-    return f"{signature.test} is {outcomes}"
-
-
-def _bound(signature: Signature) -> str:
-    if signature.above is not None:
-        return f"above {signature.above:g}"
-    return f"below {signature.below:g}" if signature.below is not None else ""
-
-
 TEST = SignatureKind(
     "test",
     _judge_test,
-    _describe_test,
+    "{test} is {outcomes}",
     option="--test",
     metavar="ID[=OUTCOME,...]",
     help="this test fails (or ends with one of these outcomes)",
@@ -290,7 +286,7 @@ TEST = SignatureKind(
 SPLAT = SignatureKind(
     "splat",
     _judge_splat,
-    lambda signature: f"splat {signature.pattern!r}",
+    "splat {pattern!r}",
     option="--splat",
     metavar="TITLE|FINGERPRINT",
     help="the kernel reports this (TITLE is a regular expression)",
@@ -298,7 +294,7 @@ SPLAT = SignatureKind(
 BOOT = SignatureKind(
     "boot",
     _judge_boot,
-    lambda _: "does not boot",
+    "does not boot",
     option="--boot",
     help="the kernel does not boot",
     field="",
@@ -307,7 +303,7 @@ BOOT = SignatureKind(
 BUILD_ERROR = SignatureKind(
     "build error",
     _judge_built,
-    lambda signature: f"build error {signature.pattern!r}",
+    "build error {pattern!r}",
     option="--build-error",
     metavar="REGEX",
     help="the build fails with an error matching REGEX",
@@ -318,7 +314,7 @@ BUILD_ERROR = SignatureKind(
 WARNING = SignatureKind(
     "warning",
     _judge_warning,
-    lambda signature: f"warning {signature.pattern!r}",
+    "warning {pattern!r}",
     option="--warning",
     metavar="REGEX",
     help="the compiler prints a warning matching REGEX",
@@ -328,7 +324,7 @@ WARNING = SignatureKind(
 BOOT_TIME = SignatureKind(
     "boot time",
     _judge_boot_time,
-    lambda signature: f"boot time {_bound(signature)} s",
+    "boot time {bounds} s",
     option="--boot-time",
     metavar="S",
     help="the boot takes more than S seconds",
@@ -340,7 +336,7 @@ BOOT_TIME = SignatureKind(
 MEASURE = SignatureKind(
     "measure",
     _judge_measure,
-    lambda signature: f"{signature.pattern!r} {_bound(signature)}",
+    "{pattern!r} {bounds}",
     option="--measure",
     metavar="REGEX",
     help="a number that the test prints is out of bounds:",
@@ -350,7 +346,7 @@ MEASURE = SignatureKind(
 COMMAND = SignatureKind(  # it stands behind --
     "command",
     _judge_command,
-    lambda signature: f"{' '.join(signature.command)} fails",
+    "{command} fails",
     boots=False,
 )
 KINDS = (TEST, SPLAT, BOOT, BUILD_ERROR, WARNING, BOOT_TIME, MEASURE, COMMAND)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guest's first process: makes a usable system in a few milliseconds, then does the one job.
+"""The guest's first process: sets up a usable system in a few milliseconds, then does its job.
 
-The kernel starts it (through init.py) with the host's own interpreter (``-P -s -S``: nothing is
-looked for that nobody needs).  The keeper wrote what it needs to know into a JSON file.  The job is
-a pytest-xdist worker on the results port, one command, or a shell.  It runs in a child, so that a
-crash of its own never looks like one of the kernel (the kernel panics when init dies).
+The kernel starts it (through init.py) with the host's own interpreter (``-P -s -S``, which avoids
+searches).  The keeper wrote a JSON file for it: see ``harness.guest.initplan``.  The job is a
+pytest-xdist worker on the results port, one command, or a shell.  It runs in a child, so that its
+crash never looks like one of the kernel, which panics if init dies.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ _AF_INET, _SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 2, 2, 0x8914, 1
 WATCHER = "harness.1"
 _PERIOD = 0.2  # seconds between two looks at the worker
 _LATER = 3.0  # seconds until the watcher gets ready, so that it does not delay the first test
+_PORTS = "/sys/class/virtio-ports"
+_PORT_PATIENCE = 10.0  # seconds for a port to appear; its name comes a little after the device
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# (type, where, options).  Those that this kernel has no support for are left out quietly; what a
-# test needs, it asks for itself.
+# (type, mount point, options).  What this kernel does not support is silently left out: tests say
+# themselves what they need.
 _MOUNTS = (
     ("devtmpfs", "/dev", ""),
     ("tmpfs", "/run", "mode=0755"),
@@ -61,7 +63,7 @@ def mount(source: str, kind: str, where: str, options: str = "", flags: int = 0)
 
 
 def make_system(facts: dict[str, Any]) -> None:
-    """Mount and link what programs expect to find on any Linux."""
+    """Create the mounts and links that programs expect on any Linux."""
     mount("proc", "proc", "/proc")
     mount("sysfs", "sysfs", "/sys")
     with open("/proc/mounts") as file:  # noqa: PTH123 - pathlib is one import more
@@ -74,12 +76,12 @@ def make_system(facts: dict[str, Any]) -> None:
                 mount(kind, kind, where, options)
         except OSError:
             continue
-    for aim, link in _LINKS:
+    for path, link in _LINKS:
         if not os.path.lexists(link):
-            os.symlink(aim, link)  # noqa: PTH211
+            os.symlink(path, link)  # noqa: PTH211
     for place in facts["overlays"]:
         _overlay(place)
-    for tag, place, options in facts["writable"]:  # which may lie below an overlay
+    for tag, place, options in facts["writable"]:  # after overlays, which may contain them
         mount(tag, "9p", place, options)
     if facts["modules"]:
         _modules(facts["modules"])
@@ -88,8 +90,8 @@ def make_system(facts: dict[str, Any]) -> None:
 
 
 def _overlay(place: str) -> None:
-    # Writable for the guest, untouched for the host.  Without overlayfs in the kernel an empty
-    # /tmp is better than a read-only one; other folders stay read-only.
+    # The guest can write there without changing the host's files.  Without overlayfs in the kernel
+    # an empty /tmp is better than a read-only one; other folders stay read-only.
     layer = f"/run/harness{place}"
     os.makedirs(f"{layer}/upper")  # noqa: PTH103
     os.makedirs(f"{layer}/work")  # noqa: PTH103
@@ -104,7 +106,7 @@ def _overlay(place: str) -> None:
 
 
 def _modules(folder: str) -> None:
-    # Where modprobe, and the kernel when it calls it, look for them.  Not every host has the place.
+    # Where modprobe looks for them.  Not every host has that folder.
     place = "/lib/modules"
     if not os.path.isdir(place):  # noqa: PTH112
         _overlay(os.path.realpath("/lib"))
@@ -126,19 +128,19 @@ def _loopback_up() -> None:
 
 
 def say(text: str, level: int = 5) -> None:
-    """Put a line of ours into the kernel's log, and so on the console."""
+    """Write a line to the kernel's log, and so to the console."""
     with open("/dev/kmsg", "w") as file:  # noqa: PTH123
-        file.write(f"<{level}>{text}\n")  # without its end a message waits for the next one
+        file.write(f"<{level}>{text}\n")  # an unterminated message would wait for the next one
 
 
 def enter(facts: dict[str, Any]) -> None:
-    """Make this interpreter see what the host's does: environment, folder, modules."""
+    """Set this interpreter up like the host's: environment, working directory, modules."""
     os.environ.clear()
     os.environ.update(facts["environment"])
     os.chdir(facts["cwd"])
     sys.dont_write_bytecode = True
     sys.path[:] = facts["sys_path"]
-    sys.pycache_prefix = None  # ours is for the modules that came before the bundle
+    sys.pycache_prefix = None  # it was for the modules imported before the bundle
     sys.prefix, sys.exec_prefix = facts["prefix"], facts["exec_prefix"]
     sys.executable = facts["executable"]
     sys.argv = ["-c"]
@@ -151,7 +153,7 @@ def enter(facts: dict[str, Any]) -> None:
 
 
 def job(facts: dict[str, Any]) -> int:
-    """Do what the guest was started for; gives an exit status."""
+    """Do what the guest was started for; returns an exit status."""
     os.setsid()
     enter(facts)
     if facts["job"] == "worker":
@@ -162,33 +164,48 @@ def job(facts: dict[str, Any]) -> int:
     _terminal(facts["size"])
     words = facts["words"] or [facts["environment"].get("SHELL") or "/bin/sh"]
     os.execvp(words[0], words)
-    return 126  # not reached, but linters do not know
+    return 126  # not reached; for linters
+
+
+def port(name: str) -> int:
+    """Open the virtio-serial port called ``name``.  Raises OSError if it does not appear.
+
+    There is no udev that would make links with the ports' names.
+    """
+    end = time.monotonic() + _PORT_PATIENCE
+    while True:
+        for entry in os.listdir(_PORTS) if os.path.isdir(_PORTS) else ():  # noqa: PTH112, PTH208
+            try:
+                with open(f"{_PORTS}/{entry}/name") as file:  # noqa: PTH123
+                    if file.read().strip() == name:
+                        return os.open(f"/dev/{entry}", os.O_RDWR)
+            except OSError:
+                continue
+        if time.monotonic() > end:
+            raise OSError(f"no virtio-serial port {name}")
+        time.sleep(0.005)
 
 
 def watch(worker: int, facts: dict[str, Any]) -> None:
-    """Fork the process that tells the host what the worker is at, should it ever ask."""
+    """Fork the process that tells the host, if asked, what the worker is doing."""
     if os.fork() == 0:
         try:
             time.sleep(_LATER)
             sys.path[:] = facts["sys_path"]
-            from harness.guestside import ports
-
-            port = ports.port(WATCHER)
+            fd = port(WATCHER)
             while True:
-                if os.read(port, 4096):
-                    from harness.guestside import (
-                        watcher,
-                    )  # which imports more than we need till now
+                if os.read(fd, 4096):
+                    from harness.guestside import watcher  # only now: its imports take time
 
-                    watcher.answer(port, worker)
+                    watcher.answer(fd, worker)
                 else:
-                    time.sleep(_LATER)  # nobody is at the other end
+                    time.sleep(_LATER)  # nobody is connected
         finally:
             os._exit(0)
 
 
 def hold(facts: dict[str, Any]) -> None:
-    """Fork the process that lets a person in when a test failed."""
+    """Fork the process that lets a person into a held guest."""
     if os.fork() == 0:
         try:
             sys.path[:] = facts["sys_path"]
@@ -200,13 +217,13 @@ def hold(facts: dict[str, Any]) -> None:
 
 
 def _quiet() -> None:
-    # The kernel's small talk would stand between the command's words; dmesg has it.
+    # Kernel messages would be mixed with the command's output; dmesg still has them.
     with open("/proc/sys/kernel/printk", "w") as file:  # noqa: PTH123
         file.write("4")
 
 
 def _terminal(size: list[int]) -> None:
-    # The console as controlling terminal, so that Ctrl-C reaches the program in the guest.
+    # The console becomes the controlling terminal, so that Ctrl-C reaches the program.
     with open("/proc/consoles") as file:  # noqa: PTH123
         names = [line.split()[0] for line in file if "C" in line.split("(", 1)[1].split(")")[0]]
     fd = os.open(f"/dev/{names[-1]}" if names else "/dev/console", os.O_RDWR)
@@ -219,9 +236,10 @@ def _terminal(size: list[int]) -> None:
 
 
 def reap(child: int, *, watched: bool = False) -> int:
-    """Be init: collect orphans until ``child`` ends; gives its status (128 + signal).
+    """Be init: reap orphans until ``child`` ends; return its status (128 + signal).
 
-    ``watched``: when the kernel killed the child's main thread (an Oops), the rest goes, too.
+    ``watched``: if the kernel killed the child's main thread (an Oops), its other threads are
+    killed, too.
     """
     while True:
         pid, status = os.waitpid(-1, os.WNOHANG if watched else 0)
@@ -235,7 +253,7 @@ def reap(child: int, *, watched: bool = False) -> int:
 
 
 def _headless(pid: int) -> bool:
-    # The leader of a process is a zombie as long as it has other threads.
+    # The main thread of a process is a zombie while other threads still run.
     try:
         with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
             return file.read().rpartition(")")[2].split()[0] == "Z"
@@ -244,14 +262,14 @@ def _headless(pid: int) -> bool:
 
 
 def main(path: str) -> None:
-    """Run as init, by the facts at ``path``.  Never returns: the guest is powered off."""
+    """Run as init, with the plan at ``path``.  Never returns: the guest is powered off."""
     status = 125
     try:
         with open(path) as file:  # noqa: PTH123
             facts = json.load(file)
         make_system(facts)
         if facts["job"] != "worker":
-            _quiet()  # before UP: what stands behind it on the console is the command's
+            _quiet()  # before UP: what follows it on the console is the command's output
         say(UP, 1)
         child = os.fork()
         if child == 0:
@@ -265,8 +283,8 @@ def main(path: str) -> None:
         if facts["hold"]:
             hold(facts)
         status = reap(child, watched=facts["job"] == "worker")
-        _libc.tcdrain(2)  # what the job printed first
-        say(f"{LEFT} {status}", 0)  # whatever a test made of the console
+        _libc.tcdrain(2)  # first the job's output
+        say(f"{LEFT} {status}", 0)  # at level 0, in case a test silenced the console
     except BaseException as error:
         os.write(2, f"\nharness: cannot set up the guest: {error!r}\n".encode())
         time.sleep(0.1)

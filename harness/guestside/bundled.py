@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Import modules from the bundle that the host made: one file, no searching, no compiling.
+"""Import modules from the bundle that the host built: one file, no searching, no compiling.
 
-The bundle holds the code of the modules that every worker needs.  The modules look as if imported
+The bundle has the code of the modules that every worker needs.  They look as if they were imported
 from their files (tracebacks, ``__file__``, resources); everything else is imported as usual.
 """
 
@@ -12,7 +12,7 @@ import os
 import sys
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 
-TYPE_CHECKING = False  # typing and collections are imports that are wanted from the bundle
+TYPE_CHECKING = False  # typing and collections are to be imported from the bundle
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import CodeType, ModuleType
@@ -28,13 +28,13 @@ class Bundle:
         with open(path, "rb") as file:  # noqa: PTH123 - pathlib is one import more
             size = int.from_bytes(file.read(8), "little")
             self.index: Index
-            self.index, known = marshal.loads(file.read(size))
-            self._known = frozenset(known)
+            self.index, searched = marshal.loads(file.read(size))
+            self._searched = frozenset(searched)
             self._codes = memoryview(file.read())
         self._listed: dict[str, set[str]] = {}
 
     def code(self, name: str) -> CodeType:
-        """Give a module's code."""
+        """A module's code."""
         _, _, start, size = self.index[name]
         code: CodeType = marshal.loads(self._codes[start : start + size])
         return code
@@ -42,11 +42,11 @@ class Bundle:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, reloaded: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Say how to make a module; None for one that is not ours."""
-        found = self.index.get(name)
-        if found is None:
+        """The spec of a module in the bundle; None for others."""
+        entry = self.index.get(name)
+        if entry is None:
             return None
-        package, origin, _, _ = found
+        package, origin, _, _ = entry
         parent = os.path.dirname(os.path.dirname(origin) if package else origin)  # noqa: PTH120
         if (parent not in path) if path is not None else self._hidden(name, parent):
             return None
@@ -57,12 +57,12 @@ class Bundle:
         return spec
 
     def _hidden(self, name: str, home: str) -> bool:
-        # A folder that stands before the module's own (pytest puts a test's folder there) may have
-        # a module of the same name, and then that is meant.
+        # A folder that comes before the module's own (pytest adds a test's folder there) may have a
+        # module of the same name, which then has precedence.
         for entry in sys.path:
             if entry == home:
                 return False
-            if entry in self._known:
+            if entry in self._searched:
                 continue
             if entry not in self._listed:
                 self._listed[entry] = _modules(entry)
@@ -85,19 +85,19 @@ def _modules(folder: str) -> set[str]:
 
 
 class Loader(SourceFileLoader):
-    """Loads from the bundle what it has, all else (resources, source) from the files."""
+    """Loads code from the bundle, everything else (resources, source) from the files."""
 
     def __init__(self, bundle: Bundle, name: str, path: str) -> None:
         super().__init__(name, path)
         self._bundle = bundle
 
     def get_code(self, fullname: str) -> CodeType:
-        """Give the module's code."""
+        """The module's code."""
         return self._bundle.code(fullname)
 
 
 def install(path: str) -> Bundle:
-    """Import from the bundle at ``path`` first, built-in modules excepted.  Raises OSError."""
+    """Import from the bundle at ``path`` first, except built-in modules.  Raises OSError."""
     bundle = Bundle(path)
     place = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else 0
     sys.meta_path.insert(place, bundle)

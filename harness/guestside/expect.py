@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Expectations that tests have in common, with messages a person can act on."""
+"""Expectations that tests have in common, with helpful messages."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def errno_is(*numbers: int) -> Iterator[None]:
-    """The block must fail with an OSError of one of these errnos."""
+    """Raise AssertionError unless the block fails with an OSError of one of these errnos."""
     wanted = " or ".join(errno.errorcode[n] for n in numbers)
     try:
         yield
     except OSError as error:
-        found = errno.errorcode.get(error.errno or 0, str(error.errno))
+        actual = errno.errorcode.get(error.errno or 0, str(error.errno))
         if error.errno in numbers:
             return
-        raise AssertionError(f"expected {wanted}, found {found}: {error}") from error
+        raise AssertionError(f"expected {wanted}, found {actual}: {error}") from error
     raise AssertionError(f"expected {wanted}, found success")

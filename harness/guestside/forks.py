@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A child that a test forks is not the worker: it ends where it would leave the test.
 
-Without this it goes on as a second pytest, and reports the rest of the tests as if it had run them.
+Otherwise it would continue as a second pytest, and report the rest of the tests as well.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _FRAMEWORK = ("_pytest", "pluggy", "harness.guestside.forks")
 
 
 class Forks:
-    """Hooks that look who comes out of a phase, or of the import of a test file."""
+    """Hooks that check which process leaves a phase, or the import of a test file."""
 
-    # Innermost: around it, pytest still collects the output of the test, and so the child's.
+    # Innermost: pytest still captures the test's output here, and so the child's.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        """End every process that comes out of a phase and did not go in."""
-        return (yield from _one_comes_out(item))
+        """End every process that leaves a phase and did not enter it."""
+        return (yield from _end_children(item))
 
     pytest_runtest_call = pytest_runtest_teardown = pytest_runtest_setup
 
@@ -32,38 +32,40 @@ class Forks:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, object, object]:
-        """End every process that comes out of an import and did not go in."""
-        return (yield from _one_comes_out(collector))
+        """End every process that leaves an import and did not enter it."""
+        return (yield from _end_children(collector))
 
 
-def _one_comes_out(node: pytest.Item | pytest.Collector) -> Generator[None, object, object]:
+def _end_children(
+    node: pytest.Item | pytest.Collector,
+) -> Generator[None, object, object]:
     inside = os.getpid()
     try:
         result = yield
     except BaseException as error:
         if os.getpid() != inside:
-            _leave(error)
+            _end_child(error)
         raise
     if os.getpid() != inside:
-        kept = vars(node).get("_excinfo")  # a unittest.TestCase does not let it through
-        _leave(kept[0].value if kept else None)
+        caught = vars(node).get("_excinfo")  # unittest.TestCase catches exceptions itself
+        _end_child(caught[0].value if caught else None)
     return result
 
 
 def silence(*results: int) -> None:
-    """Let no child of this process speak, or listen, on its results channel."""
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # now: a test may take /dev away
+    """Disconnect every child of this process from the results channel."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # opened now: a test may remove /dev
 
     def child() -> None:
-        with contextlib.suppress(OSError):  # a test closed it, and so the channel, too
+        with contextlib.suppress(OSError):  # a test closed all files, and so the channel
             for descriptor in results:
                 os.dup2(null, descriptor, inheritable=False)
 
     os.register_at_fork(after_in_child=child)
 
 
-def _leave(error: BaseException | None = None) -> None:
-    """End this process as a Python program would: with its status, or its traceback on stderr."""
+def _end_child(error: BaseException | None = None) -> None:
+    """End this process like a Python program: with its status, or a traceback on stderr."""
     status = 0
     if isinstance(error, SystemExit):
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -71,7 +73,7 @@ def _leave(error: BaseException | None = None) -> None:
             _say(f"{error.code}\n")
     elif error is not None:
         status = 1
-        _say("".join(traceback.format_exception(_from_the_test(error))))
+        _say("".join(traceback.format_exception(_without_framework(error))))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
@@ -79,13 +81,13 @@ def _leave(error: BaseException | None = None) -> None:
 
 
 def _say(text: str) -> None:
-    # Not sys.stderr, which may be a buffer that goes with this process.
+    # Not sys.stderr, which may be a buffer that is lost with this process.
     with contextlib.suppress(OSError):
         os.write(2, text.encode(errors="backslashreplace"))
 
 
-def _from_the_test(error: BaseException) -> BaseException:
-    """Leave out how pytest came to the test."""
+def _without_framework(error: BaseException) -> BaseException:
+    """The exception without pytest's own frames."""
     frame = error.__traceback__
     while frame and frame.tb_frame.f_globals.get("__name__", "").startswith(_FRAMEWORK):
         frame = frame.tb_next

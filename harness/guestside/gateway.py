@@ -11,14 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-from harness.guestside import ports
+from harness.guestside import bootstrap
 
 
 def first_line(fd: int) -> bytes:
     """Read the line that execnet sends first, and nothing behind it.
 
-    Until the host side connects, a read gives end-of-file at once; so does one after it has gone,
-    but then the host ends the guest.
+    Until the host connects, a read returns end-of-file at once.  So does a read after the host
+    disconnected, but then the host ends the guest.
     """
     line = b""
     waiting = select.poll()
@@ -33,21 +33,21 @@ def first_line(fd: int) -> bytes:
 
 
 def warm_up(rewritten: str) -> None:
-    """Import, while the host is getting ready, what its first commands would have us import.
+    """Import what the host's first commands need, while the host is getting ready.
 
-    Without the collector, which finds nothing in what modules leave, and off its books after.
+    Without garbage collection, which would find nothing; afterwards the modules are exempt from it.
     """
     gc.disable()
     importlib.import_module("execnet.gateway_base")
     importlib.import_module("pytest")
     rewrite = importlib.import_module("_pytest.assertion.rewrite")
-    kept = getattr(rewrite, "get_cache_dir", None)
-    if rewritten and kept:
-        # Where pytest looks for modules whose assertions it has rewritten before: first where the
-        # host did so for us.  It compares their sources' times itself.
+    original = getattr(rewrite, "get_cache_dir", None)
+    if rewritten and original:
+        # Where pytest looks for modules whose assertions it has rewritten before: first in the
+        # bundle that the host made.  pytest itself compares the times of the sources.
         def ours_first(path: Path) -> Path:
             ours = Path(rewritten, *path.parts[1:-1])
-            return ours if (ours / f"{path.stem}{rewrite.PYC_TAIL}").exists() else kept(path)
+            return ours if (ours / f"{path.stem}{rewrite.PYC_TAIL}").exists() else original(path)
 
         vars(rewrite)["get_cache_dir"] = ours_first
     gc.freeze()
@@ -55,17 +55,17 @@ def warm_up(rewritten: str) -> None:
 
 
 def run(line: bytes) -> None:
-    """Execute execnet's first line: a quoted program, its own gateway module and a few lines more.
+    """Execute execnet's first line: a quoted program, its own gateway module and a few more lines.
 
-    That module is here already, so only the few lines need compiling.
+    The module is imported already, so only the additional lines are compiled.
     """
     from execnet import gateway_base
 
     source: str = eval(line)
     with open(gateway_base.__file__, encoding="utf-8") as file:  # noqa: PTH123
-        known = file.read()
-    if source.startswith(known):
-        exec(source[len(known) :], vars(gateway_base))
+        module = file.read()
+    if source.startswith(module):
+        exec(source[len(module) :], vars(gateway_base))
     else:
         exec(source, {"__name__": "__main__", "__builtins__": __builtins__})
 
@@ -75,12 +75,12 @@ def serve(name: str, rewritten: str) -> None:
 
     ``rewritten`` is a folder in which pytest finds modules with rewritten assertions.
     """
-    fd = ports.port(name)
+    fd = bootstrap.port(name)
     warm_up(rewritten)
     line = first_line(fd)
     os.dup2(fd, 0)
     os.dup2(fd, 1)
     os.close(fd)
     for module in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
-        del sys.modules[module]  # pytest wants to see a plugin's package imported
+        del sys.modules[module]  # pytest wants to import a plugin's package itself
     run(line)

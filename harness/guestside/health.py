@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whether a guest can still judge: its kernel's taint, the checks that gave up, its files."""
+"""Whether a guest can still judge tests: taint, disabled kernel checks, its files."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ _TAINTED = "/proc/sys/kernel/tainted"
 _LOCKDEP = "/proc/lockdep_stats"
 _REARM = "/sys/kernel/debug/clear_warn_once"
 _OFF = re.compile(r"^ debug_locks: +0$", re.MULTILINE)
-# Bits of the taint: a task of the kernel died, and with it whatever it held; a machine check.
+# Bits of the taint: a task died in the kernel, with whatever it held; a machine check.
 _DIED, _MACHINE = 1 << 7, 1 << 4
-# Where the system and the tests' own interpreter are; without them no test can be judged.
+# The system and the tests' own interpreter; without them no test can be judged.
 _PLACES = ("/", "/proc", "/usr", sys.prefix)
-# File systems in memory that any test may need room in (/tmp's is a part of /run), and how much,
-# in bytes.
+# File systems in memory in which any test may need space (/tmp is in /run), and how much (bytes).
 _ROOMS = ("/run", "/dev/shm")
 _LITTLE = 1 << 20
 BLIND = "lockdep turned itself off"
-# Nothing of a splat goes without one of these words.
+# Every splat contains one of these words.
 _LOUD = ("BUG:", "WARNING:", "INFO:", "Oops", "general protection", "lock debugging")
 
 
 def _identity(path: str) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)  # noqa: PTH116 - quicker, and this is done for every test
+        status = os.stat(path)  # noqa: PTH116 - faster, and this is done for every test
     except OSError:
         return None
-    # A folder on an overlay may change its number by itself; the root is none.
-    return found.st_dev, found.st_ino if path == "/" else 0
+    # The inode number of a folder on an overlay may change; the root is not on one.
+    return status.st_dev, status.st_ino if path == "/" else 0
 
 
 def _full(path: str) -> bool:
@@ -50,7 +49,7 @@ def _read(path: str) -> str:
 
 
 class Health:
-    """What is known of the running kernel."""
+    """The state of the guest when it began, and what has changed."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -58,34 +57,35 @@ class Health:
         self._places = {path: _identity(path) for path in _PLACES}
         self._rooms = [path for path in _ROOMS if not _full(path)]
         self.inherited = Inherited()
-        self.lockdep = os.path.exists(_LOCKDEP) and self._watches()  # noqa: PTH110
+        self.lockdep = os.path.exists(_LOCKDEP) and self._lockdep_works()  # noqa: PTH110
 
     def taint(self) -> int:
-        """Give the kernel's taint, as its bits."""
+        """The kernel's taint, as bits."""
         try:
             self._last = int(os.pread(self._tainted, 32, 0))
         except (OSError, ValueError):
-            return self._last  # a test closed all files, or took /proc away
+            return self._last  # a test closed all files, or unmounted /proc
         return self._last
 
     def spent(self, log: str, before: int, after: int) -> str:
-        """Say why nothing that follows can be judged; empty when it can.
+        """Why later tests cannot be judged in this guest; empty if they can.
 
-        ``log`` is what the kernel said during a test, ``before`` and ``after`` the taint around it.
+        ``log`` has the kernel's messages during a test, ``before`` and ``after`` are the taint
+        around it.
         """
         fresh = after & ~before
         if fresh & _DIED:
-            return "a task of the kernel died, with whatever it held"
+            return "a task died in the kernel, with whatever it held"
         if fresh & _MACHINE:
             return "the machine reported a fault of its own"
-        if self.lockdep and any(word in log for word in _LOUD) and not self._watches():
+        if self.lockdep and any(word in log for word in _LOUD) and not self._lockdep_works():
             return BLIND
         return self._spoilt()
 
     def _spoilt(self) -> str:
-        """Say what a test left behind that the next one cannot do with."""
-        for path, known in self._places.items():
-            if _identity(path) != known:
+        """What a test left behind that the next one cannot run with."""
+        for path, original in self._places.items():
+            if _identity(path) != original:
                 return f"{path} is another than before"
         for path in self._rooms:
             if _full(path):
@@ -93,12 +93,12 @@ class Health:
         return self.inherited.changed()
 
     def rearm(self, log: str) -> None:
-        """Have WARN_ONCE and its like speak again, should they have spoken in ``log``."""
+        """Reset WARN_ONCE and the like if there was a warning in ``log``."""
         if "WARNING:" in log and os.path.exists(_REARM):  # noqa: PTH110
             with contextlib.suppress(OSError), open(_REARM, "w") as file:  # noqa: PTH123
                 file.write("1")
 
-    def _watches(self) -> bool:
+    def _lockdep_works(self) -> bool:
         try:
             return not _OFF.search(_read(_LOCKDEP))
         except OSError:

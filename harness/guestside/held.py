@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A process beside the tests that lets a person into a held guest, and lets the tests go on.
+"""A process beside the tests that lets a person into a held guest, and lets the tests continue.
 
 The host writes a line to its port: SHELL with the terminal's rows and columns, or GO.
 """
@@ -11,7 +11,7 @@ import select
 import time
 from typing import Any
 
-from harness.guestside import ports
+from harness.guestside import bootstrap
 
 PORT = "harness.2"
 SHELL, GO = b"shell", b"go\n"
@@ -19,19 +19,19 @@ SHELL, GO = b"shell", b"go\n"
 LEFT = b"\0harness: the shell was left\0"
 _MAY_GO = "/run/harness.go"
 _TICK = 0.02
-_IDLE = 0.1  # seconds between two looks while nobody is at the other end
+_IDLE = 0.1  # seconds between two looks while nobody is connected
 
 
 def wait() -> None:
-    """Wait, in the tests' process, until the host says that they may go on."""
+    """Wait, in the tests' process, until the host lets them continue."""
     while not os.path.exists(_MAY_GO):  # noqa: PTH110
         time.sleep(_TICK)
     os.unlink(_MAY_GO)  # noqa: PTH108
 
 
 def serve(facts: dict[str, Any]) -> None:
-    """Answer the host, for ever."""
-    port = ports.port(PORT)
+    """Answer the host, forever."""
+    port = bootstrap.port(PORT)
     while True:
         line = _line(port)
         if line == GO:
@@ -69,7 +69,7 @@ def _shell(port: int, size: list[int], facts: dict[str, Any]) -> None:
         os.execvp(program, [program])
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
     _carry(port, terminal)
-    os.close(terminal)  # a shell that is still there hangs up
+    os.close(terminal)  # a shell that still runs gets a hangup
     os.waitpid(pid, 0)
     os.write(port, LEFT)
 

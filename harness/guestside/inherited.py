@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a process inherits and hands on: limits, namespaces, variables and the like.
+"""What a process inherits and passes on: limits, namespaces, variables and the like.
 
 All tests of a guest run in one process, so a test that leaves these changed has changed them for
-those after it.
+the tests after it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-# Lines of /proc/self/status, and what they tell of.
+# Lines of /proc/self/status, and the message for a change.
 _LINES = {
     b"Umask": "the umask is another",
     b"Uid": "uids are others",
@@ -35,7 +35,7 @@ _LINES = {
     b"Mems_allowed": "allowed memory nodes are others",
 }
 _FIELDS = re.compile(rb"^(%s):\t(.*)$" % b"|".join(_LINES), re.MULTILINE)
-# Files of /proc/self that are compared as they are.
+# Files of /proc/self, compared as a whole.
 _FILES = {
     "limits": "limits are others",
     "cgroup": "the cgroup is another",
@@ -43,28 +43,28 @@ _FILES = {
     "personality": "the personality is another",
 }
 _MOST = 1 << 14  # bytes of such a file
-# libc takes handlers for 32 and 33 when it first needs them; pytest-timeout has one for SIGALRM
-# (14) around those of the tests that it times, which is still there when we look.
-_OTHERS = ~(1 << 31 | 1 << 32 | 1 << 13)
+# libc installs handlers for signals 32 and 33 when it first needs them; pytest-timeout has one for
+# SIGALRM (14) that is still installed when we look.
+_IGNORED_SIGNALS = ~(1 << 31 | 1 << 32 | 1 << 13)
 _PYTESTS = b"PYTEST_CURRENT_TEST"
 
-#: What is changed, in words, or a variable's name: its value.
+#: A change in words, or a variable's name: its value.
 State = dict[str | bytes, object]
 
 
 class Inherited:
-    """Knows how it was, and what fixtures of a wider scope than a test made of it on purpose."""
+    """Knows the normal state, with what fixtures of a wider scope changed on purpose."""
 
     def __init__(self) -> None:
         self._files = {name: _open(name) for name in ("status", *_FILES)}
         self._ns = _open("ns")
         self._namespaces = _namespaces(self._ns)
         self._normal: State = {}
-        self._until: dict[Any, State] = {}  # fixtures, and how it was before them
+        self._until: dict[Any, State] = {}  # fixtures, and the state before them
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self) -> None:
-        """Take for normal what the first test finds, when everything is imported."""
+        """Take the state at the first test, when everything is imported, as normal."""
         self._normal = self._normal or self.look()
 
     @pytest.hookimpl(wrapper=True)
@@ -88,7 +88,7 @@ class Inherited:
         self._normal |= self._until.pop(fixturedef, {})
 
     def changed(self) -> str:
-        """Say what a test has left changed; empty when it is as before."""
+        """What a test has left changed; empty if nothing."""
         if not self._normal:  # no test has begun
             return ""
         try:
@@ -96,9 +96,9 @@ class Inherited:
         except OSError:
             return "open files are others than before"
         now = self.look()
-        if now == self._normal:  # nearly always, and this is done for every test
+        if now == self._normal:  # nearly always, so this comes first
             return ""
-        names = [one for one in self._normal | now if self._normal.get(one) != now.get(one)]
+        names = [key for key in self._normal | now if self._normal.get(key) != now.get(key)]
         if not names:
             return ""
         name = names[0]
@@ -106,31 +106,31 @@ class Inherited:
         return f"{what} than before"
 
     def look(self) -> State:
-        """Give how it is now: for each test, so in few system calls."""
-        found: State = dict(vars(os.environ)["_data"])
-        found.pop(_PYTESTS, None)
+        """The state now.  Done for every test, so with few system calls."""
+        state: State = dict(vars(os.environ)["_data"])
+        state.pop(_PYTESTS, None)
         for field, value in _FIELDS.findall(_read(self._files["status"])):
-            known = int(value, 16) & _OTHERS if field == b"SigCgt" else value
-            found[_LINES[field]] = (found.get(_LINES[field]), known)
+            relevant = int(value, 16) & _IGNORED_SIGNALS if field == b"SigCgt" else value
+            state[_LINES[field]] = (state.get(_LINES[field]), relevant)
         for name, what in self._namespaces.items():
-            found[what] = self._link(name)
+            state[what] = self._link(name)
         for name, what in _FILES.items():
-            found[what] = _read(self._files[name])
-        found["the handler of SIGINT is another"] = signal.getsignal(signal.SIGINT)
-        found["the working directory is another"] = _folder()
+            state[what] = _read(self._files[name])
+        state["the handler of SIGINT is another"] = signal.getsignal(signal.SIGINT)
+        state["the working directory is another"] = _folder()
         policy = os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
-        found["the priority is another"] = (os.getpriority(os.PRIO_PROCESS, 0), policy)
-        return found
+        state["the priority is another"] = (os.getpriority(os.PRIO_PROCESS, 0), policy)
+        return state
 
     def _link(self, name: str) -> str:
         try:
             return os.readlink(name, dir_fd=self._ns)
-        except OSError:  # a namespace that nobody is in yet
+        except OSError:  # a namespace without a process
             return ""
 
 
 def _open(name: str) -> int:
-    # What is open stays the worker's own, whatever becomes of /proc.
+    # Opened once: /proc may be gone, or be another process's, later.
     try:
         return os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:  # the kernel has no such thing
@@ -138,9 +138,9 @@ def _open(name: str) -> int:
 
 
 def _namespaces(folder: int) -> dict[str, str]:
-    # Those that differ between a process and its children go by a name of their own.
-    found = os.listdir(folder) if folder >= 0 else []
-    names = sorted(name for name in found if name not in ("pid", "time"))
+    # For pid and time, pid_for_children and time_for_children say what children get.
+    entries = os.listdir(folder) if folder >= 0 else []
+    names = sorted(name for name in entries if name not in ("pid", "time"))
     return {name: f"the {name} namespace is another" for name in names}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the kernel starts: ``init.py FACTS BUNDLE``; short, for a program is compiled every time."""
+"""What the kernel starts: ``init.py FACTS BUNDLE``.  Short: a main program is always compiled."""
 
 import sys
 

@@ -7,8 +7,7 @@ import contextlib
 import os
 from pathlib import Path
 
-# A mark must reach the console whatever its log level lets through.  Facility 1 is "user", so
-# that nobody takes it for the kernel's.
+# A mark must reach the console at any log level.  Facility 1 is "user": not the kernel's own.
 _MARK = (1 << 3) | 2
 _KERNEL = 0
 _LEVELS = "/proc/sys/kernel/printk"
@@ -16,11 +15,11 @@ LIMIT = 64 * 1024  # characters of one drain that are kept, half from the start,
 
 
 class Kmsg:
-    """Reads what the kernel says from now on, writes marks."""
+    """Reads the kernel's messages from now on, and writes marks."""
 
     def __init__(self) -> None:
-        # Otherwise the kernel drops most of what is written to /dev/kmsg in quick succession.  Set
-        # on the command line it can be read, but not be written, not even with the same word.
+        # Otherwise the kernel drops most of what is written to /dev/kmsg in quick succession.  If
+        # the command line sets it, writing fails, even with the same value.
         limit = Path("/proc/sys/kernel/printk_devkmsg")
         if limit.read_text().strip() != "on":
             limit.write_text("on\n")
@@ -28,22 +27,22 @@ class Kmsg:
         self._level = os.pread(self._levels, 64, 0).split()[0]
         self._read = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._write = os.open("/dev/kmsg", os.O_WRONLY | os.O_CLOEXEC)
-        os.lseek(self._read, 0, os.SEEK_END)  # the host reads of the boot on the console
+        os.lseek(self._read, 0, os.SEEK_END)  # the host reads the boot's messages on the console
 
     def audible(self) -> None:
-        """Turn the console up again, should a test have turned it down."""
+        """Restore the console's log level if a test changed it."""
         with contextlib.suppress(OSError):
             if os.pread(self._levels, 64, 0).split()[:1] != [self._level]:
                 os.pwrite(self._levels, self._level, 0)
 
     def mark(self, word: str, test: str) -> None:
-        """Write "harness: WORD TEST" into the kernel's log, so into the console as well."""
+        """Write "harness: WORD TEST" to the kernel's log, and so to the console."""
         text = f"<{_MARK}>harness: {word} {test}\n".encode(errors="replace")[:900]
         with contextlib.suppress(OSError):  # a test closed all files
             os.write(self._write, text)
 
     def drain(self) -> str:
-        """Give what the kernel itself said since the last call; users' words are left out."""
+        """The kernel's own messages since the last call, without those of programs."""
         lines: list[str] = []
         while True:
             try:
@@ -63,12 +62,12 @@ class Kmsg:
 
 
 def _lines(record: str) -> list[str]:
-    """Write one record as dmesg does; a record of a program's is none."""
+    """The lines of one record as in dmesg; none for a program's record."""
     head, _, body = record.partition(";")
     priority, _, stamp = [*head.split(","), "0", "0", "0"][:3]
     if int(priority) >> 3 != _KERNEL:
         return []
-    # The first line is the message, with breaks of its own escaped; behind it is structured data.
+    # The first line is the message, with its line breaks escaped; structured data follows.
     text = body.split("\n", 1)[0].replace("\\x0a", "\n")
     texts = [line for line in text.split("\n") if line]
     microseconds = int(stamp)

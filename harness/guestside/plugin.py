@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The pytest plugin's guest side: marks tests in the kernel's log, sends that log with reports."""
+"""The pytest plugin's guest side: marks tests in the kernel's log, and sends it to the host."""
 
 from __future__ import annotations
 
@@ -24,30 +24,25 @@ MARK = "expects_splat"
 LONGEST = 1 << 20  # characters of one text in a report
 
 
-def install(config: pytest.Config) -> None:
-    """Set up this worker.  Temporary files lie in the guest's own memory, not on the host."""
+def install(config: pytest.Config, results: tuple[int, int]) -> None:
+    """Set up this worker, whose connection to the host has the file descriptors ``results``.
+
+    Temporary files are kept in the guest's own memory, not on the host.
+    """
     config.option.basetemp = _own_folder()
     asked = vars(config)["workerinput"]["harness"]
     side = GuestSide(asked.get("repeat", 1), hold=asked.get("hold", False))
     config.pluginmanager.register(side, "harness-guest")
     config.pluginmanager.register(side.health.inherited, "harness-inherited")
     config.pluginmanager.register(Forks(), "harness-forks")
-    silence(*_results(config))
+    silence(*results)
     watcher.show_stacks(faulthandler)
 
 
-def _results(config: pytest.Config) -> tuple[int, int]:
-    """Give the descriptors through which xdist's side in this process speaks to the host."""
-    plugins = config.pluginmanager.get_plugins()
-    channel = next(one.channel for one in plugins if hasattr(one, "torun"))
-    io = channel.gateway._io
-    return io.infile.fileno(), io.outfile.fileno()
-
-
 def _own_folder() -> str | None:
-    """Give a folder when pytest's usual one shines through from the host and is somebody else's.
+    """A folder to use if pytest's usual one is visible from the host and is another user's.
 
-    The guest's root is on the host only who started it.
+    The guest's root has only the permissions of the user who started it.
     """
     usual = Path(tempfile.gettempdir(), f"pytest-of-{getpass.getuser()}")
     try:
@@ -59,29 +54,29 @@ def _own_folder() -> str | None:
     return None
 
 
-def wish(
+def expected(
     pattern: str, *, kind: str = "", count: int = 0, panic: bool = False, maybe: bool = False
 ) -> dict[str, Any]:
-    """Check the words of a test's mark.  Raises TypeError or re.error for what makes no sense."""
+    """The arguments of a test's mark.  Raises TypeError or re.error if they make no sense."""
     re.compile(pattern)
     return {"pattern": pattern, "kind": kind, "count": count, "panic": panic, "maybe": maybe}
 
 
-def wishes(item: pytest.Item) -> list[dict[str, Any]]:
-    """Give the splats that a test says it provokes."""
-    return [wish(*mark.args, **mark.kwargs) for mark in item.iter_markers(MARK)]
+def expectations(item: pytest.Item) -> list[dict[str, Any]]:
+    """The splats that a test declares."""
+    return [expected(*mark.args, **mark.kwargs) for mark in item.iter_markers(MARK)]
 
 
 def sendable(value: Any) -> Any:
-    """Make strings fit for the wire: without lone surrogates, and cut when they are huge."""
+    """Make strings safe to send: without lone surrogates, and cut if they are huge."""
     if isinstance(value, str):
         if len(value) > LONGEST:
             value = f"{value[: LONGEST // 2]}\n(cut)\n{value[-LONGEST // 2 :]}"
         return value.encode(errors="backslashreplace").decode()
     if isinstance(value, dict):
-        return {sendable(name): sendable(one) for name, one in value.items()}
+        return {sendable(name): sendable(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(sendable(one) for one in value)
+        return type(value)(sendable(item) for item in value)
     return value
 
 
@@ -95,19 +90,19 @@ class GuestSide:
         self.health = Health()
         self.spent = ""
         self._next: pytest.Item | None = None  # the test after the one that runs
-        self._blind = False  # lockdep is off, and nobody has been told yet
-        self._wishes: list[dict[str, Any]] = []  # of the test that runs
+        self._blind = False  # lockdep is off, and the host does not know yet
+        self._expected: list[dict[str, Any]] = []  # of the test that runs
         self._taint = 0  # before the test
-        self._said = ""  # by the kernel during the test
-        self._before = ""  # and before it
+        self._log = ""  # the kernel's messages during the test
+        self._log_before = ""  # and before it
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> bool | None:
-        """Run the test as often as asked, the last time as pytest does it.
+        """Run the test as often as requested, the last time by pytest itself.
 
-        A guest that is spent leaves what remains to another.
+        A guest that is spent leaves the remaining tests to another.
         """
         if self.spent:
             os._exit(0)
@@ -123,10 +118,10 @@ class GuestSide:
         return None
 
     def _lasting(self, why: str) -> str:
-        """Give why the guest is spent, unless the next test can do with it as it is.
+        """Why the guest is spent, unless the next test can still run in it.
 
-        One that may set lockdep off itself would soon be without lockdep in a fresh guest, too; a
-        boot for each of a row of such tests is minutes on a debug kernel.
+        A test that may turn lockdep off itself would soon be without it in a new guest, too; a boot
+        for each of several such tests takes minutes on a debug kernel.
         """
         why = why or (BLIND if self._blind else "")
         known = {"maybe": True, "kind": "lockdep"}.items()
@@ -136,15 +131,15 @@ class GuestSide:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Mark the start, so that the console splits by test even if the guest dies."""
-        self._before, self._said, self._wishes = self.kmsg.drain(), "", []
+        """Mark the start, so that the console can be split by test even if the guest dies."""
+        self._log_before, self._log, self._expected = self.kmsg.drain(), "", []
         self._taint = self.health.taint()
         self.kmsg.audible()
         self.kmsg.mark("start", nodeid)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
-        """Stay as it is, behind a report that was sent, until the host has looked at that."""
+        """With --hold, wait after each report until the host has looked at it."""
         if self.hold:
             held.wait()
 
@@ -152,31 +147,31 @@ class GuestSide:
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Mark the end."""
         self.kmsg.mark("end", nodeid)
-        self.health.rearm(self._said)
+        self.health.rearm(self._log)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Refuse a mark that makes no sense before the test provokes anything."""
+        """Fail a test whose mark makes no sense before it does anything."""
         try:
-            self._wishes = wishes(item)
+            self._expected = expectations(item)
         except (TypeError, re.error) as error:
             pytest.fail(f"{MARK}: {error}", pytrace=False)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Send with each phase's report what the kernel said during it."""
+        """Add the kernel's messages during a phase to its report."""
         report = yield
         log = self.kmsg.drain()
-        self._said += log
+        self._log += log
         last = report.when == "teardown"
-        # A taint without a word in the log is noticed at the end; every look costs.
+        # A taint without a message is noticed at the end of the test: reading it takes time.
         taint = self.health.taint() if log or last else self._taint
         more: dict[str, Any] = {"kernel_log": log, "taint": [self._taint, taint]}
         if report.when == "setup":
-            more["kernel_log_before"], self._before = self._before, ""
-            more["expects_splat"] = self._wishes
+            more["kernel_log_before"], self._log_before = self._log_before, ""
+            more["expects_splat"] = self._expected
         elif last:
-            self.spent = self._lasting(self.health.spent(self._said, self._taint, taint))
+            self.spent = self._lasting(self.health.spent(self._log, self._taint, taint))
             more["spent"] = self.spent
         vars(report).update(more)
         return report
@@ -185,7 +180,7 @@ class GuestSide:
     def pytest_report_to_serializable(
         self,
     ) -> Generator[None, dict[str, Any], dict[str, Any]]:
-        """Keep from the host what it could not read, and more than anybody would."""
+        """Remove from a report what the host cannot read, and cut what nobody would read."""
         data = yield
         for part in ("longrepr", "sections", "user_properties"):
             if data.get(part):  # most reports have none of them
@@ -194,5 +189,5 @@ class GuestSide:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Send what the kernel said after the last test."""
+        """Send the kernel's messages after the last test."""
         vars(session.config)["workeroutput"]["kernel_log"] = self.kmsg.drain()

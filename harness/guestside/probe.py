@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Sent through the gateway before anything else: which guest is this, and is its kernel ours?
 
-Runs as a bare source in the guest, so it imports the standard library only.
+Its source runs in the guest on its own, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any
 
 
 def missing(options: dict[str, str], config: bytes) -> list[str]:
-    """Compare options with the (gzip) text of /proc/config.gz; gives "X: asked y, is n" lines."""
+    """Compare options with /proc/config.gz; returns lines such as "X: asked y, is n"."""
     text = zlib.decompress(config, 31).decode()
-    there = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_"))
+    running = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_"))
     return [
-        f"{name}: asked {value}, is {there.get(name, 'n')}"
+        f"{name}: asked {value}, is {running.get(name, 'n')}"
         for name, value in options.items()
-        if there.get(name, "n") != value
+        if running.get(name, "n") != value
     ]
 
 
 def answer(options: dict[str, str]) -> dict[str, Any]:
-    """Say which guest this is, what it runs, and which of ``options`` its kernel lacks.
+    """Which guest this is, what it runs, and which of ``options`` its kernel lacks.
 
-    HARNESS_CONFIG_GZ is for guests that are none: the config to take for the running kernel's.
+    HARNESS_CONFIG_GZ names the configuration of a fake guest.
     """
     config = Path(os.environ.get("HARNESS_CONFIG_GZ", "/proc/config.gz"))
     return {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""System calls that Python does not have, with errno as OSError.
+"""System calls that Python lacks; errors are raised as OSError.
 
-Numbers from 424 on are the same on every architecture; the older calls go through libc.
-Descriptors returned are close-on-exec and belong to the caller.
+Numbers from 424 on are the same on every architecture; older calls go through libc.  Returned
+descriptors are close-on-exec and belong to the caller.
 """
 
 from __future__ import annotations
@@ -94,15 +94,15 @@ def umount(where: str, flags: int = 0) -> None:
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill the caller when the task that made it ends."""
+    """Make the kernel kill the caller when its parent ends."""
     _check(_libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0), "prctl")
 
 
 def clone3(flags: int) -> int:
-    """Fork straight into new namespaces: 0 in the child, its pid in the parent, as os.fork()."""
+    """Fork into new namespaces: returns 0 in the child, its pid in the parent, like os.fork()."""
     args = struct.pack("=11Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, 0)
-    # The lock of the interpreter is kept over the call (PyDLL): a child whose lock another
-    # thread of the parent holds would wait forever.
+    # PyDLL keeps the interpreter's lock during the call: if another thread of the parent held it,
+    # the child would wait forever.
     api = ctypes.PyDLL(None, use_errno=True)
     api.syscall.restype = ctypes.c_long
     api.PyOS_BeforeFork()
@@ -118,7 +118,7 @@ def clone3(flags: int) -> int:
 
 
 def open_tree(path: str, flags: int, at: int = AT_FDCWD) -> int:
-    """A descriptor of a mount, its copy (OPEN_TREE_CLONE) or a namespace of it."""
+    """A descriptor of a mount, of its copy (OPEN_TREE_CLONE), or of a namespace with it."""
     flags |= _CLOEXEC_OPEN_TREE
     return _syscall("open_tree", _OPEN_TREE, at, path.encode(), flags)
 
@@ -130,18 +130,18 @@ def move_mount(mount_fd: int, where: str) -> None:
 
 
 def fsopen(kind: str) -> int:
-    """A new filesystem context of that kind."""
+    """A new context for a file system of that kind."""
     return _syscall("fsopen", _FSOPEN, kind.encode(), 1)
 
 
 def fsconfig(fd: int, command: int, key: str = "", value: str = "") -> None:
-    """Set a parameter of a filesystem context, or (FSCONFIG_CMD_*) act on it."""
+    """Set a parameter of a file system context, or (FSCONFIG_CMD_*) act on it."""
     name = key.encode() if key else None
     _syscall("fsconfig", _FSCONFIG, fd, command, name, value.encode() if value else None, 0)
 
 
 def fsmount(fd: int, attributes: int = 0) -> int:
-    """A detached mount of a created filesystem context."""
+    """A detached mount of a file system context after FSCONFIG_CMD_CREATE."""
     return _syscall("fsmount", _FSMOUNT, fd, 1, attributes)
 
 
@@ -165,7 +165,7 @@ def mount_setattr(
 
 @dataclasses.dataclass(frozen=True)
 class MountInfo:
-    """What statmount() says; only what ``mask`` names is meaningful.
+    """The result of statmount(); only what is in ``mask`` is meaningful.
 
     ``attributes`` are MOUNT_ATTR_*, ``propagation`` is MS_SHARED and the like.
     """

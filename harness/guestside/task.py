@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Python functions run in a process of their own, with result or exception brought back."""
+"""Run Python functions in a process of their own; the result or exception comes back."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from harness.guestside import syscalls, wait
 
 
 class TaskDied(Exception):
-    """The process ended without an answer: killed, or it called os._exit itself."""
+    """The process ended without an answer: it was killed, or called os._exit."""
 
 
 class TaskFailed(Exception):
-    """The function failed with an exception that cannot be carried over; its text is here."""
+    """The function failed with an exception that cannot be pickled; its text is here."""
 
 
 def fork() -> int:
-    """os.fork(), the child being killed when its parent dies."""
+    """os.fork(); the child is killed when its parent dies."""
     pid = os.fork()
     if pid == 0:
         syscalls.die_with_parent()
@@ -34,7 +34,7 @@ def fork() -> int:
 
 
 class Task:
-    """A function that runs in a child process, entered through ``enter``."""
+    """A function that runs in a child process, which calls ``enter`` first."""
 
     def __init__(
         self, function: Callable[..., Any], *arguments: Any, enter: Callable[[], None] | None = None
@@ -46,13 +46,13 @@ class Task:
         os.close(write)
 
     def fileno(self) -> int:
-        """What select() finds readable once the function has ended."""
+        """A descriptor that becomes readable once the function has ended."""
         return self._read
 
     def result(self, seconds: float = wait.PATIENCE) -> Any:
-        """Wait for the function to end; give its result or raise its exception.
+        """Wait for the function to end; return its result or raise its exception.
 
-        TimeoutError when ``seconds`` pass: the process is killed then.
+        Raises TimeoutError after ``seconds``, and kills the process; TaskDied without an answer.
         """
         deadline = time.monotonic() + seconds
         answer = bytearray()
@@ -76,7 +76,7 @@ class Task:
         return value
 
     def kill(self) -> None:
-        """End the process at once; ended already is no error."""
+        """Kill the process; having ended already is no error."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self._end()
@@ -90,15 +90,15 @@ class Task:
 
 
 def reap(pid: int) -> int:
-    """Wait for a child that is about to end; gives its status.
+    """Wait for a child that is about to end; return its status.
 
-    TimeoutError with what it does when it stays: stuck in the kernel, it would take us along.
+    Raises TimeoutError with its kernel stack if it is stuck there, instead of waiting forever.
     """
     deadline = time.monotonic() + wait.PATIENCE
     while True:
         late = time.monotonic() >= deadline
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
             return status
         if late:
             raise TimeoutError(f"task {pid} does not end; it is in:\n{stack(pid)}")
@@ -106,7 +106,7 @@ def reap(pid: int) -> int:
 
 
 def stack(pid: int) -> str:
-    """Where in the kernel a task is, as far as the kernel tells."""
+    """Where in the kernel a task is, as far as the kernel says."""
     for name in ("stack", "wchan"):
         with contextlib.suppress(OSError):
             return Path(f"/proc/{pid}/{name}").read_text()
@@ -124,7 +124,7 @@ def _child(
     arguments: tuple[Any, ...],
     enter: Callable[[], None] | None,
 ) -> NoReturn:
-    """What the child does.  It must never return into the test that made it."""
+    """Run the function in the child, which must never return into the test."""
     try:
         try:
             if enter:
@@ -140,11 +140,11 @@ def _child(
 
 
 def failure(error: BaseException) -> bytes:
-    """Pack an exception for its way back, with where it happened as a note."""
+    """Pickle an exception, with its traceback as a note."""
     error.add_note("in the task:\n" + "".join(traceback.format_exception(error)))
     try:
         packed = pickle.dumps((False, error))
-        pickle.loads(packed)  # some pack well but cannot be made again
+        pickle.loads(packed)  # some can be pickled but not unpickled
     except Exception:
         words = "".join(traceback.format_exception_only(error))
         packed = pickle.dumps((False, TaskFailed(words)))

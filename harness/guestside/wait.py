@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Waiting for a condition, never for a time to pass; and how long until it is given up."""
+"""Wait for a condition, never for a time to pass."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Seconds for whatever a test waits for: only one that fails waits that long, however slow and busy
-# the guest is.  It is half of the host's deadline for a test under emulation, so that a test can
-# say what did not come before its guest is taken away.
+# Seconds to wait for anything: only a failing test waits that long, however slow and busy the guest
+# is.  Half of the host's deadline for a test under emulation, so that a test can say what did not
+# happen before its guest is killed.
 PATIENCE = 120.0
-ENDLESS = 3600.0  # for what is as long as was asked for: there the host ends what hangs
+ENDLESS = 3600.0  # for work whose amount was requested: if it hangs, the host ends it
 PAUSE = 0.02
 
 
 def until(condition: Callable[[], T | None], what: str, *, seconds: float = PATIENCE) -> T:
-    """Ask ``condition`` again and again until its answer is true, and return that answer.
+    """Call ``condition`` again and again until its result is true, and return that result.
 
-    ``what`` says in words what is waited for.  AssertionError with it, and with the last answer,
-    when ``seconds`` have passed: what did not come is a finding about the kernel.
+    ``what`` says what is waited for.  Raises AssertionError, with ``what`` and the last result,
+    after ``seconds``: that it did not happen is a finding about the kernel.
     """
     deadline = time.monotonic() + seconds
     while True:
-        late = time.monotonic() >= deadline  # looked at first: one more question after a long nap
+        late = time.monotonic() >= deadline  # before the call: after a long sleep, try once more
         answer = condition()
         if answer:
             return answer

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A process beside the tests that answers the host when a test does not come to its end.
+"""A process beside the tests that answers the host when a test does not end.
 
 The host writes a line to a port of its own (see ``bootstrap.watch``); the answer is a line of JSON:
-what every task of the tests is at.  An answer at all says that the kernel still runs programs.
+what every task of the tests is doing.  Any answer shows that the kernel still runs programs.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ import time
 from typing import Any
 
 _STACKS = "/run/harness.stacks"
-_SIGNAL = signal.SIGRTMAX - 3  # nobody's; faulthandler writes the stacks when it comes
+_SIGNAL = signal.SIGRTMAX - 3  # otherwise unused; faulthandler writes the stacks when it arrives
 _WRITING = 0.3  # seconds to write them
 _LONGEST = 4000  # characters of one stack
 
 
 def show_stacks(faulthandler: Any) -> None:
-    """Have this process write its Python stacks when the watcher asks."""
+    """Make this process write its Python stacks when the watcher asks."""
     with contextlib.suppress(OSError):
-        file = open(_STACKS, "w")  # noqa: PTH123, SIM115 - open as long as we live
+        file = open(_STACKS, "w")  # noqa: PTH123, SIM115 - stays open
         faulthandler.register(_SIGNAL, file=file, all_threads=True)
 
 
 def answer(port: int, worker: int) -> None:
-    """Write to ``port`` what the process ``worker`` and its tasks are at."""
-    words = json.dumps({"tasks": tasks(worker), "python": _python(worker)}) + "\n"
-    os.write(port, words.encode())
+    """Write to ``port`` what the process ``worker`` and its descendants are doing."""
+    text = json.dumps({"tasks": tasks(worker), "python": _python(worker)}) + "\n"
+    os.write(port, text.encode())
 
 
 def tasks(worker: int) -> list[dict[str, str]]:
-    """Give what each task (threads too) of ``worker`` and its descendants is at."""
+    """What each task (also threads) of ``worker`` and its descendants is doing."""
     parents = {pid: _parent(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}  # noqa: PTH208
     family = {worker}
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
-    found = []
+    states = []
     for pid in sorted(family):
         with contextlib.suppress(OSError):
             for thread in sorted(os.listdir(f"/proc/{pid}/task"), key=int):  # noqa: PTH208
-                found.append(_task(pid, thread))
-    return found
+                states.append(_task(pid, thread))
+    return states
 
 
 def _task(pid: int, thread: str) -> dict[str, str]:

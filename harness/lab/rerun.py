@@ -79,8 +79,8 @@ def _outcomes(
     """Run a test until it was bad once (or good once), at most ``times`` times."""
     outcomes: list[Outcome] = []
     if runner is not None:
-        for number in range(1, times + 1):
-            outcome = runner.again(test, number)
+        for _ in range(times):
+            outcome = runner.rerun(test)
             if outcome is not None:
                 outcomes.append(outcome)
                 if outcome.bad is until_bad:

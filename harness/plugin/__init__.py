@@ -42,8 +42,9 @@ def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
     if worker is not None:
         if "harness" in worker:
             from harness.guestside import plugin
+            from harness.plugin import xdist_internals
 
-            plugin.install(config)
+            plugin.install(config, xdist_internals.result_descriptors(config))
     elif config.getoption("kernel") and not config.getoption("collectonly"):
         try:
             from harness.plugin import host

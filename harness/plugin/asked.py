@@ -16,8 +16,7 @@ from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
 from harness.guest.spec import parse_variables
 from harness.options import GUEST_ARCH, GUEST_MEMORY
-from harness.plugin import holding
-from harness.plugin.fleet import Fleet, number
+from harness.plugin.fleet import Fleet, guest_count, hold_seconds
 from harness.progress import Progress
 
 # A disk that is a module of the guest's kernel, not a file of the host's.
@@ -45,7 +44,7 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         vmlinux=_uncompressed(image),
         modules=_modules(get("guest_modules"), image),
         booter=tuple(shlex.split(get("guest_booter"))),
-        hold=holding.seconds(config),
+        hold=hold_seconds(config),
         environment=parse_variables(get("guest_env")),
         append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
         **fields,
@@ -57,7 +56,7 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
     if spec.hold:
         asked = "1"  # a person looks at one at a time
     named = config.args if all("::" in arg for arg in config.args) else []
-    return Fleet(spec, number(asked, spec, len(named))), reason
+    return Fleet(spec, guest_count(asked, spec, len(named))), reason
 
 
 def required_options(config: pytest.Config) -> dict[str, str]:

@@ -1,134 +1,279 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest died: which test is to blame, what were its last words, and what has to run again."""
+"""A guest died: why, which test is to blame, and what has to run again."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.guest import records
+from harness.guest.records import HangAnswer, HungTask
 from harness.guest.relay import GUEST_LEFT, HOST_LEFT
-from harness.model import GuestRecord, Outcome
-from harness.plugin.deaths import Death, last_words
+from harness.guestside.bootstrap import LEFT
+from harness.model import GuestRecord, Outcome, Splat
+from harness.plugin.deadlines import DeadlineWatch
 from harness.plugin.fleet import Fleet
-from harness.plugin.phases import location
-from harness.plugin.reports import Reports
-from harness.plugin.watch import Watch
+from harness.plugin.reports import Reports, location, splats_text
 from harness.results.journal import Phase
+from harness.splat import BOOT
+from harness.splat import find as find_splats
 
-#: Guests in a row that may die before their first test, each in another way, or be lost with no
-#: test done in between.
+#: How many guests in a row may die before their first test (each in a different way), or be lost
+#: without any test completed in between.
 PATIENCE = 2
-_MOMENT = 3.0  # seconds for a keeper to notice that its guest is gone
-_SETTLE = 10.0  # the same where it certainly is, on a busy host
+#: Lines that are kept of a dead guest's last messages, from their start and from their end.
+KEPT = 300
+_MOMENT = 3.0  # seconds for a keeper to notice that its guest ended
+_SETTLE = 10.0  # the same if the guest has certainly ended, on a busy host
 _LAST = 8  # lines of a console in a message
+_STACK = 12  # lines of a stack in a message
+_ENDED = {
+    "panic": "the kernel panicked",
+    "reset": "the machine went off by itself: a triple fault, or something told it to",
+    "boot": "the guest did not come up",
+}
+_STATES = {"R": "running", "S": "sleeping", "D": "uninterruptible", "T": "stopped", "Z": "dead"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Death:
+    """The end of a guest at ``test`` (empty: none had begun), with its last messages and splats.
+
+    ``seconds`` is the deadline that the test was over, 0 if it was not; ``broken`` is how pytest in
+    the guest failed, if it did.  ``again``: the connection had broken off during the same test
+    before.  ``after``: the test had ended, and no other had begun.
+    """
+
+    test: str
+    record: GuestRecord | None
+    folder: Path
+    console: str
+    splats: tuple[Splat, ...]
+    seconds: float = 0.0
+    broken: str = ""
+    again: bool = False
+    after: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether the host is at fault: QEMU killed, its keeper or the connection gone."""
+        ended = self.record.ended if self.record else "lost"
+        if self.seconds or self.broken:
+            return False
+        return ended == "lost" or (self.cut and not self.again)
+
+    @property
+    def cut(self) -> bool:
+        """Whether only the connection broke off: the guest was fine until we ended it."""
+        return self.record is not None and self.record.ended == "done" and not self._left
+
+    @property
+    def _left(self) -> bool:
+        return f"{LEFT} 0" in self.console
+
+    @property
+    def why(self) -> str:
+        """What happened to the guest, in a line."""
+        ended = self.record.ended if self.record else "lost"
+        note = self.record.note if self.record else ""
+        if self.seconds:
+            what = "what came after the test" if self.after else "the test"
+            what = what if self.test else "collecting the tests"
+            return f"{what} ran over its deadline of {self.seconds:g} s; {self._hang(ended)[0]}"
+        if self.broken:
+            lines = self.broken.strip().splitlines() or [""]
+            reason = "the test took away what it needs" if self.test else lines[-1]
+            return f"pytest itself failed in the guest: {reason}"
+        if self.lost:
+            reason = note or "the connection to it broke off"
+            return f"the guest was lost by the host's fault: {reason}"
+        if self.again:
+            return "the connection to the guest broke off twice during this test"
+        if ended == "done":
+            return "the tests' process in the guest ended with status 0"
+        return _ENDED.get(ended) or note or ended
+
+    def phase(self, splats: tuple[Splat, ...]) -> Phase:
+        """The journal's phase of it; ``splats`` are those that were not expected."""
+        ended = self.record.ended if self.record else "lost"
+        details = self._hang(ended)[1] if self.seconds else self.broken
+        return Phase(
+            when="crash",
+            outcome=Outcome.TIMEOUT if self.seconds else Outcome.CRASH,
+            message="\n".join(filter(None, (self._title(splats), details, splats_text(splats)))),
+            log=self.console,
+            splats=splats,
+        )
+
+    def _title(self, splats: tuple[Splat, ...]) -> str:
+        named = splats and not self.seconds
+        return f"{splats[0].title} ({self.why})" if named else self.why
+
+    def _hang(self, ended: str) -> tuple[str, str]:
+        """How far the guest was alive, in a phrase, and details."""
+        answer = records.read_hang(self.folder)
+        if answer:
+            return _hang_of_living(answer, self.test)
+        if ended == "timeout":
+            return "the kernel answers sysrq, but runs no programs any more", ""
+        return "the kernel does not answer at all", ""
+
+
+def _hang_of_living(answer: HangAnswer, test: str) -> tuple[str, str]:
+    main = [task for task in answer.tasks if task.thread == task.pid]
+    # An uninterruptible task explains the rest; else all wait for the youngest process.
+    stuck = [task for task in answer.tasks if task.state == "D"] or main[-1:]
+    where = " and ".join(_place(task) for task in stuck) or "no task of its own"
+    line = _python_line(answer.python, test)
+    title = f"the kernel is alive, the test hangs in {where}" + (f", at {line}" if line else "")
+    details = []
+    for task in stuck:
+        stack = task.stack.splitlines()[:_STACK]
+        details += [f"  {task.comm}/{task.thread} is at:", *(f"    {line}" for line in stack)]
+    return title, "\n".join(details) if any(task.stack for task in stuck) else ""
+
+
+def _place(task: HungTask) -> str:
+    top = task.stack.split("\n")[0].rpartition("] ")[2].partition("+")[0]
+    where = top or task.wchan or ("user space" if task.state == "R" else "the kernel")
+    return f"{where} ({task.comm}/{task.thread}, {_STATES.get(task.state, task.state)})"
+
+
+def _python_line(stacks: str, test: str) -> str:
+    """The line in the test's own file, or else the innermost, from faulthandler's stacks."""
+    current = stacks.rpartition("Current thread")[2] or stacks
+    frames = [line.strip() for line in current.splitlines() if line.strip().startswith("File ")]
+    name = test.partition("::")[0].rpartition("/")[2]
+    own = [frame for frame in frames if f'/{name}"' in frame]
+    if not frames:
+        return ""
+    _, path, rest = (own or frames)[0].split('"', 2)
+    return f"{path.rpartition('/')[2]}:{rest.removeprefix(', line ')}"
+
+
+def last_messages(folder: Path, mark: str = "") -> tuple[str, tuple[Splat, ...]]:
+    """The end of a guest's console, from the last line that contains ``mark``, and its splats."""
+    console = folder / records.CONSOLE
+    text = console.read_text(errors="backslashreplace") if console.is_file() else ""
+    start = text.rfind(mark) if mark else 0
+    lines = text[max(start, 0) :].splitlines()
+    shown = lines if len(lines) <= 2 * KEPT else [*lines[:KEPT], "(cut)", *lines[-KEPT:]]
+    test = mark.removeprefix("harness: start ") if start > 0 else ""
+    return "\n".join(shown), find_splats(lines, test or BOOT)
 
 
 class Crashes:
     """Blames the test a guest was at, or else the one it had just finished."""
 
-    def __init__(self, fleet: Fleet, reports: Reports, watch: Watch) -> None:
+    def __init__(self, fleet: Fleet, reports: Reports, watch: DeadlineWatch) -> None:
         self.fleet, self.reports, self.watch = fleet, reports, watch
         self.journal = reports.journal
         self.lost: list[str] = []  # why guests were lost
-        self._blamed = ""
+        self._blamed = ""  # the test, and its phase, that the last death is blamed on
         self._phase: Phase | None = None
-        self._again: set[str] = set()
-        self._sure = False  # that what xdist blames had not begun
+        self._rerun: set[str] = set()  # tests that xdist blamed and that were given back to it
+        self._certain = False  # that the test which xdist blames had not begun
         self._cut: set[str] = set()  # tests during which a connection broke off
-        self._idle: list[str] = []  # how guests died that had begun no test
-        self._words = ""
-        self._gone = 0
-        self._done = 0
+        self._unborn: list[str] = []  # how guests died before their first test
+        self._unborn_message = ""
+        self._lost_in_a_row = 0
+        self._done = 0  # tests that had ended when the last guest was lost
 
     @property
     def hopeless(self) -> str:
-        """Say why there is no point in going on; empty when there is."""
-        if self._gone > PATIENCE:
+        """Why there is no point in going on; empty if there is."""
+        if self._lost_in_a_row > PATIENCE:
             return f"guests keep being lost, not by the kernel's fault: {self.lost[-1]}"
-        if len(self._idle) > PATIENCE or len(self._idle) > len(set(self._idle)):
-            return f"guests die before they start a test: {self._words}"
+        if len(self._unborn) > PATIENCE or len(self._unborn) > len(set(self._unborn)):
+            return f"guests die before they start a test: {self._unborn_message}"
         return ""
 
     def died(self, guest: str, relay: int = HOST_LEFT) -> None:
-        """Write down what killed a guest; the journal has it before anything else can go wrong.
+        """Write to the journal what killed a guest, before anything else can go wrong.
 
-        ``relay`` is the exit status of its relay: whether the guest left first, or the host.
+        ``relay`` is the exit status of its relay: whether the guest or the host closed first.
         """
         self._blamed, self._phase = "", None
-        self._sure = guest in self.reports.spent
-        if self._sure:
+        self._certain = guest in self.reports.spent
+        if self._certain:
             self.journal.guest(guest, f"replaced: {self.reports.spent[guest]}")
             return
         at = self.watch.at(guest)
         death = self._death(guest, at, settled=relay != GUEST_LEFT)
         if relay < 0 and not death.seconds and death.record and death.record.ended == "done":
-            death = dataclasses.replace(death, record=None)  # the killed relay's doing
+            death = dataclasses.replace(death, record=None)  # because its relay was killed
         if at and death.cut and at in self._cut:
-            death = dataclasses.replace(death, again=True)  # it does that to its guests
+            death = dataclasses.replace(death, again=True)  # the test does that
         if death.lost:
             self._lose(guest, at, death)
         elif death.test:
             self._blame(guest, at, death)
         else:
-            self._unborn(guest, death)
+            self._note_unborn(guest, death)
 
     def _death(self, guest: str, at: str, *, settled: bool = True) -> Death:
+        """Find out how a guest died, and end it if it did not.
+
+        Unless ``settled``, it has closed its connection and is about to end by itself.
+        """
         test = at or self.watch.before.get(guest, "")
-        keeper = self.fleet.named(guest)
+        handle = self.fleet.named(guest)
         record: GuestRecord | None = None
-        if keeper is not None:
+        if handle is not None:
             try:
                 if not settled:
-                    keeper.wait_over(_SETTLE)  # how it ended by itself, not that we ended it
-                record = keeper.end()
+                    handle.wait_over(_SETTLE)  # else the record would say that we ended it
+                record = handle.end()
             except HarnessError:
                 record = None
-        folder = keeper.folder if keeper else self.fleet.spec.folder
-        console, splats = last_words(folder, f"harness: start {test}" if test else "")
-        # A guest that ended by itself was not late, even if nobody heard of it in time.
+        folder = handle.folder if handle else self.fleet.spec.folder
+        console, splats = last_messages(folder, f"harness: start {test}" if test else "")
+        # A guest that ended by itself was not late, even if we noticed only after the deadline.
         slow = record is None or record.ended in ("timeout", "hang")
         seconds = self.watch.late.get((guest, at), 0.0) if slow else 0.0
         broken = self.reports.broken.get(guest, "")
         return Death(test, record, folder, console, splats, seconds, broken, after=not at)
 
-    def stillborn(self, known: Collection[str]) -> tuple[str, int]:
-        """Say what became of a guest that died while xdist connected, and pytest's exit status.
+    def stillborn(self, connected: Collection[str]) -> tuple[str, int]:
+        """What happened to a guest that died while xdist connected to it, and pytest's exit status.
 
-        ``known`` are the names of those that were connected before.
+        ``connected`` are the names of those that were connected before.
         """
         end = time.monotonic() + _MOMENT
         dead: list[str] = []
         while not dead and time.monotonic() < end:
-            fresh = [one for one in self.fleet.started if one.name not in known]
-            dead = [one.name for one in fresh if one.poll() is not None]
+            others = [guest for guest in self.fleet.started if guest.name not in connected]
+            dead = [guest.name for guest in others if guest.poll() is not None]
         if not dead:
             return "the connection to a guest broke off before its first test", 3
         death = self._death(dead[0], "")
-        titles = "".join(f": {one.title}" for one in death.splats)
-        words = f"died before its first test: {death.why}{titles}"
-        self.journal.guest(dead[0], words, "", death.splats)
-        # No test's code has run there yet: one that only left was let go of.
+        titles = "".join(f": {splat.title}" for splat in death.splats)
+        note = f"died before its first test: {death.why}{titles}"
+        self.journal.guest(dead[0], note, "", death.splats)
+        # No test's code has run there yet: a guest that only left was disconnected by the host.
         left = death.record is not None and death.record.ended in ("done", "left")
-        return f"{dead[0]} {words}", 3 if death.lost or left else 1
+        return f"{dead[0]} {note}", 3 if death.lost or left else 1
 
-    def _unborn(self, guest: str, death: Death) -> None:
-        titles = ", ".join(one.title for one in death.splats)
+    def _note_unborn(self, guest: str, death: Death) -> None:
+        titles = ", ".join(splat.title for splat in death.splats)
         self.journal.guest(guest, f"died before its first test: {death.why}", "", death.splats)
         lines = [line.rpartition(" | ")[2] for line in death.console.splitlines() if line.strip()]
-        words = [titles or death.why, "hint: does a test file do that when it is imported?"]
+        message = [titles or death.why, "hint: does a test file do that when it is imported?"]
         if not titles:
-            words += ["its last lines:", *(f"  {line}" for line in lines[-_LAST:])]
-        self._words = "\n".join([*words, f"console: {death.folder / 'console.log'}"])
-        self._idle.append(titles or death.why)
+            message += ["its last lines:", *(f"  {line}" for line in lines[-_LAST:])]
+        message.append(f"console: {death.folder / records.CONSOLE}")
+        self._unborn_message = "\n".join(message)
+        self._unborn.append(titles or death.why)
 
     def _lose(self, guest: str, at: str, death: Death) -> None:
         self.lost.append(death.why)
-        moved = self.reports.done > self._done
+        progress = self.reports.done > self._done
         self._done = self.reports.done
-        self._gone = 1 if moved else self._gone + 1
+        self._lost_in_a_row = 1 if progress else self._lost_in_a_row + 1
         if at:
             if death.cut:
                 self._cut.add(at)
@@ -137,11 +282,11 @@ class Crashes:
             self.journal.guest(guest, death.why)
 
     def _blame(self, guest: str, at: str, death: Death) -> None:
-        self._idle.clear()
+        self._unborn.clear()
         self._blamed = death.test
-        told = self.reports.told.get(guest, set()) if not at else set()
-        fresh = tuple(one for one in death.splats if one.title not in told)
-        splats = self.reports.ledger.unexpected(death.test, fresh)
+        reported = self.reports.titles.get(guest, set()) if not at else set()
+        new = tuple(splat for splat in death.splats if splat.title not in reported)
+        splats = self.reports.ledger.unexpected(death.test, new)
         phase = death.phase(splats)
         if not splats and not death.seconds and self.reports.ledger.dies(death.test):
             phase = Phase("crash", Outcome.PASS, log=death.console)
@@ -149,14 +294,14 @@ class Crashes:
         self.journal.reported(death.test, phase)
 
     def explain(self, item: str, report: Any, sched: Any) -> None:
-        """Correct xdist's report: it blames the next test it had sent, started or not."""
+        """Correct xdist's report, which blames the next test that it had sent, started or not."""
         blamed = self._blamed
-        again = blamed != item and (self._sure or item not in self._again)
+        again = blamed != item and (self._certain or item not in self._rerun)
         if again:
-            # It never ended: it runs in the next guest.  Once, lest it is the killer after all; a
-            # guest that left by itself has had its test, and did not begin another.
-            if not self._sure:
-                self._again.add(item)
+            # It never ended, so it runs in the next guest.  Only once, in case it is the killer
+            # after all; a guest that left by itself had not begun another test.
+            if not self._certain:
+                self._rerun.add(item)
             sched.mark_test_pending(item)
         if blamed and self._phase is not None:
             report.nodeid = blamed
@@ -166,4 +311,4 @@ class Crashes:
             else:
                 report.outcome, report.when, report.longrepr = "passed", "call", None
         elif again or self.lost:
-            report.outcome = "rerun"  # neither passed nor failed: it has not been run
+            report.outcome = "rerun"  # neither passed nor failed: it has not run

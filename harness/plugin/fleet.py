@@ -1,32 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guests of one pytest session: started together, replaced when one dies, ended at the end."""
+"""The guests of one pytest session: started together, held for a person, ended at the end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import threading
 from pathlib import Path
 
-from harness.errors import GuestFault, UsageError
-from harness.guest import GuestHandle, GuestSpec, find, relay_command, start
-from harness.model import GuestRecord
+import pytest
 
-# Memory of the host that guests must leave alone, in MiB.
+from harness.errors import GuestFault, UsageError
+from harness.guest import GuestHandle, GuestSpec, attend, find, hold, records, relay_command, start
+from harness.model import GuestRecord, Outcome, Test
+from harness.plugin.deadlines import DeadlineWatch
+
+# Memory of the host that guests must leave free, in MiB.
 SPARE = 2048
 MOST = 8
-# Above its own deadline a keeper gets this long to write the record, in seconds.
+# Seconds beyond its own deadline in which a keeper writes the record.
 PATIENCE = 15.0
-_NEWEST = 1 << 18  # bytes of a console in which an Oops is looked for
+_NEWEST = 1 << 18  # bytes at the end of a console in which an Oops is looked for
 _OOPS = re.compile(rb"\[ *\d+\.\d{6}\].*(?:Oops: |Oops - |Internal error: )")
 
 
 class BootFailed(Exception):
     """The kernel did not come up: a result, not a fault; the record and the console say why."""
 
-    def __init__(self, keeper: GuestHandle, record: GuestRecord | None) -> None:
-        super().__init__(keeper.name)
-        self.keeper = keeper
+    def __init__(self, guest: GuestHandle, record: GuestRecord | None) -> None:
+        super().__init__(guest.name)
+        self.guest = guest
         self.record = record
 
 
@@ -37,7 +41,7 @@ class Fleet:
         self.spec = spec
         self.count = count
         self.started: list[GuestHandle] = []
-        self._file = spec.folder / "spec.json"
+        self._file = spec.folder / records.SPEC
         spec.save(self._file)
 
     @property
@@ -49,23 +53,23 @@ class Fleet:
         """Start guests at once and wait until all are up.
 
         Raises BootFailed for the first that is not (the rest is ended with the session), GuestFault
-        when the host is at fault.
+        if the host is at fault.
         """
-        fresh = start(self.spec, count)
-        self.started += fresh
-        for keeper in fresh:
-            if not keeper.wait_up(self.spec.deadline + PATIENCE):
-                raise BootFailed(keeper, keeper.poll())
-        return fresh
+        guests = start(self.spec, count)
+        self.started += guests
+        for guest in guests:
+            if not guest.wait_up(self.spec.deadline + PATIENCE):
+                raise BootFailed(guest, guest.poll())
+        return guests
 
     def named(self, name: str) -> GuestHandle | None:
-        """Give the guest called ``name``."""
-        own = (keeper for keeper in self.started if keeper.name == name)
+        """The guest called ``name``."""
+        own = (guest for guest in self.started if guest.name == name)
         return next(own, None) or next(iter(find(self.spec, name)), None)
 
     def console(self, name: str) -> Path:
-        """Give the console's log of the guest called ``name``."""
-        return self.spec.folder / name.removeprefix("guest") / "console.log"
+        """The console's log of the guest called ``name``."""
+        return self.spec.folder / name.removeprefix("guest") / records.CONSOLE
 
     def hurt(self, name: str) -> bool:
         """Whether the kernel of the guest called ``name`` had an Oops since its last test began."""
@@ -75,29 +79,85 @@ class Fleet:
         return False
 
     def end(self) -> None:
-        """End what still runs."""
-        for keeper in self.started:
-            with contextlib.suppress(GuestFault):  # said when it was started
-                keeper.end()
+        """End the guests that still run."""
+        for guest in self.started:
+            with contextlib.suppress(GuestFault):  # reported when it was started
+                guest.end()
 
 
-def number(asked: str, spec: GuestSpec, nodes: int) -> int:
-    """Give the number of guests for "auto" or a number; ``nodes`` tests are named, 0 if unknown.
+def guest_count(wanted: str, spec: GuestSpec, tests: int) -> int:
+    """The number of guests for "auto" or a number; ``tests`` are named, 0 if that is unknown.
 
-    Auto: a guest per processor it uses, as memory allows; more would only take turns.
+    Auto: as many as there are processors for, as memory allows; more would only take turns.
     """
-    if asked != "auto":
-        if not asked.isdecimal() or not int(asked):
-            what = f"--guests: expected a whole number (1 or more) or auto, got {asked!r}"
+    if wanted != "auto":
+        if not wanted.isdecimal() or not int(wanted):
+            what = f"--guests: expected a whole number (1 or more) or auto, got {wanted!r}"
             raise UsageError(what, hint="--guests auto")
-        return int(asked)
+        return int(wanted)
     cores = len(os.sched_getaffinity(0)) // spec.processors
     memory = (_available() - SPARE) // spec.memory
-    return max(1, min(cores, memory, MOST, nodes or MOST))
+    return max(1, min(cores, memory, MOST, tests or MOST))
 
 
 def _available() -> int:
+    """The host's available memory in MiB."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) // 1024
     return SPARE
+
+
+def hold_seconds(config: pytest.Config) -> float:
+    """How long a guest is held (--hold, --hold-for); 0 if not at all.  Raises pytest.UsageError."""
+    get = config.getoption
+    if get("hold_for"):
+        return float(get("hold_for"))
+    if not get("hold"):
+        return 0.0
+    fd = attend.terminal()
+    if fd is None:
+        raise pytest.UsageError("--hold needs a terminal\nhint: --hold-for SECONDS needs none")
+    os.close(fd)
+    return hold.LONG
+
+
+class Holding:
+    """With --hold a guest waits after each of its reports; after a bad one, for a person."""
+
+    def __init__(self, fleet: Fleet, watch: DeadlineWatch) -> None:
+        self._fleet, self._watch = fleet, watch
+        self._over = threading.Event()
+
+    def reported(self, guest: str, report: pytest.TestReport) -> None:
+        """Hold the guest if the report is bad, then let it continue."""
+        handle = self._fleet.named(guest)
+        if handle is None:
+            return
+        try:
+            private = (handle.folder / records.RUN).readlink()
+        except OSError:  # it has ended
+            return
+        if report.failed:
+            self._hold(guest, handle.folder, private, report)
+        hold.continue_tests(private)
+
+    def _hold(self, guest: str, folder: Path, private: Path, report: pytest.TestReport) -> None:
+        self._watch.finished(guest)  # a person has no deadline
+        why = f"{report.nodeid} failed in its {report.when}: {_headline(report)}"
+        seconds = self._fleet.spec.hold
+        hold.living(folder, private, why, seconds)
+        link = folder / records.RUN  # exists while the guest lives
+        hold.wait(folder, seconds, lambda: self._over.is_set() or not link.is_symlink())
+        self._watch.started(guest, report.nodeid)
+
+    def close(self) -> None:
+        """Let all guests continue."""
+        self._over.set()
+
+
+def _headline(report: pytest.TestReport) -> str:
+    """What was wrong, in a line: pytest's own, or the title of a splat, which comes first."""
+    text = report.longreprtext
+    own = any(line.startswith("E ") for line in text.splitlines())
+    return Test(report.nodeid, Outcome.FAIL if own else Outcome.CRASH, message=text).headline

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The plugin's host side: guests become xdist's workers, their reports become the journal."""
+"""The plugin's host side: guests become xdist's workers, their reports go to the journal."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import subprocess
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -18,22 +17,20 @@ from harness.guest import attend, bootfail, initplan
 from harness.guest.relay import HOST_LEFT
 from harness.guestside import probe
 from harness.model import Outcome
-from harness.plugin import asked, summary
-from harness.plugin.crashes import Crashes
-from harness.plugin.deaths import last_words
-from harness.plugin.fleet import BootFailed, Fleet
-from harness.plugin.holding import Holding
+from harness.plugin import asked, summary, xdist_internals
+from harness.plugin.crashes import Crashes, last_messages
+from harness.plugin.deadlines import DeadlineWatch
+from harness.plugin.fleet import BootFailed, Fleet, Holding
 from harness.plugin.reports import Reports
 from harness.plugin.retries import Retries
-from harness.plugin.watch import Watch
 from harness.plugin.worker import Worker
 from harness.results.journal import Journal, read
 
-_MOMENT = 2.0  # seconds for a relay to end whose guest is gone
+_MOMENT = 2.0  # seconds for a relay to end after its guest
 
 
 def install(config: pytest.Config) -> None:
-    """Make guests xdist's workers.  Raises pytest.UsageError with what is wrong and what to do."""
+    """Make guests xdist's workers.  Raises pytest.UsageError, with a hint."""
     try:
         fleet, reason = asked.fleet(config)
         host = HostSide(config, fleet, reason)
@@ -45,14 +42,6 @@ def install(config: pytest.Config) -> None:
     option.numprocesses = None
     option.tx = [host.fleet.worker] * host.fleet.count
     config.pluginmanager.register(host, "harness-host")
-
-
-def _relay(node: Any) -> int:
-    """Give the status of the relay to a guest: see ``relay``; below 0 if somebody killed it."""
-    try:
-        return int(node.gateway._io.popen.wait(_MOMENT))
-    except (AttributeError, subprocess.TimeoutExpired):
-        return HOST_LEFT
 
 
 def _text(error: HarnessError) -> str:
@@ -73,10 +62,10 @@ class HostSide:
         self.journal.session(self.command, config.rootpath)
         self.names: dict[str, str] = {}  # xdist's worker id: our guest's name
         self.over = threading.Event()
-        self.stopped = False  # by a person, or there was no point in going on
+        self.stopped = False  # by a person
         self.held = contextlib.ExitStack()
         self.held.enter_context(paths.in_use())
-        self.watch = Watch(
+        self.watch = DeadlineWatch(
             config.getoption("test_timeout") * fleet.spec.factor,
             config.getoption("run_timeout"),
             self._late,
@@ -84,22 +73,22 @@ class HostSide:
             max(config.getoption("test_timeout") * fleet.spec.factor, fleet.spec.deadline),
             fleet.hurt,
         )
-        along = initplan.environment(fleet.spec, "")
-        self.reports = Reports(self.journal, self.watch, fleet.console, along)
+        variables = initplan.environment(fleet.spec, "")
+        self.reports = Reports(self.journal, self.watch, fleet.console, variables)
         self.crashes = Crashes(fleet, self.reports, self.watch)
         self.holding = Holding(fleet, self.watch)
         if fleet.spec.hold:
-            self.reports.behind = self.holding.reported
-        # Ctrl-C while xdist connects: the session never starts, so it never finishes either.
+            self.reports.after_report = self.holding.reported
+        # For Ctrl-C while xdist connects: a session that never starts never finishes either.
         config.add_cleanup(fleet.end)
 
     def _late(self, guest: str, _test: str) -> None:
-        keeper = self.fleet.named(guest)
-        if keeper is not None:
-            keeper.timeout()
+        handle = self.fleet.named(guest)
+        if handle is not None:
+            handle.timeout()
 
     def pytest_report_header(self) -> list[str]:
-        """Say what is booted, how, and where the evidence goes."""
+        """What is booted, how, and where the evidence goes."""
         spec = self.fleet.spec
         return [
             f"kernel: {spec.image}",
@@ -109,8 +98,8 @@ class HostSide:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionstart(self) -> Generator[None]:
-        """Boot all guests at once, before xdist connects to them: it would take turns."""
-        self._replace(self.config.pluginmanager.get_plugin("dsession"))
+        """Boot all guests at once, before xdist connects to them one after another."""
+        xdist_internals.intercept_replacements(self.config, self._replace)
         if self.fleet.spec.hold:
             fd = attend.terminal() if self.config.getoption("hold") else None
             self.held.enter_context(attend.Attendant(self.fleet.spec.folder, self._say, fd))
@@ -118,57 +107,57 @@ class HostSide:
             self._boot(self.fleet.count)
             with self._connecting():
                 yield
-        except BaseException:  # pytest does not finish a session that has not started
+        except BaseException:  # pytest does not finish a session that did not start
             self.fleet.end()
             raise
 
     @contextlib.contextmanager
     def _connecting(self) -> Iterator[None]:
-        """Say what befell a guest that dies while xdist connects to it."""
+        """Explain it if a guest dies while xdist connects to it."""
         try:
             yield
         except (OSError, EOFError) as error:
             if getattr(error, "errno", None) not in (None, errno.EPIPE):
-                raise  # of something else
-            words, code = self.crashes.stillborn(self.names.values())
-            pytest.exit(words, returncode=code)
+                raise  # about something else
+            message, code = self.crashes.stillborn(self.names.values())
+            pytest.exit(message, returncode=code)
 
     def _boot(self, count: int, *, again: bool = False) -> None:
-        """Boot guests; ``again``: a replacement that does not come up is told, and tried once more.
+        """Boot guests; ``again``: if a replacement does not come up, note that and try once more.
 
-        The kernel has booted before, and the tests that are left are worth it.
+        The kernel has booted before, and the remaining tests are worth it.
         """
         try:
-            for keeper in self.fleet.boot(count):
-                self.watch.busy(keeper.name)  # or else one that says nothing more has no end
+            for guest in self.fleet.boot(count):
+                self.watch.busy(guest.name)  # else one that stays silent would have no deadline
         except BootFailed as failed:
-            name, record = failed.keeper.name, failed.record
+            name, record = failed.guest.name, failed.record
             if again:
                 self.journal.guest(name, "did not boot; another is tried")
                 self._boot(count)
                 return
             if record is not None and record.ended == "lost":
-                words = f"{name} was lost while it booted: {record.note}"
-                pytest.exit(words, returncode=pytest.ExitCode.INTERNAL_ERROR)
-            console, splats = last_words(failed.keeper.folder)
+                message = f"{name} was lost while it booted: {record.note}"
+                pytest.exit(message, returncode=pytest.ExitCode.INTERNAL_ERROR)
+            console, splats = last_messages(failed.guest.folder)
             ended = record.ended if record else "no answer"
-            titles = [one.title for one in splats]
+            titles = [splat.title for splat in splats]
             self.journal.guest(name, "did not boot", console, splats)
-            words = bootfail.explain(name, ended, console, titles)
-            pytest.exit("\n".join([words, *self._dumps()]), returncode=1)
+            message = bootfail.explain(name, ended, console, titles)
+            pytest.exit("\n".join([message, *self._dumps()]), returncode=1)
         except HarnessError as error:
             pytest.exit(_text(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
 
     @pytest.hookimpl
     def pytest_configure_node(self, node: Any) -> None:
-        """Ask a fresh guest who it is, and hold its kernel against what was asked."""
+        """Ask a new guest for its name, and compare its kernel with what was requested."""
         channel = node.gateway.remote_exec(probe)
         channel.send(self.options if not self.names else {})
         answer = channel.receive()
         channel.waitclose()
         if answer["missing"]:
-            words = "the running kernel is not the one asked for: " + "; ".join(answer["missing"])
-            pytest.exit(words, returncode=pytest.ExitCode.INTERNAL_ERROR)
+            message = "the running kernel is not the requested one: " + "; ".join(answer["missing"])
+            pytest.exit(message, returncode=pytest.ExitCode.INTERNAL_ERROR)
         self.names[node.gateway.id] = answer["guest"]
         repeat = self.config.getoption("repeat")
         hold = self.fleet.spec.hold > 0
@@ -178,24 +167,25 @@ class HostSide:
         self.watch.busy(answer["guest"])
 
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Note what there is to run."""
+        """Note which tests there are."""
         self.journal.collected(ids)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
-        """Give up when nothing can be written down any more."""
+        """Give up if the journal cannot be written any more."""
         if self.journal.fault:
-            words = f"{self.journal.fault}\nhint: make room, or name another --guest-folder"
-            pytest.exit(words, returncode=pytest.ExitCode.INTERNAL_ERROR)
+            message = f"{self.journal.fault}\nhint: make room, or use another --guest-folder"
+            pytest.exit(message, returncode=pytest.ExitCode.INTERNAL_ERROR)
 
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Take down what killed a guest."""
+        """Find out what killed a guest, if it died."""
         guest = self.names.get(node.gateway.id, "")
         dead = error and error != "keyboard-interrupt"
         if dead:
-            self.crashes.died(guest, _relay(node))
+            relay = xdist_internals.relay_status(node, _MOMENT)
+            self.crashes.died(guest, HOST_LEFT if relay is None else relay)
         else:
-            self._last(node, guest)
+            self._judge_end(node, guest)
         self.watch.finished(guest)
         if self.over.is_set():
             pytest.exit("the run is over its deadline", returncode=1)
@@ -203,53 +193,47 @@ class HostSide:
             code = pytest.ExitCode.INTERNAL_ERROR if self.crashes.lost else 1
             pytest.exit(self.crashes.hopeless, returncode=code)
 
-    def _replace(self, dsession: Any) -> None:
-        """Boot a replacement before xdist connects to it, and only when tests are left for it."""
-        clone = dsession._clone_node
+    def _replace(self, connect: Callable[[], None]) -> None:
+        """Boot a replacement for a dead guest before xdist connects to it."""
+        self._boot(1, again=True)
+        with self._connecting():
+            connect()
 
-        def replacement(node: Any) -> None:
-            if not dsession.sched.tests_finished:
-                self._boot(1, again=True)
-                with self._connecting():
-                    clone(node)
-
-        dsession._clone_node = replacement
-
-    def _last(self, node: Any, guest: str) -> None:
-        """Judge what the kernel said after the last test of a guest."""
+    def _judge_end(self, node: Any, guest: str) -> None:
+        """Judge the kernel's messages after the last test of a guest."""
         output = getattr(node, "workeroutput", None) or {}
         for report in self.reports.between(guest, output.get("kernel_log", "")):
             self.config.hook.pytest_runtest_logreport(report=report)
 
     def pytest_handlecrashitem(self, crashitem: str, report: Any, sched: Any) -> None:
-        """Put the right test and the reason on xdist's report of a dead worker."""
+        """Put the right test and the reason into xdist's report of a dead worker."""
         self.crashes.explain(crashitem, report, sched)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Tell a person's Ctrl-C from what pytest has for -x."""
+        """Note a person's Ctrl-C; pytest ends a session of -x in the same way."""
         self.stopped = not isinstance(excinfo.value, pytest.Session.Interrupted)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """End the guests, after xdist has let go of them; try again what failed."""
+        """End the guests, after xdist has disconnected from them; rerun what failed."""
         self.watch.close()
         self.holding.close()
         self.fleet.end()
         self._dumps()
         try:
             if not self.stopped:
-                self._again()
+                self._rerun()
                 session.exitstatus = self._status(int(session.exitstatus))
         finally:
             self.journal.close()
             self.held.close()
 
     def _dumps(self) -> list[str]:
-        """Have the dumps of dead guests read; gives what to say of them."""
+        """Examine the dumps of dead guests; return what to report of them."""
         vmcore.examine(self.fleet.spec.folder, self.fleet.spec.vmlinux)
         return list(vmcore.heads(self.fleet.spec.folder))
 
-    def _again(self) -> None:
+    def _rerun(self) -> None:
         times = self.config.getoption("retry")
         root = self.config.rootpath
         Retries(self.journal, self.command, root, times, self.watch.expired, self._say).run()
@@ -260,13 +244,13 @@ class HostSide:
             terminal.write_line(line, flush=True)
 
     def _status(self, status: int) -> int:
-        """Give pytest's exit status, now that flaky tests and splats at boot are known."""
+        """pytest's exit status, now that flaky tests and splats at boot are known."""
         tests = read(self.journal.folder)
         bad = {test.outcome for test in tests if test.outcome.bad}
         if self.reports.boot and status in (0, 1):
             return 1
         if status == 0 and bad - {Outcome.FLAKY, Outcome.NOTRUN}:
-            return 1  # of the last test, when xdist had heard that it was good
+            return 1  # the last test failed after xdist had heard that it passed
         if status == 1 and bad == {Outcome.FLAKY} and self.config.getoption("allow_flaky"):
             return 0
         lost = any(test.outcome is Outcome.NOTRUN and test.message for test in tests)
@@ -274,9 +258,9 @@ class HostSide:
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show what pytest's own summary has no place for."""
-        said = list(summary.lines(self.journal.folder))
-        if said:
+        """Add a section about kernels and guests to pytest's summary."""
+        lines = list(summary.lines(self.journal.folder))
+        if lines:
             terminalreporter.write_sep("=", "kernel")
-            for line in said:
+            for line in lines:
                 terminalreporter.write_line(line)

@@ -1,63 +1,75 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What guests report, judged and written down the moment it comes in."""
+"""What guests report: judged the moment it arrives, and written to the journal as phases.
+
+A splat fails the test it came from, and so does a taint that no splat explains.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
+from _pytest._code.code import ExceptionRepr
 
 from harness.model import Outcome, Splat
-from harness.plugin import phases
-from harness.plugin.expected import Ledger
-from harness.plugin.watch import Watch
+from harness.plugin import taint
+from harness.plugin.deadlines import DeadlineWatch
+from harness.plugin.expected_splats import SplatLedger
 from harness.results.journal import Journal, Phase
 from harness.splat import BOOT, find
 
+# How tests read a variable in Python, and how Python reports a missing one.
+_READ = re.compile(r"""(?:\benviron\b[.\w]*|\bgetenv)\s*[\[(]\s*["'](\w+)["']""")
+_MISSED = re.compile(r"""KeyError: ["'](\w+)["']""")
+_SPLAT_LINES = 40  # of a splat, in a message
+
 
 class Reports:
-    """Takes the reports of guests.  Each has a thread of its own, in which they come in order."""
+    """Takes the reports of guests.  Each guest has its own thread, in which they come in order."""
 
     def __init__(
         self,
         journal: Journal,
-        watch: Watch,
+        watch: DeadlineWatch,
         console: Callable[[str], Path],
-        along: Collection[str],
+        variables: Collection[str],
     ) -> None:
         self.journal, self.watch, self._console = journal, watch, console
-        self.along = along  # names of the variables that guests see
+        self.variables = variables  # names of the environment variables that guests have
         self.collected: list[str] = []  # the tests that the first guest found
-        self.ledger = Ledger()
-        self._uncollected: set[str] = set()  # files without tests: they cannot be imported
-        self.done = 0  # tests that came to an end
+        self.ledger = SplatLedger()
+        self._uncollected: set[str] = set()  # files that cannot be imported
+        self.done = 0  # number of tests that have ended
         self.spent: dict[str, str] = {}  # guests that leave by themselves, and why
         self.boot: dict[str, tuple[Splat, ...]] = {}  # splats at the boot of a guest
-        self.broken: dict[str, str] = {}  # guests whose pytest failed itself, and how
-        self.told: dict[str, set[str]] = {}  # titles of splats by guest, already counted
-        #: Called behind each report, while its guest waits (--hold).
-        self.behind: Callable[[str, pytest.TestReport], None] | None = None
+        self.broken: dict[str, str] = {}  # guests whose pytest itself failed, and how
+        self.titles: dict[str, set[str]] = {}  # of a guest's splats that have been reported
+        #: Called after each report, while its guest waits (--hold).
+        self.after_report: Callable[[str, pytest.TestReport], None] | None = None
 
     def take(self, guest: str, report: pytest.TestReport) -> list[pytest.TestReport]:
-        """Judge a report, which may become a failure; gives reports to be heard before it."""
-        said = vars(report)
-        earlier = self.between(guest, said.get("kernel_log_before", ""))
+        """Judge a report, which may become a failure; return reports that come before it."""
+        extra = vars(report)
+        earlier = self.between(guest, extra.get("kernel_log_before", ""))
         if report.when == "setup":
-            self.ledger.begin(report.nodeid, said.get("expects_splat", ()))
+            self.ledger.begin(report.nodeid, extra.get("expects_splat", ()))
         if report.failed:
-            phases.explain(report, self.along)
-        phase = phases.judge(report, self.ledger)
+            explain_variables(report, self.variables)
+        phase = judge(report, self.ledger)
         self.journal.reported(report.nodeid, phase)
-        self._told(guest, phase.splats)
+        self._note_titles(guest, phase.splats)
         if report.when == "teardown":
             self.done += 1
-        if said.get("spent"):
-            self.spent[guest] = f"{said['spent']} during {report.nodeid}"
+        if extra.get("spent"):
+            self.spent[guest] = f"{extra['spent']} during {report.nodeid}"
         return earlier
 
     def uncollected(self, guest: str, report: pytest.CollectReport) -> None:
-        """Note a file that cannot be imported: it stands for its tests, and has gone wrong."""
+        """Note a file that cannot be imported: it counts as a test with an error."""
         name = report.nodeid
         if report.failed and name not in self._uncollected:
             self._uncollected.add(name)
@@ -67,23 +79,23 @@ class Reports:
             self.journal.reported(name, Phase("setup", Outcome.ERROR, message=message))
 
     def between(self, guest: str, log: str) -> list[pytest.TestReport]:
-        """Judge what the kernel said since the last test of a guest ended, or since its boot."""
+        """Judge the kernel's messages since the guest's last test ended, or since its boot."""
         last = self.watch.before.get(guest, "")
         if not last:
-            self._booted(guest)
+            self._judge_boot(guest)
         if not log or not last:
             return []
         splats = self.ledger.unexpected(last, find(log.splitlines(), last))
-        self._told(guest, splats)
+        self._note_titles(guest, splats)
         if not splats:
             return []
-        phase, report = phases.after(last, log, splats)
+        phase, report = splats_after(last, log, splats)
         self.journal.reported(last, phase)
         return [report]
 
-    def _booted(self, guest: str) -> None:
-        """Judge, once, what the kernel said until the first test; it costs the guest nothing."""
-        if guest in self.told:
+    def _judge_boot(self, guest: str) -> None:
+        """Judge, once, the kernel's messages before the first test; read from the console's log."""
+        if guest in self.titles:
             return
         try:
             text = self._console(guest).read_text(errors="backslashreplace")
@@ -91,10 +103,135 @@ class Reports:
             text = ""
         log = text.partition("harness: start ")[0]
         splats = find(log.splitlines(), BOOT)
-        self._told(guest, splats)
+        self._note_titles(guest, splats)
         if splats:
             self.boot[guest] = splats
             self.journal.guest(guest, "splat at boot", log, splats)
 
-    def _told(self, guest: str, splats: tuple[Splat, ...]) -> None:
-        self.told.setdefault(guest, set()).update(one.title for one in splats)
+    def _note_titles(self, guest: str, splats: tuple[Splat, ...]) -> None:
+        self.titles.setdefault(guest, set()).update(splat.title for splat in splats)
+
+
+def judge(report: pytest.TestReport, ledger: SplatLedger) -> Phase:
+    """Make a phase of a guest's report; the report becomes failed if the kernel's log says so."""
+    log: str = vars(report).get("kernel_log", "")
+    splats = ledger.unexpected(report.nodeid, find(log.splitlines(), report.nodeid))
+    before_after = vars(report).get("taint")
+    phase = Phase(
+        when=report.when or "call",
+        outcome=_outcome(report),
+        seconds=report.duration,
+        message=_message(report),
+        output="\n".join(f"--- {title}\n{text}" for title, text in _own_sections(report)),
+        log=log,
+        splats=splats,
+        taint=(before_after[0], before_after[1]) if before_after else None,
+    )
+    if splats:
+        own = f"\n\n{phase.message}" if report.failed else ""
+        phase = _fail(report, phase, Outcome.ERROR, splats_text(splats) + own)
+    elif report.when == "call" and report.passed:
+        ledger.passed(report.nodeid)
+    elif report.when == "teardown" and report.passed:
+        complaint = ledger.unmet(report.nodeid) or _silent_taint(phase, ledger, report.nodeid)
+        if complaint:
+            phase = _fail(report, phase, Outcome.FAIL, complaint)
+    if phase.outcome.bad and before_after and before_after[0]:
+        note = f"the guest was tainted before the test began ({taint.words(before_after[0])})"
+        phase = dataclasses.replace(phase, message=f"{note}\n{phase.message}")
+    return phase
+
+
+def explain_variables(
+    report: pytest.TestReport | pytest.CollectReport, variables: Collection[str]
+) -> None:
+    """Add to a failure which variables it reads that are set on this machine only.
+
+    ``variables`` are the names of those that guests have.
+    """
+    text = report.longreprtext
+    names = set(_READ.findall(text))
+    if "environ" in text or "<frozen os>" in text:
+        names |= set(_MISSED.findall(text))
+    lines = "\n".join(
+        f"{name} is set on this machine but not in the guest; pass it in with --guest-env {name}"
+        for name in sorted(names & os.environ.keys() - set(variables))
+    )
+    if lines and isinstance(report.longrepr, ExceptionRepr):
+        report.longrepr.addsection("variables", lines)
+    elif lines:
+        report.longrepr = f"{text}\n{lines}"
+
+
+def _own_sections(report: pytest.TestReport) -> list[tuple[str, str]]:
+    """The sections of this phase: pytest's reports repeat those of earlier phases."""
+    return [
+        (title, text)
+        for title, text in report.sections
+        if not title.startswith("Captured ") or title.endswith(f" {report.when}")
+    ]
+
+
+def _fail(report: pytest.TestReport, phase: Phase, outcome: Outcome, message: str) -> Phase:
+    """Turn a report into a failure, for pytest and for the journal."""
+    if not report.failed:
+        vars(report).pop("wasxfail", None)
+        report.outcome = "failed"
+        report.longrepr = message
+        if phase.log:
+            report.sections.append(("Kernel log", phase.log))
+    return dataclasses.replace(phase, outcome=outcome, message=message)
+
+
+def _silent_taint(phase: Phase, ledger: SplatLedger, test: str) -> str:
+    """Complain about a new taint that only a fault sets, if there was no splat."""
+    before, now = phase.taint or (0, 0)
+    fresh = now & ~before
+    if not taint.bad(fresh) or not ledger.silent(test):
+        return ""
+    return f"the kernel became tainted without a message in its log ({taint.words(fresh)})"
+
+
+def splats_after(test: str, log: str, splats: tuple[Splat, ...]) -> tuple[Phase, pytest.TestReport]:
+    """The phase, and the report for pytest, of splats that came after a test had ended."""
+    message = f"{splats[0].title} (after the test had ended)\n{splats_text(splats)}"
+    report = pytest.TestReport(
+        nodeid=test,
+        location=location(test),
+        keywords={},
+        outcome="failed",
+        longrepr=message,
+        when="teardown",
+        sections=[("Kernel log", log)],
+    )
+    return Phase("after", Outcome.ERROR, message=message, log=log, splats=splats), report
+
+
+def location(test: str) -> tuple[str, None, str]:
+    """A test's location as in pytest's reports, made of its name."""
+    file, _, name = test.partition("::")
+    return file, None, name.replace("::", ".")
+
+
+def splats_text(splats: tuple[Splat, ...]) -> str:
+    """Splats for a message: the title, then the kernel's own lines."""
+    return "\n\n".join("\n".join((s.title, *s.lines[:_SPLAT_LINES])) for s in splats)
+
+
+def _outcome(report: pytest.TestReport) -> Outcome:
+    if hasattr(report, "wasxfail"):
+        return Outcome.XFAIL if report.skipped else Outcome.XPASS
+    if report.passed:
+        return Outcome.PASS
+    if report.skipped:
+        return Outcome.SKIP
+    return Outcome.FAIL if report.when == "call" else Outcome.ERROR
+
+
+def _message(report: pytest.TestReport) -> str:
+    """The reason of a skip, or the whole text of a failure."""
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2])
+    if hasattr(report, "wasxfail") and report.skipped:
+        return str(report.wasxfail)
+    return "" if report.passed else report.longreprtext

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run what failed again, alone in a fresh guest: does it fail there too?
+"""Rerun what failed, alone in a new guest: does it fail there, too?
 
-What runs is the command that a person is given to reproduce it.
+The command is the one that a person gets to reproduce it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from harness.model import Outcome, Test
 from harness.results.journal import Journal, locate, read
 
 FOLDER = "retries"
-_CRASHES = 1  # how often a crash is tried again when nobody says
+_CRASHES = 1  # how often a crash is rerun by default
 
 
 class Retries:
-    """``command`` runs one test; ``asked`` is how often at most, None for crashes only.
+    """Reruns bad tests.
 
-    ``over`` says that the run has no time left; ``say`` tells a person what came.
+    ``command`` runs one test; ``times`` is how often at most, None for crashes only.  ``over``
+    returns whether the run's time is over; ``say`` reports each outcome.
     """
 
     def __init__(
@@ -29,51 +30,51 @@ class Retries:
         journal: Journal,
         command: list[str],
         root: Path,
-        asked: int | None,
+        times: int | None,
         over: Callable[[], bool],
         say: Callable[[str], None],
     ) -> None:
         self.journal, self.command, self.root = journal, command, root
-        self.asked, self._over, self._say = asked, over, say
+        self.times, self._over, self._say = times, over, say
 
     def wanted(self, test: Test) -> int:
-        """Say how often a test is to be run again at most."""
+        """How often a test is to be rerun at most."""
         if not test.outcome.bad or test.outcome in (Outcome.NOTRUN, Outcome.FLAKY):
             return 0
-        if self.asked is None:
+        if self.times is None:
             return _CRASHES if test.outcome is Outcome.CRASH else 0
-        return self.asked
+        return self.times
 
     def run(self) -> None:
-        """Run again what is bad, one after another, until it is good once or has had its turns."""
+        """Rerun the bad tests one after another, each until it is good once, or often enough."""
         for test in read(self.journal.folder):
             times = self.wanted(test)
             for number in range(1, times + 1):
                 if self._over():
                     return
                 try:
-                    outcome = self.again(test.id, number)
+                    outcome = self.rerun(test.id)
                 except OSError as error:
-                    self._say(f"nothing more can be tried again: {error}")
+                    self._say(f"no more reruns: {error}")
                     return
                 self._say(f"alone, {number} of {times}: {outcome or 'did not run'} {test.id}")
                 if outcome is None or not outcome.bad:
                     break
 
-    def again(self, test: str, number: int) -> Outcome | None:
-        """Run one test in a guest of its own; None when the host could not."""
+    def rerun(self, test: str) -> Outcome | None:
+        """Run one test in a guest of its own; None if the host could not."""
         top = self.journal.folder / FOLDER
         top.mkdir(exist_ok=True)
-        place = top / f"{len(list(top.iterdir()))}"
-        own = ["-p", "no:cacheprovider", "--retry", "0", "--guest-folder", str(place)]
+        folder = top / f"{len(list(top.iterdir()))}"
+        own = ["-p", "no:cacheprovider", "--retry", "0", "--guest-folder", str(folder)]
         try:
             done = process.run([*self.command, *own, locate(str(self.root), test)], check=False)
         except HostFault:
             return None
-        place.mkdir(exist_ok=True)
-        (place / "pytest.log").write_text(done.stdout + done.stderr, encoding="utf-8")
-        found = next((one for one in read(place) if one.id == test), None)
-        if found is None or found.outcome is Outcome.NOTRUN:
+        folder.mkdir(exist_ok=True)
+        (folder / "pytest.log").write_text(done.stdout + done.stderr, encoding="utf-8")
+        result = next((result for result in read(folder) if result.id == test), None)
+        if result is None or result.outcome is Outcome.NOTRUN:
             return None
-        self.journal.attempt(test, found.outcome, place, found.message)
-        return found.outcome
+        self.journal.attempt(test, result.outcome, folder, result.message)
+        return result.outcome

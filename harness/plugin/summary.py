@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the plugin adds to pytest's summary: flaky tests, trouble of guests, how to reproduce."""
+"""What the plugin adds to pytest's summary: dead guests, bad tests, how to reproduce them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from harness.model import Outcome, Test
 from harness.results.journal import AttemptLost, GuestNoted, events, read
 from harness.results.regression import counts
 
-SHOWN = 12  # of each sort
+SHOWN = 12  # of each kind
 LONGEST = 160  # characters of a headline
 
 
 def lines(folder: Path) -> Iterator[str]:
-    """Write the summary of a session from its journal; nothing when all went well."""
+    """The summary of a session, from its journal; empty if all went well."""
     tests = read(folder)
-    befell = [event for event in events(folder) if isinstance(event, GuestNoted | AttemptLost)]
+    notes = [event for event in events(folder) if isinstance(event, GuestNoted | AttemptLost)]
     bad = [test for test in tests if test.outcome.bad]
-    if not bad and not befell:
+    if not bad and not notes:
         return
     yield ", ".join(f"{number} {outcome}" for outcome, number in counts(tests).items())
-    for event in befell[:SHOWN]:
+    for event in notes[:SHOWN]:
         if isinstance(event, AttemptLost):
             yield f"{event.guest}: {event.why}"
         else:

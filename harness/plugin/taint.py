@@ -5,9 +5,9 @@ from __future__ import annotations
 
 _BITS = (
     ("P", "a proprietary module was loaded"),
-    ("F", "a module was loaded by force"),
+    ("F", "a module was force-loaded"),
     ("S", "the system is out of specification"),
-    ("R", "a module was unloaded by force"),
+    ("R", "a module was force-unloaded"),
     ("M", "the machine reported a fault"),
     ("B", "a bad page or memory error was seen"),
     ("U", "a program asked for it"),
@@ -16,7 +16,7 @@ _BITS = (
     ("W", "a warning was printed"),
     ("C", "a staging driver was loaded"),
     ("I", "a firmware bug was worked around"),
-    ("O", "a module from outside the tree was loaded"),
+    ("O", "an out-of-tree module was loaded"),
     ("E", "an unsigned module was loaded"),
     ("L", "a soft lockup was seen"),
     ("K", "the kernel was live patched"),
@@ -25,22 +25,22 @@ _BITS = (
     ("N", "an in-kernel test was run"),
     ("J", "a userspace driver used a mutating debug operation"),
 )
-# Those that a kernel takes on only together with a splat.
+# A kernel sets these only together with a splat.
 _BAD = frozenset("MBDWL")
 
 
 def letters(taint: int) -> str:
-    """Give the letters as the kernel prints them, without the blanks."""
+    """The letters as the kernel prints them, without blanks."""
     known = "".join(letter for bit, (letter, _) in enumerate(_BITS) if taint >> bit & 1)
     return known + ("?" if taint >> len(_BITS) else "")
 
 
 def bad(taint: int) -> bool:
-    """Whether a bit among these tells of a fault of the kernel."""
+    """Whether one of these bits means a fault of the kernel."""
     return bool(_BAD & set(letters(taint)))
 
 
 def words(taint: int) -> str:
-    """Say what the bits mean: "W: a warning was printed"."""
-    said = [f"{letter}: {why}" for bit, (letter, why) in enumerate(_BITS) if taint >> bit & 1]
-    return "; ".join(said)
+    """What the bits mean: "W: a warning was printed"."""
+    meanings = [f"{letter}: {why}" for bit, (letter, why) in enumerate(_BITS) if taint >> bit & 1]
+    return "; ".join(meanings)

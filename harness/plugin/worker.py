@@ -1,114 +1,93 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An xdist worker as the host sees it: what it was sent, and what it can therefore say.
+"""An xdist worker as the host sees it: what it was sent, and therefore what it can send.
 
-A test may write anything on the channel of its guest's results.  xdist believes it, and what does
-not fit its books ends the whole session; so we hear it first.
+A test may write anything to its guest's results channel.  xdist trusts what it reads, and what does
+not fit its state ends the whole session; so we read it first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from xdist.workermanage import unserialize_warning_message
 
-from harness.plugin.phases import explain
-from harness.plugin.reports import Reports
+from harness.plugin.reports import Reports, explain_variables
+from harness.plugin.xdist_internals import EVENTS, RUN_ALL, RUN_TESTS, SHUTDOWN, XdistNode
 
-_NODE = {"nodeid", "location"}
-# The events of xdist's workers, and what each brings.
-_BRINGS = {
-    "workerready": {"workerinfo"},
-    "collectionstart": set(),
-    "collectreport": {"data"},
-    "collectionfinish": {"topdir", "ids"},
-    "logstart": _NODE,
-    "testreport": {"data"},
-    "logfinish": _NODE,
-    "runtest_protocol_complete": {"item_index", "duration"},
-    "unscheduled": {"indices"},
-    "warning_recorded": {"warning_message_data", "when", "nodeid", "location"},
-    "workerfinished": {"workeroutput"},
-    "internal_error": {"formatted_error"},
-}
 _ONCE = {"workerready", "collectionfinish"}
-# Those that xdist gets from us, made of what the guest sent.
-_MADE_ANEW = {"testreport", "collectreport", "warning_recorded"}
-_CLASSES = ("message_module", "message_class_name", "message_args", "category_module")
+# xdist gets these from us, made of what the guest sent.
+_REMADE = {"testreport", "collectreport", "warning_recorded"}
 
 
 class Worker:
-    """Stands between a node of xdist's and the guest behind it.
+    """Stands between xdist's node and the guest behind it.
 
-    What the guest says is heard in a thread of its own, what it is sent comes from the main one.
+    What the guest sends arrives in a thread of its own; what it is sent comes from the main thread.
     """
 
     def __init__(self, node: Any, guest: str, reports: Reports, *, replaces: bool) -> None:
-        self.node, self.guest, self.reports = node, guest, reports
-        self._replaces = replaces  # a guest that died: xdist compares the first ones only
-        self._ids: list[str] = []  # its tests
-        self._owed: list[int] = []  # those that it was sent and has not completed
-        self._begun = ""  # one that it has not completed
-        self._leaving = False  # it was told that no more will come
-        self._heard: set[str] = set()  # events that come once, and "nonsense"
-        self._pass_on: Callable[[object], None] = node.process_from_remote
-        self._send: Callable[..., None] = node.sendcommand
-        node.process_from_remote, node.sendcommand = self.heard, self.sent
+        self.guest, self.reports = guest, reports
+        self._replaces = replaces  # a dead guest: xdist compares only the first guests' tests
+        self._tests: list[str] = []
+        self._owed: list[int] = []  # indices of tests it was sent and has not completed
+        self._begun = ""  # a test that it has not completed
+        self._leaving = False  # it was told that no more tests will come
+        self._seen: set[str] = set()  # events of _ONCE, and "nonsense"
+        self._node = XdistNode(node, self.heard, self.sending)
 
-    def sent(self, name: str, **values: Any) -> None:
+    def sending(self, name: str, **values: Any) -> None:
         """Note what xdist sends to the guest, and send it."""
-        if name == "runtests":
+        if name == RUN_TESTS:
             self._owed += values["indices"]
-        elif name == "runtests_all":
-            self._owed += range(len(self._ids))
-        self._leaving = self._leaving or name == "shutdown"
-        self._clock()
-        self._send(name, **values)
+        elif name == RUN_ALL:
+            self._owed += range(len(self._tests))
+        self._leaving = self._leaving or name == SHUTDOWN
+        self._set_clock()
+        self._node.send(name, **values)
 
-    def _clock(self) -> None:
-        """Time a guest that is at no test, unless it has to wait for us."""
-        if "collectionfinish" not in self._heard:
+    def _set_clock(self) -> None:
+        """Time a guest that is between tests, unless it has to wait for us."""
+        if "collectionfinish" not in self._seen:
             return  # which is timed already
-        # A worker begins a test when it knows the next one, or that there is none.
+        # A worker begins a test once it knows the next one, or that there is none.
         if self._leaving or self._begun or len(self._owed) > 1:
             self.reports.watch.busy(self.guest)
         else:
             self.reports.watch.idle(self.guest)
 
     def heard(self, event: object) -> None:
-        """Take what the guest says, before xdist does; what makes no sense is left out."""
-        if isinstance(event, enum.Enum):  # xdist's own word: the channel is closed
-            self._pass_on(event)
-        elif self.guest not in self.reports.broken:  # whatever that one still says of itself
+        """Take what the guest sends, before xdist does; leave out what makes no sense."""
+        if isinstance(event, enum.Enum):  # xdist's own: the channel is closed
+            self._node.pass_on(event)
+        elif self.guest not in self.reports.broken:  # whatever a broken one still sends
             try:
                 sensible = self._take(event)
-            except Exception:  # it may be made of anything
+            except Exception:  # it may contain anything
                 sensible = False
-            if not sensible and "nonsense" not in self._heard:
-                self._heard.add("nonsense")
-                at = self.reports.watch.at(self.guest)
-                when = f"during {at}" if at else "between its tests"
+            if not sensible and "nonsense" not in self._seen:
+                self._seen.add("nonsense")
+                test = self.reports.watch.at(self.guest)
+                when = f"during {test}" if test else "between its tests"
                 self.reports.journal.guest(
                     self.guest,
-                    f"sent an impossible message ({_called(event)}) {when}; it was ignored",
+                    f"sent an impossible message ({_described(event)}) {when}; it was ignored",
                 )
 
     def _take(self, event: Any) -> bool:
         name, values = event
-        if set(values) != _BRINGS[name] or name in self._heard:
+        if set(values) != EVENTS[name] or name in self._seen:
             return False
-        self._heard |= {name} & _ONCE
+        self._seen |= {name} & _ONCE
         taker = getattr(self, f"_{name}", None)
         if taker is not None and not taker(**values):
             return False
-        if name not in _MADE_ANEW and self.guest not in self.reports.broken:
-            self._pass_on(event)
+        if name not in _REMADE and self.guest not in self.reports.broken:
+            self._node.pass_on(event)
         return True
 
-    # One method for each event that xdist does not take just so.  Gives whether it can be.
+    # One method for each event that is not simply passed on; returns whether the event makes sense.
 
     def _internal_error(self, formatted_error: str) -> bool:
         self._break(str(formatted_error))
@@ -116,21 +95,20 @@ class Worker:
 
     def _break(self, why: str) -> None:
         self.reports.broken[self.guest] = why
-        self.node._down = True
-        self.node.notify_inproc("errordown", node=self.node, error="internal error")
+        self._node.break_off()
 
     def _collectionfinish(self, topdir: str, ids: list[str]) -> bool:
-        self._ids = [str(one) for one in ids]
-        known = self.reports.collected = self.reports.collected or self._ids
-        if self._replaces and self._ids != known:
-            odd = sorted(set(self._ids) ^ set(known)) or ["their order"]
-            self._break(f"collected different tests from the first guest: {odd[0]}")
-        self._clock()
+        self._tests = [str(test) for test in ids]
+        first = self.reports.collected = self.reports.collected or self._tests
+        if self._replaces and self._tests != first:
+            different = sorted(set(self._tests) ^ set(first)) or ["their order"]
+            self._break(f"collected different tests from the first guest: {different[0]}")
+        self._set_clock()
         return True
 
     def _logstart(self, nodeid: str, location: object) -> bool:
         watch = self.reports.watch
-        if watch.at(self.guest) or nodeid not in {self._ids[index] for index in self._owed}:
+        if watch.at(self.guest) or nodeid not in {self._tests[index] for index in self._owed}:
             return False
         self._begun = nodeid
         self.reports.journal.started(nodeid, self.guest)
@@ -141,7 +119,7 @@ class Worker:
         if nodeid != self.reports.watch.at(self.guest):
             return False
         self.reports.watch.finished(self.guest)
-        self._clock()
+        self._set_clock()
         return True
 
     def _runtest_protocol_complete(self, item_index: int, duration: float) -> bool:
@@ -149,14 +127,14 @@ class Worker:
             return False
         self._owed.remove(item_index)
         self._begun = ""
-        self._clock()
+        self._set_clock()
         return True
 
     def _unscheduled(self, indices: list[int]) -> bool:
         if not set(indices) <= set(self._owed):
             return False
         self._owed = [index for index in self._owed if index not in indices]
-        self._clock()
+        self._set_clock()
         return True
 
     def _workerfinished(self, workeroutput: dict[str, Any]) -> bool:
@@ -165,42 +143,34 @@ class Worker:
             self._break("it ended before it had run all its tests")
         return True
 
-    def _report(self, data: dict[str, Any]) -> Any:
-        config = self.node.config
-        return config.hook.pytest_report_from_serializable(config=config, data=data)
-
     def _testreport(self, data: dict[str, Any]) -> bool:
-        report = self._report(data)
+        report = self._node.deserialized(data)
         if not isinstance(report, pytest.TestReport):
             return False
         if report.nodeid != self.reports.watch.at(self.guest):
             return False
-        for one in [*self.reports.take(self.guest, report), report]:
-            self.node.notify_inproc("testreport", node=self.node, rep=one)
-        if self.reports.behind:
-            self.reports.behind(self.guest, report)
+        for earlier in self.reports.take(self.guest, report):
+            self._node.report(earlier)
+        self._node.report(report)
+        if self.reports.after_report:
+            self.reports.after_report(self.guest, report)
         return True
 
     def _collectreport(self, data: dict[str, Any]) -> bool:
-        report = self._report(data)
+        report = self._node.deserialized(data)
         if not isinstance(report, pytest.CollectReport) or report.passed:
             return False
-        explain(report, self.reports.along)
+        explain_variables(report, self.reports.variables)
         self.reports.uncollected(self.guest, report)
-        self.node.notify_inproc("collectreport", node=self.node, rep=report)
+        self._node.collect_report(report)
         return True
 
-    def _warning_recorded(self, warning_message_data: dict[str, Any], **more: Any) -> bool:
-        try:
-            message = unserialize_warning_message(warning_message_data)
-        except (ImportError, AttributeError):  # of a class that only the guest knows
-            plain = warning_message_data | dict.fromkeys(_CLASSES)
-            message = unserialize_warning_message(plain)
-        self.node.notify_inproc("warning_recorded", warning_message=message, **more)
+    def _warning_recorded(self, warning_message_data: dict[str, Any], **where: Any) -> bool:
+        self._node.warning(warning_message_data, **where)
         return True
 
 
-def _called(event: Any) -> str:
+def _described(event: Any) -> str:
     with contextlib.suppress(Exception):
         name, values = event
         data = values.get("data", values)

@@ -17,7 +17,7 @@ from harness.results import evidence
 from harness.text import clean, clip, one_line
 
 FAILURES = 100  # failures without a splat; GitHub and GitLab show fewer
-SHOWN = 10  # annotations of one level that GitHub shows for a step
+SHOWN = 10  # annotations that GitHub shows for each level in a step
 
 _PLACE = re.compile(r"(.+):(\d+)")
 
@@ -72,11 +72,11 @@ def run_annotations(run: Run) -> tuple[Annotation, ...]:
 
 def _sorted(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
     order = list(AnnotationLevel)
-    return tuple(sorted(dict.fromkeys(annotations), key=lambda one: order.index(one.level)))
+    return tuple(sorted(dict.fromkeys(annotations), key=lambda note: order.index(note.level)))
 
 
 def _splats(run: Run) -> Iterator[Annotation]:
-    """Annotate the lines that splats came from; a splat of several tests is told once."""
+    """Annotate the lines that splats came from; a splat of several tests only once."""
     seen, added = set(), _added_lines(run.folder / run.judged.side)
     new = None if run.strict or not run.compared else {splat.name for splat in run.splats}
     owners = [("boot", run.judged.boot_splats)]
@@ -96,12 +96,12 @@ def _added_lines(folder: Path) -> dict[tuple[str, tuple[str, ...]], str]:
     A reviewer looks there, and a pull request shows annotations only there.
     """
     lines: dict[tuple[str, tuple[str, ...]], str] = {}
-    for one in evidence.decoded(folder):
-        decoded = one.decoded
+    for splat in evidence.decoded(folder):
+        decoded = splat.decoded
         for frame in (*decoded.frames[decoded.guilty :], *decoded.alloc, *decoded.free):
             for place in frame.places:
                 if place.patch:
-                    lines.setdefault((one.title, one.frames), f"{place.file}:{place.line}")
+                    lines.setdefault((splat.title, splat.frames), f"{place.file}:{place.line}")
     return lines
 
 
@@ -181,12 +181,12 @@ def _finding(cell: Cell, finding: Finding) -> Annotation:
 
 def github(annotations: Sequence[Annotation]) -> list[str]:
     """Return workflow commands for GitHub, a line each: of each level as many as it shows."""
-    lines = []
+    lines: list[str] = []
     for level in AnnotationLevel:
-        of_level = [one for one in annotations if one.level is level]
+        of_level = [note for note in annotations if note.level is level]
         # Those at a line are more useful than those without.
-        of_level.sort(key=lambda one: not one.line)
-        lines += [_command(one) for one in of_level[:SHOWN]]
+        of_level.sort(key=lambda note: not note.line)
+        lines += map(_command, of_level[:SHOWN])
     return lines
 
 
@@ -212,8 +212,8 @@ def gitlab(annotations: Sequence[Annotation]) -> str:
 
     Annotations without a file are left out: the JUnit report has them.
     """
-    by_fingerprint = {one.fingerprint: one for one in reversed(annotations) if one.file}
-    return json.dumps([_issue(one) for one in reversed(by_fingerprint.values())], indent=1)
+    by_fingerprint = {note.fingerprint: note for note in reversed(annotations) if note.file}
+    return json.dumps([_issue(note) for note in reversed(by_fingerprint.values())], indent=1)
 
 
 def _issue(annotation: Annotation) -> dict[str, object]:

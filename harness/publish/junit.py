@@ -23,7 +23,7 @@ from harness.text import clean, clip, one_line, quantity
 BAD, GOOD = 64 * 1024, 4 * 1024  # characters that are kept of a text, by the test's outcome
 ALL = 8 * 1024 * 1024  # characters of all good and of all bad tests together: CI has limits
 LEAST = 512  # characters that each test has in any case
-FIRST = 500  # characters of a message in one line
+FIRST = 500  # characters of the line that names a failure
 BOOT = "boot"
 
 _RESULTS: Mapping[Outcome, type[junitparser.junitparser.FinalResult]] = {
@@ -80,7 +80,7 @@ class _Kernel:
     side: SideResult
 
     def suites(self) -> Iterator[xunit2.TestSuite]:
-        """Return a suite for each folder of tests, and one for the boot if that went wrong."""
+        """Return a suite for each folder of tests, and for the boot if that went wrong."""
         if self.side.error or self.side.boot_splats:
             yield self._suite(BOOT, [self._boot()])
         folders: dict[str, list[Test]] = {}

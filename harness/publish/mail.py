@@ -37,7 +37,7 @@ SHOWN = 8  # failures that are shown with details
 LISTED = 12  # names in a list
 SPLAT = 20  # lines of a splat
 
-_FILLED = WIDTH - 1  # one column is for the space that disarms a line
+_FILLED = WIDTH - 1  # a column is left for the space that disarms a line
 _TRAILER = re.compile(
     r"^(\s*(?:\w\S*(?:-by|(?=:\s.*@))|cc|fixes|link|buglink|closes|subject|date|change-id"
     r"|base-commit)):(?=\s)",
@@ -99,14 +99,14 @@ def compose(
     if not cc:
         more_to, cc = (tuple(_addresses(lines)) for lines in maintainers())
         to = to or more_to
-        cc = (*(one for one in more_to if one not in to), *cc)
+        cc = (*(address for address in more_to if address not in to), *cc)
     body = text(run, str(tested_by) if tested_by and not no_tested_by(run) else "")
     message = email.message.EmailMessage(policy=email.policy.SMTP.clone(linesep="\n"))
     if tested_by:
         message["From"] = tested_by
     sender = {tested_by.addr_spec.lower()} if tested_by else set()
     to = _unique(to, sender)
-    cc = _unique(cc, sender | {one.addr_spec.lower() for one in to})
+    cc = _unique(cc, sender | {address.addr_spec.lower() for address in to})
     if to:
         message["To"] = to
     if cc:
@@ -147,12 +147,12 @@ def _thread(file: Path) -> RepliedThread:
     message = email.message_from_string(file.read_bytes().decode("utf-8", "replace"))
     match = _ID.search(_header(message, "Message-ID"))
     own = match[0] if match else ""
-    before = _ID.findall(_header(message, "References") or _header(message, "In-Reply-To"))
+    references = _ID.findall(_header(message, "References") or _header(message, "In-Reply-To"))
     subject = _decoded(_header(message, "Subject"))
     author = _header(message, "Reply-To") or _header(message, "From")
     return RepliedThread(
         own,
-        tuple(one for one in before if one != own)[-_REFERENCES:],
+        tuple(reference for reference in references if reference != own)[-_REFERENCES:],
         re.sub(r"^(?:re:\s*)+", "", subject, flags=re.IGNORECASE),
         tuple(_addresses([author])),
         tuple(_addresses([_header(message, name) for name in ("To", "Cc")])),
@@ -179,11 +179,11 @@ def _addresses(values: Iterable[str]) -> Iterator[Address]:
                 yield Address(_decoded(name), addr_spec=address)
 
 
-def _unique(people: Iterable[Address], without: set[str]) -> tuple[Address, ...]:
+def _unique(addresses: Iterable[Address], without: set[str]) -> tuple[Address, ...]:
     by_spec: dict[str, Address] = {}
-    for person_ in people:
-        by_spec.setdefault(person_.addr_spec.lower(), person_)
-    return tuple(person_ for spec, person_ in by_spec.items() if spec not in without)
+    for address in addresses:
+        by_spec.setdefault(address.addr_spec.lower(), address)
+    return tuple(address for spec, address in by_spec.items() if spec not in without)
 
 
 def ask_maintainers(source: Source, patches: Sequence[Patch]) -> tuple[Lines, Lines]:
@@ -344,7 +344,7 @@ def _listed(names: Sequence[str]) -> Iterator[str]:
 
 
 def _name(test: str) -> str:
-    """Return a test's name; one that is too long is broken behind its file."""
+    """Return a test's name; a line break follows the file if the name is too long."""
     file, colons, name = one_line(test, 400).partition("::")
     if len(file) + len(name) + 4 <= WIDTH:
         return f"  {file}{colons}{name}"

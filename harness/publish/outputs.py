@@ -34,8 +34,8 @@ class OutputChoices:
 class Output:
     """A form of a run: the option ``--name FILE`` asks for it.
 
-    ``choices`` are the fields of OutputChoices that it takes.  ``of_check`` makes the same of a
-    check's matrix; None where a check has no such form.
+    ``choices`` are the fields of OutputChoices that it takes.  ``of_check`` makes the same from
+    a check's matrix; None where a check has no such form.
     """
 
     name: str
@@ -78,8 +78,9 @@ def _mail(run: Run, choices: OutputChoices, progress: Progress) -> bytes:
 
     def maintainers() -> tuple[mail.Lines, mail.Lines]:
         patches = run.series.patches if run.series else ()
+        files = [patch for patch in patches if patch.path.is_file()]
         try:
-            return mail.ask_maintainers(run.source, [one for one in patches if one.path.is_file()])
+            return mail.ask_maintainers(run.source, files)
         except HostFault as error:  # a mail without receivers is better than none
             progress.say(f"the mail has no Cc: {error.what}")
             return (), ()
@@ -114,7 +115,7 @@ OUTPUTS = (
     Output("kcidb", "JSON for KernelCI's database", _kcidb, choices=("origin", "side")),
     Output(
         "gitlab",
-        "GitLab's code quality report: what there is to say at lines",
+        "GitLab's code quality report: annotations at lines",
         lambda run, *_: ci.gitlab(ci.run_annotations(run)),
         lambda matrix: ci.gitlab(ci.check_annotations(matrix)),
     ),

@@ -60,8 +60,10 @@ def booted(times: Sequence[float | None], *, cached: bool) -> str:
 
 def left(side: SideResult) -> str:
     """Say how many tests were not run; empty when all were."""
-    some = f"{side.left} of {quantity(len(side.tests), 'test')}"
-    return f"{some} {'was' if side.left == 1 else 'were'} not run." if side.left else ""
+    if not side.left:
+        return ""
+    tests = quantity(len(side.tests), "test")
+    return f"{side.left} of {tests} {'was' if side.left == 1 else 'were'} not run."
 
 
 def missing(run: Run) -> int:

@@ -144,7 +144,7 @@ def _directive(directive: str, reason: str) -> str:
 
 
 def _yaml(values: Values) -> Iterator[str]:
-    """Return the diagnostics as YAML, of which a JSON string is a part."""
+    """Return the diagnostics as YAML; a JSON string is valid YAML."""
     if not values:
         return
     yield "  ---"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs for tests of the history: what they found is made up, and quickly written."""
+"""Made-up runs for tests of the history."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPLAT = SplatFacts("5p1a7", "WARNING in configfs_rmdir", "WARNING", "configfs_rm
 
 
 def side(name: str, kernel: str, digest: str, **outcomes: Outcome) -> SideFacts:
-    """A side whose tests are named as the keywords; one that crashes leaves a splat."""
+    """A side whose tests are named by the keywords; a crash leaves a splat."""
     tests = [
         TestFacts(
             f"suite/test_it.py::{test}",
@@ -68,7 +68,7 @@ def put(url: str, *some: RunFacts) -> None:
 
 
 def story(url: str) -> None:
-    """Three runs of two revisions; all share the base's tests, which were run once."""
+    """Three runs of two revisions; all use the same session of the base."""
     base = side("base", "b", "base-001", same=PASS, fixed=FAIL)
     cached = dataclasses.replace(base, cached=True)
     put(

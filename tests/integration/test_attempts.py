@@ -214,7 +214,7 @@ def test_a_splat_can_be_expected(session: Session) -> None:
         "test_maybe_another": Outcome.ERROR,
         "test_senseless": Outcome.ERROR,
     }
-    assert "expected a splat like 'WARNING': the kernel said nothing of the sort" in said
+    assert "expected a splat like 'WARNING': the kernel reported no such splat" in said
 
 
 def test_the_mark_is_known_without_guests(tmp_path: Path) -> None:

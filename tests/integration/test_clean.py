@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness clean`` on a cache and a state made for it."""
+"""``harness clean`` with a made-up cache and state."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def verb(*words: str) -> int:
 
 
 def left(cache: Path) -> set[str]:
-    """Give the kinds that still have their entry."""
+    """Return the kinds that still have their entry."""
     runs = {"runs"} if (paths.state("runs") / "one").exists() else set()
     return runs | {kind.name for kind in KINDS if (cache / kind.name / "one").exists()}
 
@@ -54,7 +54,9 @@ def left(cache: Path) -> set[str]:
 EVERY = {kind.name for kind in KINDS}
 
 
-def test_without_a_choice_nothing_goes(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_options_nothing_is_removed(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert verb() == 0
     out = capsys.readouterr().out
     assert all(kind.name in out for kind in KINDS)
@@ -74,25 +76,27 @@ def test_without_a_choice_nothing_goes(cache: Path, capsys: pytest.CaptureFixtur
         (["--all", "--dry-run"], set()),
     ],
 )
-def test_a_choice_goes_and_the_rest_stays(cache: Path, words: list[str], gone: set[str]) -> None:
+def test_only_the_chosen_kinds_are_removed(cache: Path, words: list[str], gone: set[str]) -> None:
     assert verb(*words) == 0
     assert left(cache) == EVERY - gone
     assert (cache / "ccache-links").exists() == ("--all" not in words or "--dry-run" in words)
 
 
-def test_removed_means_removed(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_entry_is_removed(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verb("--builds") == 0
     assert list((cache / "builds").iterdir()) == []
     assert "removed 1" in capsys.readouterr().out
 
 
-def test_the_dry_run_names_what_would_go(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_dry_run_lists_what_would_be_removed(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     verb("--trees", "--dry-run")
     assert str(cache / "trees" / "one") in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("lock", ["one/lock", "one/.lock", "one.lock", ".one.lock"])
-def test_what_a_run_holds_stays(cache: Path, lock: str) -> None:
+def test_a_locked_entry_stays(cache: Path, lock: str) -> None:
     with filelock.FileLock(cache / "builds" / lock):
         assert next(one for one in entries() if one.kind.name == "builds").held
         verb("--builds", "--trees")
@@ -118,7 +122,7 @@ def another_run(cache: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_nothing_goes_while_a_run_is_using_the_cache(
+def test_nothing_is_removed_while_a_run_uses_the_cache(
     cache: Path, another_run: subprocess.Popen[str]
 ) -> None:
     with pytest.raises(HostFault, match="a run is using the cache"):
@@ -128,21 +132,21 @@ def test_nothing_goes_while_a_run_is_using_the_cache(
         pass
 
 
-def test_a_killed_run_holds_nothing(cache: Path, another_run: subprocess.Popen[str]) -> None:
+def test_a_killed_run_holds_no_lock(cache: Path, another_run: subprocess.Popen[str]) -> None:
     another_run.kill()
     another_run.wait()
     verb("--all")
     assert left(cache) == {"runs"}
 
 
-def test_the_result_is_there_for_a_script(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_result_as_json(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     verb("--kernels", "--json")
     said = json.loads(capsys.readouterr().out)
     assert {row["kind"] for row in said["removed"]} == {"kernels", "baselines", "images"}
     assert said["freed"] >= 3 * 5000
 
 
-def test_an_empty_cache_is_no_error(
+def test_an_empty_cache_is_not_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "none"))
@@ -152,7 +156,7 @@ def test_an_empty_cache_is_no_error(
     assert "removed 0" in capsys.readouterr().out
 
 
-def test_a_link_is_removed_but_not_what_it_points_to(cache: Path, tmp_path: Path) -> None:
+def test_a_link_is_removed_but_not_its_destination(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").write_text("x")
     (cache / "builds" / "link").symlink_to(tmp_path / "mine")
@@ -161,7 +165,7 @@ def test_a_link_is_removed_but_not_what_it_points_to(cache: Path, tmp_path: Path
     assert not (cache / "builds" / "link").is_symlink()
 
 
-def test_what_is_linked_twice_counts_once(cache: Path) -> None:
+def test_a_file_with_two_links_counts_once(cache: Path) -> None:
     before = next(one for one in entries() if one.kind.name == "builds").bytes
     (cache / "builds" / "one" / "again").hardlink_to(cache / "builds" / "one" / "file")
     after = next(one for one in entries() if one.kind.name == "builds").bytes

@@ -95,7 +95,7 @@ def test_it_is_told_without_the_words_of_python(
 def test_the_odd_value_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "run.json").write_text('{"schema": 1, "sides": [{"side": "third"}]}')
     main(["report", str(folder)])
-    assert "run.json is damaged: the value of 'side' is not" in capsys.readouterr().err
+    assert "run.json is damaged: the value of 'sides[0].side' does not" in capsys.readouterr().err
 
 
 def test_a_bisection_without_its_text_is_told(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commands of the documentation that need no kernel, run; tests/boot runs those that do."""
+"""Run the commands in the documents that need no kernel; tests/boot runs the others."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def has(file: Path, how: str) -> bool:
     [file for file in documents() if has(file, "integration")],
     ids=lambda file: str(file.relative_to(ROOT)),
 )
-def test_a_person_who_follows_it_gets_through(file: Path, tmp_path: Path) -> None:
+def test_the_commands_work(file: Path, tmp_path: Path) -> None:
     env = {"HARNESS_CACHE": str(tmp_path / "cache"), "HARNESS_STATE": str(tmp_path / "state")}
     assert follow(file, ("integration",), tmp_path / "clone", env)
 
 
-def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:
+def test_a_failing_command_is_noticed(tmp_path: Path) -> None:
     file = tmp_path / "wrong.md"
     file.write_text("# Wrong\n\n```sh\nharness series no-such-series\n```\n")
     with pytest.raises(AssertionError, match=r"wrong.md:4 ends with 1\d\d"):

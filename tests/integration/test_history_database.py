@@ -54,7 +54,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty database; each of the server's tests has a schema for itself."""
+    """An empty database; on the server each test has its own schema."""
     monkeypatch.setenv("HARNESS_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     if request.param == "sqlite":
@@ -74,7 +74,7 @@ def test_a_test_has_a_history(url: str) -> None:
     story(url)
     found = history.of_test(name("same"), db=url)
     assert found is not None
-    assert found.runs == 4  # the base's tests ran once, however many runs use them
+    assert found.runs == 4  # the base was tested once, however many runs use it
     assert found.counts == {PASS: 3, FAIL: 1}
     assert [one.where.run for one in found.seen] == ["run00004", "run00003", "run00002", "run00002"]
     assert [one.where.side for one in found.seen] == ["patched", "patched", "patched", "base"]
@@ -87,12 +87,15 @@ def test_a_test_has_a_history(url: str) -> None:
     assert found.trend.times == (0.25, 0.25, 0.25)
 
 
-def test_only_one_side_can_be_asked_for(url: str) -> None:
+def test_a_history_can_be_limited_to_one_side(url: str) -> None:
     story(url)
     base = history.of_test(name("fixed"), on="base", db=url)
     assert base is not None
     assert (base.runs, base.last_passed) == (1, None)
-    assert (base.flakes.bad, base.flakes.runs) == (0, 0)  # it never passed there: no accident
+    assert (base.flakes.bad, base.flakes.runs) == (
+        0,
+        0,
+    )  # it never passed there
     patched = history.of_test(name("fixed"), on="patched", db=url)
     assert patched is not None
     assert (patched.runs, patched.first_failed) == (3, None)
@@ -101,7 +104,7 @@ def test_only_one_side_can_be_asked_for(url: str) -> None:
     assert list(history.of_tests([name("same"), name("nobody")], db=url)) == [name("same")]
 
 
-def test_what_is_shown_is_the_newest(url: str) -> None:
+def test_the_newest_results_are_returned(url: str) -> None:
     story(url)
     found = history.of_test(name("same"), last=1, db=url)
     assert found is not None
@@ -154,7 +157,7 @@ def test_a_splat_has_a_history(url: str) -> None:
         ("test_it%same", "", []),
     ],
 )
-def test_words_mean_what_bears_them(url: str, words: str, kind: str, found: list[str]) -> None:
+def test_words_match_names(url: str, words: str, kind: str, found: list[str]) -> None:
     story(url)
     with database.opened(url) as (connection, _):
         assert sorted(one.kind for one in queries.find(connection, words, kind)) == sorted(found)
@@ -192,7 +195,7 @@ def test_a_pinned_run_stays_pinned(url: str) -> None:
     assert not database.pin(url, "run00003", pinned=False).pinned
 
 
-def test_a_run_that_ended_does_not_begin_again(url: str) -> None:
+def test_an_ended_run_does_not_become_running(url: str) -> None:
     put(url, facts(1, ended=Ended.RUNNING, verdict=Verdict.NONE))
     put(url, facts(1))
     put(url, facts(1, ended=Ended.RUNNING, verdict=Verdict.NONE))
@@ -212,7 +215,7 @@ def test_names_can_be_anything(url: str) -> None:
         assert found.runs == 1
 
 
-def test_a_huge_session_is_written_whole(url: str) -> None:
+def test_a_huge_session_is_written(url: str) -> None:
     many = {f"t{number}": PASS for number in range(2500)}
     put(url, facts(1, side("patched", "p", "d-001", **many)))
     with database.opened(url) as (connection, _):
@@ -221,8 +224,8 @@ def test_a_huge_session_is_written_whole(url: str) -> None:
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_every_older_form_becomes_the_newest(url: str, revision: str) -> None:
-    """What an older harness wrote is there, and the tables are those of a new database."""
+def test_every_older_version_is_migrated(url: str, revision: str) -> None:
+    """The data of an older harness is kept, and the tables equal those of a new database."""
     database = Database(url)
     Path(database.url.database or "").parent.mkdir(parents=True, exist_ok=True)
     with database._write_transaction() as connection:
@@ -243,12 +246,12 @@ def test_every_older_form_becomes_the_newest(url: str, revision: str) -> None:
         assert [one for one in differences if "pg_" not in str(one)] == []
 
 
-def test_the_newest_form_is_the_one_we_expect() -> None:
+def test_head_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(migrations.config()).get_current_head() == HEAD
     assert len(REVISIONS) > 1
 
 
-def test_a_newer_harness_history_is_left_alone(url: str) -> None:
+def test_the_history_of_a_newer_harness_is_refused(url: str) -> None:
     story(url)
     with Database(url)._write_transaction() as connection:
         connection.execute(sa.text("UPDATE harness_version SET version_num = '9999'"))
@@ -267,7 +270,7 @@ database = t.Database(sys.argv[1], patience=600.0)
 with database.writing() as connection:
     t.write.write(connection, t.facts(number, side, version=number % 4))
 """
-# Forks that many writers, which begin together when all of them are there; tells how they ended.
+# Forks writers that start at the same moment, and prints their exit codes.
 MANY = """
 import json, os, sys
 sys.path.insert(0, sys.argv[3])
@@ -290,7 +293,7 @@ print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pi
 
 
 def test_twenty_processes_write_at_once(url: str) -> None:
-    """All of them find no database, and want to make it."""
+    """All of them find no database and create it."""
     words = [sys.executable, "-c", MANY, WRITER, url, str(Path(__file__).parent), "20"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert json.loads(done.stdout or "null") == [0] * 20, done.stderr
@@ -304,7 +307,7 @@ def test_twenty_processes_write_at_once(url: str) -> None:
         assert found.runs == 20
 
 
-def test_a_killed_writer_leaves_nothing_half_written(url: str) -> None:
+def test_a_killed_writer_leaves_no_partial_run(url: str) -> None:
     story(url)
     script = WRITER.replace(
         "    t.write.write", "    import os; os.kill(os.getpid(), 9)\n    t.write.write"
@@ -326,7 +329,7 @@ def record_of(url: str, verdict: Verdict, code: int) -> None:
     record.close(taken=False)
 
 
-def test_what_waits_is_taken_when_somebody_looks(url: str) -> None:
+def test_waiting_records_are_imported_when_the_history_is_opened(url: str) -> None:
     record_of(url, Verdict.GOOD, 0)
     with database.opened(url) as (connection, trouble):
         assert trouble == ""
@@ -334,8 +337,10 @@ def test_what_waits_is_taken_when_somebody_looks(url: str) -> None:
     assert list(waiting.folder(url).iterdir()) == []
 
 
-def test_a_run_that_builds_is_seen_to_go_on(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has no folder yet, and has not written to the database itself."""
+def test_a_run_without_a_folder_is_listed_as_running(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it builds it has not written to the database itself."""
     monkeypatch.setattr(database, "_YOUNG", PATIENCE)
     record = waiting.begin(url, facts(1, ended=Ended.RUNNING, verdict=Verdict.NONE))
     young = waiting.begin(url, facts(5, ended=Ended.RUNNING, began=time.time()))
@@ -347,7 +352,7 @@ def test_a_run_that_builds_is_seen_to_go_on(url: str, monkeypatch: pytest.Monkey
     young.close(taken=True)
 
 
-def test_a_folder_full_of_nonsense_hurts_only_its_own_run(url: str, tmp_path: Path) -> None:
+def test_a_damaged_folder_does_not_affect_other_runs(url: str, tmp_path: Path) -> None:
     for name, text in (("run.json", "[]"), ("run.json", '{"schema": 1, "sides": 3}'), ("x", "")):
         folder = tmp_path / f"run {len(list(tmp_path.iterdir()))}"
         (folder / "patched").mkdir(parents=True)
@@ -362,7 +367,7 @@ def test_a_folder_full_of_nonsense_hurts_only_its_own_run(url: str, tmp_path: Pa
 
 
 def test_a_check_is_judged_by_its_last_patch(url: str, tmp_path: Path) -> None:
-    """Its folder has a kernel for each patch."""
+    """Its folder has a journal for each patch."""
     for name in ("base", "1", "2", "10"):
         outcome = "pass" if name == "10" else "fail"
         events = [
@@ -401,7 +406,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "history.db"
 
 
-def test_a_locked_database_is_waited_for_shortly(file: Path) -> None:
+def test_a_locked_database_is_waited_for_only_briefly(file: Path) -> None:
     story(f"sqlite:///{file}")
     holder = sqlite3.connect(file, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -414,7 +419,7 @@ def test_a_locked_database_is_waited_for_shortly(file: Path) -> None:
     holder.close()
 
 
-def test_a_file_that_is_no_database_is_said_to_be_none(file: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported(file: Path) -> None:
     file.write_bytes(b"hello " * 1000)
     with pytest.raises(HostFault, match="not a database") as caught:
         history.of_test("x", db=str(file))
@@ -422,14 +427,14 @@ def test_a_file_that_is_no_database_is_said_to_be_none(file: Path) -> None:
     assert file.read_bytes().startswith(b"hello")
 
 
-def test_a_folder_that_cannot_be_made_is_said(file: Path) -> None:
+def test_an_impossible_folder_is_reported(file: Path) -> None:
     file.write_text("")
     opening = database.opened(f"sqlite:///{file}/deeper/history.db", must_exist=False)
     with pytest.raises(HostFault, match="history"), opening:
         pass
 
 
-def test_a_server_that_is_not_there_is_said(file: Path) -> None:
+def test_an_unreachable_server_is_reported(file: Path) -> None:
     url = "postgresql://me:secret@127.0.0.1:9/nobody"
     with pytest.raises(HostFault, match="cannot read the history in postgresql") as caught:
         history.of_test("x", db=url)
@@ -437,22 +442,22 @@ def test_a_server_that_is_not_there_is_said(file: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense://x", "://", "postgresql://h:port/x"])
-def test_what_is_no_url_is_a_mistake_in_usage(file: Path, url: str) -> None:
+def test_an_invalid_url_is_a_usage_error(file: Path, url: str) -> None:
     with pytest.raises((UsageError, HostFault)) as caught:
         history.of_test("x", db=url)
     assert caught.value.hint
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
-def test_a_history_that_may_only_be_read_is_read(file: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own are for nobody else
+def test_a_read_only_history_can_be_read(file: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are private
         Path(folder).chmod(0o755)
         file = Path(folder, "history.db")
         story(f"sqlite:///{file}")
         script = (
             "import os\n"
             "from harness.history.database import Database\n"
-            "Database('sqlite:///other')  # everything is imported before we are nobody\n"
+            "Database('sqlite:///other')  # import everything before becoming nobody\n"
             "os.seteuid(65534)\n"
             f"with Database('sqlite:///{file}').reading() as connection:\n"
             "    print(len(connection.exec_driver_sql('select * from run').all()))\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs on a fake tree and in fake guests are recorded, asked for, shown, and cleared away."""
+"""Runs with fake trees and guests are recorded, queried, shown and removed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from harness.history import waiting
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose state and cache are this process's too."""
+    """A project whose state and cache this process uses as well."""
     one = Project(tmp_path)
     one.patch("fs/configfs/dir.c", '\nconst char *harness_word = "fixed by the series";\n')
     for name, value in one.environment().items():
@@ -53,7 +53,7 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
 
 @pytest.fixture
 def past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A history that was made up."""
+    """A made-up history."""
     monkeypatch.setenv("HARNESS_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HARNESS_DB", str(tmp_path / "history.db"))
@@ -64,7 +64,7 @@ def past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Give what makes standard output a terminal of so many columns."""
+    """Return a function that makes standard output a terminal of this width."""
     real = rich.console.Console
 
     def wide(columns: int) -> None:
@@ -121,7 +121,7 @@ def test_runs_are_recorded_and_shown(project: Project, ask: Ask) -> None:
     assert re.search(r"error +\S+::test_splat", out), out
 
 
-def test_what_is_no_verdict_is_recorded_too(project: Project, ask: Ask) -> None:
+def test_an_untestable_run_is_recorded(project: Project, ask: Ask) -> None:
     (project.series / "0002-bad.patch").write_text(
         (next(project.series.glob("0001*"))).read_text().replace("dir.c", "nowhere.c")
     )
@@ -134,13 +134,13 @@ def test_what_is_no_verdict_is_recorded_too(project: Project, ask: Ask) -> None:
     assert "UNTESTABLE" in ask("show", "last")[1]
 
 
-def test_a_word_that_means_nothing_is_no_run(project: Project, ask: Ask) -> None:
+def test_a_usage_error_is_not_recorded(project: Project, ask: Ask) -> None:
     assert project.run("--suite", "nowhere")[0] == 129
     assert listed(ask) == []
     assert list(waiting.folder("x").parent.glob("*/*")) == []
 
 
-def test_a_killed_run_leaves_what_it_found(project: Project, ask: Ask) -> None:
+def test_the_results_of_a_killed_run_are_kept(project: Project, ask: Ask) -> None:
     running = project.start("--patched-only", WAIT="600")
     journal = project.out / "patched" / "tests.jsonl"
     until(lambda: journal.is_file() and 'test_waits", "guest"' in journal.read_text())
@@ -151,7 +151,7 @@ def test_a_killed_run_leaves_what_it_found(project: Project, ask: Ask) -> None:
     (one,) = listed(ask)
     assert (one["ended"], one["verdict"], one["code"]) == ("killed", "no verdict", None)
     assert one["counts"]["pass"] == 5
-    assert one["counts"].get("crash") is None  # a test that was under way is no crash
+    assert one["counts"].get("crash") is None  # the running test did not crash
     assert one["source"].startswith("v7.2.13")
     out = ask("show", "last")[1]
     assert "KILLED A demo on v7.2.13" in out
@@ -173,7 +173,7 @@ def said(err: str) -> list[str]:
     return [line for line in err.splitlines() if "history" in line]
 
 
-def test_a_database_that_is_broken_costs_a_line(project: Project, ask: Ask) -> None:
+def test_a_broken_database_costs_one_line(project: Project, ask: Ask) -> None:
     file = project.path / "mine.db"
     file.write_bytes(b"no database " * 1000)
     code, _, err = project.run("--patched-only", "--db", str(file))
@@ -186,11 +186,11 @@ def test_a_database_that_is_broken_costs_a_line(project: Project, ask: Ask) -> N
     assert (one["verdict"], one["counts"]["pass"]) == ("good", 6)
 
 
-def test_a_locked_database_does_not_hold_up_a_run(
+def test_a_locked_database_does_not_delay_a_run(
     project: Project, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = project.path / "mine.db"
-    with monkeypatch.context() as environment:  # a setting may name what is yet to be begun
+    with monkeypatch.context() as environment:  # HARNESS_DB may name a file that does not exist yet
         environment.setenv("HARNESS_DB", str(file))
         assert ask("runs")[:2] == (0, "no runs yet; `harness run` makes one\n")
     holder = sqlite3.connect(file, isolation_level=None)
@@ -203,7 +203,7 @@ def test_a_locked_database_does_not_hold_up_a_run(
     assert len(listed(ask, "--db", str(file))) == 1
 
 
-def test_a_state_that_cannot_be_written_costs_a_line(project: Project) -> None:
+def test_an_unwritable_state_costs_one_line(project: Project) -> None:
     place = project.path / "state" / "history"
     place.parent.mkdir(parents=True)
     place.write_text("in the way")
@@ -229,7 +229,7 @@ def test_check_and_compare_are_recorded(project: Project, ask: Ask) -> None:
     assert "GOOD" in ask("show", "last")[1]
 
 
-def test_a_run_whose_folder_is_gone_is_still_shown(past: str, ask: Ask) -> None:
+def test_a_run_without_its_folder_is_still_shown(past: str, ask: Ask) -> None:
     code, out, err = ask("show", "run00003")
     assert code == 0, err
     assert "broken is not well" in out
@@ -239,13 +239,13 @@ def test_a_run_whose_folder_is_gone_is_still_shown(past: str, ask: Ask) -> None:
     assert [side["name"] for side in table["sides"]] == ["base", "patched"]
 
 
-def test_the_beginning_of_several_runs_lists_them(past: str, ask: Ask) -> None:
+def test_an_ambiguous_id_lists_the_runs(past: str, ask: Ask) -> None:
     code, _, err = ask("show", "run")
     assert code == 129
     assert all(f"run0000{number}" in err for number in (2, 3, 4))
 
 
-def test_words_that_mean_several_things_list_them(past: str, ask: Ask) -> None:
+def test_ambiguous_words_list_the_matches(past: str, ask: Ask) -> None:
     code, out, _ = ask("history", "test_it.py")
     assert code == 0
     assert "3 things" in out
@@ -254,14 +254,14 @@ def test_words_that_mean_several_things_list_them(past: str, ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("words", [("history", "nothing"), ("show", "nothing"), ("show", "/none")])
-def test_what_is_not_there_is_an_error_with_a_hint(past: str, ask: Ask, words: list[str]) -> None:
+def test_an_unknown_name_is_an_error_with_a_hint(past: str, ask: Ask, words: list[str]) -> None:
     code, out, err = ask(*words)
     assert (code, out) == (129, "")
     assert "try: " in err
     assert "exit_code" in ask(*words, "--json")[1]
 
 
-def test_a_history_on_one_side_says_where_it_is_empty(past: str, ask: Ask) -> None:
+def test_a_history_of_one_side_can_be_empty(past: str, ask: Ask) -> None:
     code, out, _ = ask("history", "fixed", "--on", "base")
     assert code == 0
     assert "last passed   never" in out
@@ -280,13 +280,13 @@ def test_a_history_on_one_side_says_where_it_is_empty(past: str, ask: Ask) -> No
     ],
 )
 @pytest.mark.parametrize("odd", ["\udcff", "\x1b[31m", "%", "\\", "~nobody-knows-them/x"])
-def test_any_letter_may_be_asked_for(past: str, ask: Ask, words: list[str], odd: str) -> None:
+def test_any_character_may_be_searched_for(past: str, ask: Ask, words: list[str], odd: str) -> None:
     code, out, err = ask(*(word.replace("?", odd) for word in words))
     assert (code, out) == (129, ""), err
     assert "try: " in err
 
 
-def test_runs_that_do_not_fit_are_not_taken_for_none(past: str, ask: Ask, tmp_path: Path) -> None:
+def test_no_matching_runs_is_not_the_same_as_no_runs(past: str, ask: Ask, tmp_path: Path) -> None:
     for words in (("--series", "\udcff"), ("--series", "other"), ("--verb", "bisect")):
         assert ask("runs", *words)[:2] == (0, "no such runs\n")
     assert ask("runs", "--verb", "bisct")[0] == 129
@@ -298,7 +298,7 @@ def test_runs_that_do_not_fit_are_not_taken_for_none(past: str, ask: Ask, tmp_pa
 @pytest.mark.parametrize(
     "words", [["runs"], ["history", "x"], ["show", "last"], ["report", "last"]]
 )
-def test_a_misspelt_history_is_not_begun(
+def test_a_misspelt_database_is_not_created(
     past: str, ask: Ask, tmp_path: Path, words: list[str], name: str
 ) -> None:
     code, out, err = ask(*words, "--db", name)
@@ -311,9 +311,7 @@ def test_a_misspelt_history_is_not_begun(
     )
 
 
-def test_gc_does_not_take_a_misspelt_history_for_one_without_pins(
-    past: str, ask: Ask, tmp_path: Path
-) -> None:
+def test_gc_refuses_a_misspelt_database(past: str, ask: Ask, tmp_path: Path) -> None:
     code, _, err = ask("gc", "--db", str(tmp_path / "hsitory.db"), "--max-size", "0")
     assert code == 129, err
     assert not list(tmp_path.glob("hsitory*"))
@@ -339,7 +337,7 @@ def test_a_row_is_a_line_on_a_terminal(
     rows = [line for line in lines if re.match(r"run000\d\d|v\d+ ", line)]
     assert len(rows) >= 10
     if words == "history demo":
-        assert "suite/test_it.py::test" not in out  # what is there is named in full
+        assert "suite/test_it.py::test" not in out  # names are shown in full
         assert any(line.rstrip().endswith("suite/test_it.py::broken") for line in lines)
         assert ("no room for" in out) is (columns < 200)
     else:
@@ -375,7 +373,7 @@ def test_gc_keeps_what_kept_and_pinned_runs_need(project: Project, ask: Ask) -> 
     assert {one["kind"] for one in table["goes"]} == {"builds"}
     ask("runs", "--unpin", old["id"])
 
-    with paths.in_use():  # a run goes on, of which nobody knows more
+    with paths.in_use():  # another process uses the cache
         code, _, err = ask("gc", "--keep-days", "10")
     assert code == 0
     assert "a run is using the cache" in err
@@ -386,13 +384,13 @@ def test_gc_keeps_what_kept_and_pinned_runs_need(project: Project, ask: Ask) -> 
     assert len(left) == 1
     assert left <= kernels
     assert [one["there"] for one in listed(ask)] == [True, False]
-    assert ask("show", old["id"])[0] == 0  # what was found is known for ever
+    assert ask("show", old["id"])[0] == 0  # its results stay in the history
     assert json.loads(ask("gc", "--max-size", "0", "--json")[1])["over"] == 0
     assert not (runs / "new").exists()
     assert new["id"] != old["id"]
 
 
-def test_gc_does_not_touch_a_run_that_goes_on(project: Project, ask: Ask) -> None:
+def test_gc_does_not_touch_a_running_run(project: Project, ask: Ask) -> None:
     project.out = place = paths.state("runs") / "mine"
     running = project.start("--patched-only", WAIT="600")
     journal = place / "patched" / "tests.jsonl"
@@ -410,11 +408,11 @@ def test_gc_does_not_touch_a_run_that_goes_on(project: Project, ask: Ask) -> Non
 @pytest.mark.parametrize(
     "words", [("--keep-days", "-1"), ("--keep-days", "nan"), ("--max-size", "lots")]
 )
-def test_limits_that_are_none_are_refused(past: str, ask: Ask, words: list[str]) -> None:
+def test_invalid_limits_are_refused(past: str, ask: Ask, words: list[str]) -> None:
     assert ask("gc", *words)[0] == 129
 
 
-def test_gc_removes_nothing_when_it_cannot_know_what_is_pinned(
+def test_gc_removes_nothing_without_knowing_the_pinned_runs(
     past: str, ask: Ask, tmp_path: Path
 ) -> None:
     (paths.state("runs") / "old").mkdir()
@@ -424,7 +422,7 @@ def test_gc_removes_nothing_when_it_cannot_know_what_is_pinned(
     assert (paths.state("runs") / "old").is_dir()
 
 
-def test_gc_leaves_what_is_no_run_of_ours(past: str, ask: Ask) -> None:
+def test_gc_keeps_files_that_are_not_runs(past: str, ask: Ask) -> None:
     runs = paths.state("runs")
     mine, note = runs / "thesis", runs / "notes.txt"
     mine.mkdir()

@@ -173,7 +173,7 @@ def test_a_new_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     slow = SignatureKind(
         "build time",
         judge_slow_build,
-        lambda signature: f"build takes more than {signature.above:g} s",
+        "build time {bounds} s",
         option="--build-time",
         metavar="S",
         help="the build takes more than S seconds",
@@ -190,7 +190,7 @@ def test_a_new_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     argv = ["--good", "v7.1", "--tree", ".", "--build-time", "9"]
     options = parser.parse_args(argv, argparse.Namespace(verb="bisect", rest=(), command=()))
     signature = bisecting.ask(options).signature
-    assert (signature.kind, str(signature)) == (slow, "build takes more than 9 s")
+    assert (signature.kind, str(signature)) == (slow, "build time above 9 s")
     for seconds, call in ((9.5, Call.BAD), (9, Call.GOOD)):
         kernel = dataclasses.replace(KERNEL, seconds=seconds)
         assert judge(signature, TrialEvidence(kernel)).call is call

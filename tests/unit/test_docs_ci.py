@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The examples in docs/ci.md and docs/outputs.md: their form, and every command of ours in them."""
+"""The examples in docs/ci.md and docs/outputs.md: their structure, and all harness commands."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def commands() -> list[str]:
-    """Give every line of an example that starts our program."""
+    """Return every line of an example that runs the harness."""
     lines = [line for text in strings(EXAMPLES) for line in text.splitlines()]
     lines += [text for block in blocks("ci.md", "groovy") for text in re.findall("'(.+)'", block)]
     lines += [line for block in blocks("outputs.md", "") for line in block.splitlines()]
@@ -60,12 +60,12 @@ def test_there_are_commands() -> None:
     assert verbs >= {"run", "check", "report", "doctor"}
 
 
-def test_the_parser_refuses_what_is_wrong() -> None:
+def test_the_parser_refuses_unknown_options() -> None:
     with pytest.raises(UsageError):
         cli.parser("report").parse_args(["report", "run", "--junk", "x"])
 
 
-def test_options_in_the_text_are_there() -> None:
+def test_options_in_the_text_exist() -> None:
     verbs = argparse.ArgumentParser().add_subparsers()
     report.add(verbs)
     known = verbs.choices["report"].format_help()
@@ -75,7 +75,7 @@ def test_options_in_the_text_are_there() -> None:
             assert f"{option} " in known or f"{option}\n" in known or f"{option}]" in known, option
 
 
-def test_the_workflows_are_workflows() -> None:
+def test_the_workflows_are_valid() -> None:
     github = [one for one in EXAMPLES if "jobs" in one]
     assert len(github) == 2
     for one in github:
@@ -85,12 +85,12 @@ def test_the_workflows_are_workflows() -> None:
             assert job["runs-on"]
             for step in job["steps"]:
                 assert ("run" in step) is not ("uses" in step)
-                # What a pull request says must not become part of a command.
+                # Text of a pull request must not become part of a command.
                 assert "${{" not in step.get("run", "")
         assert any("/dev/kvm" in text for text in strings(one))
 
 
-def test_the_pipeline_takes_the_files_that_are_written() -> None:
+def test_the_pipeline_uses_the_files_we_write() -> None:
     (job,) = [one["series"] for one in EXAMPLES if "series" in one]
     reports = job["artifacts"]["reports"]
     assert reports["codequality"] == f"run/{formats.QUALITY}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The history's pure parts: chance, time, who is who, what waits, what may go."""
+"""The history without a database: flaky tests, trends, waiting records, what gc may remove."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HARNESS_DB", raising=False)
 
 
-def test_chance_is_judged_on_kernels_that_can_pass_it() -> None:
+def test_flakes_count_only_kernels_that_can_pass() -> None:
     found = Flakes.of(
         [
             ("broken", [FAIL]),
@@ -49,7 +49,7 @@ def test_chance_is_judged_on_kernels_that_can_pass_it() -> None:
     assert 0.04 < found.low < 0.25 < found.high < 0.71
 
 
-def test_without_a_run_nothing_is_known_of_chance() -> None:
+def test_without_runs_the_flake_rate_is_unknown() -> None:
     found = Flakes.of([("broken", [CRASH]), ("other", [SKIP])])
     assert (found.bad, found.runs, found.rate) == (0, 0, 0.0)
     assert (found.low, found.high) == (0.0, 1.0)
@@ -66,7 +66,9 @@ def test_without_a_run_nothing_is_known_of_chance() -> None:
         ([0.0] * 5 + [3.0] * 5, 0.0),
     ],
 )
-def test_the_trend_compares_the_newest_with_those_before(times: list[float], change: float) -> None:
+def test_the_trend_compares_the_newest_times_with_earlier_ones(
+    times: list[float], change: float
+) -> None:
     assert Trend.of(times).change == pytest.approx(change)
 
 
@@ -92,7 +94,7 @@ def series(title: str, name: str = "demo", version: int = 1) -> Series:
         "Configfs:  namespaces",
     ],
 )
-def test_revisions_of_a_series_have_their_lineage_in_common(title: str) -> None:
+def test_revisions_of_a_series_share_their_lineage(title: str) -> None:
     assert run_facts.lineage(series(title)) == "configfs namespaces"
 
 
@@ -103,7 +105,7 @@ def test_other_series_have_another_lineage() -> None:
     assert run_facts.lineage(series("v2")) == "demo"
 
 
-def test_the_database_is_chosen_from_the_nearest_to_the_furthest(
+def test_the_database_is_chosen_by_option_then_environment_then_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = tmp_path / "project" / "deep"
@@ -121,17 +123,17 @@ def test_the_database_is_chosen_from_the_nearest_to_the_furthest(
     ("text", "size"),
     [("20G", 20 * 10**9), ("500m", 500 * 10**6), ("1.5 GB", 1_500_000_000), ("7", 7)],
 )
-def test_sizes_are_read(text: str, size: int) -> None:
+def test_sizes_are_parsed(text: str, size: int) -> None:
     assert amount(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "-1G", "G", "lots", "1.2.3"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_an_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         amount(text)
 
 
-# What waits for the database.
+# Records that wait for the database.
 
 URL = "sqlite:///nowhere"
 
@@ -141,7 +143,7 @@ def facts(name: str = "a0", **more: object) -> RunFacts:
     return dataclasses.replace(made, **more)  # type: ignore[arg-type]
 
 
-def test_a_record_that_is_held_is_a_run_under_way() -> None:
+def test_a_locked_record_is_a_running_run() -> None:
     record = waiting.begin(URL, facts(folder=Path("/x")))
     assert [one.id for one in waiting.running()] == ["a0"]
     assert list(waiting.unheld(URL)) == []
@@ -150,19 +152,19 @@ def test_a_record_that_is_held_is_a_run_under_way() -> None:
     assert list(waiting.folder(URL).iterdir()) == []
 
 
-def test_a_record_that_was_finished_waits_until_it_is_taken() -> None:
+def test_a_finished_record_waits_until_it_is_taken() -> None:
     record = waiting.begin(URL, facts())
     record.write(facts(ended=Ended.DONE, code=1))
     record.close(taken=False)
     assert waiting.running() == ()
     ((again, found),) = waiting.unheld(URL)
     assert (found.ended, found.code) == (Ended.DONE, 1)
-    assert list(waiting.unheld(URL)) == []  # it is ours now, and nobody else's
+    assert list(waiting.unheld(URL)) == []  # we hold its lock now
     again.close(taken=True)
     assert list(waiting.folder(URL).iterdir()) == []
 
 
-def test_a_record_whose_process_was_killed_says_so() -> None:
+def test_the_record_of_a_killed_process_is_killed() -> None:
     script = (
         "import os, signal, pathlib\n"
         "from harness.history import waiting\n"
@@ -177,20 +179,20 @@ def test_a_record_whose_process_was_killed_says_so() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"form": 99}', '{"form": 1}', "\0"])
-def test_a_record_that_cannot_be_read_hurts_nobody(text: str) -> None:
+def test_an_unreadable_record_is_ignored(text: str) -> None:
     (waiting.folder(URL) / "bad.json").write_text(text)
     assert list(waiting.unheld(URL)) == []
     assert waiting.running() == ()
     assert (waiting.folder(URL) / "bad.json").exists()
 
 
-def test_names_of_runs_are_short_words() -> None:
+def test_run_ids_are_short_and_random() -> None:
     names = {waiting.new_id() for _ in range(1000)}
     assert len(names) > 990
     assert all(len(name) == 8 and not name.isdecimal() for name in names)
 
 
-def test_the_texts_that_wait_are_private() -> None:
+def test_waiting_records_are_private() -> None:
     assert waiting.folder(URL).stat().st_mode & 0o077 == 0
 
 
@@ -209,7 +211,7 @@ def test_no_password_is_recorded(url: str, kept: str, tmp_path: Path) -> None:
         recording.drop()
 
 
-# What may go.
+# What gc may remove.
 
 NOTHING = retention.Held()
 NOW = 1000 * retention.DAY
@@ -239,12 +241,12 @@ def names(some: Iterable[tuple[CacheEntry, str]]) -> list[str]:
     return [one.path.name for one, _ in some]
 
 
-def test_without_a_limit_nothing_goes() -> None:
+def test_without_a_limit_nothing_is_removed() -> None:
     found = sort([entry("runs", "r", days=900), entry("builds", "b", days=900)])
     assert (names(found.goes), names(found.stays), found.over) == ([], ["r", "b"], 0)
 
 
-def test_what_is_old_goes_but_for_what_a_kept_run_needs() -> None:
+def test_old_entries_go_unless_a_kept_run_needs_them() -> None:
     entries = [
         entry("runs", "old", days=40),
         entry("runs", "new", days=3),
@@ -285,7 +287,7 @@ def test_pinned_and_running_runs_stay_with_what_they_need() -> None:
     }
 
 
-def test_to_save_space_the_cache_goes_before_the_oldest_run_and_its_kernel() -> None:
+def test_to_save_space_the_cache_goes_before_the_oldest_run() -> None:
     entries = [
         entry("runs", "older", days=9),
         entry("runs", "newer", days=1),
@@ -301,13 +303,12 @@ def test_to_save_space_the_cache_goes_before_the_oldest_run_and_its_kernel() -> 
     assert len(sort(entries, needs, most=0).goes) == 5
 
 
-def test_sources_are_not_for_gc() -> None:
+def test_gc_ignores_sources() -> None:
     found = sort([entry("sources", "linux", days=900), entry("trees", "t", days=900)], days=1)
     assert found == retention.Sorted((), ())
 
 
-def test_starting_imports_no_database() -> None:
-    """Only what asks the history pays for SQLAlchemy."""
+def test_the_command_line_does_not_import_sqlalchemy() -> None:
     script = "import sys, harness.cli as c; c.parser(); print(sorted(sys.modules))"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
@@ -320,5 +321,5 @@ def test_starting_imports_no_database() -> None:
     ("text", "kept"),
     [("a\0b", "ab"), ("\ud800x", "\ufffdx"), ("\udcc3\udca4", "ä"), ("\udcff", "\ufffd")],
 )
-def test_text_of_guests_fits_any_database(text: str, kept: str) -> None:
+def test_text_is_cleaned_for_any_database(text: str, kept: str) -> None:
     assert write.clean(text) == kept

@@ -17,7 +17,7 @@ from patience import PATIENCE
 
 from harness.guest import attend, hold
 from harness.guestside import held
-from harness.plugin.holding import Holding
+from harness.plugin.fleet import Holding
 
 HOURS = 36_000.0  # seconds of a hold that ends otherwise
 

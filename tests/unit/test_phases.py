@@ -3,16 +3,16 @@ import pytest
 
 from harness.model import Outcome
 from harness.plugin import taint
-from harness.plugin.expected import Ledger
-from harness.plugin.phases import explain
-from harness.plugin.phases import judge as judge_with
+from harness.plugin.expected_splats import SplatLedger
+from harness.plugin.reports import explain_variables
+from harness.plugin.reports import judge as judge_with
 
 LOG = "[    1.000000] WARNING: fs/a.c:1 at f+0x1/0x2\n[    1.000001] ---[ end trace 0 ]---"
 W = 1 << 9
 
 
 def judge(report):
-    return judge_with(report, Ledger())
+    return judge_with(report, SplatLedger())
 
 
 def report(when="call", outcome="passed", longrepr=None, **more):
@@ -71,7 +71,7 @@ class Run:
     """A test with marks, whose kernel says ``log`` during its call."""
 
     def __init__(self, *marks):
-        self.ledger = Ledger()
+        self.ledger = SplatLedger()
         self.ledger.begin("t.py::a", [{"pattern": "", **mark} for mark in marks])
 
     def phases(self, log="", taint=(0, 0), **call):
@@ -99,8 +99,8 @@ def test_an_expected_splat_excuses_no_other():
 @pytest.mark.parametrize(
     ("mark", "said"),
     [
-        ({"pattern": "KASAN"}, "expected a splat like 'KASAN': the kernel said nothing"),
-        ({"pattern": "W", "kind": "kasan"}, "of kind kasan: the kernel said nothing"),
+        ({"pattern": "KASAN"}, "expected a splat like 'KASAN': the kernel reported no such splat"),
+        ({"pattern": "W", "kind": "kasan"}, "of kind kasan: the kernel reported no such splat"),
         ({"pattern": "W", "count": 2}, "expected 2 of a splat like 'W'"),
         ({"pattern": "W", "panic": True}, "to end the guest, which lives"),
     ],
@@ -159,7 +159,7 @@ def test_a_failure_names_the_variables_that_did_not_go_along(monkeypatch):
         ">   os.environ[NAME]\n<frozen os>:679: KeyError\nE   KeyError: 'GADGET'",
     ):
         given = report(outcome="failed", longrepr=text)
-        explain(given, ["ALONG"])
+        explain_variables(given, ["ALONG"])
         assert given.longreprtext == f"{text}\n{line}"
 
 
@@ -169,5 +169,5 @@ def test_a_failure_names_the_variables_that_did_not_go_along(monkeypatch):
 def test_a_failure_that_reads_no_variable_is_left_as_it_is(monkeypatch, text):
     monkeypatch.setenv("GADGET", "1")
     given = report(outcome="failed", longrepr=text)
-    explain(given, [])
+    explain_variables(given, [])
     assert given.longrepr == text

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from harness.model import GuestRecord
-from harness.plugin.crashes import Crashes
-from harness.plugin.deaths import Death
+from harness.plugin.crashes import Crashes, Death
 
 
 class Scheduler:
@@ -26,7 +25,7 @@ class Scheduler:
 def crashes(monkeypatch: pytest.MonkeyPatch) -> Crashes:
     journal = SimpleNamespace(guest=lambda *_: None)
     spent = {"spoilt": "/usr is another than before during test_a"}
-    reports: Any = SimpleNamespace(journal=journal, spent=spent, broken={}, told={})
+    reports: Any = SimpleNamespace(journal=journal, spent=spent, broken={}, titles={})
     watch: Any = SimpleNamespace(at=lambda _: "", before={}, late={})
     made = Crashes(SimpleNamespace(), reports, watch)  # type: ignore[arg-type]
     # The others die before their first test.

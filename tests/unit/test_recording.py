@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The pictures in the documentation are what the recordings beside them show."""
+"""The pictures in the documents match the recordings they are made from."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_picture_is_made_from_its_recording(cast: Path, record: types.ModuleTy
 
 
 @pytest.mark.parametrize("cast", CASTS, ids=lambda cast: cast.name)
-def test_a_recording_is_of_a_whole_run(cast: Path) -> None:
+def test_a_recording_shows_a_whole_run(cast: Path) -> None:
     with gzip.open(cast, "rt") as lines:
         head, *events = [json.loads(line) for line in lines]
     assert head["command"].startswith("harness run ")
@@ -49,7 +49,9 @@ def test_a_recording_is_of_a_whole_run(cast: Path) -> None:
     assert not re.search(r"/(root|work)/", said)
 
 
-def test_what_is_recorded_is_what_is_seen(record: types.ModuleType, tmp_path: Path) -> None:
+def test_the_recorder_sees_what_the_terminal_shows(
+    record: types.ModuleType, tmp_path: Path
+) -> None:
     cast = tmp_path / "x.cast.gz"
     first, last = r"one\n\033[31mtwo\033[0m <&>\n", r"\033[1Athree\033[K\n"
     script = f"printf '{first}'; sleep 0.6; printf '{last}'"

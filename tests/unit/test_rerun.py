@@ -20,7 +20,7 @@ class Runner:
     def __init__(self, outcome: Outcome, asked: list[str]) -> None:
         self.outcome, self.asked = outcome, asked
 
-    def again(self, test: str, number: int) -> Outcome:
+    def rerun(self, test: str) -> Outcome:
         self.asked.append(test)
         return self.outcome
 

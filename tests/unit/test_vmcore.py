@@ -130,7 +130,7 @@ def test_what_is_no_dump(tmp_path: Path) -> None:
 
 
 def test_a_kernel_without_debug_info(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    look = pytest.importorskip("harness.vmcore.look", exc_type=ImportError)
+    look = pytest.importorskip("harness.vmcore.drgn_report", exc_type=ImportError)
 
     def missing(*_words: object) -> None:
         raise look.drgn.MissingDebugInfoError("could not find debugging symbols for kernel")
@@ -139,7 +139,7 @@ def test_a_kernel_without_debug_info(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = guest_with_dump(tmp_path)
     look.main(["look", str(folder / "vmcore"), "/k/vmlinux", str(folder / "vmcore.txt")])
     said, hint = (folder / "vmcore.txt").read_text().splitlines()
-    assert said == "no debug info in /k/vmlinux, so nothing can be said of vmcore"
+    assert said == "no debug info in /k/vmlinux, so vmcore cannot be examined"
     assert "--kconfig debuginfo" in hint
 
 
@@ -158,7 +158,7 @@ def test_a_head_is_what_stands_at_the_margin(tmp_path: Path) -> None:
 
 
 def test_what_drgn_is_told_of_the_kernel() -> None:
-    look = pytest.importorskip("harness.vmcore.look", exc_type=ImportError)
+    look = pytest.importorskip("harness.vmcore.drgn_report", exc_type=ImportError)
     text = look.vmcoreinfo({"init_top_pgt": 0xFFFF1000}, "7.2.13").decode()
     assert "OSRELEASE=7.2.13\n" in text
     assert "SYMBOL(swapper_pg_dir)=ffff1000\n" in text

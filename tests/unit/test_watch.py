@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 from patience import PATIENCE
 
+from harness.plugin.deadlines import DeadlineWatch
 from harness.plugin.fleet import Fleet
-from harness.plugin.watch import Watch
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def watch(told, test_deadline, run_deadline=0.0):
         told.append("over")
         came.set()
 
-    return Watch(test_deadline, run_deadline, late, over), came
+    return DeadlineWatch(test_deadline, run_deadline, late, over), came
 
 
 def test_a_late_test_is_told_once(told):
@@ -62,7 +62,7 @@ def test_collecting_has_a_deadline_too(told):
         told.append((guest, test))
         came.set()
 
-    clock = Watch(0.0, 0.0, late, came.set, 0.01)
+    clock = DeadlineWatch(0.0, 0.0, late, came.set, 0.01)
     clock.busy("guest0")
     assert came.wait(PATIENCE)
     clock.close()
@@ -81,9 +81,9 @@ def test_the_end_of_collecting_may_be_heard_after_the_first_start(told):
 
 def test_behind_an_oops_a_test_has_less_time(told, monkeypatch):
     part = 1 / PATIENCE
-    monkeypatch.setattr("harness.plugin.watch.HURT", part)
+    monkeypatch.setattr("harness.plugin.deadlines.HURT", part)
     came = threading.Event()
-    clock = Watch(
+    clock = DeadlineWatch(
         PATIENCE,
         0.0,
         lambda *late: (told.append(late), came.set()),

@@ -56,7 +56,7 @@ def _lead(bisected: Bisected) -> Iterator[str]:
         yield f"The option {option.name}={option.value} makes the difference."
     if bisected.remaining:
         subjects = ", ".join(commit.subject for commit in bisected.remaining)
-        yield f"The {first} commit is one of these, which cannot be told apart: {subjects}."
+        yield f"The {first} commit is one of these; some of them cannot be tested: {subjects}."
     if bisected.together and bisected.together.together:
         patches = " and ".join(map(str, bisected.together.together))
         yield f"Patches {patches} show the failure together."

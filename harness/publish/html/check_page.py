@@ -74,7 +74,10 @@ def kernels(matrix: Matrix, folder: Path) -> Iterator[KernelColumn]:
 
 
 def _failures(columns: Sequence[KernelColumn], ask: Ask | None) -> tuple[ShownFailure, ...]:
-    """Return each bad test once, where it goes bad first; one of the base only if it stays bad."""
+    """Return each bad test once, at the first patch where it is bad.
+
+    A test that is bad on the base already is shown only if it stays bad until the end.
+    """
     seen: set[str] = set()
     budget = Budget(failures.ROOM)
     shown: tuple[ShownFailure, ...] = ()
@@ -118,7 +121,7 @@ def remarks(matrix: Matrix) -> dict[int, list[Remark]]:
     """Return the findings as remarks at the lines of patches, by the patch's number."""
     by_patch: dict[int, list[Remark]] = {}
     for cell, finding in matrix.findings:
-        # A test's file is not one of the series; the table of tests shows it.
+        # A failed test's file is not one of the series; the table of tests shows it.
         if cell.patch and cell.check != "tests":
             text = f"{cell.check}: {finding.text}"
             remark = Remark(finding.level, text, finding.file, finding.line)

@@ -101,7 +101,7 @@ def show(
     remarks: Sequence[Remark] = (),
     budget: Budget | None = None,
 ) -> ShownPatch:
-    """Read a patch's mail and put remarks at their lines; what fits nowhere stands above.
+    """Read a patch's mail and put remarks at their lines; those that fit no line stand above.
 
     ``budget`` counts the lines that the page may still take.
     """
@@ -165,12 +165,14 @@ def _files(
             tuple(shown),
             sum(hunk.added for hunk in file.hunks),
             sum(hunk.removed for hunk in file.hunks),
-            tuple(
-                dataclasses.replace(one, text=f"line {one.line}: {one.text}") if one.line else one
-                for one in loose
-            ),
+            tuple(map(_with_line, loose)),
             len(lines) - len(shown),
         )
+
+
+def _with_line(remark: Remark) -> Remark:
+    text = f"line {remark.line}: {remark.text}" if remark.line else remark.text
+    return dataclasses.replace(remark, text=text)
 
 
 def _hunk(hunk: Hunk) -> Iterator[DiffLine]:
@@ -183,15 +185,15 @@ def _hunk(hunk: Hunk) -> Iterator[DiffLine]:
 
 
 def _index(lines: Sequence[DiffLine], remark: Remark) -> int | None:
-    """Find the line of a remark; one whose text is known is found although later patches moved it.
+    """Return the index of the line that a remark is about; None where no line fits.
 
-    None where no line fits.
+    If the line's text is known it is found even where a later patch moved it.
     """
     source = remark.source.strip()
     if not source:
         numbers = (line.new for line in lines)
         return next((n for n, new in enumerate(numbers) if new and new == remark.line), None)
-    same = [n for n, one in enumerate(lines) if one.kind == "+" and one.text.strip() == source]
+    same = [n for n, line in enumerate(lines) if line.kind == "+" and line.text.strip() == source]
     return min(same, key=lambda n: abs((lines[n].new or 0) - remark.line), default=None)
 
 

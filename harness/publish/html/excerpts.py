@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Excerpts of long texts, of a size that a page can hold; what is left out is counted."""
+"""Excerpts of long texts, small enough for a page; what is left out is counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.text import clean
 
 LONGEST = 2000  # characters of a line
 BEFORE, HEAD, TAIL, AFTER = 5, 40, 120, 8  # lines of a console around a test and of it
-_READ = 1 << 12  # bytes of a console's line that are read as one
+_READ = 1 << 12  # bytes of a console's line that are read at once
 _START, _END = b"harness: start ", b"harness: end "
 
 
@@ -39,7 +39,7 @@ class Budget:
 
     def spend(self, *excerpts: Excerpt) -> None:
         """Count what is shown."""
-        self.left -= sum(len(one.head) + len(one.tail) for one in excerpts)
+        self.left -= sum(len(text.head) + len(text.tail) for text in excerpts)
 
     @property
     def spent(self) -> bool:
@@ -73,10 +73,10 @@ def end_of(console: Path) -> Excerpt:
 
 
 def around_tests(console: Path, tests: Collection[str]) -> dict[str, Excerpt]:
-    """Return what a console says around each test; of one that ran twice, the last time.
+    """Return what a console says around each test; if a test ran twice, only the last time.
 
-    A console may have a hundred megabytes: it is read once, and never held in memory.  A test
-    that never ended has everything until the console's end, of which the last lines are kept.
+    A console may have a hundred megabytes: it is read once, and never held in memory.  For a test
+    that never ended, the last lines of the console are kept.
     """
     if not tests:
         return {}
@@ -98,11 +98,11 @@ def around_tests(console: Path, tests: Collection[str]) -> dict[str, Excerpt]:
                 before.append(line)
     except OSError:
         return {}
-    return {name.decode(errors="replace"): one.excerpt() for name, one in slices.items()}
+    return {name.decode(errors="replace"): part.excerpt() for name, part in slices.items()}
 
 
 class _ConsoleSlice:
-    """The lines of one test as they come."""
+    """The lines of one test, collected while the console is read."""
 
     def __init__(self, before: Collection[bytes]) -> None:
         self.head = list(before)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What went wrong, each with the evidence that a page has room for: tests, boots, splats."""
+"""What went wrong (tests, boots, splats), with as much evidence as a page has room for."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from harness.publish.html.excerpts import NOTHING, Budget, Excerpt, around_tests
 from harness.publish.html.test_table import BASE, KernelColumn
 from harness.results import evidence
 
-#: Returns the histories of tests, for those that have one.
+#: Returns the histories of tests; tests without a history are left out.
 Ask = Callable[[Sequence[str]], Mapping[str, TestHistory]]
 
 ROOM = 8 << 20  # characters of evidence on a page
-SHOWN = 400  # failures of a kernel that are shown at all
-ASKED = 60  # of which the history is asked for
-SPLATS = 8  # of one test, or of one kernel before its first test
+SHOWN = 400  # failures of a kernel that are shown; the table has all
+ASKED = 60  # failures whose history is asked for
+SPLATS = 8  # splats of a test, or of a kernel before its first test
 
 _WORST_FIRST = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.ERROR, Outcome.FAIL, Outcome.XPASS)
 _Decoded = Mapping[tuple[str, tuple[str, ...]], Decoded]
@@ -88,7 +88,7 @@ class ShownFailure:
 
 
 def bad(kernel: KernelColumn) -> list[Test]:
-    """Return the tests that went wrong, the worst first; without those that say nothing."""
+    """Return the tests that went wrong, the worst first.  Those that did not run say nothing."""
     rank = {outcome: number for number, outcome in enumerate(_WORST_FIRST)}
     tests = [
         test
@@ -134,7 +134,7 @@ def show(
 
 
 def _decoded(folder: Path) -> _Decoded:
-    return {(one.title, one.frames): one.decoded for one in evidence.decoded(folder)}
+    return {(splat.title, splat.frames): splat.decoded for splat in evidence.decoded(folder)}
 
 
 def _splat(splat: Splat, decoded: _Decoded) -> ShownSplat:

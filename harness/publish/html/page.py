@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A page and how it is written: one HTML file, and nothing from anywhere else.
+"""A page and how it is written: as one HTML file that needs nothing else.
 
 Everything that a patch, a test or a kernel said is text and never markup: jinja2 escapes it, and
 the page's policy lets no script run but our own.
@@ -41,7 +41,7 @@ from harness.publish.html.test_table import KernelColumn, TestGroup, TestRow
 from harness.publish.html.timeline import Timeline
 from harness.results.regression import counts
 
-FINDINGS = 200  # findings of one patch that are shown
+FINDINGS = 200  # findings of a patch that are shown
 WARNINGS = 100  # compiler warnings that are listed
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -98,11 +98,11 @@ class MatrixSection:
         """The number, the title and the findings of each patch, the worst first."""
         order = list(Severity)
         for number, subject in self.rows:
-            found = [pair for pair in self.matrix.findings if pair[0].patch == number]
-            found.sort(key=lambda pair: order.index(pair[1].level))
-            if found:
+            findings = [pair for pair in self.matrix.findings if pair[0].patch == number]
+            findings.sort(key=lambda pair: order.index(pair[1].level))
+            if findings:
                 title = f"Patch {number}: {subject}" if number else "The whole series"
-                yield number, title, found[:FINDINGS]
+                yield number, title, findings[:FINDINGS]
 
     @property
     def notes(self) -> Iterator[str]:

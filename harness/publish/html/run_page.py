@@ -20,7 +20,7 @@ from harness.publish.html.test_table import KernelColumn, TestRow
 from harness.results import evidence, journal, store
 from harness.results.regression import settled
 
-_TOLD = (ChangeKind.REGRESSION, ChangeKind.SUSPECT, ChangeKind.FLAKY, ChangeKind.NEW)
+_TAGGED = (ChangeKind.REGRESSION, ChangeKind.SUSPECT, ChangeKind.FLAKY, ChangeKind.NEW)
 _BASE_ROOM = 2 << 20  # characters of evidence of what failed on the base
 _SET = re.compile(r"^(CONFIG_\w+)=(.*)$|^# (CONFIG_\w+) is not set$", re.MULTILINE)
 _COMPILER = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
@@ -37,7 +37,7 @@ def of_run(folder: Path, ask: Ask | None = None, check: Path | None = None) -> P
     columns = list(kernels)
     if matrix and check:  # a check's base is the run's; its patches stand between
         between = check_page.kernels(matrix, check)
-        columns[-1:-1] = [one for one in between if one.label != test_table.BASE]
+        columns[-1:-1] = [kernel for kernel in between if kernel.label != test_table.BASE]
     own, base = _failures(run, kernels, ask)
     rows = test_table.rows(columns, {change.test: change.kind for change in run.changes})
     boot = tuple(failures.boot_splats(run, kernels))
@@ -57,7 +57,7 @@ def of_run(folder: Path, ask: Ask | None = None, check: Path | None = None) -> P
         groups=test_table.groups(rows),
         failures=own,
         base_failures=base,
-        hidden=sum(len(failures.bad(one)) for one in kernels) - len(own) - len(base),
+        hidden=sum(len(failures.bad(kernel)) for kernel in kernels) - len(own) - len(base),
         boot_splats=boot,
         not_booted=tuple(failures.not_booted(run, kernels)),
         dumps=failures.dumps(kernels),
@@ -78,7 +78,7 @@ def _failures(
     *others, judged = kernels
     blamed = {test.id for test in run.blamed}
     changes = {test: "old" for base in others for test in base.bad if test not in blamed}
-    changes |= {c.test: test_table.change_word(c.kind) for c in run.changes if c.kind in _TOLD}
+    changes |= {c.test: test_table.change_word(c.kind) for c in run.changes if c.kind in _TAGGED}
     budget = Budget(failures.ROOM)
     tests = sorted(failures.bad(judged), key=lambda test: test.id not in blamed)
     own = failures.show(tests, judged, budget, changes, ask)
@@ -139,7 +139,8 @@ def _about(run: Run, side: Path) -> Iterator[tuple[str, str]]:
 
 def _options(side: Path) -> Iterator[tuple[str, str, str]]:
     """Return (name, asked, got) for each option that was asked of Kconfig."""
-    got = {one[1] or one[3]: one[2] or "n" for one in _SET.finditer(evidence.config(side))}
+    lines = _SET.finditer(evidence.config(side))
+    got = {line[1] or line[3]: line[2] or "n" for line in lines}
     for name, asked in sorted(evidence.options(side).items()):
         yield name, asked, got.get(name, "n")
 
@@ -199,7 +200,7 @@ def of_unfinished(folder: Path, ask: Ask | None = None) -> Page:
         columns=tuple(kernels),
         rows=rows,
         groups=test_table.groups(rows),
-        failures=tuple(one for one in shown if one.column == judged),
-        base_failures=tuple(one for one in shown if one.column != judged),
+        failures=tuple(failure for failure in shown if failure.column == judged),
+        base_failures=tuple(failure for failure in shown if failure.column != judged),
         timeline=timeline.lay_out((), kernels, links(shown)),
     )

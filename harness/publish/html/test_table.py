@@ -12,7 +12,7 @@ from harness.results import evidence, journal
 from harness.results.regression import counts
 
 BASE = "base"
-PART = 250  # tests in one table: a browser lays out only those that are open
+PART = 250  # tests in a table: a browser lays out only tables that are open
 
 # What the table calls a change; "other" where it is none of these.
 _CHANGES = {
@@ -59,13 +59,13 @@ class TestRow:
 
     @property
     def judged(self) -> Test:
-        """The result on the kernel that is judged, the last one."""
+        """The result on the judged kernel, which is the last."""
         return self.cells[-1] or Test(self.id, Outcome.NOTRUN)
 
 
 @dataclasses.dataclass(frozen=True)
 class TestGroup:
-    """The tests of one file, or a ``part`` of them where there are many."""
+    """The tests of a file, or a ``part`` of them where there are many."""
 
     __test__ = False  # not for pytest to collect
 
@@ -141,12 +141,12 @@ def groups(table: Sequence[TestRow]) -> tuple[TestGroup, ...]:
     files: dict[str, list[TestRow]] = {}
     for row in table:
         files.setdefault(row.id.partition("::")[0], []).append(row)
-    found = []
+    parts = []
     for file, in_file in files.items():
         many = len(in_file) > PART
         for begin in range(0, len(in_file), PART):
             part = tuple(in_file[begin : begin + PART])
             name = f"{begin + 1} to {begin + len(part)}" if many else ""
             bad = any(row.judged.outcome.bad for row in part)
-            found.append(TestGroup(file, part, name, bad and not many))
-    return tuple(found)
+            parts.append(TestGroup(file, part, name, bad and not many))
+    return tuple(parts)

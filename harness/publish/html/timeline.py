@@ -11,7 +11,7 @@ from harness.progress import clock
 from harness.publish.html.test_table import KernelColumn
 
 WIDTH = 1000.0  # of the whole time line
-_THIN = 0.7  # bars narrower than this are drawn as one with their neighbour
+_THIN = 0.7  # bars narrower than this are merged with their neighbour
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)  # seconds
 _TICKS = 6
 
@@ -29,7 +29,7 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class Lane:
-    """What happened on one machine, one after the other."""
+    """What happened on one machine, in order."""
 
     name: str
     bars: tuple[Bar, ...]
@@ -129,7 +129,7 @@ def _guests(kernel: KernelColumn, links: Mapping[tuple[str, str], str]) -> list[
         if not pieces:
             continue
         begin = min(piece.began for piece in pieces)
-        free = (lane for lane in lanes if max(one.end for one in lane) <= begin + 0.5)
+        free = (lane for lane in lanes if max(piece.end for piece in lane) <= begin + 0.5)
         lane = next(free, None)
         if lane is None:
             lanes.append(pieces)
@@ -156,7 +156,7 @@ def _bars(pieces: Iterable[_Piece], begin: float, whole: float) -> tuple[Bar, ..
 
 @dataclasses.dataclass
 class _Layer:
-    """Bars side by side; what is too thin to be seen joins the bar before."""
+    """Bars side by side; one that is too thin to be seen is merged into the bar before it."""
 
     least: float
     bars: list[Bar] = dataclasses.field(default_factory=list)

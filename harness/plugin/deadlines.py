@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The host's clocks: a deadline per test and one for the run, kept by a thread of their own."""
+"""The host's clocks: a deadline for each test and one for the run, kept by a thread."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import time
 from collections.abc import Callable
 
 _TICK = 0.25
-#: A guest that lost a task in the kernel (an Oops) has this part of a test's deadline: what waits
-#: for that task, or for a lock it held, waits for ever.
+#: The part of its deadline that a test has left once its kernel lost a task (an Oops): whatever
+#: waits for that task, or for a lock it held, waits forever.
 HURT = 1 / 6
 
 
-class Watch:
-    """Knows which test each guest is at and since when.
+class DeadlineWatch:
+    """Knows which test each guest is at, and since when.
 
-    ``late(guest, test)`` is called once for a test over its deadline, ``over()`` once when the run
-    is.  Deadlines are in seconds; 0 is none.  ``between`` is the one for a guest that has something
-    else to do: it collects its tests, goes to its next one, ends its session.  That counts as being
-    at a test without a name.  ``hurt(guest)`` says whether its kernel lost a task since the test
-    began.
+    ``late(guest, test)`` is called once for a test over its deadline, ``over()`` once if the run
+    is.  Deadlines are in seconds; 0 is none.  ``between`` is the deadline of a guest that does
+    something else (it collects its tests, goes to its next one, ends its session); that counts as
+    a test without a name.  ``hurt(guest)`` says whether its kernel lost a task during the test.
     """
 
     def __init__(
@@ -36,8 +35,8 @@ class Watch:
         self.run_deadline = run_deadline
         self.late: dict[tuple[str, str], float] = {}  # (guest, test): the deadline it was over
         self.before: dict[str, str] = {}  # the last test each guest finished
-        self._told, self._over, self._between, self._hurt = late, over, between, hurt
-        self._running: dict[str, tuple[str, float, float]] = {}
+        self._on_late, self._on_over, self._between, self._hurt = late, over, between, hurt
+        self._running: dict[str, tuple[str, float, float]] = {}  # guest: test, since, deadline
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._begin = time.monotonic()
@@ -53,7 +52,7 @@ class Watch:
     def idle(self, guest: str) -> None:
         """Note that a guest waits for us, unless it is at a test already.
 
-        What it is sent and what it says is heard in two threads, in any order.
+        What it is sent and what it sends is handled by two threads, in any order.
         """
         with self._lock:
             if not self._running.get(guest, ("",))[0]:
@@ -65,13 +64,13 @@ class Watch:
             self._running[guest] = (test, time.monotonic(), self.test_deadline)
 
     def finished(self, guest: str) -> None:
-        """Note that a guest is at no test any more, and has nothing else to do."""
+        """Note that a guest has finished its test, and has nothing else to do."""
         with self._lock:
             test = self._running.pop(guest, ("",))[0]
             self.before[guest] = test or self.before.get(guest, "")
 
     def at(self, guest: str) -> str:
-        """Say which test a guest is at; empty if none."""
+        """The test a guest is at; empty if none."""
         with self._lock:
             return self._running.get(guest, ("",))[0]
 
@@ -87,29 +86,29 @@ class Watch:
     def _run(self) -> None:
         while not self._stop.wait(_TICK):
             if self.expired():
-                self._over()
+                self._on_over()
                 return
             for guest, test in self._overdue(time.monotonic()):
-                self._told(guest, test)
+                self._on_late(guest, test)
 
     def _overdue(self, now: float) -> list[tuple[str, str]]:
         with self._lock:
-            running = [
+            candidates = [
                 (guest, test, now - since, deadline)
                 for guest, (test, since, deadline) in self._running.items()
                 if deadline and now - since > deadline * HURT and (guest, test) not in self.late
             ]
-        fresh = {
+        overdue = {
             (guest, test): deadline if passed > deadline else deadline * HURT
-            for guest, test, passed, deadline in running
+            for guest, test, passed, deadline in candidates
             if passed > deadline or (test and self._hurt(guest))
         }
         with self._lock:
-            # One that ended while its console was read was not late.
-            fresh = {
+            # A test that ended while its console was read was not late.
+            overdue = {
                 (guest, test): deadline
-                for (guest, test), deadline in fresh.items()
+                for (guest, test), deadline in overdue.items()
                 if self._running.get(guest, ("",))[0] == test
             }
-            self.late |= fresh
-        return list(fresh)
+            self.late |= overdue
+        return list(overdue)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``python -m harness.vmcore.look VMCORE VMLINUX OUT``: write down what drgn finds in a dump.
+"""``python -m harness.vmcore.drgn_report VMCORE VMLINUX OUT``: write what drgn finds in a dump.
 
-A program of its own: drgn is not always installed, and what it reads comes from a broken kernel.
+A separate program: drgn is not always installed, and what it reads comes from a broken kernel.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from drgn.helpers.linux.sched import cpu_curr, task_state_to_char
 from harness import process
 
 _RELEASE = re.compile(rb"Linux version (\S+)")
-_NOBODY = -1  # panic_cpu of a kernel that did not panic
-# Where the way to a stop is told and not the reason for it.
+_NO_CPU = -1  # panic_cpu of a kernel that did not panic
+# Functions at the top of a dead CPU's stack that say nothing about the reason.
 _DYING = {"panic", "vpanic", "delay_tsc", "__delay", "udelay", "__udelay", "__const_udelay"}
 
 
 def vmcoreinfo(symbols: dict[str, int], release: str) -> bytes:
-    """Say of a kernel that lies where it was linked to what it would have told kdump itself."""
+    """What a kernel that runs where it was linked would have told kdump itself."""
     tables = symbols.get("swapper_pg_dir") or symbols["init_top_pgt"]
     return (
         f"OSRELEASE={release}\nPAGESIZE=4096\nKERNELOFFSET=0\nNUMBER(phys_base)=0\n"
@@ -35,18 +35,18 @@ def vmcoreinfo(symbols: dict[str, int], release: str) -> bytes:
 
 
 def symbols(vmlinux: Path) -> dict[str, int]:
-    """Give the addresses of all symbols."""
+    """The addresses of all symbols."""
     lines = (line.split() for line in process.run(["nm", vmlinux]).stdout.splitlines())
-    return {words[2]: int(words[0], 16) for words in lines if len(words) == 3}
+    return {fields[2]: int(fields[0], 16) for fields in lines if len(fields) == 3}
 
 
 def load(vmcore: Path, vmlinux: Path) -> drgn.Program:
-    """Open a dump.  Raises drgn.MissingDebugInfoError and whatever else drgn finds wrong.
+    """Open a dump.  Raises drgn.MissingDebugInfoError and other errors of drgn.
 
-    A vmlinux with tables for unwinding only is debug info to drgn, but knows no types.
+    drgn takes a vmlinux with nothing but unwind tables for debug info, but it has no types.
     """
-    found = _RELEASE.search(vmlinux.read_bytes())
-    release = found[1].decode() if found else "unknown"
+    match = _RELEASE.search(vmlinux.read_bytes())
+    release = match[1].decode() if match else "unknown"
     program = drgn.Program(vmcoreinfo=vmcoreinfo(symbols(vmlinux), release))
     program.set_core_dump(vmcore)
     program.load_debug_info([vmlinux])
@@ -58,13 +58,13 @@ def load(vmcore: Path, vmlinux: Path) -> drgn.Program:
 
 
 def describe(program: drgn.Program) -> Iterator[str]:
-    """Give the lines of the report, the most telling one first."""
+    """The lines of the report, the most important one first."""
     panicked = program["panic_cpu"].counter.value_()
     for cpu in sorted(for_each_online_cpu(program), key=lambda cpu: (cpu != panicked, cpu)):
         task = cpu_curr(program, cpu)
-        trace, way = _stack(program, task)
-        at = " < ".join(way)
-        if cpu == panicked != _NOBODY:
+        trace, functions = _stack(program, task)
+        at = " < ".join(functions)
+        if cpu == panicked != _NO_CPU:
             yield f"panic in {_name(task)} on CPU {cpu}: {at}"
         else:
             yield f"CPU {cpu} is at {_name(task)}: {at}"
@@ -85,7 +85,7 @@ def _name(task: drgn.Object) -> str:
 
 
 def _stack(program: drgn.Program, task: drgn.Object) -> tuple[list[str], list[str]]:
-    """Give the lines of a task's stack, and the functions on top that say what it was about."""
+    """The lines of a task's stack, and its topmost functions that say what it was doing."""
     try:
         trace = program.stack_trace(task)
     except (drgn.FaultError, ValueError, LookupError) as error:
@@ -96,16 +96,16 @@ def _stack(program: drgn.Program, task: drgn.Object) -> tuple[list[str], list[st
 
 
 def main(argv: list[str]) -> None:
-    """Write the report about a dump, or why there is none."""
+    """Write the report of a dump, or why there is none."""
     vmcore, vmlinux, out = map(Path, argv[1:4])
     try:
         text = "\n".join(describe(load(vmcore, vmlinux)))
     except drgn.MissingDebugInfoError:
         text = (
-            f"no debug info in {vmlinux}, so nothing can be said of {vmcore.name}\n"
-            "hint: build the kernel with it: --kconfig base, or --kconfig debuginfo beside your own"
+            f"no debug info in {vmlinux}, so {vmcore.name} cannot be examined\n"
+            "hint: build the kernel with it: --kconfig base, or --kconfig debuginfo with your own"
         )
-    except Exception as error:  # the dump is of a kernel that may have overwritten anything
+    except Exception as error:  # the dump's kernel may have overwritten anything
         text = f"drgn cannot read {vmcore.name}: {error}"
     out.write_text(f"{text}\n", encoding="utf-8")
 

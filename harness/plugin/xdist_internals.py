@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""All that we use of pytest-xdist and execnet beyond what they document.
+
+pyproject.toml keeps pytest-xdist below the next major release; tests/unit/test_xdist_internals.py
+fails if an installed release lacks something of this.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+#: The events that xdist's workers send, and what each contains.
+EVENTS: dict[str, set[str]] = {
+    "workerready": {"workerinfo"},
+    "collectionstart": set(),
+    "collectreport": {"data"},
+    "collectionfinish": {"topdir", "ids"},
+    "logstart": {"nodeid", "location"},
+    "testreport": {"data"},
+    "logfinish": {"nodeid", "location"},
+    "runtest_protocol_complete": {"item_index", "duration"},
+    "unscheduled": {"indices"},
+    "warning_recorded": {"warning_message_data", "when", "nodeid", "location"},
+    "workerfinished": {"workeroutput"},
+    "internal_error": {"formatted_error"},
+}
+#: The commands that xdist sends to its workers.
+RUN_TESTS, RUN_ALL, SHUTDOWN = "runtests", "runtests_all", "shutdown"
+# What describes the class of a warning.
+_CLASSES = ("message_module", "message_class_name", "message_args", "category_module")
+
+
+def intercept_replacements(
+    config: pytest.Config, replace: Callable[[Callable[[], None]], None]
+) -> None:
+    """Call ``replace`` where xdist replaces a dead worker; its argument connects the new one.
+
+    Unlike in xdist alone, a worker is not replaced if no tests are left.
+    """
+    dsession: Any = config.pluginmanager.get_plugin("dsession")
+    clone = dsession._clone_node
+
+    def replacement(node: Any) -> None:
+        if not dsession.sched.tests_finished:
+            replace(lambda: clone(node))
+
+    dsession._clone_node = replacement
+
+
+def relay_status(node: Any, seconds: float) -> int | None:
+    """The exit status of a node's process; None if it still runs after so many seconds."""
+    try:
+        return int(node.gateway._io.popen.wait(seconds))
+    except (AttributeError, subprocess.TimeoutExpired):
+        return None
+
+
+def result_descriptors(config: pytest.Config) -> tuple[int, int]:
+    """In a worker: the file descriptors of its connection to the host."""
+    plugins = config.pluginmanager.get_plugins()
+    channel = next(plugin.channel for plugin in plugins if hasattr(plugin, "torun"))
+    io = channel.gateway._io
+    return io.infile.fileno(), io.outfile.fileno()
+
+
+class XdistNode:
+    """xdist's object for a worker.
+
+    From now on ``heard`` gets all that the worker sends, and ``sending`` all that xdist sends to
+    it; they decide what to pass on (``pass_on``, ``send``).
+    """
+
+    def __init__(
+        self, node: Any, heard: Callable[[object], None], sending: Callable[..., None]
+    ) -> None:
+        self._node = node
+        self.pass_on: Callable[[object], None] = node.process_from_remote
+        self.send: Callable[..., None] = node.sendcommand
+        node.process_from_remote, node.sendcommand = heard, sending
+
+    def break_off(self) -> None:
+        """Make xdist treat the worker as dead."""
+        self._node._down = True
+        self._node.notify_inproc("errordown", node=self._node, error="internal error")
+
+    def deserialized(self, data: dict[str, Any]) -> object:
+        """The report in ``data``, of whatever class its hook implementations make."""
+        config = self._node.config
+        return config.hook.pytest_report_from_serializable(config=config, data=data)
+
+    def report(self, report: pytest.TestReport) -> None:
+        """Give xdist the report of a test."""
+        self._node.notify_inproc("testreport", node=self._node, rep=report)
+
+    def collect_report(self, report: pytest.CollectReport) -> None:
+        """Give xdist a report of collecting tests, which must not have passed."""
+        self._node.notify_inproc("collectreport", node=self._node, rep=report)
+
+    def warning(self, data: dict[str, Any], **where: Any) -> None:
+        """Give xdist a warning; one of a class that only the guest knows loses its class."""
+        from xdist.workermanage import unserialize_warning_message
+
+        try:
+            message = unserialize_warning_message(data)
+        except (ImportError, AttributeError):
+            message = unserialize_warning_message(data | dict.fromkeys(_CLASSES))
+        self._node.notify_inproc("warning_recorded", warning_message=message, **where)

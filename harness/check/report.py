@@ -8,9 +8,8 @@ from pathlib import Path
 import junitparser
 
 from harness.model import WHOLE_SERIES, CellState, Finding, Matrix, Severity
-from harness.publish import sentences
 from harness.results import store
-from harness.text import clean
+from harness.text import clean, quantity
 
 _B4 = {CellState.BAD: "fail", CellState.WARN: "warn", CellState.UNKNOWN: "warn"}
 
@@ -82,7 +81,7 @@ def b4(matrix: Matrix) -> list[dict[str, str]]:
             f"{f'patch {patch}: ' if patch and len(matrix.rows) > 1 else ''}{line(finding, patch)}"
             for patch, finding in entering
         ]
-        found = sentences.number(problems, "finding") if problems else ""
+        found = quantity(problems, "finding") if problems else ""
         entries.append(
             {
                 "tool": f"harness {check}",

@@ -19,7 +19,7 @@ from harness.results import store
 
 COMMAND = "command"  # holds the run's command line; who creates it owns the folder
 ELSEWHERE = "choose another folder with --out DIR"
-COVER = "cover.mail"  # the cover letter as it came; harness.publish.mail answers it
+COVER = "cover.mail"  # the cover letter as it came; harness.publish.reply replies to it
 LEAST = 65536  # bytes that must be free after a run, or evidence may be lost
 
 

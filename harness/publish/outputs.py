@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.errors import HostFault, UsageError
 from harness.model import Matrix, Run, SideResult
 from harness.progress import Progress
-from harness.publish import ci, junit, kcidb, mail, markdown, tap
+from harness.publish import ci, junit, kcidb, markdown, reply, tap
 from harness.results import store
 from harness.results.regression import settled
 
@@ -70,22 +70,22 @@ def _sides(run: Run, choices: OutputChoices) -> tuple[SideResult, ...]:
 
 
 def _mail(run: Run, choices: OutputChoices, progress: Progress) -> bytes:
-    sender = mail.person(choices.tested_by) if choices.tested_by else None
-    if sender and (why := mail.no_tested_by(run)):
+    sender = reply.person(choices.tested_by) if choices.tested_by else None
+    if sender and (why := reply.no_tested_by(run)):
         progress.say(f"the mail has no Tested-by: {why}")
-    if not mail.replied(run).id:
+    if not reply.thread_of(run).id:
         progress.say("the series has no Message-ID, so the mail is not a reply to anything")
 
-    def maintainers() -> tuple[mail.Lines, mail.Lines]:
+    def maintainers() -> tuple[reply.Lines, reply.Lines]:
         patches = run.series.patches if run.series else ()
         files = [patch for patch in patches if patch.path.is_file()]
         try:
-            return mail.ask_maintainers(run.source, files)
+            return reply.ask_maintainers(run.source, files)
         except HostFault as error:  # a mail without receivers is better than none
             progress.say(f"the mail has no Cc: {error.what}")
             return (), ()
 
-    return mail.compose(run, maintainers, sender)
+    return reply.compose(run, maintainers, sender)
 
 
 def _junit(run: Run, choices: OutputChoices, _: Progress) -> bytes:

@@ -17,7 +17,6 @@ from harness.series.folder import SeriesToml, read_toml, slug
 from harness.series.mail import Mail, parse
 from harness.series.mailsource import FORMAT, MailSource
 from harness.series.mbox import MboxEntry
-from harness.series.threads import PatchFile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +41,7 @@ class SeriesRequest:
 class SortedPatches:
     """The patches in order, each number once; ``conflicting`` share a number and differ."""
 
-    patches: tuple[PatchFile, ...]
+    patches: tuple[Mail, ...]
     total: int
     missing: tuple[int, ...] = ()
     duplicates: tuple[int, ...] = ()
@@ -67,12 +66,12 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
     else:
         choice = threads.choose(source.entries, source.where, request.pick, request.revision)
     mails = [mail for entry in choice.entries for mail in _read(entry, source)]
-    covers = [(path, mail) for path, mail in mails if mail.is_cover]
+    covers = [mail for mail in mails if mail.is_cover]
     if len(covers) == len(mails):
         if mails and not source.folder:
-            raise _no_diff(mails[0][1])
+            raise _no_diff(mails[0])
         raise mailsource.no_patch(source.where)
-    found = _sort([(path, mail) for path, mail in mails if not mail.is_cover], source)
+    found = _sort([mail for mail in mails if not mail.is_cover], source)
     notes = [*source.notes, *choice.notes, *_notes(found, source)]
     fault = _fault(found, source)
     if fault and request.whole:
@@ -85,16 +84,16 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
     return dataclasses.replace(series, notes=tuple(notes), fault=fault.what if fault else "")
 
 
-def _read(entry: MboxEntry, source: MailSource) -> list[PatchFile]:
+def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
     """Read a patch or cover letter; a mail that carries whole mails stands for those."""
-    mail = parse(entry.raw(), entry.where)
+    mail = dataclasses.replace(parse(entry.raw(), entry.where), path=entry.path)
     attached = [
         parse(raw, f"attachment {number} of {entry.where}")
         for number, raw in enumerate(mail.attached, 1)
     ]
     if any(inner.diffs for inner in attached):
         return [
-            (entry.path, dataclasses.replace(inner, plain=False))
+            dataclasses.replace(inner, plain=False, path=entry.path)
             for inner in attached
             if inner.diffs or (inner.total and inner.number == 0)
         ]
@@ -106,7 +105,7 @@ def _read(entry: MboxEntry, source: MailSource) -> list[PatchFile]:
     cover = mail.number == 0 and (mail.total or "0000" in Path(mail.where).name[:4])
     if not mail.diffs and not (cover and (source.strict or len(source.entries) > 1)):
         raise _no_diff(mail)
-    return [(entry.path, mail)]
+    return [mail]
 
 
 def _no_diff(mail: Mail) -> SeriesError:
@@ -116,25 +115,25 @@ def _no_diff(mail: Mail) -> SeriesError:
     )
 
 
-def _sort(patches: Sequence[PatchFile], source: MailSource) -> SortedPatches:
+def _sort(patches: Sequence[Mail], source: MailSource) -> SortedPatches:
     """Sort by [PATCH n/m]; if no subject has a number, the order stays.
 
     Raises SeriesError when only some have one, or when they are of several series.
     """
-    if source.ordered or not any(mail.total for _, mail in patches):
+    if source.ordered or not any(mail.total for mail in patches):
         return SortedPatches(tuple(patches), len(patches))
-    unnumbered = [mail.where for _, mail in patches if not mail.total]
+    unnumbered = [mail.where for mail in patches if not mail.total]
     if unnumbered:
         raise SeriesError(
             f"in {source.where} some subjects have a number [PATCH n/m] and some have none",
             hint=f"number all or none: {FORMAT}",
             details="without a number:\n" + "\n".join(unnumbered),
         )
-    _refuse_several_series([mail for _, mail in patches], source)
-    total = patches[0][1].total
-    by_number: dict[int, list[PatchFile]] = {}
-    for path, mail in patches:
-        by_number.setdefault(mail.number, []).append((path, mail))
+    _refuse_several_series(patches, source)
+    total = patches[0].total
+    by_number: dict[int, list[Mail]] = {}
+    for mail in patches:
+        by_number.setdefault(mail.number, []).append(mail)
     repeated = {number: copies for number, copies in by_number.items() if len(copies) > 1}
     return SortedPatches(
         patches=tuple(by_number[number][0] for number in sorted(by_number)),
@@ -144,8 +143,8 @@ def _sort(patches: Sequence[PatchFile], source: MailSource) -> SortedPatches:
         conflicting=tuple(
             mail
             for copies in repeated.values()
-            for _, mail in copies
-            if len({(copy.subject, copy.patch) for _, copy in copies}) > 1
+            for mail in copies
+            if len({(copy.subject, copy.patch) for copy in copies}) > 1
         ),
     )
 
@@ -204,50 +203,49 @@ def _notes(found: SortedPatches, source: MailSource) -> list[str]:
         numbers = ", ".join(map(str, found.duplicates))
         notes.append(f"patch {numbers} is there twice, both times the same: one is taken")
     if _is_asked_alone(found, source):
-        mail = found.patches[0][1]
+        mail = found.patches[0]
         notes.append(f"this is patch {mail.number} of {mail.total} alone")
     return notes
 
 
-def _series(source: MailSource, cover: PatchFile | None, found: SortedPatches) -> Series:
+def _series(source: MailSource, cover: Mail | None, found: SortedPatches) -> Series:
     toml = read_toml(source.folder) if source.folder else SeriesToml()
-    mails = [mail for _, mail in found.patches]
-    digest = hashlib.sha256(b"".join(mail.for_git_am for mail in mails)).hexdigest()
+    digest = hashlib.sha256(b"".join(mail.for_git_am for mail in found.patches)).hexdigest()
     patches = tuple(
         Patch(
             # Numbers of the subjects count only if some are missing.
             mail.number if found.missing else number,
             mail.subject,
             mail.author,
-            _file_of(path, mail, number, digest),
+            _file_of(mail, number, digest),
             mail.files,
             mail.message_id,
         )
-        for number, (path, mail) in enumerate(found.patches, 1)
+        for number, mail in enumerate(found.patches, 1)
     )
-    texts = [cover[1], *mails] if cover else mails
+    mails = [cover, *found.patches] if cover else found.patches
     return Series(
-        name=source.name or slug(texts[0].subject),
+        name=source.name or slug(mails[0].subject),
         folder=source.folder or patches[0].path.parent,
         patches=patches,
         digest=digest,
-        title=toml.title or texts[0].subject,
-        cover=_file_of(*cover, 0, digest) if cover else None,
+        title=toml.title or mails[0].subject,
+        cover=_file_of(cover, 0, digest) if cover else None,
         link=toml.link,
         kernel=toml.kernel,
-        base=toml.base or source.base or next((mail.base for mail in texts if mail.base), ""),
+        base=toml.base or source.base or next((mail.base for mail in mails if mail.base), ""),
         kconfig=toml.kconfig,
         suites=toml.suites,
         subsystems=toml.subsystems,
-        version=max(mail.version for mail in texts),
+        version=max(mail.version for mail in mails),
         total=found.total,
-        cover_subject=cover[1].subject if cover else "",
-        cover_id=cover[1].message_id if cover else "",
-        prerequisites=tuple(patch_id for mail in texts for patch_id in mail.prerequisites),
+        cover_subject=cover.subject if cover else "",
+        cover_id=cover.message_id if cover else "",
+        prerequisites=tuple(patch_id for mail in mails for patch_id in mail.prerequisites),
         missing=found.missing,
         duplicates=found.duplicates,
         repo=source.repo,
-        commits=tuple(map(_commit_of, mails)) if source.repo else (),
+        commits=tuple(map(_commit_of, found.patches)) if source.repo else (),
     )
 
 
@@ -257,11 +255,11 @@ def _commit_of(mail: Mail) -> str:
     return match[1].decode() if match else ""
 
 
-def _file_of(path: Path, mail: Mail, number: int, digest: str) -> Path:
+def _file_of(mail: Mail, number: int, digest: str) -> Path:
     """A file that holds this mail alone, as git am takes it; in the cache if need be."""
     content = mail.for_git_am
-    if mail.plain and path.stat().st_size == len(mail.raw):
-        return path
+    if mail.plain and mail.path.stat().st_size == len(mail.raw):
+        return mail.path
     place = paths.cache("series", digest[:20]) / f"{number:04}.patch"
     if not place.exists() or place.read_bytes() != content:
         with paths.writing(place), paths.scratch(place) as scratch:

@@ -10,6 +10,7 @@ import email.header
 import email.message
 import email.utils
 import re
+from pathlib import Path
 
 from harness import diff
 from harness.diff import FileDiff
@@ -29,7 +30,7 @@ class Mail:
 
     ``diffs`` is empty for a cover letter; ``base`` is what a base-commit trailer names, and
     ``prerequisites`` the ids of patches before the series.  ``text`` and ``patch`` are the body
-    without any encoding; ``plain``: git am reads ``raw`` as we do.
+    without any encoding; ``plain``: git am reads ``raw`` as we do; ``path`` is the mail's file.
     """
 
     where: str
@@ -50,6 +51,7 @@ class Mail:
     patch: bytes = b""
     plain: bool = True
     attached: tuple[bytes, ...] = ()
+    path: Path = Path()
 
     @property
     def files(self) -> tuple[str, ...]:

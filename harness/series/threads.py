@@ -17,8 +17,6 @@ from harness.series import header
 from harness.series.mail import Mail, parse, rewritten
 from harness.series.mbox import MboxEntry
 
-PatchFile = tuple[Path, Mail]  # a mail and the file it lies in
-
 _SHOWN = 30
 # What a reply can give; a Signed-off-by there is for a change of its own.
 _TRAILER = re.compile(
@@ -276,14 +274,14 @@ def _listed(revisions: Sequence[Revision]) -> str:
 
 
 def collect_trailers(
-    patches: Sequence[PatchFile], choice: ThreadChoice
-) -> tuple[tuple[PatchFile, ...], list[str]]:
+    patches: Sequence[Mail], choice: ThreadChoice
+) -> tuple[tuple[Mail, ...], list[str]]:
     """Return the patches with the trailers of their replies, and a line about each trailer.
 
     A trailer in reply to the cover letter, or to a mail that is not there, is for every patch.
     """
     own = {id(entry) for entry in choice.entries}
-    ids = {mail.message_id for _, mail in patches if mail.message_id}
+    ids = {mail.message_id for mail in patches if mail.message_id}
     covers = {entry.message_id for entry in choice.entries} - ids
     parents = {entry.message_id: entry.parents for entry in choice.thread}
     notes: list[str] = []
@@ -299,9 +297,7 @@ def collect_trailers(
         if answered:
             scope = "patch" if answered in ids else "all patches"
             notes += [f"{line}  ({scope})" for line in lines]
-    return tuple(
-        (path, _with_trailers(mail, trailers.get(mail.message_id, ()))) for path, mail in patches
-    ), notes
+    return tuple(_with_trailers(mail, trailers.get(mail.message_id, ())) for mail in patches), notes
 
 
 def _ancestors(direct: Sequence[str], parents: Mapping[str, tuple[str, ...]]) -> list[str]:

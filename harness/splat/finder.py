@@ -18,10 +18,10 @@ from harness.splat.prefix import (
     LONGEST,
     PIECE,
     Message,
+    clean_text,
+    is_stamped,
     messages,
-    smooth,
-    stamped,
-    usual,
+    usual_message,
     whole_lines,
 )
 from harness.splat.search import Start, begins, candidates
@@ -62,7 +62,7 @@ def find(lines: Iterable[str], test: str = BOOT) -> tuple[Splat, ...]:
     if isinstance(lines, io.TextIOBase):
         pieces = iter(functools.partial(lines.read, PIECE), "")
     for piece in whole_lines(pieces):
-        finder.read(smooth(piece))
+        finder.read(clean_text(piece))
     return finder.end()
 
 
@@ -89,7 +89,7 @@ class _Finder:
 
     def read(self, text: str) -> None:
         """Take the next lines: those that may begin something, and those that follow."""
-        self.stamped = self.stamped or stamped(text)
+        self.stamped = self.stamped or is_stamped(text)
         at = 0
         places = iter([*candidates(text, self.stamped), len(text)])
         place = -1
@@ -113,7 +113,7 @@ class _Finder:
     def line(self, raw: str, fresh: bool) -> None:
         """Take one line; ``fresh`` if something may begin in it."""
         if self.stamped:
-            only = usual(raw)
+            only = usual_message(raw)
             found = [only] if only else messages(raw)
         else:
             found = messages(self.unquoted(raw))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What can be wrong with what a person gives us, or with the machine: said in words, by `run`."""
+"""Bad input, or a bad machine: `run` says what is wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def in_namespace(script: str) -> list[str]:
-    """Words that run what follows after ``script``, with mounts and a network of its own."""
+    """A command that runs ``script`` and then its arguments, with its own mounts and network."""
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     words = ["unshare", *user, "--mount", "--net", "sh", "-c"]
     if subprocess.run([*words, "mount -t tmpfs none /mnt"], capture_output=True).returncode:
@@ -37,7 +37,7 @@ def in_namespace(script: str) -> list[str]:
 
 
 def refused(project: Project, code: int, said: str, hint: str, *words: str, **named: object) -> str:
-    """Run, and see that it ends with ``code``, says what is wrong, and what to do."""
+    """Run; it must end with ``code``, say what is wrong, and what to do."""
     got, run, err = project.run(*words, **named)  # type: ignore[arg-type]
     assert (got, run.get("exit_code")) == (code, code), err
     assert said in err
@@ -60,7 +60,7 @@ def patch(project: Project) -> Path:
         (lambda _: b"\x7fELF\x02\x01\x01" + bytes(100), "patch", "git format-patch"),
     ],
 )
-def test_a_patch_that_is_none(project: Project, change: object, said: str, hint: str) -> None:
+def test_files_that_are_not_patches(project: Project, change: object, said: str, hint: str) -> None:
     mail = patch(project)
     mail.write_bytes(change(mail.read_bytes()))  # type: ignore[operator]
     refused(project, 125, said, hint)
@@ -75,12 +75,12 @@ def test_mail_that_is_not_utf8(project: Project) -> None:
 
 
 def moved_on(project: Project) -> str:
-    """Change a line of the patch's context; gives the commit."""
+    """Change a line of the patch's context; returns the commit."""
     text = (project.tree / DIR).read_text().replace("count++", "count += 1")
     return faketree.commit(project.tree, "elsewhere", {DIR: text})
 
 
-def test_a_series_that_fits_by_a_three_way_merge_only(project: Project) -> None:
+def test_a_series_that_applies_only_by_a_three_way_merge(project: Project) -> None:
     code, run, err = project.run("--patched-only", "--base", moved_on(project))
     assert code == 0, err
     assert f"patch 1/1 '{DIR}: say more' applies to" in err
@@ -108,7 +108,7 @@ def test_a_wrong_base(project: Project) -> None:
     refused(project, 125, "does not apply", "--base", "--base", "HEAD")
 
 
-def test_a_git_tree_that_is_no_kernel(project: Project) -> None:
+def test_a_git_tree_that_is_not_a_kernel(project: Project) -> None:
     other = project.path / "an öther tree"
     other.mkdir()
     faketree.git(other, "init", "--quiet")
@@ -117,7 +117,7 @@ def test_a_git_tree_that_is_no_kernel(project: Project) -> None:
     refused(project, 129, "is not a kernel tree", "--kernel", *words)
 
 
-def test_a_folder_that_is_no_git_tree(project: Project, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_git_tree(project: Project, tmp_path: Path) -> None:
     other = tmp_path / "ünpacked tree"
     other.mkdir()
     refused(project, 129, f"{other} is not a git tree", "--kernel", "--tree", str(other))
@@ -146,14 +146,14 @@ def test_a_cache_that_is_read_only(project: Project) -> None:
     refused(project, 128, said, "HARNESS_CACHE", before=in_namespace(mount))
 
 
-def test_evidence_that_cannot_be_written_is_told_before_the_work(project: Project) -> None:
+def test_an_unwritable_run_folder_is_reported_before_the_work(project: Project) -> None:
     project.out.mkdir()
     mount = f"mount -t tmpfs -o ro none {shlex.quote(str(project.out))}"
     err = refused(project, 128, str(project.out), "--out", before=in_namespace(mount))
     assert "build" not in err
 
 
-def test_a_folder_that_holds_a_run(project: Project) -> None:
+def test_a_folder_that_already_holds_a_run(project: Project) -> None:
     assert project.run("--patched-only")[0] == 0
     before = (project.out / "run.json").read_bytes()
     err = refused(project, 128, "already holds a run", "--out")
@@ -222,7 +222,7 @@ def test_two_runs_in_one_second_get_folders_of_their_own(project: Project) -> No
     assert len({json.loads(out)["folder"] for out, _, _ in ends}) == 2
 
 
-def test_a_cache_with_a_space_is_told_before_the_work(project: Project) -> None:
+def test_a_cache_with_a_space_is_reported_before_the_work(project: Project) -> None:
     project.cache = project.path / "my cache"
     err = refused(project, 128, "a space or colon", "HARNESS_CACHE")
     assert "apply" not in err
@@ -242,7 +242,7 @@ def test_no_network_is_needed_for_a_tree(project: Project) -> None:
 
 
 @pytest.mark.parametrize("verb", ["doctor", "clean"])
-def test_other_verbs_say_it_too(project: Project, verb: str) -> None:
+def test_other_verbs_refuse_it_too(project: Project, verb: str) -> None:
     project.cache.mkdir()
     mount = f"mount -t tmpfs -o ro none {shlex.quote(str(project.cache))}"
     argv = [*in_namespace(mount), sys.executable, "-m", "harness", verb, "--json"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The base of a series: what it names, what its files tell, and where else it would fit."""
+"""The base of a series: the one it names, the one its files show, and where it would apply."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def change(path: Path, file: str, line: int, word: str) -> str:
-    """Change a line of a file; gives the commit."""
+    """Change a line of a file; returns the commit."""
     smalltree.replace(path, file, f"line {line}\n", f"line {word}\n")
     return smalltree.commit(path, f"{file}: {word}")
 
 
 def made(path: Path, out: Path, *options: str) -> Series:
-    """Make a series of the last commit, and take it back."""
+    """Make a series of the last commit, and reset the branch."""
     words = ("format-patch", "--quiet", "-1", "-o", out)
     git.run(path, *words, *options, env=smalltree.PERSON)
     git.run(path, "reset", "--quiet", "--hard", "HEAD^")
     return series.load(out)
 
 
-def test_head_is_taken_where_it_fits(kernel: Path, tmp_path: Path) -> None:
+def test_head_is_used_where_the_files_match(kernel: Path, tmp_path: Path) -> None:
     change(kernel, "fs/x.c", 5, "five")
     got = base.choose(kernel, made(kernel, tmp_path / "s"))
     assert (got.name, got.whole) == ("HEAD", True)
@@ -83,7 +83,7 @@ def test_fewest_mismatches(kernel: Path, tmp_path: Path) -> None:
     assert "(likely): 2 of the 3 files" in str(found)
 
 
-def test_what_the_series_names(kernel: Path, tmp_path: Path) -> None:
+def test_the_base_that_the_series_names(kernel: Path, tmp_path: Path) -> None:
     change(kernel, "fs/x.c", 5, "five")
     got = made(kernel, tmp_path / "s", "--base=v7.2.13")
     change(kernel, "fs/x.c", 5, "no")
@@ -92,7 +92,7 @@ def test_what_the_series_names(kernel: Path, tmp_path: Path) -> None:
     assert "names it" in str(found)
 
 
-def test_a_named_base_that_is_not_there(kernel: Path, tmp_path: Path) -> None:
+def test_a_named_base_that_is_missing(kernel: Path, tmp_path: Path) -> None:
     change(kernel, "fs/x.c", 5, "five")
     made(kernel, tmp_path / "s")
     (mail,) = (tmp_path / "s").iterdir()
@@ -118,7 +118,7 @@ def test_prerequisites(kernel: Path, tmp_path: Path) -> None:
     assert "2 of them are not in this tree" in str(base.choose(kernel, got))
 
 
-def test_prerequisites_in_files_that_are_no_utf8(kernel: Path, tmp_path: Path) -> None:
+def test_prerequisites_in_files_that_are_not_utf8(kernel: Path, tmp_path: Path) -> None:
     (kernel / "fs/l.c").write_bytes(b"gr\xfc\xdfe\n" * 3)
     smalltree.commit(kernel, "fs: latin")
     start = git.line(kernel, "rev-parse", "HEAD")
@@ -131,7 +131,7 @@ def test_prerequisites_in_files_that_are_no_utf8(kernel: Path, tmp_path: Path) -
     assert base.choose(kernel, got).commit == before
 
 
-def test_where_it_would_apply_and_what_is_in_the_way(kernel: Path, tmp_path: Path) -> None:
+def test_the_hint_names_where_the_series_applies(kernel: Path, tmp_path: Path) -> None:
     change(kernel, "fs/x.c", 5, "five")
     got = made(kernel, tmp_path / "s")
     smalltree.replace(kernel, "fs/x.c", "line 6\n", "line is rewritten\n")
@@ -145,10 +145,8 @@ def test_where_it_would_apply_and_what_is_in_the_way(kernel: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("lost", [("index ",), ("index ", "diff --git ")])
-def test_mails_that_do_not_say_what_files_were(
-    kernel: Path, tmp_path: Path, lost: tuple[str, ...]
-) -> None:
-    """As those of quilt and diff are; the files' history tells where they apply."""
+def test_mails_without_ids_of_files(kernel: Path, tmp_path: Path, lost: tuple[str, ...]) -> None:
+    """Mails of quilt and diff are like that; the files' history shows where they apply."""
     smalltree.replace(kernel, "fs/x.c", "line 7\n", "a line that goes away\n")
     start = smalltree.commit(kernel, "fs: before")
     change(kernel, "fs/x.c", 5, "five")
@@ -168,7 +166,7 @@ def test_mails_that_do_not_say_what_files_were(
     assert "fs: in the way" in caught.value.because
 
 
-def test_a_base_that_is_lost_and_one_found_are_both_told(kernel: Path, tmp_path: Path) -> None:
+def test_a_lost_base_and_the_one_found_are_both_shown(kernel: Path, tmp_path: Path) -> None:
     change(kernel, "fs/x.c", 5, "five")
     made(kernel, tmp_path / "s")
     change(kernel, "fs/x.c", 5, "no")
@@ -193,7 +191,7 @@ def test_the_commit_that_changed_a_line(kernel: Path, tmp_path: Path) -> None:
     assert "fs: in the way" in caught.value.details
 
 
-def test_a_run_looks_for_the_base(kernel: Path, tmp_path: Path) -> None:
+def test_a_run_finds_the_base(kernel: Path, tmp_path: Path) -> None:
     change(kernel, "fs/x.c", 9, "nine")
     got = made(kernel, tmp_path / "s")
     change(kernel, "fs/x.c", 9, "no")

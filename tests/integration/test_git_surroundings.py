@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""git does the same whatever the person, the system, the tree and the environment have set."""
+"""git behaves the same whatever the user, the system, the tree and the environment have set."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ XDG_CONFIG_HOME={tmp}/home/.config
 
 
 def hostile(kernel: Path, tmp: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Set all that can be set; gives the file that the programs which are named would make."""
+    """Set everything that can be set; returns the file that the configured programs would write."""
     touched, program = tmp / "touched", tmp / "program"
     program.write_text(f"#!/bin/sh\necho $0 $@ >>{touched}\necho other\n")
     program.chmod(0o755)
@@ -263,7 +263,7 @@ NEW = NEW.replace("/*\n * f", "/*\n * e\n */\ne {\n}\n/*\n * f")
 
 
 def grown(kernel: Path, tmp: Path) -> Path:
-    """Give the small kernel a history in which all that can be configured would be seen."""
+    """Give the small kernel a history in which every setting would show."""
     smalltree.write(kernel, ".gitattributes", "*.c diff=cpp\n")
     smalltree.replace(kernel, "fs/x.c", "line 20\n", "\tline of twenty letters \n")
     smalltree.replace(kernel, "fs/y.c", "line 20\n", "\tline of twenty more letters\n")
@@ -288,7 +288,7 @@ def grown(kernel: Path, tmp: Path) -> Path:
 
 
 def findings(kernel: Path, lost: Path) -> dict[str, Any]:
-    """Do with the tree all that is done with git, and give what came of it."""
+    """The results of everything that the harness asks git."""
     start = Source(kernel, git.line(kernel, "rev-parse", "v7.2.13"), "v7.2.13")
     got = series.load("v7.2.13..HEAD", SeriesRequest(tree=kernel))
     found: dict[str, Any] = {
@@ -322,9 +322,7 @@ def findings(kernel: Path, lost: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_same_comes_of_all_that_git_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_configuration_changes_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = grown(smalltree.kernel(tmp_path / "linux"), tmp_path)
     other = smalltree.kernel(tmp_path / "other")
     smalltree.replace(other, "fs/x.c", "line 5\n", "line that nobody else has\n")
@@ -344,7 +342,7 @@ def test_the_same_comes_of_all_that_git_is_asked(
     assert not touched.exists(), touched.read_text()
 
 
-def test_what_points_git_elsewhere_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_foreign_git_variables_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GIT_DIR", "GIT_OF_TOMORROW", "GIT_TRACE"):
         monkeypatch.setenv(name, "/nowhere")
     monkeypatch.setenv("GIT_EXEC_PATH", "/opt/git")

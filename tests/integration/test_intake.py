@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`harness series` and `harness fetch` as a person calls them: files, pipes, commits, archives."""
+"""`harness series` and `harness fetch` on the command line: files, pipes, commits, archives."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TRACKING = """--- b4-submit-tracking ---
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a person's project, and be in it."""
+    """A user's project, as the working directory."""
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "projéct one"
     path.mkdir()
@@ -45,7 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Path:
-    """Give a small kernel with three commits of a series on a branch."""
+    """A small kernel with three commits of a series on a branch."""
     path = smalltree.kernel(tmp_path / "linux")
     git.run(path, "checkout", "--quiet", "-b", "topic")
     for n, word in enumerate(("five", "größer", "seven"), 5):
@@ -55,7 +55,7 @@ def kernel(tmp_path: Path) -> Path:
 
 
 def harness(*words: str | Path, stdin: bytes = b"", code: int = 0) -> tuple[dict[str, Any], str]:
-    """Run the harness: what --json printed, and what was said."""
+    """Run the harness; returns the JSON it printed, and its standard error."""
     argv = [sys.executable, "-m", "harness", *map(str, words), "--json"]
     result = warm.run(argv, input=stdin, capture_output=True, timeout=PATIENCE)
     said = result.stderr.decode()
@@ -65,7 +65,7 @@ def harness(*words: str | Path, stdin: bytes = b"", code: int = 0) -> tuple[dict
 
 
 def mails(kernel: Path, *options: str) -> bytes:
-    """Give the branch as an mbox."""
+    """The branch as an mbox."""
     out = kernel.parent / "mails"
     words: tuple[str | Path, ...]
     words = ("format-patch", "--quiet", "--no-base", "-o", out, *options, "v7.2.13..topic")
@@ -76,7 +76,7 @@ def mails(kernel: Path, *options: str) -> bytes:
     return found.replace(b"*** SUBJECT HERE ***", b"count in words")
 
 
-def test_the_form_of_the_table(project: Path, kernel: Path) -> None:
+def test_the_json_of_a_series(project: Path, kernel: Path) -> None:
     (project / "a.mbox").write_bytes(mails(kernel, "--cover-letter", "--thread", "-v2"))
     got, _ = harness("series", "a.mbox")
     assert list(got) == [
@@ -92,7 +92,7 @@ def test_the_form_of_the_table(project: Path, kernel: Path) -> None:
     assert (got["missing"], got["duplicates"]) == ([], [])
 
 
-def test_half_a_series_is_shown_and_refused(project: Path, kernel: Path) -> None:
+def test_an_incomplete_series_is_shown_and_refused(project: Path, kernel: Path) -> None:
     box = mails(kernel)
     (project / "a.mbox").write_bytes(
         box[: box.index(b"\nFrom ") + 1] + box[box.rindex(b"\nFrom ") + 1 :]
@@ -116,7 +116,7 @@ def test_commits(project: Path, kernel: Path, word: str) -> None:
     assert [one["subject"] for one in got["patches"]] == ["fs: five", "fs: größer", "fs: seven"]
 
 
-def test_commits_know_their_base(project: Path, kernel: Path) -> None:
+def test_commits_have_a_base(project: Path, kernel: Path) -> None:
     base = git.line(kernel, "rev-parse", "v7.2.13")
     assert series.load("topic", SeriesRequest(tree=kernel)).base == base
     middle = git.line(kernel, "rev-parse", "topic~2")
@@ -127,7 +127,7 @@ def test_commits_know_their_base(project: Path, kernel: Path) -> None:
     ]
 
 
-def test_a_commit_that_changes_nothing_is_left_out(project: Path, kernel: Path) -> None:
+def test_an_empty_commit_is_left_out(project: Path, kernel: Path) -> None:
     git.run(kernel, "checkout", "--quiet", "-b", "hollow", "topic~1")
     git.run(kernel, "commit", "--quiet", "--allow-empty", "-m", "fs: nothing", env=smalltree.PERSON)
     git.run(kernel, "cherry-pick", "topic", env=smalltree.PERSON)
@@ -136,7 +136,7 @@ def test_a_commit_that_changes_nothing_is_left_out(project: Path, kernel: Path) 
     assert "1 of the commits change nothing" in said
 
 
-def test_a_file_that_commits_move_is_a_rename(project: Path, kernel: Path) -> None:
+def test_a_moved_file_is_a_rename(project: Path, kernel: Path) -> None:
     git.run(kernel, "checkout", "--quiet", "-b", "moved", "v7.2.13")
     git.run(kernel, "mv", "fs/x.c", "fs/moved.c")
     smalltree.commit(kernel, "fs: move x.c")
@@ -163,7 +163,7 @@ def test_a_file_that_commits_move_is_a_rename(project: Path, kernel: Path) -> No
         ("nothing-of-the-kind", "there is no series"),
     ],
 )
-def test_commits_that_are_none(project: Path, kernel: Path, word: str, what: str) -> None:
+def test_invalid_ranges_and_branches(project: Path, kernel: Path, word: str, what: str) -> None:
     git.run(kernel, "checkout", "--quiet", "-b", "merged", "main")
     smalltree.write(kernel, "fs/z.c", "z\n")
     smalltree.commit(kernel, "fs: z")
@@ -218,7 +218,7 @@ def test_a_branch_that_b4_prepared(project: Path, kernel: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "base64", "crlf", "threaded"])
-def test_what_is_fetched_is_taken_by_git_am(project: Path, kernel: Path, kind: str) -> None:
+def test_git_am_takes_what_was_fetched(project: Path, kernel: Path, kind: str) -> None:
     box = mails(kernel, "--cover-letter", *(["--thread"] if kind == "threaded" else []))
     if kind == "crlf":
         box = box.replace(b"\n", b"\r\n")
@@ -405,7 +405,7 @@ def test_trailers_through_b4(project: Path, kernel: Path, archive: str) -> None:
     assert ["Reviewed-by: R <r@example.org>" in text for text in texts] == [False, True, False]
 
 
-def test_an_archive_that_has_it_not(project: Path, archive: str) -> None:
+def test_an_archive_without_the_mail(project: Path, archive: str) -> None:
     with pytest.raises(HostFault, match="b4 finds no series for <1@example") as caught:
         lore.fetch("1@example.org")
     assert caught.value.details
@@ -424,8 +424,8 @@ def test_links_to_mboxes(project: Path, kernel: Path, archive: str) -> None:
         assert len(harness("series", archive + link)[0]["patches"]) == 3
 
 
-def test_no_network_without_a_link(project: Path, kernel: Path) -> None:
-    """Everything else is read where no network is."""
+def test_only_links_need_a_network(project: Path, kernel: Path) -> None:
+    """Everything else can be read without a network."""
     (project / "a.mbox").write_bytes(mails(kernel, "--cover-letter", "--thread"))
     unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--net"]
     if subprocess.run([*unshare, "true"], capture_output=True).returncode:

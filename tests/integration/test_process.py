@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Programs that are started, and what is left of them when we go."""
+"""Programs that are started, and that none is left behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ process.Group(["sleep", sys.argv[1]])
 """
 
 
-def test_killed_before_the_guard_stands_nothing_is_left() -> None:
+def test_nothing_is_left_after_sigkill_before_the_guard_runs() -> None:
     seconds = f"9{os.getpid()}"
     done = subprocess.run([sys.executable, "-c", _KILLED, seconds], check=False)
     assert done.returncode < 0
@@ -36,7 +36,7 @@ def test_killed_before_the_guard_stands_nothing_is_left() -> None:
 
 
 def with_word(word: str) -> list[str]:
-    """Give the command lines of all processes that hold ``word``."""
+    """The command lines of all processes that contain ``word``."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -44,7 +44,7 @@ def with_word(word: str) -> list[str]:
     return found
 
 
-def test_a_program_is_what_was_asked_for() -> None:
+def test_the_gate_becomes_the_program() -> None:
     with process.Group(["sleep", "1000"]) as group:
         deadline = time.monotonic() + PATIENCE
         while Path(f"/proc/{group.pid}/comm").read_text() != "sleep\n":
@@ -52,7 +52,7 @@ def test_a_program_is_what_was_asked_for() -> None:
             time.sleep(0.01)
 
 
-def test_what_cannot_be_started_is_told(tmp_path: Path) -> None:
+def test_programs_that_cannot_be_started(tmp_path: Path) -> None:
     with pytest.raises(HostFault, match="no-such-program is not installed"):
         process.run(["no-such-program"])
     with pytest.raises(HostFault, match=r"the folder .*/nowhere does not exist"):
@@ -62,13 +62,13 @@ def test_what_cannot_be_started_is_told(tmp_path: Path) -> None:
         process.run([tmp_path / "plain"])
 
 
-def test_words_arrive_as_they_are(tmp_path: Path) -> None:
+def test_arguments_are_passed_unchanged(tmp_path: Path) -> None:
     words = ["a b", "'", '"', "$HOME", "*", "\\", "", "-n", "\n"]
     said = process.run([sys.executable, "-c", "import sys; print(sys.argv[1:])", *words]).stdout
     assert said == f"{words}\n"
 
 
-def test_a_relative_program_is_looked_for_where_it_runs(tmp_path: Path) -> None:
+def test_a_relative_program_is_found_in_its_working_directory(tmp_path: Path) -> None:
     (tmp_path / "here").write_text("#!/bin/sh\necho found\n")
     (tmp_path / "here").chmod(0o755)
     assert process.run(["./here"], cwd=tmp_path).stdout == "found\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Releases from a server and an apt repository of our own, and people's trees."""
+"""Releases from our own web server and apt repository, and users' trees."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ import smalltree
 from harness import git, paths, process, source
 from harness.errors import HarnessError, HostFault, UsageError
 from harness.progress import Progress
-from harness.source import debian, kernel_org, providers, unpack
-from harness.source.providers import Provider
+from harness.source import debian, kernel_org, sources, unpack
 from harness.source.releases import Offer
+from harness.source.sources import Provider
 
 QUIET = Progress(quiet=True)
 
@@ -37,7 +37,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tarball(path: Path, number: str, extra: str = "x") -> Path:
-    """Make a small kernel's tarball with everything a tarball may hold."""
+    """Make a small kernel's tarball with every kind of member."""
     sub = number.split(".")[2] if number.count(".") == 2 else "0"
     files = {
         "Makefile": smalltree.MAKEFILE.replace("= 13", f"= {sub}"),
@@ -94,7 +94,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """Stand in for kernel.org with 7.2.12 and 7.2.13; it alone is asked."""
+    """A stand-in for kernel.org with 7.2.12 and 7.2.13, the only provider."""
     folder = tmp_path / "www" / "v7.x"
     sums = ""
     for number in ("7.2.12", "7.2.13"):
@@ -107,7 +107,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         threading.Thread(target=http_server.serve_forever, daemon=True).start()
         host, port = http_server.server_address[:2]
         monkeypatch.setattr(kernel_org, "BASE", f"http://{host!s}:{port}")
-        monkeypatch.setattr(providers, "PROVIDERS", (Provider("kernel.org", kernel_org.offers),))
+        monkeypatch.setattr(sources, "PROVIDERS", (Provider("kernel.org", kernel_org.offers),))
         yield http_server
         http_server.shutdown()
 
@@ -125,7 +125,7 @@ def test_newest_of_a_line(server: Server) -> None:
     assert len(server.asked) == before  # no network the second time
 
 
-def test_the_repository_is_what_git_add_would_make(server: Server, tmp_path: Path) -> None:
+def test_the_repository_has_the_tree_that_git_add_makes(server: Server, tmp_path: Path) -> None:
     got = source.release("7.2.12", QUIET)
     with tarfile.open(tmp_path / "www/v7.x/linux-7.2.12.tar.xz") as tar:
         tar.extractall(tmp_path / "plain", filter="fully_trusted")
@@ -149,7 +149,7 @@ def test_commits_are_the_same_everywhere(
     assert source.release("7.2.12", QUIET).commit == first.commit
 
 
-def test_a_newer_one_is_found_after_a_day_or_when_asked(server: Server, tmp_path: Path) -> None:
+def test_a_newer_release_is_found_after_a_day_or_on_refresh(server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "www" / "v7.x"
     sums = (folder / "sha256sums.asc").read_text()
     (folder / "sha256sums.asc").write_text(sums.replace("7.2.13", "7.2.99"))
@@ -165,7 +165,7 @@ def test_a_newer_one_is_found_after_a_day_or_when_asked(server: Server, tmp_path
     assert source.release("7.2", QUIET).name == "v7.2.13"
 
 
-def test_without_a_network_the_newest_unpacked_one_is_taken(
+def test_without_a_network_the_newest_cached_release_is_used(
     server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     got = source.release("7.2.12", QUIET)
@@ -178,7 +178,7 @@ def test_without_a_network_the_newest_unpacked_one_is_taken(
     assert "refused" in caught.value.details.lower()
 
 
-def test_a_download_goes_on_where_it_stopped(server: Server) -> None:
+def test_a_download_continues_where_it_stopped(server: Server) -> None:
     url = f"{kernel_org.BASE}/v7.x/linux-7.2.13.tar.xz"
     place = paths.cache("downloads") / "x.tar.xz"
     with QUIET.stage("source") as stage:
@@ -206,7 +206,7 @@ def test_a_damaged_tarball_leaves_nothing(tmp_path: Path) -> None:
     assert list(place.parent.iterdir()) == []
 
 
-def test_a_tarball_of_something_else(tmp_path: Path) -> None:
+def test_a_tarball_of_another_release(tmp_path: Path) -> None:
     place = paths.cache("sources") / "linux-7.2.13"
     path = tarball(tmp_path / "x.tar.xz", "7.2.12")
     with QUIET.stage("source") as stage, pytest.raises(HostFault, match=r"7\.2\.12, not 7\.2\.13"):
@@ -250,12 +250,12 @@ def test_two_at_once(server: Server) -> None:
     assert sum(name.startswith("linux-7.2.13") for name in server.asked) == 1
 
 
-def test_every_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_providers_reason_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> list[Offer]:
         raise HostFault("no such luck")
 
     both = (Provider("one", refuse), Provider("two", lambda *_: []))
-    monkeypatch.setattr(providers, "PROVIDERS", both)
+    monkeypatch.setattr(sources, "PROVIDERS", both)
     with pytest.raises(HostFault) as caught:
         source.release("7.2", QUIET)
     assert caught.value.details == "one: no such luck\ntwo: has no 7.2"
@@ -293,12 +293,12 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f'APT::Update::Post-Invoke {{ "touch {tmp_path}/hook-ran"; }};\n'
     )
     monkeypatch.setenv("APT_CONFIG", str(conf))
-    monkeypatch.setattr(providers, "PROVIDERS", (Provider("Debian", debian.offers),))
+    monkeypatch.setattr(sources, "PROVIDERS", (Provider("Debian", debian.offers),))
     return top
 
 
 def _package(top: Path, number: str) -> str:
-    """Build one linux-source package; gives its entry for the Packages file."""
+    """Build one linux-source package; returns its entry for the Packages file."""
     release = number.partition("-")[0]
     build = top.parent / f"build-{release}"
     tarball(build / "usr/src/linux-source-7.2.tar.xz", release)
@@ -331,7 +331,7 @@ def test_debian_package(mirror: Path, tmp_path: Path) -> None:
 
 
 @needs_apt
-def test_a_package_that_was_cut_by_a_kill(mirror: Path) -> None:
+def test_a_package_whose_download_was_killed(mirror: Path) -> None:
     whole = (mirror / "pool/linux-source-7.2_7.2.13-1_all.deb").read_bytes()
     left = paths.cache("downloads", "debian-7.2.13-1") / "linux-source-7.2_7.2.13-1_all.deb"
     left.write_bytes(whole[: len(whole) // 2])
@@ -339,14 +339,14 @@ def test_a_package_that_was_cut_by_a_kill(mirror: Path) -> None:
 
 
 @needs_apt
-def test_debian_has_it_not(mirror: Path) -> None:
+def test_a_release_that_debian_does_not_have(mirror: Path) -> None:
     with pytest.raises(HostFault, match="is not available") as caught:
         source.release("7.2.99", QUIET)
     assert "Debian: " in caught.value.details
 
 
 @needs_apt
-def test_debian_package_that_was_altered(mirror: Path) -> None:
+def test_an_altered_debian_package(mirror: Path) -> None:
     with (mirror / "pool/linux-source-7.2_7.2.13-1_all.deb").open("r+b") as file:
         file.seek(-20, os.SEEK_END)
         file.write(b"altered")
@@ -392,7 +392,7 @@ def test_every_kind_of_tree(kernel: Path, tmp_path: Path) -> None:
     assert commits == {git.line(kernel, "rev-parse", "HEAD")}
 
 
-def test_the_surroundings_do_not_mislead(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_variables_do_not_mislead(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere")
     assert source.from_tree(kernel, "HEAD").commit
@@ -405,7 +405,7 @@ def refused(path: Path, ref: str, what: str, hint: str) -> None:
     assert hint in caught.value.hint
 
 
-def test_what_is_no_tree(kernel: Path, tmp_path: Path) -> None:
+def test_folders_that_are_not_git_trees(kernel: Path, tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     (tmp_path / "file").touch()
     refused(tmp_path / "nowhere", "HEAD", "no folder", "--tree")
@@ -421,7 +421,7 @@ def test_an_unknown_ref(kernel: Path) -> None:
     refused(kernel, "--all", "no commit", "fetch")
 
 
-def test_what_is_no_kernel(tmp_path: Path) -> None:
+def test_git_trees_that_are_not_kernels(tmp_path: Path) -> None:
     path = tmp_path / "other"
     path.mkdir()
     git.run(path, "init", "--quiet")
@@ -435,7 +435,7 @@ def test_what_is_no_kernel(tmp_path: Path) -> None:
     refused(path, "HEAD", "no VERSION in its Makefile", "--tree")
 
 
-def test_another_persons_tree(kernel: Path) -> None:
+def test_another_users_tree(kernel: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")
     before = kernel.stat()
@@ -446,7 +446,7 @@ def test_another_persons_tree(kernel: Path) -> None:
         os.chown(kernel, before.st_uid, before.st_gid)
 
 
-def test_killed_while_unpacking_leaves_nothing_half(server: Server, tmp_path: Path) -> None:
+def test_nothing_half_made_after_sigkill_while_unpacking(server: Server, tmp_path: Path) -> None:
     stub = tmp_path / "bin" / "git"
     smalltree.write(
         tmp_path / "bin",
@@ -458,10 +458,10 @@ def test_killed_while_unpacking_leaves_nothing_half(server: Server, tmp_path: Pa
     stub.chmod(0o755)
     program = (
         "import sys\nfrom harness import source\nfrom harness.progress import Progress\n"
-        "from harness.source import kernel_org, providers\n"
-        "from harness.source.providers import Provider\n"
+        "from harness.source import kernel_org, sources\n"
+        "from harness.source.sources import Provider\n"
         f"kernel_org.BASE = {kernel_org.BASE!r}\n"
-        "providers.PROVIDERS = (Provider('x', kernel_org.offers),)\n"
+        "sources.PROVIDERS = (Provider('x', kernel_org.offers),)\n"
         "source.release('7.2', Progress(quiet=True))\n"
     )
     env = {**os.environ, "PATH": f"{stub.parent}:{os.environ['PATH']}"}

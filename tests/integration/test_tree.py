@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Slots: what they make, what they say when a patch does not fit, what they leave alone."""
+"""Slots: their commits, their messages when a patch does not apply, and what they leave alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ QUIET = Progress(quiet=True)
 
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give a person's tree with everything in it that could be harmed; see that nothing was."""
+    """A user's tree with everything that could be harmed; afterwards, nothing must have changed."""
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cäche with spaces"))
     path = smalltree.kernel(tmp_path / "my kërnel tree")
     smalltree.write(path, "fs/y.c", "stashed\n")
@@ -47,7 +47,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    """Give another clone of the same kernel, to make series in."""
+    """Another clone of the same kernel, to make series in."""
     return smalltree.kernel(tmp_path / "made")
 
 
@@ -60,7 +60,7 @@ def homes(tmp_path: Path) -> list[Path]:
 
 
 def refused(kernel: Path, folder: Path, kind: type[HarnessError] = NotApplied) -> HarnessError:
-    """Apply in vain; see that nothing is left and a good series applies right after."""
+    """Apply a series that fails; nothing may be left, and a good series must apply afterwards."""
     with tree.slot(source(kernel), QUIET) as slot:
         with pytest.raises(kind) as caught:
             slot.patched(series.load(folder))
@@ -95,7 +95,7 @@ def test_apply_and_check_out(kernel: Path, made: Path, tmp_path: Path) -> None:
         assert git.line(slot.path, "status", "--porcelain") == ""
 
 
-def test_second_time_is_found_and_moves_nothing(
+def test_an_applied_series_is_found_again_and_moves_nothing(
     kernel: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     got = series.load(smalltree.three(made, tmp_path / "series"))
@@ -109,7 +109,7 @@ def test_second_time_is_found_and_moves_nothing(
         assert smalltree.state(slot.path) == before
 
 
-def test_what_was_applied_is_made_again_when_borrowed_objects_go(
+def test_a_series_is_applied_again_when_borrowed_objects_are_gone(
     kernel: Path, made: Path, tmp_path: Path
 ) -> None:
     got = series.load(smalltree.three(made, tmp_path / "series"))
@@ -160,12 +160,12 @@ def test_only_files_that_differ_are_written(kernel: Path, made: Path, tmp_path: 
 
 
 def _aged(path: Path) -> int:
-    """Make a file older, as a build between two checkouts does; gives its new time stamp."""
+    """Make a file older, as a build between two checkouts does; returns its new time stamp."""
     os.utime(path, ns=(0, path.stat().st_mtime_ns - 10**10))
     return path.stat().st_mtime_ns
 
 
-def test_who_only_reads_makes_no_file_newer(kernel: Path, made: Path, tmp_path: Path) -> None:
+def test_reading_makes_no_file_newer(kernel: Path, made: Path, tmp_path: Path) -> None:
     given = series.load(smalltree.three(made, tmp_path / "series"))
     with tree.slot(source(kernel), QUIET) as slot:
         patched = slot.patched(given)
@@ -180,7 +180,7 @@ def test_who_only_reads_makes_no_file_newer(kernel: Path, made: Path, tmp_path: 
         assert [(file.read_bytes(), file.stat().st_mtime_ns) for file in files] == before
 
 
-def test_strays_in_the_worktree_go(kernel: Path) -> None:
+def test_stray_files_in_the_worktree_are_removed(kernel: Path) -> None:
     with tree.slot(source(kernel), QUIET) as slot:
         slot.check_out(slot.base())
         smalltree.write(slot.path, "fs/x.c", "edited\n")
@@ -193,7 +193,7 @@ def test_strays_in_the_worktree_go(kernel: Path) -> None:
         assert not (slot.path / "include").exists()
 
 
-def test_a_damaged_index_is_made_again(kernel: Path) -> None:
+def test_a_damaged_index_is_rebuilt(kernel: Path) -> None:
     with tree.slot(source(kernel), QUIET) as slot:
         slot.check_out(slot.base())
         (slot.path / ".git" / "index").write_bytes(b"DIRCbroken")
@@ -221,9 +221,7 @@ def test_conflict(kernel: Path, made: Path, tmp_path: Path) -> None:
     assert "--base" in error.hint
 
 
-def test_conflict_with_the_blob_at_hand_is_shown_as_one(
-    kernel: Path, made: Path, tmp_path: Path
-) -> None:
+def test_a_three_way_conflict_is_shown(kernel: Path, made: Path, tmp_path: Path) -> None:
     smalltree.replace(made, "fs/x.c", "line 5\n", "line five\n")
     smalltree.commit(made, "fs: ours")
     folder = smalltree.patches(made, tmp_path / "series")
@@ -236,7 +234,7 @@ def test_conflict_with_the_blob_at_hand_is_shown_as_one(
     assert "line theirs" in caught.value.details
 
 
-def test_a_file_that_is_not_there(kernel: Path, made: Path, tmp_path: Path) -> None:
+def test_a_missing_file(kernel: Path, made: Path, tmp_path: Path) -> None:
     smalltree.write(made, "fs/z.c", "z\n")
     since = smalltree.commit(made, "fs: add z")
     smalltree.write(made, "fs/z.c", "zz\n")
@@ -245,7 +243,7 @@ def test_a_file_that_is_not_there(kernel: Path, made: Path, tmp_path: Path) -> N
     assert "fs/z.c, no such file" in error.what
 
 
-def test_a_file_that_is_there_already(kernel: Path, made: Path, tmp_path: Path) -> None:
+def test_a_new_file_that_already_exists(kernel: Path, made: Path, tmp_path: Path) -> None:
     smalltree.write(made, "fs/new.c", "1\n")
     smalltree.commit(made, "fs: add new")
     folder = smalltree.patches(made, tmp_path / "series")
@@ -285,7 +283,7 @@ def test_fuzz(kernel: Path, made: Path, tmp_path: Path) -> None:
     assert "would apply only with fuzz to v7.2.13: fs/x.c, hunk 1 of 1" in error.what
 
 
-def test_an_offset_is_no_obstacle(kernel: Path, made: Path, tmp_path: Path) -> None:
+def test_hunks_may_have_an_offset(kernel: Path, made: Path, tmp_path: Path) -> None:
     smalltree.replace(made, "fs/x.c", "line 1\n", "0\n0\nline 1\n")
     since = smalltree.commit(made, "fs: shift")
     smalltree.replace(made, "fs/x.c", "line 20\n", "line twenty\n")
@@ -377,7 +375,7 @@ def test_every_kind_of_repository(
     assert smalltree.state(path) == before
 
 
-def test_a_partial_clone_that_lacks_blobs(
+def test_a_partial_clone_without_blobs(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
@@ -536,6 +534,6 @@ def test_two_at_once(kernel: Path, made: Path, tmp_path: Path) -> None:
     assert outputs[0][0] == outputs[1][0] != ""
 
 
-def test_checkout_values_are_plain(kernel: Path) -> None:
+def test_checkouts_are_compared_by_value(kernel: Path) -> None:
     with tree.slot(source(kernel), QUIET) as slot:
         assert slot.base() == Checkout(slot.path, slot.base().commit, slot.base().tree)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is applied is what the patches say, whatever git would make of them."""
+"""Only what the patches say is applied, whatever git would do with them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return smalltree.kernel(tmp_path / "linux")
 
 
-def test_a_merge_changes_no_file_that_no_patch_names(kernel: Path, tmp_path: Path) -> None:
-    """git would follow a file with this content to another name: to a script, if one likes."""
+def test_a_merge_changes_only_files_that_patches_name(kernel: Path, tmp_path: Path) -> None:
+    """git would follow a file with this content to another name, which may be a script's."""
     blob = git.line(kernel, "rev-parse", "HEAD:fs/x.c")
     smalltree.replace(kernel, "fs/x.c", "line 5\n", "line five\n")
     smalltree.commit(kernel, "fs: five")
@@ -41,7 +41,7 @@ def test_a_merge_changes_no_file_that_no_patch_names(kernel: Path, tmp_path: Pat
 
 
 def renamed(kernel: Path, old: str, new: str, folder: Path) -> Source:
-    """Make a series of two that changes ``old`` and fs/y.c, and a tree where it is ``new``."""
+    """Make a series that changes ``old`` and fs/y.c, and a tree where ``old`` is called ``new``."""
     git.run(kernel, "mv", "fs/x.c", "fs/old.c")
     smalltree.write(kernel, old, smalltree.LINES.replace("line", "words of their own"))
     start = smalltree.commit(kernel, "fs: before")
@@ -86,7 +86,7 @@ def test_a_file_is_followed_to_its_new_folder(
         ("fs/z.yml", ".github/z.yml"),
     ],
 )
-def test_what_a_build_runs_is_not_followed(
+def test_files_that_a_build_runs_are_not_followed(
     kernel: Path, tmp_path: Path, old: str, new: str
 ) -> None:
     source = renamed(kernel, old, new, tmp_path / "s")
@@ -95,7 +95,7 @@ def test_what_a_build_runs_is_not_followed(
     assert "which no patch of it names" in caught.value.what
 
 
-def test_a_file_that_the_series_makes_was_not_renamed(kernel: Path, tmp_path: Path) -> None:
+def test_a_file_that_the_series_adds_was_not_renamed(kernel: Path, tmp_path: Path) -> None:
     """A new file must not stand in for one that git took for another."""
     source = renamed(kernel, "fs/innocent.c", "drivers/md/z.c", tmp_path / "s")
     mail = (tmp_path / "s" / "0002-fs-seven.patch").read_text()
@@ -107,7 +107,7 @@ def test_a_file_that_the_series_makes_was_not_renamed(kernel: Path, tmp_path: Pa
     assert "would change drivers/md/z.c in main" in caught.value.what
 
 
-def test_a_link_that_is_there_is_not_led_outside(kernel: Path, tmp_path: Path) -> None:
+def test_an_existing_link_is_not_changed_to_lead_outside(kernel: Path, tmp_path: Path) -> None:
     """The diff of a link need not say that it is one."""
     (kernel / "fs" / "link").symlink_to("x.c")
     tip = smalltree.commit(kernel, "fs: a link")
@@ -137,5 +137,5 @@ def test_a_link_that_is_there_is_not_led_outside(kernel: Path, tmp_path: Path) -
         ("l", ".git/config", True),
     ],
 )
-def test_where_links_lead(file: str, goal: str, out: bool) -> None:
+def test_links_that_lead_out_of_the_tree(file: str, goal: str, out: bool) -> None:
     assert diff.leads_out(file, goal) is out

@@ -13,7 +13,7 @@ from fakeproject import Patched
 
 from harness.model import Verdict
 from harness.publish import html as report
-from harness.publish import mail, markdown, tap
+from harness.publish import markdown, reply, tap
 from harness.results import store
 
 SUITE = """
@@ -92,7 +92,7 @@ def agree(project: Judged, verdict: Verdict, code: int) -> None:
             all(one.strip().startswith("ok") or f" # {tap.EXPECTED}" in one for one in points)
             is good
         )
-    words = mail.compose(run, lambda: ((), ()), mail.person("J D <j@example.org>")).decode()
+    words = reply.compose(run, lambda: ((), ()), reply.person("J D <j@example.org>")).decode()
     assert "Tested-by" not in words  # each of these runs has a flaky test, or is bad
 
 

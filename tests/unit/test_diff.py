@@ -48,12 +48,12 @@ def test_added_lines_count_for_every_name() -> None:
     assert (file.names, file.added) == (("fs/Makefile", "fs/Makefile.txt"), ("one and a half",))
 
 
-def test_a_renamed_file_is_told() -> None:
+def test_a_renamed_file() -> None:
     (file,) = diff.parse(f"{MOVE}rename from fs/x\nrename to fs/Makefile\n")
     assert (file.moved, file.old, file.new) == (True, "fs/x", "fs/Makefile")
 
 
-def test_a_binary_patch_is_told() -> None:
+def test_a_binary_patch() -> None:
     text = "diff --git a/fs/Makefile b/fs/Makefile\nindex 1111111..2222222 100644\n"
     text += "GIT binary patch\nliteral 3\nKcmZ\n\nliteral 3\nKcmZ\n\n"
     (file,) = diff.parse(text)
@@ -64,12 +64,12 @@ def test_a_binary_patch_is_told() -> None:
     ("header", "old", "new"),
     [("new", "", "fs/x"), ("deleted", "fs/x", ""), ("old", "fs/x", "fs/x")],
 )
-def test_a_file_that_is_added_or_removed_without_a_line(header: str, old: str, new: str) -> None:
+def test_an_empty_file_added_or_removed(header: str, old: str, new: str) -> None:
     (file,) = diff.parse(f"diff --git a/fs/x b/fs/x\n{header} file mode 100644\n")
     assert (file.old, file.new, file.path) == (old, new, "fs/x")
 
 
-def test_a_form_feed_ends_no_line() -> None:
+def test_a_form_feed_does_not_end_a_line() -> None:
     (file,) = diff.parse(f"--- a/fs/x\n+++ b/fs/x\n{HUNK}".replace(" two", " two\f"))
     assert [line.value for line in file.hunks[0]][-1] == "two\f\n"
 
@@ -103,17 +103,17 @@ def test_names_without_a_and_b_are_not_guessed() -> None:
 
 @pytest.mark.parametrize("mode", ["120000", "120777", "0120000"])
 @pytest.mark.parametrize("goal", ["/etc/passwd", "x/x/..", "../../x"])
-def test_a_link_is_one_whatever_its_mode_is_called(mode: str, goal: str) -> None:
+def test_unusual_modes_of_symbolic_links(mode: str, goal: str) -> None:
     with pytest.raises(SeriesError, match="outside of the tree"):
         files(f"{NEW.format(mode=mode)}+{goal}\n\\ No newline at end of file\n")
 
 
-def test_a_link_whose_content_cannot_be_read() -> None:
+def test_a_symbolic_link_in_a_binary_patch() -> None:
     with pytest.raises(SeriesError, match="outside of the tree"):
         files("diff --git a/fs/l b/fs/l\nnew file mode 120000\nGIT binary patch\nliteral 3\nK1\n\n")
 
 
-def test_damage_is_told_in_letters_that_people_read() -> None:
+def test_messages_about_damage_are_readable() -> None:
     with pytest.raises(SeriesError) as caught:
         files(f"--- a/fs/x\n+++ b/fs/x\n{HUNK.replace(' two', 'größer')}")
     assert "größer" in caught.value.what

@@ -17,12 +17,12 @@ import pytest
 
 from harness.errors import UsageError
 from harness.model import Outcome, Plan, Run, Test
-from harness.publish import mail, reproduce
+from harness.publish import reply, reproduce
 
-ME = mail.person("Jänë Doe <me@example.org>")
+ME = reply.person("Jänë Doe <me@example.org>")
 
 
-def nobody() -> tuple[mail.Lines, mail.Lines]:
+def nobody() -> tuple[reply.Lines, reply.Lines]:
     return (), ()
 
 
@@ -35,9 +35,9 @@ def cover(run: Run) -> Path:
 def composed(
     run: Run,
     tested_by: Address | None = None,
-    maintainers: Callable[[], tuple[mail.Lines, mail.Lines]] = nobody,
+    maintainers: Callable[[], tuple[reply.Lines, reply.Lines]] = nobody,
 ) -> EmailMessage:
-    raw = mail.compose(run, maintainers, tested_by)
+    raw = reply.compose(run, maintainers, tested_by)
     return email.message_from_bytes(raw, policy=email.policy.default)
 
 
@@ -72,10 +72,10 @@ def test_the_mail_replies_to_the_cover_letter(tmp_path: Path) -> None:
 
 def test_the_cover_letter_kept_with_the_run_is_enough(tmp_path: Path) -> None:
     run = outputruns.good(tmp_path)
-    cover(run).rename(tmp_path / mail.COVER)
-    assert mail.replied(run).id == "<20260101.1-jane@example.org>"
-    (tmp_path / mail.COVER).unlink()
-    assert mail.replied(run).id == "<20260101.1-jane@example.org>"  # the model's
+    cover(run).rename(tmp_path / reply.COVER)
+    assert reply.thread_of(run).id == "<20260101.1-jane@example.org>"
+    (tmp_path / reply.COVER).unlink()
+    assert reply.thread_of(run).id == "<20260101.1-jane@example.org>"  # the model's
 
 
 def test_without_a_cover_letter_the_mail_replies_to_the_first_patch(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_without_a_cover_letter_the_mail_replies_to_the_first_patch(tmp_path: Pa
 
 
 def test_maintainers_are_asked_only_if_the_thread_names_nobody(tmp_path: Path) -> None:
-    def never() -> tuple[mail.Lines, mail.Lines]:
+    def never() -> tuple[reply.Lines, reply.Lines]:
         raise AssertionError("asked")
 
     composed(outputruns.good(tmp_path / "a"), maintainers=never)
@@ -99,7 +99,7 @@ def test_maintainers_are_asked_only_if_the_thread_names_nobody(tmp_path: Path) -
 
 
 def test_the_sender_gets_no_copy(tmp_path: Path) -> None:
-    found = composed(outputruns.good(tmp_path), mail.person("John D <JOHN@example.org>"))
+    found = composed(outputruns.good(tmp_path), reply.person("John D <JOHN@example.org>"))
     assert "john" not in str(found["Cc"]).lower()
 
 
@@ -109,20 +109,20 @@ def test_tested_by_is_added_only_if_everything_passed(tmp_path: Path) -> None:
     assert b4_trailers(text(composed(good, ME))) == ["Tested-by: Jänë Doe <me@example.org>"]
     assert b4_trailers(text(composed(good))) == b4_trailers(text(composed(bad))) == []
     assert "Tested-by" not in text(composed(bad, ME))
-    assert mail.no_tested_by(bad) == "the verdict is bad"
-    assert mail.no_tested_by(dataclasses.replace(good, interrupted=True))
-    assert mail.no_tested_by(dataclasses.replace(good, series=None))
+    assert reply.no_tested_by(bad) == "the verdict is bad"
+    assert reply.no_tested_by(dataclasses.replace(good, interrupted=True))
+    assert reply.no_tested_by(dataclasses.replace(good, series=None))
     flaky = Test("a", Outcome.FLAKY), Test("b", Outcome.PASS)
     lenient = dataclasses.replace(good.sides[1], tests=flaky, allow_flaky=True)
-    assert mail.no_tested_by(dataclasses.replace(good, sides=(lenient,))) == "1 test is flaky"
+    assert reply.no_tested_by(dataclasses.replace(good, sides=(lenient,))) == "1 test is flaky"
     skipped = dataclasses.replace(good.sides[1], tests=(Test("a", Outcome.SKIP),))
-    assert mail.no_tested_by(dataclasses.replace(good, sides=(skipped,))) == "no test passed"
+    assert reply.no_tested_by(dataclasses.replace(good, sides=(skipped,))) == "no test passed"
 
 
 def test_a_sender_needs_a_name_and_an_address() -> None:
     for words in ("", "Jane", "jane@example.org", "A <a@b.c>, B <b@b.c>", "J <j@>"):
         with pytest.raises(UsageError):
-            mail.person(words)
+            reply.person(words)
 
 
 def test_a_failure_is_reported_with_its_splat(tmp_path: Path) -> None:
@@ -151,10 +151,10 @@ def test_the_text_has_72_columns_and_no_local_paths(tmp_path: Path) -> None:
     for name in ("good", "bad", "hostile"):
         said = text(composed(getattr(outputruns, name)(tmp_path / name), ME))
         own = said.partition("To reproduce:")
-        lines = [line for line in (own[0] + own[2]).splitlines() if len(line) > mail.WIDTH]
+        lines = [line for line in (own[0] + own[2]).splitlines() if len(line) > reply.WIDTH]
         # A word of a command cannot be folded without changing what it means.
         assert all(len(line.split()) <= 2 or line.count("'") for line in lines), lines
-        assert not [line for line in own[0].splitlines() if len(line) > mail.WIDTH]
+        assert not [line for line in own[0].splitlines() if len(line) > reply.WIDTH]
         assert "/secret" not in said
 
 
@@ -174,7 +174,7 @@ def test_hostile_text_makes_no_header_and_no_trailer(tmp_path: Path) -> None:
     )
     run = outputruns.hostile(tmp_path)
     cover(run).write_bytes(headers.encode("utf-8", "surrogateescape"))
-    raw = mail.compose(run, lambda: ((), ()), ME)
+    raw = reply.compose(run, lambda: ((), ()), ME)
     head, _, body = raw.partition(b"\n\n")
     names = [line.split(b":")[0] for line in head.split(b"\n") if line[:1] not in b" \t"]
     assert set(names) == {

@@ -14,7 +14,7 @@ import outputruns
 import pytest
 
 from harness.model import Outcome, Run, Test, Verdict
-from harness.publish import ci, junit, kcidb, mail, markdown, tap
+from harness.publish import ci, junit, kcidb, markdown, reply, tap
 from harness.results.regression import compared
 
 Change = Callable[[Run], Run]
@@ -45,11 +45,11 @@ ODD: dict[str, Change] = {
 @pytest.mark.parametrize("name", ODD)
 def test_every_output_accepts_it(tmp_path: Path, name: str) -> None:
     run = ODD[name](outputruns.good(tmp_path))
-    message = mail.compose(run, lambda: ((), ()), mail.person("J D <j@example.org>"))
+    message = reply.compose(run, lambda: ((), ()), reply.person("J D <j@example.org>"))
     said = email.message_from_bytes(message, policy=email.policy.default).get_content()
     assert "Tested-by" not in said
     assert "All is well" not in said
-    assert mail.no_tested_by(run)
+    assert reply.no_tested_by(run)
     kcidb.report(run, "me")
     ci.gitlab(ci.run_annotations(run))
     assert "✅" not in markdown.of_run(run)
@@ -62,7 +62,7 @@ def test_every_output_accepts_it(tmp_path: Path, name: str) -> None:
 def test_a_test_that_did_not_run_is_counted_but_not_listed(tmp_path: Path) -> None:
     run = unrun(outputruns.good(tmp_path))
     for one in (run, dataclasses.replace(run, interrupted=True)):
-        told = mail.text(one), markdown.of_run(one)
+        told = reply.text(one), markdown.of_run(one)
         for text in told:
             assert "3 of 4 tests were not run." in " ".join(text.split())
             assert "test_b" not in text
@@ -76,7 +76,7 @@ def test_a_test_that_did_not_run_is_counted_but_not_listed(tmp_path: Path) -> No
 def test_a_kernel_without_a_series(tmp_path: Path) -> None:
     run = outputruns.good(tmp_path)
     run = dataclasses.replace(run, series=None, sides=run.sides[1:], changes=())
-    raw = mail.compose(run, lambda: (("M <m@example.org>",), ()), None)
+    raw = reply.compose(run, lambda: (("M <m@example.org>",), ()), None)
     found = email.message_from_bytes(raw, policy=email.policy.default)
     assert found["Subject"] == "test: v7.2.13"
     assert found["In-Reply-To"] is None
@@ -103,5 +103,5 @@ def test_an_allowed_flaky_test_is_good_but_gives_no_tested_by(tmp_path: Path) ->
     )  # the compiler's; no error
     assert (
         "Tested-by"
-        not in mail.compose(run, lambda: ((), ()), mail.person("J D <j@e.org>")).decode()
+        not in reply.compose(run, lambda: ((), ()), reply.person("J D <j@e.org>")).decode()
     )

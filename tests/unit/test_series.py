@@ -88,7 +88,7 @@ def test_one_patch_of_a_longer_series_may_stand_alone(tmp_path: Path) -> None:
     assert [p.subject for p in series.load(path).patches] == ["fs: count finer"]
 
 
-def test_a_folder_goes_by_its_numbers(tmp_path: Path) -> None:
+def test_a_folder_is_sorted_by_patch_numbers(tmp_path: Path) -> None:
     path = folder(
         tmp_path / "ordered",
         cover(2),
@@ -103,7 +103,7 @@ def test_a_folder_goes_by_its_numbers(tmp_path: Path) -> None:
     assert got.patches[1].files == ("fs/y.c",)
 
 
-def test_a_cover_letter_goes_by_its_number_or_its_name(tmp_path: Path) -> None:
+def test_a_cover_letter_is_known_by_number_or_file_name(tmp_path: Path) -> None:
     path = folder(tmp_path / "s", mail("[PATCH] plain cover", diff=""), mail("a"))
     assert series.load(path).cover == path / "0000-x.patch"
     other = folder(tmp_path / "t", mail("[PATCH 1/1] a"), cover(1))
@@ -111,12 +111,12 @@ def test_a_cover_letter_goes_by_its_number_or_its_name(tmp_path: Path) -> None:
     refused(folder(tmp_path / "u", mail("a"), mail("b", diff="")), "no diff in it", "replies")
 
 
-def test_a_folder_without_numbers_goes_by_its_names(tmp_path: Path) -> None:
+def test_a_folder_without_numbers_is_sorted_by_file_name(tmp_path: Path) -> None:
     path = folder(tmp_path / "names", mail("[PATCH] b"), mail("a", diff=SECOND))
     assert [p.subject for p in series.load(path).patches] == ["b", "a"]
 
 
-def test_the_digest_is_the_patches_alone(tmp_path: Path) -> None:
+def test_the_digest_covers_only_the_patches(tmp_path: Path) -> None:
     before = series.load(folder(tmp_path / "s", cover(1), mail("[PATCH 1/1] x"))).digest
     toml = 'title = "other"'
     other = cover(1).replace("All", "None")
@@ -139,7 +139,7 @@ def test_an_mbox_is_split_byte_for_byte(tmp_path: Path) -> None:
     assert series.load(path) == got
 
 
-def test_a_from_in_a_message_begins_no_mail(tmp_path: Path) -> None:
+def test_a_from_line_in_a_message_starts_no_mail(tmp_path: Path) -> None:
     path = tmp_path / "one.patch"
     path.write_text(mail(body="x\n\nFrom here on it is fast."))
     assert len(series.load(path).patches) == 1
@@ -169,7 +169,7 @@ def test_encoded_headers_and_bodies(tmp_path: Path) -> None:
     assert (patch.subject, patch.files) == ("größer", ("fs/x.c",))
 
 
-def test_the_author_may_stand_in_the_body(tmp_path: Path) -> None:
+def test_the_author_may_be_in_the_body(tmp_path: Path) -> None:
     path = tmp_path / "x.patch"
     path.write_text(mail(body="From: Real Author <r@example.org>\n\nBecause."))
     assert series.load(path).patches[0].author == "Real Author <r@example.org>"
@@ -274,7 +274,7 @@ def test_bad_patch(tmp_path: Path, content: str, what: str, hint: str) -> None:
     assert str(path) in refused(path, what, hint).what
 
 
-def test_a_mail_with_nothing_but_html(tmp_path: Path) -> None:
+def test_a_mail_with_only_html(tmp_path: Path) -> None:
     path = tmp_path / "x.patch"
     path.write_text(
         "From: a@example.org\nSubject: [PATCH] x\nContent-Type: text/html\n\n<html>x</html>\n"

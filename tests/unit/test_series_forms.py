@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Less usual mails: forwarded ones, other languages, other tags, threads without numbers."""
+"""Unusual mails: forwarded ones, other languages, other tags, threads without numbers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def subjects(got: Series) -> list[str]:
 
 
 def forwarded(*parts: email.message.Message) -> bytes:
-    """Make a mail of somebody else with the series attached."""
+    """Make a mail by somebody else with the series attached."""
     outer = MIMEMultipart()
     outer["From"], outer["Subject"] = "B <b@x.org>", "please test"
     outer.attach(MIMEText("See attached."))
@@ -86,7 +86,7 @@ def test_several_mails_in_one_attachment(tmp_path: Path, kind: str) -> None:
     assert subjects(load(tmp_path / "a.eml", data=forwarded(part))) == ["fs: 1", "fs: 2"]
 
 
-def test_a_message_in_another_encoding_is_kept_in_utf8(tmp_path: Path) -> None:
+def test_a_message_in_another_encoding_becomes_utf8(tmp_path: Path) -> None:
     head = "MIME-Version: 1.0\nContent-Type: text/plain; charset=koi8-r\n\nЖдём ёлку.\n"
     text = mail("[PATCH] fs: x").replace("\nWhy.\n", head, 1)
     got = load(tmp_path / "a.eml", data=text.encode("koi8-r"))
@@ -94,7 +94,7 @@ def test_a_message_in_another_encoding_is_kept_in_utf8(tmp_path: Path) -> None:
     assert "Ждём ёлку." in next(folder.glob("0001-*")).read_text()
 
 
-def test_a_subject_tells_a_terminal_nothing(tmp_path: Path) -> None:
+def test_a_subject_has_no_control_characters(tmp_path: Path) -> None:
     got = load(tmp_path / "a.eml", data=mail("[PATCH] fs: \x1b[31m\x00\x07x").encode())
     assert subjects(got) == ["fs: [31mx"]
 
@@ -120,7 +120,7 @@ def test_tags(text: str, got: tuple[object, ...]) -> None:
     assert (said.title, said.version, said.minor, said.reply) == got
 
 
-def test_a_thread_without_numbers_goes_by_its_order(tmp_path: Path) -> None:
+def test_a_thread_without_numbers_keeps_its_order(tmp_path: Path) -> None:
     got = load(
         tmp_path / "a.mbox",
         mail("[PATCH] fs: three", "c", "3@x", "1@x", "2@x"),
@@ -131,13 +131,13 @@ def test_a_thread_without_numbers_goes_by_its_order(tmp_path: Path) -> None:
     assert "the order is that of the thread" in got.notes[-1]
 
 
-def test_what_somebody_else_answers_is_another_series(tmp_path: Path) -> None:
+def test_another_senders_answer_is_another_series(tmp_path: Path) -> None:
     other = mail("[PATCH] fs: better", "b", "2@x", "1@x", sender="b@x.org")
     with pytest.raises(SeriesError, match="holds 2 series"):
         load(tmp_path / "a.mbox", mail("[PATCH] fs: one", "a", "1@x"), other)
 
 
-def test_a_part_of_a_revision_that_was_made_again(tmp_path: Path) -> None:
+def test_part_of_a_revision_sent_again(tmp_path: Path) -> None:
     got = load(
         tmp_path / "a.mbox",
         mail("[PATCH v2 1/2] fs: one", "a", "1@x"),
@@ -149,7 +149,7 @@ def test_a_part_of_a_revision_that_was_made_again(tmp_path: Path) -> None:
     assert "v2.1 is taken, the newest" in got.notes[0]
 
 
-def test_a_series_sent_twice_is_told_by_its_id(tmp_path: Path) -> None:
+def test_a_series_sent_twice_is_named_by_its_id(tmp_path: Path) -> None:
     with pytest.raises(SeriesError, match="holds 2 series") as caught:
         load(
             tmp_path / "a.mbox",
@@ -159,7 +159,7 @@ def test_a_series_sent_twice_is_told_by_its_id(tmp_path: Path) -> None:
     assert "'b1@x'" in caught.value.hint
 
 
-def test_a_maildir_holds_other_things(tmp_path: Path) -> None:
+def test_a_maildir_with_other_files(tmp_path: Path) -> None:
     for part in ("cur", "new"):
         (tmp_path / "box" / part / "sub").mkdir(parents=True)
     (tmp_path / "box" / "new" / "17.M1.host").write_text(mail("[PATCH] fs: x"))
@@ -168,13 +168,13 @@ def test_a_maildir_holds_other_things(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["{n}", "{n:04}-x.txt", "{n}-x.patch"])
-def test_a_folder_goes_by_numbers_in_names(tmp_path: Path, form: str) -> None:
+def test_a_folder_is_sorted_by_numbers_in_names(tmp_path: Path, form: str) -> None:
     for n in (1, 2, 10):
         (tmp_path / form.format(n=n)).write_text(mail(f"[PATCH] fs: {n}", f"f{n}"))
     assert subjects(series.load(tmp_path)) == ["fs: 1", "fs: 2", "fs: 10"]
 
 
-def test_one_of_two_is_missing_and_no_more_is_said(tmp_path: Path) -> None:
+def test_one_missing_patch_is_one_complaint(tmp_path: Path) -> None:
     path = tmp_path / "a.mbox"
     texts = (
         mail("[PATCH 0/2] fs", own="0@x").partition("Why.")[0],
@@ -194,7 +194,7 @@ def test_one_of_two_is_missing_and_no_more_is_said(tmp_path: Path) -> None:
         ("[PATCH] fs: x", "Content-Type: text/plain; charset=x-none\n", "fs: x"),
     ],
 )
-def test_what_git_cannot_decode_is_written_anew(
+def test_what_git_cannot_decode_is_rewritten(
     tmp_path: Path, title: str, head: str, said: str
 ) -> None:
     """git am stops at an encoding that it does not know."""
@@ -211,29 +211,29 @@ def test_what_git_cannot_decode_is_written_anew(
     assert f"Subject: {said}" in told.stdout.decode()
 
 
-def test_a_null_in_a_message_is_left_out(tmp_path: Path) -> None:
+def test_a_null_byte_in_a_message_is_removed(tmp_path: Path) -> None:
     (patch,) = load(
         tmp_path / "a.eml", data=mail("[PATCH] x").replace("Why", "W\0hy").encode()
     ).patches
     assert b"\nWhy.\n" in patch.path.read_bytes()
 
 
-def test_a_compressed_or_piped_box_is_called_as_it_was_named(tmp_path: Path) -> None:
+def test_messages_name_a_compressed_or_piped_mbox_as_the_user_did(tmp_path: Path) -> None:
     path = tmp_path / "a.mbox.gz"
     path.write_bytes(gzip.compress(b"garbage"))
     with pytest.raises(SeriesError, match=r"^\S*/a\.mbox\.gz is not a patch"):
         series.load(path)
 
 
-def test_the_whole_of_a_subject_is_no_part_of_another(tmp_path: Path) -> None:
+def test_a_whole_subject_does_not_match_longer_ones(tmp_path: Path) -> None:
     path = tmp_path / "a.mbox"
     mails = [mail(f"[PATCH] fs: patch {n}", "x", f"{n}@x") for n in (1, 11, 111)]
     path.write_text("".join(BOX + one for one in mails))
     assert subjects(series.load(path, SeriesRequest(pick="fs: Patch 11"))) == ["fs: patch 11"]
 
 
-def test_a_pipe_with_a_name(tmp_path: Path) -> None:
-    """As a shell's <(...) is one."""
+def test_a_named_pipe(tmp_path: Path) -> None:
+    """A shell's <(...) is one."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     text = "".join(BOX + mail(f"[PATCH {n}/2] fs: {n}", f"f{n}") for n in (1, 2))
@@ -244,18 +244,20 @@ def test_a_pipe_with_a_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["x" * 5000, "~nobody-here/x", "a\0b"])
-def test_what_can_be_no_name(tmp_path: Path, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_impossible_file_name(
+    tmp_path: Path, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="there is no series"):
         series.load(word)
 
 
-def test_what_can_be_no_link() -> None:
+def test_an_invalid_link() -> None:
     with pytest.raises(UsageError, match="is not a valid link"):
         series.load("http://[::1/x")
 
 
-def test_a_range_of_what_is_no_tree(tmp_path: Path) -> None:
+def test_a_range_without_a_git_tree(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a git tree"):
         series.load("a..b", SeriesRequest(tree=tmp_path))
 
@@ -263,7 +265,7 @@ def test_a_range_of_what_is_no_tree(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("listed", "what"), [("a.patch\na.patch\n", "a.patch is listed twice"), ("a\0b\n", "no patch")]
 )
-def test_quilt_files_that_cannot_be(tmp_path: Path, listed: str, what: str) -> None:
+def test_invalid_quilt_series_files(tmp_path: Path, listed: str, what: str) -> None:
     (tmp_path / "a.patch").write_text(mail("[PATCH] fs: a"))
     (tmp_path / "series").write_text(listed)
     with pytest.raises(SeriesError, match=what) as caught:

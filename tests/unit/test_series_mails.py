@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Mails as people and their programs make them: encodings, threads, revisions, archives, tricks."""
+"""Mails as people and mailers make them: encodings, threads, revisions, archives, tricks."""
 
 from __future__ import annotations
 
@@ -112,14 +112,14 @@ def test_an_encoded_mail_becomes_plain(
 
 @pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1", "us-ascii", "no-such-charset"])
 @pytest.mark.parametrize("real", ["utf-8", "latin-1"])
-def test_a_charset_may_be_a_lie(tmp_path: Path, charset: str, real: str) -> None:
+def test_a_wrong_charset(tmp_path: Path, charset: str, real: str) -> None:
     body = base64.encodebytes((BODY.replace("Because", "Schön") + patch()).encode(real)).decode()
     head = f"Content-Transfer-Encoding: base64\nContent-Type: text/plain; charset={charset}"
     path = box(tmp_path / "a.mbox", mail("[PATCH] x", body, head=head))
     assert "Schön.\n" in series.load(path).patches[0].path.read_text()
 
 
-def test_flowed_text_is_unfolded(tmp_path: Path) -> None:
+def test_flowed_text_is_restored(tmp_path: Path) -> None:
     head = "Content-Type: text/plain; charset=UTF-8; format=flowed"
     stuffed = "".join(
         f" {line}" if line.startswith(" ") else line for line in patch().splitlines(True)
@@ -168,7 +168,7 @@ def test_whole_mails_as_attachments(tmp_path: Path) -> None:
     assert [one.subject for one in got.patches] == ["part 1", "part 2"]
 
 
-def test_html_beside_the_text_is_left_out(tmp_path: Path) -> None:
+def test_html_beside_the_text_is_ignored(tmp_path: Path) -> None:
     head, body = multipart(
         ("Content-Type: text/plain", BODY + patch()),
         ("Content-Type: text/html", "<html><pre>diff --git a/z b/z</pre></html>"),
@@ -210,7 +210,7 @@ def test_the_newest_revision_of_a_thread(tmp_path: Path) -> None:
     assert "v1, v2, v10" in caught.value.hint
 
 
-def test_a_revision_of_one_patch_in_answer_to_the_old_one(tmp_path: Path) -> None:
+def test_a_new_revision_of_one_patch_as_an_answer_to_the_old_one(tmp_path: Path) -> None:
     words = BODY + patch("n2").replace("1.5", "new")
     fresh = mail("[PATCH v2 2/2] part 2", words, own="f@x", parents=("v1-0@x", "v1-2@x"))
     got = series.load(box(tmp_path / "a.mbox", revision(1), fresh))
@@ -246,7 +246,7 @@ def test_several_series(tmp_path: Path) -> None:
         series.load(path, SeriesRequest(pick="nothing"))
 
 
-def test_half_a_series(tmp_path: Path) -> None:
+def test_a_series_with_missing_patches(tmp_path: Path) -> None:
     path = box(tmp_path / "a.mbox", *revision(1, total=3).split("From mboxrd")[:2])
     halves = ["From mboxrd" + text for text in revision(1, total=3).split("From mboxrd")[1:]]
     box(path, halves[0], halves[2])
@@ -256,7 +256,7 @@ def test_half_a_series(tmp_path: Path) -> None:
     assert "numbers 1, 3 are missing" in got.fault
 
 
-def test_a_mail_that_is_there_twice(tmp_path: Path) -> None:
+def test_duplicate_mails(tmp_path: Path) -> None:
     once = revision(1)
     got = series.load(box(tmp_path / "a.mbox", once, once))
     assert (got.duplicates, len(got.patches), got.fault) == ((1, 2), 2, "")
@@ -266,7 +266,7 @@ def test_a_mail_that_is_there_twice(tmp_path: Path) -> None:
     assert series.load(path, SeriesRequest(whole=False)).duplicates == (2,)
 
 
-def test_a_maildir_goes_by_its_numbers(tmp_path: Path) -> None:
+def test_a_maildir_is_sorted_by_patch_numbers(tmp_path: Path) -> None:
     for name in ("cur", "new", "tmp"):
         (tmp_path / "m" / name).mkdir(parents=True)
     parts = ["From mboxrd" + text for text in revision(1).split("From mboxrd")[1:]]
@@ -277,7 +277,7 @@ def test_a_maildir_goes_by_its_numbers(tmp_path: Path) -> None:
     assert got.cover_subject == "a title"
 
 
-def test_a_quilt_folder_goes_by_its_series_file(tmp_path: Path) -> None:
+def test_a_quilt_folder_has_the_order_of_its_series_file(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.diff").write_text(mail(f"part {name}", BODY + patch(name)))
     (tmp_path / "series").write_text("# mine\nc.diff -p1\n\na.diff # first\n")
@@ -320,7 +320,7 @@ def test_a_compressed_mbox(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_mails_that_are_no_patch(tmp_path: Path, text: str, what: str, hint: str) -> None:
+def test_mails_that_are_not_patches(tmp_path: Path, text: str, what: str, hint: str) -> None:
     refused(box(tmp_path / "a.mbox", text), what, hint)
 
 
@@ -339,7 +339,7 @@ def test_a_name_outside_of_the_tree(tmp_path: Path, name: str) -> None:
     ("goal", "good"),
     [("../../etc", False), ("/etc/passwd", False), ("../.git/hooks", False), ("../fs/y.c", True)],
 )
-def test_a_link_out_of_the_tree(tmp_path: Path, goal: str, good: bool) -> None:
+def test_a_symbolic_link_out_of_the_tree(tmp_path: Path, goal: str, good: bool) -> None:
     link = (
         "diff --git a/fs/l b/fs/l\nnew file mode 120000\nindex 0000000..2222222\n--- /dev/null\n"
         f"+++ b/fs/l\n@@ -0,0 +1 @@\n+{goal}\n\\ No newline at end of file\n"
@@ -391,7 +391,9 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("file", "line", "runs"), CHANGES)
-def test_what_a_series_would_run_here(tmp_path: Path, file: str, line: str, runs: bool) -> None:
+def test_changes_that_would_run_commands_here(
+    tmp_path: Path, file: str, line: str, runs: bool
+) -> None:
     words = patch().replace("fs/x.c", file).replace("and a half = 1.5", line)
     got = series.load(box(tmp_path / "a.mbox", mail("[PATCH] x", BODY + words)))
     assert bool(trust.commands(got)) == runs
@@ -411,13 +413,13 @@ def test_what_a_series_would_run_here(tmp_path: Path, file: str, line: str, runs
         "similarity index 100%\ncopy from fs/x.txt\ncopy to fs/Makefile\n",
     ],
 )
-def test_another_file_that_becomes_a_makefile(tmp_path: Path, head: str) -> None:
+def test_another_file_renamed_to_makefile(tmp_path: Path, head: str) -> None:
     words = f"{BODY}diff --git a/fs/x.txt b/fs/Makefile\n{head}-- \n2.43.0\n"
     got = series.load(box(tmp_path / "a.mbox", mail("[PATCH] x", words)))
     assert trust.commands(got) == ("patch 1, fs/Makefile: another file under this name",)
 
 
-def test_a_link_that_is_read_as_kconfig(tmp_path: Path) -> None:
+def test_a_symbolic_link_named_kconfig(tmp_path: Path) -> None:
     link = (
         "diff --git a/fs/Kconfig b/fs/Kconfig\nnew file mode 120000\nindex 0000000..2222222\n"
         "--- /dev/null\n+++ b/fs/Kconfig\n@@ -0,0 +1 @@\n+x.txt\n\\ No newline at end of file\n"
@@ -426,7 +428,7 @@ def test_a_link_that_is_read_as_kconfig(tmp_path: Path) -> None:
     assert trust.commands(got) == ("patch 1, fs/Kconfig: a link",)
 
 
-def test_a_program_that_every_build_makes_is_told(tmp_path: Path) -> None:
+def test_a_changed_host_program_is_noted(tmp_path: Path) -> None:
     words = BODY + patch().replace("fs/x.c", "usr/gen_init_cpio.c")
     got = series.load(box(tmp_path / "a.mbox", mail("[PATCH] x", words)))
     assert "runs it here" in trust.require(got, trusted=False)[0]
@@ -479,11 +481,11 @@ def test_message_ids_in_links(word: str, found: str) -> None:
         ("https://example.org/series/7/mbox/", "https://example.org/series/7/mbox/"),
     ],
 )  # fmt: skip
-def test_links_to_pages_lead_to_their_mails(link: str, mbox: str) -> None:
+def test_links_to_web_pages_become_links_to_mboxes(link: str, mbox: str) -> None:
     assert lore.mbox_of(link) == mbox
 
 
-def test_what_b4_says_of_attestation() -> None:
+def test_b4_attestation_lines() -> None:
     said = (
         "Looking up x\nNOTE: newer: v2\n---\n  \u2713 [PATCH 1/1] a\n    + Acked-by: b\n---\nTotal"
     )

@@ -63,13 +63,13 @@ def test_a_reply_whose_patch_has_no_headers_of_its_own(tmp_path: Path) -> None:
     assert "Talk." not in got.patches[0].path.read_text()
 
 
-def test_scissors_in_a_message_are_a_part_of_it(tmp_path: Path) -> None:
+def test_scissors_without_headers_belong_to_the_message(tmp_path: Path) -> None:
     body = "What it prints:\n\n--- 8< ---\noops\n--- 8< ---\n"
     got = series.load(mail(tmp_path / "one.eml", "[PATCH] fs: x", body))
     assert "What it prints" in got.patches[0].path.read_text()
     assert got.patches[0].path == tmp_path / "one.eml"
 
 
-def test_a_reply_without_scissors_is_none(tmp_path: Path) -> None:
+def test_a_reply_without_scissors_is_not_a_patch(tmp_path: Path) -> None:
     with pytest.raises(SeriesError):
         series.load(mail(tmp_path / "re.eml", "Re: fs: x", "I applied this:\n"))

@@ -102,7 +102,7 @@ def test_what_only_users_of_the_name_can_see(piece: str) -> None:
 def test_parameters_must_not_be_macros() -> None:
     found = gained("int mnt_a(struct dentry *root, const u8 *, int n);\n")
     assert found is not None
-    assert found.words == {"root", "n"}
+    assert found.parameters == {"root", "n"}
     assert found.gone == set()
     assert found.summary == "only gained mnt_a()"
 
@@ -299,7 +299,7 @@ def test_a_changed_declaration_is_lost_and_gained() -> None:
     assert found is not None
     assert found.names == {"mnt_a", "mnt_b", "C"}
     assert found.gone == {"mnt_a", "mnt_b"}
-    assert found.words == {"x", "y"}
+    assert found.parameters == {"x", "y"}
     assert found.summary == "only gained C and lost mnt_b() and changed mnt_a()"
 
 

@@ -18,19 +18,19 @@ from harness.source import debian, releases
         ("7.3-rc2", ["7.3-rc2"], ["7.3", "7.3-rc1"]),
     ],
 )
-def test_what_was_asked(asked: str, matching: list[str], others: list[str]) -> None:
+def test_requested_releases(asked: str, matching: list[str], others: list[str]) -> None:
     wanted = releases.parse(asked)
     assert [number for number in matching + others if wanted.matches(number)] == matching
 
 
 @pytest.mark.parametrize("asked", ["", "7", "latest", "7.2.x", "7.2.1-rc1", "../7.2", "7.2.1.1"])
-def test_no_release(asked: str) -> None:
+def test_invalid_releases(asked: str) -> None:
     with pytest.raises(UsageError, match="not a kernel release") as caught:
         releases.parse(asked)
     assert "7.2.13" in caught.value.hint
 
 
-def test_order() -> None:
+def test_releases_are_sorted() -> None:
     numbers = ["7.2.10", "7.10", "7.2", "7.2-rc12", "7.2.9", "6.12.1", "7.2-rc1"]
     assert sorted(numbers, key=releases.sort_key) == [
         "6.12.1", "7.2-rc1", "7.2-rc12", "7.2", "7.2.9", "7.2.10", "7.10",
@@ -47,7 +47,7 @@ def test_order() -> None:
         ("", ""),
     ],
 )
-def test_a_makefile_names_its_release(makefile: str, number: str) -> None:
+def test_the_release_in_a_makefile(makefile: str, number: str) -> None:
     assert releases.of_makefile(makefile) == number
 
 

@@ -180,7 +180,7 @@ class _SourceFiles:
         every = [header.changed for header in changes.headers]
         self._changed = ChangedNames(
             names=frozenset().union(*(changed.names for changed in every)),
-            words=frozenset().union(*(changed.words for changed in every)),
+            parameters=frozenset().union(*(changed.parameters for changed in every)),
             gone=frozenset().union(*(changed.gone for changed in every)),
         )
         self._mentions = self._changed.finder()
@@ -195,7 +195,7 @@ class _SourceFiles:
 
     def unchanged_for(self, compiled: CompiledObject) -> bool:
         """Whether nothing but the times of such headers would have an object compiled again."""
-        if compiled.defined & (self._changed.names | self._changed.words):
+        if compiled.defined & (self._changed.names | self._changed.parameters):
             return False
         return all(self._time(path) <= compiled.time for path in compiled.files)
 

@@ -94,7 +94,7 @@ def compose(
     ``maintainers`` is called for (To, Cc) when the thread names nobody.  ``tested_by`` is the
     sender; the trailer is added only if the run justifies it.
     """
-    thread = replied(run)
+    thread = thread_of(run)
     to, cc = (thread.to, thread.cc)
     if not cc:
         more_to, cc = (tuple(_addresses(lines)) for lines in maintainers())
@@ -125,7 +125,7 @@ def compose(
     return message.as_bytes()
 
 
-def replied(run: Run) -> RepliedThread:
+def thread_of(run: Run) -> RepliedThread:
     """Read the headers of the cover letter, or of the first patch where there is none."""
     series = run.series
     if series is None:

@@ -31,8 +31,7 @@ from harness.model import (
     Severity,
     Source,
 )
-from harness.publish import ci, markdown
-from harness.publish.html import check_page, page
+from harness.publish import ci, html, markdown
 from harness.results import store
 
 SUBJECT = "fs/demo: do it"
@@ -105,7 +104,7 @@ def test_a_new_entry_is_in_the_matrix_and_in_all_outputs(tmp_path: Path) -> None
     console = rich.console.Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     console.print(shown.table(matrix, 80))
     assert "magic" in console.export_text()
-    page.write(check_page.of_check(tmp_path), tmp_path / "report.html")
+    html.write(html.page(tmp_path), tmp_path / "report.html")
     assert '<th scope="col">magic</th>' in (tmp_path / "report.html").read_text()
     assert "| patch | magic |" in markdown.of_check(matrix)
     (annotation,) = ci.github(ci.check_annotations(matrix))

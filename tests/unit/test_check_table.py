@@ -17,7 +17,6 @@ from harness.check.commits import AppliedSeries
 from harness.check.mail import Letter, PatchMail
 from harness.check.walk import Check, Needs, Step, Walk, each_patch, each_tree, whole_series
 from harness.cli import check as verb
-from harness.cli import matrix as shown
 from harness.errors import HostFault
 from harness.model import (
     WHOLE_SERIES,
@@ -102,7 +101,7 @@ def test_a_new_entry_is_in_the_matrix_and_in_all_outputs(tmp_path: Path) -> None
     assert case.get("name") == "magic"
     assert report.b4(matrix)[0]["tool"] == "harness magic"
     console = rich.console.Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(shown.table(matrix, 80))
+    console.print(verb.table(matrix, 80))
     assert "magic" in console.export_text()
     html.write(html.page(tmp_path), tmp_path / "report.html")
     assert '<th scope="col">magic</th>' in (tmp_path / "report.html").read_text()

@@ -111,8 +111,11 @@ def _search(
         ends.check_others(job, clean, Call.GOOD)
         without = functools.cache(functools.partial(_without, job, span))
         hunt = Hunt(judge, graph, named.__getitem__, job.shown, without)
-        hunt.run(*((steady.refuted, steady.more) if steady else ()))
-        if steady is None or steady.settled():
+        if steady is None:
+            hunt.run()
+            return graph, hunt.notes
+        hunt.run(until=steady.refuted, meanwhile=steady.more)
+        if steady.settled():
             return graph, hunt.notes
         judge.forget(Call.GOOD)
         graph, steady = _graph(span, log, *weights), None
@@ -182,7 +185,7 @@ def _proven(
     def decided(commit: str) -> Decision | None:
         """Return the decision about a commit, preferably one made for the proof."""
         both = [*decisions.items(), *judge.decisions.items()]
-        return next((made for candidate, made in both if candidate.commit == commit), None)
+        return next((decision for one, decision in both if one.commit == commit), None)
 
     number, message_id = 0, ""
     if job.plan.mode is BisectMode.SERIES and job.plan.run.series:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Both ends are tried first: the failure must show at the bad one, and not at the good ones.
 
-Without a signature, what fails at the bad end and passes at the good one is searched.
+Without a signature, the first test that fails at the bad end and passes at the good one is it.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class SteadyFailure:
         return self._seen + [_other_as_bad(self.job, observation) for observation in ended]
 
     def refuted(self) -> bool:
-        """Whether the failure is flaky, so that what was called good after one run may be bad."""
+        """Whether the failure is flaky: what was called good after one run may be bad."""
         return any(observation.call is not Call.BAD for observation in self._gathered())
 
     def settled(self) -> bool:
@@ -200,7 +200,7 @@ def check_others(job: BisectJob, candidates: Sequence[Candidate], wanted: Call) 
 
 
 def _other_as_bad(job: BisectJob, observation: Observation) -> Observation:
-    """Take another failure for the searched one, where --other bad asks for it."""
+    """Count another failure as bad, where --other bad asks for it."""
     if observation.call is Call.OTHER and job.judge.rule.other is Call.BAD:
         return dataclasses.replace(observation, call=Call.BAD)
     return observation

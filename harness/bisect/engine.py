@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import guest, kbuild, paths, source, tree
+from harness import guest, tree
 from harness.bisect import ranges, report
 from harness.bisect.builder import CandidateBuilder, CandidateSources
 from harness.bisect.commits import bisect_commits
@@ -23,7 +23,7 @@ from harness.bisect.patches import bisect_patches
 from harness.bisect.prober import Prober, StateFile
 from harness.errors import Interrupted
 from harness.lab import folder as run_folder
-from harness.lab import kernels
+from harness.lab.kernels import Lab, find_source
 from harness.model import Bisected, BisectMode, SearchStart, Source
 from harness.progress import Progress
 
@@ -50,9 +50,9 @@ def bisect(
     """
     begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     guest.sweep()
-    kbuild.check_place(paths.cache())
     if state is None:
         run_folder.check(plan.run)
+    lab = Lab.of(plan.run, progress, boots=plan.signature.kind.boots)
     start = _source(plan, state.pins if state else {}, progress)
     if state is None:
         folder = run_folder.make(plan.run, started, command)
@@ -61,7 +61,7 @@ def bisect(
     progress.say(f"evidence: {state.folder}")
     try:
         with run_folder.writing(state.folder):
-            answer = _search(plan, start, state, progress)
+            answer = _search(plan, lab, start, state)
     except KeyboardInterrupt:
         hint = f"harness bisect --resume {shlex.quote(str(state.folder))}"
         raise Interrupted("interrupted", hint=hint) from None
@@ -76,20 +76,20 @@ def bisect(
 
 
 def _source(plan: BisectPlan, pins: dict[str, str], progress: Progress) -> Source:
-    """Find the tree, and the commit that a series goes on; what was pinned stays."""
+    """Find the commit to start from; what was pinned stays."""
+    run = plan.run
     if plan.mode is BisectMode.HISTORY:
-        assert plan.run.tree is not None
-        start = source.from_tree(plan.run.tree, pins.get("bad", plan.bad))
-        for good in () if pins else plan.goods:
-            ranges.resolve(plan.run.tree, good)
-    else:
-        start = kernels.find_source(plan.run, progress)
+        assert run.tree is not None
+        for ref in () if pins else plan.goods:
+            ranges.resolve(run.tree, ref)
+        run = dataclasses.replace(run, base=pins.get("bad", plan.bad), search_base=False)
+    start = find_source(run, progress)
     return dataclasses.replace(start, commit=pins.get("source", start.commit))
 
 
-def _search(plan: BisectPlan, start: Source, state: StateFile, progress: Progress) -> Bisected:
-    """Set up the lab, the builder and the threads, and search."""
-    rows, kind = RowProgress(progress), plan.signature.kind
+def _search(plan: BisectPlan, lab: Lab, start: Source, state: StateFile) -> Bisected:
+    """Set up the builder and the threads, and search."""
+    progress, rows = lab.progress, RowProgress(lab.progress)
     unit = "patches" if plan.mode is BisectMode.SERIES else "commits"
     with (
         progress.stage("bisect", str(plan.signature)) as stage,
@@ -102,13 +102,14 @@ def _search(plan: BisectPlan, start: Source, state: StateFile, progress: Progres
         if plan.mode is not BisectMode.CONFIG:  # only that needs the worktree all the time
             worktree.close()
         sources = CandidateSources(
-            kernels.Lab.of(plan.run, rows, boots=kind.boots),
+            dataclasses.replace(lab, progress=rows),
             slot.path,
             start,
             series=plan.run.series if plan.mode is not BisectMode.SERIES else None,
             slot=slot if plan.mode is BisectMode.CONFIG else None,
         )
-        builder = CandidateBuilder(sources, sources_only=plan.sources_only, lean=kind.lean)
+        lean = plan.signature.kind.lean
+        builder = CandidateBuilder(sources, sources_only=plan.sources_only, lean=lean)
         stack.callback(builder.close)
         prober = Prober(builder, plan.signature, state)
         threads = stack.enter_context(TrialThreads(prober, _guests(plan)))

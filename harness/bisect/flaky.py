@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How many runs must pass before a kernel is called good, when the failure is flaky.  Pure.
 
-A failure that was seen is proof, where good kernels never show it.  One that was not seen is only
-a hint, and its strength depends on how often bad kernels fail.  That rate is measured at the bad
+A failure that was seen is proof: good kernels never show it.  One that was not seen is only a
+hint, and its strength depends on how often bad kernels fail.  That rate is measured at the bad
 end, by running until the failure was seen ``FAILURES`` times.  Its posterior under the prior
 1/rate is Beta(failures, passes + 1).  With it the chance that a number of runs of a bad kernel
 all pass is averaged over the possible rates.  The error stays below the promised one for every
@@ -73,14 +73,13 @@ class Decision:
 
 @dataclasses.dataclass(frozen=True)
 class FailureRates:
-    """How often the failure was seen at the bad and at the good end.
+    """How often the failure was seen at the bad end; good kernels never show it.
 
-    Without a failure at the good end, good kernels are assumed never to fail.  ``steady`` is the
-    share of failures that are not flaky; 0 when this one is known to be flaky, or may well be.
+    ``steady`` is the share of failures that are not flaky; 0 when this one is known to be flaky,
+    or may well be.
     """
 
     bad: RunCount
-    good: RunCount = RunCount()
     steady: float = STEADY
 
     def log_bad(self, seen: RunCount) -> float:
@@ -88,7 +87,9 @@ class FailureRates:
         known = self.bad
         if not known.failures:
             raise ValueError("the bad end has never failed, so nothing is known of its rate")
-        flaky = _ratio(seen, known.failures, known.passes + 1)
+        # The log of B(a + failures, b + passes) / B(a, b), where Beta(a, b) is the posterior.
+        a, b = known.failures, known.passes + 1
+        flaky = _log_beta(a + seen.failures, b + seen.passes) - _log_beta(a, b)
         if known.passes or not self.steady:
             return flaky
         # So far it failed every time, as a steady failure must and a flaky one may.
@@ -98,9 +99,7 @@ class FailureRates:
 
     def log_good(self, seen: RunCount) -> float:
         """Return the same for a good kernel."""
-        if not self.good.failures:
-            return -math.inf if seen.failures else 0.0
-        return _ratio(seen, self.good.failures, self.good.passes + 1)
+        return -math.inf if seen.failures else 0.0
 
     def chance_bad(self, seen: RunCount) -> float:
         """Return the probability that a kernel with these runs is bad, without other knowledge."""
@@ -224,11 +223,6 @@ def all_right(confidences: Iterable[float]) -> float:
 def counted(trial: Observation) -> RunCount:
     """Count a trial; one that fails in another way says nothing about this failure."""
     return RunCount(int(trial.call is Call.BAD), int(trial.call in (Call.BAD, Call.GOOD)))
-
-
-def _ratio(seen: RunCount, a: float, b: float) -> float:
-    """Return the log of B(a + failures, b + passes) / B(a, b)."""
-    return _log_beta(a + seen.failures, b + seen.passes) - _log_beta(a, b)
 
 
 def _log_beta(a: float, b: float) -> float:

@@ -21,7 +21,7 @@ class GitLog:
     """The calls of a log in their order.
 
     The last bad commit is the bad end, as git takes it.  ``files`` limit the range.
-    ``reverse``: its terms say that it searches the commit that fixed something.
+    ``reverse``: its terms say that it looks for the commit that fixed something.
     """
 
     calls: tuple[tuple[str, Call], ...]

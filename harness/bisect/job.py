@@ -20,8 +20,8 @@ from harness.model import Bisected, BisectMode, BisectStep, Call, Candidate, Pla
 class BisectPlan:
     """What a bisection is asked to do; ``run`` is how its kernels are built and run.
 
-    ``goods`` and ``bad`` are refs; with ``reverse`` the bad one is older, and the commit that
-    fixed it is searched.  ``files`` and ``first_parent`` limit the range.  ``other`` is what
+    ``goods`` and ``bad`` are refs; with ``reverse`` the bad one is older, and the search is for
+    the commit that fixed it.  ``files`` and ``first_parent`` limit the range.  ``other`` is what
     another failure counts as; a failure that does not show at the bad end in ``trials`` runs is
     not there.  ``sources_only``: the command needs no kernel.  ``log`` is a log of `git bisect`
     to continue.  ``configs`` are the options of the good and the bad end: a .config or a fragment,

@@ -90,8 +90,12 @@ def _claims(
 
 def _has_splats(judge: Judge, culprit: Commit) -> bool:
     """Whether the culprit's kernel reported something: debug info gives it files and lines."""
-    decisions = [made for one, made in judge.decisions.items() if one.commit == culprit.id]
-    results = [result(trial) for decision in decisions for trial in decision.observations]
+    results = [
+        result(trial)
+        for candidate, decision in judge.decisions.items()
+        for trial in decision.observations
+        if candidate.commit == culprit.id
+    ]
     return any(any(splats(one)) for one in results if one)
 
 

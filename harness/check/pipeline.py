@@ -18,7 +18,7 @@ from harness.check.scripts import Scripts
 from harness.check.walk import CheckRequest, Needs, Step, Walk
 from harness.errors import HostFault, Interrupted
 from harness.lab import folder, kernels
-from harness.lab.plan import see_suites
+from harness.lab.plan import require_suites
 from harness.model import (
     WHOLE_SERIES,
     Cell,
@@ -91,7 +91,7 @@ def check(
 def _see_programs(plan: Plan, request: CheckRequest) -> None:
     """See that what was asked for by name is installed."""
     if request.wants("tests"):
-        see_suites(plan)
+        require_suites(plan)
     for check in request.checks:
         if check.program and shutil.which(check.program) is None:
             raise HostFault(f"{check.name} is not installed", hint="install it, or leave it out")

@@ -12,7 +12,7 @@ from harness.model.verdict import Verdict
 
 
 class BisectMode(enum.StrEnum):
-    """What is searched: patches, a range of commits, config options, or sets of patches."""
+    """Where the cause is: a patch of a series, a commit, config options, or patches together."""
 
     SERIES = "series"
     HISTORY = "history"

@@ -15,6 +15,5 @@ panic                    the reason of the panic it led to
 """
 
 from harness.splat.finder import BOOT, find
-from harness.splat.prefix import plain
 
-__all__ = ["BOOT", "find", "plain"]
+__all__ = ["BOOT", "find"]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from harness.model import Splat
 from harness.splat.kinds import Headline, Role, SplatKind, Suspect
 from harness.splat.open_splat import OpenSplat
-from harness.splat.stacks import URBS, Stacks, blame, function, stacks, telling
+from harness.splat.stacks import URBS, Stacks, blame, function, read_stacks, telling
 
 FRAMES = 64  # of a stack that are kept
 _NULL_PAGE = 4096  # bytes; a fault below is a NULL dereference
@@ -77,7 +77,7 @@ _MODE = re.compile(
 
 
 class Access(NamedTuple):
-    """A bad access to memory: ``kind`` is read, write, free or execute; ``size`` in bytes."""
+    """A bad access to memory; ``kind`` is read, write, free or execute, ``size`` in bytes or 0."""
 
     kind: str = ""
     size: int = 0
@@ -112,17 +112,17 @@ def _digest(
     ``groups`` are the named groups that the headline matched, in the line number ``head``.
     """
     named = dict(groups)
-    found = stacks(lines[head:])
-    guilty = _guilty(headline, named, found, lines)
+    stacks = read_stacks(lines[head:])
+    guilty = _guilty(headline, named, stacks, lines)
     access = _access(lines)
     kind = _kind_name(headline.kind, lines)
     title = _title(headline, lines[head], named, guilty, access.kind.capitalize())
     if kind == "null dereference" and headline.kind.name != kind:
         title = "BUG: unable to handle kernel NULL pointer dereference"
         title += f" in {guilty}" if guilty else ""
-    repeated = not found.entry or found.main[:1] == [found.entry]
-    frames = tuple(found.main if repeated else [found.entry, *found.main])[:FRAMES]
-    told = "\n".join([kind, _VARIES.sub("N", title), *itertools.islice(telling(frames), 5)])
+    repeated = not stacks.entry or stacks.main[:1] == [stacks.entry]
+    frames = tuple(stacks.main if repeated else [stacks.entry, *stacks.main])[:FRAMES]
+    identity = "\n".join([kind, _VARIES.sub("N", title), *itertools.islice(telling(frames), 5)])
     header = _first_match(_HEADER, lines)
     cpu = named.get("cpu") or (header["cpu"] if header else "")
     modules = _first_match(_MODULES, lines)
@@ -132,15 +132,15 @@ def _digest(
         lines=lines,
         function=guilty,
         frames=frames,
-        fingerprint=hashlib.sha256(told.encode()).hexdigest()[:16],
+        fingerprint=hashlib.sha256(identity.encode()).hexdigest()[:16],
         access=access.kind,
         size=access.size,
         address=access.address,
         task=_task(lines, named),
         cpu=int(cpu) if cpu else None,
         taint="".join((header["taint"] or "").split()) if header else "",
-        alloc_stack=tuple(found.alloc[:FRAMES]),
-        free_stack=tuple(found.free[:FRAMES]),
+        alloc_stack=tuple(stacks.alloc[:FRAMES]),
+        free_stack=tuple(stacks.free[:FRAMES]),
         modules=tuple(_UNLOADED.sub("", modules[1]).split()) if modules else (),
     )
 
@@ -149,10 +149,10 @@ def _first_match(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str
     return next((match for line in lines if (match := pattern.match(line))), None)
 
 
-def _guilty(headline: Headline, named: dict[str, str], found: Stacks, lines: Sequence[str]) -> str:
+def _guilty(headline: Headline, named: dict[str, str], stacks: Stacks, lines: Sequence[str]) -> str:
     """Choose the function to blame."""
     kind = headline.kind
-    stack = found.task if kind.in_interrupt and found.task else found.main
+    stack = stacks.task if kind.in_interrupt and stacks.task else stacks.main
     in_headline = named.get("f", "") or named.get("pair", "").split(" / ")[0]
     if "{f}" not in headline.title and not kind.always_blames and not in_headline:
         return ""
@@ -164,8 +164,8 @@ def _guilty(headline: Headline, named: dict[str, str], found: Stacks, lines: Seq
         return work[1]
     suspects = {
         Suspect.NAMED: in_headline,
-        Suspect.ENTRY: found.entry,
-        Suspect.LOCK: found.lock,
+        Suspect.ENTRY: stacks.entry,
+        Suspect.LOCK: stacks.lock,
     }
     first = [suspects.get(suspect, "") for suspect in kind.suspects]
     return blame([*first, *stack], kind.common)
@@ -190,10 +190,11 @@ def _title(headline: Headline, line: str, named: dict[str, str], guilty: str, rw
         words["what"] = words["what"].replace(" ", "-")
     if kind == "kcsan":
         words["pair"] = " / ".join(map(function, words["pair"].split(" / ")))
-    form = headline.title
+    template = headline.title
     if headline.role is Role.TRAP:
-        form = next((own for site, own in _SITE_TITLES.items() if site.match(line)), form)
-    return re.sub(r"\s+", " ", form.format(**words)).strip().removesuffix(" in")
+        own = (title for site, title in _SITE_TITLES.items() if site.match(line))
+        template = next(own, template)
+    return re.sub(r"\s+", " ", template.format(**words)).strip().removesuffix(" in")
 
 
 def _access(lines: Sequence[str]) -> Access:

@@ -12,19 +12,19 @@ from collections.abc import Iterable, Iterator
 
 from harness.model import Splat
 from harness.splat.digest import digest
+from harness.splat.headline_search import Start, begins, candidates
 from harness.splat.kinds import CUT_HERE, Role, Stop
 from harness.splat.open_splat import SILENCE, OpenSplat
 from harness.splat.prefix import (
     LONGEST,
     PIECE,
     Message,
+    clean_text,
+    is_stamped,
     messages,
-    smooth,
-    stamped,
-    usual,
+    usual_message,
     whole_lines,
 )
-from harness.splat.search import Start, begins, candidates
 
 #: Where a splat came from when no test had started.
 BOOT = "boot"
@@ -62,7 +62,7 @@ def find(lines: Iterable[str], test: str = BOOT) -> tuple[Splat, ...]:
     if isinstance(lines, io.TextIOBase):
         pieces = iter(functools.partial(lines.read, PIECE), "")
     for piece in whole_lines(pieces):
-        finder.read(smooth(piece))
+        finder.read(clean_text(piece))
     return finder.end()
 
 
@@ -89,7 +89,7 @@ class _Finder:
 
     def read(self, text: str) -> None:
         """Take the next lines: those that may begin something, and those that follow."""
-        self.stamped = self.stamped or stamped(text)
+        self.stamped = self.stamped or is_stamped(text)
         at = 0
         places = iter([*candidates(text, self.stamped), len(text)])
         place = -1
@@ -113,7 +113,7 @@ class _Finder:
     def line(self, raw: str, fresh: bool) -> None:
         """Take one line; ``fresh`` if something may begin in it."""
         if self.stamped:
-            only = usual(raw)
+            only = usual_message(raw)
             found = [only] if only else messages(raw)
         else:
             found = messages(self.unquoted(raw))

@@ -61,7 +61,9 @@ class OpenSplat:
         self.caller, self.clock, self.stamped = message.caller, message.clock, message.kernel
         self.lines, self.raw = [message.text], [raw]
         self.head = 0
-        self.traced = self.answered = self.ended = False
+        self.answered = False  # whether the line that names the processor has come, or a trace
+        self.traced = False  # whether a stack trace has begun
+        self.ended = False
         self.sure = True
         self.panic = ""
         self.last = number

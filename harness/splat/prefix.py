@@ -102,7 +102,7 @@ def whole_lines(pieces: Iterable[str]) -> Iterator[str]:
         yield rest
 
 
-def stamped(text: str) -> bool:
+def is_stamped(text: str) -> bool:
     """Whether a log, of which ``text`` is a piece, stamps all lines of the kernel.
 
     It does if a line begins with a stamp.  A stamp elsewhere may be one that somebody's sed left
@@ -115,8 +115,8 @@ def stamped(text: str) -> bool:
     return "]" in text and 2 * len(_CLOCKS.findall(text)) > text.count("\n")
 
 
-def smooth(text: str) -> str:
-    """Remove what a terminal would not show, from many lines."""
+def clean_text(text: str) -> str:
+    """Remove what a terminal would not show: ANSI sequences, carriage returns, NULs."""
     if "\0" in text:
         text = text.replace("\0", "")
     if "\x1b" in text:
@@ -126,17 +126,7 @@ def smooth(text: str) -> str:
     return _RETURNS.sub("\n", text).strip("\r") if "\r" in text else text
 
 
-def clean(line: str) -> str:
-    """Remove what a terminal would not show: ANSI sequences, carriage returns, NULs."""
-    if len(line) > LONGEST:
-        line = line[-LONGEST:]
-    if "\x1b" in line:
-        line = _ANSI.sub("", line)
-    line = line.strip("\r\n")
-    return line.replace("\0", "") if "\0" in line else line
-
-
-def usual(line: str) -> Message | None:
+def usual_message(line: str) -> Message | None:
     """Return the message of a clean line as the kernel prints it; None for any special line."""
     match = _USUAL.match(line)
     if match is None:
@@ -152,7 +142,7 @@ def messages(line: str) -> list[Message]:
     """Return the messages in a clean line: usually one, more when a newline was lost."""
     if _bare(line):
         return [Message(line[:MESSAGE])]
-    only = usual(line)
+    only = usual_message(line)
     if only:
         return [only]
     own = _OWN.match(line)
@@ -180,13 +170,6 @@ def _bare(line: str) -> bool:
     else:
         return False
     return not special and not ("]" in line and _CLOCKS.search(line))
-
-
-def plain(line: str) -> str:
-    """Remove ANSI colours, carriage returns and stamps from a line."""
-    line = clean(line)
-    own = _OWN.match(line)
-    return _message(line[own.end() :] if own else line).text
 
 
 def _message(line: str) -> Message:

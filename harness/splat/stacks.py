@@ -116,19 +116,19 @@ class Stacks:
     lock: str = ""  # who wants the lock that lockdep complains about
 
 
-def stacks(lines: Sequence[str]) -> Stacks:
+def read_stacks(lines: Sequence[str]) -> Stacks:
     """Sort the frames of a splat into its stacks; only the first of each counts."""
     sorter = _StackSorter()
     for line in lines:
         sorter.read(line)
-    found = sorter.found
-    found.main = (found.main or sorter.loose) + found.task or sorter.unsure
-    return found
+    stacks = sorter.stacks
+    stacks.main = (stacks.main or sorter.loose) + stacks.task or sorter.unsure
+    return stacks
 
 
 class _StackSorter:
     def __init__(self) -> None:
-        self.found = Stacks()
+        self.stacks = Stacks()
         self.loose = self.into = list[str]()  # frames that no line announced
         self.unsure = list[str]()  # of the main stack: all there is when a stack is lost
         self.trying = False
@@ -136,37 +136,37 @@ class _StackSorter:
     def read(self, line: str) -> None:
         """Take a line: a frame, where the processor was, or what announces a stack."""
         if self.trying and (lock := _LOCK.match(line)):
-            self.found.lock, self.trying = self.found.lock or lock["name"], False
+            self.stacks.lock, self.trying = self.stacks.lock or lock["name"], False
         if "+0x" in line or "[inline]" in line:
             frame = _frame(line)
             if frame is not None:
                 sure = not frame.startswith("? ")
                 if sure:
                     self.into.append(frame)
-                elif self.into is self.found.main:
+                elif self.into is self.stacks.main:
                     self.unsure.append(frame.removeprefix("? "))
                 return
-            entry = _ENTRY.match(line) if not self.found.entry else None
+            entry = _ENTRY.match(line) if not self.stacks.entry else None
             if entry and not _USER.match(line):
-                self.found.entry = _text(entry)
+                self.stacks.entry = _text(entry)
         self.announced(line)
-        if not self.found.lock and "/" in line and _TRYING.match(line):
+        if not self.stacks.lock and "/" in line and _TRYING.match(line):
             self.trying = True
 
     def announced(self, line: str) -> None:
         """Change to the stack that a line announces; a second one of its sort is not kept."""
         mark = _INTERRUPT.match(line) if "<" in line else None
         if mark:
-            if self.into is self.found.main and mark["end"]:
-                self.into = self.found.task
+            if self.into is self.stacks.main and mark["end"]:
+                self.into = self.stacks.task
             return
         title = _STACK_TITLE.match(line)
         if title:
             stack = {
-                "main": self.found.main,
-                "bare": self.found.main,
-                "alloc": self.found.alloc,
-                "free": self.found.free,
+                "main": self.stacks.main,
+                "bare": self.stacks.main,
+                "alloc": self.stacks.alloc,
+                "free": self.stacks.free,
             }.get(title.lastgroup or "", [])
             self.into = [] if stack else stack
 

@@ -82,18 +82,7 @@ def test_the_number_of_runs_is_bounded(rate: float) -> None:
     assert on_bad / total < 1.2 / rate
 
 
-def test_a_good_kernel_that_fails_sometimes_is_distinguished_from_a_bad_one() -> None:
-    rng, total = random.Random(9), 400
-    mistakes = 0
-    for _ in range(total):
-        bad, good = (RunCount(sum(rng.random() < p for _ in range(40)), 40) for p in (0.8, 0.15))
-        rates = FailureRates(bad, good)
-        mistakes += decide(coin(0.8, rng), rates).call is not Call.BAD
-        mistakes += decide(coin(0.15, rng), rates).call is not Call.GOOD
-    assert mistakes / (2 * total) < 1 - CONFIDENCE
-
-
-def test_one_failure_is_proof_where_good_kernels_never_fail() -> None:
+def test_one_failure_is_proof() -> None:
     found = decide(says([Call.GOOD, Call.BAD]), FailureRates(RunCount(5, 20)))
     assert (found.call, found.confidence, found.count.rate) == (Call.BAD, 1.0, 0.5)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.build.skip import header, names
+from harness.build.skip import c_header, names
 from harness.build.skip.names import ChangedNames
 
 HEAD = """\
@@ -102,7 +102,7 @@ def test_what_only_users_of_the_name_can_see(piece: str) -> None:
 def test_parameters_must_not_be_macros() -> None:
     found = gained("int mnt_a(struct dentry *root, const u8 *, int n);\n")
     assert found is not None
-    assert found.words == {"root", "n"}
+    assert found.parameters == {"root", "n"}
     assert found.gone == set()
     assert found.summary == "only gained mnt_a()"
 
@@ -299,7 +299,7 @@ def test_a_changed_declaration_is_lost_and_gained() -> None:
     assert found is not None
     assert found.names == {"mnt_a", "mnt_b", "C"}
     assert found.gone == {"mnt_a", "mnt_b"}
-    assert found.words == {"x", "y"}
+    assert found.parameters == {"x", "y"}
     assert found.summary == "only gained C and lost mnt_b() and changed mnt_a()"
 
 
@@ -376,13 +376,13 @@ def test_the_smallest_header() -> None:
     ],
 )
 def test_ambiguous_text_is_unclear(text: str) -> None:
-    with pytest.raises(header.Unclear):
-        header.pieces(text)
+    with pytest.raises(c_header.Unclear):
+        c_header.pieces(text)
     assert names.changed(text, text + "/* more */\n") is None
 
 
 def test_pieces_know_their_lines_and_conditions() -> None:
-    found = {piece.text: (piece.places, piece.conditions) for piece in header.pieces(BEFORE)}
+    found = {piece.text: (piece.places, piece.conditions) for piece in c_header.pieces(BEFORE)}
     guard = "#ifndef _LINUX_MOUNT_H"
     assert found["#include <linux/types.h>"] == ((8,), (guard,))
     body = "struct vfsmount {\nstruct dentry *root;\n#ifdef CONFIG_MORE\nint more;\n#endif\n"

@@ -14,8 +14,9 @@ import pytest
 
 from harness.model import Splat
 from harness.serial import from_json, to_json
-from harness.splat import find, plain
-from harness.splat.search import HEADLINES, begins, candidates
+from harness.splat import find
+from harness.splat.headline_search import HEADLINES, begins, candidates
+from harness.splat.prefix import clean_text, messages
 from harness.splat.stacks import blame
 
 DATA = Path(__file__).parents[1] / "data"
@@ -30,6 +31,11 @@ def titles(text: str) -> list[str]:
 
 def log(name: str) -> str:
     return (LOGS / name).read_text()
+
+
+def plain(line: str) -> str:
+    """A line without ANSI colours, carriage returns and stamps."""
+    return "".join(message.text for message in messages(clean_text(line).rstrip("\n")))
 
 
 def bare(text: str) -> str:

@@ -14,8 +14,8 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from harness.build.skip import header
-from harness.build.skip.header import Declaration, Piece
+from harness.build.skip import c_header
+from harness.build.skip.c_header import Declaration, Piece
 
 _TYPES_HEADER = "#include <linux/types.h>"
 _SHOWN = 2
@@ -30,30 +30,31 @@ _BLANK = rb"(?:\s|\\\n|/\*.*?\*/)+"
 class ChangedNames:
     """What to look for in a source, to tell whether a header's change may concern it.
 
-    ``names`` are new, gone or declared differently.  ``words`` (parameters of prototypes) must
-    not be macros where the header is used.  ``gone`` are the names that are not just new: their
-    users must be found however they write them, so a macro that pastes together a word with the
-    same beginning or end (``x ## _show``) counts as a user too.  ``summary`` is for people.
+    ``names`` are new, gone or declared differently; ``parameters`` are those of their prototypes,
+    which must not be macros where the header is used.  ``gone`` are the names that are not just
+    new: their users must be found however they write them, so a macro that pastes together a word
+    with the same beginning or end (``x ## _show``) counts as a user too.
     """
 
     names: frozenset[str] = frozenset()
-    words: frozenset[str] = frozenset()
+    parameters: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
     summary: str = ""
 
     def finder(self) -> Callable[[bytes], bool]:
         """Return a function: does a text mention any of this?"""
-        plain = [name.encode() for name in self.names]
-        name = re.compile(rb"\b(?:%b)\b" % _alternatives(self.names))
-        macro = re.compile(rb"define%b(?:%b)\b" % (_BLANK, _alternatives(self.words)), re.DOTALL)
+        names = [name.encode() for name in self.names]
+        word = re.compile(rb"\b(?:%b)\b" % _alternatives(self.names))
+        define = rb"define%b(?:%b)\b" % (_BLANK, _alternatives(self.parameters))
+        macro = re.compile(define, re.DOTALL)
         lengths = [(name, at) for name in self.gone for at in range(_SHORTEST_PART, len(name))]
         begins = {name[:at].encode() for name, at in lengths}
         ends = {name[-at:].encode() for name, at in lengths}
 
         def mentions(text: bytes) -> bool:
-            if any(word in text for word in plain) and name.search(text):  # the first part is fast
+            if any(name in text for name in names) and word.search(text):  # the first part is fast
                 return True
-            if self.words and macro.search(text):
+            if self.parameters and macro.search(text):
                 return True
             if not self.gone:
                 return False
@@ -65,25 +66,28 @@ class ChangedNames:
 def changed(before: str, after: str) -> ChangedNames | None:
     """Compare the text of a header; None when the difference may concern every unit."""
     try:
-        old, new = header.pieces(before), header.pieces(after)
-    except header.Unclear:
+        old, new = c_header.pieces(before), c_header.pieces(after)
+    except c_header.Unclear:
         return None
     same, left, came = _compared(old, new)
     for here, there in same:
-        may_move = new[there].directive or header.may_move(new[there].text)
-        if old[here].places != new[there].places and not may_move:
+        piece = new[there]
+        moved = old[here].places != piece.places
+        if moved and not piece.directive and not c_header.may_move(piece.text):
             return None
     lost, gained = _declarations(old, left), _declarations(new, came)
     if lost is None or gained is None:
         return None
     names = frozenset(declaration.name for declaration in (*lost, *gained))
-    words = frozenset(word for declaration in (*lost, *gained) for word in declaration.words)
+    parameters = frozenset().union(*(declaration.parameters for declaration in (*lost, *gained)))
     gone = frozenset(declaration.name for declaration in lost)
     kept = [new[there] for _, there in same]
     pasted = ChangedNames(gone=gone).finder()
-    if names & words or _mentioned(names, kept) or any(pasted(p.text.encode()) for p in kept):
+    if names & parameters or _mentioned(names, kept):
         return None
-    return ChangedNames(names, words, gone, _summary(lost, gained))
+    if any(pasted(piece.text.encode()) for piece in kept):
+        return None
+    return ChangedNames(names, parameters, gone, _summary(lost, gained))
 
 
 def _compared(
@@ -104,7 +108,7 @@ def _declarations(pieces: list[Piece], chosen: list[int]) -> list[Declaration] |
     They must stand directly inside its include guard: a header without one may be made to be
     included in the middle of something else.
     """
-    guard = header.guard(pieces)
+    guard = c_header.guard(pieces)
     types: set[str] = set()
     declarations: list[Declaration] = []
     for number, piece in enumerate(pieces):
@@ -115,8 +119,8 @@ def _declarations(pieces: list[Piece], chosen: list[int]) -> list[Declaration] |
                 return None
             declarations.append(declaration)
         if inside:
-            types.add(header.declared_type(piece.text))
-            types |= header.TYPES if piece.text == _TYPES_HEADER else set()
+            types.add(c_header.declared_type(piece.text))
+            types |= c_header.TYPES if piece.text == _TYPES_HEADER else set()
     pairs = zip(declarations, chosen, strict=True)
     macros = {declaration.name for declaration, i in pairs if pieces[i].directive}
     if _mentioned(macros, [pieces[i] for i in chosen if not pieces[i].directive]):
@@ -126,8 +130,8 @@ def _declarations(pieces: list[Piece], chosen: list[int]) -> list[Declaration] |
 
 def _declaration(piece: Piece, types: set[str]) -> Declaration | None:
     if piece.directive:
-        return header.macro(piece.text)
-    return header.forward(piece.text) or header.prototype(piece.text, types - {""})
+        return c_header.macro(piece.text)
+    return c_header.forward(piece.text) or c_header.prototype(piece.text, types - {""})
 
 
 def _mentioned(names: Iterable[str], pieces: Iterable[Piece]) -> bool:

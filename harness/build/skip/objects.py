@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness import git, serial
-from harness.build import records
-from harness.build.records import CompiledObject
+from harness.build import make_records
+from harness.build.make_records import CompiledObject
 from harness.build.skip import names
 from harness.build.skip.names import ChangedNames
 from harness.model import Checkout, CompilerWarning, Toolchain
@@ -99,11 +99,11 @@ def before_make(
     if not changes.headers:
         return Skipped()
     files = _SourceFiles(checkout.path, out, changes)
-    linked = records.object_names(out, toolchain, modules="\nCONFIG_MODULES=y" in config)
+    linked = make_records.object_names(out, toolchain, modules="\nCONFIG_MODULES=y" in config)
     changed = tuple(f"/{header.path}" for header in changes.headers)
     done: list[str] = []
     used: set[bytes] = set()
-    for compiled in records.compiled_from(out, linked, files.headers):
+    for compiled in make_records.compiled_from(out, linked, files.headers):
         if (
             compiled.time > built_at  # something else compiled it since
             or any(f"/{w.file}".endswith(changed) for w in warned.get(compiled.name, ()))
@@ -180,7 +180,7 @@ class _SourceFiles:
         every = [header.changed for header in changes.headers]
         self._changed = ChangedNames(
             names=frozenset().union(*(changed.names for changed in every)),
-            words=frozenset().union(*(changed.words for changed in every)),
+            parameters=frozenset().union(*(changed.parameters for changed in every)),
             gone=frozenset().union(*(changed.gone for changed in every)),
         )
         self._mentions = self._changed.finder()
@@ -195,7 +195,7 @@ class _SourceFiles:
 
     def unchanged_for(self, compiled: CompiledObject) -> bool:
         """Whether nothing but the times of such headers would have an object compiled again."""
-        if compiled.defined & (self._changed.names | self._changed.words):
+        if compiled.defined & (self._changed.names | self._changed.parameters):
             return False
         return all(self._time(path) <= compiled.time for path in compiled.files)
 

@@ -102,11 +102,11 @@ class Piece:
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """A declared name, how people write it, and its parameters, which must not be macros."""
+    """A declared name, how people write it, and the names of a prototype's parameters."""
 
     name: str
     shown: str
-    words: frozenset[str] = frozenset()
+    parameters: frozenset[str] = frozenset()
 
 
 def pieces(text: str) -> list[Piece]:

@@ -17,10 +17,10 @@ import harness
 from harness import architectures, guest
 from harness.errors import HarnessError, HostFault, Interrupted
 from harness.guest import accel
-from harness.lab import again, folder, kernels, rerun, trial
+from harness.lab import folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
-from harness.lab.plan import see_suites
-from harness.model import Plan, Run, SideResult, Source
+from harness.lab.plan import repeat_command, require_suites
+from harness.model import Outcome, Plan, Run, SideResult, Source
 from harness.progress import Progress
 from harness.publish import junit
 from harness.results import evidence, store
@@ -53,7 +53,7 @@ def run(
     """
     begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     guest.sweep()
-    see_suites(plan)
+    require_suites(plan)
     folder.check(plan)
     lab = Lab.of(plan, progress)
     arch = lab.toolchain.arch
@@ -89,8 +89,8 @@ def _test(context: RunContext, built: Sequence[Built]) -> Run:
             _record(context, run)
         if isinstance(why, HostFault):
             raise
-        what = f"interrupted: {again.so_far(sides)}; all of it is kept in {context.folder}"
-        raise Interrupted(what, hint=again.the_same(context.lab.plan)) from None
+        what = f"interrupted: {ended_so_far(sides)}; all of it is kept in {context.folder}"
+        raise Interrupted(what, hint=repeat_command(context.lab.plan)) from None
 
 
 def _as_run(context: RunContext, sides: Sequence[SideResult]) -> Run:
@@ -158,3 +158,22 @@ def _about(arch: str) -> Iterator[tuple[str, str]]:
     yield "processors", str(os.cpu_count() or 0)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     yield "memory", f"{pages / (1 << 30):.1f} GiB"
+
+
+def ended_so_far(sides: Sequence[SideResult]) -> str:
+    """Say how many tests have ended: "base tested, patched 45 of 131 tests"."""
+    parts = []
+    for side in sides:
+        # A test under way looks like a crash without a message.
+        ended = [
+            test
+            for test in side.tests
+            if test.attempts and (test.message or test.outcome is not Outcome.CRASH)
+        ]
+        if not side.tests:
+            parts.append(f"{side.side} not begun")
+        elif len(ended) == len(side.tests):
+            parts.append(f"{side.side} tested")
+        else:
+            parts.append(f"{side.side} {len(ended)} of {len(side.tests)}")
+    return ", ".join(parts) + (" tests" if parts and " of " in parts[-1] else "")

@@ -5,24 +5,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import importlib
 import io
 import itertools
 import logging
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import harness
-from harness import errors
+from harness import errors, settings
 from harness.cli import ending
-from harness.cli.interrupts import interruptible
 from harness.cli.parser import (
     Answered,
-    Help,
+    HelpFormatter,
     Parser,
     flags,
     nearest,
@@ -32,31 +31,30 @@ from harness.cli.parser import (
 )
 from harness.progress import Progress
 
-VERBS = (
-    "run",
-    "check",
-    "compare",
-    "bisect",
-    "report",
-    "history",
-    "runs",
-    "show",
-    "gc",
-    "doctor",
-    "setup",
-    "shell",
-    "splats",
-    "series",
-    "fetch",
-    "clean",
-    "completion",
-)
+#: The verbs and the module of each.
+VERBS = {
+    "run": "run",
+    "check": "check",
+    "compare": "compare",
+    "bisect": "bisect",
+    "report": "report",
+    "history": "history",
+    "runs": "runs",
+    "show": "runs",
+    "gc": "clean",
+    "clean": "clean",
+    "doctor": "doctor",
+    "setup": "doctor",
+    "shell": "shell",
+    "splats": "splats",
+    "series": "series",
+    "fetch": "series",
+    "completion": "completion",
+}
 
 DESCRIPTION = """\
 Test what a patch series does to the kernel: apply it, build, boot in QEMU, run
 pytest in the guest, and say with evidence what it fixes and what it breaks."""
-
-STOPPING = "stopping; results so far are kept (Ctrl-C again stops at once)"
 
 EPILOG = f"""\
 exit codes: {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply or
@@ -70,31 +68,16 @@ kernel you have: `pytest --kernel IMAGE PATH`."""
 
 def parser(verb: str = "") -> Parser:
     """Make the parser with all verbs, or with one: doctor must work where run cannot."""
-    top = Parser(
-        "harness",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=Help,
-    )
+    top = Parser("harness", description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter)
     top.add_argument("--version", action="version", version=f"harness {harness.__version__}")
     commands = top.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in (verb,) if verb in VERBS else VERBS:
-        importlib.import_module(f"harness.cli.{name}").add(commands)
-        words = commands.choices[name]
-        words.add_argument("--json", action="store_true", help="the result as JSON on stdout")
-        loud = words.add_mutually_exclusive_group()
-        loud.add_argument("-q", "--quiet", action="store_true", help="no progress")
-        loud.add_argument(
-            "-v",
-            "--verbose",
-            action="store_true",
-            help="also the commands that are started, and what pytest prints",
-        )
+    for module in (VERBS[verb],) if verb in VERBS else dict.fromkeys(VERBS.values()):
+        importlib.import_module(f"harness.cli.{module}").add(commands)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; gives the exit code, which whatever nobody foresaw does not make a verdict."""
+    """Run one verb; return the exit code.  An unforeseen exception never becomes a verdict."""
     words = list(sys.argv[1:] if argv is None else argv)
     progress, as_json = Progress(), "--json" in words
     try:
@@ -102,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             importlib.import_module("harness.cli.completion").answer()
         _streams()
         if not words:
-            print(importlib.import_module("harness.cli.first").words(), end="")
+            print(_first_steps(), end="")
             return ending.let_go(errors.USAGE)
         options = understood(words)
         progress = Progress(quiet=options.quiet, verbose=options.verbose)
@@ -116,9 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def understood(words: Sequence[str]) -> argparse.Namespace:
-    """Understand the command line.
+    """Parse the command line.
 
-    Raises UsageError with the command that was meant, Answered for --help and --version.
+    Raises UsageError with the command that was probably meant, Answered for --help and --version.
     """
     verb = words[0]
     if verb.startswith("-"):
@@ -131,7 +114,7 @@ def understood(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _with_verb(words: Sequence[str]) -> list[str]:
-    """Give the words that are meant by those whose first is no verb."""
+    """Return the words that are probably meant where the first is no verb."""
     if _is_there(words[0]):
         return ["run", *words]
     if words[0] == "help":
@@ -142,13 +125,13 @@ def _with_verb(words: Sequence[str]) -> list[str]:
 
 
 def _without_verb(words: Sequence[str]) -> errors.UsageError:
-    """Give what is wrong with a command line that begins with an option, and how it is meant.
+    """Return the error for a command line that begins with an option, with what is meant.
 
     Raises Answered where --help or --version is asked for.
     """
     head = itertools.takewhile(lambda word: word not in (*VERBS, "--"), words)
-    if asked := [word for word in head if word in ("-h", "--help", "--version")]:
-        parser().parse_args(asked)
+    if questions := [word for word in head if word in ("-h", "--help", "--version")]:
+        parser().parse_args(questions)
     fault = None
     for number, meant in enumerate(_verb_first(words)):
         try:
@@ -161,7 +144,7 @@ def _without_verb(words: Sequence[str]) -> errors.UsageError:
 
 
 def _no_verb(first: str) -> errors.UsageError:
-    """Give what is wrong with a command line that has an option and no verb."""
+    """Return the error for a command line that has an option and no verb."""
     top = parser()
     known = {"-", "--"}.union(*(flags(top, verb) for verb in verbs(top)))
     if first.partition("=")[0] in known - {"--help"}:
@@ -172,7 +155,7 @@ def _no_verb(first: str) -> errors.UsageError:
 
 
 def _verb_first(words: Sequence[str]) -> Iterator[list[str]]:
-    """Give the words with what may be the verb in front."""
+    """Yield the words with each word that may be the verb moved to the front."""
     cut = words.index("--") if "--" in words else len(words)
     for at, word in enumerate(words[:cut]):
         if word in VERBS and not takes_value(parser(word), word, words[at - 1]):
@@ -197,29 +180,20 @@ def _is_there(word: str) -> bool:
 
 
 def _run(options: argparse.Namespace, progress: Progress) -> int:
-    """Run the verb; a thread of ours that died leaves no verdict either."""
-    stopping = functools.partial(progress.say, STOPPING)
-    at_once = functools.partial(_at_once, progress)
+    """Run the verb; where one of our threads died there is no verdict either."""
     with (
-        ending.threads_heard(progress) as faults,
+        ending.threads_watched(progress) as faults,
         _commands_shown(progress),
-        interruptible(stopping, at_once),
+        ending.interruptible(progress),
     ):
         code: int = options.run(options, progress)
         sys.stdout.flush()
     return errors.HOST_FAULT if faults else code
 
 
-def _at_once(progress: Progress) -> None:
-    """End now, after a second Ctrl-C; guards end what we started."""
-    with contextlib.suppress(OSError):
-        os.write(2, b"\x1b[?25h\n" if progress.live else b"")  # the cursor is shown again
-    os._exit(errors.INTERRUPTED)
-
-
 @contextlib.contextmanager
 def _commands_shown(progress: Progress) -> Iterator[None]:
-    """With -v, show the programs that are started."""
+    """Show the programs that are started, with -v."""
     handler = logging.Handler()
     handler.emit = lambda record: progress.more(record.getMessage())  # type: ignore[method-assign]
     log = logging.getLogger("harness.process")
@@ -235,12 +209,44 @@ def _commands_shown(progress: Progress) -> Iterator[None]:
 
 
 def _streams() -> None:
-    """See that the three standard streams are open, and take any letter."""
+    """Make sure that the three standard streams are open, and take any letter."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # it was closed, and a file would take it
         os.set_inheritable(fd, True)
     os.close(fd)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # no test's own
+        if isinstance(stream, io.TextIOWrapper):  # not one of a test
             stream.reconfigure(errors="backslashreplace")  # a terminal may know ASCII only
+
+
+def _first_steps() -> str:
+    """Say what to do first: what `harness` alone prints."""
+    needed = ("qemu-system-x86_64", "make", "gcc", "flex", "bison")
+    missing = [name for name in needed if shutil.which(name) is None]
+    if missing:
+        steps = [("harness setup", f"first: this machine lacks {', '.join(missing)}")]
+    else:
+        steps = [("harness doctor", "show what this machine has, and what it lacks")]
+    steps += [
+        _first_run(),
+        ("harness check MBOX", "check each patch: mail, scripts, builds, boots"),
+        ("harness shell", "open a shell in the kernel that `harness run` tests"),
+        ("harness --help", "list all verbs; harness VERB --help has examples"),
+    ]
+    lines = "".join(f"  {command:<28} {what}\n" for command, what in steps)
+    return f"harness tests what a patch series does to the kernel.\n\n{lines}"
+
+
+def _first_run() -> tuple[str, str]:
+    """Return the run to begin with: the project's, or one that names all it needs."""
+    here = Path.cwd()
+    try:
+        project = settings.load(here)
+    except errors.HarnessError as error:
+        return "harness run", f"but first: {error.what}"
+    if project.series:
+        return "harness run", f"test {project.series} on Linux {project.kernel or 'as it says'}"
+    if (here / "MAINTAINERS").is_file() and (here / "Kbuild").is_file():
+        return "harness run v7.2..HEAD --tree .", "test commits of this tree (name their base)"
+    return "harness run MBOX --kernel 7.2", "test a series on the newest Linux 7.2.x"

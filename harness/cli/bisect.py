@@ -11,7 +11,7 @@ from pathlib import Path
 from harness import cli, history, paths
 from harness.bisect import BisectPlan, bisect, prober, report, signature
 from harness.cli import bisecting
-from harness.cli.parser import add_options, parse
+from harness.cli.parser import Commands, add_options, add_verb, parse
 from harness.model import BisectMode, SearchStart
 from harness.progress import Progress
 from harness.results import store
@@ -38,15 +38,10 @@ examples:
 """
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    parser = commands.add_parser(
-        "bisect",
-        help="find the patch, commit or option that made a test fail",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    short = "find the patch, commit or option that made a test fail"
+    parser = add_verb(commands, "bisect", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument(
         "words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as harness run takes them"
     )
@@ -54,7 +49,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _signature(parser)
     _trials(parser)
     add_options(parser, "bisect")
-    parser.set_defaults(run=run)
 
 
 def _range(parser: argparse.ArgumentParser) -> None:

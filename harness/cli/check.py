@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness check``: a series, patch by patch, before it is merged."""
+"""``harness check``: a series, patch by patch, before it is merged; and its matrix."""
 
 from __future__ import annotations
 
@@ -10,31 +10,34 @@ import json
 import os
 from pathlib import Path
 
+import rich.console
+import rich.table
+from rich.text import Text
+
 from harness import check, errors, git, history, paths, settings
 from harness.check import CheckRequest, checks, commits, report
-from harness.cli import formats
-from harness.cli import matrix as shown
-from harness.cli.parser import add_options, typed_plan
+from harness.cli import ci
+from harness.cli.parser import Commands, add_options, add_verb, typed_plan
+from harness.cli.terminal import verdict_text
 from harness.lab import plan
-from harness.model import Matrix, Plan, Series
-from harness.progress import Progress
+from harness.model import WHOLE_SERIES, Cell, CellState, Matrix, Plan, Series, Severity
+from harness.progress import Progress, clock
 from harness.results import store
-
-MOST = 50  # tests that are run before all others
+from harness.text import printable
 
 DESCRIPTION = """\
-Look at each patch of a series, and at the whole: its mail, the tree's own scripts,
-does it build with W=1 and without new warnings, does it boot and pass the suites.
-A table says what is wrong where, in which patch a problem enters and in which it
-goes away.  Exit code 0 good, 1 bad (an error; with --strict a warning), 125 when
-it does not apply."""
+Check each patch of a series, and the whole series: its mail, the tree's own scripts,
+whether it builds with W=1 and without new warnings, boots and passes the suites.
+A table shows what is wrong where, and the list below it with which patch a problem
+enters and with which it goes away.  Exit code 0 good, 1 bad (an error; with --strict a
+warning), 125 when it does not apply."""
 
 EXAMPLES = """\
 examples:
   harness check patches/configfs-ns            a series, on its kernel
   harness check --only mail,scripts my.mbox    quick: nothing is built
   harness check HEAD                           one commit of the tree you are in
-  harness check v7.2..topic --tree ~/linux     some of them
+  harness check v7.2..topic --tree ~/linux     several commits
   git rebase -i --exec 'harness check HEAD' v7.2
   harness check patches/v3 --previous patches/v2
   harness check --b4 --only mail,scripts       for b4, which pipes a patch in:
@@ -42,49 +45,58 @@ examples:
     git config b4.review-series-check-cmd 'harness check --b4 --only build,tests'
 """
 
+MOST = 50  # tests that are run before all others
+_WIDE = 160  # columns where there is no terminal
+_SUBJECT = 16  # columns of a subject at least
+_FINDINGS = 8  # findings of a cell that are shown in full; check.json has all
+_STATES = {
+    CellState.GOOD: ("ok", "green"),
+    CellState.SAME: ("same", "dim"),
+    CellState.UNKNOWN: ("?", "yellow"),
+    CellState.NONE: ("", ""),
+}
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def add(commands: Commands) -> None:
     """Add the verb to the command line."""
     names = "\n".join(
-        f"  {entry.name:<12} {entry.help}{'' if entry.default else ' (when asked for)'}"
+        f"  {entry.name:<12} {entry.help}{'' if entry.default else ' (only if named)'}"
         for entry in checks.CHECKS
     )
-    groups = "\n".join(f"  {name:<12} {' '.join(some)}" for name, some in checks.groups().items())
-    parser = commands.add_parser(
-        "check",
-        help="check a series patch by patch, before it is merged",
-        description=DESCRIPTION,
-        epilog=f"checks:\n{names}\n\ngroups of them:\n{groups}\n\n{EXAMPLES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    groups = "\n".join(f"  {name:<12} {' '.join(group)}" for name, group in checks.groups().items())
+    short = "check a series patch by patch, before it is merged"
+    epilog = f"checks:\n{names}\n\ngroups of checks:\n{groups}\n\n{EXAMPLES}"
+    parser = add_verb(commands, "check", short, DESCRIPTION, epilog, run)
     parser.add_argument(
         "words",
         nargs="*",
         metavar="SERIES | COMMITS | CONFIG_X=y",
         help="a folder, mbox or name below patches/; a commit or A..B; - is standard input",
     )
-    group = parser.add_argument_group("what is checked")
+    group = parser.add_argument_group("checks")
     group.add_argument(
         "--only", action="append", default=[], metavar="CHECK,...", help="these checks or groups"
     )
-    group.add_argument("--skip", action="append", default=[], metavar="CHECK,...", help="not these")
+    group.add_argument(
+        "--skip", action="append", default=[], metavar="CHECK,...", help="all but these"
+    )
     for entry in checks.CHECKS:
         if not entry.default:
             group.add_argument(f"--{entry.name}", action="store_true", help=entry.help)
-    group.add_argument("--strict", action="store_true", help="a warning is bad too")
+    group.add_argument("--strict", action="store_true", help="warnings are bad too")
     group.add_argument(
         "--previous", default="", metavar="SERIES", help="the revision before, for git range-diff"
     )
     group.add_argument("--b4", action="store_true", help="speak b4's check-command protocol")
     add_options(parser, "check")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Check and show what was found."""
+    """Check a series, and show the matrix."""
     if options.no_series or options.patched_only:
         raise errors.UsageError(
-            "a check is of a series against its base", hint="harness run takes a kernel as it is"
+            "a check needs a series and its base", hint="harness run can test a single kernel"
         )
     by_name = [entry.name for entry in checks.CHECKS if not entry.default]
     more = [name for name in by_name if getattr(options, name)]
@@ -94,78 +106,159 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         progress.quiet, progress.live = True, False
     with contextlib.ExitStack() as stack:
         stack.enter_context(paths.in_use())
-        if options.b4 and not options.out:  # b4 keeps what it is told; nobody looks for a folder
+        if options.b4 and not options.out:  # b4 keeps the answer; nobody looks for a folder
             options.out = stack.enter_context(paths.scratch(paths.cache() / "b4")) / "check"
-        made, request = _plan(options, request)
+        planned, request = _plan(options, request)
         if options.previous:
-            before = plan.find_series(options.previous, settings.load(Path.cwd()))
-            request = dataclasses.replace(request, previous=before)
+            previous = plan.find_series(options.previous, settings.load(Path.cwd()))
+            request = dataclasses.replace(request, previous=previous)
         if request.wants("tests"):
-            failed = _failed(request.previous or made.series, options.db, progress)
-            request = dataclasses.replace(request, first=failed)
+            first = _failed_before(request.previous or planned.series, options.db, progress)
+            request = dataclasses.replace(request, first=first)
         recording = stack.enter_context(
             history.recording(
-                options.verb, options.command, progress.say, db=options.db, series=made.series
+                options.verb, options.command, progress.say, db=options.db, series=planned.series
             )
         )
-        found, place = check.check(made, request, progress, options.command, recording.at)
-        report.write(found, place)
-        recording.finish(found.verdict, error=found.trouble)
-    _show(options, found, place)
-    if not options.b4:
-        formats.in_ci(place)
-    return found.verdict.exit_code
-
-
-def _show(options: argparse.Namespace, found: Matrix, place: Path) -> None:
+        matrix, folder = check.check(planned, request, progress, options.command, recording.at)
+        report.write(matrix, folder)
+        recording.finish(matrix.verdict, error=matrix.trouble)
     if options.b4:
-        print(json.dumps(report.b4(found), indent=1))
-    elif options.json:
-        print(json.dumps(store.check_table(found), indent=1))
+        print(json.dumps(report.b4(matrix), indent=1))
+        return matrix.verdict.exit_code
+    if options.json:
+        print(json.dumps(store.check_table(matrix), indent=1))
     else:
-        shown.show(found, place)
+        show(matrix, folder)
+    ci.tell(folder)
+    return matrix.verdict.exit_code
 
 
 def _plan(options: argparse.Namespace, request: CheckRequest) -> tuple[Plan, CheckRequest]:
-    """Find out what is to be checked: mails, a pipe, or commits."""
-    there = settings.load(Path.cwd())
+    """Find what is to be checked: mails, a pipe, or commits."""
+    project = settings.load(Path.cwd())
     typed = typed_plan(options)
-    if options.b4 and not typed.series_words:  # b4 says nothing, and pipes a patch in
+    if options.b4 and not typed.series_words:  # b4 gives no words, and pipes a patch in
         typed = dataclasses.replace(typed, series_words=("-",))
     piped = "-" in typed.series_words
     own = True  # commits of one's own tree are trusted
     try:
-        made = plan.complete(typed, there)
+        planned = plan.complete(typed, project)
     except errors.SeriesError:  # b4 pipes the cover letter in to have the whole series checked
         span = commits.reviewed_by_b4(Path(os.environ.get("B4_TRACKING_FILE", "")))
         if not (options.b4 and span):
             raise
-        own = piped = False  # b4 made them of somebody's mails
+        own = piped = False  # b4 made these commits from somebody's mails
         series = tuple(span if word == "-" else word for word in typed.series_words)
-        made = plan.complete(dataclasses.replace(typed, series_words=series), there)
-    if made.series is not None:
-        request = request.of_commits(made.series, trust=own or options.trust)
-    if piped:
-        made = _on_head(made, typed)
-    return _with_fragments(made), request
+        planned = plan.complete(dataclasses.replace(typed, series_words=series), project)
+    if planned.series is not None:
+        request = request.of_commits(planned.series, trust=own or options.trust)
+    if piped and not (typed.kernel or typed.tree or planned.tree):
+        # A piped mail is for the tree that we are in.
+        tree = git.top_of(Path.cwd()) or Path.cwd()
+        planned = dataclasses.replace(planned, tree=tree, kernel="")
+    if not planned.fragments:  # without any fragment a kernel does not boot
+        planned = dataclasses.replace(planned, fragments=("base",))
+    return planned, request
 
 
-def _failed(series: Series | None, db: str, progress: Progress) -> tuple[str, ...]:
-    """Give what failed when this series, or the revision before, was last tested."""
+def _failed_before(series: Series | None, db: str, progress: Progress) -> tuple[str, ...]:
+    """Return what failed when this series, or a revision before it, was last tested."""
     try:
         return history.last_failures(series, db=db)[:MOST] if series else ()
     except errors.HarnessError as error:  # no reason not to check
-        progress.say(f"what failed before is not known: {error.what}")
+        progress.say(f"past failures are unknown: {error.what}")
         return ()
 
 
-def _on_head(made: Plan, typed: Plan) -> Plan:
-    """A mail from a pipe is for the tree we are in, unless something else was named."""
-    if typed.kernel or typed.tree or made.tree:
-        return made
-    return dataclasses.replace(made, tree=git.top_of(Path.cwd()) or Path.cwd(), kernel="")
+def show(matrix: Matrix, folder: Path) -> None:
+    """Print a matrix: the table first, then the findings by patch."""
+    terminal = rich.console.Console().is_terminal
+    width = None if terminal else _WIDE
+    console = rich.console.Console(highlight=False, soft_wrap=True, markup=False, width=width)
+    console.print(table(matrix, console.width))
+    _print_findings(console, matrix)
+    _print_notes(console, matrix)
+    if why := matrix.trouble:
+        console.print(f"\n{printable(why, lines=True)}", style="red")
+    what = f" {printable(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}"
+    console.print("\n", verdict_text(matrix.verdict), what, sep="")
+    console.print(f"evidence {folder}")
 
 
-def _with_fragments(made: Plan) -> Plan:
-    """Without any fragment a kernel does not boot."""
-    return made if made.fragments else dataclasses.replace(made, fragments=("base",))
+def table(matrix: Matrix, width: int) -> rich.table.Table:
+    """Make the table: a row for each patch, or for each check where that would be too wide."""
+    used = [
+        name
+        for name in matrix.checks
+        if any(one.check == name and one.state is not CellState.NONE for one in matrix.cells)
+    ]
+    room = width - sum(max(len(name), 5) + 2 for name in used) - 8
+    across = room >= _SUBJECT
+    grid = rich.table.Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+    numbers = [*(row.number for row in matrix.rows), WHOLE_SERIES]
+    labels = {row.number: f"{row.number}/{len(matrix.rows)}" for row in matrix.rows}
+    labels[WHOLE_SERIES] = "whole"
+    if not across:
+        grid.add_column("check", no_wrap=True)
+        for number in numbers:
+            grid.add_column(labels[number], no_wrap=True)
+        for name in used:
+            grid.add_row(name, *(_cell_text(matrix.cell(number, name)) for number in numbers))
+        return grid
+    grid.add_column("patch", no_wrap=True)
+    for name in used:
+        grid.add_column(name, no_wrap=True)
+    for row in matrix.rows:
+        subject = row.subject if len(row.subject) <= room else f"{row.subject[: room - 1]}…"
+        labels[row.number] += f" {subject}"
+    for number in numbers:
+        cells = (_cell_text(matrix.cell(number, name)) for name in used)
+        grid.add_row(Text(printable(labels[number])), *cells)
+    return grid
+
+
+def _cell_text(cell: Cell) -> Text:
+    """Write a cell: ok, or how many findings enter with the patch and (how many) it inherits."""
+    if cell.state in _STATES and not (cell.state is CellState.SAME and cell.findings):
+        word, colour = _STATES[cell.state]
+        return Text(word, style=colour)
+    wrong = [one for one in cell.findings if one.level is not Severity.NOTE]
+    new = [one for one in wrong if one in cell.entering]
+    old = len(wrong) - len(new)
+    word = str(len(new)) if new else ""
+    if old:
+        word += f"{'+' if new else ''}({old})"
+    colour = "red" if cell.state is CellState.BAD else "yellow"
+    return Text(word, style=colour)
+
+
+def _print_findings(console: rich.console.Console, matrix: Matrix) -> None:
+    """List the findings under the patch with which each enters."""
+    last: tuple[int, str] | None = None
+    shown = 0
+    for cell, finding in matrix.findings:
+        if (cell.patch, cell.check) != last:
+            last, shown = (cell.patch, cell.check), 0
+            title = f"patch {cell.patch}" if cell.patch else "whole"
+            console.print(f"\n{title}, {cell.check}:", style="bold")
+        shown += 1
+        if shown <= _FINDINGS:
+            line = printable(report.line(finding, cell.patch), lines=True)
+            console.print(f"  {line}", style=_COLOURS[finding.level])
+        elif shown == _FINDINGS + 1:
+            console.print(f"  ... {len(cell.entering) - _FINDINGS} more, see check.json")
+
+
+def _print_notes(console: rich.console.Console, matrix: Matrix) -> None:
+    """List the notes of cells, such as why a check was not done."""
+    notes: dict[tuple[str, str], list[str]] = {}
+    for cell in matrix.cells:
+        if cell.note:
+            patch = str(cell.patch) if cell.patch else "whole"
+            notes.setdefault((cell.check, cell.note), []).append(patch)
+    if notes:
+        console.print()
+    for (name, note), patches in notes.items():
+        line = f"{name} ({', '.join(patches)}): {printable(note, lines=True)}"
+        console.print(line, style="dim")

@@ -1,82 +1,112 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness clean``: what the cache holds, and how to be rid of it."""
+"""``harness clean`` and ``harness gc``: what the cache and the runs take, and removing it."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import rich.console
 import rich.filesize
 import rich.table
 
-from harness import cache, errors
-from harness.progress import Progress, clock
+from harness import cache, errors, paths
+from harness.cache import CacheEntry
+from harness.cli import runs
+from harness.cli.parser import Commands, add_options, add_verb
+from harness.cli.terminal import ago
+from harness.history import retention, waiting
+from harness.lab.folder import COMMAND
+from harness.progress import Progress
 
-DESCRIPTION = """\
+CLEAN = """\
 Show what the harness keeps, by kind, with sizes and last use; remove what you choose.
-Without a choice nothing is removed.  What a run holds is never removed; everything in
-the cache can be made again, runs cannot."""
+Without a choice nothing is removed.  What a run is using is never removed.  Everything in
+the cache can be made again; runs cannot."""
 
-EXAMPLES = """\
+CLEAN_EXAMPLES = """\
 examples:
   harness clean                   what there is
   harness clean --builds          remove build folders (kernels stay)
-  harness clean --all --dry-run   what would go
+  harness clean --all --dry-run   what would be removed
   harness clean --runs            remove the evidence of past runs as well
 """
 
+GC = """\
+Remove what is old or too much: folders of runs, kernels, images, builds.  A pinned run
+stays (harness runs --pin), and so does what a remaining run needs (its kernels).  A run in
+progress is never touched.  To save space, what can be made again goes before the oldest
+runs.  Folders that --out named are yours and stay; so does the history of all runs.
+Without a limit nothing is removed."""
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb to the command line."""
-    parser = commands.add_parser(
-        "clean",
-        help="show and remove what the cache holds",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    words = {
-        "builds": "build folders",
-        "kernels": "finished kernels, and what is known of them",
-        "sources": "kernel sources, and the worktrees of them",
-        "trees": "worktrees",
-        "all": "the whole cache, but no runs",
-        "runs": "the evidence of past runs; it cannot be made again",
-    }
-    for choice, what in words.items():
+GC_EXAMPLES = """\
+examples:
+  harness gc                                what there is, and what stays for what reason
+  harness gc --keep-days 30                 remove what was not used for 30 days
+  harness gc --max-size 20G --dry-run       what would be removed to stay below 20 GB
+"""
+
+CHOICES = {
+    "builds": "remove build folders",
+    "kernels": "remove finished kernels, and what is known about them",
+    "sources": "remove kernel sources and their worktrees",
+    "trees": "remove worktrees",
+    "all": "remove the whole cache, but no runs",
+    "runs": "remove the evidence of past runs; it cannot be made again",
+}
+
+# A run's folder begins with its time; while it is removed another word stands in front.
+_RUN_FOLDER = re.compile(r"(\.removed\.\d+\.)?\d{8}-\d{6}-")
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def add(commands: Commands) -> None:
+    """Add the verbs to the command line."""
+    short = "remove old runs, kernels and builds"
+    parser = add_verb(commands, "gc", short, GC, GC_EXAMPLES, run_gc)
+    parser.add_argument("--keep-days", type=float, metavar="N", help="remove what is older")
+    parser.add_argument("--max-size", default="", metavar="SIZE", help="such as 500M or 20G")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go")
+    add_options(parser, "gc")
+
+    short = "show and remove what the cache holds"
+    parser = add_verb(commands, "clean", short, CLEAN, CLEAN_EXAMPLES, run)
+    for choice, what in CHOICES.items():
         parser.add_argument(
             f"--{choice}", dest="choices", action="append_const", const=choice, help=what
         )
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go")
-    parser.set_defaults(run=run, choices=[])
+    parser.set_defaults(choices=[])
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Show, or remove and say how much that gave."""
-    found = cache.entries()
+    """Show what there is, or remove what was chosen."""
+    entries = cache.entries()
     choices = frozenset(options.choices)
-    doomed = cache.chosen(found, choices)
+    doomed = cache.chosen(entries, choices)
     acting = bool(choices) and not options.dry_run
-    gone = cache.remove(doomed, progress) if acting and doomed else ()
+    removed = cache.remove(doomed, progress) if acting and doomed else ()
     if options.json:
-        said = {"entries": _rows(doomed if choices else found), "removed": _rows(gone)}
-        print(json.dumps({**said, "freed": sum(one.bytes for one in gone)}, indent=2))
+        table = {"entries": _rows(doomed if choices else entries), "removed": _rows(removed)}
+        print(json.dumps({**table, "freed": sum(entry.bytes for entry in removed)}, indent=2))
     elif acting:
-        print(f"removed {len(gone)}, freed {size(gone)}")
+        print(f"removed {len(removed)}, freed {_size(removed)}")
     elif choices:
-        for one in doomed:
-            print(f"{size([one]):>10}  {one.path}" + ("  (in use: stays)" if one.held else ""))
-        print(f"{size(one for one in doomed if not one.held):>10}  would be free")
+        for entry in doomed:
+            held = "  (in use: stays)" if entry.held else ""
+            print(f"{_size([entry]):>10}  {entry.path}{held}")
+        print(f"{_size(entry for entry in doomed if not entry.held):>10}  would be freed")
     else:
-        rich.console.Console(highlight=False).print(table(found))
+        rich.console.Console(highlight=False).print(_table(entries))
     return errors.GOOD
 
 
-def table(found: tuple[cache.CacheEntry, ...]) -> rich.table.Table:
-    """Make the table that people read: a line for each kind."""
+def _table(entries: tuple[CacheEntry, ...]) -> rich.table.Table:
+    """Make the table of kinds."""
     grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
     grid.add_column("kind")
     for title in ("entries", "size", "last used"):
@@ -84,36 +114,133 @@ def table(found: tuple[cache.CacheEntry, ...]) -> rich.table.Table:
     grid.add_column("what", ratio=1)
     grid.add_column("removed by", no_wrap=True)
     for kind in (*cache.KINDS, cache.OTHER):
-        mine = [one for one in found if one.kind == kind]
-        last = ago(max(one.used for one in mine)) if mine else ""
-        words = (str(len(mine)), size(mine), last, kind.what, f"--{kind.choice}")
-        grid.add_row(kind.name, *words, style="" if mine else "dim")
-    grid.add_row("all", str(len(found)), size(found), "", "", "")
+        of_kind = [entry for entry in entries if entry.kind == kind]
+        last = ago(max(entry.used for entry in of_kind)) if of_kind else ""
+        row = (str(len(of_kind)), _size(of_kind), last, kind.what, f"--{kind.choice}")
+        grid.add_row(kind.name, *row, style="" if of_kind else "dim")
+    grid.add_row("all", str(len(entries)), _size(entries), "", "", "")
     return grid
 
 
-def size(found: Iterable[cache.CacheEntry]) -> str:
-    """Write how much the entries take."""
-    return rich.filesize.decimal(sum(one.bytes for one in found))
-
-
-def ago(when: float) -> str:
-    """Write how long ago something was: minutes, hours or days."""
-    seconds = max(0.0, time.time() - when)
-    for unit, length in (("d", 86400), ("h", 3600)):
-        if seconds >= length:
-            return f"{int(seconds // length)}{unit} ago"
-    return f"{clock(seconds)} ago"
-
-
-def _rows(found: Iterable[cache.CacheEntry]) -> list[dict[str, object]]:
+def _rows(entries: Iterable[CacheEntry]) -> list[dict[str, object]]:
     return [
         {
-            "kind": one.kind.name,
-            "path": str(one.path),
-            "bytes": one.bytes,
-            "used": one.used,
-            "held": one.held,
+            "kind": entry.kind.name,
+            "path": str(entry.path),
+            "bytes": entry.bytes,
+            "used": entry.used,
+            "held": entry.held,
         }
-        for one in found
+        for entry in entries
     ]
+
+
+def _size(entries: Iterable[CacheEntry]) -> str:
+    return rich.filesize.decimal(sum(entry.bytes for entry in entries))
+
+
+def run_gc(options: argparse.Namespace, progress: Progress) -> int:
+    """Remove what is beyond the limits, or say what would be removed."""
+    days = options.keep_days
+    limits = retention.Limits(
+        oldest=None if days is None else time.time() - days * retention.DAY,
+        most=amount(options.max_size) if options.max_size else None,
+    )
+    if days is not None and not days >= 0:  # also refuses nan
+        raise errors.UsageError("--keep-days is a number of days", hint="--keep-days 30")
+    entries = cache.entries()
+    plan = retention.sort(entries, _held(options.db, entries), limits)
+    doomed = [entry for entry, _ in plan.goes]
+    removed = () if options.dry_run or not doomed else _remove(doomed, progress)
+    if options.json:
+        print(json.dumps(_gc_table(plan, removed), indent=1))
+    else:
+        _show_gc(options, plan, removed)
+    return errors.GOOD
+
+
+def amount(text: str) -> int:
+    """Read a size such as 500M or 1.5G as bytes.  Raises UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
+    if match is None:
+        raise errors.UsageError(f"{text!r} is not a size", hint="for instance 500M or 20G")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def _held(db: str, entries: Iterable[CacheEntry]) -> retention.Held:
+    """Return the runs that stay.  Raises HarnessError when the history cannot be read."""
+    from harness.history import database, run_queries
+
+    with database.opened(db) as (connection, _):
+        known = [run for run in run_queries.runs(connection) if run.there]
+    state = paths.state(cache.RUNS)
+    folders = {Path(run.folder) for run in known}
+    here = [entry.path for entry in entries if entry.kind.name == cache.RUNS]
+    in_progress = waiting.running()
+    return retention.Held(
+        pinned=frozenset(Path(run.folder) for run in known if run.pinned),
+        running=frozenset(path for run in in_progress for path in (run.folder, *run.uses) if path),
+        elsewhere=frozenset(path for path in folders if not path.is_relative_to(state)),
+        strange=frozenset(path for path in here if path not in folders and not _is_ours(path)),
+    )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether the harness made a folder among the runs, judged by its name and by its files."""
+    return bool(_RUN_FOLDER.match(path.name)) or any(
+        (path / name).exists() for name in (*runs.RESULTS, COMMAND)
+    )
+
+
+def _remove(doomed: list[CacheEntry], progress: Progress) -> tuple[CacheEntry, ...]:
+    """Remove runs, and entries of the cache unless a run is using it."""
+    of_runs = [entry for entry in doomed if entry.kind.name == cache.RUNS]
+    of_cache = [entry for entry in doomed if entry.kind.name != cache.RUNS]
+    removed = cache.remove(of_runs, progress, cached=False) if of_runs else ()
+    if of_cache:
+        try:
+            removed += cache.remove(of_cache, progress)
+        except errors.HostFault as error:
+            if "using the cache" not in error.what:
+                raise
+            progress.say(f"kept: {len(of_cache)} entries of the cache, since {error.what}")
+    return removed
+
+
+def _show_gc(
+    options: argparse.Namespace, plan: retention.Sorted, removed: tuple[CacheEntry, ...]
+) -> None:
+    unlimited = options.keep_days is None and not options.max_size
+    if options.dry_run or unlimited:
+        for entry, why in sorted(plan.goes, key=lambda pair: -pair[0].bytes):
+            print(f"{_size([entry]):>10}  {entry.path}  ({why}, last used {ago(entry.used)})")
+        print(f"{_size(entry for entry, _ in plan.goes):>10}  would be freed")
+    else:
+        print(f"removed {len(removed)}, freed {_size(removed)}")
+    for reason in dict.fromkeys(why for _, why in plan.stays):
+        staying = [entry for entry, why in plan.stays if why == reason]
+        names = [entry.kind.name for entry in staying]
+        kinds = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
+        why = reason or "within the limits"
+        print(f"{_size(staying):>10}  stays: {len(staying)} {why} ({kinds})")
+    if plan.over:
+        more = rich.filesize.decimal(plan.over)
+        print(f"{more:>10}  above --max-size: what stays is pinned, needed or in use")
+    if unlimited:
+        print("name a limit: --keep-days N, --max-size SIZE")
+
+
+def _gc_table(plan: retention.Sorted, removed: tuple[CacheEntry, ...]) -> dict[str, object]:
+    def rows(pairs: Iterable[tuple[CacheEntry, str]]) -> list[dict[str, object]]:
+        return [
+            {"kind": entry.kind.name, "path": str(entry.path), "bytes": entry.bytes, "why": why}
+            for entry, why in pairs
+        ]
+
+    return {
+        "goes": rows(plan.goes),
+        "stays": rows(plan.stays),
+        "removed": [str(entry.path) for entry in removed],
+        "freed": sum(entry.bytes for entry in removed),
+        "over": plan.over,
+    }

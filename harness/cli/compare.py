@@ -8,17 +8,17 @@ import json
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import rich.console
 
 from harness import compare, errors, history, paths
-from harness.cli import report
-from harness.cli.parser import add_options
-from harness.cli.summary import word
+from harness.cli.parser import Commands, add_options, add_verb
+from harness.cli.terminal import verdict_text
 from harness.model import Change, ChangeKind, Comparison, Outcome
 from harness.progress import Progress, clock
-from harness.serial import to_json
+from harness.results import store
 from harness.text import printable
 
 DESCRIPTION = """\
@@ -39,8 +39,9 @@ examples:
   harness compare --rerun 0 --json a b         boot nothing, answer a script
 """
 
-SHOWN = 20  # lines of a kind; --json has all
-_LOOKS = {
+_SHOWN = 20  # lines of a kind; --json has all
+_ELSEWHERE = "name another folder with --out DIR"
+_TITLES = {
     ChangeKind.REGRESSION: ("regression{s}", "red"),
     ChangeKind.SUSPECT: ("suspected regression{s}, not rerun on both kernels", "red"),
     ChangeKind.FIX: ("fixed", "green"),
@@ -51,25 +52,19 @@ _LOOKS = {
 }
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    parser = commands.add_parser(
-        "compare",
-        help="say what differs between two runs",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    short = "show what differs between two runs"
+    parser = add_verb(commands, "compare", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument("base", type=Path, metavar="BASE", help="a run, or the folder of a side")
     parser.add_argument("patched", type=Path, metavar="PATCHED", help="the one to judge")
     add_options(parser, "compare")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Compare and show."""
+    """Compare two runs, and show what differs."""
     base, patched = (
-        compare.read(_folder(one, options.db)) for one in (options.base, options.patched)
+        compare.read(_folder(word, options.db)) for word in (options.base, options.patched)
     )
     uses = (base.folder, patched.folder)
     with (
@@ -78,103 +73,101 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             options.verb, options.command, progress.say, db=options.db, uses=uses
         ) as recording,
     ):
-        place = _place(options.out)
-        recording.at(place)
-        found = compare.compare(base, patched, options.reruns, place, progress)
-        verdict = found.verdict
-        more = {"verdict": verdict.value, "exit_code": verdict.exit_code}
-        text = json.dumps({**to_json(found), **more}, indent=1)
-        with paths.writing(place, "name another folder with --out DIR"):
-            (place / "compare.json").write_text(text, encoding="utf-8")
-        recording.finish(verdict)
+        folder = _evidence_folder(options.out)
+        recording.at(folder)
+        comparison = compare.compare(base, patched, options.reruns, folder, progress)
+        with paths.writing(folder, _ELSEWHERE):
+            store.save_comparison(folder, comparison)
+        recording.finish(comparison.verdict)
     if options.json:
-        print(text)
+        print(json.dumps(store.comparison_table(comparison), indent=1))
     else:
-        show(found)
-        print(f"evidence {place}")
-    return verdict.exit_code
+        show(comparison)
+        print(f"evidence {folder}")
+    return comparison.verdict.exit_code
 
 
 def _folder(word: Path, db: str) -> Path:
-    """Give the folder that is meant: by its path, or as a run's id, its name or "last"."""
+    """Return the folder of a run or a side: a path, or a run's id, its name or "last"."""
     if word.exists() or len(word.parts) > 1:
         return word
-    return report.find(str(word), db)
+    return history.find_folder(str(word), db=db)
 
 
-def _place(out: Path | None) -> Path:
-    """Make the folder of the evidence; it may hold something else, but no comparison."""
+def _evidence_folder(out: Path | None) -> Path:
+    """Make the folder of the evidence; it may hold anything but another comparison."""
     if not out:
         runs = paths.state("runs")
         return Path(tempfile.mkdtemp(prefix=f"{time.strftime('%Y%m%d-%H%M%S')}-compare-", dir=runs))
-    place = out.absolute()
-    with paths.writing(place, "name another folder with --out DIR"):
-        place.mkdir(parents=True, exist_ok=True)
-    if (place / "compare.json").exists():
-        raise errors.HostFault(
-            f"{place} holds a comparison already", hint="name another with --out"
-        )
-    return place
+    folder = out.absolute()
+    with paths.writing(folder, _ELSEWHERE):
+        folder.mkdir(parents=True, exist_ok=True)
+    if (folder / store.COMPARISON).exists():
+        raise errors.HostFault(f"{folder} holds a comparison already", hint=_ELSEWHERE)
+    return folder
 
 
-def show(found: Comparison) -> None:
-    """Print for people: worst first, the verdict last."""
+def show(comparison: Comparison) -> None:
+    """Print a comparison: the worst first, the verdict last."""
     console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
-    for kind, (title, colour) in _LOOKS.items():
-        some = found.of(kind)
-        _listed(console, _many(len(some), title), colour, _lines(some))
-    splats = [f"{one.title} [{one.test}]" for one in found.splats]
-    places = [f"{one.file}:{one.line}: {one.text}" for one in found.warnings]
-    _listed(console, _many(len(splats), "new splat{s}"), "red", splats)
-    healed = [one.title for one in found.healed]
-    _listed(console, _many(len(healed), "splat{s} gone"), "green", healed)
-    _listed(console, _many(len(places), "new warning{s}"), "red", places)
+    for kind, (title, colour) in _TITLES.items():
+        changes = comparison.of(kind)
+        _print_list(console, _counted(len(changes), title), colour, _change_lines(changes))
+    splats = [f"{splat.title} [{splat.test}]" for splat in comparison.splats]
+    gone = [splat.title for splat in comparison.healed]
+    warnings = [f"{one.file}:{one.line}: {one.text}" for one in comparison.warnings]
     shifts = [
-        f"{one.what}: {_amount(one.base, one.unit)} -> {_amount(one.patched, one.unit)}"
-        for one in found.shifts
+        f"{shift.what}: {_amount(shift.base, shift.unit)} -> {_amount(shift.patched, shift.unit)}"
+        for shift in comparison.shifts
     ]
-    _listed(console, _many(len(shifts), "change{s} in time or memory"), "yellow", shifts)
-    if found.error:
-        console.print(f"patched: {printable(found.error)}", style="red")
-    console.print(_many(found.same, "test{s} unchanged\n"))
-    told = found.untestable or f"{found.patched} against {found.base}"
-    console.print(word(found.verdict), printable(told))
+    for lines, title, colour in (
+        (splats, "new splat{s}", "red"),
+        (gone, "splat{s} gone", "green"),
+        (warnings, "new warning{s}", "red"),
+        (shifts, "change{s} in time or memory", "yellow"),
+    ):
+        _print_list(console, _counted(len(lines), title), colour, lines)
+    if comparison.error:
+        console.print(f"patched: {printable(comparison.error)}", style="red")
+    console.print(_counted(comparison.same, "test{s} unchanged\n"))
+    what = comparison.untestable or f"{comparison.patched} against {comparison.base}"
+    console.print(verdict_text(comparison.verdict), printable(what))
 
 
-def _many(number: int, words: str) -> str:
+def _counted(number: int, words: str) -> str:
     return f"{number} {words.format(s='' if number == 1 else 's')}"
 
 
-def _lines(some: tuple[Change, ...]) -> list[str]:
-    """Give a line for each test; of many, for each bad one, and the rest by their files."""
-    if len(some) <= SHOWN:
-        return [_line(one) for one in some]
-    bad = [one for one in some if one.patched.bad]
-    files = Counter(one.test.partition("::")[0] for one in some if one not in bad)
-    return [_line(one) for one in bad] + [f"{file}: {count}" for file, count in files.items()]
+def _change_lines(changes: Sequence[Change]) -> list[str]:
+    """Return a line for each test; of many, for each bad one, with the others counted by file."""
+    if len(changes) <= _SHOWN:
+        return list(map(_change_line, changes))
+    bad = [change for change in changes if change.patched.bad]
+    files = Counter(change.test.partition("::")[0] for change in changes if change not in bad)
+    return [*map(_change_line, bad), *(f"{file}: {count}" for file, count in files.items())]
 
 
-def _line(one: Change) -> str:
-    outcomes = " -> ".join(_WORDS.get(each, each) for each in (one.base, one.patched))
-    if any(one.again):
-        words = (" ".join(some) or "could not be run" for some in one.again)
-        outcomes += " (again: {} -> {})".format(*words)
-    return f"{one.test}: {outcomes}{f'  {one.text}' if one.text else ''}"
+def _change_line(change: Change) -> str:
+    outcomes = (change.base, change.patched)
+    both = " -> ".join("not there" if one is Outcome.NOTRUN else one for one in outcomes)
+    if any(change.again):
+        reruns = (" ".join(outcomes) or "could not be run" for outcomes in change.again)
+        both += f" (again: {' -> '.join(reruns)})"
+    return f"{change.test}: {both}{f'  {change.text}' if change.text else ''}"
 
 
 def _amount(value: float, unit: str) -> str:
     return clock(value) if unit == "s" else f"{value:.0f} {unit}"
 
 
-_WORDS = {Outcome.NOTRUN: "not there"}
-
-
-def _listed(console: rich.console.Console, title: str, colour: str, lines: list[str]) -> None:
+def _print_list(
+    console: rich.console.Console, title: str, colour: str, lines: Sequence[str]
+) -> None:
     if not lines:
         return
     console.print(f"{title}:", style=colour)
-    for line in lines[:SHOWN]:
+    for line in lines[:_SHOWN]:
         console.print(f"  {printable(line)}")
-    if len(lines) > SHOWN:
-        console.print(f"  ... and {len(lines) - SHOWN} more")
+    if len(lines) > _SHOWN:
+        console.print(f"  ... and {len(lines) - _SHOWN} more")
     console.print()

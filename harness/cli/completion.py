@@ -1,45 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness completion``: completion for shells, of verbs, options and values that are known."""
+"""``harness completion``: completion for shells, of verbs, options and known values."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from harness import errors
+from harness import doctor, errors, kconfig, paths, settings
+from harness.cli.parser import Commands, add_verb, verbs
 from harness.progress import Progress
+from harness.settings import Settings
 
 SHELLS = ("bash", "zsh", "fish")
 
 DESCRIPTION = """\
-Print what makes a shell complete the words of harness: verbs, options, series,
-fragments, suites, the folders of past runs."""
+Print the code that makes a shell complete the words of harness: verbs, options,
+series, fragments, suites, the folders of past runs."""
 
 EXAMPLES = """\
 examples:
   eval "$(harness completion bash)"                     in ~/.bashrc
-  eval "$(harness completion zsh)"                      in ~/.zshrc, behind compinit
+  eval "$(harness completion zsh)"                      in ~/.zshrc, after compinit
   harness completion fish > ~/.config/fish/completions/harness.fish
 """
 
+Values = Callable[[Settings], Iterator[str]]
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    parser = commands.add_parser(
-        "completion",
-        help="completion for bash, zsh and fish",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    short = "completion for bash, zsh and fish"
+    parser = add_verb(commands, "completion", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument("shell", choices=SHELLS, help="bash, zsh or fish")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, _progress: Progress) -> int:
-    """Print it."""
-    from argcomplete.shell_integration import shellcode  # it takes time that others need not spend
+    """Print the code for a shell."""
+    from argcomplete.shell_integration import shellcode  # its import takes time
 
     code = shellcode(["harness"], shell=options.shell)
     print(json.dumps({"shell": options.shell, "code": code}) if options.json else code)
@@ -47,13 +47,99 @@ def run(options: argparse.Namespace, _progress: Progress) -> int:
 
 
 def answer() -> None:
-    """Answer a shell that asks for completions, and end; without a question do nothing."""
+    """Answer a shell that asks for completions, and exit; without a question do nothing."""
     import argcomplete
 
     from harness import cli  # which imports this verb
-    from harness.cli import known
 
-    asked = os.environ.get("COMP_LINE", "").split()
-    top = cli.parser(asked[1] if len(asked) > 1 else "")
-    known.complete(top)
+    typed = os.environ.get("COMP_LINE", "").split()
+    top = cli.parser(typed[1] if len(typed) > 1 else "")
+    _add_completers(top)
     argcomplete.autocomplete(top)
+
+
+def _series(project: Settings) -> Iterator[str]:
+    yield from _names(project.folder / "patches", "*/")
+
+
+def _fragments(project: Settings) -> Iterator[str]:
+    yield from sorted(set(kconfig.available([project.folder / "kconfigs"])))
+
+
+def _suites(project: Settings) -> Iterator[str]:
+    """Yield folders of tests and their files, as seen from the working directory."""
+    for suite in project.suites:
+        top = project.folder / suite
+        for path in (top, *sorted(top.rglob("*/")), *sorted(top.rglob("test_*.py"))):
+            if path.is_relative_to(Path.cwd()) and not path.name.startswith(("_", ".")):
+                yield str(path.relative_to(Path.cwd()))
+
+
+def _test_files(project: Settings) -> Iterator[str]:
+    yield from (suite for suite in _suites(project) if suite.endswith(".py"))
+
+
+def _run_folders(_: Settings) -> Iterator[str]:
+    yield from map(str, sorted(paths.state("runs").glob("*/"), reverse=True))
+
+
+def _runs(project: Settings) -> Iterator[str]:
+    yield "last"
+    yield from _run_folders(project)
+
+
+def _needs(_: Settings) -> Iterator[str]:
+    yield from (need.what for need in doctor.NEEDS)
+
+
+#: What completes an argument, by its option or its metavar.
+VALUES: dict[str, Values] = {
+    "--kconfig": _fragments,
+    "--suite": _suites,
+    "--previous": _series,
+    "SERIES": _series,
+    "RUN": _runs,
+    "CHECK": _run_folders,
+    "BASE": _run_folders,
+    "PATCHED": _run_folders,
+    "TEST": _test_files,
+    "TEST|SERIES|SPLAT": _test_files,
+    "NAME": _needs,
+}
+
+
+def _add_completers(top: argparse.ArgumentParser) -> None:
+    """Give argcomplete the values of each argument; all others are files."""
+    for parser in verbs(top).values():
+        for action in parser._actions:
+            metavars = str(action.metavar or "").split(" | ")
+            names = set(action.option_strings or metavars) | ({"RUN"} & set(metavars))
+            values = [VALUES[name] for name in sorted(names) if name in VALUES]
+            if values:
+                action.completer = _completer(values)  # type: ignore[attr-defined]
+
+
+def _completer(values: list[Values]) -> Callable[..., list[str]]:
+    def complete(prefix: str, **_: object) -> list[str]:
+        try:
+            project = settings.load(Path.cwd())
+            known = [value for source in values for value in source(project)]
+        except (errors.HarnessError, OSError):
+            return []
+        matches = [value for value in known if value.startswith(prefix)]
+        return matches or list(_files(prefix))
+
+    return complete
+
+
+def _files(prefix: str) -> Iterator[str]:
+    """Yield the files that begin with ``prefix``, once a part of a path is typed."""
+    if prefix:
+        folder, name = Path(prefix + "x").parent, Path(prefix + "x").name[:-1]
+        for file in _names(folder, f"{name}*"):
+            slash = "/" if (folder / file).is_dir() else ""
+            yield f"{prefix[: len(prefix) - len(name)]}{file}{slash}"
+
+
+def _names(folder: Path, pattern: str) -> list[str]:
+    return sorted(path.name for path in folder.glob(pattern) if not path.name.startswith("."))

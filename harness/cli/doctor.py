@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness doctor``: what is there, what is missing, and the one command that installs it."""
+"""``harness doctor`` and ``harness setup``: what this machine lacks, and installing it."""
 
 from __future__ import annotations
 
@@ -7,102 +7,175 @@ import argparse
 import dataclasses
 import json
 import shlex
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 
 import rich.console
 import rich.markup
 import rich.table
 
 from harness import doctor, errors
+from harness.cli.parser import Commands, add_verb
+from harness.doctor import NeedCheck, NeedLevel, NeedState
 from harness.progress import Progress
 
-DESCRIPTION = """\
+DOCTOR = """\
 Examine the machine: which programs, headers and rights are there, which are
 missing or too old, and the one command that installs them.  Changes nothing.
 Exit code 0 when the main job can work, 128 when something it needs is missing."""
 
-EXAMPLES = """\
+DOCTOR_EXAMPLES = """\
 examples:
   harness doctor             what is here and what is missing
   harness doctor --all       with what only some options need
   harness doctor --json      the same for a script
 """
 
-MARKS = {
-    doctor.NeedState.OK: "[green]✓[/]",
-    doctor.NeedState.OLD: "[yellow]old[/]",
-    doctor.NeedState.MISSING: "[red]✗[/]",
+SETUP = """\
+Install the system packages that `harness doctor` finds missing, with the
+distribution's own package manager, and with sudo unless run as root.
+Exit code 0 when all that is required or was named is there afterwards, else 128."""
+
+SETUP_EXAMPLES = """\
+examples:
+  harness setup              show the command, ask, install
+  harness setup --yes        install without asking
+  harness setup clang lld    also what --llvm needs
+"""
+
+_MARKS = {
+    NeedState.OK: "[green]✓[/]",
+    NeedState.OLD: "[yellow]old[/]",
+    NeedState.MISSING: "[red]✗[/]",
 }
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb to the command line."""
-    parser = commands.add_parser(
-        "doctor",
-        help="say what this machine lacks",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add(commands: Commands) -> None:
+    """Add the verbs to the command line."""
+    parser = add_verb(
+        commands, "doctor", "say what this machine lacks", DOCTOR, DOCTOR_EXAMPLES, run
     )
     parser.add_argument(
-        "--all", action="store_true", help="also show what only some options need and is missing"
+        "--all", action="store_true", help="also show what is missing and only some options need"
     )
-    parser.set_defaults(run=run)
+    short = "install what this machine lacks"
+    parser = add_verb(commands, "setup", short, SETUP, SETUP_EXAMPLES, run_setup)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="also install this, named as in doctor"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Examine and show."""
+    """Examine the machine, and show what was found."""
     with progress.stage("doctor", "examining this machine"):
         checks = doctor.examine()
-    wanted = [one for one in checks if one.level is not doctor.NeedLevel.EXTRA]
+    wanted = [check for check in checks if check.level is not NeedLevel.EXTRA]
     command = doctor.install_command(wanted)
     if options.json:
-        print(json.dumps(as_json(checks, command), indent=2))
+        print(json.dumps(_doctor_table(checks, command), indent=2))
     else:
         console = rich.console.Console(highlight=False)
-        console.print(table(one for one in checks if options.all or shown(one)))
-        console.print(verdict(wanted, command), markup=False, soft_wrap=True)
-    return errors.HOST_FAULT if any(one.bad for one in checks) else errors.GOOD
+        console.print(_grid(check for check in checks if options.all or _is_shown(check)))
+        console.print(_advice(wanted, command), markup=False, soft_wrap=True)
+    return errors.HOST_FAULT if any(check.bad for check in checks) else errors.GOOD
 
 
-def shown(one: doctor.NeedCheck) -> bool:
-    """Whether to show it unasked: what only some options need is shown when it is there."""
-    return (
-        one.level is not doctor.NeedLevel.EXTRA
-        or one.state is doctor.NeedState.OK
-        or bool(one.note)
-    )
+def _is_shown(check: NeedCheck) -> bool:
+    """Whether to show it without --all: what only some options need, where it is there."""
+    extra = check.level is NeedLevel.EXTRA
+    return not extra or check.state is NeedState.OK or bool(check.note)
 
 
-def table(checks: Iterable[doctor.NeedCheck]) -> rich.table.Table:
-    """Make the table that people read."""
+def _grid(checks: Iterable[NeedCheck]) -> rich.table.Table:
     grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
     for title in ("", "what", "for", "found", "needs", ""):
         grid.add_column(title, no_wrap=title != "")
-    for one in checks:
-        least = f">= {one.minimum}" if one.minimum else ""
-        words = (one.what, one.stage, one.found or "-", least, one.note or one.why)
-        grid.add_row(MARKS[one.state], *map(rich.markup.escape, words))
+    for check in checks:
+        least = f">= {check.minimum}" if check.minimum else ""
+        cells = (check.what, check.stage, check.found or "-", least, check.note or check.why)
+        grid.add_row(_MARKS[check.state], *map(rich.markup.escape, cells))
     return grid
 
 
-def verdict(checks: Iterable[doctor.NeedCheck], command: tuple[str, ...]) -> str:
-    """Say in words what the table means."""
-    bad = [one.what for one in checks if one.bad]
+def _advice(checks: Sequence[NeedCheck], command: tuple[str, ...]) -> str:
+    """Say what is missing, and what to do about it."""
+    bad = [check.what for check in checks if check.bad]
     lines = ["", f"missing: {', '.join(bad)}" if bad else "All that the main job needs is here."]
     if command:
         lines.append(f"harness setup installs what is missing, or: {shlex.join(command)}")
-    lines += [f"{one.what}: {one.note}" for one in checks if one.bad and one.note]
+    lines += [f"{check.what}: {check.note}" for check in checks if check.bad and check.note]
     return "\n".join(lines)
 
 
-def as_json(checks: Iterable[doctor.NeedCheck], command: tuple[str, ...]) -> dict[str, object]:
-    """Give the same for a script; ``packages`` are those of this machine's package manager."""
-    here = doctor.installer()
+def _doctor_table(checks: Sequence[NeedCheck], command: tuple[str, ...]) -> dict[str, object]:
+    """Return the JSON; ``packages`` are those of this machine's package manager."""
+    installer = doctor.installer()
     rows = []
-    for one in checks:
-        row = dataclasses.asdict(one)
-        row["packages"] = list(one.packages.of(here.name)) if here else []
-        rows.append(row)
-    good = not any(one.bad for one in checks)
+    for check in checks:
+        packages = list(check.packages.of(installer.name)) if installer else []
+        rows.append({**dataclasses.asdict(check), "packages": packages})
+    good = not any(check.bad for check in checks)
     return {"good": good, "checks": rows, "install": list(command)}
+
+
+def run_setup(options: argparse.Namespace, progress: Progress) -> int:
+    """Install what is missing, and examine the machine again: only that counts."""
+    names = frozenset(options.names)
+    before = _examined(names)
+    command = doctor.install_command(before)
+    if command and not options.yes:
+        _confirm(command)
+    if doctor.missing(before):
+        _install(before, progress)
+    lacking = [check for check in _examined(names) if check.state is not NeedState.OK]
+    if options.json:
+        still = [check.what for check in lacking]
+        installed = [check.what for check in doctor.missing(before) if check.what not in still]
+        print(json.dumps({"installed": installed, "missing": still}))
+    else:
+        print("All is here." if not lacking else "\n".join(map(_lacking_line, lacking)))
+    bad = any(check.bad or check.what in names for check in lacking)
+    return errors.HOST_FAULT if bad else errors.GOOD
+
+
+def _examined(names: frozenset[str]) -> tuple[NeedCheck, ...]:
+    """Examine what the main job needs or recommends, and what was asked for by name."""
+    unknown = names - {need.what for need in doctor.NEEDS}
+    if unknown:
+        raise errors.UsageError(
+            f"nothing is called {', '.join(sorted(unknown))}",
+            hint="harness doctor --all shows the names",
+        )
+    needs = [n for n in doctor.NEEDS if n.level is not NeedLevel.EXTRA or n.what in names]
+    return doctor.examine(tuple(needs))
+
+
+def _install(checks: tuple[NeedCheck, ...], progress: Progress) -> None:
+    """Install all; if that fails, at least what is required (a package may not exist here)."""
+    try:
+        doctor.install(checks, progress)
+    except errors.HostFault:
+        required = tuple(check for check in checks if check.bad)
+        if not required or len(required) == len(doctor.missing(checks)):
+            raise
+        progress.say("trying again with only what is required")
+        doctor.install(required, progress)
+
+
+def _confirm(command: tuple[str, ...]) -> None:
+    """Show the command and ask.  Raises UsageError without a terminal, and on a no."""
+    if not sys.stdin.isatty():
+        raise errors.UsageError(
+            "there is no terminal to ask on",
+            hint=f"harness setup --yes, or type: {shlex.join(command)}",
+        )
+    print(shlex.join(command), file=sys.stderr)
+    print("Run this? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise errors.UsageError("nothing was installed", hint=shlex.join(command))
+
+
+def _lacking_line(check: NeedCheck) -> str:
+    state = f"found {check.found}, needs {check.minimum}" if check.found else "missing"
+    return f"{check.what} ({check.level}): {state}; {check.note or check.why}"

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How a verb ends that raised something: words for the person or the script, and an exit code.
+"""How a verb ends early: Ctrl-C, errors, and exceptions that nobody foresaw.
 
-Whatever it is, the exit code is none that `git bisect run` takes for a verdict.
+Its exit code is never one that `git bisect run` takes for a verdict.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import importlib
 import json
 import os
 import platform
 import select
 import shlex
+import signal
 import sys
 import threading
 import time
@@ -24,7 +26,9 @@ import harness
 from harness import errors, paths
 from harness.progress import Progress
 
-# What the system refuses for reasons of its own; any other of its errors is a mistake of ours.
+STOPPING = "stopping; results so far are kept (Ctrl-C again stops at once)"
+
+# The system refuses these for reasons of its own; any other OSError is a bug of the harness.
 _REFUSALS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG, errno.ENAMETOOLONG),
@@ -34,12 +38,12 @@ _REFUSALS = {
 def ended(
     error: BaseException, words: Sequence[str], progress: Progress, *, as_json: bool = False
 ) -> int:
-    """Tell what the command line ``words`` raised; gives the exit code."""
-    # rich, whose reader has gone, turns standard output to /dev/null and ends the program.
+    """Show what the command line ``words`` raised; return the exit code."""
+    # Once nobody reads, rich turns standard output to /dev/null and raises SystemExit.
     by_rich = isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
     if by_rich or (isinstance(error, BrokenPipeError) and _nobody_reads()):
-        return errors.HOST_FAULT  # somebody's `| head` has seen enough
-    return _told(_explained(error, words), progress, as_json=as_json)
+        return errors.HOST_FAULT  # a `| head` has seen enough
+    return _show(_explained(error, words), progress, as_json=as_json)
 
 
 def _explained(error: BaseException, words: Sequence[str]) -> errors.HarnessError:
@@ -50,13 +54,13 @@ def _explained(error: BaseException, words: Sequence[str]) -> errors.HarnessErro
         return errors.Interrupted(what, hint=shlex.join(["harness", *words]))
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         where = f": {error.filename}" if error.filename else ""
-        full = "free some space (harness clean), or set HARNESS_CACHE and HARNESS_STATE elsewhere"
-        return errors.HostFault(f"{error.strerror or error}{where}", hint=full)
+        hint = "free some space (harness clean), or set HARNESS_CACHE and HARNESS_STATE elsewhere"
+        return errors.HostFault(f"{error.strerror or error}{where}", hint=hint)
     return _unforeseen(error)
 
 
 def _unforeseen(error: BaseException) -> errors.HarnessError:
-    """Give words for an exception that nobody foresaw; its traceback is kept in a file."""
+    """Return the error for an exception that nobody foresaw; its traceback is kept in a file."""
     what = traceback.format_exception_only(error)[-1].strip().partition("\n")[0]
     lines = "".join(traceback.format_exception(error))
     about = f"harness {harness.__version__}, Python {platform.python_version()}"
@@ -71,8 +75,8 @@ def _unforeseen(error: BaseException) -> errors.HarnessError:
     return errors.HarnessError(f"a fault of the harness itself: {what}", hint=hint, details=details)
 
 
-def _told(error: errors.HarnessError, progress: Progress, *, as_json: bool = False) -> int:
-    """Show an error to the person, or to the script."""
+def _show(error: errors.HarnessError, progress: Progress, *, as_json: bool = False) -> int:
+    """Show an error, and to a script as JSON; return the exit code."""
     if as_json:
         table = {"what": error.what, "hint": error.hint, "details": error.details}
         with contextlib.suppress(OSError):  # the exit code says it too
@@ -82,41 +86,41 @@ def _told(error: errors.HarnessError, progress: Progress, *, as_json: bool = Fal
     progress.say(f"harness: {error.what}")
     if error.hint:
         progress.say(f"  try: {error.hint}")
-    if os.environ.get("GITHUB_ACTIONS") == "true":  # an annotation says it on the job's page
-        importlib.import_module("harness.cli.formats").error_in_ci(error)
+    if "GITHUB_ACTIONS" in os.environ:  # the import takes time
+        importlib.import_module("harness.cli.ci").annotate_error(error)
     return error.exit_code
 
 
 @contextlib.contextmanager
-def threads_heard(progress: Progress) -> Iterator[list[errors.HarnessError]]:
-    """Tell what ends a thread of ours while the context lasts; gives the list of it."""
-    found: list[errors.HarnessError] = []
+def threads_watched(progress: Progress) -> Iterator[list[errors.HarnessError]]:
+    """Show what ends one of our threads inside the context; yields the list of these errors."""
+    faults: list[errors.HarnessError] = []
 
     def hook(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
-            found.append(_explained(args.exc_value, ()))
-            _told(found[-1], progress)
+            faults.append(_explained(args.exc_value, ()))
+            _show(faults[-1], progress)
 
     before, threading.excepthook = threading.excepthook, hook
     try:
-        yield found
+        yield faults
     finally:
         threading.excepthook = before
 
 
 def _nobody_reads() -> bool:
     """Whether standard output is a pipe whose reader has gone."""
-    asked = select.poll()
+    poll = select.poll()
     with contextlib.suppress(OSError, ValueError):
-        asked.register(sys.stdout.fileno(), 0)
-        return any(events & (select.POLLERR | select.POLLHUP) for _, events in asked.poll(0))
+        poll.register(sys.stdout.fileno(), 0)
+        return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
     return False
 
 
 def let_go(code: int) -> int:
-    """Flush both streams, so that Python need not when it ends: it would end with 120.
+    """Flush both streams; return the exit code, a host fault if nobody could read the result.
 
-    Gives the exit code; a result that nobody could read is none.
+    Left to Python, a failing flush would make the exit code 120.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -125,3 +129,34 @@ def let_go(code: int) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
             code = errors.HOST_FAULT if stream is sys.stdout else code
     return code
+
+
+@contextlib.contextmanager
+def interruptible(progress: Progress) -> Iterator[None]:
+    """Turn SIGINT, SIGTERM and SIGHUP into KeyboardInterrupt, so that every clean-up runs.
+
+    The second signal ends this process at once; guards end what it has started.  A signal that is
+    ignored (nohup, a shell's background) stays ignored.
+    """
+
+    def first(number: int, _frame: object) -> None:
+        for other in before:
+            signal.signal(other, second)
+        # In a thread: a signal comes in the middle of anything, perhaps of writing a line.
+        say = functools.partial(progress.say, STOPPING)
+        threading.Thread(target=say, name="harness-stopping", daemon=True).start()
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    def second(_number: int, _frame: object) -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, b"\x1b[?25h\n" if progress.live else b"")  # show the cursor again
+        os._exit(errors.INTERRUPTED)
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heard = [one for one in signals if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, first) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

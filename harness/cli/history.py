@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness history``: what became of a test, a series or a splat from run to run."""
+"""``harness history``: how a test, a series or a splat did from run to run."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import argparse
 import json
 import sys
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import rich.table
 from rich.text import Text
 
 from harness import errors
-from harness.cli import tables
-from harness.cli.clean import ago
-from harness.cli.parser import add_options
-from harness.cli.summary import COLOURS, VERDICTS
+from harness.cli import terminal
+from harness.cli.parser import Commands, add_options, add_verb
+from harness.cli.terminal import Line, TableCell, ago, ended_text
 from harness.history.histories import (
     KernelInRun,
     Match,
@@ -25,15 +24,15 @@ from harness.history.histories import (
     SplatHistory,
     TestHistory,
 )
-from harness.model import Outcome, Verdict
-from harness.progress import Progress, clock, printable_text
+from harness.model import Outcome
+from harness.progress import Progress, clock
 from harness.serial import to_json
 from harness.text import quantity
 
 DESCRIPTION = """\
-Say what became of a test, a series or a splat from run to run: when it first failed
-and last passed, how often it fails by chance, what its time does; a series' revisions
-and what failed with each; where a splat was seen.  Words that could mean several
+Show how a test, a series or a splat did from run to run: when a test first failed and
+last passed, how often it fails by chance, how its time changes; the revisions of a
+series and what failed with each; where a splat was seen.  Words that could mean several
 things list them."""
 
 EXAMPLES = """\
@@ -49,7 +48,6 @@ if typing.TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _Found = TestHistory | SeriesHistory | SplatHistory
-Line = str | Text | rich.table.Table
 
 _MARKS = {
     Outcome.PASS: ".",
@@ -60,15 +58,10 @@ _MARKS = {
 }
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    parser = commands.add_parser(
-        "history",
-        help="what became of a test, a series or a splat",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    short = "show how a test, a series or a splat did so far"
+    parser = add_verb(commands, "history", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument("words", nargs="+", metavar="TEST|SERIES|SPLAT", help="what to look for")
     parser.add_argument(
         "--kind", default="", choices=("test", "series", "splat"), help="only these"
@@ -78,11 +71,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "-n", "--last", type=int, default=20, metavar="N", help="results to show (%(default)s)"
     )
     add_options(parser, "history")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Look it up and show it.  Raises UsageError when there is nothing of that name."""
+    """Look a name up, and show its history.  Raises UsageError for an unknown name."""
     from harness.history import database, queries
 
     words = " ".join(options.words)
@@ -97,18 +89,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         kind = matches[0].kind if found else "matches"
         print(json.dumps({kind: _table(found) if found else to_json(matches)}, indent=1))
         return errors.GOOD
-    show(_lines(found) if found else _matches(words, matches))
+    terminal.show(_lines(found) if found else _matches(words, matches))
     return errors.GOOD
-
-
-def show(lines: Iterable[Line]) -> None:
-    """Print lines and tables."""
-    console = tables.console()
-    for line in lines:
-        if isinstance(line, rich.table.Table):
-            console.print(line)
-        else:
-            console.print(printable_text(Text.assemble(line), lines=True), soft_wrap=True)
 
 
 def _about(connection: Connection, only: Match, options: argparse.Namespace) -> _Found:
@@ -145,7 +127,7 @@ def _nothing(words: str) -> errors.UsageError:
 
 
 def _table(found: _Found) -> dict[str, object]:
-    """Give the JSON; mappings by outcome have words as keys."""
+    """Return the JSON; its keys are the outcomes' names."""
     table: dict[str, object] = to_json(found)
     if isinstance(found, TestHistory):
         table["counts"] = {outcome.value: many for outcome, many in found.counts.items()}
@@ -197,15 +179,15 @@ def _draws() -> bool:
 
 def _seen(seen: tuple[PastResult, ...]) -> rich.table.Table:
     titles = ("run", "when", "kernel", "series", "outcome", "time", "said")
-    rows: list[tuple[tables.Cell, ...]] = []
+    rows: list[tuple[TableCell, ...]] = []
     for one in seen:
-        outcome = Text(one.outcome, style=COLOURS.get(one.outcome, "red"))
+        outcome = Text(one.outcome, style=terminal.OUTCOME_COLOURS.get(one.outcome, "red"))
         if len(one.attempts) > 1:
             outcome.append(f" ({''.join(_MARKS.get(word, 'F') for word in one.attempts)})", "dim")
         place = one.where
         where = (place.run, ago(one.at), f"{place.side} {place.release}", _revision(place))
         rows.append((*where, outcome, _time(one.seconds), one.message))
-    return tables.table(titles, rows, {"series": 16, "said": 24}, ("series", "time", "kernel"))
+    return terminal.table(titles, rows, {"series": 16, "said": 24}, ("series", "time", "kernel"))
 
 
 def _when(seen: PastResult) -> str:
@@ -213,7 +195,7 @@ def _when(seen: PastResult) -> str:
 
 
 def _where(place: KernelInRun) -> str:
-    """Say which kernel, by its release, its side, its series' revision and its commit."""
+    """Name a kernel by its side, release, revision of the series, source and commit."""
     words = [f"{place.side} {place.release}".strip(), _revision(place), place.source]
     if place.commit:
         words.append(f"commit {place.commit[:12]}")
@@ -230,42 +212,35 @@ def _revision(place: KernelInRun) -> str:
 def _series(found: SeriesHistory) -> Iterator[Line]:
     yield f"{found.title}{f' ({found.link})' if found.link else ''}"
     titles = ("revision", "digest", "runs", "first", "last", "verdict", "tests")
-    rows: list[tuple[tables.Cell, ...]] = []
+    rows: list[tuple[TableCell, ...]] = []
     for one in found.revisions:
         last = one.last
         counts = ", ".join(f"{many} {outcome}" for outcome, many in last.counts.items())
         words = (f"v{one.version}", one.digest[:12], str(one.runs), ago(one.first))
-        word = verdict(last.ended, last.verdict)
+        word = ended_text(last.ended, last.verdict)
         rows.append((*words, f"{ago(last.began)} ({last.id})", word, counts))
-    yield tables.table(titles, rows, {"tests": 12}, ("first", "digest", "runs"))
+    yield terminal.table(titles, rows, {"tests": 12}, ("first", "digest", "runs"))
     if found.failures:
         yield "\nwhat failed with any revision (its last outcome with each):"
         yield from _failures(found)
-
-
-def verdict(ended: str, said: str) -> Text:
-    """Write a run's end in a word: its verdict, or why there is none."""
-    if ended == "done" or said != Verdict.NONE:
-        return Text(said, style=VERDICTS.get(Verdict(said), ""))
-    return Text(ended, style={"running": "cyan", "interrupted": "yellow"}.get(ended, "red"))
 
 
 def _failures(found: SeriesHistory) -> Iterator[Line]:
     revisions = list(enumerate(found.revisions))
     ran = [(n, one) for n, one in revisions if any(all_[n] for _, all_ in found.failures)]
     names = [f"v{one.version} {one.digest[:6]}" for _, one in ran]
-    rows: list[tuple[tables.Cell, ...]] = [
+    rows: list[tuple[TableCell, ...]] = [
         (*(_outcome(all_[n]) for n, _ in ran), name) for name, all_ in found.failures
     ]
-    # Where there is no room for all, the newest revision is the last to go.
-    grid = tables.table([*names, "test"], rows, {"test": 40}, names[:-1], whole=["test"])
+    # Without room for all revisions the oldest is left out first.
+    grid = terminal.table([*names, "test"], rows, {"test": 40}, names[:-1], whole=["test"])
     yield grid
     if gone := len(names) + 1 - len(grid.columns):
         yield f"no room for {quantity(gone, 'older revision')}: --json has all"
 
 
 def _outcome(outcome: Outcome | None) -> Text:
-    return Text(outcome, style=COLOURS.get(outcome, "red")) if outcome else Text()
+    return Text(outcome, style=terminal.OUTCOME_COLOURS.get(outcome, "red")) if outcome else Text()
 
 
 def _splat(found: SplatHistory) -> Iterator[Line]:

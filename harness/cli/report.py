@@ -1,28 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness report``: what a run found, as something to read or to send."""
+"""``harness report``: a run as an HTML page, a mail, JUnit and the like."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 import tempfile
 import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from harness import errors, history, paths
-from harness.cli import formats
-from harness.cli.parser import add_options
+from harness.cli.ci import put, tell_github
+from harness.cli.parser import Commands, add_options, add_verb
+from harness.errors import UsageError
 from harness.history.histories import TestHistory
 from harness.progress import Progress
-from harness.publish.html import Page, page, write
+from harness.publish import ci, markdown, outputs
+from harness.publish.html import Page, page, run_page, write
+from harness.publish.outputs import OUTPUTS, OutputChoices
+from harness.results import store
 
 DESCRIPTION = """\
 Make a report of a run: one HTML file that needs no network and no other file.  The
-verdict stands first; then failures with their evidence, the table of tests by
-kernel, the patches with what was found at their lines, the time line, the setup.
-RUN is the folder of a harness run or harness check, a run's id, or "last".
-With an option for another form (a mail, JUnit ...) that is written in its place."""
+verdict comes first; then the failures with their evidence, the tests by kernel, the
+patches with the findings at their lines, the time line, the setup.  RUN is the folder
+of a harness run or harness check, a run's id, or "last".
+With an option for another form (a mail, JUnit ...) that is written instead."""
 
 EXAMPLES = """\
 examples:
@@ -36,64 +43,166 @@ examples:
 NAME = "report.html"
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    parser = commands.add_parser(
-        "report",
-        help="a run as an HTML file, a mail, JUnit, TAP, KCIDB",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    short = "a run as an HTML page, a mail, JUnit, TAP, KCIDB"
+    parser = add_verb(commands, "report", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument("words", metavar="RUN", help='a folder, a run\'s id, or "last"')
     parser.add_argument(
         "--check", default="", metavar="CHECK", help="show a check of the same series as well"
     )
     parser.add_argument(
-        "-o", "--output", default="", metavar="FILE", help=f"({NAME} in the run's folder)"
+        "-o",
+        "--output",
+        default="",
+        metavar="FILE",
+        help=f"where the page goes (default: {NAME} in the run's folder)",
     )
-    parser.add_argument("--open", action="store_true", help="show it in the browser")
-    formats.options(parser)
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    forms = parser.add_argument_group("other forms", "each into a FILE; - is standard output")
+    for output in OUTPUTS:
+        forms.add_argument(f"--{output.name}", default="", metavar="FILE", help=output.help)
+    forms.add_argument(
+        "--github", action="store_true", help="annotations for GitHub, and the job's summary there"
+    )
+    forms.add_argument(
+        "--tested-by",
+        default="",
+        metavar="NAME <MAIL>",
+        help="who sends the mail; it has the trailer only if everything passed",
+    )
+    forms.add_argument(
+        "--origin", default="", metavar="NAME", help="your name at KernelCI, for --kcidb"
+    )
+    forms.add_argument(
+        "--side", default="", choices=("base", "patched"), help="only this kernel (JUnit, KCIDB)"
+    )
     add_options(parser, "report")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Make the report in the form that was asked for."""
-    formats.check(options)
-    folder = find(options.words, options.db)
-    if error := formats.compared(folder):
+    """Make the report, in the forms that were asked for."""
+    places = {o.name: getattr(options, o.name) for o in OUTPUTS if getattr(options, o.name)}
+    _check_options(options, places)
+    folder = history.find_folder(options.words, db=options.db)
+    if error := _is_comparison(folder):
         raise error
     files: dict[str, object] = {}
-    if formats.asked(options):
-        files |= formats.write(folder, options, progress)
+    if places or options.github:
+        _write_forms(folder, options, places, progress)
+        files |= {n: str(Path(place).absolute()) for n, place in places.items() if place != "-"}
         if not (options.output or options.open):
             if options.json:
                 print(json.dumps(files, indent=1))
             return errors.GOOD
-    return html(folder, options, progress, files)
+    return _write_page(folder, options, progress, files, "-" in places.values())
 
 
-def html(
-    folder: Path, options: argparse.Namespace, progress: Progress, others: dict[str, object]
+def _check_options(options: argparse.Namespace, places: dict[str, str]) -> None:
+    """Raise UsageError for options without effect, and for two results on standard output."""
+    names = [name for name, p in {"output": options.output, **places}.items() if p == "-"]
+    if len(names) + (options.github and not options.json) > 1:
+        raise UsageError("two forms cannot both go to standard output", hint="name a FILE for one")
+    if names and options.json:
+        raise UsageError(
+            f"--json and --{names[0]} cannot both go to standard output", hint="name a FILE"
+        )
+    for choice in ("tested_by", "origin", "side"):
+        users = [output.name for output in OUTPUTS if choice in output.choices]
+        if getattr(options, choice) and not any(name in places for name in users):
+            flags = " or ".join(f"--{name}" for name in users)
+            raise UsageError(
+                f"--{choice.replace('_', '-')} has an effect only with {flags}",
+                hint=f"add {flags}, or leave it out",
+            )
+
+
+def _write_forms(
+    folder: Path, options: argparse.Namespace, places: dict[str, str], progress: Progress
+) -> None:
+    """Write the forms that were asked for of the run or the check in ``folder``.
+
+    Raises UsageError for a form that a check does not have, HostFault for a file that cannot be
+    written.
+    """
+    out = sys.stderr if options.json else sys.stdout
+    if (folder / store.RUN).exists():
+        result = outputs.load(folder)
+        choices = OutputChoices(options.tested_by, options.origin, options.side)
+        for output in OUTPUTS:
+            if output.name in places:
+                put(output.of_run(result, choices, progress), places[output.name])
+        if options.github:
+            tell_github(ci.run_annotations(result), markdown.of_run(result), out)
+    elif (folder / store.CHECK).exists():
+        _write_check_forms(folder, places, out if options.github else None)
+    else:
+        raise _no_other_form(folder)
+
+
+def _write_check_forms(folder: Path, places: dict[str, str], github: TextIO | None) -> None:
+    for output in OUTPUTS:
+        if output.name in places and output.of_check is None:
+            raise UsageError(
+                f"a check has no --{output.name}", hint=f"see {folder} for check.json, junit.xml"
+            )
+    matrix = store.load_check(folder)
+    for output in OUTPUTS:
+        if output.name in places and output.of_check:
+            put(output.of_check(matrix), places[output.name])
+    if github is not None:
+        tell_github(ci.check_annotations(matrix), markdown.of_check(matrix), github)
+
+
+def _no_other_form(folder: Path) -> UsageError:
+    """Say why a folder has no form but a page, or not even that."""
+    command = f"harness report {shlex.quote(str(folder))}"
+    if run_page.is_unfinished(folder):
+        what = f"the run in {folder} did not end: it has only a page"
+        return UsageError(what, hint=command)
+    if (folder / store.BISECTION).exists():
+        what = f"a bisection has only a page; its mail is {folder}/mail.txt"
+        return UsageError(what, hint=command)
+    return _is_comparison(folder) or UsageError(
+        f"{folder} holds no {store.RUN}", hint="name a folder that a run made"
+    )
+
+
+def _is_comparison(folder: Path) -> UsageError | None:
+    """Say that a comparison, which "last" may be, has no report."""
+    if (folder / store.RUN).exists() or not (folder / store.COMPARISON).exists():
+        return None
+    what = f"a comparison has no report: {folder / store.COMPARISON} has all of it"
+    return UsageError(what, hint=f"harness show {shlex.quote(str(folder))}")
+
+
+def _write_page(
+    folder: Path,
+    options: argparse.Namespace,
+    progress: Progress,
+    others: dict[str, object],
+    printed: bool,
 ) -> int:
-    """Write the HTML file, say where it and the ``others`` are, and show it."""
-    check = find(options.check, options.db) if options.check else None
+    """Write the HTML page, say where it and the ``others`` are, and open it.
 
-    def ask(tests: Sequence[str]) -> Mapping[str, TestHistory]:
-        return past(tests, options.db, progress)
+    ``printed``: another form went to standard output, so nothing else may go there.
+    """
+    check = history.find_folder(options.check, db=options.db) if options.check else None
+
+    def past_runs(tests: Sequence[str]) -> Mapping[str, TestHistory]:
+        return _past_runs(tests, options.db, progress)
 
     file = Path(options.output).absolute() if options.output else folder / NAME
     file = file / NAME if file.is_dir() else file
     with progress.stage("report", folder.name) as stage:
         with paths.writing(file, "name another file with -o FILE"):
-            size = _write(page(folder, ask, check), file, options.output)
+            size = _write_file(page(folder, past_runs, check), file, options.output)
         stage.finish(f"{size / 1e6:.1f} MB")
     if options.output == "-":
         return errors.GOOD
     if options.json:
         print(json.dumps({**others, "report": str(file), "bytes": size}, indent=1))
-    elif formats.printed(options):
+    elif printed or options.github:
         progress.say(str(file))
     else:
         print(file)
@@ -102,46 +211,18 @@ def html(
     return errors.GOOD
 
 
-def _write(made: Page, file: Path, asked: str) -> int:
-    """Write the page; what is no file (standard output, a pipe, a device) gets it as it is."""
-    if asked != "-" and (file.is_file() or not file.exists()):
+def _write_file(made: Page, file: Path, place: str) -> int:
+    """Write the page; return its size.  Standard output, a pipe and a device get it as it is."""
+    if place != "-" and (file.is_file() or not file.exists()):
         return write(made, file)
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         size = write(made, Path(folder) / NAME)
-        formats.put((Path(folder) / NAME).read_bytes(), asked)
+        put((Path(folder) / NAME).read_bytes(), place)
     return size
 
 
-def find(word: str, db: str = "") -> Path:
-    """Give the folder of the run that a word means.
-
-    Raises UsageError when there is none, or its folder is not here.
-    """
-    path = paths.expanded(word)
-    if path.is_dir():
-        return path.absolute()
-    if path.is_file():
-        return path.parent.absolute()
-    kept = paths.state("runs") / word
-    if "/" not in word and kept.is_dir():
-        return kept
-    found = history.named(word, db=db)
-    if not found:
-        raise errors.UsageError(f"there is no run {word!r}", hint="harness runs")
-    if len(found) > 1:
-        names = ", ".join(row.id for row in found[:6])
-        raise errors.UsageError(f"{word!r} is the beginning of several runs", hint=names)
-    folder = Path(found[0].folder)
-    if not folder.is_dir():
-        raise errors.UsageError(
-            f"the folder of run {found[0].id} is not there any more: {folder}",
-            hint=f"harness show {found[0].id}",
-        )
-    return folder
-
-
-def past(tests: Sequence[str], db: str, progress: Progress) -> Mapping[str, TestHistory]:
-    """Ask for other runs of tests; a history that cannot be read costs the report only that."""
+def _past_runs(tests: Sequence[str], db: str, progress: Progress) -> Mapping[str, TestHistory]:
+    """Return the histories of tests; none, with a line for the person, if they cannot be read."""
     try:
         return history.of_tests(tests, last=12, db=db)
     except errors.HarnessError as error:

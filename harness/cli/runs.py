@@ -1,28 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness runs``: the runs there were."""
+"""``harness runs`` and ``harness show``: the runs that the history knows, and one of them again."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import shlex
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import rich.table
+from rich.text import Text
 
-from harness import errors
-from harness.cli import tables
-from harness.cli.clean import ago
-from harness.cli.history import show, verdict
-from harness.cli.parser import add_options
-from harness.history.histories import RunRow
+from harness import errors, paths, serial
+from harness.cli import check, compare, run, terminal
+from harness.cli.parser import Commands, add_options, add_verb
+from harness.cli.terminal import Line, ago, ended_text
+from harness.history.histories import RunRow, SideRow
 from harness.progress import Progress, clock
-from harness.serial import to_json
+from harness.publish import sentences
+from harness.results import store
+from harness.results.regression import settled
 
-DESCRIPTION = """\
+RUNS = """\
 List the runs that the history knows, the newest first: run, check, compare, bisect.
-A run that is pinned keeps its folder and its kernels whatever `harness gc` removes."""
+A pinned run keeps its folder and its kernels whatever `harness gc` removes."""
 
-EXAMPLES = """\
+RUNS_EXAMPLES = """\
 examples:
   harness runs                 the last twenty
   harness runs -n 0 --bad      all that were bad
@@ -31,102 +37,202 @@ examples:
   harness runs --unpin 3fa9
 """
 
-VERBS = ("run", "check", "compare", "bisect")  # those that are recorded
+SHOW = """\
+Show a run as it was shown when it ended, and say where its files are.  A run whose
+folder is gone, or that was killed, is shown from what the history knows about it."""
+
+SHOW_EXAMPLES = """\
+examples:
+  harness show last
+  harness show 3fa9                 by the beginning of its id, see harness runs
+  harness show ./out --json         by its folder
+"""
+
+RECORDED = ("run", "check", "compare", "bisect")  # the verbs whose runs the history records
+#: What a run, a check, a comparison and a bisection write when they end, and what reads it.
+RESULTS: dict[str, Callable[[Path], object]] = {
+    store.RUN: store.load_run,
+    store.CHECK: store.load_check,
+    store.COMPARISON: store.load_comparison,
+    store.BISECTION: store.load_bisection,
+}
+_FILES = {
+    "report.html": "page",
+    "junit.xml": "junit",
+    store.CHECK: "matrix",
+    store.COMPARISON: "compared",
+    store.BISECTION: "bisected",
+    "splats.txt": "splats",
+}
+_FAILURES = 20  # that are shown of a run whose folder is gone
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb to the command line."""
-    parser = commands.add_parser(
-        "runs",
-        help="the runs there were",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add(commands: Commands) -> None:
+    """Add the verbs to the command line."""
+    short = "list the runs that the history knows"
+    parser = add_verb(commands, "runs", short, RUNS, RUNS_EXAMPLES, run_runs)
     parser.add_argument(
         "-n", "--last", type=int, default=20, metavar="N", help="how many, 0: all (%(default)s)"
     )
     parser.add_argument("--series", default="", metavar="WORDS", help="with this in the title")
-    parser.add_argument("--verb", default="", choices=VERBS, help="only runs of this verb")
+    parser.add_argument("--verb", default="", choices=RECORDED, help="only runs of this verb")
     parser.add_argument("--bad", action="store_true", help="only bad ones")
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--pin", default="", metavar="RUN", help="keep this run from gc")
-    group.add_argument("--unpin", default="", metavar="RUN", help="keep it no longer")
+    group.add_argument("--unpin", default="", metavar="RUN", help="let gc remove it again")
     add_options(parser, "runs")
-    parser.set_defaults(run=run)
+
+    parser = add_verb(commands, "show", "show a run again", SHOW, SHOW_EXAMPLES, run_show)
+    parser.add_argument(
+        "which", metavar="RUN", help='an id, the beginning of one, a folder, "last"'
+    )
+    add_options(parser, "show")
 
 
-def run(options: argparse.Namespace, progress: Progress) -> int:
+def run_runs(options: argparse.Namespace, progress: Progress) -> int:
     """List runs, or pin one."""
     from harness.history import database, run_queries
 
     word = options.pin or options.unpin
-    found: tuple[RunRow, ...]
+    rows: tuple[RunRow, ...]
     with database.opened(options.db) as (connection, trouble):
         if trouble:
             progress.say(f"history: {trouble}")
         if word:
-            found = (only(run_queries.named(connection, word), word),)
+            rows = (_only(run_queries.named(connection, word), word),)
         else:
-            fits = run_queries.matching(options.series, options.verb, bad=options.bad)
-            found = run_queries.runs(connection, fits, max(0, options.last) or None)
+            matching = run_queries.matching(options.series, options.verb, bad=options.bad)
+            rows = run_queries.runs(connection, matching, max(0, options.last) or None)
     if word:
-        found = (database.pin(options.db, found[0].id, pinned=bool(options.pin)),)
+        rows = (database.pin(options.db, rows[0].id, pinned=bool(options.pin)),)
     if options.json:
-        print(json.dumps({"runs": to_json(found)}, indent=1))
-    elif not found:
-        asked = options.series or options.verb or options.bad
-        print("no such runs" if asked else "no runs yet; `harness run` makes one")
+        print(json.dumps({"runs": serial.to_json(rows)}, indent=1))
+    elif rows:
+        terminal.show([_table(rows)])
     else:
-        show([table(found)])
+        filtered = options.series or options.verb or options.bad
+        print("no such runs" if filtered else "no runs yet; `harness run` makes one")
     return errors.GOOD
 
 
-def only(found: tuple[RunRow, ...], word: str) -> RunRow:
-    """Give the one run that a word means.  Raises UsageError for none or several."""
-    if len(found) == 1:
-        return found[0]
-    if not found:
+def _only(rows: tuple[RunRow, ...], word: str) -> RunRow:
+    """Return the one run that a word means.  Raises UsageError for none or several."""
+    if len(rows) == 1:
+        return rows[0]
+    if not rows:
         raise errors.UsageError(
             f"the history knows no run {word!r}", hint="`harness runs` lists them"
         )
-    lines = (
-        f"  {one.id}  {time.strftime('%F %R', time.localtime(one.began))}  {one.series or one.verb}"
-        for one in found
-    )
+    lines = (f"  {row.id}  {_began(row)}  {row.series or row.verb}" for row in rows)
     raise errors.UsageError(
-        f"{word!r} is the beginning of {len(found)} runs",
+        f"{word!r} is the beginning of {len(rows)} runs",
         hint="type more of its id",
         details="\n".join(lines),
     )
 
 
-def table(found: tuple[RunRow, ...]) -> rich.table.Table:
-    """Make a row for each run."""
+def _table(rows: tuple[RunRow, ...]) -> rich.table.Table:
     titles = ("run", "when", "verb", "verdict", "series", "kernel", "tests", "took", "folder")
-    rows: list[tuple[tables.Cell, ...]] = []
-    for one in found:
-        revision = f"v{one.version} {one.series}" if one.series else ""
-        took = "" if one.seconds is None else clock(one.seconds)
-        kernel = one.release or one.source.partition(" ")[0]
-        which = (one.id, ago(one.began), one.verb, verdict(one.ended, one.verdict))
-        rows.append((*which, revision, kernel, tally(one), took, _place(one)))
+    lines: list[tuple[terminal.TableCell, ...]] = []
+    for row in rows:
+        revision = f"v{row.version} {row.series}" if row.series else ""
+        took = "" if row.seconds is None else clock(row.seconds)
+        kernel = row.release or row.source.partition(" ")[0]
+        tests = ", ".join(f"{number} {outcome}" for outcome, number in row.counts.items())
+        which = (row.id, ago(row.began), row.verb, ended_text(row.ended, row.verdict))
+        folder = "there" if row.there else "gone" if row.folder else "none"
+        if row.pinned:
+            folder = "pinned" if row.there else "pinned, gone"
+        lines.append((*which, revision, kernel, tests, took, folder))
     spare = ("folder", "kernel", "verb", "took")
-    return tables.table(titles, rows, {"series": 24, "tests": 16}, spare)
+    return terminal.table(titles, lines, {"series": 24, "tests": 16}, spare)
 
 
-def _place(one: RunRow) -> str:
-    if one.pinned:
-        return "pinned" if one.there else "pinned, gone"
-    return "there" if one.there else "gone" if one.folder else "none"
+def run_show(options: argparse.Namespace, progress: Progress) -> int:
+    """Show a run: from its folder where that is complete, else from the history."""
+    from harness.history import database, run_queries
+    from harness.publish.html import run_page
+
+    folder = paths.expanded(options.which).absolute()
+    complete = _is_complete(folder)
+    with database.opened(options.db) as (connection, trouble):
+        if trouble:
+            progress.say(f"history: {trouble}")
+        rows = run_queries.named(connection, options.which)
+        if not (rows or complete) and run_page.is_unfinished(folder):
+            raise errors.UsageError(
+                f"the run in {options.which} did not end, and the history here does not know it",
+                hint=f"harness report {shlex.quote(options.which)}",
+            )
+        row = None if complete and not rows else _only(rows, options.which)
+        sides = run_queries.sides(connection, row.id) if row else ()
+    if row is None:  # never recorded here
+        return _show_folder(folder, options.json)
+    if row.there and _is_complete(Path(row.folder)) and row.ended != "running":
+        if not options.json:
+            print(f"run {row.id}, {_began(row)}: {row.command}")
+        return _show_folder(Path(row.folder), options.json)
+    if options.json:
+        print(json.dumps({"run": serial.to_json(row), "sides": serial.to_json(sides)}, indent=1))
+    else:
+        terminal.show(_recorded(row, sides))
+    return errors.GOOD
 
 
-def tally(one: RunRow) -> str:
-    """Write the outcomes of the kernel a run judged."""
-    return ", ".join(f"{number} {outcome}" for outcome, number in one.counts.items())
+def _is_complete(folder: Path) -> bool:
+    """Whether a folder holds what a run writes when it ends."""
+    return any((folder / name).is_file() for name in RESULTS)
 
 
-def place(one: RunRow) -> str:
-    """Say where a run's folder is, or that it is gone, and whether it is pinned."""
-    words = one.folder if one.there else f"gone ({one.folder})" if one.folder else "none"
-    return f"{words} (pinned)" if one.pinned else words
+def _show_folder(folder: Path, as_json: bool) -> int:
+    """Show what a folder holds as its verb did, or print its JSON."""
+    name = next(name for name in RESULTS if (folder / name).is_file())
+    if as_json:
+        RESULTS[name](folder)  # raises UsageError for a damaged file
+        print((folder / name).read_text(encoding="utf-8", errors="replace"))
+        return errors.GOOD
+    if name == store.RUN:  # its folder may have been moved, for example off a CI system
+        run.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
+    elif name == store.CHECK:
+        check.show(store.load_check(folder), folder)
+    elif name == store.COMPARISON:
+        compare.show(store.load_comparison(folder))
+    else:
+        print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
+    for file, what in _FILES.items():
+        if (folder / file).is_file():
+            print(f"{what:<9} {folder / file}")
+    return errors.GOOD
+
+
+def _began(row: RunRow) -> str:
+    return time.strftime("%F %R", time.localtime(row.began))
+
+
+def _recorded(row: RunRow, sides: tuple[SideRow, ...]) -> Iterator[Line]:
+    """Yield what the history knows about a run."""
+    yield f"run {row.id} on {row.host}, {_began(row)}: {row.command}"
+    grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("kernel", "release", "build", "boot", "tests"):
+        grid.add_column(title, no_wrap=title != "tests")
+    for side in sides:
+        tests = ", ".join(f"{number} {outcome}" for outcome, number in side.counts.items())
+        build = sentences.built(side.seconds, side.warnings, reused=side.reused)
+        boot = sentences.booted(side.boots, cached=side.cached)
+        grid.add_row(side.name, side.release, build, boot, tests or side.error or "none")
+    if sides:
+        yield grid
+        failures = sides[-1].failures
+        if failures:
+            yield f"\n{len(failures)} not good on the {sides[-1].name} kernel:"
+        for name, outcome, message in failures[:_FAILURES]:
+            yield f"  {outcome:<8} {name}  {message}"
+        if len(failures) > _FAILURES:
+            yield f"  ... and {len(failures) - _FAILURES} more: harness show {row.id} --json"
+    ended = ended_text(row.ended, row.verdict)
+    what = f" {row.series or row.source}{f' on {row.source}' if row.series and row.source else ''}"
+    took = f" after {clock(row.seconds)}" if row.seconds is not None else ""
+    error = f": {row.error}" if row.error else ""
+    yield Text.assemble("\n", (ended.plain.upper(), f"bold {ended.style}"), f"{what}{took}{error}")
+    folder = row.folder if row.there else f"gone ({row.folder})" if row.folder else "none"
+    yield f"evidence {folder}{' (pinned)' if row.pinned else ''}"

@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness series``: what was understood of a series, before anything is done with it."""
+"""``harness series`` and ``harness fetch``: a series as it is understood, and keeping one."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import rich.console
 
 from harness import errors, paths, settings
-from harness.cli.parser import add_options, typed_plan
+from harness import series as series_stage
+from harness.cli.parser import Commands, add_options, add_verb, typed_plan
 from harness.lab import plan
 from harness.model import Series
 from harness.progress import Progress
 from harness.series import trust
 
-DESCRIPTION = """\
+SERIES = """\
 Show a series as the harness understands it: cover letter, patches in order,
-version, and what is missing or there twice.  It may be a folder of patches (a
+version, and which patches are missing or there twice.  It may be a folder of patches (a
 quilt `series` file gives their order), files, an mbox of any size, a maildir, -
 for standard input, A..B or a branch of a git tree, a message id or link of a
 mail archive (through b4: the newest revision, with trailers and attestation), or
@@ -28,7 +30,7 @@ a link to an mbox.  Only message ids and links reach the network.
 
 Exit code 0 when the series is whole, 125 when patches are missing or differ."""
 
-EXAMPLES = """\
+SERIES_EXAMPLES = """\
 examples:
   harness series patches/configfs-ns
   harness series thread.mbox --json
@@ -42,42 +44,87 @@ JSON:
    "missing": [number], "duplicates": [number]}
 """
 
+FETCH = """\
+Keep a series under patches/NAME: each patch as a plain mail that `git am` takes,
+with the cover letter and a series.toml.  It takes what `harness series` takes; a
+message id or link is fetched from its archive, through b4.  Nothing that is there
+already is overwritten."""
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb to the command line."""
-    parser = commands.add_parser(
-        "series",
-        help="show what is understood of a series",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("words", nargs="*", metavar="SERIES", help="see above; several files, too")
+FETCH_EXAMPLES = """\
+examples:
+  harness fetch 20260101120000.1234-1-someone@example.org
+  harness fetch thread.mbox --name configfs-ns --trailers
+  harness fetch v6.19..my-branch --tree ~/linux
+"""
+
+
+def add(commands: Commands) -> None:
+    """Add the verbs to the command line."""
+    short = "show a series as the harness understands it"
+    parser = add_verb(commands, "series", short, SERIES, SERIES_EXAMPLES, run)
+    parser.add_argument("words", nargs="*", metavar="SERIES", help="see above; also several files")
     add_options(parser, "series")
-    parser.set_defaults(run=run)
+
+    short = "keep a series below patches/"
+    parser = add_verb(commands, "fetch", short, FETCH, FETCH_EXAMPLES, run_fetch)
+    parser.add_argument("words", nargs="+", metavar="SERIES", help="as for harness series")
+    parser.add_argument(
+        "--name", default="", metavar="SLUG", help="the folder's name (default: from the title)"
+    )
+    parser.add_argument(
+        "--trailers", action="store_true", help="add trailers from replies, such as Reviewed-by"
+    )
+    add_options(parser, "fetch")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Read and show."""
-    there = settings.load(Path.cwd())
-    wish = dataclasses.replace(plan.wish(typed_plan(options), there), whole=False)
-    with paths.in_use():
-        found = plan.find_series(options.words, there, wish)
-    for note in found.notes:
-        progress.say(note)
-    for line in trust.commands(found):
+    """Read a series, and show it."""
+    series = _read(options, progress, collect=False, whole=False)
+    for line in trust.commands(series):
         progress.say(f"runs on this machine, so that --trust is needed: {line}")
     if options.json:
-        print(json.dumps(table(found), indent=1, ensure_ascii=False))
+        print(json.dumps(table(series), indent=1, ensure_ascii=False))
     else:
-        show(found)
-    if found.fault:
-        progress.say(f"harness: {found.fault}")
-    return errors.UNTESTABLE if found.fault else errors.GOOD
+        show(series)
+    if series.fault:
+        progress.say(f"harness: {series.fault}")
+    return errors.UNTESTABLE if series.fault else errors.GOOD
+
+
+def _read(options: argparse.Namespace, progress: Progress, *, collect: bool, whole: bool) -> Series:
+    """Load the series that is named: see SeriesRequest for ``collect`` and ``whole``."""
+    project = settings.load(Path.cwd())
+    request = plan.series_request(typed_plan(options, words=()), project)
+    with paths.in_use():
+        series = plan.find_series(
+            options.words, project, dataclasses.replace(request, collect=collect, whole=whole)
+        )
+    for note in series.notes:
+        progress.say(note)
+    return series
+
+
+def run_fetch(options: argparse.Namespace, progress: Progress) -> int:
+    """Read a series, and keep it."""
+    name, word = options.name, options.words[0]
+    if name and not re.fullmatch(r"\w[\w.-]*", name):
+        raise errors.UsageError(f"{name!r} is no name for a folder", hint="letters, digits and -")
+    with paths.in_use():  # until the mails, which may be in the cache, are copied
+        series = _read(options, progress, collect=options.trailers, whole=True)
+        link = word if re.match(r"https?://|<?[^\s/]+@", word) else ""
+        patches = settings.load(Path.cwd()).folder / "patches"
+        folder = patches / (name or series_stage.slug(series.title))
+        series_stage.keep(series, folder, link)
+    if options.json:
+        print(json.dumps({**table(series), "folder": str(folder)}, indent=1))
+    else:
+        show(series)
+        print(f"kept in {folder}")
+    return errors.GOOD
 
 
 def table(series: Series) -> dict[str, Any]:
-    """Give what is understood, in the form that scripts read."""
+    """Return what is understood, for scripts."""
     cover = {"subject": series.cover_subject, "message_id": series.cover_id}
     return {
         "name": series.name,
@@ -99,7 +146,7 @@ def table(series: Series) -> dict[str, Any]:
 
 
 def show(series: Series) -> None:
-    """Print for people."""
+    """Print what is understood."""
     console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
     version = f" v{series.version}" if series.version > 1 else ""
     console.print(f"{series.name}:{version} {series.title}")

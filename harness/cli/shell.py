@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness shell``: boot the kernel that ``harness run`` would test, with a prompt."""
+"""``harness shell``: a shell in the kernel that ``harness run`` would test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness import guest, paths
 from harness.cli import run as run_verb
-from harness.cli.parser import add_options, typed_plan
+from harness.cli.parser import Commands, add_options, add_verb, typed_plan
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
 from harness.guest.spec import parse_variables
@@ -21,9 +21,9 @@ from harness.options import GUEST_ARCH, GUEST_MEMORY
 from harness.progress import Progress
 
 DESCRIPTION = """\
-Boot the kernel that `harness run` would test and give a prompt in it, or run one
+Boot the kernel that `harness run` would test and open a shell in it, or run one
 command.  The guest sees this machine's files and cannot change them.
-Exit code: the command's."""
+The exit code is that of the command."""
 
 EXAMPLES = """\
 examples:
@@ -34,23 +34,19 @@ examples:
 """
 
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    parser = commands.add_parser(
-        "shell",
-        help="boot the same kernel with a prompt",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    short = "open a shell in the kernel that run tests"
+    parser = add_verb(commands, "shell", short, DESCRIPTION, EXAMPLES, run)
+    parser.add_argument(
+        "words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as for harness run"
     )
-    parser.add_argument("words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as for run")
-    parser.add_argument("--image", default="", metavar="FILE", help="a kernel image you have")
+    parser.add_argument("--image", default="", metavar="FILE", help="a kernel image that you have")
     add_options(parser, "shell")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Boot it; gives the command's status."""
+    """Boot the kernel; return the status of the command."""
     command = list(options.rest)
     typed = dataclasses.replace(typed_plan(options), patched_only=True)
     with paths.in_use(), tempfile.TemporaryDirectory(prefix="harness-shell-") as folder:

@@ -4,14 +4,22 @@
 from __future__ import annotations
 
 import argparse
+import bz2
+import contextlib
+import gzip
+import io
 import json
+import lzma
+import sys
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 import rich.console
 
 from harness import decode, errors, series, splat
-from harness.cli.logs import opened, reading
+from harness.cli.parser import Commands, add_verb
 from harness.decode import Decoded, Decoder
 from harness.model import Splat
 from harness.progress import Progress
@@ -19,17 +27,17 @@ from harness.serial import to_json
 from harness.series.mail import parse
 
 DESCRIPTION = """\
-Find what a kernel complained of in logs: consoles, dmesg, journals, reports, of
-any architecture, with any kind of time stamp, compressed with gzip, xz or bzip2
-or not.  Each splat is named as syzbot names it, with the function to blame and
-the task.  Exit code 0 when there is none, 1 when there are some.
+Find the kernel's complaints in logs: consoles, dmesg, journals, reports, of any
+architecture, with any kind of time stamp, plain or compressed with gzip, xz or
+bzip2.  Each splat is named as syzbot names it, with the function to blame and the
+task.  Exit code 0 when there are none, 1 when there are some.
 
-The harness's marks in a console say which test a splat came from: [ID] during
-it, [after ID] between its end and the next one's start (its teardown, or work
-it left behind), [boot] before the first.
+Marks of the harness in a console say which test a splat came from: [ID] during
+the test, [after ID] between its end and the start of the next one (its teardown,
+or work it left behind), [boot] before the first test.
 
-With --vmlinux and --tree the stacks are shown with file and line, from the
-tree's own scripts; with --series, lines that a patch added are marked."""
+With --vmlinux and --tree the stacks are shown with file and line, by the tree's
+own scripts; with --series, lines that a patch added are marked."""
 
 EXAMPLES = """\
 examples:
@@ -44,69 +52,65 @@ JSON, one line for each file, splats in the order of the log:
    "frames", "task", "cpu", "taint", "access", "size", "address", "alloc_stack",
    "free_stack", "modules", "panic", "fingerprint", "lines", "raw"}]}
 "line" counts from 1; "phase" is "boot", "during" or "after" the test "test";
-"decoded" is there with --vmlinux.
+"decoded" is present with --vmlinux.
 """
 
+# How a compressed file begins.
+_GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
 
-def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    parser = commands.add_parser(
-        "splats",
-        help="find the kernel's complaints in logs",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    short = "find the kernel's complaints in logs"
+    parser = add_verb(commands, "splats", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a log; - is standard input")
     parser.add_argument("--full", action="store_true", help="show the kernel's lines as well")
-    where = parser.add_argument_group("file and line of each frame")
-    where.add_argument("--vmlinux", type=Path, metavar="FILE", help="the kernel's, as it was built")
-    where.add_argument("--tree", type=Path, metavar="DIR", help="its sources, with its scripts/")
-    where.add_argument("--commit", default="", help="show the sources of this commit of the tree")
-    where.add_argument("--modules", type=Path, metavar="DIR", help="where its .ko files are")
-    where.add_argument("--series", type=Path, metavar="PATH", help="the patches that are in it")
-    parser.set_defaults(run=run)
+    lines = parser.add_argument_group("file and line of each frame")
+    lines.add_argument("--vmlinux", type=Path, metavar="FILE", help="the vmlinux of that kernel")
+    lines.add_argument("--tree", type=Path, metavar="DIR", help="its sources, with their scripts/")
+    lines.add_argument("--commit", default="", metavar="REF", help="the commit in --tree it is of")
+    lines.add_argument("--modules", type=Path, metavar="DIR", help="the folder of its .ko files")
+    lines.add_argument("--series", type=Path, metavar="PATH", help="the patches that it contains")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Read and show."""
+    """Read logs, and show their splats."""
     decoder = _decoder(options)
-    some = False
+    code = errors.GOOD
     for name in options.files:
-        with progress.stage("splats", name), opened(name) as file, reading(name):
-            found = splat.find(file)
-        decoded = decoder.decode(found) if decoder else ()
-        some = some or bool(found)
+        with progress.stage("splats", name), _opened(name) as file, _reading(name):
+            splats = splat.find(file)
+        decoded = decoder.decode(splats) if decoder else ()
+        code = errors.BAD if splats else code
         if options.json:
-            print(json.dumps(_table(name, found, decoded), ensure_ascii=False))
+            print(json.dumps(_table(name, splats, decoded), ensure_ascii=False))
         else:
-            show(name, found, decoded, full=options.full)
-    return errors.BAD if some else errors.GOOD
+            show(name, splats, decoded, full=options.full)
+    return code
 
 
-def _table(name: str, found: tuple[Splat, ...], decoded: tuple[Decoded, ...]) -> dict[str, Any]:
-    splats = to_json(found)
-    for one, places in zip(splats, decoded, strict=False):
-        one["decoded"] = to_json(places)
-    return {"file": name, "splats": splats}
+def _table(name: str, splats: tuple[Splat, ...], decoded: tuple[Decoded, ...]) -> dict[str, Any]:
+    rows = to_json(splats)
+    for row, frames in zip(rows, decoded, strict=False):
+        row["decoded"] = to_json(frames)
+    return {"file": name, "splats": rows}
 
 
 def _decoder(options: argparse.Namespace) -> Decoder | None:
-    """Make what decodes, if the person asked for it and gave what it takes."""
-    asked = {name: getattr(options, name) for name in ("tree", "commit", "modules", "series")}
-    if options.vmlinux is None and not any(asked.values()):
+    """Return the decoder, if one was asked for.  Raises UsageError where it lacks something."""
+    details = (options.tree, options.commit, options.modules, options.series)
+    if options.vmlinux is None and not any(details):
         return None
     if options.vmlinux is None or options.tree is None:
         raise errors.UsageError(
-            "file and line take the kernel and its sources",
+            "file and line need the kernel and its sources",
             hint="give both: --vmlinux FILE --tree DIR",
         )
-    for path, there, what in (
-        (options.vmlinux, options.vmlinux.is_file(), "file"),
-        (options.tree / "scripts", (options.tree / "scripts").is_dir(), "folder"),
-    ):
-        if not there:
-            raise errors.UsageError(f"there is no {what} {path}", hint="check the path")
+    if not options.vmlinux.is_file():
+        raise errors.UsageError(f"there is no file {options.vmlinux}", hint="check the path")
+    scripts = options.tree / "scripts"
+    if not scripts.is_dir():
+        raise errors.UsageError(f"there is no folder {scripts}", hint="check the path")
     added = decode.added_lines(_diffs(options.series)) if options.series else None
     return Decoder(
         options.vmlinux, options.tree, added, commit=options.commit, modules=options.modules
@@ -114,7 +118,7 @@ def _decoder(options: argparse.Namespace) -> Decoder | None:
 
 
 def _diffs(path: Path) -> list[tuple[str, bytes]]:
-    """The (subject, diff) of each patch of a series."""
+    """Return (subject, diff) of each patch of a series."""
     diffs = []
     for patch in series.load(path).patches:
         mail = parse(patch.path.read_bytes(), str(patch.path))
@@ -122,18 +126,79 @@ def _diffs(path: Path) -> list[tuple[str, bytes]]:
     return diffs
 
 
-def show(name: str, found: tuple[Splat, ...], decoded: tuple[Decoded, ...], *, full: bool) -> None:
-    """Print for people: a line for each splat, in the order of the log."""
+def show(name: str, splats: tuple[Splat, ...], decoded: tuple[Decoded, ...], *, full: bool) -> None:
+    """Print splats in the order of the log: a line for each."""
     console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
-    console.print(f"{name}: {len(found) or 'no'} splat{'' if len(found) == 1 else 's'}")
-    for n, one in enumerate(found):
-        about = [word for word in (one.task, f"taint {one.taint}" if one.taint else "") if word]
+    console.print(f"{name}: {len(splats) or 'no'} splat{'' if len(splats) == 1 else 's'}")
+    for number, one in enumerate(splats):
+        about = ", ".join(filter(None, (one.task, f"taint {one.taint}" if one.taint else "")))
         test = f"after {one.test}" if one.phase == "after" else one.test
-        console.print(f"  {one.line:7}  {one.title}  [{test}]  {', '.join(about)}".rstrip())
+        console.print(f"  {one.line:7}  {one.title}  [{test}]  {about}".rstrip())
         if one.panic and one.kind != "panic":
             console.print(f"           then a panic: {one.panic}")
         if decoded:
-            words = decode.render(decoded[n]).split("\n")[1:]
-            console.print("".join(f"         {line}\n" for line in words))
+            lines = decode.render(decoded[number]).split("\n")[1:]
+            console.print("".join(f"         {line}\n" for line in lines))
         if full:
             console.print("".join(f"           {line}\n" for line in one.lines))
+
+
+@contextlib.contextmanager
+def _opened(name: str) -> Iterator[IO[str]]:
+    """Open a log; "-" is standard input.  Bytes that are not UTF-8 are replaced.
+
+    Raises UsageError when it does not exist, HostFault when it may not be read.
+    """
+    with contextlib.ExitStack() as stack:
+        binary = stack.enter_context(_file(name))
+        plain = stack.enter_context(_plain(binary, name))
+        yield stack.enter_context(
+            io.TextIOWrapper(plain, encoding="utf-8", errors="replace", newline="\n")
+        )
+
+
+def _file(name: str) -> io.BufferedReader:
+    if name == "-":
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    path = Path(name)
+    if path.is_dir():
+        raise errors.UsageError(
+            f"{name} is a folder", hint=f"name the logs in it: {name.rstrip('/')}/*.log"
+        )
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise errors.UsageError(f"there is no file {name}", hint="check the path") from None
+    except PermissionError:
+        raise errors.HostFault(
+            f"{name} may not be read", hint="become its owner, or root"
+        ) from None
+
+
+def _plain(file: io.BufferedReader, name: str) -> BinaryIO:
+    """Decompress a file if it is compressed."""
+    try:
+        start = file.peek(6)
+    except OSError as error:
+        raise errors.HostFault(f"{name} cannot be read: {error.strerror}") from error
+    if start.startswith(_ZSTD):
+        raise errors.UsageError(
+            f"{name} is compressed with zstd", hint=f"zstdcat {name} | harness splats -"
+        )
+    if start.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
+    if start.startswith(_BZIP2):
+        return bz2.BZ2File(file)  # type: ignore[return-value]
+    if start.startswith(_XZ):
+        return lzma.LZMAFile(file)  # type: ignore[return-value]
+    return file
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Raise HostFault when the log that is read inside cannot be read to its end."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise errors.HostFault(f"{name} cannot be read to its end: {reason}") from error

@@ -9,14 +9,25 @@ cannot be read.
 from __future__ import annotations
 
 import typing
+from pathlib import Path
 
+from harness import paths
+from harness.errors import UsageError
 from harness.history.recording import Recording, recording
 
 if typing.TYPE_CHECKING:
     from harness.history.histories import RunRow, TestHistory
     from harness.model import Series
 
-__all__ = ["Recording", "last_failures", "named", "of_test", "of_tests", "recording"]
+__all__ = [
+    "Recording",
+    "find_folder",
+    "last_failures",
+    "named",
+    "of_test",
+    "of_tests",
+    "recording",
+]
 
 
 def of_test(id: str, *, last: int = 20, on: str = "", db: str = "") -> TestHistory | None:  # noqa: A002
@@ -44,6 +55,34 @@ def named(word: str, *, db: str = "") -> tuple[RunRow, ...]:
 
     with database.opened(db) as (connection, _):
         return run_queries.named(connection, word)
+
+
+def find_folder(word: str, *, db: str = "") -> Path:
+    """Return the folder of the run that a word means: a path, an id, a name or "last".
+
+    Raises UsageError when there is none, or its folder is gone.
+    """
+    path = paths.expanded(word)
+    if path.is_dir():
+        return path.absolute()
+    if path.is_file():
+        return path.parent.absolute()
+    kept = paths.state("runs") / word
+    if "/" not in word and kept.is_dir():
+        return kept
+    rows = named(word, db=db)
+    if not rows:
+        raise UsageError(f"there is no run {word!r}", hint="harness runs")
+    if len(rows) > 1:
+        names = ", ".join(row.id for row in rows[:6])
+        raise UsageError(f"{word!r} is the beginning of several runs", hint=names)
+    recorded = Path(rows[0].folder)
+    if not recorded.is_dir():
+        raise UsageError(
+            f"the folder of run {rows[0].id} is not there any more: {recorded}",
+            hint=f"harness show {rows[0].id}",
+        )
+    return recorded
 
 
 def last_failures(series: Series, *, db: str = "") -> tuple[str, ...]:

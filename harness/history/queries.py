@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,18 +33,11 @@ from harness.history.schema import (
     splat,
     test,
 )
-from harness.history.write import clean, short
+from harness.history.write import chunks, clean, short
 from harness.model import Outcome
 from harness.text import quantity
 
-_CHUNK = 400  # numbers in one query: some databases take no more
 _MOST = 200  # matches of a kind; whoever sees so many will type more of the name
-
-
-def chunks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Yield numbers in chunks that every database accepts in one query."""
-    for start in range(0, len(numbers), _CHUNK):
-        yield numbers[start : start + _CHUNK]
 
 
 def of_test(

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from harness import paths
 from harness.history import waiting
 from harness.history.histories import RunRow, SeriesHistory, SideRow, TestedRevision
-from harness.history.queries import chunks
 from harness.history.run_facts import Ended, host_facts
 from harness.history.schema import (
     BAD,
@@ -29,7 +28,7 @@ from harness.history.schema import (
     source,
     test,
 )
-from harness.history.write import clean
+from harness.history.write import chunks, clean
 from harness.model import Outcome, Side, Verdict
 
 # A failure on the base is not the series' fault.
@@ -44,9 +43,9 @@ def runs(
     """Return runs, newest first."""
     query = (
         sa.select(
-            run,
-            host.c.name.label("host"),
-            host.c.home,
+            *(run.c.id.label("number"), run.c.uid.label("id"), run.c.verb, run.c.began),
+            *(run.c.seconds, run.c.ended, run.c.verdict, run.c.code, run.c.error, run.c.folder),
+            *(run.c.command, run.c.accel, run.c.pinned, host.c.name.label("host"), host.c.home),
             sa.func.coalesce(series.c.title, series.c.name, "").label("series"),
             sa.func.coalesce(series.c.version, 0).label("version"),
             sa.func.coalesce(source.c.name, "").label("source"),
@@ -61,38 +60,20 @@ def runs(
         .limit(last)
     )
     rows = connection.execute(query).mappings().all()
-    judged = _judged_kernels(connection, [row["id"] for row in rows])
+    judged = _judged_kernels(connection, [row["number"] for row in rows])
     here = host_facts().home
     running = {facts.id for facts in waiting.running()}
     run_rows = []
     for row in rows:
-        ended = row["ended"]
+        fields: dict[str, Any] = {**row}
+        number, home = fields.pop("number"), fields.pop("home")
         # Only for runs of this machine do we know whether they are still running.
-        if ended == Ended.RUNNING and row["home"] == here and row["uid"] not in running:
-            ended = Ended.KILLED.value
-        counts, release = judged.get(row["id"], (None, None))
+        if row["ended"] == Ended.RUNNING and home == here and row["id"] not in running:
+            fields["ended"] = Ended.KILLED.value
+        counts, release = judged.get(number, (None, None))
+        there = bool(row["folder"]) and Path(row["folder"]).is_dir()
         run_rows.append(
-            RunRow(
-                id=row["uid"],
-                verb=row["verb"],
-                began=row["began"],
-                seconds=row["seconds"],
-                ended=ended,
-                verdict=row["verdict"],
-                code=row["code"],
-                error=row["error"],
-                series=row["series"],
-                version=row["version"],
-                source=row["source"],
-                release=release or "",
-                counts=_counts(counts),
-                folder=row["folder"],
-                there=bool(row["folder"]) and Path(row["folder"]).is_dir(),
-                host=row["host"],
-                command=row["command"],
-                accel=row["accel"],
-                pinned=row["pinned"],
-            )
+            RunRow(**fields, release=release or "", counts=_counts(counts), there=there)
         )
     return tuple(run_rows)
 
@@ -155,8 +136,12 @@ def sides(connection: sa.Connection, uid: str) -> tuple[SideRow, ...]:
     """Return the kernels of a run, with what failed on each."""
     query = (
         sa.select(
-            side, session.c.counts,
-            *(kernel.c.release, kernel.c.key, kernel.c.commit, kernel.c.toolchain),
+            *(side.c.name, side.c.patch, side.c.seconds, side.c.reused, side.c.cached),
+            *(side.c.warnings, side.c.error, side.c.session_id, session.c.counts),
+            sa.func.coalesce(kernel.c.release, "").label("release"),
+            sa.func.coalesce(kernel.c.key, "").label("kernel"),
+            sa.func.coalesce(kernel.c.commit, "").label("commit"),
+            sa.func.coalesce(kernel.c.toolchain, "").label("toolchain"),
         )
         .select_from(
             side.join(run, run.c.id == side.c.run_id)
@@ -165,30 +150,25 @@ def sides(connection: sa.Connection, uid: str) -> tuple[SideRow, ...]:
         )
         .where(run.c.uid == uid)
         .order_by(side.c.id)
-    )  # fmt: skip
-    return tuple(_side_row(connection, row) for row in connection.execute(query).mappings().all())
-
-
-def _side_row(connection: sa.Connection, row: Mapping[Any, Any]) -> SideRow:
-    session_id = row["session_id"]
-    query = sa.select(guest.c.boot).where(guest.c.session_id == session_id).order_by(guest.c.id)
-    boots = connection.execute(query).scalars()
-    return SideRow(
-        name=row["name"],
-        patch=row["patch"],
-        release=row["release"] or "",
-        kernel=row["key"] or "",
-        commit=row["commit"] or "",
-        toolchain=row["toolchain"] or "",
-        seconds=row["seconds"],
-        reused=row["reused"],
-        cached=row["cached"],
-        warnings=row["warnings"],
-        error=row["error"],
-        counts=_counts(row["counts"]),
-        boots=tuple(boot for boot in boots if boot is not None),
-        failures=tuple(_failures(connection, session_id)),
     )
+    side_rows = []
+    for row in connection.execute(query).mappings().all():
+        fields: dict[str, Any] = {**row}
+        session_id = fields.pop("session_id")
+        fields["counts"] = _counts(row["counts"])
+        boots = sa.select(guest.c.boot).where(guest.c.session_id == session_id)
+        side_rows.append(
+            SideRow(
+                **fields,
+                boots=tuple(
+                    boot
+                    for boot in connection.execute(boots.order_by(guest.c.id)).scalars()
+                    if boot is not None
+                ),
+                failures=tuple(_failures(connection, session_id)),
+            )
+        )
+    return tuple(side_rows)
 
 
 def _failures(connection: sa.Connection, session_id: int | None) -> list[tuple[str, Outcome, str]]:

@@ -7,8 +7,8 @@ import dataclasses
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -16,7 +16,8 @@ from harness.history import schema
 from harness.history.run_facts import Ended, RunFacts, SessionFacts, SideFacts, SplatFacts
 from harness.model import Outcome
 
-_CHUNK = 400  # names in one query: some databases take no more
+_CHUNK = 400  # values in one query: some databases take no more
+Value = TypeVar("Value")
 # Surrogates that do not stand for a byte (those that do are \udc80 to \udcff).
 _SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
@@ -39,6 +40,12 @@ def write(connection: sa.Connection, facts: RunFacts) -> None:
         _write_side(connection, run_id, side)
 
 
+def chunks(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+    """Yield values in chunks that every database accepts in one query."""
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]
+
+
 def clean(text: str) -> str:
     """Return text that every database takes: without NUL and without lone surrogates."""
     valid = _SURROGATES.sub("\ufffd", text.replace("\0", ""))
@@ -56,7 +63,7 @@ def short(name: str) -> str:
 
 def _run_row(connection: sa.Connection, facts: RunFacts) -> dict[str, Any]:
     host = dataclasses.asdict(facts.host)
-    host_id = _upsert(connection, schema.host, {"home": host.pop("home")}, host)
+    host_id = _id_of(connection, schema.host, {"home": host.pop("home")}, host, update=True)
     series_id = source_id = None
     if facts.series:
         series = facts.series
@@ -66,7 +73,7 @@ def _run_row(connection: sa.Connection, facts: RunFacts) -> dict[str, Any]:
             "version": series.version,
         }
         texts = {name: clean(getattr(series, name)) for name in ("name", "title", "link")}
-        series_id = _upsert(connection, schema.series, key, texts)
+        series_id = _id_of(connection, schema.series, key, texts, update=True)
     if facts.source:
         key = {"commit": facts.source.commit, "name": short(facts.source.name)}
         source_id = _id_of(connection, schema.source, key, {"origin": clean(facts.source.origin)})
@@ -192,29 +199,26 @@ def _known_names(
     connection: sa.Connection, column: sa.Column[str], names: list[str]
 ) -> dict[str, int]:
     ids: dict[str, int] = {}
-    for start in range(0, len(names), _CHUNK):
-        chunk = column.in_(names[start : start + _CHUNK])
-        for name, row_id in connection.execute(sa.select(column, column.table.c.id).where(chunk)):
-            ids[name] = row_id
+    for chunk in chunks(names):
+        query = sa.select(column, column.table.c.id).where(column.in_(chunk))
+        ids.update((row[0], row[1]) for row in connection.execute(query))
     return ids
 
 
 def _id_of(
-    connection: sa.Connection, table: sa.Table, key: Mapping[str, Any], rest: Mapping[str, Any]
+    connection: sa.Connection,
+    table: sa.Table,
+    key: Mapping[str, Any],
+    rest: Mapping[str, Any],
+    *,
+    update: bool = False,
 ) -> int:
-    """Return the id of the row with this key; insert it if necessary."""
-    known = _find(connection, table, key)
-    return _insert(connection, table, {**key, **rest}) if known is None else known
-
-
-def _upsert(
-    connection: sa.Connection, table: sa.Table, key: Mapping[str, Any], rest: Mapping[str, Any]
-) -> int:
-    """Like ``_id_of``, and update the other columns of a known row."""
+    """Return the id of the row with this key, inserted if necessary; ``update`` a known one."""
     known = _find(connection, table, key)
     if known is None:
         return _insert(connection, table, {**key, **rest})
-    connection.execute(table.update().where(table.c.id == known).values(**rest))
+    if update:
+        connection.execute(table.update().where(table.c.id == known).values(**rest))
     return known
 
 

@@ -1,49 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a run is asked to do: the command line over series.toml over [tool.harness]."""
+"""Making a plan: the command line over series.toml over [tool.harness]; commands from a plan."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import itertools
-import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import paths
+from harness import options, paths
 from harness import series as series_stage
 from harness.errors import UsageError
 from harness.guest.hold import LONG
 from harness.guest.spec import parse_variables
-from harness.model import Plan, Series
-from harness.options import mebibytes
+from harness.model import Plan, Run, Series
 from harness.series import SeriesRequest, trust
 from harness.settings import Settings
 
-BOOTS = Path(__file__).parent / "suite"  # for kernels that have no suites: does it boot at all?
-
-_ASSIGNMENT = re.compile(r"(CONFIG_)?[A-Z][A-Z0-9_]*=.*")
+BOOTS = Path(__file__).parent / "suite"  # where there are no suites: does the kernel boot?
 
 
-def _here(path: str) -> str:
-    """Take a path as seen from where it was typed."""
-    return str(Path(path).absolute())
-
-
-def tell(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Tell the series from ``CONFIG_X=y`` words; several words are the files of one series."""
-    assignments = tuple(word for word in words if _ASSIGNMENT.fullmatch(word))
-    rest = tuple(word for word in words if word not in assignments)
-    if len(rest) > 1 and not all(paths.expanded(word).is_file() for word in rest):
-        raise UsageError(
-            f"one series at a time, not {len(rest)}: {' '.join(rest)}",
-            hint="name suites with --suite PATH, pytest's own arguments after --",
-        )
-    return rest, assignments
-
-
-def wish(typed: Plan, settings: Settings) -> SeriesRequest:
-    """Say what is taken of that which a word names; a range is one of the tree asked for."""
+def series_request(typed: Plan, settings: Settings) -> SeriesRequest:
+    """Say which series is meant where there are several, and which tree has a range's commits."""
     tree = typed.tree or settings.tree
     return SeriesRequest(
         tree=_tree(tree, settings) if tree else None,
@@ -54,7 +34,7 @@ def wish(typed: Plan, settings: Settings) -> SeriesRequest:
 
 
 def _tree(tree: str | Path, settings: Settings) -> Path:
-    """Name a tree: one that was typed (a Path) is seen from here, the settings' from their file."""
+    """Return a tree's path: a typed one (a Path) starts here, one of the settings at their file."""
     path = paths.expanded(tree)
     return path.absolute() if isinstance(tree, Path) else settings.folder / path
 
@@ -62,52 +42,52 @@ def _tree(tree: str | Path, settings: Settings) -> Path:
 def find_series(
     words: str | Sequence[str], settings: Settings, wanted: SeriesRequest | None = None
 ) -> Series:
-    """Load the series that words on the command line mean: see series.load, or below patches/.
+    """Load the series that words on the command line mean: as series.load, or a name in patches/.
 
-    Without a word it is [tool.harness]'s or the only one there is.
+    Without words it is the one in [tool.harness], or the only one in patches/.
     """
+    patches = settings.folder / "patches"
     words = [words] if words and isinstance(words, str) else words
     if words:
-        named = settings.folder / "patches" / words[0]
+        named = patches / words[0]
         below = len(words) == 1 and not Path(words[0]).exists() and words[0] and named.is_dir()
         return series_stage.load(named if below else words, wanted)
     if settings.series:
         return series_stage.load(settings.folder / settings.series)
-    found = sorted(path.parent for path in settings.folder.glob("patches/*/series.toml"))
-    if len(found) == 1:
-        return series_stage.load(found[0])
-    names = ", ".join(path.name for path in found) or "none"
-    there = settings.folder / "patches"
+    folders = sorted(path.parent for path in patches.glob("*/series.toml"))
+    if len(folders) == 1:
+        return series_stage.load(folders[0])
+    names = ", ".join(path.name for path in folders) or "none"
     raise UsageError(
-        f"no series given, and {there} does not hold exactly one (found: {names})",
+        f"no series given, and {patches} does not hold exactly one (found: {names})",
         hint="harness run PATH-OF-SERIES, or --no-series to test a kernel as it is",
     )
 
 
 def _suite(word: str, folder: Path, homes: Sequence[str]) -> str:
-    """Name a suite as seen from ``folder``; what is typed elsewhere is looked for there first.
+    """Return a suite's path as seen from ``folder``; one that was typed starts here.
 
-    Below ``homes``, the folders of the suites that are run anyway, a suite's own name will do.
+    ``homes`` are the folders of the suites that are run anyway: a name in one of them will do.
     """
     file, colons, test = word.partition("::")
     here = Path(file).absolute()
     if not (folder / file).exists() and not here.exists():
-        found = [f"{home}/{file}" for home in homes if (folder / home / file).exists()]
-        return f"{found[0]}{colons}{test}" if found else word
+        matches = [f"{home}/{file}" for home in homes if (folder / home / file).exists()]
+        return f"{matches[0]}{colons}{test}" if matches else word
     if Path.cwd() == folder or not here.exists():
         return word
     return f"{here}{colons}{test}"
 
 
 def _suites(words: Sequence[str], settings: Settings, series: Series | None) -> tuple[str, ...]:
-    """Give the suites that are named, or else the series', or the project's."""
+    """Return the suites that were typed, or else the series', or else the project's."""
     own = series.suites if series else ()
     homes = (*own, *settings.suites)
     return tuple(_suite(word, settings.folder, homes) for word in words) or own or settings.suites
 
 
-def see_suites(plan: Plan) -> None:
-    """Refuse suites that are not there.  Raises UsageError."""
+def require_suites(plan: Plan) -> None:
+    """Raise UsageError for a suite that does not exist."""
     for suite in plan.suites:
         file = Path(suite.partition("::")[0])
         if not (plan.folder / file).exists():
@@ -119,9 +99,9 @@ def see_suites(plan: Plan) -> None:
 
 
 def _variables(typed: Plan) -> tuple[str, ...]:
-    """Read the variables for the guests, with those behind --: pytest has an option for them too.
+    """Return the guests' variables with their values of now, those behind -- (pytest's) as well.
 
-    Each gets the value that it has now.  Raises UsageError.
+    Raises UsageError for a name without a value.
     """
     rest = typed.pytest_args
     parts = [word.partition("=") for word in rest]
@@ -133,23 +113,23 @@ def _variables(typed: Plan) -> tuple[str, ...]:
 
 def _memory(settings: Settings) -> int:
     try:
-        return mebibytes(settings.memory or "0")
+        return options.mebibytes(settings.memory or "0")
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"[tool.harness] memory: {error}", hint='memory = "2G"') from error
 
 
 def complete(typed: Plan, settings: Settings) -> Plan:
-    """Complete what the command line gave from series.toml, then from [tool.harness].
+    """Complete what was typed from series.toml, then from [tool.harness].
 
-    Raises UsageError where they do not say enough, SeriesError for a series that is no use.
+    Raises UsageError when no series is found, SeriesError for one that cannot be used.
     """
     series = None
     if not typed.no_series:
-        series = find_series(typed.series_words, settings, wish(typed, settings))
+        series = find_series(typed.series_words, settings, series_request(typed, settings))
     tree = typed.tree or settings.tree
     if series and series.repo and not typed.kernel:
         tree = series.repo  # commits are for the tree they are in
-    # A release in series.toml is the series' own wish; a tree on the command line beats it.
+    # The base in series.toml is a commit, so it counts only where there is a tree.
     base = typed.base or (series.base if series and tree else "") or settings.base
     return dataclasses.replace(
         typed,
@@ -168,7 +148,7 @@ def complete(typed: Plan, settings: Settings) -> Plan:
         cpus=typed.cpus or settings.cpus,
         arch=typed.arch or settings.arch,
         llvm=typed.llvm or settings.llvm,
-        disks=tuple(disk if disk == "null_blk" else _here(disk) for disk in typed.disks),
+        disks=tuple(d if d == "null_blk" else str(Path(d).absolute()) for d in typed.disks),
         environment=_variables(typed),
         out=typed.out.absolute() if typed.out else None,
         hold=typed.hold and not typed.hold_for,
@@ -177,12 +157,36 @@ def complete(typed: Plan, settings: Settings) -> Plan:
 
 
 def trusted(plan: Plan) -> Plan:
-    """Add notes on how the series was understood, and which programs it runs on the host.
+    """Add notes: how the series was understood, and which of its programs will run on the host.
 
-    Raises UsageError for a series that would run its own programs and is not trusted.
+    Raises UsageError where there are such programs and --trust was not given.
     """
     if plan.series is None:
         return plan
     return dataclasses.replace(
         plan, notes=(*plan.series.notes, *trust.require(plan.series, plan.trust))
     )
+
+
+def repeat_command(plan: Plan) -> str:
+    """Return the command that does the same again, with evidence in a new folder."""
+    return shlex.join(options.command(dataclasses.replace(plan.typed or plan, out=None)))
+
+
+def single_test_command(run: Run, test: str) -> str:
+    """Return the command that runs one test on the judged kernel; empty for old run.json files."""
+    if run.plan is None:
+        return ""
+    default = Plan()
+    plan = dataclasses.replace(
+        run.plan,
+        suites=(test,),
+        patched_only=run.series is not None,
+        keyword=default.keyword,
+        repeat=default.repeat,
+        retry=default.retry,
+        reruns=default.reruns,
+        strict=default.strict,
+        out=None,
+    )
+    return shlex.join(options.command(plan))

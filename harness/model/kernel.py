@@ -78,6 +78,11 @@ class CompilerWarning:
     text: str
     patch: str = ""
 
+    @property
+    def message(self) -> str:
+        """The warning as compilers print it: "file:line: text"."""
+        return f"{self.file}:{self.line}: {self.text}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:

@@ -69,7 +69,7 @@ def _faults(run: Run, sides: Sequence[SideResult]) -> Iterator[str]:
     if left := run.judged.left * (not run.interrupted):
         yield f"{quantity(left, 'test')} of the {run.judged.side} kernel not run"
     for warning in run.warnings:
-        yield f"new warning: {warning.file}:{warning.line}: {warning.text}"
+        yield f"new warning: {warning.message}"
 
 
 @dataclasses.dataclass(frozen=True)

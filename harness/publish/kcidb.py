@@ -15,6 +15,7 @@ from typing import Any
 from harness.errors import HarnessError, UsageError
 from harness.model import GuestRecord, Outcome, Run, Side, SideResult, Test
 from harness.publish import sentences
+from harness.results import evidence
 from harness.text import clean, clip, one_line
 
 MAJOR, MINOR = 5, 3  # of the schema
@@ -96,9 +97,8 @@ def _patches_digest(run: Run) -> str | None:
     """Return the hash over the patches that the schema asks for; None when they are gone."""
     digests = hashlib.sha256()
     for patch in run.series.patches if run.series else ():
-        kept = run.folder / "series" / patch.path.name
         try:
-            data = (kept if kept.is_file() else patch.path).read_bytes()
+            data = evidence.patch_file(run.folder, patch).read_bytes()
         except OSError:
             return None
         digests.update(f"{hashlib.sha256(data).hexdigest()}\n".encode())
@@ -107,7 +107,7 @@ def _patches_digest(run: Run) -> str | None:
 
 def _build(run: Run, side: SideResult, name: str, origin: str) -> Table:
     kernel = side.kernel
-    warnings = [f"{one.file}:{one.line}: {one.text}" for one in kernel.warnings]
+    warnings = [warning.message for warning in kernel.warnings]
     config = " ".join(run.series.kconfig) if run.series else ""
     build: Table = {
         "id": f"{name}-{side.side}-build",

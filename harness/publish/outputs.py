@@ -14,7 +14,7 @@ from harness.errors import HostFault, UsageError
 from harness.model import Matrix, Run, SideResult
 from harness.progress import Progress
 from harness.publish import ci, junit, kcidb, markdown, reply, tap
-from harness.results import store
+from harness.results import evidence, store
 from harness.results.regression import settled
 
 
@@ -78,9 +78,9 @@ def _mail(run: Run, choices: OutputChoices, progress: Progress) -> bytes:
 
     def maintainers() -> tuple[reply.Lines, reply.Lines]:
         patches = run.series.patches if run.series else ()
-        files = [patch for patch in patches if patch.path.is_file()]
+        files = [evidence.patch_file(run.folder, patch) for patch in patches]
         try:
-            return reply.ask_maintainers(run.source, files)
+            return reply.ask_maintainers(run.source, [file for file in files if file.is_file()])
         except HostFault as error:  # a mail without receivers is better than none
             progress.say(f"the mail has no Cc: {error.what}")
             return (), ()

@@ -27,8 +27,9 @@ from pathlib import Path
 import harness
 from harness import git, process
 from harness.errors import UsageError
-from harness.model import ChangeKind, FailureGroup, Outcome, Patch, Run, Source, Splat, Verdict
+from harness.model import ChangeKind, FailureGroup, Outcome, Run, Source, Splat, Verdict
 from harness.publish import reproduce, sentences
+from harness.results import evidence
 from harness.text import one_line, quantity
 
 COVER = "cover.mail"  # the cover letter, in a run's folder
@@ -131,12 +132,12 @@ def thread_of(run: Run) -> RepliedThread:
     if series is None:
         return RepliedThread()
     first = series.patches[0]
-    mails = [run.folder / "series" / first.path.name, first.path]
+    file = evidence.patch_file(run.folder, first)
     if series.cover:
-        mails = [run.folder / COVER, series.cover]
-    for file in mails:
-        if file.is_file():
-            return _thread(file)
+        kept = run.folder / COVER
+        file = kept if kept.is_file() else series.cover
+    if file.is_file():
+        return _thread(file)
     message_id = f"<{series.cover_id or first.message_id}>"
     subject = one_line(series.cover_subject or series.title)
     return RepliedThread(message_id if _ID.fullmatch(message_id) else "", (), subject)
@@ -186,7 +187,7 @@ def _unique(addresses: Iterable[Address], without: set[str]) -> tuple[Address, .
     return tuple(address for spec, address in by_spec.items() if spec not in without)
 
 
-def ask_maintainers(source: Source, patches: Sequence[Patch]) -> tuple[Lines, Lines]:
+def ask_maintainers(source: Source, patches: Sequence[Path]) -> tuple[Lines, Lines]:
     """Ask the tree's get_maintainer.pl for (To, Cc): maintainers, and reviewers and lists.
 
     Empty where the tree has no such script.  It is the base's script, never one that the series
@@ -207,7 +208,7 @@ def ask_maintainers(source: Source, patches: Sequence[Patch]) -> tuple[Lines, Li
             (top / name).mkdir(exist_ok=True)
 
         def ask(*roles: str) -> Lines:
-            files = [str(patch.path.absolute()) for patch in patches]
+            files = [str(patch.absolute()) for patch in patches]
             words = ["perl", _MAINTAINER, *_PLAIN, *roles, *files]
             return tuple(process.run(words, cwd=top, timeout=_TIMEOUT).stdout.splitlines())
 
@@ -298,8 +299,7 @@ def _findings(run: Run) -> Iterator[str]:
         shown = [line for splat in run.judged.boot_splats[:SHOWN] for line in _splat(splat)]
         yield "\n".join(["While booting:", *shown])
     if run.warnings:
-        places = (f"{one.file}:{one.line}: {one.text}" for one in run.warnings[:SHOWN])
-        lines = [_fold(f"  {one_line(place, 400)}") for place in places]
+        lines = [_fold(f"  {one_line(one.message, 400)}") for one in run.warnings[:SHOWN]]
         yield "\n".join([f"New compiler warnings ({len(run.warnings)}):", *lines])
     for group in run.failure_groups:
         yield "\n".join(_failures(run, group))

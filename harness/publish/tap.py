@@ -88,7 +88,7 @@ def _subtests(run: Run) -> dict[str, list[TestPoint]]:
     if titles := [*filter(None, [side.error]), *(splat.title for splat in run.boot_splats)]:
         subtests["boot"] = failed("boot", message=one_line(titles[0], _LINE))
     if run.warnings:
-        lines = [one_line(f"{w.file}:{w.line}: {w.text}", _LINE) for w in run.warnings[:_LINES]]
+        lines = [one_line(warning.message, _LINE) for warning in run.warnings[:_LINES]]
         subtests["build"] = failed("build", message="new compiler warnings", details=lines)
     base = {test.id: test.outcome for other in run.sides[:-1] for test in other.tests}
     for test in side.tests:

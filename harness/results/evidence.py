@@ -15,7 +15,7 @@ from harness import serial
 from harness.decode import Decoded
 from harness.guest import bootfail
 from harness.guest import records as guest_records
-from harness.model import GuestRecord, Kernel, Request, Side, SideResult
+from harness.model import GuestRecord, Kernel, Patch, Request, Side, SideResult
 from harness.results import journal
 from harness.serial import DamagedError
 from harness.splat import find as find_splats
@@ -25,6 +25,7 @@ BUILD_LOG = "build.log"
 OPTIONS = "options.json"  # what was asked of Kconfig: {"CONFIG_X": "y"}
 PYTEST_LOG = "pytest.log"
 GUESTS = "guests"  # a folder for each guest
+SERIES = "series"  # in a run's folder: the patches as they were applied
 SPLATS_TEXT = "splats.txt"
 SPLATS = "splats.json"
 
@@ -136,6 +137,12 @@ def config(folder: Path) -> str:
         return (folder / CONFIG).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def patch_file(run_folder: Path, patch: Patch) -> Path:
+    """Return where a patch is: as the run kept it, or else where it came from."""
+    kept = run_folder / SERIES / patch.path.name
+    return kept if kept.is_file() else patch.path
 
 
 def write_decoded(folder: Path, splats: tuple[DecodedSplat, ...]) -> None:

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from harness import serial
 from harness.errors import UsageError
-from harness.model import Bisected, CellState, Matrix, Run, SearchState
+from harness.model import Bisected, CellState, Comparison, Matrix, Outcome, Run, SearchState
 from harness.serial import DamagedError, to_json
 
-RUN, CHECK, BISECTION = "run.json", "check.json", "bisect.json"
+RUN, CHECK, BISECTION, COMPARISON = "run.json", "check.json", "bisect.json", "compare.json"
 RUN_SCHEMA, CHECK_SCHEMA, BISECTION_SCHEMA = 1, 1, 1
 SEARCH_STATE, SEARCH_STATE_SCHEMA = "state.json", 1  # what `harness bisect --resume` reads
 
@@ -87,6 +87,31 @@ def save_bisection(folder: Path, value: Bisected) -> Path:
 def load_bisection(folder: Path) -> Bisected:
     """Read a bisection back; its errors are those of ``load_run``."""
     return read(folder, BISECTION, BISECTION_SCHEMA, Bisected, "harness bisect")
+
+
+def comparison_table(value: Comparison) -> dict[str, Any]:
+    """Return what compare.json holds: the comparison, and its verdict."""
+    verdict = value.verdict
+    return {**to_json(value), "verdict": verdict.value, "exit_code": verdict.exit_code}
+
+
+def save_comparison(folder: Path, value: Comparison) -> Path:
+    """Write compare.json, whole or not at all; returns its path."""
+    path = folder / COMPARISON
+    serial.write(path, comparison_table(value), indent=1)
+    return path
+
+
+def load_comparison(folder: Path) -> Comparison:
+    """Read compare.json.  Raises UsageError when it is damaged."""
+    path = folder / COMPARISON
+    try:
+        table = dict(serial.load(path))
+        for test in table["tests"]:  # older harnesses wrote null for a test that did not exist
+            test |= {side: test[side] or Outcome.NOTRUN for side in ("base", "patched")}
+        return serial.from_json(Comparison, table)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged: {why(error)}", hint=DAMAGED) from error
 
 
 def save_search_state(folder: Path, state: SearchState) -> None:

@@ -264,7 +264,7 @@ def test_other_forms_are_refused_where_there_is_only_a_page(tmp_path: Path, caps
     journal.close()
     (tmp_path / "found").mkdir()
     (tmp_path / "found" / "bisect.json").write_text(json.dumps(BISECTION))
-    for name, says in (("killed", "did not come to its end"), ("found", "a bisection")):
+    for name, says in (("killed", "did not end"), ("found", "a bisection")):
         assert main(["report", str(tmp_path / name), "--mail", "-"]) == 129
         assert says in (err := capsys.readouterr().err)
         assert f"try: harness report {tmp_path / name}" in err

@@ -10,8 +10,9 @@ import pytest
 
 from harness.cli import parser
 from harness.cli.parser import parse, typed_plan
-from harness.lab import again
+from harness.lab.plan import repeat_command, single_test_command
 from harness.model import Kernel, Outcome, Plan, Run, Series, Side, SideResult, Source, Test
+from harness.run import ended_so_far
 
 
 def typed(command: str) -> Plan:
@@ -35,7 +36,7 @@ def run(command: str, series: bool = True) -> Run:
     ],
 )
 def test_the_same_once_more_goes_to_another_folder(line: str, told: str) -> None:
-    assert again.the_same(typed(line)) == told
+    assert repeat_command(typed(line)) == told
 
 
 @pytest.mark.parametrize(
@@ -53,13 +54,13 @@ def test_the_same_once_more_goes_to_another_folder(line: str, told: str) -> None
     ],
 )
 def test_one_test_alone(line: str, told: str) -> None:
-    assert again.alone(run(line), "a.py::t") == told
+    assert single_test_command(run(line), "a.py::t") == told
     options = parser("run").parse_args(shlex.split(told.partition(" -- ")[0])[1:])
     assert options.suites == ["a.py::t"]
 
 
 def test_without_a_series_there_is_one_kernel_anyway() -> None:
-    told = again.alone(run("harness run --no-series", series=False), "a.py::t[x y]")
+    told = single_test_command(run("harness run --no-series", series=False), "a.py::t[x y]")
     assert told == "harness run --no-series --suite 'a.py::t[x y]'"
 
 
@@ -68,10 +69,10 @@ def test_how_far_it_was() -> None:
     passed = Test("a", Outcome.PASS, attempts=(Outcome.PASS,))
     base = SideResult(Side.BASE, kernel, (passed,))
     patched = SideResult(Side.PATCHED, kernel, (passed, Test("b", Outcome.NOTRUN)))
-    assert again.so_far([base, patched]) == "base tested, patched 1 of 2 tests"
-    assert again.so_far([base]) == "base tested"
+    assert ended_so_far([base, patched]) == "base tested, patched 1 of 2 tests"
+    assert ended_so_far([base]) == "base tested"
     under_way = Test("b", Outcome.CRASH, attempts=(Outcome.CRASH,))
     died = Test("c", Outcome.CRASH, message="panic", attempts=(Outcome.CRASH,))
     stopped = SideResult(Side.BASE, kernel, (passed, under_way, died))
-    assert again.so_far([stopped]) == "base 2 of 3 tests"
-    assert again.so_far([SideResult(Side.BASE, kernel, ())]) == "base not begun"
+    assert ended_so_far([stopped]) == "base 2 of 3 tests"
+    assert ended_so_far([SideResult(Side.BASE, kernel, ())]) == "base not begun"

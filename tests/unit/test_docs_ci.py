@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from harness import cli
-from harness.cli import formats, report
+from harness.cli import ci, report
 from harness.errors import UsageError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -93,6 +93,6 @@ def test_the_workflows_are_valid() -> None:
 def test_the_pipeline_uses_the_files_we_write() -> None:
     (job,) = [one["series"] for one in EXAMPLES if "series" in one]
     reports = job["artifacts"]["reports"]
-    assert reports["codequality"] == f"run/{formats.QUALITY}"
+    assert reports["codequality"] == f"run/{ci.QUALITY}"
     assert any(reports["junit"] in line for line in job["after_script"])
     assert job["artifacts"]["when"] == "always"

@@ -15,7 +15,7 @@ import pytest
 
 from harness import history, paths
 from harness.cache import KINDS, CacheEntry
-from harness.cli.gc import amount
+from harness.cli.clean import amount
 from harness.errors import UsageError
 from harness.history import address, retention, run_facts, waiting, write
 from harness.history.histories import Flakes, Trend

@@ -10,7 +10,7 @@ from pathlib import Path
 import outputruns
 import pytest
 
-from harness.cli import formats
+from harness.cli import ci as cli_ci
 from harness.decode import Decoded, Frame, SourcePlace
 from harness.errors import NotBuilt
 from harness.model import Matrix, Outcome, Test
@@ -174,18 +174,18 @@ def test_ci_systems_are_detected(
     for name in ("GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     store.save_run(outputruns.bad(tmp_path))
-    formats.in_ci(tmp_path)
-    formats.error_in_ci(NotBuilt("it does not build"))
+    cli_ci.tell(tmp_path)
+    cli_ci.annotate_error(NotBuilt("it does not build"))
     assert capsys.readouterr() == ("", "")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     monkeypatch.setenv("GITLAB_CI", "true")
     (tmp_path / "summary.md").write_text("before\n")
-    formats.in_ci(tmp_path)
-    formats.error_in_ci(NotBuilt("it does not build", details="a\nb"))
+    cli_ci.tell(tmp_path)
+    cli_ci.annotate_error(NotBuilt("it does not build", details="a\nb"))
     out, err = capsys.readouterr()
     assert out == ""
     assert [read(line)[0] for line in err.splitlines()][-1] == "error"
     assert "it does not build%0Aa%0Ab" in err
     assert (tmp_path / "summary.md").read_text().startswith("before\n## ❌ BAD")
-    assert json.loads((tmp_path / formats.QUALITY).read_text())
+    assert json.loads((tmp_path / cli_ci.QUALITY).read_text())

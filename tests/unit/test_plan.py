@@ -122,13 +122,13 @@ def test_a_suite_goes_by_its_own_name_too(project):
 
 def test_suites_that_are_not_there(project):
     (project / "tests").mkdir()
-    plan.see_suites(made(project, "one", "--suite", "tests::test_x"))
+    plan.require_suites(made(project, "one", "--suite", "tests::test_x"))
     for suite, said in (
         ("none::test_x", rf"file or folder: none \(looked in {project}\)$"),
         ("/nowhere/none", "file or folder: /nowhere/none$"),
     ):
         with pytest.raises(UsageError, match=said):
-            plan.see_suites(made(project, "one", "--suite", suite))
+            plan.require_suites(made(project, "one", "--suite", suite))
 
 
 def test_variables_are_taken_as_they_are_now(project, monkeypatch):

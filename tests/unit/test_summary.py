@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import rich.console
 
-from harness.cli import summary
+from harness.cli import run as run_verb
 from harness.model import (
     Change,
     CompilerWarning,
@@ -58,8 +58,8 @@ def shown(
         return real(**words, force_terminal=True, width=size[0], height=size[1], color_system=None)
 
     if size is not None:
-        monkeypatch.setattr(summary.rich.console, "Console", console)
-    summary.show(found)
+        monkeypatch.setattr(run_verb.rich.console, "Console", console)
+    run_verb.show(found)
     return capsys.readouterr().out.splitlines()
 
 

@@ -161,9 +161,8 @@ def _patches(
     by_subject = diffs.remarks_of_run(run, own, boot)
     budget = Budget(diffs.ALL)
     for patch in run.series.patches if run.series else ():
-        kept = folder / "series" / patch.path.name
         remarks = [*findings.get(patch.number, ()), *by_subject.get(patch.subject, ())]
-        path = kept if kept.is_file() else patch.path
+        path = evidence.patch_file(folder, patch)
         yield diffs.show(patch.number, patch.subject, patch.author, path, remarks, budget)
 
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The page can be read without this; it adds filters, keys, and opens what a link leads to.
+// The page works without this; it adds filters and keys, and opens what a link leads to.
 "use strict";
 (() => {
   const all = (selector, top = document) => [...top.querySelectorAll(selector)];
@@ -9,7 +9,7 @@
   const failures = all("details.failure");
   const own = all("#own > details.failure");
 
-  // Links: whatever they lead to is opened, with what it lies in.
+  // Links: what they lead to is opened, and everything around it.
   const reveal = (focus) => {
     const id = decodeURIComponent(location.hash.slice(1));
     const found = id && document.getElementById(id);
@@ -19,12 +19,12 @@
       if (at.hidden) at.hidden = false;
     }
     found.scrollIntoView();
-    requestAnimationFrame(() => found.scrollIntoView()); // what lies above has its true height now
+    requestAnimationFrame(() => found.scrollIntoView()); // what is above has its final height now
     if (focus) (found.querySelector("summary") || found).focus({ preventScroll: true });
   };
   addEventListener("hashchange", () => reveal(true));
 
-  // Filters: outcomes are any of those pressed, words must all be there.
+  // Filters: any of the pressed outcomes, and all of the words.
   const groups = all("details.group").map((group) => ({
     group,
     file: group.querySelector("summary b").textContent.toLowerCase(),

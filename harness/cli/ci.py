@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Telling the CI system that we run in, if any, what a run or a check found."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from harness import paths
+from harness.errors import HarnessError
+from harness.publish import ci, markdown, outputs
+from harness.publish.ci import Annotation, AnnotationLevel
+from harness.results import store
+
+QUALITY = "gl-code-quality-report.json"
+_ELSEWHERE = "choose another place for it"
+
+
+def tell(folder: Path) -> None:
+    """Tell the CI system about the run or the check in ``folder``.
+
+    GitHub gets annotations (on standard error, which it reads as well) and the job's summary;
+    GitLab a code quality report beside the run.
+    """
+    github, gitlab = os.environ.get("GITHUB_ACTIONS") == "true", bool(os.environ.get("GITLAB_CI"))
+    if not (github or gitlab):
+        return
+    if (folder / store.RUN).exists():
+        run = outputs.load(folder)
+        annotations, summary = ci.run_annotations(run), markdown.of_run(run)
+    else:
+        matrix = store.load_check(folder)
+        annotations, summary = ci.check_annotations(matrix), markdown.of_check(matrix)
+    if github:
+        tell_github(annotations, summary, sys.stderr)
+    if gitlab:
+        put(ci.gitlab(annotations), str(folder / QUALITY))
+
+
+def annotate_error(error: HarnessError) -> None:
+    """On GitHub, make an error that kept us from a verdict an annotation."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
+    text = "\n".join(filter(None, (error.what, error.hint, error.details)))
+    annotation = Annotation(AnnotationLevel.ERROR, "harness", error.what, text)
+    tell_github([annotation], "", sys.stderr)
+
+
+def tell_github(annotations: Sequence[Annotation], summary: str, out: TextIO) -> None:
+    """Print annotations to ``out``, and add ``summary`` to the job's summary if there is one."""
+    for line in ci.github(annotations):
+        print(line, file=out)
+    place = os.environ.get("GITHUB_STEP_SUMMARY")
+    if place and summary:
+        with (
+            paths.writing(Path(place), _ELSEWHERE),
+            Path(place).open("a", encoding="utf-8") as file,
+        ):
+            file.write(summary)
+
+
+def put(content: str | bytes, place: str) -> None:
+    """Write a file; "-" is standard output.  Raises HostFault."""
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    if place == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        return
+    with paths.writing(Path(place), _ELSEWHERE):
+        Path(place).write_bytes(data)

@@ -71,7 +71,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--keep-days", type=float, metavar="N", help="remove what is older")
     parser.add_argument("--max-size", default="", metavar="SIZE", help="such as 500M or 20G")
     parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="only say what would be removed"
+        "-n", "--dry-run", action="store_true", help="only list what would go"
     )
     add_options(parser, "gc")
 
@@ -82,7 +82,7 @@ def add(commands: Commands) -> None:
             f"--{choice}", dest="choices", action="append_const", const=choice, help=what
         )
     parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="only say what would be removed"
+        "-n", "--dry-run", action="store_true", help="only list what would go"
     )
     parser.set_defaults(choices=[])
 

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
+from harness.build.kernel_store import find, folder, key, lean, loaded_digest
 from harness.build.make import build, can_be_lean
-from harness.build.records import may_use
-from harness.build.store import find, folder, key, lean, loaded_digest
+from harness.build.make_records import may_use
 from harness.build.tools import ccache, toolchain
 
 __all__ = [

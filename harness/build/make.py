@@ -12,9 +12,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from harness import architectures, kbuild, paths, process
-from harness.build import output, records, skip, store, tools
+from harness.build import kernel_store, make_records, output, skip, tools
+from harness.build.make_records import ObjectCount
 from harness.build.output import WarningCollector
-from harness.build.records import ObjectCount
 from harness.errors import HostFault, NotBuilt
 from harness.model import Checkout, Kernel, Key, Toolchain
 from harness.progress import Progress, Stage
@@ -85,7 +85,7 @@ def build(
             warnings=output.with_patches(collector.all(), checkout),
             seconds=round(time.monotonic() - begin, 3),
         )
-        kernel = store.keep(kernel, _copy)
+        kernel = kernel_store.keep(kernel, _copy)
         stage.finish(_summary(kernel, objects, skipped))
     return kernel
 
@@ -133,7 +133,7 @@ def _make(
     if log.exists():  # a killed run could not save its warnings
         for old in log.read_text(errors="replace").splitlines():
             collector.line(old)
-    records.make_starts(out)
+    make_records.make_starts(out)
     lines: list[str] = []
     with log.open("w", buffering=1) as file:
         file.writelines(f"# {line}\n" for line in skipped.reasons)
@@ -147,7 +147,7 @@ def _make(
                 stage.update(done, total, output.relative(str(Path(step[1]).parent), str(out)))
 
         status = process.follow(argv, line, env={**kbuild.environment(), **tools.ccache()})
-    records.make_ended(out)
+    make_records.make_ended(out)
     collector.save()
     if status:
         raise _failure(argv, lines, collector.source, log)

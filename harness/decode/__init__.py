@@ -8,7 +8,7 @@ there are no lines; then a Decoded says so, and has the addresses from the symbo
 
 from harness.decode.decoded import Decoded, Frame, SourceLine, SourcePlace, render
 from harness.decode.decoder import Decoder, decode, decode_run
-from harness.decode.sources import added_by_commits, added_lines
+from harness.decode.source_lines import added_by_commits, added_lines
 
 __all__ = [
     "Decoded",

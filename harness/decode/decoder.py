@@ -11,7 +11,7 @@ from typing import NamedTuple
 from harness import architectures
 from harness.decode import lookup
 from harness.decode.decoded import Decoded, Frame, SourcePlace
-from harness.decode.sources import AddedLines, SourceTree, added_by_commits
+from harness.decode.source_lines import AddedLines, SourceTree, added_by_commits
 from harness.model import Checkout, Kernel, Splat
 
 MOST = 32  # frames of a stack that are decoded

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.build import store as kernel_store
+from harness.build import kernel_store
 from harness.errors import HarnessError
 from harness.history.run_facts import (
     Ended,

@@ -17,7 +17,7 @@ from harness.guest import attend, bootfail, initplan
 from harness.guest.relay import HOST_LEFT
 from harness.guestside import probe
 from harness.model import Outcome
-from harness.plugin import asked, summary, xdist_internals
+from harness.plugin import guest_options, summary, xdist_internals
 from harness.plugin.crashes import Crashes, last_messages
 from harness.plugin.deadlines import DeadlineWatch
 from harness.plugin.fleet import BootFailed, Fleet, Holding
@@ -32,7 +32,7 @@ _MOMENT = 2.0  # seconds for a relay to end after its guest
 def install(config: pytest.Config) -> None:
     """Make guests xdist's workers.  Raises pytest.UsageError, with a hint."""
     try:
-        fleet, reason = asked.fleet(config)
+        fleet, reason = guest_options.fleet(config)
         host = HostSide(config, fleet, reason)
     except HarnessError as error:
         raise pytest.UsageError(_text(error)) from None
@@ -56,9 +56,9 @@ class HostSide:
         self.config = config
         self.fleet = fleet
         self.reason = reason
-        self.options = asked.required_options(config)
+        self.options = guest_options.required_options(config)
         self.journal = Journal(fleet.spec.folder.parent)
-        self.command = asked.command(config, fleet.spec)
+        self.command = guest_options.command(config, fleet.spec)
         self.journal.session(self.command, config.rootpath)
         self.names: dict[str, str] = {}  # xdist's worker id: our guest's name
         self.over = threading.Event()

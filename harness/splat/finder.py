@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from harness.model import Splat
 from harness.splat.digest import digest
+from harness.splat.headline_search import Start, begins, candidates
 from harness.splat.kinds import CUT_HERE, Role, Stop
 from harness.splat.open_splat import SILENCE, OpenSplat
 from harness.splat.prefix import (
@@ -24,7 +25,6 @@ from harness.splat.prefix import (
     usual_message,
     whole_lines,
 )
-from harness.splat.search import Start, begins, candidates
 
 #: Where a splat came from when no test had started.
 BOOT = "boot"

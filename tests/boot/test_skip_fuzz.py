@@ -21,7 +21,7 @@ import pytest
 from conftest import Job
 
 from harness import build, kconfig, tree
-from harness.build import records
+from harness.build import make_records
 from harness.build.skip import names as header_names
 from harness.model import Source
 from harness.progress import Progress
@@ -126,11 +126,11 @@ def built(main_job: Job) -> Iterator[tuple[Path, Path]]:
 def objects(worktree: Path, out: Path, rand: random.Random) -> Iterator[tuple[str, list[str]]]:
     """Give objects at random, each with what it was compiled from."""
     everywhere = [f"{worktree}/include/linux/compiler-version.h".encode()]
-    names = sorted(records.object_names(out, build.toolchain(), modules=False))
+    names = sorted(make_records.object_names(out, build.toolchain(), modules=False))
     # Code for other surroundings needs more files than its own.
     names = [name for name in names if not name.startswith(("arch/x86/entry", "arch/x86/boot"))]
     for name in rand.sample(names, len(names)):
-        for compiled in records.compiled_from(out, [name], everywhere):
+        for compiled in make_records.compiled_from(out, [name], everywhere):
             paths = [path.decode() for path in compiled.files]
             yield name, [path for path in paths if path.startswith(str(worktree))]
 

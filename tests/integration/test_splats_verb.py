@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness splats`` on whatever a person may hand it."""
+"""``harness splats`` on files of all kinds."""
+
+from __future__ import annotations
 
 import bz2
 import gzip
@@ -7,6 +9,7 @@ import io
 import json
 import lzma
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,8 @@ LOG = LOGS / "written" / "kasan-uaf.log"
 TITLE = "KASAN: slab-use-after-free Read in nvmet_port_release"
 
 
-def found(capsys: pytest.CaptureFixture[str], *words: Any) -> Any:
-    code = main(["splats", "--json", "-q", *map(str, words)])
+def find_splats(capsys: pytest.CaptureFixture[str], *logs: object) -> tuple[int, list[Any]]:
+    code = main(["splats", "--json", "-q", *map(str, logs)])
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -29,7 +32,7 @@ def test_one_line_of_json_for_each_file_in_the_order_of_the_log(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     names = [LOGS / "written/lockdep.log", LOGS.parent / "boot.log", LOG]
-    code, tables = found(capsys, *names)
+    code, tables = find_splats(capsys, *names)
     assert code == errors.BAD
     assert [table["file"] for table in tables] == list(map(str, names))
     lines = [splat["line"] for splat in tables[0]["splats"]]
@@ -50,11 +53,11 @@ def test_one_line_of_json_for_each_file_in_the_order_of_the_log(
     ("pack", "ending"), [(gzip.compress, "gz"), (bz2.compress, "bz2"), (lzma.compress, "xz")]
 )
 def test_compressed_logs(
-    pack: Any, ending: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pack: Callable[[bytes], bytes], ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / f"console.log.{ending}"
     log.write_bytes(pack(LOG.read_bytes()))
-    code, (table,) = found(capsys, log)
+    code, (table,) = find_splats(capsys, log)
     assert code == errors.BAD
     assert [splat["title"] for splat in table["splats"]] == [TITLE]
 
@@ -76,29 +79,29 @@ def test_zstd_is_for_another_program(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     "content", [b"", b"\n", bytes(range(256)) * 5000, b"\xff\xfe" + b"a\0" * 100, b"\x1f"]
 )
-def test_what_is_no_log_has_no_splats(
-    content: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_other_files_have_no_splats(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "log"
     log.write_bytes(content)
-    assert found(capsys, log) == (errors.GOOD, [{"file": str(log), "splats": []}])
+    assert find_splats(capsys, log) == (errors.GOOD, [{"file": str(log), "splats": []}])
 
 
-def test_bytes_that_are_no_letters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bytes_that_are_not_utf_8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "log"
     log.write_bytes(LOG.read_bytes().replace(b"Call Trace:", b"\xff\xc3Call Trace:\n\xe2\x82", 1))
-    code, (table,) = found(capsys, log)
+    code, (table,) = find_splats(capsys, log)
     assert [splat["title"] for splat in table["splats"]] == [TITLE]
     assert code == errors.BAD
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\r\r\n", b"\n\r"])
 def test_line_ends_of_serial_ports(
-    end: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    end: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "log"
     log.write_bytes(LOG.read_bytes().replace(b"\n", end))
-    _, (table,) = found(capsys, log)
+    _, (table,) = find_splats(capsys, log)
     (splat,) = table["splats"]
     assert splat["title"] == TITLE
     assert not any("\r" in line for line in (*splat["lines"], *splat["raw"]))
@@ -109,7 +112,7 @@ def test_standard_input(
 ) -> None:
     with LOG.open("rb") as file:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
-        code, (table,) = found(capsys, "-")
+        code, (table,) = find_splats(capsys, "-")
     assert code == errors.BAD
     assert [splat["title"] for splat in table["splats"]] == [TITLE]
 
@@ -133,8 +136,8 @@ def test_people_see_when_a_splat_came(tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize(("name", "code"), [("nothing", errors.USAGE), (".", errors.USAGE)])
 def test_no_log_there(
-    name: Any,
-    code: Any,
+    name: str,
+    code: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

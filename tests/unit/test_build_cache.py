@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import build, model
-from harness.build import store
+from harness.build import kernel_store
 from harness.errors import HostFault
 from harness.model import Checkout, Kernel, Option, Request, Toolchain
 
@@ -64,7 +64,7 @@ def copy(file: Path, to: Path) -> None:
 
 
 def keep(folder: Path, key: str) -> Kernel:
-    return store.keep(made(folder, key), copy)
+    return kernel_store.keep(made(folder, key), copy)
 
 
 def test_a_key_covers_sources_config_and_compiler() -> None:
@@ -104,7 +104,7 @@ def test_a_kernel_may_be_its_own_image(tmp_path: Path) -> None:
     key = build.lean(build.key(checkout(), request(), GCC))
     kernel = made(tmp_path / "out", key.digest)
     assert kernel.vmlinux is not None
-    store.keep(dataclasses.replace(kernel, image=kernel.vmlinux), copy)
+    kernel_store.keep(dataclasses.replace(kernel, image=kernel.vmlinux), copy)
     found = build.find(key)
     assert found is not None
     assert found.vmlinux is not None
@@ -117,7 +117,7 @@ def test_a_kernel_may_be_its_own_image(tmp_path: Path) -> None:
 def test_a_kernel_may_have_no_modules(tmp_path: Path) -> None:
     key = build.key(checkout(), request(), GCC)
     kernel = dataclasses.replace(made(tmp_path / "out", key.digest), modules=None)
-    assert store.keep(kernel, copy).modules is None
+    assert kernel_store.keep(kernel, copy).modules is None
     found = build.find(key)
     assert found is not None
     assert found.modules is None
@@ -203,7 +203,7 @@ def test_a_failed_copy_leaves_nothing(tmp_path: Path, cache: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(HostFault, match="No space left"):
-        store.keep(made(tmp_path / "out", "k"), fail)
+        kernel_store.keep(made(tmp_path / "out", "k"), fail)
     assert list((cache / "kernels").iterdir()) == []
 
 

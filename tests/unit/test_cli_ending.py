@@ -222,9 +222,9 @@ def test_a_broken_installation_is_no_verdict(module: str, code: int, tmp_path: P
 @pytest.mark.parametrize("fault", ["KeyError('x')", "SystemError()", "ImportError('half')"])
 def test_our_plugin_ends_pytest_as_its_own_faults_do(fault: str, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(
-        "from harness.plugin import asked\n"
+        "from harness.plugin import guest_options\n"
         f"def fleet(config):\n    raise {fault}\n"
-        "asked.fleet = fleet\n"
+        "guest_options.fleet = fleet\n"
     )
     words = ("-m", "pytest", "-p", "broken", "--kernel", "bzImage", str(tmp_path))
     done = start(*words, PYTHONPATH=str(tmp_path))

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -82,8 +84,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     monkeypatch.setattr(accel, "_KVM", tmp_path)
     monkeypatch.setattr(accel, "find_qemu", lambda _arch="": ("/usr/bin/qemu", "7.2"))
-    monkeypatch.setattr(accel.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(accel, "probe", lambda qemu: probes.append(qemu) or "")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+
+    def probe(qemu: str) -> str:
+        probes.append(qemu)
+        return ""
+
+    monkeypatch.setattr(accel, "probe", probe)
     return probes
 
 
@@ -120,15 +127,15 @@ def test_an_unknown_architecture_is_usage() -> None:
     [("QEMU emulator version 5.2.0", "6.0 or newer"), ("what?", "does not say its version")],
 )
 def test_a_qemu_that_will_not_do(monkeypatch: pytest.MonkeyPatch, said: str, words: str) -> None:
-    monkeypatch.setattr(accel.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     result = process.Result((), 0, said, "", 0.0)
-    monkeypatch.setattr(accel.process, "run", lambda *_a, **_k: result)
+    monkeypatch.setattr(process, "run", lambda *_a, **_k: result)
     with pytest.raises(HostFault, match=words) as caught:
         accel.find_qemu()
     assert caught.value.hint == "harness setup"
 
 
 def test_no_qemu_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accel.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(HostFault, match="qemu-system-x86_64 is not installed"):
         accel.find_qemu()

@@ -9,6 +9,7 @@ import pty
 import socket
 import threading
 import time
+import tty
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,13 +94,13 @@ def test_enter_ends_the_hold_of_a_dead_guest(place: Path) -> None:
 
 
 def test_a_shell_is_entered_and_left(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    raw = attend.tty.setraw
+    raw = tty.setraw
 
     def slowly(fd: int) -> None:  # as on a busy machine
         time.sleep(0.2)
         raw(fd)
 
-    monkeypatch.setattr(attend.tty, "setraw", slowly)
+    monkeypatch.setattr(tty, "setraw", slowly)
     ours, theirs = pty.openpty()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(place / hold.SHELL))

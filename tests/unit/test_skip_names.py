@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.build.skip import header, names
+from harness.build.skip import c_header, names
 from harness.build.skip.names import ChangedNames
 
 HEAD = """\
@@ -376,13 +376,13 @@ def test_the_smallest_header() -> None:
     ],
 )
 def test_ambiguous_text_is_unclear(text: str) -> None:
-    with pytest.raises(header.Unclear):
-        header.pieces(text)
+    with pytest.raises(c_header.Unclear):
+        c_header.pieces(text)
     assert names.changed(text, text + "/* more */\n") is None
 
 
 def test_pieces_know_their_lines_and_conditions() -> None:
-    found = {piece.text: (piece.places, piece.conditions) for piece in header.pieces(BEFORE)}
+    found = {piece.text: (piece.places, piece.conditions) for piece in c_header.pieces(BEFORE)}
     guard = "#ifndef _LINUX_MOUNT_H"
     assert found["#include <linux/types.h>"] == ((8,), (guard,))
     body = "struct vfsmount {\nstruct dentry *root;\n#ifdef CONFIG_MORE\nint more;\n#endif\n"

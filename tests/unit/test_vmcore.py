@@ -9,13 +9,14 @@ import os
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness import vmcore
 from harness.guest import GuestSpec, qemu, qmp
 from harness.guest.console import ConsoleWatch
-from harness.plugin import asked
+from harness.plugin import guest_options
 
 
 def spec(tmp_path: Path) -> GuestSpec:
@@ -66,7 +67,7 @@ class Qemu:
                     stream.write(json.dumps(self.answer(json.loads(line))) + "\n")
                     stream.flush()
 
-    def answer(self, asked: dict) -> dict:
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(asked["execute"])
         if asked["execute"] == "dump-guest-memory":
             Path(asked["arguments"]["protocol"].removeprefix("file:")).write_text("memory")
@@ -171,7 +172,7 @@ def test_the_same_kernel_uncompressed_is_found(tmp_path: Path) -> None:
         vmlinux.touch()
         image.touch()
     os.utime(kept.with_name("vmlinux"), (2e9, 2e9))  # kept a moment after the image
-    assert asked._uncompressed(kept) == kept.with_name("vmlinux")
-    assert asked._uncompressed(built) == tmp_path / "out" / "vmlinux"
+    assert guest_options._uncompressed(kept) == kept.with_name("vmlinux")
+    assert guest_options._uncompressed(built) == tmp_path / "out" / "vmlinux"
     os.utime(tmp_path / "out" / "vmlinux", (2e9, 2e9))  # a build goes on
-    assert asked._uncompressed(built) is None
+    assert guest_options._uncompressed(built) is None

@@ -3,7 +3,7 @@
 
 make knows only times: one more prototype in <linux/mount.h> compiles hundreds of objects again.
 Where it is certain which names a header gained or lost, an object whose sources do not mention
-them gets a new time before make looks.  ``header`` reads headers, ``names`` compares two versions
+them gets a new time before make looks.  ``c_header`` reads headers, ``names`` compares two versions
 of one, ``objects`` decides about objects.
 """
 

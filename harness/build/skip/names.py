@@ -14,8 +14,8 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from harness.build.skip import header
-from harness.build.skip.header import Declaration, Piece
+from harness.build.skip import c_header
+from harness.build.skip.c_header import Declaration, Piece
 
 _TYPES_HEADER = "#include <linux/types.h>"
 _SHOWN = 2
@@ -66,14 +66,14 @@ class ChangedNames:
 def changed(before: str, after: str) -> ChangedNames | None:
     """Compare the text of a header; None when the difference may concern every unit."""
     try:
-        old, new = header.pieces(before), header.pieces(after)
-    except header.Unclear:
+        old, new = c_header.pieces(before), c_header.pieces(after)
+    except c_header.Unclear:
         return None
     same, left, came = _compared(old, new)
     for here, there in same:
         piece = new[there]
         moved = old[here].places != piece.places
-        if moved and not piece.directive and not header.may_move(piece.text):
+        if moved and not piece.directive and not c_header.may_move(piece.text):
             return None
     lost, gained = _declarations(old, left), _declarations(new, came)
     if lost is None or gained is None:
@@ -108,7 +108,7 @@ def _declarations(pieces: list[Piece], chosen: list[int]) -> list[Declaration] |
     They must stand directly inside its include guard: a header without one may be made to be
     included in the middle of something else.
     """
-    guard = header.guard(pieces)
+    guard = c_header.guard(pieces)
     types: set[str] = set()
     declarations: list[Declaration] = []
     for number, piece in enumerate(pieces):
@@ -119,8 +119,8 @@ def _declarations(pieces: list[Piece], chosen: list[int]) -> list[Declaration] |
                 return None
             declarations.append(declaration)
         if inside:
-            types.add(header.declared_type(piece.text))
-            types |= header.TYPES if piece.text == _TYPES_HEADER else set()
+            types.add(c_header.declared_type(piece.text))
+            types |= c_header.TYPES if piece.text == _TYPES_HEADER else set()
     pairs = zip(declarations, chosen, strict=True)
     macros = {declaration.name for declaration, i in pairs if pieces[i].directive}
     if _mentioned(macros, [pieces[i] for i in chosen if not pieces[i].directive]):
@@ -130,8 +130,8 @@ def _declarations(pieces: list[Piece], chosen: list[int]) -> list[Declaration] |
 
 def _declaration(piece: Piece, types: set[str]) -> Declaration | None:
     if piece.directive:
-        return header.macro(piece.text)
-    return header.forward(piece.text) or header.prototype(piece.text, types - {""})
+        return c_header.macro(piece.text)
+    return c_header.forward(piece.text) or c_header.prototype(piece.text, types - {""})
 
 
 def _mentioned(names: Iterable[str], pieces: Iterable[Piece]) -> bool:

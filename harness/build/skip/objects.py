@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness import git, serial
-from harness.build import records
-from harness.build.records import CompiledObject
+from harness.build import make_records
+from harness.build.make_records import CompiledObject
 from harness.build.skip import names
 from harness.build.skip.names import ChangedNames
 from harness.model import Checkout, CompilerWarning, Toolchain
@@ -99,11 +99,11 @@ def before_make(
     if not changes.headers:
         return Skipped()
     files = _SourceFiles(checkout.path, out, changes)
-    linked = records.object_names(out, toolchain, modules="\nCONFIG_MODULES=y" in config)
+    linked = make_records.object_names(out, toolchain, modules="\nCONFIG_MODULES=y" in config)
     changed = tuple(f"/{header.path}" for header in changes.headers)
     done: list[str] = []
     used: set[bytes] = set()
-    for compiled in records.compiled_from(out, linked, files.headers):
+    for compiled in make_records.compiled_from(out, linked, files.headers):
         if (
             compiled.time > built_at  # something else compiled it since
             or any(f"/{w.file}".endswith(changed) for w in warned.get(compiled.name, ()))

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What pytest's command line asks for: which guests, how many, and how a test is run again."""
+"""What the options of pytest's command line mean: which guests, how many, how to rerun a test."""
 
 from __future__ import annotations
 
 import datetime
-import json
 import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
-from harness import options, paths
+from harness import options, paths, serial
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
 from harness.guest.spec import parse_variables
@@ -19,18 +18,18 @@ from harness.options import GUEST_ARCH, GUEST_MEMORY
 from harness.plugin.fleet import Fleet, guest_count, hold_seconds
 from harness.progress import Progress
 
-# A disk that is a module of the guest's kernel, not a file of the host's.
+# A disk that the guest's kernel makes itself, not a file of the host.
 _NULL = "null_blk"
 
 
 def fleet(config: pytest.Config) -> tuple[Fleet, str]:
-    """Give the guests that are asked for, not booted yet, and why they run as they do."""
+    """The requested guests, not booted yet, and the reason for their accelerator."""
     get = config.getoption
     image = Path(get("kernel")).absolute()
     fields = {option.guest: get(_dest(option)) for option in options.OPTIONS if option.guest}
     fields["arch"] = fields["arch"] or GUEST_ARCH
     fields["memory"] = fields["memory"] or GUEST_MEMORY
-    if not get("guest_booter"):  # another booter takes what it wants
+    if not get("guest_booter"):  # another booter accepts other files
         check_image(image, fields["arch"])
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     folder = Path(get("guest_folder") or paths.state("pytest", stamp)).absolute()
@@ -49,41 +48,45 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
         **fields,
     )
-    # xdist's own -n is taken as the number of guests when ours is not given.
-    asked = str(get("guests"))
-    if asked in ("", "auto"):
-        asked = str(get("numprocesses") or "auto")
+    # Without our own option, xdist's -n is the number of guests.
+    wanted = str(get("guests"))
+    if wanted in ("", "auto"):
+        wanted = str(get("numprocesses") or "auto")
     if spec.hold:
-        asked = "1"  # a person looks at one at a time
+        wanted = "1"  # a person looks at one at a time
     named = config.args if all("::" in arg for arg in config.args) else []
-    return Fleet(spec, guest_count(asked, spec, len(named))), reason
+    return Fleet(spec, guest_count(wanted, spec, len(named))), reason
 
 
 def required_options(config: pytest.Config) -> dict[str, str]:
-    """Give the options that the running kernel must have."""
+    """The kernel options that the running kernel must have.  Raises pytest.UsageError."""
     file = config.getoption("kernel_options")
-    asked: dict[str, str] = json.loads(Path(file).read_text()) if file else {}
-    return asked
+    try:
+        return serial.read(Path(file), dict[str, str]) if file else {}
+    except (OSError, serial.DamagedError) as error:
+        raise pytest.UsageError(
+            f'--kernel-options {file}: {error}\nhint: it is JSON such as {{"CONFIG_X": "y"}}'
+        ) from error
 
 
 def command(config: pytest.Config, spec: GuestSpec) -> list[str]:
-    """Give the words that run one test alone in a fresh guest like these, from any folder.
+    """The command that runs one test alone in a new guest like these, from any folder.
 
-    The test's absolute path and name go behind them.
+    The test's absolute path and name have to be appended.
     """
-    words = [sys.executable, "-m", "pytest", "--kernel", str(spec.image), "--guests", "1"]
+    argv = [sys.executable, "-m", "pytest", "--kernel", str(spec.image), "--guests", "1"]
     for option in options.OPTIONS:
         value = config.getoption(_dest(option)) if option.carried else ()
         if option.carried and value != option.form["default"]:
-            each = value if isinstance(value, list) else [value]
-            words += [part for one in each for part in (option.pytest, str(one))]
+            values = value if isinstance(value, list) else [value]
+            argv += [part for value in values for part in (option.pytest, str(value))]
     if config.getoption("guest_modules"):
-        words += ["--guest-modules", str(spec.modules)]
+        argv += ["--guest-modules", str(spec.modules)]
     for name, text in spec.environment:
-        words += ["--guest-env", f"{name}={text}"]
+        argv += ["--guest-env", f"{name}={text}"]
     for disk in config.getoption("guest_disk"):
-        words += ["--guest-disk", disk if disk == _NULL else str(Path(disk).absolute())]
-    return [*words, "--rootdir", str(config.rootpath)]
+        argv += ["--guest-disk", disk if disk == _NULL else str(Path(disk).absolute())]
+    return [*argv, "--rootdir", str(config.rootpath)]
 
 
 def _dest(option: options.CommandOption) -> str:
@@ -92,25 +95,27 @@ def _dest(option: options.CommandOption) -> str:
 
 
 def _uncompressed(image: Path) -> Path | None:
-    """Give the same kernel uncompressed, where a kept kernel or a build folder has it."""
+    """The same kernel uncompressed, if it is beside a kept kernel or in a build folder."""
     kept = image.with_name("vmlinux")
     if kept.is_file():
         return kept
-    # A build folder's image is made from its vmlinux; a newer vmlinux is another kernel's.
-    newest = image.stat().st_mtime
-    built = (up / "vmlinux" for up in image.parents[3:4])
-    return next((one for one in built if one.is_file() and one.stat().st_mtime <= newest), None)
+    # In a build folder the image is made from vmlinux; if vmlinux is newer, it is another kernel's.
+    for folder in image.parents[3:4]:
+        built = folder / "vmlinux"
+        if built.is_file() and built.stat().st_mtime <= image.stat().st_mtime:
+            return built
+    return None
 
 
-def _modules(asked: str | None, image: Path) -> Path | None:
-    """Give the folder of modules that was asked for, or the one a kept kernel has."""
-    folder = Path(asked).absolute() if asked else image.with_name("modules")
-    if asked and not any(folder.glob("*/modules.dep")):
-        raise pytest.UsageError(f"--guest-modules {asked}: no RELEASE/modules.dep in there")
+def _modules(given: str | None, image: Path) -> Path | None:
+    """The folder of modules: the given one, or that of a kept kernel."""
+    folder = Path(given).absolute() if given else image.with_name("modules")
+    if given and not any(folder.glob("*/modules.dep")):
+        raise pytest.UsageError(f"--guest-modules {given}: no RELEASE/modules.dep in there")
     return folder if folder.is_dir() else None
 
 
 def _null_disks(disks: list[str]) -> list[str]:
-    """Give the kernel arguments for as many null_blk devices as were asked for."""
+    """The kernel arguments for the requested number of null_blk devices."""
     count = disks.count(_NULL)
     return [f"null_blk.nr_devices={count}"] if count else []

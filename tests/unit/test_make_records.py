@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.build import records
-from harness.build.records import ObjectCount, may_use
+from harness.build import make_records
+from harness.build.make_records import ObjectCount, may_use
 
 WORKTREE = Path("/worktree/linux")
 
@@ -73,14 +73,14 @@ def test_half_written_objects_are_removed_after_a_kill(tmp_path: Path) -> None:
         (tmp_path / f".{name}.cmd").write_text("cmd")
     os.utime(tmp_path / "old.o", (5, 5))
     os.utime(tmp_path / ".old.o.cmd", (4, 4))
-    assert records.make_starts(tmp_path) == []  # make starts ...
+    assert make_records.make_starts(tmp_path) == []  # make starts ...
     os.utime(tmp_path / ".harness-building", (10, 10))
     os.utime(tmp_path / "half.o", (12, 12))
     os.utime(tmp_path / ".half.o.cmd", (3, 3))
     os.utime(tmp_path / "whole.o", (12, 12))
     os.utime(tmp_path / ".whole.o.cmd", (12, 12))
-    assert records.make_starts(tmp_path) == [tmp_path / "half.o"]  # ... and never came back
-    records.make_ended(tmp_path)
+    assert make_records.make_starts(tmp_path) == [tmp_path / "half.o"]  # ... and never came back
+    make_records.make_ended(tmp_path)
     assert sorted(p.name for p in tmp_path.glob("*.o")) == ["old.o", "whole.o"]
     assert not (tmp_path / ".harness-building").exists()
 

@@ -1,100 +1,108 @@
 # SPDX-License-Identifier: GPL-2.0-only
+"""The deadlines of tests and of the run."""
+
+from __future__ import annotations
+
 import threading
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 from patience import PATIENCE
 
+from harness.guest import GuestSpec
 from harness.plugin.deadlines import DeadlineWatch
 from harness.plugin.fleet import Fleet
 
 
 @pytest.fixture
-def told():
+def reported() -> list[object]:
     return []
 
 
-def watch(told, test_deadline, run_deadline=0.0):
+def watch(
+    reported: list[object], test_deadline: float, run_deadline: float = 0.0
+) -> tuple[DeadlineWatch, threading.Event]:
     came = threading.Event()
 
-    def late(guest, test):
-        told.append((guest, test))
+    def late(guest: str, test: str) -> None:
+        reported.append((guest, test))
         came.set()
 
-    def over():
-        told.append("over")
+    def over() -> None:
+        reported.append("over")
         came.set()
 
     return DeadlineWatch(test_deadline, run_deadline, late, over), came
 
 
-def test_a_late_test_is_told_once(told):
-    clock, came = watch(told, 0.01)
+def test_a_late_test_is_reported_once(reported: list[object]) -> None:
+    clock, came = watch(reported, 0.01)
     clock.started("guest0", "a")
     assert came.wait(PATIENCE)
     clock.close()
-    assert told == [("guest0", "a")]
+    assert reported == [("guest0", "a")]
     assert clock.late == {("guest0", "a"): 0.01}
 
 
-def test_a_finished_test_is_never_late(told):
-    clock, _ = watch(told, PATIENCE)
+def test_a_finished_test_is_never_late(reported: list[object]) -> None:
+    clock, _ = watch(reported, PATIENCE)
     clock.started("guest0", "a")
     clock.finished("guest0")
     clock.started("guest1", "b")
     clock.finished("guest1")
     assert (clock.at("guest0"), clock.before["guest0"]) == ("", "a")
     clock.close()
-    assert told == []
+    assert reported == []
 
 
-def test_the_run_has_a_deadline_too(told):
-    clock, came = watch(told, 0.0, 0.01)
+def test_the_run_has_a_deadline_too(reported: list[object]) -> None:
+    clock, came = watch(reported, 0.0, 0.01)
     assert came.wait(PATIENCE)
     clock.close()
-    assert told == ["over"]
+    assert reported == ["over"]
 
 
-def test_collecting_has_a_deadline_too(told):
+def test_collecting_has_a_deadline_too(reported: list[object]) -> None:
     came = threading.Event()
 
-    def late(guest, test):
-        told.append((guest, test))
+    def late(guest: str, test: str) -> None:
+        reported.append((guest, test))
         came.set()
 
     clock = DeadlineWatch(0.0, 0.0, late, came.set, 0.01)
     clock.busy("guest0")
     assert came.wait(PATIENCE)
     clock.close()
-    assert told == [("guest0", "")]
+    assert reported == [("guest0", "")]
 
 
-def test_the_end_of_collecting_may_be_heard_after_the_first_start(told):
-    clock, came = watch(told, 0.01)
+def test_the_end_of_collecting_may_arrive_after_the_first_start(reported: list[object]) -> None:
+    clock, came = watch(reported, 0.01)
     clock.busy("guest0")
     clock.started("guest0", "a")
     clock.idle("guest0")
     assert came.wait(PATIENCE)
     clock.close()
-    assert told == [("guest0", "a")]
+    assert reported == [("guest0", "a")]
 
 
-def test_behind_an_oops_a_test_has_less_time(told, monkeypatch):
+def test_after_an_oops_a_test_has_less_time(
+    reported: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     part = 1 / PATIENCE
     monkeypatch.setattr("harness.plugin.deadlines.HURT", part)
     came = threading.Event()
-    clock = DeadlineWatch(
-        PATIENCE,
-        0.0,
-        lambda *late: (told.append(late), came.set()),
-        told.clear,
-        hurt="guest0".__eq__,
-    )
+
+    def late(*guest_and_test: str) -> None:
+        reported.append(guest_and_test)
+        came.set()
+
+    clock = DeadlineWatch(PATIENCE, 0.0, late, reported.clear, hurt="guest0".__eq__)
     clock.started("guest0", "a")
     clock.started("guest1", "b")
     assert came.wait(PATIENCE)
     clock.close()
-    assert told == [("guest0", "a")]
+    assert reported == [("guest0", "a")]
     assert clock.late == {("guest0", "a"): PATIENCE * part}
 
 
@@ -103,7 +111,7 @@ START = "     0.900 | [    0.900000] harness: start test_it.py::test_it\n"
 
 
 @pytest.mark.parametrize(
-    ("said", "hurt"),
+    ("console", "hurt"),
     [
         (START + OOPS, True),
         (START + OOPS.replace("Oops: Oops: 0000", "Internal error: Oops: 96000004"), True),
@@ -112,10 +120,10 @@ START = "     0.900 | [    0.900000] harness: start test_it.py::test_it\n"
         (START + "     1.000 | a test says Oops: nothing\n", False),
     ],
 )
-def test_an_oops_counts_for_the_test_it_came_in(said, hurt, tmp_path):
+def test_an_oops_counts_for_the_test_it_came_in(console: str, hurt: bool, tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
-    (tmp_path / "0" / "console.log").write_text(said)
+    (tmp_path / "0" / "console.log").write_text(console)
     fleet = Fleet.__new__(Fleet)
-    fleet.spec = SimpleNamespace(folder=tmp_path)
+    fleet.spec = GuestSpec(image=tmp_path / "image", folder=tmp_path)
     assert fleet.hurt("guest0") is hurt
     assert not fleet.hurt("guest1")  # it has no console yet

@@ -78,11 +78,10 @@ def parse(patch: bytes | str) -> list[FileDiff]:
     Text around the diff is skipped.  Bytes that are not UTF-8 become escapes.
     """
     text = patch if isinstance(patch, str) else patch.decode(errors="backslashreplace")
-    # Only a newline ends a line of a diff: sources have form feeds.
-    lines = list(io.StringIO(text.replace("\r\n", "\n"), newline="\n"))
     reader = _Reader()
-    for line, following in zip(lines, [*lines[1:], ""], strict=False):
-        reader.take(line, following)
+    # Only a newline ends a line of a diff: sources have form feeds.
+    for line in io.StringIO(text.replace("\r\n", "\n"), newline="\n"):
+        reader.take(line)
     return [
         dataclasses.replace(file, hunks=_hunks(hunk_lines))
         for file, hunk_lines in zip(reader.files, reader.hunk_lines, strict=True)
@@ -106,22 +105,25 @@ class _Reader:
         self._ended = ""  # header of the hunk that ended just before this line
         self._unnamed = False  # the last file has neither --- and +++ nor hunks yet
         self._open = False  # a hunk may follow
-        self._plus = False  # this line is the +++ that was read together with its ---
+        self._minus = ""  # the line before, if it begins with ---
 
-    def take(self, line: str, following: str) -> None:
-        """Read a line; ``following`` is the next one."""
-        if self._old <= 0 and self._new <= 0:
-            self._take_header(line, following)
+    def take(self, line: str) -> None:
+        no_newline = line.startswith("\\")  # about the hunk's line before it
+        if self._old <= 0 and self._new <= 0 and not (self._ended and no_newline):
+            self._take_header(line)
             return
         self._old -= line[0] in " -\n"
         self._new -= line[0] in " +\n"
         self.hunk_lines[-1].append(line)
-        if not line.endswith("\n"):
+        if not line.endswith("\n") and not no_newline:
             raise DiffError("it ends in the middle of a line")
 
-    def _take_header(self, line: str, following: str) -> None:
+    def _take_header(self, line: str) -> None:
         if self._ended:
             self._see_no_more(line)
+        minus, self._minus = self._minus, ""
+        if minus and not line.startswith("+++ "):
+            self._open = self._unnamed
         if match := _HUNK.match(line):
             if not self._open:
                 raise DiffError(f"a hunk without a file: {line.rstrip()}")
@@ -132,33 +134,29 @@ class _Reader:
             self._add(_of_git_line(line[len(_GIT) :].rstrip("\n")))
             self._unnamed = True
         elif line.startswith("--- "):
-            self._take_pair(line, following)
-        elif line.startswith("+++ ") and not self._plus:
-            raise DiffError(f"+++ without --- before it: {line.rstrip()}")
+            self._minus = line
+        elif line.startswith("+++ "):
+            self._take_pair(minus, line)
         elif self.files:
+            self._open = self._unnamed
             self.files[-1] = _with_header(self.files[-1], line)
-        self._plus = line.startswith("--- ") and following.startswith("+++ ")
 
     def _see_no_more(self, line: str) -> None:
         """Refuse a hunk that goes on after its header's count: git would drop the rest silently."""
-        if line.startswith("\\"):  # no newline at the end of the file
-            self.hunk_lines[-1].append(line)
-            return
-        if re.match(r"[ +-](?!-- |- ?$)", line):
+        if line.startswith((" ", "+", "-")) and not re.match(r"--- |-- ?$", line):
             raise DiffError(
                 f"a hunk of {self.files[-1].path} is longer than its header says",
                 f"{self._ended} ends before:\n{line}",
             )
         self._ended = ""
 
-    def _take_pair(self, line: str, following: str) -> None:
-        if not following.startswith("+++ "):
-            self._open = self._unnamed
-            return
+    def _take_pair(self, minus: str, plus: str) -> None:
+        if not minus:
+            raise DiffError(f"+++ without --- before it: {plus.rstrip()}")
         if not self._unnamed:
             self._add(FileDiff())
         self._unnamed = False
-        self.files[-1] = _with_side(_with_side(self.files[-1], line), following)
+        self.files[-1] = _with_side(_with_side(self.files[-1], minus), plus)
 
     def _add(self, file: FileDiff) -> None:
         self.files.append(file)
@@ -207,6 +205,8 @@ def _with_header(file: FileDiff, line: str) -> FileDiff:
     if match := _MOVE.fullmatch(line):
         file = dataclasses.replace(file, moved=True)
         return _with_name(file, match[1] in ("from", "old"), unquoted(match[2]))
+    if line.startswith("\\ No newline"):
+        raise DiffError(f"no line before '{line.rstrip()}'")
     if line.startswith("GIT binary patch"):
         return dataclasses.replace(file, binary=True)
     if match := _BLOB.match(line):

@@ -120,13 +120,13 @@ class CandidateBuilder:
         """Whether nothing is being built or waits for it."""
         return all(future.done() for future in self._builds.values())
 
-    def near(self, one: Candidate, other: Candidate) -> bool:
-        """Whether a build of ``other`` after ``one`` compiles little: no shared header differs.
+    def near(self, current: Candidate, other: Candidate) -> bool:
+        """Whether building ``other`` after ``current`` compiles little: no shared header differs.
 
         Otherwise a build ahead of its turn costs more than waiting for it.  A kernel in the cache
         is always near.
         """
-        pair = (one.commit, other.commit)
+        pair = (current.commit, other.commit)
         if pair not in self._near:
             sources = self.sources
             arch = architectures.named(sources.lab.toolchain.arch).folder

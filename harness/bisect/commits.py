@@ -223,8 +223,8 @@ def _notes(span: CommitRange, culprit: Commit, proofs: list[Proof]) -> Iterator[
     elif broken:
         yield "the proof contradicts this: the failure is flaky, or has more than one cause"
     if span.first_parent and len(culprit.parents) > 1:
-        one, two = (parent[:12] for parent in culprit.parents[:2])
-        yield f"a merge: --good {one} --bad {two} searches the commits that it brought"
+        good, bad = (parent[:12] for parent in culprit.parents[:2])
+        yield f"a merge: --good {good} --bad {bad} searches the commits that it brought"
 
 
 def _confidence(

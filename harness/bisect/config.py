@@ -49,12 +49,12 @@ def bisect_config(job: BisectJob) -> Bisected:
         )
     ends.check_failing(job, space.bad)
     ends.check_others(job, [space.good], Call.GOOD)
-    found = minimize(space, job.call)
+    minimal = minimize(space, job.call)
     return dataclasses.replace(
         job.answer(configs[0] or "the usual options", configs[1], len(space.groups)),
-        options=found.options,
-        brought=found.brought,
-        notes=tuple(f"could not test without {name}" for name in found.unsure),
+        options=minimal.options,
+        brought=minimal.brought,
+        notes=tuple(f"could not test without {name}" for name in minimal.unsure),
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Both ends are tried first: the failure must show at the bad one, and not at the good ones.
 
-Without a signature, the first test that fails at the bad end and passes at the good one is it.
+Without a signature, it is the first test that fails at the bad end and passes at the good one.
 """
 
 from __future__ import annotations

@@ -84,16 +84,16 @@ class FailureRates:
 
     def log_bad(self, seen: RunCount) -> float:
         """Return the log of the chance of seeing this on a bad kernel, in one particular order."""
-        known = self.bad
-        if not known.failures:
+        bad = self.bad
+        if not bad.failures:
             raise ValueError("the bad end has never failed, so nothing is known of its rate")
         # The log of B(a + failures, b + passes) / B(a, b), where Beta(a, b) is the posterior.
-        a, b = known.failures, known.passes + 1
+        a, b = bad.failures, bad.passes + 1
         flaky = _log_beta(a + seen.failures, b + seen.passes) - _log_beta(a, b)
-        if known.passes or not self.steady:
+        if bad.passes or not self.steady:
             return flaky
         # So far it failed every time, as a steady failure must and a flaky one may.
-        always = self.steady / (self.steady + (1 - self.steady) / (known.runs + 1))
+        always = self.steady / (self.steady + (1 - self.steady) / (bad.runs + 1))
         sure = always if not seen.passes else 0.0
         return math.log(sure + (1 - always) * math.exp(flaky)) if always < 1 else _log(sure)
 

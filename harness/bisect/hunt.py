@@ -280,9 +280,9 @@ class Hunt:
         ``until`` says when to give up; ``meanwhile`` is called when a guest is free.
         """
         most = 1 if self.builder.sources_only else AHEAD
-        commits, known = self.search.ahead(most), len(self.search.calls)
+        commits, calls = self.search.ahead(most), len(self.search.calls)
         while commits and not until():
-            (name, candidate), *others = ((one, self._candidate(one)) for one in commits)
+            (name, candidate), *others = ((name, self._candidate(name)) for name in commits)
             proof = self._next_proof(candidate)
             needed = {candidate, *proof, *(other for _, other in others)}
             self.builder.keep_only(needed)
@@ -296,8 +296,8 @@ class Hunt:
             if self.judge.prober.running < self.threads.guests:
                 meanwhile()
             self._absorb()
-            if len(self.search.calls) != known:
-                commits, known = self.search.ahead(most), len(self.search.calls)
+            if len(self.search.calls) != calls:
+                commits, calls = self.search.ahead(most), len(self.search.calls)
         self.threads.clear()
 
     def _next_proof(self, now: Candidate) -> set[Candidate]:

@@ -57,22 +57,22 @@ def interactions(
     full = series.call(patches)
     left_out = tuple(series.without(patch) for patch in patches)
     opposite = {Call.GOOD: Call.BAD, Call.BAD: Call.GOOD}.get(full)
-    decisive = tuple(one.patch for one in left_out if one.call is opposite)
+    decisive = tuple(case.patch for case in left_out if case.call is opposite)
     smallest = ddmin.MinimalSet[int](())
     if full is Call.BAD and series.call(()) is Call.GOOD:
         smallest = ddmin.minimal(patches, series.call)
     pairs: tuple[tuple[int, int], ...] = ()
     if not decisive and opposite is not None:
-        alone = [one.patch for one in left_out if one.call is full and not one.also]
+        alone = [case.patch for case in left_out if case.call is full and not case.also]
         pairs = tuple(
             pair
             for pair in itertools.combinations(alone, 2)
             if series.call([patch for patch in patches if patch not in pair]) is opposite
         )
     needs = {
-        patch: tuple(one.patch for one in left_out if patch in one.also)
-        for one in left_out
-        for patch in one.also
+        patch: tuple(case.patch for case in left_out if patch in case.also)
+        for case in left_out
+        for patch in case.also
     }
     found = PatchInteraction(
         decisive, pairs, smallest.kept, smallest.unsure, tuple(needs.items()), full

@@ -186,8 +186,6 @@ class Tests:
 
     def finish(self) -> Iterator[Cell]:
         """Return the cells; waits for the tests."""
-        if len(self.trials) < 2:  # no patch applies
-            return
         kernels = [trial.result() if trial else None for trial in self.trials]
         self.walk.faults += [kernel.error for kernel in kernels if kernel and kernel.error][:1]
         base = kernels[0]

@@ -112,8 +112,6 @@ class SemanticPatches:
         return ()
 
     def finish(self) -> Iterable[Cell]:
-        if len(self.trees) < 2:  # no patch applies
-            return ()
         # Leave out rules that failed on another commit: what is old would look new there.
         trees = [
             [finding for finding in tree if finding.rule not in self.broken] for tree in self.trees

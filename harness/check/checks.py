@@ -6,16 +6,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
-from harness.check import (
-    boots,
-    builds,
-    checkers,
-    commits,
-    headers,
-    layout,
-    mail,
-    scripts,
-    variants,
+from harness.check import boots, builds, checkers, commits, headers, layout, scripts, variants
+from harness.check.mail import (
+    exports,
+    fixes,
+    licensed,
+    series_form,
+    signed,
+    subject_form,
+    uapi,
 )
 from harness.check.walk import Check, Needs, Walk, each_patch, each_tree, whole_series
 from harness.errors import UsageError
@@ -24,9 +23,9 @@ from harness.model import Cell, Finding
 
 def _series_form(walk: Walk) -> Sequence[Finding]:
     """Look at the form of the whole series."""
-    letters = [patch.letter for patch in walk.mails]
+    letters = [mail.letter for mail in walk.mails]
     return [
-        *mail.series_form(letters, walk.cover, mails=walk.request.mails),
+        *series_form(letters, walk.cover, mails=walk.request.mails),
         *scripts.changed_by(walk.files, trusted=walk.request.trust),
     ]
 
@@ -45,42 +44,42 @@ CHECKS = (
         "mail",
         Needs.MAIL,
         "the patch applies",
-        each_patch(lambda walk, patch: walk.applied.trouble_with(patch.patch.number)),
+        each_patch(lambda walk, mail: walk.applied.trouble_with(mail.patch.number)),
     ),
     Check(
         "form",
         "mail",
         Needs.MAIL,
         "subjects, numbers, prefix, cover letter",
-        each_patch(lambda _, patch: mail.subject_form(patch.letter), whole=_series_form),
+        each_patch(lambda _, mail: subject_form(mail.letter), whole=_series_form),
     ),
     Check(
         "signed",
         "mail",
         Needs.MAIL,
         "Signed-off-by of the author and of who passes it on",
-        each_patch(lambda _, patch: mail.signed(patch.letter, patch.committer)),
+        each_patch(lambda _, mail: signed(mail.letter, mail.committer)),
     ),
     Check(
         "fixes",
         "mail",
         Needs.MAIL,
         "commits in Fixes: lines exist and have that subject",
-        each_patch(lambda walk, patch: mail.fixes(walk.slot.path, patch)),
+        each_patch(lambda walk, mail: fixes(walk.slot.path, mail)),
     ),
     Check(
         "spdx",
         "mail",
         Needs.MAIL,
         "new files state their license",
-        each_patch(lambda _, patch: mail.licensed(patch.letter.diffs)),
+        each_patch(lambda _, mail: licensed(mail.letter.diffs)),
     ),
     Check(
         "checkpatch",
         "scripts",
         Needs.SOURCES,
         "scripts/checkpatch.pl --strict, spelling included",
-        each_patch(lambda walk, patch: scripts.checkpatch(walk.scripts, patch)),
+        each_patch(lambda walk, mail: scripts.checkpatch(walk.scripts, mail)),
     ),
     Check(
         "maintainers",
@@ -88,7 +87,7 @@ CHECKS = (
         Needs.SOURCES,
         "scripts/get_maintainer.pl against To and Cc; new files have an entry",
         each_patch(
-            lambda walk, patch: scripts.maintainers(walk.scripts, patch, walk.cover),
+            lambda walk, mail: scripts.maintainers(walk.scripts, mail, walk.cover),
             note=scripts.unsent,
         ),
     ),
@@ -97,7 +96,7 @@ CHECKS = (
         "scripts",
         Needs.SOURCES,
         "new complaints of scripts/kernel-doc about the touched files",
-        each_tree(lambda walk, _: scripts.kernel_doc(walk.scripts, walk.sources)),
+        each_tree(lambda walk, _: scripts.kernel_doc(walk.scripts, walk.files)),
     ),
     Check(
         "revision",
@@ -111,14 +110,14 @@ CHECKS = (
         "mail",
         Needs.MAIL,
         "symbols that modules can use now, or no longer",
-        each_patch(lambda _, patch: mail.exports(patch.letter.diffs)),
+        each_patch(lambda _, mail: exports(mail.letter.diffs)),
     ),
     Check(
         "uapi",
         "mail",
         Needs.MAIL,
         "changes to what programs see (include/uapi)",
-        each_patch(lambda _, patch: mail.uapi(patch.letter.diffs)),
+        each_patch(lambda _, mail: uapi(mail.letter.diffs)),
     ),
     Check(
         "build",

@@ -8,10 +8,11 @@ that shift.  What the base has already is not the series' fault.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from harness.model import WHOLE_SERIES, Cell, CellState, Finding
+from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Severity
 from harness.results.regression import unnumbered
 
 Key = tuple[str, str, str]
@@ -79,12 +80,20 @@ class TreeFindings:
     notes: Mapping[int, str] = dataclasses.field(default_factory=dict)
     unchanged: frozenset[int] = frozenset()
 
+    @classmethod
+    def of(cls, check: str, trees: Sequence[Sequence[Finding] | str]) -> TreeFindings:
+        """Make it of trees where a text says why nothing is known."""
+        notes = {number: tree for number, tree in enumerate(trees) if isinstance(tree, str)}
+        return cls(check, [None if isinstance(tree, str) else tree for tree in trees], notes)
+
     def cells(self, renames: Mapping[str, str]) -> list[Cell]:
         """Return a cell for each patch, and one for the whole series: what is left at the tip.
 
         Where nothing is known of the base, the first patch of which something is known replaces it.
         """
         patches = self.trees[1:]
+        if not patches:
+            return []
         base = next((tree for tree in self.trees if tree is not None), None)
         new = new_findings((base, *patches), renames) if base is not None else {}
         cells = []
@@ -128,3 +137,22 @@ def merged(cells: Iterable[Cell]) -> tuple[Cell, ...]:
         )
         for (patch, check), group in groups.items()
     )
+
+
+def shortened(findings: Sequence[Finding], most: int, what: str) -> tuple[Finding, ...]:
+    """Return the first findings, and a note of how many more there are."""
+    more = len(findings) - most
+    rest = [Finding(Severity.NOTE, f"{more} more {what}", rule="more")] if more > 0 else []
+    return (*findings[:most], *rest)
+
+
+def diff_of_texts(
+    before: Mapping[str, str], after: Mapping[str, str], sides: tuple[str, str], context: int = 3
+) -> str:
+    """Return what differs between texts of the same names as one unified diff."""
+    lines: list[str] = []
+    for name in dict.fromkeys((*before, *after)):
+        texts = (before.get(name, "").splitlines(), after.get(name, "").splitlines())
+        old, new = sides[0] + name, sides[1] + name
+        lines += difflib.unified_diff(*texts, old, new, n=context, lineterm="")
+    return "".join(f"{line}\n" for line in lines)

@@ -7,9 +7,9 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from harness import build, kbuild, process
+from harness.check.findings import diff_of_texts, shortened
 from harness.check.walk import Step, Walk
 from harness.model import Cell, CellState, Checkout, Finding, Request, Severity
 
@@ -50,7 +50,9 @@ class Headers:
             yield Cell(step.number, self.check, CellState.UNKNOWN, note=note)
         else:
             yield Cell.of(step.number, self.check, compare(before, self.before))
-            write_diff(self.walk.folder, step.number, before, self.before)
+            sides = ("a/usr/include/", "b/usr/include/")
+            diff = diff_of_texts(before, self.before, sides)
+            self.walk.write_diff(self.check, step.number, diff)
 
     def finish(self) -> Iterable[Cell]:
         return ()
@@ -84,9 +86,7 @@ def compare(before: HeaderTexts, after: HeaderTexts) -> tuple[Finding, ...]:
         for name in dict.fromkeys((*before, *after))
         for finding in _lines(name, before.get(name, ""), after.get(name, ""))
     ]
-    more = len(findings) - SHOWN
-    rest = [Finding(Severity.NOTE, f"{more} more lines differ", rule="more")] if more > 0 else []
-    return (*findings[:SHOWN], *rest)
+    return shortened(findings, SHOWN, "lines differ")
 
 
 def _lines(name: str, old: str, new: str) -> Iterator[Finding]:
@@ -102,15 +102,3 @@ def _lines(name: str, old: str, new: str) -> Iterator[Finding]:
             number += 1
         elif line.startswith("-") and _WORD.search(text):
             yield Finding(Severity.WARNING, f"removed: {text}", file, 0, "gone")
-
-
-def write_diff(folder: Path, patch: int, before: HeaderTexts, after: HeaderTexts) -> None:
-    """Keep the whole difference in the folder of the check."""
-    lines: list[str] = []
-    for name in dict.fromkeys((*before, *after)):
-        texts = (before.get(name, "").splitlines(), after.get(name, "").splitlines())
-        names = (f"a/usr/include/{name}", f"b/usr/include/{name}")
-        lines += difflib.unified_diff(*texts, *names, lineterm="")
-    file = folder / "headers" / f"{patch}.diff"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from harness import process
 from harness.check import builds
 from harness.check.builds import Build
+from harness.check.findings import diff_of_texts, shortened
 from harness.check.scripts import BLOAT_O_METER, Scripts
 from harness.check.walk import Step, Walk
 from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Kernel, Severity
@@ -30,7 +30,7 @@ _MEMBER = re.compile(
 _POINTER = re.compile(r"\(\*\s*(\w+)\)")
 _SIZE = re.compile(r"^\t/\* size: (\d+),", re.MULTILINE)
 
-#: The body of each structure as pahole shows it, by ``struct name``.
+#: Each structure as pahole shows it, by ``struct name``.
 Layouts = Mapping[str, str]
 
 
@@ -109,9 +109,8 @@ class StructureLayouts:
         if previous and before is not None and self._last is not None:
             self.changed[step.number] = compare_layouts(before, self._last)
             if self.changed[step.number]:
-                file = self.walk.folder / "layout" / f"{step.number}.diff"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(difference(before, self._last), encoding="utf-8")
+                diff = diff_of_texts(before, self._last, ("before/", "after/"), context=99)
+                self.walk.write_diff(self.check, step.number, diff)
         return ()
 
     def finish(self) -> Iterator[Cell]:
@@ -152,7 +151,7 @@ def parse(text: str) -> Layouts:
         if match := _BEGIN.match(line):
             name, lines = f"{match[1]} {match[2]}", []
         elif line.startswith("}") and name:
-            layouts.setdefault(name, "\n".join(lines))
+            layouts.setdefault(name, "\n".join([f"{name} {{", *lines, "}"]))
             name = ""
         else:
             lines.append(line)
@@ -168,23 +167,7 @@ def compare_layouts(before: Layouts, after: Layouts) -> tuple[Finding, ...]:
         if before.get(name) != after.get(name)
         and (text := _change(name, before.get(name), after.get(name)))
     ]
-    more = len(findings) - STRUCTURES
-    text = f"{more} more structures differ"
-    rest = [Finding(Severity.NOTE, text, rule="more")] if more > 0 else []
-    return (*findings[:STRUCTURES], *rest)
-
-
-def difference(before: Layouts, after: Layouts) -> str:
-    """Return the full difference as a diff."""
-    lines: list[str] = []
-    for name in dict.fromkeys((*before, *after)):
-        old, new = (
-            [f"{name} {{", *side[name].splitlines(), "}"] if name in side else []
-            for side in (before, after)
-        )
-        names = (f"before/{name}", f"after/{name}")
-        lines += difflib.unified_diff(old, new, *names, n=99, lineterm="")
-    return "".join(f"{line}\n" for line in lines)
+    return shortened(findings, STRUCTURES, "structures differ")
 
 
 def _change(name: str, old: str | None, new: str | None) -> str:

@@ -79,13 +79,13 @@ def check(
         reading = contextlib.nullcontext() if request.builds else slot.reading()
         try:
             with folder.writing(walk.folder), reading, walk.exits:
-                _walk(walk)
+                run_checks(walk)
         except KeyboardInterrupt:
             walk.faults.append("the check was interrupted")
-            report.write(_matrix(walk, source, time.monotonic() - begin), walk.folder)
+            report.write(matrix_of(walk, source, time.monotonic() - begin), walk.folder)
             hint = f"what was found until then is in {walk.folder}"
             raise Interrupted("interrupted", hint=hint) from None
-    return _matrix(walk, source, time.monotonic() - begin), walk.folder
+    return matrix_of(walk, source, time.monotonic() - begin), walk.folder
 
 
 def _see_programs(plan: Plan, request: CheckRequest) -> None:
@@ -97,7 +97,7 @@ def _see_programs(plan: Plan, request: CheckRequest) -> None:
             raise HostFault(f"{check.name} is not installed", hint="install it, or leave it out")
 
 
-def _walk(walk: Walk) -> None:
+def run_checks(walk: Walk) -> None:
     """Go from the base to the tip; ``walk`` keeps what was found if it is stopped."""
     _refuse(walk)
     checks = [one for one in walk.request.checks if not walk.refused or one.needs < Needs.MAKE]
@@ -162,7 +162,7 @@ def _refuse(walk: Walk) -> None:
     ]
 
 
-def _matrix(walk: Walk, source: Source, seconds: float) -> Matrix:
+def matrix_of(walk: Walk, source: Source, seconds: float) -> Matrix:
     """Put together what was found so far."""
     hashes = [checkout.commit for checkout in walk.applied.patched]
     hashes += [""] * (len(walk.series.patches) - len(hashes))

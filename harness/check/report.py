@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import junitparser
 
-from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Matrix, Severity
+from harness.model import WHOLE_SERIES, CellState, Finding, Matrix, Severity
 from harness.results import store
+from harness.text import clean, quantity
 
-_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _B4 = {CellState.BAD: "fail", CellState.WARN: "warn", CellState.UNKNOWN: "warn"}
 
 
@@ -19,8 +18,12 @@ def write(matrix: Matrix, folder: Path) -> None:
     """Write check.json and junit.xml."""
     store.save_check(folder, matrix)
     report = junitparser.JUnitXml("harness check")
-    if why := matrix.trouble:
-        report.add_testsuite(_fault(why))
+    if matrix.trouble:  # what is unknown is not good
+        case = junitparser.TestCase("check", "check")
+        case.result = [junitparser.Error(clean(matrix.trouble))]
+        suite = junitparser.TestSuite("check")
+        suite.add_testcase(case)
+        report.add_testsuite(suite)
     for row in matrix.rows:
         report.add_testsuite(_suite(matrix, row.number, f"{row.number} {row.subject}"))
     report.add_testsuite(_suite(matrix, WHOLE_SERIES, "the whole series"))
@@ -28,85 +31,64 @@ def write(matrix: Matrix, folder: Path) -> None:
     report.write(str(folder / "junit.xml"), pretty=True)
 
 
-def _fault(why: str) -> junitparser.TestSuite:
-    """Give a case for what kept the check from being whole: what is not known is not good."""
-    case = junitparser.TestCase("check", "check")
-    case.result = [junitparser.Error(_clean(why))]
-    suite = junitparser.TestSuite("check")
-    suite.add_testcase(case)
-    return suite
-
-
 def _suite(matrix: Matrix, number: int, name: str) -> junitparser.TestSuite:
-    suite = junitparser.TestSuite(_clean(name))
-    for check in matrix.checks:
-        cell = matrix.cell(number, check)
+    suite = junitparser.TestSuite(clean(name))
+    for cell in (matrix.cell(number, check) for check in matrix.made):
         if cell.state is CellState.NONE:
             continue
-        case = junitparser.TestCase(check, f"patch {number}" if number else "whole")
-        wrong = [one for one in cell.findings if one.level is not Severity.NOTE]
-        text = "\n".join(line(one, number) for one in cell.findings)
+        case = junitparser.TestCase(cell.check, f"patch {number}" if number else "whole")
+        text = "\n".join(line(finding, number) for finding in cell.findings)
         if cell.state is CellState.BAD or (cell.state is CellState.WARN and matrix.strict):
-            failure = junitparser.Failure(_clean(wrong[0].text if wrong else cell.note))
-            failure.text = _clean(text)
+            failure = junitparser.Failure(
+                clean(cell.problems[0].text if cell.problems else cell.note)
+            )
+            failure.text = clean(text)
             case.result = [failure]
         elif cell.state is CellState.UNKNOWN:
-            case.result = [junitparser.Skipped(_clean(cell.note))]
+            case.result = [junitparser.Skipped(clean(cell.note))]
         else:
-            case.system_out = _clean("\n".join(part for part in (cell.note, text) if part))
+            case.system_out = clean("\n".join(filter(None, (cell.note, text))))
         suite.add_testcase(case)
     return suite
 
 
-def line(one: Finding, patch: int) -> str:
+def line(finding: Finding, patch: int) -> str:
     """Write a finding as compilers do, with where it enters and where it goes away."""
-    where = f"{one.where}: " if one.where else ""
+    where = f"{finding.where}: " if finding.where else ""
     span = []
-    if one.enters and one.enters != patch:
-        span.append(f"enters in patch {one.enters}")
-    if one.leaves:
-        span.append(f"goes away in patch {one.leaves}: a hole for bisection, not a bug at the tip")
+    if finding.enters and finding.enters != patch:
+        span.append(f"enters in patch {finding.enters}")
+    if finding.leaves:
+        gone = f"goes away in patch {finding.leaves}"
+        span.append(f"{gone}: a hole for bisection, not a bug at the tip")
     when = f" ({', '.join(span)})" if span else ""
-    return f"{where}{one.level}: {one.text}{when}"
+    return f"{where}{finding.level}: {clean(finding.text)}{when}"
 
 
 def b4(matrix: Matrix) -> list[dict[str, str]]:
-    """Give what b4's check commands print: an entry for each check, of all patches together."""
-    found = []
-    for check in matrix.checks:
-        cells = [
-            one for one in matrix.cells if one.check == check and one.state is not CellState.NONE
+    """Return what b4's check commands print: an entry for each check, of all patches together."""
+    entries = []
+    for check in matrix.made:
+        cells = [cell for cell in matrix.cells if cell.check == check]
+        states = {_B4.get(cell.state, "pass") for cell in cells}
+        status = next(status for status in ("fail", "warn", "pass") if status in states)
+        if check == "apply" and status == "fail":
+            status = "warn"  # b4 pipes patches in one at a time: those before it may be missing
+        entering = [(cell.patch, finding) for cell in cells for finding in cell.entering]
+        problems = sum(finding.level is not Severity.NOTE for _, finding in entering)
+        notes = "; ".join(dict.fromkeys(cell.note for cell in cells if cell.note))
+        details = [
+            f"{f'patch {patch}: ' if patch and len(matrix.rows) > 1 else ''}{line(finding, patch)}"
+            for patch, finding in entering
         ]
-        if not cells:
-            continue
-        worst = max(
-            (_B4.get(one.state, "pass") for one in cells), key=["pass", "warn", "fail"].index
-        )
-        if check == "apply":  # b4 pipes patches in one at a time: those before it may be missing
-            worst = "pass" if worst == "pass" else "warn"
-        lines = [words for one in cells for words in _b4_lines(matrix, one)]
-        count = len([1 for one in cells for f in one.entering if f.level is not Severity.NOTE])
-        notes = "; ".join(dict.fromkeys(one.note for one in cells if one.note))
-        summary = (
-            f"{count} finding{'' if count == 1 else 's'}" if count else notes or "nothing found"
-        )
-        found.append(
+        found = quantity(problems, "finding") if problems else ""
+        entries.append(
             {
                 "tool": f"harness {check}",
-                "status": worst,
-                "summary": summary,
+                "status": status,
+                "summary": found or notes or "nothing found",
                 "url": "",
-                "details": "\n".join(lines),
+                "details": "\n".join(details),
             }
         )
-    return found
-
-
-def _b4_lines(matrix: Matrix, cell: Cell) -> list[str]:
-    many = len(matrix.rows) > 1
-    name = f"patch {cell.patch}: " if cell.patch and many else ""
-    return [name + line(one, cell.patch) for one in cell.entering]
-
-
-def _clean(text: str) -> str:
-    return _NOT_XML.sub("�", text)
+    return entries

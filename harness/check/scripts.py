@@ -114,7 +114,11 @@ def kernel_doc(scripts: Scripts, files: Sequence[str]) -> Sequence[Finding] | st
     """Run kernel-doc on C files of the worktree; returns all it says, old and new."""
     if not scripts.has(KERNEL_DOC):
         return f"this tree has no {KERNEL_DOC}"
-    files = [file for file in files if (scripts.worktree / file).is_file()]
+    files = [
+        file
+        for file in files
+        if file.endswith((".c", ".h")) and (scripts.worktree / file).is_file()
+    ]
     if not files:
         return ()
     result = scripts.run(KERNEL_DOC, "-none", *files)

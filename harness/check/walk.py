@@ -57,7 +57,7 @@ class CheckColumn(Protocol):
     """A check of one series, while it fills its column."""
 
     def take(self, step: Step) -> Iterable[Cell]:
-        """See the next commit, the base first; returns the cells that are known at once."""
+        """See the next commit, the base first; return the cells that are known at once."""
 
     def finish(self) -> Iterable[Cell]:
         """Return the other cells, after the last commit."""
@@ -65,9 +65,9 @@ class CheckColumn(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """A column of the matrix.  ``default``: made unless other checks are named.
+    """A column of the matrix; ``run`` starts it for a series, by its name.
 
-    ``program`` must be installed.
+    ``default``: made unless other checks are named.  ``program`` must be installed.
     """
 
     name: str
@@ -100,10 +100,6 @@ class CheckRequest:
         """Whether a check is wanted."""
         return any(check.name == name for check in self.checks)
 
-    def needs(self, what: Needs) -> bool:
-        """Whether a check needs exactly this."""
-        return any(check.needs is what for check in self.checks)
-
     @property
     def builds(self) -> bool:
         """Whether anything is compiled."""
@@ -122,7 +118,8 @@ class CheckRequest:
 class Walk:
     """Everything that checks share; ``exits`` ends with the walk.
 
-    ``refused`` says why the series is not built, ``faults`` what the machine could not do.
+    ``builds`` are those of the base and of each patch so far.  ``refused`` says why the series is
+    not built, ``faults`` what the machine could not do.
     """
 
     plan: Plan
@@ -146,10 +143,11 @@ class Walk:
         """Every file that the series touches."""
         return tuple(dict.fromkeys(file for patch in self.series.patches for file in patch.files))
 
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Every C file that the series touches."""
-        return tuple(file for file in self.files if file.endswith((".c", ".h")))
+    def write_diff(self, check: str, patch: int, diff: str) -> None:
+        """Keep the full difference that a patch makes in the folder of the check."""
+        file = self.folder / check / f"{patch}.diff"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(diff, encoding="utf-8")
 
     @functools.cached_property
     def lab(self) -> Lab:
@@ -170,29 +168,9 @@ Found = Sequence[Finding] | str
 
 
 @dataclasses.dataclass(frozen=True)
-class _EachPatch:
-    walk: Walk
-    check: str
-    find: Callable[[Walk, PatchMail], Found]
-    whole: Callable[[Walk], Sequence[Finding]] | None
-    note: Callable[[PatchMail], str]
-
-    def take(self, step: Step) -> Iterator[Cell]:
-        if step.mail is None:
-            return
-        try:
-            found = self.find(self.walk, step.mail)
-        except HostFault as error:
-            self.walk.faults.append(error.what)
-            found = error.what
-        if isinstance(found, str):
-            yield Cell(step.number, self.check, CellState.UNKNOWN, note=found)
-        else:
-            yield Cell.of(step.number, self.check, tuple(found), self.note(step.mail))
-
-    def finish(self) -> Iterator[Cell]:
-        if self.whole is not None:
-            yield Cell.of(WHOLE_SERIES, self.check, tuple(self.whole(self.walk)))
+class _FunctionColumn:
+    take: Callable[[Step], Iterable[Cell]] = lambda _: ()
+    finish: Callable[[], Iterable[Cell]] = tuple
 
 
 def each_patch(
@@ -203,49 +181,51 @@ def each_patch(
 ) -> RunCheck:
     """Return what runs a check on each patch alone; ``whole`` looks at the series.
 
-    A HostFault means that the check gives no verdict.
+    After a HostFault there is no verdict.
     """
-    return lambda walk, check: _EachPatch(walk, check, find, whole, note)
 
+    def run(walk: Walk, check: str) -> CheckColumn:
+        def take(step: Step) -> Iterator[Cell]:
+            if step.mail is None:
+                return
+            try:
+                found = find(walk, step.mail)
+            except HostFault as error:
+                walk.faults.append(error.what)
+                found = error.what
+            if isinstance(found, str):
+                yield Cell(step.number, check, CellState.UNKNOWN, note=found)
+            else:
+                yield Cell.of(step.number, check, tuple(found), note(step.mail))
 
-@dataclasses.dataclass(frozen=True)
-class _EachTree:
-    walk: Walk
-    check: str
-    find: Callable[[Walk, Step], Found]
-    trees: list[Found] = dataclasses.field(default_factory=list)
+        def finish() -> Iterator[Cell]:
+            if whole is not None:
+                yield Cell.of(WHOLE_SERIES, check, tuple(whole(walk)))
 
-    def take(self, step: Step) -> Iterable[Cell]:
-        if step.checkout is not None:
-            self.trees.append(self.find(self.walk, step))
-        return ()
+        return _FunctionColumn(take, finish)
 
-    def finish(self) -> Iterable[Cell]:
-        if len(self.trees) < 2:  # no patch applies
-            return ()
-        notes = {number: tree for number, tree in enumerate(self.trees) if isinstance(tree, str)}
-        trees = [None if isinstance(tree, str) else tree for tree in self.trees]
-        return TreeFindings(self.check, trees, notes).cells(self.walk.applied.renames)
+    return run
 
 
 def each_tree(find: Callable[[Walk, Step], Found]) -> RunCheck:
     """Return what runs a check on the tree of each commit; what the base has does not count."""
-    return lambda walk, check: _EachTree(walk, check, find)
 
+    def run(walk: Walk, check: str) -> CheckColumn:
+        trees: list[Found] = []
 
-@dataclasses.dataclass(frozen=True)
-class _WholeSeries:
-    walk: Walk
-    check: str
-    cells: Callable[[Walk, str], Iterable[Cell]]
+        def take(step: Step) -> Iterable[Cell]:
+            if step.checkout is not None:
+                trees.append(find(walk, step))
+            return ()
 
-    def take(self, step: Step) -> Iterable[Cell]:
-        return ()
+        def finish() -> Iterable[Cell]:
+            return TreeFindings.of(check, trees).cells(walk.applied.renames)
 
-    def finish(self) -> Iterable[Cell]:
-        return self.cells(self.walk, self.check)
+        return _FunctionColumn(take, finish)
+
+    return run
 
 
 def whole_series(cells: Callable[[Walk, str], Iterable[Cell]]) -> RunCheck:
     """Return what runs a check once, after the last commit."""
-    return lambda walk, check: _WholeSeries(walk, check, cells)
+    return lambda walk, check: _FunctionColumn(finish=lambda: cells(walk, check))

@@ -201,7 +201,7 @@ def _known_names(
     ids: dict[str, int] = {}
     for chunk in chunks(names):
         query = sa.select(column, column.table.c.id).where(column.in_(chunk))
-        ids.update(connection.execute(query).tuples())
+        ids.update((row[0], row[1]) for row in connection.execute(query))
     return ids
 
 

@@ -84,6 +84,11 @@ class Cell:
         return cls(patch, check, CellState.of(findings), findings, note)
 
     @property
+    def problems(self) -> tuple[Finding, ...]:
+        """The findings that are not only notes."""
+        return tuple(finding for finding in self.findings if finding.level is not Severity.NOTE)
+
+    @property
     def entering(self) -> tuple[Finding, ...]:
         """The findings that this patch introduces, without those it inherits."""
         return tuple(finding for finding in self.findings if finding.enters in (0, self.patch))

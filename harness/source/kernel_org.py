@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import http
 import http.client
@@ -12,6 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from harness import paths
 from harness.errors import HostFault
 from harness.progress import Stage
 from harness.source import releases
@@ -25,7 +25,6 @@ _TIMEOUT = 20.0  # seconds without a byte
 _LIST_TIMEOUT = 5.0  # the same for the list: each of a host's addresses may take as long
 _TRIES = 4  # each try continues where the one before stopped
 _BLOCK = 1 << 20
-_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)  # our disk's fault
 _Errors = (OSError, http.client.HTTPException)
 
 
@@ -74,9 +73,6 @@ def download(url: str, place: Path, sha256: str, stage: Stage) -> Path:
                 break  # nothing comes after what we have
             raise HostFault(f"{url}: {_reason(error)}", hint="try again later") from error
         except _Errors as error:
-            if isinstance(error, OSError) and error.errno in _OURS:
-                hint = "free some space (harness clean), or set HARNESS_CACHE elsewhere"
-                raise HostFault(f"cannot write {part}: {error.strerror}", hint=hint) from error
             if not left:
                 raise HostFault(f"{url}: {_reason(error)}", hint="check the network") from error
             stage.update(note=f"{_reason(error)}; continuing")
@@ -85,17 +81,19 @@ def download(url: str, place: Path, sha256: str, stage: Stage) -> Path:
 
 
 def _append(url: str, part: Path, stage: Stage) -> None:
-    have = part.stat().st_size if part.exists() else 0
+    with paths.writing(part):
+        part.touch()
+    have = part.stat().st_size
     headers = {"Range": f"bytes={have}-"} if have else {}
     request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
         have = have if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
         total = have + int(response.headers.get("Content-Length") or 0)
-        with part.open("ab" if have else "wb") as file:
-            while block := response.read(_BLOCK):
+        while block := response.read(_BLOCK):
+            with paths.writing(part), part.open("ab" if have else "wb") as file:
                 file.write(block)
-                have += len(block)
-                stage.update(have / 1e6, total / 1e6, f"MB of {url}")
+            have += len(block)
+            stage.update(have / 1e6, total / 1e6, f"MB of {url}")
     if have < total:  # reading in blocks does not notice that the server hung up
         raise http.client.IncompleteRead(b"", total - have)
 

@@ -135,7 +135,7 @@ def test_the_plain_table_names_the_hole(project: Check) -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_what_the_base_warns_of_is_not_the_series_fault(project: Check) -> None:
+def test_warnings_of_the_base_do_not_count(project: Check) -> None:
     text = "\nint zero(void);\nint zero(void) { int unused; return 1; }\n"
     project.commits(("fs/configfs: zero", {DIR: f"+{text}"}))
     faketree.git(project.tree, "tag", "--force", "-a", "-m", "x", faketree.TAG)
@@ -162,7 +162,7 @@ def test_tests_run_at_each_patch_and_an_equal_kernel_is_not_booted_again(project
     assert not (project.out / "2").exists()
 
 
-def test_what_was_tested_before_is_not_again_but_the_tip_is(project: Check) -> None:
+def test_a_kernel_tested_before_is_not_booted_again_but_the_tip_is(project: Check) -> None:
     for number in range(3):
         project.commits((f"fs/configfs: {number}", {MOUNT: f"+\nint more{number};\n"}))
     project.mails()
@@ -208,7 +208,7 @@ def test_broken():
 """
 
 
-def test_what_breaks_only_once_is_flaky_and_no_fault_of_the_patch(project: Check) -> None:
+def test_a_test_that_fails_only_once_is_flaky(project: Check) -> None:
     (project.path / "suite" / "test_it.py").write_text(ONCE)
     project.commits(("fs/configfs: word", {DIR: '+\nconst char *word = "fixed by the series";\n'}))
     project.mails()
@@ -224,7 +224,7 @@ def test_what_breaks_only_once_is_flaky_and_no_fault_of_the_patch(project: Check
     assert list((project.out / "rerun" / "1" / "base").rglob("pytest.log"))
 
 
-def test_ctrl_c_ends_everything_and_keeps_what_was_found(project: Check) -> None:
+def test_ctrl_c_stops_everything_and_keeps_the_findings(project: Check) -> None:
     project.commits(("fs/configfs: one", {MOUNT: "+\nint one;\n"}))
     project.mails()
     words = ["--tree", str(project.tree), "--base", faketree.TAG, "--only", "form,tests"]
@@ -336,7 +336,7 @@ def test_a_script_that_breaks_is_no_verdict(project: Check) -> None:
     assert "checkpatch.pl" in table["fault"]
 
 
-def test_recipients_are_held_against_maintainers(project: Check) -> None:
+def test_recipients_are_compared_with_maintainers(project: Check) -> None:
     project.commits(("fs/configfs: one", {DIR: "+\nint one;\n"}))
     project.mails()
     (mail,) = project.series.glob("*.patch")
@@ -367,7 +367,7 @@ def test_a_script_that_the_series_changes_is_not_run(project: Check) -> None:
     assert trap.exists()
 
 
-def test_a_build_that_would_run_the_series_is_not_made(project: Check) -> None:
+def test_an_untrusted_series_that_changes_the_build_is_not_built(project: Check) -> None:
     trap = project.path / "trap"
     line = "\nX := $(shell touch $(TRAP))\n"
     project.commits(("kbuild: nicer", {"Makefile": f"+{line}"}))
@@ -440,7 +440,7 @@ def test_git_rebase_stops_at_the_bad_commit(project: Check) -> None:
     assert faketree.git(project.tree, "log", "-1", "--format=%s") == "fs/configfs: two"
 
 
-def test_a_revision_is_compared_with_the_one_before(project: Check) -> None:
+def test_a_revision_is_compared_with_the_previous_one(project: Check) -> None:
     project.commits(
         ("fs/configfs: one", {MOUNT: "+\nint one;\n"}), ("fs/configfs: two", {DIR: "+\nint two;\n"})
     )
@@ -461,7 +461,7 @@ def test_a_revision_is_compared_with_the_one_before(project: Check) -> None:
     assert before.is_dir()
 
 
-def test_the_revision_before_may_be_made_on_another_base(project: Check) -> None:
+def test_the_previous_revision_may_have_another_base(project: Check) -> None:
     before = (project.tree / DIR).read_text()
     project.commits(("fs/configfs: two", {DIR: before.replace("count++", "count += 2")}))
     project.mails()
@@ -492,7 +492,7 @@ def test_options_that_guard_the_files_are_varied(project: Check) -> None:
     assert "32-bit" in cell["note"]
 
 
-def test_sparse_says_what_is_new(project: Check) -> None:
+def test_only_new_complaints_of_sparse_count(project: Check) -> None:
     program = project.path / "bin" / "sparse"
     program.parent.mkdir(exist_ok=True)
     program.write_text(
@@ -520,7 +520,7 @@ def test_sparse_says_what_is_new(project: Check) -> None:
         shutil.rmtree(project.cache / "builds")
 
 
-def test_headers_are_made_where_programs_see_them(project: Check) -> None:
+def test_headers_are_compared_where_a_patch_touches_uapi(project: Check) -> None:
     name = "include/uapi/linux/demo.h"
     project.commits(("uapi: demo", {name: "#define DEMO 1\n#define OLD 2\n"}))
     faketree.git(project.tree, "tag", "--force", "-a", "-m", "x", faketree.TAG)
@@ -539,7 +539,7 @@ def test_headers_are_made_where_programs_see_them(project: Check) -> None:
     assert "+#define MORE 3" in (project.out / "headers" / "2.diff").read_text()
 
 
-def test_fixes_lines_are_held_against_the_tree(project: Check) -> None:
+def test_fixes_lines_are_compared_with_the_history(project: Check) -> None:
     for number in range(3):
         project.commits((f"fs/configfs: old {number}", {DIR: f"+\nint old{number};\n"}))
     old = faketree.git(project.tree, "rev-parse", "HEAD~1")
@@ -595,9 +595,7 @@ def test_b4_pipes_a_patch_in_and_reads_the_answer(project: Check) -> None:
         (("HEAD", "--suite", "no-suite"), 129, "no-suite"),
     ],
 )
-def test_what_cannot_be_understood(
-    project: Check, words: tuple[str, ...], code: int, said: str
-) -> None:
+def test_usage_errors(project: Check, words: tuple[str, ...], code: int, said: str) -> None:
     found, table, err = project.check(*words, cwd=project.tree)
     assert found == code, err
     assert said in err
@@ -636,7 +634,7 @@ def spatch(tmp_path: Path) -> str:
     return f"{program.parent}{os.pathsep}{os.environ['PATH']}"
 
 
-def test_semantic_patches_tell_what_is_new(project: Check, tmp_path: Path) -> None:
+def test_only_new_reports_of_semantic_patches_count(project: Check, tmp_path: Path) -> None:
     head = "// word: {}\nvirtual patch\nvirtual report\n"
     rules(project, ugly=head.format("UGLY"), other="// word: UGLY\nvirtual patch\n")
     faketree.commit(project.tree, "old", {MOUNT: "int UGLY_old;\n"})
@@ -657,7 +655,7 @@ def test_semantic_patches_tell_what_is_new(project: Check, tmp_path: Path) -> No
     assert found == (2, MOUNT, 3, "UGLY is not nice (ugly)")
 
 
-def test_a_semantic_patch_that_fails_once_says_nothing(project: Check, tmp_path: Path) -> None:
+def test_a_semantic_patch_that_fails_once_is_left_out(project: Check, tmp_path: Path) -> None:
     """Else what the base has already would be new where the rule can be run."""
     rules(project, weak="// word: UGLY\nvirtual report\n", fine="// word: BAD\nvirtual report\n")
     faketree.commit(project.tree, "old", {MOUNT: "int DEADLY;\nint UGLY;\nint BAD;\n"})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whether two kernels would do the same: real ELF files with debug info and build ids."""
+"""Whether two kernels are the same: real ELF files with debug info and build ids."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def made(place: Path, tree: Path, code: str, image: str = "image") -> tuple[Kern
     return kernel, faketree.checkout(tree)
 
 
-def test_a_comment_changes_nothing_that_is_loaded(tree: Path, tmp_path: Path) -> None:
+def test_a_comment_does_not_change_the_loaded_kernel(tree: Path, tmp_path: Path) -> None:
     first = made(tmp_path / "a", tree, CODE)
     second = made(tmp_path / "b", tree, f"/* more\n * words\n */\n{CODE}", "its build id differs")
     third = made(tmp_path / "c", tree, CODE.replace("+", "-"))
@@ -48,14 +48,14 @@ def test_a_comment_changes_nothing_that_is_loaded(tree: Path, tmp_path: Path) ->
     assert names[0] != names[2]
 
 
-def test_what_unpacks_a_kernel_is_not_in_it(tree: Path, tmp_path: Path) -> None:
+def test_the_decompressor_counts_by_its_sources(tree: Path, tmp_path: Path) -> None:
     first = made(tmp_path / "a", tree, CODE)
     faketree.commit(tree, "x86: unpack otherwise", {"arch/x86/boot/head.S": "/* x */\n"})
     again = (first[0], faketree.checkout(tree))
     assert build.loaded_digest(*first, GCC) != build.loaded_digest(*again, GCC)
 
 
-def test_without_vmlinux_it_is_the_image(tree: Path, tmp_path: Path) -> None:
+def test_without_vmlinux_the_image_counts(tree: Path, tmp_path: Path) -> None:
     def bare(name: str, image: str) -> tuple[Kernel, Checkout]:
         (tmp_path / name).write_text(image)
         file = tmp_path / name

@@ -19,7 +19,7 @@ from harness.publish import html as report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 RESULT = histories.PastResult(
-    histories.TestedKernel(
+    histories.KernelInRun(
         "a1", 1e9, "run", "patched", 0, fakerun.EVIL, 1, "v7.2", "c0ffee", "7.2", "k", "tcg", "/x"
     ),
     1e9,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the kernels of a check are tested: beside a build, and the last one with all there is."""
+"""How many guests test a kernel of a check while the next kernel is being built."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.model import Accel, Plan
 @pytest.mark.parametrize(
     ("asked", "processors", "beside"), [("auto", 4, "2"), ("auto", 1, "1"), ("3", 4, "3")]
 )
-def test_half_of_the_processors_are_makes(
+def test_half_of_the_processors_are_left_to_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, processors: int, beside: str
 ) -> None:
     seen: list[str] = []
@@ -28,7 +28,7 @@ def test_half_of_the_processors_are_makes(
         seen.append(lab.plan.guests)
         raise HostFault("no guest today")
 
-    monkeypatch.setattr(boots.trial, "run", run)
+    monkeypatch.setattr("harness.lab.trial.run", run)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
     plan = Plan(
         series=None,

@@ -80,7 +80,7 @@ def rules(found: list[Finding]) -> list[str]:
     return [one.rule for one in found]
 
 
-def test_a_mail_is_taken_apart(letter: Letter) -> None:
+def test_the_parts_of_a_mail(letter: Letter) -> None:
     assert (letter.subject, letter.tags) == ("fs/demo: do it well", "[PATCH v2 1/2]")
     assert letter.sender.startswith("Jörg <")
     assert letter.recipients == {"list@example.org", "other@example.org", "joerg@example.org"}
@@ -92,7 +92,7 @@ def test_a_mail_is_taken_apart(letter: Letter) -> None:
     assert mail.signed(letter) == []
 
 
-def test_a_diff_is_taken_apart(letter: Letter) -> None:
+def test_what_a_diff_adds_and_removes(letter: Letter) -> None:
     new, old = letter.diffs
     assert (new.path, new.old, len(new.added)) == ("fs/demo.c", "", 3)
     assert mail.added_lines(old) == [(11, "++plus;")]
@@ -104,7 +104,7 @@ def test_a_diff_is_taken_apart(letter: Letter) -> None:
     assert [one.file for one in mail.licensed([new, old])] == ["fs/demo.c"]
 
 
-def test_a_mails_signature_is_no_removed_line() -> None:
+def test_a_mails_signature_is_not_a_removed_line() -> None:
     name = "include/uapi/linux/x.h"
     text = f"diff --git a/{name} b/{name}\n--- a/{name}\n+++ b/{name}\n"
     text += "@@ -1 +1,2 @@\n one\n+two\f\n\\ No newline at end of file\n-- \n2.43.0\n"
@@ -114,7 +114,7 @@ def test_a_mails_signature_is_no_removed_line() -> None:
     assert (found.level, found.text) == (Severity.NOTE, "changed: 1 lines added, 0 removed")
 
 
-def test_a_mail_whose_encoding_is_none_or_another(tmp_path: Path) -> None:
+def test_a_mail_with_an_unknown_or_wrong_encoding(tmp_path: Path) -> None:
     file = tmp_path / "0001.patch"
     text = MAIL.replace("=?UTF-8?q?J=C3=B6rg?=", "=?x-none?q?J=C3=B6rg?=")
     text = text.replace("UTF-8\nContent-Transfer-Encoding: quoted-printable", "ISO-8859-2")
@@ -151,7 +151,7 @@ def test_signatures(fields: dict[str, object], found: list[str]) -> None:
     assert rules(mail.signed(made(**fields))) == found
 
 
-def test_who_committed_signs_last() -> None:
+def test_the_committer_signs_last() -> None:
     assert rules(mail.signed(made(), "Z <z@example.org>")) == ["passed-on"]
     assert rules(mail.signed(made(), "A <a@example.org>")) == []
 
@@ -202,7 +202,7 @@ def test_checkpatch_and_kernel_doc_lines_are_read() -> None:
     )
 
 
-def test_scripts_that_a_series_changes_are_known() -> None:
+def test_scripts_that_a_series_changes_are_reported() -> None:
     files = ["fs/a.c", "scripts/checkpatch.pl", "tools/lib/python/kdoc/x.py", "scripts/Makefile"]
     assert [one.file for one in scripts.changed_by(files, trusted=False)] == [
         "scripts/checkpatch.pl",
@@ -224,7 +224,7 @@ Total: Before=1000, After=1123, chg +12.30%
     assert {one.level for one in found} == {Severity.NOTE}
 
 
-def test_options_are_derived_from_makefiles_and_conditions(tmp_path: Path) -> None:
+def test_options_from_makefiles_and_conditions(tmp_path: Path) -> None:
     for name, text in {
         "fs/Makefile": "obj-y += namei.o\nobj-$(CONFIG_DEMO_FS) += demo/\n",
         "fs/demo/Makefile": "obj-$(CONFIG_DEMO_CORE) += demo.o\n"

@@ -28,11 +28,11 @@ def entering(
     return {n: [(one.text, one.enters, one.leaves) for one in some] for n, some in found.items()}
 
 
-def test_what_the_base_has_is_not_new_wherever_its_line_went() -> None:
+def test_a_finding_of_the_base_is_not_new_when_its_line_moved() -> None:
     assert entering([warning("old", 10)], [warning("old", 12)], []) == {1: [], 2: []}
 
 
-def test_a_number_in_the_text_is_not_what_makes_it_new() -> None:
+def test_another_number_in_the_text_makes_nothing_new() -> None:
     old, new = (
         warning("frame of 1032 bytes is too large"),
         warning("frame of 1048 bytes is too large"),
@@ -43,7 +43,7 @@ def test_a_number_in_the_text_is_not_what_makes_it_new() -> None:
     }
 
 
-def test_a_second_of_the_same_is_new() -> None:
+def test_a_second_equal_finding_is_new() -> None:
     assert entering([warning("w", 1)], [warning("w", 1), warning("w", 9)]) == {1: [("w", 1, 0)]}
 
 
@@ -56,7 +56,7 @@ def test_a_hole_enters_and_goes_away() -> None:
     }
 
 
-def test_what_comes_back_enters_again() -> None:
+def test_a_finding_that_returns_enters_again() -> None:
     assert entering([], [warning("w")], [], [warning("w")]) == {
         1: [("w", 1, 2)],
         2: [],
@@ -64,14 +64,14 @@ def test_what_comes_back_enters_again() -> None:
     }
 
 
-def test_a_patch_that_does_not_build_neither_brings_nor_takes() -> None:
+def test_a_patch_that_does_not_build_introduces_and_removes_nothing() -> None:
     assert entering([], [warning("w")], None, [warning("w")]) == {
         1: [("w", 1, 0)],
         3: [("w", 1, 0)],
     }
 
 
-def test_a_file_that_moved_brings_nothing_new() -> None:
+def test_a_moved_file_introduces_nothing() -> None:
     moved = [warning("w", file="b.c")]
     assert entering([warning("w", file="a.c")], moved, renames={"a.c": "b.c"}) == {1: []}
     assert entering([warning("w", file="a.c")], moved) == {1: [("w", 1, 0)]}
@@ -81,14 +81,14 @@ def column(*patches: list[Finding] | None) -> findings.TreeFindings:
     return findings.TreeFindings("build", [[], *patches], {2: "does not build"})
 
 
-def test_the_whole_has_only_what_is_left_at_the_tip() -> None:
+def test_the_whole_series_has_what_is_left_at_the_tip() -> None:
     found = {one.patch: one for one in column([warning("a")], [warning("b")]).cells({})}
     assert [one.text for one in found[WHOLE_SERIES].findings] == ["b"]
     assert found[WHOLE_SERIES].entering == ()  # it is told where it enters, and once
     assert [found[n].state for n in (1, 2, WHOLE_SERIES)] == [CellState.BAD] * 3
 
 
-def test_what_is_not_known_says_so() -> None:
+def test_unknown_trees_make_unknown_cells() -> None:
     found = {one.patch: one for one in column([], None).cells({})}
     assert [found[n].state for n in (1, 2, WHOLE_SERIES)] == [
         CellState.GOOD,
@@ -106,7 +106,7 @@ def test_an_unknown_base_is_replaced_by_the_first_that_is_known() -> None:
     assert [found[n].state for n in (1, 2, 3)] == [CellState.UNKNOWN, CellState.GOOD, CellState.BAD]
 
 
-def test_columns_laid_over_one_another_keep_the_worst() -> None:
+def test_merged_cells_keep_the_worst_state() -> None:
     bad = Cell.of(1, "build", (warning("w"),), "one")
     laid = findings.merged([bad, Cell(1, "build", CellState.UNKNOWN, note="two")])
     assert [(one.state, len(one.findings), one.note) for one in laid] == [
@@ -157,7 +157,7 @@ def test_b4_gets_an_entry_for_each_check() -> None:
     assert report.b4(matrix(Cell.of(1, "form", ())))[0]["status"] == "pass"
 
 
-def test_b4_pipes_one_patch_that_need_not_apply_alone() -> None:
+def test_b4_pipes_in_one_patch_which_need_not_apply_alone() -> None:
     missing = Cell.of(1, "apply", (Finding(Severity.ERROR, "does not apply"),))
     found = report.b4(dataclasses.replace(matrix(missing), checks=("apply",)))
     assert [one["status"] for one in found] == ["warn"]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What programs around the compiler say, and what is made of it."""
+"""Reading the output of pahole, sparse, smatch, spatch and make headers."""
 
 from __future__ import annotations
 
-from harness.check import checkers, headers, layout
+from harness.check import checkers, findings, headers, layout
 from harness.model import Severity
 
 BEFORE = """\
@@ -56,20 +56,20 @@ struct new {
 """
 
 
-def test_structures_that_are_laid_out_otherwise() -> None:
+def test_structures_with_another_layout() -> None:
     before, after = layout.parse(BEFORE), layout.parse(AFTER)
     assert [one.text for one in layout.compare_layouts(before, after)] == [
         "struct demo: 32 to 40 bytes: new list, lock; without run; moved a, flag",
         "struct new: new, 4 bytes",
         "struct old: gone",
     ]
-    diff = layout.difference(before, after)
+    diff = findings.diff_of_texts(before, after, ("before/", "after/"), context=99)
     assert "+++ after/struct demo" in diff
     assert "list_head {" not in diff
     assert layout.compare_layouts(before, before) == ()
 
 
-def test_very_many_structures_are_counted() -> None:
+def test_only_some_of_many_structures_are_named() -> None:
     text = "".join(f"struct s{n} {{\n\t/* size: {n}, cachelines: 1 */\n}};\n" for n in range(40))
     found = layout.compare_layouts({}, layout.parse(text))
     assert len(found) == layout.STRUCTURES + 1
@@ -110,7 +110,7 @@ def test_lines_of_semantic_patches() -> None:
     ]
 
 
-def test_what_a_rule_asks_of_spatch() -> None:
+def test_options_of_a_semantic_patch() -> None:
     assert checkers.rule_options(
         "// Options: --no-includes --include-headers\nvirtual report\n"
     ) == [
@@ -121,7 +121,7 @@ def test_what_a_rule_asks_of_spatch() -> None:
     assert checkers.rule_options("// Options:\n//\nvirtual patch\n") == []
 
 
-def test_what_programs_see() -> None:
+def test_lines_that_user_space_gains_and_loses() -> None:
     before = {"linux/a.h": "#define A 1\n#define B 2\n\n", "linux/b.h": "int b;\n"}
     after = {"linux/a.h": "#define A 1\n\n\n#define  C 3\n", "linux/b.h": "int b;\n"}
     found = headers.compare(before, after)

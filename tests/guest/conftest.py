@@ -21,7 +21,7 @@ from harness.guestside.leaks import Things
 FAILED = pytest.StashKey[bool]()
 SCANNED = pytest.StashKey[float]()
 EVERY = 120.0  # seconds between two scans for lost memory
-# All that was there when the last test had ended; to look costs more than many a test.
+# Everything that existed when the last test ended: finding it takes longer than many tests do.
 THERE = pytest.StashKey[Things | None]()
 
 

@@ -166,7 +166,7 @@ OPTIONS = (
         (*_PAIR_VERBS, "compare"), TESTS, metavar="N", type=count, plan="reruns", repeated=True),
     CommandOption("--allow-flaky", "flaky tests are not bad", _PAIR_VERBS, TESTS,
         plan="allow_flaky", pytest="--allow-flaky", repeated=True),
-    CommandOption("--strict", "failures that the base has too, and flaky tests, count as bad",
+    CommandOption("--strict", "failures that the base has too, and flaky tests, are bad",
         ("run",), TESTS, plan="strict", repeated=True),
     CommandOption("--accel", "how QEMU runs guest code (default: KVM where it works)",
         _KERNEL_VERBS, GUESTS, choices=("auto", "kvm", "tcg"), plan="accel", pytest="--accel",

@@ -4,25 +4,29 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
+import shlex
 from pathlib import Path
+from typing import Any
 
-from harness import cli, history, paths
+from harness import cli, errors, history, paths, settings
 from harness.bisect import BisectPlan, bisect, prober, report, signature
-from harness.cli import bisecting
-from harness.cli.parser import Commands, add_options, add_verb, parse
-from harness.model import BisectMode, SearchStart
+from harness.bisect.signature import COMMAND, TEST, Signature, SignatureKind
+from harness.cli.parser import Commands, add_options, add_verb, parse, typed_plan
+from harness.lab import plan
+from harness.model import BisectMode, Call, Outcome, Plan, SearchStart
 from harness.progress import Progress
 from harness.results import store
 from harness.text import one_line
 
 DESCRIPTION = """\
 Find what made a test fail, and prove it: the patch of a series (without --good), the
-commit between --good and --bad, the options of a config, or the patches that only do
-it together.  Behind -- stand the files that commits must touch, or a command whose
-exit code is taken as `git bisect run` does.  Exit code 0 when one answer was found
-and holds, 125 when what is left cannot be tested, 1 when the proof contradicts it."""
+commit between --good and --bad, the options of a config, or patches that fail only
+together.  Behind -- are the files that the commits must touch, or a command whose exit
+code counts as in `git bisect run`.  Exit code 0 when one answer was found and the proof
+confirms it, 1 when the proof contradicts it, 125 when what remains cannot be tested."""
 
 EXAMPLES = """\
 examples:
@@ -31,11 +35,14 @@ examples:
   harness bisect --tree ~/linux --good v7.1 --bad HEAD --splat 'use-after-free' -- fs drivers/nvme
   harness bisect --tree ~/linux --good v7.2 --bad v7.1 --find-fix --boot
   harness bisect --tree ~/linux --good v7.1 --bad v7.2 --with-series --series my.mbox --test ID
-  harness bisect --config-bad debug --test ID       which option of the fragment does it
-  harness bisect --interaction --test ID            which patch needs which other
+  harness bisect --config-bad debug --test ID       which option of the fragment is to blame
+  harness bisect --interaction --test ID            which patch needs which other one
   harness bisect --tree . --good A --bad B -- ./mine.sh
-  harness bisect --resume                           go on where it was stopped
+  harness bisect --resume                           continue where it was stopped
 """
+
+# Elsewhere the suites show what fails.
+_NEED_SIGNATURE = (BisectMode.CONFIG, BisectMode.INTERACTION)
 
 
 def add(commands: Commands) -> None:
@@ -43,41 +50,62 @@ def add(commands: Commands) -> None:
     short = "find the patch, commit or option that made a test fail"
     parser = add_verb(commands, "bisect", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument(
-        "words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as harness run takes them"
+        "words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as for harness run"
     )
-    _range(parser)
-    _signature(parser)
-    _trials(parser)
+    _add_range(parser.add_argument_group("where to search"))
+    _add_signature(parser.add_argument_group("what counts as bad"))
+    trials = parser.add_argument_group("trials")
+    trials.add_argument(
+        "--confidence",
+        type=float,
+        default=0.99,
+        metavar="P",
+        help="confidence of each decision, for flaky failures (default: %(default)s)",
+    )
+    trials.add_argument(
+        "--trials",
+        type=int,
+        default=10,
+        metavar="N",
+        help="give up when the bad end passes N times (default: %(default)s)",
+    )
     add_options(parser, "bisect")
 
 
-def _range(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("where it is looked for")
-    group.add_argument("--series", default="", metavar="SERIES", help="its patches are the range")
+def _add_range(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--series", default="", metavar="SERIES", help="search its patches")
     group.add_argument(
-        "--good", action="append", default=[], metavar="REF", help="a commit of --tree that works"
+        "--good", action="append", default=[], metavar="REF", help="a commit in --tree that works"
     )
-    group.add_argument("--bad", default="", metavar="REF", help="one that does not")
+    group.add_argument("--bad", default="", metavar="REF", help="a commit that does not")
     group.add_argument("--first-parent", action="store_true", help="follow first parents only")
     group.add_argument(
-        "--with-series", action="store_true", help="the series on top of each commit"
+        "--with-series", action="store_true", help="apply the series on top of each commit"
     )
-    group.add_argument("--find-fix", action="store_true", help="--bad is older: what made it good?")
     group.add_argument(
-        "--config-good", default="", metavar="FILE|NAME", help="a .config or a fragment"
+        "--find-fix", action="store_true", help="--bad is older: find the commit that fixed it"
     )
-    group.add_argument("--config-bad", default="", metavar="FILE|NAME", help="the same")
+    group.add_argument(
+        "--config-good", default="", metavar="FILE|NAME", help="a .config or a fragment that works"
+    )
+    group.add_argument("--config-bad", default="", metavar="FILE|NAME", help="one that does not")
     group.add_argument(
         "--interaction", action="store_true", help="leave out patches, one and two at a time"
     )
-    group.add_argument("--replay", default="", metavar="FILE", help="go on from a git bisect log")
     group.add_argument(
-        "--resume", nargs="?", const="last", default="", metavar="DIR", help="go on (the last one)"
+        "--replay", default="", metavar="FILE", help="continue from a log of git bisect"
+    )
+    group.add_argument(
+        "--resume",
+        nargs="?",
+        const="last",
+        default="",
+        metavar="DIR",
+        help="continue a bisection (default DIR: the last one)",
     )
 
 
-def _signature(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what counts as bad")
+def _add_signature(group: argparse._ArgumentGroup) -> None:
     for kind in signature.KINDS:
         if kind.option and not kind.metavar:
             group.add_argument(kind.option, action="store_true", help=kind.help)
@@ -86,71 +114,195 @@ def _signature(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--above", type=float, metavar="N", help="... it is above N")
     group.add_argument("--below", type=float, metavar="N", help="... it is below N")
     group.add_argument(
-        "--no-build", action="store_true", help="-- CMD looks at the sources, needs no kernel"
+        "--no-build", action="store_true", help="-- CMD looks at the sources, and needs no kernel"
     )
     group.add_argument(
         "--other",
         default="skip",
         choices=("skip", "good", "bad"),
-        help="what another failure counts as (%(default)s)",
-    )
-
-
-def _trials(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("trials")
-    group.add_argument(
-        "--confidence",
-        type=float,
-        default=0.99,
-        metavar="P",
-        help="of each call, when the failure is flaky (%(default)s)",
-    )
-    group.add_argument(
-        "--trials",
-        type=int,
-        default=10,
-        metavar="N",
-        help="runs of the bad end for it to fail at all (%(default)s)",
+        help="what any other failure counts as (default: %(default)s)",
     )
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Bisect, and show what was found."""
-    begun = None
+    """Bisect, and show the answer."""
+    state = None
     if options.resume:
-        folder = paths.state("runs") if options.resume == "last" else Path(options.resume)
-        place = prober.last_bisection(folder) if options.resume == "last" else folder.absolute()
-        begun = prober.StateFile.load(place)
-        options = _again(begun.begun, options)
+        folder = Path(options.resume).absolute()
+        if options.resume == "last":
+            folder = prober.last_bisection(paths.state("runs"))
+        state = prober.StateFile.load(folder)
+        options = _resumed(state.begun, options)
     with paths.in_use():
-        asked = bisecting.ask(options)
-        _say(asked, progress)
+        planned = bisect_plan(options)
+        series = planned.run.series
+        if planned.mode is BisectMode.SERIES and series is not None:
+            # It takes long, and the series may be the project's.
+            many = len(series.patches)
+            patches = f"{many} patch{'es' if many > 1 else ''}"
+            name = one_line(series.title or series.name)
+            progress.say(f"searching the {patches} of {name}: {planned.signature}")
         with history.recording(
-            options.verb, options.command, progress.say, db=options.db, series=asked.run.series
+            options.verb, options.command, progress.say, db=options.db, series=series
         ) as recording:
-            found = bisect(asked, progress, options.command, begun, recording.at)
-            recording.finish(found.verdict)
+            answer = bisect(planned, progress, options.command, state, recording.at)
+            recording.finish(answer.verdict)
     if options.json:
-        print(json.dumps(store.bisection_table(found), indent=1))
+        print(json.dumps(store.bisection_table(answer), indent=1))
     else:
-        print(report.text(found), end="")
-    return found.verdict.exit_code
+        print(report.text(answer), end="")
+    return answer.verdict.exit_code
 
 
-def _say(asked: BisectPlan, progress: Progress) -> None:
-    """Say what is going to be searched: the series may be the project's, and it takes long."""
-    series = asked.run.series
-    if asked.mode is BisectMode.SERIES and series is not None:
-        many = len(series.patches)
-        patches = f"{many} patch{'es' if many > 1 else ''}"
-        name = one_line(series.title or series.name)
-        progress.say(f"searching the {patches} of {name}: {asked.signature}")
-
-
-def _again(begun: SearchStart, now: argparse.Namespace) -> argparse.Namespace:
-    """Read the command line that a bisection was begun with, where it was typed."""
-    os.chdir(begun.cwd)
-    options = parse(cli.parser("bisect"), "bisect", begun.command[1:])
-    options.command = begun.command
+def _resumed(start: SearchStart, now: argparse.Namespace) -> argparse.Namespace:
+    """Return the options that a bisection began with, seen from where it began."""
+    os.chdir(start.cwd)
+    options = parse(cli.parser("bisect"), "bisect", start.command[1:])
+    options.command = start.command
     options.json, options.quiet, options.verbose = now.json, now.quiet, now.verbose
     return options
+
+
+def bisect_plan(options: argparse.Namespace) -> BisectPlan:
+    """Return what the command line asks for.  Raises UsageError."""
+    _require_subject(options)
+    mode = _mode(options)
+    wanted = _signature(options, mode)
+    if options.no_build and wanted.kind is not COMMAND:
+        raise errors.UsageError("--no-build is for a command of your own", hint="-- CMD")
+    if not 0.5 <= options.confidence < 1:
+        raise errors.UsageError(
+            "--confidence must be at least 0.5 and below 1", hint="--confidence .99"
+        )
+    configs = (_config(options.config_good), _config(options.config_bad))
+    return BisectPlan(
+        run=_run_plan(options, mode),
+        mode=mode,
+        signature=wanted,
+        goods=tuple(options.good),
+        bad=options.bad or "HEAD",
+        files=() if wanted.command else options.rest,
+        first_parent=options.first_parent,
+        reverse=options.find_fix,
+        other=Call(options.other),
+        confidence=options.confidence,
+        trials=max(1, options.trials),
+        sources_only=options.no_build,
+        log=Path(options.replay).absolute() if options.replay else None,
+        configs=configs if mode is BisectMode.CONFIG else None,
+    )
+
+
+def _require_subject(options: argparse.Namespace) -> None:
+    """Raise UsageError where neither a range nor a failure is named: a search can take hours."""
+    where = ("series", "words", "good", "bad", "replay", "config_good", "config_bad")
+    names = (*where, "rest", "interaction", "suites", "keyword")
+    if _kinds(options) or any(getattr(options, name) for name in names):
+        return
+    series = settings.load(Path.cwd()).series or "SERIES"
+    raise errors.UsageError(
+        "nothing to search for was given",
+        hint=f"harness bisect --series {shlex.quote(series)} searches for whatever fails,"
+        " --test ID for a test",
+    )
+
+
+def _config(word: str) -> str:
+    """Return the absolute path of a .config or fragment; a fragment's name stays a name."""
+    return str(Path(word).absolute()) if word and Path(word).is_file() else word
+
+
+def _mode(options: argparse.Namespace) -> BisectMode:
+    given = {
+        BisectMode.HISTORY: bool(options.good or options.bad or options.replay),
+        BisectMode.CONFIG: bool(options.config_good or options.config_bad),
+        BisectMode.INTERACTION: options.interaction,
+    }
+    modes = [mode for mode, wanted in given.items() if wanted] or [BisectMode.SERIES]
+    if len(modes) > 1:
+        raise errors.UsageError(
+            f"one search at a time, not {' and '.join(modes)}", hint="harness bisect --help"
+        )
+    if modes == [BisectMode.HISTORY] and not (options.good or options.replay):
+        raise errors.UsageError("--bad needs a --good", hint="--good REF: a commit that works")
+    return modes[0]
+
+
+def _run_plan(options: argparse.Namespace, mode: BisectMode) -> Plan:
+    """Return how kernels are built and tested."""
+    project = settings.load(Path.cwd())
+    bare = mode is BisectMode.HISTORY and not options.with_series
+    words = [*([options.series] if options.series else []), *options.words]
+    typed = typed_plan(options, words)
+    if bare and typed.series_words:
+        raise errors.UsageError(
+            f"{typed.series_words[0]} has no effect with --good and --bad",
+            hint="--with-series applies it on top of each commit",
+        )
+    bare = bare or (mode is BisectMode.CONFIG and not typed.series_words)
+    typed = dataclasses.replace(typed, patched_only=True, no_series=typed.no_series or bare)
+    if mode is BisectMode.HISTORY and not (typed.tree or project.tree):
+        typed = dataclasses.replace(typed, tree=Path())
+    planned = plan.trusted(plan.complete(typed, project))
+    if planned.series is None and mode in (BisectMode.SERIES, BisectMode.INTERACTION):
+        raise errors.UsageError("there is no series", hint="--series PATH, or --good and --bad")
+    if not planned.fragments:  # without any fragment a kernel does not boot
+        return dataclasses.replace(planned, fragments=("base",))
+    return planned
+
+
+def _kinds(options: argparse.Namespace) -> dict[SignatureKind, Any]:
+    """Return the kinds of signatures that were given, each with the value of its option."""
+    values = {kind: getattr(options, kind.dest) for kind in signature.KINDS if kind.option}
+    return {
+        kind: value
+        for kind, value in values.items()
+        if value is not None and value is not False and value != ""
+    }
+
+
+def _signature(options: argparse.Namespace, mode: BisectMode) -> Signature:
+    """Return what counts as bad: one failure.  A test beside another kind is what is run for it."""
+    kinds = _kinds(options)
+    word, outcomes = _split_outcomes(kinds.pop(TEST, ""))
+    test = _test_path(word, settings.load(Path.cwd()).folder)
+    # The words behind -- are a command if nothing else is given, and files otherwise.
+    kind = next(iter(kinds), COMMAND if options.rest and not test else TEST)
+    if len(kinds) > 1 or (kind is TEST and not test and mode in _NEED_SIGNATURE):
+        given = " and ".join(kind.name for kind in kinds) if kinds else "nothing"
+        raise errors.UsageError(
+            f"one thing must count as bad, and {given} was given",
+            hint="one of --test ID, --splat TITLE, -- CMD",
+        )
+    fields: dict[str, Any] = {"test": test}
+    if outcomes:
+        fields["outcomes"] = outcomes
+    if kind.bounds:
+        fields |= {"above": options.above, "below": options.below}
+        if options.above is None and options.below is None:
+            raise errors.UsageError(
+                f"{kind.option} needs a threshold", hint="--above N or --below N"
+            )
+    if kind is COMMAND:
+        fields["command"] = options.rest
+    elif kind is not TEST and kind.field:
+        fields[kind.field] = kinds[kind]
+    return Signature(kind, **fields)
+
+
+def _split_outcomes(word: str) -> tuple[str, frozenset[Outcome]]:
+    """Split ID=OUTCOME,...; an ID may have an = of its own."""
+    name, equals, last = word.rpartition("=")
+    outcomes = last.split(",")
+    if not equals or not set(outcomes) <= {outcome.value for outcome in Outcome}:
+        return word, frozenset()
+    return name, frozenset(map(Outcome, outcomes))
+
+
+def _test_path(test: str, folder: Path) -> str:
+    """Name a test as seen from the project's folder; it was typed as seen from here."""
+    file, colons, name = test.partition("::")
+    path = Path(file).absolute()
+    if not file or not path.exists():
+        return test
+    return f"{path.relative_to(folder) if path.is_relative_to(folder) else path}{colons}{name}"

@@ -70,7 +70,7 @@ def add(commands: Commands) -> None:
     parser = add_verb(commands, "gc", short, GC, GC_EXAMPLES, run_gc)
     parser.add_argument("--keep-days", type=float, metavar="N", help="remove what is older")
     parser.add_argument("--max-size", default="", metavar="SIZE", help="such as 500M or 20G")
-    parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="only list what would go")
     add_options(parser, "gc")
 
     short = "show and remove what the cache holds"
@@ -79,7 +79,7 @@ def add(commands: Commands) -> None:
         parser.add_argument(
             f"--{choice}", dest="choices", action="append_const", const=choice, help=what
         )
-    parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would go")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="only list what would go")
     parser.set_defaults(choices=[])
 
 

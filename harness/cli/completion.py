@@ -32,7 +32,7 @@ Values = Callable[[Settings], Iterator[str]]
 
 def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    short = "completion for bash, zsh and fish"
+    short = "print completion code for bash, zsh or fish"
     parser = add_verb(commands, "completion", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument("shell", choices=SHELLS, help="bash, zsh or fish")
 

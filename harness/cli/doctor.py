@@ -56,7 +56,7 @@ def add(commands: Commands) -> None:
         commands, "doctor", "say what this machine lacks", DOCTOR, DOCTOR_EXAMPLES, run
     )
     parser.add_argument(
-        "--all", action="store_true", help="also show what is missing and only some options need"
+        "--all", action="store_true", help="also show missing things that only some options need"
     )
     short = "install what this machine lacks"
     parser = add_verb(commands, "setup", short, SETUP, SETUP_EXAMPLES, run_setup)

@@ -32,8 +32,8 @@ from harness.text import quantity
 DESCRIPTION = """\
 Show how a test, a series or a splat did from run to run: when a test first failed and
 last passed, how often it fails by chance, how its time changes; the revisions of a
-series and what failed with each; where a splat was seen.  Words that could mean several
-things list them."""
+series and what failed with each; where a splat was seen.  A name that could mean
+several things lists them."""
 
 EXAMPLES = """\
 examples:

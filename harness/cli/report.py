@@ -29,7 +29,7 @@ Make a report of a run: one HTML file that needs no network and no other file.  
 verdict comes first; then the failures with their evidence, the tests by kernel, the
 patches with the findings at their lines, the time line, the setup.  RUN is the folder
 of a harness run or harness check, a run's id, or "last".
-With an option for another form (a mail, JUnit ...) that is written instead."""
+Options for other forms (a mail, JUnit ...) write those instead."""
 
 EXAMPLES = """\
 examples:
@@ -45,7 +45,7 @@ NAME = "report.html"
 
 def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    short = "a run as an HTML page, a mail, JUnit, TAP, KCIDB"
+    short = "write a run as an HTML page, a mail, JUnit, TAP, KCIDB"
     parser = add_verb(commands, "report", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument("words", metavar="RUN", help='a folder, a run\'s id, or "last"')
     parser.add_argument(

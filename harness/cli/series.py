@@ -21,12 +21,12 @@ from harness.progress import Progress
 from harness.series import trust
 
 SERIES = """\
-Show a series as the harness understands it: cover letter, patches in order,
-version, and which patches are missing or there twice.  It may be a folder of patches (a
-quilt `series` file gives their order), files, an mbox of any size, a maildir, -
-for standard input, A..B or a branch of a git tree, a message id or link of a
-mail archive (through b4: the newest revision, with trailers and attestation), or
-a link to an mbox.  Only message ids and links reach the network.
+Show a series as the harness understands it: cover letter, patches in order, version,
+and which patches are missing or there twice.  SERIES is a folder of patches (a quilt
+`series` file gives their order), files, an mbox of any size, a maildir, - for standard
+input, A..B or a branch of a git tree, a message id or link of a mail archive (through
+b4: the newest revision, with trailers and attestation), or a link to an mbox.  Only
+message ids and links reach the network.
 
 Exit code 0 when the series is whole, 125 when patches are missing or differ."""
 
@@ -47,8 +47,8 @@ JSON:
 FETCH = """\
 Keep a series under patches/NAME: each patch as a plain mail that `git am` takes,
 with the cover letter and a series.toml.  It takes what `harness series` takes; a
-message id or link is fetched from its archive, through b4.  Nothing that is there
-already is overwritten."""
+message id or link is fetched from its archive, through b4.  Existing files are
+never overwritten."""
 
 FETCH_EXAMPLES = """\
 examples:

@@ -41,7 +41,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as for harness run"
     )
-    parser.add_argument("--image", default="", metavar="FILE", help="a kernel image that you have")
+    parser.add_argument(
+        "--image", default="", metavar="FILE", help="boot this kernel image instead"
+    )
     add_options(parser, "shell")
 
 

@@ -68,7 +68,9 @@ def add(commands: Commands) -> None:
     lines = parser.add_argument_group("file and line of each frame")
     lines.add_argument("--vmlinux", type=Path, metavar="FILE", help="the vmlinux of that kernel")
     lines.add_argument("--tree", type=Path, metavar="DIR", help="its sources, with their scripts/")
-    lines.add_argument("--commit", default="", metavar="REF", help="the commit in --tree it is of")
+    lines.add_argument(
+        "--commit", default="", metavar="REF", help="the commit in --tree it is built from"
+    )
     lines.add_argument("--modules", type=Path, metavar="DIR", help="the folder of its .ko files")
     lines.add_argument("--series", type=Path, metavar="PATH", help="the patches that it contains")
 

@@ -121,8 +121,15 @@ def _memory(settings: Settings) -> int:
 def complete(typed: Plan, settings: Settings) -> Plan:
     """Complete what was typed from series.toml, then from [tool.harness].
 
-    Raises UsageError when no series is found, SeriesError for one that cannot be used.
+    Raises UsageError when no series is found and for options that exclude one another, SeriesError
+    for a series that cannot be used.
     """
+    if typed.reruns not in (0, Plan.reruns) and (typed.patched_only or typed.no_series):
+        other = "--patched-only" if typed.patched_only else "--no-series"
+        raise UsageError(
+            f"--rerun compares with the base, which {other} leaves out",
+            hint=f"--retry {typed.reruns} runs a failing test again on the one kernel",
+        )
     series = None
     if not typed.no_series:
         series = find_series(typed.series_words, settings, series_request(typed, settings))

@@ -374,7 +374,7 @@ def test_a_log_of_git_bisect_saves_steps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--interaction", "--series", "x"), "what counts as bad"),
+        (("--interaction", "--series", "x"), "must count as bad"),
         (("--boot", "--warning", "x"), "boot and warning"),
         (("--boot", "--bad", "HEAD"), "--good"),
         (("--boot", "--good", faketree.TAG, "--series", "x"), "--with-series"),
@@ -403,14 +403,14 @@ def test_without_a_range_or_a_signature_nothing_is_searched(tmp_path: Path) -> N
     for words in ((), ("--tree", str(project.tree)), ("--find-fix", "--kernel", "7.2")):
         code, _, err = project.run(*words)
         assert code == 129, err
-        assert "what is to be found?" in err
+        assert "nothing to search for was given" in err
         assert "try: harness bisect --series SERIES" in err
     toml.write_text(f'{settings}series = "patches/demo"\n')
     assert "try: harness bisect --series patches/demo" in project.run()[2]
     assert not project.out.exists()
     _, _, err = project.run("--boot")
     assert "searching the 1 patch of A demo: does not boot" in err
-    assert "what is to be found?" not in err
+    assert "nothing to search for was given" not in err
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from harness.bisect.signature import (
     judge,
     judge_runs,
 )
-from harness.cli import bisect, bisecting
+from harness.cli import bisect
 from harness.errors import HostFault, NotApplied, NotBuilt, UsageError
 from harness.model import Call, GuestRecord, Kernel, Outcome, Side, SideResult, Splat, Test
 
@@ -189,7 +189,7 @@ def test_a_new_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert slow.help in parser.format_help()
     argv = ["--good", "v7.1", "--tree", ".", "--build-time", "9"]
     options = parser.parse_args(argv, argparse.Namespace(verb="bisect", rest=(), command=()))
-    signature = bisecting.ask(options).signature
+    signature = bisect.bisect_plan(options).signature
     assert (signature.kind, str(signature)) == (slow, "build time above 9 s")
     for seconds, call in ((9.5, Call.BAD), (9, Call.GOOD)):
         kernel = dataclasses.replace(KERNEL, seconds=seconds)

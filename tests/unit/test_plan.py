@@ -83,6 +83,14 @@ def test_options_are_told_from_the_series(project):
         made(project, "one", "two")
 
 
+@pytest.mark.parametrize("other", ["--patched-only", "--no-series"])
+def test_a_rerun_needs_a_base(project, other):
+    with pytest.raises(UsageError, match=f"--rerun .* {other}") as error:
+        made(project, "one", "--rerun", "5", other)
+    assert "--retry 5" in error.value.hint
+    assert made(project, "one", "--strict", "--rerun", "0", other).strict
+
+
 def test_fragments_of_the_command_line_are_added(project):
     assert made(project, "one", "--kconfig", "debug").fragments == ("nvmet", "debug")
 

@@ -206,7 +206,7 @@ def _with_header(file: FileDiff, line: str) -> FileDiff:
         file = dataclasses.replace(file, moved=True)
         return _with_name(file, match[1] in ("from", "old"), unquoted(match[2]))
     if line.startswith("\\ No newline"):
-        raise DiffError(f"no line before it: {line.rstrip()}")
+        raise DiffError(f"no line before '{line.rstrip()}'")
     if line.startswith("GIT binary patch"):
         return dataclasses.replace(file, binary=True)
     if match := _BLOB.match(line):

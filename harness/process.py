@@ -101,7 +101,7 @@ def run(
             out, err = group.popen.communicate(data, timeout)
         except subprocess.TimeoutExpired:
             what = f"{shlex.join(words)} did not end within {timeout:g} s"
-            raise HostFault(what, hint="is the machine busy? Run the same again") from None
+            raise HostFault(what, hint="the machine may be too busy: run the same again") from None
     result = Result(
         words,
         group.popen.returncode,
@@ -158,7 +158,8 @@ def _check_program(program: str, cwd: Path | None, env: Mapping[str, str]) -> No
     """Raise HostFault if the program cannot be started, with the reason."""
     if cwd is not None and not cwd.is_dir():
         raise HostFault(
-            f"the folder {cwd} does not exist", hint="was it removed meanwhile? Run the same again"
+            f"the folder {cwd} does not exist",
+            hint="it may have been removed meanwhile: run the same again",
         )
     place = os.fspath(cwd / program) if cwd and "/" in program else program
     if shutil.which(place, path=env.get("PATH")) is not None:

@@ -168,12 +168,12 @@ def _refuse_garbage(parts: Sequence[email.message.Message], body: bytes, where: 
     defects = [type(defect).__name__ for part in parts for defect in part.defects]
     if any(name.startswith("InvalidBase64") for name in defects):
         raise SeriesError(
-            f"{where} is damaged: its base64 text cannot be decoded", hint=_SAVE_AGAIN
+            f"{where} is damaged: its base64 part cannot be decoded", hint=_SAVE_AGAIN
         )
     control = sum(body.count(bytes([code])) for code in (*range(8), *range(14, 27), 127))
     if control * 20 > len(body):
         raise SeriesError(
-            f"{where} is damaged: its base64 text decodes to no text", hint=_SAVE_AGAIN
+            f"{where} is damaged: its base64 part does not decode to text", hint=_SAVE_AGAIN
         )
 
 
@@ -225,7 +225,9 @@ def file_diffs(patch: bytes, before: bytes, where: str) -> tuple[FileDiff, ...]:
         ) from error
     _refuse_outside((name for file in files for name in file.names), where)
     if any(file.bare for file in files):
-        raise SeriesError(f"the names in {where} have no a/ and b/ before them", hint=_PREFIXES)
+        raise SeriesError(
+            f"the file names in {where} have no a/ and b/ before them", hint=_PREFIXES
+        )
     for file in files:
         if file.link:
             _refuse_link(file, where)

@@ -110,11 +110,13 @@ def _range(repo: Path, word: str) -> _Span | None:
     if first and tip:
         if base := git.merge_base(repo, first, tip):
             return _Span(base, tip)
-        raise UsageError(f"{word}: the two have no commit in common", hint="give BASE..TIP")
+        raise UsageError(f"the two ends of {word} have no commit in common", hint="give BASE..TIP")
     if "/" in word and not first and not tip:  # a mistyped path
         return None
     missing = names[1] if first else names[0]
-    raise UsageError(f"{repo} has no commit '{missing}'", hint=f"git -C {repo} fetch, or --tree")
+    raise UsageError(
+        f"{repo} has no commit '{missing}'", hint=f"git -C {repo} fetch, or --tree DIR"
+    )
 
 
 def _named(repo: Path, word: str, base: str) -> _Span | None:
@@ -160,7 +162,9 @@ def _start_of_branch(repo: Path, word: str, tip: str, base: str) -> tuple[str, s
     tag = git.run(repo, "describe", "--tags", "--abbrev=0", tip, check=False).stdout.strip()
     if tag:
         return git.commit_of(repo, tag), f"{tag}, the newest tag in it"
-    raise UsageError(f"where does {word} begin?", hint=f"name its base: BASE..{word}, or --base")
+    raise UsageError(
+        f"cannot tell where {word} begins", hint=f"name its base: BASE..{word}, or --base BASE"
+    )
 
 
 def _prepared_by_b4(repo: Path, full_name: str, tip: str) -> _Span | None:

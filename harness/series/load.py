@@ -38,7 +38,7 @@ class SeriesRequest:
 
 
 @dataclasses.dataclass(frozen=True)
-class SortedPatches:
+class NumberedPatches:
     """The patches in order, each number once; ``conflicting`` share a number and differ."""
 
     patches: tuple[Mail, ...]
@@ -71,16 +71,16 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
         if mails and not source.folder:
             raise _no_diff(mails[0])
         raise mailsource.no_patch(source.where)
-    found = _sort([mail for mail in mails if not mail.is_cover], source)
-    notes = [*source.notes, *choice.notes, *_notes(found, source)]
-    fault = _fault(found, source)
+    numbered = _sort([mail for mail in mails if not mail.is_cover], source)
+    notes = [*source.notes, *choice.notes, *_notes(numbered, source)]
+    fault = _fault(numbered, source)
     if fault and request.whole:
         raise fault
     if request.collect:
-        patches, trailer_notes = threads.collect_trailers(found.patches, choice)
-        found = dataclasses.replace(found, patches=patches)
+        patches, trailer_notes = threads.collect_trailers(numbered.patches, choice)
+        numbered = dataclasses.replace(numbered, patches=patches)
         notes += trailer_notes
-    series = _series(source, covers[0] if covers else None, found)
+    series = _series(source, covers[0] if covers else None, numbered)
     return dataclasses.replace(series, notes=tuple(notes), fault=fault.what if fault else "")
 
 
@@ -115,17 +115,17 @@ def _no_diff(mail: Mail) -> SeriesError:
     )
 
 
-def _sort(patches: Sequence[Mail], source: MailSource) -> SortedPatches:
+def _sort(patches: Sequence[Mail], source: MailSource) -> NumberedPatches:
     """Sort by [PATCH n/m]; if no subject has a number, the order stays.
 
     Raises SeriesError when only some have one, or when they are of several series.
     """
     if source.ordered or not any(mail.total for mail in patches):
-        return SortedPatches(tuple(patches), len(patches))
+        return NumberedPatches(tuple(patches), len(patches))
     unnumbered = [mail.where for mail in patches if not mail.total]
     if unnumbered:
         raise SeriesError(
-            f"in {source.where} some subjects have a number [PATCH n/m] and some have none",
+            f"some subjects in {source.where} have a number [PATCH n/m], and some have none",
             hint=f"number all or none: {FORMAT}",
             details="without a number:\n" + "\n".join(unnumbered),
         )
@@ -135,7 +135,7 @@ def _sort(patches: Sequence[Mail], source: MailSource) -> SortedPatches:
     for mail in patches:
         by_number.setdefault(mail.number, []).append(mail)
     repeated = {number: copies for number, copies in by_number.items() if len(copies) > 1}
-    return SortedPatches(
+    return NumberedPatches(
         patches=tuple(by_number[number][0] for number in sorted(by_number)),
         total=total,
         missing=tuple(sorted(set(range(1, total + 1)) - set(by_number))),
@@ -169,61 +169,65 @@ def _refuse_several_series(mails: Sequence[Mail], source: MailSource) -> None:
         )
 
 
-def _is_asked_alone(found: SortedPatches, source: MailSource) -> bool:
-    """Whether this is one patch of a series, in a file that the user named himself."""
-    return bool(found.missing) and len(found.patches) == 1 and source.single
+def _is_single_patch(numbered: NumberedPatches, source: MailSource) -> bool:
+    """Whether this is one patch of a series, in a file that the user named."""
+    return bool(numbered.missing) and len(numbered.patches) == 1 and source.single
 
 
-def _fault(found: SortedPatches, source: MailSource) -> SeriesError | None:
+def _fault(numbered: NumberedPatches, source: MailSource) -> SeriesError | None:
     """The error for a series that lacks a patch, or has two with one number."""
-    if found.conflicting:
-        first = found.conflicting[0]
+    if numbered.conflicting:
+        first = numbered.conflicting[0]
         return SeriesError(
             f"patch {first.number}/{first.total} is there twice in {source.where}",
             hint="keep one of them",
             details="\n".join(
-                f"{mail.number}/{mail.total} {mail.where}" for mail in found.conflicting
+                f"{mail.number}/{mail.total} {mail.where}" for mail in numbered.conflicting
             ),
         )
-    if found.missing and not _is_asked_alone(found, source):
-        numbers = ", ".join(map(str, found.missing))
-        several = len(found.missing) > 1
+    if numbered.missing and not _is_single_patch(numbered, source):
+        numbers = ", ".join(map(str, numbered.missing))
+        several = len(numbered.missing) > 1
         return SeriesError(
-            f"of {found.total} patches in {source.where} {'numbers' if several else 'number'}"
-            f" {numbers} {'are' if several else 'is'} missing",
+            f"{'patches' if several else 'patch'} {numbers} of {numbered.total}"
+            f" {'are' if several else 'is'} missing in {source.where}",
             hint="fetch the missing mails, or make the series again with git format-patch",
         )
     return None
 
 
-def _notes(found: SortedPatches, source: MailSource) -> list[str]:
+def _notes(numbered: NumberedPatches, source: MailSource) -> list[str]:
     """What the user should know of a series that is taken as it is."""
     notes = []
-    if found.duplicates and not found.conflicting:
-        numbers = ", ".join(map(str, found.duplicates))
-        notes.append(f"patch {numbers} is there twice, both times the same: one is taken")
-    if _is_asked_alone(found, source):
-        mail = found.patches[0]
+    if numbered.duplicates and not numbered.conflicting:
+        numbers = ", ".join(map(str, numbered.duplicates))
+        several = len(numbered.duplicates) > 1
+        notes.append(
+            f"{'patches' if several else 'patch'} {numbers} {'are' if several else 'is'} there"
+            " twice, without a difference: one copy is used"
+        )
+    if _is_single_patch(numbered, source):
+        mail = numbered.patches[0]
         notes.append(f"this is patch {mail.number} of {mail.total} alone")
     return notes
 
 
-def _series(source: MailSource, cover: Mail | None, found: SortedPatches) -> Series:
+def _series(source: MailSource, cover: Mail | None, numbered: NumberedPatches) -> Series:
     toml = read_toml(source.folder) if source.folder else SeriesToml()
-    digest = hashlib.sha256(b"".join(mail.for_git_am for mail in found.patches)).hexdigest()
+    digest = hashlib.sha256(b"".join(mail.for_git_am for mail in numbered.patches)).hexdigest()
     patches = tuple(
         Patch(
             # Numbers of the subjects count only if some are missing.
-            mail.number if found.missing else number,
+            mail.number if numbered.missing else number,
             mail.subject,
             mail.author,
             _file_of(mail, number, digest),
             mail.files,
             mail.message_id,
         )
-        for number, mail in enumerate(found.patches, 1)
+        for number, mail in enumerate(numbered.patches, 1)
     )
-    mails = [cover, *found.patches] if cover else found.patches
+    mails = [cover, *numbered.patches] if cover else numbered.patches
     return Series(
         name=source.name or slug(mails[0].subject),
         folder=source.folder or patches[0].path.parent,
@@ -238,14 +242,14 @@ def _series(source: MailSource, cover: Mail | None, found: SortedPatches) -> Ser
         suites=toml.suites,
         subsystems=toml.subsystems,
         version=max(mail.version for mail in mails),
-        total=found.total,
+        total=numbered.total,
         cover_subject=cover.subject if cover else "",
         cover_id=cover.message_id if cover else "",
         prerequisites=tuple(patch_id for mail in mails for patch_id in mail.prerequisites),
-        missing=found.missing,
-        duplicates=found.duplicates,
+        missing=numbered.missing,
+        duplicates=numbered.duplicates,
         repo=source.repo,
-        commits=tuple(map(_commit_of, found.patches)) if source.repo else (),
+        commits=tuple(map(_commit_of, numbered.patches)) if source.repo else (),
     )
 
 

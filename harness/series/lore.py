@@ -85,7 +85,7 @@ def _download(link: str) -> Path:
             if response.headers.get_content_type() == "text/html":
                 raise SeriesError(
                     f"{link} is a web page, not a mail",
-                    hint="give its link that is called raw or mbox",
+                    hint="give the link that the page calls raw or mbox",
                 )
             return mbox.save(response, link)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:

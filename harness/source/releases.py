@@ -96,6 +96,6 @@ def check_sha256(path: Path, sha256: str, what: str) -> None:
         path.unlink()
         raise HostFault(
             f"{what} came with a wrong checksum",
-            hint="start again; if it happens again, a proxy or mirror on the way alters files",
+            hint="run the same again; if it stays, a proxy or mirror on the way alters files",
             details=f"expected SHA-256 {sha256}\nreceived SHA-256 {actual}",
         )

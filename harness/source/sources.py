@@ -177,7 +177,9 @@ def from_tree(path: Path, ref: str) -> Source:
         near = difflib.get_close_matches(ref, [*refs, "HEAD"], 3, 0.5)
         raise UsageError(
             f"{top} has no commit '{ref}'",
-            hint=f"did you mean {' or '.join(near)}?" if near else f"git -C {top} fetch, or tag -l",
+            hint=f"did you mean {' or '.join(near)}?"
+            if near
+            else f"git -C {top} fetch, or look at git -C {top} tag",
         )
     name = commit[:12] if commit.startswith(ref) else f"{ref} ({commit[:12]})"
     return Source(top, commit, name, f"{top}, Linux {_release_at(top, commit, ref)}")

@@ -101,7 +101,8 @@ def _import(tarball: Path, repo: Path, version: str, origin: str, stage: Stage) 
             pass  # git says why below
         except _Errors as error:
             raise HostFault(
-                f"{tarball.name} is damaged: {error}", hint="start again: this downloads it again"
+                f"{tarball.name} is damaged: {error}",
+                hint="run the same again, to download it again",
             ) from error
         complaints = group.popen.stderr.read().decode(errors="replace")  # type: ignore[union-attr]
         if group.popen.wait():

@@ -292,6 +292,6 @@ def _mails(series: Series) -> list[bytes]:
         except OSError as error:
             raise SeriesError(
                 f"cannot read the patch {patch.path}: {error.strerror}",
-                hint="was the series moved or changed meanwhile? start again",
+                hint="the series may have been moved or changed meanwhile: run the same again",
             ) from error
     return mails

@@ -99,9 +99,9 @@ def test_an_incomplete_series_is_shown_and_refused(project: Path, kernel: Path) 
     )
     got, said = harness("series", "a.mbox", code=125)
     assert (got["missing"], [one["number"] for one in got["patches"]]) == ([2], [1, 3])
-    assert "number 2 is missing" in said
+    assert "patch 2 of 3 is missing" in said
     got, _ = harness("run", "a.mbox", "--tree", kernel, code=125)
-    assert "number 2 is missing" in got["error"]["what"]
+    assert "patch 2 of 3 is missing" in got["error"]["what"]
 
 
 def test_standard_input(project: Path, kernel: Path) -> None:

@@ -88,7 +88,7 @@ def test_bytes_that_are_not_utf8_become_escapes() -> None:
         ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2", "middle of a line"),
         ("@@ -1 +1 @@\n-1\n+2\n", "without a file"),
         ("--- a/x\n+++ b/x\n\n@@ -1 +1 @@\n-1\n+2\n", "without a file"),
-        ("--- a/x\n+++ b/x\n\\ No newline at end of file\n", "no line before it"),
+        ("--- a/x\n+++ b/x\n\\ No newline at end of file\n", "no line before"),
         ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2\n--- a/y\n@@ -1 +1 @@\n-1\n+2\n", "without a file"),
         ("diff --git a/x b/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2\n", "without ---"),
     ],

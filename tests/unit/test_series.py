@@ -291,7 +291,7 @@ def test_compressed(tmp_path: Path) -> None:
 def test_numbers(tmp_path: Path) -> None:
     two = mail("[PATCH 2/3] b", diff=SECOND)
     gap = folder(tmp_path / "gap", mail("[PATCH 1/3] a"), mail("[PATCH 3/3] c"))
-    refused(gap, "of 3 patches .* number 2 is missing", "missing mails")
+    refused(gap, "patch 2 of 3 is missing in", "missing mails")
     twice = refused(folder(tmp_path / "twice", mail("[PATCH 2/3] a"), two), "2/3 is there twice")
     assert twice.details.count("2/3") == 2
     mixed = refused(folder(tmp_path / "mixed", mail("[PATCH] a"), two), "some have none", "number")

@@ -182,7 +182,7 @@ def test_one_missing_patch_is_one_complaint(tmp_path: Path) -> None:
     )
     path.write_text("".join(f"{BOX}{one}\n" for one in texts))
     got = series.load(path, SeriesRequest(whole=False))
-    assert "number 1 is missing" in got.fault
+    assert "patch 1 of 2 is missing" in got.fault
     assert not [note for note in got.notes if "alone" in note]
 
 

@@ -6,8 +6,8 @@ worker: it claims a guest and carries bytes between xdist and the guest's result
 """
 
 from harness.guest.handle import GuestHandle, find, relay_command, start
+from harness.guest.interactive import shell
 from harness.guest.private import sweep
-from harness.guest.shell import shell
 from harness.guest.spec import GuestSpec
 
 __all__ = ["GuestHandle", "GuestSpec", "find", "relay_command", "shell", "start", "sweep"]

@@ -11,13 +11,13 @@ _LAST = 12  # lines of the console that a message shows
 
 @dataclasses.dataclass(frozen=True)
 class BootStage:
-    """How far a boot got: ``words`` for a message, and a ``hint`` what to try.
+    """How far a boot got: ``text`` for a message, and a ``hint`` what to try.
 
     ``early``: the hint is only for a boot that ended without a kernel report.
     """
 
     pattern: str
-    words: str
+    text: str
     hint: str
     early: bool = False
 
@@ -77,7 +77,7 @@ def explain(name: str, ended: str, console: str, titles: list[str]) -> str:
         "reset": "the machine powered off by itself",
     }
     reached = stage(console)
-    lines = [f"{name} did not boot: {how.get(ended, ended)}; {reached.words}", *titles]
+    lines = [f"{name} did not boot: {how.get(ended, ended)}; {reached.text}", *titles]
     last = [line.rstrip() for line in console.splitlines() if line.strip()][-_LAST:]
     lines += ["its last lines:", *(f"  {line}" for line in last)]
     if reached.hint and not (titles and reached.early):

@@ -151,8 +151,8 @@ class ConsoleWatch:
     """A guest's fate, from its console lines and the clock (which callers pass in).
 
     ``deadline``: seconds after the start for the boot.  ``verdict`` is empty until something
-    decides how the guest ends; then it is one of GuestRecord's words, and the guest is to be killed
-    once ``tick`` says so, unless it has ended by itself.
+    decides how the guest ends; then it is a value for GuestRecord's ``ended``, and the guest is to
+    be killed once ``tick`` says so, unless it has ended by itself.
     """
 
     def __init__(self, deadline: float, factor: float) -> None:

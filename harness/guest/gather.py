@@ -44,9 +44,9 @@ def exercise() -> None:
         names = [f"harness.guestside.{m.name}" for m in pkgutil.iter_modules(_folder())]
         with suite.open("a") as file:
             file.write(f"\ndef test_imports():\n    import {', '.join(names)}\n")
-        words = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", folder]
+        options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", folder]
         with contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):
-            pytest.main([*words, str(suite)])
+            pytest.main([*options, str(suite)])
 
 
 def _folder() -> list[str]:

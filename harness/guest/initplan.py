@@ -21,14 +21,14 @@ _OWN_FINDERS = {"_frozen_importlib", "_frozen_importlib_external", "_distutils_h
 class InitPlan:
     """facts.json, which ``harness.guestside.bootstrap`` reads with the standard library.
 
-    ``job`` is "worker" (serves the results port) or "command" (runs ``words`` on the console, or a
-    shell).  ``size`` has the terminal's rows and columns.  ``site``: go through .pth files.
+    ``job`` is "worker" (serves the results port) or "command" (runs ``command``, or a shell, on the
+    console).  ``size`` has the terminal's rows and columns.  ``site``: go through .pth files.
     ``rewritten`` is a folder with modules whose assertions pytest has rewritten.
     """
 
     name: str
     job: str
-    words: tuple[str, ...]
+    command: tuple[str, ...]
     size: tuple[int, ...]
     port: str
     cwd: str
@@ -45,15 +45,15 @@ class InitPlan:
     rewritten: str
 
 
-def write(spec: GuestSpec, name: str, run: Path, words: Sequence[str] | None = None) -> None:
-    """Write ``run``/facts.json for a worker, or for a command (no ``words``: a shell).
+def write(spec: GuestSpec, name: str, run: Path, command: Sequence[str] | None = None) -> None:
+    """Write ``run``/facts.json for a worker, or for a command (an empty one: a shell).
 
     The calling process must run the interpreter that the guest is to run, with the same packages.
     """
     plan = InitPlan(
         name=name,
-        job="worker" if words is None else "command",
-        words=tuple(words or ()),
+        job="worker" if command is None else "command",
+        command=tuple(command or ()),
         size=_terminal_size(),
         port=qemu.PORT,
         cwd=str(spec.cwd),

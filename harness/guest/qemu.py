@@ -44,33 +44,33 @@ def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
 
     ``gateway`` adds the results port.  Raises HostFault as ``command_line`` does.
     """
-    words = [*(spec.booter or (sys.executable, "-I", "-c", _VIRTME_RUN))]
-    words += ["--kimg", str(spec.image), "--mods", "none", "--force-9p", "--arch", spec.arch]
-    words += ["--name", name, "--memory", f"{spec.memory}M", "--cpus", str(spec.processors)]
-    words += ["--disable-monitor"]
+    command = [*(spec.booter or (sys.executable, "-I", "-c", _VIRTME_RUN))]
+    command += ["--kimg", str(spec.image), "--mods", "none", "--force-9p", "--arch", spec.arch]
+    command += ["--name", name, "--memory", f"{spec.memory}M", "--cpus", str(spec.processors)]
+    command += ["--disable-monitor"]
     if spec.accel is Accel.TCG:
-        words.append("--disable-kvm")
+        command.append("--disable-kvm")
     for folder in spec.writable:
-        words += ["--rwdir", f"{folder}={folder}"]
+        command += ["--rwdir", f"{folder}={folder}"]
     for disk in spec.disks:
-        words += ["--blk-disk", f"{disk.name}={disk}"]
-    words += ["--qemu-opts", "-no-reboot", "-append", command_line(spec, run / "facts.json")]
-    words += ["-qmp", f"unix:{run}/qmp,server=on,wait=off"]
+        command += ["--blk-disk", f"{disk.name}={disk}"]
+    command += ["--qemu-opts", "-no-reboot", "-append", command_line(spec, run / "facts.json")]
+    command += ["-qmp", f"unix:{run}/qmp,server=on,wait=off"]
     cpu = architectures.named(spec.arch).emulated_cpu
     if spec.accel is Accel.TCG and cpu:
-        words += ["-cpu", cpu]
+        command += ["-cpu", cpu]
     if spec.vmlinux is not None and image.has_pvh_entry(spec.vmlinux):
-        words += ["-kernel", str(spec.vmlinux)]
+        command += ["-kernel", str(spec.vmlinux)]
     if gateway:
-        words += ["-chardev", f"socket,id=harness,path={run}/gateway,server=on,wait=off"]
-        words += ["-chardev", f"socket,id={WATCHER},path={run}/{WATCHER},server=on,wait=off"]
-        words += ["-device", f"virtio-serial-pci,max_ports={4 if spec.hold else 3}"]
-        words += ["-device", f"virtserialport,chardev=harness,name={PORT}"]
-        words += ["-device", f"virtserialport,chardev={WATCHER},name={bootstrap.WATCHER}"]
+        command += ["-chardev", f"socket,id=harness,path={run}/gateway,server=on,wait=off"]
+        command += ["-chardev", f"socket,id={WATCHER},path={run}/{WATCHER},server=on,wait=off"]
+        command += ["-device", f"virtio-serial-pci,max_ports={4 if spec.hold else 3}"]
+        command += ["-device", f"virtserialport,chardev=harness,name={PORT}"]
+        command += ["-device", f"virtserialport,chardev={WATCHER},name={bootstrap.WATCHER}"]
     if gateway and spec.hold:
-        words += ["-chardev", f"socket,id=shell,path={run}/{hold.SHELL},server=on,wait=off"]
-        words += ["-device", f"virtserialport,chardev=shell,name={held.PORT}"]
-    return words
+        command += ["-chardev", f"socket,id=shell,path={run}/{hold.SHELL},server=on,wait=off"]
+        command += ["-device", f"virtserialport,chardev=shell,name={held.PORT}"]
+    return command
 
 
 def hash_seed(spec: GuestSpec) -> str:
@@ -90,7 +90,7 @@ def mounts(spec: GuestSpec) -> list[tuple[str, str, str]]:
 def command_line(spec: GuestSpec, facts: Path) -> str:
     """The kernel command line.  Raises HostFault for one that no kernel accepts."""
     architecture = architectures.named(spec.arch)
-    words = [
+    arguments = [
         f"console={architecture.console}",
         architecture.earlycon,
         "loglevel=7",
@@ -109,19 +109,19 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
         "raid=noautodetect",
     ]
     if spec.accel is Accel.TCG:
-        words += architecture.emulated
+        arguments += architecture.emulated
         if architecture.name == "x86_64" and tsc_khz():
-            words.append(f"tsc_early_khz={tsc_khz()}")
-    words += spec.append
+            arguments.append(f"tsc_early_khz={tsc_khz()}")
+    arguments += spec.append
     # The kernel passes an unknown word with a "=" to init as a variable.
-    words.append(f"PYTHONHASHSEED={hash_seed(spec)}")
+    arguments.append(f"PYTHONHASHSEED={hash_seed(spec)}")
     # As with -I, but without -E, which would make Python ignore its variables.
     init = ["-P", "-s", "-S"]
     if spec.bundle:
         # Compiled files for what is imported before the bundle: those of the system may be old.
         init += ["-X", f"pycache_prefix={spec.bundle / 'pyc'}"]
     init += [str(_INIT), str(facts), str(spec.bundle / "modules") if spec.bundle else "-"]
-    line = " ".join([*words, f"init={_quoted(str(spec.python))}", "--", *map(_quoted, init)])
+    line = " ".join([*arguments, f"init={_quoted(str(spec.python))}", "--", *map(_quoted, init)])
     if len(line.encode()) > _LIMIT:
         raise HostFault(
             f"the kernel command line would be {len(line.encode())} bytes long",

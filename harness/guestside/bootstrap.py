@@ -56,8 +56,8 @@ _LINKS = (
 
 def mount(source: str, kind: str, where: str, options: str = "", flags: int = 0) -> None:
     """Mount a file system.  Raises OSError."""
-    words = [word.encode() for word in (source, where, kind)]
-    if _libc.mount(*words, ctypes.c_ulong(flags), options.encode()):
+    names = [name.encode() for name in (source, where, kind)]
+    if _libc.mount(*names, ctypes.c_ulong(flags), options.encode()):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), where)
 
@@ -162,8 +162,8 @@ def job(facts: dict[str, Any]) -> int:
         gateway.serve(facts["port"], facts["rewritten"])
         return 0
     _terminal(facts["size"])
-    words = facts["words"] or [facts["environment"].get("SHELL") or "/bin/sh"]
-    os.execvp(words[0], words)
+    command = facts["command"] or [facts["environment"].get("SHELL") or "/bin/sh"]
+    os.execvp(command[0], command)
     return 126  # not reached; for linters
 
 

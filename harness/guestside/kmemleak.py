@@ -116,7 +116,7 @@ def _zero(rate: int) -> float:
 
 def jiffies() -> int:
     """The kernel's jiffies now."""
-    found = re.search(r"^jiffies: (\d+)", Path("/proc/timer_list").read_text(), re.MULTILINE)
-    if not found:
+    match = re.search(r"^jiffies: (\d+)", Path("/proc/timer_list").read_text(), re.MULTILINE)
+    if not match:
         raise OSError("no jiffies in /proc/timer_list")
-    return int(found[1])
+    return int(match[1])

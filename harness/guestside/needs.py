@@ -46,7 +46,7 @@ def feature(*names: str) -> pytest.MarkDecorator:
 def missing(item: pytest.Item) -> list[str]:
     """What ``item`` needs and this guest lacks, a phrase for each."""
     wanted = dict.fromkeys(need for mark in item.iter_markers(MARKER) for need in mark.args)
-    return [words for kind, name in wanted if (words := lacking(kind, name))]
+    return [reason for kind, name in wanted if (reason := lacking(kind, name))]
 
 
 @functools.cache
@@ -75,11 +75,11 @@ def in_guest() -> bool:
     return bool(os.environ.get("HARNESS_GUEST")) or "virtme" in Path("/proc/cmdline").read_text()
 
 
-def _refused(call: Callable[[], object], words: str) -> str:
+def _refused(call: Callable[[], object], reason: str) -> str:
     try:
         call()
     except OSError as error:
-        return f"{words}: {error.strerror}"
+        return f"{reason}: {error.strerror}"
     return ""
 
 
@@ -128,10 +128,10 @@ def _fault_injection() -> str:
 def _own_instances() -> str:
     from harness.guestside.container import Container
 
-    with Container() as one, Container() as two:
-        for container in (one, two):
+    with Container() as first, Container() as second:
+        for container in (first, second):
             container.mount_configfs()
-        places = {Path(f"{c.root}{kernelfiles.CONFIGFS}").stat().st_dev for c in (one, two)}
+        places = {Path(f"{c.root}{kernelfiles.CONFIGFS}").stat().st_dev for c in (first, second)}
     return "" if len(places) == 2 else "mount namespaces share one configfs"
 
 

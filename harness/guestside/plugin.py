@@ -124,9 +124,9 @@ class GuestSide:
         for each of several such tests takes minutes on a debug kernel.
         """
         why = why or (BLIND if self._blind else "")
-        known = {"maybe": True, "kind": "lockdep"}.items()
+        mark = {"maybe": True, "kind": "lockdep"}.items()
         marks = self._next.iter_markers(MARK) if self._next else ()
-        self._blind = why == BLIND and any(known <= mark.kwargs.items() for mark in marks)
+        self._blind = why == BLIND and any(mark <= other.kwargs.items() for other in marks)
         return "" if self._blind else why
 
     @pytest.hookimpl(tryfirst=True)

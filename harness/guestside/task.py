@@ -146,6 +146,6 @@ def failure(error: BaseException) -> bytes:
         packed = pickle.dumps((False, error))
         pickle.loads(packed)  # some can be pickled but not unpickled
     except Exception:
-        words = "".join(traceback.format_exception_only(error))
-        packed = pickle.dumps((False, TaskFailed(words)))
+        text = "".join(traceback.format_exception_only(error))
+        packed = pickle.dumps((False, TaskFailed(text)))
     return packed

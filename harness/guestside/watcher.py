@@ -62,8 +62,8 @@ def _task(pid: int, thread: str) -> dict[str, str]:
 
 
 def _parent(pid: int) -> int:
-    words = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return int(words[1]) if len(words) > 1 else 0
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(fields[1]) if len(fields) > 1 else 0
 
 
 def _python(worker: int) -> str:

@@ -14,10 +14,10 @@ import pytest
 from harness import options
 
 MARK = """\
-expects_splat(pattern, *, kind="", count=0, panic=False, maybe=False): the kernel complains during
-this test, in a splat whose title or lines match the regular expression; of this kind; this many
-times (0: at least once); panic: and the guest dies of it; maybe: or does not complain, a fault
-that is known and not this test's.  Any other splat fails the test, and so does none."""
+expects_splat(pattern, *, kind="", count=0, panic=False, maybe=False): during this test the kernel
+reports a splat whose title or lines match the regular expression; kind: and that is of this kind;
+count: exactly this many times (0: at least once); panic: and the guest dies of it; maybe: or it
+reports none (a known fault that the test is not about).  Another splat fails the test, or none."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,15 +28,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known, wherever the tests run."""
+    """Register the mark, wherever the tests run."""
     config.addinivalue_line("markers", " ".join(MARK.split()))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
-    """Take the side this process is on; pytest goes on behind it.
+    """Install the host's side or the guest's; then pytest continues.
 
-    An exception that nobody foresaw ends pytest as its own do: Python's 1 would mean failed tests.
+    An unexpected exception is an internal error of pytest: Python's exit status 1 would mean failed
+    tests.
     """
     worker = getattr(config, "workerinput", None)
     if worker is not None:

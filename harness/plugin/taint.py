@@ -31,8 +31,8 @@ _BAD = frozenset("MBDWL")
 
 def letters(taint: int) -> str:
     """The letters as the kernel prints them, without blanks."""
-    known = "".join(letter for bit, (letter, _) in enumerate(_BITS) if taint >> bit & 1)
-    return known + ("?" if taint >> len(_BITS) else "")
+    named = "".join(letter for bit, (letter, _) in enumerate(_BITS) if taint >> bit & 1)
+    return named + ("?" if taint >> len(_BITS) else "")
 
 
 def bad(taint: int) -> bool:

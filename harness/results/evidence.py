@@ -82,7 +82,7 @@ def boot_error(records: tuple[GuestRecord, ...]) -> str:
         return ""
     first = unborn[0]
     titles = [splat.title for splat in first.splats]
-    stage = bootfail.stage(guest_records.read_text(Path(first.console))).words
+    stage = bootfail.stage(guest_records.read_text(Path(first.console))).text
     return f"did not boot ({first.ended}): {titles[0] if titles else stage}"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Headers changed at random: what is said to matter to nobody changes no object.
+"""Random changes of headers that are said to concern nobody change no object.
 
 Real objects of the kernel that the main job built are compiled, by make's own commands, from a copy
 of all they were made from; then again with headers that gained and lost declarations as
@@ -80,7 +80,7 @@ def gained(text: str, rand: random.Random) -> str:
 
 
 def lost(text: str, others: Sequence[bytes], rand: random.Random) -> str:
-    """Take a declaration out that none of the others says."""
+    """Remove a declaration whose name none of the other files mentions."""
     lines = text.split("\n")
     places = [number for number, line in enumerate(lines) if STARTS.match(line)]
     for at in rand.sample(places, min(12, len(places))):
@@ -94,7 +94,7 @@ def lost(text: str, others: Sequence[bytes], rand: random.Random) -> str:
 
 
 def changed(copy: Copy, paths: Sequence[str], rand: random.Random) -> int:
-    """Change headers; gives how many."""
+    """Change headers; return how many."""
     texts = {path: Path(path).read_bytes() for path in paths}
     count = 0
     for path in paths:
@@ -109,7 +109,7 @@ def changed(copy: Copy, paths: Sequence[str], rand: random.Random) -> int:
 
 @pytest.fixture
 def built(main_job: Job) -> Iterator[tuple[Path, Path]]:
-    """Give the worktree and the folder of a kernel that is built, held."""
+    """The worktree, held, and the build folder of a kernel."""
     given = main_job[1]["source"]
     source = Source(Path(given["repo"]), given["commit"], given["name"])
     quiet, toolchain = Progress(quiet=True), build.toolchain()
@@ -124,7 +124,7 @@ def built(main_job: Job) -> Iterator[tuple[Path, Path]]:
 
 
 def objects(worktree: Path, out: Path, rand: random.Random) -> Iterator[tuple[str, list[str]]]:
-    """Give objects at random, each with what it was compiled from."""
+    """Return objects in random order, each with the files it was compiled from."""
     everywhere = [f"{worktree}/include/linux/compiler-version.h".encode()]
     names = sorted(make_records.object_names(out, build.toolchain(), modules=False))
     # Code for other surroundings needs more files than its own.

@@ -61,7 +61,7 @@ def folder(main_job: Job) -> Iterator[Folder]:
 
 
 def with_prototype(checkout: Checkout, index: Path) -> Checkout:
-    """Give a commit on top whose header declares a function more."""
+    """Return a commit on top whose header declares one more function."""
     env = {"GIT_INDEX_FILE": str(index), **AUTHOR}
     here = checkout.path
     text = git.run(here, "cat-file", "blob", f"{checkout.commit}:{HEADER}").stdout

@@ -278,7 +278,7 @@ def git(tree: Path, *words: str) -> str:
 
 
 def _kconfig() -> str:
-    """Give the fake options and every one of the harness's fragments, by kind of its value."""
+    """Return the fake options and those of the harness's fragments, by type of value."""
     options = dict(
         pair
         for file in sorted(KCONFIGS.glob("*.config"))

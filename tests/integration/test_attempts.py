@@ -86,7 +86,7 @@ def test_good():
 """
 
 
-def test_a_failure_is_tried_again_alone(session: Session) -> None:
+def test_a_failure_is_rerun_alone(session: Session) -> None:
     code, said = session.run(FLAKY, "--retry", "3")
     tests = session.tests()
     assert code == 1, said
@@ -121,7 +121,7 @@ def test_each_test_is_repeated(session: Session) -> None:
     assert session.tests()["test_fixture"].attempts == (Outcome.PASS,) * 4
 
 
-def test_a_crash_is_tried_again_once_by_default(session: Session) -> None:
+def test_a_crash_is_rerun_once_by_default(session: Session) -> None:
     code, said = session.run("def test_dies():\n    times('d') == 1 and os._exit(3)\n")
     assert code == 1, said
     (test,) = session.tests().values()
@@ -129,7 +129,7 @@ def test_a_crash_is_tried_again_once_by_default(session: Session) -> None:
     assert "the tests' process in the guest ended with status 3" in test.message
 
 
-def test_a_guest_that_the_host_lost_costs_nothing(session: Session) -> None:
+def test_a_guest_lost_by_the_host_blames_no_test(session: Session) -> None:
     kill = "os.kill(int(os.environ['FAKE_BOOTER']), signal.SIGKILL); import time; time.sleep(60)"
     suite = f"def test_a():\n    if times('a') == 1:\n        {kill}\ndef test_b():\n    pass\n"
     code, said = session.run(suite)
@@ -164,7 +164,7 @@ def test_second():
 """
 
 
-def test_a_splat_between_two_tests_is_the_firsts(session: Session) -> None:
+def test_a_splat_between_two_tests_belongs_to_the_first(session: Session) -> None:
     hooks = "import test_it\npytest_runtest_logfinish = test_it.pytest_runtest_logfinish\n"
     (session.path / "conftest.py").write_text(hooks)
     code, said = session.run(BETWEEN)
@@ -174,7 +174,7 @@ def test_a_splat_between_two_tests_is_the_firsts(session: Session) -> None:
     assert outcomes == {"test_first": Outcome.ERROR, "test_second": Outcome.PASS}
 
 
-def test_a_splat_after_the_last_test_is_its(session: Session) -> None:
+def test_a_splat_after_the_last_test_belongs_to_it(session: Session) -> None:
     hooks = "import test_it\npytest_runtest_logfinish = test_it.pytest_runtest_logfinish\n"
     (session.path / "conftest.py").write_text(hooks)
     code, said = session.run(BETWEEN, "-k", "first")
@@ -245,7 +245,7 @@ def test_a_failure_says_how_to_reproduce_it(session: Session) -> None:
     assert "1 failed" in again.stdout
 
 
-def test_junit_tells_of_attempts(tmp_path: Path) -> None:
+def test_junit_has_the_attempts(tmp_path: Path) -> None:
     attempts = (Outcome.FAIL, Outcome.PASS)
     flaky = Test("t.py::a", Outcome.FLAKY, message="x\nflaky: good in 1 of 2", attempts=attempts)
     bad = Test("t.py::b", Outcome.FAIL, attempts=(Outcome.FAIL,) * 2, reproduce="pytest x")

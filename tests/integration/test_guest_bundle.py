@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_an_interpreter_without_site_finds_nearly_all_in_it(place: Path) -> None:
+def test_an_interpreter_without_site_finds_nearly_everything_in_the_bundle(place: Path) -> None:
     path = [entry for entry in sys.path if entry] + [str(Path(bundle.__file__).parents[2])]
     program = PROGRAM.format(path=path, modules=str(place / bundle.MODULES))
     words = [sys.executable, "-I", "-S", "-X", f"pycache_prefix={place / bundle.COMPILED}", "-c"]
@@ -47,6 +47,6 @@ def test_an_interpreter_without_site_finds_nearly_all_in_it(place: Path) -> None
     assert int(done.stdout.split()[0]) < 20, done.stdout
 
 
-def test_rewritten_plugins_are_kept_beside_it(place: Path) -> None:
+def test_rewritten_plugins_are_kept_beside_the_bundle(place: Path) -> None:
     names = {path.name.partition(".")[0] for path in place.rglob("*-pytest-*.pyc")}
     assert "plugin" in names  # which others depends on how the harness is installed

@@ -119,7 +119,7 @@ def test_a_child_that_leaves_its_test_reports_nothing(session: Session) -> None:
     session.gone()
 
 
-def test_what_a_child_says_at_its_end_is_the_tests_output(session: Session) -> None:
+def test_what_a_child_prints_at_its_end_is_the_tests_output(session: Session) -> None:
     suite = "import os\ndef test_it():\n    if os.fork() == 0:\n        raise ValueError('so')\n"
     (session.path / "test_it.py").write_text(f"{suite}    os.wait()\n    assert 0\n")
     status, said = session.run("--guests", "1")
@@ -191,7 +191,7 @@ def test_last():
 """
 
 
-def test_what_cannot_be_costs_nothing(session: Session) -> None:
+def test_impossible_messages_are_ignored(session: Session) -> None:
     suite = f"LAST = 'test_it.py::test_last'\n{NONSENSE}"
     (session.path / "test_it.py").write_text(suite)
     status, said = session.run("--guests", "1")
@@ -225,7 +225,7 @@ def test_after(n):
 """
 
 
-def test_no_word_of_a_guest_takes_the_deadline_away(session: Session) -> None:
+def test_no_message_of_a_guest_disables_the_deadline(session: Session) -> None:
     (session.path / "test_it.py").write_text(FORGER)
     status, said = session.run("--guests", "1", "--test-timeout", "20", "--boot-timeout", "20")
     outcomes = session.outcomes()
@@ -270,7 +270,7 @@ def test_a_worker_that_ends_before_its_tests_loses_none(session: Session) -> Non
     session.gone()
 
 
-def test_a_guest_that_finds_other_tests_than_the_first_is_told(session: Session) -> None:
+def test_a_guest_that_finds_other_tests_than_the_first_is_reported(session: Session) -> None:
     suite = "import os, pathlib, pytest\nwhole = not pathlib.Path('been').exists()\n"
     suite += "@pytest.mark.parametrize('n', range(6 if whole else 5))\ndef test_it(n):\n"
     suite += "    if n == 2:\n        pathlib.Path('been').touch()\n        os._exit(1)\n"
@@ -285,7 +285,7 @@ def test_a_guest_that_finds_other_tests_than_the_first_is_told(session: Session)
 
 
 @pytest.mark.parametrize("way", ["load", "worksteal", "loadscope", "loadgroup"])
-def test_whatever_shares_the_tests_out(session: Session, way: str) -> None:
+def test_all_ways_of_distributing_tests_work(session: Session, way: str) -> None:
     suite = "import time, pytest\n@pytest.mark.xdist_group('g')\n"
     suite += "@pytest.mark.parametrize('n', range(12))\ndef test_one(n):\n"
     suite += "    time.sleep(0.1 * (n < 2))\nclass TestIt:\n    def test_two(self):\n        pass\n"
@@ -307,7 +307,7 @@ def test_a_variable_that_an_import_lacks_is_named(session: Session) -> None:
     assert "INTERNALERROR" not in said
 
 
-def test_a_guest_with_another_limit_runs_nothing_more(session: Session) -> None:
+def test_a_guest_with_a_changed_limit_is_replaced(session: Session) -> None:
     suite = "import os, resource\ndef test_a():\n"
     suite += "    resource.setrlimit(resource.RLIMIT_CORE, (0, 4096))\n"
     suite += "def test_b():\n    assert resource.getrlimit(resource.RLIMIT_CORE)[1] != 4096\n"

@@ -150,7 +150,9 @@ def test_a_boot_that_does_not_end_is_the_kernels_fault(tmp_path: Path) -> None:
     ("mode", "words", "seconds"),
     [("broken", "qemu: no such machine", PATIENCE), ("mute", "printed nothing", 1.0)],
 )
-def test_silence_is_the_hosts_fault(tmp_path: Path, mode: str, words: str, seconds: float) -> None:
+def test_a_silent_boot_is_the_hosts_fault(
+    tmp_path: Path, mode: str, words: str, seconds: float
+) -> None:
     (keeper,) = guest.start(spec_for(tmp_path, mode, boot_deadline=seconds), 1)
     with pytest.raises(GuestFault) as caught:
         wait(keeper.poll)
@@ -161,7 +163,7 @@ def test_silence_is_the_hosts_fault(tmp_path: Path, mode: str, words: str, secon
 @pytest.mark.parametrize(
     ("mode", "ended", "scale"), [("up", "timeout", 8.0), ("deaf", "hang", 1.0)]
 )
-def test_a_test_over_its_deadline_shows_what_the_guest_is_at(
+def test_a_test_over_its_deadline_shows_what_the_guest_does(
     tmp_path: Path, mode: str, ended: str, scale: float
 ) -> None:
     spec = spec_for(tmp_path, mode, scale=scale)
@@ -185,7 +187,7 @@ def test_ending_early_leaves_nothing(tmp_path: Path) -> None:
     assert wait(lambda: not alive(tmp_path))
 
 
-def test_a_killed_keeper_leaves_no_program_and_sweep_the_rest(tmp_path: Path) -> None:
+def test_a_killed_keeper_leaves_no_program_and_sweep_removes_the_rest(tmp_path: Path) -> None:
     (keeper,) = guest.start(spec_for(tmp_path, "up"), 1)
     assert keeper.wait_up(PATIENCE)
     living = (keeper.folder / "run").resolve()
@@ -198,7 +200,7 @@ def test_a_killed_keeper_leaves_no_program_and_sweep_the_rest(tmp_path: Path) ->
     assert not living.exists()
 
 
-def test_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
+def test_sweep_keeps_living_guests(tmp_path: Path) -> None:
     (keeper,) = guest.start(spec_for(tmp_path, "up"), 1)
     assert keeper.wait_up(PATIENCE)
     guest.sweep()
@@ -207,7 +209,7 @@ def test_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
     assert keeper.end().ended == "done"
 
 
-def test_a_killed_harness_takes_its_guests_along(tmp_path: Path) -> None:
+def test_a_killed_harness_ends_its_guests(tmp_path: Path) -> None:
     spec = spec_for(tmp_path, "up")
     spec.save(tmp_path / "spec.json")
     program = (

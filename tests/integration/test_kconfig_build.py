@@ -61,7 +61,7 @@ def log(kernel: Kernel) -> str:
     return kernel.log.read_text()
 
 
-def test_what_was_asked_lands(tree: Path, gcc: Toolchain, tmp_path: Path) -> None:
+def test_requested_options_land(tree: Path, gcc: Toolchain, tmp_path: Path) -> None:
     config = kconfig.configure(tree, tmp_path / "out", asked(), gcc, QUIET)
     assert kconfig.compare(asked(), config.read_text()) == []
     assert config == tmp_path / "out/.config"
@@ -77,7 +77,7 @@ def test_an_unchanged_config_keeps_its_time(tree: Path, gcc: Toolchain, tmp_path
     assert config.stat().st_mtime > 1
 
 
-def test_nothing_is_made_again_until_kconfig_changes(
+def test_the_config_is_not_made_again_until_kconfig_changes(
     tree: Path, gcc: Toolchain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = whole(tree, gcc).folder.parents[1] / "builds"
@@ -149,7 +149,9 @@ def test_what_does_not_land_is_explained(
     assert not (tmp_path / "out/.config").exists()
 
 
-def test_several_missing_options_are_all_told(tree: Path, gcc: Toolchain, tmp_path: Path) -> None:
+def test_several_missing_options_are_all_reported(
+    tree: Path, gcc: Toolchain, tmp_path: Path
+) -> None:
     request = asked("FAKE_DRIVER=y", "FAKE_SELECTED=n", "FAKE_SELECTOR=y")
     with pytest.raises(NotConfigured) as caught:
         kconfig.configure(tree, tmp_path / "out", request, gcc, QUIET)
@@ -173,7 +175,7 @@ def test_a_compiler_that_the_kernel_refuses_is_the_hosts_fault(
         kconfig.configure(tree, tmp_path / "out", asked(), gcc, QUIET)
 
 
-def test_a_folder_that_is_no_kernel_tree_is_refused(gcc: Toolchain, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_kernel_tree_is_refused(gcc: Toolchain, tmp_path: Path) -> None:
     with pytest.raises(NotConfigured, match="not a kernel tree"):
         kconfig.configure(tmp_path, tmp_path / "out", asked(), gcc, QUIET)
 
@@ -193,7 +195,7 @@ def test_a_kernel_is_built_and_found(tree: Path, gcc: Toolchain) -> None:
     assert kconfig.compare(asked(), found.config.read_text()) == []
 
 
-def test_what_is_only_run_needs_no_image_and_no_debug_info(tree: Path, gcc: Toolchain) -> None:
+def test_a_lean_kernel_has_no_image_and_no_debug_info(tree: Path, gcc: Toolchain) -> None:
     makefile = (tree / "Makefile").read_text().replace("-Wall", "-g -Wall")
     faketree.commit(tree, "say where", {"Makefile": makefile})
     request, checkout = asked(), faketree.checkout(tree)
@@ -273,7 +275,7 @@ def test_an_error_shows_the_compilers_own_lines(tree: Path, gcc: Toolchain) -> N
     assert not list(paths.cache("kernels").iterdir())
 
 
-def test_a_missing_header_and_a_missing_symbol_are_told(tree: Path, gcc: Toolchain) -> None:
+def test_a_missing_header_and_a_missing_symbol_are_reported(tree: Path, gcc: Toolchain) -> None:
     text = (tree / "fs/configfs/dir.c").read_text()
     faketree.commit(tree, "x", {"fs/configfs/dir.c": "#include <linux/none.h>\n" + text})
     with pytest.raises(NotBuilt, match=r"fatal error: linux/none.h: No such file"):
@@ -284,7 +286,7 @@ def test_a_missing_header_and_a_missing_symbol_are_told(tree: Path, gcc: Toolcha
         whole(tree, gcc)
 
 
-def test_a_warning_is_told_with_its_patch(tree: Path, gcc: Toolchain) -> None:
+def test_a_warning_names_its_patch(tree: Path, gcc: Toolchain) -> None:
     text = (tree / "fs/configfs/dir.c").read_text()
     bad = text.replace("\treturn 0;", "\tint unused;\n\treturn 0;")
     old = (tree / "fs/namespace.c").read_text().replace("\treturn 1;", "\tint old;\n\treturn 1;")
@@ -311,7 +313,7 @@ def test_an_incremental_build_still_knows_all_warnings(tree: Path, gcc: Toolchai
     assert len(whole(tree, gcc).warnings) == 1
 
 
-def test_a_missing_program_is_told_before_the_build(
+def test_a_missing_program_is_reported_before_the_build(
     tree: Path, gcc: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = asked()
@@ -329,7 +331,7 @@ def test_a_missing_program_is_told_before_the_build(
     assert "bison" in caught.value.hint
 
 
-def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_compiler_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostFault, match="gcc not installed"):
         build.toolchain()
@@ -337,7 +339,7 @@ def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         build.toolchain(llvm=True)
 
 
-def test_a_cache_with_a_space_in_its_path_is_refused_in_words(
+def test_a_cache_with_a_space_in_its_path_is_refused(
     tree: Path, gcc: Toolchain, tmp_path: Path
 ) -> None:
     with pytest.raises(HostFault, match="space or colon") as caught:
@@ -345,7 +347,7 @@ def test_a_cache_with_a_space_in_its_path_is_refused_in_words(
     assert "HARNESS_CACHE" in caught.value.hint
 
 
-def test_a_cache_that_cannot_be_written_is_told(tree: Path, gcc: Toolchain) -> None:
+def test_a_cache_that_cannot_be_written_is_reported(tree: Path, gcc: Toolchain) -> None:
     request, checkout = asked(), faketree.checkout(tree)
     out = build.folder(checkout, request, gcc)
     (out / ".config").mkdir()  # works for root too, who may write anywhere
@@ -378,7 +380,7 @@ def test_two_runs_that_build_the_same_kernel_at_once_share_it(
     assert build.find(build.key(faketree.checkout(tree), asked(), gcc)) is not None
 
 
-def test_too_little_space_is_told_before_the_build(
+def test_too_little_space_is_reported_before_the_build(
     tree: Path, gcc: Toolchain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tree)
@@ -428,7 +430,7 @@ def wait_for(condition: object) -> None:
 
 
 def sleepers(tree: Path) -> list[int]:
-    """Give the processes whose working folder is the tree: make and what it started."""
+    """Return the processes whose working folder is the tree: make and what it started."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -440,7 +442,7 @@ def sleepers(tree: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_runs_on_after_the_harness_is_stopped(
+def test_nothing_keeps_running_after_the_harness_is_stopped(
     tree: Path, slow: subprocess.Popen[bytes], number: signal.Signals, gcc: Toolchain
 ) -> None:
     assert sleepers(tree)

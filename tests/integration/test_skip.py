@@ -155,7 +155,7 @@ def test_a_prototype_compiles_only_what_may_use_it(tree: Tree) -> None:
     assert len(tree.found.reasons) == 2
 
 
-def test_the_way_back(tree: Tree) -> None:
+def test_a_removed_prototype_compiles_only_what_may_use_it(tree: Tree) -> None:
     tree.old = tree.commit(mount(NEW))
     tree.build()
     assert tree.skip(tree.commit(mount(""))) == ALL
@@ -210,12 +210,12 @@ def test_symbol_versions_skip_nothing(tree: Tree) -> None:
     assert tree.skip(tree.commit(mount(NEW))) == set()
 
 
-def test_what_was_compiled_since_is_not_skipped(tree: Tree) -> None:
+def test_objects_compiled_since_are_not_skipped(tree: Tree) -> None:
     tree.touch(tree.out / "fs/plain.o")
     assert tree.skip(tree.commit(mount(NEW))) == ALL - {"fs/plain.o"}
 
 
-def test_what_is_not_in_the_last_kernel_is_not_skipped(tree: Tree) -> None:
+def test_objects_outside_the_last_kernel_are_not_skipped(tree: Tree) -> None:
     (tree.out / "modules.order").write_text("")
     subprocess.run(["ar", "dP", "vmlinux.a", "fs/plain.o"], cwd=tree.out, check=True)
     (tree.out / ".vmlinux.o.cmd").unlink()
@@ -241,7 +241,7 @@ def test_other_changes_that_make_sees_are_left_to_make(tree: Tree) -> None:
     assert tree.skip(tree.commit(mount(NEW))) == set()
 
 
-def test_another_file_that_changed(tree: Tree) -> None:
+def test_readers_of_another_changed_file_are_compiled(tree: Tree) -> None:
     changed = {**mount(NEW), "fs/plain.c": FILES["fs/plain.c"] + "// more\n"}
     changed["include/linux/inner.h"] = FILES["include/linux/inner.h"] + "extern int x;\n"
     found = tree.skip(tree.commit(changed))
@@ -254,18 +254,18 @@ def test_a_file_that_changed_with_an_old_time(tree: Tree) -> None:
     assert "fs/inner.o" not in tree.skip(checkout)
 
 
-def test_a_file_that_is_gone(tree: Tree) -> None:
+def test_readers_of_a_removed_file_are_compiled(tree: Tree) -> None:
     checkout = tree.commit({**mount(NEW), "include/linux/inner.h": None})
     names = set(skip.before_make(checkout, tree.out, GCC, {}).objects)
     assert names == ALL - {"fs/inner.o"}
 
 
-def test_a_new_file_may_stand_before_another(tree: Tree) -> None:
+def test_a_new_file_may_be_found_before_another(tree: Tree) -> None:
     more = {"arch/x86/include/linux/inner.h": "/* found first? */\n"}
     assert tree.skip(tree.commit({**mount(NEW), **more})) == ALL - {"fs/inner.o"}
 
 
-def test_a_macro_of_the_command_line(tree: Tree) -> None:
+def test_macros_from_the_command_line_count(tree: Tree) -> None:
     assert tree.skip(tree.commit(mount("int mnt_new(int FLAG);\n"))) >= {"fs/plain.o"}
     assert "fs/flag.o" not in tree.found.objects
 
@@ -275,7 +275,7 @@ def test_assembly_is_compiled_again(tree: Tree) -> None:
     assert tree.skip(tree.commit({"include/linux/guard.h": text})) == set()
 
 
-def test_a_warning_in_the_header_is_asked_for_again(tree: Tree) -> None:
+def test_objects_with_a_warning_in_the_header_are_compiled(tree: Tree) -> None:
     tree.warned = {"fs/plain.o": [model.CompilerWarning("include/linux/mount.h", 5, "odd")]}
     tree.warned["fs/inner.o"] = [model.CompilerWarning("fs/inner.c", 2, "odd")]
     assert tree.skip(tree.commit(mount(NEW))) == ALL - {"fs/plain.o"}
@@ -301,7 +301,7 @@ def test_two_headers_that_do_not(tree: Tree) -> None:
     )
 
 
-def test_a_header_in_another_form_is_another_file(tree: Tree) -> None:
+def test_a_header_whose_mode_changed_is_another_file(tree: Tree) -> None:
     tree.commit(mount(NEW))
     (tree.path / "include/linux/mount.h").chmod(0o755)
     tree.git("commit", "--quiet", "-am", "mode")

@@ -58,7 +58,7 @@ def test_a_spec_survives_its_file(spec: GuestSpec, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"image": "x"}'])
-def test_a_file_that_is_no_spec_is_a_clear_fault(tmp_path: Path, text: str) -> None:
+def test_a_damaged_spec_is_a_clear_fault(tmp_path: Path, text: str) -> None:
     (tmp_path / "spec.json").write_text(text)
     with pytest.raises(HostFault, match="is not a guest description"):
         GuestSpec.load(tmp_path / "spec.json")
@@ -98,7 +98,7 @@ def test_the_command_line_ends_with_our_init_in_quotes(spec: GuestSpec, tmp_path
     assert line.endswith(f'"{tmp_path}/ä b/facts.json" "-"')
 
 
-def test_a_bundle_is_named_to_our_init(spec: GuestSpec, tmp_path: Path) -> None:
+def test_our_init_gets_the_bundle(spec: GuestSpec, tmp_path: Path) -> None:
     line = qemu.command_line(dataclasses.replace(spec, bundle=tmp_path), tmp_path / "facts.json")
     assert f'"-X" "pycache_prefix={tmp_path}/pyc"' in line
     assert line.endswith(f'"{tmp_path}/modules"')
@@ -129,7 +129,7 @@ def elf(*notes: tuple[bytes, int], machine: int = 62) -> bytes:
         (b"MZ", False),
     ],
 )
-def test_only_a_vmlinux_with_a_pvh_entry_is_started(
+def test_only_a_vmlinux_with_a_pvh_entry_is_booted(
     spec: GuestSpec, tmp_path: Path, content: bytes, good: bool
 ) -> None:
     (tmp_path / "vmlinux").write_bytes(content)
@@ -173,7 +173,7 @@ def test_all_guests_have_one_hash_seed(
     assert initplan.environment(one, "guest0")["PYTHONHASHSEED"] == seed
 
 
-def test_variables_that_go_along(spec: GuestSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_passed_to_guests(spec: GuestSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GADGET", "here")
     monkeypatch.delenv("GIZMO", raising=False)
     given = parse_variables(["GADGET", "A=", "B=x=y", "B=z"])
@@ -195,7 +195,7 @@ def test_variables_that_go_along(spec: GuestSpec, monkeypatch: pytest.MonkeyPatc
         ("\u00e4=1", "is not the name of a variable", "--guest-env _=1"),
     ],
 )
-def test_variables_that_cannot_go_along(
+def test_invalid_variables_are_rejected(
     monkeypatch: pytest.MonkeyPatch, word: str, said: str, hint: str
 ) -> None:
     monkeypatch.delenv("GIZMO", raising=False)
@@ -206,12 +206,12 @@ def test_variables_that_cannot_go_along(
 
 
 @pytest.mark.parametrize(("name", "words"), [('a"b', "cannot be passed"), ("x" * 3000, "bytes")])
-def test_what_no_command_line_can_say(spec: GuestSpec, name: str, words: str) -> None:
+def test_impossible_command_lines_are_rejected(spec: GuestSpec, name: str, words: str) -> None:
     with pytest.raises(HostFault, match=words):
         qemu.command_line(spec, Path("/") / name)
 
 
-def test_the_relay_command_needs_no_site_and_quotes_its_words(tmp_path: Path) -> None:
+def test_the_relay_command_needs_no_site_and_is_quoted(tmp_path: Path) -> None:
     words = relay_command(tmp_path / "a b.json", Path("/usr/bin/python3"))
     assert words.startswith("/usr/bin/python3 -I -S ")
     assert words.endswith(f"'{tmp_path}/a b.json'")
@@ -237,11 +237,13 @@ def test_signs(line: bytes, meaning: Sign) -> None:
     assert sign(line) is meaning
 
 
-def test_the_status_that_the_job_left_with() -> None:
+def test_the_exit_status_of_the_job() -> None:
     assert left(b"[    9.1] harness: left with status 37\n") == 37
 
 
-def test_every_line_is_stamped_once_however_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_line_is_stamped_once_in_whatever_pieces_it_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 12.5)
     file = io.BytesIO()
     stamper = Stamper(file, begin=10.0)
@@ -252,7 +254,7 @@ def test_every_line_is_stamped_once_however_it_comes(monkeypatch: pytest.MonkeyP
     )
 
 
-def test_of_a_flood_the_first_and_the_newest_are_kept(
+def test_the_beginning_and_the_end_of_a_flood_are_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 12.5)
@@ -272,7 +274,7 @@ def test_of_a_flood_the_first_and_the_newest_are_kept(
 # -- what becomes of a guest -------------------------------------------------------------------
 
 
-def test_a_good_life() -> None:
+def test_a_guest_that_ends_normally() -> None:
     watch = ConsoleWatch(deadline=10, factor=1)
     watch.line(KERNEL, 0.5)
     watch.line(UP, 2.0)
@@ -286,7 +288,7 @@ def test_a_good_life() -> None:
 @pytest.mark.parametrize(
     ("status", "words"), [(139, "killed by SIGSEGV"), (3, "with status 3"), (255, "status 255")]
 )
-def test_a_worker_that_died_left(status: int, words: str) -> None:
+def test_a_worker_that_died_has_left(status: int, words: str) -> None:
     watch = ConsoleWatch(10, 1)
     watch.line(UP, 2.0)
     watch.line(f"[    9.1] harness: left with status {status}\n".encode(), 3.0)
@@ -304,7 +306,7 @@ def test_a_worker_that_died_left(status: int, words: str) -> None:
         (0, "qemu-system-x86_64: terminating on signal 15 from pid 7\n", "lost", "signal 15"),
     ],
 )
-def test_a_machine_that_goes_off_is_told_from_one_that_is_killed(
+def test_a_machine_that_powers_off_differs_from_one_that_is_killed(
     status: int, said: str, ended: str, note: str
 ) -> None:
     watch = ConsoleWatch(10, 1)
@@ -343,7 +345,7 @@ def test_a_panic_wins_over_what_comes_with_it(booted: bool) -> None:
     assert watch.end() == "panic"
 
 
-def test_gone_without_a_word() -> None:
+def test_a_guest_that_disappears_silently() -> None:
     watch = ConsoleWatch(10, 1)
     assert ConsoleWatch(10, 1).end() == "boot"
     watch.line(UP, 1.0)
@@ -370,7 +372,7 @@ def test_late_and_deaf_is_a_hang() -> None:
     assert watch.end() == "hang"
 
 
-def test_a_guest_that_is_ending_is_not_asked_any_more() -> None:
+def test_a_guest_that_is_ending_is_not_asked() -> None:
     watch = ConsoleWatch(10, 1)
     watch.line(PANIC, 1.0)
     assert not watch.late(1.1)

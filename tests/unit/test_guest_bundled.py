@@ -61,12 +61,12 @@ def test_a_module_comes_from_the_bundle_and_looks_like_its_file(home: Path, name
     assert 'raise ValueError("x")' in "".join(traceback.format_tb(caught.tb))
 
 
-def test_a_file_beside_bundled_ones_is_found_as_ever(home: Path) -> None:
+def test_a_file_beside_bundled_ones_is_found_as_usual(home: Path) -> None:
     (home / "bd_package" / "other.py").write_text('WHO = "file"\n')
     assert importlib.import_module("bd_package.other").WHO == "file"
 
 
-def test_a_folder_put_in_front_wins(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_earlier_in_the_path_wins(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = home.parent / "own"
     own.mkdir()
     (own / "bd_single.py").write_text('WHO = "own"\n')

@@ -30,7 +30,7 @@ def test_guests_get_numbers_and_names_in_order(tmp_path: Path) -> None:
     assert records.name(made[10]) == "guest10"
 
 
-def test_half_a_record_is_no_record(tmp_path: Path) -> None:
+def test_a_partial_record_is_no_record(tmp_path: Path) -> None:
     (tmp_path / records.RECORD).write_text('{"name": "gu')
     assert records.read_record(tmp_path) is None
 
@@ -94,13 +94,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return probes
 
 
-def test_kvm_is_taken_when_proven_and_proven_once(machine: list[str]) -> None:
+def test_kvm_is_used_once_proven_and_probed_once(machine: list[str]) -> None:
     assert accel.choose("auto", QUIET)[0] is Accel.KVM
     assert accel.choose("kvm", QUIET)[0] is Accel.KVM
     assert machine == ["/usr/bin/qemu"]  # both answers from one probe
 
 
-def test_tcg_asked_for_needs_no_probe(machine: list[str]) -> None:
+def test_an_explicit_tcg_needs_no_probe(machine: list[str]) -> None:
     assert accel.choose("tcg", QUIET) == (Accel.TCG, "asked for")
     assert machine == []
 
@@ -112,12 +112,12 @@ def test_kvm_that_fails_the_probe(machine: list[str], monkeypatch: pytest.Monkey
         accel.choose("kvm", QUIET)
 
 
-def test_unknown_words_are_usage(machine: list[str]) -> None:
+def test_an_unknown_accelerator_is_a_usage_error(machine: list[str]) -> None:
     with pytest.raises(UsageError):
         accel.choose("xen", QUIET)
 
 
-def test_an_unknown_architecture_is_usage() -> None:
+def test_an_unknown_architecture_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="vax"):
         accel.find_qemu("vax")
 
@@ -126,7 +126,9 @@ def test_an_unknown_architecture_is_usage() -> None:
     ("said", "words"),
     [("QEMU emulator version 5.2.0", "6.0 or newer"), ("what?", "does not say its version")],
 )
-def test_a_qemu_that_will_not_do(monkeypatch: pytest.MonkeyPatch, said: str, words: str) -> None:
+def test_an_unsuitable_qemu_is_rejected(
+    monkeypatch: pytest.MonkeyPatch, said: str, words: str
+) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     result = process.Result((), 0, said, "", 0.0)
     monkeypatch.setattr(process, "run", lambda *_a, **_k: result)
@@ -135,7 +137,7 @@ def test_a_qemu_that_will_not_do(monkeypatch: pytest.MonkeyPatch, said: str, wor
     assert caught.value.hint == "harness setup"
 
 
-def test_no_qemu_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_qemu_is_a_host_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(HostFault, match="qemu-system-x86_64 is not installed"):
         accel.find_qemu()

@@ -28,7 +28,7 @@ def elf(machine: int) -> bytes:
         ("arm64", b"\x1f\x8b\x08"),
     ],
 )
-def test_a_kernel_is_taken(tmp_path: Path, arch: str, head: bytes) -> None:
+def test_a_kernel_is_accepted(tmp_path: Path, arch: str, head: bytes) -> None:
     (tmp_path / "image").write_bytes(head)
     image.check(tmp_path / "image", arch)
 
@@ -45,14 +45,14 @@ def test_a_kernel_is_taken(tmp_path: Path, arch: str, head: bytes) -> None:
         ("arm64", BZIMAGE, "is a kernel for x86_64, not arm64"),
     ],
 )
-def test_anything_else_is_told(tmp_path: Path, arch: str, head: bytes, words: str) -> None:
+def test_anything_else_is_rejected(tmp_path: Path, arch: str, head: bytes, words: str) -> None:
     (tmp_path / "image").write_bytes(head)
     with pytest.raises(UsageError, match=words) as caught:
         image.check(tmp_path / "image", arch)
     assert caught.value.hint
 
 
-def test_a_folder_and_nothing_are_told(tmp_path: Path) -> None:
+def test_a_folder_and_a_missing_file_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder"):
         image.check(tmp_path, "x86_64")
     with pytest.raises(UsageError, match="there is no such image"):

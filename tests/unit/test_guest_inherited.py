@@ -109,7 +109,7 @@ def in_child(does: Callable[[], str]) -> str:
 
 
 @pytest.mark.parametrize("name", LEFT)
-def test_what_is_left_changed_is_told(name: str) -> None:
+def test_what_is_left_changed_is_reported(name: str) -> None:
     if name in ROOTS and os.geteuid():
         pytest.skip("only root can")
     if name == "cpus" and len(os.sched_getaffinity(0)) == 1:
@@ -127,7 +127,7 @@ def test_what_is_left_changed_is_told(name: str) -> None:
     assert in_child(left).startswith(words)
 
 
-def test_nothing_is_told_of_what_is_undone() -> None:
+def test_what_is_undone_is_not_reported() -> None:
     def undone() -> str:
         known = Inherited()
         known.pytest_runtest_logstart()

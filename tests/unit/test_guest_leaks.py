@@ -29,7 +29,7 @@ def test_references_of_other_modules_are_no_leaks() -> None:
     assert list(leaks.module_references(lines)) == ["nvmet 1"]
 
 
-def test_what_is_counted_is_told_as_a_number() -> None:
+def test_what_is_counted_is_reported_as_a_number() -> None:
     things = frozenset(
         {("slab object", f"mnt_cache {n}") for n in range(3)} | {("mount", "1 /x t")}
     )
@@ -55,7 +55,7 @@ class Guest:
         return frozenset(self.looks[min(self.seen, len(self.looks)) - 1])
 
 
-def test_what_goes_by_itself_is_waited_for_while_the_guest_is_busy(
+def test_what_goes_away_by_itself_is_waited_for_while_the_guest_is_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     guest = Guest(monkeypatch, [{NETWORK, SLAB}] * 1000 + [set()])
@@ -63,7 +63,7 @@ def test_what_goes_by_itself_is_waited_for_while_the_guest_is_busy(
     assert guest.seen == 1001
 
 
-def test_what_stays_while_the_guest_has_nothing_to_do_is_a_leak(
+def test_what_stays_while_the_guest_is_idle_is_a_leak(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     guest = Guest(monkeypatch, [{NETWORK}])
@@ -72,13 +72,13 @@ def test_what_stays_while_the_guest_has_nothing_to_do_is_a_leak(
     assert guest.seen == leaks.IDLE + 1
 
 
-def test_what_only_somebody_removes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_never_goes_away_by_itself_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     guest = Guest(monkeypatch, [{ITEM, SLAB}])
     assert GUARD.settled(frozenset()) == {ITEM, SLAB}
     assert guest.seen == 1
 
 
-def test_a_report_of_kmemleak_is_read() -> None:
+def test_a_kmemleak_report_is_parsed() -> None:
     first, second = kmemleak.parse(REPORT)
     assert (first.size, first.comm, first.pid, first.jiffies) == (64, "python3", 151, 4294903296)
     assert first.text.endswith("0x1e3/0x5d0")
@@ -147,7 +147,7 @@ class Control:
         (True, [], set(), 2),
     ],
 )
-def test_what_was_allocated_since_the_last_scan_takes_one_more(
+def test_what_was_allocated_since_the_last_scan_needs_another_scan(
     monkeypatch: pytest.MonkeyPatch, fresh: bool, lost: list[str], found: set[str], scans: int
 ) -> None:
     control = Control()

@@ -16,11 +16,11 @@ from harness.guestside import expect, needs, syscalls, task, wait
 
 
 class TestWait:
-    def test_the_answer_that_was_waited_for_comes_back(self) -> None:
+    def test_the_awaited_result_is_returned(self) -> None:
         answers = iter(["", None, "there"])
         assert wait.until(lambda: next(answers), "an answer") == "there"
 
-    def test_what_does_not_come_is_named_with_the_last_answer(self) -> None:
+    def test_what_does_not_happen_is_named_with_the_last_result(self) -> None:
         with pytest.raises(AssertionError, match=r"waited 0 s for a miracle; last answer: \[\]"):
             wait.until(list, "a miracle", seconds=0)
 
@@ -30,14 +30,14 @@ class TestExpect:
         with expect.errno_is(errno.ENOENT, errno.EPERM):
             os.stat("/no/such/file")  # noqa: PTH116
 
-    def test_another_errno_is_told(self) -> None:
+    def test_another_errno_is_reported(self) -> None:
         with (
             pytest.raises(AssertionError, match="expected EPERM, found ENOENT"),
             expect.errno_is(errno.EPERM),
         ):
             os.stat("/no/such/file")  # noqa: PTH116
 
-    def test_success_is_told(self) -> None:
+    def test_success_is_reported(self) -> None:
         with pytest.raises(AssertionError, match="found success"), expect.errno_is(errno.EPERM):
             pass
 
@@ -49,7 +49,7 @@ class TestTask:
     def test_a_large_result_comes_back(self) -> None:
         assert len(task.Task(bytes, 1 << 20).result()) == 1 << 20
 
-    def test_an_exception_comes_back_with_its_place(self) -> None:
+    def test_an_exception_comes_back_with_its_traceback(self) -> None:
         def fail() -> None:
             raise KeyError("lost")
 
@@ -57,7 +57,7 @@ class TestTask:
             task.Task(fail).result()
         assert "in fail" in caught.value.__notes__[0]
 
-    def test_an_exception_that_cannot_travel_comes_back_as_text(self) -> None:
+    def test_an_exception_that_cannot_be_pickled_comes_back_as_text(self) -> None:
         class Odd(Exception):
             pass
 
@@ -67,11 +67,11 @@ class TestTask:
         with pytest.raises(task.TaskFailed, match="strange"):
             task.Task(fail).result()
 
-    def test_an_end_without_answer_is_told(self) -> None:
+    def test_an_end_without_a_result_is_reported(self) -> None:
         with pytest.raises(task.TaskDied, match="signal 9"):
             task.Task(lambda: os.kill(os.getpid(), 9)).result()
 
-    def test_a_result_that_takes_too_long_is_not_waited_for(self) -> None:
+    def test_a_result_that_takes_too_long_is_a_timeout(self) -> None:
         reading, writing = os.pipe()
         try:
             with pytest.raises(TimeoutError):
@@ -82,19 +82,19 @@ class TestTask:
 
 
 class TestRace:
-    def test_all_go_on_until_the_slowest_has_done_its_rounds(self) -> None:
+    def test_all_tasks_continue_until_the_slowest_has_done_its_rounds(self) -> None:
         slow, quick = races.race([lambda _: time.sleep(0.02), lambda _: None], seed=1, rounds=5)
         assert slow.steps == 5
         assert quick.steps >= 5
 
-    def test_what_loses_is_counted_and_does_not_end_it(self) -> None:
+    def test_an_expected_error_is_counted_and_does_not_end_the_race(self) -> None:
         def lose(_: object) -> None:
             raise OSError(errno.EBUSY, "busy")
 
         [ran] = races.race([lose], seed=1, rounds=3)
         assert ran == races.RaceResult(3, {"EBUSY": 3})
 
-    def test_another_errno_ends_it_while_the_others_go_on(self) -> None:
+    def test_another_errno_ends_the_race_while_the_others_continue(self) -> None:
         def fail(_: object) -> None:
             raise OSError(errno.EIO, "broken")
 
@@ -102,18 +102,18 @@ class TestRace:
             races.race([lambda _: None, fail], seed=7, rounds=1 << 60)
         assert caught.value.__notes__[0] == "step 1 of task 1 with seed 7"
 
-    def test_a_task_that_is_killed_ends_it(self) -> None:
+    def test_a_killed_task_ends_the_race(self) -> None:
         with pytest.raises(task.TaskDied, match="signal 9"):
             races.race([lambda _: None, lambda _: os.kill(os.getpid(), 9)], seed=1, rounds=1 << 60)
 
-    def test_a_step_that_does_not_end_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_step_that_does_not_end_is_reported(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(wait, "PATIENCE", 0.1)
         with pytest.raises(TimeoutError, match="hangs in step 1"):
             races.race([lambda _: signal.pause()], seed=1, rounds=1)
 
 
 class TestDisks:
-    def test_a_device_that_became_empty_gives_no_data(self, tmp_path: Path) -> None:
+    def test_reading_an_empty_device_fails(self, tmp_path: Path) -> None:
         empty = disks.sparse_file(str(tmp_path / "empty"), 0)
         with expect.errno_is(errno.ENXIO):
             disks.read(empty, 4096)
@@ -139,12 +139,12 @@ class TestNvmet:
             (tmp_path / "nvmet" / folder).mkdir(parents=True)
         return nvmet.Instance(str(tmp_path))
 
-    def test_what_is_held_goes_at_the_end(self, instance: nvmet.Instance) -> None:
+    def test_held_values_are_removed_at_the_end(self, instance: nvmet.Instance) -> None:
         with instance.holding(nvmet.NvmetHost("a"), nvmet.NvmetHost("b")):
             assert instance.hosts() == ["a", "b"]
         assert instance.hosts() == []
 
-    def test_what_was_there_stays_when_it_cannot_be_added(self, instance: nvmet.Instance) -> None:
+    def test_an_existing_item_stays_when_it_cannot_be_added(self, instance: nvmet.Instance) -> None:
         instance.add(nvmet.NvmetHost("a"))
         with (
             pytest.raises(FileExistsError),
@@ -180,7 +180,7 @@ def test_no_two_sectors_of_a_pattern_are_alike() -> None:
     assert disks.pattern(4096, seed=1) != disks.pattern(4096, seed=2)
 
 
-def test_a_probe_that_does_not_exist_is_refused() -> None:
+def test_an_unknown_feature_is_rejected() -> None:
     with pytest.raises(ValueError, match="no probe for"):
         needs.feature("telepathy")
 

@@ -9,7 +9,7 @@ import pexpect
 import pytest
 from patience import PATIENCE
 
-from harness.guest.shell import _GuestOutput, _use
+from harness.guest.interactive import _GuestOutput, _use
 
 BYE = b"[   12.345678] harness: left with status 7\r\r\n"
 
@@ -25,7 +25,7 @@ BYE = b"[   12.345678] harness: left with status 7\r\r\n"
         (b"back\rto the start\r\r\n", b"back\rto the start\n"),
     ],
 )
-def test_all_is_shown_but_our_goodbye(said: bytes, seen: bytes, size: int) -> None:
+def test_everything_is_shown_but_our_last_line(said: bytes, seen: bytes, size: int) -> None:
     shown = _GuestOutput()
     text = said + BYE + b"[   12.4] reboot: Power down\r\r\n"
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
@@ -37,7 +37,7 @@ def test_a_prompt_is_shown_at_once() -> None:
     assert _GuestOutput().filter(b"# ") == b"# "
 
 
-def test_what_came_with_the_first_sign_of_life_is_not_lost(
+def test_output_that_comes_together_with_the_first_line_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # On a busy host all of it may come in one piece.

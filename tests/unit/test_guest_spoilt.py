@@ -24,14 +24,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_nothing_is_wrong(place: Path) -> None:
+def test_a_guest_without_changes_is_healthy(place: Path) -> None:
     known = health.Health()
     (place / "usr" / "more").touch()
     assert known.spent("WARNING: in f", 0, 0) == ""
 
 
 @pytest.mark.parametrize("over", ["", "/proc"])
-def test_a_place_is_another(place: Path, over: str) -> None:
+def test_a_replaced_folder_is_noticed(place: Path, over: str) -> None:
     known = health.Health()
     (place / "usr").rename(place / "old")
     if over:  # what a mount does: another file system is there
@@ -39,7 +39,7 @@ def test_a_place_is_another(place: Path, over: str) -> None:
     assert known.spent("", 0, 0) == f"{place / 'usr'} is another than before"
 
 
-def test_a_file_system_is_full(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_file_system_is_noticed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = health.Health()
     there = os.statvfs(place)
     left = os.statvfs_result((there.f_bsize, 1, 100, 0, 0, *there[5:]))
@@ -49,13 +49,13 @@ def test_a_file_system_is_full(place: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("written", ["", "no number\n", "ours"])
-def test_a_guest_with_a_keeper_is_waited_for(tmp_path: Path, written: str) -> None:
+def test_a_guest_with_a_living_keeper_is_waited_for(tmp_path: Path, written: str) -> None:
     if written:
         (tmp_path / "keeper.pid").write_text(written.replace("ours", f"{os.getpid()}\n"))
     assert not relay.unkept(str(tmp_path))
 
 
-def test_a_keeper_that_was_killed_writes_nothing_more(tmp_path: Path) -> None:
+def test_a_guest_whose_keeper_was_killed_is_not_waited_for(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         os._exit(0)
@@ -84,7 +84,7 @@ def ended(side: plugin.GuestSide, why: str, following: Item | None) -> str:
     return side._lasting(why)
 
 
-def test_tests_that_may_set_lockdep_off_share_the_guest_in_which_one_did() -> None:
+def test_tests_that_may_turn_lockdep_off_share_the_guest_in_which_one_did() -> None:
     side = plugin.GuestSide.__new__(plugin.GuestSide)
     side._blind = False
     assert ended(side, "", Item(maybe=True)) == ""
@@ -94,13 +94,13 @@ def test_tests_that_may_set_lockdep_off_share_the_guest_in_which_one_did() -> No
 
 
 @pytest.mark.parametrize("following", [None, Item(maybe=False)])
-def test_nobody_else_gets_a_guest_without_lockdep(following: Item | None) -> None:
+def test_no_other_test_gets_a_guest_without_lockdep(following: Item | None) -> None:
     side = plugin.GuestSide.__new__(plugin.GuestSide)
     side._blind = False
     assert ended(side, health.BLIND, following) == health.BLIND
 
 
-def test_what_else_is_spoilt_is_not_put_off() -> None:
+def test_another_defect_replaces_the_guest_at_once() -> None:
     side = plugin.GuestSide.__new__(plugin.GuestSide)
     side._blind = True
     assert ended(side, "/usr is another than before", Item(maybe=True)).startswith("/usr")

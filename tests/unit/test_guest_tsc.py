@@ -16,7 +16,7 @@ def _measured_anew() -> None:
     qemu.tsc_khz.cache_clear()
 
 
-def test_it_is_measured_as_it_was_before() -> None:
+def test_two_measurements_agree() -> None:
     if platform.machine() != "x86_64":
         pytest.skip("another architecture has another counter")
     first = qemu.tsc_khz()
@@ -26,14 +26,14 @@ def test_it_is_measured_as_it_was_before() -> None:
 
 
 @pytest.mark.parametrize("machine", ["aarch64", "s390x"])
-def test_elsewhere_guests_find_out_themselves(
+def test_guests_of_other_architectures_measure_it_themselves(
     machine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
     assert qemu.tsc_khz() == 0
 
 
-def test_so_they_do_where_no_page_may_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guests_measure_it_themselves_if_the_host_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError
 

@@ -42,7 +42,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "guests" / "3"
 
 
-def test_who_removes_the_file_ends_the_hold(place: Path) -> None:
+def test_removing_the_file_ends_the_hold(place: Path) -> None:
     hold.living(place, place, "test_x failed", HOURS)
     waiting = threading.Thread(target=hold.wait, args=[place, HOURS, lambda: False])
     waiting.start()
@@ -54,13 +54,15 @@ def test_who_removes_the_file_ends_the_hold(place: Path) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "gone"), [(0.1, False), (HOURS, True)])
-def test_a_hold_ends_with_its_time_or_its_guest(place: Path, seconds: float, *, gone: bool) -> None:
+def test_a_hold_ends_after_its_time_or_with_its_guest(
+    place: Path, seconds: float, *, gone: bool
+) -> None:
     hold.living(place, place, "test_x failed", seconds)
     hold.wait(place, seconds, lambda: gone)
     assert not (place / hold.FILE).exists()
 
 
-def test_without_a_terminal_the_ways_in_and_on_are_told(place: Path) -> None:
+def test_without_a_terminal_a_person_is_told_how_to_enter_and_to_continue(place: Path) -> None:
     said: list[str] = []
     with attend.Attendant(place.parent, said.append, None):
         hold.dead(place, place, Path("/k/vmlinux"), 9, "its kernel panicked")
@@ -71,7 +73,7 @@ def test_without_a_terminal_the_ways_in_and_on_are_told(place: Path) -> None:
     assert (place / hold.FILE).exists()
 
 
-def test_guests_are_told_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_guests_are_announced_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for number in ("10", "2"):
         (tmp_path / number).mkdir()
         hold.dead(tmp_path / number, tmp_path / number, None, 9, "its kernel panicked")
@@ -126,11 +128,13 @@ def test_a_shell_is_entered_and_left(place: Path, monkeypatch: pytest.MonkeyPatc
     assert b"file" in os.read(ours, 4096)
 
 
-def test_a_guest_that_is_gone_needs_no_word(tmp_path: Path) -> None:
+def test_a_guest_that_has_ended_need_not_be_told_to_continue(tmp_path: Path) -> None:
     hold.continue_tests(tmp_path)
 
 
-def test_the_tests_wait_for_one_word_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_test_waits_until_it_may_continue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     word = tmp_path / "go"
     monkeypatch.setattr(held, "_MAY_GO", str(word))
     waiting = threading.Thread(target=held.wait)
@@ -143,7 +147,7 @@ def test_the_tests_wait_for_one_word_each(tmp_path: Path, monkeypatch: pytest.Mo
     assert not word.exists()
 
 
-def test_half_a_file_is_no_hold(place: Path) -> None:
+def test_a_partial_file_is_no_hold(place: Path) -> None:
     (place / hold.FILE).write_text("{")
     assert hold.read(place) is None
     value = hold.Hold("gdb", "its kernel panicked", "gdb", "/x/gdb", 9)
@@ -160,7 +164,7 @@ def test_half_a_file_is_no_hold(place: Path) -> None:
         ("", ""),
     ],
 )
-def test_a_person_is_told_what_was_wrong(place: Path, text: str, said: str) -> None:
+def test_a_hold_says_what_was_wrong(place: Path, text: str, said: str) -> None:
     class Report:
         nodeid, when, failed, longreprtext = "t.py::test_x", "call", True, text
 

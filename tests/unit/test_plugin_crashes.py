@@ -41,15 +41,15 @@ def put_back(crashes: Crashes, guest: str) -> tuple[bool, str]:
     return sched.pending == ["test_b"], report.outcome
 
 
-def test_what_a_guest_left_to_another_runs_however_often(crashes: Crashes) -> None:
+def test_tests_that_a_spoilt_guest_left_run_however_often(crashes: Crashes) -> None:
     assert [put_back(crashes, "spoilt") for _ in range(3)] == [(True, "rerun")] * 3
 
 
-def test_what_dies_with_its_guest_runs_once_more(crashes: Crashes) -> None:
+def test_the_test_that_xdist_blames_runs_once_more(crashes: Crashes) -> None:
     found = [put_back(crashes, "other") for _ in range(2)]
     assert found == [(True, "rerun"), (False, "failed")]
 
 
-def test_a_spoilt_guest_does_not_use_up_the_one_chance(crashes: Crashes) -> None:
+def test_a_spoilt_guest_does_not_use_up_that_one_rerun(crashes: Crashes) -> None:
     guests = ("other", "spoilt", "spoilt", "other")
     assert [put_back(crashes, guest)[0] for guest in guests] == [True, True, True, False]

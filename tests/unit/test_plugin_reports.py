@@ -132,7 +132,7 @@ def test_a_test_that_failed_by_itself_needs_no_splat() -> None:
     assert Run({}).outcomes(outcome="failed", longrepr="assert") == ["pass", "fail", "pass"]
 
 
-def test_a_death_is_as_expected_only_with_the_right_splat() -> None:
+def test_a_death_is_expected_only_with_the_right_splat() -> None:
     run = Run({"pattern": "WARNING", "panic": True})
     assert not run.ledger.dies("t.py::a")
     run.phases(LOG)

@@ -133,7 +133,7 @@ def test_kinds(name: str) -> None:
     assert [splat.kind for splat in find(log(name).split("\n"))] == [k for k, _ in EXPECTED[name]]
 
 
-def test_every_log_of_the_corpus_is_expected() -> None:
+def test_every_log_of_the_corpus_has_expected_splats() -> None:
     found = {str(path.relative_to(LOGS)) for path in LOGS.glob("*/*")}
     assert found == set(EXPECTED)
 
@@ -157,7 +157,7 @@ def test_the_fingerprint_is_stable_over_addresses_and_offsets(name: str) -> None
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_log_cut_anywhere_breaks_nothing(name: str) -> None:
+def test_a_truncated_log_is_read(name: str) -> None:
     text = log(name)
     for end in range(0, len(text), max(len(text) // 40, 1)):
         find(text[:end].split("\n"))
@@ -191,7 +191,7 @@ def test_the_panic_a_fault_leads_to_is_part_of_it() -> None:
     assert [splat.panic for splat in splats] == ["", "", "Fatal exception"]
 
 
-def test_processors_that_speak_at_once_are_told_apart_by_the_caller() -> None:
+def test_processors_that_report_at_once_are_separated_by_the_caller() -> None:
     uaf = log("written/kasan-uaf.log").split("\n")
     other = [
         re.sub(r"^(\[.*?\])", r"\1[   T99]", line)
@@ -307,13 +307,13 @@ def test_odd_forms(lines: str, title: str) -> None:
         "",
     ],
 )
-def test_ordinary_lines_are_no_splats(line: str) -> None:
+def test_ordinary_lines_are_not_splats(line: str) -> None:
     assert titles(f"{FIRST}[    1.000000] {line}\n[    1.000000] and more") == []
     assert titles(line) == []
 
 
 @pytest.mark.parametrize("name", ["written/warnings.log", "written/kasan-others.log"])
-def test_what_a_program_prints_is_no_splat(name: str) -> None:
+def test_lines_of_a_program_are_not_splats(name: str) -> None:
     shown = bare(log(name))
     assert titles(f"{FIRST}{shown}") == []
     journal = "\n".join(f"Nov 21 02:07:00 host python3[12]: {line}" for line in shown.split("\n"))
@@ -325,7 +325,7 @@ def test_a_splat_that_a_program_prints_again_with_stamps_counts_once() -> None:
     assert len(titles(text + text)) == 3
 
 
-def test_a_boot_is_no_splat() -> None:
+def test_a_boot_has_no_splats() -> None:
     assert titles((DATA / "boot.log").read_text()) == []
 
 
@@ -356,18 +356,18 @@ def test_a_line_that_is_longer_than_a_piece_counts_once(word: str) -> None:
     assert [(one.title, one.line) for one in find(io.StringIO(text))] == [("WARNING in f", 4)]
 
 
-def test_a_file_is_as_good_as_its_lines() -> None:
+def test_a_file_gives_the_same_splats_as_its_lines() -> None:
     for name in EXPECTED:
         assert find(io.StringIO(log(name))) == find(log(name).split("\n"))
 
 
 @pytest.mark.parametrize("word", ["Out of memory", "ODEBUG: a ", "Internal error: ", "BUG: a b"])
-def test_what_repeats_in_a_long_line_is_bounded(word: str) -> None:
+def test_a_repeating_line_takes_bounded_time(word: str) -> None:
     """Else this takes minutes."""
     assert find(io.StringIO(word * (1_000_000 // len(word)))) == ()
 
 
-def test_plain_takes_stamps_and_colours_off() -> None:
+def test_stamps_and_colours_are_removed() -> None:
     assert plain("  12.345 | [   11.000000][   T12] \x1b[31mhello\x1b[0m\r\n") == "hello"
     assert plain("[   11.000000]  <TASK>") == " <TASK>"
 
@@ -443,7 +443,7 @@ def test_when_the_unwinder_is_lost_its_guesses_are_better_than_nothing() -> None
     assert (splat.access, splat.address) == ("execute", "0xffff888006e4c280")
 
 
-def test_a_memory_cgroup_at_its_limit_is_no_splat() -> None:
+def test_a_memory_cgroup_at_its_limit_is_not_a_splat() -> None:
     text = log("written/memcg.log")
     alone = text.split("------------[ cut")[0]
     assert titles(alone) == []
@@ -469,7 +469,7 @@ def test_a_log_that_lost_most_stamps() -> None:
         assert titles(form) == ["possible deadlock in __flush_work"]
 
 
-def test_a_panic_that_a_program_survives_was_only_its_words() -> None:
+def test_a_panic_that_a_test_survives_is_not_a_splat() -> None:
     mark = "[    3.000000] harness: {} t.py::test_spoofs\n"
     text = mark.format("start") + "[    3.000001] Kernel panic - not syncing: x\n"
     assert titles(text) == ["kernel panic: x"]

@@ -23,7 +23,7 @@ def spec(tmp_path: Path) -> GuestSpec:
     return GuestSpec(image=tmp_path / "image", folder=tmp_path / "guests")
 
 
-def test_a_kernel_whose_memory_is_wanted_stays_where_it_was_linked_to(tmp_path: Path) -> None:
+def test_a_kernel_whose_memory_is_dumped_stays_where_it_was_linked(tmp_path: Path) -> None:
     wanted = dataclasses.replace(spec(tmp_path), vmcore=True)
     words = qemu.command_line(wanted, tmp_path / "facts.json").split()
     assert "panic=0" in words
@@ -31,13 +31,13 @@ def test_a_kernel_whose_memory_is_wanted_stays_where_it_was_linked_to(tmp_path: 
     assert "panic=-1" in qemu.command_line(spec(tmp_path), tmp_path / "facts.json").split()
 
 
-def test_the_spec_keeps_the_wish(tmp_path: Path) -> None:
+def test_the_spec_remembers_that_a_dump_is_wanted(tmp_path: Path) -> None:
     wanted = dataclasses.replace(spec(tmp_path), vmcore=True)
     wanted.save(tmp_path / "spec.json")
     assert GuestSpec.load(tmp_path / "spec.json").vmcore
 
 
-def test_the_end_of_a_panic_is_not_waited_out() -> None:
+def test_a_complete_panic_report_ends_the_wait() -> None:
     watch = ConsoleWatch(deadline=30, factor=1)
     watch.line(b"[    6.1] Kernel panic - not syncing: sysrq triggered crash\n", 6.0)
     assert not watch.tick(7.0)
@@ -77,7 +77,7 @@ class Qemu:
 
 
 @pytest.mark.parametrize("works", [True, False])
-def test_a_whole_dump_or_none(tmp_path: Path, *, works: bool) -> None:
+def test_a_dump_is_complete_or_removed(tmp_path: Path, *, works: bool) -> None:
     qemu = Qemu(tmp_path / "qmp", works=works)
     assert qmp.dump_memory(tmp_path / "qmp", tmp_path / "vmcore") == works
     asked = [one for one in qemu.asked if one != "qmp_capabilities"]
@@ -85,7 +85,7 @@ def test_a_whole_dump_or_none(tmp_path: Path, *, works: bool) -> None:
     assert [one.name for one in tmp_path.glob("vmcore*")] == (["vmcore"] if works else [])
 
 
-def test_qemu_is_gone(tmp_path: Path) -> None:
+def test_without_qemu_there_is_no_dump(tmp_path: Path) -> None:
     assert not qmp.dump_memory(tmp_path / "qmp", tmp_path / "vmcore")
 
 
@@ -96,14 +96,14 @@ def guest_with_dump(tmp_path: Path) -> Path:
     return folder
 
 
-def test_without_vmlinux(tmp_path: Path) -> None:
+def test_a_missing_vmlinux_is_reported(tmp_path: Path) -> None:
     pytest.importorskip("drgn")
     folder = guest_with_dump(tmp_path)
     vmcore.examine(tmp_path / "guests", None)
     assert "no vmlinux" in (folder / "vmcore.txt").read_text()
 
 
-def test_without_drgn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_drgn_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     folder = guest_with_dump(tmp_path)
     vmcore.examine(tmp_path / "guests", tmp_path / "vmlinux")
@@ -113,14 +113,14 @@ def test_without_drgn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert second == "  drgn is not installed, so the dump was not read"
 
 
-def test_dumps_are_told_in_the_order_of_their_guests(tmp_path: Path) -> None:
+def test_dumps_are_listed_in_the_order_of_their_guests(tmp_path: Path) -> None:
     for number in (10, 2):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "vmcore").touch()
     assert list(vmcore.heads(tmp_path)) == [f"dump: {tmp_path}/{n}/vmcore" for n in (2, 10)]
 
 
-def test_what_is_no_dump(tmp_path: Path) -> None:
+def test_a_file_that_is_no_dump_is_reported(tmp_path: Path) -> None:
     pytest.importorskip("drgn")
     folder = guest_with_dump(tmp_path)
     vmcore.examine(tmp_path / "guests", Path("/bin/true"))
@@ -130,7 +130,7 @@ def test_what_is_no_dump(tmp_path: Path) -> None:
     assert (folder / "vmcore.txt").read_text() == text
 
 
-def test_a_kernel_without_debug_info(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_debug_info_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     look = pytest.importorskip("harness.vmcore.drgn_report", exc_type=ImportError)
 
     def missing(*_words: object) -> None:
@@ -144,7 +144,7 @@ def test_a_kernel_without_debug_info(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "--kconfig debuginfo" in hint
 
 
-def test_a_head_is_what_stands_at_the_margin(tmp_path: Path) -> None:
+def test_the_head_of_a_report_has_its_unindented_lines(tmp_path: Path) -> None:
     folder = guest_with_dump(tmp_path)
     lines = [
         "panic in a/1 on CPU 0: f < g",
@@ -158,7 +158,7 @@ def test_a_head_is_what_stands_at_the_margin(tmp_path: Path) -> None:
     assert told[1:3] == ["  panic in a/1 on CPU 0: f < g", "  1 of 9 tasks are blocked"]
 
 
-def test_what_drgn_is_told_of_the_kernel() -> None:
+def test_drgn_gets_the_symbols_and_the_release() -> None:
     look = pytest.importorskip("harness.vmcore.drgn_report", exc_type=ImportError)
     text = look.vmcoreinfo({"init_top_pgt": 0xFFFF1000}, "7.2.13").decode()
     assert "OSRELEASE=7.2.13\n" in text

@@ -27,8 +27,8 @@ _END = re.compile(rb"\r+\n")  # the guest's terminal and QEMU's both add a \r
 _KEPT = 8192  # bytes of the console that a message about a dead guest shows
 
 
-def shell(spec: GuestSpec, words: Sequence[str] = ()) -> int:
-    """Boot ``spec`` and connect the terminal to a shell in the guest, or to the command ``words``.
+def shell(spec: GuestSpec, command: Sequence[str] = ()) -> int:
+    """Boot ``spec`` and connect the terminal to a shell in the guest, or to to ``command``.
 
     The guest's output goes to standard output as it comes; boot messages are only kept in
     ``spec.folder``.  Returns the status of the command.  Raises GuestFault if the guest does not
@@ -38,7 +38,7 @@ def shell(spec: GuestSpec, words: Sequence[str] = ()) -> int:
     name = records.name(folder)
     private = Private()
     try:
-        initplan.write(spec, name, private.path, words)
+        initplan.write(spec, name, private.path, command)
         argv = qemu.argv(spec, name, private.path, gateway=False)
         with (folder / records.CONSOLE).open("wb") as log:
             child = pexpect.spawn(
@@ -47,7 +47,7 @@ def shell(spec: GuestSpec, words: Sequence[str] = ()) -> int:
             child.logfile_read = log
             watcher = guard(child.pid)
             try:
-                return _use(child, bool(words), name)
+                return _use(child, bool(command), name)
             finally:
                 child.close(force=True)
                 watcher.communicate(timeout=5)  # its pipe closes, and it ends the whole group

@@ -3,7 +3,7 @@
 
 A value is a frozen dataclass.  Its fields may be numbers, strings, enums, paths, tuples, mappings
 and other values.  Keys that a newer harness wrote are left out; a field that an older one did not
-write gets its default.
+write gets its default.  An entry of a table, whose class has ``by_name``, is stored by its name.
 """
 
 from __future__ import annotations
@@ -95,7 +95,14 @@ def _converter() -> cattrs.Converter:
             kind, converter, _cattrs_include_init_false=True
         ),
     )
+    converter.register_unstructure_hook_func(_is_table_entry, lambda value: value.name)
+    converter.register_structure_hook_func(_is_table_entry, lambda name, kind: kind.by_name(name))
     return converter
+
+
+def _is_table_entry(kind: Any) -> bool:
+    """Whether values of this class are entries of a table, such as the kinds of signatures."""
+    return isinstance(kind, type) and hasattr(kind, "by_name")
 
 
 def _exactly(accepted: type | tuple[type, ...], value: Any, kind: type) -> Any:

@@ -56,6 +56,8 @@ def bisect(
     start = _source(plan, state.pins if state else {}, progress)
     if state is None:
         folder = run_folder.make(plan.run, started, command)
+        with run_folder.writing(folder):
+            plan.save(folder)
         state = StateFile(folder, SearchStart(command, str(Path.cwd())))
     began(state.folder, start)
     progress.say(f"evidence: {state.folder}")

@@ -7,13 +7,17 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from harness import serial
 from harness.bisect import flaky
 from harness.bisect.builder import CandidateSources
 from harness.bisect.flaky import Decision
 from harness.bisect.hunt import Judge, SearchProgress
 from harness.bisect.prober import StateFile
 from harness.bisect.signature import Signature
+from harness.errors import UsageError
 from harness.model import Bisected, BisectMode, BisectStep, Call, Candidate, Plan
+
+PLAN = "plan.json"  # in the folder of a bisection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,24 @@ class BisectPlan:
     sources_only: bool = False
     log: Path | None = None
     configs: tuple[str, str] | None = None
+
+    def save(self, folder: Path) -> None:
+        """Write the plan into the folder of the bisection, for --resume."""
+        serial.write(folder / PLAN, self, indent=1)
+
+    @classmethod
+    def load(cls, folder: Path) -> BisectPlan | None:
+        """Read what ``save`` wrote; None where an older harness wrote nothing.
+
+        Raises UsageError for a damaged file.
+        """
+        try:
+            return serial.read(folder / PLAN, cls)
+        except FileNotFoundError:
+            return None
+        except serial.DamagedError as error:
+            hint = "leave out --resume to start a new bisection"
+            raise UsageError(f"{folder / PLAN} is damaged: {error}", hint=hint) from error
 
 
 @dataclasses.dataclass(frozen=True)

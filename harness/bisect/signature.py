@@ -53,6 +53,14 @@ class SignatureKind:
     each_run: bool = False
     judge_fault: Callable[[Signature, Untestable], Judgement] | None = None
 
+    @classmethod
+    def by_name(cls, name: str) -> SignatureKind:
+        """Return the kind that is stored under a name.  Raises ValueError for an unknown one."""
+        for kind in KINDS:
+            if kind.name == name:
+                return kind
+        raise ValueError(f"there is no kind of signature called {name!r}")
+
     @property
     def dest(self) -> str:
         """The name that argparse gives the value of the option."""

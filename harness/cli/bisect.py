@@ -126,15 +126,17 @@ def _add_signature(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Bisect, and show the answer."""
-    state = None
-    if options.resume:
-        folder = Path(options.resume).absolute()
-        if options.resume == "last":
-            folder = prober.last_bisection(paths.state("runs"))
-        state = prober.StateFile.load(folder)
-        options = _resumed(state.begun, options)
+    state, command = None, options.command
     with paths.in_use():
-        planned = bisect_plan(options)
+        if options.resume:
+            folder = Path(options.resume).absolute()
+            if options.resume == "last":
+                folder = prober.last_bisection(paths.state("runs"))
+            state = prober.StateFile.load(folder)
+            command = state.begun.command
+            planned = _resumed(folder, state.begun)
+        else:
+            planned = bisect_plan(options)
         series = planned.run.series
         if planned.mode is BisectMode.SERIES and series is not None:
             # It takes long, and the series may be the project's.
@@ -143,9 +145,9 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             name = one_line(series.title or series.name)
             progress.say(f"searching the {patches} of {name}: {planned.signature}")
         with history.recording(
-            options.verb, options.command, progress.say, db=options.db, series=series
+            options.verb, command, progress.say, db=planned.run.db, series=series
         ) as recording:
-            answer = bisect(planned, progress, options.command, state, recording.at)
+            answer = bisect(planned, progress, command, state, recording.at)
             recording.finish(answer.verdict)
     if options.json:
         print(json.dumps(store.bisection_table(answer), indent=1))
@@ -154,13 +156,16 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     return answer.verdict.exit_code
 
 
-def _resumed(start: SearchStart, now: argparse.Namespace) -> argparse.Namespace:
-    """Return the options that a bisection began with, seen from where it began."""
+def _resumed(folder: Path, start: SearchStart) -> BisectPlan:
+    """Return the plan of a bisection, seen from where it began.
+
+    Older harnesses kept only the command line.
+    """
     os.chdir(start.cwd)
-    options = parse(cli.parser("bisect"), "bisect", start.command[1:])
-    options.command = start.command
-    options.json, options.quiet, options.verbose = now.json, now.quiet, now.verbose
-    return options
+    planned = BisectPlan.load(folder)
+    if planned is not None:
+        return planned
+    return bisect_plan(parse(cli.parser("bisect"), "bisect", start.command[1:]))
 
 
 def bisect_plan(options: argparse.Namespace) -> BisectPlan:

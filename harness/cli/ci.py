@@ -11,8 +11,8 @@ from typing import TextIO
 
 from harness import paths
 from harness.errors import HarnessError
-from harness.publish import ci, markdown, outputs
-from harness.publish.ci import Annotation, AnnotationLevel
+from harness.publish import code_annotations, markdown, outputs
+from harness.publish.code_annotations import Annotation, AnnotationLevel
 from harness.results import store
 
 QUALITY = "gl-code-quality-report.json"
@@ -30,14 +30,14 @@ def tell(folder: Path) -> None:
         return
     if (folder / store.RUN).exists():
         run = outputs.load(folder)
-        annotations, summary = ci.run_annotations(run), markdown.of_run(run)
+        annotations, summary = code_annotations.of_run(run), markdown.of_run(run)
     else:
         matrix = store.load_check(folder)
-        annotations, summary = ci.check_annotations(matrix), markdown.of_check(matrix)
+        annotations, summary = code_annotations.of_check(matrix), markdown.of_check(matrix)
     if github:
         tell_github(annotations, summary, sys.stderr)
     if gitlab:
-        put(ci.gitlab(annotations), str(folder / QUALITY))
+        put(code_annotations.gitlab(annotations), str(folder / QUALITY))
 
 
 def annotate_error(error: HarnessError) -> None:
@@ -51,7 +51,7 @@ def annotate_error(error: HarnessError) -> None:
 
 def tell_github(annotations: Sequence[Annotation], summary: str, out: TextIO) -> None:
     """Print annotations to ``out``, and add ``summary`` to the job's summary if there is one."""
-    for line in ci.github(annotations):
+    for line in code_annotations.github(annotations):
         print(line, file=out)
     place = os.environ.get("GITHUB_STEP_SUMMARY")
     if place and summary:

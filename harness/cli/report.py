@@ -19,7 +19,7 @@ from harness.cli.parser import Commands, add_options, add_verb
 from harness.errors import UsageError
 from harness.history.histories import TestHistory
 from harness.progress import Progress
-from harness.publish import ci, markdown, outputs
+from harness.publish import code_annotations, markdown, outputs
 from harness.publish.html import Page, page, run_page, write
 from harness.publish.outputs import OUTPUTS, OutputChoices
 from harness.results import store
@@ -133,7 +133,7 @@ def _write_forms(
             if output.name in places:
                 put(output.of_run(result, choices, progress), places[output.name])
         if options.github:
-            tell_github(ci.run_annotations(result), markdown.of_run(result), out)
+            tell_github(code_annotations.of_run(result), markdown.of_run(result), out)
     elif (folder / store.CHECK).exists():
         _write_check_forms(folder, places, out if options.github else None)
     else:
@@ -151,7 +151,7 @@ def _write_check_forms(folder: Path, places: dict[str, str], github: TextIO | No
         if output.name in places and output.of_check:
             put(output.of_check(matrix), places[output.name])
     if github is not None:
-        tell_github(ci.check_annotations(matrix), markdown.of_check(matrix), github)
+        tell_github(code_annotations.of_check(matrix), markdown.of_check(matrix), github)
 
 
 def _no_other_form(folder: Path) -> UsageError:

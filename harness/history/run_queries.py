@@ -197,11 +197,13 @@ def of_series(connection: sa.Connection, lineage: str) -> SeriesHistory | None:
         return None
     tested.sort(key=lambda pair: (pair[0].version, pair[1][-1].began))
     revisions = []
-    for row, its_runs in tested:
-        last = next((one for one in its_runs if one.verdict != Verdict.NONE), its_runs[0])
+    for revision, its_runs in tested:
+        last = next((row for row in its_runs if row.verdict != Verdict.NONE), its_runs[0])
         first = its_runs[-1].began
         revisions.append(
-            TestedRevision(row.version, row.digest, row.name, len(its_runs), first, last)
+            TestedRevision(
+                revision.version, revision.digest, revision.name, len(its_runs), first, last
+            )
         )
     latest = tested[-1][0]
     return SeriesHistory(

@@ -64,8 +64,8 @@ class _Stderr:
 class Progress:
     """Where stages are shown.  All methods may be called from any thread.
 
-    ``quiet`` shows only what is told with ``say``.  ``verbose`` also shows the commands that are
-    started, and the output of pytest.  ``live``: on a terminal that can redraw lines.
+    ``quiet`` shows only messages of ``say``.  ``verbose`` also shows the commands that are started,
+    and the output of pytest.  ``live``: on a terminal that can redraw lines.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class Progress:
 
 
 class View:
-    """The running stages, drawn anew for each refresh of rich's live display."""
+    """The running stages, redrawn at each refresh of rich's live display."""
 
     def __init__(self, stages: Sequence[Stage], spinner: Spinner) -> None:
         self.stages, self.spinner = stages, spinner

@@ -18,8 +18,8 @@ from harness.model import (
     Test,
     Verdict,
 )
-from harness.publish import ci, reproduce, sentences
-from harness.publish.ci import AnnotationLevel
+from harness.publish import code_annotations, reproduce, sentences
+from harness.publish.code_annotations import AnnotationLevel
 from harness.text import clean, clip, one_line
 
 FAILURES = 50  # failures that the summary shows
@@ -135,7 +135,7 @@ def _cell(cell: Cell) -> str:
 
 
 def _findings(matrix: Matrix) -> Iterator[str]:
-    findings = ci.check_annotations(matrix)
+    findings = code_annotations.of_check(matrix)
     findings = tuple(one for one in findings if one.level is not AnnotationLevel.NOTICE)
     for one in findings[:FAILURES]:
         place = f" {_place(one.file, one.line)}" if one.line else ""

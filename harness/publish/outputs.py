@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.errors import HostFault, UsageError
 from harness.model import Matrix, Run, SideResult
 from harness.progress import Progress
-from harness.publish import ci, junit, kcidb, markdown, reply, tap
+from harness.publish import code_annotations, junit, kcidb, markdown, reply, tap
 from harness.results import evidence, store
 from harness.results.regression import settled
 
@@ -116,8 +116,8 @@ OUTPUTS = (
     Output(
         "gitlab",
         "GitLab's code quality report: annotations at lines",
-        lambda run, *_: ci.gitlab(ci.run_annotations(run)),
-        lambda matrix: ci.gitlab(ci.check_annotations(matrix)),
+        lambda run, *_: code_annotations.gitlab(code_annotations.of_run(run)),
+        lambda matrix: code_annotations.gitlab(code_annotations.of_check(matrix)),
     ),
     Output(
         "summary",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How large the history of 1000 runs of 2000 tests is, and how long questions to it take.
+"""Measure the size of the history of 1000 runs of 2000 tests, and the time of queries.
 
-Run as a script.  Two of three sessions are on patched kernels; half a percent of the tests fail.
+Two of three sessions are on patched kernels; half a percent of the tests fail.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SPLATS = [SplatFacts(f"{n:016x}", f"WARNING in f{n}", "WARNING", f"f{n}") for n 
 
 
 def results(dice: random.Random) -> Iterator[TestFacts]:
-    """Make up what a session found."""
+    """Make up the results of a session."""
     for number, name in enumerate(NAMES):
         bad = dice.random() < 0.005
         skip = Outcome.SKIP if number % 50 == 0 else Outcome.PASS
@@ -75,7 +75,7 @@ def past(number: int, dice: random.Random) -> RunFacts:
 
 
 def main() -> int:
-    """Write it all, ask everything, print and record the sizes and times."""
+    """Write all runs, run every query, and record size and times."""
     dice, writes = random.Random(1), []
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/history.db")
@@ -87,7 +87,7 @@ def main() -> int:
             writes.append(time.monotonic() - begin)
         size = sum(file.stat().st_size for file in Path(folder).iterdir())
         with database.reading() as connection:
-            questions: dict[str, Callable[[], object]] = {
+            queries_by_name: dict[str, Callable[[], object]] = {
                 "a test": lambda: queries.of_test(connection, NAMES[407]),
                 "a series": lambda: run_queries.of_series(connection, "series 7"),
                 "a splat": lambda: queries.of_splat(connection, SPLATS[7].fingerprint),
@@ -96,9 +96,9 @@ def main() -> int:
                 "a run": lambda: run_queries.sides(connection, "a0000100"),
             }
             taken = {}
-            for what, question in questions.items():
+            for what, query in queries_by_name.items():
                 begin = time.monotonic()
-                assert question()
+                assert query()
                 taken[what] = time.monotonic() - begin
     slowest = max(taken, key=lambda what: taken[what])
     asked = ", ".join(f"{what} {seconds:.2f}" for what, seconds in taken.items())

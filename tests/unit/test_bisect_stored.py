@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from harness.bisect.job import PLAN, BisectPlan
 from harness.bisect.prober import StateFile
+from harness.bisect.signature import TEST, Signature
 from harness.errors import UsageError
 from harness.model import (
     Bisected,
@@ -20,9 +23,13 @@ from harness.model import (
     Observation,
     ObservationRecord,
     Option,
+    Outcome,
+    Patch,
     PatchInteraction,
+    Plan,
     Proof,
     SearchStart,
+    Series,
     Verdict,
 )
 from harness.results import store
@@ -97,3 +104,31 @@ def test_a_state_that_cannot_be_read(
     with pytest.raises(UsageError, match=says) as caught:
         StateFile.load(tmp_path)
     assert hint in (caught.value.hint or "")
+
+
+def test_a_plan_is_read_back(tmp_path: Path) -> None:
+    series = Series("demo", tmp_path, (Patch(1, "one", "A", tmp_path / "1.patch"),), "digest")
+    typed = Plan(series_words=("demo",), suites=("tests",))
+    plan = BisectPlan(
+        dataclasses.replace(typed, typed=typed, series=series, tree=tmp_path),
+        BisectMode.HISTORY,
+        Signature(TEST, test="a.py::t", outcomes=frozenset({Outcome.TIMEOUT, Outcome.CRASH})),
+        goods=("v1", "v2"),
+        other=Call.GOOD,
+        configs=("", "debug"),
+    )
+    plan.save(tmp_path)
+    assert BisectPlan.load(tmp_path) == plan
+    assert json.loads((tmp_path / PLAN).read_text())["signature"]["kind"] == "test"
+
+
+def test_an_older_bisection_has_no_plan(tmp_path: Path) -> None:
+    assert BisectPlan.load(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"signature": {"kind": "none"}}'])
+def test_a_damaged_plan_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / PLAN).write_text(text)
+    with pytest.raises(UsageError, match=r"plan\.json is damaged") as caught:
+        BisectPlan.load(tmp_path)
+    assert "--resume" in (caught.value.hint or "")

@@ -30,7 +30,7 @@ from harness.model import (
     Severity,
     Source,
 )
-from harness.publish import ci, html, markdown
+from harness.publish import code_annotations, html, markdown
 from harness.results import store
 
 SUBJECT = "fs/demo: do it"
@@ -106,7 +106,7 @@ def test_a_new_entry_is_in_the_matrix_and_in_all_outputs(tmp_path: Path) -> None
     html.write(html.page(tmp_path), tmp_path / "report.html")
     assert '<th scope="col">magic</th>' in (tmp_path / "report.html").read_text()
     assert "| patch | magic |" in markdown.of_check(matrix)
-    (annotation,) = ci.github(ci.check_annotations(matrix))
+    (annotation,) = code_annotations.github(code_annotations.of_check(matrix))
     assert "magic" in annotation
 
 

@@ -147,7 +147,7 @@ def test_a_traceback_that_cannot_be_kept_is_shown(
 def test_understanding_the_words_may_fail_as_well(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "parser", lambda _verb: {}["x"])
+    monkeypatch.setattr(cli, "parser", lambda _verb: dict[str, str]()["x"])
     assert cli.main(["run"]) == errors.HOST_FAULT
     assert "KeyError: 'x'" in capsys.readouterr().err
 

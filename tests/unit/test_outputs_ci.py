@@ -14,7 +14,7 @@ from harness.cli import ci as cli_ci
 from harness.decode import Decoded, Frame, SourcePlace
 from harness.errors import NotBuilt
 from harness.model import Matrix, Outcome, Test
-from harness.publish import ci, markdown
+from harness.publish import code_annotations, markdown
 from harness.results import evidence, store
 from harness.results.evidence import DecodedSplat
 from harness.serial import from_json
@@ -37,7 +37,10 @@ def unescaped(text: str) -> str:
 
 
 def test_a_splat_is_annotated_at_its_line(tmp_path: Path) -> None:
-    found = [read(line) for line in ci.github(ci.run_annotations(outputruns.bad(tmp_path)))]
+    found = [
+        read(line)
+        for line in code_annotations.github(code_annotations.of_run(outputruns.bad(tmp_path)))
+    ]
     level, values, text = found[0]
     assert level == "error"
     assert values["file"] == "fs/configfs/dir.c"
@@ -62,12 +65,12 @@ def test_a_splat_is_annotated_at_the_line_that_a_patch_added(tmp_path: Path) -> 
     decoded = Decoded("", frames, guilty=1)
     splat = DecodedSplat(outputruns.SPLAT.title, outputruns.SPLAT.frames, decoded)
     evidence.write_decoded(tmp_path / "patched", (splat,))
-    first = ci.run_annotations(run)[0]
+    first = code_annotations.of_run(run)[0]
     assert (first.file, first.line) == ("fs/a.c", 3)
     assert "at fs/configfs/dir.c:451" in first.text
     for damaged in ("{", "[1]", '[{"title": 1}]'):
         (tmp_path / "patched" / evidence.SPLATS).write_text(damaged)
-        assert ci.run_annotations(run)[0].line == 451
+        assert code_annotations.of_run(run)[0].line == 451
 
 
 def test_one_splat_of_many_tests_is_one_annotation(tmp_path: Path) -> None:
@@ -75,14 +78,19 @@ def test_one_splat_of_many_tests_is_one_annotation(tmp_path: Path) -> None:
         Test(f"t::{n}", Outcome.ERROR, message=outputruns.SPLAT.title, splats=(outputruns.SPLAT,))
         for n in range(20)
     ]
-    found = ci.run_annotations(outputruns.run(tmp_path, *many, base=(Test("t::0", Outcome.PASS),)))
-    assert [mark.level for mark in found] == [ci.AnnotationLevel.ERROR, ci.AnnotationLevel.WARNING]
+    found = code_annotations.of_run(
+        outputruns.run(tmp_path, *many, base=(Test("t::0", Outcome.PASS),))
+    )
+    assert [mark.level for mark in found] == [
+        code_annotations.AnnotationLevel.ERROR,
+        code_annotations.AnnotationLevel.WARNING,
+    ]
 
 
 def test_github_gets_no_more_than_it_shows(tmp_path: Path) -> None:
     many = [Test(f"t::{n}", Outcome.FAIL) for n in range(1000)]
     run = outputruns.run(tmp_path, *many, base=(Test("t::0", Outcome.PASS),))
-    assert len(ci.github(ci.run_annotations(run))) == ci.SHOWN + 1
+    assert len(code_annotations.github(code_annotations.of_run(run))) == code_annotations.SHOWN + 1
     text = markdown.of_run(run)
     assert "and 949 more" in text
     assert len(text.encode()) < 1 << 20
@@ -90,7 +98,7 @@ def test_github_gets_no_more_than_it_shows(tmp_path: Path) -> None:
 
 def test_hostile_text_becomes_no_command_and_no_markup(tmp_path: Path) -> None:
     run = outputruns.hostile(tmp_path)
-    for line in ci.github(ci.run_annotations(run)):
+    for line in code_annotations.github(code_annotations.of_run(run)):
         read(line)
         assert not line.startswith("::error file=/etc/passwd")
     text = markdown.of_run(run)
@@ -105,7 +113,9 @@ def test_hostile_text_becomes_no_command_and_no_markup(tmp_path: Path) -> None:
 def test_code_quality_has_what_gitlab_requires(tmp_path: Path) -> None:
     for name in ("good", "bad", "hostile"):
         issues = json.loads(
-            ci.gitlab(ci.run_annotations(getattr(outputruns, name)(tmp_path / name)))
+            code_annotations.gitlab(
+                code_annotations.of_run(getattr(outputruns, name)(tmp_path / name))
+            )
         )
         assert len({issue["fingerprint"] for issue in issues}) == len(issues) > 0
         for issue in issues:
@@ -156,7 +166,7 @@ CHECK = from_json(
 
 
 def test_findings_of_a_check_are_annotated_at_their_lines() -> None:
-    found = [read(line) for line in ci.github(ci.check_annotations(CHECK))]
+    found = [read(line) for line in code_annotations.github(code_annotations.of_check(CHECK))]
     # What a patch inherits is told at the patch that brought it.
     assert [(level, values["line"]) for level, values, _ in found] == [
         ("error", "7"),

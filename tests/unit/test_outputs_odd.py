@@ -14,7 +14,7 @@ import outputruns
 import pytest
 
 from harness.model import Outcome, Run, Test, Verdict
-from harness.publish import ci, junit, kcidb, markdown, reply, tap
+from harness.publish import code_annotations, junit, kcidb, markdown, reply, tap
 from harness.results.regression import compared
 
 Change = Callable[[Run], Run]
@@ -51,7 +51,7 @@ def test_every_output_accepts_it(tmp_path: Path, name: str) -> None:
     assert "All is well" not in said
     assert reply.no_tested_by(run)
     kcidb.report(run, "me")
-    ci.gitlab(ci.run_annotations(run))
+    code_annotations.gitlab(code_annotations.of_run(run))
     assert "✅" not in markdown.of_run(run)
     root = ET.parse(junit.write(tmp_path / "junit.xml", run)).getroot()
     assert (root.get("errors") != "0") is bool(run.sides)
@@ -66,7 +66,7 @@ def test_a_test_that_did_not_run_is_counted_but_not_listed(tmp_path: Path) -> No
         for text in told:
             assert "3 of 4 tests were not run." in " ".join(text.split())
             assert "test_b" not in text
-        assert [mark.title for mark in ci.run_annotations(one)][:1] == [
+        assert [mark.title for mark in code_annotations.of_run(one)][:1] == [
             "3 of 4 tests were not run."
         ]
     assert told[1].startswith("## ⚠️ NO VERDICT")
@@ -99,7 +99,7 @@ def test_an_allowed_flaky_test_is_good_but_gives_no_tested_by(tmp_path: Path) ->
         "PASS"
     ]
     assert (
-        ci.run_annotations(run)[0].level is ci.AnnotationLevel.WARNING
+        code_annotations.of_run(run)[0].level is code_annotations.AnnotationLevel.WARNING
     )  # the compiler's; no error
     assert (
         "Tested-by"

@@ -63,7 +63,7 @@ class Annotation:
         return hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:40]
 
 
-def run_annotations(run: Run) -> tuple[Annotation, ...]:
+def of_run(run: Run) -> tuple[Annotation, ...]:
     """Return the annotations of the judged kernel, errors first, each once."""
     if not run.sides:
         return ()
@@ -159,7 +159,7 @@ def _warnings(run: Run) -> Iterator[Annotation]:
         )
 
 
-def check_annotations(matrix: Matrix) -> tuple[Annotation, ...]:
+def of_check(matrix: Matrix) -> tuple[Annotation, ...]:
     """Return the findings of a check, each at the patch it enters with, errors first."""
     return _sorted(_finding(cell, finding) for cell, finding in matrix.findings)
 

@@ -26,9 +26,9 @@ def test_without_a_project_there_are_defaults(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ('kernl = "7.2"', "kernl"),
-        ("kernel = 7.2", "must be a str"),
+        ("kernel = 7.2", "must be a string"),
         ('kconfig = "base"', "list of strings"),
-        ("guests = true", "must be a int"),
+        ("guests = true", "must be a number"),
         ("kernel = ", "pyproject.toml"),
     ],
 )
@@ -40,7 +40,7 @@ def test_a_wrong_key_or_value_is_named(tmp_path: Path, text: str, said: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("[tool]\nharness = 3", "no table"), ("[[tool.harness]]", "no table")]
+    ("text", "said"), [("[tool]\nharness = 3", "not a table"), ("[[tool.harness]]", "not a table")]
 )
 def test_something_that_is_not_a_table_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "pyproject.toml").write_text(text)

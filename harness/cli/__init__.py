@@ -58,9 +58,9 @@ pytest in the guest, and say with evidence what it fixes and what it breaks."""
 
 EPILOG = f"""\
 exit codes, as for `git bisect run`:
-  {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply or configure; does not
-  build, where no base did), {errors.HOST_FAULT} a fault of this machine or of the harness,
-  {errors.USAGE} usage, {errors.INTERRUPTED} interrupted
+  {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply or configure;
+  does not build, where no base did), {errors.HOST_FAULT} a fault of this machine or of
+  the harness, {errors.USAGE} usage, {errors.INTERRUPTED} interrupted
 
 `harness VERB --help` shows the options of a verb, with examples.
 `pytest --kernel IMAGE PATH` runs your own tests on a kernel that you have."""

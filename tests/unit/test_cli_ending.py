@@ -163,7 +163,7 @@ def test_an_error_while_an_error_is_shown_is_no_verdict(
     monkeypatch.setattr(sys, "argv", ["harness", "xyzzy"])
     assert __main__.main() == errors.HOST_FAULT
     assert "harness itself is broken" in capsys.readouterr().err
-    monkeypatch.setattr(__main__, "_tell", raises)
+    monkeypatch.setattr(__main__, "_show", raises)
     if isinstance(fault, Exception):
         assert __main__.main() == errors.HOST_FAULT
 

@@ -33,5 +33,7 @@ def ended(status: int, *tests: Test, fit: bool) -> type[HarnessError] | None:
         ((), True, HostFault),  # whatever the base could: nothing at all is no result
     ],
 )
-def test_a_suite_that_cannot_be_collected(tests, fit, error) -> None:
+def test_a_suite_that_cannot_be_collected(
+    tests: tuple[Test, ...], fit: bool, error: type[Exception] | None
+) -> None:
     assert ended(2, *tests, fit=fit) is error

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from harness.guest import records as guest_records
 from harness.lab.live import GuestRows, SessionView
 from harness.model import GuestRecord, Outcome, Side
-from harness.progress import Stage
+from harness.progress import Progress, Stage
 from harness.results.journal import Journal, Phase
 from harness.results.tally import Tally
 
@@ -74,7 +75,9 @@ def shown(folder: Path, *, judged: bool, known: tuple[str, ...] = ()) -> tuple[T
         when = "crash" if outcome is Outcome.CRASH else "call"
         journal.reported(test, Phase(when, outcome, message=f"E  {test} went wrong"))
         journal.reported(test, Phase("teardown", Outcome.PASS))
-    session = SessionView(Stage(told, "test"), folder, Side.BASE, judged=judged, known=known)
+    session = SessionView(
+        Stage(cast(Progress, told), "test"), folder, Side.BASE, judged=judged, known=known
+    )
     with session.watched():
         pass
     return told, session
@@ -97,7 +100,7 @@ def test_of_the_other_kernel_only_deaths(tmp_path: Path) -> None:
 
 def test_a_guest_that_runs_what_failed_again_is_seen(tmp_path: Path) -> None:
     told = Told()
-    session = SessionView(Stage(told, "test"), tmp_path, Side.PATCHED, judged=True)
+    session = SessionView(Stage(cast(Progress, told), "test"), tmp_path, Side.PATCHED, judged=True)
     again = tmp_path / "retries" / "0"
     Journal(again).started("a", "guest0")
     record(again, 0, 2.0)
@@ -108,6 +111,6 @@ def test_a_guest_that_runs_what_failed_again_is_seen(tmp_path: Path) -> None:
 def test_what_was_not_run_is_counted(tmp_path: Path) -> None:
     Journal(tmp_path).collected(["a", "b"])
     record(tmp_path, 0, 2.5, "done")
-    session = SessionView(Stage(Told(), "test"), tmp_path, Side.BASE, judged=True)
+    session = SessionView(Stage(cast(Progress, Told()), "test"), tmp_path, Side.BASE, judged=True)
     session.look()
     assert session.summary == "0 of 2 tests; 1 guest up in 2.5s"

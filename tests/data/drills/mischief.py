@@ -86,7 +86,7 @@ def leaves_a_daemon() -> None:
 
 def forks_until_refused() -> None:
     Path("/proc/sys/kernel/pid_max").write_text("400")
-    children = []
+    children: list[int] = []
     with contextlib.suppress(OSError):
         while len(children) < 1000:
             children.append(_child(lambda: time.sleep(LONG)))

@@ -85,7 +85,9 @@ PLAN = Plan(
 )
 
 
-@pytest.mark.parametrize("plan", [Plan(), Plan(no_series=True), PLAN], ids=["bare", "none", "all"])
+@pytest.mark.parametrize(
+    "plan", [Plan(), Plan(no_series=True), Plan(keyword="-x", suites=("-a.py",)), PLAN]
+)
 def test_a_plan_is_read_back_from_its_command(plan: Plan) -> None:
     _, *line = options.command(plan)
     typed = typed_plan(parse(cli.parser("run"), "run", line))

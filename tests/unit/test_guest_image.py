@@ -55,5 +55,5 @@ def test_anything_else_is_rejected(tmp_path: Path, arch: str, head: bytes, words
 def test_a_folder_and_a_missing_file_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder"):
         image.check(tmp_path, "x86_64")
-    with pytest.raises(UsageError, match="there is no such image"):
+    with pytest.raises(UsageError, match="none does not exist"):
         image.check(tmp_path / "none", "x86_64")

@@ -45,7 +45,8 @@ def check(image: Path, arch: str) -> None:
         raise UsageError(f"{image} is not a kernel image", hint=hint)
     if image_arch != architecture.name:
         what = f"{image} is a kernel for {image_arch}, not {arch}"
-        raise UsageError(what, hint=f"--arch {image_arch}")
+        known = any(image_arch == other.name for other in architectures.ARCHITECTURES)
+        raise UsageError(what, hint=f"--arch {image_arch}" if known else hint)
 
 
 def _arch(head: bytes) -> str | None:

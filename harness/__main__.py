@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where ``harness`` and ``python -m harness`` begin, and where an exception ends at the latest.
+"""The entry point of ``harness`` and ``python -m harness``; it catches every exception.
 
-Python would end with 1, which `git bisect run` takes for a bad commit.
+Left to Python, an exception would become exit code 1: a bad commit for `git bisect run`.
 """
 
 import contextlib
 import sys
 import traceback
 
-# As harness.errors has them, which may be what is broken.
+# Those of harness.errors, which may itself be broken.
 HOST_FAULT, INTERRUPTED = 128, 130
 
 
 def main() -> int:
-    """Run the command line; what keeps it from starting, such as a broken installation, is told."""
+    """Run the command line; say why if it cannot start, for example in a broken installation."""
     try:
         from harness import cli
 
@@ -22,15 +22,15 @@ def main() -> int:
         return INTERRUPTED
     except BaseException as error:  # of any kind: none may become exit code 1
         with contextlib.suppress(Exception):
-            _tell(error)
+            _show(error)
         return HOST_FAULT
 
 
-def _tell(error: BaseException) -> None:
+def _show(error: BaseException) -> None:
     traceback.print_exception(error)
     what = traceback.format_exception_only(error)[-1].strip()
     print(f"harness: harness itself is broken: {what}", file=sys.stderr)
-    print("  try: ./setup.sh, which mends an installation; else report the above", file=sys.stderr)
+    print("  try: ./setup.sh repairs an installation; else report this", file=sys.stderr)
     sys.stderr.flush()
 
 

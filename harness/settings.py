@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read ``[tool.harness]`` of the nearest pyproject.toml: a project's own defaults."""
+"""``[tool.harness]`` of the nearest pyproject.toml: a project's own defaults."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any
 
 from harness.errors import UsageError
 
-_EXAMPLES = {"str": '"..."', "int": "2", "bool": "true"}
+# What a value of a type is called, with an example.
+_KINDS = {str: ("a string", '"..."'), int: ("a number", "2"), bool: ("true or false", "true")}
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a project says of itself.  ``folder`` is where relative paths start."""
+    """A project's own defaults; relative paths start at ``folder``.  See harness.options."""
 
     folder: Path
     series: str = ""
@@ -35,9 +36,9 @@ class Settings:
 
 
 def load(start: Path) -> Settings:
-    """Read the settings that hold in ``start``: its own or the nearest parent's.
+    """Read the settings of ``start``, or of its nearest parent that has some.
 
-    Raises UsageError naming the file and the key that is wrong.
+    Raises UsageError that names the file and the wrong key.
     """
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
@@ -45,7 +46,7 @@ def load(start: Path) -> Settings:
             try:
                 table = tomllib.loads(file.read_text(encoding="utf-8"))
             except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise UsageError(f"{file}: {error}", hint="mend the file") from error
+                raise UsageError(f"{file}: {error}", hint="correct the file") from error
             tool = table.get("tool")
             if isinstance(tool, dict) and "harness" in tool:
                 return _settings(file, tool["harness"])
@@ -54,7 +55,7 @@ def load(start: Path) -> Settings:
 
 def _settings(file: Path, table: Any) -> Settings:
     if not isinstance(table, dict):
-        raise UsageError(f"{file}: tool.harness is no table", hint="[tool.harness]")
+        raise UsageError(f"{file}: tool.harness is not a table", hint="[tool.harness]")
     fields = {f.name: f for f in dataclasses.fields(Settings) if f.name != "folder"}
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -73,10 +74,10 @@ def _settings(file: Path, table: Any) -> Settings:
                 )
             value = tuple(value)
         elif type(value) is not type(default):
-            kind = type(default).__name__
+            kind, example = _KINDS[type(default)]
             raise UsageError(
-                f"{file}: [tool.harness] {key} must be a {kind}, not {value!r}",
-                hint=f"{key} = {_EXAMPLES[kind]}",
+                f"{file}: [tool.harness] {key} must be {kind}, not {value!r}",
+                hint=f"{key} = {example}",
             )
         values[key] = value
     return Settings(file.parent, **values)

@@ -117,8 +117,8 @@ class Booter:
         if build.digest not in self._by_digest:
             lab = _beside_make(self.lab) if keep else self.lab
             side = Side.BASE if name == "base" else Side.PATCHED
-            trial = self._pool.submit(self._run, lab, build, side, name, keep)
-            self._by_digest[build.digest] = trial
+            pending = self._pool.submit(self._run, lab, build, side, name, keep)
+            self._by_digest[build.digest] = pending
         return self._by_digest[build.digest]
 
     def again(self, build: Build, tests: Sequence[str]) -> PendingTrial:
@@ -186,7 +186,7 @@ class Tests:
 
     def finish(self) -> Iterator[Cell]:
         """Return the cells; waits for the tests."""
-        kernels = [trial.result() if trial else None for trial in self.trials]
+        kernels = [pending.result() if pending else None for pending in self.trials]
         self.walk.faults += [kernel.error for kernel in kernels if kernel and kernel.error][:1]
         base = kernels[0]
         bad = {test.id for test in base.tests if test.outcome.bad} if base else set()
@@ -198,8 +198,7 @@ class Tests:
         notes |= dict.fromkeys(unchanged, "same kernel as before: not booted again")
         notes |= builds.unbuilt(self.walk.builds)
         if trees[0]:
-            number = quantity(len(bad), "test")
-            notes[WHOLE_SERIES] = f"{number} failing on the base already"
+            notes[WHOLE_SERIES] = f"{quantity(len(bad), 'test')} failing on the base already"
         column = TreeFindings(self.check, trees, notes, unchanged)
         for cell in column.cells(self.walk.applied.renames):
             yield _with_fixes(cell, trees)
@@ -265,7 +264,7 @@ def _with_fixes(cell: Cell, trees: Sequence[Sequence[Finding] | None]) -> Cell:
         )
         for finding in fixed
     )
-    number = quantity(len(fixed), "test")
-    note = "; ".join(filter(None, (cell.note, f"fixes {number}" if fixed else "")))
+    fixes = f"fixes {quantity(len(fixed), 'test')}" if fixed else ""
+    note = "; ".join(filter(None, (cell.note, fixes)))
     own = findings if cell.patch else ()
     return dataclasses.replace(cell, findings=cell.findings + own, note=note)

@@ -100,27 +100,31 @@ def _see_programs(plan: Plan, request: CheckRequest) -> None:
 def run_checks(walk: Walk) -> None:
     """Go from the base to the tip; ``walk`` keeps what was found if it is stopped."""
     _refuse(walk)
-    checks = [one for one in walk.request.checks if not walk.refused or one.needs < Needs.MAKE]
-    columns = [(one.needs, one.run(walk, one.name)) for one in checks]
-    for step in _steps(walk, [needs for needs, _ in columns]):
-        for needs, column in columns:
-            if needs is Needs.KERNEL:
+    columns = {
+        check: check.run(walk, check.name)
+        for check in walk.request.checks
+        if check.needs < Needs.MAKE or not walk.refused
+    }
+    needs = {check.needs for check in columns}
+    for step in _steps(walk, with_kernels=Needs.KERNEL in needs):
+        for check, column in columns.items():
+            if check.needs is Needs.KERNEL:
                 walk.cells += column.take(step)
-        with _checked_out(walk, step, any(needs is Needs.SOURCES for needs, _ in columns)):
-            for needs, column in columns:
-                if needs is not Needs.KERNEL:
+        with _sources(walk, step) if Needs.SOURCES in needs else contextlib.nullcontext():
+            for check, column in columns.items():
+                if check.needs is not Needs.KERNEL:
                     walk.cells += column.take(step)
-    # What compiles comes last: until then guests may run.
-    for _, column in sorted(columns, key=lambda one: one[0] is Needs.MAKE):
+    # What compiles comes last: guests may run until then.
+    for _, column in sorted(columns.items(), key=lambda item: item[0].needs is Needs.MAKE):
         walk.cells += column.finish()
 
 
-def _steps(walk: Walk, needs: list[Needs]) -> Iterator[Step]:
-    """Build each commit, if kernels are needed; patches that do not apply come last."""
+def _steps(walk: Walk, *, with_kernels: bool) -> Iterator[Step]:
+    """Yield each commit, built with its kernel if asked; patches that do not apply come last."""
     previous: builds.Build | None = None
     for number, checkout in enumerate((walk.applied.base, *walk.applied.patched)):
         patch = walk.mails[number - 1] if number else None
-        if Needs.KERNEL not in needs:
+        if not with_kernels:
             yield Step(number, patch, checkout)
             continue
         build = walk.builder.build(checkout)
@@ -134,9 +138,9 @@ def _steps(walk: Walk, needs: list[Needs]) -> Iterator[Step]:
 
 
 @contextlib.contextmanager
-def _checked_out(walk: Walk, step: Step, needed: bool) -> Iterator[None]:
-    """Have the sources of a commit in the worktree, if a check looks at them."""
-    if not needed or step.checkout is None:
+def _sources(walk: Walk, step: Step) -> Iterator[None]:
+    """Have the sources of a commit in the worktree."""
+    if step.checkout is None:
         yield
         return
     walk.slot.check_out(step.checkout)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line: a verb is a file.  Only here is printed and an exit code chosen."""
+"""The command line.  Only this package prints, and chooses the exit code."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ Test what a patch series does to the kernel: apply it, build, boot in QEMU, run
 pytest in the guest, and say with evidence what it fixes and what it breaks."""
 
 EPILOG = f"""\
-exit codes: {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply or
-configure; does not build, where no base did), {errors.HOST_FAULT} a fault of this machine
-or of the harness, {errors.USAGE} usage, {errors.INTERRUPTED} interrupted.  They fit
-`git bisect run`.
+exit codes, as for `git bisect run`:
+  {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply or configure;
+  does not build, where no base did), {errors.HOST_FAULT} a fault of this machine or of
+  the harness, {errors.USAGE} usage, {errors.INTERRUPTED} interrupted
 
-`harness VERB --help` shows a verb's options with examples.  Tests of your own on a
-kernel you have: `pytest --kernel IMAGE PATH`."""
+`harness VERB --help` shows the options of a verb, with examples.
+`pytest --kernel IMAGE PATH` runs your own tests on a kernel that you have."""
 
 
 def parser(verb: str = "") -> Parser:

@@ -47,7 +47,7 @@ examples:
 if typing.TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_Found = TestHistory | SeriesHistory | SplatHistory
+_History = TestHistory | SeriesHistory | SplatHistory
 
 _MARKS = {
     Outcome.PASS: ".",
@@ -77,92 +77,97 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     """Look a name up, and show its history.  Raises UsageError for an unknown name."""
     from harness.history import database, queries
 
-    words = " ".join(options.words)
+    name = " ".join(options.words)
     with database.opened(options.db) as (connection, trouble):
         if trouble:
             progress.say(f"history: {trouble}")
-        matches = queries.find(connection, words, options.kind)
+        matches = queries.find(connection, name, options.kind)
         if not matches:
-            raise _nothing(words)
-        found = _about(connection, matches[0], options) if len(matches) == 1 else None
+            raise _unknown(name)
+        history = _history(connection, matches[0], options) if len(matches) == 1 else None
     if options.json:
-        kind = matches[0].kind if found else "matches"
-        print(json.dumps({kind: _table(found) if found else to_json(matches)}, indent=1))
-        return errors.GOOD
-    terminal.show(_lines(found) if found else _matches(words, matches))
+        kind = matches[0].kind if history else "matches"
+        print(json.dumps({kind: _table(history) if history else to_json(matches)}, indent=1))
+    else:
+        terminal.show(_lines(history) if history else _match_lines(name, matches))
     return errors.GOOD
 
 
-def _about(connection: Connection, only: Match, options: argparse.Namespace) -> _Found:
+def _history(connection: Connection, match: Match, options: argparse.Namespace) -> _History:
     from harness.history import queries, run_queries
 
     last = max(1, options.last)
-    found: _Found | None
-    if only.kind == "test":
-        found = queries.of_test(connection, only.word, last, options.on)
-    elif only.kind == "series":
-        found = run_queries.of_series(connection, only.word)
+    history: _History | None
+    if match.kind == "test":
+        history = queries.of_test(connection, match.word, last, options.on)
+    elif match.kind == "series":
+        history = run_queries.of_series(connection, match.word)
     else:
-        found = queries.of_splat(connection, only.word, last)
-    if found is None:
-        raise _nothing(f"{only.word}{f' on {options.on} kernels' if options.on else ''}")
-    return found
+        history = queries.of_splat(connection, match.word, last)
+    if history is None:
+        raise _unknown(f"{match.word}{f' on {options.on} kernels' if options.on else ''}")
+    return history
 
 
-def _lines(found: _Found) -> Iterator[Line]:
-    match found:
+def _lines(history: _History) -> Iterator[Line]:
+    match history:
         case TestHistory():
-            return _test(found)
+            return _test_lines(history)
         case SeriesHistory():
-            return _series(found)
+            return _series_lines(history)
         case SplatHistory():
-            return _splat(found)
+            return _splat_lines(history)
 
 
-def _nothing(words: str) -> errors.UsageError:
+def _unknown(name: str) -> errors.UsageError:
     return errors.UsageError(
-        f"the history knows no test, series or splat {words!r}",
-        hint="a part of the name will do; `harness runs` shows what there is",
+        f"the history knows no test, series or splat {name!r}",
+        hint="give a part of the name; `harness runs` lists the runs",
     )
 
 
-def _table(found: _Found) -> dict[str, object]:
-    """Return the JSON; its keys are the outcomes' names."""
-    table: dict[str, object] = to_json(found)
-    if isinstance(found, TestHistory):
-        table["counts"] = {outcome.value: many for outcome, many in found.counts.items()}
-        table["flakes"] = {**to_json(found.flakes), "rate": found.flakes.rate}
+def _table(history: _History) -> dict[str, object]:
+    """Return the JSON; outcomes are keys by their names."""
+    table: dict[str, object] = to_json(history)
+    if isinstance(history, TestHistory):
+        table["counts"] = {outcome.value: number for outcome, number in history.counts.items()}
+        table["flakes"] = {**to_json(history.flakes), "rate": history.flakes.rate}
     return table
 
 
-def _matches(words: str, matches: tuple[Match, ...]) -> Iterator[Line]:
-    yield f"{words!r} could mean {len(matches)} things; name one of them:"
-    for one in matches:
-        yield f"  {one.kind:<6}  {one.word}  ({one.note}, last {ago(one.last)})"
+def _match_lines(name: str, matches: tuple[Match, ...]) -> Iterator[Line]:
+    yield f"{name!r} could mean {len(matches)} things; name one of them:"
+    for match in matches:
+        yield f"  {match.kind:<6}  {match.word}  ({match.note}, last {ago(match.last)})"
 
 
-def _test(found: TestHistory) -> Iterator[Line]:
-    yield found.id
-    counts = ", ".join(f"{many} {outcome}" for outcome, many in found.counts.items())
-    yield f"  {quantity(found.runs, 'run')} since {_when(found.first)}: {counts}"
-    spots = (found.first_failed, found.last_failed, found.last_passed)
-    for title, seen in zip(("first failed", "last failed", "last passed"), spots, strict=True):
-        yield f"  {title:<13} {_when(seen) + ', ' + _where(seen.where) if seen else 'never'}"
-    if found.last_failed and found.last_failed.message:
-        yield f"  it said       {found.last_failed.message}"
-    chance = found.flakes
+def _test_lines(history: TestHistory) -> Iterator[Line]:
+    yield history.id
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in history.counts.items())
+    yield f"  {quantity(history.runs, 'run')} since {_when(history.first)}: {counts}"
+    for title, result in (
+        ("first failed", history.first_failed),
+        ("last failed", history.last_failed),
+        ("last passed", history.last_passed),
+    ):
+        where = f"{_when(result)}, {_kernel(result.where)}" if result else "never"
+        yield f"  {title:<13} {where}"
+    if history.last_failed and history.last_failed.message:
+        yield f"  message       {history.last_failed.message}"
+    chance = history.flakes
     if chance.runs:
         sure = f"{100 * chance.rate:.0f} %; {_share(chance.low, chance.high)} at 95 % confidence"
         runs = quantity(chance.runs, "run")
         yield f"  by chance     bad in {chance.bad} of {runs} on kernels that can pass it ({sure})"
-    times = found.trend
-    if times.times:
-        line = times.sparkline(ascii_only=not _draws())
-        change = f", lately {100 * times.change:+.0f} %" if times.change else ""
-        span = f"{_time(times.low)} to {_time(times.high)}, median {_time(times.median)}"
-        yield f"  time          {line}  {span} in {len(times.times)} passes{change}"
+    trend = history.trend
+    if trend.times:
+        unicode = "utf" in (sys.stdout.encoding or "").lower()
+        line = trend.sparkline(ascii_only=not unicode)
+        change = f", lately {100 * trend.change:+.0f} %" if trend.change else ""
+        span = f"{_time(trend.low)} to {_time(trend.high)}, median {_time(trend.median)}"
+        yield f"  time          {line}  {span} in {len(trend.times)} passes{change}"
     yield ""
-    yield _seen(found.seen)
+    yield _results_table(history.seen)
 
 
 def _share(low: float, high: float) -> str:
@@ -173,64 +178,66 @@ def _time(seconds: float) -> str:
     return f"{1000 * seconds:.0f}ms" if seconds < 1 else clock(seconds)
 
 
-def _draws() -> bool:
-    return "utf" in (sys.stdout.encoding or "").lower()
-
-
-def _seen(seen: tuple[PastResult, ...]) -> rich.table.Table:
-    titles = ("run", "when", "kernel", "series", "outcome", "time", "said")
+def _results_table(results: tuple[PastResult, ...]) -> rich.table.Table:
+    titles = ("run", "when", "kernel", "series", "outcome", "time", "message")
     rows: list[tuple[TableCell, ...]] = []
-    for one in seen:
-        outcome = Text(one.outcome, style=terminal.OUTCOME_COLOURS.get(one.outcome, "red"))
-        if len(one.attempts) > 1:
-            outcome.append(f" ({''.join(_MARKS.get(word, 'F') for word in one.attempts)})", "dim")
-        place = one.where
-        where = (place.run, ago(one.at), f"{place.side} {place.release}", _revision(place))
-        rows.append((*where, outcome, _time(one.seconds), one.message))
-    return terminal.table(titles, rows, {"series": 16, "said": 24}, ("series", "time", "kernel"))
+    for result in results:
+        outcome = _outcome(result.outcome)
+        if len(result.attempts) > 1:
+            marks = "".join(_MARKS.get(attempt, "F") for attempt in result.attempts)
+            outcome.append(f" ({marks})", "dim")
+        kernel = result.where
+        which = (kernel.run, ago(result.at), f"{kernel.side} {kernel.release}", _revision(kernel))
+        rows.append((*which, outcome, _time(result.seconds), result.message))
+    spare = ("series", "time", "kernel")
+    return terminal.table(titles, rows, {"series": 16, "message": 24}, spare)
 
 
-def _when(seen: PastResult) -> str:
-    return f"{ago(seen.at)} (run {seen.where.run})"
+def _when(result: PastResult) -> str:
+    return f"{ago(result.at)} (run {result.where.run})"
 
 
-def _where(place: KernelInRun) -> str:
+def _kernel(kernel: KernelInRun) -> str:
     """Name a kernel by its side, release, revision of the series, source and commit."""
-    words = [f"{place.side} {place.release}".strip(), _revision(place), place.source]
-    if place.commit:
-        words.append(f"commit {place.commit[:12]}")
-    return ", ".join(filter(None, words))
+    parts = [f"{kernel.side} {kernel.release}".strip(), _revision(kernel), kernel.source]
+    if kernel.commit:
+        parts.append(f"commit {kernel.commit[:12]}")
+    return ", ".join(filter(None, parts))
 
 
-def _revision(place: KernelInRun) -> str:
-    if not place.series or place.side == "base":
+def _revision(kernel: KernelInRun) -> str:
+    if not kernel.series or kernel.side == "base":
         return ""
-    patch = f" patch {place.patch}" if place.patch else ""
-    return f"v{place.version} {place.series}{patch}"
+    patch = f" patch {kernel.patch}" if kernel.patch else ""
+    return f"v{kernel.version} {kernel.series}{patch}"
 
 
-def _series(found: SeriesHistory) -> Iterator[Line]:
-    yield f"{found.title}{f' ({found.link})' if found.link else ''}"
+def _series_lines(history: SeriesHistory) -> Iterator[Line]:
+    yield f"{history.title}{f' ({history.link})' if history.link else ''}"
     titles = ("revision", "digest", "runs", "first", "last", "verdict", "tests")
     rows: list[tuple[TableCell, ...]] = []
-    for one in found.revisions:
-        last = one.last
-        counts = ", ".join(f"{many} {outcome}" for outcome, many in last.counts.items())
-        words = (f"v{one.version}", one.digest[:12], str(one.runs), ago(one.first))
-        word = ended_text(last.ended, last.verdict)
-        rows.append((*words, f"{ago(last.began)} ({last.id})", word, counts))
+    for revision in history.revisions:
+        last = revision.last
+        counts = ", ".join(f"{number} {outcome}" for outcome, number in last.counts.items())
+        which = (f"v{revision.version}", revision.digest[:12], str(revision.runs))
+        when = (ago(revision.first), f"{ago(last.began)} ({last.id})")
+        rows.append((*which, *when, ended_text(last.ended, last.verdict), counts))
     yield terminal.table(titles, rows, {"tests": 12}, ("first", "digest", "runs"))
-    if found.failures:
-        yield "\nwhat failed with any revision (its last outcome with each):"
-        yield from _failures(found)
+    if history.failures:
+        yield "\nfailures with any revision (the last outcome with each):"
+        yield from _failures(history)
 
 
-def _failures(found: SeriesHistory) -> Iterator[Line]:
-    revisions = list(enumerate(found.revisions))
-    ran = [(n, one) for n, one in revisions if any(all_[n] for _, all_ in found.failures)]
-    names = [f"v{one.version} {one.digest[:6]}" for _, one in ran]
+def _failures(history: SeriesHistory) -> Iterator[Line]:
+    ran = [
+        (number, revision)
+        for number, revision in enumerate(history.revisions)
+        if any(outcomes[number] for _, outcomes in history.failures)
+    ]
+    names = [f"v{revision.version} {revision.digest[:6]}" for _, revision in ran]
     rows: list[tuple[TableCell, ...]] = [
-        (*(_outcome(all_[n]) for n, _ in ran), name) for name, all_ in found.failures
+        (*(_outcome(outcomes[number]) for number, _ in ran), test)
+        for test, outcomes in history.failures
     ]
     # Without room for all revisions the oldest is left out first.
     grid = terminal.table([*names, "test"], rows, {"test": 40}, names[:-1], whole=["test"])
@@ -243,15 +250,15 @@ def _outcome(outcome: Outcome | None) -> Text:
     return Text(outcome, style=terminal.OUTCOME_COLOURS.get(outcome, "red")) if outcome else Text()
 
 
-def _splat(found: SplatHistory) -> Iterator[Line]:
-    yield f"{found.title}\n  fingerprint   {found.fingerprint} ({found.kind})"
-    yield f"  seen          {quantity(found.times, 'time')} in {quantity(found.runs, 'run')}"
-    for title, place in (("first", found.first), ("last", found.last)):
-        if place:
-            yield f"  {title:<13} {ago(place.began)} (run {place.run}), {_where(place)}"
+def _splat_lines(history: SplatHistory) -> Iterator[Line]:
+    yield f"{history.title}\n  fingerprint   {history.fingerprint} ({history.kind})"
+    yield f"  seen          {quantity(history.times, 'time')} in {quantity(history.runs, 'run')}"
+    for title, kernel in (("first", history.first), ("last", history.last)):
+        if kernel:
+            yield f"  {title:<13} {ago(kernel.began)} (run {kernel.run}), {_kernel(kernel)}"
     grid = rich.table.Table(box=None, pad_edge=False, show_header=False)
     grid.add_column(justify="right")
     grid.add_column(overflow="fold")
-    for name, times in found.tests:
+    for name, times in history.tests:
         grid.add_row(f"{times}x", name or "while booting")
     yield grid

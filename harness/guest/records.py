@@ -3,7 +3,8 @@
 
 ``guests/N/`` has spec.json (what to boot), console.log (what the kernel printed), guest.json (the
 record: early, then final), keeper.log (messages of the keeper and QEMU), ``run`` (a link to the
-private folder with the sockets while the guest lives), ``claimed`` (exists once a relay took it).
+private folder with the sockets while the guest lives), ``claimed`` (written once by the relay that
+took it).
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from harness.errors import GuestFault, HarnessError, HostFault
 from harness.model import GuestRecord
 
 SPEC, RECORD, CONSOLE = "spec.json", "guest.json", "console.log"
-KEEPER_LOG, FAULT, RUN, CLAIM, KEEPER = "keeper.log", "fault.json", "run", "claimed", "keeper.pid"
+KEEPER_LOG, FAULT, RUN, KEEPER = "keeper.log", "fault.json", "run", "keeper.pid"
 HANG, REGISTERS = "hang.json", "registers.txt"  # what a guest over its deadline was doing
 VNG_LOG = "vng.log"  # messages of virtme-ng and QEMU
 VMCORE = "vmcore"  # the memory of a kernel that died or hangs
-GATEWAY = "gateway"  # the results socket, inside RUN
 
 
 @dataclasses.dataclass(frozen=True)

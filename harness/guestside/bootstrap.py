@@ -21,7 +21,7 @@ UP = "harness: up"
 LEFT = "harness: left with status"
 
 _POWER_OFF = 0x4321FEDC
-_BIND, _NOSUID_NODEV = 0x1000, 6
+_BIND = 0x1000
 _AF_INET, _SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 2, 2, 0x8914, 1
 
 #: The port on which the host asks what the tests are at.

@@ -86,7 +86,7 @@ class Health:
         """What a test left behind that the next one cannot run with."""
         for path, original in self._places.items():
             if _identity(path) != original:
-                return f"{path} is another than before"
+                return f"{path} changed"
         for path in self._rooms:
             if _full(path):
                 return f"{path} is full"

@@ -17,30 +17,30 @@ import pytest
 
 # Lines of /proc/self/status, and the message for a change.
 _LINES = {
-    b"Umask": "the umask is another",
-    b"Uid": "uids are others",
-    b"Gid": "gids are others",
-    b"Groups": "groups are others",
-    b"CapInh": "capabilities are others",
-    b"CapPrm": "capabilities are others",
-    b"CapEff": "capabilities are others",
-    b"CapBnd": "capabilities are others",
-    b"CapAmb": "capabilities are others",
-    b"NoNewPrivs": "privileges are others",
-    b"Seccomp_filters": "privileges are others",
-    b"SigBlk": "blocked signals are others",
-    b"SigIgn": "ignored signals are others",
-    b"SigCgt": "caught signals are others",
-    b"Cpus_allowed": "allowed processors are others",
-    b"Mems_allowed": "allowed memory nodes are others",
+    b"Umask": "the umask changed",
+    b"Uid": "uids changed",
+    b"Gid": "gids changed",
+    b"Groups": "groups changed",
+    b"CapInh": "capabilities changed",
+    b"CapPrm": "capabilities changed",
+    b"CapEff": "capabilities changed",
+    b"CapBnd": "capabilities changed",
+    b"CapAmb": "capabilities changed",
+    b"NoNewPrivs": "privileges changed",
+    b"Seccomp_filters": "privileges changed",
+    b"SigBlk": "blocked signals changed",
+    b"SigIgn": "ignored signals changed",
+    b"SigCgt": "caught signals changed",
+    b"Cpus_allowed": "allowed processors changed",
+    b"Mems_allowed": "allowed memory nodes changed",
 }
 _FIELDS = re.compile(rb"^(%s):\t(.*)$" % b"|".join(_LINES), re.MULTILINE)
 # Files of /proc/self, compared as a whole.
 _FILES = {
-    "limits": "limits are others",
-    "cgroup": "the cgroup is another",
-    "oom_score_adj": "oom_score_adj is another",
-    "personality": "the personality is another",
+    "limits": "limits changed",
+    "cgroup": "the cgroup changed",
+    "oom_score_adj": "oom_score_adj changed",
+    "personality": "the personality changed",
 }
 _MOST = 1 << 14  # bytes of such a file
 # libc installs handlers for signals 32 and 33 when it first needs them; pytest-timeout has one for
@@ -94,7 +94,7 @@ class Inherited:
         try:
             os.fstat(self._files["status"])
         except OSError:
-            return "open files are others than before"
+            return "open files changed"
         now = self.look()
         if now == self._normal:  # nearly always, so this comes first
             return ""
@@ -102,8 +102,7 @@ class Inherited:
         if not names:
             return ""
         name = names[0]
-        what = name if isinstance(name, str) else f"the variable {os.fsdecode(name)} is another"
-        return f"{what} than before"
+        return name if isinstance(name, str) else f"the variable {os.fsdecode(name)} changed"
 
     def look(self) -> State:
         """The state now.  Done for every test, so with few system calls."""
@@ -116,10 +115,10 @@ class Inherited:
             state[what] = self._link(name)
         for name, what in _FILES.items():
             state[what] = _read(self._files[name])
-        state["the handler of SIGINT is another"] = signal.getsignal(signal.SIGINT)
-        state["the working directory is another"] = _folder()
+        state["the handler of SIGINT changed"] = signal.getsignal(signal.SIGINT)
+        state["the working directory changed"] = _folder()
         policy = os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
-        state["the priority is another"] = (os.getpriority(os.PRIO_PROCESS, 0), policy)
+        state["the priority changed"] = (os.getpriority(os.PRIO_PROCESS, 0), policy)
         return state
 
     def _link(self, name: str) -> str:
@@ -141,7 +140,7 @@ def _namespaces(folder: int) -> dict[str, str]:
     # For pid and time, pid_for_children and time_for_children say what children get.
     entries = os.listdir(folder) if folder >= 0 else []
     names = sorted(name for name in entries if name not in ("pid", "time"))
-    return {name: f"the {name} namespace is another" for name in names}
+    return {name: f"the {name} namespace changed" for name in names}
 
 
 def _read(file: int) -> bytes:

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,17 +17,20 @@ from harness.errors import HarnessError
 from harness.guest import attend, bootfail, initplan
 from harness.guest.relay import HOST_LEFT
 from harness.guestside import probe
-from harness.model import Outcome
-from harness.plugin import guest_options, summary, xdist_internals
+from harness.model import Outcome, Test
+from harness.plugin import guest_options, xdist_internals
 from harness.plugin.crashes import Crashes, last_messages
 from harness.plugin.deadlines import DeadlineWatch
 from harness.plugin.fleet import BootFailed, Fleet, Holding
 from harness.plugin.reports import Reports
 from harness.plugin.retries import Retries
 from harness.plugin.worker import Worker
-from harness.results.journal import Journal, read
+from harness.results.journal import AttemptLost, GuestNoted, Journal, events, read
+from harness.results.regression import counts
 
 _MOMENT = 2.0  # seconds for a relay to end after its guest
+# Of the summary: entries of each kind, and characters of a headline.
+_SHOWN, _HEADLINE = 12, 160
 
 
 def install(config: pytest.Config) -> None:
@@ -259,8 +263,38 @@ class HostSide:
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Add a section about kernels and guests to pytest's summary."""
-        lines = list(summary.lines(self.journal.folder))
+        lines = list(_summary(self.journal.folder))
         if lines:
             terminalreporter.write_sep("=", "kernel")
             for line in lines:
                 terminalreporter.write_line(line)
+
+
+def _summary(folder: Path) -> Iterator[str]:
+    """The summary of a session, from its journal; empty if all went well."""
+    tests = read(folder)
+    notes = [event for event in events(folder) if isinstance(event, GuestNoted | AttemptLost)]
+    bad = [test for test in tests if test.outcome.bad]
+    if not bad and not notes:
+        return
+    yield ", ".join(f"{number} {outcome}" for outcome, number in counts(tests).items())
+    for event in notes[:_SHOWN]:
+        if isinstance(event, AttemptLost):
+            yield f"{event.guest}: {event.why}"
+        else:
+            titles = "".join(f": {splat.title}" for splat in event.splats)
+            yield f"{event.guest}: {event.note}{titles}"
+    for test in bad[:_SHOWN]:
+        yield from _test_summary(test)
+    if len(bad) > _SHOWN:
+        yield f"... and {len(bad) - _SHOWN} more"
+    yield from vmcore.heads(folder / "guests")
+    yield f"evidence: {folder}"
+
+
+def _test_summary(test: Test) -> Iterator[str]:
+    yield f"{test.outcome} {test.id}: {test.headline[:_HEADLINE]}"
+    if test.outcome is not Outcome.FLAKY and len(test.attempts) > 1:
+        yield f"  {test.message.splitlines()[-1]}"
+    if test.reproduce:
+        yield f"  reproduce: {test.reproduce}"

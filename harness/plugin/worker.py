@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,6 +37,19 @@ class Worker:
         self._leaving = False  # it was told that no more tests will come
         self._seen: set[str] = set()  # events of _ONCE, and "nonsense"
         self._node = XdistNode(node, self.heard, self.sending)
+        # For events that are not simply passed on; each returns whether the event makes sense.
+        self._takers: dict[str, Callable[..., bool]] = {
+            "internal_error": self._internal_error,
+            "collectreport": self._collectreport,
+            "collectionfinish": self._collectionfinish,
+            "logstart": self._logstart,
+            "testreport": self._testreport,
+            "logfinish": self._logfinish,
+            "runtest_protocol_complete": self._runtest_protocol_complete,
+            "unscheduled": self._unscheduled,
+            "warning_recorded": self._warning_recorded,
+            "workerfinished": self._workerfinished,
+        }
 
     def sending(self, name: str, **values: Any) -> None:
         """Note what xdist sends to the guest, and send it."""
@@ -80,14 +94,11 @@ class Worker:
         if set(values) != EVENTS[name] or name in self._seen:
             return False
         self._seen |= {name} & _ONCE
-        taker = getattr(self, f"_{name}", None)
-        if taker is not None and not taker(**values):
+        if name in self._takers and not self._takers[name](**values):
             return False
         if name not in _REMADE and self.guest not in self.reports.broken:
             self._node.pass_on(event)
         return True
-
-    # One method for each event that is not simply passed on; returns whether the event makes sense.
 
     def _internal_error(self, formatted_error: str) -> bool:
         self._break(str(formatted_error))

@@ -86,14 +86,14 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
 
 def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
     """Read a patch or cover letter; a mail that carries whole mails stands for those."""
-    mail = dataclasses.replace(parse(entry.raw(), entry.where), path=entry.path)
+    mail = _parse(entry.raw(), entry.where, entry.path)
     attached = [
-        parse(raw, f"attachment {number} of {entry.where}")
+        _parse(raw, f"attachment {number} of {entry.where}", entry.path)
         for number, raw in enumerate(mail.attached, 1)
     ]
     if any(inner.diffs for inner in attached):
         return [
-            dataclasses.replace(inner, plain=False, path=entry.path)
+            dataclasses.replace(inner, plain=False)
             for inner in attached
             if inner.diffs or (inner.total and inner.number == 0)
         ]
@@ -106,6 +106,13 @@ def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
     if not mail.diffs and not (cover and (source.strict or len(source.entries) > 1)):
         raise _no_diff(mail)
     return [mail]
+
+
+def _parse(raw: bytes, where: str, path: Path) -> Mail:
+    """Read a mail, and forget its hunks: all those of a series may take much memory."""
+    mail = parse(raw, where)
+    diffs = tuple(dataclasses.replace(file, hunks=()) for file in mail.diffs)
+    return dataclasses.replace(mail, path=path, diffs=diffs)
 
 
 def _no_diff(mail: Mail) -> SeriesError:

@@ -36,9 +36,12 @@ def apply(repo: Path, source: Source, series: Series, mails: Sequence[bytes], st
         _check_out_touched(place, source, series)
         date = git.line(place, "show", "-s", "--format=%ct +0000", source.commit)
         env = {"GIT_COMMITTER_DATE": f"@{date}"}
+        files = diagnose.mail_files(place, series)
+        for file, mail in zip(files, mails, strict=True):
+            file.write_bytes(mail)
         done = 0
-        for crlf, files in itertools.groupby(_write_mails(place, mails), key=_is_crlf):
-            group = list(files)
+        for crlf, same in itertools.groupby(files, key=_is_crlf):
+            group = list(same)
             stage.update(done, len(mails), series.patches[done].subject)
             keep = () if crlf else ("--keep-cr",)
             result = git.run(place, *_AM, *keep, "--", *group, env=env, check=False)
@@ -73,14 +76,6 @@ def _check_out_touched(place: Path, source: Source, series: Series) -> None:
         raise diagnose.lacking(source)
     tracked = "".join(f"{name}\0" for _, _, name in entries)
     git.run(place, "checkout-index", "--force", "--index", "-z", "--stdin", stdin=tracked)
-
-
-def _write_mails(place: Path, mails: Sequence[bytes]) -> list[Path]:
-    """Write the mails beside the worktree, byte for byte, under names that sort."""
-    files = [place.parent / f"{number:04}.patch" for number, _ in enumerate(mails, 1)]
-    for file, mail in zip(files, mails, strict=True):
-        file.write_bytes(mail)
-    return files
 
 
 def _is_crlf(mail: Path) -> bool:

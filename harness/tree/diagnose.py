@@ -103,7 +103,8 @@ def label(series: Series, number: int) -> str:
     return f"patch {number}/{len(series.patches)} '{series.patches[number - 1].subject}'"
 
 
-def _mails(place: Path, series: Series) -> list[Path]:
+def mail_files(place: Path, series: Series) -> list[Path]:
+    """The files beside the worktree to which the mails are written, byte for byte."""
     return [place.parent / f"{number:04}.patch" for number in range(1, len(series.patches) + 1)]
 
 
@@ -117,7 +118,7 @@ def _already_applied(
     """
     words = ("apply", "--cached", "--reverse")
     git.run(place, "read-tree", source.commit)
-    mails = _mails(place, series)
+    mails = mail_files(place, series)
     if all(git.run(place, *words, mail, check=False).ok for mail in reversed(mails)):
         return range(1, len(mails) + 1)
     git.run(place, "read-tree", "HEAD")
@@ -142,7 +143,7 @@ def _base_hint(source: Source, series: Series) -> str:
 def _fitting_hint(place: Path, source: Source, series: Series) -> str:
     """Name the nearest commit at which the whole series applies, if the tree has one."""
     names = [file for patch in series.patches for file in patch.files]
-    commit = base.fitting(place, source, _mails(place, series), names)
+    commit = base.fitting(place, source, mail_files(place, series), names)
     return f"it applies to {commit.name}: try --base {commit.name}" if commit else ""
 
 

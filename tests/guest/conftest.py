@@ -21,12 +21,12 @@ from harness.guestside.leaks import Things
 FAILED = pytest.StashKey[bool]()
 SCANNED = pytest.StashKey[float]()
 EVERY = 120.0  # seconds between two scans for lost memory
-# All that was there when the last test had ended; to look costs more than many a test.
+# Everything that existed when the last test ended: finding it takes longer than many tests do.
 THERE = pytest.StashKey[Things | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Budgets.  Here, and not in the plugin: pytest reads this file before it reads its options."""
+    """Add options for budgets.  They belong to these suites, so they are not in the plugin."""
     group = parser.getgroup("guest suites")
     group.addoption(
         "--stress-times",
@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _Longer:
-    """Has the guard look anew when something came or went that is to live longer than a test.
+    """Makes the guard look again after a change that is to outlive a test.
 
     A plugin: a conftest's hooks are not called for what lives as long as the session.
     """
@@ -82,7 +82,7 @@ class _Longer:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Expect what the host's driver may bring about wherever it connects over TCP.
+    """Expect a splat that the host's driver may cause wherever it connects over TCP.
 
     Its sockets can outlive the queue that the names of their locks belong to; when another queue
     comes to lie there, lockdep finds two names for one lock.  Not the series': it is the host.
@@ -121,7 +121,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def _diary() -> Iterator[kmemleak.Diary | None]:
-    """Which test ran when, where kmemleak can ask; at the end, its last look."""
+    """Which test ran when, for kmemleak; at the end, the last scan."""
     if kmemleak.missing():
         yield None
         return
@@ -133,7 +133,7 @@ def _diary() -> Iterator[kmemleak.Diary | None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _memory(request: pytest.FixtureRequest, _diary: kmemleak.Diary | None) -> Iterator[None]:
-    """Look for lost memory after a file, now and then: it takes seconds, and says whose it is."""
+    """Scan for leaked memory after a file, now and then: that takes seconds, and names the test."""
     yield
     stash = request.config.stash
     if _diary is not None and time.monotonic() > stash.get(SCANNED, 0.0) + EVERY:
@@ -194,7 +194,7 @@ def tmpfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def make_file(tmpfs: Path) -> Iterator[Callable[..., str]]:
-    """Makes empty files of some MiB to export; they are deleted after the test."""
+    """Create empty files (size in MiB) to export; they are deleted after the test."""
     made: list[str] = []
 
     def make(size: int = 16) -> str:
@@ -208,7 +208,7 @@ def make_file(tmpfs: Path) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def make_null_block() -> Iterator[Callable[..., str]]:
-    """Makes null_blk devices that keep their data."""
+    """Create null_blk devices that store their data."""
     numbers = iter(range(1000))
     with ExitStack() as stack:
 
@@ -221,7 +221,7 @@ def make_null_block() -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def make_container() -> Iterator[Callable[..., Container]]:
-    """Makes containers; all are destroyed after the test."""
+    """Create containers; all are destroyed after the test."""
     with ExitStack() as stack:
 
         def make(how: How = How.UNSHARE, *, mounted: bool = True, **more: bool) -> Container:
@@ -235,5 +235,5 @@ def make_container() -> Iterator[Callable[..., Container]]:
 
 @pytest.fixture
 def container(make_container: Callable[..., Container]) -> Container:
-    """A container that has mounted configfs, where everybody looks for it."""
+    """A container that has mounted configfs at the usual place."""
     return make_container()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The ground the suites stand on: containers bring results back, the leak guard sees leaks."""
+"""What the suites rely on: containers return results, the leak guard sees leaks."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class TestContainerIsMade:
 
 
 class TestContainerIsDestroyed:
-    """Whatever happens: the leak guard around these tests would tell."""
+    """In all cases: the leak guard around these tests would notice."""
 
     def test_after_a_failure_inside_its_block(self) -> None:
         seen = []
@@ -157,14 +157,14 @@ class TestContainer:
 
 
 def named(things: Things) -> set[str]:
-    """The kinds of what was found, without the memory that nearly everything takes."""
+    """The kinds of what was found, without the memory that nearly everything uses."""
     return {kind for kind, _ in things} - {"slab object"}
 
 
 class TestLeakGuard:
     @pytest.fixture
     def leaked(self) -> Callable[[], set[str]]:
-        """Gives the kinds of what leaked since the test began, and cleans up."""
+        """Return the kinds of what leaked since the test began, and clean up."""
         before = GUARD.found()
 
         def kinds() -> set[str]:
@@ -294,7 +294,7 @@ def test_the_guard_blames_the_test_that_leaked_and_cleans_up(
 @needs.feature("kmemleak")
 @needs.module("kmemleak_test")
 class TestKmemleak:
-    """With the kernel's own module that loses memory on purpose."""
+    """With the kernel's own module that leaks memory on purpose."""
 
     @pytest.mark.loses_memory
     @pytest.mark.expects_splat("new suspected memory leaks")

@@ -351,3 +351,26 @@ def test_foreign_git_variables_are_removed(monkeypatch: pytest.MonkeyPatch) -> N
     assert "GIT_EXEC_PATH" not in found
     assert git.environment({"GIT_DIR": "here"})["GIT_DIR"] == "here"
     assert os.environ["GIT_DIR"] == "/nowhere"
+
+
+def test_questions_that_git_answers(tmp_path: Path) -> None:
+    kernel = smalltree.kernel(tmp_path / "linux")
+    first = git.commit_of(kernel, "HEAD")
+    git.run(kernel, "checkout", "--quiet", "-b", "side")
+    smalltree.write(kernel, "fs/new.c", "new\n")
+    side = smalltree.commit(kernel, "fs: new")
+    git.run(kernel, "checkout", "--quiet", "--orphan", "other")
+    smalltree.commit(kernel, "another history")
+    assert (git.commit_of(kernel, "side"), git.commit_of(kernel, "nowhere")) == (side, "")
+    assert git.commit_of(kernel, "") == git.commit_of(kernel, "side^{tree}") == ""
+    assert git.object_of(kernel, "side^{tree}") == git.line(
+        kernel, "show", "-s", "--format=%T", side
+    )
+    assert git.merge_base(kernel, side, first) == first
+    assert git.merge_base(kernel, side, "other") == ""
+    assert git.is_ancestor(kernel, first, side)
+    assert not git.is_ancestor(kernel, side, first)
+    assert git.content(kernel, side, "fs/new.c") == "new\n"
+    assert git.content(kernel, first, "fs/new.c") is None
+    assert git.top_of(kernel / "fs") == kernel.resolve()
+    assert git.top_of(tmp_path) is None

@@ -315,5 +315,5 @@ def test_a_guest_with_a_changed_limit_is_replaced(session: Session) -> None:
     status, said = session.run("--guests", "1")
     assert status == 0, said
     assert session.outcomes() == {"test_a": "pass", "test_b": "pass"}
-    words = "guest0: replaced: limits are others than before during test_it.py::test_a"
+    words = "guest0: replaced: limits changed during test_it.py::test_a"
     assert words in said

@@ -135,7 +135,7 @@ def test_people_see_when_a_splat_came(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(("name", "code"), [("nothing", errors.USAGE), (".", errors.USAGE)])
-def test_no_log_there(
+def test_a_log_that_does_not_exist(
     name: str,
     code: int,
     tmp_path: Path,

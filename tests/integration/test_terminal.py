@@ -45,7 +45,7 @@ def shell(project: Project, script: str, *words: str, **more: str) -> tuple[int,
     "script",
     ['"$@" <&-', '"$@" >&-', '"$@" 2>&-', '"$@" 2>/dev/full', '"$@" >&- 2>&-', '"$@" --json >&-'],
 )
-def test_what_is_closed_or_full_is_not_missed(project: Project, script: str) -> None:
+def test_closed_or_full_standard_streams(project: Project, script: str) -> None:
     code, _, err = shell(project, script)
     assert code == 0, err
     assert "Traceback" not in err

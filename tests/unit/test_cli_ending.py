@@ -80,7 +80,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, verb: str, fault: BaseException) -> 
 
 @pytest.mark.parametrize("fault", [*FAULTS, Unspeakable()], ids=lambda fault: type(fault).__name__)
 @pytest.mark.parametrize("verb", cli.VERBS)
-def test_what_nobody_foresaw_is_no_verdict(
+def test_an_unforeseen_exception_is_no_verdict(
     verb: str,
     fault: BaseException,
     state: Path,
@@ -103,7 +103,7 @@ def test_what_nobody_foresaw_is_no_verdict(
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)
-def test_an_interruption_is_one(
+def test_an_interruption_has_its_own_exit_code(
     verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path
 ) -> None:
     broken(monkeypatch, verb, KeyboardInterrupt())
@@ -112,7 +112,7 @@ def test_an_interruption_is_one(
     assert not state.exists()
 
 
-def test_what_the_system_refuses_is_no_fault_of_ours(
+def test_a_refusal_of_the_system_is_not_reported_as_a_bug(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/x")
@@ -122,7 +122,7 @@ def test_what_the_system_refuses_is_no_fault_of_ours(
     assert not state.exists()
 
 
-def test_a_script_is_told_as_well(
+def test_a_script_gets_the_error_as_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path
 ) -> None:
     broken(monkeypatch, "doctor", KeyError("x"))
@@ -144,16 +144,16 @@ def test_a_traceback_that_cannot_be_kept_is_shown(
     assert err.endswith("  try: please report it, with the lines above\n")
 
 
-def test_understanding_the_words_may_fail_as_well(
+def test_an_exception_in_the_parser_is_no_verdict(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "parser", lambda _verb: dict[str, str]()["x"])
+    monkeypatch.setattr(cli, "parser", lambda verb: dict[str, str]()["x"])
     assert cli.main(["run"]) == errors.HOST_FAULT
     assert "KeyError: 'x'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("fault", [KeyError("x"), SystemExit(1), Unspeakable()])
-def test_an_error_while_an_error_is_told_is_none_either(
+def test_an_error_while_an_error_is_shown_is_no_verdict(
     fault: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def raises(*_: object, **__: object) -> NoReturn:
@@ -163,7 +163,7 @@ def test_an_error_while_an_error_is_told_is_none_either(
     monkeypatch.setattr(sys, "argv", ["harness", "xyzzy"])
     assert __main__.main() == errors.HOST_FAULT
     assert "harness itself is broken" in capsys.readouterr().err
-    monkeypatch.setattr(__main__, "_tell", raises)
+    monkeypatch.setattr(__main__, "_show", raises)
     if isinstance(fault, Exception):
         assert __main__.main() == errors.HOST_FAULT
 
@@ -172,7 +172,7 @@ def test_the_exit_codes_of_the_last_resort_are_the_same() -> None:
     assert (__main__.HOST_FAULT, __main__.INTERRUPTED) == (errors.HOST_FAULT, errors.INTERRUPTED)
 
 
-def test_a_thread_of_ours_that_dies_leaves_no_verdict(
+def test_a_thread_that_dies_leaves_no_verdict(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: Path
 ) -> None:
     def run(*_: object) -> int:
@@ -220,7 +220,9 @@ def test_a_broken_installation_is_no_verdict(module: str, code: int, tmp_path: P
 
 
 @pytest.mark.parametrize("fault", ["KeyError('x')", "SystemError()", "ImportError('half')"])
-def test_our_plugin_ends_pytest_as_its_own_faults_do(fault: str, tmp_path: Path) -> None:
+def test_an_exception_in_our_plugin_is_an_internal_error_of_pytest(
+    fault: str, tmp_path: Path
+) -> None:
     (tmp_path / "broken.py").write_text(
         "from harness.plugin import guest_options\n"
         f"def fleet(config):\n    raise {fault}\n"
@@ -232,7 +234,7 @@ def test_our_plugin_ends_pytest_as_its_own_faults_do(fault: str, tmp_path: Path)
     assert f"in fleet\n    raise {fault}" in done.stderr
 
 
-def test_the_program_that_is_installed_begins_there_too() -> None:
+def test_the_installed_program_has_the_same_entry_point() -> None:
     assert '\nharness = "harness.__main__:main"\n' in (ROOT / "pyproject.toml").read_text()
 
 
@@ -240,7 +242,7 @@ def test_the_program_that_is_installed_begins_there_too() -> None:
 @pytest.mark.parametrize(
     "line", ["--help", "run --help", "--version", "", "completion bash", "runs", "doctor --json"]
 )
-def test_what_nobody_could_read_is_no_verdict(line: str, unbuffered: str) -> None:
+def test_a_result_that_cannot_be_written_is_no_verdict(line: str, unbuffered: str) -> None:
     script = f'"$1" -m harness {line} >/dev/full 2>/dev/null'
     done = subprocess.run(
         ["sh", "-c", script, "sh", sys.executable],
@@ -251,7 +253,7 @@ def test_what_nobody_could_read_is_no_verdict(line: str, unbuffered: str) -> Non
     assert done.returncode == errors.HOST_FAULT
 
 
-def test_a_reader_that_has_seen_enough_is_told_nothing() -> None:
+def test_a_closed_pipe_is_no_error_message() -> None:
     script = '{ "$1" -m harness completion bash; echo "ended with $?" >&2; } | true'
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; sleep 0; {script}", "sh", sys.executable],
@@ -263,7 +265,7 @@ def test_a_reader_that_has_seen_enough_is_told_nothing() -> None:
     assert re.fullmatch(r"ended with (128|0)\n", done.stderr)  # 0: it was faster than its reader
 
 
-def test_rich_ends_quietly_as_well_when_its_reader_has_gone(tmp_path: Path) -> None:
+def test_rich_is_quiet_about_a_closed_pipe(tmp_path: Path) -> None:
     (tmp_path / "rich_prints.py").write_text(
         "import rich.console, sys\n"
         "from harness import cli\n"
@@ -286,7 +288,7 @@ def test_rich_ends_quietly_as_well_when_its_reader_has_gone(tmp_path: Path) -> N
     assert done.stderr == "ended with 128\n"
 
 
-def test_a_pipe_of_others_that_breaks_is_a_fault(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_pipe_to_another_program_is_a_fault(capsys: pytest.CaptureFixture[str]) -> None:
     code = ending.ended(BrokenPipeError(errno.EPIPE, "Broken pipe"), ["run"], Progress())
     assert code == errors.HOST_FAULT
     assert "a fault of the harness itself: BrokenPipeError" in capsys.readouterr().err

@@ -134,7 +134,7 @@ def test_a_wrong_word_comes_with_the_right_one(
         ("'' run", "harness --help"),
     ],
 )
-def test_an_option_before_the_verb_comes_with_the_command_that_is_meant(
+def test_an_option_before_the_verb_comes_with_the_right_command(
     typed: str, hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(shlex.split(typed)) == errors.USAGE
@@ -177,7 +177,7 @@ def test_a_wrong_word_for_a_script(capsys: pytest.CaptureFixture[str]) -> None:
     assert said["exit_code"] == errors.USAGE
 
 
-def test_harness_alone_says_what_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_harness_alone_prints_the_first_steps(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == errors.USAGE
     said = capsys.readouterr().out
     assert "harness run " in said
@@ -252,9 +252,7 @@ def test_a_shell_completes_the_folders_of_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_what_completion_prints_is_the_shells_language(
-    shell: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_completion_prints_valid_shell_code(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["completion", shell]) == errors.GOOD
     code = capsys.readouterr().out
     assert "harness" in code

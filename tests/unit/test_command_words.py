@@ -25,15 +25,15 @@ def words(*line: str) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("verb", ["run", "check", "shell"])
-def test_a_series_and_options_of_the_kernel(verb: str, line: tuple[str, ...]) -> None:
+def test_a_series_and_config_options_between_options(verb: str, line: tuple[str, ...]) -> None:
     assert words(verb, *line) == ["x", "CONFIG_A=y"]
 
 
-def test_standard_input_behind_options() -> None:
+def test_standard_input_after_options() -> None:
     assert words("check", "--only", "mail", "-") == ["-"]
 
 
 @pytest.mark.parametrize("line", [("run", "x", "--no-such", "y"), ("clean", "x")])
-def test_what_is_not_known_is_refused(line: tuple[str, ...]) -> None:
+def test_unknown_words_are_refused(line: tuple[str, ...]) -> None:
     with pytest.raises(UsageError):
         parse(cli.parser(line[0]), line[0], line)

@@ -31,46 +31,46 @@ def _leave(flag: int) -> Callable[[], None]:
 
 
 LEFT: dict[str, tuple[Callable[[], object], str]] = {
-    "files": (lambda: _limit(resource.RLIMIT_NOFILE), "limits are others"),
-    "core": (lambda: _limit(resource.RLIMIT_MEMLOCK), "limits are others"),
-    "umask": (lambda: os.umask(0o777), "the umask is another"),
-    "variable": (lambda: os.environ.update(GADGET="1"), "the variable GADGET is another"),
-    "no variable": (lambda: os.environ.pop("PATH"), "the variable PATH is another"),
-    "user": (lambda: os.seteuid(12345), "uids are others"),
-    "group": (lambda: os.setegid(12345), "gids are others"),
-    "groups": (lambda: os.setgroups([7, 8]), "groups are others"),
-    "privileges": (lambda: _libc.prctl(38, 1, 0, 0, 0), "privileges are others"),
-    "capability": (lambda: _libc.prctl(24, 3, 0, 0, 0), "capabilities are others"),
-    "net": (_leave(0x40000000), "the net namespace is another"),
-    "mnt": (_leave(0x20000), "the mnt namespace is another"),
-    "uts": (_leave(0x4000000), "the uts namespace is another"),
-    "ipc": (_leave(0x8000000), "the ipc namespace is another"),
-    "cgroup": (_leave(0x2000000), "the cgroup namespace is another"),
-    "pid": (_leave(0x20000000), "the pid_for_children namespace is another"),
-    "time": (_leave(0x80), "the time_for_children namespace is another"),
-    "caught": (lambda: signal.signal(signal.SIGUSR1, print), "caught signals are others"),
-    "ignored": (lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN), "ignored signals are"),
-    "interrupt": (lambda: signal.signal(signal.SIGINT, print), "the handler of SIGINT is another"),
+    "files": (lambda: _limit(resource.RLIMIT_NOFILE), "limits changed"),
+    "core": (lambda: _limit(resource.RLIMIT_MEMLOCK), "limits changed"),
+    "umask": (lambda: os.umask(0o777), "the umask changed"),
+    "variable": (lambda: os.environ.update(GADGET="1"), "the variable GADGET changed"),
+    "no variable": (lambda: os.environ.pop("PATH"), "the variable PATH changed"),
+    "user": (lambda: os.seteuid(12345), "uids changed"),
+    "group": (lambda: os.setegid(12345), "gids changed"),
+    "groups": (lambda: os.setgroups([7, 8]), "groups changed"),
+    "privileges": (lambda: _libc.prctl(38, 1, 0, 0, 0), "privileges changed"),
+    "capability": (lambda: _libc.prctl(24, 3, 0, 0, 0), "capabilities changed"),
+    "net": (_leave(0x40000000), "the net namespace changed"),
+    "mnt": (_leave(0x20000), "the mnt namespace changed"),
+    "uts": (_leave(0x4000000), "the uts namespace changed"),
+    "ipc": (_leave(0x8000000), "the ipc namespace changed"),
+    "cgroup": (_leave(0x2000000), "the cgroup namespace changed"),
+    "pid": (_leave(0x20000000), "the pid_for_children namespace changed"),
+    "time": (_leave(0x80), "the time_for_children namespace changed"),
+    "caught": (lambda: signal.signal(signal.SIGUSR1, print), "caught signals changed"),
+    "ignored": (lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN), "ignored signals changed"),
+    "interrupt": (lambda: signal.signal(signal.SIGINT, print), "the handler of SIGINT changed"),
     "blocked": (
         lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP]),
-        "blocked signals are others",
+        "blocked signals changed",
     ),
-    "nice": (lambda: os.nice(3), "the priority is another"),
+    "nice": (lambda: os.nice(3), "the priority changed"),
     "batch": (
         lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)),
-        "the priority is another",
+        "the priority changed",
     ),
     "cpus": (
         lambda: os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]),
-        "allowed processors are others",
+        "allowed processors changed",
     ),
-    "folder": (lambda: os.chdir("/proc"), "the working directory is another"),
-    "personality": (lambda: _libc.personality(0x0040000), "the personality is another"),
+    "folder": (lambda: os.chdir("/proc"), "the working directory changed"),
+    "personality": (lambda: _libc.personality(0x0040000), "the personality changed"),
     "score": (
         lambda: Path("/proc/self/oom_score_adj").write_text("900"),
-        "oom_score_adj is another",
+        "oom_score_adj changed",
     ),
-    "files closed": (lambda: os.closerange(3, 1024), "open files are others"),
+    "files closed": (lambda: os.closerange(3, 1024), "open files changed"),
 }
 #: What only root can do.
 ROOTS = {
@@ -254,8 +254,8 @@ def test_what_wider_fixtures_change_is_normal_until_they_end(tmp_path: Path) -> 
 
     assert in_child(session) == repr(
         {
-            "test_leaks": "the variable LEAK is another than before",
-            "test_three[2]": "the variable C is another than before",
-            "test_broken": "the variable E is another than before",
+            "test_leaks": "the variable LEAK changed",
+            "test_three[2]": "the variable C changed",
+            "test_broken": "the variable E changed",
         }
     )

@@ -36,7 +36,7 @@ def test_a_replaced_folder_is_noticed(place: Path, over: str) -> None:
     (place / "usr").rename(place / "old")
     if over:  # what a mount does: another file system is there
         (place / "usr").symlink_to(over)
-    assert known.spent("", 0, 0) == f"{place / 'usr'} is another than before"
+    assert known.spent("", 0, 0) == f"{place / 'usr'} changed"
 
 
 def test_a_full_file_system_is_noticed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,4 +103,4 @@ def test_no_other_test_gets_a_guest_without_lockdep(following: Item | None) -> N
 def test_another_defect_replaces_the_guest_at_once() -> None:
     side = plugin.GuestSide.__new__(plugin.GuestSide)
     side._blind = True
-    assert ended(side, "/usr is another than before", Item(maybe=True)).startswith("/usr")
+    assert ended(side, "/usr changed", Item(maybe=True)).startswith("/usr")

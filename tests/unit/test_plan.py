@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
+from __future__ import annotations
+
 import argparse
-import types
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +11,7 @@ from harness import cli, options
 from harness.cli.parser import parse, typed_plan
 from harness.errors import UsageError
 from harness.lab import plan, trial
-from harness.model import Accel
+from harness.model import Accel, Kernel, Plan
 from harness.settings import Settings
 
 PATCH = """\
@@ -31,7 +34,7 @@ index 0000000..1111111 100644
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path: Path) -> Path:
     for name in ("one", "two"):
         folder = tmp_path / "patches" / name
         folder.mkdir(parents=True)
@@ -42,22 +45,29 @@ def project(tmp_path):
     return tmp_path
 
 
-def typed(*words):
+def typed(*words: str) -> Plan:
     line = ["run", *words]
     return typed_plan(parse(cli.parser("run"), "run", line))
 
 
-def made(project, *words, **settings):
+def made(project: Path, *words: str, **settings: Any) -> Plan:
     return plan.complete(typed(*words), Settings(project, **settings))
 
 
-def test_series_toml_beats_the_project_and_the_command_line_beats_both(project):
+def name(plan: Plan) -> str:
+    assert plan.series is not None
+    return plan.series.name
+
+
+def test_series_toml_beats_the_project_and_the_command_line_beats_both(project: Path) -> None:
     assert made(project, "one", kernel="6.12").kernel == "7.1"
     assert made(project, "one", "--kernel", "7.3").kernel == "7.3"
     assert made(project, "--no-series", kernel="6.12").kernel == "6.12"
 
 
-def test_a_tree_of_ones_own_starts_at_the_series_base(project, monkeypatch):
+def test_a_tree_starts_at_the_base_of_the_series(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(project)
     found = made(project, "one", "--tree", "linux")
     assert (found.tree, found.base) == (project / "linux", "v7.1")
@@ -65,18 +75,18 @@ def test_a_tree_of_ones_own_starts_at_the_series_base(project, monkeypatch):
     assert made(project, "--no-series", "--tree", "linux").base == "HEAD"
 
 
-def test_a_series_is_a_path_or_a_name_below_patches(project):
-    assert made(project, "two").series.name == "two"
-    assert made(project, str(project / "patches" / "one")).series.name == "one"
+def test_a_series_is_a_path_or_a_name_below_patches(project: Path) -> None:
+    assert name(made(project, "two")) == "two"
+    assert name(made(project, str(project / "patches" / "one"))) == "one"
 
 
-def test_without_a_word_the_projects_series_is_taken_or_the_only_one(project):
-    assert made(project, series="patches/one").series.name == "one"
+def test_the_default_is_the_projects_series_or_the_only_one(project: Path) -> None:
+    assert name(made(project, series="patches/one")) == "one"
     with pytest.raises(UsageError, match="one, two"):
         made(project)
 
 
-def test_options_are_told_from_the_series(project):
+def test_config_options_are_separated_from_the_series(project: Path) -> None:
     found = made(project, "CONFIG_X=y", "one", "NR_CPUS=4")
     assert found.assignments == ("CONFIG_X=y", "NR_CPUS=4")
     with pytest.raises(UsageError, match="one series at a time"):
@@ -84,31 +94,33 @@ def test_options_are_told_from_the_series(project):
 
 
 @pytest.mark.parametrize("other", ["--patched-only", "--no-series"])
-def test_a_rerun_needs_a_base(project, other):
+def test_a_rerun_needs_a_base(project: Path, other: str) -> None:
     with pytest.raises(UsageError, match=f"--rerun .* {other}") as error:
         made(project, "one", "--rerun", "5", other)
-    assert "--retry 5" in error.value.hint
+    assert "--retry 5" in (error.value.hint or "")
     assert made(project, "one", "--strict", "--rerun", "0", other).strict
 
 
-def test_fragments_of_the_command_line_are_added(project):
+def test_fragments_of_the_command_line_are_added(project: Path) -> None:
     assert made(project, "one", "--kconfig", "debug").fragments == ("nvmet", "debug")
 
 
 @pytest.mark.parametrize(
     ("text", "size"), [("512", 512), ("512M", 512), ("2G", 2048), ("2GiB", 2048), ("1gb", 1024)]
 )
-def test_memory(text, size):
+def test_memory(text: str, size: int) -> None:
     assert options.mebibytes(text) == size
 
 
 @pytest.mark.parametrize("text", ["much", "-1", "1T", "1.5G"])
-def test_memory_that_is_none(text):
+def test_invalid_memory(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="memory"):
         options.mebibytes(text)
 
 
-def test_what_is_typed_is_seen_from_where_it_is_typed(project, monkeypatch):
+def test_typed_paths_are_relative_to_the_working_directory(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project / "sub" / "suite").mkdir(parents=True)
     monkeypatch.chdir(project / "sub")
     found = made(project, "one", "--tree", ".", "--disk", "d.img", "--suite", "suite::test_x")
@@ -117,7 +129,7 @@ def test_what_is_typed_is_seen_from_where_it_is_typed(project, monkeypatch):
     assert found.suites == (f"{project / 'sub' / 'suite'}::test_x",)
 
 
-def test_a_suite_goes_by_its_own_name_too(project):
+def test_a_suite_can_be_named_without_its_folder(project: Path) -> None:
     (project / "tests" / "vfs").mkdir(parents=True)
     (project / "more" / "net").mkdir(parents=True)
     found = made(project, "one", "--suite", "vfs::test_x", suites=("more",))
@@ -128,7 +140,7 @@ def test_a_suite_goes_by_its_own_name_too(project):
     assert made(project, "one", "--suite", "vfs").suites == ("vfs",)
 
 
-def test_suites_that_are_not_there(project):
+def test_suites_that_do_not_exist(project: Path) -> None:
     (project / "tests").mkdir()
     plan.require_suites(made(project, "one", "--suite", "tests::test_x"))
     for suite, said in (
@@ -139,7 +151,7 @@ def test_suites_that_are_not_there(project):
             plan.require_suites(made(project, "one", "--suite", suite))
 
 
-def test_variables_are_taken_as_they_are_now(project, monkeypatch):
+def test_variables_get_their_current_values(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GADGET", "1")
     monkeypatch.setenv("GIZMO", "2")
     given = ("--no-series", "--guest-env", "GADGET", "--guest-env", "A=b")
@@ -150,9 +162,11 @@ def test_variables_are_taken_as_they_are_now(project, monkeypatch):
     assert behind.pytest_args == rest
 
 
-def test_a_base_is_kept_under_its_variables(project, monkeypatch):
+def test_the_variables_are_part_of_the_key_of_a_kept_base(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(project / "cache"))
-    kernel = types.SimpleNamespace(key="k")
+    kernel = Kernel("k", Path(), Path(), Path(), "7.2", "c", "x86_64")
     places = set()
     for value in ("1", "2", "2"):
         monkeypatch.setenv("GADGET", value)
@@ -161,7 +175,9 @@ def test_a_base_is_kept_under_its_variables(project, monkeypatch):
     assert len(places) == 2
 
 
-def test_a_variable_that_is_not_there_is_refused(project, monkeypatch):
+def test_a_variable_without_a_value_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("GADGET", raising=False)
     with pytest.raises(UsageError, match="GADGET"):
         made(project, "--no-series", "--guest-env", "GADGET")

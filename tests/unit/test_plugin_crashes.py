@@ -24,7 +24,7 @@ class Scheduler:
 @pytest.fixture
 def crashes(monkeypatch: pytest.MonkeyPatch) -> Crashes:
     journal = SimpleNamespace(guest=lambda *_: None)
-    spent = {"spoilt": "/usr is another than before during test_a"}
+    spent = {"spoilt": "/usr changed during test_a"}
     reports: Any = SimpleNamespace(journal=journal, spent=spent, broken={}, titles={})
     watch: Any = SimpleNamespace(at=lambda _: "", before={}, late={})
     made = Crashes(SimpleNamespace(), reports, watch)  # type: ignore[arg-type]

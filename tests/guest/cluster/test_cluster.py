@@ -44,7 +44,7 @@ MARK = 8 * disks.MEBI  # where fio does not write
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """A member of the cluster: an address, and controller ids that no other one gives."""
+    """A member of the cluster: an address, and controller ids that no other member uses."""
 
     number: int
     disk: str
@@ -119,7 +119,7 @@ class Cluster:
             self.paths[node.number] = path
 
     def device(self) -> str:
-        """The one device to which all paths lead."""
+        """The device to which all paths lead."""
         found = {path.device(1, UUID) for path in self.paths.values()}
         assert len(found) == 1, f"expected one device for all paths, found {found}"
         return found.pop()
@@ -158,7 +158,7 @@ def disk(make_null_block: Callable[..., str]) -> str:
 
 @pytest.fixture(params=[3, 8], ids=["3 nodes", "8 nodes"])
 def make_cluster(request: pytest.FixtureRequest, disk: str) -> Callable[[ExitStack], Cluster]:
-    """Starts a cluster, which goes with the stack it is given."""
+    """Start a cluster, which ends with the given stack."""
     # On a kernel without bridges each node has a cable of its own to the host.
     bridged = not needs.lacking("config", "CONFIG_BRIDGE")
     numbers = range(1, request.param + 1)
@@ -188,7 +188,7 @@ def test_nodes_make_one_device_with_a_path_through_each(
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """fio on the cluster's device, which reads again what it wrote."""
+    """fio on the cluster's device, which reads back what it wrote."""
 
     begun: fio.Fio
     disk: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What configfs does in the initial instance it does in every other one: tests run in both."""
+"""configfs behaves the same in the initial instance and in every other: tests run in both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from guestlib.nvmet import Instance
 def inside(
     request: pytest.FixtureRequest, initial: Instance, make_container: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """Runs a function where the instance is the one at the usual place.
+    """Run a function where the instance is the one at the usual place.
 
     Where there is no other instance than the initial one, its items are the test's all the same.
     """

@@ -26,7 +26,7 @@ MANY = 200
 
 
 def everything(instance: Instance | None = None) -> list[str]:
-    """Names of all that a user has made in an instance (the caller's own if none is given)."""
+    """Names of all items in an instance that users created (the caller's own if none is given)."""
     there = instance or Instance()
     return there.hosts() + there.subsystems() + there.ports()
 
@@ -152,7 +152,7 @@ class TestPoint1NewInstance:
 
 
 def make_many(count: int) -> list[int]:
-    """Make instances with one item each; gives how many items each of them holds at the end."""
+    """Create instances with one item each; return how many items each has at the end."""
     home = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     made = []
     for number in range(count):

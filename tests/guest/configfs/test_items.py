@@ -27,7 +27,7 @@ NOBODY = 65534
 
 
 def with_subsystem(function: Callable[[Path], Any]) -> Callable[[], Any]:
-    """The function, called with the folder of a subsystem that is there for its time."""
+    """Call the function with the folder of a subsystem that exists meanwhile."""
 
     def run() -> Any:
         with Instance().holding(Subsystem(NQN)):
@@ -205,7 +205,7 @@ class TestPermissions:
 
 
 def drop_caches() -> None:
-    """Have the kernel forget dentries and inodes that nobody uses."""
+    """Make the kernel drop unused dentries and inodes."""
     Path("/proc/sys/vm/drop_caches").write_text("2")
 
 

@@ -41,7 +41,7 @@ FULL = (
 
 
 def holding(*values: Any) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
-    """Wrap a function so that these values are there while it runs."""
+    """Wrap a function so that these values exist while it runs."""
 
     def wrap(function: Callable[[], Any]) -> Callable[[], Any]:
         def run() -> Any:
@@ -215,7 +215,7 @@ class TestDefaultGroups:
 
 
 class TestBusy:
-    """What is in use is not removed, and nothing of it is either."""
+    """What is in use cannot be removed, not even in part."""
 
     ITEMS = (
         pytest.param(HOSTS / NQN, errno.EBUSY, id="a-linked-host"),

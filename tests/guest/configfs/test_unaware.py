@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Points 5 and 6: subsystems that know nothing of namespaces, and when they register."""
+"""Points 5 and 6: subsystems that are not aware of namespaces, and when they register."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TestPoint5UnawareSubsystems:
 
 @needs.module("configfs_sample")
 class TestPoint6Registering:
-    """With the kernel's own sample module, whose subsystems know nothing of namespaces."""
+    """With the kernel's own sample module, whose subsystems are not aware of namespaces."""
 
     GROUP = "02-simple-children"
 

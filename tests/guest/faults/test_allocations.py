@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every allocation of an operation fails once: it must say so by an errno, and leave nothing.
+"""Every allocation of an operation fails once: it must return an errno and leave nothing behind.
 
 An operation is run with its first allocation failing, then the second, and so on until none is left
 to fail.  What leaks on the way the leak guard sees, and kmemleak at the end.
@@ -218,7 +218,7 @@ class TestWrite:
 
 @pytest.fixture
 def loop() -> Any:
-    """Makes loop devices; they are freed after the test."""
+    """Create loop devices; they are freed after the test."""
     from contextlib import ExitStack
 
     from guestlib import disks

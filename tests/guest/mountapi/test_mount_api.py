@@ -37,7 +37,7 @@ def add(where: str = CONFIGFS) -> None:
 
 
 def detached(attributes: int = 0, command: int = syscalls.FSCONFIG_CMD_CREATE) -> int:
-    """A configfs mount that lies nowhere yet, as fsopen, fsconfig and fsmount make it."""
+    """A configfs mount that is not attached yet, made with fsopen, fsconfig and fsmount."""
     context = syscalls.fsopen("configfs")
     try:
         syscalls.fsconfig(context, command)

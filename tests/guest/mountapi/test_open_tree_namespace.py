@@ -30,7 +30,7 @@ BOTH = syscalls.OPEN_TREE_NAMESPACE | syscalls.AT_RECURSIVE
 
 @pytest.fixture
 def outside(make_container: Callable[..., Container]) -> Container:
-    """Where the trees are made: what a test mounts stays in there."""
+    """Where the trees are created: a test's mounts stay in there."""
     return make_container(mounted=False)
 
 
@@ -147,7 +147,7 @@ class TestTheNamespace:
 
 
 class TestMountNamespaceFiles:
-    """Bind mounts of namespace files: one in a copy could keep itself alive for ever."""
+    """Bind mounts of namespace files: one in a copy could keep itself alive forever."""
 
     def test_of_mount_namespaces_they_are_left_out(self, outside: Container, tree: str) -> None:
         def look() -> tuple[list[str], list[str]]:

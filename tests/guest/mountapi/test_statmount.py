@@ -37,7 +37,7 @@ def at(path: str) -> MountInfo:
 
 
 def made_not_attached() -> MountInfo:
-    """A mount that fsmount() made and nobody has moved anywhere."""
+    """A mount made with fsmount() that has not been attached."""
     context = syscalls.fsopen("configfs")
     syscalls.fsconfig(context, syscalls.FSCONFIG_CMD_CREATE)
     mount = syscalls.fsmount(context)

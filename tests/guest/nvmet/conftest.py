@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the nvmet suites share: transports, and places to run from.
+"""What the nvmet suites share: transports, and places to run in.
 
 A test that uses the fixture ``place`` runs twice: in the initial instance, and inside a container
 that has mounted its own.  Its whole body runs there, so it is written as if there were one
@@ -68,7 +68,7 @@ def instance(configfs: str) -> Instance:
     ]
 )
 def make_port(request: pytest.FixtureRequest) -> Callable[..., Port]:
-    """Makes a port of one transport from its id and the subsystems it exports."""
+    """Make a port of one transport from its id and the subsystems it exports."""
     maker: Callable[..., Port] = request.param
     return maker
 

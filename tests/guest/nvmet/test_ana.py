@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""ANA: what a port says of its paths, and where I/O goes under multipath."""
+"""ANA: what a port reports about its paths, and where I/O goes with multipath."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_io_waits_while_no_path_is_accessible(
 
 
 def stuck(pid: int) -> bool:
-    """Whether a task sleeps where no signal wakes it, as one does that waits for a disk."""
+    """Whether a task sleeps uninterruptibly, like one that waits for a disk."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "D"
 
 
@@ -150,7 +150,7 @@ def ports_of(make_port: Callable[..., Port]) -> tuple[Port, Port]:
 
 @pytest.fixture
 def disk(make_null_block: Callable[..., str]) -> str:
-    """A device that counts what is done to it."""
+    """A device that counts its I/O."""
     return make_null_block(16)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Point 7: nvmet of one container knows nothing of another's, whatever their names."""
+"""Point 7: nvmet in one container does not see another's, whatever the names."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ loop = needs.config("CONFIG_NVME_TARGET_LOOP")
 
 
 def add(*values: NvmetHost | Subsystem | Port) -> str:
-    """Write values into the caller's instance; says "made" or why not."""
+    """Write values to the caller's instance; return "made" or why that failed."""
     try:
         Instance().add(*values)
     except OSError as error:

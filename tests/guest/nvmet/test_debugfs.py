@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""debugfs, which is one for the whole machine: each instance has a place of its own there."""
+"""debugfs, of which the machine has one: each instance has a folder of its own there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def folder(container: Container) -> Path:
 
 
 def add(*values: Subsystem | Port) -> str:
-    """Write values into the caller's instance; says "made" or why not."""
+    """Write values to the caller's instance; return "made" or why that failed."""
     try:
         Instance().add(*values)
     except OSError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Discovery change events: a host that stays connected to discovery hears of every change."""
+"""Discovery change events: a host that stays connected to discovery is notified of every change."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ BOTH = (Subsystem(NQN), Subsystem(OTHER))
 
 
 def told(heard: uevents.Uevents, controller: nvme.Controller) -> list[str]:
-    """The events a discovery controller has had."""
+    """The events that a discovery controller has received."""
     return heard.of(controller.name, "NVME_AEN")
 
 
 def hears(heard: uevents.Uevents, controller: nvme.Controller, count: int = 1) -> None:
-    """Wait until a controller has had so many events, all of them changes of the log."""
+    """Wait until a controller has received so many events, all of them changes of the log."""
     wait.until(
         lambda: len(told(heard, controller)) >= count,
         f"discovery change event {count} at {controller.name}",
@@ -167,7 +167,7 @@ class TestPoint7Events:
 
 
 def add(*values: Subsystem | Port) -> str:
-    """Write values into the caller's instance; says "made" or why not."""
+    """Write values to the caller's instance; return "made" or why that failed."""
     try:
         Instance().add(*values)
     except OSError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which hosts a subsystem lets in."""
+"""Which hosts a subsystem allows."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is particular to loop: ports found by name, inside one machine."""
+"""What is specific to loop: ports are found by name, inside one machine."""
 
 from __future__ import annotations
 

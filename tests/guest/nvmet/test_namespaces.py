@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Namespaces: how they come, grow and go while a host is connected, and what is refused."""
+"""Namespaces are added, resized and removed while a host is connected; what is refused."""
 
 from __future__ import annotations
 

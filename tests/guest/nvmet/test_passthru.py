@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Passthru: a controller handed through as it is.
+"""Passthru: a controller exported as it is.
 
 The guest has no NVMe hardware; the kernel hands through a controller of loop as well.  So one
 instance exports a file over loop, and another subsystem hands that controller on.
@@ -34,7 +34,7 @@ HOST = "nqn.2026-01.org.example:passthru-host"
 
 @contextmanager
 def handed_through(file: str) -> Iterator[nvme.Controller]:
-    """A controller to hand through, over loop from the caller's instance."""
+    """A controller to export, over loop from the caller's instance."""
     port = loop_port(9, INNER)
     with (
         Instance().holding(Subsystem(INNER, (Namespace(file, uuid=UUID, buffered=True),)), port),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How many queues a host gets, and how long they are."""
+"""How many queues a host gets, and how deep they are."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def own_network() -> bool:
 
 
 def limited(most: int, file: str = "") -> Subsystem:
-    """A subsystem that gives at most so many I/O queues."""
+    """A subsystem that grants at most so many I/O queues."""
     namespaces = (Namespace(file, uuid=UUID, buffered=True),) if file else ()
     return Subsystem(NQN, namespaces, attributes=(("qid_max", str(most)),))
 

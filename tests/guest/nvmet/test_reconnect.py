@@ -48,7 +48,7 @@ class Far:
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """It exports its file over the cable."""
+        """Export its file over the cable."""
         if self.own:
             check_own(self.container)
         with links.cable(LINK, self.container.pid, HERE):
@@ -64,7 +64,7 @@ class Far:
         Instance().add(subsystem, PORT)
 
     def shown(self, controller: nvme.Controller) -> Path | None:
-        """Where debugfs shows the far end of a controller; None when it does not."""
+        """Where debugfs shows the far end of a controller; None if it does not."""
         inside = Path("nvmet-instances", str(self.container.mount_namespace()))
         place = inside if self.own else Path("nvmet")
         folder = Path("/sys/kernel/debug", place, NQN, f"ctrl{controller.read('cntlid')}")
@@ -79,7 +79,7 @@ def far(request: pytest.FixtureRequest, make_container: Callable[..., Container]
 
 @contextmanager
 def cut() -> Iterator[None]:
-    """The cable is cut: nothing arrives, and nobody is told."""
+    """The cable is cut: nothing arrives, and neither side is notified."""
     links.switch(LINK, on=False)
     try:
         yield

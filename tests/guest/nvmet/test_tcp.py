@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is particular to TCP: addresses, digests, data that travels inside a command."""
+"""What is specific to TCP: addresses, digests, in-capsule data."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TestData:
 
 
 class TestInlineData:
-    """Small writes come inside the command, larger ones are asked for by the other side."""
+    """Small writes are part of the command, larger ones are requested by the other side."""
 
     @pytest.mark.parametrize(
         ("asked", "limit"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is known to bring down an unpatched 7.2.13 too: run with --known-faults, else skipped."""
+"""Faults that also crash an unpatched 7.2.13: run with --known-faults, else skipped."""
 
 from __future__ import annotations
 

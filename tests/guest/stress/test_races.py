@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Several tasks on several CPUs do everything at once, --stress-times as often, by --stress-seed.
+"""Several tasks on several CPUs do everything at once: --stress-times as often, with --stress-seed.
 
 What they do to one another is refused or works; no task may hang, nothing may be left behind when
 all have ended (the leak guard), and the kernel must have nothing to say about it.
@@ -44,7 +44,7 @@ Race = Callable[..., list[RaceResult]]
 
 @pytest.fixture
 def compete(request: pytest.FixtureRequest) -> Race:
-    """race(), with the seed and as often as was asked for."""
+    """race(), with the seed and the number of rounds from the command line."""
     get = request.config.getoption
 
     def run(steps: Sequence[Step], rounds: int, **more: frozenset[int]) -> list[RaceResult]:
@@ -57,7 +57,7 @@ def compete(request: pytest.FixtureRequest) -> Race:
 def arena(
     request: pytest.FixtureRequest, initial: Instance, make_container: Callable[..., Container]
 ) -> Callable[..., object]:
-    """Runs a function with an instance that is empty again afterwards."""
+    """Run a function with an instance that is empty again afterwards."""
     if request.param == "initial":
 
         def run(function: Callable[..., object], *arguments: object, **_: object) -> object:
@@ -117,7 +117,7 @@ def look_around(_: random.Random) -> None:
 
 
 def linked(compete: Race, steps: list[Step], rounds: int) -> list[RaceResult]:
-    """Race with a port and a subsystem that stay."""
+    """Race while a port and a subsystem exist."""
     Instance().add(Subsystem(STAYS), loop_port(9))
     # Only a subsystem that does not allow all takes hosts.
     Instance().write(f"subsystems/{STAYS}/attr_allow_any_host", 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""/sys/class/net: the older model beside which namespaces of configfs are read.
+"""/sys/class/net: the older model with which namespaces of configfs are compared.
 
 A folder of sysfs can be tagged with a kind of namespace; what it shows is chosen by the task that
 mounts sysfs, at that time, and not by the one who looks.
@@ -25,7 +25,7 @@ NAME = "harness0"
 
 @pytest.fixture
 def network(make_container: Callable[..., Container]) -> Container:
-    """A container with a network of its own, and the sysfs that it inherited."""
+    """A container with its own network, and the sysfs that it inherited."""
     return make_container(mounted=False, network=True)
 
 
@@ -217,7 +217,7 @@ def gone(attribute: int) -> bool:
 
 
 class TestBesideConfigfs:
-    """configfs is keyed by the mount namespace, sysfs by the network: neither by both."""
+    """configfs depends only on the mount namespace, sysfs only on the network namespace."""
 
     @needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
     def test_a_new_network_alone_makes_no_new_instance(

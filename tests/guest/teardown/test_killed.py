@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Point 8: killed at a random moment, chosen by --stress-seed, in the midst of what goes on."""
+"""Point 8: tasks are killed at random moments (--stress-seed) while they work."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ ROUNDS = 6
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
-    """Random choices that the seed, and the test, make the same each time."""
+    """Random choices that depend only on the seed and the test."""
     return random.Random(f"{request.config.getoption('--stress-seed')}:{request.node.name}")
 
 
 def for_ever(turn: Callable[[], object], told: int) -> None:
-    """Do it again and again; the pipe ``told`` has a byte for each time."""
+    """Do it again and again; write a byte to the pipe ``told`` each time."""
     while True:
         turn()
         os.write(told, b".")
 
 
 def turned(told: int) -> float:
-    """When the next turn ended; 0 when there is none, as the task has ended."""
+    """When the next turn ended; 0 if there is none because the task has ended."""
     assert select.select([told], [], [], wait.PATIENCE)[0], "a turn does not end"
     return time.monotonic() if os.read(told, 1) else 0.0
 
@@ -53,7 +53,7 @@ def turned(told: int) -> float:
 def at_work(
     container: Container, turn: Callable[[], object], chance: random.Random
 ) -> Iterator[Task]:
-    """A task of the container that does it for ever; given at a random moment of a later turn.
+    """A task of the container that does it forever; yielded at a random moment of a later turn.
 
     The moment is a part of what the second turn took: so it is as random on every machine.
     """
@@ -70,7 +70,7 @@ def at_work(
 
 
 def configure(*values: NvmetHost | Subsystem | Port) -> None:
-    """Make it all and remove it all."""
+    """Create everything and remove everything."""
     Instance().add(*values)
     Instance().clear()
 
@@ -99,7 +99,7 @@ PORTS = [
 
 
 def check_gone(initial: Instance, file: str) -> None:
-    """Nothing of it is left, and nothing of it was in the initial instance."""
+    """Nothing of it remains, and the initial instance never had it."""
     left = initial.subsystems() + initial.ports()
     initial.clear()
     assert left == [], "it was the initial instance"
@@ -108,7 +108,7 @@ def check_gone(initial: Instance, file: str) -> None:
 
 @pytest.fixture
 def impatient() -> Iterator[None]:
-    """Hosts give a command up after five seconds instead of a minute.
+    """Hosts give up a command after five seconds instead of a minute.
 
     A controller that is being deleted when its target dies does not start over: what it had sent
     is waited for until then (7.2).
@@ -130,7 +130,7 @@ class TestKilled:
         chance: random.Random,
         port: Port,
     ) -> None:
-        """The container lives on, half configured, and can be cleared or thrown away."""
+        """The container stays, partially configured, and can be cleared or destroyed."""
         file = make_file(1)
         for number in range(ROUNDS):
             container = make_container()
@@ -150,7 +150,7 @@ class TestKilled:
         chance: random.Random,
         port: Port,
     ) -> None:
-        """With its PID namespace all of its tasks die at once."""
+        """All of its tasks die at once with its PID namespace."""
         file = make_file(1)
         for _ in range(ROUNDS):
             with Container(pid=True) as container:

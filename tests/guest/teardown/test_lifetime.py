@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Points 8 and 10: how long an instance lives, and that it is never taken for another one."""
+"""Points 8 and 10: how long an instance lives, and that its identity is unique."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class TestPoint8LivesWhileMounted:
 
 
 def copy_namespace_and_wait(pipe: int) -> list[str]:
-    """In a namespace copied from the container's, look at what is inherited when told to."""
+    """In a copy of the container's namespace, read what is inherited when told to."""
     syscalls.unshare(syscalls.CLONE_NEWNS)
     os.read(pipe, 10)
     return hosts()

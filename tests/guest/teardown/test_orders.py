@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Point 8: an instance is torn down in whatever order the things that use it go.
+"""Point 8: an instance is torn down, in whatever order its users end.
 
 Each test lets go of one thing after another.  At the end the file behind the namespace must be
 closed and nothing be left (the leak guard); and a new container can have the same again.
@@ -31,7 +31,7 @@ TCP = needs.config("CONFIG_NVME_TARGET_TCP", "CONFIG_NVME_TCP")
 
 @dataclasses.dataclass
 class Scene:
-    """A container whose instance everybody uses; each method lets go of one thing."""
+    """A container whose instance has many users; each method ends one use."""
 
     container: Container
     keeper: Container
@@ -44,11 +44,11 @@ class Scene:
         self.container.destroy()
 
     def mount(self) -> None:
-        """The container's mount goes from its table, used or not."""
+        """The container's mount is removed from its mount table, used or not."""
         self.container.run(syscalls.umount, CONFIGFS, syscalls.MNT_DETACH)
 
     def bind(self) -> None:
-        """Another namespace's bind mount of a part goes."""
+        """Another namespace's bind mount of a part is removed."""
         self.keeper.run(syscalls.umount, self.place)
 
     def open(self) -> None:
@@ -56,19 +56,19 @@ class Scene:
         os.close(self.folder)
 
     def host(self) -> None:
-        """The host disconnects, or finds that its controller is gone already."""
+        """The host disconnects, or notices that its controller is gone."""
         self.controller.disconnect()
 
 
 def bind_elsewhere(keeper: int, place: str) -> None:
-    """Carry a bind mount of a part of the caller's instance into another namespace."""
+    """Move a bind mount of a part of the caller's instance to another namespace."""
     mount = syscalls.open_tree(f"{CONFIGFS}/nvmet/hosts", syscalls.OPEN_TREE_CLONE)
     syscalls.setns(keeper, syscalls.CLONE_NEWNS)
     syscalls.move_mount(mount, place)
 
 
 def device() -> int:
-    """The number of the file system that configfs is, where this runs."""
+    """The device number of the configfs that the caller sees."""
     return Path(CONFIGFS).stat().st_dev
 
 

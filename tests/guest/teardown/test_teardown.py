@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Point 8 for nvmet: an instance that goes takes its ports, controllers and devices with it."""
+"""Point 8 for nvmet: an instance's end removes its ports, controllers and devices."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def backed(file: str, nqn: str = NQN) -> Subsystem:
 
 
 def finish(container: Container, end: End) -> None:
-    """End the container's instance; nothing of it may show in the initial one."""
+    """End the container's instance; the initial one must not show anything of it."""
     end(container)
     left = Instance().subsystems() + Instance().ports()
     assert left == [], "its configuration is there after its last mount went"
@@ -159,7 +159,7 @@ class TestPoint8Released:
 
 @contextmanager
 def connected(container: Container, port: Port) -> Iterator[nvme.Controller]:
-    """A host connected by a task of the container; its controller is the machine's."""
+    """A host connected by a task of the container; its controller belongs to the machine."""
     controller = container.run(lambda: nvme.connect(port, NQN, *GIVE_UP))
     try:
         yield controller
@@ -169,7 +169,7 @@ def connected(container: Container, port: Port) -> Iterator[nvme.Controller]:
 
 @contextmanager
 def writing(container: Container, port: Port) -> Iterator[Task]:
-    """Somebody outside who writes to the container's namespace without end."""
+    """A task outside that writes to the container's namespace without end."""
     with connected(container, port) as controller:
         task = Task(write_until_it_fails, controller.device(1, UUID))
         try:

@@ -49,7 +49,7 @@ class Pair:
 
     @contextmanager
     def inside(self, which: str) -> Iterator[Path]:
-        """The task stands in that namespace; gives the folder to mount at."""
+        """The task is in that namespace; return the folder to mount at."""
         syscalls.setns(self.namespaces[which], syscalls.CLONE_NEWNS)
         yield self.place / "below"
 
@@ -62,7 +62,7 @@ class Pair:
             syscalls.umount(str(below))
 
     def seen(self) -> set[str]:
-        """In which of the two something is mounted at the folder."""
+        """In which of the two namespaces something is mounted at the folder."""
         found = set()
         for which in self.namespaces:
             with self.inside(which) as below:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,11 @@ def shown(
     """Show it on a terminal of (columns, lines), or where there is none."""
     real = rich.console.Console
 
-    def console(**words: object) -> rich.console.Console:
-        return real(**words, force_terminal=True, width=size[0], height=size[1], color_system=None)
-
     if size is not None:
-        monkeypatch.setattr(run_verb.rich.console, "Console", console)
+        terminal = functools.partial(
+            real, force_terminal=True, width=size[0], height=size[1], color_system=None
+        )
+        monkeypatch.setattr(rich.console, "Console", terminal)
     run_verb.show(found)
     return capsys.readouterr().out.splitlines()
 
@@ -76,7 +77,9 @@ CHANGES = tuple(
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 24), (80, 50), (200, 60), (60, 24)])
-def test_it_fits_the_screen(size, monkeypatch, capsys) -> None:
+def test_it_fits_the_screen(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     # Of three lists: a fourth would have no room on the smallest.
     tests = (one for one in MANY if one.outcome is not Outcome.XPASS)
     found = run(*tests, changes=CHANGES)
@@ -96,13 +99,17 @@ def test_it_fits_the_screen(size, monkeypatch, capsys) -> None:
     assert any(line.startswith("again") for line in lines)
 
 
-def test_where_there_is_no_screen_lines_are_whole(monkeypatch, capsys) -> None:
+def test_without_a_terminal_lines_are_not_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = shown(run(*MANY[200:], changes=()), monkeypatch, capsys, None)
     assert len(max(lines, key=len)) > 200
     assert not any("\x1b" in line for line in lines)
 
 
-def test_what_the_series_broke_comes_first(monkeypatch, capsys) -> None:
+def test_what_the_series_broke_comes_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     old, new = (
         result("test_old", Outcome.FAIL, "E   old"),
         result("test_new", Outcome.FAIL, "E new"),
@@ -125,7 +132,9 @@ def test_what_the_series_broke_comes_first(monkeypatch, capsys) -> None:
     assert "".join(lines[-2:]).endswith(told)
 
 
-def test_a_splat_is_placed(monkeypatch, capsys) -> None:
+def test_a_splat_is_placed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     place = "fs/configfs/mount.c:12"
     splat = Splat("warning", "WARNING in f", place=place, patches=("configfs: x",))
     bad = dataclasses.replace(result("test_it", Outcome.ERROR, "WARNING in f"), splats=(splat,))
@@ -133,14 +142,18 @@ def test_a_splat_is_placed(monkeypatch, capsys) -> None:
     assert 'at fs/configfs/mount.c:12, through lines of "configfs: x"' in text
 
 
-def test_words_of_tests_are_no_markup(monkeypatch, capsys) -> None:
+def test_names_of_tests_are_not_markup(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     bad = result("test_it[red-[bold]x]", Outcome.FAIL, "E   [/nothing] went [red]wrong[/]")
     text = "\n".join(shown(run(bad), monkeypatch, capsys, (200, 24)))
     assert "test_it[red-[bold]x]" in text
     assert "[/nothing] went [red]wrong[/]" in text
 
 
-def test_a_kernel_that_did_not_boot(monkeypatch, capsys) -> None:
+def test_a_kernel_that_did_not_boot(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     dead = SideResult(Side.PATCHED, KERNEL, (), error="did not boot (panic): Kernel panic")
     found = dataclasses.replace(run(), sides=(run().sides[0], dead))
     lines = shown(found, monkeypatch, capsys)
@@ -148,13 +161,17 @@ def test_a_kernel_that_did_not_boot(monkeypatch, capsys) -> None:
     assert any(line.startswith("BAD") for line in lines)
 
 
-def test_all_good_is_short(monkeypatch, capsys) -> None:
+def test_all_good_is_short(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = shown(run(result("test_x", Outcome.PASS)), monkeypatch, capsys)
     assert len(lines) == 7
     assert lines[4].startswith("GOOD A demo")
 
 
-def test_what_was_not_run_is_a_number(monkeypatch, capsys) -> None:
+def test_tests_that_were_not_run_are_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     crash = result("test_dies", Outcome.CRASH, "panic")
     rest = [result(f"test_{n}", Outcome.NOTRUN) for n in range(50)]
     found = dataclasses.replace(run(*rest, crash), interrupted=True)
@@ -169,7 +186,9 @@ def test_what_was_not_run_is_a_number(monkeypatch, capsys) -> None:
 EVIL = "\x1b[31mred\x1b]0;title\x07\n::error::owned\r##[group]x\u202e"
 
 
-def test_no_word_of_a_guest_is_a_command_to_the_terminal(monkeypatch, capsys) -> None:
+def test_text_of_a_guest_cannot_control_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     bad = result(f"test[{EVIL}]", Outcome.FAIL, f"E   {EVIL}")
     skipped = result("test_s", Outcome.SKIP, EVIL)
@@ -187,7 +206,9 @@ def test_no_word_of_a_guest_is_a_command_to_the_terminal(monkeypatch, capsys) ->
     assert "     1 no reason given" in lines
 
 
-def test_one_is_no_number_of_many(monkeypatch, capsys) -> None:
+def test_one_test_is_singular(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     change = Change("suite/test_it.py::test_x", Outcome.FAIL, Outcome.PASS)
     found = run(result("test_x", Outcome.PASS), changes=(change,))
     kernel = dataclasses.replace(KERNEL, warnings=(CompilerWarning("a.c", 1, "unused"),))
@@ -200,7 +221,9 @@ def test_one_is_no_number_of_many(monkeypatch, capsys) -> None:
 
 
 @pytest.mark.parametrize("size", [(40, 24), (60, 24), (80, 24), None])
-def test_every_outcome_is_told_on_any_terminal(size, monkeypatch, capsys) -> None:
+def test_every_outcome_is_shown_on_any_terminal(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = " ".join(" ".join(shown(run(*MANY), monkeypatch, capsys, size)).split())
     for outcome in Outcome:
         assert f"40 {outcome}" in text.replace("… ", "")

@@ -35,7 +35,7 @@ def run(command: str, series: bool = True) -> Run:
         ("harness run demo -- --out x", "harness run demo -- --out x"),
     ],
 )
-def test_the_same_once_more_goes_to_another_folder(line: str, told: str) -> None:
+def test_a_repeated_command_uses_another_folder(line: str, told: str) -> None:
     assert repeat_command(typed(line)) == told
 
 
@@ -53,18 +53,18 @@ def test_the_same_once_more_goes_to_another_folder(line: str, told: str) -> None
         ),
     ],
 )
-def test_one_test_alone(line: str, told: str) -> None:
+def test_the_command_for_one_test(line: str, told: str) -> None:
     assert single_test_command(run(line), "a.py::t") == told
     options = parser("run").parse_args(shlex.split(told.partition(" -- ")[0])[1:])
     assert options.suites == ["a.py::t"]
 
 
-def test_without_a_series_there_is_one_kernel_anyway() -> None:
+def test_without_a_series_there_is_only_one_kernel() -> None:
     told = single_test_command(run("harness run --no-series", series=False), "a.py::t[x y]")
     assert told == "harness run --no-series --suite 'a.py::t[x y]'"
 
 
-def test_how_far_it_was() -> None:
+def test_how_many_tests_have_ended() -> None:
     kernel = Kernel("k", Path(), Path(), Path(), "7.2", "c", "x86_64")
     passed = Test("a", Outcome.PASS, attempts=(Outcome.PASS,))
     base = SideResult(Side.BASE, kernel, (passed,))

@@ -153,7 +153,7 @@ def read(
     except DamagedError as error:
         raise UsageError(f"{path} is damaged: {error}", hint=damaged) from error
     if not isinstance(table, dict):
-        raise UsageError(f"{path} is damaged: it is not a JSON object", hint=damaged)
+        raise UsageError(f"{path} is damaged: it does not have the expected form", hint=damaged)
     if "schema" not in table:
         raise UsageError(f"{path} was not written by {writer}", hint=hint)
     if table["schema"] != schema:

@@ -258,7 +258,8 @@ def _words(name: str, option: CommandOption, plan: Plan) -> Iterator[str]:
         yield name
         return
     for item in value if isinstance(value, tuple) else (value,):
-        yield from (name, f"{item:g}" if isinstance(item, float) else str(item))
+        text = f"{item:.12g}" if isinstance(item, float) else str(item)
+        yield from (f"{name}={text}",) if text.startswith("-") else (name, text)
 
 
 def command(plan: Plan, verb: str = "run") -> list[str]:

@@ -159,7 +159,7 @@ def job(facts: dict[str, Any]) -> int:
     if facts["job"] == "worker":
         from harness.guestside import gateway
 
-        gateway.serve(facts["port"], facts["rewritten"])
+        gateway.serve(port(facts["port"]), facts["rewritten"])
         return 0
     _terminal(facts["size"])
     command = facts["command"] or [facts["environment"].get("SHELL") or "/bin/sh"]
@@ -211,7 +211,7 @@ def hold(facts: dict[str, Any]) -> None:
             sys.path[:] = facts["sys_path"]
             from harness.guestside import held
 
-            held.serve(facts)
+            held.serve(port(held.PORT), facts)
         finally:
             os._exit(0)
 

@@ -11,8 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-from harness.guestside import bootstrap
-
 
 def first_line(fd: int) -> bytes:
     """Read the line that execnet sends first, and nothing behind it.
@@ -70,12 +68,11 @@ def run(line: bytes) -> None:
         exec(source, {"__name__": "__main__", "__builtins__": __builtins__})
 
 
-def serve(name: str, rewritten: str) -> None:
-    """Serve one gateway on the port, until the host closes it.
+def serve(fd: int, rewritten: str) -> None:
+    """Serve one gateway on the port ``fd``, until the host closes it.
 
     ``rewritten`` is a folder in which pytest finds modules with rewritten assertions.
     """
-    fd = bootstrap.port(name)
     warm_up(rewritten)
     line = first_line(fd)
     os.dup2(fd, 0)

@@ -11,8 +11,6 @@ import select
 import time
 from typing import Any
 
-from harness.guestside import bootstrap
-
 PORT = "harness.2"
 SHELL, GO = b"shell", b"go\n"
 #: What the host reads when the shell has been left.
@@ -29,9 +27,8 @@ def wait() -> None:
     os.unlink(_MAY_GO)  # noqa: PTH108
 
 
-def serve(facts: dict[str, Any]) -> None:
-    """Answer the host, forever."""
-    port = bootstrap.port(PORT)
+def serve(port: int, facts: dict[str, Any]) -> None:
+    """Answer the host on ``port``, forever."""
     while True:
         line = _line(port)
         if line == GO:

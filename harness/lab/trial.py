@@ -203,12 +203,13 @@ def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
 
 
 def _shared(suite: Path, top: Path) -> list[Path]:
-    """Python files that a suite uses from the folders above it: conftest.py files and packages."""
-    confs = [folder / "conftest.py" for folder in suite.parents if folder.is_relative_to(top)]
-    shared = [conf for conf in confs if conf.is_file()]
-    for conf in list(shared):
-        packages = [init.parent for init in conf.parent.glob("*/__init__.py")]
-        shared += sorted(file for package in packages for file in package.rglob("*.py"))
+    """Files above a suite that its tests may use: modules and packages beside a conftest.py."""
+    shared: list[Path] = []
+    for folder in suite.parents:
+        if folder.is_relative_to(top) and (folder / "conftest.py").is_file():
+            shared += sorted(folder.glob("*.py"))
+            packages = [init.parent for init in folder.glob("*/__init__.py")]
+            shared += sorted(file for package in packages for file in package.rglob("*.py"))
     return shared
 
 

@@ -64,7 +64,7 @@ PLAN = Plan(
     suites=("tests/a.py::test_x[1]",),
     keyword="not slow",
     test_timeout=1.5,
-    run_timeout=90.0,
+    run_timeout=1234567.5,
     repeat=5,
     retry=0,
     reruns=0,
@@ -85,7 +85,9 @@ PLAN = Plan(
 )
 
 
-@pytest.mark.parametrize("plan", [Plan(), Plan(no_series=True), PLAN], ids=["bare", "none", "all"])
+@pytest.mark.parametrize(
+    "plan", [Plan(), Plan(no_series=True), Plan(keyword="-x", suites=("-a.py",)), PLAN]
+)
 def test_a_plan_is_read_back_from_its_command(plan: Plan) -> None:
     _, *line = options.command(plan)
     typed = typed_plan(parse(cli.parser("run"), "run", line))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a run is to do."""
+"""What a run should do."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from harness.model.series import Series
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What the command line asks for, completed from series.toml and [tool.harness].
+    """The options of the command line, completed from series.toml and [tool.harness].
 
-    0, "" and None leave a choice to the harness.  Timeouts are in seconds; those of a boot and of a
-    test are for real hardware, emulation stretches them.  ``memory`` is in MiB.
+    0, "" and None leave the choice to the harness.  Timeouts are in seconds; boot and test timeouts
+    are for native speed, and are extended for emulation.  ``memory`` is in MiB.
 
-    Where to start: ``series`` is None where the kernel is tested as it is.  ``series_words`` name
-    the series, ``pick`` and ``revision`` choose among several.  ``search_base``: nobody but perhaps
-    the series names ``base``, so it may have to be found.  ``trust``: the series may bring programs
-    that run on the host.  ``notes`` are lines for people about how the series was understood.
+    Where to start: ``series`` is None if the kernel is tested as it is.  ``series_words`` name the
+    series, ``pick`` and ``revision`` choose among several.  ``search_base``: the user did not name
+    ``base``, so it may have to be searched for.  ``trust``: the series may contain programs that
+    run on the host.  ``notes`` are lines for display about how the series was interpreted.
 
-    What to run: ``folder`` is where relative suites start.  ``pytest_args`` are for pytest alone.
+    What to run: relative suites start at ``folder``.  ``pytest_args`` are for pytest alone.
     ``environment`` holds the guests' variables as NAME=VALUE.  ``retry`` is how often a failing
-    test is run again on its kernel (None: a crash once), ``reruns`` how often one that looks broken
-    is run again on both kernels.  ``strict``: failures that the base has too count as bad, and so
-    do flaky tests.  ``hold_for``: seconds for which the guest of a failing test is kept; ``hold``:
-    the person at the terminal enters it.
+    test is rerun on its kernel (None: only crashes, once), ``reruns`` how often a suspected
+    regression is rerun on both kernels.  ``strict``: failures that the base has too count as bad,
+    and so do flaky tests.  ``hold_for``: seconds for which the guest of a failing test is kept;
+    ``hold``: the user enters that guest from the terminal.
 
-    ``typed`` is the plan as the command line alone gave it: repeat that, and the same is asked for.
+    ``typed`` is the plan from the command line alone; repeating it requests the same run.
     """
 
     folder: Path = Path()
@@ -76,6 +76,6 @@ class Plan:
 
     @property
     def fragment_folders(self) -> tuple[Path, ...]:
-        """Where a fragment's name is looked for: first the series' folder, then the project's."""
+        """Where fragments are searched by name: first the series' folder, then the project's."""
         series = (self.series.folder,) if self.series else ()
         return (*series, self.folder / "kconfigs")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Show the progress of long work on standard error: a live view on a terminal, else plain lines."""
+"""Show progress on standard error: a live view on a terminal, otherwise plain lines."""
 
 from harness.progress.display import Progress, printable_text
 from harness.progress.stage import Stage, StageRow, clock

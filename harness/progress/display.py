@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Display stages and messages: the running stages redrawn on a terminal, plain lines elsewhere."""
+"""Display stages and messages: redrawn in place on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ PLAIN_EVERY = 15.0  # seconds between two plain lines of one stage
 _REDRAWS = 8  # per second
 _NAME = 10  # columns of a stage's or a guest's name
 _BAR = 24
-_ECHO = 3  # columns left free: the terminal prints ^C behind the last line, which must not wrap
-_OTHER_LINES = 4  # of the screen that are not rows: the stage's two, the cursor's, an empty one
+_ECHO = 3  # columns left free: the terminal prints ^C after the last line, which must not wrap
+_OTHER_LINES = 4  # screen lines that are not rows: two of the stage, the cursor's, an empty line
 
-#: Printed before a line: the mark, its ASCII spelling, its colour.
+#: Printed before a line: the mark, its ASCII form, its colour.
 _MARKS = {
     "good": ("✓", "ok", "green"),
     "bad": ("✗", "x", "red"),
@@ -39,14 +39,14 @@ _MARKS = {
 
 
 def printable_text(text: Text, *, lines: bool = False) -> Text:
-    """Do for styled text what ``harness.text.printable`` does for a string."""
+    """Make styled text printable, as ``harness.text.printable`` does for a string."""
     safe = text.copy()
     safe.plain = printable(text.plain, lines=lines)
     return safe
 
 
 class _Stderr:
-    """Standard error without errors: a closed terminal or a full disk must not end a run."""
+    """Standard error that ignores errors: a closed terminal or full disk must not end a run."""
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):
@@ -62,17 +62,17 @@ class _Stderr:
 
 
 class Progress:
-    """Where stages are shown.  All methods may be called from any thread.
+    """Shows stages and messages.  All methods may be called from any thread.
 
-    ``quiet`` shows only messages of ``say``.  ``verbose`` also shows the commands that are started,
-    and the output of pytest.  ``live``: on a terminal that can redraw lines.
+    ``quiet`` shows only the messages of ``say``.  ``verbose`` also shows the commands being run and
+    the output of pytest.  ``live``: redraw lines if the terminal can do so.
     """
 
     def __init__(
         self, *, quiet: bool = False, verbose: bool = False, live: bool | None = None
     ) -> None:
         self.quiet, self.verbose = quiet, verbose
-        # Not a whole TextIO, but rich needs no more than this.
+        # Not a complete TextIO, but all that rich needs.
         self.console = Console(file=typing.cast(typing.TextIO, _Stderr()), highlight=False)
         self.live = (self._can_redraw() if live is None else live) and not quiet
         self.times: list[tuple[str, float]] = []
@@ -82,14 +82,14 @@ class Progress:
         self._lock = threading.RLock()
 
     def _can_redraw(self) -> bool:
-        """Tell a terminal from a file that FORCE_COLOR makes look like one."""
+        """Return whether this is a real terminal, not a file coloured due to FORCE_COLOR."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
             return sys.stderr.isatty() and self.console.is_interactive
         return False
 
     @contextlib.contextmanager
     def stage(self, name: str, what: str = "") -> Iterator[Stage]:
-        """Show a stage while the context lasts; its time is in ``times`` and ``spans``."""
+        """Show a stage during the context, and add its time to ``times`` and ``spans``."""
         stage, began = Stage(self, name, what), time.time()
         stage.shown = stage.begin
         try:
@@ -113,7 +113,7 @@ class Progress:
                     console=self.console,
                     refresh_per_second=_REDRAWS,
                     transient=True,
-                    redirect_stdout=False,  # results go where they were sent
+                    redirect_stdout=False,  # results may be redirected
                     redirect_stderr=False,
                 )
                 self._view.start()
@@ -125,11 +125,11 @@ class Progress:
                 view = self._view if not self._stages else None
                 if view is not None:
                     self._view = None
-            if view is not None:  # without the lock: its thread may be waiting for it
+            if view is not None:  # without the lock, since its thread may be waiting for it
                 view.stop()
 
     def show(self, stage: Stage) -> None:
-        """Print how far ``stage`` is, if it is time; the live view redraws by itself."""
+        """Print the progress of ``stage``, if a line is due; the live view redraws by itself."""
         now = time.monotonic()
         if self.quiet or self._view is not None or now - stage.shown < PLAIN_EVERY:
             return
@@ -145,9 +145,9 @@ class Progress:
         self._print_marked(mark, text, clock(stage.seconds))
 
     def event(self, mark: str, text: str, more: str = "") -> None:
-        """Print something that happened ("good", "bad", "odd"), above the running stages.
+        """Print an event with its mark ("good", "bad", "odd"), above the running stages.
 
-        ``more`` is a second line on a terminal, cut to its width; elsewhere it follows the text.
+        ``more`` is a second line on a terminal, cut to the width; elsewhere it follows the text.
         """
         if not self.live:
             self._print_marked(mark, f"{text}  {more}".rstrip())
@@ -159,12 +159,12 @@ class Progress:
                 self.console.print(line, no_wrap=True, overflow="ellipsis")
 
     def more(self, text: str) -> None:
-        """Print what is only shown with -v."""
+        """Print a message that is only shown with -v."""
         if self.verbose:
             self._print("", printable(text, lines=True))
 
     def say(self, text: str) -> None:
-        """Print a message, even if ``quiet``."""
+        """Print a message, even with ``quiet``."""
         self.console.print(Text(printable(text, lines=True)), soft_wrap=True)
 
     def _print_marked(self, mark: str, text: str, dim: str = "") -> None:
@@ -204,7 +204,7 @@ class View:
 
 
 def _first_line(stage: Stage) -> RenderableType:
-    """Return what the stage does, and for how long still."""
+    """Return what the stage does, and the time left."""
     what = Text(printable(stage.what), no_wrap=True, overflow="ellipsis")
     if not stage.to_go:
         return what
@@ -224,7 +224,7 @@ def _second_line(stage: Stage) -> RenderableType | None:
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(width=_BAR)
     grid.add_column(no_wrap=True)
-    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")  # what the others leave
+    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")  # the remaining width
     bar = ProgressBar(
         total=stage.total,
         completed=stage.done,
@@ -254,5 +254,5 @@ class _LineEnd:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
         fits = Text(self.text).cell_len <= width
-        # The column cuts what is still too wide, such as East Asian letters.
+        # The column cuts text that is still too wide, such as East Asian characters.
         yield Text(self.text if fits else f"…{self.text[-(width - 1) :]}", no_wrap=True)

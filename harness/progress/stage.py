@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A stage of a run: how far it is, how long it will still take, and what runs in it."""
+"""A stage of a run: its progress, the time left, and what is running in it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if typing.TYPE_CHECKING:
     from harness.progress.display import Progress
 
 _SAMPLE_EVERY = 1.0  # seconds
-_SPAN = 120.0  # seconds over which the pace is measured; more where little is done meanwhile
+_SPAN = 120.0  # seconds over which the pace is measured; longer if too little is done in them
 _MIN_SECONDS = 10.0  # before the first estimate
-_MIN_SHARE = 0.05  # of the whole work, that an estimate needs
-# Below so many minutes an estimate is rounded to this many.
+_MIN_SHARE = 0.05  # fraction of the work that must be done before the first estimate
+# (minutes, step): below that many minutes, estimates are rounded to this step.
 _STEPS = ((10.0, 1), (60.0, 5), (math.inf, 30))
-_TOLERANCE = 0.8  # steps by which a shown estimate may be wrong
+_TOLERANCE = 0.8  # steps by which a displayed estimate may be wrong
 
 
 @dataclasses.dataclass(frozen=True)
 class StageRow:
-    """A line below a stage: who (a guest) does what (a test), since when (as time.time())."""
+    """A line below a stage: a guest, the test it runs, and since when (as time.time())."""
 
     name: str
     what: str
@@ -36,7 +36,7 @@ class Stage:
     """A running stage.  ``update`` is cheap: it may be called for every line of a build.
 
     ``note`` says what it is doing; ``ended``, set by ``finish``, is shown when it has ended.
-    ``rows`` are what runs side by side in it.
+    ``rows`` are the things that run in parallel in it.
     """
 
     progress: Progress
@@ -49,21 +49,21 @@ class Stage:
     rows: tuple[StageRow, ...] = ()
     ended: str = ""
     shown: float = 0.0  # when a plain line was last written (monotonic)
-    _samples: tuple[tuple[float, float], ...] = ()  # (when, how much was done): first, then recent
-    _estimate: int | None = None  # the minutes shown to be left
+    _samples: tuple[tuple[float, float], ...] = ()  # (time, amount done): first, then recent ones
+    _estimate: int | None = None  # the displayed minutes left
 
     def update(
         self, done: float | None = None, total: float | None = None, note: str | Text = ""
     ) -> None:
-        """Set how far it is: ``done`` of ``total`` (any unit), and what it is doing."""
+        """Set its progress, ``done`` of ``total`` (any unit), and what it is doing."""
         self.done, self.total, self.note = done, total, note
-        # Without a total there was other work first, such as a boot: it says nothing of the pace.
+        # Without a total it did other work first, such as a boot, which does not show the pace.
         if done is not None and total:
             self._sample(time.monotonic(), done, _MIN_SHARE * total)
         self.progress.show(self)
 
     def _sample(self, now: float, done: float, enough: float) -> None:
-        """Note how much is done, and drop old samples as long as the rest covers ``enough``."""
+        """Record how much is done; drop old samples while the others cover ``enough``."""
         samples = self._samples
         if not samples or done < samples[-1][1]:
             self._samples = ((now, done), (now, done))
@@ -77,7 +77,7 @@ class Stage:
             self._samples = (first, *recent, (now, done))
 
     def finish(self, note: str) -> None:
-        """Set the text that is shown when the stage has ended."""
+        """Set the text to show when the stage has ended."""
         self.ended = note
 
     @property
@@ -87,9 +87,9 @@ class Stage:
 
     @property
     def left(self) -> float | None:
-        """How long it will still take, in seconds; None while there is no estimate.
+        """The estimated time left, in seconds; None while there is no estimate.
 
-        At the recent pace: objects found in ccache do not predict those that must be compiled.
+        Based on the recent pace: ccache hits do not predict how long compiling takes.
         """
         samples, now = self._samples, time.monotonic()
         if not samples or not self.done or not self.total or self.done >= self.total:
@@ -104,7 +104,7 @@ class Stage:
     def to_go(self) -> str:
         """The time left in words; empty while there is no estimate.
 
-        It is rounded, and stays until it is clearly wrong, so that it does not flicker.
+        It is rounded, and kept until it is clearly wrong, so that it does not flicker.
         """
         left = self.left
         if left is None:

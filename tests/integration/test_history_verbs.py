@@ -304,7 +304,7 @@ def test_a_misspelt_database_is_not_created(
     code, out, err = ask(*words, "--db", name)
     assert (code, out) == (129, "")
     assert "there is no history in" in err
-    assert "try: without --db it is " in err
+    assert "try: the default (without --db) is " in err
     assert "history.db" in err
     assert (
         not list(tmp_path.glob("hsi*")) + list(tmp_path.glob("new*")) + list(tmp_path.glob("no*"))
@@ -437,5 +437,5 @@ def test_gc_keeps_files_that_are_not_runs(past: str, ask: Ask) -> None:
     for words in (("--keep-days", "1"), ("--max-size", "0")):
         code, out, err = ask("gc", *words)
         assert code == 0, err
-        assert "no run of ours" in out
+        assert "not a run folder" in out
     assert sorted(runs.iterdir()) == [note, mine]

@@ -38,7 +38,10 @@ class TestExpect:
             os.stat("/no/such/file")  # noqa: PTH116
 
     def test_success_is_reported(self) -> None:
-        with pytest.raises(AssertionError, match="but the call succeeded"), expect.errno_is(errno.EPERM):
+        with (
+            pytest.raises(AssertionError, match="but the call succeeded"),
+            expect.errno_is(errno.EPERM),
+        ):
             pass
 
 

@@ -45,7 +45,7 @@ KINDS = (
     CacheKind("images", "kernels", "prepared images for guests"),
     CacheKind(RUNS, "runs", "evidence of past runs (state, not cache)"),
 )
-OTHER = CacheKind("other", "all", "small things")
+OTHER = CacheKind("other", "all", "small files")
 _IMPLIED = {"sources": {"trees"}}
 
 

@@ -89,7 +89,7 @@ def _test(context: RunContext, built: Sequence[Built]) -> Run:
             _record(context, run)
         if isinstance(why, HostFault):
             raise
-        what = f"interrupted: {ended_so_far(sides)}; all of it is kept in {context.folder}"
+        what = f"interrupted: {ended_so_far(sides)}; all evidence is kept in {context.folder}"
         raise Interrupted(what, hint=repeat_command(context.lab.plan)) from None
 
 
@@ -171,7 +171,7 @@ def ended_so_far(sides: Sequence[SideResult]) -> str:
             if test.attempts and (test.message or test.outcome is not Outcome.CRASH)
         ]
         if not side.tests:
-            parts.append(f"{side.side} not begun")
+            parts.append(f"{side.side} not started")
         elif len(ended) == len(side.tests):
             parts.append(f"{side.side} tested")
         else:

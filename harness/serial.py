@@ -42,7 +42,7 @@ def from_json(kind: type[Value], table: Any) -> Value:
     except cattrs.BaseValidationError as error:
         faults = cattrs.transform_error(error, "", lambda cause, _: type(cause).__name__)
         malformed = [fault for fault in faults if not fault.startswith("KeyError")]
-        where = (malformed or faults)[0].partition(" @ ")[2].removeprefix(".") or "the whole"
+        where = (malformed or faults)[0].partition(" @ ")[2].removeprefix(".") or "top level"
         what = "does not have the expected form" if malformed else "is missing"
         raise DamagedError(f"the value of {where!r} {what}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:

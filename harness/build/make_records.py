@@ -141,7 +141,7 @@ class ObjectCount:
         return self.done, self.total
 
     def save(self) -> None:
-        """Record how many objects this config has, if this build shows it."""
+        """Record how many objects this config has, if this build compiled all of them."""
         if self.fresh:
             with contextlib.suppress(OSError):
                 self._record.write_text(str(self._built()))

@@ -105,7 +105,7 @@ class Decoder:
                 why = "debug info has no line for it" if self._has_lines[file] else _NO_LINES
                 self._frames[frame] = Frame(frame.text, (), own[call], why)
             else:
-                what = "has another size in" if call.name in symbols else "is not in"
+                what = "has a different size in" if call.name in symbols else "is not in"
                 why = f"{call.name} {what} {file.name}: it is from another kernel"
                 self._frames[frame] = Frame(frame.text, (), 0, why)
 

@@ -149,7 +149,7 @@ BUILD = (
     Need(
         "pahole",
         "build",
-        "kernels with BTF; structures in harness check",
+        "kernels with BTF; structure layouts in harness check",
         Program("pahole"),
         Packages("pahole", "dwarves", "dwarves", "pahole"),
         "1.26",

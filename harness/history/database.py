@@ -173,7 +173,7 @@ def _hint(why: str) -> str:
 
 def _not_a_url() -> UsageError:
     return UsageError(
-        "SQLAlchemy does not know the URL of the history's database",
+        "the history's database does not have a URL that SQLAlchemy supports",
         hint="for example sqlite:///FILE or postgresql://USER@HOST/NAME",
     )
 

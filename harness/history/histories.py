@@ -223,7 +223,7 @@ class SplatHistory:
 
 @dataclasses.dataclass(frozen=True)
 class Match:
-    """A test, series or splat that matches what was asked for.
+    """A test, series or splat that matches a search.
 
     ``word`` is its exact name, ``note`` a description.
     """

@@ -86,7 +86,7 @@ class Recording:
         self._write()
         taken = False
         try:
-            with self._errors_as_messages(f"; this run waits in {self._record.file}"):
+            with self._errors_as_messages(f"; the record of this run waits in {self._record.file}"):
                 self._deliver()
                 taken = True
         finally:

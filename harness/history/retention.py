@@ -110,11 +110,11 @@ class _Sorter:
             for entry in self._removable(runs=False):
                 if self.size <= most:
                     return
-                self.goes[entry.path] = "for its size"
+                self.goes[entry.path] = "to save space"
             runs = self._removable(runs=True)
             if self.size <= most or not runs:
                 return
-            self.goes[runs[0].path] = "for its size"
+            self.goes[runs[0].path] = "to save space"
 
     def stays(self) -> tuple[tuple[CacheEntry, str], ...]:
         """Return what stays and why; the reason is empty if it merely fits the limits."""

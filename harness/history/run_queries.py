@@ -61,14 +61,14 @@ def runs(
     )
     rows = connection.execute(query).mappings().all()
     judged = _judged_kernels(connection, [row["number"] for row in rows])
-    here = host_facts().home
+    this_home = host_facts().home
     running = {facts.id for facts in waiting.running()}
     run_rows = []
     for row in rows:
         fields: dict[str, Any] = {**row}
         number, home = fields.pop("number"), fields.pop("home")
         # We only know for runs of this machine whether they are still running.
-        if row["ended"] == Ended.RUNNING and home == here and row["id"] not in running:
+        if row["ended"] == Ended.RUNNING and home == this_home and row["id"] not in running:
             fields["ended"] = Ended.KILLED.value
         counts, release = judged.get(number, (None, None))
         exists = bool(row["folder"]) and Path(row["folder"]).is_dir()
@@ -103,12 +103,12 @@ def _counts(counts: Mapping[str, int] | None) -> dict[str, int]:
     return {o.value: counts[o.value] for o in Outcome if counts and o.value in counts}
 
 
-def matching(words: str = "", verb: str = "", *, bad: bool = False) -> sa.ColumnElement[bool]:
+def matching(text: str = "", verb: str = "", *, bad: bool = False) -> sa.ColumnElement[bool]:
     """Return a condition for ``runs``: text in the series' title, the verb, only bad runs."""
     conditions: list[sa.ColumnElement[bool]] = [sa.true()]
-    if words := clean(words):
+    if text := clean(text):
         columns = (series.c.title, series.c.name, series.c.lineage)
-        conditions.append(sa.or_(*(column.icontains(words, autoescape=True) for column in columns)))
+        conditions.append(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
     if verb:
         conditions.append(run.c.verb == clean(verb))
     if bad:

@@ -72,7 +72,7 @@ def begin(url: str, facts: RunFacts) -> WaitingRecord:
     """Begin a record.  Raises OSError when it cannot be written."""
     file = folder(url) / f"{facts.id}.json"
     lock = _try_lock(file)
-    assert lock is not None  # the id is new, so nobody else can hold it
+    assert lock is not None  # the id is new, so no other process can hold the lock
     record = WaitingRecord(file, lock)
     try:
         record.write(facts)

@@ -56,7 +56,7 @@ class _Case:
         return next(hiding, None)
 
     def unmet_dependencies(self, need: int) -> list[Expression]:
-        """Return the unmet dependencies of the definition that has the fewest."""
+        """Return the unmet dependencies of the definition with the fewest of them."""
         by_entry = [
             list(dict.fromkeys(p for d in entry.depends for p in unmet(d, self.config, need)))
             for entry in self.entries
@@ -100,7 +100,7 @@ def reason(
             return explanation
     for part in (p for entry in entries for d in entry.depends for p in doubtful(d, config)):
         return Reason(f"depends on {case.shown(part)}")
-    return Reason(f"Kconfig decided otherwise, see {entries[0].where}")
+    return Reason(f"Kconfig set it differently, see {entries[0].where}")
 
 
 def _unknown(name: str, options: KconfigOptions) -> Reason:

@@ -46,7 +46,7 @@ def settle(
     if not (suspects and times):
         return Settled(tuple(changes))
     rerun: dict[str, Change] = {}
-    with progress.stage("rerun", "what looks broken") as stage, paths.writing(place):
+    with progress.stage("rerun", "suspected regressions") as stage, paths.writing(place):
         on_base = _retries(folders[0], place / "base")
         on_patched = _retries(folders[1], place / "patched")
         for number, suspect in enumerate(suspects):

@@ -325,7 +325,7 @@ def _weigh(outcomes: tuple[Outcome, ...], shown: Attempt) -> tuple[Outcome, str]
         rate = statistics.flaky_rate(len(outcomes) - bad, len(outcomes))
         return Outcome.FLAKY, f"{shown.message}\n{rate}".strip()
     if bad > 1:
-        return shown.outcome, f"{shown.message}\nconfirmed: bad in all of {bad} runs".strip()
+        return shown.outcome, f"{shown.message}\nconfirmed: bad in all {bad} runs".strip()
     return shown.outcome, shown.message
 
 

@@ -183,20 +183,20 @@ def _kind_name(kind: SplatKind, lines: Sequence[str]) -> str:
 
 
 def _title(headline: Headline, line: str, named: dict[str, str], guilty: str, rw: str) -> str:
-    words = {"what": "", "pair": "", "cache": "", "comm": "", **named, "f": guilty, "rw": rw}
+    fields = {"what": "", "pair": "", "cache": "", "comm": "", **named, "f": guilty, "rw": rw}
     kind = headline.kind.name
-    if kind == "kasan" and words["what"].endswith(("double-free", "invalid-free")):
-        words["rw"] = ""
-        words["what"] = words["what"].removeprefix("double-free or ")
-    if kind == "ubsan" and not words["what"].startswith("Undefined"):
-        words["what"] = words["what"].replace(" ", "-")
+    if kind == "kasan" and fields["what"].endswith(("double-free", "invalid-free")):
+        fields["rw"] = ""
+        fields["what"] = fields["what"].removeprefix("double-free or ")
+    if kind == "ubsan" and not fields["what"].startswith("Undefined"):
+        fields["what"] = fields["what"].replace(" ", "-")
     if kind == "kcsan":
-        words["pair"] = " / ".join(map(function, words["pair"].split(" / ")))
+        fields["pair"] = " / ".join(map(function, fields["pair"].split(" / ")))
     template = headline.title
     if headline.role is Role.TRAP:
         own = (title for site, title in _SITE_TITLES.items() if site.match(line))
         template = next(own, template)
-    return re.sub(r"\s+", " ", template.format(**words)).strip().removesuffix(" in")
+    return re.sub(r"\s+", " ", template.format(**fields)).strip().removesuffix(" in")
 
 
 def _access(lines: Sequence[str]) -> Access:

@@ -305,7 +305,7 @@ def test_another_kernels_frames_have_no_lines(tree: Path) -> None:
     other = dataclasses.replace(splat(vmlinux), frames=(f"{at}0",))  # ten times its size
     decoded = decode(other, vmlinux, tree)
     assert decoded.frames[0].places == ()
-    assert decoded.why == "nvmet_show has another size in vmlinux: it is from another kernel"
+    assert decoded.why == "nvmet_show has a different size in vmlinux: it is from another kernel"
 
 
 def test_without_debug_info_the_reason_is_given(tree: Path) -> None:

@@ -146,8 +146,8 @@ def why(known: KconfigOptions, assignment: str, config: str) -> Reason:
         ("NEEDS_TRI=y", "TRI=m NEEDS_TRI=m MODULES=y", "depends on TRI, which is m"),
         ("LTO=y", "", "which this compiler does not satisfy"),
         ("SUB=y", "X86=y", "depends on ONE, which is n"),
-        ("CPU=y", "", "Kconfig decided otherwise, see arch/x86/Kconfig.cpu:1"),
-        ("BOOL_NEEDS_TRI=y", "TRI=m", "Kconfig decided otherwise"),
+        ("CPU=y", "", "Kconfig set it differently, see arch/x86/Kconfig.cpu:1"),
+        ("BOOL_NEEDS_TRI=y", "TRI=m", "Kconfig set it differently"),
     ],
 )
 def test_the_reason(known: KconfigOptions, assignment: str, config: str, text: str) -> None:

@@ -49,7 +49,7 @@ _TAKEN = (
     "static_assert thread_local true typeof_unqual defined linux unix i386"
 )
 _WORDS = frozenset(_TAKEN.split())
-# All names built into gcc and clang, besides names without an underscore or with a leading one.
+# Names built into gcc and clang, apart from those with no underscore or with a leading one.
 _LIBRARY = (
     "posix_memalign",
     "aligned_alloc",
@@ -116,10 +116,10 @@ def pieces(text: str) -> list[Piece]:
     lines = enumerate(_COMMENT.sub(_blank, text).split("\n"), 1)
     for number, line in lines:
         if line.lstrip().startswith("#"):
-            whole = line
-            while whole.endswith("\\"):
-                whole = whole[:-1] + next(lines, (0, ""))[1]
-            reader.directive(number, _one_space(whole))
+            logical = line
+            while logical.endswith("\\"):
+                logical = logical[:-1] + next(lines, (0, ""))[1]
+            reader.directive(number, _one_space(logical))
         elif line.endswith("\\"):
             raise Unclear("a declaration with a continued line")
         elif line.strip():
@@ -142,7 +142,7 @@ def _blank(match: re.Match[str]) -> str:
     """Remove a comment; all lines keep their numbers."""
     literal = match[0]
     if literal in ('"', "'", "/*"):
-        raise Unclear("a comment or string without an end")
+        raise Unclear("an unterminated comment or string")
     if not literal.startswith("/"):
         return literal
     if (literal.startswith("/*") and "/*" in literal[2:]) or literal.endswith("\\"):
@@ -150,7 +150,7 @@ def _blank(match: re.Match[str]) -> str:
     lines = literal.count("\n")
     end = match.string.find("\n", match.end())
     if lines and match.string[match.end() : end if end >= 0 else None].strip():
-        raise Unclear("code behind a comment of several lines")
+        raise Unclear("code after a multi-line comment")
     return " " + "\n" * lines
 
 
@@ -183,7 +183,7 @@ class _PieceReader:
         elif word in ("elif", "elifdef", "elifndef", "else", "endif"):
             # Each branch must have balanced braces and complete declarations.
             if not self._conditions or self._conditions[-1][1] != state:
-                raise Unclear("a condition around half a declaration")
+                raise Unclear("a condition around part of a declaration")
             before, _ = self._conditions.pop()
             outside = self._around()
             if word != "endif":
@@ -209,7 +209,7 @@ class _PieceReader:
             self._braces += {"{": 1, "}": -1}.get(token, 0)
             self._parens += {"(": 1, ")": -1}.get(token, 0)
             if min(self._braces, self._parens) < 0:
-                raise Unclear("more is closed than was opened")
+                raise Unclear("unbalanced brackets")
             ended = token == ";" or (token == "}" and bool(self._function))
             done = ended and not self._braces and not self._parens
             self._last = token
@@ -219,7 +219,7 @@ class _PieceReader:
     def end(self) -> list[Piece]:
         """Return all pieces."""
         if self._open or self._conditions:
-            raise Unclear("something that does not end")
+            raise Unclear("an unterminated declaration")
         return self.pieces
 
     def _around(self) -> tuple[str, ...]:
@@ -227,7 +227,7 @@ class _PieceReader:
 
     def _close(self) -> None:
         if self._around() != self._outside:
-            raise Unclear("a declaration that ends under another condition")
+            raise Unclear("a declaration that ends under a different condition")
         text = "\n".join(line for _, line in self._open)
         self.pieces.append(Piece(text, tuple(number for number, _ in self._open), self._outside))
         self._open = []

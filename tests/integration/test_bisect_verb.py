@@ -382,7 +382,7 @@ def test_a_log_of_git_bisect_saves_steps(tmp_path: Path) -> None:
         (("--boot", "--bad", "HEAD"), "--good"),
         (("--boot", "--good", faketree.TAG, "--series", "x"), "--with-series"),
         (("--boot", "--good", "no-such-ref"), "no-such-ref"),
-        (("--boot", "--good", "HEAD"), "nothing between"),
+        (("--boot", "--good", "HEAD"), "no commits between"),
         (("--measure", "x", "--good", faketree.TAG), "threshold"),
         (("--boot", "--resume", "nowhere"), "nowhere"),
         (("--boot", "--good", "HEAD", "--interaction"), "one search at a time"),

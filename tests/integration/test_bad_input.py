@@ -56,7 +56,7 @@ def patch(project: Project) -> Path:
     [
         (lambda _: b"", "is empty", "save the patch"),
         (lambda mail: mail[: mail.index(b"harness_word")], "in the middle", "save it again"),
-        (lambda _: b"<!DOCTYPE html><pre>diff --git a/x b/x</pre>", "HTML", "raw or mbox"),
+        (lambda _: b"<!DOCTYPE html><pre>diff --git a/x b/x</pre>", "HTML", '"mbox"'),
         (lambda _: b"\x7fELF\x02\x01\x01" + bytes(100), "patch", "git format-patch"),
     ],
 )

@@ -446,7 +446,7 @@ def test_a_patch_that_leads_out_of_the_tree(kernel: Path, made: Path, tmp_path: 
     (mail,) = folder.iterdir()
     for name in ("../../outside.c", ".git/config"):
         mail.write_text(mail.read_text().replace("fs/x.c", name))
-        with pytest.raises(SeriesError, match="outside of the tree"):
+        with pytest.raises(SeriesError, match="outside the tree"):
             series.load(folder)
         mail.write_text(mail.read_text().replace(name, "fs/x.c"))
 

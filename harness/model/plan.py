@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a run is to do."""
+"""The plan of a run."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from harness.model.series import Series
 class Plan:
     """What the command line asks for, completed from series.toml and [tool.harness].
 
-    0, "" and None leave a choice to the harness.  Timeouts are in seconds; those of a boot and of a
-    test are for real hardware, emulation stretches them.  ``memory`` is in MiB.
+    0, "" and None mean that the harness chooses.  Timeouts are in seconds; those of boots and tests
+    are for real hardware and are extended under emulation.  ``memory`` is in MiB.
 
-    Where to start: ``series`` is None where the kernel is tested as it is.  ``series_words`` name
-    the series, ``pick`` and ``revision`` choose among several.  ``search_base``: nobody but perhaps
-    the series names ``base``, so it may have to be found.  ``trust``: the series may bring programs
-    that run on the host.  ``notes`` are lines for people about how the series was understood.
+    The series: ``series`` is None if the kernel is tested as it is.  ``series_words`` name the
+    series, ``pick`` and ``revision`` choose one of several.  ``search_base``: the user did not name
+    ``base``, so the commit that the series applies to may have to be searched for.  ``trust``:
+    programs that the series changes may run on the host.  ``notes`` tell the user how the series
+    was read.
 
-    What to run: ``folder`` is where relative suites start.  ``pytest_args`` are for pytest alone.
+    The tests: ``suites`` are relative to ``folder``.  ``pytest_args`` are passed to pytest.
     ``environment`` holds the guests' variables as NAME=VALUE.  ``retry`` is how often a failing
-    test is run again on its kernel (None: a crash once), ``reruns`` how often one that looks broken
-    is run again on both kernels.  ``strict``: failures that the base has too count as bad, and so
-    do flaky tests.  ``hold_for``: seconds for which the guest of a failing test is kept; ``hold``:
-    the person at the terminal enters it.
+    test is run again on its kernel (None: once after a crash); ``reruns`` is how often a suspected
+    regression is rerun on both kernels.  ``strict``: flaky tests, and failures that the base has
+    too, count as bad.  ``hold_for`` is how many seconds the guest of a failing test is kept;
+    ``hold``: the user gets a shell in it.
 
-    ``typed`` is the plan as the command line alone gave it: repeat that, and the same is asked for.
+    ``typed`` is the plan of the command line alone: the command that repeats the run asks for it.
     """
 
     folder: Path = Path()
@@ -76,6 +77,6 @@ class Plan:
 
     @property
     def fragment_folders(self) -> tuple[Path, ...]:
-        """Where a fragment's name is looked for: first the series' folder, then the project's."""
+        """The folders where a fragment is looked up by name: the series', then the project's."""
         series = (self.series.folder,) if self.series else ()
         return (*series, self.folder / "kconfigs")

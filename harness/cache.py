@@ -2,8 +2,8 @@
 """List and remove what the harness keeps on disk: the cache, and the folders of past runs.
 
 Each kind is a folder of ``paths.cache()`` with one entry per kernel, tree, image and so on; all of
-it can be made again.  Run folders (``paths.state("runs")``) cannot, so they are removed only when
-asked for.
+these can be rebuilt.  Run folders (``paths.state("runs")``) cannot, so they are removed only on
+request.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ KINDS = (
     CacheKind("sources", "sources", "kernel releases as git repositories"),
     # Worktrees borrow the objects of the sources, so they are removed together.
     CacheKind("trees", "trees", "worktrees with series applied"),
-    CacheKind("series", "sources", "series that came as an mbox, one file per mail"),
+    CacheKind("series", "sources", "series read from an mbox, one file per mail"),
     CacheKind("builds", "builds", "build folders for incremental builds"),
     CacheKind("kernels", "kernels", "finished kernels"),
     CacheKind("baselines", "kernels", "test results of base kernels"),
     CacheKind("images", "kernels", "prepared images for guests"),
     CacheKind(RUNS, "runs", "evidence of past runs (state, not cache)"),
 )
-OTHER = CacheKind("other", "all", "small things")
+OTHER = CacheKind("other", "all", "small files")
 _IMPLIED = {"sources": {"trees"}}
 
 
@@ -73,20 +73,20 @@ def entries() -> tuple[CacheEntry, ...]:
 
 
 def chosen(listed: Iterable[CacheEntry], choices: frozenset[str]) -> tuple[CacheEntry, ...]:
-    """Select entries by the options of ``harness clean``; "all" is the whole cache without runs."""
-    words = choices.union(*(_IMPLIED.get(word, set()) for word in choices))
-    if "all" in words:
-        words |= {kind.choice for kind in (*KINDS, OTHER)} - ({"runs"} - choices)
-    return tuple(entry for entry in listed if entry.kind.choice in words)
+    """Select entries by the options of ``harness clean``; "all" means everything except runs."""
+    selected = choices.union(*(_IMPLIED.get(choice, set()) for choice in choices))
+    if "all" in selected:
+        selected |= {kind.choice for kind in (*KINDS, OTHER)} - ({"runs"} - choices)
+    return tuple(entry for entry in listed if entry.kind.choice in selected)
 
 
 def remove(
     doomed: Iterable[CacheEntry], progress: Progress, *, cached: bool = True
 ) -> tuple[CacheEntry, ...]:
-    """Remove entries and return those removed; skip any that is locked or was used since listed.
+    """Remove entries and return those removed; skip entries locked or used since the listing.
 
-    ``cached``: some may belong to the cache, so no run may be using it.  Raises HostFault when one
-    is, or when something cannot be removed.
+    ``cached``: the entries include parts of the cache, so no run may be using the cache.  Raises
+    HostFault when a run is using it, or when something cannot be removed.
     """
     removed: list[CacheEntry] = []
     with (
@@ -115,7 +115,7 @@ def _last_use(path: Path) -> float:
 
 
 def _remove(path: Path) -> None:
-    """Rename first, so that a half removed entry never looks complete."""
+    """Rename the entry first, so that a half-removed entry never looks complete."""
     doomed = path.with_name(f".removed.{os.getpid()}.{path.name.lstrip('.')}")
     try:
         path.rename(doomed)
@@ -124,7 +124,7 @@ def _remove(path: Path) -> None:
         else:
             doomed.unlink()
     except FileNotFoundError:
-        return  # another clean was faster
+        return  # another `harness clean` was faster
     except OSError as error:
         raise HostFault(
             f"cannot remove {error.filename or path}: {error.strerror}",
@@ -148,7 +148,7 @@ def _measured(
     kind: CacheKind, files: Iterable[Path], locked: frozenset[int]
 ) -> Iterator[CacheEntry]:
     for path in files:
-        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+        with contextlib.suppress(FileNotFoundError):  # removed in the meantime
             used = path.lstat().st_mtime
             yield CacheEntry(kind, path, _size(path), used, _is_held(path, locked))
 
@@ -172,7 +172,7 @@ def _is_lock(path: Path) -> bool:
 
 
 def _is_held(path: Path, locked: frozenset[int]) -> bool:
-    """Return whether a process holds a lock in this entry, or beside it under its name."""
+    """Return whether a process holds a lock inside this entry, or its lock file beside it."""
     locks = [path.with_name(f"{path.name}.lock"), path.with_name(f".{path.name}.lock")]
     if path.is_dir():
         locks += [file for file in path.glob("*") if _is_lock(file)]
@@ -186,8 +186,8 @@ def _is_held(path: Path, locked: frozenset[int]) -> bool:
 def _locked() -> frozenset[int]:
     """Return the inodes that are locked now.
 
-    Device numbers are ignored, since some file systems show a different one in /proc/locks.  An
-    equal inode on another device only keeps an entry a little longer.
+    Device numbers are ignored, since some file systems show a different one in /proc/locks.  If an
+    inode on another device has the same number, the entry is only kept a little longer.
     """
     try:
         text = Path("/proc/locks").read_text()

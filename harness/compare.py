@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compare what two kernels did: two runs, or two sides' folders."""
+"""Compare the results of two kernels: two runs, or the folders of two sides."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from harness.results.regression import changes, new_splats, new_warnings
 
 @dataclasses.dataclass(frozen=True)
 class KernelResults:
-    """One of the two kernels that are compared, read from its folder.
+    """The results of one of the compared kernels, read from its folder.
 
-    ``warnings`` is None where it is not known how the kernel was built.  ``boots`` are in seconds;
-    ``memory`` is what was free at boot, in KiB, 0 if not known.
+    ``warnings`` is None if the kernel's build is not known.  ``boots`` are in seconds; ``memory``
+    is the memory free at boot, in KiB, 0 if not known.
     """
 
     name: str
@@ -38,16 +38,16 @@ class KernelResults:
 
 
 def read(path: Path) -> KernelResults:
-    """Read a run's folder (then it is the kernel it judged), or one side's folder below it.
+    """Read a run's folder (for the kernel the run judged), or the folder of one of its sides.
 
-    The folder that ``pytest --kernel --guest-folder`` or a check leaves is accepted as well.
-    Raises UsageError for anything else.
+    Folders of ``pytest --kernel --guest-folder`` and of a check are accepted as well.  Raises
+    UsageError for anything else.
     """
     path = paths.expanded(path).absolute()
     if (path / store.RUN).is_file():
         run = store.load_run(path)
         if not run.sides:
-            raise UsageError(f"the run {path} ended before its first test", hint="name another")
+            raise UsageError(f"the run {path} ended before its first test", hint="name another run")
         return _of_side(path / run.judged.side, run.judged)
     if (path / journal.NAME).is_file():
         if (path.parent / store.RUN).is_file():
@@ -57,7 +57,7 @@ def read(path: Path) -> KernelResults:
         return _results(path, journal.read(path), evidence.guests(path), None, "")
     raise UsageError(
         f"{path} is not a run's folder: it has neither {store.RUN} nor {journal.NAME}",
-        hint="give the folder that --out named, or one kernel's below it, such as RUN/base",
+        hint="name the folder given with --out, or that of one kernel in it, such as RUN/base",
     )
 
 
@@ -79,7 +79,7 @@ def _results(
         tests=tests,
         splats=(*at_boot, *(splat for test in tests for splat in test.splats)),
         warnings=warnings,
-        boots=tuple(one.boot_seconds for one in guests if one.boot_seconds is not None),
+        boots=tuple(guest.boot_seconds for guest in guests if guest.boot_seconds is not None),
         memory=evidence.free_memory(guests),
         error=error,
     )
@@ -88,15 +88,14 @@ def _results(
 def compare(
     base: KernelResults, patched: KernelResults, times: int, place: Path, progress: Progress
 ) -> Comparison:
-    """Compare two kernels' results.
+    """Compare the results of two kernels.
 
-    What looks like a regression is run ``times`` times again on each, alone in a fresh guest, if
-    their kernels are still there; with 0 it stays a suspicion.  What these runs leave is in
-    ``place``.
+    Each suspected regression is rerun ``times`` times on each kernel, alone in a fresh guest, if
+    the kernels still exist; with 0 it stays suspected.  The evidence of the reruns is in ``place``.
     """
     old, new = base.outcomes(), patched.outcomes()
-    found = changes(old.values(), new.values())
-    settled = rerun.settle(found, (base.folder, patched.folder), times, place, progress)
+    changed = changes(old.values(), new.values())
+    settled = rerun.settle(changed, (base.folder, patched.folder), times, place, progress)
     both = old.keys() & new.keys()
     return Comparison(
         base=base.name,
@@ -113,14 +112,14 @@ def compare(
                 {name: new[name].seconds for name in both if not new[name].outcome.bad},
             ),
         ),
-        same=len(both) - sum(change.test in both for change in found),
+        same=len(both) - sum(change.test in both for change in changed),
         error=patched.error,
         untestable="neither kernel was tested" if base.error and patched.error else "",
     )
 
 
 def _new_warnings(base: KernelResults, patched: KernelResults) -> tuple[CompilerWarning, ...]:
-    """Return new warnings; none where they are not known of both."""
+    """Return new warnings; none if the warnings of either kernel are not known."""
     if base.warnings is None or patched.warnings is None:
         return ()
     return new_warnings(base.warnings, patched.warnings)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The main job: a series and a kernel in, a Run with its evidence out."""
+"""The main job: test a series on a kernel, and return a Run with its evidence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from harness.results.regression import compared, new_splats
 
 @dataclasses.dataclass(frozen=True)
 class RunContext:
-    """What is known of a run before its first test."""
+    """What is known about a run before its first test."""
 
     lab: Lab
     source: Source
@@ -46,10 +46,10 @@ def run(
     command: tuple[str, ...] = (),
     began: Callable[[Path, Source], None] = lambda *_: None,
 ) -> Run:
-    """Test the plan's series; everything that is found is in the run's folder as well.
+    """Test the plan's series; all results are also written to the run's folder.
 
-    ``began`` is called with the folder as soon as there is one, and the commit to start from.
-    Raises a HarnessError for what is no verdict: see harness.errors for the kinds.
+    ``began`` is called with the run's folder and the source commit, as soon as the folder exists.
+    Raises a HarnessError when there is no verdict: see harness.errors for the kinds.
     """
     begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     guest.sweep()
@@ -64,14 +64,14 @@ def run(
     place = folder.make(plan, started, command)
     began(place, source)
     progress.say(f"evidence: {place}")
-    about = tuple(_about(arch))  # now: a run that is stopped starts no programs
+    about = tuple(_about(arch))  # here, since an interrupted run must not start programs
     context = RunContext(lab, source, place, started, begin, command, about)
     with folder.writing(place):
         return _test(context, built)
 
 
 def _test(context: RunContext, built: Sequence[Built]) -> Run:
-    """Test the sides in a row; what was found is recorded even if something stops us."""
+    """Test one side after the other; results are recorded even if the run is interrupted."""
     sides: list[SideResult] = []
     try:
         for kernel in built:
@@ -89,12 +89,12 @@ def _test(context: RunContext, built: Sequence[Built]) -> Run:
             _record(context, run)
         if isinstance(why, HostFault):
             raise
-        what = f"interrupted: {ended_so_far(sides)}; all of it is kept in {context.folder}"
+        what = f"interrupted: {ended_so_far(sides)}; all evidence is kept in {context.folder}"
         raise Interrupted(what, hint=repeat_command(context.lab.plan)) from None
 
 
 def _as_run(context: RunContext, sides: Sequence[SideResult]) -> Run:
-    """Put together what the sides did; nothing that differs between them is rerun yet."""
+    """Combine the results of the sides; differences between them have not been rerun yet."""
     plan = context.lab.plan
     run = Run(
         series=plan.series,
@@ -113,7 +113,7 @@ def _as_run(context: RunContext, sides: Sequence[SideResult]) -> Run:
 
 
 def _rerun(context: RunContext, run: Run) -> Run:
-    """Rerun what looks broken; a splat that the base then had as well is not new."""
+    """Rerun what looks broken; a splat that the base shows in a rerun is not new."""
     if not run.compared:
         return run
     lab, place = context.lab, run.folder / rerun.FOLDER
@@ -124,7 +124,7 @@ def _rerun(context: RunContext, run: Run) -> Run:
 
 
 def _record(context: RunContext, run: Run) -> Run:
-    """Write run.json and junit.xml, with the times until now."""
+    """Write run.json and junit.xml, with the times so far."""
     progress = context.lab.progress
     timed = dataclasses.replace(
         run,
@@ -138,7 +138,7 @@ def _record(context: RunContext, run: Run) -> Run:
 
 
 def _about(arch: str) -> Iterator[tuple[str, str]]:
-    """Return (what, its version or size) of the machine and the programs a result depends on."""
+    """Yield (name, version or size) for the machine and the programs a result depends on."""
     yield "harness", harness.__version__
     try:
         yield "QEMU", accel.find_qemu(arch)[1]
@@ -161,17 +161,17 @@ def _about(arch: str) -> Iterator[tuple[str, str]]:
 
 
 def ended_so_far(sides: Sequence[SideResult]) -> str:
-    """Say how many tests have ended: "base tested, patched 45 of 131 tests"."""
+    """Describe how many tests have ended: "base tested, patched 45 of 131 tests"."""
     parts = []
     for side in sides:
-        # A test under way looks like a crash without a message.
+        # A test that is still running looks like a crash without a message.
         ended = [
             test
             for test in side.tests
             if test.attempts and (test.message or test.outcome is not Outcome.CRASH)
         ]
         if not side.tests:
-            parts.append(f"{side.side} not begun")
+            parts.append(f"{side.side} not started")
         elif len(ended) == len(side.tests):
             parts.append(f"{side.side} tested")
         else:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frozen values to JSON and back: the one way in which anything of ours is stored.
+"""Frozen values to JSON and back: the harness stores all of its data this way.
 
 A value is a frozen dataclass.  Its fields may be numbers, strings, enums, paths, tuples, mappings
-and other values.  Keys that a newer harness wrote are left out; a field that an older one did not
-write gets its default.  An entry of a table, whose class has ``by_name``, is stored by its name.
+and other values.  Unknown keys, written by a newer harness, are ignored; a field that an older
+harness did not write gets its default.  A class with ``by_name`` is a table: its entries are
+stored by name.
 """
 
 from __future__ import annotations
@@ -26,35 +27,35 @@ Value = TypeVar("Value")
 
 
 class DamagedError(ValueError):
-    """What was read does not have the form it should have; says where."""
+    """The data that was read does not have the expected form; the message says where."""
 
 
 def to_json(value: Any) -> Any:
-    """Give what ``json`` can write: values become objects, paths and enums strings."""
+    """Return data that ``json`` can write: values become objects, paths and enums strings."""
     return _converter().unstructure(value)
 
 
 def from_json(kind: type[Value], table: Any) -> Value:
-    """Make a value of type ``kind`` from what ``to_json`` gave.  Raises DamagedError."""
+    """Make a value of type ``kind`` from the result of ``to_json``.  Raises DamagedError."""
     try:
         return _converter().structure(table, kind)
     except cattrs.BaseValidationError as error:
         faults = cattrs.transform_error(error, "", lambda cause, _: type(cause).__name__)
-        odd = [fault for fault in faults if not fault.startswith("KeyError")]
-        where = (odd or faults)[0].partition(" @ ")[2].removeprefix(".") or "the whole"
-        what = "does not have the expected form" if odd else "is missing"
+        malformed = [fault for fault in faults if not fault.startswith("KeyError")]
+        where = (malformed or faults)[0].partition(" @ ")[2].removeprefix(".") or "top level"
+        what = "does not have the expected form" if malformed else "is missing"
         raise DamagedError(f"the value of {where!r} {what}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise DamagedError("a value does not have the expected form") from error
 
 
 def read(path: Path, kind: type[Value]) -> Value:
-    """Read a value from a file.  Raises DamagedError, and OSError where the file cannot be read."""
+    """Read a value from a file.  Raises DamagedError, and OSError if the file cannot be read."""
     return from_json(kind, load(path))
 
 
 def load(path: Path) -> Any:
-    """Read JSON that is not a value of ours.  Raises DamagedError, and OSError as above."""
+    """Read JSON from a file, not yet as a value.  Raises DamagedError and OSError like ``read``."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -64,7 +65,7 @@ def load(path: Path) -> Any:
 
 
 def write(path: Path, value: Any, *, indent: int | None = None, sync: bool = False) -> None:
-    """Write a value, whole or not at all; with ``sync`` it survives a power failure.
+    """Write a value atomically; with ``sync`` it survives a power failure.
 
     Raises OSError.
     """
@@ -87,7 +88,7 @@ def _converter() -> cattrs.Converter:
     converter.register_unstructure_hook(enum.StrEnum, lambda value: value.value)
     converter.register_unstructure_hook_func(
         lambda kind: tuple in (kind, typing.get_origin(kind)),
-        lambda value: [converter.unstructure(one) for one in value],
+        lambda value: [converter.unstructure(item) for item in value],
     )
     converter.register_unstructure_hook_factory(
         dataclasses.is_dataclass,
@@ -106,7 +107,7 @@ def _is_table_entry(kind: Any) -> bool:
 
 
 def _exactly(accepted: type | tuple[type, ...], value: Any, kind: type) -> Any:
-    """Take a value as it is: to make a string of whatever came would hide that it is damaged."""
+    """Accept a value only as it is: converting any input to a string would hide damage."""
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"not a {kind.__name__}")
     return kind(value)

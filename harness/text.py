@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make text of guests and programs safe to print, and to put into a mail, XML, JSON or Markdown.
+"""Make text from guests and programs safe to print, and to put into a mail, XML, JSON or Markdown.
 
 A guest may print any byte: colours, bells, half a character, a megabyte in one line.  A compiler
-may quote a patch that holds terminal sequences or commands for a CI system.
+may quote a patch that contains terminal sequences or commands for a CI system.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ import re
 
 # Escape sequences of a terminal: colours and cursor, window titles, and the short ones.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
-# Control characters, surrogates, and what changes the direction of writing.  XML cannot hold most
-# of them, escaped or not.
-_ODD = re.compile(
+# Control characters, surrogates, and characters that change the writing direction.  Most of them
+# are invalid in XML, escaped or not.
+_UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
 )
-# GitHub's runner takes lines in a log for workflow commands.  A command begins a line; one of the
-# older form may be anywhere.
+# GitHub's runner reads workflow commands from the log.  A command begins a line; a command in the
+# older format may be anywhere.
 _COMMAND = re.compile(r"^(\s*):(?=:)|(#)(?=#\[)", re.MULTILINE)
 REPLACED = "\ufffd"
 
 
 def clean(raw: str) -> str:
-    """Return ``raw`` without terminal sequences and control characters but newline and tab."""
-    return _ODD.sub(REPLACED, _ANSI.sub("", raw.replace("\r\n", "\n").replace("\r", "\n")))
+    """Return ``raw`` without terminal sequences or control characters except newline and tab."""
+    return _UNSAFE.sub(REPLACED, _ANSI.sub("", raw.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def printable(raw: str, *, lines: bool = False) -> str:
-    """Return ``raw`` so that neither a terminal nor a CI system obeys any of it.
+    """Return ``raw`` in a form that neither a terminal nor a CI system acts on.
 
-    Each odd character is replaced by another, so that it still fits where it did.  ``lines``: keep
-    newlines.
+    Each unsafe character is replaced by one character, so that the width stays the same.
+    ``lines``: keep newlines.
     """
-    text = _ODD.sub(REPLACED, raw if lines else raw.replace("\n", " "))
+    text = _UNSAFE.sub(REPLACED, raw if lines else raw.replace("\n", " "))
     if os.environ.get("GITHUB_ACTIONS") == "true":
         text = _COMMAND.sub(lambda match: f"{match[0]} ", text)
     return text
@@ -42,14 +42,14 @@ def printable(raw: str, *, lines: bool = False) -> str:
 
 def one_line(raw: str, most: int = 200) -> str:
     """Return ``raw`` as one line of at most ``most`` characters."""
-    words = " ".join(clean(raw[: 8 * most]).split())
-    return words if len(words) <= most else words[: most - 3] + "..."
+    line = " ".join(clean(raw[: 8 * most]).split())
+    return line if len(line) <= most else line[: most - 3] + "..."
 
 
 def clip(raw: str, most: int) -> str:
     """Return ``raw``, or its beginning and end if it has more than ``most`` characters.
 
-    Both matter: a log begins with what was done, and ends with how that went.
+    Both matter: a log begins with what was done, and ends with the result.
     """
     if len(raw) <= most:
         return raw

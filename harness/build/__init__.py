@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The stage that makes a kernel: one build folder per config, one kept kernel per key.
+"""The stage that builds a kernel: one build folder per config, one kept kernel per key.
 
-``find`` returns a kernel that was built before; ``build`` makes one in a ``folder`` and keeps it.
+``find`` returns a kernel built earlier; ``build`` builds one in a ``folder`` and keeps it.
 """
 
 from __future__ import annotations

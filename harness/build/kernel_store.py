@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is kept in the cache: a build folder per config, where make goes on, and finished kernels.
+"""Build folders, one per config, where make continues, and finished kernels in the cache.
 
-A kernel's folder is filled under another name and renamed when it is complete, so ``find`` never
-sees half a kernel.  When two runs build the same kernel, the first one's is kept.
+A kernel's folder is filled under a temporary name and renamed when complete, so ``find`` never sees
+an incomplete kernel.  If two runs build the same kernel, the first to finish is kept.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from harness import git, kbuild, paths, process, serial
 from harness.errors import HostFault
 from harness.model import Checkout, CompilerWarning, Kernel, Key, Request, Toolchain
 
-# Raise this when the same inputs begin to give another kernel.
+# Increment this when the same inputs start to produce a different kernel.
 _GENERATION = "1"
 _FOLDER_RECORD = ".harness-about.json"
 _KERNEL_RECORD = "kernel.json"
-# The files of a kernel, by the names of Kernel's fields; not every kernel has the optional ones.
+# The files of a kernel, by the names of Kernel's fields, except for optional ones.
 _FILES = {"image": "image", "config": "config", "log": "build.log"}
 _OPTIONAL = {"vmlinux": "vmlinux", "modules": "modules"}
 # The note of a build id, with its 20 bytes.
 _BUILD_ID = re.compile(rb"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0.{20}", re.DOTALL)
-# What may be in the image and not in vmlinux: the code that unpacks it.
+# Sources of code that may be in the image but not in vmlinux: the decompressor.
 _UNPACKS = ("arch", "lib", "include/linux/decompress")
 
 
 @dataclasses.dataclass(frozen=True)
 class FolderRecord:
-    """What a build folder is for: for people who look into the cache."""
+    """What a build folder is for; informs users who look into the cache."""
 
     worktree: str
     arch: str
@@ -46,7 +46,7 @@ class FolderRecord:
 
 @dataclasses.dataclass(frozen=True)
 class KernelRecord:
-    """What kernel.json says of a kept kernel; the files lie beside it."""
+    """Content of a kept kernel's kernel.json; the kernel's files are beside it."""
 
     key: str
     release: str
@@ -59,9 +59,9 @@ class KernelRecord:
 
 
 def folder(checkout: Checkout, request: Request, toolchain: Toolchain) -> Path:
-    """Return the build folder of these inputs, made if missing, and mark it as used now.
+    """Return the build folder for these inputs, created if missing, and mark it as used now.
 
-    Each worktree, config and toolchain has its own: make's work is never lost.
+    Each worktree, config and toolchain has its own folder, so make's work is never lost.
     """
     compiler = (toolchain.arch, toolchain.cross, toolchain.compiler, toolchain.version)
     inputs = (str(checkout.path), request.digest, *compiler, *toolchain.words)
@@ -76,19 +76,18 @@ def folder(checkout: Checkout, request: Request, toolchain: Toolchain) -> Path:
 
 
 def key(checkout: Checkout, request: Request, toolchain: Toolchain) -> Key:
-    """Name the kernel that these inputs make."""
+    """Return the key of the kernel built from these inputs."""
     compiler = (toolchain.cross + toolchain.compiler, toolchain.version, *toolchain.words)
-    words = (_GENERATION, toolchain.arch, *compiler)
-    return Key(checkout.tree, request.digest, " ".join(words))
+    return Key(checkout.tree, request.digest, " ".join((_GENERATION, toolchain.arch, *compiler)))
 
 
 def lean(key: Key) -> Key:
-    """Name the lean form of a kernel, for guests that only run it."""
+    """Return the key of the lean variant of a kernel, for guests that only run it."""
     return dataclasses.replace(key, lean=True)
 
 
 def find(key: Key) -> Kernel | None:
-    """Return the kept kernel of this key, marked as used now, or None."""
+    """Return the kept kernel with this key, marked as used now, or None."""
     kept = paths.cache("kernels") / key.digest
     kernel = kernel_in(kept)
     if kernel is not None:
@@ -98,7 +97,7 @@ def find(key: Key) -> Kernel | None:
 
 
 def keep(kernel: Kernel, copy: Callable[[Path, Path], None]) -> Kernel:
-    """Copy a kernel's files into the cache and return the kernel as it lies there.
+    """Copy a kernel's files into the cache and return the cached kernel.
 
     ``kernel`` names its files where they were built; ``copy`` copies one file or folder.
     """
@@ -122,20 +121,20 @@ def keep(kernel: Kernel, copy: Callable[[Path, Path], None]) -> Kernel:
         )
         serial.write(draft / _KERNEL_RECORD, record, indent=1)
         _publish(draft, kept)
-    found = kernel_in(kept)
-    if found is None:
+    stored = kernel_in(kept)
+    if stored is None:
         raise HostFault(
-            f"the kernel in {kept} vanished while it was stored",
-            hint="run again; is a harness clean running?",
+            f"the kernel in {kept} vanished while it was being stored",
+            hint="run again; is `harness clean` running?",
         )
-    return dataclasses.replace(found, reused=False)
+    return dataclasses.replace(stored, reused=False)
 
 
 def _publish(draft: Path, kept: Path) -> None:
     """Rename a filled folder, unless another run was first."""
     if kept.exists() and kernel_in(kept) is None:
-        shutil.rmtree(kept, ignore_errors=True)  # damaged by hand: nobody can use it
-    draft.chmod(0o755)  # temporary folders are for their owner alone
+        shutil.rmtree(kept, ignore_errors=True)  # damaged manually, so unusable
+    draft.chmod(0o755)  # temporary folders are private by default
     try:
         draft.rename(kept)
     except OSError:
@@ -144,7 +143,7 @@ def _publish(draft: Path, kept: Path) -> None:
 
 
 def kernel_in(kept: Path) -> Kernel | None:
-    """Read a kept kernel; None when it is missing, incomplete or damaged."""
+    """Read a kept kernel; None if it is missing, incomplete or damaged."""
     try:
         record = serial.read(kept / _KERNEL_RECORD, KernelRecord)
     except (OSError, serial.DamagedError):
@@ -168,11 +167,10 @@ def kernel_in(kept: Path) -> Kernel | None:
 
 
 def loaded_digest(kernel: Kernel, checkout: Checkout, toolchain: Toolchain) -> str:
-    """Name what a guest of this kernel would run, so that the same is not booted twice.
+    """Return a digest of what a guest of this kernel runs, so that it is not booted twice.
 
-    That is the code and data of the kernel and its modules, without debug info and build ids: a
-    patch that only moves comments changes those.  Without a vmlinux it is the image, byte for
-    byte.
+    It covers code and data of the kernel and its modules, without debug info and build ids, which
+    change even if a patch only moves comments.  Without a vmlinux it covers all bytes of the image.
     """
     digest = hashlib.sha256()
     files = sorted(kernel.modules.rglob("*.ko")) if kernel.modules else []
@@ -180,8 +178,8 @@ def loaded_digest(kernel: Kernel, checkout: Checkout, toolchain: Toolchain) -> s
         digest.update(kernel.image.read_bytes())
     else:
         files.insert(0, kernel.vmlinux)
-        words = ("ls-tree", checkout.commit, "--", *_UNPACKS)
-        digest.update(git.run(checkout.path, *words).stdout.encode())
+        listing = git.run(checkout.path, "ls-tree", checkout.commit, "--", *_UNPACKS)
+        digest.update(listing.stdout.encode())
     with paths.scratch(paths.cache() / "loaded") as scratch:
         for file in files:
             digest.update(file.name.encode() + b"\0")
@@ -190,14 +188,14 @@ def loaded_digest(kernel: Kernel, checkout: Checkout, toolchain: Toolchain) -> s
 
 
 def _stripped(file: Path, scratch: Path, toolchain: Toolchain) -> bytes:
-    """Return a file without debug info and build ids; as it is if objcopy cannot do that."""
+    """Return a file without debug info and build ids; unchanged if objcopy cannot do that."""
     with file.open("rb") as data:
         try:
             relocatable = ELFFile(data)["e_type"] == "ET_REL"
         except ELFError:
             relocatable = False
-    # Names of symbols may hold line numbers (initcalls do).  Those that a kernel can look up lie
-    # in its data; what is still to be linked, as a module, needs all of them.
+    # Symbol names may contain line numbers (initcalls do).  Symbols that a kernel can look up are
+    # in its data; a file that will still be linked, such as a module, needs all symbols.
     how = "--strip-debug" if relocatable else "--strip-all"
     bare = scratch / "bare"
     program = kbuild.program(toolchain, "objcopy")

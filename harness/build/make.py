@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run make on a configured build folder and keep the kernel it makes."""
+"""Run make on a configured build folder and keep the kernel that it builds."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from harness.progress import Progress, Stage
 
 LOG = ".harness-build.log"
 _ON = re.compile(r"^CONFIG_(\w+)=y$", re.MULTILINE)
-_LEAN = "vmlinux"  # what make is asked for, and what QEMU starts, when the kernel is lean
+_LEAN = "vmlinux"  # the make target of a lean kernel, and the file that QEMU boots
 _MODULES = ".harness-modules"
-_MODULES_TIME_LIMIT = 600.0  # seconds; copying and depmod take a minute at most
-_TAIL = 40  # lines of the log shown when nothing in it looks like an error
+_MODULES_TIME_LIMIT = 600.0  # seconds; copying and depmod take at most a minute
+_TAIL = 40  # lines of the log to show when none of them looks like an error
 _GIGA = 10**9
 
 
@@ -38,9 +38,9 @@ def build(
 ) -> Kernel:
     """Build the configured folder ``out`` and keep the kernel under ``key``.
 
-    The caller holds the lock of the worktree.  ``jobs`` is make's -j, by default the processors
-    we may use.  Raises NotBuilt with the compiler's own lines, HostFault when tools, space or
-    memory are missing.
+    The caller holds the lock of the worktree.  ``jobs`` is make's -j, by default the number of
+    available processors.  Raises NotBuilt with the compiler's messages, HostFault when tools, space
+    or memory are missing.
     """
     on = _options_on(out)
     tools.check(toolchain, on)
@@ -67,8 +67,8 @@ def build(
         skip.after_make(checkout, out)
         if not (out / image).exists():
             raise NotBuilt(
-                f"make {goal} succeeded, but there is no {image}",
-                hint=f"does a patch change where it is made? See {out / LOG}",
+                f"make {goal} succeeded, but {image} does not exist",
+                hint=f"does a patch change its path? See {out / LOG}",
             )
         vmlinux = out / "vmlinux"
         kernel = Kernel(
@@ -93,26 +93,26 @@ def build(
 def can_be_lean(out: Path, toolchain: Toolchain) -> bool:
     """Whether the kernel of the configured folder ``out`` can be lean.
 
-    QEMU must be able to start vmlinux itself, and nothing that the kernel loads may be made from
-    debug info, as BTF is.
+    QEMU must be able to boot vmlinux directly, and nothing that the kernel loads may be generated
+    from debug info, as BTF is.
     """
     on = _options_on(out)
     return architectures.named(toolchain.arch).unpacked in on and "DEBUG_INFO_BTF" not in on
 
 
 def _options_on(out: Path) -> frozenset[str]:
-    """Return the options that are y in a configured folder.  Raises NotBuilt without a .config."""
+    """Return the options that are y in a configured folder.  Raises NotBuilt if unconfigured."""
     try:
         return frozenset(_ON.findall((out / ".config").read_text()))
     except OSError as error:
         raise NotBuilt(
             f"{out} is not configured: {error.strerror}",
-            hint="run the same command again; is a harness clean running?",
+            hint="run the same command again; is `harness clean` running?",
         ) from error
 
 
 def _space(on: Collection[str], *, fresh: bool) -> int:
-    """Return the bytes a build of these options may need, generously."""
+    """Return a generous estimate of the bytes that a build with these options needs."""
     if not fresh:
         return _GIGA // 5
     if "DEBUG_INFO" in on:
@@ -128,9 +128,9 @@ def _make(
     stage: Stage,
     skipped: skip.Skipped,
 ) -> None:
-    """Run make to its end; what a killed run left half done is removed first."""
+    """Run make to completion, after removing incomplete files of a killed run."""
     log = out / LOG
-    if log.exists():  # a killed run could not save its warnings
+    if log.exists():  # from a killed run, which did not save its warnings
         for old in log.read_text(errors="replace").splitlines():
             collector.line(old)
     make_records.make_starts(out)
@@ -162,7 +162,7 @@ def _failure(argv: list[str], lines: list[str], source: str, log: Path) -> HostF
     first = output.first_error(errors)
     return NotBuilt(
         f"the kernel does not build: {first}" if first else "the kernel does not build",
-        hint=f"{shlex.join(argv)} (whole log: {log})",
+        hint=f"{shlex.join(argv)} (full log: {log})",
         details=details,
     )
 
@@ -170,11 +170,11 @@ def _failure(argv: list[str], lines: list[str], source: str, log: Path) -> HostF
 def _modules(checkout: Checkout, out: Path, toolchain: Toolchain, jobs: int) -> Path:
     """Install the modules below ``out`` and return the folder that becomes /lib/modules.
 
-    The modules keep their symbols: a splat in one is decoded with them.  Raises NotBuilt with
-    make's own words.
+    The modules keep their symbols, which are used to decode splats.  Raises NotBuilt with make's
+    messages.
     """
     root = out / _MODULES
-    shutil.rmtree(root, ignore_errors=True)  # another release's would stay
+    shutil.rmtree(root, ignore_errors=True)  # modules of another release would stay
     argv = [*kbuild.command(checkout.path, out, toolchain), f"-j{jobs}", "modules_install"]
     argv.append(f"INSTALL_MOD_PATH={root}")
     done = process.run(argv, env=kbuild.environment(), timeout=_MODULES_TIME_LIMIT, check=False)
@@ -186,7 +186,7 @@ def _modules(checkout: Checkout, out: Path, toolchain: Toolchain, jobs: int) -> 
         )
     folder = root / "lib/modules"
     for link in folder.glob("*/build"):
-        link.unlink()  # leads back to where it was built, which the next build changes
+        link.unlink()  # points back to the build folder, which the next build changes
     return folder
 
 
@@ -196,13 +196,13 @@ def _release(out: Path) -> str:
         return file.read_text().strip()
     except OSError as error:
         raise NotBuilt(
-            f"make left no release string in {file}",
-            hint=f"does a patch change the rule that makes it? See {out / LOG}",
+            f"make wrote no release string to {file}",
+            hint=f"does a patch change the rule that writes it? See {out / LOG}",
         ) from error
 
 
 def _copy(file: Path, to: Path) -> None:
-    # Not a hard link: a later link step may write into the same file.  A reflink costs nothing.
+    # Not a hard link: a later link step may write to the same file.  A reflink costs nothing.
     process.run(["cp", "--reflink=auto", "--recursive", "--", file, to])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What make's own records in a build folder say, and how the folder survives a killed make.
+"""Read make's own records in a build folder, and recover the folder from a killed make.
 
 make writes a .cmd file beside each object: the command, the source, and every file it read.
 """
@@ -21,12 +21,12 @@ from harness.model import Toolchain
 _LIBRARIES = re.compile(r"\S+/lib\.a\b")
 _SOURCE = re.compile(rb"^source_\S+ := (\S+)$", re.MULTILINE)
 _DEFINE = re.compile(rb"\s-D\s*['\"]?(\w+)")
-# Not the options in $(wildcard ): the caller knows that the config is the same.
+# Without the options in $(wildcard ): the caller knows that the config is the same.
 _DEPENDS = re.compile(rb"\n +([^\s$]+)")
 _TOOL = re.compile(rb"\$\(wildcard ([^\s)]+)\)")
-_RUNNING = ".harness-building"  # this file is there while make runs
-# Measured on 7.2: 1364 objects for 670 options (base, nvmet), 1418 for 736 (and debug).  Only
-# for the first build of a config; afterwards the real number is known.
+_RUNNING = ".harness-building"  # this file exists while make is running
+# Measured on 7.2: 1364 objects for 670 options (base, nvmet), 1418 for 736 (with debug).  Used only
+# for the first build of a config; afterwards the actual number is known.
 _OBJECTS_PER_OPTION = 2.0
 
 
@@ -34,8 +34,8 @@ _OBJECTS_PER_OPTION = 2.0
 class CompiledObject:
     """An object of the last build, as its .cmd file describes it.
 
-    ``time`` is the object's, in nanoseconds; ``files`` are all files that it was compiled from;
-    ``defined`` are the macros that its command defines.
+    ``time`` is the object's mtime, in nanoseconds; ``files`` are all files that it was compiled
+    from; ``defined`` are the macros defined on its command line.
     """
 
     name: str
@@ -45,9 +45,9 @@ class CompiledObject:
 
 
 def object_names(out: Path, toolchain: Toolchain, *, modules: bool) -> set[str]:
-    """Name the objects that are linked into the kernel, and into its modules, relative to ``out``.
+    """Return the objects linked into the kernel and into its modules, relative to ``out``.
 
-    The archive that vmlinux is linked from names them, and modules.order.
+    They are listed in the archive that vmlinux is linked from, and in modules.order.
     """
     archives = ["vmlinux.a", *_LIBRARIES.findall(_text(out / ".vmlinux.o.cmd"))]
     names: set[str] = set()
@@ -60,10 +60,10 @@ def object_names(out: Path, toolchain: Toolchain, *, modules: bool) -> set[str]:
 
 
 def compiled_from(out: Path, names: Iterable[str], files: Iterable[bytes]) -> list[CompiledObject]:
-    """Return the objects among ``names`` that were compiled from C and read one of ``files``."""
+    """Return the objects among ``names`` compiled from C that include one of ``files``."""
     marks = [b" " + path + b" \\\n" for path in files]
     objects = []
-    same: dict[bytes, bytes] = {}  # a thousand objects name the same thousand headers
+    same: dict[bytes, bytes] = {}  # a thousand objects list the same thousand headers
     for name in names:
         file = out / name
         with contextlib.suppress(OSError):
@@ -83,12 +83,12 @@ def compiled_from(out: Path, names: Iterable[str], files: Iterable[bytes]) -> li
 
 
 def may_use(out: Path, worktree: Path) -> Callable[[str], bool]:
-    """Return a function: may the kernel in ``out`` be made from this file of the tree?
+    """Return a function that says whether the kernel in ``out`` may be built from a file.
 
-    Most commits of a history touch what one configuration does not compile.  The answer is as
-    good as a guess needs: the records are of the last build, so files that came or went since
-    are not in them, and any file that is neither C nor a Makefile counts as used.  Where nothing
-    was built, every file does.
+    Most commits touch code that a given configuration does not compile.  The answer is only good
+    enough for a guess: the records are from the last build, so files added or removed since then
+    are not in them, and any file that is neither C nor a Makefile counts as used.  If nothing was
+    built, every file counts as used.
     """
     if not (out / "vmlinux").exists():
         return lambda _: True
@@ -114,10 +114,10 @@ def _folder(path: str) -> str:
 
 
 class ObjectCount:
-    """Counts compiled objects against the number that a whole build of this config has.
+    """Counts compiled objects against the number of objects in a full build of this config.
 
-    ``total`` is None when the folder was built before: nobody knows how many objects an
-    incremental build compiles.
+    ``total`` is None if the folder was built before: the number of objects that an incremental
+    build compiles is unknown.
     """
 
     def __init__(self, out: Path, config: str, options_on: int) -> None:
@@ -127,13 +127,13 @@ class ObjectCount:
         self.done = 0
         self.total: int | None = None
         if self.fresh:
-            whole = round(options_on * _OBJECTS_PER_OPTION)
+            expected = round(options_on * _OBJECTS_PER_OPTION)
             with contextlib.suppress(OSError, ValueError):
-                whole = int(self._record.read_text()) or whole
-            self.total = max(whole - self._built(), 1)
+                expected = int(self._record.read_text()) or expected
+            self.total = max(expected - self._built(), 1)
 
     def count(self, kind: str, file: str) -> tuple[int, int | None]:
-        """Count a step of make; return how many objects are done, and the total."""
+        """Count a step of make; return the number of objects done, and the total."""
         if output.is_object(kind, file):
             self.done += 1
         if self.total is not None:
@@ -141,22 +141,22 @@ class ObjectCount:
         return self.done, self.total
 
     def save(self) -> None:
-        """Remember how many objects this config has, if this build tells."""
+        """Record how many objects this config has, if this build compiled all of them."""
         if self.fresh:
             with contextlib.suppress(OSError):
                 self._record.write_text(str(self._built()))
 
     def _built(self) -> int:
-        """Count the objects that are there; make keeps a .cmd file for each."""
+        """Count the existing objects; make keeps a .cmd file for each."""
         return sum(name.endswith(".o.cmd") for _, _, files in os.walk(self.out) for name in files)
 
 
 def make_starts(out: Path) -> list[Path]:
-    """Mark that make runs; remove what a killed make left half written, and return that.
+    """Mark that make is running; remove incomplete files of a killed make, and return them.
 
-    A compiler that dies of SIGKILL leaves half an object that is newer than its sources, beside
-    the .cmd file of an earlier build: make would take it for finished.  make writes the .cmd file
-    last, so an object is complete when its .cmd file is at least as new.
+    A compiler killed by SIGKILL leaves an incomplete object that is newer than its sources, beside
+    the .cmd file of an earlier build: make would consider it finished.  make writes the .cmd file
+    last, so an object is complete if its .cmd file is at least as new.
     """
     mark = out / _RUNNING
     removed = []
@@ -170,19 +170,19 @@ def make_starts(out: Path) -> list[Path]:
 
 
 def make_ended(out: Path) -> None:
-    """Take the mark away: make ended by itself."""
+    """Remove the mark: make exited on its own."""
     (out / _RUNNING).unlink(missing_ok=True)
 
 
 def _doubtful(out: Path, begin: int) -> list[Path]:
-    """Return what was written since ``begin`` (nanoseconds) and has no newer .cmd file."""
+    """Return files written since ``begin`` (nanoseconds) that have no newer .cmd file."""
     doubtful = []
     for root, _, files in os.walk(out):
         present = set(files)
         for name in files:
             record = f".{name}.cmd"
             if record not in present and not name.endswith(".o"):
-                continue  # nothing that make compiles or links
+                continue  # not a file that make compiles or links
             with contextlib.suppress(FileNotFoundError):
                 changed = Path(root, name).stat().st_mtime_ns
                 if changed < begin:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read what make and the compilers print: progress, warnings, errors.
+"""Parse the output of make and the compilers: progress, warnings, errors.
 
-make runs with --output-sync, so the output of one recipe stays together: "  CC  name.o" first,
-then what the compiler says about it.  A warning is printed only when its object is compiled, so
-each build folder remembers the warnings of all its objects.
+make runs with --output-sync, so the output of a recipe stays together: "  CC  name.o" first, then
+the compiler's messages.  A warning is printed only when its object is compiled, so each build
+folder stores the warnings of all its objects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness.model import Checkout, CompilerWarning
 
 _WARNINGS_RECORD = ".harness-warnings.json"
 
-# As make prints it in its short form; host programs and generated files are not counted.
+# A step in make's short output; host programs and generated files are not counted.
 _STEP = re.compile(r"^  ([A-Z][A-Z0-9_+-]*)(?: \[M\])?\s+(\S+)$")
 _COMPILED = ("CC", "AS", "CPP", "RUSTC")
 _PLACE = r"^(?P<file>[^\s:][^:]*?)(?::(?P<line>\d+))?(?::\d+)?: "
@@ -40,7 +40,7 @@ _ERROR = re.compile(
     r"|\S+\.(?:c|h|S|o|y|l|lds):.*undefined reference to "
     r")"
 )
-# Lines that belong to the error above them: code, carets, notes.
+# Lines that belong to the preceding error: code, carets, notes.
 _CONTINUES = re.compile(r"^\s+\d* ?\||^\s+\^|^[^\s:][^:]*:\d+(?::\d+)?: note: |^\s{2,}\S")
 _LEADS_UP = re.compile(r"^In file included from |^\s+from \S+:\d+|^[^\s:][^:]*: (?:In|At) ")
 _MAKE_FAILED = re.compile(r"^make(?:\[\d+\])?: \*\*\* ")
@@ -48,7 +48,7 @@ _MAKE_FAILED = re.compile(r"^make(?:\[\d+\])?: \*\*\* ")
 
 @dataclasses.dataclass(frozen=True)
 class HostSymptom:
-    """Words of make or the compilers that show a fault of the machine, and what to try."""
+    """Output of make or the compilers that indicates a fault of the machine, and what to try."""
 
     pattern: re.Pattern[str]
     what: str
@@ -75,18 +75,18 @@ _HOST_SYMPTOMS = (
 
 
 def step(line: str) -> tuple[str, str] | None:
-    """Return (kind, file) of a step's line, such as ("CC", "fs/configfs/dir.o")."""
+    """Return the (kind, file) of a make step, such as ("CC", "fs/configfs/dir.o")."""
     match = _STEP.match(line)
     return (match[1], match[2]) if match else None
 
 
 def is_object(kind: str, file: str) -> bool:
-    """Whether a step makes one of the objects that progress counts."""
+    """Whether a step builds one of the objects counted as progress."""
     return kind in _COMPILED and file.endswith(".o")
 
 
 def warning(line: str, source: str) -> CompilerWarning | None:
-    """Read a warning; its file is relative to the tree ``source`` when it lies in there."""
+    """Parse a warning; its file is relative to the tree ``source`` if it is inside."""
     match = _WARNING.match(line) or _MODPOST.match(line)
     if match is None:
         return None
@@ -95,20 +95,20 @@ def warning(line: str, source: str) -> CompilerWarning | None:
 
 
 def relative(file: str, source: str) -> str:
-    """Return a file's name relative to the tree ``source``, if it lies in there."""
+    """Return a file's name relative to the tree ``source``, if it is inside."""
     path = PurePath(file)
     return str(path.relative_to(source)) if path.is_relative_to(source) else str(path)
 
 
 def errors(lines: Iterable[str], source: str) -> list[str]:
-    """Return the compiler's own lines of all errors, each with its context.
+    """Return the compiler's error messages, each with its context.
 
-    File names are relative to the tree ``source``.  When nothing looks like an error, these are
-    the lines above the first failure that make reports.
+    File names are relative to the tree ``source``.  If nothing looks like an error, return the
+    lines before the first failure that make reports.
     """
     kept: list[str] = []
     before: list[str] = []  # "In file included from": only with the error that follows
-    recent: list[str] = []  # what was printed since the last step
+    recent: list[str] = []  # output since the last step
     failure: list[str] = []
     inside = False
     for line in lines:
@@ -128,19 +128,19 @@ def errors(lines: Iterable[str], source: str) -> list[str]:
 
 
 def first_error(lines: Sequence[str]) -> str:
-    """Return the line that says most: the first real error, without what leads up to it."""
+    """Return the most informative line: the first actual error, without its lead-in."""
     return next((line for line in lines if _ERROR.match(line)), "") or next(iter(lines), "")
 
 
 def host_fault(lines: Iterable[str]) -> HostSymptom | None:
-    """Return what is wrong with the machine if that is what broke the build."""
+    """Return the fault of the machine that broke the build, or None."""
     return next((s for line in lines for s in _HOST_SYMPTOMS if s.pattern.search(line)), None)
 
 
 class WarningCollector:
-    """Takes make's lines and knows all warnings of the build folder ``out``, by object.
+    """Reads make's output and collects all warnings of the build folder ``out``, by object.
 
-    An object that is compiled again replaces its own warnings.
+    When an object is recompiled, its warnings are replaced.
     """
 
     def __init__(self, out: Path, source: Path) -> None:
@@ -151,17 +151,17 @@ class WarningCollector:
             self.by_object = serial.read(out / _WARNINGS_RECORD, dict[str, list[CompilerWarning]])
 
     def line(self, line: str) -> None:
-        """Take one line of make's output."""
+        """Process one line of make's output."""
         if made := step(line):
             self._object = made[1]
             self.by_object.pop(self._object, None)
-        elif found := warning(line, self.source):
+        elif new := warning(line, self.source):
             warnings = self.by_object.setdefault(self._object, [])
-            if found not in warnings:
-                warnings.append(found)
+            if new not in warnings:
+                warnings.append(new)
 
     def save(self) -> None:
-        """Remember the warnings for the next build in this folder."""
+        """Store the warnings for the next build in this folder."""
         kept = {
             name: warnings
             for name, warnings in self.by_object.items()
@@ -170,7 +170,7 @@ class WarningCollector:
         serial.write(self.out / _WARNINGS_RECORD, kept)
 
     def all(self) -> list[CompilerWarning]:
-        """Return every warning once (headers warn in each object), by file and line."""
+        """Return each warning once (headers cause it in several objects), by file and line."""
         unique = {warning for warnings in self.by_object.values() for warning in warnings}
         return sorted(unique, key=lambda warning: (warning.file, warning.line, warning.text))
 
@@ -178,13 +178,13 @@ class WarningCollector:
 def with_patches(
     warnings: Iterable[CompilerWarning], checkout: Checkout
 ) -> tuple[CompilerWarning, ...]:
-    """Name the patch that last touched each warning's line, for files that the series touches."""
+    """Add the patch that last touched each warning's line, for files touched by the series."""
     subjects = dict(checkout.patches)
     touched: set[str] = set()
     if subjects:
         base = f"{checkout.patches[0][0]}^"
-        words = ("diff", "--name-only", "-z", base, checkout.commit)
-        listed = git.run(checkout.path, *words, check=False)
+        arguments = ("diff", "--name-only", "-z", base, checkout.commit)
+        listed = git.run(checkout.path, *arguments, check=False)
         touched = set(listed.stdout.split("\0")) if listed.ok else set()
     return tuple(
         dataclasses.replace(warning, patch=subjects.get(_blamed(warning, checkout.path), ""))
@@ -197,6 +197,6 @@ def with_patches(
 def _blamed(warning: CompilerWarning, worktree: Path) -> str:
     """Return the commit that git blames for a warning's line, "" if it cannot say."""
     where = f"-L{warning.line},{warning.line}"
-    words = ("blame", "--porcelain", where, "HEAD", "--", warning.file)
-    blamed = git.run(worktree, *words, check=False)
+    arguments = ("blame", "--porcelain", where, "HEAD", "--", warning.file)
+    blamed = git.run(worktree, *arguments, check=False)
     return blamed.stdout.partition(" ")[0] if blamed.ok else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The compiler, and the other programs a build needs, found before the build begins."""
+"""Find the compiler and other programs that a build needs, before the build begins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BuildNeed:
 
     option: str
     name: str
-    package: str  # Debian's
+    package: str  # name of the Debian package
 
 
 _PROGRAMS = (
@@ -44,13 +44,12 @@ _NEWEST_CLANG, _OLDEST_CLANG = 40, 13
 def toolchain(arch: str | None = None, llvm: bool = False) -> Toolchain:
     """Find the compiler for ``arch`` (by default this machine's), gcc unless ``llvm``.
 
-    Raises UsageError for an architecture that is not in the table, HostFault when the compiler is
-    not installed.
+    Raises UsageError for an unknown architecture, HostFault if the compiler is not installed.
     """
     architecture = architectures.named(arch or platform.machine())
     cross = "" if llvm or architectures.is_native(architecture) else architecture.cross
     compiler = "gcc"
-    if llvm:  # the newest clang-N when only such are installed
+    if llvm:  # the newest clang-N if plain clang is not installed
         names = ("clang", *(f"clang-{n}" for n in range(_NEWEST_CLANG, _OLDEST_CLANG, -1)))
         compiler = next((name for name in names if shutil.which(name)), "clang")
     program = cross + compiler
@@ -63,7 +62,7 @@ def toolchain(arch: str | None = None, llvm: bool = False) -> Toolchain:
 
 
 def check(toolchain: Toolchain, on: Collection[str]) -> None:
-    """Raise HostFault naming every missing program and header that building needs.
+    """Raise HostFault that lists all missing programs and headers needed for the build.
 
     ``on`` are the options that are y.
     """
@@ -85,10 +84,10 @@ def _has_header(compiler: str, header: str) -> bool:
 
 
 def ccache() -> dict[str, str]:
-    """Return the environment that puts ccache in front of the compiler, empty without ccache.
+    """Return the environment that puts ccache in front of the compiler; empty without ccache.
 
-    The compiler's name stays as it is: links named like the compilers come first in PATH.  So
-    make sees the same command lines with and without ccache, and builds nothing again.
+    The compiler's name does not change: links named like the compilers come first in PATH.  So
+    make sees the same command lines with and without ccache, and rebuilds nothing.
     """
     program = shutil.which("ccache")
     if program is None:
@@ -96,11 +95,11 @@ def ccache() -> dict[str, str]:
     links = paths.cache("ccache-links")
     for name in ("gcc", "clang", *(f"{entry.cross}gcc" for entry in architectures.ARCHITECTURES)):
         link = links / name
-        # Only a link that is missing or leads nowhere is made: another run may be doing the same.
+        # Create only links that are missing or broken: another run may be doing the same.
         if shutil.which(name) and not link.exists():
             with paths.writing(link), contextlib.suppress(FileExistsError):
                 link.unlink(missing_ok=True)
                 link.symlink_to(program)
     before = process.environment().get("PATH", "")
-    # Objects do not depend on the build folder's name: the stamps are fixed and paths mapped.
+    # Objects do not depend on the build folder's name: timestamps are fixed and paths mapped.
     return {"PATH": f"{links}:{before}", "CCACHE_NOHASHDIR": "1"}

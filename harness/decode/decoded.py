@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A decoded splat: values that a report can store as JSON, and their text for people."""
+"""A decoded splat: values that a report can store as JSON, and their text form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 @dataclasses.dataclass(frozen=True)
 class SourceLine:
-    """A line of the sources; ``patch`` names the patch that added it, "" if none did."""
+    """A source line; ``patch`` names the patch that added it, "" if none did."""
 
     number: int
     text: str
@@ -18,10 +18,10 @@ class SourceLine:
 
 @dataclasses.dataclass(frozen=True)
 class SourcePlace:
-    """Where in the sources a frame is.
+    """The source location of a frame.
 
     ``file`` is relative to the top of the tree; ``context`` are the lines around ``line``, empty
-    when the file is not there; ``patch`` names the patch that added the line itself, "" if none
+    if the file does not exist; ``patch`` names the patch that added the line itself, "" if none
     did.
     """
 
@@ -34,10 +34,10 @@ class SourcePlace:
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """A frame as printed, and its places: the innermost inlined function first.
+    """A frame as printed, and its places, starting with the innermost inlined function.
 
-    ``address`` is the one in vmlinux, or in the module before it is relocated; 0 if it is not
-    there.  Without debug info ``places`` is empty, and ``why`` says what is missing.
+    ``address`` is the address in vmlinux, or in the module before relocation; 0 if not found.
+    Without debug info ``places`` is empty, and ``why`` says what is missing.
     """
 
     text: str
@@ -50,8 +50,8 @@ class Frame:
 class Decoded:
     """A splat's stacks with their places, under its title.
 
-    ``guilty`` is the index in ``frames`` of the function to blame.  ``why`` says what kept all
-    frames from having a place, "" if some have one.
+    ``guilty`` is the index in ``frames`` of the function to blame.  ``why`` says why no frame has a
+    place, "" if any frame has one.
     """
 
     title: str
@@ -63,17 +63,17 @@ class Decoded:
 
     @property
     def patches(self) -> tuple[str, ...]:
-        """The patches that added lines in the stacks, from the innermost frame outwards."""
+        """The patches that added lines in the stacks, starting with the innermost frame."""
         frames = (*self.frames[self.guilty :], *self.alloc, *self.free)
         names = (place.patch for frame in frames for place in frame.places)
         return tuple(dict.fromkeys(name for name in names if name))
 
 
 def render(decoded: Decoded) -> str:
-    """Write a splat's stacks with file and line, beginning with the function to blame.
+    """Format a splat's stacks with file and line, starting with the function to blame.
 
-    The lines around are shown for that function and for what the series added; ``+`` marks an
-    added line, ``>`` the one that ran.
+    Context lines are shown for that function and for lines that the series added; ``+`` marks an
+    added line, ``>`` the line that was executed.
     """
     return "\n".join(_lines(decoded))
 
@@ -83,7 +83,7 @@ def _lines(decoded: Decoded) -> Iterator[str]:
     if decoded.patches:
         yield f"  through lines of: {'; '.join(decoded.patches)}"
     if decoded.why:
-        yield f"  no lines: {decoded.why}"
+        yield f"  no source lines: {decoded.why}"
     if skipped := decoded.guilty:
         frames = "frames" if skipped > 1 else "frame"
         yield f"  ({skipped} {frames} of reporting and common functions skipped)"

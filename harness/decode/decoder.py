@@ -14,17 +14,17 @@ from harness.decode.decoded import Decoded, Frame, SourcePlace
 from harness.decode.source_lines import AddedLines, SourceTree, added_by_commits
 from harness.model import Checkout, Kernel, Splat
 
-MOST = 32  # frames of a stack that are decoded
+MOST = 32  # frames to decode per stack
 _NO_LINES = "the kernel was built without debug info; add --kconfig base or debuginfo"
 _FRAME = re.compile(r"(?P<call>\S+\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)(?: \[(?P<module>[\w-]+)\])?$")
 _INLINE = re.compile(r"(?P<name>\S+) (?P<file>\S+):(?P<line>\d+)$")
 _CLONE = re.compile(r"(?:\.(?:isra|constprop|part|cold|llvm|lto_priv)(?:\.\d+)*)+$")
-# Lines that say where a processor was: the address itself, not one to return to.
+# Lines with the location of a processor: the address itself, not a return address.
 _STOOD = re.compile(r"(?:RIP: |EIP: |pc : |epc : |NIP |PC is at |Krnl PSW )")
 
 
 class FrameText(NamedTuple):
-    """A frame as printed; ``exact`` if it is where the processor was, not a return address."""
+    """A frame as printed; ``exact``: where the processor was, not a return address."""
 
     text: str
     exact: bool
@@ -34,8 +34,8 @@ class Decoder:
     """Decodes splats of one kernel.
 
     ``vmlinux`` is the kernel's, ``modules`` a folder with its .ko files.  ``tree`` has the sources
-    and the scripts; with ``commit`` the sources are that commit's, else the files as they are.
-    ``added`` says which patch added a line.
+    and the scripts; with ``commit`` the sources are taken from that commit, otherwise from the
+    files.  ``added`` maps lines to the patches that added them.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class Decoder:
         self._frames: dict[FrameText, Frame] = {}
 
     def decode(self, splats: Iterable[Splat]) -> tuple[Decoded, ...]:
-        """Decode splats; what they share is looked up once.
+        """Decode splats; shared frames are looked up only once.
 
-        Raises HostFault when binutils are missing or a script of the tree does not end.
+        Raises HostFault if binutils is missing or a script of the tree times out.
         """
         splats = tuple(splats)
         self._look_up(frame for splat in splats for stack in _stacks(splat) for frame in stack)
@@ -66,13 +66,13 @@ class Decoder:
         main, alloc, free = (tuple(map(self._frames.__getitem__, s)) for s in _stacks(splat))
         guilty, why = _guilty(splat, main), ""
         if not any(frame.places for frame in (*main, *alloc, *free)):
-            # The guilty function's own reason first: another frame's may be special.
+            # Prefer the guilty function's reason: those of other frames may be special cases.
             frames = (*main[guilty:], *main, *alloc, *free)
             why = next((frame.why for frame in frames if frame.why), "")
         return Decoded(splat.title, main, alloc, free, guilty, why)
 
     def _look_up(self, wanted: Iterable[FrameText]) -> None:
-        """Look up what is not known yet, with one process for each file."""
+        """Look up frames that are not known yet, with one process per file."""
         by_file: dict[Path, list[FrameText]] = {}
         for frame in dict.fromkeys(frame for frame in wanted if frame not in self._frames):
             match = _FRAME.match(frame.text)
@@ -105,8 +105,8 @@ class Decoder:
                 why = "debug info has no line for it" if self._has_lines[file] else _NO_LINES
                 self._frames[frame] = Frame(frame.text, (), own[call], why)
             else:
-                what = "has another size in" if call.name in symbols else "is not in"
-                why = f"{call.name} {what} {file.name}: it is another kernel's"
+                what = "has a different size in" if call.name in symbols else "is not in"
+                why = f"{call.name} {what} {file.name}: it is from another kernel"
                 self._frames[frame] = Frame(frame.text, (), 0, why)
 
     def _file(self, module: str) -> Path | None:
@@ -124,7 +124,7 @@ class Decoder:
         return SourcePlace(name, spot.file, spot.line, context, patch)
 
     def _decoded_before(self, text: str) -> Frame:
-        """Take over a frame of a log that somebody decoded before."""
+        """Use a frame of an already decoded log."""
         match = _INLINE.match(text)
         if match is None:
             return Frame(text)
@@ -135,8 +135,8 @@ class Decoder:
 def decode_run(splats: Iterable[Splat], kernel: Kernel, checkout: Checkout) -> tuple[Decoded, ...]:
     """Decode any number of splats of a kernel, with the worktree it was built from.
 
-    Each frame is looked up once, each file of the kernel by one process.  The lines that the
-    checkout's patches added carry their subjects.  Raises as ``Decoder.decode``.
+    Each frame is looked up once, with one process per file.  Lines added by the checkout's patches
+    are marked with their subjects.  Raises the same errors as ``Decoder.decode``.
     """
     splats = tuple(splats)
     if not splats:
@@ -161,12 +161,12 @@ def _undecoded(splat: Splat, why: str) -> Decoded:
 
 
 def decode(splat: Splat, vmlinux: Path, tree: Path, added: AddedLines | None = None) -> Decoded:
-    """Decode one splat with the sources as they are in ``tree``; see Decoder for many."""
+    """Decode one splat with the source files in ``tree``; use Decoder for many splats."""
     return Decoder(vmlinux, tree, added).decode([splat])[0]
 
 
 def _address(call: lookup.CallSite, symbols: Sequence[lookup.Symbol]) -> int:
-    """Return a call's address in the file that has these symbols; 0 if it is another file's."""
+    """Return a call's address in the file with these symbols; 0 if it is not in this file."""
     same = (s for s in symbols if not (call.size and s.size) or s.size == call.size)
     return next((symbol.address + call.offset for symbol in same), 0)
 
@@ -183,7 +183,7 @@ def _stacks(splat: Splat) -> tuple[list[FrameText], ...]:
 
 
 def _guilty(splat: Splat, frames: Sequence[Frame]) -> int:
-    """Return the index of the function to blame; the first if it is not there."""
+    """Return the index of the function to blame; 0 if it is not among the frames."""
     for n, frame in enumerate(frames):
         own = _CLONE.sub("", frame.text.split("+")[0].split(" ")[0])
         names = {own, *(place.function for place in frame.places)}

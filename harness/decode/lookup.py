@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find where in the sources functions plus offsets are.
+"""Find the source locations of functions plus offsets.
 
-For a kernel's vmlinux one addr2line answers for all frames, since the symbol table has told their
-addresses: a tenth of a second.  The tree's scripts, which start a dozen programs for each frame,
-serve for modules, whose sections have no addresses yet.
+For a kernel's vmlinux a single addr2line looks up all frames in a tenth of a second, since their
+addresses are known from the symbol table.  The tree's scripts, which start a dozen programs per
+frame, are used for modules, whose sections have no addresses yet.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from elftools.elf.elffile import ELFFile
 
 from harness import process
 
-TIME_LIMIT = 120.0  # seconds that a program may take for all frames of one file
+TIME_LIMIT = 120.0  # seconds that a program may take for all frames of a file
 _CALL = re.compile(r"(?P<name>[^+\s]+)\+(?P<at>0x[0-9a-f]+)(?:/(?P<size>0x[0-9a-f]+))?$")
-# What addr2line prints: an address, then by turns functions and places.
+# Output of addr2line: an address, then alternating functions and places.
 _ADDRESS = re.compile(r"0x[0-9a-f]+$")
 _PLACE = re.compile(r"(?P<file>[^?].*):(?P<line>\d+)(?: \(discriminator \d+\))?$")
-# What faddr2line prints: the call, then a line for each place.
+# Output of faddr2line: the call, then one line per place.
 _FADDR_CALL = re.compile(r"(?P<call>\S+\+(?:0x)?[0-9a-f]+/0x[0-9a-f]+):$")
 _FADDR_PLACE = re.compile(
     r"(?:\(inlined by\) )?(?P<name>\S+) at (?P<file>.+?):(?P<line>\d+)(?: \(discriminator \d+\))?$"
 )
-# What decode_stacktrace.sh prints: a line for each call, with all places.
+# Output of decode_stacktrace.sh: one line per call, with all places.
 _DECODED = re.compile(r"\s*(?P<name>[^\s(]+) \((?P<places>[^()]*:\d+[^()]*(?:\([^()]*\))?[^()]*)\)")
 _DECODED_PLACE = re.compile(r"(?P<file>\S+):(?P<line>\d+)")
 _SYMBOL = re.compile(r"^([0-9a-f]+) [tTwWvV] (\S+)$", re.MULTILINE)
@@ -44,13 +44,13 @@ class CallSite(NamedTuple):
     size: int
 
     def __str__(self) -> str:
-        """Write it as the scripts want it."""
+        """Format it as expected by the scripts."""
         size = f"/{self.size:#x}" if self.size else ""
         return f"{self.name}+{self.offset:#x}{size}"
 
 
 class Symbol(NamedTuple):
-    """Where a function begins, and its size, 0 if unknown."""
+    """The start address of a function, and its size, 0 if unknown."""
 
     address: int
     size: int
@@ -68,7 +68,7 @@ Spots = dict[CallSite, tuple[Spot, ...]]
 
 
 def call_site(frame: str, *, exact: bool) -> CallSite | None:
-    """Read a frame "function+0xoffset/0xsize"; None for anything else.
+    """Parse a frame "function+0xoffset/0xsize"; None for anything else.
 
     A stack holds return addresses: the call is before them, unless ``exact``.
     """
@@ -82,7 +82,7 @@ def call_site(frame: str, *, exact: bool) -> CallSite | None:
 
 
 def has_debug_info(file: Path) -> bool:
-    """Whether an ELF file says which line an instruction comes from."""
+    """Whether an ELF file maps instructions to source lines."""
     try:
         with file.open("rb") as data:
             return ELFFile(data).get_section_by_name(".debug_line") is not None
@@ -91,10 +91,10 @@ def has_debug_info(file: Path) -> bool:
 
 
 def symbols(file: Path, names: Iterable[str], cross: str = "") -> dict[str, list[Symbol]]:
-    """Return the functions of these names in an ELF file's symbol table.
+    """Return the functions with these names in an ELF file's symbol table.
 
-    The size is what the kernel prints: the distance to the next symbol.  It is 0 in a module,
-    whose sections overlap until it is loaded.
+    The size is the one that the kernel prints: the distance to the next symbol.  It is 0 in a
+    module, whose sections overlap until it is loaded.
     """
     # nm: pyelftools takes 20 times as long, three seconds for a vmlinux.
     wanted = set(names)
@@ -111,22 +111,22 @@ def symbols(file: Path, names: Iterable[str], cross: str = "") -> dict[str, list
 
 
 def spots(tree: Path, file: Path, calls: Mapping[CallSite, int], cross: str = "") -> Spots:
-    """Look up calls, given with their addresses, in ``file``; those not found are left out.
+    """Look up calls, given with their addresses, in ``file``; omit those not found.
 
-    ``cross`` is the prefix of the binutils for another architecture.  Raises HostFault when
-    a program cannot be started or does not end.
+    ``cross`` is the binutils prefix for another architecture.  Raises HostFault if a program cannot
+    be started or times out.
     """
     if file.suffix == ".ko":
         env = {"CROSS_COMPILE": cross, "LLVM": None}
-        found = _faddr2line(tree, file, list(calls), env)
-        if rest := [call for call in calls if call not in found]:
-            found |= _decode_stacktrace(tree, file, rest, env)
+        result = _faddr2line(tree, file, list(calls), env)
+        if rest := [call for call in calls if call not in result]:
+            result |= _decode_stacktrace(tree, file, rest, env)
     else:
-        found = _addr2line(file, calls, cross)
+        result = _addr2line(file, calls, cross)
     top = os.path.realpath(tree)
     return {
         call: tuple(spot._replace(file=_relative(spot.file, top)) for spot in places)
-        for call, places in found.items()
+        for call, places in result.items()
     }
 
 
@@ -135,7 +135,7 @@ def _addr2line(file: Path, calls: Mapping[CallSite, int], cross: str) -> Spots:
     argv = [f"{cross}addr2line", "--addresses", "--functions", "--inlines", f"--exe={file}"]
     stdin = "".join(f"{address}\n" for address in by_address)
     output = process.run(argv, stdin=stdin, timeout=TIME_LIMIT, check=False).stdout
-    found: Spots = {}
+    result: Spots = {}
     function, current = "", None
     for line in output.splitlines():
         if _ADDRESS.match(line):
@@ -146,9 +146,9 @@ def _addr2line(file: Path, calls: Mapping[CallSite, int], cross: str) -> Spots:
             place = _PLACE.match(line)
             if current is not None and place:
                 spot = Spot(function, place["file"], int(place["line"]))
-                found[current] = (*found.get(current, ()), spot)
+                result[current] = (*result.get(current, ()), spot)
             function = ""
-    return found
+    return result
 
 
 def _faddr2line(
@@ -160,24 +160,24 @@ def _faddr2line(
     argv: list[str | os.PathLike[str]] = ["bash", script, file, *map(str, calls)]
     output = process.run(argv, env=env, timeout=TIME_LIMIT, check=False).stdout
     by_text = {f"{call.name}+{call.offset:#x}": call for call in calls}
-    found: Spots = {}
+    result: Spots = {}
     current: CallSite | None = None
     for line in output.splitlines():
         if answer := _FADDR_CALL.match(line.strip()):
             call = by_text.get(answer["call"].rpartition("/")[0])
-            current = call if call not in found else None  # a second function of that name
+            current = call if call not in result else None  # a second function of that name
         elif current is not None and (place := _FADDR_PLACE.match(line.strip())):
             spot = Spot(place["name"], place["file"], int(place["line"]))
-            found[current] = (*found.get(current, ()), spot)
-    return found
+            result[current] = (*result.get(current, ()), spot)
+    return result
 
 
 def _decode_stacktrace(
     tree: Path, file: Path, calls: Sequence[CallSite], env: Mapping[str, str | None]
 ) -> Spots:
-    """Ask the other script, for trees without the first and for what that did not find.
+    """Use the second script, for trees without the first and for calls that it did not find.
 
-    It subtracts one from an offset by itself, and prints one line for each line it reads.
+    The script itself subtracts one from offsets, and prints one line per input line.
     """
     script = tree / "scripts" / "decode_stacktrace.sh"
     if not script.is_file():
@@ -185,20 +185,20 @@ def _decode_stacktrace(
     stdin = "".join(f" {call._replace(offset=call.offset + 1)}\n" for call in calls)
     argv: list[str | os.PathLike[str]] = ["bash", script, file, os.path.realpath(tree)]
     output = process.run(argv, env=env, stdin=stdin, timeout=TIME_LIMIT, check=False).stdout
-    found: Spots = {}
+    result: Spots = {}
     for call, line in zip(calls, output.splitlines(), strict=False):
         answer = _DECODED.match(line)
         if answer and answer["name"] == call.name:
             places = _DECODED_PLACE.findall(answer["places"])
-            # It does not name inlined functions: only the outermost is sure.
+            # The script does not print inlined functions: only the outermost is known.
             names = ["(inlined)"] * (len(places) - 1) + [call.name]
             pairs = zip(names, places, strict=True)
-            found[call] = tuple(Spot(name, at, int(n)) for name, (at, n) in pairs)
-    return found
+            result[call] = tuple(Spot(name, at, int(n)) for name, (at, n) in pairs)
+    return result
 
 
 def _relative(file: str, top: str) -> str:
-    """Return a file's name relative to the top of the tree, however the compiler wrote it.
+    """Return a file's name relative to the top of the tree, for any form of the path.
 
     A kept kernel may have been built in another worktree of the same sources.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The sources that a kernel was built from: their lines, and which patch added which."""
+"""The sources that a kernel was built from: their lines, and the patches that added them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from harness.errors import SeriesError
 #: (file relative to the top of the tree, line from 1) to the patch's name.
 AddedLines = Mapping[tuple[str, int], str]
 
-AROUND = 2  # lines shown before and after the one in question
+AROUND = 2  # lines of context shown before and after a line
 
 
 def added_lines(patches: Iterable[tuple[str, bytes | str]]) -> dict[tuple[str, int], str]:
-    """Follow added lines through a series, given as (name, diff) in its order.
+    """Track added lines through a series, given as (name, diff) in order.
 
-    A later patch moves the lines of an earlier one, or removes them.  The numbers are as right as
-    the diffs' own: for a series that applied at other lines than it was made for, ask its commits
+    A later patch moves the lines of an earlier patch, or removes them.  The line numbers rely on
+    those in the diffs: for a series that applied with an offset, use its commits instead
     (``added_by_commits``).  Raises SeriesError for a malformed diff.
     """
     files: dict[str, dict[int, str]] = {}
@@ -42,21 +42,21 @@ def added_lines(patches: Iterable[tuple[str, bytes | str]]) -> dict[tuple[str, i
 
 
 def added_by_commits(tree: Path, commits: Sequence[tuple[str, str]]) -> dict[tuple[str, int], str]:
-    """Return the lines added by commits, (commit, name) in their order, of the repository ``tree``.
+    """Return the lines added by commits of the repository ``tree``, (commit, name) in order.
 
-    Raises HostFault when a commit is not there.
+    Raises HostFault if a commit does not exist.
     """
-    words = ("diff", "--no-ext-diff", "--no-color", "--unified=0", "--find-renames")
+    arguments = ("diff", "--no-ext-diff", "--no-color", "--unified=0", "--find-renames")
     return added_lines(
-        (name, git.run(tree, *words, f"{commit}^", commit).stdout) for commit, name in commits
+        (name, git.run(tree, *arguments, f"{commit}^", commit).stdout) for commit, name in commits
     )
 
 
 def _moved(lines: dict[int, str], hunks: Iterable[Hunk], name: str) -> dict[int, str]:
-    """Return the added lines of a file at their new places, with those that the hunks add."""
+    """Return the added lines of a file at their new places, and the lines that the hunks add."""
     removed: set[int] = set()
     added: dict[int, str] = {}
-    moves: list[tuple[int, int]] = []  # (old line, by how much it and those below it move)
+    moves: list[tuple[int, int]] = []  # (old line, offset of this line and those below)
     for hunk in hunks:
         old = hunk.source_start if hunk.source_length else hunk.source_start + 1
         for line in hunk:
@@ -80,14 +80,14 @@ def _moved(lines: dict[int, str], hunks: Iterable[Hunk], name: str) -> dict[int,
 
 
 class SourceTree:
-    """The sources of a kernel: ``commit`` in the repository ``tree``, or its files as they are."""
+    """The sources of a kernel: ``commit`` in the repository ``tree``, or the files in ``tree``."""
 
     def __init__(self, tree: Path, commit: str, added: AddedLines) -> None:
         self._tree, self._commit, self._added = tree, commit, added
         self._files: dict[str, list[str]] = {}
 
     def around(self, file: str, line: int) -> tuple[SourceLine, ...]:
-        """Return a line with those around it; empty when there is no such line."""
+        """Return a line with its context; empty if there is no such line."""
         if file not in self._files:
             self._files[file] = self._read(file).splitlines()
         lines = self._files[file]
@@ -97,11 +97,11 @@ class SourceTree:
         return tuple(SourceLine(n, lines[n - 1], self.patch(file, n)) for n in numbers)
 
     def patch(self, file: str, line: int) -> str:
-        """Name the patch that added a line, "" if none did."""
+        """Return the name of the patch that added a line, "" if none did."""
         return self._added.get((file, line), "")
 
     def _read(self, file: str) -> str:
-        if not file or file.startswith(("/", "..")):  # not in the tree: a compiler's own header
+        if not file or file.startswith(("/", "..")):  # not in the tree, such as a compiler's header
             return ""
         if self._commit:
             return git.content(self._tree, self._commit, file) or ""

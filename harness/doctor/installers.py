@@ -17,9 +17,9 @@ from harness.progress import Progress
 
 @dataclasses.dataclass(frozen=True)
 class Installer:
-    """A package manager: how it refreshes its package lists, and installs without asking.
+    """A package manager: how to refresh its package lists, and install without prompting.
 
-    ``waits`` makes it wait for another installation, such as the one a fresh machine begins with.
+    ``waits`` makes it wait for another installation, such as the one on a machine's first boot.
     """
 
     name: str
@@ -54,8 +54,8 @@ INSTALLERS = (
 
 
 def installer() -> Installer | None:
-    """Return this machine's package manager, None when it is not one of ``INSTALLERS``."""
-    return next((one for one in INSTALLERS if shutil.which(one.program)), None)
+    """Return this machine's package manager, or None if it is not one of ``INSTALLERS``."""
+    return next((candidate for candidate in INSTALLERS if shutil.which(candidate.program)), None)
 
 
 def missing(checks: Iterable[NeedCheck]) -> tuple[NeedCheck, ...]:
@@ -70,10 +70,10 @@ def missing(checks: Iterable[NeedCheck]) -> tuple[NeedCheck, ...]:
 def install_command(
     checks: Iterable[NeedCheck], by: Installer | None = None, *, root: bool | None = None
 ) -> tuple[str, ...]:
-    """Return the single command that installs what is missing; empty when nothing is.
+    """Return the command that installs what is missing; empty if nothing is missing.
 
-    ``by``: this machine's package manager by default; the result is empty without one.  ``root``:
-    whether we are root (found out by default); otherwise the command starts with sudo.
+    ``by``: by default this machine's package manager; without one the result is empty.  ``root``:
+    whether we are root (detected by default); if not, the command starts with sudo.
     """
     by = by or installer()
     if by is None:
@@ -83,10 +83,10 @@ def install_command(
 
 
 def install(checks: Iterable[NeedCheck], progress: Progress) -> None:
-    """Install what is missing, on the terminal, with sudo unless we are root.
+    """Install what is missing, interactively, with sudo unless we are root.
 
-    Raises HostFault with the command to type: no permission, an unknown package manager, or a
-    failed installation.
+    Raises HostFault with the command to type: no permission, unknown package manager, or failed
+    installation.
     """
     by = installer()
     lacking = missing(checks)
@@ -103,10 +103,10 @@ def install(checks: Iterable[NeedCheck], progress: Progress) -> None:
         return
     if command[0] == "sudo" and shutil.which("sudo") is None:
         raise HostFault(
-            "installing needs root, and there is no sudo",
+            "installing packages needs root, and sudo is not available",
             hint=f"as root: {shlex.join(command[1:])}",
         )
-    # A single broken package source makes the refresh fail, often without consequence: go on.
+    # A single broken package source makes the refresh fail, often without consequence: continue.
     _run((*_sudo(None), *by.refresh), progress)
     status = _run((*command, *by.waits), progress)
     if status != 0:

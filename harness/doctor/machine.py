@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Examine the machine: which needs are met, and with which version."""
+"""Examine the machine: which needs are met, and by which version."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from harness.doctor.needs import (
 from harness.errors import HostFault
 
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # often missing from a user's PATH
-PATIENCE = 30.0  # seconds a program may take to print its version
+PATIENCE = 30.0  # seconds to wait for a program to print its version
 KVM = "/dev/kvm"
 
 
@@ -42,10 +42,10 @@ class NeedState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class NeedCheck:
-    """What was found for one need.
+    """The result for one need.
 
-    ``found`` is the version, "yes" where there is none to read, or empty when missing; ``note`` is
-    an explanation for the user.
+    ``found`` is the version, "yes" if no version can be read, or empty if missing; ``note`` is an
+    explanation for the user.
     """
 
     what: str
@@ -65,7 +65,7 @@ class NeedCheck:
 
 
 def examine(needs: tuple[Need, ...] = NEEDS) -> tuple[NeedCheck, ...]:
-    """Check every need, in the table's order.  Changes nothing."""
+    """Check every need, in table order.  Changes nothing."""
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
         return tuple(pool.map(check, needs))
 
@@ -96,7 +96,7 @@ def check(need: Need) -> NeedCheck:
 
 
 def judge(version: str, minimum: str) -> NeedState:
-    """Compare a version with the minimum; one without a number passes."""
+    """Compare a version with the minimum; a version without a number passes."""
     if not version:
         return NeedState.MISSING
     have, least = _numbers(version), _numbers(minimum)
@@ -104,7 +104,7 @@ def judge(version: str, minimum: str) -> NeedState:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Return the first dotted number of a text as a comparable tuple: "gcc 12.2" is (12, 2)."""
+    """Return the first dotted number in a text as a comparable tuple: "gcc 12.2" is (12, 2)."""
     match = re.search(r"\d+(?:\.\d+)*", version)
     return tuple(int(part) for part in match.group().split(".")) if match else ()
 
@@ -129,10 +129,10 @@ def _program_version(look: Program) -> str:
 
 
 def version_in(text: str) -> str:
-    """Return the version from a program's --version output, preferably one with a dot."""
+    """Return the version from a program's --version output, preferably a number with a dot."""
     line = next((line for line in text.splitlines() if re.search(r"\d", line)), "")
     # "gcc (Debian 12.2.0-14) 12.2.0" and "GNU ld (GNU Binutils for Debian) 2.40": the
-    # distribution's words in brackets are not the version.
+    # distribution's addition in parentheses is not the version.
     bare = re.sub(r"\([^)]*\)", " ", line)
     match = re.search(r"\d+(?:\.\d+)+", bare) or re.search(r"\d+(?:\.\d+)*", bare)
     return match.group() if match else ""
@@ -167,7 +167,7 @@ def _python() -> tuple[str, str]:
 
 
 def _disk() -> tuple[str, str]:
-    """Return the free space where the cache is."""
+    """Return the free space on the file system of the cache."""
     try:
         folder = paths.cache()
         free = shutil.disk_usage(folder).free

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the harness needs of a machine: a table of frozen values, without code that acts on it.
+"""What the harness needs on a machine: a table of frozen values, without code that acts on it.
 
 The minimum versions of build programs are those of Linux 7.2 (Documentation/process/changes.rst).
 """
@@ -35,9 +35,9 @@ class Packages:
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A program on PATH, or in the sbin folders that a user's PATH lacks.
+    """A program on PATH, or in an sbin folder that is missing from a user's PATH.
 
-    ``version`` are the arguments that print its version; without any, its presence is enough.
+    ``version`` are the arguments that print its version; if empty, its presence is enough.
     """
 
     name: str
@@ -68,7 +68,7 @@ class MachineProperty:
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """One thing the harness needs: for which stage, how to look for it, how to install it."""
+    """One thing the harness needs: for which stage, how to detect it, how to install it."""
 
     what: str
     stage: str
@@ -86,7 +86,7 @@ def _same(name: str) -> Packages:
 def _program(
     name: str, stage: str, why: str, minimum: str = "", level: NeedLevel = NeedLevel.REQUIRED
 ) -> Need:
-    """Return a need for a program that knows --version and whose package has its name."""
+    """Return a need for a program that supports --version and has a package of the same name."""
     return Need(name, stage, why, Program(name), _same(name), minimum, level)
 
 
@@ -118,7 +118,13 @@ BUILD = (
     _program("bc", "build", "timeconst.h", "1.06.95"),
     Need("awk", "build", "the build's scripts", Program("awk", ()), _same("gawk")),
     Need("find", "build", "the build's scripts", Program("find"), _same("findutils")),
-    Need("cmp", "build", "leaves unchanged files untouched", Program("cmp"), _same("diffutils")),
+    Need(
+        "cmp",
+        "build",
+        "keeps generated files that did not change",
+        Program("cmp"),
+        _same("diffutils"),
+    ),
     _program("gzip", "build", "compresses the image and /proc/config.gz"),
     Need(
         "libelf headers",
@@ -135,7 +141,7 @@ BUILD = (
         Packages("libssl-dev", "openssl-devel", "libopenssl-devel", "openssl"),
         level=NeedLevel.RECOMMENDED,
     ),
-    _program("ccache", "build", "reuses objects compiled before", level=NeedLevel.RECOMMENDED),
+    _program("ccache", "build", "reuses objects from earlier builds", level=NeedLevel.RECOMMENDED),
     _program(
         "cpio", "build", "kernels with an initramfs or IKHEADERS", level=NeedLevel.RECOMMENDED
     ),
@@ -143,7 +149,7 @@ BUILD = (
     Need(
         "pahole",
         "build",
-        "kernels with BTF; structures in harness check",
+        "kernels with BTF; structure layouts in harness check",
         Program("pahole"),
         Packages("pahole", "dwarves", "dwarves", "pahole"),
         "1.26",

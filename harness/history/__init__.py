@@ -2,8 +2,8 @@
 """Past runs in a database: see docs/history.md.
 
 SQLAlchemy is imported only when a function is called.  ``db`` is a URL or the file of a SQLite
-database; empty means the usual one.  All but ``recording`` raise HarnessError when the database
-cannot be read.
+database; empty means the default.  All functions except ``recording`` raise HarnessError when the
+database cannot be read.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ __all__ = [
 
 
 def of_test(id: str, *, last: int = 20, on: str = "", db: str = "") -> TestHistory | None:  # noqa: A002
-    """Return a test's history; None when it was never run.
+    """Return a test's history, or None when it was never run.
 
-    ``last``: how many results, newest first; ``on``: only those on "base" or "patched" kernels.
+    ``last``: how many results, newest first; ``on``: only results on "base" or "patched" kernels.
     """
     return of_tests([id], last=last, on=on, db=db).get(id)
 
@@ -41,7 +41,7 @@ def of_test(id: str, *, last: int = 20, on: str = "", db: str = "") -> TestHisto
 def of_tests(
     ids: typing.Iterable[str], *, last: int = 20, on: str = "", db: str = ""
 ) -> dict[str, TestHistory]:
-    """Return the histories of tests by id, without those that were never run."""
+    """Return the histories of tests by id, leaving out tests that were never run."""
     from harness.history import database, queries
 
     with database.opened(db) as (connection, _):
@@ -50,7 +50,7 @@ def of_tests(
 
 
 def named(word: str, *, db: str = "") -> tuple[RunRow, ...]:
-    """Return the runs that a word means: "last", a folder, an id or its first letters."""
+    """Return the runs that ``word`` refers to: "last", a folder, an id or its first letters."""
     from harness.history import database, run_queries
 
     with database.opened(db) as (connection, _):
@@ -58,9 +58,9 @@ def named(word: str, *, db: str = "") -> tuple[RunRow, ...]:
 
 
 def find_folder(word: str, *, db: str = "") -> Path:
-    """Return the folder of the run that a word means: a path, an id, a name or "last".
+    """Return the folder of the run that ``word`` refers to: a path, an id, a name or "last".
 
-    Raises UsageError when there is none, or its folder is gone.
+    Raises UsageError when there is no such run, or its folder is gone.
     """
     path = paths.expanded(word)
     if path.is_dir():
@@ -72,14 +72,14 @@ def find_folder(word: str, *, db: str = "") -> Path:
         return kept
     rows = named(word, db=db)
     if not rows:
-        raise UsageError(f"there is no run {word!r}", hint="harness runs")
+        raise UsageError(f"no run matches {word!r}", hint="harness runs")
     if len(rows) > 1:
         names = ", ".join(row.id for row in rows[:6])
-        raise UsageError(f"{word!r} is the beginning of several runs", hint=names)
+        raise UsageError(f"{word!r} matches several runs", hint=names)
     recorded = Path(rows[0].folder)
     if not recorded.is_dir():
         raise UsageError(
-            f"the folder of run {rows[0].id} is not there any more: {recorded}",
+            f"the folder of run {rows[0].id} no longer exists: {recorded}",
             hint=f"harness show {rows[0].id}",
         )
     return recorded
@@ -88,7 +88,7 @@ def find_folder(word: str, *, db: str = "") -> Path:
 def last_failures(series: Series, *, db: str = "") -> tuple[str, ...]:
     """Return the tests that failed when this series, or an earlier revision, was last tested.
 
-    Failures on the base do not count.  A history that does not exist yet has none.
+    Failures on the base do not count.  A history that does not exist yet has no failures.
     """
     from harness.history import database, run_facts, run_queries
 

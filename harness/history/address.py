@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which database: --db, HARNESS_DB, [tool.harness] db, or a file in the state folder."""
+"""Choose the database: --db, HARNESS_DB, [tool.harness] db, or a file in the state folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILE = "sqlite:///"
 
 
 def choose(db: str = "") -> str:
-    """Return the database's URL.  A word that is not a URL is the file of a SQLite database."""
+    """Return the database's URL.  Anything that is not a URL names a SQLite file."""
     if db or os.environ.get(VARIABLE):
         return _url(db or os.environ[VARIABLE], Path.cwd())
     project = settings.load(Path.cwd())
@@ -23,7 +23,7 @@ def choose(db: str = "") -> str:
 
 
 def _url(text: str, folder: Path) -> str:
-    """Make a file's path absolute: the next command may run in another folder."""
+    """Make the path of a file absolute, since the next command may run in another folder."""
     if "://" in text and not text.startswith(_FILE):
         return text
     return f"{_FILE}{folder / paths.expanded(text.removeprefix(_FILE))}"

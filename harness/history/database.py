@@ -2,7 +2,7 @@
 """The database: connect, migrate to our version, import waiting records, explain errors.
 
 Writers take turns: each locks the single row that holds the version (in SQLite: the whole
-database).  So no two writers insert the same new name, and nobody writes during a migration.
+database).  So no two writers insert the same new name, and no writer runs during a migration.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ VERSIONS = sa.table("harness_version", sa.column("version_num", sa.String))
 PATIENCE = 3.0  # seconds to wait for a lock or a server
 
 _DRIVERS = {"postgresql": "postgresql+psycopg"}
-_YOUNG = 5.0  # seconds; a run younger than this may still end as a usage error, and be no run
-# Faults of the database.  Other errors are about one record, and the next one may succeed.
+_YOUNG = 5.0  # seconds; a younger run may still end as a usage error, which is not recorded
+# Faults of the database.  Other errors concern one record, and the next record may succeed.
 _DATABASE_FAULTS = (sa.exc.OperationalError, sa.exc.InterfaceError)
 
 
@@ -61,12 +61,12 @@ class Database:
 
     @property
     def may_exist(self) -> bool:
-        """False for a SQLite file that does not exist; a server is not asked."""
+        """False for a SQLite file that does not exist; a server is not queried."""
         return not self._is_sqlite or _exists(self.name)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Yield a connection that sees a single state of an up-to-date database."""
+        """Yield a connection that sees one consistent state of an up-to-date database."""
         with self._errors_explained("read"):
             self._prepare()
             with self.engine.connect() as connection, connection.begin():
@@ -102,7 +102,7 @@ class Database:
                 upgrade(connection, to)
 
     def _version(self, connection: sa.Connection) -> str:
-        """Return the version of the tables, empty where there are none.
+        """Return the version of the tables, empty if there are no tables.
 
         Raises UsageError when a newer harness wrote them.
         """
@@ -119,7 +119,7 @@ class Database:
 
     @contextlib.contextmanager
     def _write_transaction(self) -> Iterator[sa.Connection]:
-        """Begin with the write lock: SQLite may refuse it to a transaction that first reads."""
+        """Take the write lock first: SQLite may refuse it to a transaction that has read."""
         with self.engine.connect() as connection:
             connection = connection.execution_options(harness_writes=True)
             with connection.begin():
@@ -151,7 +151,7 @@ class Database:
 
     @contextlib.contextmanager
     def _errors_explained(self, action: str) -> Iterator[None]:
-        """Raise HostFault with a hint for what databases raise."""
+        """Turn exceptions of the database into HostFault with a hint."""
         try:
             yield
         except sa.exc.SQLAlchemyError as error:
@@ -168,12 +168,12 @@ def _hint(why: str) -> str:
         return "another process is writing to it: try again"
     if "not a database" in why or "malformed" in why:
         return "move that file away; a new one is created, and run folders are not affected"
-    return "check that it can be reached and written, or name another with --db or HARNESS_DB"
+    return "check that it is reachable and writable, or name another with --db or HARNESS_DB"
 
 
 def _not_a_url() -> UsageError:
     return UsageError(
-        "SQLAlchemy does not know the URL of the history's database",
+        "the history's database does not have a URL that SQLAlchemy supports",
         hint="for example sqlite:///FILE or postgresql://USER@HOST/NAME",
     )
 
@@ -188,19 +188,19 @@ def _exists(file: str) -> bool:
 def _read_only_creator(
     file: str | None, patience: float
 ) -> Callable[[], sqlite3.Connection] | None:
-    """Return a function that opens a file we may read but not write; None where we may write."""
+    """Return a function that opens a file we may only read; None if we may also write it."""
     if not file or not _exists(file):
         return None
     if all(os.access(path, os.W_OK, effective_ids=True) for path in (file, Path(file).parent)):
         return None
-    # Without a write-ahead log nobody is changing the file; with one, SQLite must follow it.
+    # Without a write-ahead log no process is changing the file; with a log, SQLite must follow it.
     mode = "mode=ro" if Path(f"{file}-wal").exists() else "immutable=1"
     uri = f"file:{quote(file)}?{mode}"
     return lambda: sqlite3.connect(uri, uri=True, timeout=patience, check_same_thread=False)
 
 
 def _configure_sqlite(engine: sa.Engine) -> None:
-    """Begin transactions explicitly, and let readers not wait for writers."""
+    """Begin transactions explicitly, and let readers proceed without waiting for writers."""
 
     @sa.event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _: object) -> None:
@@ -220,7 +220,7 @@ def _configure_sqlite(engine: sa.Engine) -> None:
 
 
 def _configure_postgresql(engine: sa.Engine, patience: float) -> None:
-    """Limit the time spent waiting for locks of others."""
+    """Limit the time spent waiting for locks of other connections."""
 
     @sa.event.listens_for(engine, "connect")
     def connected(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
@@ -233,19 +233,18 @@ def _configure_postgresql(engine: sa.Engine, patience: float) -> None:
 
 @contextlib.contextmanager
 def opened(db: str = "", *, must_exist: bool = True) -> Iterator[tuple[sa.Connection, str]]:
-    """Yield (a connection for queries, why waiting records could not be imported if so).
+    """Yield (a connection for queries, why waiting records could not be imported, if so).
 
     ``db`` is as in ``address.choose``.  Raises HarnessError when the database cannot be read, and
-    UsageError for a file that does not exist: its name is misspelt, and a new empty history would
-    answer every query, and protect no pinned run from ``harness gc``.  ``must_exist=False`` creates
-    it.
+    UsageError for a file that does not exist: its name is probably misspelt, and an empty history
+    would not protect pinned runs from ``harness gc``.  ``must_exist=False`` creates it.
     """
     url = address.choose(db)
     database = Database(url)
     if must_exist and db and not database.may_exist and not waiting.has_records(url):
         usual = Database(address.choose()).name
         raise UsageError(
-            f"there is no history in {database.name}", hint=f"without --db it is {usual}"
+            f"there is no history in {database.name}", hint=f"the default (without --db) is {usual}"
         )
     trouble = ""
     try:
@@ -260,9 +259,9 @@ def opened(db: str = "", *, must_exist: bool = True) -> Iterator[tuple[sa.Connec
 
 
 def import_waiting(database: Database, url: str) -> None:
-    """Import the records of runs that ended without doing so: killed, or without a database.
+    """Import records that their runs could not write: the run was killed, or had no database.
 
-    Raises HarnessError when the database cannot be written; what is not imported keeps waiting.
+    Raises HarnessError when the database cannot be written; the remaining records keep waiting.
     """
     trouble: HarnessError | None = None
     for record, facts in waiting.unheld(url):
@@ -284,7 +283,7 @@ def import_waiting(database: Database, url: str) -> None:
 
 
 def _import_running(database: Database, url: str) -> None:
-    """Write which runs of this machine are under way, if they have not done so themselves."""
+    """Record this machine's running runs, unless they have already recorded themselves."""
     latest = time.time() - _YOUNG
     runs = [facts for facts in waiting.running(url) if facts.began < latest]
     if not runs:

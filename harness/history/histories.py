@@ -12,7 +12,7 @@ from harness.results.statistics import interval
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII_BLOCKS = "_.,-~=*#"
-_NEWEST = 5  # times that Trend.change compares with all earlier ones
+_NEWEST = 5  # how many of the newest durations Trend.change compares with all earlier ones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +48,9 @@ class PastResult:
 
 @dataclasses.dataclass(frozen=True)
 class Flakes:
-    """How often a test was bad on kernels that can pass it.
+    """How often a test was bad on kernels where it can pass.
 
-    On a kernel where it never passed it does not fail by chance, so those runs do not count.
+    A test that never passed on a kernel does not fail there by chance, so such runs do not count.
     ``low`` and ``high`` bound the true rate with 95 % confidence.
     """
 
@@ -61,7 +61,7 @@ class Flakes:
 
     @property
     def rate(self) -> float:
-        """The share of runs that were bad."""
+        """The fraction of runs that were bad."""
         return self.bad / self.runs if self.runs else 0.0
 
     @classmethod
@@ -79,10 +79,10 @@ class Flakes:
 
 @dataclasses.dataclass(frozen=True)
 class Trend:
-    """The durations of a test that passed, in seconds, oldest first, all under like conditions.
+    """The durations of a test's passes, in seconds, oldest first, all under the same conditions.
 
-    ``change``: the newest few's median divided by that of the earlier ones, minus 1; 0 where there
-    are too few.
+    ``change``: the median of the newest few divided by that of the earlier ones, minus 1; 0 if
+    there are too few.
     """
 
     times: tuple[float, ...]
@@ -103,7 +103,7 @@ class Trend:
         return cls(tuple(times), statistics.median(times), min(times), max(times), change)
 
     def sparkline(self, last: int = 60, *, ascii_only: bool = False) -> str:
-        """Draw the newest durations as a bar of characters."""
+        """Draw the newest durations as a sparkline."""
         times = self.times[-last:]
         if not times:
             return ""
@@ -134,7 +134,7 @@ class TestHistory:
 class RunRow:
     """A run in the list of runs.
 
-    ``counts`` are those of the kernel that the verdict is about; ``there``: its folder exists.
+    ``counts`` are for the kernel that the verdict is about; ``there``: the run's folder exists.
     """
 
     id: str
@@ -194,8 +194,8 @@ class TestedRevision:
 class SeriesHistory:
     """All revisions of a series, oldest first.
 
-    ``failures`` are the tests that failed with any revision, and the last outcome with each; None
-    where a test was not run.
+    ``failures`` are the tests that failed with any revision, with their last outcome per revision;
+    None if the test was not run.
     """
 
     title: str
@@ -207,7 +207,7 @@ class SeriesHistory:
 
 @dataclasses.dataclass(frozen=True)
 class SplatHistory:
-    """Where a splat was seen: ``seen`` newest first, ``tests`` with how often ("": at boot)."""
+    """Where a splat was seen: ``seen`` newest first, ``tests`` with counts ("": at boot)."""
 
     fingerprint: str
     title: str
@@ -223,7 +223,7 @@ class SplatHistory:
 
 @dataclasses.dataclass(frozen=True)
 class Match:
-    """A test, series or splat that matches what was asked for.
+    """A test, series or splat that matches a search.
 
     ``word`` is its exact name, ``note`` a description.
     """

@@ -37,13 +37,13 @@ from harness.history.write import chunks, clean, short
 from harness.model import Outcome
 from harness.text import quantity
 
-_MOST = 200  # matches of a kind; whoever sees so many will type more of the name
+_MOST = 200  # matches of a kind; a user who sees that many will type more of the name
 
 
 def of_test(
     connection: sa.Connection, name: str, last: int = 20, on: str = ""
 ) -> TestHistory | None:
-    """Return a test's history, None when it was never run; ``on``: only base or patched kernels."""
+    """Return a test's history, or None if it was never run; ``on``: only "base" or "patched"."""
     test_id = connection.execute(sa.select(test.c.id).where(test.c.name == short(name))).scalar()
     rows = () if test_id is None else _results(connection, test_id, on)
     if not rows:
@@ -72,7 +72,7 @@ def of_test(
 
 
 def _results(connection: sa.Connection, test_id: int, on: str) -> Sequence[Any]:
-    """Return a test's results, newest first; they are stored together, so this is fast."""
+    """Return a test's results, newest first; fast, since they are stored together."""
     query = (
         sa.select(
             result.c.outcome,
@@ -93,7 +93,7 @@ def _results(connection: sa.Connection, test_id: int, on: str) -> Sequence[Any]:
         .where(result.c.test_id == test_id)
         .order_by(session.c.at.desc(), session.c.id.desc())
     )
-    # Sessions that no run uses any more do not count.
+    # Sessions that are no longer used by any run do not count.
     used = side.c.session_id == session.c.id
     query = query.where(sa.exists().where(used, side.c.name == on if on else sa.true()))
     return connection.execute(query).all()
@@ -124,7 +124,7 @@ def _attempts(row: Any) -> tuple[Outcome, ...]:
 
 
 def _durations(rows: Sequence[Any]) -> list[float]:
-    """Return the durations of passes, oldest first, under the newest pass's conditions."""
+    """Return the durations of passes under the same conditions as the newest, oldest first."""
     passed = [row for row in rows if OUTCOMES[row.outcome] is Outcome.PASS]
     like = [row for row in passed if (row.accel, row.config) == (passed[0].accel, passed[0].config)]
     return [row.ms / 1000 for row in reversed(like)]
@@ -133,7 +133,7 @@ def _durations(rows: Sequence[Any]) -> list[float]:
 def kernels_in_runs(
     connection: sa.Connection, session_ids: Iterable[int]
 ) -> dict[int, KernelInRun]:
-    """Return the kernel of each session, in the run that tested it; later runs only reused it."""
+    """Return each session's kernel in the run that tested it, not in runs that reused it."""
     kernels: dict[int, KernelInRun] = {}
     for chunk in chunks(sorted(set(session_ids))):
         query = (
@@ -170,7 +170,7 @@ def kernels_in_runs(
 
 
 def of_splat(connection: sa.Connection, fingerprint: str, last: int = 20) -> SplatHistory | None:
-    """Return a splat's history by its fingerprint; None when it was never seen."""
+    """Return a splat's history by its fingerprint, or None if it was never seen."""
     row = connection.execute(sa.select(splat).where(splat.c.fingerprint == fingerprint)).first()
     if row is None:
         return None
@@ -208,25 +208,25 @@ def of_splat(connection: sa.Connection, fingerprint: str, last: int = 20) -> Spl
     )
 
 
-def find(connection: sa.Connection, words: str, kind: str = "") -> tuple[Match, ...]:
-    """Return what matches, last seen first; only exact names if there are any."""
-    words = clean(words)
+def find(connection: sa.Connection, text: str, kind: str = "") -> tuple[Match, ...]:
+    """Return what matches ``text``, last seen first; only exact matches if there are any."""
+    text = clean(text)
     functions = {"test": _match_tests, "series": _match_series, "splat": _match_splats}
     wanted: list[Callable[[sa.Connection, str, bool], list[Match]]]
     wanted = [functions[kind]] if kind else list(functions.values())
     for exact in (True, False):
-        matches = [match for matching in wanted for match in matching(connection, words, exact)]
+        matches = [match for matching in wanted for match in matching(connection, text, exact)]
         if matches:
             return tuple(sorted(matches, key=lambda match: -match.last))
     return ()
 
 
-def _contains(column: sa.Column[str], words: str) -> sa.ColumnElement[bool]:
-    return column.icontains(words, autoescape=True)
+def _contains(column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
+    return column.icontains(text, autoescape=True)
 
 
-def _match_tests(connection: sa.Connection, words: str, exact: bool) -> list[Match]:
-    matches = test.c.name == short(words) if exact else _contains(test.c.name, words)
+def _match_tests(connection: sa.Connection, text: str, exact: bool) -> list[Match]:
+    matches = test.c.name == short(text) if exact else _contains(test.c.name, text)
     bad = sa.func.sum(sa.case((result.c.outcome.in_(BAD), 1), else_=0))
     query = (
         sa.select(test.c.name, sa.func.count(), bad, sa.func.max(session.c.at))
@@ -244,13 +244,13 @@ def _match_tests(connection: sa.Connection, words: str, exact: bool) -> list[Mat
     ]
 
 
-def _match_series(connection: sa.Connection, words: str, exact: bool) -> list[Match]:
+def _match_series(connection: sa.Connection, text: str, exact: bool) -> list[Match]:
     columns = (series.c.lineage, series.c.name, series.c.title)
     if exact:
-        matches = sa.or_(*(column == words for column in columns), series.c.digest == words)
+        matches = sa.or_(*(column == text for column in columns), series.c.digest == text)
     else:
-        digest = series.c.digest.startswith(words, autoescape=True)
-        matches = sa.or_(*(_contains(column, words) for column in columns), digest)
+        digest = series.c.digest.startswith(text, autoescape=True)
+        matches = sa.or_(*(_contains(column, text) for column in columns), digest)
     query = (
         sa.select(
             series.c.lineage,
@@ -275,12 +275,12 @@ def _match_series(connection: sa.Connection, words: str, exact: bool) -> list[Ma
     ]
 
 
-def _match_splats(connection: sa.Connection, words: str, exact: bool) -> list[Match]:
+def _match_splats(connection: sa.Connection, text: str, exact: bool) -> list[Match]:
     if exact:
-        matches = sa.or_(splat.c.fingerprint == words, splat.c.title == words)
+        matches = sa.or_(splat.c.fingerprint == text, splat.c.title == text)
     else:
-        fingerprint = splat.c.fingerprint.startswith(words, autoescape=True)
-        matches = sa.or_(_contains(splat.c.title, words), fingerprint)
+        fingerprint = splat.c.fingerprint.startswith(text, autoescape=True)
+        matches = sa.or_(_contains(splat.c.title, text), fingerprint)
     query = (
         sa.select(
             splat.c.fingerprint,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Record a run while it goes on.  Nothing here can fail the run or delay it for long."""
+"""Record a run while it is running.  Nothing here can fail the run or delay it for long."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _JOIN = 3.0  # seconds to wait for our own thread at the end
 
 
 class Recording:
-    """The record of one run.  Every method may be called even if nothing can be recorded."""
+    """The record of one run.  All methods may be called even if nothing can be recorded."""
 
     def __init__(self, facts: RunFacts, db: str, say: Callable[[str], None]) -> None:
         self.facts, self._url, self._say = facts, db, say
@@ -48,7 +48,8 @@ class Recording:
     def at(self, folder: Path, source: Source | None = None) -> None:
         """Record the run's folder and its base commit.
 
-        From now on others see the run: a thread writes it to the database while the tests run.
+        From now on the run is visible to others: a thread writes it to the database while the
+        tests run.
         """
         self._set(folder=folder.absolute())
         if source is not None:
@@ -77,7 +78,7 @@ class Recording:
         )
 
     def close(self) -> None:
-        """Write the record to the database, or leave it waiting and print a line that says so."""
+        """Write the record to the database, or leave it waiting and print a message."""
         if self._record is None or self._closed:
             return
         self._closed = True
@@ -85,7 +86,7 @@ class Recording:
         self._write()
         taken = False
         try:
-            with self._errors_as_messages(f"; this run waits in {self._record.file}"):
+            with self._errors_as_messages(f"; the record of this run waits in {self._record.file}"):
                 self._deliver()
                 taken = True
         finally:
@@ -93,7 +94,7 @@ class Recording:
                 self._record.close(taken=taken)
 
     def drop(self) -> None:
-        """Forget the run: nothing was tested."""
+        """Discard the record: nothing was tested."""
         if self._record is not None and not self._closed:
             self._closed = True
             self._record.close(taken=True)
@@ -113,7 +114,7 @@ class Recording:
             write.write(connection, facts)
 
     def _show(self) -> None:
-        """Write that the run has begun, and import the records of others."""
+        """Record that the run has begun, and import the waiting records of other runs."""
         facts = self.facts
         with contextlib.suppress(Exception):  # close() tries again, and reports why it fails
             from harness.history import database, write
@@ -133,12 +134,12 @@ class Recording:
 
     @contextlib.contextmanager
     def _errors_as_messages(self, more: str = "") -> Iterator[None]:
-        """Turn exceptions into a line with a hint, and go on."""
+        """Turn exceptions into a message with a hint, and continue."""
         try:
             yield
         except HarnessError as error:
             self._say(f"history: {error.what}{more}; try: {error.hint or 'harness runs'}")
-        except Exception as error:  # our bug or a driver's: the run must not suffer from it
+        except Exception as error:  # a bug of ours or of a driver must not affect the run
             why = f"{type(error).__name__}: {str(error).splitlines()[:1]}"
             self._say(f"history: not recorded: {why}{more}; try: harness runs")
 
@@ -153,10 +154,10 @@ def recording(
     series: Series | None = None,
     uses: Sequence[Path] = (),
 ) -> Iterator[Recording]:
-    """Record what happens inside: call ``at`` once there is a folder, ``finish`` with the verdict.
+    """Record a run: call ``at`` once the folder exists, and ``finish`` with the verdict.
 
-    ``uses`` are folders of other runs that must be kept meanwhile.  An exception is recorded and
-    passes through.  A usage error before there is a folder is no run, so its record is removed.
+    ``uses`` are folders of other runs that must be kept in the meantime.  An exception is recorded
+    and passed on.  A usage error before the folder exists is not a run, so the record is removed.
     """
     try:
         host = host_facts()

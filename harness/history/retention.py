@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What ``harness gc`` may remove, by age and by size.
 
-Nothing goes that is pinned, in use, or needed by a run that is kept.  Run folders are evidence,
-whereas the cache can be made again: so to save space the cache goes first, and the oldest runs only
-if that is not enough.
+Anything pinned, in use, or needed by a kept run stays.  Run folders are evidence, whereas the cache
+can be rebuilt: so to save space, the cache is removed first, and the oldest runs only if that is
+not enough.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Needs = Callable[[Path], frozenset[Path]]
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """``oldest``: remove what was last used before (seconds since the epoch).
+    """``oldest``: remove what was last used before this time (seconds since the epoch).
 
-    ``most``: bytes to keep in all.  None is no limit.
+    ``most``: total bytes to keep.  None means no limit.
     """
 
     oldest: float | None = None
@@ -35,10 +35,10 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Held:
-    """Folders that stay.
+    """Folders that must stay.
 
-    ``elsewhere`` are runs' folders outside ours: what they need stays too.  ``strange`` is what
-    somebody else put among our runs' folders.
+    ``elsewhere`` are run folders in other places: what they need stays too.  ``strange`` are
+    folders beside our run folders that are not runs.
     """
 
     pinned: frozenset[Path] = frozenset()
@@ -47,17 +47,17 @@ class Held:
     strange: frozenset[Path] = frozenset()
 
     def why(self, path: Path) -> str:
-        """Return why a folder stays; empty when it may go."""
+        """Return why a folder must stay; empty if it may be removed."""
         if path in self.running:
             return "in use by a run"
         if path in self.strange:
-            return "no run of ours"
+            return "not a run folder"
         return "pinned" if path in self.pinned else ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sorted:
-    """What goes and what stays, each with the reason; ``over``: bytes above the size limit."""
+    """What is removed and what stays, with reasons; ``over``: bytes above the size limit."""
 
     goes: tuple[tuple[CacheEntry, str], ...]
     stays: tuple[tuple[CacheEntry, str], ...]
@@ -72,7 +72,7 @@ def kernels(folder: Path) -> frozenset[Path]:
 def sort(
     entries: Iterable[CacheEntry], held: Held, limits: Limits, needs: Needs = kernels
 ) -> Sorted:
-    """Decide for each entry of ``KINDS`` whether it goes."""
+    """Decide for each entry of ``KINDS`` whether it is removed."""
     sorter = _Sorter([entry for entry in entries if entry.kind.name in KINDS], held, needs)
     if limits.oldest is not None:
         sorter.by_age(limits.oldest)
@@ -94,30 +94,30 @@ class _Sorter:
 
     @property
     def size(self) -> int:
-        """The bytes of what stays."""
+        """The total bytes of what stays."""
         return sum(entry.bytes for entry in self._left())
 
     def by_age(self, oldest: float) -> None:
-        # Runs first: the kernels that only they needed may then go for their age too.
+        # Runs first: then kernels that only these runs needed can be removed by age too.
         for runs in (True, False):
             for entry in self._removable(runs=runs):
                 if entry.used < oldest:
                     self.goes[entry.path] = "too old"
 
     def by_size(self, most: int) -> None:
-        """Remove from the cache, then the oldest run and what only it needed, and so on."""
+        """Remove cache entries, then the oldest run and what only it needed, and so on."""
         while True:
             for entry in self._removable(runs=False):
                 if self.size <= most:
                     return
-                self.goes[entry.path] = "for its size"
+                self.goes[entry.path] = "to save space"
             runs = self._removable(runs=True)
             if self.size <= most or not runs:
                 return
-            self.goes[runs[0].path] = "for its size"
+            self.goes[runs[0].path] = "to save space"
 
     def stays(self) -> tuple[tuple[CacheEntry, str], ...]:
-        """Return what stays and why it must; empty where it only happens to fit the limits."""
+        """Return what stays and why; the reason is empty if it merely fits the limits."""
         left = self._left()
         runs = [entry.path for entry in left if entry.kind.name == RUNS]
         needed = frozenset[Path]().union(
@@ -135,7 +135,7 @@ class _Sorter:
         return [entry for entry in self.entries if entry.path not in self.goes]
 
     def _removable(self, *, runs: bool) -> list[CacheEntry]:
-        """Return what may go, oldest first."""
+        """Return what may be removed, oldest first."""
         return [
             entry for entry, why in self.stays() if not why and (entry.kind.name == RUNS) is runs
         ]

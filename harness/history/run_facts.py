@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the history keeps of a run, as frozen values."""
+"""What the history stores about a run, as frozen values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VERSION = re.compile(r"(?:^|[-_ .])v\d+(?=$|[-_ .])|\[[^]]*\]", re.IGNORECASE)
 
 
 class Ended(enum.StrEnum):
-    """How a run ended.  KILLED: its process is gone, and it never recorded an end."""
+    """How a run ended.  KILLED: its process is gone without having recorded an end."""
 
     RUNNING = "running"
     DONE = "done"
@@ -73,7 +73,7 @@ class KernelFacts:
 
 @dataclasses.dataclass(frozen=True)
 class SplatFacts:
-    """A splat by its fingerprint; the same title in two places of the kernel is two splats."""
+    """A splat by its fingerprint; the same title in two places in the kernel makes two splats."""
 
     fingerprint: str
     title: str
@@ -106,9 +106,9 @@ class GuestFacts:
 
 @dataclasses.dataclass(frozen=True)
 class SessionFacts:
-    """The tests of one kernel, run once; many runs may use the same session of their base.
+    """One test session of a kernel; many runs may share the session of their base.
 
-    ``digest`` is that of its journal; ``at`` is when it ended, in seconds since the epoch.
+    ``digest`` is the digest of its journal; ``at`` is when it ended, in seconds since the epoch.
     """
 
     digest: str
@@ -121,9 +121,9 @@ class SessionFacts:
 
 @dataclasses.dataclass(frozen=True)
 class SideFacts:
-    """A kernel in a run: ``name`` is base, patched, or what a check or a bisection calls it.
+    """A kernel in a run: ``name`` is base, patched, or the name used by a check or a bisection.
 
-    ``patch`` is the number of the last patch applied in a check, otherwise 0.
+    ``patch`` is the number of the last applied patch in a check, otherwise 0.
     """
 
     name: str
@@ -161,7 +161,7 @@ class RunFacts:
     source: SourceFacts | None = None
     sides: tuple[SideFacts, ...] = ()
     uses: tuple[Path, ...] = ()
-    form: int = 0  # of the file in which the record waits
+    form: int = 0  # format version of the waiting record's file
 
 
 def host_facts() -> HostFacts:
@@ -193,7 +193,7 @@ def series_facts(series: Series) -> SeriesFacts:
 
 
 def lineage(series: Series) -> str:
-    """Return what all revisions of a series have in common: the title without its version."""
+    """Return the name shared by all revisions of a series: the title without its version."""
     title = _VERSION.sub(" ", series.title or series.name)
     return " ".join(re.sub(r"\W+", " ", title).lower().split()) or series.name
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The sides of a run, from the value it returned or from the folder it left."""
+"""The sides of a run, from its Run value or from its folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COMPILER = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
 
 
 def complete(facts: RunFacts) -> RunFacts:
-    """Add the results in the run's folder; for a killed run that is all there is."""
+    """Add the results in the run's folder; a killed run has no others."""
     sides: tuple[SideFacts, ...] = ()
     try:
         sides = sides_of_folder(facts.folder) if facts.folder else ()
@@ -45,7 +45,7 @@ def complete(facts: RunFacts) -> RunFacts:
 
 
 def without_unfinished(facts: RunFacts) -> RunFacts:
-    """If the run was stopped, the tests that were running then count as not run, not as crashed."""
+    """Count the tests that were running when a run was stopped as not run, not as crashed."""
     if facts.ended in (Ended.DONE, Ended.RUNNING):
         return facts
     sides = []
@@ -80,9 +80,9 @@ def sides_of_run(run: Run) -> tuple[SideFacts, ...]:
 
 
 def sides_of_folder(folder: Path) -> tuple[SideFacts, ...]:
-    """Return the sides in run.json, else those of the journals in the folder.
+    """Return the sides in run.json, or else those of the journals in the folder.
 
-    The verdict of a run is about the last one.
+    The verdict of a run is about the last side.
     """
     run = _run(folder)
     if run is not None:
@@ -103,7 +103,7 @@ def kernel_folders(folder: Path) -> Iterator[Path]:
 
 
 def _run(folder: Path) -> Run | None:
-    """Read run.json; None where it is missing or damaged."""
+    """Read run.json; None if it is missing or damaged."""
     try:
         return store.load_run(folder)
     except (HarnessError, OSError):
@@ -111,7 +111,7 @@ def _run(folder: Path) -> Run | None:
 
 
 def _journal_folders(folder: Path, depth: int) -> Iterator[Path]:
-    """Yield the folders below that hold a journal, but not those of repeated tests."""
+    """Yield the subfolders that hold a journal, except those of repeated tests."""
     try:
         folders = sorted(path for path in folder.iterdir() if path.is_dir())
     except OSError:
@@ -126,7 +126,7 @@ def _journal_folders(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _kernel_facts(kernel: Kernel | None, config: Path) -> KernelFacts | None:
-    """Describe a kernel; without one, name it by the digest of its .config if there is one."""
+    """Describe a kernel; an unknown kernel is named by the digest of its .config, if present."""
     digest = toolchain = ""
     with contextlib.suppress(OSError):
         text = config.read_text(encoding="utf-8", errors="replace")
@@ -143,7 +143,7 @@ def _kernel_facts(kernel: Kernel | None, config: Path) -> KernelFacts | None:
 def _session(
     folder: Path, accel: str, tests: tuple[Test, ...], guests: tuple[GuestRecord, ...]
 ) -> SessionFacts | None:
-    """Return the session whose journal is in a folder; None where nothing was started."""
+    """Return the session whose journal is in a folder; None if nothing was started."""
     file = folder / journal.NAME
     try:
         with file.open("rb") as data:
@@ -180,7 +180,7 @@ def _splat(splat: Splat) -> SplatFacts:
 
 
 def _side_of_journal(top: Path, folder: Path) -> SideFacts:
-    """Return a side without run.json: of a check or a bisection, or of a killed run."""
+    """Return a side that has no run.json: from a check, a bisection or a killed run."""
     image = evidence.image(folder)
     kernel = kernel_store.kernel_in(image.parent) if image else None
     tests, guests = journal.read(folder), evidence.guests(folder)

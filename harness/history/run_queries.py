@@ -33,7 +33,7 @@ from harness.model import Outcome, Side, Verdict
 
 # A failure on the base is not the series' fault.
 _PATCHED = side.c.name != Side.BASE.value
-# Written like the condition of ix_result_bad, so that the database uses that index.
+# Identical to the condition of ix_result_bad, so that the database uses that index.
 _RESULT_IS_BAD = result.c.outcome.in_([sa.literal(letter, literal_execute=True) for letter in BAD])
 
 
@@ -61,19 +61,19 @@ def runs(
     )
     rows = connection.execute(query).mappings().all()
     judged = _judged_kernels(connection, [row["number"] for row in rows])
-    here = host_facts().home
+    this_home = host_facts().home
     running = {facts.id for facts in waiting.running()}
     run_rows = []
     for row in rows:
         fields: dict[str, Any] = {**row}
         number, home = fields.pop("number"), fields.pop("home")
-        # Only for runs of this machine do we know whether they are still running.
-        if row["ended"] == Ended.RUNNING and home == here and row["id"] not in running:
+        # We only know for runs of this machine whether they are still running.
+        if row["ended"] == Ended.RUNNING and home == this_home and row["id"] not in running:
             fields["ended"] = Ended.KILLED.value
         counts, release = judged.get(number, (None, None))
-        there = bool(row["folder"]) and Path(row["folder"]).is_dir()
+        exists = bool(row["folder"]) and Path(row["folder"]).is_dir()
         run_rows.append(
-            RunRow(**fields, release=release or "", counts=_counts(counts), there=there)
+            RunRow(**fields, release=release or "", counts=_counts(counts), there=exists)
         )
     return tuple(run_rows)
 
@@ -81,7 +81,7 @@ def runs(
 def _judged_kernels(
     connection: sa.Connection, run_ids: list[int]
 ) -> dict[int, tuple[Mapping[str, int] | None, str | None]]:
-    """Return (counts, release) of the kernel that each run's verdict is about: the last one."""
+    """Return (counts, release) of each run's last kernel, which its verdict is about."""
     judged: dict[int, tuple[Mapping[str, int] | None, str | None]] = {}
     for chunk in chunks(run_ids):
         query = (
@@ -103,12 +103,12 @@ def _counts(counts: Mapping[str, int] | None) -> dict[str, int]:
     return {o.value: counts[o.value] for o in Outcome if counts and o.value in counts}
 
 
-def matching(words: str = "", verb: str = "", *, bad: bool = False) -> sa.ColumnElement[bool]:
-    """Return a condition for ``runs``: words in the series' title, the verb, only bad runs."""
+def matching(text: str = "", verb: str = "", *, bad: bool = False) -> sa.ColumnElement[bool]:
+    """Return a condition for ``runs``: text in the series' title, the verb, only bad runs."""
     conditions: list[sa.ColumnElement[bool]] = [sa.true()]
-    if words := clean(words):
+    if text := clean(text):
         columns = (series.c.title, series.c.name, series.c.lineage)
-        conditions.append(sa.or_(*(column.icontains(words, autoescape=True) for column in columns)))
+        conditions.append(sa.or_(*(column.icontains(text, autoescape=True) for column in columns)))
     if verb:
         conditions.append(run.c.verb == clean(verb))
     if bad:
@@ -117,7 +117,7 @@ def matching(words: str = "", verb: str = "", *, bad: bool = False) -> sa.Column
 
 
 def named(connection: sa.Connection, word: str) -> tuple[RunRow, ...]:
-    """Return the runs that a word means: "last", a folder, an id or its first letters."""
+    """Return the runs that ``word`` refers to: "last", a folder, an id or its first letters."""
     if word == "last":
         return runs(connection, last=1)
     path = paths.expanded(word)
@@ -133,7 +133,7 @@ def named(connection: sa.Connection, word: str) -> tuple[RunRow, ...]:
 
 
 def sides(connection: sa.Connection, uid: str) -> tuple[SideRow, ...]:
-    """Return the kernels of a run, with what failed on each."""
+    """Return the kernels of a run, with the failures on each."""
     query = (
         sa.select(
             *(side.c.name, side.c.patch, side.c.seconds, side.c.reused, side.c.cached),
@@ -172,7 +172,7 @@ def sides(connection: sa.Connection, uid: str) -> tuple[SideRow, ...]:
 
 
 def _failures(connection: sa.Connection, session_id: int | None) -> list[tuple[str, Outcome, str]]:
-    """Return (test, outcome, message) of what was bad in a session."""
+    """Return (test, outcome, message) of the bad tests of a session."""
     query = (
         sa.select(test.c.name, result.c.outcome, message.c.text)
         .select_from(
@@ -188,7 +188,7 @@ def _failures(connection: sa.Connection, session_id: int | None) -> list[tuple[s
 
 
 def of_series(connection: sa.Connection, lineage: str) -> SeriesHistory | None:
-    """Return the history of a series by its lineage; None when it was never tested."""
+    """Return the history of a series by its lineage, or None if it was never tested."""
     query = sa.select(series).where(series.c.lineage == lineage)
     rows = connection.execute(query.order_by(series.c.version, series.c.id)).all()
     tested = [(row, runs(connection, run.c.series_id == row.id)) for row in rows]
@@ -220,7 +220,7 @@ def _failures_by_revision(
 ) -> tuple[tuple[str, tuple[Outcome | None, ...]], ...]:
     """Return the tests that failed with any revision, each with its last outcome per revision.
 
-    Sessions come first, then their results: both queries use an index.
+    Sessions are queried first, then their results: both queries use an index.
     """
     query = (
         sa.select(session.c.id, run.c.series_id, session.c.at)
@@ -248,7 +248,7 @@ def _failures_by_revision(
 def _last_outcomes(
     connection: sa.Connection, test_ids: list[int], sessions: Mapping[int, tuple[int, float]]
 ) -> dict[int, dict[int, Outcome]]:
-    """Return the last outcome of each test with each revision: {test: {revision: outcome}}."""
+    """Return the last outcome of each test by revision: {test: {revision: outcome}}."""
     newest: dict[int, dict[int, tuple[float, str]]] = {}
     for tests in chunks(test_ids):
         for session_ids in chunks(list(sessions)):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The tables of the history.  A change here needs a migration and a new database.HEAD.
 
-Names are stored once and have a number, so a result is four or five numbers.  Results are sorted by
-test, since a test's history is the most frequent query.
+Each name is stored once and has a number, so a result is four or five numbers.  Results are sorted
+by test, since a test's history is the most frequent query.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ kernel = sa.Table(
     _text("toolchain"),
 )
 
-# The tests of one kernel, run once.  Many runs may use the session of the same base.
+# One test session of a kernel.  Many runs may share the session of their base.
 session = sa.Table(
     "session",
     metadata,
@@ -146,7 +146,7 @@ side = sa.Table(
     sa.Column("patch", sa.Integer, nullable=False),
     _reference("kernel", null=True),
     _reference("session", null=True, index=True),
-    sa.Column("seconds", sa.Double, nullable=False),  # the build took
+    sa.Column("seconds", sa.Double, nullable=False),  # duration of the build
     sa.Column("reused", sa.Boolean, nullable=False),
     sa.Column("cached", sa.Boolean, nullable=False),
     sa.Column("warnings", sa.Integer, nullable=False),
@@ -173,7 +173,7 @@ result = sa.Table(
     sa.Column("session_id", sa.Integer, sa.ForeignKey("session.id"), primary_key=True),
     sa.Column("outcome", sa.String(1), nullable=False),
     sa.Column("ms", sa.Integer, nullable=False),
-    sa.Column("attempts", sa.String(100)),  # letters; NULL: there was only one
+    sa.Column("attempts", sa.String(100)),  # letters; NULL: a single attempt
     _reference("message", null=True),
     sqlite_with_rowid=False,
 )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Records that wait for the database: a small file for each run, written when it begins.
+"""Records that wait for the database: a small file for each run, written when the run begins.
 
-So a run can begin without the database, and a broken one cannot hurt it.  Whoever begins a record
-holds its lock until its process ends: a record that is not locked, and does not say how its run
-ended, belongs to a killed run.
+So a run can begin without the database, and a broken database cannot fail it.  The process that
+begins a record holds its lock until it ends: a record that is not locked, and does not say how its
+run ended, belongs to a killed run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def new_id() -> str:
 
 
 def folder(url: str) -> Path:
-    """Return the folder of the records that wait for a database; only its owner may read it."""
+    """Return the folder of the records waiting for a database, readable only by its owner."""
     place = _folder(url)
     place.mkdir(mode=0o700, exist_ok=True)
     return place
@@ -41,26 +41,26 @@ def _folder(url: str) -> Path:
 
 
 def has_records(url: str) -> bool:
-    """Return whether any run waits for this database, whether it has ended or not."""
+    """Return whether records of any run, running or ended, wait for this database."""
     return any(_folder(url).glob("*.json"))
 
 
 @dataclasses.dataclass
 class WaitingRecord:
-    """A record that is ours: we hold its lock until ``close``."""
+    """A record owned by this process, which holds its lock until ``close``."""
 
     file: Path
     lock: int
 
     def write(self, facts: RunFacts) -> None:
-        """Write what is known now, without the sides: those are in the run's folder.
+        """Write what is known now, except the sides: those are in the run's folder.
 
         Raises OSError.
         """
         serial.write(self.file, dataclasses.replace(facts, sides=(), form=FORM))
 
     def close(self, *, taken: bool) -> None:
-        """Unlock it; ``taken``: the database has it, so remove the file."""
+        """Unlock the record; ``taken``: the database has it, so remove the file."""
         with contextlib.suppress(OSError):
             if taken:
                 self.file.unlink(missing_ok=True)
@@ -72,7 +72,7 @@ def begin(url: str, facts: RunFacts) -> WaitingRecord:
     """Begin a record.  Raises OSError when it cannot be written."""
     file = folder(url) / f"{facts.id}.json"
     lock = _try_lock(file)
-    assert lock is not None  # the id is new, so nobody else can hold it
+    assert lock is not None  # the id is new, so no other process can hold the lock
     record = WaitingRecord(file, lock)
     try:
         record.write(facts)
@@ -83,15 +83,15 @@ def begin(url: str, facts: RunFacts) -> WaitingRecord:
 
 
 def unheld(url: str) -> Iterator[tuple[WaitingRecord, RunFacts]]:
-    """Lock and yield each record that nobody holds; the caller closes it.
+    """Lock and yield each record that no process holds; the caller closes it.
 
-    A run that did not record its end is KILLED here.
+    A run that did not record its end is marked KILLED.
     """
     for file in sorted(folder(url).glob("*.json")):
         lock = _try_lock(file)
         if lock is None:
             continue
-        facts = _read(file)  # only now: whoever held the lock may have changed or removed it
+        facts = _read(file)  # after locking: the previous holder may have changed or removed it
         if facts is None:
             WaitingRecord(file, lock).close(taken=not file.exists())
             continue
@@ -101,7 +101,7 @@ def unheld(url: str) -> Iterator[tuple[WaitingRecord, RunFacts]]:
 
 
 def running(url: str = "") -> tuple[RunFacts, ...]:
-    """Return this machine's runs that have not ended, of one database or of all."""
+    """Return this machine's runs that have not ended, for one database or for all."""
     folders = [folder(url)] if url else paths.state("history", "waiting").iterdir()
     runs = []
     for file in (file for place in folders for file in sorted(place.glob("*.json"))):
@@ -131,7 +131,7 @@ def _try_lock(file: Path) -> int | None:
 
 
 def _read(file: Path) -> RunFacts | None:
-    """Read a record; None when it is gone, damaged, or has another form."""
+    """Read a record; None if it is gone, damaged, or has another format."""
     try:
         facts = serial.read(file, RunFacts)
     except (OSError, serial.DamagedError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Write a run into the database, replacing what it held of that run."""
+"""Write a run into the database, replacing what was stored about that run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from harness.history import schema
 from harness.history.run_facts import Ended, RunFacts, SessionFacts, SideFacts, SplatFacts
 from harness.model import Outcome
 
-_CHUNK = 400  # values in one query: some databases take no more
+_CHUNK = 400  # values in one query: some databases accept no more
 Value = TypeVar("Value")
 # Surrogates that do not stand for a byte (those that do are \udc80 to \udcff).
 _SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def write(connection: sa.Connection, facts: RunFacts) -> None:
-    """Write a run.  A run that has ended does not become one that is running."""
+    """Write a run.  A run that has ended is not turned back into a running one."""
     stored = connection.execute(
         sa.select(schema.run.c.id, schema.run.c.ended).where(schema.run.c.uid == facts.id)
     ).first()
@@ -47,13 +47,13 @@ def chunks(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
 
 
 def clean(text: str) -> str:
-    """Return text that every database takes: without NUL and without lone surrogates."""
+    """Return text that every database accepts: without NUL and without lone surrogates."""
     valid = _SURROGATES.sub("\ufffd", text.replace("\0", ""))
     return valid.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def short(name: str) -> str:
-    """Cut a name to what every database can index; a cut name ends with a digest of the whole."""
+    """Shorten a name so that every database can index it; it then ends with a digest."""
     name = clean(name)
     if len(name) <= schema.LONGEST:
         return name
@@ -118,7 +118,7 @@ def _write_side(connection: sa.Connection, run_id: int, side: SideFacts) -> None
 
 
 def _write_session(connection: sa.Connection, session: SessionFacts, kernel_id: int | None) -> int:
-    """Write a session, unless it is known: many runs use the same base's."""
+    """Write a session, unless it is already stored: many runs share the session of their base."""
     key = {"digest": session.digest}
     known = _find(connection, schema.session, key)
     if known is not None:
@@ -175,7 +175,7 @@ def _write_splats(
 
 
 def _id_of_splat(connection: sa.Connection, splat: SplatFacts, at: float) -> int:
-    """Return a splat's row; ``first`` becomes the earliest time it was seen."""
+    """Return the id of a splat's row, with ``first`` set to the earliest time it was seen."""
     texts = {"title": clean(splat.title), "kind": splat.kind, "function": clean(splat.function)}
     key = {"fingerprint": short(splat.fingerprint)}
     splat_id = _id_of(connection, schema.splat, key, {**texts, "first": at})
@@ -187,7 +187,7 @@ def _id_of_splat(connection: sa.Connection, splat: SplatFacts, at: float) -> int
 def _ids_of_names(
     connection: sa.Connection, column: sa.Column[str], names: Iterable[str]
 ) -> dict[str, int]:
-    """Return the ids of (shortened) names, inserting new ones; an empty name has none."""
+    """Return the ids of (shortened) names, inserting new names; empty names have no id."""
     wanted = sorted({short(name) for name in names if name})
     known = _known_names(connection, column, wanted)
     new = [name for name in wanted if name not in known]
@@ -213,7 +213,7 @@ def _id_of(
     *,
     update: bool = False,
 ) -> int:
-    """Return the id of the row with this key, inserted if necessary; ``update`` a known one."""
+    """Return the id of the row with this key, inserted if necessary; ``update``: set ``rest``."""
     known = _find(connection, table, key)
     if known is None:
         return _insert(connection, table, {**key, **rest})

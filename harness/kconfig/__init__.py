@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The stage that makes a .config: what was requested, what landed, and why the rest did not.
+"""The stage that makes a .config: what was requested, what took effect, and why the rest did not.
 
 ``request`` reads fragments and command-line assignments into one Request without contradictions.
-``configure`` makes a .config from it and raises NotConfigured with the reasons when an option did
-not land; ``attempt`` accepts whatever lands.  ``compare`` compares a Request with a .config's text.
+``configure`` makes a .config from it and raises NotConfigured with reasons if an option did not
+take effect; ``attempt`` accepts any result.  ``compare`` compares a Request with a .config's text.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make a .config in a build folder, and insist that it has what was requested.
+"""Make a .config in a build folder, and verify that it has the requested options.
 
-The kernel's tinyconfig is "everything off" (allnoconfig) with a few options pinned.  We hand
-those and the request to one allnoconfig, so that options which the request makes visible start
-off too: added to a finished tinyconfig they would take their defaults, hundreds of them.
+The kernel's tinyconfig is "everything off" (allnoconfig) with a few options pinned.  We pass
+those and the request to a single allnoconfig, so that options made visible by the request start
+off as well: added to a finished tinyconfig, hundreds of them would take their defaults.
 
-Making a .config takes seconds, which a bisection pays per step.  After a build the folder knows
-every Kconfig file it depends on; while none of them has changed, nor the request, neither has the
-.config.
+Making a .config takes seconds, for every step of a bisection.  After a build, the folder has a list
+of the Kconfig files that its .config depends on; as long as neither these files nor the request
+have changed, the .config is up to date.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from harness.kconfig.fragment import ConfigDifference, compare, parse, values
 from harness.model import Option, Request, Toolchain
 from harness.progress import Progress
 
-# What allnoconfig is given, the .config that it makes, and what the current one was made from.
-_WISH, _NEW, _STAMP = ".harness-wish", ".harness-config", ".harness-configured"
-_TIME_LIMIT = 600.0  # seconds; a few are normal
+# The input of allnoconfig, the .config that it makes, and what the current .config was made from.
+_WANTED, _NEW, _STAMP = ".harness-wanted", ".harness-config", ".harness-configured"
+_TIME_LIMIT = 600.0  # seconds; it normally takes a few
 _KCONFIG_FILE = re.compile(r"^\t(\S+) \\$", re.MULTILINE)
 _COMPILER_REFUSED = re.compile(
     r"(?:compiler|linker|assembler) (?:is too old|'.*' not found)|Sorry, this .* is not supported",
@@ -40,27 +40,27 @@ def configure(
 ) -> Path:
     """Make ``out``/.config from the tree's tiny configuration and the request; return its path.
 
-    A .config that would not change is not written, so that make has nothing to do.  Raises
-    NotConfigured with a reason for each option that did not land.
+    An unchanged .config is not rewritten, so that make has nothing to do.  Raises NotConfigured
+    with a reason for each option that did not take effect.
     """
     if not (source / "Kconfig").is_file():
         raise NotConfigured(
             f"{source} is not a kernel tree: it has no Kconfig",
             hint="--tree DIR names a kernel's git tree, --kernel 7.2 a release",
         )
-    wish = _wish(source, toolchain, request)
+    wanted = _wanted(source, toolchain, request)
     config = out / ".config"
     count = f"{len(request.options)} options"
     with paths.writing(out), progress.stage("configure", count) as stage:
-        if unchanged := _unchanged(source, out, wish, toolchain):
+        if unchanged := _unchanged(source, out, wanted, toolchain):
             text = config.read_text()
         else:
-            text = _make_config(source, out, wish, toolchain)
+            text = _make_config(source, out, wanted, toolchain)
         if missing := compare(request, text):
             raise _refusal(missing, explain(source, missing, text, toolchain.arch))
         if not unchanged:
             unchanged = _install(out, text)
-            (out / _STAMP).write_text(_inputs(source, out, wish, toolchain))
+            (out / _STAMP).write_text(_inputs(source, out, wanted, toolchain))
         on = sum(value in ("y", "m") for value in values(text).values())
         end = ", unchanged" if unchanged else ""
         stage.finish(f"{count} requested and set, {on} on in total{end}")
@@ -68,18 +68,18 @@ def configure(
 
 
 def attempt(source: Path, out: Path, request: Request, toolchain: Toolchain) -> dict[str, str]:
-    """Make ``out``/.config as near to the request as possible; return the values it has.
+    """Make ``out``/.config as close to the request as possible; return the values it has.
 
-    Raises NotConfigured only when there is no configuration at all.
+    Raises NotConfigured only if there is no configuration at all.
     """
     with paths.writing(out):
-        text = _make_config(source, out, _wish(source, toolchain, request), toolchain)
+        text = _make_config(source, out, _wanted(source, toolchain, request), toolchain)
         _install(out, text)
     return values(text)
 
 
 def _install(out: Path, text: str) -> bool:
-    """Rename the new .config in place, unless it is the same as the old one; return whether."""
+    """Move the new .config into place unless it is unchanged; return whether it is unchanged."""
     config = out / ".config"
     same = config.exists() and config.read_text() == text
     if not same:
@@ -87,12 +87,12 @@ def _install(out: Path, text: str) -> bool:
     return same
 
 
-def _make_config(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
-    """Let the tree's own tools make a .config, beside the current one; return its text."""
+def _make_config(source: Path, out: Path, wanted: str, toolchain: Toolchain) -> str:
+    """Make a .config beside the current one with the tree's own tools; return its text."""
     kbuild.check(toolchain)
-    new, wish_file = out / _NEW, out / _WISH
+    new, wish_file = out / _NEW, out / _WANTED
     out.mkdir(parents=True, exist_ok=True)
-    wish_file.write_text(wish)
+    wish_file.write_text(wanted)
     new.unlink(missing_ok=True)
     own = {"KCONFIG_CONFIG": str(new), "KCONFIG_ALLCONFIG": str(wish_file)}
     result = process.run(
@@ -106,8 +106,8 @@ def _make_config(source: Path, out: Path, wish: str, toolchain: Toolchain) -> st
     return new.read_text()
 
 
-def _wish(source: Path, toolchain: Toolchain, request: Request) -> str:
-    """Return what tinyconfig pins, unless the request says otherwise, and the request."""
+def _wanted(source: Path, toolchain: Toolchain, request: Request) -> str:
+    """Return the options pinned by tinyconfig, overridden by and followed by the request."""
     folder = f"arch/{architectures.named(toolchain.arch).folder}/configs"
     files = ("kernel/configs/tiny-base.config", "kernel/configs/tiny.config")
     requested = {option.name for option in request.options}
@@ -121,30 +121,30 @@ def _wish(source: Path, toolchain: Toolchain, request: Request) -> str:
     )
 
 
-def _unchanged(source: Path, out: Path, wish: str, toolchain: Toolchain) -> bool:
-    """Whether ``out``/.config is what would be made now."""
+def _unchanged(source: Path, out: Path, wanted: str, toolchain: Toolchain) -> bool:
+    """Whether ``out``/.config is up to date."""
     try:
         stamp = out / _STAMP
-        if stamp.read_text() != _inputs(source, out, wish, toolchain):
+        if stamp.read_text() != _inputs(source, out, wanted, toolchain):
             return False
         made = stamp.stat().st_mtime_ns
         record = out / "include/config/auto.conf.cmd"
-        # The list is complete while no file in it has changed since make wrote it, and the .config
-        # is current while none has changed since it was made.
+        # The list is complete if no file in it has changed since make wrote it, and the .config is
+        # up to date if no file has changed since it was made.
         since = min(made, record.stat().st_mtime_ns)
         files = _KCONFIG_FILE.findall(record.read_text())
         if not files or any((source / name).stat().st_mtime_ns >= since for name in files):
             return False
-        # The version from the Makefile is in the first lines of each .config.
+        # The first lines of a .config contain the version from the Makefile.
         return (source / "Makefile").stat().st_mtime_ns < made
     except OSError:
         return False
 
 
-def _inputs(source: Path, out: Path, wish: str, toolchain: Toolchain) -> str:
+def _inputs(source: Path, out: Path, wanted: str, toolchain: Toolchain) -> str:
     """Return what ``out``/.config was made from, and its digest."""
     digest = hashlib.sha256((out / ".config").read_bytes()).hexdigest()
-    return f"{source}\n{toolchain}\n{digest}\n{wish}"
+    return f"{source}\n{toolchain}\n{digest}\n{wanted}"
 
 
 def _refusal(missing: Sequence[ConfigDifference], reasons: Sequence[Reason]) -> NotConfigured:

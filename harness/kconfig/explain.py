@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Say why a requested option did not land, from the tree's Kconfig and the .config that landed."""
+"""Explain why a requested option did not take effect, from the tree's Kconfig and the .config."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.kconfig.reader import KconfigEntry, KconfigOptions
 
 @dataclasses.dataclass(frozen=True)
 class Reason:
-    """Why an option did not land, and what to try (empty when there is nothing sensible)."""
+    """Why an option did not take effect, and what to try (empty if nothing sensible)."""
 
     text: str
     hint: str = ""
@@ -25,7 +25,7 @@ class Reason:
 
 @dataclasses.dataclass(frozen=True)
 class _Case:
-    """A difference to explain: the option's definitions, all of Kconfig, and what landed."""
+    """A difference to explain: the option's definitions, all of Kconfig, and the .config."""
 
     difference: ConfigDifference
     entries: Sequence[KconfigEntry]
@@ -56,7 +56,7 @@ class _Case:
         return next(hiding, None)
 
     def unmet_dependencies(self, need: int) -> list[Expression]:
-        """Return the unmet dependencies of the definition that misses fewest."""
+        """Return the unmet dependencies of the definition with the fewest of them."""
         by_entry = [
             list(dict.fromkeys(p for d in entry.depends for p in unmet(d, self.config, need)))
             for entry in self.entries
@@ -64,12 +64,12 @@ class _Case:
         return min(by_entry, key=len)
 
     def holds(self, conditions: Sequence[Expression]) -> bool:
-        """Whether conditions are met, or only the compiler could tell."""
+        """Whether conditions are met, or depend on the compiler."""
         levels = [level(condition, self.config) for condition in conditions]
         return all(value is None or value >= 1 for value in levels)
 
     def shown(self, part: Expression) -> str:
-        """Write a condition with the values that make it fail."""
+        """Format a condition with the values that make it fail."""
         if reader.is_macro(part):
             return f"{show(part)}, which this compiler does not satisfy"
         mentioned = list(dict.fromkeys(names(part)))
@@ -82,7 +82,7 @@ class _Case:
 def explain(
     source: Path, missing: Sequence[ConfigDifference], config: str, arch: str
 ) -> list[Reason]:
-    """Return the reason for each difference, in order.  Reads all of Kconfig: takes seconds."""
+    """Return the reason for each difference, in order.  Reads all of Kconfig, in seconds."""
     options = reader.read_kconfig(source, architectures.named(arch).folder)
     return [reason(difference, options, values(config)) for difference in missing]
 
@@ -90,17 +90,17 @@ def explain(
 def reason(
     difference: ConfigDifference, options: KconfigOptions, config: Mapping[str, str]
 ) -> Reason:
-    """Return the reason for one difference; ``config`` has the values that landed."""
+    """Return the reason for one difference; ``config`` has the values in the .config."""
     entries = options.entries.get(difference.option.name)
     if not entries:
         return _unknown(difference.option.name, options)
     case = _Case(difference, entries, options, config)
     for rule in (_wrong_type, _out_of_range, _other_choice, _held_up, _held_down, _no_prompt):
-        if found := rule(case):
-            return found
+        if explanation := rule(case):
+            return explanation
     for part in (p for entry in entries for d in entry.depends for p in doubtful(d, config)):
         return Reason(f"depends on {case.shown(part)}")
-    return Reason(f"Kconfig decided otherwise, see {entries[0].where}")
+    return Reason(f"Kconfig set it differently, see {entries[0].where}")
 
 
 def _unknown(name: str, options: KconfigOptions) -> Reason:
@@ -143,7 +143,7 @@ def _out_of_range(case: _Case) -> Reason | None:
 
 
 def _other_choice(case: _Case) -> Reason | None:
-    """It is one of a choice, and another one is on (or must be, when this one is to be off)."""
+    """It is a member of a choice, and another member is on (or must be, to turn this one off)."""
     choice = next((entry.choice for entry in case.entries if entry.choice), None)
     if choice is None or case.unmet_dependencies(1):
         return None
@@ -154,9 +154,9 @@ def _other_choice(case: _Case) -> Reason | None:
     ]
     if case.value == "n":
         others = ", ".join(name for name in members if name != case.name)
-        return Reason(f"it is the chosen one of a choice; another must be chosen: {others}")
+        return Reason(f"it is the selected member of a choice; select another: {others}")
     chosen = [name for name in members if case.config.get(name) == "y"]
-    return Reason(f"it is one of a choice, and {chosen[0]} was chosen") if chosen else None
+    return Reason(f"it is a member of a choice, and {chosen[0]} was selected") if chosen else None
 
 
 def _held_up(case: _Case) -> Reason | None:
@@ -183,7 +183,7 @@ def _held_up(case: _Case) -> Reason | None:
 
 def _held_down(case: _Case) -> Reason | None:
     """It is lower than requested: a dependency is not met."""
-    # Only a tristate that is to be y needs y; everything else is content with m.
+    # Only a tristate that should be y needs y; for everything else m is enough.
     tristate = any(entry.type == "tristate" for entry in case.entries)
     parts = case.unmet_dependencies(2 if tristate and case.value == "y" else 1)
     if not parts:
@@ -201,7 +201,7 @@ def _held_down(case: _Case) -> Reason | None:
 
 
 def _no_prompt(case: _Case) -> Reason | None:
-    """It cannot be requested: it has no prompt, or none that is visible now."""
+    """It cannot be requested: it has no prompt, or no visible one."""
     if hidden := case.hidden_by():
         return Reason(f"it can only be changed with {case.shown(hidden)}")
     if case.has_prompt:
@@ -210,4 +210,4 @@ def _no_prompt(case: _Case) -> Reason | None:
     if not selectors:
         return Reason("it has no prompt, so it cannot be requested", "drop it")
     shown = ", ".join(selectors[:4]) + (", ..." if len(selectors) > 4 else "")
-    return Reason(f"it has no prompt; it comes with {shown}", f"request {selectors[0]} instead")
+    return Reason(f"it has no prompt; it is selected by {shown}", f"request {selectors[0]} instead")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kconfig's expressions: read one, evaluate it, and say which part is not met.
+"""Kconfig expressions: parse and evaluate them, and find the parts that are not met.
 
-Values are 0 (n), 1 (m) and 2 (y); None is what only the compiler could tell ($(cc-option,...)).
+Values are 0 (n), 1 (m) and 2 (y); None means that it depends on the compiler ($(cc-option,...)).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 LEVELS = {"n": 0, "m": 1, "y": 2}
 _COMPARISONS = ("=", "!=", "<", ">", "<=", ">=")
 
-# A macro call may hold others, three deep; the kernel has no deeper ones in expressions.
+# Macro calls may be nested three deep; expressions in the kernel are never deeper.
 _CALL = r"\$\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\)"
 _TOKEN = re.compile(
     rf"""\s*(?:({_CALL})|("(?:[^"\\]|\\.)*"|'[^']*')|(&&|\|\||!=|<=|>=|[!=<>()])|([\w$./-]+))"""
@@ -47,7 +47,7 @@ Expression = Name | Not | Pair
 
 
 def read(text: str) -> Expression | None:
-    """Read an expression; None when the syntax is unknown, as a newer kernel's may be."""
+    """Parse an expression; None if the syntax is unknown, for example from a newer kernel."""
     tokens = _Tokens(text)
     try:
         expression = _or(tokens)
@@ -62,7 +62,7 @@ def tokens(text: str) -> list[str]:
 
 
 def show(expression: Expression) -> str:
-    """Write an expression as Kconfig has it."""
+    """Format an expression in Kconfig syntax."""
     match expression:
         case Name(text):
             return text
@@ -82,7 +82,7 @@ def show(expression: Expression) -> str:
 
 
 def level(expression: Expression, values: Mapping[str, str]) -> int | None:
-    """Evaluate an expression with the values of a .config (without options not set)."""
+    """Evaluate an expression with the values of a .config (which lacks unset options)."""
     match expression:
         case Name(text) if text.startswith("$("):
             return None
@@ -100,7 +100,7 @@ def level(expression: Expression, values: Mapping[str, str]) -> int | None:
 
 
 def names(expression: Expression) -> Iterator[str]:
-    """Return the symbols that an expression mentions."""
+    """Yield the symbols in an expression."""
     match expression:
         case Name(text):
             if text[0] not in "$\"'" and text not in LEVELS and not text.isdigit():
@@ -119,7 +119,7 @@ def unmet(expression: Expression, values: Mapping[str, str], need: int = 2) -> l
 
 
 def doubtful(expression: Expression, values: Mapping[str, str]) -> list[Expression]:
-    """Return the parts (joined by &&) that only the compiler could tell."""
+    """Return the parts (joined by &&) that depend on the compiler."""
     return [part for part in _parts(expression) if level(part, values) is None]
 
 

@@ -26,7 +26,7 @@ _CONFIG_LINE = re.compile(r"^CONFIG_(\w+)=(.*)$", re.MULTILINE)
 
 @dataclasses.dataclass(frozen=True)
 class ConfigDifference:
-    """An option that did not land: ``got`` is its value in the .config, "n" when it is not set."""
+    """An option that did not take effect: ``got`` is its value in the .config, "n" if unset."""
 
     option: Option
     got: str
@@ -45,10 +45,9 @@ def request(
 ) -> Request:
     """Read fragments (names or files) and ``X=y`` assignments into one Request.
 
-    A name is looked for in ``folders``, in ./kconfigs and among the harness's own fragments;
-    beside NAME.config, NAME.<arch>.config is read too, if it exists.  Assignments win over
-    fragments.  Raises UsageError for an unknown name, a line that is not an option, and for two
-    places that disagree.
+    Names are searched in ``folders``, in ./kconfigs and among the harness's own fragments; besides
+    NAME.config, NAME.<arch>.config is read too, if it exists.  Assignments override fragments.
+    Raises UsageError for an unknown name, a line that is not an option, and conflicting values.
     """
     assigned = _agreed(_assignment(text) for text in assignments)
     files = [file for fragment in fragments for file in _files(fragment, folders, arch)]
@@ -58,7 +57,7 @@ def request(
 
 
 def parse(text: str, where: str) -> list[Option]:
-    """Read the lines of a fragment.
+    """Parse the text of a fragment.
 
     A comment that starts with "why" is the reason for the options below it, up to an empty line.
     Raises UsageError.
@@ -105,14 +104,14 @@ def available(folders: Sequence[Path]) -> list[str]:
 
 
 def values(config: str) -> dict[str, str]:
-    """Read a .config's text (or /proc/config.gz's): name to value, without options not set."""
+    """Parse the text of a .config (or of /proc/config.gz): name to value, without unset options."""
     return dict(_CONFIG_LINE.findall(config))
 
 
 def compare(request: Request, config_text: str) -> list[ConfigDifference]:
-    """Return the requested options that have another value in ``config_text``, in request order.
+    """Return requested options that have another value in ``config_text``, in request order.
 
-    An option that is requested to be n may be not set or not exist at all.
+    An option requested as n may be unset or not exist at all.
     """
     got = values(config_text)
     return [
@@ -123,7 +122,7 @@ def compare(request: Request, config_text: str) -> list[ConfigDifference]:
 
 
 def same(left: str, right: str) -> bool:
-    """Whether two values mean the same: 0x10 is 16, everything else is compared as written."""
+    """Whether two values are equal: 0x10 equals 16, everything else is compared as text."""
     if left == right:
         return True
     try:
@@ -143,7 +142,7 @@ def _assignment(text: str) -> Option:
 
 
 def _agreed(options: Iterable[Option]) -> dict[str, Option]:
-    """Return the options by name.  Raises UsageError when two have different values."""
+    """Return the options by name.  Raises UsageError for conflicting values."""
     agreed: dict[str, Option] = {}
     for option in options:
         first = agreed.setdefault(option.name, option)
@@ -179,7 +178,7 @@ def _find(name: str, folders: Sequence[Path]) -> Path:
 
 def _search_path(folders: Sequence[Path]) -> list[Path]:
     package = Path(harness.__file__).parent
-    # Our own fragments are inside an installed package, and beside it in a checkout.
+    # Our own fragments are inside the package if installed, and beside it in a checkout.
     return [*folders, Path("kconfigs"), package / "kconfigs", package.parent / "kconfigs"]
 
 

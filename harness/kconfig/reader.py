@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read a kernel's Kconfig files as far as needed to explain why an option did not land.
+"""Read a kernel's Kconfig files as far as needed to explain why an option did not take effect.
 
-Why not kconfiglib: its last release (14.1.0, 2020) stops at what 7.x kernels use
-(``transitional``, ``modules`` as a property, ``depends on A if B``), and it works values out
-itself, running the compiler for every $(cc-option,...).  The values we need are in the .config
-that landed, so reading the structure is enough; nothing here decides what a .config holds.
+Why not kconfiglib: its last release (14.1.0, 2020) fails on syntax used by 7.x kernels
+(``transitional``, ``modules`` as a property, ``depends on A if B``), and it evaluates symbols
+itself, running the compiler for every $(cc-option,...).  The values we need are in the resulting
+.config, so reading the structure is enough; nothing here determines the content of a .config.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SOURCES = ("source", "rsource", "osource", "orsource")
 
 @dataclasses.dataclass(frozen=True)
 class Conditional:
-    """What holds under a condition: the symbol of a select, a default, a range."""
+    """Something that applies under a condition: the symbol of a select, or a range."""
 
     text: str
     condition: tuple[Expression, ...] = ()
@@ -36,9 +36,9 @@ class Conditional:
 
 @dataclasses.dataclass
 class KconfigEntry:
-    """One definition of a symbol; ``depends`` has the conditions of the blocks around it too.
+    """One definition of a symbol; ``depends`` includes the conditions of enclosing blocks.
 
-    ``visible`` are the conditions of its prompt, None when it has no prompt; ``choice`` is the
+    ``visible`` are the conditions of its prompt, None if it has no prompt; ``choice`` is the
     number of the choice it belongs to.
     """
 
@@ -70,7 +70,7 @@ class KconfigOptions:
 
 
 def read_kconfig(source: Path, folder: str) -> KconfigOptions:
-    """Read a tree for the architecture whose folder below arch/ is ``folder``."""
+    """Read the Kconfig files of a tree for the architecture in arch/``folder``."""
     reader = _KconfigReader(source, folder)
     reader.file("Kconfig")
     return KconfigOptions(reader.entries)
@@ -78,7 +78,7 @@ def read_kconfig(source: Path, folder: str) -> KconfigOptions:
 
 @dataclasses.dataclass
 class _Block:
-    """What an if, menu or choice adds to everything inside it."""
+    """What an if, menu or choice adds to all entries inside it."""
 
     depends: list[Expression] = dataclasses.field(default_factory=list)
     visible: list[Expression] = dataclasses.field(default_factory=list)
@@ -94,7 +94,7 @@ class _KconfigReader:
         self.choices = 0
 
     def file(self, name: str) -> None:
-        """Read one file; a missing one is left to the tree's own tools to report."""
+        """Read one file; a missing file is reported by the tree's own tools."""
         path = self.source / name
         if not path.is_file():
             return
@@ -103,7 +103,7 @@ class _KconfigReader:
                 self.line(match[1], match[2], f"{name}:{number}")
 
     def line(self, word: str, rest: str, where: str) -> None:
-        """Take one statement."""
+        """Process one statement."""
         if word in _SOURCES:
             self._source(rest, where, relative="rsource" in word)
         elif word in ("config", "menuconfig"):
@@ -163,7 +163,7 @@ class _KconfigReader:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Return the statements with their line numbers, lines joined, without help and comments."""
+    """Yield statements with their line numbers, continued lines joined, without help texts."""
     joined, first = "", 0
     help_indent: int | None = None  # of a help text; -1 until its first line
     for number, line in enumerate(text.expandtabs().splitlines(), 1):
@@ -186,12 +186,12 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _split(rest: str) -> tuple[list[str], str]:
-    """Split ``A B if C  # comment`` into the words before and the text after the ``if``."""
-    words = tokens(_COMMENT.sub(r"\1", rest))
-    if "if" not in words:
-        return words, ""
-    at = words.index("if")
-    return words[:at], " ".join(words[at + 1 :])
+    """Split ``A B if C  # comment`` into the tokens before and the text after the ``if``."""
+    parts = tokens(_COMMENT.sub(r"\1", rest))
+    if "if" not in parts:
+        return parts, ""
+    at = parts.index("if")
+    return parts[:at], " ".join(parts[at + 1 :])
 
 
 def _condition(rest: str) -> list[Expression]:
@@ -204,14 +204,14 @@ def _conditional(rest: str) -> Conditional:
 
 
 def _dependency(rest: str) -> list[Expression]:
-    """Read ``on A``, or ``on A if B``, which means: A, or not B."""
-    words, condition = _split(rest.removeprefix("on"))
-    needed, when = read(" ".join(words)), read(condition)
+    """Parse ``on A``, or ``on A if B``, which means: A, or not B."""
+    parts, condition = _split(rest.removeprefix("on"))
+    needed, when = read(" ".join(parts)), read(condition)
     if needed is None:
         return []
     return [Pair("||", needed, Not(when)) if when else needed]
 
 
 def is_macro(expression: Expression) -> bool:
-    """Whether an expression is a question to the compiler."""
+    """Whether an expression is a macro call, such as a test of the compiler."""
     return isinstance(expression, Name) and expression.text.startswith("$(")

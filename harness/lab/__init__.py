@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The one way from a commit to a kernel, its tests and their evidence; every verb uses it."""
+"""The lab: from a commit to a kernel, its tests and their evidence; every verb uses it."""

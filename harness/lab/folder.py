@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The folder of a run: checked before the work begins, and taken by one run only."""
+"""The folder of a run: checked before the work begins, and used by only one run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from harness.errors import HostFault
 from harness.model import Plan
 from harness.results import store
 
-COMMAND = "command"  # holds the run's command line; who creates it owns the folder
+COMMAND = "command"  # holds the run's command line; the run that creates it owns the folder
 ELSEWHERE = "choose another folder with --out DIR"
-COVER = "cover.mail"  # the cover letter as it came; harness.publish.reply replies to it
-LEAST = 65536  # bytes that must be free after a run, or evidence may be lost
+COVER = "cover.mail"  # the original cover letter; harness.publish.reply replies to it
+LEAST = 65536  # bytes that must be free after a run; with less, evidence may be lost
 
 
 def check(plan: Plan) -> None:
-    """Raise HostFault now, not after an hour of building, if the run's folder cannot be used."""
+    """Raise HostFault if the run's folder is unusable: now, not after an hour of building."""
     folder = plan.out or paths.state("runs")
     if plan.out is not None and _taken(folder):
         raise _is_taken(folder)
@@ -35,7 +35,7 @@ def check(plan: Plan) -> None:
 
 
 def make(plan: Plan, started: datetime.datetime, command: tuple[str, ...]) -> Path:
-    """Make the run's folder, with the series' mails in it; HostFault if it already holds a run."""
+    """Create the run's folder with the series' mails; HostFault if it already holds a run."""
     with writing(plan.out or paths.state("runs")):
         folder = _claimed(plan, started, shlex.join(command))
         if plan.series is not None:
@@ -48,7 +48,7 @@ def make(plan: Plan, started: datetime.datetime, command: tuple[str, ...]) -> Pa
 
 
 def _claimed(plan: Plan, started: datetime.datetime, command: str) -> Path:
-    """Take a folder that no other run has, even one that starts in the same second."""
+    """Claim a folder that no other run uses, even a run that starts in the same second."""
     if plan.out is not None:
         plan.out.mkdir(parents=True, exist_ok=True)
         try:
@@ -77,9 +77,9 @@ def _is_taken(folder: Path) -> HostFault:
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Raise HostFault when the run's folder cannot be written, or its disk is full.
+    """Raise HostFault if the run's folder cannot be written, or its disk is full.
 
-    A full disk makes guests and pytest fail in ways that look like the kernel's fault.
+    With a full disk, guests and pytest fail in ways that look like kernel faults.
     """
     with paths.writing(folder, ELSEWHERE):
         yield

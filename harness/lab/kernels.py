@@ -28,9 +28,9 @@ class Built:
 
 @dataclasses.dataclass(frozen=True)
 class Lab:
-    """What every trial has in common: the plan, the options, the compiler, how guests run.
+    """What all trials have in common: the plan, the options, the compiler, how guests run.
 
-    ``accel`` is TCG where no guest is to be booted.
+    ``accel`` is TCG if no guest will be booted.
     """
 
     plan: Plan
@@ -41,7 +41,7 @@ class Lab:
 
     @classmethod
     def of(cls, plan: Plan, progress: Progress, *, boots: bool = True) -> Lab:
-        """Prepare the lab for a plan.  Raises a HarnessError where the machine cannot do it."""
+        """Prepare the lab for a plan.  Raises a HarnessError if the machine is not capable."""
         kbuild.check_place(paths.cache())
         toolchain = build.toolchain(plan.arch or None, plan.llvm)
         request = kconfig.request(
@@ -53,7 +53,7 @@ class Lab:
     def kept(
         self, checkout: Checkout, *, request: Request | None = None, lean: bool = False
     ) -> Kernel | None:
-        """Return the kernel of a checkout if the cache has it; with ``lean`` also a lean one."""
+        """Return the kernel of a checkout from the cache, or None; ``lean``: even a lean one."""
         key = build.key(checkout, request or self.request, self.toolchain)
         kernel = build.find(key) or (build.find(build.lean(key)) if lean else None)
         if kernel is None:
@@ -69,10 +69,10 @@ class Lab:
         request: Request | None = None,
         lean: bool = False,
     ) -> Kernel:
-        """Return the kernel of a checkout, from the cache or built now.  The slot must be held.
+        """Return the kernel of a checkout, from the cache or newly built.  Hold the slot.
 
-        With another ``request`` than the lab's it is built in the lab's folder, where only what
-        differs is compiled.  With ``lean`` a lean kernel is enough, where one can be built.
+        If ``request`` differs from the lab's, it is built in the lab's folder, where only what
+        differs is compiled.  ``lean``: a lean kernel is enough, if one can be built.
         """
         wanted = request or self.request
         kept = self.kept(checkout, request=wanted, lean=lean)
@@ -89,11 +89,11 @@ class Lab:
         )
 
     def kernels(self, start: Source) -> tuple[Built, ...]:
-        """Return the kernels of the plan's sides, built where the cache does not have them.
+        """Return the kernels of the plan's sides, from the cache or newly built.
 
-        The patched one is built after the base in the same folder, so that only what the series
-        touches is compiled again.  Kernels that are all in the cache wait for no other build.
-        Raises BreaksBuild where only the patched one does not build.
+        The patched kernel is built after the base in the same folder, so that only what the series
+        touches is recompiled.  If all kernels are in the cache, no other build is waited for.
+        Raises BreaksBuild if only the patched kernel does not build.
         """
         slot = tree.peek(start, self.progress)
         built = self._all_kept(slot) if slot else ()
@@ -140,13 +140,13 @@ def find_source(plan: Plan, progress: Progress) -> Source:
         return source.from_tree(plan.tree, _base(plan, plan.tree, progress))
     if not plan.kernel:
         raise UsageError(
-            "no kernel was named", hint="--kernel 7.2 for a release, --tree DIR for a git tree"
+            "no kernel was given", hint="--kernel 7.2 for a release, --tree DIR for a git tree"
         )
     return source.release(plan.kernel, progress, refresh=plan.refresh)
 
 
 def _base(plan: Plan, repo: Path, progress: Progress) -> str:
-    """Name the commit of a user's tree to start from; search for it where nobody named one."""
+    """Return the commit of a user's tree to start from; search for it if none was given."""
     if plan.series is None or not plan.search_base or not git.commit_of(repo, "HEAD"):
         return plan.base
     with progress.stage("base", plan.series.name) as stage:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A test session as a person sees it: its progress, what each guest does, failures as they come.
+"""Display of a test session: its progress, what each guest is doing, failures as they occur.
 
-pytest is another program.  What it finds is read from its journal, and what its guests do from
-their folders, a few times a second: neither waits for pytest to print a line.
+pytest is a separate program.  Its results are read from its journal, and the state of its guests
+from their folders, a few times a second, without waiting for pytest to print a line.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from harness.model import GuestRecord, Outcome, Side, Test
 from harness.progress import Stage, StageRow, clock
 from harness.results.tally import Tally
 
-_INTERVAL = 0.25  # seconds between two looks
-_RETRIES = "retries"  # where the plugin runs again what failed; each in a folder of its own
+_INTERVAL = 0.25  # seconds between two updates
+_RETRIES = "retries"  # where the plugin reruns failed tests, each in its own folder
 _COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
 
 
 class SessionView:
-    """Shows one session in its stage.
+    """Shows a session in its stage.
 
-    ``judged``: the verdict is about this side, so that each of its failures is shown; of the other
-    side only deaths are.  ``known`` are tests that are bad without the series too.
+    ``judged``: the verdict is about this side, so all of its failures are shown; of the other side
+    only crashes and timeouts are.  ``known`` are tests that are bad without the series too.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class SessionView:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Show the session as long as the context lasts."""
+        """Show the session during the context."""
         thread = threading.Thread(target=self._watch, name="harness-session", daemon=True)
         thread.start()
         try:
@@ -60,14 +60,14 @@ class SessionView:
             self.look()
 
     def look(self) -> None:
-        """Read what is new, and show it."""
+        """Read and show new results."""
         for test in self.tally.news():
             self._show(test)
         self.stage.rows = (*self._guests.rows(), *self._retry_rows())
         self.stage.update(self.tally.done, self.tally.total or None, counts_text(self.tally.counts))
 
     def _retry_rows(self) -> tuple[StageRow, ...]:
-        """Return the row of the guest in which a test that failed is run again."""
+        """Return the row of the guest in which a failed test is being rerun."""
         place = next(reversed(guest_records.taken(self.folder / _RETRIES)), None)
         if place is None:
             return ()
@@ -97,16 +97,16 @@ class SessionView:
 
 
 class GuestRows:
-    """What the guests of one session do: from their records, and from the session's tally."""
+    """What the guests of a session are doing, from their records and the session's tally."""
 
     def __init__(self, folder: Path, tally: Tally) -> None:
         self.folder, self.tally = folder, tally
-        self.boots: dict[str, float] = {}  # the seconds each guest took to come up
+        self.boots: dict[str, float] = {}  # boot time of each guest, in seconds
         self._ended: set[Path] = set()
-        self._idle: dict[str, float] = {}  # since when a guest that had tests has none
+        self._idle: dict[str, float] = {}  # since when a guest has had no more tests
 
     def rows(self) -> Iterator[StageRow]:
-        """Return a row for each guest that lives."""
+        """Yield a row for each running guest."""
         for place in guest_records.taken(self.folder / "guests"):
             record = None if place in self._ended else guest_records.read_record(place)
             if record is None:
@@ -119,7 +119,7 @@ class GuestRows:
                 yield StageRow(record.name, *self._activity(record))
 
     def _activity(self, record: GuestRecord) -> tuple[str, float]:
-        """Say what a guest does, and since when."""
+        """Return what a guest is doing, and since when."""
         if record.boot_seconds is None:
             return "boots", record.began or time.time()
         if record.name in self.tally.running:
@@ -132,6 +132,6 @@ class GuestRows:
 
 
 def counts_text(counts: dict[Outcome, int]) -> Text:
-    """Write outcomes and their numbers, coloured."""
+    """Format the outcomes with their counts, in colour."""
     parts = [(f"{n} {outcome}", _COLOURS.get(outcome, "red")) for outcome, n in counts.items()]
     return Text(", ").join(Text(*part) for part in parts)

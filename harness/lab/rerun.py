@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Rerun what looks broken on both kernels: only what stays broken is a regression."""
+"""Rerun suspected regressions on both kernels: only tests that stay broken are regressions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from harness.results import evidence, journal
 from harness.results.journal import Journal
 
 FOLDER = "rerun"  # in a run's or a check's folder
-# How many tests are rerun.  Where more than MANY look broken, the kernel itself is broken:
-# then a few show it, since each rerun costs a boot.
+# How many tests are rerun.  If more than MANY look broken, the kernel itself is broken: a few
+# reruns are enough to show that, since each costs a boot.
 MANY, FEW = 10, 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Settled:
-    """The changes with the outcomes of their reruns; ``splats`` are those of the base's reruns."""
+    """The changes with the outcomes of their reruns; ``splats`` are from reruns on the base."""
 
     changes: tuple[Change, ...]
     splats: tuple[Splat, ...] = ()
@@ -37,23 +37,23 @@ def settle(
 ) -> Settled:
     """Rerun each suspect alone in a fresh guest, ``times`` times on each kernel.
 
-    ``folders`` hold what the base and the patched kernel did and stay as they are; what the reruns
-    leave is in ``place``.  A suspect whose kernel is gone stays a suspect, and so do those that are
-    left out: of more than MANY suspects only the first FEW are rerun.
+    ``folders`` hold the evidence of the base and the patched kernel and are not changed; the
+    evidence of the reruns goes to ``place``.  A suspect whose kernel is gone stays a suspect.  If
+    there are more than MANY suspects, only the first FEW are rerun; the others stay suspects.
     """
     suspects = [change for change in changes if change.kind is ChangeKind.SUSPECT]
     suspects = suspects if len(suspects) <= MANY else suspects[:FEW]
     if not (suspects and times):
         return Settled(tuple(changes))
     rerun: dict[str, Change] = {}
-    with progress.stage("rerun", "what looks broken") as stage, paths.writing(place):
+    with progress.stage("rerun", "suspected regressions") as stage, paths.writing(place):
         on_base = _retries(folders[0], place / "base")
         on_patched = _retries(folders[1], place / "patched")
         for number, suspect in enumerate(suspects):
             stage.update(number, len(suspects), suspect.test)
             patched = _outcomes(on_patched, suspect.test, times, until_bad=False)
             change = dataclasses.replace(suspect, again=((), patched))
-            if change.kind is ChangeKind.SUSPECT:  # else it is flaky, whatever the base does
+            if change.kind is ChangeKind.SUSPECT:  # otherwise it is flaky, regardless of the base
                 base = _outcomes(on_base, suspect.test, times, until_bad=True)
                 change = dataclasses.replace(suspect, again=(base, patched))
             rerun[suspect.test] = change
@@ -65,18 +65,18 @@ def settle(
 
 
 def _retries(folder: Path, place: Path) -> retries.Retries | None:
-    """Prepare reruns of the tests of a trial's folder; None when its kernel is gone."""
-    argv, root = evidence.session(folder)
-    image = evidence.image(folder)
-    if image is None or not image.exists():
+    """Prepare reruns of the tests in a trial's folder; None if its kernel is gone."""
+    started, image = evidence.session(folder), evidence.image(folder)
+    if started is None or image is None or not image.exists():
         return None
-    return retries.Retries(Journal(place), argv, Path(root), None, lambda: False, lambda _: None)
+    argv, root = evidence.rerun_command(folder, started), Path(started.root)
+    return retries.Retries(Journal(place), argv, root, None, lambda: False, lambda _: None)
 
 
 def _outcomes(
     runner: retries.Retries | None, test: str, times: int, *, until_bad: bool
 ) -> tuple[Outcome, ...]:
-    """Run a test until it was bad once (or good once), at most ``times`` times."""
+    """Run a test at most ``times`` times, until it is bad (or good) once."""
     outcomes: list[Outcome] = []
     if runner is not None:
         for _ in range(times):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A trial: one kernel boots and runs the suites once, by pytest with our plugin.
+"""A trial: one kernel boots and runs the suites once, using pytest with our plugin.
 
-pytest is a program of its own, with a command that a person could type.  Its crash cannot lose
-results: they are in the journal.
+pytest runs as a separate program, with a command that a user could type.  If it crashes, no results
+are lost: they are in the journal.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ from harness.results import evidence, journal
 from harness.results.evidence import DecodedSplat
 from harness.results.regression import counts
 
-# pytest's exit codes that are no verdict on the kernel.  Ctrl-C, its other reason for 2, reaches us
-# before it.
+# pytest's exit codes; those in _UNFIT are no verdict on the kernel.  Exit code 2 can also mean
+# Ctrl-C, but we are interrupted first.
 _ENDED = (0, 1)  # it ran all tests
 _INTERNAL = 3
 _UNCOLLECTED = 2
 _UNFIT = {
     _UNCOLLECTED: "the suites cannot be collected",
-    4: "pytest does not understand its command line",
+    4: "pytest does not accept its command line",
     5: "no tests were found in the suites",
 }
 
@@ -59,11 +59,11 @@ _UNFIT = {
 def run(
     lab: Lab, built: Built, folder: Path, *, keep: bool = False, base: SideResult | None = None
 ) -> SideResult:
-    """Run the plan's suites on one kernel; evidence goes to ``folder``, splats are decoded.
+    """Run the plan's suites on one kernel; write evidence to ``folder``, and decode splats.
 
-    A base that was tested before with the same suites is not booted again; with ``keep`` no
-    kernel is.  ``base`` is what the base did: tests that fail there too are shown as such.
-    Raises UsageError, GuestFault or HostFault where pytest came to no result.
+    A base that was already tested with the same suites is not booted again; with ``keep`` this
+    holds for any kernel.  ``base`` is the result of the base: tests that fail there too are marked.
+    Raises UsageError, GuestFault or HostFault if pytest had no result.
     """
     plan, progress = lab.plan, lab.progress
     keep = keep or built.side is Side.BASE
@@ -79,9 +79,9 @@ def run(
         with view.watched():
             status, tail = _pytest(argv, folder, plan.folder, progress)
         stage.finish(f"{stage.what}: {view.summary}")
-    # In a thread Ctrl-C is for pytest alone: that is how it ends then.
+    # In a thread, only pytest gets Ctrl-C, so it may end that way.
     result = evidence.read(folder, built.side, built.kernel, stopped=status not in _ENDED)
-    # What the base could collect and this kernel cannot is the series' doing.
+    # If the base could collect the suites and this kernel cannot, the series is at fault.
     collects = base is not None and any(map(_ran, base.tests)) and status == _UNCOLLECTED
     raise_fault(status, tail, result, folder, collects=collects)
     if kept is not None and not result.error and _is_complete(folder):
@@ -94,7 +94,7 @@ def _stage(built: Built, progress: Progress) -> contextlib.AbstractContextManage
 
 
 def _reused(built: Built, kept: Path, folder: Path, progress: Progress) -> SideResult:
-    """Copy what an earlier trial left, and read it."""
+    """Copy the evidence of an earlier trial, and read it."""
     with _stage(built, progress) as stage:
         shutil.copytree(kept, folder, dirs_exist_ok=True, symlinks=True)
         result = evidence.read(folder, built.side, built.kernel, cached=True)
@@ -111,35 +111,35 @@ def _write_inputs(kernel: Kernel, request: Request, folder: Path) -> None:
     evidence.write_options(folder, request)
 
 
-# What makes a kernel slower at everything, and by how much.
+# Options that make a kernel slower in general, and by what factor.
 _SLOW = {"KASAN": 2.0, "PROVE_LOCKING": 1.5, "DEBUG_KMEMLEAK": 1.3}
 
 
 def slowness(request: Request) -> float:
-    """Return the factor by which a kernel with these options needs more time for everything."""
+    """Return the factor by which these options slow down a kernel."""
     on = {option.name.removeprefix("CONFIG_") for option in request.options if option.value == "y"}
     return math.prod(factor for name, factor in _SLOW.items() if name in on)
 
 
 def command(plan: Plan, kernel: Kernel, scale: float, accel: Accel, folder: Path) -> list[str]:
-    """Return the pytest command for one kernel, as a person could type it."""
-    given = {
+    """Return the pytest command for one kernel, as a user could type it."""
+    arguments = {
         "--kernel": kernel.image,
-        "--rootdir": plan.folder,  # or pytest takes the image for a place of tests, and / for all
+        "--rootdir": plan.folder,  # otherwise pytest considers the image a test path and uses /
         "--guest-folder": folder,
         "--kernel-options": folder / evidence.OPTIONS,
         "--guest-scale": f"{scale:g}",
     }
-    # Behind a pipe pytest has no terminal for --hold: see _attendant.
+    # pytest writes to a pipe and has no terminal for --hold: see _attendant.
     arch = kernel.arch if kernel.arch != options.GUEST_ARCH else ""
     plan = dataclasses.replace(plan, accel=str(accel), arch=arch, hold=False)
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v"]
-    pytest += [str(word) for pair in given.items() for word in pair]
+    pytest += [str(word) for pair in arguments.items() for word in pair]
     return [*pytest, *options.pytest_words(plan), *plan.suites, *plan.pytest_args]
 
 
 def _pytest(argv: list[str], folder: Path, cwd: Path, progress: Progress) -> tuple[int, list[str]]:
-    """Run pytest; returns its exit status and its last lines."""
+    """Run pytest; return its exit status and its last lines."""
     tail: collections.deque[str] = collections.deque(maxlen=40)
     with (folder / evidence.PYTEST_LOG).open("w", encoding="utf-8") as log:
 
@@ -156,26 +156,26 @@ def _pytest(argv: list[str], folder: Path, cwd: Path, progress: Progress) -> tup
 def _attendant(
     plan: Plan, folder: Path, progress: Progress
 ) -> contextlib.AbstractContextManager[object]:
-    """Enter guests that are held: pytest, behind a pipe, has no terminal."""
+    """Enter held guests: pytest has no terminal, since it writes to a pipe."""
     if not plan.hold:
         return contextlib.nullcontext()
     return attend.Attendant(folder / evidence.GUESTS, progress.say, attend.terminal())
 
 
 def _ran(test: Test) -> bool:
-    """Tell a test that ran from a file that could not be imported."""
+    """Whether this is a test that ran, rather than a file that could not be imported."""
     return test.outcome is not Outcome.NOTRUN and "::" in test.id
 
 
 def raise_fault(
     status: int, tail: list[str], result: SideResult, folder: Path, *, collects: bool
 ) -> None:
-    """Raise when pytest came to no result: it refused, was killed, broke down, or left nothing.
+    """Raise if pytest had no result: it refused to run, was killed, failed, or left nothing.
 
-    ``collects``: the suites can be collected on another kernel, so that this one is at fault.
+    ``collects``: the suites can be collected on another kernel, so this kernel is at fault.
     """
     hint, details = f"see {folder / evidence.PYTEST_LOG}", "\n".join(tail)
-    # With -x pytest ends with 2 as well; whatever was run is a verdict.
+    # With -x pytest exits with 2 as well; the tests that ran give a verdict.
     if status in _UNFIT and not collects and not any(map(_ran, result.tests)):
         raise UsageError(_UNFIT[status], hint=hint, details=details)
     if status < 0:
@@ -188,7 +188,7 @@ def raise_fault(
 
 
 def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
-    """Name the cache folder after all that a result depends on: kernel, suites, how they run."""
+    """Return the cache folder, named by what a result depends on: kernel, suites, how they run."""
     guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment)
     tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.retry, plan.allow_flaky)
     how = (kernel.key, *guest, *tests, plan.hold_for, plan.vmcore, plan.pytest_args)
@@ -214,14 +214,14 @@ def _shared(suite: Path, top: Path) -> list[Path]:
 
 
 def _is_complete(folder: Path) -> bool:
-    """Whether every test in a folder came to an end: half a result must not stand for the base."""
+    """Whether all tests in a folder have ended: a partial result must not stand for the base."""
     tests = journal.read(folder, stopped=True)
     return bool(tests) and all(test.outcome is not Outcome.NOTRUN for test in tests)
 
 
 def _keep(folder: Path, kept: Path) -> None:
     with paths.scratch(kept) as draft:
-        # Dumps are as large as guests, and nobody asks for those of an earlier run.
+        # Dumps are as large as guest memory, and those of an earlier run are not needed.
         without_dumps = shutil.ignore_patterns("vmcore")
         shutil.copytree(folder, draft / "kept", symlinks=True, ignore=without_dumps)
         if not _is_complete(kept):  # another run may have been faster
@@ -239,12 +239,12 @@ def _key(splat: Splat) -> _Key:
 
 
 def _decoded(result: SideResult, built: Built, folder: Path, progress: Progress) -> SideResult:
-    """Add to each splat its place in the sources and its patches; write them to ``folder``.
+    """Add the source location and patches to each splat; write them to ``folder``.
 
-    A splat that cannot be decoded stays as it is: no verdict depends on this.
+    A splat that cannot be decoded is left unchanged: no verdict depends on this.
     """
     owners: list[Test | GuestRecord] = [*result.tests, *result.guests]
-    # A test's splat stands on its guest's console as well, with another line number.
+    # A test's splat is on its guest's console as well, with another line number.
     splats = {_key(splat): splat for owner in owners for splat in owner.splats}
     if not splats:
         return result
@@ -256,7 +256,7 @@ def _decoded(result: SideResult, built: Built, folder: Path, progress: Progress)
     decoded = dict(zip(splats, places, strict=True))
     text = "\n".join(_decoded_text(owners, decoded))
     (folder / evidence.SPLATS_TEXT).write_text(text, encoding="utf-8")
-    stored = (DecodedSplat(title, frames, one) for (title, frames), one in decoded.items())
+    stored = [DecodedSplat(title, frames, splat) for (title, frames), splat in decoded.items()]
     evidence.write_decoded(folder, tuple(stored))
     return dataclasses.replace(
         result,
@@ -268,11 +268,12 @@ def _decoded(result: SideResult, built: Built, folder: Path, progress: Progress)
 def _with_places(owner: _Owner, decoded: dict[_Key, Decoded]) -> _Owner:
     splats = []
     for splat in owner.splats:
-        one = decoded[_key(splat)]
-        # Of a frame's places the first is the innermost inlined function.
-        places = [place for frame in one.frames[one.guilty :][:1] for place in frame.places]
+        source = decoded[_key(splat)]
+        # The first place of a frame is the innermost inlined function.
+        guilty = source.frames[source.guilty :][:1]
+        places = [place for frame in guilty for place in frame.places]
         place = f"{places[0].file}:{places[0].line}" if places else ""
-        splats.append(dataclasses.replace(splat, place=place, patches=one.patches))
+        splats.append(dataclasses.replace(splat, place=place, patches=source.patches))
     return dataclasses.replace(owner, splats=tuple(splats))
 
 

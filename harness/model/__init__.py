@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The values that stages hand to one another.  Frozen, standard library only."""
+"""The values that stages pass to each other.  Frozen, standard library only."""
 
 from harness.model.bisection import (
     Bisected,

@@ -21,10 +21,10 @@ class BisectMode(enum.StrEnum):
 
 
 class Call(enum.StrEnum):
-    """What a candidate was found to be.
+    """The result for a candidate.
 
     SKIP: it cannot be tested (does not apply, configure or build).
-    OTHER: it failed, but not with the signature that the bisection looks for.
+    OTHER: it failed, but not with the signature that the bisection is looking for.
     """
 
     GOOD = "good"
@@ -35,7 +35,7 @@ class Call(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Commit:
-    """A commit; ``files`` are the paths it changed, where they were asked for."""
+    """A commit; ``files`` are the paths it changed, if they were requested."""
 
     id: str
     parents: tuple[str, ...]
@@ -46,17 +46,17 @@ class Commit:
 
     @property
     def short(self) -> str:
-        """The commit as mails cite it."""
+        """The commit as it is cited in mails."""
         return f'{self.id[:12]} ("{self.subject}")'
 
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """One kernel to try; ``name`` is for people, and unique in one bisection.
+    """One kernel to try; ``name`` is for display, and unique within a bisection.
 
     ``commit`` is what is checked out ("": the commit that the bisection starts from).
     ``request`` replaces the bisection's config options.  ``patches`` are the numbers of the
-    patches of the series to apply on top (None: those that every candidate gets).
+    patches of the series to apply on top (None: the same ones as for every candidate).
     ``debug``: its kernel needs debug info.
     """
 
@@ -71,7 +71,7 @@ class Candidate:
 class Observation:
     """The result of one trial of a candidate.
 
-    ``why`` is a line for people; ``seconds`` is how long the trial took; ``folder`` holds its
+    ``why`` is a line for display; ``seconds`` is how long the trial took; ``folder`` holds its
     evidence; ``value`` is the measured number, if there is one.
     """
 
@@ -84,7 +84,7 @@ class Observation:
 
 @dataclasses.dataclass(frozen=True)
 class ObservationRecord:
-    """An observation as state.json keeps it; ``digest`` names the kernel that was booted."""
+    """An observation as stored in state.json; ``digest`` names the kernel that was booted."""
 
     candidate: str
     phase: str
@@ -96,7 +96,7 @@ class ObservationRecord:
 class SearchStart:
     """How a bisection began: its command line, the working directory, and pinned commits.
 
-    ``pins`` says which commits the refs meant: a branch may move before --resume.
+    ``pins`` records the commits that refs pointed to: a branch may move before --resume.
     """
 
     command: tuple[str, ...]
@@ -114,7 +114,7 @@ class SearchState:
 
 @dataclasses.dataclass(frozen=True)
 class BisectStep:
-    """What was decided about one candidate, in the order of the decisions.
+    """What was decided about one candidate.
 
     ``phase`` is "search" or "verify"; ``failures`` of its ``runs`` showed the signature.
     """
@@ -133,7 +133,7 @@ class BisectStep:
 
 @dataclasses.dataclass(frozen=True)
 class Proof:
-    """One thing that must be true if the answer is right; ``found`` is None if it was not tried."""
+    """A condition that must hold if the answer is right; ``found`` is None if it was not tried."""
 
     what: str
     expected: Call
@@ -142,7 +142,7 @@ class Proof:
 
     @property
     def holds(self) -> bool | None:
-        """Whether it is true; None when it could not be tried."""
+        """Whether it holds; None if it could not be tried."""
         return None if self.found in (None, Call.SKIP, Call.OTHER) else self.found is self.expected
 
 
@@ -157,12 +157,12 @@ class Contrast:
 
 @dataclasses.dataclass(frozen=True)
 class PatchInteraction:
-    """What leaving out patches showed; ``full`` is what the whole series is.
+    """What leaving out patches showed; ``full`` is the result of the whole series.
 
-    Without a ``decisive`` patch the outcome is the opposite one.  ``pairs`` change it together,
-    but not alone.  ``together`` is a smallest set of patches that is bad by itself; ``unsure``
-    are those of them that could not be left out.  ``needs`` holds patches, each with the patches
-    that it does not apply or build without.
+    Without a ``decisive`` patch the result is the opposite.  ``pairs`` change the result together,
+    but not alone.  ``together`` is a minimal set of patches that is bad by itself; ``unsure``
+    are the patches among them that could not be left out.  ``needs`` lists patches, each with the
+    patches without which it does not apply or build.
     """
 
     decisive: tuple[int, ...] = ()
@@ -178,11 +178,11 @@ class Bisected:
     """The answer of a bisection and its evidence; bisect.json holds this value.
 
     ``culprit`` is the commit that introduced the failure (with ``reverse``: that fixed it), and
-    ``patch`` its number in the series.  ``remaining`` are the commits that are left where there
-    is no culprit.  ``options`` make the difference; ``brought`` are options that Kconfig changed
-    along with them.  ``test`` is the test that was run.  ``rate`` is the share of runs in which
-    the failure shows where it is, ``interval`` its bounds with 95 % confidence; ``confidence`` is
-    the probability that the answer is right.  ``mail`` is a paragraph for a mailing list.
+    ``patch`` its number in the series.  ``remaining`` are the commits left if there is no culprit.
+    ``options`` make the difference; ``brought`` are options that Kconfig changed along with them.
+    ``test`` is the test that was run.  ``rate`` is the failure rate of bad kernels, ``interval``
+    its bounds with 95 % confidence; ``confidence`` is the probability that the answer is right.
+    ``mail`` is a paragraph for a mailing list.
     """
 
     mode: BisectMode
@@ -216,7 +216,7 @@ class Bisected:
 
     @property
     def found(self) -> bool:
-        """Whether there is one answer."""
+        """Whether there is a definite answer."""
         return bool(self.culprit or self.options or self.together)
 
     @property
@@ -226,7 +226,7 @@ class Bisected:
 
     @property
     def verdict(self) -> Verdict:
-        """FOUND, UNPROVEN when a proof contradicts the answer, or UNDECIDED."""
+        """FOUND, UNPROVEN if a proof contradicts the answer, or UNDECIDED."""
         if not self.found:
             return Verdict.UNDECIDED
         return Verdict.FOUND if self.proven else Verdict.UNPROVEN

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a check found: a row for each patch and one for the whole series, a column for each check.
+"""Results of a check: a row per patch and one for the whole series, a column per check.
 
 check.json is this matrix (see harness.results.store).
 """
@@ -15,7 +15,7 @@ WHOLE_SERIES = 0  # the number of the row about the whole series; patches count 
 
 
 class Severity(enum.StrEnum):
-    """How much a finding weighs: an error makes the series bad, a note is only shown."""
+    """How serious a finding is: an error makes the series bad, a note is only shown."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -23,9 +23,9 @@ class Severity(enum.StrEnum):
 
 
 class CellState(enum.StrEnum):
-    """What a cell says.  SAME: nothing changed since the previous patch, so it was not run again.
+    """State of a cell.  SAME: nothing changed since the previous patch, so it was not run again.
 
-    UNKNOWN: there is no answer (the patch does not build, say).  NONE: nothing to check here.
+    UNKNOWN: there is no result (for example, the patch does not build).  NONE: nothing to check.
     """
 
     GOOD = "good"
@@ -37,7 +37,7 @@ class CellState(enum.StrEnum):
 
     @classmethod
     def of(cls, findings: tuple[Finding, ...]) -> CellState:
-        """Return the state that findings lead to."""
+        """Return the state that follows from the findings."""
         levels = {finding.level for finding in findings}
         if Severity.ERROR in levels:
             return cls.BAD
@@ -46,11 +46,11 @@ class CellState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A problem or a remark of a check.
+    """A problem or a note reported by a check.
 
-    ``rule`` is the check's own name for it; ``line`` is 0 when it has none.  ``enters`` is the
-    patch that introduces it, ``leaves`` the one that removes it (0: it stays).  ``same``
-    identifies it where its text may differ each time.
+    ``rule`` is the check's own name for it; ``line`` is 0 if there is no line.  ``enters`` is the
+    patch that introduces it, ``leaves`` the patch that removes it (0: it stays).  ``same``
+    identifies it if its text may differ each time.
     """
 
     level: Severity
@@ -64,13 +64,13 @@ class Finding:
 
     @property
     def where(self) -> str:
-        """File and line as compilers write them; empty when it is about no file."""
+        """File and line in the format of compilers; empty if it concerns no file."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One check of one patch; ``note`` says what was done, or why nothing was."""
+    """One check of one patch; ``note`` says what was done, or why nothing was done."""
 
     patch: int
     check: str
@@ -105,11 +105,11 @@ class PatchRow:
 
 @dataclasses.dataclass(frozen=True)
 class Matrix:
-    """Everything that a check of a series found.
+    """All results of a check of a series.
 
     ``untestable``: why it does not apply.  ``refused``: why it was not built, for safety.
-    ``fault``: why the machine could not run its guests; then there is no verdict, although what
-    was found stays true.
+    ``fault``: why the machine could not run its guests; then there is no verdict, although the
+    findings so far are valid.
     """
 
     name: str
@@ -124,7 +124,7 @@ class Matrix:
     seconds: float = 0.0
 
     def cell(self, patch: int, check: str) -> Cell:
-        """Return one cell; its state is NONE where that check was not made."""
+        """Return one cell; its state is NONE if that check was not run."""
         for cell in self.cells:
             if (cell.patch, cell.check) == (patch, check):
                 return cell
@@ -132,13 +132,13 @@ class Matrix:
 
     @property
     def made(self) -> tuple[str, ...]:
-        """The checks that were made of at least one patch, in their order."""
+        """The checks that were run on at least one patch, in order."""
         made = {cell.check for cell in self.cells if cell.state is not CellState.NONE}
         return tuple(check for check in self.checks if check in made)
 
     @property
     def findings(self) -> tuple[tuple[Cell, Finding], ...]:
-        """Every finding once, where it enters, by patch and check."""
+        """Every finding once, at the patch that introduces it, by patch and check."""
         order = {check: number for number, check in enumerate(self.checks)}
         last = len(order)
         cells = sorted(
@@ -154,14 +154,14 @@ class Matrix:
 
     @property
     def trouble(self) -> str:
-        """Why the check is not complete; empty when it is."""
+        """Why the check is incomplete; empty if it is complete."""
         return self.untestable or self.fault or self.refused
 
     @property
     def verdict(self) -> Verdict:
-        """What the check says of the series; what is unknown is not good.
+        """The verdict on the series; an unknown result is not good.
 
-        A series with an error is bad, whatever else could not be done.
+        A series with an error is bad, even if the check is incomplete.
         """
         if self.untestable:
             return Verdict.UNTESTABLE

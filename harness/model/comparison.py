@@ -22,9 +22,9 @@ class Shift:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What differs.  ``splats`` and ``warnings`` are those that only the patched kernel has;
-    ``healed`` are splats that only the base has.  ``error`` says why the patched kernel has no
-    result, ``untestable`` why nothing can be compared.
+    """The differences.  ``splats`` and ``warnings`` are those of the patched kernel alone;
+    ``healed`` are splats of the base alone.  ``error`` says why the patched kernel has no result,
+    ``untestable`` why nothing can be compared.
     """
 
     base: str
@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Bad where the patched kernel is worse in tests, splats or warnings, or has no result."""
+        """Bad if the patched kernel is worse in tests, splats or warnings, or has no result."""
         if self.untestable:
             return Verdict.UNTESTABLE
         worse = any(change.bad for change in self.tests)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Configuration, toolchain and kernel; a key names everything that a kernel is made of."""
+"""Configuration, toolchain and kernel; a key identifies everything that goes into a kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """A Kconfig option that is asked for.  ``value`` is y, m, n, a number or a quoted string.
+    """A requested Kconfig option.  ``value`` is y, m, n, a number or a quoted string.
 
     ``origin`` is "file:line" or "command line", for messages.
     """
@@ -23,13 +23,13 @@ class Option:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """All Kconfig options that are asked for, without contradictions."""
+    """All requested Kconfig options, without contradictions."""
 
     options: tuple[Option, ...]
 
     @property
     def digest(self) -> str:
-        """Identifies the request in keys, whatever the order of its options."""
+        """Identifies the request in keys, independent of the order of its options."""
         lines = sorted(f"{o.name}={o.value}" for o in self.options)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
@@ -51,9 +51,9 @@ class Toolchain:
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """What makes a kernel.  The same key is never built twice.
+    """What a kernel is built from.  The same key is never built twice.
 
-    A ``lean`` kernel is only run by guests: it has no packed image and no debug info.
+    A ``lean`` kernel is only for guests: it has no compressed image and no debug info.
     """
 
     tree: str
@@ -64,9 +64,9 @@ class Key:
     @property
     def digest(self) -> str:
         """A short name, for folders."""
-        words = f"{self.tree}/{self.config}/{self.toolchain}"
-        words += "/lean" if self.lean else ""
-        return hashlib.sha256(words.encode()).hexdigest()[:20]
+        text = f"{self.tree}/{self.config}/{self.toolchain}"
+        text += "/lean" if self.lean else ""
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,15 +80,15 @@ class CompilerWarning:
 
     @property
     def message(self) -> str:
-        """The warning as compilers print it: "file:line: text"."""
+        """The warning in the format of compilers: "file:line: text"."""
         return f"{self.file}:{self.line}: {self.text}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """A built kernel in the cache, under its key.
+    """A built kernel in the cache, stored under its key.
 
-    ``modules`` is what a guest sees as /lib/modules; None when the kernel has no modules.
+    ``modules`` is what a guest sees as /lib/modules; None if the kernel has no modules.
     """
 
     key: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Outcomes, tests, splats, and what one kernel and its guests did."""
+"""Outcomes, tests, splats, and the results of one kernel and its guests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.model.kernel import Kernel
 
 
 class Outcome(enum.StrEnum):
-    """How a test ended.  NOTRUN until it starts, CRASH until its report says better.
+    """How a test ended.  NOTRUN until it starts, then CRASH until it is reported.
 
     FLAKY: it ran more than once, and was good in some runs and bad in others.
     """
@@ -34,7 +34,7 @@ class Outcome(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Splat:
-    """A kernel message that reports a fault: a panic, an oops, a WARNING, a sanitizer's report.
+    """A kernel message that reports a fault: a panic, an oops, a WARNING, a sanitizer report.
 
     harness.splat reads it from a log.  harness.decode adds ``place``, file:line of the function to
     blame, and ``patches``, the subjects of the patches that added lines in its stacks.
@@ -65,7 +65,7 @@ class Splat:
 
     @property
     def name(self) -> str:
-        """Identifies the same splat on another kernel."""
+        """Identifies the same splat across kernels."""
         return self.fingerprint or self.title
 
 
@@ -73,10 +73,10 @@ class Splat:
 class Test:
     """One test's result on one kernel; ``seconds`` is wall time in the guest.
 
-    ``attempts`` are the outcomes of all its runs in their order.  ``taint`` has the kernel's taint
-    bits before and after it.  ``reproduce`` is the command that runs it alone again.  ``began`` and
-    ``ended`` are in seconds since 1970 by the host's clock, 0 where that is not known; an emulated
-    guest's clock may run at another speed.
+    ``attempts`` are the outcomes of all its runs, in order.  ``taint`` has the kernel's taint bits
+    before and after it.  ``reproduce`` is the command that reruns it alone.  ``began`` and
+    ``ended`` are in seconds since the epoch by the host's clock, 0 if not known; the clock of an
+    emulated guest may run at another speed.
     """
 
     __test__ = False  # not for pytest to collect
@@ -97,7 +97,7 @@ class Test:
 
     @property
     def headline(self) -> str:
-        """The most telling line: a splat's title, else the error's own line of the message."""
+        """The most informative line: a splat's title, or the message's line with the error."""
         lines = [line.strip() for line in self.message.splitlines() if line.strip()]
         if not lines:
             return ""
@@ -114,12 +114,12 @@ class Test:
 
 @dataclasses.dataclass(frozen=True)
 class GuestRecord:
-    """The life of one guest.
+    """What happened to one guest.
 
     ``ended`` is why it ended: "done"; "boot" (it did not come up), "panic", "reset" (the machine
     switched itself off), "hang" and "timeout" (killed at a test's deadline, silent or answering),
-    "left" (the tests' process died), or "lost" (the host's fault).  ``note`` says more.  ``began``
-    is when it was started (as in Test), and it lived for ``seconds``.
+    "left" (the tests' process died), or "lost" (a host fault).  ``note`` has details.  ``began``
+    is when it was started (as in Test), and ``seconds`` is how long it ran.
     """
 
     name: str
@@ -149,7 +149,7 @@ class Accel(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class SideResult:
-    """What one kernel did: how it was made, its guests, its tests.
+    """The results of one kernel: how it was built, its guests, its tests.
 
     ``error``: why there are no tests (it did not boot).  ``cached``: the results are from an
     earlier run of the same kernel and suites.  ``allow_flaky``: flaky tests do not make it bad.
@@ -175,15 +175,15 @@ class SideResult:
 
     @property
     def left(self) -> int:
-        """How many of its tests did not run."""
+        """The number of tests that did not run."""
         return sum(test.outcome is Outcome.NOTRUN for test in self.tests)
 
     def allows(self, test: Test) -> bool:
-        """Whether a test may be bad: it is flaky, and that is allowed."""
+        """Whether a bad test is tolerated: it is flaky, and flaky tests are allowed."""
         return self.allow_flaky and test.outcome is Outcome.FLAKY
 
     @property
     def bad(self) -> bool:
-        """Whether any test or the boot itself went wrong."""
+        """Whether any test or the boot itself failed."""
         wrong = any(test.outcome.bad and not self.allows(test) for test in self.tests)
         return bool(self.error or self.boot_splats or wrong)

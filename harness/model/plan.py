@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The plan of a run."""
+"""What a run should do."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from harness.model.series import Series
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What the command line asks for, completed from series.toml and [tool.harness].
+    """The options of the command line, completed from series.toml and [tool.harness].
 
-    0, "" and None mean that the harness chooses.  Timeouts are in seconds; those of boots and tests
-    are for real hardware and are extended under emulation.  ``memory`` is in MiB.
+    0, "" and None leave the choice to the harness.  Timeouts are in seconds; boot and test timeouts
+    are for native speed, and are extended for emulation.  ``memory`` is in MiB.
 
-    The series: ``series`` is None if the kernel is tested as it is.  ``series_words`` name the
-    series, ``pick`` and ``revision`` choose one of several.  ``search_base``: the user did not name
-    ``base``, so the commit that the series applies to may have to be searched for.  ``trust``:
-    programs that the series changes may run on the host.  ``notes`` tell the user how the series
-    was read.
+    Where to start: ``series`` is None if the kernel is tested as it is.  ``series_words`` name the
+    series, ``pick`` and ``revision`` choose among several.  ``search_base``: the user did not name
+    ``base``, so it may have to be searched for.  ``trust``: the series may contain programs that
+    run on the host.  ``notes`` are lines for display about how the series was interpreted.
 
-    The tests: ``suites`` are relative to ``folder``.  ``pytest_args`` are passed to pytest.
+    What to run: relative suites start at ``folder``.  ``pytest_args`` are for pytest alone.
     ``environment`` holds the guests' variables as NAME=VALUE.  ``retry`` is how often a failing
-    test is run again on its kernel (None: once after a crash); ``reruns`` is how often a suspected
-    regression is rerun on both kernels.  ``strict``: flaky tests, and failures that the base has
-    too, count as bad.  ``hold_for`` is how many seconds the guest of a failing test is kept;
-    ``hold``: the user gets a shell in it.
+    test is rerun on its kernel (None: only crashes, once), ``reruns`` how often a suspected
+    regression is rerun on both kernels.  ``strict``: failures that the base has too count as bad,
+    and so do flaky tests.  ``hold_for``: seconds for which the guest of a failing test is kept;
+    ``hold``: the user enters that guest from the terminal.
 
-    ``typed`` is the plan of the command line alone: the command that repeats the run asks for it.
+    ``typed`` is the plan from the command line alone; repeating it requests the same run.
     """
 
     folder: Path = Path()
@@ -77,6 +76,6 @@ class Plan:
 
     @property
     def fragment_folders(self) -> tuple[Path, ...]:
-        """The folders where a fragment is looked up by name: the series', then the project's."""
+        """Where fragments are searched by name: first the series' folder, then the project's."""
         series = (self.series.folder,) if self.series else ()
         return (*series, self.folder / "kconfigs")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A whole run: what it tested, what it found, and what that means for the series."""
+"""A run: what it tested, the results, and what they mean for the series."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A stage of a run; ``began`` is in seconds since 1970, ``what`` is its line of progress."""
+    """A stage of a run; ``began`` is in seconds since the epoch, ``what`` its progress line."""
 
     name: str
     what: str
@@ -26,7 +26,7 @@ class Span:
 
 @dataclasses.dataclass(frozen=True)
 class FailureGroup:
-    """Tests of the judged kernel that are not good for one ``reason``.
+    """Tests of the judged kernel that are not good for the same ``reason``.
 
     ``counts``: they make the run bad.
     """
@@ -38,11 +38,11 @@ class FailureGroup:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Everything a run found; run.json is this value (see harness.results).
+    """All results of a run; run.json is this value (see harness.results).
 
     ``splats`` and ``warnings`` are those that only the patched kernel has.  ``strict``: a failure
     counts even if the base has it too.  ``about`` lists (name, version or size) of the machine and
-    of the programs that a result depends on.  ``plan`` is what was asked for; runs of older
+    of the programs that a result depends on.  ``plan`` is what was requested; runs of older
     harnesses have none.
     """
 
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def judged(self) -> SideResult:
-        """The kernel the verdict is about: the patched one, or the only one."""
+        """The kernel that the verdict is about: the patched kernel, or the only kernel."""
         return self.sides[-1]
 
     @property
@@ -78,8 +78,8 @@ class Run:
     def verdict(self) -> Verdict:
         """The verdict on the series; without a base, on the kernel.
 
-        With a base only what the series makes worse is bad.  Two kernels that both fail to boot say
-        nothing about a series, and neither do tests that ran on neither kernel.
+        With a base, only what the series makes worse is bad.  If both kernels fail to boot, or a
+        test ran on neither, that says nothing about the series.
         """
         if self.interrupted or not self.sides:
             return Verdict.NONE
@@ -97,7 +97,7 @@ class Run:
 
     @property
     def missed(self) -> int:
-        """How many tests did not run on the judged kernel, although they ran on the base."""
+        """The number of tests that ran on the base but not on the judged kernel."""
         if not self.compared:
             return self.judged.left
         gone = {change.test for change in self.changes if change.kind is ChangeKind.GONE}
@@ -114,7 +114,7 @@ class Run:
 
     @functools.cached_property
     def failure_groups(self) -> tuple[FailureGroup, ...]:
-        """The tests that are not good, by reason: those that count first, broken ones in front."""
+        """The failing tests by reason: first broken tests, then others that count."""
         if not self.sides:
             return ()
         groups: dict[tuple[bool, str], list[Test]] = {}
@@ -129,11 +129,11 @@ class Run:
         return tuple(test for group in self.failure_groups if group.counts for test in group.tests)
 
     def change(self, test: str) -> Change | None:
-        """Return how a test differs between the kernels; None where it does not."""
+        """Return how a test differs between the kernels; None if it does not."""
         return self._changed.get(test)
 
     def reason(self, test: Test) -> str:
-        """Say why a test of the judged kernel that is not good counts, or why it does not."""
+        """Explain why a test of the judged kernel that is not good counts, or does not count."""
         change = self.change(test.id)
         if self.judged.allows(test):
             return ALLOWED
@@ -164,7 +164,7 @@ class Run:
 
     @property
     def boot_splats(self) -> tuple[Splat, ...]:
-        """The splats of the judged kernel at boot, as far as they count."""
+        """The boot splats of the judged kernel that count."""
         splats = self.judged.boot_splats
         if self.strict or not self.compared:
             return splats

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True)
 class Patch:
-    """One mail of a series: its ``number`` in it, and the files it touches."""
+    """One mail of a series: its ``number`` in the series, and the files it touches."""
 
     number: int
     subject: str
@@ -23,12 +23,12 @@ class Patch:
 class Series:
     """Patches in order, with the settings of series.toml.
 
-    ``digest`` covers the patches' bytes: the same digest on the same base is the same tree.
+    ``digest`` covers the patches' bytes: the same digest on the same base gives the same tree.
     ``total`` is the n of [PATCH 1/n]; ``missing`` and ``duplicates`` are numbers of patches.
     ``prerequisites`` are ids (git patch-id) of patches that must be applied first.  ``notes`` are
-    lines for people about choices that were made.  ``fault``: why the series cannot be used; only
-    callers that ask for it get such a series.  ``repo`` is the git tree whose ``commits`` (in the
-    patches' order) were turned into mails; None when the series came as mails.
+    lines for display about choices that were made.  ``fault``: why the series cannot be used; only
+    callers that ask for it get such a series.  ``repo`` is the git tree whose ``commits`` (in patch
+    order) were turned into mails; None if the series was read from mails.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A commit to start from; ``repo`` is a git repository that is only read."""
+    """A commit to start from; ``repo`` is a git repository, which is never modified."""
 
     repo: Path
     commit: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The verdict, and the one rule that says what became of a test."""
+"""The verdict, and the single rule that classifies how a test changed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from harness.model.outcome import Outcome
 
 
 class Verdict(enum.StrEnum):
-    """The answer of a run, a check, a comparison or a bisection.
+    """The result of a run, a check, a comparison or a bisection.
 
-    NONE: it was stopped, or the machine could not do it.  A bisection has answers of its own:
-    FOUND, UNPROVEN (the proof contradicts it), UNDECIDED (what is left cannot be tested).
+    NONE: it was interrupted, or the machine failed.  A bisection has its own verdicts: FOUND,
+    UNPROVEN (the proof contradicts the answer), UNDECIDED (the remaining commits are untestable).
     """
 
     GOOD = "good"
@@ -26,17 +26,17 @@ class Verdict(enum.StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Verdict | None:
-        return cls.NONE if value == "none" else None  # as older harnesses wrote it
+        return cls.NONE if value == "none" else None  # written by older harnesses
 
     @classmethod
     def of(cls, code: int | None) -> Verdict:
-        """Return the verdict that an exit code of a run or a check stands for."""
+        """Return the verdict that corresponds to an exit code of a run or a check."""
         codes = {verdict.exit_code: verdict for verdict in (cls.GOOD, cls.BAD, cls.UNTESTABLE)}
         return cls.NONE if code is None else codes.get(code, cls.NONE)
 
     @property
     def exit_code(self) -> int:
-        """The exit code, as ``git bisect run`` takes it (harness.errors)."""
+        """The exit code, as ``git bisect run`` expects it (see harness.errors)."""
         return _CODES[self]
 
 
@@ -52,10 +52,10 @@ _CODES = {
 
 
 class ChangeKind(enum.StrEnum):
-    """What became of a test from one kernel to another.
+    """How a test changed from one kernel to the other.
 
-    SUSPECT: it looks like a regression, but was not rerun on both kernels.  CHANGED: another
-    outcome, but good on both kernels or bad on both.
+    SUSPECT: it looks like a regression, but was not rerun on both kernels.  CHANGED: the outcome
+    differs, but is good on both kernels or bad on both.
     """
 
     REGRESSION = "regression"
@@ -68,7 +68,7 @@ class ChangeKind(enum.StrEnum):
     SAME = "same"
 
 
-#: Why a test is not good: the series' fault; a flaky one that was allowed.
+#: Why a test is not good: the series broke it; it is flaky, which is allowed.
 BROKEN, ALLOWED = "broken by the series", "flaky (allowed)"
 
 #: The outcomes of a test's reruns on the base and on the patched kernel.
@@ -76,11 +76,11 @@ Again = tuple[tuple[Outcome, ...], tuple[Outcome, ...]]
 
 
 def change_kind(base: Outcome, patched: Outcome, again: Again = ((), ())) -> ChangeKind:
-    """Return what became of a test.  This is the one rule; every output uses it.
+    """Return how a test changed.  This is the only such rule; every output uses it.
 
     A regression was rerun on both kernels, and was good on the base and bad on the patched kernel
-    every time.  What is bad on a kernel only sometimes is flaky.  A test that passes although it
-    is expected to fail (XPASS) counts as good here.
+    every time.  A test that is bad on a kernel only sometimes is flaky.  A test that passes
+    although it is expected to fail (XPASS) counts as good here.
     """
     if Outcome.NOTRUN in (base, patched):
         if base is patched:
@@ -107,9 +107,9 @@ def _bad(outcome: Outcome) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """A test on which two kernels differ; where a kernel does not have it, it is NOTRUN.
+    """A test on which two kernels differ; it is NOTRUN on a kernel that does not have it.
 
-    ``text`` is the headline of its failure.  ``kind`` follows from the rest.
+    ``text`` is the headline of its failure.  ``kind`` follows from the other fields.
     """
 
     test: str
@@ -120,20 +120,20 @@ class Change:
     kind: ChangeKind = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Store the kind, so that readers of the JSON do not need our rule."""
+        """Store the kind, so that readers of the JSON do not need this rule."""
         object.__setattr__(self, "kind", change_kind(self.base, self.patched, self.again))
 
     @property
     def broken(self) -> bool:
-        """Whether the patched kernel broke it, or seems to."""
+        """Whether the patched kernel broke the test, or seems to."""
         return self.kind in (ChangeKind.REGRESSION, ChangeKind.SUSPECT)
 
     @property
     def fixed(self) -> bool:
-        """Whether the patched kernel fixed it."""
+        """Whether the patched kernel fixed the test."""
         return self.kind is ChangeKind.FIX
 
     @property
     def bad(self) -> bool:
-        """Whether it speaks against the patched kernel: broken, or new and not good."""
+        """Whether it counts against the patched kernel: broken, or new and not good."""
         return self.broken or (self.kind is ChangeKind.NEW and _bad(self.patched))

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Results of tests: kept as they come, read back whole, compared, written as run.json."""
+"""Test results: recorded as they arrive, read back, compared, written as run.json."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What one trial leaves in its folder, read back: tests, guests, splats, options, commands.
+"""The evidence in the folder of one trial: tests, guests, splats, options, commands.
 
-The folder is one side's of a run, a kernel's of a check, a step's of a bisection, or the one that
-``pytest --kernel IMAGE --guest-folder`` names.  Its files' names stand here.
+The folder belongs to a side of a run, a kernel of a check or a step of a bisection, or was named
+by ``pytest --kernel IMAGE --guest-folder``.  The names of its files are defined here.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from harness.guest import bootfail
 from harness.guest import records as guest_records
 from harness.model import GuestRecord, Kernel, Patch, Request, Side, SideResult
 from harness.results import journal
+from harness.results.journal import SessionStarted
 from harness.serial import DamagedError
 from harness.splat import find as find_splats
 
 CONFIG = "config"  # the kernel's .config
 BUILD_LOG = "build.log"
-OPTIONS = "options.json"  # what was asked of Kconfig: {"CONFIG_X": "y"}
+OPTIONS = "options.json"  # the requested options: {"CONFIG_X": "y"}
 PYTEST_LOG = "pytest.log"
 GUESTS = "guests"  # a folder for each guest
 SERIES = "series"  # in a run's folder: the patches as they were applied
 SPLATS_TEXT = "splats.txt"
 SPLATS = "splats.json"
 
-# What the kernel says of its memory at boot, in KiB.
+# The memory that the kernel reports at boot, in KiB.
 _MEMORY = re.compile(r"Memory: (\d+)K/(\d+)K available \((.*?)\)")
 
 
 @dataclasses.dataclass(frozen=True)
 class DecodedSplat:
-    """A splat, named by its title and frames, and where in the sources its frames are."""
+    """A splat, identified by its title and frames, with the source locations of its frames."""
 
     title: str
     frames: tuple[str, ...]
@@ -43,13 +44,13 @@ class DecodedSplat:
 
 
 def records(folder: Path) -> tuple[GuestRecord, ...]:
-    """Read the lives of the trial's guests, without looking at their consoles."""
+    """Read the records of the trial's guests, without reading their consoles."""
     read = map(guest_records.read_record, guest_records.taken(folder / GUESTS))
     return tuple(record for record in read if record is not None)
 
 
 def guests(folder: Path) -> tuple[GuestRecord, ...]:
-    """Read the lives of the trial's guests, with the splats on their consoles."""
+    """Read the records of the trial's guests, with the splats on their consoles."""
     records = []
     for place in guest_records.taken(folder / GUESTS):
         record = guest_records.read_record(place)
@@ -69,14 +70,14 @@ def _lines(console: Path) -> list[str]:
 def read(
     folder: Path, side: Side, kernel: Kernel, *, cached: bool = False, stopped: bool = False
 ) -> SideResult:
-    """Read a trial.  ``stopped``: before its end, so that a test under way has not crashed."""
+    """Read a trial.  ``stopped``: it was interrupted, so a running test has not crashed."""
     records = guests(folder)
     tests = journal.read(folder, stopped=stopped)
     return SideResult(side, kernel, tests, records, boot_error(records), cached)
 
 
 def boot_error(records: tuple[GuestRecord, ...]) -> str:
-    """Say why no guest came up; empty where one did, or none was started."""
+    """Return why no guest came up; empty if one did, or if none was started."""
     unborn = [record for record in records if record.boot_seconds is None]
     if not unborn or len(unborn) < len(records):
         return ""
@@ -87,7 +88,7 @@ def boot_error(records: tuple[GuestRecord, ...]) -> str:
 
 
 def free_memory(records: tuple[GuestRecord, ...]) -> int:
-    """Return what the kernel had free at boot, in KiB; 0 where that is not known."""
+    """Return the free memory at boot, in KiB; 0 if not known."""
     for record in records:
         match = _MEMORY.search(guest_records.read_text(Path(record.console)))
         if match:
@@ -95,36 +96,41 @@ def free_memory(records: tuple[GuestRecord, ...]) -> int:
     return 0
 
 
-def session(folder: Path) -> tuple[list[str], str]:
-    """Return the command that runs one test of this folder again, and where tests' names start."""
-    for event in journal.events(folder):
-        if isinstance(event, journal.SessionStarted):
-            return _with_own_options(list(event.command), folder), event.root
-    return [], ""
+def session(folder: Path) -> SessionStarted | None:
+    """Return how the tests of this folder were run; None if not recorded."""
+    events = journal.events(folder)
+    return next((event for event in events if isinstance(event, SessionStarted)), None)
 
 
-def _with_own_options(argv: list[str], folder: Path) -> list[str]:
-    """Take the options from this folder: a base's results may be an earlier run's."""
-    flag, file = "--kernel-options", folder / OPTIONS
-    if flag in argv[:-1] and file.is_file():
-        argv[argv.index(flag) + 1] = str(file)
-    return argv
+def rerun_command(folder: Path, started: SessionStarted) -> list[str]:
+    """Return the command that reruns one test of this folder, whose name is to follow.
+
+    It uses the options in this folder: the results of a base may be from an earlier run.
+    """
+    options = folder / OPTIONS
+    own = ["--kernel-options", str(options)] if options.is_file() else []
+    return [*started.command, *own]
 
 
 def image(folder: Path) -> Path | None:
-    """Return the kernel image that the trial ran on; None where nothing says so."""
-    argv, _ = session(folder)
+    """Return the kernel image that the trial ran on; None if not recorded."""
+    started = session(folder)
+    if started is None:
+        return None
+    if started.image:
+        return Path(started.image)
+    argv = started.command  # the only place where older harnesses wrote it
     return Path(argv[argv.index("--kernel") + 1]) if "--kernel" in argv[:-1] else None
 
 
 def write_options(folder: Path, request: Request) -> None:
-    """Write the options that were asked of Kconfig."""
+    """Write the requested Kconfig options."""
     options = {f"CONFIG_{o.name.removeprefix('CONFIG_')}": o.value for o in request.options}
     serial.write(folder / OPTIONS, options, indent=1)
 
 
 def options(folder: Path) -> dict[str, str]:
-    """Read the options that were asked of Kconfig; none where the file is gone or damaged."""
+    """Read the requested Kconfig options; empty if the file is gone or damaged."""
     try:
         return serial.read(folder / OPTIONS, dict[str, str])
     except (OSError, DamagedError):
@@ -132,7 +138,7 @@ def options(folder: Path) -> dict[str, str]:
 
 
 def config(folder: Path) -> str:
-    """Read the kernel's .config; empty where it is gone."""
+    """Read the kernel's .config; empty if the file is gone."""
     try:
         return (folder / CONFIG).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -140,18 +146,18 @@ def config(folder: Path) -> str:
 
 
 def patch_file(run_folder: Path, patch: Patch) -> Path:
-    """Return where a patch is: as the run kept it, or else where it came from."""
+    """Return the path of a patch: the run's copy, or else the original."""
     kept = run_folder / SERIES / patch.path.name
     return kept if kept.is_file() else patch.path
 
 
 def write_decoded(folder: Path, splats: tuple[DecodedSplat, ...]) -> None:
-    """Write where in the sources the trial's splats are."""
+    """Write the source locations of the trial's splats."""
     serial.write(folder / SPLATS, splats)
 
 
 def decoded(folder: Path) -> tuple[DecodedSplat, ...]:
-    """Read where in the sources the trial's splats are; none where nothing was decoded."""
+    """Read the source locations of the trial's splats; empty if nothing was decoded."""
     try:
         return serial.read(folder / SPLATS, tuple[DecodedSplat, ...])
     except (OSError, DamagedError):

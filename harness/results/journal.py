@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The journal of a test session: one JSON line per event, on disk before anything else happens.
 
-Whatever happens to the guest, to pytest or to the machine, what is in the journal is known.  Read
-back, a test is NOTRUN when it was collected, CRASH from its start, and only its own report improves
-that.  Each start is an attempt of its own; attempts that do not agree make the test FLAKY.
+The journal survives failures of the guest, of pytest and of the machine.  When it is read back, a
+test is NOTRUN once it was collected and CRASH once it was started, until its own report says
+otherwise.  Each start is a separate attempt; attempts that do not agree make the test FLAKY.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ NAME = "tests.jsonl"
 
 @dataclasses.dataclass(frozen=True)
 class SessionStarted:
-    """``command``, with a test's file and name behind it, runs that test alone.
+    """``command``, followed by a test's file and name, runs that test alone.
 
-    ``root`` is the folder in which the tests' names start.
+    ``root`` is the folder that test names are relative to; ``image`` is the kernel.
     """
 
     command: tuple[str, ...]
     root: str
+    image: str = ""  # older harnesses did not write it
     at: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Collected:
-    """The tests there are; a later event may add more."""
+    """The collected tests; a later event may add more."""
 
     ids: tuple[str, ...]
     at: float = 0.0
@@ -47,7 +48,7 @@ class Collected:
 
 @dataclasses.dataclass(frozen=True)
 class Started:
-    """A test began in a guest; the second time it is another attempt."""
+    """A test began in a guest; each further start is another attempt."""
 
     id: str
     guest: str
@@ -56,10 +57,10 @@ class Started:
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """One phase's report of a test.
+    """The report of one phase of a test.
 
     ``when`` is setup, call, teardown, after (between two tests) or crash; ``log`` is what the
-    kernel printed meanwhile, ``taint`` the kernel's before and after.
+    kernel printed during the phase, ``taint`` the kernel's taint before and after.
     """
 
     when: str
@@ -92,7 +93,7 @@ class AttemptLost:
 
 @dataclasses.dataclass(frozen=True)
 class Retried:
-    """How a test ended when it was run again alone; ``folder`` has that run's own journal."""
+    """How a test ended when it was rerun alone; ``folder`` has the journal of the rerun."""
 
     id: str
     outcome: Outcome
@@ -114,7 +115,7 @@ class GuestNoted:
 
 Event = SessionStarted | Collected | Started | PhaseReported | AttemptLost | Retried | GuestNoted
 
-# The word for each kind of event in the file.
+# The name of each kind of event in the file.
 _KINDS: dict[str, type[Event]] = {
     "session": SessionStarted,
     "collected": Collected,
@@ -124,13 +125,13 @@ _KINDS: dict[str, type[Event]] = {
     "attempt": Retried,
     "guest": GuestNoted,
 }
-_WORDS = {kind: word for word, kind in _KINDS.items()}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 class Journal:
-    """Writes the journal; each event is on disk before the call returns.  Safe from any thread.
+    """Writes the journal; each event is on disk before the call returns.  Thread-safe.
 
-    ``fault`` says why the file cannot be written any more (a full disk), else it is empty.
+    ``fault`` says why the file can no longer be written (a full disk), otherwise it is empty.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -140,12 +141,12 @@ class Journal:
         self.fault = ""
         self._lock = threading.Lock()
 
-    def session(self, command: Sequence[str], root: Path) -> None:
-        """Write how one test is run alone; see SessionStarted."""
-        self._write(SessionStarted(tuple(command), str(root)))
+    def session(self, command: Sequence[str], root: Path, image: Path | str = "") -> None:
+        """Write how to run one test alone; see SessionStarted."""
+        self._write(SessionStarted(tuple(command), str(root), str(image)))
 
     def collected(self, ids: Iterable[str]) -> None:
-        """Write the tests there are; called again with more or the same, it adds the new ones."""
+        """Write the collected tests; further calls add only tests that are new."""
         self._write(Collected(tuple(ids)))
 
     def started(self, test: str, guest: str) -> None:
@@ -162,7 +163,7 @@ class Journal:
         self._write(AttemptLost(test, guest, why))
 
     def attempt(self, test: str, outcome: Outcome, folder: Path, message: str) -> None:
-        """Write how a test ended when it was run again alone."""
+        """Write how a test ended when it was rerun alone."""
         self._write(Retried(test, outcome, message, str(folder)))
 
     def guest(self, guest: str, note: str, log: str = "", splats: tuple[Splat, ...] = ()) -> None:
@@ -170,7 +171,7 @@ class Journal:
         self._write(GuestNoted(guest, note, log, splats))
 
     def _write(self, event: Event) -> None:
-        table = {"event": _WORDS[type(event)], **to_json(event), "at": round(time.time(), 3)}
+        table = {"event": _NAMES[type(event)], **to_json(event), "at": round(time.time(), 3)}
         line = json.dumps(table) + "\n"
         with self._lock:
             if self.fault:
@@ -183,12 +184,12 @@ class Journal:
 
     def close(self) -> None:
         """Close the file; further events are an error."""
-        with contextlib.suppress(OSError):  # what could not be written is told already
+        with contextlib.suppress(OSError):  # ``fault`` already reports what could not be written
             self._file.close()
 
 
 def events(folder: Path) -> Iterator[Event]:
-    """Read a journal's events; none where there is no journal."""
+    """Read a journal's events; none if there is no journal."""
     file = folder / NAME
     if not file.is_file():
         return
@@ -199,7 +200,7 @@ def events(folder: Path) -> Iterator[Event]:
 
 
 def parse(line: bytes) -> Event | None:
-    """Read one line; None where its writer died over it, or a later harness wrote it."""
+    """Read one line; None if it is incomplete, or was written by a newer harness."""
     try:
         table: Any = json.loads(line.decode(errors="replace"))
         kind = _KINDS[table["event"]]
@@ -210,7 +211,7 @@ def parse(line: bytes) -> Event | None:
 
 @dataclasses.dataclass
 class Attempt:
-    """One run of a test: what its phases reported, or what a journal of its own says of it."""
+    """One run of a test: the reports of its phases, or the result of a separate rerun."""
 
     guest: str
     began: float = 0.0
@@ -219,14 +220,14 @@ class Attempt:
 
     @property
     def seconds(self) -> float:
-        """The time its phases took; for one that never ended, the time until its guest did."""
+        """The time its phases took; if it never ended, the time until its guest ended."""
         if self.began and self.phases and self.phases[-1].when == "crash":
             return max(0.0, self.phases[-1].at - self.began)
         return float(sum(phase.seconds for phase in self.phases))
 
     @property
     def outcome(self) -> Outcome:
-        """The worst of its phases; without a last report it has crashed."""
+        """The worst outcome of its phases; without a final report it has crashed."""
         if self.retried is not None:
             return self.retried.outcome
         outcomes = [phase.outcome for phase in self.phases]
@@ -239,7 +240,7 @@ class Attempt:
 
     @property
     def message(self) -> str:
-        """The messages of the phases that made the outcome what it is."""
+        """The messages of the phases that determined the outcome."""
         if self.retried is not None:
             return self.retried.message
         worst = [phase for phase in self.phases if phase.outcome is self.outcome]
@@ -247,13 +248,13 @@ class Attempt:
 
     @property
     def under_way(self) -> bool:
-        """Whether it is a crash only because nothing more was heard of it."""
+        """Whether it counts as a crash only because its report is missing."""
         return self.retried is None and self.outcome is Outcome.CRASH and not self.message
 
 
 @dataclasses.dataclass
 class JournalContent:
-    """All that a journal says: each test's attempts, why guests were lost, how to run one test."""
+    """The content of a journal: tests' attempts, why guests were lost, how to run one test."""
 
     tests: dict[str, list[Attempt]] = dataclasses.field(default_factory=dict)
     lost: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -261,7 +262,7 @@ class JournalContent:
     root: str = ""
 
     def take(self, event: Event) -> None:
-        """Take one event."""
+        """Add one event."""
         match event:
             case SessionStarted():
                 self.command, self.root = event.command, event.root
@@ -285,7 +286,7 @@ class JournalContent:
                 self.tests.setdefault(event.id, []).append(attempt)
 
     def result(self, test: str, *, stopped: bool = False) -> Test:
-        """Weigh what the journal says of one test; ``stopped`` as in read()."""
+        """Combine the attempts of one test into its result; ``stopped`` as in read()."""
         begun = self.tests[test]
         attempts = [attempt for attempt in begun if not (stopped and attempt.under_way)]
         if not attempts:
@@ -293,7 +294,7 @@ class JournalContent:
             why = self.lost.get(test, "")
             return Test(test, Outcome.NOTRUN, message=why, guest=last.guest, began=last.began)
         outcomes = tuple(attempt.outcome for attempt in attempts)
-        # The first bad attempt is the one to show; a later one that passed does not heal it.
+        # Show the first bad attempt; a later attempt that passed does not cancel it.
         shown = next((attempt for attempt in attempts if attempt.outcome.bad), attempts[-1])
         outcome, message = _weigh(outcomes, shown)
         phases = shown.phases
@@ -315,7 +316,7 @@ class JournalContent:
         )
 
     def reproduce(self, test: str) -> str:
-        """Return the shell command that runs one test alone; empty where it is not known."""
+        """Return the shell command that runs one test alone; empty if not known."""
         return shlex.join([*self.command, locate(self.root, test)]) if self.command else ""
 
 
@@ -325,14 +326,14 @@ def _weigh(outcomes: tuple[Outcome, ...], shown: Attempt) -> tuple[Outcome, str]
         rate = statistics.flaky_rate(len(outcomes) - bad, len(outcomes))
         return Outcome.FLAKY, f"{shown.message}\n{rate}".strip()
     if bad > 1:
-        return shown.outcome, f"{shown.message}\nconfirmed: bad in all of {bad} runs".strip()
+        return shown.outcome, f"{shown.message}\nconfirmed: bad in all {bad} runs".strip()
     return shown.outcome, shown.message
 
 
 def read(folder: Path, *, stopped: bool = False) -> tuple[Test, ...]:
-    """Read the tests of a journal in the order of their collection; no journal: no tests.
+    """Read the tests of a journal in collection order; no tests if there is no journal.
 
-    ``stopped``: the run did not come to its end, so what was under way then has not crashed.
+    ``stopped``: the run was interrupted, so tests that were running have not crashed.
     """
     content = JournalContent()
     for event in events(folder):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What differs between the base and the patched kernel: tests, splats, compiler warnings.
+"""Differences between the base and the patched kernel: tests, splats, compiler warnings.
 
-Which difference is a regression is decided by one rule, ``harness.model.change_kind``.
+A single rule decides which difference is a regression: ``harness.model.change_kind``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 
 from harness.model import Change, ChangeKind, CompilerWarning, Outcome, Run, SideResult, Splat, Test
 
-# A number that stands alone may change with every edit: a line, a size.
+# A standalone number, such as a line or a size, may change with every edit.
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 
 
 def changes(base: Iterable[Test], patched: Iterable[Test]) -> tuple[Change, ...]:
-    """Return the tests on which two kernels differ: worst kind first, else in their order."""
+    """Return the tests on which two kernels differ: worst kind first, then in test order."""
     old, new = ({test.id: test for test in tests} for tests in (base, patched))
     # The patched kernel's order, then the tests that only the base has.
     compared = (_change(old.get(name), new.get(name)) for name in new | old)
@@ -28,14 +28,14 @@ def changes(base: Iterable[Test], patched: Iterable[Test]) -> tuple[Change, ...]
 
 def _change(base: Test | None, patched: Test | None) -> Change:
     tests = [test for test in (patched, base) if test is not None]
-    # A test that ran has more to say than one that did not.
+    # Prefer the kernel on which the test ran.
     shown = min(tests, key=lambda test: test.outcome is Outcome.NOTRUN)
     old, new = (test.outcome if test else Outcome.NOTRUN for test in (base, patched))
     return Change(shown.id, old, new, shown.headline)
 
 
 def new_splats(base: Iterable[Splat], patched: Iterable[Splat]) -> tuple[Splat, ...]:
-    """Return the splats that the base does not have, each once."""
+    """Return each splat that the base does not have, once."""
     known = {splat.name for splat in base}
     first: dict[str, Splat] = {}
     for splat in patched:
@@ -46,7 +46,7 @@ def new_splats(base: Iterable[Splat], patched: Iterable[Splat]) -> tuple[Splat, 
 def new_warnings(
     base: Iterable[CompilerWarning], patched: Iterable[CompilerWarning]
 ) -> tuple[CompilerWarning, ...]:
-    """Return the warnings that the base does not have, wherever their lines moved."""
+    """Return the warnings that the base does not have, even if lines have moved."""
     known = Counter(map(_same_anywhere, base))
     new = []
     for warning in patched:
@@ -62,12 +62,12 @@ def _same_anywhere(warning: CompilerWarning) -> tuple[str, str]:
 
 
 def unnumbered(text: str) -> str:
-    """Return a text without the numbers in it that may change with every edit."""
+    """Return a text without the numbers that may change with every edit."""
     return _NUMBER.sub("N", text)
 
 
 def compared(run: Run) -> Run:
-    """Return a run with what its kernels differ in; nothing where there is only one kernel."""
+    """Return a run with the differences of its kernels added, if there are two."""
     if len(run.sides) < 2:
         return dataclasses.replace(run, changes=(), splats=(), warnings=())
     base, patched = run.sides[0], run.judged
@@ -80,9 +80,9 @@ def compared(run: Run) -> Run:
 
 
 def settled(run: Run) -> Run:
-    """Return an interrupted run without crashes of tests that were only under way.
+    """Return an interrupted run without crashes of tests that were merely running.
 
-    Such a test counts as not run.  The run.json of an older harness has it as a crash.
+    Such a test counts as not run.  The run.json of older harnesses lists it as a crash.
     """
     if not run.interrupted:
         return run
@@ -101,6 +101,6 @@ def _without_running(side: SideResult) -> SideResult:
 
 
 def counts(tests: Sequence[Test]) -> dict[Outcome, int]:
-    """Count outcomes, in the order of Outcome, zeros left out."""
+    """Count outcomes, in the order of Outcome, omitting zeros."""
     counted = Counter(test.outcome for test in tests)
     return {outcome: counted[outcome] for outcome in Outcome if counted[outcome]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How sure a rate from few runs is, and which times and sizes changed beyond noise.  Pure."""
+"""Confidence of a rate from few runs, and times and sizes that changed beyond noise.  Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from harness.model import Shift
 
 _Z = 1.959964  # standard deviations of a normal distribution that hold 95 % of it
 
-# What is noise when two kernels are compared.
-LEAST = 0.5  # seconds: a smaller difference is not worth a word
-FACTOR = 1.5  # and neither is a smaller factor
-SPREADS = 4.0  # how far out of the others' spread a test must lie
-FEW = 8  # tests: with fewer, their spread means nothing
+# Limits of noise when two kernels are compared.
+LEAST = 0.5  # seconds: smaller differences are not reported
+FACTOR = 1.5  # smaller factors are not reported either
+SPREADS = 4.0  # how far outside the spread of the other tests a test must be
+FEW = 8  # tests: with fewer, their spread is meaningless
 
 
 def interval(good: int, runs: int) -> tuple[float, float]:
-    """Return the bounds of the true rate of good runs with 95 % confidence (Wilson's interval).
+    """Return the bounds of the true rate of good runs with 95 % confidence (Wilson interval).
 
-    Without any run nothing is known: 0 to 1.
+    Without any runs the bounds are 0 and 1.
     """
     if not runs:
         return 0.0, 1.0
@@ -32,7 +32,7 @@ def interval(good: int, runs: int) -> tuple[float, float]:
 
 
 def flaky_rate(good: int, runs: int) -> str:
-    """Say it: "flaky: good in 1 of 3 runs (true rate 6 to 79 %, at 95 % confidence)"."""
+    """Format it: "flaky: good in 1 of 3 runs (true rate 6 to 79 %, at 95 % confidence)"."""
     low, high = interval(good, runs)
     return (
         f"flaky: good in {good} of {runs} runs "
@@ -43,8 +43,8 @@ def flaky_rate(good: int, runs: int) -> str:
 def test_times(base: Mapping[str, float], patched: Mapping[str, float]) -> list[Shift]:
     """Return the tests whose time changed beyond noise, the largest change first.
 
-    ``base`` and ``patched`` are seconds.  All tests of a busy machine are slower together, so it
-    is each test's factor against that of the others that counts, and their spread is the noise.
+    ``base`` and ``patched`` are seconds.  On a busy machine all tests are slower together, so each
+    test's factor is compared with those of the others, and their spread is the noise.
     """
     names = [name for name in patched if base.get(name, 0) > 0 and patched[name] > 0]
     factors = {name: math.log(patched[name] / base[name]) for name in names}
@@ -53,17 +53,17 @@ def test_times(base: Mapping[str, float], patched: Mapping[str, float]) -> list[
     middle = statistics.median(factors.values())
     spread = 1.4826 * statistics.median(abs(value - middle) for value in factors.values())
     limit = max(SPREADS * spread, math.log(FACTOR))
-    found = [
+    shifts = [
         Shift(name, base[name], patched[name], "s")
         for name in names
         if abs(factors[name] - middle) > limit
         and abs(patched[name] - base[name] * math.exp(middle)) > LEAST
     ]
-    return sorted(found, key=lambda one: -abs(one.patched - one.base))
+    return sorted(shifts, key=lambda shift: -abs(shift.patched - shift.base))
 
 
 def boot_times(base: Sequence[float], patched: Sequence[float]) -> list[Shift]:
-    """Compare the fastest boots: what else ran on the machine only makes one slower."""
+    """Compare the fastest boots: other load on the machine only makes boots slower."""
     if not base or not patched:
         return []
     old, new = min(base), min(patched)
@@ -72,7 +72,7 @@ def boot_times(base: Sequence[float], patched: Sequence[float]) -> list[Shift]:
 
 
 def memory_sizes(base: int, patched: int) -> list[Shift]:
-    """Compare what the kernel leaves free at boot, in KiB; that hardly varies."""
+    """Compare the free memory at boot, in KiB, which hardly varies."""
     if not base or not patched or abs(patched - base) < max(64, base // 1000):
         return []
     return [Shift("free memory at boot", base, patched, "KiB")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a run's folder holds as JSON, written and read as values: run.json and its siblings."""
+"""The JSON files in a run's folder, written and read as values: run.json and others."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ RUN, CHECK, BISECTION, COMPARISON = "run.json", "check.json", "bisect.json", "co
 RUN_SCHEMA, CHECK_SCHEMA, BISECTION_SCHEMA = 1, 1, 1
 SEARCH_STATE, SEARCH_STATE_SCHEMA = "state.json", 1  # what `harness bisect --resume` reads
 
-# What to try when a file of a run cannot be read back.
-DAMAGED = "`harness runs` lists the runs the history still knows"
-OTHER_FORM = "read it with the harness that wrote it"
+# Hints for a file of a run that cannot be read.
+DAMAGED = "`harness runs` lists the runs in the history"
+OTHER_FORM = "read it with the version of the harness that wrote it"
 
 Stored = TypeVar("Stored")
 
 
 def run_table(run: Run) -> dict[str, Any]:
-    """Return what run.json holds: the run, and its verdict for programs that lack our rule."""
+    """Return the content of run.json: the run, and its verdict for other programs."""
     return {"schema": RUN_SCHEMA, **to_json(run), "verdict": run.verdict.value}
 
 
 def save_run(run: Run) -> Path:
-    """Write run.json into the run's folder, whole or not at all; returns its path."""
+    """Write run.json into the run's folder atomically; return its path."""
     path = run.folder / RUN
     serial.write(path, run_table(run), indent=1)
     return path
 
 
 def load_run(folder: Path) -> Run:
-    """Read a run back.  Raises UsageError when the folder holds none or one of another form."""
+    """Read run.json.  Raises UsageError if it is missing or has another format."""
     return read(folder, RUN, RUN_SCHEMA, Run)
 
 
 def check_table(matrix: Matrix) -> dict[str, Any]:
-    """Return what check.json holds: the matrix, and its verdict for programs without our rule."""
+    """Return the content of check.json: the matrix, and its verdict for other programs."""
     cells = tuple(cell for cell in matrix.cells if cell.state is not CellState.NONE)
     verdict = matrix.verdict
     return {
@@ -54,19 +54,19 @@ def check_table(matrix: Matrix) -> dict[str, Any]:
 
 
 def save_check(folder: Path, matrix: Matrix) -> Path:
-    """Write check.json into the folder of a check, whole or not at all; returns its path."""
+    """Write check.json into the folder of a check atomically; return its path."""
     path = folder / CHECK
     serial.write(path, check_table(matrix), indent=1)
     return path
 
 
 def load_check(folder: Path) -> Matrix:
-    """Read check.json.  Raises UsageError when there is none or one of another form."""
+    """Read check.json.  Raises UsageError if it is missing or has another format."""
     return read(folder, CHECK, CHECK_SCHEMA, Matrix, "harness check")
 
 
 def bisection_table(value: Bisected) -> dict[str, Any]:
-    """Return what bisect.json holds: the value, and what follows from it, as for a run."""
+    """Return the content of bisect.json: the value, and what follows from it, as for a run."""
     return {
         "schema": BISECTION_SCHEMA,
         **to_json(value),
@@ -78,36 +78,36 @@ def bisection_table(value: Bisected) -> dict[str, Any]:
 
 
 def save_bisection(folder: Path, value: Bisected) -> Path:
-    """Write bisect.json, whole or not at all; returns its path."""
+    """Write bisect.json atomically; return its path."""
     path = folder / BISECTION
     serial.write(path, bisection_table(value), indent=1)
     return path
 
 
 def load_bisection(folder: Path) -> Bisected:
-    """Read a bisection back; its errors are those of ``load_run``."""
+    """Read bisect.json; raises the same errors as ``load_run``."""
     return read(folder, BISECTION, BISECTION_SCHEMA, Bisected, "harness bisect")
 
 
 def comparison_table(value: Comparison) -> dict[str, Any]:
-    """Return what compare.json holds: the comparison, and its verdict."""
+    """Return the content of compare.json: the comparison, and its verdict."""
     verdict = value.verdict
     return {**to_json(value), "verdict": verdict.value, "exit_code": verdict.exit_code}
 
 
 def save_comparison(folder: Path, value: Comparison) -> Path:
-    """Write compare.json, whole or not at all; returns its path."""
+    """Write compare.json atomically; return its path."""
     path = folder / COMPARISON
     serial.write(path, comparison_table(value), indent=1)
     return path
 
 
 def load_comparison(folder: Path) -> Comparison:
-    """Read compare.json.  Raises UsageError when it is damaged."""
+    """Read compare.json.  Raises UsageError if it is damaged."""
     path = folder / COMPARISON
     try:
         table = dict(serial.load(path))
-        for test in table["tests"]:  # older harnesses wrote null for a test that did not exist
+        for test in table["tests"]:  # older harnesses wrote null for a missing test
             test |= {side: test[side] or Outcome.NOTRUN for side in ("base", "patched")}
         return serial.from_json(Comparison, table)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -115,13 +115,13 @@ def load_comparison(folder: Path) -> Comparison:
 
 
 def save_search_state(folder: Path, state: SearchState) -> None:
-    """Write state.json, whole or not at all, so that it survives a power failure."""
+    """Write state.json atomically, so that it survives a power failure."""
     table = {"schema": SEARCH_STATE_SCHEMA, **to_json(state)}
     serial.write(folder / SEARCH_STATE, table, indent=1, sync=True)
 
 
 def load_search_state(folder: Path) -> SearchState:
-    """Read state.json.  Raises UsageError when there is nothing to resume."""
+    """Read state.json.  Raises UsageError if there is nothing to resume."""
     return read(
         folder,
         SEARCH_STATE,
@@ -141,11 +141,11 @@ def read(
     *,
     damaged: str = DAMAGED,
 ) -> Stored:
-    """Read one of the JSON files that ``writer`` leaves in its folder; ``damaged`` is a hint.
+    """Read one of the JSON files that ``writer`` writes; ``damaged`` is the hint if it is damaged.
 
-    Raises UsageError where the file is missing, damaged or was written in another form.
+    Raises UsageError if the file is missing, damaged or has another format.
     """
-    path, hint = folder / name, f"name a folder that {writer} made"
+    path, hint = folder / name, f"name a folder written by {writer}"
     try:
         table = serial.load(path)
     except FileNotFoundError:
@@ -153,11 +153,11 @@ def read(
     except DamagedError as error:
         raise UsageError(f"{path} is damaged: {error}", hint=damaged) from error
     if not isinstance(table, dict):
-        raise UsageError(f"{path} is damaged: it holds no table", hint=damaged)
+        raise UsageError(f"{path} is damaged: it does not have the expected form", hint=damaged)
     if "schema" not in table:
         raise UsageError(f"{path} was not written by {writer}", hint=hint)
     if table["schema"] != schema:
-        what = f"{path} has form {table['schema']}, this harness reads {schema}"
+        what = f"{path} has format {table['schema']}, this harness reads format {schema}"
         raise UsageError(what, hint=OTHER_FORM)
     try:
         return serial.from_json(kind, table)
@@ -166,7 +166,7 @@ def read(
 
 
 def why(error: Exception) -> str:
-    """Say what is wrong with a file that cannot be read, without Python's words for it."""
+    """Explain what is wrong with an unreadable file, without Python's own messages."""
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
     if isinstance(error, (OSError, ValueError)) and not isinstance(error, KeyError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How far a test session is, read from its journal while that is being written."""
+"""The progress of a test session, read from its journal while it is being written."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SETTLED = ("after", "teardown", "crash")  # phases after which a test's outcome
 
 
 class Tally:
-    """How far a session is, asked again and again: each time only what is new is read.
+    """The progress of a session.  Each update reads only the new part of the journal.
 
-    ``running`` has the test that each guest runs, and since when (as time.time()).
+    ``running`` has the test that each guest is running, and since when (as time.time()).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,22 +29,22 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """How many tests there are; 0 as long as nobody knows."""
+        """The number of tests; 0 until it is known."""
         return len(self._content.tests)
 
     @property
     def done(self) -> int:
-        """How many of them have ended."""
+        """The number of tests that have ended."""
         return len(self._outcomes)
 
     @property
     def counts(self) -> dict[Outcome, int]:
-        """How they ended, in the order of Outcome, zeros left out."""
+        """The number of tests by outcome, in the order of Outcome, omitting zeros."""
         counts = Counter(self._outcomes.values())
         return {outcome: counts[outcome] for outcome in Outcome if counts[outcome]}
 
     def news(self) -> list[Test]:
-        """Read on; returns the tests that turned out bad meanwhile, or bad in another way."""
+        """Read new events; return tests that have become bad, or bad in another way."""
         return [test for event in self._events() for test in self._take(event)]
 
     def _events(self) -> Iterator[Event]:
@@ -52,10 +52,10 @@ class Tally:
             return
         with self._file.open("rb") as file:
             file.seek(self._read)
-            # A last line that is still being written is for the next time.
-            whole = file.read().rpartition(b"\n")[0]
-        self._read += len(whole) + 1 if whole else 0
-        for line in whole.splitlines():
+            # Leave an incomplete last line for the next update.
+            complete = file.read().rpartition(b"\n")[0]
+        self._read += len(complete) + 1 if complete else 0
+        for line in complete.splitlines():
             if (event := journal.parse(line)) is not None:
                 yield event
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find splats in kernel messages: what the kernel prints when it is unwell.
+"""Find splats in kernel messages: the reports that the kernel prints about faults.
 
 A log may be a console's, dmesg's, a journal's or a report's.  What a Splat says:
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How reports of the kernel's own checkers begin: sanitizers, lockdep, watchdogs, and others.
+"""Headlines of the kernel's own checkers: sanitizers, lockdep, watchdogs, and others.
 
-A message must have the kernel's whole form to count as one.  A new headline needs a sample in
-tests/data/splats.
+A message must match the kernel's full format.  A new headline needs a sample in tests/data/splats.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _DEADLOCK = (
 )
 
 _sanitizer = functools.partial(headline, stop=Stop.RULE)
-_words = functools.partial(headline, stop=Stop.CUT, role=Role.WORDS)
+_preface = functools.partial(headline, stop=Stop.CUT, role=Role.PREFACE)
 _trap = functools.partial(headline, stop=Stop.CUT, role=Role.TRAP)
 _line = functools.partial(headline, stop=Stop.LINE)
 
@@ -61,7 +60,7 @@ CHECKER_HEADLINES = (
         "UBSAN: {what} in {f}",
         stop=Stop.CUT,
     ),
-    _words("ubsan", rf"UBSAN: (?P<what>[\w -]+?) in {AT}", "UBSAN: {what} in {f}"),
+    _preface("ubsan", rf"UBSAN: (?P<what>[\w -]+?) in {AT}", "UBSAN: {what} in {f}"),
     _trap(
         "ubsan",
         r"Internal error: UBSAN: (?P<what>[\w -]+): [0-9a-f]+ \[#\d+\]",
@@ -150,7 +149,7 @@ CHECKER_HEADLINES = (
     ),
 )
 
-#: Tried after all others: the last one matches nearly any "BUG: ".
+#: Tried after all others: the last headline matches nearly any "BUG: ".
 OTHER_HEADLINES = (
     # Scheduler, memory management, network.
     headline(

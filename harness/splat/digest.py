@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make a Splat of the lines of a report: its title, stacks, fingerprint, and what else it says."""
+"""Make a Splat from the lines of a report: title, stacks, fingerprint and other fields."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.splat.kinds import Headline, Role, SplatKind, Suspect
 from harness.splat.open_splat import OpenSplat
 from harness.splat.stacks import URBS, Stacks, blame, function, read_stacks, telling
 
-FRAMES = 64  # of a stack that are kept
+FRAMES = 64  # frames to keep per stack
 _NULL_PAGE = 4096  # bytes; a fault below is a NULL dereference
 _WORK = re.compile(r".*(?:workfn=|last function: )([\w.]+)")
 _PAGES = re.compile(r"_*alloc_(?:frozen_)?pages\w*")
 _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,16}\b|\d+")
-# Warnings and bugs in code that serves everybody have titles of their own.
+# Warnings and bugs in code shared by all subsystems have their own titles.
 _SITES = {
     r"WARNING: .*\bmm/\S+:\d+ (?:at )?k.?.?alloc": "WARNING: kmalloc bug in {f}",
     r"WARNING: .*\bmm/usercopy\.c:\d+ (?:at )?usercopy_warn": "WARNING: bad usercopy in {f}",
@@ -65,7 +65,7 @@ _ADDRESS = re.compile(
     r"(?:BUG: |Unable |Oops: general protection).*(?:address:?|at|for address|virtual address) "
     r"(?:non-canonical address )?(?P<at>(?:0x)?[0-9a-f]{3,16})\b"
 )
-# Lines that may match one of the patterns for an access begin like this, or have a word of _MODE.
+# Lines that may match an access pattern begin like this, or contain a word of _MODE.
 _TELLS = re.compile(
     "Read|Write|Free|Use-|Out-|Invalid|Memory|race|assert|read|write|BUG|Unable|Oops|Failing|#PF"
 )
@@ -77,7 +77,7 @@ _MODE = re.compile(
 
 
 class Access(NamedTuple):
-    """A bad access to memory; ``kind`` is read, write, free or execute, ``size`` in bytes or 0."""
+    """A bad memory access; ``kind`` is read, write, free or execute, ``size`` in bytes or 0."""
 
     kind: str = ""
     size: int = 0
@@ -85,7 +85,7 @@ class Access(NamedTuple):
 
 
 def digest(splat: OpenSplat) -> Splat:
-    """Return the finished splat.  Raises ValueError for one without a headline."""
+    """Return the finished splat.  Raises ValueError if it has no headline."""
     if splat.headline is None or splat.match is None:
         raise ValueError("a report without a headline is not a splat")
     return dataclasses.replace(
@@ -103,13 +103,13 @@ def digest(splat: OpenSplat) -> Splat:
     )
 
 
-@functools.lru_cache(maxsize=256)  # a kernel that is unwell says the same again and again
+@functools.lru_cache(maxsize=256)  # a broken kernel may print the same report many times
 def _digest(
     headline: Headline, groups: tuple[tuple[str, str], ...], lines: tuple[str, ...], head: int
 ) -> Splat:
-    """Return what the lines say, whenever and wherever they are said.
+    """Return a splat from the lines alone, independent of when and where they were printed.
 
-    ``groups`` are the named groups that the headline matched, in the line number ``head``.
+    ``groups`` are the named groups matched by the headline, which is line number ``head``.
     """
     named = dict(groups)
     stacks = read_stacks(lines[head:])
@@ -156,9 +156,11 @@ def _guilty(headline: Headline, named: dict[str, str], stacks: Stacks, lines: Se
     in_headline = named.get("f", "") or named.get("pair", "").split(" / ")[0]
     if "{f}" not in headline.title and not kind.always_blames and not in_headline:
         return ""
-    if in_headline == "usb_submit_urb":  # whose urb it is
+    if in_headline == "usb_submit_urb":  # blame the owner of the urb
         return blame(stack, URBS)
-    if _PAGES.match(in_headline):  # too many are requested: that is known by this name
+    if _PAGES.match(
+        in_headline
+    ):  # too many pages are requested: such reports are known by this name
         return in_headline
     if Suspect.WORK in kind.suspects and (work := _first_match(_WORK, lines)):
         return work[1]
@@ -172,7 +174,7 @@ def _guilty(headline: Headline, named: dict[str, str], stacks: Stacks, lines: Se
 
 
 def _kind_name(kind: SplatKind, lines: Sequence[str]) -> str:
-    """Tell a NULL dereference from a page fault where only the address does."""
+    """Distinguish a NULL dereference from a page fault if only the address shows it."""
     if kind.name == "page fault" and "pointer dereference in virtual" in lines[0]:
         failing = re.search(r"Failing address: ([0-9a-f]+)", "\n".join(lines))
         if failing and int(failing[1], 16) < _NULL_PAGE:
@@ -181,20 +183,20 @@ def _kind_name(kind: SplatKind, lines: Sequence[str]) -> str:
 
 
 def _title(headline: Headline, line: str, named: dict[str, str], guilty: str, rw: str) -> str:
-    words = {"what": "", "pair": "", "cache": "", "comm": "", **named, "f": guilty, "rw": rw}
+    fields = {"what": "", "pair": "", "cache": "", "comm": "", **named, "f": guilty, "rw": rw}
     kind = headline.kind.name
-    if kind == "kasan" and words["what"].endswith(("double-free", "invalid-free")):
-        words["rw"] = ""
-        words["what"] = words["what"].removeprefix("double-free or ")
-    if kind == "ubsan" and not words["what"].startswith("Undefined"):
-        words["what"] = words["what"].replace(" ", "-")
+    if kind == "kasan" and fields["what"].endswith(("double-free", "invalid-free")):
+        fields["rw"] = ""
+        fields["what"] = fields["what"].removeprefix("double-free or ")
+    if kind == "ubsan" and not fields["what"].startswith("Undefined"):
+        fields["what"] = fields["what"].replace(" ", "-")
     if kind == "kcsan":
-        words["pair"] = " / ".join(map(function, words["pair"].split(" / ")))
+        fields["pair"] = " / ".join(map(function, fields["pair"].split(" / ")))
     template = headline.title
     if headline.role is Role.TRAP:
         own = (title for site, title in _SITE_TITLES.items() if site.match(line))
         template = next(own, template)
-    return re.sub(r"\s+", " ", template.format(**words)).strip().removesuffix(" in")
+    return re.sub(r"\s+", " ", template.format(**fields)).strip().removesuffix(" in")
 
 
 def _access(lines: Sequence[str]) -> Access:
@@ -229,7 +231,7 @@ def _hex(text: str) -> str:
 
 
 def _task(lines: Sequence[str], named: dict[str, str]) -> str:
-    """Return "comm/pid" of the task that the report names, or of the one that ran."""
+    """Return "comm/pid" of the task named in the report, or of the current task."""
     if named.get("task"):
         return named["task"].strip()
     if named.get("comm") and named.get("pid"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How faults, warnings and panics begin, on any architecture; see also checker_headlines."""
+"""Headlines of faults, warnings and panics on all architectures; see also checker_headlines."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from harness.splat.kinds import AT, SYM, WHERE, Role, Stop, headline
 
 _REASON = r"Kernel panic - not syncing: "
 
-_words = functools.partial(headline, stop=Stop.CUT, role=Role.WORDS)
+_preface = functools.partial(headline, stop=Stop.CUT, role=Role.PREFACE)
 _trap = functools.partial(headline, stop=Stop.CUT, role=Role.TRAP)
 _line = functools.partial(headline, stop=Stop.LINE)
 _panic = functools.partial(headline, stop=Stop.PANIC, role=Role.PANIC)
 
 FAULT_HEADLINES = (
-    # Messages before a WARNING, BUG or Oops that say more than that.
-    _words(
+    # Messages that precede a WARNING, BUG or Oops and are more specific.
+    _preface(
         "refcount", r"refcount_t: (?:[\w ]+; |unknown saturation)", "WARNING: refcount bug in {f}"
     ),
-    _words(
+    _preface(
         "list corruption",
         r"(?:list_add|list_del) (?:corruption|double add)[.:,]",
         "BUG: corrupted list in {f}",
     ),
-    _words(
+    _preface(
         "debugobjects",
         r"ODEBUG: \w+ [\w ]+\((?:active|not) ?\w* ?\w*\) object",
         "WARNING: ODEBUG bug in {f}",
     ),
-    _words("debugobjects", r"ODEBUG: \w+ .* object type: ", "WARNING: ODEBUG bug in {f}"),
-    _words(
+    _preface("debugobjects", r"ODEBUG: \w+ .* object type: ", "WARNING: ODEBUG bug in {f}"),
+    _preface(
         "debugobjects", r"ODEBUG: object \S+ is (?:NOT )?on stack", "WARNING: ODEBUG bug in {f}"
     ),
-    _words(
+    _preface(
         "busy inodes",
         r"VFS: Busy inodes after unmount of ",
         "VFS: Busy inodes after unmount (use-after-free)",
     ),
-    _words(
+    _preface(
         "busy inodes",
         r"BUG: Dentry \S+ +still in use \(-?\d+\)(?: \[(?P<what>unmount of .*)\])?",
         "BUG: Dentry still in use [{what}]",
@@ -48,14 +48,14 @@ FAULT_HEADLINES = (
         r"VFS: Close: file count is (?:0|zero)",
         "VFS: Close: file count is zero (use-after-free)",
     ),
-    _words(
+    _preface(
         "netdev watchdog",
         r"(?:\S+ ){0,3}?(?:\S+: )?NETDEV WATCHDOG: (?:CPU: \d+: |\S+ \(.*\): )"
         r"transmit queue \d+",
         "NETDEV WATCHDOG: transmit queue timed out",
         word="NETDEV WATCHDOG",
     ),
-    _words(
+    _preface(
         "stack overflow",
         r"BUG: (?P<what>\S+ stack guard page was hit) at",
         "BUG: stack guard page was hit in {f}",
@@ -65,39 +65,39 @@ FAULT_HEADLINES = (
         r"Insufficient stack space to handle exception!|Kernel stack overflow\.$",
         "kernel stack overflow in {f}",
         stop=Stop.PANIC,
-        role=Role.WORDS,
+        role=Role.PREFACE,
     ),
-    _words("double fault", r"(?:traps: )?PANIC: double fault", "PANIC: double fault in {f}"),
-    _words(
+    _preface("double fault", r"(?:traps: )?PANIC: double fault", "PANIC: double fault in {f}"),
+    _preface(
         "null dereference",
         r"BUG: (?:kernel|Kernel|unable to handle kernel) NULL pointer "
         r"dereference(?:,| at| on)",
         "BUG: unable to handle kernel NULL pointer dereference in {f}",
     ),
-    _words(
+    _preface(
         "null dereference",
         r"(?:BUG: )?Unable to handle kernel (?:NULL pointer dereference at |"
         r"instruction fetch \(NULL pointer\?\))",
         "BUG: unable to handle kernel NULL pointer dereference in {f}",
     ),
-    _words(
+    _preface(
         "page fault",
         r"BUG: unable to handle (?:page fault for address|kernel paging request)",
         "BUG: unable to handle kernel paging request in {f}",
     ),
-    _words(
+    _preface(
         "page fault",
         r"(?:BUG: |CPU \d+ )?[Uu]nable to handle (?:kernel (?:paging request|pointer "
         r"dereference|data access|instruction fetch|unaligned access|unknown paging fault)"
         r"|unknown paging fault)",
         "BUG: unable to handle kernel paging request in {f}",
     ),
-    _words(
+    _preface(
         "page fault",
         r"Unable to handle kernel access to user memory",
         "BUG: unable to handle kernel access to user memory in {f}",
     ),
-    _words(
+    _preface(
         "page fault",
         r"Unable to handle kernel (?P<what>[a-z][\w -]+?) at virtual address",
         "BUG: unable to handle kernel {what} in {f}",
@@ -151,7 +151,7 @@ FAULT_HEADLINES = (
         r"Internal error: .*?: (?:[0-9a-f]{1,16} \[#\d+\]|[0-9a-f]{8,16}$)",
         "Internal error in {f}",
     ),
-    _words(
+    _preface(
         "oops",
         r"(?P<what>Unhandled fault): .* \((?:0x)?[0-9a-f]+\) at 0x|"
         r"(?P<mode>Bad mode) in .* handler detected|"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Go through a log once and return the splats in it."""
+"""Find the splats in a log in a single pass."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from harness.splat.prefix import (
     whole_lines,
 )
 
-#: Where a splat came from when no test had started.
+#: The origin of a splat if no test had started.
 BOOT = "boot"
-CALLERS = 16  # splats that may be open at once, each of another task or processor
-RECENT = 8  # the last splats, of which one may have caused a panic
-BLOCK = 2048  # lines that are looked at in one go
+CALLERS = 16  # splats that may be open at once, each from a different task or processor
+RECENT = 8  # latest splats, one of which may have caused a panic
+BLOCK = 2048  # lines to search at once
 NEAR = 200  # lines within which a splat may have caused a panic
 _SIGNS = ("harness: ", "Linux version ", CUT_HERE[:20])
 _MARK = re.compile(r"harness: (start|end) (.+)")
 _QUOTE = re.compile(r"[ \t>|]+")
 _PHASES = {"start": "during", "end": "after"}
 _REASON = "Kernel panic - not syncing: "
-# Reasons of panics that only follow from a fault that was reported before.
+# Reasons of panics that merely follow from an earlier reported fault.
 _CONSEQUENCE = re.compile(
     rf"{_REASON}(?:Fatal exception|.*panic_on_\w+ set|"
     r"k\w+\.(?:panic|fault=\w+) set|Machine halted|hung_task: |"
@@ -46,16 +46,16 @@ _CONSEQUENCE = re.compile(
     r"BUG!|kfence|Unhandled exception|Corrupt kernel stack|workqueue: |"
     r".*watchdog|Out of memory|System is deadlocked on memory)"
 )
-# The same, when init or an idle task died of the fault.
+# The same, if the fault killed init or an idle task.
 _DEATH = re.compile(rf"{_REASON}Attempted to kill (?:init|the idle)")
 
 
 def find(lines: Iterable[str], test: str = BOOT) -> tuple[Splat, ...]:
-    """Return the splats in a log, in order; what belongs to one fault is one splat.
+    """Return the splats in a log, in order; all reports of one fault form one splat.
 
-    An Oops after its BUG line and the panic it leads to are part of it.  ``test`` is the test that
-    the log begins with; the harness's marks in it say which tests follow, and when they end.  The
-    time is linear in the log, and shorter for an open file than for its lines.
+    The Oops after a BUG line and the panic it leads to are part of the splat.  ``test`` is the test
+    that the log begins with; the harness's marks in the log show which tests follow, and when they
+    end.  Takes linear time; an open file is faster than a list of lines.
     """
     finder = _Finder(test)
     pieces = _blocks(lines)
@@ -76,19 +76,19 @@ class _Finder:
     def __init__(self, test: str) -> None:
         self.where = (test, BOOT if test == BOOT else "during")
         self.stamped = False
-        self.number = 0  # of the last line that was looked at or passed
+        self.number = 0  # of the last line that was processed or skipped
         self.open: dict[str, OpenSplat] = {}  # by caller
-        self.last: OpenSplat | None = None  # the last one begun, open or not
-        self.latest: dict[str, OpenSplat] = {}  # the last of each caller
-        self.done: list[tuple[int, Splat]] = []  # with the numbers of their first lines
-        self.seen: set[tuple[float, str]] = set()  # headlines with their clocks
-        self.quote = ""  # what a mail or commit has before each line of an unstamped log
-        # Since the last boot or mark: how many splats there were before a panic, and its clock.
+        self.last: OpenSplat | None = None  # the splat that began last, open or not
+        self.latest: dict[str, OpenSplat] = {}  # the latest splat of each caller
+        self.done: list[tuple[int, Splat]] = []  # with their first line numbers
+        self.seen: set[tuple[float, str]] = set()  # headlines with their timestamps
+        self.quote = ""  # quote prefix of each line of an unstamped log in a mail or commit
+        # Since the last boot or mark: the number of splats before a panic, and its timestamp.
         self.panic: tuple[int, float | None] | None = None
-        self.booted = 0  # splats of the boots before this one
+        self.booted = 0  # splats of earlier boots
 
     def read(self, text: str) -> None:
-        """Take the next lines: those that may begin something, and those that follow."""
+        """Process text: lines that may begin a splat or are a mark, and lines of open splats."""
         self.stamped = self.stamped or is_stamped(text)
         at = 0
         places = iter([*candidates(text, self.stamped), len(text)])
@@ -107,21 +107,21 @@ class _Finder:
             self.number += 1
             self.line(text[max(at, end - LONGEST) : end], place < end)
             at = end + 1
-        # A line that is longer than a piece counts once.
+        # A line that spans several pieces counts once.
         self.number += text.count("\n", at) if at <= len(text) else -1
 
     def line(self, raw: str, fresh: bool) -> None:
-        """Take one line; ``fresh`` if something may begin in it."""
+        """Process one line; ``fresh`` if a splat or a mark may begin in it."""
         if self.stamped:
             only = usual_message(raw)
-            found = [only] if only else messages(raw)
+            parsed = [only] if only else messages(raw)
         else:
-            found = messages(self.unquoted(raw))
-        for message in found:
+            parsed = messages(self.unquoted(raw))
+        for message in parsed:
             self.message(message, raw, fresh)
 
     def unquoted(self, line: str) -> str:
-        """Remove what a mail or a commit's message puts before the lines of a report."""
+        """Remove the quote prefix of a report in a mail or a commit message."""
         if not self.open:
             quote = _QUOTE.match(line)
             self.quote = quote[0] if quote and begins(line[quote.end() :]) else ""
@@ -140,7 +140,7 @@ class _Finder:
             self.more(message, raw)
 
     def sign(self, message: Message, raw: str) -> bool:
-        """Take a line that says where we are; return whether it was one."""
+        """Process a boot, a test's mark or "cut here"; return False for any other line."""
         text = message.text
         if mark := _MARK.match(text):
             if message.kernel or not self.stamped:
@@ -152,14 +152,14 @@ class _Finder:
         return "cut here" in text and text.startswith("-") and self.cut(message, raw)
 
     def survived(self, mark: Message) -> None:
-        """Take back a panic: a test that still runs shows that a program only printed the words."""
+        """Discard a panic: since a test is still running, a program must have printed the text."""
         if self.panic is None:
             return
         (first, clock), self.panic = self.panic, None
         for splat in list(self.open.values()):
             self.close(splat)
         if clock is not None and mark.clock is not None and mark.clock < clock:
-            return  # another boot's
+            return  # from another boot
         self.done[first:] = [
             (number, dataclasses.replace(splat, panic=""))
             for number, splat in self.done[first:]
@@ -167,7 +167,7 @@ class _Finder:
         ]
 
     def boot(self) -> None:
-        """Start over: a log may hold one boot after another."""
+        """Start over: a log may contain several boots."""
         for splat in list(self.open.values()):
             self.close(splat)
         self.where, self.last = (BOOT, BOOT), None
@@ -176,14 +176,14 @@ class _Finder:
         self.panic, self.booted = None, len(self.done)
 
     def starts(self, message: Message, raw: str, start: Start) -> bool:
-        """Take a message that may begin a splat; return whether it needs no more attention."""
+        """Process a message that may begin a splat; return whether it needs no more processing."""
         headline, kind = start.headline, start.headline.kind
         bare = self.stamped and not message.kernel
         if message.clock is not None and (message.clock, message.text) in self.seen:
-            return True  # a program shows what the kernel said before
+            return True  # a program shows an earlier message of the kernel
         splat = self.open.get(message.caller)
         if bare and not kind.by_program and (splat is not None or not headline.sure):
-            return False  # a program's words
+            return False  # printed by a program
         if message.clock is not None and headline.sure:
             self.seen.add((message.clock, message.text))
         if headline.role is Role.PANIC and self.is_consequence(message):
@@ -206,19 +206,19 @@ class _Finder:
         return True
 
     def cut(self, message: Message, raw: str) -> bool:
-        """Note that something begins, unless it is the WARNING to words that came before."""
+        """Begin a splat at "cut here", unless it belongs to the message before the WARNING."""
         splat = self.open.get(message.caller)
         before = splat.headline if splat and not splat.answered else None
-        words = before is not None and before.role is Role.WORDS
-        if (self.stamped and not message.kernel) or words:
+        preface = before is not None and before.role is Role.PREFACE
+        if (self.stamped and not message.kernel) or preface:
             return False
         self.begin(message, raw)
         return True
 
     def is_consequence(self, message: Message) -> bool:
-        """Whether a panic only follows from the last splat, which then gets its reason.
+        """Whether a panic merely follows from the last splat, which then gets its reason.
 
-        The last of the same caller; the last of all may be another processor's.
+        The last splat of the same caller is tried first, then the last of all callers.
         """
         if self.panic is None:
             self.panic = max(len(self.done) - RECENT, self.booted), message.clock
@@ -226,7 +226,7 @@ class _Finder:
         return any(self.follows(message, last) for last in (own, self.last) if last is not None)
 
     def follows(self, message: Message, last: OpenSplat) -> bool:
-        """Whether a panic follows from a certain splat."""
+        """Whether a panic follows from this splat."""
         if last.headline is None or last.harmless:
             return False
         died = last.headline.stop is Stop.CUT and not last.headline.kind.survived
@@ -245,7 +245,7 @@ class _Finder:
         return near and last.sure
 
     def begin(self, message: Message, raw: str) -> OpenSplat:
-        """Open a splat; each task or processor reports one at a time."""
+        """Open a splat; each task or processor reports one splat at a time."""
         before = self.open.get(message.caller)
         if before is not None:
             self.close(before)
@@ -267,7 +267,7 @@ class _Finder:
                     self.close(splat)
 
     def fits(self, splat: OpenSplat, message: Message) -> bool:
-        """Whether a line comes from the same source as the splat's: the kernel, or a program."""
+        """Whether a line is from the same source as the splat: the kernel, or a program."""
         if not self.stamped:
             return True
         if splat.kind is not None and splat.kind.by_program and not splat.stamped:
@@ -275,7 +275,7 @@ class _Finder:
         return message.kernel is True
 
     def close(self, splat: OpenSplat) -> None:
-        """Keep what turned out to be a splat."""
+        """Keep the splat if it turned out to be one."""
         for caller in [key for key, value in self.open.items() if value is splat]:
             del self.open[caller]
         if splat.headline is not None and splat.sure and not splat.harmless:
@@ -283,7 +283,7 @@ class _Finder:
             self.done.append((splat.number, digest(splat)))
 
     def end(self) -> tuple[Splat, ...]:
-        """Close what is open; return all splats in the order of the log."""
+        """Close all open splats; return all splats in log order."""
         for splat in list(self.open.values()):
             self.close(splat)
         return tuple(splat for _, splat in sorted(self.done, key=lambda pair: pair[0]))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find where splats and marks may begin.  Nearly all of a log is noise, so this decides the speed.
+"""Find where splats and marks may begin.  Most of a log is noise, so this determines the speed.
 
-``candidates`` searches many lines at once for words, or for patterns that begin with one, which is
-many times faster than any code that looks at each line.  ``begins`` then looks at one message.
+``candidates`` searches many lines at once for words, or for patterns that begin with a word, which
+is many times faster than code that examines each line.  ``begins`` then examines one message.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from harness.splat.fault_headlines import FAULT_HEADLINES
 from harness.splat.kinds import CUT_HERE, Headline
 from harness.splat.open_splat import PROOFS
 
-#: In the order they are tried: the first that matches names the splat.
+#: In the order they are tried: the first match determines the splat.
 HEADLINES = (*CHECKER_HEADLINES, *FAULT_HEADLINES, *OTHER_HEADLINES)
 
-#: Characters after a headline that a person could write within which a line must show that it is
-#: the kernel's.  Where lines have stamps, others may talk in between.
+#: If a headline could also be written by a person, a line within this many characters must prove
+#: that it is from the kernel.  In stamped logs, other lines may come in between.
 REACH, REACH_STAMPED = 8 * 1024, 64 * 1024
 
-#: Characters that anything of variable length in a message may have.
+#: Maximum length of each variable part of a message.
 LENGTH = 200
 
-# What many headlines begin with, by its first letter: only what follows tells them apart.
+# Common beginnings of headlines, by first letter: only the text that follows distinguishes them.
 _LEADS = {"B": "BUG: ", "W": "WARNING: ", "I": "INFO: ", "O": "Oops: "}
-_LITERAL = re.compile(r"(?:[\w :]|\\\[)*(?![?*+{])")  # what a pattern begins with
+_LITERAL = re.compile(r"(?:[\w :]|\\\[)*(?![?*+{])")  # the literal start of a pattern
 _REPEATED = re.compile(r"(\[[^\]]*\]|\\[a-zA-Z]|(?<!\\)\.)([*+])")
-# The end of a message: of a line, of a string in JSON, or where a newline is lost.
+# The end of a message: of a line, of a JSON string, or where a newline was lost.
 _END, _ENDS = re.compile(r"\$(?!\])"), r'(?=\s*(?:$|["\[<]))'
 
 
 class Start(NamedTuple):
-    """A message that begins a splat: its headline, and what that matched."""
+    """A message that begins a splat: its headline, and the match."""
 
     headline: Headline
     match: re.Match[str]
 
 
 def begins(text: str) -> Start | None:
-    """Say which splat a message begins, if any."""
+    """Return the headline that a message begins with, or None."""
     for headline in _WITH_WORD:
         if headline.word in text and (match := headline.first.match(text)):
             return Start(headline, match)
@@ -60,7 +60,7 @@ def begins(text: str) -> Start | None:
 
 
 def candidates(text: str, stamped: bool) -> list[int]:
-    """Return, in order, a place in each line of the text that a splat or a mark may begin with."""
+    """Return a position in each line where a splat or a mark may begin, in order."""
     reach = REACH_STAMPED if stamped else REACH
     unsure = sorted(_places(_UNSURE, text))
     proofs = _places(_PROOFS, text) if unsure else []
@@ -70,7 +70,7 @@ def candidates(text: str, stamped: bool) -> list[int]:
 
 
 def _places(patterns: dict[str, re.Pattern[str]], text: str) -> list[int]:
-    """Return where patterns match; each has a word without which it matches nowhere."""
+    """Return where patterns match; each pattern is given with a word that it must contain."""
     return [
         match.start()
         for word, pattern in patterns.items()
@@ -80,7 +80,7 @@ def _places(patterns: dict[str, re.Pattern[str]], text: str) -> list[int]:
 
 
 def _near(places: list[int], others: list[int], begin: int, end: int) -> list[int]:
-    """Return the places that have one of the others between begin and end, relative to them."""
+    """Return the places with one of ``others`` between ``begin`` and ``end`` characters away."""
     others.sort()
     pairs = ((place, bisect.bisect_left(others, place + begin)) for place in places)
     return [place for place, n in pairs if n < len(others) and others[n] < place + end]
@@ -91,10 +91,10 @@ def _unnamed(pattern: re.Pattern[str]) -> str:
 
 
 def _alternatives(pattern: str) -> list[str]:
-    """Write a pattern that begins with groups as the patterns without that it stands for.
+    """Expand the groups at the start of a pattern: return equivalent patterns without groups.
 
-    For patterns as the table has them, which begin with a character, an optional or plain group,
-    or a small class of characters.  Raises ValueError for any other.
+    Supports the patterns in the table, which begin with a character, an optional or plain group,
+    or a small class of characters.  Raises ValueError for any other pattern.
     """
     if pattern.startswith("(?:"):
         inside, rest = _split_group(pattern)
@@ -111,7 +111,7 @@ def _alternatives(pattern: str) -> list[str]:
 
 
 def _split_group(pattern: str) -> tuple[list[str], str]:
-    """Split the group that a pattern begins with into its alternatives, and the rest."""
+    """Split a pattern into the alternatives of its first group, and the rest."""
     depth, parts, begin = 0, [], 3
     for at, char in enumerate(pattern):
         if pattern[at - 1 : at] == "\\":
@@ -126,10 +126,10 @@ def _split_group(pattern: str) -> tuple[list[str], str]:
 
 
 class _Bucket(NamedTuple):
-    """The headlines whose messages begin with the same text, of which ``skip`` letters are known.
+    """Headlines whose messages begin with the same text; the first ``skip`` letters are known.
 
-    The number of the empty group behind the alternative that matched is that of its headline:
-    groups around the alternatives would have to be remembered at every try.
+    The empty group after the matching alternative has the number of its headline.  Groups around
+    the alternatives would be slower, since each attempt would have to save them.
     """
 
     headlines: list[Headline]
@@ -154,10 +154,10 @@ def _buckets() -> dict[str, _Bucket]:
 
 
 def _search_patterns(headlines: Iterable[Headline]) -> dict[str, re.Pattern[str]]:
-    """Return patterns to search for, by the words that they begin with.
+    """Return patterns to search for, by their literal start.
 
-    They match what the headlines do, anywhere in a line.  What repeats is bounded: otherwise a
-    long line that begins like a message again and again would be read to its end each time.
+    They match the same as the headlines, anywhere in a line.  Repetitions are bounded: otherwise a
+    long line with many beginnings of a message would be read to its end each time.
     """
     by_word = defaultdict[str, list[str]](list)
     for headline in headlines:
@@ -168,16 +168,16 @@ def _search_patterns(headlines: Iterable[Headline]) -> dict[str, re.Pattern[str]
             patterns = _alternatives(f"(?:{whole})")
         for pattern in patterns:
             literal = _LITERAL.match(pattern)
-            words = literal[0].replace("\\", "") if literal else ""
-            key = next((lead for lead in _LEADS.values() if words.startswith(lead)), words)
+            start = literal[0].replace("\\", "") if literal else ""
+            key = next((lead for lead in _LEADS.values() if start.startswith(lead)), start)
             bounded = _REPEATED.sub(
                 lambda m: f"{m[1]}{{{'1' if m[2] == '+' else '0'},{LENGTH}}}", pattern
             )
             by_word[key].append(_END.sub(lambda _: _ENDS, bounded))
-    return {key: re.compile("|".join(some), re.MULTILINE) for key, some in by_word.items()}
+    return {key: re.compile("|".join(patterns), re.MULTILINE) for key, patterns in by_word.items()}
 
 
-# The few headlines that may begin with anything have a word to be found by.
+# The few headlines that may begin with any text are found by a word in them.
 _WITH_WORD = [headline for headline in HEADLINES if headline.word]
 _BUCKETS = _buckets()
 _SURE = _search_patterns(headline for headline in HEADLINES if headline.sure)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kinds of splats, how their reports are read, and what a headline says; see *_headlines.py."""
+"""Kinds of splats, how their reports are parsed, and what headlines are; see *_headlines.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import enum
 import re
 
 HEADER = 80  # lines that may come before a stack trace
-#: Opens a WARNING or BUG; what it is follows.
+#: Precedes a WARNING or BUG; its headline follows.
 CUT_HERE = "------------[ cut here ]------------"
 
 # Parts of patterns: a function, a function with its offset or an address, file:line, a task.
@@ -19,7 +19,7 @@ TASK = r"(?P<task>.+/\d+)"
 
 
 class Stop(enum.Enum):
-    """How a splat ends: at its own last line, or where its stack trace does."""
+    """How a splat ends: at its own last line, or at the end of its stack trace."""
 
     TRACE = "trace"
     LINE = "line"
@@ -30,53 +30,53 @@ class Stop(enum.Enum):
 
 
 class Role(enum.Enum):
-    """How a headline relates to the one before it, when both are about the same fault."""
+    """How a headline relates to the previous headline, if both are about the same fault."""
 
     OWN = "own"
-    WORDS = "words"  # a message before a WARNING or BUG, which says more than that
-    TRAP = "trap"  # the WARNING, BUG or Oops that such a message, or another trap, leads to
+    PREFACE = "preface"  # a message before a WARNING or BUG that is more specific
+    TRAP = "trap"  # the WARNING, BUG or Oops that follows such a message, or another trap
     DIE = "die"  # how a BUG dies on some architectures
     PANIC = "panic"
 
 
 class Suspect(enum.Enum):
-    """A function that may be to blame, besides those of the stack."""
+    """A function that may be to blame, besides those in the stack."""
 
     NAMED = "named"  # in the headline
-    ENTRY = "entry"  # where the processor was
-    LOCK = "lock"  # who wants the lock that lockdep complains about
+    ENTRY = "entry"  # where the processor was executing
+    LOCK = "lock"  # the function that acquires the lock reported by lockdep
     WORK = "work"  # the last function of a workqueue
 
 
 @dataclasses.dataclass(frozen=True)
 class SplatKind:
-    """A kind of splat, as users see it, and what is special in its reports."""
+    """A kind of splat, as shown to users, and the special features of its reports."""
 
     name: str
-    #: Whom to suspect before the functions of the stack, in this order.
+    #: What to suspect before the functions in the stack, in this order.
     suspects: tuple[Suspect, ...] = (Suspect.NAMED, Suspect.ENTRY)
-    #: Functions that are common to such splats, besides those that are common to all: a pattern.
+    #: Pattern for functions common to such splats, besides those common to all splats.
     common: str = ""
-    #: Whether the stack names a function although the title does not.
+    #: Whether the stack is used to blame a function although the title has none.
     always_blames: bool = False
-    #: Whether an interrupt tells of it: the stack of the interrupted task is the telling one.
+    #: Whether an interrupt reports it: then the stack of the interrupted task matters.
     in_interrupt: bool = False
-    #: Whether other processors' lines belong to the report.
+    #: Whether lines of other processors belong to the report.
     all_processors: bool = False
-    #: Whether a program reports it, so that its lines may have no stamps.
+    #: Whether a program reports it, so that its lines may be unstamped.
     by_program: bool = False
-    #: Whether tasks survive it, so that a panic behind it has another cause.
+    #: Whether tasks survive it, so that a later panic has another cause.
     survived: bool = False
     header: int = HEADER
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Headline:
-    """One way for a splat of a kind to begin.
+    """One way in which a splat of this kind begins.
 
     ``first`` matches the start of a message; ``title`` has {f} for the function to blame.
-    ``word`` appears in every message of a headline whose messages may begin with anything.
-    ``sure`` is false for messages that a person could write: more of a report must follow.
+    ``word`` is set if a message may begin with any text: a word that every such message contains.
+    ``sure`` is false for text that a person could write: more of a report must follow.
     """
 
     kind: SplatKind
@@ -88,7 +88,7 @@ class Headline:
     word: str = ""
 
 
-# Every task waits in one of these.
+# Functions in which tasks wait.
 _WAITERS = (
     r"\w*(?:sched|_lock|_slowlock|rwsem|completion|kthread|wait|synchronize)\w*|"
     r"wait_for_\w+|_*wait_(?:on|for|event|rcu)\w*|do_wait\w*|_*wait_on_bit\w*|out_of_line_\w+|"
@@ -97,12 +97,12 @@ _WAITERS = (
     r"_*cancel_(?:delayed_)?work\w*|kthread\w*|_*rwsem\w*|_*sb_start_write\w*|prepare_to_\w+|"
     r"usleep_\w+|msleep\w*|_*lock_sock\w*|lock_sock_nested|drain_workqueue|inode_lock\w*"
 )
-# These allocate for others.
+# Functions that allocate for their callers.
 _ALLOCATORS = (
     r"\w*(?:alloc|kmem|slab|sock_|create_object|idr_get|list_lru_init|k\w*asprintf|pcpu_create|"
     r"strn?dup|memdup)\w*"
 )
-# These deal with objects whose life debugobjects follows.
+# Functions for objects tracked by debugobjects.
 _OBJECTS = r"\w*(?:timer_|work_|rcu|percpu_)\w*|vunmap|vfree|__free_\w+|kobject_\w+"
 
 _ENTRY = (Suspect.ENTRY,)
@@ -140,6 +140,6 @@ def headline(
     sure: bool = True,
     word: str = "",
 ) -> Headline:
-    """Make a headline from a pattern's text; a kind that is not special has only a name."""
+    """Make a headline from a pattern's text; a kind without special features has only a name."""
     splat_kind = _BY_NAME.get(kind) or SplatKind(kind)
     return Headline(splat_kind, re.compile(pattern), title, stop, role, sure, word)

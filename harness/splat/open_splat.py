@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A splat while it is read: which lines are its own, and where it ends."""
+"""A splat while it is being read: which lines belong to it, and where it ends."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import re
 from harness.splat.kinds import HEADER, Headline, Role, SplatKind, Stop
 from harness.splat.prefix import Message
 
-LINES = 500  # of a splat that are kept
-FOREIGN = 3  # lines in a row that are not of a trace end it
-SILENCE = 10.0  # seconds of the kernel's clock after which the next line is another story
-PENDING = 12  # lines after "cut here" within which a headline must come
+LINES = 500  # lines to keep per splat
+FOREIGN = 3  # consecutive lines that do not belong to a trace end the splat
+SILENCE = 10.0  # seconds of kernel time after which the next line does not belong to the splat
+PENDING = 12  # lines after "cut here" within which a headline must follow
 
 _TRACE = re.compile(r"\s*(?:Call [Tt]race:|Backtrace:|backtrace(?: \(crc \w+\))?:)")
 _CPU = re.compile(r"(?:CPU: ?\d+ |Call [Tt]race:|RIP: )")
-# Lines that show that a headline which anybody could write is the kernel's own.
+# Lines that prove that a headline is from the kernel, if it could have been written by a person.
 _EVIDENCE = re.compile(
     r"CPU: ?\d+ .*PID: \d+|Call [Tt]race:|(?:Read|Write)(?: of size \d+)? at addr|"
     r"Modules linked in:|in_atomic\(\): \d|RIP: |Hardware name: |unreferenced object 0x|"
     r"(?:Use-after-free|Out-of-bounds|Invalid) \w+ (?:at|of) 0x|Corrupted memory at 0x|"
     r" lock: .*\.magic: |pc : |Asynchronous fault: no details|-{70,}"
 )
-#: Each such line has one of these words.
+#: Each such line contains one of these strings.
 PROOFS = (
     *("PID: ", "Call Trace:", "Call trace:", " at addr ", "Modules linked in:", "in_atomic(): "),
     *("RIP: ", "Hardware name: ", "unreferenced object 0x", " at 0x", " of 0x"),
@@ -44,7 +44,7 @@ _BELONGS = re.compile(
     r"Object 0x|Disabling lock|Allocated |Freed |[=-]{20,}|\s*$|---\[|Kernel Offset|CR2|addr:|file:"
 )
 _EMPTY = re.compile(r"[\s=-]*$")
-# A memory cgroup at its limit: the fault of a container, not the kernel.
+# A memory cgroup at its limit: not a fault of the kernel.
 _LIMITED = re.compile(
     r"oom-kill:constraint=CONSTRAINT_MEMCG|Memory cgroup out of memory|Memory cgroup stats for |"
     r"Task in \S+ killed as a result of limit of "
@@ -52,7 +52,7 @@ _LIMITED = re.compile(
 
 
 class OpenSplat:
-    """Lines of one splat, or of what may become one.  ``head`` is the index of the headline's."""
+    """Lines of a splat or a possible splat.  ``head`` is the index of the headline."""
 
     def __init__(self, number: int, message: Message, raw: str, where: tuple[str, str]) -> None:
         self.headline: Headline | None = None
@@ -61,13 +61,13 @@ class OpenSplat:
         self.caller, self.clock, self.stamped = message.caller, message.clock, message.kernel
         self.lines, self.raw = [message.text], [raw]
         self.head = 0
-        self.answered = False  # whether the line that names the processor has come, or a trace
+        self.answered = False  # whether the line with the processor was seen, or a trace
         self.traced = False  # whether a stack trace has begun
         self.ended = False
         self.sure = True
         self.panic = ""
         self.last = number
-        self._own = 1  # lines up to the last that surely belongs
+        self._own = 1  # number of lines up to the last that definitely belongs
         self._seen = 1
         self._foreign = 0
         self._ends: list[re.Pattern[str]] = []
@@ -75,11 +75,11 @@ class OpenSplat:
 
     @property
     def kind(self) -> SplatKind | None:
-        """The kind that the headline says; None while there is none."""
+        """The kind of the headline; None while there is no headline."""
         return self.headline.kind if self.headline else None
 
     def take(self, headline: Headline, match: re.Match[str], sure: bool) -> None:
-        """Name it after its last line."""
+        """Set the headline, which is the last line so far."""
         if sure and self._waiting:
             self._accept_waiting()
         self.headline, self.match, self.sure = headline, match, sure
@@ -90,13 +90,13 @@ class OpenSplat:
 
     @property
     def harmless(self) -> bool:
-        """Whether it turned out not to be a fault of the kernel."""
+        """Whether it turned out not to be a kernel fault."""
         if self.kind is None or self.kind.name != "oom":
             return False
         return any(_LIMITED.match(line) for line in self.lines)
 
     def continued_by(self, new: Headline) -> bool:
-        """Whether what begins now is only more of this one."""
+        """Whether a new headline is a continuation of this splat."""
         if self.headline is None:
             return False
         name, new_name = self.headline.kind.name, new.kind.name
@@ -107,7 +107,7 @@ class OpenSplat:
         if new.role is Role.DIE and name == "kernel bug":
             return True
         if new.role in (Role.TRAP, Role.DIE):
-            if self.headline.role is Role.WORDS:
+            if self.headline.role is Role.PREFACE:
                 self._ends.append(Stop.CUT.value)
                 return True
             dies = self.headline.role is Role.TRAP and new_name not in ("warning", "kernel bug")
@@ -115,25 +115,27 @@ class OpenSplat:
         return False
 
     def renamed_by(self, new: Headline) -> bool:
-        """Whether what begins now says better what this one is."""
+        """Whether a new headline describes this splat better."""
         if self.headline is None:
             return True
         name, new_name = self.headline.kind.name, new.kind.name
-        if name == "warning" and new.role is Role.WORDS:
+        if name == "warning" and new.role is Role.PREFACE:
             return not self.answered and self._seen < 4
-        if name == new_name == "hard lockup":  # first who saw it, then who it is
+        if (
+            name == new_name == "hard lockup"
+        ):  # first the CPU that detected it, then the CPU that is stuck
             return not self.answered
         if name == new_name and "[inline]" in self.lines[self.head]:
-            return not self.answered  # decoded: a line for each inlined function
+            return not self.answered  # a decoded log: one line per inlined function
         return not self.sure and new.kind.by_program
 
     def hears(self, caller: str) -> bool:
-        """Whether a line of this caller may belong to it."""
+        """Whether a line from this caller may belong to this splat."""
         own = caller == self.caller or not caller or not self.caller
         return own or (self.kind is not None and self.kind.all_processors)
 
     def add(self, number: int, message: Message, raw: str) -> None:
-        """Take the next line; afterwards ``ended`` says whether it was the last."""
+        """Add the next line; then ``ended`` says whether it was the last."""
         if not self.sure:
             self._wait(number, message, raw)
             return
@@ -158,7 +160,7 @@ class OpenSplat:
         self.ended = self._over(text)
 
     def _wait(self, number: int, message: Message, raw: str) -> None:
-        """Keep what follows an unsure headline until a line shows whether it is the kernel's."""
+        """Hold back lines after an unsure headline until one proves that it is from the kernel."""
         self._waiting.append((number, message, raw))
         if _EVIDENCE.match(message.text) and not self.late(message):
             self._accept_waiting()
@@ -172,7 +174,7 @@ class OpenSplat:
                 self.add(*line)
 
     def late(self, message: Message) -> bool:
-        """Whether so much time has passed that a message belongs to another story."""
+        """Whether too much time has passed for a message to belong to this splat."""
         return (
             message.clock is not None
             and self.clock is not None
@@ -191,7 +193,7 @@ class OpenSplat:
         return self._foreign >= HEADER or self._seen > 2 * LINES
 
     def trim(self) -> None:
-        """Drop what comes after the last line that looks like a report's."""
+        """Drop the lines after the last line that looks like part of a report."""
         if any(end.match(self.lines[-1]) for end in self._ends[:1]):
             return
         end = self._own if self.traced else self._last_that_belongs()

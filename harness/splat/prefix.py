@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Take a line of a log apart: stamps, who said it, and the message itself.
+"""Split a line of a log into stamps, its source, and the message itself.
 
-Programs that keep logs (syslog, the journal, dmesg) put their own words around the kernel's, and
-say which lines are the kernel's.
+Logging programs (syslog, the journal, dmesg) add their own prefixes to kernel messages, and show
+which lines are from the kernel.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-#: Characters of a line that are looked at.  A program may print megabytes without a newline; what
-#: the kernel adds is at the end.
+#: Characters of a line to examine.  A program may print megabytes without a newline; text added by
+#: the kernel is at the end.
 LONGEST = 16 * 1024
-#: Characters of a log that are looked at in one go.
+#: Characters of a log to examine at once.
 PIECE = 1 << 20
-#: Characters of a message that are kept; the kernel's own are shorter.
+#: Characters of a message to keep; messages of the kernel are shorter.
 MESSAGE = 2048
 
-# A date, as loggers and CI systems write it.
+# A date in the format of loggers and CI systems.
 _DAY = r"(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
 _ISO = r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
 _FULL = r"[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [A-Z]{2,5}"
 _UNIX = r"\d{9,}\.\d{6}"
 _WHEN = rf"(?:{_DAY}|\[{_ISO}\]|{_ISO}|{_FULL}|{_UNIX})"
-# Who logged: "host kernel: ", "host kern.warn kernel: ", "host program[12]: ".
+# The source of a line: "host kernel: ", "host kern.warn kernel: ", "host program[12]: ".
 _BY = r"(?:[^\s:\[]+ )?(?:[a-z]+\d?\.[a-z]+ )?(?:(?P<kernel>kernel)|[\w.@/()-]+\[\d+\]): ?"
 _DATED = re.compile(rf"(?:<\d+>(?=[A-Z\d]))?{_WHEN}(?: {{2,}}(?=\[)| )(?P<by>{_BY})?")
 # RFC 5424: priority, version, date, host, program, process, kind, data.
 _RFC_5424 = re.compile(rf"<\d+>\d {_ISO} \S+ (?:(?P<kernel>kernel)|\S+) \S+ \S+ (?:-|\[.*?\]) ")
-# The journal with the kernel's clock in front: "[   12.345678] host kernel: ".
+# The journal with a leading kernel timestamp: "[   12.345678] host kernel: ".
 _NAMED = re.compile(r"[^\s:\[\]]+ (?:(?P<kernel>kernel)|[\w.@/()-]+\[\d+\]): ")
 _RECORD = re.compile(r'\s*"msg": ?"(?P<text>.*)",?$')
 
@@ -44,18 +44,18 @@ _LEVEL = (
     r"(?:<\d+>|(?:kern|user|syslog|daemon) *:"
     r"(?:emerg|alert|crit|err|warn|notice|info|debug) *: )"
 )
-# /dev/kmsg itself, and netconsole, which may put the kernel's release in front.
+# /dev/kmsg itself, and netconsole, which may prepend the kernel release.
 _RAW = re.compile(r"(?:\d[\w.+-]*,)?\d+,\d+,(\d+),[-c](?:,caller=([TC]\d+))?[^; ]*;")
-# The kernel's clock, with what `dmesg -d` adds, or the wall clock of `dmesg -T` and `-e`.
+# The kernel's timestamp, with the addition of `dmesg -d`, or the time of `dmesg -T` and `-e`.
 _CLOCK = (
     r"\[ *(?:(\d+\.\d+)(?: <[ +.\d]+>)?|[+<] *\d+\.\d+>?"
     r"|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} ?\d?\d \d\d:\d\d(?::\d\d \d{4})?)\]"
 )
 _CALLER = r"(?:\[ *([TC]\d+)\])"
 _STAMP = re.compile(rf"{_LEVEL}?(?:{_CLOCK}(?: ?{_CALLER})?|{_CALLER}) ?|{_LEVEL}")
-# A stamp whose start the serial port lost.
+# A stamp whose beginning was lost by the serial port.
 _CUT = re.compile(rf"\d*\.?\d{{3,6}}\](?: ?{_CALLER})? ?")
-# A kernel's stamp anywhere: a program printed what is before it.
+# A kernel stamp anywhere in a line: the text before it is from a program.
 _ANYWHERE = re.compile(rf"(?:<\d+>)?\[ *\d+\.\d{{6}}\](?: ?{_CALLER})? ")
 _CLOCKS = re.compile(r"\[ *\d+\.\d{6}\]")
 _BEGINS = re.compile(
@@ -63,22 +63,22 @@ _BEGINS = re.compile(
     rf"(?:\[ *\d+\.\d{{6}}\]|\[ *[TC]\d+\] )"
     rf"|{_WHEN} (?:\S+ )?(?:[a-z]+\d?\.[a-z]+ )?kernel: |(?:\d[\w.+-]*,)?\d+,\d+,\d+,[-c])"
 )
-# Each beginning has one of these.
+# Every prefix contains one of these.
 _STAMPS = ("]", "kernel: ", ",-", ",c")
-# The usual line: the harness's stamp or none, the kernel's clock, perhaps the caller.
+# The usual line: optionally the harness's stamp, the kernel's timestamp, optionally the caller.
 _USUAL = re.compile(rf"(?: *\d+\.\d{{3}} \| )?(?:<\d+>)?\[ *(\d+\.\d{{6}})\](?: ?{_CALLER})? ")
-# What a stamp or a logger's line begins with, if that is a letter: a level, a day, a month.
+# Prefixes that begin with a letter: a level, a day, a month.
 _NAMES = re.compile(r"kern|user|syslog|daemon|[A-Z][a-z]{2} ")
-# Another stamp, or a logger's names, behind the first.
+# Another stamp, or a logger's name, after the first.
 _LATER = re.compile(r"\]:? | kernel: ")
 
 
 class Message(NamedTuple):
     """One message.
 
-    ``kernel`` is True when a stamp or logger says that it is the kernel's, False when it says that
-    it is not, None when nothing is said.  ``clock`` is the kernel's own time in seconds; ``caller``
-    the task or CPU of PRINTK_CALLER.
+    ``kernel`` is True if a stamp or logger shows that it is from the kernel, False if it shows the
+    opposite, None if it is unknown.  ``clock`` is the kernel's timestamp in seconds; ``caller`` the
+    task or CPU of PRINTK_CALLER.
     """
 
     text: str
@@ -88,7 +88,7 @@ class Message(NamedTuple):
 
 
 def whole_lines(pieces: Iterable[str]) -> Iterator[str]:
-    """Return a log in pieces of whole lines; a line that is longer than a piece is cut."""
+    """Yield a log in pieces of complete lines; a line that is longer than a piece is cut."""
     rest = ""
     for piece in pieces:
         text = rest + piece
@@ -103,10 +103,10 @@ def whole_lines(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def is_stamped(text: str) -> bool:
-    """Whether a log, of which ``text`` is a piece, stamps all lines of the kernel.
+    """Whether all kernel lines are stamped in the log that ``text`` is a piece of.
 
-    It does if a line begins with a stamp.  A stamp elsewhere may be one that somebody's sed left
-    over, unless most lines have one.
+    They are if a line begins with a stamp.  A stamp elsewhere may be a leftover of a text filter,
+    unless most lines have one.
     """
     if not any(word in text for word in _STAMPS):
         return False
@@ -116,7 +116,7 @@ def is_stamped(text: str) -> bool:
 
 
 def clean_text(text: str) -> str:
-    """Remove what a terminal would not show: ANSI sequences, carriage returns, NULs."""
+    """Remove what a terminal does not display: ANSI sequences, carriage returns, NULs."""
     if "\0" in text:
         text = text.replace("\0", "")
     if "\x1b" in text:
@@ -127,7 +127,7 @@ def clean_text(text: str) -> str:
 
 
 def usual_message(line: str) -> Message | None:
-    """Return the message of a clean line as the kernel prints it; None for any special line."""
+    """Return the message of a clean line in the usual format; None for any other line."""
     match = _USUAL.match(line)
     if match is None:
         return None
@@ -139,7 +139,7 @@ def usual_message(line: str) -> Message | None:
 
 
 def messages(line: str) -> list[Message]:
-    """Return the messages in a clean line: usually one, more when a newline was lost."""
+    """Return the messages in a clean line: usually one, more if a newline was lost."""
     if _bare(line):
         return [Message(line[:MESSAGE])]
     only = usual_message(line)
@@ -149,12 +149,12 @@ def messages(line: str) -> list[Message]:
     if own:
         line = line[own.end() :]
     starts = [match.start() for match in _ANYWHERE.finditer(line)] if "]" in line else []
-    if starts and not line[: starts[0]].strip():  # indented by whoever quotes it
+    if starts and not line[: starts[0]].strip():  # indented as a quotation
         line, starts = line[starts[0] :], [start - starts[0] for start in starts]
     if len(starts) < 1 or starts == [0]:
         return [_message(line)]
     first = _message(line[: starts[0]]) if starts[0] else None
-    if first and (first.kernel or not first.text.strip()):  # only prefixes of a logger
+    if first and (first.kernel or not first.text.strip()):  # nothing but prefixes of a logger
         starts[0] = 0
         first = None
     pieces = [_message(line[a:b]) for a, b in zip(starts, [*starts[1:], len(line)], strict=True)]
@@ -162,7 +162,7 @@ def messages(line: str) -> list[Message]:
 
 
 def _bare(line: str) -> bool:
-    """Whether a line surely has no stamp nor logger's words, as most of an unstamped log."""
+    """Whether a line definitely has no stamp or logger prefix, like most of an unstamped log."""
     if line[:1].isalpha():
         special = _NAMES.match(line) is not None
     elif line[:1] == " ":
@@ -193,7 +193,7 @@ def _message(line: str) -> Message:
 
 
 def _unwrap(line: str) -> Message:
-    """Remove a date and names from the start of a line, or take a line out of its JSON."""
+    """Remove a date and names from the start of a line, or extract the message from JSON."""
     if line.startswith(("{", " ", "\t")) and '"' in line:
         return _json(line)
     match = _DATED.match(line) or _RFC_5424.match(line)
@@ -204,13 +204,13 @@ def _unwrap(line: str) -> Message:
 
 
 def _named(text: str) -> Message:
-    """Remove a host's and a program's name from the text behind a stamp."""
+    """Remove the names of a host and a program from the text after a stamp."""
     match = _NAMED.match(text)
     return Message(text[match.end() :], bool(match["kernel"])) if match else Message(text)
 
 
 def _json(line: str) -> Message:
-    """Read a record of `journalctl -o json`, or the line of `dmesg -J` that has the message."""
+    """Parse a record of `journalctl -o json`, or a line with a message from `dmesg -J`."""
     record = _RECORD.match(line)
     try:
         fields = {"MESSAGE": json.loads(f'"{record["text"]}"')} if record else json.loads(line)
@@ -219,7 +219,7 @@ def _json(line: str) -> Message:
     if not isinstance(fields, dict) or "MESSAGE" not in fields:
         return Message(line)
     text = fields["MESSAGE"]
-    if isinstance(text, list):  # how the journal writes bytes that are not plain text
+    if isinstance(text, list):  # the journal's format for non-text data
         text = bytes(int(byte) & 255 for byte in text).decode(errors="replace")
     kernel = record is not None or "kernel" in (
         fields.get("_TRANSPORT"),

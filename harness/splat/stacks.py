@@ -8,14 +8,14 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-# Addresses in front of a function: "[<ffff>] ", ppc's "[c000] [c000] ", s390's "([<0000>] ".
+# Addresses before a function: "[<ffff>] ", ppc's "[c000] [c000] ", s390's "([<0000>] ".
 _HEX = r"(?:\(?\[<?[0-9a-f]{8,16}>?\]\)? {0,2})*"
 _BODY = (
     r"(?P<name>[A-Za-z_.$][\w.$]*)\+(?P<at>0x[0-9a-f]+/0x[0-9a-f]+|0x[0-9a-f]+)"
     r"(?P<module> \[[\w-]+(?: [0-9a-f]+)?\])?"
 )
 _FRAME = re.compile(rf"[ \t]*(?P<unsure>\? )?{_HEX}(?P<unsure2>\? )?{_BODY}")
-# A decoded stack names inlined functions without an offset.
+# A decoded stack lists inlined functions without an offset.
 _INLINE = re.compile(r"[ \t]+(?P<name>[A-Za-z_][\w.]*) (?P<where>[\w./+-]+:\d+) \[inline\]")
 _ENTRY = re.compile(
     rf"(?:R?E?IP: (?:[0-9a-f]{{4}}:)?|pc : |epc : |NIP {_HEX}|PC is at |.*PSW : [0-9a-f ]+\()"
@@ -35,7 +35,7 @@ _AWAY = (
     r"|NMI backtrace|Sending NMI|Last Breaking|(?:hard|soft)irqs last|irq event|Reported by"
     r"|\d+ locks? held|value changed)"
 )
-# Lines of sanitizers that print a stack without announcing it.
+# Lines of sanitizers that are followed by a stack without a title.
 _BARE = (
     r"(?:(?:Use-after-free|Out-of-bounds|Invalid) \w+ (?:at|of) 0x|Corrupted memory at 0x|"
     r"BUG: KMSAN|"
@@ -51,7 +51,7 @@ _TRYING = re.compile(
 )
 _INTERRUPT = re.compile(r"\s*<(?P<end>/?)(?:IRQ|NMI|#DF|SOFTIRQ|EOE|EOI|ENTRY_TRAMPOLINE)>")
 
-# Compilers clone functions under longer names.
+# Suffixes of functions cloned by the compiler.
 _CLONE = re.compile(r"(?:\.(?:isra|constprop|part|cold|llvm|lto_priv)(?:\.\d+)*)+$")
 
 # Functions that report a fault.
@@ -74,7 +74,7 @@ _REPORTERS = (
     r"stack_segv|secondary_startup\w*|ret_from_fork\w*|arch_stack_walk|csd_lock_wait\w*|"
     r"raw_irqentry_\w+|irqentry_\w+|_*stack_chk_fail|_*fortify_(?:report|panic)|handle_stack_overflow|_*handle_irq\w*"
 )
-# Functions that check, copy, count, allocate or wait for everybody.
+# Functions that check, copy, count, allocate or wait on behalf of their callers.
 _SHARED = (
     r"_*mem(?:cpy|set|move|cmp|chr|dup)\w*|_*str(?:n?len|n?cpy|l?cpy|n?cmp|n?cat|chr|s?cpy|dup|str)\w*|"
     r"_*copy_(?:to|from)_(?:user|iter)\w*|_copy_\w+|copy_user_\w+|rep_(?:movs|stos)\w*|"
@@ -106,18 +106,18 @@ _SHARED = (
 
 @dataclasses.dataclass
 class Stacks:
-    """Frames as printed, without addresses; ``entry`` is where the processor was."""
+    """Frames as printed, without addresses; ``entry`` is where the processor was executing."""
 
     main: list[str] = dataclasses.field(default_factory=list)
     task: list[str] = dataclasses.field(default_factory=list)  # of the interrupted task
     alloc: list[str] = dataclasses.field(default_factory=list)
     free: list[str] = dataclasses.field(default_factory=list)
     entry: str = ""
-    lock: str = ""  # who wants the lock that lockdep complains about
+    lock: str = ""  # the function that acquires the lock reported by lockdep
 
 
 def read_stacks(lines: Sequence[str]) -> Stacks:
-    """Sort the frames of a splat into its stacks; only the first of each counts."""
+    """Sort the frames of a splat into its stacks; only the first stack of each sort counts."""
     sorter = _StackSorter()
     for line in lines:
         sorter.read(line)
@@ -129,12 +129,12 @@ def read_stacks(lines: Sequence[str]) -> Stacks:
 class _StackSorter:
     def __init__(self) -> None:
         self.stacks = Stacks()
-        self.loose = self.into = list[str]()  # frames that no line announced
-        self.unsure = list[str]()  # of the main stack: all there is when a stack is lost
+        self.loose = self.into = list[str]()  # frames without a preceding title
+        self.unsure = list[str]()  # of the main stack; used only if there are no others
         self.trying = False
 
     def read(self, line: str) -> None:
-        """Take a line: a frame, where the processor was, or what announces a stack."""
+        """Process a line: a frame, the processor's location, or the title of a stack."""
         if self.trying and (lock := _LOCK.match(line)):
             self.stacks.lock, self.trying = self.stacks.lock or lock["name"], False
         if "+0x" in line or "[inline]" in line:
@@ -154,7 +154,7 @@ class _StackSorter:
             self.trying = True
 
     def announced(self, line: str) -> None:
-        """Change to the stack that a line announces; a second one of its sort is not kept."""
+        """Switch to the stack that a line announces; a second stack of the same sort is dropped."""
         mark = _INTERRUPT.match(line) if "<" in line else None
         if mark:
             if self.into is self.stacks.main and mark["end"]:
@@ -172,7 +172,7 @@ class _StackSorter:
 
 
 def _frame(line: str) -> str | None:
-    """Return a frame, with "? " in front if the unwinder is not sure; None for another line."""
+    """Return a frame, prefixed with "? " if it is unreliable; None for any other line."""
     match = _FRAME.match(line)
     if match:
         return ("? " if match["unsure"] or match["unsure2"] else "") + _text(match)
@@ -191,19 +191,19 @@ def _whole(*patterns: str) -> re.Pattern[str]:
 
 _REPORTER = _whole(_REPORTERS, r"_*schedule_bug")
 _COMMON = _whole(_REPORTERS, _SHARED)
-#: Functions that submit a USB request of whoever is to blame.
+#: Functions that submit a USB request for the caller that is to blame.
 URBS = r"usb_(?:submit_urb|start_wait_urb|bulk_msg|interrupt_msg|control_msg)"
 
 
 @functools.lru_cache
 def _common(pattern: str) -> re.Pattern[str]:
-    """Return what is common to splats of a kind that has this pattern."""
+    """Return the pattern of functions common to all splats or to this kind of splat."""
     return _whole(_REPORTERS, _SHARED, pattern)
 
 
 @functools.lru_cache(maxsize=8192)
 def function(frame: str) -> str:
-    """Return the function of a frame, under the name it has in the source."""
+    """Return the function of a frame, by its name in the source."""
     name = frame.split("+0x", 1)[0].split(" ", 1)[0].strip().rstrip(".")
     return _CLONE.sub("", name)
 
@@ -216,9 +216,9 @@ def _matches(pattern: re.Pattern[str], name: str) -> bool:
 def blame(candidates: Iterable[str], common: str = "") -> str:
     """Return the first function that is not common; "" if there are no candidates.
 
-    ``common`` is a pattern of functions that are common to splats of this kind.  When all are
-    common, the choice is the first that is not common to all splats, then the first that does not
-    only report, then the first.
+    ``common`` is a pattern of functions that are common to splats of this kind.  If all functions
+    are common, choose the first that is not common to all splats, or else the first that does more
+    than report faults, or else the first.
     """
     frames = [frame for frame in candidates if frame and not frame.startswith("0x")]
     for pattern in (_common(common), _COMMON, _REPORTER):
@@ -229,5 +229,5 @@ def blame(candidates: Iterable[str], common: str = "") -> str:
 
 
 def telling(frames: Iterable[str]) -> Iterator[str]:
-    """Return the functions that tell one fault from another."""
+    """Return the functions that distinguish this fault from others."""
     return (name for name in map(function, frames) if not _matches(_COMMON, name))

@@ -199,7 +199,7 @@ def test_a_killed_pytest_is_no_verdict(drill: Drill) -> None:
     os.kill(controller, signal.SIGKILL)
     code, said, err = drill.end()
     assert code == 128, err
-    assert "ended from outside (SIGKILL)" in said["error"]["what"]
+    assert "killed by SIGKILL" in said["error"]["what"]
     assert json.loads((drill.out / "run.json").read_text())["interrupted"]
     drill.gone(swept=False)
     assert drill.outcomes() == {"test_quick": "pass", "test_waits": "crash"}

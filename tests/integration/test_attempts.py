@@ -96,7 +96,7 @@ def test_a_failure_is_rerun_alone(session: Session) -> None:
     assert tests["test_bad"].headline == "assert 0, 'always'" or "always" in said
     assert tests["test_good"].attempts == (Outcome.PASS,)
     assert "alone, 1 of 3: pass test_it.py::test_flaky" in said
-    assert "confirmed: bad in all of 4 runs" in said
+    assert "confirmed: bad in all 4 runs" in said
     assert "good in 1 of 2 runs" in said
     assert (session.out / "retries" / "0" / "pytest.log").is_file()
 

@@ -70,7 +70,7 @@ def test_it_is_told_with_a_hint(
     assert name in said.err
     assert "try: " in said.err
     if b"99" in data and (verb, name) != ("show", "compare.json"):
-        assert "form 99" in said.err
+        assert "format 99" in said.err
 
 
 @pytest.mark.parametrize("data", [*(text.encode() for text in (*TEXTS, *ODD)), NOT_UTF8])

@@ -202,7 +202,7 @@ def test_frames_have_places_and_patches(tree: Path) -> None:
     ]
     assert decoded.guilty == 1
     assert decoded.patches == ("nvmet: be faulty",)
-    assert "another kernel's" in decoded.frames[2].why
+    assert "another kernel" in decoded.frames[2].why
     assert "gone.ko" in decoded.frames[3].why
     assert from_json(Decoded, json.loads(json.dumps(to_json(decoded)))) == decoded
 
@@ -305,7 +305,7 @@ def test_another_kernels_frames_have_no_lines(tree: Path) -> None:
     other = dataclasses.replace(splat(vmlinux), frames=(f"{at}0",))  # ten times its size
     decoded = decode(other, vmlinux, tree)
     assert decoded.frames[0].places == ()
-    assert decoded.why == "nvmet_show has another size in vmlinux: it is another kernel's"
+    assert decoded.why == "nvmet_show has a different size in vmlinux: it is from another kernel"
 
 
 def test_without_debug_info_the_reason_is_given(tree: Path) -> None:
@@ -314,7 +314,7 @@ def test_without_debug_info_the_reason_is_given(tree: Path) -> None:
     decoded = decode(at, vmlinux, tree)
     assert "without debug info" in decoded.why
     assert decoded.frames[1].address > 0
-    assert "no lines: the kernel was built without debug info" in render(decoded)
+    assert "no source lines: the kernel was built without debug info" in render(decoded)
 
 
 def module(tree: Path) -> tuple[Path, Splat]:

@@ -288,7 +288,7 @@ def test_any_character_may_be_searched_for(past: str, ask: Ask, words: list[str]
 
 def test_no_matching_runs_is_not_the_same_as_no_runs(past: str, ask: Ask, tmp_path: Path) -> None:
     for words in (("--series", "\udcff"), ("--series", "other"), ("--verb", "bisect")):
-        assert ask("runs", *words)[:2] == (0, "no such runs\n")
+        assert ask("runs", *words)[:2] == (0, "no matching runs\n")
     assert ask("runs", "--verb", "bisct")[0] == 129
 
 
@@ -304,7 +304,7 @@ def test_a_misspelt_database_is_not_created(
     code, out, err = ask(*words, "--db", name)
     assert (code, out) == (129, "")
     assert "there is no history in" in err
-    assert "try: without --db it is " in err
+    assert "try: the default (without --db) is " in err
     assert "history.db" in err
     assert (
         not list(tmp_path.glob("hsi*")) + list(tmp_path.glob("new*")) + list(tmp_path.glob("no*"))
@@ -437,5 +437,5 @@ def test_gc_keeps_files_that_are_not_runs(past: str, ask: Ask) -> None:
     for words in (("--keep-days", "1"), ("--max-size", "0")):
         code, out, err = ask("gc", *words)
         assert code == 0, err
-        assert "no run of ours" in out
+        assert "not a run folder" in out
     assert sorted(runs.iterdir()) == [note, mine]

@@ -127,7 +127,7 @@ def test_stopped_it_says_what_is_kept_and_how_to_go_on(
     assert screen.ended() == 130
     said = "".join(screen.scrolled)  # without the ends of lines where a long one was wrapped
     assert "stopping; results so far are kept" in said
-    assert f"interrupted: patched 1 of 2 tests; all of it is kept in {project.out}" in said
+    assert f"interrupted: patched 1 of 2 tests; all evidence is kept in {project.out}" in said
     command = said.partition("try: ")[2]
     assert command.startswith("harness run --tree ")
     assert "--out" not in command

@@ -128,7 +128,7 @@ def test_ctrl_c_keeps_what_was_found(project: Project) -> None:
     assert (found["test_same"], found["test_waits"]) == ("pass", "notrun")
     (waits,) = ET.parse(project.out / "junit.xml").findall(".//testcase[@name='test_waits']")
     assert [one.tag for one in waits if one.tag != "system-out"] == ["skipped"]
-    assert f"all of it is kept in {project.out}" in err
+    assert f"all evidence is kept in {project.out}" in err
     assert json.loads(out)["exit_code"] == 130
 
 

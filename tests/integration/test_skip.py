@@ -297,7 +297,7 @@ def test_two_headers_that_do_not(tree: Tree) -> None:
     assert tree.skip(checkout) == ALL
     assert tree.found.why == (
         "include/linux/mount.h only gained mnt_new()",
-        "include/linux/types.h has only other comments",
+        "include/linux/types.h differs only in comments",
     )
 
 

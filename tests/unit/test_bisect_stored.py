@@ -93,7 +93,7 @@ def test_a_state_is_resumed(tmp_path: Path) -> None:
         (None, "holds no state.json", "harness bisect"),
         ("{", "is damaged", "--resume"),
         ('{"schema": 1}', "'begun' is missing", "--resume"),
-        ('{"schema": 99}', "form 99", "the harness that wrote it"),
+        ('{"schema": 99}', "format 99", "the harness that wrote it"),
     ],
 )
 def test_a_state_that_cannot_be_read(

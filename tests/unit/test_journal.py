@@ -94,7 +94,7 @@ def test_an_attempt_alone_counts(journal: Journal, tmp_path: Path) -> None:
     journal.attempt("a", Outcome.CRASH, tmp_path, "the kernel panicked")
     (test,) = read(tmp_path)
     assert test.outcome is Outcome.CRASH
-    assert test.message == "the kernel panicked\nconfirmed: bad in all of 2 runs"
+    assert test.message == "the kernel panicked\nconfirmed: bad in all 2 runs"
     journal.attempt("a", Outcome.PASS, tmp_path, "")
     assert outcome(tmp_path, "a") is Outcome.FLAKY
 

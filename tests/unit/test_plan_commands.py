@@ -75,4 +75,4 @@ def test_how_many_tests_have_ended() -> None:
     died = Test("c", Outcome.CRASH, message="panic", attempts=(Outcome.CRASH,))
     stopped = SideResult(Side.BASE, kernel, (passed, under_way, died))
     assert ended_so_far([stopped]) == "base 2 of 3 tests"
-    assert ended_so_far([SideResult(Side.BASE, kernel, ())]) == "base not begun"
+    assert ended_so_far([SideResult(Side.BASE, kernel, ())]) == "base not started"

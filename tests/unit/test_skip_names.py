@@ -278,7 +278,7 @@ def test_comments_and_space_change_no_names(old: str, new: str) -> None:
     assert old in BEFORE
     after = BEFORE.replace(old, new)
     found = names.changed(BEFORE, after)
-    assert found == ChangedNames(summary="has only other comments")
+    assert found == ChangedNames(summary="differs only in comments")
     assert names.changed(after, BEFORE) == found
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Do not compile again the objects that a change of a header cannot change.
+"""Skip recompiling objects that are not affected by a change of a header.
 
-make knows only times: one more prototype in <linux/mount.h> compiles hundreds of objects again.
-Where it is certain which names a header gained or lost, an object whose sources do not mention
-them gets a new time before make looks.  ``c_header`` reads headers, ``names`` compares two versions
-of one, ``objects`` decides about objects.
+make only looks at times: an additional prototype in <linux/mount.h> recompiles hundreds of objects.
+If it is certain which names a header gained or lost, objects whose sources do not mention them get
+a new time before make runs.  ``c_header`` reads headers, ``names`` compares two versions of a
+header, ``objects`` decides about objects.
 """
 
 from harness.build.skip.objects import Skipped, after_make, before_make

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read a C header as far as needed here: its pieces without comments, and plain declarations.
+"""Parse a C header as far as needed here: its pieces without comments, and plain declarations.
 
-Nothing is guessed.  ``pieces`` raises Unclear for text that could be read in two ways; the
-functions that understand a declaration return None for one that is not plain.
+Nothing is guessed.  ``pieces`` raises Unclear for text that is ambiguous; the functions that parse
+a declaration return None if it is not plain.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _COMMENT = re.compile(
     r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|/\*|["\']', re.DOTALL
 )
 _LITERAL = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'', re.DOTALL)
-# Line ends of other kinds, splices in the middle of a comment's marks or with space behind,
-# digraphs, raw strings.
+# Unusual line ends, line splices inside comment delimiters or followed by spaces, digraphs, raw
+# strings.
 _ODD = re.compile(r'[\r\f\v\0]|[/*]\\\n[/*]|\\[ \t]+\n|%:|<%|<:|\b(?:u8|[uUL])?R"')
 _SPACE = re.compile(rf"({_LITERAL.pattern})|\s+", re.DOTALL)
 _STRUCTURE = re.compile(r"[(){};]|[^\s(){};]+")
@@ -30,7 +30,7 @@ _TYPE_NAMES = (
     "blkcnt_t phys_addr_t resource_size_t dma_addr_t atomic_t uint8_t uint16_t uint32_t uint64_t "
     "int8_t int16_t int32_t int64_t"
 )
-#: What <linux/types.h> declares on every machine.
+#: Types that <linux/types.h> declares on all architectures.
 TYPES = frozenset(_TYPE_NAMES.split())
 _SIZES = [
     f"{sign}{size}{end}"
@@ -41,7 +41,7 @@ _SIZES = [
 _SHORT = ("void", "char", "signed char", "unsigned char", "int", "unsigned", "signed")
 _BUILTIN = frozenset((*_SHORT, "unsigned int", "signed int", *_SIZES))
 _QUALIFIERS = ("const", "volatile")
-_SPACES = ("__user", "__iomem")  # known in every unit of the kernel, on pointers only
+_SPACES = ("__user", "__iomem")  # defined in all kernel code, on pointers only
 _TAKEN = (
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
@@ -49,8 +49,7 @@ _TAKEN = (
     "static_assert thread_local true typeof_unqual defined linux unix i386"
 )
 _WORDS = frozenset(_TAKEN.split())
-# Besides names without an underscore, or that begin with one, these are all that gcc and clang
-# know.
+# Names built into gcc and clang, apart from those with no underscore or with a leading one.
 _LIBRARY = (
     "posix_memalign",
     "aligned_alloc",
@@ -66,26 +65,26 @@ _FORWARD = re.compile(r"(?P<type>(?:struct|union) (?P<tag>[A-Za-z]\w*)) ?;")
 _TAGGED = re.compile(r"(?:(struct|union) (\w+) ?[;{]|(enum) (\w+) ?\{)")
 _MACRO = re.compile(r"#define (?P<name>[A-Za-z]\w*)(?P<parameters>\([^()]*\))?(?P<body>.*)")
 
-# Declarations that may move to other lines.  What may expand to a function's body may not: it may
-# hold its own line number.
+# Declarations that may move to other lines.  Text that may expand to a function's body must not
+# move: it may contain its line number.
 _DEFINED_TYPE = re.compile(
     r"(?:typedef )?(?:struct|union|enum)\b[^(){}=;]*\{.*\}[^{}=]*;", re.DOTALL
 )
-_INITIALIZED = re.compile(r"\}[^{};]*=")  # of a variable that is declared with its type
+_INITIALIZED = re.compile(r"\}[^{};]*=")  # a variable that is declared with its type
 _TYPEDEF = re.compile(r"typedef\b[^{}=;]*;")
 _VARIABLE = re.compile(r"extern\b[^(){}=;]*;")
 _FUNCTION = re.compile(r"(?:extern )?(?!(?:static|inline)\b)\w+[\s*][\w\s*]*?(\w+) ?\([^{}=;]*;")
 
 
 class Unclear(ValueError):
-    """The text cannot be read with certainty."""
+    """The text cannot be parsed with certainty."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """A directive, or all lines of a declaration outside of every brace.
+    """A directive, or all lines of a declaration outside of all braces.
 
-    ``text`` has its lines of code, ``places`` their numbers, ``conditions`` the #ifs around it, the
+    ``text`` has its lines of code, ``places`` their numbers, ``conditions`` the enclosing #ifs,
     outermost first.
     """
 
@@ -96,13 +95,13 @@ class Piece:
 
     @property
     def key(self) -> tuple[str, tuple[str, ...]]:
-        """What the piece is, wherever it is."""
+        """Identifies the piece, independent of its lines."""
         return self.text, self.conditions
 
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """A declared name, how people write it, and the names of a prototype's parameters."""
+    """A declared name, its form for display, and the names of a prototype's parameters."""
 
     name: str
     shown: str
@@ -110,17 +109,17 @@ class Declaration:
 
 
 def pieces(text: str) -> list[Piece]:
-    """Return the pieces of a header in their order.  Raises Unclear."""
+    """Return the pieces of a header in order.  Raises Unclear."""
     if _ODD.search(text):
-        raise Unclear("odd characters")
+        raise Unclear("unusual characters")
     reader = _PieceReader()
     lines = enumerate(_COMMENT.sub(_blank, text).split("\n"), 1)
     for number, line in lines:
         if line.lstrip().startswith("#"):
-            whole = line
-            while whole.endswith("\\"):
-                whole = whole[:-1] + next(lines, (0, ""))[1]
-            reader.directive(number, _one_space(whole))
+            logical = line
+            while logical.endswith("\\"):
+                logical = logical[:-1] + next(lines, (0, ""))[1]
+            reader.directive(number, _one_space(logical))
         elif line.endswith("\\"):
             raise Unclear("a declaration with a continued line")
         elif line.strip():
@@ -129,7 +128,7 @@ def pieces(text: str) -> list[Piece]:
 
 
 def guard(pieces: list[Piece]) -> str:
-    """Return the line that begins the include guard around all pieces; "" when there is none."""
+    """Return the first line of the include guard around all pieces; "" if there is none."""
     if len(pieces) < 3 or pieces[0].conditions or pieces[-1].conditions:
         return ""
     first, second = pieces[:2]
@@ -140,10 +139,10 @@ def guard(pieces: list[Piece]) -> str:
 
 
 def _blank(match: re.Match[str]) -> str:
-    """Take a comment out; every line keeps its number."""
+    """Remove a comment; all lines keep their numbers."""
     literal = match[0]
     if literal in ('"', "'", "/*"):
-        raise Unclear("a comment or string without an end")
+        raise Unclear("an unterminated comment or string")
     if not literal.startswith("/"):
         return literal
     if (literal.startswith("/*") and "/*" in literal[2:]) or literal.endswith("\\"):
@@ -151,18 +150,18 @@ def _blank(match: re.Match[str]) -> str:
     lines = literal.count("\n")
     end = match.string.find("\n", match.end())
     if lines and match.string[match.end() : end if end >= 0 else None].strip():
-        raise Unclear("code behind a comment of several lines")
+        raise Unclear("code after a multi-line comment")
     return " " + "\n" * lines
 
 
 def _one_space(line: str) -> str:
-    """Return a line with single spaces, except in literals, where each counts."""
+    """Return a line with single spaces, except in literals, which are unchanged."""
     text = _SPACE.sub(lambda match: match[1] or " ", line).strip()
     return text.replace("# ", "#", 1) if text.startswith("# ") else text
 
 
 class _PieceReader:
-    """Joins lines to pieces."""
+    """Joins lines into pieces."""
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
@@ -171,10 +170,10 @@ class _PieceReader:
         self._outside: tuple[str, ...] = ()  # its conditions
         self._braces = self._parens = 0
         self._last = ""
-        self._function: bool | None = None  # whether its first brace began a function's body
+        self._function: bool | None = None  # whether its first brace opened a function's body
 
     def directive(self, number: int, text: str) -> None:
-        """Take a directive, with its continued lines joined."""
+        """Process a directive, with its continued lines joined."""
         match = _WORD.match(text)
         word = match[1] if match else ""
         state = (self._braces, self._parens, bool(self._open))
@@ -182,9 +181,9 @@ class _PieceReader:
         if word in ("if", "ifdef", "ifndef"):
             self._conditions.append((text, state))
         elif word in ("elif", "elifdef", "elifndef", "else", "endif"):
-            # Each branch must leave braces and declarations as it found them.
+            # Each branch must have balanced braces and complete declarations.
             if not self._conditions or self._conditions[-1][1] != state:
-                raise Unclear("a condition around half a declaration")
+                raise Unclear("a condition around part of a declaration")
             before, _ = self._conditions.pop()
             outside = self._around()
             if word != "endif":
@@ -197,7 +196,7 @@ class _PieceReader:
             self.pieces.append(Piece(text, (number,), outside, directive=True))
 
     def code(self, number: int, text: str) -> None:
-        """Take a line that is not a directive."""
+        """Process a line that is not a directive."""
         if not self._open:
             self._outside, self._function = self._around(), None
         self._open.append((number, text))
@@ -210,7 +209,7 @@ class _PieceReader:
             self._braces += {"{": 1, "}": -1}.get(token, 0)
             self._parens += {"(": 1, ")": -1}.get(token, 0)
             if min(self._braces, self._parens) < 0:
-                raise Unclear("more is closed than was opened")
+                raise Unclear("unbalanced brackets")
             ended = token == ";" or (token == "}" and bool(self._function))
             done = ended and not self._braces and not self._parens
             self._last = token
@@ -220,7 +219,7 @@ class _PieceReader:
     def end(self) -> list[Piece]:
         """Return all pieces."""
         if self._open or self._conditions:
-            raise Unclear("something that does not end")
+            raise Unclear("an unterminated declaration")
         return self.pieces
 
     def _around(self) -> tuple[str, ...]:
@@ -228,14 +227,14 @@ class _PieceReader:
 
     def _close(self) -> None:
         if self._around() != self._outside:
-            raise Unclear("a declaration that ends under another condition")
+            raise Unclear("a declaration that ends under a different condition")
         text = "\n".join(line for _, line in self._open)
         self.pieces.append(Piece(text, tuple(number for number, _ in self._open), self._outside))
         self._open = []
 
 
 def prototype(text: str, types: Collection[str]) -> Declaration | None:
-    """Understand a function's prototype; ``types`` are those that are declared above it."""
+    """Parse a function's prototype; ``types`` are those declared above it."""
     match = _PROTOTYPE.fullmatch(" ".join(text.split()))
     if match is None or not text.isascii() or not _function_name(match["name"]):
         return None
@@ -258,16 +257,16 @@ def prototype(text: str, types: Collection[str]) -> Declaration | None:
 
 
 def forward(text: str) -> Declaration | None:
-    """Understand a struct or union that is named before it is defined.
+    """Parse a forward declaration of a struct or union.
 
-    Not an enum: not every compiler accepts that without a warning.
+    Not of an enum, which some compilers warn about.
     """
     match = _FORWARD.fullmatch(text)
     return Declaration(match["tag"], match["type"]) if match and _free(match["tag"]) else None
 
 
 def macro(text: str) -> Declaration | None:
-    """Understand a #define that has no effect until it is used."""
+    """Parse a #define that has no effect until it is used."""
     match = _MACRO.fullmatch(text)
     if match is None or not text.isascii() or not _free(match["name"]):
         return None
@@ -277,23 +276,23 @@ def macro(text: str) -> Declaration | None:
     if parameters is None:
         plain = (not body or body.startswith(" ")) and "__VA_" not in body
         return Declaration(name, name) if plain else None
-    words = [word.strip() for word in parameters[1:-1].split(",")] if parameters != "()" else []
-    named = words[:-1] if words[-1:] == ["..."] else words
+    listed = [name.strip() for name in parameters[1:-1].split(",")] if parameters != "()" else []
+    named = listed[:-1] if listed[-1:] == ["..."] else listed
     if len(set(named)) < len(named) or not all(re.fullmatch(r"[A-Za-z]\w*", w) for w in named):
         return None
-    if "__VA_" in body and named == words:
+    if "__VA_" in body and named == listed:
         return None
     return Declaration(name, f"{name}()")
 
 
 def declared_type(text: str) -> str:
-    """Return the type that a declaration makes known, such as "struct file"; "" for none."""
+    """Return the type that a declaration introduces, such as "struct file"; "" if none."""
     match = _TAGGED.match(" ".join(text.split()))
     return " ".join(filter(None, match.groups())) if match else ""
 
 
 def may_move(text: str) -> bool:
-    """Whether a declaration is the same for the compiler when it is some lines further down."""
+    """Whether a declaration means the same to the compiler on other lines."""
     if any(form.fullmatch(text) for form in (_DEFINED_TYPE, _TYPEDEF, _VARIABLE)):
         return not _INITIALIZED.search(text)
     if declared_type(text) == text[:-1]:
@@ -304,16 +303,16 @@ def may_move(text: str) -> bool:
 
 def _is_type(text: str, types: Collection[str], *, result: bool = False) -> bool:
     base, *pointers = text.split("*")
-    words = base.split()
-    marks = [word for word in words if word in (*_QUALIFIERS, *_SPACES)]
+    parts = base.split()
+    marks = [part for part in parts if part in (*_QUALIFIERS, *_SPACES)]
     for group in (marks, *(pointer.split() for pointer in pointers)):
         if len(set(group)) < len(group) or not set(group) <= {*_QUALIFIERS, *_SPACES}:
             return False
     if result and (pointers[-1].strip() if pointers else marks):
-        return False  # a result that is const itself makes compilers warn
+        return False  # compilers warn about a const return type
     if not pointers and set(marks) & set(_SPACES):
         return False
-    name = " ".join(word for word in words if word not in marks)
+    name = " ".join(part for part in parts if part not in marks)
     if name == "void":
         return result or bool(pointers)
     return name in _BUILTIN or name in types
@@ -324,7 +323,7 @@ def _free(name: str) -> bool:
 
 
 def _function_name(name: str) -> bool:
-    """Whether no compiler has a function of this name built in, as it has memcpy()."""
+    """Whether no compiler has a built-in function of this name, such as memcpy()."""
     if "_" not in name or name in _LIBRARY or name.endswith(("_", "_unlocked", "_r")):
         return False
     return _free(name)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which names a header gained or lost, when only users of these names can tell the difference.
+"""Find the names that a header gained or lost, if only users of these names are affected.
 
-A prototype, a #define, a struct that is only named: a translation unit in which the name does not
-appear compiles to the same code, with the same warnings, whether they are there or not.  Whenever
-this is not certain there is no answer, and make compiles as always.
+A prototype, a #define, a forward declaration: a translation unit that does not contain the name
+compiles to the same code, with the same warnings, with or without them.  If this is not certain,
+there is no answer, and make compiles as usual.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from harness.build.skip.c_header import Declaration, Piece
 
 _TYPES_HEADER = "#include <linux/types.h>"
 _SHOWN = 2
-_SHORTEST_PART = 2  # letters: single ones are parameters, which nearly all names begin with
-_NEAR = 200  # bytes beside a ## in which its word stands
+_SHORTEST_PART = 2  # letters; single letters would match nearly all names
+_NEAR = 200  # bytes next to a ## that contain its operand
 _LAST_WORD = re.compile(rb"(\w+)[\s\\]*$")
 _FIRST_WORD = re.compile(rb"[\s\\]*(\w+)")
 _BLANK = rb"(?:\s|\\\n|/\*.*?\*/)+"
@@ -28,12 +28,12 @@ _BLANK = rb"(?:\s|\\\n|/\*.*?\*/)+"
 
 @dataclasses.dataclass(frozen=True)
 class ChangedNames:
-    """What to look for in a source, to tell whether a header's change may concern it.
+    """What to look for in a source, to see if a change of a header may affect it.
 
     ``names`` are new, gone or declared differently; ``parameters`` are those of their prototypes,
     which must not be macros where the header is used.  ``gone`` are the names that are not just
-    new: their users must be found however they write them, so a macro that pastes together a word
-    with the same beginning or end (``x ## _show``) counts as a user too.
+    new: all of their users must be found, so a macro that pastes together a word with the same
+    beginning or end (``x ## _show``) counts as a user too.
     """
 
     names: frozenset[str] = frozenset()
@@ -42,7 +42,7 @@ class ChangedNames:
     summary: str = ""
 
     def finder(self) -> Callable[[bytes], bool]:
-        """Return a function: does a text mention any of this?"""
+        """Return a function that says whether a text mentions any of this."""
         names = [name.encode() for name in self.names]
         word = re.compile(rb"\b(?:%b)\b" % _alternatives(self.names))
         define = rb"define%b(?:%b)\b" % (_BLANK, _alternatives(self.parameters))
@@ -64,24 +64,24 @@ class ChangedNames:
 
 
 def changed(before: str, after: str) -> ChangedNames | None:
-    """Compare the text of a header; None when the difference may concern every unit."""
+    """Compare two versions of a header; None if the difference may affect any source."""
     try:
         old, new = c_header.pieces(before), c_header.pieces(after)
     except c_header.Unclear:
         return None
-    same, left, came = _compared(old, new)
-    for here, there in same:
-        piece = new[there]
-        moved = old[here].places != piece.places
+    same, removed, added = _compared(old, new)
+    for old_index, new_index in same:
+        piece = new[new_index]
+        moved = old[old_index].places != piece.places
         if moved and not piece.directive and not c_header.may_move(piece.text):
             return None
-    lost, gained = _declarations(old, left), _declarations(new, came)
+    lost, gained = _declarations(old, removed), _declarations(new, added)
     if lost is None or gained is None:
         return None
     names = frozenset(declaration.name for declaration in (*lost, *gained))
     parameters = frozenset().union(*(declaration.parameters for declaration in (*lost, *gained)))
     gone = frozenset(declaration.name for declaration in lost)
-    kept = [new[there] for _, there in same]
+    kept = [new[index] for _, index in same]
     pasted = ChangedNames(gone=gone).finder()
     if names & parameters or _mentioned(names, kept):
         return None
@@ -93,20 +93,20 @@ def changed(before: str, after: str) -> ChangedNames | None:
 def _compared(
     old: Sequence[Piece], new: Sequence[Piece]
 ) -> tuple[list[tuple[int, int]], list[int], list[int]]:
-    """Return the pairs of pieces that stayed, and those that only the old or new header has."""
+    """Return pairs of unchanged pieces, and the pieces of only the old or the new header."""
     keys = [piece.key for piece in old], [piece.key for piece in new]
     blocks = difflib.SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks()
     same = [(b.a + i, b.b + i) for b in blocks for i in range(b.size)]
-    here, there = {pair[0] for pair in same}, {pair[1] for pair in same}
-    gone = [i for i in range(len(old)) if i not in here]
-    return same, gone, [i for i in range(len(new)) if i not in there]
+    kept_old, kept_new = {pair[0] for pair in same}, {pair[1] for pair in same}
+    gone = [i for i in range(len(old)) if i not in kept_old]
+    return same, gone, [i for i in range(len(new)) if i not in kept_new]
 
 
 def _declarations(pieces: list[Piece], chosen: list[int]) -> list[Declaration] | None:
-    """Understand the chosen pieces of a header; None when one is not understood.
+    """Parse the chosen pieces of a header; None if one cannot be parsed.
 
-    They must stand directly inside its include guard: a header without one may be made to be
-    included in the middle of something else.
+    They must be directly inside its include guard: a header without a guard may be meant to be
+    included in the middle of other code.
     """
     guard = c_header.guard(pieces)
     types: set[str] = set()
@@ -135,10 +135,10 @@ def _declaration(piece: Piece, types: set[str]) -> Declaration | None:
 
 
 def _mentioned(names: Iterable[str], pieces: Iterable[Piece]) -> bool:
-    """Whether one of the names appears in one of the pieces, or in a condition around it."""
+    """Whether one of the names appears in one of the pieces, or in an enclosing condition."""
     texts = [text for piece in pieces for text in (piece.text, *piece.conditions)]
-    words = set(re.findall(r"\w+", "\n".join(texts)))
-    return not words.isdisjoint(names)
+    mentioned = set(re.findall(r"\w+", "\n".join(texts)))
+    return not mentioned.isdisjoint(names)
 
 
 def _summary(lost: list[Declaration], gained: list[Declaration]) -> str:
@@ -156,11 +156,11 @@ def _summary(lost: list[Declaration], gained: list[Declaration]) -> str:
         for verb, group in groups.items()
         if group
     ]
-    return f"only {' and '.join(parts)}" if parts else "has only other comments"
+    return f"only {' and '.join(parts)}" if parts else "differs only in comments"
 
 
 def _pasted(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Return the words on both sides of each ##."""
+    """Yield the words on both sides of each ##."""
     for before, after in itertools.pairwise(text.split(b"##")):
         last, first = _LAST_WORD.search(before[-_NEAR:]), _FIRST_WORD.match(after[:_NEAR])
         yield last[1] if last else b"", first[1] if first else b""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Decide which objects a change of headers cannot change, and give them a new time.
+"""Decide which objects are not affected by a change of headers, and give them a new time.
 
-It must be known what an object was compiled from: a record says which sources and config the
-folder was last built from, completely.  The record is not there while make runs, nor after a
-build that failed.
+It must be known what an object was compiled from: a record says from which sources and config the
+folder was last fully built.  The record does not exist while make is running or after a failed
+build.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from harness.model import Checkout, CompilerWarning, Toolchain
 
 _RECORD = ".harness-built"
 _LATER = 1 << 63  # a time after all others, in nanoseconds
-_MOST_HEADERS = 64  # with more changed headers it is another kernel: make may as well look itself
+_MOST_HEADERS = 64  # with more changed headers, nearly everything must be recompiled anyway
 _PLAIN_FILE = "100644"
 _SHOWN = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Skipped:
-    """The objects that need not be compiled, and why: a line for each header."""
+    """The objects that need not be compiled, and why: one line per header."""
 
     objects: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Lines for the log of the build; none when nothing was skipped."""
+        """Lines for the build log; empty if nothing was skipped."""
         if not self.objects:
             return ()
-        head = f"{len(self.objects)} objects are not compiled again, no change concerns them:"
+        head = f"{len(self.objects)} objects are not recompiled, since no change affects them:"
         return head, *self.why
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class BuiltRecord:
 
 @dataclasses.dataclass(frozen=True)
 class HeaderChange:
-    """A changed header whose change concerns only those who mention certain names."""
+    """A changed header whose change affects only sources that mention certain names."""
 
     path: str
     texts: tuple[str, str]  # before and after
@@ -69,7 +69,7 @@ class HeaderChange:
 
 @dataclasses.dataclass(frozen=True)
 class SourceChanges:
-    """What differs between two trees: such headers, all ``other`` files, and names of new files."""
+    """Differences between two trees: such headers, ``other`` files, and names of new files."""
 
     headers: tuple[HeaderChange, ...] = ()
     other: frozenset[str] = frozenset()
@@ -82,9 +82,10 @@ def before_make(
     toolchain: Toolchain,
     warned: Mapping[str, Iterable[CompilerWarning]],
 ) -> Skipped:
-    """Give new times to the objects in ``out`` that the checkout leaves as they are.
+    """Give new times to the objects in ``out`` that the checkout does not affect.
 
-    ``warned`` has the warnings of each object: one with a warning in a changed header is compiled.
+    ``warned`` has the warnings of each object: objects with a warning in a changed header are
+    recompiled.
     """
     file = out / _RECORD
     try:
@@ -105,7 +106,7 @@ def before_make(
     used: set[bytes] = set()
     for compiled in make_records.compiled_from(out, linked, files.headers):
         if (
-            compiled.time > built_at  # something else compiled it since
+            compiled.time > built_at  # compiled by something else since
             or any(f"/{w.file}".endswith(changed) for w in warned.get(compiled.name, ()))
             or not files.unchanged_for(compiled)
         ):
@@ -120,7 +121,7 @@ def before_make(
 
 
 def after_make(checkout: Checkout, out: Path) -> None:
-    """Record that ``out`` is completely built from the checkout."""
+    """Record that ``out`` was fully built from the checkout."""
     config = _digest((out / ".config").read_text())
     serial.write(out / _RECORD, BuiltRecord(checkout.tree, config))
 
@@ -130,16 +131,16 @@ def _digest(config: str) -> str:
 
 
 def _between(repo: Path, old: str, new: str) -> SourceChanges:
-    """Compare two tree objects; no headers are returned where nothing is certain."""
-    words = ("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", old, new)
-    listed = git.run(repo, *words, check=False)
+    """Compare two tree objects; returns no headers if nothing is certain."""
+    arguments = ("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", old, new)
+    listed = git.run(repo, *arguments, check=False)
     fields = listed.stdout.split("\0") if listed.ok else []
     # ":old-mode new-mode old-blob new-blob status", then the path.
-    entries = {path: what.split() for what, path in zip(fields[::2], fields[1::2], strict=False)}
+    entries = {path: entry.split() for entry, path in zip(fields[::2], fields[1::2], strict=False)}
     blobs = {
-        path: (what[2], what[3])
-        for path, what in entries.items()
-        if path.endswith(".h") and what[0] == f":{_PLAIN_FILE}" and what[1] == _PLAIN_FILE
+        path: (entry[2], entry[3])
+        for path, entry in entries.items()
+        if path.endswith(".h") and entry[0] == f":{_PLAIN_FILE}" and entry[1] == _PLAIN_FILE
     }
     if not blobs or len(blobs) > _MOST_HEADERS:
         return SourceChanges()
@@ -151,19 +152,19 @@ def _between(repo: Path, old: str, new: str) -> SourceChanges:
             continue
         if changed := names.changed(before, after):
             headers.append(HeaderChange(path, (before, after), changed))
-    new_names = {Path(path).name for path, what in entries.items() if what[0] == ":000000"}
+    new_names = {Path(path).name for path, entry in entries.items() if entry[0] == ":000000"}
     other = entries.keys() - {header.path for header in headers}
     return SourceChanges(tuple(headers), frozenset(other), frozenset(new_names))
 
 
 def _texts(repo: Path, blobs: Sequence[str]) -> dict[str, str]:
-    """Return the content of blobs, all from one git; none when one is not there."""
+    """Return the content of blobs, from a single git process; empty if any is missing."""
     ids = list(dict.fromkeys(blobs))
-    words = ("cat-file", "--batch=%(objectname)")
-    rest = git.run(repo, *words, stdin="\n".join(ids) + "\n", check=False).stdout
+    arguments = ("cat-file", "--batch=%(objectname)")
+    rest = git.run(repo, *arguments, stdin="\n".join(ids) + "\n", check=False).stdout
     texts = {}
     for blob, after in zip(ids, [*ids[1:], ""], strict=True):
-        # Behind each content comes the id of the next one, in a line of its own.
+        # Each content is followed by the id of the next blob, on a separate line.
         end = rest.find(f"\n{after}\n", len(blob)) if after else len(rest) - 1
         if not rest.startswith(f"{blob}\n") or end < len(blob):
             return {}
@@ -173,7 +174,7 @@ def _texts(repo: Path, blobs: Sequence[str]) -> dict[str, str]:
 
 
 class _SourceFiles:
-    """The files that objects are compiled from, and whether the changes concern their readers."""
+    """The files that objects are compiled from, and whether the changes affect these objects."""
 
     def __init__(self, worktree: Path, out: Path, changes: SourceChanges) -> None:
         self._top, self._out = os.fsencode(os.path.realpath(worktree)) + b"/", out
@@ -184,23 +185,23 @@ class _SourceFiles:
             gone=frozenset().union(*(changed.gone for changed in every)),
         )
         self._mentions = self._changed.finder()
-        # A header that mentions a name which another one gained is like any other changed file.
+        # A header that mentions a changed name of another header counts as any changed file.
         alone = [header for header in changes.headers if not self._mentions_others(header)]
         together = {header.path for header in changes.headers if header not in alone}
         self._other = changes.other | together
         self._new_names = {os.fsencode(name) for name in changes.new_names}
         self._times: dict[bytes, int] = {}
-        #: The headers that can be passed over, by the path that .cmd files have.
+        #: The headers whose change can be ignored, by their path in .cmd files.
         self.headers = {self._top + os.fsencode(header.path): header for header in alone}
 
     def unchanged_for(self, compiled: CompiledObject) -> bool:
-        """Whether nothing but the times of such headers would have an object compiled again."""
+        """Whether only the times of such headers would cause an object to be recompiled."""
         if compiled.defined & (self._changed.names | self._changed.parameters):
             return False
         return all(self._time(path) <= compiled.time for path in compiled.files)
 
     def _time(self, path: bytes) -> int:
-        """Return when a file changed for its readers; _LATER when they must read it again."""
+        """Return when a file changed for its users; _LATER if they must be recompiled."""
         time = self._times.get(path)
         if time is None:
             time = self._times[path] = 0 if path in self.headers else self._file_time(path)
@@ -212,14 +213,14 @@ class _SourceFiles:
         if path.startswith(b"/") and not inside:
             return _LATER
         if path.rpartition(b"/")[2] in self._new_names:
-            return _LATER  # the compiler may find the new file instead of this one
+            return _LATER  # the compiler may find the new file instead
         if inside and os.fsdecode(plain[len(self._top) :]) in self._other:
             return _LATER
         file = self._out / os.fsdecode(path)
         try:
             return _LATER if self._mentions(file.read_bytes()) else file.stat().st_mtime_ns
         except OSError:
-            return _LATER if inside else 0  # a generated file that an option would bring
+            return _LATER if inside else 0  # a generated file that an option would add
 
     def _mentions_others(self, header: HeaderChange) -> bool:
         others = dataclasses.replace(

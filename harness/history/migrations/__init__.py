@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The history of the tables: one file per version, run in order by alembic."""
+"""Migrations of the tables: one file per version, run in order by alembic."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def config(connection: sa.Connection | None = None) -> Config:
 
 
 def upgrade(connection: sa.Connection, to: str = "head") -> None:
-    """Run the missing migrations, in the transaction that ``connection`` has begun."""
+    """Run the missing migrations in the transaction begun by ``connection``."""
     command.upgrade(config(connection), to)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Alembic runs this for every command; we always give it a connection of our own."""
+"""Alembic runs this for every command; we always pass it our own connection."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The suite of kernels that come without one."""
+"""The default suite: does the kernel boot?"""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from pathlib import Path
 
 
 def test_boots() -> None:
-    """It is this kernel that runs this, as process of a working system."""
+    """The kernel under test runs this process on a working system."""
     assert os.uname().release in Path("/proc/version").read_text()

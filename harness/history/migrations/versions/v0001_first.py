@@ -39,13 +39,13 @@ def _count(name: str, *, null: bool = False) -> sa.Column[int]:
 
 
 def upgrade() -> None:
-    """Make everything."""
-    _given()
-    _made()
-    _found()
+    """Create all tables."""
+    _create_inputs()
+    _create_runs()
+    _create_results()
 
 
-def _given() -> None:
+def _create_inputs() -> None:
     op.create_table(
         "host",
         *(_number(), _name("home", unique=True), _text("name"), _text("system")),
@@ -72,7 +72,7 @@ def _given() -> None:
     )
 
 
-def _made() -> None:
+def _create_runs() -> None:
     op.create_table(
         "kernel",
         *(_number(), _name("key", unique=True), _text("release"), _text("commit")),
@@ -98,7 +98,7 @@ def _made() -> None:
     )
 
 
-def _found() -> None:
+def _create_results() -> None:
     op.create_table("test", _number(), _name("name", unique=True))
     op.create_table("message", _number(), _name("text", unique=True))
     op.create_table(

@@ -11,6 +11,6 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add the mark; no run has it yet."""
+    """Add the column; no run is pinned yet."""
     pinned = sa.Column("pinned", sa.Boolean, nullable=False, server_default=sa.false())
     op.add_column("run", pinned)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A verdict has one word everywhere, and a bisection's answer is neither good nor bad."""
+"""Use the same word for a verdict everywhere; a bisection's answer is neither good nor bad."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ANSWERS = {"good": "found", "bad": "not proven", "untestable": "not decided"}
 
 
 def upgrade() -> None:
-    """Rename what is there."""
+    """Rename the stored verdicts."""
     run = sa.table("run", sa.column("verdict"), sa.column("verb"), sa.column("ended"))
     op.execute(sa.update(run).where(run.c.verdict == "none").values(verdict="no verdict"))
     for before, now in _ANSWERS.items():

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Display stages and messages: the running stages redrawn on a terminal, plain lines elsewhere."""
+"""Show progress on standard error: redrawn in place on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import math
 import sys
 import threading
 import time
@@ -19,17 +21,16 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.model import Span
-from harness.progress.stage import Stage, StageRow, clock
 from harness.text import printable
 
 PLAIN_EVERY = 15.0  # seconds between two plain lines of one stage
 _REDRAWS = 8  # per second
 _NAME = 10  # columns of a stage's or a guest's name
 _BAR = 24
-_ECHO = 3  # columns left free: the terminal prints ^C behind the last line, which must not wrap
-_OTHER_LINES = 4  # of the screen that are not rows: the stage's two, the cursor's, an empty one
+_ECHO = 3  # columns left free: the terminal prints ^C after the last line, which must not wrap
+_OTHER_LINES = 4  # screen lines that are not rows: two of the stage, the cursor's, an empty line
 
-#: Printed before a line: the mark, its ASCII spelling, its colour.
+#: Printed before a line: the mark, its ASCII form, its colour.
 _MARKS = {
     "good": ("✓", "ok", "green"),
     "bad": ("✗", "x", "red"),
@@ -37,16 +38,138 @@ _MARKS = {
     "stopped": ("-", "-", "yellow"),
 }
 
+# How the time that is left is estimated.
+_SAMPLE_EVERY = 1.0  # seconds
+_SPAN = 120.0  # seconds over which the pace is measured; longer if too little is done in them
+_MIN_SECONDS = 10.0  # before the first estimate
+_MIN_SHARE = 0.05  # fraction of the work that must be done before the first estimate
+# (minutes, step): below that many minutes, estimates are rounded to this step.
+_STEPS = ((10.0, 1), (60.0, 5), (math.inf, 30))
+_TOLERANCE = 0.8  # steps by which a displayed estimate may be wrong
+
+
+@dataclasses.dataclass(frozen=True)
+class StageRow:
+    """A line below a stage: a guest, the test it runs, and since when (as time.time())."""
+
+    name: str
+    what: str
+    began: float
+
+
+@dataclasses.dataclass
+class Stage:
+    """A running stage.  ``update`` is cheap: it may be called for every line of a build.
+
+    ``note`` says what it is doing; ``ended``, set by ``finish``, is shown when it has ended.
+    ``rows`` are the things that run in parallel in it.
+    """
+
+    progress: Progress
+    name: str
+    what: str = ""
+    begin: float = dataclasses.field(default_factory=time.monotonic)
+    note: str | Text = ""
+    done: float | None = None
+    total: float | None = None
+    rows: tuple[StageRow, ...] = ()
+    ended: str = ""
+    shown: float = 0.0  # when a plain line was last written (monotonic)
+    _samples: tuple[tuple[float, float], ...] = ()  # (time, amount done): first, then recent ones
+    _estimate: int | None = None  # the displayed minutes left
+
+    def update(
+        self, done: float | None = None, total: float | None = None, note: str | Text = ""
+    ) -> None:
+        """Set its progress, ``done`` of ``total`` (any unit), and what it is doing."""
+        self.done, self.total, self.note = done, total, note
+        # Without a total it did other work first, such as a boot, which does not show the pace.
+        if done is not None and total:
+            self._sample(time.monotonic(), done, _MIN_SHARE * total)
+        self.progress.show(self)
+
+    def _sample(self, now: float, done: float, enough: float) -> None:
+        """Record how much is done; drop old samples while the others cover ``enough``."""
+        samples = self._samples
+        if not samples or done < samples[-1][1]:
+            self._samples = ((now, done), (now, done))
+        elif now - samples[-1][0] >= _SAMPLE_EVERY:
+            first, *recent = samples
+            while len(recent) > 1:
+                then, before = recent[1]
+                if now - then < _SPAN or done - before < enough:
+                    break
+                recent.pop(0)
+            self._samples = (first, *recent, (now, done))
+
+    def finish(self, note: str) -> None:
+        """Set the text to show when the stage has ended."""
+        self.ended = note
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self.begin
+
+    @property
+    def left(self) -> float | None:
+        """The estimated time left, in seconds; None while there is no estimate.
+
+        Based on the recent pace: ccache hits do not predict how long compiling takes.
+        """
+        samples, now = self._samples, time.monotonic()
+        if not samples or not self.done or not self.total or self.done >= self.total:
+            return None
+        (began, already), (since, before) = samples[:2]
+        too_early = now - began < _MIN_SECONDS or self.done - already < _MIN_SHARE * self.total
+        if too_early or self.done == before:
+            return None
+        return (self.total - self.done) * (now - since) / (self.done - before)
+
+    @property
+    def to_go(self) -> str:
+        """The time left in words; empty while there is no estimate.
+
+        It is rounded, and kept until it is clearly wrong, so that it does not flicker.
+        """
+        left = self.left
+        if left is None:
+            return ""
+        minutes = left / 60
+        step = next(step for limit, step in _STEPS if minutes < limit)
+        if self._estimate is None or abs(minutes - self._estimate) >= _TOLERANCE * step:
+            self._estimate = round(minutes / step) * step
+        return f"{_minutes(self._estimate)} to go"
+
+
+def _minutes(minutes: int) -> str:
+    if minutes < 2:
+        return "about a minute" if minutes else "less than a minute"
+    if minutes < 60:
+        return f"about {minutes} minutes"
+    return "about an hour" if minutes == 60 else f"about {minutes / 60:g} hours"
+
+
+def clock(seconds: float) -> str:
+    """Format a duration: 0.4s, 12s, 3m05, 2h07m."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60}m{int(seconds) % 60:02}"
+    return f"{int(seconds) // 3600}h{int(seconds) // 60 % 60:02}m"
+
 
 def printable_text(text: Text, *, lines: bool = False) -> Text:
-    """Do for styled text what ``harness.text.printable`` does for a string."""
+    """Make styled text printable, as ``harness.text.printable`` does for a string."""
     safe = text.copy()
     safe.plain = printable(text.plain, lines=lines)
     return safe
 
 
 class _Stderr:
-    """Standard error without errors: a closed terminal or a full disk must not end a run."""
+    """Standard error that ignores errors: a closed terminal or full disk must not end a run."""
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):
@@ -62,17 +185,17 @@ class _Stderr:
 
 
 class Progress:
-    """Where stages are shown.  All methods may be called from any thread.
+    """Shows stages and messages.  All methods may be called from any thread.
 
-    ``quiet`` shows only messages of ``say``.  ``verbose`` also shows the commands that are started,
-    and the output of pytest.  ``live``: on a terminal that can redraw lines.
+    ``quiet`` shows only the messages of ``say``.  ``verbose`` also shows the commands being run and
+    the output of pytest.  ``live``: redraw lines if the terminal can do so.
     """
 
     def __init__(
         self, *, quiet: bool = False, verbose: bool = False, live: bool | None = None
     ) -> None:
         self.quiet, self.verbose = quiet, verbose
-        # Not a whole TextIO, but rich needs no more than this.
+        # Not a complete TextIO, but all that rich needs.
         self.console = Console(file=typing.cast(typing.TextIO, _Stderr()), highlight=False)
         self.live = (self._can_redraw() if live is None else live) and not quiet
         self.times: list[tuple[str, float]] = []
@@ -82,14 +205,14 @@ class Progress:
         self._lock = threading.RLock()
 
     def _can_redraw(self) -> bool:
-        """Tell a terminal from a file that FORCE_COLOR makes look like one."""
+        """Return whether this is a real terminal, not a file coloured due to FORCE_COLOR."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
             return sys.stderr.isatty() and self.console.is_interactive
         return False
 
     @contextlib.contextmanager
     def stage(self, name: str, what: str = "") -> Iterator[Stage]:
-        """Show a stage while the context lasts; its time is in ``times`` and ``spans``."""
+        """Show a stage during the context, and add its time to ``times`` and ``spans``."""
         stage, began = Stage(self, name, what), time.time()
         stage.shown = stage.begin
         try:
@@ -113,7 +236,7 @@ class Progress:
                     console=self.console,
                     refresh_per_second=_REDRAWS,
                     transient=True,
-                    redirect_stdout=False,  # results go where they were sent
+                    redirect_stdout=False,  # results may be redirected
                     redirect_stderr=False,
                 )
                 self._view.start()
@@ -125,11 +248,11 @@ class Progress:
                 view = self._view if not self._stages else None
                 if view is not None:
                     self._view = None
-            if view is not None:  # without the lock: its thread may be waiting for it
+            if view is not None:  # without the lock, since its thread may be waiting for it
                 view.stop()
 
     def show(self, stage: Stage) -> None:
-        """Print how far ``stage`` is, if it is time; the live view redraws by itself."""
+        """Print the progress of ``stage``, if a line is due; the live view redraws by itself."""
         now = time.monotonic()
         if self.quiet or self._view is not None or now - stage.shown < PLAIN_EVERY:
             return
@@ -145,9 +268,9 @@ class Progress:
         self._print_marked(mark, text, clock(stage.seconds))
 
     def event(self, mark: str, text: str, more: str = "") -> None:
-        """Print something that happened ("good", "bad", "odd"), above the running stages.
+        """Print an event with its mark ("good", "bad", "odd"), above the running stages.
 
-        ``more`` is a second line on a terminal, cut to its width; elsewhere it follows the text.
+        ``more`` is a second line on a terminal, cut to the width; elsewhere it follows the text.
         """
         if not self.live:
             self._print_marked(mark, f"{text}  {more}".rstrip())
@@ -159,12 +282,12 @@ class Progress:
                 self.console.print(line, no_wrap=True, overflow="ellipsis")
 
     def more(self, text: str) -> None:
-        """Print what is only shown with -v."""
+        """Print a message that is only shown with -v."""
         if self.verbose:
             self._print("", printable(text, lines=True))
 
     def say(self, text: str) -> None:
-        """Print a message, even if ``quiet``."""
+        """Print a message, even with ``quiet``."""
         self.console.print(Text(printable(text, lines=True)), soft_wrap=True)
 
     def _print_marked(self, mark: str, text: str, dim: str = "") -> None:
@@ -204,7 +327,7 @@ class View:
 
 
 def _first_line(stage: Stage) -> RenderableType:
-    """Return what the stage does, and for how long still."""
+    """Return what the stage does, and the time left."""
     what = Text(printable(stage.what), no_wrap=True, overflow="ellipsis")
     if not stage.to_go:
         return what
@@ -224,7 +347,7 @@ def _second_line(stage: Stage) -> RenderableType | None:
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(width=_BAR)
     grid.add_column(no_wrap=True)
-    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")  # what the others leave
+    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")  # the remaining width
     bar = ProgressBar(
         total=stage.total,
         completed=stage.done,
@@ -254,5 +377,5 @@ class _LineEnd:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
         fits = Text(self.text).cell_len <= width
-        # The column cuts what is still too wide, such as East Asian letters.
+        # The column cuts text that is still too wide, such as East Asian characters.
         yield Text(self.text if fits else f"…{self.text[-(width - 1) :]}", no_wrap=True)

@@ -57,10 +57,9 @@ def line(finding: Finding, patch: int) -> str:
     where = f"{finding.where}: " if finding.where else ""
     span = []
     if finding.enters and finding.enters != patch:
-        span.append(f"enters in patch {finding.enters}")
+        span.append(f"introduced in patch {finding.enters}")
     if finding.leaves:
-        gone = f"goes away in patch {finding.leaves}"
-        span.append(f"{gone}: a hole for bisection, not a bug at the tip")
+        span.append(f"fixed in patch {finding.leaves}: breaks bisection, but not the tip")
     when = f" ({', '.join(span)})" if span else ""
     return f"{where}{finding.level}: {clean(finding.text)}{when}"
 

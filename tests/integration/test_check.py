@@ -130,7 +130,7 @@ def test_the_plain_table_names_the_hole(project: Check) -> None:
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert "goes away in patch 3: a hole for bisection" in done.stdout
+    assert "fixed in patch 3: breaks bisection, but not the tip" in done.stdout
     assert "BAD" in done.stdout
     assert "\x1b" not in done.stdout
 

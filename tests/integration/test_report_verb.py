@@ -442,7 +442,7 @@ def test_tests_that_did_not_run_are_not_failures(tmp_path: Path) -> None:
     run = compared(dataclasses.replace(run, sides=sides, interrupted=True))
     page = report.page(store.save_run(run).parent)
     tiles = {tile.label: tile.number for tile in page.tiles}
-    assert (tiles["not good"], tiles["not run"], tiles["broken by the series"]) == ("2", "30", "2")
+    assert (tiles["failed"], tiles["not run"], tiles["broken by the series"]) == ("2", "30", "2")
     assert page.hidden == 0
     assert [row.id for row in page.broken] == [one.test.id for one in page.failures]
     assert "The series fixes 1 test, breaks 2 tests and adds 1 new splat." in page.lead[0]

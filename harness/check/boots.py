@@ -28,9 +28,9 @@ from harness.model import (
     Outcome,
     Severity,
     Side,
-    SideResult,
     Splat,
     Test,
+    Trial,
 )
 from harness.results.regression import changes, counts
 from harness.text import quantity
@@ -42,7 +42,7 @@ FIRST = "first"  # in the folder of the check: what failed when the series was l
 class TestedKernel:
     """What a kernel did in a trial; ``error`` says why that is not known."""
 
-    result: SideResult | None
+    result: Trial | None
     error: str = ""
 
     @property

@@ -23,7 +23,7 @@ from harness import errors, history, paths, settings, vmcore
 from harness.cli import ci, terminal
 from harness.cli.parser import Commands, add_options, add_verb, typed_plan
 from harness.lab import plan
-from harness.model import Change, ChangeKind, Outcome, Plan, Run, SideResult, Test
+from harness.model import Change, ChangeKind, Outcome, Plan, Run, Test, Trial
 from harness.progress import Progress, clock, printable_text
 from harness.publish import sentences
 from harness.results import store
@@ -261,7 +261,7 @@ def _fixes(rows: Sequence[Change]) -> list[Text]:
     return [head, *(Text(f"  {n:4} in {file}") for file, n in files.most_common())]
 
 
-def _skips(side: SideResult) -> list[Text]:
+def _skips(side: Trial) -> list[Text]:
     """Count the skipped tests by reason: no test is skipped silently."""
     reasons = Counter(
         test.headline.removeprefix("Skipped: ") or "no reason given"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Choose how QEMU runs guest code: KVM only if it has been seen to run some.
+"""Choose how QEMU runs guest code: KVM only after a probe guest has run with it.
 
-That /dev/kvm exists proves nothing: on nested or old hosts QEMU may start and then abort or hang.
-So a 238-byte guest (probe.S) does a little of what a kernel does first, under a time limit.
+The existence of /dev/kvm proves nothing: on nested or old hosts QEMU may start and then abort or
+hang.  So a 238-byte guest (probe.S) repeats a kernel's first steps, under a time limit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.errors import HostFault, UsageError
 from harness.model import Accel
 from harness.progress import Progress
 
-OLDEST = (6, 0)  # version of QEMU: the first with the socket options we use
+OLDEST = (6, 0)  # QEMU version: the first with the socket options we use
 LIMIT = 10.0  # seconds for the probe; KVM takes a fraction of a second
 _PROVEN = 33  # QEMU's exit status when the guest wrote 0x10 to isa-debug-exit
 _KVM = Path("/dev/kvm")
@@ -37,33 +37,37 @@ _PROBE = base64.b64decode(
 
 @dataclasses.dataclass(frozen=True)
 class KvmProbe:
-    """kvm.json in the cache: what the last probe found; ``key`` is what the answer depends on."""
+    """kvm.json in the cache: result of the last probe; ``key`` has everything it depends on.
+
+    ``trouble`` is empty if KVM works.
+    """
 
     key: str
     trouble: str
 
 
 def choose(wanted: str, progress: Progress, arch: str = "x86_64") -> tuple[Accel, str]:
-    """The accelerator for "auto", "kvm" or "tcg", and the reason; a fallback is reported.
+    """Return the accelerator for "auto", "kvm" or "tcg", and the reason; report a fallback.
 
-    Raises HostFault if QEMU is missing or too old, or KVM is wanted and cannot be proven.
+    Raises HostFault if QEMU is missing or too old, or if KVM was requested and does not work.
     """
     if wanted not in ("auto", *Accel):
-        raise UsageError(f"--accel is auto, kvm or tcg, not {wanted!r}", hint="--accel auto")
+        what = f"invalid --accel {wanted!r}; must be auto, kvm or tcg"
+        raise UsageError(what, hint="--accel auto")
     qemu, version = find_qemu(arch)
     if wanted == Accel.TCG:
-        return Accel.TCG, "asked for"
+        return Accel.TCG, "requested"
     trouble = _trouble(qemu, version, arch)
     if not trouble:
-        return Accel.KVM, "proven by running guest code"
+        return Accel.KVM, "tested by running guest code"
     if wanted == Accel.KVM:
         raise HostFault(f"KVM cannot be used: {trouble}", hint="--accel tcg (slower)")
-    progress.say(f"no usable KVM, guests are emulated (TCG, slower): {trouble}")
+    progress.say(f"KVM is not usable, emulating guests with TCG (slower): {trouble}")
     return Accel.TCG, trouble
 
 
 def find_qemu(arch: str = "x86_64") -> tuple[str, str]:
-    """The path and version of QEMU.  Raises HostFault if it is missing or too old."""
+    """Return the path and version of QEMU.  Raises HostFault if it is missing or too old."""
     name = architectures.named(arch).qemu
     path = shutil.which(name)
     needed = ".".join(map(str, OLDEST))
@@ -72,7 +76,8 @@ def find_qemu(arch: str = "x86_64") -> tuple[str, str]:
     output = process.run([path, "--version"], timeout=LIMIT).stdout
     match = re.search(r"version (\d+)\.(\d+)\S*", output)
     if match is None:
-        raise HostFault(f"{path} does not say its version", hint=_SETUP, details=output)
+        what = f"{path} --version prints no version number"
+        raise HostFault(what, hint=_SETUP, details=output)
     if (int(match[1]), int(match[2])) < OLDEST:
         raise HostFault(f"QEMU {needed} or newer is needed, {path} is {match[0]}", hint=_SETUP)
     return path, match[0].removeprefix("version ")
@@ -81,9 +86,9 @@ def find_qemu(arch: str = "x86_64") -> tuple[str, str]:
 def _trouble(qemu: str, version: str, arch: str) -> str:
     """Why KVM cannot be used; empty if it can.  Probed once per boot of the host."""
     if arch != "x86_64" or platform.machine() != "x86_64":
-        return "KVM can be proven on x86-64 only"
+        return "KVM is only supported for x86-64 guests on x86-64 hosts"
     if not _KVM.exists():
-        return f"there is no {_KVM}"
+        return f"{_KVM} does not exist"
     if not os.access(_KVM, os.R_OK | os.W_OK):
         return f"no permission to use {_KVM} (is the user in the group kvm?)"
     file = paths.cache("accel") / "kvm.json"
@@ -98,7 +103,7 @@ def _trouble(qemu: str, version: str, arch: str) -> str:
 
 
 def probe(qemu: str, accel: str = "kvm", cpu: str = "host") -> str:
-    """Run the small guest; return what went wrong, empty if nothing did."""
+    """Run the probe guest; return what went wrong, or an empty string on success."""
     with tempfile.TemporaryDirectory(prefix="harness-probe-") as folder:
         image = Path(folder) / "probe"
         image.write_bytes(_PROBE)
@@ -109,7 +114,7 @@ def probe(qemu: str, accel: str = "kvm", cpu: str = "host") -> str:
         try:
             result = process.run(argv, timeout=LIMIT, check=False)
         except HostFault:
-            return f"guest code hangs (nothing within {LIMIT:.0f} s)"
+            return f"guest code hangs (no result within {LIMIT:.0f} s)"
     if result.status == _PROVEN:
         return ""
     lines = [line for line in result.stderr.splitlines() if "warning:" not in line]

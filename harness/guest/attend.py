@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bring a person's terminal to held guests.
+"""Connect the user's terminal to held guests.
 
 ``python -m harness.guest.attend FOLDER`` enters a held guest from any terminal.
 """
@@ -24,7 +24,7 @@ _TICK = 0.2
 
 
 def terminal() -> int | None:
-    """Open this process's terminal, whatever standard input is; None without one."""
+    """Open the controlling terminal, even if stdin is redirected; None without one."""
     try:
         return os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -32,13 +32,13 @@ def terminal() -> int | None:
 
 
 def enter_shell(path: str, fd: int) -> None:
-    """Connect terminal ``fd`` to the shell behind the socket ``path`` until the shell is left."""
+    """Connect terminal ``fd`` to the shell behind the socket ``path`` until the shell exits."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(path)
         size = os.get_terminal_size(fd)
         before = termios.tcgetattr(fd)
         try:
-            # First raw mode, which discards earlier input; then the guest begins to listen.
+            # Raw mode first: it discards earlier input.  Then the guest starts the shell.
             tty.setraw(fd)
             sock.sendall(b"%s %d %d\n" % (held.SHELL, size.lines, size.columns))
             _carry(sock, fd)
@@ -64,9 +64,10 @@ def _carry(sock: socket.socket, fd: int) -> None:
 
 
 class Attendant:
-    """Watches a run's ``guests`` folder and tells a person how to enter each held guest.
+    """Watches a run's ``guests`` folder and prints how to enter each held guest.
 
-    With a terminal ``fd`` it enters living guests itself, and waits for Enter at dead ones.
+    With a terminal ``fd`` it opens a shell in running guests, and waits for Enter if the kernel
+    is dead.
     """
 
     def __init__(self, guests: Path, say: Callable[[str], None], fd: int | None) -> None:
@@ -100,15 +101,15 @@ class Attendant:
     def _attend(self, folder: Path, held_guest: hold.Hold) -> None:
         name = records.name(folder)
         shell = held_guest.kind == hold.SHELL
-        purpose = "to enter it" if shell else "its kernel is stopped; to inspect it"
+        purpose = "to enter it" if shell else "its processors are stopped; to inspect it"
         self._say(f"{name} is held: {held_guest.why}")
         self._say(f"{purpose}: {held_guest.enter}")
         if self._fd is None:
-            self._say(f"held for {held_guest.seconds:g} s, or until: rm {folder / hold.FILE}")
+            self._say(f"held for {held_guest.seconds:g} s; to end it: rm {folder / hold.FILE}")
             return
         try:
             if shell:
-                self._say("a shell in the guest; leave it (exit) to continue")
+                self._say("this is a shell in the guest; type exit to continue the tests")
                 enter_shell(held_guest.socket, self._fd)
             else:
                 self._say("press Enter to continue")
@@ -125,11 +126,12 @@ class Attendant:
 
 
 def main(argv: list[str]) -> int:
-    """Enter the held guest of a folder; leaving it ends the hold."""
+    """Open a shell in the held guest of a folder; the hold ends when the shell exits."""
     folder, fd = Path(argv[1]), terminal()
     held_guest = hold.read(folder)
     if fd is None or held_guest is None or held_guest.kind != hold.SHELL:
-        sys.stderr.write("harness: no terminal here, or no held guest with a shell there\n")
+        what = "there is no terminal" if fd is None else f"{folder}: no held guest with a shell"
+        sys.stderr.write(f"harness: {what}\n")
         return 2
     enter_shell(held_guest.socket, fd)
     hold.let_go(folder)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The bundle of Python modules for guests: built once, and again when a source changes.
+"""The bundle of Python modules for guests: built once, and rebuilt when a source changes.
 
-A folder of the cache: ``modules`` is what harness.guestside.bundled reads, ``pyc`` has compiled
-files of what is imported before that and of modules whose assertions pytest has rewritten,
-``stamps.json`` has the times when the sources were last changed.
+It is a folder in the cache.  harness.guestside.bundled reads ``modules``; ``pyc`` has the compiled
+files of modules that are imported before the bundle and of modules whose assertions pytest has
+rewritten; ``stamps.json`` has the modification times of the sources.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from harness.errors import HostFault
 from harness.guest import records
 
 MODULES, COMPILED, STAMPS = "modules", "pyc", "stamps.json"
-_LIMIT = 60.0  # seconds to build it; one is usual
+_LIMIT = 60.0  # seconds to build it; usually it takes one
 
 
 def ready(python: Path) -> Path | None:
-    """The bundle's folder for guests that run ``python``.
+    """Return the bundle's folder for guests that run ``python``.
 
-    None if it cannot be built: guests then start without it, only slower.
+    None if it cannot be built: guests then start without it, more slowly.
     """
     place = paths.cache("images") / f"python-{_key(python)}"
     if fresh(place):
@@ -38,7 +38,7 @@ def ready(python: Path) -> Path | None:
                 place.rename(Path(scratch) / "old")
             draft.rename(place)
     except (HostFault, OSError):
-        return place if fresh(place) else None  # another run may have been quicker
+        return place if fresh(place) else None  # another run may have built it meanwhile
     return place
 
 
@@ -46,11 +46,11 @@ def _build(python: Path, folder: Path) -> None:
     folder.mkdir()
     environment = {
         **records.python_environment(),
-        "HARNESS_GUEST": "none",  # plugins then import what they import in guests
+        "HARNESS_GUEST": "none",  # makes plugins import the same modules as in guests
         "PYTHONPYCACHEPREFIX": str(folder / COMPILED),
         "PYTHONDONTWRITEBYTECODE": "",
     }
-    # By its path: -m would import this package, which guests do not need.
+    # Run by path: -m would also import this package, which guests do not need.
     gather = str(Path(__file__).with_name("gather.py"))
     process.run([str(python), "-P", gather, str(folder)], env=environment, timeout=_LIMIT)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The serial console: logged with the host's time stamps, and watched line by line."""
+"""The serial console: logged with host timestamps and watched line by line."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from typing import IO
 
 from harness.guestside import bootstrap
 
-#: What stands in console.log between a line's time (seconds since the guest was started) and text.
+#: Separates a line's time (seconds since the guest was started) from its text in console.log.
 SEPARATOR = " | "
-#: Bytes that are kept of a console from its start and from its end, and of one line.
+#: Limits in bytes: kept from a console's start, from its end, and of one line.
 KEPT, TAIL, LONGEST = 32 << 20, 1 << 20, 1 << 16
-# Every line with a sign but KERNEL contains one of these: a quick first look.
+# Every line with a sign other than KERNEL matches this: a quick first check.
 _HOT = re.compile(rb"harness: |panic|sysrq: ")
 _PANIC = re.compile(rb"Kernel panic - not syncing|\] Kernel Offset: .*\bpanic\b")
-# The first message of a kernel, or any message with its time stamp.
+# The first message of a kernel, or any message with a timestamp.
 _KERNEL = re.compile(rb"\[ *\d+\.\d{6}\]|^Linux version |Decompressing Linux")
 _LEFT = re.compile(re.escape(bootstrap.LEFT).encode() + rb" (\d+)")
 _TEST = re.compile(rb"harness: (?:start|end) ")
 
-# Seconds on real hardware; emulation stretches them.
-LAST_WORDS = 4.0  # to answer sysrq after a deadline, and to print the answer
-SILENCE = 0.5  # after which an answer to sysrq counts as complete
+# Seconds on real hardware; scaled up under emulation.
+LAST_WORDS = 4.0  # to respond to sysrq after a deadline, and to print the output
+SILENCE = 0.5  # after which sysrq output counts as complete
 FAREWELL = 2.0  # to power off after the job ended, and to end after a panic
-DRAIN = 0.3  # real seconds to read what is still coming when the guest is no longer wanted
+DRAIN = 0.3  # (not scaled) to read remaining output when the guest is no longer needed
 
 
 class Sign(enum.Enum):
-    """What a line of the console means to us."""
+    """The meaning of a console line."""
 
     NOTHING = "nothing"
     KERNEL = "kernel"
@@ -46,7 +46,7 @@ class Sign(enum.Enum):
 
 
 def sign(line: bytes) -> Sign:
-    """What one line means.  A program's output may stand before or after the kernel's message."""
+    """Classify a line.  Program output may come before or after a kernel message on it."""
     if not _HOT.search(line):
         return Sign.KERNEL if _KERNEL.search(line) else Sign.NOTHING
     if _PANIC.search(line):
@@ -63,7 +63,7 @@ def sign(line: bytes) -> Sign:
 
 
 def left(line: bytes) -> int:
-    """The exit status in a line whose sign is LEFT."""
+    """Return the exit status in a line whose sign is LEFT."""
     match = _LEFT.search(line)
     return int(match[1]) if match else 125
 
@@ -71,8 +71,7 @@ def left(line: bytes) -> int:
 class Stamper:
     """Writes the console's output to a file, each line with its time.
 
-    If there are more than ``limit`` bytes, the middle is left out: the newest are written at the
-    end.
+    If there are more than ``limit`` bytes, the middle is left out.
     """
 
     def __init__(self, file: IO[bytes], begin: float, limit: int = KEPT) -> None:
@@ -84,7 +83,7 @@ class Stamper:
         self._cut = 0
 
     def write(self, data: bytes) -> None:
-        """Take a piece of output, which may end anywhere in a line."""
+        """Write a piece of output, which may end in the middle of a line."""
         stamp = f"{time.monotonic() - self._begin:10.3f}{SEPARATOR}".encode()
         text = bytearray()
         for piece in data.replace(b"\r", b"").splitlines(keepends=True):
@@ -92,7 +91,7 @@ class Stamper:
             self._fresh = piece.endswith(b"\n")
         if self._room > 0:
             self._file.write(text)
-            self._file.flush()  # others read along
+            self._file.flush()  # other processes read it meanwhile
             self._room -= len(text)
             return
         self._tail += text
@@ -101,7 +100,7 @@ class Stamper:
             del self._tail[:-TAIL]
 
     def close(self) -> None:
-        """Write what was held back, and close the file."""
+        """Write the buffered end of the output, and close the file."""
         if self._cut:
             self._file.write(f"\n(cut: {self._cut} bytes)\n".encode())
         self._file.write(self._tail)
@@ -119,12 +118,12 @@ class Console:
         self._rest = b""
 
     def lines(self, timeout: float) -> list[bytes] | None:
-        """New lines; empty if none came within ``timeout`` seconds, None when the console ended."""
+        """Return new lines: none after ``timeout`` seconds, None when the console is closed."""
         if not self._poll.poll(max(timeout, 0) * 1000):
             return []
         try:
             data = os.read(self._fd, 1 << 16)
-        except OSError:  # nobody has the terminal open any more
+        except OSError:  # no process has the terminal open any more
             data = b""
         if not data:
             return None
@@ -138,21 +137,20 @@ class Console:
         return complete
 
     def send(self, data: bytes) -> None:
-        """Type ``data``."""
+        """Write ``data`` to the console as if typed."""
         os.write(self._fd, data)
 
     def close(self) -> None:
-        """Close the log and the terminal."""
         os.close(self._fd)
         self._log.close()
 
 
 class ConsoleWatch:
-    """A guest's fate, from its console lines and the clock (which callers pass in).
+    """Decides how a guest ended, from its console lines and the time (which callers pass in).
 
-    ``deadline``: seconds after the start for the boot.  ``verdict`` is empty until something
-    decides how the guest ends; then it is a value for GuestRecord's ``ended``, and the guest is to
-    be killed once ``tick`` says so, unless it has ended by itself.
+    ``deadline`` is the limit for the boot, in seconds after the start.  ``verdict`` is empty until
+    it is known how the guest ends; then it is a value for GuestRecord's ``ended``, and the guest is
+    killed once ``tick`` returns True, unless it ends by itself before.
     """
 
     def __init__(self, deadline: float, factor: float) -> None:
@@ -162,14 +160,14 @@ class ConsoleWatch:
         self.boot_seconds: float | None = None
         self.status: int | None = None  # of the guest's job, once it ended
         self.verdict = ""
-        self.note = ""  # explains the verdict where it needs that
+        self.note = ""  # explains the verdict, where necessary
         self._until: float | None = None
         self._asked = False  # sysrq was sent
         self._answered = False
         self._last = 0.0
 
     def line(self, line: bytes, now: float) -> None:
-        """Take a line of the console at ``now`` seconds after the start."""
+        """Process a console line, received ``now`` seconds after the start."""
         self._last = now
         meaning = sign(line)
         self.spoke = self.spoke or meaning is not Sign.NOTHING
@@ -192,28 +190,28 @@ class ConsoleWatch:
             self.verdict = "timeout"
 
     def alive(self) -> None:
-        """Note a sign of life: what looked like the guest's end was a program's output."""
+        """Reset the verdict: the guest lives, and what looked like its end was program output."""
         self.verdict, self.note, self._until = "", "", None
 
     def late(self, now: float) -> bool:
-        """Note that a test is over its deadline; whether sysrq is to show what the guest does."""
+        """Note that a test is over its deadline; return whether to ask the guest with sysrq."""
         if not self._asked and not self.verdict:
             self._asked = True
-            self.verdict = "hang"  # until it answers
+            self.verdict = "hang"  # unless it responds
             self._until = now + LAST_WORDS * self.factor
         return self._asked
 
     def silent(self, now: float) -> float:
-        """Seconds since the console's last line."""
+        """Return the seconds since the console's last line."""
         return now - self._last
 
     def over(self, now: float) -> None:
-        """Note that nobody needs the guest any more."""
+        """Note that the guest is no longer needed."""
         self.verdict = self.verdict or "done"
         self._until = min(self._until or now + DRAIN, now + DRAIN)
 
     def tick(self, now: float) -> bool:
-        """Whether it is time to kill the guest."""
+        """Return whether it is time to kill the guest."""
         if not self.verdict and self.boot_seconds is None and now > self.deadline:
             self.verdict = "boot"
             return True
@@ -233,7 +231,7 @@ class ConsoleWatch:
             self.verdict = "reset"
 
     def end(self) -> str:
-        """The verdict when the guest has ended."""
+        """Return the final verdict, once the guest has ended."""
         if not self.verdict:
             self.verdict = "boot" if self.boot_seconds is None else "lost"
         return self.verdict
@@ -246,10 +244,10 @@ def _job_end(status: int) -> str:
         how = f"was killed by {signal.Signals(status - 128).name}"
     except ValueError:
         how = f"ended with status {status}"
-    return f"the tests' process in the guest {how}"
+    return f"the pytest process in the guest {how}"
 
 
 def _qemu_end(status: int) -> str:
     if status < 0:
-        return f"QEMU was killed by {signal.Signals(-status).name} (by the host, out of memory?)"
+        return f"QEMU was killed by {signal.Signals(-status).name} (is the host out of memory?)"
     return f"QEMU ended with status {status}"

@@ -2,7 +2,7 @@
 """Find out which modules a worker imports, and write their code to one file.
 
 ``python gather.py FOLDER`` runs a small suite under pytest in this process, with the installed
-plugins: a worker in a guest will import the same modules.
+plugins, because a worker in a guest imports the same modules.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-# A pass, a failure (whose report needs more modules) and the most common fixtures.
+# A passing test, a failing one (whose report needs more modules) and the most common fixtures.
 _SUITE = """
 import pytest
 
@@ -39,8 +39,8 @@ def exercise() -> None:
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as null:
         suite = Path(folder) / "test_gather.py"
         suite.write_text(_SUITE)
-        # Inside a test, pytest rewrites the assertions of what is imported and caches the result,
-        # which guests cannot do.
+        # For modules imported in a test, pytest rewrites the assertions and caches the result.
+        # Guests cannot write to that cache.
         names = [f"harness.guestside.{m.name}" for m in pkgutil.iter_modules(_folder())]
         with suite.open("a") as file:
             file.write(f"\ndef test_imports():\n    import {', '.join(names)}\n")
@@ -54,9 +54,9 @@ def _folder() -> list[str]:
 
 
 def collect() -> tuple[dict[str, tuple[bool, str, int, int]], bytes]:
-    """The index and the code of all modules that are loaded unchanged from files.
+    """Return the index and the code of all modules that were loaded unchanged from files.
 
-    Not of modules whose assertions pytest rewrites, and not of ours, which people change.
+    Modules whose assertions pytest rewrites are left out, and so are ours, which change often.
     """
     index, codes = {}, bytearray()
     for name, module in list(sys.modules.items()):
@@ -80,7 +80,7 @@ def collect() -> tuple[dict[str, tuple[bool, str, int, int]], bytes]:
 
 
 def main(argv: list[str]) -> None:
-    """Write the bundle to a folder, with the times when its sources were last changed."""
+    """Write the bundle to a folder, with the modification times of its sources."""
     folder = Path(argv[1])
     search_path = [*sys.path]
     exercise()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Start guests and hold on to them: one keeper process per guest, seen from outside."""
+"""Start guests and control them from outside: each guest has its own keeper process."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _TICK = 0.02
 
 
 class GuestHandle:
-    """A guest as the harness holds it.
+    """A guest as seen by the harness.
 
-    The keeper process does the work and writes ``guest.json``; this object reads from there.  So it
-    also describes guests that another process started: a relay starts one when xdist replaces a
-    crashed worker.
+    The keeper process does the work and writes ``guest.json``; this object reads that file.  So it
+    can also describe a guest that another process started: a relay starts one when xdist replaces
+    a crashed worker.
     """
 
     def __init__(self, folder: Path, group: Group | None = None) -> None:
@@ -38,7 +38,7 @@ class GuestHandle:
         self._group = group
 
     def record(self) -> GuestRecord | None:
-        """The guest's record so far; None before the keeper wrote anything."""
+        """Return the guest's record so far; None before the keeper has written it."""
         return records.read_record(self.folder)
 
     @property
@@ -48,7 +48,7 @@ class GuestHandle:
         return record is not None and record.boot_seconds is not None
 
     def poll(self) -> GuestRecord | None:
-        """The final record when the guest has ended, None while it lives.
+        """Return the final record when the guest has ended, None while it runs.
 
         Raises GuestFault if the host could not start it, with QEMU's message as details.
         """
@@ -63,23 +63,23 @@ class GuestHandle:
         return None
 
     def _without_keeper(self) -> GuestRecord:
-        """The final record after the keeper ended: normally (after we looked), or killed."""
+        """Return the final record after the keeper exited (just now) or was killed."""
         fault = records.read_fault(self.folder)
         if fault is not None:
             raise fault
         record = self.record()
         if record is None:
             raise GuestFault(
-                f"the keeper of {self.name} died before it started anything",
-                hint="did something kill it? dmesg on this machine says so if memory ran out",
+                f"the keeper process of {self.name} died before it started the guest",
+                hint="check this machine's dmesg: the OOM killer may have killed it",
                 details=records.read_text(self.folder / records.KEEPER_LOG),
             )
         return record if record.ended else records.record_lost(self.folder, record)
 
     def wait_up(self, timeout: float) -> bool:
-        """Wait until the guest is up or has ended, at most ``timeout`` seconds; whether it is up.
+        """Wait up to ``timeout`` seconds for the guest to come up or end; return whether it is up.
 
-        Raises as ``poll``.
+        Raises the errors of ``poll``.
         """
         end = time.monotonic() + timeout
         while time.monotonic() < end and not self.up and self.poll() is None:
@@ -87,9 +87,9 @@ class GuestHandle:
         return self.up
 
     def wait_over(self, timeout: float) -> bool:
-        """Wait until the guest has ended, at most ``timeout`` seconds; whether it has.
+        """Wait up to ``timeout`` seconds until the guest has ended; return whether it has.
 
-        Raises as ``poll``.
+        Raises the errors of ``poll``.
         """
         end = time.monotonic() + timeout
         while self.poll() is None and time.monotonic() < end:
@@ -97,7 +97,7 @@ class GuestHandle:
         return self.poll() is not None
 
     def signal(self, number: int) -> None:
-        """Send a signal to the keeper process; one that has ended is no error."""
+        """Send a signal to the keeper process, if it still runs."""
         if self._group is not None:
             self._group.popen.send_signal(number)
             return
@@ -107,14 +107,14 @@ class GuestHandle:
                 os.kill(pid, number)
 
     def timeout(self) -> None:
-        """Report that a test is over its deadline; returns at once.
+        """Tell the keeper that a test is over its deadline; does not wait.
 
-        The keeper finds out what the guest is doing, then kills it; the record says ``timeout``.
+        The keeper finds out what the guest is doing, then kills it; ``ended`` becomes "timeout".
         """
         self.signal(signal.SIGUSR1)
 
     def end(self, grace: float = GRACE) -> GuestRecord:
-        """End the guest and return its record; if it has ended already, the record stays."""
+        """End the guest, unless it has ended already, and return its final record."""
         self.signal(signal.SIGTERM)
         if self._group is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -128,20 +128,20 @@ class GuestHandle:
 
 
 def start(spec: GuestSpec, count: int) -> list[GuestHandle]:
-    """Start ``count`` guests at once, without waiting for any of them to boot.
+    """Start ``count`` guests at once, without waiting for them to boot.
 
-    What killed runs left behind is removed first.  Each guest gets the next free number below
-    ``spec.folder``.  Raises HostFault if a keeper cannot be started; the others are ended then.
+    Leftovers of killed runs are removed first.  Each guest gets the next free number in
+    ``spec.folder``.  Raises HostFault if a keeper cannot be started; the other guests are ended.
     """
     sweep()
     guests: list[GuestHandle] = []
     if spec.prepared and spec.bundle is None:
-        from harness.guest import bundle  # keepers import this module and need none of that
+        from harness.guest import bundle  # here, because keepers import this module without it
 
         spec = dataclasses.replace(spec, bundle=bundle.ready(spec.python))
     try:
         for _ in range(count):
-            guests.append(_start_one(spec))
+            guests.append(_start_guest(spec))
     except BaseException:
         for guest in guests:
             guest.end(grace=0)
@@ -149,7 +149,7 @@ def start(spec: GuestSpec, count: int) -> list[GuestHandle]:
     return guests
 
 
-def _start_one(spec: GuestSpec) -> GuestHandle:
+def _start_guest(spec: GuestSpec) -> GuestHandle:
     folder = records.take(spec.folder)
     spec.save(folder / records.SPEC)
     with (folder / records.KEEPER_LOG).open("wb") as log:
@@ -163,13 +163,13 @@ def _start_one(spec: GuestSpec) -> GuestHandle:
 
 
 def find(spec: GuestSpec, name: str = "") -> list[GuestHandle]:
-    """All guests of a run, or the one called ``name``, whoever started them."""
+    """Return all guests of a run, or only the guest ``name``; any process may have started them."""
     guests = [GuestHandle(folder) for folder in records.taken(spec.folder)]
     return [guest for guest in guests if not name or guest.name == name]
 
 
 def relay_command(spec_path: Path, python: Path | None = None) -> str:
-    """The command for an xdist spec ``popen//python=...``: it becomes a worker in a guest."""
+    """Return the command for an xdist spec ``popen//python=...`` that runs a worker in a guest."""
     relay = Path(__file__).with_name("relay.py")
     program = python or GuestSpec.load(spec_path).python
     return shlex.join([os.fspath(program), "-I", "-S", os.fspath(relay), os.fspath(spec_path)])

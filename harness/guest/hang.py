@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find out what a guest is doing whose test does not end, before it is killed.
+"""Find out what a guest with a hanging test is doing, before it is killed.
 
-From three sides: QEMU shows each processor's registers; the watcher in the guest shows the test's
-tasks, if the kernel still runs programs; sysrq makes the kernel show its tasks and memory, if it
-still takes interrupts.
+There are three sources: QEMU shows each processor's registers; the watcher in the guest shows the
+test's tasks, if the kernel still runs programs; sysrq makes the kernel show its tasks and memory,
+if it still handles interrupts.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from harness.guest.console import Console
 
 _KEYS = b"wltm"  # sysrq: blocked tasks, backtraces of all CPUs, all tasks, memory
 _BETWEEN = 0.3  # seconds of silence before the next key; QEMU's serial line does not queue breaks
-_LONGEST = 1 << 20  # bytes of an answer
+_LONGEST = 1 << 20  # bytes of an answer that are read
 
 
 class HangInquiry:
-    """Asks one guest; ``private`` has its sockets, ``folder`` keeps the answers."""
+    """Asks a guest; its sockets are in ``private``, the answers are written to ``folder``."""
 
     def __init__(self, private: Path, folder: Path) -> None:
         self._private, self._folder = private, folder
@@ -35,7 +35,7 @@ class HangInquiry:
         self._watcher: socket.socket | None = None
 
     def connect(self) -> None:
-        """Connect to the watcher's port, so that the watcher can wait there without polling."""
+        """Connect to the watcher's port, so that the watcher can block on it instead of polling."""
         if self._watcher is None:
             sock = socket.socket(socket.AF_UNIX)
             sock.setblocking(False)
@@ -47,30 +47,29 @@ class HangInquiry:
                 self._watcher = sock
 
     def proceed(self, console: Console, now: float, silent: float) -> None:
-        """Take the next step at ``now``; the console has been silent for ``silent`` seconds."""
+        """Do the next step at time ``now``; the console has been silent for ``silent`` seconds."""
         if not self._asked:
             self._asked = True
             self._registers("first")
-            self._send(b"what are they at?\n")
+            self._send(b"what are the tasks doing?\n")
         self._read()
-        # A break on the serial line, then a key: what a person at the machine would do.
+        # Sysrq on a serial console is a break followed by a key.
         if self._keys and now > self._pressed + _BETWEEN and silent > _BETWEEN:
             self._pressed = now
             if qmp.ask(self._private / "qmp", "chardev-send-break", id=qemu.CHARDEV):
                 console.send(self._keys[:1])
             self._keys = self._keys[1:]
             if not self._keys:
-                self._registers("later")  # a processor that moved on is not in a loop
+                self._registers("later")  # a processor with other registers is not in a tight loop
 
     def ping(self) -> None:
-        """Ask whether programs still run; ``answered`` becomes true once one did."""
+        """Ask whether the guest still runs programs; ``answered`` becomes True once it answers."""
         if not self._asked:
             self._asked = True
             self._send(b"are you there?\n")
         self._read()
 
     def close(self) -> None:
-        """Disconnect from the guest."""
         if self._watcher is not None:
             self._watcher.close()
 
@@ -89,7 +88,7 @@ class HangInquiry:
         line, end, _ = self._answer.partition(b"\n")
         if end:
             self.answered = True
-            with contextlib.suppress(ValueError):  # a DamagedError is one, too
+            with contextlib.suppress(ValueError):  # includes DamagedError
                 answer = serial.from_json(records.HangAnswer, json.loads(line))
                 serial.write(self._folder / records.HANG, answer, indent=1)
             self._answer = b""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Leave a guest as it is for a person to enter.
+"""Keep a guest in its present state, so that the user can enter it.
 
-Whoever holds a guest writes ``held.json``; whoever is done with it removes the file.  A living
-guest has a shell on a port of its own; one whose kernel died is stopped, and gdb can connect to
-QEMU.  ``harness.guest.attend`` brings a person's terminal there.
+The file ``held.json`` exists while a guest is held; removing it ends the hold.  A running guest
+offers a shell on its own port; a guest whose kernel died is stopped, and gdb can connect to QEMU.
+``harness.guest.attend`` connects the user's terminal.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from harness.guest import qmp
 from harness.guestside import held
 
 FILE = "held.json"
-SHELL, GDB = "shell", "gdb"  # sockets in the guest's private folder, and kinds of a hold
-#: Seconds of a hold that a person at the terminal ends.
+SHELL, GDB = "shell", "gdb"  # kinds of a hold, and their sockets in the guest's private folder
+#: Seconds of a hold that the user ends at the terminal.
 LONG = 7 * 24 * 3600.0
 _TICK = 0.1
 _PATIENCE = 5.0  # seconds for the guest to notice that it may continue
@@ -45,13 +45,13 @@ class Hold:
 
 
 def living(folder: Path, private: Path, why: str, seconds: float) -> None:
-    """Note that the guest of ``folder`` can be entered, for so many seconds."""
+    """Hold a running guest for ``seconds``, so that the user can enter it."""
     command = [sys.executable, "-P", "-m", "harness.guest.attend", str(folder)]
     write(folder, Hold(SHELL, why, shlex.join(command), str(private / SHELL), seconds))
 
 
 def dead(folder: Path, private: Path, vmlinux: Path | None, seconds: float, why: str) -> None:
-    """Stop the guest's processors and let gdb connect, for so many seconds."""
+    """Stop the guest's processors and let gdb connect, for ``seconds``."""
     sock = private / GDB
     qmp.ask(private / "qmp", "stop")
     qmp.monitor(private / "qmp", f"gdbserver unix:{sock},server=on,wait=off")
@@ -65,7 +65,7 @@ def write(folder: Path, hold: Hold) -> None:
 
 
 def read(folder: Path) -> Hold | None:
-    """The hold of a guest; None if it is not held."""
+    """Return the hold of a guest; None if it is not held."""
     try:
         return serial.read(folder / FILE, Hold)
     except (OSError, serial.DamagedError):
@@ -78,7 +78,7 @@ def let_go(folder: Path) -> None:
 
 
 def wait(folder: Path, seconds: float, given_up: Callable[[], bool]) -> None:
-    """Wait until somebody ends the hold, time is over, or ``given_up`` says so; then end it."""
+    """Wait until the hold is ended, the time is up, or ``given_up`` returns True; then end it."""
     end = time.monotonic() + seconds
     while (folder / FILE).exists() and time.monotonic() < end and not given_up():
         time.sleep(_TICK)
@@ -86,7 +86,7 @@ def wait(folder: Path, seconds: float, given_up: Callable[[], bool]) -> None:
 
 
 def continue_tests(private: Path) -> None:
-    """Tell the tests in the guest to continue; if it has ended, nothing is done."""
+    """Tell the tests in the guest to continue; does nothing if the guest has ended."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(_PATIENCE)
         sock.connect(os.fspath(private / SHELL))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Check what a file is before QEMU gets it: QEMU runs anything, and reports nothing.
+"""Check that a file is a kernel image: QEMU runs any file, and reports no error.
 
-The few bytes of ELF are read by hand: a keeper looks at a vmlinux before each boot, and importing
-pyelftools takes longer than all of that.
+ELF headers are parsed by hand: this happens before each boot, and importing pyelftools would take
+longer than the check.
 """
 
 from __future__ import annotations
@@ -25,31 +25,32 @@ _PVH_ENTRY = (b"Xen\0", 18)  # XEN_ELFNOTE_PHYS32_ENTRY
 
 
 def check(image: Path, arch: str) -> None:
-    """Raise UsageError if ``image`` is no kernel that a machine of ``arch`` can boot."""
+    """Raise UsageError if ``image`` is not a kernel that a machine of ``arch`` can boot."""
     architecture = architectures.named(arch)
-    hint = f"it is {architecture.image} in the folder where the kernel was built"
+    hint = f"the image is {architecture.image} in the kernel's build folder"
     if image.is_dir():
         raise UsageError(f"{image} is a folder, not a kernel image", hint=hint)
     try:
         with image.open("rb") as file:
             head = file.read(_HEAD)
     except FileNotFoundError:
-        raise UsageError(f"{image}: there is no such image", hint=hint) from None
+        raise UsageError(f"the kernel image {image} does not exist", hint=hint) from None
     except OSError as error:
         what = f"cannot read the kernel image {image}: {error.strerror}"
         raise UsageError(what, hint=hint) from None
     image_arch = _arch(head)
     if image_arch is None and architecture.packed and head.startswith(_PACKED):
-        return  # QEMU unpacks it for this machine
+        return  # QEMU decompresses it for this architecture
     if image_arch is None:
         raise UsageError(f"{image} is not a kernel image", hint=hint)
     if image_arch != architecture.name:
         what = f"{image} is a kernel for {image_arch}, not {arch}"
-        raise UsageError(what, hint=f"--arch {image_arch}")
+        known = any(image_arch == other.name for other in architectures.ARCHITECTURES)
+        raise UsageError(what, hint=f"--arch {image_arch}" if known else hint)
 
 
 def _arch(head: bytes) -> str | None:
-    """The architecture of a kernel image, from its first bytes; None if it is none."""
+    """Return a kernel image's architecture, from its first bytes; None for other files."""
     for architecture in architectures.ARCHITECTURES:
         offset, magic = architecture.magic
         if head.startswith(magic, offset):
@@ -58,12 +59,12 @@ def _arch(head: bytes) -> str | None:
         order = "<" if head[5] == 1 else ">"
         number: int = struct.unpack_from(f"{order}H", head, 18)[0]
         names = (a.name for a in architectures.ARCHITECTURES if a.elf_machine == number)
-        return next(names, f"another machine (ELF's number {number})")
+        return next(names, f"an unknown machine (ELF machine number {number})")
     return None
 
 
 def has_pvh_entry(vmlinux: Path) -> bool:
-    """Whether ``vmlinux`` is an x86-64 ELF file that QEMU can boot directly (CONFIG_PVH)."""
+    """Return whether QEMU can boot ``vmlinux`` directly: x86-64 with CONFIG_PVH."""
     try:
         with vmlinux.open("rb") as file:
             return any(_PVH_ENTRY in _notes(segment) for segment in _note_segments(file))
@@ -90,7 +91,7 @@ def _note_segments(file: BinaryIO) -> list[bytes]:
 
 
 def _notes(segment: bytes) -> list[tuple[bytes, int]]:
-    """(name, type) of the notes in a segment."""
+    """Return (name, type) of the notes in a segment."""
     notes, place = [], 0
     while place + _NOTE.size <= len(segment):
         name_size, value_size, kind = _NOTE.unpack_from(segment, place)

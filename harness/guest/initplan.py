@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the guest's first process has to do, and how the host's Python is set up."""
+"""What the guest's init has to do, and how the host's Python is set up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class InitPlan:
     """facts.json, which ``harness.guestside.bootstrap`` reads with the standard library.
 
     ``job`` is "worker" (serves the results port) or "command" (runs ``command``, or a shell, on the
-    console).  ``size`` has the terminal's rows and columns.  ``site``: go through .pth files.
+    console).  ``size`` is the terminal's rows and columns.  ``site``: process .pth files.
     ``rewritten`` is a folder with modules whose assertions pytest has rewritten.
     """
 
@@ -46,9 +46,9 @@ class InitPlan:
 
 
 def write(spec: GuestSpec, name: str, run: Path, command: Sequence[str] | None = None) -> None:
-    """Write ``run``/facts.json for a worker, or for a command (an empty one: a shell).
+    """Write ``run``/facts.json for a worker, or for a command (if empty: a shell).
 
-    The calling process must run the interpreter that the guest is to run, with the same packages.
+    The caller must run under the same interpreter as the guest, with the same packages.
     """
     plan = InitPlan(
         name=name,
@@ -73,7 +73,7 @@ def write(spec: GuestSpec, name: str, run: Path, command: Sequence[str] | None =
 
 
 def _terminal_size() -> tuple[int, ...]:
-    """Rows and columns of the person's terminal; empty without one."""
+    """Return rows and columns of the user's terminal; empty without a terminal."""
     try:
         size = os.get_terminal_size(0)
     except OSError:
@@ -82,7 +82,7 @@ def _terminal_size() -> tuple[int, ...]:
 
 
 def environment(spec: GuestSpec, name: str) -> dict[str, str]:
-    """The environment of the guest's programs."""
+    """Return the environment for programs in the guest."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": os.environ.get("HOME", "/root"),
@@ -96,15 +96,15 @@ def environment(spec: GuestSpec, name: str) -> dict[str, str]:
 
 
 def search_path() -> list[str]:
-    """sys.path for the guest: ours, and the folder that contains this package."""
+    """Return sys.path for the guest: ours, and the folder that contains this package."""
     paths = [os.path.abspath(path) for path in sys.path if path]  # noqa: PTH100 - keeps symlinks
     return list(dict.fromkeys([*paths, str(_ROOT)]))
 
 
 def foreign_finders() -> bool:
-    """Whether modules here come from more than paths (an editable install has its own finder).
+    """Return whether this Python has additional import finders, as editable installs do.
 
-    Then the guest has to process the .pth files like any Python, which takes a little time.
+    The guest must then process .pth files as Python usually does, which takes a little time.
     """
     return any(
         getattr(finder, "__module__", type(finder).__module__) not in _OWN_FINDERS

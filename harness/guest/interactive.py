@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Boot a kernel for a person: a prompt on the terminal, or one command with its status."""
+"""Boot a kernel for interactive use: a shell on the terminal, or a single command."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from harness.process import environment, guard
 
 _UP = re.compile(re.escape(bootstrap.UP).encode() + rb"\s*\n")
 _LEFT = re.compile(rb"(?:\[ *[\d.]+\] )?" + re.escape(bootstrap.LEFT).encode() + rb" \d+\r*\n")
-# What may become the line above: the beginning of a time stamp and nothing after it yet.
+# What may become a _LEFT line: the beginning of a timestamp at the end of the data.
 _PARTIAL = re.compile(rb"(?:\[[ \d.]*(?:\] ?(?:h[ \w:]*)?)?)?\r*$")
-_END = re.compile(rb"\r+\n")  # the guest's terminal and QEMU's both add a \r
+_END = re.compile(rb"\r+\n")  # the guest's terminal and QEMU's each add a \r
 _KEPT = 8192  # bytes of the console that a message about a dead guest shows
 
 
 def shell(spec: GuestSpec, command: Sequence[str] = ()) -> int:
-    """Boot ``spec`` and connect the terminal to a shell in the guest, or to to ``command``.
+    """Boot ``spec`` and connect the terminal to a shell in the guest, or to ``command``.
 
-    The guest's output goes to standard output as it comes; boot messages are only kept in
-    ``spec.folder``.  Returns the status of the command.  Raises GuestFault if the guest does not
-    come up or dies before the command ended (the message has the console's end).
+    The guest's output goes to standard output; boot messages are only kept in ``spec.folder``.
+    Returns the command's exit status.  Raises GuestFault if the guest does not come up or dies
+    before the command has ended; its details are the end of the console log.
     """
     folder = records.take(spec.folder)
     name = records.name(folder)
@@ -50,7 +50,7 @@ def shell(spec: GuestSpec, command: Sequence[str] = ()) -> int:
                 return _use(child, bool(command), name)
             finally:
                 child.close(force=True)
-                watcher.communicate(timeout=5)  # its pipe closes, and it ends the whole group
+                watcher.communicate(timeout=5)  # closes its pipe, so that it ends the whole group
     finally:
         private.remove()
 
@@ -65,7 +65,7 @@ def _use(child: pexpect.spawn, command_only: bool, name: str) -> int:
             details=_end_of(child.before or b""),
         )
     output = _GuestOutput()
-    # What came together with UP has been read already.
+    # Output that arrived together with UP has been read already.
     early, child.buffer = output.filter(child.buffer), b""
     os.write(1, early)
     if sys.stdin.isatty() and not command_only:
@@ -79,13 +79,13 @@ def _use(child: pexpect.spawn, command_only: bool, name: str) -> int:
     if not output.left:
         what = "its kernel panicked" if b"Kernel panic" in output.seen else "it ended by itself"
         raise GuestFault(
-            f"{name} is gone: {what}", hint="run harness shell again", details=_end_of(output.seen)
+            f"{name} died: {what}", hint="run harness shell again", details=_end_of(output.seen)
         )
     return left(output.left)
 
 
 class _GuestOutput:
-    """Filters what the guest prints: up to the line that our init ends with (``left``)."""
+    """Passes on the guest's output, up to the final line of our init (``left``)."""
 
     def __init__(self) -> None:
         self.left = b""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The keeper: a process that owns one guest from its start to its final record.
 
-``python -m harness.guest.keeper FOLDER PARENT``: FOLDER/spec.json says what to boot.  SIGTERM ends
-the guest, and so does the death of process PARENT; SIGUSR1 means that a test is over its deadline.
+``python -m harness.guest.keeper FOLDER PARENT`` boots FOLDER/spec.json.  SIGTERM ends the guest,
+and so does the death of process PARENT; SIGUSR1 means that a test is over its deadline.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from harness.guest.spec import GuestSpec
 from harness.model import GuestRecord
 from harness.process import Group
 
-_TICK = 0.1  # seconds between two checks of clock and signals while the console is silent
-DEAD = ("panic", "timeout", "hang")  # verdicts on a kernel that is worth inspecting
-_REAPED = 1.0  # seconds for QEMU to end after its console did
+_TICK = 0.1  # seconds between checks of clock and signals while the console is silent
+DEAD = ("panic", "timeout", "hang")  # verdicts after which the kernel is worth inspecting
+_REAPED = 1.0  # seconds for QEMU to exit after its console was closed
 
 
 class GuestKeeper:
-    """One guest's life."""
+    """Runs one guest and records how it ended."""
 
     def __init__(self, folder: Path, parent: int = 0) -> None:
         self.folder = folder
@@ -44,7 +44,7 @@ class GuestKeeper:
         self.late = False  # SIGUSR1
 
     def record(self, ended: str = "") -> GuestRecord:
-        """Write and return what is known so far."""
+        """Write and return the record as known so far."""
         record = GuestRecord(
             name=self.name,
             ended=ended,
@@ -59,7 +59,7 @@ class GuestKeeper:
         return record
 
     def run(self) -> GuestRecord:
-        """Boot the guest and stay until it ends.  Raises GuestFault if the host cannot start it."""
+        """Boot the guest and wait for its end.  Raises GuestFault if the host cannot start it."""
         (self.folder / records.KEEPER).write_text(f"{os.getpid()}\n")
         self.record()
         link = self.folder / records.RUN
@@ -77,7 +77,7 @@ class GuestKeeper:
     def _boot(self, private: Path) -> None:
         argv = qemu.argv(self.spec, self.name, private, gateway=True)
         master, slave = os.openpty()
-        # A socket: virtme-run adds a second kernel console for any stderr that it can open by name.
+        # A socket, because virtme-run adds a second kernel console if it can open stderr by name.
         ours, theirs = socket.socketpair()
         error = theirs.fileno()
         console = Console(master, self.folder / records.CONSOLE, self.begin)
@@ -89,7 +89,7 @@ class GuestKeeper:
             os.close(slave)
             theirs.close()
             by_itself = self._stay(console, private)
-            if by_itself:  # then its status says why
+            if by_itself:  # then its exit status says why
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     vng.popen.wait(_REAPED)
             by_itself = by_itself and vng.popen.poll() is not None
@@ -102,7 +102,7 @@ class GuestKeeper:
             raise self._fault(messages, status)
 
     def _stay(self, console: Console, private: Path) -> bool:
-        """Stay until the guest ends or has to; whether it ended by itself."""
+        """Watch the guest until it ends or must be killed; return whether it ended by itself."""
         with contextlib.closing(HangInquiry(private, self.folder)) as inquiry:
             while True:
                 lines = console.lines(_TICK)
@@ -113,7 +113,7 @@ class GuestKeeper:
                 if lines:
                     inquiry.connect()
                 self._ask(inquiry, console, now)
-                # Our guard ends us when our parent dies, but it starts a moment after us.
+                # The guard also ends us when our parent dies, but it starts a moment later.
                 if self.unwanted or os.getppid() != self.parent:
                     self.watch.over(now)
                 if self.watch.tick(now):
@@ -122,20 +122,20 @@ class GuestKeeper:
                     return False
 
     def _save_memory(self, private: Path) -> None:
-        """Save the memory of a kernel that died or hangs, if that is wanted."""
+        """Save the memory of a kernel that died or hangs, if requested."""
         if self.spec.vmcore and self.watch.verdict in DEAD:
             qmp.dump_memory(private / "qmp", self.folder / records.VMCORE)
 
     def _hold(self, private: Path, console: Console, *, alive: bool) -> None:
-        """Leave a guest that died or hangs to a person; ``alive``: it still runs programs."""
+        """Hold a guest that died or hangs for the user; ``alive``: it still runs programs."""
         verdict = self.watch.verdict
         if not self.spec.hold or verdict not in DEAD or self.watch.boot_seconds is None:
             return
         if alive and verdict != "panic":
-            qmp.ask(private / "qmp", "cont")  # it was stopped for a dump
-            hold.living(self.folder, private, "its test does not end", self.spec.hold)
+            qmp.ask(private / "qmp", "cont")  # it was stopped for the dump
+            hold.living(self.folder, private, "its test is over the deadline", self.spec.hold)
         else:
-            why = "its kernel panicked" if verdict == "panic" else "its kernel does not go on"
+            why = "its kernel panicked" if verdict == "panic" else "its kernel hangs"
             hold.dead(self.folder, private, self.spec.vmlinux, self.spec.hold, why)
 
         def given_up() -> bool:
@@ -169,7 +169,7 @@ class GuestKeeper:
 
 
 def _received(ours: socket.socket) -> str:
-    # Both programs have ended, so all their messages are there.
+    # Both programs have ended, so all their messages can be read.
     parts = []
     with contextlib.suppress(OSError):
         ours.settimeout(1.0)
@@ -179,7 +179,7 @@ def _received(ours: socket.socket) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Keep the guest of the given folder; returns an exit status."""
+    """Run the guest of the given folder; return an exit status."""
     folder = Path(argv[1])
     try:
         keeper = GuestKeeper(folder, parent=int(argv[2]) if len(argv) > 2 else 0)
@@ -197,7 +197,7 @@ def main(argv: list[str]) -> int:
         records.write_fault(folder, error)
         return error.exit_code
     except OSError as error:
-        fault = HostFault(f"cannot keep a guest in {folder}: {error}", hint="harness doctor")
+        fault = HostFault(f"cannot run the guest of {folder}: {error}", hint="harness doctor")
         records.write_fault(folder, fault)
         return fault.exit_code
     return 0

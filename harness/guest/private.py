@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The private folder of a living guest: its path is short enough for sockets.
+"""The private folder of a running guest, with a path short enough for sockets.
 
-A socket's path has at most 107 bytes and run folders may be anywhere, so sockets are below the
+A socket's path has at most 107 bytes and run folders may be anywhere, so sockets are in the
 system's temporary folder.  The keeper holds a lock in the private folder: if the lock is free, the
-keeper was killed, and ``sweep`` removes the folder and kills what still runs for it.
+keeper was killed, and ``sweep`` removes the folder and kills the processes that still use it.
 """
 
 from __future__ import annotations
@@ -21,23 +21,30 @@ from pathlib import Path
 from harness.errors import HostFault
 
 _LOCK = "lock"
-_YOUNG = 30.0  # seconds for which a folder without a lock may be one that is being created
+_YOUNG = 30.0  # seconds; a younger folder without a lock may still be being created
 _LONGEST = 60  # bytes of the base folder's path, so that sockets stay within 107 bytes
 
 
 def base() -> Path:
-    """This user's folder for living guests.  Raises HostFault if others have access to it."""
+    """Return this user's folder for running guests.
+
+    Raises HostFault if other users have access to it.
+    """
     top = Path(tempfile.gettempdir())
     if len(os.fsencode(top)) > _LONGEST or '"' in str(top) or "," in str(top):
-        top = Path("/tmp")  # below it the folder is checked to be ours alone
+        top = Path("/tmp")  # safe: the permissions of our folder in it are checked below
     folder = top / f"harness-{os.geteuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
     except OSError as error:
-        raise HostFault(f"cannot create {folder}: {error.strerror}", hint="set TMPDIR") from error
+        raise HostFault(
+            f"cannot create {folder}: {error.strerror}",
+            hint="set TMPDIR to a folder that you can write to",
+        ) from error
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        raise HostFault(f"{folder} is not a private folder of ours", hint=f"rm -r {folder}")
+        what = f"{folder} is not a private folder of this user"
+        raise HostFault(what, hint=f"rm -r {folder}")
     return folder
 
 
@@ -46,7 +53,7 @@ class Private:
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(dir=base()))
-        # It gets its name only once it is locked, or ``sweep`` could take the keeper for killed.
+        # Renamed only once it is locked, or ``sweep`` could conclude that the keeper was killed.
         fresh = self.path / f"{_LOCK}.new"
         self._lock = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -60,7 +67,7 @@ class Private:
 
 
 def sweep() -> int:
-    """Remove what killed runs left, processes and folders; return the number of folders."""
+    """Remove processes and folders of killed runs; return the number of folders."""
     count = 0
     for folder in base().iterdir():
         if folder.is_dir() and _abandoned(folder):
@@ -89,7 +96,7 @@ def _abandoned(folder: Path) -> bool:
 
 
 def _kill_users(folder: Path) -> None:
-    # The folder's name is random: a process with it in its arguments belongs to it.
+    # The folder's name is random, so a process with it in its arguments belongs to this guest.
     mark = os.fsencode(folder)
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

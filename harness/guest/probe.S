@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The smallest guest that proves an accelerator: from 32-bit mode into 64-bit mode with paging,
- * then 32 MiB written and added up, which is where a broken KVM hangs.  The result goes to QEMU's
- * isa-debug-exit device: 0x10 (exit status 33) is right, 0x20 (65) a wrong sum.
+ * A minimal guest that tests an accelerator: it switches from 32-bit to 64-bit mode with paging,
+ * then writes 32 MiB and adds them up, which is where a broken KVM hangs.  The result goes to
+ * QEMU's isa-debug-exit device: 0x10 (exit status 33) for the right sum, 0x20 (65) for a wrong one.
  *
  * harness/guest/accel.py holds the assembled bytes:
  *   as --32 -o probe.o probe.S

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command that boots a guest: virtme-ng's ``virtme-run`` with a kernel command line of ours.
+"""The command that boots a guest: virtme-ng's ``virtme-run`` with our own kernel command line.
 
-``vng --run`` only composes a shell line for ``virtme-run``; calling that directly needs no quoting
-and saves an interpreter.  virtme-ng knows the machine, exports the host's files and sets up the
-console.  Its own init (udev, tmpfiles, five ports) makes a stock boot slow, so the kernel starts
-the host's Python with ``harness.guestside.bootstrap`` instead.
+``vng --run`` only builds a shell command for ``virtme-run``; calling that directly needs no quoting
+and saves an interpreter.  virtme-ng selects the machine, exports the host's files and sets up the
+console.  Its init (udev, tmpfiles, five ports) is slow, so the kernel starts the host's Python with
+``harness.guestside.bootstrap`` instead.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ PORT = "harness.0"
 WATCHER = "watcher"  # the socket behind the port of harness.guestside.watcher
 CHARDEV = "console"  # virtme-run's name for the console, which QMP needs
 _RWDIR_TAG = "virtme.initmount{}"  # virtme-run's name for the folders of --rwdir
-_LIMIT = 2000  # bytes of a kernel command line that all our architectures accept
+_LIMIT = 2000  # bytes: a kernel command line that all our architectures accept
 _9P_OPTIONS = "version=9p2000.L,trans=virtio,access=any,msize=512000,cache={}"
-# virtme-run as a console script may not be in PATH when the harness is called by its full path.
+# The virtme-run script may not be in PATH when the harness is called by its full path.
 _VIRTME_RUN = "import sys; from virtme.commands.run import main; sys.exit(main())"
 _INIT = Path(guestside.__file__).with_name("init.py")
 _RDTSC = bytes.fromhex("0f31 48c1e220 4809d0 c3")  # rdtsc; shl rdx, 32; or rax, rdx; ret
-_TSC_INTERVAL = 0.02  # seconds: enough for five digits
+_TSC_INTERVAL = 0.02  # seconds: enough for five significant digits
 
 
 def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
-    """The command that boots guest ``name``, with its sockets and facts.json in folder ``run``.
+    """Return the command that boots guest ``name``; its sockets and facts.json are in ``run``.
 
-    ``gateway`` adds the results port.  Raises HostFault as ``command_line`` does.
+    ``gateway`` adds the results port.  Raises the errors of ``command_line``.
     """
     command = [*(spec.booter or (sys.executable, "-I", "-c", _VIRTME_RUN))]
     command += ["--kimg", str(spec.image), "--mods", "none", "--force-9p", "--arch", spec.arch]
@@ -74,33 +74,33 @@ def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
 
 
 def hash_seed(spec: GuestSpec) -> str:
-    """The seed of Python's hashes: the same in all guests, so that sets have the same order."""
+    """Return the seed for Python's hashes: the same in all guests, for the order of sets."""
     seed = dict(spec.environment).get("PYTHONHASHSEED", os.environ.get("PYTHONHASHSEED", ""))
-    # An invalid one would end Python, which is the guest's init.
+    # Python, which is the guest's init, exits if the seed is invalid.
     valid = seed.isascii() and seed.isdecimal() and int(seed) < 1 << 32
     return seed if valid else "0"
 
 
 def mounts(spec: GuestSpec) -> list[tuple[str, str, str]]:
-    """(tag, mount point, options) of the host folders that the guest may write to."""
+    """Return (tag, mount point, options) of the host folders that the guest may write to."""
     options = _9P_OPTIONS.format("none")
     return [(_RWDIR_TAG.format(n), str(folder), options) for n, folder in enumerate(spec.writable)]
 
 
 def command_line(spec: GuestSpec, facts: Path) -> str:
-    """The kernel command line.  Raises HostFault for one that no kernel accepts."""
+    """Return the kernel command line.  Raises HostFault if kernels would not accept it."""
     architecture = architectures.named(spec.arch)
     arguments = [
         f"console={architecture.console}",
         architecture.earlycon,
         "loglevel=7",
         "printk.devkmsg=on",
-        # A dump is read by the addresses in vmlinux, so the kernel stays where it was linked.
+        # Dumps are read with the addresses in vmlinux, so the kernel must not be relocated.
         *(("panic=0", "nokaslr", "no5lvl") if spec.stays else ("panic=-1",)),
-        # Otherwise KASAN reports one fault per boot.  With a "=": a kernel without KASAN passes
-        # unknown words to init.
+        # Otherwise KASAN reports one fault per boot.  The "=" matters: a kernel without KASAN would
+        # pass an unknown word without it to init as an argument.
         "kasan_multi_shot=1",
-        # Slab objects are counted per cache, which says nothing if caches share their slabs.
+        # Slab objects are counted per cache, which is meaningless for merged caches.
         "slab_nomerge",
         "rootfstype=9p",
         f"rootflags={_9P_OPTIONS.format('loose')}",
@@ -113,19 +113,19 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
         if architecture.name == "x86_64" and tsc_khz():
             arguments.append(f"tsc_early_khz={tsc_khz()}")
     arguments += spec.append
-    # The kernel passes an unknown word with a "=" to init as a variable.
+    # The kernel passes an unknown word with a "=" to init as an environment variable.
     arguments.append(f"PYTHONHASHSEED={hash_seed(spec)}")
-    # As with -I, but without -E, which would make Python ignore its variables.
+    # Like -I, but without -E, which would make Python ignore its environment variables.
     init = ["-P", "-s", "-S"]
     if spec.bundle:
-        # Compiled files for what is imported before the bundle: those of the system may be old.
+        # Compiled files of modules imported before the bundle: the system's may be outdated.
         init += ["-X", f"pycache_prefix={spec.bundle / 'pyc'}"]
     init += [str(_INIT), str(facts), str(spec.bundle / "modules") if spec.bundle else "-"]
     line = " ".join([*arguments, f"init={_quoted(str(spec.python))}", "--", *map(_quoted, init)])
     if len(line.encode()) > _LIMIT:
         raise HostFault(
-            f"the kernel command line would be {len(line.encode())} bytes long",
-            hint=f"the limit is {_LIMIT}: give less with --append, or use shorter folder names",
+            f"the kernel command line is too long: {len(line.encode())} of {_LIMIT} bytes",
+            hint="pass less with --append, or use shorter folder names",
         )
     return line
 
@@ -133,26 +133,25 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
 def _quoted(word: str) -> str:
     if '"' in word:
         raise HostFault(
-            f'{word} cannot be passed to a kernel: it has a " in it',
-            hint="use a folder without one",
+            f'cannot pass {word} on the kernel command line: it contains a "',
+            hint='use a folder without " in its name',
         )
-    # Always: outside of quotes the kernel takes some bytes of UTF-8 letters for spaces.
+    # Always quoted: outside of quotes the kernel treats some bytes of UTF-8 letters as spaces.
     return f'"{word}"'
 
 
 @functools.cache
 def tsc_khz() -> int:
-    """Frequency of this machine's time stamp counter in kHz; 0 if it cannot be measured.
+    """Return the frequency of this machine's TSC in kHz; 0 if it cannot be measured.
 
-    Under emulation guests read the host's counter.  A guest that measures the frequency itself
-    compares it with an emulated timer: on a busy host the result is sometimes wrong by a factor of
-    ten, and so are its sleeps and deadlines.
+    Under emulation guests read the host's TSC.  A guest that calibrates it against an emulated
+    timer is sometimes wrong by a factor of ten on a busy host, and so are its sleeps and deadlines.
     """
     if platform.machine() != "x86_64":
         return 0
     try:
         page = mmap.mmap(-1, len(_RDTSC), prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-    except OSError:  # no page may be both writable and executable on this machine
+    except OSError:  # this machine does not allow writable and executable pages
         return 0
     page.write(_RDTSC)
     code = ctypes.c_char.from_buffer(page)
@@ -165,7 +164,7 @@ def tsc_khz() -> int:
 
 
 def _time_and_count(read: Callable[[], int]) -> tuple[int, int]:
-    """A time in ns and the counter at that time: the most exact of several measurements."""
+    """Return a time in ns and the TSC at that time: the most exact of several measurements."""
     samples = []
     for _ in range(20):
         before = time.monotonic_ns()

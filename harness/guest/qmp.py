@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Commands for QEMU, over its QMP socket.  QEMU may be stuck or gone: then they have no effect."""
+"""Commands for QEMU, over its QMP socket.  They have no effect if QEMU is stuck or has exited."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ import socket
 from pathlib import Path
 from typing import TextIO
 
-_PATIENCE = 2.0  # seconds for an answer; a QEMU that is stuck gets killed anyway
+_PATIENCE = 2.0  # seconds for an answer; a stuck QEMU is killed anyway
 _DUMP_PATIENCE = 300.0  # seconds to write a guest's memory
-# drgn does not read the compressed formats that QEMU 7.2 writes to a stream.
+# drgn cannot read the compressed formats that QEMU 7.2 writes to a stream.
 _DUMP_FORMAT = "elf"
 
 
 def ask(path: Path, command: str, **arguments: object) -> bool:
-    """Run one QMP command; whether QEMU executed it."""
+    """Run a QMP command; return whether QEMU executed it."""
     return query(path, command, arguments) is not None
 
 
 def monitor(path: Path, line: str) -> str:
-    """Run a command of QEMU's human monitor; its output, empty without an answer."""
+    """Run a command of QEMU's human monitor; return its output, empty without an answer."""
     output = query(path, "human-monitor-command", {"command-line": line})
     return output.replace("\r", "") if isinstance(output, str) else ""
 
 
 def dump_memory(path: Path, file: Path) -> bool:
-    """Stop the guest and write its memory to ``file``; whether that worked.
+    """Stop the guest and write its memory to ``file``; return whether that worked.
 
-    Needs nothing of its kernel.  A partial dump (QEMU was killed, the disk is full) is removed.
+    The guest's kernel takes no part in it.  A partial dump (QEMU was killed, the disk is full) is
+    removed.
     """
     part = file.with_name(f"{file.name}.part")
     arguments = {"paging": False, "protocol": f"file:{part}", "format": _DUMP_FORMAT}
@@ -44,9 +45,9 @@ def dump_memory(path: Path, file: Path) -> bool:
 def query(
     path: Path, command: str, arguments: dict[str, object], patience: float = _PATIENCE
 ) -> object:
-    """Run one QMP command; QEMU's answer, or None if it is gone, silent or refuses.
+    """Run a QMP command; return the answer, or None if QEMU has exited, is silent or refuses.
 
-    ``patience`` is in seconds between two messages of QEMU.
+    ``patience`` is the time limit for each message of QEMU, in seconds.
     """
     try:
         with socket.socket(socket.AF_UNIX) as sock:

@@ -2,9 +2,9 @@
 """The folder of one guest, through which keeper, relay and harness communicate.
 
 ``guests/N/`` has spec.json (what to boot), console.log (what the kernel printed), guest.json (the
-record: early, then final), keeper.log (messages of the keeper and QEMU), ``run`` (a link to the
-private folder with the sockets while the guest lives), ``claimed`` (written once by the relay that
-took it).
+record: updated while the guest runs, then final), keeper.log (messages of the keeper and QEMU),
+``run`` (a link to the private folder with the sockets while the guest runs), ``claimed`` (created
+by the relay that uses the guest).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _StartFault:
 
 @dataclasses.dataclass(frozen=True)
 class HungTask:
-    """A task of the tests over their deadline, as /proc describes it in the guest."""
+    """A task of a test over its deadline, as described by /proc in the guest."""
 
     pid: str
     thread: str
@@ -56,20 +56,20 @@ class HangAnswer:
 
 
 def python_environment() -> dict[str, str]:
-    """The environment in which Python finds the harness even where it is not installed."""
+    """Return an environment in which Python finds the harness even if it is not installed."""
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]
     return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def name(folder: Path) -> str:
-    """The guest's name, as tests and reports use it."""
+    """Return the guest's name, as used in tests and reports."""
     return f"guest{folder.name}"
 
 
 def take(guests: Path) -> Path:
-    """Create the next numbered folder; concurrent callers get different ones.
+    """Create the next numbered folder; concurrent callers get different folders.
 
-    Raises HostFault if that is not possible.
+    Raises HostFault if ``guests`` cannot be written to.
     """
     try:
         guests.mkdir(parents=True, exist_ok=True)
@@ -82,23 +82,23 @@ def take(guests: Path) -> Path:
     except OSError as error:
         raise HostFault(
             f"cannot write to {guests}: {error.strerror}",
-            hint="--out DIR (pytest: --guest-folder DIR) puts evidence elsewhere",
+            hint="write evidence to another folder: --out DIR (pytest: --guest-folder DIR)",
         ) from error
 
 
 def taken(guests: Path) -> list[Path]:
-    """The folders of all guests of a run, in the order of their numbers."""
+    """Return the folders of all guests of a run, in the order of their numbers."""
     folders = [path for path in guests.glob("[0-9]*") if path.name.isdigit()]
     return sorted(folders, key=lambda path: int(path.name))
 
 
 def write_record(folder: Path, record: GuestRecord) -> None:
-    """Write guest.json; ``ended`` is empty while the guest lives."""
+    """Write guest.json; ``ended`` is empty while the guest runs."""
     serial.write(folder / RECORD, record, indent=1)
 
 
 def read_record(folder: Path) -> GuestRecord | None:
-    """Read guest.json; None if there is none yet."""
+    """Read guest.json; None if it does not exist yet."""
     try:
         return serial.read(folder / RECORD, GuestRecord)
     except (OSError, serial.DamagedError):
@@ -128,7 +128,7 @@ def read_fault(folder: Path) -> GuestFault | None:
 
 
 def read_keeper(folder: Path) -> int | None:
-    """The keeper's process id while it lives."""
+    """Return the keeper's process id; None if it has ended."""
     try:
         return int((folder / KEEPER).read_text())
     except (OSError, ValueError):
@@ -136,7 +136,7 @@ def read_keeper(folder: Path) -> int | None:
 
 
 def read_hang(folder: Path) -> HangAnswer | None:
-    """Read what a guest answered when a test was over its deadline; None without an answer."""
+    """Read a guest's answer when a test was over its deadline; None if it did not answer."""
     try:
         return serial.read(folder / HANG, HangAnswer)
     except (OSError, serial.DamagedError):
@@ -144,7 +144,7 @@ def read_hang(folder: Path) -> HangAnswer | None:
 
 
 def read_text(path: Path) -> str:
-    """Read a log for a message; a missing one is empty."""
+    """Read a log for a message; empty if it does not exist."""
     try:
         return path.read_text(errors="backslashreplace").strip()
     except OSError:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What xdist starts as a worker: claims a guest and carries bytes to and from its results port.
+"""The program that xdist starts as a worker: it connects xdist to the results port of a guest.
 
-It is called by its path, with ``-I -S`` and the spec file; execnet adds ``-u -c ...``, as if this
-were Python itself, which is ignored.  It imports little, because pytest waits for it.
+It is called by its path, with ``-I -S`` and the spec file.  execnet adds ``-u -c ...``, as it would
+for Python; these are ignored.  It imports little, because pytest waits for it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import socket
 import sys
 import time
 
-TYPE_CHECKING = False  # typing's own is an import
+TYPE_CHECKING = False  # avoids importing typing
 if TYPE_CHECKING:
     from harness.guest.handle import GuestHandle
 
 _TICK = 0.01
 _SIZE = 1 << 16
-#: Exit statuses: the host hung up, or the guest did (or never answered).
+#: Exit statuses: the host closed the connection, or the guest did (or never answered).
 HOST_LEFT, GUEST_LEFT = 0, 1
 
 
 def claim(guests: str) -> str:
-    """Claim the first free guest and return its folder; empty if all are claimed."""
+    """Claim the first free guest and return its folder; empty if all are taken."""
     numbers = sorted(int(name) for name in os.listdir(guests) if name.isdigit())  # noqa: PTH208
     for number in numbers:
         folder = f"{guests}/{number}"
@@ -53,7 +53,7 @@ def connect(folder: str) -> socket.socket | None:
 
 
 def over(folder: str) -> bool:
-    """Whether the guest has ended (says its record), or could not be started."""
+    """Return whether the guest has ended, according to its record, or could not be started."""
     if os.path.exists(f"{folder}/fault.json"):  # noqa: PTH110
         return True
     try:
@@ -64,7 +64,7 @@ def over(folder: str) -> bool:
 
 
 def unkept(folder: str) -> bool:
-    """Whether the guest's keeper was killed, so that nobody will write a final record."""
+    """Return whether the guest's keeper was killed, so that there will be no final record."""
     try:
         with open(f"{folder}/keeper.pid") as file:  # noqa: PTH123
             number = int(file.read())
@@ -78,7 +78,7 @@ def unkept(folder: str) -> bool:
 
 
 def carry(sock: socket.socket) -> int:
-    """Copy both ways until one side ends; return the exit status that says which."""
+    """Copy both ways until one side closes; return the exit status for that side."""
     port = sock.fileno()
     poll = select.poll()
     poll.register(0, select.POLLIN)
@@ -94,7 +94,7 @@ def carry(sock: socket.socket) -> int:
 
 
 def replacement(spec_path: str) -> list[GuestHandle]:
-    """Start one more guest, which the caller has to end."""
+    """Start another guest, which the caller must end."""
     import site
 
     site.main()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What to boot: one frozen value, kept as JSON in the run's folder.
+"""What to boot: a frozen value, written as JSON to the run's folder.
 
-Keepers and relays are separate processes; they read it from that file.
+Keepers and relays are separate processes and read it from that file.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from harness.errors import HostFault, UsageError
 from harness.model import Accel, Plan
 from harness.options import GUEST_ARCH, GUEST_MEMORY
 
-#: How much longer everything takes when QEMU emulates the processor.
+#: Factor by which everything takes longer when QEMU emulates the processor.
 TCG_SCALE = 4.0
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # a name that shells accept
 
 
 @dataclasses.dataclass(frozen=True)
 class GuestSpec:
-    """What all guests of one run are booted from.
+    """What all guests of a run are booted from.
 
     ``folder`` is the run's ``guests/`` folder: guest N keeps its evidence in ``folder/N``.
-    ``boot_deadline`` is in seconds of a machine with KVM; ``scale`` stretches it (see
-    ``deadline``).  ``cpus`` 0: chosen by us.  ``memory`` is in MiB.  ``disks`` are files that
-    become virtio disks, in order, with their name as serial.  ``environment`` is added to the
-    environment of the guest's programs.  ``overlays`` are folders that guests can write to without
-    changing the host's, ``writable`` those that they share with the host.  ``modules`` becomes
-    /lib/modules.  ``vmlinux`` is the same kernel uncompressed, which starts faster where QEMU can
-    load it.  ``prepared`` allows a bundle of the Python modules that every worker imports, for a
-    faster start; ``bundle`` is its folder once it exists (see ``start``).  ``booter`` is a program
-    that is called instead of virtme-run, with the same arguments (for tests).  ``vmcore`` keeps
-    the memory of a kernel that panicked or hangs.  ``hold``: seconds for which such a guest, or one
-    with a failed test, is left for a person to enter.
+    ``boot_deadline`` is in seconds on a machine with KVM; ``deadline`` scales it by ``scale``.
+    ``cpus`` 0: chosen automatically.  ``memory`` is in MiB.  ``disks`` are files that become virtio
+    disks, in order, with the file name as serial.  ``environment`` is added to the environment of
+    programs in the guest.  ``overlays`` are folders that guests can write to without changing the
+    host's files; ``writable`` are folders shared with the host.  ``modules`` becomes /lib/modules.
+    ``vmlinux`` is the same kernel uncompressed, which boots faster if QEMU can load it.
+    ``prepared`` allows a bundle of the Python modules that every worker imports, for a faster
+    start; ``bundle`` is its folder once it exists (see ``start``).  ``booter`` is a program to call
+    instead of virtme-run, with the same arguments (for tests).  ``vmcore`` saves the memory of a
+    kernel that panicked or hangs.  ``hold``: seconds to keep such a guest, or a guest with a failed
+    test, for the user to enter.
     """
 
     image: Path
@@ -67,24 +67,24 @@ class GuestSpec:
 
     @property
     def stays(self) -> bool:
-        """Whether a kernel that panicked stays in memory for inspection."""
+        """Whether a kernel that panicked is kept in memory for inspection."""
         return self.vmcore or self.hold > 0
 
     @property
     def factor(self) -> float:
-        """How much longer than on real hardware anything may take in this guest."""
+        """Factor by which anything may take longer in this guest than on real hardware."""
         return self.scale * (TCG_SCALE if self.accel is Accel.TCG else 1.0)
 
     @property
     def deadline(self) -> float:
-        """Seconds this guest may take to boot, with emulation and ``scale``."""
+        """Seconds this guest may take to boot, including emulation and ``scale``."""
         return self.boot_deadline * self.factor
 
     @property
     def processors(self) -> int:
         """The number of virtual processors.
 
-        One starts fastest under emulation, where each additional one costs host time every tick.
+        Under emulation the default is 1: each additional processor costs host time on every tick.
         """
         return self.cpus or (1 if self.accel is Accel.TCG else 2)
 
@@ -100,15 +100,15 @@ class GuestSpec:
             return serial.read(path, cls)
         except (OSError, serial.DamagedError) as error:
             raise HostFault(
-                f"{path} is not a guest description: {error}",
-                hint="written by another version of the harness? Run the tests again",
+                f"{path} is not a valid guest description: {error}",
+                hint="it may be from another version of the harness; run the tests again",
             ) from error
 
 
 def parse_variables(arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Parse the arguments of --guest-env: NAME=VALUE, or NAME for its value on this machine.
 
-    Raises UsageError for an invalid name, and for one that is not set here.
+    Raises UsageError for an invalid name, and for a variable that is not set on this machine.
     """
     variables: dict[str, str] = {}
     for argument in arguments:
@@ -116,13 +116,13 @@ def parse_variables(arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
         if not _VARIABLE.fullmatch(name):
             valid = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", name) or "NAME"
             raise UsageError(
-                f"--guest-env: {name!r} is not the name of a variable",
+                f"--guest-env: {name!r} is not a valid variable name",
                 hint=f"--guest-env {shlex.quote(valid + equals + value)}",
             )
         if not equals and name not in os.environ:
             raise UsageError(
-                f"--guest-env {name}: there is no such variable here",
-                hint=f"--guest-env {name}=VALUE sets it in the guests",
+                f"--guest-env {name}: {name} is not set on this machine",
+                hint=f"to set it in the guests: --guest-env {name}=VALUE",
             )
         variables[name] = value if equals else os.environ[name]
     return tuple(variables.items())

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What runs inside the guest: the standard library and pytest only."""
+"""Code that runs inside the guest; it needs only the standard library and pytest."""

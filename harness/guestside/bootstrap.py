@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guest's first process: sets up a usable system in a few milliseconds, then does its job.
+"""The guest's init: sets up a usable system in a few milliseconds, then runs its job.
 
 The kernel starts it (through init.py) with the host's own interpreter (``-P -s -S``, which avoids
 searches).  The keeper wrote a JSON file for it: see ``harness.guest.initplan``.  The job is a
-pytest-xdist worker on the results port, one command, or a shell.  It runs in a child, so that its
-crash never looks like one of the kernel, which panics if init dies.
+pytest-xdist worker on the results port, a command, or a shell.  It runs in a child process, because
+the kernel panics if init itself crashes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-#: What the keeper waits for on the console; the job's exit status follows LEFT.
+#: The keeper waits for these lines on the console; the job's exit status follows LEFT.
 UP = "harness: up"
 LEFT = "harness: left with status"
 
@@ -24,17 +24,17 @@ _POWER_OFF = 0x4321FEDC
 _BIND = 0x1000
 _AF_INET, _SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 2, 2, 0x8914, 1
 
-#: The port on which the host asks what the tests are at.
+#: The port on which the host asks what the tests are doing.
 WATCHER = "harness.1"
-_PERIOD = 0.2  # seconds between two looks at the worker
-_LATER = 3.0  # seconds until the watcher gets ready, so that it does not delay the first test
+_PERIOD = 0.2  # seconds between checks of the worker
+_LATER = 3.0  # seconds until the watcher starts up, so that it does not delay the first test
 _PORTS = "/sys/class/virtio-ports"
 _PORT_PATIENCE = 10.0  # seconds for a port to appear; its name comes a little after the device
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# (type, mount point, options).  What this kernel does not support is silently left out: tests say
-# themselves what they need.
+# (type, mount point, options).  File systems that this kernel lacks are silently left out: tests
+# declare what they need.
 _MOUNTS = (
     ("devtmpfs", "/dev", ""),
     ("tmpfs", "/run", "mode=0755"),
@@ -90,8 +90,8 @@ def make_system(facts: dict[str, Any]) -> None:
 
 
 def _overlay(place: str) -> None:
-    # The guest can write there without changing the host's files.  Without overlayfs in the kernel
-    # an empty /tmp is better than a read-only one; other folders stay read-only.
+    # The guest can write to an overlay without changing the host's files.  Without overlayfs in the
+    # kernel, /tmp is empty rather than read-only; other folders stay read-only.
     layer = f"/run/harness{place}"
     os.makedirs(f"{layer}/upper")  # noqa: PTH103
     os.makedirs(f"{layer}/work")  # noqa: PTH103
@@ -106,7 +106,7 @@ def _overlay(place: str) -> None:
 
 
 def _modules(folder: str) -> None:
-    # Where modprobe looks for them.  Not every host has that folder.
+    # modprobe searches /lib/modules, which does not exist on every host.
     place = "/lib/modules"
     if not os.path.isdir(place):  # noqa: PTH112
         _overlay(os.path.realpath("/lib"))
@@ -128,13 +128,13 @@ def _loopback_up() -> None:
 
 
 def say(text: str, level: int = 5) -> None:
-    """Write a line to the kernel's log, and so to the console."""
+    """Write a line to the kernel log, and thereby to the console."""
     with open("/dev/kmsg", "w") as file:  # noqa: PTH123
         file.write(f"<{level}>{text}\n")  # an unterminated message would wait for the next one
 
 
 def enter(facts: dict[str, Any]) -> None:
-    """Set this interpreter up like the host's: environment, working directory, modules."""
+    """Set up this interpreter like the host's: environment, working directory, modules."""
     os.environ.clear()
     os.environ.update(facts["environment"])
     os.chdir(facts["cwd"])
@@ -153,7 +153,7 @@ def enter(facts: dict[str, Any]) -> None:
 
 
 def job(facts: dict[str, Any]) -> int:
-    """Do what the guest was started for; returns an exit status."""
+    """Run the guest's job; return an exit status."""
     os.setsid()
     enter(facts)
     if facts["job"] == "worker":
@@ -170,7 +170,7 @@ def job(facts: dict[str, Any]) -> int:
 def port(name: str) -> int:
     """Open the virtio-serial port called ``name``.  Raises OSError if it does not appear.
 
-    There is no udev that would make links with the ports' names.
+    The ports are searched in sysfs, because no udev creates links with their names.
     """
     end = time.monotonic() + _PORT_PATIENCE
     while True:
@@ -187,7 +187,7 @@ def port(name: str) -> int:
 
 
 def watch(worker: int, facts: dict[str, Any]) -> None:
-    """Fork the process that tells the host, if asked, what the worker is doing."""
+    """Fork the process that tells the host, on request, what the worker is doing."""
     if os.fork() == 0:
         try:
             time.sleep(_LATER)
@@ -195,7 +195,7 @@ def watch(worker: int, facts: dict[str, Any]) -> None:
             fd = port(WATCHER)
             while True:
                 if os.read(fd, 4096):
-                    from harness.guestside import watcher  # only now: its imports take time
+                    from harness.guestside import watcher  # late, because its imports take time
 
                     watcher.answer(fd, worker)
                 else:
@@ -205,7 +205,7 @@ def watch(worker: int, facts: dict[str, Any]) -> None:
 
 
 def hold(facts: dict[str, Any]) -> None:
-    """Fork the process that lets a person into a held guest."""
+    """Fork the process that gives the user a shell in a held guest."""
     if os.fork() == 0:
         try:
             sys.path[:] = facts["sys_path"]
@@ -217,7 +217,7 @@ def hold(facts: dict[str, Any]) -> None:
 
 
 def _quiet() -> None:
-    # Kernel messages would be mixed with the command's output; dmesg still has them.
+    # Keep kernel messages out of the command's output; dmesg still has them.
     with open("/proc/sys/kernel/printk", "w") as file:  # noqa: PTH123
         file.write("4")
 
@@ -236,10 +236,9 @@ def _terminal(size: list[int]) -> None:
 
 
 def reap(child: int, *, watched: bool = False) -> int:
-    """Be init: reap orphans until ``child`` ends; return its status (128 + signal).
+    """Reap orphans, as init must, until ``child`` ends; return its status (128 + signal).
 
-    ``watched``: if the kernel killed the child's main thread (an Oops), its other threads are
-    killed, too.
+    ``watched``: if the kernel killed the child's main thread (an Oops), kill its other threads too.
     """
     while True:
         pid, status = os.waitpid(-1, os.WNOHANG if watched else 0)
@@ -257,19 +256,19 @@ def _headless(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123
             return file.read().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):  # no /proc: a test took it away
+    except (OSError, IndexError):  # a test unmounted /proc
         return False
 
 
 def main(path: str) -> None:
-    """Run as init, with the plan at ``path``.  Never returns: the guest is powered off."""
+    """Run as init, with the plan at ``path``.  Does not return: the guest is powered off."""
     status = 125
     try:
         with open(path) as file:  # noqa: PTH123
             facts = json.load(file)
         make_system(facts)
         if facts["job"] != "worker":
-            _quiet()  # before UP: what follows it on the console is the command's output
+            _quiet()  # before UP, because everything after it is the command's output
         say(UP, 1)
         child = os.fork()
         if child == 0:
@@ -283,7 +282,7 @@ def main(path: str) -> None:
         if facts["hold"]:
             hold(facts)
         status = reap(child, watched=facts["job"] == "worker")
-        _libc.tcdrain(2)  # first the job's output
+        _libc.tcdrain(2)  # the job's output must come first
         say(f"{LEFT} {status}", 0)  # at level 0, in case a test silenced the console
     except BaseException as error:
         os.write(2, f"\nharness: cannot set up the guest: {error!r}\n".encode())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Import modules from the bundle that the host built: one file, no searching, no compiling.
 
-The bundle has the code of the modules that every worker needs.  They look as if they were imported
-from their files (tracebacks, ``__file__``, resources); everything else is imported as usual.
+The bundle has the code of the modules that every worker needs.  They look as if imported from their
+files (tracebacks, ``__file__``, resources); other modules are imported as usual.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import os
 import sys
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 
-TYPE_CHECKING = False  # typing and collections are to be imported from the bundle
+TYPE_CHECKING = False  # typing and collections must be imported from the bundle
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import CodeType, ModuleType
 
-    #: name: (is a package, source file, where its code starts, how long that is)
+    #: name: (is a package, source file, offset of its code, length of its code)
     Index = dict[str, tuple[bool, str, int, int]]
 
 
@@ -34,7 +34,6 @@ class Bundle:
         self._listed: dict[str, set[str]] = {}
 
     def code(self, name: str) -> CodeType:
-        """A module's code."""
         _, _, start, size = self.index[name]
         code: CodeType = marshal.loads(self._codes[start : start + size])
         return code
@@ -42,7 +41,7 @@ class Bundle:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, reloaded: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of a module in the bundle; None for others."""
+        """Return the spec of a module in the bundle; None for other modules."""
         entry = self.index.get(name)
         if entry is None:
             return None
@@ -57,8 +56,8 @@ class Bundle:
         return spec
 
     def _hidden(self, name: str, home: str) -> bool:
-        # A folder that comes before the module's own (pytest adds a test's folder there) may have a
-        # module of the same name, which then has precedence.
+        # A folder earlier in sys.path (pytest adds a test's folder) may have a module of the same
+        # name, which then takes precedence.
         for entry in sys.path:
             if entry == home:
                 return False
@@ -72,7 +71,7 @@ class Bundle:
 
 
 def _modules(folder: str) -> set[str]:
-    # Names that can be imported from a folder: other folders, and files that look like modules.
+    # Names that can be imported from a folder: subfolders, and files that look like modules.
     try:
         with os.scandir(folder or ".") as entries:
             return {
@@ -92,12 +91,11 @@ class Loader(SourceFileLoader):
         self._bundle = bundle
 
     def get_code(self, fullname: str) -> CodeType:
-        """The module's code."""
         return self._bundle.code(fullname)
 
 
 def install(path: str) -> Bundle:
-    """Import from the bundle at ``path`` first, except built-in modules.  Raises OSError."""
+    """Make imports try the bundle at ``path`` first, except for built-in modules."""
     bundle = Bundle(path)
     place = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else 0
     sys.meta_path.insert(place, bundle)

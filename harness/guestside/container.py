@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Containers: a task in new namespaces, and functions that run beside it."""
+"""Containers: a task in new namespaces, and functions that run in the same namespaces."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class How(enum.StrEnum):
 class Container:
     """A task that keeps new namespaces alive until it is destroyed.
 
-    It always has a mount namespace of its own; ``network``, ``pid``, ``uts`` and ``user`` ask for
-    more.  In a user namespace root is mapped to itself.  Mounts do not propagate to the outside.
-    Functions that ``run`` runs are forked from the caller, so they may be closures; they start in
-    the container's root folder.  Only its tasks hold the namespaces.
+    It always has its own mount namespace; ``network``, ``pid``, ``uts`` and ``user`` add others.
+    In a user namespace root is mapped to itself.  Mounts do not propagate to the outside.  ``run``
+    forks the caller to run a function, so it may be a closure; it starts in the container's root
+    folder.  Only the container's tasks keep the namespaces alive.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ class Container:
             syscalls.CLONE_NEWUTS: uts,
             syscalls.CLONE_NEWUSER: user,
         }
-        self.flags = syscalls.CLONE_NEWNS | sum(flag for flag, asked in wanted.items() if asked)
+        self.flags = syscalls.CLONE_NEWNS | sum(flag for flag, on in wanted.items() if on)
         self.pid = 0
         self._pidfd = -1
         with contextlib.ExitStack() as stack:
             joined = -1
             if how is How.SETNS:
-                # A task that creates the namespaces and ends once they have been joined.  Not the
-                # PID namespace, which ends with its first task.
-                maker = Container(network=network, uts=uts, user=user)
-                stack.callback(maker.destroy)
-                joined = maker._pidfd
+                # Another task creates the namespaces and ends once they have been joined.  It
+                # cannot create the PID namespace, which ends with its first task.
+                creator = Container(network=network, uts=uts, user=user)
+                stack.callback(creator.destroy)
+                joined = creator._pidfd
             self._start(how, joined)
 
     def __enter__(self) -> Container:
@@ -84,11 +84,11 @@ class Container:
         return Path("/proc", str(self.pid), "root")
 
     def mount_namespace(self) -> int:
-        """The unique id of its mount namespace."""
+        """Return the unique id of the container's mount namespace."""
         return syscalls.mount_namespace_id(f"/proc/{self.pid}/ns/mnt")
 
     def begin(self, function: Callable[..., Any], *arguments: Any) -> Task:
-        """Start a function in the container and let it run."""
+        """Start a function in the container without waiting for its result."""
         return Task(function, *arguments, enter=self._enter)
 
     def run(self, function: Callable[..., T], *arguments: Any, seconds: float = wait.PATIENCE) -> T:
@@ -97,15 +97,15 @@ class Container:
         return result
 
     def mount_configfs(self, where: str = CONFIGFS) -> None:
-        """Mount configfs inside, as a user of the container would; mounted already is no error.
+        """Mount configfs inside, as a user of the container would; it may already be mounted.
 
-        The kernel refuses to mount an instance on top of itself (EBUSY).  A kernel with a single
-        instance does so here: that instance is then what the container sees.
+        The kernel refuses to mount an instance on top of itself (EBUSY).  That also happens on a
+        kernel with a single instance: the container then sees that instance.
         """
         self.run(mount_configfs, where)
 
     def destroy(self) -> None:
-        """Kill the task and wait for its end; the namespaces end unless something holds them."""
+        """Kill the task and wait for it; its namespaces end unless something else uses them."""
         if self._pidfd < 0:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -115,7 +115,7 @@ class Container:
         poll.poll(wait.PATIENCE * 1000)
         os.close(self._pidfd)
         self._pidfd = -1
-        with contextlib.suppress(ChildProcessError):  # a grandchild
+        with contextlib.suppress(ChildProcessError):  # it may be a grandchild
             reap(self.pid)
 
     def _enter(self) -> None:
@@ -182,9 +182,9 @@ def _make(how: How, flags: int, joined: int) -> None:
 
 
 def _first_task(write: int, make: Callable[[], None], flags: int, how: How) -> NoReturn:
-    """Report "0", or the pid of a second task that takes over; then an exception, or stay.
+    """Report "0", or the pid of a second task that takes over; then report an exception, or pause.
 
-    The parent reads to the end of the pipe, so it continues when this has failed or is set up.
+    The parent reads to the end of the pipe, so it continues once this has failed or is set up.
     """
     try:
         try:
@@ -195,13 +195,13 @@ def _first_task(write: int, make: Callable[[], None], flags: int, how: How) -> N
                     os.write(write, f"{inner}\n".encode())
                     os._exit(0)
             else:
-                syscalls.die_with_parent()  # new credentials reset it
+                syscalls.die_with_parent()  # again, because new credentials reset it
                 os.write(write, b"0\n")
             _settle(flags, how)
         except BaseException as error:
             os.write(write, failure(error))
             os._exit(1)
-        # Close everything of the test's: a descriptor would keep alive what it refers to.
+        # Close all of the test's descriptors: they would keep alive what they refer to.
         null = os.open("/dev/null", os.O_RDWR)
         for fd in range(3):
             os.dup2(null, fd)
@@ -213,8 +213,8 @@ def _first_task(write: int, make: Callable[[], None], flags: int, how: How) -> N
 
 
 def _settle(flags: int, how: How) -> None:
-    """Prepare a new set of namespaces for use."""
-    if flags & syscalls.CLONE_NEWUSER and how is not How.SETNS:  # else the task that created it did
+    """Prepare new namespaces for use."""
+    if flags & syscalls.CLONE_NEWUSER and how is not How.SETNS:  # else its creator did
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text("0 0 1")
         Path("/proc/self/gid_map").write_text("0 0 1")
@@ -234,8 +234,8 @@ def _step_into_pid_namespace() -> None:
 
 
 def loopback_up() -> None:
-    """Bring "lo" up, which is down in a new network namespace."""
-    # Two ioctls: importing pyroute2 takes seconds under emulation.
+    """Bring up "lo", which is down in a new network namespace."""
+    # With two ioctls, because importing pyroute2 takes seconds under emulation.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, struct.pack("16sH14x", b"lo", 0))
         flags = struct.unpack_from("16sH", answer)[1] | _IFF_UP

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Expectations that tests have in common, with helpful messages."""
+"""Common assertions of tests, with helpful messages."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def errno_is(*numbers: int) -> Iterator[None]:
         actual = errno.errorcode.get(error.errno or 0, str(error.errno))
         if error.errno in numbers:
             return
-        raise AssertionError(f"expected {wanted}, found {actual}: {error}") from error
-    raise AssertionError(f"expected {wanted}, found success")
+        raise AssertionError(f"expected {wanted}, got {actual}: {error}") from error
+    raise AssertionError(f"expected {wanted}, but the call succeeded")

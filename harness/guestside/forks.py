@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A child that a test forks is not the worker: it ends where it would leave the test.
+"""End a child that a test forked when it would leave the test.
 
-Otherwise it would continue as a second pytest, and report the rest of the tests as well.
+Otherwise it would continue as a second pytest, and report the remaining tests as well.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _FRAMEWORK = ("_pytest", "pluggy", "harness.guestside.forks")
 class Forks:
     """Hooks that check which process leaves a phase, or the import of a test file."""
 
-    # Innermost: pytest still captures the test's output here, and so the child's.
+    # Innermost, where pytest still captures output, including the child's.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        """End every process that leaves a phase and did not enter it."""
+        """End a process that leaves a phase without having entered it."""
         return (yield from _end_children(item))
 
     pytest_runtest_call = pytest_runtest_teardown = pytest_runtest_setup
@@ -32,21 +32,21 @@ class Forks:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, object, object]:
-        """End every process that leaves an import and did not enter it."""
+        """End a process that leaves an import without having entered it."""
         return (yield from _end_children(collector))
 
 
 def _end_children(
     node: pytest.Item | pytest.Collector,
 ) -> Generator[None, object, object]:
-    inside = os.getpid()
+    parent = os.getpid()
     try:
         result = yield
     except BaseException as error:
-        if os.getpid() != inside:
+        if os.getpid() != parent:
             _end_child(error)
         raise
-    if os.getpid() != inside:
+    if os.getpid() != parent:
         caught = vars(node).get("_excinfo")  # unittest.TestCase catches exceptions itself
         _end_child(caught[0].value if caught else None)
     return result
@@ -54,10 +54,10 @@ def _end_children(
 
 def silence(*results: int) -> None:
     """Disconnect every child of this process from the results channel."""
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # opened now: a test may remove /dev
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # opened early: a test may remove /dev
 
     def child() -> None:
-        with contextlib.suppress(OSError):  # a test closed all files, and so the channel
+        with contextlib.suppress(OSError):  # a test closed all files, including the channel
             for descriptor in results:
                 os.dup2(null, descriptor, inheritable=False)
 
@@ -65,7 +65,7 @@ def silence(*results: int) -> None:
 
 
 def _end_child(error: BaseException | None = None) -> None:
-    """End this process like a Python program: with its status, or a traceback on stderr."""
+    """End this process as Python would: with its exit status, or a traceback on stderr."""
     status = 0
     if isinstance(error, SystemExit):
         status = error.code if isinstance(error.code, int) else int(error.code is not None)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 
 def first_line(fd: int) -> bytes:
-    """Read the line that execnet sends first, and nothing behind it.
+    """Read the line that execnet sends first, and nothing after it.
 
-    Until the host connects, a read returns end-of-file at once.  So does a read after the host
+    Until the host connects, a read returns end-of-file at once.  It also does so after the host has
     disconnected, but then the host ends the guest.
     """
     line = b""
@@ -31,31 +31,28 @@ def first_line(fd: int) -> bytes:
 
 
 def warm_up(rewritten: str) -> None:
-    """Import what the host's first commands need, while the host is getting ready.
-
-    Without garbage collection, which would find nothing; afterwards the modules are exempt from it.
-    """
-    gc.disable()
+    """Import what the host's first commands need, while the host gets ready."""
+    gc.disable()  # it would find nothing during the imports
     importlib.import_module("execnet.gateway_base")
     importlib.import_module("pytest")
     rewrite = importlib.import_module("_pytest.assertion.rewrite")
     original = getattr(rewrite, "get_cache_dir", None)
     if rewritten and original:
-        # Where pytest looks for modules whose assertions it has rewritten before: first in the
-        # bundle that the host made.  pytest itself compares the times of the sources.
+        # Makes pytest search the host's bundle first for modules with rewritten assertions.  pytest
+        # itself compares the modification times of the sources.
         def ours_first(path: Path) -> Path:
             ours = Path(rewritten, *path.parts[1:-1])
             return ours if (ours / f"{path.stem}{rewrite.PYC_TAIL}").exists() else original(path)
 
         vars(rewrite)["get_cache_dir"] = ours_first
-    gc.freeze()
+    gc.freeze()  # exempts the modules from later collections
     gc.enable()
 
 
 def run(line: bytes) -> None:
-    """Execute execnet's first line: a quoted program, its own gateway module and a few more lines.
+    """Execute execnet's first line: a quoted program, which is its gateway module and a few lines.
 
-    The module is imported already, so only the additional lines are compiled.
+    The module has been imported already, so only the other lines are compiled.
     """
     from execnet import gateway_base
 
@@ -79,5 +76,5 @@ def serve(fd: int, rewritten: str) -> None:
     os.dup2(fd, 1)
     os.close(fd)
     for module in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
-        del sys.modules[module]  # pytest wants to import a plugin's package itself
+        del sys.modules[module]  # pytest imports a plugin's package itself
     run(line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whether a guest can still judge tests: taint, disabled kernel checks, its files."""
+"""Check whether a guest can still run tests: taint, disabled kernel checks, its files."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _TAINTED = "/proc/sys/kernel/tainted"
 _LOCKDEP = "/proc/lockdep_stats"
 _REARM = "/sys/kernel/debug/clear_warn_once"
 _OFF = re.compile(r"^ debug_locks: +0$", re.MULTILINE)
-# Bits of the taint: a task died in the kernel, with whatever it held; a machine check.
+# Taint bits: a task died in the kernel (TAINT_DIE); a machine check.
 _DIED, _MACHINE = 1 << 7, 1 << 4
-# The system and the tests' own interpreter; without them no test can be judged.
+# The system and the tests' interpreter; no test can run without them.
 _PLACES = ("/", "/proc", "/usr", sys.prefix)
-# File systems in memory in which any test may need space (/tmp is in /run), and how much (bytes).
+# File systems in memory on which tests need space (/tmp is in /run), and how much (bytes).
 _ROOMS = ("/run", "/dev/shm")
 _LITTLE = 1 << 20
 BLIND = "lockdep turned itself off"
-# Every splat contains one of these words.
+# Every splat contains at least one of these.
 _LOUD = ("BUG:", "WARNING:", "INFO:", "Oops", "general protection", "lock debugging")
 
 
 def _identity(path: str) -> tuple[int, int] | None:
     try:
-        status = os.stat(path)  # noqa: PTH116 - faster, and this is done for every test
+        status = os.stat(path)  # noqa: PTH116 - faster, and called for every test
     except OSError:
         return None
-    # The inode number of a folder on an overlay may change; the root is not on one.
+    # The inode number of a folder on an overlay may change; the root is not on an overlay.
     return status.st_dev, status.st_ino if path == "/" else 0
 
 
@@ -49,7 +49,7 @@ def _read(path: str) -> str:
 
 
 class Health:
-    """The state of the guest when it began, and what has changed."""
+    """The state of the guest at its start, and what has changed since."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -60,7 +60,7 @@ class Health:
         self.lockdep = os.path.exists(_LOCKDEP) and self._lockdep_works()  # noqa: PTH110
 
     def taint(self) -> int:
-        """The kernel's taint, as bits."""
+        """Return the kernel's taint bits."""
         try:
             self._last = int(os.pread(self._tainted, 32, 0))
         except (OSError, ValueError):
@@ -68,22 +68,22 @@ class Health:
         return self._last
 
     def spent(self, log: str, before: int, after: int) -> str:
-        """Why later tests cannot be judged in this guest; empty if they can.
+        """Return why later tests cannot run in this guest; empty if they can.
 
-        ``log`` has the kernel's messages during a test, ``before`` and ``after`` are the taint
-        around it.
+        ``log`` has the kernel's messages during a test; ``before`` and ``after`` are the taint
+        before and after it.
         """
-        fresh = after & ~before
-        if fresh & _DIED:
-            return "a task died in the kernel, with whatever it held"
-        if fresh & _MACHINE:
-            return "the machine reported a fault of its own"
+        new = after & ~before
+        if new & _DIED:
+            return "a task died in the kernel and may have held locks"
+        if new & _MACHINE:
+            return "the machine reported a hardware fault"
         if self.lockdep and any(word in log for word in _LOUD) and not self._lockdep_works():
             return BLIND
         return self._spoilt()
 
     def _spoilt(self) -> str:
-        """What a test left behind that the next one cannot run with."""
+        """Return which change by a test prevents the next one from running."""
         for path, original in self._places.items():
             if _identity(path) != original:
                 return f"{path} changed"
@@ -93,7 +93,7 @@ class Health:
         return self.inherited.changed()
 
     def rearm(self, log: str) -> None:
-        """Reset WARN_ONCE and the like if there was a warning in ``log``."""
+        """Make WARN_ONCE warn again if there was a warning in ``log``."""
         if "WARNING:" in log and os.path.exists(_REARM):  # noqa: PTH110
             with contextlib.suppress(OSError), open(_REARM, "w") as file:  # noqa: PTH123
                 file.write("1")

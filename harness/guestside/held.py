@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A process beside the tests that lets a person into a held guest, and lets the tests continue.
+"""A process next to the tests: it gives the user a shell in a held guest, and resumes the tests.
 
 The host writes a line to its port: SHELL with the terminal's rows and columns, or GO.
 """
@@ -13,15 +13,15 @@ from typing import Any
 
 PORT = "harness.2"
 SHELL, GO = b"shell", b"go\n"
-#: What the host reads when the shell has been left.
+#: The host reads this after the shell has exited.
 LEFT = b"\0harness: the shell was left\0"
 _MAY_GO = "/run/harness.go"
 _TICK = 0.02
-_IDLE = 0.1  # seconds between two looks while nobody is connected
+_IDLE = 0.1  # seconds between reads while the host is not connected
 
 
 def wait() -> None:
-    """Wait, in the tests' process, until the host lets them continue."""
+    """Wait, in the pytest process, until the host lets it continue."""
     while not os.path.exists(_MAY_GO):  # noqa: PTH110
         time.sleep(_TICK)
     os.unlink(_MAY_GO)  # noqa: PTH108
@@ -41,7 +41,7 @@ def serve(port: int, facts: dict[str, Any]) -> None:
 
 
 def _line(port: int) -> bytes:
-    # Byte by byte: what follows is the shell's.
+    # Byte by byte, because what follows is input of the shell.
     line = b""
     while not line.endswith(b"\n"):
         part = os.read(port, 1)
@@ -66,7 +66,7 @@ def _shell(port: int, size: list[int], facts: dict[str, Any]) -> None:
         os.execvp(program, [program])
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
     _carry(port, terminal)
-    os.close(terminal)  # a shell that still runs gets a hangup
+    os.close(terminal)  # a shell that still runs gets SIGHUP
     os.waitpid(pid, 0)
     os.write(port, LEFT)
 

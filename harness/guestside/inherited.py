@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a process inherits and passes on: limits, namespaces, variables and the like.
+"""State that child processes inherit: limits, namespaces, variables and the like.
 
-All tests of a guest run in one process, so a test that leaves these changed has changed them for
-the tests after it.
+All tests of a guest run in the same process, so a test that changes this state without restoring it
+changes it for the tests after it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-# Lines of /proc/self/status, and the message for a change.
+# Fields of /proc/self/status, and the message for a change.
 _LINES = {
     b"Umask": "the umask changed",
     b"Uid": "uids changed",
@@ -35,25 +35,25 @@ _LINES = {
     b"Mems_allowed": "allowed memory nodes changed",
 }
 _FIELDS = re.compile(rb"^(%s):\t(.*)$" % b"|".join(_LINES), re.MULTILINE)
-# Files of /proc/self, compared as a whole.
+# Files in /proc/self, compared as a whole.
 _FILES = {
     "limits": "limits changed",
     "cgroup": "the cgroup changed",
     "oom_score_adj": "oom_score_adj changed",
     "personality": "the personality changed",
 }
-_MOST = 1 << 14  # bytes of such a file
-# libc installs handlers for signals 32 and 33 when it first needs them; pytest-timeout has one for
-# SIGALRM (14) that is still installed when we look.
+_MOST = 1 << 14  # bytes to read of such a file
+# libc installs handlers for signals 32 and 33 when it first needs them; pytest-timeout's handler
+# for SIGALRM (14) is still installed when we check.
 _IGNORED_SIGNALS = ~(1 << 31 | 1 << 32 | 1 << 13)
 _PYTESTS = b"PYTEST_CURRENT_TEST"
 
-#: A change in words, or a variable's name: its value.
+#: Values by the message for a change (str), or by the name of an environment variable (bytes).
 State = dict[str | bytes, object]
 
 
 class Inherited:
-    """Knows the normal state, with what fixtures of a wider scope changed on purpose."""
+    """The normal state, including intended changes by fixtures of a wider scope."""
 
     def __init__(self) -> None:
         self._files = {name: _open(name) for name in ("status", *_FILES)}
@@ -64,19 +64,19 @@ class Inherited:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self) -> None:
-        """Take the state at the first test, when everything is imported, as normal."""
-        self._normal = self._normal or self.look()
+        """Record the normal state at the first test, when everything has been imported."""
+        self._normal = self._normal or self.state()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any]
     ) -> Generator[None, object, object]:
-        """Take for normal what a fixture changes for more than one test, until it is undone."""
+        """Accept changes by a fixture for several tests as normal, until its teardown."""
         if fixturedef.scope == "function":
             return (yield)
-        before = self.look()
+        before = self.state()
         result = yield
-        now = self.look()
+        now = self.state()
         changed = [name for name in before | now if before.get(name) != now.get(name)]
         if changed:
             self._until[fixturedef] = {name: before.get(name) for name in changed}
@@ -84,28 +84,30 @@ class Inherited:
         return result
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        """Expect everything to be as it was before a fixture that is undone."""
+        """After a fixture's teardown, expect the state from before its setup."""
         self._normal |= self._until.pop(fixturedef, {})
 
     def changed(self) -> str:
-        """What a test has left changed; empty if nothing."""
-        if not self._normal:  # no test has begun
+        """Return what a test changed without restoring it; empty if nothing."""
+        if not self._normal:  # no test has started
             return ""
         try:
             os.fstat(self._files["status"])
         except OSError:
             return "open files changed"
-        now = self.look()
-        if now == self._normal:  # nearly always, so this comes first
+        now = self.state()
+        if now == self._normal:  # almost always, so this comes first
             return ""
         names = [key for key in self._normal | now if self._normal.get(key) != now.get(key)]
         if not names:
             return ""
         name = names[0]
-        return name if isinstance(name, str) else f"the variable {os.fsdecode(name)} changed"
+        if isinstance(name, str):
+            return name
+        return f"the environment variable {os.fsdecode(name)} changed"
 
-    def look(self) -> State:
-        """The state now.  Done for every test, so with few system calls."""
+    def state(self) -> State:
+        """Return the present state.  Called for every test, so it uses few system calls."""
         state: State = dict(vars(os.environ)["_data"])
         state.pop(_PYTESTS, None)
         for field, value in _FIELDS.findall(_read(self._files["status"])):
@@ -129,15 +131,15 @@ class Inherited:
 
 
 def _open(name: str) -> int:
-    # Opened once: /proc may be gone, or be another process's, later.
+    # Opened once, because /proc may be unmounted later, or belong to another PID namespace.
     try:
         return os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # the kernel has no such thing
+    except OSError:  # the kernel does not have this file
         return -1
 
 
 def _namespaces(folder: int) -> dict[str, str]:
-    # For pid and time, pid_for_children and time_for_children say what children get.
+    # For pid and time, pid_for_children and time_for_children show what children inherit.
     entries = os.listdir(folder) if folder >= 0 else []
     names = sorted(name for name in entries if name not in ("pid", "time"))
     return {name: f"the {name} namespace changed" for name in names}

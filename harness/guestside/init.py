@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the kernel starts: ``init.py FACTS BUNDLE``.  Short: a main program is always compiled."""
+"""The kernel runs ``init.py FACTS BUNDLE``.  Short, because Python always compiles a script."""
 
 import sys
 

@@ -13,11 +13,10 @@ CONFIGFS = "/sys/kernel/config"
 
 
 def store(path: Path, value: str | int) -> None:
-    """Write an attribute of sysfs or configfs with one write(2).  Raises the kernel's OSError.
+    """Write an attribute of sysfs or configfs with a single write(2).  Raises the kernel's OSError.
 
-    Python's own files write again when they are closed after an error, and continue with the rest
-    of a value that was accepted in part: the kernel is asked twice, and the caller sees only the
-    second answer.
+    Python's file objects write again when closed after an error or after a partial write, and the
+    caller would only see the second error.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
     try:
@@ -28,7 +27,7 @@ def store(path: Path, value: str | int) -> None:
 
 @functools.cache
 def options() -> dict[str, str]:
-    """The running kernel's configuration, as {"CONFIG_X": "y"}; empty without /proc/config.gz."""
+    """Return the running kernel's config as {"CONFIG_X": "y"}; empty without /proc/config.gz."""
     file = Path("/proc/config.gz")
     if not file.exists():
         return {}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Leaked memory, as kmemleak finds it, and the test that allocated it.
+"""Find leaked memory with kmemleak, and the test that allocated it.
 
-A scan takes seconds under emulation, too long to do it after every test.  Each object it finds says
-when it was allocated, and so which test allocated it.
+A scan takes seconds under emulation, which is too long to do after every test.  kmemleak reports
+when each object was allocated, which identifies the test.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class MemoryLeak:
 
 
 def parse(report: str) -> list[MemoryLeak]:
-    """Read the text of /sys/kernel/debug/kmemleak."""
+    """Parse the text of /sys/kernel/debug/kmemleak."""
     heads = list(_HEAD.finditer(report))
     ends = [head.start() for head in heads[1:]] + [len(report)]
     return [
@@ -51,16 +51,16 @@ def parse(report: str) -> list[MemoryLeak]:
 
 
 def missing() -> str:
-    """Say why kmemleak cannot be used; empty if it can."""
-    return "" if CONTROL.exists() else "no kmemleak: CONFIG_DEBUG_KMEMLEAK, and debugfs"
+    """Return why kmemleak cannot be used; empty if it can."""
+    return "" if CONTROL.exists() else "no kmemleak (needs CONFIG_DEBUG_KMEMLEAK and debugfs)"
 
 
 def scan(*, fresh: bool = False) -> list[MemoryLeak]:
-    """Scan for leaks now; a leak is reported only once.
+    """Scan for leaks; each leak is reported only once.
 
-    kmemleak does not report an object in its first scan of it: what was allocated since the last
-    scan is found by the next one, or with ``fresh`` by this one, which then takes longer.  A
-    pointer may be in a register during a scan, so only what two scans find counts.
+    kmemleak never reports an object in the first scan after its allocation.  ``fresh`` adds a scan
+    to find recently allocated objects as well.  A pointer may be in a register during a scan, so
+    only objects found by two scans count.
     """
     for _ in range(1 + fresh):
         CONTROL.write_text("scan")
@@ -73,7 +73,7 @@ def scan(*, fresh: bool = False) -> list[MemoryLeak]:
 
 
 class Diary:
-    """Which test ran when, in jiffies."""
+    """Records which test ran when, in jiffies."""
 
     def __init__(self) -> None:
         self._rate = int(kernelfiles.options().get("CONFIG_HZ", "250"))
@@ -82,7 +82,7 @@ class Diary:
         self._losers: set[str] = set()
 
     def begins(self, test: str, *, loses: bool = False) -> None:
-        """Note that a test begins now, which ends the one before.
+        """Note that a test starts now, which ends the previous one.
 
         A test that ``loses`` memory on purpose is not blamed for it.
         """
@@ -91,31 +91,31 @@ class Diary:
             self._losers.add(test)
 
     def blamed(self, leaks: list[MemoryLeak]) -> list[MemoryLeak]:
-        """The leaks that no test made on purpose."""
+        """Return the leaks that no test made on purpose."""
         return [leak for leak in leaks if self.who(leak.jiffies) not in self._losers]
 
     def who(self, when: int) -> str:
-        """The test that ran at a time in jiffies."""
+        """Return the test that ran at a time in jiffies."""
         moment = (when - self._zero) / self._rate
         before = [test for start, test in self._starts if start <= moment]
-        return before[-1] if before else "what ran before the tests"
+        return before[-1] if before else "(before the first test)"
 
-    def words(self, leaks: list[MemoryLeak]) -> str:
-        """List the leaks, each with the test that allocated it."""
+    def text(self, leaks: list[MemoryLeak]) -> str:
+        """Return the leaks as text, each with the test that allocated it."""
         return "\n".join(f"{self.who(leak.jiffies)}\n{leak.text}" for leak in leaks)
 
 
 def _zero(rate: int) -> float:
-    """The jiffies when time.monotonic() was 0, from the most exact of several measurements."""
-    looks = []
+    """Return the jiffies at time.monotonic() 0, from the most exact of several measurements."""
+    samples = []
     for _ in range(5):
         before, now, after = time.monotonic(), jiffies(), time.monotonic()
-        looks.append((after - before, now - (before + after) / 2 * rate))
-    return min(looks)[1]
+        samples.append((after - before, now - (before + after) / 2 * rate))
+    return min(samples)[1]
 
 
 def jiffies() -> int:
-    """The kernel's jiffies now."""
+    """Return the kernel's current jiffies."""
     match = re.search(r"^jiffies: (\d+)", Path("/proc/timer_list").read_text(), re.MULTILINE)
     if not match:
         raise OSError("no jiffies in /proc/timer_list")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel's own log, read and written inside the guest."""
+"""The kernel log, read and written inside the guest."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import contextlib
 import os
 from pathlib import Path
 
-# A mark must reach the console at any log level.  Facility 1 is "user": not the kernel's own.
+# A mark must reach the console at any log level.  Facility 1 is "user", facility 0 the kernel.
 _MARK = (1 << 3) | 2
 _KERNEL = 0
 _LEVELS = "/proc/sys/kernel/printk"
-LIMIT = 64 * 1024  # characters of one drain that are kept, half from the start, half from the end
+LIMIT = 64 * 1024  # characters that ``drain`` keeps, half from the start, half from the end
 
 
 class Kmsg:
     """Reads the kernel's messages from now on, and writes marks."""
 
     def __init__(self) -> None:
-        # Otherwise the kernel drops most of what is written to /dev/kmsg in quick succession.  If
-        # the command line sets it, writing fails, even with the same value.
+        # Otherwise the kernel rate-limits /dev/kmsg and drops messages.  If the command line sets
+        # it, writing fails, even with the same value.
         limit = Path("/proc/sys/kernel/printk_devkmsg")
         if limit.read_text().strip() != "on":
             limit.write_text("on\n")
@@ -27,7 +27,7 @@ class Kmsg:
         self._level = os.pread(self._levels, 64, 0).split()[0]
         self._read = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._write = os.open("/dev/kmsg", os.O_WRONLY | os.O_CLOEXEC)
-        os.lseek(self._read, 0, os.SEEK_END)  # the host reads the boot's messages on the console
+        os.lseek(self._read, 0, os.SEEK_END)  # the host reads boot messages from the console
 
     def audible(self) -> None:
         """Restore the console's log level if a test changed it."""
@@ -36,13 +36,13 @@ class Kmsg:
                 os.pwrite(self._levels, self._level, 0)
 
     def mark(self, word: str, test: str) -> None:
-        """Write "harness: WORD TEST" to the kernel's log, and so to the console."""
+        """Write "harness: WORD TEST" to the kernel log, and thereby to the console."""
         text = f"<{_MARK}>harness: {word} {test}\n".encode(errors="replace")[:900]
         with contextlib.suppress(OSError):  # a test closed all files
             os.write(self._write, text)
 
     def drain(self) -> str:
-        """The kernel's own messages since the last call, without those of programs."""
+        """Return the kernel's messages since the last call, without those of programs."""
         lines: list[str] = []
         while True:
             try:
@@ -50,7 +50,7 @@ class Kmsg:
             except BlockingIOError:
                 break
             except BrokenPipeError:
-                lines.append("(messages lost: the kernel's log was overwritten)")
+                lines.append("(messages lost: the kernel log was overwritten)")
                 continue
             except OSError:
                 break
@@ -62,7 +62,7 @@ class Kmsg:
 
 
 def _lines(record: str) -> list[str]:
-    """The lines of one record as in dmesg; none for a program's record."""
+    """Return a record's lines as in dmesg; none for a program's record."""
     head, _, body = record.partition(";")
     priority, _, stamp = [*head.split(","), "0", "0", "0"][:3]
     if int(priority) >> 3 != _KERNEL:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The leak guard: what a test leaves behind on its machine, and how to remove it.
+"""The leak guard: finds what a test leaves behind in its guest, and removes it.
 
-What the kernel only counts (objects of its caches, references to its modules) becomes numbered
-names ("mnt_cache 57"), so that everything is compared in one way: with what was there before.
+What the kernel only counts (slab objects, references to modules) becomes numbered names
+("mnt_cache 57"), so that everything is compared in the same way.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pathlib import Path
 
 from harness.guestside import kernelfiles, syscalls, wait
 
-# Seconds in which a processor has nothing to do, and in which things may go away by themselves.
-# Not seconds of the clock: on a busy host the guest takes longer to get as much idle time.
+# Seconds to wait for resources to be released, measured in idle time of a processor.  On a busy
+# host the guest takes longer to get as much idle time.
 IDLE = 5.0
 SLAB = Path("/sys/kernel/slab")
-# Caches that the suites use and that nobody else uses in a quiet guest.  Not among them: dentries
-# and inodes, which the kernel keeps as it likes; kmalloc's, which everybody shares; and network
-# namespaces, the last of which is freed only when the next ones go.
+# Slab caches that only the suites use in an idle guest.  Left out are dentries and inodes, which
+# the kernel caches as it likes; kmalloc caches, which everything shares; and network namespaces,
+# the last of which is only freed together with later ones.
 CACHES = ("configfs_dir_cache", "mnt_cache", "nvmet-bvec")
 
 Things = frozenset[tuple[str, str]]  # (kind, name)
@@ -34,11 +34,11 @@ Things = frozenset[tuple[str, str]]  # (kind, name)
 
 @dataclasses.dataclass(frozen=True)
 class LeakKind:
-    """One kind of thing that a test may leave behind.
+    """A kind of thing that a test may leave behind.
 
-    ``find`` returns the names of all that exist; ``remove`` removes those whose names it is given.
+    ``find`` returns the names of all that exist; ``remove`` removes those with the given names.
     ``stays``: it never goes away by itself, so there is no point in waiting.  ``counted``: the
-    kernel knows only how many there are; the names are numbered.
+    kernel only knows how many there are; the names are numbered.
     """
 
     name: str
@@ -51,9 +51,9 @@ class LeakKind:
 class LeakGuard:
     """Compares what exists before and after a test.
 
-    ``extra`` are kinds beside the general ones (namespaces, mounts, listening sockets, references
-    to modules, slab objects).  They are removed in their order: after the tasks that hold mount
-    namespaces, before mounts.
+    ``extra`` are kinds in addition to the general ones (namespaces, mounts, listening sockets,
+    references to modules, slab objects).  They are removed in the given order, after the tasks that
+    hold mount namespaces and before mounts.
     """
 
     def __init__(self, *extra: LeakKind) -> None:
@@ -62,35 +62,35 @@ class LeakGuard:
         self._counted = {kind.name for kind in self.kinds if kind.counted}
 
     def found(self) -> Things:
-        """Everything on this machine that a test may have made."""
+        """Return everything in this guest that a test may have created."""
         return frozenset((kind.name, name) for kind in self.kinds for name in kind.find())
 
     def settled(self, before: Things) -> Things:
-        """What exists now, after a short wait for what is new since ``before`` to go away."""
+        """Return what exists, after a short wait for what is new since ``before`` to go away."""
         idle, deadline = _idle() + IDLE, time.monotonic() + wait.PATIENCE
         while True:
             late = _idle() >= idle or time.monotonic() >= deadline
             now = self.found()
             kinds = {kind for kind, _ in now - before}
             stays = kinds & self._stays
-            # What stays for certain also keeps its memory.
+            # What never goes away by itself also keeps its memory.
             if late or not kinds - self._stays - (self._counted if stays else set()):
                 return now
             time.sleep(0.05)
 
     def lost(self, before: Things, now: Things) -> Things:
-        """What existed ``before`` and should still exist: nothing of it was the test's own."""
+        """Return what existed ``before`` the test and should still exist, but does not."""
         return frozenset(thing for thing in before - now if thing[0] in self._stays)
 
-    def words(self, things: Things) -> str:
-        """A line for each thing, or for all of a kind that is only counted."""
+    def text(self, things: Things) -> str:
+        """Return a line for each thing, or for all of a kind that is only counted."""
         lines = [f"{kind}: {name}" for kind, name in things if kind not in self._counted]
         numbers = Counter((kind, name.split()[0]) for kind, name in things if kind in self._counted)
         lines += [f"{kind}: {number} more of {name}" for (kind, name), number in numbers.items()]
         return "\n".join(f"  {line}" for line in sorted(lines))
 
     def clean(self, things: Things) -> list[str]:
-        """Remove what leaked, as far as possible; returns what went wrong, in words."""
+        """Remove what leaked, as far as possible; return messages about what went wrong."""
         problems: list[str] = []
         for kind in self.kinds:
             names = sorted(name for kind_name, name in things if kind_name == kind.name)
@@ -104,7 +104,7 @@ class LeakGuard:
 
 
 def _idle() -> float:
-    """Seconds since the boot in which a processor had nothing to do."""
+    """Return the idle seconds of a processor since the boot."""
     return float(Path("/proc/uptime").read_text().split()[1]) / (os.cpu_count() or 1)
 
 
@@ -126,7 +126,7 @@ def _kill_tasks(names: list[str]) -> None:
 
 
 def _mounts() -> Iterator[str]:
-    """Id, place and type of every mount: the id tells two mounts at one place apart."""
+    """Return id, mount point and type of every mount; the id distinguishes stacked mounts."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         head, _, tail = line.partition(" - ")
         yield f"{head.split()[0]} {head.split()[4]} {tail.split()[0]}"
@@ -134,17 +134,17 @@ def _mounts() -> Iterator[str]:
 
 def _unmount(names: list[str]) -> None:
     for name in sorted(names, key=lambda n: int(n.split()[0]), reverse=True):
-        with contextlib.suppress(OSError):  # it went with the one above it
+        with contextlib.suppress(OSError):  # it was unmounted together with its parent
             syscalls.umount(name.split()[1], syscalls.MNT_DETACH)
 
 
 def listening() -> Iterator[str]:
-    """Name the listening TCP sockets of every network namespace that a task is in."""
+    """Return the listening TCP sockets of every network namespace that a task is in."""
     own = _network("self")
     tasks = {own: "self"}
-    # Only if there are other namespaces: looking at every task is the guard's largest cost.
+    # Only if there are other namespaces, because this loop is the guard's largest cost.
     several = len(syscalls.listns(syscalls.CLONE_NEWNET)) > 1
-    for name in os.listdir("/proc") if several else ():  # noqa: PTH208 - ten times quicker
+    for name in os.listdir("/proc") if several else ():  # noqa: PTH208 - ten times faster
         if name.isdigit():
             tasks.setdefault(_network(name), name)
     for network, task in tasks.items():
@@ -156,7 +156,7 @@ def listening() -> Iterator[str]:
 def _network(task: str) -> str:
     try:
         return os.readlink(f"/proc/{task}/ns/net")  # noqa: PTH115 - as above
-    except OSError:  # it has ended, or is a zombie, which has left its namespaces
+    except OSError:  # it has ended, or is a zombie without namespaces
         return ""
 
 
@@ -174,16 +174,16 @@ def _sockets(task: str) -> Iterator[str]:
 
 
 def module_references(text: str | None = None) -> Iterator[str]:
-    """Name the references to loaded modules, except those of modules that use them.
+    """Return the references to loaded modules, except those held by other modules.
 
-    ``text`` stands for /proc/modules, which a kernel without modules does not have.
+    ``text`` is the content of /proc/modules, which a kernel without modules does not have.
     """
     if text is None:
         with contextlib.suppress(FileNotFoundError):
             text = Path("/proc/modules").read_text()
     for line in (text or "").splitlines():
         name, _, references, users = line.split()[:4]
-        if not references.isdigit():  # "-": this kernel cannot unload
+        if not references.isdigit():  # "-": this kernel cannot unload modules
             continue
         others = len([user for user in users.split(",") if user not in ("", "-", "[permanent]")])
         own = max(0, int(references) - others)
@@ -191,11 +191,11 @@ def module_references(text: str | None = None) -> Iterator[str]:
 
 
 def slab_objects() -> Iterator[str]:
-    """Name the objects in use of each cache that can be counted exactly.
+    """Return the objects in use of each slab cache that can be counted exactly.
 
-    A cache keeps freed objects for each CPU and counts them as used; shrinking it gives them back.
-    A cache that was merged with others is left out (boot with slab_nomerge), and so are all of
-    them if the kernel does not count (CONFIG_SLUB_DEBUG).
+    A cache keeps freed objects for each CPU and counts them as used; shrinking it releases them.
+    Merged caches are left out (boot with slab_nomerge), and so are all caches if the kernel does
+    not count (CONFIG_SLUB_DEBUG).
     """
     for cache in CACHES:
         folder = SLAB / cache
@@ -208,10 +208,10 @@ def slab_objects() -> Iterator[str]:
 
 
 def slabs_uncounted() -> str:
-    """Say why no slab objects can be counted, or ""."""
+    """Return why no slab objects can be counted; empty if they can."""
     if any((SLAB / cache / "objects").exists() for cache in CACHES):
         return ""
-    return "the kernel does not count slab objects: CONFIG_SLUB_DEBUG"
+    return "the kernel does not count slab objects (needs CONFIG_SLUB_DEBUG)"
 
 
 _NAMESPACES = (

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a test needs, as a marker: ``@needs.config("CONFIG_NVME_TARGET_TCP")``.
+"""Markers for what a test needs: ``@needs.config("CONFIG_NVME_TARGET_TCP")``.
 
-If the guest lacks something, the test is skipped with the reason (``missing``, in a conftest.py).
+If the guest lacks something, a conftest.py skips the test with the reason (see ``missing``).
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ MARKER = "needs"
 
 
 def config(*options: str) -> pytest.MarkDecorator:
-    """Kernel options that must be y or m."""
+    """Require kernel options that are y or m."""
     return pytest.mark.needs(*(("config", o) for o in options))
 
 
 def program(*names: str) -> pytest.MarkDecorator:
-    """Programs that must be in PATH."""
+    """Require programs in PATH."""
     return pytest.mark.needs(*(("program", n) for n in names))
 
 
 def module(*names: str) -> pytest.MarkDecorator:
-    """Modules that can be loaded (built in is not enough: such a test loads and unloads them)."""
+    """Require loadable modules; built in is not enough, as the test loads and unloads them."""
     return pytest.mark.needs(*(("module", n) for n in names))
 
 
 def feature(*names: str) -> pytest.MarkDecorator:
-    """Features of the kernel, found by trying; see FEATURES."""
+    """Require features of the kernel, which are probed; see FEATURES."""
     unknown = [n for n in names if n not in FEATURES]
     if unknown:
         raise ValueError(f"no probe for {unknown}; known features: {sorted(FEATURES)}")
@@ -44,14 +44,14 @@ def feature(*names: str) -> pytest.MarkDecorator:
 
 
 def missing(item: pytest.Item) -> list[str]:
-    """What ``item`` needs and this guest lacks, a phrase for each."""
+    """Return what ``item`` needs and this guest lacks, a phrase for each."""
     wanted = dict.fromkeys(need for mark in item.iter_markers(MARKER) for need in mark.args)
     return [reason for kind, name in wanted if (reason := lacking(kind, name))]
 
 
 @functools.cache
 def lacking(kind: str, name: str) -> str:
-    """Say what is missing; empty if nothing is."""
+    """Return what is missing; empty if nothing is."""
     if kind == "config":
         value = kernelfiles.options().get(name, "n")
         return "" if value in ("y", "m") else f"the kernel has {name}={value}"
@@ -67,11 +67,11 @@ def _no_module(name: str) -> str:
         return "the program modprobe is not installed"
     command = ["modprobe", "--dry-run", "--first-time", name]
     done = subprocess.run(command, capture_output=True, text=True)
-    return "" if done.returncode == 0 else f"no module {name} to load: {done.stderr.strip()}"
+    return "" if done.returncode == 0 else f"cannot load module {name}: {done.stderr.strip()}"
 
 
 def in_guest() -> bool:
-    """Whether this is a guest: suites that change their machine must not run on the host."""
+    """Return whether this is a guest: suites that change their machine must not run on a host."""
     return bool(os.environ.get("HARNESS_GUEST")) or "virtme" in Path("/proc/cmdline").read_text()
 
 

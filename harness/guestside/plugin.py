@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The pytest plugin's guest side: marks tests in the kernel's log, and sends it to the host."""
+"""The pytest plugin's guest side: marks tests in the kernel log, and sends that log to the host."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ LONGEST = 1 << 20  # characters of one text in a report
 def install(config: pytest.Config, results: tuple[int, int]) -> None:
     """Set up this worker, whose connection to the host has the file descriptors ``results``.
 
-    Temporary files are kept in the guest's own memory, not on the host.
+    Temporary files are kept in the guest's memory, not on the host.
     """
     config.option.basetemp = _own_folder()
-    asked = vars(config)["workerinput"]["harness"]
-    side = GuestSide(asked.get("repeat", 1), hold=asked.get("hold", False))
+    options = vars(config)["workerinput"]["harness"]
+    side = GuestSide(options.get("repeat", 1), hold=options.get("hold", False))
     config.pluginmanager.register(side, "harness-guest")
     config.pluginmanager.register(side.health.inherited, "harness-inherited")
     config.pluginmanager.register(Forks(), "harness-forks")
@@ -40,13 +40,13 @@ def install(config: pytest.Config, results: tuple[int, int]) -> None:
 
 
 def _own_folder() -> str | None:
-    """A folder to use if pytest's usual one is visible from the host and is another user's.
+    """Return a new folder if pytest's usual one belongs to another user of the host, or None.
 
-    The guest's root has only the permissions of the user who started it.
+    The guest's root has only the permissions of the user who started the guest.
     """
     usual = Path(tempfile.gettempdir(), f"pytest-of-{getpass.getuser()}")
     try:
-        os.listdir(usual)  # noqa: PTH208 - access() says what the guest's kernel thinks
+        os.listdir(usual)  # noqa: PTH208 - access() only asks the guest's kernel
     except PermissionError:
         return tempfile.mkdtemp(prefix="pytest-")
     except OSError:
@@ -57,18 +57,18 @@ def _own_folder() -> str | None:
 def expected(
     pattern: str, *, kind: str = "", count: int = 0, panic: bool = False, maybe: bool = False
 ) -> dict[str, Any]:
-    """The arguments of a test's mark.  Raises TypeError or re.error if they make no sense."""
+    """Return the arguments of a test's mark.  Raises TypeError or re.error if they are invalid."""
     re.compile(pattern)
     return {"pattern": pattern, "kind": kind, "count": count, "panic": panic, "maybe": maybe}
 
 
 def expectations(item: pytest.Item) -> list[dict[str, Any]]:
-    """The splats that a test declares."""
+    """Return the splats that a test expects."""
     return [expected(*mark.args, **mark.kwargs) for mark in item.iter_markers(MARK)]
 
 
 def sendable(value: Any) -> Any:
-    """Make strings safe to send: without lone surrogates, and cut if they are huge."""
+    """Make strings safe to send: without lone surrogates, and truncated if they are huge."""
     if isinstance(value, str):
         if len(value) > LONGEST:
             value = f"{value[: LONGEST // 2]}\n(cut)\n{value[-LONGEST // 2 :]}"
@@ -89,20 +89,20 @@ class GuestSide:
         self.kmsg = Kmsg()
         self.health = Health()
         self.spent = ""
-        self._next: pytest.Item | None = None  # the test after the one that runs
+        self._next: pytest.Item | None = None  # the test after the current one
         self._blind = False  # lockdep is off, and the host does not know yet
-        self._expected: list[dict[str, Any]] = []  # of the test that runs
+        self._expected: list[dict[str, Any]] = []  # splats that the current test expects
         self._taint = 0  # before the test
         self._log = ""  # the kernel's messages during the test
-        self._log_before = ""  # and before it
+        self._log_before = ""  # the kernel's messages before the test
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> bool | None:
-        """Run the test as often as requested, the last time by pytest itself.
+        """Run the test as often as requested; pytest itself does the last run.
 
-        A guest that is spent leaves the remaining tests to another.
+        A spent guest leaves the remaining tests to another guest.
         """
         if self.spent:
             os._exit(0)
@@ -118,10 +118,10 @@ class GuestSide:
         return None
 
     def _lasting(self, why: str) -> str:
-        """Why the guest is spent, unless the next test can still run in it.
+        """Return why the guest is spent; empty if the next test can still run in it.
 
-        A test that may turn lockdep off itself would soon be without it in a new guest, too; a boot
-        for each of several such tests takes minutes on a debug kernel.
+        A test that may turn lockdep off itself gains little from a new guest with lockdep, and a
+        boot for each of several such tests takes minutes on a debug kernel.
         """
         why = why or (BLIND if self._blind else "")
         mark = {"maybe": True, "kind": "lockdep"}.items()
@@ -139,19 +139,18 @@ class GuestSide:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
-        """With --hold, wait after each report until the host has looked at it."""
+        """With --hold, wait after each report until the host has processed it."""
         if self.hold:
             held.wait()
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Mark the end."""
         self.kmsg.mark("end", nodeid)
         self.health.rearm(self._log)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Fail a test whose mark makes no sense before it does anything."""
+        """Fail a test with an invalid mark before it runs."""
         try:
             self._expected = expectations(item)
         except (TypeError, re.error) as error:
@@ -164,7 +163,8 @@ class GuestSide:
         log = self.kmsg.drain()
         self._log += log
         last = report.when == "teardown"
-        # A taint without a message is noticed at the end of the test: reading it takes time.
+        # A taint without a message is only noticed at the end of the test, because reading it costs
+        # time.
         taint = self.health.taint() if log or last else self._taint
         more: dict[str, Any] = {"kernel_log": log, "taint": [self._taint, taint]}
         if report.when == "setup":
@@ -180,7 +180,7 @@ class GuestSide:
     def pytest_report_to_serializable(
         self,
     ) -> Generator[None, dict[str, Any], dict[str, Any]]:
-        """Remove from a report what the host cannot read, and cut what nobody would read."""
+        """Make a report's strings safe to send, and truncate huge ones."""
         data = yield
         for part in ("longrepr", "sections", "user_properties"):
             if data.get(part):  # most reports have none of them

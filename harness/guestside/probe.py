@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sent through the gateway before anything else: which guest is this, and is its kernel ours?
+"""A module that the host sends to a new guest to identify it and to check its kernel's config.
 
 Its source runs in the guest on its own, so it imports only the standard library.
 """
@@ -13,20 +13,20 @@ from typing import Any
 
 
 def missing(options: dict[str, str], config: bytes) -> list[str]:
-    """Compare options with /proc/config.gz; returns lines such as "X: asked y, is n"."""
+    """Compare options with /proc/config.gz; return lines such as "X: expected y, is n"."""
     text = zlib.decompress(config, 31).decode()
     running = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_"))
     return [
-        f"{name}: asked {value}, is {running.get(name, 'n')}"
+        f"{name}: expected {value}, is {running.get(name, 'n')}"
         for name, value in options.items()
         if running.get(name, "n") != value
     ]
 
 
 def answer(options: dict[str, str]) -> dict[str, Any]:
-    """Which guest this is, what it runs, and which of ``options`` its kernel lacks.
+    """Return the guest's name, its kernel release, and which of ``options`` that kernel lacks.
 
-    HARNESS_CONFIG_GZ names the configuration of a fake guest.
+    HARNESS_CONFIG_GZ is the path of a fake guest's config.gz.
     """
     config = Path(os.environ.get("HARNESS_CONFIG_GZ", "/proc/config.gz"))
     return {

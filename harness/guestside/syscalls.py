@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """System calls that Python lacks; errors are raised as OSError.
 
-Numbers from 424 on are the same on every architecture; older calls go through libc.  Returned
-descriptors are close-on-exec and belong to the caller.
+System call numbers from 424 on are the same on every architecture; older calls go through libc.
+Returned descriptors are close-on-exec, and the caller must close them.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def _check(result: int, name: str, about: str = "") -> int:
 def _syscall(
     name: str, number: int, *args: int | bytes | ctypes.Array[ctypes.c_char] | None
 ) -> int:
-    passed = [ctypes.c_long(a) if isinstance(a, int) else a for a in args]
-    return _check(int(_libc.syscall(ctypes.c_long(number), *passed)), name)
+    converted = [ctypes.c_long(a) if isinstance(a, int) else a for a in args]
+    return _check(int(_libc.syscall(ctypes.c_long(number), *converted)), name)
 
 
 def unshare(flags: int) -> None:
@@ -76,7 +76,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, flags: int) -> None:
-    """Join the namespace ``fd`` refers to; with a pidfd, those of that task in ``flags``."""
+    """Join the namespace ``fd``; if it is a pidfd, that task's namespaces selected by ``flags``."""
     _check(_libc.setns(fd, flags), "setns")
 
 
@@ -94,15 +94,15 @@ def umount(where: str, flags: int = 0) -> None:
 
 
 def die_with_parent() -> None:
-    """Make the kernel kill the caller when its parent ends."""
+    """Make the kernel kill the caller when its parent dies."""
     _check(_libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0), "prctl")
 
 
 def clone3(flags: int) -> int:
     """Fork into new namespaces: returns 0 in the child, its pid in the parent, like os.fork()."""
     args = struct.pack("=11Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, 0)
-    # PyDLL keeps the interpreter's lock during the call: if another thread of the parent held it,
-    # the child would wait forever.
+    # PyDLL holds the GIL during the call: if another thread of the parent held it, the child would
+    # wait forever.
     api = ctypes.PyDLL(None, use_errno=True)
     api.syscall.restype = ctypes.c_long
     api.PyOS_BeforeFork()
@@ -118,7 +118,7 @@ def clone3(flags: int) -> int:
 
 
 def open_tree(path: str, flags: int, at: int = AT_FDCWD) -> int:
-    """A descriptor of a mount, of its copy (OPEN_TREE_CLONE), or of a namespace with it."""
+    """Return a descriptor of a mount, of its copy (OPEN_TREE_CLONE), or of a namespace with it."""
     flags |= _CLOEXEC_OPEN_TREE
     return _syscall("open_tree", _OPEN_TREE, at, path.encode(), flags)
 
@@ -130,7 +130,7 @@ def move_mount(mount_fd: int, where: str) -> None:
 
 
 def fsopen(kind: str) -> int:
-    """A new context for a file system of that kind."""
+    """Return a new context for a file system of type ``kind``."""
     return _syscall("fsopen", _FSOPEN, kind.encode(), 1)
 
 
@@ -141,7 +141,7 @@ def fsconfig(fd: int, command: int, key: str = "", value: str = "") -> None:
 
 
 def fsmount(fd: int, attributes: int = 0) -> int:
-    """A detached mount of a file system context after FSCONFIG_CMD_CREATE."""
+    """Return a detached mount of a file system context, after FSCONFIG_CMD_CREATE."""
     return _syscall("fsmount", _FSMOUNT, fd, 1, attributes)
 
 
@@ -154,9 +154,10 @@ def mount_setattr(
     flags: int = 0,
     userns: int = 0,
 ) -> None:
-    """Change a mount's attributes (MOUNT_ATTR_*) and propagation (MS_*); AT_RECURSIVE: all below.
+    """Change a mount's attributes (MOUNT_ATTR_*) and propagation (MS_*).
 
-    ``userns`` is the descriptor of the user namespace that MOUNT_ATTR_IDMAP maps to.
+    AT_RECURSIVE in ``flags`` includes all mounts below.  ``userns`` is the descriptor of the user
+    namespace that MOUNT_ATTR_IDMAP maps to.
     """
     request = struct.pack("=QQQQ", add, clear, propagation, userns)
     path = where.encode()
@@ -165,7 +166,7 @@ def mount_setattr(
 
 @dataclasses.dataclass(frozen=True)
 class MountInfo:
-    """The result of statmount(); only what is in ``mask`` is meaningful.
+    """The result of statmount(); only fields selected by ``mask`` are meaningful.
 
     ``attributes`` are MOUNT_ATTR_*, ``propagation`` is MS_SHARED and the like.
     """
@@ -198,7 +199,7 @@ _BASIC = (
 def statmount(
     mount_id: int = 0, *, fd: int | None = None, mask: int = _BASIC, namespace: int = 0
 ) -> MountInfo:
-    """The mount with that unique id, or (``fd``, STATMOUNT_BY_FD) the one ``fd`` lies on."""
+    """Return the mount with a unique id, or the mount of ``fd`` (STATMOUNT_BY_FD)."""
     request = struct.pack("=IIQQQ", 32, 0 if fd is None else fd, mount_id, mask, namespace)
     out = ctypes.create_string_buffer(_BUFFER)
     flags = 0 if fd is None else STATMOUNT_BY_FD
@@ -236,17 +237,17 @@ def _ids(name: str, number: int, request: bytes, most: int = 4096) -> list[int]:
 
 
 def listmount(mount_id: int = LSMT_ROOT, *, namespace: int = 0) -> list[int]:
-    """Unique ids of the mounts below that one, in a namespace given by its id or in ours."""
+    """Return unique ids of the mounts below a mount, in ours or in the namespace with that id."""
     return _ids("listmount", _LISTMOUNT, struct.pack("=IIQQQ", 32, 0, mount_id, 0, namespace))
 
 
 def listns(kind: int) -> list[int]:
-    """Unique ids of all namespaces in use of that kind (CLONE_NEW*)."""
+    """Return unique ids of all namespaces in use of a kind (CLONE_NEW*)."""
     return _ids("listns", _LISTNS, struct.pack("=IIQIIQ", 32, 0, 0, kind, 0, 0))
 
 
 def mount_namespace_id(path: str = "/proc/self/ns/mnt") -> int:
-    """The unique 64-bit id of a mount namespace."""
+    """Return the unique 64-bit id of a mount namespace."""
     import fcntl
 
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run Python functions in a process of their own; the result or exception comes back."""
+"""Run Python functions in their own process, and get their result or exception."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from harness.guestside import syscalls, wait
 
 
 class TaskDied(Exception):
-    """The process ended without an answer: it was killed, or called os._exit."""
+    """The process ended without a result: it was killed, or called os._exit."""
 
 
 class TaskFailed(Exception):
-    """The function failed with an exception that cannot be pickled; its text is here."""
+    """The function failed with an exception that cannot be pickled; this has its text."""
 
 
 def fork() -> int:
-    """os.fork(); the child is killed when its parent dies."""
+    """Like os.fork(), but the child is killed when its parent dies."""
     pid = os.fork()
     if pid == 0:
         syscalls.die_with_parent()
@@ -46,13 +46,14 @@ class Task:
         os.close(write)
 
     def fileno(self) -> int:
-        """A descriptor that becomes readable once the function has ended."""
+        """Return a descriptor that becomes readable once the function has ended."""
         return self._read
 
     def result(self, seconds: float = wait.PATIENCE) -> Any:
         """Wait for the function to end; return its result or raise its exception.
 
-        Raises TimeoutError after ``seconds``, and kills the process; TaskDied without an answer.
+        After ``seconds`` it kills the process and raises TimeoutError.  Raises TaskDied if the
+        process ended without a result.
         """
         deadline = time.monotonic() + seconds
         answer = bytearray()
@@ -69,14 +70,14 @@ class Task:
             answer += piece
         status = self._end()
         if not answer:
-            raise TaskDied(f"task {self.pid} ended without an answer: {_words(status)}")
-        fine, value = pickle.loads(answer)
-        if not fine:
+            raise TaskDied(f"task {self.pid} ended without a result: {_exit_text(status)}")
+        succeeded, value = pickle.loads(answer)
+        if not succeeded:
             raise value
         return value
 
     def kill(self) -> None:
-        """Kill the process; having ended already is no error."""
+        """Kill the process, unless it has ended already."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self._end()
@@ -92,7 +93,7 @@ class Task:
 def reap(pid: int) -> int:
     """Wait for a child that is about to end; return its status.
 
-    Raises TimeoutError with its kernel stack if it is stuck there, instead of waiting forever.
+    Raises TimeoutError with its kernel stack if it does not end in time.
     """
     deadline = time.monotonic() + wait.PATIENCE
     while True:
@@ -101,19 +102,19 @@ def reap(pid: int) -> int:
         if ended:
             return status
         if late:
-            raise TimeoutError(f"task {pid} does not end; it is in:\n{stack(pid)}")
+            raise TimeoutError(f"task {pid} does not end; its kernel stack:\n{stack(pid)}")
         time.sleep(wait.PAUSE)
 
 
 def stack(pid: int) -> str:
-    """Where in the kernel a task is, as far as the kernel says."""
+    """Return a task's kernel stack, or at least the function it sleeps in."""
     for name in ("stack", "wchan"):
         with contextlib.suppress(OSError):
             return Path(f"/proc/{pid}/{name}").read_text()
     return "(unknown)"
 
 
-def _words(status: int) -> str:
+def _exit_text(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     return f"signal {-code}" if code < 0 else f"exit status {code}"
 

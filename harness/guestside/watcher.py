@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A process beside the tests that answers the host when a test does not end.
+"""A process next to the tests that answers the host when a test does not end.
 
-The host writes a line to a port of its own (see ``bootstrap.watch``); the answer is a line of JSON:
-what every task of the tests is doing.  Any answer shows that the kernel still runs programs.
+The host writes a line to a separate port (see ``bootstrap.watch``); the answer is a line of JSON
+with what every task of the tests is doing.  Any answer shows that the kernel still runs programs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def answer(port: int, worker: int) -> None:
 
 
 def tasks(worker: int) -> list[dict[str, str]]:
-    """What each task (also threads) of ``worker`` and its descendants is doing."""
+    """Return what each task (including threads) of ``worker`` and its descendants is doing."""
     parents = {pid: _parent(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}  # noqa: PTH208
     family = {worker}
     while more := {pid for pid, parent in parents.items() if parent in family} - family:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The pytest plugin: ``pytest --kernel IMAGE PATH`` runs the tests inside guests.
 
-Loaded by every pytest of the environment, on the host and in guests, so this file imports little;
-what the host and the guest do is loaded where it is needed.
+Every pytest of the environment loads this file, on the host and in guests, so it imports little;
+the code for the host or the guest is only imported when needed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from harness import options
 
 MARK = """\
 expects_splat(pattern, *, kind="", count=0, panic=False, maybe=False): during this test the kernel
-reports a splat whose title or lines match the regular expression; kind: and that is of this kind;
-count: exactly this many times (0: at least once); panic: and the guest dies of it; maybe: or it
-reports none (a known fault that the test is not about).  Another splat fails the test, or none."""
+must report a splat whose title or lines match the regular expression. kind: the splat must be of
+this kind; count: exactly this many such splats (0: at least one); panic: the splat kills the guest;
+maybe: the splat is optional (a known fault unrelated to the test). The test fails if an expected
+splat is missing, or on any other splat."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,16 +29,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark, wherever the tests run."""
+    """Register the mark, on the host and in guests."""
     config.addinivalue_line("markers", " ".join(MARK.split()))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
-    """Install the host's side or the guest's; then pytest continues.
+    """Install the host side or the guest side; then pytest continues.
 
-    An unexpected exception is an internal error of pytest: Python's exit status 1 would mean failed
-    tests.
+    An unexpected exception becomes pytest's internal error, because Python's exit status 1 would
+    mean failed tests.
     """
     worker = getattr(config, "workerinput", None)
     if worker is not None:

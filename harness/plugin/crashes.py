@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest died: why, which test is to blame, and what has to run again."""
+"""Find out why a guest died, which test is to blame, and which tests must run again."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from harness.splat import BOOT
 from harness.splat import find as find_splats
 
 #: How many guests in a row may die before their first test (each in a different way), or be lost
-#: without any test completed in between.
+#: without a completed test in between.
 PATIENCE = 2
-#: Lines that are kept of a dead guest's last messages, from their start and from their end.
+#: Lines to keep of a dead guest's last messages, from their start and from their end.
 KEPT = 300
-_MOMENT = 3.0  # seconds for a keeper to notice that its guest ended
-_SETTLE = 10.0  # the same if the guest has certainly ended, on a busy host
-_LAST = 8  # lines of a console in a message
-_STACK = 12  # lines of a stack in a message
+_MOMENT = 3.0  # seconds for a keeper to notice that its guest has ended
+_SETTLE = 10.0  # the same on a busy host, if the guest has certainly ended
+_LAST = 8  # console lines in a message
+_STACK = 12  # stack lines in a message
 _ENDED = {
     "panic": "the kernel panicked",
-    "reset": "the machine went off by itself: a triple fault, or something told it to",
+    "reset": "the virtual machine powered off by itself (a triple fault, or a program did it)",
     "boot": "the guest did not come up",
 }
 _STATES = {"R": "running", "S": "sleeping", "D": "uninterruptible", "T": "stopped", "Z": "dead"}
@@ -41,11 +41,11 @@ _STATES = {"R": "running", "S": "sleeping", "D": "uninterruptible", "T": "stoppe
 
 @dataclasses.dataclass(frozen=True)
 class Death:
-    """The end of a guest at ``test`` (empty: none had begun), with its last messages and splats.
+    """How a guest died during ``test`` (empty: none had started), with last messages and splats.
 
-    ``seconds`` is the deadline that the test was over, 0 if it was not; ``broken`` is how pytest in
-    the guest failed, if it did.  ``again``: the connection had broken off during the same test
-    before.  ``after``: the test had ended, and no other had begun.
+    ``seconds`` is the deadline that the test exceeded, 0 if it did not; ``broken`` is how pytest in
+    the guest failed, if it did.  ``again``: the connection had been lost during the same test
+    before.  ``after``: the test had ended, and no other had started.
     """
 
     test: str
@@ -60,7 +60,7 @@ class Death:
 
     @property
     def lost(self) -> bool:
-        """Whether the host is at fault: QEMU killed, its keeper or the connection gone."""
+        """Whether the host is at fault: QEMU or the keeper was killed, or the connection lost."""
         ended = self.record.ended if self.record else "lost"
         if self.seconds or self.broken:
             return False
@@ -68,7 +68,7 @@ class Death:
 
     @property
     def cut(self) -> bool:
-        """Whether only the connection broke off: the guest was fine until we ended it."""
+        """Whether only the connection was lost: the guest ran until we ended it."""
         return self.record is not None and self.record.ended == "done" and not self._left
 
     @property
@@ -77,28 +77,28 @@ class Death:
 
     @property
     def why(self) -> str:
-        """What happened to the guest, in a line."""
+        """What happened to the guest, in one line."""
         ended = self.record.ended if self.record else "lost"
         note = self.record.note if self.record else ""
         if self.seconds:
-            what = "what came after the test" if self.after else "the test"
+            what = "the time after the test" if self.after else "the test"
             what = what if self.test else "collecting the tests"
             return f"{what} ran over its deadline of {self.seconds:g} s; {self._hang(ended)[0]}"
         if self.broken:
             lines = self.broken.strip().splitlines() or [""]
-            reason = "the test took away what it needs" if self.test else lines[-1]
+            reason = "the test removed something that pytest needs" if self.test else lines[-1]
             return f"pytest itself failed in the guest: {reason}"
         if self.lost:
-            reason = note or "the connection to it broke off"
-            return f"the guest was lost by the host's fault: {reason}"
+            reason = note or "the connection to it was lost"
+            return f"the guest was lost due to a host fault: {reason}"
         if self.again:
-            return "the connection to the guest broke off twice during this test"
+            return "the connection to the guest was lost twice during this test"
         if ended == "done":
-            return "the tests' process in the guest ended with status 0"
+            return "the pytest process in the guest ended with status 0"
         return _ENDED.get(ended) or note or ended
 
     def phase(self, splats: tuple[Splat, ...]) -> Phase:
-        """The journal's phase of it; ``splats`` are those that were not expected."""
+        """Return the journal's phase for the death; ``splats`` are the unexpected ones."""
         ended = self.record.ended if self.record else "lost"
         details = self._hang(ended)[1] if self.seconds else self.broken
         return Phase(
@@ -114,18 +114,18 @@ class Death:
         return f"{splats[0].title} ({self.why})" if named else self.why
 
     def _hang(self, ended: str) -> tuple[str, str]:
-        """How far the guest was alive, in a phrase, and details."""
+        """Return which parts of the guest still worked, in a phrase, and details."""
         answer = records.read_hang(self.folder)
         if answer:
             return _hang_of_living(answer, self.test)
         if ended == "timeout":
-            return "the kernel answers sysrq, but runs no programs any more", ""
-        return "the kernel does not answer at all", ""
+            return "the kernel responds to sysrq, but no longer runs programs", ""
+        return "the kernel does not respond at all", ""
 
 
 def _hang_of_living(answer: HangAnswer, test: str) -> tuple[str, str]:
     main = [task for task in answer.tasks if task.thread == task.pid]
-    # An uninterruptible task explains the rest; else all wait for the youngest process.
+    # An uninterruptible task explains the hang; without one, blame the youngest process.
     stuck = [task for task in answer.tasks if task.state == "D"] or main[-1:]
     where = " and ".join(_place(task) for task in stuck) or "no task of its own"
     line = _python_line(answer.python, test)
@@ -144,7 +144,7 @@ def _place(task: HungTask) -> str:
 
 
 def _python_line(stacks: str, test: str) -> str:
-    """The line in the test's own file, or else the innermost, from faulthandler's stacks."""
+    """Return the line in the test's file, or else the innermost line, of faulthandler's stacks."""
     current = stacks.rpartition("Current thread")[2] or stacks
     frames = [line.strip() for line in current.splitlines() if line.strip().startswith("File ")]
     name = test.partition("::")[0].rpartition("/")[2]
@@ -156,7 +156,7 @@ def _python_line(stacks: str, test: str) -> str:
 
 
 def last_messages(folder: Path, mark: str = "") -> tuple[str, tuple[Splat, ...]]:
-    """The end of a guest's console, from the last line that contains ``mark``, and its splats."""
+    """Return the end of a guest's console, from the last line with ``mark``, and its splats."""
     console = folder / records.CONSOLE
     text = console.read_text(errors="backslashreplace") if console.is_file() else ""
     start = text.rfind(mark) if mark else 0
@@ -167,17 +167,17 @@ def last_messages(folder: Path, mark: str = "") -> tuple[str, tuple[Splat, ...]]
 
 
 class Crashes:
-    """Blames the test a guest was at, or else the one it had just finished."""
+    """Blames a guest's death on its current test, or else on the test that it finished last."""
 
     def __init__(self, fleet: Fleet, reports: Reports, watch: DeadlineWatch) -> None:
         self.fleet, self.reports, self.watch = fleet, reports, watch
         self.journal = reports.journal
         self.lost: list[str] = []  # why guests were lost
-        self._blamed = ""  # the test, and its phase, that the last death is blamed on
-        self._phase: Phase | None = None
+        self._blamed = ""  # the test that the last death is blamed on
+        self._phase: Phase | None = None  # its phase
         self._rerun: set[str] = set()  # tests that xdist blamed and that were given back to it
-        self._certain = False  # that the test which xdist blames had not begun
-        self._cut: set[str] = set()  # tests during which a connection broke off
+        self._certain = False  # whether the test that xdist blames certainly had not started
+        self._cut: set[str] = set()  # tests during which a connection was lost
         self._unborn: list[str] = []  # how guests died before their first test
         self._unborn_message = ""
         self._lost_in_a_row = 0
@@ -185,11 +185,11 @@ class Crashes:
 
     @property
     def hopeless(self) -> str:
-        """Why there is no point in going on; empty if there is."""
+        """Why there is no point in continuing; empty if there is one."""
         if self._lost_in_a_row > PATIENCE:
-            return f"guests keep being lost, not by the kernel's fault: {self.lost[-1]}"
+            return f"guests keep being lost due to host faults: {self.lost[-1]}"
         if len(self._unborn) > PATIENCE or len(self._unborn) > len(set(self._unborn)):
-            return f"guests die before they start a test: {self._unborn_message}"
+            return f"guests die before their first test: {self._unborn_message}"
         return ""
 
     def died(self, guest: str, relay: int = HOST_LEFT) -> None:
@@ -207,7 +207,7 @@ class Crashes:
         if relay < 0 and not death.seconds and death.record and death.record.ended == "done":
             death = dataclasses.replace(death, record=None)  # because its relay was killed
         if at and death.cut and at in self._cut:
-            death = dataclasses.replace(death, again=True)  # the test does that
+            death = dataclasses.replace(death, again=True)  # the test causes it
         if death.lost:
             self._lose(guest, at, death)
         elif death.test:
@@ -216,7 +216,7 @@ class Crashes:
             self._note_unborn(guest, death)
 
     def _death(self, guest: str, at: str, *, settled: bool = True) -> Death:
-        """Find out how a guest died, and end it if it did not.
+        """Find out how a guest died, and end it if it still runs.
 
         Unless ``settled``, it has closed its connection and is about to end by itself.
         """
@@ -226,7 +226,7 @@ class Crashes:
         if handle is not None:
             try:
                 if not settled:
-                    handle.wait_over(_SETTLE)  # else the record would say that we ended it
+                    handle.wait_over(_SETTLE)  # or the record would say that we ended it
                 record = handle.end()
             except HarnessError:
                 record = None
@@ -239,9 +239,9 @@ class Crashes:
         return Death(test, record, folder, console, splats, seconds, broken, after=not at)
 
     def stillborn(self, connected: Collection[str]) -> tuple[str, int]:
-        """What happened to a guest that died while xdist connected to it, and pytest's exit status.
+        """Return how a guest died while xdist connected to it, and pytest's exit status.
 
-        ``connected`` are the names of those that were connected before.
+        ``connected`` are the names of the guests that were connected before.
         """
         end = time.monotonic() + _MOMENT
         dead: list[str] = []
@@ -249,12 +249,12 @@ class Crashes:
             others = [guest for guest in self.fleet.started if guest.name not in connected]
             dead = [guest.name for guest in others if guest.poll() is not None]
         if not dead:
-            return "the connection to a guest broke off before its first test", 3
+            return "the connection to a guest was lost before its first test", 3
         death = self._death(dead[0], "")
         titles = "".join(f": {splat.title}" for splat in death.splats)
         note = f"died before its first test: {death.why}{titles}"
         self.journal.guest(dead[0], note, "", death.splats)
-        # No test's code has run there yet: a guest that only left was disconnected by the host.
+        # No test code has run there yet, so a guest that only left was disconnected by the host.
         left = death.record is not None and death.record.ended in ("done", "left")
         return f"{dead[0]} {note}", 3 if death.lost or left else 1
 
@@ -262,7 +262,7 @@ class Crashes:
         titles = ", ".join(splat.title for splat in death.splats)
         self.journal.guest(guest, f"died before its first test: {death.why}", "", death.splats)
         lines = [line.rpartition(" | ")[2] for line in death.console.splitlines() if line.strip()]
-        message = [titles or death.why, "hint: does a test file do that when it is imported?"]
+        message = [titles or death.why, "hint: importing a test file may have caused this"]
         if not titles:
             message += ["its last lines:", *(f"  {line}" for line in lines[-_LAST:])]
         message.append(f"console: {death.folder / records.CONSOLE}")
@@ -294,12 +294,12 @@ class Crashes:
         self.journal.reported(death.test, phase)
 
     def explain(self, item: str, report: Any, sched: Any) -> None:
-        """Correct xdist's report, which blames the next test that it had sent, started or not."""
+        """Correct xdist's report, which blames the next test it sent, whether started or not."""
         blamed = self._blamed
         again = blamed != item and (self._certain or item not in self._rerun)
         if again:
-            # It never ended, so it runs in the next guest.  Only once, in case it is the killer
-            # after all; a guest that left by itself had not begun another test.
+            # It did not end, so it runs in the next guest: only once, in case it did kill this one.
+            # A guest that left by itself had not started another test.
             if not self._certain:
                 self._rerun.add(item)
             sched.mark_test_pending(item)
@@ -311,4 +311,4 @@ class Crashes:
             else:
                 report.outcome, report.when, report.longrepr = "passed", "call", None
         elif again or self.lost:
-            report.outcome = "rerun"  # neither passed nor failed: it has not run
+            report.outcome = "rerun"  # neither passed nor failed, because it has not run

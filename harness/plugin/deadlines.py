@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The host's clocks: a deadline for each test and one for the run, kept by a thread."""
+"""The host's deadlines for each test and for the run, checked by a thread."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import time
 from collections.abc import Callable
 
 _TICK = 0.25
-#: The part of its deadline that a test has left once its kernel lost a task (an Oops): whatever
-#: waits for that task, or for a lock it held, waits forever.
+#: Fraction of its deadline that a test gets once an Oops has killed a task: whatever waits for that
+#: task, or for a lock it held, waits forever.
 HURT = 1 / 6
 
 
 class DeadlineWatch:
-    """Knows which test each guest is at, and since when.
+    """Tracks which test each guest runs, and since when.
 
-    ``late(guest, test)`` is called once for a test over its deadline, ``over()`` once if the run
-    is.  Deadlines are in seconds; 0 is none.  ``between`` is the deadline of a guest that does
-    something else (it collects its tests, goes to its next one, ends its session); that counts as
-    a test without a name.  ``hurt(guest)`` says whether its kernel lost a task during the test.
+    ``late(guest, test)`` is called once for a test over its deadline, ``over()`` once if the run is
+    over its deadline.  Deadlines are in seconds; 0 is none.  ``between`` is the deadline for a
+    guest that does something else (collects its tests, goes to the next one, ends its session);
+    that counts as a test without a name.  ``hurt(guest)`` returns whether its kernel had an Oops
+    during the test.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class DeadlineWatch:
     ) -> None:
         self.test_deadline = test_deadline
         self.run_deadline = run_deadline
-        self.late: dict[tuple[str, str], float] = {}  # (guest, test): the deadline it was over
+        self.late: dict[tuple[str, str], float] = {}  # (guest, test): the exceeded deadline
         self.before: dict[str, str] = {}  # the last test each guest finished
         self._on_late, self._on_over, self._between, self._hurt = late, over, between, hurt
         self._running: dict[str, tuple[str, float, float]] = {}  # guest: test, since, deadline
@@ -44,22 +45,22 @@ class DeadlineWatch:
         self._thread.start()
 
     def busy(self, guest: str) -> None:
-        """Note that a guest has something to do now, unless it is at a test already."""
+        """Note that a guest has something to do now, unless it already runs a test."""
         with self._lock:
             if not self._running.get(guest, ("",))[0]:
                 self._running[guest] = ("", time.monotonic(), self._between)
 
     def idle(self, guest: str) -> None:
-        """Note that a guest waits for us, unless it is at a test already.
+        """Note that a guest waits for us, unless it already runs a test.
 
-        What it is sent and what it sends is handled by two threads, in any order.
+        Two threads handle what is sent to it and what it sends, in any order.
         """
         with self._lock:
             if not self._running.get(guest, ("",))[0]:
                 self._running.pop(guest, None)
 
     def started(self, guest: str, test: str) -> None:
-        """Note that a guest is at a test now."""
+        """Note that a guest runs a test now."""
         with self._lock:
             self._running[guest] = (test, time.monotonic(), self.test_deadline)
 
@@ -70,7 +71,7 @@ class DeadlineWatch:
             self.before[guest] = test or self.before.get(guest, "")
 
     def at(self, guest: str) -> str:
-        """The test a guest is at; empty if none."""
+        """Return the test that a guest runs; empty if none."""
         with self._lock:
             return self._running.get(guest, ("",))[0]
 
@@ -80,7 +81,7 @@ class DeadlineWatch:
         self._thread.join()
 
     def expired(self) -> bool:
-        """Whether the run's deadline has passed."""
+        """Return whether the run's deadline has passed."""
         return bool(self.run_deadline) and time.monotonic() - self._begin > self.run_deadline
 
     def _run(self) -> None:

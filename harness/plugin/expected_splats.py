@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Splats that a test declares (``@pytest.mark.expects_splat``), compared with what came."""
+"""Splats that a test expects (``@pytest.mark.expects_splat``), compared with actual ones."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from harness.model import Splat
 
 @dataclasses.dataclass(frozen=True)
 class ExpectedSplat:
-    """One mark; the plugin's help describes its arguments.
-
-    ``count`` 0: any number, at least one.  ``maybe``: or none at all.
-    """
+    """The arguments of one mark, as described by the plugin's help."""
 
     pattern: str
     kind: str = ""
@@ -25,24 +22,25 @@ class ExpectedSplat:
     maybe: bool = False
 
     def matches(self, splat: Splat) -> bool:
-        """Whether a splat is the expected one."""
+        """Return whether a splat is the expected one."""
         text = "\n".join((splat.title, splat.panic, *splat.lines))
         return (not self.kind or self.kind == splat.kind) and bool(re.search(self.pattern, text))
 
     def fulfilled(self, titles: list[str]) -> bool:
-        """Whether the splats with these ``titles``, which all match, are as many as expected."""
+        """Return whether the number of matching splats, with these ``titles``, is as expected."""
         if not titles:
             return self.maybe
         return not self.count or len(titles) == self.count
 
     def complaint(self, titles: list[str]) -> str:
-        """What is wrong about the splats that came during a test that ended; empty if nothing."""
+        """Return what is wrong with the splats during a test that ended; empty if nothing."""
         if self.panic and not self.maybe:
-            return f"expected {self} to end the guest, which lives"
+            return f"expected {self} to kill the guest, but it still runs"
         if self.fulfilled(titles):
             return ""
-        came = f"{len(titles)} came" if titles else "the kernel reported no such splat"
-        return f"expected {f'{self.count} of ' if self.count else ''}{self}: {came}"
+        reported = f"{len(titles)} of them" if titles else "no such splat"
+        count = f" exactly {self.count} times" if self.count else ""
+        return f"expected {self}{count}: the kernel reported {reported}"
 
     def __str__(self) -> str:
         kind = f" of kind {self.kind}" if self.kind else ""
@@ -50,7 +48,7 @@ class ExpectedSplat:
 
 
 class SplatLedger:
-    """For each test: what it expects, and what of it has come."""
+    """The expected splats of each test, and which of them the kernel has reported."""
 
     def __init__(self) -> None:
         self._titles: dict[str, dict[ExpectedSplat, list[str]]] = {}
@@ -58,21 +56,21 @@ class SplatLedger:
         self._loud: set[str] = set()  # tests with any splat
 
     def begin(self, test: str, marks: Iterable[dict[str, Any]]) -> None:
-        """Take the marks of a test that begins, as ``guestside.plugin.expected`` sends them."""
+        """Record the marks of a test that starts, as sent by ``guestside.plugin.expected``."""
         self._titles[test] = {ExpectedSplat(**mark): [] for mark in marks}
         self._passed.discard(test)
         self._loud.discard(test)
 
     def passed(self, test: str) -> None:
-        """Note that a test's own part passed: only then an expected splat is missed."""
+        """Note that a test's own part passed: only then does a missing splat fail it."""
         self._passed.add(test)
 
     def silent(self, test: str) -> bool:
-        """Whether there was no splat at all during a test."""
+        """Return whether there was no splat at all during a test."""
         return test not in self._loud
 
     def unexpected(self, test: str, splats: Iterable[Splat]) -> tuple[Splat, ...]:
-        """Note the splats that came during a test; return those it did not expect."""
+        """Record the splats during a test; return the unexpected ones."""
         titles = self._titles.get(test, {})
         unexpected = []
         for splat in splats:
@@ -85,14 +83,14 @@ class SplatLedger:
         return tuple(unexpected)
 
     def unmet(self, test: str) -> str:
-        """What a test expected that did not come; empty if everything did, or the test failed."""
+        """Return complaints about missing splats; empty if there are none, or the test failed."""
         if test not in self._passed:
             return ""
-        complaints = (expected.complaint(came) for expected, came in self._titles[test].items())
+        complaints = (expected.complaint(titles) for expected, titles in self._titles[test].items())
         return "\n".join(filter(None, complaints))
 
     def dies(self, test: str) -> bool:
-        """Whether a test expects its guest to die, and everything it expected has come."""
-        titles = self._titles.get(test, {})
-        complete = all(expected.fulfilled(came) for expected, came in titles.items())
-        return complete and any(expected.panic and came for expected, came in titles.items())
+        """Return whether a test expects its guest to die, and all expected splats were reported."""
+        reported = self._titles.get(test, {})
+        complete = all(expected.fulfilled(titles) for expected, titles in reported.items())
+        return complete and any(expected.panic and titles for expected, titles in reported.items())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guests of one pytest session: started together, held for a person, ended at the end."""
+"""The guests of a pytest session: started together, held for the user, ended with the session."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from harness.guest import GuestHandle, GuestSpec, attend, find, hold, records, r
 from harness.model import GuestRecord, Outcome, Test
 from harness.plugin.deadlines import DeadlineWatch
 
-# Memory of the host that guests must leave free, in MiB.
+# Host memory that guests must leave free, in MiB.
 SPARE = 2048
 MOST = 8
-# Seconds beyond its own deadline in which a keeper writes the record.
+# Seconds after the boot deadline for a keeper to write the record.
 PATIENCE = 15.0
-_NEWEST = 1 << 18  # bytes at the end of a console in which an Oops is looked for
+_NEWEST = 1 << 18  # bytes at the end of a console that are searched for an Oops
 _OOPS = re.compile(rb"\[ *\d+\.\d{6}\].*(?:Oops: |Oops - |Internal error: )")
 
 
 class BootFailed(Exception):
-    """The kernel did not come up: a result, not a fault; the record and the console say why."""
+    """The kernel did not boot, which is a result, not a host fault."""
 
     def __init__(self, guest: GuestHandle, record: GuestRecord | None) -> None:
         super().__init__(guest.name)
@@ -35,7 +35,7 @@ class BootFailed(Exception):
 
 
 class Fleet:
-    """Guests booted alike."""
+    """Guests with the same kernel and options."""
 
     def __init__(self, spec: GuestSpec, count: int) -> None:
         self.spec = spec
@@ -46,14 +46,14 @@ class Fleet:
 
     @property
     def worker(self) -> str:
-        """The xdist spec of one worker: a relay that claims one of our guests."""
+        """The xdist spec of a worker: a relay that claims one of our guests."""
         return f"popen//python={relay_command(self._file)}"
 
     def boot(self, count: int) -> list[GuestHandle]:
         """Start guests at once and wait until all are up.
 
-        Raises BootFailed for the first that is not (the rest is ended with the session), GuestFault
-        if the host is at fault.
+        Raises BootFailed for the first guest that does not come up (the others are ended with the
+        session), GuestFault if the host is at fault.
         """
         guests = start(self.spec, count)
         self.started += guests
@@ -63,16 +63,16 @@ class Fleet:
         return guests
 
     def named(self, name: str) -> GuestHandle | None:
-        """The guest called ``name``."""
+        """Return the guest called ``name``, or None."""
         own = (guest for guest in self.started if guest.name == name)
         return next(own, None) or next(iter(find(self.spec, name)), None)
 
     def console(self, name: str) -> Path:
-        """The console's log of the guest called ``name``."""
+        """Return the console log of the guest called ``name``."""
         return self.spec.folder / name.removeprefix("guest") / records.CONSOLE
 
     def hurt(self, name: str) -> bool:
-        """Whether the kernel of the guest called ``name`` had an Oops since its last test began."""
+        """Return whether the kernel of guest ``name`` had an Oops since its last test started."""
         with contextlib.suppress(OSError), self.console(name).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _NEWEST))
             return bool(_OOPS.search(file.read().rpartition(b"harness: start ")[2]))
@@ -86,9 +86,9 @@ class Fleet:
 
 
 def guest_count(wanted: str, spec: GuestSpec, tests: int) -> int:
-    """The number of guests for "auto" or a number; ``tests`` are named, 0 if that is unknown.
+    """Return the number of guests for "auto" or a number; ``tests`` is their number, 0 if unknown.
 
-    Auto: as many as there are processors for, as memory allows; more would only take turns.
+    "auto" is limited by the host's processors and memory.
     """
     if wanted != "auto":
         if not wanted.isdecimal() or not int(wanted):
@@ -101,7 +101,7 @@ def guest_count(wanted: str, spec: GuestSpec, tests: int) -> int:
 
 
 def _available() -> int:
-    """The host's available memory in MiB."""
+    """Return the host's available memory in MiB."""
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) // 1024
@@ -109,7 +109,10 @@ def _available() -> int:
 
 
 def hold_seconds(config: pytest.Config) -> float:
-    """How long a guest is held (--hold, --hold-for); 0 if not at all.  Raises pytest.UsageError."""
+    """Return the seconds to hold a guest (--hold, --hold-for), 0 for not at all.
+
+    Raises pytest.UsageError.
+    """
     get = config.getoption
     if get("hold_for"):
         return float(get("hold_for"))
@@ -117,13 +120,14 @@ def hold_seconds(config: pytest.Config) -> float:
         return 0.0
     fd = attend.terminal()
     if fd is None:
-        raise pytest.UsageError("--hold needs a terminal\nhint: --hold-for SECONDS needs none")
+        what = "--hold needs a terminal\nhint: --hold-for SECONDS works without a terminal"
+        raise pytest.UsageError(what)
     os.close(fd)
     return hold.LONG
 
 
 class Holding:
-    """With --hold a guest waits after each of its reports; after a bad one, for a person."""
+    """With --hold, makes a guest wait after each report, and after a bad one holds it."""
 
     def __init__(self, fleet: Fleet, watch: DeadlineWatch) -> None:
         self._fleet, self._watch = fleet, watch
@@ -143,11 +147,11 @@ class Holding:
         hold.continue_tests(private)
 
     def _hold(self, guest: str, folder: Path, private: Path, report: pytest.TestReport) -> None:
-        self._watch.finished(guest)  # a person has no deadline
+        self._watch.finished(guest)  # no deadline applies to the user
         why = f"{report.nodeid} failed in its {report.when}: {_headline(report)}"
         seconds = self._fleet.spec.hold
         hold.living(folder, private, why, seconds)
-        link = folder / records.RUN  # exists while the guest lives
+        link = folder / records.RUN  # exists while the guest runs
         hold.wait(folder, seconds, lambda: self._over.is_set() or not link.is_symlink())
         self._watch.started(guest, report.nodeid)
 
@@ -157,7 +161,7 @@ class Holding:
 
 
 def _headline(report: pytest.TestReport) -> str:
-    """What was wrong, in a line: pytest's own, or the title of a splat, which comes first."""
+    """Return what was wrong, in one line: pytest's own message, or the title of a splat."""
     text = report.longreprtext
     own = any(line.startswith("E ") for line in text.splitlines())
     return Test(report.nodeid, Outcome.FAIL if own else Outcome.CRASH, message=text).headline

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the options of pytest's command line mean: which guests, how many, how to rerun a test."""
+"""Evaluate pytest's command line options: which guests, how many, how to rerun a test."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from harness.options import GUEST_ARCH, GUEST_MEMORY
 from harness.plugin.fleet import Fleet, guest_count, hold_seconds
 from harness.progress import Progress
 
-# A disk that the guest's kernel makes itself, not a file of the host.
+# A disk that the guest's kernel provides, not a file of the host.
 _NULL = "null_blk"
 
 
 def fleet(config: pytest.Config) -> tuple[Fleet, str]:
-    """The requested guests, not booted yet, and the reason for their accelerator."""
+    """Return the requested guests, not booted yet, and the reason for their accelerator."""
     get = config.getoption
     image = Path(get("kernel")).absolute()
     fields = {option.guest: get(_dest(option)) for option in options.OPTIONS if option.guest}
     fields["arch"] = fields["arch"] or GUEST_ARCH
     fields["memory"] = fields["memory"] or GUEST_MEMORY
-    if not get("guest_booter"):  # another booter accepts other files
+    if not get("guest_booter"):  # other booters may accept other files
         check_image(image, fields["arch"])
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     folder = Path(get("guest_folder") or paths.state("pytest", stamp)).absolute()
@@ -48,31 +48,31 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
         **fields,
     )
-    # Without our own option, xdist's -n is the number of guests.
+    # Without --guests, xdist's -n is the number of guests.
     wanted = str(get("guests"))
     if wanted in ("", "auto"):
         wanted = str(get("numprocesses") or "auto")
     if spec.hold:
-        wanted = "1"  # a person looks at one at a time
+        wanted = "1"  # the user inspects one guest at a time
     named = config.args if all("::" in arg for arg in config.args) else []
     return Fleet(spec, guest_count(wanted, spec, len(named))), reason
 
 
 def required_options(config: pytest.Config) -> dict[str, str]:
-    """The kernel options that the running kernel must have.  Raises pytest.UsageError."""
+    """Return the kernel options that the guest's kernel must have.  Raises pytest.UsageError."""
     file = config.getoption("kernel_options")
     try:
         return serial.read(Path(file), dict[str, str]) if file else {}
     except (OSError, serial.DamagedError) as error:
         raise pytest.UsageError(
-            f'--kernel-options {file}: {error}\nhint: it is JSON such as {{"CONFIG_X": "y"}}'
+            f'--kernel-options {file}: {error}\nhint: write JSON such as {{"CONFIG_X": "y"}}'
         ) from error
 
 
 def command(config: pytest.Config, spec: GuestSpec) -> list[str]:
-    """The command that runs one test alone in a new guest like these, from any folder.
+    """Return the command that runs a test alone in a new guest of this kind, from any folder.
 
-    The test's absolute path and name have to be appended.
+    The caller appends the test's absolute path and name.
     """
     argv = [sys.executable, "-m", "pytest", "--kernel", str(spec.image), "--guests", "1"]
     for option in options.OPTIONS:
@@ -90,16 +90,16 @@ def command(config: pytest.Config, spec: GuestSpec) -> list[str]:
 
 
 def _dest(option: options.CommandOption) -> str:
-    """The name under which pytest's config has an option."""
+    """Return the name of an option in pytest's config."""
     return option.pytest.lstrip("-").replace("-", "_")
 
 
 def _uncompressed(image: Path) -> Path | None:
-    """The same kernel uncompressed, if it is beside a kept kernel or in a build folder."""
+    """Return the same kernel uncompressed, if it is next to a kept kernel or in a build folder."""
     kept = image.with_name("vmlinux")
     if kept.is_file():
         return kept
-    # In a build folder the image is made from vmlinux; if vmlinux is newer, it is another kernel's.
+    # In a build folder the image is made from vmlinux; a newer vmlinux is from another build.
     for folder in image.parents[3:4]:
         built = folder / "vmlinux"
         if built.is_file() and built.stat().st_mtime <= image.stat().st_mtime:
@@ -108,14 +108,14 @@ def _uncompressed(image: Path) -> Path | None:
 
 
 def _modules(given: str | None, image: Path) -> Path | None:
-    """The folder of modules: the given one, or that of a kept kernel."""
+    """Return the folder of modules: the given folder, or that of a kept kernel."""
     folder = Path(given).absolute() if given else image.with_name("modules")
     if given and not any(folder.glob("*/modules.dep")):
-        raise pytest.UsageError(f"--guest-modules {given}: no RELEASE/modules.dep in there")
+        raise pytest.UsageError(f"--guest-modules {given}: it contains no RELEASE/modules.dep")
     return folder if folder.is_dir() else None
 
 
 def _null_disks(disks: list[str]) -> list[str]:
-    """The kernel arguments for the requested number of null_blk devices."""
+    """Return the kernel arguments for the requested number of null_blk devices."""
     count = disks.count(_NULL)
     return [f"null_blk.nr_devices={count}"] if count else []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The plugin's host side: guests become xdist's workers, their reports go to the journal."""
+"""The plugin's host side: guests become xdist workers, and their reports go to the journal."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from harness.plugin.worker import Worker
 from harness.results.journal import AttemptLost, GuestNoted, Journal, events, read
 from harness.results.regression import counts
 
-_MOMENT = 2.0  # seconds for a relay to end after its guest
-# Of the summary: entries of each kind, and characters of a headline.
+_MOMENT = 2.0  # seconds for a relay to exit after its guest
+# Limits in the summary: entries of each kind, and characters of a headline.
 _SHOWN, _HEADLINE = 12, 160
 
 
 def install(config: pytest.Config) -> None:
-    """Make guests xdist's workers.  Raises pytest.UsageError, with a hint."""
+    """Make xdist use guests as workers.  Raises pytest.UsageError, with a hint."""
     try:
         fleet, reason = guest_options.fleet(config)
         host = HostSide(config, fleet, reason)
@@ -66,7 +66,7 @@ class HostSide:
         self.journal.session(self.command, config.rootpath, fleet.spec.image)
         self.names: dict[str, str] = {}  # xdist's worker id: our guest's name
         self.over = threading.Event()
-        self.stopped = False  # by a person
+        self.stopped = False  # by the user
         self.held = contextlib.ExitStack()
         self.held.enter_context(paths.in_use())
         self.watch = DeadlineWatch(
@@ -83,7 +83,8 @@ class HostSide:
         self.holding = Holding(fleet, self.watch)
         if fleet.spec.hold:
             self.reports.after_report = self.holding.reported
-        # For Ctrl-C while xdist connects: a session that never starts never finishes either.
+        # For Ctrl-C while xdist connects: pytest_sessionfinish is not called for a session that did
+        # not start.
         config.add_cleanup(fleet.end)
 
     def _late(self, guest: str, _test: str) -> None:
@@ -92,7 +93,7 @@ class HostSide:
             handle.timeout()
 
     def pytest_report_header(self) -> list[str]:
-        """What is booted, how, and where the evidence goes."""
+        """Show the kernel, the guests and the folder for the evidence."""
         spec = self.fleet.spec
         return [
             f"kernel: {spec.image}",
@@ -111,40 +112,40 @@ class HostSide:
             self._boot(self.fleet.count)
             with self._connecting():
                 yield
-        except BaseException:  # pytest does not finish a session that did not start
+        except BaseException:  # pytest_sessionfinish is not called then
             self.fleet.end()
             raise
 
     @contextlib.contextmanager
     def _connecting(self) -> Iterator[None]:
-        """Explain it if a guest dies while xdist connects to it."""
+        """Exit with an explanation if a guest dies while xdist connects to it."""
         try:
             yield
         except (OSError, EOFError) as error:
             if getattr(error, "errno", None) not in (None, errno.EPIPE):
-                raise  # about something else
+                raise  # not about the connection
             message, code = self.crashes.stillborn(self.names.values())
             pytest.exit(message, returncode=code)
 
     def _boot(self, count: int, *, again: bool = False) -> None:
-        """Boot guests; ``again``: if a replacement does not come up, note that and try once more.
+        """Boot guests; ``again``: if a replacement does not come up, try once more.
 
-        The kernel has booted before, and the remaining tests are worth it.
+        The kernel has booted before, so another attempt is likely to succeed.
         """
         try:
             for guest in self.fleet.boot(count):
-                self.watch.busy(guest.name)  # else one that stays silent would have no deadline
+                self.watch.busy(guest.name)  # or a silent guest would have no deadline
         except BootFailed as failed:
             name, record = failed.guest.name, failed.record
             if again:
-                self.journal.guest(name, "did not boot; another is tried")
+                self.journal.guest(name, "did not boot; trying another")
                 self._boot(count)
                 return
             if record is not None and record.ended == "lost":
-                message = f"{name} was lost while it booted: {record.note}"
+                message = f"{name} was lost during boot: {record.note}"
                 pytest.exit(message, returncode=pytest.ExitCode.INTERNAL_ERROR)
             console, splats = last_messages(failed.guest.folder)
-            ended = record.ended if record else "no answer"
+            ended = record.ended if record else "its keeper did not respond"
             titles = [splat.title for splat in splats]
             self.journal.guest(name, "did not boot", console, splats)
             message = bootfail.explain(name, ended, console, titles)
@@ -154,13 +155,14 @@ class HostSide:
 
     @pytest.hookimpl
     def pytest_configure_node(self, node: Any) -> None:
-        """Ask a new guest for its name, and compare its kernel with what was requested."""
+        """Ask a new guest for its name, and check its kernel's config."""
         channel = node.gateway.remote_exec(probe)
         channel.send(self.options if not self.names else {})
         answer = channel.receive()
         channel.waitclose()
         if answer["missing"]:
-            message = "the running kernel is not the requested one: " + "; ".join(answer["missing"])
+            differences = "; ".join(answer["missing"])
+            message = f"the running kernel is not the requested one: {differences}"
             pytest.exit(message, returncode=pytest.ExitCode.INTERNAL_ERROR)
         self.names[node.gateway.id] = answer["guest"]
         repeat = self.config.getoption("repeat")
@@ -171,14 +173,13 @@ class HostSide:
         self.watch.busy(answer["guest"])
 
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """Note which tests there are."""
         self.journal.collected(ids)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
-        """Give up if the journal cannot be written any more."""
+        """Exit if the journal can no longer be written."""
         if self.journal.fault:
-            message = f"{self.journal.fault}\nhint: make room, or use another --guest-folder"
+            message = f"{self.journal.fault}\nhint: free some space, or use another --guest-folder"
             pytest.exit(message, returncode=pytest.ExitCode.INTERNAL_ERROR)
 
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -210,11 +211,11 @@ class HostSide:
             self.config.hook.pytest_runtest_logreport(report=report)
 
     def pytest_handlecrashitem(self, crashitem: str, report: Any, sched: Any) -> None:
-        """Put the right test and the reason into xdist's report of a dead worker."""
+        """Correct the test and add the reason in xdist's report of a dead worker."""
         self.crashes.explain(crashitem, report, sched)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Note a person's Ctrl-C; pytest ends a session of -x in the same way."""
+        """Note the user's Ctrl-C; pytest also calls this when -x stops the session."""
         self.stopped = not isinstance(excinfo.value, pytest.Session.Interrupted)
 
     @pytest.hookimpl(trylast=True)
@@ -233,7 +234,7 @@ class HostSide:
             self.held.close()
 
     def _dumps(self) -> list[str]:
-        """Examine the dumps of dead guests; return what to report of them."""
+        """Examine the dumps of dead guests; return the lines to report."""
         vmcore.examine(self.fleet.spec.folder, self.fleet.spec.vmlinux)
         return list(vmcore.heads(self.fleet.spec.folder))
 
@@ -248,13 +249,13 @@ class HostSide:
             terminal.write_line(line, flush=True)
 
     def _status(self, status: int) -> int:
-        """pytest's exit status, now that flaky tests and splats at boot are known."""
+        """Return pytest's exit status, given flaky tests and splats at boot."""
         tests = read(self.journal.folder)
         bad = {test.outcome for test in tests if test.outcome.bad}
         if self.reports.boot and status in (0, 1):
             return 1
         if status == 0 and bad - {Outcome.FLAKY, Outcome.NOTRUN}:
-            return 1  # the last test failed after xdist had heard that it passed
+            return 1  # the last test failed after xdist had counted it as passed
         if status == 1 and bad == {Outcome.FLAKY} and self.config.getoption("allow_flaky"):
             return 0
         lost = any(test.outcome is Outcome.NOTRUN and test.message for test in tests)
@@ -271,7 +272,7 @@ class HostSide:
 
 
 def _summary(folder: Path) -> Iterator[str]:
-    """The summary of a session, from its journal; empty if all went well."""
+    """Return the summary of a session, from its journal; empty if all went well."""
     tests = read(folder)
     notes = [event for event in events(folder) if isinstance(event, GuestNoted | AttemptLost)]
     bad = [test for test in tests if test.outcome.bad]

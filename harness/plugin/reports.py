@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What guests report: judged the moment it arrives, and written to the journal as phases.
+"""Judge the reports of guests as they arrive, and write them to the journal as phases.
 
-A splat fails the test it came from, and so does a taint that no splat explains.
+A splat fails the test that caused it, and so does a taint that no splat explains.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from harness.splat import BOOT, find
 # How tests read a variable in Python, and how Python reports a missing one.
 _READ = re.compile(r"""(?:\benviron\b[.\w]*|\bgetenv)\s*[\[(]\s*["'](\w+)["']""")
 _MISSED = re.compile(r"""KeyError: ["'](\w+)["']""")
-_SPLAT_LINES = 40  # of a splat, in a message
+_SPLAT_LINES = 40  # limit for each splat in a message
 
 
 class Reports:
-    """Takes the reports of guests.  Each guest has its own thread, in which they come in order."""
+    """Processes the reports of guests, which come in order, in a thread for each guest."""
 
     def __init__(
         self,
@@ -39,20 +39,20 @@ class Reports:
         variables: Collection[str],
     ) -> None:
         self.journal, self.watch, self._console = journal, watch, console
-        self.variables = variables  # names of the environment variables that guests have
-        self.collected: list[str] = []  # the tests that the first guest found
+        self.variables = variables  # names of the environment variables in guests
+        self.collected: list[str] = []  # the tests that the first guest collected
         self.ledger = SplatLedger()
         self._uncollected: set[str] = set()  # files that cannot be imported
         self.done = 0  # number of tests that have ended
-        self.spent: dict[str, str] = {}  # guests that leave by themselves, and why
+        self.spent: dict[str, str] = {}  # guests that end by themselves, and why
         self.boot: dict[str, tuple[Splat, ...]] = {}  # splats at the boot of a guest
         self.broken: dict[str, str] = {}  # guests whose pytest itself failed, and how
-        self.titles: dict[str, set[str]] = {}  # of a guest's splats that have been reported
+        self.titles: dict[str, set[str]] = {}  # titles of a guest's splats reported so far
         #: Called after each report, while its guest waits (--hold).
         self.after_report: Callable[[str, pytest.TestReport], None] | None = None
 
     def take(self, guest: str, report: pytest.TestReport) -> list[pytest.TestReport]:
-        """Judge a report, which may become a failure; return reports that come before it."""
+        """Judge a report, which may become a failure; return additional reports to send first."""
         extra = vars(report)
         earlier = self.between(guest, extra.get("kernel_log_before", ""))
         if report.when == "setup":
@@ -75,7 +75,7 @@ class Reports:
             self._uncollected.add(name)
             self.journal.collected([name])
             self.journal.started(name, guest)
-            message = f"it cannot be imported\n{report.longreprtext}"
+            message = f"the file cannot be imported\n{report.longreprtext}"
             self.journal.reported(name, Phase("setup", Outcome.ERROR, message=message))
 
     def between(self, guest: str, log: str) -> list[pytest.TestReport]:
@@ -94,7 +94,7 @@ class Reports:
         return [report]
 
     def _judge_boot(self, guest: str) -> None:
-        """Judge, once, the kernel's messages before the first test; read from the console's log."""
+        """Judge, once, the kernel's messages before the first test, from the console log."""
         if guest in self.titles:
             return
         try:
@@ -113,7 +113,7 @@ class Reports:
 
 
 def judge(report: pytest.TestReport, ledger: SplatLedger) -> Phase:
-    """Make a phase of a guest's report; the report becomes failed if the kernel's log says so."""
+    """Make a phase from a guest's report; fail the report if the kernel log requires it."""
     log: str = vars(report).get("kernel_log", "")
     splats = ledger.unexpected(report.nodeid, find(log.splitlines(), report.nodeid))
     before_after = vars(report).get("taint")
@@ -137,7 +137,7 @@ def judge(report: pytest.TestReport, ledger: SplatLedger) -> Phase:
         if complaint:
             phase = _fail(report, phase, Outcome.FAIL, complaint)
     if phase.outcome.bad and before_after and before_after[0]:
-        note = f"the guest was tainted before the test began ({taint.words(before_after[0])})"
+        note = f"the guest was tainted before the test ({taint.explain(before_after[0])})"
         phase = dataclasses.replace(phase, message=f"{note}\n{phase.message}")
     return phase
 
@@ -145,9 +145,9 @@ def judge(report: pytest.TestReport, ledger: SplatLedger) -> Phase:
 def explain_variables(
     report: pytest.TestReport | pytest.CollectReport, variables: Collection[str]
 ) -> None:
-    """Add to a failure which variables it reads that are set on this machine only.
+    """Add a section to a failure about variables it reads that are only set on this machine.
 
-    ``variables`` are the names of those that guests have.
+    ``variables`` are the names of those set in guests.
     """
     text = report.longreprtext
     names = set(_READ.findall(text))
@@ -164,7 +164,7 @@ def explain_variables(
 
 
 def _own_sections(report: pytest.TestReport) -> list[tuple[str, str]]:
-    """The sections of this phase: pytest's reports repeat those of earlier phases."""
+    """Return the sections of this phase only: pytest's reports repeat those of earlier phases."""
     return [
         (title, text)
         for title, text in report.sections
@@ -173,7 +173,7 @@ def _own_sections(report: pytest.TestReport) -> list[tuple[str, str]]:
 
 
 def _fail(report: pytest.TestReport, phase: Phase, outcome: Outcome, message: str) -> Phase:
-    """Turn a report into a failure, for pytest and for the journal."""
+    """Turn a report into a failure, for both pytest and the journal."""
     if not report.failed:
         vars(report).pop("wasxfail", None)
         report.outcome = "failed"
@@ -184,16 +184,16 @@ def _fail(report: pytest.TestReport, phase: Phase, outcome: Outcome, message: st
 
 
 def _silent_taint(phase: Phase, ledger: SplatLedger, test: str) -> str:
-    """Complain about a new taint that only a fault sets, if there was no splat."""
-    before, now = phase.taint or (0, 0)
-    fresh = now & ~before
-    if not taint.bad(fresh) or not ledger.silent(test):
+    """Return a complaint about a new taint that only a fault sets, if there was no splat."""
+    before, after = phase.taint or (0, 0)
+    new = after & ~before
+    if not taint.bad(new) or not ledger.silent(test):
         return ""
-    return f"the kernel became tainted without a message in its log ({taint.words(fresh)})"
+    return f"the kernel became tainted without a message in its log ({taint.explain(new)})"
 
 
 def splats_after(test: str, log: str, splats: tuple[Splat, ...]) -> tuple[Phase, pytest.TestReport]:
-    """The phase, and the report for pytest, of splats that came after a test had ended."""
+    """Return the phase, and the report for pytest, for splats after a test had ended."""
     message = f"{splats[0].title} (after the test had ended)\n{splats_text(splats)}"
     report = pytest.TestReport(
         nodeid=test,
@@ -208,13 +208,13 @@ def splats_after(test: str, log: str, splats: tuple[Splat, ...]) -> tuple[Phase,
 
 
 def location(test: str) -> tuple[str, None, str]:
-    """A test's location as in pytest's reports, made of its name."""
+    """Return a test's location as in pytest's reports, from its name."""
     file, _, name = test.partition("::")
     return file, None, name.replace("::", ".")
 
 
 def splats_text(splats: tuple[Splat, ...]) -> str:
-    """Splats for a message: the title, then the kernel's own lines."""
+    """Return splats as text for a message: the title, then the kernel's lines."""
     return "\n\n".join("\n".join((s.title, *s.lines[:_SPLAT_LINES])) for s in splats)
 
 
@@ -229,7 +229,7 @@ def _outcome(report: pytest.TestReport) -> Outcome:
 
 
 def _message(report: pytest.TestReport) -> str:
-    """The reason of a skip, or the whole text of a failure."""
+    """Return the reason for a skip, or the complete text of a failure."""
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2])
     if hasattr(report, "wasxfail") and report.skipped:

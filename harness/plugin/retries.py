@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Rerun what failed, alone in a new guest: does it fail there, too?
+"""Rerun failed tests alone in a new guest, to see whether they fail again.
 
-The command is the one that a person gets to reproduce it.
+The command is the same that the user gets to reproduce the failure.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _CRASHES = 1  # how often a crash is rerun by default
 class Retries:
     """Reruns bad tests.
 
-    ``command`` runs one test; ``times`` is how often at most, None for crashes only.  ``over``
-    returns whether the run's time is over; ``say`` reports each outcome.
+    ``command`` runs one test; ``times`` is the maximum number of reruns, None for crashes only.
+    ``over`` returns whether the run is over its deadline; ``say`` reports each outcome.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Retries:
         self.times, self._over, self._say = times, over, say
 
     def wanted(self, test: Test) -> int:
-        """How often a test is to be rerun at most."""
+        """Return the maximum number of reruns of a test."""
         if not test.outcome.bad or test.outcome in (Outcome.NOTRUN, Outcome.FLAKY):
             return 0
         if self.times is None:
@@ -46,7 +46,7 @@ class Retries:
         return self.times
 
     def run(self) -> None:
-        """Rerun the bad tests one after another, each until it is good once, or often enough."""
+        """Rerun the bad tests one after another, each until it is good or has no reruns left."""
         for test in read(self.journal.folder):
             times = self.wanted(test)
             for number in range(1, times + 1):
@@ -55,14 +55,14 @@ class Retries:
                 try:
                     outcome = self.rerun(test.id)
                 except OSError as error:
-                    self._say(f"no more reruns: {error}")
+                    self._say(f"stopping reruns: {error}")
                     return
                 self._say(f"alone, {number} of {times}: {outcome or 'did not run'} {test.id}")
                 if outcome is None or not outcome.bad:
                     break
 
     def rerun(self, test: str) -> Outcome | None:
-        """Run one test in a guest of its own; None if the host could not."""
+        """Run a test in its own guest; return None in case of a host fault."""
         top = self.journal.folder / FOLDER
         top.mkdir(exist_ok=True)
         folder = top / f"{len(list(top.iterdir()))}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel's taint in words: /proc/sys/kernel/tainted has a bit for each."""
+"""The meanings of the kernel's taint bits (/proc/sys/kernel/tainted)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _BITS = (
     ("F", "a module was force-loaded"),
     ("S", "the system is out of specification"),
     ("R", "a module was force-unloaded"),
-    ("M", "the machine reported a fault"),
+    ("M", "the machine reported a hardware fault"),
     ("B", "a bad page or memory error was seen"),
-    ("U", "a program asked for it"),
+    ("U", "a user space program requested it"),
     ("D", "the kernel died once: Oops or BUG"),
     ("A", "an ACPI table was overridden"),
     ("W", "a warning was printed"),
@@ -25,22 +25,22 @@ _BITS = (
     ("N", "an in-kernel test was run"),
     ("J", "a userspace driver used a mutating debug operation"),
 )
-# A kernel sets these only together with a splat.
+# The kernel sets these only together with a splat.
 _BAD = frozenset("MBDWL")
 
 
 def letters(taint: int) -> str:
-    """The letters as the kernel prints them, without blanks."""
+    """Return the letters as the kernel prints them, without blanks."""
     named = "".join(letter for bit, (letter, _) in enumerate(_BITS) if taint >> bit & 1)
     return named + ("?" if taint >> len(_BITS) else "")
 
 
 def bad(taint: int) -> bool:
-    """Whether one of these bits means a fault of the kernel."""
+    """Return whether one of the bits means a kernel fault."""
     return bool(_BAD & set(letters(taint)))
 
 
-def words(taint: int) -> str:
-    """What the bits mean: "W: a warning was printed"."""
+def explain(taint: int) -> str:
+    """Return what the bits mean, such as "W: a warning was printed"."""
     meanings = [f"{letter}: {why}" for bit, (letter, why) in enumerate(_BITS) if taint >> bit & 1]
     return "; ".join(meanings)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""An xdist worker as the host sees it: what it was sent, and therefore what it can send.
+"""The host's view of an xdist worker: checks each message against what the worker was sent.
 
-A test may write anything to its guest's results channel.  xdist trusts what it reads, and what does
-not fit its state ends the whole session; so we read it first.
+A test may write anything to its guest's results channel.  xdist trusts what it reads, and an
+unexpected message ends the whole session, so we check messages first.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from harness.plugin.reports import Reports, explain_variables
 from harness.plugin.xdist_internals import EVENTS, RUN_ALL, RUN_TESTS, SHUTDOWN, XdistNode
 
 _ONCE = {"workerready", "collectionfinish"}
-# xdist gets these from us, made of what the guest sent.
+# We recreate these events for xdist from what the guest sent.
 _REMADE = {"testreport", "collectreport", "warning_recorded"}
 
 
 class Worker:
-    """Stands between xdist's node and the guest behind it.
+    """Sits between xdist's node and the guest.
 
-    What the guest sends arrives in a thread of its own; what it is sent comes from the main thread.
+    Messages from the guest arrive in a separate thread; messages to it come from the main thread.
     """
 
     def __init__(self, node: Any, guest: str, reports: Reports, *, replaces: bool) -> None:
         self.guest, self.reports = guest, reports
-        self._replaces = replaces  # a dead guest: xdist compares only the first guests' tests
+        self._replaces = replaces  # a dead guest; xdist only compares the first guests' tests
         self._tests: list[str] = []
         self._owed: list[int] = []  # indices of tests it was sent and has not completed
         self._begun = ""  # a test that it has not completed
-        self._leaving = False  # it was told that no more tests will come
+        self._leaving = False  # it was told that there are no more tests
         self._seen: set[str] = set()  # events of _ONCE, and "nonsense"
         self._node = XdistNode(node, self.heard, self.sending)
-        # For events that are not simply passed on; each returns whether the event makes sense.
+        # For events that are not simply passed on; each returns whether the event is valid.
         self._takers: dict[str, Callable[..., bool]] = {
             "internal_error": self._internal_error,
             "collectreport": self._collectreport,
@@ -62,31 +62,31 @@ class Worker:
         self._node.send(name, **values)
 
     def _set_clock(self) -> None:
-        """Time a guest that is between tests, unless it has to wait for us."""
+        """Start the deadline for a guest between tests, unless it must wait for us."""
         if "collectionfinish" not in self._seen:
-            return  # which is timed already
-        # A worker begins a test once it knows the next one, or that there is none.
+            return  # the deadline for collecting the tests still runs
+        # A worker starts a test once it knows the next one, or that there is none.
         if self._leaving or self._begun or len(self._owed) > 1:
             self.reports.watch.busy(self.guest)
         else:
             self.reports.watch.idle(self.guest)
 
     def heard(self, event: object) -> None:
-        """Take what the guest sends, before xdist does; leave out what makes no sense."""
-        if isinstance(event, enum.Enum):  # xdist's own: the channel is closed
+        """Process an event from the guest before xdist does; drop invalid events."""
+        if isinstance(event, enum.Enum):  # from xdist itself: the channel is closed
             self._node.pass_on(event)
-        elif self.guest not in self.reports.broken:  # whatever a broken one still sends
+        elif self.guest not in self.reports.broken:  # a broken guest's events are dropped
             try:
-                sensible = self._take(event)
+                valid = self._take(event)
             except Exception:  # it may contain anything
-                sensible = False
-            if not sensible and "nonsense" not in self._seen:
+                valid = False
+            if not valid and "nonsense" not in self._seen:
                 self._seen.add("nonsense")
                 test = self.reports.watch.at(self.guest)
                 when = f"during {test}" if test else "between its tests"
                 self.reports.journal.guest(
                     self.guest,
-                    f"sent an impossible message ({_described(event)}) {when}; it was ignored",
+                    f"sent an invalid message ({_described(event)}) {when}; it was ignored",
                 )
 
     def _take(self, event: Any) -> bool:
@@ -113,7 +113,7 @@ class Worker:
         first = self.reports.collected = self.reports.collected or self._tests
         if self._replaces and self._tests != first:
             different = sorted(set(self._tests) ^ set(first)) or ["their order"]
-            self._break(f"collected different tests from the first guest: {different[0]}")
+            self._break(f"collected other tests than the first guest: {different[0]}")
         self._set_clock()
         return True
 
@@ -151,7 +151,7 @@ class Worker:
     def _workerfinished(self, workeroutput: dict[str, Any]) -> bool:
         stops = workeroutput["shouldfail"] or workeroutput["shouldstop"]
         if self._owed and not stops and workeroutput["exitstatus"] != pytest.ExitCode.INTERRUPTED:
-            self._break("it ended before it had run all its tests")
+            self._break("it ended before running all its tests")
         return True
 
     def _testreport(self, data: dict[str, Any]) -> bool:

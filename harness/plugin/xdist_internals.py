@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""All that we use of pytest-xdist and execnet beyond what they document.
+"""All undocumented parts of pytest-xdist and execnet that we use.
 
 pyproject.toml keeps pytest-xdist below the next major release; tests/unit/test_xdist_internals.py
-fails if an installed release lacks something of this.
+fails if an installed release lacks one of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EVENTS: dict[str, set[str]] = {
 }
 #: The commands that xdist sends to its workers.
 RUN_TESTS, RUN_ALL, SHUTDOWN = "runtests", "runtests_all", "shutdown"
-# What describes the class of a warning.
+# Fields that describe the class of a warning.
 _CLASSES = ("message_module", "message_class_name", "message_args", "category_module")
 
 
@@ -52,7 +52,7 @@ def intercept_replacements(
 
 
 def relay_status(node: Any, seconds: float) -> int | None:
-    """The exit status of a node's process; None if it still runs after so many seconds."""
+    """Return the exit status of a node's process; None if it still runs after ``seconds``."""
     try:
         return int(node.gateway._io.popen.wait(seconds))
     except (AttributeError, subprocess.TimeoutExpired):
@@ -60,7 +60,7 @@ def relay_status(node: Any, seconds: float) -> int | None:
 
 
 def result_descriptors(config: pytest.Config) -> tuple[int, int]:
-    """In a worker: the file descriptors of its connection to the host."""
+    """Return, in a worker, the file descriptors of its connection to the host."""
     plugins = config.pluginmanager.get_plugins()
     channel = next(plugin.channel for plugin in plugins if hasattr(plugin, "torun"))
     io = channel.gateway._io
@@ -70,8 +70,8 @@ def result_descriptors(config: pytest.Config) -> tuple[int, int]:
 class XdistNode:
     """xdist's object for a worker.
 
-    From now on ``heard`` gets all that the worker sends, and ``sending`` all that xdist sends to
-    it; they decide what to pass on (``pass_on``, ``send``).
+    ``heard`` is called with everything the worker sends, and ``sending`` with everything xdist
+    sends to it; they decide what to pass on (with ``pass_on`` and ``send``).
     """
 
     def __init__(
@@ -88,20 +88,20 @@ class XdistNode:
         self._node.notify_inproc("errordown", node=self._node, error="internal error")
 
     def deserialized(self, data: dict[str, Any]) -> object:
-        """The report in ``data``, of whatever class its hook implementations make."""
+        """Return the report in ``data``, of the class that hook implementations choose."""
         config = self._node.config
         return config.hook.pytest_report_from_serializable(config=config, data=data)
 
     def report(self, report: pytest.TestReport) -> None:
-        """Give xdist the report of a test."""
+        """Pass the report of a test to xdist."""
         self._node.notify_inproc("testreport", node=self._node, rep=report)
 
     def collect_report(self, report: pytest.CollectReport) -> None:
-        """Give xdist a report of collecting tests, which must not have passed."""
+        """Pass a failed report of collecting tests to xdist."""
         self._node.notify_inproc("collectreport", node=self._node, rep=report)
 
     def warning(self, data: dict[str, Any], **where: Any) -> None:
-        """Give xdist a warning; one of a class that only the guest knows loses its class."""
+        """Pass a warning to xdist, without its class if only the guest can import that."""
         from xdist.workermanage import unserialize_warning_message
 
         try:

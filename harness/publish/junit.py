@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import junitparser
 from junitparser import xunit2
 
-from harness.model import Outcome, Run, SideResult, Splat, Test
+from harness.model import Outcome, Run, Splat, Test, Trial
 from harness.text import clean, clip, one_line, quantity
 
 BAD, GOOD = 64 * 1024, 4 * 1024  # most characters of a text, for bad and for good tests
@@ -36,7 +36,7 @@ _RESULTS: Mapping[Outcome, type[junitparser.junitparser.FinalResult]] = {
 }
 
 
-def write(path: Path, run: Run, sides: Sequence[SideResult] | None = None) -> Path:
+def write(path: Path, run: Run, sides: Sequence[Trial] | None = None) -> Path:
     """Write junit.xml for ``sides`` of a run (all by default); return its path.
 
     A failure that does not count for the verdict is written as skipped, with the reason: a CI
@@ -60,7 +60,7 @@ def write(path: Path, run: Run, sides: Sequence[SideResult] | None = None) -> Pa
     return path
 
 
-def _faults(run: Run, sides: Sequence[SideResult]) -> Iterator[str]:
+def _faults(run: Run, sides: Sequence[Trial]) -> Iterator[str]:
     """Yield faults that no test shows: an incomplete run, new compiler warnings."""
     if run.interrupted:
         yield "the run was interrupted"
@@ -77,7 +77,7 @@ class _Kernel:
     """The suites of one kernel of a run."""
 
     run: Run
-    side: SideResult
+    side: Trial
 
     def suites(self) -> Iterator[xunit2.TestSuite]:
         """Return a suite for each folder of tests, and one for the boot if that failed."""

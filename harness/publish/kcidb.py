@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.errors import HarnessError, UsageError
-from harness.model import GuestRecord, Outcome, Run, Side, SideResult, Test
+from harness.model import GuestRecord, Outcome, Run, Side, Test, Trial
 from harness.publish import sentences
 from harness.results import evidence
 from harness.text import clean, clip, one_line
@@ -73,7 +73,7 @@ def _digest(run: Run) -> str:
     return hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:20]
 
 
-def _checkout(run: Run, side: SideResult, name: str, origin: str) -> Table:
+def _checkout(run: Run, side: Trial, name: str, origin: str) -> Table:
     series = run.series if side.side is Side.PATCHED else None
     checkout: Table = {
         "id": f"{name}-{side.side}",
@@ -105,7 +105,7 @@ def _patches_digest(run: Run) -> str | None:
     return digests.hexdigest()
 
 
-def _build(run: Run, side: SideResult, name: str, origin: str) -> Table:
+def _build(run: Run, side: Trial, name: str, origin: str) -> Table:
     kernel = side.kernel
     warnings = [warning.message for warning in kernel.warnings]
     config = " ".join(run.series.kconfig) if run.series else ""
@@ -124,7 +124,7 @@ def _build(run: Run, side: SideResult, name: str, origin: str) -> Table:
     return build | ({"log_excerpt": _excerpt("\n".join(warnings))} if warnings else {})
 
 
-def _tests(run: Run, side: SideResult, name: str, origin: str) -> Iterator[Table]:
+def _tests(run: Run, side: Trial, name: str, origin: str) -> Iterator[Table]:
     guests = {guest.name: guest for guest in side.guests}
     common: Table = {
         "build_id": f"{name}-{side.side}-build",
@@ -140,7 +140,7 @@ def _tests(run: Run, side: SideResult, name: str, origin: str) -> Iterator[Table
         yield {**common, "id": f"{name}-{side.side}-{number}", **result}
 
 
-def _boot(side: SideResult) -> Table:
+def _boot(side: Trial) -> Table:
     bad = bool(side.error or side.boot_splats)
     boots = [g.boot_seconds for g in side.guests if g.boot_seconds is not None]
     boot: Table = {"path": "boot", "status": "FAIL" if bad else "PASS"}
@@ -152,7 +152,7 @@ def _boot(side: SideResult) -> Table:
     return boot | ({"log_excerpt": _excerpt("\n\n".join(parts))} if bad else {})
 
 
-def _test(side: SideResult, test: Test, guest: GuestRecord | None) -> Table:
+def _test(side: Trial, test: Test, guest: GuestRecord | None) -> Table:
     result: Table = {
         "path": path(test.id),
         "comment": one_line(test.id, 1000),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import HostFault, UsageError
-from harness.model import Matrix, Run, SideResult
+from harness.model import Matrix, Run, Trial
 from harness.progress import Progress
 from harness.publish import code_annotations, junit, kcidb, markdown, reply, tap
 from harness.results import evidence, store
@@ -65,7 +65,7 @@ def load(folder: Path) -> Run:
     return dataclasses.replace(run, folder=folder, sides=sides)
 
 
-def _sides(run: Run, choices: OutputChoices) -> tuple[SideResult, ...]:
+def _sides(run: Run, choices: OutputChoices) -> tuple[Trial, ...]:
     return tuple(side for side in run.sides if choices.side in ("", side.side))
 
 

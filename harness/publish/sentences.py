@@ -14,9 +14,9 @@ from harness.model import (
     ChangeKind,
     FailureGroup,
     Run,
-    SideResult,
     Splat,
     Test,
+    Trial,
     Verdict,
 )
 from harness.progress import clock
@@ -58,7 +58,7 @@ def booted(times: Sequence[float | None], *, cached: bool) -> str:
     return f"{len(times)} x {clock(max(up))}" if up else "none"
 
 
-def left(side: SideResult) -> str:
+def left(side: Trial) -> str:
     """Say how many tests were not run; empty when all were."""
     if not side.left:
         return ""

@@ -15,7 +15,7 @@ from harness import serial
 from harness.decode import Decoded
 from harness.guest import bootfail
 from harness.guest import records as guest_records
-from harness.model import GuestRecord, Kernel, Patch, Request, Side, SideResult
+from harness.model import GuestRecord, Kernel, Patch, Request, Side, Trial
 from harness.results import journal
 from harness.results.journal import SessionStarted
 from harness.serial import DamagedError
@@ -69,11 +69,11 @@ def _lines(console: Path) -> list[str]:
 
 def read(
     folder: Path, side: Side, kernel: Kernel, *, cached: bool = False, stopped: bool = False
-) -> SideResult:
+) -> Trial:
     """Read a trial.  ``stopped``: it was interrupted, so a running test has not crashed."""
     records = guests(folder)
     tests = journal.read(folder, stopped=stopped)
-    return SideResult(side, kernel, tests, records, boot_error(records), cached)
+    return Trial(side, kernel, tests, records, boot_error(records), cached)
 
 
 def boot_error(records: tuple[GuestRecord, ...]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memory dumps of dead guests: ``vmcore.txt`` beside each ``vmcore``, written with drgn."""
+"""Examine memory dumps of dead guests with drgn: write ``vmcore.txt`` next to each ``vmcore``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from harness.errors import HostFault
 
 DUMP, TEXT = "vmcore", "vmcore.txt"
 _PATIENCE = 120.0  # seconds for drgn
-_HEAD = 3  # lines of a report that are shown
+_HEAD = 3  # lines of a report that the summary shows
 
 
 def examine(guests: Path, vmlinux: Path | None) -> None:
-    """Write the report of each dump below ``guests`` that has none yet.
+    """Write the report of each dump below ``guests`` that does not have one yet.
 
-    If drgn cannot read it (not installed, no debug info in ``vmlinux``), the report says so.
+    If drgn cannot read a dump (not installed, no debug info in ``vmlinux``), the report says so.
     """
     for dump in _dumps(guests):
         text = dump.with_name(TEXT)
@@ -31,12 +31,12 @@ def examine(guests: Path, vmlinux: Path | None) -> None:
 
 
 def _dumps(guests: Path) -> list[Path]:
-    """The dumps of a session's guests, in the order of the guests."""
+    """Return the dumps of a session's guests, in the order of the guests."""
     return sorted(guests.glob(f"*/{DUMP}"), key=lambda dump: dump.parent.name.zfill(6))
 
 
 def heads(guests: Path) -> Iterator[str]:
-    """For each dump, its path and the first lines of its report."""
+    """Return lines for a summary: the path of each dump and the first lines of its report."""
     for dump in _dumps(guests):
         yield f"dump: {dump}"
         text = dump.with_name(TEXT)
@@ -51,7 +51,7 @@ def _missing(vmlinux: Path | None) -> str:
     if importlib.util.find_spec("drgn") is None:
         return "drgn is not installed, so the dump was not read\nhint: pip install drgn"
     if vmlinux is None:
-        return "there is no vmlinux beside the image, so the dump cannot be read"
+        return "there is no vmlinux next to the image, so the dump cannot be read"
     return ""
 
 
@@ -67,8 +67,8 @@ def _run_drgn(dump: Path, vmlinux: Path | None, text: Path) -> str:
 
 
 def _sparsify(dump: Path) -> None:
-    """Free the disk space of zero pages, which are most of a guest's memory."""
+    """Free the disk space of zero pages, which are most of a dump."""
     try:
         process.run(["fallocate", "--dig-holes", dump], check=False)
     except HostFault:
-        return  # then the file only takes more space
+        return  # the file only takes more space

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``python -m harness.vmcore.drgn_report VMCORE VMLINUX OUT``: write what drgn finds in a dump.
+"""``python -m harness.vmcore.drgn_report VMCORE VMLINUX OUT``: write a report of a dump.
 
-A separate program: drgn is not always installed, and what it reads comes from a broken kernel.
+A separate program, because drgn may not be installed, and because it reads data of a broken kernel.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from drgn.helpers.linux.sched import cpu_curr, task_state_to_char
 from harness import process
 
 _RELEASE = re.compile(rb"Linux version (\S+)")
-_NO_CPU = -1  # panic_cpu of a kernel that did not panic
-# Functions at the top of a dead CPU's stack that say nothing about the reason.
+_NO_CPU = -1  # panic_cpu of a kernel that has not panicked
+# Functions at the top of a dead CPU's stack that are not the reason for its death.
 _DYING = {"panic", "vpanic", "delay_tsc", "__delay", "udelay", "__udelay", "__const_udelay"}
 
 
 def vmcoreinfo(symbols: dict[str, int], release: str) -> bytes:
-    """What a kernel that runs where it was linked would have told kdump itself."""
+    """Return the VMCOREINFO that a kernel without relocation would have given to kdump."""
     tables = symbols.get("swapper_pg_dir") or symbols["init_top_pgt"]
     return (
         f"OSRELEASE={release}\nPAGESIZE=4096\nKERNELOFFSET=0\nNUMBER(phys_base)=0\n"
@@ -35,7 +35,7 @@ def vmcoreinfo(symbols: dict[str, int], release: str) -> bytes:
 
 
 def symbols(vmlinux: Path) -> dict[str, int]:
-    """The addresses of all symbols."""
+    """Return the addresses of all symbols."""
     lines = (line.split() for line in process.run(["nm", vmlinux]).stdout.splitlines())
     return {fields[2]: int(fields[0], 16) for fields in lines if len(fields) == 3}
 
@@ -43,7 +43,7 @@ def symbols(vmlinux: Path) -> dict[str, int]:
 def load(vmcore: Path, vmlinux: Path) -> drgn.Program:
     """Open a dump.  Raises drgn.MissingDebugInfoError and other errors of drgn.
 
-    drgn takes a vmlinux with nothing but unwind tables for debug info, but it has no types.
+    drgn accepts a vmlinux that has only unwind tables, so this also checks for types.
     """
     match = _RELEASE.search(vmlinux.read_bytes())
     release = match[1].decode() if match else "unknown"
@@ -58,7 +58,7 @@ def load(vmcore: Path, vmlinux: Path) -> drgn.Program:
 
 
 def describe(program: drgn.Program) -> Iterator[str]:
-    """The lines of the report, the most important one first."""
+    """Return the lines of the report, the most important first."""
     panicked = program["panic_cpu"].counter.value_()
     for cpu in sorted(for_each_online_cpu(program), key=lambda cpu: (cpu != panicked, cpu)):
         task = cpu_curr(program, cpu)
@@ -67,7 +67,7 @@ def describe(program: drgn.Program) -> Iterator[str]:
         if cpu == panicked != _NO_CPU:
             yield f"panic in {_name(task)} on CPU {cpu}: {at}"
         else:
-            yield f"CPU {cpu} is at {_name(task)}: {at}"
+            yield f"CPU {cpu} runs {_name(task)}: {at}"
         yield from trace
     tasks = list(for_each_task(program))
     blocked = [task for task in tasks if task_state_to_char(task) == "D"]
@@ -85,7 +85,7 @@ def _name(task: drgn.Object) -> str:
 
 
 def _stack(program: drgn.Program, task: drgn.Object) -> tuple[list[str], list[str]]:
-    """The lines of a task's stack, and its topmost functions that say what it was doing."""
+    """Return the lines of a task's stack, and the topmost functions that show what it was doing."""
     try:
         trace = program.stack_trace(task)
     except (drgn.FaultError, ValueError, LookupError) as error:
@@ -96,14 +96,14 @@ def _stack(program: drgn.Program, task: drgn.Object) -> tuple[list[str], list[st
 
 
 def main(argv: list[str]) -> None:
-    """Write the report of a dump, or why there is none."""
+    """Write the report of a dump, or why it cannot be written."""
     vmcore, vmlinux, out = map(Path, argv[1:4])
     try:
         text = "\n".join(describe(load(vmcore, vmlinux)))
     except drgn.MissingDebugInfoError:
         text = (
             f"no debug info in {vmlinux}, so {vmcore.name} cannot be examined\n"
-            "hint: build the kernel with it: --kconfig base, or --kconfig debuginfo with your own"
+            "hint: build with debug info: --kconfig base, or add --kconfig debuginfo to your own"
         )
     except Exception as error:  # the dump's kernel may have overwritten anything
         text = f"drgn cannot read {vmcore.name}: {error}"

@@ -99,7 +99,7 @@ def test_a_held_guest_is_entered_from_the_terminal(image: Path, tmp_path: Path) 
     )
     with (tmp_path / "said").open("w") as child.logfile_read:
         child.expect("guest0 is held: .*test_fails failed in its call: assert 1 == 2")
-        child.expect("leave it")
+        child.expect("type exit")
         child.sendline("cat /run/state; id -u")
         child.expect("as it was")
         child.sendline("exit")

@@ -126,7 +126,7 @@ def test_pytest_options_work_as_ever(image: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--kernel", "/no/such/image"), "there is no such image"),
+        (("--kernel", "/no/such/image"), "/no/such/image does not exist"),
         (("--guests", "many"), "--guests: expected a whole number (1 or more) or auto"),
     ],
 )

@@ -143,7 +143,7 @@ def _memory(request: pytest.FixtureRequest, _diary: kmemleak.Diary | None) -> It
 
 def _no_lost_memory(diary: kmemleak.Diary, *, fresh: bool = False) -> None:
     found = diary.blamed(kmemleak.scan(fresh=fresh))
-    assert not found, f"memory that nothing points to:\n{diary.words(found)}"
+    assert not found, f"memory that nothing points to:\n{diary.text(found)}"
 
 
 @pytest.fixture(autouse=True)
@@ -164,8 +164,8 @@ def _leak_guard(
     if failed:  # blamed already, and it could not clean up
         return
     gone = GUARD.lost(before, now)
-    assert not left, "\n".join(["the test leaked:", GUARD.words(left), *problems])
-    assert not gone, "\n".join(["the test took away:", GUARD.words(gone)])
+    assert not left, "\n".join(["the test leaked:", GUARD.text(left), *problems])
+    assert not gone, "\n".join(["the test took away:", GUARD.text(gone)])
     stash[THERE] = now
 
 

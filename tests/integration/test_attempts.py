@@ -13,7 +13,7 @@ import pytest
 import seeds
 import warm
 
-from harness.model import Kernel, Outcome, Run, Side, SideResult, Source, Test
+from harness.model import Kernel, Outcome, Run, Side, Source, Test, Trial
 from harness.publish import junit
 from harness.results import journal
 
@@ -126,7 +126,7 @@ def test_a_crash_is_rerun_once_by_default(session: Session) -> None:
     assert code == 1, said
     (test,) = session.tests().values()
     assert test.attempts == (Outcome.CRASH, Outcome.PASS)
-    assert "the tests' process in the guest ended with status 3" in test.message
+    assert "the pytest process in the guest ended with status 3" in test.message
 
 
 def test_a_guest_lost_by_the_host_blames_no_test(session: Session) -> None:
@@ -138,7 +138,7 @@ def test_a_guest_lost_by_the_host_blames_no_test(session: Session) -> None:
         "test_a": (Outcome.PASS,),
         "test_b": (Outcome.PASS,),
     }
-    assert "lost by the host's fault: QEMU was killed by SIGKILL" in said
+    assert "lost due to a host fault: QEMU was killed by SIGKILL" in said
 
 
 def test_a_guest_lost_twice_is_no_verdict(session: Session) -> None:
@@ -252,7 +252,7 @@ def test_junit_has_the_attempts(tmp_path: Path) -> None:
     kernel = Kernel("key", tmp_path, tmp_path, tmp_path, "7.2", "commit", "x86_64")
     source = Source(tmp_path, "commit", "v7.2")
     for allowed in (False, True):
-        side = SideResult(Side.PATCHED, kernel, (flaky, bad), allow_flaky=allowed)
+        side = Trial(Side.PATCHED, kernel, (flaky, bad), allow_flaky=allowed)
         run = Run(None, source, tmp_path, "2026-01-01", 1.0, "tcg", (side,))
         text = junit.write(tmp_path / "junit.xml", run).read_text()
         assert text.count("<flakyFailure") == text.count("<rerunFailure") == 1

@@ -114,7 +114,7 @@ def test_the_results_channel_is_cut(session: Session) -> None:
     status, said = session.run("--guests", "1", mode="cut", WAIT=HOURS)
     assert status == 1, said
     message = session.tests()["test_waits"].message
-    assert "the tests' process in the guest ended with status 0" in message
+    assert "the pytest process in the guest ended with status 0" in message
     assert "INTERNALERROR" not in said
     assert session.outcomes()["test_quick[0]"] == "pass"
     assert session.outcomes()["test_waits"] == "crash"

@@ -101,7 +101,7 @@ def test_kvm_is_used_once_proven_and_probed_once(machine: list[str]) -> None:
 
 
 def test_an_explicit_tcg_needs_no_probe(machine: list[str]) -> None:
-    assert accel.choose("tcg", QUIET) == (Accel.TCG, "asked for")
+    assert accel.choose("tcg", QUIET) == (Accel.TCG, "requested")
     assert machine == []
 
 
@@ -124,7 +124,7 @@ def test_an_unknown_architecture_is_a_usage_error() -> None:
 
 @pytest.mark.parametrize(
     ("said", "words"),
-    [("QEMU emulator version 5.2.0", "6.0 or newer"), ("what?", "does not say its version")],
+    [("QEMU emulator version 5.2.0", "6.0 or newer"), ("what?", "prints no version number")],
 )
 def test_an_unsuitable_qemu_is_rejected(
     monkeypatch: pytest.MonkeyPatch, said: str, words: str

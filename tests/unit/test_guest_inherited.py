@@ -34,8 +34,8 @@ LEFT: dict[str, tuple[Callable[[], object], str]] = {
     "files": (lambda: _limit(resource.RLIMIT_NOFILE), "limits changed"),
     "core": (lambda: _limit(resource.RLIMIT_MEMLOCK), "limits changed"),
     "umask": (lambda: os.umask(0o777), "the umask changed"),
-    "variable": (lambda: os.environ.update(GADGET="1"), "the variable GADGET changed"),
-    "no variable": (lambda: os.environ.pop("PATH"), "the variable PATH changed"),
+    "variable": (lambda: os.environ.update(GADGET="1"), "the environment variable GADGET changed"),
+    "no variable": (lambda: os.environ.pop("PATH"), "the environment variable PATH changed"),
     "user": (lambda: os.seteuid(12345), "uids changed"),
     "group": (lambda: os.setegid(12345), "gids changed"),
     "groups": (lambda: os.setgroups([7, 8]), "groups changed"),
@@ -254,8 +254,8 @@ def test_what_wider_fixtures_change_is_normal_until_they_end(tmp_path: Path) -> 
 
     assert in_child(session) == repr(
         {
-            "test_leaks": "the variable LEAK changed",
-            "test_three[2]": "the variable C changed",
-            "test_broken": "the variable E changed",
+            "test_leaks": "the environment variable LEAK changed",
+            "test_three[2]": "the environment variable C changed",
+            "test_broken": "the environment variable E changed",
         }
     )

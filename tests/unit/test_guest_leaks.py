@@ -33,7 +33,7 @@ def test_what_is_counted_is_reported_as_a_number() -> None:
     things = frozenset(
         {("slab object", f"mnt_cache {n}") for n in range(3)} | {("mount", "1 /x t")}
     )
-    assert GUARD.words(things) == "  mount: 1 /x t\n  slab object: 3 more of mnt_cache"
+    assert GUARD.text(things) == "  mount: 1 /x t\n  slab object: 3 more of mnt_cache"
 
 
 ITEM = ("configfs item", "/c/nvmet/hosts/a")
@@ -97,7 +97,7 @@ def test_a_leak_is_blamed_on_the_test_that_ran_at_its_time(monkeypatch: pytest.M
         diary.begins(test, loses=test == "three")
     assert diary.who(1_000_000 + 250 * 25) == "two"
     assert diary.who(1_000_000 + 250 * 99) == "three"
-    assert diary.who(999_999) == "what ran before the tests"
+    assert diary.who(999_999) == "(before the first test)"
     mine, purpose = (kmemleak.MemoryLeak(1_000_000 + 250 * when, 8, "", 1, "") for when in (25, 99))
     assert diary.blamed([mine, purpose]) == [mine]
 

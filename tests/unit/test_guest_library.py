@@ -21,7 +21,7 @@ class TestWait:
         assert wait.until(lambda: next(answers), "an answer") == "there"
 
     def test_what_does_not_happen_is_named_with_the_last_result(self) -> None:
-        with pytest.raises(AssertionError, match=r"waited 0 s for a miracle; last answer: \[\]"):
+        with pytest.raises(AssertionError, match=r"waited 0 s for a miracle; last result: \[\]"):
             wait.until(list, "a miracle", seconds=0)
 
 
@@ -32,13 +32,16 @@ class TestExpect:
 
     def test_another_errno_is_reported(self) -> None:
         with (
-            pytest.raises(AssertionError, match="expected EPERM, found ENOENT"),
+            pytest.raises(AssertionError, match="expected EPERM, got ENOENT"),
             expect.errno_is(errno.EPERM),
         ):
             os.stat("/no/such/file")  # noqa: PTH116
 
     def test_success_is_reported(self) -> None:
-        with pytest.raises(AssertionError, match="found success"), expect.errno_is(errno.EPERM):
+        with (
+            pytest.raises(AssertionError, match="but the call succeeded"),
+            expect.errno_is(errno.EPERM),
+        ):
             pass
 
 

@@ -31,6 +31,6 @@ def test_the_running_kernel_is_compared_with_the_request() -> None:
     config = gzip.compress(b'CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_N=8\nCONFIG_S="x=y"\n')
     assert probe.missing({"CONFIG_A": "y", "CONFIG_B": "n", "CONFIG_S": '"x=y"'}, config) == []
     assert probe.missing({"CONFIG_B": "y", "CONFIG_N": "9", "CONFIG_C": "n"}, config) == [
-        "CONFIG_B: asked y, is n",
-        "CONFIG_N: asked 9, is 8",
+        "CONFIG_B: expected y, is n",
+        "CONFIG_N: expected 9, is 8",
     ]

@@ -69,7 +69,7 @@ def test_without_a_terminal_a_person_is_told_how_to_enter_and_to_continue(place:
         assert wait(lambda: len(said) == 3)
     assert said[0] == "guest3 is held: its kernel panicked"
     assert f"gdb /k/vmlinux -ex 'target remote {place}/gdb'" in said[1]
-    assert said[2] == f"held for 9 s, or until: rm {place}/held.json"
+    assert said[2] == f"held for 9 s; to end it: rm {place}/held.json"
     assert (place / hold.FILE).exists()
 
 

@@ -110,8 +110,8 @@ def test_another_splat_than_expected_fails_the_test() -> None:
     [
         ({"pattern": "KASAN"}, "expected a splat like 'KASAN': the kernel reported no such splat"),
         ({"pattern": "W", "kind": "kasan"}, "of kind kasan: the kernel reported no such splat"),
-        ({"pattern": "W", "count": 2}, "expected 2 of a splat like 'W'"),
-        ({"pattern": "W", "panic": True}, "to end the guest, which lives"),
+        ({"pattern": "W", "count": 2}, "expected a splat like 'W' exactly 2 times"),
+        ({"pattern": "W", "panic": True}, "to kill the guest, but it still runs"),
     ],
 )
 def test_an_expected_splat_that_does_not_come_fails_the_test(
@@ -148,14 +148,14 @@ def test_a_taint_without_a_splat_fails_the_test() -> None:
 
 def test_an_earlier_taint_is_mentioned() -> None:
     call = Run().phases(taint=(W, W), outcome="failed", longrepr="assert")[1]
-    assert "tainted before the test began (W:" in call.message
+    assert "tainted before the test (W:" in call.message
     assert call.message.endswith("assert")
 
 
 def test_taint_has_letters() -> None:
     assert taint.letters(W | 1 << 7) == "DW"
     assert taint.letters(1 << 30) == "?"
-    assert taint.words(1 << 14) == "L: a soft lockup was seen"
+    assert taint.explain(1 << 14) == "L: a soft lockup was seen"
 
 
 def test_a_failure_names_the_variables_that_guests_lack(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from harness.model import (
     Matrix,
     Outcome,
     Severity,
-    SideResult,
+    Trial,
     Verdict,
 )
 from harness.progress import clock
@@ -133,7 +133,7 @@ class Page:
     command: str = ""
     about: tuple[tuple[str, str], ...] = ()
     tiles: tuple[Tile, ...] = ()
-    sides: tuple[SideResult, ...] = ()
+    sides: tuple[Trial, ...] = ()
     columns: tuple[KernelColumn, ...] = ()
     rows: tuple[TestRow, ...] = ()
     groups: tuple[TestGroup, ...] = ()

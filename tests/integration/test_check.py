@@ -171,7 +171,7 @@ def test_a_kernel_tested_before_is_not_booted_again_but_the_tip_is(project: Chec
     code, table, err = project.series_check("--only", "tests", "--out", str(again))
     assert code == 0, err
     notes = {one["patch"]: one["note"] for one in table["cells"] if one["check"] == "tests"}
-    assert ["tested before" in notes[n] for n in (1, 2, 3)] == [True, True, False]
+    assert ["from an earlier check" in notes[n] for n in (1, 2, 3)] == [True, True, False]
     assert "in the previous revision" in notes[0]
     (first,) = (again / "first").glob("tests.jsonl")
     assert "test_fixed" in first.read_text()

@@ -273,7 +273,7 @@ def test_a_kernel_that_does_not_boot(project: Check) -> None:
     code, table, err = project.series_check("--only", "tests", mode="panic at boot")
     assert code == 0, err  # neither does the base
     note = [one["note"] for one in table["cells"] if one["check"] == "tests" and not one["patch"]]
-    assert "on the base already" in note[0]
+    assert "already failing on the base" in note[0]
 
 
 def test_guests_that_cannot_be_started_are_no_verdict(project: Check) -> None:

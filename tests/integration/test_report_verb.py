@@ -334,10 +334,10 @@ def test_a_bisection_has_a_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        ("bad", "the culprit is bad, as it must be"),
-        ("good", "the culprit is good, and must be bad"),
-        ("skip", "the culprit must be bad"),
-        (None, "the culprit must be bad"),
+        ("bad", "the culprit is bad, as expected"),
+        ("good", "the culprit is good, but should be bad"),
+        ("skip", "the culprit should be bad"),
+        (None, "the culprit should be bad"),
     ],
 )
 def test_a_proof_is_shown_with_its_result(tmp_path: Path, found: str | None, says: str) -> None:

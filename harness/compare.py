@@ -9,7 +9,7 @@ from pathlib import Path
 from harness import paths
 from harness.errors import UsageError
 from harness.lab import rerun
-from harness.model import Comparison, CompilerWarning, GuestRecord, Outcome, SideResult, Splat, Test
+from harness.model import Comparison, CompilerWarning, GuestRecord, Outcome, Splat, Test, Trial
 from harness.progress import Progress
 from harness.results import evidence, journal, statistics, store
 from harness.results.regression import changes, new_splats, new_warnings
@@ -61,7 +61,7 @@ def read(path: Path) -> KernelResults:
     )
 
 
-def _of_side(folder: Path, side: SideResult) -> KernelResults:
+def _of_side(folder: Path, side: Trial) -> KernelResults:
     return _results(folder, side.tests, side.guests, side.kernel.warnings, side.error)
 
 

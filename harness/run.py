@@ -20,7 +20,7 @@ from harness.guest import accel
 from harness.lab import folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import repeat_command, require_suites
-from harness.model import Outcome, Plan, Run, SideResult, Source
+from harness.model import Outcome, Plan, Run, Source, Trial
 from harness.progress import Progress
 from harness.publish import junit
 from harness.results import evidence, store
@@ -72,7 +72,7 @@ def run(
 
 def _test(context: RunContext, built: Sequence[Built]) -> Run:
     """Test one side after the other; results are recorded even if the run is interrupted."""
-    sides: list[SideResult] = []
+    sides: list[Trial] = []
     try:
         for kernel in built:
             place = context.folder / kernel.side
@@ -93,7 +93,7 @@ def _test(context: RunContext, built: Sequence[Built]) -> Run:
         raise Interrupted(what, hint=repeat_command(context.lab.plan)) from None
 
 
-def _as_run(context: RunContext, sides: Sequence[SideResult]) -> Run:
+def _as_run(context: RunContext, sides: Sequence[Trial]) -> Run:
     """Combine the results of the sides; differences between them have not been rerun yet."""
     plan = context.lab.plan
     run = Run(
@@ -160,7 +160,7 @@ def _about(arch: str) -> Iterator[tuple[str, str]]:
     yield "memory", f"{pages / (1 << 30):.1f} GiB"
 
 
-def ended_so_far(sides: Sequence[SideResult]) -> str:
+def ended_so_far(sides: Sequence[Trial]) -> str:
     """Describe how many tests have ended: "base tested, patched 45 of 131 tests"."""
     parts = []
     for side in sides:

@@ -32,7 +32,7 @@ from harness.model import (
     SearchStart,
     SearchState,
     Side,
-    SideResult,
+    Trial,
 )
 from harness.results import store
 
@@ -193,7 +193,7 @@ class Prober:
         judge(self.signature, evidence)  # raises a fault of the host, while it can be retried
         return evidence
 
-    def _boot(self, candidate: Candidate, built: BuiltCandidate, folder: Path) -> SideResult:
+    def _boot(self, candidate: Candidate, built: BuiltCandidate, folder: Path) -> Trial:
         """Run only the failing test, in one guest, without retries: the search does those."""
         assert built.kernel is not None
         assert built.checkout is not None
@@ -253,11 +253,11 @@ class Prober:
         return status, "\n".join(lines[-_TAIL:])
 
 
-def result(observation: Observation) -> SideResult | None:
+def result(observation: Observation) -> Trial | None:
     """Read back what the guest of a trial did; None where there was none."""
     if observation.folder is None:
         return None
     try:
-        return serial.read(observation.folder / RESULT, SideResult)
+        return serial.read(observation.folder / RESULT, Trial)
     except (OSError, serial.DamagedError):
         return None

@@ -16,7 +16,7 @@ from harness.bisect.job import BisectJob
 from harness.bisect.prober import result
 from harness.bisect.ranges import CommitRange
 from harness.bisect.signature import splats
-from harness.model import Call, Candidate, Commit, Contrast, Observation, Proof, SideResult
+from harness.model import Call, Candidate, Commit, Contrast, Observation, Proof, Trial
 
 PHASE = "verify"
 CULPRIT, PARENT, REVERTED = "the culprit", "its parent", "reverted"
@@ -135,20 +135,20 @@ def _typical(decision: Decision) -> Observation:
     return next(agreeing, decision.observations[-1])
 
 
-def _tests(result: SideResult) -> str:
+def _tests(result: Trial) -> str:
     lines = [f"{test.id.rpartition('::')[2]}: {test.outcome}" for test in result.tests]
     return "\n".join([*([result.error] if result.error else []), *lines])
 
 
-def _splats(result: SideResult) -> str:
+def _splats(result: Trial) -> str:
     return "\n".join(dict.fromkeys(splat.title for splat in splats(result)))
 
 
-def _messages(result: SideResult) -> str:
+def _messages(result: Trial) -> str:
     return "\n".join(test.headline for test in result.tests if test.headline)
 
 
-def _console(result: SideResult) -> str:
+def _console(result: Trial) -> str:
     """Return the last lines that the kernel wrote, without their times."""
     for guest in reversed(result.guests):
         file = Path(guest.console)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from harness.errors import HostFault, Untestable, UsageError
-from harness.model import Call, Kernel, Outcome, SideResult, Splat, Test
+from harness.model import Call, Kernel, Outcome, Splat, Test, Trial
 
 # What a command's exit status means to `git bisect run`.
 _UNTESTABLE, _ABORT = 125, 128
@@ -107,12 +107,12 @@ class TrialEvidence:
 
     kernel: Kernel | None = None
     fault: Untestable | None = None
-    result: SideResult | None = None
+    result: Trial | None = None
     status: int = 0
     output: str = ""
 
     @property
-    def tested(self) -> SideResult:
+    def tested(self) -> Trial:
         """The result of the guest, where there was one."""
         assert self.result is not None
         return self.result
@@ -156,13 +156,13 @@ def judge_runs(signature: Signature, evidence: TrialEvidence) -> tuple[Judgement
     return tuple(judgements)
 
 
-def splats(result: SideResult) -> Iterator[Splat]:
+def splats(result: Trial) -> Iterator[Splat]:
     """Yield every splat, seen during a test or outside of them."""
     yield from (splat for test in result.tests for splat in test.splats)
     yield from (splat for guest in result.guests for splat in guest.splats)
 
 
-def _check_not_lost(result: SideResult) -> None:
+def _check_not_lost(result: Trial) -> None:
     """Raise HostFault when the host took the guest away before any test ran."""
     ran = [test for test in result.tests if test.outcome is not Outcome.NOTRUN]
     lost = [guest for guest in result.guests if guest.ended in _LOST]
@@ -267,7 +267,7 @@ def _judge_command(_: Signature, evidence: TrialEvidence) -> Judgement:
     return Judgement(Call.BAD if status else Call.GOOD, why)
 
 
-def _other_failure(result: SideResult) -> Judgement | None:
+def _other_failure(result: Trial) -> Judgement | None:
     """Judge any other failure: it says nothing about this one."""
     if result.error:
         return Judgement(Call.OTHER, result.error)

@@ -66,11 +66,11 @@ def settle(
 
 def _retries(folder: Path, place: Path) -> retries.Retries | None:
     """Prepare reruns of the tests in a trial's folder; None if its kernel is gone."""
-    argv, root = evidence.session(folder)
-    image = evidence.image(folder)
-    if image is None or not image.exists():
+    started, image = evidence.session(folder), evidence.image(folder)
+    if started is None or image is None or not image.exists():
         return None
-    return retries.Retries(Journal(place), argv, Path(root), None, lambda: False, lambda _: None)
+    argv, root = evidence.rerun_command(folder, started), Path(started.root)
+    return retries.Retries(Journal(place), argv, root, None, lambda: False, lambda _: None)
 
 
 def _outcomes(

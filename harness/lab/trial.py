@@ -35,9 +35,9 @@ from harness.model import (
     Plan,
     Request,
     Side,
-    SideResult,
     Splat,
     Test,
+    Trial,
 )
 from harness.progress import Progress, Stage
 from harness.results import evidence, journal
@@ -57,8 +57,8 @@ _UNFIT = {
 
 
 def run(
-    lab: Lab, built: Built, folder: Path, *, keep: bool = False, base: SideResult | None = None
-) -> SideResult:
+    lab: Lab, built: Built, folder: Path, *, keep: bool = False, base: Trial | None = None
+) -> Trial:
     """Run the plan's suites on one kernel; write evidence to ``folder``, and decode splats.
 
     A base that was already tested with the same suites is not booted again; with ``keep`` this
@@ -93,7 +93,7 @@ def _stage(built: Built, progress: Progress) -> contextlib.AbstractContextManage
     return progress.stage("test", f"{built.side} {built.kernel.release}")
 
 
-def _reused(built: Built, kept: Path, folder: Path, progress: Progress) -> SideResult:
+def _reused(built: Built, kept: Path, folder: Path, progress: Progress) -> Trial:
     """Copy the evidence of an earlier trial, and read it."""
     with _stage(built, progress) as stage:
         shutil.copytree(kept, folder, dirs_exist_ok=True, symlinks=True)
@@ -168,7 +168,7 @@ def _ran(test: Test) -> bool:
 
 
 def raise_fault(
-    status: int, tail: list[str], result: SideResult, folder: Path, *, collects: bool
+    status: int, tail: list[str], result: Trial, folder: Path, *, collects: bool
 ) -> None:
     """Raise if pytest had no result: it refused to run, was killed, failed, or left nothing.
 
@@ -238,7 +238,7 @@ def _key(splat: Splat) -> _Key:
     return splat.title, splat.frames
 
 
-def _decoded(result: SideResult, built: Built, folder: Path, progress: Progress) -> SideResult:
+def _decoded(result: Trial, built: Built, folder: Path, progress: Progress) -> Trial:
     """Add the source location and patches to each splat; write them to ``folder``.
 
     A splat that cannot be decoded is left unchanged: no verdict depends on this.

@@ -27,7 +27,7 @@ from harness.model.check import (
 )
 from harness.model.comparison import Comparison, Shift
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
-from harness.model.outcome import Accel, GuestRecord, Outcome, Side, SideResult, Splat, Test
+from harness.model.outcome import Accel, GuestRecord, Outcome, Side, Splat, Test, Trial
 from harness.model.plan import Plan
 from harness.model.run import FailureGroup, Run, Span
 from harness.model.series import Checkout, Patch, Series, Source
@@ -75,12 +75,12 @@ __all__ = [
     "Severity",
     "Shift",
     "Side",
-    "SideResult",
     "Source",
     "Span",
     "Splat",
     "Test",
     "Toolchain",
+    "Trial",
     "Verdict",
     "change_kind",
 ]

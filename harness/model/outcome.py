@@ -148,8 +148,8 @@ class Accel(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class SideResult:
-    """The results of one kernel: how it was built, its guests, its tests.
+class Trial:
+    """One kernel that ran one set of tests once: how it was built, its guests, its tests.
 
     ``error``: why there are no tests (it did not boot).  ``cached``: the results are from an
     earlier run of the same kernel and suites.  ``allow_flaky``: flaky tests do not make it bad.

@@ -8,7 +8,7 @@ import functools
 from pathlib import Path
 
 from harness.model.kernel import CompilerWarning
-from harness.model.outcome import Outcome, SideResult, Splat, Test
+from harness.model.outcome import Outcome, Splat, Test, Trial
 from harness.model.plan import Plan
 from harness.model.series import Series, Source
 from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict
@@ -52,7 +52,7 @@ class Run:
     started: str
     seconds: float
     accel: str
-    sides: tuple[SideResult, ...]
+    sides: tuple[Trial, ...]
     changes: tuple[Change, ...] = ()
     stages: tuple[tuple[str, float], ...] = ()
     command: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class Run:
     plan: Plan | None = None
 
     @property
-    def judged(self) -> SideResult:
+    def judged(self) -> Trial:
         """The kernel that the verdict is about: the patched kernel, or the only kernel."""
         return self.sides[-1]
 

@@ -63,7 +63,7 @@ class HostSide:
         self.options = guest_options.required_options(config)
         self.journal = Journal(fleet.spec.folder.parent)
         self.command = guest_options.command(config, fleet.spec)
-        self.journal.session(self.command, config.rootpath)
+        self.journal.session(self.command, config.rootpath, fleet.spec.image)
         self.names: dict[str, str] = {}  # xdist's worker id: our guest's name
         self.over = threading.Event()
         self.stopped = False  # by the user

@@ -15,8 +15,9 @@ from harness import serial
 from harness.decode import Decoded
 from harness.guest import bootfail
 from harness.guest import records as guest_records
-from harness.model import GuestRecord, Kernel, Patch, Request, Side, SideResult
+from harness.model import GuestRecord, Kernel, Patch, Request, Side, Trial
 from harness.results import journal
+from harness.results.journal import SessionStarted
 from harness.serial import DamagedError
 from harness.splat import find as find_splats
 
@@ -68,11 +69,11 @@ def _lines(console: Path) -> list[str]:
 
 def read(
     folder: Path, side: Side, kernel: Kernel, *, cached: bool = False, stopped: bool = False
-) -> SideResult:
+) -> Trial:
     """Read a trial.  ``stopped``: it was interrupted, so a running test has not crashed."""
     records = guests(folder)
     tests = journal.read(folder, stopped=stopped)
-    return SideResult(side, kernel, tests, records, boot_error(records), cached)
+    return Trial(side, kernel, tests, records, boot_error(records), cached)
 
 
 def boot_error(records: tuple[GuestRecord, ...]) -> str:
@@ -95,25 +96,30 @@ def free_memory(records: tuple[GuestRecord, ...]) -> int:
     return 0
 
 
-def session(folder: Path) -> tuple[list[str], str]:
-    """Return the command that reruns one test of this folder, and the root of test names."""
-    for event in journal.events(folder):
-        if isinstance(event, journal.SessionStarted):
-            return _with_own_options(list(event.command), folder), event.root
-    return [], ""
+def session(folder: Path) -> SessionStarted | None:
+    """Return how the tests of this folder were run; None if not recorded."""
+    events = journal.events(folder)
+    return next((event for event in events if isinstance(event, SessionStarted)), None)
 
 
-def _with_own_options(argv: list[str], folder: Path) -> list[str]:
-    """Use the options in this folder: the results of a base may be from an earlier run."""
-    flag, file = "--kernel-options", folder / OPTIONS
-    if flag in argv[:-1] and file.is_file():
-        argv[argv.index(flag) + 1] = str(file)
-    return argv
+def rerun_command(folder: Path, started: SessionStarted) -> list[str]:
+    """Return the command that reruns one test of this folder, whose name is to follow.
+
+    It uses the options in this folder: the results of a base may be from an earlier run.
+    """
+    options = folder / OPTIONS
+    own = ["--kernel-options", str(options)] if options.is_file() else []
+    return [*started.command, *own]
 
 
 def image(folder: Path) -> Path | None:
     """Return the kernel image that the trial ran on; None if not recorded."""
-    argv, _ = session(folder)
+    started = session(folder)
+    if started is None:
+        return None
+    if started.image:
+        return Path(started.image)
+    argv = started.command  # the only place where older harnesses wrote it
     return Path(argv[argv.index("--kernel") + 1]) if "--kernel" in argv[:-1] else None
 
 

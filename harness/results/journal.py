@@ -29,11 +29,12 @@ NAME = "tests.jsonl"
 class SessionStarted:
     """``command``, followed by a test's file and name, runs that test alone.
 
-    ``root`` is the folder that test names are relative to.
+    ``root`` is the folder that test names are relative to; ``image`` is the kernel.
     """
 
     command: tuple[str, ...]
     root: str
+    image: str = ""  # older harnesses did not write it
     at: float = 0.0
 
 
@@ -140,9 +141,9 @@ class Journal:
         self.fault = ""
         self._lock = threading.Lock()
 
-    def session(self, command: Sequence[str], root: Path) -> None:
+    def session(self, command: Sequence[str], root: Path, image: Path | str = "") -> None:
         """Write how to run one test alone; see SessionStarted."""
-        self._write(SessionStarted(tuple(command), str(root)))
+        self._write(SessionStarted(tuple(command), str(root), str(image)))
 
     def collected(self, ids: Iterable[str]) -> None:
         """Write the collected tests; further calls add only tests that are new."""

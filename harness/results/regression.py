@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from harness.model import Change, ChangeKind, CompilerWarning, Outcome, Run, SideResult, Splat, Test
+from harness.model import Change, ChangeKind, CompilerWarning, Outcome, Run, Splat, Test, Trial
 
 # A standalone number, such as a line or a size, may change with every edit.
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
@@ -90,7 +90,7 @@ def settled(run: Run) -> Run:
     return compared(dataclasses.replace(run, sides=sides))
 
 
-def _without_running(side: SideResult) -> SideResult:
+def _without_running(side: Trial) -> Trial:
     tests = tuple(
         dataclasses.replace(test, outcome=Outcome.NOTRUN)
         if test.outcome is Outcome.CRASH and not test.message

@@ -18,11 +18,11 @@ from harness.model import (
     Run,
     Series,
     Side,
-    SideResult,
     Source,
     Span,
     Splat,
     Test,
+    Trial,
 )
 from harness.results import store
 from harness.results.regression import compared
@@ -166,7 +166,7 @@ def console(file: Path, size: int = 0) -> None:
         out.write(b"    11.000 | [   10.000000] Kernel panic - not syncing: Fatal exception\n")
 
 
-def _side(folder: Path, side: Side, more: tuple[Test, ...], number: int, size: int) -> SideResult:
+def _side(folder: Path, side: Side, more: tuple[Test, ...], number: int, size: int) -> Trial:
     place = folder / side
     place.mkdir(parents=True)
     (place / "config").write_text(
@@ -196,7 +196,7 @@ def _side(folder: Path, side: Side, more: tuple[Test, ...], number: int, size: i
         )
         for n in range(4)
     )  # fmt: skip
-    return SideResult(side, kernel, (*each_kind(side, number), *more), guests)
+    return Trial(side, kernel, (*each_kind(side, number), *more), guests)
 
 
 def make(

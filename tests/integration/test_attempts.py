@@ -13,7 +13,7 @@ import pytest
 import seeds
 import warm
 
-from harness.model import Kernel, Outcome, Run, Side, SideResult, Source, Test
+from harness.model import Kernel, Outcome, Run, Side, Source, Test, Trial
 from harness.publish import junit
 from harness.results import journal
 
@@ -252,7 +252,7 @@ def test_junit_has_the_attempts(tmp_path: Path) -> None:
     kernel = Kernel("key", tmp_path, tmp_path, tmp_path, "7.2", "commit", "x86_64")
     source = Source(tmp_path, "commit", "v7.2")
     for allowed in (False, True):
-        side = SideResult(Side.PATCHED, kernel, (flaky, bad), allow_flaky=allowed)
+        side = Trial(Side.PATCHED, kernel, (flaky, bad), allow_flaky=allowed)
         run = Run(None, source, tmp_path, "2026-01-01", 1.0, "tcg", (side,))
         text = junit.write(tmp_path / "junit.xml", run).read_text()
         assert text.count("<flakyFailure") == text.count("<rerunFailure") == 1

@@ -243,7 +243,7 @@ def test_git_am_takes_what_was_fetched(project: Path, kernel: Path, kind: str) -
     refused = harness("fetch", "a.mbox", "--name", "words", code=129)[0]
     assert "already exists" in refused["error"]["what"]
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
-    assert "no name" in harness("fetch", "a.mbox", "--name", "../x", code=129)[1]
+    assert "cannot be" in harness("fetch", "a.mbox", "--name", "../x", code=129)[1]
 
 
 def _in_base64(raw: bytes) -> bytes:
@@ -328,7 +328,7 @@ def test_a_series_that_brings_programs_needs_trust(project: Path, tmp_path: Path
     assert "Kconfig: mainmenu" in got["error"]["what"]
     assert "--trust" in got["error"]["hint"]
     _, said = harness("series", "evil")
-    assert "--trust is needed" in said
+    assert "needs --trust" in said
 
 
 class Archive(http.server.BaseHTTPRequestHandler):

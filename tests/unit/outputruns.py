@@ -16,10 +16,10 @@ from harness.model import (
     Run,
     Series,
     Side,
-    SideResult,
     Source,
     Splat,
     Test,
+    Trial,
 )
 from harness.results.regression import compared
 
@@ -75,12 +75,10 @@ def kernel(*warnings: CompilerWarning) -> Kernel:
     )
 
 
-def side(
-    which: Side, *tests: Test, error: str = "", guests: tuple[GuestRecord, ...] = ()
-) -> SideResult:
+def side(which: Side, *tests: Test, error: str = "", guests: tuple[GuestRecord, ...] = ()) -> Trial:
     patch = "configfs: free it early" if which is Side.PATCHED else ""
     made = kernel(CompilerWarning("fs/configfs/dir.c", 12, "unused variable 'x'", patch))
-    return SideResult(which, made, tests, guests, error)
+    return Trial(which, made, tests, guests, error)
 
 
 def series(folder: Path, cover: str = COVER) -> Series:

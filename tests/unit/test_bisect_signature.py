@@ -21,7 +21,7 @@ from harness.bisect.signature import (
 )
 from harness.cli import bisect
 from harness.errors import HostFault, NotApplied, NotBuilt, UsageError
-from harness.model import Call, GuestRecord, Kernel, Outcome, Side, SideResult, Splat, Test
+from harness.model import Call, GuestRecord, Kernel, Outcome, Side, Splat, Test, Trial
 
 PLACE = Path("kernel")
 WARNING = model.CompilerWarning("fs/configfs/dir.c", 7, "unused variable 'x'")
@@ -31,7 +31,7 @@ UP = GuestRecord("0", "done", "tcg", 3.5, "console.log")
 
 
 def result(*tests: Test, error: str = "", guests: tuple[GuestRecord, ...] = (UP,)) -> TrialEvidence:
-    return TrialEvidence(KERNEL, result=SideResult(Side.PATCHED, KERNEL, tests, guests, error))
+    return TrialEvidence(KERNEL, result=Trial(Side.PATCHED, KERNEL, tests, guests, error))
 
 
 def ended(outcome: Outcome, **more: object) -> Test:

@@ -46,7 +46,7 @@ def test_every_verb_and_option_is_in_the_reference() -> None:
 def test_the_schema_of_a_run_is_valid() -> None:
     schema = json.loads((ROOT / "docs/reference/run.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert schema["properties"]["sides"]["items"] == {"$ref": "#/$defs/SideResult"}
+    assert schema["properties"]["sides"]["items"] == {"$ref": "#/$defs/Trial"}
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")

@@ -9,14 +9,14 @@ import pytest
 
 from harness.errors import HarnessError, HostFault, UsageError
 from harness.lab import trial
-from harness.model import Kernel, Outcome, Side, SideResult, Test
+from harness.model import Kernel, Outcome, Side, Test, Trial
 
 KERNEL = Kernel("k", Path(), Path(), Path(), "7.2.13", "c0ffee", "x86_64")
 FILE, RAN = Test("test_x.py", Outcome.ERROR), Test("test_y.py::test_y", Outcome.PASS)
 
 
 def ended(status: int, *tests: Test, fit: bool) -> type[HarnessError] | None:
-    result = SideResult(Side.PATCHED, KERNEL, tests)
+    result = Trial(Side.PATCHED, KERNEL, tests)
     try:
         trial.raise_fault(status, [], result, Path("folder"), collects=fit)
     except HarnessError as error:

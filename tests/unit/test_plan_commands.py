@@ -11,7 +11,7 @@ import pytest
 from harness.cli import parser
 from harness.cli.parser import parse, typed_plan
 from harness.lab.plan import repeat_command, single_test_command
-from harness.model import Kernel, Outcome, Plan, Run, Series, Side, SideResult, Source, Test
+from harness.model import Kernel, Outcome, Plan, Run, Series, Side, Source, Test, Trial
 from harness.run import ended_so_far
 
 
@@ -67,12 +67,12 @@ def test_without_a_series_there_is_only_one_kernel() -> None:
 def test_how_many_tests_have_ended() -> None:
     kernel = Kernel("k", Path(), Path(), Path(), "7.2", "c", "x86_64")
     passed = Test("a", Outcome.PASS, attempts=(Outcome.PASS,))
-    base = SideResult(Side.BASE, kernel, (passed,))
-    patched = SideResult(Side.PATCHED, kernel, (passed, Test("b", Outcome.NOTRUN)))
+    base = Trial(Side.BASE, kernel, (passed,))
+    patched = Trial(Side.PATCHED, kernel, (passed, Test("b", Outcome.NOTRUN)))
     assert ended_so_far([base, patched]) == "base tested, patched 1 of 2 tests"
     assert ended_so_far([base]) == "base tested"
     under_way = Test("b", Outcome.CRASH, attempts=(Outcome.CRASH,))
     died = Test("c", Outcome.CRASH, message="panic", attempts=(Outcome.CRASH,))
-    stopped = SideResult(Side.BASE, kernel, (passed, under_way, died))
+    stopped = Trial(Side.BASE, kernel, (passed, under_way, died))
     assert ended_so_far([stopped]) == "base 2 of 3 tests"
-    assert ended_so_far([SideResult(Side.BASE, kernel, ())]) == "base not started"
+    assert ended_so_far([Trial(Side.BASE, kernel, ())]) == "base not started"

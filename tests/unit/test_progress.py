@@ -13,8 +13,8 @@ import pytest
 import rich.console
 import rich.spinner
 
-from harness.progress import Progress, Stage, StageRow, clock, display
-from harness.progress.display import View
+from harness import progress as display
+from harness.progress import Progress, Stage, StageRow, View, clock
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,10 @@ from harness.model import (
     Run,
     Series,
     Side,
-    SideResult,
     Source,
     Splat,
     Test,
+    Trial,
 )
 from harness.results.regression import compared
 
@@ -36,8 +36,8 @@ def result(name: str, outcome: Outcome, message: str = "") -> Test:
 
 
 def run(*tests: Test, changes: tuple[Change, ...] = ()) -> Run:
-    base = SideResult(Side.BASE, KERNEL, (result("test_x", Outcome.PASS),))
-    patched = SideResult(Side.PATCHED, KERNEL, tests)
+    base = Trial(Side.BASE, KERNEL, (result("test_x", Outcome.PASS),))
+    patched = Trial(Side.PATCHED, KERNEL, tests)
     source = Source(Path("linux"), "c0ffee", "v7.2.13")
     folder = Path("/somewhere/harness/runs/20260101-000000-demo")
     plan = Plan(fragments=("debug",))
@@ -154,7 +154,7 @@ def test_names_of_tests_are_not_markup(
 def test_a_kernel_that_did_not_boot(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    dead = SideResult(Side.PATCHED, KERNEL, (), error="did not boot (panic): Kernel panic")
+    dead = Trial(Side.PATCHED, KERNEL, (), error="did not boot (panic): Kernel panic")
     found = dataclasses.replace(run(), sides=(run().sides[0], dead))
     lines = shown(found, monkeypatch, capsys)
     assert "patched: did not boot (panic): Kernel panic" in lines

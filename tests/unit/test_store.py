@@ -15,10 +15,10 @@ from harness.model import (
     Run,
     Series,
     Side,
-    SideResult,
     Source,
     Splat,
     Test,
+    Trial,
     Verdict,
 )
 from harness.publish import junit
@@ -26,17 +26,17 @@ from harness.results import store
 from harness.results.regression import changes, compared, counts
 
 
-def side(which: Side, *tests: Test, error: str = "") -> SideResult:
+def side(which: Side, *tests: Test, error: str = "") -> Trial:
     kernel = Kernel(
         "k", Path("/k"), Path("/k/image"), Path("/k/config"), "7.2.13", "c0ffee", "x86_64"
     )
     guests = (
         GuestRecord("guest0", "done", "tcg", 1.5, "console", (Splat("warning", "W", ("l",)),)),
     )
-    return SideResult(which, kernel, tests, guests, error)
+    return Trial(which, kernel, tests, guests, error)
 
 
-def a_run(folder: Path, *sides: SideResult) -> Run:
+def a_run(folder: Path, *sides: Trial) -> Run:
     series = Series("s", Path("/s"), (), "d", title="The title", kconfig=("base",))
     source = Source(Path("/r"), "c0ffee", "v7.2.13")
     return compared(Run(series, source, folder, "2026-01-01", 2.5, "tcg", sides))

@@ -26,10 +26,10 @@ from harness.model import (
     Series,
     Severity,
     Side,
-    SideResult,
     Source,
     Splat,
     Test,
+    Trial,
     Verdict,
     change_kind,
 )
@@ -137,11 +137,11 @@ def test_a_warning_twice_is_new_once() -> None:
     assert new_warnings([one], [one, same]) == (same,)
 
 
-def side(which: Side, *tests: Test, **more: object) -> SideResult:
-    return SideResult(which, KERNEL, tests, **more)  # type: ignore[arg-type]
+def side(which: Side, *tests: Test, **more: object) -> Trial:
+    return Trial(which, KERNEL, tests, **more)  # type: ignore[arg-type]
 
 
-def run(base: SideResult | None, patched: SideResult, **more: object) -> Run:
+def run(base: Trial | None, patched: Trial, **more: object) -> Run:
     sides = (base, patched) if base else (patched,)
     found = Run(SERIES, Source(Path(), "c", "v7.2"), Path(), "", 1.0, "tcg", sides)
     return dataclasses.replace(compared(found), **more)  # type: ignore[arg-type]

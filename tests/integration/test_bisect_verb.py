@@ -406,14 +406,14 @@ def test_without_a_range_or_a_signature_nothing_is_searched(tmp_path: Path) -> N
     for words in ((), ("--tree", str(project.tree)), ("--find-fix", "--kernel", "7.2")):
         code, _, err = project.run(*words)
         assert code == 129, err
-        assert "nothing to search for was given" in err
+        assert "no range and no failure given" in err
         assert "try: harness bisect --series SERIES" in err
     toml.write_text(f'{settings}series = "patches/demo"\n')
     assert "try: harness bisect --series patches/demo" in project.run()[2]
     assert not project.out.exists()
     _, _, err = project.run("--boot")
     assert "searching the 1 patch of A demo: does not boot" in err
-    assert "nothing to search for was given" not in err
+    assert "no range and no failure given" not in err
 
 
 @pytest.fixture(scope="module")

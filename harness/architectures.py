@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The table of architectures: everything in which one differs from another, for builds and guests.
+"""The table of architectures: all differences between them, for builds and guests.
 
-A new architecture is one entry here, and its compiler and QEMU in doctor/needs.py.
+A new architecture needs an entry here, and its compiler and QEMU in doctor/needs.py.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from harness.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """What differs between architectures; ``name`` is the ARCH of the kernel's make."""
+    """An architecture; ``name`` is the ARCH of the kernel's make."""
 
     name: str
-    aliases: tuple[str, ...]  # other names, as `uname -m` and distributions have them
-    proven: bool  # whether anybody has booted a kernel with what this entry says
+    aliases: tuple[str, ...]  # other names, as used by `uname -m` and distributions
+    proven: bool  # whether a kernel has been booted with this entry
 
     # Builds.
     folder: str  # below the kernel's arch/
-    goal: str  # what make is asked for
-    image: str  # where that is in the build folder
-    cross: str  # prefix of compilers that run on another machine
-    unpacked: str  # option with which QEMU starts vmlinux itself, "" without one
-    narrow: str  # what make is told to build for 32 bits, "" where it cannot
+    goal: str  # make's goal for the image
+    image: str  # path of the image in the build folder
+    cross: str  # prefix of cross compilers
+    unpacked: str  # Kconfig option with which QEMU can boot vmlinux, "" if there is none
+    narrow: str  # make's argument for a 32-bit build, "" if not supported
 
     # Guests.
     qemu: str
-    elf_machine: int  # in the header of its ELF files
-    magic: tuple[int, bytes]  # offset and bytes that mark an image
-    packed: bool = False  # whether QEMU unpacks a compressed image
+    elf_machine: int  # e_machine of its ELF files
+    magic: tuple[int, bytes]  # offset and bytes that identify an image
+    packed: bool = False  # whether QEMU decompresses a compressed image
     console: str = "ttyS0"
-    earlycon: str = "earlycon"  # the kernel's command line has this
-    emulated: tuple[str, ...] = ()  # and this under TCG
+    earlycon: str = "earlycon"  # kernel command line argument
+    emulated: tuple[str, ...] = ()  # additional kernel command line arguments under TCG
     emulated_cpu: str = ""  # QEMU's -cpu under TCG
 
 
@@ -54,11 +54,11 @@ ARCHITECTURES = (
         elf_machine=62,
         magic=(0x202, b"HdrS"),
         earlycon="earlycon=uart8250,io,0x3f8",
-        # The emulated clock is the host's: checking it against others costs time, and if the check
-        # fails on a busy host, the guest stays slow.  Four-level page tables are walked faster;
-        # with five, KASAN kernels sometimes die at boot.
+        # The emulated TSC is the host's: checking it against other clocks costs time, and if the
+        # check fails on a busy host, the guest stays slow.  Four-level page tables are faster; with
+        # five levels, KASAN kernels sometimes die at boot.
         emulated=("tsc=reliable", "no_timer_check", "no5lvl"),
-        # The same, for an interrupt while the kernel reads its processor's features.
+        # The same, in case an interrupt arrives while the kernel reads the processor's features.
         emulated_cpu="max,la57=off",
     ),
     Architecture(
@@ -81,7 +81,7 @@ ARCHITECTURES = (
 
 
 def named(name: str) -> Architecture:
-    """Return the entry of this name, as ``uname -m`` or the kernel spells it, or UsageError."""
+    """Return the entry for a name as in ``uname -m`` or the kernel.  Raises UsageError."""
     for entry in ARCHITECTURES:
         if name.lower() in (entry.name, *entry.aliases):
             return entry
@@ -90,5 +90,5 @@ def named(name: str) -> Architecture:
 
 
 def is_native(entry: Architecture) -> bool:
-    """Whether this machine is of that architecture: no cross compiler is needed."""
+    """Return whether this machine has that architecture, so that no cross compiler is needed."""
     return platform.machine().lower() in (entry.name, *entry.aliases)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Diffs: unidiff reads the hunks; what git writes around them is read here.
+"""Parse diffs: unidiff parses the hunks; git's headers are parsed here.
 
-unidiff does not know the names of renames, quoted names, prefixes other than a/ and b/, binary
-patches and links, and takes a changed line that looks like a header for one.  Names are those that
-git takes: behind ``---`` and ``+++`` and in renames they count for more than in ``diff --git``.
+unidiff does not support the names of renames, quoted names, prefixes other than a/ and b/, binary
+patches and links, and mistakes a changed line that looks like a header for a header.  File names
+are those that git uses: names in ``---``, ``+++`` and renames override those in ``diff --git``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BLOB = re.compile(r"index ([0-9a-f]{7,64})\.\.[0-9a-f]{7,64}")
 
 
 class DiffError(ValueError):
-    """A diff is damaged; ``details`` may hold the lines that show it."""
+    """A diff is damaged; ``details`` may contain the lines that show it."""
 
     def __init__(self, what: str, details: str = "") -> None:
         super().__init__(what)
@@ -35,12 +35,12 @@ class DiffError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class FileDiff:
-    """What a diff does to one file.
+    """What a diff does to a file.
 
-    ``old`` and ``new`` are its names before and after, empty where there is no file; ``names`` are
-    all names that git may take.  ``blob`` is the id of the old content as written, perhaps
-    shortened.  ``moved``: renamed or copied; ``link``: some line says it is a symbolic link;
-    ``binary``: only git can read the content; ``bare``: the names lack a/ and b/.
+    ``old`` and ``new`` are its names before and after, empty if there is no file; ``names`` are all
+    names that git may use.  ``blob`` is the id of the old content as written, possibly abbreviated.
+    ``moved``: renamed or copied; ``link``: a symbolic link according to a mode line; ``binary``: a
+    git binary patch; ``bare``: the names lack a/ and b/.
     """
 
     old: str = ""
@@ -55,31 +55,31 @@ class FileDiff:
 
     @property
     def path(self) -> str:
-        """The name after the change, or before it if the file is removed."""
+        """The name after the change, or before it if the file is deleted."""
         return self.new or self.old
 
     @property
     def added(self) -> tuple[str, ...]:
-        """The lines that the diff adds, without their ends."""
+        """The lines that the diff adds, without line endings."""
         return tuple(
             line.value.rstrip("\n") for hunk in self.hunks for line in hunk if line.is_added
         )
 
 
 def split(body: bytes) -> tuple[bytes, bytes]:
-    """Return the text before the diff, and the diff with what follows it (empty without a diff)."""
+    """Return the text before the diff, and the rest (empty without a diff)."""
     match = _START.search(body)
     return (body[: match.start()], body[match.start() :]) if match else (body, b"")
 
 
 def parse(patch: bytes | str) -> list[FileDiff]:
-    """Read a diff.  Raises DiffError where git would refuse it, or would silently drop lines.
+    """Parse a diff.  Raises DiffError if git would refuse it or silently drop lines.
 
     Text around the diff is skipped.  Bytes that are not UTF-8 become escapes.
     """
     text = patch if isinstance(patch, str) else patch.decode(errors="backslashreplace")
     reader = _Reader()
-    # Only a newline ends a line of a diff: sources have form feeds.
+    # Split only at newlines, because sources contain form feeds.
     for line in io.StringIO(text.replace("\r\n", "\n"), newline="\n"):
         reader.take(line)
     return [
@@ -96,19 +96,19 @@ def _hunks(lines: list[str]) -> tuple[Hunk, ...]:
 
 
 class _Reader:
-    """Tells headers from hunks, line by line; ``hunk_lines`` has a list for each file."""
+    """Separates headers from hunks, line by line; ``hunk_lines`` has a list for each file."""
 
     def __init__(self) -> None:
         self.files: list[FileDiff] = []
         self.hunk_lines: list[list[str]] = []
-        self._old = self._new = 0  # lines that the current hunk still has
+        self._old = self._new = 0  # remaining lines of the current hunk
         self._ended = ""  # header of the hunk that ended just before this line
         self._unnamed = False  # the last file has neither --- and +++ nor hunks yet
         self._open = False  # a hunk may follow
-        self._minus = ""  # the line before, if it begins with ---
+        self._minus = ""  # the previous line, if it begins with ---
 
     def take(self, line: str) -> None:
-        no_newline = line.startswith("\\")  # about the hunk's line before it
+        no_newline = line.startswith("\\")  # refers to the previous line of the hunk
         if self._old <= 0 and self._new <= 0 and not (self._ended and no_newline):
             self._take_header(line)
             return
@@ -116,17 +116,17 @@ class _Reader:
         self._new -= line[0] in " +\n"
         self.hunk_lines[-1].append(line)
         if not line.endswith("\n") and not no_newline:
-            raise DiffError("it ends in the middle of a line")
+            raise DiffError("the diff ends in the middle of a line")
 
     def _take_header(self, line: str) -> None:
         if self._ended:
-            self._see_no_more(line)
+            self._check_hunk_end(line)
         minus, self._minus = self._minus, ""
         if minus and not line.startswith("+++ "):
             self._open = self._unnamed
         if match := _HUNK.match(line):
             if not self._open:
-                raise DiffError(f"a hunk without a file: {line.rstrip()}")
+                raise DiffError(f"hunk without a file: {line.rstrip()}")
             self._old, self._new = (int(count or 1) for count in match.groups())
             self._ended, self._unnamed = line.rstrip(), False
             self.hunk_lines[-1].append(line)
@@ -141,12 +141,12 @@ class _Reader:
             self._open = self._unnamed
             self.files[-1] = _with_header(self.files[-1], line)
 
-    def _see_no_more(self, line: str) -> None:
-        """Refuse a hunk that goes on after its header's count: git would drop the rest silently."""
+    def _check_hunk_end(self, line: str) -> None:
+        """Refuse a hunk that is longer than its header says: git would silently drop the rest."""
         if line.startswith((" ", "+", "-")) and not re.match(r"--- |-- ?$", line):
             raise DiffError(
                 f"a hunk of {self.files[-1].path} is longer than its header says",
-                f"{self._ended} ends before:\n{line}",
+                f"{self._ended} should end before:\n{line}",
             )
         self._ended = ""
 
@@ -165,7 +165,7 @@ class _Reader:
 
 
 def _of_git_line(text: str) -> FileDiff:
-    """Read the names of a ``diff --git`` line, which is clear only if they are the same."""
+    """Parse the names of a ``diff --git`` line, which is only unambiguous if they are the same."""
     if text.startswith('"'):
         quoted = re.fullmatch(r'("(?:[^"\\]|\\.)*") (.+)', text)
         pairs = [quoted.groups()] if quoted else []
@@ -175,13 +175,13 @@ def _of_git_line(text: str) -> FileDiff:
     for old, new in pairs:
         if _stripped(old) == (name := _stripped(new)):
             return FileDiff(name, name, (name,), bare=old == new and "/" in old)
-    # The lines that follow will say it; until then, each name that it may be.
+    # The following lines have the names; until then, list all possible names.
     names = [_stripped(name) for pair in pairs for name in pair] if len(pairs) == 1 else []
     return FileDiff(names=tuple(dict.fromkeys(names)), new=names[1] if names else "")
 
 
 def _with_name(file: FileDiff, before: bool, name: str) -> FileDiff:
-    """Take a name of the file before or after the change."""
+    """Set the name of the file before or after the change."""
     names = tuple(dict.fromkeys([*file.names, name]))
     if before:
         return dataclasses.replace(file, old=name, names=names)
@@ -189,7 +189,7 @@ def _with_name(file: FileDiff, before: bool, name: str) -> FileDiff:
 
 
 def _with_side(file: FileDiff, line: str) -> FileDiff:
-    """Take the name behind --- or +++; names of a rename count for more."""
+    """Set the name after --- or +++, unless a rename has set it."""
     before = line.startswith("---")
     text = line[4:].rstrip("\n").partition("\t")[0]
     if text == "/dev/null":
@@ -201,7 +201,7 @@ def _with_side(file: FileDiff, line: str) -> FileDiff:
 
 
 def _with_header(file: FileDiff, line: str) -> FileDiff:
-    """Take what else git writes before the hunks: other names, modes, the old content's id."""
+    """Parse other header lines of git: names of renames, modes, the old content's id."""
     if match := _MOVE.fullmatch(line):
         file = dataclasses.replace(file, moved=True)
         return _with_name(file, match[1] in ("from", "old"), unquoted(match[2]))
@@ -216,12 +216,12 @@ def _with_header(file: FileDiff, line: str) -> FileDiff:
     elif line.startswith("deleted file mode "):
         file = dataclasses.replace(file, new="")
     if (match := _MODE.fullmatch(line)) and stat.S_ISLNK(int(match[1], 8)):
-        return dataclasses.replace(file, link=True)  # as git reads it: 120777 is a link, too
+        return dataclasses.replace(file, link=True)  # for git 120777 is also a link
     return file
 
 
 def _stripped(name: str) -> str:
-    """Take off a/ or b/, or whatever stands there; names from the root keep it all."""
+    """Remove the first component of a name, usually a/ or b/; absolute names stay unchanged."""
     plain = unquoted(name)
     return plain if plain.startswith("/") else plain.partition("/")[2] or plain
 
@@ -230,15 +230,15 @@ def unquoted(name: str) -> str:
     """Undo git's quoting of unusual names."""
     if len(name) < 2 or not (name.startswith('"') and name.endswith('"')):
         return name
-    # The escapes are bytes; what else is there is text already.
+    # The escapes are bytes; everything else is text.
     raw = name[1:-1].encode().decode("unicode_escape", "replace").encode("latin-1", "replace")
     return raw.decode(errors="backslashreplace")
 
 
 def leads_out(file: str, goal: str) -> bool:
-    """Whether the symbolic link ``file`` leads out of the tree, or might.
+    """Return whether the symbolic link ``file`` to ``goal`` may lead out of the tree.
 
-    Where other links on the way lead is not known, so none may be left with "..".
+    Other links in the path are not resolved, so ".." may only be at the start of ``goal``.
     """
     path = posixpath.normpath(posixpath.join(posixpath.dirname(file), goal))
     winding = ".." in goal.lstrip("./").split("/")

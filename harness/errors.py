@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What can stop a run, as exceptions that tell the user what to do.
+"""Errors that stop a run, as exceptions with a hint for the user.
 
-A verdict is a value; an exception means there is none.  Exit codes fit ``git bisect run``:
+A verdict is a value; an exception means there is none.  Exit codes suit ``git bisect run``:
 0 good, 1 bad, 125 untestable, 128 a fault of the host or of the harness, 129 usage.
 """
 
@@ -9,9 +9,9 @@ GOOD, BAD, UNTESTABLE, HOST_FAULT, USAGE, INTERRUPTED = 0, 1, 125, 128, 129, 130
 
 
 class HarnessError(Exception):
-    """Something foreseeable went wrong.
+    """An expected kind of error.
 
-    ``what`` says what happened and where, in one line; ``hint`` is the one thing to try next;
+    ``what`` says what happened and where, in one line; ``hint`` is the next thing to try;
     ``details`` is evidence to show below (compiler output, a conflict), possibly many lines.
     """
 
@@ -25,7 +25,7 @@ class HarnessError(Exception):
 
 
 class UsageError(HarnessError):
-    """The command cannot be understood, or contradicts itself (exit code 129)."""
+    """The command line is invalid or contradictory (exit code 129)."""
 
     exit_code = USAGE
 
@@ -35,7 +35,7 @@ class HostFault(HarnessError):
 
 
 class Untestable(HarnessError):
-    """There is no kernel to test: this says nothing about good or bad (exit code 125)."""
+    """There is no kernel to test, so it is neither good nor bad (exit code 125)."""
 
     exit_code = UNTESTABLE
 
@@ -43,7 +43,7 @@ class Untestable(HarnessError):
 class NotApplied(Untestable):
     """A patch does not apply; the message names patch, file and hunk.
 
-    ``because`` names the commit that removed what the patch needs, if that is known.
+    ``because`` names the commit that removed a line the patch needs, if known.
     """
 
     because = ""
@@ -54,11 +54,11 @@ class NotConfigured(Untestable):
 
 
 class NotBuilt(Untestable):
-    """The build failed; ``details`` starts with the compiler's own lines."""
+    """The build failed; ``details`` starts with the compiler's messages."""
 
 
 class BreaksBuild(NotBuilt):
-    """The base builds and the patched kernel does not: the series is bad (exit code 1)."""
+    """The base builds but the patched kernel does not, so the series is bad (exit code 1)."""
 
     exit_code = BAD
 
@@ -68,7 +68,7 @@ class SeriesError(Untestable):
 
 
 class GuestFault(HostFault):
-    """The guest could not be started: its kernel printed nothing."""
+    """The guest could not be started, or its kernel printed nothing."""
 
 
 class Interrupted(HarnessError):

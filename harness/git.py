@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run git so that it behaves the same on every machine and changes nothing in users' trees.
 
-The user's and the system's configuration are not read; settings of a tree that change git's output
-are overridden with git's defaults.  No hook or file-system monitor runs, nothing is fetched, and
-git's own variables (we may run inside ``git rebase --exec`` or a hook) are removed.
+User and system configuration are not read; a tree's settings that would change git's output are
+overridden with git's defaults.  No hook or file system monitor runs, nothing is fetched, and git's
+environment variables (we may run inside ``git rebase --exec`` or a hook) are removed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness import process
 from harness.errors import HostFault
 
 _SETTINGS = {
-    "safe.directory": "*",  # the tree may belong to another user: we only read it
+    "safe.directory": "*",  # the tree may belong to another user, but we only read it
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
     "core.untrackedCache": "false",
@@ -36,7 +36,7 @@ _SETTINGS = {
     "init.defaultBranch": "main",
     "core.logAllRefUpdates": "false",
     "checkout.workers": "0",  # as many as there are cores
-    # git's defaults, because a user's tree may set something else.
+    # git's defaults, because a user's tree may have other settings.
     "color.diff": "false",
     "core.abbrev": "auto",
     "diff.algorithm": "default",
@@ -59,16 +59,16 @@ _SETTINGS = {
     "log.showSignature": "false",
 }
 
-# git's variables that stay: where git is, and how far it looks for a repository.
+# Variables of git that are kept: where git is, and where it searches for a repository.
 _KEPT = ("GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 
-_FULL = 65536  # with fewer bytes free than this, a disk is full
+_FULL = 65536  # bytes; a disk with less free space counts as full
 
 IDENTITY = {"GIT_COMMITTER_NAME": "harness", "GIT_COMMITTER_EMAIL": "harness@localhost"}
 
 
 def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str | None]:
-    """The variables for a git that depends on nothing outside; None means to remove one."""
+    """Return the environment changes for a git without outside influences; None removes one."""
     foreign = (name for name in os.environ if name.startswith("GIT_") and name not in _KEPT)
     variables: dict[str, str | None] = dict.fromkeys(foreign)
     variables |= {
@@ -78,7 +78,7 @@ def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str 
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_NO_LAZY_FETCH": "1",
-        "GIT_ALLOW_PROTOCOL": "none",  # the same for a git too old for the line above
+        "GIT_ALLOW_PROTOCOL": "none",  # the same for a git that is too old for GIT_NO_LAZY_FETCH
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_LITERAL_PATHSPECS": "1",
         "GIT_PAGER": "cat",
@@ -97,10 +97,9 @@ def run(
     stdin: str | bytes | None = None,
     check: bool = True,
 ) -> process.Result:
-    """Run git in ``repo`` (a worktree or a bare repository) and return what it printed.
+    """Run git in ``repo`` (a worktree or a bare repository) and return its output.
 
-    Raises HostFault when git is not installed, when the disk is full, and (with ``check``) when
-    git fails.
+    Raises HostFault if git is not installed, if the disk is full, or (with ``check``) if git fails.
     """
     result = process.run(_argv(repo, words), env=environment(env), stdin=stdin, check=False)
     if result.ok:
@@ -108,7 +107,7 @@ def run(
     if _is_full(repo, result.stderr):
         raise HostFault(
             f"the disk of {repo} is full",
-            hint="free some space (harness clean), or set HARNESS_CACHE elsewhere",
+            hint="free some space (harness clean), or set HARNESS_CACHE to another disk",
             details=result.stderr.strip(),
         )
     if check:
@@ -121,14 +120,14 @@ def run(
 
 
 def line(repo: Path, *words: str | os.PathLike[str]) -> str:
-    """Run git and return its output without white space around it.  Raises as ``run`` does."""
+    """Run git and return its output, stripped.  Raises the errors of ``run``."""
     return run(repo, *words).stdout.strip()
 
 
 def start(repo: Path, *words: str | os.PathLike[str]) -> process.Group:
     """Start git in ``repo``; its standard input and standard error are pipes.
 
-    Raises HostFault when git is not installed.
+    Raises HostFault if git is not installed.
     """
     pipe = subprocess.PIPE
     return process.Group(_argv(repo, words), env=environment(), stdin=pipe, stderr=pipe)
@@ -139,46 +138,46 @@ def _argv(repo: Path, words: Sequence[str | os.PathLike[str]]) -> process.Argv:
 
 
 def _is_full(repo: Path, stderr: str) -> bool:
-    """Whether git failed for lack of space; it does not always say so."""
+    """Return whether git failed for lack of space, which it does not always report."""
     if "No space left on device" in stderr:
         return True
     failed = "write" in stderr and repo.is_dir()
     return failed and shutil.disk_usage(repo).free < _FULL
 
 
-def _answer(repo: Path, *words: str) -> str:
-    """What git prints, or nothing when it fails."""
+def _output(repo: Path, *words: str) -> str:
+    """Return git's output; empty if it fails."""
     result = run(repo, *words, check=False)
     return result.stdout.strip() if result.ok else ""
 
 
 def commit_of(repo: Path, ref: str) -> str:
-    """The id of the commit that ``ref`` names; empty if there is none."""
+    """Return the id of the commit at ``ref``; empty if there is none."""
     return object_of(repo, f"{ref}^{{commit}}") if ref else ""
 
 
 def object_of(repo: Path, name: str) -> str:
-    """The id of the object that ``name`` names, such as HEAD^{tree}; empty if there is none."""
-    return _answer(repo, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
+    """Return the id of the object called ``name``, such as HEAD^{tree}; empty if there is none."""
+    return _output(repo, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
 
 
 def top_of(folder: Path) -> Path | None:
-    """The top of the worktree that ``folder`` is in; None outside of any, or in a bare one."""
-    top = _answer(folder, "rev-parse", "--show-toplevel")
+    """Return the top of the worktree that ``folder`` is in; None if it is in no worktree."""
+    top = _output(folder, "rev-parse", "--show-toplevel")
     return Path(top) if top else None
 
 
 def merge_base(repo: Path, one: str, two: str) -> str:
-    """The commit at which two histories part; empty if they have nothing in common."""
-    return _answer(repo, "merge-base", one, two)
+    """Return the newest common ancestor of two commits; empty if there is none."""
+    return _output(repo, "merge-base", one, two)
 
 
 def is_ancestor(repo: Path, ancestor: str, commit: str) -> bool:
-    """Whether ``commit`` is ``ancestor`` or has it in its history."""
+    """Return whether ``commit`` is ``ancestor`` or has it in its history."""
     return run(repo, "merge-base", "--is-ancestor", ancestor, commit, check=False).ok
 
 
 def content(repo: Path, commit: str, file: str) -> str | None:
-    """The text of a file at a commit; None if it is not there, or its object is missing."""
+    """Return the text of a file at a commit; None if the file or its object does not exist."""
     result = run(repo, "cat-file", "blob", f"{commit}:{file}", check=False)
     return result.stdout if result.ok else None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the kernel's ``make`` is called: its arguments, environment and programs.
+"""Arguments, environment and required programs of the kernel's ``make``.
 
-The stages that configure and build must call it alike, or make would see another compiler and
-build everything again.
+The stages that configure and build must call it in the same way, or make would see another
+compiler and rebuild everything.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harness import architectures, git
 from harness.errors import HostFault
 from harness.model import Toolchain
 
-# What a build must not inherit from the caller's environment.
+# Variables that a build must not inherit from the caller's environment.
 _FOREIGN = (
     "MAKEFLAGS",
     "MFLAGS",
@@ -33,7 +33,7 @@ _FOREIGN = (
     "KCONFIG_DEFCONFIG_LIST",
 )
 
-# The same sources give the same bytes, whoever builds them and when; ccache needs that as well.
+# Makes builds reproducible, which ccache needs as well.
 _STAMPS = {
     "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
     "KBUILD_BUILD_USER": "harness",
@@ -41,10 +41,10 @@ _STAMPS = {
     "KBUILD_BUILD_VERSION": "1",
 }
 
-# Files that the harness or every build runs, and those that CI services run by themselves.
+# Files that the harness or every build runs, or that CI services run automatically.
 PROGRAMS = re.compile(
     r"(?:scripts|\.ci|\.github|\.gitlab|tools/(?:objtool|build|lib/subcmd|bpf/resolve_btfids))/"
-    # Objects that were not compiled here; a localversion file, whose text reaches a shell.
+    # Objects that were not compiled here; localversion files, whose text reaches a shell.
     r"|\.gitlab-ci|localversion|.*\.(?:sh|pl|py|awk|sed|cocci|o|so|a)$"
 )
 # Files that a build compiles and then runs.
@@ -56,13 +56,13 @@ HOST_PROGRAMS = re.compile(
 KCONFIG = re.compile(r"(?:.*/)?Kconfig[^/]*$")
 MAKE = re.compile(r"(?:.*/)?(?:(?:Makefile|Kbuild)[^/]*|Platform|[^/]+\.(?:mk|mak|include))$")
 
-# What every build needs: program to Debian's package (the doctor knows other distributions').
+# Programs that every build needs, with Debian's packages (the doctor has other distributions').
 _ALWAYS = {"make": "make", "flex": "flex", "bison": "bison", "bc": "bc", "perl": "perl"}
-_LLVM = {"ld": "lld", "objcopy": "llvm", "nm": "llvm"}  # GNU's are all in binutils
+_LLVM = {"ld": "lld", "objcopy": "llvm", "nm": "llvm"}  # the GNU programs are all in binutils
 
 
 def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
-    """Return the start of a make command on ``source`` into ``out``; goals and ``-j`` follow it."""
+    """Return a make command for ``source`` and ``out``; the caller appends goals and ``-j``."""
     check_place(source)
     check_place(out)
     llvm = toolchain.compiler.removeprefix("clang") or "1" if toolchain.llvm else ""
@@ -82,7 +82,7 @@ def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
 
 
 def program(toolchain: Toolchain, name: str) -> str:
-    """Name the ``ld``, ``ar`` or ``objcopy`` that make uses with this compiler."""
+    """Return the name of the ``ld``, ``ar`` or ``objcopy`` that make uses with this compiler."""
     if not toolchain.llvm:
         return f"{toolchain.cross}{name}"
     suffix = toolchain.compiler.removeprefix("clang")
@@ -90,29 +90,29 @@ def program(toolchain: Toolchain, name: str) -> str:
 
 
 def check_place(path: Path) -> None:
-    """Raise HostFault when no kernel can be built below ``path``, which is in our cache."""
+    """Raise HostFault if no kernel can be built below ``path``, which is in our cache."""
     if any(mark in str(path) for mark in " \t:"):
         raise HostFault(
-            f"the kernel's Makefile cannot work in {path}: its name has a space or colon in it",
+            f"the kernel cannot be built in {path}: the path contains a space or colon",
             hint="set HARNESS_CACHE to a path without spaces and colons",
         )
 
 
 def environment() -> dict[str, str | None]:
-    """Return what make's environment needs on top of ours; None removes a variable.
+    """Return the changes to our environment that make needs; None removes a variable.
 
-    git's variables are in it because the kernel's scripts run git to name the release.
+    git's variables are included because the kernel's scripts run git to set the release.
     """
     return {**git.environment(), **dict.fromkeys(_FOREIGN), **_STAMPS}
 
 
 def host_compiler(toolchain: Toolchain) -> str:
-    """Name the compiler of the tools that the build itself runs."""
+    """Return the compiler for the tools that the build itself runs."""
     return toolchain.compiler if toolchain.llvm else "gcc"
 
 
 def programs(toolchain: Toolchain) -> dict[str, str]:
-    """Return the programs that configuring and building need, with Debian's package of each."""
+    """Return the programs needed to configure and build, with Debian's package of each."""
     binary = {
         program(toolchain, name): package if toolchain.llvm else "binutils"
         for name, package in _LLVM.items()
@@ -121,12 +121,12 @@ def programs(toolchain: Toolchain) -> dict[str, str]:
 
 
 def runs(file: str) -> bool:
-    """Whether a build runs the file of this name in the tree, or follows what it says."""
+    """Return whether a build executes or interprets the file of this name in the tree."""
     return any(pattern.match(file) for pattern in (PROGRAMS, HOST_PROGRAMS, KCONFIG, MAKE))
 
 
 def check(toolchain: Toolchain) -> None:
-    """Raise HostFault naming every missing program that any build needs."""
+    """Raise HostFault with all missing programs that every build needs."""
     missing = {n: pkg for n, pkg in programs(toolchain).items() if shutil.which(n) is None}
     if missing:
         raise absent(missing)
@@ -136,6 +136,6 @@ def absent(missing: Mapping[str, str]) -> HostFault:
     """Return the error for missing programs or headers, given with their Debian packages."""
     packages = " ".join(dict.fromkeys(missing.values()))
     return HostFault(
-        f"a kernel cannot be built here: {', '.join(missing)} not installed",
-        hint=f"harness setup (on Debian: apt install {packages})",
+        f"cannot build a kernel: {', '.join(missing)} not installed",
+        hint=f"run harness setup (on Debian: apt install {packages})",
     )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The table of options: the command line, our pytest plugin and pytest's command are made from it.
+"""The table of options of the command line and of our pytest plugin.
 
-The plugin loads it in every pytest, in guests too, so it imports little.
+Every pytest process loads this module, also in guests, so it imports little.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _ARCHITECTURES = " or ".join(entry.name for entry in ARCHITECTURES)
 
 
 def count(text: str) -> int:
-    """Read a number that is not negative."""
+    """Parse a whole number, 0 or more."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number (0 or more), got {text!r}")
     return int(text)
 
 
 def number_or_auto(text: str) -> str:
-    """Check a number of guests."""
+    """Check a number of guests: 1 or more, "auto" or empty."""
     if text not in ("", "auto") and not (text.isdecimal() and int(text)):
         what = f"expected a whole number (1 or more) or auto, got {text!r}"
         raise argparse.ArgumentTypeError(what)
@@ -37,16 +37,16 @@ def number_or_auto(text: str) -> str:
 
 
 def mebibytes(text: str) -> int:
-    """Read a size such as 1024, 1024M or 2G as MiB."""
+    """Parse a size such as 1024, 1024M or 2G; return it in MiB."""
     match = re.fullmatch(r"(\d+)([MG]?)", text.strip().upper().removesuffix("B").removesuffix("I"))
     if match is None:
-        what = f"expected an amount of memory such as 1024M or 2G, got {text!r}"
+        what = f"expected a memory size such as 1024M or 2G, got {text!r}"
         raise argparse.ArgumentTypeError(what)
     return int(match[1]) * (1024 if match[2] == "G" else 1)
 
 
 def path(text: str) -> Path | None:
-    """Read a path; an empty word, as of a shell's empty variable, is none."""
+    """Parse a path; None for an empty string, for example from an unset shell variable."""
     return Path(text) if text else None
 
 
@@ -54,16 +54,16 @@ def path(text: str) -> Path | None:
 class CommandOption:
     """An option of the command line, of pytest with our plugin, or of both.
 
-    ``verbs`` take it as ``flag``, with ``short`` for a second name; in their help it stands under
-    ``group``.  ``plan`` is the field of the Plan that it sets; the option's default is that
-    field's, and ``default`` only that of an option without a field.  A default of False makes it a
-    switch, a tuple one that may be given several times.
+    ``verbs`` accept it as ``flag``; their help lists it under ``group``.  ``plan`` is the field of
+    the Plan that it sets, and its default is that field's default; ``default`` is for options
+    without a field.  An option whose default is False is a switch; one whose default is a tuple
+    may be given several times.
 
-    ``pytest`` is its name in pytest; one with a single dash is an option of pytest itself.
+    ``pytest`` is its name in pytest; a name with a single dash is one of pytest's own options.
     ``guest`` is the field of the GuestSpec that it sets, ``setting`` its key in [tool.harness].
-    ``repeated``: it changes what is tested, and so belongs to the command that repeats a run on
-    another machine.  ``carried``: it changes what a test sees, and so belongs to the command that
-    runs one test alone.
+    ``repeated``: it changes what is tested, so the command that repeats a run on another machine
+    includes it.  ``carried``: it changes what a test sees, so the command that runs one test alone
+    includes it.
     """
 
     flag: str = ""
@@ -75,7 +75,6 @@ class CommandOption:
     choices: tuple[str, ...] = ()
     plan: str = ""
     default: object = ""
-    short: str = ""
     pytest: str = ""
     guest: str = ""
     setting: str = ""
@@ -84,17 +83,17 @@ class CommandOption:
 
     @property
     def dest(self) -> str:
-        """The name of its value behind argparse."""
+        """The attribute of argparse's namespace that holds its value."""
         return self.plan or self.flag.lstrip("-").replace("-", "_")
 
     @property
     def initial(self) -> object:
-        """The value of an option that is not given."""
+        """The value when the option is not given."""
         return _DEFAULTS[self.plan] if self.plan else self.default
 
     @property
     def form(self) -> dict[str, Any]:
-        """What argparse's add_argument takes beside the names."""
+        """The keyword arguments of argparse's add_argument."""
         form: dict[str, Any] = {"help": self.help, "default": self.initial}
         if self.initial is False:
             return {**form, "action": "store_true"}
@@ -109,28 +108,28 @@ _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Plan)}
 _KERNEL_VERBS = ("run", "check", "bisect", "shell")
 _SERIES_VERBS = (*_KERNEL_VERBS, "series", "fetch")
 _TEST_VERBS = ("run", "check", "bisect")
-_PAIR_VERBS = ("run", "check")  # they test a kernel beside its base
+_PAIR_VERBS = ("run", "check")  # these test a patched kernel and its base
 _HISTORY_VERBS = (*_TEST_VERBS, "compare", "history", "runs", "show", "gc", "report")
 
 SERIES, KERNEL, TESTS, GUESTS, RESULTS = "series", "kernel", "tests", "guests", "results"
 
 # fmt: off
 OPTIONS = (
-    CommandOption("--no-series", "test the kernel as it is", _KERNEL_VERBS, SERIES,
+    CommandOption("--no-series", "test the kernel without a series", _KERNEL_VERBS, SERIES,
         plan="no_series"),
-    CommandOption("--pick", "choose among several series by subject or message id",
+    CommandOption("--pick", "choose one of several series by subject or message id",
         _SERIES_VERBS, SERIES, metavar="WORDS", plan="pick"),
-    CommandOption("--revision", "take [PATCH vN] (default: the newest)",
+    CommandOption("--revision", "use revision N, [PATCH vN] (default: the newest)",
         _SERIES_VERBS, SERIES, metavar="N", type=int, plan="revision"),
-    CommandOption("--trust", "run scripts and build rules that the series itself changes",
+    CommandOption("--trust", "allow scripts and build rules that the series changes to run",
         _KERNEL_VERBS, SERIES, plan="trust"),
-    CommandOption("--kernel", "a release: 7.2.13, or 7.2 for the newest 7.2.x",
+    CommandOption("--kernel", "a kernel release: 7.2.13, or 7.2 for the newest 7.2.x",
         _KERNEL_VERBS, KERNEL, metavar="X.Y[.Z]", plan="kernel", setting="kernel", repeated=True),
-    CommandOption("--refresh", "look for a newer X.Y.Z now, not just once a day",
+    CommandOption("--refresh", "check for a newer X.Y.Z now (default: once a day)",
         _KERNEL_VERBS, KERNEL, plan="refresh"),
-    CommandOption("--tree", "a git tree of your own", _SERIES_VERBS, KERNEL,
+    CommandOption("--tree", "your own kernel git tree", _SERIES_VERBS, KERNEL,
         metavar="DIR", type=path, plan="tree", setting="tree"),
-    CommandOption("--base", "the commit in --tree to start from", _SERIES_VERBS, KERNEL,
+    CommandOption("--base", "the base commit in --tree", _SERIES_VERBS, KERNEL,
         metavar="REF", plan="base", setting="base"),
     CommandOption("--kconfig", "an additional config fragment, such as debug",
         _KERNEL_VERBS, KERNEL, metavar="FILE|NAME", plan="fragments", setting="kconfig",
@@ -140,80 +139,80 @@ OPTIONS = (
         repeated=True, carried=True),
     CommandOption("--llvm", "build with clang and lld", _KERNEL_VERBS, KERNEL,
         plan="llvm", setting="llvm", repeated=True),
-    CommandOption("--jobs", "jobs of make (default: one for each processor)",
+    CommandOption("--jobs", "number of make jobs (default: one per CPU)",
         _KERNEL_VERBS, KERNEL, metavar="N", type=int, plan="jobs"),
     CommandOption("--patched-only", "do not test the base", _PAIR_VERBS, TESTS,
         plan="patched_only", repeated=True),
     CommandOption("--suite", "pytest files or folders to run in the guest", _TEST_VERBS, TESTS,
         metavar="PATH", plan="suites", setting="suites", repeated=True),
-    CommandOption("-k", "only tests that match, as in pytest", _TEST_VERBS, TESTS,
+    CommandOption("-k", "run only tests that match EXPR, as in pytest", _TEST_VERBS, TESTS,
         metavar="EXPR", plan="keyword", pytest="-k", repeated=True),
     CommandOption("--test-timeout",
-        "deadline of a test in seconds; emulation stretches it (default: %(default)g)",
+        "deadline per test in seconds, extended under emulation (default: %(default)g)",
         _TEST_VERBS, TESTS, metavar="S", type=float, plan="test_timeout",
         pytest="--test-timeout", repeated=True, carried=True),
     CommandOption("--timeout",
-        "deadline for all tests of one kernel in seconds; never stretched (default: none)",
+        "deadline for all tests of one kernel in seconds, never extended (default: none)",
         _TEST_VERBS, TESTS, metavar="S", type=float, plan="run_timeout", pytest="--run-timeout"),
     CommandOption("--repeat", "run each test N times in its guest", _TEST_VERBS, TESTS,
         metavar="N", type=count, plan="repeat", pytest="--repeat", repeated=True),
     CommandOption("--retry",
-        "run a failing test again, alone, up to N times (default: a crash once)",
+        "run a failing test again, alone, up to N times (default: once after a crash)",
         _PAIR_VERBS, TESTS, metavar="N", type=count, plan="retry", pytest="--retry",
         repeated=True),
     CommandOption("--rerun",
-        "run what looks broken again, N times on both kernels (default: %(default)s)",
+        "rerun suspected regressions N times on both kernels (default: %(default)s)",
         (*_PAIR_VERBS, "compare"), TESTS, metavar="N", type=count, plan="reruns", repeated=True),
-    CommandOption("--allow-flaky", "flaky tests are not bad", _PAIR_VERBS, TESTS,
+    CommandOption("--allow-flaky", "do not count flaky tests as bad", _PAIR_VERBS, TESTS,
         plan="allow_flaky", pytest="--allow-flaky", repeated=True),
-    CommandOption("--strict", "failures that the base has too, and flaky tests, are bad",
+    CommandOption("--strict", "count flaky tests, and failures that the base has too, as bad",
         ("run",), TESTS, plan="strict", repeated=True),
     CommandOption("--accel", "how QEMU runs guest code (default: KVM where it works)",
         _KERNEL_VERBS, GUESTS, choices=("auto", "kvm", "tcg"), plan="accel", pytest="--accel",
         setting="accel", carried=True),
-    CommandOption("--guests", "guests at once, or auto (by processors and memory)",
+    CommandOption("--guests", "number of parallel guests, or auto (from CPUs and memory)",
         _KERNEL_VERBS, GUESTS, metavar="N", type=number_or_auto, plan="guests",
         pytest="--guests", setting="guests"),
-    CommandOption("--memory", f"memory of a guest, such as 2G (default: {GUEST_MEMORY}M)",
+    CommandOption("--memory", f"memory per guest, such as 2G (default: {GUEST_MEMORY}M)",
         _KERNEL_VERBS, GUESTS, metavar="SIZE", type=mebibytes, plan="memory",
         pytest="--guest-memory", guest="memory", setting="memory", repeated=True, carried=True),
-    CommandOption("--cpus", "processors of a guest (default: 2, or 1 under emulation)",
+    CommandOption("--cpus", "CPUs per guest (default: 2, or 1 under emulation)",
         _KERNEL_VERBS, GUESTS, metavar="N", type=int, plan="cpus", pytest="--guest-cpus",
         guest="cpus", setting="cpus", repeated=True, carried=True),
     CommandOption("--disk", "an additional disk: a file, or null_blk", _KERNEL_VERBS, GUESTS,
         metavar="FILE", plan="disks", pytest="--guest-disk"),
     CommandOption("--guest-env",
-        "an environment variable for the guests (default VALUE: the one it has here)",
+        "an environment variable for the guests (default VALUE: its value on the host)",
         _KERNEL_VERBS, GUESTS, metavar="NAME[=VALUE]", plan="environment", pytest="--guest-env",
         repeated=True),
     CommandOption("--boot-timeout",
-        "deadline of a boot in seconds; emulation stretches it (default: %(default)g)",
+        "deadline per boot in seconds, extended under emulation (default: %(default)g)",
         _KERNEL_VERBS, GUESTS, metavar="S", type=float, plan="boot_timeout",
         pytest="--boot-timeout", guest="boot_deadline", carried=True),
     CommandOption("--hold",
-        "keep the guest of a failing test as it is, and enter it from this terminal",
+        "keep the guest of a failing test as it is, and open a shell in it on this terminal",
         ("run",), GUESTS, plan="hold", pytest="--hold"),
-    CommandOption("--hold-for", "the same for S seconds, without a terminal",
+    CommandOption("--hold-for", "keep the guest of a failing test for S seconds; needs no terminal",
         ("run",), GUESTS, metavar="S", type=float, plan="hold_for", pytest="--hold-for"),
     CommandOption("--vmcore", "dump the memory of a kernel that panics or hangs, for drgn",
         ("run",), GUESTS, plan="vmcore", pytest="--vmcore", guest="vmcore"),
     CommandOption("--out", "the folder for the evidence (default: a new one)",
         (*_TEST_VERBS, "compare"), RESULTS, metavar="DIR", type=path, plan="out"),
-    CommandOption("--db", "the history's database (see docs/history.md)",
+    CommandOption("--db", "the history database (see docs/history.md)",
         _HISTORY_VERBS, RESULTS, metavar="URL|FILE", plan="db", setting="db"),
-    # Of pytest alone.
+    # Options of pytest only.
     CommandOption(pytest="--kernel", metavar="IMAGE", default=None,
         help="boot this kernel image and run the tests in its guests"),
     CommandOption(pytest="--guest-append", metavar="WORDS", default=(), carried=True,
-        help="additional kernel arguments"),
+        help="additional arguments for the kernel's command line"),
     CommandOption(pytest="--guest-modules", metavar="DIR",
-        help="the guest's /lib/modules (default: modules beside IMAGE)"),
+        help="the guest's /lib/modules (default: the folder modules next to IMAGE)"),
     CommandOption(pytest="--guest-scale", metavar="F", type=float, default=1.0,
-        help="stretch all deadlines by this factor", guest="scale", carried=True),
+        help="multiply all deadlines by this factor", guest="scale", carried=True),
     CommandOption(pytest="--guest-folder", metavar="DIR",
-        help="where consoles and results are kept"),
+        help="folder for consoles and results"),
     CommandOption(pytest="--guest-booter", metavar="COMMAND", carried=True,
-        help="a program in place of virtme-run (for tests)"),
+        help="a program to run instead of virtme-run (for tests)"),
     CommandOption(pytest="--kernel-options", metavar="FILE",
         help="a JSON file of config options that the running kernel must have"),
 )
@@ -221,7 +220,7 @@ OPTIONS = (
 
 
 def of_verb(verb: str) -> tuple[CommandOption, ...]:
-    """Return the options in the table that a verb takes."""
+    """Return the options that a verb accepts."""
     return tuple(option for option in OPTIONS if verb in option.verbs)
 
 
@@ -231,7 +230,7 @@ def plugin_options() -> tuple[CommandOption, ...]:
 
 
 def words(plan: Plan, options: Iterable[CommandOption] = OPTIONS) -> list[str]:
-    """Return the options of ``harness`` that make a plan differ from the default."""
+    """Return the ``harness`` options that turn the default plan into ``plan``."""
     return [
         word
         for option in options
@@ -241,7 +240,7 @@ def words(plan: Plan, options: Iterable[CommandOption] = OPTIONS) -> list[str]:
 
 
 def pytest_words(plan: Plan) -> list[str]:
-    """Return the options of pytest that make a plan differ from the default."""
+    """Return the pytest options that turn the default plan into ``plan``."""
     return [
         word
         for option in OPTIONS
@@ -263,6 +262,6 @@ def _words(name: str, option: CommandOption, plan: Plan) -> Iterator[str]:
 
 
 def command(plan: Plan, verb: str = "run") -> list[str]:
-    """Return the command that asks for a plan."""
+    """Return the command line that asks for ``plan``."""
     rest = ["--", *plan.pytest_args] if plan.pytest_args else []
     return ["harness", verb, *plan.series_words, *plan.assignments, *words(plan), *rest]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the harness keeps its files, and how two runs share them.
+"""The locations of the harness's files, and locks to share them between runs.
 
-The cache can be downloaded and built again; the state (runs) cannot.  ``HARNESS_CACHE`` and
-``HARNESS_STATE`` move them.
+The cache can be downloaded and rebuilt; the state (runs) cannot.  ``HARNESS_CACHE`` and
+``HARNESS_STATE`` set their locations.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from harness.progress import Progress
 
 
 def cache(*parts: str) -> Path:
-    """A folder of the cache, created if missing.  Raises HostFault."""
+    """Return a folder of the cache, created if missing.  Raises HostFault."""
     return _folder("HARNESS_CACHE", platformdirs.user_cache_path("harness"), parts)
 
 
 def state(*parts: str) -> Path:
-    """A folder of the state, created if missing.  Raises HostFault."""
+    """Return a folder of the state, created if missing.  Raises HostFault."""
     return _folder("HARNESS_STATE", platformdirs.user_state_path("harness"), parts)
 
 
@@ -37,7 +37,7 @@ def expanded(path: str | Path) -> Path:
     """Replace ~ and ~user with the home folder."""
     try:
         return Path(path).expanduser()
-    except RuntimeError:  # there is no such user: then it is a file name like any other
+    except RuntimeError:  # no such user, so it is an ordinary file name
         return Path(path)
 
 
@@ -58,11 +58,10 @@ def _folder(variable: str, default: Path, parts: tuple[str, ...]) -> Path:
 def lock(
     path: Path, what: str, progress: Progress, stop: Callable[[], bool] = bool
 ) -> Iterator[None]:
-    """Hold ``path`` (a lock file) exclusively; says so once when another run holds it.
+    """Hold the lock file ``path`` exclusively; print a message if another run holds it.
 
-    The lock is the kernel's: it ends with the process that holds it, however that happens.  A
-    thread, which Ctrl-C does not reach, waits until ``stop`` returns True: then it raises
-    Interrupted.
+    The kernel releases the lock when the process that holds it ends for any reason.  A thread,
+    which Ctrl-C does not reach, stops waiting when ``stop`` returns True, and raises Interrupted.
     """
     lock_file = filelock.FileLock(path)
     try:
@@ -89,7 +88,7 @@ def lock(
 
 @contextlib.contextmanager
 def in_use() -> Iterator[None]:
-    """Keep ``harness clean`` away from the cache during the context; any number of runs may."""
+    """Keep ``harness clean`` away from the cache during the context; the lock is shared by runs."""
     with _in_use_file() as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield
@@ -97,7 +96,7 @@ def in_use() -> Iterator[None]:
 
 @contextlib.contextmanager
 def unused() -> Iterator[bool]:
-    """Yield whether no run is ``in_use``; if so, new ones wait until the context ends."""
+    """Yield whether no run holds ``in_use``; if so, new runs wait until the context ends."""
     with _in_use_file() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,12 +119,12 @@ def _in_use_file() -> Iterator[int]:
     try:
         yield file
     finally:
-        os.close(file)  # the lock goes with it
+        os.close(file)  # also releases the lock
 
 
 @contextlib.contextmanager
 def scratch(near: Path) -> Iterator[Path]:
-    """A temporary folder beside ``near`` (on one file system, so its content can be renamed)."""
+    """Create a temporary folder next to ``near``, on the same file system for renames."""
     near.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{near.name}.", dir=near.parent))
     try:
@@ -135,10 +134,10 @@ def scratch(near: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def writing(place: Path, elsewhere: str = "set HARNESS_CACHE elsewhere") -> Iterator[None]:
-    """Turn a full disk or a missing permission below ``place`` into a HostFault that says so.
+def writing(place: Path, elsewhere: str = "set HARNESS_CACHE to another disk") -> Iterator[None]:
+    """Turn a full disk or a missing permission below ``place`` into a HostFault.
 
-    ``elsewhere`` tells the user how to choose another place.
+    ``elsewhere`` is a hint on how to choose another folder.
     """
     try:
         yield
@@ -153,9 +152,9 @@ def writing(place: Path, elsewhere: str = "set HARNESS_CACHE elsewhere") -> Iter
 
 
 def need_space(
-    folder: Path, size: int, what: str, elsewhere: str = "set HARNESS_CACHE elsewhere"
+    folder: Path, size: int, what: str, elsewhere: str = "set HARNESS_CACHE to another disk"
 ) -> None:
-    """Raise HostFault when ``folder`` has less than ``size`` bytes free, before work is lost."""
+    """Raise HostFault if ``folder`` has less than ``size`` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < size:
         raise HostFault(

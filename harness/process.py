@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run other programs, and leave none behind.
 
-``run`` waits for a program and returns its output; ``Group`` is a long-lived program in a session
-of its own that cannot outlive us, even if we are killed with SIGKILL.
+``run`` waits for a program and returns its output; ``Group`` is a long-running program in its own
+session that cannot outlive us, even if we are killed with SIGKILL.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from harness.errors import HostFault
 
 Argv = Sequence[str | os.PathLike[str]]
 
-_log = logging.getLogger(__name__)  # what is started, for -v
+_log = logging.getLogger(__name__)  # logs commands, for -v
 
-PARTING = 15.0  # seconds that a program has to end after Ctrl-C, before it is killed
+PARTING = 15.0  # seconds for a program to end after Ctrl-C, before it is killed
 
-# Kills a process group at the end of its standard input: the other end of the pipe is ours alone,
-# so the kernel closes it however we die.  A session of its own keeps Ctrl-C away from the guard.
+# Kills a process group at the end of its standard input: only we have the other end of the pipe, so
+# the kernel closes it however we die.  The guard's own session protects it from Ctrl-C.
 _GUARD = 'read -r _; kill -s KILL -- "-$1" 2>/dev/null'
 
-# Becomes the program once the guard is running; if we die before that, it reads the end of the pipe
-# and exits.  Without it, a program that has just started could be left behind.
+# Executes the program once the guard is running; if we die before that, it reads end-of-file and
+# exits.  Without it, a program that has just started could be left behind.
 _GATE = 'read -r _ <"/proc/self/fd/$1" || exit 1; shift; exec "$@"'
 
 
@@ -63,11 +63,11 @@ class Result:
 
 
 def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
-    """Our environment with untranslated messages (LC_ALL=C.UTF-8) and ``extra`` on top.
+    """Return our environment with untranslated messages (LC_ALL=C.UTF-8) and ``extra`` on top.
 
     A variable that is None in ``extra`` is removed.
     """
-    plain = {"LC_ALL": "C.UTF-8", "LANGUAGE": None}  # LANGUAGE would still translate
+    plain = {"LC_ALL": "C.UTF-8", "LANGUAGE": None}  # LANGUAGE would still enable translations
     merged = {**os.environ, **plain, **(extra or {})}
     return {name: value for name, value in merged.items() if value is not None}
 
@@ -81,9 +81,9 @@ def run(
     timeout: float | None = None,
     check: bool = True,
 ) -> Result:
-    """Run a program to its end and return what it printed (undecodable bytes become escapes).
+    """Run a program to its end and return its output (undecodable bytes become escapes).
 
-    Raises HostFault when it cannot be started, exceeds ``timeout`` seconds, or (with ``check``)
+    Raises HostFault if it cannot be started, exceeds ``timeout`` seconds, or (with ``check``)
     exits with a status other than 0.
     """
     words = tuple(os.fspath(word) for word in argv)
@@ -101,7 +101,8 @@ def run(
             out, err = group.popen.communicate(data, timeout)
         except subprocess.TimeoutExpired:
             what = f"{shlex.join(words)} did not end within {timeout:g} s"
-            raise HostFault(what, hint="the machine may be too busy: run the same again") from None
+            hint = "the machine may be too busy; run the same command again"
+            raise HostFault(what, hint=hint) from None
     result = Result(
         words,
         group.popen.returncode,
@@ -122,9 +123,9 @@ def follow(
     cwd: Path | None = None,
     env: Mapping[str, str | None] | None = None,
 ) -> int:
-    """Run a program and pass each line it prints (stdout and stderr) to ``line`` immediately.
+    """Run a program and pass each line of its output (stdout and stderr) to ``line`` immediately.
 
-    Returns the exit status.  Ctrl-C is passed on; then it has ``PARTING`` seconds to end.
+    Returns the exit status.  Ctrl-C is passed on; the program then has ``PARTING`` seconds to end.
     """
     with Group(argv, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as group:
         output: IO[bytes] = group.popen.stdout  # type: ignore[assignment]
@@ -140,9 +141,9 @@ def follow(
 
 
 def attached(argv: Argv, *, env: Mapping[str, str] | None = None) -> int:
-    """Run a program on our own terminal, where sudo can ask for a password; returns its status.
+    """Run a program on our terminal, where sudo can ask for a password; return its exit status.
 
-    Its output goes to standard error: standard output is for results.
+    Its output goes to standard error, because standard output is for results.
     """
     words = [os.fspath(word) for word in argv]
     _log.info("$ %s", shlex.join(words))
@@ -159,7 +160,7 @@ def _check_program(program: str, cwd: Path | None, env: Mapping[str, str]) -> No
     if cwd is not None and not cwd.is_dir():
         raise HostFault(
             f"the folder {cwd} does not exist",
-            hint="it may have been removed meanwhile: run the same again",
+            hint="it may have just been removed; run the same command again",
         )
     place = os.fspath(cwd / program) if cwd and "/" in program else program
     if shutil.which(place, path=env.get("PATH")) is not None:
@@ -173,10 +174,10 @@ _running: weakref.WeakSet[Group] = weakref.WeakSet()
 
 
 class Group:
-    """A program in a session of its own, and everything it starts.
+    """A program in its own session, with all its children.
 
-    Leaving the context kills what is still running.  A guard process does the same if this
-    process dies without a chance to clean up.
+    Leaving the context kills those that still run.  A guard process does the same if this process
+    dies without cleaning up.
     """
 
     def __init__(
@@ -219,16 +220,16 @@ class Group:
 
     @property
     def pid(self) -> int:
-        """The program's process id, which is also its group's."""
+        """The process id of the program, and of its process group."""
         return self.popen.pid
 
     def signal(self, number: int) -> None:
-        """Send a signal to the whole group; that it is gone already is not an error."""
+        """Send a signal to the whole group, if it still exists."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, number)
 
     def end(self, grace: float = 0.0) -> int:
-        """End the group: SIGTERM, then after ``grace`` seconds SIGKILL.  Returns the status."""
+        """End the group: SIGTERM, then SIGKILL after ``grace`` seconds.  Returns the status."""
         if grace and self.popen.poll() is None:
             self.signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -256,9 +257,9 @@ class Group:
 
 
 def interrupt_all(thread: int | None = None) -> None:
-    """Send SIGINT to every running program: Ctrl-C reaches only the main thread.
+    """Send SIGINT to every running program, because Ctrl-C only reaches the main thread.
 
-    With ``thread`` (a thread's ident), only to those that it started.
+    With ``thread`` (a thread's ident), only to programs started by that thread.
     """
     for group in list(_running):
         if group.popen.poll() is None and thread in (None, group.thread):
@@ -266,7 +267,7 @@ def interrupt_all(thread: int | None = None) -> None:
 
 
 def guard(group: int) -> subprocess.Popen[bytes]:
-    """Start a guard that kills a process group when this process ends, however that happens."""
+    """Start a guard that kills a process group when this process ends for any reason."""
     return subprocess.Popen(
         ["/bin/sh", "-c", _GUARD, "harness-guard", str(group)],
         stdin=subprocess.PIPE,

@@ -11,13 +11,13 @@ from typing import Any
 
 from harness.errors import UsageError
 
-# What a value of a type is called, with an example.
+# How messages name each type, with an example.
 _KINDS = {str: ("a string", '"..."'), int: ("a number", "2"), bool: ("true or false", "true")}
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """A project's own defaults; relative paths start at ``folder``.  See harness.options."""
+    """A project's own defaults; paths are relative to ``folder``.  See harness.options."""
 
     folder: Path
     series: str = ""
@@ -36,9 +36,9 @@ class Settings:
 
 
 def load(start: Path) -> Settings:
-    """Read the settings of ``start``, or of its nearest parent that has some.
+    """Read [tool.harness] in ``start``, or in its nearest parent that has such a table.
 
-    Raises UsageError that names the file and the wrong key.
+    Raises UsageError that names the file and the invalid key.
     """
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
@@ -46,7 +46,7 @@ def load(start: Path) -> Settings:
             try:
                 table = tomllib.loads(file.read_text(encoding="utf-8"))
             except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise UsageError(f"{file}: {error}", hint="correct the file") from error
+                raise UsageError(f"{file}: {error}", hint="fix the syntax") from error
             tool = table.get("tool")
             if isinstance(tool, dict) and "harness" in tool:
                 return _settings(file, tool["harness"])
@@ -55,7 +55,9 @@ def load(start: Path) -> Settings:
 
 def _settings(file: Path, table: Any) -> Settings:
     if not isinstance(table, dict):
-        raise UsageError(f"{file}: tool.harness is not a table", hint="[tool.harness]")
+        raise UsageError(
+            f"{file}: tool.harness is not a table", hint="make it a table: [tool.harness]"
+        )
     fields = {f.name: f for f in dataclasses.fields(Settings) if f.name != "folder"}
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -63,7 +65,7 @@ def _settings(file: Path, table: Any) -> Settings:
             near = difflib.get_close_matches(key, fields, 1)
             raise UsageError(
                 f"{file}: [tool.harness] has no key {key!r}",
-                hint=f"did you mean {near[0]}?" if near else f"keys: {', '.join(fields)}",
+                hint=f"the key {near[0]}" if near else f"one of {', '.join(fields)}",
             )
         default = fields[key].default
         if isinstance(default, tuple):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From a candidate to its sources and its kernel, built by the lab that every verb uses."""
+"""Checks out and builds the kernels of candidates, with the lab that every verb uses."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from harness.process import interrupt_all
 class CandidateSources:
     """The sources of the candidates, and the lab that builds and runs them.
 
-    ``repo`` is the repository in our cache, which has all commits; its worktree is ``held`` only
-    while it is needed, or all the time, as ``slot``.  ``series`` goes on top of every candidate
-    that does not choose patches of its own.
+    ``repo`` is the repository in our cache, which has all commits.  Its worktree is ``held`` only
+    while it is needed, or throughout if ``slot`` is set.  ``series`` is applied on top of every
+    candidate that does not choose patches of its own.
     """
 
     lab: Lab
@@ -31,11 +31,11 @@ class CandidateSources:
     source: Source
     series: Series | None = None
     slot: tree.Slot | None = None
-    turn: threading.Lock = dataclasses.field(default_factory=threading.Lock)  # of our threads
+    turn: threading.Lock = dataclasses.field(default_factory=threading.Lock)  # between our threads
 
     @contextlib.contextmanager
     def held(self, stop: Callable[[], bool] = bool) -> Iterator[tree.Slot]:
-        """Hold the worktree; another run may take it in between.  See paths.lock for ``stop``."""
+        """Lock the worktree while the context lasts.  See paths.lock for ``stop``."""
         if self.slot is not None:
             yield self.slot
             return
@@ -54,7 +54,7 @@ class CandidateSources:
         return slot.base() if series is None else slot.patched(series)
 
     def patches(self, candidate: Candidate) -> Series | None:
-        """Return the part of the series that goes on top of a candidate; None for no patch."""
+        """Return the patches to apply on top of a candidate; None if there are none."""
         series = self.series
         if series is None or candidate.patches is None:
             return series
@@ -65,14 +65,14 @@ class CandidateSources:
         return dataclasses.replace(series, patches=chosen, digest=digest) if chosen else None
 
     def may_use(self) -> Callable[[str], bool]:
-        """Return what tells whether the last built kernel may depend on a file of the sources."""
+        """Return a function: may the last built kernel depend on this source file?"""
         base = tree.Slot(self.repo, self.source, self.lab.progress).base()
         return build.may_use(build.folder(base, self.lab.request, self.lab.toolchain), base.path)
 
 
 @dataclasses.dataclass(frozen=True)
 class BuiltCandidate:
-    """A candidate's kernel, or the ``fault`` why there is none.
+    """A candidate's kernel, or the ``fault`` that explains why there is none.
 
     Two kernels with the same ``digest`` run the same code.
     """
@@ -84,15 +84,15 @@ class BuiltCandidate:
 
 
 class BuildDropped(Exception):
-    """A build was stopped because its kernel is not needed any more."""
+    """A build was stopped because its kernel is no longer needed."""
 
 
 class CandidateBuilder:
-    """Builds candidates one at a time in a thread of its own, each once.
+    """Builds each candidate once, one at a time, in a separate thread.
 
-    Builds that are not needed any more leave the queue, or are stopped; make continues there the
-    next time.  ``sources_only``: no kernel is built.  ``lean``: a lean kernel is enough for
-    candidates that do not ask for debug info.
+    Builds that are no longer needed are dropped from the queue or stopped; make resumes a stopped
+    build the next time.  ``sources_only``: no kernel is built.  ``lean``: a lean kernel is enough
+    for candidates that do not need debug info.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class CandidateBuilder:
         self._builds: dict[Candidate, concurrent.futures.Future[BuiltCandidate]] = {}
         self._near: dict[tuple[str, str], bool] = {}
         self._lock = threading.Lock()
-        self._current: tuple[Candidate, int] | None = None  # and its thread
-        self._interrupted = False  # the current build, whose outcome means nothing then
+        self._current: tuple[Candidate, int] | None = None  # with the id of the thread
+        self._interrupted = False  # the current build: its outcome is ignored
 
     def begin(self, candidate: Candidate) -> concurrent.futures.Future[BuiltCandidate]:
-        """Build a candidate, now or when its turn comes."""
+        """Queue the build of a candidate, unless that was done before."""
         with self._lock:
             future = self._builds.get(candidate)
             if future is None or future.cancelled() or _was_dropped(future):
@@ -117,14 +117,14 @@ class CandidateBuilder:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being built or waits for it."""
+        """Whether no build is running or queued."""
         return all(future.done() for future in self._builds.values())
 
     def near(self, current: Candidate, other: Candidate) -> bool:
         """Whether building ``other`` after ``current`` compiles little: no shared header differs.
 
-        Otherwise a build ahead of its turn costs more than waiting for it.  A kernel in the cache
-        is always near.
+        If one differs, building ahead costs more than it saves.  A kernel in the cache is always
+        near.
         """
         pair = (current.commit, other.commit)
         if pair not in self._near:
@@ -142,7 +142,7 @@ class CandidateBuilder:
             try:
                 return self.begin(candidate).result()
             except (BuildDropped, concurrent.futures.CancelledError):
-                continue  # stopped while it was not needed, and needed again
+                continue  # dropped when it was not needed; it is needed again
         raise BuildDropped(candidate.name)
 
     def ready(self, candidate: Candidate) -> bool:
@@ -151,9 +151,9 @@ class CandidateBuilder:
         return bool(future and future.done() and not future.cancelled() and not future.exception())
 
     def kept(self, candidate: Candidate) -> BuiltCandidate | None:
-        """Return a kernel from the cache; the worktree need not be held."""
+        """Return the kernel if it is in the cache; the worktree need not be held."""
         if self.sources_only or self.sources.patches(candidate) is not None:
-            return None  # to apply patches it must be held
+            return None  # patches can only be applied while it is held
         checkout = self.sources.checkout(candidate)
         kernel = self.sources.lab.kept(
             checkout, request=candidate.request, lean=self._lean and not candidate.debug
@@ -161,7 +161,7 @@ class CandidateBuilder:
         return self._with_digest(checkout, kernel) if kernel else None
 
     def keep_only(self, needed: set[Candidate]) -> None:
-        """Drop the builds that are waiting or running and not needed."""
+        """Drop queued and running builds that are not ``needed``."""
         with self._lock:
             for candidate, future in self._builds.items():
                 if candidate not in needed and not future.done():
@@ -188,7 +188,7 @@ class CandidateBuilder:
     def _from_sources(self, candidate: Candidate) -> BuiltCandidate:
         with self.sources.held(lambda: self._interrupted or self.stopped) as slot:
             checkout = self.sources.checkout(candidate)
-            if self.sources_only:  # checked out when the command looks at them
+            if self.sources_only:  # they are checked out when the command runs
                 return BuiltCandidate(checkout)
             kernel = self.sources.lab.kernel(
                 slot,
@@ -204,7 +204,7 @@ class CandidateBuilder:
         return BuiltCandidate(checkout, kernel, digest=digest)
 
     def close(self) -> None:
-        """End the thread, and the build in it."""
+        """Stop the current build and the thread."""
         self.stopped = True
         self.keep_only(set())
         self._pool.shutdown(wait=True, cancel_futures=True)

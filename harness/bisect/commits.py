@@ -19,7 +19,7 @@ from harness.bisect.search import Contradiction, GraphSearch
 from harness.errors import UsageError
 from harness.model import Bisected, BisectMode, Call, Candidate, Commit, Proof
 
-_PROOFS = 3  # the culprit, its parent, the bad end without it
+_PROOFS = 3  # the culprit, its parent, the bad end with the culprit reverted
 
 
 def bisect_commits(job: BisectJob) -> Bisected:
@@ -42,19 +42,19 @@ def bisect_commits(job: BisectJob) -> Bisected:
 
 
 def _range(job: BisectJob) -> tuple[CommitRange, GitLog | None]:
-    """Determine the range; names that may move are pinned."""
+    """Determine the range, and pin the refs that may move."""
     plan, sources, pins = job.plan, job.sources, job.state.pins
     if plan.mode is BisectMode.SERIES:
         series = plan.run.series
         assert series is not None
         with sources.held() as slot:
             return ranges.of_series(slot.base().commit, slot.patched(series)), None
-    # The user's tree knows what names mean: ours has the commits, and no branches.
+    # Refs are resolved in the user's tree: our repository has the commits, but no branches.
     theirs = plan.run.tree or sources.repo
     log = gitlog.read(plan.log, theirs) if plan.log else None
     goods, bad = plan.goods, plan.bad
     if log and not goods:
-        # The first calls are the ends; the later ones are taken for granted.
+        # The first calls are the ends, which are tested; the later ones are trusted.
         goods, bad = log.of(Call.GOOD)[:1], [*log.of(Call.BAD), bad][0]
     goods = tuple(pins.get("goods", "").split()) or tuple(
         ranges.resolve(theirs, good) for good in goods
@@ -71,7 +71,7 @@ def _range(job: BisectJob) -> tuple[CommitRange, GitLog | None]:
 def _candidates(
     job: BisectJob, span: CommitRange, subjects: Mapping[str, str]
 ) -> dict[str, Candidate]:
-    """Return the candidate of each commit, with a name for people."""
+    """Return the candidate of each commit, with its display name."""
     commits = span.graph.commits
     if job.plan.mode is BisectMode.HISTORY:
         return {
@@ -88,9 +88,9 @@ def _candidates(
 def _search(
     job: BisectJob, span: CommitRange, log: GitLog | None, named: Mapping[str, Candidate]
 ) -> tuple[GraphSearch, list[str]]:
-    """Try the ends and search; again if the failure turns out to be flaky in the meantime.
+    """Test the ends and search; search again if the failure turns out to be flaky.
 
-    Returns the search at its end, and what should be known about it.
+    Returns the finished search, and notes about it.
     """
     judge = job.judge
     old = [named[commit] for commit in (*span.goods, *span.bases)]
@@ -104,7 +104,7 @@ def _search(
     steady = ends.first_failure(job, failing[0])
     for future in early:
         future.result()
-    if steady is None and judge.patient:  # one run without the failure was not enough
+    if steady is None and judge.patient:  # a single passing run was not enough
         judge.forget(Call.GOOD)
     while True:
         ends.check_others(job, failing[1:], Call.BAD)
@@ -122,14 +122,14 @@ def _search(
 
 
 def _without(job: BisectJob, span: CommitRange, commit: str) -> Candidate | None:
-    """Return the bad end without a commit, where that is possible."""
+    """Return the bad end with a commit reverted; None if that is impossible."""
     culprit = ranges.read_commit(job.sources.repo, commit)
     reverted = proof.without_culprit(job.sources, span, culprit)
     return reverted if isinstance(reverted, Candidate) else None
 
 
 def _weights(job: BisectJob, span: CommitRange) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the commits that are likely to be the culprit, and those that hardly can be."""
+    """Return the likely culprits, and the commits that can hardly be the culprit."""
     signature = job.judge.prober.signature
     files = ranges.files(job.sources.repo, span.graph.commits)
     idle = search.idle(files, job.sources.may_use()) if signature.kind.boots else frozenset()
@@ -139,7 +139,7 @@ def _weights(job: BisectJob, span: CommitRange) -> tuple[frozenset[str], frozens
 def _graph(
     span: CommitRange, log: GitLog | None, likely: Collection[str], idle: Collection[str]
 ) -> GraphSearch:
-    """Return a search with what is known before anything was tried."""
+    """Return a search that knows the bad end and the calls of the log."""
     graph = GraphSearch(span.graph, likely, idle)
     graph.take(span.bad, Call.BAD)
     for commit, call in log.calls if log else ():
@@ -147,7 +147,7 @@ def _graph(
             graph.take(commit, call)
         except Contradiction as contradiction:
             raise UsageError(
-                f"the log contradicts itself: {contradiction}", hint="remove the wrong line from it"
+                f"the log contradicts itself: {contradiction}", hint="remove the wrong line"
             ) from contradiction
     return graph
 
@@ -172,11 +172,11 @@ def _proven(
     answer: Bisected,
     named: Mapping[str, Candidate],
 ) -> Bisected:
-    """Prove the culprit, and add what it changed to the answer."""
+    """Prove the culprit, and add it to the answer with its proofs."""
     assert graph.culprit is not None
     judge = job.judge
     culprit = ranges.read_commit(job.sources.repo, graph.culprit)
-    job.shown.note(f"is it {named[culprit.id].name}? proving it")
+    job.shown.note(f"verifying the culprit: {named[culprit.id].name}")
     with TrialThreads(judge.prober, _guests(job)) as threads:
         proofs, decisions = proof.prove(job, threads, span, culprit, named)
     for candidate, decision in decisions.items():
@@ -185,7 +185,7 @@ def _proven(
     def decided(commit: str) -> Decision | None:
         """Return the decision about a commit, preferably one made for the proof."""
         both = [*decisions.items(), *judge.decisions.items()]
-        return next((decision for one, decision in both if one.commit == commit), None)
+        return next((decision for tried, decision in both if tried.commit == commit), None)
 
     number, message_id = 0, ""
     if job.plan.mode is BisectMode.SERIES and job.plan.run.series:
@@ -208,7 +208,7 @@ def _proven(
 
 
 def _guests(job: BisectJob) -> int:
-    """Return how many guests the proof may use: only one build runs beside them."""
+    """Return how many guests the proof may use: at most one build runs at the same time."""
     guests = job.judge.threads.guests
     if job.plan.run.guests.isdigit():
         return guests
@@ -216,15 +216,15 @@ def _guests(job: BisectJob) -> int:
 
 
 def _notes(span: CommitRange, culprit: Commit, proofs: list[Proof]) -> Iterator[str]:
-    """Explain a proof that did not come out as expected, and a merge."""
+    """Explain a proof that failed, and a culprit that is a merge."""
     broken = {claim.what for claim in proofs if claim.holds is False}
     if proof.PARENT in broken and span.files:
-        yield "its parent is no different: it is a commit that does not touch these files"
+        yield "the parent, which does not touch these files, has the same result as the culprit"
     elif broken:
-        yield "the proof contradicts this: the failure is flaky, or has more than one cause"
+        yield "the proof contradicts this answer: the failure is flaky, or has more than one cause"
     if span.first_parent and len(culprit.parents) > 1:
         good, bad = (parent[:12] for parent in culprit.parents[:2])
-        yield f"a merge: --good {good} --bad {bad} searches the commits that it brought"
+        yield f"the culprit is a merge: --good {good} --bad {bad} searches the merged commits"
 
 
 def _confidence(
@@ -234,9 +234,9 @@ def _confidence(
     decisions: Mapping[Candidate, Decision],
     proofs: list[Proof],
 ) -> float:
-    """Return the probability that the culprit is this one of all commits in the range.
+    """Return the probability that the culprit is this commit and no other in the range.
 
-    What the compiler says is certain.
+    It is 1 for build errors and warnings: they are the same in every build.
     """
     rates = job.judge.rule.rates
     if rates is None or any(claim.holds is False for claim in proofs):
@@ -255,7 +255,7 @@ def _confidence(
 
 
 def _log(job: BisectJob, span: CommitRange, graph: GraphSearch, subjects: Mapping[str, str]) -> str:
-    """Return a log that `git bisect` can continue."""
+    """Return the text of a log that `git bisect` can continue."""
     calls = [(span.bad, Call.BAD), *((good, Call.GOOD) for good in span.goods)]
     calls += [(commit, call) for commit, call in graph.calls.items() if commit != span.bad]
     return gitlog.text(

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bisection of a config: the smallest set of options that makes the difference.
+"""Bisection of a config: the smallest set of options that causes the failure.
 
-Both ends are made by the tree's own tools.  The options in which they differ, and that a person
-can set, are searched in groups that only change together.  A candidate has the options of the
-good end, with some groups as at the bad end.  What Kconfig makes of this is what is tested.  A
-group that did not land brings those that it depends on; if it still cannot land, the candidate is
-untestable.
+Both ends are configured with the tree's own Kconfig.  The search covers the options that differ
+and have a prompt, in groups that only change together.  A candidate has the options of the good
+end, with some groups as at the bad end, as Kconfig resolves them.  A group "lands" if its values
+are in the resulting .config.  If a group does not land, the groups that it depends on are added;
+if it still does not land, the candidate is untestable.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Attempt = Callable[[Request], Mapping[str, str]]  # the values that a request re
 
 
 def bisect_config(job: BisectJob) -> Bisected:
-    """Find the options of the bad end that make the failure together."""
+    """Find the options of the bad end that together cause the failure."""
     sources, configs = job.sources, job.plan.configs
     lab = sources.lab
     assert configs is not None
@@ -45,21 +45,22 @@ def bisect_config(job: BisectJob) -> Bisected:
     space = ConfigSpace(good, bad, attempt, kconfigs)
     if not space.groups:
         raise UsageError(
-            "both configs result in the same .config", hint="name configs with other options"
+            "both configs result in the same .config",
+            hint="give two configs with different options",
         )
     ends.check_failing(job, space.bad)
     ends.check_others(job, [space.good], Call.GOOD)
     minimal = minimize(space, job.call)
     return dataclasses.replace(
-        job.answer(configs[0] or "the usual options", configs[1], len(space.groups)),
+        job.answer(configs[0] or "the default options", configs[1], len(space.groups)),
         options=minimal.options,
         brought=minimal.brought,
-        notes=tuple(f"could not test without {name}" for name in minimal.unsure),
+        notes=tuple(f"{name} could not be left out" for name in minimal.unsure),
     )
 
 
 def _request(job: BisectJob, config: str) -> Request:
-    """Read the options of an end: a whole .config, or a fragment on top of the usual options."""
+    """Read the options of an end: a whole .config, or a fragment on top of the default options."""
     lab, file = job.sources.lab, Path(config)
     if not config:
         return lab.request
@@ -75,13 +76,16 @@ def _request(job: BisectJob, config: str) -> Request:
 
 @dataclasses.dataclass(frozen=True)
 class OptionGroup:
-    """Options that only change together, as at the bad end: a single one, or those of a choice."""
+    """Options that only change together, with their values at the bad end.
+
+    It is a single option, or the members of a choice.
+    """
 
     options: tuple[Option, ...]
 
     @property
     def name(self) -> str:
-        """The name of the option that is on."""
+        """The option that is on, or else the first one."""
         on = [option.name for option in self.options if option.value != "n"]
         return on[0] if on else self.options[0].name
 
@@ -90,8 +94,8 @@ class OptionGroup:
 class MinimalOptions:
     """The options that make the difference, with their values at the bad end.
 
-    ``brought`` are other options that Kconfig changed along with them.  The ``unsure`` could not
-    be left out; ``tried`` configurations were tested.
+    ``brought`` are other options that Kconfig changed along with them.  ``unsure`` are groups that
+    could not be left out; ``tried`` is the number of tested configurations.
     """
 
     options: tuple[Option, ...]
@@ -111,7 +115,8 @@ class LandedGroups:
 class ConfigSpace:
     """The configurations between two configurations of one tree.
 
-    ``attempt`` makes a configuration and returns its values; ``kconfigs`` is the tree's Kconfig.
+    ``attempt`` runs Kconfig on a request and returns the resulting values; ``kconfigs`` is the
+    tree's Kconfig.
     """
 
     def __init__(
@@ -134,17 +139,17 @@ class ConfigSpace:
 
     @property
     def good(self) -> Candidate:
-        """The good end, as Kconfig makes it."""
+        """The good end, as Kconfig resolves it."""
         return self._candidate("the good options", self._low)
 
     @property
     def bad(self) -> Candidate:
-        """The bad end: the good one with every group."""
+        """The bad end: the good end with every group."""
         everything = self.candidate(self.groups)
         return dataclasses.replace(everything, name="the bad options") if everything else self.good
 
     def candidate(self, groups: Sequence[OptionGroup], *, close: bool = True) -> Candidate | None:
-        """Return a candidate with these groups, and those they need; None if they do not land.
+        """Return a candidate with these groups and their dependencies; None if they do not land.
 
         Two sets of groups that result in the same configuration have equal requests.
         """
@@ -157,13 +162,13 @@ class ConfigSpace:
         return self._candidate(title, landed.values)
 
     def _candidate(self, name: str, values: Mapping[str, str]) -> Candidate:
-        """Request the values that landed, so that the build insists on the same ones."""
+        """Return a candidate that requests the resulting values, so that the build has the same."""
         options = (Option(option, values.get(option, "n"), name) for option in self._names)
         request = Request(tuple(options))
         return Candidate(f"{name} [{request.digest[:8]}]", request=request)
 
     def land(self, groups: Sequence[OptionGroup], *, close: bool = True) -> LandedGroups | None:
-        """Configure with these groups; with ``close`` also with those that they depend on."""
+        """Configure with these groups; with ``close``, also with the groups they depend on."""
         key = frozenset(groups), close
         if key not in self._landed:
             self._landed[key] = self._closed(set(groups), close)
@@ -184,7 +189,7 @@ class ConfigSpace:
             chosen |= more
 
     def brought(self, groups: Sequence[OptionGroup]) -> tuple[Option, ...]:
-        """Return the options outside ``groups`` whose value is not that of the good end."""
+        """Return the options outside ``groups`` whose value differs from the good end."""
         landed = self.land(groups)
         if landed is None:
             return ()
@@ -200,7 +205,7 @@ class ConfigSpace:
 def minimize(space: ConfigSpace, test: Callable[[Candidate], Call]) -> MinimalOptions:
     """Find the smallest set of options; the ends must have been tested.
 
-    Configurations that come out the same are tested once.
+    Identical configurations are tested once.
     """
     calls = {_digest(space.good): Call.GOOD, _digest(space.bad): Call.BAD}
     ends_tested = len(calls)
@@ -215,7 +220,7 @@ def minimize(space: ConfigSpace, test: Callable[[Candidate], Call]) -> MinimalOp
 
     first = ddmin.minimal(space.groups, call)
     landed = space.land(first.kept)
-    # A group that was only brought along may be enough by itself.
+    # A group that was added as a dependency may be enough by itself.
     smallest = ddmin.minimal(
         landed.groups if landed else (), lambda groups: call(groups, close=False)
     )
@@ -233,9 +238,9 @@ def minimize(space: ConfigSpace, test: Callable[[Candidate], Call]) -> MinimalOp
 
 
 def depends(option: Option, kconfigs: reader.KconfigOptions, values: Mapping[str, str]) -> set[str]:
-    """Return the options whose value keeps ``option`` from landing.  Pure.
+    """Return the options that prevent ``option`` from landing.  Pure.
 
-    For one that should be on: those in its unmet dependencies.  For one that should be off: those
+    If it should be on, these are the options in its unmet dependencies; if it should be off, those
     that select it.
     """
     if option.value == "n":
@@ -260,7 +265,7 @@ def _digest(candidate: Candidate) -> str:
 
 
 def _grouped(options: Iterable[Option], kconfigs: reader.KconfigOptions) -> tuple[OptionGroup, ...]:
-    """Group the members of a choice: one is on because another is off."""
+    """Group the options: the members of a choice only change together."""
     groups: dict[object, list[Option]] = {}
     for option in options:
         entries = kconfigs.entries.get(option.name, ())

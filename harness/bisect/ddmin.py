@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Delta debugging: the smallest set of things that makes a failure.  Pure.
+"""Delta debugging: the smallest set of items that causes a failure.  Pure.
 
-Zeller's ddmin: try halves, then the set without one part after the other, in ever smaller parts.
-The result is 1-minimal: without any one of its members the failure is gone, or that set is
+Zeller's ddmin: test each part of the set, then each complement, with ever smaller parts.  The
+result is 1-minimal: if any single member is left out, the failure is gone or the set is
 untestable.
 """
 
@@ -34,8 +34,8 @@ class MinimalSet(Generic[_T]):
 def minimal(items: Sequence[_T], test: Callable[[tuple[_T, ...]], Call]) -> MinimalSet[_T]:
     """Find a 1-minimal subset of ``items`` that ``test`` calls BAD.
 
-    The whole set must be BAD and the empty one GOOD; neither is tested.  SKIP and OTHER are no
-    answer.  No set is tested twice; each is in the order of ``items``.
+    The whole set must be BAD and the empty one GOOD; neither is tested.  SKIP and OTHER decide
+    nothing.  No set is tested twice; each is in the order of ``items``.
     """
     known = {frozenset(items): Call.BAD, frozenset[_T](): Call.GOOD}
 
@@ -47,10 +47,9 @@ def minimal(items: Sequence[_T], test: Callable[[tuple[_T, ...]], Call]) -> Mini
 
     kept, parts = list(items), 2
     while len(kept) > 1:
-        smaller = next((some for some in _smaller(kept, parts) if call(some) is Call.BAD), None)
+        smaller = next((part for part in _smaller(kept, parts) if call(part) is Call.BAD), None)
         if smaller is not None:
-            # A part that is bad by itself is halved; a rest without one part stays as finely
-            # divided as before.
+            # A part that is bad is halved; a complement that is bad keeps parts of the same size.
             parts = 2 if len(smaller) <= -(-len(kept) // parts) else max(parts - 1, 2)
             kept = smaller
         elif parts < len(kept):
@@ -62,12 +61,12 @@ def minimal(items: Sequence[_T], test: Callable[[tuple[_T, ...]], Call]) -> Mini
 
 
 def _smaller(kept: Sequence[_T], parts: int) -> Iterator[list[_T]]:
-    """Yield the parts, then the rest without each."""
-    size, more = divmod(len(kept), parts)
-    starts = [number * size + min(number, more) for number in range(parts + 1)]
+    """Yield each part, then each complement."""
+    size, remainder = divmod(len(kept), parts)
+    starts = [number * size + min(number, remainder) for number in range(parts + 1)]
     pieces = [list(kept[a:b]) for a, b in itertools.pairwise(starts)]
     yield from pieces
-    if parts > 2:  # of two, each is the rest without the other
+    if parts > 2:  # with two parts, each is the complement of the other
         for piece in pieces:
             yield _without(kept, piece)
 

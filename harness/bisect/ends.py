@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Both ends are tried first: the failure must show at the bad one, and not at the good ones.
+"""Tests both ends before the search: the bad end must fail, and the good ends must not.
 
-Without a signature, it is the first test that fails at the bad end and passes at the good one.
+The default signature is the first test that fails at the bad end and passes at the good one.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from harness.lab.kernels import Built
 from harness.model import Call, Candidate, Observation, Outcome, Side, Test
 
 END = "end"  # the phase of the trials
-_PIN = "test"  # of the signature that was chosen
-_MOST = 20  # failing tests that are run at the good end
-_SAY_WHAT = "--test ID, --splat TITLE, ... say what counts as bad"
+_PIN = "test"  # where the test of the chosen signature is pinned
+_MOST = 20  # failing tests to run at the good end
+_SAY_WHAT = "use --test ID, --splat TITLE, ... to choose what counts as bad"
 
 
 def choose_signature(job: BisectJob, bad: Candidate, good: Candidate) -> Signature:
     """Return the first test that fails at the bad end and passes at the good one.
 
-    Raises UsageError when there is none.
+    Raises UsageError if there is none.
     """
     if pinned := job.state.pins.get(_PIN):
         test_id, _, outcome = pinned.rpartition("=")
@@ -39,7 +39,7 @@ def choose_signature(job: BisectJob, bad: Candidate, good: Candidate) -> Signatu
     tests = _run_suites(job, bad, job.plan.run.suites, "ends-bad")
     failing = [test for test in tests if test.outcome.bad]
     if not failing:
-        raise UsageError(f"nothing fails at {bad.name}", hint=_SAY_WHAT)
+        raise UsageError(f"no test fails at {bad.name}", hint=_SAY_WHAT)
     job.shown.note(f"which of these pass at {good.name}?")
     passing = {
         test.id
@@ -49,7 +49,8 @@ def choose_signature(job: BisectJob, bad: Candidate, good: Candidate) -> Signatu
     test = next((test for test in failing if test.id in passing), None)
     if test is None:
         raise UsageError(
-            f"what fails at {bad.name} also fails at {good.name}: {failing[0].id}", hint=_SAY_WHAT
+            f"no test that fails at {bad.name} passes at {good.name}: {failing[0].id}, ...",
+            hint=_SAY_WHAT,
         )
     job.state.pin({_PIN: f"{test.id}={test.outcome}"})
     chosen = _fails(test.id, test.outcome)
@@ -76,15 +77,17 @@ def _run_suites(
     side = Built(Side.PATCHED, built.checkout, built.kernel)
     result = trial.run(lab, side, job.state.folder / folder)
     if result.error:
-        raise UsageError(f"{candidate.name} {result.error}", hint="--boot looks for that")
+        raise UsageError(
+            f"{candidate.name} {result.error}", hint="use --boot to bisect a boot failure"
+        )
     return result.tests
 
 
 class SteadyFailure:
-    """A failure that showed in the first run, assumed to show every time.
+    """A failure that was seen in the first run, assumed to happen every time.
 
-    More runs are made while the search goes on and a guest is free: a failure that is not flaky
-    takes one run of each kernel.
+    More runs of the bad end are made during the search, whenever a guest is free.  If all of them
+    fail, one run of each kernel is enough.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class SteadyFailure:
         self._seen, self._more = [first], list[concurrent.futures.Future[Observation]]()
 
     def more(self) -> None:
-        """Begin one more run, if more are needed and none is under way."""
+        """Start another run, if more are needed and none is in progress."""
         if len(self._seen) + len(self._more) >= self._needed:
             return
         if all(future.done() for future in self._more):
@@ -103,17 +106,17 @@ class SteadyFailure:
             self._more.append(judge.threads.trial(observe))
 
     def _gathered(self) -> list[Observation]:
-        """Return the runs that came to an end; those that were stopped did not."""
+        """Return the completed runs, without those that were stopped."""
         done = [future for future in self._more if future.done() and not future.cancelled()]
         ended = [future.result() for future in done if not future.exception()]
         return self._seen + [_other_as_bad(self.job, observation) for observation in ended]
 
     def refuted(self) -> bool:
-        """Whether the failure is flaky: what was called good after one run may be bad."""
+        """Whether the failure is flaky: kernels called good after one run may be bad."""
         return any(observation.call is not Call.BAD for observation in self._gathered())
 
     def settled(self) -> bool:
-        """Measure the rate of the failure for the judge; returns False when it is flaky."""
+        """Measure the failure rate for the judge; return False if the failure is flaky."""
         self._seen, self._more = self._gathered(), []
         while not self.refuted() and len(self._seen) < self._needed:
             self.job.shown.note(f"does it fail every time at {self.candidate.name}?")
@@ -125,9 +128,9 @@ class SteadyFailure:
 
 
 def first_failure(job: BisectJob, candidate: Candidate) -> SteadyFailure | None:
-    """Check that the failure shows here.  When the first run fails, the search may begin.
+    """Check that the candidate fails.  If the first run fails, the search may begin.
 
-    Returns None when the judge knows the rate of the failure.  Raises as ``check_failing`` does.
+    Returns None if the failure rate is already known to the judge.  Raises like ``check_failing``.
     """
     judge = job.judge
     job.shown.note(f"does it fail at {candidate.name}?")
@@ -147,10 +150,10 @@ class _NeverFailed(Exception):
 
 
 def check_failing(job: BisectJob, candidate: Candidate, known: Sequence[Observation] = ()) -> None:
-    """Check that the failure shows here, and measure how often for the judge.
+    """Check that the candidate fails, and measure the failure rate for the judge.
 
-    ``known`` are runs that were already made.  Raises UsageError when it does not show in
-    ``job.plan.trials`` runs, Untestable when the candidate cannot be tested.
+    ``known`` are runs that were already made.  Raises UsageError if none of ``job.plan.trials``
+    runs fails, Untestable if the candidate cannot be tested.
     """
     judge, prober, shown = job.judge, job.judge.prober, job.shown
     seen, waiting = list[Observation](), collections.deque(known)
@@ -188,7 +191,7 @@ def check_failing(job: BisectJob, candidate: Candidate, known: Sequence[Observat
 def check_others(job: BisectJob, candidates: Sequence[Candidate], wanted: Call) -> None:
     """Check that each candidate is ``wanted``: GOOD or BAD.
 
-    Raises UsageError when one is not, Untestable when one cannot be tested.
+    Raises UsageError if one is not, Untestable if one cannot be tested.
     """
     for candidate in candidates:
         job.shown.note(f"is {candidate.name} {wanted}?")
@@ -200,7 +203,7 @@ def check_others(job: BisectJob, candidates: Sequence[Candidate], wanted: Call) 
 
 
 def _other_as_bad(job: BisectJob, observation: Observation) -> Observation:
-    """Count another failure as bad, where --other bad asks for it."""
+    """Count another failure as bad if --other is bad."""
     if observation.call is Call.OTHER and job.judge.rule.other is Call.BAD:
         return dataclasses.replace(observation, call=Call.BAD)
     return observation
@@ -209,7 +212,7 @@ def _other_as_bad(job: BisectJob, observation: Observation) -> Observation:
 def _wrong_end(
     job: BisectJob, candidate: Candidate, last: Observation, wanted: Call, runs: int
 ) -> HarnessError:
-    """Return the error that says what is wrong with an end."""
+    """Return the error for an end that is not ``wanted``."""
     signature = job.judge.prober.signature
     see = f"see {last.folder}" if last.folder else ""
     if last.call is Call.SKIP:
@@ -217,18 +220,18 @@ def _wrong_end(
     if last.call is Call.OTHER:
         return UsageError(
             f"{candidate.name} fails, but not with {signature}: {last.why}",
-            hint="--other good (or bad) says what another failure counts as",
+            hint="use --other good or --other bad to count other failures as good or bad",
             details=see,
         )
     if wanted is Call.BAD:
         return UsageError(
             f"{candidate.name}: failure not reproduced in {runs} run{'s' * (runs != 1)}:"
             f" {signature}",
-            hint="--trials N makes more runs, for a failure that is rare",
+            hint="if the failure is rare, use a higher --trials",
             details=f"{last.why}\n{see}",
         )
     return UsageError(
         f"{candidate.name} shows the failure as well: {last.why}",
-        hint="name an end without the failure; --find-fix when it was fixed",
+        hint="choose an end without the failure; use --find-fix to search for a fix",
         details=see,
     )

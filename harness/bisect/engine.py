@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A bisection from its plan to its answer."""
+"""Runs a bisection, from its plan to its answer."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def bisect(
     state: StateFile | None = None,
     began: Callable[[Path, Source], None] = lambda *_: None,
 ) -> Bisected:
-    """Search, prove, and return the answer, which is in its folder with its evidence.
+    """Search, prove, and return the answer, which is also written to the folder of the bisection.
 
-    ``state`` is that of a bisection to resume.  ``began`` is called with the folder, and with the
-    commit to start from.  Raises UsageError when an end is not good or bad as it should be,
-    Untestable when it cannot be tested, HostFault when the machine cannot do it.
+    ``state`` is the state of a bisection to resume.  ``began`` is called with the folder and the
+    commit to start from.  Raises UsageError if an end is not good or bad as it should be,
+    Untestable if it cannot be tested, HostFault if the machine failed.
     """
     begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     guest.sweep()
@@ -78,7 +78,7 @@ def bisect(
 
 
 def _source(plan: BisectPlan, pins: dict[str, str], progress: Progress) -> Source:
-    """Find the commit to start from; what was pinned stays."""
+    """Find the commit to start from; pinned commits take precedence."""
     run = plan.run
     if plan.mode is BisectMode.HISTORY:
         assert run.tree is not None
@@ -101,7 +101,7 @@ def _search(plan: BisectPlan, lab: Lab, start: Source, state: StateFile) -> Bise
         state.pin({"source": start.commit})
         shown = SearchProgress(progress, rows, stage, unit)
         slot = worktree.enter_context(tree.slot(start, rows))
-        if plan.mode is not BisectMode.CONFIG:  # only that needs the worktree all the time
+        if plan.mode is not BisectMode.CONFIG:  # only that needs the worktree throughout
             worktree.close()
         sources = CandidateSources(
             dataclasses.replace(lab, progress=rows),
@@ -123,7 +123,7 @@ def _search(plan: BisectPlan, lab: Lab, start: Source, state: StateFile) -> Bise
 
 
 def _guests(plan: BisectPlan) -> int:
-    """Return how many trials may run at once: as asked, or one for each two processors."""
+    """Return how many trials may run at once: --guests, or one for every two processors."""
     if not plan.signature.kind.boots:
         return 1
     if plan.run.guests.isdigit():

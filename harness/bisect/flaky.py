@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How many runs must pass before a kernel is called good, when the failure is flaky.  Pure.
 
-A failure that was seen is proof: good kernels never show it.  One that was not seen is only a
-hint, and its strength depends on how often bad kernels fail.  That rate is measured at the bad
-end, by running until the failure was seen ``FAILURES`` times.  Its posterior under the prior
-1/rate is Beta(failures, passes + 1).  With it the chance that a number of runs of a bad kernel
-all pass is averaged over the possible rates.  The error stays below the promised one for every
-true rate, because the stopping rule and the prior belong together.
+One failure proves that a kernel is bad: good kernels never fail.  A pass is only a hint; its
+weight depends on how often bad kernels fail.  That rate is measured at the bad end, which is run
+until it has failed ``FAILURES`` times.  The posterior of the rate under the prior 1/rate is
+Beta(failures, passes + 1).  The chance that N runs of a bad kernel all pass is averaged over this
+posterior.  The error stays below the promised one for every true rate, because the prior matches
+the stopping rule.
 
-Most failures are not flaky.  ``steady`` is the share of failures that happen every time; while
-every run of the bad end has failed, it makes one run more likely to be enough.
+Most failures are not flaky.  ``steady`` is the prior share of failures that happen every time.  As
+long as every run of the bad end fails, fewer passes are needed because of it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import TypeVar
 from harness.model import Call, Observation
 from harness.results import statistics
 
-FAILURES = 5  # seen at the bad end; more give a better rate, and fewer runs later
+FAILURES = 5  # needed at the bad end; more give a better rate, and fewer runs later
 STEADY = 0.9
 LIMIT = 1000  # trials of one kernel
-OTHERS = 3  # trials in a row that fail in another way, before OTHER is the answer
+OTHERS = 3  # trials in a row with another failure before the call is OTHER
 _HUGE = 700.0  # exp() of more overflows
 
 _T = TypeVar("_T", bound=Hashable)
@@ -45,7 +45,7 @@ class RunCount:
 
     @property
     def rate(self) -> float:
-        """The share of runs that failed; 0 without any run."""
+        """The share of runs that failed; 0 if there were no runs."""
         return self.failures / self.runs if self.runs else 0.0
 
     @property
@@ -59,7 +59,7 @@ class RunCount:
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """The call for a kernel.  ``why`` is a line for people.
+    """The call for a kernel.  ``why`` is a line for display.
 
     ``confidence`` is the probability that the call is right, 0 for SKIP and OTHER.
     """
@@ -75,24 +75,23 @@ class Decision:
 class FailureRates:
     """How often the failure was seen at the bad end; good kernels never show it.
 
-    ``steady`` is the share of failures that are not flaky; 0 when this one is known to be flaky,
-    or may well be.
+    ``steady`` is the prior probability that the failure happens every time; 0 if it is flaky.
     """
 
     bad: RunCount
     steady: float = STEADY
 
     def log_bad(self, seen: RunCount) -> float:
-        """Return the log of the chance of seeing this on a bad kernel, in one particular order."""
+        """Return the log likelihood of these runs, in one particular order, on a bad kernel."""
         bad = self.bad
         if not bad.failures:
-            raise ValueError("the bad end has never failed, so nothing is known of its rate")
+            raise ValueError("the bad end has never failed, so its failure rate is unknown")
         # The log of B(a + failures, b + passes) / B(a, b), where Beta(a, b) is the posterior.
         a, b = bad.failures, bad.passes + 1
         flaky = _log_beta(a + seen.failures, b + seen.passes) - _log_beta(a, b)
         if bad.passes or not self.steady:
             return flaky
-        # So far it failed every time, as a steady failure must and a flaky one may.
+        # Every run has failed so far: the failure may be steady or flaky.
         always = self.steady / (self.steady + (1 - self.steady) / (bad.runs + 1))
         sure = always if not seen.passes else 0.0
         return math.log(sure + (1 - always) * math.exp(flaky)) if always < 1 else _log(sure)
@@ -102,7 +101,7 @@ class FailureRates:
         return -math.inf if seen.failures else 0.0
 
     def chance_bad(self, seen: RunCount) -> float:
-        """Return the probability that a kernel with these runs is bad, without other knowledge."""
+        """Return the probability that a kernel with these runs is bad, with even prior odds."""
         odds = self.log_good(seen) - self.log_bad(seen)
         return 1 / (1 + math.exp(odds)) if odds < _HUGE else 0.0
 
@@ -139,10 +138,11 @@ def estimate(
     steady: float = STEADY,
     limit: int = LIMIT,
 ) -> tuple[RunCount, tuple[Observation, ...]]:
-    """Try a bad kernel until the rate of its failures is known well enough.
+    """Try a bad kernel until its failure rate is known well enough.
 
-    That is after FAILURES failures, or when every run failed so far and one passing run is enough
-    to call a kernel good.  Trials that are neither good nor bad only count towards ``limit``.
+    That is the case after FAILURES failures, or as soon as every run has failed and one passing
+    run is enough to call a kernel good.  Trials that are neither good nor bad only count towards
+    ``limit``.
     """
     seen: list[Observation] = []
     count = RunCount()
@@ -171,7 +171,7 @@ def decide(
     """Try one kernel until the probability of a wrong call is below 1 - confidence.
 
     SKIP: it cannot be tested, or is undecided after ``limit`` trials.  OTHER: OTHERS trials in a
-    row failed in another way than the signature.
+    row had another failure.
     """
     seen: list[Observation] = []
     count, others = RunCount(), 0
@@ -186,8 +186,8 @@ def decide(
         if call := rates.call(count, confidence):
             bad = rates.chance_bad(count)
             sure = bad if call is Call.BAD else 1 - bad
-            return Decision(call, tuple(seen), count, sure, _words(call, count))
-    why = f"not decided after {len(seen)} runs; {count.failures} failed"
+            return Decision(call, tuple(seen), count, sure, _reason(call, count))
+    why = f"undecided after {len(seen)} runs, {count.failures} of them failed"
     return Decision(Call.SKIP, tuple(seen), count, 0.0, why)
 
 
@@ -199,8 +199,8 @@ def shares(
 ) -> dict[_T, float]:
     """Return for each suspect the probability that it is the culprit.
 
-    ``seen`` holds the counts of everything that was tried; ``contains(tried, suspect)`` says
-    whether the tried one includes the suspect.  What includes the culprit is bad, the rest good.
+    ``seen`` has the run counts of each tried commit; ``contains(tried, suspect)`` tells whether
+    the tried commit includes the suspect.  Commits that include the culprit are bad, others good.
     """
     weights = []
     for suspect in suspects:
@@ -216,12 +216,12 @@ def shares(
 
 
 def all_right(confidences: Iterable[float]) -> float:
-    """Return a lower bound of the probability that all of several calls are right."""
+    """Return a lower bound for the probability that all calls are right."""
     return max(0.0, 1 - sum(1 - confidence for confidence in confidences))
 
 
 def counted(trial: Observation) -> RunCount:
-    """Count a trial; one that fails in another way says nothing about this failure."""
+    """Count a trial; a trial with another failure does not count."""
     return RunCount(int(trial.call is Call.BAD), int(trial.call in (Call.BAD, Call.GOOD)))
 
 
@@ -233,7 +233,7 @@ def _log(value: float) -> float:
     return math.log(value) if value > 0 else -math.inf
 
 
-def _words(call: Call, count: RunCount) -> str:
+def _reason(call: Call, count: RunCount) -> str:
     if call is Call.BAD:
         return f"failed in {count.failures} of {count.runs} runs"
     return f"{count.runs} runs without the failure" if count.runs > 1 else "without the failure"

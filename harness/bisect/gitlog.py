@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The log of `git bisect`, read and written: either bisection can continue the other one."""
+"""Reads and writes logs of `git bisect`: git and harness can continue each other's bisections."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from harness.errors import UsageError
 from harness.model import Call
 
 NAME = "bisect.log"
-_HINT = "--replay takes a file that `git bisect log` wrote"
+_HINT = "--replay expects the output of `git bisect log`"
 
 
 @dataclasses.dataclass(frozen=True)
 class GitLog:
-    """The calls of a log in their order.
+    """The calls of a log, in order.
 
-    The last bad commit is the bad end, as git takes it.  ``files`` limit the range.
-    ``reverse``: its terms say that it looks for the commit that fixed something.
+    ``files`` limit the range.  ``reverse``: its terms show that it searches for a fix.
     """
 
     calls: tuple[tuple[str, Call], ...]
@@ -34,9 +33,9 @@ class GitLog:
 
 
 def read(path: Path, repo: Path) -> GitLog:
-    """Read a file of `git bisect log`; ``repo`` has its commits.
+    """Read a file with the output of `git bisect log`; ``repo`` has its commits.
 
-    Raises UsageError with the line that cannot be understood.
+    Raises UsageError with the line that cannot be parsed.
     """
     try:
         log = path.read_text(encoding="utf-8", errors="replace")
@@ -54,7 +53,7 @@ def parse(log: str, repo: Path, where: str = "the log") -> GitLog:
     for number, line in enumerate(log.splitlines(), 1):
         try:
             argv = shlex.split(line, comments=True)
-        except ValueError:  # a quotation without its end
+        except ValueError:  # an unterminated quote
             argv = [line]
         if argv[:2] == ["git", "bisect"] or argv[:1] == ["git-bisect"]:
             argv = argv[2:] if argv[0] == "git" else argv[1:]
@@ -71,7 +70,7 @@ def parse(log: str, repo: Path, where: str = "the log") -> GitLog:
             names = [name for arg in args for name in _range(repo, arg)]
             calls += [(_commit(repo, name, where, number), call) for name in names]
         else:
-            raise UsageError(f"{where}, line {number}: cannot understand {line!r}", hint=_HINT)
+            raise UsageError(f"{where}, line {number}: cannot parse {line!r}", hint=_HINT)
     return GitLog(tuple(calls), files, first_parent, reverse)
 
 
@@ -108,7 +107,7 @@ def _commit(repo: Path, name: str, where: str, number: int) -> str:
     if not commit:
         raise UsageError(
             f"{where}, line {number}: {repo} has no commit '{name}'",
-            hint="--tree names the repository in which the log was written",
+            hint="--tree must be the repository that the log is from",
         )
     return commit
 
@@ -129,7 +128,7 @@ def text(
         terms |= {Call.BAD: "fixed", Call.GOOD: "broken"}
         args += ["--term-new=fixed", "--term-old=broken"]
     args += ["--", *files] if files else []
-    # git reads these only when each is in quotes.
+    # git only accepts these if each is quoted.
     quoted = [" '" + arg.replace("'", "'\\''") + "'" for arg in args]
     lines = ["git bisect start" + "".join(quoted)]
     for commit, call in calls:

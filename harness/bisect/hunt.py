@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The search at work: while one kernel boots, those that may be next are built, and tried too.
+"""Runs the search: while one kernel boots, those that may be needed next are built and tried.
 
-With one guest this is a bisection that never waits for a build it could have made before.  With
-more, candidates that are built are tried ahead of their turn, which divides the suspects into more
-than two parts.
+With one guest this is an ordinary bisection that builds ahead.  With more guests, candidates that
+are already built are tried ahead of their turn, which divides the suspects into more than two
+parts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.bisect.search import Contradiction, GraphSearch
 from harness.model import Call, Candidate, Observation
 from harness.progress import Progress, Stage, StageRow, clock
 
-AHEAD = 3  # candidates that are looked at together: the next one, and the two after it
+AHEAD = 3  # candidates to build: the next one, and the two that may follow it
 _MARKS = {Call.GOOD: "good", Call.BAD: "bad", Call.SKIP: "odd", Call.OTHER: "odd"}
 
 
@@ -32,8 +32,8 @@ _MARKS = {Call.GOOD: "good", Call.BAD: "bad", Call.SKIP: "odd", Call.OTHER: "odd
 class CallRule:
     """How observations become calls.
 
-    ``other`` is what another failure than the signature counts as.  ``rates`` are those of the
-    failure, once known.  ``reverse``: the search is for the commit that fixed it.
+    ``other`` is what a failure other than the signature counts as.  ``rates`` are the failure
+    rates, once known.  ``reverse``: the search is for the commit that fixed the failure.
     """
 
     confidence: float = 0.99
@@ -42,11 +42,11 @@ class CallRule:
     reverse: bool = False
 
     def without_other(self, call: Call) -> Call:
-        """Replace OTHER by what it counts as."""
+        """Replace OTHER with what it counts as."""
         return self.other if call is Call.OTHER else call
 
     def of(self, decision: Decision) -> Call:
-        """Return the call as the search takes it."""
+        """Return the call for the search: with ``reverse``, good and bad are swapped."""
         call = self.without_other(decision.call)
         if self.reverse and call in (Call.GOOD, Call.BAD):
             return Call.BAD if call is Call.GOOD else Call.GOOD
@@ -64,25 +64,25 @@ class TrialThreads:
 
     @property
     def busy(self) -> int:
-        """The number of trials and decisions under way or waiting."""
+        """The number of trials and decisions that are running or queued."""
         return sum(not future.done() for future in self._begun)
 
     def decide(
         self, decide: Callable[..., Decision], *args: object
     ) -> concurrent.futures.Future[Decision]:
-        """Decide something in a thread."""
+        """Call ``decide`` in a thread."""
         future = self._decisions.submit(decide, *args)
         self._begun.append(future)
         return future
 
     def trial(self, observe: Callable[[], Observation]) -> concurrent.futures.Future[Observation]:
-        """Make one trial beside the decisions."""
+        """Make one trial in a thread, in parallel with the decisions."""
         future = self._trials.submit(observe)
         self._begun.append(future)
         return future
 
     def ahead(self, observe: Callable[[], Observation]) -> Callable[[], Observation]:
-        """Return what observes ahead: a trial in each guest, and their results in order."""
+        """Return a function like ``observe`` that keeps a trial running in every guest."""
         waiting: collections.deque[concurrent.futures.Future[Observation]] = collections.deque()
 
         def following() -> Observation:
@@ -93,7 +93,7 @@ class TrialThreads:
         return following
 
     def clear(self) -> None:
-        """Stop the trials under way: nobody needs their outcome any more."""
+        """Stop the running trials: their outcome is no longer needed."""
         waiting = [future for future in self._begun if not future.done() and not future.cancel()]
         while waiting:
             self._prober.stop()
@@ -112,7 +112,7 @@ class TrialThreads:
 
 
 class Judge:
-    """Decides what candidates are; a kernel that runs the same code is not tried again."""
+    """Decides whether candidates are good or bad; kernels with the same code are tried once."""
 
     def __init__(self, prober: Prober, rule: CallRule, threads: TrialThreads) -> None:
         self.prober, self.rule, self.threads = prober, rule, threads
@@ -120,14 +120,17 @@ class Judge:
         self._by_digest: dict[str, tuple[Candidate, Decision]] = {}
 
     def decide(self, candidate: Candidate, phase: str = "search") -> Decision:
-        """Try a candidate as often as necessary; in another ``phase`` even one that is decided."""
+        """Try a candidate as often as necessary; outside the "search" phase, ignore what is known.
+
+        A known decision is one about the candidate, or about a kernel with the same code.
+        """
         fresh = phase != "search"
         if candidate in self.decisions and not fresh:
             return self.decisions[candidate]
         digest = self.prober.builder.result(candidate).digest
         if digest in self._by_digest and not fresh:
             other, known = self._by_digest[digest]
-            # The runs are those of the other candidate: they must not count twice.
+            # The runs belong to the other candidate and must not count twice.
             why = f"the same kernel as {other.name}"
             decision = dataclasses.replace(known, why=why, count=RunCount())
         else:
@@ -137,7 +140,7 @@ class Judge:
         return decision
 
     def know(self, candidate: Candidate, decision: Decision) -> None:
-        """Take a decision that was made elsewhere."""
+        """Record a decision that was made elsewhere."""
         self._keep(candidate, decision, self.prober.builder.result(candidate).digest)
 
     def _keep(self, candidate: Candidate, decision: Decision, digest: str) -> None:
@@ -146,7 +149,7 @@ class Judge:
             self._by_digest.setdefault(digest, (candidate, decision))
 
     def forget(self, call: Call) -> None:
-        """Take back decisions that were made after too few runs; the trials stay on disk."""
+        """Discard the decisions with this call, made after too few runs; trials stay on disk."""
         for candidate, decision in list(self.decisions.items()):
             if decision.call is call:
                 del self.decisions[candidate]
@@ -156,12 +159,12 @@ class Judge:
 
     @property
     def patient(self) -> bool:
-        """Whether one trial is not enough: the failure is flaky."""
+        """Whether one trial is not enough because the failure is flaky."""
         rates = self.rule.rates
         return rates is not None and rates.passes_needed(self.rule.confidence) > 1
 
     def counts(self) -> dict[str, RunCount]:
-        """Return what was seen of each commit."""
+        """Return the run counts of each commit that was tried."""
         return {
             candidate.commit: decision.count
             for candidate, decision in self.decisions.items()
@@ -177,7 +180,7 @@ class Judge:
         once = functools.partial(self.prober, candidate, phase)
         observe = self.threads.ahead(once) if self.patient else once
         decision = flaky.decide(observe, rates, confidence=self.rule.confidence)
-        if len(decision.observations) == 1:  # the reason of a single trial says more than a count
+        if len(decision.observations) == 1:  # its reason says more than a count
             return dataclasses.replace(decision, why=decision.observations[0].why)
         return decision
 
@@ -204,7 +207,7 @@ class RowProgress(Progress):
                 self._redraw()
 
     def show(self, stage: Stage) -> None:
-        """Show how far a stage is."""
+        """Show the progress of a stage."""
         row = self._rows.get(id(stage))
         if row is not None:
             part = f"{stage.done:.0f}/{stage.total:.0f} " if stage.done and stage.total else ""
@@ -220,7 +223,7 @@ class RowProgress(Progress):
 
 
 class SearchProgress:
-    """Shows the search: what is tried, how many suspects are left, and each decision.
+    """Shows the search: the current candidate, the number of suspects, and each decision.
 
     ``unit`` names the suspects: "patches" or "commits".
     """
@@ -231,7 +234,7 @@ class SearchProgress:
         self.steps = 0
 
     def searching(self, search: GraphSearch, candidate: Candidate) -> None:
-        """Show what is tried next, and how many steps are left."""
+        """Show the candidate to try next, and how many steps are left."""
         total = self.steps + search.steps()
         text = f"{len(search.left)} {self.unit}, step {self.steps + 1} of {total}"
         self.note(f"{text}: {candidate.name}", self.steps, total)
@@ -240,7 +243,7 @@ class SearchProgress:
         self.stage.update(done, total, text)
 
     def flaky(self, runs: int, *, repeats: bool) -> None:
-        """Say that the failure is flaky: a kernel is good after ``runs`` passing runs."""
+        """Report that the failure is flaky: a kernel is good after ``runs`` passing runs."""
         more = "" if repeats else "; --repeat 10 makes ten runs in each guest"
         self.progress.say(
             f"the failure is flaky: {runs} runs must pass before a kernel is called good{more}"
@@ -254,10 +257,10 @@ class SearchProgress:
 
 
 class Hunt:
-    """Goes from the ends to the culprit.  ``candidates`` returns that of a commit of the graph.
+    """Searches for the culprit.  ``candidates`` returns the candidate of a commit in the graph.
 
-    ``proof`` returns what will be built to prove a culprit, if anything: that is built while there
-    is nothing else to build.
+    ``proof`` returns the candidate that will be needed to prove a culprit, if any; it is built
+    when there is nothing else to build.
     """
 
     def __init__(
@@ -275,9 +278,10 @@ class Hunt:
         self._trying: dict[str, concurrent.futures.Future[Decision]] = {}
 
     def run(self, until: Callable[[], bool] = bool, meanwhile: Callable[[], object] = bool) -> None:
-        """Search until nothing more can be found out; the result is in ``search``.
+        """Search until no trial would help any more; the result is in ``search``.
 
-        ``until`` says when to give up; ``meanwhile`` is called when a guest is free.
+        The search stops early if ``until`` returns true; ``meanwhile`` is called when a guest is
+        free.
         """
         most = 1 if self.builder.sources_only else AHEAD
         commits, calls = self.search.ahead(most), len(self.search.calls)
@@ -301,10 +305,10 @@ class Hunt:
         self.threads.clear()
 
     def _next_proof(self, now: Candidate) -> set[Candidate]:
-        """Return what the proof will need if the likeliest suspect is the culprit.
+        """Return the candidate that the proof needs if the likeliest suspect is the culprit.
 
-        It is built only if nothing has to wait for it: neither what is tried ``now``, nor a later
-        step, as it would where a shared header differs.
+        It is built only if that delays nothing: the candidate that is tried ``now`` is built, and
+        no shared header differs, which would slow down the build of a later step.
         """
         suspect = self.search.suspect
         if suspect is None or self.builder.sources_only or not self.builder.ready(now):
@@ -317,14 +321,14 @@ class Hunt:
             self._trying[name] = self.threads.decide(self.judge.decide, candidate)
 
     def _look_ahead(self, name: str, candidate: Candidate) -> None:
-        """Build what may be next; try it when the next one leaves a guest free."""
+        """Build a candidate that may be next; try it if a guest is free."""
         self.builder.begin(candidate)
         free = self.threads.busy < self.threads.guests and not self.judge.patient
         if free and self.builder.ready(candidate):
             self._try(name, candidate)
 
     def _absorb(self) -> None:
-        """Wait until something is decided, and take it."""
+        """Wait a moment for decisions, and record them."""
         concurrent.futures.wait(
             self._trying.values(), timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED
         )
@@ -337,6 +341,6 @@ class Hunt:
             except Contradiction:
                 # The proof at the end shows whether the remaining suspects include the culprit.
                 self.notes.append(
-                    f"{candidate.name} is {decision.call}, which fits no single culprit: the "
+                    f"{candidate.name} is {decision.call}, which contradicts earlier results: the "
                     "failure is flaky, or was introduced more than once"
                 )

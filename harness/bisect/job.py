@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One bisection: what it was asked to do, what it works with, and what it has decided."""
+"""One bisection: its plan, everything it works with, and its decisions."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PLAN = "plan.json"  # in the folder of a bisection
 
 @dataclasses.dataclass(frozen=True)
 class BisectPlan:
-    """What a bisection is asked to do; ``run`` is how its kernels are built and run.
+    """What a bisection should do; ``run`` is how its kernels are built and run.
 
     ``goods`` and ``bad`` are refs; with ``reverse`` the bad one is older, and the search is for
-    the commit that fixed it.  ``files`` and ``first_parent`` limit the range.  ``other`` is what
-    another failure counts as; a failure that does not show at the bad end in ``trials`` runs is
-    not there.  ``sources_only``: the command needs no kernel.  ``log`` is a log of `git bisect`
-    to continue.  ``configs`` are the options of the good and the bad end: a .config or a fragment,
-    by file or name; "" are the usual ones.
+    the commit that fixed the failure.  ``files`` and ``first_parent`` limit the range.  ``other``
+    is what any other failure counts as.  If the bad end does not fail in ``trials`` runs, the
+    search gives up.  ``sources_only``: the command needs no kernel.  ``log`` is a log of
+    `git bisect` to continue.  ``configs`` are the options of the good and the bad end: a .config
+    or a fragment, by file or name; "" means the default options.
     """
 
     run: Plan
@@ -53,7 +53,7 @@ class BisectPlan:
 
     @classmethod
     def load(cls, folder: Path) -> BisectPlan | None:
-        """Read what ``save`` wrote; None where an older harness wrote nothing.
+        """Read the saved plan; None if there is none, because an older harness made the folder.
 
         Raises UsageError for a damaged file.
         """
@@ -77,16 +77,16 @@ class BisectJob:
     state: StateFile
 
     def call(self, candidate: Candidate) -> Call:
-        """Try a candidate, and show what it turned out to be."""
+        """Try a candidate, and show the decision."""
         self.shown.note(f"step {self.shown.steps + 1}: {candidate.name}")
         decision = self.judge.decide(candidate)
         self.shown.decided(candidate, decision)
         return self.judge.rule.of(decision)
 
     def answer(self, good: str, bad: str, total: int) -> Bisected:
-        """Return the answer as far as it is the same for every search, at its end.
+        """Return the part of the answer that all kinds of searches have in common.
 
-        Its confidence is that of all decisions together.
+        Its confidence is the probability that all decisions are right.
         """
         rates, prober, source = self.judge.rule.rates, self.judge.prober, self.sources.source
         decisions = self.judge.decisions

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which patches of a series depend on each other: leave patches out, and see what happens.
+"""Which patches of a series depend on each other: leaves patches out and tests the rest.
 
-Without a patch, others may not apply or build; then these need it, and are left out as well.
-That is found out before outcomes are compared, so a conflict is never taken for a failure.
+Patches that do not apply or build without another one need it, and are left out with it.  This is
+determined before outcomes are compared, so a conflict is never mistaken for a failure.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from harness.model import Bisected, Call, Candidate, PatchInteraction
 
 
 def bisect_patches(job: BisectJob) -> Bisected:
-    """Find the patches that only make the failure together, and those that need each other."""
+    """Find the patches that only fail in combination, and those that need each other."""
     series = job.plan.run.series
     assert series is not None
     total = len(series.patches)
     everything = candidate(range(1, total + 1), total)
-    # The whole series has the failure or cures it: with --find-fix the base has it.
+    # The whole series must fail; with --find-fix the base must fail.
     bad = candidate((), total) if job.plan.reverse else everything
     ends.check_failing(job, bad)
     interaction, _ = interactions(total, job.call)
@@ -33,10 +33,10 @@ def bisect_patches(job: BisectJob) -> Bisected:
 
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-    """What the series is without ``patch``.
+    """The result of the series without ``patch``.
 
     ``also`` are the later patches that do not apply or build without it, and were left out too.
-    SKIP: even then it could not be tested.
+    The call is SKIP if even the rest could not be tested.
     """
 
     patch: int
@@ -47,7 +47,7 @@ class LeftOut:
 def interactions(
     total: int, test: Callable[[Candidate], Call]
 ) -> tuple[PatchInteraction, tuple[LeftOut, ...]]:
-    """Leave out each of ``total`` patches, and pairs where no single one makes a difference.
+    """Leave out each of ``total`` patches, and pairs if no single one makes a difference.
 
     ``test`` calls a candidate SKIP when its patches do not apply or it does not build.  No
     candidate is tested twice.
@@ -74,10 +74,10 @@ def interactions(
         for case in left_out
         for patch in case.also
     }
-    found = PatchInteraction(
+    interaction = PatchInteraction(
         decisive, pairs, smallest.kept, smallest.unsure, tuple(needs.items()), full
     )
-    return found, left_out
+    return interaction, left_out
 
 
 def candidate(patches: Sequence[int], total: int) -> Candidate:
@@ -106,7 +106,7 @@ class _Series:
         return self._calls[key]
 
     def without(self, patch: int) -> LeftOut:
-        """Leave a patch out, and then as few of the later ones as necessary."""
+        """Leave out a patch, and as few of the later ones as necessary."""
         before = tuple(range(1, patch))
         later = tuple(range(patch + 1, self.total + 1))
         if self.call(before + later) is not Call.SKIP:
@@ -117,12 +117,12 @@ class _Series:
                 also.append(number)
             else:
                 kept = (*kept, number)
-        # When all later ones are gone, the patches before are the testable rest.
+        # If all later patches are left out, the earlier ones are the rest that is tested.
         return LeftOut(patch, tuple(also), self.call(kept))
 
 
 def _list(numbers: Sequence[int]) -> str:
-    """Write numbers as people do: "2, 4 to 6"."""
+    """Format numbers with ranges: "2, 4 to 6"."""
     runs = []
     for _, group in itertools.groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
         run = [number for _, number in group]

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One trial of a candidate: build it, run the failing test alone, and judge the evidence.
 
-Every trial is on disk before anything is concluded from it, so a bisection that was killed goes on
-from there.
+Every trial is saved before its result is used, so a bisection that was killed can be resumed.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ from harness.model import (
 )
 from harness.results import store
 
-ATTEMPTS = 3  # when the host is at fault
-PAUSE = 2.0  # seconds before the next attempt: a host that is out of something may recover
+ATTEMPTS = 3  # at a trial, if the host is at fault
+PAUSE = 2.0  # seconds before the next attempt: a host that is short of resources may recover
 RESULT = "result.json"
 _TAIL = 40  # lines of a command's output that are kept in memory
 
@@ -50,7 +49,7 @@ class StateFile:
     ) -> None:
         self.folder, self.begun = folder, begun
         self.trials = list(trials)
-        # Made by an interrupted process, or in the guest of another trial, and not used yet.
+        # Trials not used yet: made by an interrupted process, or by a guest that repeated the test.
         self._unused: dict[tuple[str, str], list[ObservationRecord]] = {}
         for record in trials:
             self._unused.setdefault((record.candidate, record.phase), []).append(record)
@@ -58,25 +57,25 @@ class StateFile:
 
     @classmethod
     def load(cls, folder: Path) -> StateFile:
-        """Read the state of a bisection to resume.  Raises UsageError where there is none."""
+        """Read the state of a bisection to resume.  Raises UsageError if there is none."""
         state = store.load_search_state(folder)
         return cls(folder, state.begun, state.trials)
 
     @property
     def pins(self) -> dict[str, str]:
-        """The commits that names meant when the bisection began."""
+        """The commits that refs pointed to when the bisection began."""
         return dict(self.begun.pins)
 
     def unused(self, candidate: str, phase: str) -> ObservationRecord | None:
-        """Return a trial that was made and not used yet, if there is one."""
+        """Return a finished trial that was not used yet, if there is one."""
         with self._lock:
             records = self._unused.get((candidate, phase))
             return records.pop(0) if records else None
 
     def add(self, first: ObservationRecord, *more: ObservationRecord) -> None:
-        """Keep the trials of one guest; all but the first are ``unused``.
+        """Save the trials of one guest; all but the first are ``unused``.
 
-        Raises HostFault (through the caller's guard) when the disk is full.
+        Raises HostFault (through the caller's guard) if the disk is full.
         """
         with self._lock:
             self.trials += (first, *more)
@@ -84,7 +83,7 @@ class StateFile:
             self._write()
 
     def pin(self, pins: Mapping[str, str]) -> None:
-        """Keep what names mean now, so that a branch that moves does not move the bisection."""
+        """Save the commits that refs point to now, because a branch may move before --resume."""
         with self._lock:
             pinned = tuple({**self.pins, **pins}.items())
             self.begun = dataclasses.replace(self.begun, pins=pinned)
@@ -95,18 +94,18 @@ class StateFile:
 
 
 def last_bisection(runs: Path) -> Path:
-    """Return the folder below ``runs`` of the bisection that was written to last."""
+    """Return the folder of the bisection below ``runs`` that was updated last."""
     folders = []
     for path in runs.glob(f"*/{store.SEARCH_STATE}"):
         with contextlib.suppress(OSError):
             folders.append((path.stat().st_mtime, path.parent))
     if not folders:
-        raise UsageError(f"there is no bisection in {runs}", hint="name its folder: --resume DIR")
+        raise UsageError(f"no bisection found in {runs}", hint="give its folder: --resume DIR")
     return max(folders)[1]
 
 
 class Prober:
-    """Makes trials.  When the host is at fault, a trial is made again; that is never a verdict."""
+    """Makes trials.  If the host is at fault, a trial is repeated: that is never a verdict."""
 
     def __init__(self, builder: CandidateBuilder, signature: Signature, state: StateFile) -> None:
         self.builder, self.signature, self.state = builder, signature, state
@@ -118,7 +117,7 @@ class Prober:
         self._numbers = itertools.count(last + 1)
 
     def __call__(self, candidate: Candidate, phase: str = "search") -> Observation:
-        """Return the result of one more trial.  Raises HostFault after ATTEMPTS of them."""
+        """Return the result of one more trial.  Raises HostFault after ATTEMPTS host faults."""
         unused = self.state.unused(candidate.name, phase)
         if unused is not None:
             return unused.observation
@@ -132,7 +131,10 @@ class Prober:
         seen = [Observation(run.call, run.why, seconds, folder, run.value) for run in runs]
         with run_folder.writing(self.state.folder):
             self.state.add(
-                *(ObservationRecord(candidate.name, phase, one, built.digest) for one in seen)
+                *(
+                    ObservationRecord(candidate.name, phase, observation, built.digest)
+                    for observation in seen
+                )
             )
         return seen[0]
 
@@ -142,7 +144,7 @@ class Prober:
         return self.sources.lab.plan.repeat > 1
 
     def stop(self) -> None:
-        """End the trials under way; their outcome is not used."""
+        """Stop the running trials; their outcome is not used."""
         self.stopped = self.builder.stopped = True
         process.interrupt_all()
 
@@ -159,7 +161,7 @@ class Prober:
     def _evidence(
         self, candidate: Candidate, built: BuiltCandidate, folder: Path
     ) -> tuple[TrialEvidence, Path]:
-        """Return what is to be judged, and the folder it is in."""
+        """Return the evidence of a trial, and its folder."""
         if built.fault is not None:
             folder.mkdir(parents=True)
             text = f"{built.fault.what}\n{built.fault.details}\n"
@@ -175,7 +177,7 @@ class Prober:
             except HostFault as fault:
                 if attempt == ATTEMPTS or self.stopped:
                     again = f"harness bisect --resume {shlex.quote(str(self.state.folder))}"
-                    hint = f"{fault.hint}; then: {again}" if fault.hint else f"then: {again}"
+                    hint = f"{fault.hint}; then: {again}" if fault.hint else f"to continue: {again}"
                     raise HostFault(fault.what, hint=hint, details=fault.details) from fault
                 self.sources.lab.progress.say(f"{fault.what}: host fault, retrying")
                 time.sleep(PAUSE)
@@ -190,11 +192,11 @@ class Prober:
             evidence = TrialEvidence(built.kernel, result=self._boot(candidate, built, folder))
         else:
             return TrialEvidence(built.kernel)
-        judge(self.signature, evidence)  # raises a fault of the host, while it can be retried
+        judge(self.signature, evidence)  # raises HostFault while the trial can still be repeated
         return evidence
 
     def _boot(self, candidate: Candidate, built: BuiltCandidate, folder: Path) -> Trial:
-        """Run only the failing test, in one guest, without retries: the search does those."""
+        """Run only the failing test, in one guest; the search itself repeats trials."""
         assert built.kernel is not None
         assert built.checkout is not None
         lab, test = self.sources.lab, self.signature.test
@@ -235,7 +237,7 @@ class Prober:
             if kernel.vmlinux:
                 env["HARNESS_VMLINUX"] = str(kernel.vmlinux)
             return self._follow(Path.cwd(), env, folder)
-        # Without a kernel it looks at the sources, as in `git bisect run`.
+        # Without a kernel the command runs in the sources, as in `git bisect run`.
         with self.sources.held(lambda: self.stopped) as slot:
             slot.check_out(built.checkout)
             env["HARNESS_TREE"] = str(slot.path)
@@ -254,7 +256,7 @@ class Prober:
 
 
 def result(observation: Observation) -> Trial | None:
-    """Read back what the guest of a trial did; None where there was none."""
+    """Read the stored result of a trial's guest; None if there is none."""
     if observation.folder is None:
         return None
     try:

@@ -20,12 +20,12 @@ from harness.model import Call, Candidate, Commit, Contrast, Observation, Proof,
 
 PHASE = "verify"
 CULPRIT, PARENT, REVERTED = "the culprit", "its parent", "reverted"
-_LINES = 3  # the last ones of a console
+_LINES = 3  # the last lines of a console
 
 
 @dataclasses.dataclass(frozen=True)
 class _Claim:
-    """What a candidate must turn out to be; with PHASE as its ``phase`` it is tried again."""
+    """The call that a candidate must get; with PHASE as its ``phase`` it is tried again."""
 
     what: str
     candidate: Candidate
@@ -42,13 +42,13 @@ def prove(
 ) -> tuple[list[Proof], dict[Candidate, Decision]]:
     """Try the culprit, its parents and its revert, in fresh guests.
 
-    What failed in every run need not fail again; what passed has to pass again.  ``named`` are
-    the candidates of the commits in the range.  Returns the proofs, and the decisions that were
-    made for them.
+    A commit that failed in every run need not fail again; one that passed must pass again.
+    ``named`` are the candidates of the commits in the range.  Returns the proofs, and the
+    decisions that were made for them.
     """
     judge = job.judge
     claims, proofs = _claims(job, span, culprit, named)
-    for claim in claims:  # the revert, while the others boot
+    for claim in claims:  # the revert is built while the others boot
         judge.prober.builder.begin(claim.candidate)
     futures = [threads.decide(judge.decide, claim.candidate, claim.phase) for claim in claims]
     decisions, steady = {}, judge.prober.signature.kind.steady
@@ -63,9 +63,9 @@ def prove(
 def _claims(
     job: BisectJob, span: CommitRange, culprit: Commit, named: Mapping[str, Candidate]
 ) -> tuple[list[_Claim], list[Proof]]:
-    """Return what is to be tried, and the proofs that cannot be."""
+    """Return the claims to test, and the proofs that cannot be tested."""
     judge, sources = job.judge, job.sources
-    # With --first-parent the commits that a merge brought are not in the range.
+    # With --first-parent, commits from merged branches are not in the range.
     parents = culprit.parents[:1] if span.first_parent else culprit.parents
     with_it, without = (Call.GOOD, Call.BAD) if judge.rule.reverse else (Call.BAD, Call.GOOD)
     steady, debug = judge.prober.signature.kind.steady, _has_splats(judge, culprit)
@@ -89,27 +89,27 @@ def _claims(
 
 
 def _has_splats(judge: Judge, culprit: Commit) -> bool:
-    """Whether the culprit's kernel reported something: debug info gives it files and lines."""
+    """Whether the culprit's kernel reported a splat, which needs debug info for files and lines."""
     results = [
         result(trial)
         for candidate, decision in judge.decisions.items()
         for trial in decision.observations
         if candidate.commit == culprit.id
     ]
-    return any(any(splats(one)) for one in results if one)
+    return any(any(splats(stored)) for stored in results if stored)
 
 
 def without_culprit(
     sources: CandidateSources, span: CommitRange, culprit: Commit
 ) -> Candidate | str:
-    """Return the bad end without the culprit, or why there is none."""
+    """Return the bad end with the culprit reverted, or the reason why that is impossible."""
     if len(culprit.parents) != 1 and not span.first_parent:
-        return "a merge is not reverted"
+        return "merges are not reverted"
     if culprit.id == span.bad:
-        return "it is the last commit: without it, it is its parent"
+        return "the culprit is the last commit: reverting it gives its parent"
     commit = ranges.revert(sources.repo, span.bad, culprit)
     if commit is None:
-        return "it does not revert without conflicts"
+        return "reverting the culprit conflicts"
     return Candidate("the bad end without the culprit", commit)
 
 
@@ -149,7 +149,7 @@ def _messages(result: Trial) -> str:
 
 
 def _console(result: Trial) -> str:
-    """Return the last lines that the kernel wrote, without their times."""
+    """Return the last lines that the kernel wrote, without timestamps."""
     for guest in reversed(result.guests):
         file = Path(guest.console)
         if file.is_file():

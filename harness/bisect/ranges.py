@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ranges of commits: the patches of a series or a part of history; and commits without another."""
+"""Ranges of commits, from a series or from history; and reverts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.errors import UsageError
 from harness.model import Checkout, Commit
 
 _FORMAT = "%H%x00%P%x00%an <%ae>%x00%as%x00%s"
-# Commits of ours always have the same author and date, and so the same id.
+# A fixed author and date, so that the same revert always has the same commit id.
 _AUTHOR = {"GIT_AUTHOR_NAME": "harness", "GIT_AUTHOR_EMAIL": "harness@localhost"}
 _DATES = {"GIT_AUTHOR_DATE": "@0 +0000", "GIT_COMMITTER_DATE": "@0 +0000"}
 
@@ -22,9 +22,9 @@ _DATES = {"GIT_AUTHOR_DATE": "@0 +0000", "GIT_COMMITTER_DATE": "@0 +0000"}
 class CommitRange:
     """A range: the good ends, the bad end, and the graph of the commits between them.
 
-    The bad end is the last commit of the graph.  ``bases`` are where good ends on other branches
-    forked off the history of the bad end: they must be good too.  ``files`` and ``first_parent``
-    limit the range.
+    The bad end is the last commit of the graph.  ``bases`` are the merge bases of the bad end and
+    good ends on other branches: they must be good too.  ``files`` and ``first_parent`` limit the
+    range.
     """
 
     goods: tuple[str, ...]
@@ -71,7 +71,7 @@ def of_history(
 ) -> CommitRange:
     """Return the commits between good ends and the bad end; with ``files`` those that touch them.
 
-    Raises UsageError when there are none.
+    Raises UsageError if there are none.
     """
     argv = ["rev-list", "--topo-order", "--reverse", "--parents"]
     argv += ["--first-parent"] if first_parent else []
@@ -80,12 +80,14 @@ def of_history(
     parents = {commit: tuple(above) for commit, *above in map(str.split, lines)}
     if bad in goods or (not parents and not files):
         raise UsageError(
-            f"{bad[:12]} is not after {goods[0][:12]}: there is nothing between them",
-            hint="--good names what worked, --bad what does not; --find-fix looks the other way",
+            f"{bad[:12]} is not newer than {goods[0][:12]}: there are no commits between them",
+            hint="--good is the working commit, --bad the newer one that fails; use --find-fix to"
+            " search for a fix",
         )
     if not parents:
         raise UsageError(
-            f"no commit between them touches {' '.join(files)}", hint="leave the paths out"
+            f"no commit between {goods[0][:12]} and {bad[:12]} touches {' '.join(files)}",
+            hint="leave out the paths",
         )
     if bad not in parents:  # it does not touch the files; the last commits that do are its parents
         inner = {parent for above in parents.values() for parent in above}
@@ -95,7 +97,7 @@ def of_history(
 
 
 def _bases(repo: Path, goods: Sequence[str], bad: str) -> tuple[str, ...]:
-    """Return where good ends on other branches forked off the history of the bad end."""
+    """Return the merge bases of the bad end and good ends on other branches."""
     bases: dict[str, None] = {}
     for good in goods:
         if git.is_ancestor(repo, good, bad):
@@ -104,15 +106,13 @@ def _bases(repo: Path, goods: Sequence[str], bad: str) -> tuple[str, ...]:
         if not common:
             raise UsageError(
                 f"{good[:12]} and {bad[:12]} have no common history",
-                hint="name commits of one history with --good and --bad; git fetch --unshallow"
-                " completes one that was cut off",
+                hint="choose related commits; in a shallow clone, run git fetch --unshallow",
             )
         bases |= dict.fromkeys(common)
     return tuple(base for base in bases if base not in goods)
 
 
 def subjects(repo: Path, commits: Sequence[str]) -> dict[str, str]:
-    """Return the subject of each commit."""
     if not commits:
         return {}
     argv = ("log", "--no-walk=unsorted", "--format=%H %s", "--stdin")
@@ -135,9 +135,9 @@ def files(repo: Path, commits: Collection[str]) -> dict[str, list[str]]:
 
 
 def revert(repo: Path, tip: str, culprit: Commit) -> str | None:
-    """Make a commit of ``tip`` without ``culprit``; None where that conflicts.
+    """Revert ``culprit`` on top of ``tip`` and return the new commit; None if that conflicts.
 
-    Only objects are written: a three-way merge, with the culprit as the common base.
+    It is a three-way merge with the culprit as the common base, and needs no worktree.
     """
 
     def commit(tree: str, *parents: str, message: str) -> str:

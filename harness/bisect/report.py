@@ -45,14 +45,14 @@ def _headline(answer: Bisected) -> Iterator[str]:
         yield f"  author  {culprit.author}, {culprit.date}"
         yield from _listed("files", culprit.files)
     elif answer.mode is BisectMode.CONFIG:
-        yield f"{len(answer.options)} of {answer.total} differing options make the difference:"
+        yield f"{len(answer.options)} of {answer.total} differing options cause the failure:"
         yield from (f"  CONFIG_{option.name}={option.value}" for option in answer.options)
         brought = [f"{option.name}={option.value}" for option in answer.brought]
         yield from _listed("also change", brought)
     elif answer.mode is BisectMode.INTERACTION:
         yield from _interaction(answer)
     else:
-        yield f"not decided: the {first} commit is one of these; the others cannot be tested:"
+        yield f"not decided: the {first} commit is one of these, which cannot all be tested:"
         yield from (f"  {commit.short}" for commit in answer.remaining)
     yield from (f"  note: {note}" for note in answer.notes)
 
@@ -70,12 +70,12 @@ def _interaction(answer: Bisected) -> Iterator[str]:
     yield f"the whole series is {interaction.full}"
     if interaction.decisive:
         yield f"it is {opposite} without patch {' or '.join(map(str, interaction.decisive))}"
-    for one, other in interaction.pairs:
-        yield f"it is {opposite} without both of patches {one} and {other}"
+    for first, second in interaction.pairs:
+        yield f"it is {opposite} without patches {first} and {second}"
     if len(interaction.together) == 1:
-        yield f"patch {interaction.together[0]} alone shows the failure"
+        yield f"patch {interaction.together[0]} alone causes the failure"
     elif interaction.together:
-        yield f"patches {' and '.join(map(str, interaction.together))} alone show the failure"
+        yield f"patches {' and '.join(map(str, interaction.together))} together cause the failure"
     for patch, needed in interaction.needs:
         yield f"patch {patch} needs {', '.join(map(str, needed))}"
 
@@ -171,7 +171,7 @@ def _trailers(answer: Bisected) -> Iterator[str]:
 
 
 def commands(answer: Bisected, command: tuple[str, ...], tree: Path | None) -> tuple[str, ...]:
-    """Return the commands that show it again; ``command`` is the bisection itself."""
+    """Return the commands that reproduce the answer; ``command`` started the bisection."""
     lines = [shlex.join(command)]
     if answer.culprit and answer.mode is BisectMode.HISTORY and tree:
         commit, git = answer.culprit.id[:12], f"git -C {shlex.quote(str(tree))}"
@@ -189,6 +189,6 @@ def commands(answer: Bisected, command: tuple[str, ...], tree: Path | None) -> t
 
 
 def reproducers(folder: Path) -> list[str]:
-    """Return the commands that run again what failed in a trial."""
+    """Return the commands that run the failed tests of a trial again."""
     result = prober.result(Observation(Call.BAD, folder=folder))
     return [test.reproduce for test in result.tests if test.reproduce] if result else []

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which commit to try next: bisection of a graph of commits.  Pure; no repository is needed.
 
-The culprit makes itself and all its descendants bad.  So it is an ancestor of every bad commit,
-and of no good one; the commit worth trying is the one that halves the suspects.
+The culprit and all its descendants are bad.  So the suspects are the common ancestors of all bad
+commits that are not ancestors of a good one.  The best commit to try halves the suspects.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from harness.model import Call
 
 _SCALE = 1000  # one ordinary commit weighs as much as this many idle ones
-# All likely commits together weigh this many times as much as all others: the culprit is one of
-# them three times of four.  With 8 likely commits of 64, a likely culprit is found in four steps
-# instead of six, any other in nine.
+# All likely commits together weigh this many times as much as all others.  That assumes that the
+# culprit is one of them in three of four cases.  With 8 likely commits of 64, a likely culprit is
+# found in four steps instead of six, any other in nine.
 LIKELY = 3
 _WORD = re.compile(r"[a-z][a-z0-9]{2,}")
-_COMMON = 1 / 4  # a word that a larger share of the commits has does not tell them apart
-# Files that no kernel is made from.
+_COMMON = 1 / 4  # a word that is in the paths of more commits than this is ignored
+# Files that no kernel is built from.
 _TEXT = re.compile(r"(?:Documentation|LICENSES|tools/testing|\.[^/]+)/|[A-Z]+$|\.[^/]+$|.*\.rst$")
 
 
@@ -53,23 +53,23 @@ def chain(commits: Iterable[str]) -> CommitGraph:
 def likely(text: str, files: Mapping[str, Sequence[str]]) -> frozenset[str]:
     """Choose the commits whose paths share a word with ``text``, which describes the failure.
 
-    A failing test of configfs, or a splat in configfs_release(), was seldom broken below net/.
-    It is a guess that only changes the order: no commit is left out.  ``files`` holds the paths
-    that each commit touches, of every commit.
+    A change below net/ rarely breaks a test of configfs, or causes a splat in configfs_release().
+    This guess only changes the order: no commit is left out.  ``files`` maps every commit to the
+    paths that it touches.
     """
     wanted = set(_WORD.findall(text.lower()))
     by_word: dict[str, set[str]] = {}
     for commit, paths in files.items():
         for word in wanted & set(_WORD.findall("\n".join(paths).lower())):
             by_word.setdefault(word, set()).add(commit)
-    telling = [commits for commits in by_word.values() if len(commits) <= _COMMON * len(files)]
-    return frozenset().union(*telling)
+    rare = [commits for commits in by_word.values() if len(commits) <= _COMMON * len(files)]
+    return frozenset().union(*rare)
 
 
 def idle(
     files: Mapping[str, Sequence[str]], used: Callable[[str], bool] = lambda _: True
 ) -> frozenset[str]:
-    """Choose the commits that touch only documentation, and files this kernel is not built from.
+    """Choose the commits that touch only documentation or files this kernel is not built from.
 
     Merges are never idle: ``files`` has no paths for them.
     """
@@ -89,10 +89,10 @@ class Contradiction(Exception):
 
 
 class GraphSearch:
-    """The calls so far and the suspects that are left.  A set of commits is the bits of an integer.
+    """The calls so far, and the remaining suspects.  Sets of commits are the bits of an integer.
 
-    ``likely`` commits together count LIKELY times as much as all others where the suspects are
-    halved, and ``idle`` ones next to nothing.
+    When the suspects are halved, all ``likely`` commits together weigh LIKELY times as much as all
+    others, and ``idle`` ones next to nothing.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class GraphSearch:
         return sum(weight * (commits & bits).bit_count() for bits, weight in self._weights)
 
     def take(self, commit: str, call: Call) -> None:
-        """Record what a commit is.  Raises Contradiction, and changes nothing then."""
+        """Record the call for a commit.  If it raises Contradiction, nothing has changed."""
         if commit not in self._bit:
             return
         left = self._left
@@ -172,16 +172,16 @@ class GraphSearch:
         )
 
     def steps(self) -> int:
-        """Estimate how many trials are still needed: each answer is one bit."""
+        """Estimate how many trials are still needed: each gives one bit of information."""
         total = self._weight(self._left)
         bits = sum(
-            (self._left & some).bit_count() * weight / total * math.log2(total / weight)
-            for some, weight in self._weights
+            (self._left & commits).bit_count() * weight / total * math.log2(total / weight)
+            for commits, weight in self._weights
         )
         return max(math.ceil(bits), int(bool(self._untried())))
 
     def _untried(self) -> list[str]:
-        """Return the suspects to try, without the one that is the bad end of them."""
+        """Return the suspects to try, without the one that all the others are ancestors of."""
         return [
             commit
             for commit in self.left
@@ -191,8 +191,8 @@ class GraphSearch:
     def next(self) -> str | None:
         """Return the commit to try next; None when no trial would help.
 
-        Where the best ones turned out to be untestable, each next choice is in another place:
-        commits that do not build seldom come alone.
+        If the best commits turned out to be untestable, the next choice is far from them: commits
+        that do not build often come in groups.
         """
         untried = self._untried()
         if not untried:
@@ -211,7 +211,7 @@ class GraphSearch:
     def ahead(self, most: int) -> tuple[str, ...]:
         """Return the commit to try next and those that may come after it, at most ``most``.
 
-        The nearest and the likelier ones come first.
+        Commits that are needed sooner or more likely come first.
         """
         commits: dict[str, None] = {}
         searches = [self]
@@ -226,13 +226,13 @@ class GraphSearch:
         return tuple(commits)[:most]
 
     def _guesses(self, commit: str) -> tuple[Call, Call]:
-        """Return what a commit may turn out to be, the likelier call first."""
+        """Return GOOD and BAD, the likelier call for the commit first."""
         bad = self._weight(self._below[commit] & self._left)
         good_first = Call.GOOD, Call.BAD
         return good_first if 2 * bad < self._weight(self._left) else good_first[::-1]
 
     def supposing(self, commit: str, call: Call) -> GraphSearch:
-        """Return a copy of this search that has one more call."""
+        """Return a copy of this search with one more call."""
         other = object.__new__(GraphSearch)
         other.__dict__.update(self.__dict__, calls=dict(self.calls))
         other.take(commit, call)
@@ -240,7 +240,7 @@ class GraphSearch:
 
 
 def _spread(number: int) -> float:
-    """Return places from 0 to 1 that are far from the ones before: 0, 1/2, 1/4, 3/4, 1/8 ..."""
+    """Return a fraction far from those of all smaller numbers: 0, 1/2, 1/4, 3/4, 1/8 ..."""
     place, step = 0.0, 0.5
     while number:
         number, bit = divmod(number, 2)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What counts as bad: one failure, told apart from every other.
+"""Signatures: a signature is the one failure that counts as bad in a bisection.
 
-A new kind of signature is one entry of KINDS, with the function that judges its evidence.
+To add a kind of signature, add an entry to KINDS with a function that judges its evidence.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from harness.model import Call, Kernel, Outcome, Splat, Test, Trial
 
 # What a command's exit status means to `git bisect run`.
 _UNTESTABLE, _ABORT = 125, 128
-_LOST = ("left", "lost")  # how the life of a guest ends that the host took away
+_LOST = ("left", "lost")  # how a guest ends if the host is at fault
 _BAD = frozenset(outcome for outcome in Outcome if outcome.bad)
 
 
 @dataclasses.dataclass(frozen=True)
 class SignatureKind:
-    """A kind of failure: how it is asked for, what it needs, how its evidence is judged.
+    """A kind of failure: its command line option, what it needs, how its evidence is judged.
 
-    ``option`` is its option of `harness bisect`, with ``metavar`` ("" for a flag) and ``help``;
-    ``convert`` makes its value the ``field`` of a Signature ("" for none).  ``bounds``: it also
-    takes --above and --below.
+    ``option`` is its option of `harness bisect`, with ``metavar`` ("" for a flag) and ``help``.
+    The value is converted by ``convert`` and stored in ``field`` of the Signature ("": not
+    stored).  ``bounds``: it also takes --above or --below.
 
     ``boots``: a guest is needed; ``lean``: its kernel needs no debug info; ``boot_only``: it runs
-    no suite.  ``steady``: the answer is the same every time, so one trial is enough.
-    ``each_run``: every run of a repeated test is judged by itself.
+    no suite.  ``steady``: the result is the same every time, so one trial is enough.
+    ``each_run``: every run of a repeated test is judged separately.
 
     ``text`` is the signature in messages and mails; see Signature.__str__ for its fields.
-    ``judge_fault`` judges a kernel that does not apply, configure or build; without it that is
-    untestable.
+    ``judge_fault`` judges a kernel that does not apply, configure or build; by default, such a
+    kernel is untestable.
     """
 
     name: str
@@ -55,15 +55,15 @@ class SignatureKind:
 
     @classmethod
     def by_name(cls, name: str) -> SignatureKind:
-        """Return the kind that is stored under a name.  Raises ValueError for an unknown one."""
+        """Return the kind with this name.  Raises ValueError if there is none."""
         for kind in KINDS:
             if kind.name == name:
                 return kind
-        raise ValueError(f"there is no kind of signature called {name!r}")
+        raise ValueError(f"unknown kind of signature {name!r}")
 
     @property
     def dest(self) -> str:
-        """The name that argparse gives the value of the option."""
+        """The attribute in which argparse stores the value of the option."""
         return self.option.removeprefix("--").replace("-", "_")
 
 
@@ -71,9 +71,9 @@ class SignatureKind:
 class Signature:
     """A failure.
 
-    ``pattern`` is a regular expression (for a splat also its fingerprint); ``test`` is what is
-    run, as pytest names it; ``outcomes`` are those of its outcomes that are bad.  A number is bad
-    above ``above`` or below ``below`` (seconds for a boot).  ``command`` runs on the host.
+    ``pattern`` is a regular expression, or the fingerprint of a splat; ``test`` is the pytest ID of
+    the test to run; ``outcomes`` are its outcomes that count as bad.  A number is bad above
+    ``above`` or below ``below`` (seconds for a boot).  ``command`` runs on the host.
     """
 
     kind: SignatureKind
@@ -103,7 +103,10 @@ class Signature:
 
 @dataclasses.dataclass(frozen=True)
 class TrialEvidence:
-    """What one trial left: ``fault`` is why there is no kernel; ``output`` is a command's."""
+    """The evidence of one trial.
+
+    ``fault`` is why there is no kernel; ``status`` and ``output`` are those of the command.
+    """
 
     kernel: Kernel | None = None
     fault: Untestable | None = None
@@ -113,7 +116,7 @@ class TrialEvidence:
 
     @property
     def tested(self) -> Trial:
-        """The result of the guest, where there was one."""
+        """The result of the guest; there must have been one."""
         assert self.result is not None
         return self.result
 
@@ -128,7 +131,7 @@ class Judgement:
 
 
 def judge(signature: Signature, evidence: TrialEvidence) -> Judgement:
-    """Judge the evidence.  Raises HostFault when the host failed, and not the kernel."""
+    """Judge the evidence.  Raises HostFault if the host failed, not the kernel."""
     kind = signature.kind
     if evidence.fault is not None:
         if kind.judge_fault is not None:
@@ -140,7 +143,7 @@ def judge(signature: Signature, evidence: TrialEvidence) -> Judgement:
 
 
 def judge_runs(signature: Signature, evidence: TrialEvidence) -> tuple[Judgement, ...]:
-    """Judge each run of the test: a guest may have been asked for several (``--repeat``)."""
+    """Judge each run of the test: with --repeat, a guest runs it several times."""
     tests = evidence.result.tests if evidence.result and signature.kind.each_run else ()
     if max((len(test.attempts) for test in tests), default=0) < 2:
         return (judge(signature, evidence),)
@@ -149,7 +152,7 @@ def judge_runs(signature: Signature, evidence: TrialEvidence) -> tuple[Judgement
         ran = tuple(
             dataclasses.replace(test, outcome=outcome)
             for test, outcome in zip(tests, outcomes, strict=True)
-            if outcome is not None  # this test was not run so often
+            if outcome is not None  # this test had fewer runs
         )
         run = dataclasses.replace(evidence, result=dataclasses.replace(evidence.tested, tests=ran))
         judgements.append(signature.kind.judge(signature, run))
@@ -169,7 +172,7 @@ def _check_not_lost(result: Trial) -> None:
     if lost and not ran:
         raise HostFault(
             f"the guest was lost: {lost[0].note or lost[0].ended}",
-            hint="dmesg on this machine may say why; fewer --guests, less --memory",
+            hint="look at dmesg on this machine; try fewer --guests or less --memory",
         )
 
 
@@ -191,7 +194,7 @@ def _judge_splat(signature: Signature, evidence: TrialEvidence) -> Judgement:
         named = any(text and re.search(signature.pattern, text, re.IGNORECASE) for text in titles)
         if named or (splat.fingerprint and splat.fingerprint == signature.pattern):
             return Judgement(Call.BAD, splat.title)
-    return _other_failure(evidence.tested) or Judgement(Call.GOOD, "without that splat")
+    return _other_failure(evidence.tested) or Judgement(Call.GOOD, "the splat was not seen")
 
 
 def _judge_boot(_: Signature, evidence: TrialEvidence) -> Judgement:
@@ -206,7 +209,7 @@ def _judge_boot_time(signature: Signature, evidence: TrialEvidence) -> Judgement
 
 
 def _judge_measure(signature: Signature, evidence: TrialEvidence) -> Judgement:
-    """Judge the number in what the tests printed, or in what the kernel logged meanwhile."""
+    """Judge the number in the output of the tests, or in the kernel log of that time."""
     tests = evidence.tested.tests
     texts = (text for test in tests for text in (test.output, test.message, test.kernel_log))
     matches = (re.search(signature.pattern, text, re.MULTILINE) for text in texts)
@@ -215,7 +218,8 @@ def _judge_measure(signature: Signature, evidence: TrialEvidence) -> Judgement:
         value = float(match[1] if match.groups() else match[0]) if match else None
     except ValueError:
         raise UsageError(
-            f"{match and match[0]!r} is not a number", hint="put the number into (parentheses)"
+            f"{match and match[0]!r} is not a number",
+            hint="put the part of REGEX that matches the number in (parentheses)",
         ) from None
     return _judge_number(signature, evidence, value, "measured")
 
@@ -253,7 +257,7 @@ def _judge_warning(signature: Signature, evidence: TrialEvidence) -> Judgement:
 
 
 def _judge_command(_: Signature, evidence: TrialEvidence) -> Judgement:
-    """Judge a status as `git bisect run` does: 125 is untestable, from 128 on it is no verdict."""
+    """Judge a status as `git bisect run` does: 125 is untestable, 128 and above no verdict."""
     status, last = evidence.status, (evidence.output.strip().splitlines() or [""])[-1]
     why = f"status {status}{f': {last}' if last else ''}"
     if status == _UNTESTABLE:
@@ -268,7 +272,7 @@ def _judge_command(_: Signature, evidence: TrialEvidence) -> Judgement:
 
 
 def _other_failure(result: Trial) -> Judgement | None:
-    """Judge any other failure: it says nothing about this one."""
+    """Return OTHER with the first failure, if there is one."""
     if result.error:
         return Judgement(Call.OTHER, result.error)
     bad = next((test for test in result.tests if test.outcome.bad), None)
@@ -351,7 +355,7 @@ MEASURE = SignatureKind(
     bounds=True,
     lean=True,
 )
-COMMAND = SignatureKind(  # it stands behind --
+COMMAND = SignatureKind(  # it is given after --
     "command",
     _judge_command,
     "{command} fails",

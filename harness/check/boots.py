@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Boot each patch's kernel and run the suites in it, while the next one is being built."""
+"""Boot each patch's kernel and run the suites in it while the next kernel is built."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ from harness.model import (
 from harness.results.regression import changes, counts
 from harness.text import quantity
 
-FIRST = "first"  # in the folder of the check: what failed when the series was last tested
+FIRST = "first"  # folder of the tests that failed when the series was last tested
 
 
 @dataclasses.dataclass(frozen=True)
 class TestedKernel:
-    """What a kernel did in a trial; ``error`` says why that is not known."""
+    """The result of a kernel's trial; ``error`` says why there is none."""
 
     result: Trial | None
     error: str = ""
 
     @property
     def tests(self) -> tuple[Test, ...]:
-        """The tests that ran, or should have."""
+        """The tests that ran or should have run."""
         return self.result.tests if self.result else ()
 
     def findings(
         self, base: Collection[str], flaky: Collection[str] = ()
     ) -> tuple[Finding, ...] | None:
-        """Return everything that went wrong, also what goes wrong on the base; None: not known.
+        """Return all failures and splats, including those that the base has; None if not known.
 
-        ``base`` are the tests that fail there, whose splats may be other ones here; ``flaky`` those
-        that passed, or failed on the base too, when they were run again.
+        ``base`` are the tests that fail on the base, which may have other splats here; ``flaky``
+        are those that passed, or failed on the base too, when they were rerun.
         """
         if self.result is None:
             return None
@@ -70,18 +70,18 @@ class TestedKernel:
 
     @property
     def note(self) -> str:
-        """Outcomes and their numbers."""
+        """The number of tests by outcome."""
         if self.result is None:
             return self.error
         parts = [f"{number} {outcome}" for outcome, number in counts(self.tests).items()]
-        return ", ".join([*parts, *(["tested before"] if self.result.cached else [])])
+        return ", ".join([*parts, *(["from an earlier check"] if self.result.cached else [])])
 
 
 def _of_test(test: Test, flaky: Collection[str]) -> Finding:
     outcome = Outcome.FLAKY if test.id in flaky else test.outcome
     levels = {Outcome.FLAKY: Severity.WARNING, Outcome.XPASS: Severity.NOTE}
     file, _, name = test.id.partition("::")
-    # What fails on the base in any way is not new here, as model.change_kind has it.
+    # A test that fails in any way on the base is not new here, as in model.change_kind.
     level = levels.get(outcome, Severity.ERROR)
     return Finding(level, f"{name} {outcome}: {test.headline}", file, 0, test.id, same="bad")
 
@@ -90,15 +90,14 @@ def _of_splat(splat: Splat, where: str) -> Finding:
     return Finding(Severity.ERROR, f"{where}: {splat.title}", rule="splat", same=splat.name)
 
 
-#: A trial under way; None where there is no kernel.
+#: A trial in progress; None if there is no kernel.
 PendingTrial = concurrent.futures.Future[TestedKernel] | None
 
 
 class Booter:
-    """Tests kernels one after another in a thread of its own.
+    """Tests one kernel after another in its own thread.
 
-    A test session has its own parallel guests; two sessions at once would only make deadlines
-    tighter.
+    A test session has parallel guests itself; two sessions at once would only slow each other down.
     """
 
     def __init__(self, lab: Lab, place: Path) -> None:
@@ -108,9 +107,9 @@ class Booter:
         self._by_digest: dict[str, concurrent.futures.Future[TestedKernel]] = {}
 
     def test(self, build: Build, name: str, *, keep: bool) -> PendingTrial:
-        """Begin to test a kernel; the same bytes are tested once.  None when there is none.
+        """Start to test a kernel, identical ones only once.  Return None if there is no kernel.
 
-        With ``keep`` the results of an earlier check will do.
+        With ``keep``, results of an earlier check may be reused.
         """
         if build.kernel is None:
             return None
@@ -122,7 +121,7 @@ class Booter:
         return self._by_digest[build.digest]
 
     def again(self, build: Build, tests: Sequence[str]) -> PendingTrial:
-        """Begin to run some tests alone, before anything else that is asked for later."""
+        """Start to run ``tests`` alone, before all kernels that are tested later."""
         plan = self.lab.plan
         tests = [test for test in tests if (plan.folder / test.partition("::")[0]).exists()]
         if build.kernel is None or not tests:
@@ -136,16 +135,16 @@ class Booter:
         try:
             with folder.writing(self.place / name):
                 return TestedKernel(trial.run(lab, built, self.place / name, keep=keep))
-        except HostFault as error:  # of this boot; the next may succeed
+        except HostFault as error:  # the next boot may succeed
             return TestedKernel(None, error.what)
         except UsageError as error:
             if name != FIRST:
                 raise
-            return TestedKernel(None, error.what)  # tests of another day may be gone
+            return TestedKernel(None, error.what)  # tests that failed earlier may no longer exist
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Hold the thread; on the way out wait for it, or end what it runs."""
+        """Wait for the thread at the end; after an exception, stop what it runs."""
         try:
             yield
         except BaseException:
@@ -157,7 +156,7 @@ class Booter:
 
 
 def _beside_make(lab: Lab) -> Lab:
-    """Leave half of the processors to make: to start a guest costs as much as thirty tests do."""
+    """Leave half of the CPUs to make: starting a guest takes as much CPU time as thirty tests."""
     if lab.plan.guests.isdecimal():
         return lab
     guests = max(1, len(os.sched_getaffinity(0)) // 2)
@@ -165,7 +164,7 @@ def _beside_make(lab: Lab) -> Lab:
 
 
 class Tests:
-    """The check ``tests``.  The tip is always tested again: the verdict is about it."""
+    """The check ``tests``.  The tip is always tested again, since the verdict is about it."""
 
     def __init__(self, walk: Walk, check: str) -> None:
         self.walk, self.check = walk, check
@@ -185,7 +184,7 @@ class Tests:
         return ()
 
     def finish(self) -> Iterator[Cell]:
-        """Return the cells; waits for the tests."""
+        """Wait for the tests; return the cells."""
         kernels = [pending.result() if pending else None for pending in self.trials]
         self.walk.faults += [kernel.error for kernel in kernels if kernel and kernel.error][:1]
         base = kernels[0]
@@ -195,10 +194,10 @@ class Tests:
         unchanged = builds.unchanged(self.walk.builds)
         notes = {number: kernel.note for number, kernel in enumerate(kernels) if kernel}
         notes.pop(0, None)
-        notes |= dict.fromkeys(unchanged, "same kernel as before: not booted again")
+        notes |= dict.fromkeys(unchanged, "same kernel as the previous patch, not booted")
         notes |= builds.unbuilt(self.walk.builds)
         if trees[0]:
-            notes[WHOLE_SERIES] = f"{quantity(len(bad), 'test')} failing on the base already"
+            notes[WHOLE_SERIES] = f"{quantity(len(bad), 'test')} already failing on the base"
         column = TreeFindings(self.check, trees, notes, unchanged)
         for cell in column.cells(self.walk.applied.renames):
             yield _with_fixes(cell, trees)
@@ -206,7 +205,7 @@ class Tests:
             yield _again(self.first.result(), self.check)
 
     def _flaky(self, kernels: Sequence[TestedKernel | None]) -> frozenset[str]:
-        """Run again what looks broken, on the base and where it breaks; returns what is flaky."""
+        """Rerun suspected regressions on the base and on the patch; return the flaky tests."""
         walk, base, top = self.walk, kernels[0], self.walk.folder
         seen: set[str] = set()
         flaky: set[str] = set()
@@ -228,17 +227,17 @@ class Tests:
 
 
 def _again(kernel: TestedKernel, check: str) -> Cell:
-    """Say what became of the failures of the previous revision."""
+    """Return the results now of the tests that failed in the previous revision."""
     if kernel.result is None:
-        note = f"what failed in the previous revision could not be run again: {kernel.error}"
+        note = f"the failures of the previous revision could not be run again: {kernel.error}"
         return Cell(WHOLE_SERIES, check, CellState.GOOD, (), note)
     bad = [test for test in kernel.tests if test.outcome.bad]
     now = f"{len(bad)} still fail" if bad else "all pass now"
-    note = f"of {len(kernel.tests)} tests that failed in the previous revision {now}"
+    note = f"of {len(kernel.tests)} tests that failed in the previous revision, {now}"
     findings = tuple(
         Finding(
             Severity.NOTE,
-            f"failed in the previous revision, and still fails: {test.headline}",
+            f"failed in the previous revision and still fails: {test.headline}",
             test.id.partition("::")[0],
             rule=test.id,
         )
@@ -248,7 +247,7 @@ def _again(kernel: TestedKernel, check: str) -> Cell:
 
 
 def _with_fixes(cell: Cell, trees: Sequence[Sequence[Finding] | None]) -> Cell:
-    """Add what failed before this patch and no longer does; for the series only the number."""
+    """Add the tests that this patch fixes; for the whole series only their number."""
     before, after = trees[cell.patch - 1] if cell.patch else trees[0], trees[cell.patch or -1]
     if before is None or after is None:
         return cell

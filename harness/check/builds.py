@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Build each commit of a series in one folder with W=1: the kernels, and the check ``build``."""
+"""Build each commit of a series in one folder with W=1; the check ``build``."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ from harness.errors import NotBuilt, NotConfigured, Untestable
 from harness.lab.kernels import Lab
 from harness.model import WHOLE_SERIES, Cell, Checkout, CompilerWarning, Finding, Kernel, Severity
 
-COMPILER = 768  # MiB that one compiler may take; most take less
+COMPILER = 768  # MiB of memory per compiler; most take less
 _ERROR = re.compile(r"^([^\s:][^:]*):(\d+)(?::\d+)?: (?:fatal )?error: (.*)$")
 
-# All warnings.  kbuild would also have each file's kernel-doc read, by a Python of its own: a third
-# of the build's time, and only touched files can have new complaints.  Those are read by the check
-# of that name.
+# With W=1, kbuild would also check each file's kernel-doc in a separate Python process: a third of
+# the build time.  The check ``kernel-doc`` does that for the touched files.
 WARN = ("W=1", "cmd_checkdoc=")
 
 
 @dataclasses.dataclass(frozen=True)
 class Build:
-    """A commit's kernel, or the ``errors`` why there is none.
+    """A commit's kernel, or the ``errors`` that prevented it.
 
-    ``digest`` identifies what a guest would load; ``warnings`` are all of the whole kernel.
+    ``digest`` identifies what a guest would load; ``warnings`` are those of the whole kernel.
     """
 
     checkout: Checkout
@@ -39,7 +38,7 @@ class Build:
 
     @property
     def warnings(self) -> tuple[Finding, ...] | None:
-        """The compiler's warnings; None when they are not all known."""
+        """The compiler's warnings; None if there is no kernel."""
         return None if self.kernel is None else as_findings(self.kernel.warnings)
 
 
@@ -52,7 +51,7 @@ def as_findings(warnings: Iterable[CompilerWarning]) -> tuple[Finding, ...]:
 
 
 def jobs(asked: int) -> int:
-    """Return make's -j: what was asked for, or by cores and memory, since guests run beside it."""
+    """Return make's -j: as requested, or by CPUs and free memory, since guests run beside it."""
     if asked:
         return asked
     lines = Path("/proc/meminfo").read_text().splitlines()
@@ -62,14 +61,14 @@ def jobs(asked: int) -> int:
 
 
 class Builder:
-    """Builds commits of one slot, all with the same options and compiler."""
+    """Builds the commits of one slot with the same options and compiler."""
 
     def __init__(self, lab: Lab, slot: tree.Slot) -> None:
         toolchain = dataclasses.replace(lab.toolchain, words=(*lab.toolchain.words, *WARN))
         self.lab, self.slot = dataclasses.replace(lab, toolchain=toolchain), slot
 
     def build(self, checkout: Checkout) -> Build:
-        """Build a commit; that it cannot be configured or built is an answer."""
+        """Build a commit; if it cannot be configured or built, return the errors."""
         try:
             kernel = self.lab.kernel(self.slot, checkout)
         except (NotBuilt, NotConfigured) as error:
@@ -79,7 +78,7 @@ class Builder:
 
 
 def errors(error: Untestable) -> tuple[Finding, ...]:
-    """Return the compiler's own errors, or what the stage says where there are none."""
+    """Return the compiler's own errors, or the stage's message if there are none."""
     findings = [
         Finding(Severity.ERROR, match[3], match[1], int(match[2]), "error")
         for match in map(_ERROR.match, error.details.splitlines())
@@ -96,7 +95,7 @@ def unbuilt(builds: Sequence[Build]) -> dict[int, str]:
 
 
 def unchanged(builds: Sequence[Build]) -> frozenset[int]:
-    """Return the patches whose kernel is byte for byte that of the commit before."""
+    """Return the patches whose kernel is identical to that of the previous commit."""
     pairs = enumerate(itertools.pairwise(builds), 1)
     return frozenset(
         number for number, (before, build) in pairs if build.digest == before.digest != ""
@@ -104,8 +103,8 @@ def unchanged(builds: Sequence[Build]) -> frozenset[int]:
 
 
 def cells(builds: Sequence[Build], check: str, renames: Mapping[str, str]) -> list[Cell]:
-    """Return what the compiler has to say; ``builds`` are the base and then each patch."""
-    notes = dict.fromkeys(unchanged(builds), "same kernel as before")
+    """Return the compiler's errors and warnings; ``builds`` are the base and then each patch."""
+    notes = dict.fromkeys(unchanged(builds), "same kernel as the previous patch")
     if known := builds[0].warnings:
         notes[WHOLE_SERIES] = f"the base has {len(known)} warnings"
     errors = TreeFindings(check, [build.errors for build in builds])

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Programs that read C: sparse and smatch, which make runs, and the tree's semantic patches.
+"""Static checkers: sparse and smatch, run by make, and the tree's semantic patches.
 
-make runs the first two in the same way: CHECK= names one, C=2 has it look at files that are
-compiled.  ``make coccicheck`` reads a whole folder and stops at the first rule that this machine's
-spatch cannot run, so the rules of scripts/coccinelle are run here, each on the touched files alone.
+make runs sparse or smatch with CHECK=, and C=2 checks files that are already compiled.  ``make
+coccicheck`` reads a whole folder and stops at the first rule that this machine's spatch cannot
+run, so each rule of scripts/coccinelle is run here, on the touched files alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from harness.errors import HostFault
 from harness.model import WHOLE_SERIES, Cell, Checkout, Finding, Kernel, Severity
 from harness.text import clean, one_line
 
-# What make is told to run.
+# The value of make's CHECK=.
 COMMANDS = {"sparse": "sparse", "smatch": "smatch -p=kernel"}
 # "file:line:column: warning: text" of sparse, "file:line f() warn: text" of smatch.
 _COMPLAINT = re.compile(
@@ -39,7 +39,7 @@ _INCLUDE = ("-I", "include", "-I", "include/uapi", "-I", "arch/x86/include")
 
 
 def complaints(walk: Walk, step: Step, checker: str) -> Found:
-    """Return all that a checker says of those touched files that are in this commit's kernel."""
+    """Return a checker's findings in the touched files that are part of this commit's kernel."""
     assert step.build is not None
     checkout, kernel = step.build.checkout, step.build.kernel
     if kernel is None:
@@ -59,20 +59,20 @@ def complaints(walk: Walk, step: Step, checker: str) -> Found:
     jobs = lab.plan.jobs or len(os.sched_getaffinity(0))
     words = kbuild.command(checkout.path, out, lab.toolchain)
     argv = [*words, f"-j{jobs}", "--output-sync=target", "--keep-going"]
-    # Compile what a kept kernel did not have to.
+    # Compile the files of a reused kernel, which was not built here.
     process.follow([*argv, *goals], lambda _: None, env={**kbuild.environment(), **build.ccache()})
     lines: list[str] = []
     check = ["C=2", f"CHECK={COMMANDS[checker]}", *goals]
     with lab.progress.stage(checker, f"{len(goals)} files"):
         status = process.follow([*argv, *check], lines.append, env=kbuild.environment())
-    if kernel.reused:  # a later build must hear the compiler's warnings of these
+    if kernel.reused:  # so that a later build sees the compiler's warnings
         for goal in goals:
             (out / goal).unlink(missing_ok=True)
     return f"{checker} failed" if status else read_complaints(lines, str(checkout.path), checker)
 
 
 def read_complaints(lines: Iterable[str], source: str, checker: str) -> tuple[Finding, ...]:
-    """Read what sparse or smatch says; files are named as in the tree."""
+    """Parse the output of sparse or smatch; return findings with paths in the tree."""
     findings: dict[Finding, None] = {}
     for match in filter(None, map(_COMPLAINT.match, lines)):
         file = match["file"].removeprefix(f"{source}/")
@@ -93,9 +93,9 @@ def _source_names(kernel: Kernel) -> set[str]:
 
 
 class SemanticPatches:
-    """The check ``coccinelle``: all rules of the base that can report, on the touched files.
+    """The check ``coccinelle``: all rules of the base with a report mode, on the touched files.
 
-    What was found in a file's content is remembered: most commits leave most files alone.
+    Findings are cached by file content, since most commits do not change most files.
     """
 
     def __init__(self, walk: Walk, check: str) -> None:
@@ -112,7 +112,7 @@ class SemanticPatches:
         return ()
 
     def finish(self) -> Iterable[Cell]:
-        # Leave out rules that failed on another commit: what is old would look new there.
+        # Drop rules that failed on any commit: their old findings would look new elsewhere.
         trees = [
             [finding for finding in tree if finding.rule not in self.broken] for tree in self.trees
         ]
@@ -157,7 +157,7 @@ class SemanticPatches:
         try:
             result = process.run(argv, cwd=self.walk.scripts.worktree, timeout=LIMIT, check=False)
         except HostFault:
-            self.broken[rule.stem] = f"not done in {LIMIT:g} s"
+            self.broken[rule.stem] = f"not finished after {LIMIT:g} s"
             return []
         if not result.ok:
             lines = [line.strip() for line in clean(result.stderr).split("\n") if line.strip()]
@@ -171,12 +171,12 @@ def spatch_installed() -> bool:
 
 
 def rule_options(rule: str) -> list[str]:
-    """Return the options for spatch in a rule's header; most have none."""
+    """Return the spatch options in a rule's header; most rules have none."""
     return " ".join(_OPTIONS.findall(rule)).split()
 
 
 def read_reports(lines: Iterable[str], rule: str) -> list[Finding]:
-    """Read what spatch reports."""
+    """Parse the reports of spatch."""
     findings = []
     for match in filter(None, map(_REPORTED.match, lines)):
         text = re.sub(r"^(WARNING|ERROR)[: ]+", "", match[3])
@@ -186,7 +186,7 @@ def read_reports(lines: Iterable[str], rule: str) -> list[Finding]:
 
 
 def _blobs(checkout: Checkout, files: Sequence[str]) -> dict[str, str]:
-    """Return git's id of the content of each file that a commit has."""
+    """Return git's blob id of each file that exists in a commit."""
     if not files:
         return {}
     entries = git.run(checkout.path, "ls-tree", "-z", checkout.commit, "--", *files).stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The table of checks.  A new one is an entry here and a module."""
+"""The table of checks.  A new check is an entry here and a module."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.model import Cell, Finding
 
 
 def _series_form(walk: Walk) -> Sequence[Finding]:
-    """Look at the form of the whole series."""
+    """Check the form of the whole series."""
     letters = [mail.letter for mail in walk.mails]
     return [
         *series_form(letters, walk.cover, mails=walk.request.mails),
@@ -57,14 +57,14 @@ CHECKS = (
         "signed",
         "mail",
         Needs.MAIL,
-        "Signed-off-by of the author and of who passes it on",
+        "Signed-off-by of the author and of the sender or committer",
         each_patch(lambda _, mail: signed(mail.letter, mail.committer)),
     ),
     Check(
         "fixes",
         "mail",
         Needs.MAIL,
-        "commits in Fixes: lines exist and have that subject",
+        "commits in Fixes: lines exist and have the quoted subject",
         each_patch(lambda walk, mail: fixes(walk.slot.path, mail)),
     ),
     Check(
@@ -78,7 +78,7 @@ CHECKS = (
         "checkpatch",
         "scripts",
         Needs.SOURCES,
-        "scripts/checkpatch.pl --strict, spelling included",
+        "scripts/checkpatch.pl --strict, including spelling",
         each_patch(lambda walk, mail: scripts.checkpatch(walk.scripts, mail)),
     ),
     Check(
@@ -95,42 +95,42 @@ CHECKS = (
         "kernel-doc",
         "scripts",
         Needs.SOURCES,
-        "new complaints of scripts/kernel-doc about the touched files",
+        "new warnings of scripts/kernel-doc in the touched files",
         each_tree(lambda walk, _: scripts.kernel_doc(walk.scripts, walk.files)),
     ),
     Check(
         "revision",
         "mail",
         Needs.MAIL,
-        "what became of each patch since --previous (git range-diff)",
+        "how each patch changed since --previous (git range-diff)",
         whole_series(_revisions),
     ),
     Check(
         "exports",
         "mail",
         Needs.MAIL,
-        "symbols that modules can use now, or no longer",
+        "exported symbols that are added or removed",
         each_patch(lambda _, mail: exports(mail.letter.diffs)),
     ),
     Check(
         "uapi",
         "mail",
         Needs.MAIL,
-        "changes to what programs see (include/uapi)",
+        "changes to the userspace API (include/uapi)",
         each_patch(lambda _, mail: uapi(mail.letter.diffs)),
     ),
     Check(
         "build",
         "kernel",
         Needs.KERNEL,
-        "it builds with W=1, without new warnings",
+        "the kernel builds with W=1, without new warnings",
         whole_series(lambda walk, check: builds.cells(walk.builds, check, walk.applied.renames)),
     ),
     Check(
         "sparse",
         "kernel",
         Needs.KERNEL,
-        "new complaints of sparse about the touched files",
+        "new warnings of sparse in the touched files",
         each_tree(lambda walk, step: checkers.complaints(walk, step, "sparse")),
         default=False,
         program="sparse",
@@ -139,7 +139,7 @@ CHECKS = (
         "smatch",
         "kernel",
         Needs.KERNEL,
-        "new complaints of smatch about the touched files",
+        "new warnings of smatch in the touched files",
         each_tree(lambda walk, step: checkers.complaints(walk, step, "smatch")),
         default=False,
         program="smatch",
@@ -148,7 +148,7 @@ CHECKS = (
         "coccinelle",
         "scripts",
         Needs.SOURCES,
-        "new reports of the tree's semantic patches about the touched files",
+        "new reports of the tree's semantic patches in the touched files",
         checkers.SemanticPatches,
         default=False,
         program="spatch",
@@ -157,7 +157,7 @@ CHECKS = (
         "variants",
         "kernel",
         Needs.MAKE,
-        "its files compile with its options at y, m and n, for 32 bits, by clang",
+        "touched files compile with their options at y, m and n, for 32 bits, with clang",
         whole_series(variants.cells),
         default=False,
     ),
@@ -165,7 +165,7 @@ CHECKS = (
         "tests",
         "kernel",
         Needs.KERNEL,
-        "it boots and passes the suites as the base does",
+        "the kernel boots and passes the suites as the base does",
         boots.Tests,
     ),
     Check(
@@ -179,14 +179,14 @@ CHECKS = (
         "layout",
         "kernel",
         Needs.KERNEL,
-        "structures whose layout changed (pahole, where installed)",
+        "structures whose layout changed (pahole, if installed)",
         layout.StructureLayouts,
     ),
     Check(
         "headers",
         "kernel",
         Needs.MAKE,
-        "what changed in the output of make headers (only if uapi is touched)",
+        "changes in the output of make headers (only if uapi is touched)",
         headers.Headers,
     ),
 )
@@ -199,9 +199,9 @@ def groups() -> dict[str, tuple[str, ...]]:
 
 
 def choose(only: Iterable[str], skip: Iterable[str], more: Iterable[str] = ()) -> tuple[Check, ...]:
-    """Return the wanted checks in their order; names may be separated by commas, or be groups.
+    """Return the requested checks in table order; names may be separated by commas, or be groups.
 
-    A group stands for those of its checks that are made by default.  Raises UsageError.
+    A group stands for those of its checks that run by default.  Raises UsageError.
     """
     default = {check.name for check in CHECKS if check.default}
     groups_by_default = {name: default.intersection(names) for name, names in groups().items()}
@@ -222,7 +222,7 @@ def _names(words: Iterable[str], meanings: Mapping[str, Iterable[str]]) -> set[s
             near = difflib.get_close_matches(word, [*known, *meanings], 1)
             raise UsageError(
                 f"there is no check called {word!r}",
-                hint=f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}",
+                hint=f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}",
             )
         names.update(meanings.get(word, (word,)))
     return names

@@ -28,7 +28,7 @@ _SIGNS = {"=": "unchanged", "!": "changed", "<": "dropped", ">": "new"}
 
 @dataclasses.dataclass(frozen=True)
 class AppliedSeries:
-    """The base and a checkout for each patch that applies; ``trouble``: why the next does not.
+    """The base and a checkout per patch that applies; ``trouble``: why the next one does not.
 
     ``renames`` has the new name of each file that the series moves.
     """
@@ -44,7 +44,7 @@ class AppliedSeries:
         return self.patched[-1] if self.patched else self.base
 
     def trouble_with(self, patch: int) -> Sequence[Finding] | str:
-        """Return why a patch does not apply; a text where that cannot be said."""
+        """Return why a patch does not apply; a str if that is not known."""
         if patch <= len(self.patched):
             return ()
         if self.trouble is None or patch > len(self.patched) + 1:
@@ -97,10 +97,10 @@ def _checkouts(slot: tree.Slot, tip: Checkout) -> tuple[Checkout, ...]:
 def compare_revisions(
     slot: tree.Slot, applied: AppliedSeries, previous: Series, folder: Path, check: str
 ) -> Cell:
-    """Apply the previous revision and say what became of each patch.
+    """Apply the previous revision and report how each patch changed.
 
-    It is applied to the same base, or to its own if it is made on another.  The full range-diff
-    goes to ``folder``.
+    It is applied to the same base, or else to its own base.  The full range-diff goes to
+    ``folder``.
     """
     try:
         base, old = _previous(slot, previous)
@@ -127,7 +127,7 @@ def _previous(slot: tree.Slot, previous: Series) -> tuple[str, Checkout]:
 
 
 def read_range_diff(text: str) -> tuple[Finding, ...]:
-    """Read the lines that pair the patches of two revisions."""
+    """Parse the lines of a range-diff that pair the patches of two revisions."""
     findings = []
     for match in filter(None, map(_PAIR.match, text.splitlines())):
         old, sign, new, subject = match.groups()
@@ -141,7 +141,7 @@ def read_range_diff(text: str) -> tuple[Finding, ...]:
 def reviewed_by_b4(tracking: Path) -> str:
     """Return the range of the series that b4 has under review, from b4's tracking file.
 
-    Empty when the file does not say.  The tip of b4's branch is its own note.
+    Empty if the file does not have it.  The last commit of b4's branch is b4's own.
     """
     try:
         series = json.loads(tracking.read_text())["series"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a problem enters and where it goes away.  Pure.
+"""Find which patch introduces a problem and which one fixes it.  Pure.
 
-A check that looks at the tree after each patch finds the same problem again and again, on lines
-that shift.  What the base has already is not the series' fault.
+A check of the whole tree finds the same problem after each patch, on shifting lines.  Problems that
+the base already has are not the series' fault.
 """
 
 from __future__ import annotations
@@ -17,22 +17,19 @@ from harness.results.regression import unnumbered
 
 Key = tuple[str, str, str]
 
-#: What a check found in the tree of the base and then of each patch; None: not known.
+#: A check's findings in the tree of the base and then of each patch; None: not known.
 Trees = Sequence[Sequence[Finding] | None]
 
 
 def identity(finding: Finding) -> Key:
-    """Return what makes it the same finding although lines have shifted."""
+    """Return the key of a finding, which stays the same when lines shift."""
     return finding.rule, finding.file, finding.same or unnumbered(finding.text)
 
 
 def _by_key(
     findings: Iterable[Finding], renames: Mapping[str, str]
 ) -> dict[tuple[str, str, str, int], Finding]:
-    """Return findings by identity and by how many with that identity came before.
-
-    Of two equal ones a second is new.
-    """
+    """Return findings by identity and a count, so that a second equal finding counts as new."""
     count: Counter[Key] = Counter()
     by_key = {}
     for finding in sorted(findings, key=lambda finding: (finding.file, finding.line)):
@@ -46,10 +43,10 @@ def _by_key(
 def new_findings(
     trees: Trees, renames: Mapping[str, str] | None = None
 ) -> dict[int, tuple[Finding, ...]]:
-    """Return what is new against the base by patch, with ``enters`` and ``leaves`` set.
+    """Return by patch the findings that the base lacks, with ``enters`` and ``leaves`` set.
 
-    A patch of which nothing is known (it does not build) is missing, and neither introduces a
-    problem nor removes one.  ``renames`` has the later name of a file: a move introduces nothing.
+    A patch without results (it does not build) is left out, and neither introduces nor fixes a
+    problem.  ``renames`` maps a file to its later name: a move introduces nothing.
     """
     base, *patches = (None if tree is None else _by_key(tree, renames or {}) for tree in trees)
     known = [(number, tree) for number, tree in enumerate(patches, 1) if tree is not None]
@@ -72,7 +69,7 @@ def new_findings(
 class TreeFindings:
     """The column of a check that looks at the whole tree after each patch.
 
-    ``unchanged`` are the patches that changed nothing that the check could see.
+    ``unchanged`` are the patches that change nothing that the check can see.
     """
 
     check: str
@@ -82,14 +79,14 @@ class TreeFindings:
 
     @classmethod
     def of(cls, check: str, trees: Sequence[Sequence[Finding] | str]) -> TreeFindings:
-        """Make it of trees where a text says why nothing is known."""
+        """Make a column of trees; a str in place of findings says why there are none."""
         notes = {number: tree for number, tree in enumerate(trees) if isinstance(tree, str)}
         return cls(check, [None if isinstance(tree, str) else tree for tree in trees], notes)
 
     def cells(self, renames: Mapping[str, str]) -> list[Cell]:
-        """Return a cell for each patch, and one for the whole series: what is left at the tip.
+        """Return a cell for each patch, and one for the whole series: the findings at the tip.
 
-        Where nothing is known of the base, the first patch of which something is known replaces it.
+        If there are no results of the base, the first patch with results replaces it.
         """
         patches = self.trees[1:]
         if not patches:
@@ -140,7 +137,7 @@ def merged(cells: Iterable[Cell]) -> tuple[Cell, ...]:
 
 
 def shortened(findings: Sequence[Finding], most: int, what: str) -> tuple[Finding, ...]:
-    """Return the first findings, and a note of how many more there are."""
+    """Return the first findings, and a note with the number of the others."""
     more = len(findings) - most
     rest = [Finding(Severity.NOTE, f"{more} more {what}", rule="more")] if more > 0 else []
     return (*findings[:most], *rest)
@@ -149,7 +146,7 @@ def shortened(findings: Sequence[Finding], most: int, what: str) -> tuple[Findin
 def diff_of_texts(
     before: Mapping[str, str], after: Mapping[str, str], sides: tuple[str, str], context: int = 3
 ) -> str:
-    """Return what differs between texts of the same names as one unified diff."""
+    """Return one unified diff of texts with the same names."""
     lines: list[str] = []
     for name in dict.fromkeys((*before, *after)):
         texts = (before.get(name, "").splitlines(), after.get(name, "").splitlines())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What programs see: the headers that ``make headers`` makes, before a patch and after it."""
+"""The userspace API: the output of ``make headers`` before and after a patch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.model import Cell, CellState, Checkout, Finding, Request, Severity
 _TOUCHED = re.compile(r"^(?:arch/[^/]+/)?include/uapi/|/syscall(?:_\w+)?\.tbl$")
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)")
 _WORD = re.compile(r"\w")
-SHOWN = 40  # lines that are named for one patch
+SHOWN = 40  # most lines that are shown for one patch
 _LIMIT = 600.0  # seconds
 
 #: Each header's text by its name.
@@ -24,13 +24,13 @@ HeaderTexts = dict[str, str]
 
 
 def touched(files: Iterable[str]) -> bool:
-    """Whether a patch that changes these files can change what programs see."""
+    """Whether a patch to these files can change the userspace API."""
     return any(_TOUCHED.search(file) for file in files)
 
 
 @dataclasses.dataclass
 class Headers:
-    """The check ``headers``: makes them of the base and after each patch that can change them."""
+    """The check ``headers``: make them for the base and after each patch that can change them."""
 
     walk: Walk
     check: str
@@ -58,10 +58,10 @@ class Headers:
         return ()
 
     def _make(self, checkout: Checkout) -> HeaderTexts | Finding:
-        """Return each header's text, or the error that stops make."""
+        """Return each header's text, or the error that stopped make."""
         compiler = self.walk.lab.toolchain
         kbuild.check(compiler)
-        # A folder of their own.
+        # A separate build folder.
         own = dataclasses.replace(compiler, words=(*compiler.words, "HARNESS=headers"))
         out = build.folder(checkout, Request(()), own)
         self.walk.slot.check_out(checkout)
@@ -80,7 +80,7 @@ class Headers:
 
 
 def compare(before: HeaderTexts, after: HeaderTexts) -> tuple[Finding, ...]:
-    """Return the lines that programs see now, and those they no longer see."""
+    """Return the lines that are new in the headers, and those that were removed."""
     findings = [
         finding
         for name in dict.fromkeys((*before, *after))
@@ -92,7 +92,7 @@ def compare(before: HeaderTexts, after: HeaderTexts) -> tuple[Finding, ...]:
 def _lines(name: str, old: str, new: str) -> Iterator[Finding]:
     number, file = 0, f"usr/include/{name}"
     diff = difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="")
-    for line in list(diff)[2:]:  # behind --- and +++
+    for line in list(diff)[2:]:  # after --- and +++
         text = " ".join(line[1:].split())
         if match := _HUNK.match(line):
             number = int(match[1])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a patch does to the kernel's code and data: sizes by bloat-o-meter, layouts by pahole."""
+"""The checks ``size`` and ``layout``: bloat-o-meter and pahole, before and after a patch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Kernel, Severi
 
 _SYMBOL = re.compile(r"^(\S+)\s+(\d+|-)\s+(\d+|-)\s+([+-]\d+)\s*$")
 _TOTAL = re.compile(r"^Total: Before=(\d+), After=(\d+)")
-SYMBOLS = 8  # that are named
+SYMBOLS = 8  # most symbols that are shown
 
-LIMIT = 300.0  # seconds of pahole; a kernel of 150 MB takes four
-STRUCTURES = 12  # that are named
-_MEMBERS = 4  # that are named
+LIMIT = 300.0  # seconds for pahole; a kernel of 150 MB takes four
+STRUCTURES = 12  # most structures that are shown
+_MEMBERS = 4  # most members that are shown of a structure
 _BEGIN = re.compile(r"^(struct|union) (\w+) \{$")
 _MEMBER = re.compile(
     r"^\t.*?(\w+|\))(?:\[\d*\])*(?:\s*:\d+)?(?: __attribute__\(.*\))?;\s*"
@@ -35,7 +35,7 @@ Layouts = Mapping[str, str]
 
 
 class Sizes:
-    """The check ``size``: what each patch alone changes, and the series as a whole."""
+    """The check ``size``: the changes of each patch, and of the whole series."""
 
     def __init__(self, walk: Walk, check: str) -> None:
         self.walk, self.check = walk, check
@@ -60,7 +60,7 @@ class Sizes:
 
 
 def compare_sizes(scripts: Scripts, before: Build, after: Build) -> tuple[Finding, ...]:
-    """Compare two kernels' symbols: the total first, then the largest changes."""
+    """Return the changes of symbol sizes: the total first, then the largest changes."""
     old = before.kernel.vmlinux if before.kernel else None
     new = after.kernel.vmlinux if after.kernel else None
     if old is None or new is None or not scripts.has(BLOAT_O_METER):
@@ -70,7 +70,7 @@ def compare_sizes(scripts: Scripts, before: Build, after: Build) -> tuple[Findin
 
 
 def read_sizes(text: str) -> tuple[Finding, ...]:
-    """Read bloat-o-meter's table; sizes are in bytes."""
+    """Parse bloat-o-meter's table; sizes are in bytes."""
     symbols: list[tuple[int, Finding]] = []
     totals: list[Finding] = []
     for line in text.splitlines():
@@ -86,7 +86,7 @@ def read_sizes(text: str) -> tuple[Finding, ...]:
 
 
 def total(findings: tuple[Finding, ...]) -> str:
-    """Return the total alone, as a note."""
+    """Return only the total, as a note."""
     return findings[0].text.partition(",")[0] if findings else ""
 
 
@@ -114,9 +114,9 @@ class StructureLayouts:
         return ()
 
     def finish(self) -> Iterator[Cell]:
-        """Return the cells; without pahole or debug info there is one that says so."""
+        """Return the cells; without pahole or debug info, one cell that says so."""
         missing = "" if installed() else "pahole is not installed"
-        if not missing and self._last is None and any(one.kernel for one in self.walk.builds):
+        if not missing and self._last is None and any(build.kernel for build in self.walk.builds):
             missing = "the kernels have no debug info (CONFIG_DEBUG_INFO)"
         if missing:
             yield Cell(WHOLE_SERIES, self.check, CellState.UNKNOWN, note=missing)
@@ -159,7 +159,7 @@ def parse(text: str) -> Layouts:
 
 
 def compare_layouts(before: Layouts, after: Layouts) -> tuple[Finding, ...]:
-    """Return a line for each structure that is new, gone, or has another layout."""
+    """Return a line for each structure that is new, removed, or changed its layout."""
     names = [*after, *(name for name in before if name not in after)]
     findings = [
         Finding(Severity.NOTE, text, rule=name, same=name)
@@ -171,9 +171,9 @@ def compare_layouts(before: Layouts, after: Layouts) -> tuple[Finding, ...]:
 
 
 def _change(name: str, old: str | None, new: str | None) -> str:
-    """Say how a layout changed; empty for another type of the same size in the same place."""
+    """Describe how a layout changed; empty if only the type of a member changed."""
     if old is None or new is None:
-        return f"{name}: " + (f"new, {_size(new)} bytes" if new is not None else "gone")
+        return f"{name}: " + (f"new, {_size(new)} bytes" if new is not None else "removed")
     sizes = (_size(old), _size(new))
     what = f"{sizes[0]} to {sizes[1]} bytes" if sizes[0] != sizes[1] else f"stayed {sizes[0]} bytes"
     before, after = _members(old), _members(new)
@@ -182,7 +182,7 @@ def _change(name: str, old: str | None, new: str | None) -> str:
     moved = [member for member in after if before.get(member, after[member]) != after[member]]
     parts = [
         f"{word} {', '.join(members[:_MEMBERS])}{' ...' if len(members) > _MEMBERS else ''}"
-        for word, members in (("new", added), ("without", removed), ("moved", moved))
+        for word, members in (("added", added), ("removed", removed), ("moved", moved))
         if members
     ]
     if not parts and sizes[0] == sizes[1]:
@@ -196,7 +196,7 @@ def _size(text: str | None) -> int:
 
 
 def _members(text: str) -> dict[str, int]:
-    """Return the offset of each member of the structure itself, in bytes."""
+    """Return the offset in bytes of each direct member of a structure."""
     offsets = {}
     for line in text.splitlines():
         if match := _MEMBER.match(line):

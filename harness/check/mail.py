@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The checks of a patch's mail: who sent it to whom, its form, its trailers, what its diff adds."""
+"""The checks of a patch's mail: sender and recipients, form, trailers, and what the diff adds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENCODED = re.compile(
     rb"^Content-Transfer-Encoding:\s*(?:base64|quoted-printable)", re.IGNORECASE | re.MULTILINE
 )
 
-_SUBJECT = 75  # columns of a subject, as the kernel's documents have it
+_SUBJECT = 75  # most columns of a subject, from the kernel's documentation
 _UNFILLED = re.compile(r"^\*\*\* (?:SUBJECT|BLURB) HERE \*\*\*$", re.MULTILINE)
 _PREFIX = re.compile(r"\[([^\]]*)\]")
 _SUBSYSTEM = re.compile(r"(?:Revert \"|Reapply \"|[\w./,{}*+ -]+: \S)")
@@ -35,14 +35,14 @@ _LICENSED = re.compile(
 )
 _FIXES = re.compile(r'([0-9a-f]{7,40})\s*\(\s*"(.+)"\s*\)\s*$')
 _FIXES_LOOSELY = re.compile(r"(?:commit\s+)?([0-9a-f]{7,40})\b", re.IGNORECASE)
-DIGITS = 12  # of a commit's id in a Fixes: line
+DIGITS = 12  # digits of a commit's id in a Fixes: line
 
 
 @dataclasses.dataclass(frozen=True)
 class Letter:
-    """A mail.  ``tags`` stand before ``subject``; ``author`` is the body's From or the sender.
+    """A mail.  ``tags`` are before ``subject``; ``author`` is the body's From or the sender.
 
-    ``message`` becomes the commit's, ``diff`` is the rest.
+    ``message`` becomes the commit's message, ``diff`` is the rest.
     """
 
     subject: str
@@ -62,7 +62,7 @@ class Letter:
 
 @dataclasses.dataclass(frozen=True)
 class PatchMail:
-    """A patch's mail, and the commit that it became, or would: that of the last that applies."""
+    """A patch's mail and its commit, or the last commit that applies if this patch does not."""
 
     patch: Patch
     letter: Letter
@@ -70,9 +70,9 @@ class PatchMail:
     committer: str = ""
 
     def readable(self, folder: Path) -> Path:
-        """Return the mail in a form for the kernel's scripts, which know no transfer encodings.
+        """Return the mail in a form for the kernel's scripts, which decode no transfer encodings.
 
-        Most mails are plain already; of others a plain copy is written to ``folder``.
+        Most mails need no decoding; for others a plain copy is written to ``folder``.
         """
         if not _ENCODED.search(self.patch.path.read_bytes()):
             return self.patch.path
@@ -95,7 +95,7 @@ def read_all(
 
 
 def read(path: Path, author: str) -> Letter:
-    """Read a mail that harness.series has found to be one."""
+    """Read a mail that harness.series has accepted."""
     raw = path.read_bytes()
     message = email.message_from_bytes(raw.lstrip(b"\r\n"))
     mail = parse(raw, str(path))
@@ -125,11 +125,13 @@ def _text(raw: bytes) -> str:
 
 
 def series_form(letters: Sequence[Letter], cover: Letter | None, *, mails: bool) -> list[Finding]:
-    """Look at the series as a whole; ``mails``: it was sent, it is not commits of a tree."""
+    """Check the series as a whole; ``mails``: it was mailed, and is not commits of a tree."""
     findings = []
     if mails:
         if len(letters) > 1 and cover is None:
-            findings.append(_warning("no-cover", f"{len(letters)} patches without a cover letter"))
+            findings.append(
+                _warning("no-cover", f"there are {len(letters)} patches but no cover letter")
+            )
         if cover and _UNFILLED.search(f"{cover.subject}\n{cover.message}"):
             text = "the cover letter still has git's placeholders: *** ... ***"
             findings.append(_warning("unfilled", text))
@@ -142,7 +144,7 @@ def series_form(letters: Sequence[Letter], cover: Letter | None, *, mails: bool)
 
 
 def _subject_tags(letters: Sequence[Letter]) -> list[Finding]:
-    """See that all mails have one prefix and version, and numbers."""
+    """Check that all mails have numbers and the same prefix and version."""
     prefixes = Counter(
         re.sub(r"\s*\b\d+/\d+\s*$", "", match[1]).strip() if match else ""
         for match in (_PREFIX.search(letter.tags) for letter in letters)
@@ -157,28 +159,28 @@ def _subject_tags(letters: Sequence[Letter]) -> list[Finding]:
     if without and len(letters) > 1:
         findings.append(_warning("number", f"no number n/m in '{without[0].subject}'"))
     if any(letter.reply for letter in letters):
-        findings.append(_warning("reply", "a subject that begins with Re: or Fwd:"))
+        findings.append(_warning("reply", "a subject begins with Re: or Fwd:"))
     return findings
 
 
 def subject_form(letter: Letter) -> list[Finding]:
-    """Look at a patch's subject and message."""
+    """Check a patch's subject and message."""
     findings = []
     if not _SUBSYSTEM.match(letter.subject):
         findings.append(_warning("subsystem", "the subject names no subsystem ('fs/x: do y')"))
     if len(letter.subject) > _SUBJECT:
-        text = f"the subject has {len(letter.subject)} columns, at most {_SUBJECT} are usual"
+        text = f"the subject has {len(letter.subject)} columns, more than {_SUBJECT}"
         findings.append(_warning("long", text))
     if letter.subject.endswith("."):
         findings.append(_warning("period", "the subject ends with a period"))
     text = re.sub(r"^[A-Z][A-Za-z-]+:.*$", "", letter.message, flags=re.MULTILINE)
     if not text.strip():
-        findings.append(_warning("empty", "the message says nothing beyond its subject"))
+        findings.append(_warning("empty", "the commit message is empty"))
     return findings
 
 
 def signed(letter: Letter, committer: str = "") -> list[Finding]:
-    """Look for the Signed-off-by of the author, and of who passes the patch on."""
+    """Check the Signed-off-by of the author, and of the sender or committer."""
     signers = [_address(value) for value in letter.trailers("Signed-off-by")]
     if not signers:
         return [Finding(Severity.ERROR, "there is no Signed-off-by", rule="missing")]
@@ -187,10 +189,10 @@ def signed(letter: Letter, committer: str = "") -> list[Finding]:
     author_name, author = _address(letter.author)
     if author not in addresses:
         if author_name.lower() in {name.lower() for name, _ in signers if name}:
-            text = f"the author's Signed-off-by has another address than {author}"
+            text = f"the author's Signed-off-by has a different address from {author}"
             findings.append(_warning("address", text))
         else:
-            text = f"no Signed-off-by of the author {letter.author}"
+            text = f"no Signed-off-by from the author {letter.author}"
             findings.append(Finding(Severity.ERROR, text, rule="author"))
     name, address = _address(committer or letter.sender)
     last_name, last_address = signers[-1]
@@ -203,7 +205,7 @@ def signed(letter: Letter, committer: str = "") -> list[Finding]:
             text = f"Co-developed-by {name or address} without a Signed-off-by"
             findings.append(Finding(Severity.ERROR, text, rule="co-author"))
     if not _ADDRESS.fullmatch(author) or author.endswith(".localdomain"):
-        text = f"the author's address cannot be reached: {letter.author}"
+        text = f"the author's address is not valid: {letter.author}"
         findings.append(Finding(Severity.ERROR, text, rule="no-address"))
     return findings
 
@@ -226,7 +228,7 @@ def removed_lines(file: FileDiff) -> list[str]:
 
 
 def licensed(diffs: Iterable[FileDiff]) -> list[Finding]:
-    """See that each new file states its license in its first lines."""
+    """Check that each new file has an SPDX line at its top."""
     text = "no SPDX-License-Identifier in the first lines"
     return [
         Finding(Severity.ERROR, text, file.new, 1, "spdx")
@@ -239,7 +241,7 @@ def licensed(diffs: Iterable[FileDiff]) -> list[Finding]:
 
 
 def exports(diffs: Iterable[FileDiff]) -> list[Finding]:
-    """Show which symbols modules can use now, or no longer."""
+    """Report exported symbols that are added or removed."""
     old: dict[str, tuple[str, str]] = {}  # the file and the line
     new: dict[str, tuple[str, str, int]] = {}
     for file in diffs:
@@ -262,7 +264,7 @@ def exports(diffs: Iterable[FileDiff]) -> list[Finding]:
 
 
 def uapi(diffs: Iterable[FileDiff]) -> list[Finding]:
-    """Show what changes for programs outside of the kernel."""
+    """Report changes to the headers of the userspace API."""
     findings = []
     for file in (file for file in diffs if _UAPI.match(file.path)):
         added, removed = len(file.added), len(removed_lines(file))
@@ -274,7 +276,7 @@ def uapi(diffs: Iterable[FileDiff]) -> list[Finding]:
 
 
 def fixes(repo: Path, mail: PatchMail) -> list[Finding]:
-    """Check each Fixes: line of a patch against the history below its commit."""
+    """Check each Fixes: line of a patch against the history before its commit."""
     values = mail.letter.trailers("Fixes")
     return [finding for value in values for finding in _fixes(repo, mail.commit, value)]
 
@@ -300,15 +302,15 @@ def _fixes(repo: Path, commit: str, value: str) -> list[Finding]:
         text = f"{name} has the subject '{subject}', not '{form[2]}'"
         findings.append(_of_fixes(Severity.ERROR, "subject", text))
     if not git.is_ancestor(repo, full, commit):
-        text = f"{name} is not in the history below this patch"
+        text = f"{name} is not in the history before this patch"
         findings.append(_of_fixes(Severity.ERROR, "not-before", text))
     return findings
 
 
 def _not_there(repo: Path, commit: str, name: str, error: str) -> Finding:
-    """Report a commit that is not there; in a shallow history that proves nothing."""
+    """Report an unknown commit; in a shallow history that proves nothing."""
     if "ambiguous" in error:
-        text = f"{name} could be more than one commit"
+        text = f"{name} matches more than one commit"
         return _of_fixes(Severity.ERROR, "ambiguous", text)
     shallow = git.line(repo, "rev-parse", "--is-shallow-repository") == "true"
     known = int(git.line(repo, "rev-list", "--count", "--max-count=1000", commit))

@@ -41,11 +41,10 @@ def check(
     command: tuple[str, ...] = (),
     began: Callable[[Path, Source], None] = lambda *_: None,
 ) -> tuple[Matrix, Path]:
-    """Check the plan's series; returns the matrix and the folder of the evidence.
+    """Check the plan's series; return the matrix and the folder of the evidence.
 
-    ``began`` is told that folder as soon as there is one, and the commit that is started from.
-    A patch that is bad, does not build or does not apply is an answer.  Raises a HarnessError
-    where there is none.
+    ``began`` is called with that folder and the source as soon as they are known.  A patch that is
+    bad, does not build or does not apply is a result.  Raises a HarnessError if there is none.
     """
     begin, started, series = time.monotonic(), datetime.datetime.now(datetime.UTC), plan.series
     assert series is not None
@@ -53,7 +52,7 @@ def check(
         guest.sweep()
         kbuild.check_place(paths.cache())
         plan = dataclasses.replace(plan, jobs=builds.jobs(plan.jobs))
-    _see_programs(plan, request)
+    _require_programs(plan, request)
     folder.check(plan)
     source = kernels.find_source(plan, progress)
     with (
@@ -75,7 +74,7 @@ def check(
             progress,
         )
         began(walk.folder, source)
-        # Without a build the sources stay as old as they were, for a later make.
+        # Without a build, keep the time stamps of the sources for a later make.
         reading = contextlib.nullcontext() if request.builds else slot.reading()
         try:
             with folder.writing(walk.folder), reading, walk.exits:
@@ -83,22 +82,24 @@ def check(
         except KeyboardInterrupt:
             walk.faults.append("the check was interrupted")
             report.write(matrix_of(walk, source, time.monotonic() - begin), walk.folder)
-            hint = f"what was found until then is in {walk.folder}"
+            hint = f"the findings so far are in {walk.folder}"
             raise Interrupted("interrupted", hint=hint) from None
     return matrix_of(walk, source, time.monotonic() - begin), walk.folder
 
 
-def _see_programs(plan: Plan, request: CheckRequest) -> None:
-    """See that what was asked for by name is installed."""
+def _require_programs(plan: Plan, request: CheckRequest) -> None:
+    """Raise HostFault if the program of a requested check is not installed."""
     if request.wants("tests"):
         require_suites(plan)
     for check in request.checks:
         if check.program and shutil.which(check.program) is None:
-            raise HostFault(f"{check.name} is not installed", hint="install it, or leave it out")
+            raise HostFault(
+                f"{check.name} is not installed", hint=f"install it, or --skip {check.name}"
+            )
 
 
 def run_checks(walk: Walk) -> None:
-    """Go from the base to the tip; ``walk`` keeps what was found if it is stopped."""
+    """Run all checks from the base to the tip; ``walk`` keeps the findings if it is stopped."""
     _refuse(walk)
     columns = {
         check: check.run(walk, check.name)
@@ -114,13 +115,13 @@ def run_checks(walk: Walk) -> None:
             for check, column in columns.items():
                 if check.needs is not Needs.KERNEL:
                     walk.cells += column.take(step)
-    # What compiles comes last: guests may run until then.
+    # Checks that compile finish last: guests may run until then.
     for _, column in sorted(columns.items(), key=lambda item: item[0].needs is Needs.MAKE):
         walk.cells += column.finish()
 
 
 def _steps(walk: Walk, *, with_kernels: bool) -> Iterator[Step]:
-    """Yield each commit, built with its kernel if asked; patches that do not apply come last."""
+    """Yield each commit, with its kernel if asked; patches that do not apply come last."""
     previous: builds.Build | None = None
     for number, checkout in enumerate((walk.applied.base, *walk.applied.patched)):
         patch = walk.mails[number - 1] if number else None
@@ -139,7 +140,7 @@ def _steps(walk: Walk, *, with_kernels: bool) -> Iterator[Step]:
 
 @contextlib.contextmanager
 def _sources(walk: Walk, step: Step) -> Iterator[None]:
-    """Have the sources of a commit in the worktree."""
+    """Check out the sources of a commit in the worktree."""
     if step.checkout is None:
         yield
         return
@@ -149,7 +150,7 @@ def _sources(walk: Walk, step: Step) -> Iterator[None]:
 
 
 def _refuse(walk: Walk) -> None:
-    """Refuse to build what would run code of an untrusted series."""
+    """Refuse to build if that would run code of an untrusted series."""
     if not walk.request.builds or walk.request.trust:
         return
     commands = trust.commands(walk.series)
@@ -167,11 +168,11 @@ def _refuse(walk: Walk) -> None:
 
 
 def matrix_of(walk: Walk, source: Source, seconds: float) -> Matrix:
-    """Put together what was found so far."""
+    """Return the matrix of all findings so far."""
     hashes = [checkout.commit for checkout in walk.applied.patched]
     hashes += [""] * (len(walk.series.patches) - len(hashes))
     series = walk.series
-    # Commits without a cover letter have the name that was asked for.
+    # Commits without a cover letter are called as on the command line.
     unnamed = series.repo is not None and not series.cover
     return Matrix(
         name=series.name if unnamed else series.title or series.name,

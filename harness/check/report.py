@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The matrix for programs: check.json, JUnit, and what b4 reads."""
+"""The matrix for other programs: check.json, JUnit, and b4's JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write(matrix: Matrix, folder: Path) -> None:
     """Write check.json and junit.xml."""
     store.save_check(folder, matrix)
     report = junitparser.JUnitXml("harness check")
-    if matrix.trouble:  # what is unknown is not good
+    if matrix.trouble:  # no verdict must not look good
         case = junitparser.TestCase("check", "check")
         case.result = [junitparser.Error(clean(matrix.trouble))]
         suite = junitparser.TestSuite("check")
@@ -53,27 +53,26 @@ def _suite(matrix: Matrix, number: int, name: str) -> junitparser.TestSuite:
 
 
 def line(finding: Finding, patch: int) -> str:
-    """Write a finding as compilers do, with where it enters and where it goes away."""
+    """Return a finding as compilers print it, with the patches that introduce and fix it."""
     where = f"{finding.where}: " if finding.where else ""
     span = []
     if finding.enters and finding.enters != patch:
-        span.append(f"enters in patch {finding.enters}")
+        span.append(f"introduced in patch {finding.enters}")
     if finding.leaves:
-        gone = f"goes away in patch {finding.leaves}"
-        span.append(f"{gone}: a hole for bisection, not a bug at the tip")
+        span.append(f"fixed in patch {finding.leaves}: breaks bisection, but not the tip")
     when = f" ({', '.join(span)})" if span else ""
     return f"{where}{finding.level}: {clean(finding.text)}{when}"
 
 
 def b4(matrix: Matrix) -> list[dict[str, str]]:
-    """Return what b4's check commands print: an entry for each check, of all patches together."""
+    """Return the JSON for b4's check commands: an entry per check, for all patches together."""
     entries = []
     for check in matrix.made:
         cells = [cell for cell in matrix.cells if cell.check == check]
         states = {_B4.get(cell.state, "pass") for cell in cells}
         status = next(status for status in ("fail", "warn", "pass") if status in states)
         if check == "apply" and status == "fail":
-            status = "warn"  # b4 pipes patches in one at a time: those before it may be missing
+            status = "warn"  # b4 pipes in single patches: earlier ones may be missing
         entering = [(cell.patch, finding) for cell in cells for finding in cell.entering]
         problems = sum(finding.level is not Severity.NOTE for _, finding in entering)
         notes = "; ".join(dict.fromkeys(cell.note for cell in cells if cell.note))
@@ -86,7 +85,7 @@ def b4(matrix: Matrix) -> list[dict[str, str]]:
             {
                 "tool": f"harness {check}",
                 "status": status,
-                "summary": found or notes or "nothing found",
+                "summary": found or notes or "no findings",
                 "url": "",
                 "details": "\n".join(details),
             }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The tree's own scripts: taken from the base, run on the worktree, read line by line.
+"""The tree's own scripts: taken from the base, run on the worktree.
 
-They are programs.  A series may change them, so it is the base's that are run; with ``trust``
+A series may change these programs, so those of the base are run, or with ``trust``
 those of the series.
 """
 
@@ -36,19 +36,19 @@ NAMES = (
     "tools/docs",
     "tools/lib/python",
 )
-LIMIT = 300.0  # seconds that one script may take
+LIMIT = 300.0  # seconds for one run of a script
 
 _CHECKPATCH = re.compile(r"^(.*?):(-?\d*):? ?(ERROR|WARNING|CHECK):([A-Z0-9_]+): (.*)$")
 _KERNEL_DOC = re.compile(r"^(?:Warning|Error|WARNING|ERROR): ([^\s:]+)(?::|,|\s)(\d+):? (.*)$")
 _PERSON = re.compile(r"(?:.*<)?([^\s<>]+@[^\s<>]+)>?\s*(?:\((.*)\))?$")
 _SEVERITY = {"ERROR": Severity.ERROR, "WARNING": Severity.WARNING, "CHECK": Severity.NOTE}
-# New files without an entry in MAINTAINERS: get_maintainer.pl knows that better (``maintainers``).
+# The check ``maintainers`` reports new files without an entry in MAINTAINERS more precisely.
 _IGNORED = "FILE_PATH_CHANGES"
-_SHOWN = 6  # addresses that are named
+_SHOWN = 6  # most addresses that are shown
 
 
 class Scripts:
-    """The scripts of one commit, checked out into a folder of their own."""
+    """The scripts of one commit, checked out into a separate folder."""
 
     def __init__(self, repo: Path, commit: str, folder: Path) -> None:
         self.folder = folder
@@ -65,12 +65,12 @@ class Scripts:
         return (self.folder / name).is_file()
 
     def run(self, name: str, *words: str | os.PathLike[str]) -> process.Result:
-        """Run a script in the worktree; nobody's configuration files are read."""
+        """Run a script in the worktree, without the user's configuration files."""
         script = self.folder / name
         first_line = script.read_text(errors="replace").partition("\n")[0]
         program = "perl" if "perl" in first_line else "python3"
         if shutil.which(program) is None:
-            what = f"{program} is not installed, which {script.name} needs"
+            what = f"{script.name} needs {program}, which is not installed"
             raise HostFault(what, hint="harness setup")
         env = {**git.environment(), "HOME": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
         argv = [program, script, *words]
@@ -78,9 +78,9 @@ class Scripts:
 
 
 def changed_by(files: Iterable[str], *, trusted: bool) -> list[Finding]:
-    """Report those of a series' ``files`` that are scripts which we would run, or parts of them."""
-    which = "its version is run" if trusted else "the base's version is run (--trust to run it)"
-    text = f"the series changes what a check runs: {which}"
+    """Report which ``files`` of a series are scripts that a check runs, or parts of them."""
+    which = "the series' version is run" if trusted else "the base's version is run without --trust"
+    text = f"the series changes a script that a check runs: {which}"
     return [
         Finding(Severity.NOTE, text, file, rule="script")
         for file in sorted(set(files))
@@ -89,7 +89,7 @@ def changed_by(files: Iterable[str], *, trusted: bool) -> list[Finding]:
 
 
 def checkpatch(scripts: Scripts, mail: PatchMail) -> Sequence[Finding] | str:
-    """Run checkpatch --strict on one patch.  Spelling is part of it."""
+    """Run checkpatch --strict on one patch, with its spelling check."""
     if not scripts.has(CHECKPATCH):
         return f"this tree has no {CHECKPATCH}"
     path = mail.readable(scripts.folder)
@@ -103,7 +103,7 @@ def checkpatch(scripts: Scripts, mail: PatchMail) -> Sequence[Finding] | str:
         findings.append(Finding(_SEVERITY[level], text, file, max(0, int(line or 0)), rule))
     if not findings and result.status:
         raise HostFault(
-            f"checkpatch.pl gave status {result.status} and no reason",
+            f"checkpatch.pl failed with status {result.status} and no message",
             hint=result.words,
             details=(result.stderr or result.stdout).strip()[-2000:],
         )
@@ -111,7 +111,7 @@ def checkpatch(scripts: Scripts, mail: PatchMail) -> Sequence[Finding] | str:
 
 
 def kernel_doc(scripts: Scripts, files: Sequence[str]) -> Sequence[Finding] | str:
-    """Run kernel-doc on C files of the worktree; returns all it says, old and new."""
+    """Run kernel-doc on C files of the worktree; return all warnings, old and new."""
     if not scripts.has(KERNEL_DOC):
         return f"this tree has no {KERNEL_DOC}"
     files = [
@@ -137,9 +137,9 @@ def kernel_doc(scripts: Scripts, files: Sequence[str]) -> Sequence[Finding] | st
 
 
 def maintainers(scripts: Scripts, mail: PatchMail, cover: Letter | None) -> Sequence[Finding] | str:
-    """Compare the recipients with MAINTAINERS; a mail without any was not sent.
+    """Check that a sent mail went to all maintainers and lists of MAINTAINERS.
 
-    New files should have an entry there.
+    Also report new files without an entry in MAINTAINERS.  A mail without recipients was not sent.
     """
     if not scripts.has(GET_MAINTAINER):
         return f"this tree has no {GET_MAINTAINER}"
@@ -164,11 +164,13 @@ def maintainers(scripts: Scripts, mail: PatchMail, cover: Letter | None) -> Sequ
 
 def unsent(mail: PatchMail) -> str:
     """Return the note of ``maintainers`` for a mail that was not sent."""
-    return "" if mail.letter.recipients else "no To or Cc in the mail: only new files were checked"
+    return (
+        "" if mail.letter.recipients else "the mail has no To or Cc, so only new files were checked"
+    )
 
 
 def _people(scripts: Scripts, mail: Path) -> list[tuple[str, str]]:
-    """Return (address, role) of who should get a patch, by MAINTAINERS."""
+    """Return (address, role) of each recipient that MAINTAINERS has for a patch."""
     words = ("--no-git", "--no-git-fallback", "--no-git-blame", "--rolestats", "--no-n")
     result = scripts.run(GET_MAINTAINER, *words, mail)
     if result.status:
@@ -183,7 +185,7 @@ def _people(scripts: Scripts, mail: Path) -> list[tuple[str, str]]:
 
 
 def _unmaintained(scripts: Scripts, new_files: Iterable[str]) -> list[Finding]:
-    """See that each new file has an entry in MAINTAINERS besides THE REST."""
+    """Report new files that no entry in MAINTAINERS covers except THE REST."""
     findings = []
     for file in new_files:
         words = ("--no-git", "--no-git-fallback", "--no-email", "--no-l", "--no-rolestats")

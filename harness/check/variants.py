@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compile what a series touches with its options at other values, for 32 bits, by clang.
+"""Compile the touched files with other values of their options, for 32 bits, and with clang.
 
 Only the touched files are compiled, on the base and on the tip: linking a whole kernel for each
-variant would take hours.  So a symbol that is missing when an option is off is not seen here.
+variant would take hours.  So symbols that are missing at link time are not detected.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from harness.model import (
     Toolchain,
 )
 
-MOST = 8  # options that are varied
-SHOWN = 3  # variants that are named with a finding
+MOST = 8  # most options that are varied
+SHOWN = 3  # most variants that are named with a finding
 
 _OBJECT = re.compile(r"^(?:obj|lib)-(?:\$\(CONFIG_(\w+)\)|y|m)\s*[:+]?=\s*(.*)$")
 _PART = re.compile(r"^([\w-]+?)-(?:objs|y|m|\$\(CONFIG_(\w+)\))\s*[:+]?=\s*(.*)$")
@@ -45,7 +45,7 @@ _NAME = re.compile(r"\bCONFIG_(\w+)\b")
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A configuration: options that differ, words for make; ``other``: by the other compiler."""
+    """A configuration: different options, words for make; ``other``: with the other compiler."""
 
     name: str
     options: tuple[tuple[str, str], ...] = ()
@@ -54,11 +54,11 @@ class Variant:
 
 
 def cells(walk: Walk, check: str) -> Iterator[Cell]:
-    """Compile all variants on the base and on the tip, then find the patch of what is new."""
+    """Compile all variants on the base and on the tip; find the patches of new findings."""
     applied = walk.applied
     if not applied.patched:
         return
-    walk.slot.check_out(applied.tip)  # the series may add the Makefiles
+    walk.slot.check_out(applied.tip)  # the series may add Makefiles
     compiler = _Compiler(walk)
     options = guarding_options(applied.tip.path, walk.files, _changed_lines(walk))
     variants = choose(options, walk.lab.toolchain)
@@ -76,7 +76,9 @@ def cells(walk: Walk, check: str) -> Iterator[Cell]:
         for finding in _new([base[name], tip[name]])[1]:
             groups.setdefault(identity(finding), []).append((name, finding))
     first = {group[0][0] for group in groups.values()}
-    culprits = _culprits(compiler, [one for one in variants if one.name in first], base, tip)
+    culprits = _culprits(
+        compiler, [variant for variant in variants if variant.name in first], base, tip
+    )
     by_patch: dict[int, list[Finding]] = {WHOLE_SERIES: []}
     for key, group in groups.items():
         name, finding = group[0]
@@ -121,9 +123,9 @@ def _culprits(
 
 
 def choose(options: Sequence[str], compiler: Toolchain) -> tuple[Variant, ...]:
-    """Return the variants: each option at y, m and n, 32 bits on x86, and the other compiler.
+    """Return the variants: each option at y, m and n, 32 bits, and the other compiler.
 
-    That is clang beside gcc and gcc beside clang, if it is installed.
+    The other compiler is clang for gcc and gcc for clang, if it is installed.
     """
     variants = [
         Variant(f"{name}={value}", ((name, value),)) for name in options[:MOST] for value in "ymn"
@@ -137,7 +139,7 @@ def choose(options: Sequence[str], compiler: Toolchain) -> tuple[Variant, ...]:
 
 
 def _other_compiler(compiler: Toolchain) -> Toolchain | None:
-    """Return the compiler beside this one, if everything that a build with it needs is there."""
+    """Return the other compiler, if everything that a build with it needs is installed."""
     try:
         other = build.toolchain(compiler.arch, not compiler.llvm)
         kbuild.check(other)
@@ -147,7 +149,7 @@ def _other_compiler(compiler: Toolchain) -> Toolchain | None:
 
 
 class _Compiler:
-    """Compiles the touched files of a commit as variants have them."""
+    """Compiles the touched files of a commit in each variant."""
 
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
@@ -155,15 +157,15 @@ class _Compiler:
         self.jobs = walk.plan.jobs or len(os.sched_getaffinity(0))
 
     def compile_all(self, variants: Iterable[Variant], checkout: Checkout) -> dict[str, Found]:
-        """Return all warnings and errors of each variant, or why it cannot be configured."""
+        """Return the warnings and errors of each variant, or why it cannot be configured."""
         self.walk.slot.check_out(checkout)
         return {variant.name: self._compile(variant, checkout) for variant in variants}
 
     def _compile(self, variant: Variant, checkout: Checkout) -> Found:
         """Compile one variant.
 
-        All variants of a compiler have one folder: what an option does not change is not compiled
-        again.
+        All variants of a compiler share a build folder, so that only files that depend on a changed
+        option are compiled again.
         """
         compiler = (_other_compiler(self.lab.toolchain) if variant.other else None) or (
             self.lab.toolchain
@@ -181,7 +183,7 @@ class _Compiler:
             request = with_options(self.lab.request, variant)
             try:
                 config = kconfig.attempt(source, out, request, compiler)
-            except (NotConfigured, HostFault) as error:  # such as a compiler that is too old
+            except (NotConfigured, HostFault) as error:  # for example, the compiler is too old
                 return error.what
             for name, value in variant.options:
                 if config.get(name, "n") != value:
@@ -191,7 +193,7 @@ class _Compiler:
     def _make(
         self, source: Path, out: Path, compiler: Toolchain, goals: Sequence[str]
     ) -> tuple[Finding, ...]:
-        for goal in goals:  # what is compiled already would not warn again
+        for goal in goals:  # a compiled object would not warn again
             (out / goal).unlink(missing_ok=True)
         words = kbuild.command(source, out, compiler)
         argv = [*words, "--keep-going", f"-j{self.jobs}", "--output-sync=target", *goals]
@@ -201,16 +203,16 @@ class _Compiler:
         warnings = filter(None, (output.warning(line, top) for line in lines))
         errors = [line for line in output.errors(lines, top) if "No rule to" not in line]
         broken = builds.errors(NotBuilt("", details="\n".join(errors))) if errors else ()
-        findings = (*builds.as_findings(warnings), *(one for one in broken if one.text))
+        findings = (*builds.as_findings(warnings), *(error for error in broken if error.text))
         return tuple(dict.fromkeys(findings))
 
 
 def with_options(request: Request, variant: Variant) -> Request:
-    """Return a request with a variant's options; one at m needs modules."""
+    """Return a request with a variant's options; an option at m needs CONFIG_MODULES."""
     options = dict(variant.options)
     if "m" in options.values():
         options["MODULES"] = "y"
-    kept = [one for one in request.options if one.name.removeprefix("CONFIG_") not in options]
+    kept = [o for o in request.options if o.name.removeprefix("CONFIG_") not in options]
     return Request((*kept, *(Option(name, value, "a variant") for name, value in options.items())))
 
 
@@ -220,7 +222,7 @@ def _changed_lines(walk: Walk) -> Iterator[str]:
 
 
 def guarding_options(tree: Path, files: Iterable[str], lines: Iterable[str]) -> tuple[str, ...]:
-    """Return the options that guard ``files`` in Makefiles, and those in conditions of ``lines``.
+    """Return the options that guard ``files`` in Makefiles, and those in conditions in ``lines``.
 
     ``lines`` are what the series adds and removes.  Names are without CONFIG_.
     """
@@ -235,11 +237,11 @@ def guarding_options(tree: Path, files: Iterable[str], lines: Iterable[str]) -> 
 
 
 def _makefile_options(tree: Path, file: PurePosixPath) -> Iterator[str]:
-    """Yield the options of a file's own object and of the folders above it."""
+    """Yield the options of a file's object and of the folders above it."""
     name = f"{file.stem}.o"
     for folder in file.parents:
         rules = list(_makefile_rules(tree / folder))
-        # A part of a composite object depends on that one's option.
+        # A part of a composite object depends on the option of that object.
         names = {name}
         for composite, option, objects in rules:
             if composite and names & objects:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a check is, and what it sees while the commits of a series pass: mail, sources, kernel."""
+"""What a check is, and what it sees of each commit of a series: mail, sources, kernel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from harness.progress import Progress
 class Needs(enum.IntEnum):
     """What a check needs of each commit.  From MAKE on, code of the series may run here.
 
-    MAIL: the patch's mail.  SOURCES: its files in the worktree.  MAKE: it calls make itself.
+    MAIL: the patch's mail.  SOURCES: a checkout of it.  MAKE: the check calls make itself.
     KERNEL: the kernel built from it.
     """
 
@@ -40,9 +40,9 @@ class Needs(enum.IntEnum):
 class Step:
     """A commit of the walk: the base (number 0, no ``mail``) or a patch.
 
-    ``checkout`` is None for a patch that does not apply, ``build`` where no kernels are needed.
-    ``previous`` is the last build before it that gave a kernel.  ``unchanged``: its kernel is the
-    same as that of the commit before.
+    ``checkout`` is None for a patch that does not apply, ``build`` if no kernels are needed.
+    ``previous`` is the last earlier build with a kernel.  ``unchanged``: the kernel is identical to
+    that of the previous commit.
     """
 
     number: int
@@ -57,7 +57,7 @@ class CheckColumn(Protocol):
     """A check of one series, while it fills its column."""
 
     def take(self, step: Step) -> Iterable[Cell]:
-        """See the next commit, the base first; return the cells that are known at once."""
+        """Process the next commit, the base first; return the cells that are known now."""
 
     def finish(self) -> Iterable[Cell]:
         """Return the other cells, after the last commit."""
@@ -67,7 +67,7 @@ class CheckColumn(Protocol):
 class Check:
     """A column of the matrix; ``run`` starts it for a series, by its name.
 
-    ``default``: made unless other checks are named.  ``program`` must be installed.
+    ``default``: it runs unless other checks are named.  ``program`` must be installed.
     """
 
     name: str
@@ -81,10 +81,10 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class CheckRequest:
-    """What is to be checked, and how.
+    """What to check, and how.
 
-    ``mails``: the series was sent or will be as it is, so its form counts; ``committers`` are
-    those of commits that were made into mails.  ``trust``: run what the series itself changes.
+    ``mails``: the series consists of mails, so their form is checked; else it consists of commits,
+    which have ``committers``.  ``trust``: run scripts and build rules that the series changes.
     ``first`` are the tests that failed when the series was last tested.
     """
 
@@ -106,7 +106,7 @@ class CheckRequest:
         return any(check.needs >= Needs.MAKE for check in self.checks)
 
     def of_commits(self, series: Series, *, trust: bool) -> CheckRequest:
-        """Return the request for commits of a tree, which nobody has sent; as it is for mails."""
+        """Return the request for a series of unsent commits; unchanged for a series of mails."""
         if series.repo is None:
             return self
         words = ("log", "--no-walk=unsorted", "--format=%cn <%ce>", *series.commits, "--")
@@ -116,10 +116,10 @@ class CheckRequest:
 
 @dataclasses.dataclass
 class Walk:
-    """Everything that checks share; ``exits`` ends with the walk.
+    """Everything that the checks of a series share; ``exits`` is closed at the end.
 
     ``builds`` are those of the base and of each patch so far.  ``refused`` says why the series is
-    not built, ``faults`` what the machine could not do.
+    not built; ``faults`` are host faults.
     """
 
     plan: Plan
@@ -144,19 +144,19 @@ class Walk:
         return tuple(dict.fromkeys(file for patch in self.series.patches for file in patch.files))
 
     def write_diff(self, check: str, patch: int, diff: str) -> None:
-        """Keep the full difference that a patch makes in the folder of the check."""
+        """Write the full diff of a check's output for one patch to the check's folder."""
         file = self.folder / check / f"{patch}.diff"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(diff, encoding="utf-8")
 
     @functools.cached_property
     def lab(self) -> Lab:
-        """The lab that builds and boots; guests are prepared for only where tests are wanted."""
+        """The lab that builds and boots; it prepares for guests only if tests are requested."""
         return Lab.of(self.plan, self.progress, boots=self.request.wants("tests"))
 
     @functools.cached_property
     def builder(self) -> Builder:
-        """What builds each commit with W=1."""
+        """The builder of each commit, with W=1."""
         return Builder(self.lab, self.slot)
 
 
@@ -179,7 +179,7 @@ def each_patch(
     whole: Callable[[Walk], Sequence[Finding]] | None = None,
     note: Callable[[PatchMail], str] = lambda _: "",
 ) -> RunCheck:
-    """Return what runs a check on each patch alone; ``whole`` looks at the series.
+    """Return a RunCheck that checks each patch alone; ``whole`` checks the series.
 
     After a HostFault there is no verdict.
     """
@@ -208,7 +208,7 @@ def each_patch(
 
 
 def each_tree(find: Callable[[Walk, Step], Found]) -> RunCheck:
-    """Return what runs a check on the tree of each commit; what the base has does not count."""
+    """Return a RunCheck that checks the tree of each commit; findings of the base do not count."""
 
     def run(walk: Walk, check: str) -> CheckColumn:
         trees: list[Found] = []
@@ -227,5 +227,5 @@ def each_tree(find: Callable[[Walk, Step], Found]) -> RunCheck:
 
 
 def whole_series(cells: Callable[[Walk, str], Iterable[Cell]]) -> RunCheck:
-    """Return what runs a check once, after the last commit."""
+    """Return a RunCheck that runs once, after the last commit."""
     return lambda walk, check: _FunctionColumn(finish=lambda: cells(walk, check))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line.  Only this package prints, and chooses the exit code."""
+"""The command line.  Only this package prints results and chooses the exit code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from harness.cli.parser import (
 )
 from harness.progress import Progress
 
-#: The verbs and the module of each.
+#: Each verb and its module.
 VERBS = {
     "run": "run",
     "check": "check",
@@ -54,20 +54,20 @@ VERBS = {
 
 DESCRIPTION = """\
 Test what a patch series does to the kernel: apply it, build, boot in QEMU, run
-pytest in the guest, and say with evidence what it fixes and what it breaks."""
+pytest in the guest, and report with evidence what it fixes and what it breaks."""
 
 EPILOG = f"""\
 exit codes, as for `git bisect run`:
-  {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply or configure;
-  does not build, where no base did), {errors.HOST_FAULT} a fault of this machine or of
-  the harness, {errors.USAGE} usage, {errors.INTERRUPTED} interrupted
+  {errors.GOOD} good, {errors.BAD} bad, {errors.UNTESTABLE} untestable (does not apply or configure,
+  or does not build and no base was built either), {errors.HOST_FAULT} host fault or
+  internal error, {errors.USAGE} usage error, {errors.INTERRUPTED} interrupted
 
 `harness VERB --help` shows the options of a verb, with examples.
-`pytest --kernel IMAGE PATH` runs your own tests on a kernel that you have."""
+`pytest --kernel IMAGE PATH` runs your own tests on your own kernel image."""
 
 
 def parser(verb: str = "") -> Parser:
-    """Make the parser with all verbs, or with one: doctor must work where run cannot."""
+    """Make the parser of all verbs, or of one: doctor must work where run cannot be imported."""
     top = Parser("harness", description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter)
     top.add_argument("--version", action="version", version=f"harness {harness.__version__}")
     commands = top.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -77,7 +77,7 @@ def parser(verb: str = "") -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; return the exit code.  An unforeseen exception never becomes a verdict."""
+    """Run one verb; return the exit code.  An unexpected exception never becomes a verdict."""
     words = list(sys.argv[1:] if argv is None else argv)
     progress, as_json = Progress(), "--json" in words
     try:
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(options, progress)
     except Answered:
         code = errors.GOOD
-    except BaseException as error:  # of any kind: none may become exit code 1
+    except BaseException as error:  # every exception: none may become exit code 1
         code = ending.ended(error, words, progress, as_json=as_json)
     return ending.let_go(code)
 
@@ -114,8 +114,8 @@ def understood(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _with_verb(words: Sequence[str]) -> list[str]:
-    """Return the words that are probably meant where the first is no verb."""
-    if _is_there(words[0]):
+    """Return the arguments that were probably meant if the first one is not a verb."""
+    if _exists(words[0]):
         return ["run", *words]
     if words[0] == "help":
         near = nearest(words[1], VERBS) if words[1:] else ""
@@ -125,9 +125,9 @@ def _with_verb(words: Sequence[str]) -> list[str]:
 
 
 def _without_verb(words: Sequence[str]) -> errors.UsageError:
-    """Return the error for a command line that begins with an option, with what is meant.
+    """Return the error for a command line that begins with an option; it suggests a command.
 
-    Raises Answered where --help or --version is asked for.
+    Raises Answered for --help and --version.
     """
     head = itertools.takewhile(lambda word: word not in (*VERBS, "--"), words)
     if questions := [word for word in head if word in ("-h", "--help", "--version")]:
@@ -144,7 +144,7 @@ def _without_verb(words: Sequence[str]) -> errors.UsageError:
 
 
 def _no_verb(first: str) -> errors.UsageError:
-    """Return the error for a command line that has an option and no verb."""
+    """Return the error for a command line that has an option but no verb."""
     top = parser()
     known = {"-", "--"}.union(*(flags(top, verb) for verb in verbs(top)))
     if first.partition("=")[0] in known - {"--help"}:
@@ -155,7 +155,7 @@ def _no_verb(first: str) -> errors.UsageError:
 
 
 def _verb_first(words: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the words with each word that may be the verb moved to the front."""
+    """Yield the command line with each word that may be the verb moved to the front."""
     cut = words.index("--") if "--" in words else len(words)
     for at, word in enumerate(words[:cut]):
         if word in VERBS and not takes_value(parser(word), word, words[at - 1]):
@@ -173,14 +173,14 @@ def _command(words: Sequence[str]) -> str:
     return shlex.join(["harness", *words])
 
 
-def _is_there(word: str) -> bool:
+def _exists(word: str) -> bool:
     with contextlib.suppress(OSError):  # a name can be too long
         return bool(word) and Path(word).exists()
     return False
 
 
 def _run(options: argparse.Namespace, progress: Progress) -> int:
-    """Run the verb; where one of our threads died there is no verdict either."""
+    """Run the verb; if one of our threads died it is a host fault, and no verdict."""
     with (
         ending.threads_watched(progress) as faults,
         _commands_shown(progress),
@@ -193,7 +193,7 @@ def _run(options: argparse.Namespace, progress: Progress) -> int:
 
 @contextlib.contextmanager
 def _commands_shown(progress: Progress) -> Iterator[None]:
-    """Show the programs that are started, with -v."""
+    """With -v, show each program that is started."""
     handler = logging.Handler()
     handler.emit = lambda record: progress.more(record.getMessage())  # type: ignore[method-assign]
     log = logging.getLogger("harness.process")
@@ -209,19 +209,19 @@ def _commands_shown(progress: Progress) -> Iterator[None]:
 
 
 def _streams() -> None:
-    """Make sure that the three standard streams are open, and take any letter."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # it was closed, and a file would take it
+    """Make sure that the three standard streams are open and can print any character."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # a closed one: the next file would get it
         os.set_inheritable(fd, True)
     os.close(fd)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # not one of a test
+        if isinstance(stream, io.TextIOWrapper):  # a test may have replaced it
             stream.reconfigure(errors="backslashreplace")  # a terminal may know ASCII only
 
 
 def _first_steps() -> str:
-    """Say what to do first: what `harness` alone prints."""
+    """Return the first steps, which `harness` prints without arguments."""
     needed = ("qemu-system-x86_64", "make", "gcc", "flex", "bison")
     missing = [name for name in needed if shutil.which(name) is None]
     if missing:
@@ -239,14 +239,15 @@ def _first_steps() -> str:
 
 
 def _first_run() -> tuple[str, str]:
-    """Return the run to begin with: the project's, or one that names all it needs."""
+    """Return the command of a first run: the project's own, or one that names all it needs."""
     here = Path.cwd()
     try:
         project = settings.load(here)
     except errors.HarnessError as error:
         return "harness run", f"but first: {error.what}"
     if project.series:
-        return "harness run", f"test {project.series} on Linux {project.kernel or 'as it says'}"
+        kernel = f" on Linux {project.kernel}" if project.kernel else ""
+        return "harness run", f"test {project.series}{kernel}"
     if (here / "MAINTAINERS").is_file() and (here / "Kbuild").is_file():
-        return "harness run v7.2..HEAD --tree .", "test commits of this tree (name their base)"
+        return "harness run v7.2..HEAD --tree .", "test commits of this tree (v7.2: their base)"
     return "harness run MBOX --kernel 7.2", "test a series on the newest Linux 7.2.x"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness bisect``: which patch, commit or option made it fail."""
+"""``harness bisect``: find the patch, commit or option that made a test fail."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from harness.results import store
 from harness.text import one_line
 
 DESCRIPTION = """\
-Find what made a test fail, and prove it: the patch of a series (without --good), the
-commit between --good and --bad, the options of a config, or patches that fail only
-together.  Behind -- are the files that the commits must touch, or a command whose exit
-code counts as in `git bisect run`.  Exit code 0 when one answer was found and the proof
-confirms it, 1 when the proof contradicts it, 125 when what remains cannot be tested."""
+Find what made a test fail, and prove it: a patch of a series (without --good), a commit
+between --good and --bad, options of a config, or patches that fail only together.
+After --, name files to search only commits that touch them, or give a command whose
+exit code counts as in `git bisect run`.  Exit code 0 when the culprit was found and the
+proof confirms it, 1 when the proof contradicts it, 125 when the remaining candidates
+cannot be tested."""
 
 EXAMPLES = """\
 examples:
@@ -41,7 +42,7 @@ examples:
   harness bisect --resume                           continue where it was stopped
 """
 
-# Elsewhere the suites show what fails.
+# The other modes can run the suites to see what fails.
 _NEED_SIGNATURE = (BisectMode.CONFIG, BisectMode.INTERACTION)
 
 
@@ -49,9 +50,7 @@ def add(commands: Commands) -> None:
     """Add the verb to the command line."""
     short = "find the patch, commit or option that made a test fail"
     parser = add_verb(commands, "bisect", short, DESCRIPTION, EXAMPLES, run)
-    parser.add_argument(
-        "words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as for harness run"
-    )
+    parser.add_argument("words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as in harness run")
     _add_range(parser.add_argument_group("where to search"))
     _add_signature(parser.add_argument_group("what counts as bad"))
     trials = parser.add_argument_group("trials")
@@ -67,33 +66,41 @@ def add(commands: Commands) -> None:
         type=int,
         default=10,
         metavar="N",
-        help="give up when the bad end passes N times (default: %(default)s)",
+        help="give up when the bad end of the range passes N times (default: %(default)s)",
     )
     add_options(parser, "bisect")
 
 
 def _add_range(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--series", default="", metavar="SERIES", help="search its patches")
+    group.add_argument(
+        "--series", default="", metavar="SERIES", help="search the patches of SERIES"
+    )
     group.add_argument(
         "--good", action="append", default=[], metavar="REF", help="a commit in --tree that works"
     )
-    group.add_argument("--bad", default="", metavar="REF", help="a commit that does not")
+    group.add_argument(
+        "--bad", default="", metavar="REF", help="a commit in --tree that fails (default: HEAD)"
+    )
     group.add_argument("--first-parent", action="store_true", help="follow first parents only")
     group.add_argument(
         "--with-series", action="store_true", help="apply the series on top of each commit"
     )
     group.add_argument(
-        "--find-fix", action="store_true", help="--bad is older: find the commit that fixed it"
+        "--find-fix",
+        action="store_true",
+        help="find the commit that fixed a failure: --bad is older",
     )
     group.add_argument(
         "--config-good", default="", metavar="FILE|NAME", help="a .config or a fragment that works"
     )
-    group.add_argument("--config-bad", default="", metavar="FILE|NAME", help="one that does not")
     group.add_argument(
-        "--interaction", action="store_true", help="leave out patches, one and two at a time"
+        "--config-bad", default="", metavar="FILE|NAME", help="a .config or a fragment that fails"
     )
     group.add_argument(
-        "--replay", default="", metavar="FILE", help="continue from a log of git bisect"
+        "--interaction", action="store_true", help="leave out one or two patches at a time"
+    )
+    group.add_argument(
+        "--replay", default="", metavar="FILE", help="continue from a git bisect log"
     )
     group.add_argument(
         "--resume",
@@ -101,7 +108,7 @@ def _add_range(group: argparse._ArgumentGroup) -> None:
         const="last",
         default="",
         metavar="DIR",
-        help="continue a bisection (default DIR: the last one)",
+        help="continue the bisection in DIR (default: the last one)",
     )
 
 
@@ -111,10 +118,14 @@ def _add_signature(group: argparse._ArgumentGroup) -> None:
             group.add_argument(kind.option, action="store_true", help=kind.help)
         elif kind.option:
             group.add_argument(kind.option, type=kind.convert, metavar=kind.metavar, help=kind.help)
-    group.add_argument("--above", type=float, metavar="N", help="... it is above N")
-    group.add_argument("--below", type=float, metavar="N", help="... it is below N")
     group.add_argument(
-        "--no-build", action="store_true", help="-- CMD looks at the sources, and needs no kernel"
+        "--above", type=float, metavar="N", help="with --measure: numbers above N are bad"
+    )
+    group.add_argument(
+        "--below", type=float, metavar="N", help="with --measure: numbers below N are bad"
+    )
+    group.add_argument(
+        "--no-build", action="store_true", help="build no kernel: -- CMD needs only the sources"
     )
     group.add_argument(
         "--other",
@@ -125,7 +136,7 @@ def _add_signature(group: argparse._ArgumentGroup) -> None:
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Bisect, and show the answer."""
+    """Bisect, and show the result."""
     state, command = None, options.command
     with paths.in_use():
         if options.resume:
@@ -139,7 +150,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             planned = bisect_plan(options)
         series = planned.run.series
         if planned.mode is BisectMode.SERIES and series is not None:
-            # It takes long, and the series may be the project's.
+            # The search takes long, and the series may be the project's default.
             many = len(series.patches)
             patches = f"{many} patch{'es' if many > 1 else ''}"
             name = one_line(series.title or series.name)
@@ -157,9 +168,9 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _resumed(folder: Path, start: SearchStart) -> BisectPlan:
-    """Return the plan of a bisection, seen from where it began.
+    """Return the plan of a stopped bisection; change to the folder where it began.
 
-    Older harnesses kept only the command line.
+    Older versions of the harness stored only the command line.
     """
     os.chdir(start.cwd)
     planned = BisectPlan.load(folder)
@@ -174,7 +185,7 @@ def bisect_plan(options: argparse.Namespace) -> BisectPlan:
     mode = _mode(options)
     wanted = _signature(options, mode)
     if options.no_build and wanted.kind is not COMMAND:
-        raise errors.UsageError("--no-build is for a command of your own", hint="-- CMD")
+        raise errors.UsageError("--no-build needs a command", hint="add -- CMD")
     if not 0.5 <= options.confidence < 1:
         raise errors.UsageError(
             "--confidence must be at least 0.5 and below 1", hint="--confidence .99"
@@ -199,21 +210,21 @@ def bisect_plan(options: argparse.Namespace) -> BisectPlan:
 
 
 def _require_subject(options: argparse.Namespace) -> None:
-    """Raise UsageError where neither a range nor a failure is named: a search can take hours."""
+    """Raise UsageError if neither a range nor a failure is named: a search can take hours."""
     where = ("series", "words", "good", "bad", "replay", "config_good", "config_bad")
     names = (*where, "rest", "interaction", "suites", "keyword")
     if _kinds(options) or any(getattr(options, name) for name in names):
         return
     series = settings.load(Path.cwd()).series or "SERIES"
     raise errors.UsageError(
-        "nothing to search for was given",
-        hint=f"harness bisect --series {shlex.quote(series)} searches for whatever fails,"
-        " --test ID for a test",
+        "no range and no failure given",
+        hint=f"harness bisect --series {shlex.quote(series)} to search for any failure,"
+        " or --test ID for that of a test",
     )
 
 
 def _config(word: str) -> str:
-    """Return the absolute path of a .config or fragment; a fragment's name stays a name."""
+    """Return the absolute path of a .config or fragment; the name of a fragment stays as it is."""
     return str(Path(word).absolute()) if word and Path(word).is_file() else word
 
 
@@ -229,12 +240,12 @@ def _mode(options: argparse.Namespace) -> BisectMode:
             f"one search at a time, not {' and '.join(modes)}", hint="harness bisect --help"
         )
     if modes == [BisectMode.HISTORY] and not (options.good or options.replay):
-        raise errors.UsageError("--bad needs a --good", hint="--good REF: a commit that works")
+        raise errors.UsageError("--bad needs a --good", hint="--good REF, a commit that works")
     return modes[0]
 
 
 def _run_plan(options: argparse.Namespace, mode: BisectMode) -> Plan:
-    """Return how kernels are built and tested."""
+    """Return the plan of building and testing each kernel."""
     project = settings.load(Path.cwd())
     bare = mode is BisectMode.HISTORY and not options.with_series
     words = [*([options.series] if options.series else []), *options.words]
@@ -250,8 +261,8 @@ def _run_plan(options: argparse.Namespace, mode: BisectMode) -> Plan:
         typed = dataclasses.replace(typed, tree=Path())
     planned = plan.trusted(plan.complete(typed, project))
     if planned.series is None and mode in (BisectMode.SERIES, BisectMode.INTERACTION):
-        raise errors.UsageError("there is no series", hint="--series PATH, or --good and --bad")
-    if not planned.fragments:  # without any fragment a kernel does not boot
+        raise errors.UsageError("no series given", hint="--series PATH, or --good and --bad")
+    if not planned.fragments:  # a kernel without any fragment does not boot
         return dataclasses.replace(planned, fragments=("base",))
     return planned
 
@@ -267,16 +278,16 @@ def _kinds(options: argparse.Namespace) -> dict[SignatureKind, Any]:
 
 
 def _signature(options: argparse.Namespace, mode: BisectMode) -> Signature:
-    """Return what counts as bad: one failure.  A test beside another kind is what is run for it."""
+    """Return the failure that counts as bad.  --test beside another kind is the test to run."""
     kinds = _kinds(options)
     word, outcomes = _split_outcomes(kinds.pop(TEST, ""))
     test = _test_path(word, settings.load(Path.cwd()).folder)
-    # The words behind -- are a command if nothing else is given, and files otherwise.
+    # The words after -- are a command if no other kind is given, and files otherwise.
     kind = next(iter(kinds), COMMAND if options.rest and not test else TEST)
     if len(kinds) > 1 or (kind is TEST and not test and mode in _NEED_SIGNATURE):
         given = " and ".join(kind.name for kind in kinds) if kinds else "nothing"
         raise errors.UsageError(
-            f"one thing must count as bad, and {given} was given",
+            f"exactly one failure must count as bad, got {given}",
             hint="one of --test ID, --splat TITLE, -- CMD",
         )
     fields: dict[str, Any] = {"test": test}
@@ -296,7 +307,7 @@ def _signature(options: argparse.Namespace, mode: BisectMode) -> Signature:
 
 
 def _split_outcomes(word: str) -> tuple[str, frozenset[Outcome]]:
-    """Split ID=OUTCOME,...; an ID may have an = of its own."""
+    """Split ID=OUTCOME,...; the ID itself may contain =."""
     name, equals, last = word.rpartition("=")
     outcomes = last.split(",")
     if not equals or not set(outcomes) <= {outcome.value for outcome in Outcome}:
@@ -305,7 +316,7 @@ def _split_outcomes(word: str) -> tuple[str, frozenset[Outcome]]:
 
 
 def _test_path(test: str, folder: Path) -> str:
-    """Name a test as seen from the project's folder; it was typed as seen from here."""
+    """Return a test's path relative to the project's folder; it was typed relative to here."""
     file, colons, name = test.partition("::")
     path = Path(file).absolute()
     if not file or not path.exists():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness check``: a series, patch by patch, before it is merged; and its matrix."""
+"""``harness check``: check a series patch by patch before it is merged, and show the matrix."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from harness.results import store
 from harness.text import printable
 
 DESCRIPTION = """\
-Check each patch of a series, and the whole series: its mail, the tree's own scripts,
-whether it builds with W=1 and without new warnings, boots and passes the suites.
-A table shows what is wrong where, and the list below it with which patch a problem
-enters and with which it goes away.  Exit code 0 good, 1 bad (an error; with --strict a
-warning), 125 when it does not apply."""
+Check each patch of a series, and the series as a whole: the mail, the tree's own
+scripts, whether the kernel builds with W=1 and without new warnings, boots and passes
+the suites.  A table shows which checks found problems in which patches; the list below
+it says which patch introduces a problem and which one removes it.  Exit code 0 good,
+1 bad (an error, or with --strict a warning), 125 when the series does not apply."""
 
 EXAMPLES = """\
 examples:
@@ -47,7 +47,7 @@ examples:
 
 MOST = 50  # tests that are run before all others
 _WIDE = 160  # columns where there is no terminal
-_SUBJECT = 16  # columns of a subject at least
+_SUBJECT = 16  # the least columns for a subject
 _FINDINGS = 8  # findings of a cell that are shown in full; check.json has all
 _STATES = {
     CellState.GOOD: ("ok", "green"),
@@ -76,17 +76,25 @@ def add(commands: Commands) -> None:
     )
     group = parser.add_argument_group("checks")
     group.add_argument(
-        "--only", action="append", default=[], metavar="CHECK,...", help="these checks or groups"
+        "--only",
+        action="append",
+        default=[],
+        metavar="CHECK,...",
+        help="run only these checks or groups",
     )
     group.add_argument(
-        "--skip", action="append", default=[], metavar="CHECK,...", help="all but these"
+        "--skip",
+        action="append",
+        default=[],
+        metavar="CHECK,...",
+        help="skip these checks or groups",
     )
     for entry in checks.CHECKS:
         if not entry.default:
             group.add_argument(f"--{entry.name}", action="store_true", help=entry.help)
-    group.add_argument("--strict", action="store_true", help="warnings are bad too")
+    group.add_argument("--strict", action="store_true", help="count warnings as bad")
     group.add_argument(
-        "--previous", default="", metavar="SERIES", help="the revision before, for git range-diff"
+        "--previous", default="", metavar="SERIES", help="the previous revision, for git range-diff"
     )
     group.add_argument("--b4", action="store_true", help="speak b4's check-command protocol")
     add_options(parser, "check")
@@ -96,7 +104,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     """Check a series, and show the matrix."""
     if options.no_series or options.patched_only:
         raise errors.UsageError(
-            "a check needs a series and its base", hint="harness run can test a single kernel"
+            "a check needs a series and its base", hint="harness run to test a single kernel"
         )
     by_name = [entry.name for entry in checks.CHECKS if not entry.default]
     more = [name for name in by_name if getattr(options, name)]
@@ -106,7 +114,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         progress.quiet, progress.live = True, False
     with contextlib.ExitStack() as stack:
         stack.enter_context(paths.in_use())
-        if options.b4 and not options.out:  # b4 keeps the answer; nobody looks for a folder
+        if options.b4 and not options.out:  # b4 keeps the result, nobody needs a folder
             options.out = stack.enter_context(paths.scratch(paths.cache() / "b4")) / "check"
         planned, request = _plan(options, request)
         if options.previous:
@@ -135,38 +143,38 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _plan(options: argparse.Namespace, request: CheckRequest) -> tuple[Plan, CheckRequest]:
-    """Find what is to be checked: mails, a pipe, or commits."""
+    """Return what to check: mails, a pipe or commits."""
     project = settings.load(Path.cwd())
     typed = typed_plan(options)
-    if options.b4 and not typed.series_words:  # b4 gives no words, and pipes a patch in
+    if options.b4 and not typed.series_words:  # b4 pipes a patch in, without arguments
         typed = dataclasses.replace(typed, series_words=("-",))
     piped = "-" in typed.series_words
-    own = True  # commits of one's own tree are trusted
+    own = True  # the user's own commits are trusted
     try:
         planned = plan.complete(typed, project)
-    except errors.SeriesError:  # b4 pipes the cover letter in to have the whole series checked
+    except errors.SeriesError:  # to check the whole series, b4 pipes in the cover letter
         span = commits.reviewed_by_b4(Path(os.environ.get("B4_TRACKING_FILE", "")))
         if not (options.b4 and span):
             raise
-        own = piped = False  # b4 made these commits from somebody's mails
+        own = piped = False  # b4 made these commits from someone's mails
         series = tuple(span if word == "-" else word for word in typed.series_words)
         planned = plan.complete(dataclasses.replace(typed, series_words=series), project)
     if planned.series is not None:
         request = request.of_commits(planned.series, trust=own or options.trust)
     if piped and not (typed.kernel or typed.tree or planned.tree):
-        # A piped mail is for the tree that we are in.
+        # A piped mail is for the tree of the working directory.
         tree = git.top_of(Path.cwd()) or Path.cwd()
         planned = dataclasses.replace(planned, tree=tree, kernel="")
-    if not planned.fragments:  # without any fragment a kernel does not boot
+    if not planned.fragments:  # a kernel without any fragment does not boot
         planned = dataclasses.replace(planned, fragments=("base",))
     return planned, request
 
 
 def _failed_before(series: Series | None, db: str, progress: Progress) -> tuple[str, ...]:
-    """Return what failed when this series, or a revision before it, was last tested."""
+    """Return the tests that failed when this series, or an earlier revision, was last tested."""
     try:
         return history.last_failures(series, db=db)[:MOST] if series else ()
-    except errors.HarnessError as error:  # no reason not to check
+    except errors.HarnessError as error:  # the check works without them
         progress.say(f"past failures are unknown: {error.what}")
         return ()
 
@@ -187,7 +195,7 @@ def show(matrix: Matrix, folder: Path) -> None:
 
 
 def table(matrix: Matrix, width: int) -> rich.table.Table:
-    """Make the table: a row for each patch, or for each check where that would be too wide."""
+    """Make the table: a row per patch, or a row per check if that would be too wide."""
     used = [
         name
         for name in matrix.checks
@@ -219,7 +227,7 @@ def table(matrix: Matrix, width: int) -> rich.table.Table:
 
 
 def _cell_text(cell: Cell) -> Text:
-    """Write a cell: ok, or how many findings enter with the patch and (how many) it inherits."""
+    """Return a cell's text: ok, or the number of new findings and (of inherited ones)."""
     if cell.state in _STATES and not (cell.state is CellState.SAME and cell.findings):
         word, colour = _STATES[cell.state]
         return Text(word, style=colour)
@@ -234,7 +242,7 @@ def _cell_text(cell: Cell) -> Text:
 
 
 def _print_findings(console: rich.console.Console, matrix: Matrix) -> None:
-    """List the findings under the patch with which each enters."""
+    """List the findings under the patch that introduces them."""
     last: tuple[int, str] | None = None
     shown = 0
     for cell, finding in matrix.findings:
@@ -251,7 +259,7 @@ def _print_findings(console: rich.console.Console, matrix: Matrix) -> None:
 
 
 def _print_notes(console: rich.console.Console, matrix: Matrix) -> None:
-    """List the notes of cells, such as why a check was not done."""
+    """List the notes of cells, such as why a check was not run."""
     notes: dict[tuple[str, str], list[str]] = {}
     for cell in matrix.cells:
         if cell.note:

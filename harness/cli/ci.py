@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Telling the CI system that we run in, if any, what a run or a check found."""
+"""Report the results of a run or a check to the CI system, if we run in one."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from harness.publish.code_annotations import Annotation, AnnotationLevel
 from harness.results import store
 
 QUALITY = "gl-code-quality-report.json"
-_ELSEWHERE = "choose another place for it"
+_ELSEWHERE = "another path for this file"
 
 
 def tell(folder: Path) -> None:
-    """Tell the CI system about the run or the check in ``folder``.
+    """Report the run or the check in ``folder`` to the CI system.
 
-    GitHub gets annotations (on standard error, which it reads as well) and the job's summary;
-    GitLab a code quality report beside the run.
+    GitHub gets annotations (on standard error, which it reads too) and the job summary; GitLab gets
+    a code quality report in the run's folder.
     """
     github, gitlab = os.environ.get("GITHUB_ACTIONS") == "true", bool(os.environ.get("GITLAB_CI"))
     if not (github or gitlab):
@@ -41,7 +41,7 @@ def tell(folder: Path) -> None:
 
 
 def annotate_error(error: HarnessError) -> None:
-    """On GitHub, make an error that kept us from a verdict an annotation."""
+    """On GitHub, annotate an error that prevented a verdict."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
     text = "\n".join(filter(None, (error.what, error.hint, error.details)))
@@ -50,7 +50,7 @@ def annotate_error(error: HarnessError) -> None:
 
 
 def tell_github(annotations: Sequence[Annotation], summary: str, out: TextIO) -> None:
-    """Print annotations to ``out``, and add ``summary`` to the job's summary if there is one."""
+    """Print annotations to ``out``, and append ``summary`` to the job summary."""
     for line in code_annotations.github(annotations):
         print(line, file=out)
     place = os.environ.get("GITHUB_STEP_SUMMARY")

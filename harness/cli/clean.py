@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness clean`` and ``harness gc``: what the cache and the runs take, and removing it."""
+"""``harness clean`` and ``harness gc``: show and remove what is in the cache and the runs."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ from harness.lab.folder import COMMAND
 from harness.progress import Progress
 
 CLEAN = """\
-Show what the harness keeps, by kind, with sizes and last use; remove what you choose.
-Without a choice nothing is removed.  What a run is using is never removed.  Everything in
-the cache can be made again; runs cannot."""
+Show what the harness stores, by kind, with sizes and last use; or remove the kinds that
+you name.  Files that a run is using are never removed.  Everything in the cache can be
+made again; runs cannot."""
 
 CLEAN_EXAMPLES = """\
 examples:
-  harness clean                   what there is
+  harness clean                   show what is stored
   harness clean --builds          remove build folders (kernels stay)
   harness clean --all --dry-run   what would be removed
   harness clean --runs            remove the evidence of past runs as well
 """
 
 GC = """\
-Remove what is old or too much: folders of runs, kernels, images, builds.  A pinned run
-stays (harness runs --pin), and so does what a remaining run needs (its kernels).  A run in
-progress is never touched.  To save space, what can be made again goes before the oldest
-runs.  Folders that --out named are yours and stay; so does the history of all runs.
-Without a limit nothing is removed."""
+Remove run folders, kernels, images and builds that are old, or that exceed a total
+size.  Pinned runs (harness runs --pin) stay, and so do the kernels of the remaining
+runs.  A run in progress is never touched.  Things that can be made again are removed
+before the oldest runs.  Folders made with --out are yours and stay; so does the history
+of all runs.  Without a limit nothing is removed."""
 
 GC_EXAMPLES = """\
 examples:
-  harness gc                                what there is, and what stays for what reason
+  harness gc                                show what is stored, and why it stays
   harness gc --keep-days 30                 remove what was not used for 30 days
   harness gc --max-size 20G --dry-run       what would be removed to stay below 20 GB
 """
 
 CHOICES = {
     "builds": "remove build folders",
-    "kernels": "remove finished kernels, and what is known about them",
+    "kernels": "remove built kernels and their records",
     "sources": "remove kernel sources and their worktrees",
     "trees": "remove worktrees",
     "all": "remove the whole cache, but no runs",
-    "runs": "remove the evidence of past runs; it cannot be made again",
+    "runs": "remove the evidence of past runs, which cannot be made again",
 }
 
-# A run's folder begins with its time; while it is removed another word stands in front.
+# A run's folder name begins with its time, or with .removed.N. while it is being removed.
 _RUN_FOLDER = re.compile(r"(\.removed\.\d+\.)?\d{8}-\d{6}-")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -68,8 +68,15 @@ def add(commands: Commands) -> None:
     """Add the verbs to the command line."""
     short = "remove old runs, kernels and builds"
     parser = add_verb(commands, "gc", short, GC, GC_EXAMPLES, run_gc)
-    parser.add_argument("--keep-days", type=float, metavar="N", help="remove what is older")
-    parser.add_argument("--max-size", default="", metavar="SIZE", help="such as 500M or 20G")
+    parser.add_argument(
+        "--keep-days", type=float, metavar="N", help="remove what was not used for N days"
+    )
+    parser.add_argument(
+        "--max-size",
+        default="",
+        metavar="SIZE",
+        help="remove what exceeds SIZE, such as 500M or 20G",
+    )
     parser.add_argument("-n", "--dry-run", action="store_true", help="only list what would go")
     add_options(parser, "gc")
 
@@ -84,7 +91,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Show what there is, or remove what was chosen."""
+    """Show what is stored, or remove what was chosen."""
     entries = cache.entries()
     choices = frozenset(options.choices)
     doomed = cache.chosen(entries, choices)
@@ -147,7 +154,7 @@ def run_gc(options: argparse.Namespace, progress: Progress) -> int:
         most=amount(options.max_size) if options.max_size else None,
     )
     if days is not None and not days >= 0:  # also refuses nan
-        raise errors.UsageError("--keep-days is a number of days", hint="--keep-days 30")
+        raise errors.UsageError("--keep-days must be 0 or more", hint="--keep-days 30")
     entries = cache.entries()
     plan = retention.sort(entries, _held(options.db, entries), limits)
     doomed = [entry for entry, _ in plan.goes]
@@ -163,7 +170,7 @@ def amount(text: str) -> int:
     """Read a size such as 500M or 1.5G as bytes.  Raises UsageError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
     if match is None:
-        raise errors.UsageError(f"{text!r} is not a size", hint="for instance 500M or 20G")
+        raise errors.UsageError(f"{text!r} is not a size", hint="a size such as 500M or 20G")
     return int(float(match[1]) * _UNITS[match[2]])
 
 
@@ -203,7 +210,7 @@ def _remove(doomed: list[CacheEntry], progress: Progress) -> tuple[CacheEntry, .
         except errors.HostFault as error:
             if "using the cache" not in error.what:
                 raise
-            progress.say(f"kept: {len(of_cache)} entries of the cache, since {error.what}")
+            progress.say(f"kept {len(of_cache)} cache entries: {error.what}")
     return removed
 
 
@@ -227,7 +234,7 @@ def _show_gc(
         more = rich.filesize.decimal(plan.over)
         print(f"{more:>10}  above --max-size: what stays is pinned, needed or in use")
     if unlimited:
-        print("name a limit: --keep-days N, --max-size SIZE")
+        print("give a limit: --keep-days N or --max-size SIZE")
 
 
 def _gc_table(plan: retention.Sorted, removed: tuple[CacheEntry, ...]) -> dict[str, object]:

@@ -22,8 +22,8 @@ from harness.results import store
 from harness.text import printable
 
 DESCRIPTION = """\
-Compare what two kernels did: every test whose outcome differs, new splats, new
-warnings, and times and memory that changed by more than the usual noise.
+Compare two kernels: tests whose outcomes differ, new splats, new warnings, and changes
+of time and memory beyond the usual noise.
 
 A test that passes on the base and fails on the patched kernel is only a suspect until
 it has been rerun on both, alone in a fresh guest: if it passes every time on the base
@@ -36,7 +36,7 @@ examples:
   harness compare 3fa9 last                    by their ids, see harness runs
   harness compare runs/v2/base runs/v2/patched   the two sides of one run
   harness compare --rerun 5 runs/v1 runs/v2    be sure of each regression
-  harness compare --rerun 0 --json a b         boot nothing, answer a script
+  harness compare --rerun 0 --json a b         boot nothing, print JSON for a script
 """
 
 _SHOWN = 20  # lines of a kind; --json has all
@@ -57,7 +57,7 @@ def add(commands: Commands) -> None:
     short = "show what differs between two runs"
     parser = add_verb(commands, "compare", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument("base", type=Path, metavar="BASE", help="a run, or the folder of a side")
-    parser.add_argument("patched", type=Path, metavar="PATCHED", help="the one to judge")
+    parser.add_argument("patched", type=Path, metavar="PATCHED", help="the run or side to judge")
     add_options(parser, "compare")
 
 
@@ -88,14 +88,14 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _folder(word: Path, db: str) -> Path:
-    """Return the folder of a run or a side: a path, or a run's id, its name or "last"."""
+    """Return the folder of a run or a side: ``word`` is a path, a run's id or name, or "last"."""
     if word.exists() or len(word.parts) > 1:
         return word
     return history.find_folder(str(word), db=db)
 
 
 def _evidence_folder(out: Path | None) -> Path:
-    """Make the folder of the evidence; it may hold anything but another comparison."""
+    """Make the folder for the evidence; it must not hold another comparison."""
     if not out:
         runs = paths.state("runs")
         return Path(tempfile.mkdtemp(prefix=f"{time.strftime('%Y%m%d-%H%M%S')}-compare-", dir=runs))
@@ -103,7 +103,7 @@ def _evidence_folder(out: Path | None) -> Path:
     with paths.writing(folder, _ELSEWHERE):
         folder.mkdir(parents=True, exist_ok=True)
     if (folder / store.COMPARISON).exists():
-        raise errors.HostFault(f"{folder} holds a comparison already", hint=_ELSEWHERE)
+        raise errors.HostFault(f"{folder} already holds a comparison", hint=_ELSEWHERE)
     return folder
 
 
@@ -115,7 +115,7 @@ def show(comparison: Comparison) -> None:
         _print_list(console, _counted(len(changes), title), colour, _change_lines(changes))
     splats = [f"{splat.title} [{splat.test}]" for splat in comparison.splats]
     gone = [splat.title for splat in comparison.healed]
-    warnings = [f"{one.file}:{one.line}: {one.text}" for one in comparison.warnings]
+    warnings = [f"{w.file}:{w.line}: {w.text}" for w in comparison.warnings]
     shifts = [
         f"{shift.what}: {_amount(shift.base, shift.unit)} -> {_amount(shift.patched, shift.unit)}"
         for shift in comparison.shifts
@@ -139,7 +139,7 @@ def _counted(number: int, words: str) -> str:
 
 
 def _change_lines(changes: Sequence[Change]) -> list[str]:
-    """Return a line for each test; of many, for each bad one, with the others counted by file."""
+    """Return a line per test; of many, a line per bad one, and the others counted by file."""
     if len(changes) <= _SHOWN:
         return list(map(_change_line, changes))
     bad = [change for change in changes if change.patched.bad]
@@ -149,7 +149,9 @@ def _change_lines(changes: Sequence[Change]) -> list[str]:
 
 def _change_line(change: Change) -> str:
     outcomes = (change.base, change.patched)
-    both = " -> ".join("not there" if one is Outcome.NOTRUN else one for one in outcomes)
+    both = " -> ".join(
+        "not there" if outcome is Outcome.NOTRUN else outcome for outcome in outcomes
+    )
     if any(change.again):
         reruns = (" ".join(outcomes) or "could not be run" for outcomes in change.again)
         both += f" (again: {' -> '.join(reruns)})"

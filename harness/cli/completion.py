@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness completion``: completion for shells, of verbs, options and known values."""
+"""``harness completion``: shell completion of verbs, options and known values."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from harness.settings import Settings
 SHELLS = ("bash", "zsh", "fish")
 
 DESCRIPTION = """\
-Print the code that makes a shell complete the words of harness: verbs, options,
-series, fragments, suites, the folders of past runs."""
+Print the shell code that completes verbs, options, series, fragments, suites and the
+folders of past runs."""
 
 EXAMPLES = """\
 examples:
@@ -47,10 +47,10 @@ def run(options: argparse.Namespace, _progress: Progress) -> int:
 
 
 def answer() -> None:
-    """Answer a shell that asks for completions, and exit; without a question do nothing."""
+    """Print completions and exit if a shell asks for them; otherwise do nothing."""
     import argcomplete
 
-    from harness import cli  # which imports this verb
+    from harness import cli  # cli imports this module
 
     typed = os.environ.get("COMP_LINE", "").split()
     top = cli.parser(typed[1] if len(typed) > 1 else "")
@@ -67,7 +67,7 @@ def _fragments(project: Settings) -> Iterator[str]:
 
 
 def _suites(project: Settings) -> Iterator[str]:
-    """Yield folders of tests and their files, as seen from the working directory."""
+    """Yield folders of tests and their files, relative to the working directory."""
     for suite in project.suites:
         top = project.folder / suite
         for path in (top, *sorted(top.rglob("*/")), *sorted(top.rglob("test_*.py"))):
@@ -92,7 +92,7 @@ def _needs(_: Settings) -> Iterator[str]:
     yield from (need.what for need in doctor.NEEDS)
 
 
-#: What completes an argument, by its option or its metavar.
+#: The completions of an argument, by its option or metavar.
 VALUES: dict[str, Values] = {
     "--kconfig": _fragments,
     "--suite": _suites,
@@ -109,7 +109,7 @@ VALUES: dict[str, Values] = {
 
 
 def _add_completers(top: argparse.ArgumentParser) -> None:
-    """Give argcomplete the values of each argument; all others are files."""
+    """Register the completions of each argument; other arguments complete to files."""
     for parser in verbs(top).values():
         for action in parser._actions:
             metavars = str(action.metavar or "").split(" | ")
@@ -133,7 +133,7 @@ def _completer(values: list[Values]) -> Callable[..., list[str]]:
 
 
 def _files(prefix: str) -> Iterator[str]:
-    """Yield the files that begin with ``prefix``, once a part of a path is typed."""
+    """Yield the files that begin with ``prefix``; none for an empty prefix."""
     if prefix:
         folder, name = Path(prefix + "x").parent, Path(prefix + "x").name[:-1]
         for file in _names(folder, f"{name}*"):

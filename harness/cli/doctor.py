@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness doctor`` and ``harness setup``: what this machine lacks, and installing it."""
+"""``harness doctor`` and ``harness setup``: show what this machine lacks, and install it."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from harness.doctor import NeedCheck, NeedLevel, NeedState
 from harness.progress import Progress
 
 DOCTOR = """\
-Examine the machine: which programs, headers and rights are there, which are
-missing or too old, and the one command that installs them.  Changes nothing.
-Exit code 0 when the main job can work, 128 when something it needs is missing."""
+Check which programs, headers and permissions this machine has, which are missing or
+too old, and show the command that installs them.  Changes nothing.
+Exit code 0 when `harness run` can work, 128 when something it needs is missing."""
 
 DOCTOR_EXAMPLES = """\
 examples:
-  harness doctor             what is here and what is missing
-  harness doctor --all       with what only some options need
+  harness doctor             show what is present and what is missing
+  harness doctor --all       include what only some options need
   harness doctor --json      the same for a script
 """
 
 SETUP = """\
 Install the system packages that `harness doctor` finds missing, with the
 distribution's own package manager, and with sudo unless run as root.
-Exit code 0 when all that is required or was named is there afterwards, else 128."""
+Exit code 0 when everything required or named is present afterwards, else 128."""
 
 SETUP_EXAMPLES = """\
 examples:
@@ -53,7 +53,7 @@ _MARKS = {
 def add(commands: Commands) -> None:
     """Add the verbs to the command line."""
     parser = add_verb(
-        commands, "doctor", "say what this machine lacks", DOCTOR, DOCTOR_EXAMPLES, run
+        commands, "doctor", "show what this machine lacks", DOCTOR, DOCTOR_EXAMPLES, run
     )
     parser.add_argument(
         "--all", action="store_true", help="also show missing things that only some options need"
@@ -61,13 +61,16 @@ def add(commands: Commands) -> None:
     short = "install what this machine lacks"
     parser = add_verb(commands, "setup", short, SETUP, SETUP_EXAMPLES, run_setup)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="also install this, named as in doctor"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="also install NAME, as harness doctor --all lists it",
     )
-    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    parser.add_argument("-y", "--yes", action="store_true", help="install without asking")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Examine the machine, and show what was found."""
+    """Examine the machine, and show the results."""
     with progress.stage("doctor", "examining this machine"):
         checks = doctor.examine()
     wanted = [check for check in checks if check.level is not NeedLevel.EXTRA]
@@ -82,7 +85,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _is_shown(check: NeedCheck) -> bool:
-    """Whether to show it without --all: what only some options need, where it is there."""
+    """Whether to show a check without --all: not a missing thing that only some options need."""
     extra = check.level is NeedLevel.EXTRA
     return not extra or check.state is NeedState.OK or bool(check.note)
 
@@ -101,9 +104,12 @@ def _grid(checks: Iterable[NeedCheck]) -> rich.table.Table:
 def _advice(checks: Sequence[NeedCheck], command: tuple[str, ...]) -> str:
     """Say what is missing, and what to do about it."""
     bad = [check.what for check in checks if check.bad]
-    lines = ["", f"missing: {', '.join(bad)}" if bad else "All that the main job needs is here."]
+    lines = [
+        "",
+        f"missing: {', '.join(bad)}" if bad else "Everything that harness run needs is present.",
+    ]
     if command:
-        lines.append(f"harness setup installs what is missing, or: {shlex.join(command)}")
+        lines.append(f"harness setup installs what is missing, or run: {shlex.join(command)}")
     lines += [f"{check.what}: {check.note}" for check in checks if check.bad and check.note]
     return "\n".join(lines)
 
@@ -120,7 +126,7 @@ def _doctor_table(checks: Sequence[NeedCheck], command: tuple[str, ...]) -> dict
 
 
 def run_setup(options: argparse.Namespace, progress: Progress) -> int:
-    """Install what is missing, and examine the machine again: only that counts."""
+    """Install what is missing, then examine the machine again to decide the exit code."""
     names = frozenset(options.names)
     before = _examined(names)
     command = doctor.install_command(before)
@@ -134,25 +140,25 @@ def run_setup(options: argparse.Namespace, progress: Progress) -> int:
         installed = [check.what for check in doctor.missing(before) if check.what not in still]
         print(json.dumps({"installed": installed, "missing": still}))
     else:
-        print("All is here." if not lacking else "\n".join(map(_lacking_line, lacking)))
+        print("Nothing is missing." if not lacking else "\n".join(map(_lacking_line, lacking)))
     bad = any(check.bad or check.what in names for check in lacking)
     return errors.HOST_FAULT if bad else errors.GOOD
 
 
 def _examined(names: frozenset[str]) -> tuple[NeedCheck, ...]:
-    """Examine what the main job needs or recommends, and what was asked for by name."""
+    """Examine what is required, recommended or named."""
     unknown = names - {need.what for need in doctor.NEEDS}
     if unknown:
         raise errors.UsageError(
-            f"nothing is called {', '.join(sorted(unknown))}",
-            hint="harness doctor --all shows the names",
+            f"unknown name: {', '.join(sorted(unknown))}",
+            hint="harness doctor --all for the names",
         )
     needs = [n for n in doctor.NEEDS if n.level is not NeedLevel.EXTRA or n.what in names]
     return doctor.examine(tuple(needs))
 
 
 def _install(checks: tuple[NeedCheck, ...], progress: Progress) -> None:
-    """Install all; if that fails, at least what is required (a package may not exist here)."""
+    """Install everything; if that fails, only what is required (a package may not exist)."""
     try:
         doctor.install(checks, progress)
     except errors.HostFault:
@@ -164,11 +170,11 @@ def _install(checks: tuple[NeedCheck, ...], progress: Progress) -> None:
 
 
 def _confirm(command: tuple[str, ...]) -> None:
-    """Show the command and ask.  Raises UsageError without a terminal, and on a no."""
+    """Show the command and ask.  Raises UsageError without a terminal, or if the answer is no."""
     if not sys.stdin.isatty():
         raise errors.UsageError(
-            "there is no terminal to ask on",
-            hint=f"harness setup --yes, or type: {shlex.join(command)}",
+            "cannot ask for confirmation without a terminal",
+            hint=f"harness setup --yes, or run: {shlex.join(command)}",
         )
     print(shlex.join(command), file=sys.stderr)
     print("Run this? [y/N] ", end="", file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How a verb ends early: Ctrl-C, errors, and exceptions that nobody foresaw.
+"""How a verb ends early: Ctrl-C, errors and unexpected exceptions.
 
-Its exit code is never one that `git bisect run` takes for a verdict.
+The exit code is never one that `git bisect run` takes for a verdict.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from harness.progress import Progress
 
 STOPPING = "stopping; results so far are kept (Ctrl-C again stops at once)"
 
-# The system refuses these for reasons of its own; any other OSError is a bug of the harness.
+# The host is to blame for these errors; any other OSError is a bug in the harness.
 _REFUSALS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG, errno.ENAMETOOLONG),
@@ -38,11 +38,11 @@ _REFUSALS = {
 def ended(
     error: BaseException, words: Sequence[str], progress: Progress, *, as_json: bool = False
 ) -> int:
-    """Show what the command line ``words`` raised; return the exit code."""
-    # Once nobody reads, rich turns standard output to /dev/null and raises SystemExit.
+    """Show the error that the command ``words`` raised; return the exit code."""
+    # If a pipe's reader is gone, rich redirects standard output to /dev/null, raises SystemExit.
     by_rich = isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
     if by_rich or (isinstance(error, BrokenPipeError) and _nobody_reads()):
-        return errors.HOST_FAULT  # a `| head` has seen enough
+        return errors.HOST_FAULT  # `| head` may have exited
     return _show(_explained(error, words), progress, as_json=as_json)
 
 
@@ -50,17 +50,17 @@ def _explained(error: BaseException, words: Sequence[str]) -> errors.HarnessErro
     if isinstance(error, errors.HarnessError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        what = "interrupted; what is downloaded and compiled is kept"
+        what = "interrupted; downloads and compiled files are kept"
         return errors.Interrupted(what, hint=shlex.join(["harness", *words]))
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         where = f": {error.filename}" if error.filename else ""
-        hint = "free some space (harness clean), or set HARNESS_CACHE and HARNESS_STATE elsewhere"
+        hint = "free some space (harness clean), or move HARNESS_CACHE and HARNESS_STATE"
         return errors.HostFault(f"{error.strerror or error}{where}", hint=hint)
     return _unforeseen(error)
 
 
 def _unforeseen(error: BaseException) -> errors.HarnessError:
-    """Return the error for an exception that nobody foresaw; its traceback is kept in a file."""
+    """Return the error for an unexpected exception; its traceback is kept in a file."""
     what = traceback.format_exception_only(error)[-1].strip().partition("\n")[0]
     lines = "".join(traceback.format_exception(error))
     about = f"harness {harness.__version__}, Python {platform.python_version()}"
@@ -72,14 +72,14 @@ def _unforeseen(error: BaseException) -> errors.HarnessError:
         hint, details = "please report it, with the lines above", lines
     else:
         hint, details = f"please report it and attach {file}", ""
-    return errors.HarnessError(f"a fault of the harness itself: {what}", hint=hint, details=details)
+    return errors.HarnessError(f"internal error: {what}", hint=hint, details=details)
 
 
 def _show(error: errors.HarnessError, progress: Progress, *, as_json: bool = False) -> int:
-    """Show an error, and to a script as JSON; return the exit code."""
+    """Show an error, with ``as_json`` also as JSON; return the exit code."""
     if as_json:
         table = {"what": error.what, "hint": error.hint, "details": error.details}
-        with contextlib.suppress(OSError):  # the exit code says it too
+        with contextlib.suppress(OSError):  # the exit code reports it too
             print(json.dumps({"error": table, "exit_code": error.exit_code}, indent=1))
     if error.details:
         progress.say(error.details)
@@ -93,7 +93,7 @@ def _show(error: errors.HarnessError, progress: Progress, *, as_json: bool = Fal
 
 @contextlib.contextmanager
 def threads_watched(progress: Progress) -> Iterator[list[errors.HarnessError]]:
-    """Show what ends one of our threads inside the context; yields the list of these errors."""
+    """Show exceptions that end one of our threads; yield the list of these errors."""
     faults: list[errors.HarnessError] = []
 
     def hook(args: threading.ExceptHookArgs) -> None:
@@ -118,9 +118,9 @@ def _nobody_reads() -> bool:
 
 
 def let_go(code: int) -> int:
-    """Flush both streams; return the exit code, a host fault if nobody could read the result.
+    """Flush both streams; return the exit code, or a host fault's if the result was not written.
 
-    Left to Python, a failing flush would make the exit code 120.
+    Python would exit with 120 after a failed flush.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -135,14 +135,14 @@ def let_go(code: int) -> int:
 def interruptible(progress: Progress) -> Iterator[None]:
     """Turn SIGINT, SIGTERM and SIGHUP into KeyboardInterrupt, so that every clean-up runs.
 
-    The second signal ends this process at once; guards end what it has started.  A signal that is
-    ignored (nohup, a shell's background) stays ignored.
+    A second signal ends this process at once; guards end the processes that it started.  A signal
+    that is ignored (nohup, a shell's background job) stays ignored.
     """
 
     def first(number: int, _frame: object) -> None:
         for other in before:
             signal.signal(other, second)
-        # In a thread: a signal comes in the middle of anything, perhaps of writing a line.
+        # In a thread: the signal may have interrupted the printing of a line.
         say = functools.partial(progress.say, STOPPING)
         threading.Thread(target=say, name="harness-stopping", daemon=True).start()
         raise KeyboardInterrupt(signal.Signals(number).name)
@@ -153,8 +153,8 @@ def interruptible(progress: Progress) -> Iterator[None]:
         os._exit(errors.INTERRUPTED)
 
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    heard = [one for one in signals if signal.getsignal(one) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, first) for number in heard}
+    handled = [number for number in signals if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, first) for number in handled}
     try:
         yield
     finally:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness history``: how a test, a series or a splat did from run to run."""
+"""``harness history``: the history of a test, a series or a splat."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from harness.serial import to_json
 from harness.text import quantity
 
 DESCRIPTION = """\
-Show how a test, a series or a splat did from run to run: when a test first failed and
-last passed, how often it fails by chance, how its time changes; the revisions of a
-series and what failed with each; where a splat was seen.  A name that could mean
-several things lists them."""
+Show the history of a test, a series or a splat: when a test first failed and last
+passed, how often it fails by chance, how its duration changes; the revisions of a
+series and what failed with each; where a splat was seen.  An ambiguous name lists the
+matches."""
 
 EXAMPLES = """\
 examples:
-  harness history test_mount.py::test_rmdir        a test, by a part of its name
+  harness history test_mount.py::test_rmdir        a test, by part of its name
   harness history namespace-aware configfs         a series, by its title
   harness history "WARNING in configfs_rmdir"      a splat, by its title or fingerprint
-  harness history --kind test configfs             all tests with that in their names
-  harness history --on base test_rmdir --json      only what base kernels did, for a script
+  harness history --kind test configfs             all tests whose names contain it
+  harness history --on base test_rmdir --json      only results on base kernels, for a script
 """
 
 if typing.TYPE_CHECKING:
@@ -60,21 +60,27 @@ _MARKS = {
 
 def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    short = "show how a test, a series or a splat did so far"
+    short = "show the history of a test, a series or a splat"
     parser = add_verb(commands, "history", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument("words", nargs="+", metavar="TEST|SERIES|SPLAT", help="what to look for")
     parser.add_argument(
-        "--kind", default="", choices=("test", "series", "splat"), help="only these"
+        "--kind", default="", choices=("test", "series", "splat"), help="search only these"
     )
-    parser.add_argument("--on", default="", choices=("base", "patched"), help="only these kernels")
     parser.add_argument(
-        "-n", "--last", type=int, default=20, metavar="N", help="results to show (%(default)s)"
+        "--on", default="", choices=("base", "patched"), help="only results on these kernels"
+    )
+    parser.add_argument(
+        *("-n", "--last"),
+        type=int,
+        default=20,
+        metavar="N",
+        help="number of results to show (default: %(default)s)",
     )
     add_options(parser, "history")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Look a name up, and show its history.  Raises UsageError for an unknown name."""
+    """Look up a name and show its history.  Raises UsageError for an unknown name."""
     from harness.history import database, queries
 
     name = " ".join(options.words)
@@ -121,13 +127,13 @@ def _lines(history: _History) -> Iterator[Line]:
 
 def _unknown(name: str) -> errors.UsageError:
     return errors.UsageError(
-        f"the history knows no test, series or splat {name!r}",
-        hint="give a part of the name; `harness runs` lists the runs",
+        f"the history has no test, series or splat {name!r}",
+        hint="part of a name; `harness runs` lists the runs",
     )
 
 
 def _table(history: _History) -> dict[str, object]:
-    """Return the JSON; outcomes are keys by their names."""
+    """Return the history as JSON, with outcomes by their names."""
     table: dict[str, object] = to_json(history)
     if isinstance(history, TestHistory):
         table["counts"] = {outcome.value: number for outcome, number in history.counts.items()}
@@ -198,7 +204,7 @@ def _when(result: PastResult) -> str:
 
 
 def _kernel(kernel: KernelInRun) -> str:
-    """Name a kernel by its side, release, revision of the series, source and commit."""
+    """Describe a kernel by its side, release, revision of the series, source and commit."""
     parts = [f"{kernel.side} {kernel.release}".strip(), _revision(kernel), kernel.source]
     if kernel.commit:
         parts.append(f"commit {kernel.commit[:12]}")
@@ -239,7 +245,7 @@ def _failures(history: SeriesHistory) -> Iterator[Line]:
         (*(_outcome(outcomes[number]) for number, _ in ran), test)
         for test, outcomes in history.failures
     ]
-    # Without room for all revisions the oldest is left out first.
+    # If there is no room for all revisions, the oldest are left out.
     grid = terminal.table([*names, "test"], rows, {"test": 40}, names[:-1], whole=["test"])
     yield grid
     if gone := len(names) + 1 - len(grid.columns):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The parser of the command line, and its answers to words that it does not know."""
+"""The parser of the command line, and its hints for what it cannot parse."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _MISSING = re.compile(r"the following arguments are required: (.+)", re.DOTALL)
 _NUMBER = re.compile(r"argument (?:\S+/)?(\S+): invalid (int|float) value: (.+)", re.DOTALL)
 _ASSIGNMENT = re.compile(r"(CONFIG_)?[A-Z][A-Z0-9_]*=.*")
 
-_TO_PYTEST = ("run", "check")  # verbs that hand the words behind -- to pytest
+_TO_PYTEST = ("run", "check")  # verbs that pass the words after -- to pytest
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help with one line for each verb: argparse forgets that it indents their list."""
+    """Help with one line per verb: argparse does not allow for the indent of their list."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog)
@@ -37,14 +37,14 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Answered(Exception):
-    """The help or the version was asked for, and is printed."""
+    """--help or --version was given, and the answer is printed."""
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser; its complaints are UsageErrors with the one thing to try next."""
+    """argparse's parser; its errors become UsageErrors with a hint."""
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
-        """Write help; argparse's own method hides that it could not be written."""
+        """Write the help; argparse's own method would hide write errors."""
         (file or sys.stderr).write(message)
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
             near = nearest(word, choices)
             before = name if name.startswith("-") else self.prog
             hint = f"{before} {near}" if near else f"one of {', '.join(choices)}"
-            raise UsageError(f"{name} is not {word!r}", hint=hint)
+            raise UsageError(f"{name} cannot be {word!r}", hint=hint)
         if match := _MISSING.fullmatch(message):
             raise UsageError(f"{self.prog} needs {match[1]}", hint=hint)
         if match := _NUMBER.fullmatch(message):
@@ -76,7 +76,7 @@ class Parser(argparse.ArgumentParser):
         return []
 
 
-#: What verbs are added to.
+#: argparse's object that verbs are added to.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -119,9 +119,9 @@ def add_options(parser: argparse.ArgumentParser, verb: str) -> None:
 
 
 def typed_plan(typed: argparse.Namespace, words: Sequence[str] | None = None) -> Plan:
-    """Return the plan as the command line gives it; ``words`` replace the command line's.
+    """Return the plan of the command line; ``words`` replace its positional arguments.
 
-    Raises UsageError for words that cannot be one series.
+    Raises UsageError if they name more than one series.
     """
     words = typed.words if words is None else words
     assignments = tuple(word for word in words if _ASSIGNMENT.fullmatch(word))
@@ -147,12 +147,12 @@ def typed_plan(typed: argparse.Namespace, words: Sequence[str] | None = None) ->
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that is probably meant, or an empty one."""
+    """Return the known word that ``word`` resembles; empty if there is none."""
     return next(iter(difflib.get_close_matches(word, list(known), 1, 0.6)), "")
 
 
 def parse(top: Parser, verb: str, words: Sequence[str]) -> argparse.Namespace:
-    """Parse the words of one verb; ``rest`` holds those behind ``--``.
+    """Parse the words of one verb; ``rest`` holds those after ``--``.
 
     Raises UsageError, with the command that was probably meant, and Answered for --help and
     --version.
@@ -162,7 +162,7 @@ def parse(top: Parser, verb: str, words: Sequence[str]) -> argparse.Namespace:
     typed.rest = tuple(words[cut + 1 :])
     late = [word for word in unknown if word == "-" or not word.startswith("-")]
     if late == unknown and isinstance(getattr(typed, "words", None), list):
-        typed.words += late  # argparse takes only words that stand together
+        typed.words += late  # argparse accepts only adjacent positional arguments
         return typed
     if not unknown:
         return typed
@@ -178,7 +178,7 @@ def parse(top: Parser, verb: str, words: Sequence[str]) -> argparse.Namespace:
 def _meant(
     verb: str, words: Sequence[str], rest: Sequence[str], unknown: Sequence[str], near: str
 ) -> str:
-    """Return the command that is meant by one with unknown options, which may be pytest's."""
+    """Return the command that was probably meant; its unknown options may be pytest's."""
     odd = [word for word in unknown if word.startswith("-") and word != "-"]
     flag = odd[0].partition("=")[0]
     if near:
@@ -199,8 +199,8 @@ def flags(top: argparse.ArgumentParser, verb: str) -> list[str]:
 
 
 def takes_value(top: argparse.ArgumentParser, verb: str, flag: str) -> bool:
-    """Whether the word behind this option of a verb is its value."""
-    actions = [one for one in verbs(top)[verb]._actions if flag in one.option_strings]
+    """Whether this option of a verb takes a value."""
+    actions = [a for a in verbs(top)[verb]._actions if flag in a.option_strings]
     return any(action.nargs != 0 for action in actions)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness report``: a run as an HTML page, a mail, JUnit and the like."""
+"""``harness report``: write a run as an HTML page, a mail, JUnit and other formats."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from harness.publish.outputs import OUTPUTS, OutputChoices
 from harness.results import store
 
 DESCRIPTION = """\
-Make a report of a run: one HTML file that needs no network and no other file.  The
-verdict comes first; then the failures with their evidence, the tests by kernel, the
-patches with the findings at their lines, the time line, the setup.  RUN is the folder
-of a harness run or harness check, a run's id, or "last".
-Options for other forms (a mail, JUnit ...) write those instead."""
+Write the report of a run: one HTML file that needs no network and no other file.  It
+shows the verdict, the failures with their evidence, the tests by kernel, the patches
+with the findings at their lines, the timeline and the setup.  RUN is the folder of a
+harness run or harness check, a run's id, or "last".
+The options for other formats (a mail, JUnit ...) write those instead."""
 
 EXAMPLES = """\
 examples:
   harness report last --open             look at the newest run
-  harness report RUN -o report.html      to send it to somebody
+  harness report RUN -o report.html      a file to send to others
   harness report RUN --check CHECK       with the matrix of a check of the same series
   harness report last --mail reply.eml --tested-by 'Jane Doe <jane@example.org>'
   harness report last --junit report.xml --side patched
@@ -49,39 +49,44 @@ def add(commands: Commands) -> None:
     parser = add_verb(commands, "report", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument("words", metavar="RUN", help='a folder, a run\'s id, or "last"')
     parser.add_argument(
-        "--check", default="", metavar="CHECK", help="show a check of the same series as well"
+        "--check", default="", metavar="CHECK", help="also show a check of the same series"
     )
     parser.add_argument(
         "-o",
         "--output",
         default="",
         metavar="FILE",
-        help=f"where the page goes (default: {NAME} in the run's folder)",
+        help=f"write the page to FILE (default: {NAME} in the run's folder)",
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    forms = parser.add_argument_group("other forms", "each into a FILE; - is standard output")
+    forms = parser.add_argument_group("other formats", "FILE may be - for standard output")
     for output in OUTPUTS:
         forms.add_argument(f"--{output.name}", default="", metavar="FILE", help=output.help)
     forms.add_argument(
-        "--github", action="store_true", help="annotations for GitHub, and the job's summary there"
+        "--github",
+        action="store_true",
+        help="print annotations for GitHub, and write its job summary",
     )
     forms.add_argument(
         "--tested-by",
         default="",
         metavar="NAME <MAIL>",
-        help="who sends the mail; it has the trailer only if everything passed",
+        help="sender of the mail; it gets a Tested-by only if the run justifies it",
     )
     forms.add_argument(
-        "--origin", default="", metavar="NAME", help="your name at KernelCI, for --kcidb"
+        "--origin", default="", metavar="NAME", help="your origin name at KernelCI, for --kcidb"
     )
     forms.add_argument(
-        "--side", default="", choices=("base", "patched"), help="only this kernel (JUnit, KCIDB)"
+        "--side",
+        default="",
+        choices=("base", "patched"),
+        help="only this kernel, for --junit and --kcidb",
     )
     add_options(parser, "report")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Make the report, in the forms that were asked for."""
+    """Write the report in the requested formats."""
     places = {o.name: getattr(options, o.name) for o in OUTPUTS if getattr(options, o.name)}
     _check_options(options, places)
     folder = history.find_folder(options.words, db=options.db)
@@ -102,10 +107,12 @@ def _check_options(options: argparse.Namespace, places: dict[str, str]) -> None:
     """Raise UsageError for options without effect, and for two results on standard output."""
     names = [name for name, p in {"output": options.output, **places}.items() if p == "-"]
     if len(names) + (options.github and not options.json) > 1:
-        raise UsageError("two forms cannot both go to standard output", hint="name a FILE for one")
+        raise UsageError(
+            "two formats cannot both go to standard output", hint="a FILE for one of them"
+        )
     if names and options.json:
         raise UsageError(
-            f"--json and --{names[0]} cannot both go to standard output", hint="name a FILE"
+            f"--json and --{names[0]} cannot both go to standard output", hint="a FILE"
         )
     for choice in ("tested_by", "origin", "side"):
         users = [output.name for output in OUTPUTS if choice in output.choices]
@@ -113,16 +120,16 @@ def _check_options(options: argparse.Namespace, places: dict[str, str]) -> None:
             flags = " or ".join(f"--{name}" for name in users)
             raise UsageError(
                 f"--{choice.replace('_', '-')} has an effect only with {flags}",
-                hint=f"add {flags}, or leave it out",
+                hint=f"add {flags}, or remove the option",
             )
 
 
 def _write_forms(
     folder: Path, options: argparse.Namespace, places: dict[str, str], progress: Progress
 ) -> None:
-    """Write the forms that were asked for of the run or the check in ``folder``.
+    """Write the requested formats of the run or the check in ``folder``.
 
-    Raises UsageError for a form that a check does not have, HostFault for a file that cannot be
+    Raises UsageError for a format that a check does not have, HostFault if a file cannot be
     written.
     """
     out = sys.stderr if options.json else sys.stdout
@@ -144,7 +151,7 @@ def _write_check_forms(folder: Path, places: dict[str, str], github: TextIO | No
     for output in OUTPUTS:
         if output.name in places and output.of_check is None:
             raise UsageError(
-                f"a check has no --{output.name}", hint=f"see {folder} for check.json, junit.xml"
+                f"a check has no --{output.name}", hint=f"check.json or junit.xml in {folder}"
             )
     matrix = store.load_check(folder)
     for output in OUTPUTS:
@@ -155,24 +162,24 @@ def _write_check_forms(folder: Path, places: dict[str, str], github: TextIO | No
 
 
 def _no_other_form(folder: Path) -> UsageError:
-    """Say why a folder has no form but a page, or not even that."""
+    """Return the error for a folder that has only a page, or no report at all."""
     command = f"harness report {shlex.quote(str(folder))}"
     if run_page.is_unfinished(folder):
-        what = f"the run in {folder} did not end: it has only a page"
+        what = f"the run in {folder} did not finish, so it has only an HTML page"
         return UsageError(what, hint=command)
     if (folder / store.BISECTION).exists():
-        what = f"a bisection has only a page; its mail is {folder}/mail.txt"
+        what = f"a bisection has only an HTML page; its mail is {folder}/mail.txt"
         return UsageError(what, hint=command)
     return _is_comparison(folder) or UsageError(
-        f"{folder} holds no {store.RUN}", hint="name a folder that a run made"
+        f"{folder} holds no {store.RUN}", hint="the folder of a run"
     )
 
 
 def _is_comparison(folder: Path) -> UsageError | None:
-    """Say that a comparison, which "last" may be, has no report."""
+    """Return the error for a comparison, which has no report ("last" may be one)."""
     if (folder / store.RUN).exists() or not (folder / store.COMPARISON).exists():
         return None
-    what = f"a comparison has no report: {folder / store.COMPARISON} has all of it"
+    what = f"a comparison has no report; its results are in {folder / store.COMPARISON}"
     return UsageError(what, hint=f"harness show {shlex.quote(str(folder))}")
 
 
@@ -183,9 +190,9 @@ def _write_page(
     others: dict[str, object],
     printed: bool,
 ) -> int:
-    """Write the HTML page, say where it and the ``others`` are, and open it.
+    """Write the HTML page, print its path and those of the ``others``, and open it.
 
-    ``printed``: another form went to standard output, so nothing else may go there.
+    ``printed``: another format went to standard output, so nothing else may go there.
     """
     check = history.find_folder(options.check, db=options.db) if options.check else None
 
@@ -195,7 +202,7 @@ def _write_page(
     file = Path(options.output).absolute() if options.output else folder / NAME
     file = file / NAME if file.is_dir() else file
     with progress.stage("report", folder.name) as stage:
-        with paths.writing(file, "name another file with -o FILE"):
+        with paths.writing(file, "another file with -o FILE"):
             size = _write_file(page(folder, past_runs, check), file, options.output)
         stage.finish(f"{size / 1e6:.1f} MB")
     if options.output == "-":
@@ -207,12 +214,12 @@ def _write_page(
     else:
         print(file)
     if options.open and not webbrowser.open(file.as_uri()):
-        raise errors.HostFault("there is no browser to open", hint=f"open {file} yourself")
+        raise errors.HostFault("no browser could be started", hint=f"open {file} yourself")
     return errors.GOOD
 
 
 def _write_file(made: Page, file: Path, place: str) -> int:
-    """Write the page; return its size.  Standard output, a pipe and a device get it as it is."""
+    """Write the page; return its size.  Standard output, pipes and devices are not replaced."""
     if place != "-" and (file.is_file() or not file.exists()):
         return write(made, file)
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
@@ -222,7 +229,7 @@ def _write_file(made: Page, file: Path, place: str) -> int:
 
 
 def _past_runs(tests: Sequence[str], db: str, progress: Progress) -> Mapping[str, TestHistory]:
-    """Return the histories of tests; none, with a line for the person, if they cannot be read."""
+    """Return the histories of tests; if they cannot be read, say why and return none."""
     try:
         return history.of_tests(tests, last=12, db=db)
     except errors.HarnessError as error:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness run``: the main job, and the summary of a run.
+"""``harness run``: test a series, and print the summary of a run.
 
-On a terminal the summary fits the screen, so that the prompt stands below all of it.
+On a terminal the summary fits on one screen, together with the next prompt.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from harness.run import run
 from harness.text import quantity
 
 DESCRIPTION = """\
-Apply a series to a kernel, build both, boot both, run the suites in their guests,
-and say what the series changed.  Exit code 1 when the series breaks a test, adds a
-splat or a compiler warning, or keeps the kernel from building or booting; 0 otherwise.
-A test that also fails on the base is listed, and is bad only with --strict.  Without a
+Build and boot a kernel with and without a series, run the suites in guests of both, and
+report what the series changes.  Exit code 1 when the series breaks a test, adds a splat
+or a compiler warning, or prevents the kernel from building or booting; 0 otherwise.
+A failure that the base has too is listed, but is bad only with --strict.  Without a
 base (--patched-only, --no-series) every failure is bad."""
 
 EXAMPLES = """\
 examples:
   harness run                                   the default series on its kernel
-  harness run patches/configfs-ns --kernel 7.2  the newest Linux 7.2.x there is
+  harness run patches/configfs-ns --kernel 7.2  on the newest Linux 7.2.x
   harness run my.mbox --tree ~/linux --base v7.1
   harness run --kconfig debug CONFIG_KASAN_INLINE=n
   harness run --suite tests/guest/nvmet -k tcp -- -x --lf
@@ -50,7 +50,7 @@ examples:
 
 _SCREEN = 100  # lines where there is no terminal: run.json has the rest
 _FIXED = 3  # lines around the lists: an empty one, the verdict, the prompt
-_LEAST = 3  # lines of a list at least: an empty one, its title, its first entry
+_LEAST = 3  # the least lines of a list: an empty line, its title, its first entry
 
 
 def add(commands: Commands) -> None:
@@ -70,7 +70,7 @@ def add(commands: Commands) -> None:
 def make_plan(typed: Plan) -> Plan:
     """Complete a plan with the series and the project's settings.
 
-    Raises UsageError for a series that would run its own programs here and is not trusted.
+    Raises UsageError if the series would run its own programs here without --trust.
     """
     return plan.trusted(plan.complete(typed, settings.load(Path.cwd())))
 
@@ -79,8 +79,10 @@ def run_verb(options: argparse.Namespace, progress: Progress) -> int:
     """Test the series, and show what it does."""
     if options.hold and not options.hold_for:
         if not sys.stdin.isatty() or options.json:
-            raise errors.UsageError("--hold needs a terminal", hint="--hold-for SECONDS does not")
-        progress.live = False  # the guest gets the terminal now and then
+            raise errors.UsageError(
+                "--hold needs a terminal", hint="--hold-for SECONDS, which needs none"
+            )
+        progress.live = False  # a kept guest gets the terminal
     with paths.in_use():
         planned = make_plan(typed_plan(options))
         for note in planned.notes:
@@ -145,13 +147,13 @@ def _room(console: rich.console.Console, run: Run) -> int:
 
 
 def table(run: Run, console: rich.console.Console) -> rich.table.Table:
-    """Make the table of kernels: one row for each."""
+    """Make the table of kernels, a row for each."""
     titles = ("kernel", "release", "build", "boot", "tests")
     rows: list[tuple[terminal.TableCell, ...]] = []
     for side in run.sides:
         kernel = side.kernel
         build = sentences.built(kernel.seconds, len(kernel.warnings), reused=kernel.reused)
-        boot = sentences.booted([one.boot_seconds for one in side.guests], cached=side.cached)
+        boot = sentences.booted([guest.boot_seconds for guest in side.guests], cached=side.cached)
         rows.append((side.side, kernel.release, build, boot, _tally(side.tests)))
     spare = ("boot", "build", "release")
     return terminal.table(titles, rows, {"tests": 30}, spare, whole=("tests",), on=console)
@@ -233,7 +235,7 @@ def _failure(test: Test, change: Change | None, colour: str) -> Text:
 
 
 def _rerun(change: Change) -> str:
-    """Say how the test ended when it was rerun."""
+    """Return the outcomes of the reruns."""
     if change.kind is ChangeKind.SUSPECT:
         return "  (not rerun)"
     base, patched = (", ".join(outcomes) for outcomes in change.again)
@@ -242,7 +244,7 @@ def _rerun(change: Change) -> str:
 
 
 def _place(test: Test) -> Text | None:
-    """Say where in the sources the splat of a failure was."""
+    """Return the source line of a failure's splat."""
     splat = next((splat for splat in test.splats if splat.place), None)
     if splat is None:
         return None
@@ -251,7 +253,7 @@ def _place(test: Test) -> Text | None:
 
 
 def _fixes(rows: Sequence[Change]) -> list[Text]:
-    """Count what the series fixes, by file: single lines would hide what they have in common."""
+    """Count the fixed tests by file: a line per test would hide what they have in common."""
     if not rows:
         return []
     files = Counter(change.test.partition("::")[0] for change in rows)
@@ -260,7 +262,7 @@ def _fixes(rows: Sequence[Change]) -> list[Text]:
 
 
 def _skips(side: Trial) -> list[Text]:
-    """Count what was skipped by its reason: nothing is skipped silently."""
+    """Count the skipped tests by reason: no test is skipped silently."""
     reasons = Counter(
         test.headline.removeprefix("Skipped: ") or "no reason given"
         for test in side.tests
@@ -280,7 +282,7 @@ def _verdict_line(run: Run) -> Text:
 
 
 def _next_steps(run: Run) -> Iterator[Text]:
-    """Say where the evidence is, and which commands to type next."""
+    """Yield the folder of the evidence, and the commands to run next."""
     yield Text(f"evidence  {run.folder}")
     yield Text(f"report    harness report {shlex.quote(str(run.folder))} --open")
     if run.failure_groups and run.plan:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness runs`` and ``harness show``: the runs that the history knows, and one of them again."""
+"""``harness runs`` and ``harness show``: list the runs in the history, and show one again."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from harness.results import store
 from harness.results.regression import settled
 
 RUNS = """\
-List the runs that the history knows, the newest first: run, check, compare, bisect.
-A pinned run keeps its folder and its kernels whatever `harness gc` removes."""
+List the runs in the history, newest first: run, check, compare, bisect.
+`harness gc` never removes the folder and the kernels of a pinned run."""
 
 RUNS_EXAMPLES = """\
 examples:
   harness runs                 the last twenty
-  harness runs -n 0 --bad      all that were bad
+  harness runs -n 0 --bad      all bad runs
   harness runs --series configfs --json
   harness runs --pin 3fa9      keep a run (its id, or the beginning of it)
   harness runs --unpin 3fa9
 """
 
 SHOW = """\
-Show a run as it was shown when it ended, and say where its files are.  A run whose
-folder is gone, or that was killed, is shown from what the history knows about it."""
+Show the summary of a run again, and where its files are.  If its folder is gone, or it
+was killed, show what the history recorded about it."""
 
 SHOW_EXAMPLES = """\
 examples:
@@ -49,7 +49,7 @@ examples:
 """
 
 RECORDED = ("run", "check", "compare", "bisect")  # the verbs whose runs the history records
-#: What a run, a check, a comparison and a bisection write when they end, and what reads it.
+#: What a run, a check, a comparison and a bisection write when they end, and its reader.
 RESULTS: dict[str, Callable[[Path], object]] = {
     store.RUN: store.load_run,
     store.CHECK: store.load_check,
@@ -64,27 +64,33 @@ _FILES = {
     store.BISECTION: "bisected",
     "splats.txt": "splats",
 }
-_FAILURES = 20  # that are shown of a run whose folder is gone
+_FAILURES = 20  # failures that are shown of a run whose folder is gone
 
 
 def add(commands: Commands) -> None:
     """Add the verbs to the command line."""
-    short = "list the runs that the history knows"
+    short = "list the runs in the history"
     parser = add_verb(commands, "runs", short, RUNS, RUNS_EXAMPLES, run_runs)
     parser.add_argument(
-        "-n", "--last", type=int, default=20, metavar="N", help="how many, 0: all (%(default)s)"
+        *("-n", "--last"),
+        type=int,
+        default=20,
+        metavar="N",
+        help="number of runs, 0 for all (default: %(default)s)",
     )
-    parser.add_argument("--series", default="", metavar="WORDS", help="with this in the title")
+    parser.add_argument(
+        "--series", default="", metavar="WORDS", help="only series with WORDS in their titles"
+    )
     parser.add_argument("--verb", default="", choices=RECORDED, help="only runs of this verb")
-    parser.add_argument("--bad", action="store_true", help="only bad ones")
+    parser.add_argument("--bad", action="store_true", help="only bad runs")
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--pin", default="", metavar="RUN", help="keep this run from gc")
-    group.add_argument("--unpin", default="", metavar="RUN", help="let gc remove it again")
+    group.add_argument("--pin", default="", metavar="RUN", help="protect this run from gc")
+    group.add_argument("--unpin", default="", metavar="RUN", help="let gc remove this run again")
     add_options(parser, "runs")
 
     parser = add_verb(commands, "show", "show a run again", SHOW, SHOW_EXAMPLES, run_show)
     parser.add_argument(
-        "which", metavar="RUN", help='an id, the beginning of one, a folder, "last"'
+        "which", metavar="RUN", help='an id, the beginning of an id, a folder, or "last"'
     )
     add_options(parser, "show")
 
@@ -111,22 +117,22 @@ def run_runs(options: argparse.Namespace, progress: Progress) -> int:
         terminal.show([_table(rows)])
     else:
         filtered = options.series or options.verb or options.bad
-        print("no such runs" if filtered else "no runs yet; `harness run` makes one")
+        print("no matching runs" if filtered else "no runs yet; `harness run` makes one")
     return errors.GOOD
 
 
 def _only(rows: tuple[RunRow, ...], word: str) -> RunRow:
-    """Return the one run that a word means.  Raises UsageError for none or several."""
+    """Return the only run that ``word`` matches.  Raises UsageError for none or several."""
     if len(rows) == 1:
         return rows[0]
     if not rows:
         raise errors.UsageError(
-            f"the history knows no run {word!r}", hint="`harness runs` lists them"
+            f"the history has no run {word!r}", hint="`harness runs` to list them"
         )
     lines = (f"  {row.id}  {_began(row)}  {row.series or row.verb}" for row in rows)
     raise errors.UsageError(
-        f"{word!r} is the beginning of {len(rows)} runs",
-        hint="type more of its id",
+        f"{len(rows)} runs begin with {word!r}",
+        hint="more characters of the id",
         details="\n".join(lines),
     )
 
@@ -149,7 +155,7 @@ def _table(rows: tuple[RunRow, ...]) -> rich.table.Table:
 
 
 def run_show(options: argparse.Namespace, progress: Progress) -> int:
-    """Show a run: from its folder where that is complete, else from the history."""
+    """Show a run: from its folder if that is complete, else from the history."""
     from harness.history import database, run_queries
     from harness.publish.html import run_page
 
@@ -161,7 +167,7 @@ def run_show(options: argparse.Namespace, progress: Progress) -> int:
         rows = run_queries.named(connection, options.which)
         if not (rows or complete) and run_page.is_unfinished(folder):
             raise errors.UsageError(
-                f"the run in {options.which} did not end, and the history here does not know it",
+                f"the run in {options.which} did not finish, and is not in the history",
                 hint=f"harness report {shlex.quote(options.which)}",
             )
         row = None if complete and not rows else _only(rows, options.which)
@@ -210,7 +216,7 @@ def _began(row: RunRow) -> str:
 
 
 def _recorded(row: RunRow, sides: tuple[SideRow, ...]) -> Iterator[Line]:
-    """Yield what the history knows about a run."""
+    """Yield what the history recorded about a run."""
     yield f"run {row.id} on {row.host}, {_began(row)}: {row.command}"
     grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
     for title in ("kernel", "release", "build", "boot", "tests"):

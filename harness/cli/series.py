@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness series`` and ``harness fetch``: a series as it is understood, and keeping one."""
+"""``harness series`` and ``harness fetch``: show a series as it is read, and store one."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from harness.progress import Progress
 from harness.series import trust
 
 SERIES = """\
-Show a series as the harness understands it: cover letter, patches in order, version,
-and which patches are missing or there twice.  SERIES is a folder of patches (a quilt
+Show a series as the harness reads it: cover letter, patches in order, version, and
+which patches are missing or duplicated.  SERIES is a folder of patches (a quilt
 `series` file gives their order), files, an mbox of any size, a maildir, - for standard
 input, A..B or a branch of a git tree, a message id or link of a mail archive (through
 b4: the newest revision, with trailers and attestation), or a link to an mbox.  Only
 message ids and links reach the network.
 
-Exit code 0 when the series is whole, 125 when patches are missing or differ."""
+Exit code 0 when the series is complete, 125 when patches are missing or duplicates differ."""
 
 SERIES_EXAMPLES = """\
 examples:
@@ -45,10 +45,9 @@ JSON:
 """
 
 FETCH = """\
-Keep a series under patches/NAME: each patch as a plain mail that `git am` takes,
-with the cover letter and a series.toml.  It takes what `harness series` takes; a
-message id or link is fetched from its archive, through b4.  Existing files are
-never overwritten."""
+Store a series in patches/NAME: each patch as a plain mail for `git am`, with the cover
+letter and a series.toml.  SERIES is as in `harness series`; a message id or link is
+fetched from its archive, through b4.  Existing files are never overwritten."""
 
 FETCH_EXAMPLES = """\
 examples:
@@ -60,14 +59,16 @@ examples:
 
 def add(commands: Commands) -> None:
     """Add the verbs to the command line."""
-    short = "show a series as the harness understands it"
+    short = "show a series as the harness reads it"
     parser = add_verb(commands, "series", short, SERIES, SERIES_EXAMPLES, run)
-    parser.add_argument("words", nargs="*", metavar="SERIES", help="see above; also several files")
+    parser.add_argument(
+        "words", nargs="*", metavar="SERIES", help="see above; may be several files"
+    )
     add_options(parser, "series")
 
-    short = "keep a series below patches/"
+    short = "store a series in patches/"
     parser = add_verb(commands, "fetch", short, FETCH, FETCH_EXAMPLES, run_fetch)
-    parser.add_argument("words", nargs="+", metavar="SERIES", help="as for harness series")
+    parser.add_argument("words", nargs="+", metavar="SERIES", help="as in harness series")
     parser.add_argument(
         "--name", default="", metavar="SLUG", help="the folder's name (default: from the title)"
     )
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     """Read a series, and show it."""
     series = _read(options, progress, collect=False, whole=False)
     for line in trust.commands(series):
-        progress.say(f"runs on this machine, so that --trust is needed: {line}")
+        progress.say(f"needs --trust, since it runs on this machine: {line}")
     if options.json:
         print(json.dumps(table(series), indent=1, ensure_ascii=False))
     else:
@@ -92,7 +93,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _read(options: argparse.Namespace, progress: Progress, *, collect: bool, whole: bool) -> Series:
-    """Load the series that is named: see SeriesRequest for ``collect`` and ``whole``."""
+    """Load the named series; see SeriesRequest for ``collect`` and ``whole``."""
     project = settings.load(Path.cwd())
     request = plan.series_request(typed_plan(options, words=()), project)
     with paths.in_use():
@@ -105,10 +106,10 @@ def _read(options: argparse.Namespace, progress: Progress, *, collect: bool, who
 
 
 def run_fetch(options: argparse.Namespace, progress: Progress) -> int:
-    """Read a series, and keep it."""
+    """Read a series, and store it."""
     name, word = options.name, options.words[0]
     if name and not re.fullmatch(r"\w[\w.-]*", name):
-        raise errors.UsageError(f"{name!r} is no name for a folder", hint="letters, digits and -")
+        raise errors.UsageError(f"{name!r} cannot be a folder's name", hint="letters, digits and -")
     with paths.in_use():  # until the mails, which may be in the cache, are copied
         series = _read(options, progress, collect=options.trailers, whole=True)
         link = word if re.match(r"https?://|<?[^\s/]+@", word) else ""
@@ -119,12 +120,12 @@ def run_fetch(options: argparse.Namespace, progress: Progress) -> int:
         print(json.dumps({**table(series), "folder": str(folder)}, indent=1))
     else:
         show(series)
-        print(f"kept in {folder}")
+        print(f"stored in {folder}")
     return errors.GOOD
 
 
 def table(series: Series) -> dict[str, Any]:
-    """Return what is understood, for scripts."""
+    """Return a series as JSON, for scripts."""
     cover = {"subject": series.cover_subject, "message_id": series.cover_id}
     return {
         "name": series.name,
@@ -146,7 +147,7 @@ def table(series: Series) -> dict[str, Any]:
 
 
 def show(series: Series) -> None:
-    """Print what is understood."""
+    """Print a series as it was read."""
     console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
     version = f" v{series.version}" if series.version > 1 else ""
     console.print(f"{series.name}:{version} {series.title}")

@@ -22,7 +22,7 @@ from harness.progress import Progress
 
 DESCRIPTION = """\
 Boot the kernel that `harness run` would test and open a shell in it, or run one
-command.  The guest sees this machine's files and cannot change them.
+command.  The guest can read this machine's files but not change them.
 The exit code is that of the command."""
 
 EXAMPLES = """\
@@ -36,11 +36,9 @@ examples:
 
 def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    short = "open a shell in the kernel that run tests"
+    short = "open a shell in the kernel that harness run tests"
     parser = add_verb(commands, "shell", short, DESCRIPTION, EXAMPLES, run)
-    parser.add_argument(
-        "words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as for harness run"
-    )
+    parser.add_argument("words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as in harness run")
     parser.add_argument(
         "--image", default="", metavar="FILE", help="boot this kernel image instead"
     )
@@ -70,13 +68,13 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             modules=modules,
         )
         status = guest.shell(spec, command)
-    if options.json:  # behind what the command itself printed
+    if options.json:  # after the command's own output
         print(json.dumps({"command": command, "status": status}))
     return status
 
 
 def _given(image: str, plan: Plan) -> tuple[Path, Path | None]:
-    """Return an image that was named, and the modules beside it."""
+    """Return the image of --image, and the modules next to it."""
     path = Path(image).absolute()
     check_image(path, plan.arch or GUEST_ARCH)
     modules = path.with_name("modules")
@@ -84,7 +82,7 @@ def _given(image: str, plan: Plan) -> tuple[Path, Path | None]:
 
 
 def _built(plan: Plan, progress: Progress) -> tuple[Path, Path | None]:
-    """Build the kernel that run would test; return its image and its modules."""
+    """Build the kernel that harness run would test; return its image and its modules."""
     lab = kernels.Lab.of(plan, progress, boots=False)
     kernel = lab.kernels(kernels.find_source(plan, progress))[-1].kernel
     return kernel.image, kernel.modules

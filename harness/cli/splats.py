@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness splats``: what went wrong in a kernel, read from any log it left."""
+"""``harness splats``: find a kernel's splats in any log."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from harness.serial import to_json
 from harness.series.mail import parse
 
 DESCRIPTION = """\
-Find the kernel's complaints in logs: consoles, dmesg, journals, reports, of any
-architecture, with any kind of time stamp, plain or compressed with gzip, xz or
-bzip2.  Each splat is named as syzbot names it, with the function to blame and the
-task.  Exit code 0 when there are none, 1 when there are some.
+Find kernel splats (panic, oops, BUG, WARNING, lockdep ...) in logs: consoles, dmesg,
+journals, reports, of any architecture, with any kind of time stamp, plain or
+compressed with gzip, xz or bzip2.  Each splat has the title that syzbot gives it, the
+function to blame and the task.  Exit code 0 when there is no splat, else 1.
 
-Marks of the harness in a console say which test a splat came from: [ID] during
-the test, [after ID] between its end and the start of the next one (its teardown,
-or work it left behind), [boot] before the first test.
+The harness marks the tests in a console, so a splat shows where it came from: [ID]
+during the test, [after ID] between its end and the start of the next one (its
+teardown, or work it left behind), [boot] before the first test.
 
 With --vmlinux and --tree the stacks are shown with file and line, by the tree's
 own scripts; with --series, lines that a patch added are marked."""
@@ -55,21 +55,21 @@ JSON, one line for each file, splats in the order of the log:
 "decoded" is present with --vmlinux.
 """
 
-# How a compressed file begins.
+# The first bytes of compressed files.
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
 
 
 def add(commands: Commands) -> None:
     """Add the verb to the command line."""
-    short = "find the kernel's complaints in logs"
+    short = "find kernel splats in logs"
     parser = add_verb(commands, "splats", short, DESCRIPTION, EXAMPLES, run)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a log; - is standard input")
-    parser.add_argument("--full", action="store_true", help="show the kernel's lines as well")
+    parser.add_argument("--full", action="store_true", help="also show the kernel's own lines")
     lines = parser.add_argument_group("file and line of each frame")
     lines.add_argument("--vmlinux", type=Path, metavar="FILE", help="the vmlinux of that kernel")
     lines.add_argument("--tree", type=Path, metavar="DIR", help="its sources, with their scripts/")
     lines.add_argument(
-        "--commit", default="", metavar="REF", help="the commit in --tree it is built from"
+        "--commit", default="", metavar="REF", help="the commit in --tree that it was built from"
     )
     lines.add_argument("--modules", type=Path, metavar="DIR", help="the folder of its .ko files")
     lines.add_argument("--series", type=Path, metavar="PATH", help="the patches that it contains")
@@ -99,13 +99,13 @@ def _table(name: str, splats: tuple[Splat, ...], decoded: tuple[Decoded, ...]) -
 
 
 def _decoder(options: argparse.Namespace) -> Decoder | None:
-    """Return the decoder, if one was asked for.  Raises UsageError where it lacks something."""
+    """Return the decoder if the options ask for it.  Raises UsageError if some are missing."""
     details = (options.tree, options.commit, options.modules, options.series)
     if options.vmlinux is None and not any(details):
         return None
     if options.vmlinux is None or options.tree is None:
         raise errors.UsageError(
-            "file and line need the kernel and its sources",
+            "decoding to file and line needs the kernel and its sources",
             hint="give both: --vmlinux FILE --tree DIR",
         )
     if not options.vmlinux.is_file():
@@ -132,24 +132,25 @@ def show(name: str, splats: tuple[Splat, ...], decoded: tuple[Decoded, ...], *, 
     """Print splats in the order of the log: a line for each."""
     console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"{name}: {len(splats) or 'no'} splat{'' if len(splats) == 1 else 's'}")
-    for number, one in enumerate(splats):
-        about = ", ".join(filter(None, (one.task, f"taint {one.taint}" if one.taint else "")))
-        test = f"after {one.test}" if one.phase == "after" else one.test
-        console.print(f"  {one.line:7}  {one.title}  [{test}]  {about}".rstrip())
-        if one.panic and one.kind != "panic":
-            console.print(f"           then a panic: {one.panic}")
+    for number, found in enumerate(splats):
+        taint = f"taint {found.taint}" if found.taint else ""
+        about = ", ".join(filter(None, (found.task, taint)))
+        test = f"after {found.test}" if found.phase == "after" else found.test
+        console.print(f"  {found.line:7}  {found.title}  [{test}]  {about}".rstrip())
+        if found.panic and found.kind != "panic":
+            console.print(f"           then a panic: {found.panic}")
         if decoded:
             lines = decode.render(decoded[number]).split("\n")[1:]
             console.print("".join(f"         {line}\n" for line in lines))
         if full:
-            console.print("".join(f"           {line}\n" for line in one.lines))
+            console.print("".join(f"           {line}\n" for line in found.lines))
 
 
 @contextlib.contextmanager
 def _opened(name: str) -> Iterator[IO[str]]:
     """Open a log; "-" is standard input.  Bytes that are not UTF-8 are replaced.
 
-    Raises UsageError when it does not exist, HostFault when it may not be read.
+    Raises UsageError if it does not exist, HostFault if it cannot be read.
     """
     with contextlib.ExitStack() as stack:
         binary = stack.enter_context(_file(name))
@@ -173,7 +174,7 @@ def _file(name: str) -> io.BufferedReader:
         raise errors.UsageError(f"there is no file {name}", hint="check the path") from None
     except PermissionError:
         raise errors.HostFault(
-            f"{name} may not be read", hint="become its owner, or root"
+            f"no permission to read {name}", hint="run as its owner, or as root"
         ) from None
 
 
@@ -198,7 +199,7 @@ def _plain(file: io.BufferedReader, name: str) -> BinaryIO:
 
 @contextlib.contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Raise HostFault when the log that is read inside cannot be read to its end."""
+    """Raise HostFault if the log that is read inside cannot be read to its end."""
     try:
         yield
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:

@@ -13,9 +13,9 @@ from rich.text import Text
 from harness.model import Outcome, Verdict
 from harness.progress import clock, printable_text
 
-WIDE = 200  # columns where there is no terminal
-_GAP = 2  # columns between two
-_NARROWEST = 6  # columns of a column that gives all it can
+WIDE = 200  # width of the output without a terminal
+_GAP = 2  # spaces between two columns
+_NARROWEST = 6  # the least width of a column
 
 OUTCOME_COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
 VERDICT_COLOURS = {
@@ -29,19 +29,19 @@ Line = str | Text | rich.table.Table
 
 
 def verdict_text(verdict: Verdict) -> Text:
-    """Write a verdict in capitals."""
+    """Return a verdict in capitals."""
     return Text(verdict.upper(), f"bold {VERDICT_COLOURS[verdict]}")
 
 
 def ended_text(ended: str, verdict: str) -> Text:
-    """Write how a run of the history ended: its verdict, or why there is none."""
+    """Return how a run of the history ended: its verdict, or why there is none."""
     if ended == "done" or verdict != Verdict.NONE:
         return Text(verdict, style=VERDICT_COLOURS.get(Verdict(verdict), ""))
     return Text(ended, style={"running": "cyan", "interrupted": "yellow"}.get(ended, "red"))
 
 
 def ago(when: float) -> str:
-    """Write how long ago something was: minutes, hours or days."""
+    """Return how long ago a time was, in minutes, hours or days."""
     seconds = max(0.0, time.time() - when)
     for unit, length in (("d", 86400), ("h", 3600)):
         if seconds >= length:
@@ -60,7 +60,7 @@ def show(lines: Iterable[Line]) -> None:
 
 
 def console() -> rich.console.Console:
-    """Return standard output; where there is no terminal, tables are wide rather than cut."""
+    """Return standard output; without a terminal, tables are wide instead of cut."""
     out = rich.console.Console(highlight=False, markup=False)
     if not out.is_terminal:
         out.width = WIDE
@@ -77,9 +77,9 @@ def table(
 ) -> rich.table.Table:
     """Make a table that fits a console (default: standard output): each row stays one line.
 
-    ``soft`` columns may be as narrow as that number of letters.  On a terminal their text is cut;
-    elsewhere, and in the columns ``whole``, it goes on in the next line.  Where that is not enough,
-    the columns ``spare`` are left out, the first one first.
+    ``soft`` columns may shrink to that number of characters.  On a terminal their text is cut;
+    elsewhere, and in the columns ``whole``, it is wrapped.  If that is not enough, the columns
+    ``spare`` are dropped one after another.
     """
     on = on or console()
     widths = _widths(titles, rows, soft, spare, on.width)
@@ -100,7 +100,7 @@ def _widths(
     spare: Sequence[str],
     room: int,
 ) -> dict[int, int]:
-    """Return the columns that there is room for, by their place, and how wide each is."""
+    """Return the width of each column that there is room for, by its index."""
     wanted = [
         max(Text.assemble(cell).cell_len for cell in (title, *(row[place] for row in rows)))
         for place, title in enumerate(titles)
@@ -117,7 +117,7 @@ def _widths(
     widths = {}
     for place in kept:
         more = min(wanted[place] - least[place], left)
-        if left < 0:  # no column is left to drop: those that may be narrow are narrower still
+        if left < 0:  # no column is left to drop: shrink the soft ones further
             more = max(left, _NARROWEST - least[place]) if titles[place] in soft else 0
         widths[place], left = least[place] + more, left - more
     return widths

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Making a plan: the command line over series.toml over [tool.harness]; commands from a plan."""
+"""Make a plan from the command line, series.toml and [tool.harness]; make commands from a plan."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from harness.model import Plan, Run, Series
 from harness.series import SeriesRequest, trust
 from harness.settings import Settings
 
-BOOTS = Path(__file__).parent / "suite"  # where there are no suites: does the kernel boot?
+BOOTS = Path(__file__).parent / "suite"  # the default suite: does the kernel boot?
 
 
 def series_request(typed: Plan, settings: Settings) -> SeriesRequest:
-    """Say which series is meant where there are several, and which tree has a range's commits."""
+    """Return which of several series is wanted, and the tree that has the commits of a range."""
     tree = typed.tree or settings.tree
     return SeriesRequest(
         tree=_tree(tree, settings) if tree else None,
@@ -34,7 +34,7 @@ def series_request(typed: Plan, settings: Settings) -> SeriesRequest:
 
 
 def _tree(tree: str | Path, settings: Settings) -> Path:
-    """Return a tree's path: a typed one (a Path) starts here, one of the settings at their file."""
+    """Return a tree's path: relative to here if typed (a Path), else to the file of settings."""
     path = paths.expanded(tree)
     return path.absolute() if isinstance(tree, Path) else settings.folder / path
 
@@ -42,9 +42,9 @@ def _tree(tree: str | Path, settings: Settings) -> Path:
 def find_series(
     words: str | Sequence[str], settings: Settings, wanted: SeriesRequest | None = None
 ) -> Series:
-    """Load the series that words on the command line mean: as series.load, or a name in patches/.
+    """Load the series that the command line names: as series.load does, or by a name in patches/.
 
-    Without words it is the one in [tool.harness], or the only one in patches/.
+    The default is the series in [tool.harness], or the only one in patches/.
     """
     patches = settings.folder / "patches"
     words = [words] if words and isinstance(words, str) else words
@@ -59,15 +59,15 @@ def find_series(
         return series_stage.load(folders[0])
     names = ", ".join(path.name for path in folders) or "none"
     raise UsageError(
-        f"no series given, and {patches} does not hold exactly one (found: {names})",
+        f"no series given, and {patches} does not contain exactly one (found: {names})",
         hint="harness run PATH-OF-SERIES, or --no-series to test a kernel as it is",
     )
 
 
 def _suite(word: str, folder: Path, homes: Sequence[str]) -> str:
-    """Return a suite's path as seen from ``folder``; one that was typed starts here.
+    """Return a suite's path relative to ``folder``; ``word`` is relative to the working directory.
 
-    ``homes`` are the folders of the suites that are run anyway: a name in one of them will do.
+    ``homes`` are the default suites: for a file in one of them its name is enough.
     """
     file, colons, test = word.partition("::")
     here = Path(file).absolute()
@@ -80,7 +80,7 @@ def _suite(word: str, folder: Path, homes: Sequence[str]) -> str:
 
 
 def _suites(words: Sequence[str], settings: Settings, series: Series | None) -> tuple[str, ...]:
-    """Return the suites that were typed, or else the series', or else the project's."""
+    """Return the suites of the command line, else of the series, else of the project."""
     own = series.suites if series else ()
     homes = (*own, *settings.suites)
     return tuple(_suite(word, settings.folder, homes) for word in words) or own or settings.suites
@@ -99,7 +99,7 @@ def require_suites(plan: Plan) -> None:
 
 
 def _variables(typed: Plan) -> tuple[str, ...]:
-    """Return the guests' variables with their values of now, those behind -- (pytest's) as well.
+    """Return the guests' variables with their current values, including those after --.
 
     Raises UsageError for a name without a value.
     """
@@ -119,24 +119,24 @@ def _memory(settings: Settings) -> int:
 
 
 def complete(typed: Plan, settings: Settings) -> Plan:
-    """Complete what was typed from series.toml, then from [tool.harness].
+    """Complete the plan of the command line from series.toml, then from [tool.harness].
 
-    Raises UsageError when no series is found and for options that exclude one another, SeriesError
-    for a series that cannot be used.
+    Raises UsageError if there is no series or options contradict each other, SeriesError if the
+    series cannot be used.
     """
     if typed.reruns not in (0, Plan.reruns) and (typed.patched_only or typed.no_series):
         other = "--patched-only" if typed.patched_only else "--no-series"
         raise UsageError(
             f"--rerun compares with the base, which {other} leaves out",
-            hint=f"--retry {typed.reruns} runs a failing test again on the one kernel",
+            hint=f"--retry {typed.reruns}, which runs a failing test again on the same kernel",
         )
     series = None
     if not typed.no_series:
         series = find_series(typed.series_words, settings, series_request(typed, settings))
     tree = typed.tree or settings.tree
     if series and series.repo and not typed.kernel:
-        tree = series.repo  # commits are for the tree they are in
-    # The base in series.toml is a commit, so it counts only where there is a tree.
+        tree = series.repo  # the series is a range of commits in this tree
+    # The base in series.toml is a commit, so it is used only with a tree.
     base = typed.base or (series.base if series and tree else "") or settings.base
     return dataclasses.replace(
         typed,
@@ -164,9 +164,9 @@ def complete(typed: Plan, settings: Settings) -> Plan:
 
 
 def trusted(plan: Plan) -> Plan:
-    """Add notes: how the series was understood, and which of its programs will run on the host.
+    """Add notes: how the series was read, and which of its programs will run on the host.
 
-    Raises UsageError where there are such programs and --trust was not given.
+    Raises UsageError if there are such programs and --trust was not given.
     """
     if plan.series is None:
         return plan
@@ -176,12 +176,12 @@ def trusted(plan: Plan) -> Plan:
 
 
 def repeat_command(plan: Plan) -> str:
-    """Return the command that does the same again, with evidence in a new folder."""
+    """Return the command that repeats the run, with its evidence in a new folder."""
     return shlex.join(options.command(dataclasses.replace(plan.typed or plan, out=None)))
 
 
 def single_test_command(run: Run, test: str) -> str:
-    """Return the command that runs one test on the judged kernel; empty for old run.json files."""
+    """Return the command that runs one test on the judged kernel; empty for an old run.json."""
     if run.plan is None:
         return ""
     default = Plan()

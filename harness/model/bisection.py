@@ -12,7 +12,7 @@ from harness.model.verdict import Verdict
 
 
 class BisectMode(enum.StrEnum):
-    """Where the cause is: a patch of a series, a commit, config options, or patches together."""
+    """What is searched: a series, history, config options, or combinations of patches."""
 
     SERIES = "series"
     HISTORY = "history"
@@ -46,7 +46,7 @@ class Commit:
 
     @property
     def short(self) -> str:
-        """The commit as it is cited in mails."""
+        """The abbreviated id and the subject, as cited in mails."""
         return f'{self.id[:12]} ("{self.subject}")'
 
 
@@ -56,7 +56,7 @@ class Candidate:
 
     ``commit`` is what is checked out ("": the commit that the bisection starts from).
     ``request`` replaces the bisection's config options.  ``patches`` are the numbers of the
-    patches of the series to apply on top (None: the same ones as for every candidate).
+    patches of the series to apply on top (None: the whole series, if there is one).
     ``debug``: its kernel needs debug info.
     """
 
@@ -142,7 +142,7 @@ class Proof:
 
     @property
     def holds(self) -> bool | None:
-        """Whether it holds; None if it could not be tried."""
+        """Whether the condition holds; None if it could not be tested."""
         return None if self.found in (None, Call.SKIP, Call.OTHER) else self.found is self.expected
 
 
@@ -157,12 +157,12 @@ class Contrast:
 
 @dataclasses.dataclass(frozen=True)
 class PatchInteraction:
-    """What leaving out patches showed; ``full`` is the result of the whole series.
+    """The results of leaving out patches; ``full`` is the result of the whole series.
 
-    Without a ``decisive`` patch the result is the opposite.  ``pairs`` change the result together,
-    but not alone.  ``together`` is a minimal set of patches that is bad by itself; ``unsure``
-    are the patches among them that could not be left out.  ``needs`` lists patches, each with the
-    patches without which it does not apply or build.
+    Leaving out a ``decisive`` patch reverses the result; so does leaving out both patches of one
+    of the ``pairs``.  ``together`` is a minimal set of patches that is bad by itself; ``unsure``
+    are the patches among them that could not be left out.  ``needs`` lists each patch with those
+    that it does not apply or build without.
     """
 
     decisive: tuple[int, ...] = ()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Everything that is made from stored results: pages, mails and reports for other programs."""
+"""Reports made from stored results: pages, mails, and formats for other programs."""

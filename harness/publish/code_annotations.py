@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a run or a check has to say at lines of the sources, as GitHub and GitLab show it."""
+"""Annotations at source lines, from a run or a check, for GitHub and GitLab."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from harness.publish import sentences
 from harness.results import evidence
 from harness.text import clean, clip, one_line
 
-FAILURES = 100  # failures without a splat; GitHub and GitLab show fewer
+FAILURES = 100  # failures without a splat in one group; GitHub and GitLab show fewer
 SHOWN = 10  # annotations that GitHub shows for each level in a step
 
 _PLACE = re.compile(r"(.+):(\d+)")
 
 
 class AnnotationLevel(enum.StrEnum):
-    """How much an annotation weighs, in GitHub's words; the gravest is first."""
+    """The severity of an annotation, in GitHub's words; the worst is first."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -44,9 +44,9 @@ _GITLAB = {
 
 @dataclasses.dataclass(frozen=True)
 class Annotation:
-    """Something to say at a line of the kernel's sources; ``file`` is empty where there is none.
+    """A remark at a line of the kernel's sources; ``file`` is empty if no line is known.
 
-    ``rule`` is what kind of problem it is, ``title`` one line, ``text`` the details.
+    ``rule`` is the kind of problem, ``title`` is one line, ``text`` has the details.
     """
 
     level: AnnotationLevel
@@ -76,7 +76,7 @@ def _sorted(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
 
 
 def _splats(run: Run) -> Iterator[Annotation]:
-    """Annotate the lines that splats came from; a splat of several tests only once."""
+    """Annotate the source lines of splats, each splat only once."""
     seen, added = set(), _added_lines(run.folder / run.judged.side)
     new = None if run.strict or not run.compared else {splat.name for splat in run.splats}
     owners = [("boot", run.judged.boot_splats)]
@@ -93,7 +93,7 @@ def _splats(run: Run) -> Iterator[Annotation]:
 def _added_lines(folder: Path) -> dict[tuple[str, tuple[str, ...]], str]:
     """Return for each splat the innermost line of its stacks that a patch added, as file:line.
 
-    A reviewer looks there, and a pull request shows annotations only there.
+    A reviewer looks at these lines, and a pull request shows annotations only at them.
     """
     lines: dict[tuple[str, tuple[str, ...]], str] = {}
     for splat in evidence.decoded(folder):
@@ -124,7 +124,7 @@ def _splat(splat: Splat, test: str, added: str, level: AnnotationLevel) -> Annot
 
 
 def _failures(run: Run) -> Iterator[Annotation]:
-    """Annotate failures without a splat: no line of the kernel's sources is known for them."""
+    """Annotate failures without a splat, for which no source line is known."""
     error = run.judged.error
     if error and not any(splat.title in error for splat in run.judged.boot_splats):
         text = clean(clip(error, 2000))
@@ -143,7 +143,7 @@ def _failures(run: Run) -> Iterator[Annotation]:
 
 
 def _warnings(run: Run) -> Iterator[Annotation]:
-    """Annotate compiler warnings: new ones, and old ones in lines of the series."""
+    """Annotate compiler warnings that are new or in lines that the series adds."""
     new = set(run.warnings)
     for warning in run.judged.kernel.warnings:
         if run.compared and warning not in new and not warning.patch:
@@ -160,13 +160,13 @@ def _warnings(run: Run) -> Iterator[Annotation]:
 
 
 def of_check(matrix: Matrix) -> tuple[Annotation, ...]:
-    """Return the findings of a check, each at the patch it enters with, errors first."""
+    """Return the findings of a check, each with the patch that introduces it, errors first."""
     return _sorted(_finding(cell, finding) for cell, finding in matrix.findings)
 
 
 def _finding(cell: Cell, finding: Finding) -> Annotation:
     where = f"patch {cell.patch}" if cell.patch else "the whole series"
-    leaves = f"; goes away in patch {finding.leaves}" if finding.leaves else ""
+    leaves = f"; fixed in patch {finding.leaves}" if finding.leaves else ""
     text = clean(clip(finding.text, 2000))
     rule = f" [{one_line(finding.rule)}]" if finding.rule else ""
     return Annotation(
@@ -180,11 +180,11 @@ def _finding(cell: Cell, finding: Finding) -> Annotation:
 
 
 def github(annotations: Sequence[Annotation]) -> list[str]:
-    """Return workflow commands for GitHub, a line each: of each level as many as it shows."""
+    """Return workflow commands for GitHub, one per line, at most SHOWN of each level."""
     lines: list[str] = []
     for level in AnnotationLevel:
         of_level = [note for note in annotations if note.level is level]
-        # Those at a line are more useful than those without.
+        # Annotations at a line are more useful than the others.
         of_level.sort(key=lambda note: not note.line)
         lines += map(_command, of_level[:SHOWN])
     return lines
@@ -203,7 +203,7 @@ def _command(annotation: Annotation) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape text: otherwise a guest's output could be a workflow command of its own."""
+    """Escape text: otherwise a guest's output could contain a workflow command."""
     return clean(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

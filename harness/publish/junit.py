@@ -20,10 +20,10 @@ from junitparser import xunit2
 from harness.model import Outcome, Run, Splat, Test, Trial
 from harness.text import clean, clip, one_line, quantity
 
-BAD, GOOD = 64 * 1024, 4 * 1024  # characters that are kept of a text, by the test's outcome
-ALL = 8 * 1024 * 1024  # characters of all good and of all bad tests together: CI has limits
-LEAST = 512  # characters that each test has in any case
-FIRST = 500  # characters of the line that names a failure
+BAD, GOOD = 64 * 1024, 4 * 1024  # most characters of a text, for bad and for good tests
+ALL = 8 * 1024 * 1024  # most characters of all good tests and of all bad tests: CI has limits
+LEAST = 512  # characters that each test gets in any case
+FIRST = 500  # most characters of the headline of a failure
 BOOT = "boot"
 
 _RESULTS: Mapping[Outcome, type[junitparser.junitparser.FinalResult]] = {
@@ -40,7 +40,7 @@ def write(path: Path, run: Run, sides: Sequence[Trial] | None = None) -> Path:
     """Write junit.xml for ``sides`` of a run (all by default); return its path.
 
     A failure that does not count for the verdict is written as skipped, with the reason: a CI
-    system adds up failures, and would call a run bad whose verdict is good.
+    system adds up failures, and would show a good run as bad.
     """
     sides = run.sides if sides is None else sides
     report = xunit2.JUnitXml("harness")
@@ -54,14 +54,14 @@ def write(path: Path, run: Run, sides: Sequence[Trial] | None = None) -> Path:
         for suite in _Kernel(run, side).suites():
             report.add_testsuite(suite)
     report.update_statistics()  # type: ignore[no-untyped-call]
-    # Its own pretty printing takes ten times the memory and the time.
+    # junitparser's own pretty printing takes ten times the memory and the time.
     ElementTree.indent(report._elem)
     report.write(str(path))
     return path
 
 
 def _faults(run: Run, sides: Sequence[Trial]) -> Iterator[str]:
-    """Say what no test shows: the run is not complete, or there are new compiler warnings."""
+    """Yield faults that no test shows: an incomplete run, new compiler warnings."""
     if run.interrupted:
         yield "the run was interrupted"
     if not sides or sides[-1].side is not run.judged.side:
@@ -80,7 +80,7 @@ class _Kernel:
     side: Trial
 
     def suites(self) -> Iterator[xunit2.TestSuite]:
-        """Return a suite for each folder of tests, and for the boot if that went wrong."""
+        """Return a suite for each folder of tests, and one for the boot if that failed."""
         if self.side.error or self.side.boot_splats:
             yield self._suite(BOOT, [self._boot()])
         folders: dict[str, list[Test]] = {}
@@ -121,11 +121,11 @@ class _Kernel:
         }
         for key, value in properties.items():
             suite.add_property(_line(key), _line(value))
-        suite.add_testcases(list(cases))  # adding them one by one counts all before each time
+        suite.add_testcases(list(cases))  # adding them one by one would count all of them each time
         return suite
 
     def _boot(self) -> xunit2.TestCase:
-        """Return a case for a kernel that did not boot, or reported a problem while booting."""
+        """Return a case for a kernel that did not boot or printed a splat while booting."""
         side, run = self.side, self.run
         excuse = ""
         if side.side is not run.judged.side:
@@ -165,7 +165,7 @@ class _Kernel:
         return case
 
     def _result(self, test: Test, room: int) -> junitparser.junitparser.FinalResult:
-        """Return JUnit's word for an outcome: it has failure, error and skipped only."""
+        """Return JUnit's result for an outcome: only failure, error and skipped exist."""
         run, excuse = self.run, ""
         if test.outcome.bad and self.side.side is not run.judged.side:
             excuse = self._not_judged
@@ -179,7 +179,7 @@ class _Kernel:
         return result
 
     def _evidence(self, test: Test) -> list[Path]:
-        """Return files that show more: the guest's console, the decoded splats."""
+        """Return the files with more evidence: the guest's console, the decoded splats."""
         guests = {guest.name: guest for guest in self.side.guests}
         if test.guest not in guests or not guests[test.guest].console:
             return []
@@ -189,7 +189,7 @@ class _Kernel:
 
 
 def _attachments(files: Iterable[Path]) -> str:
-    """Name files so that Jenkins (JUnit Attachments) and GitLab offer them with the case."""
+    """Return the text that makes Jenkins (JUnit Attachments) and GitLab attach files to a case."""
     top = Path(os.environ.get("CI_PROJECT_DIR") or os.environ.get("WORKSPACE") or Path.cwd())
     paths = [file.absolute() for file in files if file.is_file()]
     paths = [path.relative_to(top) if path.is_relative_to(top) else path for path in paths]
@@ -201,13 +201,13 @@ def _splat(splat: Splat) -> str:
 
 
 def _place(splat: Splat) -> str:
-    """Say where in the sources a splat is, and through which patches' lines its stacks go."""
+    """Return a splat's title, its source line, and the patches whose lines are in its stacks."""
     through = "".join(f"\n  through {subject}" for subject in splat.patches)
     return f"{splat.title}\n  at {splat.place}{through}"
 
 
 def _other_attempts(test: Test) -> list[xunit2.InterimResult]:
-    """Return the attempts beside the one that the result shows, as Maven's surefire does."""
+    """Return the attempts other than the one in the result, as Maven's surefire does."""
     flaky = test.outcome is Outcome.FLAKY
     failure, error = (
         (xunit2.FlakyFailure, xunit2.FlakyError)
@@ -222,10 +222,10 @@ def _other_attempts(test: Test) -> list[xunit2.InterimResult]:
 
 
 def _text(raw: str, most: int) -> str:
-    """Clean the text of an element.  Only we name files: a guest must not have some attached."""
+    """Clean the text of an element.  A guest must not be able to attach files."""
     return clean(clip(raw, most)).replace("[[ATTACHMENT|", "[[ATTACHMENT ").strip()
 
 
 def _line(raw: str) -> str:
-    """Clean the text of an attribute: one line, of a length that can be shown."""
+    """Clean the text of an attribute: one line, not too long to show."""
     return one_line(raw, FIRST).replace("[[ATTACHMENT|", "[[ATTACHMENT ")

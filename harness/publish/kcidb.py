@@ -39,11 +39,11 @@ Table = dict[str, Any]  # an object of KCIDB's schema
 def report(run: Run, origin: str) -> Table:
     """Return the run as checkouts, builds and tests of ``origin``.
 
-    Raises UsageError when ``origin`` is not the name of one, and when kcidb-io is not installed.
+    Raises UsageError if ``origin`` is not a valid name or kcidb-io is not installed.
     """
     if not _ORIGIN.fullmatch(origin):
         raise UsageError(
-            f"'{one_line(origin)}' is not an origin's name",
+            f"'{one_line(origin)}' is not a valid origin name",
             hint="use the name that KernelCI gave you: lower case letters, digits and _",
         )
     name = f"{origin}:{_digest(run)}"
@@ -62,12 +62,12 @@ def report(run: Run, origin: str) -> Table:
         ) from None
     if not V5_3.is_valid_exactly(table):
         what = "the report does not fit KCIDB's schema"
-        raise HarnessError(what, hint="report this: it is a bug in the harness")
+        raise HarnessError(what, hint="report this, it is a bug in the harness")
     return table
 
 
 def _digest(run: Run) -> str:
-    """Identify a run: the same each time it is written, wherever its folder is."""
+    """Return a run's identity, which stays the same when the report is written again or moved."""
     digest = run.series.digest if run.series else ""
     identity = "\0".join((run.started, repr(run.seconds), run.source.commit, digest, *run.command))
     return hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:20]
@@ -94,7 +94,7 @@ def _checkout(run: Run, side: Trial, name: str, origin: str) -> Table:
 
 
 def _patches_digest(run: Run) -> str | None:
-    """Return the hash over the patches that the schema asks for; None when they are gone."""
+    """Return the hash of the patches that the schema defines; None if they are gone."""
     digests = hashlib.sha256()
     for patch in run.series.patches if run.series else ():
         try:
@@ -142,10 +142,10 @@ def _tests(run: Run, side: Trial, name: str, origin: str) -> Iterator[Table]:
 
 def _boot(side: Trial) -> Table:
     bad = bool(side.error or side.boot_splats)
-    boots = [one.boot_seconds for one in side.guests if one.boot_seconds is not None]
+    boots = [g.boot_seconds for g in side.guests if g.boot_seconds is not None]
     boot: Table = {"path": "boot", "status": "FAIL" if bad else "PASS"}
     if not (bad or boots):
-        boot["status"] = "SKIP"  # the tests are an earlier run's of the same kernel
+        boot["status"] = "SKIP"  # the results are from an earlier run of the same kernel
     if boots:
         boot["duration"] = round(max(boots), 3)
     parts = (side.error, *("\n".join(splat.lines) for splat in side.boot_splats))
@@ -171,7 +171,7 @@ def _test(side: Trial, test: Test, guest: GuestRecord | None) -> Table:
 
 
 def status(test: Test, guest: GuestRecord | None = None, *, excused: bool = False) -> str:
-    """Return the schema's word for an outcome.
+    """Return the schema's status for an outcome.
 
     Crash, timeout and error are FAIL only where the kernel itself is visibly at fault: it printed
     a splat, panicked, reset or hung.  Otherwise the test did not complete: ERROR.

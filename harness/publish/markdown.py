@@ -46,7 +46,7 @@ def of_run(run: Run) -> str:
 
 
 def of_check(matrix: Matrix) -> str:
-    """Return the summary of a check: the matrix of patches by checks and what was found."""
+    """Return the summary of a check: the matrix of patches by checks, and the findings."""
     blocks = [
         f"## {_verdict(matrix.verdict)}: {escaped(matrix.name)}",
         escaped(matrix.trouble),
@@ -61,7 +61,7 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _joined(blocks: Sequence[str]) -> str:
-    """Join blocks, as many as GitHub takes."""
+    """Join as many blocks as GitHub accepts."""
     text, size = "", 0
     for block in blocks:
         size += len(block.encode()) + 2
@@ -82,7 +82,7 @@ def _kernels(run: Run) -> Iterator[str]:
 def _changes(does: str, changes: Sequence[Change]) -> Iterator[str]:
     if not changes:
         return
-    rows = [f"| {escaped(one.test)} | {one.base} | {one.patched} |" for one in changes[:FAILURES]]
+    rows = [f"| {escaped(c.test)} | {c.base} | {c.patched} |" for c in changes[:FAILURES]]
     if len(changes) > FAILURES:
         rows.append(f"| and {len(changes) - FAILURES} more | | |")
     head = f"<details{' open' if does == 'breaks' else ''}>"
@@ -136,10 +136,10 @@ def _cell(cell: Cell) -> str:
 
 def _findings(matrix: Matrix) -> Iterator[str]:
     findings = code_annotations.of_check(matrix)
-    findings = tuple(one for one in findings if one.level is not AnnotationLevel.NOTICE)
-    for one in findings[:FAILURES]:
-        place = f" {_place(one.file, one.line)}" if one.line else ""
-        yield f"- **{one.level}**{place} {escaped(one.title)}"
+    findings = tuple(note for note in findings if note.level is not AnnotationLevel.NOTICE)
+    for note in findings[:FAILURES]:
+        place = f" {_place(note.file, note.line)}" if note.line else ""
+        yield f"- **{note.level}**{place} {escaped(note.title)}"
     if len(findings) > FAILURES:
         yield f"- and {len(findings) - FAILURES} more"
 
@@ -149,7 +149,7 @@ def _place(file: str, line: int) -> str:
 
 
 def _code(text: str) -> str:
-    """Put text between fences that are longer than any in it."""
+    """Put text between fences that are longer than any fence in it."""
     cleaned = clean(text)
     longest = max((len(fence) for fence in _FENCE.findall(cleaned)), default=2)
     fence = "`" * max(3, longest + 1)
@@ -157,6 +157,6 @@ def _code(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Escape text for Markdown: it becomes no mention, link or picture."""
+    """Escape text for Markdown, so that it cannot become a mention, link or picture."""
     line = html.escape(one_line(text, 300), quote=False)
     return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The table of outputs: each form that ``harness report`` can make besides the HTML page."""
+"""The table of outputs: each format of ``harness report`` besides the HTML page."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from harness.results.regression import settled
 
 @dataclasses.dataclass(frozen=True)
 class OutputChoices:
-    """Options of some outputs: the mail's sender, KCIDB's origin, and which kernel alone.
+    """Options of some outputs: the mail's sender, KCIDB's origin, and the only kernel to report.
 
-    Empty where nothing was chosen.
+    Each is empty if it was not given.
     """
 
     tested_by: str = ""
@@ -32,10 +32,10 @@ class OutputChoices:
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """A form of a run: the option ``--name FILE`` asks for it.
+    """A format of the report: the option ``--name FILE`` asks for it.
 
-    ``choices`` are the fields of OutputChoices that it takes.  ``of_check`` makes the same from
-    a check's matrix; None where a check has no such form.
+    ``choices`` are the fields of OutputChoices that it uses.  ``of_check`` makes the format from
+    a check's matrix; None if a check does not have this format.
     """
 
     name: str
@@ -46,9 +46,9 @@ class Output:
 
 
 def load(folder: Path) -> Run:
-    """Read the run in ``folder``, which may have been moved since, for example off a CI system.
+    """Read the run in ``folder``, which may have been moved, for example from a CI system.
 
-    Raises UsageError when there is none, or one of another form.
+    Raises UsageError if there is no run, or run.json has another format.
     """
     run = settled(store.load_run(folder))
     before, now = str(run.folder.absolute()) + os.sep, str(folder.absolute()) + os.sep
@@ -81,8 +81,8 @@ def _mail(run: Run, choices: OutputChoices, progress: Progress) -> bytes:
         files = [evidence.patch_file(run.folder, patch) for patch in patches]
         try:
             return reply.ask_maintainers(run.source, [file for file in files if file.is_file()])
-        except HostFault as error:  # a mail without receivers is better than none
-            progress.say(f"the mail has no Cc: {error.what}")
+        except HostFault as error:  # a mail without recipients is better than none
+            progress.say(f"the mail has no maintainers in Cc: {error.what}")
             return (), ()
 
     return reply.compose(run, maintainers, sender)
@@ -96,7 +96,7 @@ def _junit(run: Run, choices: OutputChoices, _: Progress) -> bytes:
 def _kcidb(run: Run, choices: OutputChoices, _: Progress) -> str:
     if not choices.origin:
         raise UsageError(
-            "--kcidb needs an origin", hint="--origin NAME, as KernelCI gave it to you"
+            "--kcidb needs an origin", hint="--origin NAME, the name that KernelCI gave you"
         )
     run = dataclasses.replace(run, sides=_sides(run, choices))
     return json.dumps(kcidb.report(run, choices.origin), indent=1) + "\n"
@@ -111,7 +111,7 @@ OUTPUTS = (
     ),
     Output("junit", "JUnit, for Jenkins, GitLab and others", _junit, choices=("side",)),
     Output("tap", "TAP 14 of the judged kernel", lambda run, *_: tap.tap(run)),
-    Output("ktap", "the same as the kernel's own KTAP", lambda run, *_: tap.ktap(run)),
+    Output("ktap", "KTAP, the kernel's own form of TAP", lambda run, *_: tap.ktap(run)),
     Output("kcidb", "JSON for KernelCI's database", _kcidb, choices=("origin", "side")),
     Output(
         "gitlab",
@@ -121,7 +121,7 @@ OUTPUTS = (
     ),
     Output(
         "summary",
-        "Markdown, as for the summary of a GitHub job",
+        "Markdown, for the summary of a GitHub job",
         lambda run, *_: markdown.of_run(run),
         markdown.of_check,
     ),

@@ -38,7 +38,7 @@ SHOWN = 8  # failures that are shown with details
 LISTED = 12  # names in a list
 SPLAT = 20  # lines of a splat
 
-_FILLED = WIDTH - 1  # a column is left for the space that disarms a line
+_FILLED = WIDTH - 1  # one column is left for the space that _TRAILER's match gets
 _TRAILER = re.compile(
     r"^(\s*(?:\w\S*(?:-by|(?=:\s.*@))|cc|fixes|link|buglink|closes|subject|date|change-id"
     r"|base-commit)):(?=\s)",
@@ -48,12 +48,12 @@ _SEPARATOR = re.compile(r"^(?:From |-- ?$|---|diff --git)", re.MULTILINE)
 _ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 _ADDRESS = re.compile(r"[\w.+=/*'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
 _NOWHERE = "kernel-harness.invalid"  # RFC 2606: never a host's name
-_HEADER = 16384  # characters of a header that are read
-_REFERENCES = 20  # mails of a thread that are referred to
+_HEADER = 16384  # most characters of a header
+_REFERENCES = 20  # most mails of a thread in References
 
 _MAINTAINER = "scripts/get_maintainer.pl"
 _MAINTAINER_READS = (_MAINTAINER, "MAINTAINERS", ".get_maintainer.ignore", ".mailmap")
-# What the script looks for to recognise the top of a kernel tree.
+# The script recognises the top of a kernel tree by these.
 _TREE = ("COPYING", "CREDITS", "Kbuild", "README", "Makefile")
 _FOLDERS = (
     *("Documentation", "arch", "include", "drivers", "fs", "init", "ipc", "kernel", "lib"),
@@ -67,7 +67,7 @@ Lines = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True)
 class RepliedThread:
-    """What the mail replies to: ids with their angle brackets, empty where it has none."""
+    """The mail that is replied to; ids have their angle brackets, and are empty if unknown."""
 
     id: str = ""
     references: Lines = ()
@@ -77,11 +77,11 @@ class RepliedThread:
 
 
 def person(text: str) -> Address:
-    """Read "Name <mail>".  Raises UsageError when it is something else."""
+    """Parse "Name <mail>".  Raises UsageError for anything else."""
     addresses = list(_addresses([text]))
     if len(addresses) != 1 or not addresses[0].display_name:
         raise UsageError(
-            f"'{one_line(text)}' is not a name with a mail address",
+            f"'{one_line(text)}' is not a name with an email address",
             hint="--tested-by 'Jane Doe <jane@example.org>'",
         )
     return addresses[0]
@@ -92,7 +92,7 @@ def compose(
 ) -> bytes:
     """Return the mail.
 
-    ``maintainers`` is called for (To, Cc) when the thread names nobody.  ``tested_by`` is the
+    ``maintainers`` returns (To, Cc), and is called if the thread has no Cc.  ``tested_by`` is the
     sender; the trailer is added only if the run justifies it.
     """
     thread = thread_of(run)
@@ -127,7 +127,7 @@ def compose(
 
 
 def thread_of(run: Run) -> RepliedThread:
-    """Read the headers of the cover letter, or of the first patch where there is none."""
+    """Read the headers of the cover letter, or of the first patch if there is none."""
     series = run.series
     if series is None:
         return RepliedThread()
@@ -144,7 +144,7 @@ def thread_of(run: Run) -> RepliedThread:
 
 
 def _thread(file: Path) -> RepliedThread:
-    # As text: then the raw bytes of a header are characters, and not of an unknown charset.
+    # Parse text: from bytes, email would mark raw header bytes as an unknown charset.
     message = email.message_from_string(file.read_bytes().decode("utf-8", "replace"))
     match = _ID.search(_header(message, "Message-ID"))
     own = match[0] if match else ""
@@ -161,7 +161,7 @@ def _thread(file: Path) -> RepliedThread:
 
 
 def _header(message: email.message.Message, name: str) -> str:
-    """Return a header's values in one line, whatever line breaks they have; not decoded."""
+    """Return a header's values, joined in one line and not decoded."""
     return ", ".join(one_line(str(value), _HEADER) for value in message.get_all(name, []))
 
 
@@ -173,7 +173,7 @@ def _decoded(value: str) -> str:
 
 
 def _addresses(values: Iterable[str]) -> Iterator[Address]:
-    """Return the usable addresses; others, as "undisclosed-recipients:;", are left out."""
+    """Return the usable addresses; others, such as "undisclosed-recipients:;", are left out."""
     for name, address in email.utils.getaddresses(list(values)):
         if _ADDRESS.fullmatch(address) and ".." not in address:
             with contextlib.suppress(ValueError, IndexError, email.errors.MessageError):
@@ -190,8 +190,8 @@ def _unique(addresses: Iterable[Address], without: set[str]) -> tuple[Address, .
 def ask_maintainers(source: Source, patches: Sequence[Path]) -> tuple[Lines, Lines]:
     """Ask the tree's get_maintainer.pl for (To, Cc): maintainers, and reviewers and lists.
 
-    Empty where the tree has no such script.  It is the base's script, never one that the series
-    brings.  Raises HostFault when the script fails.
+    Empty if the tree has no such script.  The script comes from the base, never from the series.
+    Raises HostFault if the script fails.
     """
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         top = Path(folder)
@@ -227,7 +227,7 @@ def no_tested_by(run: Run) -> str:
     if run.judged.left:
         return sentences.left(run.judged).removesuffix(".")
     flaky = {test.id for test in run.judged.tests if test.outcome is Outcome.FLAKY}
-    flaky |= {one.test for one in run.changes if one.kind is ChangeKind.FLAKY and one.patched.bad}
+    flaky |= {c.test for c in run.changes if c.kind is ChangeKind.FLAKY and c.patched.bad}
     if flaky:
         return f"{quantity(len(flaky), 'test')} {'is' if len(flaky) == 1 else 'are'} flaky"
     passed = any(test.outcome is Outcome.PASS for test in run.judged.tests)
@@ -246,8 +246,8 @@ def text(run: Run, tested_by: str = "") -> str:
         "\n".join(_commands(run)),
     ]
     body = "\n\n".join(block for block in blocks if block)
-    # b4 finds trailers anywhere in a reply: a title or a guest may print one, and wrapping may
-    # bring it to the start of a line.
+    # b4 finds trailers anywhere in a reply: a title or a guest's output may contain one, and
+    # wrapping may move it to the start of a line.
     body = _SEPARATOR.sub(r" \g<0>", _TRAILER.sub(r"\1 :", body))
     trailers = [f"Tested-by: {tested_by}"] if tested_by else []
     return "\n\n".join((body, *trailers, f"-- \nharness {harness.__version__}\n"))
@@ -288,7 +288,7 @@ def _setup(run: Run) -> Iterator[str]:
 
 
 def _item(name: str, value: str) -> str:
-    # Without a colon, or an id would look like a trailer.
+    # No colon: an id would look like a trailer.
     return _wrap(f"  {name:<9} {one_line(value)}", " " * 12)
 
 
@@ -299,7 +299,7 @@ def _findings(run: Run) -> Iterator[str]:
         shown = [line for splat in run.judged.boot_splats[:SHOWN] for line in _splat(splat)]
         yield "\n".join(["While booting:", *shown])
     if run.warnings:
-        lines = [_fold(f"  {one_line(one.message, 400)}") for one in run.warnings[:SHOWN]]
+        lines = [_fold(f"  {one_line(w.message, 400)}") for w in run.warnings[:SHOWN]]
         yield "\n".join([f"New compiler warnings ({len(run.warnings)}):", *lines])
     for group in run.failure_groups:
         yield "\n".join(_failures(run, group))
@@ -319,7 +319,7 @@ def _failures(run: Run, group: FailureGroup) -> Iterator[str]:
         for splat in test.splats[:1]:
             yield from _splat(splat)
     if len(group.tests) > SHOWN:
-        yield from ("", "More of them:", *_listed([test.id for test in group.tests[SHOWN:]]))
+        yield from ("", "More tests:", *_listed([test.id for test in group.tests[SHOWN:]]))
 
 
 def _splat(splat: Splat) -> Iterator[str]:
@@ -333,7 +333,7 @@ def _splat(splat: Splat) -> Iterator[str]:
 
 
 def _listed(names: Sequence[str]) -> Iterator[str]:
-    """List tests; many are counted by file, since single lines hide what they have in common."""
+    """List tests; count many by file, since a line per test would hide what they have in common."""
     if len(names) <= LISTED:
         yield from map(_name, names)
         return
@@ -363,10 +363,10 @@ def _indented(command: str) -> list[str]:
 
 
 def _wrap(line: str, indent: str = "") -> str:
-    """Wrap a sentence; ``indent`` leads all lines but the first."""
+    """Wrap a sentence; all lines but the first begin with ``indent``."""
     return textwrap.fill(line, _FILLED, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _fold(line: str) -> str:
-    """Break a line that is not a sentence where it must be; the rest is indented further."""
+    """Wrap a line that is not a sentence; its other lines are indented further."""
     return _wrap(line, " " * (len(line) - len(line.lstrip()) + 2))

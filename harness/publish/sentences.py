@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What every kind of report says about a run, in the same words."""
+"""Sentences about a run, shared by all kinds of reports."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from harness.progress import clock
 from harness.results.regression import counts
 from harness.text import clean, one_line, quantity
 
-# Lines of a splat that mean nothing without the same kernel at hand: registers, addresses, the
-# ends of stacks.
+# Lines of a splat that mean nothing without the same kernel image: registers, addresses, the ends
+# of stacks.
 _NOISE = re.compile(
     r"(?:R[A-Z0-9]{1,2}|[FCDEG]S|CR\d|DR\d|x\d+ *|Code|CPU|Tainted|Hardware name|PKRU): "
     r"|PGD |Modules linked in|Call Trace:|Kernel Offset| *</?\w+>$|---\["
@@ -33,14 +33,14 @@ _UNRELIABLE = " ? "  # before a frame that may be left over from an earlier call
 
 
 def title(run: Run) -> str:
-    """Return the title of the series, or the name of the sources where there is no series."""
+    """Return the title of the series, or the name of the sources if there is no series."""
     if run.series is None:
         return one_line(run.source.name)
     return one_line(run.series.title or run.series.name)
 
 
 def tally(tests: Sequence[Test]) -> str:
-    """Count the outcomes of tests: "133 pass, 2 fail"."""
+    """Return the number of tests by outcome: "133 pass, 2 fail"."""
     return ", ".join(f"{many} {outcome}" for outcome, many in counts(tests).items()) or "no tests"
 
 
@@ -67,7 +67,7 @@ def left(side: Trial) -> str:
 
 
 def missing(run: Run) -> int:
-    """Count the tests that ran on the base and do not exist on the judged kernel."""
+    """Count the tests that ran on the base but do not exist on the judged kernel."""
     tests = {test.id for test in run.judged.tests}
     gone = (change.test for change in run.changes if change.kind is ChangeKind.GONE)
     return sum(test not in tests for test in gone)
@@ -81,7 +81,7 @@ def tested(label: str, tests: Sequence[Test]) -> str:
 
 
 def history(test: TestHistory) -> str:
-    """Sum up the other runs of a test in a line."""
+    """Summarise the other runs of a test in one line."""
     parts = [quantity(test.runs, "run")]
     parts += [f"{many} {outcome}" for outcome, many in test.counts.items()]
     if test.first_failed:
@@ -106,12 +106,12 @@ def moment(at: float) -> str:
 
 
 def broken(run: Run) -> tuple[Change, ...]:
-    """Return what the series broke."""
+    """Return the changes that the series broke."""
     return tuple(change for change in run.changes if change.broken)
 
 
 def fixed(run: Run) -> tuple[Change, ...]:
-    """Return what the series fixed."""
+    """Return the changes that the series fixed."""
     return tuple(change for change in run.changes if change.fixed)
 
 
@@ -127,16 +127,16 @@ def _sentences(run: Run) -> Iterator[str]:
     if side.error:
         yield f"The {side.side} kernel could not be tested: {one_line(side.error)}."
         if run.verdict is Verdict.UNTESTABLE:
-            yield "Neither could the base, so this says nothing about the series."
+            yield "The base could not be tested either, so this says nothing about the series."
         return
     if run.interrupted:
-        yield "The run was interrupted; these are the results until then."
+        yield "The run was interrupted; these are the results up to that point."
     if run.compared:
         yield effect(run)
     elif len(run.sides) > 1:
         yield f"The base could not be tested: {one_line(run.sides[0].error)}."
     if side.boot_splats and not run.compared:
-        yield f"The {side.side} kernel reports problems while booting."
+        yield f"The {side.side} kernel prints splats while booting."
     yield from _about_tests(run)
 
 
@@ -144,12 +144,12 @@ def _about_tests(run: Run) -> Iterator[str]:
     side = run.judged
     groups = [group for group in run.failure_groups if group.reason != BROKEN]
     if groups:
-        strict = " With --strict all of them count." if run.strict and run.compared else ""
+        strict = " With --strict they all count." if run.strict and run.compared else ""
         yield f"Of {quantity(len(side.tests), 'test')}, {'; '.join(map(_count, groups))}.{strict}"
     if side.left:
         yield left(side)
     elif run.verdict is Verdict.GOOD and not groups and not run.compared:
-        yield f"All is well: {tally(side.tests)}."
+        yield f"Nothing failed: {tally(side.tests)}."
     if gone := missing(run):
         yield f"{quantity(gone, 'test')} of the base did not exist on the patched kernel."
 
@@ -160,13 +160,13 @@ def _count(group: FailureGroup) -> str:
 
 
 def effect(run: Run) -> str:
-    """Say in a sentence what the series does to tests, splats and warnings; empty if unknown."""
+    """Say in one sentence how the series affects tests, splats and warnings; empty if unknown."""
     good, bad = len(fixed(run)), len(broken(run))
     effects = [f"fixes {quantity(good, 'test')}"] if good else []
     if bad or not (run.interrupted or run.judged.left):
         effects.append(f"breaks {quantity(bad, 'test')}" if bad else "breaks no test")
     for many, what in ((len(run.splats), "new splat"), (len(run.warnings), "new compiler warning")):
-        effects += [f"brings {quantity(many, what)}"] if many else []
+        effects += [f"adds {quantity(many, what)}"] if many else []
     head, last = ", ".join(effects[:-1]), "".join(effects[-1:])
     sentence = f"{head} and {last}" if head else last
     return f"The series {sentence}." if sentence else ""
@@ -177,7 +177,7 @@ def trimmed(splat: Splat, most: int) -> Iterator[str]:
     lines = [clean(line).rstrip() for line in splat.lines]
     kept = [line for line in lines if line and not _NOISE.match(line)]
     reliable = [line for line in kept if not line.startswith(_UNRELIABLE)]
-    # A stack of unreliable frames is better than no stack.
+    # A stack of unreliable frames is better than none.
     kept = reliable if any(line.startswith(" ") for line in reliable) else kept
     yield from kept[:most]
     if len(kept) > most:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The judged kernel's tests as TAP 14 and as the kernel's own KTAP: a subtest for each file.
 
-The plan comes first, so a reader notices when the rest is cut off.  All points are ok exactly
-when the verdict is good: what the base did is only in the diagnostics.
+The plan comes first, so a reader notices a truncated file.  All points are ok exactly when the
+verdict is good: results of the base are only in the diagnostics.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from harness.model import Outcome, Run, Test
 from harness.publish import sentences
 from harness.text import clean, clip, one_line
 
-TEXT = 8 * 1024  # characters that are kept of a message or a log
-_LINES = 120  # and lines, half from the start, half from the end
+TEXT = 8 * 1024  # most characters of a message or a log
+_LINES = 120  # most lines, half from the start, half from the end
 _LINE = 400  # characters of a line
 EXPECTED = "TO" + "DO"  # TAP's word for a test that is known to fail
 
@@ -44,7 +44,7 @@ def tap(run: Run) -> str:
         lines.append(f"# Subtest: {_escaped(name)}")
         lines.append(f"    1..{len(points)}")
         for inner, point in enumerate(points, 1):
-            # TAP counts what is known to fail by itself: there it is "not ok".
+            # In TAP an expected failure is "not ok"; readers do not count it.
             word = _word(point.ok and point.directive != EXPECTED)
             end = _directive(point.directive, point.reason)
             lines.append(f"    {word} {inner} - {_escaped(point.name)}{end}")
@@ -62,7 +62,7 @@ def ktap(run: Run) -> str:
         for inner, point in enumerate(points, 1):
             lines += (f"  # {line}" for line in _comments({} if point.ok else point.values))
             end = _directive(point.directive.replace(EXPECTED, "XFAIL"), point.reason)
-            # In KTAP a test that is known to fail is ok, as in kselftest.
+            # In KTAP an expected failure is ok, as in kselftest.
             lines.append(f"  {_word(point.ok)} {inner} {_bare(point.name)}{end}")
         lines.append(f"{_word(_all_ok(points))} {number} {_bare(name)}")
     return "\n".join(lines) + "\n"
@@ -74,7 +74,7 @@ def _title(run: Run) -> str:
 
 
 def _subtests(run: Run) -> dict[str, list[TestPoint]]:
-    """Return the test points by file; what went wrong beside the tests has its own."""
+    """Return the test points by file; failures outside the tests have their own."""
 
     def failed(name: str, **values: str | list[str]) -> list[TestPoint]:
         return [TestPoint(False, name, values=values)]
@@ -84,7 +84,7 @@ def _subtests(run: Run) -> dict[str, list[TestPoint]]:
     side = run.judged
     subtests: dict[str, list[TestPoint]] = {}
     if run.interrupted:
-        subtests["run"] = failed("run", message="it was interrupted")
+        subtests["run"] = failed("run", message="the run was interrupted")
     if titles := [*filter(None, [side.error]), *(splat.title for splat in run.boot_splats)]:
         subtests["boot"] = failed("boot", message=one_line(titles[0], _LINE))
     if run.warnings:
@@ -167,10 +167,10 @@ def _comments(values: Values) -> Iterator[str]:
 
 
 def _escaped(name: str) -> str:
-    """Escape a description for TAP 14: it has these two special characters."""
+    """Escape the two special characters of TAP 14 in a description."""
     return name.replace("\\", "\\\\").replace("#", "\\#")
 
 
 def _bare(name: str) -> str:
-    """Return a description for KTAP, which ends at the first "#" and has no escapes."""
+    """Return a description for KTAP, where "#" would end it and cannot be escaped."""
     return name.replace("#", "_")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read a patch series from whatever holds one, and keep it as a folder."""
+"""Read a patch series from any kind of source, and save it as a folder."""
 
 from harness.series.folder import keep, slug
 from harness.series.load import SeriesRequest, load

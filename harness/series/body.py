@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The text and the diff of a mail, with what mailers do to them undone."""
+"""Extract the text and the diff of a mail, and undo changes by mailers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from harness.diff import DiffError, FileDiff
 from harness.errors import SeriesError
 from harness.series.header import decoded
 
-_SAVE_AGAIN = "save the mail again, or ask for it as an attachment or from an archive"
+_SAVE_AGAIN = "save the mail again, download it from an archive, or ask for it as an attachment"
 _MAKE_AGAIN = (
-    "it was cut or changed on the way: save it again, or make it again with git format-patch"
+    "the mail was truncated or changed in transit: save it again, or recreate it with"
+    " git format-patch"
 )
 _ASK_SENDER = "do not use this patch, or ask its sender what it is for"
-_PREFIXES = (
-    "make it again with git format-patch --src-prefix=a/ --dst-prefix=b/ (see diff.noprefix)"
-)
+_PREFIXES = "recreate it with git format-patch --src-prefix=a/ --dst-prefix=b/ (see diff.noprefix)"
 _PATCH_NAME = re.compile(r"\.(?:patch|diff|mbo?x|eml)(?:\.txt)?$", re.IGNORECASE)
-# A whole mail, such as an attached format-patch file.
+# A complete mail, such as an attached format-patch file.
 _MAIL = re.compile(rb"(?:From [0-9a-f]{40} |From: )[^\n]*\n(?:[!-~]+:.*\n|[ \t].*\n)*Subject:")
-# Encodings that git am cannot decode at all: a character never is a single byte.
+# Encodings that git am cannot decode, because no character is a single byte.
 _WIDE = ("utf-16", "utf-32", "utf16", "utf32", "iso-2022", "ucs")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _GIT_FROM = re.compile(rb"From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001")
@@ -41,9 +40,10 @@ _HEADER = re.compile(rb"(From|Subject|Date):[ \t]*(\S[^\n]*(?:\n[ \t]+\S[^\n]*)*
 
 @dataclasses.dataclass(frozen=True)
 class Body:
-    """``text`` comes before ``patch``; ``plain``: git am reads the mail as we do.
+    """A mail's ``text`` before the diff, and the diff (``patch``).
 
-    ``attached`` are whole mails that this one carries instead of a diff of its own.
+    ``plain``: git am reads the mail as we do.  ``attached`` are complete mails that a mail without
+    its own diff has as attachments.
     """
 
     text: bytes
@@ -54,7 +54,7 @@ class Body:
 
 
 def read(raw: bytes, message: email.message.Message, where: str) -> Body:
-    """Read the parts of a mail.  Raises SeriesError when an encoding is damaged."""
+    """Read the parts of a mail.  Raises SeriesError if an encoding is damaged."""
     parts = list(_text_parts(message))
     mails = [payload for part, payload in parts if _MAIL.match(payload) and part is not message]
     texts, plain = [], not message.is_multipart()
@@ -82,7 +82,7 @@ def read(raw: bytes, message: email.message.Message, where: str) -> Body:
 
 
 def _own_parts(part: email.message.Message) -> Iterator[email.message.Message]:
-    """The parts of a mail, without those of mails inside it."""
+    """Yield the parts of a mail, without the parts of mails attached to it."""
     yield part
     if part.get_content_maintype() == "multipart" and part.is_multipart():
         for inner in _subparts(part):
@@ -96,7 +96,7 @@ def _subparts(part: email.message.Message) -> list[email.message.Message]:
 
 
 def _text_parts(message: email.message.Message) -> Iterator[tuple[email.message.Message, bytes]]:
-    """The decoded parts that can hold text or a diff; HTML only if there is nothing else."""
+    """Yield the decoded parts that can have text or a diff; HTML only if there is nothing else."""
     leaves = [part for part in _own_parts(message) if not part.is_multipart()]
     plain = [part for part in leaves if _is_text(part)]
     for part in plain or [part for part in leaves if part.get_content_maintype() == "text"]:
@@ -115,7 +115,7 @@ def _encoding(part: email.message.Message) -> str:
 
 
 def _undo_mailer(part: email.message.Message, payload: bytes) -> bytes:
-    """Undo what a mailer did besides the transfer encoding."""
+    """Undo changes by a mailer other than the transfer encoding."""
     charset = (part.get_content_charset() or "").lower()
     if charset.startswith(_WIDE):
         payload = decoded(payload, charset).encode()
@@ -129,10 +129,10 @@ def _undo_mailer(part: email.message.Message, payload: bytes) -> bytes:
 
 
 def _unflowed(payload: bytes, delete_space: bool) -> bytes:
-    """Undo format=flowed: an extra space before lines that begin with one, and broken lines.
+    """Undo format=flowed: an extra space before lines that begin with a space, and wrapped lines.
 
-    Many mailers declare it and do not apply it: then some line of the diff begins with exactly one
-    space.
+    Many mailers declare format=flowed without applying it: then some line of the diff begins with
+    exactly one space.
     """
     text, patch = diff.split(payload)
     lines = patch.split(b"\n")
@@ -151,18 +151,18 @@ def _unflowed(payload: bytes, delete_space: bool) -> bytes:
 def _joined(lines: Sequence[bytes], delete_space: bool) -> list[bytes]:
     """Join a line that ends in a space with the next, except for context lines and signatures."""
     joined: list[bytes] = []
-    goes_on = False
+    continued = False
     for line in lines:
-        if goes_on:
+        if continued:
             joined[-1] = (joined[-1][:-1] if delete_space else joined[-1]) + line
         else:
             joined.append(line)
-        goes_on = line.endswith(b" ") and len(line.strip()) > 1 and line != b"-- "
+        continued = line.endswith(b" ") and len(line.strip()) > 1 and line != b"-- "
     return joined
 
 
 def _refuse_garbage(parts: Sequence[email.message.Message], body: bytes, where: str) -> None:
-    """Raise SeriesError for damaged base64: in its text nothing shows that it was a patch."""
+    """Raise SeriesError for damaged base64, because its decoded text does not look like a patch."""
     if not any(_encoding(part) == "base64" for part in parts):
         return
     defects = [type(defect).__name__ for part in parts for defect in part.defects]
@@ -179,22 +179,22 @@ def _refuse_garbage(parts: Sequence[email.message.Message], body: bytes, where: 
 
 @dataclasses.dataclass(frozen=True)
 class Scissored:
-    """What stands below a scissors line: its own headers, names in lower case, and the text."""
+    """The headers below a scissors line, with names in lower case, and the text after them."""
 
     headers: dict[str, bytes]
     text: bytes
 
 
 def below_scissors(text: bytes, *, reply: bool) -> Scissored | None:
-    """Return what is below the last scissors line before the diff; None if nothing is to be cut.
+    """Return what is below the last scissors line before the diff; None if nothing is cut off.
 
-    In a reply everything above is discussion.  Elsewhere the line counts only if headers follow
-    it: it may be part of the commit message.
+    In a reply everything above is discussion.  Elsewhere the line only counts if headers follow it,
+    because it may be part of the commit message.
     """
     cuts = [
         match
         for match in _SCISSORS.finditer(text)
-        # Mainly scissors and dashes, not words.
+        # Mostly scissors and dashes rather than words.
         if len(_SCISSOR_MARKS.sub(b"", match[1])) * 2 < len(match[1].strip())
     ]
     if not cuts:
@@ -208,10 +208,10 @@ def below_scissors(text: bytes, *, reply: bool) -> Scissored | None:
 
 
 def file_diffs(patch: bytes, before: bytes, where: str) -> tuple[FileDiff, ...]:
-    """Read the diff of a mail; empty for an empty patch.  ``before`` is the text before it.
+    """Parse the diff of a mail; empty for an empty patch.  ``before`` is the text before it.
 
-    Raises SeriesError for a diff that is damaged or cut, and for one that changes something
-    outside of the tree.
+    Raises SeriesError for a diff that is damaged or truncated, or that changes something outside
+    the tree.
     """
     if not patch:
         return ()
@@ -225,18 +225,16 @@ def file_diffs(patch: bytes, before: bytes, where: str) -> tuple[FileDiff, ...]:
         ) from error
     _refuse_outside((name for file in files for name in file.names), where)
     if any(file.bare for file in files):
-        raise SeriesError(
-            f"the file names in {where} have no a/ and b/ before them", hint=_PREFIXES
-        )
+        raise SeriesError(f"the file names in {where} lack the prefixes a/ and b/", hint=_PREFIXES)
     for file in files:
         if file.link:
             _refuse_link(file, where)
-    # A mail that was cut between two files has fewer than its diffstat counts, and no signature.
-    # One alone proves nothing: people edit both.
+    # A mail truncated between two files has fewer files than its diffstat, and no signature.  One
+    # of these alone proves nothing, because people edit both.
     counts = [int(match[1]) for match in map(_STAT.match, before.splitlines()) if match]
     if counts and len(files) < counts[-1] and not _SIGNATURE.search(patch):
         raise SeriesError(
-            f"{where} is cut: its diffstat counts {counts[-1]} files, the diff has {len(files)}",
+            f"{where} is truncated: its diffstat lists {counts[-1]} files, the diff {len(files)}",
             hint=_MAKE_AGAIN,
             details=ending,
         )
@@ -244,22 +242,22 @@ def file_diffs(patch: bytes, before: bytes, where: str) -> tuple[FileDiff, ...]:
 
 
 def _refuse_outside(names: Iterable[str], where: str) -> None:
-    """Raise SeriesError for names that lead out of the tree, or into git's own folder."""
+    """Raise SeriesError for names outside the tree, or in git's own folder."""
     for name in names:
         parts = name.split("/")
         git = any(re.fullmatch(r"\.git|git~1", part.rstrip(". "), re.IGNORECASE) for part in parts)
         if git or ".." in parts or "" in parts or not name.isprintable():
             shown = ascii(name) if not name.isprintable() else f"'{name}'"
             raise SeriesError(
-                f"{where} changes {shown}, which is outside of the tree", hint=_ASK_SENDER
+                f"{where} changes {shown}, which is outside the tree", hint=_ASK_SENDER
             )
 
 
 def _refuse_link(file: FileDiff, where: str) -> None:
-    """Raise SeriesError for a link out of the tree: later changes would go through it."""
-    for goal in ["what only git can read"] if file.binary else file.added:
+    """Raise SeriesError for a link out of the tree, which later changes would follow."""
+    for goal in ["(a binary diff)"] if file.binary else file.added:
         if file.binary or diff.leads_out(file.new, goal):
             raise SeriesError(
-                f"{where} makes '{file.new}' a link to '{goal}', which is outside of the tree",
+                f"{where} makes '{file.new}' a link to '{goal}', which is outside the tree",
                 hint=_ASK_SENDER,
             )

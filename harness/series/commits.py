@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Commits of the user's tree as mails: a range, a branch, or a branch that b4 prepared."""
+"""Export commits of the user's tree as mails: a range, a branch, or a branch of b4 prep."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _FORMAT_PATCH = (
     *("--find-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--encode-email-headers"),
     *("--no-from", "--no-to", "--no-cc", "--no-add-header", "--no-notes", "--no-signature"),
 )
-_MOST = 300  # commits; a branch with more was given a wrong base
+_MOST = 300  # commits; a branch with more than that has a wrong base
 _TRACKING = "--- b4-submit-tracking ---"
 _SENDER = "harness <harness@localhost>"
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportedCommits:
-    """Commits as mails in ``folder``, and the commit of ``repo`` they start from."""
+    """Commits as mails in ``folder``; ``base`` is the commit of ``repo`` before them."""
 
     folder: Path
     base: str
@@ -36,7 +36,7 @@ class ExportedCommits:
 
 @dataclasses.dataclass(frozen=True)
 class _Span:
-    """Commits after ``base`` up to ``tip``, and b4's cover letter and revision of them."""
+    """Commits after ``base`` up to ``tip``, with the cover letter and revision from b4."""
 
     base: str
     tip: str
@@ -46,20 +46,21 @@ class _Span:
 
 
 def export(word: str, tree: Path | None, base: str = "") -> ExportedCommits | None:
-    """Make mails of ``A..B``, of a branch since its base, or of one commit; None if it is neither.
+    """Export ``A..B``, a branch since its base, or a commit; None if ``word`` is none of these.
 
-    A branch starts at ``base``; else where b4 or its upstream branch says, or at the newest tag
-    in it.  Raises UsageError for a range that is wrong, empty or has a merge in it, SeriesError
-    for one commit that is a merge.
+    A branch starts at ``base``, or at the base known from b4 or its upstream branch, or at its
+    newest tag.  Raises UsageError for a range that is invalid, empty or contains a merge,
+    SeriesError for a merge commit.
     """
     repo = paths.expanded(tree or Path.cwd()).absolute()
     if not word or word.startswith("-") or not git.run(repo, "rev-parse", check=False).ok:
         if ".." in word and "/" not in word and not word.startswith("."):
             if tree:
-                raise UsageError(f"{repo} is not a git tree", hint="name one with --tree DIR")
+                what = f"{repo} is not a git tree"
+                raise UsageError(what, hint="specify a git tree with --tree DIR")
             raise UsageError(
-                f"{word} is a range of commits, but of which tree?",
-                hint="name the tree with --tree DIR",
+                f"{word} is a range of commits, but {repo} is not a git tree",
+                hint="specify the tree with --tree DIR",
             )
         return None
     span = _range(repo, word) if ".." in word else _named(repo, word, base)
@@ -75,13 +76,13 @@ def export(word: str, tree: Path | None, base: str = "") -> ExportedCommits | No
                 (scratch / "mails").rename(folder)
     name = re.sub(r"[^\w.-]+", "-", word).strip("-.") or "commits"
     empty = count - len(list(folder.glob("*.patch"))) + bool(span.letter)
-    notes = (f"{empty} of the commits change nothing and are left out",) if empty else ()
+    notes = (f"left out {empty} of the commits, which change nothing",) if empty else ()
     top = git.top_of(repo) or repo
     return ExportedCommits(folder, span.base, name, top, (*span.notes, *notes))
 
 
 def _write_mails(repo: Path, span: _Span, folder: Path) -> None:
-    """Have git write the mails; for a commit that changes nothing it writes an empty file."""
+    """Write the mails with git, without the empty files for commits that change nothing."""
     options = (f"--reroll-count={span.revision}", "--output-directory", folder)
     span_words = f"{span.base}..{span.tip}"
     git.run(repo, *_FORMAT_PATCH, *options, span_words)
@@ -110,12 +111,14 @@ def _range(repo: Path, word: str) -> _Span | None:
     if first and tip:
         if base := git.merge_base(repo, first, tip):
             return _Span(base, tip)
-        raise UsageError(f"the two ends of {word} have no commit in common", hint="give BASE..TIP")
+        what = f"the two ends of {word} have no common ancestor"
+        raise UsageError(what, hint="use a range BASE..TIP")
     if "/" in word and not first and not tip:  # a mistyped path
         return None
     missing = names[1] if first else names[0]
     raise UsageError(
-        f"{repo} has no commit '{missing}'", hint=f"git -C {repo} fetch, or --tree DIR"
+        f"{repo} has no commit '{missing}'",
+        hint=f"run git -C {repo} fetch, or specify another tree with --tree DIR",
     )
 
 
@@ -136,39 +139,44 @@ def _named(repo: Path, word: str, base: str) -> _Span | None:
 
 
 def _single(repo: Path, word: str, commit: str) -> _Span:
-    """One commit.  A merge is untestable, not a mistake: git's bisection or rebase comes to it."""
+    """Return the span of one commit.
+
+    A merge is untestable rather than a usage error, because git bisect and rebase reach merges.
+    """
     if git.commit_of(repo, f"{commit}^2"):
         raise SeriesError(
-            f"{word} is a merge: it has no patch of its own",
-            hint="harness run --no-series --tree . tests the merged tree",
+            f"{word} is a merge and has no patch of its own",
+            hint="to test the merged tree: harness run --no-series --tree .",
         )
     if parent := git.commit_of(repo, f"{commit}^"):
         return _Span(parent, commit)
     raise UsageError(
-        f"{word} is the first commit of its history: it has no patch",
-        hint="give a later one, or BASE..TIP",
+        f"{word} is the root commit and has no patch",
+        hint="use a later commit, or a range BASE..TIP",
     )
 
 
 def _start_of_branch(repo: Path, word: str, tip: str, base: str) -> tuple[str, str]:
-    """Find the commit where a branch starts, and say what tells so."""
+    """Return the commit where a branch starts, and how it was determined."""
     if base:
         commit = git.commit_of(repo, base)
         if not commit:
-            raise UsageError(f"{repo} has no commit '{base}'", hint="name another with --base")
+            what = f"{repo} has no commit '{base}'"
+            raise UsageError(what, hint="specify another base with --base")
         return git.line(repo, "merge-base", commit, tip), base
     if upstream := git.commit_of(repo, f"{word}@{{upstream}}"):
         return git.line(repo, "merge-base", upstream, tip), f"its upstream branch ({upstream[:12]})"
     tag = git.run(repo, "describe", "--tags", "--abbrev=0", tip, check=False).stdout.strip()
     if tag:
-        return git.commit_of(repo, tag), f"{tag}, the newest tag in it"
+        return git.commit_of(repo, tag), f"{tag}, its newest tag"
     raise UsageError(
-        f"cannot tell where {word} begins", hint=f"name its base: BASE..{word}, or --base BASE"
+        f"cannot determine where {word} begins",
+        hint=f"specify its base: BASE..{word}, or --base BASE",
     )
 
 
 def _prepared_by_b4(repo: Path, full_name: str, tip: str) -> _Span | None:
-    """Read what b4 prep keeps of a branch: in an empty commit, or in the branch's description."""
+    """Read b4 prep's data about a branch, from an empty commit or the branch's description."""
     log = git.run(repo, "log", f"-{_MOST}", "--format=%H %T %P%n%B%x1e", tip, check=False).stdout
     for entry in log.split("\x1e\n"):
         head, _, message = entry.partition("\n")
@@ -190,7 +198,7 @@ def _prepared_by_b4(repo: Path, full_name: str, tip: str) -> _Span | None:
 
 
 def _b4_tracking(message: str) -> tuple[str, int, str]:
-    """The cover letter, the revision and the base branch; b4 stores the latter two as JSON."""
+    """Return cover letter, revision and base branch; b4 stores the latter two as JSON."""
     letter, _, rest = message.partition(_TRACKING)
     text = "\n".join(line for line in rest.splitlines() if not line.startswith("#"))
     try:
@@ -201,19 +209,20 @@ def _b4_tracking(message: str) -> tuple[str, int, str]:
 
 
 def _count_patches(repo: Path, span: _Span, word: str) -> int:
-    """Count the commits.  Raises UsageError for none at all, too many, and merges among them."""
+    """Count the commits.  Raises UsageError for none, too many, or merges among them."""
     log = git.run(repo, "log", f"-{_MOST + 1}", "--format=%H %P", f"{span.base}..{span.tip}").stdout
     commits = [line.split() for line in log.splitlines()]
     if not commits:
-        raise UsageError(f"there are no commits in {word} of {repo}", hint="give BASE..TIP")
+        what = f"there are no commits in {word} of {repo}"
+        raise UsageError(what, hint="use a range BASE..TIP")
     if len(commits) > _MOST:
         raise UsageError(
-            f"{word} of {repo} has more than {_MOST} commits", hint="name its base: BASE..TIP"
+            f"{word} of {repo} has more than {_MOST} commits", hint="specify its base: BASE..TIP"
         )
     for commit, *parents in commits:
         if len(parents) > 1:
             raise UsageError(
-                f"{commit[:12]} in {word} is a merge: it has no patch",
-                hint="name the commits behind it, or rebase the branch",
+                f"{commit[:12]} in {word} is a merge and has no patch",
+                hint="use only the commits after the merge, or rebase the branch",
             )
     return len(commits)

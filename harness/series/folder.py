@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A series kept as a folder: plain patches, and series.toml with what the mails do not say."""
+"""A series saved as a folder: plain patches, and series.toml with data that mails lack."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ NAME = "series.toml"
 class SeriesToml:
     """The keys of series.toml.
 
-    ``kernel`` is a release, ``base`` a commit or tag of the tree the series is made for;
-    ``kconfig`` and ``suites`` are names, or paths.  A path that exists beside series.toml becomes
-    absolute; everything else stays as written, to be searched in the project's own folders.
+    ``kernel`` is the release, ``base`` the commit or tag, that the series applies to; ``kconfig``
+    and ``suites`` are names or paths.  A path that exists relative to series.toml becomes absolute;
+    everything else is left as written and searched in the project's folders.
     """
 
     title: str = ""
@@ -40,7 +40,7 @@ _KEYS = {field.name: field.default for field in dataclasses.fields(SeriesToml)}
 
 
 def read_toml(folder: Path) -> SeriesToml:
-    """Read ``folder``'s series.toml, which need not exist.
+    """Read ``folder``'s series.toml; return defaults if it does not exist.
 
     Raises SeriesError for broken TOML, an unknown key, or a value of the wrong type.
     """
@@ -54,7 +54,7 @@ def read_toml(folder: Path) -> SeriesToml:
             f"cannot read {path}: {error.strerror}", hint=f"check the permissions of {path}"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SeriesError(f"{path} is not valid TOML: {error}", hint="correct that line") from error
+        raise SeriesError(f"{path} is not valid TOML: {error}", hint="fix that line") from error
     return SeriesToml(**{key: _value(path, key, value) for key, value in table.items()})
 
 
@@ -83,10 +83,10 @@ def _value(path: Path, key: str, value: object) -> Any:
 
 
 def keep(series: Series, folder: Path, link: str = "") -> Path:
-    """Write ``series`` to ``folder``, which must not exist; returns the folder.
+    """Write ``series`` to ``folder``, which must not exist; return the folder.
 
-    Each patch is one file that ``git am`` takes: no transfer encoding, UTF-8, one part.  The
-    folder appears when it is complete.  Raises UsageError when there is something already.
+    Each patch is a file that ``git am`` can read: no transfer encoding, UTF-8, one part.  The
+    folder only appears when complete.  Raises UsageError if it already exists.
     """
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} already exists", hint="choose another name with --name SLUG")
@@ -107,7 +107,7 @@ def keep(series: Series, folder: Path, link: str = "") -> Path:
 
 
 def _toml(series: Series, link: str) -> str:
-    """Series.toml with what is known; a JSON string is a TOML string as well."""
+    """Return the text of series.toml; JSON strings and lists are valid TOML."""
     changed = [file for patch in series.patches for file in patch.files]
     folders = dict.fromkeys(str(Path(file).parent) for file in changed if "/" in file)
     values = {

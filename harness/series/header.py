@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The header of a mail as text, whatever its bytes are, and what the subject line says."""
+"""Decode the header of a mail, even if it is malformed, and parse the subject line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VERSION = re.compile(
     r"(?:(\d{1,3})|([1-3])\.(\d{1,3}))(?![\w.])",
     re.IGNORECASE,
 )
-# In several languages; mailing lists put their name before it.
+# "Re:" in several languages; mailing lists may put their name before it.
 _REPLY = re.compile(
     r"^\s*(?:\[(?![^\]]*(?:patch|\d/\d))[^\]]*\]\s*)*"
     r"(?:(?:re|aw|sv|antw|fwd?|wg)\s*(?:\[\d+\])?\s*:"
@@ -31,10 +31,10 @@ _TAGS = re.compile(r"^\s*(?:re:\s*|fwd?:\s*|\[[^\]]*\]\s*)*", re.IGNORECASE)
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """``number`` of ``total`` as written, both 0 if absent; ``title`` has no tags.
+    """A subject: ``number`` of ``total`` as written, both 0 if absent; ``title`` has no tags.
 
-    ``version`` and ``minor`` are 2 and 1 of v2.1.  ``tagged``: a tag contains PATCH or a number;
-    archives hold much else.
+    ``version`` and ``minor`` are 2 and 1 for v2.1.  ``tagged``: a tag contains PATCH or a number,
+    unlike in most other mails of an archive.
     """
 
     title: str
@@ -47,7 +47,7 @@ class Subject:
 
 
 def parse_subject(text: str) -> Subject:
-    """Read a decoded subject line, such as ``[PATCH v2 3/8] title``."""
+    """Parse a decoded subject line, such as ``[PATCH v2 3/8] title``."""
     # Only leading tags count: brackets further right belong to the title.
     leading = _TAGS.match(text)
     tags = _BRACKET.findall(leading[0]) if leading else []
@@ -69,8 +69,8 @@ def parse_subject(text: str) -> Subject:
 def decoded(raw: bytes, charset: str | None = None) -> str:
     """Decode bytes whose declared ``charset`` may be missing or wrong.
 
-    Bytes that are not ASCII and are valid UTF-8 are taken as UTF-8: the declaration is wrong more
-    often than other text looks like UTF-8 by chance.
+    Valid UTF-8 that is not ASCII is decoded as UTF-8: a wrong declaration is more frequent than
+    other text that is valid UTF-8 by chance.
     """
     for name in ("utf-8" if not raw.isascii() else None, charset, "utf-8"):
         try:
@@ -90,19 +90,19 @@ def text_of(message: email.message.Message, name: str) -> str:
         parts = email.header.decode_header(value)
     except (email.errors.HeaderParseError, ValueError):  # a damaged encoded word
         parts = [(str(value), None)]
-    # In an undecodable header the bytes are what the mail has; elsewhere strings stay strings.
+    # decode_header returns bytes for encoded words, and strings for other headers.
     text = "".join(
         decoded(part, charset if charset != "unknown-8bit" else None)
         if isinstance(part, bytes)
         else decoded(part.encode("utf-8", "surrogateescape"))
         for part, charset in parts
     )
-    # No control characters: only we control the terminal.
+    # Remove control characters, which could change the user's terminal.
     return "".join(char for char in text if char in "\t\r\n" or category(char) != "Cc").strip()
 
 
 def git_can_decode(message: email.message.Message) -> bool:
-    """Whether git knows the encodings in the header; it refuses a mail with an unknown one."""
+    """Return whether git knows all encodings in the header, which git am requires."""
     values = [str(message.get(name, "")) for name in ("From", "Subject")]
     try:
         charsets = {charset for value in values for _, charset in email.header.decode_header(value)}
@@ -125,7 +125,7 @@ def subject_of(message: email.message.Message) -> str:
 
 
 def message_id(message: email.message.Message) -> str:
-    """Return the mail's own id without its angle brackets."""
+    """Return the mail's message id without angle brackets."""
     value = text_of(message, "Message-ID")
     match = re.search(r"<([^<>\s]+)>", value)
     return match[1] if match else value.strip()

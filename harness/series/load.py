@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From what a user names to a Series: find the mails, choose, sort, see that none is missing."""
+"""Load a Series from a source: find the mails, choose, sort, check that none is missing."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from harness.series.mbox import MboxEntry
 
 @dataclasses.dataclass(frozen=True)
 class SeriesRequest:
-    """What to take of the mails that are there.
+    """Which series to load from the mails, and how.
 
-    ``tree`` is the git tree that ranges and branches are of, ``base`` where a branch starts;
-    ``pick`` names one of several series and ``revision`` one of its revisions.  ``collect`` adds
-    trailers from replies to the patches.  Without ``whole`` a series may lack patches: then its
-    ``missing``, ``duplicates`` and ``fault`` say so.
+    ``tree`` is the git tree for ranges and branches, ``base`` the start of a branch; ``pick``
+    selects one of several series and ``revision`` one of its revisions.  ``collect`` adds trailers
+    from replies to the patches.  If ``whole`` is False, a series may lack patches; its ``missing``,
+    ``duplicates`` and ``fault`` then describe that.
     """
 
     tree: Path | None = None
@@ -39,7 +39,7 @@ class SeriesRequest:
 
 @dataclasses.dataclass(frozen=True)
 class NumberedPatches:
-    """The patches in order, each number once; ``conflicting`` share a number and differ."""
+    """The patches in order, each number once; ``conflicting`` ones share a number but differ."""
 
     patches: tuple[Mail, ...]
     total: int
@@ -49,14 +49,15 @@ class NumberedPatches:
 
 
 def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None = None) -> Series:
-    """Read a series from whatever the user has.
+    """Load a series from any kind of source.
 
-    A folder of patches (a quilt ``series`` file gives their order), files, an mbox (of any size),
-    a maildir, ``-`` for standard input, a range or branch of a git tree, and (the only use of the
-    network) a message id or link.  A folder may have a cover letter and a series.toml.
+    That is a folder of patches (in the order of a quilt ``series`` file, if present), files, an
+    mbox (of any size), a maildir, ``-`` for standard input, a range or branch of a git tree, or a
+    message id or link (the only use of the network).  A folder may have a cover letter and a
+    series.toml.
 
-    The digest covers the patches' bytes only.  Raises UsageError when there is nothing there,
-    SeriesError when it is no series that git am could apply.
+    The digest covers only the patches' bytes.  Raises UsageError if the source does not exist,
+    SeriesError if git am could not apply it.
     """
     request = request or SeriesRequest()
     words = [words] if isinstance(words, str | Path) else list(words)
@@ -85,7 +86,7 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
 
 
 def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
-    """Read a patch or cover letter; a mail that carries whole mails stands for those."""
+    """Read a patch or cover letter; a mail with attached mails is replaced by these."""
     mail = _parse(entry.raw(), entry.where, entry.path)
     attached = [
         _parse(raw, f"attachment {number} of {entry.where}", entry.path)
@@ -100,7 +101,7 @@ def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
     if mail.reply:
         raise SeriesError(
             f"{mail.where} is a reply, not a patch ('{mail.subject}')",
-            hint="take the mail it answers, and leave out replies",
+            hint="use the mail it replies to, and leave out replies",
         )
     cover = mail.number == 0 and (mail.total or "0000" in Path(mail.where).name[:4])
     if not mail.diffs and not (cover and (source.strict or len(source.entries) > 1)):
@@ -109,7 +110,7 @@ def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
 
 
 def _parse(raw: bytes, where: str, path: Path) -> Mail:
-    """Read a mail, and forget its hunks: all those of a series may take much memory."""
+    """Read a mail without its hunks, which could take much memory for a whole series."""
     mail = parse(raw, where)
     diffs = tuple(dataclasses.replace(file, hunks=()) for file in mail.diffs)
     return dataclasses.replace(mail, path=path, diffs=diffs)
@@ -117,23 +118,23 @@ def _parse(raw: bytes, where: str, path: Path) -> Mail:
 
 def _no_diff(mail: Mail) -> SeriesError:
     return SeriesError(
-        f"{mail.where} has no diff in it ('{mail.subject}')",
+        f"{mail.where} has no diff ('{mail.subject}')",
         hint="leave out replies and other mails without a patch",
     )
 
 
 def _sort(patches: Sequence[Mail], source: MailSource) -> NumberedPatches:
-    """Sort by [PATCH n/m]; if no subject has a number, the order stays.
+    """Sort by [PATCH n/m]; if no subject has a number, keep the order.
 
-    Raises SeriesError when only some have one, or when they are of several series.
+    Raises SeriesError if only some subjects have a number, or if they are of several series.
     """
     if source.ordered or not any(mail.total for mail in patches):
         return NumberedPatches(tuple(patches), len(patches))
     unnumbered = [mail.where for mail in patches if not mail.total]
     if unnumbered:
         raise SeriesError(
-            f"some subjects in {source.where} have a number [PATCH n/m], and some have none",
-            hint=f"number all or none: {FORMAT}",
+            f"some subjects in {source.where} have a number [PATCH n/m], and some do not",
+            hint=f"number all patches or none: {FORMAT}",
             details="without a number:\n" + "\n".join(unnumbered),
         )
     _refuse_several_series(patches, source)
@@ -158,7 +159,7 @@ def _sort(patches: Sequence[Mail], source: MailSource) -> NumberedPatches:
 
 def _refuse_several_series(mails: Sequence[Mail], source: MailSource) -> None:
     versions = sorted({mail.version for mail in mails})
-    if source.strict and len(versions) > 1:  # elsewhere, threads has chosen one
+    if source.strict and len(versions) > 1:  # otherwise threads.choose has chosen one
         names = " and ".join(f"v{number}" for number in versions)
         raise SeriesError(
             f"revisions are mixed in {source.where}: {names}",
@@ -172,22 +173,22 @@ def _refuse_several_series(mails: Sequence[Mail], source: MailSource) -> None:
         raise SeriesError(
             f"the patches in {source.where} are of different series: m in [PATCH n/m] is"
             f" {' and '.join(map(str, totals))}",
-            hint=f"keep those of one series; {FORMAT}",
+            hint=f"keep the patches of one series; {FORMAT}",
         )
 
 
 def _is_single_patch(numbered: NumberedPatches, source: MailSource) -> bool:
-    """Whether this is one patch of a series, in a file that the user named."""
+    """Return whether this is one patch of a series, in a file that the user named."""
     return bool(numbered.missing) and len(numbered.patches) == 1 and source.single
 
 
 def _fault(numbered: NumberedPatches, source: MailSource) -> SeriesError | None:
-    """The error for a series that lacks a patch, or has two with one number."""
+    """Return the error for a series that lacks a patch, or has two with the same number."""
     if numbered.conflicting:
         first = numbered.conflicting[0]
         return SeriesError(
-            f"patch {first.number}/{first.total} is there twice in {source.where}",
-            hint="keep one of them",
+            f"patch {first.number}/{first.total} appears twice in {source.where}",
+            hint="remove one of them",
             details="\n".join(
                 f"{mail.number}/{mail.total} {mail.where}" for mail in numbered.conflicting
             ),
@@ -198,24 +199,24 @@ def _fault(numbered: NumberedPatches, source: MailSource) -> SeriesError | None:
         return SeriesError(
             f"{'patches' if several else 'patch'} {numbers} of {numbered.total}"
             f" {'are' if several else 'is'} missing in {source.where}",
-            hint="fetch the missing mails, or make the series again with git format-patch",
+            hint="fetch the missing mails, or recreate the series with git format-patch",
         )
     return None
 
 
 def _notes(numbered: NumberedPatches, source: MailSource) -> list[str]:
-    """What the user should know of a series that is taken as it is."""
+    """Return notes for the user about a series that is used as it is."""
     notes = []
     if numbered.duplicates and not numbered.conflicting:
         numbers = ", ".join(map(str, numbered.duplicates))
         several = len(numbered.duplicates) > 1
         notes.append(
-            f"{'patches' if several else 'patch'} {numbers} {'are' if several else 'is'} there"
-            " twice, without a difference: one copy is used"
+            f"{'patches' if several else 'patch'} {numbers} {'appear' if several else 'appears'}"
+            " twice with identical content; using one copy"
         )
     if _is_single_patch(numbered, source):
         mail = numbered.patches[0]
-        notes.append(f"this is patch {mail.number} of {mail.total} alone")
+        notes.append(f"this is only patch {mail.number} of {mail.total}")
     return notes
 
 
@@ -224,7 +225,7 @@ def _series(source: MailSource, cover: Mail | None, numbered: NumberedPatches) -
     digest = hashlib.sha256(b"".join(mail.for_git_am for mail in numbered.patches)).hexdigest()
     patches = tuple(
         Patch(
-            # Numbers of the subjects count only if some are missing.
+            # The numbers in subjects only matter if some are missing.
             mail.number if numbered.missing else number,
             mail.subject,
             mail.author,
@@ -261,13 +262,13 @@ def _series(source: MailSource, cover: Mail | None, numbered: NumberedPatches) -
 
 
 def _commit_of(mail: Mail) -> str:
-    """The commit that git made this mail of."""
+    """Return the commit that git made this mail from."""
     match = re.match(rb"From ([0-9a-f]{40,64}) ", mail.raw)
     return match[1].decode() if match else ""
 
 
 def _file_of(mail: Mail, number: int, digest: str) -> Path:
-    """A file that holds this mail alone, as git am takes it; in the cache if need be."""
+    """Return a file with only this mail, for git am; it is written to the cache if necessary."""
     content = mail.for_git_am
     if mail.plain and mail.path.stat().st_size == len(mail.raw):
         return mail.path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Series from the network: mail archives through b4, other links as mboxes."""
+"""Fetch series from the network: from mail archives with b4, from other links as mboxes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from harness.errors import HostFault, SeriesError, UsageError
 from harness.series import mbox
 
 _MESSAGE_ID = re.compile(r"<?[^\s/<>:]+@[^\s/<>]+>?")
-_TIMEOUT = 30.0  # seconds without a byte
+_TIMEOUT = 30.0  # seconds without data
 _B4_TIMEOUT = 300.0
-_SAVE = "check the network; or save the thread as an mbox and give that"
+_SAVE = "check the network, or save the thread as an mbox and use that file"
 _FROM = b"From harness Thu Jan  1 00:00:00 1970\n"
 
 
 @dataclasses.dataclass(frozen=True)
 class FetchedMbox:
-    """An mbox, and notes of b4's on it; ``chosen``: it holds the series alone."""
+    """An mbox, and b4's notes about it; ``chosen``: it contains only the series."""
 
     path: Path
     notes: tuple[str, ...] = ()
@@ -35,30 +35,30 @@ class FetchedMbox:
 
 
 def is_link(word: str) -> bool:
-    """Whether a word is a message id or a link."""
+    """Return whether a word is a message id or a link."""
     return word.startswith(("http://", "https://")) or bool(_MESSAGE_ID.fullmatch(word))
 
 
 def fetch(word: str) -> FetchedMbox:
-    """Fetch what a message id or a link names.
+    """Fetch the mails for a message id or a link.
 
     A mail of a public archive is fetched by b4: the newest revision, with trailers and
-    attestation.  Everything else is downloaded as an mbox.  Raises HostFault when the network
-    fails, SeriesError when it is something else.
+    attestation.  Everything else is downloaded as an mbox.  Raises HostFault if the network fails,
+    SeriesError if the link is not a mail or mbox.
     """
     try:
         ident, link = message_id(word), mbox_of(word)
     except ValueError as error:
-        raise UsageError(f"{word} is not a valid link: {error}", hint="copy it again") from error
+        raise UsageError(f"{word} is not a valid link: {error}", hint="check the link") from error
     return _thread(ident) if ident else FetchedMbox(_download(link))
 
 
 def message_id(word: str) -> str:
-    """The message id that a word is, or that an archive's link holds; else empty."""
+    """Return the message id that ``word`` is, or that an archive's link contains, or ""."""
     if _MESSAGE_ID.fullmatch(word):
         return word.strip("<>")
     parts = urllib.parse.urlsplit(word)
-    # Patchwork's links hold ids, too, but it is no archive that b4 knows.
+    # Patchwork's links contain ids as well, but b4 does not support it.
     if parts.path.rstrip("/").endswith("/mbox") or "patchwork" in parts.netloc:
         return ""
     if "/project/" in parts.path:
@@ -68,7 +68,7 @@ def message_id(word: str) -> str:
 
 
 def mbox_of(link: str) -> str:
-    """The link to the mails behind a web page: a pull request, a patchwork series."""
+    """Return the link to the mails of a web page such as a pull request or patchwork series."""
     parts = urllib.parse.urlsplit(link)
     path = parts.path
     if re.search(r"/(?:pull/\d+|commit/[0-9a-f]{7,64}|compare/[^/]+\.\.\.[^/]+)/?$", path):
@@ -85,7 +85,7 @@ def _download(link: str) -> Path:
             if response.headers.get_content_type() == "text/html":
                 raise SeriesError(
                     f"{link} is a web page, not a mail",
-                    hint="give the link that the page calls raw or mbox",
+                    hint='use the link called "raw" or "mbox" on that page',
                 )
             return mbox.save(response, link)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
@@ -95,9 +95,9 @@ def _download(link: str) -> Path:
 
 
 def _thread(ident: str) -> FetchedMbox:
-    """Have b4 fetch the newest revision of a thread, ready for git am."""
-    beside = Path(sys.executable).parent / "b4"  # where it is installed with us
-    b4 = beside if beside.exists() else shutil.which("b4") or "b4"
+    """Fetch the newest revision of a thread with b4, ready for git am."""
+    own = Path(sys.executable).parent / "b4"  # in our environment
+    b4 = own if own.exists() else shutil.which("b4") or "b4"
     home = paths.cache("series")
     with paths.writing(home), paths.scratch(home / "b4") as scratch:
         options = ("--no-cache", "--check-newer-revisions", "--mbox-name", "thread")
@@ -106,7 +106,7 @@ def _thread(ident: str) -> FetchedMbox:
         output = f"{result.stdout}\n{result.stderr}".strip()
         mails = sorted(scratch.glob("*.mbx"))
         if not result.ok or not mails:
-            raise HostFault(f"b4 finds no series for <{ident}>", hint=_SAVE, details=output)
+            raise HostFault(f"b4 found no series for <{ident}>", hint=_SAVE, details=output)
         covers = [_FROM + cover.read_bytes() + b"\n" for cover in sorted(scratch.glob("*.cover"))]
         thread = b"".join([*covers, *(mail.read_bytes() for mail in mails)])
         path = mbox.save(io.BytesIO(thread), ident)
@@ -114,7 +114,7 @@ def _thread(ident: str) -> FetchedMbox:
 
 
 def attestation(output: str) -> tuple[str, ...]:
-    """The lines of b4's output about each patch: signatures, and trailers it added."""
+    """Return the lines of b4's output about each patch: signatures, and trailers it added."""
     blocks = re.split(r"^---$\n?", output, flags=re.MULTILINE)
     lines = [line for line in (blocks[1] if len(blocks) > 1 else "").splitlines() if line.strip()]
     newer = [line for line in blocks[0].splitlines() if re.search(r"newer|WARNING|NOTE", line)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One mail of a series: author, subject, number and diff, read from its raw bytes."""
+"""A mail of a series: author, subject, number and diff, parsed from its raw bytes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from harness.series.body import Body
 
 _BASE = re.compile(r"^base-commit: ([0-9a-f]{7,64})\s*$", re.MULTILINE)
 _PREREQUISITE = re.compile(r"^prerequisite-patch-id: ([0-9a-f]{40,64})\s*$", re.MULTILINE)
-_RAW = "fetch the mail itself: on an archive's page the link is called raw or mbox"
-_GIT_DATE = "Mon Sep 17 00:00:00 2001"  # what git writes in the first line of every mail
+_RAW = 'download the mail itself: use the link called "raw" or "mbox" on the archive\'s page'
+_GIT_DATE = "Mon Sep 17 00:00:00 2001"  # git writes it in the first line of every mail
 
 
 @dataclasses.dataclass(frozen=True)
 class Mail:
-    """``number`` of ``total`` as the subject has it, both 0 if it has none.
+    """A mail: ``number`` of ``total`` from the subject, both 0 if it has no number.
 
-    ``diffs`` is empty for a cover letter; ``base`` is what a base-commit trailer names, and
-    ``prerequisites`` the ids of patches before the series.  ``text`` and ``patch`` are the body
-    without any encoding; ``plain``: git am reads ``raw`` as we do; ``path`` is the mail's file.
+    ``diffs`` is empty for a cover letter; ``base`` is from the base-commit trailer, and
+    ``prerequisites`` are the ids of patches before the series.  ``text`` and ``patch`` are the
+    decoded body; ``plain``: git am reads ``raw`` as we do; ``path`` is the mail's file.
     """
 
     where: str
@@ -55,7 +55,7 @@ class Mail:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Every name in the diff, in its order."""
+        """All file names in the diff, in its order."""
         return tuple(dict.fromkeys(name for file in self.diffs for name in file.names))
 
     @property
@@ -65,15 +65,15 @@ class Mail:
 
     @property
     def for_git_am(self) -> bytes:
-        """The mail as it came if git am can read it, else rewritten without encodings."""
+        """The original mail if git am can read it, otherwise rewritten without encodings."""
         return self.raw if self.plain else rewritten(self)
 
 
 def parse(raw: bytes, where: str) -> Mail:
-    """Read a mail; ``where`` names it in messages.
+    """Parse a mail; messages refer to it as ``where``.
 
-    Raises SeriesError for everything that git am could not take: an empty file, a web page,
-    something compressed, a diff without a mail around it, a cut or damaged diff.
+    Raises SeriesError for anything that git am could not apply: an empty file, a web page, a
+    compressed file, a plain diff, a truncated or damaged diff.
     """
     _refuse_other_files(raw, where)
     message = email.message_from_bytes(raw.lstrip(b"\xef\xbb\xbf\r\n"))
@@ -84,7 +84,7 @@ def parse(raw: bytes, where: str) -> Mail:
     if not subject_line or not sender:
         raise _not_a_mail(content.text + content.patch or raw, where, subject_line, sender)
     if content.html:
-        raise SeriesError(f"{where} has its text only as HTML", hint=_RAW)
+        raise SeriesError(f"{where} contains only HTML", hint=_RAW)
     subject = header.parse_subject(subject_line)
     everything = header.decoded(content.text + content.patch)
     bases = _BASE.findall(everything)
@@ -116,7 +116,7 @@ def _cut_at_scissors(
 ) -> tuple[Body, str, str, str, bool]:
     """Return the body, subject, sender, date, and whether the mail is a reply.
 
-    A patch below a scissors line has headers of its own, and is no reply.
+    A patch below a scissors line has its own headers, and does not count as a reply.
     """
     line = header.subject_of(message)
     sender, date = header.text_of(message, "From"), header.text_of(message, "Date")
@@ -131,7 +131,7 @@ def _cut_at_scissors(
 
 
 def rewritten(mail: Mail) -> bytes:
-    """The mail as git format-patch would write it: one part, UTF-8, no transfer encoding."""
+    """Return the mail as git format-patch would write it: one part, UTF-8, no transfer encoding."""
     count = f" {mail.number:0{len(str(mail.total))}}/{mail.total}" if mail.total else ""
     version = f" v{mail.version}" if mail.version > 1 else ""
     text = header.decoded(mail.text).replace("\r\n", "\n")
@@ -152,10 +152,10 @@ def rewritten(mail: Mail) -> bytes:
 
 
 def _encoded(value: str) -> str:
-    """A header's value in ASCII, as one line however long."""
+    """Return a header's value in ASCII, as a single line of any length."""
     if value.isascii() and "=?" not in value:
         return value
-    # Quoted-printable stays readable.
+    # Quoted-printable is more readable than base64.
     charset = email.charset.Charset("utf-8")
     charset.header_encoding = email.charset.QP
     return email.header.Header(value, charset, maxlinelen=78).encode(linesep="\n")
@@ -181,7 +181,8 @@ def _refuse_other_files(raw: bytes, where: str) -> None:
     if re.match(rb"<(?:!doctype|html|\?xml|head)", start, re.IGNORECASE):
         raise SeriesError(f"{where} is a web page (HTML), not a patch", hint=_RAW)
     if raw.startswith((b"\x1f\x8b", b"\xfd7zXZ", b"BZh", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")):
-        raise SeriesError(f"{where} is compressed", hint="unpack it first (gunzip, unxz, unzip)")
+        what = f"{where} is compressed"
+        raise SeriesError(what, hint="decompress it first (gunzip, unxz, unzip)")
 
 
 def _not_a_mail(content: bytes, where: str, subject: str, sender: str) -> SeriesError:
@@ -193,12 +194,12 @@ def _not_a_mail(content: bytes, where: str, subject: str, sender: str) -> Series
         return SeriesError(f"{where} is a plain diff, not a mail", hint=make)
     return SeriesError(
         f"{where} is not a patch: it has neither mail headers nor a diff",
-        hint="give a folder of patches, one patch file, or an mbox (git format-patch makes them)",
+        hint="use a folder of patches, a patch file, or an mbox (git format-patch makes them)",
     )
 
 
 def _author(text: bytes, sender: str) -> str:
-    """The author: the body's own From line, if it begins with one, else the sender."""
+    """Return the author: from a From line at the start of the body, otherwise the sender."""
     first = text.lstrip().split(b"\n", 1)[0]
     if match := re.match(rb"From:\s*(.+@.+)", first):
         return header.decoded(match[1]).strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find the mails that a user names: files and folders, a pipe, commits of a tree, or a link."""
+"""Find the mails of a source: files and folders, a pipe, commits of a tree, or a link."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from harness.series.mail import parse
 from harness.series.mbox import MboxEntry
 
 FORMAT = "git format-patch -o FOLDER BASE.. makes a folder of patches"
-_NAMES = ("*.patch", "*.eml", "[0-9]*")  # the last: format-patch --numbered-files, other suffixes
+_NAMES = ("*.patch", "*.eml", "[0-9]*")  # [0-9]*: format-patch --numbered-files, other suffixes
 _KINDS = "a folder of patches, files, an mbox, a maildir, -, A..B with --tree, a message id, a link"
 
 
 @dataclasses.dataclass(frozen=True)
 class MailSource:
-    """The mails at the place that the user named.
+    """The mails of the source that the user named.
 
-    ``strict``: every one of them is meant, as in a folder; elsewhere the series is chosen among
-    them.  ``ordered``: their order is given.  ``single``: one mail in a file of its own.
-    ``folder`` holds the series and perhaps a series.toml; ``base`` is the commit it is made on.
-    ``repo`` is the git tree whose commits these are.
+    ``strict``: all of them belong to the series, as in a folder; otherwise the series is chosen
+    among them.  ``ordered``: their order is given.  ``single``: a single mail in its own file.
+    ``folder`` contains the series and perhaps a series.toml; ``base`` is the commit below it.
+    ``repo`` is the git tree that the commits are from.
     """
 
     where: str
@@ -44,7 +44,7 @@ class MailSource:
 
 
 def find(words: Sequence[str | Path], tree: Path | None = None, base: str = "") -> MailSource:
-    """Find the mails that ``words`` name.  Raises UsageError when they name nothing."""
+    """Find the mails that ``words`` refer to.  Raises UsageError if there are none."""
     if len(words) > 1:
         files = [_existing_file(str(word)) for word in words]
         entries = tuple(_only_mail(file) for file in files)
@@ -70,11 +70,11 @@ def find(words: Sequence[str | Path], tree: Path | None = None, base: str = "") 
                 notes=exported.notes,
                 repo=exported.repo,
             )
-    raise UsageError(f"there is no series at {path}", hint=f"give {_KINDS}")
+    raise UsageError(f"there is no series at {path}", hint=f"use {_KINDS}")
 
 
 def no_patch(where: str) -> SeriesError:
-    """The error for a folder without a patch."""
+    """Return the error for a folder without a patch."""
     return SeriesError(f"there is no patch (*.patch) in {where}", hint=FORMAT)
 
 
@@ -83,13 +83,13 @@ def _existing_file(word: str) -> Path:
     if _exists(path) and not path.is_dir():
         return _regular(path)
     raise UsageError(
-        f"several names must each be a patch, and {word} is not a file",
-        hint="give the patches of one series, or one folder or mbox",
+        f"{word} is not a file; if there are several arguments, each must be a patch",
+        hint="use the patches of one series, or a single folder or mbox",
     )
 
 
 def _regular(path: Path) -> Path:
-    """Return a file that can be read more than once; <(...) of a shell is a pipe."""
+    """Return a file that can be read more than once, unlike the pipe of a shell's <(...)."""
     if path.is_file():
         return path
     with mbox.opened(path) as stream:
@@ -99,7 +99,7 @@ def _regular(path: Path) -> Path:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # it cannot be a file name
+    except (OSError, ValueError):  # not a valid file name
         return False
 
 
@@ -112,7 +112,7 @@ def _file(path: Path, where: str = "") -> MailSource:
 
 
 def _has_scissors(reply: MboxEntry) -> bool:
-    """Whether a reply has a patch below a scissors line."""
+    """Return whether a reply has a patch below a scissors line."""
     with contextlib.suppress(SeriesError):
         mail = parse(reply.raw(), reply.where)
         return bool(mail.diffs) and not mail.reply
@@ -123,8 +123,8 @@ def _only_mail(file: Path) -> MboxEntry:
     entries = mbox.entries(file)
     if len(entries) > 1:
         raise SeriesError(
-            f"{file} holds {len(entries)} mails",
-            hint=f"in a folder every patch has its own file; give {file} itself as the series",
+            f"{file} contains {len(entries)} mails instead of a single patch",
+            hint=f"put each patch in its own file, or use {file} itself as the series",
         )
     return entries[0]
 
@@ -148,14 +148,14 @@ def _folder(path: Path) -> MailSource:
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """Sort 2-x before 10-x."""
+    """Return a sort key that puts 2-x before 10-x."""
     return [(int(n or 0), text) for n, text in re.findall(r"(\d{1,18})|(\D+)", path.name)]
 
 
 def _quilt_patches(folder: Path) -> list[Path]:
     """Read the ``series`` file of a quilt folder.  Raises SeriesError for a missing patch.
 
-    A line is a file's name, perhaps with a strip level, which can only be 1, and a comment.
+    A line is a file name, optionally with a strip level, which must be 1, and a comment.
     """
     listing = folder / "series"
     files: list[Path] = []
@@ -180,12 +180,13 @@ def _quilt_patches(folder: Path) -> list[Path]:
             )
         files.append(path)
     if not files:
-        raise SeriesError(f"{listing} names no patch", hint="quilt import PATCH adds one")
+        raise SeriesError(f"{listing} lists no patch", hint="add one with quilt import PATCH")
     return files
 
 
 def _standard_input() -> MailSource:
     if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("nothing comes through standard input", hint="cat my.mbox | harness ... -")
+        what = "standard input is a terminal or closed"
+        raise UsageError(what, hint="pipe the mails in: cat my.mbox | harness ... -")
     file = mbox.save(sys.stdin.buffer, "standard input")
     return dataclasses.replace(_file(file, "standard input"), name="")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Mails in files: an index of their headers in bounded memory; pipes and gzip become files."""
+"""Index mails in files by their headers, in bounded memory; save pipes and gzip as files."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from harness.errors import SeriesError
 from harness.series import header
 from harness.series.header import Subject
 
-LARGEST = 64 << 20  # bytes; nobody reads a mail with a bigger diff
-LIMIT = 4 << 30  # bytes; a pipe may never end, and few bytes can unpack to very many
+LARGEST = 64 << 20  # bytes; a larger mail is not a patch
+LIMIT = 4 << 30  # bytes; for endless pipes and gzip bombs
 
-# The line that begins a mail in an mbox, as git mailsplit takes it: an address, a time, a year.
+# The first line of a mail in an mbox, as in git mailsplit: an address, a time, a year.
 _FROM = re.compile(rb"From \S+ .*\d\d:\d\d:\d\d.* \d{4}")
-_LINE = 65536  # bytes read at once; a longer line comes in pieces
-_HEADER = 262144  # bytes of a mail's header that are kept
+_LINE = 65536  # bytes to read at once; longer lines are read in pieces
+_HEADER = 262144  # bytes to keep of a mail's header
 _BLOCK = 1 << 20
 _GZIP = b"\x1f\x8b"
 _ID = re.compile(r"<([^<>\s]+)>")
@@ -34,9 +34,9 @@ _ID = re.compile(r"<([^<>\s]+)>")
 
 @dataclasses.dataclass(frozen=True)
 class MboxEntry:
-    """Where a mail lies, and what its header says.
+    """The location of a mail, and data from its header.
 
-    ``parents`` are the ids of the mails it answers, the thread's first one first.
+    ``parents`` are the ids of the mails it replies to, starting with the thread's first mail.
     """
 
     path: Path
@@ -49,11 +49,11 @@ class MboxEntry:
     parents: tuple[str, ...]
 
     def raw(self) -> bytes:
-        """Read the mail.  Raises SeriesError when it is too big for a patch."""
+        """Read the mail.  Raises SeriesError if it is too large for a patch."""
         if self.size > LARGEST:
             raise SeriesError(
-                f"{self.where} has {self.size >> 20} MB: no patch is that big",
-                hint="leave out mails with attachments; if it is an mbox, its From lines are lost",
+                f"{self.where} is too large for a patch ({self.size >> 20} MB)",
+                hint="leave out mails with attachments; if this is an mbox, it lacks From lines",
             )
         with opened(self.path) as file:
             file.seek(self.offset)
@@ -61,7 +61,7 @@ class MboxEntry:
 
 
 def opened(path: Path) -> BinaryIO:
-    """Open a file for reading.  Raises SeriesError."""
+    """Open a file for reading.  Raises SeriesError if that fails."""
     try:
         return path.open("rb")
     except OSError as error:
@@ -71,9 +71,9 @@ def opened(path: Path) -> BinaryIO:
 
 
 def entries(path: Path, where: str = "") -> list[MboxEntry]:
-    """Index the mails of an mbox; any other file is one mail.
+    """Index the mails of an mbox; any other file is a single mail.
 
-    ``where`` is what the user named it.
+    Messages refer to the file as ``where``.
     """
     where = where or str(path)
     with opened(path) as file:
@@ -81,7 +81,7 @@ def entries(path: Path, where: str = "") -> list[MboxEntry]:
             mails = list(_mails(file))
         except OSError as error:
             raise SeriesError(
-                f"cannot read {path}: {error.strerror}", hint="is it a file with mails?"
+                f"cannot read {path}: {error.strerror}", hint="check that it is a file with mails"
             ) from error
     return [
         _entry(path, offset, size, head, f"mail {number} of {where}" if len(mails) > 1 else where)
@@ -134,14 +134,14 @@ def _entry(path: Path, offset: int, size: int, head: bytes, where: str) -> MboxE
 
 
 class Stream(Protocol):
-    """What bytes can be read from."""
+    """A readable stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Return at most ``size`` bytes, none at the end."""
+        """Return up to ``size`` bytes; none at the end of the stream."""
 
 
 def save(stream: Stream, what: str) -> Path:
-    """Copy a stream to a file of the cache that is named by its content; gzip is unpacked."""
+    """Copy a stream to a file in the cache, named by the hash of its content; decompress gzip."""
     home = paths.cache("series")
     digest = hashlib.sha256()
     size = 0
@@ -151,8 +151,8 @@ def save(stream: Stream, what: str) -> Path:
                 size += len(block)
                 if size > LIMIT:
                     raise SeriesError(
-                        f"{what} has more than {LIMIT >> 30} GB",
-                        hint="give only the mails of the series",
+                        f"{what} is larger than {LIMIT >> 30} GB",
+                        hint="pass only the mails of the series",
                     )
                 digest.update(block)
                 file.write(block)
@@ -162,8 +162,10 @@ def save(stream: Stream, what: str) -> Path:
 
 
 def unpacked(path: Path) -> Path:
-    """Return the file, or what is in it if it is gzip.  One that cannot be unpacked is returned
-    as it is: whoever reads it says what is wrong."""
+    """Return the file, or its decompressed content if it is gzip.
+
+    If decompression fails, the file itself is returned, and reading it will report the error.
+    """
     with contextlib.suppress(OSError, EOFError, zlib.error):
         with path.open("rb") as file:
             if file.read(2) != _GZIP:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which of many mails make the series: patches by thread, revision and title; and the trailers
-that replies in the thread give to them."""
+"""Choose a series among many mails by thread, revision and title; collect replies' trailers."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from harness.series.mail import Mail, parse, rewritten
 from harness.series.mbox import MboxEntry
 
 _SHOWN = 30
-# What a reply can give; a Signed-off-by there is for a change of its own.
+# Trailers that apply to a patch; a Signed-off-by in a reply is for a separate change.
 _TRAILER = re.compile(
     r"^((?:Reviewed|Acked|Tested|Reported|Suggested)-(?:and-(?:reviewed|tested|acked)-)?by):"
     r"[ \t]*(\S.*?@\S+?>?)[ \t]*(?:#.*)?$",
@@ -28,7 +27,7 @@ _TRAILER = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Revision:
-    """The patches of one revision in one thread; ``thread`` is empty if nothing links the mails."""
+    """The patches of a revision in a thread; ``thread`` is empty if the mails are not linked."""
 
     thread: str
     version: int
@@ -38,7 +37,7 @@ class Revision:
 
     @property
     def name(self) -> str:
-        """Its name: v2, or v2.1 for a part of it."""
+        """The revision's name: v2, or v2.1 for a partial reroll."""
         return f"v{self.version}.{self.minor}" if self.minor else f"v{self.version}"
 
     @property
@@ -48,7 +47,7 @@ class Revision:
 
     @property
     def missing(self) -> set[int]:
-        """The numbers that no mail has."""
+        """The numbers of missing patches."""
         return set(range(1, self.total + 1)) - {entry.subject.number for entry in self.entries}
 
     def __str__(self) -> str:
@@ -60,7 +59,7 @@ class Revision:
 
 @dataclasses.dataclass(frozen=True)
 class ThreadChoice:
-    """The series' mails, every mail of its thread, and notes for the user on what was decided."""
+    """The series' mails, all mails of its thread, and notes for the user about the choice."""
 
     entries: tuple[MboxEntry, ...]
     thread: tuple[MboxEntry, ...]
@@ -70,10 +69,10 @@ class ThreadChoice:
 def choose(
     mails: Sequence[MboxEntry], where: str, pick: str = "", version: int = 0
 ) -> ThreadChoice:
-    """Choose the newest revision of the only series, or of the one that ``pick`` names.
+    """Choose the newest revision of the only series, or of the series that matches ``pick``.
 
     ``pick`` is a message id or a part of a subject, ``version`` a number as in [PATCH v2].
-    Raises SeriesError when there is no series or more than one, UsageError when nothing matches.
+    Raises SeriesError if there is no series or more than one, UsageError if nothing matches.
     """
     roots = _roots(mails)
     revisions = _revisions(mails, roots)
@@ -86,11 +85,12 @@ def choose(
         if not kept:
             ranked = sorted(revisions, key=lambda revision: (revision.version, revision.minor))
             names = ", ".join(dict.fromkeys(revision.name for revision in ranked))
-            raise UsageError(f"there is no revision {version} in {where}", hint=f"it has {names}")
+            what = f"there is no revision {version} in {where}"
+            raise UsageError(what, hint=f"available revisions: {names}")
         revisions = kept
     revision, notes = _newest(revisions, where)
     if revision.thread and not revision.total and len(revision.entries) > 1:
-        notes = (*notes, "no subject has a number: the order is that of the thread")
+        notes = (*notes, "no subject has a number; using the order of the thread")
     ids = set(map(id, revision.entries))
     thread = tuple(
         mail for mail in mails if id(mail) in ids or _root(mail, roots) == revision.thread
@@ -122,7 +122,7 @@ def _root(mail: MboxEntry, roots: Mapping[str, str]) -> str:
 
 
 def _revisions(mails: Sequence[MboxEntry], roots: Mapping[str, str]) -> list[Revision]:
-    """Group the patches.  If no subject is tagged, every mail that is no reply counts."""
+    """Group the patches by revision.  If no subject is tagged, all mails but replies count."""
     patches = [mail for mail in mails if not mail.subject.reply]
     patches = [mail for mail in patches if mail.subject.tagged] or [
         mail for mail in patches if not mail.parents
@@ -133,7 +133,7 @@ def _revisions(mails: Sequence[MboxEntry], roots: Mapping[str, str]) -> list[Rev
     for mail in patches:
         root, subject = _root(mail, roots), mail.subject
         single = subject.total <= 1 and subject.tagged
-        if sizes[root] == 1 and not single:  # sent without links: number and sender must do
+        if sizes[root] == 1 and not single:  # unlinked mails: group by number and sender
             root = ""
         own = "" if root else mail.sender if mail.message_id else ""
         if root and not subject.total and id(mail) not in together:
@@ -144,10 +144,10 @@ def _revisions(mails: Sequence[MboxEntry], roots: Mapping[str, str]) -> list[Rev
 
 
 def _unnumbered_series(patches: Sequence[MboxEntry], roots: Mapping[str, str]) -> set[int]:
-    """The id() of patches that have no number and still belong together.
+    """Return the id() of patches without a number that belong together.
 
-    Their thread begins with one of them, and they have one sender and revision.  Any other two
-    in one thread are two series.
+    Their thread begins with one of them, and they have the same sender and revision.  Other
+    patches without a number in the same thread are separate series.
     """
     groups: dict[tuple[str, int, int, str], list[MboxEntry]] = {}
     for mail in patches:
@@ -164,7 +164,7 @@ def _unnumbered_series(patches: Sequence[MboxEntry], roots: Mapping[str, str]) -
 
 
 def _in_order(entries: Sequence[MboxEntry]) -> tuple[MboxEntry, ...]:
-    """Put mails without a number behind those they answer; numbered ones are sorted later."""
+    """Put mails without a number after those they reply to; numbered ones are sorted later."""
     if any(entry.subject.total for entry in entries):
         return tuple(entries)
     return tuple(sorted(entries, key=lambda entry: len(entry.parents)))
@@ -177,9 +177,9 @@ def _picked(
     pick: str,
     where: str,
 ) -> list[Revision]:
-    """Keep the series that ``pick`` names, in every revision its thread has.
+    """Keep the series that matches ``pick``, with all revisions in its thread.
 
-    If ``pick`` is a whole subject, subjects that only contain it do not count.
+    If ``pick`` is a complete subject, subjects that only contain it do not match.
     """
     word = pick.strip().strip("<>").lower()
     titles = {
@@ -199,17 +199,17 @@ def _picked(
     if not kept:
         raise UsageError(
             f"no series in {where} matches '{pick}'",
-            hint="give a part of a subject or a message id",
+            hint="use a part of a subject, or a message id",
             details=_listed(revisions),
         )
     return kept
 
 
 def _newest(revisions: list[Revision], where: str) -> tuple[Revision, tuple[str, ...]]:
-    """Choose among the revisions of one series; refuse to choose among several series."""
+    """Choose the newest revision of a series.  Raises SeriesError if there are several series."""
     threads = {revision.thread for revision in revisions}
     if len(threads) == 1 and any(revision.total > 1 for revision in revisions):
-        # The others are proposals in its thread.
+        # The others are suggestions in its thread.
         revisions = [revision for revision in revisions if revision.total > 1]
     revisions = sorted(revisions, key=lambda r: (r.version, r.minor, len(r.entries)))
     last = revisions[-1]
@@ -219,28 +219,28 @@ def _newest(revisions: list[Revision], where: str) -> tuple[Revision, tuple[str,
     linked = all(threads)
     names = [revision.name for revision in revisions]
     if len(set(names)) == len(names) and linked and (len(threads) == 1 or same_title):
-        note = f"{last.name} is taken, the newest; {where} has {', '.join(names[:-1])} too"
+        note = f"using {last.name}, the newest; {where} also has {', '.join(names[:-1])}"
         if last.missing and (whole := _rerolled(revisions)):
-            return whole, (f"{note}; patches that {last.name} lacks are taken from before",)
+            return whole, (f"{note}; patches missing in {last.name} are from earlier revisions",)
         return last, (note,)
     if len(set(names)) > 1 and (same_title or not any(threads)):
         raise SeriesError(
-            f"revisions are mixed in {where} ({' and '.join(dict.fromkeys(names))}), and nothing"
-            " links their mails",
-            hint=f"say which with --revision {last.version}, or keep the mails of one",
+            f"revisions are mixed in {where} ({' and '.join(dict.fromkeys(names))}), and their"
+            " mails are not linked",
+            hint=f"choose one with --revision {last.version}, or keep the mails of one revision",
             details=_listed(revisions),
         )
     first = last.first
     name = first.message_id if same_title and first.message_id else first.subject.title
     raise SeriesError(
-        f"{where} holds {len(revisions)} series",
-        hint=f"name one with --pick, a part of its subject or a message id: '{name}'",
+        f"{where} contains {len(revisions)} series",
+        hint=f"choose one with --pick and a part of its subject or a message id: '{name}'",
         details=_listed(revisions),
     )
 
 
 def _rerolled(revisions: Sequence[Revision]) -> Revision | None:
-    """Put a revision of some patches, sent as answers to the old ones, over the older patches."""
+    """Combine a partial reroll, sent as replies to older patches, with those patches."""
     last = revisions[-1]
     entries: dict[int, MboxEntry] = {}
     numbers: dict[str, int] = {}
@@ -259,11 +259,11 @@ def _rerolled(revisions: Sequence[Revision]) -> Revision | None:
 def _no_patch(mails: Sequence[MboxEntry], where: str) -> SeriesError:
     replies = [mail for mail in mails if mail.subject.reply or mail.parents]
     if not replies:
-        return SeriesError(f"there is no patch in {where}", hint="give mails with a patch")
+        return SeriesError(f"there is no patch in {where}", hint="use mails with patches")
     answered = next((f": <{mail.parents[-1]}>" for mail in replies if mail.parents), "")
     return SeriesError(
         f"{replies[0].where} is a reply ('{replies[0].subject.title}'), and there is no patch",
-        hint=f"take the mail it answers{answered}",
+        hint=f"use the mail it replies to{answered}",
     )
 
 
@@ -276,9 +276,9 @@ def _listed(revisions: Sequence[Revision]) -> str:
 def collect_trailers(
     patches: Sequence[Mail], choice: ThreadChoice
 ) -> tuple[tuple[Mail, ...], list[str]]:
-    """Return the patches with the trailers of their replies, and a line about each trailer.
+    """Return the patches with trailers from replies, and a line about each trailer.
 
-    A trailer in reply to the cover letter, or to a mail that is not there, is for every patch.
+    A trailer in a reply to the cover letter, or to a missing mail, applies to all patches.
     """
     own = {id(entry) for entry in choice.entries}
     ids = {mail.message_id for mail in patches if mail.message_id}
@@ -301,7 +301,7 @@ def collect_trailers(
 
 
 def _ancestors(direct: Sequence[str], parents: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The mails that a reply answers, the nearest first."""
+    """Return the mails before a reply in its thread, the nearest first."""
     chain = list(reversed(direct))
     for message_id in chain:
         chain += [older for older in reversed(parents.get(message_id, ())) if older not in chain]
@@ -309,10 +309,10 @@ def _ancestors(direct: Sequence[str], parents: Mapping[str, tuple[str, ...]]) ->
 
 
 def _trailers_in(entry: MboxEntry) -> list[str]:
-    """The trailers that the author of a reply wrote; quoted ones are somebody else's."""
+    """Return the trailers that the author of a reply wrote, without quoted ones."""
     try:
         mail = parse(entry.raw(), entry.where)
-    except SeriesError:  # a reply may hold half a diff, or nothing but a signature
+    except SeriesError:  # a reply may contain half a diff, or only a signature
         return []
     return [f"{name}: {who}" for name, who in _TRAILER.findall(header.decoded(mail.text))]
 

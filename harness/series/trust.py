@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What of a series a build would run on this machine, before any kernel runs in a guest.
+"""Check which changes of a series a build would execute on this machine.
 
-A build runs programs of the tree: scripts, make's recipes, Kconfig's macros.  Those of a tree
-that the user chose are trusted; those that a series brings come from somebody on a mailing list.
+A build runs programs of the tree: scripts, make recipes, Kconfig macros.  The user's own tree is
+trusted; changes by a series come from somebody on a mailing list.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from harness.errors import UsageError
 from harness.model import Series
 from harness.series.mail import parse
 
-# A macro, or a file that is read as Kconfig and not named so: nobody would look at its lines.
-# A macro's name can be that of a variable, and a string can get into a shell's command.
+# A macro, or a sourced file that is not named Kconfig, whose lines would not be checked.  A macro's
+# name can be in a variable, and a string can end up in a shell command.
 _MACRO = re.compile(
     r"\$\((?![\w-]+\))|:=|^\s*default\s+[\"'][^\"']*[`;|&<>\\]|^\s*o?r?source\s*[\"'](?!(?:[\w$()-]+/)*Kconfig[\w.-]*[\"'])"
 )
 _OBJECTS = r"(?:[\w./-]+\.o|[\w./-]+/|\$\([\w-]+\)|\$\([\w-]+:[\w%.]*=[\w%.]*\))"
-# Lines of a Makefile that only say what is built, and with which plain options.
+# Makefile lines that only list what to build, with harmless options.
 _TAME = re.compile(
     r"\s*(?:#.*"
     r"|(?:end(?:if|ef)|else|ifn?def\s+\w+"
     r"|(?:else\s+)?ifn?eq\s*\((?!.*(?:\$\(\w+[\s,]|\$(?![\w(]))).*\))"
-    # Other names than these are variables: CC, PATH, the command of a rule.
+    # Other names could be variables such as CC or PATH, or a rule's command.
     rf"|(?:targets|[\w.-]*-(?:objs|\$\(\w+\)|[ymn])(?:-\$\(\w+\))?)"
     rf"\s*[:+]?=\s*(?:{_OBJECTS}\s*)*\\?"
     rf"|(?:{_OBJECTS}\s*)+\\?"
@@ -38,24 +38,24 @@ _TAME = re.compile(
 
 
 def commands(series: Series) -> tuple[str, ...]:
-    """The changes of the series that could run any command here, a line for each."""
+    """Return the changes of the series that could run any command here, a line for each."""
     return tuple(line for line, risky in _changes(series) if risky)
 
 
 def require(series: Series, trusted: bool) -> tuple[str, ...]:
-    """Refuse a series that would run commands here, unless it is trusted.
+    """Raise UsageError for a series that could run commands here, unless it is trusted.
 
-    Returns notes for the user.  Raises UsageError.
+    Returns notes for the user.
     """
     changes = list(_changes(series))
     risky = [line for line, runs_anything in changes if runs_anything]
     if risky and not trusted:
         raise UsageError(
             f"the series {series.name} changes what a build runs on this machine: {risky[0]}",
-            hint="read those changes; if you trust them, give --trust",
+            hint="review these changes; if you trust them, use --trust",
             details="\n".join(risky),
         )
-    # A build cannot do without the others: programs of the tree that it compiles.
+    # The others cannot be avoided: a build compiles and runs these programs of the tree.
     return tuple(
         f"trusted, runs on this machine: {line}" if runs_anything else line
         for line, runs_anything in sorted(changes, key=lambda change: not change[1])
@@ -63,7 +63,7 @@ def require(series: Series, trusted: bool) -> tuple[str, ...]:
 
 
 def _changes(series: Series) -> Iterator[tuple[str, bool]]:
-    """Yield lines about changes of what a build runs here, and whether it could be any command."""
+    """Yield a line for each change to what a build runs here, and whether it could run anything."""
     for patch in series.patches:
         diffs = parse(patch.path.read_bytes(), str(patch.path)).diffs
         for file in patch.files:
@@ -77,19 +77,19 @@ def _changes(series: Series) -> Iterator[tuple[str, bool]]:
 
 
 def _risk(name: str, diffs: tuple[FileDiff, ...]) -> str:
-    """Why the changes of a Kconfig file or Makefile may run a command; empty if they cannot."""
+    """Return why changes to a Kconfig file or Makefile may run a command; empty if they cannot."""
     kconfig, makefile = kbuild.KCONFIG.match(name), kbuild.MAKE.match(name)
     if not kconfig and not makefile:
         return ""
     diffs = tuple(file for file in diffs if name in file.names)
     for file in diffs:
-        # No added line shows the content of these.
+        # For these, the added lines do not show the content.
         if file.moved and name == file.new:
-            return "another file under this name"
+            return "renamed or copied from another file"
         if file.link:
             return "a link"
         if file.binary:
-            return "what only git can read"
+            return "a binary diff"
     for line in (line for file in diffs for line in file.added):
         if _MACRO.search(line) if kconfig else not _TAME.fullmatch(line):
             return line.strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a kernel's sources come from: a release by number, or the user's git tree."""
+"""Get kernel sources: a release by its number, or a commit of the user's git tree."""
 
 from harness.source.sources import from_tree, release
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian's linux-source packages, through the machine's mirror and an apt state of our own.
+"""Download Debian's linux-source packages from the machine's mirror, with a separate apt state.
 
-No root is needed and the system's apt is not touched: lists, caches and sources are ours, hooks of
-the machine's configuration are switched off; its proxies and credentials stay in force.
+This needs no root and leaves the system's apt alone: lists, caches and sources are our own, and
+hooks of the machine's configuration are disabled, but its proxies and credentials are used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from harness.source.releases import Offer, ReleaseRequest
 
 _FETCHER = "/usr/lib/apt/apt-helper"  # a part of apt that is not in PATH
 
-# Where newer kernels are, asked first; then the suites that keep one kernel for years.
+# Suites with newer kernels, tried first; then those that keep a kernel for years.
 _NEW = ("sid", "forky", "trixie-backports")
 _STABLE = ("trixie", "bookworm-backports", "bookworm", "experimental")
 # A repository that serves one of these is a Debian mirror.
@@ -34,7 +34,7 @@ _DEBIAN = {
     *("bookworm", "trixie", "forky", "duke", "sid", "experimental"),
     *("oldstable", "stable", "testing", "unstable"),
 }
-# Options that say whom to trust, not what to fetch.
+# Options about trust, not about what to fetch.
 _TRUST = ("signed-by", "trusted", "check-valid-until", "check-date", "allow-insecure")
 _ONE_LINE = re.compile(r"deb\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)\s*(.*)")
 _DISABLED = ("no", "false", "0", "off", "without")
@@ -58,7 +58,7 @@ Acquire::Retries "2";
 Acquire::http::Timeout "20";
 Acquire::https::Timeout "20";
 APT::Get::List-Cleanup "false";
-APT::Sandbox::User "root";  // the user _apt cannot reach a cache in somebody's home
+APT::Sandbox::User "root";  // the user _apt cannot access a cache in a home folder
 Dir::Etc::sourcelist "/dev/null";
 Dir::Etc::sourceparts "{top}/sources.list.d";
 Dir::State "{top}";
@@ -73,7 +73,7 @@ Dir::Cache::srcpkgcache "";
 
 @dataclasses.dataclass(frozen=True)
 class Repository:
-    """A configured repository; ``options`` are deb822 fields (Signed-By may hold a whole key)."""
+    """A configured repository; ``options`` are deb822 fields (Signed-By may contain a key)."""
 
     uri: str
     suites: tuple[str, ...]
@@ -82,9 +82,9 @@ class Repository:
 
 
 def offers(request: ReleaseRequest, stage: Stage) -> list[Offer]:
-    """The packages that match, newest first.
+    """Return the packages that match, newest first.
 
-    Raises HostFault when there is no apt, no Debian mirror among its sources, or no answer.
+    Raises HostFault if apt is missing, has no Debian mirror among its sources, or gets no answer.
     """
     if not shutil.which("apt-get"):
         raise HostFault("this machine has no apt-get", hint="check the network")
@@ -95,7 +95,7 @@ def offers(request: ReleaseRequest, stage: Stage) -> list[Offer]:
     conf = _write_conf()
     complaints: list[str] = []
     for suites in (_NEW, tuple(dict.fromkeys([*_NEW, *_STABLE, *own]))):
-        stage.update(note=f"asking Debian's {', '.join(suites)}")
+        stage.update(note=f"searching Debian {', '.join(suites)}")
         complaints = _update(conf, debian, suites, stage)
         if packages := _packages(conf, request):
             return packages
@@ -109,7 +109,7 @@ def offers(request: ReleaseRequest, stage: Stage) -> list[Offer]:
 
 
 def configured() -> list[Repository]:
-    """Read apt's own sources, of both formats, that are enabled."""
+    """Read the enabled sources of the system's apt, in both formats."""
     words = ("LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d")
     output = process.run(("apt-config", "shell", *words)).stdout
     names = dict(word.split("=", 1) for word in shlex.split(output))
@@ -124,7 +124,7 @@ def configured() -> list[Repository]:
 
 
 def one_line(text: str) -> list[Repository]:
-    """Read the format of sources.list: deb [option=value ...] URI suite component..."""
+    """Parse the format of sources.list: deb [option=value ...] URI suite component..."""
     repositories = []
     for line in text.splitlines():
         if match := _ONE_LINE.fullmatch(line.partition("#")[0].strip()):
@@ -138,7 +138,7 @@ def one_line(text: str) -> list[Repository]:
 
 
 def deb822(text: str) -> list[Repository]:
-    """Read the format of *.sources; a stanza with several URIs gives several repositories."""
+    """Parse the format of *.sources; a stanza with several URIs gives several repositories."""
     return [
         Repository(
             uri,
@@ -154,14 +154,14 @@ def deb822(text: str) -> list[Repository]:
 
 
 def stanza_of(repository: Repository, suites: Sequence[str]) -> str:
-    """A stanza for *.sources that reads ``suites``, main only, from the repository."""
+    """Return a stanza for *.sources with the main component of ``suites`` in the repository."""
     stanza = Deb822({"Types": "deb", "URIs": repository.uri})
     stanza.update({"Suites": " ".join(suites), "Components": "main", **dict(repository.options)})
     return str(stanza)
 
 
 def mirrors(repositories: Sequence[Repository]) -> list[Repository]:
-    """The repositories that hold Debian's main archive, each URI once."""
+    """Return the repositories with Debian's main archive, each URI once."""
     chosen: dict[str, Repository] = {}
     for repository in repositories:
         names = {re.sub(r"-(updates|backports)$", "", suite) for suite in repository.suites}
@@ -183,9 +183,9 @@ def _write_conf() -> Path:
 def _update(
     conf: Path, debian: Sequence[Repository], suites: Sequence[str], stage: Stage
 ) -> list[str]:
-    """Fetch the suites' package lists; returns apt's complaints (a suite may not be there).
+    """Fetch the suites' package lists; return apt's complaints (a suite may not exist).
 
-    Raises HostFault when no suite answers at all: apt itself then continues with older lists.
+    Raises HostFault if all suites fail, in which case apt itself would use old lists.
     """
     text = "\n".join(stanza_of(mirror, suites) for mirror in debian)
     (conf.parent / "sources.list.d" / "harness.sources").write_text(text)
@@ -200,7 +200,7 @@ def _update(
 def _apt(
     conf: Path, words: process.Argv, stage: Stage, size: int = 0, what: str = ""
 ) -> tuple[int, list[str]]:
-    """Run a program of apt's, showing its progress; returns its status and its output."""
+    """Run one of apt's programs and show its progress; return its exit status and output."""
     lines: list[str] = []
 
     def show(line: str) -> None:
@@ -219,7 +219,7 @@ def _apt(
 
 
 def _packages(conf: Path, request: ReleaseRequest) -> list[Offer]:
-    """The packages in apt's lists that match, newest first, each kernel release once."""
+    """Return the matching packages in apt's lists, newest first, each kernel release once."""
     name = f"linux-source-{request.line}"
     output = process.run(("apt-cache", "-c", conf, "show", name), check=False).stdout
     stanzas = [
@@ -236,7 +236,7 @@ def _packages(conf: Path, request: ReleaseRequest) -> list[Offer]:
 
 
 def upstream(package_version: str) -> str:
-    """The kernel release of a package version: 7.2.13-1~bpo13+1 is 7.2.13."""
+    """Return the kernel release of a package version: 7.2.13-1~bpo13+1 is 7.2.13."""
     return (Version(package_version).upstream_version or "").replace("~rc", "-rc")
 
 
@@ -253,7 +253,7 @@ def _offer(conf: Path, version: str, package: Mapping[str, str]) -> Offer:
 
 
 def _fetch(conf: Path, package: Mapping[str, str], folder: Path, stage: Stage) -> Path:
-    """Download and unpack the package; returns the tarball in it."""
+    """Download and unpack the package; return the tarball in it."""
     name = f"{package['Package']}={package['Version']}"
     size, place = int(package["Size"]), folder / Path(package["Filename"]).name
     if not place.exists() or place.stat().st_size != size:
@@ -264,25 +264,25 @@ def _fetch(conf: Path, package: Mapping[str, str], folder: Path, stage: Stage) -
     process.run(("dpkg-deb", "--extract", place, inside))
     tarballs = list(inside.glob("usr/src/linux-source-*.tar.*"))
     if len(tarballs) != 1:
-        raise HostFault(f"{name} holds no kernel tarball", hint="try another release")
+        raise HostFault(f"{name} contains no kernel tarball", hint="try another release")
     return tarballs[0]
 
 
 def _download(conf: Path, package: str, place: Path, sha256: str, size: int, stage: Stage) -> None:
-    """Have apt download the package, with its proxies and credentials.
+    """Download the package with apt, which uses its proxies and credentials.
 
-    ``apt-get download`` starts over after an interruption; apt-helper continues where a file ends.
+    apt-helper resumes an interrupted download, unlike ``apt-get download``.
     """
     words = ("apt-get", "-c", conf, "-qq", "download", "--print-uris", package)
     uri = re.search(r"'([^']+)'", process.run(words).stdout)
     if not uri:
-        raise HostFault(f"apt has no address for {package}", hint="try again later")
+        raise HostFault(f"apt has no download URL for {package}", hint="try again later")
     fetch = (_FETCHER, "download-file", uri[1], place, f"SHA256:{sha256}")
     status, lines = _apt(conf, fetch, stage, size, package)
     if status or not place.exists():
         reason = next((line for line in lines if line.startswith("E: ")), f"status {status}")
         raise HostFault(
-            f"downloading {package}: {reason}",
+            f"downloading {package} failed: {reason}",
             hint="check the network",
             details="\n".join(lines[-10:]),
         )

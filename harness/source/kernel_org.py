@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Releases as kernel.org publishes them: tarballs beside a list of their checksums."""
+"""Download releases from kernel.org: tarballs, and a list of their checksums."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from harness.source.releases import Offer, ReleaseRequest
 BASE = "https://cdn.kernel.org/pub/linux/kernel"
 
 _CHECKSUM = re.compile(r"^([0-9a-f]{64})  linux-(\d+\.\d+(?:\.\d+)?)\.tar\.xz$", re.MULTILINE)
-_SIZE = 170_000_000  # bytes of a tarball, about; the list does not say
-_TIMEOUT = 20.0  # seconds without a byte
-_LIST_TIMEOUT = 5.0  # the same for the list: each of a host's addresses may take as long
-_TRIES = 4  # each try continues where the one before stopped
+_SIZE = 170_000_000  # approximate bytes of a tarball; the list has no sizes
+_TIMEOUT = 20.0  # seconds without data
+_LIST_TIMEOUT = 5.0  # the same for the list; it applies to each of a host's addresses
+_TRIES = 4  # each try resumes the previous download
 _BLOCK = 1 << 20
 _Errors = (OSError, http.client.HTTPException)
 
 
 def offers(request: ReleaseRequest, stage: Stage) -> list[Offer]:
-    """The releases that match.  Raises HostFault when the list cannot be downloaded."""
+    """Return the releases that match.  Raises HostFault if the list cannot be downloaded."""
     folder = f"{BASE}/v{request.line.partition('.')[0]}.x"
-    stage.update(note=f"asking {folder}")
+    stage.update(note=f"searching {folder}")
     checksums = download_text(f"{folder}/sha256sums.asc")
     return [
         Offer(
@@ -52,7 +52,7 @@ def _fetch(url: str, sha256: str, folder: Path, stage: Stage) -> Path:
 
 
 def download_text(url: str) -> str:
-    """A small file's text.  Raises HostFault with the reason in one line."""
+    """Return the text of a small file.  Raises HostFault with the reason in one line."""
     try:
         with urllib.request.urlopen(url, timeout=_LIST_TIMEOUT) as response:
             content: bytes = response.read()
@@ -62,7 +62,7 @@ def download_text(url: str) -> str:
 
 
 def download(url: str, place: Path, sha256: str, stage: Stage) -> Path:
-    """Download to ``place``, which exists only once it is complete and its checksum right."""
+    """Download to ``place``, which only exists once it is complete and its checksum correct."""
     part = place.with_name(place.name + ".part")
     for left in reversed(range(_TRIES)):
         try:
@@ -70,7 +70,7 @@ def download(url: str, place: Path, sha256: str, stage: Stage) -> Path:
             break
         except urllib.error.HTTPError as error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                break  # nothing comes after what we have
+                break  # the file is complete
             raise HostFault(f"{url}: {_reason(error)}", hint="try again later") from error
         except _Errors as error:
             if not left:
@@ -94,14 +94,14 @@ def _append(url: str, part: Path, stage: Stage) -> None:
                 file.write(block)
             have += len(block)
             stage.update(have / 1e6, total / 1e6, f"MB of {url}")
-    if have < total:  # reading in blocks does not notice that the server hung up
+    if have < total:  # reading in blocks does not notice that the server disconnected
         raise http.client.IncompleteRead(b"", total - have)
 
 
 def _reason(error: BaseException) -> str:
-    """Why a download failed, in a few words."""
+    """Return why a download failed, in a few words."""
     if isinstance(error, urllib.error.HTTPError):
-        return f"the server answers {error.code} {error.reason}"
+        return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         error = error.reason if isinstance(error.reason, BaseException) else error
     if isinstance(error, OSError) and error.strerror:

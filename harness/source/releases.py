@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernel releases: what was requested, which is newer, and where one can be downloaded."""
+"""Kernel releases: parse requests, compare versions, describe downloads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ReleaseRequest:
         return self.exact or self.line
 
     def matches(self, version: str) -> bool:
-        """Whether ``version`` was requested; a release candidate only if named exactly."""
+        """Return whether ``version`` was requested; a release candidate only if named exactly."""
         if self.exact:
             return version == self.exact
         return "-rc" not in version and version.split(".")[:2] == self.line.split(".")
@@ -37,9 +37,9 @@ class ReleaseRequest:
 class Offer:
     """A release that a provider has.
 
-    ``name`` is its folder in the cache, ``size`` in bytes (0 unknown).  ``fetch(folder, stage)``
-    downloads into ``folder``, continuing where an earlier try stopped, and returns the tarball,
-    its checksum compared.  It raises HostFault.
+    ``name`` is its folder in the cache, ``size`` in bytes (0: unknown).  ``fetch(folder, stage)``
+    downloads into ``folder``, resuming an earlier try, verifies the checksum and returns the
+    tarball.  It raises HostFault.
     """
 
     version: str
@@ -50,7 +50,7 @@ class Offer:
 
 
 def parse(text: str) -> ReleaseRequest:
-    """Read "7.2" (the newest 7.2.x), "7.2.13", "7.2.0" (the first 7.2) or "7.3-rc2".
+    """Parse "7.2" (the newest 7.2.x), "7.2.13", "7.2.0" (the first 7.2) or "7.3-rc2".
 
     Raises UsageError for anything else.
     """
@@ -58,7 +58,7 @@ def parse(text: str) -> ReleaseRequest:
     if not match or (match[3] and match[4]):
         raise UsageError(
             f"'{text}' is not a kernel release",
-            hint="name one as 7.2 (the newest 7.2.x) or 7.2.13; for a git tree use --tree",
+            hint="use 7.2 (the newest 7.2.x) or 7.2.13; for a git tree use --tree",
         )
     line = f"{match[1]}.{match[2]}"
     if match[4]:
@@ -69,7 +69,7 @@ def parse(text: str) -> ReleaseRequest:
 
 
 def sort_key(version: str) -> tuple[int, int, int, int]:
-    """Sorts releases from old to new."""
+    """Return a key that sorts releases from old to new."""
     match = _RELEASE.fullmatch(version)
     if not match:
         return (0, 0, 0, 0)
@@ -78,7 +78,7 @@ def sort_key(version: str) -> tuple[int, int, int, int]:
 
 
 def of_makefile(text: str) -> str:
-    """The release that a kernel's top Makefile names; empty when it is not a kernel's."""
+    """Return the release in a kernel's top Makefile; empty if it is not a kernel's."""
     fields: dict[str, str] = dict(_FIELD.findall(text[:4096]))
     if not fields.get("VERSION") or "PATCHLEVEL" not in fields:
         return ""
@@ -89,13 +89,13 @@ def of_makefile(text: str) -> str:
 
 
 def check_sha256(path: Path, sha256: str, what: str) -> None:
-    """Compare a file with its checksum; a wrong file is removed.  Raises HostFault."""
+    """Verify a file's checksum.  Removes the file and raises HostFault if it is wrong."""
     with path.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     if actual != sha256:
         path.unlink()
         raise HostFault(
-            f"{what} came with a wrong checksum",
-            hint="run the same again; if it stays, a proxy or mirror on the way alters files",
+            f"{what}: wrong checksum",
+            hint="run the same command again; if it fails again, a proxy or mirror alters files",
             details=f"expected SHA-256 {sha256}\nreceived SHA-256 {actual}",
         )

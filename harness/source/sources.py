@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The two ways to sources: a release by number, and the user's own git tree."""
+"""The two sources of a kernel: a release by its number, and the user's git tree."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from harness.source.unpack import UnpackedRelease
 
 @dataclasses.dataclass(frozen=True)
 class Provider:
-    """A place to ask.  ``offers`` returns what matches, or raises HostFault with the reason."""
+    """A provider of releases; ``offers`` returns those that match, or raises HostFault."""
 
     name: str
     offers: Callable[[ReleaseRequest, Stage], list[Offer]]
 
 
 def _debian_offers(request: ReleaseRequest, stage: Stage) -> list[Offer]:
-    from harness.source import debian  # python-debian: 50 ms that most commands do not need
+    from harness.source import debian  # late, because python-debian takes 50 ms to import
 
     return debian.offers(request, stage)
 
 
-# If both have a release, the first wins: it has no patches of a distribution.
+# If both have a release, the first wins, because it is without a distribution's patches.
 PROVIDERS = (
     Provider("kernel.org", kernel_org.offers),
     Provider("Debian", _debian_offers),
@@ -44,24 +44,24 @@ PROVIDERS = (
 
 @dataclasses.dataclass(frozen=True)
 class NewestRelease:
-    """Which folder had the newest release of a line, and when that was asked."""
+    """The folder of a line's newest release, and the time when it was looked up."""
 
     name: str
     time: float
 
 
-_DAY = 86400.0  # seconds for which the newest release of a line is not asked again
-_TRIES = 2  # of a provider's offers, should the newest not be there after all
-_GROWTH = 5  # times a tarball's size: download, package, tarball and repository together
+_DAY = 86400.0  # seconds until the newest release of a line is looked up again
+_TRIES = 2  # offers of a provider to try, in case the newest is missing after all
+_GROWTH = 5  # space needed, in tarball sizes: download, package, tarball and repository
 
 
 def release(text: str, progress: Progress, *, refresh: bool = False) -> Source:
-    """The sources of a release: "7.2" (the newest 7.2.x available) or "7.2.13".
+    """Return the sources of a release: "7.2" (the newest 7.2.x available) or "7.2.13".
 
-    What is in the cache is taken without the network: an exact release always, the newest of a
-    line if it was looked up within a day and ``refresh`` is not set.  Without a network the
-    newest one in the cache is taken, with a message.  Raises UsageError for something that is
-    not a release number, HostFault with every provider's reason when nothing is available.
+    Cached releases need no network: an exact release never does, the newest of a line does not if
+    it was looked up within a day and ``refresh`` is not set.  Without a network, the newest cached
+    release is used, with a message.  Raises UsageError if ``text`` is not a release number,
+    HostFault with every provider's reason if nothing is available.
     """
     request = releases.parse(text)
     top = paths.cache("sources")
@@ -70,7 +70,7 @@ def release(text: str, progress: Progress, *, refresh: bool = False) -> Source:
     with paths.lock(top / "lock", "the kernel sources", progress):
         if cached := _cached(top, request, refresh):  # the run we waited for fetched it
             return cached.source
-        for leftover in top.glob(".*"):  # of a killed run: we hold the lock
+        for leftover in top.glob(".*"):  # from a killed run, because we hold the lock
             shutil.rmtree(leftover, ignore_errors=True)
         with progress.stage("source", f"Linux {request}") as stage, paths.writing(top):
             unpacked = _fetch_newest(top, request, progress, stage)
@@ -79,14 +79,14 @@ def release(text: str, progress: Progress, *, refresh: bool = False) -> Source:
 
 
 def _cached(top: Path, request: ReleaseRequest, refresh: bool) -> UnpackedRelease | None:
-    """What is unpacked already, if nobody needs to be asked for something newer."""
-    matching = [found for found in unpack.cached(top) if request.matches(found.version)]
+    """Return the cached release to use, or None if providers must be asked for a newer one."""
+    matching = [cached for cached in unpack.cached(top) if request.matches(cached.version)]
     if not matching or request.exact:
         return matching[0] if matching else None
     newest = _newest_releases(top).get(request.line)
     if refresh or newest is None or not 0 <= time.time() - newest.time < _DAY:
         return None
-    return next((found for found in matching if found.folder.name == newest.name), None)
+    return next((cached for cached in matching if cached.folder.name == newest.name), None)
 
 
 def _newest_releases(top: Path) -> dict[str, NewestRelease]:
@@ -99,14 +99,14 @@ def _newest_releases(top: Path) -> dict[str, NewestRelease]:
 def _fetch_newest(
     top: Path, request: ReleaseRequest, progress: Progress, stage: Stage
 ) -> UnpackedRelease:
-    """Ask all providers, take the newest offer that can really be downloaded."""
+    """Ask all providers, and download the newest offer that works."""
     offers, reasons = _ask_providers(request, stage)
     for offer in offers:
         try:
             unpacked = _fetch(top, offer, stage)
         except HarnessError as error:
             reasons.append(f"{offer.origin}: {error.what}")
-            progress.say(f"{error.what}; trying elsewhere")
+            progress.say(f"{error.what}; trying another source")
             continue
         if not request.exact:
             newest = NewestRelease(offer.name, time.time())
@@ -114,18 +114,22 @@ def _fetch_newest(
         return unpacked
     for unpacked in unpack.cached(top):
         if request.matches(unpacked.version):
-            progress.say(f"no answer for Linux {request}: using {unpacked.version} from the cache")
+            progress.say(
+                f"cannot download Linux {request}; using {unpacked.version} from the cache"
+            )
             return unpacked
     raise HostFault(
         f"Linux {request} is not available",
-        hint="check the network and the number, or give a git tree with --tree",
+        hint="check the network and the number, or use a git tree with --tree",
         details="\n".join(reasons),
     )
 
 
 def _ask_providers(request: ReleaseRequest, stage: Stage) -> tuple[list[Offer], list[str]]:
-    """All offers, newest first and for one release in the providers' order; and why others have
-    none."""
+    """Return all offers, and why other providers have none.
+
+    Offers are sorted newest first; offers of the same release are in the providers' order.
+    """
     offers: list[Offer] = []
     reasons: list[str] = []
     for provider in PROVIDERS:
@@ -153,21 +157,21 @@ def _fetch(top: Path, offer: Offer, stage: Stage) -> UnpackedRelease:
     folder = paths.cache("downloads", offer.name)
     stage.update(note=f"downloading {offer.origin}")
     tarball = offer.fetch(folder, stage)
-    shutil.rmtree(place, ignore_errors=True)  # without a record: not ours, or half removed
+    shutil.rmtree(place, ignore_errors=True)  # without a record it is not ours, or incomplete
     try:
         unpacked = unpack.unpack(tarball, place, offer.version, offer.origin, stage)
     except HarnessError:
-        shutil.rmtree(folder, ignore_errors=True)  # damaged, or in the way of a full disk
+        shutil.rmtree(folder, ignore_errors=True)  # it is damaged, or the disk is full
         raise
     shutil.rmtree(folder, ignore_errors=True)
     return unpacked
 
 
 def from_tree(path: Path, ref: str) -> Source:
-    """The commit that ``ref`` names in the git tree at ``path``.
+    """Return the source at ``ref`` in the git tree at ``path``.
 
-    The tree may be a clone, bare, shallow, or a linked worktree.  Raises UsageError when there is
-    no git tree, no such ref (with those of similar name), or no kernel at that commit.
+    The tree may be a clone, bare, shallow, or a linked worktree.  Raises UsageError if there is no
+    git tree, no such ref (with a hint about similar names), or no kernel at that commit.
     """
     top = paths.expanded(path).absolute()
     _refuse_other_folders(top)
@@ -179,7 +183,7 @@ def from_tree(path: Path, ref: str) -> Source:
             f"{top} has no commit '{ref}'",
             hint=f"did you mean {' or '.join(near)}?"
             if near
-            else f"git -C {top} fetch, or look at git -C {top} tag",
+            else f"run git -C {top} fetch, or see git -C {top} tag for available tags",
         )
     name = commit[:12] if commit.startswith(ref) else f"{ref} ({commit[:12]})"
     return Source(top, commit, name, f"{top}, Linux {_release_at(top, commit, ref)}")
@@ -187,8 +191,9 @@ def from_tree(path: Path, ref: str) -> Source:
 
 def _refuse_other_folders(top: Path) -> None:
     if not top.is_dir():
-        raise UsageError(f"there is no folder {top}", hint="give the path of a git tree to --tree")
-    # A folder inside some other repository is not what was meant: do not look further up.
+        what = f"the folder {top} does not exist"
+        raise UsageError(what, hint="pass the path of a git tree with --tree")
+    # The user did not mean a repository further up.
     env = {"GIT_CEILING_DIRECTORIES": os.fspath(top.parent)}
     result = git.run(top, "rev-parse", "--git-dir", env=env, check=False)
     if result.ok:
@@ -196,17 +201,17 @@ def _refuse_other_folders(top: Path) -> None:
     outer = git.top_of(top)
     raise UsageError(
         f"{top} is not a git tree",
-        hint=f"the tree it belongs to is {outer}"
+        hint=f"it belongs to the tree {outer}"
         if outer
-        else "a release by number needs no tree: --kernel 7.2",
+        else "to use a release without a tree: --kernel 7.2",
         details=result.stderr.strip(),
     )
 
 
 def _release_at(top: Path, commit: str, ref: str) -> str:
-    """The release that the Makefile names; other files are looked up in the tree object alone.
+    """Return the release in the Makefile; for other files, only check that they exist.
 
-    In a partial clone the Makefile's content may be missing: then the number is not known.
+    In a partial clone the Makefile's content may be missing; then the release is unknown.
     """
     required = ("Makefile", "Kbuild", "Kconfig")
     present = git.line(top, "ls-tree", "--name-only", commit, *required).split()
@@ -220,5 +225,5 @@ def _release_at(top: Path, commit: str, ref: str) -> str:
     lacks = ", ".join(missing) or "VERSION in its Makefile"
     raise UsageError(
         f"{top} at '{ref}' is not a kernel tree: it has no {lacks}",
-        hint="give a clone of the kernel to --tree, or a release to --kernel",
+        hint="pass a clone of the kernel with --tree, or a release with --kernel",
     )

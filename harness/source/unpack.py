@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make a bare git repository of a tarball, in one pass and without unpacked files on disk.
+"""Import a tarball into a bare git repository in one pass, without unpacked files on disk.
 
-The tarball's files go straight into git fast-import.  That needs a fifth of the space and half the
-writing that unpacking and adding would, and the tree object is the same.
+The tarball's files are piped into git fast-import.  That needs a fifth of the space and half the
+writes of unpacking and git add, with the same resulting tree object.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Errors = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
 
 @dataclasses.dataclass(frozen=True)
 class ReleaseRecord:
-    """What the record file in an unpacked release's folder says."""
+    """The record file in the folder of an unpacked release."""
 
     version: str
     commit: str
@@ -43,12 +43,12 @@ class UnpackedRelease(ReleaseRecord):
 
     @property
     def source(self) -> Source:
-        """The value that other stages take."""
+        """The release as a source for other stages."""
         return Source(self.folder, self.commit, f"v{self.version}", self.origin)
 
 
 def cached(top: Path) -> list[UnpackedRelease]:
-    """The releases unpacked below ``top``, newest first; for one release kernel.org's first."""
+    """Return the releases unpacked below ``top``, newest first; kernel.org before Debian."""
     unpacked = []
     for file in top.glob(f"*/{_RECORD}"):
         with contextlib.suppress(OSError, DamagedError):
@@ -66,10 +66,10 @@ def cached(top: Path) -> list[UnpackedRelease]:
 
 
 def unpack(tarball: Path, place: Path, version: str, origin: str, stage: Stage) -> UnpackedRelease:
-    """Make the repository ``place`` with the release's tag; whole or not at all.
+    """Create the repository ``place`` with the release's tag; it only appears when complete.
 
-    Commit ids are the same on every machine: author and date come from the tarball.  Raises
-    HostFault for a damaged tarball, one that holds another release, and a full disk.
+    Commit ids are the same on every machine, because the date comes from the tarball.  Raises
+    HostFault for a damaged tarball, a tarball of another release, or a full disk.
     """
     with paths.scratch(place) as scratch:
         repo = scratch / "repo"
@@ -77,8 +77,8 @@ def unpack(tarball: Path, place: Path, version: str, origin: str, stage: Stage) 
         actual = releases.of_makefile(_import(tarball, repo, version, origin, stage))
         if actual != version:
             raise HostFault(
-                f"{origin} holds {actual or 'no kernel'}, not {version}",
-                hint="name another release with --kernel",
+                f"{origin} contains {actual or 'no kernel'}, not {version}",
+                hint="choose another release with --kernel",
             )
         record = ReleaseRecord(version, git.line(repo, "rev-parse", "HEAD"), origin)
         serial.write(repo / _RECORD, record)
@@ -87,7 +87,7 @@ def unpack(tarball: Path, place: Path, version: str, origin: str, stage: Stage) 
 
 
 def _import(tarball: Path, repo: Path, version: str, origin: str, stage: Stage) -> str:
-    """Run git fast-import on the tarball; returns the top Makefile's text."""
+    """Run git fast-import on the tarball; return the top Makefile's text."""
     words = ("-c", "core.compression=1", "fast-import", "--quiet", "--depth=0")
     with git.start(repo, *words) as group:
         stream: IO[bytes] = group.popen.stdin  # type: ignore[assignment]
@@ -98,18 +98,18 @@ def _import(tarball: Path, repo: Path, version: str, origin: str, stage: Stage) 
             tree.commit(version, origin)
             stream.close()
         except BrokenPipeError:
-            pass  # git says why below
+            pass  # git's message is reported below
         except _Errors as error:
             raise HostFault(
                 f"{tarball.name} is damaged: {error}",
-                hint="run the same again, to download it again",
+                hint="run the same command again to download it again",
             ) from error
         complaints = group.popen.stderr.read().decode(errors="replace")  # type: ignore[union-attr]
         if group.popen.wait():
             full = "No space left" in complaints
             raise HostFault(
                 f"git cannot import {tarball.name}{': the disk is full' if full else ''}",
-                hint="free some space (harness clean), or set HARNESS_CACHE elsewhere",
+                hint="free some space (harness clean), or set HARNESS_CACHE to another disk",
                 details=complaints.strip(),
             )
     return tree.makefile
@@ -125,7 +125,7 @@ class _Tree:
         self._newest = 0.0
 
     def read(self) -> None:
-        """Send every file's content; the names follow with the commit."""
+        """Send every file's content; ``commit`` sends the names."""
         with tarfile.open(fileobj=self._raw, mode="r|*") as tar:
             for number, member in enumerate(tar):
                 path = member.name.removeprefix("./").partition("/")[2]
@@ -154,7 +154,7 @@ class _Tree:
         self._stream.write(data + b"\n")
 
     def commit(self, version: str, origin: str) -> None:
-        """Send the one commit, the branch and the tag."""
+        """Send the commit, the branch and the tag."""
         who = f"harness <harness@localhost> {int(self._newest)} +0000"
         message = f"Linux {version}\n\nFrom {origin}.\n".encode()
         head = f"commit refs/heads/main\nmark :{len(self._files) + 1}\nauthor {who}\n"

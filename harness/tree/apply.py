@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Apply a series with ``git am -3`` in a throwaway worktree that has only the files it touches.
+"""Apply a series with ``git am -3`` in a temporary worktree with only the files it touches.
 
-The other 90 000 files are never written, no build sees a file change and change back; and
-whatever happens, only one small folder is left to clean up.
+The other 90 000 files are never written, no build sees a file change and change back, and only a
+small folder must be cleaned up after an error.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _SOURCE_SUFFIXES = (".c", ".h", ".S", ".rst")
 
 
 def apply(repo: Path, source: Source, series: Series, mails: Sequence[bytes], stage: Stage) -> str:
-    """Make commits of ``mails`` on top of the source's commit; returns the last one.
+    """Commit ``mails`` on top of the source's commit; return the last commit.
 
-    The same mails on the same base give the same commits everywhere: the committer is fixed and
-    the commit's date is the base's.  Raises NotApplied.
+    The same mails on the same base give the same commits everywhere, because the committer is fixed
+    and the committer date is that of the base.  Raises NotApplied.
     """
     with _empty_worktree(repo, source.commit) as place:
         _check_out_touched(place, source, series)
@@ -48,11 +48,11 @@ def apply(repo: Path, source: Source, series: Series, mails: Sequence[bytes], st
             if not result.ok:
                 number = done + _stopped_at(place)
                 raise diagnose.not_applied(place, source, series, number, result)
-            if already := _patches_with(result, _ALREADY):  # git am skips those without an error
+            if already := _patches_with(result, _ALREADY):  # git am skips these without an error
                 raise diagnose.already(source, series, [done + number for number in already])
             for number in _patches_with(result, _MERGED):
                 label = diagnose.label(series, done + number)
-                stage.progress.say(f"{label} applies to {source.name} only by a three-way merge")
+                stage.progress.say(f"{label} only applies to {source.name} by a three-way merge")
             done += len(group)
         commit = git.line(place, "rev-parse", "HEAD")
         for note in check_changes(place, source, series, commit):
@@ -61,13 +61,13 @@ def apply(repo: Path, source: Source, series: Series, mails: Sequence[bytes], st
 
 
 def _check_out_touched(place: Path, source: Source, series: Series) -> None:
-    """Put the files that the series touches into the worktree, with their state in the index.
+    """Check out the files that the series touches, and update their state in the index.
 
-    git apply would fetch them itself, but the merge after it would take them for local changes.
-    Raises HostFault when the source does not hold their content.
+    git apply would check them out itself, but a merge after it would see them as local changes.
+    Raises HostFault if the source lacks their content.
     """
     files = {file for patch in series.patches for file in patch.files}
-    # Names that lead out of the tree are left for git am to refuse.
+    # git am refuses names outside the tree.
     names = sorted(file for file in files if not {"", "..", ".git"} & set(file.split("/")))
     listing = git.run(place, "ls-files", "-s", "-z", "--", *names).stdout if names else ""
     entries = [entry.partition("\t") for entry in listing.split("\0") if entry]
@@ -79,16 +79,16 @@ def _check_out_touched(place: Path, source: Source, series: Series) -> None:
 
 
 def _is_crlf(mail: Path) -> bool:
-    """Whether the mail's own lines end in CR LF, as some mailers save them.
+    """Return whether the mail's lines end in CR LF, as some mailers save them.
 
-    Only then may git strip the CRs; elsewhere a CR belongs to the file that is patched.
+    Only then may git strip the CRs; otherwise a CR belongs to the patched file.
     """
     return mail.read_bytes().partition(b"\n")[0].endswith(b"\r")
 
 
 @contextlib.contextmanager
 def _empty_worktree(repo: Path, commit: str) -> Iterator[Path]:
-    """A linked worktree with ``commit`` in its index and no files."""
+    """Create a linked worktree with ``commit`` in its index and no files."""
     try:
         with paths.scratch(repo.parent / "am") as scratch:
             place = scratch / "linux"
@@ -100,14 +100,14 @@ def _empty_worktree(repo: Path, commit: str) -> Iterator[Path]:
 
 
 def _stopped_at(place: Path) -> int:
-    """The number of the mail at which git am stopped, counted from 1."""
+    """Return the number of the mail at which git am stopped, counted from 1."""
     with contextlib.suppress(OSError, ValueError):
         return int((diagnose.am_state(place) / "next").read_text())
     return 1
 
 
 def _patches_with(result: process.Result, wanted: str) -> list[int]:
-    """The patches, counted from 1, for which git am printed a line that begins so."""
+    """Return the patches, from 1, for which git am printed a line that starts with ``wanted``."""
     number, numbers = 0, []
     for line in result.stdout.splitlines():
         number += line.startswith("Applying: ")
@@ -117,12 +117,12 @@ def _patches_with(result: process.Result, wanted: str) -> list[int]:
 
 
 def check_changes(repo: Path, source: Source, series: Series, commit: str) -> tuple[str, ...]:
-    """See that ``commit`` changed only what the patches name.  Raises NotApplied or SeriesError.
+    """Check that ``commit`` only changed files named in the patches; return notes for the user.
 
-    git takes liberties beyond the names in the mails: a three-way merge follows a file to another
-    name, which may be that of a similar file, or of a script; and a diff of a link need not say
-    that it is one.  A source file that is in another folder now, under its own name, may be
-    followed there: returns a note about each.
+    Raises NotApplied or SeriesError.  git may change other files: a three-way merge follows a
+    renamed file, possibly to a merely similar file or to a script; and the diff of a link may not
+    declare it as a link.  Following a source file is allowed if only its folder has changed; there
+    is a note for each.
     """
     words = ("diff-tree", "-r", "-z", "--no-renames", source.commit, commit)
     fields = git.run(repo, *words).stdout.split("\0")
@@ -134,26 +134,26 @@ def check_changes(repo: Path, source: Source, series: Series, commit: str) -> tu
             old = _followed(repo, (source.commit, commit), named, file)
             if not old or old_mode[1:] != new_mode:
                 raise NotApplied(
-                    f"the series {series.name} would change {file} in {source.name}, which no patch"
-                    " of it names: a file of it has another name there",
-                    hint=f"rebase the series onto {source.name}, or name its own base with --base",
+                    f"the series {series.name} would change {file} in {source.name}, which is in"
+                    " none of its patches: git sees it as renamed from a file in them",
+                    hint=f"rebase the series onto {source.name}, or specify its base with --base",
                 )
-            notes.append(f"{old} is {file} in {source.name}: it is changed there")
+            notes.append(f"{old} is now {file} in {source.name}, and is patched there")
         if new_mode == _LINK and diff.leads_out(
             file, git.run(repo, "cat-file", "blob", blob).stdout
         ):
             raise SeriesError(
-                f"the series {series.name} makes '{file}' a link that leads out of the tree",
+                f"the series {series.name} makes '{file}' a link out of the tree",
                 hint="do not use this series, or ask its sender what it is for",
             )
     return tuple(notes)
 
 
 def _followed(repo: Path, commits: tuple[str, str], named: Collection[str], file: str) -> str:
-    """The file that a patch names and that is ``file`` in these sources; empty if there is none.
+    """Return the file in a patch that has become ``file`` in these sources; empty if there is none.
 
-    It is certain only where its name is the same in another folder, and the old one is in neither
-    of ``commits``: not there before, nor made by the series.
+    It must have the same name in another folder, and must be in neither of ``commits``: it neither
+    existed before nor was created by the series.
     """
     path = PurePosixPath(file)
     if path.suffix not in _SOURCE_SUFFIXES or kbuild.runs(file):

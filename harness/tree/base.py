@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commit a series is made on, found by the ids of the files it changes.
+"""Find the commit that a series is based on, by the blob ids of the files it changes.
 
-A diff names each file's old content (``index OLD..NEW``).  The commit that has all these files
-is the base, or as good as the base: nothing the series touches differs.
+A diff has the id of each file's old content (``index OLD..NEW``).  A commit with all these blobs is
+the base, or equivalent to it: no file that the series touches differs.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from harness import diff, git, paths
 from harness.diff import DiffError
 from harness.model import Series, Source
 
-_TIPS = 400  # branches and tags, the newest
-_COMMITS = 3000  # that change the files of the series
+_TIPS = 400  # newest branches and tags to search
+_COMMITS = 3000  # commits to search that change files of the series
 _DAYS = 500  # before the newest commit; older commits are not searched
-_FILES = 32  # compared at each commit; more tell no better
-_BEFORE = 2000  # commits searched for patches that come before the series
-_NEAR = 5  # nearest commits at which the whole series is tried
-_TOUCHING = 20  # the same, where nothing tells which are near
+_FILES = 32  # files to compare at each commit; more would not improve the result
+_BEFORE = 2000  # commits to search for prerequisite patches
+_NEAR = 5  # nearest commits at which to try the whole series
+_TOUCHING = 20  # the same if the nearest commits are unknown
 
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """A commit, its ``name``, and how many of the files are there as the series has them."""
+    """A commit, its ``name``, and how many of the files are as the series expects them."""
 
     commit: str
     name: str
@@ -36,7 +36,7 @@ class Base:
 
     @property
     def whole(self) -> bool:
-        """Whether every file is as the series expects it."""
+        """Whether all files are as the series expects them."""
         return self.same == self.files
 
     def __str__(self) -> str:
@@ -51,13 +51,13 @@ class Base:
 
 
 def expected(mails: Iterable[bytes]) -> dict[str, str]:
-    """Map each file to its id before the series, perhaps shortened; empty for one it adds."""
+    """Map each file to its blob id before the series, possibly abbreviated; empty if it adds it."""
     blobs: dict[str, str] = {}
     seen: set[str] = set()
     for mail in mails:
         try:
             files = diff.parse(diff.split(mail)[1])
-        except DiffError:  # git am will say what is wrong with it
+        except DiffError:  # git am will report it
             continue
         for file in files:
             before = file.old or file.new
@@ -68,18 +68,18 @@ def expected(mails: Iterable[bytes]) -> dict[str, str]:
 
 
 def choose(repo: Path, series: Series, fallback: str = "HEAD") -> Base:
-    """Choose the commit of ``repo`` to apply the series to, when the user named none.
+    """Choose the commit of ``repo`` to apply the series to, if the user did not specify one.
 
-    What the series itself names wins, with the patches it says come before it; then ``fallback``
-    if all files match there; then the commit where most do, the newest of those.
+    That is the base named by the series, with its prerequisite patches; or ``fallback`` if all
+    files match there; or the newest commit where most files match.
     """
     if named := git.commit_of(repo, series.base):
         return _with_prerequisites(repo, series, named)
-    lost = f"it names {series.base}, which is not in this tree" if series.base else ""
+    lost = f"its base-commit {series.base} is not in this tree" if series.base else ""
     files = expected(patch.path.read_bytes() for patch in series.patches)
     here = git.commit_of(repo, fallback)
     same = _count_same(repo, [here], files).get(here, 0) if here and files else 0
-    unknown = "" if files else "the mails do not say what its files were before"
+    unknown = "" if files else "the mails have no blob ids of its files"
     best = Base(here, fallback, same, len(files), "; ".join(filter(None, [lost, unknown])))
     if not here or best.whole:
         return best
@@ -90,7 +90,7 @@ def choose(repo: Path, series: Series, fallback: str = "HEAD") -> Base:
 
 
 def nearest(repo: Path, files: Mapping[str, str], most: int = 1) -> list[Base]:
-    """The commits where most files are as expected, the newest first among equals."""
+    """Return the commits where most files are as expected, the newest first among equals."""
     if not files:
         return []
     times = _tips(repo)
@@ -98,7 +98,7 @@ def nearest(repo: Path, files: Mapping[str, str], most: int = 1) -> list[Base]:
     if max(counts.values(), default=0) < len(files):
         times |= _changes(repo, files, max(times.values(), default=0))
         counts |= _count_same(repo, [commit for commit in times if commit not in counts], files)
-    # Among commits of one second the first is the newest: git lists them in that order.
+    # Among commits of the same second the first is the newest, as git lists them in that order.
     ranked = sorted(counts, key=lambda commit: (-counts[commit], -times[commit]))
     return [
         Base(commit, _name(repo, commit), counts[commit], len(files))
@@ -110,10 +110,10 @@ def nearest(repo: Path, files: Mapping[str, str], most: int = 1) -> list[Base]:
 def fitting(
     place: Path, source: Source, mails: Sequence[Path], names: Sequence[str]
 ) -> Base | None:
-    """The nearest commit of the source's tree where all ``mails`` apply.
+    """Return the nearest commit of the source's tree where all ``mails`` apply, or None.
 
-    ``names`` are the files that they change.  ``place`` is a worktree of ours that borrows the
-    tree's objects; only an index of its own is written.
+    ``names`` are the files that they change.  ``place`` is our worktree, which borrows the tree's
+    objects; only a separate index is written.
     """
     files = expected(mail.read_bytes() for mail in mails)
     env = {"GIT_INDEX_FILE": str(place.parent / "try-index")}
@@ -130,9 +130,9 @@ def fitting(
 
 
 def touching(repo: Path, names: Iterable[str], most: int) -> list[Base]:
-    """The commits that changed these files, the newest first.
+    """Return the commits that changed these files, the newest first.
 
-    For mails that do not say what their files were before.
+    This is for mails without blob ids of their files.
     """
     times = _changes(repo, names, max(_tips(repo).values(), default=0))
     newest = sorted(times, key=lambda commit: -times[commit])[:most]
@@ -145,7 +145,7 @@ def _name(repo: Path, commit: str) -> str:
 
 
 def _tips(repo: Path) -> dict[str, int]:
-    """HEAD and the newest branches and tags, each with its commit's time."""
+    """Return HEAD and the newest branches and tags, with the times of their commits."""
     form = "--format=%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)"
     words = ("for-each-ref", "--sort=-creatordate", f"--count={_TIPS}", form)
     refs = git.run(repo, *words, "refs/heads", "refs/remotes", "refs/tags", check=False).stdout
@@ -153,14 +153,14 @@ def _tips(repo: Path) -> dict[str, int]:
 
 
 def _times(repo: Path, names: str) -> dict[str, int]:
-    """The commits' times in seconds; what is not a commit is left out."""
+    """Return the commits' times in seconds; other objects are left out."""
     words = ("log", "--no-walk=unsorted", "--ignore-missing", "--stdin", "--format=%H %ct")
     log = git.run(repo, *words, stdin=names, check=False).stdout
     return {commit: int(time) for commit, time in (line.split() for line in log.splitlines())}
 
 
 def _changes(repo: Path, files: Iterable[str], newest: int) -> dict[str, int]:
-    """The commits that changed the files and their parents, with their times."""
+    """Return the commits that changed the files, and their parents, with their times."""
     since = f"--since={newest - _DAYS * 86400} +0000"
     ends = ("HEAD", "--branches", "--remotes", "--tags")
     words = ("log", f"--max-count={_COMMITS}", since, "--format=%P %H", *ends, "--")
@@ -169,7 +169,7 @@ def _changes(repo: Path, files: Iterable[str], newest: int) -> dict[str, int]:
 
 
 def _count_same(repo: Path, commits: Iterable[str], files: Mapping[str, str]) -> dict[str, int]:
-    """Count for each commit the files that are as expected, all with one git."""
+    """Count the files that are as expected at each commit, with a single git process."""
     names = list(commits)
     sample = list(files.items())[:_FILES]
     objects = "".join(f"{commit}:{file}\n" for commit in names for file, _ in sample)
@@ -178,7 +178,7 @@ def _count_same(repo: Path, commits: Iterable[str], files: Mapping[str, str]) ->
     if len(lines) != len(names) * len(sample):
         return {}
     blobs = iter("" if line.endswith((" missing", " ambiguous")) else line for line in lines)
-    beyond = len(files) - len(sample)  # count as the same if the sample does: whole means whole
+    beyond = len(files) - len(sample)  # assumed the same if all of the sample are
     counts = {}
     for commit in names:
         same = sum(_same(next(blobs), blob) for _, blob in sample)
@@ -191,11 +191,11 @@ def _same(actual: str, blob: str) -> bool:
 
 
 def _with_prerequisites(repo: Path, series: Series, base: str) -> Base:
-    """The named base, or the commit above it that has the patches which come before."""
+    """Return the named base, or the commit above it that has the prerequisite patches."""
     prerequisites = series.prerequisites
     if not prerequisites:
         name = _name(repo, base) if base == series.base else series.base
-        return Base(base, name, 0, 0, "the series names it")
+        return Base(base, name, 0, 0, "named by the series")
     patch_ids = _patch_ids(repo, base)
     commits = [patch_ids[patch_id] for patch_id in prerequisites if patch_id in patch_ids]
     for last in reversed(commits):
@@ -204,8 +204,8 @@ def _with_prerequisites(repo: Path, series: Series, base: str) -> Base:
     else:
         last = base
     missing = len(prerequisites) - (len(commits) if last != base else 0)
-    count = f"{len(prerequisites)} patch{'es' if len(prerequisites) > 1 else ''}"
-    why = f"the series names {series.base[:40]} and {count} before it"
+    count = f"{len(prerequisites)} prerequisite patch{'es' if len(prerequisites) > 1 else ''}"
+    why = f"the series names {series.base[:40]} and {count}"
     why += f"; {missing} of them are not in this tree" if missing else ""
     return Base(last, _name(repo, last), 0, 0, why)
 
@@ -214,7 +214,7 @@ def _patch_ids(repo: Path, base: str) -> dict[str, str]:
     """Map patch ids to commits on top of ``base``."""
     words = ("log", f"--max-count={_BEFORE}", "--no-merges", "-p", "--no-textconv")
     ends = ("HEAD", "--branches", "--remotes", "--tags", "--not", base)
-    # Through a file, byte for byte: a decoded log would have other ids where it is not UTF-8.
+    # Through a file, because decoding a log that is not UTF-8 would change the patch ids.
     with paths.scratch(paths.cache() / "ids") as scratch:
         log = scratch / "log"
         git.run(repo, *words, "--format=commit %H", f"--output={log}", *ends, check=False)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Say why a patch does not apply: which file, which hunk, and what is in its way.
+"""Find out why a patch does not apply: which file, which hunk, and what conflicts.
 
-Works in the throwaway worktree right after git am stopped there, and may leave it in any state.
+Works in the temporary worktree right after git am stopped there, and may leave it in any state.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from harness.errors import HarnessError, HostFault, NotApplied
 from harness.model import Series, Source
 from harness.tree import base
 
-_LINES = 120  # of a conflict that are shown; it may have thousands
+_LINES = 120  # lines to show of a conflict, which may have thousands
 _RELEASE = re.compile(r"v?(\d+\.\d+(?:\.\d+)?(?:-rc\d+)?)")
-_TELLING = 8  # characters of a line that tell it from others
+_TELLING = 8  # minimum characters of a line that is distinctive
 
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
-    """Where a patch does not apply: its file, the hunk (from 1; 0 for the whole file), and why."""
+    """Where a patch does not apply: the file, the hunk (from 1; 0: the whole file), and why."""
 
     file: str
     hunk: int
@@ -39,7 +39,7 @@ class Refusal:
 def not_applied(
     place: Path, source: Source, series: Series, number: int, result: process.Result
 ) -> HarnessError:
-    """The error for mail ``number`` (from 1), at which ``git am`` stopped with ``result``."""
+    """Return the error for mail ``number`` (from 1), where ``git am`` stopped with ``result``."""
     patch = place.parent / "current.patch"
     decoded = am_state(place) / "patch"
     patch.write_bytes(decoded.read_bytes() if decoded.exists() else b"")
@@ -49,9 +49,9 @@ def not_applied(
         return already(source, series, applied)
     if fuzzy := _with_fuzz(place, patch):
         return NotApplied(
-            f"{label(series, number)} would apply only with fuzz to {source.name}: {fuzzy[0]}",
+            f"{label(series, number)} would only apply to {source.name} with fuzz: {fuzzy[0]}",
             hint=_base_hint(source, series)
-            or "look at that place, and make the patch again on this base (git am takes no fuzz)",
+            or "check that place, and recreate the patch on this base (git am allows no fuzz)",
             details="\n".join(map(str, fuzzy)),
         )
     refusals, rejected = _rejects(place, patch)
@@ -63,7 +63,7 @@ def not_applied(
         f"{label(series, number)} does not apply to {source.name}{first}{more}",
         hint=_base_hint(source, series)
         or _fitting_hint(place, source, series)
-        or f"rebase the series onto {source.name}, or name the commit it is made for with --base",
+        or f"rebase the series onto {source.name}, or specify its base with --base",
         details="\n".join(filter(None, evidence)) or f"{result.stdout}\n{result.stderr}".strip(),
     )
     error.because = because
@@ -71,13 +71,13 @@ def not_applied(
 
 
 def am_state(place: Path) -> Path:
-    """The folder in which git am keeps where it stopped."""
+    """Return the folder with the state of git am."""
     words = ("rev-parse", "--path-format=absolute", "--git-path", "rebase-apply")
     return Path(git.line(place, *words))
 
 
 def already(source: Source, series: Series, numbers: Sequence[int]) -> NotApplied:
-    """The error for patches whose changes the source already has."""
+    """Return the error for patches whose changes the source already has."""
     if len(numbers) == len(series.patches):
         what = f"the series {series.name} is already applied in {source.name}"
     else:
@@ -85,13 +85,13 @@ def already(source: Source, series: Series, numbers: Sequence[int]) -> NotApplie
     return NotApplied(
         what,
         hint=_base_hint(source, series)
-        or "name a commit from before it with --base, or take it out of the series",
+        or "specify an earlier commit with --base, or remove the patch from the series",
         details="\n".join(label(series, number) for number in numbers),
     )
 
 
 def lacking(source: Source) -> HostFault:
-    """The error for a repository without the content of its own files."""
+    """Return the error for a repository without the content of its files."""
     return HostFault(
         f"{source.repo} lacks objects of {source.name}",
         hint=f"if it is a partial clone: git -C {source.repo} fetch --refetch --no-filter",
@@ -99,22 +99,22 @@ def lacking(source: Source) -> HostFault:
 
 
 def label(series: Series, number: int) -> str:
-    """What messages call a patch, counted from 1."""
+    """Return the name of a patch in messages, counted from 1."""
     return f"patch {number}/{len(series.patches)} '{series.patches[number - 1].subject}'"
 
 
 def mail_files(place: Path, series: Series) -> list[Path]:
-    """The files beside the worktree to which the mails are written, byte for byte."""
+    """Return the files next to the worktree for the unmodified mails."""
     return [place.parent / f"{number:04}.patch" for number in range(1, len(series.patches) + 1)]
 
 
 def _already_applied(
     place: Path, source: Source, series: Series, number: int, patch: Path
 ) -> Sequence[int]:
-    """The numbers of patches whose change the source already has.
+    """Return the numbers of patches whose changes the source already has.
 
-    All of them, if the whole series can be reverted, last patch first: the first alone may
-    conflict with what later ones did to the same lines.
+    These are all patches if the whole series can be reverted, starting with the last: reverting
+    only the first may conflict with later changes to the same lines.
     """
     words = ("apply", "--cached", "--reverse")
     git.run(place, "read-tree", source.commit)
@@ -126,31 +126,31 @@ def _already_applied(
 
 
 def _base_hint(source: Source, series: Series) -> str:
-    """Say that the series is made for another commit, if it says so itself."""
+    """Return a hint that the series is based on another commit, if it names one."""
     if not series.base:
         return ""
     commit = git.commit_of(source.repo, series.base)
     if commit == source.commit:
         return ""
-    made_for = f"the series is made for {series.base}"
+    based_on = f"the series is based on {series.base}"
     if commit:
-        return f"{made_for}, not for {source.name}: try --base {series.base}"
+        return f"{based_on}, not on {source.name}: try --base {series.base}"
     if release := _RELEASE.fullmatch(series.base):
-        return f"{made_for}: try --kernel {release[1]}"
-    return f"{made_for}, which {source.repo} does not have: fetch it"
+        return f"{based_on}: try --kernel {release[1]}"
+    return f"{based_on}, which is not in {source.repo}: fetch it"
 
 
 def _fitting_hint(place: Path, source: Source, series: Series) -> str:
-    """Name the nearest commit at which the whole series applies, if the tree has one."""
+    """Return a hint about the nearest commit at which the whole series applies, if any."""
     names = [file for patch in series.patches for file in patch.files]
     commit = base.fitting(place, source, mail_files(place, series), names)
     return f"it applies to {commit.name}: try --base {commit.name}" if commit else ""
 
 
 def changed_by(source: Source, patch: bytes, refusal: Refusal) -> str:
-    """Name the commit that removed a line which the refused hunk needs.
+    """Return which commit removed a line that the refused hunk needs.
 
-    Empty when the history does not tell, as in a tree of one commit.
+    Empty if the history does not show it, as in a tree with a single commit.
     """
     hunks = _hunks(patch, refusal.file)
     if not 0 < refusal.hunk <= len(hunks):
@@ -168,8 +168,8 @@ def changed_by(source: Source, patch: bytes, refusal: Refusal) -> str:
 
 
 def _conflict(place: Path) -> str:
-    """The conflicts that a three-way merge left in files, if it came to one."""
-    # git diff alone would look for all the files that this worktree does not have.
+    """Return the conflicts that a three-way merge left in files, if there was one."""
+    # git diff without names would search for all the files that this worktree lacks.
     entries = git.run(place, "ls-files", "--unmerged", "-z", check=False).stdout.split("\0")
     names = sorted({entry.split("\t", 1)[1] for entry in entries if entry})
     if not names:
@@ -178,7 +178,7 @@ def _conflict(place: Path) -> str:
 
 
 def _check_out_touched(place: Path, patch: Path) -> None:
-    """Put the files that ``patch`` touches into the worktree as they are in HEAD."""
+    """Check out the files that ``patch`` touches, as they are in HEAD."""
     stat = git.run(place, "apply", "--numstat", "-z", patch, check=False).stdout
     names = [entry.split("\t", 2)[-1] for entry in stat.split("\0") if entry]
     if names:
@@ -187,7 +187,7 @@ def _check_out_touched(place: Path, patch: Path) -> None:
 
 
 def _rejects(place: Path, patch: Path) -> tuple[list[Refusal], str]:
-    """Try hunk by hunk: which are refused, and their text."""
+    """Try to apply each hunk; return those that are refused, and their text."""
     _check_out_touched(place, patch)
     output = git.run(place, "apply", "--reject", "--verbose", patch, check=False).stderr
     refusals: list[Refusal] = []
@@ -206,7 +206,7 @@ def _rejects(place: Path, patch: Path) -> tuple[list[Refusal], str]:
 
 
 def _hunks(patch: bytes, file: str) -> list[Hunk]:
-    """The hunks that ``patch`` has for ``file``."""
+    """Return the hunks of ``patch`` for ``file``."""
     try:
         files = diff.parse(patch)
     except DiffError:
@@ -215,12 +215,12 @@ def _hunks(patch: bytes, file: str) -> list[Hunk]:
 
 
 def _with_fuzz(place: Path, patch: Path) -> list[Refusal]:
-    """The places where patch(1) would apply it with fuzz; none if it would not take all of it."""
+    """Return where patch(1) would apply it with fuzz; none if it would not apply completely."""
     _check_out_touched(place, patch)
     words = ("patch", "-p1", "--dry-run", "--force", "--fuzz=2", "--input", patch)
     try:
         result = process.run(words, cwd=place, check=False)
-    except HostFault:  # patch(1) is not installed: then nothing is known about fuzz
+    except HostFault:  # patch(1) is not installed
         return []
     if not result.ok:
         return []

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A slot: one worktree in the cache per source repository, held by one run at a time.
+"""A slot: the worktree in the cache for a source repository, locked by one run at a time.
 
-Its repository borrows the objects of the user's and writes none there.
+Its repository borrows objects from the user's repository, and never writes to it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from harness.model import Checkout, Series, Source
 from harness.progress import Progress
 from harness.tree import apply, diagnose
 
-# Locks that only a running git holds; we hold the slot's lock, so whoever made them is dead.
+# Locks that only a running git holds; we hold the slot's lock, so their owner is dead.
 _STALE = ("index.lock", "HEAD.lock", "packed-refs.lock", "config.lock", "shallow.lock")
 
 
 class Slot:
-    """A locked worktree.  ``path`` holds whatever was last checked out with ``check_out``.
+    """A locked worktree; ``path`` has the files last checked out with ``check_out``.
 
-    ``base`` and ``patched`` make commits and describe them; neither moves the worktree, so
-    a kernel that is already built costs no checkout and no file gets a new time stamp.
+    ``base`` and ``patched`` create and describe commits without changing the worktree, so a kernel
+    that is already built needs no checkout, and no file gets a new timestamp.
     """
 
     def __init__(self, path: Path, source: Source, progress: Progress) -> None:
@@ -39,26 +39,26 @@ class Slot:
         self._times: dict[str, int] | None = None
 
     def on(self, commit: str, name: str) -> Slot:
-        """The same worktree, to start from another commit of the same repository."""
+        """Return the same worktree with another commit of the same repository as base."""
         source = dataclasses.replace(self.source, commit=commit, name=name)
         return Slot(self.path, source, self._progress)
 
     def base(self) -> Checkout:
-        """The commit to start from.  Raises HostFault when the source has lost it."""
+        """Return the base commit.  Raises HostFault if the source no longer has it."""
         words = ("rev-parse", "--verify", f"{self.source.commit}^{{tree}}")
         result = git.run(self.path, *words, check=False)
         if not result.ok:
             raise HostFault(
                 f"{self.source.repo} no longer has the commit {self.source.commit[:12]}",
-                hint="name the base again with --base; git -C TREE fsck shows what is damaged",
+                hint=f"specify another base with --base, or run git -C {self.source.repo} fsck",
                 details=result.stderr.strip(),
             )
         return Checkout(self.path, self.source.commit, result.stdout.strip())
 
     def patched(self, series: Series) -> Checkout:
-        """The base with ``series`` on it, applied now or by an earlier run.
+        """Return the base with ``series`` on top, applied now or by an earlier run.
 
-        Raises NotApplied with patch, file, hunk and conflict; then nothing is left behind.
+        Raises NotApplied with patch, file, hunk and conflict, and leaves nothing behind.
         """
         mails = _mails(series)
         if earlier := self._applied(series, mails):
@@ -71,7 +71,7 @@ class Slot:
         return self._describe(base, commit)
 
     def applied(self, series: Series) -> Checkout | None:
-        """The base with ``series`` on it if an earlier run applied it; needs no lock."""
+        """Return the base with ``series`` on top if an earlier run applied it; needs no lock."""
         return self._applied(series, _mails(series))
 
     def _applied(self, series: Series, mails: list[bytes]) -> Checkout | None:
@@ -87,9 +87,9 @@ class Slot:
         return Checkout(self.path, commit, lines[-1][1], patches)
 
     def check_out(self, checkout: Checkout) -> None:
-        """Move the worktree to a commit; only files that differ are written.
+        """Check out a commit; only files that differ are written.
 
-        Everything that is not in the commit is removed.  Raises HostFault when the disk is full.
+        Everything that is not in the commit is removed.  Raises HostFault if the disk is full.
         """
         patches = f" with {len(checkout.patches)} patches" if checkout.patches else ""
         self._remember_times(checkout.commit)
@@ -115,7 +115,7 @@ class Slot:
     def reading(self) -> Iterator[None]:
         """Check out commits only to read them: afterwards make sees no file as changed.
 
-        Nothing may be built meanwhile, or make would take what was built for up to date.
+        Nothing may be built during the context, or make would consider it up to date.
         """
         commit = git.object_of(self.path, "HEAD")
         if not commit or not (self.path / ".git" / "index").exists():
@@ -133,7 +133,7 @@ class Slot:
                     os.utime(self.path / name, ns=(time, time), follow_symlinks=False)
 
     def _remember_times(self, commit: str) -> None:
-        """While ``reading``, note the times of files that are about to be written."""
+        """While ``reading``, record the times of files that will be written."""
         if self._times is None:
             return
         words = ("diff", "--name-only", "--no-renames", "-z", "HEAD", commit)
@@ -151,10 +151,9 @@ class Slot:
 
 
 def peek(source: Source, progress: Progress) -> Slot | None:
-    """The worktree that belongs to ``source.repo``, without holding it; None when it does not
-    know the source.
+    """Return the worktree for ``source.repo`` without locking it; None if it lacks the commit.
 
-    Only to ask what earlier runs made: somebody may be building in it.
+    Only for queries about earlier runs, because another run may be building in it.
     """
     worktree = Slot(_home(source) / "linux", source, progress)
     with contextlib.suppress(HostFault):
@@ -165,11 +164,11 @@ def peek(source: Source, progress: Progress) -> Slot | None:
 
 @contextlib.contextmanager
 def slot(source: Source, progress: Progress, stop: Callable[[], bool] = bool) -> Iterator[Slot]:
-    """Hold the worktree that belongs to ``source.repo``; a second run waits, and says so.
+    """Lock the worktree for ``source.repo``; a second run waits, with a message.
 
-    In a thread, ``stop`` ends the waiting (see paths.lock).  What a killed run left there is
-    removed first.  Nothing is written outside our cache.  Raises HostFault when the repository is
-    gone or the cache cannot be written to.
+    In a thread, ``stop`` ends the waiting (see paths.lock).  Leftovers of a killed run are removed
+    first.  Nothing is written outside our cache.  Raises HostFault if the repository no longer
+    exists or the cache cannot be written to.
     """
     home = _home(source)
     with paths.lock(home / "lock", f"the worktree of {source.repo}", progress, stop):
@@ -179,9 +178,9 @@ def slot(source: Source, progress: Progress, stop: Callable[[], bool] = bool) ->
 
 
 def _prepare(home: Path, repo: Path) -> Path:
-    """Make our repository in ``home`` if it is not there, and have it borrow from ``repo``.
+    """Create our repository in ``home`` if necessary, and make it borrow objects from ``repo``.
 
-    Returns the worktree (nothing is checked out here).  What a killed run left is removed.
+    Returns the worktree without checking out anything.  Leftovers of a killed run are removed.
     """
     words = ("--path-format=absolute", "--show-object-format")
     folders = ("--git-path", "objects", "--git-path", "shallow")
@@ -189,7 +188,7 @@ def _prepare(home: Path, repo: Path) -> Path:
     if not result.ok:
         raise HostFault(
             f"{repo} is no longer a git tree",
-            hint="give another one with --tree, or a release with --kernel",
+            hint="specify another tree with --tree, or a release with --kernel",
             details=result.stderr.strip(),
         )
     object_format, objects, shallow = result.stdout.splitlines()
@@ -234,10 +233,10 @@ def _write_if_changed(path: Path, text: str) -> None:
 
 
 def _object_folders(folder: Path, seen: dict[Path, None]) -> list[Path]:
-    """The object folder and, resolved, all those it borrows from itself.
+    """Return the object folder and all its alternates, recursively, as absolute paths.
 
-    git follows chains of borrowing only a few levels deep, and no relative paths in them; a flat
-    list of absolute paths has neither limit.
+    git follows alternates only a few levels deep, and no relative paths in nested ones; a flat list
+    of absolute paths has neither limit.
     """
     real = folder.resolve()
     if real not in seen:
@@ -263,17 +262,17 @@ def _home(source: Source) -> Path:
 
 
 def _ref(base: str, series: Series, mails: list[bytes]) -> str:
-    """The ref that keeps ``base`` with the series on it."""
+    """Return the ref that keeps ``base`` with the series on top."""
     digest = hashlib.sha256(series.digest.encode())
-    for mail in mails:  # what is applied decides, in case a file has changed since it was read
+    for mail in mails:  # in case a file has changed since the series was read
         digest.update(hashlib.sha256(mail).digest())
     return f"refs/harness/{base}/{digest.hexdigest()[:40]}"
 
 
 def _is_whole(repo: Path, base: str, commit: str) -> bool:
-    """Whether every object that the series made or used is still there.
+    """Return whether every object that the series created or used still exists.
 
-    Some may be borrowed (the user has the same series on a branch) and gone since.
+    Some may have been borrowed (the user has the same series on a branch) and deleted since.
     """
     changed = git.run(repo, "diff-tree", "-r", "-t", "--no-renames", base, commit, check=False)
     if not changed.ok:
@@ -292,6 +291,6 @@ def _mails(series: Series) -> list[bytes]:
         except OSError as error:
             raise SeriesError(
                 f"cannot read the patch {patch.path}: {error.strerror}",
-                hint="the series may have been moved or changed meanwhile: run the same again",
+                hint="the series may have been moved or changed; run the same command again",
             ) from error
     return mails

@@ -56,7 +56,7 @@ def patch(project: Project) -> Path:
     [
         (lambda _: b"", "is empty", "save the patch"),
         (lambda mail: mail[: mail.index(b"harness_word")], "in the middle", "save it again"),
-        (lambda _: b"<!DOCTYPE html><pre>diff --git a/x b/x</pre>", "HTML", "raw or mbox"),
+        (lambda _: b"<!DOCTYPE html><pre>diff --git a/x b/x</pre>", "HTML", '"mbox"'),
         (lambda _: b"\x7fELF\x02\x01\x01" + bytes(100), "patch", "git format-patch"),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_series_that_applies_with_fuzz(project: Project) -> None:
     # The file it was made from is not known, so that there is nothing to merge with.
     mail.write_text(re.sub(r"index \w+\.\.\w+", "index 1111111..2222222", mail.read_text()))
     commit = moved_on(project)
-    err = refused(project, 125, "only with fuzz", "on this base", "--base", commit)
+    err = refused(project, 125, "with fuzz", "on this base", "--base", commit)
     assert f"{DIR}, hunk 1 of 1" in err
 
 

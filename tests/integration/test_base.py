@@ -89,7 +89,7 @@ def test_the_base_that_the_series_names(kernel: Path, tmp_path: Path) -> None:
     change(kernel, "fs/x.c", 5, "no")
     found = base.choose(kernel, got)
     assert found.commit == git.line(kernel, "rev-parse", "v7.2.13")
-    assert "names it" in str(found)
+    assert "named by the series" in str(found)
 
 
 def test_a_named_base_that_is_missing(kernel: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_prerequisites(kernel: Path, tmp_path: Path) -> None:
     git.run(kernel, "checkout", "--quiet", "main")
     found = base.choose(kernel, got)
     assert found.commit == before
-    assert "2 patches before it" in str(found)
+    assert "2 prerequisite patches" in str(found)
     git.run(kernel, "branch", "--quiet", "-D", "topic")
     assert "2 of them are not in this tree" in str(base.choose(kernel, got))
 
@@ -158,7 +158,7 @@ def test_mails_without_ids_of_files(kernel: Path, tmp_path: Path, lost: tuple[st
     smalltree.replace(kernel, "fs/x.c", "line 5\n", "line is gone\n")
     tip = smalltree.commit(kernel, "fs: in the way")
     got = series.load(tmp_path / "s")
-    assert "do not say what its files were" in str(base.choose(kernel, got))
+    assert "have no blob ids of its files" in str(base.choose(kernel, got))
     with tree.slot(Source(kernel, tip, "main"), QUIET) as slot, pytest.raises(NotApplied) as caught:
         slot.patched(got)
     assert "fs/x.c, hunk 1 of 1" in caught.value.what
@@ -174,7 +174,7 @@ def test_a_lost_base_and_the_one_found_are_both_shown(kernel: Path, tmp_path: Pa
     mail.write_text(mail.read_text().replace("\n-- \n", f"\nbase-commit: {'12' * 20}\n-- \n"))
     said = str(base.choose(kernel, series.load(tmp_path / "s")))
     assert "base v7.2.13 (certain): 1 of the 1" in said
-    assert f"it names {'12' * 20}, which is not in this tree" in said
+    assert f"its base-commit {'12' * 20} is not in this tree" in said
 
 
 def test_the_commit_that_changed_a_line(kernel: Path, tmp_path: Path) -> None:

@@ -382,7 +382,7 @@ def test_a_log_of_git_bisect_saves_steps(tmp_path: Path) -> None:
         (("--boot", "--bad", "HEAD"), "--good"),
         (("--boot", "--good", faketree.TAG, "--series", "x"), "--with-series"),
         (("--boot", "--good", "no-such-ref"), "no-such-ref"),
-        (("--boot", "--good", "HEAD"), "nothing between"),
+        (("--boot", "--good", "HEAD"), "no commits between"),
         (("--measure", "x", "--good", faketree.TAG), "threshold"),
         (("--boot", "--resume", "nowhere"), "nowhere"),
         (("--boot", "--good", "HEAD", "--interaction"), "one search at a time"),
@@ -406,14 +406,14 @@ def test_without_a_range_or_a_signature_nothing_is_searched(tmp_path: Path) -> N
     for words in ((), ("--tree", str(project.tree)), ("--find-fix", "--kernel", "7.2")):
         code, _, err = project.run(*words)
         assert code == 129, err
-        assert "nothing to search for was given" in err
+        assert "no range and no failure given" in err
         assert "try: harness bisect --series SERIES" in err
     toml.write_text(f'{settings}series = "patches/demo"\n')
     assert "try: harness bisect --series patches/demo" in project.run()[2]
     assert not project.out.exists()
     _, _, err = project.run("--boot")
     assert "searching the 1 patch of A demo: does not boot" in err
-    assert "nothing to search for was given" not in err
+    assert "no range and no failure given" not in err
 
 
 @pytest.fixture(scope="module")

@@ -130,7 +130,7 @@ def test_the_plain_table_names_the_hole(project: Check) -> None:
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert "goes away in patch 3: a hole for bisection" in done.stdout
+    assert "fixed in patch 3: breaks bisection, but not the tip" in done.stdout
     assert "BAD" in done.stdout
     assert "\x1b" not in done.stdout
 
@@ -171,7 +171,7 @@ def test_a_kernel_tested_before_is_not_booted_again_but_the_tip_is(project: Chec
     code, table, err = project.series_check("--only", "tests", "--out", str(again))
     assert code == 0, err
     notes = {one["patch"]: one["note"] for one in table["cells"] if one["check"] == "tests"}
-    assert ["tested before" in notes[n] for n in (1, 2, 3)] == [True, True, False]
+    assert ["from an earlier check" in notes[n] for n in (1, 2, 3)] == [True, True, False]
     assert "in the previous revision" in notes[0]
     (first,) = (again / "first").glob("tests.jsonl")
     assert "test_fixed" in first.read_text()
@@ -273,7 +273,7 @@ def test_a_kernel_that_does_not_boot(project: Check) -> None:
     code, table, err = project.series_check("--only", "tests", mode="panic at boot")
     assert code == 0, err  # neither does the base
     note = [one["note"] for one in table["cells"] if one["check"] == "tests" and not one["patch"]]
-    assert "on the base already" in note[0]
+    assert "already failing on the base" in note[0]
 
 
 def test_guests_that_cannot_be_started_are_no_verdict(project: Check) -> None:

@@ -288,7 +288,7 @@ def test_any_character_may_be_searched_for(past: str, ask: Ask, words: list[str]
 
 def test_no_matching_runs_is_not_the_same_as_no_runs(past: str, ask: Ask, tmp_path: Path) -> None:
     for words in (("--series", "\udcff"), ("--series", "other"), ("--verb", "bisect")):
-        assert ask("runs", *words)[:2] == (0, "no such runs\n")
+        assert ask("runs", *words)[:2] == (0, "no matching runs\n")
     assert ask("runs", "--verb", "bisct")[0] == 129
 
 

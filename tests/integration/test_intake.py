@@ -133,7 +133,7 @@ def test_an_empty_commit_is_left_out(project: Path, kernel: Path) -> None:
     git.run(kernel, "cherry-pick", "topic", env=smalltree.PERSON)
     got, said = harness("series", "v7.2.13..hollow", "--tree", kernel)
     assert [one["subject"] for one in got["patches"]] == ["fs: five", "fs: größer", "fs: seven"]
-    assert "1 of the commits change nothing" in said
+    assert "left out 1 of the commits, which change nothing" in said
 
 
 def test_a_moved_file_is_a_rename(project: Path, kernel: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_merge_by_itself_is_untestable(project: Path, kernel: Path, verb: str)
     git.run(kernel, "merge", "--quiet", "--no-ff", "--no-edit", "topic", env=smalltree.PERSON)
     git.run(kernel, "checkout", "--quiet", "--detach")
     said = harness(verb, "HEAD", "--tree", kernel, code=125)[0]["error"]
-    assert "is a merge: it has no patch of its own" in said["what"]
+    assert "is a merge and has no patch of its own" in said["what"]
     assert "--no-series" in said["hint"]
 
 
@@ -243,7 +243,7 @@ def test_git_am_takes_what_was_fetched(project: Path, kernel: Path, kind: str) -
     refused = harness("fetch", "a.mbox", "--name", "words", code=129)[0]
     assert "already exists" in refused["error"]["what"]
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
-    assert "no name" in harness("fetch", "a.mbox", "--name", "../x", code=129)[1]
+    assert "cannot be" in harness("fetch", "a.mbox", "--name", "../x", code=129)[1]
 
 
 def _in_base64(raw: bytes) -> bytes:
@@ -305,7 +305,7 @@ def test_a_large_archive_in_little_memory(project: Path, kernel: Path) -> None:
         )
 
     many = run()
-    assert (many.returncode, "holds 10001 series" in many.stderr) == (125, True)
+    assert (many.returncode, "contains 10001 series" in many.stderr) == (125, True)
     assert "... and 9971 more" in many.stderr
     assert "--pick" in many.stderr
     one = run("--pick", "count in words", "--json")
@@ -316,7 +316,7 @@ def test_one_mail_of_200_mb(project: Path) -> None:
     with (project / "big.patch").open("wb") as file:
         file.write(b"From: A <a@example.org>\nSubject: [PATCH] x\n\n")
         file.truncate(200 << 20)
-    assert "has 200 MB: no patch is that big" in harness("series", "big.patch", code=125)[1]
+    assert "is too large for a patch (200 MB)" in harness("series", "big.patch", code=125)[1]
 
 
 def test_a_series_that_brings_programs_needs_trust(project: Path, tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ def test_a_series_that_brings_programs_needs_trust(project: Path, tmp_path: Path
     assert "Kconfig: mainmenu" in got["error"]["what"]
     assert "--trust" in got["error"]["hint"]
     _, said = harness("series", "evil")
-    assert "--trust is needed" in said
+    assert "needs --trust" in said
 
 
 class Archive(http.server.BaseHTTPRequestHandler):
@@ -406,7 +406,7 @@ def test_trailers_through_b4(project: Path, kernel: Path, archive: str) -> None:
 
 
 def test_an_archive_without_the_mail(project: Path, archive: str) -> None:
-    with pytest.raises(HostFault, match="b4 finds no series for <1@example") as caught:
+    with pytest.raises(HostFault, match="b4 found no series for <1@example") as caught:
         lore.fetch("1@example.org")
     assert caught.value.details
     with pytest.raises(HostFault, match="404"):

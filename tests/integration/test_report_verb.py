@@ -264,7 +264,7 @@ def test_other_forms_are_refused_where_there_is_only_a_page(tmp_path: Path, caps
     journal.close()
     (tmp_path / "found").mkdir()
     (tmp_path / "found" / "bisect.json").write_text(json.dumps(BISECTION))
-    for name, says in (("killed", "did not end"), ("found", "a bisection")):
+    for name, says in (("killed", "did not finish"), ("found", "a bisection")):
         assert main(["report", str(tmp_path / name), "--mail", "-"]) == 129
         assert says in (err := capsys.readouterr().err)
         assert f"try: harness report {tmp_path / name}" in err
@@ -334,10 +334,10 @@ def test_a_bisection_has_a_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        ("bad", "the culprit is bad, as it must be"),
-        ("good", "the culprit is good, and must be bad"),
-        ("skip", "the culprit must be bad"),
-        (None, "the culprit must be bad"),
+        ("bad", "the culprit is bad, as expected"),
+        ("good", "the culprit is good, but should be bad"),
+        ("skip", "the culprit should be bad"),
+        (None, "the culprit should be bad"),
     ],
 )
 def test_a_proof_is_shown_with_its_result(tmp_path: Path, found: str | None, says: str) -> None:
@@ -442,10 +442,10 @@ def test_tests_that_did_not_run_are_not_failures(tmp_path: Path) -> None:
     run = compared(dataclasses.replace(run, sides=sides, interrupted=True))
     page = report.page(store.save_run(run).parent)
     tiles = {tile.label: tile.number for tile in page.tiles}
-    assert (tiles["not good"], tiles["not run"], tiles["broken by the series"]) == ("2", "30", "2")
+    assert (tiles["failed"], tiles["not run"], tiles["broken by the series"]) == ("2", "30", "2")
     assert page.hidden == 0
     assert [row.id for row in page.broken] == [one.test.id for one in page.failures]
-    assert "The series fixes 1 test, breaks 2 tests and brings 1 new splat." in page.lead[0]
+    assert "The series fixes 1 test, breaks 2 tests and adds 1 new splat." in page.lead[0]
 
 
 def test_a_test_interrupted_by_the_user_is_not_a_crash(tmp_path: Path, capsys: Any) -> None:

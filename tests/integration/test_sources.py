@@ -408,8 +408,8 @@ def refused(path: Path, ref: str, what: str, hint: str) -> None:
 def test_folders_that_are_not_git_trees(kernel: Path, tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     (tmp_path / "file").touch()
-    refused(tmp_path / "nowhere", "HEAD", "no folder", "--tree")
-    refused(tmp_path / "file", "HEAD", "no folder", "--tree")
+    refused(tmp_path / "nowhere", "HEAD", "does not exist", "--tree")
+    refused(tmp_path / "file", "HEAD", "does not exist", "--tree")
     refused(tmp_path / "plain", "HEAD", "not a git tree", "--kernel")
     refused(kernel / "fs", "HEAD", "not a git tree", str(kernel))
 

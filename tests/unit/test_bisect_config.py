@@ -75,7 +75,7 @@ class Solver:
                 prompt = entries[0].visible is not None
                 value = asked.get(name, "n") if prompt and met else "n"
                 values[name] = "y" if selected else value
-            if values["OUTLINE"] == values["INLINE"]:  # one of a choice is on
+            if values["OUTLINE"] == values["INLINE"]:  # exactly one member of a choice is on
                 values["OUTLINE"], values["INLINE"] = "y", "n"
         return {name: value for name, value in values.items() if value != "n"}
 
@@ -101,7 +101,7 @@ def space(known: reader.KconfigOptions) -> ConfigSpace:
 
 
 def where(condition: Callable[[Mapping[str, str]], bool]) -> Callable[[Candidate], Call]:
-    """A test that is bad where ``condition`` holds for the values."""
+    """Return a test that is bad if ``condition`` holds for the values."""
 
     def test(candidate: Candidate) -> Call:
         assert candidate.request is not None
@@ -142,7 +142,7 @@ def test_two_options_that_only_fail_together(space: ConfigSpace) -> None:
 
 def test_an_option_that_is_off_at_the_bad_end(space: ConfigSpace) -> None:
     found = config.minimize(space, where(lambda values: "FAST" not in values))
-    assert asked(found) in ({"FAST": "n"}, {"DEBUG": "y"})  # either will do
+    assert asked(found) in ({"FAST": "n"}, {"DEBUG": "y"})  # either is correct
 
 
 def test_the_options_of_a_choice_change_together(space: ConfigSpace) -> None:
@@ -185,7 +185,7 @@ def test_the_ends_have_the_requested_options(space: ConfigSpace) -> None:
 
 def test_an_option_that_cannot_land_is_untestable(known: reader.KconfigOptions) -> None:
     class Loose(Solver):
-        """ODD has a dependency that Kconfig's text does not show."""
+        """ODD has a dependency that is not in the Kconfig text."""
 
         def __call__(self, request: Request) -> Mapping[str, str]:
             both = {"ODD", "BASE"} <= {option.name for option in request.options}

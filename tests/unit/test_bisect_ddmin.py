@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Delta debugging: 1-minimal, nothing tested twice, untestable sets are no answer."""
+"""Delta debugging: results are 1-minimal, no set is tested twice, untestable sets are skipped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Set = tuple[int, ...]
 
 
 class Oracle:
-    """A test that is bad with all of ``needed``, and untestable where ``broken`` says so."""
+    """A test that is bad with all of ``needed``; ``broken`` maps items to what they depend on."""
 
     def __init__(self, needed: set[int], broken: dict[int, int] | None = None) -> None:
         self.needed, self.broken = needed, broken or {}
@@ -23,7 +23,7 @@ class Oracle:
 
     def __call__(self, part: Set) -> Call:
         self.asked.append(part)
-        if any(one in part and other not in part for one, other in self.broken.items()):
+        if any(item in part and other not in part for item, other in self.broken.items()):
             return Call.SKIP
         return Call.BAD if self.needed <= set(part) else Call.GOOD
 

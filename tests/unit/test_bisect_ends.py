@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The ends, with instant trials: the search begins after one failed run."""
+"""The ends, with instant trials: the search begins after the first failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE = 20
 
 
 class Shown(Quiet):
-    """Ignores the other messages as well."""
+    """Ignores notes, and messages about flaky failures."""
 
     def note(self, *_: object) -> None: ...
 
@@ -72,18 +72,18 @@ def number(commit: str) -> int:
 @pytest.mark.parametrize("culprit", [0, 7, 19])
 def test_a_steady_failure(guests: int, culprit: int) -> None:
     search, trials, judge = found(
-        lambda one: Call.BAD if number(one) >= culprit else Call.GOOD, guests=guests
+        lambda commit: Call.BAD if number(commit) >= culprit else Call.GOOD, guests=guests
     )
     assert search.culprit == f"c{culprit}"
-    assert trials.tried.count("c19") == 3, "the bad end is as sure as it always was"
-    assert max(trials.tried.count(one) for one in {*trials.tried} - {"c19"}) == 1
+    assert trials.tried.count("c19") == 3, "the bad end is still run three times"
+    assert max(trials.tried.count(commit) for commit in {*trials.tried} - {"c19"}) == 1
     assert judge.rule.rates is not None
     assert judge.rule.rates.bad.failures == 3
 
 
 @pytest.mark.parametrize("guests", [1, 3])
 def test_a_failure_that_turns_out_to_be_flaky_is_searched_again(guests: int) -> None:
-    # Each commit has its own chance: which thread asks first does not matter.
+    # Each commit has its own random numbers, so the order of the threads does not matter.
     rand = collections.defaultdict[str, random.Random](lambda: random.Random(3))
     first = [Call.BAD]
 
@@ -113,28 +113,28 @@ def test_another_failure_that_counts_as_bad_does_not_restart_the_search() -> Non
 
     search, trials, judge = found(call, other=Call.BAD)
     assert search.culprit == "c7"
-    assert max(trials.tried.count(one) for one in {*trials.tried} - {"c19"}) == 1
+    assert max(trials.tried.count(commit) for commit in {*trials.tried} - {"c19"}) == 1
     assert not judge.patient
 
 
 def test_the_answer_is_right_as_often_as_promised() -> None:
-    """Also when the bad end fails three times by chance."""
+    """Even if the bad end fails three times by chance."""
     wrong = 0
     for seed in range(150):
         rand = random.Random(seed)
         rate = rand.choice([1, 1, 1, 1, 1, 0.6, 0.3])
         search, _, _ = found(
-            lambda one, rand=rand, rate=rate: (
-                Call.BAD if number(one) >= 9 and rand.random() < rate else Call.GOOD
+            lambda commit, rand=rand, rate=rate: (
+                Call.BAD if number(commit) >= 9 and rand.random() < rate else Call.GOOD
             )
         )
         wrong += search.culprit != "c9"
-    assert wrong <= 6, "one in 150 is usual"
+    assert wrong <= 6, "about one in 150 is expected"
 
 
 def test_a_high_confidence_takes_several_runs_of_each_kernel() -> None:
     search, trials, judge = found(
-        lambda one: Call.BAD if number(one) >= 7 else Call.GOOD, confidence=0.9999
+        lambda commit: Call.BAD if number(commit) >= 7 else Call.GOOD, confidence=0.9999
     )
     assert search.culprit == "c7"
     assert trials.tried.count("c19") == FAILURES

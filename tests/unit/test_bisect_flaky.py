@@ -78,7 +78,7 @@ def test_the_number_of_runs_is_bounded(rate: float) -> None:
         on_good += len(decide(coin(0, rng), rates).observations)
         on_bad += len(decide(coin(rate, rng), rates).observations)
     assert at_end / total < 1.2 * FAILURES / rate
-    assert on_good / total < 9 / rate  # 4.6 / rate, were the rate known
+    assert on_good / total < 9 / rate  # 4.6 / rate if the rate were known
     assert on_bad / total < 1.2 / rate
 
 

@@ -23,7 +23,7 @@ FLAKY = FailureRates(RunCount(5, 15))
 
 
 class Builds:
-    """Replaces the builder: kernels are ready at once; ``images`` names those that differ."""
+    """Replaces the builder: kernels are ready at once; ``images`` maps commits to their digests."""
 
     sources_only, stopped, idle = False, False, True
 
@@ -47,7 +47,7 @@ class Builds:
 
 
 class Trials:
-    """Replaces the prober: ``call`` returns what each commit is."""
+    """Replaces the prober: ``call`` returns the call for each commit."""
 
     signature = Signature(TEST, test="t.py::test_x")
 
@@ -87,9 +87,10 @@ def hunt(
     search.take(f"c{size - 1}", Call.BAD)
     with TrialThreads(cast(Prober, trials), guests) as threads:
         judge = Judge(cast(Prober, trials), rule, threads)
-        one = Hunt(judge, search, lambda name: Candidate(name, name), cast(SearchProgress, Quiet()))
-        one.run()
-    return search, trials, one
+        shown = cast(SearchProgress, Quiet())
+        running = Hunt(judge, search, lambda name: Candidate(name, name), shown)
+        running.run()
+    return search, trials, running
 
 
 def since(culprit: int, bad: Call = Call.BAD, good: Call = Call.GOOD) -> Any:
@@ -103,7 +104,7 @@ def test_the_culprit_does_not_depend_on_the_number_of_guests(guests: int) -> Non
         assert search.culprit == f"c{culprit}"
         assert len(trials.tried) == len(set(trials.tried))
         assert not found.notes
-        assert len(trials.tried) <= 6 * 2  # those ahead of their turn included
+        assert len(trials.tried) <= 6 * 2  # including those tried ahead of their turn
 
 
 def test_the_same_image_is_tried_once() -> None:
@@ -157,7 +158,7 @@ def test_a_fault_of_the_host_ends_the_search() -> None:
 
 
 def test_a_contradiction_is_noted_and_the_search_goes_on() -> None:
-    # c15 is good although c10 is bad: it is looked at ahead of its turn, with guests to spare.
+    # c15 is good although c10 is bad: it is tried ahead of its turn, because a guest is free.
     def call(commit: str) -> Call:
         number = int(commit[1:])
         return Call.GOOD if number < 10 or number > 12 else Call.BAD

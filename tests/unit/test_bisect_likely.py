@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guess which commits are likely culprits, from the words of the failure."""
+"""Guessing which commits are likely culprits, from the words of the failure."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which patches need each other: leaving out patches of invented series."""
+"""Which patches need each other, with invented series."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.model import Call, Candidate
 
 class Series:
     """``needs`` maps a patch to those it does not apply or build without; ``bad`` are the sets of
-    patches that make the failure, ``cures`` those that take it away."""
+    patches that cause the failure, ``cures`` those that fix it."""
 
     def __init__(
         self,
@@ -24,13 +24,13 @@ class Series:
 
     def __call__(self, candidate: Candidate) -> Call:
         assert candidate.patches is not None
-        there = set(candidate.patches)
+        applied = set(candidate.patches)
         self.asked.append(candidate.patches)
-        if any(patch in there and not needed <= there for patch, needed in self.needs.items()):
+        if any(patch in applied and not needed <= applied for patch, needed in self.needs.items()):
             return Call.SKIP
-        if any(cure <= there for cure in self.cures):
+        if any(cure <= applied for cure in self.cures):
             return Call.GOOD
-        return Call.BAD if any(each <= there for each in self.bad) else Call.GOOD
+        return Call.BAD if any(bad <= applied for bad in self.bad) else Call.GOOD
 
 
 def test_a_failure_of_one_patch() -> None:
@@ -67,7 +67,7 @@ def test_a_conflict_is_not_a_failure() -> None:
 
 
 def test_a_patch_that_a_good_outcome_needs() -> None:
-    """A patch that fixes what an earlier one breaks."""
+    """Patch 3 fixes what patch 1 breaks."""
     found, _ = patches.interactions(4, Series(bad=[{1}], cures=[{1, 3}]))
     assert found.full is Call.GOOD
     assert found.decisive == (3,)

@@ -12,7 +12,7 @@ import pytest
 TOP = Path(__file__).parents[2]
 SERIES = TOP / "patches" / "configfs-ns"
 sys.path.append(str(TOP / "tests" / "data" / "bisect"))
-import plant  # noqa: E402 - it stands with the bugs
+import plant  # noqa: E402 - it is in the folder of the bugs
 
 
 @pytest.mark.parametrize("bug", plant.BUGS.values(), ids=lambda bug: bug.name)

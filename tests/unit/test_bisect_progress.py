@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is shown while a search goes on."""
+"""The progress shown during a search."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_remaining_time_is_estimated_from_the_steps_alone(
     shown = SearchProgress(progress, RowProgress(progress), stage, "commits")
     search = GraphSearch(chain(f"c{n}" for n in range(16)))
     search.take("c15", Call.BAD)
-    clock[0] = 100  # so long the ends took
+    clock[0] = 100  # the ends took this long
     now = Candidate("c7")
     shown.searching(search, now)
     assert stage.note == "16 commits, step 1 of 4: c7"

@@ -14,13 +14,13 @@ from harness.model import Call
 
 
 def random_graph(rand: random.Random, size: int) -> CommitGraph:
-    """Make a history with a few branches at a time that are merged again and again."""
+    """Make a history in which a few branches at a time are created and merged."""
     parents: dict[str, tuple[str, ...]] = {}
     heads: list[str] = []
     for number in range(size):
         name = f"c{number}"
         merged = rand.sample(heads, 2) if len(heads) > 3 else rand.sample(heads, min(1, len(heads)))
-        if len(heads) == 1 and rand.random() < 0.3:  # a branch is made somewhere below
+        if len(heads) == 1 and rand.random() < 0.3:  # a branch from an earlier commit
             merged = [f"c{rand.randrange(number)}"]
         parents[name] = tuple(merged)
         heads = [head for head in heads if head not in merged] + [name]
@@ -107,10 +107,10 @@ def test_the_estimate_of_steps_takes_weights_into_account() -> None:
 def test_idle_commits_are_tried_last_and_still_found() -> None:
     graph = chain(f"p{n}" for n in range(64))
     idle = frozenset(f"p{n}" for n in range(64) if n % 8)
-    makes = [f"p{n}" for n in range(0, 64, 8)]
-    steps = {one: hunt(graph, one, idle=idle)[1] for one in graph.commits}
-    # Three to find it among those that count, and one to tell it from its silent neighbours.
-    assert max(steps[one] for one in makes) <= 4
+    others = [f"p{n}" for n in range(0, 64, 8)]
+    steps = {commit: hunt(graph, commit, idle=idle)[1] for commit in graph.commits}
+    # Three to find it among the other commits, and one to tell it from its idle neighbours.
+    assert max(steps[commit] for commit in others) <= 4
     for culprit in graph.commits:
         assert hunt(graph, culprit, idle=idle)[0].culprit == culprit
     assert hunt(graph, "p5", idle=set(graph.commits))[0].culprit == "p5"
@@ -152,7 +152,7 @@ def test_with_untestable_commits_the_culprit_stays_a_suspect(seed: int) -> None:
     untestable = frozenset(rand.sample(names, rand.randrange(len(names))))
     search, _ = hunt(graph, culprit, untestable)
     assert culprit in search.left
-    # Whatever is left beside the one that is known bad could not be tried.
+    # All remaining suspects, except the one known to be bad, are untestable.
     known = {one for one in search.left if search.calls.get(one) is Call.BAD}
     assert set(search.left) - known <= untestable
     assert search.next() is None

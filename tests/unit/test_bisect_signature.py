@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What counts as bad, and what is another failure; and how a new kind of signature is added."""
+"""What counts as bad, what counts as another failure, and how to add a kind of signature."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ FAIL, PASS = Outcome.FAIL, Outcome.PASS
     [
         (TEST, (PASS, FAIL, PASS), [Call.GOOD, Call.BAD, Call.GOOD]),
         (TEST, (PASS, PASS), [Call.GOOD, Call.GOOD]),
-        (TEST, (PASS,), [Call.BAD]),  # one run only: what the test is called counts
+        (TEST, (PASS,), [Call.BAD]),  # a single run: the outcome of the test counts
         (TIMEOUT, (FAIL, Outcome.TIMEOUT), [Call.OTHER, Call.BAD]),
         (SPLAT, (FAIL, PASS), [Call.OTHER]),
     ],
@@ -151,7 +151,7 @@ def test_each_run_counts(
     signature: Signature, attempts: tuple[Outcome, ...], calls: list[Call]
 ) -> None:
     found = judge_runs(signature, result(ended(Outcome.FLAKY, attempts=attempts)))
-    assert [one.call for one in found] == calls
+    assert [judgement.call for judgement in found] == calls
 
 
 def test_repeated_runs_of_several_tests_are_judged_together() -> None:
@@ -169,7 +169,7 @@ def judge_slow_build(signature: Signature, evidence: TrialEvidence) -> Judgement
 
 
 def test_a_new_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With it, the command line has its option, and its evidence is judged."""
+    """The command line gets the option, and the evidence is judged."""
     slow = SignatureKind(
         "build time",
         judge_slow_build,

@@ -143,7 +143,7 @@ def test_json_and_junit_say_what_was_found(tmp_path: Path) -> None:
         ("1", "0", "1"),
         ("0", "0", "0"),
     ]
-    assert "goes away in patch 2" in (tmp_path / "junit.xml").read_text()
+    assert "fixed in patch 2" in (tmp_path / "junit.xml").read_text()
 
 
 def test_b4_gets_an_entry_for_each_check() -> None:

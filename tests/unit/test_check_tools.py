@@ -59,9 +59,9 @@ struct new {
 def test_structures_with_another_layout() -> None:
     before, after = layout.parse(BEFORE), layout.parse(AFTER)
     assert [one.text for one in layout.compare_layouts(before, after)] == [
-        "struct demo: 32 to 40 bytes: new list, lock; without run; moved a, flag",
+        "struct demo: 32 to 40 bytes: added list, lock; removed run; moved a, flag",
         "struct new: new, 4 bytes",
-        "struct old: gone",
+        "struct old: removed",
     ]
     diff = findings.diff_of_texts(before, after, ("before/", "after/"), context=99)
     assert "+++ after/struct demo" in diff

@@ -93,7 +93,7 @@ def test_an_unforeseen_exception_is_no_verdict(
     said = capsys.readouterr()
     assert said.out == ""
     what, hint = said.err.splitlines()
-    assert what.startswith("harness: a fault of the harness itself: ")
+    assert what.startswith("harness: internal error: ")
     assert type(fault).__name__ in what
     (file,) = state.iterdir()
     assert hint == f"  try: please report it and attach {file}"
@@ -129,7 +129,7 @@ def test_a_script_gets_the_error_as_json(
     assert cli.main(["doctor", "--json"]) == errors.HOST_FAULT
     said = json.loads(capsys.readouterr().out)
     assert said["exit_code"] == errors.HOST_FAULT
-    assert said["error"]["what"] == "a fault of the harness itself: KeyError: 'x'"
+    assert said["error"]["what"] == "internal error: KeyError: 'x'"
 
 
 def test_a_traceback_that_cannot_be_kept_is_shown(
@@ -162,7 +162,7 @@ def test_an_error_while_an_error_is_shown_is_no_verdict(
     monkeypatch.setattr(ending, "ended", raises)
     monkeypatch.setattr(sys, "argv", ["harness", "xyzzy"])
     assert __main__.main() == errors.HOST_FAULT
-    assert "harness itself is broken" in capsys.readouterr().err
+    assert "harness: internal error: " in capsys.readouterr().err
     monkeypatch.setattr(__main__, "_show", raises)
     if isinstance(fault, Exception):
         assert __main__.main() == errors.HOST_FAULT
@@ -291,4 +291,4 @@ def test_rich_is_quiet_about_a_closed_pipe(tmp_path: Path) -> None:
 def test_a_broken_pipe_to_another_program_is_a_fault(capsys: pytest.CaptureFixture[str]) -> None:
     code = ending.ended(BrokenPipeError(errno.EPIPE, "Broken pipe"), ["run"], Progress())
     assert code == errors.HOST_FAULT
-    assert "a fault of the harness itself: BrokenPipeError" in capsys.readouterr().err
+    assert "internal error: BrokenPipeError" in capsys.readouterr().err

@@ -99,7 +99,7 @@ def test_damaged_diffs(text: str, what: str) -> None:
 
 
 def test_names_without_a_and_b_are_not_guessed() -> None:
-    with pytest.raises(SeriesError, match="have no a/ and b/") as caught:
+    with pytest.raises(SeriesError, match="lack the prefixes a/ and b/") as caught:
         files(f"diff --git fs/x.c fs/x.c\n--- fs/x.c\n+++ fs/x.c\n{HUNK}")
     assert "--src-prefix=a/" in caught.value.hint
 
@@ -107,12 +107,12 @@ def test_names_without_a_and_b_are_not_guessed() -> None:
 @pytest.mark.parametrize("mode", ["120000", "120777", "0120000"])
 @pytest.mark.parametrize("goal", ["/etc/passwd", "x/x/..", "../../x"])
 def test_unusual_modes_of_symbolic_links(mode: str, goal: str) -> None:
-    with pytest.raises(SeriesError, match="outside of the tree"):
+    with pytest.raises(SeriesError, match="outside the tree"):
         files(f"{NEW.format(mode=mode)}+{goal}\n\\ No newline at end of file\n")
 
 
 def test_a_symbolic_link_in_a_binary_patch() -> None:
-    with pytest.raises(SeriesError, match="outside of the tree"):
+    with pytest.raises(SeriesError, match="outside the tree"):
         files("diff --git a/fs/l b/fs/l\nnew file mode 120000\nGIT binary patch\nliteral 3\nK1\n\n")
 
 

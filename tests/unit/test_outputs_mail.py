@@ -128,7 +128,7 @@ def test_a_sender_needs_a_name_and_an_address() -> None:
 def test_a_failure_is_reported_with_its_splat(tmp_path: Path) -> None:
     said = text(composed(outputruns.bad(tmp_path)))
     words = " ".join(said.split())
-    assert "The series breaks 3 tests and brings 1 new splat." in words
+    assert "The series breaks 3 tests and adds 1 new splat." in words
     assert (
         "Of 9 tests, 2 are failing, with no result on the base; 1 is passing unexpectedly." in words
     )

@@ -108,7 +108,7 @@ def test_a_cover_letter_is_known_by_number_or_file_name(tmp_path: Path) -> None:
     assert series.load(path).cover == path / "0000-x.patch"
     other = folder(tmp_path / "t", mail("[PATCH 1/1] a"), cover(1))
     assert series.load(other).cover == other / "0001-x.patch"
-    refused(folder(tmp_path / "u", mail("a"), mail("b", diff="")), "no diff in it", "replies")
+    refused(folder(tmp_path / "u", mail("a"), mail("b", diff="")), "has no diff", "replies")
 
 
 def test_a_folder_without_numbers_is_sorted_by_file_name(tmp_path: Path) -> None:
@@ -260,12 +260,12 @@ def test_a_folder_without_patches(tmp_path: Path) -> None:
         ("Hello, here is my patch.\n", "not a patch", "git format-patch"),
         (DIFF, "plain diff", "git format-patch -1"),
         ("Subject: x\n\n" + DIFF, "no From line", "git format-patch -1"),
-        (mail(diff=""), "no diff in it", "replies"),
+        (mail(diff=""), "has no diff", "replies"),
         (mail(diff=DIFF[:-7], end=""), "damaged", "save it again"),
         (mail(diff=DIFF[:-7]), "damaged", "save it again"),
         (mail(diff=DIFF[:-3], end=""), "in the middle of a line", "save it again"),
         (mail(diff=DIFF + "+more\n"), "longer than its header", "save it again"),
-        (mail(files=2, end=""), "diffstat counts 2 files, the diff has 1", "save it again"),
+        (mail(files=2, end=""), "diffstat lists 2 files, the diff 1", "save it again"),
     ],
 )
 def test_bad_patch(tmp_path: Path, content: str, what: str, hint: str) -> None:
@@ -279,7 +279,7 @@ def test_a_mail_with_only_html(tmp_path: Path) -> None:
     path.write_text(
         "From: a@example.org\nSubject: [PATCH] x\nContent-Type: text/html\n\n<html>x</html>\n"
     )
-    refused(path, "only as HTML", "raw")
+    refused(path, "only HTML", "raw")
 
 
 def test_compressed(tmp_path: Path) -> None:
@@ -292,9 +292,9 @@ def test_numbers(tmp_path: Path) -> None:
     two = mail("[PATCH 2/3] b", diff=SECOND)
     gap = folder(tmp_path / "gap", mail("[PATCH 1/3] a"), mail("[PATCH 3/3] c"))
     refused(gap, "patch 2 of 3 is missing in", "missing mails")
-    twice = refused(folder(tmp_path / "twice", mail("[PATCH 2/3] a"), two), "2/3 is there twice")
+    twice = refused(folder(tmp_path / "twice", mail("[PATCH 2/3] a"), two), "2/3 appears twice")
     assert twice.details.count("2/3") == 2
-    mixed = refused(folder(tmp_path / "mixed", mail("[PATCH] a"), two), "some have none", "number")
+    mixed = refused(folder(tmp_path / "mixed", mail("[PATCH] a"), two), "some do not", "number")
     assert "0000-x.patch" in mixed.details
     refused(folder(tmp_path / "two", mail("[PATCH 1/2] a"), two), "different series", "one series")
 
@@ -306,7 +306,7 @@ def test_a_reply_among_the_mails(tmp_path: Path) -> None:
 
 
 def test_two_mails_in_a_file_of_a_folder(tmp_path: Path) -> None:
-    refused(folder(tmp_path / "s", mail() + mail()), "holds 2 mails", "its own file")
+    refused(folder(tmp_path / "s", mail() + mail()), "contains 2 mails", "its own file")
 
 
 def test_unreadable(tmp_path: Path) -> None:

@@ -128,12 +128,12 @@ def test_a_thread_without_numbers_keeps_its_order(tmp_path: Path) -> None:
         mail("[PATCH] fs: two", "b", "2@x", "1@x"),
     )
     assert subjects(got) == ["fs: one", "fs: two", "fs: three"]
-    assert "the order is that of the thread" in got.notes[-1]
+    assert "using the order of the thread" in got.notes[-1]
 
 
 def test_another_senders_answer_is_another_series(tmp_path: Path) -> None:
     other = mail("[PATCH] fs: better", "b", "2@x", "1@x", sender="b@x.org")
-    with pytest.raises(SeriesError, match="holds 2 series"):
+    with pytest.raises(SeriesError, match="contains 2 series"):
         load(tmp_path / "a.mbox", mail("[PATCH] fs: one", "a", "1@x"), other)
 
 
@@ -146,11 +146,11 @@ def test_part_of_a_revision_sent_again(tmp_path: Path) -> None:
     )
     assert [one.files for one in got.patches] == [("fs/a.c",), ("fs/c.c",)]
     assert got.version == 2
-    assert "v2.1 is taken, the newest" in got.notes[0]
+    assert "using v2.1, the newest" in got.notes[0]
 
 
 def test_a_series_sent_twice_is_named_by_its_id(tmp_path: Path) -> None:
-    with pytest.raises(SeriesError, match="holds 2 series") as caught:
+    with pytest.raises(SeriesError, match="contains 2 series") as caught:
         load(
             tmp_path / "a.mbox",
             *(mail(f"[PATCH {n}/2] fs: {n}", f"f{n}", f"a{n}@x", "a0@x") for n in (1, 2)),
@@ -183,7 +183,7 @@ def test_one_missing_patch_is_one_complaint(tmp_path: Path) -> None:
     path.write_text("".join(f"{BOX}{one}\n" for one in texts))
     got = series.load(path, SeriesRequest(whole=False))
     assert "patch 1 of 2 is missing" in got.fault
-    assert not [note for note in got.notes if "alone" in note]
+    assert not [note for note in got.notes if "only patch" in note]
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_the_newest_revision_of_a_thread(tmp_path: Path) -> None:
     path = box(tmp_path / "a.mbox", revision(1), revision(2, root="v1-0@x"), revision(10))
     got = series.load(path)
     assert got.version == 10
-    assert "v10 is taken" in got.notes[0]
+    assert "using v10" in got.notes[0]
     assert series.load(path, SeriesRequest(revision=2)).version == 2
     with pytest.raises(UsageError, match="no revision 3") as caught:
         series.load(path, SeriesRequest(revision=3))
@@ -215,7 +215,7 @@ def test_a_new_revision_of_one_patch_as_an_answer_to_the_old_one(tmp_path: Path)
     fresh = mail("[PATCH v2 2/2] part 2", words, own="f@x", parents=("v1-0@x", "v1-2@x"))
     got = series.load(box(tmp_path / "a.mbox", revision(1), fresh))
     assert [one.message_id for one in got.patches] == ["v1-1@x", "f@x"]
-    assert "taken from before" in got.notes[0]
+    assert "from earlier revisions" in got.notes[0]
 
 
 def without_links(text: str) -> str:
@@ -238,7 +238,7 @@ def test_revisions_mixed_without_a_thread(tmp_path: Path) -> None:
 def test_several_series(tmp_path: Path) -> None:
     other = revision(1, stem="o").replace("a title", "other things")
     path = box(tmp_path / "a.mbox", revision(1), other)
-    error = refused(path, "holds 2 series", "--pick")
+    error = refused(path, "contains 2 series", "--pick")
     assert "other things  o-0@x" in error.details
     assert series.load(path, SeriesRequest(pick="OTHER things")).cover_id == "o-0@x"
     assert series.load(path, SeriesRequest(pick="<v1-2@x>")).cover_id == "v1-0@x"
@@ -262,7 +262,7 @@ def test_duplicate_mails(tmp_path: Path) -> None:
     assert (got.duplicates, len(got.patches), got.fault) == ((1, 2), 2, "")
     again = mail("[PATCH 2/2] part 2", own="z@x", parents=("v1-0@x",))
     path = box(tmp_path / "b.mbox", once, again)
-    refused(path, "patch 2/2 is there twice", "keep one")
+    refused(path, "patch 2/2 appears twice", "remove one")
     assert series.load(path, SeriesRequest(whole=False)).duplicates == (2,)
 
 
@@ -291,7 +291,7 @@ def test_several_files(tmp_path: Path) -> None:
     two = box(tmp_path / "z.patch", mail("[PATCH 1/2] a"))
     one = box(tmp_path / "a.patch", mail("[PATCH 2/2] b", BODY + patch("y")))
     assert [p.subject for p in series.load([one, two]).patches] == ["a", "b"]
-    with pytest.raises(UsageError, match="each be a patch"):
+    with pytest.raises(UsageError, match="each must be a patch"):
         series.load([str(one), "nowhere"])
 
 
@@ -305,8 +305,8 @@ def test_a_compressed_mbox(tmp_path: Path) -> None:
     ("text", "what", "hint"),
     [
         (mail("Re: [PATCH] x", f"> {patch()}", own="r@x", parents=("p@x",)), "is a reply", "<p@x>"),
-        (mail("Re: [PATCH] x", "Fine."), "is a reply", "take the mail"),
-        (mail("[PATCH] x", "Hello.\n"), "no diff in it", "replies"),
+        (mail("Re: [PATCH] x", "Fine."), "is a reply", "use the mail"),
+        (mail("[PATCH] x", "Hello.\n"), "has no diff", "replies"),
         (mail("[PATCH] x", BODY + patch()[:-40]), "damaged", "save it again"),
         (
             mail("[PATCH] x", "!?=nonsense=\n" * 9, head="Content-Transfer-Encoding: base64"),
@@ -332,7 +332,7 @@ def test_a_name_outside_of_the_tree(tmp_path: Path, name: str) -> None:
     words = BODY + patch().replace("fs/x.c", name).replace("a//etc", "/etc").replace(
         "b//etc", "/etc"
     )
-    refused(box(tmp_path / "a.mbox", mail("[PATCH] x", words)), "outside of the tree", "its sender")
+    refused(box(tmp_path / "a.mbox", mail("[PATCH] x", words)), "outside the tree", "its sender")
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_changes_that_would_run_commands_here(
 def test_another_file_renamed_to_makefile(tmp_path: Path, head: str) -> None:
     words = f"{BODY}diff --git a/fs/x.txt b/fs/Makefile\n{head}-- \n2.43.0\n"
     got = series.load(box(tmp_path / "a.mbox", mail("[PATCH] x", words)))
-    assert trust.commands(got) == ("patch 1, fs/Makefile: another file under this name",)
+    assert trust.commands(got) == ("patch 1, fs/Makefile: renamed or copied from another file",)
 
 
 def test_a_symbolic_link_named_kconfig(tmp_path: Path) -> None:

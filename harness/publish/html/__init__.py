@@ -12,10 +12,10 @@ __all__ = ["Ask", "Page", "page", "write"]
 
 
 def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Page:
-    """Return the page of what ``folder`` holds; ``check`` adds the matrix of a check to a run's.
+    """Return the page of a run, check or bisection; ``check`` adds a check's matrix to a run.
 
-    ``ask`` returns the histories of tests.  Raises UsageError when the folder holds nothing that
-    has a page, or something damaged.
+    ``ask`` returns the histories of tests.  Raises UsageError if the folder holds none of them, or
+    a damaged file.
     """
     if not (folder / store.RUN).is_file():
         if (folder / store.CHECK).is_file():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page of a bisection's folder: the answer, its proof, what was tried."""
+"""The page of a bisection: the culprit, its proof, and the kernels that were tried."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.results import store
 def of_bisection(folder: Path) -> Page:
     """Return the page of a folder that ``harness bisect`` made.
 
-    Raises UsageError when its bisect.json is damaged or of another form.
+    Raises UsageError if its bisect.json is damaged or has another format.
     """
     bisected = store.load_bisection(folder)
     culprit = bisected.culprit
@@ -36,10 +36,10 @@ def of_bisection(folder: Path) -> Page:
             *((("author", culprit.author),) if culprit else ()),
         ),
         tiles=(
-            Tile(f"{100 * bisected.confidence:.4g} %", "sure", kind),
+            Tile(f"{100 * bisected.confidence:.4g} %", "confidence", kind),
             Tile(str(bisected.booted), "kernels booted"),
             Tile(str(bisected.built), "kernels built"),
-            Tile(clock(bisected.seconds), "in all"),
+            Tile(clock(bisected.seconds), "total time"),
         ),
         bisection=bisected,
         patches=tuple(_patches(bisected, folder)),
@@ -48,7 +48,7 @@ def of_bisection(folder: Path) -> Page:
 
 def _lead(bisected: Bisected) -> Iterator[str]:
     first = "first good" if bisected.reverse else "first bad"
-    yield f"Looked for: {bisected.signature}."
+    yield f"Searched for: {bisected.signature}."
     if culprit := bisected.culprit:
         place = f"patch {bisected.patch} of {bisected.total}, " if bisected.patch else ""
         yield f"The {first} commit is {place}{culprit.id[:12]} (“{culprit.subject}”)."
@@ -56,15 +56,15 @@ def _lead(bisected: Bisected) -> Iterator[str]:
         yield f"The option {option.name}={option.value} makes the difference."
     if bisected.remaining:
         subjects = ", ".join(commit.subject for commit in bisected.remaining)
-        yield f"The {first} commit is one of these; some of them cannot be tested: {subjects}."
+        yield f"The {first} commit is one of these, some of which cannot be tested: {subjects}."
     if bisected.together and bisected.together.together:
         patches = " and ".join(map(str, bisected.together.together))
-        yield f"Patches {patches} show the failure together."
+        yield f"Patches {patches} cause the failure together."
     yield from bisected.notes
 
 
 def _patches(bisected: Bisected, folder: Path) -> Iterator[ShownPatch]:
-    """Return the culprit as it was mailed, where it is a patch of the series."""
+    """Return the culprit as it was mailed, if it is a patch of the series."""
     culprit, number = bisected.culprit, bisected.patch
     kept = sorted((folder / "series").glob("*.patch"))
     if culprit and 0 < number <= len(kept) == bisected.total:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page of a check's folder: the series patch by patch."""
+"""The page of a check: the series patch by patch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.results import store
 def of_check(folder: Path, ask: Ask | None = None) -> Page:
     """Return the page of a folder that ``harness check`` made.
 
-    Raises UsageError when its check.json is damaged or of another form.
+    Raises UsageError if its check.json is damaged or has another format.
     """
     matrix = store.load_check(folder)
     columns = tuple(kernels(matrix, folder))
@@ -47,7 +47,7 @@ def of_check(folder: Path, ask: Ask | None = None) -> Page:
 
 
 def command(folder: Path) -> str:
-    """Return the command line of a run or a check; empty where it was not recorded."""
+    """Return the command line of a run or a check; empty if it was not recorded."""
     try:
         return (folder / "command").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -57,7 +57,7 @@ def command(folder: Path) -> str:
 def kernels(matrix: Matrix, folder: Path) -> Iterator[KernelColumn]:
     """Return the kernels that were tested: the base and each patch's.
 
-    A kernel that is identical to the previous one was not booted again: it has the same results.
+    A kernel that is identical to the previous one was not booted; it has that one's results.
     """
     total = len(matrix.rows)
     names = [("base", BASE, "the base")]
@@ -76,7 +76,7 @@ def kernels(matrix: Matrix, folder: Path) -> Iterator[KernelColumn]:
 def _failures(columns: Sequence[KernelColumn], ask: Ask | None) -> tuple[ShownFailure, ...]:
     """Return each bad test once, at the first patch where it is bad.
 
-    A test that is bad on the base already is shown only if it stays bad until the end.
+    A test that is bad on the base is shown only if it is still bad at the end.
     """
     seen: set[str] = set()
     budget = Budget(failures.ROOM)
@@ -114,14 +114,14 @@ def _tiles(matrix: Matrix) -> Iterator[Tile]:
         number = levels.count(level)
         yield Tile(str(number), f"{level}s", kind if number else "pass", "checks")
     yield Tile(str(len(matrix.rows)), "patches", "", "patches")
-    yield Tile(clock(matrix.seconds), "in all")
+    yield Tile(clock(matrix.seconds), "total time")
 
 
 def remarks(matrix: Matrix) -> dict[int, list[Remark]]:
     """Return the findings as remarks at the lines of patches, by the patch's number."""
     by_patch: dict[int, list[Remark]] = {}
     for cell, finding in matrix.findings:
-        # A failed test's file is not one of the series; the table of tests shows it.
+        # A failed test is not at a line of the series; the table of tests shows it.
         if cell.patch and cell.check != "tests":
             text = f"{cell.check}: {finding.text}"
             remark = Remark(finding.level, text, finding.file, finding.line)

@@ -17,15 +17,15 @@ from harness.model import Run
 from harness.publish.html.excerpts import NOTHING, Budget, Excerpt, excerpt, short
 from harness.publish.html.failures import ShownFailure, ShownSplat
 
-SHOWN = 4000  # lines of a patch's diff that are shown
-ALL = 30_000  # of a series'
+SHOWN = 4000  # most lines of a patch's diff
+ALL = 30_000  # most lines of all diffs of a series
 
 
 @dataclasses.dataclass(frozen=True)
 class Remark:
-    """Something to say at a line of the patched sources; ``link`` leads to more on the page.
+    """A remark at a line of the patched sources; ``link`` leads to details on the page.
 
-    ``line`` counts from 1 in ``file``; ``source`` is the line's text where it is known.
+    ``line`` counts from 1 in ``file``; ``source`` is the line's text if it is known.
     """
 
     level: str
@@ -49,7 +49,7 @@ class DiffLine:
 
 @dataclasses.dataclass(frozen=True)
 class DiffFile:
-    """A file of a patch; ``loose`` are the remarks that fit to no line of it."""
+    """A file of a patch; ``loose`` are the remarks that match none of its lines."""
 
     name: str
     lines: tuple[DiffLine, ...]
@@ -61,7 +61,7 @@ class DiffFile:
 
 @dataclasses.dataclass(frozen=True)
 class ShownPatch:
-    """A patch as it was mailed; ``raw`` is its diff where that cannot be parsed."""
+    """A patch as it was mailed; ``raw`` is its diff if that cannot be parsed."""
 
     number: int
     subject: str
@@ -73,7 +73,7 @@ class ShownPatch:
 
     @property
     def anchor(self) -> str:
-        """Names the patch in links."""
+        """The patch's id in links."""
         return f"p-{self.number}"
 
     @property
@@ -88,7 +88,7 @@ class ShownPatch:
 
     @property
     def worst(self) -> str:
-        """The level of the gravest remark."""
+        """The level of the worst remark."""
         levels = {remark.level for remark in self.remarks}
         return next((level for level in ("error", "warning") if level in levels), "note")
 
@@ -101,9 +101,9 @@ def show(
     remarks: Sequence[Remark] = (),
     budget: Budget | None = None,
 ) -> ShownPatch:
-    """Read a patch's mail and put remarks at their lines; those that fit no line stand above.
+    """Read a patch's mail and put remarks at their lines, or above the diff if no line matches.
 
-    ``budget`` counts the lines that the page may still take.
+    ``budget`` counts how many more lines the page may have.
     """
     patch = ShownPatch(number, subject, author, NOTHING, loose=_with_place(remarks))
     try:
@@ -185,9 +185,9 @@ def _hunk(hunk: Hunk) -> Iterator[DiffLine]:
 
 
 def _index(lines: Sequence[DiffLine], remark: Remark) -> int | None:
-    """Return the index of the line that a remark is about; None where no line fits.
+    """Return the index of the line that a remark is about; None if no line matches.
 
-    If the line's text is known it is found even where a later patch moved it.
+    If the line's text is known, the line is found even if a later patch moved it.
     """
     source = remark.source.strip()
     if not source:
@@ -215,7 +215,7 @@ def remarks_of_run(
         decoded, title = shown.decoded, shown.splat.title
         for frame in (*decoded.frames, *decoded.alloc, *decoded.free) if decoded else ():
             for place in frame.places:
-                # Each line that a splat's stacks go through once, at the first test.
+                # Mark each line in a splat's stacks once, for the first test.
                 if place.patch and (place.file, place.line, title) not in seen:
                     seen.add((place.file, place.line, title))
                     texts = (line.text for line in place.context if line.number == place.line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Excerpts of long texts, small enough for a page; what is left out is counted."""
+"""Excerpts of long texts for a page, with the number of omitted lines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from harness.text import clean
 
 LONGEST = 2000  # characters of a line
-BEFORE, HEAD, TAIL, AFTER = 5, 40, 120, 8  # lines of a console around a test and of it
-_READ = 1 << 12  # bytes of a console's line that are read at once
+BEFORE, HEAD, TAIL, AFTER = 5, 40, 120, 8  # lines of a console around a test and during it
+_READ = 1 << 12  # most bytes of a console's line in one read
 _START, _END = b"harness: start ", b"harness: end "
 
 
@@ -33,22 +33,22 @@ NOTHING = Excerpt()
 
 @dataclasses.dataclass
 class Budget:
-    """How many characters (or lines) a page may still take."""
+    """How many more characters (or lines) a page may have."""
 
     left: int
 
     def spend(self, *excerpts: Excerpt) -> None:
-        """Count what is shown."""
+        """Subtract the excerpts that are shown."""
         self.left -= sum(len(text.head) + len(text.tail) for text in excerpts)
 
     @property
     def spent(self) -> bool:
-        """Whether nothing long may be added any more."""
+        """Whether the page is full."""
         return self.left <= 0
 
 
 def excerpt(text: str, head: int = 60, tail: int = 100) -> Excerpt:
-    """Keep the first and the last lines of a text; long lines lose their end."""
+    """Return the first and the last lines of a text; long lines are cut."""
     lines = clean(text).strip("\n").split("\n")
     left_out = len(lines) - head - tail
     if left_out <= 0:
@@ -63,7 +63,7 @@ def short(line: str) -> str:
 
 
 def end_of(console: Path) -> Excerpt:
-    """Return the last lines of a console; nothing where it is gone."""
+    """Return the last lines of a console; NOTHING if it is gone."""
     try:
         with console.open("rb") as file:
             file.seek(max(0, console.stat().st_size - (1 << 16)))
@@ -73,10 +73,10 @@ def end_of(console: Path) -> Excerpt:
 
 
 def around_tests(console: Path, tests: Collection[str]) -> dict[str, Excerpt]:
-    """Return what a console says around each test; if a test ran twice, only the last time.
+    """Return the console's lines around each test; if a test ran twice, only the last time.
 
     A console may have a hundred megabytes: it is read once, and never held in memory.  For a test
-    that never ended, the last lines of the console are kept.
+    that did not end, the excerpt goes to the end of the console.
     """
     if not tests:
         return {}
@@ -132,5 +132,5 @@ class _ConsoleSlice:
 
 
 def _after(line: bytes, mark: bytes) -> bytes:
-    """Return what follows a mark in a line; empty where the line has none."""
+    """Return what follows a mark in a line; empty if the line has no mark."""
     return line.partition(mark)[2].strip()

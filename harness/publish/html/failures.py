@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What went wrong (tests, boots, splats), with as much evidence as a page has room for."""
+"""Failed tests and boots, and splats, with as much evidence as a page has room for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Decoded = Mapping[tuple[str, tuple[str, ...]], Decoded]
 
 @dataclasses.dataclass(frozen=True)
 class ShownSplat:
-    """A splat; ``decoded`` is None where its frames have no place in the sources."""
+    """A splat; ``decoded`` is None if no source lines are known for its frames."""
 
     splat: Splat
     raw: Excerpt
@@ -39,7 +39,7 @@ class ShownSplat:
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """What is known about the splat, a few words each."""
+        """Facts about the splat, a few words each."""
         splat = self.splat
         access = f"{splat.access} of {splat.size} bytes" if splat.size else splat.access
         facts = (
@@ -56,7 +56,7 @@ class ShownSplat:
 
 @dataclasses.dataclass(frozen=True)
 class ShownFailure:
-    """A test that was not good on the kernel ``column``; ``whole``: with all of its evidence."""
+    """A test that was bad on the kernel ``column``; ``whole``: with all of its evidence."""
 
     test: Test
     column: str
@@ -70,13 +70,13 @@ class ShownFailure:
 
     @property
     def anchor(self) -> str:
-        """Names the failure in links: the same test has the same in each report."""
+        """The failure's id in links; a test has the same id in each report."""
         digest = hashlib.sha256(self.test.id.encode(errors="surrogatepass")).hexdigest()[:10]
         return f"f-{digest}" if self.column != BASE else f"b-{digest}"
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """What is known about the test, a few words each."""
+        """Facts about the test, a few words each."""
         test = self.test
         facts = (
             test.guest and f"guest {test.guest}",
@@ -88,7 +88,7 @@ class ShownFailure:
 
 
 def bad(kernel: KernelColumn) -> list[Test]:
-    """Return the tests that went wrong, the worst first.  Those that did not run say nothing."""
+    """Return the bad tests, the worst first, without those that just did not run."""
     rank = {outcome: number for number, outcome in enumerate(_WORST_FIRST)}
     tests = [
         test
@@ -105,9 +105,9 @@ def show(
     changes: Mapping[str, str] | None = None,
     ask: Ask | None = None,
 ) -> tuple[ShownFailure, ...]:
-    """Return the first SHOWN of ``tests``; those beyond the budget without their evidence.
+    """Return the first SHOWN of ``tests``; once the budget is spent, without their evidence.
 
-    ``changes`` are the words for what the series did to tests.
+    ``changes`` are the words for how the series changed tests.
     """
     tests = tests[:SHOWN]
     decoded = _decoded(kernel.folder)
@@ -145,7 +145,7 @@ def _splat(splat: Splat, decoded: _Decoded) -> ShownSplat:
 
 
 def _consoles(tests: Sequence[Test], folder: Path) -> dict[tuple[str, str], Excerpt]:
-    """Read each guest's console once; return what it says around tests, by (guest, test)."""
+    """Read each guest's console once; return its lines around tests, by (guest, test)."""
     by_guest: dict[str, set[str]] = {}
     for test in tests:
         by_guest.setdefault(test.guest, set()).add(test.id)
@@ -181,7 +181,7 @@ def not_booted(run: Run, kernels: Sequence[KernelColumn]) -> Iterator[tuple[str,
 
 
 def dumps(kernels: Sequence[KernelColumn]) -> tuple[str, ...]:
-    """Return what is known about dumps of kernels that died or hung, line by line."""
+    """Return the lines that summarise the memory dumps of kernels that died or hung."""
     return tuple(
         line for kernel in kernels for line in vmcore.heads(kernel.folder / evidence.GUESTS)
     )

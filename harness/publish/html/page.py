@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A page and how it is written: as one HTML file that needs nothing else.
+"""A page, written as one HTML file that needs no other file.
 
-Everything that a patch, a test or a kernel said is text and never markup: jinja2 escapes it, and
-the page's policy lets no script run but our own.
+Text from a patch, a test or a kernel never becomes markup: jinja2 escapes it, and the page's
+content security policy allows only our own script.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from harness.publish.html.test_table import KernelColumn, TestGroup, TestRow
 from harness.publish.html.timeline import Timeline
 from harness.results.regression import counts
 
-FINDINGS = 200  # findings of a patch that are shown
-WARNINGS = 100  # compiler warnings that are listed
+FINDINGS = 200  # most findings of a patch
+WARNINGS = 100  # most compiler warnings
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _COLOURS = {
     **dict.fromkeys((Verdict.GOOD, Verdict.FOUND), "good"),
     **dict.fromkeys((Verdict.BAD, Verdict.UNPROVEN), "bad"),
 }
-# Characters that are invisible, change the order of others, or are not text at all.
+# Characters that are invisible, change the order of the text, or are not text at all.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _INVISIBLE = re.compile(
     "[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
@@ -69,7 +69,7 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class MatrixSection:
-    """A check's matrix with what its cells and findings look like."""
+    """A check's matrix, and the texts of its cells and findings."""
 
     matrix: Matrix
 
@@ -80,7 +80,7 @@ class MatrixSection:
         return (*patches, (WHOLE_SERIES, "the whole series"))
 
     def text(self, cell: Cell) -> str:
-        """Return what stands in a cell: findings that enter here are new, others old."""
+        """Return a cell's text: findings that this patch introduces are new, others old."""
         many = sum(finding.level is not Severity.NOTE for finding in cell.findings)
         new = sum(finding.level is not Severity.NOTE for finding in cell.entering)
         plain = {CellState.GOOD: "ok", CellState.UNKNOWN: "?", CellState.NONE: ""}
@@ -106,7 +106,7 @@ class MatrixSection:
 
     @property
     def notes(self) -> Iterator[str]:
-        """The notes of all cells, each once with its patches."""
+        """The notes of all cells, each once, with its patches."""
         patches: dict[tuple[str, str], list[str]] = {}
         for cell in self.matrix.cells:
             if cell.note:
@@ -167,12 +167,12 @@ class Page:
 
     @property
     def broken(self) -> tuple[TestRow, ...]:
-        """The tests that the series broke."""
+        """The tests that the series breaks."""
         return tuple(row for row in self.rows if row.change == "broken")
 
     @property
     def fixed(self) -> Mapping[str, int]:
-        """How many tests the series fixed, by file."""
+        """How many tests the series fixes, by file."""
         return Counter(row.id.partition("::")[0] for row in self.rows if row.change == "fixed")
 
     @functools.cached_property
@@ -192,9 +192,9 @@ def links(failures: tuple[ShownFailure, ...]) -> dict[tuple[str, str], str]:
 
 
 def write(page: Page, file: Path) -> int:
-    """Write the page piece by piece, whole or not at all; return its size in bytes.
+    """Write the page completely or not at all; return its size in bytes.
 
-    Raises OSError when the file cannot be written.
+    Raises OSError if the file cannot be written.
     """
     draft = file.with_name(f".{file.name}.part")
     script = (_TEMPLATES / "script.js").read_text(encoding="utf-8")
@@ -228,7 +228,7 @@ def write(page: Page, file: Path) -> int:
 
 
 def visible(value: object) -> object:
-    """Show what a text hides: control characters, and those that change the order of others."""
+    """Make control characters visible, and those that change the order of the text."""
     if not isinstance(value, str) or isinstance(value, markupsafe.Markup):
         return "" if value is None else value
     if value.isascii() and value.isprintable():

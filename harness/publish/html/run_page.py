@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page of a run's folder, also of a run that did not finish."""
+"""The page of a run, which may be unfinished."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.results import evidence, journal, store
 from harness.results.regression import settled
 
 _TAGGED = (ChangeKind.REGRESSION, ChangeKind.SUSPECT, ChangeKind.FLAKY, ChangeKind.NEW)
-_BASE_ROOM = 2 << 20  # characters of evidence of what failed on the base
+_BASE_ROOM = 2 << 20  # most characters of evidence of failures on the base
 _SET = re.compile(r"^(CONFIG_\w+)=(.*)$|^# (CONFIG_\w+) is not set$", re.MULTILINE)
 _COMPILER = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
 
@@ -29,13 +29,13 @@ _COMPILER = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
 def of_run(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Page:
     """Return the page of a run; ``check`` is the folder of a check of the same series.
 
-    Raises UsageError when a folder does not hold what it should.
+    Raises UsageError if a folder does not hold a run, or a check.
     """
     run = settled(store.load_run(folder))
     matrix = store.load_check(check) if check else None
     kernels = test_table.columns(run, folder)
     columns = list(kernels)
-    if matrix and check:  # a check's base is the run's; its patches stand between
+    if matrix and check:  # the base is the run's; the check's patches come after it
         between = check_page.kernels(matrix, check)
         columns[-1:-1] = [kernel for kernel in between if kernel.label != test_table.BASE]
     own, base = _failures(run, kernels, ask)
@@ -104,7 +104,7 @@ def _tiles(run: Run, rows: Sequence[TestRow]) -> Iterator[Tile]:
     if run.sides and run.judged.error:
         yield Tile("0", "guests booted", "fail", "failures")
     kind = "fail" if run.blamed else "skip" if bad else "pass" if passed else ""
-    yield Tile(str(bad), "not good", kind, "failures" if bad else "")
+    yield Tile(str(bad), "failed", kind, "failures" if bad else "")
     yield Tile(str(passed), "passed", "pass" if passed else "", "tests")
     if rows and len(rows[0].cells) > 1:
         broken, fixed = (sum(row.change == what for row in rows) for what in ("broken", "fixed"))
@@ -118,7 +118,7 @@ def _tiles(run: Run, rows: Sequence[TestRow]) -> Iterator[Tile]:
         yield Tile(str(warnings), "compiler warnings", kind, "warnings")
     else:
         yield Tile("0", "compiler warnings")
-    yield Tile(clock(run.seconds), "in all", "", "timeline")
+    yield Tile(clock(run.seconds), "total time", "", "timeline")
 
 
 def _count(tests: Sequence[Test], outcome: Outcome) -> int:
@@ -138,7 +138,7 @@ def _about(run: Run, side: Path) -> Iterator[tuple[str, str]]:
 
 
 def _options(side: Path) -> Iterator[tuple[str, str, str]]:
-    """Return (name, asked, got) for each option that was asked of Kconfig."""
+    """Return (name, asked, got) for each requested config option."""
     lines = _SET.finditer(evidence.config(side))
     got = {line[1] or line[3]: line[2] or "n" for line in lines}
     for name, asked in sorted(evidence.options(side).items()):
@@ -167,12 +167,12 @@ def _patches(
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Whether a folder holds the beginning of a run."""
+    """Whether a folder holds an unfinished run."""
     return any((folder / side / journal.NAME).is_file() for side in Side)
 
 
 def of_unfinished(folder: Path, ask: Ask | None = None) -> Page:
-    """Return the page of a run that did not finish: what its journals and guests say."""
+    """Return the page of an unfinished run, from its journals and guests."""
     kernels = [
         test_table.column(side.value, "", folder / side, stopped=True)
         for side in Side
@@ -191,7 +191,7 @@ def of_unfinished(folder: Path, ask: Ask | None = None) -> Page:
         title=folder.name,
         subject="a run that did not finish",
         lead=(
-            "It was killed or is still running; these are the results until now.",
+            "It was killed or is still running; these are the results so far.",
             *(sentences.tested(kernel.label, kernel.tests) for kernel in kernels),
         ),
         folder=folder,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The table of tests by kernels: by file, and many tests of a file in parts."""
+"""The table of tests by kernels: one table per file, or several if it has many tests."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from harness.results import evidence, journal
 from harness.results.regression import counts
 
 BASE = "base"
-PART = 250  # tests in a table: a browser lays out only tables that are open
+PART = 250  # most tests in a table: a browser lays out only open tables
 
-# What the table calls a change; "other" where it is none of these.
+# The table's word for each kind of change; "other" for the rest.
 _CHANGES = {
     **dict.fromkeys((ChangeKind.REGRESSION, ChangeKind.SUSPECT), "broken"),
     ChangeKind.FIX: "fixed",
@@ -40,15 +40,15 @@ class KernelColumn:
 
     @property
     def bad(self) -> frozenset[str]:
-        """The tests that are not good."""
+        """The tests that are bad."""
         return frozenset(test.id for test in self.tests if test.outcome.bad)
 
 
 @dataclasses.dataclass(frozen=True)
 class TestRow:
-    """A test with its result on each kernel; None where it was not asked for.
+    """A test with its result on each kernel; None if it was not to be run there.
 
-    ``change`` is the table's word for what became of it from the first kernel to the last.
+    ``change`` is the table's word for the change from the first kernel to the last.
     """
 
     __test__ = False  # not for pytest to collect
@@ -65,7 +65,7 @@ class TestRow:
 
 @dataclasses.dataclass(frozen=True)
 class TestGroup:
-    """The tests of a file, or a ``part`` of them where there are many."""
+    """The tests of a file, or a ``part`` of them if there are many."""
 
     __test__ = False  # not for pytest to collect
 
@@ -81,7 +81,7 @@ class TestGroup:
 
 
 def columns(run: Run, folder: Path) -> tuple[KernelColumn, ...]:
-    """Return a run's kernels; the folder may have moved since."""
+    """Return a run's kernels; ``folder`` may have been moved since the run."""
     return tuple(
         KernelColumn(
             side.side.value,
@@ -104,11 +104,10 @@ def column(label: str, about: str, folder: Path, *, stopped: bool = False) -> Ke
 def rows(
     kernels: Sequence[KernelColumn], kinds: Mapping[str, ChangeKind] | None = None
 ) -> tuple[TestRow, ...]:
-    """Lay the tests of kernels side by side; the last kernel is the judged one.
+    """Return the tests with their results side by side; the last kernel is the judged one.
 
-    ``kinds`` are the changes that were settled by more than one run.  A test that the first or
-    the last kernel does not have was not run there; a kernel in between may have been tested with
-    fewer tests.
+    ``kinds`` are the changes that reruns settled.  A test that the first or the last kernel does
+    not have is NOTRUN there; a kernel in between may have been tested with fewer tests.
     """
     if not kernels:
         return ()
@@ -121,7 +120,7 @@ def rows(
         kind = (kinds or {}).get(name) or _kind(cells[0], cells[-1])
         change = change_word(kind)
         outcomes = {cell.outcome for cell in cells if cell is not None}
-        # Good at both ends, but not in between: a hole for bisection.
+        # Good at both ends, but not in between: a commit that bisection must skip.
         laid.append(TestRow(name, tuple(cells), change or ("other" if len(outcomes) > 1 else "")))
     return tuple(laid)
 
@@ -132,7 +131,7 @@ def _kind(first: Test | None, last: Test | None) -> ChangeKind:
 
 
 def change_word(kind: ChangeKind) -> str:
-    """Return the table's word for what became of a test; empty where it stayed the same."""
+    """Return the table's word for the change of a test; empty if it stayed the same."""
     return _CHANGES.get(kind, "other")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The time line: stages on this machine, and each guest with its boot and its tests."""
+"""The timeline: stages on this machine, and each guest with its boot and its tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.model import Outcome, Run, Span, Test
 from harness.progress import clock
 from harness.publish.html.test_table import KernelColumn
 
-WIDTH = 1000.0  # of the whole time line
+WIDTH = 1000.0  # of the whole timeline
 _THIN = 0.7  # bars narrower than this are merged with their neighbour
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)  # seconds
 _TICKS = 6
@@ -69,10 +69,9 @@ class _Piece:
 def lay_out(
     spans: Sequence[Span], kernels: Sequence[KernelColumn], links: Mapping[tuple[str, str], str]
 ) -> Timeline | None:
-    """Lay out a run; ``links`` lead from (kernel, test) to its failure.
+    """Return the timeline of a run; ``links`` lead from (kernel, test) to its failure.
 
-    None where no times were recorded.  Kernels whose results are from an earlier run are left
-    out.
+    None if no times were recorded.  Kernels whose results are from an earlier run are left out.
     """
     rows = [("host", [_stage(span) for span in spans])] if spans else []
     for kernel in kernels:
@@ -85,12 +84,12 @@ def lay_out(
     whole = max(piece.end for _, pieces in rows for piece in pieces) - begin or 1.0
     lanes = tuple(Lane(name, _bars(pieces, begin, whole)) for name, pieces in rows)
     reused = [kernel.label for kernel in kernels if kernel.cached]
-    note = f"{' and '.join(reused)}: results of an earlier run" if reused else ""
+    note = f"{' and '.join(reused)}: results from an earlier run" if reused else ""
     return Timeline(lanes, _ticks(whole), tuple(spans), note)
 
 
 def stages(run: Run) -> tuple[Span, ...]:
-    """Return a run's stages; of an older run only their order is known, so they are in a row."""
+    """Return a run's stages; an old run has no start times, so its stages follow each other."""
     if run.timeline or not run.stages:
         return run.timeline
     spans, begin = [], 1.0
@@ -107,7 +106,7 @@ def _stage(span: Span) -> _Piece:
 
 
 def _guests(kernel: KernelColumn, links: Mapping[tuple[str, str], str]) -> list[list[_Piece]]:
-    """Return the pieces of guests; a guest that replaced another one stands in its lane."""
+    """Return the pieces of each lane; a guest that replaces another one shares its lane."""
     tests: dict[str, list[Test]] = {}
     for test in kernel.tests:
         if test.began:
@@ -119,7 +118,7 @@ def _guests(kernel: KernelColumn, links: Mapping[tuple[str, str], str]) -> list[
             life = f"{guest.name}, {guest.ended} after {clock(guest.seconds)}"
             pieces.append(_Piece(guest.began, guest.seconds, "guest", life))
         if guest.began and guest.boot_seconds is None:
-            title = f"{guest.name} does not boot"
+            title = f"{guest.name} did not boot"
             pieces.append(_Piece(guest.began, guest.seconds, "crash", title, bad=True))
         elif guest.began:
             boot = guest.boot_seconds or guest.seconds
@@ -146,7 +145,7 @@ def _test(test: Test, link: str) -> _Piece:
 
 
 def _bars(pieces: Iterable[_Piece], begin: float, whole: float) -> tuple[Bar, ...]:
-    """Lay out a lane; what is bad stands on top and is never too thin to be seen."""
+    """Return a lane's bars; bad ones are on top, and never too thin to be seen."""
     good, bad = _Layer(1.5), _Layer(3.0)
     for piece in sorted(pieces, key=lambda piece: piece.began):
         layer = bad if piece.bad else good
@@ -156,7 +155,7 @@ def _bars(pieces: Iterable[_Piece], begin: float, whole: float) -> tuple[Bar, ..
 
 @dataclasses.dataclass
 class _Layer:
-    """Bars side by side; one that is too thin to be seen is merged into the bar before it."""
+    """Bars side by side; a bar that is too thin to be seen is merged into the one before it."""
 
     least: float
     bars: list[Bar] = dataclasses.field(default_factory=list)

@@ -30,7 +30,7 @@ class NullBlock:
 
     @contextlib.contextmanager
     def made(self) -> Iterator[str]:
-        """The device's path, while it exists."""
+        """Create the device and yield its path; remove it at the end."""
         folder = NULLB / self.name
         folder.mkdir()
         try:
@@ -48,7 +48,7 @@ class NullBlock:
 
 
 def null_blocks() -> list[str]:
-    """Names of the null_blk devices created through configfs."""
+    """Return the names of null_blk devices created through configfs."""
     if not NULLB.is_dir():
         return []
     return sorted(entry.name for entry in NULLB.iterdir() if entry.is_dir())
@@ -56,7 +56,7 @@ def null_blocks() -> list[str]:
 
 @contextlib.contextmanager
 def loop_device(file: str) -> Iterator[str]:
-    """A loop device over a file, while it exists."""
+    """Create a loop device for a file and yield its path; remove it at the end."""
     path = take_loop(file)
     try:
         yield path
@@ -87,14 +87,14 @@ def free_loop(path: str) -> None:
     try:
         fcntl.ioctl(device, _LOOP_CLR_FD)
     except OSError as error:
-        if error.errno != errno.ENXIO:  # free already
+        if error.errno != errno.ENXIO:  # already free
             raise
     finally:
         os.close(device)
 
 
 def loops() -> dict[str, str]:
-    """Loop devices in use: device path to backing file."""
+    """Return the loop devices in use: device path to backing file."""
     files = {}
     for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
         with contextlib.suppress(FileNotFoundError):
@@ -110,7 +110,7 @@ def sparse_file(path: str, size: int = 16) -> str:
 
 
 def open_for_writing(file: str) -> bool:
-    """Whether anything, the kernel included, has the file open for writing."""
+    """Return whether anything, including the kernel, has the file open for writing."""
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         # A read lease is refused while there is a writer.
@@ -123,19 +123,19 @@ def open_for_writing(file: str) -> bool:
 
 
 def changed(file: str) -> bool:
-    """Whether a file that was created empty has data at its start."""
+    """Return whether a file that was created empty has data at its start."""
     with Path(file).open("rb") as opened:
         return any(opened.read(4096))
 
 
 def done(device: str) -> tuple[int, int]:
-    """How many reads and writes a block device has completed since it was made."""
+    """Return how many reads and writes a block device has completed since its creation."""
     fields = (Path("/sys/block") / Path(device).name / "stat").read_text().split()
     return int(fields[0]), int(fields[4])
 
 
 def size_of(device: str) -> int:
-    """Size of a block device in bytes, as the kernel knows it now."""
+    """Return the present size of a block device in bytes."""
     fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return int.from_bytes(fcntl.ioctl(fd, _BLKGETSIZE64, b"\0" * 8), "little")
@@ -144,7 +144,7 @@ def size_of(device: str) -> int:
 
 
 def pattern(size: int, seed: int = 1) -> bytes:
-    """``size`` bytes in which no two sectors are alike; another ``seed`` gives other bytes."""
+    """Return ``size`` bytes in which all sectors differ; they depend on ``seed``."""
     return hashlib.shake_128(seed.to_bytes(8, "little")).digest(size)
 
 
@@ -153,7 +153,7 @@ def _direct(device: str, flags: int) -> int:
 
 
 def write(device: str, data: bytes, offset: int = 0) -> None:
-    """Write past the page cache, to the device itself."""
+    """Write to the device with O_DIRECT."""
     fd = _direct(device, os.O_WRONLY)
     try:
         with mmap.mmap(-1, len(data)) as aligned:
@@ -166,7 +166,7 @@ def write(device: str, data: bytes, offset: int = 0) -> None:
 
 
 def read(device: str, size: int, offset: int = 0) -> bytes:
-    """Read past the page cache."""
+    """Read from the device with O_DIRECT."""
     fd = _direct(device, os.O_RDONLY)
     try:
         with mmap.mmap(-1, size) as aligned:
@@ -178,13 +178,13 @@ def read(device: str, size: int, offset: int = 0) -> bytes:
 
 
 def fill(file: str, data: bytes) -> None:
-    """Write data at the start of a file, which keeps its size."""
+    """Write data at the start of a file without truncating it."""
     with Path(file).open("r+b") as opened:
         opened.write(data)
 
 
 def held(backing: str, size: int) -> bytes:
-    """The first ``size`` bytes of an exported device or file."""
+    """Return the first ``size`` bytes of an exported device or file."""
     if Path(backing).is_block_device():
         return read(backing, size)
     with Path(backing).open("rb") as file:
@@ -192,12 +192,12 @@ def held(backing: str, size: int) -> bytes:
 
 
 def check_data(device: str, backing: str, size: int = 8 * MEBI, seed: int = 1) -> None:
-    """Write to ``device`` and compare what it reads back, and what reached ``backing``."""
+    """Write to ``device``, and check the data read from it and from ``backing``."""
     data = pattern(size, seed)
     write(device, data)
-    assert read(device, size) == data, f"{device} gives back other data than was written"
+    assert read(device, size) == data, f"data read from {device} differs from data written"
     stored = held(backing, size)
-    assert stored == data, f"{backing} holds other data than was written to {device}"
+    assert stored == data, f"data in {backing} differs from data written to {device}"
 
 
 def _all(step: Callable[[int], int], size: int) -> None:
@@ -205,6 +205,6 @@ def _all(step: Callable[[int], int], size: int) -> None:
     while at < size:
         done = step(at)
         if done == 0:
-            # The kernel's own error for what lies beyond the end.
+            # The kernel's error for access beyond the end.
             raise OSError(errno.ENXIO, f"end of device after {at} of {size} bytes")
         at += done

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Make the nth allocation of an operation fail, for n = 1, 2, ... until no allocation is left.
 
-The kernel counts for one task (/proc/self/fail-nth); what it counts is chosen here.
+The kernel counts allocations of a task (/proc/self/fail-nth); this selects which kinds it counts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EVERYBODY = {"require-start": "0x0", "require-end": f"{(1 << 64) - 1:#x}"}
 
 @dataclasses.dataclass(frozen=True)
 class FaultInjection:
-    """One try: which allocation was made to fail, and the operation's errno (0: it succeeded)."""
+    """A try: which allocation failed, and the operation's errno (0: it succeeded)."""
 
     call: int
     errno: int
@@ -38,22 +38,22 @@ class FaultInjection:
 def tries(
     operation: Callable[[], object], undo: Callable[[], object], *, calls: int
 ) -> list[FaultInjection]:
-    """Run an operation with its first, second, ... allocation failing; return what each try did.
+    """Run an operation with its first, second, ... allocation failing; return each result.
 
-    ``undo`` runs, without faults, after each success, whether an allocation had failed or not.
-    In the last try no allocation was left to fail, unless that took more than ``calls`` tries.
-    Any exception but OSError is passed on.
+    ``undo`` runs without faults after each success, even if an allocation failed.  The last try has
+    no allocation left to fail, unless that takes more than ``calls`` tries.  Exceptions other than
+    OSError are passed on.
     """
-    found: list[FaultInjection] = []
+    results: list[FaultInjection] = []
     with Path("/proc/self/fail-nth").open("r+b", buffering=0) as nth:
         for call in range(1, calls + 1):
             number, left = _once(nth.fileno(), call, operation)
             if not number:
                 undo()
-            found.append(FaultInjection(call, number))
+            results.append(FaultInjection(call, number))
             if left:
                 break
-    return found
+    return results
 
 
 def _once(nth: int, call: int, operation: Callable[[], object]) -> tuple[int, bool]:
@@ -71,7 +71,7 @@ def _once(nth: int, call: int, operation: Callable[[], object]) -> tuple[int, bo
 
 
 def _disarm(nth: int) -> bool:
-    # Reading allocates as well, so it may be what fails: then nothing is pending any more.
+    # Reading also allocates, so it may itself fail; then no fault is pending any more.
     with contextlib.suppress(OSError):
         left = os.pread(nth, 20, 0).strip()
         os.pwrite(nth, b"0", 0)
@@ -82,12 +82,12 @@ def _disarm(nth: int) -> bool:
 
 @contextlib.contextmanager
 def only(kind: str) -> Iterator[None]:
-    """Let only allocations of one kind ("slab", "page") fail, even those that may sleep."""
+    """Let only allocations of a kind ("slab", "page") fail, including those that may sleep."""
     chosen = DEBUGFS / KINDS[kind]
     others = [DEBUGFS / name for name in (*KINDS.values(), *_OTHERS) if name != KINDS[kind]]
     settings = {"ignore-gfp-wait": "N", "verbose": "0"}
     if kind == "page":
-        settings["min-order"] = "0"  # not programs' pages: those are __GFP_HIGHMEM
+        settings["min-order"] = "0"  # excludes user space pages, which are __GFP_HIGHMEM
     with contextlib.ExitStack() as stack:
         for folder in (folder for folder in others if folder.is_dir()):
             stack.callback(_write, folder, _EVERYBODY)

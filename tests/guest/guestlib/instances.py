@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which configfs instance a test works on: the initial one, or that of a container."""
+"""The configfs instance that a test uses: the initial one, or that of a container."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class NvmetPlace:
     container: Container | None = None
 
     def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run a function there.  Raises AssertionError if a container has no instance of its own.
+        """Run a function there, where ``Instance()`` is the place's instance.
 
-        Inside, ``Instance()`` is the place's own.
+        Raises AssertionError if a container does not have its own instance.
         """
         if not self.container:
             return function(*arguments)
@@ -32,8 +32,8 @@ class NvmetPlace:
 
 
 def check_own(container: Container) -> None:
-    """Raise AssertionError if a container sees the initial instance: a test would show nothing."""
+    """Raise AssertionError if a container sees the initial instance, which makes tests useless."""
     inside = Path(f"{container.root}{CONFIGFS}").stat().st_dev
     assert inside != Path(CONFIGFS).stat().st_dev, (
-        f"expected an instance of the container's own at {CONFIGFS}, found the initial one"
+        f"expected the container's own instance at {CONFIGFS}, found the initial one"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The leak guard of these suites: what they make beside what every guest test may make."""
+"""The leak guard of these suites, with additional kinds of things that they create."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _free_loops(names: list[str]) -> None:
 
 
 def _null_block_devices() -> list[str]:
-    # By their major number: a device is named as its configfs folder is.
+    # By their major number, because a device has the name of its configfs folder.
     major = re.search(r"^ *(\d+) nullb$", Path("/proc/devices").read_text(), re.MULTILINE)
     devices = Path("/sys/block").iterdir() if major else ()
     return [e.name for e in devices if major and (e / "dev").read_text().startswith(f"{major[1]}:")]

@@ -13,7 +13,7 @@ from harness.guestside import wait
 
 
 def answers(address: str, port: int) -> bool:
-    """Whether anything listens on that TCP port, seen from the caller's network."""
+    """Return whether anything listens on that TCP port, from the caller's network namespace."""
     try:
         socket.create_connection((address, port), timeout=wait.PATIENCE).close()
     except ConnectionRefusedError:
@@ -23,7 +23,7 @@ def answers(address: str, port: int) -> bool:
 
 def ip(*words: str, commands: str = "") -> None:
     """Run ip(8) with ``commands`` as its input.  Raises RuntimeError with its message."""
-    # Not pyroute2: importing it takes 10 s under emulation, a call of ip 0.1 s.
+    # pyroute2 takes 10 s to import under emulation; a call of ip takes 0.1 s.
     done = subprocess.run(["ip", *words], input=commands, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"ip {' '.join(words)} {commands}: {done.stderr.strip()}")
@@ -31,7 +31,7 @@ def ip(*words: str, commands: str = "") -> None:
 
 @contextlib.contextmanager
 def cable(name: str, pid: int, address: str) -> Iterator[None]:
-    """A veth pair: ``name`` here with ``address`` (prefix length included), "eth0" in task pid.
+    """Create a veth pair: ``name`` here with ``address`` (with prefix length), "eth0" in task pid.
 
     The other end stays down until ``set_up`` runs there.
     """
@@ -42,7 +42,7 @@ def cable(name: str, pid: int, address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def bridge(name: str) -> Iterator[None]:
-    """A bridge without ports, removed at the end."""
+    """Create a bridge without ports, and remove it at the end."""
     ip("link", "add", name, "up", "type", "bridge")
     try:
         yield
@@ -52,10 +52,10 @@ def bridge(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def plugged(into: str, name: str, pid: int, address: str) -> Iterator[None]:
-    """A veth pair: ``name`` here, a port of bridge ``into``, and "eth0" in task pid, still down.
+    """Create a veth pair: ``name`` here, a port of bridge ``into``, and "eth0" (down) in task pid.
 
-    ``address`` is its hardware address.  A machine that comes back keeps it; with a new one the
-    other machines would use the old one for most of a minute.
+    ``address`` is the MAC address of eth0.  A machine that comes back must keep it, because other
+    machines would use the old address for most of a minute.
     """
     with _pair(name, pid, "master", into, "up", address=address):
         yield
@@ -63,26 +63,26 @@ def plugged(into: str, name: str, pid: int, address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _pair(name: str, pid: int, *words: str, address: str = "") -> Iterator[None]:
-    there = Path("/sys/class/net", name)
-    # An older link disappears some time after the namespace of its other end.
-    wait.until(lambda: not there.exists(), f"an older link {name} to be gone")
+    link = Path("/sys/class/net", name)
+    # An earlier link disappears some time after the namespace of its other end.
+    wait.until(lambda: not link.exists(), f"an earlier link {name} to disappear")
     peer = ["peer", "name", "eth0", *(["address", address] if address else [])]
     ip("link", "add", name, *words, "type", "veth", *peer, "netns", str(pid))
     try:
         yield
     finally:
-        with contextlib.suppress(RuntimeError):  # it went with the other end's namespace
+        with contextlib.suppress(RuntimeError):  # it disappeared with the other end's namespace
             ip("link", "delete", name)
 
 
 def set_up(name: str, address: str) -> None:
     """Set a link's address, and bring it up."""
-    # nodad: an IPv6 address is usable at once, without duplicate address detection.
+    # nodad makes an IPv6 address usable at once, without duplicate address detection.
     more = "nodad" if ":" in address else ""
     lines = f"address add {address} dev {name} {more}\nlink set {name} up\n"
     ip("-batch", "-", commands=lines)
 
 
 def switch(name: str, *, on: bool) -> None:
-    """Bring a link up or down; its address stays."""
+    """Bring a link up or down without removing its address."""
     ip("link", "set", name, "up" if on else "down")

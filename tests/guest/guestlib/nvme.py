@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The host side: controllers connected through nvme-cli, and their block devices."""
+"""The NVMe host side: controllers connected with nvme-cli, and their block devices."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from harness.guestside import kernelfiles, wait
 
 HOST_NQN = "nqn.2026-01.org.example:host"
 CLASS = Path("/sys/class/nvme")
-# Seconds after which a host is told to scan again: nvmet_ns_enable() (7.2) announces a namespace
-# before it marks it as enabled, so a host on another CPU that looks at once finds nothing, and
-# gets no second announcement.
+# Seconds until a host is told to rescan: nvmet_ns_enable() (7.2) announces a namespace before it
+# marks it as enabled, so a host on another CPU that scans at once finds nothing, and gets no
+# second announcement.
 MISSED = 3
 
 
 class NvmeError(Exception):
-    """nvme-cli failed; the message is what it printed."""
+    """nvme-cli failed; the message is its output."""
 
 
 def _nvme(*arguments: str) -> Any:
@@ -40,7 +40,7 @@ def _nvme(*arguments: str) -> Any:
 
 
 def host_id(nqn: str) -> str:
-    """The host id of an NQN: the kernel wants every NQN to have one id, always the same."""
+    """Return the host id of an NQN: the kernel requires that an NQN always has the same id."""
     digits = hashlib.sha256(nqn.encode()).hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
 
@@ -53,27 +53,27 @@ class Controller:
 
     @property
     def folder(self) -> Path:
-        """Its folder in sysfs."""
+        """The controller's folder in sysfs."""
         return CLASS / self.name
 
     def read(self, name: str) -> str:
-        """The value of one of its sysfs attributes."""
+        """Read a sysfs attribute."""
         return (self.folder / name).read_text().strip()
 
     def write(self, name: str, value: str | int) -> None:
-        """Set one of its sysfs attributes.  Raises the kernel's OSError."""
+        """Set a sysfs attribute.  Raises the kernel's OSError."""
         kernelfiles.store(self.folder / name, value)
 
     @property
     def state(self) -> str:
-        """ "live", "connecting" and so on; "" if it does not exist any more."""
+        """Such as "live" or "connecting"; "" if the controller no longer exists."""
         try:
             return self.read("state")
         except OSError:
             return ""
 
     def devices(self) -> dict[int, str]:
-        """Block devices of its namespaces, by nsid, as known now."""
+        """Return the present block devices of its namespaces, by nsid."""
         devices = {}
         for entry in self._paths():
             with contextlib.suppress(OSError):
@@ -81,11 +81,11 @@ class Controller:
         return devices
 
     def device(self, nsid: int = 1, uuid: str = "") -> str:
-        """Wait for the block device of a namespace, and check its ``uuid`` if one is given."""
+        """Wait for the block device of a namespace, and check its ``uuid`` unless that is empty."""
 
         def ready() -> str:
             path = self.devices().get(nsid, "")
-            # Under multipath the head appears when its first path is live.
+            # With multipath the head appears when its first path is live.
             return path if path and Path(path).is_block_device() else ""
 
         what = f"nsid {nsid} of {self.name}"
@@ -100,7 +100,7 @@ class Controller:
         return path
 
     def becomes(self, *states: str) -> None:
-        """Wait until it is in one of these states; "" means that it is gone."""
+        """Wait until the controller is in one of these states; "" means that it is gone."""
         words = f"{self.name} to become {' or '.join(s or 'gone' for s in states)}"
         try:
             wait.until(lambda: self.state in states, words)
@@ -108,16 +108,16 @@ class Controller:
             raise AssertionError(f"{error}; it is {self.state or 'gone'}") from None
 
     def identify(self) -> dict[str, Any]:
-        """Its Identify Controller data, by the names of the NVMe specification."""
+        """Return the Identify Controller data, with the names of the NVMe specification."""
         answer: dict[str, Any] = _nvme("id-ctrl", f"/dev/{self.name}")
         return answer
 
     def queues(self) -> int:
-        """Number of its queues, the admin queue included."""
+        """Return the number of queues, including the admin queue."""
         return int(self.read("queue_count"))
 
     def path_attribute(self, name: str, nsid: int = 1) -> str:
-        """An attribute of this controller's own path to a namespace, such as "ana_state"."""
+        """Return an attribute of this controller's path to a namespace, such as "ana_state"."""
         for entry in self._paths():
             with contextlib.suppress(OSError):
                 if int((entry / "nsid").read_text()) == nsid:
@@ -125,19 +125,19 @@ class Controller:
         return ""
 
     def rescan(self) -> None:
-        """Tell the host to scan its namespaces."""
+        """Tell the host to scan the controller's namespaces."""
         self.write("rescan_controller", 1)
 
     def reset(self) -> None:
-        """Reset it, and wait until it is live again."""
+        """Reset the controller, and wait until it is live again."""
         self.write("reset_controller", 1)
         self.becomes("live")
 
     def disconnect(self) -> None:
-        """Delete it and wait until it is gone; being gone already is no error."""
+        """Delete the controller, if it still exists, and wait until it is gone."""
 
         def gone() -> bool:
-            # Again and again: one that is still being created refuses, and may come up later.
+            # Repeatedly, because a controller that is being created refuses, and may come up later.
             with contextlib.suppress(OSError):
                 self.write("delete_controller", 1)
             return not self.folder.exists()
@@ -151,14 +151,14 @@ class Controller:
 
 
 def _head(path: str) -> str:
-    """Name of the multipath device (nvme0n2) of a path (nvme0c1n2), or of the device itself."""
+    """Return the multipath device (nvme0n2) of a path (nvme0c1n2), or the device itself."""
     controller, _, namespace = path.rpartition("n")
     instance = controller.partition("c")[0]
     return f"{instance}n{namespace}"
 
 
 def controllers() -> list[Controller]:
-    """All NVMe controllers of this machine."""
+    """Return all NVMe controllers of this machine."""
     if not CLASS.is_dir():
         return []
     return [Controller(entry.name) for entry in sorted(CLASS.iterdir())]
@@ -176,7 +176,7 @@ def connect(
 ) -> Controller:
     """Connect to a subsystem; ``options`` are passed to nvme-cli.
 
-    One I/O queue by default: each costs time under emulation.
+    The default is a single I/O queue, because each costs time under emulation.
     """
     queues = [f"--nr-io-queues={io_queues}"] if io_queues else []
     answer = _nvme("connect", f"--nqn={nqn}", *_where(port, host), *queues, *options)
@@ -187,7 +187,7 @@ def connect(
 def connected(
     port: Port, nqn: str, *options: str, host: str = HOST_NQN, io_queues: int = 1
 ) -> Iterator[Controller]:
-    """A connected controller, disconnected at the end."""
+    """Connect a controller, and disconnect it at the end."""
     controller = connect(port, nqn, *options, host=host, io_queues=io_queues)
     try:
         yield controller
@@ -197,14 +197,14 @@ def connected(
 
 @contextlib.contextmanager
 def discovery(port: Port, host: str = HOST_NQN) -> Iterator[Controller]:
-    """A persistent discovery controller, which is notified when the port's log changes."""
+    """Connect a persistent discovery controller, which is notified when the port's log changes."""
     with connected(port, DISCOVERY_NQN, host=host, io_queues=0) as controller:
         yield controller
 
 
 @dataclasses.dataclass(frozen=True)
 class LogEntry:
-    """One record of a discovery log."""
+    """A record of a discovery log."""
 
     nqn: str
     trtype: str
@@ -217,9 +217,9 @@ class LogEntry:
 def discover(
     port: Port, *options: str, host: str = HOST_NQN, through: Controller | None = None
 ) -> tuple[int, list[LogEntry]]:
-    """The discovery log of a port: its generation counter and its records.
+    """Return the discovery log of a port: its generation counter and its records.
 
-    ``through`` is a persistent discovery controller; without one the host connects for this call.
+    ``through`` is a persistent discovery controller; without it the host connects for this call.
     """
     device = [f"--device={through.name}"] if through else []
     answer = _nvme("discover", *_where(port, host), *device, *options)
@@ -231,5 +231,5 @@ def discover(
 
 
 def exported(port: Port, *options: str, host: str = HOST_NQN) -> list[str]:
-    """NQNs of the subsystems in the discovery log of a port, without the discovery service."""
+    """Return the NQNs of subsystems in a port's discovery log, without the discovery service."""
     return [e.nqn for e in discover(port, *options, host=host)[1] if e.kind == "nvme subsystem"]

@@ -44,7 +44,7 @@ class Namespace:
 
 @dataclasses.dataclass(frozen=True)
 class Subsystem:
-    """A subsystem, its namespaces and the hosts it allows (none named: any host).
+    """A subsystem, its namespaces and the hosts it allows (if empty: any host).
 
     ``attributes`` are (name without "attr_", value), such as ("serial", "1234").  ``passthru`` is
     the device of a controller ("/dev/nvme0") to pass through.
@@ -67,7 +67,7 @@ class AnaGroup:
 
 @dataclasses.dataclass(frozen=True)
 class Referral:
-    """Another discovery service that a port's discovery log refers to."""
+    """A referral in a port's discovery log to another discovery service."""
 
     name: str
     trtype: str
@@ -98,43 +98,43 @@ NvmetValue = NvmetHost | Subsystem | Port
 
 
 def loop_port(number: int, *subsystems: str, name: str = "") -> Port:
-    """A port inside the machine; a host finds it by ``name``."""
+    """Return a loop port inside the machine; a host connects to it by ``name``."""
     return Port(number, "loop", name or f"loop-{number}", subsystems=subsystems)
 
 
 def tcp_port(
     number: int, *subsystems: str, traddr: str = "127.0.0.1", trsvcid: str = "4420"
 ) -> Port:
-    """A TCP port; it listens in the network namespace of the task that writes it."""
+    """Return a TCP port; it listens in the network namespace of the task that writes it."""
     adrfam = "ipv6" if ":" in traddr else "ipv4"
     return Port(number, "tcp", traddr, trsvcid, adrfam, subsystems=subsystems)
 
 
 @dataclasses.dataclass(frozen=True)
 class Instance:
-    """The nvmet part of the configfs that is mounted at ``mounted``."""
+    """The nvmet folder of the configfs that is mounted at ``mounted``."""
 
     mounted: str = CONFIGFS
 
     @property
     def root(self) -> Path:
-        """Its folder."""
+        """The nvmet folder."""
         return Path(self.mounted, "nvmet")
 
     def hosts(self) -> list[str]:
-        """NQNs of its hosts, sorted."""
+        """Return the NQNs of its hosts, sorted."""
         return _names(self.root / "hosts")
 
     def subsystems(self) -> list[str]:
-        """NQNs of its subsystems, sorted."""
+        """Return the NQNs of its subsystems, sorted."""
         return _names(self.root / "subsystems")
 
     def ports(self) -> list[str]:
-        """Ids of its ports, sorted."""
+        """Return the ids of its ports, sorted."""
         return _names(self.root / "ports")
 
     def read(self, attribute: str) -> str:
-        """The value of an attribute, by its path below ``root``."""
+        """Read an attribute, by its path below ``root``."""
         return (self.root / attribute).read_text().strip()
 
     def write(self, attribute: str, value: str | int) -> None:
@@ -142,14 +142,14 @@ class Instance:
         _write(self.root / attribute, value)
 
     def namespace(self, nqn: str, nsid: int = 1) -> str:
-        """Path of a subsystem's namespace below ``root``."""
+        """Return the path of a subsystem's namespace below ``root``."""
         return f"subsystems/{nqn}/namespaces/{nsid}"
 
     def add(self, *values: NvmetValue) -> None:
-        """Write values, in the order given; one that fails half-way is removed again."""
+        """Write values in the given order; if a value fails half-way, remove it again."""
         for value in values:
             folder = self._folder(value)
-            folder.mkdir()  # an item that exists already is not ours to remove
+            folder.mkdir()  # outside the try: an existing item must not be removed
             try:
                 if isinstance(value, Port):
                     _fill_port(self.root, folder, value)
@@ -160,7 +160,7 @@ class Instance:
                 raise
 
     def remove(self, *values: NvmetValue) -> None:
-        """Remove values in reverse order; one that does not exist is no error."""
+        """Remove values in reverse order; those that do not exist are skipped."""
         for value in reversed(values):
             if isinstance(value, Port):
                 self.remove_port(str(value.id))
@@ -171,7 +171,7 @@ class Instance:
 
     @contextlib.contextmanager
     def holding(self, *values: NvmetValue) -> Iterator[Instance]:
-        """Write values, and remove them at the end whatever happens."""
+        """Write values, and always remove them at the end."""
         with contextlib.ExitStack() as stack:
             for value in values:
                 self.add(value)
@@ -188,7 +188,7 @@ class Instance:
             _remove(self.root / "hosts" / nqn)
 
     def link(self, port: int | str, nqn: str) -> None:
-        """Export a subsystem on a port; the first one enables the port."""
+        """Export a subsystem on a port; the first subsystem enables the port."""
         link = self.root / "ports" / str(port) / "subsystems" / nqn
         link.symlink_to(self.root / "subsystems" / nqn)
 
@@ -225,7 +225,7 @@ class Instance:
         for name in _names(folder / "referrals"):
             _remove(folder / "referrals" / name)
         for group in _names(folder / "ana_groups"):
-            if group != "1":  # the default group, which goes with its port
+            if group != "1":  # the default group, which is removed with its port
                 _remove(folder / "ana_groups" / group)
         _remove(folder)
 
@@ -248,7 +248,7 @@ class Instance:
 
 
 def _names(folder: Path) -> list[str]:
-    """Names of the items and links in a folder, sorted; none if it does not exist."""
+    """Return the names of items and links in a folder, sorted; none if it does not exist."""
     try:
         return sorted(e.name for e in folder.iterdir() if e.is_symlink() or e.is_dir())
     except FileNotFoundError:
@@ -321,7 +321,7 @@ def _fill_referral(folder: Path, value: Referral) -> None:
 
 
 def _write_address(folder: Path, value: Port | Referral) -> None:
-    """Write where a port or a referral is reached."""
+    """Write the address of a port or a referral."""
     _write(folder / "addr_trtype", value.trtype)
     _write(folder / "addr_traddr", value.traddr)
     if value.adrfam:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tasks that do things at the same time, on several CPUs, chosen at random from a seed."""
+"""Tasks that race on several CPUs, with random choices from a seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from harness.guestside import wait
 from harness.guestside.task import Task, stack
 
-# Errors that one task may get because of what the others do.  Any other fails the race.
+# Errors that a task may get because of the other tasks.  Any other error fails the race.
 LOST = frozenset(
     {errno.EEXIST, errno.ENOENT, errno.EBUSY, errno.ENOTEMPTY, errno.EAGAIN, errno.EINVAL}
 )
@@ -26,7 +26,7 @@ Step = Callable[[random.Random], object]
 
 @dataclasses.dataclass(frozen=True)
 class RaceResult:
-    """What a task did: its number of steps, and how many of them ended with which errno (name)."""
+    """A task's result: its number of steps, and how often they failed, by errno name."""
 
     steps: int
     refused: dict[str, int]
@@ -35,17 +35,18 @@ class RaceResult:
 def race(
     steps: Sequence[Step], *, seed: int, rounds: int, lost: frozenset[int] = LOST
 ) -> list[RaceResult]:
-    """Run each step again and again in a task of its own, until every task has done ``rounds``.
+    """Run each step repeatedly in its own task, until every task has done ``rounds``.
 
-    No task stops before that: the slowest one races against all the others to its end.  A task's
-    choices depend only on the seed and its place in ``steps``.  An OSError in ``lost`` is expected;
-    any other exception ends the race and is raised, TimeoutError for a step that does not end.
+    No task stops before that, so that even the slowest races against all others to its end.  A
+    task's choices depend only on the seed and its index in ``steps``.  An OSError in ``lost`` is
+    expected; any other exception ends the race and is raised, and a step that does not end raises
+    TimeoutError.
     """
     done = memoryview(mmap.mmap(-1, 8 * len(steps))).cast("Q")  # shared: each task's steps so far
     tasks = [Task(_run, step, place, seed, done, rounds, lost) for place, step in enumerate(steps)]
     try:
         ended = _first_to_end(tasks, done)
-        # A task that ended before the others has an exception to report.
+        # A task that ended before the others has an exception, so it comes first.
         results = {t: t.result() for t in sorted(tasks, key=lambda task: task not in ended)}
         return [results[task] for task in tasks]
     finally:
@@ -86,7 +87,7 @@ def _run(
 
 
 def ignoring(*calls: Callable[[], object]) -> None:
-    """Make all these calls, and ignore their errors."""
+    """Make all calls, and ignore OSError."""
     for call in calls:
         with contextlib.suppress(OSError):
             call()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Uevents: what the kernel announces about its devices."""
+"""Receive the kernel's uevents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KERNEL_GROUP = 1
 
 
 class Uevents:
-    """The uevents since it was created, each as a dictionary (ACTION, DEVPATH, ...)."""
+    """Collects uevents since its creation, each as a dictionary (ACTION, DEVPATH, ...)."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _KOBJECT_UEVENT)
@@ -21,7 +21,7 @@ class Uevents:
         self._seen: list[dict[str, str]] = []
 
     def all(self) -> list[dict[str, str]]:
-        """All uevents until now."""
+        """Return all uevents so far."""
         with contextlib.suppress(BlockingIOError):
             while True:
                 text = self._socket.recv(1 << 16, socket.MSG_DONTWAIT).decode(errors="replace")
@@ -30,17 +30,16 @@ class Uevents:
         return self._seen
 
     def of(self, device: str, key: str) -> list[str]:
-        """The values of one variable in a device's uevents, such as ("nvme0", "NVME_AEN")."""
+        """Return the values of a variable in a device's uevents, such as ("nvme0", "NVME_AEN")."""
         return [e[key] for e in self.all() if key in e and os.path.basename(e["DEVPATH"]) == device]  # noqa: PTH119
 
     def close(self) -> None:
-        """Stop listening."""
         self._socket.close()
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[Uevents]:
-    """Uevents from now on, as received in the caller's network namespace."""
+    """Receive uevents from now on, in the caller's network namespace."""
     uevents = Uevents()
     try:
         yield uevents

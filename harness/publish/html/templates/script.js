@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The page works without this; it adds filters and keys, and opens what a link leads to.
+// The page works without this script; it adds filters and keys, and opens the element of a link.
 "use strict";
 (() => {
   const all = (selector, top = document) => [...top.querySelectorAll(selector)];
@@ -9,7 +9,7 @@
   const failures = all("details.failure");
   const own = all("#own > details.failure");
 
-  // Links: what they lead to is opened, and everything around it.
+  // Links: open the element that a link leads to, and everything around it.
   const reveal = (focus) => {
     const id = decodeURIComponent(location.hash.slice(1));
     const found = id && document.getElementById(id);
@@ -19,12 +19,12 @@
       if (at.hidden) at.hidden = false;
     }
     found.scrollIntoView();
-    requestAnimationFrame(() => found.scrollIntoView()); // what is above has its final height now
+    requestAnimationFrame(() => found.scrollIntoView()); // the elements above have their final height now
     if (focus) (found.querySelector("summary") || found).focus({ preventScroll: true });
   };
   addEventListener("hashchange", () => reveal(true));
 
-  // Filters: any of the pressed outcomes, and all of the words.
+  // Filters: any of the selected outcomes, and all of the words.
   const groups = all("details.group").map((group) => ({
     group,
     file: group.querySelector("summary b").textContent.toLowerCase(),
@@ -117,7 +117,7 @@
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   });
 
-  // On paper the failures are open.
+  // Open the failures before printing.
   addEventListener("beforeprint", () => { for (const one of own.slice(0, 50)) one.open = true; });
   reveal(false);
 })();

@@ -57,11 +57,11 @@ def test_the_result_is_minimal_even_when_bad_is_not_monotone() -> None:
             return table.setdefault(part, rng.choice([Call.GOOD, Call.BAD, Call.SKIP]))
 
         found = ddmin.minimal(range(8), test)
-        for one in found.kept:
-            rest = tuple(each for each in found.kept if each != one)
+        for kept in found.kept:
+            rest = tuple(item for item in found.kept if item != kept)
             call = table.get(rest, Call.GOOD)  # the empty set is known to be good
             assert call is not Call.BAD
-            assert (call is Call.SKIP) == (one in found.unsure)
+            assert (call is Call.SKIP) == (kept in found.unsure)
 
 
 def test_untestable_sets_are_worked_around() -> None:

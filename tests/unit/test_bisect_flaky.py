@@ -133,13 +133,18 @@ def test_the_share_of_each_suspect() -> None:
     found = shares([1, 2, 3, 4], seen, rates, lambda tried, suspect: tried >= suspect)
     assert sum(found.values()) == pytest.approx(1)
     assert found[1] == found[2] == found[3] < found[4]
-    more = shares([3, 4], seen | {3: RunCount(0, 20)}, rates, lambda tried, one: tried >= one)
+    more = shares(
+        [3, 4], seen | {3: RunCount(0, 20)}, rates, lambda tried, suspect: tried >= suspect
+    )
     assert more[4] > 0.99
 
 
 def test_a_failure_of_an_ancestor_acquits_the_suspect() -> None:
     found = shares(
-        [1, 2], {1: RunCount(1, 3)}, FailureRates(RunCount(2, 2)), lambda tried, one: tried >= one
+        [1, 2],
+        {1: RunCount(1, 3)},
+        FailureRates(RunCount(2, 2)),
+        lambda tried, suspect: tried >= suspect,
     )
     assert found == {1: 1.0, 2: 0.0}
 

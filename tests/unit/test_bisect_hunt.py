@@ -111,7 +111,7 @@ def test_the_same_image_is_tried_once() -> None:
     images = {f"c{number}": f"image {number // 8}" for number in range(64)}
     search, trials, _ = hunt(64, since(24), CallRule(rates=STEADY), images=images)
     assert search.culprit == "c24"
-    assert len({images[one] for one in trials.tried}) == len(trials.tried)
+    assert len({images[commit] for commit in trials.tried}) == len(trials.tried)
 
 
 def test_the_commit_that_fixed_it_is_found() -> None:
@@ -143,8 +143,8 @@ def test_a_flaky_failure_is_tried_until_it_is_sure() -> None:
 
     search, trials, found = hunt(20, call, CallRule(rates=FLAKY), guests=3)
     assert search.culprit == "c9"
-    good = [one for one in found.judge.decisions.values() if one.call is Call.GOOD]
-    assert all(one.count.runs >= 8 for one in good)
+    good = [decision for decision in found.judge.decisions.values() if decision.call is Call.GOOD]
+    assert all(decision.count.runs >= 8 for decision in good)
     assert trials.tried.count("c8") >= 8
 
 

@@ -55,8 +55,8 @@ def test_patches_are_left_out_with_those_they_need() -> None:
     found, left_out = patches.interactions(6, Series(needs={3: {2}, 5: {2, 3}}))
     assert found.full is Call.GOOD
     assert found.needs == ((3, (2,)), (5, (2, 3)))
-    assert [one.also for one in left_out] == [(), (3, 5), (5,), (), (), ()]
-    assert all(one.call is Call.GOOD for one in left_out)
+    assert [case.also for case in left_out] == [(), (3, 5), (5,), (), (), ()]
+    assert all(case.call is Call.GOOD for case in left_out)
 
 
 def test_a_conflict_is_not_a_failure() -> None:

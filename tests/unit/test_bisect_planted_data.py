@@ -51,11 +51,11 @@ def tree(folder: Path) -> str:
 
 def test_a_planted_history_is_always_the_same(tmp_path: Path) -> None:
     start, bug = tree(tmp_path), plant.BUGS["errno"]
-    one = plant.history(tmp_path, start, bug, 37)
-    assert len(set(one)) == plant.LENGTH
-    assert plant.history(tmp_path, start, bug, 37) == one
+    commits = plant.history(tmp_path, start, bug, 37)
+    assert len(set(commits)) == plant.LENGTH
+    assert plant.history(tmp_path, start, bug, 37) == commits
     other = plant.history(tmp_path, start, bug, 50)
-    assert [a == b for a, b in zip(one, other, strict=True)].count(True) == 36
+    assert [a == b for a, b in zip(commits, other, strict=True)].count(True) == 36
     ended = plant.history(tmp_path, start, bug, 3, length=8, until=6)
     words = ["git", "log", "--format=%s", "--reverse", f"{start}..{ended[-1]}", "--", plant.FILE]
     said = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, text=True).stdout

@@ -153,7 +153,7 @@ def test_with_untestable_commits_the_culprit_stays_a_suspect(seed: int) -> None:
     search, _ = hunt(graph, culprit, untestable)
     assert culprit in search.left
     # All remaining suspects, except the one known to be bad, are untestable.
-    known = {one for one in search.left if search.calls.get(one) is Call.BAD}
+    known = {commit for commit in search.left if search.calls.get(commit) is Call.BAD}
     assert set(search.left) - known <= untestable
     assert search.next() is None
 

@@ -157,7 +157,7 @@ def test_each_run_counts(
 def test_repeated_runs_of_several_tests_are_judged_together() -> None:
     one, two = ended(Outcome.FLAKY, attempts=(PASS, FAIL)), ended(PASS, attempts=(PASS,))
     found = judge_runs(TEST, result(one, two))
-    assert [each.call for each in found] == [Call.GOOD, Call.BAD]
+    assert [judgement.call for judgement in found] == [Call.GOOD, Call.BAD]
     assert found[1].why.startswith("test_x: fail")
 
 

@@ -76,7 +76,7 @@ def test_a_state_is_resumed(tmp_path: Path) -> None:
     state = StateFile(tmp_path, SearchStart(("harness", "bisect"), "/here"))
     state.pin({"bad": "c0ffee"})
     seen = [Observation(call, folder=tmp_path / "001-x", value=1) for call in (Call.GOOD, Call.BAD)]
-    state.add(*(ObservationRecord("x", "search", one, "digest") for one in seen))
+    state.add(*(ObservationRecord("x", "search", observation, "digest") for observation in seen))
     table = json.loads((tmp_path / store.SEARCH_STATE).read_text())
     assert table.keys() == {"schema", "begun", "trials"}
     assert table["begun"]["pins"] == [["bad", "c0ffee"]]

@@ -591,7 +591,7 @@ def test_b4_pipes_a_patch_in_and_reads_the_answer(project: Check) -> None:
         (("--only", "chekpatch"), 129, "checkpatch"),
         (("no-such-thing",), 129, "no-such-thing"),
         (("HEAD..HEAD",), 129, "no commits"),
-        ((faketree.TAG + "~1",), 129, "first commit"),
+        ((faketree.TAG + "~1",), 129, "root commit"),
         (("HEAD", "--suite", "no-suite"), 129, "no-suite"),
     ],
 )

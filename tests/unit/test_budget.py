@@ -24,6 +24,10 @@ LICENSE_LINE = "SPDX-License-Identifier: GPL-2.0-only"
 SKIPPED = {"__pycache__", "data", "golden", "LICENSE", ".git"}  # the last is a file in a worktree
 
 # Words that say nothing, or that the project has another word for.
+BANNED_MODULES = {
+    *("values", "whole", "given", "said", "wish", "asked", "look", "answer", "parts", "points"),
+    *("facts", "things", "about", "misc"),
+}
 BANNED = {"patchset", "dut", "sut", "target", "artifact", "utils", "util", "helper", "manager"}
 # Where a machine's own places and mirrors would show.
 PLACES = re.compile(r"(?<![\w.~}$])/(?:root|work|home/[a-z]\w*)/\w")
@@ -104,6 +108,31 @@ def identifiers(source: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, text
             case ast.Attribute(attr=text, ctx=ast.Store()):
                 yield node.lineno, text
+
+
+def public_classes(source: str) -> list[str]:
+    """Return the classes that a module defines and others may use."""
+    return [
+        node.name
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    places: dict[str, list[str]] = {}
+    for file in MODULES:
+        for known in public_classes(file.read_text()):
+            places.setdefault(known, []).append(name(file))
+    assert {known: files for known, files in places.items() if len(files) > 1} == {}
+
+
+def test_a_module_is_named_after_what_is_inside() -> None:
+    assert [name(file) for file in MODULES if file.stem in BANNED_MODULES] == []
+
+
+def test_this_test_sees_classes() -> None:
+    assert public_classes("class A: ...\nclass _B: ...\ndef f():\n    class C: ...") == ["A"]
 
 
 def test_no_empty_words_are_names() -> None:

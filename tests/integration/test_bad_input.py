@@ -83,7 +83,7 @@ def moved_on(project: Project) -> str:
 def test_a_series_that_applies_only_by_a_three_way_merge(project: Project) -> None:
     code, run, err = project.run("--patched-only", "--base", moved_on(project))
     assert code == 0, err
-    assert f"patch 1/1 '{DIR}: say more' applies to" in err
+    assert f"patch 1/1 '{DIR}: say more' only applies to" in err
     assert outcomes(run)["test_fixed"] == "pass"
 
 

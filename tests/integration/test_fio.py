@@ -46,5 +46,5 @@ def test_it_finds_data_that_somebody_else_wrote(file: str) -> None:
 def test_its_end_before_time_is_told(file: str) -> None:
     with fio.begun(file) as load:
         load.kill()
-        with pytest.raises(AssertionError, match="ended too soon"):
+        with pytest.raises(AssertionError, match="ended too early"):
             load.goes_on(lambda: (0, 0))

@@ -298,7 +298,7 @@ def test_hunks_may_have_an_offset(kernel: Path, made: Path, tmp_path: Path) -> N
     [
         ("other", "try --base other"),
         ("v7.3", "try --kernel 7.3"),
-        ("12ab" * 10, "does not have"),
+        ("12ab" * 10, "which is not in"),
     ],
 )
 def test_wrong_base(

@@ -69,7 +69,7 @@ def test_a_file_is_followed_to_its_new_folder(
         text = (slot.path / new).read_text()
     assert "own five\n" in text
     assert "own thirty\n" in text
-    assert f"fs/z.c is {new} in main" in capsys.readouterr().err
+    assert f"fs/z.c is now {new} in main" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

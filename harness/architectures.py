@@ -14,7 +14,7 @@ from harness.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """An architecture; ``name`` is the ARCH of the kernel's make."""
+    """An architecture; ``name`` is its value of ARCH= in kernel builds."""
 
     name: str
     aliases: tuple[str, ...]  # other names, as used by `uname -m` and distributions

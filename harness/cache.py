@@ -128,7 +128,7 @@ def _remove(path: Path) -> None:
     except OSError as error:
         raise HostFault(
             f"cannot remove {error.filename or path}: {error.strerror}",
-            hint="remove it by hand, perhaps as another user",
+            hint="remove it by hand; you may need to be its owner or root",
         ) from error
 
 

@@ -106,7 +106,7 @@ def run(
         return result
     if _is_full(repo, result.stderr):
         raise HostFault(
-            f"the disk of {repo} is full",
+            f"the disk that holds {repo} is full",
             hint="free some space (harness clean), or set HARNESS_CACHE to another disk",
             details=result.stderr.strip(),
         )

@@ -94,7 +94,7 @@ def check_place(path: Path) -> None:
     if any(mark in str(path) for mark in " \t:"):
         raise HostFault(
             f"the kernel cannot be built in {path}: the path contains a space or colon",
-            hint="set HARNESS_CACHE to a path without spaces and colons",
+            hint="set HARNESS_CACHE to a path without spaces or colons",
         )
 
 

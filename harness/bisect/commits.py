@@ -129,7 +129,7 @@ def _without(job: BisectJob, span: CommitRange, commit: str) -> Candidate | None
 
 
 def _weights(job: BisectJob, span: CommitRange) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the likely culprits, and the commits that can hardly be the culprit."""
+    """Return the likely culprits, and the commits that are very unlikely to be the culprit."""
     signature = job.judge.prober.signature
     files = ranges.files(job.sources.repo, span.graph.commits)
     idle = search.idle(files, job.sources.may_use()) if signature.kind.boots else frozenset()

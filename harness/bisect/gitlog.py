@@ -18,7 +18,7 @@ _HINT = "--replay expects the output of `git bisect log`"
 
 @dataclasses.dataclass(frozen=True)
 class GitLog:
-    """The calls of a log, in order.
+    """The calls (good, bad, skip) that a git bisect log records, in order.
 
     ``files`` limit the range.  ``reverse``: its terms show that it searches for a fix.
     """

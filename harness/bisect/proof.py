@@ -104,7 +104,7 @@ def without_culprit(
 ) -> Candidate | str:
     """Return the bad end with the culprit reverted, or the reason why that is impossible."""
     if len(culprit.parents) != 1 and not span.first_parent:
-        return "merges are not reverted"
+        return "the culprit is a merge, and merges cannot be reverted automatically"
     if culprit.id == span.bad:
         return "the culprit is the last commit: reverting it gives its parent"
     commit = ranges.revert(sources.repo, span.bad, culprit)

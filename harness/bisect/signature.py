@@ -265,7 +265,7 @@ def _judge_command(_: Signature, evidence: TrialEvidence) -> Judgement:
     if status >= _ABORT or status < 0:
         raise HostFault(
             f"the command ended with status {status}",
-            hint="exit with 125 for a kernel that cannot be tested, 1 to 127 for a bad one",
+            hint="exit with 125 if the kernel cannot be tested, else 1 to 127 if it is bad",
             details=evidence.output,
         )
     return Judgement(Call.BAD if status else Call.GOOD, why)

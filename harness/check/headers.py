@@ -71,7 +71,7 @@ class Headers:
         if not result.ok:
             lines = (result.stderr or result.stdout).strip().splitlines()
             text = next((line for line in lines if "error" in line.lower()), "".join(lines[-1:]))
-            return Finding(Severity.ERROR, f"make headers fails: {text}", rule="headers")
+            return Finding(Severity.ERROR, f"make headers failed: {text}", rule="headers")
         place = out / "usr" / "include"
         return {
             str(file.relative_to(place)): file.read_text(errors="replace")

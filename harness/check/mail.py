@@ -169,7 +169,7 @@ def subject_form(letter: Letter) -> list[Finding]:
     if not _SUBSYSTEM.match(letter.subject):
         findings.append(_warning("subsystem", "the subject names no subsystem ('fs/x: do y')"))
     if len(letter.subject) > _SUBJECT:
-        text = f"the subject has {len(letter.subject)} columns, more than {_SUBJECT}"
+        text = f"the subject is {len(letter.subject)} columns long (limit: {_SUBJECT})"
         findings.append(_warning("long", text))
     if letter.subject.endswith("."):
         findings.append(_warning("period", "the subject ends with a period"))

@@ -79,7 +79,8 @@ class Scripts:
 
 def changed_by(files: Iterable[str], *, trusted: bool) -> list[Finding]:
     """Report which ``files`` of a series are scripts that a check runs, or parts of them."""
-    which = "the series' version is run" if trusted else "the base's version is run without --trust"
+    ours = "running the base version (--trust runs the new one)"
+    which = "running the version of the series" if trusted else ours
     text = f"the series changes a script that a check runs: {which}"
     return [
         Finding(Severity.NOTE, text, file, rule="script")

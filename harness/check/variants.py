@@ -54,7 +54,7 @@ class Variant:
 
 
 def cells(walk: Walk, check: str) -> Iterator[Cell]:
-    """Compile all variants on the base and on the tip; find the patches of new findings."""
+    """Compile all variants on the base and on the tip, and find the patch of each new finding."""
     applied = walk.applied
     if not applied.patched:
         return

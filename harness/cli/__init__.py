@@ -225,7 +225,7 @@ def _first_steps() -> str:
     needed = ("qemu-system-x86_64", "make", "gcc", "flex", "bison")
     missing = [name for name in needed if shutil.which(name) is None]
     if missing:
-        steps = [("harness setup", f"first: this machine lacks {', '.join(missing)}")]
+        steps = [("harness setup", f"start here: this machine lacks {', '.join(missing)}")]
     else:
         steps = [("harness doctor", "show what this machine has, and what it lacks")]
     steps += [

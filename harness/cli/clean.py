@@ -55,7 +55,7 @@ CHOICES = {
     "kernels": "remove built kernels and their records",
     "sources": "remove kernel sources and their worktrees",
     "trees": "remove worktrees",
-    "all": "remove the whole cache, but no runs",
+    "all": "remove the whole cache, but keep the runs",
     "runs": "remove the evidence of past runs, which cannot be made again",
 }
 
@@ -77,7 +77,9 @@ def add(commands: Commands) -> None:
         metavar="SIZE",
         help="remove what exceeds SIZE, such as 500M or 20G",
     )
-    parser.add_argument("-n", "--dry-run", action="store_true", help="only list what would go")
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="only list what would be removed"
+    )
     add_options(parser, "gc")
 
     short = "show and remove what the cache holds"
@@ -86,7 +88,9 @@ def add(commands: Commands) -> None:
         parser.add_argument(
             f"--{choice}", dest="choices", action="append_const", const=choice, help=what
         )
-    parser.add_argument("-n", "--dry-run", action="store_true", help="only list what would go")
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="only list what would be removed"
+    )
     parser.set_defaults(choices=[])
 
 

@@ -249,7 +249,7 @@ def _failures(history: SeriesHistory) -> Iterator[Line]:
     grid = terminal.table([*names, "test"], rows, {"test": 40}, names[:-1], whole=["test"])
     yield grid
     if gone := len(names) + 1 - len(grid.columns):
-        yield f"no room for {quantity(gone, 'older revision')}: --json has all"
+        yield f"not shown: {quantity(gone, 'older revision')}; --json lists all"
 
 
 def _outcome(outcome: Outcome | None) -> Text:

@@ -248,7 +248,7 @@ def _place(test: Test) -> Text | None:
     splat = next((splat for splat in test.splats if splat.place), None)
     if splat is None:
         return None
-    through = f', through lines of "{splat.patches[0]}"' if splat.patches else ""
+    through = f', through code changed by "{splat.patches[0]}"' if splat.patches else ""
     return Text(f"             at {splat.place}{through}")
 
 

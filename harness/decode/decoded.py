@@ -81,7 +81,7 @@ def render(decoded: Decoded) -> str:
 def _lines(decoded: Decoded) -> Iterator[str]:
     yield decoded.title
     if decoded.patches:
-        yield f"  through lines of: {'; '.join(decoded.patches)}"
+        yield f"  through code changed by: {'; '.join(decoded.patches)}"
     if decoded.why:
         yield f"  no source lines: {decoded.why}"
     if skipped := decoded.guilty:

@@ -124,7 +124,7 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
     line = " ".join([*arguments, f"init={_quoted(str(spec.python))}", "--", *map(_quoted, init)])
     if len(line.encode()) > _LIMIT:
         raise HostFault(
-            f"the kernel command line is too long: {len(line.encode())} of {_LIMIT} bytes",
+            f"the kernel command line has {len(line.encode())} bytes; the limit is {_LIMIT}",
             hint="pass less with --append, or use shorter folder names",
         )
     return line

@@ -36,7 +36,7 @@ class _StartFault:
 
 @dataclasses.dataclass(frozen=True)
 class HungTask:
-    """A task of a test over its deadline, as described by /proc in the guest."""
+    """A task of a test that exceeded its deadline, as described by /proc in the guest."""
 
     pid: str
     thread: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""End a child that a test forked when it would leave the test.
+"""Make a child that a test forked exit before it returns into pytest.
 
 Otherwise it would continue as a second pytest, and report the remaining tests as well.
 """

@@ -66,7 +66,7 @@ def _shell(port: int, size: list[int], facts: dict[str, Any]) -> None:
         os.execvp(program, [program])
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
     _carry(port, terminal)
-    os.close(terminal)  # a shell that still runs gets SIGHUP
+    os.close(terminal)  # a shell that is still running gets SIGHUP
     os.waitpid(pid, 0)
     os.write(port, LEFT)
 

@@ -173,7 +173,7 @@ def _hint(why: str) -> str:
 
 def _not_a_url() -> UsageError:
     return UsageError(
-        "the history's database does not have a URL that SQLAlchemy supports",
+        "SQLAlchemy does not support the URL of the history database",
         hint="for example sqlite:///FILE or postgresql://USER@HOST/NAME",
     )
 

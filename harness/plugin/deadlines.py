@@ -51,7 +51,7 @@ class DeadlineWatch:
                 self._running[guest] = ("", time.monotonic(), self._between)
 
     def idle(self, guest: str) -> None:
-        """Note that a guest waits for us, unless it already runs a test.
+        """Record that a guest is waiting for us, unless it is already running a test.
 
         Two threads handle what is sent to it and what it sends, in any order.
         """

@@ -35,7 +35,7 @@ class ExpectedSplat:
     def complaint(self, titles: list[str]) -> str:
         """Return what is wrong with the splats during a test that ended; empty if nothing."""
         if self.panic and not self.maybe:
-            return f"expected {self} to kill the guest, but it still runs"
+            return f"expected {self} to kill the guest, but it is still running"
         if self.fulfilled(titles):
             return ""
         reported = f"{len(titles)} of them" if titles else "no such splat"

@@ -113,7 +113,7 @@ class Worker:
         first = self.reports.collected = self.reports.collected or self._tests
         if self._replaces and self._tests != first:
             different = sorted(set(self._tests) ^ set(first)) or ["their order"]
-            self._break(f"collected other tests than the first guest: {different[0]}")
+            self._break(f"collected different tests than the first guest did: {different[0]}")
         self._set_clock()
         return True
 

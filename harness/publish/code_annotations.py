@@ -110,7 +110,7 @@ def _splat(splat: Splat, test: str, added: str, level: AnnotationLevel) -> Annot
     lines = [
         f"in {one_line(test)}",
         *([f"at {one_line(splat.place)}"] if added and splat.place else []),
-        *(f'through lines of "{one_line(subject)}"' for subject in splat.patches),
+        *(f'through code changed by "{one_line(subject)}"' for subject in splat.patches),
         *sentences.trimmed(splat, 20),
     ]
     return Annotation(

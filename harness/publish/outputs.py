@@ -110,7 +110,7 @@ OUTPUTS = (
         choices=("tested_by",),
     ),
     Output("junit", "JUnit, for Jenkins, GitLab and others", _junit, choices=("side",)),
-    Output("tap", "TAP 14 of the judged kernel", lambda run, *_: tap.tap(run)),
+    Output("tap", "TAP 14 for the kernel under test", lambda run, *_: tap.tap(run)),
     Output("ktap", "KTAP, the kernel's own form of TAP", lambda run, *_: tap.ktap(run)),
     Output("kcidb", "JSON for KernelCI's database", _kcidb, choices=("origin", "side")),
     Output(

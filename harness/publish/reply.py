@@ -329,7 +329,7 @@ def _splat(splat: Splat) -> Iterator[str]:
     if splat.place:
         yield _fold(f"    at {one_line(splat.place)}")
     for subject in splat.patches:
-        yield _wrap(f'    through lines of "{one_line(subject)}"', " " * 6)
+        yield _wrap(f'    through code changed by "{one_line(subject)}"', " " * 6)
 
 
 def _listed(names: Sequence[str]) -> Iterator[str]:

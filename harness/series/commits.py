@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness import git, paths
 from harness.errors import SeriesError, UsageError
+from harness.text import quantity
 
 _FORMAT_PATCH = (
     *("format-patch", "--quiet", "--no-cover-letter", "--no-attach", "--no-thread", "--binary"),
@@ -76,7 +77,7 @@ def export(word: str, tree: Path | None, base: str = "") -> ExportedCommits | No
                 (scratch / "mails").rename(folder)
     name = re.sub(r"[^\w.-]+", "-", word).strip("-.") or "commits"
     empty = count - len(list(folder.glob("*.patch"))) + bool(span.letter)
-    notes = (f"left out {empty} of the commits, which change nothing",) if empty else ()
+    notes = (f"skipped {quantity(empty, 'empty commit')}",) if empty else ()
     top = git.top_of(repo) or repo
     return ExportedCommits(folder, span.base, name, top, (*span.notes, *notes))
 

@@ -120,7 +120,7 @@ def _fetch_newest(
             return unpacked
     raise HostFault(
         f"Linux {request} is not available",
-        hint="check the network and the number, or use a git tree with --tree",
+        hint="check the network and the version number, or use a git tree with --tree",
         details="\n".join(reasons),
     )
 

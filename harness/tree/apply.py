@@ -143,14 +143,14 @@ def check_changes(repo: Path, source: Source, series: Series, commit: str) -> tu
             file, git.run(repo, "cat-file", "blob", blob).stdout
         ):
             raise SeriesError(
-                f"the series {series.name} makes '{file}' a link out of the tree",
+                f"the series {series.name} makes '{file}' a symlink that points outside the tree",
                 hint="do not use this series, or ask its sender what it is for",
             )
     return tuple(notes)
 
 
 def _followed(repo: Path, commits: tuple[str, str], named: Collection[str], file: str) -> str:
-    """Return the file in a patch that has become ``file`` in these sources; empty if there is none.
+    """Return the path that the patch uses for what is now ``file``; empty if there is none.
 
     It must have the same name in another folder, and must be in neither of ``commits``: it neither
     existed before nor was created by the series.

@@ -51,7 +51,7 @@ def not_applied(
         return NotApplied(
             f"{label(series, number)} would only apply to {source.name} with fuzz: {fuzzy[0]}",
             hint=_base_hint(source, series)
-            or "check that place, and recreate the patch on this base (git am allows no fuzz)",
+            or "check that hunk, then regenerate the patch on this base (git am allows no fuzz)",
             details="\n".join(map(str, fuzzy)),
         )
     refusals, rejected = _rejects(place, patch)
@@ -104,7 +104,7 @@ def label(series: Series, number: int) -> str:
 
 
 def mail_files(place: Path, series: Series) -> list[Path]:
-    """Return the files next to the worktree for the unmodified mails."""
+    """Return the paths next to the worktree where the unmodified mails are stored."""
     return [place.parent / f"{number:04}.patch" for number in range(1, len(series.patches) + 1)]
 
 

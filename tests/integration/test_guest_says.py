@@ -277,7 +277,7 @@ def test_a_guest_that_finds_other_tests_than_the_first_is_reported(session: Sess
     (session.path / "test_it.py").write_text(suite)
     status, said = session.run("--guests", "1", "--retry", "0")
     assert status == 1
-    assert "collected other tests than the first guest: test_it.py::test_it[5]" in said
+    assert "collected different tests than the first guest did: test_it.py::test_it[5]" in said
     assert "INTERNALERROR" not in said
     assert session.outcomes()["test_it[1]"] == "pass"
     assert session.outcomes()["test_it[2]"] == "crash"

@@ -123,7 +123,7 @@ def test_an_existing_link_is_not_changed_to_lead_outside(kernel: Path, tmp_path:
         pytest.raises(SeriesError) as caught,
     ):
         slot.patched(got)
-    assert "'fs/link' a link out of the tree" in caught.value.what
+    assert "'fs/link' a symlink that points outside the tree" in caught.value.what
 
 
 @pytest.mark.parametrize(

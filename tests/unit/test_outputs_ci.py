@@ -46,7 +46,7 @@ def test_a_splat_is_annotated_at_its_line(tmp_path: Path) -> None:
     assert values["file"] == "fs/configfs/dir.c"
     assert values["line"] == "451"
     assert values["title"] == outputruns.SPLAT.title
-    assert 'through lines of "configfs: free it early"' in text
+    assert 'through code changed by "configfs: free it early"' in text
     # Its test is not told again, and a warning of the compiler stands at its line.
     assert not [one for one in found if "test_b" in one[1]["title"]]
     assert [one[1]["line"] for one in found if one[0] == "warning"] == ["12"]

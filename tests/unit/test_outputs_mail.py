@@ -137,7 +137,7 @@ def test_a_failure_is_reported_with_its_splat(tmp_path: Path) -> None:
     assert "pass -> error: KASAN: slab-use-after-free Read in configfs_lookup" in broken
     assert "\n     configfs_lookup+0x1/0x2\n" in broken
     assert "at fs/configfs/dir.c:451" in broken
-    assert 'through lines of "configfs: free it early"' in broken
+    assert 'through code changed by "configfs: free it early"' in broken
     assert "RAX" not in said
     assert "old_frame" not in said
     assert "Failing, with no result on the base (2):" in said

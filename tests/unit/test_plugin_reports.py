@@ -111,7 +111,7 @@ def test_another_splat_than_expected_fails_the_test() -> None:
         ({"pattern": "KASAN"}, "expected a splat like 'KASAN': the kernel reported no such splat"),
         ({"pattern": "W", "kind": "kasan"}, "of kind kasan: the kernel reported no such splat"),
         ({"pattern": "W", "count": 2}, "expected a splat like 'W' exactly 2 times"),
-        ({"pattern": "W", "panic": True}, "to kill the guest, but it still runs"),
+        ({"pattern": "W", "panic": True}, "to kill the guest, but it is still running"),
     ],
 )
 def test_an_expected_splat_that_does_not_come_fails_the_test(

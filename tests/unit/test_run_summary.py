@@ -139,7 +139,7 @@ def test_a_splat_is_placed(
     splat = Splat("warning", "WARNING in f", place=place, patches=("configfs: x",))
     bad = dataclasses.replace(result("test_it", Outcome.ERROR, "WARNING in f"), splats=(splat,))
     text = "\n".join(shown(run(bad), monkeypatch, capsys))
-    assert 'at fs/configfs/mount.c:12, through lines of "configfs: x"' in text
+    assert 'at fs/configfs/mount.c:12, through code changed by "configfs: x"' in text
 
 
 def test_names_of_tests_are_not_markup(

@@ -75,8 +75,8 @@ def end_of(console: Path) -> Excerpt:
 def around_tests(console: Path, tests: Collection[str]) -> dict[str, Excerpt]:
     """Return the console's lines around each test; if a test ran twice, only the last time.
 
-    A console may have a hundred megabytes: it is read once, and never held in memory.  For a test
-    that did not end, the excerpt goes to the end of the console.
+    A console may be a hundred megabytes long: it is read once, and never held in memory.  For a
+    test that did not end, the excerpt extends to the end of the console.
     """
     if not tests:
         return {}

@@ -22,7 +22,7 @@ class Architecture:
 
     # Builds.
     folder: str  # below the kernel's arch/
-    goal: str  # make's goal for the image
+    goal: str  # the make target for the image
     image: str  # path of the image in the build folder
     cross: str  # prefix of cross compilers
     unpacked: str  # Kconfig option with which QEMU can boot vmlinux, "" if there is none
@@ -58,7 +58,7 @@ ARCHITECTURES = (
         # check fails on a busy host, the guest stays slow.  Four-level page tables are faster; with
         # five levels, KASAN kernels sometimes die at boot.
         emulated=("tsc=reliable", "no_timer_check", "no5lvl"),
-        # The same, in case an interrupt arrives while the kernel reads the processor's features.
+        # Four-level page tables again, in case of an interrupt during the kernel's CPU detection.
         emulated_cpu="max,la57=off",
     ),
     Architecture(

@@ -91,7 +91,7 @@ def compare(
     """Compare the results of two kernels.
 
     Each suspected regression is rerun ``times`` times on each kernel, alone in a fresh guest, if
-    the kernels still exist; with 0 it stays suspected.  The evidence of the reruns is in ``place``.
+    the kernels still exist; with 0 it stays suspected.  Evidence of the reruns goes to ``place``.
     """
     old, new = base.outcomes(), patched.outcomes()
     changed = changes(old.values(), new.values())

@@ -2,7 +2,7 @@
 """Parse diffs: unidiff parses the hunks; git's headers are parsed here.
 
 unidiff does not support the names of renames, quoted names, prefixes other than a/ and b/, binary
-patches and links, and mistakes a changed line that looks like a header for a header.  File names
+patches and links, and treats a changed line that looks like a header as a header.  File names
 are those that git uses: names in ``---``, ``+++`` and renames override those in ``diff --git``.
 """
 
@@ -142,7 +142,7 @@ class _Reader:
             self.files[-1] = _with_header(self.files[-1], line)
 
     def _check_hunk_end(self, line: str) -> None:
-        """Refuse a hunk that is longer than its header says: git would silently drop the rest."""
+        """Refuse a hunk that is longer than its header states: git would silently drop the rest."""
         if line.startswith((" ", "+", "-")) and not re.match(r"--- |-- ?$", line):
             raise DiffError(
                 f"a hunk of {self.files[-1].path} is longer than its header says",
@@ -175,7 +175,7 @@ def _of_git_line(text: str) -> FileDiff:
     for old, new in pairs:
         if _stripped(old) == (name := _stripped(new)):
             return FileDiff(name, name, (name,), bare=old == new and "/" in old)
-    # The following lines have the names; until then, list all possible names.
+    # The following lines contain the names; until then, list all possible names.
     names = [_stripped(name) for pair in pairs for name in pair] if len(pairs) == 1 else []
     return FileDiff(names=tuple(dict.fromkeys(names)), new=names[1] if names else "")
 
@@ -236,7 +236,7 @@ def unquoted(name: str) -> str:
 
 
 def leads_out(file: str, goal: str) -> bool:
-    """Return whether the symbolic link ``file`` to ``goal`` may lead out of the tree.
+    """Return whether the symbolic link ``file`` to ``goal`` may lead outside the tree.
 
     Other links in the path are not resolved, so ".." may only be at the start of ``goal``.
     """

@@ -11,7 +11,7 @@ GOOD, BAD, UNTESTABLE, HOST_FAULT, USAGE, INTERRUPTED = 0, 1, 125, 128, 129, 130
 class HarnessError(Exception):
     """An expected kind of error.
 
-    ``what`` says what happened and where, in one line; ``hint`` is the next thing to try;
+    ``what`` describes what happened and where, in one line; ``hint`` is the next thing to try;
     ``details`` is evidence to show below (compiler output, a conflict), possibly many lines.
     """
 
@@ -35,7 +35,7 @@ class HostFault(HarnessError):
 
 
 class Untestable(HarnessError):
-    """There is no kernel to test, so it is neither good nor bad (exit code 125)."""
+    """There is no kernel to test, so the commit is neither good nor bad (exit code 125)."""
 
     exit_code = UNTESTABLE
 
@@ -50,7 +50,7 @@ class NotApplied(Untestable):
 
 
 class NotConfigured(Untestable):
-    """Requested options are missing from .config; the message says which and why."""
+    """Requested options are missing from .config; the message names them and the reason."""
 
 
 class NotBuilt(Untestable):

@@ -78,7 +78,7 @@ def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str 
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_NO_LAZY_FETCH": "1",
-        "GIT_ALLOW_PROTOCOL": "none",  # the same for a git that is too old for GIT_NO_LAZY_FETCH
+        "GIT_ALLOW_PROTOCOL": "none",  # the same for git versions too old for GIT_NO_LAZY_FETCH
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_LITERAL_PATHSPECS": "1",
         "GIT_PAGER": "cat",

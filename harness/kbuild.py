@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Arguments, environment and required programs of the kernel's ``make``.
 
-The stages that configure and build must call it in the same way, or make would see another
+The stages that configure and build must call it in the same way, or make would see a different
 compiler and rebuild everything.
 """
 
@@ -56,13 +56,13 @@ HOST_PROGRAMS = re.compile(
 KCONFIG = re.compile(r"(?:.*/)?Kconfig[^/]*$")
 MAKE = re.compile(r"(?:.*/)?(?:(?:Makefile|Kbuild)[^/]*|Platform|[^/]+\.(?:mk|mak|include))$")
 
-# Programs that every build needs, with Debian's packages (the doctor has other distributions').
+# Programs that every build needs, with Debian's packages (for other distributions, see the doctor).
 _ALWAYS = {"make": "make", "flex": "flex", "bison": "bison", "bc": "bc", "perl": "perl"}
 _LLVM = {"ld": "lld", "objcopy": "llvm", "nm": "llvm"}  # the GNU programs are all in binutils
 
 
 def command(source: Path, out: Path, toolchain: Toolchain) -> list[str]:
-    """Return a make command for ``source`` and ``out``; the caller appends goals and ``-j``."""
+    """Return a make command for ``source`` and ``out``; the caller appends targets and ``-j``."""
     check_place(source)
     check_place(out)
     llvm = toolchain.compiler.removeprefix("clang") or "1" if toolchain.llvm else ""
@@ -121,7 +121,7 @@ def programs(toolchain: Toolchain) -> dict[str, str]:
 
 
 def runs(file: str) -> bool:
-    """Return whether a build executes or interprets the file of this name in the tree."""
+    """Return whether a build executes or interprets the tree's file of this name."""
     return any(pattern.match(file) for pattern in (PROGRAMS, HOST_PROGRAMS, KCONFIG, MAKE))
 
 

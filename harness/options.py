@@ -262,6 +262,6 @@ def _words(name: str, option: CommandOption, plan: Plan) -> Iterator[str]:
 
 
 def command(plan: Plan, verb: str = "run") -> list[str]:
-    """Return the command line that asks for ``plan``."""
+    """Return the command line that requests ``plan``."""
     rest = ["--", *plan.pytest_args] if plan.pytest_args else []
     return ["harness", verb, *plan.series_words, *plan.assignments, *words(plan), *rest]

@@ -176,8 +176,8 @@ _running: weakref.WeakSet[Group] = weakref.WeakSet()
 class Group:
     """A program in its own session, with all its children.
 
-    Leaving the context kills those that still run.  A guard process does the same if this process
-    dies without cleaning up.
+    Leaving the context kills those that are still running.  A guard process does the same if this
+    process dies without cleaning up.
     """
 
     def __init__(

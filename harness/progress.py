@@ -38,7 +38,7 @@ _MARKS = {
     "stopped": ("-", "-", "yellow"),
 }
 
-# How the time that is left is estimated.
+# How the remaining time is estimated.
 _SAMPLE_EVERY = 1.0  # seconds
 _SPAN = 120.0  # seconds over which the pace is measured; longer if too little is done in them
 _MIN_SECONDS = 10.0  # before the first estimate
@@ -50,7 +50,7 @@ _TOLERANCE = 0.8  # steps by which a displayed estimate may be wrong
 
 @dataclasses.dataclass(frozen=True)
 class StageRow:
-    """A line below a stage: a guest, the test it runs, and since when (as time.time())."""
+    """A line below a stage: a guest, its current test, and the start time (as time.time())."""
 
     name: str
     what: str
@@ -61,7 +61,7 @@ class StageRow:
 class Stage:
     """A running stage.  ``update`` is cheap: it may be called for every line of a build.
 
-    ``note`` says what it is doing; ``ended``, set by ``finish``, is shown when it has ended.
+    ``note`` describes what it is doing; ``ended``, set by ``finish``, is shown when it has ended.
     ``rows`` are the things that run in parallel in it.
     """
 
@@ -81,15 +81,15 @@ class Stage:
     def update(
         self, done: float | None = None, total: float | None = None, note: str | Text = ""
     ) -> None:
-        """Set its progress, ``done`` of ``total`` (any unit), and what it is doing."""
+        """Set the stage's progress, ``done`` of ``total`` (any unit), and its current activity."""
         self.done, self.total, self.note = done, total, note
-        # Without a total it did other work first, such as a boot, which does not show the pace.
+        # Before the total is known, the stage does other work (such as a boot) at another pace.
         if done is not None and total:
             self._sample(time.monotonic(), done, _MIN_SHARE * total)
         self.progress.show(self)
 
     def _sample(self, now: float, done: float, enough: float) -> None:
-        """Record how much is done; drop old samples while the others cover ``enough``."""
+        """Record how much is done; drop old samples as long as the rest cover ``enough``."""
         samples = self._samples
         if not samples or done < samples[-1][1]:
             self._samples = ((now, done), (now, done))
@@ -108,7 +108,7 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        """How long it has been running."""
+        """How long the stage has been running."""
         return time.monotonic() - self.begin
 
     @property
@@ -128,7 +128,7 @@ class Stage:
 
     @property
     def to_go(self) -> str:
-        """The time left in words; empty while there is no estimate.
+        """The time left as text; empty while there is no estimate.
 
         It is rounded, and kept until it is clearly wrong, so that it does not flicker.
         """
@@ -327,7 +327,7 @@ class View:
 
 
 def _first_line(stage: Stage) -> RenderableType:
-    """Return what the stage does, and the time left."""
+    """Return what the stage is doing, and the time left."""
     what = Text(printable(stage.what), no_wrap=True, overflow="ellipsis")
     if not stage.to_go:
         return what
@@ -352,7 +352,7 @@ def _second_line(stage: Stage) -> RenderableType | None:
         total=stage.total,
         completed=stage.done,
         width=_BAR,
-        complete_style="cyan",  # rich's own is red
+        complete_style="cyan",  # rich's default is red
         finished_style="green",
     )
     grid.add_row(bar, f"{stage.done:.0f}/{stage.total:.0f}", note)

@@ -64,7 +64,7 @@ def run(
     place = folder.make(plan, started, command)
     began(place, source)
     progress.say(f"evidence: {place}")
-    about = tuple(_about(arch))  # here, since an interrupted run must not start programs
+    about = tuple(_about(arch))  # now, since an interrupted run must not start programs
     context = RunContext(lab, source, place, started, begin, command, about)
     with folder.writing(place):
         return _test(context, built)
@@ -113,7 +113,7 @@ def _as_run(context: RunContext, sides: Sequence[Trial]) -> Run:
 
 
 def _rerun(context: RunContext, run: Run) -> Run:
-    """Rerun what looks broken; a splat that the base shows in a rerun is not new."""
+    """Rerun suspected regressions; a splat that the base shows in a rerun is not new."""
     if not run.compared:
         return run
     lab, place = context.lab, run.folder / rerun.FOLDER

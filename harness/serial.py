@@ -27,7 +27,7 @@ Value = TypeVar("Value")
 
 
 class DamagedError(ValueError):
-    """The data that was read does not have the expected form; the message says where."""
+    """The data that was read does not have the expected form; the message names the location."""
 
 
 def to_json(value: Any) -> Any:
@@ -36,7 +36,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: type[Value], table: Any) -> Value:
-    """Make a value of type ``kind`` from the result of ``to_json``.  Raises DamagedError."""
+    """Build a value of type ``kind`` from the result of ``to_json``.  Raises DamagedError."""
     try:
         return _converter().structure(table, kind)
     except cattrs.BaseValidationError as error:
@@ -55,7 +55,7 @@ def read(path: Path, kind: type[Value]) -> Value:
 
 
 def load(path: Path) -> Any:
-    """Read JSON from a file, not yet as a value.  Raises DamagedError and OSError like ``read``."""
+    """Read plain JSON data from a file.  Raises DamagedError and OSError like ``read``."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -107,7 +107,7 @@ def _is_table_entry(kind: Any) -> bool:
 
 
 def _exactly(accepted: type | tuple[type, ...], value: Any, kind: type) -> Any:
-    """Accept a value only as it is: converting any input to a string would hide damage."""
+    """Accept only a value of the right type: converting any input to a string would hide damage."""
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"not a {kind.__name__}")
     return kind(value)

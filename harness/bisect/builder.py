@@ -31,7 +31,7 @@ class CandidateSources:
     source: Source
     series: Series | None = None
     slot: tree.Slot | None = None
-    turn: threading.Lock = dataclasses.field(default_factory=threading.Lock)  # between our threads
+    turn: threading.Lock = dataclasses.field(default_factory=threading.Lock)  # for our threads
 
     @contextlib.contextmanager
     def held(self, stop: Callable[[], bool] = bool) -> Iterator[tree.Slot]:
@@ -65,7 +65,7 @@ class CandidateSources:
         return dataclasses.replace(series, patches=chosen, digest=digest) if chosen else None
 
     def may_use(self) -> Callable[[str], bool]:
-        """Return a function: may the last built kernel depend on this source file?"""
+        """Return a predicate: whether the last built kernel may depend on a source file."""
         base = tree.Slot(self.repo, self.source, self.lab.progress).base()
         return build.may_use(build.folder(base, self.lab.request, self.lab.toolchain), base.path)
 
@@ -105,7 +105,7 @@ class CandidateBuilder:
         self._near: dict[tuple[str, str], bool] = {}
         self._lock = threading.Lock()
         self._current: tuple[Candidate, int] | None = None  # with the id of the thread
-        self._interrupted = False  # the current build: its outcome is ignored
+        self._interrupted = False  # whether to ignore the outcome of the current build
 
     def begin(self, candidate: Candidate) -> concurrent.futures.Future[BuiltCandidate]:
         """Queue the build of a candidate, unless that was done before."""
@@ -121,10 +121,9 @@ class CandidateBuilder:
         return all(future.done() for future in self._builds.values())
 
     def near(self, current: Candidate, other: Candidate) -> bool:
-        """Whether building ``other`` after ``current`` compiles little: no shared header differs.
+        """Whether building ``other`` after ``current`` recompiles little: no shared header differs.
 
-        If one differs, building ahead costs more than it saves.  A kernel in the cache is always
-        near.
+        If one differs, building ahead costs more than it saves.  A cached kernel is always near.
         """
         pair = (current.commit, other.commit)
         if pair not in self._near:
@@ -137,12 +136,12 @@ class CandidateBuilder:
         return self._near[pair]
 
     def result(self, candidate: Candidate) -> BuiltCandidate:
-        """Wait for the build of a candidate.  Raises BuildDropped when everything stops."""
+        """Wait for the build of a candidate.  Raises BuildDropped if the bisection stops."""
         while not self.stopped:
             try:
                 return self.begin(candidate).result()
             except (BuildDropped, concurrent.futures.CancelledError):
-                continue  # dropped when it was not needed; it is needed again
+                continue  # it was dropped, but is needed again
         raise BuildDropped(candidate.name)
 
     def ready(self, candidate: Candidate) -> bool:
@@ -153,7 +152,7 @@ class CandidateBuilder:
     def kept(self, candidate: Candidate) -> BuiltCandidate | None:
         """Return the kernel if it is in the cache; the worktree need not be held."""
         if self.sources_only or self.sources.patches(candidate) is not None:
-            return None  # patches can only be applied while it is held
+            return None  # patches can only be applied while the worktree is held
         checkout = self.sources.checkout(candidate)
         kernel = self.sources.lab.kept(
             checkout, request=candidate.request, lean=self._lean and not candidate.debug
@@ -188,7 +187,7 @@ class CandidateBuilder:
     def _from_sources(self, candidate: Candidate) -> BuiltCandidate:
         with self.sources.held(lambda: self._interrupted or self.stopped) as slot:
             checkout = self.sources.checkout(candidate)
-            if self.sources_only:  # they are checked out when the command runs
+            if self.sources_only:  # sources are checked out when the command runs
                 return BuiltCandidate(checkout)
             kernel = self.sources.lab.kernel(
                 slot,

@@ -54,7 +54,7 @@ def _range(job: BisectJob) -> tuple[CommitRange, GitLog | None]:
     log = gitlog.read(plan.log, theirs) if plan.log else None
     goods, bad = plan.goods, plan.bad
     if log and not goods:
-        # The first calls are the ends, which are tested; the later ones are trusted.
+        # The first good and bad calls are the ends, which are tested; later calls are trusted.
         goods, bad = log.of(Call.GOOD)[:1], [*log.of(Call.BAD), bad][0]
     goods = tuple(pins.get("goods", "").split()) or tuple(
         ranges.resolve(theirs, good) for good in goods
@@ -139,7 +139,7 @@ def _weights(job: BisectJob, span: CommitRange) -> tuple[frozenset[str], frozens
 def _graph(
     span: CommitRange, log: GitLog | None, likely: Collection[str], idle: Collection[str]
 ) -> GraphSearch:
-    """Return a search that knows the bad end and the calls of the log."""
+    """Return a search with the bad end and the calls recorded in the log."""
     graph = GraphSearch(span.graph, likely, idle)
     graph.take(span.bad, Call.BAD)
     for commit, call in log.calls if log else ():
@@ -155,7 +155,7 @@ def _graph(
 def _begin(
     job: BisectJob, candidates: Sequence[Candidate], clean: Sequence[Candidate]
 ) -> list[concurrent.futures.Future[Decision]]:
-    """Build the first kernels; meanwhile try clean ends whose kernels are in the cache."""
+    """Build the first kernels; meanwhile try the ``clean`` ends whose kernels are in the cache."""
     builder = job.judge.prober.builder
     if builder.sources_only:
         return []
@@ -208,7 +208,7 @@ def _proven(
 
 
 def _guests(job: BisectJob) -> int:
-    """Return how many guests the proof may use: at most one build runs at the same time."""
+    """Return how many guests the proof may use; at most one build runs alongside them."""
     guests = job.judge.threads.guests
     if job.plan.run.guests.isdigit():
         return guests

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Bisection of a config: the smallest set of options that causes the failure.
 
-Both ends are configured with the tree's own Kconfig.  The search covers the options that differ
-and have a prompt, in groups that only change together.  A candidate has the options of the good
-end, with some groups as at the bad end, as Kconfig resolves them.  A group "lands" if its values
-are in the resulting .config.  If a group does not land, the groups that it depends on are added;
-if it still does not land, the candidate is untestable.
+Both ends are configured with the tree's own Kconfig.  The search covers the options that differ and
+have a prompt, in groups that only change together.  A candidate has the options of the good end,
+except that some groups have the values of the bad end; Kconfig resolves the result.  A group
+"lands" if its values are in the resulting .config.  If a group does not land, the groups that it
+depends on are added; if it still does not land, the candidate is untestable.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from harness.kconfig.expression import names, unmet
 from harness.kconfig.fragment import parse, same
 from harness.model import Bisected, Call, Candidate, Option, Request
 
-_WRITTEN_BY_MAKE, _TOP = "Automatically generated file", 200  # the first bytes of a .config
-Attempt = Callable[[Request], Mapping[str, str]]  # the values that a request results in
+_WRITTEN_BY_MAKE, _TOP = "Automatically generated file", 200  # in the first bytes of a .config
+Attempt = Callable[[Request], Mapping[str, str]]  # the values that Kconfig resolves a request to
 
 
 def bisect_config(job: BisectJob) -> Bisected:
@@ -113,7 +113,7 @@ class LandedGroups:
 
 
 class ConfigSpace:
-    """The configurations between two configurations of one tree.
+    """The configurations between the good and the bad one, for the same tree.
 
     ``attempt`` runs Kconfig on a request and returns the resulting values; ``kconfigs`` is the
     tree's Kconfig.
@@ -162,7 +162,7 @@ class ConfigSpace:
         return self._candidate(title, landed.values)
 
     def _candidate(self, name: str, values: Mapping[str, str]) -> Candidate:
-        """Return a candidate that requests the resulting values, so that the build has the same."""
+        """Return a candidate that requests the resulting values, so that the build matches."""
         options = (Option(option, values.get(option, "n"), name) for option in self._names)
         request = Request(tuple(options))
         return Candidate(f"{name} [{request.digest[:8]}]", request=request)

@@ -49,7 +49,7 @@ def minimal(items: Sequence[_T], test: Callable[[tuple[_T, ...]], Call]) -> Mini
     while len(kept) > 1:
         smaller = next((part for part in _smaller(kept, parts) if call(part) is Call.BAD), None)
         if smaller is not None:
-            # A part that is bad is halved; a complement that is bad keeps parts of the same size.
+            # A bad part is split in half; for a bad complement, the part size stays the same.
             parts = 2 if len(smaller) <= -(-len(kept) // parts) else max(parts - 1, 2)
             kept = smaller
         elif parts < len(kept):

@@ -22,7 +22,7 @@ from harness.lab.kernels import Built
 from harness.model import Call, Candidate, Observation, Outcome, Side, Test
 
 END = "end"  # the phase of the trials
-_PIN = "test"  # where the test of the chosen signature is pinned
+_PIN = "test"  # the pin that stores the test of the chosen signature
 _MOST = 20  # failing tests to run at the good end
 _SAY_WHAT = "use --test ID, --splat TITLE, ... to choose what counts as bad"
 
@@ -86,7 +86,7 @@ def _run_suites(
 class SteadyFailure:
     """A failure that was seen in the first run, assumed to happen every time.
 
-    More runs of the bad end are made during the search, whenever a guest is free.  If all of them
+    The bad end is run again during the search, whenever a guest is free.  If all of them
     fail, one run of each kernel is enough.
     """
 
@@ -152,7 +152,7 @@ class _NeverFailed(Exception):
 def check_failing(job: BisectJob, candidate: Candidate, known: Sequence[Observation] = ()) -> None:
     """Check that the candidate fails, and measure the failure rate for the judge.
 
-    ``known`` are runs that were already made.  Raises UsageError if none of ``job.plan.trials``
+    ``known`` are runs that are already done.  Raises UsageError if none of ``job.plan.trials``
     runs fails, Untestable if the candidate cannot be tested.
     """
     judge, prober, shown = job.judge, job.judge.prober, job.shown

@@ -45,8 +45,8 @@ def bisect(
     """Search, prove, and return the answer, which is also written to the folder of the bisection.
 
     ``state`` is the state of a bisection to resume.  ``began`` is called with the folder and the
-    commit to start from.  Raises UsageError if an end is not good or bad as it should be,
-    Untestable if it cannot be tested, HostFault if the machine failed.
+    commit to start from.  Raises UsageError if an end does not have the expected result, Untestable
+    if an end cannot be tested, HostFault if the machine failed.
     """
     begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     guest.sweep()
@@ -101,7 +101,7 @@ def _search(plan: BisectPlan, lab: Lab, start: Source, state: StateFile) -> Bise
         state.pin({"source": start.commit})
         shown = SearchProgress(progress, rows, stage, unit)
         slot = worktree.enter_context(tree.slot(start, rows))
-        if plan.mode is not BisectMode.CONFIG:  # only that needs the worktree throughout
+        if plan.mode is not BisectMode.CONFIG:  # only CONFIG needs the worktree throughout
             worktree.close()
         sources = CandidateSources(
             dataclasses.replace(lab, progress=rows),

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How many runs must pass before a kernel is called good, when the failure is flaky.  Pure.
 
-One failure proves that a kernel is bad: good kernels never fail.  A pass is only a hint; its
-weight depends on how often bad kernels fail.  That rate is measured at the bad end, which is run
-until it has failed ``FAILURES`` times.  The posterior of the rate under the prior 1/rate is
-Beta(failures, passes + 1).  The chance that N runs of a bad kernel all pass is averaged over this
-posterior.  The error stays below the promised one for every true rate, because the prior matches
+One failure proves that a kernel is bad: good kernels never fail.  A pass is only a hint; its weight
+depends on how often bad kernels fail.  That rate is measured at the bad end, which is run until it
+has failed ``FAILURES`` times.  The posterior of the rate under the prior 1/rate is Beta(failures,
+passes + 1).  The chance that N runs of a bad kernel all pass is averaged over this posterior.  For
+every true rate, the probability of error stays below the promised bound, because the prior matches
 the stopping rule.
 
 Most failures are not flaky.  ``steady`` is the prior share of failures that happen every time.  As
-long as every run of the bad end fails, fewer passes are needed because of it.
+long as every run of the bad end fails, this prior reduces the number of passes needed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from typing import TypeVar
 from harness.model import Call, Observation
 from harness.results import statistics
 
-FAILURES = 5  # needed at the bad end; more give a better rate, and fewer runs later
+FAILURES = 5  # needed at the bad end; more give a better estimate, and fewer runs later
 STEADY = 0.9
 LIMIT = 1000  # trials of one kernel
 OTHERS = 3  # trials in a row with another failure before the call is OTHER
-_HUGE = 700.0  # exp() of more overflows
+_HUGE = 700.0  # exp() of a larger number overflows
 
 _T = TypeVar("_T", bound=Hashable)
 
@@ -97,7 +97,7 @@ class FailureRates:
         return math.log(sure + (1 - always) * math.exp(flaky)) if always < 1 else _log(sure)
 
     def log_good(self, seen: RunCount) -> float:
-        """Return the same for a good kernel."""
+        """Return the log likelihood of these runs on a good kernel."""
         return -math.inf if seen.failures else 0.0
 
     def chance_bad(self, seen: RunCount) -> float:
@@ -123,7 +123,7 @@ class FailureRates:
 def enough(confidence: float) -> int | None:
     """Return how many runs of the bad end must all fail before one pass makes a kernel good.
 
-    None when FAILURES of them are too few: this confidence takes several runs of each kernel.
+    None if FAILURES runs are too few: this confidence then takes several runs of each kernel.
     """
     runs = range(1, FAILURES + 1)
     return next(
@@ -199,8 +199,9 @@ def shares(
 ) -> dict[_T, float]:
     """Return for each suspect the probability that it is the culprit.
 
-    ``seen`` has the run counts of each tried commit; ``contains(tried, suspect)`` tells whether
-    the tried commit includes the suspect.  Commits that include the culprit are bad, others good.
+    ``seen`` has the run counts of each tried commit; ``contains(tried, suspect)`` returns whether
+    the tried commit includes the suspect.  Commits that include the culprit are bad, all others are
+    good.
     """
     weights = []
     for suspect in suspects:
@@ -216,7 +217,7 @@ def shares(
 
 
 def all_right(confidences: Iterable[float]) -> float:
-    """Return a lower bound for the probability that all calls are right."""
+    """Return a lower bound for the probability that all calls are correct."""
     return max(0.0, 1 - sum(1 - confidence for confidence in confidences))
 
 

@@ -128,7 +128,7 @@ def text(
         terms |= {Call.BAD: "fixed", Call.GOOD: "broken"}
         args += ["--term-new=fixed", "--term-old=broken"]
     args += ["--", *files] if files else []
-    # git only accepts these if each is quoted.
+    # git requires quotes around each of these.
     quoted = [" '" + arg.replace("'", "'\\''") + "'" for arg in args]
     lines = ["git bisect start" + "".join(quoted)]
     for commit, call in calls:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs the search: while one kernel boots, those that may be needed next are built and tried.
+"""Runs the search: while one kernel is booting, others that may be needed next are built and tried.
 
 With one guest this is an ordinary bisection that builds ahead.  With more guests, candidates that
 are already built are tried ahead of their turn, which divides the suspects into more than two
@@ -54,7 +54,7 @@ class CallRule:
 
 
 class TrialThreads:
-    """The threads in which trials run; leaving the context stops those still running."""
+    """The threads in which trials run; leaving the context stops trials that are still running."""
 
     def __init__(self, prober: Prober, guests: int) -> None:
         self.guests, self._prober = guests, prober
@@ -120,7 +120,7 @@ class Judge:
         self._by_digest: dict[str, tuple[Candidate, Decision]] = {}
 
     def decide(self, candidate: Candidate, phase: str = "search") -> Decision:
-        """Try a candidate as often as necessary; outside the "search" phase, ignore what is known.
+        """Try a candidate as often as necessary; outside "search", ignore known decisions.
 
         A known decision is one about the candidate, or about a kernel with the same code.
         """
@@ -180,7 +180,7 @@ class Judge:
         once = functools.partial(self.prober, candidate, phase)
         observe = self.threads.ahead(once) if self.patient else once
         decision = flaky.decide(observe, rates, confidence=self.rule.confidence)
-        if len(decision.observations) == 1:  # its reason says more than a count
+        if len(decision.observations) == 1:  # its reason is more informative than a count
             return dataclasses.replace(decision, why=decision.observations[0].why)
         return decision
 
@@ -278,7 +278,7 @@ class Hunt:
         self._trying: dict[str, concurrent.futures.Future[Decision]] = {}
 
     def run(self, until: Callable[[], bool] = bool, meanwhile: Callable[[], object] = bool) -> None:
-        """Search until no trial would help any more; the result is in ``search``.
+        """Search until no further trial would help; the result is in ``search``.
 
         The search stops early if ``until`` returns true; ``meanwhile`` is called when a guest is
         free.
@@ -307,8 +307,8 @@ class Hunt:
     def _next_proof(self, now: Candidate) -> set[Candidate]:
         """Return the candidate that the proof needs if the likeliest suspect is the culprit.
 
-        It is built only if that delays nothing: the candidate that is tried ``now`` is built, and
-        no shared header differs, which would slow down the build of a later step.
+        It is built only if that delays nothing: the candidate being tried (``now``) is already
+        built, and no shared header differs, which would slow down a later build.
         """
         suspect = self.search.suspect
         if suspect is None or self.builder.sources_only or not self.builder.ready(now):

@@ -53,7 +53,7 @@ class BisectPlan:
 
     @classmethod
     def load(cls, folder: Path) -> BisectPlan | None:
-        """Read the saved plan; None if there is none, because an older harness made the folder.
+        """Read the saved plan; None if there is none, because an older harness created the folder.
 
         Raises UsageError for a damaged file.
         """
@@ -68,7 +68,7 @@ class BisectPlan:
 
 @dataclasses.dataclass(frozen=True)
 class BisectJob:
-    """Everything that a search works with."""
+    """Everything that a search needs."""
 
     plan: BisectPlan
     sources: CandidateSources

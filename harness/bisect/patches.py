@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which patches of a series depend on each other: leaves patches out and tests the rest.
 
-Patches that do not apply or build without another one need it, and are left out with it.  This is
-determined before outcomes are compared, so a conflict is never mistaken for a failure.
+A patch that does not apply or build without another patch is left out together with that patch.
+This is determined before outcomes are compared, so a conflict is never mistaken for a failure.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class _Series:
                 also.append(number)
             else:
                 kept = (*kept, number)
-        # If all later patches are left out, the earlier ones are the rest that is tested.
+        # If all later patches are left out, only the earlier ones are tested.
         return LeftOut(patch, tuple(also), self.call(kept))
 
 

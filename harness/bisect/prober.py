@@ -35,7 +35,7 @@ from harness.model import (
 )
 from harness.results import store
 
-ATTEMPTS = 3  # at a trial, if the host is at fault
+ATTEMPTS = 3  # per trial, if the host is at fault
 PAUSE = 2.0  # seconds before the next attempt: a host that is short of resources may recover
 RESULT = "result.json"
 _TAIL = 40  # lines of a command's output that are kept in memory
@@ -49,7 +49,7 @@ class StateFile:
     ) -> None:
         self.folder, self.begun = folder, begun
         self.trials = list(trials)
-        # Trials not used yet: made by an interrupted process, or by a guest that repeated the test.
+        # Trials not used yet: from an interrupted process, or from a guest that repeated the test.
         self._unused: dict[tuple[str, str], list[ObservationRecord]] = {}
         for record in trials:
             self._unused.setdefault((record.candidate, record.phase), []).append(record)
@@ -67,7 +67,7 @@ class StateFile:
         return dict(self.begun.pins)
 
     def unused(self, candidate: str, phase: str) -> ObservationRecord | None:
-        """Return a finished trial that was not used yet, if there is one."""
+        """Return a finished trial that has not been used yet, if there is one."""
         with self._lock:
             records = self._unused.get((candidate, phase))
             return records.pop(0) if records else None
@@ -105,7 +105,7 @@ def last_bisection(runs: Path) -> Path:
 
 
 class Prober:
-    """Makes trials.  If the host is at fault, a trial is repeated: that is never a verdict."""
+    """Runs trials.  A trial with a host fault is repeated, since it is no verdict."""
 
     def __init__(self, builder: CandidateBuilder, signature: Signature, state: StateFile) -> None:
         self.builder, self.signature, self.state = builder, signature, state
@@ -212,7 +212,7 @@ class Prober:
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
-        """Count a boot, and a running guest while the context lasts."""
+        """Count one more boot, and one more running guest while the context lasts."""
         with self._lock:
             self.booted += 1
             self.running += 1

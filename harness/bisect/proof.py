@@ -20,12 +20,12 @@ from harness.model import Call, Candidate, Commit, Contrast, Observation, Proof,
 
 PHASE = "verify"
 CULPRIT, PARENT, REVERTED = "the culprit", "its parent", "reverted"
-_LINES = 3  # the last lines of a console
+_LINES = 3  # lines shown from the end of a console
 
 
 @dataclasses.dataclass(frozen=True)
 class _Claim:
-    """The call that a candidate must get; with PHASE as its ``phase`` it is tried again."""
+    """The call that a candidate must get; if its ``phase`` is PHASE, it is tried again."""
 
     what: str
     candidate: Candidate
@@ -89,7 +89,7 @@ def _claims(
 
 
 def _has_splats(judge: Judge, culprit: Commit) -> bool:
-    """Whether the culprit's kernel reported a splat, which needs debug info for files and lines."""
+    """Whether the culprit's kernel reported a splat; its file and line need debug info."""
     results = [
         result(trial)
         for candidate, decision in judge.decisions.items()

@@ -69,7 +69,7 @@ def of_history(
     first_parent: bool = False,
     files: Sequence[str] = (),
 ) -> CommitRange:
-    """Return the commits between good ends and the bad end; with ``files`` those that touch them.
+    """Return the commits between good ends and the bad end; ``files``: only those touching them.
 
     Raises UsageError if there are none.
     """

@@ -20,7 +20,7 @@ _SCALE = 1000  # one ordinary commit weighs as much as this many idle ones
 # found in four steps instead of six, any other in nine.
 LIKELY = 3
 _WORD = re.compile(r"[a-z][a-z0-9]{2,}")
-_COMMON = 1 / 4  # a word that is in the paths of more commits than this is ignored
+_COMMON = 1 / 4  # a word found in the paths of a larger share of the commits is ignored
 # Files that no kernel is built from.
 _TEXT = re.compile(r"(?:Documentation|LICENSES|tools/testing|\.[^/]+)/|[A-Z]+$|\.[^/]+$|.*\.rst$")
 
@@ -89,7 +89,7 @@ class Contradiction(Exception):
 
 
 class GraphSearch:
-    """The calls so far, and the remaining suspects.  Sets of commits are the bits of an integer.
+    """The calls so far, and the remaining suspects.  A set of commits is a bit mask.
 
     When the suspects are halved, all ``likely`` commits together weigh LIKELY times as much as all
     others, and ``idle`` ones next to nothing.
@@ -103,7 +103,7 @@ class GraphSearch:
         self._order = graph.commits
         self._bit = {commit: 1 << number for number, commit in enumerate(self._order)}
         self._weights = self._classes(set(likely) - set(idle), set(idle))
-        self._below: dict[str, int] = {}  # a commit and its ancestors
+        self._below: dict[str, int] = {}  # bit masks of each commit and its ancestors
         for commit, parents in graph.parents.items():
             below = self._bit[commit]
             for parent in parents:
@@ -181,7 +181,7 @@ class GraphSearch:
         return max(math.ceil(bits), int(bool(self._untried())))
 
     def _untried(self) -> list[str]:
-        """Return the suspects to try, without the one that all the others are ancestors of."""
+        """Return the suspects to try: all except the one that descends from all the others."""
         return [
             commit
             for commit in self.left
@@ -240,7 +240,7 @@ class GraphSearch:
 
 
 def _spread(number: int) -> float:
-    """Return a fraction far from those of all smaller numbers: 0, 1/2, 1/4, 3/4, 1/8 ..."""
+    """Return a fraction far from the fractions of all smaller numbers: 0, 1/2, 1/4, 3/4, 1/8 ..."""
     place, step = 0.0, 0.5
     while number:
         number, bit = divmod(number, 2)

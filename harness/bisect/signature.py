@@ -116,7 +116,7 @@ class TrialEvidence:
 
     @property
     def tested(self) -> Trial:
-        """The result of the guest; there must have been one."""
+        """The result of the guest; there must have been a guest."""
         assert self.result is not None
         return self.result
 
@@ -152,7 +152,7 @@ def judge_runs(signature: Signature, evidence: TrialEvidence) -> tuple[Judgement
         ran = tuple(
             dataclasses.replace(test, outcome=outcome)
             for test, outcome in zip(tests, outcomes, strict=True)
-            if outcome is not None  # this test had fewer runs
+            if outcome is not None  # None if this test had fewer runs
         )
         run = dataclasses.replace(evidence, result=dataclasses.replace(evidence.tested, tests=ran))
         judgements.append(signature.kind.judge(signature, run))
@@ -160,13 +160,13 @@ def judge_runs(signature: Signature, evidence: TrialEvidence) -> tuple[Judgement
 
 
 def splats(result: Trial) -> Iterator[Splat]:
-    """Yield every splat, seen during a test or outside of them."""
+    """Yield every splat, whether it was seen during a test or not."""
     yield from (splat for test in result.tests for splat in test.splats)
     yield from (splat for guest in result.guests for splat in guest.splats)
 
 
 def _check_not_lost(result: Trial) -> None:
-    """Raise HostFault when the host took the guest away before any test ran."""
+    """Raise HostFault if the host lost the guest before any test ran."""
     ran = [test for test in result.tests if test.outcome is not Outcome.NOTRUN]
     lost = [guest for guest in result.guests if guest.ended in _LOST]
     if lost and not ran:
@@ -209,7 +209,7 @@ def _judge_boot_time(signature: Signature, evidence: TrialEvidence) -> Judgement
 
 
 def _judge_measure(signature: Signature, evidence: TrialEvidence) -> Judgement:
-    """Judge the number in the output of the tests, or in the kernel log of that time."""
+    """Judge the number in the output of the tests or in their kernel log."""
     tests = evidence.tested.tests
     texts = (text for test in tests for text in (test.output, test.message, test.kernel_log))
     matches = (re.search(signature.pattern, text, re.MULTILINE) for text in texts)
@@ -257,7 +257,7 @@ def _judge_warning(signature: Signature, evidence: TrialEvidence) -> Judgement:
 
 
 def _judge_command(_: Signature, evidence: TrialEvidence) -> Judgement:
-    """Judge a status as `git bisect run` does: 125 is untestable, 128 and above no verdict."""
+    """Judge a status as `git bisect run` does: 125 is untestable, 128 and above is no verdict."""
     status, last = evidence.status, (evidence.output.strip().splitlines() or [""])[-1]
     why = f"status {status}{f': {last}' if last else ''}"
     if status == _UNTESTABLE:
@@ -355,7 +355,7 @@ MEASURE = SignatureKind(
     bounds=True,
     lean=True,
 )
-COMMAND = SignatureKind(  # it is given after --
+COMMAND = SignatureKind(  # the command is given after --
     "command",
     _judge_command,
     "{command} fails",

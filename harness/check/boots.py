@@ -40,7 +40,7 @@ FIRST = "first"  # folder of the tests that failed when the series was last test
 
 @dataclasses.dataclass(frozen=True)
 class TestedKernel:
-    """The result of a kernel's trial; ``error`` says why there is none."""
+    """The result of a kernel's trial; ``error`` is the reason if there is none."""
 
     result: Trial | None
     error: str = ""
@@ -53,10 +53,10 @@ class TestedKernel:
     def findings(
         self, base: Collection[str], flaky: Collection[str] = ()
     ) -> tuple[Finding, ...] | None:
-        """Return all failures and splats, including those that the base has; None if not known.
+        """Return all failures and splats, including those of the base; None if not known.
 
-        ``base`` are the tests that fail on the base, which may have other splats here; ``flaky``
-        are those that passed, or failed on the base too, when they were rerun.
+        ``base`` are the tests that fail on the base; on this kernel they may cause other splats.
+        ``flaky`` are tests that passed, or failed on the base too, when they were rerun.
         """
         if self.result is None:
             return None
@@ -81,7 +81,7 @@ def _of_test(test: Test, flaky: Collection[str]) -> Finding:
     outcome = Outcome.FLAKY if test.id in flaky else test.outcome
     levels = {Outcome.FLAKY: Severity.WARNING, Outcome.XPASS: Severity.NOTE}
     file, _, name = test.id.partition("::")
-    # A test that fails in any way on the base is not new here, as in model.change_kind.
+    # A test that fails in any way on the base is no new failure, as in model.change_kind.
     level = levels.get(outcome, Severity.ERROR)
     return Finding(level, f"{name} {outcome}: {test.headline}", file, 0, test.id, same="bad")
 
@@ -97,7 +97,7 @@ PendingTrial = concurrent.futures.Future[TestedKernel] | None
 class Booter:
     """Tests one kernel after another in its own thread.
 
-    A test session has parallel guests itself; two sessions at once would only slow each other down.
+    A session already runs guests in parallel; two sessions at once would only slow each other down.
     """
 
     def __init__(self, lab: Lab, place: Path) -> None:
@@ -107,7 +107,7 @@ class Booter:
         self._by_digest: dict[str, concurrent.futures.Future[TestedKernel]] = {}
 
     def test(self, build: Build, name: str, *, keep: bool) -> PendingTrial:
-        """Start to test a kernel, identical ones only once.  Return None if there is no kernel.
+        """Start testing a kernel; identical ones run once.  Return None if there is no kernel.
 
         With ``keep``, results of an earlier check may be reused.
         """
@@ -121,7 +121,7 @@ class Booter:
         return self._by_digest[build.digest]
 
     def again(self, build: Build, tests: Sequence[str]) -> PendingTrial:
-        """Start to run ``tests`` alone, before all kernels that are tested later."""
+        """Start running only ``tests``, before any kernel that is submitted later."""
         plan = self.lab.plan
         tests = [test for test in tests if (plan.folder / test.partition("::")[0]).exists()]
         if build.kernel is None or not tests:
@@ -144,7 +144,7 @@ class Booter:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Wait for the thread at the end; after an exception, stop what it runs."""
+        """Wait for the thread at the end; after an exception, stop what it is running."""
         try:
             yield
         except BaseException:
@@ -227,7 +227,7 @@ class Tests:
 
 
 def _again(kernel: TestedKernel, check: str) -> Cell:
-    """Return the results now of the tests that failed in the previous revision."""
+    """Return the current results of the tests that failed in the previous revision."""
     if kernel.result is None:
         note = f"the failures of the previous revision could not be run again: {kernel.error}"
         return Cell(WHOLE_SERIES, check, CellState.GOOD, (), note)

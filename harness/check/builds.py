@@ -16,7 +16,7 @@ from harness.errors import NotBuilt, NotConfigured, Untestable
 from harness.lab.kernels import Lab
 from harness.model import WHOLE_SERIES, Cell, Checkout, CompilerWarning, Finding, Kernel, Severity
 
-COMPILER = 768  # MiB of memory per compiler; most take less
+COMPILER = 768  # MiB of memory per compiler; most use less
 _ERROR = re.compile(r"^([^\s:][^:]*):(\d+)(?::\d+)?: (?:fatal )?error: (.*)$")
 
 # With W=1, kbuild would also check each file's kernel-doc in a separate Python process: a third of
@@ -51,7 +51,7 @@ def as_findings(warnings: Iterable[CompilerWarning]) -> tuple[Finding, ...]:
 
 
 def jobs(asked: int) -> int:
-    """Return make's -j: as requested, or by CPUs and free memory, since guests run beside it."""
+    """Return make's -j: as requested, or by CPUs and free memory, since guests run alongside it."""
     if asked:
         return asked
     lines = Path("/proc/meminfo").read_text().splitlines()
@@ -61,7 +61,7 @@ def jobs(asked: int) -> int:
 
 
 class Builder:
-    """Builds the commits of one slot with the same options and compiler."""
+    """Builds commits in one slot with the same options and compiler."""
 
     def __init__(self, lab: Lab, slot: tree.Slot) -> None:
         toolchain = dataclasses.replace(lab.toolchain, words=(*lab.toolchain.words, *WARN))

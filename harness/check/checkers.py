@@ -31,7 +31,7 @@ _COMPLAINT = re.compile(
 )
 
 RULES = "scripts/coccinelle"
-LIMIT = 300.0  # seconds for one rule; the slowest takes 30 for eleven large files
+LIMIT = 300.0  # seconds for one rule; the slowest takes 30 s for eleven large files
 _REPORT = re.compile(r"^virtual\s+(?:\w+\s*,\s*)*report\b", re.MULTILINE)
 _OPTIONS = re.compile(r"^//+[ \t]*Options:[ \t]*(-.*)$", re.MULTILINE)
 _REPORTED = re.compile(r"^([^\s:][^:]*):(\d+):\d+(?:-\d+)?: (.*)$")

@@ -31,7 +31,7 @@ def _series_form(walk: Walk) -> Sequence[Finding]:
 
 
 def _revisions(walk: Walk, check: str) -> Iterable[Cell]:
-    """Compare the series with its previous revision, if that was given."""
+    """Compare the series with its previous revision, if one was given."""
     previous = walk.request.previous
     if previous is not None:
         yield commits.compare_revisions(walk.slot, walk.applied, previous, walk.folder, check)
@@ -211,7 +211,7 @@ def choose(only: Iterable[str], skip: Iterable[str], more: Iterable[str] = ()) -
 
 
 def _names(words: Iterable[str], meanings: Mapping[str, Iterable[str]]) -> set[str]:
-    """Return the checks that the words of an option mean."""
+    """Return the checks that an option's arguments name."""
     known = [check.name for check in CHECKS]
     names: set[str] = set()
     for word in ",".join(words).split(","):

@@ -28,7 +28,7 @@ _SIGNS = {"=": "unchanged", "!": "changed", "<": "dropped", ">": "new"}
 
 @dataclasses.dataclass(frozen=True)
 class AppliedSeries:
-    """The base and a checkout per patch that applies; ``trouble``: why the next one does not.
+    """The base and a checkout per patch that applies; ``trouble``: why the next patch does not.
 
     ``renames`` has the new name of each file that the series moves.
     """
@@ -44,7 +44,7 @@ class AppliedSeries:
         return self.patched[-1] if self.patched else self.base
 
     def trouble_with(self, patch: int) -> Sequence[Finding] | str:
-        """Return why a patch does not apply; a str if that is not known."""
+        """Return why a patch does not apply; a str if an earlier patch already does not."""
         if patch <= len(self.patched):
             return ()
         if self.trouble is None or patch > len(self.patched) + 1:
@@ -141,7 +141,7 @@ def read_range_diff(text: str) -> tuple[Finding, ...]:
 def reviewed_by_b4(tracking: Path) -> str:
     """Return the range of the series that b4 has under review, from b4's tracking file.
 
-    Empty if the file does not have it.  The last commit of b4's branch is b4's own.
+    Empty if the file does not record the range.  The last commit of b4's branch is b4's own.
     """
     try:
         series = json.loads(tracking.read_text())["series"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Find which patch introduces a problem and which one fixes it.  Pure.
 
-A check of the whole tree finds the same problem after each patch, on shifting lines.  Problems that
-the base already has are not the series' fault.
+A check of the whole tree finds the same problem after each patch, at shifting line numbers.
+Problems that the base already has are not the series' fault.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _by_key(
 def new_findings(
     trees: Trees, renames: Mapping[str, str] | None = None
 ) -> dict[int, tuple[Finding, ...]]:
-    """Return by patch the findings that the base lacks, with ``enters`` and ``leaves`` set.
+    """Return, by patch, the findings that the base lacks, with ``enters`` and ``leaves`` set.
 
     A patch without results (it does not build) is left out, and neither introduces nor fixes a
     problem.  ``renames`` maps a file to its later name: a move introduces nothing.
@@ -79,14 +79,14 @@ class TreeFindings:
 
     @classmethod
     def of(cls, check: str, trees: Sequence[Sequence[Finding] | str]) -> TreeFindings:
-        """Make a column of trees; a str in place of findings says why there are none."""
+        """Make a column from the findings of each tree; a str is the reason why there are none."""
         notes = {number: tree for number, tree in enumerate(trees) if isinstance(tree, str)}
         return cls(check, [None if isinstance(tree, str) else tree for tree in trees], notes)
 
     def cells(self, renames: Mapping[str, str]) -> list[Cell]:
         """Return a cell for each patch, and one for the whole series: the findings at the tip.
 
-        If there are no results of the base, the first patch with results replaces it.
+        If there are no results for the base, the first patch with results takes its place.
         """
         patches = self.trees[1:]
         if not patches:
@@ -146,7 +146,7 @@ def shortened(findings: Sequence[Finding], most: int, what: str) -> tuple[Findin
 def diff_of_texts(
     before: Mapping[str, str], after: Mapping[str, str], sides: tuple[str, str], context: int = 3
 ) -> str:
-    """Return one unified diff of texts with the same names."""
+    """Return one unified diff of all texts, paired by name."""
     lines: list[str] = []
     for name in dict.fromkeys((*before, *after)):
         texts = (before.get(name, "").splitlines(), after.get(name, "").splitlines())

@@ -16,7 +16,7 @@ from harness.model import Cell, CellState, Checkout, Finding, Request, Severity
 _TOUCHED = re.compile(r"^(?:arch/[^/]+/)?include/uapi/|/syscall(?:_\w+)?\.tbl$")
 _HUNK = re.compile(r"^@@ -\S+ \+(\d+)")
 _WORD = re.compile(r"\w")
-SHOWN = 40  # most lines that are shown for one patch
+SHOWN = 40  # maximum number of lines shown for one patch
 _LIMIT = 600.0  # seconds
 
 #: Each header's text by its name.
@@ -30,7 +30,7 @@ def touched(files: Iterable[str]) -> bool:
 
 @dataclasses.dataclass
 class Headers:
-    """The check ``headers``: make them for the base and after each patch that can change them."""
+    """The check ``headers``: makes them for the base and after each patch that can change them."""
 
     walk: Walk
     check: str

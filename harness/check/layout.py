@@ -17,11 +17,11 @@ from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Kernel, Severi
 
 _SYMBOL = re.compile(r"^(\S+)\s+(\d+|-)\s+(\d+|-)\s+([+-]\d+)\s*$")
 _TOTAL = re.compile(r"^Total: Before=(\d+), After=(\d+)")
-SYMBOLS = 8  # most symbols that are shown
+SYMBOLS = 8  # maximum number of symbols shown
 
-LIMIT = 300.0  # seconds for pahole; a kernel of 150 MB takes four
-STRUCTURES = 12  # most structures that are shown
-_MEMBERS = 4  # most members that are shown of a structure
+LIMIT = 300.0  # seconds for pahole; a 150 MB kernel takes four
+STRUCTURES = 12  # maximum number of structures shown
+_MEMBERS = 4  # maximum number of members shown per structure
 _BEGIN = re.compile(r"^(struct|union) (\w+) \{$")
 _MEMBER = re.compile(
     r"^\t.*?(\w+|\))(?:\[\d*\])*(?:\s*:\d+)?(?: __attribute__\(.*\))?;\s*"
@@ -30,7 +30,7 @@ _MEMBER = re.compile(
 _POINTER = re.compile(r"\(\*\s*(\w+)\)")
 _SIZE = re.compile(r"^\t/\* size: (\d+),", re.MULTILINE)
 
-#: Each structure as pahole shows it, by ``struct name``.
+#: The layout of each structure as pahole prints it, by ``struct name``.
 Layouts = Mapping[str, str]
 
 
@@ -114,7 +114,7 @@ class StructureLayouts:
         return ()
 
     def finish(self) -> Iterator[Cell]:
-        """Return the cells; without pahole or debug info, one cell that says so."""
+        """Return the cells; without pahole or debug info, one cell with the reason."""
         missing = "" if installed() else "pahole is not installed"
         if not missing and self._last is None and any(build.kernel for build in self.walk.builds):
             missing = "the kernels have no debug info (CONFIG_DEBUG_INFO)"
@@ -159,7 +159,7 @@ def parse(text: str) -> Layouts:
 
 
 def compare_layouts(before: Layouts, after: Layouts) -> tuple[Finding, ...]:
-    """Return a line for each structure that is new, removed, or changed its layout."""
+    """Return a line for each structure that is new or removed, or whose layout changed."""
     names = [*after, *(name for name in before if name not in after)]
     findings = [
         Finding(Severity.NOTE, text, rule=name, same=name)

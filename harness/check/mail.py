@@ -23,7 +23,7 @@ _ENCODED = re.compile(
     rb"^Content-Transfer-Encoding:\s*(?:base64|quoted-printable)", re.IGNORECASE | re.MULTILINE
 )
 
-_SUBJECT = 75  # most columns of a subject, from the kernel's documentation
+_SUBJECT = 75  # maximum columns of a subject, from the kernel's documentation
 _UNFILLED = re.compile(r"^\*\*\* (?:SUBJECT|BLURB) HERE \*\*\*$", re.MULTILINE)
 _PREFIX = re.compile(r"\[([^\]]*)\]")
 _SUBSYSTEM = re.compile(r"(?:Revert \"|Reapply \"|[\w./,{}*+ -]+: \S)")
@@ -40,7 +40,7 @@ DIGITS = 12  # digits of a commit's id in a Fixes: line
 
 @dataclasses.dataclass(frozen=True)
 class Letter:
-    """A mail.  ``tags`` are before ``subject``; ``author`` is the body's From or the sender.
+    """A mail.  ``tags`` precede ``subject``; ``author`` is the body's From or the sender.
 
     ``message`` becomes the commit's message, ``diff`` is the rest.
     """
@@ -56,7 +56,7 @@ class Letter:
     diffs: tuple[FileDiff, ...] = ()
 
     def trailers(self, name: str) -> list[str]:
-        """Return the values of trailers such as Signed-off-by, in their order."""
+        """Return the values of trailers such as Signed-off-by, in order."""
         return [value.strip() for key, value in _TRAILER.findall(self.message) if key == name]
 
 
@@ -125,7 +125,7 @@ def _text(raw: bytes) -> str:
 
 
 def series_form(letters: Sequence[Letter], cover: Letter | None, *, mails: bool) -> list[Finding]:
-    """Check the series as a whole; ``mails``: it was mailed, and is not commits of a tree."""
+    """Check the series as a whole; ``mails``: it consists of mails, not of commits."""
     findings = []
     if mails:
         if len(letters) > 1 and cover is None:
@@ -228,7 +228,7 @@ def removed_lines(file: FileDiff) -> list[str]:
 
 
 def licensed(diffs: Iterable[FileDiff]) -> list[Finding]:
-    """Check that each new file has an SPDX line at its top."""
+    """Check that each new file has an SPDX line at the top."""
     text = "no SPDX-License-Identifier in the first lines"
     return [
         Finding(Severity.ERROR, text, file.new, 1, "spdx")

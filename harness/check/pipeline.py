@@ -44,7 +44,7 @@ def check(
     """Check the plan's series; return the matrix and the folder of the evidence.
 
     ``began`` is called with that folder and the source as soon as they are known.  A patch that is
-    bad, does not build or does not apply is a result.  Raises a HarnessError if there is none.
+    bad, does not build or does not apply is a result.  Raises a HarnessError if there is no result.
     """
     begin, started, series = time.monotonic(), datetime.datetime.now(datetime.UTC), plan.series
     assert series is not None
@@ -121,7 +121,7 @@ def run_checks(walk: Walk) -> None:
 
 
 def _steps(walk: Walk, *, with_kernels: bool) -> Iterator[Step]:
-    """Yield each commit, with its kernel if asked; patches that do not apply come last."""
+    """Yield each commit, with its kernel if requested; patches that do not apply come last."""
     previous: builds.Build | None = None
     for number, checkout in enumerate((walk.applied.base, *walk.applied.patched)):
         patch = walk.mails[number - 1] if number else None
@@ -172,7 +172,7 @@ def matrix_of(walk: Walk, source: Source, seconds: float) -> Matrix:
     hashes = [checkout.commit for checkout in walk.applied.patched]
     hashes += [""] * (len(walk.series.patches) - len(hashes))
     series = walk.series
-    # Commits without a cover letter are called as on the command line.
+    # Commits without a cover letter are named as on the command line.
     unnamed = series.repo is not None and not series.cover
     return Matrix(
         name=series.name if unnamed else series.title or series.name,

@@ -18,7 +18,7 @@ def write(matrix: Matrix, folder: Path) -> None:
     """Write check.json and junit.xml."""
     store.save_check(folder, matrix)
     report = junitparser.JUnitXml("harness check")
-    if matrix.trouble:  # no verdict must not look good
+    if matrix.trouble:  # a missing verdict must not look like success
         case = junitparser.TestCase("check", "check")
         case.result = [junitparser.Error(clean(matrix.trouble))]
         suite = junitparser.TestSuite("check")

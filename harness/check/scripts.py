@@ -44,7 +44,7 @@ _PERSON = re.compile(r"(?:.*<)?([^\s<>]+@[^\s<>]+)>?\s*(?:\((.*)\))?$")
 _SEVERITY = {"ERROR": Severity.ERROR, "WARNING": Severity.WARNING, "CHECK": Severity.NOTE}
 # The check ``maintainers`` reports new files without an entry in MAINTAINERS more precisely.
 _IGNORED = "FILE_PATH_CHANGES"
-_SHOWN = 6  # most addresses that are shown
+_SHOWN = 6  # maximum number of addresses shown
 
 
 class Scripts:
@@ -171,7 +171,7 @@ def unsent(mail: PatchMail) -> str:
 
 
 def _people(scripts: Scripts, mail: Path) -> list[tuple[str, str]]:
-    """Return (address, role) of each recipient that MAINTAINERS has for a patch."""
+    """Return (address, role) of each recipient that MAINTAINERS lists for a patch."""
     words = ("--no-git", "--no-git-fallback", "--no-git-blame", "--rolestats", "--no-n")
     result = scripts.run(GET_MAINTAINER, *words, mail)
     if result.status:

@@ -32,8 +32,8 @@ from harness.model import (
     Toolchain,
 )
 
-MOST = 8  # most options that are varied
-SHOWN = 3  # most variants that are named with a finding
+MOST = 8  # maximum number of options that are varied
+SHOWN = 3  # maximum number of variants named with a finding
 
 _OBJECT = re.compile(r"^(?:obj|lib)-(?:\$\(CONFIG_(\w+)\)|y|m)\s*[:+]?=\s*(.*)$")
 _PART = re.compile(r"^([\w-]+?)-(?:objs|y|m|\$\(CONFIG_(\w+)\))\s*[:+]?=\s*(.*)$")
@@ -45,7 +45,7 @@ _NAME = re.compile(r"\bCONFIG_(\w+)\b")
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A configuration: different options, words for make; ``other``: with the other compiler."""
+    """A configuration: changed options, arguments for make; ``other``: with the other compiler."""
 
     name: str
     options: tuple[tuple[str, str], ...] = ()
@@ -130,7 +130,7 @@ def choose(options: Sequence[str], compiler: Toolchain) -> tuple[Variant, ...]:
     variants = [
         Variant(f"{name}={value}", ((name, value),)) for name in options[:MOST] for value in "ymn"
     ]
-    # A later word for make wins over an earlier one.
+    # A later make argument overrides an earlier one.
     if narrow := architectures.named(compiler.arch).narrow:
         variants.append(Variant("32-bit", words=(narrow,)))
     if not compiler.cross and (other := _other_compiler(compiler)):
@@ -139,7 +139,7 @@ def choose(options: Sequence[str], compiler: Toolchain) -> tuple[Variant, ...]:
 
 
 def _other_compiler(compiler: Toolchain) -> Toolchain | None:
-    """Return the other compiler, if everything that a build with it needs is installed."""
+    """Return the other compiler, if everything needed to build with it is installed."""
     try:
         other = build.toolchain(compiler.arch, not compiler.llvm)
         kbuild.check(other)
@@ -224,7 +224,7 @@ def _changed_lines(walk: Walk) -> Iterator[str]:
 def guarding_options(tree: Path, files: Iterable[str], lines: Iterable[str]) -> tuple[str, ...]:
     """Return the options that guard ``files`` in Makefiles, and those in conditions in ``lines``.
 
-    ``lines`` are what the series adds and removes.  Names are without CONFIG_.
+    ``lines`` are those that the series adds and removes.  Names are without CONFIG_.
     """
     names: dict[str, None] = {}
     for file in files:
@@ -237,7 +237,7 @@ def guarding_options(tree: Path, files: Iterable[str], lines: Iterable[str]) -> 
 
 
 def _makefile_options(tree: Path, file: PurePosixPath) -> Iterator[str]:
-    """Yield the options of a file's object and of the folders above it."""
+    """Yield the options that control a file's object and the folders above it."""
     name = f"{file.stem}.o"
     for folder in file.parents:
         rules = list(_makefile_rules(tree / folder))

@@ -24,9 +24,9 @@ from harness.progress import Progress
 
 
 class Needs(enum.IntEnum):
-    """What a check needs of each commit.  From MAKE on, code of the series may run here.
+    """What a check needs of each commit.  From MAKE on, code from the series may run on the host.
 
-    MAIL: the patch's mail.  SOURCES: a checkout of it.  MAKE: the check calls make itself.
+    MAIL: the patch's mail.  SOURCES: a checkout of the commit.  MAKE: the check calls make itself.
     KERNEL: the kernel built from it.
     """
 
@@ -54,7 +54,7 @@ class Step:
 
 
 class CheckColumn(Protocol):
-    """A check of one series, while it fills its column."""
+    """A check that is running on one series and fills its column."""
 
     def take(self, step: Step) -> Iterable[Cell]:
         """Process the next commit, the base first; return the cells that are known now."""
@@ -65,7 +65,7 @@ class CheckColumn(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """A column of the matrix; ``run`` starts it for a series, by its name.
+    """A column of the matrix; ``run`` starts it for a series, given its name.
 
     ``default``: it runs unless other checks are named.  ``program`` must be installed.
     """
@@ -83,9 +83,9 @@ class Check:
 class CheckRequest:
     """What to check, and how.
 
-    ``mails``: the series consists of mails, so their form is checked; else it consists of commits,
-    which have ``committers``.  ``trust``: run scripts and build rules that the series changes.
-    ``first`` are the tests that failed when the series was last tested.
+    ``mails``: the series consists of mails, so their form is checked; else it consists of commits
+    by ``committers``.  ``trust``: run scripts and build rules that the series changes.  ``first``
+    are the tests that failed when the series was last tested.
     """
 
     checks: tuple[Check, ...]
@@ -118,8 +118,8 @@ class CheckRequest:
 class Walk:
     """Everything that the checks of a series share; ``exits`` is closed at the end.
 
-    ``builds`` are those of the base and of each patch so far.  ``refused`` says why the series is
-    not built; ``faults`` are host faults.
+    ``builds`` are those of the base and of each patch so far.  ``refused`` is why the series is not
+    built; ``faults`` are host faults.
     """
 
     plan: Plan

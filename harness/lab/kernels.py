@@ -41,7 +41,7 @@ class Lab:
 
     @classmethod
     def of(cls, plan: Plan, progress: Progress, *, boots: bool = True) -> Lab:
-        """Prepare the lab for a plan.  Raises a HarnessError if the machine is not capable."""
+        """Prepare the lab for a plan.  Raises a HarnessError if the machine cannot run it."""
         kbuild.check_place(paths.cache())
         toolchain = build.toolchain(plan.arch or None, plan.llvm)
         request = kconfig.request(
@@ -53,7 +53,7 @@ class Lab:
     def kept(
         self, checkout: Checkout, *, request: Request | None = None, lean: bool = False
     ) -> Kernel | None:
-        """Return the kernel of a checkout from the cache, or None; ``lean``: even a lean one."""
+        """Return the kernel of a checkout from the cache, or None; ``lean``: a lean one will do."""
         key = build.key(checkout, request or self.request, self.toolchain)
         kernel = build.find(key) or (build.find(build.lean(key)) if lean else None)
         if kernel is None:
@@ -69,7 +69,7 @@ class Lab:
         request: Request | None = None,
         lean: bool = False,
     ) -> Kernel:
-        """Return the kernel of a checkout, from the cache or newly built.  Hold the slot.
+        """Return the kernel of a checkout, from the cache or newly built.  The slot must be held.
 
         If ``request`` differs from the lab's, it is built in the lab's folder, where only what
         differs is compiled.  ``lean``: a lean kernel is enough, if one can be built.
@@ -92,8 +92,8 @@ class Lab:
         """Return the kernels of the plan's sides, from the cache or newly built.
 
         The patched kernel is built after the base in the same folder, so that only what the series
-        touches is recompiled.  If all kernels are in the cache, no other build is waited for.
-        Raises BreaksBuild if only the patched kernel does not build.
+        touches is recompiled.  If all kernels are in the cache, this does not wait for other
+        builds.  Raises BreaksBuild if only the patched kernel does not build.
         """
         slot = tree.peek(start, self.progress)
         built = self._all_kept(slot) if slot else ()

@@ -28,7 +28,7 @@ _COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yello
 class SessionView:
     """Shows a session in its stage.
 
-    ``judged``: the verdict is about this side, so all of its failures are shown; of the other side
+    ``judged``: the verdict is about this side, so all of its failures are shown; for the other side
     only crashes and timeouts are.  ``known`` are tests that are bad without the series too.
     """
 
@@ -103,7 +103,7 @@ class GuestRows:
         self.folder, self.tally = folder, tally
         self.boots: dict[str, float] = {}  # boot time of each guest, in seconds
         self._ended: set[Path] = set()
-        self._idle: dict[str, float] = {}  # since when a guest has had no more tests
+        self._idle: dict[str, float] = {}  # the time at which each guest ran out of tests
 
     def rows(self) -> Iterator[StageRow]:
         """Yield a row for each running guest."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make a plan from the command line, series.toml and [tool.harness]; make commands from a plan."""
+"""Build a plan from the command line, series.toml and [tool.harness], and commands from a plan."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def series_request(typed: Plan, settings: Settings) -> SeriesRequest:
 
 
 def _tree(tree: str | Path, settings: Settings) -> Path:
-    """Return a tree's path: relative to here if typed (a Path), else to the file of settings."""
+    """Return a tree's path: relative to the working directory if typed, else to the settings."""
     path = paths.expanded(tree)
     return path.absolute() if isinstance(tree, Path) else settings.folder / path
 
@@ -67,7 +67,7 @@ def find_series(
 def _suite(word: str, folder: Path, homes: Sequence[str]) -> str:
     """Return a suite's path relative to ``folder``; ``word`` is relative to the working directory.
 
-    ``homes`` are the default suites: for a file in one of them its name is enough.
+    ``homes`` are the default suites: a file in one of them can be given by its name alone.
     """
     file, colons, test = word.partition("::")
     here = Path(file).absolute()

@@ -16,7 +16,7 @@ from harness.results.journal import Journal
 
 FOLDER = "rerun"  # in a run's or a check's folder
 # How many tests are rerun.  If more than MANY look broken, the kernel itself is broken: a few
-# reruns are enough to show that, since each costs a boot.
+# reruns are enough to show that, and each costs a boot.
 MANY, FEW = 10, 3
 
 

@@ -45,7 +45,7 @@ from harness.results.evidence import DecodedSplat
 from harness.results.regression import counts
 
 # pytest's exit codes; those in _UNFIT are no verdict on the kernel.  Exit code 2 can also mean
-# Ctrl-C, but we are interrupted first.
+# Ctrl-C, but then we are interrupted first.
 _ENDED = (0, 1)  # it ran all tests
 _INTERNAL = 3
 _UNCOLLECTED = 2
@@ -79,7 +79,7 @@ def run(
         with view.watched():
             status, tail = _pytest(argv, folder, plan.folder, progress)
         stage.finish(f"{stage.what}: {view.summary}")
-    # In a thread, only pytest gets Ctrl-C, so it may end that way.
+    # If this runs in a thread, only pytest receives Ctrl-C, and may end because of it.
     result = evidence.read(folder, built.side, built.kernel, stopped=status not in _ENDED)
     # If the base could collect the suites and this kernel cannot, the series is at fault.
     collects = base is not None and any(map(_ran, base.tests)) and status == _UNCOLLECTED
@@ -269,7 +269,7 @@ def _with_places(owner: _Owner, decoded: dict[_Key, Decoded]) -> _Owner:
     splats = []
     for splat in owner.splats:
         source = decoded[_key(splat)]
-        # The first place of a frame is the innermost inlined function.
+        # The first location of a frame is the innermost inlined function.
         guilty = source.frames[source.guilty :][:1]
         places = [place for frame in guilty for place in frame.places]
         place = f"{places[0].file}:{places[0].line}" if places else ""

@@ -84,7 +84,7 @@ class Observation:
 
 @dataclasses.dataclass(frozen=True)
 class ObservationRecord:
-    """An observation as stored in state.json; ``digest`` names the kernel that was booted."""
+    """An observation as stored in state.json; ``digest`` identifies the kernel that was booted."""
 
     candidate: str
     phase: str
@@ -133,7 +133,7 @@ class BisectStep:
 
 @dataclasses.dataclass(frozen=True)
 class Proof:
-    """A condition that must hold if the answer is right; ``found`` is None if it was not tried."""
+    """A condition that must hold if the answer is right; ``found`` is None if it was not tested."""
 
     what: str
     expected: Call
@@ -159,10 +159,10 @@ class Contrast:
 class PatchInteraction:
     """The results of leaving out patches; ``full`` is the result of the whole series.
 
-    Leaving out a ``decisive`` patch reverses the result; so does leaving out both patches of one
-    of the ``pairs``.  ``together`` is a minimal set of patches that is bad by itself; ``unsure``
-    are the patches among them that could not be left out.  ``needs`` lists each patch with those
-    that it does not apply or build without.
+    Leaving out a ``decisive`` patch reverses the result; so does leaving out both patches of one of
+    the ``pairs``.  ``together`` is a minimal set of patches that is bad by itself; ``unsure`` are
+    the patches among them that could not be left out.  ``needs`` lists each patch with the patches
+    without which it does not apply or build.
     """
 
     decisive: tuple[int, ...] = ()

@@ -23,7 +23,7 @@ class Severity(enum.StrEnum):
 
 
 class CellState(enum.StrEnum):
-    """State of a cell.  SAME: nothing changed since the previous patch, so it was not run again.
+    """State of a cell.  SAME: nothing changed since the previous patch, so it was not rerun.
 
     UNKNOWN: there is no result (for example, the patch does not build).  NONE: nothing to check.
     """
@@ -70,7 +70,7 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One check of one patch; ``note`` says what was done, or why nothing was done."""
+    """One check of one patch; ``note`` is what was done, or why nothing was done."""
 
     patch: int
     check: str

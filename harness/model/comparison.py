@@ -23,8 +23,8 @@ class Shift:
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """The differences.  ``splats`` and ``warnings`` are those of the patched kernel alone;
-    ``healed`` are splats of the base alone.  ``error`` says why the patched kernel has no result,
-    ``untestable`` why nothing can be compared.
+    ``healed`` are splats of the base alone.  ``error`` is why the patched kernel has no result,
+    ``untestable`` is why nothing can be compared.
     """
 
     base: str

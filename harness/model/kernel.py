@@ -38,7 +38,7 @@ class Request:
 class Toolchain:
     """The compiler of a kernel, and the architecture it builds for.
 
-    ``words`` are additional arguments of every make, such as W=1.
+    ``words`` are additional arguments for every make, such as W=1.
     """
 
     arch: str

@@ -73,13 +73,13 @@ class Splat:
 class Test:
     """One test's result on one kernel; ``seconds`` is wall time in the guest.
 
-    ``attempts`` are the outcomes of all its runs, in order.  ``taint`` has the kernel's taint bits
-    before and after it.  ``reproduce`` is the command that reruns it alone.  ``began`` and
+    ``attempts`` are the outcomes of all its runs, in order.  ``taint`` holds the kernel's taint
+    bits before and after it.  ``reproduce`` is the command that reruns it alone.  ``began`` and
     ``ended`` are in seconds since the epoch by the host's clock, 0 if not known; the clock of an
-    emulated guest may run at another speed.
+    emulated guest may run at a different speed.
     """
 
-    __test__ = False  # not for pytest to collect
+    __test__ = False  # keeps pytest from collecting this class
 
     id: str
     outcome: Outcome
@@ -117,9 +117,9 @@ class GuestRecord:
     """What happened to one guest.
 
     ``ended`` is why it ended: "done"; "boot" (it did not come up), "panic", "reset" (the machine
-    switched itself off), "hang" and "timeout" (killed at a test's deadline, silent or answering),
-    "left" (the tests' process died), or "lost" (a host fault).  ``note`` has details.  ``began``
-    is when it was started (as in Test), and ``seconds`` is how long it ran.
+    switched itself off), "hang" (killed at a test's deadline, not responding), "timeout" (the same,
+    but responding), "left" (the tests' process died), or "lost" (a host fault).  ``note`` has
+    details.  ``began`` is when it was started (as in Test), and ``seconds`` is how long it ran.
     """
 
     name: str

@@ -79,7 +79,7 @@ class Run:
         """The verdict on the series; without a base, on the kernel.
 
         With a base, only what the series makes worse is bad.  If both kernels fail to boot, or a
-        test ran on neither, that says nothing about the series.
+        test ran on neither, that is no evidence about the series.
         """
         if self.interrupted or not self.sides:
             return Verdict.NONE

@@ -27,7 +27,7 @@ class Series:
     ``total`` is the n of [PATCH 1/n]; ``missing`` and ``duplicates`` are numbers of patches.
     ``prerequisites`` are ids (git patch-id) of patches that must be applied first.  ``notes`` are
     lines for display about choices that were made.  ``fault``: why the series cannot be used; only
-    callers that ask for it get such a series.  ``repo`` is the git tree whose ``commits`` (in patch
+    callers that request it get such a series.  ``repo`` is the git tree whose ``commits`` (in patch
     order) were turned into mails; None if the series was read from mails.
     """
 

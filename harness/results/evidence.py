@@ -103,7 +103,7 @@ def session(folder: Path) -> SessionStarted | None:
 
 
 def rerun_command(folder: Path, started: SessionStarted) -> list[str]:
-    """Return the command that reruns one test of this folder, whose name is to follow.
+    """Return the command that reruns one test of this folder; the caller appends the test's name.
 
     It uses the options in this folder: the results of a base may be from an earlier run.
     """
@@ -119,7 +119,7 @@ def image(folder: Path) -> Path | None:
         return None
     if started.image:
         return Path(started.image)
-    argv = started.command  # the only place where older harnesses wrote it
+    argv = started.command  # older harnesses recorded it only here
     return Path(argv[argv.index("--kernel") + 1]) if "--kernel" in argv[:-1] else None
 
 

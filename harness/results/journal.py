@@ -115,7 +115,7 @@ class GuestNoted:
 
 Event = SessionStarted | Collected | Started | PhaseReported | AttemptLost | Retried | GuestNoted
 
-# The name of each kind of event in the file.
+# The name of each kind of event, as written to the file.
 _KINDS: dict[str, type[Event]] = {
     "session": SessionStarted,
     "collected": Collected,

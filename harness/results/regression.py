@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.model import Change, ChangeKind, CompilerWarning, Outcome, Run, Splat, Test, Trial
 
-# A standalone number, such as a line or a size, may change with every edit.
+# A standalone number, such as a line number or a size, may change with every edit.
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 
 
@@ -80,7 +80,7 @@ def compared(run: Run) -> Run:
 
 
 def settled(run: Run) -> Run:
-    """Return an interrupted run without crashes of tests that were merely running.
+    """Return an interrupted run without crashes of tests that were still running.
 
     Such a test counts as not run.  The run.json of older harnesses lists it as a crash.
     """

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.model import Shift
 
-_Z = 1.959964  # standard deviations of a normal distribution that hold 95 % of it
+_Z = 1.959964  # 95 % of a normal distribution is within this many standard deviations
 
 # Limits of noise when two kernels are compared.
 LEAST = 0.5  # seconds: smaller differences are not reported
@@ -32,7 +32,7 @@ def interval(good: int, runs: int) -> tuple[float, float]:
 
 
 def flaky_rate(good: int, runs: int) -> str:
-    """Format it: "flaky: good in 1 of 3 runs (true rate 6 to 79 %, at 95 % confidence)"."""
+    """Format the rate: "flaky: good in 1 of 3 runs (true rate 6 to 79 %, at 95 % confidence)"."""
     low, high = interval(good, runs)
     return (
         f"flaky: good in {good} of {runs} runs "

@@ -16,7 +16,7 @@ RUN, CHECK, BISECTION, COMPARISON = "run.json", "check.json", "bisect.json", "co
 RUN_SCHEMA, CHECK_SCHEMA, BISECTION_SCHEMA = 1, 1, 1
 SEARCH_STATE, SEARCH_STATE_SCHEMA = "state.json", 1  # what `harness bisect --resume` reads
 
-# Hints for a file of a run that cannot be read.
+# Hints for run files that cannot be read.
 DAMAGED = "`harness runs` lists the runs in the history"
 OTHER_FORM = "read it with the version of the harness that wrote it"
 
@@ -66,7 +66,7 @@ def load_check(folder: Path) -> Matrix:
 
 
 def bisection_table(value: Bisected) -> dict[str, Any]:
-    """Return the content of bisect.json: the value, and what follows from it, as for a run."""
+    """Return the content of bisect.json: the answer, and its verdict for other programs."""
     return {
         "schema": BISECTION_SCHEMA,
         **to_json(value),

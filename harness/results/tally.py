@@ -17,7 +17,7 @@ _SETTLED = ("after", "teardown", "crash")  # phases after which a test's outcome
 class Tally:
     """The progress of a session.  Each update reads only the new part of the journal.
 
-    ``running`` has the test that each guest is running, and since when (as time.time()).
+    ``running`` maps each guest to the test it is running and the start time (as time.time()).
     """
 
     def __init__(self, folder: Path) -> None:

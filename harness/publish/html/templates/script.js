@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The page works without this script; it adds filters and keyboard shortcuts, and opens a link's target.
+// The page works without this script; it adds filters and shortcuts, and opens a link's target.
 "use strict";
 (() => {
   const all = (selector, top = document) => [...top.querySelectorAll(selector)];

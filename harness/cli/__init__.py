@@ -67,7 +67,7 @@ exit codes, as for `git bisect run`:
 
 
 def parser(verb: str = "") -> Parser:
-    """Make the parser of all verbs, or of one: doctor must work where run cannot be imported."""
+    """Build the parser for all verbs, or for one: doctor must work if run cannot be imported."""
     top = Parser("harness", description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter)
     top.add_argument("--version", action="version", version=f"harness {harness.__version__}")
     commands = top.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -101,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def understood(words: Sequence[str]) -> argparse.Namespace:
     """Parse the command line.
 
-    Raises UsageError with the command that was probably meant, Answered for --help and --version.
+    Raises UsageError with the command that was probably meant, or Answered for --help and
+    --version.
     """
     verb = words[0]
     if verb.startswith("-"):
@@ -155,7 +156,7 @@ def _no_verb(first: str) -> errors.UsageError:
 
 
 def _verb_first(words: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the command line with each word that may be the verb moved to the front."""
+    """Yield the command line with each argument that may be the verb moved to the front."""
     cut = words.index("--") if "--" in words else len(words)
     for at, word in enumerate(words[:cut]):
         if word in VERBS and not takes_value(parser(word), word, words[at - 1]):
@@ -174,13 +175,13 @@ def _command(words: Sequence[str]) -> str:
 
 
 def _exists(word: str) -> bool:
-    with contextlib.suppress(OSError):  # a name can be too long
+    with contextlib.suppress(OSError):  # the name may be too long
         return bool(word) and Path(word).exists()
     return False
 
 
 def _run(options: argparse.Namespace, progress: Progress) -> int:
-    """Run the verb; if one of our threads died it is a host fault, and no verdict."""
+    """Run the verb; if one of our threads died, the result is a host fault instead of a verdict."""
     with (
         ending.threads_watched(progress) as faults,
         _commands_shown(progress),
@@ -210,14 +211,14 @@ def _commands_shown(progress: Progress) -> Iterator[None]:
 
 def _streams() -> None:
     """Make sure that the three standard streams are open and can print any character."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # a closed one: the next file would get it
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # else a new file takes its place
         os.set_inheritable(fd, True)
     os.close(fd)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a test may have replaced it
-            stream.reconfigure(errors="backslashreplace")  # a terminal may know ASCII only
+            stream.reconfigure(errors="backslashreplace")  # a terminal may only support ASCII
 
 
 def _first_steps() -> str:
@@ -239,7 +240,7 @@ def _first_steps() -> str:
 
 
 def _first_run() -> tuple[str, str]:
-    """Return the command of a first run: the project's own, or one that names all it needs."""
+    """Return the command for a first run: the project's own, or one that specifies everything."""
     here = Path.cwd()
     try:
         project = settings.load(here)

@@ -42,7 +42,7 @@ examples:
   harness bisect --resume                           continue where it was stopped
 """
 
-# The other modes can run the suites to see what fails.
+# The other modes can run the suites to find out what fails.
 _NEED_SIGNATURE = (BisectMode.CONFIG, BisectMode.INTERACTION)
 
 
@@ -150,7 +150,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             planned = bisect_plan(options)
         series = planned.run.series
         if planned.mode is BisectMode.SERIES and series is not None:
-            # The search takes long, and the series may be the project's default.
+            # Show the series: the search takes long, and the series may be the project's default.
             many = len(series.patches)
             patches = f"{many} patch{'es' if many > 1 else ''}"
             name = one_line(series.title or series.name)
@@ -180,7 +180,7 @@ def _resumed(folder: Path, start: SearchStart) -> BisectPlan:
 
 
 def bisect_plan(options: argparse.Namespace) -> BisectPlan:
-    """Return what the command line asks for.  Raises UsageError."""
+    """Return the bisection that the command line requests.  Raises UsageError."""
     _require_subject(options)
     mode = _mode(options)
     wanted = _signature(options, mode)
@@ -224,7 +224,7 @@ def _require_subject(options: argparse.Namespace) -> None:
 
 
 def _config(word: str) -> str:
-    """Return the absolute path of a .config or fragment; the name of a fragment stays as it is."""
+    """Return the absolute path of a .config or fragment; a fragment's name stays as it is."""
     return str(Path(word).absolute()) if word and Path(word).is_file() else word
 
 
@@ -245,7 +245,7 @@ def _mode(options: argparse.Namespace) -> BisectMode:
 
 
 def _run_plan(options: argparse.Namespace, mode: BisectMode) -> Plan:
-    """Return the plan of building and testing each kernel."""
+    """Return the plan for building and testing each kernel."""
     project = settings.load(Path.cwd())
     bare = mode is BisectMode.HISTORY and not options.with_series
     words = [*([options.series] if options.series else []), *options.words]
@@ -268,7 +268,7 @@ def _run_plan(options: argparse.Namespace, mode: BisectMode) -> Plan:
 
 
 def _kinds(options: argparse.Namespace) -> dict[SignatureKind, Any]:
-    """Return the kinds of signatures that were given, each with the value of its option."""
+    """Return the signature kinds given on the command line, each with the value of its option."""
     values = {kind: getattr(options, kind.dest) for kind in signature.KINDS if kind.option}
     return {
         kind: value
@@ -278,11 +278,11 @@ def _kinds(options: argparse.Namespace) -> dict[SignatureKind, Any]:
 
 
 def _signature(options: argparse.Namespace, mode: BisectMode) -> Signature:
-    """Return the failure that counts as bad.  --test beside another kind is the test to run."""
+    """Return the failure that counts as bad.  With another kind, --test is only the test to run."""
     kinds = _kinds(options)
     word, outcomes = _split_outcomes(kinds.pop(TEST, ""))
     test = _test_path(word, settings.load(Path.cwd()).folder)
-    # The words after -- are a command if no other kind is given, and files otherwise.
+    # The arguments after -- are a command if no other kind is given, and files otherwise.
     kind = next(iter(kinds), COMMAND if options.rest and not test else TEST)
     if len(kinds) > 1 or (kind is TEST and not test and mode in _NEED_SIGNATURE):
         given = " and ".join(kind.name for kind in kinds) if kinds else "nothing"
@@ -316,7 +316,7 @@ def _split_outcomes(word: str) -> tuple[str, frozenset[Outcome]]:
 
 
 def _test_path(test: str, folder: Path) -> str:
-    """Return a test's path relative to the project's folder; it was typed relative to here."""
+    """Convert a test's path from relative to the working directory to relative to the project."""
     file, colons, name = test.partition("::")
     path = Path(file).absolute()
     if not file or not path.exists():

@@ -45,10 +45,10 @@ examples:
     git config b4.review-series-check-cmd 'harness check --b4 --only build,tests'
 """
 
-MOST = 50  # tests that are run before all others
-_WIDE = 160  # columns where there is no terminal
-_SUBJECT = 16  # the least columns for a subject
-_FINDINGS = 8  # findings of a cell that are shown in full; check.json has all
+MOST = 50  # maximum number of tests that are run before all others
+_WIDE = 160  # columns without a terminal
+_SUBJECT = 16  # minimum number of columns for a subject
+_FINDINGS = 8  # findings of a cell that are shown in full; check.json contains all
 _STATES = {
     CellState.GOOD: ("ok", "green"),
     CellState.SAME: ("same", "dim"),
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         progress.quiet, progress.live = True, False
     with contextlib.ExitStack() as stack:
         stack.enter_context(paths.in_use())
-        if options.b4 and not options.out:  # b4 keeps the result, nobody needs a folder
+        if options.b4 and not options.out:  # b4 keeps the result, so no folder is needed
             options.out = stack.enter_context(paths.scratch(paths.cache() / "b4")) / "check"
         planned, request = _plan(options, request)
         if options.previous:
@@ -143,7 +143,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _plan(options: argparse.Namespace, request: CheckRequest) -> tuple[Plan, CheckRequest]:
-    """Return what to check: mails, a pipe or commits."""
+    """Return what to check: mails, a mail from a pipe, or commits."""
     project = settings.load(Path.cwd())
     typed = typed_plan(options)
     if options.b4 and not typed.series_words:  # b4 pipes a patch in, without arguments
@@ -152,11 +152,11 @@ def _plan(options: argparse.Namespace, request: CheckRequest) -> tuple[Plan, Che
     own = True  # the user's own commits are trusted
     try:
         planned = plan.complete(typed, project)
-    except errors.SeriesError:  # to check the whole series, b4 pipes in the cover letter
+    except errors.SeriesError:  # when checking the whole series, b4 pipes in the cover letter
         span = commits.reviewed_by_b4(Path(os.environ.get("B4_TRACKING_FILE", "")))
         if not (options.b4 and span):
             raise
-        own = piped = False  # b4 made these commits from someone's mails
+        own = piped = False  # b4 created these commits from someone's mails
         series = tuple(span if word == "-" else word for word in typed.series_words)
         planned = plan.complete(dataclasses.replace(typed, series_words=series), project)
     if planned.series is not None:
@@ -174,7 +174,7 @@ def _failed_before(series: Series | None, db: str, progress: Progress) -> tuple[
     """Return the tests that failed when this series, or an earlier revision, was last tested."""
     try:
         return history.last_failures(series, db=db)[:MOST] if series else ()
-    except errors.HarnessError as error:  # the check works without them
+    except errors.HarnessError as error:  # the check works without this list
         progress.say(f"past failures are unknown: {error.what}")
         return ()
 
@@ -195,7 +195,7 @@ def show(matrix: Matrix, folder: Path) -> None:
 
 
 def table(matrix: Matrix, width: int) -> rich.table.Table:
-    """Make the table: a row per patch, or a row per check if that would be too wide."""
+    """Build the table: a row per patch, or a row per check if that would be too wide."""
     used = [
         name
         for name in matrix.checks
@@ -227,7 +227,7 @@ def table(matrix: Matrix, width: int) -> rich.table.Table:
 
 
 def _cell_text(cell: Cell) -> Text:
-    """Return a cell's text: ok, or the number of new findings and (of inherited ones)."""
+    """Return a cell's text: ok, or the numbers of new and (in parentheses) inherited findings."""
     if cell.state in _STATES and not (cell.state is CellState.SAME and cell.findings):
         word, colour = _STATES[cell.state]
         return Text(word, style=colour)

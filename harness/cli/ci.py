@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Report the results of a run or a check to the CI system, if we run in one."""
+"""Report the results of a run or a check to the CI system, if running in one."""
 
 from __future__ import annotations
 

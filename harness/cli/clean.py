@@ -59,7 +59,7 @@ CHOICES = {
     "runs": "remove the evidence of past runs, which cannot be made again",
 }
 
-# A run's folder name begins with its time, or with .removed.N. while it is being removed.
+# A run's folder name begins with the run's time, or with .removed.N. during its removal.
 _RUN_FOLDER = re.compile(r"(\.removed\.\d+\.)?\d{8}-\d{6}-")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -117,7 +117,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _table(entries: tuple[CacheEntry, ...]) -> rich.table.Table:
-    """Make the table of kinds."""
+    """Build the table of kinds."""
     grid = rich.table.Table(box=None, pad_edge=False, header_style="dim")
     grid.add_column("kind")
     for title in ("entries", "size", "last used"):
@@ -151,13 +151,13 @@ def _size(entries: Iterable[CacheEntry]) -> str:
 
 
 def run_gc(options: argparse.Namespace, progress: Progress) -> int:
-    """Remove what is beyond the limits, or say what would be removed."""
+    """Remove what exceeds the limits, or show what would be removed."""
     days = options.keep_days
     limits = retention.Limits(
         oldest=None if days is None else time.time() - days * retention.DAY,
         most=amount(options.max_size) if options.max_size else None,
     )
-    if days is not None and not days >= 0:  # also refuses nan
+    if days is not None and not days >= 0:  # also rejects nan
         raise errors.UsageError("--keep-days must be 0 or more", hint="--keep-days 30")
     entries = cache.entries()
     plan = retention.sort(entries, _held(options.db, entries), limits)
@@ -171,7 +171,7 @@ def run_gc(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def amount(text: str) -> int:
-    """Read a size such as 500M or 1.5G as bytes.  Raises UsageError."""
+    """Convert a size such as 500M or 1.5G to bytes.  Raises UsageError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
     if match is None:
         raise errors.UsageError(f"{text!r} is not a size", hint="a size such as 500M or 20G")
@@ -179,7 +179,7 @@ def amount(text: str) -> int:
 
 
 def _held(db: str, entries: Iterable[CacheEntry]) -> retention.Held:
-    """Return the runs that stay.  Raises HarnessError when the history cannot be read."""
+    """Return the runs that must stay.  Raises HarnessError if the history cannot be read."""
     from harness.history import database, run_queries
 
     with database.opened(db) as (connection, _):
@@ -197,14 +197,14 @@ def _held(db: str, entries: Iterable[CacheEntry]) -> retention.Held:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether the harness made a folder among the runs, judged by its name and by its files."""
+    """Whether a folder among the runs was created by the harness, judging by its name and files."""
     return bool(_RUN_FOLDER.match(path.name)) or any(
         (path / name).exists() for name in (*runs.RESULTS, COMMAND)
     )
 
 
 def _remove(doomed: list[CacheEntry], progress: Progress) -> tuple[CacheEntry, ...]:
-    """Remove runs, and entries of the cache unless a run is using it."""
+    """Remove runs, and entries of the cache unless a run is using the cache."""
     of_runs = [entry for entry in doomed if entry.kind.name == cache.RUNS]
     of_cache = [entry for entry in doomed if entry.kind.name != cache.RUNS]
     removed = cache.remove(of_runs, progress, cached=False) if of_runs else ()

@@ -39,7 +39,7 @@ examples:
   harness compare --rerun 0 --json a b         boot nothing, print JSON for a script
 """
 
-_SHOWN = 20  # lines of a kind; --json has all
+_SHOWN = 20  # maximum number of lines of a kind; --json shows all
 _ELSEWHERE = "name another folder with --out DIR"
 _TITLES = {
     ChangeKind.REGRESSION: ("regression{s}", "red"),
@@ -95,7 +95,7 @@ def _folder(word: Path, db: str) -> Path:
 
 
 def _evidence_folder(out: Path | None) -> Path:
-    """Make the folder for the evidence; it must not hold another comparison."""
+    """Create the folder for the logs; it must not contain another comparison."""
     if not out:
         runs = paths.state("runs")
         return Path(tempfile.mkdtemp(prefix=f"{time.strftime('%Y%m%d-%H%M%S')}-compare-", dir=runs))
@@ -108,7 +108,7 @@ def _evidence_folder(out: Path | None) -> Path:
 
 
 def show(comparison: Comparison) -> None:
-    """Print a comparison: the worst first, the verdict last."""
+    """Print a comparison, with the worst changes first and the verdict last."""
     console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
     for kind, (title, colour) in _TITLES.items():
         changes = comparison.of(kind)
@@ -139,7 +139,7 @@ def _counted(number: int, words: str) -> str:
 
 
 def _change_lines(changes: Sequence[Change]) -> list[str]:
-    """Return a line per test; of many, a line per bad one, and the others counted by file."""
+    """Return a line per test; if there are many, a line per bad test and counts by file."""
     if len(changes) <= _SHOWN:
         return list(map(_change_line, changes))
     bad = [change for change in changes if change.patched.bad]

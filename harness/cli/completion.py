@@ -39,7 +39,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, _progress: Progress) -> int:
     """Print the code for a shell."""
-    from argcomplete.shell_integration import shellcode  # its import takes time
+    from argcomplete.shell_integration import shellcode  # importing it takes time
 
     code = shellcode(["harness"], shell=options.shell)
     print(json.dumps({"shell": options.shell, "code": code}) if options.json else code)
@@ -109,7 +109,7 @@ VALUES: dict[str, Values] = {
 
 
 def _add_completers(top: argparse.ArgumentParser) -> None:
-    """Register the completions of each argument; other arguments complete to files."""
+    """Register the completions of arguments; all other arguments complete to file names."""
     for parser in verbs(top).values():
         for action in parser._actions:
             metavars = str(action.metavar or "").split(" | ")

@@ -85,7 +85,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _is_shown(check: NeedCheck) -> bool:
-    """Whether to show a check without --all: not a missing thing that only some options need."""
+    """Whether to show a check without --all: not if it is missing and only some options need it."""
     extra = check.level is NeedLevel.EXTRA
     return not extra or check.state is NeedState.OK or bool(check.note)
 
@@ -102,7 +102,7 @@ def _grid(checks: Iterable[NeedCheck]) -> rich.table.Table:
 
 
 def _advice(checks: Sequence[NeedCheck], command: tuple[str, ...]) -> str:
-    """Say what is missing, and what to do about it."""
+    """Describe what is missing, and what to do about it."""
     bad = [check.what for check in checks if check.bad]
     lines = [
         "",
@@ -115,7 +115,7 @@ def _advice(checks: Sequence[NeedCheck], command: tuple[str, ...]) -> str:
 
 
 def _doctor_table(checks: Sequence[NeedCheck], command: tuple[str, ...]) -> dict[str, object]:
-    """Return the JSON; ``packages`` are those of this machine's package manager."""
+    """Return the JSON; ``packages`` are named as in this machine's package manager."""
     installer = doctor.installer()
     rows = []
     for check in checks:
@@ -146,7 +146,7 @@ def run_setup(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _examined(names: frozenset[str]) -> tuple[NeedCheck, ...]:
-    """Examine what is required, recommended or named."""
+    """Examine everything that is required, recommended or in ``names``."""
     unknown = names - {need.what for need in doctor.NEEDS}
     if unknown:
         raise errors.UsageError(
@@ -158,7 +158,7 @@ def _examined(names: frozenset[str]) -> tuple[NeedCheck, ...]:
 
 
 def _install(checks: tuple[NeedCheck, ...], progress: Progress) -> None:
-    """Install everything; if that fails, only what is required (a package may not exist)."""
+    """Install everything; if that fails (a package may not exist), only what is required."""
     try:
         doctor.install(checks, progress)
     except errors.HostFault:
@@ -170,7 +170,7 @@ def _install(checks: tuple[NeedCheck, ...], progress: Progress) -> None:
 
 
 def _confirm(command: tuple[str, ...]) -> None:
-    """Show the command and ask.  Raises UsageError without a terminal, or if the answer is no."""
+    """Ask before running the command.  Raises UsageError on "no", and if there is no terminal."""
     if not sys.stdin.isatty():
         raise errors.UsageError(
             "cannot ask for confirmation without a terminal",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How a verb ends early: Ctrl-C, errors and unexpected exceptions.
 
-The exit code is never one that `git bisect run` takes for a verdict.
+The exit code is never one that `git bisect run` interprets as a verdict.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from harness.progress import Progress
 
 STOPPING = "stopping; results so far are kept (Ctrl-C again stops at once)"
 
-# The host is to blame for these errors; any other OSError is a bug in the harness.
+# These errors are the host's fault; any other OSError is a bug in the harness.
 _REFUSALS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG, errno.ENAMETOOLONG),
@@ -39,7 +39,7 @@ def ended(
     error: BaseException, words: Sequence[str], progress: Progress, *, as_json: bool = False
 ) -> int:
     """Show the error that the command ``words`` raised; return the exit code."""
-    # If a pipe's reader is gone, rich redirects standard output to /dev/null, raises SystemExit.
+    # If a pipe's reader has exited, rich redirects stdout to /dev/null and raises SystemExit.
     by_rich = isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
     if by_rich or (isinstance(error, BrokenPipeError) and _nobody_reads()):
         return errors.HOST_FAULT  # `| head` may have exited
@@ -79,14 +79,14 @@ def _show(error: errors.HarnessError, progress: Progress, *, as_json: bool = Fal
     """Show an error, with ``as_json`` also as JSON; return the exit code."""
     if as_json:
         table = {"what": error.what, "hint": error.hint, "details": error.details}
-        with contextlib.suppress(OSError):  # the exit code reports it too
+        with contextlib.suppress(OSError):  # the exit code also reports the error
             print(json.dumps({"error": table, "exit_code": error.exit_code}, indent=1))
     if error.details:
         progress.say(error.details)
     progress.say(f"harness: {error.what}")
     if error.hint:
         progress.say(f"  try: {error.hint}")
-    if "GITHUB_ACTIONS" in os.environ:  # the import takes time
+    if "GITHUB_ACTIONS" in os.environ:  # importing it takes time
         importlib.import_module("harness.cli.ci").annotate_error(error)
     return error.exit_code
 
@@ -109,7 +109,7 @@ def threads_watched(progress: Progress) -> Iterator[list[errors.HarnessError]]:
 
 
 def _nobody_reads() -> bool:
-    """Whether standard output is a pipe whose reader has gone."""
+    """Whether standard output is a pipe whose reader has exited."""
     poll = select.poll()
     with contextlib.suppress(OSError, ValueError):
         poll.register(sys.stdout.fileno(), 0)
@@ -118,7 +118,7 @@ def _nobody_reads() -> bool:
 
 
 def let_go(code: int) -> int:
-    """Flush both streams; return the exit code, or a host fault's if the result was not written.
+    """Flush both streams; return ``code``, or a host fault's code if the result was not written.
 
     Python would exit with 120 after a failed flush.
     """
@@ -133,16 +133,16 @@ def let_go(code: int) -> int:
 
 @contextlib.contextmanager
 def interruptible(progress: Progress) -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into KeyboardInterrupt, so that every clean-up runs.
+    """Turn SIGINT, SIGTERM and SIGHUP into KeyboardInterrupt, so that all cleanup code runs.
 
-    A second signal ends this process at once; guards end the processes that it started.  A signal
-    that is ignored (nohup, a shell's background job) stays ignored.
+    A second signal ends this process immediately; guards end the processes that it started.  An
+    ignored signal (nohup, a shell's background job) stays ignored.
     """
 
     def first(number: int, _frame: object) -> None:
         for other in before:
             signal.signal(other, second)
-        # In a thread: the signal may have interrupted the printing of a line.
+        # Print in a thread, because the signal may have interrupted the printing of a line.
         say = functools.partial(progress.say, STOPPING)
         threading.Thread(target=say, name="harness-stopping", daemon=True).start()
         raise KeyboardInterrupt(signal.Signals(number).name)

@@ -133,7 +133,7 @@ def _unknown(name: str) -> errors.UsageError:
 
 
 def _table(history: _History) -> dict[str, object]:
-    """Return the history as JSON, with outcomes by their names."""
+    """Return the history as JSON, with the names of outcomes."""
     table: dict[str, object] = to_json(history)
     if isinstance(history, TestHistory):
         table["counts"] = {outcome.value: number for outcome, number in history.counts.items()}
@@ -204,7 +204,7 @@ def _when(result: PastResult) -> str:
 
 
 def _kernel(kernel: KernelInRun) -> str:
-    """Describe a kernel by its side, release, revision of the series, source and commit."""
+    """Describe a kernel by its side, release, series revision, source and commit."""
     parts = [f"{kernel.side} {kernel.release}".strip(), _revision(kernel), kernel.source]
     if kernel.commit:
         parts.append(f"commit {kernel.commit[:12]}")
@@ -245,7 +245,7 @@ def _failures(history: SeriesHistory) -> Iterator[Line]:
         (*(_outcome(outcomes[number]) for number, _ in ran), test)
         for test, outcomes in history.failures
     ]
-    # If there is no room for all revisions, the oldest are left out.
+    # If there is not enough room for all revisions, the oldest are left out.
     grid = terminal.table([*names, "test"], rows, {"test": 40}, names[:-1], whole=["test"])
     yield grid
     if gone := len(names) + 1 - len(grid.columns):

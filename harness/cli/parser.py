@@ -25,11 +25,11 @@ _MISSING = re.compile(r"the following arguments are required: (.+)", re.DOTALL)
 _NUMBER = re.compile(r"argument (?:\S+/)?(\S+): invalid (int|float) value: (.+)", re.DOTALL)
 _ASSIGNMENT = re.compile(r"(CONFIG_)?[A-Z][A-Z0-9_]*=.*")
 
-_TO_PYTEST = ("run", "check")  # verbs that pass the words after -- to pytest
+_TO_PYTEST = ("run", "check")  # verbs that pass the arguments after -- to pytest
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help with one line per verb: argparse does not allow for the indent of their list."""
+    """Help with one line per verb: argparse does not account for the indentation of their list."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog)
@@ -37,7 +37,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Answered(Exception):
-    """--help or --version was given, and the answer is printed."""
+    """--help or --version was given, and its output has been printed."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -76,7 +76,7 @@ class Parser(argparse.ArgumentParser):
         return []
 
 
-#: argparse's object that verbs are added to.
+#: The argparse object that verbs are added to.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -110,7 +110,7 @@ def add_verb(
 
 
 def add_options(parser: argparse.ArgumentParser, verb: str) -> None:
-    """Add the options that harness.options has for a verb, in their groups."""
+    """Add the options that harness.options defines for a verb, in their groups."""
     groups: dict[str, argparse._ArgumentGroup] = {}
     for option in options.of_verb(verb):
         if option.group not in groups:
@@ -147,14 +147,14 @@ def typed_plan(typed: argparse.Namespace, words: Sequence[str] | None = None) ->
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that ``word`` resembles; empty if there is none."""
+    """Return the known name that ``word`` resembles; empty if there is none."""
     return next(iter(difflib.get_close_matches(word, list(known), 1, 0.6)), "")
 
 
 def parse(top: Parser, verb: str, words: Sequence[str]) -> argparse.Namespace:
-    """Parse the words of one verb; ``rest`` holds those after ``--``.
+    """Parse the arguments of one verb; ``rest`` contains those after ``--``.
 
-    Raises UsageError, with the command that was probably meant, and Answered for --help and
+    Raises UsageError with the command that was probably meant, or Answered for --help and
     --version.
     """
     cut = words.index("--") if "--" in words else len(words)
@@ -178,7 +178,7 @@ def parse(top: Parser, verb: str, words: Sequence[str]) -> argparse.Namespace:
 def _meant(
     verb: str, words: Sequence[str], rest: Sequence[str], unknown: Sequence[str], near: str
 ) -> str:
-    """Return the command that was probably meant; its unknown options may be pytest's."""
+    """Return the command that was probably meant; options unknown to us may be pytest's."""
     odd = [word for word in unknown if word.startswith("-") and word != "-"]
     flag = odd[0].partition("=")[0]
     if near:
@@ -187,7 +187,7 @@ def _meant(
     if verb not in _TO_PYTEST or flag.startswith("--") or odd[0] not in words:
         return f"harness {verb} --help"
     behind = words[words.index(odd[0]) + 1 :]
-    if behind and not behind[0].startswith("-"):  # perhaps the option's value
+    if behind and not behind[0].startswith("-"):  # this may be the option's value
         return f"harness {verb} SERIES -- {flag} ..."
     ours = [word for word in words if word not in odd]
     return shlex.join(["harness", *ours, "--", *odd, *rest])
@@ -205,6 +205,6 @@ def takes_value(top: argparse.ArgumentParser, verb: str, flag: str) -> bool:
 
 
 def verbs(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Return the parsers of the verbs that ``top`` has."""
+    """Return the parser of each verb in ``top``."""
     actions = [action for action in top._actions if isinstance(action, argparse._SubParsersAction)]
     return dict(actions[0].choices) if actions else {}

@@ -104,7 +104,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _check_options(options: argparse.Namespace, places: dict[str, str]) -> None:
-    """Raise UsageError for options without effect, and for two results on standard output."""
+    """Raise UsageError for options that have no effect, and for two results on standard output."""
     names = [name for name, p in {"output": options.output, **places}.items() if p == "-"]
     if len(names) + (options.github and not options.json) > 1:
         raise UsageError(
@@ -129,7 +129,7 @@ def _write_forms(
 ) -> None:
     """Write the requested formats of the run or the check in ``folder``.
 
-    Raises UsageError for a format that a check does not have, HostFault if a file cannot be
+    Raises UsageError for a format that does not exist for checks, HostFault if a file cannot be
     written.
     """
     out = sys.stderr if options.json else sys.stdout
@@ -162,7 +162,7 @@ def _write_check_forms(folder: Path, places: dict[str, str], github: TextIO | No
 
 
 def _no_other_form(folder: Path) -> UsageError:
-    """Return the error for a folder that has only a page, or no report at all."""
+    """Return the error for a folder that only has an HTML page, or no report at all."""
     command = f"harness report {shlex.quote(str(folder))}"
     if run_page.is_unfinished(folder):
         what = f"the run in {folder} did not finish, so it has only an HTML page"
@@ -176,7 +176,7 @@ def _no_other_form(folder: Path) -> UsageError:
 
 
 def _is_comparison(folder: Path) -> UsageError | None:
-    """Return the error for a comparison, which has no report ("last" may be one)."""
+    """Return the error if ``folder`` is a comparison, which has no report ("last" may be one)."""
     if (folder / store.RUN).exists() or not (folder / store.COMPARISON).exists():
         return None
     what = f"a comparison has no report; its results are in {folder / store.COMPARISON}"
@@ -229,7 +229,7 @@ def _write_file(made: Page, file: Path, place: str) -> int:
 
 
 def _past_runs(tests: Sequence[str], db: str, progress: Progress) -> Mapping[str, TestHistory]:
-    """Return the histories of tests; if they cannot be read, say why and return none."""
+    """Return the histories of tests; if they cannot be read, show why and return none."""
     try:
         return history.of_tests(tests, last=12, db=db)
     except errors.HarnessError as error:

@@ -48,9 +48,9 @@ examples:
   git bisect run harness run --no-series --tree . --suite tests/guest/nvmet
 """
 
-_SCREEN = 100  # lines where there is no terminal: run.json has the rest
+_SCREEN = 100  # lines without a terminal; run.json contains the rest
 _FIXED = 3  # lines around the lists: an empty one, the verdict, the prompt
-_LEAST = 3  # the least lines of a list: an empty line, its title, its first entry
+_LEAST = 3  # minimum number of lines for a list: an empty line, its title, its first entry
 
 
 def add(commands: Commands) -> None:
@@ -76,13 +76,13 @@ def make_plan(typed: Plan) -> Plan:
 
 
 def run_verb(options: argparse.Namespace, progress: Progress) -> int:
-    """Test the series, and show what it does."""
+    """Test the series, and show the results."""
     if options.hold and not options.hold_for:
         if not sys.stdin.isatty() or options.json:
             raise errors.UsageError(
                 "--hold needs a terminal", hint="--hold-for SECONDS, which needs none"
             )
-        progress.live = False  # a kept guest gets the terminal
+        progress.live = False  # a held guest uses the terminal
     with paths.in_use():
         planned = make_plan(typed_plan(options))
         for note in planned.notes:
@@ -105,7 +105,7 @@ def run_verb(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _cpu_seconds() -> dict[str, float]:
-    """The CPU time of this process, and of its children."""
+    """Return the CPU time of this process and of its children."""
     times = os.times()
     return {
         "own": times.user + times.system,
@@ -130,7 +130,7 @@ def show(run: Run) -> None:
 
 
 def _print(console: rich.console.Console, line: Text) -> None:
-    """Print a line: cut on a terminal, whole elsewhere."""
+    """Print a line; on a terminal it is cut to fit."""
     line = printable_text(line)
     if console.is_terminal:
         console.print(line, no_wrap=True, overflow="ellipsis")
@@ -139,7 +139,7 @@ def _print(console: rich.console.Console, line: Text) -> None:
 
 
 def _room(console: rich.console.Console, run: Run) -> int:
-    """Return how many lines there are for the lists."""
+    """Return how many lines are available for the lists."""
     height = console.size.height if console.is_terminal else _SCREEN
     rows = len(console.render_lines(table(run, console)))
     ends = sum(-(-line.cell_len // console.width) for line in _next_steps(run))
@@ -147,7 +147,7 @@ def _room(console: rich.console.Console, run: Run) -> int:
 
 
 def table(run: Run, console: rich.console.Console) -> rich.table.Table:
-    """Make the table of kernels, a row for each."""
+    """Build the table of kernels, with a row for each."""
     titles = ("kernel", "release", "build", "boot", "tests")
     rows: list[tuple[terminal.TableCell, ...]] = []
     for side in run.sides:
@@ -160,7 +160,7 @@ def table(run: Run, console: rich.console.Console) -> rich.table.Table:
 
 
 def _tally(tests: tuple[Test, ...]) -> Text:
-    """Write how many tests have each outcome, in colours."""
+    """Return how many tests have each outcome, in colour."""
     parts = [
         Text(f"{number} {outcome}", terminal.OUTCOME_COLOURS.get(outcome, "red"))
         for outcome, number in counts(tests).items()
@@ -169,7 +169,7 @@ def _tally(tests: tuple[Test, ...]) -> Text:
 
 
 def _troubles(run: Run) -> Iterator[Text]:
-    """Yield what no list of tests shows: failed boots, new warnings, tests that were not run."""
+    """Yield problems that the test lists do not show: failed boots, new warnings, tests not run."""
     for side in run.sides:
         if side.error:
             yield Text(f"{side.side}: {side.error}", "red")
@@ -213,20 +213,20 @@ def _cut(lines: Sequence[Text], room: int) -> Iterator[Text]:
 
 
 def _failures(run: Run) -> Iterator[list[Text]]:
-    """Yield the failures of the judged kernel by reason, those that count first."""
+    """Yield the judged kernel's failures by reason; those that affect the verdict come first."""
     for group in run.failure_groups:
         colour = "red" if group.counts else "yellow"
         lines = [Text(f"{len(group.tests)} {group.reason}:", colour)]
         for number, test in enumerate(group.tests):
             lines.append(_failure(test, run.change(test.id), colour))
             where = _place(test)
-            if where and number == 0:  # the report shows the others
+            if where and number == 0:  # the report shows the other locations
                 lines.append(where)
         yield lines
 
 
 def _failure(test: Test, change: Change | None, colour: str) -> Text:
-    """Write a failure in one line, with the base's outcome where it differs."""
+    """Return a failure as one line, with the base's outcome if it differs."""
     before = f"{change.base} -> " if change and change.base is not Outcome.NOTRUN else ""
     rerun = _rerun(change) if change else ""
     outcomes = f"{before}{test.outcome}"
@@ -282,7 +282,7 @@ def _verdict_line(run: Run) -> Text:
 
 
 def _next_steps(run: Run) -> Iterator[Text]:
-    """Yield the folder of the evidence, and the commands to run next."""
+    """Yield the run's folder, and the commands to run next."""
     yield Text(f"evidence  {run.folder}")
     yield Text(f"report    harness report {shlex.quote(str(run.folder))} --open")
     if run.failure_groups and run.plan:

@@ -49,7 +49,7 @@ examples:
 """
 
 RECORDED = ("run", "check", "compare", "bisect")  # the verbs whose runs the history records
-#: What a run, a check, a comparison and a bisection write when they end, and its reader.
+#: The file that a run, check, comparison or bisection writes when it ends, and its reader.
 RESULTS: dict[str, Callable[[Path], object]] = {
     store.RUN: store.load_run,
     store.CHECK: store.load_check,
@@ -64,7 +64,7 @@ _FILES = {
     store.BISECTION: "bisected",
     "splats.txt": "splats",
 }
-_FAILURES = 20  # failures that are shown of a run whose folder is gone
+_FAILURES = 20  # maximum number of failures shown for a run whose folder was removed
 
 
 def add(commands: Commands) -> None:
@@ -122,7 +122,7 @@ def run_runs(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _only(rows: tuple[RunRow, ...], word: str) -> RunRow:
-    """Return the only run that ``word`` matches.  Raises UsageError for none or several."""
+    """Return the only run that ``word`` matches.  Raises UsageError if none or several match."""
     if len(rows) == 1:
         return rows[0]
     if not rows:
@@ -155,7 +155,7 @@ def _table(rows: tuple[RunRow, ...]) -> rich.table.Table:
 
 
 def run_show(options: argparse.Namespace, progress: Progress) -> int:
-    """Show a run: from its folder if that is complete, else from the history."""
+    """Show a run, from its folder if that is complete, otherwise from the history."""
     from harness.history import database, run_queries
     from harness.publish.html import run_page
 
@@ -172,7 +172,7 @@ def run_show(options: argparse.Namespace, progress: Progress) -> int:
             )
         row = None if complete and not rows else _only(rows, options.which)
         sides = run_queries.sides(connection, row.id) if row else ()
-    if row is None:  # never recorded here
+    if row is None:  # the run was never recorded here
         return _show_folder(folder, options.json)
     if row.there and _is_complete(Path(row.folder)) and row.ended != "running":
         if not options.json:
@@ -186,18 +186,18 @@ def run_show(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _is_complete(folder: Path) -> bool:
-    """Whether a folder holds what a run writes when it ends."""
+    """Whether a folder contains the file that a run writes when it ends."""
     return any((folder / name).is_file() for name in RESULTS)
 
 
 def _show_folder(folder: Path, as_json: bool) -> int:
-    """Show what a folder holds as its verb did, or print its JSON."""
+    """Show the contents of a folder as its verb did, or print its JSON."""
     name = next(name for name in RESULTS if (folder / name).is_file())
     if as_json:
         RESULTS[name](folder)  # raises UsageError for a damaged file
         print((folder / name).read_text(encoding="utf-8", errors="replace"))
         return errors.GOOD
-    if name == store.RUN:  # its folder may have been moved, for example off a CI system
+    if name == store.RUN:  # its folder may have been moved, for example from a CI system
         run.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
     elif name == store.CHECK:
         check.show(store.load_check(folder), folder)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness series`` and ``harness fetch``: show a series as it is read, and store one."""
+"""``harness series`` and ``harness fetch``: show how a series is parsed, and store one."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Read a series, and show it."""
+    """Read a series and show it."""
     series = _read(options, progress, collect=False, whole=False)
     for line in trust.commands(series):
         progress.say(f"needs --trust, since it runs on this machine: {line}")
@@ -106,11 +106,11 @@ def _read(options: argparse.Namespace, progress: Progress, *, collect: bool, who
 
 
 def run_fetch(options: argparse.Namespace, progress: Progress) -> int:
-    """Read a series, and store it."""
+    """Read a series and store it."""
     name, word = options.name, options.words[0]
     if name and not re.fullmatch(r"\w[\w.-]*", name):
         raise errors.UsageError(f"{name!r} cannot be a folder's name", hint="letters, digits and -")
-    with paths.in_use():  # until the mails, which may be in the cache, are copied
+    with paths.in_use():  # keep the cache until its mails are copied
         series = _read(options, progress, collect=options.trailers, whole=True)
         link = word if re.match(r"https?://|<?[^\s/]+@", word) else ""
         patches = settings.load(Path.cwd()).folder / "patches"
@@ -147,7 +147,7 @@ def table(series: Series) -> dict[str, Any]:
 
 
 def show(series: Series) -> None:
-    """Print a series as it was read."""
+    """Print a series as it was parsed."""
     console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
     version = f" v{series.version}" if series.version > 1 else ""
     console.print(f"{series.name}:{version} {series.title}")

@@ -46,7 +46,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Boot the kernel; return the status of the command."""
+    """Boot the kernel; return the exit status of the command."""
     command = list(options.rest)
     typed = dataclasses.replace(typed_plan(options), patched_only=True)
     with paths.in_use(), tempfile.TemporaryDirectory(prefix="harness-shell-") as folder:
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def _given(image: str, plan: Plan) -> tuple[Path, Path | None]:
-    """Return the image of --image, and the modules next to it."""
+    """Return the image given by --image, and the modules next to it."""
     path = Path(image).absolute()
     check_image(path, plan.arch or GUEST_ARCH)
     modules = path.with_name("modules")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness splats``: find a kernel's splats in any log."""
+"""``harness splats``: find kernel splats in any log."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
-    """Read logs, and show their splats."""
+    """Read logs and show the splats in them."""
     decoder = _decoder(options)
     code = errors.GOOD
     for name in options.files:
@@ -99,7 +99,7 @@ def _table(name: str, splats: tuple[Splat, ...], decoded: tuple[Decoded, ...]) -
 
 
 def _decoder(options: argparse.Namespace) -> Decoder | None:
-    """Return the decoder if the options ask for it.  Raises UsageError if some are missing."""
+    """Return the decoder if the options request it.  Raises UsageError if some are missing."""
     details = (options.tree, options.commit, options.modules, options.series)
     if options.vmlinux is None and not any(details):
         return None
@@ -129,7 +129,7 @@ def _diffs(path: Path) -> list[tuple[str, bytes]]:
 
 
 def show(name: str, splats: tuple[Splat, ...], decoded: tuple[Decoded, ...], *, full: bool) -> None:
-    """Print splats in the order of the log: a line for each."""
+    """Print splats in the order of the log, one line each."""
     console = rich.console.Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"{name}: {len(splats) or 'no'} splat{'' if len(splats) == 1 else 's'}")
     for number, found in enumerate(splats):
@@ -199,7 +199,7 @@ def _plain(file: io.BufferedReader, name: str) -> BinaryIO:
 
 @contextlib.contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Raise HostFault if the log that is read inside cannot be read to its end."""
+    """Raise HostFault if the log that is read in the block cannot be read to its end."""
     try:
         yield
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:

@@ -15,7 +15,7 @@ from harness.progress import clock, printable_text
 
 WIDE = 200  # width of the output without a terminal
 _GAP = 2  # spaces between two columns
-_NARROWEST = 6  # the least width of a column
+_NARROWEST = 6  # minimum width of a column
 
 OUTCOME_COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
 VERDICT_COLOURS = {
@@ -34,14 +34,14 @@ def verdict_text(verdict: Verdict) -> Text:
 
 
 def ended_text(ended: str, verdict: str) -> Text:
-    """Return how a run of the history ended: its verdict, or why there is none."""
+    """Return how a run in the history ended: its verdict, or why there is none."""
     if ended == "done" or verdict != Verdict.NONE:
         return Text(verdict, style=VERDICT_COLOURS.get(Verdict(verdict), ""))
     return Text(ended, style={"running": "cyan", "interrupted": "yellow"}.get(ended, "red"))
 
 
 def ago(when: float) -> str:
-    """Return how long ago a time was, in minutes, hours or days."""
+    """Return how long ago ``when`` was, in minutes, hours or days."""
     seconds = max(0.0, time.time() - when)
     for unit, length in (("d", 86400), ("h", 3600)):
         if seconds >= length:
@@ -75,11 +75,11 @@ def table(
     whole: Sequence[str] = (),
     on: rich.console.Console | None = None,
 ) -> rich.table.Table:
-    """Make a table that fits a console (default: standard output): each row stays one line.
+    """Build a table that fits a console (default: standard output), with one line per row.
 
-    ``soft`` columns may shrink to that number of characters.  On a terminal their text is cut;
-    elsewhere, and in the columns ``whole``, it is wrapped.  If that is not enough, the columns
-    ``spare`` are dropped one after another.
+    ``soft`` columns may shrink to the given number of characters.  On a terminal their text is cut;
+    elsewhere, and in the ``whole`` columns, it is wrapped.  If that is not enough, the ``spare``
+    columns are dropped one after another.
     """
     on = on or console()
     widths = _widths(titles, rows, soft, spare, on.width)
@@ -100,7 +100,7 @@ def _widths(
     spare: Sequence[str],
     room: int,
 ) -> dict[int, int]:
-    """Return the width of each column that there is room for, by its index."""
+    """Return the width of each column that fits, by its index."""
     wanted = [
         max(Text.assemble(cell).cell_len for cell in (title, *(row[place] for row in rows)))
         for place, title in enumerate(titles)

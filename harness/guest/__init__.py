@@ -2,7 +2,7 @@
 """Boot kernels with virtme-ng and run pytest-xdist workers in them.
 
 ``start`` boots guests, each held by a keeper process; ``relay_command`` is what xdist starts as a
-worker: it claims a guest and carries bytes between xdist and the guest's results port.
+worker: it claims a guest and copies data between xdist and the guest's results port.
 """
 
 from harness.guest.handle import GuestHandle, find, relay_command, start

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Choose how QEMU runs guest code: KVM only after a probe guest has run with it.
+"""Choose QEMU's accelerator: KVM is used only after a probe guest has run with it.
 
 The existence of /dev/kvm proves nothing: on nested or old hosts QEMU may start and then abort or
 hang.  So a 238-byte guest (probe.S) repeats a kernel's first steps, under a time limit.
@@ -22,8 +22,8 @@ from harness.errors import HostFault, UsageError
 from harness.model import Accel
 from harness.progress import Progress
 
-OLDEST = (6, 0)  # QEMU version: the first with the socket options we use
-LIMIT = 10.0  # seconds for the probe; KVM takes a fraction of a second
+OLDEST = (6, 0)  # oldest QEMU version that has the socket options we use
+LIMIT = 10.0  # time limit of the probe in seconds; KVM needs a fraction of a second
 _PROVEN = 33  # QEMU's exit status when the guest wrote 0x10 to isa-debug-exit
 _KVM = Path("/dev/kvm")
 _SETUP = "harness setup"
@@ -37,9 +37,9 @@ _PROBE = base64.b64decode(
 
 @dataclasses.dataclass(frozen=True)
 class KvmProbe:
-    """kvm.json in the cache: result of the last probe; ``key`` has everything it depends on.
+    """kvm.json in the cache: the result of the last probe; ``key`` is everything it depends on.
 
-    ``trouble`` is empty if KVM works.
+    ``trouble`` says why KVM does not work; empty if it works.
     """
 
     key: str
@@ -84,7 +84,7 @@ def find_qemu(arch: str = "x86_64") -> tuple[str, str]:
 
 
 def _trouble(qemu: str, version: str, arch: str) -> str:
-    """Why KVM cannot be used; empty if it can.  Probed once per boot of the host."""
+    """Return why KVM cannot be used; empty if it can.  Probed once per boot of the host."""
     if arch != "x86_64" or platform.machine() != "x86_64":
         return "KVM is only supported for x86-64 guests on x86-64 hosts"
     if not _KVM.exists():

@@ -24,7 +24,7 @@ _TICK = 0.2
 
 
 def terminal() -> int | None:
-    """Open the controlling terminal, even if stdin is redirected; None without one."""
+    """Open the controlling terminal, even if stdin is redirected; return None if there is none."""
     try:
         return os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
     except OSError:

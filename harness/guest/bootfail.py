@@ -13,7 +13,7 @@ _LAST = 12  # console lines shown in a message
 class BootStage:
     """How far a boot got: ``text`` for a message, and a ``hint`` on what to try.
 
-    ``early``: the hint is only shown for a boot without a splat.
+    ``early``: show the hint only if the boot printed no splat.
     """
 
     pattern: str
@@ -22,7 +22,7 @@ class BootStage:
     early: bool = False
 
 
-# The most specific come first.
+# The most specific stages come first.
 _STAGES = (
     BootStage(
         r"harness: cannot set up the guest",
@@ -69,7 +69,7 @@ def stage(console: str) -> BootStage:
 def explain(name: str, ended: str, console: str, titles: list[str]) -> str:
     """Return a message: what happened, how far the boot got, the last lines, what to try.
 
-    ``ended`` is from the guest's record; ``titles`` are the titles of the boot's splats.
+    ``ended`` is from the guest's record; ``titles`` are the titles of the splats during the boot.
     """
     how = {
         "panic": "its kernel panicked",

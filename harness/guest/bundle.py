@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The bundle of Python modules for guests: built once, and rebuilt when a source changes.
 
-It is a folder in the cache.  harness.guestside.bundled reads ``modules``; ``pyc`` has the compiled
-files of modules that are imported before the bundle and of modules whose assertions pytest has
-rewritten; ``stamps.json`` has the modification times of the sources.
+It is a folder in the cache.  harness.guestside.bundled reads ``modules``.  ``pyc`` contains the
+compiled files of modules that are imported before the bundle, and of modules whose assertions
+pytest has rewritten.  ``stamps.json`` contains the modification times of the sources.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from harness.errors import HostFault
 from harness.guest import records
 
 MODULES, COMPILED, STAMPS = "modules", "pyc", "stamps.json"
-_LIMIT = 60.0  # seconds to build it; usually it takes one
+_LIMIT = 60.0  # seconds to build the bundle; usually it takes one second
 
 
 def ready(python: Path) -> Path | None:
     """Return the bundle's folder for guests that run ``python``.
 
-    None if it cannot be built: guests then start without it, more slowly.
+    Returns None if it cannot be built; guests then start without it, more slowly.
     """
     place = paths.cache("images") / f"python-{_key(python)}"
     if fresh(place):
@@ -46,11 +46,11 @@ def _build(python: Path, folder: Path) -> None:
     folder.mkdir()
     environment = {
         **records.python_environment(),
-        "HARNESS_GUEST": "none",  # makes plugins import the same modules as in guests
+        "HARNESS_GUEST": "none",  # so that plugins import the same modules as in guests
         "PYTHONPYCACHEPREFIX": str(folder / COMPILED),
         "PYTHONDONTWRITEBYTECODE": "",
     }
-    # Run by path: -m would also import this package, which guests do not need.
+    # Run by path, because -m would also import this package, which guests do not need.
     gather = str(Path(__file__).with_name("gather.py"))
     process.run([str(python), "-P", gather, str(folder)], env=environment, timeout=_LIMIT)
 
@@ -66,7 +66,7 @@ def fresh(place: Path) -> bool:
 
 
 def _key(python: Path) -> str:
-    # Another Python, other packages or another harness need another bundle.
+    # A different Python, harness or set of packages needs its own bundle.
     parts = [f"{python}", str(Path(__file__).parents[2])]
     for path in (python, *sorted((python.parent.parent / "lib").glob("python3*/site-packages"))):
         parts.append(f"{path.resolve()}={path.stat().st_mtime_ns}")

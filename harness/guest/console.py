@@ -16,9 +16,9 @@ from harness.guestside import bootstrap
 
 #: Separates a line's time (seconds since the guest was started) from its text in console.log.
 SEPARATOR = " | "
-#: Limits in bytes: kept from a console's start, from its end, and of one line.
+#: Limits in bytes: for the start of a log, for its end, and for one line.
 KEPT, TAIL, LONGEST = 32 << 20, 1 << 20, 1 << 16
-# Every line with a sign other than KERNEL matches this: a quick first check.
+# A quick first check: every line whose sign is not KERNEL matches this.
 _HOT = re.compile(rb"harness: |panic|sysrq: ")
 _PANIC = re.compile(rb"Kernel panic - not syncing|\] Kernel Offset: .*\bpanic\b")
 # The first message of a kernel, or any message with a timestamp.
@@ -27,9 +27,9 @@ _LEFT = re.compile(re.escape(bootstrap.LEFT).encode() + rb" (\d+)")
 _TEST = re.compile(rb"harness: (?:start|end) ")
 
 # Seconds on real hardware; scaled up under emulation.
-LAST_WORDS = 4.0  # to respond to sysrq after a deadline, and to print the output
-SILENCE = 0.5  # after which sysrq output counts as complete
-FAREWELL = 2.0  # to power off after the job ended, and to end after a panic
+LAST_WORDS = 4.0  # for the kernel to respond to sysrq after a deadline, and to print the output
+SILENCE = 0.5  # sysrq output counts as complete after this much silence
+FAREWELL = 2.0  # for the guest to power off after its job ended, or to exit after a panic
 DRAIN = 0.3  # (not scaled) to read remaining output when the guest is no longer needed
 
 
@@ -63,7 +63,7 @@ def sign(line: bytes) -> Sign:
 
 
 def left(line: bytes) -> int:
-    """Return the exit status in a line whose sign is LEFT."""
+    """Return the exit status from a line whose sign is LEFT."""
     match = _LEFT.search(line)
     return int(match[1]) if match else 125
 
@@ -71,7 +71,7 @@ def left(line: bytes) -> int:
 class Stamper:
     """Writes the console's output to a file, each line with its time.
 
-    If there are more than ``limit`` bytes, the middle is left out.
+    If the output exceeds ``limit`` bytes, the middle is left out.
     """
 
     def __init__(self, file: IO[bytes], begin: float, limit: int = KEPT) -> None:
@@ -83,7 +83,7 @@ class Stamper:
         self._cut = 0
 
     def write(self, data: bytes) -> None:
-        """Write a piece of output, which may end in the middle of a line."""
+        """Write a chunk of output, which may end in the middle of a line."""
         stamp = f"{time.monotonic() - self._begin:10.3f}{SEPARATOR}".encode()
         text = bytearray()
         for piece in data.replace(b"\r", b"").splitlines(keepends=True):
@@ -91,7 +91,7 @@ class Stamper:
             self._fresh = piece.endswith(b"\n")
         if self._room > 0:
             self._file.write(text)
-            self._file.flush()  # other processes read it meanwhile
+            self._file.flush()  # other processes read the log while it is being written
             self._room -= len(text)
             return
         self._tail += text
@@ -100,7 +100,7 @@ class Stamper:
             del self._tail[:-TAIL]
 
     def close(self) -> None:
-        """Write the buffered end of the output, and close the file."""
+        """Write the buffered rest of the output, and close the file."""
         if self._cut:
             self._file.write(f"\n(cut: {self._cut} bytes)\n".encode())
         self._file.write(self._tail)
@@ -118,12 +118,12 @@ class Console:
         self._rest = b""
 
     def lines(self, timeout: float) -> list[bytes] | None:
-        """Return new lines: none after ``timeout`` seconds, None when the console is closed."""
+        """Return new lines: empty after ``timeout`` seconds, None when the console is closed."""
         if not self._poll.poll(max(timeout, 0) * 1000):
             return []
         try:
             data = os.read(self._fd, 1 << 16)
-        except OSError:  # no process has the terminal open any more
+        except OSError:  # no process has the terminal open anymore
             data = b""
         if not data:
             return None
@@ -148,9 +148,9 @@ class Console:
 class ConsoleWatch:
     """Decides how a guest ended, from its console lines and the time (which callers pass in).
 
-    ``deadline`` is the limit for the boot, in seconds after the start.  ``verdict`` is empty until
-    it is known how the guest ends; then it is a value for GuestRecord's ``ended``, and the guest is
-    killed once ``tick`` returns True, unless it ends by itself before.
+    ``deadline`` is the time limit for the boot, in seconds after the start.  ``verdict`` is empty
+    until it is known how the guest ends.  Then it is a value for GuestRecord's ``ended``, and the
+    guest is killed once ``tick`` returns True, unless it has ended by itself.
     """
 
     def __init__(self, deadline: float, factor: float) -> None:
@@ -158,7 +158,7 @@ class ConsoleWatch:
         self.factor = factor
         self.spoke = False  # the kernel printed something
         self.boot_seconds: float | None = None
-        self.status: int | None = None  # of the guest's job, once it ended
+        self.status: int | None = None  # exit status of the guest's job, once it has ended
         self.verdict = ""
         self.note = ""  # explains the verdict, where necessary
         self._until: float | None = None
@@ -190,14 +190,14 @@ class ConsoleWatch:
             self.verdict = "timeout"
 
     def alive(self) -> None:
-        """Reset the verdict: the guest lives, and what looked like its end was program output."""
+        """Reset the verdict: the guest is alive; what looked like its end was program output."""
         self.verdict, self.note, self._until = "", "", None
 
     def late(self, now: float) -> bool:
-        """Note that a test is over its deadline; return whether to ask the guest with sysrq."""
+        """Record that a test exceeded its deadline; return whether to send sysrq to the guest."""
         if not self._asked and not self.verdict:
             self._asked = True
-            self.verdict = "hang"  # unless it responds
+            self.verdict = "hang"  # until it responds
             self._until = now + LAST_WORDS * self.factor
         return self._asked
 
@@ -206,7 +206,7 @@ class ConsoleWatch:
         return now - self._last
 
     def over(self, now: float) -> None:
-        """Note that the guest is no longer needed."""
+        """Record that the guest is no longer needed."""
         self.verdict = self.verdict or "done"
         self._until = min(self._until or now + DRAIN, now + DRAIN)
 
@@ -220,7 +220,7 @@ class ConsoleWatch:
         return self._until is not None and now > self._until
 
     def gone(self, status: int, messages: str) -> None:
-        """Note that the guest ended by itself, with QEMU's exit ``status`` and ``messages``."""
+        """Record that the guest ended by itself, with QEMU's exit ``status`` and ``messages``."""
         killed = "terminating on signal" in messages
         if self.verdict or (self.boot_seconds is None and not status and not killed):
             return

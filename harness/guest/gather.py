@@ -18,7 +18,7 @@ import tempfile
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-# A passing test, a failing one (whose report needs more modules) and the most common fixtures.
+# A passing test, a failing test (its report needs more modules) and the most common fixtures.
 _SUITE = """
 import pytest
 
@@ -39,7 +39,7 @@ def exercise() -> None:
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as null:
         suite = Path(folder) / "test_gather.py"
         suite.write_text(_SUITE)
-        # For modules imported in a test, pytest rewrites the assertions and caches the result.
+        # pytest rewrites the assertions of modules imported in a test and caches the result.
         # Guests cannot write to that cache.
         names = [f"harness.guestside.{m.name}" for m in pkgutil.iter_modules(_folder())]
         with suite.open("a") as file:

@@ -38,7 +38,7 @@ class GuestHandle:
         self._group = group
 
     def record(self) -> GuestRecord | None:
-        """Return the guest's record so far; None before the keeper has written it."""
+        """Return the guest's record so far; None until the keeper has written it."""
         return records.read_record(self.folder)
 
     @property
@@ -48,9 +48,9 @@ class GuestHandle:
         return record is not None and record.boot_seconds is not None
 
     def poll(self) -> GuestRecord | None:
-        """Return the final record when the guest has ended, None while it runs.
+        """Return the final record once the guest has ended, None while it is running.
 
-        Raises GuestFault if the host could not start it, with QEMU's message as details.
+        Raises GuestFault if the host could not start the guest, with QEMU's message as details.
         """
         fault = records.read_fault(self.folder)
         if fault is not None:
@@ -63,7 +63,7 @@ class GuestHandle:
         return None
 
     def _without_keeper(self) -> GuestRecord:
-        """Return the final record after the keeper exited (just now) or was killed."""
+        """Return the final record after the keeper has just exited, or was killed."""
         fault = records.read_fault(self.folder)
         if fault is not None:
             raise fault
@@ -87,7 +87,7 @@ class GuestHandle:
         return self.up
 
     def wait_over(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds until the guest has ended; return whether it has.
+        """Wait up to ``timeout`` seconds for the guest to end; return whether it has ended.
 
         Raises the errors of ``poll``.
         """
@@ -97,7 +97,7 @@ class GuestHandle:
         return self.poll() is not None
 
     def signal(self, number: int) -> None:
-        """Send a signal to the keeper process, if it still runs."""
+        """Send a signal to the keeper process, if it is still running."""
         if self._group is not None:
             self._group.popen.send_signal(number)
             return
@@ -107,7 +107,7 @@ class GuestHandle:
                 os.kill(pid, number)
 
     def timeout(self) -> None:
-        """Tell the keeper that a test is over its deadline; does not wait.
+        """Tell the keeper that a test exceeded its deadline, without waiting.
 
         The keeper finds out what the guest is doing, then kills it; ``ended`` becomes "timeout".
         """
@@ -130,13 +130,13 @@ class GuestHandle:
 def start(spec: GuestSpec, count: int) -> list[GuestHandle]:
     """Start ``count`` guests at once, without waiting for them to boot.
 
-    Leftovers of killed runs are removed first.  Each guest gets the next free number in
+    What killed runs left behind is removed first.  Each guest gets the next free number in
     ``spec.folder``.  Raises HostFault if a keeper cannot be started; the other guests are ended.
     """
     sweep()
     guests: list[GuestHandle] = []
     if spec.prepared and spec.bundle is None:
-        from harness.guest import bundle  # here, because keepers import this module without it
+        from harness.guest import bundle  # only needed here: keepers import this module too
 
         spec = dataclasses.replace(spec, bundle=bundle.ready(spec.python))
     try:

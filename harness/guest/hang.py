@@ -2,8 +2,8 @@
 """Find out what a guest with a hanging test is doing, before it is killed.
 
 There are three sources: QEMU shows each processor's registers; the watcher in the guest shows the
-test's tasks, if the kernel still runs programs; sysrq makes the kernel show its tasks and memory,
-if it still handles interrupts.
+test's tasks, if the kernel is still running programs; sysrq makes the kernel show its tasks and
+memory, if it is still handling interrupts.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from harness.guest.console import Console
 
 _KEYS = b"wltm"  # sysrq: blocked tasks, backtraces of all CPUs, all tasks, memory
 _BETWEEN = 0.3  # seconds of silence before the next key; QEMU's serial line does not queue breaks
-_LONGEST = 1 << 20  # bytes of an answer that are read
+_LONGEST = 1 << 20  # limit in bytes for reading an answer
 
 
 class HangInquiry:
-    """Asks a guest; its sockets are in ``private``, the answers are written to ``folder``."""
+    """Queries a guest, whose sockets are in ``private``; writes the answers to ``folder``."""
 
     def __init__(self, private: Path, folder: Path) -> None:
         self._private, self._folder = private, folder
@@ -60,10 +60,10 @@ class HangInquiry:
                 console.send(self._keys[:1])
             self._keys = self._keys[1:]
             if not self._keys:
-                self._registers("later")  # a processor with other registers is not in a tight loop
+                self._registers("later")  # changed registers: not in a tight loop
 
     def ping(self) -> None:
-        """Ask whether the guest still runs programs; ``answered`` becomes True once it answers."""
+        """Ask whether the guest is still running programs; sets ``answered`` once it answers."""
         if not self._asked:
             self._asked = True
             self._send(b"are you there?\n")

@@ -23,8 +23,8 @@ from harness.guest import qmp
 from harness.guestside import held
 
 FILE = "held.json"
-SHELL, GDB = "shell", "gdb"  # kinds of a hold, and their sockets in the guest's private folder
-#: Seconds of a hold that the user ends at the terminal.
+SHELL, GDB = "shell", "gdb"  # kinds of holds, and their sockets' names in the private folder
+#: Duration in seconds of a hold that the user ends at the terminal.
 LONG = 7 * 24 * 3600.0
 _TICK = 0.1
 _PATIENCE = 5.0  # seconds for the guest to notice that it may continue
@@ -34,7 +34,7 @@ _PATIENCE = 5.0  # seconds for the guest to notice that it may continue
 class Hold:
     """held.json: why a guest is held, and the command that enters it.
 
-    ``kind`` is "shell" or "gdb"; the hold ends after ``seconds``.
+    ``kind`` is SHELL or GDB; the hold ends after ``seconds``.
     """
 
     kind: str
@@ -51,7 +51,7 @@ def living(folder: Path, private: Path, why: str, seconds: float) -> None:
 
 
 def dead(folder: Path, private: Path, vmlinux: Path | None, seconds: float, why: str) -> None:
-    """Stop the guest's processors and let gdb connect, for ``seconds``."""
+    """Stop the guest's processors and let gdb connect for ``seconds``."""
     sock = private / GDB
     qmp.ask(private / "qmp", "stop")
     qmp.monitor(private / "qmp", f"gdbserver unix:{sock},server=on,wait=off")
@@ -60,7 +60,7 @@ def dead(folder: Path, private: Path, vmlinux: Path | None, seconds: float, why:
 
 
 def write(folder: Path, hold: Hold) -> None:
-    """Begin a hold."""
+    """Start a hold."""
     serial.write(folder / FILE, hold, indent=1)
 
 
@@ -78,7 +78,7 @@ def let_go(folder: Path) -> None:
 
 
 def wait(folder: Path, seconds: float, given_up: Callable[[], bool]) -> None:
-    """Wait until the hold is ended, the time is up, or ``given_up`` returns True; then end it."""
+    """Wait until the hold ends, the time is up, or ``given_up`` returns True; then end it."""
     end = time.monotonic() + seconds
     while (folder / FILE).exists() and time.monotonic() < end and not given_up():
         time.sleep(_TICK)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Check that a file is a kernel image: QEMU runs any file, and reports no error.
+"""Check that a file is a kernel image, because QEMU boots any file without an error.
 
 ELF headers are parsed by hand: this happens before each boot, and importing pyelftools would take
 longer than the check.
@@ -40,7 +40,7 @@ def check(image: Path, arch: str) -> None:
         raise UsageError(what, hint=hint) from None
     image_arch = _arch(head)
     if image_arch is None and architecture.packed and head.startswith(_PACKED):
-        return  # QEMU decompresses it for this architecture
+        return  # on this architecture QEMU decompresses the image
     if image_arch is None:
         raise UsageError(f"{image} is not a kernel image", hint=hint)
     if image_arch != architecture.name:
@@ -91,7 +91,7 @@ def _note_segments(file: BinaryIO) -> list[bytes]:
 
 
 def _notes(segment: bytes) -> list[tuple[bytes, int]]:
-    """Return (name, type) of the notes in a segment."""
+    """Return (name, type) for each note in a segment."""
     notes, place = [], 0
     while place + _NOTE.size <= len(segment):
         name_size, value_size, kind = _NOTE.unpack_from(segment, place)

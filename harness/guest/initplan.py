@@ -22,8 +22,8 @@ class InitPlan:
     """facts.json, which ``harness.guestside.bootstrap`` reads with the standard library.
 
     ``job`` is "worker" (serves the results port) or "command" (runs ``command``, or a shell, on the
-    console).  ``size`` is the terminal's rows and columns.  ``site``: process .pth files.
-    ``rewritten`` is a folder with modules whose assertions pytest has rewritten.
+    console).  ``size`` is the terminal's rows and columns.  ``site``: whether to process .pth
+    files.  ``rewritten`` is a folder with modules whose assertions pytest has rewritten.
     """
 
     name: str
@@ -48,7 +48,7 @@ class InitPlan:
 def write(spec: GuestSpec, name: str, run: Path, command: Sequence[str] | None = None) -> None:
     """Write ``run``/facts.json for a worker, or for a command (if empty: a shell).
 
-    The caller must run under the same interpreter as the guest, with the same packages.
+    The caller must use the same Python interpreter as the guest, with the same packages.
     """
     plan = InitPlan(
         name=name,
@@ -73,7 +73,7 @@ def write(spec: GuestSpec, name: str, run: Path, command: Sequence[str] | None =
 
 
 def _terminal_size() -> tuple[int, ...]:
-    """Return rows and columns of the user's terminal; empty without a terminal."""
+    """Return the rows and columns of the user's terminal; empty without a terminal."""
     try:
         size = os.get_terminal_size(0)
     except OSError:
@@ -96,7 +96,7 @@ def environment(spec: GuestSpec, name: str) -> dict[str, str]:
 
 
 def search_path() -> list[str]:
-    """Return sys.path for the guest: ours, and the folder that contains this package."""
+    """Return sys.path for the guest: our own, plus the folder that contains this package."""
     paths = [os.path.abspath(path) for path in sys.path if path]  # noqa: PTH100 - keeps symlinks
     return list(dict.fromkeys([*paths, str(_ROOT)]))
 

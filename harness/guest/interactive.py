@@ -21,10 +21,10 @@ from harness.process import environment, guard
 
 _UP = re.compile(re.escape(bootstrap.UP).encode() + rb"\s*\n")
 _LEFT = re.compile(rb"(?:\[ *[\d.]+\] )?" + re.escape(bootstrap.LEFT).encode() + rb" \d+\r*\n")
-# What may become a _LEFT line: the beginning of a timestamp at the end of the data.
+# A possible start of a _LEFT line (from its timestamp on) at the end of the data.
 _PARTIAL = re.compile(rb"(?:\[[ \d.]*(?:\] ?(?:h[ \w:]*)?)?)?\r*$")
-_END = re.compile(rb"\r+\n")  # the guest's terminal and QEMU's each add a \r
-_KEPT = 8192  # bytes of the console that a message about a dead guest shows
+_END = re.compile(rb"\r+\n")  # the guest's terminal and QEMU's terminal each add a \r
+_KEPT = 8192  # bytes of the console shown in a message about a dead guest
 
 
 def shell(spec: GuestSpec, command: Sequence[str] = ()) -> int:
@@ -50,7 +50,7 @@ def shell(spec: GuestSpec, command: Sequence[str] = ()) -> int:
                 return _use(child, bool(command), name)
             finally:
                 child.close(force=True)
-                watcher.communicate(timeout=5)  # closes its pipe, so that it ends the whole group
+                watcher.communicate(timeout=5)  # closes its pipe: it then ends the process group
     finally:
         private.remove()
 

@@ -2,7 +2,7 @@
 """The keeper: a process that owns one guest from its start to its final record.
 
 ``python -m harness.guest.keeper FOLDER PARENT`` boots FOLDER/spec.json.  SIGTERM ends the guest,
-and so does the death of process PARENT; SIGUSR1 means that a test is over its deadline.
+and so does the death of process PARENT; SIGUSR1 means that a test exceeded its deadline.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from harness.guest.spec import GuestSpec
 from harness.model import GuestRecord
 from harness.process import Group
 
-_TICK = 0.1  # seconds between checks of clock and signals while the console is silent
+_TICK = 0.1  # seconds between checks of the clock and of signals while the console is silent
 DEAD = ("panic", "timeout", "hang")  # verdicts after which the kernel is worth inspecting
 _REAPED = 1.0  # seconds for QEMU to exit after its console was closed
 
@@ -44,7 +44,7 @@ class GuestKeeper:
         self.late = False  # SIGUSR1
 
     def record(self, ended: str = "") -> GuestRecord:
-        """Write and return the record as known so far."""
+        """Write and return the record with what is known so far."""
         record = GuestRecord(
             name=self.name,
             ended=ended,
@@ -77,7 +77,8 @@ class GuestKeeper:
     def _boot(self, private: Path) -> None:
         argv = qemu.argv(self.spec, self.name, private, gateway=True)
         master, slave = os.openpty()
-        # A socket, because virtme-run adds a second kernel console if it can open stderr by name.
+        # stderr is a socket, because virtme-run adds a second kernel console if it can open stderr
+        # by name.
         ours, theirs = socket.socketpair()
         error = theirs.fileno()
         console = Console(master, self.folder / records.CONSOLE, self.begin)
@@ -89,7 +90,7 @@ class GuestKeeper:
             os.close(slave)
             theirs.close()
             by_itself = self._stay(console, private)
-            if by_itself:  # then its exit status says why
+            if by_itself:  # then QEMU's exit status shows why
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     vng.popen.wait(_REAPED)
             by_itself = by_itself and vng.popen.poll() is not None
@@ -113,7 +114,7 @@ class GuestKeeper:
                 if lines:
                     inquiry.connect()
                 self._ask(inquiry, console, now)
-                # The guard also ends us when our parent dies, but it starts a moment later.
+                # The guard also ends us when our parent dies, but it starts slightly later.
                 if self.unwanted or os.getppid() != self.parent:
                     self.watch.over(now)
                 if self.watch.tick(now):
@@ -127,7 +128,7 @@ class GuestKeeper:
             qmp.dump_memory(private / "qmp", self.folder / records.VMCORE)
 
     def _hold(self, private: Path, console: Console, *, alive: bool) -> None:
-        """Hold a guest that died or hangs for the user; ``alive``: it still runs programs."""
+        """Hold a dead or hanging guest for the user; ``alive``: it is still running programs."""
         verdict = self.watch.verdict
         if not self.spec.hold or verdict not in DEAD or self.watch.boot_seconds is None:
             return

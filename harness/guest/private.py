@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The private folder of a running guest, with a path short enough for sockets.
 
-A socket's path has at most 107 bytes and run folders may be anywhere, so sockets are in the
+A socket's path is limited to 107 bytes and run folders may be anywhere, so sockets are in the
 system's temporary folder.  The keeper holds a lock in the private folder: if the lock is free, the
-keeper was killed, and ``sweep`` removes the folder and kills the processes that still use it.
+keeper was killed, and ``sweep`` removes the folder and kills the processes that are still using it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pathlib import Path
 from harness.errors import HostFault
 
 _LOCK = "lock"
-_YOUNG = 30.0  # seconds; a younger folder without a lock may still be being created
-_LONGEST = 60  # bytes of the base folder's path, so that sockets stay within 107 bytes
+_YOUNG = 30.0  # seconds; the creation of a younger folder without a lock may not be finished
+_LONGEST = 60  # limit in bytes for the base folder's path, so that sockets stay within 107 bytes
 
 
 def base() -> Path:
@@ -67,7 +67,7 @@ class Private:
 
 
 def sweep() -> int:
-    """Remove processes and folders of killed runs; return the number of folders."""
+    """Kill processes and remove folders left by killed runs; return the number of folders."""
     count = 0
     for folder in base().iterdir():
         if folder.is_dir() and _abandoned(folder):
@@ -96,7 +96,7 @@ def _abandoned(folder: Path) -> bool:
 
 
 def _kill_users(folder: Path) -> None:
-    # The folder's name is random, so a process with it in its arguments belongs to this guest.
+    # The folder's name is random, so a process that has it in its arguments belongs to this guest.
     mark = os.fsencode(folder)
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

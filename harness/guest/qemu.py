@@ -28,9 +28,9 @@ from harness.model import Accel
 
 PORT = "harness.0"
 WATCHER = "watcher"  # the socket behind the port of harness.guestside.watcher
-CHARDEV = "console"  # virtme-run's name for the console, which QMP needs
+CHARDEV = "console"  # virtme-run's name for the console; QMP needs it
 _RWDIR_TAG = "virtme.initmount{}"  # virtme-run's name for the folders of --rwdir
-_LIMIT = 2000  # bytes: a kernel command line that all our architectures accept
+_LIMIT = 2000  # bytes: the longest kernel command line that all our architectures accept
 _9P_OPTIONS = "version=9p2000.L,trans=virtio,access=any,msize=512000,cache={}"
 # The virtme-run script may not be in PATH when the harness is called by its full path.
 _VIRTME_RUN = "import sys; from virtme.commands.run import main; sys.exit(main())"
@@ -74,9 +74,9 @@ def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
 
 
 def hash_seed(spec: GuestSpec) -> str:
-    """Return the seed for Python's hashes: the same in all guests, for the order of sets."""
+    """Return the seed for Python's hashes, so that sets have the same order in all guests."""
     seed = dict(spec.environment).get("PYTHONHASHSEED", os.environ.get("PYTHONHASHSEED", ""))
-    # Python, which is the guest's init, exits if the seed is invalid.
+    # An invalid seed makes Python exit, and Python is the guest's init.
     valid = seed.isascii() and seed.isdecimal() and int(seed) < 1 << 32
     return seed if valid else "0"
 
@@ -98,7 +98,7 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
         # Dumps are read with the addresses in vmlinux, so the kernel must not be relocated.
         *(("panic=0", "nokaslr", "no5lvl") if spec.stays else ("panic=-1",)),
         # Otherwise KASAN reports one fault per boot.  The "=" matters: a kernel without KASAN would
-        # pass an unknown word without it to init as an argument.
+        # pass an unknown parameter without "=" to init as an argument.
         "kasan_multi_shot=1",
         # Slab objects are counted per cache, which is meaningless for merged caches.
         "slab_nomerge",
@@ -113,12 +113,12 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
         if architecture.name == "x86_64" and tsc_khz():
             arguments.append(f"tsc_early_khz={tsc_khz()}")
     arguments += spec.append
-    # The kernel passes an unknown word with a "=" to init as an environment variable.
+    # The kernel passes an unknown parameter with "=" to init as an environment variable.
     arguments.append(f"PYTHONHASHSEED={hash_seed(spec)}")
     # Like -I, but without -E, which would make Python ignore its environment variables.
     init = ["-P", "-s", "-S"]
     if spec.bundle:
-        # Compiled files of modules imported before the bundle: the system's may be outdated.
+        # Compiled files of modules imported before the bundle; those of the system may be outdated.
         init += ["-X", f"pycache_prefix={spec.bundle / 'pyc'}"]
     init += [str(_INIT), str(facts), str(spec.bundle / "modules") if spec.bundle else "-"]
     line = " ".join([*arguments, f"init={_quoted(str(spec.python))}", "--", *map(_quoted, init)])
@@ -145,7 +145,7 @@ def tsc_khz() -> int:
     """Return the frequency of this machine's TSC in kHz; 0 if it cannot be measured.
 
     Under emulation guests read the host's TSC.  A guest that calibrates it against an emulated
-    timer is sometimes wrong by a factor of ten on a busy host, and so are its sleeps and deadlines.
+    timer is sometimes off by a factor of ten on a busy host, and so are its sleeps and deadlines.
     """
     if platform.machine() != "x86_64":
         return 0
@@ -159,12 +159,12 @@ def tsc_khz() -> int:
     first_ns, first_count = _time_and_count(read)
     time.sleep(_TSC_INTERVAL)
     last_ns, last_count = _time_and_count(read)
-    del read, code  # or the page could not be freed
+    del read, code  # otherwise the page could not be freed
     return round((last_count - first_count) * 1_000_000 / (last_ns - first_ns))
 
 
 def _time_and_count(read: Callable[[], int]) -> tuple[int, int]:
-    """Return a time in ns and the TSC at that time: the most exact of several measurements."""
+    """Return a time in ns and the TSC at that time, from the most exact of several measurements."""
     samples = []
     for _ in range(20):
         before = time.monotonic_ns()

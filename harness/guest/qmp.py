@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import TextIO
 
-_PATIENCE = 2.0  # seconds for an answer; a stuck QEMU is killed anyway
+_PATIENCE = 2.0  # seconds to wait for an answer; a stuck QEMU is killed anyway
 _DUMP_PATIENCE = 300.0  # seconds to write a guest's memory
 # drgn cannot read the compressed formats that QEMU 7.2 writes to a stream.
 _DUMP_FORMAT = "elf"
@@ -20,7 +20,7 @@ def ask(path: Path, command: str, **arguments: object) -> bool:
 
 
 def monitor(path: Path, line: str) -> str:
-    """Run a command of QEMU's human monitor; return its output, empty without an answer."""
+    """Run a command of QEMU's human monitor; return its output; empty without an answer."""
     output = query(path, "human-monitor-command", {"command-line": line})
     return output.replace("\r", "") if isinstance(output, str) else ""
 
@@ -28,7 +28,7 @@ def monitor(path: Path, line: str) -> str:
 def dump_memory(path: Path, file: Path) -> bool:
     """Stop the guest and write its memory to ``file``; return whether that worked.
 
-    The guest's kernel takes no part in it.  A partial dump (QEMU was killed, the disk is full) is
+    The guest's kernel is not involved.  A partial dump (QEMU was killed, the disk is full) is
     removed.
     """
     part = file.with_name(f"{file.name}.part")
@@ -47,7 +47,7 @@ def query(
 ) -> object:
     """Run a QMP command; return the answer, or None if QEMU has exited, is silent or refuses.
 
-    ``patience`` is the time limit for each message of QEMU, in seconds.
+    ``patience`` is the time limit in seconds for each message from QEMU.
     """
     try:
         with socket.socket(socket.AF_UNIX) as sock:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The folder of one guest, through which keeper, relay and harness communicate.
 
-``guests/N/`` has spec.json (what to boot), console.log (what the kernel printed), guest.json (the
-record: updated while the guest runs, then final), keeper.log (messages of the keeper and QEMU),
-``run`` (a link to the private folder with the sockets while the guest runs), ``claimed`` (created
-by the relay that uses the guest).
+``guests/N/`` contains spec.json (what to boot), console.log (what the kernel printed), guest.json
+(the record, updated while the guest is running), keeper.log (messages from the keeper and QEMU),
+``run`` (a link to the private folder with the sockets while the guest is running) and ``claimed``
+(created by the relay that uses the guest).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from harness.model import GuestRecord
 
 SPEC, RECORD, CONSOLE = "spec.json", "guest.json", "console.log"
 KEEPER_LOG, FAULT, RUN, KEEPER = "keeper.log", "fault.json", "run", "keeper.pid"
-HANG, REGISTERS = "hang.json", "registers.txt"  # what a guest over its deadline was doing
-VNG_LOG = "vng.log"  # messages of virtme-ng and QEMU
-VMCORE = "vmcore"  # the memory of a kernel that died or hangs
+HANG, REGISTERS = "hang.json", "registers.txt"  # what a guest did when a test exceeded its deadline
+VNG_LOG = "vng.log"  # messages from virtme-ng and QEMU
+VMCORE = "vmcore"  # the memory of a dead or hanging kernel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class HungTask:
 
 @dataclasses.dataclass(frozen=True)
 class HangAnswer:
-    """hang.json: what the guest's tasks were doing; ``python`` has the test's Python stacks."""
+    """hang.json: what the guest's tasks were doing; ``python``: the test's Python stacks."""
 
     tasks: tuple[HungTask, ...] = ()
     python: str = ""
@@ -93,7 +93,7 @@ def taken(guests: Path) -> list[Path]:
 
 
 def write_record(folder: Path, record: GuestRecord) -> None:
-    """Write guest.json; ``ended`` is empty while the guest runs."""
+    """Write guest.json; ``ended`` is empty while the guest is running."""
     serial.write(folder / RECORD, record, indent=1)
 
 
@@ -136,7 +136,7 @@ def read_keeper(folder: Path) -> int | None:
 
 
 def read_hang(folder: Path) -> HangAnswer | None:
-    """Read a guest's answer when a test was over its deadline; None if it did not answer."""
+    """Read a guest's answer after a test exceeded its deadline; None if it did not answer."""
     try:
         return serial.read(folder / HANG, HangAnswer)
     except (OSError, serial.DamagedError):

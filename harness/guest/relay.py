@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _TICK = 0.01
 _SIZE = 1 << 16
-#: Exit statuses: the host closed the connection, or the guest did (or never answered).
+#: Exit statuses: the host closed the connection; the guest closed it or never answered.
 HOST_LEFT, GUEST_LEFT = 0, 1
 
 
@@ -38,7 +38,7 @@ def claim(guests: str) -> str:
 
 
 def connect(folder: str) -> socket.socket | None:
-    """Connect to the guest's results port; None if the guest ends before that works."""
+    """Connect to the guest's results port; None if the guest ends first."""
     while True:
         sock = socket.socket(socket.AF_UNIX)
         try:
@@ -78,7 +78,7 @@ def unkept(folder: str) -> bool:
 
 
 def carry(sock: socket.socket) -> int:
-    """Copy both ways until one side closes; return the exit status for that side."""
+    """Copy data both ways until one side closes; return the exit status for that side."""
     port = sock.fileno()
     poll = select.poll()
     poll.register(0, select.POLLIN)
@@ -109,7 +109,7 @@ def replacement(spec_path: str) -> list[GuestHandle]:
 
 def main(argv: list[str]) -> int:
     """Serve as a worker's standard input and output."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # pytest handles Ctrl-C, then lets us go
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # pytest handles Ctrl-C, then ends this process
     spec_path = argv[1]
     with open(spec_path) as file:  # noqa: PTH123
         import json

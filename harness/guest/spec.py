@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What to boot: a frozen value, written as JSON to the run's folder.
+"""What to boot, as a frozen dataclass that is written as JSON to the run's folder.
 
 Keepers and relays are separate processes and read it from that file.
 """
@@ -28,18 +28,19 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # a name that shells accept
 class GuestSpec:
     """What all guests of a run are booted from.
 
-    ``folder`` is the run's ``guests/`` folder: guest N keeps its evidence in ``folder/N``.
+    ``folder`` is the run's ``guests/`` folder: the logs of guest N are in ``folder/N``.
     ``boot_deadline`` is in seconds on a machine with KVM; ``deadline`` scales it by ``scale``.
-    ``cpus`` 0: chosen automatically.  ``memory`` is in MiB.  ``disks`` are files that become virtio
-    disks, in order, with the file name as serial.  ``environment`` is added to the environment of
-    programs in the guest.  ``overlays`` are folders that guests can write to without changing the
-    host's files; ``writable`` are folders shared with the host.  ``modules`` becomes /lib/modules.
+    If ``cpus`` is 0, ``processors`` chooses the number.  ``memory`` is in MiB.  ``disks`` are files
+    that become virtio disks, in order, with the file name as serial.  ``environment`` is added to
+    the environment of programs in the guest.  ``overlays`` are folders that guests can write to
+    without changing the host's files; ``writable`` are folders shared with the host.  ``modules``
+    becomes /lib/modules.
     ``vmlinux`` is the same kernel uncompressed, which boots faster if QEMU can load it.
     ``prepared`` allows a bundle of the Python modules that every worker imports, for a faster
     start; ``bundle`` is its folder once it exists (see ``start``).  ``booter`` is a program to call
     instead of virtme-run, with the same arguments (for tests).  ``vmcore`` saves the memory of a
-    kernel that panicked or hangs.  ``hold``: seconds to keep such a guest, or a guest with a failed
-    test, for the user to enter.
+    kernel that panicked or hangs.  ``hold`` is the number of seconds to keep such a guest, or a
+    guest with a failed test, so that the user can enter it.
     """
 
     image: Path
@@ -72,12 +73,12 @@ class GuestSpec:
 
     @property
     def factor(self) -> float:
-        """Factor by which anything may take longer in this guest than on real hardware."""
+        """The factor by which anything may take longer in this guest than on real hardware."""
         return self.scale * (TCG_SCALE if self.accel is Accel.TCG else 1.0)
 
     @property
     def deadline(self) -> float:
-        """Seconds this guest may take to boot, including emulation and ``scale``."""
+        """The time limit for the boot in seconds, scaled for emulation and by ``scale``."""
         return self.boot_deadline * self.factor
 
     @property

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The guest's init: sets up a usable system in a few milliseconds, then runs its job.
 
-The kernel starts it (through init.py) with the host's own interpreter (``-P -s -S``, which avoids
-searches).  The keeper wrote a JSON file for it: see ``harness.guest.initplan``.  The job is a
-pytest-xdist worker on the results port, a command, or a shell.  It runs in a child process, because
-the kernel panics if init itself crashes.
+The kernel starts it (through init.py) with the host's own interpreter (``-P -s -S``, to avoid
+searching for modules).  It reads a JSON file from the keeper: see ``harness.guest.initplan``.
+The job is a pytest-xdist worker on the results port, a command, or a shell.  It runs in a child
+process, because the kernel panics if init itself crashes.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _POWER_OFF = 0x4321FEDC
 _BIND = 0x1000
 _AF_INET, _SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 2, 2, 0x8914, 1
 
-#: The port on which the host asks what the tests are doing.
+#: The port through which the host asks what the tests are doing.
 WATCHER = "harness.1"
 _PERIOD = 0.2  # seconds between checks of the worker
-_LATER = 3.0  # seconds until the watcher starts up, so that it does not delay the first test
+_LATER = 3.0  # seconds before the watcher starts, so that it does not delay the first test
 _PORTS = "/sys/class/virtio-ports"
-_PORT_PATIENCE = 10.0  # seconds for a port to appear; its name comes a little after the device
+_PORT_PATIENCE = 10.0  # seconds for a port to appear; its name appears after the device
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# (type, mount point, options).  File systems that this kernel lacks are silently left out: tests
+# (type, mount point, options).  File systems that this kernel lacks are silently skipped: tests
 # declare what they need.
 _MOUNTS = (
     ("devtmpfs", "/dev", ""),
@@ -63,7 +63,7 @@ def mount(source: str, kind: str, where: str, options: str = "", flags: int = 0)
 
 
 def make_system(facts: dict[str, Any]) -> None:
-    """Create the mounts and links that programs expect on any Linux."""
+    """Create the mounts and links that programs expect on every Linux system."""
     mount("proc", "proc", "/proc")
     mount("sysfs", "sysfs", "/sys")
     with open("/proc/mounts") as file:  # noqa: PTH123 - pathlib is one import more
@@ -81,7 +81,7 @@ def make_system(facts: dict[str, Any]) -> None:
             os.symlink(path, link)  # noqa: PTH211
     for place in facts["overlays"]:
         _overlay(place)
-    for tag, place, options in facts["writable"]:  # after overlays, which may contain them
+    for tag, place, options in facts["writable"]:  # after overlays: these may be in them
         mount(tag, "9p", place, options)
     if facts["modules"]:
         _modules(facts["modules"])
@@ -90,8 +90,8 @@ def make_system(facts: dict[str, Any]) -> None:
 
 
 def _overlay(place: str) -> None:
-    # The guest can write to an overlay without changing the host's files.  Without overlayfs in the
-    # kernel, /tmp is empty rather than read-only; other folders stay read-only.
+    # The guest can write to an overlay without changing the host's files.  If the kernel lacks
+    # overlayfs, /tmp becomes an empty writable folder, and other folders stay read-only.
     layer = f"/run/harness{place}"
     os.makedirs(f"{layer}/upper")  # noqa: PTH103
     os.makedirs(f"{layer}/work")  # noqa: PTH103
@@ -130,17 +130,18 @@ def _loopback_up() -> None:
 def say(text: str, level: int = 5) -> None:
     """Write a line to the kernel log, and thereby to the console."""
     with open("/dev/kmsg", "w") as file:  # noqa: PTH123
-        file.write(f"<{level}>{text}\n")  # an unterminated message would wait for the next one
+        # Without the newline, the kernel would hold the message back until the next one.
+        file.write(f"<{level}>{text}\n")
 
 
 def enter(facts: dict[str, Any]) -> None:
-    """Set up this interpreter like the host's: environment, working directory, modules."""
+    """Set up this interpreter like the host's: its environment, working directory and modules."""
     os.environ.clear()
     os.environ.update(facts["environment"])
     os.chdir(facts["cwd"])
     sys.dont_write_bytecode = True
     sys.path[:] = facts["sys_path"]
-    sys.pycache_prefix = None  # it was for the modules imported before the bundle
+    sys.pycache_prefix = None  # it was only needed for modules imported before the bundle
     sys.prefix, sys.exec_prefix = facts["prefix"], facts["exec_prefix"]
     sys.executable = facts["executable"]
     sys.argv = ["-c"]
@@ -164,13 +165,13 @@ def job(facts: dict[str, Any]) -> int:
     _terminal(facts["size"])
     command = facts["command"] or [facts["environment"].get("SHELL") or "/bin/sh"]
     os.execvp(command[0], command)
-    return 126  # not reached; for linters
+    return 126  # not reached, but linters need it
 
 
 def port(name: str) -> int:
     """Open the virtio-serial port called ``name``.  Raises OSError if it does not appear.
 
-    The ports are searched in sysfs, because no udev creates links with their names.
+    The port is looked up in sysfs, because no udev creates links with the ports' names.
     """
     end = time.monotonic() + _PORT_PATIENCE
     while True:
@@ -195,11 +196,11 @@ def watch(worker: int, facts: dict[str, Any]) -> None:
             fd = port(WATCHER)
             while True:
                 if os.read(fd, 4096):
-                    from harness.guestside import watcher  # late, because its imports take time
+                    from harness.guestside import watcher  # imported late, because that takes time
 
                     watcher.answer(fd, worker)
                 else:
-                    time.sleep(_LATER)  # nobody is connected
+                    time.sleep(_LATER)  # the host is not connected
         finally:
             os._exit(0)
 
@@ -268,7 +269,7 @@ def main(path: str) -> None:
             facts = json.load(file)
         make_system(facts)
         if facts["job"] != "worker":
-            _quiet()  # before UP, because everything after it is the command's output
+            _quiet()  # before UP, because everything after UP is the command's output
         say(UP, 1)
         child = os.fork()
         if child == 0:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Import modules from the bundle that the host built: one file, no searching, no compiling.
+"""Import modules from the host's bundle: a single file, without searching or compiling.
 
-The bundle has the code of the modules that every worker needs.  They look as if imported from their
-files (tracebacks, ``__file__``, resources); other modules are imported as usual.
+The bundle contains the code of the modules that every worker needs.  They behave as if imported
+from their files (tracebacks, ``__file__``, resources); other modules are imported as usual.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import CodeType, ModuleType
 
-    #: name: (is a package, source file, offset of its code, length of its code)
+    #: {name: (whether it is a package, source file, offset of its code, length of its code)}
     Index = dict[str, tuple[bool, str, int, int]]
 
 

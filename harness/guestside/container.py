@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Containers: a task in new namespaces, and functions that run in the same namespaces."""
+"""Containers: a task in new namespaces, and functions that run in them."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class How(enum.StrEnum):
 class Container:
     """A task that keeps new namespaces alive until it is destroyed.
 
-    It always has its own mount namespace; ``network``, ``pid``, ``uts`` and ``user`` add others.
-    In a user namespace root is mapped to itself.  Mounts do not propagate to the outside.  ``run``
-    forks the caller to run a function, so it may be a closure; it starts in the container's root
-    folder.  Only the container's tasks keep the namespaces alive.
+    A container always has its own mount namespace; ``network``, ``pid``, ``uts`` and ``user`` add
+    others.  In a user namespace root is mapped to itself.  Mounts do not propagate to the outside.
+    ``run`` forks the caller to run a function, so the function may be a closure; it starts in the
+    container's root folder.  Only the container's tasks keep the namespaces alive.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Container:
         self.run(mount_configfs, where)
 
     def destroy(self) -> None:
-        """Kill the task and wait for it; its namespaces end unless something else uses them."""
+        """Kill the task and wait for it; its namespaces end unless something else is using them."""
         if self._pidfd < 0:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -115,7 +115,7 @@ class Container:
         poll.poll(wait.PATIENCE * 1000)
         os.close(self._pidfd)
         self._pidfd = -1
-        with contextlib.suppress(ChildProcessError):  # it may be a grandchild
+        with contextlib.suppress(ChildProcessError):  # the task may be a grandchild
             reap(self.pid)
 
     def _enter(self) -> None:
@@ -184,24 +184,24 @@ def _make(how: How, flags: int, joined: int) -> None:
 def _first_task(write: int, make: Callable[[], None], flags: int, how: How) -> NoReturn:
     """Report "0", or the pid of a second task that takes over; then report an exception, or pause.
 
-    The parent reads to the end of the pipe, so it continues once this has failed or is set up.
+    The parent reads to the end of the pipe, so it continues once this task has failed or is set up.
     """
     try:
         try:
             make()
             if flags & syscalls.CLONE_NEWPID and how is not How.CLONE3:
-                inner = os.fork()  # only a child is inside a new PID namespace
+                inner = os.fork()  # only a child of the caller is inside the new PID namespace
                 if inner:
                     os.write(write, f"{inner}\n".encode())
                     os._exit(0)
             else:
-                syscalls.die_with_parent()  # again, because new credentials reset it
+                syscalls.die_with_parent()  # again, because a change of credentials resets it
                 os.write(write, b"0\n")
             _settle(flags, how)
         except BaseException as error:
             os.write(write, failure(error))
             os._exit(1)
-        # Close all of the test's descriptors: they would keep alive what they refer to.
+        # Close all descriptors of the test, because they would keep alive what they refer to.
         null = os.open("/dev/null", os.O_RDWR)
         for fd in range(3):
             os.dup2(null, fd)
@@ -214,7 +214,8 @@ def _first_task(write: int, make: Callable[[], None], flags: int, how: How) -> N
 
 def _settle(flags: int, how: How) -> None:
     """Prepare new namespaces for use."""
-    if flags & syscalls.CLONE_NEWUSER and how is not How.SETNS:  # else its creator did
+    # With setns, the process that created the user namespace has already mapped its ids.
+    if flags & syscalls.CLONE_NEWUSER and how is not How.SETNS:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text("0 0 1")
         Path("/proc/self/gid_map").write_text("0 0 1")
@@ -235,7 +236,7 @@ def _step_into_pid_namespace() -> None:
 
 def loopback_up() -> None:
     """Bring up "lo", which is down in a new network namespace."""
-    # With two ioctls, because importing pyroute2 takes seconds under emulation.
+    # Two ioctls are used because importing pyroute2 takes seconds under emulation.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, struct.pack("16sH14x", b"lo", 0))
         flags = struct.unpack_from("16sH", answer)[1] | _IFF_UP

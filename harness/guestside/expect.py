@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def errno_is(*numbers: int) -> Iterator[None]:
-    """Raise AssertionError unless the block fails with an OSError of one of these errnos."""
+    """Raise AssertionError unless the block fails with an OSError that has one of these errnos."""
     wanted = " or ".join(errno.errorcode[n] for n in numbers)
     try:
         yield

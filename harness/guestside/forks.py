@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make a child that a test forked exit before it returns into pytest.
+"""End child processes that tests forked before they return to pytest.
 
-Otherwise it would continue as a second pytest, and report the remaining tests as well.
+Otherwise such a child would continue as a second pytest, and report the remaining tests as well.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _FRAMEWORK = ("_pytest", "pluggy", "harness.guestside.forks")
 
 
 class Forks:
-    """Hooks that check which process leaves a phase, or the import of a test file."""
+    """Hooks that check which process is leaving a phase, or the import of a test file."""
 
-    # Innermost, where pytest still captures output, including the child's.
+    # Innermost, where pytest is still capturing output, including the child's.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         """End a process that leaves a phase without having entered it."""
@@ -57,7 +57,7 @@ def silence(*results: int) -> None:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # opened early: a test may remove /dev
 
     def child() -> None:
-        with contextlib.suppress(OSError):  # a test closed all files, including the channel
+        with contextlib.suppress(OSError):  # a test has closed all files, including the channel
             for descriptor in results:
                 os.dup2(null, descriptor, inheritable=False)
 
@@ -87,7 +87,7 @@ def _say(text: str) -> None:
 
 
 def _without_framework(error: BaseException) -> BaseException:
-    """The exception without pytest's own frames."""
+    """Return the exception without pytest's own frames."""
     frame = error.__traceback__
     while frame and frame.tb_frame.f_globals.get("__name__", "").startswith(_FRAMEWORK):
         frame = frame.tb_next

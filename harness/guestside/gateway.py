@@ -15,8 +15,8 @@ from pathlib import Path
 def first_line(fd: int) -> bytes:
     """Read the line that execnet sends first, and nothing after it.
 
-    Until the host connects, a read returns end-of-file at once.  It also does so after the host has
-    disconnected, but then the host ends the guest.
+    Until the host connects, reads return end-of-file immediately.  They also do so after the host
+    has disconnected, but then the host ends the guest.
     """
     line = b""
     waiting = select.poll()
@@ -31,14 +31,14 @@ def first_line(fd: int) -> bytes:
 
 
 def warm_up(rewritten: str) -> None:
-    """Import what the host's first commands need, while the host gets ready."""
-    gc.disable()  # it would find nothing during the imports
+    """Import what the host's first commands need, while the host is getting ready."""
+    gc.disable()  # it would find no garbage during the imports
     importlib.import_module("execnet.gateway_base")
     importlib.import_module("pytest")
     rewrite = importlib.import_module("_pytest.assertion.rewrite")
     original = getattr(rewrite, "get_cache_dir", None)
     if rewritten and original:
-        # Makes pytest search the host's bundle first for modules with rewritten assertions.  pytest
+        # Make pytest look for modules with rewritten assertions in the host's bundle first.  pytest
         # itself compares the modification times of the sources.
         def ours_first(path: Path) -> Path:
             ours = Path(rewritten, *path.parts[1:-1])
@@ -50,7 +50,7 @@ def warm_up(rewritten: str) -> None:
 
 
 def run(line: bytes) -> None:
-    """Execute execnet's first line: a quoted program, which is its gateway module and a few lines.
+    """Execute execnet's first line: a quoted program, its gateway module followed by a few lines.
 
     The module has been imported already, so only the other lines are compiled.
     """
@@ -76,5 +76,5 @@ def serve(fd: int, rewritten: str) -> None:
     os.dup2(fd, 1)
     os.close(fd)
     for module in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
-        del sys.modules[module]  # pytest imports a plugin's package itself
+        del sys.modules[module]  # pytest must import a plugin's package itself
     run(line)

@@ -14,11 +14,11 @@ _TAINTED = "/proc/sys/kernel/tainted"
 _LOCKDEP = "/proc/lockdep_stats"
 _REARM = "/sys/kernel/debug/clear_warn_once"
 _OFF = re.compile(r"^ debug_locks: +0$", re.MULTILINE)
-# Taint bits: a task died in the kernel (TAINT_DIE); a machine check.
+# Taint bits: a task died in the kernel (TAINT_DIE), machine check.
 _DIED, _MACHINE = 1 << 7, 1 << 4
-# The system and the tests' interpreter; no test can run without them.
+# Paths of the system and of the tests' interpreter; no test can run without them.
 _PLACES = ("/", "/proc", "/usr", sys.prefix)
-# File systems in memory on which tests need space (/tmp is in /run), and how much (bytes).
+# In-memory file systems on which tests need space (/tmp is in /run), and how many bytes.
 _ROOMS = ("/run", "/dev/shm")
 _LITTLE = 1 << 20
 BLIND = "lockdep turned itself off"
@@ -28,7 +28,7 @@ _LOUD = ("BUG:", "WARNING:", "INFO:", "Oops", "general protection", "lock debugg
 
 def _identity(path: str) -> tuple[int, int] | None:
     try:
-        status = os.stat(path)  # noqa: PTH116 - faster, and called for every test
+        status = os.stat(path)  # noqa: PTH116 - faster, and this runs for every test
     except OSError:
         return None
     # The inode number of a folder on an overlay may change; the root is not on an overlay.
@@ -49,7 +49,7 @@ def _read(path: str) -> str:
 
 
 class Health:
-    """The state of the guest at its start, and what has changed since."""
+    """The state of the guest when it started, and what has changed since."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -64,14 +64,14 @@ class Health:
         try:
             self._last = int(os.pread(self._tainted, 32, 0))
         except (OSError, ValueError):
-            return self._last  # a test closed all files, or unmounted /proc
+            return self._last  # a test has closed all files, or unmounted /proc
         return self._last
 
     def spent(self, log: str, before: int, after: int) -> str:
         """Return why later tests cannot run in this guest; empty if they can.
 
-        ``log`` has the kernel's messages during a test; ``before`` and ``after`` are the taint
-        before and after it.
+        ``log`` contains the kernel's messages during a test; ``before`` and ``after`` are the taint
+        bits before and after it.
         """
         new = after & ~before
         if new & _DIED:

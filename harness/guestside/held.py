@@ -21,7 +21,7 @@ _IDLE = 0.1  # seconds between reads while the host is not connected
 
 
 def wait() -> None:
-    """Wait, in the pytest process, until the host lets it continue."""
+    """Wait in the pytest process until the host lets it continue."""
     while not os.path.exists(_MAY_GO):  # noqa: PTH110
         time.sleep(_TICK)
     os.unlink(_MAY_GO)  # noqa: PTH108
@@ -41,7 +41,7 @@ def serve(port: int, facts: dict[str, Any]) -> None:
 
 
 def _line(port: int) -> bytes:
-    # Byte by byte, because what follows is input of the shell.
+    # Read byte by byte, because what follows is input for the shell.
     line = b""
     while not line.endswith(b"\n"):
         part = os.read(port, 1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """State that child processes inherit: limits, namespaces, variables and the like.
 
-All tests of a guest run in the same process, so a test that changes this state without restoring it
-changes it for the tests after it.
+All tests in a guest run in the same process, so a test that changes this state without restoring it
+also changes it for later tests.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-# Fields of /proc/self/status, and the message for a change.
+# Fields of /proc/self/status, and the message if a field has changed.
 _LINES = {
     b"Umask": "the umask changed",
     b"Uid": "uids changed",
@@ -42,29 +42,29 @@ _FILES = {
     "oom_score_adj": "oom_score_adj changed",
     "personality": "the personality changed",
 }
-_MOST = 1 << 14  # bytes to read of such a file
+_MOST = 1 << 14  # limit in bytes for reading such a file
 # libc installs handlers for signals 32 and 33 when it first needs them; pytest-timeout's handler
 # for SIGALRM (14) is still installed when we check.
 _IGNORED_SIGNALS = ~(1 << 31 | 1 << 32 | 1 << 13)
 _PYTESTS = b"PYTEST_CURRENT_TEST"
 
-#: Values by the message for a change (str), or by the name of an environment variable (bytes).
+#: Values by the message to show if they change (str), or by an environment variable's name (bytes).
 State = dict[str | bytes, object]
 
 
 class Inherited:
-    """The normal state, including intended changes by fixtures of a wider scope."""
+    """The normal state, including intended changes by fixtures with a wider scope."""
 
     def __init__(self) -> None:
         self._files = {name: _open(name) for name in ("status", *_FILES)}
         self._ns = _open("ns")
         self._namespaces = _namespaces(self._ns)
         self._normal: State = {}
-        self._until: dict[Any, State] = {}  # fixtures, and the state before them
+        self._until: dict[Any, State] = {}  # fixtures, and the state before their setup
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self) -> None:
-        """Record the normal state at the first test, when everything has been imported."""
+        """Record the normal state at the first test, once everything has been imported."""
         self._normal = self._normal or self.state()
 
     @pytest.hookimpl(wrapper=True)
@@ -84,19 +84,19 @@ class Inherited:
         return result
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        """After a fixture's teardown, expect the state from before its setup."""
+        """After a fixture's teardown, expect the state that preceded its setup."""
         self._normal |= self._until.pop(fixturedef, {})
 
     def changed(self) -> str:
         """Return what a test changed without restoring it; empty if nothing."""
-        if not self._normal:  # no test has started
+        if not self._normal:  # no test has started yet
             return ""
         try:
             os.fstat(self._files["status"])
         except OSError:
             return "open files changed"
         now = self.state()
-        if now == self._normal:  # almost always, so this comes first
+        if now == self._normal:  # almost always true, so checked first
             return ""
         names = [key for key in self._normal | now if self._normal.get(key) != now.get(key)]
         if not names:
@@ -107,7 +107,7 @@ class Inherited:
         return f"the environment variable {os.fsdecode(name)} changed"
 
     def state(self) -> State:
-        """Return the present state.  Called for every test, so it uses few system calls."""
+        """Return the current state.  This runs for every test, so it makes few system calls."""
         state: State = dict(vars(os.environ)["_data"])
         state.pop(_PYTESTS, None)
         for field, value in _FIELDS.findall(_read(self._files["status"])):

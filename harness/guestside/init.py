@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel runs ``init.py FACTS BUNDLE``.  Short, because Python always compiles a script."""
+"""The kernel runs ``init.py FACTS BUNDLE``.  It is short: Python does not cache scripts."""
 
 import sys
 

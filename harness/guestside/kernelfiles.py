@@ -8,15 +8,15 @@ import os
 import zlib
 from pathlib import Path
 
-#: Where configfs is mounted on any Linux.
+#: The usual mount point of configfs.
 CONFIGFS = "/sys/kernel/config"
 
 
 def store(path: Path, value: str | int) -> None:
     """Write an attribute of sysfs or configfs with a single write(2).  Raises the kernel's OSError.
 
-    Python's file objects write again when closed after an error or after a partial write, and the
-    caller would only see the second error.
+    When closed after an error or a partial write, Python's file objects write again, and the caller
+    would only see the second error.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Find leaked memory with kmemleak, and the test that allocated it.
 
-A scan takes seconds under emulation, which is too long to do after every test.  kmemleak reports
-when each object was allocated, which identifies the test.
+A scan takes seconds under emulation, which is too long after every test.  kmemleak reports when
+each object was allocated, which identifies the test.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HEAD = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class MemoryLeak:
-    """An unreferenced object: when it was allocated (jiffies), by which task, kmemleak's text."""
+    """An unreferenced object: allocation time (jiffies), allocating task, kmemleak's text."""
 
     jiffies: int
     size: int
@@ -82,20 +82,20 @@ class Diary:
         self._losers: set[str] = set()
 
     def begins(self, test: str, *, loses: bool = False) -> None:
-        """Note that a test starts now, which ends the previous one.
+        """Record that a test is starting now, which ends the previous one.
 
-        A test that ``loses`` memory on purpose is not blamed for it.
+        A test that ``loses`` memory intentionally is not blamed for it.
         """
         self._starts.append((time.monotonic(), test))
         if loses:
             self._losers.add(test)
 
     def blamed(self, leaks: list[MemoryLeak]) -> list[MemoryLeak]:
-        """Return the leaks that no test made on purpose."""
+        """Return the leaks that no test caused intentionally."""
         return [leak for leak in leaks if self.who(leak.jiffies) not in self._losers]
 
     def who(self, when: int) -> str:
-        """Return the test that ran at a time in jiffies."""
+        """Return the test that was running at a time in jiffies."""
         moment = (when - self._zero) / self._rate
         before = [test for start, test in self._starts if start <= moment]
         return before[-1] if before else "(before the first test)"
@@ -106,7 +106,7 @@ class Diary:
 
 
 def _zero(rate: int) -> float:
-    """Return the jiffies at time.monotonic() 0, from the most exact of several measurements."""
+    """Return the jiffies at time.monotonic() == 0, from the most exact of several measurements."""
     samples = []
     for _ in range(5):
         before, now, after = time.monotonic(), jiffies(), time.monotonic()

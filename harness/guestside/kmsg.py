@@ -7,19 +7,19 @@ import contextlib
 import os
 from pathlib import Path
 
-# A mark must reach the console at any log level.  Facility 1 is "user", facility 0 the kernel.
+# A mark must reach the console at any log level.  Facility 1 is "user"; 0 is the kernel.
 _MARK = (1 << 3) | 2
 _KERNEL = 0
 _LEVELS = "/proc/sys/kernel/printk"
-LIMIT = 64 * 1024  # characters that ``drain`` keeps, half from the start, half from the end
+LIMIT = 64 * 1024  # characters that ``drain`` keeps: half from the start, half from the end
 
 
 class Kmsg:
     """Reads the kernel's messages from now on, and writes marks."""
 
     def __init__(self) -> None:
-        # Otherwise the kernel rate-limits /dev/kmsg and drops messages.  If the command line sets
-        # it, writing fails, even with the same value.
+        # By default the kernel rate-limits /dev/kmsg and drops messages.  If the command line sets
+        # this limit, writing the file fails, even with the same value.
         limit = Path("/proc/sys/kernel/printk_devkmsg")
         if limit.read_text().strip() != "on":
             limit.write_text("on\n")
@@ -38,11 +38,11 @@ class Kmsg:
     def mark(self, word: str, test: str) -> None:
         """Write "harness: WORD TEST" to the kernel log, and thereby to the console."""
         text = f"<{_MARK}>harness: {word} {test}\n".encode(errors="replace")[:900]
-        with contextlib.suppress(OSError):  # a test closed all files
+        with contextlib.suppress(OSError):  # a test has closed all files
             os.write(self._write, text)
 
     def drain(self) -> str:
-        """Return the kernel's messages since the last call, without those of programs."""
+        """Return the kernel's messages since the last call, without messages from programs."""
         lines: list[str] = []
         while True:
             try:
@@ -62,7 +62,7 @@ class Kmsg:
 
 
 def _lines(record: str) -> list[str]:
-    """Return a record's lines as in dmesg; none for a program's record."""
+    """Return a record's lines as in dmesg; empty for a program's record."""
     head, _, body = record.partition(";")
     priority, _, stamp = [*head.split(","), "0", "0", "0"][:3]
     if int(priority) >> 3 != _KERNEL:

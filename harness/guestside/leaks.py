@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The leak guard: finds what a test leaves behind in its guest, and removes it.
 
-What the kernel only counts (slab objects, references to modules) becomes numbered names
+What the kernel only counts (slab objects, references to modules) is represented by numbered names
 ("mnt_cache 57"), so that everything is compared in the same way.
 """
 
@@ -20,12 +20,12 @@ from pathlib import Path
 
 from harness.guestside import kernelfiles, syscalls, wait
 
-# Seconds to wait for resources to be released, measured in idle time of a processor.  On a busy
-# host the guest takes longer to get as much idle time.
+# Seconds to wait for resources to be released, measured as a processor's idle time.  On a busy
+# host the guest takes longer to accumulate that much idle time.
 IDLE = 5.0
 SLAB = Path("/sys/kernel/slab")
-# Slab caches that only the suites use in an idle guest.  Left out are dentries and inodes, which
-# the kernel caches as it likes; kmalloc caches, which everything shares; and network namespaces,
+# Slab caches that only the suites use in an idle guest.  Not included are dentries and inodes,
+# which the kernel caches at will; kmalloc caches, which everything shares; and network namespaces,
 # the last of which is only freed together with later ones.
 CACHES = ("configfs_dir_cache", "mnt_cache", "nvmet-bvec")
 
@@ -36,9 +36,9 @@ Things = frozenset[tuple[str, str]]  # (kind, name)
 class LeakKind:
     """A kind of thing that a test may leave behind.
 
-    ``find`` returns the names of all that exist; ``remove`` removes those with the given names.
-    ``stays``: it never goes away by itself, so there is no point in waiting.  ``counted``: the
-    kernel only knows how many there are; the names are numbered.
+    ``find`` returns the names of all existing ones; ``remove`` removes those with the given names.
+    ``stays``: it never disappears by itself, so there is no point in waiting.  ``counted``: the
+    kernel only knows how many there are, so the names are numbered.
     """
 
     name: str
@@ -52,8 +52,8 @@ class LeakGuard:
     """Compares what exists before and after a test.
 
     ``extra`` are kinds in addition to the general ones (namespaces, mounts, listening sockets,
-    references to modules, slab objects).  They are removed in the given order, after the tasks that
-    hold mount namespaces and before mounts.
+    references to modules, slab objects).  Leaks of these kinds are removed in the given order,
+    after the tasks that hold mount namespaces and before mounts.
     """
 
     def __init__(self, *extra: LeakKind) -> None:
@@ -66,14 +66,14 @@ class LeakGuard:
         return frozenset((kind.name, name) for kind in self.kinds for name in kind.find())
 
     def settled(self, before: Things) -> Things:
-        """Return what exists, after a short wait for what is new since ``before`` to go away."""
+        """Return what exists, after a short wait for what is new since ``before`` to disappear."""
         idle, deadline = _idle() + IDLE, time.monotonic() + wait.PATIENCE
         while True:
             late = _idle() >= idle or time.monotonic() >= deadline
             now = self.found()
             kinds = {kind for kind, _ in now - before}
             stays = kinds & self._stays
-            # What never goes away by itself also keeps its memory.
+            # Whatever never disappears by itself also keeps its memory.
             if late or not kinds - self._stays - (self._counted if stays else set()):
                 return now
             time.sleep(0.05)
@@ -83,7 +83,7 @@ class LeakGuard:
         return frozenset(thing for thing in before - now if thing[0] in self._stays)
 
     def text(self, things: Things) -> str:
-        """Return a line for each thing, or for all of a kind that is only counted."""
+        """Return a line for each thing; kinds that are only counted get a single line."""
         lines = [f"{kind}: {name}" for kind, name in things if kind not in self._counted]
         numbers = Counter((kind, name.split()[0]) for kind, name in things if kind in self._counted)
         lines += [f"{kind}: {number} more of {name}" for (kind, name), number in numbers.items()]
@@ -104,7 +104,7 @@ class LeakGuard:
 
 
 def _idle() -> float:
-    """Return the idle seconds of a processor since the boot."""
+    """Return a processor's idle time since the boot, in seconds."""
     return float(Path("/proc/uptime").read_text().split()[1]) / (os.cpu_count() or 1)
 
 
@@ -126,7 +126,7 @@ def _kill_tasks(names: list[str]) -> None:
 
 
 def _mounts() -> Iterator[str]:
-    """Return id, mount point and type of every mount; the id distinguishes stacked mounts."""
+    """Return the id, mount point and type of every mount; the id distinguishes stacked mounts."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         head, _, tail = line.partition(" - ")
         yield f"{head.split()[0]} {head.split()[4]} {tail.split()[0]}"
@@ -142,7 +142,7 @@ def listening() -> Iterator[str]:
     """Return the listening TCP sockets of every network namespace that a task is in."""
     own = _network("self")
     tasks = {own: "self"}
-    # Only if there are other namespaces, because this loop is the guard's largest cost.
+    # Only if there are other namespaces, because this loop is the most expensive part of the guard.
     several = len(syscalls.listns(syscalls.CLONE_NEWNET)) > 1
     for name in os.listdir("/proc") if several else ():  # noqa: PTH208 - ten times faster
         if name.isdigit():
@@ -156,7 +156,7 @@ def listening() -> Iterator[str]:
 def _network(task: str) -> str:
     try:
         return os.readlink(f"/proc/{task}/ns/net")  # noqa: PTH115 - as above
-    except OSError:  # it has ended, or is a zombie without namespaces
+    except OSError:  # the task has ended, or is a zombie without namespaces
         return ""
 
 
@@ -195,7 +195,7 @@ def slab_objects() -> Iterator[str]:
 
     A cache keeps freed objects for each CPU and counts them as used; shrinking it releases them.
     Merged caches are left out (boot with slab_nomerge), and so are all caches if the kernel does
-    not count (CONFIG_SLUB_DEBUG).
+    not count objects (CONFIG_SLUB_DEBUG).
     """
     for cache in CACHES:
         folder = SLAB / cache

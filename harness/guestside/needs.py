@@ -31,7 +31,7 @@ def program(*names: str) -> pytest.MarkDecorator:
 
 
 def module(*names: str) -> pytest.MarkDecorator:
-    """Require loadable modules; built in is not enough, as the test loads and unloads them."""
+    """Require loadable modules, not built-in ones, because the test loads and unloads them."""
     return pytest.mark.needs(*(("module", n) for n in names))
 
 
@@ -44,14 +44,14 @@ def feature(*names: str) -> pytest.MarkDecorator:
 
 
 def missing(item: pytest.Item) -> list[str]:
-    """Return what ``item`` needs and this guest lacks, a phrase for each."""
+    """Return what ``item`` needs and this guest lacks, one phrase each."""
     wanted = dict.fromkeys(need for mark in item.iter_markers(MARKER) for need in mark.args)
     return [reason for kind, name in wanted if (reason := lacking(kind, name))]
 
 
 @functools.cache
 def lacking(kind: str, name: str) -> str:
-    """Return what is missing; empty if nothing is."""
+    """Return what is missing; empty if nothing is missing."""
     if kind == "config":
         value = kernelfiles.options().get(name, "n")
         return "" if value in ("y", "m") else f"the kernel has {name}={value}"

@@ -21,13 +21,13 @@ from harness.guestside.health import BLIND, Health
 from harness.guestside.kmsg import Kmsg
 
 MARK = "expects_splat"
-LONGEST = 1 << 20  # characters of one text in a report
+LONGEST = 1 << 20  # maximum number of characters of a string in a report
 
 
 def install(config: pytest.Config, results: tuple[int, int]) -> None:
-    """Set up this worker, whose connection to the host has the file descriptors ``results``.
+    """Set up this worker; ``results`` are the file descriptors of its connection to the host.
 
-    Temporary files are kept in the guest's memory, not on the host.
+    Temporary files stay in the guest's memory and are not written to the host.
     """
     config.option.basetemp = _own_folder()
     options = vars(config)["workerinput"]["harness"]
@@ -40,9 +40,9 @@ def install(config: pytest.Config, results: tuple[int, int]) -> None:
 
 
 def _own_folder() -> str | None:
-    """Return a new folder if pytest's usual one belongs to another user of the host, or None.
+    """Return a new folder if pytest's usual one belongs to another user of the host, else None.
 
-    The guest's root has only the permissions of the user who started the guest.
+    On host files, the guest's root only has the permissions of the user who started the guest.
     """
     usual = Path(tempfile.gettempdir(), f"pytest-of-{getpass.getuser()}")
     try:
@@ -90,9 +90,9 @@ class GuestSide:
         self.health = Health()
         self.spent = ""
         self._next: pytest.Item | None = None  # the test after the current one
-        self._blind = False  # lockdep is off, and the host does not know yet
+        self._blind = False  # lockdep is off, and the host has not been told yet
         self._expected: list[dict[str, Any]] = []  # splats that the current test expects
-        self._taint = 0  # before the test
+        self._taint = 0  # taint bits before the test
         self._log = ""  # the kernel's messages during the test
         self._log_before = ""  # the kernel's messages before the test
 
@@ -102,7 +102,7 @@ class GuestSide:
     ) -> bool | None:
         """Run the test as often as requested; pytest itself does the last run.
 
-        A spent guest leaves the remaining tests to another guest.
+        A spent guest (see ``Health.spent``) leaves the remaining tests to another guest.
         """
         if self.spent:
             os._exit(0)
@@ -120,8 +120,8 @@ class GuestSide:
     def _lasting(self, why: str) -> str:
         """Return why the guest is spent; empty if the next test can still run in it.
 
-        A test that may turn lockdep off itself gains little from a new guest with lockdep, and a
-        boot for each of several such tests takes minutes on a debug kernel.
+        A test that may itself turn lockdep off gains little from a new guest with lockdep, and
+        booting a debug kernel for each of several such tests takes minutes.
         """
         why = why or (BLIND if self._blind else "")
         mark = {"maybe": True, "kind": "lockdep"}.items()
@@ -131,7 +131,7 @@ class GuestSide:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Mark the start, so that the console can be split by test even if the guest dies."""
+        """Mark the start in the kernel log, to split the console by test even if the guest dies."""
         self._log_before, self._log, self._expected = self.kmsg.drain(), "", []
         self._taint = self.health.taint()
         self.kmsg.audible()
@@ -150,7 +150,7 @@ class GuestSide:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Fail a test with an invalid mark before it runs."""
+        """Fail a test that has an invalid mark before it runs."""
         try:
             self._expected = expectations(item)
         except (TypeError, re.error) as error:
@@ -163,8 +163,8 @@ class GuestSide:
         log = self.kmsg.drain()
         self._log += log
         last = report.when == "teardown"
-        # A taint without a message is only noticed at the end of the test, because reading it costs
-        # time.
+        # A taint without a message is only noticed at the end of the test, because reading the
+        # taint takes time.
         taint = self.health.taint() if log or last else self._taint
         more: dict[str, Any] = {"kernel_log": log, "taint": [self._taint, taint]}
         if report.when == "setup":
@@ -180,7 +180,7 @@ class GuestSide:
     def pytest_report_to_serializable(
         self,
     ) -> Generator[None, dict[str, Any], dict[str, Any]]:
-        """Make a report's strings safe to send, and truncate huge ones."""
+        """Make a report's strings safe to send; truncate huge ones."""
         data = yield
         for part in ("longrepr", "sections", "user_properties"):
             if data.get(part):  # most reports have none of them

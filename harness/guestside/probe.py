@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A module that the host sends to a new guest to identify it and to check its kernel's config.
 
-Its source runs in the guest on its own, so it imports only the standard library.
+Its source code runs standalone in the guest, so it imports only the standard library.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """System calls that Python lacks; errors are raised as OSError.
 
-System call numbers from 424 on are the same on every architecture; older calls go through libc.
+System call numbers 424 and above are the same on every architecture; older calls go through libc.
 Returned descriptors are close-on-exec, and the caller must close them.
 """
 
@@ -71,7 +71,7 @@ def _syscall(
 
 
 def unshare(flags: int) -> None:
-    """Move the caller into new namespaces of the kinds in ``flags``."""
+    """Move the caller into new namespaces, of the kinds in ``flags``."""
     _check(_libc.unshare(flags), "unshare")
 
 
@@ -99,7 +99,7 @@ def die_with_parent() -> None:
 
 
 def clone3(flags: int) -> int:
-    """Fork into new namespaces: returns 0 in the child, its pid in the parent, like os.fork()."""
+    """Fork into new namespaces; like os.fork(), return 0 in the child and its pid in the parent."""
     args = struct.pack("=11Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, 0)
     # PyDLL holds the GIL during the call: if another thread of the parent held it, the child would
     # wait forever.
@@ -118,13 +118,13 @@ def clone3(flags: int) -> int:
 
 
 def open_tree(path: str, flags: int, at: int = AT_FDCWD) -> int:
-    """Return a descriptor of a mount, of its copy (OPEN_TREE_CLONE), or of a namespace with it."""
+    """Return a descriptor for a mount, its copy (OPEN_TREE_CLONE) or a namespace with it."""
     flags |= _CLOEXEC_OPEN_TREE
     return _syscall("open_tree", _OPEN_TREE, at, path.encode(), flags)
 
 
 def move_mount(mount_fd: int, where: str) -> None:
-    """Attach the mount ``mount_fd`` refers to at ``where``."""
+    """Attach the mount of ``mount_fd`` at ``where``."""
     flags = MOVE_MOUNT_F_EMPTY_PATH
     _syscall("move_mount", _MOVE_MOUNT, mount_fd, b"", AT_FDCWD, where.encode(), flags)
 
@@ -135,13 +135,13 @@ def fsopen(kind: str) -> int:
 
 
 def fsconfig(fd: int, command: int, key: str = "", value: str = "") -> None:
-    """Set a parameter of a file system context, or (FSCONFIG_CMD_*) act on it."""
+    """Set a parameter of a file system context, or run another FSCONFIG_* command on it."""
     name = key.encode() if key else None
     _syscall("fsconfig", _FSCONFIG, fd, command, name, value.encode() if value else None, 0)
 
 
 def fsmount(fd: int, attributes: int = 0) -> int:
-    """Return a detached mount of a file system context, after FSCONFIG_CMD_CREATE."""
+    """Return a detached mount for a file system context, after FSCONFIG_CMD_CREATE."""
     return _syscall("fsmount", _FSMOUNT, fd, 1, attributes)
 
 
@@ -237,12 +237,12 @@ def _ids(name: str, number: int, request: bytes, most: int = 4096) -> list[int]:
 
 
 def listmount(mount_id: int = LSMT_ROOT, *, namespace: int = 0) -> list[int]:
-    """Return unique ids of the mounts below a mount, in ours or in the namespace with that id."""
+    """Return the unique ids of the mounts below a mount, in our or in the given mount namespace."""
     return _ids("listmount", _LISTMOUNT, struct.pack("=IIQQQ", 32, 0, mount_id, 0, namespace))
 
 
 def listns(kind: int) -> list[int]:
-    """Return unique ids of all namespaces in use of a kind (CLONE_NEW*)."""
+    """Return the unique ids of all active namespaces of a kind (CLONE_NEW*)."""
     return _ids("listns", _LISTNS, struct.pack("=IIQIIQ", 32, 0, 0, kind, 0, 0))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run Python functions in their own process, and get their result or exception."""
+"""Run Python functions in separate processes, and get their results or exceptions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TaskDied(Exception):
 
 
 class TaskFailed(Exception):
-    """The function failed with an exception that cannot be pickled; this has its text."""
+    """The function failed with an exception that cannot be pickled; this contains its text."""
 
 
 def fork() -> int:
@@ -34,7 +34,7 @@ def fork() -> int:
 
 
 class Task:
-    """A function that runs in a child process, which calls ``enter`` first."""
+    """A function running in a child process, which calls ``enter`` first."""
 
     def __init__(
         self, function: Callable[..., Any], *arguments: Any, enter: Callable[[], None] | None = None
@@ -52,7 +52,7 @@ class Task:
     def result(self, seconds: float = wait.PATIENCE) -> Any:
         """Wait for the function to end; return its result or raise its exception.
 
-        After ``seconds`` it kills the process and raises TimeoutError.  Raises TaskDied if the
+        After ``seconds``, kills the process and raises TimeoutError.  Raises TaskDied if the
         process ended without a result.
         """
         deadline = time.monotonic() + seconds
@@ -93,7 +93,7 @@ class Task:
 def reap(pid: int) -> int:
     """Wait for a child that is about to end; return its status.
 
-    Raises TimeoutError with its kernel stack if it does not end in time.
+    Raises TimeoutError with the child's kernel stack if it does not end in time.
     """
     deadline = time.monotonic() + wait.PATIENCE
     while True:
@@ -145,7 +145,7 @@ def failure(error: BaseException) -> bytes:
     error.add_note("in the task:\n" + "".join(traceback.format_exception(error)))
     try:
         packed = pickle.dumps((False, error))
-        pickle.loads(packed)  # some can be pickled but not unpickled
+        pickle.loads(packed)  # some exceptions can be pickled but not unpickled
     except Exception:
         text = "".join(traceback.format_exception_only(error))
         packed = pickle.dumps((False, TaskFailed(text)))

@@ -10,10 +10,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 # Seconds to wait for anything: long enough for a slow and busy guest, so that only a failing test
-# waits that long.  Half of the host's deadline for a test under emulation, so that a test can
+# waits that long.  It is half of the host's deadline for a test under emulation, so that a test can
 # report what did not happen before its guest is killed.
 PATIENCE = 120.0
-ENDLESS = 3600.0  # for work whose amount was requested: if it hangs, the host ends it
+ENDLESS = 3600.0  # for work of an amount that the user requested: if it hangs, the host ends it
 PAUSE = 0.02
 
 

@@ -2,7 +2,8 @@
 """A process next to the tests that answers the host when a test does not end.
 
 The host writes a line to a separate port (see ``bootstrap.watch``); the answer is a line of JSON
-with what every task of the tests is doing.  Any answer shows that the kernel still runs programs.
+that describes what every task of the tests is doing.  Any answer shows that the kernel is still
+running programs.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import Any
 
 _STACKS = "/run/harness.stacks"
 _SIGNAL = signal.SIGRTMAX - 3  # otherwise unused; faulthandler writes the stacks when it arrives
-_WRITING = 0.3  # seconds to write them
-_LONGEST = 4000  # characters of one stack
+_WRITING = 0.3  # seconds that writing the stacks takes
+_LONGEST = 4000  # maximum number of characters of a stack
 
 
 def show_stacks(faulthandler: Any) -> None:
-    """Make this process write its Python stacks when the watcher asks."""
+    """Make this process write its Python stacks when the watcher requests them."""
     with contextlib.suppress(OSError):
         file = open(_STACKS, "w")  # noqa: PTH123, SIM115 - stays open
         faulthandler.register(_SIGNAL, file=file, all_threads=True)

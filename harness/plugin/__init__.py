@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The pytest plugin: ``pytest --kernel IMAGE PATH`` runs the tests inside guests.
 
-Every pytest of the environment loads this file, on the host and in guests, so it imports little;
+Every pytest in the environment loads this file, on the host and in guests, so it imports little;
 the code for the host or the guest is only imported when needed.
 """
 
@@ -35,10 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
-    """Install the host side or the guest side; then pytest continues.
+    """Install the host side or the guest side, and let pytest continue.
 
-    An unexpected exception becomes pytest's internal error, because Python's exit status 1 would
-    mean failed tests.
+    An unexpected exception becomes an internal error of pytest, because Python's exit status 1
+    would mean failed tests.
     """
     worker = getattr(config, "workerinput", None)
     if worker is not None:

@@ -23,12 +23,12 @@ from harness.splat import BOOT
 from harness.splat import find as find_splats
 
 #: How many guests in a row may die before their first test (each in a different way), or be lost
-#: without a completed test in between.
+#: with no test completed in between.
 PATIENCE = 2
 #: Lines to keep of a dead guest's last messages, from their start and from their end.
 KEPT = 300
 _MOMENT = 3.0  # seconds for a keeper to notice that its guest has ended
-_SETTLE = 10.0  # the same on a busy host, if the guest has certainly ended
+_SETTLE = 10.0  # the same on a busy host, if the guest is known to have ended
 _LAST = 8  # console lines in a message
 _STACK = 12  # stack lines in a message
 _ENDED = {
@@ -41,11 +41,11 @@ _STATES = {"R": "running", "S": "sleeping", "D": "uninterruptible", "T": "stoppe
 
 @dataclasses.dataclass(frozen=True)
 class Death:
-    """How a guest died during ``test`` (empty: none had started), with last messages and splats.
+    """How a guest died during ``test`` (empty: before any test), its last messages and its splats.
 
-    ``seconds`` is the deadline that the test exceeded, 0 if it did not; ``broken`` is how pytest in
-    the guest failed, if it did.  ``again``: the connection had been lost during the same test
-    before.  ``after``: the test had ended, and no other had started.
+    ``seconds`` is the deadline that the test exceeded, 0 if it did not.  ``broken`` is how pytest
+    in the guest failed, if it did.  ``again``: the connection was already lost once during the same
+    test.  ``after``: the test had ended, and no other test had started.
     """
 
     test: str
@@ -68,7 +68,7 @@ class Death:
 
     @property
     def cut(self) -> bool:
-        """Whether only the connection was lost: the guest ran until we ended it."""
+        """Whether only the connection was lost: the guest was running until we ended it."""
         return self.record is not None and self.record.ended == "done" and not self._left
 
     @property
@@ -114,7 +114,7 @@ class Death:
         return f"{splats[0].title} ({self.why})" if named else self.why
 
     def _hang(self, ended: str) -> tuple[str, str]:
-        """Return which parts of the guest still worked, in a phrase, and details."""
+        """Return a phrase about which parts of the guest were still working, and details."""
         answer = records.read_hang(self.folder)
         if answer:
             return _hang_of_living(answer, self.test)
@@ -125,7 +125,7 @@ class Death:
 
 def _hang_of_living(answer: HangAnswer, test: str) -> tuple[str, str]:
     main = [task for task in answer.tasks if task.thread == task.pid]
-    # An uninterruptible task explains the hang; without one, blame the youngest process.
+    # An uninterruptible task explains the hang; if there is none, blame the youngest process.
     stuck = [task for task in answer.tasks if task.state == "D"] or main[-1:]
     where = " and ".join(_place(task) for task in stuck) or "no task of its own"
     line = _python_line(answer.python, test)
@@ -144,7 +144,7 @@ def _place(task: HungTask) -> str:
 
 
 def _python_line(stacks: str, test: str) -> str:
-    """Return the line in the test's file, or else the innermost line, of faulthandler's stacks."""
+    """Return the line of faulthandler's stacks in the test's file, or else the innermost line."""
     current = stacks.rpartition("Current thread")[2] or stacks
     frames = [line.strip() for line in current.splitlines() if line.strip().startswith("File ")]
     name = test.partition("::")[0].rpartition("/")[2]
@@ -167,7 +167,7 @@ def last_messages(folder: Path, mark: str = "") -> tuple[str, tuple[Splat, ...]]
 
 
 class Crashes:
-    """Blames a guest's death on its current test, or else on the test that it finished last."""
+    """Blames a guest's death on its current test, or else on the last test that it finished."""
 
     def __init__(self, fleet: Fleet, reports: Reports, watch: DeadlineWatch) -> None:
         self.fleet, self.reports, self.watch = fleet, reports, watch
@@ -175,8 +175,8 @@ class Crashes:
         self.lost: list[str] = []  # why guests were lost
         self._blamed = ""  # the test that the last death is blamed on
         self._phase: Phase | None = None  # its phase
-        self._rerun: set[str] = set()  # tests that xdist blamed and that were given back to it
-        self._certain = False  # whether the test that xdist blames certainly had not started
+        self._rerun: set[str] = set()  # tests that xdist blamed and that it runs again
+        self._certain = False  # whether the test that xdist blames is known not to have started
         self._cut: set[str] = set()  # tests during which a connection was lost
         self._unborn: list[str] = []  # how guests died before their first test
         self._unborn_message = ""
@@ -185,7 +185,7 @@ class Crashes:
 
     @property
     def hopeless(self) -> str:
-        """Why there is no point in continuing; empty if there is one."""
+        """Why it is pointless to continue the run; empty if it is not."""
         if self._lost_in_a_row > PATIENCE:
             return f"guests keep being lost due to host faults: {self.lost[-1]}"
         if len(self._unborn) > PATIENCE or len(self._unborn) > len(set(self._unborn)):
@@ -193,9 +193,9 @@ class Crashes:
         return ""
 
     def died(self, guest: str, relay: int = HOST_LEFT) -> None:
-        """Write to the journal what killed a guest, before anything else can go wrong.
+        """Write the cause of a guest's death to the journal, before anything else can go wrong.
 
-        ``relay`` is the exit status of its relay: whether the guest or the host closed first.
+        ``relay`` is the exit status of the guest's relay: which side closed the connection first.
         """
         self._blamed, self._phase = "", None
         self._certain = guest in self.reports.spent
@@ -205,7 +205,7 @@ class Crashes:
         at = self.watch.at(guest)
         death = self._death(guest, at, settled=relay != GUEST_LEFT)
         if relay < 0 and not death.seconds and death.record and death.record.ended == "done":
-            death = dataclasses.replace(death, record=None)  # because its relay was killed
+            death = dataclasses.replace(death, record=None)  # because the guest's relay was killed
         if at and death.cut and at in self._cut:
             death = dataclasses.replace(death, again=True)  # the test causes it
         if death.lost:
@@ -216,9 +216,9 @@ class Crashes:
             self._note_unborn(guest, death)
 
     def _death(self, guest: str, at: str, *, settled: bool = True) -> Death:
-        """Find out how a guest died, and end it if it still runs.
+        """Find out how a guest died, and end it if it is still running.
 
-        Unless ``settled``, it has closed its connection and is about to end by itself.
+        Unless ``settled``, the guest has closed its connection and is about to end by itself.
         """
         test = at or self.watch.before.get(guest, "")
         handle = self.fleet.named(guest)
@@ -226,13 +226,13 @@ class Crashes:
         if handle is not None:
             try:
                 if not settled:
-                    handle.wait_over(_SETTLE)  # or the record would say that we ended it
+                    handle.wait_over(_SETTLE)  # else the record says that we ended it
                 record = handle.end()
             except HarnessError:
                 record = None
         folder = handle.folder if handle else self.fleet.spec.folder
         console, splats = last_messages(folder, f"harness: start {test}" if test else "")
-        # A guest that ended by itself was not late, even if we noticed only after the deadline.
+        # A guest that ended by itself was not late, even if we only noticed after the deadline.
         slow = record is None or record.ended in ("timeout", "hang")
         seconds = self.watch.late.get((guest, at), 0.0) if slow else 0.0
         broken = self.reports.broken.get(guest, "")
@@ -241,7 +241,7 @@ class Crashes:
     def stillborn(self, connected: Collection[str]) -> tuple[str, int]:
         """Return how a guest died while xdist connected to it, and pytest's exit status.
 
-        ``connected`` are the names of the guests that were connected before.
+        ``connected`` are the names of the guests that were already connected.
         """
         end = time.monotonic() + _MOMENT
         dead: list[str] = []
@@ -254,7 +254,7 @@ class Crashes:
         titles = "".join(f": {splat.title}" for splat in death.splats)
         note = f"died before its first test: {death.why}{titles}"
         self.journal.guest(dead[0], note, "", death.splats)
-        # No test code has run there yet, so a guest that only left was disconnected by the host.
+        # No test code has run in the guest, so if it simply exited, the host disconnected it.
         left = death.record is not None and death.record.ended in ("done", "left")
         return f"{dead[0]} {note}", 3 if death.lost or left else 1
 
@@ -294,12 +294,12 @@ class Crashes:
         self.journal.reported(death.test, phase)
 
     def explain(self, item: str, report: Any, sched: Any) -> None:
-        """Correct xdist's report, which blames the next test it sent, whether started or not."""
+        """Correct xdist's report, which blames the next test it sent, even if it never started."""
         blamed = self._blamed
         again = blamed != item and (self._certain or item not in self._rerun)
         if again:
-            # It did not end, so it runs in the next guest: only once, in case it did kill this one.
-            # A guest that left by itself had not started another test.
+            # The test did not end, so it is run again in the next guest, but only once, in case it
+            # did kill this guest.  A guest that exited by itself had not started another test.
             if not self._certain:
                 self._rerun.add(item)
             sched.mark_test_pending(item)

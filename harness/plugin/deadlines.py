@@ -8,19 +8,19 @@ import time
 from collections.abc import Callable
 
 _TICK = 0.25
-#: Fraction of its deadline that a test gets once an Oops has killed a task: whatever waits for that
-#: task, or for a lock it held, waits forever.
+#: The fraction of its deadline that a test gets once an Oops has killed a task, because whatever
+#: waits for that task, or for a lock that it held, waits forever.
 HURT = 1 / 6
 
 
 class DeadlineWatch:
-    """Tracks which test each guest runs, and since when.
+    """Tracks which test each guest is running, and since when.
 
-    ``late(guest, test)`` is called once for a test over its deadline, ``over()`` once if the run is
-    over its deadline.  Deadlines are in seconds; 0 is none.  ``between`` is the deadline for a
-    guest that does something else (collects its tests, goes to the next one, ends its session);
-    that counts as a test without a name.  ``hurt(guest)`` returns whether its kernel had an Oops
-    during the test.
+    ``late(guest, test)`` is called once for each test that exceeds its deadline, ``over()`` once if
+    the run exceeds its deadline.  Deadlines are in seconds; 0 means none.  ``between`` is the
+    deadline for a guest that is doing something else (collecting tests, moving on to the next test,
+    ending its session), which counts as a test without a name.  ``hurt(guest)`` returns whether the
+    guest's kernel had an Oops during the test.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class DeadlineWatch:
         self.late: dict[tuple[str, str], float] = {}  # (guest, test): the exceeded deadline
         self.before: dict[str, str] = {}  # the last test each guest finished
         self._on_late, self._on_over, self._between, self._hurt = late, over, between, hurt
-        self._running: dict[str, tuple[str, float, float]] = {}  # guest: test, since, deadline
+        self._running: dict[str, tuple[str, float, float]] = {}  # guest: (test, start, deadline)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._begin = time.monotonic()
@@ -45,7 +45,7 @@ class DeadlineWatch:
         self._thread.start()
 
     def busy(self, guest: str) -> None:
-        """Note that a guest has something to do now, unless it already runs a test."""
+        """Record that a guest now has something to do, unless it is already running a test."""
         with self._lock:
             if not self._running.get(guest, ("",))[0]:
                 self._running[guest] = ("", time.monotonic(), self._between)
@@ -53,25 +53,25 @@ class DeadlineWatch:
     def idle(self, guest: str) -> None:
         """Record that a guest is waiting for us, unless it is already running a test.
 
-        Two threads handle what is sent to it and what it sends, in any order.
+        Separate threads handle the messages to it and from it, in any order.
         """
         with self._lock:
             if not self._running.get(guest, ("",))[0]:
                 self._running.pop(guest, None)
 
     def started(self, guest: str, test: str) -> None:
-        """Note that a guest runs a test now."""
+        """Record that a guest has started a test."""
         with self._lock:
             self._running[guest] = (test, time.monotonic(), self.test_deadline)
 
     def finished(self, guest: str) -> None:
-        """Note that a guest has finished its test, and has nothing else to do."""
+        """Record that a guest has finished its test, and has nothing else to do."""
         with self._lock:
             test = self._running.pop(guest, ("",))[0]
             self.before[guest] = test or self.before.get(guest, "")
 
     def at(self, guest: str) -> str:
-        """Return the test that a guest runs; empty if none."""
+        """Return the test that a guest is running; empty if none."""
         with self._lock:
             return self._running.get(guest, ("",))[0]
 
@@ -105,7 +105,7 @@ class DeadlineWatch:
             if passed > deadline or (test and self._hurt(guest))
         }
         with self._lock:
-            # A test that ended while its console was read was not late.
+            # A test that ended while its console was being read was not late.
             overdue = {
                 (guest, test): deadline
                 for (guest, test), deadline in overdue.items()

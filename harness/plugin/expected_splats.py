@@ -13,7 +13,7 @@ from harness.model import Splat
 
 @dataclasses.dataclass(frozen=True)
 class ExpectedSplat:
-    """The arguments of one mark, as described by the plugin's help."""
+    """The arguments of one mark, as described in the plugin's help."""
 
     pattern: str
     kind: str = ""
@@ -33,7 +33,7 @@ class ExpectedSplat:
         return not self.count or len(titles) == self.count
 
     def complaint(self, titles: list[str]) -> str:
-        """Return what is wrong with the splats during a test that ended; empty if nothing."""
+        """Return what is wrong with the splats of a test that has ended; empty if nothing."""
         if self.panic and not self.maybe:
             return f"expected {self} to kill the guest, but it is still running"
         if self.fulfilled(titles):
@@ -52,21 +52,21 @@ class SplatLedger:
 
     def __init__(self) -> None:
         self._titles: dict[str, dict[ExpectedSplat, list[str]]] = {}
-        self._passed: set[str] = set()  # tests whose own part passed
+        self._passed: set[str] = set()  # tests whose own code passed
         self._loud: set[str] = set()  # tests with any splat
 
     def begin(self, test: str, marks: Iterable[dict[str, Any]]) -> None:
-        """Record the marks of a test that starts, as sent by ``guestside.plugin.expected``."""
+        """Record the marks of a starting test, as sent by ``guestside.plugin.expected``."""
         self._titles[test] = {ExpectedSplat(**mark): [] for mark in marks}
         self._passed.discard(test)
         self._loud.discard(test)
 
     def passed(self, test: str) -> None:
-        """Note that a test's own part passed: only then does a missing splat fail it."""
+        """Record that a test's own code passed: only then does a missing splat fail the test."""
         self._passed.add(test)
 
     def silent(self, test: str) -> bool:
-        """Return whether there was no splat at all during a test."""
+        """Return whether a test caused no splat at all."""
         return test not in self._loud
 
     def unexpected(self, test: str, splats: Iterable[Splat]) -> tuple[Splat, ...]:
@@ -83,7 +83,7 @@ class SplatLedger:
         return tuple(unexpected)
 
     def unmet(self, test: str) -> str:
-        """Return complaints about missing splats; empty if there are none, or the test failed."""
+        """Return complaints about missing splats; empty if none are missing or the test failed."""
         if test not in self._passed:
             return ""
         complaints = (expected.complaint(titles) for expected, titles in self._titles[test].items())

@@ -19,9 +19,9 @@ from harness.plugin.deadlines import DeadlineWatch
 # Host memory that guests must leave free, in MiB.
 SPARE = 2048
 MOST = 8
-# Seconds after the boot deadline for a keeper to write the record.
+# Seconds that a keeper gets after the boot deadline to write the record.
 PATIENCE = 15.0
-_NEWEST = 1 << 18  # bytes at the end of a console that are searched for an Oops
+_NEWEST = 1 << 18  # bytes at the end of a console to search for an Oops
 _OOPS = re.compile(rb"\[ *\d+\.\d{6}\].*(?:Oops: |Oops - |Internal error: )")
 
 
@@ -46,11 +46,11 @@ class Fleet:
 
     @property
     def worker(self) -> str:
-        """The xdist spec of a worker: a relay that claims one of our guests."""
+        """The xdist spec for a worker: a relay that claims one of our guests."""
         return f"popen//python={relay_command(self._file)}"
 
     def boot(self, count: int) -> list[GuestHandle]:
-        """Start guests at once and wait until all are up.
+        """Start guests simultaneously and wait until all are up.
 
         Raises BootFailed for the first guest that does not come up (the others are ended with the
         session), GuestFault if the host is at fault.
@@ -72,21 +72,21 @@ class Fleet:
         return self.spec.folder / name.removeprefix("guest") / records.CONSOLE
 
     def hurt(self, name: str) -> bool:
-        """Return whether the kernel of guest ``name`` had an Oops since its last test started."""
+        """Return whether a guest's kernel has had an Oops since its last test started."""
         with contextlib.suppress(OSError), self.console(name).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _NEWEST))
             return bool(_OOPS.search(file.read().rpartition(b"harness: start ")[2]))
         return False
 
     def end(self) -> None:
-        """End the guests that still run."""
+        """End the guests that are still running."""
         for guest in self.started:
-            with contextlib.suppress(GuestFault):  # reported when it was started
+            with contextlib.suppress(GuestFault):  # already reported when the guest was started
                 guest.end()
 
 
 def guest_count(wanted: str, spec: GuestSpec, tests: int) -> int:
-    """Return the number of guests for "auto" or a number; ``tests`` is their number, 0 if unknown.
+    """Return the number of guests for "auto" or a number; ``tests`` is 0 if unknown.
 
     "auto" is limited by the host's processors and memory.
     """
@@ -109,7 +109,7 @@ def _available() -> int:
 
 
 def hold_seconds(config: pytest.Config) -> float:
-    """Return the seconds to hold a guest (--hold, --hold-for), 0 for not at all.
+    """Return how many seconds to hold a guest (--hold, --hold-for); 0 means not at all.
 
     Raises pytest.UsageError.
     """
@@ -127,7 +127,7 @@ def hold_seconds(config: pytest.Config) -> float:
 
 
 class Holding:
-    """With --hold, makes a guest wait after each report, and after a bad one holds it."""
+    """With --hold, makes a guest wait after each report, and holds it after a bad one."""
 
     def __init__(self, fleet: Fleet, watch: DeadlineWatch) -> None:
         self._fleet, self._watch = fleet, watch
@@ -140,7 +140,7 @@ class Holding:
             return
         try:
             private = (handle.folder / records.RUN).readlink()
-        except OSError:  # it has ended
+        except OSError:  # the guest has ended
             return
         if report.failed:
             self._hold(guest, handle.folder, private, report)
@@ -151,7 +151,7 @@ class Holding:
         why = f"{report.nodeid} failed in its {report.when}: {_headline(report)}"
         seconds = self._fleet.spec.hold
         hold.living(folder, private, why, seconds)
-        link = folder / records.RUN  # exists while the guest runs
+        link = folder / records.RUN  # exists while the guest is running
         hold.wait(folder, seconds, lambda: self._over.is_set() or not link.is_symlink())
         self._watch.started(guest, report.nodeid)
 
@@ -161,7 +161,7 @@ class Holding:
 
 
 def _headline(report: pytest.TestReport) -> str:
-    """Return what was wrong, in one line: pytest's own message, or the title of a splat."""
+    """Return what went wrong, in one line: pytest's own message, or the title of a splat."""
     text = report.longreprtext
     own = any(line.startswith("E ") for line in text.splitlines())
     return Test(report.nodeid, Outcome.FAIL if own else Outcome.CRASH, message=text).headline

@@ -18,18 +18,18 @@ from harness.options import GUEST_ARCH, GUEST_MEMORY
 from harness.plugin.fleet import Fleet, guest_count, hold_seconds
 from harness.progress import Progress
 
-# A disk that the guest's kernel provides, not a file of the host.
+# A disk that the guest's kernel provides, not a file on the host.
 _NULL = "null_blk"
 
 
 def fleet(config: pytest.Config) -> tuple[Fleet, str]:
-    """Return the requested guests, not booted yet, and the reason for their accelerator."""
+    """Return the requested guests, not booted yet, and why their accelerator was chosen."""
     get = config.getoption
     image = Path(get("kernel")).absolute()
     fields = {option.guest: get(_dest(option)) for option in options.OPTIONS if option.guest}
     fields["arch"] = fields["arch"] or GUEST_ARCH
     fields["memory"] = fields["memory"] or GUEST_MEMORY
-    if not get("guest_booter"):  # other booters may accept other files
+    if not get("guest_booter"):  # other booters may accept other kinds of files
         check_image(image, fields["arch"])
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     folder = Path(get("guest_folder") or paths.state("pytest", stamp)).absolute()
@@ -95,11 +95,11 @@ def _dest(option: options.CommandOption) -> str:
 
 
 def _uncompressed(image: Path) -> Path | None:
-    """Return the same kernel uncompressed, if it is next to a kept kernel or in a build folder."""
+    """Return the uncompressed kernel, if it is next to a kept kernel or in a build folder."""
     kept = image.with_name("vmlinux")
     if kept.is_file():
         return kept
-    # In a build folder the image is made from vmlinux; a newer vmlinux is from another build.
+    # In a build folder the image is built from vmlinux; a newer vmlinux is from another build.
     for folder in image.parents[3:4]:
         built = folder / "vmlinux"
         if built.is_file() and built.stat().st_mtime <= image.stat().st_mtime:
@@ -108,7 +108,7 @@ def _uncompressed(image: Path) -> Path | None:
 
 
 def _modules(given: str | None, image: Path) -> Path | None:
-    """Return the folder of modules: the given folder, or that of a kept kernel."""
+    """Return the modules folder: the given one, or that of a kept kernel."""
     folder = Path(given).absolute() if given else image.with_name("modules")
     if given and not any(folder.glob("*/modules.dep")):
         raise pytest.UsageError(f"--guest-modules {given}: it contains no RELEASE/modules.dep")

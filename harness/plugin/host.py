@@ -29,7 +29,7 @@ from harness.results.journal import AttemptLost, GuestNoted, Journal, events, re
 from harness.results.regression import counts
 
 _MOMENT = 2.0  # seconds for a relay to exit after its guest
-# Limits in the summary: entries of each kind, and characters of a headline.
+# Limits of the summary: entries of each kind, and characters of a headline.
 _SHOWN, _HEADLINE = 12, 160
 
 
@@ -54,7 +54,7 @@ def _text(error: HarnessError) -> str:
 
 
 class HostSide:
-    """Hooks of the controller."""
+    """Hooks that run in xdist's controller."""
 
     def __init__(self, config: pytest.Config, fleet: Fleet, reason: str) -> None:
         self.config = config
@@ -64,7 +64,7 @@ class HostSide:
         self.journal = Journal(fleet.spec.folder.parent)
         self.command = guest_options.command(config, fleet.spec)
         self.journal.session(self.command, config.rootpath, fleet.spec.image)
-        self.names: dict[str, str] = {}  # xdist's worker id: our guest's name
+        self.names: dict[str, str] = {}  # {xdist's worker id: our name for the guest}
         self.over = threading.Event()
         self.stopped = False  # by the user
         self.held = contextlib.ExitStack()
@@ -83,8 +83,8 @@ class HostSide:
         self.holding = Holding(fleet, self.watch)
         if fleet.spec.hold:
             self.reports.after_report = self.holding.reported
-        # For Ctrl-C while xdist connects: pytest_sessionfinish is not called for a session that did
-        # not start.
+        # Needed for Ctrl-C while xdist is connecting: pytest_sessionfinish is not called for a
+        # session that did not start.
         config.add_cleanup(fleet.end)
 
     def _late(self, guest: str, _test: str) -> None:
@@ -93,7 +93,7 @@ class HostSide:
             handle.timeout()
 
     def pytest_report_header(self) -> list[str]:
-        """Show the kernel, the guests and the folder for the evidence."""
+        """Show the kernel, the guests and the folder with the logs."""
         spec = self.fleet.spec
         return [
             f"kernel: {spec.image}",
@@ -103,7 +103,7 @@ class HostSide:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionstart(self) -> Generator[None]:
-        """Boot all guests at once, before xdist connects to them one after another."""
+        """Boot all guests simultaneously, before xdist connects to them one after another."""
         xdist_internals.intercept_replacements(self.config, self._replace)
         if self.fleet.spec.hold:
             fd = attend.terminal() if self.config.getoption("hold") else None
@@ -112,18 +112,18 @@ class HostSide:
             self._boot(self.fleet.count)
             with self._connecting():
                 yield
-        except BaseException:  # pytest_sessionfinish is not called then
+        except BaseException:  # pytest_sessionfinish will not be called
             self.fleet.end()
             raise
 
     @contextlib.contextmanager
     def _connecting(self) -> Iterator[None]:
-        """Exit with an explanation if a guest dies while xdist connects to it."""
+        """Exit with an explanation if a guest dies while xdist is connecting to it."""
         try:
             yield
         except (OSError, EOFError) as error:
             if getattr(error, "errno", None) not in (None, errno.EPIPE):
-                raise  # not about the connection
+                raise  # not related to the connection
             message, code = self.crashes.stillborn(self.names.values())
             pytest.exit(message, returncode=code)
 
@@ -134,7 +134,7 @@ class HostSide:
         """
         try:
             for guest in self.fleet.boot(count):
-                self.watch.busy(guest.name)  # or a silent guest would have no deadline
+                self.watch.busy(guest.name)  # otherwise a silent guest would have no deadline
         except BootFailed as failed:
             name, record = failed.guest.name, failed.record
             if again:
@@ -155,7 +155,7 @@ class HostSide:
 
     @pytest.hookimpl
     def pytest_configure_node(self, node: Any) -> None:
-        """Ask a new guest for its name, and check its kernel's config."""
+        """Query a new guest's name, and check its kernel's config."""
         channel = node.gateway.remote_exec(probe)
         channel.send(self.options if not self.names else {})
         answer = channel.receive()
@@ -211,16 +211,16 @@ class HostSide:
             self.config.hook.pytest_runtest_logreport(report=report)
 
     def pytest_handlecrashitem(self, crashitem: str, report: Any, sched: Any) -> None:
-        """Correct the test and add the reason in xdist's report of a dead worker."""
+        """Correct the test in xdist's report of a dead worker, and add the reason."""
         self.crashes.explain(crashitem, report, sched)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Note the user's Ctrl-C; pytest also calls this when -x stops the session."""
+        """Record the user's Ctrl-C; pytest also calls this when -x stops the session."""
         self.stopped = not isinstance(excinfo.value, pytest.Session.Interrupted)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """End the guests, after xdist has disconnected from them; rerun what failed."""
+        """End the guests after xdist has disconnected from them; rerun the failed tests."""
         self.watch.close()
         self.holding.close()
         self.fleet.end()
@@ -249,7 +249,7 @@ class HostSide:
             terminal.write_line(line, flush=True)
 
     def _status(self, status: int) -> int:
-        """Return pytest's exit status, given flaky tests and splats at boot."""
+        """Return pytest's exit status, which flaky tests and splats at boot can change."""
         tests = read(self.journal.folder)
         bad = {test.outcome for test in tests if test.outcome.bad}
         if self.reports.boot and status in (0, 1):
@@ -263,7 +263,7 @@ class HostSide:
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Add a section about kernels and guests to pytest's summary."""
+        """Add a section about the kernel and the guests to pytest's summary."""
         lines = list(_summary(self.journal.folder))
         if lines:
             terminalreporter.write_sep("=", "kernel")
@@ -272,7 +272,7 @@ class HostSide:
 
 
 def _summary(folder: Path) -> Iterator[str]:
-    """Return the summary of a session, from its journal; empty if all went well."""
+    """Return the summary of a session from its journal; empty if all went well."""
     tests = read(folder)
     notes = [event for event in events(folder) if isinstance(event, GuestNoted | AttemptLost)]
     bad = [test for test in tests if test.outcome.bad]

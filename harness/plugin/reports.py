@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Judge the reports of guests as they arrive, and write them to the journal as phases.
+"""Evaluate reports from guests as they arrive, and write them to the journal as phases.
 
 A splat fails the test that caused it, and so does a taint that no splat explains.
 """
@@ -29,7 +29,7 @@ _SPLAT_LINES = 40  # limit for each splat in a message
 
 
 class Reports:
-    """Processes the reports of guests, which come in order, in a thread for each guest."""
+    """Processes the reports from guests, in order and in a separate thread for each guest."""
 
     def __init__(
         self,
@@ -45,14 +45,14 @@ class Reports:
         self._uncollected: set[str] = set()  # files that cannot be imported
         self.done = 0  # number of tests that have ended
         self.spent: dict[str, str] = {}  # guests that end by themselves, and why
-        self.boot: dict[str, tuple[Splat, ...]] = {}  # splats at the boot of a guest
-        self.broken: dict[str, str] = {}  # guests whose pytest itself failed, and how
+        self.boot: dict[str, tuple[Splat, ...]] = {}  # splats during the boot of a guest
+        self.broken: dict[str, str] = {}  # guests in which pytest itself failed, and how
         self.titles: dict[str, set[str]] = {}  # titles of a guest's splats reported so far
         #: Called after each report, while its guest waits (--hold).
         self.after_report: Callable[[str, pytest.TestReport], None] | None = None
 
     def take(self, guest: str, report: pytest.TestReport) -> list[pytest.TestReport]:
-        """Judge a report, which may become a failure; return additional reports to send first."""
+        """Evaluate a report, which may become a failure; return other reports to send first."""
         extra = vars(report)
         earlier = self.between(guest, extra.get("kernel_log_before", ""))
         if report.when == "setup":
@@ -69,7 +69,7 @@ class Reports:
         return earlier
 
     def uncollected(self, guest: str, report: pytest.CollectReport) -> None:
-        """Note a file that cannot be imported: it counts as a test with an error."""
+        """Record a file that cannot be imported, which counts as a test with an error."""
         name = report.nodeid
         if report.failed and name not in self._uncollected:
             self._uncollected.add(name)
@@ -79,7 +79,7 @@ class Reports:
             self.journal.reported(name, Phase("setup", Outcome.ERROR, message=message))
 
     def between(self, guest: str, log: str) -> list[pytest.TestReport]:
-        """Judge the kernel's messages since the guest's last test ended, or since its boot."""
+        """Evaluate the kernel's messages since the guest's last test ended, or since its boot."""
         last = self.watch.before.get(guest, "")
         if not last:
             self._judge_boot(guest)
@@ -94,7 +94,7 @@ class Reports:
         return [report]
 
     def _judge_boot(self, guest: str) -> None:
-        """Judge, once, the kernel's messages before the first test, from the console log."""
+        """Evaluate, only once, the kernel's messages before the first test in the console log."""
         if guest in self.titles:
             return
         try:
@@ -113,7 +113,7 @@ class Reports:
 
 
 def judge(report: pytest.TestReport, ledger: SplatLedger) -> Phase:
-    """Make a phase from a guest's report; fail the report if the kernel log requires it."""
+    """Convert a guest's report to a phase; fail the report if the kernel log requires it."""
     log: str = vars(report).get("kernel_log", "")
     splats = ledger.unexpected(report.nodeid, find(log.splitlines(), report.nodeid))
     before_after = vars(report).get("taint")
@@ -145,9 +145,9 @@ def judge(report: pytest.TestReport, ledger: SplatLedger) -> Phase:
 def explain_variables(
     report: pytest.TestReport | pytest.CollectReport, variables: Collection[str]
 ) -> None:
-    """Add a section to a failure about variables it reads that are only set on this machine.
+    """Add a section to a failure about variables that are set on this machine but not in guests.
 
-    ``variables`` are the names of those set in guests.
+    Only variables that the test reads are listed.  ``variables`` are the names of those in guests.
     """
     text = report.longreprtext
     names = set(_READ.findall(text))
@@ -184,7 +184,7 @@ def _fail(report: pytest.TestReport, phase: Phase, outcome: Outcome, message: st
 
 
 def _silent_taint(phase: Phase, ledger: SplatLedger, test: str) -> str:
-    """Return a complaint about a new taint that only a fault sets, if there was no splat."""
+    """Return a complaint about a new taint that only faults set, if there was no splat."""
     before, after = phase.taint or (0, 0)
     new = after & ~before
     if not taint.bad(new) or not ledger.silent(test):
@@ -193,7 +193,7 @@ def _silent_taint(phase: Phase, ledger: SplatLedger, test: str) -> str:
 
 
 def splats_after(test: str, log: str, splats: tuple[Splat, ...]) -> tuple[Phase, pytest.TestReport]:
-    """Return the phase, and the report for pytest, for splats after a test had ended."""
+    """Return the phase and pytest's report for splats that appeared after a test had ended."""
     message = f"{splats[0].title} (after the test had ended)\n{splats_text(splats)}"
     report = pytest.TestReport(
         nodeid=test,

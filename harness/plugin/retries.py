@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Rerun failed tests alone in a new guest, to see whether they fail again.
 
-The command is the same that the user gets to reproduce the failure.
+The command is the same one that is shown to the user for reproducing the failure.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from harness.model import Outcome, Test
 from harness.results.journal import Journal, locate, read
 
 FOLDER = "retries"
-_CRASHES = 1  # how often a crash is rerun by default
+_CRASHES = 1  # default number of reruns of a crash
 
 
 class Retries:
     """Reruns bad tests.
 
     ``command`` runs one test; ``times`` is the maximum number of reruns, None for crashes only.
-    ``over`` returns whether the run is over its deadline; ``say`` reports each outcome.
+    ``over`` returns whether the run has exceeded its deadline; ``say`` reports each outcome.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Retries:
         return self.times
 
     def run(self) -> None:
-        """Rerun the bad tests one after another, each until it is good or has no reruns left."""
+        """Rerun the bad tests one after another, each until it passes or has no reruns left."""
         for test in read(self.journal.folder):
             times = self.wanted(test)
             for number in range(1, times + 1):

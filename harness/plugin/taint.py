@@ -36,7 +36,7 @@ def letters(taint: int) -> str:
 
 
 def bad(taint: int) -> bool:
-    """Return whether one of the bits means a kernel fault."""
+    """Return whether any of the bits indicates a kernel fault."""
     return bool(_BAD & set(letters(taint)))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The host's view of an xdist worker: checks each message against what the worker was sent.
+"""The host's view of an xdist worker: checks each message against what was sent to the worker.
 
 A test may write anything to its guest's results channel.  xdist trusts what it reads, and an
-unexpected message ends the whole session, so we check messages first.
+unexpected message would end the whole session, so messages are checked first.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Worker:
 
     def __init__(self, node: Any, guest: str, reports: Reports, *, replaces: bool) -> None:
         self.guest, self.reports = guest, reports
-        self._replaces = replaces  # a dead guest; xdist only compares the first guests' tests
+        self._replaces = replaces  # a dead guest; xdist only compares the tests of the first guests
         self._tests: list[str] = []
-        self._owed: list[int] = []  # indices of tests it was sent and has not completed
-        self._begun = ""  # a test that it has not completed
-        self._leaving = False  # it was told that there are no more tests
+        self._owed: list[int] = []  # indices of the tests sent to it that it has not completed
+        self._begun = ""  # the test that it has started and not completed
+        self._leaving = False  # it has been told that there are no more tests
         self._seen: set[str] = set()  # events of _ONCE, and "nonsense"
         self._node = XdistNode(node, self.heard, self.sending)
-        # For events that are not simply passed on; each returns whether the event is valid.
+        # Handlers of events that are not simply passed on; each returns whether the event is valid.
         self._takers: dict[str, Callable[..., bool]] = {
             "internal_error": self._internal_error,
             "collectreport": self._collectreport,
@@ -52,7 +52,7 @@ class Worker:
         }
 
     def sending(self, name: str, **values: Any) -> None:
-        """Note what xdist sends to the guest, and send it."""
+        """Record what xdist sends to the guest, and send it."""
         if name == RUN_TESTS:
             self._owed += values["indices"]
         elif name == RUN_ALL:
@@ -64,7 +64,7 @@ class Worker:
     def _set_clock(self) -> None:
         """Start the deadline for a guest between tests, unless it must wait for us."""
         if "collectionfinish" not in self._seen:
-            return  # the deadline for collecting the tests still runs
+            return  # the deadline for collecting the tests still applies
         # A worker starts a test once it knows the next one, or that there is none.
         if self._leaving or self._begun or len(self._owed) > 1:
             self.reports.watch.busy(self.guest)
@@ -73,12 +73,12 @@ class Worker:
 
     def heard(self, event: object) -> None:
         """Process an event from the guest before xdist does; drop invalid events."""
-        if isinstance(event, enum.Enum):  # from xdist itself: the channel is closed
+        if isinstance(event, enum.Enum):  # comes from xdist itself: the channel is closed
             self._node.pass_on(event)
         elif self.guest not in self.reports.broken:  # a broken guest's events are dropped
             try:
                 valid = self._take(event)
-            except Exception:  # it may contain anything
+            except Exception:  # the event may contain anything
                 valid = False
             if not valid and "nonsense" not in self._seen:
                 self._seen.add("nonsense")

@@ -2,7 +2,7 @@
 """All undocumented parts of pytest-xdist and execnet that we use.
 
 pyproject.toml keeps pytest-xdist below the next major release; tests/unit/test_xdist_internals.py
-fails if an installed release lacks one of them.
+fails if the installed release lacks one of these parts.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _CLASSES = ("message_module", "message_class_name", "message_args", "category_mo
 def intercept_replacements(
     config: pytest.Config, replace: Callable[[Callable[[], None]], None]
 ) -> None:
-    """Call ``replace`` where xdist replaces a dead worker; its argument connects the new one.
+    """Call ``replace`` when xdist replaces a dead worker; its argument connects the new worker.
 
-    Unlike in xdist alone, a worker is not replaced if no tests are left.
+    Unlike with xdist alone, a worker is not replaced if no tests are left.
     """
     dsession: Any = config.pluginmanager.get_plugin("dsession")
     clone = dsession._clone_node
@@ -52,7 +52,7 @@ def intercept_replacements(
 
 
 def relay_status(node: Any, seconds: float) -> int | None:
-    """Return the exit status of a node's process; None if it still runs after ``seconds``."""
+    """Return the exit status of a node's process; None if it is still running after ``seconds``."""
     try:
         return int(node.gateway._io.popen.wait(seconds))
     except (AttributeError, subprocess.TimeoutExpired):
@@ -88,20 +88,20 @@ class XdistNode:
         self._node.notify_inproc("errordown", node=self._node, error="internal error")
 
     def deserialized(self, data: dict[str, Any]) -> object:
-        """Return the report in ``data``, of the class that hook implementations choose."""
+        """Return the report in ``data``; hook implementations choose its class."""
         config = self._node.config
         return config.hook.pytest_report_from_serializable(config=config, data=data)
 
     def report(self, report: pytest.TestReport) -> None:
-        """Pass the report of a test to xdist."""
+        """Pass a test's report to xdist."""
         self._node.notify_inproc("testreport", node=self._node, rep=report)
 
     def collect_report(self, report: pytest.CollectReport) -> None:
-        """Pass a failed report of collecting tests to xdist."""
+        """Pass a report of failed test collection to xdist."""
         self._node.notify_inproc("collectreport", node=self._node, rep=report)
 
     def warning(self, data: dict[str, Any], **where: Any) -> None:
-        """Pass a warning to xdist, without its class if only the guest can import that."""
+        """Pass a warning to xdist, without its class if only the guest can import the class."""
         from xdist.workermanage import unserialize_warning_message
 
         try:

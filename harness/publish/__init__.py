@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reports made from stored results: pages, mails, and formats for other programs."""
+"""Reports generated from stored results: pages, mails, and formats for other programs."""

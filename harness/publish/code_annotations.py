@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Annotations at source lines, from a run or a check, for GitHub and GitLab."""
+"""Annotations of source lines from a run or a check, for GitHub and GitLab."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from harness.results import evidence
 from harness.text import clean, clip, one_line
 
 FAILURES = 100  # failures without a splat in one group; GitHub and GitLab show fewer
-SHOWN = 10  # annotations that GitHub shows for each level in a step
+SHOWN = 10  # maximum number of annotations of each level that GitHub shows per step
 
 _PLACE = re.compile(r"(.+):(\d+)")
 
 
 class AnnotationLevel(enum.StrEnum):
-    """The severity of an annotation, in GitHub's words; the worst is first."""
+    """The severity of an annotation, in GitHub's terms, the worst first."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -44,9 +44,9 @@ _GITLAB = {
 
 @dataclasses.dataclass(frozen=True)
 class Annotation:
-    """A remark at a line of the kernel's sources; ``file`` is empty if no line is known.
+    """A remark on a line of the kernel sources; ``file`` is empty if no line is known.
 
-    ``rule`` is the kind of problem, ``title`` is one line, ``text`` has the details.
+    ``rule`` is the kind of problem, ``title`` is one line, ``text`` contains the details.
     """
 
     level: AnnotationLevel
@@ -58,13 +58,13 @@ class Annotation:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the annotation across runs: GitLab compares two reports by it."""
+        """The annotation's identity across runs, by which GitLab compares two reports."""
         identity = "\0".join((self.rule, self.file, self.title))
         return hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:40]
 
 
 def of_run(run: Run) -> tuple[Annotation, ...]:
-    """Return the annotations of the judged kernel, errors first, each once."""
+    """Return the annotations for the judged kernel without duplicates, errors first."""
     if not run.sides:
         return ()
     return _sorted((*_splats(run), *_failures(run), *_warnings(run)))
@@ -91,9 +91,9 @@ def _splats(run: Run) -> Iterator[Annotation]:
 
 
 def _added_lines(folder: Path) -> dict[tuple[str, tuple[str, ...]], str]:
-    """Return for each splat the innermost line of its stacks that a patch added, as file:line.
+    """Return, as file:line, the innermost line in each splat's stacks that a patch added.
 
-    A reviewer looks at these lines, and a pull request shows annotations only at them.
+    Reviewers look at these lines, and a pull request shows annotations only there.
     """
     lines: dict[tuple[str, tuple[str, ...]], str] = {}
     for splat in evidence.decoded(folder):
@@ -143,7 +143,7 @@ def _failures(run: Run) -> Iterator[Annotation]:
 
 
 def _warnings(run: Run) -> Iterator[Annotation]:
-    """Annotate compiler warnings that are new or in lines that the series adds."""
+    """Annotate compiler warnings that are new or on lines that the series adds."""
     new = set(run.warnings)
     for warning in run.judged.kernel.warnings:
         if run.compared and warning not in new and not warning.patch:
@@ -184,7 +184,7 @@ def github(annotations: Sequence[Annotation]) -> list[str]:
     lines: list[str] = []
     for level in AnnotationLevel:
         of_level = [note for note in annotations if note.level is level]
-        # Annotations at a line are more useful than the others.
+        # Annotations of a line are more useful than the others.
         of_level.sort(key=lambda note: not note.line)
         lines += map(_command, of_level[:SHOWN])
     return lines
@@ -203,14 +203,14 @@ def _command(annotation: Annotation) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape text: otherwise a guest's output could contain a workflow command."""
+    """Escape text, because a guest's output could contain a workflow command."""
     return clean(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def gitlab(annotations: Sequence[Annotation]) -> str:
     """Return GitLab's code quality report.
 
-    Annotations without a file are left out: the JUnit report has them.
+    Annotations without a file are left out, because the JUnit report contains them.
     """
     by_fingerprint = {note.fingerprint: note for note in reversed(annotations) if note.file}
     return json.dumps([_issue(note) for note in reversed(by_fingerprint.values())], indent=1)

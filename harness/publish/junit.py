@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """junit.xml of a run: a suite per kernel and folder of tests, a case per test.
 
-The form is that of the Jenkins xunit plugin and of Maven's surefire.  The kernel is part of a
+The format is that of the Jenkins xunit plugin and of Maven's surefire.  The kernel is part of a
 case's class name: many CI systems identify a test only by class and name.
 """
 
@@ -20,10 +20,10 @@ from junitparser import xunit2
 from harness.model import Outcome, Run, Splat, Test, Trial
 from harness.text import clean, clip, one_line, quantity
 
-BAD, GOOD = 64 * 1024, 4 * 1024  # most characters of a text, for bad and for good tests
-ALL = 8 * 1024 * 1024  # most characters of all good tests and of all bad tests: CI has limits
-LEAST = 512  # characters that each test gets in any case
-FIRST = 500  # most characters of the headline of a failure
+BAD, GOOD = 64 * 1024, 4 * 1024  # maximum characters of a text, for bad and for good tests
+ALL = 8 * 1024 * 1024  # the same for all good tests and for all bad tests: CI systems have limits
+LEAST = 512  # number of characters that each test gets in any case
+FIRST = 500  # maximum number of characters of a failure's headline
 BOOT = "boot"
 
 _RESULTS: Mapping[Outcome, type[junitparser.junitparser.FinalResult]] = {
@@ -39,8 +39,8 @@ _RESULTS: Mapping[Outcome, type[junitparser.junitparser.FinalResult]] = {
 def write(path: Path, run: Run, sides: Sequence[Trial] | None = None) -> Path:
     """Write junit.xml for ``sides`` of a run (all by default); return its path.
 
-    A failure that does not count for the verdict is written as skipped, with the reason: a CI
-    system adds up failures, and would show a good run as bad.
+    A failure that does not affect the verdict is written as skipped, with the reason, because a CI
+    system adds up failures and would show a good run as bad.
     """
     sides = run.sides if sides is None else sides
     report = xunit2.JUnitXml("harness")
@@ -61,7 +61,7 @@ def write(path: Path, run: Run, sides: Sequence[Trial] | None = None) -> Path:
 
 
 def _faults(run: Run, sides: Sequence[Trial]) -> Iterator[str]:
-    """Yield faults that no test shows: an incomplete run, new compiler warnings."""
+    """Yield problems that no test shows: an incomplete run, new compiler warnings."""
     if run.interrupted:
         yield "the run was interrupted"
     if not sides or sides[-1].side is not run.judged.side:
@@ -121,7 +121,7 @@ class _Kernel:
         }
         for key, value in properties.items():
             suite.add_property(_line(key), _line(value))
-        suite.add_testcases(list(cases))  # adding them one by one would count all of them each time
+        suite.add_testcases(list(cases))  # one by one, it would be quadratic
         return suite
 
     def _boot(self) -> xunit2.TestCase:
@@ -179,7 +179,7 @@ class _Kernel:
         return result
 
     def _evidence(self, test: Test) -> list[Path]:
-        """Return the files with more evidence: the guest's console, the decoded splats."""
+        """Return files with additional evidence: the guest's console, the decoded splats."""
         guests = {guest.name: guest for guest in self.side.guests}
         if test.guest not in guests or not guests[test.guest].console:
             return []
@@ -201,7 +201,7 @@ def _splat(splat: Splat) -> str:
 
 
 def _place(splat: Splat) -> str:
-    """Return a splat's title, its source line, and the patches whose lines are in its stacks."""
+    """Return a splat's title, its source line, and the patches with lines in its stacks."""
     through = "".join(f"\n  through {subject}" for subject in splat.patches)
     return f"{splat.title}\n  at {splat.place}{through}"
 
@@ -222,10 +222,10 @@ def _other_attempts(test: Test) -> list[xunit2.InterimResult]:
 
 
 def _text(raw: str, most: int) -> str:
-    """Clean the text of an element.  A guest must not be able to attach files."""
+    """Sanitise the text of an element: a guest must not be able to attach files."""
     return clean(clip(raw, most)).replace("[[ATTACHMENT|", "[[ATTACHMENT ").strip()
 
 
 def _line(raw: str) -> str:
-    """Clean the text of an attribute: one line, not too long to show."""
+    """Sanitise the text of an attribute: one line, not too long to show."""
     return one_line(raw, FIRST).replace("[[ATTACHMENT|", "[[ATTACHMENT ")

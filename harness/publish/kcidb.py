@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A run for KCIDB, KernelCI's common database, checked by KCIDB's own library.
 
-A status is about the tested code: FAIL means it is faulty, ERROR that the test could not tell,
-MISS that the test never ran.
+A status describes the tested code: FAIL means that it is faulty, ERROR that the test reached no
+result, MISS that the test never ran.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.publish import sentences
 from harness.results import evidence
 from harness.text import clean, clip, one_line
 
-MAJOR, MINOR = 5, 3  # of the schema
+MAJOR, MINOR = 5, 3  # version of the schema
 EXCERPT = 16384  # characters, the schema's own limit
 _ORIGIN = re.compile(r"[a-z0-9_]+")
 _MAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+")
@@ -67,7 +67,7 @@ def report(run: Run, origin: str) -> Table:
 
 
 def _digest(run: Run) -> str:
-    """Return a run's identity, which stays the same when the report is written again or moved."""
+    """Return a run's identity, which stays the same if the run is moved or reported again."""
     digest = run.series.digest if run.series else ""
     identity = "\0".join((run.started, repr(run.seconds), run.source.commit, digest, *run.command))
     return hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:20]
@@ -94,7 +94,7 @@ def _checkout(run: Run, side: Trial, name: str, origin: str) -> Table:
 
 
 def _patches_digest(run: Run) -> str | None:
-    """Return the hash of the patches that the schema defines; None if they are gone."""
+    """Return the hash of the patches, as defined by the schema; None if they were removed."""
     digests = hashlib.sha256()
     for patch in run.series.patches if run.series else ():
         try:
@@ -173,8 +173,8 @@ def _test(side: Trial, test: Test, guest: GuestRecord | None) -> Table:
 def status(test: Test, guest: GuestRecord | None = None, *, excused: bool = False) -> str:
     """Return the schema's status for an outcome.
 
-    Crash, timeout and error are FAIL only where the kernel itself is visibly at fault: it printed
-    a splat, panicked, reset or hung.  Otherwise the test did not complete: ERROR.
+    Crash, timeout and error are FAIL only if the kernel itself is visibly at fault: it printed a
+    splat, panicked, reset or hung.  Otherwise they are ERROR: the test did not complete.
     """
     if excused:
         return "PASS"

@@ -22,8 +22,8 @@ from harness.publish import code_annotations, reproduce, sentences
 from harness.publish.code_annotations import AnnotationLevel
 from harness.text import clean, clip, one_line
 
-FAILURES = 50  # failures that the summary shows
-SIZE = 900 * 1024  # bytes; GitHub takes 1 MiB per step
+FAILURES = 50  # maximum number of failures that the summary shows
+SIZE = 900 * 1024  # bytes; GitHub accepts 1 MiB per step
 _MARKUP = re.compile(r"[\\`*\[\]|~@#]|:(?=//)|(?<=www)\.")
 _FENCE = re.compile(r"`{3,}")
 _SIGNS = {Verdict.GOOD: "✅", Verdict.BAD: "❌"}
@@ -157,6 +157,6 @@ def _code(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Escape text for Markdown, so that it cannot become a mention, link or picture."""
+    """Escape text for Markdown, so that it cannot become a mention, link or image."""
     line = html.escape(one_line(text, 300), quote=False)
     return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", line)

@@ -20,9 +20,9 @@ from harness.results.regression import settled
 
 @dataclasses.dataclass(frozen=True)
 class OutputChoices:
-    """Options of some outputs: the mail's sender, KCIDB's origin, and the only kernel to report.
+    """Options of some outputs: the mail's sender, KCIDB's origin, the only kernel to report.
 
-    Each is empty if it was not given.
+    An option that was not given is empty.
     """
 
     tested_by: str = ""
@@ -32,10 +32,10 @@ class OutputChoices:
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """A format of the report: the option ``--name FILE`` asks for it.
+    """A report format, which the option ``--name FILE`` selects.
 
-    ``choices`` are the fields of OutputChoices that it uses.  ``of_check`` makes the format from
-    a check's matrix; None if a check does not have this format.
+    ``choices`` are the fields of OutputChoices that it uses.  ``of_check`` generates the format
+    from a check's matrix; None if this format does not exist for checks.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Output:
 def load(folder: Path) -> Run:
     """Read the run in ``folder``, which may have been moved, for example from a CI system.
 
-    Raises UsageError if there is no run, or run.json has another format.
+    Raises UsageError if there is no run, or if run.json has a different format.
     """
     run = settled(store.load_run(folder))
     before, now = str(run.folder.absolute()) + os.sep, str(folder.absolute()) + os.sep

@@ -34,11 +34,11 @@ from harness.text import one_line, quantity
 
 COVER = "cover.mail"  # the cover letter, in a run's folder
 WIDTH = 72
-SHOWN = 8  # failures that are shown with details
-LISTED = 12  # names in a list
-SPLAT = 20  # lines of a splat
+SHOWN = 8  # maximum number of failures shown with details
+LISTED = 12  # maximum number of names in a list
+SPLAT = 20  # maximum number of lines of a splat
 
-_FILLED = WIDTH - 1  # one column is left for the space that _TRAILER's match gets
+_FILLED = WIDTH - 1  # leaves one column for the space that is inserted into a match of _TRAILER
 _TRAILER = re.compile(
     r"^(\s*(?:\w\S*(?:-by|(?=:\s.*@))|cc|fixes|link|buglink|closes|subject|date|change-id"
     r"|base-commit)):(?=\s)",
@@ -47,13 +47,13 @@ _TRAILER = re.compile(
 _SEPARATOR = re.compile(r"^(?:From |-- ?$|---|diff --git)", re.MULTILINE)
 _ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 _ADDRESS = re.compile(r"[\w.+=/*'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
-_NOWHERE = "kernel-harness.invalid"  # RFC 2606: never a host's name
-_HEADER = 16384  # most characters of a header
-_REFERENCES = 20  # most mails of a thread in References
+_NOWHERE = "kernel-harness.invalid"  # RFC 2606: never a real host name
+_HEADER = 16384  # maximum number of characters of a header
+_REFERENCES = 20  # maximum number of mails in References
 
 _MAINTAINER = "scripts/get_maintainer.pl"
 _MAINTAINER_READS = (_MAINTAINER, "MAINTAINERS", ".get_maintainer.ignore", ".mailmap")
-# The script recognises the top of a kernel tree by these.
+# get_maintainer.pl recognises the top of a kernel tree by these files.
 _TREE = ("COPYING", "CREDITS", "Kbuild", "README", "Makefile")
 _FOLDERS = (
     *("Documentation", "arch", "include", "drivers", "fs", "init", "ipc", "kernel", "lib"),
@@ -67,7 +67,7 @@ Lines = tuple[str, ...]
 
 @dataclasses.dataclass(frozen=True)
 class RepliedThread:
-    """The mail that is replied to; ids have their angle brackets, and are empty if unknown."""
+    """The mail that is replied to; ids include the angle brackets, and are empty if unknown."""
 
     id: str = ""
     references: Lines = ()
@@ -92,8 +92,8 @@ def compose(
 ) -> bytes:
     """Return the mail.
 
-    ``maintainers`` returns (To, Cc), and is called if the thread has no Cc.  ``tested_by`` is the
-    sender; the trailer is added only if the run justifies it.
+    ``maintainers`` returns (To, Cc), and is only called if the thread has no Cc.  ``tested_by`` is
+    the sender; the trailer is only added if the run justifies it.
     """
     thread = thread_of(run)
     to, cc = (thread.to, thread.cc)
@@ -144,7 +144,7 @@ def thread_of(run: Run) -> RepliedThread:
 
 
 def _thread(file: Path) -> RepliedThread:
-    # Parse text: from bytes, email would mark raw header bytes as an unknown charset.
+    # Parse text, because from bytes, email would mark raw header bytes as an unknown charset.
     message = email.message_from_string(file.read_bytes().decode("utf-8", "replace"))
     match = _ID.search(_header(message, "Message-ID"))
     own = match[0] if match else ""
@@ -161,7 +161,7 @@ def _thread(file: Path) -> RepliedThread:
 
 
 def _header(message: email.message.Message, name: str) -> str:
-    """Return a header's values, joined in one line and not decoded."""
+    """Return a header's values, joined into one line and not decoded."""
     return ", ".join(one_line(str(value), _HEADER) for value in message.get_all(name, []))
 
 
@@ -188,10 +188,10 @@ def _unique(addresses: Iterable[Address], without: set[str]) -> tuple[Address, .
 
 
 def ask_maintainers(source: Source, patches: Sequence[Path]) -> tuple[Lines, Lines]:
-    """Ask the tree's get_maintainer.pl for (To, Cc): maintainers, and reviewers and lists.
+    """Get (To, Cc) from the tree's get_maintainer.pl: the maintainers; the reviewers and lists.
 
-    Empty if the tree has no such script.  The script comes from the base, never from the series.
-    Raises HostFault if the script fails.
+    Both are empty if the tree has no such script.  The script comes from the base, never from
+    the series.  Raises HostFault if the script fails.
     """
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         top = Path(folder)
@@ -217,7 +217,7 @@ def ask_maintainers(source: Source, patches: Sequence[Path]) -> tuple[Lines, Lin
 
 
 def no_tested_by(run: Run) -> str:
-    """Say in a few words why a run justifies no Tested-by; empty when it does."""
+    """Return a phrase about why a run does not justify a Tested-by; empty if it does."""
     if run.series is None:
         return "no series was tested"
     if run.interrupted or not run.sides:
@@ -246,7 +246,7 @@ def text(run: Run, tested_by: str = "") -> str:
         "\n".join(_commands(run)),
     ]
     body = "\n\n".join(block for block in blocks if block)
-    # b4 finds trailers anywhere in a reply: a title or a guest's output may contain one, and
+    # b4 finds trailers anywhere in a reply: a title or a guest's output may contain a trailer, and
     # wrapping may move it to the start of a line.
     body = _SEPARATOR.sub(r" \g<0>", _TRAILER.sub(r"\1 :", body))
     trailers = [f"Tested-by: {tested_by}"] if tested_by else []
@@ -288,7 +288,7 @@ def _setup(run: Run) -> Iterator[str]:
 
 
 def _item(name: str, value: str) -> str:
-    # No colon: an id would look like a trailer.
+    # No colon, because an id would look like a trailer.
     return _wrap(f"  {name:<9} {one_line(value)}", " " * 12)
 
 
@@ -333,7 +333,7 @@ def _splat(splat: Splat) -> Iterator[str]:
 
 
 def _listed(names: Sequence[str]) -> Iterator[str]:
-    """List tests; count many by file, since a line per test would hide what they have in common."""
+    """List tests; if there are many, count them by file, to show what they have in common."""
     if len(names) <= LISTED:
         yield from map(_name, names)
         return
@@ -363,10 +363,10 @@ def _indented(command: str) -> list[str]:
 
 
 def _wrap(line: str, indent: str = "") -> str:
-    """Wrap a sentence; all lines but the first begin with ``indent``."""
+    """Wrap a sentence; all lines except the first begin with ``indent``."""
     return textwrap.fill(line, _FILLED, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _fold(line: str) -> str:
-    """Wrap a line that is not a sentence; its other lines are indented further."""
+    """Wrap a line that is not a sentence; its continuation lines are indented further."""
     return _wrap(line, " " * (len(line) - len(line.lstrip()) + 2))

@@ -22,7 +22,7 @@ _RELEASE = re.compile(r"v(\d+\.\d+[\w.-]*)")
 def argv(run: Run, test: str = "") -> list[str]:
     """Return the command that repeats the run, or only one ``test`` of it.
 
-    A run of an older version has no plan; for that it is the command as it was typed.
+    A run of an older version has no plan; the result is then the command as it was typed.
     """
     plan = run.plan
     if plan is None:
@@ -57,7 +57,7 @@ def shell(run: Run, test: str = "", width: int = 0) -> str:
 
 
 def _unbreakable(words: Sequence[str]) -> Iterator[str]:
-    """Return the parts that stay in one line, such as an option with its value."""
+    """Return the parts that must stay on one line, such as an option with its value."""
     rest = iter(words)
     for word in rest:
         both = [word, next(rest, "")] if word in _WITH_VALUE else [word]
@@ -65,7 +65,7 @@ def _unbreakable(words: Sequence[str]) -> Iterator[str]:
 
 
 def _series(run: Run) -> list[str]:
-    """Name the series so that anyone can get it: by message id or link, else by its local name."""
+    """Identify the series so that anyone can get it: by message id or link, else by local name."""
     series = run.series
     if series is None:
         return ["--no-series"]
@@ -82,5 +82,5 @@ def _base(run: Run, plan: Plan) -> list[str]:
 
 
 def _without_folders(value: str) -> str:
-    """Return the last part of an absolute path: its folders exist only on this machine."""
+    """Return the last part of an absolute path, because its folders only exist on this machine."""
     return PurePath(value).name if value.startswith("/") else one_line(value)

@@ -23,8 +23,8 @@ from harness.progress import clock
 from harness.results.regression import counts
 from harness.text import clean, one_line, quantity
 
-# Lines of a splat that mean nothing without the same kernel image: registers, addresses, the ends
-# of stacks.
+# Lines of a splat that are meaningless without the same kernel image: registers, addresses, the
+# ends of stacks.
 _NOISE = re.compile(
     r"(?:R[A-Z0-9]{1,2}|[FCDEG]S|CR\d|DR\d|x\d+ *|Code|CPU|Tainted|Hardware name|PKRU): "
     r"|PGD |Modules linked in|Call Trace:|Kernel Offset| *</?\w+>$|---\["
@@ -45,13 +45,13 @@ def tally(tests: Sequence[Test]) -> str:
 
 
 def built(seconds: float, warnings: int, *, reused: bool) -> str:
-    """Say how a kernel was made: "reused", "1m30, 2 warnings"."""
+    """Describe how a kernel was built: "reused", "1m30, 2 warnings"."""
     more = f", {quantity(warnings, 'warning')}" if warnings else ""
     return f"{'reused' if reused else clock(seconds)}{more}"
 
 
 def booted(times: Sequence[float | None], *, cached: bool) -> str:
-    """Say how many guests a kernel had and how long the slowest boot took, in seconds."""
+    """Describe how many guests booted a kernel, and how many seconds the slowest boot took."""
     up = [seconds for seconds in times if seconds is not None]
     if cached:
         return "reused"
@@ -59,7 +59,7 @@ def booted(times: Sequence[float | None], *, cached: bool) -> str:
 
 
 def left(side: Trial) -> str:
-    """Say how many tests were not run; empty when all were."""
+    """Describe how many tests were not run; empty if all were run."""
     if not side.left:
         return ""
     tests = quantity(len(side.tests), "test")
@@ -74,7 +74,7 @@ def missing(run: Run) -> int:
 
 
 def tested(label: str, tests: Sequence[Test]) -> str:
-    """Say how many tests ran on a kernel and how they ended."""
+    """Describe how many tests ran on a kernel and how they ended."""
     if not tests:
         return f"No test ran on the {label} kernel."
     return f"{quantity(len(tests), 'test')} on the {label} kernel: {tally(tests)}."
@@ -96,22 +96,22 @@ def history(test: TestHistory) -> str:
 
 
 def day(at: float) -> str:
-    """Return the day of a time in seconds since 1970, in UTC."""
+    """Return the date of a time in seconds since 1970, in UTC."""
     return time.strftime("%Y-%m-%d", time.gmtime(at))
 
 
 def moment(at: float) -> str:
-    """Return a time in seconds since 1970 to the minute, in UTC."""
+    """Return the date and minute of a time in seconds since 1970, in UTC."""
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(at))
 
 
 def broken(run: Run) -> tuple[Change, ...]:
-    """Return the changes that the series broke."""
+    """Return the changes of tests that the series broke."""
     return tuple(change for change in run.changes if change.broken)
 
 
 def fixed(run: Run) -> tuple[Change, ...]:
-    """Return the changes that the series fixed."""
+    """Return the changes of tests that the series fixed."""
     return tuple(change for change in run.changes if change.fixed)
 
 
@@ -160,7 +160,7 @@ def _count(group: FailureGroup) -> str:
 
 
 def effect(run: Run) -> str:
-    """Say in one sentence how the series affects tests, splats and warnings; empty if unknown."""
+    """Describe how the series affects tests, splats and warnings; empty if unknown."""
     good, bad = len(fixed(run)), len(broken(run))
     effects = [f"fixes {quantity(good, 'test')}"] if good else []
     if bad or not (run.interrupted or run.judged.left):
@@ -173,7 +173,7 @@ def effect(run: Run) -> str:
 
 
 def trimmed(splat: Splat, most: int) -> Iterator[str]:
-    """Return the lines of a splat that mean something on any machine, at most ``most`` of them."""
+    """Return the lines of a splat that are meaningful on any machine, at most ``most`` of them."""
     lines = [clean(line).rstrip() for line in splat.lines]
     kept = [line for line in lines if line and not _NOISE.match(line)]
     reliable = [line for line in kept if not line.startswith(_UNRELIABLE)]

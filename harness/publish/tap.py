@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The judged kernel's tests as TAP 14 and as the kernel's own KTAP: a subtest for each file.
 
-The plan comes first, so a reader notices a truncated file.  All points are ok exactly when the
-verdict is good: results of the base are only in the diagnostics.
+The plan comes first, so a reader notices a truncated file.  All points are ok if and only if
+the verdict is good: results of the base are only in the diagnostics.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from harness.model import Outcome, Run, Test
 from harness.publish import sentences
 from harness.text import clean, clip, one_line
 
-TEXT = 8 * 1024  # most characters of a message or a log
-_LINES = 120  # most lines, half from the start, half from the end
-_LINE = 400  # characters of a line
+TEXT = 8 * 1024  # maximum number of characters of a message or a log
+_LINES = 120  # maximum number of lines, half from the start, half from the end
+_LINE = 400  # maximum number of characters of a line
 EXPECTED = "TO" + "DO"  # TAP's word for a test that is known to fail
 
 Values = Mapping[str, str | float | list[str]]
@@ -74,7 +74,7 @@ def _title(run: Run) -> str:
 
 
 def _subtests(run: Run) -> dict[str, list[TestPoint]]:
-    """Return the test points by file; failures outside the tests have their own."""
+    """Return the test points by file; failures outside the tests have their own points."""
 
     def failed(name: str, **values: str | list[str]) -> list[TestPoint]:
         return [TestPoint(False, name, values=values)]

@@ -13,7 +13,7 @@ from harness.errors import HostFault
 
 DUMP, TEXT = "vmcore", "vmcore.txt"
 _PATIENCE = 120.0  # seconds for drgn
-_HEAD = 3  # lines of a report that the summary shows
+_HEAD = 3  # number of lines of a report that the summary shows
 
 
 def examine(guests: Path, vmlinux: Path | None) -> None:
@@ -67,8 +67,8 @@ def _run_drgn(dump: Path, vmlinux: Path | None, text: Path) -> str:
 
 
 def _sparsify(dump: Path) -> None:
-    """Free the disk space of zero pages, which are most of a dump."""
+    """Free the disk space of zero pages, which make up most of a dump."""
     try:
         process.run(["fallocate", "--dig-holes", dump], check=False)
     except HostFault:
-        return  # the file only takes more space
+        return  # harmless: the file only takes up more space

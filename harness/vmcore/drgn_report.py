@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``python -m harness.vmcore.drgn_report VMCORE VMLINUX OUT``: write a report of a dump.
 
-A separate program, because drgn may not be installed, and because it reads data of a broken kernel.
+This is a separate program because drgn may not be installed and because the data of a broken kernel
+may make it fail.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from drgn.helpers.linux.sched import cpu_curr, task_state_to_char
 from harness import process
 
 _RELEASE = re.compile(rb"Linux version (\S+)")
-_NO_CPU = -1  # panic_cpu of a kernel that has not panicked
-# Functions at the top of a dead CPU's stack that are not the reason for its death.
+_NO_CPU = -1  # value of panic_cpu in a kernel that has not panicked
+# Functions at the top of a dead CPU's stack that did not cause its death.
 _DYING = {"panic", "vpanic", "delay_tsc", "__delay", "udelay", "__udelay", "__const_udelay"}
 
 
@@ -41,9 +42,9 @@ def symbols(vmlinux: Path) -> dict[str, int]:
 
 
 def load(vmcore: Path, vmlinux: Path) -> drgn.Program:
-    """Open a dump.  Raises drgn.MissingDebugInfoError and other errors of drgn.
+    """Open a dump.  Raises drgn.MissingDebugInfoError and other drgn errors.
 
-    drgn accepts a vmlinux that has only unwind tables, so this also checks for types.
+    drgn accepts a vmlinux that only has unwind tables, so this also checks for type information.
     """
     match = _RELEASE.search(vmlinux.read_bytes())
     release = match[1].decode() if match else "unknown"
@@ -105,7 +106,7 @@ def main(argv: list[str]) -> None:
             f"no debug info in {vmlinux}, so {vmcore.name} cannot be examined\n"
             "hint: build with debug info: --kconfig base, or add --kconfig debuginfo to your own"
         )
-    except Exception as error:  # the dump's kernel may have overwritten anything
+    except Exception as error:  # the dumped kernel may have overwritten anything
         text = f"drgn cannot read {vmcore.name}: {error}"
     out.write_text(f"{text}\n", encoding="utf-8")
 

@@ -14,8 +14,8 @@ __all__ = ["Ask", "Page", "page", "write"]
 def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Page:
     """Return the page of a run, check or bisection; ``check`` adds a check's matrix to a run.
 
-    ``ask`` returns the histories of tests.  Raises UsageError if the folder holds none of them, or
-    a damaged file.
+    ``ask`` returns the histories of tests.  Raises UsageError if the folder contains no run, check
+    or bisection, or a damaged file.
     """
     if not (folder / store.RUN).is_file():
         if (folder / store.CHECK).is_file():

@@ -15,7 +15,7 @@ from harness.results import store
 
 
 def of_bisection(folder: Path) -> Page:
-    """Return the page of a folder that ``harness bisect`` made.
+    """Return the page for a folder created by ``harness bisect``.
 
     Raises UsageError if its bisect.json is damaged or has another format.
     """

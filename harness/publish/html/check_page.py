@@ -19,7 +19,7 @@ from harness.results import store
 
 
 def of_check(folder: Path, ask: Ask | None = None) -> Page:
-    """Return the page of a folder that ``harness check`` made.
+    """Return the page for a folder created by ``harness check``.
 
     Raises UsageError if its check.json is damaged or has another format.
     """
@@ -57,7 +57,7 @@ def command(folder: Path) -> str:
 def kernels(matrix: Matrix, folder: Path) -> Iterator[KernelColumn]:
     """Return the kernels that were tested: the base and each patch's.
 
-    A kernel that is identical to the previous one was not booted; it has that one's results.
+    A kernel that is identical to the previous one was not booted; it has the previous results.
     """
     total = len(matrix.rows)
     names = [("base", BASE, "the base")]
@@ -74,7 +74,7 @@ def kernels(matrix: Matrix, folder: Path) -> Iterator[KernelColumn]:
 
 
 def _failures(columns: Sequence[KernelColumn], ask: Ask | None) -> tuple[ShownFailure, ...]:
-    """Return each bad test once, at the first patch where it is bad.
+    """Return each bad test once, with the first patch where it is bad.
 
     A test that is bad on the base is shown only if it is still bad at the end.
     """
@@ -118,10 +118,10 @@ def _tiles(matrix: Matrix) -> Iterator[Tile]:
 
 
 def remarks(matrix: Matrix) -> dict[int, list[Remark]]:
-    """Return the findings as remarks at the lines of patches, by the patch's number."""
+    """Return the findings as remarks on lines of patches, by the patch's number."""
     by_patch: dict[int, list[Remark]] = {}
     for cell, finding in matrix.findings:
-        # A failed test is not at a line of the series; the table of tests shows it.
+        # A failed test does not belong to a line of the series; the table of tests shows it.
         if cell.patch and cell.check != "tests":
             text = f"{cell.check}: {finding.text}"
             remark = Remark(finding.level, text, finding.file, finding.line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Each patch as a diff, with remarks at its lines: findings, compiler warnings, splats."""
+"""Each patch as a diff, with remarks on its lines: findings, compiler warnings, splats."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from harness.model import Run
 from harness.publish.html.excerpts import NOTHING, Budget, Excerpt, excerpt, short
 from harness.publish.html.failures import ShownFailure, ShownSplat
 
-SHOWN = 4000  # most lines of a patch's diff
-ALL = 30_000  # most lines of all diffs of a series
+SHOWN = 4000  # maximum number of lines of a patch's diff
+ALL = 30_000  # maximum number of lines of all diffs of a series
 
 
 @dataclasses.dataclass(frozen=True)
 class Remark:
-    """A remark at a line of the patched sources; ``link`` leads to details on the page.
+    """A remark on a line of the patched sources; ``link`` leads to details on the page.
 
     ``line`` counts from 1 in ``file``; ``source`` is the line's text if it is known.
     """
@@ -49,7 +49,7 @@ class DiffLine:
 
 @dataclasses.dataclass(frozen=True)
 class DiffFile:
-    """A file of a patch; ``loose`` are the remarks that match none of its lines."""
+    """A file in a patch; ``loose`` are the remarks that match none of its lines."""
 
     name: str
     lines: tuple[DiffLine, ...]
@@ -61,7 +61,7 @@ class DiffFile:
 
 @dataclasses.dataclass(frozen=True)
 class ShownPatch:
-    """A patch as it was mailed; ``raw`` is its diff if that cannot be parsed."""
+    """A patch as it was mailed; ``raw`` is its diff if the diff cannot be parsed."""
 
     number: int
     subject: str
@@ -101,9 +101,9 @@ def show(
     remarks: Sequence[Remark] = (),
     budget: Budget | None = None,
 ) -> ShownPatch:
-    """Read a patch's mail and put remarks at their lines, or above the diff if no line matches.
+    """Read a patch's mail and attach remarks to their lines, or above the diff if no line matches.
 
-    ``budget`` counts how many more lines the page may have.
+    ``budget`` is the number of lines that the page may still use.
     """
     patch = ShownPatch(number, subject, author, NOTHING, loose=_with_place(remarks))
     try:
@@ -187,7 +187,7 @@ def _hunk(hunk: Hunk) -> Iterator[DiffLine]:
 def _index(lines: Sequence[DiffLine], remark: Remark) -> int | None:
     """Return the index of the line that a remark is about; None if no line matches.
 
-    If the line's text is known, the line is found even if a later patch moved it.
+    If the line's text is known, the line is found even after a later patch has moved it.
     """
     source = remark.source.strip()
     if not source:
@@ -200,7 +200,7 @@ def _index(lines: Sequence[DiffLine], remark: Remark) -> int | None:
 def remarks_of_run(
     run: Run, failures: Sequence[ShownFailure], boot: Sequence[ShownSplat]
 ) -> dict[str, list[Remark]]:
-    """Return compiler warnings and splats at the lines that patches added, by subject."""
+    """Return compiler warnings and splats on lines that patches added, by subject."""
     remarks: dict[str, list[Remark]] = {}
     for side in run.sides[-1:]:
         for warning in side.kernel.warnings:

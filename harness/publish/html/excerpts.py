@@ -10,9 +10,9 @@ from pathlib import Path
 
 from harness.text import clean
 
-LONGEST = 2000  # characters of a line
-BEFORE, HEAD, TAIL, AFTER = 5, 40, 120, 8  # lines of a console around a test and during it
-_READ = 1 << 12  # most bytes of a console's line in one read
+LONGEST = 2000  # maximum number of characters of a line
+BEFORE, HEAD, TAIL, AFTER = 5, 40, 120, 8  # number of console lines around a test and during it
+_READ = 1 << 12  # maximum number of bytes per read of a console line
 _START, _END = b"harness: start ", b"harness: end "
 
 
@@ -33,12 +33,12 @@ NOTHING = Excerpt()
 
 @dataclasses.dataclass
 class Budget:
-    """How many more characters (or lines) a page may have."""
+    """The number of characters (or lines) that a page may still use."""
 
     left: int
 
     def spend(self, *excerpts: Excerpt) -> None:
-        """Subtract the excerpts that are shown."""
+        """Subtract the size of excerpts that are shown."""
         self.left -= sum(len(text.head) + len(text.tail) for text in excerpts)
 
     @property
@@ -58,12 +58,12 @@ def excerpt(text: str, head: int = 60, tail: int = 100) -> Excerpt:
 
 
 def short(line: str) -> str:
-    """Cut a line that is too long, and say by how much."""
+    """Cut a line that is too long, and show by how much."""
     return line if len(line) <= LONGEST else f"{line[:LONGEST]} ... ({len(line) - LONGEST} more)"
 
 
 def end_of(console: Path) -> Excerpt:
-    """Return the last lines of a console; NOTHING if it is gone."""
+    """Return the last lines of a console; NOTHING if the log was removed."""
     try:
         with console.open("rb") as file:
             file.seek(max(0, console.stat().st_size - (1 << 16)))
@@ -73,9 +73,9 @@ def end_of(console: Path) -> Excerpt:
 
 
 def around_tests(console: Path, tests: Collection[str]) -> dict[str, Excerpt]:
-    """Return the console's lines around each test; if a test ran twice, only the last time.
+    """Return the console's lines around each test; if a test ran twice, only around the last run.
 
-    A console may be a hundred megabytes long: it is read once, and never held in memory.  For a
+    A console may be a hundred megabytes long, so it is read once and never held in memory.  For a
     test that did not end, the excerpt extends to the end of the console.
     """
     if not tests:
@@ -109,7 +109,7 @@ class _ConsoleSlice:
         self.room = len(self.head) + HEAD
         self.tail: collections.deque[bytes] = collections.deque(maxlen=TAIL)
         self.count = len(self.head)
-        self.after: int | None = None  # lines still to take, once the test has ended
+        self.after: int | None = None  # number of lines still to add after the end of the test
 
     def take(self, line: bytes) -> None:
         self.count += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Failed tests and boots, and splats, with as much evidence as a page has room for."""
+"""Failed tests and boots, and splats, with as much evidence as fits on a page."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from harness.results import evidence
 #: Returns the histories of tests; tests without a history are left out.
 Ask = Callable[[Sequence[str]], Mapping[str, TestHistory]]
 
-ROOM = 8 << 20  # characters of evidence on a page
-SHOWN = 400  # failures of a kernel that are shown; the table has all
-ASKED = 60  # failures whose history is asked for
-SPLATS = 8  # splats of a test, or of a kernel before its first test
+ROOM = 8 << 20  # maximum number of characters of evidence on a page
+SHOWN = 400  # maximum number of failures shown for a kernel; the table contains all
+ASKED = 60  # maximum number of failures whose history is looked up
+SPLATS = 8  # maximum number of splats of a test, or of a kernel before its first test
 
 _WORST_FIRST = (Outcome.CRASH, Outcome.TIMEOUT, Outcome.ERROR, Outcome.FAIL, Outcome.XPASS)
 _Decoded = Mapping[tuple[str, tuple[str, ...]], Decoded]
@@ -56,7 +56,7 @@ class ShownSplat:
 
 @dataclasses.dataclass(frozen=True)
 class ShownFailure:
-    """A test that was bad on the kernel ``column``; ``whole``: with all of its evidence."""
+    """A test that was bad on the kernel ``column``; ``whole``: all its evidence is shown."""
 
     test: Test
     column: str
@@ -70,7 +70,7 @@ class ShownFailure:
 
     @property
     def anchor(self) -> str:
-        """The failure's id in links; a test has the same id in each report."""
+        """The failure's id in links; a test's id is the same in each report."""
         digest = hashlib.sha256(self.test.id.encode(errors="surrogatepass")).hexdigest()[:10]
         return f"f-{digest}" if self.column != BASE else f"b-{digest}"
 
@@ -88,7 +88,7 @@ class ShownFailure:
 
 
 def bad(kernel: KernelColumn) -> list[Test]:
-    """Return the bad tests, the worst first, without those that just did not run."""
+    """Return the bad tests, the worst first, without those that merely did not run."""
     rank = {outcome: number for number, outcome in enumerate(_WORST_FIRST)}
     tests = [
         test
@@ -107,7 +107,7 @@ def show(
 ) -> tuple[ShownFailure, ...]:
     """Return the first SHOWN of ``tests``; once the budget is spent, without their evidence.
 
-    ``changes`` are the words for how the series changed tests.
+    ``changes`` describes in a word how the series changed each test.
     """
     tests = tests[:SHOWN]
     decoded = _decoded(kernel.folder)
@@ -173,7 +173,7 @@ def boot_splats(
 
 
 def not_booted(run: Run, kernels: Sequence[KernelColumn]) -> Iterator[tuple[str, str, Excerpt]]:
-    """Return (kernel, error, end of its console) for kernels that did not boot."""
+    """Return (kernel, error, end of the console) for each kernel that did not boot."""
     for side, kernel in zip(run.sides, kernels, strict=True):
         if side.error:
             guest = side.guests[0].name if side.guests else "guest0"

@@ -2,7 +2,7 @@
 """A page, written as one HTML file that needs no other file.
 
 Text from a patch, a test or a kernel never becomes markup: jinja2 escapes it, and the page's
-content security policy allows only our own script.
+content security policy only allows our own script.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from harness.publish.html.test_table import KernelColumn, TestGroup, TestRow
 from harness.publish.html.timeline import Timeline
 from harness.results.regression import counts
 
-FINDINGS = 200  # most findings of a patch
-WARNINGS = 100  # most compiler warnings
+FINDINGS = 200  # maximum number of findings of a patch
+WARNINGS = 100  # maximum number of compiler warnings
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _COLOURS = {
@@ -59,7 +59,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """A number beside the verdict; ``kind`` is its colour."""
+    """A number next to the verdict; ``kind`` determines its colour."""
 
     number: str
     label: str
@@ -80,7 +80,7 @@ class MatrixSection:
         return (*patches, (WHOLE_SERIES, "the whole series"))
 
     def text(self, cell: Cell) -> str:
-        """Return a cell's text: findings that this patch introduces are new, others old."""
+        """Return a cell's text: findings that this patch introduces are new, all others are old."""
         many = sum(finding.level is not Severity.NOTE for finding in cell.findings)
         new = sum(finding.level is not Severity.NOTE for finding in cell.entering)
         plain = {CellState.GOOD: "ok", CellState.UNKNOWN: "?", CellState.NONE: ""}
@@ -106,7 +106,7 @@ class MatrixSection:
 
     @property
     def notes(self) -> Iterator[str]:
-        """The notes of all cells, each once, with its patches."""
+        """The notes of all cells without duplicates, each with its patches."""
         patches: dict[tuple[str, str], list[str]] = {}
         for cell in self.matrix.cells:
             if cell.note:
@@ -120,9 +120,10 @@ class MatrixSection:
 class Page:
     """Everything that a page shows.
 
-    ``failures`` are of the judged kernel, ``base_failures`` of the base, and ``hidden`` counts
-    those that are only in the table.  ``boot_splats`` were printed before a kernel's first test;
-    ``not_booted`` are (kernel, error, end of its console).  ``options`` are (name, asked, got).
+    ``failures`` are those on the judged kernel, ``base_failures`` those on the base; ``hidden`` is
+    the number of failures that are only in the table.  ``boot_splats`` were printed before a
+    kernel's first test.  ``not_booted`` contains (kernel, error, end of the console), ``options``
+    contains (name, requested value, actual value).
     """
 
     verdict: Verdict
@@ -162,7 +163,7 @@ class Page:
 
     @property
     def outcomes(self) -> Mapping[Outcome, int]:
-        """The outcomes on the judged kernel, with their numbers."""
+        """The number of tests with each outcome on the judged kernel."""
         return counts([row.judged for row in self.rows])
 
     @property
@@ -172,7 +173,7 @@ class Page:
 
     @property
     def fixed(self) -> Mapping[str, int]:
-        """How many tests the series fixes, by file."""
+        """The number of tests that the series fixes, by file."""
         return Counter(row.id.partition("::")[0] for row in self.rows if row.change == "fixed")
 
     @functools.cached_property
@@ -228,7 +229,7 @@ def write(page: Page, file: Path) -> int:
 
 
 def visible(value: object) -> object:
-    """Make control characters visible, and those that change the order of the text."""
+    """Make control characters visible, including those that change the order of the text."""
     if not isinstance(value, str) or isinstance(value, markupsafe.Markup):
         return "" if value is None else value
     if value.isascii() and value.isprintable():

@@ -21,7 +21,7 @@ from harness.results import evidence, journal, store
 from harness.results.regression import settled
 
 _TAGGED = (ChangeKind.REGRESSION, ChangeKind.SUSPECT, ChangeKind.FLAKY, ChangeKind.NEW)
-_BASE_ROOM = 2 << 20  # most characters of evidence of failures on the base
+_BASE_ROOM = 2 << 20  # maximum number of characters of evidence for failures on the base
 _SET = re.compile(r"^(CONFIG_\w+)=(.*)$|^# (CONFIG_\w+) is not set$", re.MULTILINE)
 _COMPILER = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
 
@@ -29,13 +29,13 @@ _COMPILER = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
 def of_run(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Page:
     """Return the page of a run; ``check`` is the folder of a check of the same series.
 
-    Raises UsageError if a folder does not hold a run, or a check.
+    Raises UsageError if ``folder`` does not contain a run, or ``check`` a check.
     """
     run = settled(store.load_run(folder))
     matrix = store.load_check(check) if check else None
     kernels = test_table.columns(run, folder)
     columns = list(kernels)
-    if matrix and check:  # the base is the run's; the check's patches come after it
+    if matrix and check:  # the base is that of the run; the check's patches follow it
         between = check_page.kernels(matrix, check)
         columns[-1:-1] = [kernel for kernel in between if kernel.label != test_table.BASE]
     own, base = _failures(run, kernels, ask)
@@ -72,7 +72,7 @@ def of_run(folder: Path, ask: Ask | None = None, check: Path | None = None) -> P
 def _failures(
     run: Run, kernels: Sequence[KernelColumn], ask: Ask | None
 ) -> tuple[tuple[ShownFailure, ...], tuple[ShownFailure, ...]]:
-    """Return the failures of the judged kernel, those that count first, and of the base."""
+    """Return the judged kernel's failures, those affecting the verdict first, and the base's."""
     if not kernels:
         return (), ()
     *others, judged = kernels
@@ -138,7 +138,7 @@ def _about(run: Run, side: Path) -> Iterator[tuple[str, str]]:
 
 
 def _options(side: Path) -> Iterator[tuple[str, str, str]]:
-    """Return (name, asked, got) for each requested config option."""
+    """Return (name, requested value, actual value) for each requested config option."""
     lines = _SET.finditer(evidence.config(side))
     got = {line[1] or line[3]: line[2] or "n" for line in lines}
     for name, asked in sorted(evidence.options(side).items()):
@@ -146,7 +146,7 @@ def _options(side: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _minute(started: str) -> str:
-    """Return when a run began, to the minute in UTC."""
+    """Return the start of a run in UTC, to the minute."""
     return f"{started[:16].replace('T', ' ')} UTC" if started.endswith("+00:00") else started
 
 
@@ -167,7 +167,7 @@ def _patches(
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Whether a folder holds an unfinished run."""
+    """Whether a folder contains an unfinished run."""
     return any((folder / side / journal.NAME).is_file() for side in Side)
 
 

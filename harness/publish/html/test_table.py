@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The table of tests by kernels: one table per file, or several if it has many tests."""
+"""The table of tests by kernels: one table per file, or several for a file with many tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.results import evidence, journal
 from harness.results.regression import counts
 
 BASE = "base"
-PART = 250  # most tests in a table: a browser lays out only open tables
+PART = 250  # maximum number of tests in a table; a browser only lays out open tables
 
 # The table's word for each kind of change; "other" for the rest.
 _CHANGES = {
@@ -25,10 +25,10 @@ _CHANGES = {
 
 @dataclasses.dataclass(frozen=True)
 class KernelColumn:
-    """A kernel, what ran on it, and the folder of its evidence.
+    """A kernel, the tests that ran on it, and the folder with its logs.
 
-    ``label`` names it in the table, ``about`` says what it is; ``cached``: the results are from
-    an earlier run.
+    ``label`` is its name in the table, ``about`` is its description; ``cached``: the results are
+    from an earlier run.
     """
 
     label: str
@@ -46,7 +46,7 @@ class KernelColumn:
 
 @dataclasses.dataclass(frozen=True)
 class TestRow:
-    """A test with its result on each kernel; None if it was not to be run there.
+    """A test with its result on each kernel; None if it was not supposed to run there.
 
     ``change`` is the table's word for the change from the first kernel to the last.
     """
@@ -96,7 +96,7 @@ def columns(run: Run, folder: Path) -> tuple[KernelColumn, ...]:
 
 
 def column(label: str, about: str, folder: Path, *, stopped: bool = False) -> KernelColumn:
-    """Read a kernel from its folder of evidence; ``stopped``: its run has not ended."""
+    """Read a kernel from the folder with its logs; ``stopped``: its run is unfinished."""
     tests = journal.read(folder, stopped=stopped)
     return KernelColumn(label, about, folder, tests, evidence.records(folder))
 
@@ -106,8 +106,8 @@ def rows(
 ) -> tuple[TestRow, ...]:
     """Return the tests with their results side by side; the last kernel is the judged one.
 
-    ``kinds`` are the changes that reruns settled.  A test that the first or the last kernel does
-    not have is NOTRUN there; a kernel in between may have been tested with fewer tests.
+    ``kinds`` are the kinds of changes after reruns.  A test that does not exist on the first or the
+    last kernel is NOTRUN there; a kernel in between may have been tested with fewer tests.
     """
     if not kernels:
         return ()
@@ -131,7 +131,7 @@ def _kind(first: Test | None, last: Test | None) -> ChangeKind:
 
 
 def change_word(kind: ChangeKind) -> str:
-    """Return the table's word for the change of a test; empty if it stayed the same."""
+    """Return the table's word for a test's change; empty if the test stayed the same."""
     return _CHANGES.get(kind, "other")
 
 

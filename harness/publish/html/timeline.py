@@ -10,7 +10,7 @@ from harness.model import Outcome, Run, Span, Test
 from harness.progress import clock
 from harness.publish.html.test_table import KernelColumn
 
-WIDTH = 1000.0  # of the whole timeline
+WIDTH = 1000.0  # width of the whole timeline
 _THIN = 0.7  # bars narrower than this are merged with their neighbour
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)  # seconds
 _TICKS = 6
@@ -18,7 +18,7 @@ _TICKS = 6
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """A piece of a lane; ``left`` and ``width`` are in thousandths of the whole time."""
+    """A segment of a lane; ``left`` and ``width`` are in thousandths of the total time."""
 
     left: float
     width: float
@@ -37,7 +37,7 @@ class Lane:
 
 @dataclasses.dataclass(frozen=True)
 class Timeline:
-    """The whole run; ``ticks`` are (thousandths, label)."""
+    """The timeline of a run; ``ticks`` are (thousandths, label)."""
 
     lanes: tuple[Lane, ...]
     ticks: tuple[tuple[float, str], ...]
@@ -52,7 +52,7 @@ class Timeline:
 
 @dataclasses.dataclass(frozen=True)
 class _Piece:
-    """Something that began at a time, in seconds since 1970."""
+    """Something that began at a given time, in seconds since 1970."""
 
     began: float
     seconds: float
@@ -89,7 +89,7 @@ def lay_out(
 
 
 def stages(run: Run) -> tuple[Span, ...]:
-    """Return a run's stages; an old run has no start times, so its stages follow each other."""
+    """Return a run's stages; old runs lack start times, so their stages follow each other."""
     if run.timeline or not run.stages:
         return run.timeline
     spans, begin = [], 1.0

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The page works without this script; it adds filters and keys, and opens the element of a link.
+// The page works without this script; it adds filters and shortcuts, and opens a link's target.
 "use strict";
 (() => {
   const all = (selector, top = document) => [...top.querySelectorAll(selector)];
@@ -9,7 +9,7 @@
   const failures = all("details.failure");
   const own = all("#own > details.failure");
 
-  // Links: open the element that a link leads to, and everything around it.
+  // Links: open the element that a link leads to, and everything that contains it.
   const reveal = (focus) => {
     const id = decodeURIComponent(location.hash.slice(1));
     const found = id && document.getElementById(id);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Build folders, one per config, where make continues, and finished kernels in the cache.
+"""Build folders, one per config, for incremental builds, and finished kernels in the cache.
 
 A kernel's folder is filled under a temporary name and renamed when complete, so ``find`` never sees
 an incomplete kernel.  If two runs build the same kernel, the first to finish is kept.
@@ -27,10 +27,10 @@ from harness.model import Checkout, CompilerWarning, Kernel, Key, Request, Toolc
 _GENERATION = "1"
 _FOLDER_RECORD = ".harness-about.json"
 _KERNEL_RECORD = "kernel.json"
-# The files of a kernel, by the names of Kernel's fields, except for optional ones.
+# The required files of a kernel, by the names of Kernel's fields.
 _FILES = {"image": "image", "config": "config", "log": "build.log"}
 _OPTIONAL = {"vmlinux": "vmlinux", "modules": "modules"}
-# The note of a build id, with its 20 bytes.
+# The ELF note with a build id of 20 bytes.
 _BUILD_ID = re.compile(rb"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0.{20}", re.DOTALL)
 # Sources of code that may be in the image but not in vmlinux: the decompressor.
 _UNPACKS = ("arch", "lib", "include/linux/decompress")
@@ -38,7 +38,7 @@ _UNPACKS = ("arch", "lib", "include/linux/decompress")
 
 @dataclasses.dataclass(frozen=True)
 class FolderRecord:
-    """What a build folder is for; informs users who look into the cache."""
+    """What a build folder is for, as information for users who look into the cache."""
 
     worktree: str
     arch: str
@@ -59,7 +59,7 @@ class KernelRecord:
 
 
 def folder(checkout: Checkout, request: Request, toolchain: Toolchain) -> Path:
-    """Return the build folder for these inputs, created if missing, and mark it as used now.
+    """Return the build folder for these inputs, created if missing and marked as just used.
 
     Each worktree, config and toolchain has its own folder, so make's work is never lost.
     """
@@ -87,7 +87,7 @@ def lean(key: Key) -> Key:
 
 
 def find(key: Key) -> Kernel | None:
-    """Return the kept kernel with this key, marked as used now, or None."""
+    """Return the kept kernel with this key, marked as just used, or None."""
     kept = paths.cache("kernels") / key.digest
     kernel = kernel_in(kept)
     if kernel is not None:
@@ -99,7 +99,7 @@ def find(key: Key) -> Kernel | None:
 def keep(kernel: Kernel, copy: Callable[[Path, Path], None]) -> Kernel:
     """Copy a kernel's files into the cache and return the cached kernel.
 
-    ``kernel`` names its files where they were built; ``copy`` copies one file or folder.
+    ``kernel`` has the paths of the files where they were built; ``copy`` copies one file or folder.
     """
     kept = paths.cache("kernels") / kernel.key
     with paths.writing(kept), paths.scratch(kept) as draft:
@@ -133,7 +133,7 @@ def keep(kernel: Kernel, copy: Callable[[Path, Path], None]) -> Kernel:
 def _publish(draft: Path, kept: Path) -> None:
     """Rename a filled folder, unless another run was first."""
     if kept.exists() and kernel_in(kept) is None:
-        shutil.rmtree(kept, ignore_errors=True)  # damaged manually, so unusable
+        shutil.rmtree(kept, ignore_errors=True)  # damaged by a user, so unusable
     draft.chmod(0o755)  # temporary folders are private by default
     try:
         draft.rename(kept)
@@ -167,7 +167,7 @@ def kernel_in(kept: Path) -> Kernel | None:
 
 
 def loaded_digest(kernel: Kernel, checkout: Checkout, toolchain: Toolchain) -> str:
-    """Return a digest of what a guest of this kernel runs, so that it is not booted twice.
+    """Return a digest of the code that a guest runs, so that the same code is not booted twice.
 
     It covers code and data of the kernel and its modules, without debug info and build ids, which
     change even if a patch only moves comments.  Without a vmlinux it covers all bytes of the image.

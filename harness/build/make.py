@@ -39,8 +39,8 @@ def build(
     """Build the configured folder ``out`` and keep the kernel under ``key``.
 
     The caller holds the lock of the worktree.  ``jobs`` is make's -j, by default the number of
-    available processors.  Raises NotBuilt with the compiler's messages, HostFault when tools, space
-    or memory are missing.
+    available processors.  Raises NotBuilt with the compiler's messages, HostFault if tools, space
+    or memory are insufficient.
     """
     on = _options_on(out)
     tools.check(toolchain, on)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read make's own records in a build folder, and recover the folder from a killed make.
+"""Read make's own records in a build folder, and recover the folder after make was killed.
 
 make writes a .cmd file beside each object: the command, the source, and every file it read.
 """
@@ -32,7 +32,7 @@ _OBJECTS_PER_OPTION = 2.0
 
 @dataclasses.dataclass(frozen=True)
 class CompiledObject:
-    """An object of the last build, as its .cmd file describes it.
+    """An object of the last build, as described by its .cmd file.
 
     ``time`` is the object's mtime, in nanoseconds; ``files`` are all files that it was compiled
     from; ``defined`` are the macros defined on its command line.
@@ -83,11 +83,11 @@ def compiled_from(out: Path, names: Iterable[str], files: Iterable[bytes]) -> li
 
 
 def may_use(out: Path, worktree: Path) -> Callable[[str], bool]:
-    """Return a function that says whether the kernel in ``out`` may be built from a file.
+    """Return a function that estimates whether the kernel in ``out`` is built from a file.
 
-    Most commits touch code that a given configuration does not compile.  The answer is only good
-    enough for a guess: the records are from the last build, so files added or removed since then
-    are not in them, and any file that is neither C nor a Makefile counts as used.  If nothing was
+    Most commits touch code that a given configuration does not compile.  The result is only an
+    estimate: the records are from the last build, so they do not reflect files added or removed
+    since then, and any file that is neither C nor a Makefile counts as used.  If nothing was
     built, every file counts as used.
     """
     if not (out / "vmlinux").exists():
@@ -152,7 +152,7 @@ class ObjectCount:
 
 
 def make_starts(out: Path) -> list[Path]:
-    """Mark that make is running; remove incomplete files of a killed make, and return them.
+    """Mark that make is running; remove incomplete files left by a killed make; return them.
 
     A compiler killed by SIGKILL leaves an incomplete object that is newer than its sources, beside
     the .cmd file of an earlier build: make would consider it finished.  make writes the .cmd file

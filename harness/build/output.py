@@ -81,7 +81,7 @@ def step(line: str) -> tuple[str, str] | None:
 
 
 def is_object(kind: str, file: str) -> bool:
-    """Whether a step builds one of the objects counted as progress."""
+    """Whether a step builds one of the objects that count as progress."""
     return kind in _COMPILED and file.endswith(".o")
 
 
@@ -107,7 +107,7 @@ def errors(lines: Iterable[str], source: str) -> list[str]:
     lines before the first failure that make reports.
     """
     kept: list[str] = []
-    before: list[str] = []  # "In file included from": only with the error that follows
+    before: list[str] = []  # "In file included from": kept only with the error that follows
     recent: list[str] = []  # output since the last step
     failure: list[str] = []
     inside = False
@@ -170,7 +170,7 @@ class WarningCollector:
         serial.write(self.out / _WARNINGS_RECORD, kept)
 
     def all(self) -> list[CompilerWarning]:
-        """Return each warning once (headers cause it in several objects), by file and line."""
+        """Return each warning once (a header's may be in several objects), by file and line."""
         unique = {warning for warnings in self.by_object.values() for warning in warnings}
         return sorted(unique, key=lambda warning: (warning.file, warning.line, warning.text))
 
@@ -195,7 +195,7 @@ def with_patches(
 
 
 def _blamed(warning: CompilerWarning, worktree: Path) -> str:
-    """Return the commit that git blames for a warning's line, "" if it cannot say."""
+    """Return the commit that git blames for a warning's line, "" if unknown."""
     where = f"-L{warning.line},{warning.line}"
     arguments = ("blame", "--porcelain", where, "HEAD", "--", warning.file)
     blamed = git.run(worktree, *arguments, check=False)

@@ -62,7 +62,7 @@ def toolchain(arch: str | None = None, llvm: bool = False) -> Toolchain:
 
 
 def check(toolchain: Toolchain, on: Collection[str]) -> None:
-    """Raise HostFault that lists all missing programs and headers needed for the build.
+    """Raise a HostFault that lists all missing programs and headers needed for the build.
 
     ``on`` are the options that are y.
     """

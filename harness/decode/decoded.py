@@ -34,10 +34,10 @@ class SourcePlace:
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """A frame as printed, and its places, starting with the innermost inlined function.
+    """A frame as printed, and its locations, starting with the innermost inlined function.
 
     ``address`` is the address in vmlinux, or in the module before relocation; 0 if not found.
-    Without debug info ``places`` is empty, and ``why`` says what is missing.
+    Without debug info ``places`` is empty, and ``why`` is the reason.
     """
 
     text: str
@@ -48,10 +48,10 @@ class Frame:
 
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-    """A splat's stacks with their places, under its title.
+    """A splat's title, and its stacks with source locations.
 
-    ``guilty`` is the index in ``frames`` of the function to blame.  ``why`` says why no frame has a
-    place, "" if any frame has one.
+    ``guilty`` is the index in ``frames`` of the function to blame.  ``why`` is the reason why no
+    frame has a location, "" if any frame has one.
     """
 
     title: str

@@ -124,7 +124,7 @@ class Decoder:
         return SourcePlace(name, spot.file, spot.line, context, patch)
 
     def _decoded_before(self, text: str) -> Frame:
-        """Use a frame of an already decoded log."""
+        """Return a frame from a log that is already decoded."""
         match = _INLINE.match(text)
         if match is None:
             return Frame(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find the source locations of functions plus offsets.
+"""Find the source locations of frames, given as function+offset.
 
 For a kernel's vmlinux a single addr2line looks up all frames in a tenth of a second, since their
 addresses are known from the symbol table.  The tree's scripts, which start a dozen programs per
@@ -22,15 +22,15 @@ from harness import process
 
 TIME_LIMIT = 120.0  # seconds that a program may take for all frames of a file
 _CALL = re.compile(r"(?P<name>[^+\s]+)\+(?P<at>0x[0-9a-f]+)(?:/(?P<size>0x[0-9a-f]+))?$")
-# Output of addr2line: an address, then alternating functions and places.
+# Output of addr2line: an address, then alternating functions and locations.
 _ADDRESS = re.compile(r"0x[0-9a-f]+$")
 _PLACE = re.compile(r"(?P<file>[^?].*):(?P<line>\d+)(?: \(discriminator \d+\))?$")
-# Output of faddr2line: the call, then one line per place.
+# Output of faddr2line: the call, then one line per location.
 _FADDR_CALL = re.compile(r"(?P<call>\S+\+(?:0x)?[0-9a-f]+/0x[0-9a-f]+):$")
 _FADDR_PLACE = re.compile(
     r"(?:\(inlined by\) )?(?P<name>\S+) at (?P<file>.+?):(?P<line>\d+)(?: \(discriminator \d+\))?$"
 )
-# Output of decode_stacktrace.sh: one line per call, with all places.
+# Output of decode_stacktrace.sh: one line per call, with all locations.
 _DECODED = re.compile(r"\s*(?P<name>[^\s(]+) \((?P<places>[^()]*:\d+[^()]*(?:\([^()]*\))?[^()]*)\)")
 _DECODED_PLACE = re.compile(r"(?P<file>\S+):(?P<line>\d+)")
 _SYMBOL = re.compile(r"^([0-9a-f]+) [tTwWvV] (\S+)$", re.MULTILINE)
@@ -70,7 +70,7 @@ Spots = dict[CallSite, tuple[Spot, ...]]
 def call_site(frame: str, *, exact: bool) -> CallSite | None:
     """Parse a frame "function+0xoffset/0xsize"; None for anything else.
 
-    A stack holds return addresses: the call is before them, unless ``exact``.
+    A stack holds return addresses: the call is just before, unless ``exact``.
     """
     match = _CALL.match(frame)
     if match is None:
@@ -96,7 +96,7 @@ def symbols(file: Path, names: Iterable[str], cross: str = "") -> dict[str, list
     The size is the one that the kernel prints: the distance to the next symbol.  It is 0 in a
     module, whose sections overlap until it is loaded.
     """
-    # nm: pyelftools takes 20 times as long, three seconds for a vmlinux.
+    # Use nm: pyelftools takes 20 times as long, three seconds for a vmlinux.
     wanted = set(names)
     table = process.run([f"{cross}nm", "--defined-only", "--numeric-sort", file], check=False)
     rows = [(int(at, 16), name) for at, name in _SYMBOL.findall(table.stdout)]
@@ -165,7 +165,7 @@ def _faddr2line(
     for line in output.splitlines():
         if answer := _FADDR_CALL.match(line.strip()):
             call = by_text.get(answer["call"].rpartition("/")[0])
-            current = call if call not in result else None  # a second function of that name
+            current = call if call not in result else None  # another function with that name
         elif current is not None and (place := _FADDR_PLACE.match(line.strip())):
             spot = Spot(place["name"], place["file"], int(place["line"]))
             result[current] = (*result.get(current, ()), spot)
@@ -175,7 +175,7 @@ def _faddr2line(
 def _decode_stacktrace(
     tree: Path, file: Path, calls: Sequence[CallSite], env: Mapping[str, str | None]
 ) -> Spots:
-    """Use the second script, for trees without the first and for calls that it did not find.
+    """Use decode_stacktrace.sh if faddr2line does not exist or did not find the calls.
 
     The script itself subtracts one from offsets, and prints one line per input line.
     """

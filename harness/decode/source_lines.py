@@ -24,7 +24,7 @@ AROUND = 2  # lines of context shown before and after a line
 def added_lines(patches: Iterable[tuple[str, bytes | str]]) -> dict[tuple[str, int], str]:
     """Track added lines through a series, given as (name, diff) in order.
 
-    A later patch moves the lines of an earlier patch, or removes them.  The line numbers rely on
+    A later patch may move or remove the lines of an earlier patch.  The line numbers rely on
     those in the diffs: for a series that applied with an offset, use its commits instead
     (``added_by_commits``).  Raises SeriesError for a malformed diff.
     """
@@ -53,7 +53,7 @@ def added_by_commits(tree: Path, commits: Sequence[tuple[str, str]]) -> dict[tup
 
 
 def _moved(lines: dict[int, str], hunks: Iterable[Hunk], name: str) -> dict[int, str]:
-    """Return the added lines of a file at their new places, and the lines that the hunks add."""
+    """Return the added lines of a file at their new positions, and the lines that the hunks add."""
     removed: set[int] = set()
     added: dict[int, str] = {}
     moves: list[tuple[int, int]] = []  # (old line, offset of this line and those below)

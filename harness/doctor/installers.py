@@ -19,7 +19,7 @@ from harness.progress import Progress
 class Installer:
     """A package manager: how to refresh its package lists, and install without prompting.
 
-    ``waits`` makes it wait for another installation, such as the one on a machine's first boot.
+    ``waits`` are arguments that make it wait for a running installation, as on the first boot.
     """
 
     name: str
@@ -85,8 +85,8 @@ def install_command(
 def install(checks: Iterable[NeedCheck], progress: Progress) -> None:
     """Install what is missing, interactively, with sudo unless we are root.
 
-    Raises HostFault with the command to type: no permission, unknown package manager, or failed
-    installation.
+    Raises HostFault, with the command to type, if we lack permission, the package manager is
+    unknown, or the installation fails.
     """
     by = installer()
     lacking = missing(checks)

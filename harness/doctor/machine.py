@@ -42,7 +42,7 @@ class NeedState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class NeedCheck:
-    """The result for one need.
+    """The result of checking one need.
 
     ``found`` is the version, "yes" if no version can be read, or empty if missing; ``note`` is an
     explanation for the user.

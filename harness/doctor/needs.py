@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the harness needs on a machine: a table of frozen values, without code that acts on it.
+"""What the harness needs on a machine: a table of frozen dataclasses, without code that acts on it.
 
 The minimum versions of build programs are those of Linux 7.2 (Documentation/process/changes.rst).
 """

@@ -60,7 +60,7 @@ def named(word: str, *, db: str = "") -> tuple[RunRow, ...]:
 def find_folder(word: str, *, db: str = "") -> Path:
     """Return the folder of the run that ``word`` refers to: a path, an id, a name or "last".
 
-    Raises UsageError when there is no such run, or its folder is gone.
+    Raises UsageError when there is no such run, or its folder no longer exists.
     """
     path = paths.expanded(word)
     if path.is_dir():

@@ -193,7 +193,7 @@ def _read_only_creator(
         return None
     if all(os.access(path, os.W_OK, effective_ids=True) for path in (file, Path(file).parent)):
         return None
-    # Without a write-ahead log no process is changing the file; with a log, SQLite must follow it.
+    # Without a write-ahead log no process is changing the file; with a log, SQLite must read it.
     mode = "mode=ro" if Path(f"{file}-wal").exists() else "immutable=1"
     uri = f"file:{quote(file)}?{mode}"
     return lambda: sqlite3.connect(uri, uri=True, timeout=patience, check_same_thread=False)
@@ -220,7 +220,7 @@ def _configure_sqlite(engine: sa.Engine) -> None:
 
 
 def _configure_postgresql(engine: sa.Engine, patience: float) -> None:
-    """Limit the time spent waiting for locks of other connections."""
+    """Limit the time spent waiting for locks held by other connections."""
 
     @sa.event.listens_for(engine, "connect")
     def connected(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
@@ -233,7 +233,7 @@ def _configure_postgresql(engine: sa.Engine, patience: float) -> None:
 
 @contextlib.contextmanager
 def opened(db: str = "", *, must_exist: bool = True) -> Iterator[tuple[sa.Connection, str]]:
-    """Yield (a connection for queries, why waiting records could not be imported, if so).
+    """Yield a connection for queries, and why waiting records could not be imported, or "".
 
     ``db`` is as in ``address.choose``.  Raises HarnessError when the database cannot be read, and
     UsageError for a file that does not exist: its name is probably misspelt, and an empty history
@@ -259,7 +259,7 @@ def opened(db: str = "", *, must_exist: bool = True) -> Iterator[tuple[sa.Connec
 
 
 def import_waiting(database: Database, url: str) -> None:
-    """Import records that their runs could not write: the run was killed, or had no database.
+    """Import records of runs that were killed or could not reach the database.
 
     Raises HarnessError when the database cannot be written; the remaining records keep waiting.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What queries to the history return.  Times are seconds since the epoch, durations seconds."""
+"""The results of history queries.  Times are seconds since the epoch, durations seconds."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Trend:
 
 @dataclasses.dataclass(frozen=True)
 class TestHistory:
-    """A test in all runs.  ``seen`` are the newest results, newest first; ``runs`` counts all."""
+    """A test in all runs.  ``seen`` are its latest results, newest first; ``runs`` counts all."""
 
     __test__ = False  # not for pytest to collect
 

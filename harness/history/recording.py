@@ -49,7 +49,7 @@ class Recording:
         """Record the run's folder and its base commit.
 
         From now on the run is visible to others: a thread writes it to the database while the
-        tests run.
+        tests are running.
         """
         self._set(folder=folder.absolute())
         if source is not None:
@@ -139,7 +139,7 @@ class Recording:
             yield
         except HarnessError as error:
             self._say(f"history: {error.what}{more}; try: {error.hint or 'harness runs'}")
-        except Exception as error:  # a bug of ours or of a driver must not affect the run
+        except Exception as error:  # a bug in our code or a driver must not affect the run
             why = f"{type(error).__name__}: {str(error).splitlines()[:1]}"
             self._say(f"history: not recorded: {why}{more}; try: harness runs")
 
@@ -157,7 +157,7 @@ def recording(
     """Record a run: call ``at`` once the folder exists, and ``finish`` with the verdict.
 
     ``uses`` are folders of other runs that must be kept in the meantime.  An exception is recorded
-    and passed on.  A usage error before the folder exists is not a run, so the record is removed.
+    and raised again.  After a usage error before the folder exists, the record is removed.
     """
     try:
         host = host_facts()

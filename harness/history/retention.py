@@ -37,7 +37,7 @@ class Limits:
 class Held:
     """Folders that must stay.
 
-    ``elsewhere`` are run folders in other places: what they need stays too.  ``strange`` are
+    ``elsewhere`` are run folders in other locations: what they need stays too.  ``strange`` are
     folders beside our run folders that are not runs.
     """
 

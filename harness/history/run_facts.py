@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the history stores about a run, as frozen values."""
+"""What the history stores about a run, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VERSION = re.compile(r"(?:^|[-_ .])v\d+(?=$|[-_ .])|\[[^]]*\]", re.IGNORECASE)
 
 
 class Ended(enum.StrEnum):
-    """How a run ended.  KILLED: its process is gone without having recorded an end."""
+    """How a run ended.  KILLED: its process ended without recording how."""
 
     RUNNING = "running"
     DONE = "done"
@@ -73,7 +73,7 @@ class KernelFacts:
 
 @dataclasses.dataclass(frozen=True)
 class SplatFacts:
-    """A splat by its fingerprint; the same title in two places in the kernel makes two splats."""
+    """A splat by its fingerprint; the same title at two locations in the kernel is two splats."""
 
     fingerprint: str
     title: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The sides of a run, from its Run value or from its folder."""
+"""The sides of a run (the kernels it tested), from its Run value or from its folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COMPILER = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
 
 
 def complete(facts: RunFacts) -> RunFacts:
-    """Add the results in the run's folder; a killed run has no others."""
+    """Add the results in the run's folder, the only ones that a killed run leaves."""
     sides: tuple[SideFacts, ...] = ()
     try:
         sides = sides_of_folder(facts.folder) if facts.folder else ()
@@ -80,7 +80,7 @@ def sides_of_run(run: Run) -> tuple[SideFacts, ...]:
 
 
 def sides_of_folder(folder: Path) -> tuple[SideFacts, ...]:
-    """Return the sides in run.json, or else those of the journals in the folder.
+    """Return the sides in run.json, or else those found from the journals in the folder.
 
     The verdict of a run is about the last side.
     """

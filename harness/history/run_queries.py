@@ -67,7 +67,7 @@ def runs(
     for row in rows:
         fields: dict[str, Any] = {**row}
         number, home = fields.pop("number"), fields.pop("home")
-        # We only know for runs of this machine whether they are still running.
+        # We know whether a run is still running only if it is on this machine.
         if row["ended"] == Ended.RUNNING and home == this_home and row["id"] not in running:
             fields["ended"] = Ended.KILLED.value
         counts, release = judged.get(number, (None, None))

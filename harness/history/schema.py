@@ -191,7 +191,7 @@ splat = sa.Table(
     sa.Column("first", sa.Double, nullable=False),  # seconds since the epoch
 )
 
-# Where a splat was seen; test_id is NULL while booting.
+# Where a splat was seen; test_id is NULL during boot.
 sighting = sa.Table(
     "sighting",
     metadata,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Records that wait for the database: a small file for each run, written when the run begins.
 
-So a run can begin without the database, and a broken database cannot fail it.  The process that
-begins a record holds its lock until it ends: a record that is not locked, and does not say how its
-run ended, belongs to a killed run.
+So a run can begin without the database, and a broken database cannot make it fail.  The process
+that begins a record holds its lock until the process ends: a record that is not locked, and in
+which no end is recorded, belongs to a killed run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FORM = 1
 
 
 def new_id() -> str:
-    """Return a name for a run: short, random, never all digits."""
+    """Return a name for a run: short, random, never only digits."""
     return secrets.choice("abcdef") + secrets.token_hex(4)[:7]
 
 
@@ -60,7 +60,7 @@ class WaitingRecord:
         serial.write(self.file, dataclasses.replace(facts, sides=(), form=FORM))
 
     def close(self, *, taken: bool) -> None:
-        """Unlock the record; ``taken``: the database has it, so remove the file."""
+        """Unlock the record; ``taken``: it is in the database, so remove the file."""
         with contextlib.suppress(OSError):
             if taken:
                 self.file.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The stage that makes a .config: what was requested, what took effect, and why the rest did not.
+"""The stage that creates a .config, and explains why requested options did not take effect.
 
 ``request`` reads fragments and command-line assignments into one Request without contradictions.
-``configure`` makes a .config from it and raises NotConfigured with reasons if an option did not
+``configure`` creates a .config from it and raises NotConfigured with reasons if an option did not
 take effect; ``attempt`` accepts any result.  ``compare`` compares a Request with a .config's text.
 """
 

@@ -5,7 +5,7 @@ The kernel's tinyconfig is "everything off" (allnoconfig) with a few options pin
 those and the request to a single allnoconfig, so that options made visible by the request start
 off as well: added to a finished tinyconfig, hundreds of them would take their defaults.
 
-Making a .config takes seconds, for every step of a bisection.  After a build, the folder has a list
+Making a .config takes seconds, at every step of a bisection.  After a build, the folder has a list
 of the Kconfig files that its .config depends on; as long as neither these files nor the request
 have changed, the .config is up to date.
 """
@@ -68,7 +68,7 @@ def configure(
 
 
 def attempt(source: Path, out: Path, request: Request, toolchain: Toolchain) -> dict[str, str]:
-    """Make ``out``/.config as close to the request as possible; return the values it has.
+    """Make ``out``/.config as close to the request as possible; return its values.
 
     Raises NotConfigured only if there is no configuration at all.
     """

@@ -17,7 +17,7 @@ from harness.kconfig.reader import KconfigEntry, KconfigOptions
 
 @dataclasses.dataclass(frozen=True)
 class Reason:
-    """Why an option did not take effect, and what to try (empty if nothing sensible)."""
+    """Why an option did not take effect, and what to try (empty if nothing would help)."""
 
     text: str
     hint: str = ""
@@ -82,7 +82,7 @@ class _Case:
 def explain(
     source: Path, missing: Sequence[ConfigDifference], config: str, arch: str
 ) -> list[Reason]:
-    """Return the reason for each difference, in order.  Reads all of Kconfig, in seconds."""
+    """Return a reason for each difference, in order.  Takes seconds: it reads all of Kconfig."""
     options = reader.read_kconfig(source, architectures.named(arch).folder)
     return [reason(difference, options, values(config)) for difference in missing]
 
@@ -138,12 +138,12 @@ def _out_of_range(case: _Case) -> Reason | None:
             if not int(low, 0) <= int(case.value, 0) <= int(high, 0):
                 return Reason(f"it must be in the range {low} to {high}")
         except ValueError:
-            continue  # a limit that has no number in this .config
+            continue  # a limit without a numeric value in this .config
     return None
 
 
 def _other_choice(case: _Case) -> Reason | None:
-    """It is a member of a choice, and another member is on (or must be, to turn this one off)."""
+    """The option is in a choice, and another member is on (or must be, to turn this one off)."""
     choice = next((entry.choice for entry in case.entries if entry.choice), None)
     if choice is None or case.unmet_dependencies(1):
         return None
@@ -160,7 +160,7 @@ def _other_choice(case: _Case) -> Reason | None:
 
 
 def _held_up(case: _Case) -> Reason | None:
-    """It is higher than requested: something selects it, or it cannot be turned off."""
+    """The option is higher than requested: something selects it, or it cannot be turned off."""
     if LEVELS.get(case.difference.got, 2) <= LEVELS.get(case.value, 2):
         return None
     selectors = [
@@ -182,7 +182,7 @@ def _held_up(case: _Case) -> Reason | None:
 
 
 def _held_down(case: _Case) -> Reason | None:
-    """It is lower than requested: a dependency is not met."""
+    """The option is lower than requested: a dependency is not met."""
     # Only a tristate that should be y needs y; for everything else m is enough.
     tristate = any(entry.type == "tristate" for entry in case.entries)
     parts = case.unmet_dependencies(2 if tristate and case.value == "y" else 1)
@@ -201,7 +201,7 @@ def _held_down(case: _Case) -> Reason | None:
 
 
 def _no_prompt(case: _Case) -> Reason | None:
-    """It cannot be requested: it has no prompt, or no visible one."""
+    """The option cannot be requested: it has no prompt, or no visible one."""
     if hidden := case.hidden_by():
         return Reason(f"it can only be changed with {case.shown(hidden)}")
     if case.has_prompt:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kconfig expressions: parse and evaluate them, and find the parts that are not met.
 
-Values are 0 (n), 1 (m) and 2 (y); None means that it depends on the compiler ($(cc-option,...)).
+Values are 0 (n), 1 (m) and 2 (y), or None if they depend on the compiler ($(cc-option,...)).
 """
 
 from __future__ import annotations

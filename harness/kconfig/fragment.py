@@ -45,7 +45,7 @@ def request(
 ) -> Request:
     """Read fragments (names or files) and ``X=y`` assignments into one Request.
 
-    Names are searched in ``folders``, in ./kconfigs and among the harness's own fragments; besides
+    Names are looked up in ``folders``, in ./kconfigs and among the harness's own fragments; besides
     NAME.config, NAME.<arch>.config is read too, if it exists.  Assignments override fragments.
     Raises UsageError for an unknown name, a line that is not an option, and conflicting values.
     """

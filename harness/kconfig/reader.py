@@ -213,5 +213,5 @@ def _dependency(rest: str) -> list[Expression]:
 
 
 def is_macro(expression: Expression) -> bool:
-    """Whether an expression is a macro call, such as a test of the compiler."""
+    """Whether an expression is a macro call, such as a compiler check."""
     return isinstance(expression, Name) and expression.text.startswith("$(")

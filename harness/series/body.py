@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Extract the text and the diff of a mail, and undo changes by mailers."""
+"""Extract the text and the diff of a mail, and undo changes made by mailers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PREFIXES = "recreate it with git format-patch --src-prefix=a/ --dst-prefix=b/ (
 _PATCH_NAME = re.compile(r"\.(?:patch|diff|mbo?x|eml)(?:\.txt)?$", re.IGNORECASE)
 # A complete mail, such as an attached format-patch file.
 _MAIL = re.compile(rb"(?:From [0-9a-f]{40} |From: )[^\n]*\n(?:[!-~]+:.*\n|[ \t].*\n)*Subject:")
-# Encodings that git am cannot decode, because no character is a single byte.
+# Encodings that git am cannot decode: wide or stateful ones.
 _WIDE = ("utf-16", "utf-32", "utf16", "utf32", "iso-2022", "ucs")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _GIT_FROM = re.compile(rb"From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001")
@@ -42,8 +42,8 @@ _HEADER = re.compile(rb"(From|Subject|Date):[ \t]*(\S[^\n]*(?:\n[ \t]+\S[^\n]*)*
 class Body:
     """A mail's ``text`` before the diff, and the diff (``patch``).
 
-    ``plain``: git am reads the mail as we do.  ``attached`` are complete mails that a mail without
-    its own diff has as attachments.
+    ``plain``: git am reads the mail as we do.  ``attached`` are the complete mails attached to a
+    mail without its own diff.
     """
 
     text: bytes
@@ -96,7 +96,7 @@ def _subparts(part: email.message.Message) -> list[email.message.Message]:
 
 
 def _text_parts(message: email.message.Message) -> Iterator[tuple[email.message.Message, bytes]]:
-    """Yield the decoded parts that can have text or a diff; HTML only if there is nothing else."""
+    """Yield the decoded parts that may be text or a diff; HTML only if there is nothing else."""
     leaves = [part for part in _own_parts(message) if not part.is_multipart()]
     plain = [part for part in leaves if _is_text(part)]
     for part in plain or [part for part in leaves if part.get_content_maintype() == "text"]:
@@ -115,7 +115,7 @@ def _encoding(part: email.message.Message) -> str:
 
 
 def _undo_mailer(part: email.message.Message, payload: bytes) -> bytes:
-    """Undo changes by a mailer other than the transfer encoding."""
+    """Undo a mailer's changes other than the transfer encoding."""
     charset = (part.get_content_charset() or "").lower()
     if charset.startswith(_WIDE):
         payload = decoded(payload, charset).encode()
@@ -229,8 +229,8 @@ def file_diffs(patch: bytes, before: bytes, where: str) -> tuple[FileDiff, ...]:
     for file in files:
         if file.link:
             _refuse_link(file, where)
-    # A mail truncated between two files has fewer files than its diffstat, and no signature.  One
-    # of these alone proves nothing, because people edit both.
+    # A mail truncated between two files has fewer files than its diffstat, and no signature.
+    # Either sign alone proves nothing, because people edit both.
     counts = [int(match[1]) for match in map(_STAT.match, before.splitlines()) if match]
     if counts and len(files) < counts[-1] and not _SIGNATURE.search(patch):
         raise SeriesError(
@@ -254,7 +254,7 @@ def _refuse_outside(names: Iterable[str], where: str) -> None:
 
 
 def _refuse_link(file: FileDiff, where: str) -> None:
-    """Raise SeriesError for a link out of the tree, which later changes would follow."""
+    """Raise SeriesError for a link to outside the tree, which later changes would follow."""
     for goal in ["(a binary diff)"] if file.binary else file.added:
         if file.binary or diff.leads_out(file.new, goal):
             raise SeriesError(

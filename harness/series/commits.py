@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Export commits of the user's tree as mails: a range, a branch, or a branch of b4 prep."""
+"""Export commits of the user's tree as mails: a range, a branch, or a b4 prep branch."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _FORMAT_PATCH = (
     *("--find-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--encode-email-headers"),
     *("--no-from", "--no-to", "--no-cc", "--no-add-header", "--no-notes", "--no-signature"),
 )
-_MOST = 300  # commits; a branch with more than that has a wrong base
+_MOST = 300  # commits; a branch with more than that has the wrong base
 _TRACKING = "--- b4-submit-tracking ---"
 _SENDER = "harness <harness@localhost>"
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportedCommits:
-    """Commits as mails in ``folder``; ``base`` is the commit of ``repo`` before them."""
+    """Commits as mails in ``folder``; ``base`` is the commit in ``repo`` before them."""
 
     folder: Path
     base: str
@@ -142,7 +142,7 @@ def _named(repo: Path, word: str, base: str) -> _Span | None:
 def _single(repo: Path, word: str, commit: str) -> _Span:
     """Return the span of one commit.
 
-    A merge is untestable rather than a usage error, because git bisect and rebase reach merges.
+    A merge counts as untestable, not as a usage error, because git bisect and rebase reach merges.
     """
     if git.commit_of(repo, f"{commit}^2"):
         raise SeriesError(

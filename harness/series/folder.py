@@ -24,7 +24,7 @@ class SeriesToml:
 
     ``kernel`` is the release, ``base`` the commit or tag, that the series applies to; ``kconfig``
     and ``suites`` are names or paths.  A path that exists relative to series.toml becomes absolute;
-    everything else is left as written and searched in the project's folders.
+    everything else is left as written and looked up in the project's folders.
     """
 
     title: str = ""

@@ -13,7 +13,7 @@ from unicodedata import category
 
 _BRACKET = re.compile(r"\[([^\]]*)\]")
 _NUMBER = re.compile(r"(?<![\w/.])(\d{1,4})/(\d{1,4})(?![\w/.])")
-# v2, PATCHv2, -v2, and v2.1 as git format-patch makes it; v4.9 and above are kernels.
+# v2, PATCHv2, -v2, and v2.1 as git format-patch writes it; v4.9 and above are kernel versions.
 _VERSION = re.compile(
     r"(?:(?<![\w.-])|(?<=PATCH)|(?<=RFC)|(?<=[\s,]-))v(?:ersion)?\s?"
     r"(?:(\d{1,3})|([1-3])\.(\d{1,3}))(?![\w.])",
@@ -69,8 +69,8 @@ def parse_subject(text: str) -> Subject:
 def decoded(raw: bytes, charset: str | None = None) -> str:
     """Decode bytes whose declared ``charset`` may be missing or wrong.
 
-    Valid UTF-8 that is not ASCII is decoded as UTF-8: a wrong declaration is more frequent than
-    other text that is valid UTF-8 by chance.
+    Valid UTF-8 that is not ASCII is decoded as UTF-8: a wrong declaration is more likely than text
+    in another encoding that happens to be valid UTF-8.
     """
     for name in ("utf-8" if not raw.isascii() else None, charset, "utf-8"):
         try:

@@ -25,8 +25,8 @@ class SeriesRequest:
 
     ``tree`` is the git tree for ranges and branches, ``base`` the start of a branch; ``pick``
     selects one of several series and ``revision`` one of its revisions.  ``collect`` adds trailers
-    from replies to the patches.  If ``whole`` is False, a series may lack patches; its ``missing``,
-    ``duplicates`` and ``fault`` then describe that.
+    from replies to the patches.  If ``whole`` is False, a series may lack patches: ``missing``,
+    ``duplicates`` and ``fault`` then describe what is wrong.
     """
 
     tree: Path | None = None
@@ -51,9 +51,9 @@ class NumberedPatches:
 def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None = None) -> Series:
     """Load a series from any kind of source.
 
-    That is a folder of patches (in the order of a quilt ``series`` file, if present), files, an
+    A source is a folder of patches (in the order of a quilt ``series`` file, if present), files, an
     mbox (of any size), a maildir, ``-`` for standard input, a range or branch of a git tree, or a
-    message id or link (the only use of the network).  A folder may have a cover letter and a
+    message id or link (the only use of the network).  A folder may contain a cover letter and a
     series.toml.
 
     The digest covers only the patches' bytes.  Raises UsageError if the source does not exist,
@@ -86,7 +86,7 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
 
 
 def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
-    """Read a patch or cover letter; a mail with attached mails is replaced by these."""
+    """Read a patch or cover letter; a mail with attached mails is replaced by them."""
     mail = _parse(entry.raw(), entry.where, entry.path)
     attached = [
         _parse(raw, f"attachment {number} of {entry.where}", entry.path)
@@ -126,7 +126,7 @@ def _no_diff(mail: Mail) -> SeriesError:
 def _sort(patches: Sequence[Mail], source: MailSource) -> NumberedPatches:
     """Sort by [PATCH n/m]; if no subject has a number, keep the order.
 
-    Raises SeriesError if only some subjects have a number, or if they are of several series.
+    Raises SeriesError if only some subjects have a number, or if they belong to several series.
     """
     if source.ordered or not any(mail.total for mail in patches):
         return NumberedPatches(tuple(patches), len(patches))
@@ -205,7 +205,7 @@ def _fault(numbered: NumberedPatches, source: MailSource) -> SeriesError | None:
 
 
 def _notes(numbered: NumberedPatches, source: MailSource) -> list[str]:
-    """Return notes for the user about a series that is used as it is."""
+    """Return notes for the user about a series that is used as is."""
     notes = []
     if numbered.duplicates and not numbered.conflicting:
         numbers = ", ".join(map(str, numbered.duplicates))
@@ -262,7 +262,7 @@ def _series(source: MailSource, cover: Mail | None, numbered: NumberedPatches) -
 
 
 def _commit_of(mail: Mail) -> str:
-    """Return the commit that git made this mail from."""
+    """Return the commit that git format-patch created this mail from."""
     match = re.match(rb"From ([0-9a-f]{40,64}) ", mail.raw)
     return match[1].decode() if match else ""
 

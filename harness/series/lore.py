@@ -44,7 +44,7 @@ def fetch(word: str) -> FetchedMbox:
 
     A mail of a public archive is fetched by b4: the newest revision, with trailers and
     attestation.  Everything else is downloaded as an mbox.  Raises HostFault if the network fails,
-    SeriesError if the link is not a mail or mbox.
+    SeriesError if the link does not lead to a mail or mbox.
     """
     try:
         ident, link = message_id(word), mbox_of(word)
@@ -54,11 +54,11 @@ def fetch(word: str) -> FetchedMbox:
 
 
 def message_id(word: str) -> str:
-    """Return the message id that ``word`` is, or that an archive's link contains, or ""."""
+    """Return the message id in ``word``, which is an id or an archive's link; "" if none."""
     if _MESSAGE_ID.fullmatch(word):
         return word.strip("<>")
     parts = urllib.parse.urlsplit(word)
-    # Patchwork's links contain ids as well, but b4 does not support it.
+    # Patchwork links contain ids as well, but b4 does not support them.
     if parts.path.rstrip("/").endswith("/mbox") or "patchwork" in parts.netloc:
         return ""
     if "/project/" in parts.path:
@@ -68,7 +68,7 @@ def message_id(word: str) -> str:
 
 
 def mbox_of(link: str) -> str:
-    """Return the link to the mails of a web page such as a pull request or patchwork series."""
+    """Return the mbox link of a web page such as a pull request or patchwork series."""
     parts = urllib.parse.urlsplit(link)
     path = parts.path
     if re.search(r"/(?:pull/\d+|commit/[0-9a-f]{7,64}|compare/[^/]+\.\.\.[^/]+)/?$", path):

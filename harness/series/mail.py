@@ -55,7 +55,7 @@ class Mail:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """All file names in the diff, in its order."""
+        """All file names in the diff, in order."""
         return tuple(dict.fromkeys(name for file in self.diffs for name in file.names))
 
     @property

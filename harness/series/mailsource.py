@@ -26,8 +26,8 @@ class MailSource:
     """The mails of the source that the user named.
 
     ``strict``: all of them belong to the series, as in a folder; otherwise the series is chosen
-    among them.  ``ordered``: their order is given.  ``single``: a single mail in its own file.
-    ``folder`` contains the series and perhaps a series.toml; ``base`` is the commit below it.
+    from them.  ``ordered``: they are already in order.  ``single``: a single mail in its own file.
+    ``folder`` contains the series and perhaps a series.toml; ``base`` is the series' base commit.
     ``repo`` is the git tree that the commits are from.
     """
 

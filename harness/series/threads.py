@@ -27,7 +27,7 @@ _TRAILER = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Revision:
-    """The patches of a revision in a thread; ``thread`` is empty if the mails are not linked."""
+    """The patches of one revision; ``thread`` is empty if the mails are not linked."""
 
     thread: str
     version: int
@@ -71,7 +71,7 @@ def choose(
 ) -> ThreadChoice:
     """Choose the newest revision of the only series, or of the series that matches ``pick``.
 
-    ``pick`` is a message id or a part of a subject, ``version`` a number as in [PATCH v2].
+    ``pick`` is a message id or part of a subject, ``version`` a number as in [PATCH v2].
     Raises SeriesError if there is no series or more than one, UsageError if nothing matches.
     """
     roots = _roots(mails)
@@ -144,10 +144,10 @@ def _revisions(mails: Sequence[MboxEntry], roots: Mapping[str, str]) -> list[Rev
 
 
 def _unnumbered_series(patches: Sequence[MboxEntry], roots: Mapping[str, str]) -> set[int]:
-    """Return the id() of patches without a number that belong together.
+    """Return the id() of unnumbered patches that form a series.
 
     Their thread begins with one of them, and they have the same sender and revision.  Other
-    patches without a number in the same thread are separate series.
+    unnumbered patches in the same thread are separate series.
     """
     groups: dict[tuple[str, int, int, str], list[MboxEntry]] = {}
     for mail in patches:
@@ -209,7 +209,7 @@ def _newest(revisions: list[Revision], where: str) -> tuple[Revision, tuple[str,
     """Choose the newest revision of a series.  Raises SeriesError if there are several series."""
     threads = {revision.thread for revision in revisions}
     if len(threads) == 1 and any(revision.total > 1 for revision in revisions):
-        # The others are suggestions in its thread.
+        # Single patches in the series' thread are suggestions by reviewers.
         revisions = [revision for revision in revisions if revision.total > 1]
     revisions = sorted(revisions, key=lambda r: (r.version, r.minor, len(r.entries)))
     last = revisions[-1]
@@ -301,7 +301,7 @@ def collect_trailers(
 
 
 def _ancestors(direct: Sequence[str], parents: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Return the mails before a reply in its thread, the nearest first."""
+    """Return the mails before a reply in its thread, nearest first."""
     chain = list(reversed(direct))
     for message_id in chain:
         chain += [older for older in reversed(parents.get(message_id, ())) if older not in chain]

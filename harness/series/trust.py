@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Check which changes of a series a build would execute on this machine.
 
-A build runs programs of the tree: scripts, make recipes, Kconfig macros.  The user's own tree is
+A build runs programs from the tree: scripts, make recipes, Kconfig macros.  The user's own tree is
 trusted; changes by a series come from somebody on a mailing list.
 """
 
@@ -38,7 +38,7 @@ _TAME = re.compile(
 
 
 def commands(series: Series) -> tuple[str, ...]:
-    """Return the changes of the series that could run any command here, a line for each."""
+    """Return the changes of the series that could run any command here, one line for each."""
     return tuple(line for line, risky in _changes(series) if risky)
 
 
@@ -55,7 +55,7 @@ def require(series: Series, trusted: bool) -> tuple[str, ...]:
             hint="review these changes; if you trust them, use --trust",
             details="\n".join(risky),
         )
-    # The others cannot be avoided: a build compiles and runs these programs of the tree.
+    # The other changes cannot be avoided: a build compiles and runs these programs.
     return tuple(
         f"trusted, runs on this machine: {line}" if runs_anything else line
         for line, runs_anything in sorted(changes, key=lambda change: not change[1])
@@ -63,7 +63,7 @@ def require(series: Series, trusted: bool) -> tuple[str, ...]:
 
 
 def _changes(series: Series) -> Iterator[tuple[str, bool]]:
-    """Yield a line for each change to what a build runs here, and whether it could run anything."""
+    """Yield (line, whether it could run any command) for each change to what a build runs."""
     for patch in series.patches:
         diffs = parse(patch.path.read_bytes(), str(patch.path)).diffs
         for file in patch.files:
@@ -83,7 +83,7 @@ def _risk(name: str, diffs: tuple[FileDiff, ...]) -> str:
         return ""
     diffs = tuple(file for file in diffs if name in file.names)
     for file in diffs:
-        # For these, the added lines do not show the content.
+        # In these cases, the added lines do not show the whole content.
         if file.moved and name == file.new:
             return "renamed or copied from another file"
         if file.link:

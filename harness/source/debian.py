@@ -138,7 +138,7 @@ def one_line(text: str) -> list[Repository]:
 
 
 def deb822(text: str) -> list[Repository]:
-    """Parse the format of *.sources; a stanza with several URIs gives several repositories."""
+    """Parse the format of *.sources; a stanza with several URIs yields several repositories."""
     return [
         Repository(
             uri,
@@ -183,7 +183,7 @@ def _write_conf() -> Path:
 def _update(
     conf: Path, debian: Sequence[Repository], suites: Sequence[str], stage: Stage
 ) -> list[str]:
-    """Fetch the suites' package lists; return apt's complaints (a suite may not exist).
+    """Fetch the suites' package lists; return apt's error messages (a suite may not exist).
 
     Raises HostFault if all suites fail, in which case apt itself would use old lists.
     """

@@ -62,7 +62,7 @@ def download_text(url: str) -> str:
 
 
 def download(url: str, place: Path, sha256: str, stage: Stage) -> Path:
-    """Download to ``place``, which only exists once it is complete and its checksum correct."""
+    """Download to ``place``, which only exists once it is complete and its checksum is correct."""
     part = place.with_name(place.name + ".part")
     for left in reversed(range(_TRIES)):
         try:
@@ -94,7 +94,7 @@ def _append(url: str, part: Path, stage: Stage) -> None:
                 file.write(block)
             have += len(block)
             stage.update(have / 1e6, total / 1e6, f"MB of {url}")
-    if have < total:  # reading in blocks does not notice that the server disconnected
+    if have < total:  # reading in blocks does not detect a disconnect by the server
         raise http.client.IncompleteRead(b"", total - have)
 
 

@@ -27,7 +27,7 @@ class ReleaseRequest:
         return self.exact or self.line
 
     def matches(self, version: str) -> bool:
-        """Return whether ``version`` was requested; a release candidate only if named exactly."""
+        """Return whether ``version`` was requested; release candidates only if named exactly."""
         if self.exact:
             return version == self.exact
         return "-rc" not in version and version.split(".")[:2] == self.line.split(".")
@@ -35,10 +35,10 @@ class ReleaseRequest:
 
 @dataclasses.dataclass(frozen=True)
 class Offer:
-    """A release that a provider has.
+    """A release that a provider offers.
 
     ``name`` is its folder in the cache, ``size`` in bytes (0: unknown).  ``fetch(folder, stage)``
-    downloads into ``folder``, resuming an earlier try, verifies the checksum and returns the
+    downloads into ``folder``, resuming an earlier attempt, verifies the checksum and returns the
     tarball.  It raises HostFault.
     """
 

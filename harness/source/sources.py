@@ -35,7 +35,7 @@ def _debian_offers(request: ReleaseRequest, stage: Stage) -> list[Offer]:
     return debian.offers(request, stage)
 
 
-# If both have a release, the first wins, because it is without a distribution's patches.
+# If both have a release, the first wins, because it has no distribution patches.
 PROVIDERS = (
     Provider("kernel.org", kernel_org.offers),
     Provider("Debian", _debian_offers),
@@ -44,7 +44,7 @@ PROVIDERS = (
 
 @dataclasses.dataclass(frozen=True)
 class NewestRelease:
-    """The folder of a line's newest release, and the time when it was looked up."""
+    """The folder of a release line's newest release, and when it was looked up."""
 
     name: str
     time: float
@@ -58,10 +58,10 @@ _GROWTH = 5  # space needed, in tarball sizes: download, package, tarball and re
 def release(text: str, progress: Progress, *, refresh: bool = False) -> Source:
     """Return the sources of a release: "7.2" (the newest 7.2.x available) or "7.2.13".
 
-    Cached releases need no network: an exact release never does, the newest of a line does not if
-    it was looked up within a day and ``refresh`` is not set.  Without a network, the newest cached
-    release is used, with a message.  Raises UsageError if ``text`` is not a release number,
-    HostFault with every provider's reason if nothing is available.
+    Cached releases need no network: an exact release never does, and the newest of a line does not
+    if it was looked up within the last day, unless ``refresh`` is set.  Without a network, the
+    newest cached release is used, with a message.  Raises UsageError if ``text`` is not a release
+    number, HostFault with every provider's reason if nothing is available.
     """
     request = releases.parse(text)
     top = paths.cache("sources")
@@ -79,7 +79,7 @@ def release(text: str, progress: Progress, *, refresh: bool = False) -> Source:
 
 
 def _cached(top: Path, request: ReleaseRequest, refresh: bool) -> UnpackedRelease | None:
-    """Return the cached release to use, or None if providers must be asked for a newer one."""
+    """Return the cached release to use, or None if providers must be queried for a newer one."""
     matching = [cached for cached in unpack.cached(top) if request.matches(cached.version)]
     if not matching or request.exact:
         return matching[0] if matching else None
@@ -99,7 +99,7 @@ def _newest_releases(top: Path) -> dict[str, NewestRelease]:
 def _fetch_newest(
     top: Path, request: ReleaseRequest, progress: Progress, stage: Stage
 ) -> UnpackedRelease:
-    """Ask all providers, and download the newest offer that works."""
+    """Query all providers, and download the newest offer that works."""
     offers, reasons = _ask_providers(request, stage)
     for offer in offers:
         try:

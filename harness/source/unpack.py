@@ -28,7 +28,7 @@ _Errors = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
 
 @dataclasses.dataclass(frozen=True)
 class ReleaseRecord:
-    """The record file in the folder of an unpacked release."""
+    """The content of the record file in the folder of an unpacked release."""
 
     version: str
     commit: str

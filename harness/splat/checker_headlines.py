@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Headlines of the kernel's own checkers: sanitizers, lockdep, watchdogs, and others.
 
-A message must match the kernel's full format.  A new headline needs a sample in tests/data/splats.
+A pattern must match the kernel's full message format.  A new headline needs a sample in
+tests/data/splats.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Make a Splat from the lines of a report: title, stacks, fingerprint and other fields."""
+"""Create a Splat from the lines of a report: title, stacks, fingerprint and other fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.splat.open_splat import OpenSplat
 from harness.splat.stacks import URBS, Stacks, blame, function, read_stacks, telling
 
 FRAMES = 64  # frames to keep per stack
-_NULL_PAGE = 4096  # bytes; a fault below is a NULL dereference
+_NULL_PAGE = 4096  # bytes; a fault below this address is a NULL dereference
 _WORK = re.compile(r".*(?:workfn=|last function: )([\w.]+)")
 _PAGES = re.compile(r"_*alloc_(?:frozen_)?pages\w*")
 _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,16}\b|\d+")
@@ -43,7 +43,8 @@ _LEAK = re.compile(r"\s+comm \"(?P<comm>.*)\", pid (?P<pid>\d+)")
 _LOCKS = re.compile(
     r"(?P<task>\S.*?/\d+)(?: \[HC.*\])? (?:is trying|takes:|just changed|is freeing|is leaving)"
 )
-_TASK_WORDS = ("PID: ", "task ", "pid", " is ", "takes:", " just ")  # each of these has one
+# Every line that names a task contains one of these.
+_TASK_WORDS = ("PID: ", "task ", "pid", " is ", "takes:", " just ")
 _MODULES = re.compile(r"Modules linked in:(.*)")
 _UNLOADED = re.compile(r"\[last unloaded: .*?\]|\([A-Z+-]*\)")
 

@@ -37,7 +37,7 @@ _MARK = re.compile(r"harness: (start|end) (.+)")
 _QUOTE = re.compile(r"[ \t>|]+")
 _PHASES = {"start": "during", "end": "after"}
 _REASON = "Kernel panic - not syncing: "
-# Reasons of panics that merely follow from an earlier reported fault.
+# Reasons for panics that merely follow from a fault reported earlier.
 _CONSEQUENCE = re.compile(
     rf"{_REASON}(?:Fatal exception|.*panic_on_\w+ set|"
     r"k\w+\.(?:panic|fault=\w+) set|Machine halted|hung_task: |"
@@ -51,7 +51,7 @@ _DEATH = re.compile(rf"{_REASON}Attempted to kill (?:init|the idle)")
 
 
 def find(lines: Iterable[str], test: str = BOOT) -> tuple[Splat, ...]:
-    """Return the splats in a log, in order; all reports of one fault form one splat.
+    """Return the splats in a log, in order; all reports of one fault are one splat.
 
     The Oops after a BUG line and the panic it leads to are part of the splat.  ``test`` is the test
     that the log begins with; the harness's marks in the log show which tests follow, and when they
@@ -180,7 +180,7 @@ class _Finder:
         headline, kind = start.headline, start.headline.kind
         bare = self.stamped and not message.kernel
         if message.clock is not None and (message.clock, message.text) in self.seen:
-            return True  # a program shows an earlier message of the kernel
+            return True  # a program repeats an earlier kernel message
         splat = self.open.get(message.caller)
         if bare and not kind.by_program and (splat is not None or not headline.sure):
             return False  # printed by a program
@@ -216,7 +216,7 @@ class _Finder:
         return True
 
     def is_consequence(self, message: Message) -> bool:
-        """Whether a panic merely follows from the last splat, which then gets its reason.
+        """Whether a panic merely follows from the last splat; if so, store its reason there.
 
         The last splat of the same caller is tried first, then the last of all callers.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find where splats and marks may begin.  Most of a log is noise, so this determines the speed.
+"""Find where splats and marks may begin.  Most of a log is noise, so this search sets the speed.
 
 ``candidates`` searches many lines at once for words, or for patterns that begin with a word, which
 is many times faster than code that examines each line.  ``begins`` then examines one message.
@@ -28,7 +28,7 @@ REACH, REACH_STAMPED = 8 * 1024, 64 * 1024
 #: Maximum length of each variable part of a message.
 LENGTH = 200
 
-# Common beginnings of headlines, by first letter: only the text that follows distinguishes them.
+# Common beginnings of headlines, by first letter: only the text after them is distinctive.
 _LEADS = {"B": "BUG: ", "W": "WARNING: ", "I": "INFO: ", "O": "Oops: "}
 _LITERAL = re.compile(r"(?:[\w :]|\\\[)*(?![?*+{])")  # the literal start of a pattern
 _REPEATED = re.compile(r"(\[[^\]]*\]|\\[a-zA-Z]|(?<!\\)\.)([*+])")
@@ -80,7 +80,7 @@ def _places(patterns: dict[str, re.Pattern[str]], text: str) -> list[int]:
 
 
 def _near(places: list[int], others: list[int], begin: int, end: int) -> list[int]:
-    """Return the places with one of ``others`` between ``begin`` and ``end`` characters away."""
+    """Return the positions with one of ``others`` between ``begin`` and ``end`` away."""
     others.sort()
     pairs = ((place, bisect.bisect_left(others, place + begin)) for place in places)
     return [place for place, n in pairs if n < len(others) and others[n] < place + end]
@@ -128,8 +128,8 @@ def _split_group(pattern: str) -> tuple[list[str], str]:
 class _Bucket(NamedTuple):
     """Headlines whose messages begin with the same text; the first ``skip`` letters are known.
 
-    The empty group after the matching alternative has the number of its headline.  Groups around
-    the alternatives would be slower, since each attempt would have to save them.
+    The number of the empty group after the matching alternative identifies the headline.  Groups
+    around the alternatives would be slower, since each attempt would have to save them.
     """
 
     headlines: list[Headline]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kinds of splats, how their reports are parsed, and what headlines are; see *_headlines.py."""
+"""Types for kinds of splats and for headlines, and how reports are parsed; see *_headlines.py."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Role(enum.Enum):
     OWN = "own"
     PREFACE = "preface"  # a message before a WARNING or BUG that is more specific
     TRAP = "trap"  # the WARNING, BUG or Oops that follows such a message, or another trap
-    DIE = "die"  # how a BUG dies on some architectures
+    DIE = "die"  # the die() message of a BUG on some architectures
     PANIC = "panic"
 
 
@@ -57,13 +57,13 @@ class SplatKind:
     suspects: tuple[Suspect, ...] = (Suspect.NAMED, Suspect.ENTRY)
     #: Pattern for functions common to such splats, besides those common to all splats.
     common: str = ""
-    #: Whether the stack is used to blame a function although the title has none.
+    #: Whether to blame a function from the stack even if the title has none.
     always_blames: bool = False
-    #: Whether an interrupt reports it: then the stack of the interrupted task matters.
+    #: Whether it is reported from an interrupt: then the stack of the interrupted task matters.
     in_interrupt: bool = False
     #: Whether lines of other processors belong to the report.
     all_processors: bool = False
-    #: Whether a program reports it, so that its lines may be unstamped.
+    #: Whether a program reports it, so that its lines may have no timestamps.
     by_program: bool = False
     #: Whether tasks survive it, so that a later panic has another cause.
     survived: bool = False
@@ -75,7 +75,7 @@ class Headline:
     """One way in which a splat of this kind begins.
 
     ``first`` matches the start of a message; ``title`` has {f} for the function to blame.
-    ``word`` is set if a message may begin with any text: a word that every such message contains.
+    ``word`` is set if a message may begin with any text: every such message contains it.
     ``sure`` is false for text that a person could write: more of a report must follow.
     """
 
@@ -140,6 +140,6 @@ def headline(
     sure: bool = True,
     word: str = "",
 ) -> Headline:
-    """Make a headline from a pattern's text; a kind without special features has only a name."""
+    """Create a headline from a pattern; a kind that has no entry of its own has only a name."""
     splat_kind = _BY_NAME.get(kind) or SplatKind(kind)
     return Headline(splat_kind, re.compile(pattern), title, stop, role, sure, word)

@@ -61,13 +61,13 @@ class OpenSplat:
         self.caller, self.clock, self.stamped = message.caller, message.clock, message.kernel
         self.lines, self.raw = [message.text], [raw]
         self.head = 0
-        self.answered = False  # whether the line with the processor was seen, or a trace
+        self.answered = False  # whether a trace, or the line that names the CPU, was seen
         self.traced = False  # whether a stack trace has begun
         self.ended = False
         self.sure = True
         self.panic = ""
         self.last = number
-        self._own = 1  # number of lines up to the last that definitely belongs
+        self._own = 1  # lines up to the last that definitely belongs to the splat
         self._seen = 1
         self._foreign = 0
         self._ends: list[re.Pattern[str]] = []
@@ -135,7 +135,7 @@ class OpenSplat:
         return own or (self.kind is not None and self.kind.all_processors)
 
     def add(self, number: int, message: Message, raw: str) -> None:
-        """Add the next line; then ``ended`` says whether it was the last."""
+        """Add the next line; ``ended`` is then set if it was the last."""
         if not self.sure:
             self._wait(number, message, raw)
             return
@@ -160,7 +160,7 @@ class OpenSplat:
         self.ended = self._over(text)
 
     def _wait(self, number: int, message: Message, raw: str) -> None:
-        """Hold back lines after an unsure headline until one proves that it is from the kernel."""
+        """Hold back lines after an unsure headline until one proves that the kernel printed it."""
         self._waiting.append((number, message, raw))
         if _EVIDENCE.match(message.text) and not self.late(message):
             self._accept_waiting()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Split a line of a log into stamps, its source, and the message itself.
+"""Split a log line into timestamps, its source, and the message itself.
 
-Logging programs (syslog, the journal, dmesg) add their own prefixes to kernel messages, and show
-which lines are from the kernel.
+Logging programs (syslog, the journal, dmesg) add prefixes that show which lines are from the
+kernel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 LONGEST = 16 * 1024
 #: Characters of a log to examine at once.
 PIECE = 1 << 20
-#: Characters of a message to keep; messages of the kernel are shorter.
+#: Characters of a message to keep; kernel messages are shorter.
 MESSAGE = 2048
 
 # A date in the format of loggers and CI systems.
@@ -37,7 +37,7 @@ _RECORD = re.compile(r'\s*"msg": ?"(?P<text>.*)",?$')
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\^_=>78])")
 _RETURNS = re.compile(r"(?<!\r)\r*\n\r*")
-# The harness's own stamp of a console line.
+# The harness's own timestamp on a console line.
 _OWN = re.compile(r"\s*\d+\.\d{3} \| ")
 # dmesg -r and the console; dmesg -x.
 _LEVEL = (
@@ -53,9 +53,9 @@ _CLOCK = (
 )
 _CALLER = r"(?:\[ *([TC]\d+)\])"
 _STAMP = re.compile(rf"{_LEVEL}?(?:{_CLOCK}(?: ?{_CALLER})?|{_CALLER}) ?|{_LEVEL}")
-# A stamp whose beginning was lost by the serial port.
+# A timestamp whose beginning was lost on the serial port.
 _CUT = re.compile(rf"\d*\.?\d{{3,6}}\](?: ?{_CALLER})? ?")
-# A kernel stamp anywhere in a line: the text before it is from a program.
+# A kernel timestamp anywhere in a line: the text before it is from a program.
 _ANYWHERE = re.compile(rf"(?:<\d+>)?\[ *\d+\.\d{{6}}\](?: ?{_CALLER})? ")
 _CLOCKS = re.compile(r"\[ *\d+\.\d{6}\]")
 _BEGINS = re.compile(
@@ -65,11 +65,11 @@ _BEGINS = re.compile(
 )
 # Every prefix contains one of these.
 _STAMPS = ("]", "kernel: ", ",-", ",c")
-# The usual line: optionally the harness's stamp, the kernel's timestamp, optionally the caller.
+# The usual line: optionally the harness's timestamp, the kernel's, optionally the caller.
 _USUAL = re.compile(rf"(?: *\d+\.\d{{3}} \| )?(?:<\d+>)?\[ *(\d+\.\d{{6}})\](?: ?{_CALLER})? ")
 # Prefixes that begin with a letter: a level, a day, a month.
 _NAMES = re.compile(r"kern|user|syslog|daemon|[A-Z][a-z]{2} ")
-# Another stamp, or a logger's name, after the first.
+# Another timestamp, or a logger's name, after the first.
 _LATER = re.compile(r"\]:? | kernel: ")
 
 
@@ -103,10 +103,10 @@ def whole_lines(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def is_stamped(text: str) -> bool:
-    """Whether all kernel lines are stamped in the log that ``text`` is a piece of.
+    """Whether all kernel lines have timestamps in the log that ``text`` is a piece of.
 
-    They are if a line begins with a stamp.  A stamp elsewhere may be a leftover of a text filter,
-    unless most lines have one.
+    This is true if any line begins with a timestamp.  A timestamp elsewhere may be left over from a
+    text filter, unless most lines have one.
     """
     if not any(word in text for word in _STAMPS):
         return False
@@ -162,7 +162,7 @@ def messages(line: str) -> list[Message]:
 
 
 def _bare(line: str) -> bool:
-    """Whether a line definitely has no stamp or logger prefix, like most of an unstamped log."""
+    """Whether a line certainly has no timestamp or logger prefix, like most of an unstamped log."""
     if line[:1].isalpha():
         special = _NAMES.match(line) is not None
     elif line[:1] == " ":
@@ -204,7 +204,7 @@ def _unwrap(line: str) -> Message:
 
 
 def _named(text: str) -> Message:
-    """Remove the names of a host and a program from the text after a stamp."""
+    """Remove the names of a host and a program from the text after a timestamp."""
     match = _NAMED.match(text)
     return Message(text[match.end() :], bool(match["kernel"])) if match else Message(text)
 

@@ -117,7 +117,7 @@ class Stacks:
 
 
 def read_stacks(lines: Sequence[str]) -> Stacks:
-    """Sort the frames of a splat into its stacks; only the first stack of each sort counts."""
+    """Sort the frames of a splat into its stacks; only the first stack of each kind counts."""
     sorter = _StackSorter()
     for line in lines:
         sorter.read(line)
@@ -130,7 +130,7 @@ class _StackSorter:
     def __init__(self) -> None:
         self.stacks = Stacks()
         self.loose = self.into = list[str]()  # frames without a preceding title
-        self.unsure = list[str]()  # of the main stack; used only if there are no others
+        self.unsure = list[str]()  # unreliable frames, used only if there are no others
         self.trying = False
 
     def read(self, line: str) -> None:
@@ -154,7 +154,7 @@ class _StackSorter:
             self.trying = True
 
     def announced(self, line: str) -> None:
-        """Switch to the stack that a line announces; a second stack of the same sort is dropped."""
+        """Switch to the stack that a line announces; a second stack of the same kind is dropped."""
         mark = _INTERRUPT.match(line) if "<" in line else None
         if mark:
             if self.into is self.stacks.main and mark["end"]:
@@ -203,7 +203,7 @@ def _common(pattern: str) -> re.Pattern[str]:
 
 @functools.lru_cache(maxsize=8192)
 def function(frame: str) -> str:
-    """Return the function of a frame, by its name in the source."""
+    """Return a frame's function, as named in the source."""
     name = frame.split("+0x", 1)[0].split(" ", 1)[0].strip().rstrip(".")
     return _CLONE.sub("", name)
 

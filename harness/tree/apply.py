@@ -63,7 +63,7 @@ def apply(repo: Path, source: Source, series: Series, mails: Sequence[bytes], st
 def _check_out_touched(place: Path, source: Source, series: Series) -> None:
     """Check out the files that the series touches, and update their state in the index.
 
-    git apply would check them out itself, but a merge after it would see them as local changes.
+    git apply would check them out itself, but a later merge would treat them as local changes.
     Raises HostFault if the source lacks their content.
     """
     files = {file for patch in series.patches for file in patch.files}
@@ -107,7 +107,7 @@ def _stopped_at(place: Path) -> int:
 
 
 def _patches_with(result: process.Result, wanted: str) -> list[int]:
-    """Return the patches, from 1, for which git am printed a line that starts with ``wanted``."""
+    """Return the numbers (from 1) of patches whose line from git am starts with ``wanted``."""
     number, numbers = 0, []
     for line in result.stdout.splitlines():
         number += line.startswith("Applying: ")
@@ -120,9 +120,9 @@ def check_changes(repo: Path, source: Source, series: Series, commit: str) -> tu
     """Check that ``commit`` only changed files named in the patches; return notes for the user.
 
     Raises NotApplied or SeriesError.  git may change other files: a three-way merge follows a
-    renamed file, possibly to a merely similar file or to a script; and the diff of a link may not
-    declare it as a link.  Following a source file is allowed if only its folder has changed; there
-    is a note for each.
+    renamed file, possibly to a file that is only similar or to a script; and the diff of a link may
+    not declare it as a link.  A source file may be followed if only its folder changed; a note is
+    returned for each.
     """
     words = ("diff-tree", "-r", "-z", "--no-renames", source.commit, commit)
     fields = git.run(repo, *words).stdout.split("\0")
@@ -152,8 +152,8 @@ def check_changes(repo: Path, source: Source, series: Series, commit: str) -> tu
 def _followed(repo: Path, commits: tuple[str, str], named: Collection[str], file: str) -> str:
     """Return the path that the patch uses for what is now ``file``; empty if there is none.
 
-    It must have the same name in another folder, and must be in neither of ``commits``: it neither
-    existed before nor was created by the series.
+    That path has the same file name in another folder, and is in neither of ``commits``: it did
+    not exist before, and the series did not create it.
     """
     path = PurePosixPath(file)
     if path.suffix not in _SOURCE_SUFFIXES or kbuild.runs(file):

@@ -51,7 +51,7 @@ class Base:
 
 
 def expected(mails: Iterable[bytes]) -> dict[str, str]:
-    """Map each file to its blob id before the series, possibly abbreviated; empty if it adds it."""
+    """Map each file to its (maybe abbreviated) blob id before the series; empty for a new file."""
     blobs: dict[str, str] = {}
     seen: set[str] = set()
     for mail in mails:
@@ -98,7 +98,7 @@ def nearest(repo: Path, files: Mapping[str, str], most: int = 1) -> list[Base]:
     if max(counts.values(), default=0) < len(files):
         times |= _changes(repo, files, max(times.values(), default=0))
         counts |= _count_same(repo, [commit for commit in times if commit not in counts], files)
-    # Among commits of the same second the first is the newest, as git lists them in that order.
+    # Of commits with the same time the first is the newest, as git lists them in that order.
     ranked = sorted(counts, key=lambda commit: (-counts[commit], -times[commit]))
     return [
         Base(commit, _name(repo, commit), counts[commit], len(files))
@@ -191,7 +191,7 @@ def _same(actual: str, blob: str) -> bool:
 
 
 def _with_prerequisites(repo: Path, series: Series, base: str) -> Base:
-    """Return the named base, or the commit above it that has the prerequisite patches."""
+    """Return the named base, or the commit on top of it that has the prerequisite patches."""
     prerequisites = series.prerequisites
     if not prerequisites:
         name = _name(repo, base) if base == series.base else series.base
@@ -214,7 +214,7 @@ def _patch_ids(repo: Path, base: str) -> dict[str, str]:
     """Map patch ids to commits on top of ``base``."""
     words = ("log", f"--max-count={_BEFORE}", "--no-merges", "-p", "--no-textconv")
     ends = ("HEAD", "--branches", "--remotes", "--tags", "--not", base)
-    # Through a file, because decoding a log that is not UTF-8 would change the patch ids.
+    # Use a file, because decoding a log that is not UTF-8 would change the patch ids.
     with paths.scratch(paths.cache() / "ids") as scratch:
         log = scratch / "log"
         git.run(repo, *words, "--format=commit %H", f"--output={log}", *ends, check=False)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Find out why a patch does not apply: which file, which hunk, and what conflicts.
 
-Works in the temporary worktree right after git am stopped there, and may leave it in any state.
+Runs in the temporary worktree right after git am stopped there, and may leave it in any state.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from harness.errors import HarnessError, HostFault, NotApplied
 from harness.model import Series, Source
 from harness.tree import base
 
-_LINES = 120  # lines to show of a conflict, which may have thousands
+_LINES = 120  # lines of a conflict to show; it may have thousands
 _RELEASE = re.compile(r"v?(\d+\.\d+(?:\.\d+)?(?:-rc\d+)?)")
-_TELLING = 8  # minimum characters of a line that is distinctive
+_TELLING = 8  # minimum length of a distinctive line, in characters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ def already(source: Source, series: Series, numbers: Sequence[int]) -> NotApplie
 
 
 def lacking(source: Source) -> HostFault:
-    """Return the error for a repository without the content of its files."""
+    """Return the error for a repository that lacks the content of its files."""
     return HostFault(
         f"{source.repo} lacks objects of {source.name}",
         hint=f"if it is a partial clone: git -C {source.repo} fetch --refetch --no-filter",
@@ -99,7 +99,7 @@ def lacking(source: Source) -> HostFault:
 
 
 def label(series: Series, number: int) -> str:
-    """Return the name of a patch in messages, counted from 1."""
+    """Return the name that messages use for patch ``number``, counted from 1."""
     return f"patch {number}/{len(series.patches)} '{series.patches[number - 1].subject}'"
 
 
@@ -187,7 +187,7 @@ def _check_out_touched(place: Path, patch: Path) -> None:
 
 
 def _rejects(place: Path, patch: Path) -> tuple[list[Refusal], str]:
-    """Try to apply each hunk; return those that are refused, and their text."""
+    """Try to apply each hunk; return the rejected hunks, and their text."""
     _check_out_touched(place, patch)
     output = git.run(place, "apply", "--reject", "--verbose", patch, check=False).stderr
     refusals: list[Refusal] = []
@@ -215,7 +215,7 @@ def _hunks(patch: bytes, file: str) -> list[Hunk]:
 
 
 def _with_fuzz(place: Path, patch: Path) -> list[Refusal]:
-    """Return where patch(1) would apply it with fuzz; none if it would not apply completely."""
+    """Return where patch(1) needs fuzz; nothing if the patch does not apply even with fuzz."""
     _check_out_touched(place, patch)
     words = ("patch", "-p1", "--dry-run", "--force", "--fuzz=2", "--input", patch)
     try:

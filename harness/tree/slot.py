@@ -26,7 +26,7 @@ _STALE = ("index.lock", "HEAD.lock", "packed-refs.lock", "config.lock", "shallow
 
 
 class Slot:
-    """A locked worktree; ``path`` has the files last checked out with ``check_out``.
+    """A locked worktree; ``path`` contains the files last checked out with ``check_out``.
 
     ``base`` and ``patched`` create and describe commits without changing the worktree, so a kernel
     that is already built needs no checkout, and no file gets a new timestamp.
@@ -113,9 +113,9 @@ class Slot:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Check out commits only to read them: afterwards make sees no file as changed.
+        """Check out commits only to read them: afterwards make considers no file changed.
 
-        Nothing may be built during the context, or make would consider it up to date.
+        Nothing may be built inside this context, or make would consider it up to date.
         """
         commit = git.object_of(self.path, "HEAD")
         if not commit or not (self.path / ".git" / "index").exists():
@@ -166,7 +166,7 @@ def peek(source: Source, progress: Progress) -> Slot | None:
 def slot(source: Source, progress: Progress, stop: Callable[[], bool] = bool) -> Iterator[Slot]:
     """Lock the worktree for ``source.repo``; a second run waits, with a message.
 
-    In a thread, ``stop`` ends the waiting (see paths.lock).  Leftovers of a killed run are removed
+    In a thread, ``stop`` ends the wait (see paths.lock).  Leftovers of a killed run are removed
     first.  Nothing is written outside our cache.  Raises HostFault if the repository no longer
     exists or the cache cannot be written to.
     """
@@ -235,8 +235,8 @@ def _write_if_changed(path: Path, text: str) -> None:
 def _object_folders(folder: Path, seen: dict[Path, None]) -> list[Path]:
     """Return the object folder and all its alternates, recursively, as absolute paths.
 
-    git follows alternates only a few levels deep, and no relative paths in nested ones; a flat list
-    of absolute paths has neither limit.
+    git follows alternates only a few levels deep, and ignores relative paths in nested ones; a flat
+    list of absolute paths has neither limit.
     """
     real = folder.resolve()
     if real not in seen:
@@ -262,7 +262,7 @@ def _home(source: Source) -> Path:
 
 
 def _ref(base: str, series: Series, mails: list[bytes]) -> str:
-    """Return the ref that keeps ``base`` with the series on top."""
+    """Return the ref that stores ``base`` with the series on top."""
     digest = hashlib.sha256(series.digest.encode())
     for mail in mails:  # in case a file has changed since the series was read
         digest.update(hashlib.sha256(mail).digest())

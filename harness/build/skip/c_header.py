@@ -49,7 +49,7 @@ _TAKEN = (
     "static_assert thread_local true typeof_unqual defined linux unix i386"
 )
 _WORDS = frozenset(_TAKEN.split())
-# Names built into gcc and clang, apart from those with no underscore or with a leading one.
+# Names built into gcc and clang; those without an underscore or with a leading one are left out.
 _LIBRARY = (
     "posix_memalign",
     "aligned_alloc",
@@ -84,7 +84,7 @@ class Unclear(ValueError):
 class Piece:
     """A directive, or all lines of a declaration outside of all braces.
 
-    ``text`` has its lines of code, ``places`` their numbers, ``conditions`` the enclosing #ifs,
+    ``text`` is its code, ``places`` are its line numbers, ``conditions`` the enclosing #ifs,
     outermost first.
     """
 
@@ -95,7 +95,7 @@ class Piece:
 
     @property
     def key(self) -> tuple[str, tuple[str, ...]]:
-        """Identifies the piece, independent of its lines."""
+        """A key for the piece, independent of its line numbers."""
         return self.text, self.conditions
 
 
@@ -166,7 +166,7 @@ class _PieceReader:
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
         self._conditions: list[tuple[str, tuple[int, int, bool]]] = []
-        self._open: list[tuple[int, str]] = []  # the lines of the piece that has not ended
+        self._open: list[tuple[int, str]] = []  # the lines of the unfinished piece
         self._outside: tuple[str, ...] = ()  # its conditions
         self._braces = self._parens = 0
         self._last = ""
@@ -259,7 +259,7 @@ def prototype(text: str, types: Collection[str]) -> Declaration | None:
 def forward(text: str) -> Declaration | None:
     """Parse a forward declaration of a struct or union.
 
-    Not of an enum, which some compilers warn about.
+    An enum's is not accepted, because some compilers warn about it.
     """
     match = _FORWARD.fullmatch(text)
     return Declaration(match["tag"], match["type"]) if match and _free(match["tag"]) else None

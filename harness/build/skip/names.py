@@ -2,8 +2,8 @@
 """Find the names that a header gained or lost, if only users of these names are affected.
 
 A prototype, a #define, a forward declaration: a translation unit that does not contain the name
-compiles to the same code, with the same warnings, with or without them.  If this is not certain,
-there is no answer, and make compiles as usual.
+compiles to the same code and the same warnings with or without these lines.  If this is not
+certain, the result is None, and make compiles as usual.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _BLANK = rb"(?:\s|\\\n|/\*.*?\*/)+"
 class ChangedNames:
     """What to look for in a source, to see if a change of a header may affect it.
 
-    ``names`` are new, gone or declared differently; ``parameters`` are those of their prototypes,
-    which must not be macros where the header is used.  ``gone`` are the names that are not just
-    new: all of their users must be found, so a macro that pastes together a word with the same
+    ``names`` were added, removed or changed; ``parameters`` are the parameters of their prototypes,
+    which must not be macros where the header is used.  ``gone`` are the removed or changed names:
+    all of their users must be found, so a macro that pastes together a word with the same
     beginning or end (``x ## _show``) counts as a user too.
     """
 
@@ -42,7 +42,7 @@ class ChangedNames:
     summary: str = ""
 
     def finder(self) -> Callable[[bytes], bool]:
-        """Return a function that says whether a text mentions any of this."""
+        """Return a function that checks whether a text mentions any of these names."""
         names = [name.encode() for name in self.names]
         word = re.compile(rb"\b(?:%b)\b" % _alternatives(self.names))
         define = rb"define%b(?:%b)\b" % (_BLANK, _alternatives(self.parameters))

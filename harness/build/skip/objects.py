@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Decide which objects are not affected by a change of headers, and give them a new time.
+"""Decide which objects are not affected by a change of headers, and give them a new timestamp.
 
-It must be known what an object was compiled from: a record says from which sources and config the
-folder was last fully built.  The record does not exist while make is running or after a failed
-build.
+A record in the folder identifies the sources and the config of its last complete build, from which
+all objects were compiled.  The record does not exist while make is running or after a failed build.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class HeaderChange:
 
 @dataclasses.dataclass(frozen=True)
 class SourceChanges:
-    """Differences between two trees: such headers, ``other`` files, and names of new files."""
+    """Differences between two trees: ``headers``, ``other`` changed files, names of new files."""
 
     headers: tuple[HeaderChange, ...] = ()
     other: frozenset[str] = frozenset()
@@ -82,7 +81,7 @@ def before_make(
     toolchain: Toolchain,
     warned: Mapping[str, Iterable[CompilerWarning]],
 ) -> Skipped:
-    """Give new times to the objects in ``out`` that the checkout does not affect.
+    """Give new timestamps to the objects in ``out`` that the checkout does not affect.
 
     ``warned`` has the warnings of each object: objects with a warning in a changed header are
     recompiled.
@@ -131,7 +130,7 @@ def _digest(config: str) -> str:
 
 
 def _between(repo: Path, old: str, new: str) -> SourceChanges:
-    """Compare two tree objects; returns no headers if nothing is certain."""
+    """Compare two tree objects; the result has no headers if nothing is certain."""
     arguments = ("diff-tree", "-r", "-z", "--no-renames", "--no-abbrev", old, new)
     listed = git.run(repo, *arguments, check=False)
     fields = listed.stdout.split("\0") if listed.ok else []
@@ -164,7 +163,7 @@ def _texts(repo: Path, blobs: Sequence[str]) -> dict[str, str]:
     rest = git.run(repo, *arguments, stdin="\n".join(ids) + "\n", check=False).stdout
     texts = {}
     for blob, after in zip(ids, [*ids[1:], ""], strict=True):
-        # Each content is followed by the id of the next blob, on a separate line.
+        # Each blob's content is followed by the id of the next blob, on a separate line.
         end = rest.find(f"\n{after}\n", len(blob)) if after else len(rest) - 1
         if not rest.startswith(f"{blob}\n") or end < len(blob):
             return {}
@@ -185,7 +184,7 @@ class _SourceFiles:
             gone=frozenset().union(*(changed.gone for changed in every)),
         )
         self._mentions = self._changed.finder()
-        # A header that mentions a changed name of another header counts as any changed file.
+        # A header that mentions a changed name of another header is treated like any other file.
         alone = [header for header in changes.headers if not self._mentions_others(header)]
         together = {header.path for header in changes.headers if header not in alone}
         self._other = changes.other | together
@@ -195,13 +194,13 @@ class _SourceFiles:
         self.headers = {self._top + os.fsencode(header.path): header for header in alone}
 
     def unchanged_for(self, compiled: CompiledObject) -> bool:
-        """Whether only the times of such headers would cause an object to be recompiled."""
+        """Whether only the timestamps of ``headers`` would cause an object to be recompiled."""
         if compiled.defined & (self._changed.names | self._changed.parameters):
             return False
         return all(self._time(path) <= compiled.time for path in compiled.files)
 
     def _time(self, path: bytes) -> int:
-        """Return when a file changed for its users; _LATER if they must be recompiled."""
+        """Return a file's effective time of change; _LATER if its users must be recompiled."""
         time = self._times.get(path)
         if time is None:
             time = self._times[path] = 0 if path in self.headers else self._file_time(path)

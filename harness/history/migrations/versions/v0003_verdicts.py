@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Use the same word for a verdict everywhere; a bisection's answer is neither good nor bad."""
+"""Use the same word for a verdict everywhere; a bisection's result is neither good nor bad."""
 
 from __future__ import annotations
 

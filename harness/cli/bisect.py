@@ -219,7 +219,7 @@ def _require_subject(options: argparse.Namespace) -> None:
     raise errors.UsageError(
         "no range and no failure given",
         hint=f"harness bisect --series {shlex.quote(series)} to search for any failure,"
-        " or --test ID for that of a test",
+        " or add --test ID to search for the failure of one test",
     )
 
 

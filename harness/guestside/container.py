@@ -99,8 +99,8 @@ class Container:
     def mount_configfs(self, where: str = CONFIGFS) -> None:
         """Mount configfs inside, as a user of the container would; it may already be mounted.
 
-        The kernel refuses to mount an instance on top of itself (EBUSY).  That also happens on a
-        kernel with a single instance: the container then sees that instance.
+        The kernel refuses to mount an instance on top of itself (EBUSY).  A kernel with only one,
+        global instance refuses too: the container then already sees that instance.
         """
         self.run(mount_configfs, where)
 

@@ -118,7 +118,7 @@ class GuestSide:
         return None
 
     def _lasting(self, why: str) -> str:
-        """Return why the guest is spent; empty if the next test can still run in it.
+        """Return why the guest can no longer be used; empty if the next test can still run in it.
 
         A test that may itself turn lockdep off gains little from a new guest with lockdep, and
         booting a debug kernel for each of several such tests takes minutes.

@@ -80,7 +80,7 @@ def _places(patterns: dict[str, re.Pattern[str]], text: str) -> list[int]:
 
 
 def _near(places: list[int], others: list[int], begin: int, end: int) -> list[int]:
-    """Return the positions with one of ``others`` between ``begin`` and ``end`` away."""
+    """Return the positions that one of ``others`` follows, ``begin`` to ``end`` - 1 further on."""
     others.sort()
     pairs = ((place, bisect.bisect_left(others, place + begin)) for place in places)
     return [place for place, n in pairs if n < len(others) and others[n] < place + end]

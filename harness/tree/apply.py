@@ -134,8 +134,8 @@ def check_changes(repo: Path, source: Source, series: Series, commit: str) -> tu
             old = _followed(repo, (source.commit, commit), named, file)
             if not old or old_mode[1:] != new_mode:
                 raise NotApplied(
-                    f"the series {series.name} would change {file} in {source.name}, which is in"
-                    " none of its patches: git sees it as renamed from a file in them",
+                    f"no patch of the series {series.name} names {file}, but applying it to"
+                    f" {source.name} would change {file}: git takes it for a renamed file",
                     hint=f"rebase the series onto {source.name}, or specify its base with --base",
                 )
             notes.append(f"{old} is now {file} in {source.name}, and is patched there")

@@ -79,7 +79,7 @@ def choose(repo: Path, series: Series, fallback: str = "HEAD") -> Base:
     files = expected(patch.path.read_bytes() for patch in series.patches)
     here = git.commit_of(repo, fallback)
     same = _count_same(repo, [here], files).get(here, 0) if here and files else 0
-    unknown = "" if files else "the mails have no blob ids of its files"
+    unknown = "" if files else "the patches have no blob ids (index lines)"
     best = Base(here, fallback, same, len(files), "; ".join(filter(None, [lost, unknown])))
     if not here or best.whole:
         return best

@@ -37,7 +37,7 @@ def test_a_merge_changes_only_files_that_patches_name(kernel: Path, tmp_path: Pa
     tip = git.line(kernel, "rev-parse", "HEAD")
     with tree.slot(Source(kernel, tip, "main"), QUIET) as slot, pytest.raises(NotApplied) as caught:
         slot.patched(series.load(folder))
-    assert "would change fs/x.c in main, which is in none of its patches" in caught.value.what
+    assert "to main would change fs/x.c: git takes it for a renamed file" in caught.value.what
 
 
 def renamed(kernel: Path, old: str, new: str, folder: Path) -> Source:
@@ -92,7 +92,7 @@ def test_files_that_a_build_runs_are_not_followed(
     source = renamed(kernel, old, new, tmp_path / "s")
     with tree.slot(source, QUIET) as slot, pytest.raises(NotApplied) as caught:
         slot.patched(series.load(tmp_path / "s"))
-    assert "which is in none of its patches" in caught.value.what
+    assert "git takes it for a renamed file" in caught.value.what
 
 
 def test_a_file_that_the_series_adds_was_not_renamed(kernel: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_file_that_the_series_adds_was_not_renamed(kernel: Path, tmp_path: Pat
     (tmp_path / "s" / "0002-fs-seven.patch").write_text(mail.replace("-- \n", f"{new}-- \n"))
     with tree.slot(source, QUIET) as slot, pytest.raises(NotApplied) as caught:
         slot.patched(series.load(tmp_path / "s"))
-    assert "would change drivers/md/z.c in main" in caught.value.what
+    assert "to main would change drivers/md/z.c" in caught.value.what
 
 
 def test_an_existing_link_is_not_changed_to_lead_outside(kernel: Path, tmp_path: Path) -> None:

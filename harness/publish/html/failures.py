@@ -107,7 +107,7 @@ def show(
 ) -> tuple[ShownFailure, ...]:
     """Return the first SHOWN of ``tests``; once the budget is spent, without their evidence.
 
-    ``changes`` describes in a word how the series changed each test.
+    ``changes`` describes in one word how the series changed each test.
     """
     tests = tests[:SHOWN]
     decoded = _decoded(kernel.folder)

@@ -20,7 +20,7 @@ from harness.guest import accel
 from harness.lab import folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import repeat_command, require_suites
-from harness.model import Outcome, Plan, Run, Source, Trial
+from harness.model import Plan, Run, Source, Trial, looks_running
 from harness.progress import Progress
 from harness.publish import junit
 from harness.results import evidence, store
@@ -168,7 +168,7 @@ def ended_so_far(sides: Sequence[Trial]) -> str:
         ended = [
             test
             for test in side.tests
-            if test.attempts and (test.message or test.outcome is not Outcome.CRASH)
+            if test.attempts and not looks_running(test.outcome, test.message)
         ]
         if not side.tests:
             parts.append(f"{side.side} not started")

@@ -32,7 +32,7 @@ from harness.model import (
     Test,
     Trial,
 )
-from harness.results.regression import changes, counts
+from harness.results.regression import changes, outcomes_text
 from harness.text import quantity
 
 FIRST = "first"  # folder of the tests that failed when the series was last tested
@@ -73,8 +73,8 @@ class TestedKernel:
         """The number of tests by outcome."""
         if self.result is None:
             return self.error
-        parts = [f"{number} {outcome}" for outcome, number in counts(self.tests).items()]
-        return ", ".join([*parts, *(["from an earlier check"] if self.result.cached else [])])
+        source = "from an earlier check" if self.result.cached else ""
+        return ", ".join(filter(None, (outcomes_text(self.tests), source)))
 
 
 def _of_test(test: Test, flaky: Collection[str]) -> Finding:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,13 +21,12 @@ from harness.history.run_facts import (
     SplatFacts,
     TestFacts,
 )
-from harness.model import GuestRecord, Kernel, Outcome, Run, Side, Splat, Test
+from harness.model import GuestRecord, Kernel, Outcome, Run, Side, Splat, Test, looks_running
 from harness.results import evidence, journal, store
 
 MESSAGE = 200  # characters of a test's headline that are kept
 _DEPTH = 3  # levels below a run's folder in which a kernel's results may be
 _NOT_SIDES = {"guests", "retries", "series", "kernel"}
-_COMPILER = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
 
 
 def complete(facts: RunFacts) -> RunFacts:
@@ -53,7 +51,7 @@ def without_unfinished(facts: RunFacts) -> RunFacts:
         if side.session is not None and not side.cached:
             tests = tuple(
                 dataclasses.replace(test, outcome=Outcome.NOTRUN)
-                if test.outcome is Outcome.CRASH and not test.message
+                if looks_running(test.outcome, test.message)
                 else test
                 for test in side.session.tests
             )
@@ -132,8 +130,7 @@ def _kernel_facts(kernel: Kernel | None, config: Path) -> KernelFacts | None:
         text = config.read_text(encoding="utf-8", errors="replace")
         options = "\n".join(line for line in text.splitlines() if line.startswith("CONFIG_"))
         digest = hashlib.sha256(options.encode()).hexdigest()[:16]
-        compiler = _COMPILER.search(text)
-        toolchain = compiler[1] if compiler else ""
+        toolchain = evidence.compiler(text)
     if kernel is not None:
         names = (kernel.key, kernel.release, kernel.commit, kernel.arch)
         return KernelFacts(*names, digest, toolchain)

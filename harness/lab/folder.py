@@ -15,11 +15,10 @@ from pathlib import Path
 from harness import paths
 from harness.errors import HostFault
 from harness.model import Plan
-from harness.results import store
+from harness.results import evidence, store
 
 COMMAND = "command"  # holds the run's command line; the run that creates it owns the folder
 ELSEWHERE = "choose another folder with --out DIR"
-COVER = "cover.mail"  # the original cover letter; harness.publish.reply replies to it
 LEAST = 65536  # bytes that must be free after a run; with less, evidence may be lost
 
 
@@ -39,11 +38,11 @@ def make(plan: Plan, started: datetime.datetime, command: tuple[str, ...]) -> Pa
     with writing(plan.out or paths.state("runs")):
         folder = _claimed(plan, started, shlex.join(command))
         if plan.series is not None:
-            (folder / "series").mkdir(exist_ok=True)
+            (folder / evidence.SERIES).mkdir(exist_ok=True)
             for patch in plan.series.patches:
-                shutil.copyfile(patch.path, folder / "series" / patch.path.name)
+                shutil.copyfile(patch.path, folder / evidence.SERIES / patch.path.name)
             if plan.series.cover:
-                shutil.copyfile(plan.series.cover, folder / COVER)
+                shutil.copyfile(plan.series.cover, folder / evidence.COVER)
     return folder
 
 

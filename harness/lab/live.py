@@ -17,11 +17,12 @@ from rich.text import Text
 
 from harness.guest import records as guest_records
 from harness.model import GuestRecord, Outcome, Side, Test
+from harness.plugin import retries
 from harness.progress import Stage, StageRow, clock
+from harness.results import evidence
 from harness.results.tally import Tally
 
 _INTERVAL = 0.25  # seconds between two updates
-_RETRIES = "retries"  # where the plugin reruns failed tests, each in its own folder
 _COLOURS = {Outcome.PASS: "green", Outcome.SKIP: "yellow", Outcome.XFAIL: "yellow"}
 
 
@@ -68,7 +69,7 @@ class SessionView:
 
     def _retry_rows(self) -> tuple[StageRow, ...]:
         """Return the row of the guest in which a failed test is being rerun."""
-        place = next(reversed(guest_records.taken(self.folder / _RETRIES)), None)
+        place = next(reversed(guest_records.taken(self.folder / retries.FOLDER)), None)
         if place is None:
             return ()
         if self._retry is None or self._retry.folder != place:
@@ -107,7 +108,7 @@ class GuestRows:
 
     def rows(self) -> Iterator[StageRow]:
         """Yield a row for each running guest."""
-        for place in guest_records.taken(self.folder / "guests"):
+        for place in guest_records.taken(self.folder / evidence.GUESTS):
             record = None if place in self._ended else guest_records.read_record(place)
             if record is None:
                 continue

@@ -66,8 +66,8 @@ def settle(
 
 def _retries(folder: Path, place: Path) -> retries.Retries | None:
     """Prepare reruns of the tests in a trial's folder; None if its kernel is gone."""
-    started, image = evidence.session(folder), evidence.image(folder)
-    if started is None or image is None or not image.exists():
+    started = evidence.session(folder)
+    if started is None or started.kernel is None or not started.kernel.exists():
         return None
     argv, root = evidence.rerun_command(folder, started), Path(started.root)
     return retries.Retries(Journal(place), argv, root, None, lambda: False, lambda _: None)

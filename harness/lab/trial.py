@@ -26,7 +26,7 @@ from harness.decode import Decoded, decode_run, render
 from harness.errors import GuestFault, HarnessError, HostFault, UsageError
 from harness.guest import attend
 from harness.lab.kernels import Built, Lab
-from harness.lab.live import SessionView, counts_text
+from harness.lab.live import SessionView
 from harness.model import (
     Accel,
     GuestRecord,
@@ -42,7 +42,7 @@ from harness.model import (
 from harness.progress import Progress, Stage
 from harness.results import evidence, journal
 from harness.results.evidence import DecodedSplat
-from harness.results.regression import counts
+from harness.results.regression import outcomes_text
 
 # pytest's exit codes; those in _UNFIT are no verdict on the kernel.  Exit code 2 can also mean
 # Ctrl-C, but then we are interrupted first.
@@ -98,7 +98,7 @@ def _reused(built: Built, kept: Path, folder: Path, progress: Progress) -> Trial
     with _stage(built, progress) as stage:
         shutil.copytree(kept, folder, dirs_exist_ok=True, symlinks=True)
         result = evidence.read(folder, built.side, built.kernel, cached=True)
-        text = counts_text(counts(result.tests)).plain
+        text = outcomes_text(result.tests)
         stage.finish(f"{stage.what}: {text} (from an earlier run of the same suites)")
     return result
 

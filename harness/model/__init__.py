@@ -27,7 +27,16 @@ from harness.model.check import (
 )
 from harness.model.comparison import Comparison, Shift
 from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
-from harness.model.outcome import Accel, GuestRecord, Outcome, Side, Splat, Test, Trial
+from harness.model.outcome import (
+    Accel,
+    GuestRecord,
+    Outcome,
+    Side,
+    Splat,
+    Test,
+    Trial,
+    looks_running,
+)
 from harness.model.plan import Plan
 from harness.model.run import FailureGroup, Run, Span
 from harness.model.series import Checkout, Patch, Series, Source
@@ -83,4 +92,5 @@ __all__ = [
     "Trial",
     "Verdict",
     "change_kind",
+    "looks_running",
 ]

@@ -32,6 +32,11 @@ class Outcome(enum.StrEnum):
         return self not in (Outcome.PASS, Outcome.SKIP, Outcome.XFAIL)
 
 
+def looks_running(outcome: Outcome, message: str) -> bool:
+    """Whether a test of an interrupted run was still running: a crash that nothing explains."""
+    return outcome is Outcome.CRASH and not message
+
+
 @dataclasses.dataclass(frozen=True)
 class Splat:
     """A kernel message that reports a fault: a panic, an oops, a WARNING, a sanitizer report.

@@ -26,7 +26,7 @@ from harness.plugin.reports import Reports
 from harness.plugin.retries import Retries
 from harness.plugin.worker import Worker
 from harness.results.journal import AttemptLost, GuestNoted, Journal, events, read
-from harness.results.regression import counts
+from harness.results.regression import outcomes_text
 
 _MOMENT = 2.0  # seconds for a relay to exit after its guest
 # Limits of the summary: entries of each kind, and characters of a headline.
@@ -278,7 +278,7 @@ def _summary(folder: Path) -> Iterator[str]:
     bad = [test for test in tests if test.outcome.bad]
     if not bad and not notes:
         return
-    yield ", ".join(f"{number} {outcome}" for outcome, number in counts(tests).items())
+    yield outcomes_text(tests)
     for event in notes[:_SHOWN]:
         if isinstance(event, AttemptLost):
             yield f"{event.guest}: {event.why}"

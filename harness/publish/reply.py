@@ -32,7 +32,6 @@ from harness.publish import reproduce, sentences
 from harness.results import evidence
 from harness.text import one_line, quantity
 
-COVER = "cover.mail"  # the cover letter, in a run's folder
 WIDTH = 72
 SHOWN = 8  # maximum number of failures shown with details
 LISTED = 12  # maximum number of names in a list
@@ -134,7 +133,7 @@ def thread_of(run: Run) -> RepliedThread:
     first = series.patches[0]
     file = evidence.patch_file(run.folder, first)
     if series.cover:
-        kept = run.folder / COVER
+        kept = run.folder / evidence.COVER
         file = kept if kept.is_file() else series.cover
     if file.is_file():
         return _thread(file)

@@ -20,7 +20,7 @@ from harness.model import (
     Verdict,
 )
 from harness.progress import clock
-from harness.results.regression import counts
+from harness.results.regression import outcomes_text
 from harness.text import clean, one_line, quantity
 
 # Lines of a splat that are meaningless without the same kernel image: registers, addresses, the
@@ -41,7 +41,7 @@ def title(run: Run) -> str:
 
 def tally(tests: Sequence[Test]) -> str:
     """Return the number of tests by outcome: "133 pass, 2 fail"."""
-    return ", ".join(f"{many} {outcome}" for outcome, many in counts(tests).items()) or "no tests"
+    return outcomes_text(tests) or "no tests"
 
 
 def built(seconds: float, warnings: int, *, reused: bool) -> str:

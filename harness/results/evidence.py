@@ -27,8 +27,11 @@ OPTIONS = "options.json"  # the requested options: {"CONFIG_X": "y"}
 PYTEST_LOG = "pytest.log"
 GUESTS = "guests"  # a folder for each guest
 SERIES = "series"  # in a run's folder: the patches as they were applied
+COVER = "cover.mail"  # in a run's folder: the original cover letter
 SPLATS_TEXT = "splats.txt"
 SPLATS = "splats.json"
+
+_COMPILER = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
 
 # The memory that the kernel reports at boot, in KiB.
 _MEMORY = re.compile(r"Memory: (\d+)K/(\d+)K available \((.*?)\)")
@@ -55,7 +58,7 @@ def guests(folder: Path) -> tuple[GuestRecord, ...]:
     for place in guest_records.taken(folder / GUESTS):
         record = guest_records.read_record(place)
         if record is not None:
-            console = place / "console.log"
+            console = place / guest_records.CONSOLE
             splats = tuple(find_splats(_lines(console)))
             records.append(dataclasses.replace(record, console=str(console), splats=splats))
     return tuple(records)
@@ -115,12 +118,7 @@ def rerun_command(folder: Path, started: SessionStarted) -> list[str]:
 def image(folder: Path) -> Path | None:
     """Return the kernel image that the trial ran on; None if not recorded."""
     started = session(folder)
-    if started is None:
-        return None
-    if started.image:
-        return Path(started.image)
-    argv = started.command  # older harnesses recorded it only here
-    return Path(argv[argv.index("--kernel") + 1]) if "--kernel" in argv[:-1] else None
+    return started.kernel if started else None
 
 
 def write_options(folder: Path, request: Request) -> None:
@@ -143,6 +141,12 @@ def config(folder: Path) -> str:
         return (folder / CONFIG).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def compiler(config: str) -> str:
+    """Return the compiler that a .config names; empty if it names none."""
+    match = _COMPILER.search(config)
+    return match[1] if match else ""
 
 
 def patch_file(run_folder: Path, patch: Patch) -> Path:

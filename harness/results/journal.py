@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from harness.model import Outcome, Splat, Test
+from harness.model import Outcome, Splat, Test, looks_running
 from harness.results import statistics
 from harness.serial import DamagedError, from_json, to_json
 
@@ -36,6 +36,14 @@ class SessionStarted:
     root: str
     image: str = ""  # older harnesses did not write it
     at: float = 0.0
+
+    @property
+    def kernel(self) -> Path | None:
+        """The kernel image; None if not recorded."""
+        if self.image:
+            return Path(self.image)
+        argv = self.command  # older harnesses recorded it only here
+        return Path(argv[argv.index("--kernel") + 1]) if "--kernel" in argv[:-1] else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,7 +257,7 @@ class Attempt:
     @property
     def under_way(self) -> bool:
         """Whether it counts as a crash only because its report is missing."""
-        return self.retried is None and self.outcome is Outcome.CRASH and not self.message
+        return self.retried is None and looks_running(self.outcome, self.message)
 
 
 @dataclasses.dataclass

@@ -11,7 +11,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from harness.model import Change, ChangeKind, CompilerWarning, Outcome, Run, Splat, Test, Trial
+from harness.model import (
+    Change,
+    ChangeKind,
+    CompilerWarning,
+    Outcome,
+    Run,
+    Splat,
+    Test,
+    Trial,
+    looks_running,
+)
 
 # A standalone number, such as a line number or a size, may change with every edit.
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
@@ -93,11 +103,16 @@ def settled(run: Run) -> Run:
 def _without_running(side: Trial) -> Trial:
     tests = tuple(
         dataclasses.replace(test, outcome=Outcome.NOTRUN)
-        if test.outcome is Outcome.CRASH and not test.message
+        if looks_running(test.outcome, test.message)
         else test
         for test in side.tests
     )
     return dataclasses.replace(side, tests=tests)
+
+
+def outcomes_text(tests: Sequence[Test]) -> str:
+    """Return the number of tests by outcome: "133 pass, 2 fail"; empty for no tests."""
+    return ", ".join(f"{number} {outcome}" for outcome, number in counts(tests).items())
 
 
 def counts(tests: Sequence[Test]) -> dict[Outcome, int]:

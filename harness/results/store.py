@@ -23,6 +23,11 @@ OTHER_FORM = "read it with the version of the harness that wrote it"
 Stored = TypeVar("Stored")
 
 
+def _save(path: Path, table: dict[str, Any]) -> Path:
+    serial.write(path, table, indent=1)
+    return path
+
+
 def run_table(run: Run) -> dict[str, Any]:
     """Return the content of run.json: the run, and its verdict for other programs."""
     return {"schema": RUN_SCHEMA, **to_json(run), "verdict": run.verdict.value}
@@ -30,9 +35,7 @@ def run_table(run: Run) -> dict[str, Any]:
 
 def save_run(run: Run) -> Path:
     """Write run.json into the run's folder atomically; return its path."""
-    path = run.folder / RUN
-    serial.write(path, run_table(run), indent=1)
-    return path
+    return _save(run.folder / RUN, run_table(run))
 
 
 def load_run(folder: Path) -> Run:
@@ -55,9 +58,7 @@ def check_table(matrix: Matrix) -> dict[str, Any]:
 
 def save_check(folder: Path, matrix: Matrix) -> Path:
     """Write check.json into the folder of a check atomically; return its path."""
-    path = folder / CHECK
-    serial.write(path, check_table(matrix), indent=1)
-    return path
+    return _save(folder / CHECK, check_table(matrix))
 
 
 def load_check(folder: Path) -> Matrix:
@@ -79,9 +80,7 @@ def bisection_table(value: Bisected) -> dict[str, Any]:
 
 def save_bisection(folder: Path, value: Bisected) -> Path:
     """Write bisect.json atomically; return its path."""
-    path = folder / BISECTION
-    serial.write(path, bisection_table(value), indent=1)
-    return path
+    return _save(folder / BISECTION, bisection_table(value))
 
 
 def load_bisection(folder: Path) -> Bisected:
@@ -97,9 +96,7 @@ def comparison_table(value: Comparison) -> dict[str, Any]:
 
 def save_comparison(folder: Path, value: Comparison) -> Path:
     """Write compare.json atomically; return its path."""
-    path = folder / COMPARISON
-    serial.write(path, comparison_table(value), indent=1)
-    return path
+    return _save(folder / COMPARISON, comparison_table(value))
 
 
 def load_comparison(folder: Path) -> Comparison:

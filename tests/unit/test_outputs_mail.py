@@ -18,6 +18,7 @@ import pytest
 from harness.errors import UsageError
 from harness.model import Outcome, Plan, Run, Test
 from harness.publish import reply, reproduce
+from harness.results import evidence
 
 ME = reply.person("Jänë Doe <me@example.org>")
 
@@ -72,9 +73,9 @@ def test_the_mail_replies_to_the_cover_letter(tmp_path: Path) -> None:
 
 def test_the_cover_letter_kept_with_the_run_is_enough(tmp_path: Path) -> None:
     run = outputruns.good(tmp_path)
-    cover(run).rename(tmp_path / reply.COVER)
+    cover(run).rename(tmp_path / evidence.COVER)
     assert reply.thread_of(run).id == "<20260101.1-jane@example.org>"
-    (tmp_path / reply.COVER).unlink()
+    (tmp_path / evidence.COVER).unlink()
     assert reply.thread_of(run).id == "<20260101.1-jane@example.org>"  # the model's
 
 

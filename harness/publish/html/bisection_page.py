@@ -11,7 +11,7 @@ from harness.progress import clock
 from harness.publish.html import diffs
 from harness.publish.html.diffs import Remark, ShownPatch
 from harness.publish.html.page import Page, Tile
-from harness.results import store
+from harness.results import evidence, store
 
 
 def of_bisection(folder: Path) -> Page:
@@ -66,7 +66,7 @@ def _lead(bisected: Bisected) -> Iterator[str]:
 def _patches(bisected: Bisected, folder: Path) -> Iterator[ShownPatch]:
     """Return the culprit as it was mailed, if it is a patch of the series."""
     culprit, number = bisected.culprit, bisected.patch
-    kept = sorted((folder / "series").glob("*.patch"))
+    kept = sorted((folder / evidence.SERIES).glob("*.patch"))
     if culprit and 0 < number <= len(kept) == bisected.total:
         level, what = ("note", "good") if bisected.reverse else ("error", "bad")
         remark = Remark(level, f"the first {what} commit")

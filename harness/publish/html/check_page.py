@@ -15,7 +15,7 @@ from harness.publish.html.excerpts import Budget
 from harness.publish.html.failures import Ask, ShownFailure
 from harness.publish.html.page import MatrixSection, Page, Tile, links
 from harness.publish.html.test_table import BASE, KernelColumn
-from harness.results import store
+from harness.results import evidence, store
 
 
 def of_check(folder: Path, ask: Ask | None = None) -> Page:
@@ -131,7 +131,7 @@ def remarks(matrix: Matrix) -> dict[int, list[Remark]]:
 
 def _patches(matrix: Matrix, folder: Path) -> Iterator[ShownPatch]:
     by_patch = remarks(matrix)
-    files = sorted((folder / "series").glob("*"))
+    files = sorted((folder / evidence.SERIES).glob("*"))
     budget = Budget(diffs.ALL)
     for row, path in zip(matrix.rows, files, strict=False):
         here = by_patch.get(row.number, ())

@@ -23,7 +23,6 @@ from harness.results.regression import settled
 _TAGGED = (ChangeKind.REGRESSION, ChangeKind.SUSPECT, ChangeKind.FLAKY, ChangeKind.NEW)
 _BASE_ROOM = 2 << 20  # maximum number of characters of evidence for failures on the base
 _SET = re.compile(r"^(CONFIG_\w+)=(.*)$|^# (CONFIG_\w+) is not set$", re.MULTILINE)
-_COMPILER = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
 
 
 def of_run(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Page:
@@ -132,8 +131,8 @@ def _about(run: Run, side: Path) -> Iterator[tuple[str, str]]:
         if run.series.link:
             yield "link", run.series.link
     yield "guests", f"{run.accel}: {'hardware' if run.accel == 'kvm' else 'emulated'}"
-    if compiler := _COMPILER.search(evidence.config(side)):
-        yield "compiler", compiler[1]
+    if compiler := evidence.compiler(evidence.config(side)):
+        yield "compiler", compiler
     yield from run.about
 
 

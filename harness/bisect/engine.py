@@ -101,6 +101,9 @@ def _search(plan: BisectPlan, lab: Lab, start: Source, state: StateFile) -> Bise
         state.pin({"source": start.commit})
         shown = SearchProgress(progress, rows, stage, unit)
         slot = worktree.enter_context(tree.slot(start, rows))
+        if plan.run.series is not None and not plan.sources_only:
+            tip = slot.patched(plan.run.series)
+            lab = lab.following(slot, slot.base(), tip, held=True) or lab
         if plan.mode is not BisectMode.CONFIG:  # only CONFIG needs the worktree throughout
             worktree.close()
         sources = CandidateSources(

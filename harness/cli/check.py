@@ -20,8 +20,9 @@ from harness.cli import ci
 from harness.cli.parser import Commands, add_options, add_verb, typed_plan
 from harness.cli.terminal import verdict_text
 from harness.lab import plan
-from harness.model import WHOLE_SERIES, Cell, CellState, Matrix, Plan, Series, Severity
+from harness.model import WHOLE_SERIES, Cell, CellState, Matrix, Plan, Series, Severity, Verdict
 from harness.progress import Progress, clock
+from harness.publish import sentences
 from harness.results import store
 from harness.text import printable
 
@@ -187,9 +188,12 @@ def show(matrix: Matrix, folder: Path) -> None:
     console.print(table(matrix, console.width))
     _print_findings(console, matrix)
     _print_notes(console, matrix)
+    for line in sentences.not_compiled(matrix.lines, _FINDINGS):
+        console.print(printable(line), style="yellow")
     if why := matrix.trouble:
         console.print(f"\n{printable(why, lines=True)}", style="red")
-    what = f" {printable(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}"
+    limit = sentences.extent(matrix.lines) if matrix.verdict is Verdict.GOOD else ""
+    what = f"{limit} {printable(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}"
     console.print("\n", verdict_text(matrix.verdict), what, sep="")
     console.print(f"evidence {folder}")
 

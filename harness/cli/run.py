@@ -23,7 +23,7 @@ from harness import errors, history, paths, settings, vmcore
 from harness.cli import ci, terminal
 from harness.cli.parser import Commands, add_options, add_verb, typed_plan
 from harness.lab import plan
-from harness.model import Change, ChangeKind, Outcome, Plan, Run, Test, Trial
+from harness.model import Change, ChangeKind, Outcome, Plan, Run, Test, Trial, Verdict
 from harness.progress import Progress, clock, printable_text
 from harness.publish import sentences
 from harness.results import store
@@ -179,6 +179,8 @@ def _troubles(run: Run) -> Iterator[Text]:
         yield Text(f"new warning: {warning.file}:{warning.line}: {warning.text}", "red")
     if len(run.warnings) > _LEAST:
         yield Text(f"... and {len(run.warnings) - _LEAST} more new warnings, see run.json", "red")
+    for text in sentences.not_compiled(run.lines, _LEAST):
+        yield Text(text, "yellow")
     if left := sentences.left(run.judged) if run.sides else "":
         yield Text(left, "red")
     if gone := sentences.missing(run) if run.sides else 0:
@@ -277,7 +279,8 @@ def _skips(side: Trial) -> list[Text]:
 def _verdict_line(run: Run) -> Text:
     what = run.series.title or run.series.name if run.series else run.source.name
     stopped = ", interrupted" if run.interrupted else ""
-    line = f" {what} on {run.source.name} in {clock(run.seconds)}{stopped}"
+    limit = sentences.extent(run.lines) if run.verdict is Verdict.GOOD else ""
+    line = f"{limit} {what} on {run.source.name} in {clock(run.seconds)}{stopped}"
     return terminal.verdict_text(run.verdict) + line
 
 

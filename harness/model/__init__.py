@@ -26,7 +26,17 @@ from harness.model.check import (
     Severity,
 )
 from harness.model.comparison import Comparison, Shift
-from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
+from harness.model.kernel import (
+    NOTHING_FOLLOWED,
+    CompilerWarning,
+    Followed,
+    Kernel,
+    Key,
+    Option,
+    Request,
+    Toolchain,
+)
+from harness.model.lines import ChangedFile, ChangedLine, LineRange, LineState, SeriesLines
 from harness.model.outcome import (
     Accel,
     GuestRecord,
@@ -45,6 +55,7 @@ from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict, 
 __all__ = [
     "ALLOWED",
     "BROKEN",
+    "NOTHING_FOLLOWED",
     "WHOLE_SERIES",
     "Accel",
     "BisectMode",
@@ -56,6 +67,8 @@ __all__ = [
     "CellState",
     "Change",
     "ChangeKind",
+    "ChangedFile",
+    "ChangedLine",
     "Checkout",
     "Commit",
     "Comparison",
@@ -63,9 +76,12 @@ __all__ = [
     "Contrast",
     "FailureGroup",
     "Finding",
+    "Followed",
     "GuestRecord",
     "Kernel",
     "Key",
+    "LineRange",
+    "LineState",
     "Matrix",
     "Observation",
     "ObservationRecord",
@@ -81,6 +97,7 @@ __all__ = [
     "SearchStart",
     "SearchState",
     "Series",
+    "SeriesLines",
     "Severity",
     "Shift",
     "Side",

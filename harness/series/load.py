@@ -249,6 +249,7 @@ def _series(source: MailSource, cover: Mail | None, numbered: NumberedPatches) -
         kconfig=toml.kconfig,
         suites=toml.suites,
         subsystems=toml.subsystems,
+        follow=toml.follow,
         version=max(mail.version for mail in mails),
         total=numbered.total,
         cover_subject=cover.subject if cover else "",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import posixpath
 import re
@@ -16,7 +17,7 @@ from harness.kconfig import guards
 from harness.kconfig.choose import Chooser, NewValues
 from harness.kconfig.expression import ALWAYS, Expression, Name, either, level
 from harness.kconfig.makefiles import Makefiles
-from harness.kconfig.reader import read_kconfig
+from harness.kconfig.reader import KconfigOptions, read_kconfig
 from harness.model import Followed, Option, Request
 
 ORIGIN = "the series"
@@ -58,32 +59,55 @@ def follow(
 
     Takes seconds: it reads all of Kconfig.
     """
+    with read_tree(sources, arch) as tree:
+        return tree.follow(sources, config, request)
+
+
+@contextlib.contextmanager
+def read_tree(sources: SeriesSources, arch: str) -> Iterator[TreeOptions]:
+    """Read all Kconfig files of a tree; the changed files can be read during the context."""
     touched = frozenset(file.path for file in sources.changed)
     folder = architectures.named(arch).folder
     with paths.scratch(paths.cache() / "follow") as scratch:
         git.export(sources.repo, sources.tree, scratch, lambda name: _is_read(name, touched))
-        options = read_kconfig(scratch, folder)
-        makefiles = Makefiles(scratch, folder)
-        finder = _Needs(sources, scratch, makefiles, config, folder)
+        options, makefiles = read_kconfig(scratch, folder), Makefiles(scratch, folder)
+        yield TreeOptions(scratch, options, makefiles, arch)
+
+
+@dataclasses.dataclass(frozen=True)
+class TreeOptions:
+    """The options of a tree, what each is needed for, and the changed files in ``folder``."""
+
+    folder: Path
+    options: KconfigOptions
+    makefiles: Makefiles
+    arch: str
+
+    def follow(
+        self, sources: SeriesSources, config: Mapping[str, str], request: Request
+    ) -> Followed:
+        """Return the options that compile what ``sources`` changes."""
+        arch_folder = architectures.named(self.arch).folder
+        finder = _Needs(sources, self.folder, self.makefiles, config, arch_folder)
         needed, missed = list(finder.needed()), finder.missed
-    requested = {option.name: option.value for option in request.options}
-    requested |= {name.removesuffix("=n"): "n" for name in sources.more if name.endswith("=n")}
-    chooser = Chooser(options, config, requested, arch)
-    choice, added = NewValues(), list[Option]()
-    for need in needed:
-        result = chooser.choose(need.condition, choice)
-        if not isinstance(result, NewValues):
-            missed.append(f"{need.where}: {result.why}")
-            continue
-        known = dict(choice.new)
-        added += [
-            Option(name, value, ORIGIN, need.purpose, optional=True)
-            for name, value in result.new
-            if known.get(name) != value and (value != "n" or name in config)
-        ]
-        choice = result
-    kept = {option.name: option for option in added if config.get(option.name) != option.value}
-    return Followed(tuple(kept.values()), _new_options(sources.changed), tuple(missed))
+        requested = {option.name: option.value for option in request.options}
+        requested |= {name.removesuffix("=n"): "n" for name in sources.more if "=n" in name}
+        chooser = Chooser(self.options, config, requested, self.arch)
+        new, added = NewValues(), list[Option]()
+        for need in needed:
+            result = chooser.choose(need.condition, new)
+            if not isinstance(result, NewValues):
+                missed.append(f"{need.where}: {result.why}")
+                continue
+            known = dict(new.new)
+            added += [
+                Option(name, value, ORIGIN, need.purpose, optional=True)
+                for name, value in result.new
+                if known.get(name) != value and (value != "n" or name in config)
+            ]
+            new = result
+        kept = {option.name: option for option in added if config.get(option.name) != option.value}
+        return Followed(tuple(kept.values()), _new_options(sources.changed), tuple(missed))
 
 
 def _is_read(name: str, touched: Collection[str]) -> bool:

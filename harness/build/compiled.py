@@ -54,7 +54,10 @@ def series_lines(
     """
     finder = _Finder(checkout, out, toolchain)
     added = {file.path: frozenset(file.added_numbers) for file in changed if file.new}
-    finder.preprocess({path: lines for path, lines in added.items() if _is_source(path)})
+    for path, lines in added.items():
+        if _is_source(path) and not kbuild.outside_image(path, finder.folder):
+            finder.read(path, lines)
+    finder.preprocess()
     return SeriesLines(tuple(finder.file(file, added.get(file.path, ())) for file in changed))
 
 
@@ -66,25 +69,35 @@ class _Finder:
     def __init__(self, checkout: Checkout, out: Path, toolchain: Toolchain) -> None:
         self.top, self.out, self.toolchain = checkout.path, out, toolchain
         self.folder = architectures.named(toolchain.arch).folder
+        self.texts: dict[str, str] = {}
+        self.plain: dict[str, dict[int, str]] = {}  # what lines without code are instead, by file
+        self.code: dict[str, frozenset[int]] = {}  # the other lines
         self.kept: dict[str, set[int]] = {}  # lines that the preprocessor kept, by file
         self.built: set[str] = set()  # changed files that are part of some object
 
-    def preprocess(self, added: dict[str, frozenset[int]]) -> None:
-        """Preprocess objects of the changed files until all added lines are found, or no more."""
-        marks = {path: self._mark(path) for path in added}
+    def read(self, path: str, added: frozenset[int]) -> None:
+        """Read a changed file; only its lines with code are searched for."""
+        text = (self.top / path).read_text(errors="replace") if added else ""
+        plain = line_kinds.without_code(text, added, is_c=not path.endswith(".S"))
+        self.texts[path], self.plain[path] = text, plain
+        self.code[path] = added - plain.keys()
+
+    def preprocess(self) -> None:
+        """Preprocess objects of the changed files until all lines are found, or no more."""
+        wanted = {path: lines for path, lines in self.code.items() if lines}
+        marks = {path: self._mark(path) for path in wanted}
         records = list(self._records(marks.values()))
-        tried: dict[str, int] = dict.fromkeys(added, 0)
+        tried: dict[str, int] = dict.fromkeys(wanted, 0)
         # Sources first: they include most of the headers that changed with them.
-        for path in sorted(added, key=lambda name: name.endswith(".h")):
+        for path in sorted(wanted, key=lambda name: name.endswith(".h")):
             for record in records:
-                own = record.source == path
-                if not own and marks[path] not in record.record:
+                if record.source != path and marks[path] not in record.record:
                     continue
                 self.built.add(path)
-                if tried[path] >= _MOST_OBJECTS or added[path] <= self.kept.get(path, set()):
+                if tried[path] >= _MOST_OBJECTS or wanted[path] <= self.kept.get(path, set()):
                     break
                 tried[path] += 1
-                self._keep_lines(record, added)
+                self._keep_lines(record, wanted)
 
     def _mark(self, path: str) -> bytes:
         return os.fsencode(f" {self.top}/{path}")
@@ -122,7 +135,7 @@ class _Finder:
         done = process.run(argv, cwd=self.out, env=env, timeout=_TIME_LIMIT, check=False)
         path, number = "", 0
         for line in done.stdout.split("\n") if done.ok else ():
-            if match := _MARKER.match(line):
+            if line.startswith("#") and (match := _MARKER.match(line)):
                 path, number = self._relative(match[2]), int(match[1])
                 continue
             if path in wanted and line and not line.isspace():
@@ -146,8 +159,7 @@ class _Finder:
         return ChangedFile(path, tuple(self._lines(path, added)))
 
     def _lines(self, path: str, added: Collection[int]) -> Iterator[ChangedLine]:
-        text = (self.top / path).read_text(errors="replace") if added else ""
-        plain = line_kinds.without_code(text, added, is_c=not path.endswith(".S"))
+        text, plain = self.texts[path], self.plain[path]
         conditions = line_kinds.conditions(text, added)
         kept = self._with_continued(text, self.kept.get(path, set()))
         for number in sorted(added):

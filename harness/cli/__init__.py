@@ -180,7 +180,7 @@ def _run(options: argparse.Namespace, progress: Progress) -> int:
         _commands_shown(progress),
         ending.interruptible(progress),
     ):
-        code = VERBS[options.verb].run(options, progress)
+        code = VERBS[options.command[1]].run(options, progress)  # runs has a --verb of its own
         sys.stdout.flush()
     return errors.HOST_FAULT if faults else code
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import paths
 from harness.errors import SeriesError, UsageError
-from harness.series import commits, lore, mbox
+from harness.series import commits, mbox
 from harness.series.mail import parse
 from harness.series.mbox import MboxEntry
 from harness.series.revisions import is_reply
@@ -63,6 +63,8 @@ def find(
     if text and _exists(path):
         return _folder(path) if path.is_dir() else _file(path, home)
     if not isinstance(word, Path):
+        from harness.series import lore  # with it come HTTP and TLS
+
         if lore.is_link(text):
             fetched = lore.fetch(text, home)
             source = _file(fetched.path, home, text)

@@ -15,7 +15,6 @@ from harness.kconfig.expression import LEVELS, Expression, doubtful, level, name
 from harness.kconfig.fragment import ConfigDifference, values
 from harness.kconfig.reader import KconfigEntry, KconfigOptions
 
-
 _MODULES = "request CONFIG_MODULES=y as well (--kconfig modules)"
 
 

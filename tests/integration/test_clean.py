@@ -17,6 +17,7 @@ import pytest
 from harness import paths
 from harness.cache import KINDS, RUNS, entries
 from harness.cli import clean
+from harness.cli.arguments import machine
 from harness.errors import HostFault
 from harness.progress import Progress
 
@@ -39,7 +40,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def verb(*words: str) -> int:
     parser = argparse.ArgumentParser()
-    clean.add(parser.add_subparsers())
+    machine.clean(parser.add_subparsers())
     options = parser.parse_args(["clean", *(word for word in words if word != "--json")])
     options.json = "--json" in words
     return clean.run(options, QUIET)

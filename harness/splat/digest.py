@@ -14,7 +14,7 @@ from typing import NamedTuple
 from harness.model import Splat
 from harness.splat.kinds import Headline, Role, SplatKind, Suspect
 from harness.splat.open_splat import OpenSplat
-from harness.splat.stacks import URBS, Stacks, blame, function, read_stacks, telling
+from harness.splat.stacks import URBS, Stacks, blame, function, read_stacks, real_frames, telling
 
 FRAMES = 64  # frames to keep per stack
 _NULL_PAGE = 4096  # bytes; a fault below this address is a NULL dereference
@@ -35,7 +35,8 @@ _SITES = {
 _SITE_TITLES = {re.compile(line): title for line, title in _SITES.items()}
 _HEADER = re.compile(
     r"CPU: ?(?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.+?) "
-    r"(?:Kdump: loaded )?(?:Not tainted|Tainted: (?P<taint>[A-Z ]+?)) +\d"
+    r"(?:Kdump: loaded )?(?:Not tainted|Tainted: (?P<taint>[A-Z ]+?))"
+    r"(?: +-+(?: [A-Za-z-]+)*)? +\d"  # distributions add fields of their own
 )
 _BY_TASK = re.compile(r".*\bby task (?P<task>\S.*?/\d+)(?: on cpu (?P<cpu>\d+))?:?$")
 _IN_ATOMIC = re.compile(r"in_atomic\(\): .*pid: (?P<pid>\d+), name: (?P<comm>.+)")
@@ -121,7 +122,7 @@ def _digest(
     if kind == "null dereference" and headline.kind.name != kind:
         title = "BUG: unable to handle kernel NULL pointer dereference"
         title += f" in {guilty}" if guilty else ""
-    repeated = not stacks.entry or stacks.main[:1] == [stacks.entry]
+    repeated = not stacks.entry or real_frames(stacks.main)[:1] == [stacks.entry]
     frames = tuple(stacks.main if repeated else [stacks.entry, *stacks.main])[:FRAMES]
     identity = "\n".join([kind, _VARIES.sub("N", title), *itertools.islice(telling(frames), 5)])
     header = _first_match(_HEADER, lines)

@@ -167,7 +167,7 @@ FAULT_HEADLINES = (
     ),
     _trap(
         "warning",
-        rf"WARNING: (?:CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) )?at {WHERE} {SYM}\+0x",
+        rf"WARNING: (?:CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) )?at {WHERE} {SYM}(?:\+0x| \()",
         "WARNING in {f}",
     ),
     _trap("warning", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at {WHERE}", "WARNING in {f}"),

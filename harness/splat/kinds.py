@@ -12,8 +12,10 @@ HEADER = 80  # lines that may come before a stack trace
 CUT_HERE = "------------[ cut here ]------------"
 
 # Parts of patterns: a function, a function with its offset or an address, file:line, a task.
+# SOURCE is any file:line, as in a decoded log.
+SOURCE = r"[\w./+-]+\.(?:[chSs]|rs|cpp|inc):\d+"
 SYM = r"(?P<f>[A-Za-z_.$][\w.$]*)"
-AT = rf"(?:{SYM}\+0x[0-9a-f]+|0x[0-9a-f]+)"
+AT = rf"(?:{SYM}(?:\+0x[0-9a-f]+| \({SOURCE})|0x[0-9a-f]+)"
 WHERE = r"(?P<at>[\w./+-]+\.[chS]:\d+)"
 TASK = r"(?P<task>.+/\d+)"
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from harness.splat.kinds import SOURCE
+
 # Addresses before a function: "[<ffff>] ", ppc's "[c000] [c000] ", s390's "([<0000>] ".
 _HEX = r"(?:\(?\[<?[0-9a-f]{8,16}>?\]\)? {0,2})*"
+_NAME = r"(?P<name>[A-Za-z_.$][\w.$]*)"
+# "function+offset/size [module]" or, in a decoded log, "function (file:line)", with more places if
+# functions were inlined.
 _BODY = (
-    r"(?P<name>[A-Za-z_.$][\w.$]*)\+(?P<at>0x[0-9a-f]+/0x[0-9a-f]+|0x[0-9a-f]+)"
-    r"(?P<module> \[[\w-]+(?: [0-9a-f]+)?\])?"
+    rf"{_NAME}(?:\+(?P<at>0x[0-9a-f]+(?:/0x[0-9a-f]+)?)(?P<module> \[[\w-]+(?: [0-9a-f]+)?\])?"
+    rf"| \((?P<where>{SOURCE}(?:[^()]|\([^()]*\))*)\))"
 )
 _FRAME = re.compile(rf"[ \t]*(?P<unsure>\? )?{_HEX}(?P<unsure2>\? )?{_BODY}")
 # A decoded stack lists inlined functions without an offset.
-_INLINE = re.compile(r"[ \t]+(?P<name>[A-Za-z_][\w.]*) (?P<where>[\w./+-]+:\d+) \[inline\]")
+_INLINE = re.compile(rf"[ \t]*{_HEX}{_NAME} (?P<where>{SOURCE}) \[inline\]")
+# An inlined function as a frame of a Splat.
+_INLINED = re.compile(rf" {SOURCE}$")
+_PLACE = re.compile(SOURCE)
 _ENTRY = re.compile(
     rf"(?:R?E?IP: (?:[0-9a-f]{{4}}:)?|pc : |epc : |NIP {_HEX}|PC is at |.*PSW : [0-9a-f ]+\()"
     rf"{_HEX}{_BODY}"
@@ -137,7 +146,7 @@ class _StackSorter:
         """Process a line: a frame, the processor's location, or the title of a stack."""
         if self.trying and (lock := _LOCK.match(line)):
             self.stacks.lock, self.trying = self.stacks.lock or lock["name"], False
-        if "+0x" in line or "[inline]" in line:
+        if "+0x" in line or _PLACE.search(line):
             frame = _frame(line)
             if frame is not None:
                 sure = not frame.startswith("? ")
@@ -181,6 +190,8 @@ def _frame(line: str) -> str | None:
 
 
 def _text(frame: re.Match[str]) -> str:
+    if frame["where"]:
+        return f"{frame['name']} ({frame['where']})"
     module = (frame["module"] or "").split(" ")
     return f"{frame['name']}+{frame['at']}" + (f" {module[1].rstrip(']')}]" if module[1:] else "")
 
@@ -208,6 +219,14 @@ def function(frame: str) -> str:
     return _CLONE.sub("", name)
 
 
+def real_frames(frames: Iterable[str]) -> list[str]:
+    """Return the frames without inlined functions, which only a decoded log shows.
+
+    A splat has the same title and fingerprint whether it was decoded or not.
+    """
+    return [frame for frame in frames if "+0x" in frame or not _INLINED.search(frame)]
+
+
 @functools.lru_cache(maxsize=8192)
 def _matches(pattern: re.Pattern[str], name: str) -> bool:
     return pattern.match(name) is not None
@@ -220,7 +239,7 @@ def blame(candidates: Iterable[str], common: str = "") -> str:
     are common, choose the first that is not common to all splats, or else the first that does more
     than report faults, or else the first.
     """
-    frames = [frame for frame in candidates if frame and not frame.startswith("0x")]
+    frames = [frame for frame in real_frames(candidates) if frame and not frame.startswith("0x")]
     for pattern in (_common(common), _COMMON, _REPORTER):
         for name in map(function, frames):
             if not _matches(pattern, name):
@@ -229,5 +248,6 @@ def blame(candidates: Iterable[str], common: str = "") -> str:
 
 
 def telling(frames: Iterable[str]) -> Iterator[str]:
-    """Return the functions that distinguish this fault from others."""
-    return (name for name in map(function, frames) if not _matches(_COMMON, name))
+    """Return the functions that distinguish this fault from others; recursion counts once."""
+    names = (name for name, _ in itertools.groupby(map(function, real_frames(frames))))
+    return (name for name in names if not _matches(_COMMON, name))

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from harness.splat.bystanders import COMMON, FAMOUS_WAITS, IDLE, REPORTERS
 from harness.splat.dispatchers import CROSS_CALLS, DISPATCHERS, TIMER_INTERRUPTS
 from harness.splat.function_groups import FunctionGroup, function_of, in_any
+from harness.splat.stacks import real_frames
 
 
 def blame(candidates: Iterable[str], also: tuple[FunctionGroup, ...] = ()) -> str:
@@ -60,6 +63,11 @@ def where_stalled(traces: Sequence[Sequence[str]], in_tick: bool) -> Sequence[st
     return next(stalled, ())
 
 
+def recurses(frames: Iterable[str]) -> bool:
+    """Whether a function calls itself again and again."""
+    return any(n > 2 for n in collections.Counter(functions(frames)).values())
+
+
 def famous_wait(frames: Iterable[str]) -> str:
     """Return the name by which hung tasks that wait there are known; "" for all others."""
     found = (group for name in functions(frames) for group in FAMOUS_WAITS if name in group)
@@ -67,15 +75,14 @@ def famous_wait(frames: Iterable[str]) -> str:
 
 
 def telling(frames: Iterable[str]) -> Iterator[str]:
-    """Return the functions that distinguish this fault from others."""
-    return (name for name in functions(frames) if not in_any(COMMON, name))
+    """Return the functions that distinguish this fault from others; recursion counts once."""
+    names = (name for name, _ in itertools.groupby(functions(frames)))
+    return (name for name in names if not in_any(COMMON, name))
 
 
 def functions(frames: Iterable[str]) -> Iterator[str]:
-    """Return the frames' functions, without inlined ones: only a decoded log shows these."""
-    for frame in frames:
-        if frame and not frame.startswith("0x") and ("+0x" in frame or " " not in frame):
-            yield function_of(frame)
+    """Return the frames' functions, without those that only a decoded log shows."""
+    return (function_of(frame) for frame in real_frames(frames) if not frame.startswith("0x"))
 
 
 def _first_outside(groups: tuple[FunctionGroup, ...], names: Iterable[str]) -> str:

@@ -42,8 +42,9 @@ REPORTERS = (
         kernelmode_fixup_or_oops bad_area* no_context do_kern_addr_fault do_user_addr_fault
         general_protection do_general_protection divide_error do_divide_error int3 do_int3
         double_fault df_debug handle_stack_overflow do_DataAbort do_PrefetchAbort do_undefinstr
-        do_kernel_fault do_translation_fault do_mem_abort do_bad_area do_tag_check_fault do_tag_recovery do_sea
-        do_debug_exception do_el0_* do_el1_* el1_* el1h_* el1t_* early_brk64 call_break_hook
+        do_kernel_fault do_translation_fault do_mem_abort do_bad_area do_tag_check_fault
+        do_tag_recovery do_sea do_debug_exception do_el0_* do_el1_* el1_* el1h_* el1t_* early_brk64
+        call_break_hook
         call_el1_break_hook kasan_handler kasan_brk_handler handle_exception ret_from_exception
         bad_page_fault data_access_* do_slb_fault program_check_* unrecoverable_exception
         do_pgm_check pgm_check_handler do_protection_exception do_dat_exception illegal_op
@@ -83,10 +84,37 @@ REPORTERS = (
         free_to_partial_list poison_* unpoison_*""",
     ),
     FunctionGroup(
+        "preemption checks",
+        "They are called by what may not run while it can be preempted.",
+        "check_preemption_disabled debug_smp_processor_id this_cpu_preempt_check",
+    ),
+    FunctionGroup(
         "fault injection",
         "It makes a call fail on purpose.",
         "should_fail* fail_dump",
     ),
+)
+
+LOCKDEP = FunctionGroup(
+    "lockdep",
+    "It checks what its caller does with a lock.",
+    """lock_acquire* lock_release* lock_acquired lock_contended lock_is_held* lock_set_class
+    lockdep_* register_lock_class look_up_lock_class assign_lock_key check_deadlock check_prev*
+    check_noncircular check_irq_usage check_usage* check_wait_context check_bad_*
+    check_lock_* check_flags validate_chain mark_lock* mark_usage mark_held_locks mark_irqflags
+    valid_state check_no_collision lookup_chain_cache* debug_check_no_locks_*
+    print_*_bug* print_lock_* print_usage_*
+    print_bad_* reacquire_held_locks match_held_lock find_held_lock debug_locks_off
+    debug_lockdep_* rcu_lockdep_* lock_torture_*""",
+)
+
+WORK_ITEMS = FunctionGroup(
+    "work items",
+    "A work item is set up, queued and freed by its owner.",
+    """queue_work* queue_delayed_work* insert_work mod_delayed_work* flush_work flush_workqueue*
+    flush_delayed_work start_flush_work cancel_work* cancel_delayed_work* drain_workqueue
+    destroy_workqueue check_flush_dependency touch_work_lockdep_map touch_wq_lockdep_map
+    insert_wq_barrier flush_workqueue_prep_pwqs flush_rcu_work""",
 )
 
 IDLE = FunctionGroup(
@@ -189,7 +217,8 @@ SHARED = (
         "socket buffers",
         "The buffer was made too small, freed, or shared by the code that handles it.",
         """skb_panic skb_over_panic skb_under_panic skb_put* skb_push* skb_pull* skb_trim
-        pskb_trim* pskb_may_pull* pskb_pull_tail kfree_skb* kfree_skbmem consume_skb
+        pskb_trim* pskb_may_pull* pskb_pull_tail kfree_skb kfree_skb_reason kfree_skb_list*
+        kfree_skb_partial kfree_skbmem consume_skb
         skb_release_* skb_free_* skb_clone skb_copy skb_zcopy_* sk_skb_reason_drop
         dev_kfree_skb_* napi_consume_skb skb_queue_purge* skb_unlink skb_dequeue*
         skb_queue_tail""",
@@ -197,7 +226,7 @@ SHARED = (
     FunctionGroup(
         "sockets and devices at the end of their life",
         "They are called once too often or too early by the owner.",
-        """lock_sock* release_sock sock_put sock_hold sk_free sk_destruct sk_common_release
+        """release_sock sock_put sock_hold sk_free sk_destruct sk_common_release
         sk_prot_free unregister_netdev unregister_netdevice_* rollback_registered*
         dev_put dev_hold netdev_put netdev_hold kobject_* kset_* get_device_parent get_device
         put_device device_add device_del device_register device_unregister device_destroy
@@ -211,17 +240,7 @@ SHARED = (
         debug_hrtimer_* debug_work_* debug_rcu_* debug_*_init debug_*_activate debug_*_free
         debug_percpu_* lookup_object_or_alloc *_is_static_object *_fixup_*""",
     ),
-    FunctionGroup(
-        "lockdep",
-        "It checks what its caller does with a lock.",
-        """lock_acquire* lock_release* lock_acquired lock_contended lock_is_held* lock_set_class
-        lockdep_* register_lock_class look_up_lock_class assign_lock_key check_deadlock check_prev*
-        check_noncircular check_irq_usage check_usage* check_wait_context check_bad_*
-        check_lock_* check_flags validate_chain mark_lock* mark_usage mark_held_locks mark_irqflags
-        valid_state debug_check_no_locks_* print_*_bug* print_lock_* print_usage_*
-        print_bad_* reacquire_held_locks match_held_lock find_held_lock debug_locks_off
-        debug_lockdep_* rcu_lockdep_* lock_torture_*""",
-    ),
+    LOCKDEP,
     FunctionGroup(
         "locks",
         "A lock is taken by its caller, in the order and the object that the caller chose.",
@@ -234,7 +253,7 @@ SHARED = (
         mutex_add_waiter mutex_handoff debug_mutex_* ww_mutex_* osq_lock osq_unlock osq_wait_next
         mcs_* down down_* up up_* rwsem_* call_rwsem_* percpu_down_* percpu_up_* percpu_rwsem_*
         ldsem_* bit_spin_* local_lock* raw_res_spin_* resilient_*
-        reiserfs_write_lock* reiserfs_write_unlock*""",
+        reiserfs_write_lock* reiserfs_write_unlock* lock_sock*""",
     ),
     FunctionGroup(
         "sequence counters and RCU readers",
@@ -255,7 +274,6 @@ SHARED = (
         "A task gives up the processor, or may not, because of what its caller does.",
         """schedule schedule_* context_switch switch_to finish_task_switch* preempt_* cond_resched*
         io_schedule* might_sleep* might_resched might_fault* cant_sleep cant_migrate
-        check_preemption_disabled debug_smp_processor_id this_cpu_preempt_check
         schedule_debug schedule_bug""",
     ),
     IDLE,
@@ -268,17 +286,10 @@ SHARED = (
         "timers",
         "A timer is set up, armed and freed by its owner.",
         """add_timer* mod_timer* del_timer* timer_delete* timer_shutdown* timer_reduce
-        try_to_del_timer_sync lock_timer_base detach_if_pending detach_timer init_timer_*
-        timer_init_key do_init_timer enqueue_timer""",
+        try_to_del_timer_sync lock_timer_base init_timer_*
+        timer_init_key do_init_timer""",
     ),
-    FunctionGroup(
-        "work items",
-        "A work item is set up, queued and freed by its owner.",
-        """queue_work* queue_delayed_work* insert_work mod_delayed_work* flush_work flush_workqueue*
-        flush_delayed_work start_flush_work cancel_work* cancel_delayed_work* drain_workqueue
-        destroy_workqueue check_flush_dependency touch_work_lockdep_map touch_wq_lockdep_map
-        insert_wq_barrier flush_workqueue_prep_pwqs flush_rcu_work""",
-    ),
+    WORK_ITEMS,
     FunctionGroup(
         "completions and wait queues",
         "They belong to an object that the caller waits for or wakes.",
@@ -342,8 +353,8 @@ WAITS = FunctionGroup(
     "A task that hangs waits in them for something else.",
     """*sched* *_lock* *_slowlock* *rwsem* *completion* *kthread* *wait* *synchronize* *sleep*
     down* rcu_barrier* flush_work* *cancel_*work* drain_workqueue sb_start_* inode_lock*
-    usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_control_msg* usb_kill_urb usb_poison_urb blk_execute_rq*
-    submit_bio_wait submit_bh_wait *_timeout *_freezable percpu_ref_*""",
+    usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_control_msg* usb_kill_urb usb_poison_urb
+    blk_execute_rq* submit_bio_wait submit_bh_wait *_timeout *_freezable percpu_ref_*""",
 )
 THREADS = FunctionGroup(
     "threads that run others' work",

@@ -12,22 +12,32 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.model import Splat
-from harness.splat.blame import anchor, blame, culprit, famous_wait, telling, where_stalled
-from harness.splat.bystanders import USB_REQUESTS
-from harness.splat.function_groups import function_of
+from harness.splat.blame import (
+    anchor,
+    blame,
+    culprit,
+    famous_wait,
+    recurses,
+    telling,
+    where_stalled,
+)
+from harness.splat.bystanders import LOCKDEP, REPORTERS, USB_REQUESTS, WORK_ITEMS
+from harness.splat.function_groups import function_of, in_any
 from harness.splat.kinds import Headline, Role, SplatKind, Suspect
 from harness.splat.open_splat import OpenSplat
-from harness.splat.stacks import Stacks, read_stacks
+from harness.splat.stacks import Stacks, read_stacks, real_frames
 
 FRAMES = 64  # frames to keep per stack
 _NULL_PAGE = 4096  # bytes; a fault below this address is a NULL dereference
 _WORK = re.compile(r".*(?:workfn=|last function: )([\w.]+)")
-_CALLER = re.compile(r"caller is (\w+)")
+_CALLER = re.compile(r"caller is ([\w.$]+)(?:\+0x| \()")
 _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,16}\b|\d+")
 # Warnings and bugs in code shared by all subsystems have their own titles.
 _SITES = {
     r"WARNING: .*\bmm/\S+:\d+ (?:at )?_*k\w?\w?alloc": "WARNING: kmalloc bug in {f}",
-    r"WARNING: .*\bmm/vmalloc\.c:\d+ (?:at )?__vmalloc_node_range": "WARNING: zero-size vmalloc in {f}",
+    r"WARNING: .*\bmm/vmalloc\.c:\d+ (?:at )?__vmalloc_node_range": (
+        "WARNING: zero-size vmalloc in {f}"
+    ),
     r"WARNING: .*\bmm/usercopy\.c:\d+ (?:at )?usercopy_warn": "WARNING: bad usercopy in {f}",
     r"WARNING: .*\blib/kobject\.c:\d+ (?:at )?kobject_": "WARNING: kobject bug in {f}",
     r"WARNING: .*\bfs/proc/generic\.c:\d+ (?:at )?_*proc_": "WARNING: proc registration bug in {f}",
@@ -126,9 +136,9 @@ def _digest(
     if kind == "null dereference" and headline.kind.name != kind:
         title = "BUG: unable to handle kernel NULL pointer dereference"
         title += f" in {guilty}" if guilty else ""
-    repeated = not stacks.entry or stacks.main[:1] == [stacks.entry]
-    frames = tuple(stacks.main if repeated else [stacks.entry, *stacks.main])[:FRAMES]
-    identity = "\n".join([kind, _VARIES.sub("N", title), *itertools.islice(telling(frames), 5)])
+    repeated = not stacks.entry or real_frames(stacks.main)[:1] == [stacks.entry]
+    stack = stacks.main if repeated else [stacks.entry, *stacks.main]
+    identity = "\n".join([kind, _VARIES.sub("N", title), *itertools.islice(telling(stack), 5)])
     header = _first_match(_HEADER, lines)
     cpu = named.get("cpu") or (header["cpu"] if header else "")
     modules = _first_match(_MODULES, lines)
@@ -137,7 +147,7 @@ def _digest(
         title=title,
         lines=lines,
         function=guilty,
-        frames=frames,
+        frames=tuple(stack[:FRAMES]),
         fingerprint=hashlib.sha256(identity.encode()).hexdigest()[:16],
         access=access.kind,
         size=access.size,
@@ -167,19 +177,30 @@ def _guilty(headline: Headline, named: dict[str, str], stacks: Stacks, lines: Se
         return work[1]
     if kind.name == "hung task" and (wait := famous_wait(stacks.main)):
         return wait
-    if kind.stalled:
+    if Suspect.CALLER in kind.suspects and (caller := _caller(lines)):
+        return caller
+    if stacks.locks and Suspect.LOCK in kind.suspects and stacks.locks[0] in WORK_ITEMS:
+        return stacks.locks[0]  # it takes the lock that stands for the work
+    if kind.stalled or (kind.recursive and recurses(stacks.main)):
         stalled = where_stalled(stacks.traces, kind.in_tick) or [stacks.entry, *stacks.main]
         return anchor(stalled) or blame(stalled)
+    deadlock = len(stacks.locks) > 1
     suspects = {
         Suspect.NAMED: [in_headline],
         Suspect.ENTRY: [stacks.entry],
-        Suspect.LOCK: [stacks.lock],
+        Suspect.LOCK: [*stacks.locks, *stacks.chain] if deadlock else stacks.locks,
         Suspect.OWNER: stacks.owner,
-        Suspect.CALLER: [caller[1]] if (caller := _first_match(_CALLER, lines)) else [],
     }
     first = [frame for suspect in kind.suspects for frame in suspects.get(suspect, ())]
-    candidates = [*first, *stacks.main]
-    return culprit([*candidates, *stacks.chain], kind.bystanders) or blame(candidates)
+    candidates = [frame for frame in [*first, *stacks.main] if frame]
+    return culprit(candidates, kind.bystanders) or blame(candidates)
+
+
+def _caller(lines: Sequence[str]) -> str:
+    """Return who asked for the processor's number; "" if lockdep did for somebody else."""
+    caller = _first_match(_CALLER, lines)
+    name = function_of(caller[1]) if caller else ""
+    return "" if in_any((*REPORTERS, LOCKDEP), name) else name
 
 
 def _kind_name(kind: SplatKind, lines: Sequence[str]) -> str:

@@ -18,7 +18,8 @@ DISPATCHERS = (
         entry_SYSENTER_* entry_INT80_* sysenter_* system_call_fastpath tracesys* x64_sys_call
         ia32_sys_call invoke_syscall el0_svc* do_el0_svc* ret_fast_syscall local_restart
         system_call_exception system_call_common system_call do_trap_ecall_u do_syscall
-        handle_syscall handle_sys handle_sys64 syscall_common syscall_trace_* linux_sparc_syscall*""",
+        handle_syscall handle_sys handle_sys64 syscall_common syscall_trace_*
+        linux_sparc_syscall*""",
     ),
     FunctionGroup(
         "file operations",
@@ -29,6 +30,8 @@ DISPATCHERS = (
         vfs_ioctl do_vfs_ioctl ksys_ioctl sys_ioctl SyS_ioctl *_sys_ioctl *compat_SyS_ioctl
         *_compat_ioctl do_dentry_open vfs_fsync_range vfs_fallocate iterate_dir vfs_poll
         do_splice_to do_splice_from splice_file_to_pipe do_splice_read call_mmap __fput
+        full_proxy_* proc_reg_* sysfs_kf_* dev_attr_store dev_attr_show kobj_attr_store
+        kobj_attr_show
         ksys_read ksys_write""",
     ),
     FunctionGroup(

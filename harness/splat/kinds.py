@@ -15,8 +15,10 @@ HEADER = 80  # lines that may come before a stack trace
 CUT_HERE = "------------[ cut here ]------------"
 
 # Parts of patterns: a function, a function with its offset or an address, file:line, a task.
+# SOURCE is any file:line, as in a decoded log.
+SOURCE = r"[\w./+-]+\.(?:[chSs]|rs|cpp|inc):\d+"
 SYM = r"(?P<f>[A-Za-z_.$][\w.$]*)"
-AT = rf"(?:{SYM}\+0x[0-9a-f]+|0x[0-9a-f]+)"
+AT = rf"(?:{SYM}(?:\+0x[0-9a-f]+| \({SOURCE})|0x[0-9a-f]+)"
 WHERE = r"(?P<at>[\w./+-]+\.[chS]:\d+)"
 TASK = r"(?P<task>.+/\d+)"
 
@@ -47,9 +49,9 @@ class Suspect(enum.Enum):
 
     NAMED = "named"  # in the headline
     ENTRY = "entry"  # where the processor was executing
-    LOCK = "lock"  # the function that acquires the lock reported by lockdep
+    LOCK = "lock"  # who takes the lock reported by lockdep, then who holds the other
     WORK = "work"  # the last function of a workqueue
-    CALLER = "caller"  # of a function that may not be called there
+    CALLER = "caller"  # who may be preempted, and asked for the processor
     OWNER = "owner"  # who allocated the page last
 
 
@@ -64,8 +66,10 @@ class SplatKind:
     bystanders: tuple[FunctionGroup, ...] = ()
     #: Whether to blame a function from the stack even if the title has none.
     always_blames: bool = False
-    #: Whether the processor was met at a random point of a loop or recursion: see dispatchers.
+    #: Whether the processor was met at a random point of a loop: see dispatchers.
     stalled: bool = False
+    #: Whether a recursion overflowed the stack; where it began is to blame, if there is one.
+    recursive: bool = False
     #: Whether the timer's interrupt reports it: then what was interrupted is stuck.
     in_tick: bool = False
     #: Whether lines of other processors belong to the report.
@@ -111,7 +115,8 @@ _SPECIAL = (
     SplatKind("rcu stall", stalled=True, in_tick=True, all_processors=True),
     SplatKind("csd lock", stalled=True, all_processors=True),
     SplatKind("workqueue lockup", all_processors=True),
-    SplatKind("stack overflow", stalled=True),
+    SplatKind("corrupted stack end", stalled=True),  # found later, at a random call of schedule()
+    SplatKind("stack overflow", recursive=True),
     SplatKind("preemptible", suspects=(Suspect.CALLER,)),
     SplatKind("bad page", suspects=(Suspect.OWNER,)),
     SplatKind("warning", survived=True),

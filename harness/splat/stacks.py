@@ -5,19 +5,27 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from harness.splat.kinds import SOURCE
 
 # Addresses before a function: "[<ffff>] ", ppc's "[c000] [c000] ", s390's "([<0000>] ".
 _HEX = r"(?:\(?\[<?[0-9a-f]{8,16}>?\]\)? {0,2})*"
+_NAME = r"(?P<name>[A-Za-z_.$][\w.$]*)"
+# "function+offset/size [module]" or, in a decoded log, "function (file:line)", with more places if
+# functions were inlined.
 _BODY = (
-    r"(?P<name>[A-Za-z_.$][\w.$]*)\+(?P<at>0x[0-9a-f]+/0x[0-9a-f]+|0x[0-9a-f]+)"
-    r"(?P<module> \[[\w-]+(?: [0-9a-f]+)?\])?"
+    rf"{_NAME}(?:\+(?P<at>0x[0-9a-f]+(?:/0x[0-9a-f]+)?)(?P<module> \[[\w-]+(?: [0-9a-f]+)?\])?"
+    rf"| \((?P<where>{SOURCE}(?:[^()]|\([^()]*\))*)\))"
 )
 _FRAME = re.compile(rf"[ \t]*(?P<unsure>\? )?{_HEX}(?P<unsure2>\? )?{_BODY}")
 # Each line of a stack on arm names a function, and where it was called from.
-# A decoded stack lists inlined functions without an offset.
 _ARM = re.compile(rf"[ \t]*{_HEX}\(?(?P<callee>[\w.$]+)\)? from {_HEX}\(?{_BODY}")
-_INLINE = re.compile(r"[ \t]+(?P<name>[A-Za-z_][\w.]*) (?P<where>[\w./+-]+:\d+) \[inline\]")
+# A decoded stack lists inlined functions without an offset.
+_INLINE = re.compile(rf"[ \t]*{_HEX}{_NAME} (?P<where>{SOURCE}) \[inline\]")
+# An inlined function as a frame of a Splat.
+_INLINED = re.compile(rf" {SOURCE}$")
+_PLACE = re.compile(SOURCE)
 _ENTRY = re.compile(
     rf"(?:R?E?IP: (?:[0-9a-f]{{4}}:)?|pc : |epc : |NIP {_HEX}|PC is at |.*PSW : [0-9a-f ]+\()"
     rf"{_HEX}{_BODY}"
@@ -48,9 +56,10 @@ _STACK_TITLE = re.compile(
 )
 _LOCK = re.compile(rf"(?:.*\bat: )?{_HEX}{_BODY}")
 _TRYING = re.compile(
-    r".* (?:is trying to (?:acquire|lock|release|contend)|just changed the state|takes:|is freeing memory|"
-    r"is leaving the kernel with locks|still has locks held)"
+    r".* (?:is trying to (?:acquire|lock|release|contend)|just changed the state|takes:|"
+    r"is freeing memory|is leaving the kernel with locks|still has locks held)"
 )
+_HOLDING = re.compile(r"but task is already holding lock:|but task is already holding:")
 _INTERRUPT = re.compile(r"\s*<(?P<end>/?)(?:IRQ|NMI|#DF|SOFTIRQ|EOE|EOI|ENTRY_TRAMPOLINE)>")
 
 
@@ -66,7 +75,9 @@ class Stacks:
     chain: list[str] = dataclasses.field(default_factory=list)  # of locks taken earlier
     traces: list[list[str]] = dataclasses.field(default_factory=list)  # all, with registers' frames
     entry: str = ""
-    lock: str = ""  # the function that acquires the lock reported by lockdep
+    locks: list[str] = dataclasses.field(
+        default_factory=list
+    )  # who takes lockdep's lock, who holds
 
 
 def read_stacks(lines: Sequence[str]) -> Stacks:
@@ -91,15 +102,18 @@ class _StackSorter:
     def read(self, line: str) -> None:
         """Process a line: a frame, the processor's location, or the title of a stack."""
         if self.trying and (lock := _LOCK.match(line)):
-            self.stacks.lock, self.trying = self.stacks.lock or lock["name"], False
-        if "+0x" in line or "[inline]" in line:
+            self.stacks.locks.append(lock["name"])
+            self.trying = False
+        if "+0x" in line or _PLACE.search(line):
             if self.frames(line):
                 return
             entry = _ENTRY.match(line)
             if entry and not _USER.match(line):
                 self.entered(_text(entry))
         self.announced(line)
-        if not self.stacks.lock and "/" in line and _TRYING.match(line):
+        if not self.stacks.locks and "/" in line:
+            self.trying = self.trying or _TRYING.match(line) is not None
+        elif len(self.stacks.locks) == 1 and _HOLDING.match(line):
             self.trying = True
 
     def frames(self, line: str) -> bool:
@@ -167,5 +181,15 @@ def _frame(line: str) -> str | None:
 
 
 def _text(frame: re.Match[str]) -> str:
+    if frame["where"]:
+        return f"{frame['name']} ({frame['where']})"
     module = (frame["module"] or "").split(" ")
     return f"{frame['name']}+{frame['at']}" + (f" {module[1].rstrip(']')}]" if module[1:] else "")
+
+
+def real_frames(frames: Iterable[str]) -> list[str]:
+    """Return the frames without inlined functions, which only a decoded log shows.
+
+    A splat has the same title and fingerprint whether it was decoded or not.
+    """
+    return [frame for frame in frames if "+0x" in frame or not _INLINED.search(frame)]

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.architectures import ARCHITECTURES
+from harness.errors import UsageError
 from harness.model.plan import Plan
 
 GUEST_MEMORY = 1024  # MiB
 GUEST_ARCH = "x86_64"
+LONG_HOLD = 7 * 24 * 3600.0  # seconds; the user ends such a hold at the terminal
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # a name that shells accept
 _ARCHITECTURES = " or ".join(entry.name for entry in ARCHITECTURES)
 
 
@@ -48,6 +53,29 @@ def mebibytes(text: str) -> int:
 def path(text: str) -> Path | None:
     """Parse a path; None for an empty string, for example from an unset shell variable."""
     return Path(text) if text else None
+
+
+def parse_variables(arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Parse the arguments of --guest-env: NAME=VALUE, or NAME for its value on this machine.
+
+    Raises UsageError for an invalid name, and for a variable that is not set on this machine.
+    """
+    variables: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not _VARIABLE.fullmatch(name):
+            valid = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", name) or "NAME"
+            raise UsageError(
+                f"--guest-env: {name!r} is not a valid variable name",
+                hint=f"--guest-env {shlex.quote(valid + equals + value)}",
+            )
+        if not equals and name not in os.environ:
+            raise UsageError(
+                f"--guest-env {name}: {name} is not set on this machine",
+                hint=f"to set it in the guests: --guest-env {name}=VALUE",
+            )
+        variables[name] = value if equals else os.environ[name]
+    return tuple(variables.items())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,33 +17,13 @@ from rich.text import Text
 from harness import check, errors, git, history, paths, settings
 from harness.check import CheckRequest, checks, commits, report
 from harness.cli import ci
-from harness.cli.parser import Commands, add_options, add_verb, typed_plan
+from harness.cli.parser import typed_plan
 from harness.cli.terminal import verdict_text
 from harness.lab import plan
 from harness.model import WHOLE_SERIES, Cell, CellState, Matrix, Plan, Series, Severity
 from harness.progress import Progress, clock
 from harness.results import store
 from harness.text import printable
-
-DESCRIPTION = """\
-Check each patch of a series, and the series as a whole: the mail, the tree's own
-scripts, whether the kernel builds with W=1 and without new warnings, boots and passes
-the suites.  A table shows which checks found problems in which patches; the list below
-it says which patch introduces a problem and which one removes it.  Exit code 0 good,
-1 bad (an error, or with --strict a warning), 125 when the series does not apply."""
-
-EXAMPLES = """\
-examples:
-  harness check patches/configfs-ns            a series, on its kernel
-  harness check --only mail,scripts my.mbox    quick: nothing is built
-  harness check HEAD                           one commit of the tree you are in
-  harness check v7.2..topic --tree ~/linux     several commits
-  git rebase -i --exec 'harness check HEAD' v7.2
-  harness check patches/v3 --previous patches/v2
-  harness check --b4 --only mail,scripts       for b4, which pipes a patch in:
-    git config b4.review-perpatch-check-cmd 'harness check --b4 --only mail,scripts'
-    git config b4.review-series-check-cmd 'harness check --b4 --only build,tests'
-"""
 
 MOST = 50  # maximum number of tests that are run before all others
 _WIDE = 160  # columns without a terminal
@@ -56,48 +36,6 @@ _STATES = {
     CellState.NONE: ("", ""),
 }
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
-
-
-def add(commands: Commands) -> None:
-    """Add the verb to the command line."""
-    names = "\n".join(
-        f"  {entry.name:<12} {entry.help}{'' if entry.default else ' (only if named)'}"
-        for entry in checks.CHECKS
-    )
-    groups = "\n".join(f"  {name:<12} {' '.join(group)}" for name, group in checks.groups().items())
-    short = "check a series patch by patch, before it is merged"
-    epilog = f"checks:\n{names}\n\ngroups of checks:\n{groups}\n\n{EXAMPLES}"
-    parser = add_verb(commands, "check", short, DESCRIPTION, epilog, run)
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="SERIES | COMMITS | CONFIG_X=y",
-        help="a folder, mbox or name below patches/; a commit or A..B; - is standard input",
-    )
-    group = parser.add_argument_group("checks")
-    group.add_argument(
-        "--only",
-        action="append",
-        default=[],
-        metavar="CHECK,...",
-        help="run only these checks or groups",
-    )
-    group.add_argument(
-        "--skip",
-        action="append",
-        default=[],
-        metavar="CHECK,...",
-        help="skip these checks or groups",
-    )
-    for entry in checks.CHECKS:
-        if not entry.default:
-            group.add_argument(f"--{entry.name}", action="store_true", help=entry.help)
-    group.add_argument("--strict", action="store_true", help="count warnings as bad")
-    group.add_argument(
-        "--previous", default="", metavar="SERIES", help="the previous revision, for git range-diff"
-    )
-    group.add_argument("--b4", action="store_true", help="speak b4's check-command protocol")
-    add_options(parser, "check")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:

@@ -14,30 +14,11 @@ from pathlib import Path
 import rich.console
 
 from harness import compare, errors, history, paths
-from harness.cli.parser import Commands, add_options, add_verb
 from harness.cli.terminal import verdict_text
 from harness.model import Change, ChangeKind, Comparison, Outcome
 from harness.progress import Progress, clock
 from harness.results import store
 from harness.text import printable
-
-DESCRIPTION = """\
-Compare two kernels: tests whose outcomes differ, new splats, new warnings, and changes
-of time and memory beyond the usual noise.
-
-A test that passes on the base and fails on the patched kernel is only a suspect until
-it has been rerun on both, alone in a fresh guest: if it passes every time on the base
-and fails every time on the patched kernel it is a regression, otherwise it is flaky.
-Exit code 1 when the patched kernel is worse."""
-
-EXAMPLES = """\
-examples:
-  harness compare runs/v1 runs/v2              the kernels that two runs judged
-  harness compare 3fa9 last                    by their ids, see harness runs
-  harness compare runs/v2/base runs/v2/patched   the two sides of one run
-  harness compare --rerun 5 runs/v1 runs/v2    be sure of each regression
-  harness compare --rerun 0 --json a b         boot nothing, print JSON for a script
-"""
 
 _SHOWN = 20  # maximum number of lines of a kind; --json shows all
 _ELSEWHERE = "name another folder with --out DIR"
@@ -50,15 +31,6 @@ _TITLES = {
     ChangeKind.NEW: ("new test{s}", "dim"),
     ChangeKind.GONE: ("test{s} gone", "yellow"),
 }
-
-
-def add(commands: Commands) -> None:
-    """Add the verb to the command line."""
-    short = "show what differs between two runs"
-    parser = add_verb(commands, "compare", short, DESCRIPTION, EXAMPLES, run)
-    parser.add_argument("base", type=Path, metavar="BASE", help="a run, or the folder of a side")
-    parser.add_argument("patched", type=Path, metavar="PATCHED", help="the run or side to judge")
-    add_options(parser, "compare")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:

@@ -21,50 +21,20 @@ from rich.text import Text
 
 from harness import errors, history, paths, settings, vmcore
 from harness.cli import ci, terminal
-from harness.cli.parser import Commands, add_options, add_verb, typed_plan
+from harness.cli.parser import typed_plan
 from harness.lab import plan
 from harness.model import Change, ChangeKind, Outcome, Plan, Run, Test, Trial
-from harness.progress import Progress, clock, printable_text
+from harness.progress import Progress, clock
+from harness.progress.screen import printable_text
 from harness.publish import sentences
 from harness.results import store
 from harness.results.regression import counts
 from harness.run import run
 from harness.text import quantity
 
-DESCRIPTION = """\
-Build and boot a kernel with and without a series, run the suites in guests of both, and
-report what the series changes.  Exit code 1 when the series breaks a test, adds a splat
-or a compiler warning, or prevents the kernel from building or booting; 0 otherwise.
-A failure that the base has too is listed, but is bad only with --strict.  Without a
-base (--patched-only, --no-series) every failure is bad."""
-
-EXAMPLES = """\
-examples:
-  harness run                                   the default series on its kernel
-  harness run patches/configfs-ns --kernel 7.2  on the newest Linux 7.2.x
-  harness run my.mbox --tree ~/linux --base v7.1
-  harness run --kconfig debug CONFIG_KASAN_INLINE=n
-  harness run --suite tests/guest/nvmet -k tcp -- -x --lf
-  git bisect run harness run --no-series --tree . --suite tests/guest/nvmet
-"""
-
 _SCREEN = 100  # lines without a terminal; run.json contains the rest
 _FIXED = 3  # lines around the lists: an empty one, the verdict, the prompt
 _LEAST = 3  # minimum number of lines for a list: an empty line, its title, its first entry
-
-
-def add(commands: Commands) -> None:
-    """Add the verb to the command line."""
-    short = "test a series: apply, build, boot, run the suites"
-    parser = add_verb(commands, "run", short, DESCRIPTION, EXAMPLES, run_verb)
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="SERIES | CONFIG_X=y",
-        help="the series: a folder, mbox, maildir, -, A..B, message id or a name below patches/;"
-        " or config options",
-    )
-    add_options(parser, "run")
 
 
 def make_plan(typed: Plan) -> Plan:

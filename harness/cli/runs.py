@@ -16,7 +16,6 @@ from rich.text import Text
 
 from harness import errors, paths, serial
 from harness.cli import check, compare, run, terminal
-from harness.cli.parser import Commands, add_options, add_verb
 from harness.cli.terminal import Line, ago, ended_text
 from harness.history.histories import RunRow, SideRow
 from harness.progress import Progress, clock
@@ -24,31 +23,6 @@ from harness.publish import sentences
 from harness.results import store
 from harness.results.regression import settled
 
-RUNS = """\
-List the runs in the history, newest first: run, check, compare, bisect.
-`harness gc` never removes the folder and the kernels of a pinned run."""
-
-RUNS_EXAMPLES = """\
-examples:
-  harness runs                 the last twenty
-  harness runs -n 0 --bad      all bad runs
-  harness runs --series configfs --json
-  harness runs --pin 3fa9      keep a run (its id, or the beginning of it)
-  harness runs --unpin 3fa9
-"""
-
-SHOW = """\
-Show the summary of a run again, and where its files are.  If its folder is gone, or it
-was killed, show what the history recorded about it."""
-
-SHOW_EXAMPLES = """\
-examples:
-  harness show last
-  harness show 3fa9                 by the beginning of its id, see harness runs
-  harness show ./out --json         by its folder
-"""
-
-RECORDED = ("run", "check", "compare", "bisect")  # the verbs whose runs the history records
 #: The file that a run, check, comparison or bisection writes when it ends, and its reader.
 RESULTS: dict[str, Callable[[Path], object]] = {
     store.RUN: store.load_run,
@@ -65,34 +39,6 @@ _FILES = {
     "splats.txt": "splats",
 }
 _FAILURES = 20  # maximum number of failures shown for a run whose folder was removed
-
-
-def add(commands: Commands) -> None:
-    """Add the verbs to the command line."""
-    short = "list the runs in the history"
-    parser = add_verb(commands, "runs", short, RUNS, RUNS_EXAMPLES, run_runs)
-    parser.add_argument(
-        *("-n", "--last"),
-        type=int,
-        default=20,
-        metavar="N",
-        help="number of runs, 0 for all (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--series", default="", metavar="WORDS", help="only series with WORDS in their titles"
-    )
-    parser.add_argument("--verb", default="", choices=RECORDED, help="only runs of this verb")
-    parser.add_argument("--bad", action="store_true", help="only bad runs")
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("--pin", default="", metavar="RUN", help="protect this run from gc")
-    group.add_argument("--unpin", default="", metavar="RUN", help="let gc remove this run again")
-    add_options(parser, "runs")
-
-    parser = add_verb(commands, "show", "show a run again", SHOW, SHOW_EXAMPLES, run_show)
-    parser.add_argument(
-        "which", metavar="RUN", help='an id, the beginning of an id, a folder, or "last"'
-    )
-    add_options(parser, "show")
 
 
 def run_runs(options: argparse.Namespace, progress: Progress) -> int:

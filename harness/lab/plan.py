@@ -13,8 +13,6 @@ from pathlib import Path
 from harness import options, paths
 from harness import series as series_stage
 from harness.errors import UsageError
-from harness.guest.hold import LONG
-from harness.guest.spec import parse_variables
 from harness.model import Plan, Run, Series
 from harness.series import SeriesRequest, trust
 from harness.settings import Settings
@@ -107,7 +105,7 @@ def _variables(typed: Plan) -> tuple[str, ...]:
     parts = [word.partition("=") for word in rest]
     apart = [value for name, value in itertools.pairwise(rest) if name == "--guest-env"]
     joined = [value for name, equals, value in parts if equals and name == "--guest-env"]
-    variables = parse_variables([*typed.environment, *apart, *joined])
+    variables = options.parse_variables([*typed.environment, *apart, *joined])
     return tuple(f"{name}={value}" for name, value in variables)
 
 
@@ -159,7 +157,7 @@ def complete(typed: Plan, settings: Settings) -> Plan:
         environment=_variables(typed),
         out=typed.out.absolute() if typed.out else None,
         hold=typed.hold and not typed.hold_for,
-        hold_for=typed.hold_for or (LONG if typed.hold else 0.0),
+        hold_for=typed.hold_for or (options.LONG_HOLD if typed.hold else 0.0),
     )
 
 

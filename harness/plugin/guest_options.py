@@ -13,8 +13,7 @@ import pytest
 from harness import options, paths, serial
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
-from harness.guest.spec import parse_variables
-from harness.options import GUEST_ARCH, GUEST_MEMORY
+from harness.options import GUEST_ARCH, GUEST_MEMORY, parse_variables
 from harness.plugin.fleet import Fleet, guest_count, hold_seconds
 from harness.progress import Progress
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import paths
 from harness.errors import SeriesError, UsageError
-from harness.series import commits, lore, mbox
+from harness.series import commits, mbox
 from harness.series.mail import parse
 from harness.series.mbox import MboxEntry
 
@@ -57,6 +57,8 @@ def find(words: Sequence[str | Path], tree: Path | None = None, base: str = "") 
     if text and _exists(path):
         return _folder(path) if path.is_dir() else _file(path)
     if not isinstance(word, Path):
+        from harness.series import lore  # with it come HTTP and TLS
+
         if lore.is_link(text):
             fetched = lore.fetch(text)
             source = dataclasses.replace(_file(fetched.path, text), name="", notes=fetched.notes)

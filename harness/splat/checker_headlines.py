@@ -18,6 +18,10 @@ _DEADLOCK = (
     r"|\w+-(?:READ-)?safe -> \w+-(?:READ-)?unsafe lock order detected"
 )
 
+# A task's name of up to 15 characters; not all that it may have, since a prefix may be before it.
+_COMM_LENGTH = r".{1,15}"
+_COMM = r"[A-Za-z_(.~][\w./#()~@+-]*(?::[\w.+-]+)?(?: [\w./#()~@+-]+)*"
+
 _sanitizer = functools.partial(headline, stop=Stop.RULE)
 _preface = functools.partial(headline, stop=Stop.CUT, role=Role.PREFACE)
 _trap = functools.partial(headline, stop=Stop.CUT, role=Role.TRAP)
@@ -219,7 +223,7 @@ OTHER_HEADLINES = (
     ),
     headline(
         "oom",
-        r"(?P<comm>[^\"]{1,32}) invoked oom-killer: gfp_mask=",
+        rf"(?={_COMM_LENGTH} invoked)(?P<comm>{_COMM}) invoked oom-killer: gfp_mask=",
         "Out of memory: {comm} invoked oom-killer",
         stop=Stop.KILLED,
         word=" invoked oom-killer",

@@ -49,7 +49,8 @@ _SITES = {
 _SITE_TITLES = {re.compile(line): title for line, title in _SITES.items()}
 _HEADER = re.compile(
     r"CPU: ?(?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.+?) "
-    r"(?:Kdump: loaded )?(?:Not tainted|Tainted: (?P<taint>[A-Z ]+?)) +\d"
+    r"(?:Kdump: loaded )?(?:Not tainted|Tainted: (?P<taint>[A-Z ]+?))"
+    r"(?: +-+(?: [A-Za-z-]+)*)? +\d"  # distributions add fields of their own
 )
 _BY_TASK = re.compile(r".*\bby task (?P<task>\S.*?/\d+)(?: on cpu (?P<cpu>\d+))?:?$")
 _IN_ATOMIC = re.compile(r"in_atomic\(\): .*pid: (?P<pid>\d+), name: (?P<comm>.+)")

@@ -86,7 +86,8 @@ REPORTERS = (
     FunctionGroup(
         "preemption checks",
         "They are called by what may not run while it can be preempted.",
-        "check_preemption_disabled debug_smp_processor_id this_cpu_preempt_check",
+        """check_preemption_disabled debug_smp_processor_id this_cpu_preempt_check schedule_bug
+        schedule_debug""",
     ),
     FunctionGroup(
         "fault injection",
@@ -272,9 +273,9 @@ SHARED = (
     FunctionGroup(
         "the scheduler and its checks",
         "A task gives up the processor, or may not, because of what its caller does.",
-        """schedule schedule_* context_switch switch_to finish_task_switch* preempt_* cond_resched*
-        io_schedule* might_sleep* might_resched might_fault* cant_sleep cant_migrate
-        schedule_debug schedule_bug""",
+        """schedule schedule_timeout* schedule_hrtimeout* schedule_preempt_disabled schedule_idle
+        schedule_rtlock schedule_user context_switch switch_to finish_task_switch* preempt_* cond_resched*
+        io_schedule* might_sleep* might_resched might_fault* cant_sleep cant_migrate""",
     ),
     IDLE,
     FunctionGroup(

@@ -61,6 +61,7 @@ def run(
     if not architectures.named(arch).proven:
         progress.say(f"{arch}: nobody has booted this architecture with the harness yet")
     source = kernels.find_source(plan, progress)
+    lab = lab.with_suites(source)
     built = lab.kernels(source)
     place = folder.make(plan, started, command)
     began(place, source)

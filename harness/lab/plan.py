@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import options, paths
+from harness import adaptors, options, paths
 from harness import series as series_stage
 from harness.errors import UsageError
 from harness.model import Plan, Series
@@ -66,6 +66,8 @@ def _suite(word: str, folder: Path, homes: Sequence[str]) -> str:
 
     ``homes`` are the default suites: a file in one of them can be given by its name alone.
     """
+    if adaptors.parse(word):
+        return word if Path.cwd() == folder else adaptors.absolute(word)
     file, colons, test = word.partition("::")
     here = Path(file).absolute()
     if not (folder / file).exists() and not here.exists():
@@ -85,7 +87,10 @@ def _suites(words: Sequence[str], settings: Settings, series: Series | None) -> 
 
 def require_suites(plan: Plan) -> None:
     """Raise UsageError for a suite that does not exist."""
+    adaptors.check(plan.suites, plan.folder)
     for suite in plan.suites:
+        if adaptors.parse(suite):
+            continue
         file = Path(suite.partition("::")[0])
         if not (plan.folder / file).exists():
             where = "" if file.is_absolute() else f" (looked in {plan.folder})"

@@ -15,9 +15,9 @@ import pytest
 from harness.model import Splat
 from harness.serial import from_json, to_json
 from harness.splat import find
+from harness.splat.blame import blame
 from harness.splat.headline_search import HEADLINES, begins, candidates
 from harness.splat.prefix import clean_text, messages
-from harness.splat.stacks import blame
 
 DATA = Path(__file__).parents[1] / "data"
 LOGS = DATA / "splats"
@@ -418,7 +418,7 @@ def test_each_headline_has_a_sample() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_search_finds_the_first_line_of_each_splat(name: str) -> None:
     for line in log(name).split("\n"):
-        assert begins(plain(line)) is None or candidates(line, stamped=False)
+        assert begins(plain(line)) is None or candidates(line, stamped=False).places
 
 
 def by_title(name: str) -> dict[str, Splat]:

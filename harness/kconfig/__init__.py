@@ -16,6 +16,7 @@ from harness.kconfig.fragment import (
     available,
     compare,
     effective,
+    overridden,
     request,
     values,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "configure",
     "effective",
     "follow",
+    "overridden",
     "request",
     "values",
 ]

@@ -16,8 +16,33 @@ from harness.kconfig.reader import Conditional, KconfigEntry, KconfigOptions
 
 _DEPTH = 24  # of dependencies of dependencies
 _CANDIDATES = 6  # alternatives that are tried, of those that select an option
-# Options that change what the rest of the kernel is, which is not what a series asks for.
-_HEAVY = {"COMPILE_TEST": 8, "MODULES": 8, "EXPERT": 4, "KASAN": 8, "SMP": 4, "NUMA": 2}
+# Options that change much of the kernel: they are chosen only if nothing else will do.
+_HEAVY = {"COMPILE_TEST": 8, "EXPERT": 4, "NUMA": 2}
+# Options with which every object is another one, and a guest slower: never added unasked.
+_WHOLE_KERNEL = frozenset(
+    [
+        "KASAN",
+        "KMSAN",
+        "KCSAN",
+        "UBSAN",
+        "KCOV",
+        "GCOV_KERNEL",
+        "LOCKDEP",
+        "PROVE_LOCKING",
+        "DEBUG_LOCK_ALLOC",
+        "LOCK_STAT",
+        "DEBUG_KMEMLEAK",
+        "DEBUG_PAGEALLOC",
+        "FUNCTION_TRACER",
+        "TRACE_BRANCH_PROFILING",
+        "PREEMPT_RT",
+        "MODULES",
+        "MODVERSIONS",
+        "LTO_CLANG",
+        "CFI",
+        "SMP",
+    ]
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +190,8 @@ class Chooser:
             return contradiction
         if dict(choice.new).get(name) == "n":
             return CannotHave(f"it needs {name} to be on, and other lines need it off")
+        if name in _WHOLE_KERNEL:
+            return CannotHave(f"{name} changes the whole kernel: to have it, request it")
         inner = (*trail, name)
         ways = list(self._ways(name, entries, value, choice, inner))
         ways += self._by_selectors(name, need, choice, inner)

@@ -24,6 +24,7 @@ ORIGIN = "the series"
 _SOURCES = (".c", ".S", ".h")
 _NEW_OPTION = re.compile(r"^\s*(?:menu)?config\s+(\w+)\s*$")
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
+_UP = re.compile(r"^(?:\.\.?/)+")
 _CODE = ("arch", "block", "crypto", "drivers", "fs", "include", "init", "io_uring", "ipc")
 _MORE_CODE = ("kernel", "lib", "mm", "net", "security", "sound", "virt")
 _NEAREST = 12  # files that include a header; more alternatives only cost time
@@ -190,15 +191,13 @@ class _Needs:
             if not wanted:
                 continue
             places = (*_CODE, *_MORE_CODE) if everywhere else tuple({_home(f) for f in wanted})
-            by_name = {_included_as(file): file for file in wanted}
-            words = [word for name in by_name for word in ("-e", name)]
+            words = [word for file in wanted for word in ("-e", _included_as(file))]
             argv = ("grep", "-F", *words, self.sources.tree, "--", *places)
             for line in git.run(self.sources.repo, *argv, check=False).stdout.splitlines():
                 name, _, text = line.partition(":")[2].partition(":")
                 if (match := _INCLUDE.match(text)) and name.endswith(_SOURCES):
-                    for end, file in by_name.items():
-                        if f"/{match[1]}".endswith(f"/{end}"):
-                            found[file].append(name)
+                    for file in included_files(match[1], name, wanted):
+                        found[file].append(name)
         return found
 
     def _through(self, path: str, including: dict[str, list[str]], depth: int) -> Expression | None:
@@ -222,6 +221,15 @@ class _Needs:
                 condition = self._through(header, further, depth - 1)
                 conditions += [condition] if condition else []
         return either(conditions)
+
+
+def included_files(words: str, user: str, files: Sequence[str]) -> Sequence[str]:
+    """Return which of the files an ``#include`` in ``user`` may mean; the one beside it first."""
+    beside = posixpath.normpath(posixpath.join(posixpath.dirname(user), words))
+    if beside in files:
+        return (beside,)
+    end = _UP.sub("", words)
+    return [file for file in files if f"/{file}".endswith((f"/{end}", f"/uapi/{end}"))]
 
 
 def _is_public(header: str) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from harness.kconfig import guards
 from harness.kconfig.choose import CannotHave, Chooser, NewValues
 from harness.kconfig.expression import Name, both, either, level, read, show
+from harness.kconfig.follow import included_files
 from harness.kconfig.makefiles import Makefiles
 from harness.kconfig.reader import read_kconfig
 
@@ -173,6 +174,8 @@ endchoice
 config AGAINST
     bool "against"
     depends on !NET
+config KASAN
+    bool "kasan"
 config LOOP_A
     bool "a"
     depends on LOOP_B
@@ -226,6 +229,7 @@ def test_a_module_is_the_last_resort(tmp_path: Path) -> None:
     [
         ("OLD", "OLD: BROKEN has no prompt, and nothing selects it"),
         ("OTHER", "OTHER: x86_64 has no option ARM64"),
+        ("KASAN", "KASAN changes the whole kernel: to have it, request it"),
         ("NOBODY", "x86_64 has no option NOBODY"),
         ("AGAINST", "AGAINST: it needs CONFIG_NET=n, and y was requested"),
         ("LOOP_A", "LOOP_A: LOOP_B: LOOP_A depends on itself"),
@@ -251,3 +255,12 @@ def test_conditions_are_joined_without_what_is_always_true() -> None:
     assert either([Name("A"), Name("y")]) == Name("y")
     assert either([]) is None
     assert level(both(Name("A"), Name("B")), {"A": "y", "B": "m"}) == 1
+
+
+def test_an_include_means_the_file_beside_it() -> None:
+    files = ["fs/a/internal.h", "fs/b/internal.h", "include/uapi/linux/x.h"]
+    assert included_files("internal.h", "fs/a/file.c", files) == ("fs/a/internal.h",)
+    assert included_files("../b/internal.h", "fs/a/file.c", files) == ("fs/b/internal.h",)
+    assert included_files("internal.h", "fs/c.c", files) == files[:2]
+    assert included_files("linux/x.h", "fs/c.c", files) == files[2:]
+    assert included_files("linux/y.h", "fs/c.c", files) == []

@@ -159,7 +159,7 @@ class _Finder:
         return ChangedFile(path, tuple(self._lines(path, added)))
 
     def _lines(self, path: str, added: Collection[int]) -> Iterator[ChangedLine]:
-        text, plain = self.texts[path], self.plain[path]
+        text, plain = self.texts.get(path, ""), self.plain.get(path, {})
         conditions = line_kinds.conditions(text, added)
         kept = self._with_continued(text, self.kept.get(path, set()))
         for number in sorted(added):

@@ -37,6 +37,13 @@ def states(run: dict[str, Any], file: str) -> dict[int, tuple[str, str]]:
     return {line["number"]: (line["state"], line["why"]) for line in lines}
 
 
+def last_commit_as_series(project: Project) -> None:
+    """Make the series the last commit of the tree, and take it away there."""
+    words = ("format-patch", "--quiet", "-1", "--output-directory", str(project.series))
+    faketree.git(project.tree, *words)
+    faketree.git(project.tree, "reset", "--quiet", "--hard", faketree.TAG)
+
+
 def test_a_driver_that_no_fragment_asks_for_is_built_with_what_it_depends_on(
     project: Project,
 ) -> None:
@@ -113,9 +120,7 @@ def test_an_option_that_the_series_adds_is_left_out_of_the_base(project: Project
             "drivers/fake/new.c": "// SPDX-License-Identifier: GPL-2.0\nint fake_new = 1;\n",
         },
     )
-    words = ("format-patch", "--quiet", "-1", "--output-directory", str(project.series))
-    faketree.git(project.tree, *words)
-    faketree.git(project.tree, "reset", "--quiet", "--hard", faketree.TAG)
+    last_commit_as_series(project)
     code, run, err = project.run("--trust")
     assert code == 0, err
     base, patched = ((project.out / side / "config").read_text() for side in ("base", "patched"))
@@ -191,3 +196,31 @@ def test_a_check_says_which_lines_are_compiled(project: Project) -> None:
     table = load(project.out / "check.json")
     assert states(table, DRIVER)[13] == ("compiled", "")
     assert [option["name"] for option in table["followed"]] == ["FAKE_FEATURE", "FAKE_DRIVER"]
+
+
+def test_renamed_and_removed_files(project: Project) -> None:
+    faketree.git(project.tree, "mv", "fs/configfs/mount.c", "fs/configfs/super.c")
+    faketree.git(project.tree, "rm", "--quiet", DRIVER)
+    makefile = (
+        (project.tree / "Makefile").read_text().replace("configfs/mount.o", "configfs/super.o")
+    )
+    rule = "obj-$(CONFIG_FAKE_DRIVER) += drivers/fake/driver.o\n"
+    text = (project.tree / "fs/configfs/super.c").read_text() + "int configfs_supers = 1;\n"
+    files = {"Makefile": makefile.replace(rule, ""), "fs/configfs/super.c": text}
+    faketree.commit(project.tree, "configfs: rename", files)
+    last_commit_as_series(project)
+    code, run, err = project.run("--trust")
+    assert code == 0, err
+    assert list(states(run, "fs/configfs/super.c").values()) == [("compiled", "")]
+    assert states(run, DRIVER) == {}
+
+
+def test_a_check_of_a_series_without_code_is_untestable(project: Project) -> None:
+    project.patch("README", "More.\n")
+    words = [word for word in project.argv if word not in ("run", "--json")]
+    argv = [*words[:3], "check", *words[3:], "--only", "build"]
+    env = project.environment()
+    done = warm.run(argv, cwd=project.path, env=env, text=True, capture_output=True, check=False)
+    assert done.returncode == 125, done.stderr
+    assert "UNTESTABLE" in done.stdout
+    assert "nothing of the series is compiled into its kernels" in done.stdout

@@ -104,7 +104,8 @@ class Lab:
         found = follow.followed(base, tip, self.request, self.toolchain, series.follow, config)
         if found is None:
             return None
-        follow.show(found, self.progress)
+        if held:
+            follow.show(found, self.progress)
         request = Request((*self.request.options, *found.options))
         return dataclasses.replace(lab, request=request, followed=found)
 
@@ -182,6 +183,7 @@ class Lab:
         slot = tree.peek(start, self.progress)
         kept = self._all_kept(slot) if slot else None
         if kept:
+            follow.show(kept[0].followed, self.progress)
             return kept
         with tree.slot(start, self.progress) as slot:
             return self._built(slot)

@@ -42,27 +42,33 @@ def options(whats: Sequence[str], sources: Sources) -> tuple[Option, ...]:
 
     Raises UsageError if no suite matches.
     """
-    found = {name: (value, "KUnit") for name, value in _ALWAYS.items()}
-    listed = suites(sources)
+    chosen: list[KunitSuite] = []
+    listed = suites(sources) if set(whats) != {_ALL} else []
     for what in whats:
         if what == _ALL:  # Kconfig knows best which of them this kernel can have
-            found["KUNIT_ALL_TESTS"] = ("y", "all KUnit suites")
+            chosen.append(KunitSuite(_ALL, "", "KUNIT_ALL_TESTS"))
             continue
-        chosen = [suite for suite in listed if fnmatch.fnmatchcase(suite.name, what)]
-        names = {suite.name for suite in listed if suite.option}
-        if not chosen:
-            near = difflib.get_close_matches(what, names, 3, 0.5)
+        found = [suite for suite in listed if fnmatch.fnmatchcase(suite.name, what)]
+        if not found:
+            near = difflib.get_close_matches(what, {suite.name for suite in listed}, 3, 0.5)
             raise UsageError(
                 f"--kunit {what}: the tree has no KUnit suite of this name",
                 hint=f"one of {', '.join(near)}" if near else "a glob of suites, such as 'ext4*'",
             )
-        found |= {suite.option: ("y", f"KUnit {suite.name}") for suite in chosen if suite.option}
-        if not any(suite.option for suite in chosen):
+        if not any(suite.option for suite in found):
             raise UsageError(
-                f"--kunit {what}: cannot tell which option builds {chosen[0].file}",
+                f"--kunit {what}: cannot tell which option builds {found[0].file}",
                 hint="give the option, and use --kunit '*'",
             )
-    return tuple(Option(name, value, ORIGIN, reason) for name, (value, reason) in found.items())
+        chosen += [suite for suite in found if suite.option]
+    return options_of(chosen)
+
+
+def options_of(chosen: Sequence[KunitSuite]) -> tuple[Option, ...]:
+    """Return the options that build these suites, and those of KUnit itself."""
+    always = [Option(name, value, ORIGIN, "KUnit") for name, value in _ALWAYS.items()]
+    own = {s.option: Option(s.option, "y", ORIGIN, f"KUnit {s.name}") for s in chosen}
+    return (*always, *own.values())
 
 
 def suites(sources: Sources, folders: Sequence[str] = ()) -> list[KunitSuite]:
@@ -82,6 +88,8 @@ def suites(sources: Sources, folders: Sequence[str] = ()) -> list[KunitSuite]:
         match = _NAME.match(text)
         if nul and match:
             file = path.removeprefix(f"{sources.commit}:")
+            if folders and str(PurePath(file).parent) not in folders:
+                continue  # * stands for folders, too
             found.append(KunitSuite(match[1], file, finder.of(file)))
     return found
 

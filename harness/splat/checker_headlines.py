@@ -104,10 +104,15 @@ CHECKER_HEADLINES = (
     ),
     headline(
         "lockdep",
-        r"WARNING: (?P<what>Nested lock was not taken|chain_key collision)$",
+        r"WARNING: Nested lock was not taken$",
+        "WARNING: nested lock was not taken in {f}",
+    ),
+    headline(
+        "lockdep",
+        r"WARNING: (?P<what>chain_key collision)$",
         "WARNING: {what} in {f}",
     ),
-    headline("lockdep", r"\[ BUG: (?P<what>Invalid wait context) \]$", "BUG: {what} in {f}"),
+    headline("lockdep", r"\[ BUG: Invalid wait context \]$", "WARNING: locking bug in {f}"),
     headline(
         "lockdep", r"INFO: (?P<what>trying to register non-static key)\.$", "INFO: {what} in {f}"
     ),

@@ -164,6 +164,7 @@ class Walk:
     def lab(self) -> Lab:
         """The lab that builds and boots; it prepares for guests only if tests are requested."""
         lab = Lab.of(self.plan, self.progress, boots=self.request.wants("tests"))
+        lab = lab.with_suites(self.slot.source)
         following = lab.following(self.slot, self.applied.base, self.applied.tip, held=True)
         return following or lab
 

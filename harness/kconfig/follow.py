@@ -26,7 +26,7 @@ _NEW_OPTION = re.compile(r"^\s*(?:menu)?config\s+(\w+)\s*$")
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 _UP = re.compile(r"^(?:\.\.?/)+")
 _CODE = ("arch", "block", "crypto", "drivers", "fs", "include", "init", "io_uring", "ipc")
-_MORE_CODE = ("kernel", "lib", "mm", "net", "security", "sound", "virt")
+_MORE_CODE = ("kernel", "lib", "mm", "net", "samples", "security", "sound", "virt")
 _NEAREST = 12  # files that include a header; more alternatives only cost time
 _INDIRECT = 3  # headers that include a header that includes ...
 

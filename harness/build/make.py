@@ -12,14 +12,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 from harness import architectures, kbuild, paths, process
-from harness.build import kernel_store, make_records, output, skip, tools
-from harness.build.make_records import ObjectCount
+from harness.build import kernel_store, make_records, nearest, output, skip, tools
+from harness.build.make_records import LOG, ObjectCount
 from harness.build.output import WarningCollector
 from harness.errors import HostFault, NotBuilt
 from harness.model import Checkout, Kernel, Key, Toolchain
 from harness.progress import Progress, Stage
 
-LOG = ".harness-build.log"
 _ON = re.compile(r"^CONFIG_(\w+)=y$", re.MULTILINE)
 _LEAN = "vmlinux"  # the make target of a lean kernel, and the file that QEMU boots
 _MODULES = ".harness-modules"
@@ -44,8 +43,8 @@ def build(
     """
     on = _options_on(out)
     tools.check(toolchain, on)
-    objects = ObjectCount(out, key.config, len(on))
-    paths.need_space(out, _space(on, fresh=objects.fresh), "building this kernel")
+    space = _space(on, fresh=not (out / "vmlinux").exists())
+    paths.need_space(out, space, "building this kernel")
     jobs = jobs or len(os.sched_getaffinity(0))
     architecture = architectures.named(toolchain.arch)
     if key.lean:
@@ -61,8 +60,11 @@ def build(
     begin = time.monotonic()
     title = f"{toolchain.arch} with {toolchain.version}"
     with paths.writing(out), progress.stage("build", title) as stage:
+        copied, skipped = nearest.begin(checkout, out, toolchain)
+        objects = ObjectCount(out, key.config, len(on), copied=copied is not None)
         collector = WarningCollector(out, checkout.path)
-        skipped = skip.before_make(checkout, out, toolchain, collector.by_object)
+        if copied is None:
+            skipped = skip.before_make(checkout, out, toolchain, collector.by_object)
         _make(argv, collector, out, objects, stage, skipped)
         skip.after_make(checkout, out)
         if not (out / image).exists():

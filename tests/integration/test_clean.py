@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from harness import paths
+from harness import cli, paths
 from harness.cache import KINDS, RUNS, entries
 from harness.cli import clean
 from harness.errors import HostFault
@@ -38,9 +37,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def verb(*words: str) -> int:
-    parser = argparse.ArgumentParser()
-    clean.add(parser.add_subparsers())
-    options = parser.parse_args(["clean", *(word for word in words if word != "--json")])
+    options = cli.parser("clean").parse_args(
+        ["clean", *(word for word in words if word != "--json")]
+    )
     options.json = "--json" in words
     return clean.run(options, QUIET)
 

@@ -50,10 +50,10 @@ def find_series(
         below = len(words) == 1 and not Path(words[0]).exists() and words[0] and named.is_dir()
         return series_stage.load(named if below else words, wanted)
     if settings.series:
-        return series_stage.load(settings.folder / settings.series)
+        return series_stage.load(settings.folder / settings.series, wanted)
     folders = sorted(path.parent for path in patches.glob("*/series.toml"))
     if len(folders) == 1:
-        return series_stage.load(folders[0])
+        return series_stage.load(folders[0], wanted)
     names = ", ".join(path.name for path in folders) or "none"
     raise UsageError(
         f"no series given, and {patches} does not contain exactly one (found: {names})",

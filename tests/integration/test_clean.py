@@ -13,9 +13,11 @@ from pathlib import Path
 import filelock
 import pytest
 
-from harness import cli, paths
+from harness import paths
 from harness.cache import KINDS, RUNS, entries
 from harness.cli import clean
+from harness.cli.arguments import machine
+from harness.cli.parser import Parser
 from harness.errors import HostFault
 from harness.progress import Progress
 
@@ -37,9 +39,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def verb(*words: str) -> int:
-    options = cli.parser("clean").parse_args(
-        ["clean", *(word for word in words if word != "--json")]
-    )
+    parser = Parser()
+    machine.clean(parser.add_subparsers())
+    options = parser.parse_args(["clean", *(word for word in words if word != "--json")])
     options.json = "--json" in words
     return clean.run(options, QUIET)
 

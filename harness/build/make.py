@@ -43,8 +43,7 @@ def build(
     """
     on = _options_on(out)
     tools.check(toolchain, on)
-    space = _space(on, fresh=not (out / "vmlinux").exists())
-    paths.need_space(out, space, "building this kernel")
+    paths.need_space(out, _space(out, on), "building this kernel")
     jobs = jobs or len(os.sched_getaffinity(0))
     architecture = architectures.named(toolchain.arch)
     if key.lean:
@@ -61,10 +60,9 @@ def build(
     title = f"{toolchain.arch} with {toolchain.version}"
     with paths.writing(out), progress.stage("build", title) as stage:
         copied, skipped = nearest.begin(checkout, out, toolchain)
-        objects = ObjectCount(out, key.config, len(on), copied=copied is not None)
         collector = WarningCollector(out, checkout.path)
-        if copied is None:
-            skipped = skip.before_make(checkout, out, toolchain, collector.by_object)
+        skipped = skipped or skip.before_make(checkout, out, toolchain, collector.by_object)
+        objects = ObjectCount(out, key.config, len(on), copied=copied)
         _make(argv, collector, out, objects, stage, skipped)
         skip.after_make(checkout, out)
         if not (out / image).exists():
@@ -113,9 +111,9 @@ def _options_on(out: Path) -> frozenset[str]:
         ) from error
 
 
-def _space(on: Collection[str], *, fresh: bool) -> int:
+def _space(out: Path, on: Collection[str]) -> int:
     """Return a generous estimate of the bytes that a build with these options needs."""
-    if not fresh:
+    if (out / "vmlinux").exists():
         return _GIGA // 5
     if "DEBUG_INFO" in on:
         return 8 * _GIGA

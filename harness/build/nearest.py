@@ -44,18 +44,18 @@ class NearestFolder:
     total: int
 
 
-def begin(checkout: Checkout, out: Path, toolchain: Toolchain) -> tuple[Path | None, Skipped]:
+def begin(checkout: Checkout, out: Path, toolchain: Toolchain) -> tuple[bool, Skipped | None]:
     """Fill the configured folder ``out`` from the nearest one, unless something was built in it.
 
-    Returns the folder that was copied, None if there is none, and what need not be compiled again
-    there for changes of headers since its last build.  The caller holds the lock of the worktree,
+    Returns whether there was one, and what need not be compiled again for changes of headers since
+    its last build.  The caller holds the lock of the worktree,
     which is also that of all its build folders.
     """
     if (out / make_records.LOG).exists():
-        return None, Skipped()
+        return False, None
     found = nearest(out)
     if found is None:
-        return None, Skipped()
+        return False, None
     with paths.scratch(out) as scratch:
         draft = scratch / "copy"
         _copy(found.path, draft)
@@ -67,7 +67,7 @@ def begin(checkout: Checkout, out: Path, toolchain: Toolchain) -> tuple[Path | N
             shutil.copy2(file, draft / file.name)
         out.rename(scratch / "before")
         draft.rename(out)
-    return found.path, skipped
+    return True, skipped
 
 
 def nearest(out: Path) -> NearestFolder | None:

@@ -65,11 +65,7 @@ def build(
         objects = ObjectCount(out, key.config, len(on), copied=copied)
         _make(argv, collector, out, objects, stage, skipped)
         skip.after_make(checkout, out)
-        if not (out / image).exists():
-            raise NotBuilt(
-                f"make {goal} succeeded, but {image} does not exist",
-                hint=f"does a patch change its path? See {out / LOG}",
-            )
+        _require(out, goal, image)
         vmlinux = out / "vmlinux"
         kernel = Kernel(
             key=key.digest,
@@ -88,6 +84,14 @@ def build(
         kernel = kernel_store.keep(kernel, _copy)
         stage.finish(_summary(kernel, objects, skipped))
     return kernel
+
+
+def _require(out: Path, goal: str, image: str) -> None:
+    if not (out / image).exists():
+        raise NotBuilt(
+            f"make {goal} succeeded, but {image} does not exist",
+            hint=f"does a patch change its path? See {out / LOG}",
+        )
 
 
 def can_be_lean(out: Path, toolchain: Toolchain) -> bool:

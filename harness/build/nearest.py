@@ -48,8 +48,8 @@ def begin(checkout: Checkout, out: Path, toolchain: Toolchain) -> tuple[bool, Sk
     """Fill the configured folder ``out`` from the nearest one, unless something was built in it.
 
     Returns whether there was one, and what need not be compiled again for changes of headers since
-    its last build.  The caller holds the lock of the worktree,
-    which is also that of all its build folders.
+    its last build.  The caller holds the lock of the worktree, which is also that of all its build
+    folders.
     """
     if (out / make_records.LOG).exists():
         return False, None

@@ -65,7 +65,8 @@ REPORTERS = (
         """watchdog watchdog_* softlockup_* check_hung_* rcu_dump_cpu_stacks
         rcu_check_gp_kthread_* rcu_check_callbacks rcu_sched_clock_irq rcu_pending
         print_cpu_stall* print_other_cpu_stall* check_cpu_stall synchronize_rcu_expedited_wait*
-        update_process_times tick_* hrtimer_* run_hrtimer csd_lock_wait*""",
+        update_process_times tick_sched_* tick_nohz_* tick_handle_* tick_periodic tick_do_*
+        tick_program_event tick_irq_* hrtimer_* run_hrtimer csd_lock_wait*""",
     ),
     FunctionGroup(
         "sanitizers and coverage",
@@ -134,7 +135,7 @@ SHARED = (
         strcasecmp strncasecmp strchr* strrchr strnchr* strstr strnstr strspn strcspn strpbrk strsep
         strim skip_spaces strreplace str*dup* kstrdup* kstrndup kmemdup* vmemdup* kstrto*
         simple_strto* match_string sysfs_streq hex_to_bin hex2bin bin2hex rep_movs* rep_stos*
-        clear_page* copy_page copy_highpage copy_mc_* READ_ONCE* WRITE_ONCE*""",
+        copy_mc_* READ_ONCE* WRITE_ONCE*""",
     ),
     FunctionGroup(
         "formatted output and the console",
@@ -151,6 +152,7 @@ SHARED = (
         "copies from and to users",
         "They copy what their caller chose, as much as it chose.",
         """copy_to_user copy_from_user copy_to_user_nofault copy_from_user_* copy_in_user
+        *_copy_to_user *_copy_from_user
         raw_copy_* arch_copy_* copy_user_* copy_to_iter* copy_from_iter* copy_page_to_iter*
         copy_page_from_iter* copy_folio_from_iter* copy_struct_from_user simple_copy_to_iter
         copy_from_sockptr* copy_to_sockptr* copy_from_kernel_nofault memcpy_to_iter
@@ -170,7 +172,7 @@ SHARED = (
         """atomic*_read* atomic*_set* atomic*_add* atomic*_sub* atomic*_inc* atomic*_dec*
         atomic*_fetch* atomic*_xchg* atomic*_cmpxchg* atomic*_try_* atomic*_and atomic*_or
         atomic*_xor arch_atomic* raw_atomic* refcount_* rcuref_* kref_* lockref_* percpu_ref_*
-        ref_tracker_* page_ref_* dput fast_dput retain_dentry kuid_has_mapping""",
+        ref_tracker_* page_ref_* dput fast_dput retain_dentry iput""",
     ),
     FunctionGroup(
         "containers",
@@ -231,7 +233,8 @@ SHARED = (
         sk_prot_free unregister_netdev unregister_netdevice_* rollback_registered*
         dev_put dev_hold netdev_put netdev_hold kobject_* kset_* get_device_parent get_device
         put_device device_add device_del device_register device_unregister device_destroy
-        device_create* device_initialize device_release cdev_* proc_register proc_create*
+        device_create* device_initialize device_release devres_release_all
+        add_uevent_var cdev_* proc_register proc_create*
         proc_mkdir* proc_net_* remove_proc_* proc_remove""",
     ),
     FunctionGroup(
@@ -296,8 +299,7 @@ SHARED = (
         "completions and wait queues",
         "They belong to an object that the caller waits for or wakes.",
         """complete complete_* complete_all wait_for_completion* do_wait_for_common
-        wait_for_common wake_up wake_up_* try_to_wake_up ttwu_* swake_up_* add_wait_queue*
-        remove_wait_queue prepare_to_wait* prepare_to_swait* finish_wait finish_swait
+        wait_for_common wake_up wake_up_* try_to_wake_up ttwu_* swake_up_*
         autoremove_wake_function default_wake_function init_wait_* init_waitqueue_head
         init_swait_* wake_bit_function""",
     ),

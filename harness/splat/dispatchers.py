@@ -37,8 +37,8 @@ DISPATCHERS = (
     FunctionGroup(
         "socket operations",
         "The handler is the protocol's method.",
-        """sock_sendmsg sock_sendmsg_nosec ____sys_sendmsg sock_recvmsg sock_recvmsg_nosec
-        ____sys_recvmsg sock_ioctl sock_do_ioctl sock_write_iter sock_read_iter sock_release
+        """sock_sendmsg sock_sendmsg_nosec sock_recvmsg sock_recvmsg_nosec
+        sock_ioctl sock_do_ioctl sock_write_iter sock_read_iter sock_release
         __sys_bind __sys_listen do_accept __sys_connect __sys_connect_file __sys_shutdown
         __sys_setsockopt do_sock_setsockopt __sys_getsockopt do_sock_getsockopt SYSC_bind
         SYSC_connect SYSC_setsockopt SYSC_getsockopt""",
@@ -46,7 +46,7 @@ DISPATCHERS = (
     FunctionGroup(
         "netlink messages",
         "The handler is what the message's type stands for.",
-        "rtnetlink_rcv_msg nfnetlink_rcv_msg nfnetlink_rcv_batch xfrm_user_rcv_msg",
+        "rtnetlink_rcv_msg nfnetlink_rcv_msg nfnetlink_rcv_batch xfrm_user_rcv_msg netlink_dump",
     ),
     FunctionGroup(
         "reception of packets",

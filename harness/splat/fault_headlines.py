@@ -186,7 +186,7 @@ FAULT_HEADLINES = (
     # Panics.
     _panic(
         "stack protector",
-        rf"{_REASON}stack-protector: Kernel stack is corrupted in: {SYM}",
+        rf"{_REASON}stack-protector: Kernel stack is corrupted in: (?:{AT})?",
         "kernel panic: stack is corrupted in {f}",
     ),
     _panic(

@@ -49,7 +49,7 @@ _CONSEQUENCE = re.compile(
     r"softlockup: |Hard LOCKUP|RCU Stall|UBSAN: |Oops|Aiee, killing interrupt|"
     r".* stack guard|stack guard|double fault|[Kk]ernel stack overflow|Machine check|"
     r"BUG!|kfence|Unhandled exception|Corrupt kernel stack|workqueue: |"
-    r".*watchdog|Out of memory|System is deadlocked on memory)"
+    r".*watchdog|scheduling while atomic|Out of memory|System is deadlocked on memory)"
 )
 # The same, if the fault killed init or an idle task.
 _DEATH = re.compile(rf"{_REASON}Attempted to kill (?:init|the idle)")

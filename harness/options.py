@@ -13,11 +13,14 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.architectures import ARCHITECTURES
 from harness.errors import UsageError
 from harness.model.plan import Plan
+
+if TYPE_CHECKING:
+    from harness.model import Run
 
 GUEST_MEMORY = 1024  # MiB
 GUEST_ARCH = "x86_64"
@@ -192,6 +195,9 @@ OPTIONS = (
     CommandOption("--kselftest", "kernel self-tests, such as filesystems/statmount",
         _TEST_VERBS, TESTS, metavar="TARGET[:TEST]", type=kselftest, plan="suites",
         short_for="--suite"),
+    CommandOption("--kunit", "KUnit suites, by name, such as 'ext4*'",
+        _TEST_VERBS, TESTS, metavar="GLOB", type=suite_of("kunit"), plan="suites",
+        short_for="--suite"),
     CommandOption("-k", "run only tests that match EXPR, as in pytest", _TEST_VERBS, TESTS,
         metavar="EXPR", plan="keyword", pytest="-k", repeated=True),
     CommandOption("--test-timeout",
@@ -314,3 +320,27 @@ def command(plan: Plan, verb: str = "run") -> list[str]:
     """Return the command line that requests ``plan``."""
     rest = ["--", *plan.pytest_args] if plan.pytest_args else []
     return ["harness", verb, *plan.series_words, *plan.assignments, *words(plan), *rest]
+
+
+def repeat_command(plan: Plan) -> str:
+    """Return the command that repeats the run, with its evidence in a new folder."""
+    return shlex.join(command(dataclasses.replace(plan.typed or plan, out=None)))
+
+
+def single_test_command(run: Run, test: str) -> str:
+    """Return the command that runs one test on the judged kernel; empty for an old run.json."""
+    if run.plan is None:
+        return ""
+    default = Plan()
+    plan = dataclasses.replace(
+        run.plan,
+        suites=(test,),
+        patched_only=run.series is not None,
+        keyword=default.keyword,
+        repeat=default.repeat,
+        retry=default.retry,
+        reruns=default.reruns,
+        strict=default.strict,
+        out=None,
+    )
+    return shlex.join(command(plan))

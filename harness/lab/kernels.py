@@ -49,6 +49,8 @@ class Lab:
         request = kconfig.request(
             plan.fragments, plan.assignments, plan.fragment_folders, arch=toolchain.arch
         )
+        for note in kconfig.overridden(plan.fragments, plan.fragment_folders, toolchain.arch):
+            progress.say(note)
         kind = accel.choose(plan.accel, progress)[0] if boots else Accel.TCG
         return cls(plan, request, toolchain, kind, progress)
 

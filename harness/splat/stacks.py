@@ -20,15 +20,17 @@ _BODY = (
     rf"{_NAME}(?:\+(?P<at>0x[0-9a-f]+(?:/0x[0-9a-f]+)?)(?P<module> \[[\w-]+(?: [0-9a-f]+)?\])?"
     rf"| \((?P<where>{SOURCE}(?:[^()]|\([^()]*\))*)\))"
 )
-_FRAME = re.compile(rf"[ \t]*(?P<unsure>\? )?{_HEX}(?P<unsure2>\? )?{_BODY}")
+# 32-bit arm names the caller: "[<80c1>] (schedule) from [<80c2>] (io_schedule+0x48/0x6c)".
+_FROM = rf"(?:\(?[\w.$]+\)? from {_HEX}\(?)?"
+_FRAME = re.compile(rf"[ \t]*(?P<unsure>\? )?{_HEX}(?P<unsure2>\? )?{_FROM}{_BODY}")
 # A decoded stack lists inlined functions without an offset.
 _INLINE = re.compile(rf"[ \t]*{_HEX}{_NAME} (?P<where>{SOURCE}) \[inline\]")
 # An inlined function as a frame of a Splat.
 _INLINED = re.compile(rf" {SOURCE}$")
 _PLACE = re.compile(SOURCE)
 _ENTRY = re.compile(
-    rf"(?:R?E?IP: (?:[0-9a-f]{{4}}:)?|pc : |epc : |NIP {_HEX}|PC is at |.*PSW : [0-9a-f ]+\()"
-    rf"{_HEX}{_BODY}"
+    rf"(?:R?E?IP: (?:[0-9a-f]{{4}}:)?|(?:pc|epc|era) *: |NIP {_HEX}|[Pp][Cc] is at |ip is at |PC: "
+    rf"|TPC: <|IAOQ\[0\]: |\[ERET *\]: |.*PSW : [0-9a-f ]+\(){_HEX}(?:[0-9a-f]{{8,16}} )?{_BODY}"
 )
 _USER = re.compile(r"(?:RIP: 0033:|RIP: 0023:|--- (?:interrupt|Exception))")
 _MAIN = r"[ \t]*(?:Call [Tt]race:|[Bb]acktrace(?: \(crc \w+\))?:|stack backtrace:)"

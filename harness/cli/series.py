@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,9 @@ from harness.text import printable
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Read a series and show it."""
-    series = _read(options, progress, collect=False, whole=False)
-    for line in trust.commands(series):
-        progress.say(f"needs --trust, since it runs on this machine: {line}")
+    with _read(options, progress, collect=False, whole=False) as series:
+        for line in trust.commands(series):
+            progress.say(f"needs --trust, since it runs on this machine: {line}")
     if options.json:
         print(json.dumps(table(series), indent=1, ensure_ascii=False))
     else:
@@ -34,17 +36,25 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     return errors.UNTESTABLE if series.fault else errors.GOOD
 
 
-def _read(options: argparse.Namespace, progress: Progress, *, collect: bool, whole: bool) -> Series:
-    """Load the named series; see SeriesRequest for ``collect`` and ``whole``."""
+@contextlib.contextmanager
+def _read(
+    options: argparse.Namespace, progress: Progress, *, collect: bool, whole: bool
+) -> Iterator[Series]:
+    """Load the named series; see SeriesRequest for ``collect`` and ``whole``.
+
+    Files that had to be made for it exist only during the context: nobody else would use them.
+    """
     project = settings.load(Path.cwd())
     request = plan.series_request(typed_plan(options, words=()), project)
-    with paths.in_use():
+    with paths.in_use(), paths.scratch(paths.cache("series") / "shown") as home:
         series = plan.find_series(
-            options.words, project, dataclasses.replace(request, collect=collect, whole=whole)
+            options.words,
+            project,
+            dataclasses.replace(request, collect=collect, whole=whole, home=home),
         )
-    for note in series.notes:
-        progress.say(note)
-    return series
+        for note in series.notes:
+            progress.say(note)
+        yield series
 
 
 def run_fetch(options: argparse.Namespace, progress: Progress) -> int:
@@ -52,8 +62,7 @@ def run_fetch(options: argparse.Namespace, progress: Progress) -> int:
     name, word = options.name, options.words[0]
     if name and not re.fullmatch(r"\w[\w.-]*", name):
         raise errors.UsageError(f"{name!r} cannot be a folder's name", hint="letters, digits and -")
-    with paths.in_use():  # keep the cache until its mails are copied
-        series = _read(options, progress, collect=options.trailers, whole=True)
+    with _read(options, progress, collect=options.trailers, whole=True) as series:
         link = word if re.match(r"https?://|<?[^\s/]+@", word) else ""
         patches = settings.load(Path.cwd()).folder / "patches"
         folder = patches / (name or series_stage.slug(series.title))

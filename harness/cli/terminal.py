@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.model import Outcome, Verdict
 from harness.progress import clock
-from harness.progress.screen import printable_text
+from harness.text import printable_text
 
 WIDE = 200  # width of the output without a terminal
 _GAP = 2  # spaces between two columns

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from _pytest._code.code import ExceptionRepr
 
+from harness.adaptors.nodes import EXPLAINED, SUBTESTS
 from harness.model import Outcome, Splat
 from harness.plugin import taint
 from harness.plugin.deadlines import DeadlineWatch
@@ -60,13 +61,24 @@ class Reports:
         if report.failed:
             explain_variables(report, self.variables)
         phase = judge(report, self.ledger)
+        if extra.get(EXPLAINED) and phase.outcome is Outcome.FAIL and not phase.splats:
+            phase = dataclasses.replace(phase, outcome=Outcome.PASS, message="")
         self.journal.reported(report.nodeid, phase)
+        for name, outcome, message in extra.get(SUBTESTS, ()):
+            self._subtest(guest, f"{report.nodeid}::{name}", Outcome(outcome), str(message))
         self._note_titles(guest, phase.splats)
         if report.when == "teardown":
             self.done += 1
         if extra.get("spent"):
             self.spent[guest] = f"{extra['spent']} during {report.nodeid}"
         return earlier
+
+    def _subtest(self, guest: str, test: str, outcome: Outcome, message: str) -> None:
+        """Record a result that an item of an adapted suite reported by itself."""
+        self.journal.collected([test])
+        self.journal.started(test, guest)
+        self.journal.reported(test, Phase("call", outcome, message=message))
+        self.journal.reported(test, Phase("teardown", Outcome.PASS))
 
     def uncollected(self, guest: str, report: pytest.CollectReport) -> None:
         """Record a file that cannot be imported, which counts as a test with an error."""

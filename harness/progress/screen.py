@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.progress import NAME, Stage, StageRow, clock
-from harness.text import printable
+from harness.text import printable, printable_text
 
 _REDRAWS = 8  # per second
 _BAR = 24
@@ -31,13 +31,6 @@ _MARKS = {
     "odd": ("!", "!", "yellow"),
     "stopped": ("-", "-", "yellow"),
 }
-
-
-def printable_text(text: Text, *, lines: bool = False) -> Text:
-    """Make styled text printable, as ``harness.text.printable`` does for a string."""
-    safe = text.copy()
-    safe.plain = printable(text.plain, lines=lines)
-    return safe
 
 
 class _Stderr:

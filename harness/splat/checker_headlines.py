@@ -105,13 +105,13 @@ CHECKER_HEADLINES = (
     ),
     headline(
         "lockdep",
-        r"WARNING: (?P<what>chain_key collision)$",
-        "WARNING: {what} in {f}",
+        r"WARNING: Nested lock was not taken$",
+        "WARNING: nested lock was not taken in {f}",
     ),
     headline(
         "lockdep",
-        r"WARNING: Nested lock was not taken$",
-        "WARNING: nested lock was not taken in {f}",
+        r"WARNING: (?P<what>chain_key collision)$",
+        "WARNING: {what} in {f}",
     ),
     headline("lockdep", r"\[ BUG: Invalid wait context \]$", "WARNING: locking bug in {f}"),
     headline(

@@ -61,7 +61,7 @@ FAULT_HEADLINES = (
     ),
     _preface(
         "stack overflow",
-        r"BUG: (?P<what>\S+ stack guard page was hit) at",
+        r"BUG: (?:\S+ )?stack guard page was hit at",
         "BUG: stack guard page was hit in {f}",
     ),
     headline(
@@ -209,7 +209,7 @@ FAULT_HEADLINES = (
         "kernel panic: stack is corrupted in {f}",
     ),
     _panic(
-        "stack overflow",
+        "corrupted stack end",
         rf"{_REASON}corrupted stack end",
         "kernel panic: corrupted stack end in {f}",
     ),

@@ -8,7 +8,7 @@ import re
 from harness.splat.kinds import HEADER, LOST, SOURCE, UNNAMED, Headline, Role, SplatKind, Stop
 from harness.splat.prefix import Message
 
-LINES = 500  # lines to keep per splat
+LINES = 1000  # lines to keep per splat
 FOREIGN = 3  # consecutive lines that do not belong to a trace end the splat
 SILENCE = 10.0  # seconds of kernel time after which the next line does not belong to the splat
 PENDING = 12  # lines after "cut here" within which a headline must follow
@@ -35,9 +35,11 @@ PROOFS = (
     *("Corrupted memory at 0x", " lock: ", "pc : ", "Asynchronous fault: no details", "-" * 70),
 )
 _BELONGS = re.compile(
-    r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]+\)? from [\[\w(]|"
-    r"\s*(?:\? |\([A-Z]\) )?(?:\(?\[<?[0-9a-f]+>?\]\)? ?)*[\w.$]+"
+    r"\s*(?:\? |\([A-Z]\) )?(?:\(?\[<?[0-9a-f]+>?\]\)? ?)*(?:\? )?[\w.$]+"
     rf"(?:\+0x[0-9a-f]+| \({SOURCE}| {SOURCE} \[inline\])|"
+    r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]+\)? from (?:\[<[0-9a-f]+>\] )?\(?[\w.$]+"
+    rf"(?:\+0x| \(?{SOURCE})|"
+    r"\s*r\d+:[0-9a-f]{8}\b|"
     r"\s*</?[A-Z_#0-9]+>|[\t ]{2,}\S|\t| #\d+: |"
     r"CPU: ?\d|Hardware name|Call [Tt]race|Stack|Code: |[RE](?:IP|SP|[A-D]X|BP|SI|DI): |R\d\d: |"
     r"[CDEFG][RS]\w?: ?[0-9a-f]|FS: |PKRU|Modules linked in|Tainted:|Workqueue: |Sched_ext|"

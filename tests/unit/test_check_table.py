@@ -16,7 +16,7 @@ from harness.check import CheckRequest, checks, pipeline, report
 from harness.check.commits import AppliedSeries
 from harness.check.mail import Letter, PatchMail
 from harness.check.walk import Check, Needs, Step, Walk, each_patch, each_tree, whole_series
-from harness.cli import check as verb
+from harness.cli import check_matrix as verb
 from harness.cli.parser import verbs
 from harness.errors import HostFault
 from harness.model import (

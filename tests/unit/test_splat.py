@@ -15,9 +15,9 @@ import pytest
 from harness.model import Splat
 from harness.serial import from_json, to_json
 from harness.splat import find
+from harness.splat.blame import blame
 from harness.splat.headline_search import HEADLINES, begins, candidates
 from harness.splat.prefix import clean_text, messages
-from harness.splat.stacks import blame
 
 DATA = Path(__file__).parents[1] / "data"
 LOGS = DATA / "splats"

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness import cli
+from harness.model import Kernel, Outcome, Run, Side, Source, Test, Trial
+from harness.results import store
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,6 +76,25 @@ def test_a_series_is_shown_with_what_reads_mails(tmp_path: Path) -> None:
     )
     assert heavy(modules) == {"unidiff"}
     assert len(modules) <= 230, sorted(modules)
+
+
+def test_a_run_is_shown_with_what_reads_and_prints_it(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "one"
+    run.mkdir(parents=True)
+    kernel = Kernel("k", Path(), Path(), Path(), "7.2.13", "c0ffee", "x86_64")
+    trial = Trial(Side.PATCHED, kernel, (Test("test_it.py::test_x", Outcome.FAIL, 0.1),))
+    store.save_run(Run(None, Source(Path(), "c0ffee", "v7.2"), run, "", 1.0, "tcg", (trial,)))
+    history = tmp_path / "history" / "history.db"
+    history.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(history)) as connection:
+        connection.execute("CREATE TABLE run (id, uid, began, command, folder, ended)")
+        connection.execute(
+            "INSERT INTO run VALUES (1, 'abc', 1.0, 'harness run', ?, 'done')", [str(run)]
+        )
+        connection.commit()
+    modules = imported("-m", "harness", "show", "last", HARNESS_STATE=str(tmp_path))
+    assert heavy(modules) == {"rich", "cattrs"}
+    assert len(modules) <= 330, sorted(modules)
 
 
 @pytest.mark.parametrize("verb", sorted({*cli.VERBS} - TABLES))

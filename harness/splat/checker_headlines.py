@@ -219,7 +219,7 @@ OTHER_HEADLINES = (
     ),
     headline(
         "slab",
-        rf"INFO: (?P<what>Allocated|Freed) in {SYM}\+0x[0-9a-f]+/0x[0-9a-f]+ age=\d+ cpu=\d+ pid=",
+        rf"INFO: (?P<what>Allocated|Freed) in {AT}.{{0,120}}? age=\d+ cpu=\d+ pid=",
         "INFO: {what} in {f} age=NUM cpu=NUM pid=NUM",
         role=Role.PART,
     ),

@@ -119,8 +119,8 @@ SHARED = (
         const_folio_flags mark_page_accessed set_page_dirty* mark_buffer_dirty* dump_page
         filemap_get_folio* filemap_get_entry pagecache_get_page find_get_page* find_get_entry
         grab_cache_page_* find_lock_* find_or_create_page find_get_entries truncate_inode_pages*
-        lock_buffer unlock_buffer brelse virt_to_phys phys_addr* virt_to_head_page virt_to_folio
-        page_cache_release""",
+        do_read_cache_* lock_buffer unlock_buffer brelse virt_to_phys phys_addr* virt_to_head_page
+        virt_to_folio page_cache_release""",
     ),
     FunctionGroup(
         "socket buffers",
@@ -220,9 +220,9 @@ SHARED = (
         "kernel threads",
         "Their owner starts, stops and parks them.",
         """kthread kthread_stop* kthread_park kthread_unpark kthread_parkme kthread_bind*
-        kthread_should_* kthread_mod_delayed_work kthread_destroy_worker kthread_flush_*
-        kthread_queue_* kthread_cancel_* ret_from_fork* ret_from_kernel_thread kunit_try_*
-        kunit_generic_run_*""",
+        kthread_should_* kthread_insert_work* kthread_mod_delayed_work kthread_destroy_worker
+        kthread_flush_* kthread_queue_* kthread_cancel_* ret_from_fork* ret_from_kernel_thread
+        kunit_try_* kunit_generic_run_*""",
     ),
     FunctionGroup(
         "tracing",

@@ -17,8 +17,9 @@ REPORTERS = (
         printk_stack_address print_modules print_tainted walk_stackframe walk_stack* unwind_*
         unwinder_* kunwind_* arch_stack_walk* stack_trace_* save_stack* save_trace
         save_context_stack stack_depot_* return_address get_stack_info* kernel_text_address
-        sched_show_task debug_show_all_locks nmi_cpu_backtrace* nmi_trigger_cpumask_backtrace
-        arch_trigger_* *_trigger_cpumask_backtrace trigger_*backtrace* default_send_IPI*""",
+        is_bpf_text_address update_stack_state sched_show_task debug_show_all_locks
+        nmi_cpu_backtrace* nmi_trigger_cpumask_backtrace arch_trigger_* *_trigger_cpumask_backtrace
+        trigger_*backtrace* default_send_IPI*""",
     ),
     FunctionGroup(
         "warnings, BUG() and die()",
@@ -35,7 +36,7 @@ REPORTERS = (
         error_entry page_fault page_fault_oops async_page_fault do_async_page_fault
         do_page_fault kernelmode_fixup_or_oops bad_area* no_context do_kern_addr_fault
         do_user_addr_fault general_protection do_general_protection divide_error do_divide_error
-        int3 do_int3 double_fault handle_stack_overflow do_DataAbort do_PrefetchAbort
+        int3 do_int3 double_fault df_debug handle_stack_overflow do_DataAbort do_PrefetchAbort
         do_undefinstr do_kernel_fault do_translation_fault do_mem_abort do_bad_area
         do_tag_check_fault do_tag_recovery do_sea do_debug_exception do_el0_* do_el1_* el1_*
         el1h_* el1t_* early_brk64 call_break_hook call_el1_break_hook kasan_handler
@@ -49,8 +50,9 @@ REPORTERS = (
         "The interrupt was only the moment at which the fault was noticed.",
         """asm_sysvec_* sysvec_* *apic_timer_interrupt* asm_call_*on_stack call_on_irq_stack
         call_on_stack common_interrupt asm_common_interrupt do_IRQ ret_from_intr retint_* irq_enter*
-        irq_exit* irqentry_* raw_irqentry_* handle_irq* handle_domain_irq generic_handle_arch_irq
-        gic_handle_irq* nmi_* do_nmi default_do_nmi end_repeat_nmi""",
+        irq_exit* irqentry_* idtentry_* raw_irqentry_* handle_IPI do_handle_IPI handle_irq*
+        handle_domain_irq generic_handle_arch_irq gic_handle_irq* nmi_* do_nmi default_do_nmi
+        end_repeat_nmi""",
     ),
     FunctionGroup(
         "watchdogs and the tick",

@@ -45,7 +45,7 @@ def unique(mails: Iterable[MboxEntry]) -> tuple[list[MboxEntry], list[str]]:
     first: dict[tuple[object, ...], MboxEntry] = {}
     copies = 0
     for mail in mails:
-        subject = dataclasses.replace(mail.subject, tagged=False)
+        subject = dataclasses.replace(mail.subject, tagged=False, prefix="")
         key = (mail.message_id, subject) if mail.message_id else (id(mail),)
         copies += key in first
         if not first.setdefault(key, mail).has_diff and mail.has_diff:

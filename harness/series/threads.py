@@ -46,7 +46,11 @@ def unique(mails: Iterable[MboxEntry]) -> tuple[list[MboxEntry], list[str]]:
     copies = 0
     for mail in mails:
         subject = dataclasses.replace(mail.subject, tagged=False, prefix="")
-        key = (mail.message_id, subject) if mail.message_id else (id(mail),)
+        key: tuple[object, ...] = (mail.message_id, subject)
+        if not mail.message_id:
+            key = (subject, mail.sender, mail.date, mail.size)
+            if key in first and first[key].raw() != mail.raw():
+                key = (id(mail),)
         copies += key in first
         if not first.setdefault(key, mail).has_diff and mail.has_diff:
             first[key] = mail

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
 from email.utils import formatdate
 from pathlib import Path
 
@@ -316,6 +317,16 @@ CASES = [
         """,
         " ",
         total=2,
+    ),
+    Case(
+        "a patch twice in a file that was never sent",
+        """
+        0 ann  [PATCH 1/2] one
+        0 ann  [PATCH 2/2] two
+        0 ann  [PATCH 2/2] two
+        """,
+        " ",
+        note="1 mail came more than once",
     ),
     Case(
         "patches sent under the names of their authors",
@@ -885,6 +896,67 @@ LOST = """
 def test_threads_that_are_not_whole(tmp_path: Path, thread: str, fault: str) -> None:
     got = load(tmp_path, thread, SeriesRequest(whole=False))
     assert fault in got.fault
+
+
+def test_a_damaged_patch_is_shown_among_the_others(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "shallow")
+    box = tmp_path / "in.mbox"
+    text = "".join(mail(line) for line in case.thread.strip().splitlines())
+    box.write_text(text.replace("@@ -1 +1 @@\n-one\n+b", "@@ -1,9 +1,9 @@\n-one\n+b"))
+    got = series.load(box, SeriesRequest(whole=False))
+    assert "mail 3 of" in got.fault
+    assert "is damaged" in got.fault
+    assert [patch.message_id for patch in got.patches] == ["a@x", "b@x"]
+    with pytest.raises(SeriesError, match="is damaged"):
+        series.load(box)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "From ann@example.org Mon Nov  2 10:00:00 2026",
+        "From - Mon Nov  2 10:00:00 2026",
+        "From 1790000000000000000@xxx Mon Nov 02 10:00:00 +0000 2026",
+        "From MAILER-DAEMON Mon Nov 02 10:00:00 2026 +0100",
+        "From ann at example.org  Mon Nov  2 10:00:00 2026",
+    ],
+)
+def test_mboxes_of_several_programs(tmp_path: Path, line: str) -> None:
+    """mutt, Thunderbird, Google's export, Evolution, Mailman."""
+    case = next(case for case in CASES if case.name == "shallow")
+    box = tmp_path / "in.mbox"
+    text = "".join(mail(one) for one in case.thread.strip().splitlines())
+    box.write_text(text.replace("From mboxrd@z Thu Jan  1 00:00:00 1970", line))
+    assert [patch.message_id for patch in series.load(box).patches] == ["a@x", "b@x"]
+
+
+@pytest.mark.parametrize("kind", ["maildir", "mh", "eml"])
+def test_folders_of_a_conversation(tmp_path: Path, kind: str) -> None:
+    case = next(
+        case for case in REVISIONS if case.name == "one patch again, numbered, in reply to it"
+    )
+    folder = tmp_path / "mail" / ("cur" if kind == "maildir" else "")
+    for name in ("cur", "new") if kind == "maildir" else ("",):
+        (tmp_path / "mail" / name).mkdir(parents=True, exist_ok=True)
+    for number, line in enumerate(case.thread.strip().splitlines(), 1):
+        name = {"maildir": f"{number}.M1.host:2,S", "mh": str(number), "eml": f"{number}.eml"}
+        (folder / name[kind]).write_text(mail(line).partition("\n")[2])
+    got = series.load(tmp_path / "mail")
+    assert [patch.message_id for patch in got.patches] == ["a@x", "b2@x"]
+
+
+@pytest.mark.parametrize(("old", "new"), [("", ""), ("i/", "w/"), ("c/", "i/")])
+def test_other_prefixes_of_git(tmp_path: Path, old: str, new: str) -> None:
+    """diff.noprefix and diff.mnemonicPrefix."""
+    box = tmp_path / "in.mbox"
+    text = mail("0 ann a [PATCH] one")
+    box.write_text(text.replace(" a/fs", f" {old}fs").replace(" b/fs", f" {new}fs"))
+    (patch,) = series.load(box).patches
+    assert patch.files == ("fs/one.c",)
+    applied = subprocess.run(
+        ["git", "apply", "--numstat", patch.path], capture_output=True, text=True, check=True
+    )
+    assert applied.stdout == "1\t1\tfs/one.c\n"
 
 
 def test_an_older_revision_on_request(tmp_path: Path) -> None:

@@ -939,8 +939,8 @@ def test_folders_of_a_conversation(tmp_path: Path, kind: str) -> None:
     for name in ("cur", "new") if kind == "maildir" else ("",):
         (tmp_path / "mail" / name).mkdir(parents=True, exist_ok=True)
     for number, line in enumerate(case.thread.strip().splitlines(), 1):
-        name = {"maildir": f"{number}.M1.host:2,S", "mh": str(number), "eml": f"{number}.eml"}
-        (folder / name[kind]).write_text(mail(line).partition("\n")[2])
+        names = {"maildir": f"{number}.M1.host:2,S", "mh": str(number), "eml": f"{number}.eml"}
+        (folder / names[kind]).write_text(mail(line).partition("\n")[2])
     got = series.load(tmp_path / "mail")
     assert [patch.message_id for patch in got.patches] == ["a@x", "b2@x"]
 

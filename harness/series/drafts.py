@@ -167,6 +167,10 @@ class _Draft:
             if subject.version and (subject.version, subject.minor) != rank
         ]
         version = f"v{rank[0]}"
+        named = [(subject, label) for subject, label in subjects if subject.version]
+        if named and 2 * len(named) < len(subjects) and not any(s.is_cover for s, _ in named):
+            labels = ", ".join(label for _, label in named)
+            notes.append(f"only {labels} names a version; using {version}")
         notes += [f"{', '.join(others)}, most are {version}; using {version}"] if others else []
         return notes
 

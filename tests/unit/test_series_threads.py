@@ -176,6 +176,19 @@ CASES = [
         "patch 2/3 is v2, most are v3; using v3",
     ),
     Case(
+        "one patch names a version",
+        """
+        0 ann c [PATCH 0/3] tidy
+        1 ann a<c [PATCH 1/3] one
+        2 ann b<c [PATCH v2 2/3] two
+        3 ann d<c [PATCH 3/3] three
+        """,
+        "a b d",
+        2,
+        "tidy",
+        "only patch 2/3 names a version; using v2",
+    ),
+    Case(
         "the cover letter counts another total",
         """
         0 ann c [PATCH v2 0/3] tidy

@@ -128,6 +128,8 @@ class _Draft:
         rank = self.rank()
         notes = [*self.notes, *self._dissent(total, rank)]
         cover = self.cover or self._unnumbered_cover(known)
+        if cover and rank == (0, 0):
+            rank = (cover.subject.version, cover.subject.minor)
         if cover and not self.numbered:
             total = len(self.patches)
         patches = self.patches
@@ -180,7 +182,7 @@ class _Draft:
         if parent is None or is_reply(parent) or parent.has_diff or parent.subject.total:
             return None
         own = known[parent.sender] == known[self.mails[0].sender]
-        same = parent.subject.version in (0, self.rank()[0])
+        same = not parent.subject.version or self.rank()[0] in (0, parent.subject.version)
         begins = not parent.parents or parent.subject.tagged or parent.subject.rfc
         return parent if own and begins and same else None
 

@@ -233,6 +233,17 @@ CASES = [
         total=1,
     ),
     Case(
+        "a cover letter with a version but no number",
+        """
+        0 ann c-diff [PATCHSET v5] tidy
+        1 ann a<c [PATCH 1/2] one
+        2 ann b<c [PATCH 2/2] two
+        """,
+        "a b",
+        5,
+        "tidy",
+    ),
+    Case(
         "a cover letter without any tag",
         """
         0 ann c tidy two things

@@ -265,9 +265,10 @@ def _fitting(
         )
     answered = thread.parent(mail)
     together = placed.get(id(answered)) if answered else None
-    if together in own and together and together.near(mail):
-        return together
     alike = [draft for draft in (*related, *reversed(own)) if draft.agrees(mail.subject)]
+    if together in own and together and together.near(mail):
+        # A newer version may follow within the hour.
+        return alike[0] if alike and mail.subject.version else together
     return next(iter([*alike, *(draft for draft in related if _may_be(draft, mail))]), None)
 
 

@@ -512,6 +512,17 @@ REVISIONS = [
         note="using v2, the newest",
     ),
     Case(
+        "a longer version within the hour, all in reply to the first",
+        """
+        0 ann a [PATCH 1/1] one
+        600 ann a2<a [PATCH v2 1/2] one
+        601 ann b2<a [PATCH v2 2/2] two
+        """,
+        "a2 b2",
+        2,
+        note="using v2, the newest",
+    ),
+    Case(
         "one patch again, numbered, in reply to it",
         f"""
         0 ann c [PATCH 0/2] tidy

@@ -128,6 +128,8 @@ class _Draft:
         rank = self.rank()
         notes = [*self.notes, *self._dissent(total, rank)]
         cover = self.cover or self._unnumbered_cover(known)
+        if cover and rank == (0, 0):
+            rank = (cover.subject.version, cover.subject.minor)
         if cover and not self.numbered:
             total = len(self.patches)
         patches = self.patches
@@ -180,7 +182,7 @@ class _Draft:
         if parent is None or is_reply(parent) or parent.has_diff or parent.subject.total:
             return None
         own = known[parent.sender] == known[self.mails[0].sender]
-        same = parent.subject.version in (0, self.rank()[0])
+        same = not parent.subject.version or self.rank()[0] in (0, parent.subject.version)
         begins = not parent.parents or parent.subject.tagged or parent.subject.rfc
         return parent if own and begins and same else None
 
@@ -263,9 +265,10 @@ def _fitting(
         )
     answered = thread.parent(mail)
     together = placed.get(id(answered)) if answered else None
-    if together in own and together and together.near(mail):
-        return together
     alike = [draft for draft in (*related, *reversed(own)) if draft.agrees(mail.subject)]
+    if together in own and together and together.near(mail):
+        # A newer version may follow within the hour.
+        return alike[0] if alike and mail.subject.version else together
     return next(iter([*alike, *(draft for draft in related if _may_be(draft, mail))]), None)
 
 

@@ -39,9 +39,10 @@ _GLUED = (  # [PATCHv2], [RFC1/2], [PATCH 0/2v2], [PATCH v21/2]
 )
 # "Re:" in many languages.  The second kind are also words that begin a title, unless a tag follows.
 _REPLY = re.compile(
-    r"(?:re|aw|sv|antw|antwort|fwd?|wg)\s*(?:\[\d+\]|\(\d+\)|\^\d+)?\s*[:\uff1a]\s*"
-    r"|(?:vs|odp|rif|r[ée]p?|vb|vl|vá|tr|rv|enc|res|ynt|ilt|doorst|bls|atb|ot\w*|"
-    r"回复|答复|回覆|转发|轉寄|返信|転送|회신|전달)\s*[:\uff1a]\s*(?=\[|re:)",
+    r"(?:re|aw|sv|antw|antwort|fwd?|wg|回复|答复|回覆|转发|轉寄|返信|転送|회신|전달)"
+    r"\s*(?:\[\d+\]|\(\d+\)|\^\d+)?\s*[:\uff1a]\s*"
+    r"|(?:(?:vs|odp|rif|r[ée]p?|vb|vl|vá|tr|rv|enc|res|ynt|ilt|doorst|bls|atb|ot\w*)"
+    r"\s*[:\uff1a]\s*)+(?=\[|re:)",
     re.IGNORECASE,
 )
 _FILLER = re.compile(r"subject:\s*|\*+[^*]{1,20}\*+:?\s*", re.IGNORECASE)
@@ -125,7 +126,7 @@ def parse_subject(text: str) -> Subject:
         tagged=bool(number) or any("PATCH" in tag.upper() for tag in tags),
         rfc=any(re.search(r"\bRFC", tag, re.IGNORECASE) for tag in tags),
         resent=any(map(_RESENT.search, tags)),
-        prefix=" ".join(_OWN_WORDS.sub(" ", " ".join(tags)).split()).lower(),
+        prefix=" ".join(_OWN_WORDS.sub(" ", " ".join(tags)).lower().split()).strip(" -"),
         pull=not number and any(re.search(r"\bPULL\b", tag, re.IGNORECASE) for tag in tags),
     )
 

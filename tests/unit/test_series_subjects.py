@@ -97,7 +97,14 @@ SUBJECTS = [
     ("Antwort: [PATCH 1/2] a", "Re 1/2"),
     ("Odp: [PATCH 1/2] a", "Re 1/2"),
     ("回复\uff1a[PATCH 1/2] a", "Re 1/2"),
+    ("回复: 回复: [PATCH 1/2] a", "Re 1/2"),
+    ("SV: VS: [PATCH 1/2] a", "Re 1/2"),
     ("Απ: [PATCH 1/2] a", "Re 1/2"),
+    ("[PATCH v2 for-6.9/block 00/10] a", "v2 0/10"),
+    ("[PATCHSET v5 0/8] a", "v5 0/8"),
+    ("[PATCH -next] a", ""),
+    ("[PATCH|RFC 0/3] a", "0/3"),
+    ("[PATCH 1/4 - v2] a", "v2 1/4"),
 ]
 
 
@@ -129,7 +136,12 @@ OTHERWISE = {
     *("PATCH v2 1/3] a", "PATCH v2 1/3: a", "(PATCH 1/2) a", "{PATCH v2} a", "[PATCH v2 1/3 a"),
     *("***SPAM*** [PATCH 1/2] a", "Subject: [PATCH 1/2] a", "[EXT] Re: [PATCH 1/2] a"),
     *("Re[2]: [PATCH] a", "[REPOST PATCH] a", "R: [PATCH 1/2] a"),
-    *("Antwort: [PATCH 1/2] a", "回复\uff1a[PATCH 1/2] a"),
+    *(
+        "SV: VS: [PATCH 1/2] a",
+        "回复: 回复: [PATCH 1/2] a",
+        "Antwort: [PATCH 1/2] a",
+        "回复\uff1a[PATCH 1/2] a",
+    ),
 }
 
 

@@ -233,6 +233,17 @@ CASES = [
         total=1,
     ),
     Case(
+        "a cover letter with a version but no number",
+        """
+        0 ann c-diff [PATCHSET v5] tidy
+        1 ann a<c [PATCH 1/2] one
+        2 ann b<c [PATCH 2/2] two
+        """,
+        "a b",
+        5,
+        "tidy",
+    ),
+    Case(
         "a cover letter without any tag",
         """
         0 ann c tidy two things
@@ -495,6 +506,17 @@ REVISIONS = [
         2 ann b<c [PATCH 2/2] two
         {9 * HOUR}1 ann a2 [PATCH v2 1/2] one
         {9 * HOUR}2 ann b2<a2 [PATCH v2 2/2] two
+        """,
+        "a2 b2",
+        2,
+        note="using v2, the newest",
+    ),
+    Case(
+        "a longer version within the hour, all in reply to the first",
+        """
+        0 ann a [PATCH 1/1] one
+        600 ann a2<a [PATCH v2 1/2] one
+        601 ann b2<a [PATCH v2 2/2] two
         """,
         "a2 b2",
         2,

@@ -57,6 +57,7 @@ class Plan:
     reruns: int = 2
     allow_flaky: bool = False
     strict: bool = False
+    no_snapshot: bool = False
     boot_timeout: float = 30.0
     test_timeout: float = 60.0
     run_timeout: float = 0.0

@@ -187,7 +187,7 @@ OPTIONS = (
         repeated=True),
     CommandOption("--no-snapshot", "boot every guest, instead of copying a saved one",
         _KERNEL_VERBS, GUESTS, plan="no_snapshot", pytest="--no-snapshot", guest="no_snapshot",
-        setting="no_snapshot", repeated=True, carried=True),
+        repeated=True, carried=True),
     CommandOption("--boot-timeout",
         "deadline per boot in seconds, extended under emulation (default: %(default)g)",
         _KERNEL_VERBS, GUESTS, metavar="S", type=float, plan="boot_timeout",

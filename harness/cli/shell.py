@@ -14,6 +14,7 @@ from harness.cli import run as run_verb
 from harness.cli.parser import Commands, add_options, add_verb, typed_plan
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
+from harness.guest.image import uncompressed
 from harness.guest.spec import parse_variables
 from harness.lab import kernels
 from harness.model import Plan
@@ -66,6 +67,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             environment=parse_variables(plan.environment),
             boot_deadline=plan.boot_timeout,
             modules=modules,
+            vmlinux=uncompressed(image),
+            no_snapshot=plan.no_snapshot,
         )
         status = guest.shell(spec, command)
     if options.json:  # after the command's own output

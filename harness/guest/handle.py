@@ -136,10 +136,10 @@ def start(spec: GuestSpec, count: int) -> list[GuestHandle]:
     sweep()
     guests: list[GuestHandle] = []
     if spec.prepared and spec.bundle is None:
-        from harness.guest import bundle  # only needed here: keepers import this module too
+        from harness.guest import bundle, prepared  # only needed here: keepers import this too
 
         spec = dataclasses.replace(spec, bundle=bundle.ready(spec.python))
-    spec = with_gate(spec)
+        spec = prepared.with_gate(spec)
     try:
         for _ in range(count):
             guests.append(_start_guest(spec))
@@ -148,20 +148,6 @@ def start(spec: GuestSpec, count: int) -> list[GuestHandle]:
             guest.end(grace=0)
         raise
     return guests
-
-
-def with_gate(spec: GuestSpec) -> GuestSpec:
-    """Return ``spec`` with the prepared image, if its guests can be copies.
-
-    Only x86-64 was tried.  A saved kernel would believe a disk to be as it was, so guests with
-    disks boot truly.
-    """
-    wanted = spec.arch == "x86_64" and not (spec.no_snapshot or spec.booter or spec.disks)
-    if not wanted or spec.bundle is None or spec.gate is not None:
-        return spec
-    from harness.guest import prepared
-
-    return dataclasses.replace(spec, gate=prepared.ready(spec.python, spec.bundle))
 
 
 def _start_guest(spec: GuestSpec) -> GuestHandle:

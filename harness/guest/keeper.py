@@ -40,6 +40,7 @@ class GuestKeeper:
         self.watch = ConsoleWatch(self.spec.deadline, self.spec.factor)
         self.unwanted = False  # SIGTERM
         self.late = False  # SIGUSR1
+        self.copied = False  # from a saved guest
 
     def record(self, ended: str = "") -> GuestRecord:
         """Write and return the record with what is known so far."""
@@ -52,6 +53,7 @@ class GuestKeeper:
             note=self.watch.note,
             began=round(self.born, 3),
             seconds=round(time.monotonic() - self.begin, 3) if ended else 0.0,
+            copied=self.copied,
         )
         records.write_record(self.folder, record)
         return record
@@ -85,6 +87,7 @@ class GuestKeeper:
 
     def _copy(self, private: Path, saved: Snapshot) -> bool:
         """Run a copy of a saved guest; return False if it did not come up."""
+        self.copied = True
         self._start_clock(self.spec.deadline / 2)
         argv = saved.copy_argv(self.spec, self.name, private)
         self.watch.spoke = True  # before it was saved
@@ -107,6 +110,7 @@ class GuestKeeper:
         lines = (messages or machine.messages).strip().splitlines()
         why = why or f"a copy of the saved guest did not come up ({self.watch.end()})"
         snapshot.refuse(self.spec, ": ".join([why, *lines[-1:]]), broken=saved)
+        self.copied = False
         self._start_clock(self.spec.deadline)
         return False
 
@@ -126,7 +130,7 @@ class GuestKeeper:
         return self._unneeded() or time.monotonic() > self.begin + self.watch.deadline
 
     def _ended(self, machine: Machine, *, by_itself: bool) -> tuple[int, str]:
-        """End QEMU, and note how it ended if it did so by itself; return its status and messages."""
+        """End QEMU, and note how it did if by itself; return its exit status and messages."""
         by_itself = by_itself and machine.exited()  # then QEMU's exit status shows why
         status = machine.end()
         if by_itself and self.watch.spoke:

@@ -21,9 +21,10 @@ from harness import paths, process, serial
 from harness.errors import HostFault
 from harness.guest import bundle as bundles
 from harness.guest import initplan
+from harness.guest.spec import GuestSpec
 from harness.guestside import gate
 
-_GUESTSIDE = Path(gate.__file__).parent
+_LOADED = Path(__file__).with_name("loaded.py")
 _LIMIT = 60.0  # seconds to import all modules; usually it takes one second
 _FOLDERS = ("/dev", "/proc", "/sys", "/root", "/run", "/tmp")
 
@@ -34,6 +35,18 @@ class LoadedFiles:
 
     files: tuple[str, ...]
     modules: tuple[tuple[str, str], ...]
+
+
+def with_gate(spec: GuestSpec) -> GuestSpec:
+    """Return ``spec`` with the prepared image, if its guests can be copies.
+
+    Only x86-64 was tried.  A saved kernel would believe a disk to be as it was, so guests with
+    disks boot truly.
+    """
+    wanted = spec.arch == "x86_64" and not (spec.no_snapshot or spec.booter or spec.disks)
+    if not wanted or spec.bundle is None or spec.gate is not None:
+        return spec
+    return dataclasses.replace(spec, gate=ready(spec.python, spec.bundle))
 
 
 def ready(python: Path, bundle: Path) -> Path | None:
@@ -56,8 +69,8 @@ def ready(python: Path, bundle: Path) -> Path | None:
 
 def _key(python: Path, bundle: Path, settings: str) -> str:
     digest = hashlib.sha256(settings.encode())
-    own = sorted(_GUESTSIDE.glob("*.py"))
-    for path in (python, bundle / bundles.MODULES, *own, *sorted(Path(__file__).parent.glob("*.py"))):
+    own = (Path(__file__), _LOADED, *sorted(Path(gate.__file__).parent.glob("*.py")))
+    for path in (python, bundle / bundles.MODULES, *own):
         status = path.stat()
         digest.update(f"\0{path}={status.st_mtime_ns},{status.st_size}".encode())
     return digest.hexdigest()[:20]
@@ -65,9 +78,9 @@ def _key(python: Path, bundle: Path, settings: str) -> str:
 
 def _build(python: Path, bundle: Path, settings: str, draft: Path) -> None:
     compiled = bundle / bundles.COMPILED
-    argv = [python, "-P", "-s", "-S", "-X", f"pycache_prefix={compiled}"]
+    argv = [str(python), "-P", "-s", "-S", "-X", f"pycache_prefix={compiled}"]
     table = draft.with_name("loaded.json")
-    argv += [Path(__file__).with_name("loaded.py"), settings, bundle / bundles.MODULES, table]
+    argv += [str(_LOADED), settings, str(bundle / bundles.MODULES), str(table)]
     variables = {"PYTHONPATH": None, "PYTHONHOME": None, "HARNESS_GUEST": "none"}
     process.run(argv, env=variables, timeout=_LIMIT)
     loaded = serial.read(table, LoadedFiles)
@@ -124,14 +137,14 @@ class Image:
                 continue
             place = place / part
             if place.is_symlink():
-                target = place.readlink()
+                link = place.readlink()
                 if PurePosixPath(place) not in self._present:
                     self.folder(PurePosixPath(place.parent))
                     self._present.add(PurePosixPath(place))
                     name = os.fsencode(place.relative_to("/"))
-                    self._writer.symlink(os.fsencode(target), name)
-                place = Path("/") if target.is_absolute() else place.parent
-                parts = [*(p for p in target.parts if p != "/"), *parts]
+                    self._writer.symlink(os.fsencode(link), name)
+                place = Path("/") if link.is_absolute() else place.parent
+                parts = [*(part for part in link.parts if part != "/"), *parts]
             elif parts:
                 self.folder(PurePosixPath(place))
         self.data(PurePosixPath(place), place.read_bytes(), place.stat().st_mode & 0o777 | 0o400)

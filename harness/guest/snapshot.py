@@ -123,7 +123,7 @@ def refuse(spec: GuestSpec, why: str, broken: Snapshot | None = None) -> None:
 
 
 def trouble(guests: Path) -> str:
-    """Return why guests of a run boot truly although snapshots were wanted; empty if they do not."""
+    """Return why the guests of a run boot truly against the user's wish; empty if they do not."""
     return records.read_text(guests / NOTE)
 
 

@@ -16,7 +16,6 @@ import importlib.metadata
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -145,7 +144,7 @@ def _read(folder: Path) -> Snapshot | None:
 
 
 def _made(spec: GuestSpec, folder: Path, over: Callable[[], bool]) -> Snapshot | None:
-    """Make the snapshot, or wait until another guest has made it."""
+    """Make the snapshot, or wait until another guest has made it; None if that one could not."""
     lock = filelock.FileLock(folder.with_name(f"{folder.name}.lock"))
     while not lock.is_locked:
         with contextlib.suppress(filelock.Timeout):
@@ -157,12 +156,17 @@ def _made(spec: GuestSpec, folder: Path, over: Callable[[], bool]) -> Snapshot |
         if saved or (spec.folder / NOTE).exists():
             return saved
         _prune(folder.parent)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as scratch:
-            draft = Path(scratch) / folder.name
+        # At most; what the guest has not touched takes no space.
+        paths.need_space(folder.parent, spec.memory << 20, "saving a guest")
+        with paths.scratch(folder) as scratch:
+            draft = scratch / folder.name
             draft.mkdir(0o700)
             _save(spec, draft, over)
             draft.rename(folder)
-        return _read(folder)
+        saved = _read(folder)
+        if saved is None:
+            raise HostFault(f"the snapshot in {folder} changed while it was written")
+        return saved
 
 
 def _save(spec: GuestSpec, draft: Path, over: Callable[[], bool]) -> None:
@@ -179,6 +183,8 @@ def _save(spec: GuestSpec, draft: Path, over: Callable[[], bool]) -> None:
                 private.path / "qmp", draft / STATE, lambda: over() or not machine.running
             ):
                 raise HostFault("QEMU could not save the guest")
+        with (draft / RAM).open("rb") as memory:
+            os.fsync(memory)  # a copy cannot notice what a host that loses power loses of it
         saved = Snapshot(
             argv=command,
             run=str(private.path),
@@ -228,11 +234,11 @@ def _digest(data: bytes) -> str:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the snapshots that were not used for longest."""
-    names = [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."]
-    used = sorted(names, key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in used[MOST - 1 :]:
-        if time.time() - path.stat().st_mtime > _RECENT:
+    """Remove the snapshots that were not used for longest, and drafts of killed guests."""
+    used = {path: path.stat().st_mtime for path in folder.iterdir() if path.is_dir()}
+    whole = sorted((path for path in used if path.name[0] != "."), key=lambda path: -used[path])
+    for path in used.keys() - set(whole[: MOST - 1]):
+        if time.time() - used[path] > _RECENT:
             _remove(path)
 
 

@@ -156,6 +156,8 @@ OPTIONS = (
         _TEST_VERBS, TESTS, metavar="S", type=float, plan="run_timeout", pytest="--run-timeout"),
     CommandOption("--repeat", "run each test N times in its guest", _TEST_VERBS, TESTS,
         metavar="N", type=count, plan="repeat", pytest="--repeat", repeated=True),
+    CommandOption("--fresh", "run each test, class or module in a guest of its own", _TEST_VERBS,
+        TESTS, choices=("test", "class", "module"), plan="fresh", pytest="--fresh", repeated=True),
     CommandOption("--retry",
         "run a failing test again, alone, up to N times (default: once after a crash)",
         _PAIR_VERBS, TESTS, metavar="N", type=count, plan="retry", pytest="--retry",

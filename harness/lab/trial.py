@@ -190,7 +190,7 @@ def raise_fault(
 def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
     """Return the cache folder, named by what a result depends on: kernel, suites, how they run."""
     guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment, plan.no_snapshot)
-    tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.retry, plan.allow_flaky)
+    tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.fresh, plan.retry, plan.allow_flaky)
     how = (kernel.key, *guest, *tests, plan.hold_for, plan.vmcore, plan.pytest_args)
     digest = hashlib.sha256(repr(how).encode())
     for folder in (*(plan.folder / suite for suite in plan.suites), Path(harness.__file__).parent):

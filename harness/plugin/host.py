@@ -175,9 +175,12 @@ class HostSide:
             message = f"the running kernel is not the requested one: {differences}"
             pytest.exit(message, returncode=pytest.ExitCode.INTERNAL_ERROR)
         self.names[node.gateway.id] = answer["guest"]
-        repeat = self.config.getoption("repeat")
-        hold = self.fleet.spec.hold > 0
-        node.workerinput["harness"] = {"guest": answer["guest"], "repeat": repeat, "hold": hold}
+        node.workerinput["harness"] = {
+            "guest": answer["guest"],
+            "repeat": self.config.getoption("repeat"),
+            "fresh": self.config.getoption("fresh"),
+            "hold": self.fleet.spec.hold > 0,
+        }
         replaces = len(self.names) > self.fleet.count
         Worker(node, answer["guest"], self.reports, replaces=replaces)
         self.watch.busy(answer["guest"])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from _pytest._code.code import ExceptionRepr
 
+from harness.guestside.plugin import FRESH
 from harness.model import Outcome, Splat
 from harness.plugin import taint
 from harness.plugin.deadlines import DeadlineWatch
@@ -44,7 +45,8 @@ class Reports:
         self.ledger = SplatLedger()
         self._uncollected: set[str] = set()  # files that cannot be imported
         self.done = 0  # number of tests that have ended
-        self.spent: dict[str, str] = {}  # guests that end by themselves, and why
+        # Guests that end by themselves, and why; empty for --fresh.
+        self.spent: dict[str, str] = {}
         self.boot: dict[str, tuple[Splat, ...]] = {}  # splats during the boot of a guest
         self.broken: dict[str, str] = {}  # guests in which pytest itself failed, and how
         self.titles: dict[str, set[str]] = {}  # titles of a guest's splats reported so far
@@ -65,7 +67,8 @@ class Reports:
         if report.when == "teardown":
             self.done += 1
         if extra.get("spent"):
-            self.spent[guest] = f"{extra['spent']} during {report.nodeid}"
+            why = extra["spent"]
+            self.spent[guest] = "" if why == FRESH else f"{why} during {report.nodeid}"
         return earlier
 
     def uncollected(self, guest: str, report: pytest.CollectReport) -> None:

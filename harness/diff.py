@@ -22,6 +22,8 @@ _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _GIT = "diff --git "
 _MOVE = re.compile(r"(?:rename|copy) (from|old|to|new) (.*)\n?")
 _MODE = re.compile(r"(?:new file mode|new mode|index [0-9a-f]+\.\.[0-9a-f]+) ([0-7]{1,9})\n?")
+_MOVED = re.compile(rb"^(?:rename|copy) (from|to) (.*?)\r?$", re.MULTILINE)
+_BLANK = re.compile(rb" ")
 _BLOB = re.compile(r"index ([0-9a-f]{7,64})\.\.[0-9a-f]{7,64}")
 
 
@@ -40,7 +42,7 @@ class FileDiff:
     ``old`` and ``new`` are its names before and after, empty if there is no file; ``names`` are all
     names that git may use.  ``blob`` is the id of the old content as written, possibly abbreviated.
     ``moved``: renamed or copied; ``link``: a symbolic link according to a mode line; ``binary``: a
-    git binary patch; ``bare``: the names lack a/ and b/.
+    git binary patch.
     """
 
     old: str = ""
@@ -50,7 +52,6 @@ class FileDiff:
     moved: bool = False
     link: bool = False
     binary: bool = False
-    bare: bool = False
     hunks: tuple[Hunk, ...] = ()
 
     @property
@@ -70,6 +71,47 @@ def split(body: bytes) -> tuple[bytes, bytes]:
     """Return the text before the diff, and the rest (empty without a diff)."""
     match = _START.search(body)
     return (body[: match.start()], body[match.start() :]) if match else (body, b"")
+
+
+def with_prefixes(patch: bytes) -> bytes:
+    """Return a diff of git with a/ and b/ before the file names; the same object if it has them.
+
+    git leaves them out if diff.noprefix is set.  Then both names are the same, or those of a
+    rename.
+    """
+    lines = patch.splitlines(keepends=True)
+    old = new = 0  # remaining lines of the current hunk
+    names: list[tuple[bytes, bytes]] = []
+    heads = [number for number, line in enumerate(lines) if line.startswith(_GIT.encode())]
+    for head in heads:
+        words = lines[head].rstrip(b"\r\n")[len(_GIT) :]
+        moved = dict(_MOVED.findall(b"".join(lines[head + 1 : head + 8])))
+        pairs = [(words[: match.start()], words[match.end() :]) for match in _BLANK.finditer(words)]
+        own = (moved.get(b"from", b""), moved.get(b"to", b""))
+        names += [pair for pair in pairs if pair[0] == pair[1] or pair == own][:1]
+    if not heads or len(names) < len(heads):
+        return patch
+    remaining = iter(names)
+    for number, line in enumerate(lines):
+        end = line[len(line.rstrip(b"\r\n")) :]
+        if old > 0 or new > 0:
+            old -= line[:1] in (b" ", b"-", b"\n", b"\r")
+            new -= line[:1] in (b" ", b"+", b"\n", b"\r")
+        elif match := _HUNK.match(line.decode(errors="replace")):
+            old, new = (int(count or 1) for count in match.groups())
+        elif line.startswith(_GIT.encode()):
+            left, right = next(remaining)
+            lines[number] = b"%s%s %s%s" % (
+                _GIT.encode(), _prefixed(b"a/", left), _prefixed(b"b/", right), end,
+            )  # fmt: skip
+        elif line.startswith((b"--- ", b"+++ ")) and not line.startswith(b"/dev/null", 4):
+            side = b"a/" if line.startswith(b"-") else b"b/"
+            lines[number] = line[:4] + _prefixed(side, line[4:])
+    return b"".join(lines)
+
+
+def _prefixed(prefix: bytes, name: bytes) -> bytes:
+    return b'"' + prefix + name[1:] if name.startswith(b'"') else prefix + name
 
 
 def parse(patch: bytes | str) -> list[FileDiff]:
@@ -174,7 +216,7 @@ def _of_git_line(text: str) -> FileDiff:
         pairs = [(text[:at], text[at + 1 :]) for at in spaces]
     for old, new in pairs:
         if _stripped(old) == (name := _stripped(new)):
-            return FileDiff(name, name, (name,), bare=old == new and "/" in old)
+            return FileDiff(name, name, (name,))
     # The following lines contain the names; until then, list all possible names.
     names = [_stripped(name) for pair in pairs for name in pair] if len(pairs) == 1 else []
     return FileDiff(names=tuple(dict.fromkeys(names)), new=names[1] if names else "")

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.architectures import ARCHITECTURES
+from harness.errors import UsageError
 from harness.model.plan import Plan
+
+if TYPE_CHECKING:
+    from harness.model import Run
 
 GUEST_MEMORY = 1024  # MiB
 GUEST_ARCH = "x86_64"
+LONG_HOLD = 7 * 24 * 3600.0  # seconds; the user ends such a hold at the terminal
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # a name that shells accept
 _ARCHITECTURES = " or ".join(entry.name for entry in ARCHITECTURES)
 
 
@@ -45,9 +53,43 @@ def mebibytes(text: str) -> int:
     return int(match[1]) * (1024 if match[2] == "G" else 1)
 
 
+def suite_of(kind: str) -> Callable[[str], str]:
+    """Return the parser of an option that names suites of a kind (harness.adaptors)."""
+    return lambda text: f"{kind}:{text}"
+
+
+def kselftest(text: str) -> str:
+    """Parse TARGET or TARGET:TEST, as kselftest's own lists have it."""
+    name, colon, test = text.partition(":")
+    return f"kselftest:{name}::{test}" if colon else f"kselftest:{name}"
+
+
 def path(text: str) -> Path | None:
     """Parse a path; None for an empty string, for example from an unset shell variable."""
     return Path(text) if text else None
+
+
+def parse_variables(arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Parse the arguments of --guest-env: NAME=VALUE, or NAME for its value on this machine.
+
+    Raises UsageError for an invalid name, and for a variable that is not set on this machine.
+    """
+    variables: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not _VARIABLE.fullmatch(name):
+            valid = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", name) or "NAME"
+            raise UsageError(
+                f"--guest-env: {name!r} is not a valid variable name",
+                hint=f"--guest-env {shlex.quote(valid + equals + value)}",
+            )
+        if not equals and name not in os.environ:
+            raise UsageError(
+                f"--guest-env {name}: {name} is not set on this machine",
+                hint=f"to set it in the guests: --guest-env {name}=VALUE",
+            )
+        variables[name] = value if equals else os.environ[name]
+    return tuple(variables.items())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +105,7 @@ class CommandOption:
     ``guest`` is the field of the GuestSpec that it sets, ``setting`` its key in [tool.harness].
     ``repeated``: it changes what is tested, so the command that repeats a run on another machine
     includes it.  ``carried``: it changes what a test sees, so the command that runs one test alone
-    includes it.
+    includes it.  ``short_for``: another way to write this option, which commands use instead.
     """
 
     flag: str = ""
@@ -80,6 +122,7 @@ class CommandOption:
     setting: str = ""
     repeated: bool = False
     carried: bool = False
+    short_for: str = ""
 
     @property
     def dest(self) -> str:
@@ -143,8 +186,15 @@ OPTIONS = (
         _KERNEL_VERBS, KERNEL, metavar="N", type=int, plan="jobs"),
     CommandOption("--patched-only", "do not test the base", _PAIR_VERBS, TESTS,
         plan="patched_only", repeated=True),
-    CommandOption("--suite", "pytest files or folders to run in the guest", _TEST_VERBS, TESTS,
-        metavar="PATH", plan="suites", setting="suites", repeated=True),
+    CommandOption("--suite", "pytest files or folders to run in the guest, or KIND:WHAT",
+        _TEST_VERBS, TESTS, metavar="PATH", plan="suites", setting="suites", repeated=True),
+    CommandOption("--program",
+        "a command to run as a test: exit status 0 passes, 4 skips; or a folder of programs",
+        _TEST_VERBS, TESTS, metavar="COMMAND", type=suite_of("program"), plan="suites",
+        short_for="--suite"),
+    CommandOption("--kselftest", "kernel self-tests, such as filesystems/statmount",
+        _TEST_VERBS, TESTS, metavar="TARGET[:TEST]", type=kselftest, plan="suites",
+        short_for="--suite"),
     CommandOption("-k", "run only tests that match EXPR, as in pytest", _TEST_VERBS, TESTS,
         metavar="EXPR", plan="keyword", pytest="-k", repeated=True),
     CommandOption("--test-timeout",
@@ -216,6 +266,8 @@ OPTIONS = (
         help="multiply all deadlines by this factor", guest="scale", carried=True),
     CommandOption(pytest="--guest-folder", metavar="DIR",
         help="folder for consoles and results"),
+    CommandOption(pytest="--suite-folder", metavar="SUITE=DIR", default=(), carried=True,
+        help="where the tests of a suite such as kselftest:TARGET were built"),
     CommandOption(pytest="--guest-booter", metavar="COMMAND", carried=True,
         help="a program to run instead of virtme-run (for tests)"),
     CommandOption(pytest="--kernel-options", metavar="FILE",
@@ -239,7 +291,7 @@ def words(plan: Plan, options: Iterable[CommandOption] = OPTIONS) -> list[str]:
     return [
         word
         for option in options
-        if option.flag and option.plan
+        if option.flag and option.plan and not option.short_for
         for word in _words(option.flag, option, plan)
     ]
 
@@ -270,3 +322,27 @@ def command(plan: Plan, verb: str = "run") -> list[str]:
     """Return the command line that requests ``plan``."""
     rest = ["--", *plan.pytest_args] if plan.pytest_args else []
     return ["harness", verb, *plan.series_words, *plan.assignments, *words(plan), *rest]
+
+
+def repeat_command(plan: Plan) -> str:
+    """Return the command that repeats the run, with its evidence in a new folder."""
+    return shlex.join(command(dataclasses.replace(plan.typed or plan, out=None)))
+
+
+def single_test_command(run: Run, test: str) -> str:
+    """Return the command that runs one test on the judged kernel; empty for an old run.json."""
+    if run.plan is None:
+        return ""
+    default = Plan()
+    plan = dataclasses.replace(
+        run.plan,
+        suites=(test,),
+        patched_only=run.series is not None,
+        keyword=default.keyword,
+        repeat=default.repeat,
+        retry=default.retry,
+        reruns=default.reruns,
+        strict=default.strict,
+        out=None,
+    )
+    return shlex.join(command(plan))

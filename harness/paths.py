@@ -12,25 +12,27 @@ import errno
 import fcntl
 import os
 import shutil
-import tempfile
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import filelock
-import platformdirs
-
 from harness.errors import HostFault, Interrupted
-from harness.progress import Progress
+
+# platformdirs, filelock and tempfile are imported where they are used: every command imports this
+# module, and short ones use none of them.
+
+if typing.TYPE_CHECKING:
+    from harness.progress import Progress
 
 
 def cache(*parts: str) -> Path:
     """Return a folder of the cache, created if missing.  Raises HostFault."""
-    return _folder("HARNESS_CACHE", platformdirs.user_cache_path("harness"), parts)
+    return _folder("cache", parts)
 
 
 def state(*parts: str) -> Path:
     """Return a folder of the state, created if missing.  Raises HostFault."""
-    return _folder("HARNESS_STATE", platformdirs.user_state_path("harness"), parts)
+    return _folder("state", parts)
 
 
 def expanded(path: str | Path) -> Path:
@@ -41,9 +43,9 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
-def _folder(variable: str, default: Path, parts: tuple[str, ...]) -> Path:
-    top = Path(os.environ.get(variable) or default).absolute()
-    folder = top.joinpath(*parts)
+def _folder(kind: str, parts: tuple[str, ...]) -> Path:
+    variable = f"HARNESS_{kind.upper()}"
+    folder = Path(os.environ.get(variable) or _default(kind)).absolute().joinpath(*parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -52,6 +54,13 @@ def _folder(variable: str, default: Path, parts: tuple[str, ...]) -> Path:
             hint=f"set {variable} to a folder you can write to",
         ) from error
     return folder
+
+
+def _default(kind: str) -> Path:
+    import platformdirs
+
+    default: Path = getattr(platformdirs, f"user_{kind}_path")("harness")
+    return default
 
 
 @contextlib.contextmanager
@@ -63,6 +72,8 @@ def lock(
     The kernel releases the lock when the process that holds it ends for any reason.  A thread,
     which Ctrl-C does not reach, stops waiting when ``stop`` returns True, and raises Interrupted.
     """
+    import filelock
+
     lock_file = filelock.FileLock(path)
     try:
         try:
@@ -125,6 +136,8 @@ def _in_use_file() -> Iterator[int]:
 @contextlib.contextmanager
 def scratch(near: Path) -> Iterator[Path]:
     """Create a temporary folder next to ``near``, on the same file system for renames."""
+    import tempfile
+
     near.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{near.name}.", dir=near.parent))
     try:

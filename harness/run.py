@@ -19,8 +19,9 @@ from harness.errors import HarnessError, HostFault, Interrupted
 from harness.guest import accel
 from harness.lab import folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
-from harness.lab.plan import repeat_command, require_suites
+from harness.lab.plan import require_suites
 from harness.model import Plan, Run, Source, Trial, looks_running
+from harness.options import repeat_command
 from harness.progress import Progress
 from harness.publish import junit
 from harness.results import evidence, store
@@ -60,6 +61,7 @@ def run(
     if not architectures.named(arch).proven:
         progress.say(f"{arch}: nobody has booted this architecture with the harness yet")
     source = kernels.find_source(plan, progress)
+    lab = lab.with_suites(source)
     built = lab.kernels(source)
     place = folder.make(plan, started, command)
     began(place, source)

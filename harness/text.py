@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import typing
+
+if typing.TYPE_CHECKING:
+    from rich.text import Text
 
 # Escape sequences of a terminal: colours and cursor, window titles, and the short ones.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
@@ -38,6 +42,13 @@ def printable(raw: str, *, lines: bool = False) -> str:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         text = _COMMAND.sub(lambda match: f"{match[0]} ", text)
     return text
+
+
+def printable_text(text: Text, *, lines: bool = False) -> Text:
+    """Make styled text printable, as ``printable`` does for a string."""
+    safe = text.copy()
+    safe.plain = printable(text.plain, lines=lines)
+    return safe
 
 
 def one_line(raw: str, most: int = 200) -> str:

@@ -190,7 +190,7 @@ class RowProgress(Progress):
 
     def __init__(self, outer: Progress) -> None:
         super().__init__(quiet=True, live=False)
-        self.verbose, self.console = outer.verbose, outer.console
+        self.verbose, self.screen = outer.verbose, outer.screen
         self.around: Stage | None = None
         self._rows: dict[int, StageRow] = {}
 

@@ -8,19 +8,18 @@ import contextlib
 import importlib
 import io
 import itertools
-import logging
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import harness
-from harness import errors, settings
+from harness import errors
 from harness.cli import ending
 from harness.cli.parser import (
     Answered,
+    Commands,
     HelpFormatter,
     Parser,
     flags,
@@ -29,28 +28,10 @@ from harness.cli.parser import (
     takes_value,
     verbs,
 )
+from harness.cli.verbs import VERBS
 from harness.progress import Progress
 
-#: Each verb and its module.
-VERBS = {
-    "run": "run",
-    "check": "check",
-    "compare": "compare",
-    "bisect": "bisect",
-    "report": "report",
-    "history": "history",
-    "runs": "runs",
-    "show": "runs",
-    "gc": "clean",
-    "clean": "clean",
-    "doctor": "doctor",
-    "setup": "doctor",
-    "shell": "shell",
-    "splats": "splats",
-    "series": "series",
-    "fetch": "series",
-    "completion": "completion",
-}
+__all__ = ["DESCRIPTION", "EPILOG", "VERBS", "main", "overview", "parser", "understood"]
 
 DESCRIPTION = """\
 Test what a patch series does to the kernel: apply it, build, boot in QEMU, run
@@ -66,13 +47,25 @@ exit codes, as for `git bisect run`:
 `pytest --kernel IMAGE PATH` runs your own tests on your own kernel image."""
 
 
-def parser(verb: str = "") -> Parser:
-    """Build the parser for all verbs, or for one: doctor must work if run cannot be imported."""
+def _top() -> tuple[Parser, Commands]:
     top = Parser("harness", description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter)
     top.add_argument("--version", action="version", version=f"harness {harness.__version__}")
-    commands = top.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for module in (VERBS[verb],) if verb in VERBS else dict.fromkeys(VERBS.values()):
-        importlib.import_module(f"harness.cli.{module}").add(commands)
+    return top, top.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+
+def parser(verb: str = "") -> Parser:
+    """Build the parser for all verbs, or for one: doctor must work if run cannot be imported."""
+    top, commands = _top()
+    for name in (verb,) if verb in VERBS else VERBS:
+        VERBS[name].add(name, commands)
+    return top
+
+
+def overview() -> Parser:
+    """Build a parser that lists the verbs, but knows none of their arguments."""
+    top, commands = _top()
+    for name, verb in VERBS.items():
+        commands.add_parser(name, help=verb.short)
     return top
 
 
@@ -85,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             importlib.import_module("harness.cli.completion").answer()
         _streams()
         if not words:
-            print(_first_steps(), end="")
+            print(importlib.import_module("harness.cli.first_steps").text(), end="")
             return ending.let_go(errors.USAGE)
         options = understood(words)
         progress = Progress(quiet=options.quiet, verbose=options.verbose)
@@ -132,7 +125,7 @@ def _without_verb(words: Sequence[str]) -> errors.UsageError:
     """
     head = itertools.takewhile(lambda word: word not in (*VERBS, "--"), words)
     if questions := [word for word in head if word in ("-h", "--help", "--version")]:
-        parser().parse_args(questions)
+        overview().parse_args(questions)
     fault = None
     for number, meant in enumerate(_verb_first(words)):
         try:
@@ -187,7 +180,7 @@ def _run(options: argparse.Namespace, progress: Progress) -> int:
         _commands_shown(progress),
         ending.interruptible(progress),
     ):
-        code: int = options.run(options, progress)
+        code = VERBS[options.command[1]].run(options, progress)  # runs has a --verb of its own
         sys.stdout.flush()
     return errors.HOST_FAULT if faults else code
 
@@ -195,12 +188,14 @@ def _run(options: argparse.Namespace, progress: Progress) -> int:
 @contextlib.contextmanager
 def _commands_shown(progress: Progress) -> Iterator[None]:
     """With -v, show each program that is started."""
-    handler = logging.Handler()
-    handler.emit = lambda record: progress.more(record.getMessage())  # type: ignore[method-assign]
-    log = logging.getLogger("harness.process")
     if not progress.verbose:
         yield
         return
+    import logging
+
+    handler = logging.Handler()
+    handler.emit = lambda record: progress.more(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("harness.process")
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
@@ -219,36 +214,3 @@ def _streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a test may have replaced it
             stream.reconfigure(errors="backslashreplace")  # a terminal may only support ASCII
-
-
-def _first_steps() -> str:
-    """Return the first steps, which `harness` prints without arguments."""
-    needed = ("qemu-system-x86_64", "make", "gcc", "flex", "bison")
-    missing = [name for name in needed if shutil.which(name) is None]
-    if missing:
-        steps = [("harness setup", f"start here: this machine lacks {', '.join(missing)}")]
-    else:
-        steps = [("harness doctor", "show what this machine has, and what it lacks")]
-    steps += [
-        _first_run(),
-        ("harness check MBOX", "check each patch: mail, scripts, builds, boots"),
-        ("harness shell", "open a shell in the kernel that `harness run` tests"),
-        ("harness --help", "list all verbs; harness VERB --help has examples"),
-    ]
-    lines = "".join(f"  {command:<28} {what}\n" for command, what in steps)
-    return f"harness tests what a patch series does to the kernel.\n\n{lines}"
-
-
-def _first_run() -> tuple[str, str]:
-    """Return the command for a first run: the project's own, or one that specifies everything."""
-    here = Path.cwd()
-    try:
-        project = settings.load(here)
-    except errors.HarnessError as error:
-        return "harness run", f"but first: {error.what}"
-    if project.series:
-        kernel = f" on Linux {project.kernel}" if project.kernel else ""
-        return "harness run", f"test {project.series}{kernel}"
-    if (here / "MAINTAINERS").is_file() and (here / "Kbuild").is_file():
-        return "harness run v7.2..HEAD --tree .", "test commits of this tree (v7.2: their base)"
-    return "harness run MBOX --kernel 7.2", "test a series on the newest Linux 7.2.x"

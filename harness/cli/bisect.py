@@ -12,127 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from harness import cli, errors, history, paths, settings
-from harness.bisect import BisectPlan, bisect, prober, report, signature
+from harness.bisect import prober, report, signature
+from harness.bisect.engine import bisect
+from harness.bisect.job import BisectPlan
 from harness.bisect.signature import COMMAND, TEST, Signature, SignatureKind
-from harness.cli.parser import Commands, add_options, add_verb, parse, typed_plan
+from harness.cli.parser import parse, typed_plan
 from harness.lab import plan
 from harness.model import BisectMode, Call, Outcome, Plan, SearchStart
 from harness.progress import Progress
 from harness.results import store
 from harness.text import one_line
 
-DESCRIPTION = """\
-Find what made a test fail, and prove it: a patch of a series (without --good), a commit
-between --good and --bad, options of a config, or patches that fail only together.
-After --, name files to search only commits that touch them, or give a command whose
-exit code counts as in `git bisect run`.  Exit code 0 when the culprit was found and the
-proof confirms it, 1 when the proof contradicts it, 125 when the remaining candidates
-cannot be tested."""
-
-EXAMPLES = """\
-examples:
-  harness bisect --series patches/mine --test tests/guest/configfs/test_mount.py::test_x
-  harness bisect --tree ~/linux --good v7.1 --bad v7.2 --test tests/test_nvme.py=timeout
-  harness bisect --tree ~/linux --good v7.1 --bad HEAD --splat 'use-after-free' -- fs drivers/nvme
-  harness bisect --tree ~/linux --good v7.2 --bad v7.1 --find-fix --boot
-  harness bisect --tree ~/linux --good v7.1 --bad v7.2 --with-series --series my.mbox --test ID
-  harness bisect --config-bad debug --test ID       which option of the fragment is to blame
-  harness bisect --interaction --test ID            which patch needs which other one
-  harness bisect --tree . --good A --bad B -- ./mine.sh
-  harness bisect --resume                           continue where it was stopped
-"""
-
 # The other modes can run the suites to find out what fails.
 _NEED_SIGNATURE = (BisectMode.CONFIG, BisectMode.INTERACTION)
-
-
-def add(commands: Commands) -> None:
-    """Add the verb to the command line."""
-    short = "find the patch, commit or option that made a test fail"
-    parser = add_verb(commands, "bisect", short, DESCRIPTION, EXAMPLES, run)
-    parser.add_argument("words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as in harness run")
-    _add_range(parser.add_argument_group("where to search"))
-    _add_signature(parser.add_argument_group("what counts as bad"))
-    trials = parser.add_argument_group("trials")
-    trials.add_argument(
-        "--confidence",
-        type=float,
-        default=0.99,
-        metavar="P",
-        help="confidence of each decision, for flaky failures (default: %(default)s)",
-    )
-    trials.add_argument(
-        "--trials",
-        type=int,
-        default=10,
-        metavar="N",
-        help="give up when the bad end of the range passes N times (default: %(default)s)",
-    )
-    add_options(parser, "bisect")
-
-
-def _add_range(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--series", default="", metavar="SERIES", help="search the patches of SERIES"
-    )
-    group.add_argument(
-        "--good", action="append", default=[], metavar="REF", help="a commit in --tree that works"
-    )
-    group.add_argument(
-        "--bad", default="", metavar="REF", help="a commit in --tree that fails (default: HEAD)"
-    )
-    group.add_argument("--first-parent", action="store_true", help="follow first parents only")
-    group.add_argument(
-        "--with-series", action="store_true", help="apply the series on top of each commit"
-    )
-    group.add_argument(
-        "--find-fix",
-        action="store_true",
-        help="find the commit that fixed a failure: --bad is older",
-    )
-    group.add_argument(
-        "--config-good", default="", metavar="FILE|NAME", help="a .config or a fragment that works"
-    )
-    group.add_argument(
-        "--config-bad", default="", metavar="FILE|NAME", help="a .config or a fragment that fails"
-    )
-    group.add_argument(
-        "--interaction", action="store_true", help="leave out one or two patches at a time"
-    )
-    group.add_argument(
-        "--replay", default="", metavar="FILE", help="continue from a git bisect log"
-    )
-    group.add_argument(
-        "--resume",
-        nargs="?",
-        const="last",
-        default="",
-        metavar="DIR",
-        help="continue the bisection in DIR (default: the last one)",
-    )
-
-
-def _add_signature(group: argparse._ArgumentGroup) -> None:
-    for kind in signature.KINDS:
-        if kind.option and not kind.metavar:
-            group.add_argument(kind.option, action="store_true", help=kind.help)
-        elif kind.option:
-            group.add_argument(kind.option, type=kind.convert, metavar=kind.metavar, help=kind.help)
-    group.add_argument(
-        "--above", type=float, metavar="N", help="with --measure: numbers above N are bad"
-    )
-    group.add_argument(
-        "--below", type=float, metavar="N", help="with --measure: numbers below N are bad"
-    )
-    group.add_argument(
-        "--no-build", action="store_true", help="build no kernel: -- CMD needs only the sources"
-    )
-    group.add_argument(
-        "--other",
-        default="skip",
-        choices=("skip", "good", "bad"),
-        help="what any other failure counts as (default: %(default)s)",
-    )
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:

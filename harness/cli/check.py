@@ -10,94 +10,16 @@ import json
 import os
 from pathlib import Path
 
-import rich.console
-import rich.table
-from rich.text import Text
-
 from harness import check, errors, git, history, paths, settings
 from harness.check import CheckRequest, checks, commits, report
-from harness.cli import ci
-from harness.cli.parser import Commands, add_options, add_verb, typed_plan
-from harness.cli.terminal import verdict_text
+from harness.cli import check_matrix, ci
+from harness.cli.parser import typed_plan
 from harness.lab import plan
-from harness.model import WHOLE_SERIES, Cell, CellState, Matrix, Plan, Series, Severity
-from harness.progress import Progress, clock
+from harness.model import Plan, Series
+from harness.progress import Progress
 from harness.results import store
-from harness.text import printable
-
-DESCRIPTION = """\
-Check each patch of a series, and the series as a whole: the mail, the tree's own
-scripts, whether the kernel builds with W=1 and without new warnings, boots and passes
-the suites.  A table shows which checks found problems in which patches; the list below
-it says which patch introduces a problem and which one removes it.  Exit code 0 good,
-1 bad (an error, or with --strict a warning), 125 when the series does not apply."""
-
-EXAMPLES = """\
-examples:
-  harness check patches/configfs-ns            a series, on its kernel
-  harness check --only mail,scripts my.mbox    quick: nothing is built
-  harness check HEAD                           one commit of the tree you are in
-  harness check v7.2..topic --tree ~/linux     several commits
-  git rebase -i --exec 'harness check HEAD' v7.2
-  harness check patches/v3 --previous patches/v2
-  harness check --b4 --only mail,scripts       for b4, which pipes a patch in:
-    git config b4.review-perpatch-check-cmd 'harness check --b4 --only mail,scripts'
-    git config b4.review-series-check-cmd 'harness check --b4 --only build,tests'
-"""
 
 MOST = 50  # maximum number of tests that are run before all others
-_WIDE = 160  # columns without a terminal
-_SUBJECT = 16  # minimum number of columns for a subject
-_FINDINGS = 8  # findings of a cell that are shown in full; check.json contains all
-_STATES = {
-    CellState.GOOD: ("ok", "green"),
-    CellState.SAME: ("same", "dim"),
-    CellState.UNKNOWN: ("?", "yellow"),
-    CellState.NONE: ("", ""),
-}
-_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
-
-
-def add(commands: Commands) -> None:
-    """Add the verb to the command line."""
-    names = "\n".join(
-        f"  {entry.name:<12} {entry.help}{'' if entry.default else ' (only if named)'}"
-        for entry in checks.CHECKS
-    )
-    groups = "\n".join(f"  {name:<12} {' '.join(group)}" for name, group in checks.groups().items())
-    short = "check a series patch by patch, before it is merged"
-    epilog = f"checks:\n{names}\n\ngroups of checks:\n{groups}\n\n{EXAMPLES}"
-    parser = add_verb(commands, "check", short, DESCRIPTION, epilog, run)
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="SERIES | COMMITS | CONFIG_X=y",
-        help="a folder, mbox or name below patches/; a commit or A..B; - is standard input",
-    )
-    group = parser.add_argument_group("checks")
-    group.add_argument(
-        "--only",
-        action="append",
-        default=[],
-        metavar="CHECK,...",
-        help="run only these checks or groups",
-    )
-    group.add_argument(
-        "--skip",
-        action="append",
-        default=[],
-        metavar="CHECK,...",
-        help="skip these checks or groups",
-    )
-    for entry in checks.CHECKS:
-        if not entry.default:
-            group.add_argument(f"--{entry.name}", action="store_true", help=entry.help)
-    group.add_argument("--strict", action="store_true", help="count warnings as bad")
-    group.add_argument(
-        "--previous", default="", metavar="SERIES", help="the previous revision, for git range-diff"
-    )
-    group.add_argument("--b4", action="store_true", help="speak b4's check-command protocol")
-    add_options(parser, "check")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
@@ -137,7 +59,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     if options.json:
         print(json.dumps(store.check_table(matrix), indent=1))
     else:
-        show(matrix, folder)
+        check_matrix.show(matrix, folder)
     ci.tell(folder)
     return matrix.verdict.exit_code
 
@@ -177,96 +99,3 @@ def _failed_before(series: Series | None, db: str, progress: Progress) -> tuple[
     except errors.HarnessError as error:  # the check works without this list
         progress.say(f"past failures are unknown: {error.what}")
         return ()
-
-
-def show(matrix: Matrix, folder: Path) -> None:
-    """Print a matrix: the table first, then the findings by patch."""
-    terminal = rich.console.Console().is_terminal
-    width = None if terminal else _WIDE
-    console = rich.console.Console(highlight=False, soft_wrap=True, markup=False, width=width)
-    console.print(table(matrix, console.width))
-    _print_findings(console, matrix)
-    _print_notes(console, matrix)
-    if why := matrix.trouble:
-        console.print(f"\n{printable(why, lines=True)}", style="red")
-    what = f" {printable(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}"
-    console.print("\n", verdict_text(matrix.verdict), what, sep="")
-    console.print(f"evidence {folder}")
-
-
-def table(matrix: Matrix, width: int) -> rich.table.Table:
-    """Build the table: a row per patch, or a row per check if that would be too wide."""
-    used = [
-        name
-        for name in matrix.checks
-        if any(one.check == name and one.state is not CellState.NONE for one in matrix.cells)
-    ]
-    room = width - sum(max(len(name), 5) + 2 for name in used) - 8
-    across = room >= _SUBJECT
-    grid = rich.table.Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    numbers = [*(row.number for row in matrix.rows), WHOLE_SERIES]
-    labels = {row.number: f"{row.number}/{len(matrix.rows)}" for row in matrix.rows}
-    labels[WHOLE_SERIES] = "whole"
-    if not across:
-        grid.add_column("check", no_wrap=True)
-        for number in numbers:
-            grid.add_column(labels[number], no_wrap=True)
-        for name in used:
-            grid.add_row(name, *(_cell_text(matrix.cell(number, name)) for number in numbers))
-        return grid
-    grid.add_column("patch", no_wrap=True)
-    for name in used:
-        grid.add_column(name, no_wrap=True)
-    for row in matrix.rows:
-        subject = row.subject if len(row.subject) <= room else f"{row.subject[: room - 1]}…"
-        labels[row.number] += f" {subject}"
-    for number in numbers:
-        cells = (_cell_text(matrix.cell(number, name)) for name in used)
-        grid.add_row(Text(printable(labels[number])), *cells)
-    return grid
-
-
-def _cell_text(cell: Cell) -> Text:
-    """Return a cell's text: ok, or the numbers of new and (in parentheses) inherited findings."""
-    if cell.state in _STATES and not (cell.state is CellState.SAME and cell.findings):
-        word, colour = _STATES[cell.state]
-        return Text(word, style=colour)
-    wrong = [one for one in cell.findings if one.level is not Severity.NOTE]
-    new = [one for one in wrong if one in cell.entering]
-    old = len(wrong) - len(new)
-    word = str(len(new)) if new else ""
-    if old:
-        word += f"{'+' if new else ''}({old})"
-    colour = "red" if cell.state is CellState.BAD else "yellow"
-    return Text(word, style=colour)
-
-
-def _print_findings(console: rich.console.Console, matrix: Matrix) -> None:
-    """List the findings under the patch that introduces them."""
-    last: tuple[int, str] | None = None
-    shown = 0
-    for cell, finding in matrix.findings:
-        if (cell.patch, cell.check) != last:
-            last, shown = (cell.patch, cell.check), 0
-            title = f"patch {cell.patch}" if cell.patch else "whole"
-            console.print(f"\n{title}, {cell.check}:", style="bold")
-        shown += 1
-        if shown <= _FINDINGS:
-            line = printable(report.line(finding, cell.patch), lines=True)
-            console.print(f"  {line}", style=_COLOURS[finding.level])
-        elif shown == _FINDINGS + 1:
-            console.print(f"  ... {len(cell.entering) - _FINDINGS} more, see check.json")
-
-
-def _print_notes(console: rich.console.Console, matrix: Matrix) -> None:
-    """List the notes of cells, such as why a check was not run."""
-    notes: dict[tuple[str, str], list[str]] = {}
-    for cell in matrix.cells:
-        if cell.note:
-            patch = str(cell.patch) if cell.patch else "whole"
-            notes.setdefault((cell.check, cell.note), []).append(patch)
-    if notes:
-        console.print()
-    for (name, note), patches in notes.items():
-        line = f"{name} ({', '.join(patches)}): {printable(note, lines=True)}"
-        console.print(line, style="dim")

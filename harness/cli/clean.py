@@ -17,81 +17,14 @@ import rich.table
 from harness import cache, errors, paths
 from harness.cache import CacheEntry
 from harness.cli import runs
-from harness.cli.parser import Commands, add_options, add_verb
 from harness.cli.terminal import ago
 from harness.history import retention, waiting
 from harness.lab.folder import COMMAND
 from harness.progress import Progress
 
-CLEAN = """\
-Show what the harness stores, by kind, with sizes and last use; or remove the kinds that
-you name.  Files that a run is using are never removed.  Everything in the cache can be
-made again; runs cannot."""
-
-CLEAN_EXAMPLES = """\
-examples:
-  harness clean                   show what is stored
-  harness clean --builds          remove build folders (kernels stay)
-  harness clean --all --dry-run   what would be removed
-  harness clean --runs            remove the evidence of past runs as well
-"""
-
-GC = """\
-Remove run folders, kernels, images and builds that are old, or that exceed a total
-size.  Pinned runs (harness runs --pin) stay, and so do the kernels of the remaining
-runs.  A run in progress is never touched.  Things that can be made again are removed
-before the oldest runs.  Folders made with --out are yours and stay; so does the history
-of all runs.  Without a limit nothing is removed."""
-
-GC_EXAMPLES = """\
-examples:
-  harness gc                                show what is stored, and why it stays
-  harness gc --keep-days 30                 remove what was not used for 30 days
-  harness gc --max-size 20G --dry-run       what would be removed to stay below 20 GB
-"""
-
-CHOICES = {
-    "builds": "remove build folders",
-    "kernels": "remove built kernels and their records",
-    "sources": "remove kernel sources and their worktrees",
-    "trees": "remove worktrees",
-    "all": "remove the whole cache, but keep the runs",
-    "runs": "remove the evidence of past runs, which cannot be made again",
-}
-
 # A run's folder name begins with the run's time, or with .removed.N. during its removal.
 _RUN_FOLDER = re.compile(r"(\.removed\.\d+\.)?\d{8}-\d{6}-")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-
-
-def add(commands: Commands) -> None:
-    """Add the verbs to the command line."""
-    short = "remove old runs, kernels and builds"
-    parser = add_verb(commands, "gc", short, GC, GC_EXAMPLES, run_gc)
-    parser.add_argument(
-        "--keep-days", type=float, metavar="N", help="remove what was not used for N days"
-    )
-    parser.add_argument(
-        "--max-size",
-        default="",
-        metavar="SIZE",
-        help="remove what exceeds SIZE, such as 500M or 20G",
-    )
-    parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="only list what would be removed"
-    )
-    add_options(parser, "gc")
-
-    short = "show and remove what the cache holds"
-    parser = add_verb(commands, "clean", short, CLEAN, CLEAN_EXAMPLES, run)
-    for choice, what in CHOICES.items():
-        parser.add_argument(
-            f"--{choice}", dest="choices", action="append_const", const=choice, help=what
-        )
-    parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="only list what would be removed"
-    )
-    parser.set_defaults(choices=[])
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:

@@ -9,32 +9,12 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness import doctor, errors, kconfig, paths, settings
-from harness.cli.parser import Commands, add_verb, verbs
+from harness import errors, paths, settings
+from harness.cli.parser import verbs
 from harness.progress import Progress
 from harness.settings import Settings
 
-SHELLS = ("bash", "zsh", "fish")
-
-DESCRIPTION = """\
-Print the shell code that completes verbs, options, series, fragments, suites and the
-folders of past runs."""
-
-EXAMPLES = """\
-examples:
-  eval "$(harness completion bash)"                     in ~/.bashrc
-  eval "$(harness completion zsh)"                      in ~/.zshrc, after compinit
-  harness completion fish > ~/.config/fish/completions/harness.fish
-"""
-
 Values = Callable[[Settings], Iterator[str]]
-
-
-def add(commands: Commands) -> None:
-    """Add the verb to the command line."""
-    short = "print completion code for bash, zsh or fish"
-    parser = add_verb(commands, "completion", short, DESCRIPTION, EXAMPLES, run)
-    parser.add_argument("shell", choices=SHELLS, help="bash, zsh or fish")
 
 
 def run(options: argparse.Namespace, _progress: Progress) -> int:
@@ -63,7 +43,9 @@ def _series(project: Settings) -> Iterator[str]:
 
 
 def _fragments(project: Settings) -> Iterator[str]:
-    yield from sorted(set(kconfig.available([project.folder / "kconfigs"])))
+    from harness.kconfig.fragment import available
+
+    yield from sorted(set(available([project.folder / "kconfigs"])))
 
 
 def _suites(project: Settings) -> Iterator[str]:
@@ -89,7 +71,9 @@ def _runs(project: Settings) -> Iterator[str]:
 
 
 def _needs(_: Settings) -> Iterator[str]:
-    yield from (need.what for need in doctor.NEEDS)
+    from harness.doctor.needs import NEEDS
+
+    yield from (need.what for need in NEEDS)
 
 
 #: The completions of an argument, by its option or metavar.

@@ -15,58 +15,14 @@ import rich.markup
 import rich.table
 
 from harness import doctor, errors
-from harness.cli.parser import Commands, add_verb
 from harness.doctor import NeedCheck, NeedLevel, NeedState
 from harness.progress import Progress
-
-DOCTOR = """\
-Check which programs, headers and permissions this machine has, which are missing or
-too old, and show the command that installs them.  Changes nothing.
-Exit code 0 when `harness run` can work, 128 when something it needs is missing."""
-
-DOCTOR_EXAMPLES = """\
-examples:
-  harness doctor             show what is present and what is missing
-  harness doctor --all       include what only some options need
-  harness doctor --json      the same for a script
-"""
-
-SETUP = """\
-Install the system packages that `harness doctor` finds missing, with the
-distribution's own package manager, and with sudo unless run as root.
-Exit code 0 when everything required or named is present afterwards, else 128."""
-
-SETUP_EXAMPLES = """\
-examples:
-  harness setup              show the command, ask, install
-  harness setup --yes        install without asking
-  harness setup clang lld    also what --llvm needs
-"""
 
 _MARKS = {
     NeedState.OK: "[green]✓[/]",
     NeedState.OLD: "[yellow]old[/]",
     NeedState.MISSING: "[red]✗[/]",
 }
-
-
-def add(commands: Commands) -> None:
-    """Add the verbs to the command line."""
-    parser = add_verb(
-        commands, "doctor", "show what this machine lacks", DOCTOR, DOCTOR_EXAMPLES, run
-    )
-    parser.add_argument(
-        "--all", action="store_true", help="also show missing things that only some options need"
-    )
-    short = "install what this machine lacks"
-    parser = add_verb(commands, "setup", short, SETUP, SETUP_EXAMPLES, run_setup)
-    parser.add_argument(
-        "names",
-        nargs="*",
-        metavar="NAME",
-        help="also install NAME, as harness doctor --all lists it",
-    )
-    parser.add_argument("-y", "--yes", action="store_true", help="install without asking")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:

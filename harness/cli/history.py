@@ -14,7 +14,6 @@ from rich.text import Text
 
 from harness import errors
 from harness.cli import terminal
-from harness.cli.parser import Commands, add_options, add_verb
 from harness.cli.terminal import Line, TableCell, ago, ended_text
 from harness.history.histories import (
     KernelInRun,
@@ -29,21 +28,6 @@ from harness.progress import Progress, clock
 from harness.serial import to_json
 from harness.text import quantity
 
-DESCRIPTION = """\
-Show the history of a test, a series or a splat: when a test first failed and last
-passed, how often it fails by chance, how its duration changes; the revisions of a
-series and what failed with each; where a splat was seen.  An ambiguous name lists the
-matches."""
-
-EXAMPLES = """\
-examples:
-  harness history test_mount.py::test_rmdir        a test, by part of its name
-  harness history namespace-aware configfs         a series, by its title
-  harness history "WARNING in configfs_rmdir"      a splat, by its title or fingerprint
-  harness history --kind test configfs             all tests whose names contain it
-  harness history --on base test_rmdir --json      only results on base kernels, for a script
-"""
-
 if typing.TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -56,27 +40,6 @@ _MARKS = {
     Outcome.NOTRUN: "-",
     Outcome.FLAKY: "~",
 }
-
-
-def add(commands: Commands) -> None:
-    """Add the verb to the command line."""
-    short = "show the history of a test, a series or a splat"
-    parser = add_verb(commands, "history", short, DESCRIPTION, EXAMPLES, run)
-    parser.add_argument("words", nargs="+", metavar="TEST|SERIES|SPLAT", help="what to look for")
-    parser.add_argument(
-        "--kind", default="", choices=("test", "series", "splat"), help="search only these"
-    )
-    parser.add_argument(
-        "--on", default="", choices=("base", "patched"), help="only results on these kernels"
-    )
-    parser.add_argument(
-        *("-n", "--last"),
-        type=int,
-        default=20,
-        metavar="N",
-        help="number of results to show (default: %(default)s)",
-    )
-    add_options(parser, "history")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:

@@ -8,14 +8,14 @@ import difflib
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from harness import options, paths
+from harness.cli.verbs import VERBS
 from harness.errors import UsageError
 from harness.model import Plan
-from harness.progress import Progress
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -77,26 +77,23 @@ class Parser(argparse.ArgumentParser):
 
 
 #: The argparse object that verbs are added to.
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def add_verb(
     commands: Commands,
     name: str,
-    short: str,
     description: str,
     examples: str,
-    run: Callable[[argparse.Namespace, Progress], int],
 ) -> argparse.ArgumentParser:
     """Add a verb with the options that all verbs have; return its parser."""
     parser = commands.add_parser(
         name,
-        help=short,
+        help=VERBS[name].short,
         description=description,
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("-q", "--quiet", action="store_true", help="show no progress")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TextIO
 
 from harness import errors, history, paths
+from harness.cli.arguments.results import PAGE
 from harness.cli.ci import put, tell_github
-from harness.cli.parser import Commands, add_options, add_verb
 from harness.errors import UsageError
 from harness.history.histories import TestHistory
 from harness.progress import Progress
@@ -23,66 +23,6 @@ from harness.publish import code_annotations, markdown, outputs
 from harness.publish.html import Page, page, run_page, write
 from harness.publish.outputs import OUTPUTS, OutputChoices
 from harness.results import store
-
-DESCRIPTION = """\
-Write the report of a run: one HTML file that needs no network and no other file.  It
-shows the verdict, the failures with their evidence, the tests by kernel, the patches
-with the findings at their lines, the timeline and the setup.  RUN is the folder of a
-harness run or harness check, a run's id, or "last".
-The options for other formats (a mail, JUnit ...) write those instead."""
-
-EXAMPLES = """\
-examples:
-  harness report last --open             look at the newest run
-  harness report RUN -o report.html      a file to send to others
-  harness report RUN --check CHECK       with the matrix of a check of the same series
-  harness report last --mail reply.eml --tested-by 'Jane Doe <jane@example.org>'
-  harness report last --junit report.xml --side patched
-"""
-
-NAME = "report.html"
-
-
-def add(commands: Commands) -> None:
-    """Add the verb to the command line."""
-    short = "write a run as an HTML page, a mail, JUnit, TAP, KCIDB"
-    parser = add_verb(commands, "report", short, DESCRIPTION, EXAMPLES, run)
-    parser.add_argument("words", metavar="RUN", help='a folder, a run\'s id, or "last"')
-    parser.add_argument(
-        "--check", default="", metavar="CHECK", help="also show a check of the same series"
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        default="",
-        metavar="FILE",
-        help=f"write the page to FILE (default: {NAME} in the run's folder)",
-    )
-    parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    forms = parser.add_argument_group("other formats", "FILE may be - for standard output")
-    for output in OUTPUTS:
-        forms.add_argument(f"--{output.name}", default="", metavar="FILE", help=output.help)
-    forms.add_argument(
-        "--github",
-        action="store_true",
-        help="print annotations for GitHub, and write its job summary",
-    )
-    forms.add_argument(
-        "--tested-by",
-        default="",
-        metavar="NAME <MAIL>",
-        help="sender of the mail; it gets a Tested-by only if the run justifies it",
-    )
-    forms.add_argument(
-        "--origin", default="", metavar="NAME", help="your origin name at KernelCI, for --kcidb"
-    )
-    forms.add_argument(
-        "--side",
-        default="",
-        choices=("base", "patched"),
-        help="only this kernel, for --junit and --kcidb",
-    )
-    add_options(parser, "report")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
@@ -199,8 +139,8 @@ def _write_page(
     def past_runs(tests: Sequence[str]) -> Mapping[str, TestHistory]:
         return _past_runs(tests, options.db, progress)
 
-    file = Path(options.output).absolute() if options.output else folder / NAME
-    file = file / NAME if file.is_dir() else file
+    file = Path(options.output).absolute() if options.output else folder / PAGE
+    file = file / PAGE if file.is_dir() else file
     with progress.stage("report", folder.name) as stage:
         with paths.writing(file, "another file with -o FILE"):
             size = _write_file(page(folder, past_runs, check), file, options.output)
@@ -223,8 +163,8 @@ def _write_file(made: Page, file: Path, place: str) -> int:
     if place != "-" and (file.is_file() or not file.exists()):
         return write(made, file)
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        size = write(made, Path(folder) / NAME)
-        put((Path(folder) / NAME).read_bytes(), place)
+        size = write(made, Path(folder) / PAGE)
+        put((Path(folder) / PAGE).read_bytes(), place)
     return size
 
 

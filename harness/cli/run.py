@@ -1,70 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``harness run``: test a series, and print the summary of a run.
-
-On a terminal the summary fits on one screen, together with the next prompt.
-"""
+"""``harness run``: test a series."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import shlex
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import rich.console
-import rich.table
-from rich.text import Text
-
 from harness import errors, history, paths, settings, vmcore
-from harness.cli import ci, terminal
-from harness.cli.parser import Commands, add_options, add_verb, typed_plan
+from harness.cli import ci, run_summary
+from harness.cli.parser import typed_plan
 from harness.lab import plan
-from harness.model import Change, ChangeKind, Outcome, Plan, Run, Test, Trial
-from harness.progress import Progress, clock, printable_text
-from harness.publish import sentences
+from harness.model import Plan
+from harness.progress import Progress
 from harness.results import store
-from harness.results.regression import counts
 from harness.run import run
-from harness.text import quantity
-
-DESCRIPTION = """\
-Build and boot a kernel with and without a series, run the suites in guests of both, and
-report what the series changes.  Exit code 1 when the series breaks a test, adds a splat
-or a compiler warning, or prevents the kernel from building or booting; 0 otherwise.
-A failure that the base has too is listed, but is bad only with --strict.  Without a
-base (--patched-only, --no-series) every failure is bad."""
-
-EXAMPLES = """\
-examples:
-  harness run                                   the default series on its kernel
-  harness run patches/configfs-ns --kernel 7.2  on the newest Linux 7.2.x
-  harness run my.mbox --tree ~/linux --base v7.1
-  harness run --kconfig debug CONFIG_KASAN_INLINE=n
-  harness run --suite tests/guest/nvmet -k tcp -- -x --lf
-  git bisect run harness run --no-series --tree . --suite tests/guest/nvmet
-"""
-
-_SCREEN = 100  # lines without a terminal; run.json contains the rest
-_FIXED = 3  # lines around the lists: an empty one, the verdict, the prompt
-_LEAST = 3  # minimum number of lines for a list: an empty line, its title, its first entry
-
-
-def add(commands: Commands) -> None:
-    """Add the verb to the command line."""
-    short = "test a series: apply, build, boot, run the suites"
-    parser = add_verb(commands, "run", short, DESCRIPTION, EXAMPLES, run_verb)
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="SERIES | CONFIG_X=y",
-        help="the series: a folder, mbox, maildir, -, A..B, message id or a name below patches/;"
-        " or config options",
-    )
-    add_options(parser, "run")
 
 
 def make_plan(typed: Plan) -> Plan:
@@ -96,7 +48,7 @@ def run_verb(options: argparse.Namespace, progress: Progress) -> int:
         more = {"exit_code": result.verdict.exit_code, "cpu_seconds": _cpu_seconds()}
         print(json.dumps({**store.run_table(result), **more}, indent=1))
     else:
-        show(result)
+        run_summary.show(result)
         for side in result.sides:
             for line in vmcore.heads(result.folder / side.side / "guests"):
                 print(line)
@@ -111,180 +63,3 @@ def _cpu_seconds() -> dict[str, float]:
         "own": times.user + times.system,
         "children": times.children_user + times.children_system,
     }
-
-
-def show(run: Run) -> None:
-    """Print the summary to standard output."""
-    console = rich.console.Console(highlight=False)
-    if not console.is_terminal:
-        console.width = terminal.WIDE
-    console.print(table(run, console), crop=False)
-    for line in _troubles(run):
-        _print(console, line)
-    for line in _lists(run, _room(console, run)):
-        _print(console, line)
-    console.print()
-    _print(console, _verdict_line(run))
-    for line in _next_steps(run):
-        console.print(printable_text(line), soft_wrap=True)
-
-
-def _print(console: rich.console.Console, line: Text) -> None:
-    """Print a line; on a terminal it is cut to fit."""
-    line = printable_text(line)
-    if console.is_terminal:
-        console.print(line, no_wrap=True, overflow="ellipsis")
-    else:
-        console.print(line, soft_wrap=True)
-
-
-def _room(console: rich.console.Console, run: Run) -> int:
-    """Return how many lines are available for the lists."""
-    height = console.size.height if console.is_terminal else _SCREEN
-    rows = len(console.render_lines(table(run, console)))
-    ends = sum(-(-line.cell_len // console.width) for line in _next_steps(run))
-    return height - _FIXED - rows - len(list(_troubles(run))) - ends
-
-
-def table(run: Run, console: rich.console.Console) -> rich.table.Table:
-    """Build the table of kernels, with a row for each."""
-    titles = ("kernel", "release", "build", "boot", "tests")
-    rows: list[tuple[terminal.TableCell, ...]] = []
-    for side in run.sides:
-        kernel = side.kernel
-        build = sentences.built(kernel.seconds, len(kernel.warnings), reused=kernel.reused)
-        boot = sentences.booted([guest.boot_seconds for guest in side.guests], cached=side.cached)
-        rows.append((side.side, kernel.release, build, boot, _tally(side.tests)))
-    spare = ("boot", "build", "release")
-    return terminal.table(titles, rows, {"tests": 30}, spare, whole=("tests",), on=console)
-
-
-def _tally(tests: tuple[Test, ...]) -> Text:
-    """Return how many tests have each outcome, in colour."""
-    parts = [
-        Text(f"{number} {outcome}", terminal.OUTCOME_COLOURS.get(outcome, "red"))
-        for outcome, number in counts(tests).items()
-    ]
-    return Text(", ").join(parts) if parts else Text("none")
-
-
-def _troubles(run: Run) -> Iterator[Text]:
-    """Yield problems that the test lists do not show: failed boots, new warnings, tests not run."""
-    for side in run.sides:
-        if side.error:
-            yield Text(f"{side.side}: {side.error}", "red")
-        elif side.boot_splats:
-            yield Text(f"{side.side}: while booting: {side.boot_splats[0].title}", "red")
-    for warning in run.warnings[:_LEAST]:
-        yield Text(f"new warning: {warning.file}:{warning.line}: {warning.text}", "red")
-    if len(run.warnings) > _LEAST:
-        yield Text(f"... and {len(run.warnings) - _LEAST} more new warnings, see run.json", "red")
-    if left := sentences.left(run.judged) if run.sides else "":
-        yield Text(left, "red")
-    if gone := sentences.missing(run) if run.sides else 0:
-        yield Text(
-            f"{quantity(gone, 'test')} of the base did not exist on the patched kernel",
-            "yellow",
-        )
-
-
-def _lists(run: Run, room: int) -> Iterator[Text]:
-    """Yield the failures, the fixes and the skipped tests, in at most ``room`` lines."""
-    lists = [
-        *_failures(run),
-        _fixes(sentences.fixed(run)),
-        _skips(run.judged) if run.sides else [],
-    ]
-    lists = [lines for lines in lists if lines][: max(1, room // _LEAST)]
-    for number, lines in enumerate(lists):
-        behind = _LEAST * (len(lists) - number - 1)
-        part = max(_LEAST, room - behind) - 1
-        yield Text()
-        yield from _cut(lines, part)
-        room -= min(len(lines), part) + 1
-
-
-def _cut(lines: Sequence[Text], room: int) -> Iterator[Text]:
-    if len(lines) <= room or room < _LEAST:
-        yield from lines[:room]
-        return
-    yield from lines[: room - 1]
-    yield Text(f"  ... and {len(lines) - room + 1} more, see run.json", "dim")
-
-
-def _failures(run: Run) -> Iterator[list[Text]]:
-    """Yield the judged kernel's failures by reason; those that affect the verdict come first."""
-    for group in run.failure_groups:
-        colour = "red" if group.counts else "yellow"
-        lines = [Text(f"{len(group.tests)} {group.reason}:", colour)]
-        for number, test in enumerate(group.tests):
-            lines.append(_failure(test, run.change(test.id), colour))
-            where = _place(test)
-            if where and number == 0:  # the report shows the other locations
-                lines.append(where)
-        yield lines
-
-
-def _failure(test: Test, change: Change | None, colour: str) -> Text:
-    """Return a failure as one line, with the base's outcome if it differs."""
-    before = f"{change.base} -> " if change and change.base is not Outcome.NOTRUN else ""
-    rerun = _rerun(change) if change else ""
-    outcomes = f"{before}{test.outcome}"
-    line = f"{test.id}  {test.headline[:200]}{rerun}"
-    return Text.assemble("  ", (f"{outcomes:<8} ", colour), line)
-
-
-def _rerun(change: Change) -> str:
-    """Return the outcomes of the reruns."""
-    if change.kind is ChangeKind.SUSPECT:
-        return "  (not rerun)"
-    base, patched = (", ".join(outcomes) for outcomes in change.again)
-    both = f"{patched}; base: {base}" if base else patched
-    return f"  (rerun: {both})" if both else ""
-
-
-def _place(test: Test) -> Text | None:
-    """Return the source line of a failure's splat."""
-    splat = next((splat for splat in test.splats if splat.place), None)
-    if splat is None:
-        return None
-    through = f', through code changed by "{splat.patches[0]}"' if splat.patches else ""
-    return Text(f"             at {splat.place}{through}")
-
-
-def _fixes(rows: Sequence[Change]) -> list[Text]:
-    """Count the fixed tests by file: a line per test would hide what they have in common."""
-    if not rows:
-        return []
-    files = Counter(change.test.partition("::")[0] for change in rows)
-    head = Text.assemble("the series fixes ", (quantity(len(rows), "test"), "green"), ":")
-    return [head, *(Text(f"  {n:4} in {file}") for file, n in files.most_common())]
-
-
-def _skips(side: Trial) -> list[Text]:
-    """Count the skipped tests by reason: no test is skipped silently."""
-    reasons = Counter(
-        test.headline.removeprefix("Skipped: ") or "no reason given"
-        for test in side.tests
-        if test.outcome is Outcome.SKIP
-    )
-    if not reasons:
-        return []
-    head = Text(f"{reasons.total()} skipped:")
-    return [head, *(Text(f"  {n:4} {why}") for why, n in reasons.most_common())]
-
-
-def _verdict_line(run: Run) -> Text:
-    what = run.series.title or run.series.name if run.series else run.source.name
-    stopped = ", interrupted" if run.interrupted else ""
-    line = f" {what} on {run.source.name} in {clock(run.seconds)}{stopped}"
-    return terminal.verdict_text(run.verdict) + line
-
-
-def _next_steps(run: Run) -> Iterator[Text]:
-    """Yield the run's folder, and the commands to run next."""
-    yield Text(f"evidence  {run.folder}")
-    yield Text(f"report    harness report {shlex.quote(str(run.folder))} --open")
-    if run.failure_groups and run.plan:
-        command = plan.single_test_command(run, run.failure_groups[0].tests[0].id)
-        yield Text(f"again     {command}")

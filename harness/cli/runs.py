@@ -15,40 +15,16 @@ import rich.table
 from rich.text import Text
 
 from harness import errors, paths, serial
-from harness.cli import check, compare, run, terminal
-from harness.cli.parser import Commands, add_options, add_verb
+from harness.cli import terminal
 from harness.cli.terminal import Line, ago, ended_text
+from harness.history import lookup
 from harness.history.histories import RunRow, SideRow
+from harness.history.lookup import PastRun
 from harness.progress import Progress, clock
 from harness.publish import sentences
 from harness.results import store
 from harness.results.regression import settled
 
-RUNS = """\
-List the runs in the history, newest first: run, check, compare, bisect.
-`harness gc` never removes the folder and the kernels of a pinned run."""
-
-RUNS_EXAMPLES = """\
-examples:
-  harness runs                 the last twenty
-  harness runs -n 0 --bad      all bad runs
-  harness runs --series configfs --json
-  harness runs --pin 3fa9      keep a run (its id, or the beginning of it)
-  harness runs --unpin 3fa9
-"""
-
-SHOW = """\
-Show the summary of a run again, and where its files are.  If its folder is gone, or it
-was killed, show what the history recorded about it."""
-
-SHOW_EXAMPLES = """\
-examples:
-  harness show last
-  harness show 3fa9                 by the beginning of its id, see harness runs
-  harness show ./out --json         by its folder
-"""
-
-RECORDED = ("run", "check", "compare", "bisect")  # the verbs whose runs the history records
 #: The file that a run, check, comparison or bisection writes when it ends, and its reader.
 RESULTS: dict[str, Callable[[Path], object]] = {
     store.RUN: store.load_run,
@@ -65,34 +41,6 @@ _FILES = {
     "splats.txt": "splats",
 }
 _FAILURES = 20  # maximum number of failures shown for a run whose folder was removed
-
-
-def add(commands: Commands) -> None:
-    """Add the verbs to the command line."""
-    short = "list the runs in the history"
-    parser = add_verb(commands, "runs", short, RUNS, RUNS_EXAMPLES, run_runs)
-    parser.add_argument(
-        *("-n", "--last"),
-        type=int,
-        default=20,
-        metavar="N",
-        help="number of runs, 0 for all (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--series", default="", metavar="WORDS", help="only series with WORDS in their titles"
-    )
-    parser.add_argument("--verb", default="", choices=RECORDED, help="only runs of this verb")
-    parser.add_argument("--bad", action="store_true", help="only bad runs")
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("--pin", default="", metavar="RUN", help="protect this run from gc")
-    group.add_argument("--unpin", default="", metavar="RUN", help="let gc remove this run again")
-    add_options(parser, "runs")
-
-    parser = add_verb(commands, "show", "show a run again", SHOW, SHOW_EXAMPLES, run_show)
-    parser.add_argument(
-        "which", metavar="RUN", help='an id, the beginning of an id, a folder, or "last"'
-    )
-    add_options(parser, "show")
 
 
 def run_runs(options: argparse.Namespace, progress: Progress) -> int:
@@ -156,6 +104,21 @@ def _table(rows: tuple[RunRow, ...]) -> rich.table.Table:
 
 def run_show(options: argparse.Namespace, progress: Progress) -> int:
     """Show a run, from its folder if that is complete, otherwise from the history."""
+    found = lookup.past_run(options.which, options.db)
+    if found is not None and _is_complete(Path(found.folder)):
+        return _show_past(found, options.json)
+    return _show_recorded(options, progress)
+
+
+def _show_past(run: RunRow | PastRun, as_json: bool) -> int:
+    """Show a run whose folder is complete."""
+    if not as_json:
+        print(f"run {run.id}, {_began(run)}: {run.command}")
+    return _show_folder(Path(run.folder), as_json)
+
+
+def _show_recorded(options: argparse.Namespace, progress: Progress) -> int:
+    """Show a run that needs the whole history, or is not in it."""
     from harness.history import database, run_queries
     from harness.publish.html import run_page
 
@@ -175,9 +138,7 @@ def run_show(options: argparse.Namespace, progress: Progress) -> int:
     if row is None:  # the run was never recorded here
         return _show_folder(folder, options.json)
     if row.there and _is_complete(Path(row.folder)) and row.ended != "running":
-        if not options.json:
-            print(f"run {row.id}, {_began(row)}: {row.command}")
-        return _show_folder(Path(row.folder), options.json)
+        return _show_past(row, options.json)
     if options.json:
         print(json.dumps({"run": serial.to_json(row), "sides": serial.to_json(sides)}, indent=1))
     else:
@@ -197,21 +158,32 @@ def _show_folder(folder: Path, as_json: bool) -> int:
         RESULTS[name](folder)  # raises UsageError for a damaged file
         print((folder / name).read_text(encoding="utf-8", errors="replace"))
         return errors.GOOD
-    if name == store.RUN:  # its folder may have been moved, for example from a CI system
-        run.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
-    elif name == store.CHECK:
-        check.show(store.load_check(folder), folder)
-    elif name == store.COMPARISON:
-        compare.show(store.load_comparison(folder))
-    else:
-        print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
+    _show_result(folder, name)
     for file, what in _FILES.items():
         if (folder / file).is_file():
             print(f"{what:<9} {folder / file}")
     return errors.GOOD
 
 
-def _began(row: RunRow) -> str:
+def _show_result(folder: Path, name: str) -> None:
+    """Print the result in a folder; what prints it is imported for this kind of result only."""
+    if name == store.RUN:  # its folder may have been moved, for example from a CI system
+        from harness.cli import run_summary
+
+        run_summary.show(dataclasses.replace(settled(store.load_run(folder)), folder=folder))
+    elif name == store.CHECK:
+        from harness.cli import check_matrix
+
+        check_matrix.show(store.load_check(folder), folder)
+    elif name == store.COMPARISON:
+        from harness.cli import differences
+
+        differences.show(store.load_comparison(folder))
+    else:
+        print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
+
+
+def _began(row: RunRow | PastRun) -> str:
     return time.strftime("%F %R", time.localtime(row.began))
 
 

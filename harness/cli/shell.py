@@ -11,39 +11,18 @@ from pathlib import Path
 
 from harness import guest, paths
 from harness.cli import run as run_verb
-from harness.cli.parser import Commands, add_options, add_verb, typed_plan
+from harness.cli.parser import typed_plan
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
+<<<<<<< HEAD
 from harness.guest.image import uncompressed
 from harness.guest.spec import parse_variables
+=======
+>>>>>>> main
 from harness.lab import kernels
 from harness.model import Plan
-from harness.options import GUEST_ARCH, GUEST_MEMORY
+from harness.options import GUEST_ARCH, GUEST_MEMORY, parse_variables
 from harness.progress import Progress
-
-DESCRIPTION = """\
-Boot the kernel that `harness run` would test and open a shell in it, or run one
-command.  The guest can read this machine's files but not change them.
-The exit code is that of the command."""
-
-EXAMPLES = """\
-examples:
-  harness shell                          the default series' kernel
-  harness shell --no-series --kernel 7.2
-  harness shell --image arch/x86/boot/bzImage
-  harness shell -- dmesg                 one command
-"""
-
-
-def add(commands: Commands) -> None:
-    """Add the verb to the command line."""
-    short = "open a shell in the kernel that harness run tests"
-    parser = add_verb(commands, "shell", short, DESCRIPTION, EXAMPLES, run)
-    parser.add_argument("words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as in harness run")
-    parser.add_argument(
-        "--image", default="", metavar="FILE", help="boot this kernel image instead"
-    )
-    add_options(parser, "shell")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:

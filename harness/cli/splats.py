@@ -19,60 +19,14 @@ from typing import IO, Any, BinaryIO
 import rich.console
 
 from harness import decode, errors, series, splat
-from harness.cli.parser import Commands, add_verb
 from harness.decode import Decoded, Decoder
 from harness.model import Splat
 from harness.progress import Progress
 from harness.serial import to_json
 from harness.series.mail import parse
 
-DESCRIPTION = """\
-Find kernel splats (panic, oops, BUG, WARNING, lockdep ...) in logs: consoles, dmesg,
-journals, reports, of any architecture, with any kind of time stamp, plain or
-compressed with gzip, xz or bzip2.  Each splat has the title that syzbot gives it, the
-function to blame and the task.  Exit code 0 when there is no splat, else 1.
-
-The harness marks the tests in a console, so a splat shows where it came from: [ID]
-during the test, [after ID] between its end and the start of the next one (its
-teardown, or work it left behind), [boot] before the first test.
-
-With --vmlinux and --tree the stacks are shown with file and line, by the tree's
-own scripts; with --series, lines that a patch added are marked."""
-
-EXAMPLES = """\
-examples:
-  harness splats console.log            one line for each splat
-  harness splats --full console.log     with the kernel's own lines
-  dmesg | harness splats -              from standard input
-  harness splats --json */console.log   for a script: a line of JSON for each file
-  harness splats console.log --vmlinux out/vmlinux --tree linux --series patches/x
-
-JSON, one line for each file, splats in the order of the log:
-  {"file": ..., "splats": [{"kind", "title", "function", "line", "test", "phase",
-   "frames", "task", "cpu", "taint", "access", "size", "address", "alloc_stack",
-   "free_stack", "modules", "panic", "fingerprint", "lines", "raw"}]}
-"line" counts from 1; "phase" is "boot", "during" or "after" the test "test";
-"decoded" is present with --vmlinux.
-"""
-
 # The first bytes of compressed files.
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
-
-
-def add(commands: Commands) -> None:
-    """Add the verb to the command line."""
-    short = "find kernel splats in logs"
-    parser = add_verb(commands, "splats", short, DESCRIPTION, EXAMPLES, run)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a log; - is standard input")
-    parser.add_argument("--full", action="store_true", help="also show the kernel's own lines")
-    lines = parser.add_argument_group("file and line of each frame")
-    lines.add_argument("--vmlinux", type=Path, metavar="FILE", help="the vmlinux of that kernel")
-    lines.add_argument("--tree", type=Path, metavar="DIR", help="its sources, with their scripts/")
-    lines.add_argument(
-        "--commit", default="", metavar="REF", help="the commit in --tree that it was built from"
-    )
-    lines.add_argument("--modules", type=Path, metavar="DIR", help="the folder of its .ko files")
-    lines.add_argument("--series", type=Path, metavar="PATH", help="the patches that it contains")
 
 
 def run(options: argparse.Namespace, progress: Progress) -> int:

@@ -11,7 +11,8 @@ import rich.table
 from rich.text import Text
 
 from harness.model import Outcome, Verdict
-from harness.progress import clock, printable_text
+from harness.progress import clock
+from harness.text import printable_text
 
 WIDE = 200  # width of the output without a terminal
 _GAP = 2  # spaces between two columns

@@ -17,7 +17,8 @@ from harness.model import Checkout, Kernel, Splat
 MOST = 32  # frames to decode per stack
 _NO_LINES = "the kernel was built without debug info; add --kconfig base or debuginfo"
 _FRAME = re.compile(r"(?P<call>\S+\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?)(?: \[(?P<module>[\w-]+)\])?$")
-_INLINE = re.compile(r"(?P<name>\S+) (?P<file>\S+):(?P<line>\d+)$")
+# "function file:line", "function (file:line)": frames of a log that was decoded before.
+_DECODED = re.compile(r"(?P<name>\S+) \(?(?P<file>[^\s()]+):(?P<line>\d+)\b")
 _CLONE = re.compile(r"(?:\.(?:isra|constprop|part|cold|llvm|lto_priv)(?:\.\d+)*)+$")
 # Lines with the location of a processor: the address itself, not a return address.
 _STOOD = re.compile(r"(?:RIP: |EIP: |pc : |epc : |NIP |PC is at |Krnl PSW )")
@@ -125,7 +126,7 @@ class Decoder:
 
     def _decoded_before(self, text: str) -> Frame:
         """Return a frame from a log that is already decoded."""
-        match = _INLINE.match(text)
+        match = _DECODED.match(text)
         if match is None:
             return Frame(text)
         spot = lookup.Spot(match["name"], match["file"], int(match["line"]))

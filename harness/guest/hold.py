@@ -24,8 +24,6 @@ from harness.guestside import held
 
 FILE = "held.json"
 SHELL, GDB = "shell", "gdb"  # kinds of holds, and their sockets' names in the private folder
-#: Duration in seconds of a hold that the user ends at the terminal.
-LONG = 7 * 24 * 3600.0
 _TICK = 0.1
 _PATIENCE = 5.0  # seconds for the guest to notice that it may continue
 

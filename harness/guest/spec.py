@@ -7,21 +7,16 @@ Keepers and relays are separate processes and read it from that file.
 from __future__ import annotations
 
 import dataclasses
-import os
-import re
-import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from harness import serial
-from harness.errors import HostFault, UsageError
+from harness.errors import HostFault
 from harness.model import Accel, Plan
 from harness.options import GUEST_ARCH, GUEST_MEMORY
 
 #: Factor by which everything takes longer when QEMU emulates the processor.
 TCG_SCALE = 4.0
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # a name that shells accept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,26 +111,3 @@ class GuestSpec:
                 f"{path} is not a valid guest description: {error}",
                 hint="it may be from another version of the harness; run the tests again",
             ) from error
-
-
-def parse_variables(arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Parse the arguments of --guest-env: NAME=VALUE, or NAME for its value on this machine.
-
-    Raises UsageError for an invalid name, and for a variable that is not set on this machine.
-    """
-    variables: dict[str, str] = {}
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if not _VARIABLE.fullmatch(name):
-            valid = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", name) or "NAME"
-            raise UsageError(
-                f"--guest-env: {name!r} is not a valid variable name",
-                hint=f"--guest-env {shlex.quote(valid + equals + value)}",
-            )
-        if not equals and name not in os.environ:
-            raise UsageError(
-                f"--guest-env {name}: {name} is not set on this machine",
-                hint=f"to set it in the guests: --guest-env {name}=VALUE",
-            )
-        variables[name] = value if equals else os.environ[name]
-    return tuple(variables.items())

@@ -93,6 +93,12 @@ def umount(where: str, flags: int = 0) -> None:
     _check(_libc.umount2(where.encode(), flags), "umount2", where)
 
 
+def pivot_root(new: str, old: str) -> None:
+    """pivot_root(2)."""
+    number = {"x86_64": 155, "aarch64": 41}[os.uname().machine]
+    _syscall("pivot_root", number, new.encode(), old.encode())
+
+
 def die_with_parent() -> None:
     """Make the kernel kill the caller when its parent dies."""
     _check(_libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0), "prctl")

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness import paths, settings
 
 VARIABLE = "HARNESS_DB"
-_FILE = "sqlite:///"
+FILE = "sqlite:///"
 
 
 def choose(db: str = "") -> str:
@@ -19,11 +19,11 @@ def choose(db: str = "") -> str:
     project = settings.load(Path.cwd())
     if project.db:
         return _url(project.db, project.folder)
-    return f"{_FILE}{paths.state('history') / 'history.db'}"
+    return f"{FILE}{paths.state('history') / 'history.db'}"
 
 
 def _url(text: str, folder: Path) -> str:
     """Make the path of a file absolute, since the next command may run in another folder."""
-    if "://" in text and not text.startswith(_FILE):
+    if "://" in text and not text.startswith(FILE):
         return text
-    return f"{_FILE}{folder / paths.expanded(text.removeprefix(_FILE))}"
+    return f"{FILE}{folder / paths.expanded(text.removeprefix(FILE))}"

@@ -241,7 +241,7 @@ def opened(db: str = "", *, must_exist: bool = True) -> Iterator[tuple[sa.Connec
     """
     url = address.choose(db)
     database = Database(url)
-    if must_exist and db and not database.may_exist and not waiting.has_records(url):
+    if must_exist and db and not database.may_exist and not waiting.ids(url):
         usual = Database(address.choose()).name
         raise UsageError(
             f"there is no history in {database.name}", hint=f"the default (without --db) is {usual}"

@@ -40,9 +40,9 @@ def _folder(url: str) -> Path:
     return paths.state("history", "waiting") / name
 
 
-def has_records(url: str) -> bool:
-    """Return whether records of any run, running or ended, wait for this database."""
-    return any(_folder(url).glob("*.json"))
+def ids(url: str) -> tuple[str, ...]:
+    """Return the runs, running or ended, whose records wait for this database."""
+    return tuple(file.stem for file in _folder(url).glob("*.json"))
 
 
 @dataclasses.dataclass

@@ -9,6 +9,22 @@ take effect; ``attempt`` accepts any result.  ``compare`` compares a Request wit
 from __future__ import annotations
 
 from harness.kconfig.configure import attempt, configure
-from harness.kconfig.fragment import ConfigDifference, available, compare, request, values
+from harness.kconfig.fragment import (
+    ConfigDifference,
+    available,
+    compare,
+    overridden,
+    request,
+    values,
+)
 
-__all__ = ["ConfigDifference", "attempt", "available", "compare", "configure", "request", "values"]
+__all__ = [
+    "ConfigDifference",
+    "attempt",
+    "available",
+    "compare",
+    "configure",
+    "overridden",
+    "request",
+    "values",
+]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness import architectures, kbuild, paths, process
 from harness.errors import HostFault, NotConfigured
-from harness.kconfig.explain import Reason, explain
+from harness.kconfig.explain import Reason, best_hint, explain
 from harness.kconfig.fragment import ConfigDifference, compare, parse, values
 from harness.model import Option, Request, Toolchain
 from harness.progress import Progress
@@ -151,10 +151,9 @@ def _refusal(missing: Sequence[ConfigDifference], reasons: Sequence[Reason]) -> 
     pairs = zip(missing, reasons, strict=True)
     lines = [f"{difference}: {reason.text}" for difference, reason in pairs]
     more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-    hint = next((reason.hint for reason in reasons if reason.hint), "")
     return NotConfigured(
         f"{lines[0]}{more}",
-        hint=hint or "change or drop these options",
+        hint=best_hint(reasons) or "change or drop these options",
         details="\n".join(lines) if more else "",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from harness.kconfig import reader
 from harness.kconfig.expression import LEVELS, Expression, doubtful, level, names, show, unmet
 from harness.kconfig.fragment import ConfigDifference, values
 from harness.kconfig.reader import KconfigEntry, KconfigOptions
+
+_MODULES = "request CONFIG_MODULES=y as well (--kconfig modules)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +88,12 @@ def explain(
     """Return a reason for each difference, in order.  Takes seconds: it reads all of Kconfig."""
     options = reader.read_kconfig(source, architectures.named(arch).folder)
     return [reason(difference, options, values(config)) for difference in missing]
+
+
+def best_hint(reasons: Sequence[Reason]) -> str:
+    """Return the hint that helps most options; of several the first."""
+    hints = Counter(reason.hint for reason in reasons if reason.hint)
+    return next((hint for hint, _ in hints.most_common(1)), "")
 
 
 def reason(
@@ -172,7 +181,7 @@ def _held_up(case: _Case) -> Reason | None:
         by = ", ".join(dict.fromkeys(selectors))
         return Reason(f"selected by {by}", f"turn off {selectors[0]}, or leave {case.name} on")
     if case.value == "m" and case.config.get("MODULES") != "y":
-        return Reason("m needs MODULES, which is n", f"request CONFIG_{case.name}=y")
+        return Reason("m needs MODULES, which is n", _MODULES)
     if not case.has_prompt:
         where = case.entries[0].where
         return Reason(f"it has no prompt and is on by default ({where})", "drop it")

@@ -47,13 +47,35 @@ def request(
 
     Names are looked up in ``folders``, in ./kconfigs and among the harness's own fragments; besides
     NAME.config, NAME.<arch>.config is read too, if it exists.  Assignments override fragments.
-    Raises UsageError for an unknown name, a line that is not an option, and conflicting values.
+    In a file the last line wins.  Raises UsageError for an unknown name, a line that is not an
+    option, and conflicting values of two files or on the command line.
     """
     assigned = _agreed(_assignment(text) for text in assignments)
-    files = [file for fragment in fragments for file in _files(fragment, folders, arch)]
-    options = [option for file in dict.fromkeys(files) for option in parse(_text(file), str(file))]
+    options = [
+        option
+        for file in _every_file(fragments, folders, arch)
+        for option in {option.name: option for option in parse(_text(file), str(file))}.values()
+    ]
     requested = _agreed(option for option in options if option.name not in assigned)
     return Request((*requested.values(), *assigned.values()))
+
+
+def overridden(
+    fragments: Sequence[str | Path], folders: Sequence[Path], arch: str = "x86_64"
+) -> list[str]:
+    """Return a note for each option that one file sets twice: the last line wins, as in Kconfig."""
+    notes = []
+    for file in _every_file(fragments, folders, arch):
+        before: dict[str, Option] = {}
+        for option in parse(_text(file), str(file)):
+            first = before.get(option.name, option)
+            if not same(first.value, option.value):
+                notes.append(
+                    f"CONFIG_{option.name} is {first.value} in {first.origin} and {option.value} in"
+                    f" {option.origin}; the last line of a file wins"
+                )
+            before[option.name] = option
+    return notes
 
 
 def parse(text: str, where: str) -> list[Option]:
@@ -153,6 +175,12 @@ def _agreed(options: Iterable[Option]) -> dict[str, Option]:
                 hint=f"decide on the command line: CONFIG_{option.name}={option.value}",
             )
     return agreed
+
+
+def _every_file(
+    fragments: Sequence[str | Path], folders: Sequence[Path], arch: str
+) -> Iterable[Path]:
+    return dict.fromkeys(f for fragment in fragments for f in _files(fragment, folders, arch))
 
 
 def _files(fragment: str | Path, folders: Sequence[Path], arch: str) -> list[Path]:

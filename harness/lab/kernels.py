@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness import build, git, kbuild, kconfig, paths, source, tree
+from harness.adaptors import Sources
 from harness.errors import BreaksBuild, NotBuilt, UsageError
 from harness.guest import accel
+from harness.lab import suites
 from harness.model import Accel, Checkout, Kernel, Plan, Request, Series, Side, Source, Toolchain
 from harness.progress import Progress
 
@@ -47,8 +49,16 @@ class Lab:
         request = kconfig.request(
             plan.fragments, plan.assignments, plan.fragment_folders, arch=toolchain.arch
         )
+        for note in kconfig.overridden(plan.fragments, plan.fragment_folders, toolchain.arch):
+            progress.say(note)
         kind = accel.choose(plan.accel, progress)[0] if boots else Accel.TCG
         return cls(plan, request, toolchain, kind, progress)
+
+    def with_suites(self, source: Source) -> Lab:
+        """Add the Kconfig options that the plan's suites need of the tree to the request."""
+        sources = Sources(source.repo, source.commit, self.toolchain)
+        request = suites.with_options(self.request, self.plan, sources)
+        return dataclasses.replace(self, request=request)
 
     def kept(
         self, checkout: Checkout, *, request: Request | None = None, lean: bool = False
@@ -79,6 +89,8 @@ class Lab:
         if kept is not None:
             return kept
         slot.check_out(checkout)
+        # A kernel takes minutes, and is useless if its tests cannot be built.
+        suites.build(self.plan, checkout, self.toolchain, self.progress)
         out = build.folder(checkout, self.request, self.toolchain)
         kconfig.configure(checkout.path, out, wanted, self.toolchain, self.progress)
         key = build.key(checkout, wanted, self.toolchain)

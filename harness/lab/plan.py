@@ -6,16 +6,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import options, paths
+from harness import adaptors, options, paths
 from harness import series as series_stage
 from harness.errors import UsageError
-from harness.guest.hold import LONG
-from harness.guest.spec import parse_variables
-from harness.model import Plan, Run, Series
+from harness.model import Plan, Series
 from harness.series import SeriesRequest, trust
 from harness.settings import Settings
 
@@ -53,10 +50,10 @@ def find_series(
         below = len(words) == 1 and not Path(words[0]).exists() and words[0] and named.is_dir()
         return series_stage.load(named if below else words, wanted)
     if settings.series:
-        return series_stage.load(settings.folder / settings.series)
+        return series_stage.load(settings.folder / settings.series, wanted)
     folders = sorted(path.parent for path in patches.glob("*/series.toml"))
     if len(folders) == 1:
-        return series_stage.load(folders[0])
+        return series_stage.load(folders[0], wanted)
     names = ", ".join(path.name for path in folders) or "none"
     raise UsageError(
         f"no series given, and {patches} does not contain exactly one (found: {names})",
@@ -69,6 +66,8 @@ def _suite(word: str, folder: Path, homes: Sequence[str]) -> str:
 
     ``homes`` are the default suites: a file in one of them can be given by its name alone.
     """
+    if adaptors.parse(word):
+        return word if Path.cwd() == folder else adaptors.absolute(word)
     file, colons, test = word.partition("::")
     here = Path(file).absolute()
     if not (folder / file).exists() and not here.exists():
@@ -88,7 +87,10 @@ def _suites(words: Sequence[str], settings: Settings, series: Series | None) -> 
 
 def require_suites(plan: Plan) -> None:
     """Raise UsageError for a suite that does not exist."""
+    adaptors.check(plan.suites, plan.folder)
     for suite in plan.suites:
+        if adaptors.parse(suite):
+            continue
         file = Path(suite.partition("::")[0])
         if not (plan.folder / file).exists():
             where = "" if file.is_absolute() else f" (looked in {plan.folder})"
@@ -107,7 +109,7 @@ def _variables(typed: Plan) -> tuple[str, ...]:
     parts = [word.partition("=") for word in rest]
     apart = [value for name, value in itertools.pairwise(rest) if name == "--guest-env"]
     joined = [value for name, equals, value in parts if equals and name == "--guest-env"]
-    variables = parse_variables([*typed.environment, *apart, *joined])
+    variables = options.parse_variables([*typed.environment, *apart, *joined])
     return tuple(f"{name}={value}" for name, value in variables)
 
 
@@ -159,7 +161,7 @@ def complete(typed: Plan, settings: Settings) -> Plan:
         environment=_variables(typed),
         out=typed.out.absolute() if typed.out else None,
         hold=typed.hold and not typed.hold_for,
-        hold_for=typed.hold_for or (LONG if typed.hold else 0.0),
+        hold_for=typed.hold_for or (options.LONG_HOLD if typed.hold else 0.0),
     )
 
 
@@ -173,27 +175,3 @@ def trusted(plan: Plan) -> Plan:
     return dataclasses.replace(
         plan, notes=(*plan.series.notes, *trust.require(plan.series, plan.trust))
     )
-
-
-def repeat_command(plan: Plan) -> str:
-    """Return the command that repeats the run, with its evidence in a new folder."""
-    return shlex.join(options.command(dataclasses.replace(plan.typed or plan, out=None)))
-
-
-def single_test_command(run: Run, test: str) -> str:
-    """Return the command that runs one test on the judged kernel; empty for an old run.json."""
-    if run.plan is None:
-        return ""
-    default = Plan()
-    plan = dataclasses.replace(
-        run.plan,
-        suites=(test,),
-        patched_only=run.series is not None,
-        keyword=default.keyword,
-        repeat=default.repeat,
-        retry=default.retry,
-        reruns=default.reruns,
-        strict=default.strict,
-        out=None,
-    )
-    return shlex.join(options.command(plan))

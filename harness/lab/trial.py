@@ -16,15 +16,17 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+import types
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import harness
-from harness import options, paths, process
+from harness import adaptors, options, paths, process
 from harness.decode import Decoded, decode_run, render
 from harness.errors import GuestFault, HarnessError, HostFault, UsageError
 from harness.guest import attend
+from harness.lab import suites
 from harness.lab.kernels import Built, Lab
 from harness.lab.live import SessionView
 from harness.model import (
@@ -66,12 +68,13 @@ def run(
     Raises UsageError, GuestFault or HostFault if pytest had no result.
     """
     plan, progress = lab.plan, lab.progress
-    keep = keep or built.side is Side.BASE
-    kept = _kept_folder(plan, built.kernel, lab.accel) if keep else None
+    places = suites.build(plan, built.checkout, lab.toolchain, progress)
+    keep = (keep or built.side is Side.BASE) and adaptors.from_tree(plan.suites)
+    kept = _kept_folder(plan, built.kernel, lab.accel, places) if keep else None
     if kept is not None and _is_complete(kept):
         return _decoded(_reused(built, kept, folder, progress), built, folder, progress)
     _write_inputs(built.kernel, lab.request, folder)
-    argv = command(plan, built.kernel, slowness(lab.request), lab.accel, folder)
+    argv = command(plan, built.kernel, slowness(lab.request), lab.accel, folder, places)
     with _stage(built, progress) as stage, _attendant(plan, folder, progress):
         failing = {test.id for test in base.tests if test.outcome.bad} if base else set()
         judged = built.side is Side.PATCHED or plan.series is None
@@ -121,8 +124,18 @@ def slowness(request: Request) -> float:
     return math.prod(factor for name, factor in _SLOW.items() if name in on)
 
 
-def command(plan: Plan, kernel: Kernel, scale: float, accel: Accel, folder: Path) -> list[str]:
-    """Return the pytest command for one kernel, as a user could type it."""
+def command(
+    plan: Plan,
+    kernel: Kernel,
+    scale: float,
+    accel: Accel,
+    folder: Path,
+    places: Mapping[str, Path] = types.MappingProxyType({}),
+) -> list[str]:
+    """Return the pytest command for one kernel, as a user could type it.
+
+    ``places`` are the folders of suites that were built.
+    """
     arguments = {
         "--kernel": kernel.image,
         "--rootdir": plan.folder,  # otherwise pytest considers the image a test path and uses /
@@ -135,6 +148,8 @@ def command(plan: Plan, kernel: Kernel, scale: float, accel: Accel, folder: Path
     plan = dataclasses.replace(plan, accel=str(accel), arch=arch, hold=False)
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v"]
     pytest += [str(word) for pair in arguments.items() for word in pair]
+    for suite, place in places.items():
+        pytest += ["--suite-folder", f"{suite}={place}"]
     return [*pytest, *options.pytest_words(plan), *plan.suites, *plan.pytest_args]
 
 
@@ -187,13 +202,21 @@ def raise_fault(
         raise HostFault("pytest ended without a result", hint=hint, details=details)
 
 
-def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel) -> Path:
+def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel, places: Mapping[str, Path]) -> Path:
     """Return the cache folder, named by what a result depends on: kernel, suites, how they run."""
+<<<<<<< HEAD
     guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment, plan.no_snapshot)
     tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.fresh, plan.retry, plan.allow_flaky)
     how = (kernel.key, *guest, *tests, plan.hold_for, plan.vmcore, plan.pytest_args)
+=======
+    guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment)
+    tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.retry, plan.allow_flaky)
+    adapted = (*places.items(), *filter(adaptors.parse, plan.suites))
+    how = (kernel.key, *guest, *tests, plan.hold_for, plan.vmcore, plan.pytest_args, *adapted)
+>>>>>>> main
     digest = hashlib.sha256(repr(how).encode())
-    for folder in (*(plan.folder / suite for suite in plan.suites), Path(harness.__file__).parent):
+    own = [plan.folder / suite for suite in plan.suites if not adaptors.parse(suite)]
+    for folder in (*own, Path(harness.__file__).parent):
         top = Path(str(folder).partition("::")[0])
         digest.update(str(folder).encode())
         files = sorted(top.rglob("*.py")) if top.is_dir() else [top] if top.is_file() else []

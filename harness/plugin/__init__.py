@@ -43,11 +43,17 @@ def pytest_cmdline_main(config: pytest.Config) -> pytest.ExitCode | None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         if "harness" in worker:
+            from harness.adaptors import nodes
             from harness.guestside import plugin
             from harness.plugin import xdist_internals
 
             plugin.install(config, xdist_internals.result_descriptors(config))
-    elif config.getoption("kernel") and not config.getoption("collectonly"):
+            nodes.install(config)
+    elif config.getoption("kernel") and config.getoption("collectonly"):
+        from harness.adaptors import nodes
+
+        nodes.install(config)
+    elif config.getoption("kernel"):
         try:
             from harness.plugin import host
 

@@ -20,7 +20,8 @@ class DeadlineWatch:
     the run exceeds its deadline.  Deadlines are in seconds; 0 means none.  ``between`` is the
     deadline for a guest that is doing something else (collecting tests, moving on to the next test,
     ending its session), which counts as a test without a name.  ``hurt(guest)`` returns whether the
-    guest's kernel had an Oops during the test.
+    guest's kernel had an Oops during the test.  ``own(test)`` is a longer deadline that the test
+    asks for, or 0.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class DeadlineWatch:
         over: Callable[[], None],
         between: float = 0.0,
         hurt: Callable[[str], bool] = lambda _guest: False,
+        own: Callable[[str], float] = lambda _test: 0.0,
     ) -> None:
         self.test_deadline = test_deadline
         self.run_deadline = run_deadline
         self.late: dict[tuple[str, str], float] = {}  # (guest, test): the exceeded deadline
         self.before: dict[str, str] = {}  # the last test each guest finished
         self._on_late, self._on_over, self._between, self._hurt = late, over, between, hurt
+        self._own = own
         self._running: dict[str, tuple[str, float, float]] = {}  # guest: (test, start, deadline)
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -61,8 +64,10 @@ class DeadlineWatch:
 
     def started(self, guest: str, test: str) -> None:
         """Record that a guest has started a test."""
+        # Without a deadline for tests (0), none gets one.
+        deadline = self.test_deadline and max(self.test_deadline, self._own(test))
         with self._lock:
-            self._running[guest] = (test, time.monotonic(), self.test_deadline)
+            self._running[guest] = (test, time.monotonic(), deadline)
 
     def finished(self, guest: str) -> None:
         """Record that a guest has finished its test, and has nothing else to do."""

@@ -14,6 +14,7 @@ import pytest
 from harness.errors import GuestFault, UsageError
 from harness.guest import GuestHandle, GuestSpec, attend, find, hold, records, relay_command, start
 from harness.model import GuestRecord, Outcome, Test
+from harness.options import LONG_HOLD
 from harness.plugin.deadlines import DeadlineWatch
 
 # Host memory that guests must leave free, in MiB.
@@ -123,7 +124,7 @@ def hold_seconds(config: pytest.Config) -> float:
         what = "--hold needs a terminal\nhint: --hold-for SECONDS works without a terminal"
         raise pytest.UsageError(what)
     os.close(fd)
-    return hold.LONG
+    return LONG_HOLD
 
 
 class Holding:

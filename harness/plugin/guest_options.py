@@ -7,16 +7,21 @@ import dataclasses
 import datetime
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness import options, paths, serial
+from harness import adaptors, options, paths, serial
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
+<<<<<<< HEAD
 from harness.guest.image import uncompressed
 from harness.guest.spec import parse_variables
 from harness.options import GUEST_ARCH, GUEST_MEMORY
+=======
+from harness.options import GUEST_ARCH, GUEST_MEMORY, parse_variables
+>>>>>>> main
 from harness.plugin.fleet import Fleet, guest_count, hold_seconds
 from harness.progress import Progress
 
@@ -71,6 +76,23 @@ def required_options(config: pytest.Config) -> dict[str, str]:
         raise pytest.UsageError(
             f'--kernel-options {file}: {error}\nhint: write JSON such as {{"CONFIG_X": "y"}}'
         ) from error
+
+
+def deadlines(config: pytest.Config, factor: float) -> Callable[[str], float]:
+    """Return the function that gives the seconds a test asks for itself, 0 if it does not.
+
+    ``factor`` is how much slower than native the guests are.
+    """
+    places = adaptors.places(config.getoption("suite_folder"))
+
+    def seconds(test: str) -> float:
+        suite = adaptors.parse(test)
+        if suite is None:
+            return 0.0
+        place = places.get(suite.name, config.rootpath)
+        return factor * adaptors.adaptor(suite.kind).seconds(suite.what, suite.item, place)
+
+    return seconds
 
 
 def command(config: pytest.Config, spec: GuestSpec) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness import paths, vmcore
+from harness import adaptors, paths, vmcore
 from harness.errors import HarnessError
 from harness.guest import attend, bootfail, initplan, snapshot
 from harness.guest.relay import HOST_LEFT
@@ -36,6 +36,7 @@ _SHOWN, _HEADLINE = 12, 160
 def install(config: pytest.Config) -> None:
     """Make xdist use guests as workers.  Raises pytest.UsageError, with a hint."""
     try:
+        adaptors.check(config.args, config.rootpath)
         fleet, reason = guest_options.fleet(config)
         host = HostSide(config, fleet, reason)
     except HarnessError as error:
@@ -77,6 +78,7 @@ class HostSide:
             self.over.set,
             max(config.getoption("test_timeout") * fleet.spec.factor, fleet.spec.deadline),
             fleet.hurt,
+            guest_options.deadlines(config, fleet.spec.factor),
         )
         variables = initplan.environment(fleet.spec, "")
         self.reports = Reports(self.journal, self.watch, fleet.console, variables)

@@ -15,7 +15,11 @@ from pathlib import Path
 import pytest
 from _pytest._code.code import ExceptionRepr
 
+<<<<<<< HEAD
 from harness.guestside.plugin import FRESH
+=======
+from harness.adaptors.nodes import EXPLAINED, SUBTESTS
+>>>>>>> main
 from harness.model import Outcome, Splat
 from harness.plugin import taint
 from harness.plugin.deadlines import DeadlineWatch
@@ -62,7 +66,11 @@ class Reports:
         if report.failed:
             explain_variables(report, self.variables)
         phase = judge(report, self.ledger)
+        if extra.get(EXPLAINED) and phase.outcome is Outcome.FAIL and not phase.splats:
+            phase = dataclasses.replace(phase, outcome=Outcome.PASS, message="")
         self.journal.reported(report.nodeid, phase)
+        for name, outcome, message in extra.get(SUBTESTS, ()):
+            self._subtest(guest, f"{report.nodeid}::{name}", Outcome(outcome), str(message))
         self._note_titles(guest, phase.splats)
         if report.when == "teardown":
             self.done += 1
@@ -70,6 +78,13 @@ class Reports:
             why = extra["spent"]
             self.spent[guest] = "" if why == FRESH else f"{why} during {report.nodeid}"
         return earlier
+
+    def _subtest(self, guest: str, test: str, outcome: Outcome, message: str) -> None:
+        """Record a result that an item of an adapted suite reported by itself."""
+        self.journal.collected([test])
+        self.journal.started(test, guest)
+        self.journal.reported(test, Phase("call", outcome, message=message))
+        self.journal.reported(test, Phase("teardown", Outcome.PASS))
 
     def uncollected(self, guest: str, report: pytest.CollectReport) -> None:
         """Record a file that cannot be imported, which counts as a test with an error."""

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from harness import adaptors
 from harness.model import Outcome, Splat, Test, looks_running
 from harness.results import statistics
 from harness.serial import DamagedError, from_json, to_json
@@ -351,5 +352,7 @@ def read(folder: Path, *, stopped: bool = False) -> tuple[Test, ...]:
 
 def locate(root: str, test: str) -> str:
     """Return a test's name with the absolute path of its file, which is valid anywhere."""
+    if adaptors.parse(test):
+        return test  # not in a file
     file, colons, name = test.partition("::")
     return f"{Path(root, file)}{colons}{name}"

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import email
 import email.message
 import email.policy
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from harness import diff
 from harness.diff import DiffError, FileDiff
@@ -21,7 +21,6 @@ _MAKE_AGAIN = (
     " git format-patch"
 )
 _ASK_SENDER = "do not use this patch, or ask its sender what it is for"
-_PREFIXES = "recreate it with git format-patch --src-prefix=a/ --dst-prefix=b/ (see diff.noprefix)"
 _PATCH_NAME = re.compile(r"\.(?:patch|diff|mbo?x|eml)(?:\.txt)?$", re.IGNORECASE)
 # A complete mail, such as an attached format-patch file.
 _MAIL = re.compile(rb"(?:From [0-9a-f]{40} |From: )[^\n]*\n(?:[!-~]+:.*\n|[ \t].*\n)*Subject:")
@@ -38,7 +37,7 @@ _SCISSOR_MARKS = re.compile(rb"(?:>[8%]|[8%]<|[-\s])")
 _HEADER = re.compile(rb"(From|Subject|Date):[ \t]*(\S[^\n]*(?:\n[ \t]+\S[^\n]*)*)\n", re.IGNORECASE)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Body:
     """A mail's ``text`` before the diff, and the diff (``patch``).
 
@@ -177,7 +176,7 @@ def _refuse_garbage(parts: Sequence[email.message.Message], body: bytes, where: 
         )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Scissored:
     """The headers below a scissors line, with names in lower case, and the text after them."""
 
@@ -207,6 +206,12 @@ def below_scissors(text: bytes, *, reply: bool) -> Scissored | None:
     return Scissored(headers, rest.lstrip(b"\r\n")) if headers or reply else None
 
 
+def with_prefixes(content: Body) -> Body:
+    """Add a/ and b/ to file names that lack them (diff.noprefix), which git am needs."""
+    patch = diff.with_prefixes(content.patch)
+    return content if patch is content.patch else replace(content, patch=patch, plain=False)
+
+
 def file_diffs(patch: bytes, before: bytes, where: str) -> tuple[FileDiff, ...]:
     """Parse the diff of a mail; empty for an empty patch.  ``before`` is the text before it.
 
@@ -224,8 +229,6 @@ def file_diffs(patch: bytes, before: bytes, where: str) -> tuple[FileDiff, ...]:
             f"{where} is damaged: {error}", hint=_MAKE_AGAIN, details=error.details or ending
         ) from error
     _refuse_outside((name for file in files for name in file.names), where)
-    if any(file.bare for file in files):
-        raise SeriesError(f"the file names in {where} lack the prefixes a/ and b/", hint=_PREFIXES)
     for file in files:
         if file.link:
             _refuse_link(file, where)

@@ -20,6 +20,8 @@ _FORMAT_PATCH = (
     *("--no-from", "--no-to", "--no-cc", "--no-add-header", "--no-notes", "--no-signature"),
 )
 _MOST = 300  # commits; a branch with more than that has the wrong base
+# Where git am takes the diff to begin, even in the middle of a message.
+_DIFF_IN_MESSAGE = re.compile(r"^(?:diff -|Index: |--- \S)", re.MULTILINE)
 _TRACKING = "--- b4-submit-tracking ---"
 _SENDER = "harness <harness@localhost>"
 
@@ -46,8 +48,10 @@ class _Span:
     revision: int = 1
 
 
-def export(word: str, tree: Path | None, base: str = "") -> ExportedCommits | None:
-    """Export ``A..B``, a branch since its base, or a commit; None if ``word`` is none of these.
+def export(word: str, home: Path, tree: Path | None, base: str = "") -> ExportedCommits | None:
+    """Export ``A..B``, a branch since its base, or a commit as mails below ``home``.
+
+    Returns None if ``word`` is none of these.
 
     A branch starts at ``base``, or at the base known from b4 or its upstream branch, or at its
     newest tag.  Raises UsageError for a range that is invalid, empty or contains a merge,
@@ -69,7 +73,7 @@ def export(word: str, tree: Path | None, base: str = "") -> ExportedCommits | No
         return None
     count = _count_patches(repo, span, word)
     key = hashlib.sha256(f"{repo} {span} {word} {_FORMAT_PATCH}".encode()).hexdigest()[:20]
-    folder = paths.cache("series", f"commits-{key}") / "mails"
+    folder = home / f"commits-{key}" / "mails"
     if not folder.is_dir():
         with paths.writing(folder), paths.scratch(folder) as scratch:
             _write_mails(repo, span, scratch / "mails")
@@ -94,6 +98,8 @@ def _write_mails(repo: Path, span: _Span, folder: Path) -> None:
         for file in folder.glob("*.patch"):
             if not file.stat().st_size:
                 file.unlink()
+    for file in folder.glob("*.patch"):
+        _indent_diff_in_message(repo, file)
     if span.letter:
         title, _, rest = span.letter.partition("\n")
         total = len(list(folder.glob("*.patch")))
@@ -103,6 +109,19 @@ def _write_mails(repo: Path, span: _Span, folder: Path) -> None:
         head += "Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n"
         letter = f"{head}\n{rest.strip()}\n\n-- \nharness\n"
         (folder / "0000-cover-letter.patch").write_text(letter)
+
+
+def _indent_diff_in_message(repo: Path, file: Path) -> None:
+    """Indent a diff in the commit's message, which git am would take for the change itself."""
+    mail = file.read_bytes()
+    commit = mail[:80].split()[1].decode()
+    body = git.run(repo, "show", "--no-patch", "--encoding=UTF-8", "--format=%b", commit).stdout
+    if not (match := _DIFF_IN_MESSAGE.search(body)):
+        return
+    shown = body[match.start() :].rstrip("\n")
+    indented = "\n".join(f" {line}" if line else line for line in shown.split("\n"))
+    head, blank, rest = mail.partition(b"\n\n")
+    file.write_bytes(head + blank + rest.replace(shown.encode(), indented.encode(), 1))
 
 
 def _range(repo: Path, word: str) -> _Span | None:

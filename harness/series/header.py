@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Decode the header of a mail, even if it is malformed, and parse the subject line."""
+"""Decode the header of a mail, even if it is malformed, and parse the subject line.
+
+b4 parses subjects too (``b4.LoreSubject``).  It does not know a number or version without a blank
+before it ([PATCH1/2], [PATCH 0/2v2], [PATCH-v3]), v2.1, 3.5/7, 3/n, 2 of 3, subjects that lack a
+bracket, nor "Re:" behind the name of a list; and it takes v5.4 for neither.  A test compares both.
+"""
 
 from __future__ import annotations
 
@@ -11,59 +16,157 @@ import email.message
 import re
 from unicodedata import category
 
-_BRACKET = re.compile(r"\[([^\]]*)\]")
-_NUMBER = re.compile(r"(?<![\w/.])(\d{1,4})/(\d{1,4})(?![\w/.])")
-# v2, PATCHv2, -v2, and v2.1 as git format-patch writes it; v4.9 and above are kernel versions.
+# A number [PATCH 2/5], also 2 of 5, 3.5/7 or 3a/7 for a patch in between, and 6/n.
+_NUMBER = re.compile(
+    r"(?<![\w/.])(\d{1,4})(?:\.(\d)|([a-z]))?\s?(?:/|\bof\b)\s?(\d{1,4}|[nx?]+)(?![\w/.])",
+    re.IGNORECASE,
+)
+# v2, version 2, take 2, and v2.1 as git format-patch writes it; v4.9 and above are kernel versions.
 _VERSION = re.compile(
-    r"(?:(?<![\w.-])|(?<=PATCH)|(?<=RFC)|(?<=[\s,]-))v(?:ersion)?\s?"
-    r"(?:(\d{1,3})|([1-3])\.(\d{1,3}))(?![\w.])",
+    r"(?:(?<![\w.-])|(?<=PATCH[-_.])|(?<=RFC[-_.])|(?<=[\s,]-))"
+    r"(?:v|ver\.?|version|rev\.?|take|try|round)\s?#?"
+    r"(?:([1-3])\.(\d)|(\d{1,3}))(?!\w|\.\d)",
     re.IGNORECASE,
 )
-# "Re:" in several languages; mailing lists may put their name before it.
+_VERSION_IN_TITLE = re.compile(
+    r"\((?:v|ver\.?|version|take|try)\s?#?(\d{1,2})\)\s*$|\[v(\d{1,2})\]\s*$", re.IGNORECASE
+)
+_RESENT = re.compile(r"\bre-?(?:sen[dt]|post(?:ed)?)", re.IGNORECASE)
+_GLUED = (  # [PATCHv2], [RFC1/2], [PATCH 0/2v2], [PATCH v21/2]
+    (re.compile(r"(PATCH|RFC|RESEND)(?=v?\d)", re.IGNORECASE), r"\1 "),
+    (re.compile(r"(\d/\d{1,4})(?=v\d)", re.IGNORECASE), r"\1 "),
+    (re.compile(r"\b(v\d)_?(?=\d{1,3}/\d)", re.IGNORECASE), r"\1 "),
+)
+# "Re:" in many languages.  The second kind are also words that begin a title, unless a tag follows.
 _REPLY = re.compile(
-    r"^\s*(?:\[(?![^\]]*(?:patch|\d/\d))[^\]]*\]\s*)*"
-    r"(?:(?:re|aw|sv|antw|fwd?|wg)\s*(?:\[\d+\])?\s*:"
-    r"|(?:vs|odp|rif|rép|ré|vb|tr|rv|ynt|回复|答复|回覆|转发|轉寄)\s*[:\uff1a]\s*(?=\[))",
+    r"(?:re|aw|sv|antw|antwort|fwd?|wg)\s*(?:\[\d+\]|\(\d+\)|\^\d+)?\s*[:\uff1a]\s*"
+    r"|(?:vs|odp|rif|r[ée]p?|vb|vl|vá|tr|rv|enc|res|ynt|ilt|doorst|bls|atb|ot\w*|"
+    r"回复|答复|回覆|转发|轉寄|返信|転送|회신|전달)\s*[:\uff1a]\s*(?=\[|re:)",
     re.IGNORECASE,
 )
-_TAGS = re.compile(r"^\s*(?:re:\s*|fwd?:\s*|\[[^\]]*\]\s*)*", re.IGNORECASE)
+_FILLER = re.compile(r"subject:\s*|\*+[^*]{1,20}\*+:?\s*", re.IGNORECASE)
+_FOREIGN = re.compile(r"[^\[\](){}:\uff1a]{1,16}[:\uff1a]\s*(?=\[[^\]]*patch)", re.IGNORECASE)
+_BARE_TAG = re.compile(  # PATCH v2 1/3: title; and with only one of the two brackets
+    r"\[?((?:RFC[\s,]+)?PATCH\b(?:[\s,]*(?:v\d+|\d+/\d+|RFC|RESEND))*)\s*[:\]]\s*"
+    r"|\[((?:RFC[\s,]+)?PATCH(?:[\s,]*(?:v\d+|\d+/\d+))+)\s+(?=[^\]]*$)"
+    r"|((?:RFC[\s,]+)?PATCH[^\[\]:]{0,40})\]\s*",
+    re.IGNORECASE,
+)
+_AFTER_TAG = re.compile(r"(v\d{1,3}|\d{1,3}/\d{1,3})\s*(?:[:,-]\s*|(?<=\d)\s+)", re.IGNORECASE)
+_CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
     """A subject: ``number`` of ``total`` as written, both 0 if absent; ``title`` has no tags.
 
-    ``version`` and ``minor`` are 2 and 1 for v2.1.  ``tagged``: a tag contains PATCH or a number,
-    unlike in most other mails of an archive.
+    ``version`` and ``minor`` are 2 and 1 for v2.1; ``version`` is 0 if none is written.
+    ``between`` is "5" for 3.5/7; ``unlimited``: the total is a letter, as in 3/n.  ``tagged``: a
+    tag contains PATCH or a number, unlike in most other mails of an archive.  ``foreign``: a word
+    that may mean "Re:" in another language precedes the tags.  ``rfc``, ``resent`` and ``pull``:
+    a tag says so.
     """
 
     title: str
     number: int = 0
     total: int = 0
-    version: int = 1
-    reply: bool = False
-    tagged: bool = False
+    version: int = 0
     minor: int = 0
+    between: str = ""
+    unlimited: bool = False
+    reply: bool = False
+    foreign: bool = False
+    tagged: bool = False
+    rfc: bool = False
+    resent: bool = False
+    pull: bool = False
+
+    @property
+    def is_cover(self) -> bool:
+        """Whether the mail is numbered 0: a cover letter, never a patch."""
+        return self.total > 0 and self.number == 0
+
+    @property
+    def slot(self) -> tuple[int, str]:
+        """The place in the series; orders its mails."""
+        return self.number, self.between
 
 
 def parse_subject(text: str) -> Subject:
     """Parse a decoded subject line, such as ``[PATCH v2 3/8] title``."""
-    # Only leading tags count: brackets further right belong to the title.
-    leading = _TAGS.match(text)
-    tags = _BRACKET.findall(leading[0]) if leading else []
-    numbers = [match for tag in tags if (match := _NUMBER.search(tag))]
-    versions = [match for tag in tags if (match := _VERSION.search(tag))]
-    number, total = (int(numbers[0][1]), int(numbers[0][2])) if numbers else (0, 0)
-    version, major, minor = versions[0].groups() if versions else ("1", None, None)
+    tags, title, reply, foreign = _split(" ".join(text.split()))
+    for glued, apart in _GLUED:
+        tags = [glued.sub(apart, tag) for tag in tags]
+    number = next(filter(None, map(_NUMBER.search, tags)), None)
+    version = next(filter(None, map(_VERSION.search, tags)), None)
+    # In a numbered patch, (v2) more often belongs to what is patched.
+    in_title = None if number and int(number[1]) else _VERSION_IN_TITLE.search(title)
+    if version:
+        major, minor = int(version[1] or version[3]), int(version[2] or 0)
+    else:
+        major, minor = int((in_title[1] or in_title[2]) if in_title else 0), 0
+    limit = number[4] if number else "0"
+    unlimited = not limit.isdigit()
     return Subject(
-        _TAGS.sub("", text) or text,
-        number,
-        total,
-        int(version or major or 1),
-        bool(_REPLY.match(text)),
-        bool(numbers) or any("PATCH" in tag.upper() for tag in tags),
-        int(minor or 0),
+        title=title or text,
+        number=int(number[1]) if number else 0,
+        total=max(int(number[1]), 1) if number and unlimited else int(limit),
+        version=major,
+        minor=minor,
+        between=(number[2] or number[3] or "").lower() if number else "",
+        unlimited=unlimited,
+        reply=reply,
+        foreign=foreign,
+        tagged=bool(number) or any("PATCH" in tag.upper() for tag in tags),
+        rfc=any(re.search(r"\bRFC", tag, re.IGNORECASE) for tag in tags),
+        resent=any(map(_RESENT.search, tags)),
+        pull=not number and any(re.search(r"\bPULL\b", tag, re.IGNORECASE) for tag in tags),
     )
+
+
+def _split(text: str) -> tuple[list[str], str, bool, bool]:
+    """Return the leading tags, the title, and whether "Re:" or a foreign word precedes it.
+
+    Only leading tags count: brackets further right belong to the title.  Mailing lists and mailers
+    put their own words before and between the tags.
+    """
+    tags: list[str] = []
+    reply = foreign = False
+    while text:
+        if match := _REPLY.match(text):
+            reply = True
+        elif match := _FILLER.match(text):
+            pass
+        elif tag := _bracketed(text):
+            tags.append(tag[1:-1])
+            text = text[len(tag) :].lstrip(" :")
+            continue
+        elif match := _BARE_TAG.match(text):
+            tags.append(match[1] or match[2] or match[3])
+        elif any("PATCH" in tag.upper() for tag in tags) and (match := _AFTER_TAG.match(text)):
+            tags.append(match[1])
+        elif not tags and (match := _FOREIGN.match(text)):
+            foreign = True
+        else:
+            break
+        text = text[match.end() :]
+    return tags, text, reply, foreign
+
+
+def _bracketed(text: str) -> str:
+    """Return the tag at the start of ``text``, with its brackets; tags may be nested.
+
+    Round and curly brackets only count if they contain PATCH.
+    """
+    if text[0] not in _CLOSING:
+        return ""
+    depth = 0
+    for end, char in enumerate(text, 1):
+        depth += (char == text[0]) - (char == _CLOSING[text[0]])
+        if not depth:
+            tag = text[:end]
+            return tag if tag[0] == "[" or re.match(r".\s*(?:RFC\W*)?PATCH\b", tag, re.I) else ""
+    return ""
 
 
 def decoded(raw: bytes, charset: str | None = None) -> str:
@@ -76,7 +179,7 @@ def decoded(raw: bytes, charset: str | None = None) -> str:
         try:
             if name:
                 return raw.decode(name)
-        except (UnicodeDecodeError, LookupError):
+        except (ValueError, LookupError):  # a name may hold any characters, even NUL
             continue
     return raw.decode("latin-1")
 

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Load a Series from a source: find the mails, choose, sort, check that none is missing."""
+"""Load a Series from a source.
+
+``mailsource`` finds the mails and reads their headers; ``threads``, ``revisions`` and ``choice``
+sort them into threads and revisions, and choose one; here its mails are read, sorted by number, and
+checked: none may be missing.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +17,13 @@ from pathlib import Path
 from harness import paths
 from harness.errors import SeriesError
 from harness.model import Patch, Series
-from harness.series import mailsource, threads
+from harness.series import choice, mailsource
+from harness.series.choice import ThreadChoice
 from harness.series.folder import SeriesToml, read_toml, slug
 from harness.series.mail import Mail, parse
 from harness.series.mailsource import FORMAT, MailSource
 from harness.series.mbox import MboxEntry
+from harness.series.trailers import collect_trailers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +33,8 @@ class SeriesRequest:
     ``tree`` is the git tree for ranges and branches, ``base`` the start of a branch; ``pick``
     selects one of several series and ``revision`` one of its revisions.  ``collect`` adds trailers
     from replies to the patches.  If ``whole`` is False, a series may lack patches: ``missing``,
-    ``duplicates`` and ``fault`` then describe what is wrong.
+    ``duplicates`` and ``fault`` then describe what is wrong.  ``home`` is the folder for files that
+    are made from mails, by default in the cache.
     """
 
     tree: Path | None = None
@@ -35,6 +43,7 @@ class SeriesRequest:
     revision: int = 0
     collect: bool = False
     whole: bool = True
+    home: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,32 +70,35 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
     """
     request = request or SeriesRequest()
     words = [words] if isinstance(words, str | Path) else list(words)
-    source = mailsource.find(words, request.tree, request.base)
+    home = request.home or paths.cache("series")
+    source = mailsource.find(words, home, request.tree, request.base)
     if source.strict:
-        choice = threads.ThreadChoice(source.entries, source.entries)
+        chosen = ThreadChoice(source.entries, source.entries)
     else:
-        choice = threads.choose(source.entries, source.where, request.pick, request.revision)
-    mails = [mail for entry in choice.entries for mail in _read(entry, source)]
+        chosen = choice.choose(source.entries, source.where, request.pick, request.revision)
+    mails = [mail for entry in chosen.entries for mail in _read(entry, source)]
     covers = [mail for mail in mails if mail.is_cover]
     if len(covers) == len(mails):
         if mails and not source.folder:
-            raise _no_diff(mails[0])
+            raise choice.no_diff(mails[0].where, mails[0].subject)
         raise mailsource.no_patch(source.where)
     numbered = _sort([mail for mail in mails if not mail.is_cover], source)
-    notes = [*source.notes, *choice.notes, *_notes(numbered, source)]
+    notes = [*source.notes, *chosen.notes, *_notes(numbered, covers, source)]
     fault = _fault(numbered, source)
     if fault and request.whole:
         raise fault
     if request.collect:
-        patches, trailer_notes = threads.collect_trailers(numbered.patches, choice)
+        patches, trailer_notes = collect_trailers(numbered.patches, chosen)
         numbered = dataclasses.replace(numbered, patches=patches)
         notes += trailer_notes
-    series = _series(source, covers[0] if covers else None, numbered)
+    series = _series(source, covers[0] if covers else None, numbered, home)
     return dataclasses.replace(series, notes=tuple(notes), fault=fault.what if fault else "")
 
 
 def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
     """Read a patch or cover letter; a mail with attached mails is replaced by them."""
+    if entry.subject.pull:
+        raise choice.pull_request(entry)
     mail = _parse(entry.raw(), entry.where, entry.path)
     attached = [
         _parse(raw, f"attachment {number} of {entry.where}", entry.path)
@@ -96,16 +108,25 @@ def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
         return [
             dataclasses.replace(inner, plain=False)
             for inner in attached
-            if inner.diffs or (inner.total and inner.number == 0)
+            if inner.diffs or inner.is_cover
         ]
     if mail.reply:
         raise SeriesError(
             f"{mail.where} is a reply, not a patch ('{mail.subject}')",
             hint="use the mail it replies to, and leave out replies",
         )
+    if not source.strict:  # the numbers that the mails of the series voted for
+        subject = entry.subject
+        mail = dataclasses.replace(
+            mail,
+            number=subject.number,
+            between=subject.between,
+            total=subject.total,
+            version=subject.version,
+        )
     cover = mail.number == 0 and (mail.total or "0000" in Path(mail.where).name[:4])
     if not mail.diffs and not (cover and (source.strict or len(source.entries) > 1)):
-        raise _no_diff(mail)
+        raise choice.no_diff(mail.where, mail.subject)
     return [mail]
 
 
@@ -114,13 +135,6 @@ def _parse(raw: bytes, where: str, path: Path) -> Mail:
     mail = parse(raw, where)
     diffs = tuple(dataclasses.replace(file, hunks=()) for file in mail.diffs)
     return dataclasses.replace(mail, path=path, diffs=diffs)
-
-
-def _no_diff(mail: Mail) -> SeriesError:
-    return SeriesError(
-        f"{mail.where} has no diff ('{mail.subject}')",
-        hint="leave out replies and other mails without a patch",
-    )
 
 
 def _sort(patches: Sequence[Mail], source: MailSource) -> NumberedPatches:
@@ -139,15 +153,16 @@ def _sort(patches: Sequence[Mail], source: MailSource) -> NumberedPatches:
         )
     _refuse_several_series(patches, source)
     total = patches[0].total
-    by_number: dict[int, list[Mail]] = {}
+    by_slot: dict[tuple[int, str], list[Mail]] = {}
     for mail in patches:
-        by_number.setdefault(mail.number, []).append(mail)
-    repeated = {number: copies for number, copies in by_number.items() if len(copies) > 1}
+        by_slot.setdefault(mail.slot, []).append(mail)
+    repeated = {slot: copies for slot, copies in by_slot.items() if len(copies) > 1}
+    missing = sorted(set(range(1, total + 1)) - {number for number, _ in by_slot})
     return NumberedPatches(
-        patches=tuple(by_number[number][0] for number in sorted(by_number)),
-        total=total,
-        missing=tuple(sorted(set(range(1, total + 1)) - set(by_number))),
-        duplicates=tuple(sorted(repeated)),
+        patches=tuple(by_slot[slot][0] for slot in sorted(by_slot)),
+        total=total if missing else len(by_slot),
+        missing=tuple(missing),
+        duplicates=tuple(sorted(number for number, _ in repeated)),
         conflicting=tuple(
             mail
             for copies in repeated.values()
@@ -158,14 +173,14 @@ def _sort(patches: Sequence[Mail], source: MailSource) -> NumberedPatches:
 
 
 def _refuse_several_series(mails: Sequence[Mail], source: MailSource) -> None:
-    versions = sorted({mail.version for mail in mails})
-    if source.strict and len(versions) > 1:  # otherwise threads.choose has chosen one
+    versions = sorted({mail.version or 1 for mail in mails})
+    if source.strict and len(versions) > 1:
         names = " and ".join(f"v{number}" for number in versions)
         raise SeriesError(
             f"revisions are mixed in {source.where}: {names}",
             hint="keep the patches of one revision",
             details="\n".join(
-                f"v{mail.version} {mail.number}/{mail.total} {mail.where}" for mail in mails
+                f"v{mail.version or 1} {mail.number}/{mail.total} {mail.where}" for mail in mails
             ),
         )
     totals = sorted({mail.total for mail in mails})
@@ -204,9 +219,16 @@ def _fault(numbered: NumberedPatches, source: MailSource) -> SeriesError | None:
     return None
 
 
-def _notes(numbered: NumberedPatches, source: MailSource) -> list[str]:
+def _notes(numbered: NumberedPatches, covers: Sequence[Mail], source: MailSource) -> list[str]:
     """Return notes for the user about a series that is used as is."""
     notes = []
+    if len(covers) > 1:
+        notes.append(f"{len(covers)} mails are numbered 0; using {covers[0].where}")
+    if covers and source.strict and covers[0].total not in (0, numbered.total):
+        notes.append(
+            f"the cover letter counts {covers[0].total}, the patches {numbered.total};"
+            f" using {numbered.total}"
+        )
     if numbered.duplicates and not numbered.conflicting:
         numbers = ", ".join(map(str, numbered.duplicates))
         several = len(numbered.duplicates) > 1
@@ -220,7 +242,9 @@ def _notes(numbered: NumberedPatches, source: MailSource) -> list[str]:
     return notes
 
 
-def _series(source: MailSource, cover: Mail | None, numbered: NumberedPatches) -> Series:
+def _series(
+    source: MailSource, cover: Mail | None, numbered: NumberedPatches, home: Path
+) -> Series:
     toml = read_toml(source.folder) if source.folder else SeriesToml()
     digest = hashlib.sha256(b"".join(mail.for_git_am for mail in numbered.patches)).hexdigest()
     patches = tuple(
@@ -229,7 +253,7 @@ def _series(source: MailSource, cover: Mail | None, numbered: NumberedPatches) -
             mail.number if numbered.missing else number,
             mail.subject,
             mail.author,
-            _file_of(mail, number, digest),
+            _file_of(mail, home / digest[:20], number),
             mail.files,
             mail.message_id,
         )
@@ -242,14 +266,14 @@ def _series(source: MailSource, cover: Mail | None, numbered: NumberedPatches) -
         patches=patches,
         digest=digest,
         title=toml.title or mails[0].subject,
-        cover=_file_of(cover, 0, digest) if cover else None,
+        cover=_file_of(cover, home / digest[:20], 0) if cover else None,
         link=toml.link,
         kernel=toml.kernel,
         base=toml.base or source.base or next((mail.base for mail in mails if mail.base), ""),
         kconfig=toml.kconfig,
         suites=toml.suites,
         subsystems=toml.subsystems,
-        version=max(mail.version for mail in mails),
+        version=max(mail.version for mail in mails) or 1,
         total=numbered.total,
         cover_subject=cover.subject if cover else "",
         cover_id=cover.message_id if cover else "",
@@ -267,12 +291,12 @@ def _commit_of(mail: Mail) -> str:
     return match[1].decode() if match else ""
 
 
-def _file_of(mail: Mail, number: int, digest: str) -> Path:
-    """Return a file with only this mail, for git am; it is written to the cache if necessary."""
+def _file_of(mail: Mail, folder: Path, number: int) -> Path:
+    """Return a file with only this mail, for git am; it is written to ``folder`` if necessary."""
     content = mail.for_git_am
     if mail.plain and mail.path.stat().st_size == len(mail.raw):
         return mail.path
-    place = paths.cache("series", digest[:20]) / f"{number:04}.patch"
+    place = folder / f"{number:04}.patch"
     if not place.exists() or place.read_bytes() != content:
         with paths.writing(place), paths.scratch(place) as scratch:
             (scratch / "mail").write_bytes(content)

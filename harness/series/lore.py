@@ -39,8 +39,8 @@ def is_link(word: str) -> bool:
     return word.startswith(("http://", "https://")) or bool(_MESSAGE_ID.fullmatch(word))
 
 
-def fetch(word: str) -> FetchedMbox:
-    """Fetch the mails for a message id or a link.
+def fetch(word: str, home: Path) -> FetchedMbox:
+    """Fetch the mails for a message id or a link to a file below ``home``.
 
     A mail of a public archive is fetched by b4: the newest revision, with trailers and
     attestation.  Everything else is downloaded as an mbox.  Raises HostFault if the network fails,
@@ -50,7 +50,7 @@ def fetch(word: str) -> FetchedMbox:
         ident, link = message_id(word), mbox_of(word)
     except ValueError as error:
         raise UsageError(f"{word} is not a valid link: {error}", hint="check the link") from error
-    return _thread(ident) if ident else FetchedMbox(_download(link))
+    return _thread(ident, home) if ident else FetchedMbox(_download(link, home))
 
 
 def message_id(word: str) -> str:
@@ -78,7 +78,7 @@ def mbox_of(link: str) -> str:
     return urllib.parse.urlunsplit(parts._replace(path=path, fragment=""))
 
 
-def _download(link: str) -> Path:
+def _download(link: str, home: Path) -> Path:
     request = urllib.request.Request(link, headers={"User-Agent": "kernel-harness"})
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
@@ -87,18 +87,17 @@ def _download(link: str) -> Path:
                     f"{link} is a web page, not a mail",
                     hint='use the link called "raw" or "mbox" on that page',
                 )
-            return mbox.save(response, link)
+            return mbox.save(response, link, home)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
         reason = getattr(error, "reason", None) or error
         code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
         raise HostFault(f"{link}: {code}{reason}", hint=_SAVE) from error
 
 
-def _thread(ident: str) -> FetchedMbox:
+def _thread(ident: str, home: Path) -> FetchedMbox:
     """Fetch the newest revision of a thread with b4, ready for git am."""
     own = Path(sys.executable).parent / "b4"  # in our environment
     b4 = own if own.exists() else shutil.which("b4") or "b4"
-    home = paths.cache("series")
     with paths.writing(home), paths.scratch(home / "b4") as scratch:
         options = ("--no-cache", "--check-newer-revisions", "--mbox-name", "thread")
         argv = (b4, "am", *options, "--outdir", scratch, "--", ident)
@@ -109,7 +108,7 @@ def _thread(ident: str) -> FetchedMbox:
             raise HostFault(f"b4 found no series for <{ident}>", hint=_SAVE, details=output)
         covers = [_FROM + cover.read_bytes() + b"\n" for cover in sorted(scratch.glob("*.cover"))]
         thread = b"".join([*covers, *(mail.read_bytes() for mail in mails)])
-        path = mbox.save(io.BytesIO(thread), ident)
+        path = mbox.save(io.BytesIO(thread), ident, home)
         return FetchedMbox(path, attestation(output), chosen=True)
 
 

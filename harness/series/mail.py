@@ -26,9 +26,10 @@ _GIT_DATE = "Mon Sep 17 00:00:00 2001"  # git writes it in the first line of eve
 
 @dataclasses.dataclass(frozen=True)
 class Mail:
-    """A mail: ``number`` of ``total`` from the subject, both 0 if it has no number.
+    """A mail: ``number`` of ``total`` from the subject, both 0 if it has no number; see Subject.
 
-    ``diffs`` is empty for a cover letter; ``base`` is from the base-commit trailer, and
+    ``version`` is 0 if the subject names none.  ``diffs`` is empty for a cover letter, even if it
+    shows an interdiff; ``base`` is from the base-commit trailer, and
     ``prerequisites`` are the ids of patches before the series.  ``text`` and ``patch`` are the
     decoded body; ``plain``: git am reads ``raw`` as we do; ``path`` is the mail's file.
     """
@@ -38,10 +39,11 @@ class Mail:
     subject: str
     author: str
     number: int = 0
+    between: str = ""
     total: int = 0
     diffs: tuple[FileDiff, ...] = ()
     base: str = ""
-    version: int = 1
+    version: int = 0
     message_id: str = ""
     reply: bool = False
     prerequisites: tuple[str, ...] = ()
@@ -59,9 +61,14 @@ class Mail:
         return tuple(dict.fromkeys(name for file in self.diffs for name in file.names))
 
     @property
+    def slot(self) -> tuple[int, str]:
+        """The place in the series; orders its mails."""
+        return self.number, self.between
+
+    @property
     def is_cover(self) -> bool:
         """Whether this is the cover letter: number 0, or neither number nor diff."""
-        return not self.diffs and self.number == 0
+        return self.number == 0 and (self.total > 0 or not self.diffs)
 
     @property
     def for_git_am(self) -> bytes:
@@ -86,6 +93,9 @@ def parse(raw: bytes, where: str) -> Mail:
     if content.html:
         raise SeriesError(f"{where} contains only HTML", hint=_RAW)
     subject = header.parse_subject(subject_line)
+    if subject.is_cover:  # an interdiff or the sum of all patches is for people
+        content = dataclasses.replace(content, text=content.text + content.patch, patch=b"")
+    content = body.with_prefixes(content)
     everything = header.decoded(content.text + content.patch)
     bases = _BASE.findall(everything)
     text = header.decoded(content.text, _charset(message)).replace("\0", "")
@@ -95,6 +105,7 @@ def parse(raw: bytes, where: str) -> Mail:
         subject=subject.title,
         author=_author(content.text, sender),
         number=subject.number,
+        between=subject.between,
         total=subject.total,
         diffs=body.file_diffs(content.patch, content.text, where),
         base=bases[0] if bases else "",
@@ -132,7 +143,8 @@ def _cut_at_scissors(
 
 def rewritten(mail: Mail) -> bytes:
     """Return the mail as git format-patch would write it: one part, UTF-8, no transfer encoding."""
-    count = f" {mail.number:0{len(str(mail.total))}}/{mail.total}" if mail.total else ""
+    number = f"{mail.number:0{len(str(mail.total))}}{mail.between and '.'}{mail.between}"
+    count = f" {number}/{mail.total}" if mail.total else ""
     version = f" v{mail.version}" if mail.version > 1 else ""
     text = header.decoded(mail.text).replace("\r\n", "\n")
     lines = [f"From {'0' * 40} {_GIT_DATE}", f"From: {_address(mail.sender)}"]

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from harness import paths
 from harness.errors import SeriesError, UsageError
-from harness.series import commits, lore, mbox
+from harness.series import commits, mbox
 from harness.series.mail import parse
 from harness.series.mbox import MboxEntry
+from harness.series.revisions import is_reply
 
 FORMAT = "git format-patch -o FOLDER BASE.. makes a folder of patches"
 _NAMES = ("*.patch", "*.eml", "[0-9]*")  # [0-9]*: format-patch --numbered-files, other suffixes
@@ -43,25 +44,33 @@ class MailSource:
     repo: Path | None = None
 
 
-def find(words: Sequence[str | Path], tree: Path | None = None, base: str = "") -> MailSource:
-    """Find the mails that ``words`` refer to.  Raises UsageError if there are none."""
+def find(
+    words: Sequence[str | Path], home: Path, tree: Path | None = None, base: str = ""
+) -> MailSource:
+    """Find the mails that ``words`` refer to; what is not in files is saved below ``home``.
+
+    Raises UsageError if there are none.
+    """
     if len(words) > 1:
-        files = [_existing_file(str(word)) for word in words]
+        files = [_existing_file(str(word), home) for word in words]
         entries = tuple(_only_mail(file) for file in files)
         return MailSource(" ".join(map(str, files)), "", entries, strict=True)
     word = words[0] if words else ""
     text = str(word)
     path = paths.expanded(word).absolute()
     if text == "-":
-        return _standard_input()
+        return _standard_input(home)
     if text and _exists(path):
-        return _folder(path) if path.is_dir() else _file(path)
+        return _folder(path) if path.is_dir() else _file(path, home)
     if not isinstance(word, Path):
+        from harness.series import lore  # with it come HTTP and TLS
+
         if lore.is_link(text):
-            fetched = lore.fetch(text)
-            source = dataclasses.replace(_file(fetched.path, text), name="", notes=fetched.notes)
+            fetched = lore.fetch(text, home)
+            source = _file(fetched.path, home, text)
+            source = dataclasses.replace(source, name="", notes=fetched.notes)
             return dataclasses.replace(source, strict=source.strict or fetched.chosen)
-        if exported := commits.export(text, tree, base):
+        if exported := commits.export(text, home, tree, base):
             return dataclasses.replace(
                 _folder(exported.folder),
                 where=text,
@@ -78,22 +87,22 @@ def no_patch(where: str) -> SeriesError:
     return SeriesError(f"there is no patch (*.patch) in {where}", hint=FORMAT)
 
 
-def _existing_file(word: str) -> Path:
+def _existing_file(word: str, home: Path) -> Path:
     path = paths.expanded(word).absolute()
     if _exists(path) and not path.is_dir():
-        return _regular(path)
+        return _regular(path, home)
     raise UsageError(
         f"{word} is not a file; if there are several arguments, each must be a patch",
         hint="use the patches of one series, or a single folder or mbox",
     )
 
 
-def _regular(path: Path) -> Path:
+def _regular(path: Path, home: Path) -> Path:
     """Return a file that can be read more than once, unlike the pipe of a shell's <(...)."""
     if path.is_file():
         return path
     with mbox.opened(path) as stream:
-        return mbox.save(stream, str(path))
+        return mbox.save(stream, str(path), home)
 
 
 def _exists(path: Path) -> bool:
@@ -103,9 +112,9 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _file(path: Path, where: str = "") -> MailSource:
+def _file(path: Path, home: Path, where: str = "") -> MailSource:
     where = where or str(path)
-    entries = tuple(mbox.entries(mbox.unpacked(_regular(path)), where))
+    entries = tuple(mbox.entries(mbox.unpacked(_regular(path, home), home), where))
     single = len(entries) == 1
     strict = single and (not entries[0].subject.reply or _has_scissors(entries[0]))
     return MailSource(where, path.stem, entries, single=single, strict=strict)
@@ -144,7 +153,9 @@ def _folder(path: Path) -> MailSource:
     if not files:
         raise no_patch(where)
     entries = tuple(_only_mail(file) for file in files)
-    return MailSource(where, name, entries, path, strict=True, ordered=ordered)
+    # Mails that a person saved, or a folder of MH; a reply is never a patch.
+    conversation = any(is_reply(entry) for entry in entries)
+    return MailSource(where, name, entries, path, strict=not conversation, ordered=ordered)
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:
@@ -184,9 +195,9 @@ def _quilt_patches(folder: Path) -> list[Path]:
     return files
 
 
-def _standard_input() -> MailSource:
+def _standard_input(home: Path) -> MailSource:
     if sys.stdin is None or sys.stdin.isatty():
         what = "standard input is a terminal or closed"
         raise UsageError(what, hint="pipe the mails in: cat my.mbox | harness ... -")
-    file = mbox.save(sys.stdin.buffer, "standard input")
-    return dataclasses.replace(_file(file, "standard input"), name="")
+    file = mbox.save(sys.stdin.buffer, "standard input", home)
+    return dataclasses.replace(_file(file, home, "standard input"), name="")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import email
+import email.utils
 import gzip
 import hashlib
 import os
@@ -17,7 +18,7 @@ from typing import BinaryIO, Protocol
 
 from harness import paths
 from harness.errors import SeriesError
-from harness.series import header
+from harness.series import body, header
 from harness.series.header import Subject
 
 LARGEST = 64 << 20  # bytes; a larger mail is not a patch
@@ -30,13 +31,29 @@ _HEADER = 262144  # bytes to keep of a mail's header
 _BLOCK = 1 << 20
 _GZIP = b"\x1f\x8b"
 _ID = re.compile(r"<([^<>\s]+)>")
+# Lines of a diff, by their first four bytes, since every line of an archive is looked at.
+_DIFF_LINES = {b"diff": b"diff --git ", b"@@ -": b"@@ -", b"Inde": b"Index: "}
+_BASE64 = re.compile(rb"Content-Transfer-Encoding:\s*base64", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """Where a mail is in its file: its header, and whether lines of a diff or base64 follow."""
+
+    offset: int
+    size: int
+    head: bytes
+    has_diff: bool
+    encoded: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class MboxEntry:
     """The location of a mail, and data from its header.
 
-    ``parents`` are the ids of the mails it replies to, starting with the thread's first mail.
+    ``parents`` are the ids of the mails it replies to, the nearest one last.  ``date`` is in
+    seconds since the epoch, 0 if unknown.  ``has_diff``: the mail looks like a patch; this is only
+    known for mails that are not replies.
     """
 
     path: Path
@@ -47,6 +64,8 @@ class MboxEntry:
     sender: str
     message_id: str
     parents: tuple[str, ...]
+    date: float = 0.0
+    has_diff: bool = False
 
     def raw(self) -> bytes:
         """Read the mail.  Raises SeriesError if it is too large for a patch."""
@@ -84,13 +103,13 @@ def entries(path: Path, where: str = "") -> list[MboxEntry]:
                 f"cannot read {path}: {error.strerror}", hint="check that it is a file with mails"
             ) from error
     return [
-        _entry(path, offset, size, head, f"mail {number} of {where}" if len(mails) > 1 else where)
-        for number, (offset, size, head) in enumerate(mails, 1)
+        _entry(path, mail, f"mail {number} of {where}" if len(mails) > 1 else where)
+        for number, mail in enumerate(mails, 1)
     ]
 
 
-def _mails(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """Yield offset, size and header of each mail."""
+def _mails(file: BinaryIO) -> Iterator[_Place]:
+    """Yield the place of each mail."""
     size = os.fstat(file.fileno()).st_size
     first = file.readline(_LINE)
     blank = 0
@@ -100,37 +119,68 @@ def _mails(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
     if not _FROM.match(first):
         file.seek(0)
         start = file.read(_HEADER).lstrip(b"\xef\xbb\xbf\r\n")
-        yield 0, size, re.split(rb"\r?\n\r?\n", start, maxsplit=1)[0] + b"\n\n"
+        head = re.split(rb"\r?\n\r?\n", start, maxsplit=1)[0] + b"\n\n"
+        yield _Place(0, size, head, has_diff=True, encoded=True)
         return
     start_of_mail, place, head = blank, blank + len(first), bytearray()
     in_header = line_start = True
+    has_diff = encoded = False
     for line in iter(lambda: file.readline(_LINE), b""):
         if line_start and line.startswith(b"From ") and _FROM.match(line):
-            yield start_of_mail, place - start_of_mail, bytes(head)
+            yield _Place(start_of_mail, place - start_of_mail, bytes(head), has_diff, encoded)
             start_of_mail, head, in_header = place, bytearray(), True
+            has_diff = encoded = False
         elif in_header:
             in_header = bool(line.strip()) and len(head) < _HEADER
             head += line
+        elif line_start and (mark := _DIFF_LINES.get(line[:4])) and line.startswith(mark):
+            has_diff = True
+        if line[:8].lower() == b"content-" and _BASE64.match(line):
+            encoded = True
         place += len(line)
         line_start = line.endswith(b"\n")
-    yield start_of_mail, place - start_of_mail, bytes(head)
+    yield _Place(start_of_mail, place - start_of_mail, bytes(head), has_diff, encoded)
 
 
-def _entry(path: Path, offset: int, size: int, head: bytes, where: str) -> MboxEntry:
-    message = email.message_from_bytes(head)
+def _entry(path: Path, mail: _Place, where: str) -> MboxEntry:
+    message = email.message_from_bytes(mail.head)
     own_id = header.message_id(message)
-    answers = header.text_of(message, "In-Reply-To")
-    parents = _ID.findall(f"{header.text_of(message, 'References')} {answers}")
-    return MboxEntry(
+    answers = _ID.findall(header.text_of(message, "In-Reply-To"))
+    references = _ID.findall(header.text_of(message, "References"))
+    # Some mailers list references in reverse, so only In-Reply-To tells the nearest mail.
+    parents = [*(one for one in references if one not in answers), *reversed(answers)]
+    entry = MboxEntry(
         path,
-        offset,
-        size,
+        mail.offset,
+        mail.size,
         where,
         header.parse_subject(header.subject_of(message)),
         header.text_of(message, "From"),
         own_id,
         tuple(dict.fromkeys(parent for parent in parents if parent != own_id)),
+        _seconds(header.text_of(message, "Date")),
+        mail.has_diff,
     )
+    if mail.encoded and not entry.subject.reply:
+        return dataclasses.replace(entry, has_diff=_decodes_to_diff(entry))
+    return entry
+
+
+def _seconds(date: str) -> float:
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return 0.0
+
+
+def _decodes_to_diff(entry: MboxEntry) -> bool:
+    """Return whether a mail whose parts are encoded is or contains a patch."""
+    try:
+        raw = entry.raw()
+        content = body.read(raw, email.message_from_bytes(raw), entry.where)
+    except SeriesError:  # damaged or too large, which is reported if the mail is used
+        return True
+    return bool(content.patch or content.attached)
 
 
 class Stream(Protocol):
@@ -140,9 +190,8 @@ class Stream(Protocol):
         """Return up to ``size`` bytes; none at the end of the stream."""
 
 
-def save(stream: Stream, what: str) -> Path:
-    """Copy a stream to a file in the cache, named by the hash of its content; decompress gzip."""
-    home = paths.cache("series")
+def save(stream: Stream, what: str, home: Path) -> Path:
+    """Copy a stream to a file below ``home``, named by the hash of its content; unpack gzip."""
     digest = hashlib.sha256()
     size = 0
     with paths.writing(home), paths.scratch(home / "spool") as scratch:
@@ -156,12 +205,13 @@ def save(stream: Stream, what: str) -> Path:
                     )
                 digest.update(block)
                 file.write(block)
-        folder = paths.cache("series", f"mails-{digest.hexdigest()[:20]}")
+        folder = home / f"mails-{digest.hexdigest()[:20]}"
+        folder.mkdir(exist_ok=True)
         place = (scratch / "mbox").replace(folder / "mails.mbox")
-    return unpacked(place)
+    return unpacked(place, home)
 
 
-def unpacked(path: Path) -> Path:
+def unpacked(path: Path, home: Path) -> Path:
     """Return the file, or its decompressed content if it is gzip.
 
     If decompression fails, the file itself is returned, and reading it will report the error.
@@ -171,5 +221,5 @@ def unpacked(path: Path) -> Path:
             if file.read(2) != _GZIP:
                 return path
         with gzip.open(path) as packed:
-            return save(packed, str(path))
+            return save(packed, str(path), home)
     return path

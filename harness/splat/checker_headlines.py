@@ -18,6 +18,10 @@ _DEADLOCK = (
     r"|\w+-(?:READ-)?safe -> \w+-(?:READ-)?unsafe lock order detected"
 )
 
+# A task's name of up to 15 characters; not all that it may have, since a prefix may be before it.
+_COMM_LENGTH = r".{1,15}"
+_COMM = r"[A-Za-z_(.~][\w./#()~@+-]*(?::[\w.+-]+)?(?: [\w./#()~@+-]+)*"
+
 _sanitizer = functools.partial(headline, stop=Stop.RULE)
 _preface = functools.partial(headline, stop=Stop.CUT, role=Role.PREFACE)
 _trap = functools.partial(headline, stop=Stop.CUT, role=Role.TRAP)
@@ -100,10 +104,15 @@ CHECKER_HEADLINES = (
     ),
     headline(
         "lockdep",
-        r"WARNING: (?P<what>Nested lock was not taken|chain_key collision)$",
+        r"WARNING: Nested lock was not taken$",
+        "WARNING: nested lock was not taken in {f}",
+    ),
+    headline(
+        "lockdep",
+        r"WARNING: (?P<what>chain_key collision)$",
         "WARNING: {what} in {f}",
     ),
-    headline("lockdep", r"\[ BUG: (?P<what>Invalid wait context) \]$", "BUG: {what} in {f}"),
+    headline("lockdep", r"\[ BUG: Invalid wait context \]$", "WARNING: locking bug in {f}"),
     headline(
         "lockdep", r"INFO: (?P<what>trying to register non-static key)\.$", "INFO: {what} in {f}"
     ),
@@ -214,7 +223,7 @@ OTHER_HEADLINES = (
     ),
     headline(
         "oom",
-        r"(?P<comm>[^\"]{1,32}) invoked oom-killer: gfp_mask=",
+        rf"(?={_COMM_LENGTH} invoked)(?P<comm>{_COMM}) invoked oom-killer: gfp_mask=",
         "Out of memory: {comm} invoked oom-killer",
         stop=Stop.KILLED,
         word=" invoked oom-killer",

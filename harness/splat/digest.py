@@ -12,18 +12,32 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.model import Splat
+from harness.splat.blame import (
+    anchor,
+    blame,
+    culprit,
+    famous_wait,
+    recurses,
+    telling,
+    where_stalled,
+)
+from harness.splat.bystanders import LOCKDEP, REPORTERS, USB_REQUESTS, WORK_ITEMS
+from harness.splat.function_groups import function_of, in_any
 from harness.splat.kinds import Headline, Role, SplatKind, Suspect
 from harness.splat.open_splat import OpenSplat
-from harness.splat.stacks import URBS, Stacks, blame, function, read_stacks, telling
+from harness.splat.stacks import Stacks, read_stacks, real_frames
 
 FRAMES = 64  # frames to keep per stack
 _NULL_PAGE = 4096  # bytes; a fault below this address is a NULL dereference
 _WORK = re.compile(r".*(?:workfn=|last function: )([\w.]+)")
-_PAGES = re.compile(r"_*alloc_(?:frozen_)?pages\w*")
+_CALLER = re.compile(r"caller is ([\w.$]+)(?:\+0x| \()")
 _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,16}\b|\d+")
 # Warnings and bugs in code shared by all subsystems have their own titles.
 _SITES = {
-    r"WARNING: .*\bmm/\S+:\d+ (?:at )?k.?.?alloc": "WARNING: kmalloc bug in {f}",
+    r"WARNING: .*\bmm/\S+:\d+ (?:at )?_*k\w?\w?alloc": "WARNING: kmalloc bug in {f}",
+    r"WARNING: .*\bmm/vmalloc\.c:\d+ (?:at )?__vmalloc_node_range": (
+        "WARNING: zero-size vmalloc in {f}"
+    ),
     r"WARNING: .*\bmm/usercopy\.c:\d+ (?:at )?usercopy_warn": "WARNING: bad usercopy in {f}",
     r"WARNING: .*\blib/kobject\.c:\d+ (?:at )?kobject_": "WARNING: kobject bug in {f}",
     r"WARNING: .*\bfs/proc/generic\.c:\d+ (?:at )?_*proc_": "WARNING: proc registration bug in {f}",
@@ -35,7 +49,8 @@ _SITES = {
 _SITE_TITLES = {re.compile(line): title for line, title in _SITES.items()}
 _HEADER = re.compile(
     r"CPU: ?(?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.+?) "
-    r"(?:Kdump: loaded )?(?:Not tainted|Tainted: (?P<taint>[A-Z ]+?)) +\d"
+    r"(?:Kdump: loaded )?(?:Not tainted|Tainted: (?P<taint>[A-Z ]+?))"
+    r"(?: +-+(?: [A-Za-z-]+)*)? +\d"  # distributions add fields of their own
 )
 _BY_TASK = re.compile(r".*\bby task (?P<task>\S.*?/\d+)(?: on cpu (?P<cpu>\d+))?:?$")
 _IN_ATOMIC = re.compile(r"in_atomic\(\): .*pid: (?P<pid>\d+), name: (?P<comm>.+)")
@@ -50,6 +65,7 @@ _UNLOADED = re.compile(r"\[last unloaded: .*?\]|\([A-Z+-]*\)")
 
 _SIZED = (
     re.compile(r"(?P<kind>Read|Write)(?: of size (?P<size>\d+))? at addr (?P<at>[0-9a-f]+)"),
+    re.compile(r"(?P<kind>Read|Write) of size (?P<size>\d+) by task (?P<at>)"),
     re.compile(r"(?P<kind>Free) of addr (?P<at>[0-9a-f]+)"),
     re.compile(
         r"(?:Use-after-free|Out-of-bounds|Invalid) (?P<kind>read|write|free) (?:at|of) "
@@ -121,9 +137,9 @@ def _digest(
     if kind == "null dereference" and headline.kind.name != kind:
         title = "BUG: unable to handle kernel NULL pointer dereference"
         title += f" in {guilty}" if guilty else ""
-    repeated = not stacks.entry or stacks.main[:1] == [stacks.entry]
-    frames = tuple(stacks.main if repeated else [stacks.entry, *stacks.main])[:FRAMES]
-    identity = "\n".join([kind, _VARIES.sub("N", title), *itertools.islice(telling(frames), 5)])
+    repeated = not stacks.entry or real_frames(stacks.main)[:1] == [stacks.entry]
+    stack = stacks.main if repeated else [stacks.entry, *stacks.main]
+    identity = "\n".join([kind, _VARIES.sub("N", title), *itertools.islice(telling(stack), 5)])
     header = _first_match(_HEADER, lines)
     cpu = named.get("cpu") or (header["cpu"] if header else "")
     modules = _first_match(_MODULES, lines)
@@ -132,7 +148,7 @@ def _digest(
         title=title,
         lines=lines,
         function=guilty,
-        frames=frames,
+        frames=tuple(stack[:FRAMES]),
         fingerprint=hashlib.sha256(identity.encode()).hexdigest()[:16],
         access=access.kind,
         size=access.size,
@@ -153,25 +169,39 @@ def _first_match(pattern: re.Pattern[str], lines: Sequence[str]) -> re.Match[str
 def _guilty(headline: Headline, named: dict[str, str], stacks: Stacks, lines: Sequence[str]) -> str:
     """Choose the function to blame."""
     kind = headline.kind
-    stack = stacks.task if kind.in_interrupt and stacks.task else stacks.main
     in_headline = named.get("f", "") or named.get("pair", "").split(" / ")[0]
     if "{f}" not in headline.title and not kind.always_blames and not in_headline:
         return ""
-    if in_headline == "usb_submit_urb":  # blame the owner of the urb
-        return blame(stack, URBS)
-    if _PAGES.match(
-        in_headline
-    ):  # too many pages are requested: such reports are known by this name
-        return in_headline
+    if in_headline in USB_REQUESTS:
+        return blame(stacks.main, (USB_REQUESTS,))
     if Suspect.WORK in kind.suspects and (work := _first_match(_WORK, lines)):
         return work[1]
+    if kind.name == "hung task" and (wait := famous_wait(stacks.main)):
+        return wait
+    if Suspect.CALLER in kind.suspects and (caller := _caller(lines)):
+        return caller
+    if stacks.locks and Suspect.LOCK in kind.suspects and stacks.locks[0] in WORK_ITEMS:
+        return stacks.locks[0]  # it takes the lock that stands for the work
+    if kind.stalled or (kind.recursive and recurses(stacks.main)):
+        stalled = where_stalled(stacks.traces, kind.in_tick) or [stacks.entry, *stacks.main]
+        return anchor(stalled) or blame(stalled)
+    deadlock = len(stacks.locks) > 1
     suspects = {
-        Suspect.NAMED: in_headline,
-        Suspect.ENTRY: stacks.entry,
-        Suspect.LOCK: stacks.lock,
+        Suspect.NAMED: [in_headline],
+        Suspect.ENTRY: [stacks.entry],
+        Suspect.LOCK: [*stacks.locks, *stacks.chain] if deadlock else stacks.locks,
+        Suspect.OWNER: stacks.owner,
     }
-    first = [suspects.get(suspect, "") for suspect in kind.suspects]
-    return blame([*first, *stack], kind.common)
+    first = [frame for suspect in kind.suspects for frame in suspects.get(suspect, ())]
+    candidates = [frame for frame in [*first, *stacks.main] if frame]
+    return culprit(candidates, kind.bystanders) or blame(candidates)
+
+
+def _caller(lines: Sequence[str]) -> str:
+    """Return who asked for the processor's number; "" if lockdep did for somebody else."""
+    caller = _first_match(_CALLER, lines)
+    name = function_of(caller[1]) if caller else ""
+    return "" if in_any((*REPORTERS, LOCKDEP), name) else name
 
 
 def _kind_name(kind: SplatKind, lines: Sequence[str]) -> str:
@@ -189,10 +219,10 @@ def _title(headline: Headline, line: str, named: dict[str, str], guilty: str, rw
     if kind == "kasan" and fields["what"].endswith(("double-free", "invalid-free")):
         fields["rw"] = ""
         fields["what"] = fields["what"].removeprefix("double-free or ")
-    if kind == "ubsan" and not fields["what"].startswith("Undefined"):
-        fields["what"] = fields["what"].replace(" ", "-")
+    if kind == "ubsan":
+        fields["what"] = fields["what"].lower().replace(" ", "-")
     if kind == "kcsan":
-        fields["pair"] = " / ".join(map(function, fields["pair"].split(" / ")))
+        fields["pair"] = " / ".join(map(function_of, fields["pair"].split(" / ")))
     template = headline.title
     if headline.role is Role.TRAP:
         own = (title for site, title in _SITE_TITLES.items() if site.match(line))

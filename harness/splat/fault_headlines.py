@@ -57,7 +57,7 @@ FAULT_HEADLINES = (
     ),
     _preface(
         "stack overflow",
-        r"BUG: (?P<what>\S+ stack guard page was hit) at",
+        r"BUG: (?:\S+ )?stack guard page was hit at",
         "BUG: stack guard page was hit in {f}",
     ),
     headline(
@@ -139,7 +139,12 @@ FAULT_HEADLINES = (
     _trap("oops", r"Oops: (?P<what>[A-Za-z][\w #-]*?), sig: \d+ \[#\d+\]", "Oops: {what} in {f}"),
     _trap(
         "oops",
-        r"(?:Oops: )?(?P<what>(?:divide error|invalid opcode|stack segment|int3|bounds"
+        r"(?:Oops: )?stack segment: [0-9a-f]{4} \[#\d+\]",
+        "stack segment fault in {f}",
+    ),
+    _trap(
+        "oops",
+        r"(?:Oops: )?(?P<what>(?:divide error|invalid opcode|int3|bounds"
         r"|invalid TSS|segment not present|control protection(?: fault)?|alignment check"
         r"|coprocessor segment overrun|trap|machine check|stack guard page)): "
         r"[0-9a-f]{4} \[#\d+\]",
@@ -167,7 +172,7 @@ FAULT_HEADLINES = (
     ),
     _trap(
         "warning",
-        rf"WARNING: (?:CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) )?at {WHERE} {SYM}\+0x",
+        rf"WARNING: (?:CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) )?at {WHERE} {SYM}(?:\+0x| \()",
         "WARNING in {f}",
     ),
     _trap("warning", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at {WHERE}", "WARNING in {f}"),
@@ -185,7 +190,7 @@ FAULT_HEADLINES = (
         "kernel panic: stack is corrupted in {f}",
     ),
     _panic(
-        "stack overflow",
+        "corrupted stack end",
         rf"{_REASON}corrupted stack end",
         "kernel panic: corrupted stack end in {f}",
     ),

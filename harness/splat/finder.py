@@ -12,15 +12,17 @@ from collections.abc import Iterable, Iterator
 
 from harness.model import Splat
 from harness.splat.digest import digest
-from harness.splat.headline_search import Start, begins, candidates
+from harness.splat.headline_search import QUOTED, Start, begins, candidates
 from harness.splat.kinds import CUT_HERE, Role, Stop
 from harness.splat.open_splat import SILENCE, OpenSplat
 from harness.splat.prefix import (
     LONGEST,
     PIECE,
     Message,
+    Prefix,
     clean_text,
     is_stamped,
+    learn,
     messages,
     usual_message,
     whole_lines,
@@ -30,11 +32,14 @@ from harness.splat.prefix import (
 BOOT = "boot"
 CALLERS = 16  # splats that may be open at once, each from a different task or processor
 RECENT = 8  # latest splats, one of which may have caused a panic
+PREFIXES = 8  # prefixes to remember
 BLOCK = 2048  # lines to search at once
 NEAR = 200  # lines within which a splat may have caused a panic
 _SIGNS = ("harness: ", "Linux version ", CUT_HERE[:20])
 _MARK = re.compile(r"harness: (start|end) (.+)")
-_QUOTE = re.compile(r"[ \t>|]+")
+_BREAK = re.compile(rf"\n{QUOTED}")
+_QUOTES = (" ", "\t", ">", "|")
+_BOUNDARY = re.compile(r"[ \t]+|[^\w\s](?=\w)")
 _PHASES = {"start": "during", "end": "after"}
 _REASON = "Kernel panic - not syncing: "
 # Reasons for panics that merely follow from a fault reported earlier.
@@ -72,6 +77,26 @@ def _blocks(lines: Iterable[str]) -> Iterator[str]:
         yield "".join([line if line.endswith("\n") else f"{line}\n" for line in block])
 
 
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
+
+
+def _behind_prefix(message: Message, length: int) -> tuple[Prefix, Message] | None:
+    """Learn a prefix of ``length`` characters; also return the message behind it, or None.
+
+    The length is too large for headlines that are found by a word in them.
+    """
+    text = message.text[: max(length, 0)]
+    starts = (match.end() for match in _BOUNDARY.finditer(text))
+    for at in filter(None, (length, *starts)):
+        prefix = learn(text[:at], message.kernel is True)
+        rest = prefix.cut(message) if prefix else None
+        if prefix and rest and (begins(rest.text) or rest.text.startswith(_SIGNS[2:])):
+            return prefix, rest
+    return None
+
+
 class _Finder:
     def __init__(self, test: str) -> None:
         self.where = (test, BOOT if test == BOOT else "during")
@@ -82,7 +107,9 @@ class _Finder:
         self.latest: dict[str, OpenSplat] = {}  # the latest splat of each caller
         self.done: list[tuple[int, Splat]] = []  # with their first line numbers
         self.seen: set[tuple[float, str]] = set()  # headlines with their timestamps
-        self.quote = ""  # quote prefix of each line of an unstamped log in a mail or commit
+        self.strict = False  # whether the kernel stamped its boot, so that it stamps all its lines
+        self.prefixes: list[Prefix] = []  # those of open reports, and those that were proven
+        self.proven = {""}  # the names of prefixes that a report has proven
         # Since the last boot or mark: the number of splats before a panic, and its timestamp.
         self.panic: tuple[int, float | None] | None = None
         self.booted = 0  # splats of earlier boots
@@ -91,7 +118,8 @@ class _Finder:
         """Process text: lines that may begin a splat or are a mark, and lines of open splats."""
         self.stamped = self.stamped or is_stamped(text)
         at = 0
-        places = iter([*candidates(text, self.stamped), len(text)])
+        found = candidates(text, self.stamped)
+        places = iter([*found.places, len(text)])
         place = -1
         while at < len(text):
             while place < at:
@@ -102,53 +130,75 @@ class _Finder:
                 begin = text.rfind("\n", at, place) + 1 or at
                 self.number += text.count("\n", at, begin)
                 at = begin
-            end = text.find("\n", at)
-            end = len(text) if end < 0 else end
+            end = _line_end(text, at)
+            if place < end and place in found.wrapped:
+                end = _line_end(text, found.wrapped[place])
             self.number += 1
-            self.line(text[max(at, end - LONGEST) : end], place < end)
+            begin = max(at, end - LONGEST)
+            line = text[begin:end]
+            breaks = line.count("\n")
+            if breaks:
+                line = _BREAK.sub(" ", line)
+            self.line(line, place - begin if place < end else -1)
+            self.number += breaks
             at = end + 1
         # A line that spans several pieces counts once.
         self.number += text.count("\n", at) if at <= len(text) else -1
 
-    def line(self, raw: str, fresh: bool) -> None:
-        """Process one line; ``fresh`` if a splat or a mark may begin in it."""
-        if self.stamped:
-            only = usual_message(raw)
-            parsed = [only] if only else messages(raw)
-        else:
-            parsed = messages(self.unquoted(raw))
-        for message in parsed:
-            self.message(message, raw, fresh)
+    def line(self, raw: str, place: int) -> None:
+        """Process one line; a splat or a mark may begin at ``place``, unless that is negative."""
+        only = usual_message(raw) if self.stamped else None
+        for message in [only] if only else messages(raw):
+            if message.kernel is not False:
+                self.message(message, raw, place)
 
-    def unquoted(self, line: str) -> str:
-        """Remove the quote prefix of a report in a mail or a commit message."""
-        if not self.open:
-            quote = _QUOTE.match(line)
-            self.quote = quote[0] if quote and begins(line[quote.end() :]) else ""
-        return line.removeprefix(self.quote)
-
-    def message(self, message: Message, raw: str, fresh: bool) -> None:
-        if message.kernel is False:
+    def message(self, message: Message, raw: str, place: int) -> None:
+        quoted = message.text[:1] in _QUOTES
+        start = begins(message.text) if place >= 0 and not quoted else None
+        sign = place >= 0 and message.text.startswith(_SIGNS)
+        if not start and not sign and (self.prefixes or place > 0):
+            whole, message = message, self.unprefixed(message, raw, place)
+            start = begins(message.text) if place >= 0 else None
+            sign = place >= 0 and message.text.startswith(_SIGNS)
+            if self.open and message.prefix not in self.proven:
+                self.more(whole, raw)
+        if sign and self.sign(message, raw):
             return
-        if fresh:
-            if message.text.startswith(_SIGNS) and self.sign(message, raw):
-                return
-            start = begins(message.text)
-            if start and self.starts(message, raw, start):
-                return
+        if start and self.starts(message, raw, start):
+            return
         if self.open:
             self.more(message, raw)
+
+    def unprefixed(self, message: Message, raw: str, place: int) -> Message:
+        """Remove a learnt prefix, or learn it if a report begins at ``place`` in ``raw``."""
+        for prefix in self.prefixes:
+            rest = prefix.cut(message)
+            if rest and (prefix.name in self.proven or not rest.text.startswith(_SIGNS[:2])):
+                return rest
+        found = _behind_prefix(message, place - (len(raw) - len(message.text)))
+        if found is None:
+            return message
+        prefix, rest = found
+        if len(self.prefixes) >= PREFIXES:
+            del self.prefixes[0]
+        self.prefixes.append(prefix)
+        if prefix.plain:
+            self.proven.add(prefix.name)
+        return rest
 
     def sign(self, message: Message, raw: str) -> bool:
         """Process a boot, a test's mark or "cut here"; return False for any other line."""
         text = message.text
         if mark := _MARK.match(text):
+            self.strict = self.strict or message.kernel is True
             if message.kernel or not self.stamped:
                 self.where = (mark[2].strip(), _PHASES[mark[1]])
                 self.survived(message)
             return True
-        if text.startswith("Linux version ") and message.clock == 0:
-            self.boot()
+        if text.startswith("Linux version "):
+            self.strict = self.strict or message.kernel is True
+            if message.clock == 0:
+                self.boot()
         return "cut here" in text and text.startswith("-") and self.cut(message, raw)
 
     def survived(self, mark: Message) -> None:
@@ -177,27 +227,27 @@ class _Finder:
 
     def starts(self, message: Message, raw: str, start: Start) -> bool:
         """Process a message that may begin a splat; return whether it needs no more processing."""
-        headline, kind = start.headline, start.headline.kind
-        bare = self.stamped and not message.kernel
+        headline = start.headline
+        proven = message.prefix in self.proven
         if message.clock is not None and (message.clock, message.text) in self.seen:
             return True  # a program repeats an earlier kernel message
         splat = self.open.get(message.caller)
-        if bare and not kind.by_program and (splat is not None or not headline.sure):
+        if splat is not None and splat.headline is None and splat.late(message):
+            self.close(splat)  # "cut here" of a processor that said no more
+            splat = None
+        bare = self.bare(message) and not headline.kind.by_program
+        if bare and (not headline.sure or (splat is not None and (splat.stamped or self.strict))):
             return False  # printed by a program
         if message.clock is not None and headline.sure:
             self.seen.add((message.clock, message.text))
-        if headline.role is Role.PANIC and self.is_consequence(message):
+        if headline.role is Role.PANIC and proven and self.is_consequence(message):
             return True
-        if splat is not None and splat.headline is not None and not headline.sure:
-            after = splat.traced or splat.late(message)
-            if not (message.kernel and after):
-                return False
-        if splat is not None and splat.continued_by(headline):
+        if splat is not None and (splat.denies(headline, message) or splat.continued_by(headline)):
             return False
-        sure = headline.sure and (not bare or kind.by_program)
+        sure = headline.sure and proven and not bare
         if splat is not None and splat.renamed_by(headline):
             self.more(message, raw)
-            splat.take(headline, start.match, sure or splat.headline is not None)
+            splat.take(headline, start.match, sure or (splat.headline is not None and splat.sure))
         else:
             splat = self.begin(message, raw)
             splat.take(headline, start.match, sure)
@@ -205,12 +255,18 @@ class _Finder:
             self.close(splat)
         return True
 
+    def bare(self, message: Message) -> bool:
+        """Whether a line has no timestamp in a log where the kernel's lines have one."""
+        return self.stamped and not message.kernel and not message.prefix
+
     def cut(self, message: Message, raw: str) -> bool:
         """Begin a splat at "cut here", unless it belongs to the message before the WARNING."""
         splat = self.open.get(message.caller)
         before = splat.headline if splat and not splat.answered else None
         preface = before is not None and before.role is Role.PREFACE
-        if (self.stamped and not message.kernel) or preface:
+        if preface or (
+            self.bare(message) and (self.strict or (splat is not None and splat.stamped))
+        ):
             return False
         self.begin(message, raw)
         return True
@@ -261,23 +317,33 @@ class _Finder:
         """Add a message to the splat it belongs to."""
         own = self.open.get(message.caller)
         for splat in (own,) if own is not None else tuple(self.open.values()):
-            if splat.hears(message.caller) and self.fits(splat, message):
+            if splat.continued(self.number, message):
+                splat.lines[-1] += f" {message.text.strip()}"
+            elif splat.hears(message) and self.fits(splat, message):
                 splat.add(self.number, message, raw)
-                if splat.ended:
-                    self.close(splat)
+                if splat.sure and splat.headline is not None:
+                    self.proven.add(splat.prefix)
+            elif splat.prefix and not splat.sure:
+                splat.ended = self.number - splat.number > NEAR
+            if splat.ended:
+                self.close(splat)
 
     def fits(self, splat: OpenSplat, message: Message) -> bool:
         """Whether a line is from the same source as the splat: the kernel, or a program."""
-        if not self.stamped:
+        if splat.prefix or not self.stamped:
             return True
         if splat.kind is not None and splat.kind.by_program and not splat.stamped:
             return not message.kernel
-        return message.kernel is True
+        if splat.sure:
+            return bool(message.kernel) == bool(splat.stamped)
+        return message.kernel is True or not (splat.stamped or self.strict)
 
     def close(self, splat: OpenSplat) -> None:
         """Keep the splat if it turned out to be one."""
         for caller in [key for key, value in self.open.items() if value is splat]:
             del self.open[caller]
+        if splat.prefix not in self.proven:
+            self.prefixes = [prefix for prefix in self.prefixes if prefix.name != splat.prefix]
         if splat.headline is not None and splat.sure and not splat.harmless:
             splat.trim()
             self.done.append((splat.number, digest(splat)))

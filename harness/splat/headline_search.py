@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from harness.splat.checker_headlines import CHECKER_HEADLINES, OTHER_HEADLINES
 from harness.splat.fault_headlines import FAULT_HEADLINES
-from harness.splat.kinds import CUT_HERE, Headline
+from harness.splat.kinds import Headline
 from harness.splat.open_splat import PROOFS
 
 #: In the order they are tried: the first match determines the splat.
@@ -34,6 +34,12 @@ _LITERAL = re.compile(r"(?:[\w :]|\\\[)*(?![?*+{])")  # the literal start of a p
 _REPEATED = re.compile(r"(\[[^\]]*\]|\\[a-zA-Z]|(?<!\\)\.)([*+])")
 # The end of a message: of a line, of a JSON string, or where a newline was lost.
 _END, _ENDS = re.compile(r"\$(?!\])"), r'(?=\s*(?:$|["\[<]))'
+# An escaped character, a set of characters, or a blank.
+_BLANK = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]| ")
+#: The marks of a quotation.
+QUOTED = r"[> |\t]{0,8}"
+#: Characters of a headline that nobody breaks.
+WRAPPED = 20
 
 
 class Start(NamedTuple):
@@ -59,24 +65,44 @@ def begins(text: str) -> Start | None:
     return Start(headline, exact) if exact else None
 
 
-def candidates(text: str, stamped: bool) -> list[int]:
-    """Return a position in each line where a splat or a mark may begin, in order."""
+class Candidates(NamedTuple):
+    """Where splats and marks may begin in a text: a position in each line, in order.
+
+    ``wrapped`` has the ends of headlines that a mailer broke in two, by their positions.
+    """
+
+    places: list[int]
+    wrapped: dict[int, int]
+
+
+def candidates(text: str, stamped: bool) -> Candidates:
+    """Return where splats or marks may begin in a piece of a log."""
     reach = REACH_STAMPED if stamped else REACH
-    unsure = sorted(_places(_UNSURE, text))
-    proofs = _places(_PROOFS, text) if unsure else []
-    begun = sorted(_places(_SURE, text) + _near(unsure, [*proofs, len(text)], 0, reach))
-    cuts = _near(_places(_CUT, text), [*begun, len(text)], -reach, reach)
-    return sorted(begun + cuts + _places(_SIGNS, text))
+    wrapped: dict[int, int] = {}
+    unsure = sorted(_places(_UNSURE, text, wrapped))
+    cuts = _places(_CUT, text)
+    proofs = _places(_PROOFS, text) if unsure or cuts else []
+    begun = _places(_SURE, text, wrapped) + _near(unsure, [*proofs, len(text)], 0, reach)
+    cuts = _near(cuts, [*begun, *proofs, len(text)], -reach, reach)
+    return Candidates(sorted(begun + cuts + _places(_SIGNS, text)), wrapped)
 
 
-def _places(patterns: dict[str, re.Pattern[str]], text: str) -> list[int]:
-    """Return where patterns match; each pattern is given with a word that it must contain."""
-    return [
-        match.start()
-        for word, pattern in patterns.items()
-        if word in text
-        for match in pattern.finditer(text)
-    ]
+def _places(
+    patterns: dict[str, re.Pattern[str]], text: str, wrapped: dict[int, int] | None = None
+) -> list[int]:
+    """Return where patterns match; each pattern is given with a word that it must contain.
+
+    Matches that continue on the next line are recorded in ``wrapped`` with their ends.
+    """
+    places = []
+    for word, pattern in patterns.items():
+        if word not in text:
+            continue
+        for match in pattern.finditer(text):
+            places.append(match.start())
+            if wrapped is not None and "\n" in match[0]:
+                wrapped[match.start()] = match.end()
+    return places
 
 
 def _near(places: list[int], others: list[int], begin: int, end: int) -> list[int]:
@@ -153,6 +179,12 @@ def _buckets() -> dict[str, _Bucket]:
     return buckets
 
 
+def _or_break(match: re.Match[str]) -> str:
+    """Let a line break, and the marks of a quotation, stand for a blank; not near the start."""
+    wraps = match[0] == " " and match.start() >= WRAPPED
+    return rf"(?: |\n{QUOTED}(?![\[<]))" if wraps else match[0]
+
+
 def _search_patterns(headlines: Iterable[Headline]) -> dict[str, re.Pattern[str]]:
     """Return patterns to search for, by their literal start.
 
@@ -173,7 +205,7 @@ def _search_patterns(headlines: Iterable[Headline]) -> dict[str, re.Pattern[str]
             bounded = _REPEATED.sub(
                 lambda m: f"{m[1]}{{{'1' if m[2] == '+' else '0'},{LENGTH}}}", pattern
             )
-            by_word[key].append(_END.sub(lambda _: _ENDS, bounded))
+            by_word[key].append(_BLANK.sub(_or_break, _END.sub(lambda _: _ENDS, bounded)))
     return {key: re.compile("|".join(patterns), re.MULTILINE) for key, patterns in by_word.items()}
 
 
@@ -186,5 +218,5 @@ _SIGNS = {
     "harness: ": re.compile("harness: (?:start|end) ."),
     "Linux version ": re.compile("Linux version "),
 }
-_CUT = {CUT_HERE[8:]: re.compile(re.escape(CUT_HERE[8:]))}
+_CUT = {" cut here ": re.compile(r"(?<!-)-+\[ cut here \]")}
 _PROOFS = {word: re.compile(re.escape(word)) for word in PROOFS}

@@ -7,13 +7,18 @@ import dataclasses
 import enum
 import re
 
+from harness.splat.bystanders import ALLOCATORS, OWNED, THREADS, WAITS
+from harness.splat.function_groups import FunctionGroup
+
 HEADER = 80  # lines that may come before a stack trace
 #: Precedes a WARNING or BUG; its headline follows.
 CUT_HERE = "------------[ cut here ]------------"
 
 # Parts of patterns: a function, a function with its offset or an address, file:line, a task.
+# SOURCE is any file:line, as in a decoded log.
+SOURCE = r"[\w./+-]+\.(?:[chSs]|rs|cpp|inc):\d+"
 SYM = r"(?P<f>[A-Za-z_.$][\w.$]*)"
-AT = rf"(?:{SYM}\+0x[0-9a-f]+|0x[0-9a-f]+)"
+AT = rf"(?:{SYM}(?:\+0x[0-9a-f]+| \({SOURCE})|0x[0-9a-f]+)"
 WHERE = r"(?P<at>[\w./+-]+\.[chS]:\d+)"
 TASK = r"(?P<task>.+/\d+)"
 
@@ -44,8 +49,10 @@ class Suspect(enum.Enum):
 
     NAMED = "named"  # in the headline
     ENTRY = "entry"  # where the processor was executing
-    LOCK = "lock"  # the function that acquires the lock reported by lockdep
+    LOCK = "lock"  # who takes the lock reported by lockdep, then who holds the other
     WORK = "work"  # the last function of a workqueue
+    CALLER = "caller"  # who may be preempted, and asked for the processor
+    OWNER = "owner"  # who allocated the page last
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +62,16 @@ class SplatKind:
     name: str
     #: What to suspect before the functions in the stack, in this order.
     suspects: tuple[Suspect, ...] = (Suspect.NAMED, Suspect.ENTRY)
-    #: Pattern for functions common to such splats, besides those common to all splats.
-    common: str = ""
+    #: Functions that are not to blame in such splats, besides those of all splats.
+    bystanders: tuple[FunctionGroup, ...] = ()
     #: Whether to blame a function from the stack even if the title has none.
     always_blames: bool = False
-    #: Whether it is reported from an interrupt: then the stack of the interrupted task matters.
-    in_interrupt: bool = False
+    #: Whether the processor was met at a random point of a loop: see dispatchers.
+    stalled: bool = False
+    #: Whether a recursion overflowed the stack; where it began is to blame, if there is one.
+    recursive: bool = False
+    #: Whether the timer's interrupt reports it: then what was interrupted is stuck.
+    in_tick: bool = False
     #: Whether lines of other processors belong to the report.
     all_processors: bool = False
     #: Whether a program reports it, so that its lines may have no timestamps.
@@ -88,39 +99,26 @@ class Headline:
     word: str = ""
 
 
-# Functions in which tasks wait.
-_WAITERS = (
-    r"\w*(?:sched|_lock|_slowlock|rwsem|completion|kthread|wait|synchronize)\w*|"
-    r"wait_for_\w+|_*wait_(?:on|for|event|rcu)\w*|do_wait\w*|_*wait_on_bit\w*|out_of_line_\w+|"
-    r"(?:folio|page)_wait\w*|folio_lock\w*|_*folio_lock\w*|bit_wait\w*|completion\w*|"
-    r"synchronize_\w+|_*synchronize_\w+|rcu_barrier\w*|_*flush_work\w*|_*flush_workqueue|"
-    r"_*cancel_(?:delayed_)?work\w*|kthread\w*|_*rwsem\w*|_*sb_start_write\w*|prepare_to_\w+|"
-    r"usleep_\w+|msleep\w*|_*lock_sock\w*|lock_sock_nested|drain_workqueue|inode_lock\w*"
-)
-# Functions that allocate for their callers.
-_ALLOCATORS = (
-    r"\w*(?:alloc|kmem|slab|sock_|create_object|idr_get|list_lru_init|k\w*asprintf|pcpu_create|"
-    r"strn?dup|memdup)\w*"
-)
-# Functions for objects tracked by debugobjects.
-_OBJECTS = r"\w*(?:timer_|work_|rcu|percpu_)\w*|vunmap|vfree|__free_\w+|kobject_\w+"
-
 _ENTRY = (Suspect.ENTRY,)
 _SPECIAL = (
     SplatKind("refcount", suspects=_ENTRY, survived=True),
     SplatKind("list corruption", suspects=_ENTRY),
-    SplatKind("debugobjects", suspects=_ENTRY, common=_OBJECTS, survived=True),
+    SplatKind("debugobjects", suspects=_ENTRY, bystanders=(OWNED,), survived=True),
     SplatKind("ubsan", suspects=_ENTRY, survived=True),
     SplatKind("atomic", suspects=_ENTRY),
-    SplatKind("lockdep", suspects=(Suspect.LOCK,), header=8 * HEADER),
-    SplatKind("workqueue leak", suspects=(Suspect.WORK,), common=_WAITERS),
-    SplatKind("hung task", suspects=(), common=_WAITERS),
-    SplatKind("kmemleak", suspects=(), common=_ALLOCATORS, by_program=True),
-    SplatKind("soft lockup", in_interrupt=True, all_processors=True),
-    SplatKind("hard lockup", in_interrupt=True, all_processors=True),
-    SplatKind("rcu stall", in_interrupt=True, all_processors=True),
-    SplatKind("csd lock", in_interrupt=True, all_processors=True),
+    SplatKind("lockdep", suspects=(Suspect.LOCK,), bystanders=(THREADS,), header=8 * HEADER),
+    SplatKind("workqueue leak", suspects=(Suspect.WORK,), bystanders=(WAITS,)),
+    SplatKind("hung task", suspects=(), bystanders=(WAITS,)),
+    SplatKind("kmemleak", suspects=(), bystanders=(ALLOCATORS,), by_program=True),
+    SplatKind("soft lockup", stalled=True, all_processors=True),
+    SplatKind("hard lockup", stalled=True, all_processors=True),
+    SplatKind("rcu stall", stalled=True, in_tick=True, all_processors=True),
+    SplatKind("csd lock", stalled=True, all_processors=True),
     SplatKind("workqueue lockup", all_processors=True),
+    SplatKind("corrupted stack end", stalled=True),  # found later, at a random call of schedule()
+    SplatKind("stack overflow", recursive=True),
+    SplatKind("preemptible", suspects=(Suspect.CALLER,)),
+    SplatKind("bad page", suspects=(Suspect.OWNER,)),
     SplatKind("warning", survived=True),
     SplatKind("netdev watchdog", survived=True),
     SplatKind("busy inodes", always_blames=True, survived=True),

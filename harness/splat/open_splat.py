@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import re
 
-from harness.splat.kinds import HEADER, Headline, Role, SplatKind, Stop
+from harness.splat.kinds import HEADER, SOURCE, Headline, Role, SplatKind, Stop
 from harness.splat.prefix import Message
 
-LINES = 500  # lines to keep per splat
+LINES = 1000  # lines to keep per splat
 FOREIGN = 3  # consecutive lines that do not belong to a trace end the splat
 SILENCE = 10.0  # seconds of kernel time after which the next line does not belong to the splat
 PENDING = 12  # lines after "cut here" within which a headline must follow
 
 _TRACE = re.compile(r"\s*(?:Call [Tt]race:|Backtrace:|backtrace(?: \(crc \w+\))?:)")
 _CPU = re.compile(r"(?:CPU: ?\d+ |Call [Tt]race:|RIP: )")
+# The line about the processor without its end, the version of the kernel.
+_HALF_HEADER = re.compile(r"CPU: ?\d+ (?:UID: \d+ )?PID: \d+ Comm: (?!.*ainted.* \d)")
 # Lines that prove that a headline is from the kernel, if it could have been written by a person.
 _EVIDENCE = re.compile(
     r"CPU: ?\d+ .*PID: \d+|Call [Tt]race:|(?:Read|Write)(?: of size \d+)? at addr|"
@@ -29,7 +31,10 @@ PROOFS = (
     *("Corrupted memory at 0x", " lock: ", "pc : ", "Asynchronous fault: no details", "-" * 70),
 )
 _BELONGS = re.compile(
-    r"\s*(?:\? |\([A-Z]\) )?(?:\(?\[<?[0-9a-f]+>?\]\)? ?)*[\w.$]+\+0x[0-9a-f]+|"
+    r"\s*(?:\? |\([A-Z]\) )?(?:\(?\[<?[0-9a-f]+>?\]\)? ?)*(?:\? )?[\w.$]+"
+    rf"(?:\+0x[0-9a-f]+| \({SOURCE}| {SOURCE} \[inline\])|"
+    r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]+\)? from (?:\[<[0-9a-f]+>\] )?\(?[\w.$]+\+0x|"
+    r"\s*r\d+:[0-9a-f]{8}\b|"
     r"\s*</?[A-Z_#0-9]+>|[\t ]{2,}\S|\t| #\d+: |"
     r"CPU: ?\d|Hardware name|Call [Tt]race|Stack|Code: |[RE](?:IP|SP|[A-D]X|BP|SI|DI): |R\d\d: |"
     r"[CDEFG][RS]\w?: ?[0-9a-f]|FS: |PKRU|Modules linked in|Tainted:|Workqueue: |Sched_ext|"
@@ -59,6 +64,7 @@ class OpenSplat:
         self.match: re.Match[str] | None = None
         self.number, (self.test, self.phase) = number, where
         self.caller, self.clock, self.stamped = message.caller, message.clock, message.kernel
+        self.prefix = message.prefix
         self.lines, self.raw = [message.text], [raw]
         self.head = 0
         self.answered = False  # whether a trace, or the line that names the CPU, was seen
@@ -95,6 +101,12 @@ class OpenSplat:
             return False
         return any(_LIMITED.match(line) for line in self.lines)
 
+    def denies(self, new: Headline, message: Message) -> bool:
+        """Whether a new headline, which a person could write, is a line of this splat."""
+        if self.headline is None or new.sure:
+            return False
+        return not (message.kernel and (self.traced or self.late(message)))
+
     def continued_by(self, new: Headline) -> bool:
         """Whether a new headline is a continuation of this splat."""
         if self.headline is None:
@@ -129,10 +141,18 @@ class OpenSplat:
             return not self.answered  # a decoded log: one line per inlined function
         return not self.sure and new.kind.by_program
 
-    def hears(self, caller: str) -> bool:
-        """Whether a line from this caller may belong to this splat."""
-        own = caller == self.caller or not caller or not self.caller
+    def hears(self, message: Message) -> bool:
+        """Whether a line may belong to this splat, by its prefix and its caller."""
+        if message.prefix != self.prefix:
+            return False
+        own = message.caller == self.caller or not message.caller or not self.caller
         return own or (self.kind is not None and self.kind.all_processors)
+
+    def continued(self, number: int, message: Message) -> bool:
+        """Whether a line is the rest of the processor's line, which a mailer broke in two."""
+        if number != self.last + 1 or message.kernel or not _HALF_HEADER.match(self.lines[-1]):
+            return False
+        return not _BELONGS.match(message.text)
 
     def add(self, number: int, message: Message, raw: str) -> None:
         """Add the next line; ``ended`` is then set if it was the last."""
@@ -163,6 +183,9 @@ class OpenSplat:
         """Hold back lines after an unsure headline until one proves that the kernel printed it."""
         self._waiting.append((number, message, raw))
         if _EVIDENCE.match(message.text) and not self.late(message):
+            # A report has all its lines from the kernel's stamped ones, or from the others.
+            self.stamped = message.kernel
+            self._waiting = [line for line in self._waiting if line[1].kernel == message.kernel]
             self._accept_waiting()
         else:
             self.ended = len(self._waiting) > PENDING

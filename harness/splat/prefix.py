@@ -7,6 +7,7 @@ kernel.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -20,15 +21,19 @@ PIECE = 1 << 20
 #: Characters of a message to keep; kernel messages are shorter.
 MESSAGE = 2048
 
-# A date in the format of loggers and CI systems.
-_DAY = r"(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
-_ISO = r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"
-_FULL = r"[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [A-Z]{2,5}"
-_UNIX = r"\d{9,}\.\d{6}"
-_WHEN = rf"(?:{_DAY}|\[{_ISO}\]|{_ISO}|{_FULL}|{_UNIX})"
+# A date and a time of day, by a logger or a CI system, in any language: up to three words, such as
+# a weekday, a month, a day, or a date in figures.
+_DAY = r"(?:[^\W_][\w./-]{0,11}[.,]? {1,2}){0,3}?"
+_ISO = r"\d{4}[-/.]\d\d[-/.]\d\d[T _]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?[+-]\d\d:?\d\d|Z)?"
+_ZONE = r"(?: \d{4}(?= )| [A-Z]{2,5}(?= \S+ (?:kernel:|\S+\[)))?"
+_DATE = rf"{_DAY}(?:{_ISO}|\d\d:\d\d:\d\d(?:[.,]\d+)?){_ZONE}"
+_UNIX = r"\d{9,}\.\d{3,6}"
+_WHEN = rf"(?:\[{_ISO}\]|{_DATE}|{_UNIX})"
 # The source of a line: "host kernel: ", "host kern.warn kernel: ", "host program[12]: ".
 _BY = r"(?:[^\s:\[]+ )?(?:[a-z]+\d?\.[a-z]+ )?(?:(?P<kernel>kernel)|[\w.@/()-]+\[\d+\]): ?"
-_DATED = re.compile(rf"(?:<\d+>(?=[A-Z\d]))?{_WHEN}(?: {{2,}}(?=\[)| )(?P<by>{_BY})?")
+_DATED = re.compile(rf"(?:<\d+>(?=\w))?{_WHEN}(?: {{2,}}(?=\[)| )(?P<by>{_BY})?")
+# The same where somebody cut off the date and the host.
+_TRIMMED = re.compile(r"(?P<kernel>kernel): ")
 # RFC 5424: priority, version, date, host, program, process, kind, data.
 _RFC_5424 = re.compile(rf"<\d+>\d {_ISO} \S+ (?:(?P<kernel>kernel)|\S+) \S+ \S+ (?:-|\[.*?\]) ")
 # The journal with a leading kernel timestamp: "[   12.345678] host kernel: ".
@@ -37,6 +42,9 @@ _RECORD = re.compile(r'\s*"msg": ?"(?P<text>.*)",?$')
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\^_=>78])")
 _RETURNS = re.compile(r"(?<!\r)\r*\n\r*")
+_BLANKS = "\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_NOTHING = "\u200b\u200c\u200d\u2060\ufeff"
+_ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#39|#160|#x27|#xa0);", re.IGNORECASE)
 # The harness's own timestamp on a console line.
 _OWN = re.compile(r"\s*\d+\.\d{3} \| ")
 # dmesg -r and the console; dmesg -x.
@@ -48,8 +56,8 @@ _LEVEL = (
 _RAW = re.compile(r"(?:\d[\w.+-]*,)?\d+,\d+,(\d+),[-c](?:,caller=([TC]\d+))?[^; ]*;")
 # The kernel's timestamp, with the addition of `dmesg -d`, or the time of `dmesg -T` and `-e`.
 _CLOCK = (
-    r"\[ *(?:(\d+\.\d+)(?: <[ +.\d]+>)?|[+<] *\d+\.\d+>?"
-    r"|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} ?\d?\d \d\d:\d\d(?::\d\d \d{4})?)\]"
+    r"\[ *(?:(\d+[.,]\d+)(?: <[ +.,\d]+>)?|[+<] *\d+[.,]\d+>?"
+    r"|(?:[^\W\d]+\.? )?[^\W_]+\.? ?\d?\d \d\d:\d\d(?::\d\d \d{4})?)\]"
 )
 _CALLER = r"(?:\[ *([TC]\d+)\])"
 _STAMP = re.compile(rf"{_LEVEL}?(?:{_CLOCK}(?: ?{_CALLER})?|{_CALLER}) ?|{_LEVEL}")
@@ -60,17 +68,26 @@ _ANYWHERE = re.compile(rf"(?:<\d+>)?\[ *\d+\.\d{{6}}\](?: ?{_CALLER})? ")
 _CLOCKS = re.compile(r"\[ *\d+\.\d{6}\]")
 _BEGINS = re.compile(
     rf"\n(?: *(?:\d+\.\d{{3}} \| )?(?:{_WHEN} )?{_LEVEL}?"
-    rf"(?:\[ *\d+\.\d{{6}}\]|\[ *[TC]\d+\] )"
+    rf"(?:\[ *\d+[.,]\d{{6}}\]|\[ *[TC]\d+\] )"
     rf"|{_WHEN} (?:\S+ )?(?:[a-z]+\d?\.[a-z]+ )?kernel: |(?:\d[\w.+-]*,)?\d+,\d+,\d+,[-c])"
 )
 # Every prefix contains one of these.
 _STAMPS = ("]", "kernel: ", ",-", ",c")
 # The usual line: optionally the harness's timestamp, the kernel's, optionally the caller.
 _USUAL = re.compile(rf"(?: *\d+\.\d{{3}} \| )?(?:<\d+>)?\[ *(\d+\.\d{{6}})\](?: ?{_CALLER})? ")
-# Prefixes that begin with a letter: a level, a day, a month.
-_NAMES = re.compile(r"kern|user|syslog|daemon|[A-Z][a-z]{2} ")
+# Prefixes that begin with a letter: a level, a logger's name, a date.
+_NAMES = re.compile(r"kern|user|syslog|daemon|.{1,30}?\d\d:\d\d:\d\d")
 # Another timestamp, or a logger's name, after the first.
 _LATER = re.compile(r"\]:? | kernel: ")
+
+#: Characters of a prefix that may be learnt.
+LONGEST_PREFIX = 100
+_PARTS = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>|[ \t]+|[^\s\[(<|]+|.")
+# Words alone, or the marks of comments and diffs.
+_NO_PREFIX = re.compile(r"[^\W\d_]+(?: \w+)*$|[-+*/]+$|[-+] *[*/]")
+# Fields that some kernels print after the timestamp: the processor, a task, a source line.
+_FIELDS = re.compile(r"(?:-?[\[(][^\[\]()]*[\])] ?)+$|[cC]\d+ +\d+$")
+_CALLER_FIELD = re.compile(_CALLER)
 
 
 class Message(NamedTuple):
@@ -78,13 +95,15 @@ class Message(NamedTuple):
 
     ``kernel`` is True if a stamp or logger shows that it is from the kernel, False if it shows the
     opposite, None if it is unknown.  ``clock`` is the kernel's timestamp in seconds; ``caller`` the
-    task or CPU of PRINTK_CALLER.
+    task or CPU of PRINTK_CALLER.  ``prefix`` is the name of a learnt prefix that was removed; it is
+    part of the caller, since lines with different prefixes are of different reports.
     """
 
     text: str
     kernel: bool | None = None
     clock: float | None = None
     caller: str = ""
+    prefix: str = ""
 
 
 def whole_lines(pieces: Iterable[str]) -> Iterator[str]:
@@ -116,11 +135,23 @@ def is_stamped(text: str) -> bool:
 
 
 def clean_text(text: str) -> str:
-    """Remove what a terminal does not display: ANSI sequences, carriage returns, NULs."""
+    """Remove what a terminal does not display, and undo what mailers and web pages do to blanks.
+
+    ANSI sequences, carriage returns, NULs; Unicode blanks; HTML entities, twice escaped or not.
+    """
     if "\0" in text:
         text = text.replace("\0", "")
     if "\x1b" in text:
         text = _ANSI.sub("", text)
+    while (
+        "&" in text and (plain := _ENTITY.sub(lambda match: html.unescape(match[0]), text)) != text
+    ):
+        text = plain
+    if not text.isascii():
+        for blank in filter(text.__contains__, _BLANKS):
+            text = text.replace(blank, " ")
+        for nothing in filter(text.__contains__, _NOTHING):
+            text = text.replace(nothing, "")
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     return _RETURNS.sub("\n", text).strip("\r") if "\r" in text else text
@@ -161,6 +192,61 @@ def messages(line: str) -> list[Message]:
     return [first, *pieces] if first else pieces
 
 
+class Prefix(NamedTuple):
+    """What the lines of a report begin with, learnt from one of them; ``name`` identifies it.
+
+    ``plain`` is set for the quote marks of a mail, and for fields that some kernels print after
+    their timestamp: such a prefix needs no proof.
+    """
+
+    name: str
+    pattern: re.Pattern[str]
+    plain: bool
+
+    def cut(self, message: Message) -> Message | None:
+        """Return a message without this prefix; None if it has another."""
+        match = self.pattern.match(message.text)
+        if match is None:
+            return None
+        caller = _CALLER_FIELD.search(match[0])
+        own = caller[1] if caller else message.caller
+        text = message.text[match.end() :]
+        return message._replace(text=text, caller=f"{own} {self.name}", prefix=self.name)
+
+
+def learn(text: str, stamped: bool) -> Prefix | None:
+    """Learn from what comes before the message in a line; None if it is not a prefix.
+
+    Fields in brackets and whatever has digits vary from line to line, the rest is the same in all.
+    A prefix is no sentence, no comment, and no sign of a diff.
+    """
+    words = text.strip()
+    if len(text) > LONGEST_PREFIX or text[-1:].isalnum() or _NO_PREFIX.match(words):
+        return None
+    pattern = ""
+    for part in _PARTS.finditer(text.rstrip()):
+        pattern += _generalized(part[0], part.end() < len(text))
+    blanks = len(text) - len(text.rstrip())
+    pattern += rf"[ \t]{{0,{blanks}}}" if words else rf"(?:[ \t]{{{blanks}}}|[ \t]*$)"
+    quote = not stamped and not words.strip(">| \t")
+    fields = stamped and _FIELDS.match(words) is not None
+    return Prefix(pattern, re.compile(pattern), quote or fields)
+
+
+def _generalized(part: str, followed: bool) -> str:
+    """Return a pattern for a part of a prefix in another line."""
+    if part.isspace():
+        return r"[ \t]+"
+    if part[0] in "[(<" and len(part) > 1:
+        return rf"{re.escape(part[0])}[^\[\]()<>]*{re.escape(part[-1])}"
+    if not any(char.isdigit() for char in part):
+        return re.escape(part)
+    if followed:
+        return r"[^\s\[(<|]+"
+    body = part.rstrip(":-")  # grep -n has "12:" on a line that matches, "12-" on others
+    return re.sub(r"\d+", r"\\d+", re.escape(body)) + "[:-]" * (len(part) - len(body))
+
+
 def _bare(line: str) -> bool:
     """Whether a line certainly has no timestamp or logger prefix, like most of an unstamped log."""
     if line[:1].isalpha():
@@ -182,7 +268,7 @@ def _message(line: str) -> Message:
         return Message(line[raw.end() :][:MESSAGE], True, int(raw[1]) / 1e6, raw[2] or "")
     stamp = _STAMP.match(line)
     if stamp:
-        clock = float(stamp[1]) if stamp[1] else logged.clock
+        clock = float(stamp[1].replace(",", ".")) if stamp[1] else logged.clock
         after = _named(line[stamp.end() :])
         kernel = after.kernel is not False
         return Message(after.text[:MESSAGE], kernel, clock, stamp[2] or stamp[3] or "")
@@ -196,10 +282,10 @@ def _unwrap(line: str) -> Message:
     """Remove a date and names from the start of a line, or extract the message from JSON."""
     if line.startswith(("{", " ", "\t")) and '"' in line:
         return _json(line)
-    match = _DATED.match(line) or _RFC_5424.match(line)
+    match = _RFC_5424.match(line) or _DATED.match(line) or _TRIMMED.match(line)
     if match is None:
         return Message(line)
-    names = match.groupdict().get("by", "RFC 5424")
+    names = match.groupdict().get("by", "a name")
     return Message(line[match.end() :], bool(match["kernel"]) if names else None)
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -17,6 +16,8 @@ import pytest
 from harness import paths
 from harness.cache import KINDS, RUNS, entries
 from harness.cli import clean
+from harness.cli.arguments import machine
+from harness.cli.parser import Parser
 from harness.errors import HostFault
 from harness.progress import Progress
 
@@ -38,8 +39,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def verb(*words: str) -> int:
-    parser = argparse.ArgumentParser()
-    clean.add(parser.add_subparsers())
+    parser = Parser()
+    machine.clean(parser.add_subparsers())
     options = parser.parse_args(["clean", *(word for word in words if word != "--json")])
     options.json = "--json" in words
     return clean.run(options, QUIET)

@@ -21,7 +21,8 @@ from pastruns import CRASH, facts, put, side, story
 from patience import PATIENCE
 
 from harness import cli, history, paths
-from harness.history import waiting
+from harness.history import lookup, waiting
+from harness.history.run_facts import Ended
 
 
 @pytest.fixture
@@ -237,6 +238,35 @@ def test_a_run_without_its_folder_is_still_shown(past: str, ask: Ask) -> None:
     assert "evidence none" in out
     table = json.loads(ask("show", "run00003", "--json")[1])
     assert [side["name"] for side in table["sides"]] == ["base", "patched"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["last", "run00003", "run0", "run00004x", "here", "./here", "ere", "\udcff", "a\0b", "", "%"],
+)
+def test_the_short_way_to_a_run_finds_the_same(past: str, tmp_path: Path, word: str) -> None:
+    folder = tmp_path / "state" / "runs" / "here"
+    folder.mkdir(parents=True)
+    (tmp_path / "here").symlink_to(folder)
+    put(f"sqlite:///{past}", facts(3, folder=tmp_path / "here"))
+    put(f"sqlite:///{past}", facts(9, folder=folder), facts(5, folder=Path("/x/there")))
+    known = history.named(word)
+    found = lookup.past_run(word)
+    assert found is None if len(known) != 1 else found is not None and found.id == known[0].id
+
+
+def test_the_short_way_leaves_odd_cases_alone(past: str, tmp_path: Path) -> None:
+    put(f"sqlite:///{past}", facts(9, ended=Ended.RUNNING))
+    assert lookup.past_run("last") is None
+    assert lookup.past_run("run00004") is not None
+    assert lookup.past_run("run00004", str(tmp_path / "other.db")) is None
+    assert not (tmp_path / "other.db").exists()
+    assert lookup.past_run("run00004", "postgresql://nowhere/x") is None
+    (tmp_path / "damaged.db").write_text("no database")
+    assert lookup.past_run("run00004", str(tmp_path / "damaged.db")) is None
+    record = waiting.begin(f"sqlite:///{past}", facts(10))
+    assert lookup.past_run("run0001") is None
+    record.close(taken=True)
 
 
 def test_an_ambiguous_id_lists_the_runs(past: str, ask: Ask) -> None:

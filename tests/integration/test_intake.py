@@ -154,6 +154,44 @@ def test_a_moved_file_is_a_rename(project: Path, kernel: Path) -> None:
     assert list(got.commits) == git.line(kernel, "rev-list", "--reverse", "v7.2.13..moved").split()
 
 
+def test_a_diff_in_a_commits_message_changes_nothing(project: Path, kernel: Path) -> None:
+    shown = "diff --git a/z b/z\n--- a/z\n+++ b/z\n@@ -1 +1 @@\n-old\n+new"
+    smalltree.replace(kernel, "fs/x.c", "line 20\n", "line twenty\n")
+    smalltree.commit(kernel, f"fs: twenty\n\nThe tool prints:\n\n{shown}\n\nNo more.")
+    got = series.load("topic~1..topic", SeriesRequest(tree=kernel))
+    assert [patch.files for patch in got.patches] == [("fs/x.c",)]
+    tree = git.line(kernel, "rev-parse", "topic^{tree}")
+    git.run(kernel, "checkout", "--quiet", "--detach", "topic~1")
+    git.run(kernel, "am", got.patches[0].path, env=smalltree.PERSON)
+    assert git.line(kernel, "rev-parse", "HEAD^{tree}") == tree
+    message = git.run(kernel, "log", "-1", "--format=%B").stdout
+    assert "\n diff --git a/z b/z\n" in message
+    assert "\n No more." in message
+
+
+@pytest.mark.parametrize("kind", ["mbox", "gzip", "pipe", "commits", "archive"])
+def test_showing_a_series_leaves_nothing_in_the_cache(
+    project: Path, kernel: Path, archive: str, kind: str
+) -> None:
+    box = mails(kernel, "--cover-letter", "--thread")
+    (project / "a.mbox").write_bytes(box)
+    (project / "a.mbox.gz").write_bytes(gzip.compress(box))
+    Archive.pages["/series/7/mbox/"] = ("text/plain", box)
+    words: dict[str, tuple[str | Path, ...]] = {
+        "mbox": ("a.mbox",),
+        "gzip": ("a.mbox.gz",),
+        "pipe": ("-",),
+        "commits": ("topic", "--tree", kernel),
+        "archive": (f"{archive}/series/7/",),
+    }
+    got, _ = harness("series", *words[kind], stdin=box)
+    assert len(got["patches"]) == 3
+    harness("fetch", *words[kind], "--name", "kept", stdin=box)
+    cache = Path(os.environ["HARNESS_CACHE"])
+    assert [file for file in cache.rglob("*") if file.is_file() and file.stat().st_size] == []
+    assert list((cache / "series").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("word", "what"),
     [
@@ -284,6 +322,7 @@ def test_trailers_of_replies(project: Path, kernel: Path) -> None:
 def test_a_large_archive_in_little_memory(project: Path, kernel: Path) -> None:
     wanted = mails(kernel, "--cover-letter", "--thread")
     filler = b"".join(b"a line of a long mail about nothing in particular\n" for _ in range(400))
+    filler += b"\ndiff --git a/x b/x\n"
     with (project / "big.mbox").open("wb") as file:
         for n in range(10_000):
             file.write(
@@ -407,13 +446,13 @@ def test_trailers_through_b4(project: Path, kernel: Path, archive: str) -> None:
 
 def test_an_archive_without_the_mail(project: Path, archive: str) -> None:
     with pytest.raises(HostFault, match="b4 found no series for <1@example") as caught:
-        lore.fetch("1@example.org")
+        lore.fetch("1@example.org", project)
     assert caught.value.details
     with pytest.raises(HostFault, match="404"):
-        lore.fetch(f"{archive}/nothing")
+        lore.fetch(f"{archive}/nothing", project)
     Archive.pages["/page"] = ("text/html", b"<html>")
     with pytest.raises(SeriesError, match="web page"):
-        lore.fetch(f"{archive}/page")
+        lore.fetch(f"{archive}/page", project)
 
 
 def test_links_to_mboxes(project: Path, kernel: Path, archive: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import model
+from harness import cli, model
 from harness.bisect import signature as kinds
 from harness.bisect.signature import (
     Judgement,
@@ -20,6 +20,7 @@ from harness.bisect.signature import (
     judge_runs,
 )
 from harness.cli import bisect
+from harness.cli.parser import verbs
 from harness.errors import HostFault, NotApplied, NotBuilt, UsageError
 from harness.model import Call, GuestRecord, Kernel, Outcome, Side, Splat, Test, Trial
 
@@ -183,9 +184,7 @@ def test_a_new_kind_is_one_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     )
     monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, slow))
     monkeypatch.chdir(tmp_path)
-    commands = argparse.ArgumentParser().add_subparsers()
-    bisect.add(commands)
-    parser = commands.choices["bisect"]
+    parser = verbs(cli.parser("bisect"))["bisect"]
     assert slow.help in parser.format_help()
     argv = ["--good", "v7.1", "--tree", ".", "--build-time", "9"]
     options = parser.parse_args(argv, argparse.Namespace(verb="bisect", rest=(), command=()))

@@ -11,7 +11,7 @@ import pytest
 import rich.console
 
 from harness.check import checks, findings, report
-from harness.cli import check as shown
+from harness.cli import check_matrix as shown
 from harness.errors import UsageError
 from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Matrix, PatchRow, Severity
 from harness.results import store

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,11 +11,13 @@ from typing import Any, cast
 import pytest
 import rich.console
 
+from harness import cli
 from harness.check import CheckRequest, checks, pipeline, report
 from harness.check.commits import AppliedSeries
 from harness.check.mail import Letter, PatchMail
 from harness.check.walk import Check, Needs, Step, Walk, each_patch, each_tree, whole_series
-from harness.cli import check as verb
+from harness.cli import check_matrix as verb
+from harness.cli.parser import verbs
 from harness.errors import HostFault
 from harness.model import (
     WHOLE_SERIES,
@@ -69,10 +70,7 @@ def walked(tmp_path: Path, *wanted: Check) -> Matrix:
 
 def test_a_new_entry_is_in_the_help_and_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "CHECKS", (*checks.CHECKS, MAGIC))
-    parser = argparse.ArgumentParser()
-    verb.add(parser.add_subparsers())
-    (actions,) = (one for one in parser._actions if isinstance(one.choices, dict))
-    text = actions.choices["check"].format_help()  # type: ignore[index]
+    text = verbs(cli.parser("check"))["check"].format_help()
     assert "magic        nothing is magic" in text
     assert "spells       magic" in text
     assert MAGIC in checks.choose([], [])
@@ -82,9 +80,7 @@ def test_a_new_entry_is_in_the_help_and_can_be_chosen(monkeypatch: pytest.Monkey
 def test_one_that_is_made_by_name_only_has_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     quiet = Check("magic", "spells", Needs.MAIL, "nothing is magic", MAGIC.run, default=False)
     monkeypatch.setattr(checks, "CHECKS", (*checks.CHECKS, quiet))
-    parser = argparse.ArgumentParser()
-    verb.add(parser.add_subparsers())
-    assert parser.parse_args(["check", "--magic"]).magic is True
+    assert cli.parser("check").parse_args(["check", "--magic"]).magic is True
     assert quiet not in checks.choose([], [])
     assert quiet in checks.choose([], [], ["magic"])
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import re
@@ -70,12 +71,12 @@ def words(verb: str) -> list[str]:
 
 def broken(monkeypatch: pytest.MonkeyPatch, verb: str, fault: BaseException) -> None:
     """Have the body of a verb raise."""
-    body = cli.understood(words(verb)).run
+    module, _, body = cli.VERBS[verb].body.partition(":")
 
     def raises(*_: object) -> NoReturn:
         raise fault
 
-    monkeypatch.setattr(sys.modules[body.__module__], body.__name__, raises)
+    monkeypatch.setattr(importlib.import_module(f"harness.cli.{module}"), body, raises)
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, Unspeakable()], ids=lambda fault: type(fault).__name__)

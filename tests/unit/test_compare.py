@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import compare
-from harness.cli import compare as cli_compare
+from harness.cli import differences as cli_compare
 from harness.cli import main
 from harness.compare import KernelResults
 from harness.errors import UsageError

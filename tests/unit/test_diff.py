@@ -98,10 +98,28 @@ def test_damaged_diffs(text: str, what: str) -> None:
         diff.parse(text)
 
 
-def test_names_without_a_and_b_are_not_guessed() -> None:
-    with pytest.raises(SeriesError, match="lack the prefixes a/ and b/") as caught:
-        files(f"diff --git fs/x.c fs/x.c\n--- fs/x.c\n+++ fs/x.c\n{HUNK}")
-    assert "--src-prefix=a/" in caught.value.hint
+AE = r'"fs/\303\244"'
+BARE = [
+    (f"diff --git fs/x.c fs/x.c\n--- fs/x.c\n+++ fs/x.c\n{HUNK}", ["fs/x.c"]),
+    (f"diff --git Makefile Makefile\n--- Makefile\n+++ Makefile\n{HUNK}", ["Makefile"]),
+    (f"diff --git {AE} {AE}\n--- {AE}\n+++ {AE}\n{HUNK}", ["fs/ä"]),
+    ("diff --git fs/a b.c fs/a b.c\nold mode 100644\nnew mode 100755\n", ["fs/a b.c"]),
+    ("diff --git fs/x fs/y\nsimilarity index 100%\nrename from fs/x\nrename to fs/y\n",
+     ["fs/x", "fs/y"]),
+    ("diff --git fs/n fs/n\nnew file mode 100644\n--- /dev/null\n+++ fs/n\n"
+     "@@ -0,0 +1,2 @@\n+--- fs/z\n++++ fs/z\n", ["fs/n"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "names"), BARE)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_names_without_a_and_b(text: str, names: list[str], end: str) -> None:
+    """As git makes them if diff.noprefix is set."""
+    bare = (text + END).replace("\n", end).encode()
+    patch = diff.with_prefixes(bare)
+    assert list(dict.fromkeys(n for file in diff.parse(patch) for n in file.names)) == names
+    assert diff.with_prefixes(patch) is patch
+    assert [len(file.hunks) for file in diff.parse(patch)] == [text.count("\n@@ ")]
 
 
 @pytest.mark.parametrize("mode", ["120000", "120777", "0120000"])

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ import pytest
 import yaml
 
 from harness import cli
-from harness.cli import ci, report
+from harness.cli import ci
+from harness.cli.parser import verbs
 from harness.errors import UsageError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -66,9 +66,7 @@ def test_the_parser_refuses_unknown_options() -> None:
 
 
 def test_options_in_the_text_exist() -> None:
-    verbs = argparse.ArgumentParser().add_subparsers()
-    report.add(verbs)
-    known = verbs.choices["report"].format_help()
+    known = verbs(cli.parser("report"))["report"].format_help()
     for name in ("ci.md", "outputs.md"):
         rows = re.findall(r"`((?:harness report RUN )?--[a-z-]+)", (DOCS / name).read_text())
         for option in {row.split()[-1] for row in rows} - {"--trust"}:

@@ -24,8 +24,8 @@ from harness.guest.console import (
     left,
     sign,
 )
-from harness.guest.spec import parse_variables
 from harness.model import Accel
+from harness.options import parse_variables
 
 KERNEL = b"[    0.000000] Linux version 7.2.13\n"
 UP = b"[    2.000000] harness: up\n"

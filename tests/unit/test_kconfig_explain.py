@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from harness.kconfig import request
-from harness.kconfig.explain import Reason, reason
+from harness.kconfig.explain import Reason, best_hint, reason
 from harness.kconfig.expression import level, read, show
 from harness.kconfig.fragment import compare, values
 from harness.kconfig.reader import KconfigOptions, read_kconfig
@@ -158,6 +158,15 @@ def test_hints_name_what_to_try(known: KconfigOptions) -> None:
     assert "NVME_TCP" in why(known, "NVME_TPC=y", "").hint
     assert why(known, "NVME_TCP=y", "NET=y BLOCK=y").hint == "request CONFIG_INET=y as well"
     assert why(known, "BPF=y", "").hint == "request NET instead"
+    assert "CONFIG_MODULES=y" in why(known, "TRI=m", "TRI=y").hint
+
+
+def test_one_hint_serves_most_options(known: KconfigOptions) -> None:
+    config = "TRI=y NEEDS_TRI=y NET=y BLOCK=y"
+    wanted = ("NVME_TCP=y", "TRI=m", "NEEDS_TRI=m")
+    reasons = [why(known, assignment, config) for assignment in wanted]
+    assert "CONFIG_INET=y" in best_hint(reasons[:1])
+    assert "CONFIG_MODULES=y" in best_hint(reasons)
 
 
 def test_help_texts_are_not_read(known: KconfigOptions) -> None:

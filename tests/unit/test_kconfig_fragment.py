@@ -85,6 +85,18 @@ def test_two_fragments_that_disagree_are_both_named(elsewhere: Path) -> None:
     assert "CONFIG_A" in caught.value.hint
 
 
+def test_the_last_line_of_a_file_wins(elsewhere: Path) -> None:
+    """As in Kconfig, in merge_config.sh, and in the kernel's own defconfigs."""
+    file = write(elsewhere, "in.config", "# CONFIG_A is not set\nCONFIG_A=y\nCONFIG_B=y\n")
+    assert pairs(kconfig.request([file], [], [])) == {"A": "y", "B": "y"}
+    (note,) = kconfig.overridden([file], [])
+    assert note.startswith(f"CONFIG_A is n in {file}:1 and y in {file}:2")
+    other = write(elsewhere, "other.config", "# CONFIG_A is not set\n")
+    with pytest.raises(UsageError, match="CONFIG_A is y in"):
+        kconfig.request([file, other], [], [])
+    assert kconfig.overridden([other], []) == []
+
+
 def test_the_same_value_twice_is_fine(elsewhere: Path) -> None:
     one = write(elsewhere, "one.config", "CONFIG_A=y\nCONFIG_N=16\n")
     two = write(elsewhere, "two.config", "CONFIG_A=y\nCONFIG_N=0x10\n")

@@ -171,7 +171,7 @@ def test_the_variables_are_part_of_the_key_of_a_kept_base(
     for value in ("1", "2", "2"):
         monkeypatch.setenv("GADGET", value)
         asked = made(project, "--no-series", "--guest-env", "GADGET")
-        places.add(trial._kept_folder(asked, kernel, Accel.TCG))
+        places.add(trial._kept_folder(asked, kernel, Accel.TCG, {}))
     assert len(places) == 2
 
 

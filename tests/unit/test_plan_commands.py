@@ -10,8 +10,8 @@ import pytest
 
 from harness.cli import parser
 from harness.cli.parser import parse, typed_plan
-from harness.lab.plan import repeat_command, single_test_command
 from harness.model import Kernel, Outcome, Plan, Run, Series, Side, Source, Test, Trial
+from harness.options import repeat_command, single_test_command
 from harness.run import ended_so_far
 
 

@@ -14,7 +14,8 @@ import rich.console
 import rich.spinner
 
 from harness import progress as display
-from harness.progress import Progress, Stage, StageRow, View, clock
+from harness.progress import Progress, Stage, StageRow, clock
+from harness.progress.screen import View
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import rich.console
 
-from harness.cli import run as run_verb
+from harness.cli import run_summary as run_verb
 from harness.model import (
     Change,
     CompilerWarning,

@@ -15,9 +15,9 @@ import pytest
 from harness.model import Splat
 from harness.serial import from_json, to_json
 from harness.splat import find
+from harness.splat.blame import blame
 from harness.splat.headline_search import HEADLINES, begins, candidates
 from harness.splat.prefix import clean_text, messages
-from harness.splat.stacks import blame
 
 DATA = Path(__file__).parents[1] / "data"
 LOGS = DATA / "splats"
@@ -179,6 +179,39 @@ def test_all_fields_of_a_splat() -> None:
     assert splat.lines[0].startswith("BUG: KASAN")
     assert splat.raw[0].startswith("[   12.000002][  T123] BUG: KASAN")
     assert not any("nsid 1" in line for line in splat.lines)  # another task's
+
+
+CALL = re.compile(r"(?P<name>[\w.$]+)\+0x[0-9a-f]+/0x[0-9a-f]+")
+FRAME = re.compile(r"(?P<before>.*?)(?P<blanks>[ \t]+)(?:\? )?(?:\[<[0-9a-f]+>\] )?" + CALL.pattern)
+
+
+def decoded_by_syzbot(text: str) -> str:
+    """Each frame with its place, and three inlined functions before it."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        frame = FRAME.match(line)
+        if frame is None or ": " in line or " at" in line or "/0x" not in line:
+            lines.append(line)
+            continue
+        inlined = f"{frame['before']}{frame['blanks']}inlined_{{}} fs/a-b/c.h:{{}} [inline]"
+        lines += [inlined.format(n, n) for n in range(3) if "? " not in line]
+        lines.append(f"{line} fs/a-b/c.c:12")
+    return "\n".join(lines)
+
+
+def decoded_by_script(text: str) -> str:
+    """Places instead of offsets, as scripts/decode_stacktrace.sh prints them."""
+    return CALL.sub(r"\g<name> (fs/a-b/c.h:7 (discriminator 3) ./fs/c.c:12)", text)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_decoded_log_has_the_same_titles_and_fingerprints(name: str) -> None:
+    def identities(text: str) -> list[tuple[str, str]]:
+        return [(one.title, one.fingerprint) for one in find(text.split("\n"))]
+
+    raw = log(name)
+    assert identities(decoded_by_syzbot(raw)) == identities(raw)
+    assert identities(decoded_by_script(raw)) == identities(raw)
 
 
 def test_modules() -> None:
@@ -385,7 +418,7 @@ def test_each_headline_has_a_sample() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_search_finds_the_first_line_of_each_splat(name: str) -> None:
     for line in log(name).split("\n"):
-        assert begins(plain(line)) is None or candidates(line, stamped=False)
+        assert begins(plain(line)) is None or candidates(line, stamped=False).places
 
 
 def by_title(name: str) -> dict[str, Splat]:

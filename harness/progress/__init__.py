@@ -5,38 +5,25 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import sys
 import threading
 import time
 import typing
-from collections.abc import Iterator, Sequence
-
-import rich.console
-import rich.live
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Iterator
 
 from harness.model import Span
 from harness.text import printable
 
-PLAIN_EVERY = 15.0  # seconds between two plain lines of one stage
-_REDRAWS = 8  # per second
-_NAME = 10  # columns of a stage's or a guest's name
-_BAR = 24
-_ECHO = 3  # columns left free: the terminal prints ^C after the last line, which must not wrap
-_OTHER_LINES = 4  # screen lines that are not rows: two of the stage, the cursor's, an empty line
+if typing.TYPE_CHECKING:
+    from rich.live import Live
+    from rich.text import Text
 
-#: Printed before a line: the mark, its ASCII form, its colour.
-_MARKS = {
-    "good": ("✓", "ok", "green"),
-    "bad": ("✗", "x", "red"),
-    "odd": ("!", "!", "yellow"),
-    "stopped": ("-", "-", "yellow"),
-}
+    from harness.progress.screen import Screen
+
+PLAIN_EVERY = 15.0  # seconds between two plain lines of one stage
+NAME = 10  # columns of a stage's or a guest's name
 
 # How the remaining time is estimated.
 _SAMPLE_EVERY = 1.0  # seconds
@@ -161,29 +148,6 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 3600}h{int(seconds) // 60 % 60:02}m"
 
 
-def printable_text(text: Text, *, lines: bool = False) -> Text:
-    """Make styled text printable, as ``harness.text.printable`` does for a string."""
-    safe = text.copy()
-    safe.plain = printable(text.plain, lines=lines)
-    return safe
-
-
-class _Stderr:
-    """Standard error that ignores errors: a closed terminal or full disk must not end a run."""
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            sys.stderr.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            sys.stderr.flush()
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(sys.stderr, name)
-
-
 class Progress:
     """Shows stages and messages.  All methods may be called from any thread.
 
@@ -195,19 +159,26 @@ class Progress:
         self, *, quiet: bool = False, verbose: bool = False, live: bool | None = None
     ) -> None:
         self.quiet, self.verbose = quiet, verbose
-        # Not a complete TextIO, but all that rich needs.
-        self.console = Console(file=typing.cast(typing.TextIO, _Stderr()), highlight=False)
-        self.live = (self._can_redraw() if live is None else live) and not quiet
+        if quiet or live is not None:
+            self.live = bool(live) and not quiet
         self.times: list[tuple[str, float]] = []
         self.spans: list[Span] = []
         self._stages: list[Stage] = []
-        self._view: rich.live.Live | None = None
+        self._view: Live | None = None
         self._lock = threading.RLock()
 
-    def _can_redraw(self) -> bool:
-        """Return whether this is a real terminal, not a file coloured due to FORCE_COLOR."""
+    @functools.cached_property
+    def screen(self) -> Screen:
+        """What draws on standard error."""
+        from harness.progress.screen import Screen  # rich: most short commands show nothing
+
+        return Screen()
+
+    @functools.cached_property
+    def live(self) -> bool:
+        """Whether lines are redrawn: this is a terminal, not a file coloured due to FORCE_COLOR."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            return sys.stderr.isatty() and self.console.is_interactive
+            return sys.stderr.isatty() and self.screen.is_interactive
         return False
 
     @contextlib.contextmanager
@@ -231,14 +202,7 @@ class Progress:
         with self._lock:
             self._stages.append(stage)
             if self.live and self._view is None:
-                self._view = rich.live.Live(
-                    View(self._stages, Spinner("dots")),
-                    console=self.console,
-                    refresh_per_second=_REDRAWS,
-                    transient=True,
-                    redirect_stdout=False,  # results may be redirected
-                    redirect_stderr=False,
-                )
+                self._view = self.screen.live(self._stages)
                 self._view.start()
         try:
             yield
@@ -261,10 +225,10 @@ class Progress:
         rows = ", ".join(f"{row.name} {row.what}" for row in stage.rows)
         text = f"{done}{stage.note}" + (f" ({rows})" if rows else "")
         text = ", ".join(filter(None, (printable(text.strip() or stage.what), stage.to_go)))
-        self._print(f"  {stage.name:<{_NAME}} {text} ", clock(stage.seconds))
+        self._print(f"  {stage.name:<{NAME}} {text} ", clock(stage.seconds))
 
     def _show_end(self, mark: str, stage: Stage) -> None:
-        text = f"{stage.name:<{_NAME}} {stage.ended or stage.what} "
+        text = f"{stage.name:<{NAME}} {stage.ended or stage.what} "
         self._print_marked(mark, text, clock(stage.seconds))
 
     def event(self, mark: str, text: str, more: str = "") -> None:
@@ -278,104 +242,21 @@ class Progress:
         with self._lock:
             self._print_marked(mark, text)
             if more and not self.quiet:
-                line = Text(f"{'':<{_NAME + 3}}{printable(more)}", style="dim")
-                self.console.print(line, no_wrap=True, overflow="ellipsis")
+                self.screen.cut(f"{'':<{NAME + 3}}{more}")
 
     def more(self, text: str) -> None:
         """Print a message that is only shown with -v."""
         if self.verbose:
-            self._print("", printable(text, lines=True))
+            self._print("", text)
 
     def say(self, text: str) -> None:
         """Print a message, even with ``quiet``."""
-        self.console.print(Text(printable(text, lines=True)), soft_wrap=True)
+        self.screen.print(text)
 
     def _print_marked(self, mark: str, text: str, dim: str = "") -> None:
-        sign, ascii_sign, colour = _MARKS[mark]
-        utf = self.console.encoding.startswith("utf")
-        marked = Text.assemble((sign if utf else ascii_sign, colour), " ", printable(text))
-        self._print("", dim, marked)
-
-    def _print(self, text: str, dim: str = "", before: Text | None = None) -> None:
         if not self.quiet:
-            line = Text.assemble(before or "", text, (dim, "dim"))
-            self.console.print(line, soft_wrap=True)
+            self.screen.print(printable(text), dim, mark)
 
-
-class View:
-    """The running stages, redrawn at each refresh of rich's live display."""
-
-    def __init__(self, stages: Sequence[Stage], spinner: Spinner) -> None:
-        self.stages, self.spinner = stages, spinner
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        grid = Table.grid(padding=(0, 1), expand=True)
-        grid.add_column(width=1, no_wrap=True)
-        grid.add_column(min_width=_NAME, no_wrap=True, overflow="ellipsis")
-        grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        grid.add_column(justify="right", no_wrap=True, style="dim")
-        stages = list(self.stages)
-        for stage in stages:
-            grid.add_row(self.spinner, stage.name, _first_line(stage), clock(stage.seconds))
-            second = _second_line(stage)
-            if second is not None:
-                grid.add_row("", "", second, "")
-        room = max(1, options.size.height - _OTHER_LINES - 2 * len(stages))
-        for cells in _rows([row for stage in stages for row in stage.rows], room):
-            grid.add_row("", *cells)
-        yield from console.render(grid, options.update_width(max(1, options.max_width - _ECHO)))
-
-
-def _first_line(stage: Stage) -> RenderableType:
-    """Return what the stage is doing, and the time left."""
-    what = Text(printable(stage.what), no_wrap=True, overflow="ellipsis")
-    if not stage.to_go:
-        return what
-    grid = Table.grid(padding=(0, 1), expand=True)
-    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    grid.add_column(justify="right", no_wrap=True, style="dim")
-    grid.add_row(what, stage.to_go)
-    return grid
-
-
-def _second_line(stage: Stage) -> RenderableType | None:
-    """Return the stage's bar, its numbers, and what it is doing."""
-    note = stage.note if isinstance(stage.note, Text) else Text(stage.note, style="dim")
-    note = printable_text(note)
-    if stage.done is None or not stage.total:
-        return note if note.plain else None
-    grid = Table.grid(padding=(0, 1), expand=True)
-    grid.add_column(width=_BAR)
-    grid.add_column(no_wrap=True)
-    grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")  # the remaining width
-    bar = ProgressBar(
-        total=stage.total,
-        completed=stage.done,
-        width=_BAR,
-        complete_style="cyan",  # rich's default is red
-        finished_style="green",
-    )
-    grid.add_row(bar, f"{stage.done:.0f}/{stage.total:.0f}", note)
-    return grid
-
-
-def _rows(rows: list[StageRow], room: int) -> Iterator[tuple[RenderableType, RenderableType, str]]:
-    shown = rows if len(rows) <= room else rows[: room - 1]
-    for row in shown:
-        seconds = max(0.0, time.time() - row.began)
-        yield Text(row.name, style="cyan"), _LineEnd(printable(row.what)), clock(seconds)
-    if len(shown) < len(rows):
-        yield "", Text(f"and {len(rows) - len(shown)} more", style="dim"), ""
-
-
-class _LineEnd:
-    """A line that is cut at its beginning when it is too long: a test's name is at the end."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = options.max_width
-        fits = Text(self.text).cell_len <= width
-        # The column cuts text that is still too wide, such as East Asian characters.
-        yield Text(self.text if fits else f"…{self.text[-(width - 1) :]}", no_wrap=True)
+    def _print(self, text: str, dim: str = "") -> None:
+        if not self.quiet:
+            self.screen.print(text, dim)

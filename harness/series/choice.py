@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Choose one revision of one series among many mails, and say what was not chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from harness.errors import SeriesError, UsageError
+from harness.series import drafts, threads
+from harness.series.mail import parse
+from harness.series.mbox import MboxEntry
+from harness.series.revisions import Revision, is_reply
+from harness.series.threads import Thread
+
+_SHOWN = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class ThreadChoice:
+    """The series' mails, all mails of its thread, and notes for the user about the choice."""
+
+    entries: tuple[MboxEntry, ...]
+    thread: tuple[MboxEntry, ...]
+    notes: tuple[str, ...] = ()
+
+
+def choose(
+    mails: Sequence[MboxEntry], where: str, pick: str = "", version: int = 0
+) -> ThreadChoice:
+    """Choose the newest revision of the only series, or of the series that matches ``pick``.
+
+    ``pick`` is a message id or part of a subject, ``version`` a number as in [PATCH v2].
+    Raises SeriesError if there is no series or more than one, UsageError if nothing matches.
+    """
+    mails, copies = threads.unique(mails)
+    found = threads.threads(mails)
+    sent = drafts.revisions(found)
+    if not sent:
+        raise _no_patch(mails, where)
+    if pick:
+        sent = _picked(sent, found, pick, where)
+    every = _every_series(sent)
+    if version:
+        every = _with_revision(every, version, where)
+    if len(every) > 1:
+        raise _several([series[-1] for series in every], where)
+    chosen, notes = _newest(every[0], where, version)
+    used = {id(thread): thread for revision in every[0] for thread in revision.threads}
+    conversation = tuple(mail for thread in used.values() for mail in thread.mails)
+    used_ids = {id(revision) for revision in every[0]}
+    strangers = [
+        f"'{revision.title}' by {revision.sender}"
+        for revision in sent
+        if id(revision) not in used_ids and id(revision.threads[0]) in used
+    ]
+    if strangers:
+        notes.append(f"not used, sent by others in the same thread: {', '.join(strangers)}")
+    return ThreadChoice(chosen.entries, conversation, (*copies, *notes))
+
+
+def _picked(
+    sent: Sequence[Revision], found: Sequence[Thread], pick: str, where: str
+) -> list[Revision]:
+    """Keep the series that matches ``pick``, with all revisions by its sender in its thread.
+
+    If ``pick`` is a complete subject, subjects that only contain it do not match.
+    """
+    word = pick.strip().strip("<>").lower()
+    entries = [(revision, entry) for revision in sent for entry in revision.entries]
+    titles = [(revision, entry.subject.title.lower()) for revision, entry in entries]
+    threads_with_id = {
+        id(thread)
+        for thread in found
+        if any(mail.message_id.lower() == word for mail in thread.mails)
+    }
+    matches = (
+        [revision for revision, entry in entries if entry.message_id.lower() == word]
+        or [r for r in sent if any(id(thread) in threads_with_id for thread in r.threads)]
+        or [revision for revision, title in titles if title == word]
+        or [revision for revision, title in titles if word in title]
+    )
+    if not matches:
+        raise UsageError(
+            f"no series in {where} matches '{pick}'",
+            hint="use a part of a subject, or a message id",
+            details=_listed(sent),
+        )
+    keys = {(id(thread), match.sender) for match in matches for thread in match.threads}
+    return [r for r in sent if any((id(thread), r.sender) in keys for thread in r.threads)]
+
+
+def _every_series(sent: Iterable[Revision]) -> list[list[Revision]]:
+    """Return the revisions of each series.
+
+    In a thread, the series is that of the person who began it, unless only somebody else's is
+    whole.  A revision in another thread is recognised by its title.
+    """
+    by_thread: dict[int, list[Revision]] = {}
+    for revision in sent:
+        by_thread.setdefault(id(revision.threads[0]), []).append(revision)
+    every: list[list[Revision]] = []
+    by_title: dict[str, list[Revision]] = {}
+    for together in by_thread.values():
+        whole = [revision.sender for revision in together if revision.whole]
+        author = (whole or [together[0].sender])[0]
+        own = [revision for revision in together if revision.sender == author]
+        titles = {revision.title.lower(): revision for revision in own if revision.message_id}
+        titles |= {
+            entry.subject.title.lower(): revision
+            for revision in titles.values()
+            for entry in revision.patches
+        }
+        known = [by_title[title] for title in titles if title in by_title]
+        series = next((series for series in known if _are_revisions(series, own)), None)
+        if series:
+            series += own
+        else:
+            every.append(series := own)
+        by_title |= {title: series for title in titles if title not in by_title}
+    return every
+
+
+def _are_revisions(series: Sequence[Revision], others: Sequence[Revision]) -> bool:
+    """Return whether revisions in two threads are of one series.
+
+    They have the same title, or one sender and mostly the same patches.
+    """
+    one, other = series[-1], others[-1]
+    if one.title.lower() == other.title.lower():
+        return one.sender == other.sender or one.rank != other.rank
+    own, theirs = (
+        {entry.subject.title.lower() for entry in revision.patches} for revision in (one, other)
+    )
+    same = 2 * len(own & theirs) > max(len(own), len(theirs))
+    named_apart = one.cover and other.cover and one.rank == other.rank
+    return same and one.sender == other.sender and not named_apart
+
+
+def _with_revision(every: list[list[Revision]], version: int, where: str) -> list[list[Revision]]:
+    """Keep the series that have a revision ``version``.  Raises UsageError if none has."""
+    kept = [series for series in every if any(r.version == version for r in series)]
+    if not kept:
+        ranked = sorted((r for series in every for r in series), key=lambda r: r.rank)
+        names = ", ".join(dict.fromkeys(revision.name for revision in ranked))
+        what = f"there is no revision {version} in {where}"
+        raise UsageError(what, hint=f"available revisions: {names}")
+    return kept
+
+
+def _newest(series: Sequence[Revision], where: str, version: int = 0) -> tuple[Revision, list[str]]:
+    """Return the newest revision, or ``version``, and notes about what else was sent.
+
+    Raises SeriesError if it is not known which of two was sent last.
+    """
+    wanted = [revision for revision in series if not version or revision.version <= version]
+    chosen, *later = sorted(wanted, key=lambda revision: (revision.rank, revision.date))
+    older: list[Revision] = []
+    unused: list[Revision] = []
+    for revision in later:
+        if whole := _rerolled(chosen, revision, where):
+            chosen = whole
+        elif _is_aside(chosen, revision):
+            unused.append(revision)
+        elif revision.rank == chosen.rank and not _is_later(revision, chosen):
+            raise _several([chosen, revision], where)
+        else:
+            older.append(chosen)
+            chosen = revision
+    notes = list(chosen.notes)
+    if names := ", ".join(dict.fromkeys(r.name for r in older if r.rank != chosen.rank)):
+        notes.append(f"using {chosen.name}, the newest; {where} also has {names}")
+    if any(revision.rank == chosen.rank for revision in older):
+        notes.append(f"{chosen.name} was sent again; using the last one")
+    if unused:
+        titles = ", ".join(f"'{r.title}' {r.message_id}".rstrip() for r in unused)
+        notes.append(f"not used, since they are not part of the series: {titles}")
+    return chosen, notes
+
+
+def _rerolled(older: Revision, newer: Revision, where: str) -> Revision | None:
+    """Return ``older`` with some patches from ``newer``, which was sent in reply to them.
+
+    None if ``newer`` stands for itself.
+    """
+    if older.is_single or newer.cover or newer.whole is not newer.is_single:
+        return None
+    own = older.slots
+    titles = {entry.subject.title.lower(): slot for slot, entry in own.items()}
+    replacing: dict[tuple[int, str], MboxEntry] = {}
+    for entry in newer.patches:
+        slot = titles.get(entry.subject.title.lower())
+        above = [_number_in(older, mail) for mail in newer.threads[0].ancestors(entry)]
+        if newer.total == older.total:
+            own_slot = entry.subject.slot
+            same = newer.rank == older.rank or own_slot in above or slot == own_slot
+            slot = own_slot if same else None
+        if slot is None or not any(above):
+            return None
+        replacing[slot] = entry
+    again = [slot for slot in replacing if newer.rank == older.rank and slot in own]
+    for slot in again:
+        if not _is_later(newer, older) and not _same_patch(own[slot], replacing[slot]):
+            both = (*older.patches, _numbered_as(replacing[slot], own[slot]))
+            return dataclasses.replace(older, patches=both)  # whoever sorts them reports it
+    some = next(iter(own.values()))
+    patches = {slot: _numbered_as(entry, some, slot) for slot, entry in replacing.items()}
+    numbers = ", ".join(str(number) for number, _ in sorted(replacing))
+    note = f"patch {numbers} of {older.total} was sent again; using the last one"
+    if not again:
+        note = (
+            f"using {newer.name}, the newest; {where} also has {older.name};"
+            f" patches missing in {newer.name} are from earlier revisions"
+        )
+    return dataclasses.replace(
+        older,
+        version=newer.version,
+        minor=newer.minor,
+        threads=tuple(dict.fromkeys((*older.threads, *newer.threads))),
+        patches=tuple(entry for _, entry in sorted({**own, **patches}.items(), key=_by_slot)),
+        notes=(*older.notes, *newer.notes, note),
+    )
+
+
+def _by_slot(item: tuple[tuple[int, str], MboxEntry]) -> tuple[int, str]:
+    return item[0]
+
+
+def _number_in(revision: Revision, mail: MboxEntry) -> tuple[int, str] | None:
+    """Return the number of a mail of the revision: 0 for its cover letter."""
+    ids = (entry for entry in revision.entries if entry.message_id == mail.message_id)
+    entry = next(ids, None)
+    return entry.subject.slot if entry else None
+
+
+def _numbered_as(
+    entry: MboxEntry, other: MboxEntry, slot: tuple[int, str] | None = None
+) -> MboxEntry:
+    number, between = slot or other.subject.slot
+    subject = dataclasses.replace(
+        entry.subject, number=number, between=between, total=other.subject.total
+    )
+    return dataclasses.replace(entry, subject=subject)
+
+
+def _is_aside(chosen: Revision, later: Revision) -> bool:
+    """Return whether ``later`` is no revision: another patch in the thread, or scraps."""
+    if not chosen.whole or chosen.is_single:
+        return False
+    if not later.is_single:
+        return not later.whole and later.rank <= chosen.rank
+    above = (_number_in(chosen, m) for m in later.threads[0].ancestors(later.entries[0]))
+    number = next(filter(None, above), (0, ""))
+    return later.rank <= chosen.rank or number[0] > 0
+
+
+def _is_later(one: Revision, other: Revision) -> bool:
+    """Return whether ``one`` was sent after ``other``, as its subject or its date says."""
+    if one.resent != other.resent:
+        return one.resent
+    if one.date and other.date and one.date != other.date:
+        return one.date > other.date
+    pairs = zip(one.patches, other.patches, strict=False)
+    return len(one.patches) == len(other.patches) and all(_same_patch(*pair) for pair in pairs)
+
+
+def _same_patch(one: MboxEntry, other: MboxEntry) -> bool:
+    if one.subject.title != other.subject.title:
+        return False
+    try:
+        return parse(one.raw(), one.where).patch == parse(other.raw(), other.where).patch
+    except SeriesError:  # damaged, which is reported if the mail is used
+        return False
+
+
+def _several(found: Sequence[Revision], where: str) -> SeriesError:
+    names = sorted({revision.name for revision in found})
+    titles = {revision.title.lower() for revision in found}
+    last = max(found, key=lambda revision: revision.rank)
+    if len(names) > 1 and (len(titles) == 1 or not any(r.message_id for r in found)):
+        return SeriesError(
+            f"revisions are mixed in {where} ({' and '.join(names)}), and their"
+            " mails are not linked",
+            hint=f"choose one with --revision {last.version}, or keep the mails of one revision",
+            details=_listed(found),
+        )
+    first = found[-1]
+    name = first.message_id if len(titles) == 1 and first.message_id else first.title
+    return SeriesError(
+        f"{where} contains {len(found)} series",
+        hint=f"choose one with --pick and a part of its subject or a message id: '{name}'",
+        details=_listed(found),
+    )
+
+
+def _no_patch(mails: Sequence[MboxEntry], where: str) -> SeriesError:
+    pulls = [mail for mail in mails if mail.subject.pull]
+    tagged = [mail for mail in mails if mail.subject.tagged and not is_reply(mail)]
+    replies = [mail for mail in mails if is_reply(mail) or mail.parents]
+    if pulls:
+        return pull_request(pulls[0])
+    if tagged:
+        return no_diff(tagged[0].where, tagged[0].subject.title)
+    if not replies:
+        return SeriesError(f"there is no patch in {where}", hint="use mails with patches")
+    answered = next((f": <{mail.parents[-1]}>" for mail in replies if mail.parents), "")
+    return SeriesError(
+        f"{replies[0].where} is a reply ('{replies[0].subject.title}'), and there is no patch",
+        hint=f"use the mail it replies to{answered}",
+    )
+
+
+def pull_request(mail: MboxEntry) -> SeriesError:
+    """Return the error for a pull request, whose diff is the sum of commits."""
+    return SeriesError(
+        f"{mail.where} is a pull request, not a patch ('{mail.subject.title}')",
+        hint="fetch its branch into a git tree, and name its commits: A..B --tree DIR",
+    )
+
+
+def no_diff(where: str, title: str) -> SeriesError:
+    """Return the error for a mail that should be a patch."""
+    return SeriesError(
+        f"{where} has no diff ('{title}')", hint="leave out replies and other mails without a patch"
+    )
+
+
+def _listed(found: Sequence[Revision]) -> str:
+    lines = [str(revision) for revision in found[:_SHOWN]]
+    more = len(found) - len(lines)
+    return "\n".join(lines + ([f"... and {more} more"] if more else []))

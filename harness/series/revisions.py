@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A revision: what one person sent of a series in one go."""
+
+from __future__ import annotations
+
+import dataclasses
+import email.utils
+
+from harness.series.mbox import MboxEntry
+from harness.series.threads import Thread
+
+
+@dataclasses.dataclass(frozen=True)
+class Revision:
+    """Cover letter and patches in order, with the numbers that the vote gave them.
+
+    ``version``, ``minor`` are 2, 1 for v2.1; ``total`` is 0 if the patches have no numbers.
+    """
+
+    threads: tuple[Thread, ...]
+    sender: str
+    version: int
+    minor: int
+    total: int
+    cover: MboxEntry | None
+    patches: tuple[MboxEntry, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The revision's name: v2, or v2.1 for a partial reroll."""
+        return f"v{self.version}.{self.minor}" if self.minor else f"v{self.version}"
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Orders the revisions of a series."""
+        return self.version, self.minor
+
+    @property
+    def entries(self) -> tuple[MboxEntry, ...]:
+        """All mails."""
+        return (self.cover, *self.patches) if self.cover else self.patches
+
+    @property
+    def title(self) -> str:
+        """The title of the cover letter, or of the first patch."""
+        return self.entries[0].subject.title
+
+    @property
+    def message_id(self) -> str:
+        """The id of the cover letter, or of the first patch."""
+        return self.entries[0].message_id
+
+    @property
+    def date(self) -> float:
+        """When the last mail was sent, in seconds since the epoch; 0 if unknown."""
+        return max(entry.date for entry in self.entries)
+
+    @property
+    def resent(self) -> bool:
+        """Whether a subject says so."""
+        return any(entry.subject.resent for entry in self.entries)
+
+    @property
+    def slots(self) -> dict[tuple[int, str], MboxEntry]:
+        """The patches by number."""
+        return {entry.subject.slot: entry for entry in self.patches}
+
+    @property
+    def missing(self) -> set[int]:
+        """The numbers of missing patches."""
+        return set(range(1, self.total + 1)) - {entry.subject.number for entry in self.patches}
+
+    @property
+    def whole(self) -> bool:
+        """Whether there are patches and none is missing."""
+        return bool(self.patches) and not self.missing
+
+    @property
+    def is_single(self) -> bool:
+        """Whether this is one patch and not part of a longer series."""
+        return self.total <= 1 and len(self.patches) == 1
+
+    def __str__(self) -> str:
+        version = f" {self.name}" if self.name != "v1" else ""
+        count = f" {self.total} patches" if self.total > 1 else ""
+        return f"[PATCH{version}{count}] {self.title}  {self.message_id}".rstrip()
+
+
+def person(mail: MboxEntry) -> str:
+    """Return who sent a mail; "" if it was not sent, since then From has a patch's author.
+
+    Some lists replace the address by their own and add "via LIST" to the name.
+    """
+    if not mail.message_id:
+        return ""
+    name, address = email.utils.parseaddr(mail.sender)
+    before, via, _ = name.partition(" via ")
+    return (before if via else address or mail.sender).lower()
+
+
+def is_reply(mail: MboxEntry) -> bool:
+    """Return whether the subject says that this is a reply; a diff in it is then no patch."""
+    return mail.subject.reply or (mail.subject.foreign and bool(mail.parents))

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Splats in logs as people paste them: any prefix, decoded, wrapped, escaped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.splat import find
+
+PASTED = Path(__file__).parents[1] / "data" / "pasted"
+EXPECTED = json.loads((PASTED / "expected.json").read_text())
+
+
+def identities(text: str) -> list[list[str]]:
+    return [[splat.kind, splat.title, splat.task] for splat in find(text.split("\n"))]
+
+
+WARNING = """\
+------------[ cut here ]------------
+WARNING: CPU: 1 PID: 77 at drivers/gadget/core.c:123 gadget_open+0x51/0x78 [gadget]
+Modules linked in: gadget
+CPU: 1 PID: 77 Comm: cat Not tainted 6.8.0 #1
+Hardware name: QEMU Standard PC
+RIP: 0010:gadget_open+0x51/0x78 [gadget]
+Code: 00 00 68 37 13 37 13 9c
+RSP: 0018:ffff8880a689fd20 EFLAGS: 00010207
+Call Trace:
+ <TASK>
+ chrdev_open+0x91/0x1a0
+ do_dentry_open+0xbd/0x100
+ </TASK>
+---[ end trace 0000000000000000 ]---"""
+KASAN = """\
+==================================================================
+BUG: KASAN: slab-use-after-free in gadget_release+0x12/0x80 [gadget]
+Read of size 8 at addr ffff888012345678 by task rmdir/123
+
+CPU: 1 PID: 123 Comm: rmdir Tainted: G        W  OE  --------- -t - 4.18.0-167.el8.x86_64 #1
+Call Trace:
+ dump_stack_lvl+0x4e/0x70
+ print_report+0x1/0x2
+ kasan_report+0x1/0x2
+ gadget_release+0x12/0x80 [gadget]
+ vfs_rmdir+0x91/0x1a0
+
+Allocated by task 120:
+ kasan_save_stack+0x1/0x2
+ gadget_make+0x41/0x210 [gadget]
+
+The buggy address belongs to the object at ffff888012345600
+=================================================================="""
+OOPS = """\
+BUG: kernel NULL pointer dereference, address: 0000000000000008
+#PF: supervisor read access in kernel mode
+#PF: error_code(0x0000) - not-present page
+PGD 0 P4D 0
+Oops: 0000 [#1] PREEMPT SMP NOPTI
+CPU: 3 PID: 355 Comm: cat Not tainted 6.8.0 #1
+RIP: 0010:gadget_read+0x51/0x78
+Call Trace:
+ <TASK>
+ ? __die+0x1f/0x70
+ vfs_read+0x91/0x1a0
+ </TASK>
+---[ end trace 1111111111111111 ]---"""
+OOM = """\
+gadgetd invoked oom-killer: gfp_mask=0xdc0(GFP_KERNEL|__GFP_COMP), order=3, oom_score_adj=0
+CPU: 1 PID: 3572 Comm: gadgetd Not tainted 5.4.0-29-generic #33
+Call Trace:
+ dump_stack+0x8a/0xc0
+ dump_header+0x62/0x258
+ oom_kill_process+0x172/0x180"""
+HUNG = """\
+INFO: task gadgetd:8400 blocked for more than 143 seconds.
+      Not tainted 5.12.0-rc7 #0
+"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.
+task:gadgetd state:D stack:26912 pid: 8400 ppid:  8395 flags:0x00004000
+Call Trace:
+ __schedule+0x911/0x21b0
+ schedule+0xcf/0x270
+ gadget_stop+0x1db/0x250
+ gadget_ioctl+0x1db/0x250"""
+REPORTS = {"WARNING": WARNING, "KASAN": KASAN, "OOPS": OOPS, "OOM": OOM, "HUNG": HUNG}
+
+# What stands before the lines of a report; {n} counts them.
+PREFIXES = [
+    # Journals and syslogs in other languages.
+    "mars 08 14:05:{n:02} h\u00f4te kernel: ",
+    "f\u00e9vr. 08 14:05:{n:02} box kernel: ",
+    "8 \u043d\u043e\u044f 14:05:{n:02} box kernel: ",
+    "11\u6708 21 14:05:{n:02} box kernel: ",
+    "Sa 2026-11-21 14:05:{n:02} CET box kernel: ",
+    "2026-11-21T14:05:{n:02}.123456+01:00 box kernel: ",
+    "2026-11-21T14:05:{n:02}.123456Z WARNING kernel: [   12.3456{n:02}] ",
+    "Nov 21 14:05:{n:02} 10.0.0.7 kernel: [   12.3456{n:02}] ",
+    # dmesg.
+    "[so nov. 21 14:05:{n:02} 2026] ",
+    "[\u571f 11\u6708 21 14:05:{n:02} 2026] ",
+    "[  123,4567{n:02}] ",
+    "[  123,4567{n:02} <    0,000012>] ",
+    "[  123.4567{n:02} <    0.000012>] ",
+    "[<    0,0000{n:02}>] ",
+    "[nov21 14:05] ",
+    # Fields of vendors' kernels.
+    "[   12.3456{n:02}] [4:     netbpfload:  825] ",
+    "[   12.3456{n:02}] [{n}: kworker/u16:{n}: 8{n}5] ",
+    "[   12.3456{n:02}] -(2)[{n}:swapper/0]",
+    "<4>[   12.3456{n:02}]  (0)[1234:kworker/0:1]",
+    "[   12.3456{n:02}] c{n}   1234 ",
+    "[   12.3456{n:02}] [{n:4}] [c0] ",
+    "<4>[   12.3456{n:02}] <2> [T39] ",
+    "01-01 12:00:{n:02}.123     0     0 W         : ",
+    "01-01 12:00:{n:02}.123 root     0     0 I KERNEL  : [   12.3456{n:02}] ",
+    "W/kernel  (    {n}): ",
+    # Test runners, CI systems, terminals, tools.
+    "000{n:02} ",
+    "{n}.123s ",
+    "#12 {n}.345 ",
+    "00:00:{n:02}.345 ",
+    "[00:00:{n:02}] ",
+    "12:00:{n:02} ERROR| ",
+    "2026-11-21 12:00:{n:02},123 serial           L0123 DEBUG| ",
+    "guest_1  | ",
+    "guest-1:console> ",
+    "ttyS0: ",
+    "[guest1] ",
+    "(guest) [2026-11-21 12:00:{n:02}.123] ",
+    "stdout: ",
+    "| ",
+    "> > ",
+    "    ",
+    "\t",
+    "{n}:",
+    "console.log:{n}:",
+    "  {n}\t",
+    "# ",
+    # Stamps that somebody cut out.
+    "[] ",
+    "[...] ",
+    "[\u2026] ",
+    "[][   T39] ",
+    "[ T39] ",
+    "[xxxx.xxxxxx] ",
+    "[    ] ",
+    "kernel: ",
+    "box kernel: ",
+    "kernel: [] ",
+    ".345{n:03}] ",
+]
+
+
+def with_prefix(prefix: str, text: str) -> str:
+    return "\n".join(prefix.format(n=n) + line for n, line in enumerate(text.split("\n"), 1))
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_prefix_is_learnt(prefix: str, name: str) -> None:
+    (bare,) = find(REPORTS[name].split("\n"))
+    text = f"\nHi,\n\nthis happened:\n\n{with_prefix(prefix, REPORTS[name])}\n\nThanks"
+    (splat,) = find(text.split("\n"))
+    assert (splat.title, splat.task, splat.frames) == (bare.title, bare.task, bare.frames)
+    assert splat.fingerprint == bare.fingerprint
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_pasted_log(name: str) -> None:
+    assert identities((PASTED / name).read_text()) == EXPECTED[name]
+
+
+def test_inlined_functions_are_frames() -> None:
+    (splat,) = find((PASTED / "inlined-run.log").read_text().split("\n"))
+    assert len(splat.frames) == 11
+    assert splat.frames[4] == "do_wait_for_common kernel/sched/completion.c:85"
+
+
+def test_a_preemptible_section_is_named_by_the_function_with_the_offset() -> None:
+    trace = (
+        "Call Trace:\n dump_stack_lvl+0x241/0x360\n check_preemption_disabled+0x10e/0x120\n"
+        " gadget_get_buf+0x2c/0xd0\n gadget_decompress+0xe42/0x17b0\n"
+    )
+    head = "BUG: using smp_processor_id() in preemptible [00000000] code: kworker/u9:1/4483\n"
+    raw = f"{head}caller is gadget_get_buf+0x2c/0xd0\n{trace}"
+    inlined = "gadget_buf_id fs/gadget/util.c:31 [inline]\n"
+    decoded = raw.replace(" gadget_get", f" {inlined} gadget_get").replace(
+        f"caller is {inlined} ", f"caller is {inlined}caller is "
+    )
+    found = [find(text.split("\n"))[0] for text in (raw, decoded)]
+    assert found[0].title.endswith("preemptible code in gadget_get_buf")
+    assert found[0].title == found[1].title
+    assert found[0].fingerprint == found[1].fingerprint

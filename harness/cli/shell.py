@@ -14,11 +14,7 @@ from harness.cli import run as run_verb
 from harness.cli.parser import typed_plan
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
-<<<<<<< HEAD
 from harness.guest.image import uncompressed
-from harness.guest.spec import parse_variables
-=======
->>>>>>> main
 from harness.lab import kernels
 from harness.model import Plan
 from harness.options import GUEST_ARCH, GUEST_MEMORY, parse_variables

@@ -85,12 +85,11 @@ def sendable(value: Any) -> Any:
 
 def _group(item: pytest.Item, fresh: str) -> str:
     """Return a name for the tests that may share a guest with ``item``; empty if all may."""
-    kind = {"class": pytest.Class, "module": pytest.Module}.get(fresh)
-    if kind is None:
+    if fresh in ("", "test"):
         return item.nodeid if fresh else ""
-    # Functions outside of classes have the module as their class.
-    parent = item.getparent(kind) or item.getparent(pytest.Module) or item
-    return parent.nodeid
+    # Functions outside of classes share the module's guest.
+    owner = item.getparent(pytest.Class) if fresh == "class" else None
+    return (owner or item.getparent(pytest.Module) or item).nodeid
 
 
 class GuestSide:

@@ -15,13 +15,8 @@ import pytest
 from harness import adaptors, options, paths, serial
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
-<<<<<<< HEAD
 from harness.guest.image import uncompressed
-from harness.guest.spec import parse_variables
-from harness.options import GUEST_ARCH, GUEST_MEMORY
-=======
 from harness.options import GUEST_ARCH, GUEST_MEMORY, parse_variables
->>>>>>> main
 from harness.plugin.fleet import Fleet, guest_count, hold_seconds
 from harness.progress import Progress
 

@@ -15,11 +15,8 @@ from pathlib import Path
 import pytest
 from _pytest._code.code import ExceptionRepr
 
-<<<<<<< HEAD
-from harness.guestside.plugin import FRESH
-=======
 from harness.adaptors.nodes import EXPLAINED, SUBTESTS
->>>>>>> main
+from harness.guestside.plugin import FRESH
 from harness.model import Outcome, Splat
 from harness.plugin import taint
 from harness.plugin.deadlines import DeadlineWatch

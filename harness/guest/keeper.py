@@ -68,7 +68,9 @@ class GuestKeeper:
             initplan.write(self.spec, self.name, private.path)
             link.symlink_to(private.path)
             saved = snapshot.obtain(self.spec, self._unneeded)
-            if saved is None or not self._copy(private.path, saved):
+            if self._unneeded():
+                self.watch.over(0)
+            elif saved is None or not self._copy(private.path, saved):
                 self._boot(private.path)
         finally:
             private.remove()

@@ -17,11 +17,10 @@ from _pytest.runner import runtestprotocol
 
 from harness.guestside import held, watcher
 from harness.guestside.forks import Forks, silence
-from harness.guestside.health import BLIND, Health
+from harness.guestside.health import BLIND, FRESH, Health
 from harness.guestside.kmsg import Kmsg
 
 MARK = "expects_splat"
-FRESH = "the next test gets a guest of its own"
 LONGEST = 1 << 20  # maximum number of characters of a string in a report
 
 

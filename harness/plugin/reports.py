@@ -16,7 +16,7 @@ import pytest
 from _pytest._code.code import ExceptionRepr
 
 from harness.adaptors.nodes import EXPLAINED, SUBTESTS
-from harness.guestside.plugin import FRESH
+from harness.guestside.health import FRESH
 from harness.model import Outcome, Splat
 from harness.plugin import taint
 from harness.plugin.deadlines import DeadlineWatch

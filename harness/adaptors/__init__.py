@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # guests do without
     from harness.progress import Progress
 
 #: The kinds; each is a module of this package with an ADAPTOR.
-KINDS = ("program", "kselftest")
+KINDS = ("program", "kselftest", "kunit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +69,19 @@ class ItemResult:
 
 
 @dataclasses.dataclass(frozen=True)
+class InterruptedItem:
+    """How far an item got before its guest died.
+
+    ``finished`` are the subtests that ended, ``current`` is the one that did not, and ``left`` are
+    those that did not begin; each of them can be selected and run alone.
+    """
+
+    finished: tuple[KtapTest, ...]
+    current: str
+    left: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Sources:
     """A commit of a kernel tree, and the compiler to build its tests with."""
 
@@ -88,6 +101,9 @@ class Adaptor:
     that cannot be run.  ``options(whats, sources)`` are Kconfig options that the tests need, and
     ``build(whats, sources, progress)`` builds the tests: it returns the folder of each.
     ``seconds(what, item, place)`` is the time that an item asks for, at native speed; 0: the usual.
+    ``boot_arguments(item, subtest)`` are the kernel arguments of a guest that runs only these.
+    ``interrupted(item, messages, vmlinux)`` says how far an item got from the last messages of its
+    guest, which died; None if that is not known.
     ``from_tree``: kernel and tree determine the tests, so that a base's results can be used again.
     ``is_path``: what identifies a suite begins with a path.
     """
@@ -98,6 +114,8 @@ class Adaptor:
     options: Callable[[Sequence[str], Sources], tuple[Option, ...]] = lambda _whats, _sources: ()
     build: Callable[[Sequence[str], Sources, Progress], Mapping[str, Path]] = lambda *_: {}
     seconds: Callable[[str, str, Path], float] = lambda _what, _item, _place: 0.0
+    boot_arguments: Callable[[str, str], tuple[str, ...]] = lambda _item, _subtest: ()
+    interrupted: Callable[[str, str, Path | None], InterruptedItem | None] = lambda *_: None
     from_tree: bool = False
     is_path: bool = False
 

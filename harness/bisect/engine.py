@@ -54,6 +54,7 @@ def bisect(
         run_folder.check(plan.run)
     lab = Lab.of(plan.run, progress, boots=plan.signature.kind.boots)
     start = _source(plan, state.pins if state else {}, progress)
+    lab = lab.with_suites(start)
     if state is None:
         folder = run_folder.make(plan.run, started, command)
         with run_folder.writing(folder):

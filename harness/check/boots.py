@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness import process
+from harness import adaptors, process
 from harness.check import builds
 from harness.check.builds import Build
 from harness.check.findings import TreeFindings
@@ -90,6 +90,10 @@ def _of_splat(splat: Splat, where: str) -> Finding:
     return Finding(Severity.ERROR, f"{where}: {splat.title}", rule="splat", same=splat.name)
 
 
+def _exists(test: str, folder: Path) -> bool:
+    return bool(adaptors.parse(test)) or (folder / test.partition("::")[0]).exists()
+
+
 #: A trial in progress; None if there is no kernel.
 PendingTrial = concurrent.futures.Future[TestedKernel] | None
 
@@ -123,7 +127,7 @@ class Booter:
     def again(self, build: Build, tests: Sequence[str]) -> PendingTrial:
         """Start running only ``tests``, before any kernel that is submitted later."""
         plan = self.lab.plan
-        tests = [test for test in tests if (plan.folder / test.partition("::")[0]).exists()]
+        tests = [test for test in tests if _exists(test, plan.folder)]
         if build.kernel is None or not tests:
             return None
         lab = dataclasses.replace(self.lab, plan=dataclasses.replace(plan, suites=tuple(tests)))

@@ -152,7 +152,8 @@ class Walk:
     @functools.cached_property
     def lab(self) -> Lab:
         """The lab that builds and boots; it prepares for guests only if tests are requested."""
-        return Lab.of(self.plan, self.progress, boots=self.request.wants("tests"))
+        lab = Lab.of(self.plan, self.progress, boots=self.request.wants("tests"))
+        return lab.with_suites(self.slot.source)
 
     @functools.cached_property
     def builder(self) -> Builder:

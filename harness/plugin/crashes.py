@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from harness import adaptors
 from harness.errors import HarnessError
 from harness.guest import records
 from harness.guest.records import HangAnswer, HungTask
@@ -173,6 +174,7 @@ class Crashes:
         self.fleet, self.reports, self.watch = fleet, reports, watch
         self.journal = reports.journal
         self.lost: list[str] = []  # why guests were lost
+        self.left: list[str] = []  # subtests that were not reached, to be run alone
         self._blamed = ""  # the test that the last death is blamed on
         self._phase: Phase | None = None  # its phase
         self._rerun: set[str] = set()  # tests that xdist blamed and that it runs again
@@ -292,7 +294,30 @@ class Crashes:
         if not splats and not death.seconds and self.reports.ledger.dies(death.test):
             phase = Phase("crash", Outcome.PASS, log=death.console)
         self._phase = phase
-        self.journal.reported(death.test, phase)
+        if not at or not self._blame_subtest(guest, at, death, phase):
+            self.journal.reported(death.test, phase)
+
+    def _blame_subtest(self, guest: str, test: str, death: Death, phase: Phase) -> bool:
+        """Blame the subtest during which the guest died, if the adaptor of the test can tell."""
+        suite = adaptors.parse(test)
+        if suite is None or suite.subtest:
+            return False
+        # Lines of a console begin with the host's clock.
+        text = "\n".join(line.partition(" | ")[2] for line in death.console.splitlines())
+        interrupted = adaptors.adaptor(suite.kind).interrupted
+        found = interrupted(suite.item, text, self.fleet.spec.vmlinux)
+        if found is None:
+            return False
+        for subtest in found.finished:
+            self.reports.subtest(guest, f"{test}::{subtest.name}", subtest.outcome, subtest.message)
+        current = f"{test}::{found.current}"
+        self.journal.collected([current])
+        self.journal.started(current, guest)
+        self.journal.reported(current, phase)
+        self.left += [f"{test}::{name}" for name in found.left]
+        self.journal.collected(self.left)
+        self.journal.reported(test, Phase("crash", Outcome.PASS, log=death.console))
+        return True
 
     def explain(self, item: str, report: Any, sched: Any) -> None:
         """Correct xdist's report, which blames the next test it sent, even if it never started."""

@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,11 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         booter=tuple(shlex.split(get("guest_booter"))),
         hold=hold_seconds(config),
         environment=parse_variables(get("guest_env")),
-        append=(*_null_disks(get("guest_disk")), *" ".join(get("guest_append")).split()),
+        append=(
+            *_null_disks(get("guest_disk")),
+            *" ".join(get("guest_append")).split(),
+            *_boot_arguments(config.args),
+        ),
         **fields,
     )
     if get("repeat") > 1:  # runs are compared, and what is random at boot is the same in copies
@@ -121,6 +125,12 @@ def _modules(given: str | None, image: Path) -> Path | None:
     if given and not any(folder.glob("*/modules.dep")):
         raise pytest.UsageError(f"--guest-modules {given}: it contains no RELEASE/modules.dep")
     return folder if folder.is_dir() else None
+
+
+def _boot_arguments(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the kernel arguments for a guest that runs a single item or subtest."""
+    suite = adaptors.parse(words[0]) if len(words) == 1 else None
+    return adaptors.adaptor(suite.kind).boot_arguments(suite.item, suite.subtest) if suite else ()
 
 
 def _null_disks(disks: list[str]) -> list[str]:

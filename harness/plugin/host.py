@@ -256,7 +256,8 @@ class HostSide:
     def _rerun(self) -> None:
         times = self.config.getoption("retry")
         root = self.config.rootpath
-        Retries(self.journal, self.command, root, times, self.watch.expired, self._say).run()
+        left = self.crashes.left
+        Retries(self.journal, self.command, root, times, self.watch.expired, self._say, left).run()
 
     def _say(self, line: str) -> None:
         terminal: Any = self.config.pluginmanager.get_plugin("terminalreporter")

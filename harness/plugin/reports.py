@@ -67,7 +67,7 @@ class Reports:
             phase = dataclasses.replace(phase, outcome=Outcome.PASS, message="")
         self.journal.reported(report.nodeid, phase)
         for name, outcome, message in extra.get(SUBTESTS, ()):
-            self._subtest(guest, f"{report.nodeid}::{name}", Outcome(outcome), str(message))
+            self.subtest(guest, f"{report.nodeid}::{name}", Outcome(outcome), str(message))
         self._note_titles(guest, phase.splats)
         if report.when == "teardown":
             self.done += 1
@@ -76,7 +76,7 @@ class Reports:
             self.spent[guest] = "" if why == FRESH else f"{why} during {report.nodeid}"
         return earlier
 
-    def _subtest(self, guest: str, test: str, outcome: Outcome, message: str) -> None:
+    def subtest(self, guest: str, test: str, outcome: Outcome, message: str) -> None:
         """Record a result that an item of an adapted suite reported by itself."""
         self.journal.collected([test])
         self.journal.started(test, guest)

@@ -6,7 +6,7 @@ The command is the same one that is shown to the user for reproducing the failur
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from harness import process
@@ -23,6 +23,7 @@ class Retries:
 
     ``command`` runs one test; ``times`` is the maximum number of reruns, None for crashes only.
     ``over`` returns whether the run has exceeded its deadline; ``say`` reports each outcome.
+    ``left`` are tests that did not run because another one killed their guest: they are run once.
     """
 
     def __init__(
@@ -33,12 +34,16 @@ class Retries:
         times: int | None,
         over: Callable[[], bool],
         say: Callable[[str], None],
+        left: Collection[str] = (),
     ) -> None:
         self.journal, self.command, self.root = journal, command, root
         self.times, self._over, self._say = times, over, say
+        self._left = left
 
     def wanted(self, test: Test) -> int:
         """Return the maximum number of reruns of a test."""
+        if test.id in self._left and test.outcome is Outcome.NOTRUN:
+            return 1
         if not test.outcome.bad or test.outcome in (Outcome.NOTRUN, Outcome.FLAKY):
             return 0
         if self.times is None:

@@ -275,7 +275,8 @@ SHARED = (
         "A task gives up the processor, or may not, because of what its caller does.",
         """schedule schedule_timeout* schedule_hrtimeout* schedule_preempt_disabled schedule_idle
         schedule_rtlock schedule_user context_switch switch_to finish_task_switch* preempt_*
-        cond_resched* io_schedule* might_sleep* might_resched might_fault* cant_sleep cant_migrate""",
+        cond_resched* io_schedule* might_sleep* might_resched might_fault* cant_sleep
+        cant_migrate""",
     ),
     IDLE,
     FunctionGroup(

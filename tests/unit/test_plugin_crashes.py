@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from harness.adaptors import kunit_symbols
 from harness.model import GuestRecord
 from harness.plugin.crashes import Crashes, Death
+from harness.plugin.reports import Reports
+from harness.plugin.retries import Retries
+from harness.results.journal import Journal, read
 
 
 class Scheduler:
@@ -53,3 +57,40 @@ def test_the_test_that_xdist_blames_runs_once_more(crashes: Crashes) -> None:
 def test_a_spoilt_guest_does_not_use_up_that_one_rerun(crashes: Crashes) -> None:
     guests = ("other", "spoilt", "spoilt", "other")
     assert [put_back(crashes, guest)[0] for guest in guests] == [True, True, True, False]
+
+
+MESSAGES = """\
+    12.000 | [   11.000000] harness: start kunit:*::things
+    12.100 | [   11.100000]     KTAP version 1
+    12.100 | [   11.100000]     # Subtest: things
+    12.100 | [   11.100000]     1..3
+    12.200 | [   11.200000]     ok 1 simple
+"""
+
+
+def test_the_subtest_during_which_a_guest_died_is_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = {"things": ["simple", "bad", "last"]}
+    monkeypatch.setattr(kunit_symbols, "suites", lambda _: cases)
+    journal = Journal(tmp_path)
+    test = "kunit:*::things"
+    journal.collected([test])
+    journal.started(test, "guest0")
+    watch: Any = SimpleNamespace(at=lambda _: test, before={}, late={})
+    reports = Reports(journal, watch, lambda _: tmp_path / "absent", ())
+    fleet: Any = SimpleNamespace(spec=SimpleNamespace(vmlinux=tmp_path / "vmlinux"))
+    crashes = Crashes(fleet, reports, watch)
+    record = GuestRecord("guest0", "panic", "tcg", 3.5, "console.log")
+    death = Death(test, record, tmp_path, MESSAGES, ())
+    monkeypatch.setattr(crashes, "_death", lambda *_, **__: death)
+    crashes.died("guest0")
+    assert {t.id: str(t.outcome) for t in read(tmp_path)} == {
+        test: "pass",
+        f"{test}::simple": "pass",
+        f"{test}::bad": "crash",
+        f"{test}::last": "notrun",
+    }
+    assert crashes.left == [f"{test}::last"]
+    retries = Retries(journal, [], tmp_path, None, lambda: False, lambda _: None, crashes.left)
+    assert [retries.wanted(t) for t in read(tmp_path)] == [0, 0, 1, 1]

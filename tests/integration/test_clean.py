@@ -143,7 +143,8 @@ def test_a_killed_run_holds_no_lock(cache: Path, another_run: subprocess.Popen[s
 def test_the_result_as_json(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     verb("--kernels", "--json")
     said = json.loads(capsys.readouterr().out)
-    assert {row["kind"] for row in said["removed"]} == {"kernels", "baselines", "images", "snapshots"}
+    kinds = {row["kind"] for row in said["removed"]}
+    assert kinds == {"kernels", "baselines", "images", "snapshots"}
     assert said["freed"] >= 3 * 5000
 
 

@@ -149,12 +149,14 @@ class Lab:
 def find_source(plan: Plan, progress: Progress) -> Source:
     """Find the commit to start from: a user's tree at a ref, or a release."""
     if plan.tree is not None:
-        return source.from_tree(plan.tree, _base(plan, plan.tree, progress))
-    if not plan.kernel:
+        start = source.from_tree(plan.tree, _base(plan, plan.tree, progress))
+    elif not plan.kernel:
         raise UsageError(
             "no kernel was given", hint="--kernel 7.2 for a release, --tree DIR for a git tree"
         )
-    return source.release(plan.kernel, progress, refresh=plan.refresh)
+    else:
+        start = source.release(plan.kernel, progress, refresh=plan.refresh)
+    return dataclasses.replace(start, after=plan.series.after if plan.series else ())
 
 
 def _base(plan: Plan, repo: Path, progress: Progress) -> str:

@@ -58,8 +58,10 @@ _LEAK = re.compile(r"\s+comm \"(?P<comm>.*)\", pid (?P<pid>\d+)")
 _LOCKS = re.compile(
     r"(?P<task>\S.*?/\d+)(?: \[HC.*\])? (?:is trying|takes:|just changed|is freeing|is leaving)"
 )
+_DIES = re.compile(r"(?:CPU \d+ )?(?P<comm>[^\s(\[].{0,14}?)\((?P<pid>\d+)\): Oops")
+_PROCESS = re.compile(r"Process (?P<comm>\S.*?) \(pid: (?P<pid>\d+)")
 # Every line that names a task contains one of these.
-_TASK_WORDS = ("PID: ", "task ", "pid", " is ", "takes:", " just ")
+_TASK_WORDS = ("PID: ", "task ", "pid", " is ", "takes:", " just ", ": Oops")
 _MODULES = re.compile(r"Modules linked in:(.*)")
 _UNLOADED = re.compile(r"\[last unloaded: .*?\]|\([A-Z+-]*\)")
 
@@ -79,8 +81,9 @@ _SIZED = (
     re.compile(r"BUG: .* on (?P<kind>read|write) at (?P<at>0x[0-9a-f]+)"),
 )
 _ADDRESS = re.compile(
-    r"(?:BUG: |Unable |Oops: general protection).*(?:address:?|at|for address|virtual address) "
-    r"(?:non-canonical address )?(?P<at>(?:0x)?[0-9a-f]{3,16})\b"
+    r"(?:BUG: |Unable |Oops: general protection).*"
+    r"(?:address:?|at(?: addr)?|for address|virtual address) (?:non-canonical address )?"
+    r"(?P<at>(?:0x)?[0-9a-f]{3,16})\b"
 )
 # Lines that may match an access pattern begin like this, or contain a word of _MODE.
 _TELLS = re.compile(
@@ -221,6 +224,8 @@ def _title(headline: Headline, line: str, named: dict[str, str], guilty: str, rw
         fields["what"] = fields["what"].removeprefix("double-free or ")
     if kind == "ubsan":
         fields["what"] = fields["what"].lower().replace(" ", "-")
+    if kind == "oops":
+        fields["what"] = fields["what"].replace("_", " ")
     if kind == "kcsan":
         fields["pair"] = " / ".join(map(function_of, fields["pair"].split(" / ")))
     template = headline.title
@@ -241,7 +246,8 @@ def _access(lines: Sequence[str]) -> Access:
                 parts = {"size": None, **match.groupdict()}
                 word = str(parts["kind"]).lower()
                 kind = "read" if word == "access" else word
-                return Access(kind, int(parts["size"] or 0), _hex(str(parts["at"])))
+                at = parts.get("at")  # some versions have it in the headline
+                return Access(kind, int(parts["size"] or 0), _hex(at) if at else address)
         if not address and (match := _ADDRESS.match(line) or _FAILING.match(line)):
             address = _hex(match["at"])
         if not kind and (match := _MODE.match(line)):
@@ -270,7 +276,7 @@ def _task(lines: Sequence[str], named: dict[str, str]) -> str:
     for line in lines:
         if not any(word in line for word in _TASK_WORDS):
             continue
-        for pattern in (_BY_TASK, _LOCKS, _IN_ATOMIC, _LEAK, _HEADER):
+        for pattern in (_BY_TASK, _LOCKS, _IN_ATOMIC, _LEAK, _HEADER, _DIES, _PROCESS):
             if match := pattern.match(line):
                 parts = match.groupdict()
                 return parts.get("task") or f"{parts['comm']}/{parts['pid']}"

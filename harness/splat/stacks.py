@@ -27,8 +27,8 @@ _INLINE = re.compile(rf"[ \t]*{_HEX}{_NAME} (?P<where>{SOURCE}) \[inline\]")
 _INLINED = re.compile(rf" {SOURCE}$")
 _PLACE = re.compile(SOURCE)
 _ENTRY = re.compile(
-    rf"(?:R?E?IP: (?:[0-9a-f]{{4}}:)?|pc : |epc : |NIP {_HEX}|PC is at |.*PSW : [0-9a-f ]+\()"
-    rf"{_HEX}{_BODY}"
+    rf"(?:R?E?IP: (?:[0-9a-f]{{4}}:)?|(?:pc|epc|era) *: |NIP {_HEX}|[Pp][Cc] is at |ip is at |PC: "
+    rf"|TPC: <|IAOQ\[0\]: |\[ERET *\]: |.*PSW : [0-9a-f ]+\(){_HEX}(?:[0-9a-f]{{8,16}} )?{_BODY}"
 )
 _USER = re.compile(r"(?:RIP: 0033:|RIP: 0023:|--- (?:interrupt|Exception))")
 _MAIN = r"[ \t]*(?:Call [Tt]race:|[Bb]acktrace(?: \(crc \w+\))?:|stack backtrace:)"

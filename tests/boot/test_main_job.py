@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -168,7 +167,8 @@ def planted(main_job: Job, tmp_path: Path) -> Callable[[str, str, str], Path]:
         series.mkdir()
         (series / "0001-planted.patch").write_text(f"{PANIC}{made}-- \n2.39\n")
         # The main job's configuration, whose build folder is there.
-        shutil.copy(TOP / "patches" / "configfs-ns" / "series.toml", series)
+        toml = (TOP / "patches" / "configfs-ns" / "series.toml").read_text()
+        (series / "series.toml").write_text(toml.replace('"../', f'"{TOP}/patches/'))
         return series
 
     return make

@@ -52,7 +52,8 @@ class Folder:
 @pytest.fixture
 def folder(main_job: Job) -> Iterator[Folder]:
     given = main_job[1]["source"]
-    source = Source(Path(given["repo"]), given["commit"], given["name"])
+    after = series.load(TOP / "patches" / "configfs-ns").after
+    source = Source(Path(given["repo"]), given["commit"], given["name"], after=after)
     with tree.slot(source, QUIET) as slot:
         found = Folder(slot)
         yield found

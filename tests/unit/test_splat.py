@@ -337,6 +337,10 @@ def test_odd_forms(lines: str, title: str) -> None:
         "a[12]: segfault at 0 ip 00000000 sp 00000000 error 4 in a[400000+1000]",
         "Bluetooth: Unable to handle this",
         "Oops, I did it again",
+        "see the report at gadget: Closes [#12]",
+        "cat (pid 12): left early (code 1)",
+        "a driver's dump, no fault: CPU: 1 PID: 77 Comm: cat Not tainted 6.8.0 #1",
+        "usb 5-1: WARNING: this driver is incomplete, don't expect anything to work!",
         "",
     ],
 )

@@ -77,6 +77,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "program output before each line": every_line(
         lambda n, line: f"some output {without_own(line)}"
     ),
+    "a prompt before each line": every_line(lambda n, line: f"myhost login: {bare(line)}"),
     "program output between": every_line(lambda n, line: f"WARNING: hello\n{line}\nBUG: in here"),
     "a mail's quote": every_line(lambda n, line: f"> {bare(line)}".rstrip()),
     "a commit's message": every_line(lambda n, line: f"    {bare(line)}".rstrip()),
@@ -222,6 +223,17 @@ def test_modules() -> None:
 def test_the_panic_a_fault_leads_to_is_part_of_it() -> None:
     splats = find(log("written/kasan-others.log").split("\n"))
     assert [splat.panic for splat in splats] == ["", "", "Fatal exception"]
+
+
+def test_a_splat_of_one_line_does_not_end_the_report_that_it_interrupts() -> None:
+    lines = log("written/stalls.log").split("\n")
+    at = next(n for n, line in enumerate(lines) if "Call Trace:" in line) + 2
+    clock = lines[at].split("]")[0]
+    waits = f"{clock}] unregister_netdevice: waiting for lo to become free. Usage count = 6"
+    alone = [(splat.title, splat.frames) for splat in find(lines)]
+    both = [(splat.title, splat.frames) for splat in find([*lines[:at], waits, *lines[at:]])]
+    assert ("unregister_netdevice: waiting for DEV to become free", ()) in both
+    assert [splat for splat in both if splat in alone] == alone
 
 
 def test_processors_that_report_at_once_are_separated_by_the_caller() -> None:

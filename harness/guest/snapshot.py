@@ -117,8 +117,8 @@ def refuse(spec: GuestSpec, why: str, broken: Snapshot | None = None) -> None:
     """Make all further guests of this run boot truly; remove a snapshot that is broken."""
     if broken is not None:
         _remove(broken.folder)
-    with contextlib.suppress(OSError):
-        (spec.folder / NOTE).write_text(f"{why}\n")
+    with contextlib.suppress(OSError), (spec.folder / NOTE).open("x") as note:
+        note.write(f"{why}\n")  # the first guest knows best: the others miss what it removed
 
 
 def trouble(guests: Path) -> str:

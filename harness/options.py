@@ -177,6 +177,8 @@ OPTIONS = (
     CommandOption("--kconfig", "an additional config fragment, such as debug",
         _KERNEL_VERBS, KERNEL, metavar="FILE|NAME", plan="fragments", setting="kconfig",
         repeated=True),
+    CommandOption("--no-follow", "do not add the options that the series needs to be compiled",
+        _KERNEL_VERBS, KERNEL, plan="no_follow", repeated=True),
     CommandOption("--arch", f"the architecture: {_ARCHITECTURES}", _KERNEL_VERBS, KERNEL,
         metavar="ARCH", plan="arch", pytest="--guest-arch", guest="arch", setting="arch",
         repeated=True, carried=True),

@@ -19,7 +19,8 @@ class Plan:
     Where to start: ``series`` is None if the kernel is tested as it is.  ``series_words`` name the
     series, ``pick`` and ``revision`` choose among several.  ``search_base``: the user did not name
     ``base``, so it may have to be searched for.  ``trust``: the series may contain programs that
-    run on the host.  ``notes`` are lines for display about how the series was interpreted.
+    run on the host.  ``no_follow``: options that the series needs to be compiled are not added.
+    ``notes`` are lines for display about how the series was interpreted.
 
     What to run: relative suites start at ``folder``.  ``pytest_args`` are for pytest alone.
     ``environment`` holds the guests' variables as NAME=VALUE.  ``retry`` is how often a failing
@@ -45,6 +46,7 @@ class Plan:
     revision: int = 0
     no_series: bool = False
     trust: bool = False
+    no_follow: bool = False
     search_base: bool = False
     refresh: bool = False
     arch: str = ""

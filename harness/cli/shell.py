@@ -59,5 +59,6 @@ def _given(image: str, plan: Plan) -> tuple[Path, Path | None]:
 def _built(plan: Plan, progress: Progress) -> tuple[Path, Path | None]:
     """Build the kernel that harness run would test; return its image and its modules."""
     lab = kernels.Lab.of(plan, progress, boots=False)
-    kernel = lab.kernels(kernels.find_source(plan, progress))[-1].kernel
+    _, built = lab.kernels(kernels.find_source(plan, progress))
+    kernel = built[-1].kernel
     return kernel.image, kernel.modules

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import harness
-from harness import adaptors, options, paths, process
+from harness import adaptors, kconfig, options, paths, process
 from harness.decode import Decoded, decode_run, render
 from harness.errors import GuestFault, HarnessError, HostFault, UsageError
 from harness.guest import attend
@@ -73,8 +73,9 @@ def run(
     kept = _kept_folder(plan, built.kernel, lab.accel, places) if keep else None
     if kept is not None and _is_complete(kept):
         return _decoded(_reused(built, kept, folder, progress), built, folder, progress)
-    _write_inputs(built.kernel, lab.request, folder)
-    argv = command(plan, built.kernel, slowness(lab.request), lab.accel, folder, places)
+    request = kconfig.effective(lab.request, built.kernel.config.read_text())
+    _write_inputs(built.kernel, request, folder)
+    argv = command(plan, built.kernel, slowness(request), lab.accel, folder, places)
     with _stage(built, progress) as stage, _attendant(plan, folder, progress):
         failing = {test.id for test in base.tests if test.outcome.bad} if base else set()
         judged = built.side is Side.PATCHED or plan.series is None

@@ -97,6 +97,8 @@ def _failures(columns: Sequence[KernelColumn], ask: Ask | None) -> tuple[ShownFa
 def _lead(matrix: Matrix, columns: Sequence[KernelColumn]) -> Iterator[str]:
     for trouble in filter(None, (matrix.untestable, matrix.refused, matrix.fault)):
         yield f"{trouble}."
+    if extent := sentences.compiled(matrix.lines):
+        yield f"Only {extent}."
     levels = [finding.level for _, finding in matrix.findings]
     errors, warnings = levels.count(Severity.ERROR), levels.count(Severity.WARNING)
     many = len(matrix.rows)

@@ -13,9 +13,10 @@ from unidiff.patch import Hunk
 
 from harness import diff
 from harness.diff import DiffError, FileDiff
-from harness.model import Run
+from harness.model import LineState, Patch, Run, SeriesLines
 from harness.publish.html.excerpts import NOTHING, Budget, Excerpt, excerpt, short
 from harness.publish.html.failures import ShownFailure, ShownSplat
+from harness.text import quantity
 
 SHOWN = 4000  # maximum number of lines of a patch's diff
 ALL = 30_000  # maximum number of lines of all diffs of a series
@@ -197,11 +198,24 @@ def _index(lines: Sequence[DiffLine], remark: Remark) -> int | None:
     return min(same, key=lambda n: abs((lines[n].new or 0) - remark.line), default=None)
 
 
+def remarks_of_lines(
+    lines: SeriesLines | None, patches: Sequence[Patch]
+) -> dict[str, list[Remark]]:
+    """Return what was not compiled, by the subject of the last patch that touches the file."""
+    remarks: dict[str, list[Remark]] = {}
+    last = {file: patch.subject for patch in patches for file in patch.files}
+    for part in lines.ranges(LineState.NOT_COMPILED) if lines else ():
+        many = quantity(part.last - part.first + 1, "line")
+        remark = Remark("note", f"{many} not compiled: {part.why}", part.path, part.first)
+        remarks.setdefault(last.get(part.path, ""), []).append(remark)
+    return remarks
+
+
 def remarks_of_run(
     run: Run, failures: Sequence[ShownFailure], boot: Sequence[ShownSplat]
 ) -> dict[str, list[Remark]]:
     """Return compiler warnings and splats on lines that patches added, by subject."""
-    remarks: dict[str, list[Remark]] = {}
+    remarks = remarks_of_lines(run.lines, run.series.patches if run.series else ())
     for side in run.sides[-1:]:
         for warning in side.kernel.warnings:
             remark = Remark("warning", warning.text, warning.file, warning.line)

@@ -52,3 +52,14 @@ def test_self_tests_pass_on_both_kernels(main_job: Job) -> None:
     idmapped = [name for name in tests if "mount_setattr_idmapped" in name]
     assert idmapped
     assert {tests[name] for name in idmapped} == {"pass"}
+
+
+@pytest.mark.nightly  # a kernel of its own: CONFIG_KUNIT compiles every object again
+def test_kunit_suites_have_their_cases() -> None:
+    code, run, printed = harness("run", "--no-series", "--kunit", "example", "--json")
+    assert code == 0, printed
+    tests = {test["id"]: test["outcome"] for test in run["sides"][0]["tests"]}
+    suite = "kunit:example::example"
+    assert tests[suite] == "pass"
+    assert tests[f"{suite}::example_simple_test"] == "pass"
+    assert tests[f"{suite}::example_skip_test"] == "skip"

@@ -130,7 +130,7 @@ def outside_image(file: str, arch: str) -> str:
     top, _, rest = file.partition("/")
     if top == "Documentation" or file.endswith((".rst", ".txt", ".md", ".yaml")):
         return "a document"
-    if top in ("tools", "scripts", "samples", "LICENSES") or (not rest and "." not in top):
+    if top in ("tools", "scripts", "LICENSES") or (not rest and "." not in top):
         plain = top in ("Kbuild", "Kconfig", "Makefile")
         return "" if plain else f"{top} is not part of the kernel image"
     if top == "arch" and not rest.startswith((f"{arch}/", "Kconfig")):

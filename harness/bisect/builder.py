@@ -48,9 +48,10 @@ class CandidateSources:
         Raises NotApplied.
         """
         commit = candidate.commit or self.source.commit
-        start = dataclasses.replace(self.source, commit=commit, name=commit[:12])
-        slot = tree.Slot(self.repo, start, self.lab.progress)
         series = self.patches(candidate)
+        after = series.after if series else ()
+        start = dataclasses.replace(self.source, commit=commit, name=commit[:12], after=after)
+        slot = tree.Slot(self.repo, start, self.lab.progress).after(tree.Slot.patched)
         return slot.base() if series is None else slot.patched(series)
 
     def patches(self, candidate: Candidate) -> Series | None:

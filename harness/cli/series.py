@@ -107,4 +107,5 @@ def show(series: Series) -> None:
         if numbers:
             print(printable(f"  {word}: {', '.join(map(str, numbers))}"))
     if series.base:
-        print(printable(f"  made on {series.base}"))
+        earlier = "".join(f" with {before.name}" for before in series.after)
+        print(printable(f"  made on {series.base}{earlier}"))

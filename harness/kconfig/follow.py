@@ -26,7 +26,7 @@ _NEW_OPTION = re.compile(r"^\s*(?:menu)?config\s+(\w+)\s*$")
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 _UP = re.compile(r"^(?:\.\.?/)+")
 _CODE = ("arch", "block", "crypto", "drivers", "fs", "include", "init", "io_uring", "ipc")
-_MORE_CODE = ("kernel", "lib", "mm", "net", "security", "sound", "virt")
+_MORE_CODE = ("kernel", "lib", "mm", "net", "samples", "security", "sound", "virt")
 _NEAREST = 12  # files that include a header; more alternatives only cost time
 _INDIRECT = 3  # headers that include a header that includes ...
 
@@ -184,21 +184,29 @@ class _Needs:
                 yield NeededCondition(condition, where, f"compiles {where}")
 
     def _including(self, files: Sequence[str]) -> dict[str, list[str]]:
-        """Return the files that include each of the files, in one search of the tree."""
+        """Return the files that include each of the files, in a few searches of the tree."""
         found: dict[str, list[str]] = {file: [] for file in files}
-        for everywhere in (False, True):
-            wanted = [file for file in files if _is_public(file) is everywhere]
-            if not wanted:
-                continue
-            places = (*_CODE, *_MORE_CODE) if everywhere else tuple({_home(f) for f in wanted})
-            words = [word for file in wanted for word in ("-e", _included_as(file))]
-            argv = ("grep", "-F", *words, self.sources.tree, "--", *places)
-            for line in git.run(self.sources.repo, *argv, check=False).stdout.splitlines():
-                name, _, text = line.partition(":")[2].partition(":")
-                if (match := _INCLUDE.match(text)) and name.endswith(_SOURCES):
-                    for file in included_files(match[1], name, wanted):
-                        found[file].append(name)
+        local = [file for file in files if not _is_public(file)]
+        self._search(local, {posixpath.dirname(file) for file in local}, found)
+        unused = [file for file in local if not found[file] and file.count("/") > 1]
+        self._search(unused, {posixpath.dirname(posixpath.dirname(f)) for f in unused}, found)
+        public = [file for file in files if _is_public(file)]
+        self._search(public, {*_CODE, *_MORE_CODE}, found)
         return found
+
+    def _search(
+        self, files: Sequence[str], places: Collection[str], found: dict[str, list[str]]
+    ) -> None:
+        """Add the files below ``places`` that include one of the files."""
+        if not files:
+            return
+        words = [word for file in files for word in ("-e", _included_as(file))]
+        argv = ("grep", "-F", *words, self.sources.tree, "--", *sorted(places))
+        for line in git.run(self.sources.repo, *argv, check=False).stdout.splitlines():
+            name, _, text = line.partition(":")[2].partition(":")
+            if (match := _INCLUDE.match(text)) and name.endswith(_SOURCES):
+                for file in included_files(match[1], name, files):
+                    found[file].append(name)
 
     def _through(self, path: str, including: dict[str, list[str]], depth: int) -> Expression | None:
         """Return when a file is compiled as part of one that includes it."""
@@ -234,10 +242,6 @@ def included_files(words: str, user: str, files: Sequence[str]) -> Sequence[str]
 
 def _is_public(header: str) -> bool:
     return "include/" in header
-
-
-def _home(file: str) -> str:
-    return posixpath.dirname(file)
 
 
 def _included_as(file: str) -> str:

@@ -105,7 +105,8 @@ class Lab:
         found = follow.followed(base, tip, self.request, self.toolchain, series.follow, config)
         if found is None:
             return None
-        follow.show(found, self.progress)
+        if held:
+            follow.show(found, self.progress)
         request = Request((*self.request.options, *found.options))
         return dataclasses.replace(lab, request=request, followed=found)
 
@@ -191,6 +192,7 @@ class Lab:
         slot = tree.peek(start, self.progress)
         kept = self._all_kept(slot) if slot else None
         if kept:
+            follow.show(kept[0].followed, self.progress)
             return kept
         with tree.slot(start, self.progress) as slot:
             return self._built(slot)
@@ -241,12 +243,14 @@ class Lab:
 def find_source(plan: Plan, progress: Progress) -> Source:
     """Find the commit to start from: a user's tree at a ref, or a release."""
     if plan.tree is not None:
-        return source.from_tree(plan.tree, _base(plan, plan.tree, progress))
-    if not plan.kernel:
+        start = source.from_tree(plan.tree, _base(plan, plan.tree, progress))
+    elif not plan.kernel:
         raise UsageError(
             "no kernel was given", hint="--kernel 7.2 for a release, --tree DIR for a git tree"
         )
-    return source.release(plan.kernel, progress, refresh=plan.refresh)
+    else:
+        start = source.release(plan.kernel, progress, refresh=plan.refresh)
+    return dataclasses.replace(start, after=plan.series.after if plan.series else ())
 
 
 def _base(plan: Plan, repo: Path, progress: Progress) -> str:

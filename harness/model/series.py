@@ -25,6 +25,7 @@ class Series:
 
     ``digest`` covers the patches' bytes: the same digest on the same base gives the same tree.
     ``total`` is the n of [PATCH 1/n]; ``missing`` and ``duplicates`` are numbers of patches.
+    ``after`` are series that are part of its base: they are applied first, in this order.
     ``prerequisites`` are ids (git patch-id) of patches that must be applied first.  ``notes`` are
     lines for display about choices that were made.  ``fault``: why the series cannot be used; only
     callers that request it get such a series.  ``repo`` is the git tree whose ``commits`` (in patch
@@ -40,6 +41,7 @@ class Series:
     link: str = ""
     kernel: str = ""
     base: str = ""
+    after: tuple[Series, ...] = ()
     kconfig: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     subsystems: tuple[str, ...] = ()
@@ -59,12 +61,16 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A commit to start from; ``repo`` is a git repository, which is never modified."""
+    """A commit to start from, once the series ``after`` are applied to it.
+
+    ``repo`` is a git repository, which is never modified.
+    """
 
     repo: Path
     commit: str
     name: str
     origin: str = ""
+    after: tuple[Series, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

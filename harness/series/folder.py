@@ -22,16 +22,18 @@ NAME = "series.toml"
 class SeriesToml:
     """The keys of series.toml.
 
-    ``kernel`` is the release, ``base`` the commit or tag, that the series applies to; ``kconfig``
-    and ``suites`` are names or paths; ``follow`` are options to be turned on with all that they
-    depend on, or (X=n) to be left off.  A path that exists relative to series.toml becomes
-    absolute; everything else is left as written and looked up in the project's folders.
+    ``kernel`` is the release, ``base`` the commit or tag, that the series applies to, once the
+    series ``after`` (folders) are applied; ``kconfig`` and ``suites`` are names or paths;
+    ``follow`` are options to be turned on with all that they depend on, or (X=n) to be left off.  A
+    path that exists relative to series.toml becomes absolute; everything else is left as written
+    and looked up in the project's folders.
     """
 
     title: str = ""
     link: str = ""
     kernel: str = ""
     base: str = ""
+    after: tuple[str, ...] = ()
     kconfig: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     subsystems: tuple[str, ...] = ()
@@ -117,6 +119,7 @@ def _toml(series: Series, link: str) -> str:
         "link": series.link or link,
         "kernel": series.kernel,
         "base": series.base,
+        "after": [str(earlier.folder) for earlier in series.after],
         "kconfig": list(series.kconfig),
         "suites": list(series.suites),
         "subsystems": list(series.subsystems or folders),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness import paths
@@ -34,7 +34,8 @@ class SeriesRequest:
     selects one of several series and ``revision`` one of its revisions.  ``collect`` adds trailers
     from replies to the patches.  If ``whole`` is False, a series may lack patches: ``missing``,
     ``duplicates`` and ``fault`` then describe what is wrong.  ``home`` is the folder for files that
-    are made from mails, by default in the cache.
+    are made from mails, by default in the cache.  ``before`` are the folders of the series that
+    this one is part of the base of.
     """
 
     tree: Path | None = None
@@ -44,6 +45,7 @@ class SeriesRequest:
     collect: bool = False
     whole: bool = True
     home: Path | None = None
+    before: tuple[Path, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +93,7 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
         patches, trailer_notes = collect_trailers(numbered.patches, chosen)
         numbered = dataclasses.replace(numbered, patches=patches)
         notes += trailer_notes
-    series = _series(source, covers[0] if covers else None, numbered, home)
+    series = _series(source, covers[0] if covers else None, numbered, home, request.before)
     return dataclasses.replace(series, notes=tuple(notes), fault=fault.what if fault else "")
 
 
@@ -242,10 +244,27 @@ def _notes(numbered: NumberedPatches, covers: Sequence[Mail], source: MailSource
     return notes
 
 
+def _after(toml: SeriesToml, home: Path, before: tuple[Path, ...]) -> Iterator[Series]:
+    """Load the series that come first.  Raises SeriesError if that goes in a circle."""
+    for folder in map(Path, toml.after):
+        if folder.resolve() in before:
+            raise SeriesError(
+                f"the series in {folder} would have to come before itself",
+                hint=f"remove it from 'after' in {before[-1] / 'series.toml'}",
+            )
+        yield load(folder, SeriesRequest(home=home, before=before))
+
+
 def _series(
-    source: MailSource, cover: Mail | None, numbered: NumberedPatches, home: Path
+    source: MailSource,
+    cover: Mail | None,
+    numbered: NumberedPatches,
+    home: Path,
+    before: tuple[Path, ...],
 ) -> Series:
     toml = read_toml(source.folder) if source.folder else SeriesToml()
+    if source.folder:
+        before = (*before, source.folder.resolve())
     digest = hashlib.sha256(b"".join(mail.for_git_am for mail in numbered.patches)).hexdigest()
     patches = tuple(
         Patch(
@@ -270,6 +289,7 @@ def _series(
         link=toml.link,
         kernel=toml.kernel,
         base=toml.base or source.base or next((mail.base for mail in mails if mail.base), ""),
+        after=tuple(_after(toml, home, before)),
         kconfig=toml.kconfig,
         suites=toml.suites,
         subsystems=toml.subsystems,

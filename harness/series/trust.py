@@ -64,6 +64,9 @@ def require(series: Series, trusted: bool) -> tuple[str, ...]:
 
 def _changes(series: Series) -> Iterator[tuple[str, bool]]:
     """Yield (line, whether it could run any command) for each change to what a build runs."""
+    for earlier in series.after:
+        for line, risky in _changes(earlier):
+            yield f"{earlier.name}: {line}", risky
     for patch in series.patches:
         diffs = parse(patch.path.read_bytes(), str(patch.path)).diffs
         for file in patch.files:

@@ -192,7 +192,7 @@ def _same(actual: str, blob: str) -> bool:
 
 def _with_prerequisites(repo: Path, series: Series, base: str) -> Base:
     """Return the named base, or the commit on top of it that has the prerequisite patches."""
-    prerequisites = series.prerequisites
+    prerequisites = () if series.after else series.prerequisites  # then they come with us
     if not prerequisites:
         name = _name(repo, base) if base == series.base else series.base
         return Base(base, name, 0, 0, "named by the series")

@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import overload
 
 from harness import git, paths
 from harness.errors import HostFault, SeriesError
@@ -40,8 +41,27 @@ class Slot:
 
     def on(self, commit: str, name: str) -> Slot:
         """Return the same worktree with another commit of the same repository as base."""
-        source = dataclasses.replace(self.source, commit=commit, name=name)
+        source = dataclasses.replace(self.source, commit=commit, name=name, after=())
         return Slot(self.path, source, self._progress)
+
+    @overload
+    def after(self, apply: Callable[[Slot, Series], Checkout]) -> Slot: ...
+
+    @overload
+    def after(self, apply: Callable[[Slot, Series], Checkout | None]) -> Slot | None: ...
+
+    def after(self, apply: Callable[[Slot, Series], Checkout | None]) -> Slot | None:
+        """Return the same worktree with the series that come first in its base.
+
+        ``apply`` is a method of Slot; if it returns None for one of them, so does this.
+        """
+        slot = self
+        for series in self.source.after:
+            checkout = apply(slot, series)
+            if checkout is None:
+                return None
+            slot = slot.on(checkout.commit, f"{slot.source.name} with {series.name}")
+        return slot
 
     def base(self) -> Checkout:
         """Return the base commit.  Raises HostFault if the source no longer has it."""
@@ -158,7 +178,7 @@ def peek(source: Source, progress: Progress) -> Slot | None:
     worktree = Slot(_home(source) / "linux", source, progress)
     with contextlib.suppress(HostFault):
         if (worktree.path / ".git").is_dir() and worktree.base():
-            return worktree
+            return worktree.after(Slot.applied)
     return None
 
 
@@ -174,7 +194,7 @@ def slot(source: Source, progress: Progress, stop: Callable[[], bool] = bool) ->
     with paths.lock(home / "lock", f"the worktree of {source.repo}", progress, stop):
         with paths.writing(home):
             path = _prepare(home, source.repo)
-        yield Slot(path, source, progress)
+        yield Slot(path, source, progress).after(Slot.patched)
 
 
 def _prepare(home: Path, repo: Path) -> Path:

@@ -44,9 +44,9 @@ def prepared(repo: Path, patches: int) -> list[str]:
     progress = Progress()
     start = source.release("7.2", progress)
     given = series.load(figures.TOP / "patches" / "configfs-ns")
-    with tree.slot(start, progress) as slot:
+    with tree.slot(dataclasses.replace(start, after=given.after), progress) as slot:
         done = slot.patched(given)
-        commits = [start.commit, *(commit for commit, _ in done.patches)][: patches + 1]
+        commits = [slot.base().commit, *(commit for commit, _ in done.patches)][: patches + 1]
         git(slot.path, "update-ref", "refs/heads/bench", commits[-1])
         words = [
             "git",
@@ -107,6 +107,7 @@ def in_turn(
 def fresh(folder: Path, patches: int) -> Path:
     """Copy the first patches, each with a file more: no kernel of these was built before."""
     folder.mkdir()
+    (folder / "series.toml").write_text(f'after = ["{figures.TOP}/patches/nvmet-fixes"]\n')
     mails = sorted((figures.TOP / "patches" / "configfs-ns").glob("*.patch"))[1 : patches + 1]
     for number, mail in enumerate(mails, 1):
         text = re.sub(r"(?m)^(Subject: \[PATCH[^]]*?)\d+/\d+", rf"\g<1>{number}/{patches}",

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -64,19 +63,11 @@ def test_the_series_fixes_tests_and_breaks_none(main_job: Job) -> None:
 
 
 def test_nearly_all_code_of_the_series_is_compiled(main_job: Job) -> None:
-    files = main_job[1]["lines"]["files"]
-    states = Counter(line["state"] for file in files for line in file["lines"])
+    lines = [line for file in main_job[1]["lines"]["files"] for line in file["lines"]]
+    states = Counter(line["state"] for line in lines)
     assert states["compiled"] > 500
-    missing = {
-        (file["path"], line["why"])
-        for file in files
-        for line in file["lines"]
-        if line["state"] == "not compiled"
-    }
-    assert missing == {
-        ("drivers/nvme/target/debugfs.h", "in the #else of #ifdef CONFIG_NVME_TARGET_DEBUGFS"),
-        ("drivers/nvme/target/pci-epf.c", "not built"),
-    }
+    assert states["not compiled"] < states["compiled"] / 50
+    assert all(bool(line["why"]) == (line["state"] != "compiled") for line in lines)
 
 
 def test_old_behaviour_passes_on_both(main_job: Job) -> None:
@@ -185,7 +176,8 @@ def planted(main_job: Job, tmp_path: Path) -> Callable[[str, str, str], Path]:
         series.mkdir()
         (series / "0001-planted.patch").write_text(f"{PANIC}{made}-- \n2.39\n")
         # The main job's configuration, whose build folder is there.
-        shutil.copy(TOP / "patches" / "configfs-ns" / "series.toml", series)
+        toml = (TOP / "patches" / "configfs-ns" / "series.toml").read_text()
+        (series / "series.toml").write_text(toml.replace('"../', f'"{TOP}/patches/'))
         return series
 
     return make

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -107,6 +108,26 @@ def test_an_applied_series_is_found_again_and_moves_nothing(
     with tree.slot(source(kernel), QUIET) as slot:
         assert slot.patched(got) == first
         assert smalltree.state(slot.path) == before
+
+
+def test_a_series_comes_after_another(kernel: Path, made: Path, tmp_path: Path) -> None:
+    smalltree.three(made, tmp_path / "first")
+    git.run(made, "reset", "--hard", "ORIG_HEAD")
+    git.run(made, "tag", "after-first")
+    smalltree.replace(made, "fs/x.c", "line 5.0\n", "line 5.1\n")
+    smalltree.commit(made, "fs: fourth")
+    first = series.load(tmp_path / "first")
+    second = series.load(smalltree.patches(made, tmp_path / "second", "after-first"))
+    start = dataclasses.replace(source(kernel), after=(first,))
+    assert tree.peek(start, QUIET) is None
+    with tree.slot(start, QUIET) as slot:
+        assert slot.base().tree == git.line(made, "rev-parse", "after-first^{tree}")
+        assert slot.source.name == "v7.2.13 with first"
+        patched = slot.patched(second)
+        assert [subject for _, subject in patched.patches] == ["fs: fourth"]
+    found = tree.peek(start, QUIET)
+    assert found is not None
+    assert found.applied(second) == patched
 
 
 def test_a_series_is_applied_again_when_borrowed_objects_are_gone(

@@ -20,7 +20,7 @@ def test_a_bug_is_in_one_patch(bug: plant.Bug, tmp_path: Path) -> None:
     folder = plant.series(SERIES, bug, 5, tmp_path / "copy")
     differ = [
         file.name
-        for file in folder.iterdir()
+        for file in folder.glob("*.patch")
         if file.read_bytes() != (SERIES / file.name).read_bytes()
     ]
     assert len(differ) == 1

@@ -10,6 +10,7 @@ import pytest
 
 from harness import series
 from harness.errors import SeriesError, UsageError
+from harness.series import trust
 
 DIFF = """\
 diff --git a/fs/x.c b/fs/x.c
@@ -238,6 +239,20 @@ def test_series_toml(tmp_path: Path) -> None:
 )
 def test_bad_series_toml(tmp_path: Path, toml: str, what: str, hint: str) -> None:
     refused(folder(tmp_path / "s", mail(), toml=toml), what, hint)
+
+
+def test_a_series_after_another(tmp_path: Path) -> None:
+    first = folder(tmp_path / "first", mail())
+    got = series.load(folder(tmp_path / "s", mail(), toml='after = ["../first"]'))
+    assert [earlier.folder for earlier in got.after] == [tmp_path / "s/../first"]
+    assert got.after[0].digest == series.load(first).digest
+    script = mail().replace("fs/x.c", "scripts/x.sh")
+    risky = folder(tmp_path / "risky", script)
+    later = series.load(folder(tmp_path / "v", mail(), toml=f'after = ["{risky}"]'))
+    assert trust.commands(later) == ("risky: patch 1, scripts/x.sh",)
+    refused(folder(tmp_path / "t", mail(), toml='after = ["../t"]'), "before itself", "remove it")
+    with pytest.raises(UsageError, match="no series at"):
+        series.load(folder(tmp_path / "u", mail(), toml='after = ["../nowhere"]'))
 
 
 def test_no_such_path(tmp_path: Path) -> None:

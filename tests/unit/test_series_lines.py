@@ -9,6 +9,7 @@ from harness import kbuild
 from harness.build import line_kinds
 from harness.model import ChangedFile, ChangedLine, LineState, SeriesLines
 from harness.publish import sentences
+from harness.publish.html import diffs
 from harness.serial import from_json, to_json
 
 SOURCE = """\
@@ -88,7 +89,7 @@ def test_assembly() -> None:
         ("arch/Kconfig", ""),
         ("Documentation/x.rst", "a document"),
         ("tools/perf/perf.c", "tools is not part of the kernel image"),
-        ("samples/x.c", "samples is not part of the kernel image"),
+        ("samples/configfs/x.c", ""),
         ("MAINTAINERS", "MAINTAINERS is not part of the kernel image"),
         ("arch/arm64/mm/fault.c", "for another architecture (arm64)"),
         ("drivers/x/y.dts", "a device tree"),
@@ -135,3 +136,11 @@ def test_the_verdict_says_how_much_of_the_series_it_is_about() -> None:
 def test_lines_are_stored() -> None:
     lines = of(YES, NO, NOTHING)
     assert from_json(SeriesLines, to_json(lines)) == lines
+
+
+def test_the_report_shows_what_was_not_compiled_at_the_last_patch_of_the_file() -> None:
+    touching = {1: ("fs/x.c",), 2: ("fs/x.c", "fs/y.c"), 3: ("fs/y.c",)}
+    remarks = diffs.remarks_of_lines(of(YES, NO, NO), touching)
+    assert remarks == {2: [diffs.Remark("note", "2 lines not compiled: not built", "fs/x.c", 2)]}
+    assert diffs.remarks_of_lines(of(NO), {1: ("fs/other.c",)}) == {}
+    assert diffs.remarks_of_lines(None, touching) == {}

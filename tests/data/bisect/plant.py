@@ -82,6 +82,8 @@ def series(given: Path, bug: Bug, at: int, folder: Path, mark: str = "") -> Path
     With a ``mark``, a word, its first patch adds a file of that name: nobody has built it yet.
     """
     shutil.copytree(given, folder)
+    toml = folder / "series.toml"
+    toml.write_text(toml.read_text().replace('"../', f'"{given.parent}/'))
     _append(folder, at, bug.diff)
     if mark:
         file = f"Documentation/{mark}.txt"

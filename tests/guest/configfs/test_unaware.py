@@ -13,8 +13,8 @@ import pytest
 
 from guestlib import disks
 from guestlib.nvmet import Instance, NvmetHost
-from harness.guestside import needs
-from harness.guestside.container import Container
+from harness.guestside import needs, syscalls, wait
+from harness.guestside.container import Container, mount_configfs
 from harness.guestside.expect import errno_is
 from harness.guestside.kernelfiles import CONFIGFS
 
@@ -146,3 +146,77 @@ class TestPoint6Registering:
 def modprobe(*options: str) -> None:
     done = subprocess.run(["modprobe", *options, "configfs_sample"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@needs.module("configfs_sample")
+class TestPoint8DependedOn:
+    """The sample's fourth subsystem is aware, and other kernel code depends on its items."""
+
+    GROUP = Path(CONFIGFS, "04-per-namespace")
+
+    @pytest.fixture(autouse=True)
+    def _loaded(self, configfs: str) -> Iterator[None]:
+        modprobe()
+        yield
+        modprobe("--remove")
+
+    def test_a_new_container_has_it(self, make_container: Callable[..., Container]) -> None:
+        container = make_container()
+        assert self.GROUP.name in container.run(listing)
+        number = container.run((self.GROUP / "ns_id").read_text)
+        assert int(number) == container.mount_namespace()
+        assert int((self.GROUP / "ns_id").read_text()) != container.mount_namespace()
+
+    def test_it_is_unloaded_while_containers_have_it(
+        self, make_container: Callable[..., Container]
+    ) -> None:
+        containers = [make_container(), make_container()]
+        containers[1].destroy()
+        modprobe("--remove")
+        assert self.GROUP.name not in containers[0].run(listing)
+        modprobe()
+        assert self.GROUP.name not in containers[0].run(listing), "it does not gain one"
+
+    @pytest.mark.parametrize("place", ["initial", "container"])
+    def test_an_item_stays(self, make_container: Callable[..., Container], place: str) -> None:
+        def check() -> None:
+            item = make_item(self.GROUP)
+            depend(item, wanted=True)
+            with errno_is(errno.EBUSY):
+                item.rmdir()
+            depend(item, wanted=False)
+            item.rmdir()
+
+        check() if place == "initial" else make_container().run(check)
+
+    def test_its_instance_outlives_its_mount(
+        self, make_container: Callable[..., Container]
+    ) -> None:
+        container = make_container()
+        folder = Path(f"{container.root}{CONFIGFS}/04-per-namespace")
+
+        def come_back() -> list[str]:
+            syscalls.umount(CONFIGFS)
+            mount_configfs()
+            return sorted(entry.name for entry in self.GROUP.iterdir() if entry.is_dir())
+
+        def depend_on_one() -> None:
+            depend(make_item(self.GROUP), wanted=True)
+
+        container.run(depend_on_one)
+        assert container.run(come_back) == ["item"], "a mount finds it as it was"
+        depend(folder / "item", wanted=False)
+        assert container.run(come_back) == [], "nothing holds it any more"
+
+
+def make_item(group: Path) -> Path:
+    item = group / "item"
+    item.mkdir()
+    return item
+
+
+def depend(item: Path, *, wanted: bool) -> None:
+    """Have other kernel code depend on an item, or no longer."""
+    attribute = item / "depend"
+    attribute.write_text(str(int(wanted)))
+    wait.until(lambda: attribute.read_text() == f"{int(wanted)}\n", f"{attribute} to be {wanted}")

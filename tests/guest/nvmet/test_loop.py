@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import errno
-
 import pytest
 
 from guestlib import disks, nvme
@@ -12,7 +10,6 @@ from guestlib.instances import check_own
 from guestlib.nvmet import Instance, Namespace, Port, Subsystem, loop_port
 from harness.guestside import needs
 from harness.guestside.container import Container
-from harness.guestside.expect import errno_is
 
 pytestmark = [needs.config("CONFIG_NVME_TARGET_LOOP"), needs.program("nvme")]
 
@@ -20,7 +17,6 @@ NQN = "nqn.2026-01.org.example:loop"
 OTHER = "nqn.2026-01.org.example:loop-other"
 UUID = "7d4c0a52-6f0e-4d2b-9d53-0f6a1c4f2b12"
 PORT = loop_port(1, NQN)
-ANY_HOST = f"subsystems/{NQN}/attr_allow_any_host"
 
 
 @pytest.mark.usefixtures("place")
@@ -40,22 +36,6 @@ class TestPort:
                 assert controller.read("address") == "traddr=two"
             with pytest.raises(nvme.NvmeError):
                 nvme.connect(one, OTHER)
-
-    # Without the series such a reset waits for itself for ever, and its guest is lost.
-    @needs.feature("own_instances")
-    def test_a_host_that_is_refused_on_its_reset_goes_away_for_good(
-        self, instance: Instance
-    ) -> None:
-        # Loop does not try again: whoever is allowed once more connects once more.
-        with instance.holding(Subsystem(NQN), PORT):
-            controller = nvme.connect(PORT, NQN)
-            instance.write(ANY_HOST, 0)
-            with errno_is(errno.ENETRESET):
-                controller.write("reset_controller", 1)
-            controller.becomes("")
-            instance.write(ANY_HOST, 1)
-            with nvme.connected(PORT, NQN) as again:
-                assert again.state == "live"
 
     def test_a_name_that_no_port_has_is_not_reached(self, instance: Instance) -> None:
         with instance.holding(Subsystem(NQN), PORT), pytest.raises(nvme.NvmeError):

@@ -8,7 +8,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from guestlib.nvmet import AnaGroup, Instance, NvmetHost, Port, Referral, Subsystem
+import pytest
+
+from guestlib.instances import check_own
+from guestlib.nvmet import AnaGroup, Instance, Namespace, NvmetHost, Port, Referral, Subsystem
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, How, mount_configfs
 from harness.guestside.expect import errno_is
@@ -256,3 +259,49 @@ def test_a_namespace_is_gone_soon_after_its_task() -> None:
         lambda: number not in syscalls.listns(syscalls.CLONE_NEWNS),
         f"mount namespace {number} to be gone",
     )
+
+
+@needs.config("CONFIG_NVME_TARGET")
+class TestPoint8NothingPinsItself:
+    """An instance that kept itself alive could never be reached again."""
+
+    @pytest.mark.parametrize("whose", ["own", "another's", "the initial"])
+    def test_no_attribute_can_be_a_disk(
+        self, make_container: Callable[..., Container], whose: str
+    ) -> None:
+        container, other = make_container(), make_container()
+        check_own(container)
+        places = {
+            "own": CONFIGFS,
+            "another's": f"{other.root}{CONFIGFS}",
+            "the initial": f"/proc/{os.getpid()}/root{CONFIGFS}",
+        }
+        file = f"{places[whose]}/nvmet/discovery_nqn"
+        with pytest.raises(OSError, match="enable") as caught:
+            container.run(lambda: Instance().add(Subsystem(NQN, (Namespace(file, buffered=True),))))
+        assert caught.value.errno == errno.EINVAL
+
+    @needs.config("CONFIG_OVERLAY_FS", "CONFIG_NVME_TARGET_DEBUGFS")
+    def test_no_overlay_lies_on_it(self, container: Container, tmp_path: Path) -> None:
+        """A file of the overlay would hold it, wherever that file lies."""
+        check_own(container)
+        folder = Path(f"/sys/kernel/debug/nvmet-instances/{container.mount_namespace()}")
+        assert folder.is_dir()
+
+        def overlay() -> None:
+            syscalls.mount("none", str(tmp_path), "tmpfs")
+            for name in ("upper", "work", "merged"):
+                (tmp_path / name).mkdir()
+            syscalls.mount(
+                "none",
+                str(tmp_path / "merged"),
+                "overlay",
+                0,
+                f"lowerdir={CONFIGFS}/nvmet,upperdir={tmp_path}/upper,workdir={tmp_path}/work",
+            )
+
+        with pytest.raises(OSError, match="overlay") as caught:
+            container.run(overlay)
+        assert caught.value.errno == errno.EINVAL
+        container.destroy()
+        wait.until(lambda: not folder.exists(), "the instance to be gone")

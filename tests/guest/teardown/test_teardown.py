@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from guestlib import disks, links, nvme
+from guestlib.instances import check_own
 from guestlib.nvmet import (
     AnaGroup,
     Instance,
@@ -281,3 +284,35 @@ class TestPoint8Persists:
                     disks.check_data(controller.device(1, UUID), file, size=disks.MEBI)
             finally:
                 syscalls.mount("none", configfs, "configfs")
+
+
+@needs.program("mkfs.ext4")
+@needs.config("CONFIG_EXT4_FS", "CONFIG_BLK_DEV_LOOP", "CONFIG_NVME_TARGET_LOOP")
+class TestPoint8WrittenBack:
+    """The instance goes behind what else its namespace had mounted."""
+
+    def test_a_file_system_on_the_containers_own_disk(
+        self, container: Container, make_file: Callable[..., str], tmp_path: Path
+    ) -> None:
+        """Written without fsync just before the last task is killed, and there when looked at."""
+        check_own(container)
+        file, port, data = make_file(16), loop_port(1, NQN, name="own"), disks.pattern(1 << 16)
+        container.run(make, backed(file), port)
+        controller = container.run(nvme.connect, port, NQN)
+        device = controller.device(1, UUID)
+        subprocess.run(["mkfs.ext4", "-q", device], check=True, capture_output=True)
+
+        def write() -> None:
+            syscalls.mount(device, str(tmp_path), "ext4")
+            (tmp_path / "written").write_bytes(data)
+
+        container.run(write)
+        container.destroy()
+        controller.becomes("")
+        wait.until(lambda: closed(file), f"{file} closed")
+        with disks.loop_device(file) as outside:
+            syscalls.mount(outside, str(tmp_path), "ext4", syscalls.MS_RDONLY)
+            try:
+                assert (tmp_path / "written").read_bytes() == data
+            finally:
+                syscalls.umount(str(tmp_path))

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Point 8 where the storage never answers: nobody but the instance itself may wait for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from guestlib import links, nvme
+from guestlib.fuse import StuckFiles, stuck_files, try_to_write
+from guestlib.instances import check_own
+from guestlib.nvmet import Instance, Namespace, Port, Subsystem, loop_port, tcp_port
+from harness.guestside import needs, syscalls, wait
+from harness.guestside.container import Container
+from harness.guestside.kernelfiles import CONFIGFS
+from harness.guestside.task import Task
+
+pytestmark = [
+    needs.program("nvme"),
+    needs.config("CONFIG_FUSE_FS", "CONFIG_NVME_TARGET_LOOP", "CONFIG_NVME_TARGET_DEBUGFS"),
+]
+
+NQN = "nqn.2026-01.org.example:stuck"
+OTHER = "nqn.2026-01.org.example:other"
+INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
+tcp = needs.config("CONFIG_NVME_TARGET_TCP", "CONFIG_NVME_TCP")
+
+
+def instance_folder(container: Container) -> Path:
+    folder = INSTANCES / str(container.mount_namespace())
+    assert folder.is_dir(), f"no {folder}: it has no instance of its own"
+    return folder
+
+
+def ends(pid: int) -> None:
+    """Kill a child, which must not wait for anything."""
+    os.kill(pid, signal.SIGKILL)
+    wait.until(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT), "its end")
+
+
+def check_sync() -> None:
+    """Nothing that hangs may keep sync(2) from returning; the caller is not the one who waits."""
+    Task(os.sync).result()
+
+
+def add(file: str, port: Port, *, buffered: bool = True) -> None:
+    Instance().add(Subsystem(NQN, (Namespace(file, buffered=buffered),)), port)
+
+
+@contextmanager
+def writing(device: str) -> Iterator[Task]:
+    task = Task(try_to_write, device)
+    try:
+        yield task
+    finally:
+        task.kill()
+
+
+@pytest.fixture
+def stuck(tmpfs: Path, container: Container) -> Iterator[StuckFiles]:
+    """Files in the container whose writes hang; the server is a task of it."""
+    with stuck_files(container.begin, tmpfs / "stuck") as files:
+        yield files
+
+
+class TestPoint8Stuck:
+    @pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "direct"])
+    def test_the_last_task_of_a_container_serves_its_disk(
+        self, container: Container, stuck: StuckFiles, *, buffered: bool
+    ) -> None:
+        """Its end is what makes the write fail that the teardown waits for."""
+        check_own(container)
+        folder = instance_folder(container)
+        port = loop_port(1, NQN, name="stuck")
+        container.run(lambda: add(stuck.path, port, buffered=buffered))
+        controller = container.run(nvme.connect, port, NQN)
+        with writing(controller.device()) as writer:
+            stuck.wait_for_write()
+            container.destroy()
+            assert folder.is_dir(), "the server is still a task of it"
+            ends(stuck.server.pid)
+            check_sync()
+            wait.until(lambda: not folder.exists(), "the instance to be gone")
+            controller.becomes("")
+            assert writer.result().startswith("failed")
+
+    @pytest.mark.parametrize("end", ["umount", "killed"])
+    def test_another_instance_does_not_wait(
+        self,
+        make_container: Callable[..., Container],
+        container: Container,
+        stuck: StuckFiles,
+        end: str,
+    ) -> None:
+        """Direct, so that the command hangs in a worker of nvmet's own workqueue."""
+        port = loop_port(1, NQN, name="stuck")
+        container.run(lambda: add(stuck.path, port, buffered=False))
+        controller = container.run(nvme.connect, port, NQN)
+        other = make_container()
+        folder = instance_folder(other)
+        with writing(controller.device()):
+            stuck.wait_for_write()
+            other.run(lambda: Instance().add(Subsystem(OTHER), loop_port(1, OTHER, name="idle")))
+            if end == "umount":
+                other.run(syscalls.umount, CONFIGFS)
+            else:
+                other.destroy()
+            wait.until(lambda: not folder.exists(), "the idle instance to be gone")
+            stuck.close_server()
+        controller.disconnect()
+
+    def test_umount_can_be_killed(self, container: Container, stuck: StuckFiles) -> None:
+        """And the instance ends when the storage does, with nobody waiting for it."""
+        folder = instance_folder(container)
+        port = loop_port(1, NQN, name="stuck")
+        container.run(lambda: add(stuck.path, port))
+        controller = container.run(nvme.connect, port, NQN)
+        with writing(controller.device()):
+            stuck.wait_for_write()
+            umount = container.begin(syscalls.umount, CONFIGFS)
+            wait.until(lambda: not own_mounts(container), "the mount to be gone")
+            ends(umount.pid)
+            umount.kill()
+            check_sync()
+            assert folder.is_dir(), "its write hangs, so it cannot be gone"
+            mounter = container.begin(syscalls.mount, "none", CONFIGFS, "configfs")
+            ends(mounter.pid)
+            mounter.kill()
+            stuck.close_server()
+            wait.until(lambda: not folder.exists(), "the instance to be gone")
+        controller.becomes("")
+
+    @tcp
+    def test_a_container_that_exports_a_lost_disk_of_another(
+        self, make_container: Callable[..., Container], make_file: Callable[..., str]
+    ) -> None:
+        """The host waits for the other to come back, for ever if it was told to."""
+        first, second = make_container(), make_container()
+        folder = instance_folder(second)
+        outer, inner = tcp_port(1, NQN), loop_port(1, OTHER, name="inner")
+        file = make_file(1)
+        first.run(lambda: add(file, outer))
+        lost = nvme.connect(outer, NQN, "--ctrl-loss-tmo=-1", "--reconnect-delay=1")
+        with ExitStack() as stack:
+            stack.callback(lost.disconnect)
+            disk = lost.device()
+            values = Subsystem(OTHER, (Namespace(disk),)), inner
+            second.run(lambda: Instance().add(*values))
+            controller = second.run(nvme.connect, inner, OTHER)
+            device = controller.device()
+            first.destroy()
+            wait.until(lambda: not links.answers("127.0.0.1", 4420), "no answer")
+            lost.becomes("connecting")
+            writer = stack.enter_context(writing(device))
+            wait.until(lambda: in_flight(device), "the write to be in flight")
+            ends(second.pid)
+            check_sync()
+            assert folder.is_dir(), "its write hangs, so it cannot be gone"
+            lost.disconnect()
+            assert writer.result().startswith("failed")
+        wait.until(lambda: not folder.exists(), "the instance to be gone")
+        controller.becomes("")
+
+    @tcp
+    def test_a_tcp_port_of_the_initial_instance_is_disabled_meanwhile(
+        self, initial: Instance, tmpfs: Path
+    ) -> None:
+        """As it always was: removing the last link does not wait for what the port's queues do."""
+        port = tcp_port(1, NQN)
+        with stuck_files(Task, tmpfs / "stuck") as files, ExitStack() as stack:
+            stack.callback(syscalls.umount, str(tmpfs / "stuck"), syscalls.MNT_DETACH)
+            stack.callback(initial.remove_subsystem, NQN)
+            stack.callback(initial.remove_port, "1")
+            stack.callback(files.close_server)
+            add(files.path, port)
+            controller = nvme.connect(port, NQN, "--ctrl-loss-tmo=0")
+            with writing(controller.device()):
+                files.wait_for_write()
+                Task(initial.unlink, 1, NQN).result()
+                assert not links.answers("127.0.0.1", 4420)
+                files.close_server()
+        controller.becomes("")
+
+
+def own_mounts(container: Container) -> list[str]:
+    lines = Path(f"/proc/{container.pid}/mountinfo").read_text().splitlines()
+    own = [line for line in lines if " - configfs " in line]
+    initial = Path("/proc/self/mountinfo").read_text()
+    devices = {line.split()[2] for line in initial.splitlines() if " - configfs " in line}
+    return [line for line in own if line.split()[2] not in devices]
+
+
+def in_flight(device: str) -> bool:
+    with suppress(OSError):
+        inflight = (Path("/sys/block") / Path(device).name / "inflight").read_text()
+        return any(int(number) for number in inflight.split())
+    return False

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # guests do without
     from harness.progress import Progress
 
 #: The kinds; each is a module of this package with an ADAPTOR.
-KINDS = ("program", "kselftest", "kunit")
+KINDS = ("program", "kselftest", "kunit", "blktests")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,13 +3,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-from conftest import TOP, Job, harness
+from conftest import Job, harness
 
 PROGRAMS = {
     "tap.sh": "echo TAP version 13; echo 1..2; echo ok 1 a; echo not ok 2 b; exit 1",
@@ -46,3 +41,25 @@ def test_programs_have_outcomes(programs: dict[str, dict[str, str]]) -> None:
 def test_a_panic_is_blamed_on_its_program(programs: dict[str, dict[str, str]]) -> None:
     assert "sysrq triggered crash" in programs["panics.sh"]["message"]
     assert "confirmed: bad in all 2 runs" in programs["panics.sh"]["message"]
+
+
+@pytest.mark.nightly  # the self-tests need an option more than the default kernel has
+def test_self_tests_pass_on_both_kernels(main_job: Job) -> None:
+    words = ("run", "--kselftest", "statmount", "--kselftest", "mount_setattr", "--json")
+    code, run, printed = harness(*words)
+    assert code == 0, printed
+    tests = {test["id"]: test["outcome"] for test in run["sides"][1]["tests"]}
+    idmapped = [name for name in tests if "mount_setattr_idmapped" in name]
+    assert idmapped
+    assert {tests[name] for name in idmapped} == {"pass"}
+
+
+@pytest.mark.nightly  # a kernel of its own: CONFIG_KUNIT compiles every object again
+def test_kunit_suites_have_their_cases() -> None:
+    code, run, printed = harness("run", "--no-series", "--kunit", "example", "--json")
+    assert code == 0, printed
+    tests = {test["id"]: test["outcome"] for test in run["sides"][0]["tests"]}
+    suite = "kunit:example::example"
+    assert tests[suite] == "pass"
+    assert tests[f"{suite}::example_simple_test"] == "pass"
+    assert tests[f"{suite}::example_skip_test"] == "skip"

@@ -19,6 +19,7 @@ _DEADLOCK = (
 )
 
 # A task's name of up to 15 characters; not all that it may have, since a prefix may be before it.
+_WHOSE = r"(?P<comm>.+):(?P<pid>\d+)"
 _COMM_LENGTH = r".{1,15}"
 _COMM = r"[A-Za-z_(.~][\w./#()~@+-]*(?::[\w.+-]+)?(?: [\w./#()~@+-]+)*"
 
@@ -215,6 +216,24 @@ OTHER_HEADLINES = (
         "slab",
         r"BUG [\w.<>:-]+ \((?:Not tainted|Tainted: .*)\): (?P<what>[A-Za-z ]+)",
         "BUG: slab: {what}",
+    ),
+    headline(
+        "slab",
+        rf"INFO: (?P<what>Allocated|Freed) in {AT}.{{0,120}}? age=\d+ cpu=\d+ pid=",
+        "INFO: {what} in {f} age=NUM cpu=NUM pid=NUM",
+        role=Role.PART,
+    ),
+    _line(
+        "unwinder",
+        rf"WARNING: kernel stack regs at [0-9a-f]+ in {_WHOSE} has bad '(?P<what>\w+)' value",
+        "WARNING: kernel stack regs has bad '{what}' value",
+        role=Role.PART,
+    ),
+    _line(
+        "unwinder",
+        rf"WARNING: kernel stack (?:regs|frame pointer) at .+ in {_WHOSE} has bad (?:'\w+' )?value",
+        "WARNING: kernel stack regs has bad value",
+        role=Role.PART,
     ),
     _line(
         "unregister netdevice",

@@ -21,10 +21,11 @@ from harness.splat.blame import (
     telling,
     where_stalled,
 )
-from harness.splat.bystanders import LOCKDEP, REPORTERS, USB_REQUESTS, WORK_ITEMS
+from harness.splat.bystanders import LOCKDEP, USB_REQUESTS, WORK_FLUSHES
 from harness.splat.function_groups import function_of, in_any
 from harness.splat.kinds import Headline, Role, SplatKind, Suspect
 from harness.splat.open_splat import OpenSplat
+from harness.splat.reporters import REPORTERS
 from harness.splat.stacks import Stacks, read_stacks, real_frames
 
 FRAMES = 64  # frames to keep per stack
@@ -58,8 +59,10 @@ _LEAK = re.compile(r"\s+comm \"(?P<comm>.*)\", pid (?P<pid>\d+)")
 _LOCKS = re.compile(
     r"(?P<task>\S.*?/\d+)(?: \[HC.*\])? (?:is trying|takes:|just changed|is freeing|is leaving)"
 )
+_DIES = re.compile(r"(?:CPU \d+ )?(?P<comm>[^\s(\[].{0,14}?)\((?P<pid>\d+)\): Oops")
+_PROCESS = re.compile(r"Process (?P<comm>\S.*?) \(pid: (?P<pid>\d+)")
 # Every line that names a task contains one of these.
-_TASK_WORDS = ("PID: ", "task ", "pid", " is ", "takes:", " just ")
+_TASK_WORDS = ("PID: ", "task ", "pid", " is ", "takes:", " just ", ": Oops")
 _MODULES = re.compile(r"Modules linked in:(.*)")
 _UNLOADED = re.compile(r"\[last unloaded: .*?\]|\([A-Z+-]*\)")
 
@@ -79,8 +82,9 @@ _SIZED = (
     re.compile(r"BUG: .* on (?P<kind>read|write) at (?P<at>0x[0-9a-f]+)"),
 )
 _ADDRESS = re.compile(
-    r"(?:BUG: |Unable |Oops: general protection).*(?:address:?|at|for address|virtual address) "
-    r"(?:non-canonical address )?(?P<at>(?:0x)?[0-9a-f]{3,16})\b"
+    r"(?:BUG: |Unable |Oops: general protection).*"
+    r"(?:address:?|at(?: addr)?|for address|virtual address) (?:non-canonical address )?"
+    r"(?P<at>(?:0x)?[0-9a-f]{3,16})\b"
 )
 # Lines that may match an access pattern begin like this, or contain a word of _MODE.
 _TELLS = re.compile(
@@ -133,6 +137,8 @@ def _digest(
     guilty = _guilty(headline, named, stacks, lines)
     access = _access(lines)
     kind = _kind_name(headline.kind, lines)
+    if kind == "rust panic" and not named["what"]:  # the message has a line of its own
+        named["what"] = lines[head + 1].strip() if lines[head + 1 :] else kind
     title = _title(headline, lines[head], named, guilty, access.kind.capitalize())
     if kind == "null dereference" and headline.kind.name != kind:
         title = "BUG: unable to handle kernel NULL pointer dereference"
@@ -180,21 +186,29 @@ def _guilty(headline: Headline, named: dict[str, str], stacks: Stacks, lines: Se
         return wait
     if Suspect.CALLER in kind.suspects and (caller := _caller(lines)):
         return caller
-    if stacks.locks and Suspect.LOCK in kind.suspects and stacks.locks[0] in WORK_ITEMS:
-        return stacks.locks[0]  # it takes the lock that stands for the work
+    if Suspect.LOCK in kind.suspects and any(name in WORK_FLUSHES for name in stacks.locks[:1]):
+        return stacks.locks[0]
     if kind.stalled or (kind.recursive and recurses(stacks.main)):
         stalled = where_stalled(stacks.traces, kind.in_tick) or [stacks.entry, *stacks.main]
         return anchor(stalled) or blame(stalled)
-    deadlock = len(stacks.locks) > 1
     suspects = {
         Suspect.NAMED: [in_headline],
         Suspect.ENTRY: [stacks.entry],
-        Suspect.LOCK: [*stacks.locks, *stacks.chain] if deadlock else stacks.locks,
+        Suspect.LOCK: _takers(stacks),
         Suspect.OWNER: stacks.owner,
     }
     first = [frame for suspect in kind.suspects for frame in suspects.get(suspect, ())]
     candidates = [frame for frame in [*first, *stacks.main] if frame]
     return culprit(candidates, kind.bystanders) or blame(candidates)
+
+
+def _takers(stacks: Stacks) -> list[str]:
+    """Return who takes the lock that lockdep reports, the most likely first.
+
+    If it must not be taken in interrupts, that is the interrupt that takes another one.  Otherwise
+    it is who takes the second lock; if that is a bystander, who holds the first.
+    """
+    return [*stacks.became, *stacks.locks, *(stacks.chain if len(stacks.locks) > 1 else ())]
 
 
 def _caller(lines: Sequence[str]) -> str:
@@ -221,6 +235,8 @@ def _title(headline: Headline, line: str, named: dict[str, str], guilty: str, rw
         fields["what"] = fields["what"].removeprefix("double-free or ")
     if kind == "ubsan":
         fields["what"] = fields["what"].lower().replace(" ", "-")
+    if kind == "oops":
+        fields["what"] = fields["what"].replace("_", " ")
     if kind == "kcsan":
         fields["pair"] = " / ".join(map(function_of, fields["pair"].split(" / ")))
     template = headline.title
@@ -241,7 +257,8 @@ def _access(lines: Sequence[str]) -> Access:
                 parts = {"size": None, **match.groupdict()}
                 word = str(parts["kind"]).lower()
                 kind = "read" if word == "access" else word
-                return Access(kind, int(parts["size"] or 0), _hex(str(parts["at"])))
+                at = parts.get("at")  # some versions have it in the headline
+                return Access(kind, int(parts["size"] or 0), _hex(at) if at else address)
         if not address and (match := _ADDRESS.match(line) or _FAILING.match(line)):
             address = _hex(match["at"])
         if not kind and (match := _MODE.match(line)):
@@ -270,7 +287,7 @@ def _task(lines: Sequence[str], named: dict[str, str]) -> str:
     for line in lines:
         if not any(word in line for word in _TASK_WORDS):
             continue
-        for pattern in (_BY_TASK, _LOCKS, _IN_ATOMIC, _LEAK, _HEADER):
+        for pattern in (_BY_TASK, _LOCKS, _IN_ATOMIC, _LEAK, _HEADER, _DIES, _PROCESS):
             if match := pattern.match(line):
                 parts = match.groupdict()
                 return parts.get("task") or f"{parts['comm']}/{parts['pid']}"

@@ -9,6 +9,10 @@ from harness.splat.kinds import AT, SYM, WHERE, Role, Stop, headline
 
 _REASON = r"Kernel panic - not syncing: "
 
+# The task that dies, on some architectures, as in "cat(77): "; the code of an exception.
+_BY_TASK = r"(?P<comm>[^\s(\[].{0,14}?)\((?P<pid>\d+)\)"
+_CODE = r"(?:,? ?sig: \d+|: sig: \d+|:? ?(?:0x)?[0-9a-f]{4,16})?"
+
 _preface = functools.partial(headline, stop=Stop.CUT, role=Role.PREFACE)
 _trap = functools.partial(headline, stop=Stop.CUT, role=Role.TRAP)
 _line = functools.partial(headline, stop=Stop.LINE)
@@ -67,6 +71,11 @@ FAULT_HEADLINES = (
         stop=Stop.PANIC,
         role=Role.PREFACE,
     ),
+    _preface(
+        "rust panic",
+        r"rust_kernel: panicked at (?:'(?P<what>.*)', )?\S+\.rs:\d+:\d+:?$",
+        "{what} in {f}",
+    ),
     _preface("double fault", r"(?:traps: )?PANIC: double fault", "PANIC: double fault in {f}"),
     _preface(
         "null dereference",
@@ -76,7 +85,7 @@ FAULT_HEADLINES = (
     ),
     _preface(
         "null dereference",
-        r"(?:BUG: )?Unable to handle kernel (?:NULL pointer dereference at |"
+        r"(?:BUG: )?Unable to handle kernel (?:NULL pointer dereference(?: at |$)|"
         r"instruction fetch \(NULL pointer\?\))",
         "BUG: unable to handle kernel NULL pointer dereference in {f}",
     ),
@@ -106,12 +115,15 @@ FAULT_HEADLINES = (
     _trap("kernel bug", rf"kernel BUG at {WHERE}!", "kernel BUG in {f}"),
     _trap("kernel bug", rf"kernel BUG at {AT}", "kernel BUG in {f}"),
     headline(
-        "kernel bug", r"Kernel BUG \[#\d+\]", "kernel BUG in {f}", stop=Stop.CUT, role=Role.DIE
+        "kernel bug",
+        r"Kernel (?:BUG |bug detected)\[#\d+\]",
+        "kernel BUG in {f}",
+        stop=Stop.CUT,
+        role=Role.DIE,
     ),
     _trap(
         "general protection fault",
-        r"(?:Oops: )?general protection fault(?:,.*)?: [0-9a-f]{4} "
-        r"\[#\d+\]",
+        r"(?:Oops: )?general protection fault(?:,.*| for .*)?: [0-9a-f]{4} \[#\d+\]",
         "general protection fault in {f}",
     ),
     _trap(
@@ -137,14 +149,10 @@ FAULT_HEADLINES = (
         "BUG: unable to handle kernel paging request in {f}",
     ),
     _trap("oops", r"Oops: (?P<what>[A-Za-z][\w #-]*?), sig: \d+ \[#\d+\]", "Oops: {what} in {f}"),
+    _trap("oops", r"(?:Oops: )?stack segment: [0-9a-f]{4} \[#\d+\]", "stack segment fault in {f}"),
     _trap(
         "oops",
-        r"(?:Oops: )?stack segment: [0-9a-f]{4} \[#\d+\]",
-        "stack segment fault in {f}",
-    ),
-    _trap(
-        "oops",
-        r"(?:Oops: )?(?P<what>(?:divide error|invalid opcode|int3|bounds"
+        r"(?:Oops: )?(?P<what>(?:divide[ _]error|invalid opcode|int3|bounds"
         r"|invalid TSS|segment not present|control protection(?: fault)?|alignment check"
         r"|coprocessor segment overrun|trap|machine check|stack guard page)): "
         r"[0-9a-f]{4} \[#\d+\]",
@@ -179,14 +187,30 @@ FAULT_HEADLINES = (
     _trap("warning", rf"WARNING: {WHERE} at {SYM}$", "WARNING in {f}", sure=False),
     _trap(
         "warning",
-        rf"WARNING: (?:{WHERE} )?at {AT}(?:/0x[0-9a-f]+)?(?: \[[\w. -]+\])?"
+        rf"WARNING: (?:\[.*?\] )?(?:{WHERE} )?at {AT}(?:/0x[0-9a-f]+)?(?: \[[\w. -]+\])?"
         r"(?:, CPU#(?P<cpu>\d+): (?P<task>.+/\d+))?",
         "WARNING in {f}",
+    ),
+    # Other architectures: what die() says, and what may stand before it.
+    _preface(
+        "oops",
+        r"Kernel Fault: Code=\d+ \((?P<what>[\w ()/-]+?)\) (?:at addr|\(Addr=|regs=)",
+        "{what} in {f}",
+    ),
+    _preface(
+        "oops",
+        r"\*\*\* (?P<what>[A-Z][A-Z ]+?) \*\*\* {1,3}FORMAT=",
+        "{what} in {f}",
+        word="FORMAT=",
+    ),
+    _trap("oops", r"Oops#: [0-9a-f]{4}|Oops: [0-9a-f]{8}$", "Oops in {f}"),
+    _trap(
+        "oops", r"Oops: (?P<what>[A-Za-z][\w -]*?), sig: \d+$", "Oops: {what} in {f}", sure=False
     ),
     # Panics.
     _panic(
         "stack protector",
-        rf"{_REASON}stack-protector: Kernel stack is corrupted in: {SYM}",
+        rf"{_REASON}stack-protector: Kernel stack is corrupted in: (?:[0-9a-f]{{8,16}}\b|{SYM})",
         "kernel panic: stack is corrupted in {f}",
     ),
     _panic(
@@ -198,4 +222,29 @@ FAULT_HEADLINES = (
     _panic("panic", rf"{_REASON}(?P<what>Attempted to kill init!)", "kernel panic: {what}"),
     _panic("panic", rf"{_REASON}(?P<what>.*)", "kernel panic: {what}"),
     _panic("panic", r"Kernel panic - not syncing", "kernel panic"),
+)
+
+#: Tried if no other headline matches: what any die() says, "words [#n]", known or not.
+DIE_HEADLINES = (
+    _trap(
+        "oops",
+        rf"(?:{_BY_TASK}: )?(?P<what>[A-Za-z][\w ,'/.()-]{{2,60}}?){_CODE}(?: ilc:\d)? ?\[#\d+\]",
+        "{what} in {f}",
+        sure=False,
+        word="[#",
+    ),
+    _trap(
+        "oops",
+        rf"(?:CPU \d+ )?{_BY_TASK}: Oops -?\d+$",
+        "Oops in {f}",
+        sure=False,
+        word=": Oops ",
+    ),
+    _trap(
+        "oops",
+        r"(?P<comm>\S.{0,14}) \(pid (?P<pid>\d+)\): (?P<what>[A-Za-z][\w -]+?) \(code -?\d+\)",
+        "{what} in {f}",
+        sure=False,
+        word=" (pid ",
+    ),
 )

@@ -35,7 +35,7 @@ RECENT = 8  # latest splats, one of which may have caused a panic
 PREFIXES = 8  # prefixes to remember
 BLOCK = 2048  # lines to search at once
 NEAR = 200  # lines within which a splat may have caused a panic
-_SIGNS = ("harness: ", "Linux version ", CUT_HERE[:20])
+_SIGNS = ("harness: ", "Linux version ", CUT_HERE[:20], "CPU: ")
 _MARK = re.compile(r"harness: (start|end) (.+)")
 _BREAK = re.compile(rf"\n{QUOTED}")
 _QUOTES = (" ", "\t", ">", "|")
@@ -46,10 +46,11 @@ _REASON = "Kernel panic - not syncing: "
 _CONSEQUENCE = re.compile(
     rf"{_REASON}(?:Fatal exception|.*panic_on_\w+ set|"
     r"k\w+\.(?:panic|fault=\w+) set|Machine halted|hung_task: |"
-    r"softlockup: |Hard LOCKUP|RCU Stall|UBSAN: |Oops|Aiee, killing interrupt|"
+    r"scheduling while atomic|softlockup: |Hard LOCKUP|RCU Stall|UBSAN: |Oops|"
+    r"Aiee, killing interrupt|"
     r".* stack guard|stack guard|double fault|[Kk]ernel stack overflow|Machine check|"
     r"BUG!|kfence|Unhandled exception|Corrupt kernel stack|workqueue: |"
-    r".*watchdog|Out of memory|System is deadlocked on memory)"
+    r".*watchdog|scheduling while atomic|Out of memory|System is deadlocked on memory)"
 )
 # The same, if the fault killed init or an idle task.
 _DEATH = re.compile(rf"{_REASON}Attempted to kill (?:init|the idle)")
@@ -171,8 +172,9 @@ class _Finder:
 
     def unprefixed(self, message: Message, raw: str, place: int) -> Message:
         """Remove a learnt prefix, or learn it if a report begins at ``place`` in ``raw``."""
+        reporting = {splat.prefix for splat in self.open.values()}
         for prefix in self.prefixes:
-            rest = prefix.cut(message)
+            rest = prefix.cut(message) if place >= 0 or prefix.name in reporting else None
             if rest and (prefix.name in self.proven or not rest.text.startswith(_SIGNS[:2])):
                 return rest
         found = _behind_prefix(message, place - (len(raw) - len(message.text)))
@@ -199,6 +201,8 @@ class _Finder:
             self.strict = self.strict or message.kernel is True
             if message.clock == 0:
                 self.boot()
+        if text.startswith("CPU: "):
+            return not self.open and self.lost(message, raw)
         return "cut here" in text and text.startswith("-") and self.cut(message, raw)
 
     def survived(self, mark: Message) -> None:
@@ -232,28 +236,40 @@ class _Finder:
         if message.clock is not None and (message.clock, message.text) in self.seen:
             return True  # a program repeats an earlier kernel message
         splat = self.open.get(message.caller)
-        if splat is not None and splat.headline is None and splat.late(message):
-            self.close(splat)  # "cut here" of a processor that said no more
-            splat = None
         bare = self.bare(message) and not headline.kind.by_program
         if bare and (not headline.sure or (splat is not None and (splat.stamped or self.strict))):
             return False  # printed by a program
+        if splat is not None and (splat.late(message) or (splat.lost and not splat.headline)):
+            self.close(splat)
+            splat = None
+        if headline.role is Role.PART and splat is not None:
+            return False
         if message.clock is not None and headline.sure:
             self.seen.add((message.clock, message.text))
         if headline.role is Role.PANIC and proven and self.is_consequence(message):
             return True
         if splat is not None and (splat.denies(headline, message) or splat.continued_by(headline)):
             return False
-        sure = headline.sure and proven and not bare
+        self.take(message, raw, start, headline.sure and proven and not bare)
+        return True
+
+    def take(self, message: Message, raw: str, start: Start, sure: bool) -> None:
+        """Begin a splat with a headline, or give the open one a better headline."""
+        headline = start.headline
+        splat = self.open.get(message.caller)
         if splat is not None and splat.renamed_by(headline):
             self.more(message, raw)
             splat.take(headline, start.match, sure or (splat.headline is not None and splat.sure))
+        elif splat is not None and sure and headline.stop is Stop.LINE:
+            # One line, which another task printed in the midst of a report.
+            line = OpenSplat(self.number, message, raw, self.where)
+            line.take(headline, start.match, sure)
+            self.done.append((line.number, digest(line)))
         else:
             splat = self.begin(message, raw)
             splat.take(headline, start.match, sure)
         if splat.ended:
             self.close(splat)
-        return True
 
     def bare(self, message: Message) -> bool:
         """Whether a line has no timestamp in a log where the kernel's lines have one."""
@@ -270,6 +286,12 @@ class _Finder:
             return False
         self.begin(message, raw)
         return True
+
+    def lost(self, message: Message, raw: str) -> bool:
+        """Begin a splat at the line about the processor: its headline may be lost."""
+        if not self.bare(message):
+            self.begin(message, raw).lost = True
+        return not self.bare(message)
 
     def is_consequence(self, message: Message) -> bool:
         """Whether a panic merely follows from the last splat; if so, store its reason there.
@@ -344,7 +366,7 @@ class _Finder:
             del self.open[caller]
         if splat.prefix not in self.proven:
             self.prefixes = [prefix for prefix in self.prefixes if prefix.name != splat.prefix]
-        if splat.headline is not None and splat.sure and not splat.harmless:
+        if splat.headline is not None and splat.sure and splat.proven and not splat.harmless:
             splat.trim()
             self.done.append((splat.number, digest(splat)))
 

@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from harness.splat.checker_headlines import CHECKER_HEADLINES, OTHER_HEADLINES
-from harness.splat.fault_headlines import FAULT_HEADLINES
+from harness.splat.fault_headlines import DIE_HEADLINES, FAULT_HEADLINES
 from harness.splat.kinds import Headline
 from harness.splat.open_splat import PROOFS
 
 #: In the order they are tried: the first match determines the splat.
-HEADLINES = (*CHECKER_HEADLINES, *FAULT_HEADLINES, *OTHER_HEADLINES)
+HEADLINES = (*CHECKER_HEADLINES, *FAULT_HEADLINES, *OTHER_HEADLINES, *DIE_HEADLINES)
 
 #: If a headline could also be written by a person, a line within this many characters must prove
 #: that it is from the kernel.  In stamped logs, other lines may come in between.
@@ -30,10 +30,11 @@ LENGTH = 200
 
 # Common beginnings of headlines, by first letter: only the text after them is distinctive.
 _LEADS = {"B": "BUG: ", "W": "WARNING: ", "I": "INFO: ", "O": "Oops: "}
-_LITERAL = re.compile(r"(?:[\w :]|\\\[)*(?![?*+{])")  # the literal start of a pattern
+_LITERAL = re.compile(r"(?:[\w :#]|\\\[)*(?![?*+{])")  # the literal start of a pattern
 _REPEATED = re.compile(r"(\[[^\]]*\]|\\[a-zA-Z]|(?<!\\)\.)([*+])")
 # The end of a message: of a line, of a JSON string, or where a newline was lost.
 _END, _ENDS = re.compile(r"\$(?!\])"), r'(?=\s*(?:$|["\[<]))'
+_ESCAPES = str.maketrans({"[": r"\[", "(": r"\(", ")": r"\)", "]": r"\]"})
 # An escaped character, a set of characters, or a blank.
 _BLANK = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]| ")
 #: The marks of a quotation.
@@ -51,9 +52,17 @@ class Start(NamedTuple):
 
 def begins(text: str) -> Start | None:
     """Return the headline that a message begins with, or None."""
-    for headline in _WITH_WORD:
+    return _by_word(text, _WITH_WORD) or _by_start(text) or _by_word(text, DIE_HEADLINES)
+
+
+def _by_word(text: str, headlines: Iterable[Headline]) -> Start | None:
+    for headline in headlines:
         if headline.word in text and (match := headline.first.match(text)):
             return Start(headline, match)
+    return None
+
+
+def _by_start(text: str) -> Start | None:
     letter = text[:1]
     lead = _LEADS.get(letter)
     bucket = _BUCKETS.get(lead if lead and text.startswith(lead) else letter)
@@ -84,7 +93,9 @@ def candidates(text: str, stamped: bool) -> Candidates:
     proofs = _places(_PROOFS, text) if unsure or cuts else []
     begun = _places(_SURE, text, wrapped) + _near(unsure, [*proofs, len(text)], 0, reach)
     cuts = _near(cuts, [*begun, *proofs, len(text)], -reach, reach)
-    return Candidates(sorted(begun + cuts + _places(_SIGNS, text)), wrapped)
+    ends = _places(_TRACE_END, text)
+    lost = _near(_places(_LOST, text), ends, 0, reach) if ends else []
+    return Candidates(sorted(begun + cuts + lost + _places(_SIGNS, text)), wrapped)
 
 
 def _places(
@@ -195,13 +206,15 @@ def _search_patterns(headlines: Iterable[Headline]) -> dict[str, re.Pattern[str]
     for headline in headlines:
         whole = _unnamed(headline.first)
         if headline.word:
-            patterns = [whole[whole.index(headline.word) :]]
+            word = headline.word.translate(_ESCAPES)
+            patterns = [whole[whole.index(word) :]]
         else:
             patterns = _alternatives(f"(?:{whole})")
         for pattern in patterns:
             literal = _LITERAL.match(pattern)
             start = literal[0].replace("\\", "") if literal else ""
             key = next((lead for lead in _LEADS.values() if start.startswith(lead)), start)
+            key = headline.word or key
             bounded = _REPEATED.sub(
                 lambda m: f"{m[1]}{{{'1' if m[2] == '+' else '0'},{LENGTH}}}", pattern
             )
@@ -210,7 +223,7 @@ def _search_patterns(headlines: Iterable[Headline]) -> dict[str, re.Pattern[str]
 
 
 # The few headlines that may begin with any text are found by a word in them.
-_WITH_WORD = [headline for headline in HEADLINES if headline.word]
+_WITH_WORD = [one for one in HEADLINES if one.word and one not in DIE_HEADLINES]
 _BUCKETS = _buckets()
 _SURE = _search_patterns(headline for headline in HEADLINES if headline.sure)
 _UNSURE = _search_patterns(headline for headline in HEADLINES if not headline.sure)
@@ -218,5 +231,8 @@ _SIGNS = {
     "harness: ": re.compile("harness: (?:start|end) ."),
     "Linux version ": re.compile("Linux version "),
 }
+# A report that has an end may have lost its headline, and begins with the line about the processor.
+_TRACE_END = {"---[ end trace": re.compile(r"---\[ end trace")}
+_LOST = {" Comm: ": re.compile(r"CPU: ?\d+ (?:UID: \d+ )?PID: \d+ Comm: ")}
 _CUT = {" cut here ": re.compile(r"(?<!-)-+\[ cut here \]")}
 _PROOFS = {word: re.compile(re.escape(word)) for word in PROOFS}

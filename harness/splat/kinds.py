@@ -42,6 +42,7 @@ class Role(enum.Enum):
     TRAP = "trap"  # the WARNING, BUG or Oops that follows such a message, or another trap
     DIE = "die"  # the die() message of a BUG on some architectures
     PANIC = "panic"
+    PART = "part"  # a line of another report, alone if the rest was lost
 
 
 class Suspect(enum.Enum):
@@ -120,6 +121,7 @@ _SPECIAL = (
     SplatKind("preemptible", suspects=(Suspect.CALLER,)),
     SplatKind("bad page", suspects=(Suspect.OWNER,)),
     SplatKind("warning", survived=True),
+    SplatKind("unwinder", survived=True),
     SplatKind("netdev watchdog", survived=True),
     SplatKind("busy inodes", always_blames=True, survived=True),
     SplatKind("panic", always_blames=True),
@@ -141,3 +143,9 @@ def headline(
     """Create a headline from a pattern; a kind that has no entry of its own has only a name."""
     splat_kind = _BY_NAME.get(kind) or SplatKind(kind)
     return Headline(splat_kind, re.compile(pattern), title, stop, role, sure, word)
+
+
+#: For a report whose headline is unknown or lost: "cut here" and a stack, or registers, a stack and
+#: an end prove that it is one.
+UNNAMED = headline("warning", "", "WARNING in {f}", stop=Stop.CUT)
+LOST = headline("oops", "", "Oops in {f}", stop=Stop.CUT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from harness.splat.kinds import HEADER, SOURCE, Headline, Role, SplatKind, Stop
+from harness.splat.kinds import HEADER, LOST, SOURCE, UNNAMED, Headline, Role, SplatKind, Stop
 from harness.splat.prefix import Message
 
 LINES = 1000  # lines to keep per splat
@@ -15,25 +15,30 @@ PENDING = 12  # lines after "cut here" within which a headline must follow
 
 _TRACE = re.compile(r"\s*(?:Call [Tt]race:|Backtrace:|backtrace(?: \(crc \w+\))?:)")
 _CPU = re.compile(r"(?:CPU: ?\d+ |Call [Tt]race:|RIP: )")
-# The line about the processor without its end, the version of the kernel.
-_HALF_HEADER = re.compile(r"CPU: ?\d+ (?:UID: \d+ )?PID: \d+ Comm: (?!.*ainted.* \d)")
+_REGISTERS = re.compile(r"R?E?IP: |(?:pc|PC|epc|era|ip) *: |NIP |PC is at |TPC: |Krnl PSW |\[ERET")
+# Lines without their ends: the processor's without a version, an access without its task.
+_HALF = re.compile(
+    r"CPU: ?\d+ (?:UID: \d+ )?PID: \d+ Comm: (?!.*ainted.* \d)|"
+    r"(?:Read|Write) of size \d+ at addr [0-9a-f]+$"
+)
 # Lines that prove that a headline is from the kernel, if it could have been written by a person.
 _EVIDENCE = re.compile(
     r"CPU: ?\d+ .*PID: \d+|Call [Tt]race:|(?:Read|Write)(?: of size \d+)? at addr|"
     r"Modules linked in:|in_atomic\(\): \d|RIP: |Hardware name: |unreferenced object 0x|"
     r"(?:Use-after-free|Out-of-bounds|Invalid) \w+ (?:at|of) 0x|Corrupted memory at 0x|"
-    r" lock: .*\.magic: |pc : |Asynchronous fault: no details|-{70,}"
+    r"unreferenced object$| lock: .*\.magic: |pc : |Asynchronous fault: no details|-{70,}"
 )
 #: Each such line contains one of these strings.
 PROOFS = (
     *("PID: ", "Call Trace:", "Call trace:", " at addr ", "Modules linked in:", "in_atomic(): "),
-    *("RIP: ", "Hardware name: ", "unreferenced object 0x", " at 0x", " of 0x"),
+    *("RIP: ", "Hardware name: ", "unreferenced object", " at 0x", " of 0x"),
     *("Corrupted memory at 0x", " lock: ", "pc : ", "Asynchronous fault: no details", "-" * 70),
 )
 _BELONGS = re.compile(
     r"\s*(?:\? |\([A-Z]\) )?(?:\(?\[<?[0-9a-f]+>?\]\)? ?)*(?:\? )?[\w.$]+"
     rf"(?:\+0x[0-9a-f]+| \({SOURCE}| {SOURCE} \[inline\])|"
-    r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]+\)? from (?:\[<[0-9a-f]+>\] )?\(?[\w.$]+\+0x|"
+    r"\s*(?:\[<[0-9a-f]+>\] )?\(?[\w.$]+\)? from (?:\[<[0-9a-f]+>\] )?\(?[\w.$]+"
+    rf"(?:\+0x| \(?{SOURCE})|"
     r"\s*r\d+:[0-9a-f]{8}\b|"
     r"\s*</?[A-Z_#0-9]+>|[\t ]{2,}\S|\t| #\d+: |"
     r"CPU: ?\d|Hardware name|Call [Tt]race|Stack|Code: |[RE](?:IP|SP|[A-D]X|BP|SI|DI): |R\d\d: |"
@@ -46,6 +51,8 @@ _BELONGS = re.compile(
     r"in_atomic|preempt_count|RCU nest|page:|flags:|raw:|page dumped|head:|\"echo 0 > |"
     r"INFO: task .* (?:is )?blocked on|INFO: Blocked by|stack backtrace:|other info that|"
     r"Showing (?:all|busy)|pool \d|workqueue |(?:Object|Redzone|Padding) +0?x?\w+:|FIX |Slab 0x|"
+    r"TSTATE|[TR]PC: |[goil]\d: |I7: |\$ ?\d+ +: |(?:Hi|Lo|Status|Cause|BadVA|PrId) +: |Process |"
+    r"(?:era|ra|ERA|CRMD|PRMD|EUEN|ECFG|ESTAT|BADV|PRID): |"
     r"Object 0x|Disabling lock|Allocated |Freed |[=-]{20,}|\s*$|---\[|Kernel Offset|CR2|addr:|file:"
 )
 _EMPTY = re.compile(r"[\s=-]*$")
@@ -70,7 +77,9 @@ class OpenSplat:
         self.answered = False  # whether a trace, or the line that names the CPU, was seen
         self.traced = False  # whether a stack trace has begun
         self.ended = False
+        self.finished = False  # whether its own last line was seen
         self.sure = True
+        self.lost = False  # whether its headline is lost
         self.panic = ""
         self.last = number
         self._own = 1  # lines up to the last that definitely belongs to the splat
@@ -93,6 +102,13 @@ class OpenSplat:
         end = headline.stop.value
         self.ended = headline.stop is Stop.LINE
         self._ends = [end] if isinstance(end, re.Pattern) else []
+
+    @property
+    def proven(self) -> bool:
+        """Whether it is a report even if it has no headline."""
+        if self.headline is LOST:
+            return self.traced and self.finished
+        return self.headline is not UNNAMED or self.traced
 
     @property
     def harmless(self) -> bool:
@@ -149,8 +165,8 @@ class OpenSplat:
         return own or (self.kind is not None and self.kind.all_processors)
 
     def continued(self, number: int, message: Message) -> bool:
-        """Whether a line is the rest of the processor's line, which a mailer broke in two."""
-        if number != self.last + 1 or message.kernel or not _HALF_HEADER.match(self.lines[-1]):
+        """Whether a line is the rest of the line before it, which a mailer broke in two."""
+        if number != self.last + 1 or message.kernel or not _HALF.match(self.lines[-1]):
             return False
         return not _BELONGS.match(message.text)
 
@@ -175,9 +191,18 @@ class OpenSplat:
             self.clock = message.clock if message.clock is not None else self.clock
             self.answered = self.answered or _CPU.match(text) is not None
             self.traced = self.traced or _TRACE.match(text) is not None
+            self._name(text)
         else:
             self._foreign += 1
         self.ended = self._over(text)
+
+    def _name(self, text: str) -> None:
+        """Give a report without a headline a name at the line that proves that it is one."""
+        proof = _REGISTERS if self.lost else _CPU
+        if self.headline is None and proof.match(text):
+            nameless = LOST if self.lost else UNNAMED
+            if match := nameless.first.match(""):
+                self.headline, self.match, self._ends = nameless, match, [Stop.CUT.value]
 
     def _wait(self, number: int, message: Message, raw: str) -> None:
         """Hold back lines after an unsure headline until one proves that the kernel printed it."""
@@ -208,6 +233,7 @@ class OpenSplat:
         if self.headline is None:
             return self._seen > PENDING
         if any(end.match(text) for end in self._ends):
+            self.finished = True
             return True
         if not self.traced and not self.answered:
             return self._seen > self.headline.kind.header

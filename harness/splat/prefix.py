@@ -241,6 +241,8 @@ def _generalized(part: str, followed: bool) -> str:
         return rf"{re.escape(part[0])}[^\[\]()<>]*{re.escape(part[-1])}"
     if not any(char.isdigit() for char in part):
         return re.escape(part)
+    if followed and not part[0].isdigit():
+        return re.escape(part)  # a console, a guest
     if followed:
         return r"[^\s\[(<|]+"
     body = part.rstrip(":-")  # grep -n has "12:" on a line that matches, "12-" on others

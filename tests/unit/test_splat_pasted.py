@@ -109,7 +109,7 @@ PREFIXES = [
     "[   12.3456{n:02}] [{n}: kworker/u16:{n}: 8{n}5] ",
     "[   12.3456{n:02}] -(2)[{n}:swapper/0]",
     "<4>[   12.3456{n:02}]  (0)[1234:kworker/0:1]",
-    "[   12.3456{n:02}] c{n}   1234 ",
+    "[   12.3456{n:02}] c0   1234 ",
     "[   12.3456{n:02}] [{n:4}] [c0] ",
     "<4>[   12.3456{n:02}] <2> [T39] ",
     "01-01 12:00:{n:02}.123     0     0 W         : ",
@@ -192,3 +192,77 @@ def test_a_preemptible_section_is_named_by_the_function_with_the_offset() -> Non
     assert found[0].title.endswith("preemptible code in gadget_get_buf")
     assert found[0].title == found[1].title
     assert found[0].fingerprint == found[1].fingerprint
+
+
+def wrapped(text: str, column: int) -> str:
+    """Break each line at the last blank before a column, as a mailer does."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        while len(line) > column and " " in line[20:column]:
+            at = line.rindex(" ", 20, column)
+            lines.append(line[:at])
+            line = line[at + 1 :]
+        lines.append(line)
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("stamp", ["[  136.316{n:03}] ", "[  136.316{n:03}][  T123] ", "> ", ""])
+@pytest.mark.parametrize("column", [64, 72, 80])
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_mailer_breaks_lines(name: str, column: int, stamp: str) -> None:
+    (whole,) = find(REPORTS[name].split("\n"))
+    (splat,) = find(wrapped(with_prefix(stamp, REPORTS[name]), column).split("\n"))
+    assert (splat.title, splat.task) == (whole.title, whole.task)
+
+
+def test_two_reports_behind_different_prefixes() -> None:
+    """Two consoles in one log, line by line."""
+    one = with_prefix("vm1 | ", WARNING).split("\n")
+    two = with_prefix("vm2 | ", OOPS).split("\n")
+    mixed = [line for pair in zip(one, two, strict=False) for line in pair]
+    assert [splat.title for splat in find(mixed)] == [
+        "WARNING in gadget_open",
+        "BUG: kernel NULL pointer dereference in gadget_read".replace(
+            "kernel", "unable to handle kernel"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("prefix", ["log: ", "+ ", " * ", "He said that ", "12: "])
+def test_words_behind_a_prefix_need_proof(prefix: str, name: str) -> None:
+    """A headline that is quoted, and the report's other lines behind nothing or another prefix."""
+    first = REPORTS[name].split("\n")[name in ("WARNING", "KASAN")]
+    assert find(f"{prefix}{first}\nand that\nis all that I saw\n".split("\n")) == ()
+
+
+@pytest.mark.parametrize("name", ["WARNING", "KASAN", "OOPS"])
+@pytest.mark.parametrize("marks", ["+", "+ ", " * ", "// "])
+def test_the_text_of_a_patch_is_no_report(marks: str, name: str) -> None:
+    assert find(with_prefix(marks, REPORTS[name]).split("\n")) == ()
+
+
+def test_a_program_in_the_journal_is_not_the_kernel() -> None:
+    for prefix in ("ноя 08 14:05:04 box python3[12]: ", "mars 08 14:05:04 hôte cat[7]: "):
+        assert find(with_prefix(prefix, WARNING).split("\n")) == ()
+
+
+BOOT = "[    0.000000] Linux version 7.2.13\n[    0.100000] all is well\n"
+
+
+def test_a_kernel_that_stamps_its_boot_stamps_its_reports() -> None:
+    assert find(f"{BOOT}{WARNING}".split("\n")) == ()
+    assert len(find(f"{BOOT.split(chr(10), 1)[1]}{WARNING}".split("\n"))) == 1
+
+
+def test_cut_here_alone_is_no_report() -> None:
+    cut = "[  178.116525] ------------[ cut here ]------------\n"
+    assert find(f"{cut}[  178.2] gadget: ready\n[  178.3] gadget: set\n".split("\n")) == ()
+
+
+def test_a_dump_of_registers_without_an_end_is_no_report() -> None:
+    body = WARNING.split("\n", 3)[3]
+    lost = find(with_prefix("[  136.316{n:03}] ", body).split("\n"))
+    assert [(splat.kind, splat.title) for splat in lost] == [("oops", "Oops in gadget_open")]
+    body = body[: body.rindex("\n")]
+    assert find(with_prefix("[  136.316{n:03}] ", body).split("\n")) == ()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """blktests: the block layer's tests, in a checkout that the user has built.
 
-What identifies a suite is the checkout's folder, followed by groups and tests; without these, the
-tests of all groups.  Each test runs through the checkout's own ./check.
+What identifies a suite is the checkout's folder; its items are the tests, and a group's name stands
+for its tests.  Each runs through the checkout's own ./check.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import difflib
 import os
 import re
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.adaptors import Adaptor, Entry, ItemResult
+from harness.adaptors import AdaptedSuite, Adaptor, Entry, ItemResult
 from harness.adaptors.execute import execute
 from harness.adaptors.ktap import KtapTest
-from harness.errors import UsageError
+from harness.errors import HostFault, UsageError
 from harness.model import Outcome
 
 _SECONDS = 600.0  # many tests wait for timers of the kernel
+_PROGRAMS = {"udevadm": "udev", "gawk": "gawk", "fio": "fio"}  # with Debian's packages
 # NAME [=> DEVICE] [(CONDITION)] (DESCRIPTION) [STATUS], as ./check prints it
 _RESULT = re.compile(
     r"^(?P<name>\S+/\S+)(?: => (?P<device>\S[^(\[]*?))?(?P<texts>(?: \(.*\))?)\s+"
@@ -30,23 +32,15 @@ _RESULT = re.compile(
 _OUTCOMES = {"passed": Outcome.PASS, "failed": Outcome.FAIL, "not run": Outcome.SKIP}
 
 
-def _tests(folder: Path, names: list[str]) -> Iterator[str]:
-    """Yield the tests that groups (nvme) and tests (nvme/003) name."""
-    top = folder / "tests"
-    for name in names or sorted(rc.parent.name for rc in top.glob("*/rc")):
-        files = [top / name] if (top / name).is_file() else (top / name).iterdir()
-        chosen = (file for file in files if re.fullmatch(r"\d+", file.name))
-        yield from sorted(str(file.relative_to(top)) for file in chosen)
-
-
 def _collect(what: str, place: Path) -> Iterator[Entry]:
-    first, *names = shlex.split(what)
-    folder = place / first
+    folder = place / what
     # ./check takes its settings from the environment, too.
     defaults = {"NVMET_TRTYPES": "loop tcp", "TEST_DEVS": " ".join(_disks())}
     environment = {k: v for k, v in defaults.items() if v and k not in os.environ}
-    for name in _tests(folder, names):
-        yield Entry(name, ("./check", name), folder, environment, own_root=True)
+    for file in sorted((folder / "tests").glob("*/*")):
+        if re.fullmatch(r"\d+", file.name):
+            name = f"{file.parent.name}/{file.name}"
+            yield Entry(name, ("./check", name), folder, environment, own_root=True)
 
 
 def _disks() -> Iterator[str]:
@@ -92,12 +86,8 @@ def judge(status: int, output: str, shown: str) -> ItemResult:
     return ItemResult(Outcome.SKIP if skipped else Outcome.PASS, message, shown, tuple(found))
 
 
-def _check(what: str, place: Path) -> None:
-    try:
-        first, *names = shlex.split(what)
-    except ValueError as error:
-        raise UsageError(f"--blktests {what!r}: {error}", hint="'DIR [GROUP|TEST ...]'") from None
-    folder = place / first
+def _check(suite: AdaptedSuite, place: Path) -> None:
+    folder = place / suite.what
     if not (folder / "check").is_file() or not (folder / "tests").is_dir():
         raise UsageError(
             f"--blktests: {folder} is not a checkout of blktests",
@@ -107,14 +97,19 @@ def _check(what: str, place: Path) -> None:
         raise UsageError(
             f"--blktests: {folder} has not been built", hint=f"make -C {shlex.quote(str(folder))}"
         )
-    groups = sorted(rc.parent.name for rc in (folder / "tests").glob("*/rc"))
-    for name in names:
-        if not (folder / "tests" / name).exists():
-            near = difflib.get_close_matches(name, groups, 3, 0.5) or groups
-            raise UsageError(
-                f"--blktests: {folder} has no group or test {name}",
-                hint=f"one of {', '.join(near)}",
-            )
+    if suite.item and not (folder / "tests" / suite.item).exists():
+        groups = sorted(rc.parent.name for rc in (folder / "tests").glob("*/rc"))
+        near = difflib.get_close_matches(suite.item, groups, 3, 0.5) or groups
+        raise UsageError(
+            f"--blktests: {folder} has no group or test {suite.item}",
+            hint=f"one of {', '.join(near)}",
+        )
+    missing = {name: package for name, package in _PROGRAMS.items() if not shutil.which(name)}
+    if missing:
+        raise HostFault(
+            f"--blktests: {', '.join(missing)} not installed",
+            hint=f"on Debian: apt install {' '.join(missing.values())}",
+        )
 
 
 ADAPTOR = Adaptor(

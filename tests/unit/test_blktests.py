@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from harness import adaptors
 from harness.adaptors.blktests import judge
-from harness.errors import UsageError
+from harness.errors import HostFault, UsageError
 from harness.model import Outcome
 
 ONE = """\
@@ -75,19 +76,32 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("what", ["blktests", "blktests nvme", "blktests nvme/003"])
-def test_tests_are_named_as_there(checkout: Path, what: str) -> None:
-    adaptors.check([f"blktests:{what}"], checkout.parent)
-    entries = adaptors.adaptor("blktests").collect(what, checkout.parent)
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+
+
+@pytest.mark.parametrize("item", ["", "::nvme", "::nvme/003"])
+def test_tests_are_named_as_there(checkout: Path, item: str) -> None:
+    adaptors.check([f"blktests:blktests{item}"], checkout.parent)
+    entries = adaptors.adaptor("blktests").collect("blktests", checkout.parent)
     assert [entry.name for entry in entries] == ["nvme/003"]
+
+
+def test_a_missing_program_is_named_with_its_package(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(HostFault, match="udevadm, gawk, fio not installed") as caught:
+        adaptors.check(["blktests:blktests"], checkout.parent)
+    assert caught.value.hint == "on Debian: apt install udev gawk fio"
 
 
 @pytest.mark.parametrize(
     ("what", "message", "hint"),
     [
         ("nowhere", "not a checkout", "git clone"),
-        ("blktests nvmee", "no group or test nvmee", "nvme"),
-        ("'blktests", "No closing quotation", "GROUP"),
+        ("blktests::nvmee", "no group or test nvmee", "nvme"),
     ],
 )
 def test_what_cannot_run_is_refused(checkout: Path, what: str, message: str, hint: str) -> None:

@@ -62,14 +62,12 @@ def suggested(series: Series, sources: Sources, progress: Progress) -> tuple[Sug
 
 def _unbuildable(suite: SuggestedSuite, sources: Sources, progress: Progress) -> str:
     """Return why the tests of a suite cannot be built, after an attempt; empty if they can."""
-    for kind, whats in adaptors.named([suite.name]).items():
-        adaptor = adaptors.adaptor(kind)
-        try:
-            for what in whats:
-                adaptor.check(what, sources.repo)
-            adaptor.build(whats, sources, progress)
-        except HarnessError as error:
-            return error.what
+    try:
+        adaptors.check([suite.name], sources.repo)
+        for kind, whats in adaptors.named([suite.name]).items():
+            adaptors.adaptor(kind).build(whats, sources, progress)
+    except HarnessError as error:
+        return error.what
     return ""
 
 

@@ -24,6 +24,7 @@ class Plan:
 
     What to run: relative suites start at ``folder``.  ``no_suggest``: a series without suites does
     not get those of the tree that fit it.  ``pytest_args`` are for pytest alone.
+    ``fresh``: each "test", "class" or "module" gets a guest of its own.
     ``environment`` holds the guests' variables as NAME=VALUE.  ``retry`` is how often a failing
     test is rerun on its kernel (None: only crashes, once), ``reruns`` how often a suspected
     regression is rerun on both kernels.  ``strict``: failures that the base has too count as bad,
@@ -57,10 +58,12 @@ class Plan:
     patched_only: bool = False
     keyword: str = ""
     repeat: int = 1
+    fresh: str = ""
     retry: int | None = None
     reruns: int = 2
     allow_flaky: bool = False
     strict: bool = False
+    no_snapshot: bool = False
     boot_timeout: float = 30.0
     test_timeout: float = 60.0
     run_timeout: float = 0.0

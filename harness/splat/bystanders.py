@@ -232,7 +232,7 @@ SHARED = (
         dev_put dev_hold netdev_put netdev_hold kobject_* kset_* get_device_parent get_device
         put_device device_add device_del device_register device_unregister device_destroy
         device_create* device_initialize device_release cdev_* proc_register proc_create*
-        proc_mkdir* proc_net_* remove_proc_* proc_remove""",
+        proc_mkdir* proc_net_* remove_proc_* proc_remove sysfs_* internal_create_group*""",
     ),
     FunctionGroup(
         "debugobjects",

@@ -25,7 +25,7 @@ from harness.model import Checkout, CompilerWarning, Kernel, Key, Request, Toolc
 
 # Increment this when the same inputs start to produce a different kernel.
 _GENERATION = "1"
-_FOLDER_RECORD = ".harness-about.json"
+FOLDER_RECORD = ".harness-about.json"
 _KERNEL_RECORD = "kernel.json"
 # The required files of a kernel, by the names of Kernel's fields.
 _FILES = {"image": "image", "config": "config", "log": "build.log"}
@@ -67,7 +67,7 @@ def folder(checkout: Checkout, request: Request, toolchain: Toolchain) -> Path:
     inputs = (str(checkout.path), request.digest, *compiler, *toolchain.words)
     digest = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16]
     out = paths.cache("builds", digest)
-    record = out / _FOLDER_RECORD
+    record = out / FOLDER_RECORD
     with paths.writing(out):
         if not record.exists():
             serial.write(record, FolderRecord(str(checkout.path), toolchain.arch))

@@ -12,14 +12,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 from harness import architectures, kbuild, paths, process
-from harness.build import kernel_store, make_records, output, skip, tools
-from harness.build.make_records import ObjectCount
+from harness.build import kernel_store, make_records, nearest, output, skip, tools
+from harness.build.make_records import LOG, ObjectCount
 from harness.build.output import WarningCollector
 from harness.errors import HostFault, NotBuilt
 from harness.model import Checkout, Kernel, Key, Toolchain
 from harness.progress import Progress, Stage
 
-LOG = ".harness-build.log"
 _ON = re.compile(r"^CONFIG_(\w+)=y$", re.MULTILINE)
 _LEAN = "vmlinux"  # the make target of a lean kernel, and the file that QEMU boots
 _MODULES = ".harness-modules"
@@ -44,8 +43,7 @@ def build(
     """
     on = _options_on(out)
     tools.check(toolchain, on)
-    objects = ObjectCount(out, key.config, len(on))
-    paths.need_space(out, _space(on, fresh=objects.fresh), "building this kernel")
+    paths.need_space(out, _space(out, on), "building this kernel")
     jobs = jobs or len(os.sched_getaffinity(0))
     architecture = architectures.named(toolchain.arch)
     if key.lean:
@@ -61,15 +59,13 @@ def build(
     begin = time.monotonic()
     title = f"{toolchain.arch} with {toolchain.version}"
     with paths.writing(out), progress.stage("build", title) as stage:
+        copied, skipped = nearest.begin(checkout, out, toolchain)
         collector = WarningCollector(out, checkout.path)
-        skipped = skip.before_make(checkout, out, toolchain, collector.by_object)
+        skipped = skipped or skip.before_make(checkout, out, toolchain, collector.by_object)
+        objects = ObjectCount(out, key.config, len(on), copied=copied)
         _make(argv, collector, out, objects, stage, skipped)
         skip.after_make(checkout, out)
-        if not (out / image).exists():
-            raise NotBuilt(
-                f"make {goal} succeeded, but {image} does not exist",
-                hint=f"does a patch change its path? See {out / LOG}",
-            )
+        _require(out, goal, image)
         vmlinux = out / "vmlinux"
         kernel = Kernel(
             key=key.digest,
@@ -88,6 +84,14 @@ def build(
         kernel = kernel_store.keep(kernel, _copy)
         stage.finish(_summary(kernel, objects, skipped))
     return kernel
+
+
+def _require(out: Path, goal: str, image: str) -> None:
+    if not (out / image).exists():
+        raise NotBuilt(
+            f"make {goal} succeeded, but {image} does not exist",
+            hint=f"does a patch change its path? See {out / LOG}",
+        )
 
 
 def can_be_lean(out: Path, toolchain: Toolchain) -> bool:
@@ -111,9 +115,9 @@ def _options_on(out: Path) -> frozenset[str]:
         ) from error
 
 
-def _space(on: Collection[str], *, fresh: bool) -> int:
+def _space(out: Path, on: Collection[str]) -> int:
     """Return a generous estimate of the bytes that a build with these options needs."""
-    if not fresh:
+    if (out / "vmlinux").exists():
         return _GIGA // 5
     if "DEBUG_INFO" in on:
         return 8 * _GIGA

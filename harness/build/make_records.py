@@ -24,6 +24,7 @@ _DEFINE = re.compile(rb"\s-D\s*['\"]?(\w+)")
 # Without the options in $(wildcard ): the caller knows that the config is the same.
 _DEPENDS = re.compile(rb"\n +([^\s$]+)")
 _TOOL = re.compile(rb"\$\(wildcard ([^\s)]+)\)")
+LOG = ".harness-build.log"
 _RUNNING = ".harness-building"  # this file exists while make is running
 # Measured on 7.2: 1364 objects for 670 options (base, nvmet), 1418 for 736 (with debug).  Used only
 # for the first build of a config; afterwards the actual number is known.
@@ -117,12 +118,12 @@ class ObjectCount:
     """Counts compiled objects against the number of objects in a full build of this config.
 
     ``total`` is None if the folder was built before: the number of objects that an incremental
-    build compiles is unknown.
+    build compiles is unknown.  ``copied``: it began as a copy of another config's.
     """
 
-    def __init__(self, out: Path, config: str, options_on: int) -> None:
+    def __init__(self, out: Path, config: str, options_on: int, *, copied: bool = False) -> None:
         self.out = out
-        self.fresh = not (out / "vmlinux").exists()
+        self.fresh = not copied and not (out / "vmlinux").exists()
         self._record = paths.cache("builds") / f"objects-{config}"
         self.done = 0
         self.total: int | None = None
@@ -167,6 +168,11 @@ def make_starts(out: Path) -> list[Path]:
                 removed.append(file)
     mark.touch()
     return removed
+
+
+def is_running(out: Path) -> bool:
+    """Whether make is running in ``out``, or was killed there."""
+    return (out / _RUNNING).exists()
 
 
 def make_ended(out: Path) -> None:

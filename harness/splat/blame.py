@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Choose the function to blame for a splat from its stacks; see bystanders and dispatchers."""
+"""Choose the function to blame for a splat; see reporters, bystanders and dispatchers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import collections
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.splat.bystanders import COMMON, FAMOUS_WAITS, IDLE, REPORTERS
+from harness.splat.bystanders import COMMON, FAMOUS_WAITS, IDLE
 from harness.splat.dispatchers import CROSS_CALLS, DISPATCHERS, TIMER_INTERRUPTS
 from harness.splat.function_groups import FunctionGroup, function_of, in_any
+from harness.splat.reporters import REPORTERS
 from harness.splat.stacks import real_frames
 
 

@@ -11,111 +11,18 @@ not because it stood on top of some stack: a function with a fault of its own mu
 from __future__ import annotations
 
 from harness.splat.function_groups import FunctionGroup
-
-REPORTERS = (
-    FunctionGroup(
-        "stack printers and unwinders",
-        "They print the stack and so stand in it, and the unwinder finds itself.",
-        """dump_stack* dump_backtrace* dump_trace* dump_cpu_task dump_regs show_stack* show_trace*
-        show_regs* show_registers show_task show_backtrace show_state_filter print_trace*
-        print_context_stack* printk_stack_address print_modules print_tainted walk_stackframe
-        walk_stack* unwind_* unwinder_* kunwind_* arch_stack_walk* arch_dump_stack stack_trace_*
-        save_stack* save_trace save_context_stack stack_depot_* return_address get_stack_info*
-        kernel_text_address sched_show_task debug_show_all_locks nmi_cpu_backtrace*
-        nmi_trigger_cpumask_backtrace arch_trigger_* *_trigger_cpumask_backtrace
-        trigger_*backtrace* default_send_IPI* ipi_cpu_backtrace""",
-    ),
-    FunctionGroup(
-        "warnings, BUG() and die()",
-        "They are what a failed check calls; the check is in their caller.",
-        """warn warn_slowpath* warn_printk warn_alloc* report_bug* handle_bug* fixup_bug*
-        bug_handler bug_brk_handler brk_handler check_panic_on_warn panic vpanic nmi_panic die die_*
-        oops_begin oops_end oops_* stack_chk_fail* stack_segv* fortify_report fortify_panic
-        rust_helper_BUG rustc::rust_begin_unwind rust_begin_unwind core::panicking::*
-        core::option::*_failed core::result::*_failed core::slice::index::*_fail""",
-    ),
-    FunctionGroup(
-        "entry of exceptions",
-        "The processor raises the exception in the frame below them.",
-        """exc_* asm_exc_* do_error_trap do_trap do_trap_* do_invalid_op invalid_op error_code
-        error_entry page_fault page_fault_oops async_page_fault do_async_page_fault do_page_fault
-        kernelmode_fixup_or_oops bad_area* no_context do_kern_addr_fault do_user_addr_fault
-        general_protection do_general_protection divide_error do_divide_error int3 do_int3
-        double_fault df_debug handle_stack_overflow do_DataAbort do_PrefetchAbort do_undefinstr
-        do_kernel_fault do_translation_fault do_mem_abort do_bad_area do_tag_check_fault
-        do_tag_recovery do_sea do_debug_exception do_el0_* do_el1_* el1_* el1h_* el1t_* early_brk64
-        call_break_hook
-        call_el1_break_hook kasan_handler kasan_brk_handler handle_exception ret_from_exception
-        bad_page_fault data_access_* do_slb_fault program_check_* unrecoverable_exception
-        do_pgm_check pgm_check_handler do_protection_exception do_dat_exception illegal_op
-        do_ade do_bp do_tr_or_bp do_ri handle_*_int tlb_do_page_fault_* entry_dabt""",
-    ),
-    FunctionGroup(
-        "entry of interrupts",
-        "The interrupt was only the moment at which the fault was noticed.",
-        """asm_sysvec_* sysvec_* apic_timer_interrupt smp_apic_timer_interrupt*
-        local_apic_timer_interrupt asm_call_*on_stack call_on_irq_stack call_on_stack
-        common_interrupt asm_common_interrupt do_IRQ ret_from_intr retint_* irq_enter* irq_exit*
-        irqentry_* raw_irqentry_* handle_irq* handle_domain_irq generic_handle_arch_irq
-        gic_handle_irq* nmi_* do_nmi default_do_nmi end_repeat_nmi""",
-    ),
-    FunctionGroup(
-        "watchdogs and the tick",
-        "They notice that somebody else does not get on.",
-        """watchdog watchdog_* softlockup_* check_hung_* rcu_dump_cpu_stacks
-        rcu_check_gp_kthread_* rcu_check_callbacks rcu_sched_clock_irq rcu_pending
-        print_cpu_stall* print_other_cpu_stall* check_cpu_stall synchronize_rcu_expedited_wait*
-        update_process_times tick_* hrtimer_* run_hrtimer csd_lock_wait*""",
-    ),
-    FunctionGroup(
-        "sanitizers and coverage",
-        "The compiler calls them before each access; the access is their caller's.",
-        """kasan_* asan_* hwasan_* kmsan_* msan_* kcsan_* tsan_* ubsan_* kfence_* sanitizer_*
-        kcov_* check_memory_region* memory_is_poisoned* print_address_description print_report
-        end_report handle_overflow metadata_update_state check_canary* set_canary* qlist_* qlink_*
-        quarantine_* save_track set_track* instrument_* read_word_at_a_time""",
-    ),
-    FunctionGroup(
-        "slab checks",
-        "They find an object that somebody else has overwritten or freed twice.",
-        """object_err slab_err slab_bug slab_fix check_object check_bytes_* check_slab
-        slab_pad_check on_freelist print_trailer init_object alloc_debug_processing
-        free_debug_processing alloc_consistency_checks free_consistency_checks
-        free_to_partial_list poison_* unpoison_*""",
-    ),
-    FunctionGroup(
-        "preemption checks",
-        "They are called by what may not run while it can be preempted.",
-        """check_preemption_disabled debug_smp_processor_id this_cpu_preempt_check schedule_bug
-        schedule_debug""",
-    ),
-    FunctionGroup(
-        "fault injection",
-        "It makes a call fail on purpose.",
-        "should_fail* fail_dump",
-    ),
-)
+from harness.splat.reporters import REPORTERS
 
 LOCKDEP = FunctionGroup(
     "lockdep",
     "It checks what its caller does with a lock.",
     """lock_acquire* lock_release* lock_acquired lock_contended lock_is_held* lock_set_class
     lockdep_* register_lock_class look_up_lock_class assign_lock_key check_deadlock check_prev*
-    check_noncircular check_irq_usage check_usage* check_wait_context check_bad_*
-    check_lock_* check_flags validate_chain mark_lock* mark_usage mark_held_locks mark_irqflags
-    valid_state check_no_collision lookup_chain_cache* debug_check_no_locks_*
-    print_*_bug* print_lock_* print_usage_*
-    print_bad_* reacquire_held_locks match_held_lock find_held_lock debug_locks_off
+    check_noncircular check_irq_usage check_usage* check_wait_context check_lock_* check_flags
+    validate_chain mark_lock* mark_usage mark_held_locks mark_irqflags valid_state
+    check_no_collision lookup_chain_cache* debug_check_no_locks_* print_*_bug* print_lock_*
+    print_usage_* print_bad_* reacquire_held_locks match_held_lock find_held_lock debug_locks_off
     debug_lockdep_* rcu_lockdep_* lock_torture_*""",
-)
-
-WORK_ITEMS = FunctionGroup(
-    "work items",
-    "A work item is set up, queued and freed by its owner.",
-    """queue_work* queue_delayed_work* insert_work mod_delayed_work* flush_work flush_workqueue*
-    flush_delayed_work start_flush_work cancel_work* cancel_delayed_work* drain_workqueue
-    destroy_workqueue check_flush_dependency touch_work_lockdep_map touch_wq_lockdep_map
-    insert_wq_barrier flush_workqueue_prep_pwqs flush_rcu_work""",
 )
 
 IDLE = FunctionGroup(
@@ -134,28 +41,29 @@ SHARED = (
         strcasecmp strncasecmp strchr* strrchr strnchr* strstr strnstr strspn strcspn strpbrk strsep
         strim skip_spaces strreplace str*dup* kstrdup* kstrndup kmemdup* vmemdup* kstrto*
         simple_strto* match_string sysfs_streq hex_to_bin hex2bin bin2hex rep_movs* rep_stos*
-        clear_page* copy_page copy_highpage copy_mc_* READ_ONCE* WRITE_ONCE*""",
+        copy_mc_* READ_ONCE* WRITE_ONCE*""",
     ),
     FunctionGroup(
         "formatted output and the console",
         "They print what their caller hands them.",
-        """printk printk_* vprintk* dev_vprintk_emit dev_printk* dev_emerg dev_alert
-        dev_crit dev_err dev_warn dev_notice dev_info netdev_printk netdev_err netdev_warn
-        netdev_info console_* nbcon_* call_console_drivers *_console_write uart_console_*
-        serial8250_console_* wait_for_xmitr wait_for_lsr vsnprintf vscnprintf vsprintf snprintf
-        scnprintf sprintf kvasprintf* kasprintf* vsscanf sscanf format_decode pointer number string
-        string_nocheck widen_string hex_string bitmap_string symbol_string ip4_string ip6_string
-        mac_address_string dentry_name va_format""",
+        """printk printk_* vprintk* dev_vprintk_emit dev_printk* dev_emerg dev_alert dev_crit
+        dev_err dev_warn dev_notice dev_info netdev_printk netdev_err netdev_warn netdev_info
+        console_* nbcon_* call_console_drivers *_console_write uart_console_* serial8250_console_*
+        wait_for_xmitr wait_for_lsr vsnprintf vscnprintf vsprintf snprintf scnprintf sprintf
+        kvasprintf* kasprintf* vsscanf sscanf format_decode pointer number string string_nocheck
+        widen_string hex_string bitmap_string symbol_string ip4_string ip6_string mac_address_string
+        dentry_name va_format""",
     ),
     FunctionGroup(
         "copies from and to users",
         "They copy what their caller chose, as much as it chose.",
         """copy_to_user copy_from_user copy_to_user_nofault copy_from_user_* copy_in_user
-        raw_copy_* arch_copy_* copy_user_* copy_to_iter* copy_from_iter* copy_page_to_iter*
-        copy_page_from_iter* copy_folio_from_iter* copy_struct_from_user simple_copy_to_iter
-        copy_from_sockptr* copy_to_sockptr* copy_from_kernel_nofault memcpy_to_iter
-        memcpy_from_iter iov_iter_* import_iovec import_ubuf csum_and_copy_* get_user* put_user*
-        clear_user* strncpy_from_user* strnlen_user fault_in_* check_object_size
+        *_copy_to_user *_copy_from_user raw_copy_* arch_copy_* copy_user_* copy_to_iter*
+        copy_from_iter* copy_page_to_iter* copy_page_from_iter* copy_folio_from_iter*
+        copy_struct_from_user simple_copy_to_iter copy_from_sockptr* copy_to_sockptr*
+        copy_from_kernel_nofault probe_kernel_read probe_kernel_write copyin copyout copyout_nofault
+        memcpy_to_iter memcpy_from_iter iov_iter_* import_iovec import_ubuf csum_and_copy_*
+        get_user* put_user* clear_user* strncpy_from_user* strnlen_user fault_in_* check_object_size
         check_heap_object check_stack_object usercopy_* check_usercopy* fixup_exception""",
     ),
     FunctionGroup(
@@ -170,39 +78,38 @@ SHARED = (
         """atomic*_read* atomic*_set* atomic*_add* atomic*_sub* atomic*_inc* atomic*_dec*
         atomic*_fetch* atomic*_xchg* atomic*_cmpxchg* atomic*_try_* atomic*_and atomic*_or
         atomic*_xor arch_atomic* raw_atomic* refcount_* rcuref_* kref_* lockref_* percpu_ref_*
-        ref_tracker_* page_ref_* dput fast_dput retain_dentry kuid_has_mapping""",
+        ref_tracker_* page_ref_* dput fast_dput retain_dentry iput""",
     ),
     FunctionGroup(
         "containers",
         "They follow pointers in objects that their caller put there or freed too early.",
-        """list_add* list_del* list_move* list_splice* list_empty* list_replace* list_lru_*
-        hlist_* klist_* llist_* plist_* rb_erase* rb_insert* rb_first* rb_last* rb_next* rb_prev*
+        """list_add* list_del* list_move* list_splice* list_empty* list_replace* list_lru_* hlist_*
+        klist_* llist_* plist_* rb_erase* rb_insert* rb_first* rb_last* rb_next* rb_prev*
         rb_replace* rb_link* rb_find* rb_add* interval_tree_* xa_* xas_* radix_tree_* idr_* ida_*
-        rht_* rhashtable_* rhltable_* mas_* mtree_* timerqueue_* assoc_array_* kfifo_* sbitmap_*
-        percpu_counter_* bsearch sort sort_r""",
+        rht_* rhashtable_* rhltable_* mas_* mtree_* assoc_array_* kfifo_* sbitmap_* percpu_counter_*
+        bsearch sort sort_r""",
     ),
     FunctionGroup(
         "checksums, hashes and ciphers",
         "They read the buffer that their caller hands them, whatever is in it.",
         """crc16* crc32* crc64* crc_* crc7* crc8* crct10dif* chksum_* csum_partial* csum_block_*
-        do_csum ip_fast_csum ip_compute_csum jhash* siphash* hsiphash* xxh32* xxh64* md4_*
-        md5_* sha1_* sha256_* sha512_* sha3_* blake2* poly1305_* chacha_* aes_* ghash_* gf128mul_*
+        do_csum ip_fast_csum ip_compute_csum jhash* siphash* hsiphash* xxh32* xxh64* md4_* md5_*
+        sha1_* sha256_* sha512_* sha3_* blake2* poly1305_* chacha_* aes_* ghash_* gf128mul_*
         crypto_shash_* crypto_ahash_* shash_* crypto_skcipher_* crypto_aead_* crypto_hash_walk_*""",
     ),
     FunctionGroup(
         "slab, pages and other allocators",
         "They are asked for too much, in the wrong context, or to free what is not theirs.",
         """kmem_cache_* kmalloc* kzalloc* kcalloc* kvmalloc* kvzalloc* kvcalloc* krealloc*
-        kvrealloc* kfree kfree_sensitive kfree_const kfree_bulk kfree_rcu* kvfree* kzfree
-        slab_* do_slab_free cache_alloc* cache_free* cache_grow* allocate_slab new_slab*
-        get_partial* alloc_slab_page do_kmalloc* do_kmem_cache* kmemleak_* memcg_slab_* memcg_kmem_*
-        alloc_page alloc_pages* alloc_page_* alloc_frozen_pages* alloc_contig_* get_free_page*
-        get_zeroed_page* free_page* free_pages* free_unref_* free_frozen_* free_pcppages_bulk
-        free_one_page free_large_kmalloc get_page_from_freelist prep_new_page post_alloc_hook
-        rmqueue* bad_page* folio_alloc* filemap_alloc_folio* vma_alloc_folio* vmalloc* vzalloc*
-        vfree* vunmap vmap remove_vm_area get_vm_area* alloc_vmap_area pcpu_* alloc_percpu*
-        free_percpu mempool_* page_frag_* page_pool_alloc* page_pool_put* devm_k*alloc*
-        dma_alloc_* dma_free_*""",
+        kvrealloc* kfree kfree_sensitive kfree_const kfree_bulk kfree_rcu* kvfree* kzfree slab_*
+        do_slab_free cache_alloc* cache_free* cache_grow* allocate_slab new_slab* get_partial*
+        alloc_slab_page do_kmalloc* do_kmem_cache* kmemleak_* memcg_slab_* memcg_kmem_* alloc_page
+        alloc_pages* alloc_page_* alloc_frozen_pages* alloc_contig_* get_free_page* get_zeroed_page*
+        free_page* free_pages* free_unref_* free_frozen_* free_pcppages_bulk free_one_page
+        free_large_kmalloc get_page_from_freelist prep_new_page post_alloc_hook rmqueue* bad_page*
+        folio_alloc* filemap_alloc_folio* vma_alloc_folio* vmalloc* vzalloc* vfree* vunmap vmap
+        remove_vm_area get_vm_area* alloc_vmap_area pcpu_* alloc_percpu* free_percpu mempool_*
+        page_frag_* page_pool_alloc* page_pool_put* devm_k*alloc* dma_alloc_* dma_free_*""",
     ),
     FunctionGroup(
         "flags and references of pages and buffers",
@@ -211,49 +118,52 @@ SHARED = (
         folios_put* release_pages folio_end_* end_page_writeback folio_mark_* folio_flags
         const_folio_flags mark_page_accessed set_page_dirty* mark_buffer_dirty* dump_page
         filemap_get_folio* filemap_get_entry pagecache_get_page find_get_page* find_get_entry
-        grab_cache_page_* find_lock_* find_or_create_page lock_buffer unlock_buffer brelse
-        virt_to_phys phys_addr* virt_to_head_page virt_to_folio page_cache_release""",
+        grab_cache_page_* find_lock_* find_or_create_page find_get_entries truncate_inode_pages*
+        do_read_cache_* lock_buffer unlock_buffer brelse virt_to_phys phys_addr* virt_to_head_page
+        virt_to_folio page_cache_release""",
     ),
     FunctionGroup(
         "socket buffers",
         "The buffer was made too small, freed, or shared by the code that handles it.",
-        """skb_panic skb_over_panic skb_under_panic skb_put* skb_push* skb_pull* skb_trim
-        pskb_trim* pskb_may_pull* pskb_pull_tail kfree_skb kfree_skb_reason kfree_skb_list*
-        kfree_skb_partial kfree_skbmem consume_skb
-        skb_release_* skb_free_* skb_clone skb_copy skb_zcopy_* sk_skb_reason_drop
-        dev_kfree_skb_* napi_consume_skb skb_queue_purge* skb_unlink skb_dequeue*
-        skb_queue_tail""",
+        """skb_panic skb_over_panic skb_under_panic skb_put* skb_push* skb_pull* skb_trim kfree_skb
+        kfree_skb_reason kfree_skb_list* kfree_skb_partial kfree_skbmem consume_skb skb_release_*
+        skb_free_* skb_zcopy_* sk_skb_reason_drop dev_kfree_skb_* napi_consume_skb""",
+    ),
+    FunctionGroup(
+        "Rust's libraries",
+        "They check what their caller passes them, as it is checked in C by hand.",
+        "core::* <core::* alloc::* <alloc::* kernel::sync::* <kernel::sync::* rust_helper_*",
     ),
     FunctionGroup(
         "sockets and devices at the end of their life",
         "They are called once too often or too early by the owner.",
-        """release_sock sock_put sock_hold sk_free sk_destruct sk_common_release
-        sk_prot_free unregister_netdev unregister_netdevice_* rollback_registered*
-        dev_put dev_hold netdev_put netdev_hold kobject_* kset_* get_device_parent get_device
-        put_device device_add device_del device_register device_unregister device_destroy
-        device_create* device_initialize device_release cdev_* proc_register proc_create*
+        """release_sock sock_put sock_hold sk_free sk_destruct sk_common_release sk_prot_free
+        unregister_netdev unregister_netdevice_* rollback_registered* dev_put dev_hold netdev_put
+        netdev_hold kobject_* kset_* get_device_parent get_device put_device device_add device_del
+        device_register device_unregister device_destroy device_create* device_initialize
+        device_release devres_release_all add_uevent_var cdev_* proc_register proc_create*
         proc_mkdir* proc_net_* remove_proc_* proc_remove sysfs_* internal_create_group*""",
     ),
     FunctionGroup(
         "debugobjects",
         "It checks an object that its owner set up or freed wrongly.",
-        """debug_object_* debug_print_object debug_check_no_obj_freed debug_timer_*
-        debug_hrtimer_* debug_work_* debug_rcu_* debug_*_init debug_*_activate debug_*_free
-        debug_percpu_* lookup_object_or_alloc *_is_static_object *_fixup_*""",
+        """debug_object_* debug_print_object debug_check_no_obj_freed debug_timer_* debug_hrtimer_*
+        debug_work_* debug_rcu_* debug_*_init debug_*_activate debug_*_free debug_percpu_*
+        lookup_object_or_alloc *_is_static_object *_fixup_*""",
     ),
     LOCKDEP,
     FunctionGroup(
         "locks",
         "A lock is taken by its caller, in the order and the object that the caller chose.",
-        """spin_lock* spin_trylock* spin_unlock* spin_bug spin_dump spin_is_locked raw_spin_*
-        raw_read_* raw_write_* do_raw_* arch_spin_* queued_spin_* queued_read_* queued_write_*
-        native_queued_spin_* pv_queued_spin_* pv_wait* read_lock* read_trylock* read_unlock*
-        write_lock* write_trylock* write_unlock* rwlock_bug rt_spin_* rt_read_* rt_write_* rtlock_*
-        rt_mutex_* task_blocks_on_rt_mutex mutex_lock* mutex_trylock* mutex_unlock*
-        mutex_optimistic_spin mutex_spin_on_owner mutex_can_spin_on_owner mutex_remove_waiter
-        mutex_add_waiter mutex_handoff debug_mutex_* ww_mutex_* osq_lock osq_unlock osq_wait_next
-        mcs_* down down_* up up_* rwsem_* call_rwsem_* percpu_down_* percpu_up_* percpu_rwsem_*
-        ldsem_* bit_spin_* local_lock* raw_res_spin_* resilient_*
+        """spin_lock* spin_trylock* spin_unlock* spin_bug spin_dump spin_is_locked debug_spin_*
+        raw_spin_* raw_read_* raw_write_* do_raw_* arch_spin_* queued_spin_* queued_read_*
+        queued_write_* native_queued_spin_* pv_queued_spin_* pv_wait* read_lock* read_trylock*
+        read_unlock* write_lock* write_trylock* write_unlock* rwlock_bug rt_spin_* rt_read_*
+        rt_write_* rtlock_* rt_mutex_* task_blocks_on_rt_mutex mutex_lock* mutex_trylock*
+        mutex_unlock* mutex_optimistic_spin mutex_spin_on_owner mutex_can_spin_on_owner
+        mutex_remove_waiter mutex_add_waiter mutex_handoff debug_mutex_* ww_mutex_* osq_lock
+        osq_unlock osq_wait_next mcs_* down down_* up up_* rwsem_* call_rwsem_* percpu_down_*
+        percpu_up_* percpu_rwsem_* ldsem_* bit_spin_* local_lock* raw_res_spin_* resilient_*
         reiserfs_write_lock* reiserfs_write_unlock* lock_sock*""",
     ),
     FunctionGroup(
@@ -266,16 +176,16 @@ SHARED = (
     FunctionGroup(
         "interrupt and softirq masks",
         "Their caller must not switch these on or off where it does.",
-        """local_irq_* raw_local_irq_* arch_local_irq_* local_bh_* trace_hardirqs_*
-        trace_softirqs_* trace_preempt_* trace_*_irq* native_*irq* native_*halt* do_softirq
-        do_softirq_own_stack warn_bogus_irq_restore""",
+        """local_irq_* raw_local_irq_* arch_local_irq_* local_bh_* trace_hardirqs_* trace_softirqs_*
+        trace_preempt_* trace_*_irq* native_*irq* native_*halt* do_softirq do_softirq_own_stack
+        warn_bogus_irq_restore""",
     ),
     FunctionGroup(
         "the scheduler and its checks",
         "A task gives up the processor, or may not, because of what its caller does.",
-        """schedule schedule_timeout* schedule_hrtimeout* schedule_preempt_disabled schedule_idle
-        schedule_rtlock schedule_user context_switch switch_to finish_task_switch* preempt_*
-        cond_resched* io_schedule* might_sleep* might_resched might_fault* cant_sleep
+        """schedule schedule_timeout* schedule_hrtimeout* schedule_preempt_disabled
+        schedule_idle schedule_rtlock schedule_user context_switch switch_to finish_task_switch*
+        preempt_* cond_resched* io_schedule* might_sleep* might_resched might_fault* cant_sleep
         cant_migrate""",
     ),
     IDLE,
@@ -288,23 +198,29 @@ SHARED = (
         "timers",
         "A timer is set up, armed and freed by its owner.",
         """add_timer* mod_timer* del_timer* timer_delete* timer_shutdown* timer_reduce
-        try_to_del_timer_sync lock_timer_base init_timer_*
-        timer_init_key do_init_timer""",
+        try_to_del_timer_sync lock_timer_base init_timer_* timer_init_key do_init_timer""",
     ),
-    WORK_ITEMS,
+    FunctionGroup(
+        "work items",
+        "A work item is set up, queued and freed by its owner.",
+        """queue_work* queue_delayed_work* insert_work mod_delayed_work* flush_work flush_workqueue*
+        flush_delayed_work start_flush_work cancel_work* cancel_delayed_work* drain_workqueue
+        destroy_workqueue check_flush_dependency touch_work_lockdep_map touch_wq_lockdep_map
+        insert_wq_barrier flush_workqueue_prep_pwqs flush_rcu_work try_to_grab_pending
+        work_grab_pending enable_work disable_work*""",
+    ),
     FunctionGroup(
         "completions and wait queues",
         "They belong to an object that the caller waits for or wakes.",
-        """complete complete_* complete_all wait_for_completion* do_wait_for_common
-        wait_for_common wake_up wake_up_* try_to_wake_up ttwu_* swake_up_* add_wait_queue*
-        remove_wait_queue prepare_to_wait* prepare_to_swait* finish_wait finish_swait
-        autoremove_wake_function default_wake_function init_wait_* init_waitqueue_head
-        init_swait_* wake_bit_function""",
+        """complete complete_* complete_all wait_for_completion* do_wait_for_common wait_for_common
+        wake_up wake_up_* try_to_wake_up ttwu_* swake_up_* autoremove_wake_function
+        default_wake_function init_wait_* init_waitqueue_head init_swait_* wake_bit_function""",
     ),
     FunctionGroup(
         "kernel threads",
         "Their owner starts, stops and parks them.",
         """kthread kthread_stop* kthread_park kthread_unpark kthread_parkme kthread_bind*
+        kthread_should_* kthread_insert_work* kthread_mod_delayed_work kthread_destroy_worker
         kthread_flush_* kthread_queue_* kthread_cancel_* ret_from_fork* ret_from_kernel_thread
         kunit_try_* kunit_generic_run_*""",
     ),
@@ -318,22 +234,21 @@ SHARED = (
     FunctionGroup(
         "thunks and trampolines",
         "They stand for a call or return that the compiler wrote.",
-        """x86_indirect_* x86_return_thunk* x86_call_* x86_jmp_* srso_* retbleed_* SCT__*
-        static_call_* efi_call* cfi_* kcfi_* fentry fentry__ mcount*""",
+        """x86_indirect_* x86_return_thunk* x86_call_* srso_* retbleed_* SCT__* static_call_*
+        bpf_dispatcher_* bpf_trampoline_* efi_call* cfi_* kcfi_* fentry fentry__ mcount*""",
     ),
     FunctionGroup(
         "access to device registers",
         "They touch the address that their driver computed.",
-        """readb* readw* readl* readq* writeb* writew* writel* writeq* raw_read? raw_write?
-        ioread* iowrite* inb inw inl outb outw outl logic_in? logic_out? logic_ins?
-        logic_outs? memcpy_fromio memcpy_toio memset_io pci_bus_read_config_*
-        pci_bus_write_config_*""",
+        """readb* readw* readl* readq* writeb* writew* writel* writeq* raw_read? raw_write? ioread*
+        iowrite* inb inw inl outb outw outl logic_in? logic_out? logic_ins? logic_outs?
+        memcpy_fromio memcpy_toio memset_io pci_bus_read_config_* pci_bus_write_config_*""",
     ),
     FunctionGroup(
         "assertions of file systems",
         "They are what a failed assertion calls; the assertion is in their caller.",
         """assertfail assfail asswarn btrfs_assertfail btrfs_panic reiserfs_panic
-        ubifs_assert_failed gfs2_assert_* ocfs2_abort jbd2_assertion_* xfs_asserts? afs_assert*""",
+        ubifs_assert_failed gfs2_assert_* ocfs2_abort""",
     ),
     FunctionGroup(
         "out of memory",
@@ -353,10 +268,11 @@ COMMON = REPORTERS + SHARED
 WAITS = FunctionGroup(
     "waits",
     "A task that hangs waits in them for something else.",
-    """*sched* *_lock* *_slowlock* *rwsem* *completion* *kthread* *wait* *synchronize* *sleep*
-    down* rcu_barrier* flush_work* *cancel_*work* drain_workqueue sb_start_* inode_lock*
+    """*sched* *_lock* *_slowlock* *rwsem* *completion* *kthread* *wait* *synchronize* *sleep* down*
+    rcu_barrier* flush_work* *cancel_*work* drain_workqueue sb_start_* inode_lock*
     usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_control_msg* usb_kill_urb usb_poison_urb
-    blk_execute_rq* submit_bio_wait submit_bh_wait *_timeout *_freezable percpu_ref_*""",
+    blk_execute_rq* submit_bio_wait submit_bh_wait *_timeout *_freezable do_read_cache_*
+    percpu_ref_*""",
 )
 THREADS = FunctionGroup(
     "threads that run others' work",
@@ -367,13 +283,18 @@ THREADS = FunctionGroup(
 ALLOCATORS = FunctionGroup(
     "functions that allocate for their caller",
     "Who asked for the memory has to free it.",
-    """*alloc* *kmem* *slab* sock_* create_object idr_get list_lru_init k*asprintf pcpu_create
-    *strdup *strndup* *memdup*""",
+    """*alloc* *kmem* *slab* sock_* create_object idr_get list_lru_init k*asprintf sget_userns
+    sget_fc alloc_super pcpu_create *strdup *strndup* *memdup*""",
 )
 OWNED = FunctionGroup(
     "objects that debugobjects tracks",
     "Their owner freed or started them at the wrong time.",
-    """*timer_* *work_* *rcu* *percpu_* vunmap vfree free_* kobject_*""",
+    "*timer_* *work_* *rcu* *percpu_* vunmap vfree free_* kobject_*",
+)
+WORK_FLUSHES = FunctionGroup(
+    "flushes of one work item",
+    "A deadlock with a work item is known by its flush, which takes the lock that stands for it.",
+    "flush_work start_flush_work touch_work_lockdep_map",
 )
 USB_REQUESTS = FunctionGroup(
     "submission of USB requests",
@@ -391,7 +312,6 @@ FAMOUS_WAITS = (
     FunctionGroup(
         "grace periods",
         "Whoever waits for readers is stuck as long as one of them is.",
-        """synchronize_rcu synchronize_rcu_* synchronize_srcu* synchronize_net
-        synchronize_sched*""",
+        "synchronize_rcu synchronize_rcu_* synchronize_srcu* synchronize_net synchronize_sched*",
     ),
 )

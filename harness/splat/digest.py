@@ -21,10 +21,11 @@ from harness.splat.blame import (
     telling,
     where_stalled,
 )
-from harness.splat.bystanders import LOCKDEP, REPORTERS, USB_REQUESTS, WORK_ITEMS
+from harness.splat.bystanders import LOCKDEP, USB_REQUESTS, WORK_FLUSHES
 from harness.splat.function_groups import function_of, in_any
 from harness.splat.kinds import Headline, Role, SplatKind, Suspect
 from harness.splat.open_splat import OpenSplat
+from harness.splat.reporters import REPORTERS
 from harness.splat.stacks import Stacks, read_stacks, real_frames
 
 FRAMES = 64  # frames to keep per stack
@@ -136,6 +137,8 @@ def _digest(
     guilty = _guilty(headline, named, stacks, lines)
     access = _access(lines)
     kind = _kind_name(headline.kind, lines)
+    if kind == "rust panic" and not named["what"]:  # the message has a line of its own
+        named["what"] = lines[head + 1].strip() if lines[head + 1 :] else kind
     title = _title(headline, lines[head], named, guilty, access.kind.capitalize())
     if kind == "null dereference" and headline.kind.name != kind:
         title = "BUG: unable to handle kernel NULL pointer dereference"
@@ -183,21 +186,29 @@ def _guilty(headline: Headline, named: dict[str, str], stacks: Stacks, lines: Se
         return wait
     if Suspect.CALLER in kind.suspects and (caller := _caller(lines)):
         return caller
-    if stacks.locks and Suspect.LOCK in kind.suspects and stacks.locks[0] in WORK_ITEMS:
-        return stacks.locks[0]  # it takes the lock that stands for the work
+    if Suspect.LOCK in kind.suspects and any(name in WORK_FLUSHES for name in stacks.locks[:1]):
+        return stacks.locks[0]
     if kind.stalled or (kind.recursive and recurses(stacks.main)):
         stalled = where_stalled(stacks.traces, kind.in_tick) or [stacks.entry, *stacks.main]
         return anchor(stalled) or blame(stalled)
-    deadlock = len(stacks.locks) > 1
     suspects = {
         Suspect.NAMED: [in_headline],
         Suspect.ENTRY: [stacks.entry],
-        Suspect.LOCK: [*stacks.locks, *stacks.chain] if deadlock else stacks.locks,
+        Suspect.LOCK: _takers(stacks),
         Suspect.OWNER: stacks.owner,
     }
     first = [frame for suspect in kind.suspects for frame in suspects.get(suspect, ())]
     candidates = [frame for frame in [*first, *stacks.main] if frame]
     return culprit(candidates, kind.bystanders) or blame(candidates)
+
+
+def _takers(stacks: Stacks) -> list[str]:
+    """Return who takes the lock that lockdep reports, the most likely first.
+
+    If it must not be taken in interrupts, that is the interrupt that takes another one.  Otherwise
+    it is who takes the second lock; if that is a bystander, who holds the first.
+    """
+    return [*stacks.became, *stacks.locks, *(stacks.chain if len(stacks.locks) > 1 else ())]
 
 
 def _caller(lines: Sequence[str]) -> str:

@@ -26,27 +26,25 @@ DISPATCHERS = (
         "The handler is the file system's or driver's method.",
         """vfs_read vfs_write new_sync_read new_sync_write call_read_iter call_write_iter
         do_iter_readv_writev do_loop_readv_writev do_iter_read do_iter_write vfs_iter_read
-        vfs_iter_write vfs_readv vfs_writev do_readv_writev kernel_read kernel_write*
-        vfs_ioctl do_vfs_ioctl ksys_ioctl sys_ioctl SyS_ioctl *_sys_ioctl *compat_SyS_ioctl
-        *_compat_ioctl do_dentry_open vfs_fsync_range vfs_fallocate iterate_dir vfs_poll
-        do_splice_to do_splice_from splice_file_to_pipe do_splice_read call_mmap __fput
-        full_proxy_* proc_reg_* sysfs_kf_* dev_attr_store dev_attr_show kobj_attr_store
-        kobj_attr_show
+        vfs_iter_write vfs_readv vfs_writev do_readv_writev kernel_read kernel_write* vfs_ioctl
+        do_vfs_ioctl ksys_ioctl sys_ioctl SyS_ioctl *_sys_ioctl *compat_SyS_ioctl *_compat_ioctl
+        do_dentry_open vfs_fsync_range vfs_fallocate iterate_dir vfs_poll do_splice_to
+        do_splice_from splice_file_to_pipe do_splice_read call_mmap __fput full_proxy_*
+        proc_reg_* sysfs_kf_* dev_attr_store dev_attr_show kobj_attr_store kobj_attr_show
         ksys_read ksys_write""",
     ),
     FunctionGroup(
         "socket operations",
         "The handler is the protocol's method.",
-        """sock_sendmsg sock_sendmsg_nosec ____sys_sendmsg sock_recvmsg sock_recvmsg_nosec
-        ____sys_recvmsg sock_ioctl sock_do_ioctl sock_write_iter sock_read_iter sock_release
-        __sys_bind __sys_listen do_accept __sys_connect __sys_connect_file __sys_shutdown
-        __sys_setsockopt do_sock_setsockopt __sys_getsockopt do_sock_getsockopt SYSC_bind
-        SYSC_connect SYSC_setsockopt SYSC_getsockopt""",
+        """sock_sendmsg sock_sendmsg_nosec sock_recvmsg sock_recvmsg_nosec sock_ioctl sock_do_ioctl
+        sock_write_iter sock_read_iter __sys_bind __sys_listen do_accept __sys_connect
+        __sys_connect_file __sys_shutdown __sys_setsockopt do_sock_setsockopt __sys_getsockopt
+        do_sock_getsockopt SYSC_bind SYSC_connect SYSC_setsockopt SYSC_getsockopt""",
     ),
     FunctionGroup(
         "netlink messages",
         "The handler is what the message's type stands for.",
-        "rtnetlink_rcv_msg nfnetlink_rcv_msg nfnetlink_rcv_batch xfrm_user_rcv_msg",
+        "rtnetlink_rcv_msg nfnetlink_rcv_msg nfnetlink_rcv_batch xfrm_user_rcv_msg netlink_dump",
     ),
     FunctionGroup(
         "reception of packets",
@@ -90,8 +88,8 @@ TIMER_INTERRUPTS = FunctionGroup(
     "timer interrupts",
     "A processor notices its own stall in the timer's interrupt.",
     """*apic_timer_interrupt* sysvec_apic_timer_interrupt* hv_stimer0_* timer_interrupt
-    arch_timer_handler_* riscv_timer_interrupt constant_timer_interrupt c0_compare_interrupt
-    decrementer_common* clock_comparator_*""",
+    *_timer_interrupt arch_timer_handler_* riscv_timer_interrupt constant_timer_interrupt
+    c0_compare_interrupt decrementer_common* clock_comparator_*""",
 )
 
 #: They spin until other processors answer; which of them does not is not in the stack.

@@ -71,6 +71,11 @@ FAULT_HEADLINES = (
         stop=Stop.PANIC,
         role=Role.PREFACE,
     ),
+    _preface(
+        "rust panic",
+        r"rust_kernel: panicked at (?:'(?P<what>.*)', )?\S+\.rs:\d+:\d+:?$",
+        "{what} in {f}",
+    ),
     _preface("double fault", r"(?:traps: )?PANIC: double fault", "PANIC: double fault in {f}"),
     _preface(
         "null dereference",

@@ -50,7 +50,7 @@ _CONSEQUENCE = re.compile(
     r"Aiee, killing interrupt|"
     r".* stack guard|stack guard|double fault|[Kk]ernel stack overflow|Machine check|"
     r"BUG!|kfence|Unhandled exception|Corrupt kernel stack|workqueue: |"
-    r".*watchdog|Out of memory|System is deadlocked on memory)"
+    r".*watchdog|scheduling while atomic|Out of memory|System is deadlocked on memory)"
 )
 # The same, if the fault killed init or an idle task.
 _DEATH = re.compile(rf"{_REASON}Attempted to kill (?:init|the idle)")
@@ -250,16 +250,26 @@ class _Finder:
             return True
         if splat is not None and (splat.denies(headline, message) or splat.continued_by(headline)):
             return False
-        sure = headline.sure and proven and not bare
+        self.take(message, raw, start, headline.sure and proven and not bare)
+        return True
+
+    def take(self, message: Message, raw: str, start: Start, sure: bool) -> None:
+        """Begin a splat with a headline, or give the open one a better headline."""
+        headline = start.headline
+        splat = self.open.get(message.caller)
         if splat is not None and splat.renamed_by(headline):
             self.more(message, raw)
             splat.take(headline, start.match, sure or (splat.headline is not None and splat.sure))
+        elif splat is not None and sure and headline.stop is Stop.LINE:
+            # One line, which another task printed in the midst of a report.
+            line = OpenSplat(self.number, message, raw, self.where)
+            line.take(headline, start.match, sure)
+            self.done.append((line.number, digest(line)))
         else:
             splat = self.begin(message, raw)
             splat.take(headline, start.match, sure)
         if splat.ended:
             self.close(splat)
-        return True
 
     def bare(self, message: Message) -> bool:
         """Whether a line has no timestamp in a log where the kernel's lines have one."""

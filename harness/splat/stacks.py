@@ -39,7 +39,7 @@ _ALLOC = (
 _FREE = r"Freed by task|freed by task|Freed in |.*rcu_free"
 _AWAY = (
     r"(?:Last potentially related|Second to last|The buggy address|Memory state|other info that|"
-    r"the existing dependency|page last free|.*(?:was registered at|which became|irq-unsafe at|"
+    r"the existing dependency|page last free|.*(?:was registered at|irq-unsafe at|"
     r"the (?:shortest )?dependenc|holding lock)|Showing all locks|kfence-#\d+:|Preemption disabled"
     r"|NMI backtrace|Sending NMI|Last Breaking|(?:hard|soft)irqs last|irq event|Reported by"
     r"|\d+ locks? held|value changed)"
@@ -51,7 +51,8 @@ _BARE = (
     r"(?:race at unknown origin, with )?(?:assert no \w+ |read|write).* by (?:task|interrupt))"
 )
 _STACK_TITLE = re.compile(
-    rf"(?P<main>{_MAIN})|(?P<chain>-> #\d)|(?P<owner>page last allocated)|"
+    rf"(?P<main>{_MAIN})|(?P<chain>-> #\d)|(?P<became>.*which became)|"
+    r"(?P<owner>page last allocated)|"
     rf"(?P<alloc>{_ALLOC})|(?P<away>{_AWAY})|(?P<free>{_FREE})|(?P<bare>{_BARE})"
 )
 _LOCK = re.compile(rf"(?:.*\bat: )?{_HEX}{_BODY}")
@@ -71,6 +72,7 @@ class Stacks:
     task: list[str] = dataclasses.field(default_factory=list)  # of the interrupted task
     alloc: list[str] = dataclasses.field(default_factory=list)
     free: list[str] = dataclasses.field(default_factory=list)
+    became: list[str] = dataclasses.field(default_factory=list)  # where a lock became irq-safe
     owner: list[str] = dataclasses.field(default_factory=list)  # who allocated the page
     chain: list[str] = dataclasses.field(default_factory=list)  # of locks taken earlier
     traces: list[list[str]] = dataclasses.field(default_factory=list)  # all, with registers' frames
@@ -167,6 +169,7 @@ class _StackSorter:
             "alloc": stacks.alloc,
             "free": stacks.free,
             "owner": stacks.owner,
+            "became": stacks.became,
             "chain": stacks.chain,
         }[kind]
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import TOP, Job
 
 from harness import build, git, kconfig, series, tree
-from harness.build import make, skip
+from harness.build import make_records, skip
 from harness.model import Checkout, Kernel, Source
 from harness.progress import Progress
 
@@ -45,7 +45,7 @@ class Folder:
         return build.loaded_digest(self.kernels[-1], checkout, self.toolchain)
 
     def compiled(self) -> set[str]:
-        lines = (self.out / make.LOG).read_text().splitlines()
+        lines = (self.out / make_records.LOG).read_text().splitlines()
         return {line.split()[-1] for line in lines if line.startswith("  CC ")}
 
 

@@ -224,6 +224,17 @@ def test_the_panic_a_fault_leads_to_is_part_of_it() -> None:
     assert [splat.panic for splat in splats] == ["", "", "Fatal exception"]
 
 
+def test_a_splat_of_one_line_does_not_end_the_report_that_it_interrupts() -> None:
+    lines = log("written/stalls.log").split("\n")
+    at = next(n for n, line in enumerate(lines) if "Call Trace:" in line) + 2
+    clock = lines[at].split("]")[0]
+    waits = f"{clock}] unregister_netdevice: waiting for lo to become free. Usage count = 6"
+    alone = [(splat.title, splat.frames) for splat in find(lines)]
+    both = [(splat.title, splat.frames) for splat in find([*lines[:at], waits, *lines[at:]])]
+    assert ("unregister_netdevice: waiting for DEV to become free", ()) in both
+    assert [splat for splat in both if splat in alone] == alone
+
+
 def test_processors_that_report_at_once_are_separated_by_the_caller() -> None:
     uaf = log("written/kasan-uaf.log").split("\n")
     other = [

@@ -13,7 +13,7 @@ from harness.splat.function_groups import FunctionGroup, function_of
 
 KINDS_OWN = tuple(
     getattr(bystanders, name)
-    for name in ("WAITS", "THREADS", "ALLOCATORS", "OWNED", "USB_REQUESTS")
+    for name in ("WAITS", "THREADS", "ALLOCATORS", "OWNED", "USB_REQUESTS", "WORK_FLUSHES")
 )
 GROUPS = (*COMMON, *KINDS_OWN, *DISPATCHERS, *FAMOUS_WAITS, TIMER_INTERRUPTS, CROSS_CALLS)
 #: Functions with faults of their own, whose names resemble those of bystanders.

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Functions that report a fault, and therefore stand on top of its stack, in groups.
+
+See bystanders for the others that are not to blame.
+"""
+
+from __future__ import annotations
+
+from harness.splat.function_groups import FunctionGroup
+
+REPORTERS = (
+    FunctionGroup(
+        "stack printers and unwinders",
+        "They print the stack and so stand in it, and the unwinder finds itself.",
+        """dump_stack* dump_backtrace* dump_trace* dump_cpu_task show_stack* show_trace* show_regs*
+        show_registers show_task show_backtrace show_state_filter print_trace* print_context_stack*
+        printk_stack_address print_modules print_tainted walk_stackframe walk_stack* unwind_*
+        unwinder_* kunwind_* arch_stack_walk* stack_trace_* save_stack* save_trace
+        save_context_stack stack_depot_* return_address get_stack_info* kernel_text_address
+        is_bpf_text_address update_stack_state sched_show_task debug_show_all_locks
+        nmi_cpu_backtrace* nmi_trigger_cpumask_backtrace arch_trigger_* *_trigger_cpumask_backtrace
+        trigger_*backtrace* default_send_IPI*""",
+    ),
+    FunctionGroup(
+        "warnings, BUG() and die()",
+        "They are what a failed check calls; the check is in their caller.",
+        """warn warn_slowpath* warn_printk warn_alloc* report_bug* handle_bug* fixup_bug*
+        bug_handler bug_brk_handler brk_handler check_panic_on_warn panic panic_* vpanic nmi_panic
+        die die_* oops_begin oops_end oops_* stack_chk_fail* fortify_report fortify_panic
+        rust_helper_BUG rustc::rust_begin_unwind rust_begin_unwind core::panicking::*""",
+    ),
+    FunctionGroup(
+        "entry of exceptions",
+        "The processor raises the exception in the frame below them.",
+        """exc_* asm_exc_* do_error_trap do_trap do_trap_* do_invalid_op invalid_op error_code
+        error_entry page_fault page_fault_oops async_page_fault do_async_page_fault
+        do_page_fault kernelmode_fixup_or_oops bad_area* no_context do_kern_addr_fault
+        do_user_addr_fault general_protection do_general_protection divide_error do_divide_error
+        int3 do_int3 double_fault df_debug handle_stack_overflow do_DataAbort do_PrefetchAbort
+        do_undefinstr do_kernel_fault do_translation_fault do_mem_abort do_bad_area
+        do_tag_check_fault do_tag_recovery do_sea do_debug_exception do_el0_* do_el1_* el1_*
+        el1h_* el1t_* early_brk64 call_break_hook call_el1_break_hook kasan_handler
+        kasan_brk_handler handle_exception ret_from_exception bad_page_fault data_access_*
+        do_slb_fault program_check_* unrecoverable_exception do_pgm_check pgm_check_handler
+        do_protection_exception do_dat_exception illegal_op do_ade do_bp do_tr_or_bp do_ri
+        handle_*_int tlb_do_page_fault_*""",
+    ),
+    FunctionGroup(
+        "entry of interrupts",
+        "The interrupt was only the moment at which the fault was noticed.",
+        """asm_sysvec_* sysvec_* *apic_timer_interrupt* asm_call_*on_stack call_on_irq_stack
+        call_on_stack common_interrupt asm_common_interrupt do_IRQ ret_from_intr retint_* irq_enter*
+        irq_exit* irqentry_* idtentry_* raw_irqentry_* handle_IPI do_handle_IPI handle_irq*
+        handle_domain_irq generic_handle_arch_irq gic_handle_irq* nmi_* do_nmi default_do_nmi
+        end_repeat_nmi""",
+    ),
+    FunctionGroup(
+        "watchdogs and the tick",
+        "They notice that somebody else does not get on.",
+        """watchdog watchdog_* softlockup_* check_hung_* rcu_dump_cpu_stacks rcu_check_gp_kthread_*
+        rcu_check_callbacks rcu_sched_clock_irq rcu_pending print_cpu_stall* print_other_cpu_stall*
+        check_cpu_stall synchronize_rcu_expedited_wait* update_process_times tick_sched_*
+        tick_nohz_* tick_handle_* tick_periodic tick_do_* tick_program_event tick_irq_* hrtimer_*
+        run_hrtimer csd_lock_wait*""",
+    ),
+    FunctionGroup(
+        "sanitizers and coverage",
+        "The compiler calls them before each access; the access is their caller's.",
+        """kasan_* asan_* hwasan_* kmsan_* msan_* kcsan_* tsan_* ubsan_* kfence_* sanitizer_* kcov_*
+        check_memory_region* memory_is_poisoned* print_address_description print_report end_report
+        handle_overflow metadata_update_state check_canary* set_canary* qlist_* qlink_* quarantine_*
+        save_track set_track* instrument_* read_word_at_a_time""",
+    ),
+    FunctionGroup(
+        "slab checks",
+        "They find an object that somebody else has overwritten or freed twice.",
+        """object_err slab_err slab_bug slab_fix check_object check_bytes_* check_slab
+        slab_pad_check on_freelist print_trailer init_object alloc_debug_processing
+        free_debug_processing alloc_consistency_checks free_consistency_checks free_to_partial_list
+        poison_* unpoison_*""",
+    ),
+    FunctionGroup(
+        "preemption checks",
+        "They are called by what may not run while it can be preempted.",
+        """check_preemption_disabled debug_smp_processor_id this_cpu_preempt_check schedule_bug
+        schedule_debug""",
+    ),
+    FunctionGroup(
+        "fault injection",
+        "It makes a call fail on purpose.",
+        "should_fail* fail_dump",
+    ),
+)

@@ -66,6 +66,12 @@ class FileDiff:
             line.value.rstrip("\n") for hunk in self.hunks for line in hunk if line.is_added
         )
 
+    @property
+    def added_numbers(self) -> tuple[int, ...]:
+        """The numbers of the added lines, from 1, in the file after the change."""
+        lines = (line for hunk in self.hunks for line in hunk if line.is_added)
+        return tuple(line.target_line_no for line in lines if line.target_line_no)
+
 
 def split(body: bytes) -> tuple[bytes, bytes]:
     """Return the text before the diff, and the rest (empty without a diff)."""

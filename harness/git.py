@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness import process
@@ -181,3 +181,13 @@ def content(repo: Path, commit: str, file: str) -> str | None:
     """Return the text of a file at a commit; None if the file or its object does not exist."""
     result = run(repo, "cat-file", "blob", f"{commit}:{file}", check=False)
     return result.stdout if result.ok else None
+
+
+def export(repo: Path, tree: str, folder: Path, wanted: Callable[[str], bool]) -> None:
+    """Write the ``wanted`` files of a tree or commit below ``folder``, which must be empty."""
+    listed = run(repo, "ls-tree", "-r", "--name-only", "-z", tree).stdout.split("\0")
+    names = "".join(f"{name}\0" for name in listed if name and wanted(name))
+    env: dict[str, str | None] = {"GIT_INDEX_FILE": os.fspath(folder / ".git-index")}
+    run(repo, "read-tree", tree, env=env)
+    argv = ("checkout-index", f"--prefix={folder}/", "--quiet", "--stdin", "-z")
+    run(repo, *argv, env=env, stdin=names)

@@ -125,6 +125,21 @@ def runs(file: str) -> bool:
     return any(pattern.match(file) for pattern in (PROGRAMS, HOST_PROGRAMS, KCONFIG, MAKE))
 
 
+def outside_image(file: str, arch: str) -> str:
+    """Return why a file cannot be part of a kernel for ``arch``; empty if it can."""
+    top, _, rest = file.partition("/")
+    if top == "Documentation" or file.endswith((".rst", ".txt", ".md", ".yaml")):
+        return "a document"
+    if top in ("tools", "scripts", "LICENSES") or (not rest and "." not in top):
+        plain = top in ("Kbuild", "Kconfig", "Makefile")
+        return "" if plain else f"{top} is not part of the kernel image"
+    if top == "arch" and not rest.startswith((f"{arch}/", "Kconfig")):
+        return f"for another architecture ({rest.partition('/')[0]})"
+    if file.endswith((".dts", ".dtsi", ".dtso")):
+        return "a device tree"
+    return ""
+
+
 def check(toolchain: Toolchain) -> None:
     """Raise HostFault with all missing programs that every build needs."""
     missing = {n: pkg for n, pkg in programs(toolchain).items() if shutil.which(n) is None}

@@ -15,17 +15,19 @@ from pathlib import Path
 
 import harness
 from harness import architectures, guest
-from harness.errors import HarnessError, HostFault, Interrupted
+from harness.errors import HarnessError, HostFault, Interrupted, Untestable
 from harness.guest import accel
 from harness.lab import folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import require_suites
-from harness.model import Plan, Run, Source, Trial, looks_running
+from harness.model import LineState, Plan, Run, SeriesLines, Source, Trial, looks_running
 from harness.options import repeat_command
 from harness.progress import Progress
 from harness.publish import junit
 from harness.results import evidence, store
 from harness.results.regression import compared, new_splats
+
+_MOST_SHOWN = 20  # lines about code that is not compiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +41,7 @@ class RunContext:
     begin: float
     command: tuple[str, ...]
     about: tuple[tuple[str, str], ...]
+    lines: SeriesLines | None
 
 
 def run(
@@ -61,15 +64,29 @@ def run(
     if not architectures.named(arch).proven:
         progress.say(f"{arch}: nobody has booted this architecture with the harness yet")
     source = kernels.find_source(plan, progress)
-    lab = lab.with_suites(source)
-    built = lab.kernels(source)
+    lab, built = lab.with_suites(source).kernels(source)
+    _require_code(built[-1])
     place = folder.make(plan, started, command)
     began(place, source)
     progress.say(f"evidence: {place}")
     about = tuple(_about(arch))  # now, since an interrupted run must not start programs
-    context = RunContext(lab, source, place, started, begin, command, about)
+    lines = built[-1].lines
+    context = RunContext(lab, source, place, started, begin, command, about, lines)
     with folder.writing(place):
         return _test(context, built)
+
+
+def _require_code(judged: Built) -> None:
+    """Raise Untestable if no test could tell anything, as the kernel has nothing of the series."""
+    if judged.lines is not None and judged.lines.untested:
+        missed = list(judged.lines.ranges(LineState.NOT_COMPILED))
+        missed = missed or list(judged.lines.ranges(LineState.NO_CODE))
+        lines = [f"{part.where}: {part.why}" for part in missed]
+        raise Untestable(
+            "nothing of the series is compiled into this kernel",
+            hint="harness check --only mail,scripts checks it without a kernel",
+            details="\n".join(lines[:_MOST_SHOWN]),
+        )
 
 
 def _test(context: RunContext, built: Sequence[Built]) -> Run:
@@ -110,6 +127,8 @@ def _as_run(context: RunContext, sides: Sequence[Trial]) -> Run:
         about=context.about,
         strict=plan.strict,
         plan=plan.typed,
+        followed=context.lab.followed.options,
+        lines=context.lines,
     )
     return compared(run)
 

@@ -68,7 +68,7 @@ class CandidateSources:
     def may_use(self) -> Callable[[str], bool]:
         """Return a predicate: whether the last built kernel may depend on a source file."""
         base = tree.Slot(self.repo, self.source, self.lab.progress).base()
-        return build.may_use(build.folder(base, self.lab.request, self.lab.toolchain), base.path)
+        return build.may_use(self.lab.folder(base), base.path)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from harness.bisect.hunt import CallRule, Judge, RowProgress, SearchProgress, Tr
 from harness.bisect.job import BisectJob, BisectPlan
 from harness.bisect.patches import bisect_patches
 from harness.bisect.prober import Prober, StateFile
-from harness.errors import Interrupted
+from harness.errors import Interrupted, NotApplied
 from harness.lab import folder as run_folder
 from harness.lab.kernels import Lab, find_source
 from harness.model import Bisected, BisectMode, SearchStart, Source
@@ -102,6 +102,10 @@ def _search(plan: BisectPlan, lab: Lab, start: Source, state: StateFile) -> Bise
         state.pin({"source": start.commit})
         shown = SearchProgress(progress, rows, stage, unit)
         slot = worktree.enter_context(tree.slot(start, rows))
+        if plan.run.series is not None and not plan.sources_only:
+            with contextlib.suppress(NotApplied):  # a candidate's own trial will say so
+                tip = slot.patched(plan.run.series)
+                lab = lab.following(slot, slot.base(), tip, held=True) or lab
         if plan.mode is not BisectMode.CONFIG:  # only CONFIG needs the worktree throughout
             worktree.close()
         sources = CandidateSources(

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from harness.build.compiled import series_lines
 from harness.build.kernel_store import find, folder, key, lean, loaded_digest
 from harness.build.make import build, can_be_lean
 from harness.build.make_records import may_use
@@ -21,5 +22,6 @@ __all__ = [
     "lean",
     "loaded_digest",
     "may_use",
+    "series_lines",
     "toolchain",
 ]

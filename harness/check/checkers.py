@@ -54,8 +54,8 @@ def complaints(walk: Walk, step: Step, checker: str) -> Found:
     if not goals:
         return ()
     lab = walk.builder.lab
-    out = build.folder(checkout, lab.request, lab.toolchain)
-    kconfig.configure(checkout.path, out, lab.request, lab.toolchain, lab.progress)
+    out, request = lab.folder(checkout), lab.request_for(checkout)
+    kconfig.configure(checkout.path, out, request, lab.toolchain, lab.progress)
     jobs = lab.plan.jobs or len(os.sched_getaffinity(0))
     words = kbuild.command(checkout.path, out, lab.toolchain)
     argv = [*words, f"-j{jobs}", "--output-sync=target", "--keep-going"]

@@ -130,6 +130,8 @@ def _steps(walk: Walk, *, with_kernels: bool) -> Iterator[Step]:
             continue
         build = walk.builder.build(checkout)
         walk.builds.append(build)
+        if build.kernel and number == len(walk.series.patches):
+            walk.lines = walk.builder.lab.lines(build.kernel)
         unchanged = number in builds.unchanged(walk.builds)
         yield Step(number, patch, checkout, build, previous, unchanged)
         previous = build if build.kernel else previous
@@ -188,4 +190,6 @@ def matrix_of(walk: Walk, source: Source, seconds: float) -> Matrix:
         refused=walk.refused,
         fault="; ".join(dict.fromkeys(walk.faults)),
         seconds=seconds,
+        followed=walk.lab.followed.options if walk.builds else (),
+        lines=walk.lines,
     )

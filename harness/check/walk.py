@@ -19,7 +19,16 @@ from harness.check.mail import Letter, PatchMail
 from harness.check.scripts import Scripts
 from harness.errors import HostFault
 from harness.lab.kernels import Lab
-from harness.model import WHOLE_SERIES, Cell, CellState, Checkout, Finding, Plan, Series
+from harness.model import (
+    WHOLE_SERIES,
+    Cell,
+    CellState,
+    Checkout,
+    Finding,
+    Plan,
+    Series,
+    SeriesLines,
+)
 from harness.progress import Progress
 
 
@@ -119,7 +128,8 @@ class Walk:
     """Everything that the checks of a series share; ``exits`` is closed at the end.
 
     ``builds`` are those of the base and of each patch so far.  ``refused`` is why the series is not
-    built; ``faults`` are host faults.
+    built; ``faults`` are host faults.  ``lines`` says which lines of the series are in the last
+    kernel.
     """
 
     plan: Plan
@@ -137,6 +147,7 @@ class Walk:
     builds: list[Build] = dataclasses.field(default_factory=list)
     refused: str = ""
     faults: list[str] = dataclasses.field(default_factory=list)
+    lines: SeriesLines | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -153,7 +164,9 @@ class Walk:
     def lab(self) -> Lab:
         """The lab that builds and boots; it prepares for guests only if tests are requested."""
         lab = Lab.of(self.plan, self.progress, boots=self.request.wants("tests"))
-        return lab.with_suites(self.slot.source)
+        lab = lab.with_suites(self.slot.source)
+        following = lab.following(self.slot, self.applied.base, self.applied.tip, held=True)
+        return following or lab
 
     @functools.cached_property
     def builder(self) -> Builder:

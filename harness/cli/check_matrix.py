@@ -11,8 +11,9 @@ from rich.text import Text
 
 from harness.check import report
 from harness.cli.terminal import verdict_text
-from harness.model import WHOLE_SERIES, Cell, CellState, Matrix, Severity
+from harness.model import WHOLE_SERIES, Cell, CellState, Matrix, Severity, Verdict
 from harness.progress import clock
+from harness.publish import sentences
 from harness.text import printable
 
 _WIDE = 160  # columns without a terminal
@@ -35,9 +36,12 @@ def show(matrix: Matrix, folder: Path) -> None:
     console.print(table(matrix, console.width))
     _print_findings(console, matrix)
     _print_notes(console, matrix)
+    for line in sentences.not_compiled(matrix.lines, _FINDINGS):
+        console.print(printable(line), style="yellow")
     if why := matrix.trouble:
         console.print(f"\n{printable(why, lines=True)}", style="red")
-    what = f" {printable(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}"
+    limit = sentences.extent(matrix.lines) if matrix.verdict is Verdict.GOOD else ""
+    what = f"{limit} {printable(matrix.name)} on {matrix.base} in {clock(matrix.seconds)}"
     console.print("\n", verdict_text(matrix.verdict), what, sep="")
     console.print(f"evidence {folder}")
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from harness import options
 from harness.cli import terminal
-from harness.model import Change, ChangeKind, Outcome, Run, Test, Trial
+from harness.model import Change, ChangeKind, Outcome, Run, Test, Trial, Verdict
 from harness.progress import clock
 from harness.publish import sentences
 from harness.results.regression import counts
@@ -93,6 +93,8 @@ def _troubles(run: Run) -> Iterator[Text]:
         yield Text(f"new warning: {warning.file}:{warning.line}: {warning.text}", "red")
     if len(run.warnings) > _LEAST:
         yield Text(f"... and {len(run.warnings) - _LEAST} more new warnings, see run.json", "red")
+    for text in sentences.not_compiled(run.lines, _LEAST):
+        yield Text(text, "yellow")
     if left := sentences.left(run.judged) if run.sides else "":
         yield Text(left, "red")
     if gone := sentences.missing(run) if run.sides else 0:
@@ -191,7 +193,8 @@ def _skips(side: Trial) -> list[Text]:
 def _verdict_line(run: Run) -> Text:
     what = run.series.title or run.series.name if run.series else run.source.name
     stopped = ", interrupted" if run.interrupted else ""
-    line = f" {what} on {run.source.name} in {clock(run.seconds)}{stopped}"
+    limit = sentences.extent(run.lines) if run.verdict is Verdict.GOOD else ""
+    line = f"{limit} {what} on {run.source.name} in {clock(run.seconds)}{stopped}"
     return terminal.verdict_text(run.verdict) + line
 
 

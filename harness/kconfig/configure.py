@@ -41,7 +41,7 @@ def configure(
     """Make ``out``/.config from the tree's tiny configuration and the request; return its path.
 
     An unchanged .config is not rewritten, so that make has nothing to do.  Raises NotConfigured
-    with a reason for each option that did not take effect.
+    with a reason for each option that did not take effect; an optional one is only shown.
     """
     if not (source / "Kconfig").is_file():
         raise NotConfigured(
@@ -57,7 +57,8 @@ def configure(
         else:
             text = _make_config(source, out, wanted, toolchain)
         if missing := compare(request, text):
-            raise _refusal(missing, explain(source, missing, text, toolchain.arch))
+            reasons = explain(source, missing, text, toolchain.arch)
+            _accept(missing, reasons, progress)
         if not unchanged:
             unchanged = _install(out, text)
             (out / _STAMP).write_text(_inputs(source, out, wanted, toolchain))
@@ -145,6 +146,17 @@ def _inputs(source: Path, out: Path, wanted: str, toolchain: Toolchain) -> str:
     """Return what ``out``/.config was made from, and its digest."""
     digest = hashlib.sha256((out / ".config").read_bytes()).hexdigest()
     return f"{source}\n{toolchain}\n{digest}\n{wanted}"
+
+
+def _accept(
+    missing: Sequence[ConfigDifference], reasons: Sequence[Reason], progress: Progress
+) -> None:
+    """Show the optional options that did not take effect; raise NotConfigured for the others."""
+    pairs = list(zip(missing, reasons, strict=True))
+    if asked := [pair for pair in pairs if not pair[0].option.optional]:
+        raise _refusal(*zip(*asked, strict=True))
+    for difference, reason in pairs:
+        progress.say(f"built without CONFIG_{difference.option.name}: {reason.text}")
 
 
 def _refusal(missing: Sequence[ConfigDifference], reasons: Sequence[Reason]) -> NotConfigured:

@@ -7,8 +7,9 @@ Values are 0 (n), 1 (m) and 2 (y), or None if they depend on the compiler ($(cc-
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 LEVELS = {"n": 0, "m": 1, "y": 2}
 _COMPARISONS = ("=", "!=", "<", ">", "<=", ">=")
@@ -44,6 +45,28 @@ class Pair:
 
 
 Expression = Name | Not | Pair
+
+ALWAYS: Expression = Name("y")
+
+
+def both(left: Expression, right: Expression) -> Expression:
+    """Return ``left && right``, without what is always true."""
+    known = _parts(left)
+    new = [part for part in _parts(right) if part not in known and part != ALWAYS]
+    if left == ALWAYS and new:
+        left = new.pop(0)
+    return functools.reduce(lambda joined, part: Pair("&&", joined, part), new, left)
+
+
+def either(expressions: Iterable[Expression]) -> Expression | None:
+    """Return the expressions joined by ``||``; None if there are none."""
+    different = list(dict.fromkeys(expressions))
+    if ALWAYS in different:
+        return ALWAYS
+    joined = different[0] if different else None
+    for expression in different[1:]:
+        joined = Pair("||", joined, expression) if joined else expression
+    return joined
 
 
 def read(text: str) -> Expression | None:

@@ -143,6 +143,13 @@ def compare(request: Request, config_text: str) -> list[ConfigDifference]:
     ]
 
 
+def effective(request: Request, config_text: str) -> Request:
+    """Return the request without the optional options that did not take effect."""
+    lost = {difference.option.name for difference in compare(request, config_text)}
+    names = {option.name for option in request.options if option.optional}
+    return request.without(names & lost)
+
+
 def same(left: str, right: str) -> bool:
     """Whether two values are equal: 0x10 equals 16, everything else is compared as text."""
     if left == right:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Read a kernel's Kconfig files as far as needed to explain why an option did not take effect.
+"""Read a kernel's Kconfig files as far as needed to choose options, and to explain refused ones.
 
 Why not kconfiglib: its last release (14.1.0, 2020) fails on syntax used by 7.x kernels
 (``transitional``, ``modules`` as a property, ``depends on A if B``), and it evaluates symbols
@@ -10,6 +10,7 @@ itself, running the compiler for every $(cc-option,...).  The values we need are
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,7 @@ class KconfigEntry:
     visible: list[Expression] | None = None
     choice: int | None = None
     selects: list[Conditional] = dataclasses.field(default_factory=list)
+    defaults: list[Conditional] = dataclasses.field(default_factory=list)
     ranges: list[Conditional] = dataclasses.field(default_factory=list)
 
 
@@ -60,13 +62,28 @@ class KconfigOptions:
 
     def selectors(self, name: str) -> list[tuple[KconfigEntry, Conditional]]:
         """Return the definitions that select ``name``, each with its select."""
-        return [
-            (entry, select)
-            for entries in self.entries.values()
-            for entry in entries
-            for select in entry.selects
-            if select.text == name
-        ]
+        return self._selectors.get(name, [])
+
+    @functools.cached_property
+    def _selectors(self) -> dict[str, list[tuple[KconfigEntry, Conditional]]]:
+        by_name: dict[str, list[tuple[KconfigEntry, Conditional]]] = {}
+        for entries in self.entries.values():
+            for entry in entries:
+                for select in entry.selects:
+                    by_name.setdefault(select.text, []).append((entry, select))
+        return by_name
+
+    def members(self, choice: int) -> tuple[str, ...]:
+        """Return the names of a choice's members."""
+        return self._members.get(choice, ())
+
+    @functools.cached_property
+    def _members(self) -> dict[int, tuple[str, ...]]:
+        by_choice: dict[int, tuple[str, ...]] = {}
+        for name, entries in self.entries.items():
+            for choice in {entry.choice for entry in entries if entry.choice}:
+                by_choice[choice] = (*by_choice.get(choice, ()), name)
+        return by_choice
 
 
 def read_kconfig(source: Path, folder: str) -> KconfigOptions:
@@ -154,6 +171,9 @@ class _KconfigReader:
                 entry.visible = around + _condition(rest)
         elif word in ("def_bool", "def_tristate"):
             entry.type = word.removeprefix("def_")
+            entry.defaults.append(_conditional(rest))
+        elif word == "default":
+            entry.defaults.append(_conditional(rest))
         elif word == "depends":
             entry.depends += _dependency(rest)
         elif word == "select":

@@ -3,36 +3,51 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from harness import build, git, kbuild, kconfig, paths, source, tree
 from harness.adaptors import Sources
-from harness.errors import BreaksBuild, NotBuilt, UsageError
+from harness.errors import BreaksBuild, NotBuilt, NotConfigured, UsageError
 from harness.guest import accel
-from harness.lab import suites
-from harness.model import Accel, Checkout, Kernel, Plan, Request, Series, Side, Source, Toolchain
+from harness.lab import follow, suites
+from harness.model import (
+    NOTHING_FOLLOWED,
+    Accel,
+    Checkout,
+    Followed,
+    Kernel,
+    Plan,
+    Request,
+    SeriesLines,
+    Side,
+    Source,
+    Toolchain,
+)
 from harness.progress import Progress
-
-_Checkout = TypeVar("_Checkout", bound=Checkout | None)
 
 
 @dataclasses.dataclass(frozen=True)
 class Built:
-    """A side's kernel and the checkout it was built from."""
+    """A side's kernel and the checkout it was built from.
+
+    ``lines``: which lines of the series were compiled into it, if that is known.
+    """
 
     side: Side
     checkout: Checkout
     kernel: Kernel
+    lines: SeriesLines | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Lab:
     """What all trials have in common: the plan, the options, the compiler, how guests run.
 
-    ``accel`` is TCG if no guest will be booted.
+    ``request`` includes the options that ``followed`` from the series, which lies between the
+    commits ``base`` and ``tip``.  ``accel`` is TCG if no guest will be booted.
     """
 
     plan: Plan
@@ -40,6 +55,9 @@ class Lab:
     toolchain: Toolchain
     accel: Accel
     progress: Progress
+    followed: Followed = NOTHING_FOLLOWED
+    base: Checkout | None = None
+    tip: Checkout | None = None
 
     @classmethod
     def of(cls, plan: Plan, progress: Progress, *, boots: bool = True) -> Lab:
@@ -54,6 +72,54 @@ class Lab:
         kind = accel.choose(plan.accel, progress)[0] if boots else Accel.TCG
         return cls(plan, request, toolchain, kind, progress)
 
+    @property
+    def own_request(self) -> Request:
+        """What was requested, without what follows from the series."""
+        return self.request.without({option.name for option in self.followed.options})
+
+    def request_for(self, checkout: Checkout) -> Request:
+        """Return the request without options that the checkout's Kconfig cannot have."""
+        return self.request if checkout.patches else self.request.without(self.followed.new)
+
+    def folder(self, checkout: Checkout) -> Path:
+        """Return the build folder, which all series share: only what differs is compiled."""
+        return build.folder(checkout, self.own_request, self.toolchain)
+
+    def following(
+        self, slot: tree.Slot, base: Checkout, tip: Checkout, *, held: bool
+    ) -> Lab | None:
+        """Return the lab for the commits from ``base`` to ``tip``, with the options they need.
+
+        Without a ``held`` slot this may be unknown: None.
+        """
+        series, lab = self.plan.series, dataclasses.replace(self, base=base, tip=tip)
+        if self.plan.no_follow or series is None:
+            return lab
+
+        def config() -> str | None:
+            if kept := self.kept(base):
+                return kept.config.read_text()
+            return self._configured(slot, base, tip) if held else None
+
+        found = follow.followed(base, tip, self.request, self.toolchain, series.follow, config)
+        if found is None:
+            return None
+        if held:
+            follow.show(found, self.progress)
+        request = Request((*self.request.options, *found.options))
+        return dataclasses.replace(lab, request=request, followed=found)
+
+    def _configured(self, slot: tree.Slot, base: Checkout, tip: Checkout) -> str:
+        """Configure the base, or the tip if an option only exists there; return the .config."""
+        for checkout in (base, tip):
+            slot.check_out(checkout)
+            with contextlib.suppress(NotConfigured):
+                return kconfig.configure(
+                    *(checkout.path, self.folder(checkout), self.request),
+                    *(self.toolchain, self.progress),
+                ).read_text()
+        return ""  # the build will say why
+
     def with_suites(self, source: Source) -> Lab:
         """Add the Kconfig options that the plan's suites need of the tree to the request."""
         sources = Sources(source.repo, source.commit, self.toolchain)
@@ -64,7 +130,7 @@ class Lab:
         self, checkout: Checkout, *, request: Request | None = None, lean: bool = False
     ) -> Kernel | None:
         """Return the kernel of a checkout from the cache, or None; ``lean``: a lean one will do."""
-        key = build.key(checkout, request or self.request, self.toolchain)
+        key = build.key(checkout, request or self.request_for(checkout), self.toolchain)
         kernel = build.find(key) or (build.find(build.lean(key)) if lean else None)
         if kernel is None:
             return None
@@ -84,66 +150,85 @@ class Lab:
         If ``request`` differs from the lab's, it is built in the lab's folder, where only what
         differs is compiled.  ``lean``: a lean kernel is enough, if one can be built.
         """
-        wanted = request or self.request
+        wanted = request or self.request_for(checkout)
         kept = self.kept(checkout, request=wanted, lean=lean)
         if kept is not None:
             return kept
         slot.check_out(checkout)
         # A kernel takes minutes, and is useless if its tests cannot be built.
         suites.build(self.plan, checkout, self.toolchain, self.progress)
-        out = build.folder(checkout, self.request, self.toolchain)
+        out = self.folder(checkout)
         kconfig.configure(checkout.path, out, wanted, self.toolchain, self.progress)
         key = build.key(checkout, wanted, self.toolchain)
         if lean and build.can_be_lean(out, self.toolchain):
             key = build.lean(key)
-        return build.build(
+        kernel = build.build(
             checkout, out, key, self.toolchain, self.progress, self.plan.jobs or None
         )
+        if self.base and self.tip and self.tip.tree == checkout.tree:
+            follow.find_lines(self.base, checkout, kernel, out, self.toolchain)
+        return kernel
 
-    def kernels(self, start: Source) -> tuple[Built, ...]:
-        """Return the kernels of the plan's sides, from the cache or newly built.
+    def lines(self, kernel: Kernel) -> SeriesLines | None:
+        """Return which lines of the series are in the kernel of the tip; None if not known."""
+        return follow.kept_lines(self.base, kernel) if self.base else None
+
+    def kernels(self, start: Source) -> tuple[Lab, tuple[Built, ...]]:
+        """Return the kernels of the plan's sides, from the cache or newly built, and their lab.
 
         The patched kernel is built after the base in the same folder, so that only what the series
         touches is recompiled.  If all kernels are in the cache, this does not wait for other
         builds.  Raises BreaksBuild if only the patched kernel does not build.
         """
         slot = tree.peek(start, self.progress)
-        built = self._all_kept(slot) if slot else ()
-        if built:
-            return built
+        kept = self._all_kept(slot) if slot else None
+        if kept:
+            follow.show(kept[0].followed, self.progress)
+            return kept
         with tree.slot(start, self.progress) as slot:
             return self._built(slot)
 
-    def _all_kept(self, slot: tree.Slot) -> tuple[Built, ...]:
+    def _all_kept(self, slot: tree.Slot) -> tuple[Lab, tuple[Built, ...]] | None:
+        series, base = self.plan.series, slot.base()
+        tip = slot.applied(series) if series else None
+        if series and not tip:
+            return None
+        lab = self.following(slot, base, tip, held=False) if tip else self
+        if lab is None:
+            return None
         built = []
-        for side, checkout in self._sides(slot.base, slot.applied):
-            kernel = checkout and self.kept(checkout)
-            if not checkout or not kernel:
-                return ()
-            built.append(Built(side, checkout, kernel))
-        return tuple(built)
+        for side, checkout in lab._sides(base, tip):
+            kernel = lab.kept(checkout)
+            if kernel is None:
+                return None
+            built.append(lab._with_lines(side, checkout, kernel))
+        return lab, tuple(built)
 
-    def _built(self, slot: tree.Slot) -> tuple[Built, ...]:
+    def _built(self, slot: tree.Slot) -> tuple[Lab, tuple[Built, ...]]:
+        base = slot.base()
+        tip = slot.patched(self.plan.series) if self.plan.series else None
+        lab = (self.following(slot, base, tip, held=True) if tip else None) or self
         built: list[Built] = []
-        for side, checkout in list(self._sides(slot.base, slot.patched)):
+        for side, checkout in lab._sides(base, tip):
             try:
-                kernel = self.kernel(slot, checkout)
+                kernel = lab.kernel(slot, checkout)
             except NotBuilt as error:
                 if not built:
                     raise
                 what = f"BAD: the series breaks the build: {error.what}"
                 raise BreaksBuild(what, hint=error.hint, details=error.details) from error
-            built.append(Built(side, checkout, kernel))
-        return tuple(built)
+            built.append(lab._with_lines(side, checkout, kernel))
+        return lab, tuple(built)
 
-    def _sides(
-        self, base: Callable[[], _Checkout], patched: Callable[[Series], _Checkout]
-    ) -> Iterator[tuple[Side, _Checkout]]:
-        plan = self.plan
-        if plan.series is None or not plan.patched_only:
-            yield Side.BASE, base()
-        if plan.series is not None:
-            yield Side.PATCHED, patched(plan.series)
+    def _with_lines(self, side: Side, checkout: Checkout, kernel: Kernel) -> Built:
+        lines = self.lines(kernel) if side is Side.PATCHED else None
+        return Built(side, checkout, kernel, lines)
+
+    def _sides(self, base: Checkout, tip: Checkout | None) -> Iterator[tuple[Side, Checkout]]:
+        if tip is None or not self.plan.patched_only:
+            yield Side.BASE, base
+        if tip is not None:
+            yield Side.PATCHED, tip
 
 
 def find_source(plan: Plan, progress: Progress) -> Source:

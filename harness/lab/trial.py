@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import harness
-from harness import adaptors, options, paths, process
+from harness import adaptors, kconfig, options, paths, process
 from harness.decode import Decoded, decode_run, render
 from harness.errors import GuestFault, HarnessError, HostFault, UsageError
 from harness.guest import attend
@@ -73,8 +73,9 @@ def run(
     kept = _kept_folder(plan, built.kernel, lab.accel, places) if keep else None
     if kept is not None and _is_complete(kept):
         return _decoded(_reused(built, kept, folder, progress), built, folder, progress)
-    _write_inputs(built.kernel, lab.request, folder)
-    argv = command(plan, built.kernel, slowness(lab.request), lab.accel, folder, places)
+    request = kconfig.effective(lab.request, built.kernel.config.read_text())
+    _write_inputs(built.kernel, request, folder)
+    argv = command(plan, built.kernel, slowness(request), lab.accel, folder, places)
     with _stage(built, progress) as stage, _attendant(plan, folder, progress):
         failing = {test.id for test in base.tests if test.outcome.bad} if base else set()
         judged = built.side is Side.PATCHED or plan.series is None
@@ -204,8 +205,8 @@ def raise_fault(
 
 def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel, places: Mapping[str, Path]) -> Path:
     """Return the cache folder, named by what a result depends on: kernel, suites, how they run."""
-    guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment)
-    tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.retry, plan.allow_flaky)
+    guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment, plan.no_snapshot)
+    tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.fresh, plan.retry, plan.allow_flaky)
     adapted = (*places.items(), *filter(adaptors.parse, plan.suites))
     how = (kernel.key, *guest, *tests, plan.hold_for, plan.vmcore, plan.pytest_args, *adapted)
     digest = hashlib.sha256(repr(how).encode())

@@ -36,7 +36,17 @@ if typing.TYPE_CHECKING:
         Severity,
     )
     from harness.model.comparison import Comparison, Shift
-    from harness.model.kernel import CompilerWarning, Kernel, Key, Option, Request, Toolchain
+    from harness.model.kernel import (
+        NOTHING_FOLLOWED,
+        CompilerWarning,
+        Followed,
+        Kernel,
+        Key,
+        Option,
+        Request,
+        Toolchain,
+    )
+    from harness.model.lines import ChangedFile, ChangedLine, LineRange, LineState, SeriesLines
     from harness.model.outcome import (
         Accel,
         GuestRecord,
@@ -56,6 +66,7 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "ALLOWED",
     "BROKEN",
+    "NOTHING_FOLLOWED",
     "WHOLE_SERIES",
     "Accel",
     "BisectMode",
@@ -67,6 +78,8 @@ __all__ = [
     "CellState",
     "Change",
     "ChangeKind",
+    "ChangedFile",
+    "ChangedLine",
     "Checkout",
     "Commit",
     "Comparison",
@@ -74,9 +87,12 @@ __all__ = [
     "Contrast",
     "FailureGroup",
     "Finding",
+    "Followed",
     "GuestRecord",
     "Kernel",
     "Key",
+    "LineRange",
+    "LineState",
     "Matrix",
     "Observation",
     "ObservationRecord",
@@ -92,6 +108,7 @@ __all__ = [
     "SearchStart",
     "SearchState",
     "Series",
+    "SeriesLines",
     "Severity",
     "Shift",
     "Side",
@@ -108,8 +125,8 @@ __all__ = [
 
 # In the order of the search for a name: each imports only modules before it.
 _MODULES = (
-    *("span", "series", "plan", "kernel", "outcome", "verdict", "comparison", "check"),
-    *("run", "bisection"),
+    *("span", "series", "plan", "kernel", "lines", "outcome", "verdict", "comparison"),
+    *("check", "run", "bisection"),
 )
 
 

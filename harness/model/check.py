@@ -9,8 +9,11 @@ from __future__ import annotations
 import dataclasses
 import enum
 
+from harness.model.kernel import Option
+from harness.model.lines import SeriesLines
 from harness.model.verdict import Verdict
 
+_NO_CODE = "nothing of the series is compiled into its kernels"
 WHOLE_SERIES = 0  # the number of the row about the whole series; patches count from 1
 
 
@@ -109,7 +112,8 @@ class Matrix:
 
     ``untestable``: why it does not apply.  ``refused``: why it was not built, for safety.
     ``fault``: why the machine could not run its guests; then there is no verdict, although the
-    findings so far are valid.
+    findings so far are valid.  ``lines`` says which lines of the series are in the last kernel,
+    if one was built; ``followed`` are the options that were added for it.
     """
 
     name: str
@@ -122,6 +126,8 @@ class Matrix:
     refused: str = ""
     fault: str = ""
     seconds: float = 0.0
+    followed: tuple[Option, ...] = ()
+    lines: SeriesLines | None = None
 
     def cell(self, patch: int, check: str) -> Cell:
         """Return one cell; its state is NONE if that check was not run."""
@@ -155,7 +161,8 @@ class Matrix:
     @property
     def trouble(self) -> str:
         """Why the check is incomplete; empty if it is complete."""
-        return self.untestable or self.fault or self.refused
+        nothing = self.lines is not None and self.lines.untested
+        return self.untestable or self.fault or self.refused or (_NO_CODE if nothing else "")
 
     @property
     def verdict(self) -> Verdict:
@@ -169,4 +176,4 @@ class Matrix:
             return Verdict.BAD
         if self.fault:
             return Verdict.NONE
-        return Verdict.UNTESTABLE if self.refused else Verdict.GOOD
+        return Verdict.UNTESTABLE if self.trouble else Verdict.GOOD

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 
@@ -12,13 +13,15 @@ from pathlib import Path
 class Option:
     """A requested Kconfig option.  ``value`` is y, m, n, a number or a quoted string.
 
-    ``origin`` is "file:line" or "command line", for messages.
+    ``origin`` is "file:line" or "command line", for messages.  ``optional``: nobody asked for it,
+    it follows from the series; a kernel that cannot have it is built without it.
     """
 
     name: str
     value: str
     origin: str
     reason: str = ""
+    optional: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +30,31 @@ class Request:
 
     options: tuple[Option, ...]
 
+    def without(self, names: Collection[str]) -> Request:
+        """Return the request without these options."""
+        return Request(tuple(option for option in self.options if option.name not in names))
+
     @property
     def digest(self) -> str:
         """Identifies the request in keys, independent of the order of its options."""
         lines = sorted(f"{o.name}={o.value}" for o in self.options)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True)
+class Followed:
+    """The options that a series needs to be compiled, in addition to those that were requested.
+
+    ``new`` are the names of those that only the series defines, so that the base cannot have them.
+    ``missed`` are lines about code that no option can bring into this kernel, each with the reason.
+    """
+
+    options: tuple[Option, ...] = ()
+    new: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+
+
+NOTHING_FOLLOWED = Followed()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,9 +19,11 @@ class Plan:
     Where to start: ``series`` is None if the kernel is tested as it is.  ``series_words`` name the
     series, ``pick`` and ``revision`` choose among several.  ``search_base``: the user did not name
     ``base``, so it may have to be searched for.  ``trust``: the series may contain programs that
-    run on the host.  ``notes`` are lines for display about how the series was interpreted.
+    run on the host.  ``no_follow``: options that the series needs to be compiled are not added.
+    ``notes`` are lines for display about how the series was interpreted.
 
     What to run: relative suites start at ``folder``.  ``pytest_args`` are for pytest alone.
+    ``fresh``: each "test", "class" or "module" gets a guest of its own.
     ``environment`` holds the guests' variables as NAME=VALUE.  ``retry`` is how often a failing
     test is rerun on its kernel (None: only crashes, once), ``reruns`` how often a suspected
     regression is rerun on both kernels.  ``strict``: failures that the base has too count as bad,
@@ -45,6 +47,7 @@ class Plan:
     revision: int = 0
     no_series: bool = False
     trust: bool = False
+    no_follow: bool = False
     search_base: bool = False
     refresh: bool = False
     arch: str = ""
@@ -53,10 +56,12 @@ class Plan:
     patched_only: bool = False
     keyword: str = ""
     repeat: int = 1
+    fresh: str = ""
     retry: int | None = None
     reruns: int = 2
     allow_flaky: bool = False
     strict: bool = False
+    no_snapshot: bool = False
     boot_timeout: float = 30.0
     test_timeout: float = 60.0
     run_timeout: float = 0.0

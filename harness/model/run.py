@@ -7,7 +7,8 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from harness.model.kernel import CompilerWarning
+from harness.model.kernel import CompilerWarning, Option
+from harness.model.lines import SeriesLines
 from harness.model.outcome import Outcome, Splat, Test, Trial
 from harness.model.plan import Plan
 from harness.model.series import Series, Source
@@ -34,7 +35,8 @@ class Run:
     ``splats`` and ``warnings`` are those that only the patched kernel has.  ``strict``: a failure
     counts even if the base has it too.  ``about`` lists (name, version or size) of the machine and
     of the programs that a result depends on.  ``plan`` is what was requested; runs of older
-    harnesses have none.
+    harnesses have none.  ``followed`` are the options that were added for the series; ``lines``
+    says which of its lines are in the judged kernel (None: not known).
     """
 
     series: Series | None
@@ -54,6 +56,8 @@ class Run:
     warnings: tuple[CompilerWarning, ...] = ()
     strict: bool = False
     plan: Plan | None = None
+    followed: tuple[Option, ...] = ()
+    lines: SeriesLines | None = None
 
     @property
     def judged(self) -> Trial:

@@ -45,6 +45,7 @@ class Series:
     kconfig: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     subsystems: tuple[str, ...] = ()
+    follow: tuple[str, ...] = ()
     version: int = 1
     total: int = 0
     cover_subject: str = ""

@@ -13,7 +13,9 @@ from harness.model import (
     Change,
     ChangeKind,
     FailureGroup,
+    LineState,
     Run,
+    SeriesLines,
     Splat,
     Test,
     Trial,
@@ -115,6 +117,28 @@ def fixed(run: Run) -> tuple[Change, ...]:
     return tuple(change for change in run.changes if change.fixed)
 
 
+def compiled(lines: SeriesLines | None) -> str:
+    """Describe how much of a series was compiled: "3 of 9 lines compiled"; empty if all of it."""
+    if lines is None or not lines.partly:
+        return ""
+    return f"{lines.compiled} of {quantity(lines.code, 'line')} compiled"
+
+
+def extent(lines: SeriesLines | None) -> str:
+    """Return what limits a good verdict; empty if all code of the series was compiled."""
+    text = compiled(lines)
+    return f" as far as tested: {text}," if text else ""
+
+
+def not_compiled(lines: SeriesLines | None, most: int) -> Iterator[str]:
+    """Yield a line for each part of the series that was not compiled, with the reason."""
+    ranges = list(lines.ranges(LineState.NOT_COMPILED)) if lines else []
+    for part in ranges[:most]:
+        yield f"not compiled: {part.where}: {part.why}"
+    if len(ranges) > most:
+        yield f"not compiled: {quantity(len(ranges) - most, 'more part')}"
+
+
 def verdict(run: Run) -> str:
     """Explain the verdict in a few sentences."""
     if not run.sides:
@@ -129,6 +153,8 @@ def _sentences(run: Run) -> Iterator[str]:
         if run.verdict is Verdict.UNTESTABLE:
             yield "The base could not be tested either, so this says nothing about the series."
         return
+    if extent := compiled(run.lines):
+        yield f"Only {extent}."
     if run.interrupted:
         yield "The run was interrupted; these are the results up to that point."
     if run.compared:

@@ -23,9 +23,10 @@ class SeriesToml:
     """The keys of series.toml.
 
     ``kernel`` is the release, ``base`` the commit or tag, that the series applies to, once the
-    series ``after`` (folders) are applied; ``kconfig`` and ``suites`` are names or paths.  A path
-    that exists relative to series.toml becomes absolute; everything else is left as written and
-    looked up in the project's folders.
+    series ``after`` (folders) are applied; ``kconfig`` and ``suites`` are names or paths;
+    ``follow`` are options to be turned on with all that they depend on, or (X=n) to be left off.  A
+    path that exists relative to series.toml becomes absolute; everything else is left as written
+    and looked up in the project's folders.
     """
 
     title: str = ""
@@ -36,6 +37,7 @@ class SeriesToml:
     kconfig: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     subsystems: tuple[str, ...] = ()
+    follow: tuple[str, ...] = ()
 
 
 _KEYS = {field.name: field.default for field in dataclasses.fields(SeriesToml)}
@@ -75,7 +77,7 @@ def _value(path: Path, key: str, value: object) -> Any:
         raise SeriesError(
             f"{path}: '{key}' is not a list of strings", hint=f'write {key} = ["..."]'
         )
-    if key == "subsystems":
+    if key in ("subsystems", "follow"):
         return tuple(value)
     beside = [(path.parent / item).absolute() for item in value]
     return tuple(
@@ -121,6 +123,7 @@ def _toml(series: Series, link: str) -> str:
         "kconfig": list(series.kconfig),
         "suites": list(series.suites),
         "subsystems": list(series.subsystems or folders),
+        "follow": list(series.follow),
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if value]
     head = "# SPDX-License-Identifier: GPL-2.0-only\n"

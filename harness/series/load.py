@@ -293,6 +293,7 @@ def _series(
         kconfig=toml.kconfig,
         suites=toml.suites,
         subsystems=toml.subsystems,
+        follow=toml.follow,
         version=max(mail.version for mail in mails) or 1,
         total=numbered.total,
         cover_subject=cover.subject if cover else "",

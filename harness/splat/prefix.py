@@ -42,6 +42,8 @@ _RECORD = re.compile(r'\s*"msg": ?"(?P<text>.*)",?$')
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\^_=>78])")
 _RETURNS = re.compile(r"(?<!\r)\r*\n\r*")
+# A console's prompt that stood there when the kernel printed.
+_PROMPT = re.compile(r"^[\w.-]+ login: (?=.)", re.MULTILINE)
 _BLANKS = "\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _NOTHING = "\u200b\u200c\u200d\u2060\ufeff"
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#39|#160|#x27|#xa0);", re.IGNORECASE)
@@ -149,8 +151,11 @@ def _begins(text: str, at: int) -> bool:
 def clean_text(text: str) -> str:
     """Remove what a terminal does not display, and undo what mailers and web pages do to blanks.
 
-    ANSI sequences, carriage returns, NULs; Unicode blanks; HTML entities, twice escaped or not.
+    ANSI sequences, carriage returns, NULs; Unicode blanks; HTML entities, twice escaped or not; and
+    the prompt of a console's login, behind which the kernel printed.
     """
+    if " login: " in text:
+        text = _PROMPT.sub("", text)
     if "\0" in text:
         text = text.replace("\0", "")
     if "\x1b" in text:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import subprocess
 import xml.etree.ElementTree as ET
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,14 @@ def test_the_series_fixes_tests_and_breaks_none(main_job: Job) -> None:
     fixes = [c for c in changes if c["base"] in ("fail", "error") and c["patched"] == "pass"]
     assert len(fixes) >= 10
     assert [c for c in changes if c["base"] == "pass"] == []
+
+
+def test_nearly_all_code_of_the_series_is_compiled(main_job: Job) -> None:
+    lines = [line for file in main_job[1]["lines"]["files"] for line in file["lines"]]
+    states = Counter(line["state"] for line in lines)
+    assert states["compiled"] > 500
+    assert states["not compiled"] < states["compiled"] / 50
+    assert all(bool(line["why"]) == (line["state"] != "compiled") for line in lines)
 
 
 def test_old_behaviour_passes_on_both(main_job: Job) -> None:

@@ -4,8 +4,9 @@
 ``make(path)`` writes it, with one commit and the tag v7.2.13.  Its Makefile knows allnoconfig,
 tinyconfig, olddefconfig, kernelrelease, vmlinux, bzImage, Image, headers, modules, and honors O=,
 ARCH=, CROSS_COMPILE=, LLVM=, LOCALVERSION=, KCONFIG_CONFIG and KCONFIG_ALLCONFIG.  Its C files are
-compiled by the real compiler, so warnings, errors and incremental builds are real.  Its Kconfig
-has every option of the harness's own fragments, and a few with dependencies (FAKE_*).
+compiled by the real compiler, so warnings, errors and incremental builds are real, and so are the
+records of what was compiled.  Its Kconfig has every option of the harness's own fragments, and a
+few with dependencies (FAKE_*); FAKE_DRIVER, which no fragment asks for, builds drivers/fake.
 
 ``commit(tree, subject, {file: text})`` adds a commit, ``checkout(tree)`` describes the tree as
 the build stage wants it.
@@ -47,16 +48,20 @@ KCONFIG := $(if $(filter /%,$(KCONFIG)),$(KCONFIG),$(objtree)/$(KCONFIG))
 KERNELVERSION = $(VERSION).$(PATCHLEVEL).$(SUBLEVEL)$(EXTRAVERSION)
 CC = $(if $(LLVM),clang,$(CROSS_COMPILE)gcc)
 LD = $(if $(LLVM),ld.lld,$(CROSS_COMPILE)ld)
+AR = $(if $(LLVM),llvm-ar,$(CROSS_COMPILE)ar)
 
 -include $(KCONFIG)
 
 obj-y := init/main.o fs/namespace.o
 obj-$(CONFIG_CONFIGFS_FS) += fs/configfs/dir.o fs/configfs/mount.o
+obj-$(CONFIG_FAKE_DRIVER) += drivers/fake/driver.o
 obj-$(CONFIG_NVME_TARGET) += drivers/nvme/target/configfs.o drivers/nvme/target/core.o
 objects := $(addprefix $(objtree)/,$(obj-y))
 release := $(objtree)/include/config/kernel.release
 # What C files may ask for: the real kernel has a header of all options.
-defined := $(foreach o,CONFIGFS_FS NVME_TARGET,$(if $(filter y,$(CONFIG_$(o))),-DCONFIG_$(o)=1))
+options := CONFIGFS_FS NVME_TARGET $(patsubst CONFIG_%,%,$(filter CONFIG_FAKE_%,$(.VARIABLES)))
+defined := $(foreach o,$(options),$(if $(filter y,$(CONFIG_$(o))),-DCONFIG_$(o)=1))
+compile = $(CC) -std=gnu11 -Wall -Wextra -I$(srctree)/include $(defined)
 
 # Single objects may be asked for by their names in the tree.
 $(filter %.o,$(MAKECMDGOALS)): %: $(objtree)/%
@@ -80,13 +85,16 @@ $(release): $(srctree)/Makefile $(KCONFIG)
 $(objtree)/%.o: $(srctree)/%.c $(KCONFIG)
 	@mkdir -p $(@D)
 	@echo "  CC      $*.o"
-	@$(CC) -std=gnu11 -Wall -Wextra -I$(srctree)/include $(defined) -MMD -MF $(@D)/.$(@F).d \
-		-c -o $@ $(srctree)/$*.c
-	@echo done > $(@D)/.$(@F).cmd
+	@$(compile) -MMD -MF $(@D)/.$(@F).d -c -o $@ $(srctree)/$*.c
+	@{ echo 'savedcmd_$*.o := $(compile) -c -o $*.o $(srctree)/$*.c'; echo; \
+	echo 'source_$*.o := $(srctree)/$*.c'; echo; echo 'deps_$*.o := \'; \
+	tr -s ' \\' '\n' < $(@D)/.$(@F).d | sed -n 's|^/.*|  & \\|p'; echo; \
+	} > $(@D)/.$(@F).cmd
 
 $(objtree)/vmlinux: $(objects) $(release)
 	@echo "  LD      vmlinux"
 	@$(LD) -r -o $@ $(objects)
+	@rm -f $(@D)/vmlinux.a && cd $(@D) && $(AR) rcsT vmlinux.a $(obj-y)
 
 $(objtree)/arch/%: $(objtree)/vmlinux
 	@mkdir -p $(@D)
@@ -225,6 +233,10 @@ _FILES = {
     "fs/configfs/mount.c": (
         "// SPDX-License-Identifier: GPL-2.0\nint configfs_mounts(void);\n\n"
         "int configfs_mounts(void)\n{\n\treturn 1;\n}\n"
+    ),
+    "drivers/fake/driver.c": (
+        "// SPDX-License-Identifier: GPL-2.0\nint fake_driver(void);\n\n"
+        "int fake_driver(void)\n{\n\treturn 0;\n}\n"
     ),
     "drivers/nvme/target/core.c": (
         "// SPDX-License-Identifier: GPL-2.0\nint nvmet_core(void);\n\n"

@@ -408,7 +408,8 @@ build.build(checkout, out, build.key(checkout, request, gcc), gcc, Progress(quie
 def slow(tree: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A build in a process of its own whose compiler writes half an object and then hangs."""
     makefile = (tree / "Makefile").read_text()
-    waits = makefile.replace("\t@$(CC) -std", "\t@echo half > $@; sleep 1000\n\t@$(CC) -std")
+    compiles = "\t@$(compile) -MMD"
+    waits = makefile.replace(compiles, f"\t@echo half > $@; sleep 1000\n{compiles}")
     (tree / "Makefile").write_text(waits)
     script = SLOW.format(here=str(Path(__file__).parent), tree=str(tree))
     running = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)

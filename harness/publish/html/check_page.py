@@ -97,6 +97,8 @@ def _failures(columns: Sequence[KernelColumn], ask: Ask | None) -> tuple[ShownFa
 def _lead(matrix: Matrix, columns: Sequence[KernelColumn]) -> Iterator[str]:
     for trouble in filter(None, (matrix.untestable, matrix.refused, matrix.fault)):
         yield f"{trouble}."
+    if extent := sentences.compiled(matrix.lines):
+        yield f"Only {extent}."
     levels = [finding.level for _, finding in matrix.findings]
     errors, warnings = levels.count(Severity.ERROR), levels.count(Severity.WARNING)
     many = len(matrix.rows)
@@ -132,7 +134,11 @@ def remarks(matrix: Matrix) -> dict[int, list[Remark]]:
 def _patches(matrix: Matrix, folder: Path) -> Iterator[ShownPatch]:
     by_patch = remarks(matrix)
     files = sorted((folder / evidence.SERIES).glob("*"))
+    pairs = list(zip(matrix.rows, files, strict=False))
+    touching = {row.number: diffs.touched(path) for row, path in pairs}
+    for number, found in diffs.remarks_of_lines(matrix.lines, touching).items():
+        by_patch.setdefault(number, []).extend(found)
     budget = Budget(diffs.ALL)
-    for row, path in zip(matrix.rows, files, strict=False):
+    for row, path in pairs:
         here = by_patch.get(row.number, ())
         yield diffs.show(row.number, row.subject, "", path, here, budget)

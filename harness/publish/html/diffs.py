@@ -6,18 +6,21 @@ from __future__ import annotations
 import dataclasses
 import email
 import email.policy
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from unidiff.patch import Hunk
 
 from harness import diff
 from harness.diff import DiffError, FileDiff
-from harness.model import Run
+from harness.model import LineState, Run, SeriesLines
 from harness.publish.html.excerpts import NOTHING, Budget, Excerpt, excerpt, short
 from harness.publish.html.failures import ShownFailure, ShownSplat
+from harness.text import quantity
 
 SHOWN = 4000  # maximum number of lines of a patch's diff
+PatchKey = TypeVar("PatchKey", str, int)  # a patch, by its subject or its number
 ALL = 30_000  # maximum number of lines of all diffs of a series
 
 
@@ -197,11 +200,34 @@ def _index(lines: Sequence[DiffLine], remark: Remark) -> int | None:
     return min(same, key=lambda n: abs((lines[n].new or 0) - remark.line), default=None)
 
 
+def touched(path: Path) -> tuple[str, ...]:
+    """Return the files that the patch in a mail touches; none if it cannot be read."""
+    try:
+        return tuple(file.path for file in diff.parse(_split(path.read_bytes())[1]))
+    except (OSError, DiffError):
+        return ()
+
+
+def remarks_of_lines(
+    lines: SeriesLines | None, touching: Mapping[PatchKey, Collection[str]]
+) -> dict[PatchKey, list[Remark]]:
+    """Return what was not compiled, by the last patch (in ``touching``) that touches the file."""
+    remarks: dict[PatchKey, list[Remark]] = {}
+    last = {file: patch for patch, files in touching.items() for file in files}
+    for part in lines.ranges(LineState.NOT_COMPILED) if lines else ():
+        if part.path in last:
+            many = quantity(part.last - part.first + 1, "line")
+            remark = Remark("note", f"{many} not compiled: {part.why}", part.path, part.first)
+            remarks.setdefault(last[part.path], []).append(remark)
+    return remarks
+
+
 def remarks_of_run(
     run: Run, failures: Sequence[ShownFailure], boot: Sequence[ShownSplat]
 ) -> dict[str, list[Remark]]:
     """Return compiler warnings and splats on lines that patches added, by subject."""
-    remarks: dict[str, list[Remark]] = {}
+    patches = run.series.patches if run.series else ()
+    remarks = remarks_of_lines(run.lines, {patch.subject: patch.files for patch in patches})
     for side in run.sides[-1:]:
         for warning in side.kernel.warnings:
             remark = Remark("warning", warning.text, warning.file, warning.line)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tell which lines of a source file have code: the others leave nothing for a test to execute.
+
+C is parsed by tree-sitter, which needs no preprocessor and survives what it does not understand.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Collection, Iterator
+
+import tree_sitter
+import tree_sitter_c
+
+_COMMENT, _DECLARATION, _MACRO = "a comment", "a declaration", "a macro, compiled where it is used"
+_DIRECTIVE, _BLANK, _BRACES = "a directive", "blank", "only braces"
+_KINDS = {
+    "comment": _COMMENT,
+    "preproc_def": _MACRO,
+    "preproc_function_def": _MACRO,
+    "preproc_include": _DIRECTIVE,
+    "preproc_call": _DIRECTIVE,
+    "field_declaration": _DECLARATION,
+    "enumerator": _DECLARATION,
+    "type_definition": _DECLARATION,
+    "struct_specifier": _DECLARATION,
+    "union_specifier": _DECLARATION,
+    "enum_specifier": _DECLARATION,
+}
+# Their braces and names stand on lines of their own.
+_CODE = {"compound_statement", "initializer_list", "function_definition", "expression_statement"}
+_ASSEMBLY_COMMENT = re.compile(r"\s*(?:/[*/].*|\*.*|#.*|)$")
+
+
+def without_code(text: str, lines: Collection[int], *, is_c: bool) -> dict[int, str]:
+    """Return, for each of the lines (from 1) that has no code, what it is instead."""
+    rows = text.split("\n")
+    found: dict[int, str] = {}
+    kinds = _c_kinds(text, lines) if is_c else {}
+    for number in lines:
+        row = rows[number - 1].strip() if number <= len(rows) else ""
+        if not row:
+            found[number] = _BLANK
+        elif not set(row) - set("{}();,"):
+            found[number] = _BRACES
+        elif number in kinds:
+            found[number] = kinds[number]
+        elif row.startswith("#") and is_c:
+            found[number] = _DIRECTIVE
+        elif not is_c and _ASSEMBLY_COMMENT.fullmatch(row):
+            found[number] = _COMMENT
+    return found
+
+
+@functools.cache
+def _parser() -> tree_sitter.Parser:
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_c.language()))
+
+
+def _c_kinds(text: str, lines: Collection[int]) -> dict[int, str]:
+    """Return what the lines are whose every word belongs to a comment, a declaration, ..."""
+    by_line: dict[int, set[str]] = {}
+    for first, last, kind in _words(_parser().parse(text.encode()).root_node, ""):
+        for number in range(first, last + 1):
+            if number in lines:
+                by_line.setdefault(number, set()).add(kind)
+    return {
+        number: next(iter(sorted(kinds - {_COMMENT}) or [_COMMENT]))
+        for number, kinds in by_line.items()
+        if "" not in kinds
+    }
+
+
+def _words(node: tree_sitter.Node, kind: str) -> Iterator[tuple[int, int, str]]:
+    """Yield first line, last line and kind ("" for code) of each word, without recursion."""
+    stack = [(node, kind)]
+    while stack:
+        node, kind = stack.pop()
+        own = _kind(node)
+        kind = kind if own is None else own
+        if node.child_count and kind not in (_COMMENT, _MACRO, _DIRECTIVE):
+            stack += [(child, kind) for child in node.children]
+        else:
+            last = node.end_point.row + (node.end_point.column > 0)
+            yield node.start_point.row + 1, max(last, node.start_point.row + 1), kind
+
+
+def _kind(node: tree_sitter.Node) -> str | None:
+    """Return the kind of a node's words; None if they are what the node around it is."""
+    if node.type in _CODE:
+        return ""
+    if node.type == "declaration":
+        has_value = any(child.type == "init_declarator" for child in node.children)
+        return "" if has_value else _DECLARATION
+    return _KINDS.get(node.type)
+
+
+_CONDITIONAL = re.compile(r"^\s*#\s*(if|ifdef|ifndef|elif|elifdef|elifndef|else|endif)\b(.*)$")
+
+
+def conditions(text: str, lines: Collection[int]) -> dict[int, str]:
+    """Return the innermost ``#if`` around each of the lines, as it is written."""
+    stack: list[str] = []
+    found: dict[int, str] = {}
+    for number, row in enumerate(text.split("\n"), 1):
+        if match := _CONDITIONAL.match(row):
+            word, rest = match[1], " ".join(match[2].split())
+            if word.startswith("if"):
+                stack.append(f"inside #{word} {rest}")
+            elif word == "endif":
+                del stack[-1:]
+            elif stack and word == "else":
+                stack[-1] = f"in the #else of {stack[-1].removeprefix('inside ')}"
+            elif stack:
+                stack[-1] = f"inside #{word} {rest}"
+        elif number in lines and stack:
+            found[number] = stack[-1]
+    return found

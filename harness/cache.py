@@ -43,6 +43,7 @@ KINDS = (
     CacheKind("kernels", "kernels", "finished kernels"),
     CacheKind("baselines", "kernels", "test results of base kernels"),
     CacheKind("images", "kernels", "prepared images for guests"),
+    CacheKind("snapshots", "kernels", "saved guests, from which others are copied"),
     CacheKind(RUNS, "runs", "evidence of past runs (state, not cache)"),
 )
 OTHER = CacheKind("other", "all", "small files")

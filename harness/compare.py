@@ -20,7 +20,8 @@ class KernelResults:
     """The results of one of the compared kernels, read from its folder.
 
     ``warnings`` is None if the kernel's build is not known.  ``boots`` are in seconds; ``memory``
-    is the memory free at boot, in KiB, 0 if not known.
+    is the memory free at boot, in KiB, 0 if not known.  ``copied``: from a guest that booted with a
+    prepared image in its memory.
     """
 
     name: str
@@ -30,6 +31,7 @@ class KernelResults:
     warnings: tuple[CompilerWarning, ...] | None
     boots: tuple[float, ...]
     memory: int
+    copied: bool = False
     error: str = ""
 
     def outcomes(self) -> dict[str, Test]:
@@ -73,14 +75,16 @@ def _results(
     error: str,
 ) -> KernelResults:
     at_boot = [splat for guest in guests for splat in guest.splats if splat.test == "boot"]
+    booted = [guest for guest in guests if not guest.copied]
     return KernelResults(
         name=str(folder),
         folder=folder,
         tests=tests,
         splats=(*at_boot, *(splat for test in tests for splat in test.splats)),
         warnings=warnings,
-        boots=tuple(guest.boot_seconds for guest in guests if guest.boot_seconds is not None),
+        boots=tuple(guest.boot_seconds for guest in booted if guest.boot_seconds is not None),
         memory=evidence.free_memory(guests),
+        copied=len(booted) < len(guests),
         error=error,
     )
 
@@ -97,6 +101,7 @@ def compare(
     changed = changes(old.values(), new.values())
     settled = rerun.settle(changed, (base.folder, patched.folder), times, place, progress)
     both = old.keys() & new.keys()
+    alike = base.copied == patched.copied
     return Comparison(
         base=base.name,
         patched=patched.name,
@@ -106,7 +111,7 @@ def compare(
         warnings=_new_warnings(base, patched),
         shifts=(
             *statistics.boot_times(base.boots, patched.boots),
-            *statistics.memory_sizes(base.memory, patched.memory),
+            *(statistics.memory_sizes(base.memory, patched.memory) if alike else ()),
             *statistics.test_times(
                 {name: old[name].seconds for name in both if not old[name].outcome.bad},
                 {name: new[name].seconds for name in both if not new[name].outcome.bad},

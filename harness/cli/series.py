@@ -25,7 +25,7 @@ from harness.text import printable
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Read a series and show it."""
     with _read(options, progress, collect=False, whole=False) as series:
-        for line in trust.commands(series):
+        for line in () if series.fault else trust.commands(series):
             progress.say(f"needs --trust, since it runs on this machine: {line}")
     if options.json:
         print(json.dumps(table(series), indent=1, ensure_ascii=False))

@@ -14,6 +14,7 @@ from harness.cli import run as run_verb
 from harness.cli.parser import typed_plan
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
+from harness.guest.image import uncompressed
 from harness.lab import kernels
 from harness.model import Plan
 from harness.options import GUEST_ARCH, GUEST_MEMORY, parse_variables
@@ -41,6 +42,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             environment=parse_variables(plan.environment),
             boot_deadline=plan.boot_timeout,
             modules=modules,
+            vmlinux=uncompressed(image),
+            no_snapshot=plan.no_snapshot,
         )
         status = guest.shell(spec, command)
     if options.json:  # after the command's own output

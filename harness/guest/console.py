@@ -136,6 +136,12 @@ class Console:
             self._rest = self._rest[-LONGEST:]
         return complete
 
+    def replay(self, log: Path) -> None:
+        """Log what an earlier log contains, as if it had been printed now."""
+        with log.open("rb") as file:
+            for line in file:
+                self._log.write(line.partition(SEPARATOR.encode())[2])
+
     def send(self, data: bytes) -> None:
         """Write ``data`` to the console as if typed."""
         os.write(self._fd, data)

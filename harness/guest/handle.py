@@ -136,9 +136,10 @@ def start(spec: GuestSpec, count: int) -> list[GuestHandle]:
     sweep()
     guests: list[GuestHandle] = []
     if spec.prepared and spec.bundle is None:
-        from harness.guest import bundle  # only needed here: keepers import this module too
+        from harness.guest import bundle, prepared  # only needed here: keepers import this too
 
         spec = dataclasses.replace(spec, bundle=bundle.ready(spec.python))
+        spec = prepared.with_gate(spec)
     try:
         for _ in range(count):
             guests.append(_start_guest(spec))

@@ -63,6 +63,19 @@ def _arch(head: bytes) -> str | None:
     return None
 
 
+def uncompressed(image: Path) -> Path | None:
+    """Return the uncompressed kernel, if it is next to a kept kernel or in a build folder."""
+    kept = image.with_name("vmlinux")
+    if kept.is_file():
+        return kept
+    # In a build folder the image is built from vmlinux; a newer vmlinux is from another build.
+    for folder in image.parents[3:4]:
+        built = folder / "vmlinux"
+        if built.is_file() and built.stat().st_mtime <= image.stat().st_mtime:
+            return built
+    return None
+
+
 def has_pvh_entry(vmlinux: Path) -> bool:
     """Return whether QEMU can boot ``vmlinux`` directly: x86-64 with CONFIG_PVH."""
     try:

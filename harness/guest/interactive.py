@@ -3,18 +3,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import re
+import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pexpect
 
-from harness.errors import GuestFault
-from harness.guest import initplan, qemu, records
+from harness.errors import GuestFault, HostFault
+from harness.guest import bundle as bundles
+from harness.guest import initplan, prepared, qemu, records, snapshot
 from harness.guest.console import left
 from harness.guest.private import Private
+from harness.guest.snapshot import Snapshot
 from harness.guest.spec import GuestSpec
 from harness.guestside import bootstrap
 from harness.process import environment, guard
@@ -34,36 +40,67 @@ def shell(spec: GuestSpec, command: Sequence[str] = ()) -> int:
     Returns the command's exit status.  Raises GuestFault if the guest does not come up or dies
     before the command has ended; its details are the end of the console log.
     """
+    spec = dataclasses.replace(spec, bundle=spec.bundle or bundles.ready(spec.python))
+    spec = prepared.with_gate(spec)
     folder = records.take(spec.folder)
     name = records.name(folder)
     private = Private()
     try:
         initplan.write(spec, name, private.path, command)
-        argv = qemu.argv(spec, name, private.path, gateway=False)
-        with (folder / records.CONSOLE).open("wb") as log:
-            child = pexpect.spawn(
-                argv[0], argv[1:], env=environment(), timeout=spec.deadline, cwd=str(spec.cwd)
-            )
-            child.logfile_read = log
-            watcher = guard(child.pid)
-            try:
-                return _use(child, bool(command), name)
-            finally:
-                child.close(force=True)
-                watcher.communicate(timeout=5)  # closes its pipe: it then ends the process group
+        saved = snapshot.obtain(spec, lambda: False)
+        if saved is not None:
+            argv = saved.copy_argv(spec, name, private.path)
+            with _started(spec, folder, argv) as child:
+                if _passes_gate(child, private.path, saved):
+                    return _use(child, bool(command), name)
+            snapshot.refuse(spec, "a copy did not come up", broken=saved)
+        with _started(spec, folder, qemu.argv(spec, name, private.path, gateway=False)) as child:
+            begin = time.monotonic()
+            if not _comes_up(child):
+                raise GuestFault(
+                    f"{name} did not come up ({time.monotonic() - begin:.0f} s)",
+                    hint="its last messages are above; on a slow machine: --boot-timeout SECONDS",
+                    details=_end_of(child.before or b""),
+                )
+            return _use(child, bool(command), name)
     finally:
         private.remove()
 
 
-def _use(child: pexpect.spawn, command_only: bool, name: str) -> int:
-    begin = time.monotonic()
-    if child.expect([_UP, pexpect.EOF, pexpect.TIMEOUT]) != 0:
-        waited = time.monotonic() - begin
-        raise GuestFault(
-            f"{name} did not come up ({waited:.0f} s)",
-            hint="its last messages are above; on a slow machine: --boot-timeout SECONDS",
-            details=_end_of(child.before or b""),
+@contextlib.contextmanager
+def _started(spec: GuestSpec, folder: Path, argv: list[str]) -> Iterator[pexpect.spawn]:
+    """Run QEMU on a terminal of its own during the context."""
+    with (folder / records.CONSOLE).open("wb") as log:
+        child = pexpect.spawn(
+            argv[0], argv[1:], env=environment(), timeout=spec.deadline, cwd=str(spec.cwd)
         )
+        child.logfile_read = log
+        watcher = guard(child.pid)
+        try:
+            yield child
+        finally:
+            child.close(force=True)
+            watcher.communicate(timeout=5)  # closes its pipe: it then ends the process group
+
+
+def _passes_gate(child: pexpect.spawn, run: Path, saved: Snapshot) -> bool:
+    """Let a copy of a saved guest go on; return whether it comes up."""
+    end = time.monotonic() + child.timeout / 2
+    try:
+        order = saved.load(run, lambda: time.monotonic() > end or not child.isalive())
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(run / qemu.WATCHER))
+            sock.sendall(order)
+            return _comes_up(child)
+    except (HostFault, OSError):
+        return False
+
+
+def _comes_up(child: pexpect.spawn) -> bool:
+    return bool(child.expect([_UP, pexpect.EOF, pexpect.TIMEOUT]) == 0)
+
+
+def _use(child: pexpect.spawn, command_only: bool, name: str) -> int:
     output = _GuestOutput()
     # Output that arrived together with UP has been read already.
     early, child.buffer = output.filter(child.buffer), b""

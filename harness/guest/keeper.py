@@ -10,24 +10,22 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 from harness.errors import GuestFault, HarnessError, HostFault
-from harness.guest import hold, initplan, qemu, qmp, records
+from harness.guest import hold, initplan, qemu, qmp, records, snapshot
 from harness.guest.console import Console, ConsoleWatch
 from harness.guest.hang import HangInquiry
+from harness.guest.machine import Machine
 from harness.guest.private import Private
+from harness.guest.snapshot import Snapshot
 from harness.guest.spec import GuestSpec
 from harness.model import GuestRecord
-from harness.process import Group
 
 _TICK = 0.1  # seconds between checks of the clock and of signals while the console is silent
 DEAD = ("panic", "timeout", "hang")  # verdicts after which the kernel is worth inspecting
-_REAPED = 1.0  # seconds for QEMU to exit after its console was closed
 
 
 class GuestKeeper:
@@ -42,6 +40,7 @@ class GuestKeeper:
         self.watch = ConsoleWatch(self.spec.deadline, self.spec.factor)
         self.unwanted = False  # SIGTERM
         self.late = False  # SIGUSR1
+        self.copied = False  # from a saved guest
 
     def record(self, ended: str = "") -> GuestRecord:
         """Write and return the record with what is known so far."""
@@ -54,12 +53,13 @@ class GuestKeeper:
             note=self.watch.note,
             began=round(self.born, 3),
             seconds=round(time.monotonic() - self.begin, 3) if ended else 0.0,
+            copied=self.copied,
         )
         records.write_record(self.folder, record)
         return record
 
     def run(self) -> GuestRecord:
-        """Boot the guest and wait for its end.  Raises GuestFault if the host cannot start it."""
+        """Run the guest to its end.  Raises GuestFault if the host cannot start it."""
         (self.folder / records.KEEPER).write_text(f"{os.getpid()}\n")
         self.record()
         link = self.folder / records.RUN
@@ -67,7 +67,11 @@ class GuestKeeper:
         try:
             initplan.write(self.spec, self.name, private.path)
             link.symlink_to(private.path)
-            self._boot(private.path)
+            saved = snapshot.obtain(self.spec, self._unneeded)
+            if self._unneeded():
+                self.watch.over(0)
+            elif saved is None or not self._copy(private.path, saved):
+                self._boot(private.path)
         finally:
             private.remove()
             link.unlink(missing_ok=True)
@@ -76,51 +80,83 @@ class GuestKeeper:
 
     def _boot(self, private: Path) -> None:
         argv = qemu.argv(self.spec, self.name, private, gateway=True)
-        master, slave = os.openpty()
-        # stderr is a socket, because virtme-run adds a second kernel console if it can open stderr
-        # by name.
-        ours, theirs = socket.socketpair()
-        error = theirs.fileno()
-        console = Console(master, self.folder / records.CONSOLE, self.begin)
-        with (
-            ours,
-            contextlib.closing(console),
-            Group(argv, cwd=self.spec.cwd, stdin=slave, stdout=slave, stderr=error) as vng,
-        ):
-            os.close(slave)
-            theirs.close()
-            by_itself = self._stay(console, private)
-            if by_itself:  # then QEMU's exit status shows why
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    vng.popen.wait(_REAPED)
-            by_itself = by_itself and vng.popen.poll() is not None
-            status = vng.end()
-            messages = _received(ours)
-        if by_itself and self.watch.spoke:
-            self.watch.gone(status, messages)
-        (self.folder / records.VNG_LOG).write_text(messages)
+        with self._machine(argv) as machine:
+            with contextlib.closing(HangInquiry(private, self.folder)) as inquiry:
+                by_itself = self._stay(machine.console, private, inquiry)
+            status, messages = self._ended(machine, by_itself=by_itself)
         if self.watch.end() == "boot" and not self.watch.spoke:
             raise self._fault(messages, status)
 
-    def _stay(self, console: Console, private: Path) -> bool:
+    def _copy(self, private: Path, saved: Snapshot) -> bool:
+        """Run a copy of a saved guest; return False if it did not come up."""
+        self.copied = True
+        self._start_clock(self.spec.deadline / 2)
+        argv = saved.copy_argv(self.spec, self.name, private)
+        self.watch.spoke = True  # before it was saved
+        why, messages = "", ""
+        with (
+            self._machine(argv) as machine,
+            contextlib.closing(HangInquiry(private, self.folder)) as inquiry,
+        ):
+            machine.console.replay(saved.folder / records.CONSOLE)
+            try:
+                inquiry.order(saved.load(private, lambda: self._too_late() or not machine.running))
+            except HostFault as error:
+                why = error.what
+                machine.end()
+            else:
+                by_itself = self._stay(machine.console, private, inquiry)
+                _, messages = self._ended(machine, by_itself=by_itself)
+        if self._unneeded() or (not why and self.watch.boot_seconds is not None):
+            return True
+        lines = (messages or machine.messages).strip().splitlines()
+        why = why or f"a copy of the saved guest did not come up ({self.watch.end()})"
+        snapshot.refuse(self.spec, ": ".join([why, *lines[-1:]]), broken=saved)
+        self.copied = False
+        self._start_clock(self.spec.deadline)
+        return False
+
+    def _machine(self, argv: list[str]) -> Machine:
+        return Machine(argv, self.spec.cwd, self.folder / records.CONSOLE, self.begin)
+
+    def _start_clock(self, deadline: float) -> None:
+        """Start the time of a boot, or of a copy instead of a boot."""
+        self.begin = time.monotonic()
+        self.watch = ConsoleWatch(deadline, self.spec.factor)
+
+    def _unneeded(self) -> bool:
+        # The guard also ends us when our parent dies, but it starts slightly later.
+        return self.unwanted or os.getppid() != self.parent
+
+    def _too_late(self) -> bool:
+        return self._unneeded() or time.monotonic() > self.begin + self.watch.deadline
+
+    def _ended(self, machine: Machine, *, by_itself: bool) -> tuple[int, str]:
+        """End QEMU, and note how it did if by itself; return its exit status and messages."""
+        by_itself = by_itself and machine.exited()  # then QEMU's exit status shows why
+        status = machine.end()
+        if by_itself and self.watch.spoke:
+            self.watch.gone(status, machine.messages)
+        (self.folder / records.VNG_LOG).write_text(machine.messages)
+        return status, machine.messages
+
+    def _stay(self, console: Console, private: Path, inquiry: HangInquiry) -> bool:
         """Watch the guest until it ends or must be killed; return whether it ended by itself."""
-        with contextlib.closing(HangInquiry(private, self.folder)) as inquiry:
-            while True:
-                lines = console.lines(_TICK)
-                if lines is None:
-                    return True
-                now = time.monotonic() - self.begin
-                self._read(lines, now)
-                if lines:
-                    inquiry.connect()
-                self._ask(inquiry, console, now)
-                # The guard also ends us when our parent dies, but it starts slightly later.
-                if self.unwanted or os.getppid() != self.parent:
-                    self.watch.over(now)
-                if self.watch.tick(now):
-                    self._save_memory(private)
-                    self._hold(private, console, alive=inquiry.answered)
-                    return False
+        while True:
+            lines = console.lines(_TICK)
+            if lines is None:
+                return True
+            now = time.monotonic() - self.begin
+            self._read(lines, now)
+            if lines:
+                inquiry.connect()
+            self._ask(inquiry, console, now)
+            if self._unneeded():
+                self.watch.over(now)
+            if self.watch.tick(now):
+                self._save_memory(private)
+                self._hold(private, console, alive=inquiry.answered)
+                return False
 
     def _save_memory(self, private: Path) -> None:
         """Save the memory of a kernel that died or hangs, if requested."""
@@ -140,8 +176,7 @@ class GuestKeeper:
             hold.dead(self.folder, private, self.spec.vmlinux, self.spec.hold, why)
 
         def given_up() -> bool:
-            ended = console.lines(0) is None
-            return ended or self.unwanted or os.getppid() != self.parent
+            return console.lines(0) is None or self._unneeded()
 
         hold.wait(self.folder, self.spec.hold, given_up)
 
@@ -167,16 +202,6 @@ class GuestKeeper:
         else:
             what = f"QEMU ended with status {status} before the kernel printed anything"
         return GuestFault(what, hint="harness doctor", details="\n".join(filter(None, details)))
-
-
-def _received(ours: socket.socket) -> str:
-    # Both programs have ended, so all their messages can be read.
-    parts = []
-    with contextlib.suppress(OSError):
-        ours.settimeout(1.0)
-        while part := ours.recv(65536):
-            parts.append(part)
-    return b"".join(parts).decode(errors="backslashreplace")
 
 
 def main(argv: list[str]) -> int:

@@ -39,10 +39,13 @@ _RDTSC = bytes.fromhex("0f31 48c1e220 4809d0 c3")  # rdtsc; shl rdx, 32; or rax,
 _TSC_INTERVAL = 0.02  # seconds: enough for five significant digits
 
 
-def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
+def argv(
+    spec: GuestSpec, name: str, run: Path, *, gateway: bool, memory: Path | None = None
+) -> list[str]:
     """Return the command that boots guest ``name``; its sockets and facts.json are in ``run``.
 
-    ``gateway`` adds the results port.  Raises the errors of ``command_line``.
+    ``gateway`` adds the results port.  With ``memory``, a file for its memory, the guest boots from
+    the prepared image and waits at its gate.  Raises the errors of ``command_line``.
     """
     command = [*(spec.booter or (sys.executable, "-I", "-c", _VIRTME_RUN))]
     command += ["--kimg", str(spec.image), "--mods", "none", "--force-9p", "--arch", spec.arch]
@@ -54,7 +57,8 @@ def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
         command += ["--rwdir", f"{folder}={folder}"]
     for disk in spec.disks:
         command += ["--blk-disk", f"{disk.name}={disk}"]
-    command += ["--qemu-opts", "-no-reboot", "-append", command_line(spec, run / "facts.json")]
+    facts = None if memory else run / "facts.json"
+    command += ["--qemu-opts", "-no-reboot", "-append", command_line(spec, facts)]
     command += ["-qmp", f"unix:{run}/qmp,server=on,wait=off"]
     cpu = architectures.named(spec.arch).emulated_cpu
     if spec.accel is Accel.TCG and cpu:
@@ -67,6 +71,11 @@ def argv(spec: GuestSpec, name: str, run: Path, *, gateway: bool) -> list[str]:
         command += ["-device", f"virtio-serial-pci,max_ports={4 if spec.hold else 3}"]
         command += ["-device", f"virtserialport,chardev=harness,name={PORT}"]
         command += ["-device", f"virtserialport,chardev={WATCHER},name={bootstrap.WATCHER}"]
+    if memory:
+        command += ["-initrd", str(spec.gate), "-machine", "memory-backend=memory"]
+        backend = f"memory-backend-file,id=memory,mem-path={memory},size={spec.memory}M,share=on"
+        # The machine's generation changes with each copy, and the kernel reseeds its generator.
+        command += ["-object", backend, "-device", "vmgenid,guid=auto"]
     if gateway and spec.hold:
         command += ["-chardev", f"socket,id=shell,path={run}/{hold.SHELL},server=on,wait=off"]
         command += ["-device", f"virtserialport,chardev=shell,name={held.PORT}"]
@@ -87,8 +96,16 @@ def mounts(spec: GuestSpec) -> list[tuple[str, str, str]]:
     return [(_RWDIR_TAG.format(n), str(folder), options) for n, folder in enumerate(spec.writable)]
 
 
-def command_line(spec: GuestSpec, facts: Path) -> str:
-    """Return the kernel command line.  Raises HostFault if kernels would not accept it."""
+def root_options() -> str:
+    """Return the mount options of the guest's root, which is the host's over 9p."""
+    return _9P_OPTIONS.format("loose")
+
+
+def command_line(spec: GuestSpec, facts: Path | None) -> str:
+    """Return the kernel command line; without ``facts`` for a boot from the prepared image.
+
+    Raises HostFault if kernels would not accept it.
+    """
     architecture = architectures.named(spec.arch)
     arguments = [
         f"console={architecture.console}",
@@ -103,7 +120,7 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
         # Slab objects are counted per cache, which is meaningless for merged caches.
         "slab_nomerge",
         "rootfstype=9p",
-        f"rootflags={_9P_OPTIONS.format('loose')}",
+        f"rootflags={root_options()}",
         "ro",
         "psmouse.proto=exps",
         "raid=noautodetect",
@@ -120,8 +137,9 @@ def command_line(spec: GuestSpec, facts: Path) -> str:
     if spec.bundle:
         # Compiled files of modules imported before the bundle; those of the system may be outdated.
         init += ["-X", f"pycache_prefix={spec.bundle / 'pyc'}"]
-    init += [str(_INIT), str(facts), str(spec.bundle / "modules") if spec.bundle else "-"]
-    line = " ".join([*arguments, f"init={_quoted(str(spec.python))}", "--", *map(_quoted, init)])
+    init += [str(_INIT), str(facts or "-"), str(spec.bundle / "modules") if spec.bundle else "-"]
+    start = "init" if facts else "rdinit"
+    line = " ".join([*arguments, f"{start}={_quoted(str(spec.python))}", "--", *map(_quoted, init)])
     if len(line.encode()) > _LIMIT:
         raise HostFault(
             f"the kernel command line has {len(line.encode())} bytes; the limit is {_LIMIT}",

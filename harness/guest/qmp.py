@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+_TICK = 0.005  # seconds between questions about a state that is being written or read
 _PATIENCE = 2.0  # seconds to wait for an answer; a stuck QEMU is killed anyway
+_STATE_PATIENCE = 60.0  # the same while a guest is saved or restored: a busy QEMU is not stuck
 _DUMP_PATIENCE = 300.0  # seconds to write a guest's memory
 # drgn cannot read the compressed formats that QEMU 7.2 writes to a stream.
 _DUMP_FORMAT = "elf"
@@ -39,6 +44,50 @@ def dump_memory(path: Path, file: Path) -> bool:
         part.replace(file)
         return True
     part.unlink(missing_ok=True)
+    return False
+
+
+def save(path: Path, state: Path, given_up: Callable[[], bool]) -> bool:
+    """Stop the guest and write the state of its devices to ``state``; return whether that worked.
+
+    Its memory is in a file already (``memory-backend-file``, shared).
+    """
+    query(path, "stop", {}, _STATE_PATIENCE)
+    return _migrates(path, "migrate", f"cat > {shlex.quote(str(state))}", "completed", given_up)
+
+
+def load(path: Path, state: Path, given_up: Callable[[], bool]) -> bool:
+    """Load what ``save`` wrote into a QEMU that waits for it; return whether that worked.
+
+    The guest is stopped until ``resume``.
+    """
+    return _migrates(path, "migrate-incoming", f"cat {shlex.quote(str(state))}", "paused", given_up)
+
+
+def resume(path: Path) -> bool:
+    """Start a guest that was loaded; return whether QEMU did."""
+    return query(path, "cont", {}, _STATE_PATIENCE) is not None
+
+
+def _migrates(
+    path: Path, command: str, program: str, end: str, given_up: Callable[[], bool]
+) -> bool:
+    """Write or read a guest's state through ``program``; return whether status ``end`` came."""
+    own_memory = [{"capability": "x-ignore-shared", "state": True}]
+    capabilities: dict[str, object] = {"capabilities": own_memory}
+    while query(path, "migrate-set-capabilities", capabilities, _STATE_PATIENCE) is None:
+        if given_up():
+            return False
+        time.sleep(_TICK)
+    if query(path, command, {"uri": f"exec:{program}"}, _STATE_PATIENCE) is None:
+        return False
+    about = "query-migrate" if command == "migrate" else "query-status"
+    while not given_up():
+        answer = query(path, about, {}, _STATE_PATIENCE)
+        status = answer.get("status") if isinstance(answer, dict) else "failed"
+        if status in (end, "failed"):
+            return status == end
+        time.sleep(_TICK)
     return False
 
 

@@ -32,7 +32,9 @@ class GuestSpec:
     becomes /lib/modules.
     ``vmlinux`` is the same kernel uncompressed, which boots faster if QEMU can load it.
     ``prepared`` allows a bundle of the Python modules that every worker imports, for a faster
-    start; ``bundle`` is its folder once it exists (see ``start``).  ``booter`` is a program to call
+    start; ``bundle`` is its folder once it exists (see ``start``).  ``gate`` is the prepared image
+    from which a guest boots to be saved (see ``snapshot``), once it exists; ``no_snapshot`` makes
+    every guest boot truly.  ``booter`` is a program to call
     instead of virtme-run, with the same arguments (for tests).  ``vmcore`` saves the memory of a
     kernel that panicked or hangs.  ``hold`` is the number of seconds to keep such a guest, or a
     guest with a failed test, so that the user can enter it.
@@ -57,6 +59,8 @@ class GuestSpec:
     modules: Path | None = None
     prepared: bool = True
     bundle: Path | None = None
+    no_snapshot: bool = False
+    gate: Path | None = None
     booter: tuple[str, ...] = ()
     vmcore: bool = False
     hold: float = 0.0
@@ -75,6 +79,14 @@ class GuestSpec:
     def deadline(self) -> float:
         """The time limit for the boot in seconds, scaled for emulation and by ``scale``."""
         return self.boot_deadline * self.factor
+
+    @property
+    def patience(self) -> float:
+        """The most seconds until a guest is up, if its snapshot has to be made and cannot be used.
+
+        A snapshot may take half the time limit to be made, and a copy half of it to come up.
+        """
+        return self.deadline * (1 if self.no_snapshot else 2)
 
     @property
     def processors(self) -> int:

@@ -22,6 +22,7 @@ LEFT = "harness: left with status"
 
 _POWER_OFF = 0x4321FEDC
 _BIND = 0x1000
+_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}  # numbers of the system call
 _AF_INET, _SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 2, 2, 0x8914, 1
 
 #: The port through which the host asks what the tests are doing.
@@ -60,6 +61,18 @@ def mount(source: str, kind: str, where: str, options: str = "", flags: int = 0)
     if _libc.mount(*names, ctypes.c_ulong(flags), options.encode()):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), where)
+
+
+def unmount(where: str, flags: int) -> None:
+    """Unmount a file system.  Raises OSError."""
+    if _libc.umount2(where.encode(), flags):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), where)
+
+
+def pivot_root() -> bool:
+    """Make the working directory the root, and put the old root over it; return whether it did."""
+    return not _libc.syscall(ctypes.c_long(_PIVOT_ROOT[os.uname().machine]), b".", b".")
 
 
 def make_system(facts: dict[str, Any]) -> None:

@@ -55,6 +55,10 @@ class Bundle:
             spec.submodule_search_locations.append(os.path.dirname(origin))  # noqa: PTH120
         return spec
 
+    def invalidate_caches(self) -> None:
+        """Look at folders again, because their files have changed."""
+        self._listed.clear()
+
     def _hidden(self, name: str, home: str) -> bool:
         # A folder earlier in sys.path (pytest adds a test's folder) may have a module of the same
         # name, which then takes precedence.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import os
@@ -30,6 +31,7 @@ def first_line(fd: int) -> bytes:
     return line
 
 
+@functools.cache
 def warm_up(rewritten: str) -> None:
     """Import what the host's first commands need, while the host is getting ready."""
     gc.disable()  # it would find no garbage during the imports

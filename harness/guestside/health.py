@@ -21,6 +21,7 @@ _PLACES = ("/", "/proc", "/usr", sys.prefix)
 # In-memory file systems on which tests need space (/tmp is in /run), and how many bytes.
 _ROOMS = ("/run", "/dev/shm")
 _LITTLE = 1 << 20
+FRESH = "the next test gets a guest of its own"
 BLIND = "lockdep turned itself off"
 # Every splat contains at least one of these.
 _LOUD = ("BUG:", "WARNING:", "INFO:", "Oops", "general protection", "lock debugging")

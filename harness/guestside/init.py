@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel runs ``init.py FACTS BUNDLE``.  It is short: Python does not cache scripts."""
+"""The kernel runs ``init.py FACTS BUNDLE``.  It is short: Python does not cache scripts.
+
+FACTS is "-" in a prepared image: the host names the file when it lets the guest pass the gate.
+"""
 
 import sys
 
@@ -11,4 +14,9 @@ if __name__ == "__main__":
         bundled.install(sys.argv[2])
     from harness.guestside import bootstrap
 
-    bootstrap.main(sys.argv[1])
+    facts = sys.argv[1]
+    if facts == "-":
+        from harness.guestside import gate
+
+        facts = gate.wait()
+    bootstrap.main(facts)

@@ -17,7 +17,7 @@ from _pytest.runner import runtestprotocol
 
 from harness.guestside import held, watcher
 from harness.guestside.forks import Forks, silence
-from harness.guestside.health import BLIND, Health
+from harness.guestside.health import BLIND, FRESH, Health
 from harness.guestside.kmsg import Kmsg
 
 MARK = "expects_splat"
@@ -31,7 +31,9 @@ def install(config: pytest.Config, results: tuple[int, int]) -> None:
     """
     config.option.basetemp = _own_folder()
     options = vars(config)["workerinput"]["harness"]
-    side = GuestSide(options.get("repeat", 1), hold=options.get("hold", False))
+    side = GuestSide(
+        options.get("repeat", 1), fresh=options.get("fresh", ""), hold=options.get("hold", False)
+    )
     config.pluginmanager.register(side, "harness-guest")
     config.pluginmanager.register(side.health.inherited, "harness-inherited")
     config.pluginmanager.register(Forks(), "harness-forks")
@@ -80,11 +82,21 @@ def sendable(value: Any) -> Any:
     return value
 
 
+def _group(item: pytest.Item, fresh: str) -> str:
+    """Return a name for the tests that may share a guest with ``item``; empty if all may."""
+    if fresh in ("", "test"):
+        return item.nodeid if fresh else ""
+    # Functions outside of classes share the module's guest.
+    owner = item.getparent(pytest.Class) if fresh == "class" else None
+    return (owner or item.getparent(pytest.Module) or item).nodeid
+
+
 class GuestSide:
     """Hooks that run in the guest."""
 
-    def __init__(self, repeat: int, *, hold: bool = False) -> None:
+    def __init__(self, repeat: int, *, fresh: str = "", hold: bool = False) -> None:
         self.repeat = repeat
+        self.fresh = fresh
         self.hold = hold
         self.kmsg = Kmsg()
         self.health = Health()
@@ -157,7 +169,9 @@ class GuestSide:
             pytest.fail(f"{MARK}: {error}", pytrace=False)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Add the kernel's messages during a phase to its report."""
         report = yield
         log = self.kmsg.drain()
@@ -172,6 +186,9 @@ class GuestSide:
             more["expects_splat"] = self._expected
         elif last:
             self.spent = self._lasting(self.health.spent(self._log, self._taint, taint))
+            if not self.spent and self._next and _group(item, self.fresh):
+                alike = _group(item, self.fresh) == _group(self._next, self.fresh)
+                self.spent = "" if alike else FRESH
             more["spent"] = self.spent
         vars(report).update(more)
         return report

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.cache import RUNS, CacheEntry
 from harness.history import run_folder
 
-KINDS = (RUNS, "kernels", "baselines", "images", "builds")
+KINDS = (RUNS, "kernels", "baselines", "images", "snapshots", "builds")
 DAY = 86400.0
 
 # Returns the kernels in the cache that a run's folder needs.

@@ -205,8 +205,8 @@ def raise_fault(
 
 def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel, places: Mapping[str, Path]) -> Path:
     """Return the cache folder, named by what a result depends on: kernel, suites, how they run."""
-    guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment)
-    tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.retry, plan.allow_flaky)
+    guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment, plan.no_snapshot)
+    tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.fresh, plan.retry, plan.allow_flaky)
     adapted = (*places.items(), *filter(adaptors.parse, plan.suites))
     how = (kernel.key, *guest, *tests, plan.hold_for, plan.vmcore, plan.pytest_args, *adapted)
     digest = hashlib.sha256(repr(how).encode())

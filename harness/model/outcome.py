@@ -125,6 +125,7 @@ class GuestRecord:
     switched itself off), "hang" (killed at a test's deadline, not responding), "timeout" (the same,
     but responding), "left" (the tests' process died), or "lost" (a host fault).  ``note`` has
     details.  ``began`` is when it was started (as in Test), and ``seconds`` is how long it ran.
+    ``copied``: it did not boot, but was copied from a saved guest.
     """
 
     name: str
@@ -136,6 +137,7 @@ class GuestRecord:
     note: str = ""
     began: float = 0.0
     seconds: float = 0.0
+    copied: bool = False
 
 
 class Side(enum.StrEnum):

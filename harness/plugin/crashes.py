@@ -202,7 +202,8 @@ class Crashes:
         self._blamed, self._phase = "", None
         self._certain = guest in self.reports.spent
         if self._certain:
-            self.journal.guest(guest, f"replaced: {self.reports.spent[guest]}")
+            if why := self.reports.spent[guest]:
+                self.journal.guest(guest, f"replaced: {why}")
             return
         at = self.watch.at(guest)
         death = self._death(guest, at, settled=relay != GUEST_LEFT)

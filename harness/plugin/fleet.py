@@ -59,7 +59,7 @@ class Fleet:
         guests = start(self.spec, count)
         self.started += guests
         for guest in guests:
-            if not guest.wait_up(self.spec.deadline + PATIENCE):
+            if not guest.wait_up(self.spec.patience + PATIENCE):
                 raise BootFailed(guest, guest.poll())
         return guests
 

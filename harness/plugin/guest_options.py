@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import shlex
 import sys
@@ -14,6 +15,7 @@ import pytest
 from harness import adaptors, options, paths, serial
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
+from harness.guest.image import uncompressed
 from harness.options import GUEST_ARCH, GUEST_MEMORY, parse_variables
 from harness.plugin.fleet import Fleet, guest_count, hold_seconds
 from harness.progress import Progress
@@ -40,7 +42,7 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         accel=kind,
         disks=tuple(Path(disk).absolute() for disk in get("guest_disk") if disk != _NULL),
         cwd=config.invocation_params.dir,
-        vmlinux=_uncompressed(image),
+        vmlinux=uncompressed(image),
         modules=_modules(get("guest_modules"), image),
         booter=tuple(shlex.split(get("guest_booter"))),
         hold=hold_seconds(config),
@@ -52,6 +54,8 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         ),
         **fields,
     )
+    if get("repeat") > 1:  # runs are compared, and what is random at boot is the same in copies
+        spec = dataclasses.replace(spec, no_snapshot=True)
     # Without --guests, xdist's -n is the number of guests.
     wanted = str(get("guests"))
     if wanted in ("", "auto"):
@@ -113,19 +117,6 @@ def command(config: pytest.Config, spec: GuestSpec) -> list[str]:
 def _dest(option: options.CommandOption) -> str:
     """Return the name of an option in pytest's config."""
     return option.pytest.lstrip("-").replace("-", "_")
-
-
-def _uncompressed(image: Path) -> Path | None:
-    """Return the uncompressed kernel, if it is next to a kept kernel or in a build folder."""
-    kept = image.with_name("vmlinux")
-    if kept.is_file():
-        return kept
-    # In a build folder the image is built from vmlinux; a newer vmlinux is from another build.
-    for folder in image.parents[3:4]:
-        built = folder / "vmlinux"
-        if built.is_file() and built.stat().st_mtime <= image.stat().st_mtime:
-            return built
-    return None
 
 
 def _modules(given: str | None, image: Path) -> Path | None:

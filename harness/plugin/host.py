@@ -14,7 +14,7 @@ import pytest
 
 from harness import adaptors, paths, vmcore
 from harness.errors import HarnessError
-from harness.guest import attend, bootfail, initplan
+from harness.guest import attend, bootfail, initplan, snapshot
 from harness.guest.relay import HOST_LEFT
 from harness.guestside import probe
 from harness.model import Outcome, Test
@@ -68,6 +68,7 @@ class HostSide:
         self.names: dict[str, str] = {}  # {xdist's worker id: our name for the guest}
         self.over = threading.Event()
         self.stopped = False  # by the user
+        self.told = False  # why guests are not copies
         self.held = contextlib.ExitStack()
         self.held.enter_context(paths.in_use())
         self.watch = DeadlineWatch(
@@ -129,6 +130,13 @@ class HostSide:
             message, code = self.crashes.stillborn(self.names.values())
             pytest.exit(message, returncode=code)
 
+    def _tell_trouble(self) -> None:
+        """Say once why guests boot although they could be copies."""
+        trouble = snapshot.trouble(self.fleet.spec.folder)
+        if trouble and not self.told:
+            self._say(f"guests boot without a snapshot: {trouble}")
+        self.told = bool(trouble)
+
     def _boot(self, count: int, *, again: bool = False) -> None:
         """Boot guests; ``again``: if a replacement does not come up, try once more.
 
@@ -154,6 +162,8 @@ class HostSide:
             pytest.exit("\n".join([message, *self._dumps()]), returncode=1)
         except HarnessError as error:
             pytest.exit(_text(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
+        finally:
+            self._tell_trouble()
 
     @pytest.hookimpl
     def pytest_configure_node(self, node: Any) -> None:
@@ -167,9 +177,12 @@ class HostSide:
             message = f"the running kernel is not the requested one: {differences}"
             pytest.exit(message, returncode=pytest.ExitCode.INTERNAL_ERROR)
         self.names[node.gateway.id] = answer["guest"]
-        repeat = self.config.getoption("repeat")
-        hold = self.fleet.spec.hold > 0
-        node.workerinput["harness"] = {"guest": answer["guest"], "repeat": repeat, "hold": hold}
+        node.workerinput["harness"] = {
+            "guest": answer["guest"],
+            "repeat": self.config.getoption("repeat"),
+            "fresh": self.config.getoption("fresh"),
+            "hold": self.fleet.spec.hold > 0,
+        }
         replaces = len(self.names) > self.fleet.count
         Worker(node, answer["guest"], self.reports, replaces=replaces)
         self.watch.busy(answer["guest"])

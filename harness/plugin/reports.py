@@ -16,6 +16,7 @@ import pytest
 from _pytest._code.code import ExceptionRepr
 
 from harness.adaptors.nodes import EXPLAINED, SUBTESTS
+from harness.guestside.health import FRESH
 from harness.model import Outcome, Splat
 from harness.plugin import taint
 from harness.plugin.deadlines import DeadlineWatch
@@ -45,7 +46,8 @@ class Reports:
         self.ledger = SplatLedger()
         self._uncollected: set[str] = set()  # files that cannot be imported
         self.done = 0  # number of tests that have ended
-        self.spent: dict[str, str] = {}  # guests that end by themselves, and why
+        # Guests that end by themselves, and why; empty for --fresh.
+        self.spent: dict[str, str] = {}
         self.boot: dict[str, tuple[Splat, ...]] = {}  # splats during the boot of a guest
         self.broken: dict[str, str] = {}  # guests in which pytest itself failed, and how
         self.titles: dict[str, set[str]] = {}  # titles of a guest's splats reported so far
@@ -70,7 +72,8 @@ class Reports:
         if report.when == "teardown":
             self.done += 1
         if extra.get("spent"):
-            self.spent[guest] = f"{extra['spent']} during {report.nodeid}"
+            why = extra["spent"]
+            self.spent[guest] = "" if why == FRESH else f"{why} during {report.nodeid}"
         return earlier
 
     def subtest(self, guest: str, test: str, outcome: Outcome, message: str) -> None:

@@ -72,6 +72,7 @@ class Retries:
         top.mkdir(exist_ok=True)
         folder = top / f"{len(list(top.iterdir()))}"
         own = ["-p", "no:cacheprovider", "--retry", "0", "--guest-folder", str(folder)]
+        own.append("--no-snapshot")  # what is random at boot is the same in all copies
         try:
             done = process.run([*self.command, *own, locate(str(self.root), test)], check=False)
         except HostFault:

@@ -36,6 +36,8 @@ def choose(
     mails, copies = threads.unique(mails)
     found = threads.threads(mails)
     sent = drafts.revisions(found)
+    lonely = [revision for revision in sent if not revision.patches]
+    sent = [revision for revision in sent if revision.patches]
     if not sent:
         raise _no_patch(mails, where)
     if pick:
@@ -53,6 +55,11 @@ def choose(
         f"'{revision.title}' by {revision.sender}"
         for revision in sent
         if id(revision) not in used_ids and id(revision.threads[0]) in used
+    ]
+    notes += [
+        f"not used, since no patch answers it: {revision}"
+        for revision in lonely
+        if id(revision.threads[0]) in used
     ]
     if strangers:
         notes.append(f"not used, sent by others in the same thread: {', '.join(strangers)}")
@@ -129,12 +136,17 @@ def _are_revisions(series: Sequence[Revision], others: Sequence[Revision]) -> bo
     one, other = series[-1], others[-1]
     if one.title.lower() == other.title.lower():
         return one.sender == other.sender or one.rank != other.rank
+    named_apart = one.cover and other.cover and one.rank == other.rank
+    return one.sender == other.sender and _are_similar(one, other) and not named_apart
+
+
+def _are_similar(one: Revision, other: Revision) -> bool:
+    """Return whether two revisions have the same title, or mostly the same patches."""
     own, theirs = (
         {entry.subject.title.lower() for entry in revision.patches} for revision in (one, other)
     )
-    same = 2 * len(own & theirs) > max(len(own), len(theirs))
-    named_apart = one.cover and other.cover and one.rank == other.rank
-    return same and one.sender == other.sender and not named_apart
+    same_title = one.title.lower() == other.title.lower()
+    return same_title or 2 * len(own & theirs) > max(len(own), len(theirs))
 
 
 def _with_revision(every: list[list[Revision]], version: int, where: str) -> list[list[Revision]]:
@@ -162,6 +174,8 @@ def _newest(series: Sequence[Revision], where: str, version: int = 0) -> tuple[R
             chosen = whole
         elif _is_aside(chosen, revision):
             unused.append(revision)
+        elif revision.rfc and not chosen.rfc and 0 < revision.date < chosen.date:
+            older.append(revision)
         elif revision.rank == chosen.rank and not _is_later(revision, chosen):
             raise _several([chosen, revision], where)
         else:
@@ -193,7 +207,8 @@ def _rerolled(older: Revision, newer: Revision, where: str) -> Revision | None:
         above = [_number_in(older, mail) for mail in newer.threads[0].ancestors(entry)]
         if newer.total == older.total:
             own_slot = entry.subject.slot
-            same = newer.rank == older.rank or own_slot in above or slot == own_slot
+            few = own_slot in own and 2 * len(newer.patches) <= older.total
+            same = newer.rank == older.rank or own_slot in above or slot == own_slot or few
             slot = own_slot if same else None
         if slot is None or not any(above):
             return None
@@ -206,7 +221,13 @@ def _rerolled(older: Revision, newer: Revision, where: str) -> Revision | None:
     some = next(iter(own.values()))
     patches = {slot: _numbered_as(entry, some, slot) for slot, entry in replacing.items()}
     numbers = ", ".join(str(number) for number, _ in sorted(replacing))
-    note = f"patch {numbers} of {older.total} was sent again; using the last one"
+    several = len(replacing) > 1
+    note = f"{'patches' if several else 'patch'} {numbers} of {older.total}"
+    note += (
+        " were sent again; using the last ones"
+        if several
+        else " was sent again; using the last one"
+    )
     if not again:
         note = (
             f"using {newer.name}, the newest; {where} also has {older.name};"
@@ -244,14 +265,18 @@ def _numbered_as(
 
 
 def _is_aside(chosen: Revision, later: Revision) -> bool:
-    """Return whether ``later`` is no revision: another patch in the thread, or scraps."""
-    if not chosen.whole or chosen.is_single:
+    """Return whether ``later`` is no revision: another patch or series in the thread, or scraps."""
+    if not chosen.whole or later.rank < chosen.rank:
         return False
-    if not later.is_single:
-        return not later.whole and later.rank <= chosen.rank
+    same_rank = later.rank == chosen.rank
+    one, other = (revision.entries[0].subject.prefix for revision in (chosen, later))
+    if same_rank and not _are_similar(chosen, later) and not (chosen.is_single and one == other):
+        return True
+    if chosen.is_single or not later.is_single:
+        return same_rank and not later.whole
     above = (_number_in(chosen, m) for m in later.threads[0].ancestors(later.entries[0]))
     number = next(filter(None, above), (0, ""))
-    return later.rank <= chosen.rank or number[0] > 0
+    return same_rank or number[0] > 0
 
 
 def _is_later(one: Revision, other: Revision) -> bool:

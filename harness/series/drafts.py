@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from harness.series.header import Subject
 from harness.series.mbox import MboxEntry
-from harness.series.revisions import Revision, is_reply, person
+from harness.series.revisions import Revision, is_reply, people
 from harness.series.threads import Thread
 
 _ONE_GO = 3600  # seconds between two mails that are sent together
@@ -23,13 +23,14 @@ _Vote = TypeVar("_Vote", int, tuple[int, int])
 
 
 def revisions(threads: Sequence[Thread]) -> list[Revision]:
-    """Return all revisions, thread by thread, oldest first.
+    """Return all revisions, thread by thread, oldest first; some have only a cover letter.
 
     If no subject is tagged, other mails that have a diff and start a thread count as patches.
     """
     tagged = any(_is_patch(mail) for thread in threads for mail in thread.mails)
-    drafts = [draft for thread in threads for draft in _drafts(thread, tagged)]
-    return [draft.revision() for draft in _joined(drafts) if draft.patches]
+    known = people(mail for thread in threads for mail in thread.mails)
+    drafts = [draft for thread in threads for draft in _drafts(thread, known, tagged)]
+    return [draft.revision(known) for draft in _joined(drafts)]
 
 
 def _is_patch(mail: MboxEntry) -> bool:
@@ -102,8 +103,9 @@ class _Draft:
         if self.numbered:
             return mail.subject.slot not in self.slots
         titles = {other.subject.title.lower() for other in self.mails}
+        same = mail.subject.prefix == self.mails[0].subject.prefix
         rank = (mail.subject.version, mail.subject.minor)
-        return mail.subject.title.lower() not in titles and rank == self.rank()
+        return same and mail.subject.title.lower() not in titles and rank == self.rank()
 
     def take(self, other: _Draft) -> None:
         """Add the mails of a part of this revision."""
@@ -120,12 +122,14 @@ class _Draft:
         if self.sender != other.sender:
             self.notes.append(f"some of the patches are by {other.sender}")
 
-    def revision(self) -> Revision:
+    def revision(self, known: Mapping[str, str]) -> Revision:
         """Return the revision that the mails voted for, with notes about those that differ."""
         total = self.total() if self.numbered else 0
         rank = self.rank()
         notes = [*self.notes, *self._dissent(total, rank)]
-        cover = self.cover or self._unnumbered_cover()
+        cover = self.cover or self._unnumbered_cover(known)
+        if cover and rank == (0, 0):
+            rank = (cover.subject.version, cover.subject.minor)
         if cover and not self.numbered:
             total = len(self.patches)
         patches = self.patches
@@ -165,16 +169,20 @@ class _Draft:
             if subject.version and (subject.version, subject.minor) != rank
         ]
         version = f"v{rank[0]}"
+        named = [(subject, label) for subject, label in subjects if subject.version]
+        if named and 2 * len(named) < len(subjects) and not any(s.is_cover for s, _ in named):
+            labels = ", ".join(label for _, label in named)
+            notes.append(f"only {labels} names a version; using {version}")
         notes += [f"{', '.join(others)}, most are {version}; using {version}"] if others else []
         return notes
 
-    def _unnumbered_cover(self) -> MboxEntry | None:
+    def _unnumbered_cover(self, known: Mapping[str, str]) -> MboxEntry | None:
         """Return the mail without a diff that the sender's patches answer."""
         parent = self.thread.parent(self.mails[0])
         if parent is None or is_reply(parent) or parent.has_diff or parent.subject.total:
             return None
-        own = person(parent) == person(self.mails[0])
-        same = parent.subject.version in (0, self.rank()[0])
+        own = known[parent.sender] == known[self.mails[0].sender]
+        same = not parent.subject.version or self.rank()[0] in (0, parent.subject.version)
         begins = not parent.parents or parent.subject.tagged or parent.subject.rfc
         return parent if own and begins and same else None
 
@@ -210,7 +218,7 @@ def _label(mail: MboxEntry) -> str:
     return f"patch {subject.number}{between}/{subject.total}"
 
 
-def _drafts(thread: Thread, tagged: bool) -> list[_Draft]:
+def _drafts(thread: Thread, known: Mapping[str, str], tagged: bool) -> list[_Draft]:
     """Sort the patches and cover letters of a thread into revisions, sender by sender."""
     drafts: list[_Draft] = []
     placed: dict[int, _Draft] = {}
@@ -218,7 +226,8 @@ def _drafts(thread: Thread, tagged: bool) -> list[_Draft]:
     for mail in thread.mails:
         if is_reply(mail) or not (mail.subject.is_cover or is_patch(mail)):
             continue
-        sender = person(mail)
+        # Mails that were never sent have no id, and From is the author of a patch.
+        sender = known[mail.sender] if mail.message_id else ""
         own = [draft for draft in drafts if draft.sender == sender and draft.has_room_for(mail)]
         draft = _fitting(thread, mail, own, placed)
         if draft:
@@ -231,16 +240,16 @@ def _drafts(thread: Thread, tagged: bool) -> list[_Draft]:
 
 
 def _fitting(
-    thread: Thread, mail: MboxEntry, own: Sequence[_Draft], placed: dict[int, _Draft]
+    thread: Thread, mail: MboxEntry, own: Sequence[_Draft], placed: Mapping[int, _Draft]
 ) -> _Draft | None:
     """Return which of the sender's revisions, which have room for it, a mail belongs to.
 
     What is sent in one go answers its first mail or the one before; then it belongs together even
     if the subjects differ.  Otherwise version and total decide.
     """
-    sender = person(mail)
     above = [placed[id(other)] for other in thread.ancestors(mail) if id(other) in placed]
-    above = [draft for draft in above if draft.sender == sender]
+    if own:
+        above = [draft for draft in above if draft.sender == own[0].sender]
     parent = mail.parents[-1:]
     beside = [draft for draft in own if any(other.parents[-1:] == parent for other in draft.mails)]
     related = [draft for draft in (*above[:1], *reversed(beside)) if draft in own]
@@ -256,9 +265,10 @@ def _fitting(
         )
     answered = thread.parent(mail)
     together = placed.get(id(answered)) if answered else None
-    if together in own and together and together.near(mail):
-        return together
     alike = [draft for draft in (*related, *reversed(own)) if draft.agrees(mail.subject)]
+    if together in own and together and together.near(mail):
+        # A newer version may follow within the hour.
+        return alike[0] if alike and mail.subject.version else together
     return next(iter([*alike, *(draft for draft in related if _may_be(draft, mail))]), None)
 
 

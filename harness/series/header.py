@@ -39,20 +39,24 @@ _GLUED = (  # [PATCHv2], [RFC1/2], [PATCH 0/2v2], [PATCH v21/2]
 )
 # "Re:" in many languages.  The second kind are also words that begin a title, unless a tag follows.
 _REPLY = re.compile(
-    r"(?:re|aw|sv|antw|antwort|fwd?|wg)\s*(?:\[\d+\]|\(\d+\)|\^\d+)?\s*[:\uff1a]\s*"
-    r"|(?:vs|odp|rif|r[ée]p?|vb|vl|vá|tr|rv|enc|res|ynt|ilt|doorst|bls|atb|ot\w*|"
-    r"回复|答复|回覆|转发|轉寄|返信|転送|회신|전달)\s*[:\uff1a]\s*(?=\[|re:)",
+    r"(?:re|aw|sv|antw|antwort|fwd?|wg|回复|答复|回覆|转发|轉寄|返信|転送|회신|전달)"
+    r"\s*(?:\[\d+\]|\(\d+\)|\^\d+)?\s*[:\uff1a]\s*"
+    r"|(?:(?:vs|odp|rif|r[ée]p?|vb|vl|vá|tr|rv|enc|res|ynt|ilt|doorst|bls|atb|ot\w*)"
+    r"\s*[:\uff1a]\s*)+(?=\[|re:)",
     re.IGNORECASE,
 )
 _FILLER = re.compile(r"subject:\s*|\*+[^*]{1,20}\*+:?\s*", re.IGNORECASE)
 _FOREIGN = re.compile(r"[^\[\](){}:\uff1a]{1,16}[:\uff1a]\s*(?=\[[^\]]*patch)", re.IGNORECASE)
 _BARE_TAG = re.compile(  # PATCH v2 1/3: title; and with only one of the two brackets
-    r"\[?((?:RFC[\s,]+)?PATCH\b(?:[\s,]*(?:v\d+|\d+/\d+|RFC|RESEND))*)\s*[:\]]\s*"
-    r"|\[((?:RFC[\s,]+)?PATCH(?:[\s,]*(?:v\d+|\d+/\d+))+)\s+(?=[^\]]*$)"
-    r"|((?:RFC[\s,]+)?PATCH[^\[\]:]{0,40})\]\s*",
-    re.IGNORECASE,
+    r"\[?((?:RFC[\s,]+)?PATCH\b(?:[\s,]*(?:[vV]\d+|\d+/\d+|RFC|RESEND))*)\s*[:\]]\s*"
+    r"|\[((?:RFC[\s,]+)?PATCH(?:[\s,]*(?:[vV]\d+|\d+/\d+))+)\s+(?=[^\]]*$)"
+    r"|((?:RFC[\s,]+)?(?:PATCH|Patch|patch)[^\[\]:]{0,40})\]\s*"
 )
 _AFTER_TAG = re.compile(r"(v\d{1,3}|\d{1,3}/\d{1,3})\s*(?:[:,-]\s*|(?<=\d)\s+)", re.IGNORECASE)
+# What is not the name of a tree or project in a tag.
+_OWN_WORDS = re.compile(
+    rf"{_NUMBER.pattern}|{_VERSION.pattern}|\b(?:PATCH|RFC|RE-?\w+)\b|[^\w.-]", re.I
+)
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
@@ -64,7 +68,8 @@ class Subject:
     ``between`` is "5" for 3.5/7; ``unlimited``: the total is a letter, as in 3/n.  ``tagged``: a
     tag contains PATCH or a number, unlike in most other mails of an archive.  ``foreign``: a word
     that may mean "Re:" in another language precedes the tags.  ``rfc``, ``resent`` and ``pull``:
-    a tag says so.
+    a tag says so;
+    ``prefix`` is what else the tags say, such as net-next.
     """
 
     title: str
@@ -80,6 +85,7 @@ class Subject:
     rfc: bool = False
     resent: bool = False
     pull: bool = False
+    prefix: str = ""
 
     @property
     def is_cover(self) -> bool:
@@ -120,6 +126,7 @@ def parse_subject(text: str) -> Subject:
         tagged=bool(number) or any("PATCH" in tag.upper() for tag in tags),
         rfc=any(re.search(r"\bRFC", tag, re.IGNORECASE) for tag in tags),
         resent=any(map(_RESENT.search, tags)),
+        prefix=" ".join(_OWN_WORDS.sub(" ", " ".join(tags)).lower().split()).strip(" -"),
         pull=not number and any(re.search(r"\bPULL\b", tag, re.IGNORECASE) for tag in tags),
     )
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness import paths
+from harness.diff import FileDiff
 from harness.errors import SeriesError
 from harness.model import Patch, Series
 from harness.series import choice, mailsource
@@ -32,10 +33,10 @@ class SeriesRequest:
 
     ``tree`` is the git tree for ranges and branches, ``base`` the start of a branch; ``pick``
     selects one of several series and ``revision`` one of its revisions.  ``collect`` adds trailers
-    from replies to the patches.  If ``whole`` is False, a series may lack patches: ``missing``,
-    ``duplicates`` and ``fault`` then describe what is wrong.  ``home`` is the folder for files that
-    are made from mails, by default in the cache.  ``before`` are the folders of the series that
-    this one is part of the base of.
+    from replies to the patches.  If ``whole`` is False, a series may lack patches or have damaged
+    ones: ``missing``, ``duplicates`` and ``fault`` then describe what is wrong.  ``home`` is the
+    folder for files that are made from mails, by default in the cache.  ``before`` are the folders
+    of the series that this one is part of the base of.
     """
 
     tree: Path | None = None
@@ -78,7 +79,16 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
         chosen = ThreadChoice(source.entries, source.entries)
     else:
         chosen = choice.choose(source.entries, source.where, request.pick, request.revision)
-    mails = [mail for entry in chosen.entries for mail in _read(entry, source)]
+    damaged: list[SeriesError] = []
+    mails = []
+    for entry in chosen.entries:
+        try:
+            mails += _read(entry, source)
+        except SeriesError as error:
+            if request.whole or len(chosen.entries) == 1:
+                raise
+            damaged.append(error)
+            mails.append(_unread(entry))
     covers = [mail for mail in mails if mail.is_cover]
     if len(covers) == len(mails):
         if mails and not source.folder:
@@ -86,7 +96,7 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
         raise mailsource.no_patch(source.where)
     numbered = _sort([mail for mail in mails if not mail.is_cover], source)
     notes = [*source.notes, *chosen.notes, *_notes(numbered, covers, source)]
-    fault = _fault(numbered, source)
+    fault = _fault(numbered, source) or next(iter(damaged), None)
     if fault and request.whole:
         raise fault
     if request.collect:
@@ -130,6 +140,24 @@ def _read(entry: MboxEntry, source: MailSource) -> list[Mail]:
     if not mail.diffs and not (cover and (source.strict or len(source.entries) > 1)):
         raise choice.no_diff(mail.where, mail.subject)
     return [mail]
+
+
+def _unread(entry: MboxEntry) -> Mail:
+    """Return what the header says about a mail that cannot be used."""
+    subject = entry.subject
+    return Mail(
+        entry.where,
+        entry.raw(),
+        subject.title,
+        entry.sender,
+        number=subject.number,
+        between=subject.between,
+        total=subject.total,
+        version=subject.version,
+        message_id=entry.message_id,
+        diffs=() if subject.is_cover else (FileDiff(),),
+        path=entry.path,
+    )
 
 
 def _parse(raw: bytes, where: str, path: Path) -> Mail:

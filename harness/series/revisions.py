@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import email.utils
+from collections.abc import Iterable
 
 from harness.series.mbox import MboxEntry
 from harness.series.threads import Thread
@@ -62,6 +63,11 @@ class Revision:
         return any(entry.subject.resent for entry in self.entries)
 
     @property
+    def rfc(self) -> bool:
+        """Whether the cover letter or the first patch is for comments only."""
+        return self.entries[0].subject.rfc
+
+    @property
     def slots(self) -> dict[tuple[int, str], MboxEntry]:
         """The patches by number."""
         return {entry.subject.slot: entry for entry in self.patches}
@@ -87,16 +93,25 @@ class Revision:
         return f"[PATCH{version}{count}] {self.title}  {self.message_id}".rstrip()
 
 
-def person(mail: MboxEntry) -> str:
-    """Return who sent a mail; "" if it was not sent, since then From has a patch's author.
+def people(mails: Iterable[MboxEntry]) -> dict[str, str]:
+    """Map each From to an address of the person: who has the same name or address is the same.
 
     Some lists replace the address by their own and add "via LIST" to the name.
     """
-    if not mail.message_id:
-        return ""
-    name, address = email.utils.parseaddr(mail.sender)
-    before, via, _ = name.partition(" via ")
-    return (before if via else address or mail.sender).lower()
+    leaders: dict[str, str] = {}
+    known = {}
+    for sender in {mail.sender for mail in mails}:
+        name, address = email.utils.parseaddr(sender)
+        before, via, _ = name.lower().partition(" via ")
+        known[sender] = (before.strip("'\" "), "" if via else (address or sender).lower())
+    for name, address in sorted(known.values()):
+        names = [one for one in (name and f"name {name}", address) if one]
+        first = next((leaders[one] for one in names if one in leaders), address or name)
+        leaders |= {one: leaders.get(one, first) for one in names}
+    return {
+        sender: leaders[f"name {name}"] if name else leaders[address]
+        for sender, (name, address) in known.items()
+    }
 
 
 def is_reply(mail: MboxEntry) -> bool:

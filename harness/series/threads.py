@@ -45,8 +45,12 @@ def unique(mails: Iterable[MboxEntry]) -> tuple[list[MboxEntry], list[str]]:
     first: dict[tuple[object, ...], MboxEntry] = {}
     copies = 0
     for mail in mails:
-        subject = dataclasses.replace(mail.subject, tagged=False)
-        key = (mail.message_id, subject) if mail.message_id else (id(mail),)
+        subject = dataclasses.replace(mail.subject, tagged=False, prefix="")
+        key: tuple[object, ...] = (mail.message_id, subject)
+        if not mail.message_id:
+            key = (subject, mail.sender, mail.date, mail.size)
+            if key in first and first[key].raw() != mail.raw():
+                key = (id(mail),)
         copies += key in first
         if not first.setdefault(key, mail).has_diff and mail.has_diff:
             first[key] = mail

@@ -60,7 +60,7 @@ def where_stalled(traces: Sequence[Sequence[str]], in_tick: bool) -> Sequence[st
             if name in TIMER_INTERRUPTS and trace[n + 1 :]:
                 return trace[n + 1 :]
     driven = ("rcu_gp_kthread", "rcu_gp_fqs_loop")
-    stalled = (trace for trace in traces if not any(function_of(f) in driven for f in trace))
+    stalled = (t for t in traces if t and not any(function_of(f) in driven for f in t))
     return next(stalled, ())
 
 

@@ -142,7 +142,7 @@ SHARED = (
         netdev_hold kobject_* kset_* get_device_parent get_device put_device device_add device_del
         device_register device_unregister device_destroy device_create* device_initialize
         device_release devres_release_all add_uevent_var cdev_* proc_register proc_create*
-        proc_mkdir* proc_net_* remove_proc_* proc_remove""",
+        proc_mkdir* proc_net_* remove_proc_* proc_remove sysfs_* internal_create_group*""",
     ),
     FunctionGroup(
         "debugobjects",
@@ -268,7 +268,7 @@ COMMON = REPORTERS + SHARED
 WAITS = FunctionGroup(
     "waits",
     "A task that hangs waits in them for something else.",
-    """*sched* *_lock* *_slowlock* *rwsem* *completion* *kthread* *wait* *synchronize* *sleep* down*
+    """*sched* *_lock* *_slowlock* *rwsem* *completion* *kthread* *wait* *synchronize* *sleep*
     rcu_barrier* flush_work* *cancel_*work* drain_workqueue sb_start_* inode_lock*
     usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_control_msg* usb_kill_urb usb_poison_urb
     blk_execute_rq* submit_bio_wait submit_bh_wait *_timeout *_freezable do_read_cache_*
@@ -289,7 +289,7 @@ ALLOCATORS = FunctionGroup(
 OWNED = FunctionGroup(
     "objects that debugobjects tracks",
     "Their owner freed or started them at the wrong time.",
-    "*timer_* *work_* *rcu* *percpu_* vunmap vfree free_* kobject_*",
+    "*timer_* *work_* *rcu* *percpu_* vunmap vfree __free_* kobject_*",
 )
 WORK_FLUSHES = FunctionGroup(
     "flushes of one work item",

@@ -42,6 +42,8 @@ _RECORD = re.compile(r'\s*"msg": ?"(?P<text>.*)",?$')
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\^_=>78])")
 _RETURNS = re.compile(r"(?<!\r)\r*\n\r*")
+# A console's prompt that stood there when the kernel printed.
+_PROMPT = re.compile(r"^[\w.-]+ login: (?=.)", re.MULTILINE)
 _BLANKS = "\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _NOTHING = "\u200b\u200c\u200d\u2060\ufeff"
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#39|#160|#x27|#xa0);", re.IGNORECASE)
@@ -71,6 +73,8 @@ _BEGINS = re.compile(
     rf"(?:\[ *\d+[.,]\d{{6}}\]|\[ *[TC]\d+\] )"
     rf"|{_WHEN} (?:\S+ )?(?:[a-z]+\d?\.[a-z]+ )?kernel: |(?:\d[\w.+-]*,)?\d+,\d+,\d+,[-c])"
 )
+# A timestamp or a caller anywhere.
+_HINT = re.compile(r"\[ *(?:\d+[.,]\d{6}|[TC]\d+)\]")
 # Every prefix contains one of these.
 _STAMPS = ("]", "kernel: ", ",-", ",c")
 # The usual line: optionally the harness's timestamp, the kernel's, optionally the caller.
@@ -129,16 +133,29 @@ def is_stamped(text: str) -> bool:
     """
     if not any(word in text for word in _STAMPS):
         return False
-    if _BEGINS.match(f"\n{text[:LONGEST]}") or _BEGINS.search(text):
+    if any(_begins(text, hint.end()) for hint in _HINT.finditer(text)):
+        return True
+    if any(word in text for word in (" kernel: ", ",-", ",c")) and (
+        _BEGINS.match(f"\n{text[:LONGEST]}") or _BEGINS.search(text)
+    ):
         return True
     return "]" in text and 2 * len(_CLOCKS.findall(text)) > text.count("\n")
+
+
+def _begins(text: str, at: int) -> bool:
+    """Whether the line around a position begins with a timestamp of the kernel."""
+    begin = text.rfind("\n", 0, at) + 1
+    return _BEGINS.match(f"\n{text[begin : at + 1]}") is not None
 
 
 def clean_text(text: str) -> str:
     """Remove what a terminal does not display, and undo what mailers and web pages do to blanks.
 
-    ANSI sequences, carriage returns, NULs; Unicode blanks; HTML entities, twice escaped or not.
+    ANSI sequences, carriage returns, NULs; Unicode blanks; HTML entities, twice escaped or not; and
+    the prompt of a console's login, behind which the kernel printed.
     """
+    if " login: " in text:
+        text = _PROMPT.sub("", text)
     if "\0" in text:
         text = text.replace("\0", "")
     if "\x1b" in text:

@@ -9,7 +9,7 @@ import pexpect
 import pytest
 from patience import PATIENCE
 
-from harness.guest.interactive import _GuestOutput, _use
+from harness.guest.interactive import _comes_up, _GuestOutput, _use
 
 BYE = b"[   12.345678] harness: left with status 7\r\r\n"
 
@@ -47,5 +47,6 @@ def test_output_that_comes_together_with_the_first_line_is_not_lost(
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     child.delaybeforesend = None
     child.wait()
+    assert _comes_up(child)
     assert _use(child, True, "guest0") == 7
     assert capfd.readouterr().out == "said\n"

@@ -31,7 +31,8 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def mail(title: str, name: str = "x", own: str = "", *above: str, sender: str = "a@x.org") -> str:
     """Write a mail that changes fs/``name``.c, without a From line of an mbox."""
-    head = f"From: A <{sender}>\nDate: Thu, 1 Jan 2026 00:00:00 +0000\nSubject: {title}\n"
+    head = f"From: {sender[0].upper()} <{sender}>\nDate: Thu, 1 Jan 2026 00:00:00 +0000\n"
+    head += f"Subject: {title}\n"
     head += f"Message-ID: <{own}>\n" if own else ""
     head += f"In-Reply-To: <{above[-1]}>\n" if above else ""
     head += f"References: {' '.join(f'<{one}>' for one in above)}\n" if above else ""

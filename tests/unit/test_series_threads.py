@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
 from email.utils import formatdate
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from harness.series import SeriesRequest
 
 HOUR = 3600
 LINE = re.compile(
-    r"\s*(?P<at>\d+) (?P<who>\w+) (?P<id>\w*)(?P<diff>[+-]diff)?"
+    r"\s*(?P<at>\d+) (?P<who>[\w@]+) (?P<id>\w*)(?P<diff>[+-]diff)?"
     r"(?:<(?P<to>\w+))?(?:~(?P<refs>[\w,]+))? (?P<subject>.+)"
 )
 DIFF = """\
@@ -51,8 +52,9 @@ def mail(line: str) -> str:
     patch = not reply and (int(number[1]) > 0 if number else "[" in subject or "PATCH" in subject)
     if match["diff"]:
         patch = match["diff"] == "+diff"
-    head = f"From mboxrd@z Thu Jan  1 00:00:00 1970\nFrom: {match['who'].title()}"
-    head += f" <{match['who']}@example.org>\nSubject: {subject}\n"
+    name, _, host = match["who"].partition("@")
+    head = f"From mboxrd@z Thu Jan  1 00:00:00 1970\nFrom: {name.title()} Example"
+    head += f" <{name}@{host or 'example'}.org>\nSubject: {subject}\n"
     head += f"Date: {formatdate(1_700_000_000 + int(match['at']))}\n"
     head += f"Message-ID: <{match['id']}@x>\n" if match["id"] else ""
     head += f"In-Reply-To: <{match['to']}@x>\n" if match["to"] else ""
@@ -174,6 +176,19 @@ CASES = [
         "patch 2/3 is v2, most are v3; using v3",
     ),
     Case(
+        "one patch names a version",
+        """
+        0 ann c [PATCH 0/3] tidy
+        1 ann a<c [PATCH 1/3] one
+        2 ann b<c [PATCH v2 2/3] two
+        3 ann d<c [PATCH 3/3] three
+        """,
+        "a b d",
+        2,
+        "tidy",
+        "only patch 2/3 names a version; using v2",
+    ),
+    Case(
         "the cover letter counts another total",
         """
         0 ann c [PATCH v2 0/3] tidy
@@ -216,6 +231,17 @@ CASES = [
         "a",
         cover="tidy two things",
         total=1,
+    ),
+    Case(
+        "a cover letter with a version but no number",
+        """
+        0 ann c-diff [PATCHSET v5] tidy
+        1 ann a<c [PATCH 1/2] one
+        2 ann b<c [PATCH 2/2] two
+        """,
+        "a b",
+        5,
+        "tidy",
     ),
     Case(
         "a cover letter without any tag",
@@ -315,6 +341,16 @@ CASES = [
         """,
         " ",
         total=2,
+    ),
+    Case(
+        "a patch twice in a file that was never sent",
+        """
+        0 ann  [PATCH 1/2] one
+        0 ann  [PATCH 2/2] two
+        0 ann  [PATCH 2/2] two
+        """,
+        " ",
+        note="1 mail came more than once",
     ),
     Case(
         "patches sent under the names of their authors",
@@ -476,6 +512,17 @@ REVISIONS = [
         note="using v2, the newest",
     ),
     Case(
+        "a longer version within the hour, all in reply to the first",
+        """
+        0 ann a [PATCH 1/1] one
+        600 ann a2<a [PATCH v2 1/2] one
+        601 ann b2<a [PATCH v2 2/2] two
+        """,
+        "a2 b2",
+        2,
+        note="using v2, the newest",
+    ),
+    Case(
         "one patch again, numbered, in reply to it",
         f"""
         0 ann c [PATCH 0/2] tidy
@@ -608,6 +655,138 @@ REVISIONS = [
         "a b",
         cover="tidy",
         note="not used, since they are not part of the series: 'what about this'",
+    ),
+    Case(
+        "the author sends from another address",
+        f"""
+        0 ann c [PATCH 0/1] tidy
+        1 ann a<c [PATCH 1/1] one
+        {9 * HOUR}0 ann@work c2<c [PATCH v2 0/1] tidy
+        {9 * HOUR}1 ann@work a2<c2 [PATCH v2 1/1] one
+        """,
+        "a2",
+        2,
+        "tidy",
+        "using v2, the newest",
+    ),
+    Case(
+        "one patch again, in reply to the cover letter and under another title",
+        f"""
+        0 ann c [PATCH 0/3] tidy
+        1 ann a<c [PATCH 1/3] one
+        2 ann b<c [PATCH 2/3] two
+        3 ann d<c [PATCH 3/3] three
+        {9 * HOUR}0 ann b2<c [PATCH v2 2/3] two, better
+        """,
+        "a b2 d",
+        2,
+        "tidy",
+        "patches missing in v2 are from earlier revisions",
+    ),
+    Case(
+        "a second series of the author in the thread",
+        """
+        0 ann c [PATCH 0/2] tidy
+        1 ann a<c [PATCH 1/2] one
+        2 ann b<c [PATCH 2/2] two
+        900 ann x<c [PATCH blktests 0/2] tests for it
+        901 ann y<x [PATCH blktests 1/2] first test
+        902 ann z<x [PATCH blktests 2/2] second test
+        """,
+        "a b",
+        cover="tidy",
+        note="not used, since they are not part of the series: 'tests for it'",
+    ),
+    Case(
+        "a patch for a tool in reply to one for the kernel",
+        """
+        0 ann a [PATCH] kernel: one
+        900 ann x<a [PATCH nvme-cli] show it
+        """,
+        "a",
+        note="not used, since they are not part of the series: 'show it'",
+    ),
+    Case(
+        "another attempt without saying so",
+        f"""
+        0 ann a [PATCH net] one
+        9 bob r<a Re: [PATCH net] one
+        {9 * HOUR}0 ann x<r [PATCH net] one, in another way
+        """,
+        "x",
+        note="v1 was sent again; using the last one",
+    ),
+    Case(
+        "an RFC with a higher version before it",
+        f"""
+        0 ann a [RFC PATCH v3 1/2] one
+        1 ann b<a [RFC PATCH v3 2/2] two
+        {9 * HOUR}0 ann a2<a [PATCH 1/2] one
+        {9 * HOUR}1 ann b2<a2 [PATCH 2/2] two
+        """,
+        "a2 b2",
+        note="also has v3",
+    ),
+    Case(
+        "a cover letter without its patches",
+        f"""
+        0 ann c [PATCH 0/2] tidy
+        1 ann a<c [PATCH 1/2] one
+        2 ann b<c [PATCH 2/2] two
+        {9 * HOUR}0 ann c2<c [PATCH v2 0/2] tidy
+        """,
+        "a b",
+        cover="tidy",
+        note="not used, since no patch answers it: [PATCH v2 2 patches] tidy  c2@x",
+    ),
+    Case(
+        "sending broke off, and everything was sent again",
+        """
+        0 ann c [PATCH 0/3] tidy
+        1 ann a<c [PATCH 1/3] one
+        60 ann c2 [PATCH 0/3] tidy
+        61 ann a2<c2 [PATCH 1/3] one
+        62 ann b2<c2 [PATCH 2/3] two
+        63 ann d2<c2 [PATCH 3/3] three
+        """,
+        "a2 b2 d2",
+        cover="tidy",
+        note="v1 was sent again",
+    ),
+    Case(
+        "sending broke off, and the rest was sent later",
+        f"""
+        0 ann c [PATCH 0/3] tidy
+        1 ann a<c [PATCH 1/3] one
+        {3 * HOUR} ann b<c [PATCH 2/3] two
+        {3 * HOUR} ann d<c [PATCH 3/3] three
+        """,
+        "a b d",
+        cover="tidy",
+    ),
+    Case(
+        "mails of bots in the thread",
+        """
+        0 ann c [PATCH 0/1] tidy
+        1 ann a<c [PATCH 1/1] one
+        9 bot t+diff<a [tip: x86/core] one
+        9 bot u<a [linux-next:master 1234/5678] one.c:5: warning: unused
+        9 bot v+diff<a Patch "one" has been added to the 7.2-stable tree
+        9 bot w+diff<a [RFC PATCH] one() can be static
+        """,
+        "a",
+        cover="tidy",
+        note="not used, sent by others in the same thread: 'one() can be static' by bot",
+    ),
+    Case(
+        "a stable series",
+        """
+        0 greg c [PATCH 7.2 00/02] 7.2.14-rc1 review
+        1 greg a<c [PATCH 7.2 01/02] one
+        2 greg b<c [PATCH 7.2 02/02] two
+        """,
+        "a b",
+        cover="7.2.14-rc1 review",
     ),
     Case(
         "a reviewer's patch",
@@ -752,6 +931,67 @@ LOST = """
 def test_threads_that_are_not_whole(tmp_path: Path, thread: str, fault: str) -> None:
     got = load(tmp_path, thread, SeriesRequest(whole=False))
     assert fault in got.fault
+
+
+def test_a_damaged_patch_is_shown_among_the_others(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "shallow")
+    box = tmp_path / "in.mbox"
+    text = "".join(mail(line) for line in case.thread.strip().splitlines())
+    box.write_text(text.replace("@@ -1 +1 @@\n-one\n+b", "@@ -1,9 +1,9 @@\n-one\n+b"))
+    got = series.load(box, SeriesRequest(whole=False))
+    assert "mail 3 of" in got.fault
+    assert "is damaged" in got.fault
+    assert [patch.message_id for patch in got.patches] == ["a@x", "b@x"]
+    with pytest.raises(SeriesError, match="is damaged"):
+        series.load(box)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "From ann@example.org Mon Nov  2 10:00:00 2026",
+        "From - Mon Nov  2 10:00:00 2026",
+        "From 1790000000000000000@xxx Mon Nov 02 10:00:00 +0000 2026",
+        "From MAILER-DAEMON Mon Nov 02 10:00:00 2026 +0100",
+        "From ann at example.org  Mon Nov  2 10:00:00 2026",
+    ],
+)
+def test_mboxes_of_several_programs(tmp_path: Path, line: str) -> None:
+    """mutt, Thunderbird, Google's export, Evolution, Mailman."""
+    case = next(case for case in CASES if case.name == "shallow")
+    box = tmp_path / "in.mbox"
+    text = "".join(mail(one) for one in case.thread.strip().splitlines())
+    box.write_text(text.replace("From mboxrd@z Thu Jan  1 00:00:00 1970", line))
+    assert [patch.message_id for patch in series.load(box).patches] == ["a@x", "b@x"]
+
+
+@pytest.mark.parametrize("kind", ["maildir", "mh", "eml"])
+def test_folders_of_a_conversation(tmp_path: Path, kind: str) -> None:
+    case = next(
+        case for case in REVISIONS if case.name == "one patch again, numbered, in reply to it"
+    )
+    folder = tmp_path / "mail" / ("cur" if kind == "maildir" else "")
+    for name in ("cur", "new") if kind == "maildir" else ("",):
+        (tmp_path / "mail" / name).mkdir(parents=True, exist_ok=True)
+    for number, line in enumerate(case.thread.strip().splitlines(), 1):
+        names = {"maildir": f"{number}.M1.host:2,S", "mh": str(number), "eml": f"{number}.eml"}
+        (folder / names[kind]).write_text(mail(line).partition("\n")[2])
+    got = series.load(tmp_path / "mail")
+    assert [patch.message_id for patch in got.patches] == ["a@x", "b2@x"]
+
+
+@pytest.mark.parametrize(("old", "new"), [("", ""), ("i/", "w/"), ("c/", "i/")])
+def test_other_prefixes_of_git(tmp_path: Path, old: str, new: str) -> None:
+    """diff.noprefix and diff.mnemonicPrefix."""
+    box = tmp_path / "in.mbox"
+    text = mail("0 ann a [PATCH] one")
+    box.write_text(text.replace(" a/fs", f" {old}fs").replace(" b/fs", f" {new}fs"))
+    (patch,) = series.load(box).patches
+    assert patch.files == ("fs/one.c",)
+    applied = subprocess.run(
+        ["git", "apply", "--numstat", patch.path], capture_output=True, text=True, check=True
+    )
+    assert applied.stdout == "1\t1\tfs/one.c\n"
 
 
 def test_an_older_revision_on_request(tmp_path: Path) -> None:

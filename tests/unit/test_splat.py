@@ -77,6 +77,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "program output before each line": every_line(
         lambda n, line: f"some output {without_own(line)}"
     ),
+    "a prompt before each line": every_line(lambda n, line: f"myhost login: {bare(line)}"),
     "program output between": every_line(lambda n, line: f"WARNING: hello\n{line}\nBUG: in here"),
     "a mail's quote": every_line(lambda n, line: f"> {bare(line)}".rstrip()),
     "a commit's message": every_line(lambda n, line: f"    {bare(line)}".rstrip()),

@@ -16,7 +16,7 @@ import pytest
 from harness import vmcore
 from harness.guest import GuestSpec, qemu, qmp
 from harness.guest.console import ConsoleWatch
-from harness.plugin import guest_options
+from harness.guest.image import uncompressed
 
 
 def spec(tmp_path: Path) -> GuestSpec:
@@ -172,7 +172,7 @@ def test_the_same_kernel_uncompressed_is_found(tmp_path: Path) -> None:
         vmlinux.touch()
         image.touch()
     os.utime(kept.with_name("vmlinux"), (2e9, 2e9))  # kept a moment after the image
-    assert guest_options._uncompressed(kept) == kept.with_name("vmlinux")
-    assert guest_options._uncompressed(built) == tmp_path / "out" / "vmlinux"
+    assert uncompressed(kept) == kept.with_name("vmlinux")
+    assert uncompressed(built) == tmp_path / "out" / "vmlinux"
     os.utime(tmp_path / "out" / "vmlinux", (2e9, 2e9))  # a build goes on
-    assert guest_options._uncompressed(built) is None
+    assert uncompressed(built) is None

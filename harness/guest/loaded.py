@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""List the files that Python needs to do what a guest does before its gate.
+
+``python loaded.py SETTINGS BUNDLE FILE`` imports the same modules in the same way, and writes the
+paths to FILE as JSON.  It is run by its path, like a guest's init.
+"""
+
+import ctypes
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+_ROOT = str(Path(__file__).parents[2])
+
+
+class _LibraryInfo(ctypes.Structure):
+    # struct dl_phdr_info of link.h, as far as needed.
+    _fields_ = (("address", ctypes.c_void_p), ("name", ctypes.c_char_p))
+
+
+def libraries() -> list[str]:
+    """Return the shared libraries of this process, by the names that the loader used."""
+    names: list[str] = []
+    kind = ctypes.CFUNCTYPE(
+        ctypes.c_int, ctypes.POINTER(_LibraryInfo), ctypes.c_size_t, ctypes.c_void_p
+    )
+
+    def note(info: "ctypes._Pointer[_LibraryInfo]", _size: int, _data: int) -> int:
+        names.append(os.fsdecode(info.contents.name or b""))
+        return 0
+
+    ctypes.CDLL(None).dl_iterate_phdr(kind(note), None)
+    return [name for name in names if name.startswith("/")]
+
+
+def modules(bundled: type) -> list[tuple[str, str]]:
+    """Return the modules that were imported from files: (source, compiled file or "")."""
+    files = []
+    for module in list(sys.modules.values()):
+        spec = getattr(module, "__spec__", None)
+        if spec is None or not spec.has_location or isinstance(spec.loader, bundled):
+            continue
+        source = spec.origin.endswith(".py")
+        compiled = importlib.util.cache_from_source(spec.origin) if source else ""
+        files.append((spec.origin, compiled))
+    return files
+
+
+def main(argv: list[str]) -> None:
+    """Import what the guest imports, and write down the files."""
+    sys.path.insert(0, _ROOT)
+    from harness.guestside import bootstrap, bundled, gate
+
+    bundled.install(argv[2])
+    gate.preload(json.loads(argv[1]))
+    package = Path(bootstrap.__file__)
+    # Python finds its library by os.py, which it does not read.
+    files = [sys.executable, str(os.__file__), str(package.with_name("init.py")), argv[2]]
+    configuration = Path(sys.executable).parent.parent / "pyvenv.cfg"
+    files += [str(configuration)] if configuration.is_file() else []
+    table = {"files": files + libraries(), "modules": modules(bundled.Loader)}
+    Path(argv[3]).write_text(json.dumps(table))
+
+
+if __name__ == "__main__":
+    main(sys.argv)

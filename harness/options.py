@@ -58,10 +58,14 @@ def suite_of(kind: str) -> Callable[[str], str]:
     return lambda text: f"{kind}:{text}"
 
 
-def kselftest(text: str) -> str:
-    """Parse TARGET or TARGET:TEST, as kselftest's own lists have it."""
-    name, colon, test = text.partition(":")
-    return f"kselftest:{name}::{test}" if colon else f"kselftest:{name}"
+def items_of(kind: str) -> Callable[[str], str]:
+    """Return the parser of an option whose value is a suite, or SUITE:ITEM."""
+
+    def parse(text: str) -> str:
+        name, colon, item = text.rpartition(":")
+        return f"{kind}:{name}::{item}" if colon else f"{kind}:{text}"
+
+    return parse
 
 
 def path(text: str) -> Path | None:
@@ -195,11 +199,17 @@ OPTIONS = (
         _TEST_VERBS, TESTS, metavar="COMMAND", type=suite_of("program"), plan="suites",
         short_for="--suite"),
     CommandOption("--kselftest", "kernel self-tests, such as filesystems/statmount",
-        _TEST_VERBS, TESTS, metavar="TARGET[:TEST]", type=kselftest, plan="suites",
+        _TEST_VERBS, TESTS, metavar="TARGET[:TEST]", type=items_of("kselftest"), plan="suites",
         short_for="--suite"),
     CommandOption("--kunit", "KUnit suites, by name, such as 'ext4*'",
         _TEST_VERBS, TESTS, metavar="GLOB", type=suite_of("kunit"), plan="suites",
         short_for="--suite"),
+    CommandOption("--blktests", "tests of a blktests checkout, such as DIR:nvme/003",
+        _TEST_VERBS, TESTS, metavar="DIR[:GROUP|:TEST]", type=items_of("blktests"),
+        plan="suites", short_for="--suite"),
+    CommandOption("--no-suggest",
+        "do not add the tree's own tests to a series that has no suites", ("run",), TESTS,
+        plan="no_suggest", repeated=True),
     CommandOption("-k", "run only tests that match EXPR, as in pytest", _TEST_VERBS, TESTS,
         metavar="EXPR", plan="keyword", pytest="-k", repeated=True),
     CommandOption("--test-timeout",

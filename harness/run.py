@@ -64,7 +64,7 @@ def run(
     if not architectures.named(arch).proven:
         progress.say(f"{arch}: nobody has booted this architecture with the harness yet")
     source = kernels.find_source(plan, progress)
-    lab, built = lab.with_suites(source).kernels(source)
+    lab, built = lab.with_suites(source, suggesting=True).kernels(source)
     _require_code(built[-1])
     place = folder.make(plan, started, command)
     began(place, source)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # guests do without
     from harness.progress import Progress
 
 #: The kinds; each is a module of this package with an ADAPTOR.
-KINDS = ("program", "kselftest", "kunit")
+KINDS = ("program", "kselftest", "kunit", "blktests")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Adaptor:
     In the guest: ``collect(what, place)`` yields the items and ``run(entry)`` runs one; ``place``
     is the folder that ``build`` returned, or else the one that relative paths start from.
 
-    On the host: ``check(what, folder)`` raises UsageError, before anything is built, for a suite
+    On the host: ``check(suite, folder)`` raises UsageError, before anything is built, for a suite
     that cannot be run.  ``options(whats, sources)`` are Kconfig options that the tests need, and
     ``build(whats, sources, progress)`` builds the tests: it returns the folder of each.
     ``seconds(what, item, place)`` is the time that an item asks for, at native speed; 0: the usual.
@@ -110,7 +110,7 @@ class Adaptor:
 
     collect: Callable[[str, Path], Iterable[Entry]]
     run: Callable[[Entry], ItemResult]
-    check: Callable[[str, Path], None] = lambda _what, _folder: None
+    check: Callable[[AdaptedSuite, Path], None] = lambda _suite, _folder: None
     options: Callable[[Sequence[str], Sources], tuple[Option, ...]] = lambda _whats, _sources: ()
     build: Callable[[Sequence[str], Sources, Progress], Mapping[str, Path]] = lambda *_: {}
     seconds: Callable[[str, str, Path], float] = lambda _what, _item, _place: 0.0
@@ -148,11 +148,10 @@ def named(words: Iterable[str]) -> dict[str, list[str]]:
 
 def check(words: Iterable[str], folder: Path) -> None:
     """Raise UsageError for the first of these suites that cannot be run."""
-    for kind, whats in named(words).items():
-        for what in whats:
-            if not what:
-                raise UsageError(f"{kind}: which tests?", hint=f"--{kind} NAME")
-            adaptor(kind).check(what, folder)
+    for suite in filter(None, map(parse, words)):
+        if not suite.what:
+            raise UsageError(f"{suite.kind}: which tests?", hint=f"--{suite.kind} NAME")
+        adaptor(suite.kind).check(suite, folder)
 
 
 def from_tree(words: Iterable[str]) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.adaptors import Adaptor, Entry, ItemResult, Sources
+from harness.adaptors import AdaptedSuite, Adaptor, Entry, ItemResult, Sources
 from harness.adaptors.execute import execute, judge
 from harness.errors import HostFault, UsageError
 from harness.model import Option
@@ -58,7 +58,8 @@ def _run(entry: Entry) -> ItemResult:
     return judge(*execute(entry), kselftest=True)
 
 
-def _check(what: str, _folder: Path) -> None:
+def _check(suite: AdaptedSuite, _folder: Path) -> None:
+    what = suite.what
     if what.startswith(("/", ".")):
         raise UsageError(
             f"--kselftest {what}: not a target of the self-tests",

@@ -12,7 +12,15 @@ import fnmatch
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.adaptors import Adaptor, Entry, InterruptedItem, ItemResult, Sources, ktap
+from harness.adaptors import (
+    AdaptedSuite,
+    Adaptor,
+    Entry,
+    InterruptedItem,
+    ItemResult,
+    Sources,
+    ktap,
+)
 from harness.adaptors.ktap import KtapTest
 from harness.errors import UsageError
 from harness.model import Option, Outcome
@@ -50,7 +58,8 @@ def judge(output: str) -> ItemResult:
     return ItemResult(suite.outcome, suite.message, output, cases)
 
 
-def _check(what: str, _folder: Path) -> None:
+def _check(suite: AdaptedSuite, _folder: Path) -> None:
+    what = suite.what
     if "/" in what or " " in what:
         raise UsageError(
             f"--kunit {what}: not the name of a KUnit suite", hint="a glob, such as 'ext4*'"

@@ -64,7 +64,10 @@ class AdaptedSuites:
 
 
 class SuiteCollector(pytest.Collector):
-    """The items of one suite; ``chosen`` are the suite's names, each perhaps with one item."""
+    """The items of one suite.
+
+    ``chosen`` are the suite's names, each perhaps with one item, or with the folder of several.
+    """
 
     chosen: list[AdaptedSuite]
     place: Path
@@ -86,7 +89,7 @@ class SuiteCollector(pytest.Collector):
         everything = any(not suite.item for suite in self.chosen)
         wanted = {suite.item for suite in self.chosen}
         for entry in adaptors.adaptor(first.kind).collect(first.what, self.place):
-            if everything or entry.name in wanted:
+            if everything or wanted & {entry.name, entry.name.rpartition("/")[0]}:
                 item: AdaptedItem = AdaptedItem.from_parent(self, name=entry.name)
                 item.entry, item.kind = entry, first.kind
                 item.only = {s.subtest for s in self.chosen if s.item == entry.name and s.subtest}

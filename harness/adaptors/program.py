@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.adaptors import Adaptor, Entry
+from harness.adaptors import AdaptedSuite, Adaptor, Entry
 from harness.adaptors.execute import run
 from harness.errors import UsageError
 
@@ -31,7 +31,8 @@ def _programs(folder: Path) -> list[Path]:
     return sorted(f for f in folder.iterdir() if f.is_file() and os.access(f, os.X_OK))
 
 
-def _check(what: str, folder: Path) -> None:
+def _check(suite: AdaptedSuite, folder: Path) -> None:
+    what = suite.what
     try:
         first = shlex.split(what)[0]
     except (ValueError, IndexError) as error:

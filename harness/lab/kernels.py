@@ -12,7 +12,8 @@ from harness import build, git, kbuild, kconfig, paths, source, tree
 from harness.adaptors import Sources
 from harness.errors import BreaksBuild, NotBuilt, NotConfigured, UsageError
 from harness.guest import accel
-from harness.lab import follow, suites
+from harness.lab import follow, suggest, suites
+from harness.lab.plan import BOOTS
 from harness.model import (
     NOTHING_FOLLOWED,
     Accel,
@@ -120,11 +121,19 @@ class Lab:
                 ).read_text()
         return ""  # the build will say why
 
-    def with_suites(self, source: Source) -> Lab:
-        """Add the Kconfig options that the plan's suites need of the tree to the request."""
+    def with_suites(self, source: Source, *, suggesting: bool = False) -> Lab:
+        """Add the Kconfig options that the plan's suites need of the tree to the request.
+
+        ``suggesting``: a series without suites of its own gets those of the tree that fit it.
+        """
         sources = Sources(source.repo, source.commit, self.toolchain)
-        request = suites.with_options(self.request, self.plan, sources)
-        return dataclasses.replace(self, request=request)
+        request, plan = suites.with_options(self.request, self.plan, sources), self.plan
+        if suggesting:
+            found = suggest.for_plan(plan, sources, self.progress)
+            names = tuple(suite.name for suite in found)
+            plan = dataclasses.replace(plan, suites=(*plan.suites, *names) or (str(BOOTS),))
+            request = suites.with_more(request, [o for suite in found for o in suite.options])
+        return dataclasses.replace(self, plan=plan, request=request)
 
     def kept(
         self, checkout: Checkout, *, request: Request | None = None, lean: bool = False

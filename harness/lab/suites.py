@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness import adaptors
 from harness.adaptors import Sources
-from harness.model import Checkout, Plan, Request, Toolchain
+from harness.model import Checkout, Option, Plan, Request, Toolchain
 from harness.progress import Progress
 
 
@@ -30,11 +30,15 @@ def build(
 
 def with_options(request: Request, plan: Plan, sources: Sources) -> Request:
     """Add the options that the plan's suites need to a request; those in the request stay."""
+    named = adaptors.named(plan.suites).items()
+    return with_more(
+        request,
+        [o for kind, whats in named for o in adaptors.adaptor(kind).options(whats, sources)],
+    )
+
+
+def with_more(request: Request, options: Iterable[Option]) -> Request:
+    """Add options to a request; those in the request stay."""
     requested = {option.name for option in request.options}
-    added = {
-        option.name: option
-        for kind, whats in adaptors.named(plan.suites).items()
-        for option in adaptors.adaptor(kind).options(whats, sources)
-        if option.name not in requested
-    }
-    return dataclasses.replace(request, options=(*request.options, *added.values()))
+    added = {option.name: option for option in options if option.name not in requested}
+    return Request((*request.options, *added.values()))

@@ -22,7 +22,8 @@ class Plan:
     run on the host.  ``no_follow``: options that the series needs to be compiled are not added.
     ``notes`` are lines for display about how the series was interpreted.
 
-    What to run: relative suites start at ``folder``.  ``pytest_args`` are for pytest alone.
+    What to run: relative suites start at ``folder``.  ``no_suggest``: a series without suites does
+    not get those of the tree that fit it.  ``pytest_args`` are for pytest alone.
     ``fresh``: each "test", "class" or "module" gets a guest of its own.
     ``environment`` holds the guests' variables as NAME=VALUE.  ``retry`` is how often a failing
     test is rerun on its kernel (None: only crashes, once), ``reruns`` how often a suspected
@@ -53,6 +54,7 @@ class Plan:
     arch: str = ""
     llvm: bool = False
     jobs: int = 0
+    no_suggest: bool = False
     patched_only: bool = False
     keyword: str = ""
     repeat: int = 1

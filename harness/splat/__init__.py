@@ -15,5 +15,6 @@ panic                    the reason for the panic that it led to
 """
 
 from harness.splat.finder import BOOT, find
+from harness.splat.headline_search import KINDS
 
-__all__ = ["BOOT", "find"]
+__all__ = ["BOOT", "KINDS", "find"]

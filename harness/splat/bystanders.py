@@ -142,7 +142,7 @@ SHARED = (
         netdev_hold kobject_* kset_* get_device_parent get_device put_device device_add device_del
         device_register device_unregister device_destroy device_create* device_initialize
         device_release devres_release_all add_uevent_var cdev_* proc_register proc_create*
-        proc_mkdir* proc_net_* remove_proc_* proc_remove""",
+        proc_mkdir* proc_net_* remove_proc_* proc_remove sysfs_* internal_create_group*""",
     ),
     FunctionGroup(
         "debugobjects",

@@ -235,6 +235,20 @@ OTHER_HEADLINES = (
         "WARNING: kernel stack regs has bad value",
         role=Role.PART,
     ),
+    headline(
+        "sysfs duplicate",
+        r"sysfs: cannot create duplicate filename '",
+        "sysfs: cannot create duplicate filename in {f}",
+        role=Role.PART,
+        sure=False,
+    ),
+    headline(
+        "page allocation failure",
+        rf"(?:warn_alloc: )?(?={_COMM_LENGTH}: page)(?P<comm>{_COMM})"
+        r": page allocation failure: order:\d+, mode:",
+        "page allocation failure in {f}",
+        word=": page allocation failure: order:",
+    ),
     _line(
         "unregister netdevice",
         r"unregister_netdevice: waiting for (?P<what>\S+) to become free",
@@ -265,5 +279,36 @@ OTHER_HEADLINES = (
         r"BUG: (?P<what>[A-Za-z][\w ,'()-]{3,60}?)(?:[:!.]|$| at | 0x)",
         "BUG: {what} in {f}",
         sure=False,
+    ),
+)
+
+#: Panics before the kernel or below it, which no series can be blamed for: they name who panicked.
+FIRMWARE_HEADLINES = (
+    _line("firmware panic", r"PANIC (?:in EL3|at PC : 0x)", "firmware panic: TF-A"),
+    _line("firmware panic", r"Unhandled Exception in EL3\.", "firmware panic: TF-A"),
+    _line(
+        "firmware panic",
+        r"E/TC:[?\d. ]+ Panic (?:'(?P<what>[^']*)' )?at \S+:\d+ <",
+        "firmware panic: OP-TEE: {what}",
+    ),
+    _line(
+        "firmware panic",
+        r"\"(?P<what>[A-Z][\w ]+)\" handler, esr 0x[0-9a-f]+",
+        "firmware panic: U-Boot: {what}",
+        word='" handler, esr 0x',
+    ),
+    _line("firmware panic", r"### ERROR ### Please RESET the board ###", "firmware panic: U-Boot"),
+    _line(
+        "firmware panic",
+        r"!!!! \w+ Exception Type - \w+\((?P<what>[^)]*)\)",
+        "firmware panic: UEFI: {what}",
+        word=" Exception Type - ",
+    ),
+    _line("firmware panic", r"sbi_trap_error: hart\d+: ", "firmware panic: OpenSBI"),
+    _line(
+        "firmware panic",
+        r"\(XEN\) Panic on CPU \d+:",
+        "hypervisor panic: Xen",
+        word=") Panic on CPU ",
     ),
 )

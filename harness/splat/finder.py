@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from harness.model import Splat
 from harness.splat.digest import digest
 from harness.splat.headline_search import QUOTED, Start, begins, candidates
-from harness.splat.kinds import CUT_HERE, Role, Stop
-from harness.splat.open_splat import SILENCE, OpenSplat
+from harness.splat.kinds import CUT_HERE, Headline, Role, Stop
+from harness.splat.open_splat import PENDING, SILENCE, OpenSplat
 from harness.splat.prefix import (
     LONGEST,
     PIECE,
@@ -235,7 +235,7 @@ class _Finder:
         proven = message.prefix in self.proven
         if message.clock is not None and (message.clock, message.text) in self.seen:
             return True  # a program repeats an earlier kernel message
-        splat = self.open.get(message.caller)
+        splat = self.open.get(message.caller) or self.glued(message, headline)
         bare = self.bare(message) and not headline.kind.by_program
         if bare and (not headline.sure or (splat is not None and (splat.stamped or self.strict))):
             return False  # printed by a program
@@ -270,6 +270,21 @@ class _Finder:
             splat.take(headline, start.match, sure)
         if splat.ended:
             self.close(splat)
+
+    def glued(self, message: Message, headline: Headline) -> OpenSplat | None:
+        """Return the open splat that a headline continues, but for what seemed to be its prefix.
+
+        A program's unfinished line, such as a prompt, may stand before the first message.
+        """
+        for splat in tuple(self.open.values()):
+            near = self.number - splat.number <= PENDING and not message.prefix
+            if near and splat.prefix and not splat.sure and splat.continued_by(headline):
+                del self.open[splat.caller]
+                self.prefixes = [one for one in self.prefixes if one.name != splat.prefix]
+                splat.caller, splat.prefix = message.caller, ""
+                self.open[message.caller] = self.latest[message.caller] = splat
+                return splat
+        return None
 
     def bare(self, message: Message) -> bool:
         """Whether a line has no timestamp in a log where the kernel's lines have one."""

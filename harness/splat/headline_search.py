@@ -13,13 +13,22 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from harness.splat.checker_headlines import CHECKER_HEADLINES, OTHER_HEADLINES
+from harness.splat.checker_headlines import CHECKER_HEADLINES, FIRMWARE_HEADLINES, OTHER_HEADLINES
 from harness.splat.fault_headlines import DIE_HEADLINES, FAULT_HEADLINES
 from harness.splat.kinds import Headline
 from harness.splat.open_splat import PROOFS
 
 #: In the order they are tried: the first match determines the splat.
-HEADLINES = (*CHECKER_HEADLINES, *FAULT_HEADLINES, *OTHER_HEADLINES, *DIE_HEADLINES)
+HEADLINES = (
+    *CHECKER_HEADLINES,
+    *FIRMWARE_HEADLINES,
+    *FAULT_HEADLINES,
+    *OTHER_HEADLINES,
+    *DIE_HEADLINES,
+)
+
+#: The names of the kinds of splats.
+KINDS = frozenset(headline.kind.name for headline in HEADLINES)
 
 #: If a headline could also be written by a person, a line within this many characters must prove
 #: that it is from the kernel.  In stamped logs, other lines may come in between.
@@ -89,7 +98,7 @@ def candidates(text: str, stamped: bool) -> Candidates:
     reach = REACH_STAMPED if stamped else REACH
     wrapped: dict[int, int] = {}
     unsure = sorted(_places(_UNSURE, text, wrapped))
-    cuts = _places(_CUT, text)
+    cuts = [_dashes(text, cut) for cut in _places(_CUT, text)]
     proofs = _places(_PROOFS, text) if unsure or cuts else []
     begun = _places(_SURE, text, wrapped) + _near(unsure, [*proofs, len(text)], 0, reach)
     cuts = _near(cuts, [*begun, *proofs, len(text)], -reach, reach)
@@ -114,6 +123,12 @@ def _places(
             if wrapped is not None and "\n" in match[0]:
                 wrapped[match.start()] = match.end()
     return places
+
+
+def _dashes(text: str, at: int) -> int:
+    """Return where the dashes before a position begin."""
+    dashes = text[max(at - LENGTH, 0) : at]
+    return at - len(dashes) + len(dashes.rstrip("-"))
 
 
 def _near(places: list[int], others: list[int], begin: int, end: int) -> list[int]:
@@ -234,5 +249,5 @@ _SIGNS = {
 # A report that has an end may have lost its headline, and begins with the line about the processor.
 _TRACE_END = {"---[ end trace": re.compile(r"---\[ end trace")}
 _LOST = {" Comm: ": re.compile(r"CPU: ?\d+ (?:UID: \d+ )?PID: \d+ Comm: ")}
-_CUT = {" cut here ": re.compile(r"(?<!-)-+\[ cut here \]")}
+_CUT = {"[ cut here ]": re.compile(r"\[ cut here \]")}
 _PROOFS = {word: re.compile(re.escape(word)) for word in PROOFS}

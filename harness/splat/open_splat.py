@@ -13,7 +13,7 @@ FOREIGN = 3  # consecutive lines that do not belong to a trace end the splat
 SILENCE = 10.0  # seconds of kernel time after which the next line does not belong to the splat
 PENDING = 12  # lines after "cut here" within which a headline must follow
 
-_TRACE = re.compile(r"\s*(?:Call [Tt]race:|Backtrace:|backtrace(?: \(crc \w+\))?:)")
+_TRACE = re.compile(r"\s*(?:(?:Call |Stack )?[Tt]race:|Backtrace:|backtrace(?: \(crc \w+\))?:)")
 _CPU = re.compile(r"(?:CPU: ?\d+ |Call [Tt]race:|RIP: )")
 _REGISTERS = re.compile(r"R?E?IP: |(?:pc|PC|epc|era|ip) *: |NIP |PC is at |TPC: |Krnl PSW |\[ERET")
 # Lines without their ends: the processor's without a version, an access without its task.
@@ -52,7 +52,7 @@ _BELONGS = re.compile(
     r"INFO: task .* (?:is )?blocked on|INFO: Blocked by|stack backtrace:|other info that|"
     r"Showing (?:all|busy)|pool \d|workqueue |(?:Object|Redzone|Padding) +0?x?\w+:|FIX |Slab 0x|"
     r"TSTATE|[TR]PC: |[goil]\d: |I7: |\$ ?\d+ +: |(?:Hi|Lo|Status|Cause|BadVA|PrId) +: |Process |"
-    r"(?:era|ra|ERA|CRMD|PRMD|EUEN|ECFG|ESTAT|BADV|PRID): |"
+    r"\[(?:ECR|EFA|BLINK|ERET|STAT32) *\]: |(?:era|ra|ERA|CRMD|PRMD|EUEN|ECFG|ESTAT|BADV|PRID): |"
     r"Object 0x|Disabling lock|Allocated |Freed |[=-]{20,}|\s*$|---\[|Kernel Offset|CR2|addr:|file:"
 )
 _EMPTY = re.compile(r"[\s=-]*$")

@@ -73,6 +73,8 @@ _BEGINS = re.compile(
     rf"(?:\[ *\d+[.,]\d{{6}}\]|\[ *[TC]\d+\] )"
     rf"|{_WHEN} (?:\S+ )?(?:[a-z]+\d?\.[a-z]+ )?kernel: |(?:\d[\w.+-]*,)?\d+,\d+,\d+,[-c])"
 )
+# A timestamp or a caller anywhere.
+_HINT = re.compile(r"\[ *(?:\d+[.,]\d{6}|[TC]\d+)\]")
 # Every prefix contains one of these.
 _STAMPS = ("]", "kernel: ", ",-", ",c")
 # The usual line: optionally the harness's timestamp, the kernel's, optionally the caller.
@@ -131,9 +133,19 @@ def is_stamped(text: str) -> bool:
     """
     if not any(word in text for word in _STAMPS):
         return False
-    if _BEGINS.match(f"\n{text[:LONGEST]}") or _BEGINS.search(text):
+    if any(_begins(text, hint.end()) for hint in _HINT.finditer(text)):
+        return True
+    if any(word in text for word in (" kernel: ", ",-", ",c")) and (
+        _BEGINS.match(f"\n{text[:LONGEST]}") or _BEGINS.search(text)
+    ):
         return True
     return "]" in text and 2 * len(_CLOCKS.findall(text)) > text.count("\n")
+
+
+def _begins(text: str, at: int) -> bool:
+    """Whether the line around a position begins with a timestamp of the kernel."""
+    begin = text.rfind("\n", 0, at) + 1
+    return _BEGINS.match(f"\n{text[begin : at + 1]}") is not None
 
 
 def clean_text(text: str) -> str:

@@ -31,7 +31,7 @@ _ENTRY = re.compile(
     rf"|TPC: <|IAOQ\[0\]: |\[ERET *\]: |.*PSW : [0-9a-f ]+\(){_HEX}(?:[0-9a-f]{{8,16}} )?{_BODY}"
 )
 _USER = re.compile(r"(?:RIP: 0033:|RIP: 0023:|--- (?:interrupt|Exception))")
-_MAIN = r"[ \t]*(?:Call [Tt]race:|[Bb]acktrace(?: \(crc \w+\))?:|stack backtrace:)"
+_MAIN = r"[ \t]*(?:(?:Call |Stack )?[Tt]race:|[Bb]acktrace(?: \(crc \w+\))?:|stack backtrace:)"
 _ALLOC = (
     r"Allocated by task|allocated by task|Allocated in |Uninit was (?:created|stored) |"
     r"Local variable \w+ created at"

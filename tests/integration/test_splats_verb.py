@@ -145,3 +145,15 @@ def test_a_log_that_does_not_exist(
     monkeypatch.chdir(tmp_path)
     assert main(["splats", name]) == code
     assert "try:" in capsys.readouterr().err
+
+
+def test_kinds_that_do_not_count(capsys: pytest.CaptureFixture[str]) -> None:
+    log = LOGS / "written/also-trouble.log"
+    kinds = ["sysfs duplicate", "page allocation failure"]
+    code, (table,) = find_splats(capsys, log)
+    assert (code, [splat["kind"] for splat in table["splats"]]) == (errors.BAD, kinds)
+    code, (table,) = find_splats(capsys, log, "--ignore", kinds[0])
+    assert (code, [splat["kind"] for splat in table["splats"]]) == (errors.BAD, kinds[1:])
+    code, (table,) = find_splats(capsys, log, *(f"--ignore={kind}" for kind in kinds))
+    assert (code, table["splats"]) == (errors.GOOD, [])
+    assert main(["splats", "-q", "--ignore=misprint", str(log)]) == errors.USAGE

@@ -266,3 +266,25 @@ def test_a_dump_of_registers_without_an_end_is_no_report() -> None:
     assert [(splat.kind, splat.title) for splat in lost] == [("oops", "Oops in gadget_open")]
     body = body[: body.rindex("\n")]
     assert find(with_prefix("[  136.316{n:03}] ", body).split("\n")) == ()
+
+
+@pytest.mark.parametrize("stamp", ["", "[  136.316{n:03}] "])
+def test_a_prompt_before_the_first_line_is_no_prefix(stamp: str) -> None:
+    (splat,) = find(f"box login: {with_prefix(stamp, OOPS)}".split("\n"))
+    title = "BUG: unable to handle kernel NULL pointer dereference in gadget_read"
+    assert (splat.title, splat.task) == (title, "cat/355")
+
+
+def test_a_die_of_one_word_is_found_by_registers_stack_and_end() -> None:
+    text = """\
+Oops
+Path: /bin/busybox
+CPU: 0 PID: 9 Comm: cat Not tainted 6.9.0 #1
+[ECR   ]: 0x00050200 => Invalid Write @ 0x00000000 by insn @ 0x9041a6f8
+[ERET  ]: gadget_write+0x14/0x20
+Stack Trace:
+  gadget_write+0x14/0x20
+  gadget_ioctl+0x14/0x20
+---[ end trace 0000000000000000 ]---"""
+    for stamp in ("", "[  136.316{n:03}] "):
+        assert identities(with_prefix(stamp, text)) == [["oops", "Oops in gadget_write", "cat/9"]]

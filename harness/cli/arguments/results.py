@@ -200,7 +200,11 @@ during the test, [after ID] between its end and the start of the next one (its
 teardown, or work it left behind), [boot] before the first test.
 
 With --vmlinux and --tree the stacks are shown with file and line, by the tree's
-own scripts; with --series, lines that a patch added are marked."""
+own scripts; with --series, lines that a patch added are marked.
+
+Some kinds are trouble, but no fault of the kernel's code for certain: "page allocation
+failure", "sysfs duplicate", "oom", and "firmware panic" (TF-A, OP-TEE, U-Boot, UEFI,
+OpenSBI, Xen).  They count too, unless --ignore names them."""
 
 SPLATS_EXAMPLES = """\
 examples:
@@ -209,6 +213,7 @@ examples:
   dmesg | harness splats -              from standard input
   harness splats --json */console.log   for a script: a line of JSON for each file
   harness splats console.log --vmlinux out/vmlinux --tree linux --series patches/x
+  harness splats console.log --ignore "sysfs duplicate" --ignore "firmware panic"
 
 JSON, one line for each file, splats in the order of the log:
   {"file": ..., "splats": [{"kind", "title", "function", "line", "test", "phase",
@@ -224,6 +229,10 @@ def splats(commands: Commands) -> None:
     parser = add_verb(commands, "splats", SPLATS, SPLATS_EXAMPLES)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a log; - is standard input")
     parser.add_argument("--full", action="store_true", help="also show the kernel's own lines")
+    parser.add_argument(
+        "--ignore", action="append", default=[], metavar="KIND",
+        help='a kind of splat that does not count, such as "page allocation failure"; repeatable',
+    )  # fmt: skip
     lines = parser.add_argument_group("file and line of each frame")
     lines.add_argument("--vmlinux", type=Path, metavar="FILE", help="the vmlinux of that kernel")
     lines.add_argument("--tree", type=Path, metavar="DIR", help="its sources, with their scripts/")

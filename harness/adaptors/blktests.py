@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""blktests: the block layer's tests, in a checkout that the user has built.
+
+What identifies a suite is the checkout's folder; its items are the tests, and a group's name stands
+for its tests.  Each runs through the checkout's own ./check.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.adaptors import AdaptedSuite, Adaptor, Entry, ItemResult
+from harness.adaptors.execute import execute
+from harness.adaptors.ktap import KtapTest
+from harness.errors import HostFault, UsageError
+from harness.model import Outcome
+
+_SECONDS = 600.0  # many tests wait for timers of the kernel
+_PROGRAMS = {"udevadm": "udev", "gawk": "gawk", "fio": "fio"}  # with Debian's packages
+# NAME [=> DEVICE] [(CONDITION)] (DESCRIPTION) [STATUS], as ./check prints it
+_RESULT = re.compile(
+    r"^(?P<name>\S+/\S+)(?: => (?P<device>\S[^(\[]*?))?(?P<texts>(?: \(.*\))?)\s+"
+    r"\[(?P<status>passed|failed|not run)\]\s*$"
+)
+_OUTCOMES = {"passed": Outcome.PASS, "failed": Outcome.FAIL, "not run": Outcome.SKIP}
+
+
+def _collect(what: str, place: Path) -> Iterator[Entry]:
+    folder = place / what
+    # ./check takes its settings from the environment, too.
+    defaults = {"NVMET_TRTYPES": "loop tcp", "TEST_DEVS": " ".join(_disks())}
+    environment = {k: v for k, v in defaults.items() if v and k not in os.environ}
+    for file in sorted((folder / "tests").glob("*/*")):
+        if re.fullmatch(r"\d+", file.name):
+            name = f"{file.parent.name}/{file.name}"
+            yield Entry(name, ("./check", name), folder, environment, own_root=True)
+
+
+def _disks() -> Iterator[str]:
+    """Yield the guest's disks that may be written to: those of --disk."""
+    for disk in sorted(Path("/sys/block").glob("[vn][du]*")):
+        if re.fullmatch(r"vd[a-z]|nullb\d+", disk.name) and (disk / "ro").read_text()[0] == "0":
+            yield f"/dev/{disk.name}"
+
+
+def _run(entry: Entry) -> ItemResult:
+    with tempfile.TemporaryDirectory() as results:
+        command, name = entry.argv
+        argv = (command, "-o", results, name)
+        status, output = execute(Entry(name, argv, entry.folder, entry.environment, entry.own_root))
+        logs = sorted(p for p in Path(results).rglob("*") if p.suffix in (".full", ".dmesg"))
+        more = [f"--- {log.name}\n{log.read_text(errors='backslashreplace')}" for log in logs]
+    return judge(status, output, "\n".join([output, *more]))
+
+
+def judge(status: int, output: str, shown: str) -> ItemResult:
+    """Return the result of a ./check; a test may have run on several devices or transports."""
+    found: list[KtapTest] = []
+    for line in output.splitlines():
+        if match := _RESULT.match(line):
+            texts = re.findall(r"\((.*?)\)(?= \(|$)", match["texts"])
+            name = match["device"] or (texts[0] if len(texts) > 1 else "")
+            found.append(KtapTest(name.strip(), _OUTCOMES[match["status"]]))
+        elif found and line.startswith("    ") and found[-1].outcome is not Outcome.PASS:
+            last = found.pop()
+            message = f"{last.message}\n{line.strip()}".strip()
+            found.append(KtapTest(last.name, last.outcome, message))
+    if not found:
+        last_lines = "\n".join(output.splitlines()[-10:])
+        return ItemResult(Outcome.ERROR, f"{last_lines}\nE   ./check: exit status {status}", shown)
+    if len(found) == 1:
+        return ItemResult(found[0].outcome, found[0].message, shown)
+    bad = [test.name for test in found if test.outcome.bad]
+    if bad:
+        message = f"{len(bad)} of {len(found)} failed: {', '.join(bad)}"
+        return ItemResult(Outcome.FAIL, message, shown, tuple(found), explained=True)
+    skipped = all(test.outcome is Outcome.SKIP for test in found)
+    message = found[0].message if skipped else ""
+    return ItemResult(Outcome.SKIP if skipped else Outcome.PASS, message, shown, tuple(found))
+
+
+def _check(suite: AdaptedSuite, place: Path) -> None:
+    folder = place / suite.what
+    if not (folder / "check").is_file() or not (folder / "tests").is_dir():
+        raise UsageError(
+            f"--blktests: {folder} is not a checkout of blktests",
+            hint="git clone https://github.com/linux-blktests/blktests",
+        )
+    if not (folder / "src" / "loblksize").exists():
+        raise UsageError(
+            f"--blktests: {folder} has not been built", hint=f"make -C {shlex.quote(str(folder))}"
+        )
+    if suite.item and not (folder / "tests" / suite.item).exists():
+        groups = sorted(rc.parent.name for rc in (folder / "tests").glob("*/rc"))
+        near = difflib.get_close_matches(suite.item, groups, 3, 0.5) or groups
+        raise UsageError(
+            f"--blktests: {folder} has no group or test {suite.item}",
+            hint=f"one of {', '.join(near)}",
+        )
+    missing = {name: package for name, package in _PROGRAMS.items() if not shutil.which(name)}
+    if missing:
+        raise HostFault(
+            f"--blktests: {', '.join(missing)} not installed",
+            hint=f"on Debian: apt install {' '.join(missing.values())}",
+        )
+
+
+ADAPTOR = Adaptor(
+    collect=_collect,
+    run=_run,
+    check=_check,
+    seconds=lambda _what, _item, _place: _SECONDS,
+    is_path=True,
+)

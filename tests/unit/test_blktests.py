@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""blktests: what ./check prints, and what is refused before a build."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import adaptors
+from harness.adaptors.blktests import judge
+from harness.errors import HostFault, UsageError
+from harness.model import Outcome
+
+ONE = """\
+loop/002 (try various loop device block sizes)
+loop/002 (try various loop device block sizes)               [{status}]
+    runtime    ...  0.271s
+"""
+TWO = """\
+nvme/004 (tr=loop) (test nvme discovery (as it is))
+nvme/004 (tr=loop) (test nvme discovery (as it is))          [passed]
+    runtime  2.1s  ...  2.0s
+nvme/004 (tr=tcp) (test nvme discovery (as it is))
+nvme/004 (tr=tcp) (test nvme discovery (as it is))           [failed]
+    runtime    ...  3.000s
+    --- tests/nvme/004.out
+    +++ results/nodev_tr_tcp/nvme/004.out.bad
+    @@ -1,3 +1,3 @@
+    -Test complete
+    +Test failed
+nvme/004 => vdb (tr=fc) (test nvme discovery (as it is))     [not run]
+    driver nvme-fc is not available
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("passed", Outcome.PASS), ("failed", Outcome.FAIL), ("not run", Outcome.SKIP)],
+)
+def test_a_status_is_an_outcome(status: str, outcome: Outcome) -> None:
+    result = judge(0, ONE.format(status=status), "")
+    assert result.outcome is outcome
+    assert result.subtests == ()
+
+
+def test_the_reason_is_in_the_message() -> None:
+    text = "nvme/002 (many subsystems) [not run]\n    nvme-fabrics is not available\n    no fio\n"
+    assert judge(0, text, "").message == "nvme-fabrics is not available\nno fio"
+
+
+def test_conditions_and_devices_are_subtests() -> None:
+    result = judge(1, TWO, "")
+    assert result.explained
+    assert {test.name: test.outcome for test in result.subtests} == {
+        "tr=loop": Outcome.PASS,
+        "tr=tcp": Outcome.FAIL,
+        "vdb": Outcome.SKIP,
+    }
+    assert result.subtests[1].message.endswith("+Test failed")
+
+
+def test_a_check_that_does_not_start_is_an_error() -> None:
+    result = judge(1, "./check: line 3: fio: not found\n", "")
+    assert result.outcome is Outcome.ERROR
+    assert "fio: not found" in result.message
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "blktests"
+    for name in ("check", "src/loblksize", "tests/nvme/rc", "tests/nvme/003", "tests/nvme/003.out"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+
+
+@pytest.mark.parametrize("item", ["", "::nvme", "::nvme/003"])
+def test_tests_are_named_as_there(checkout: Path, item: str) -> None:
+    adaptors.check([f"blktests:blktests{item}"], checkout.parent)
+    entries = adaptors.adaptor("blktests").collect("blktests", checkout.parent)
+    assert [entry.name for entry in entries] == ["nvme/003"]
+
+
+def test_a_missing_program_is_named_with_its_package(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(HostFault, match="udevadm, gawk, fio not installed") as caught:
+        adaptors.check(["blktests:blktests"], checkout.parent)
+    assert caught.value.hint == "on Debian: apt install udev gawk fio"
+
+
+@pytest.mark.parametrize(
+    ("what", "message", "hint"),
+    [
+        ("nowhere", "not a checkout", "git clone"),
+        ("blktests::nvmee", "no group or test nvmee", "nvme"),
+    ],
+)
+def test_what_cannot_run_is_refused(checkout: Path, what: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        adaptors.check([f"blktests:{what}"], checkout.parent)
+    assert hint in caught.value.hint
+
+
+def test_a_checkout_must_be_built(checkout: Path) -> None:
+    (checkout / "src/loblksize").unlink()
+    with pytest.raises(UsageError, match="has not been built") as caught:
+        adaptors.check(["blktests:blktests"], checkout.parent)
+    assert caught.value.hint.startswith("make -C ")

@@ -32,7 +32,8 @@ def _silent(name: str, why: str) -> Point:
 
 
 def _hang(name: str, kind: str, title: str = "", why: str = "", *, chosen: bool = False) -> Point:
-    title = title or f"lkdtm_{name}"
+    # A stall is named after the handler of the system call that it came from.
+    title = title or f"lkdtm_{name}|direct_entry"
     return Point(name, kind, title, "timeout", inside=True, chosen=chosen, why=why)
 
 

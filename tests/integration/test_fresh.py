@@ -7,7 +7,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from fakesession import Session
+from fakesession import Session, own_base  # noqa: F401 - a fixture for all tests here
 
 from harness.results import journal
 

@@ -81,7 +81,7 @@ def test_old_behaviour_passes_on_both(main_job: Job) -> None:
 def test_all_evidence_is_there(main_job: Job) -> None:
     run = main_job[1]
     folder = Path(run["folder"])
-    assert len(list((folder / "series").glob("*.patch"))) == 8
+    assert len(list((folder / "series").glob("*.patch"))) == 10
     suites = ET.parse(folder / "junit.xml").getroot().findall("testsuite")
     assert {suite.get("name", "").split()[0] for suite in suites} == {"base", "patched"}
     for name in ("base", "patched"):

@@ -56,4 +56,4 @@ def test_the_trees_own_script_says_who_is_to_be_told(main_job: Job, tmp_path: Pa
     )
     told = {one.addr_spec for name in ("To", "Cc") for one in found[name].addresses}
     assert {"linux-nvme@lists.infradead.org", "linux-fsdevel@vger.kernel.org"} <= told
-    assert found["Subject"] == "Re: [PATCH 0/8] namespace-aware configfs"
+    assert found["Subject"] == "Re: [PATCH 00/10] namespace-aware configfs"

@@ -53,6 +53,8 @@ HOST_PROGRAMS = re.compile(
     r"|arch/x86/entry/vdso/vdso2c|security/selinux/genheaders|certs/|drivers/tty/vt/(?:conmakehash|gen_)"
     r"|tools/)"
 )
+#: What the compiler reads: C, headers and assembly.
+SOURCES = (".c", ".h", ".S")
 KCONFIG = re.compile(r"(?:.*/)?Kconfig[^/]*$")
 MAKE = re.compile(r"(?:.*/)?(?:(?:Makefile|Kbuild)[^/]*|Platform|[^/]+\.(?:mk|mak|include))$")
 

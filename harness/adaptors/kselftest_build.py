@@ -85,11 +85,7 @@ def _folders(whats: Sequence[str], sources: Sources) -> dict[str, str]:
 
     The last part of a target's name is enough if there is only one.
     """
-    listed = git.run(
-        sources.repo, "ls-tree", "-r", "--name-only", sources.commit, f"{_TOP}/", check=False
-    )
-    files = [file.removeprefix(f"{_TOP}/") for file in listed.stdout.splitlines()]
-    known = [file.removesuffix("/Makefile") for file in files if file.endswith("/Makefile")]
+    known = test_folders(sources)
     found = {}
     for what in whats:
         name = what.strip("/")
@@ -103,6 +99,15 @@ def _folders(whats: Sequence[str], sources: Sources) -> dict[str, str]:
             )
         found[what] = matches[0]
     return found
+
+
+def test_folders(sources: Sources) -> list[str]:
+    """Return the folders below the self-tests that have a Makefile."""
+    listed = git.run(
+        sources.repo, "ls-tree", "-r", "--name-only", sources.commit, f"{_TOP}/", check=False
+    )
+    files = [file.removeprefix(f"{_TOP}/") for file in listed.stdout.splitlines()]
+    return [file.removesuffix("/Makefile") for file in files if file.endswith("/Makefile")]
 
 
 def build(whats: Sequence[str], sources: Sources, progress: Progress) -> Mapping[str, Path]:

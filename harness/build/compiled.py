@@ -55,14 +55,10 @@ def series_lines(
     finder = _Finder(checkout, out, toolchain)
     added = {file.path: frozenset(file.added_numbers) for file in changed if file.new}
     for path, lines in added.items():
-        if _is_source(path) and not kbuild.outside_image(path, finder.folder):
+        if path.endswith(kbuild.SOURCES) and not kbuild.outside_image(path, finder.folder):
             finder.read(path, lines)
     finder.preprocess()
     return SeriesLines(tuple(finder.file(file, added.get(file.path, ())) for file in changed))
-
-
-def _is_source(path: str) -> bool:
-    return path.endswith((".c", ".h", ".S"))
 
 
 class _Finder:
@@ -154,7 +150,7 @@ class _Finder:
             return _all(path, added, LineState.NO_CODE, "a build rule or Kconfig text")
         if path.endswith(".rs"):
             return _all(path, added, LineState.NOT_COMPILED, "Rust is not examined")
-        if not _is_source(path):
+        if not path.endswith(kbuild.SOURCES):
             return _all(path, added, LineState.NO_CODE, "neither C nor assembly")
         return ChangedFile(path, tuple(self._lines(path, added)))
 

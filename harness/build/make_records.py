@@ -102,7 +102,7 @@ def may_use(out: Path, worktree: Path) -> Callable[[str], bool]:
 
 
 def _may_use(files: frozenset[str], folders: frozenset[str], path: str) -> bool:
-    if path.endswith((".c", ".h", ".S")):
+    if path.endswith(kbuild.SOURCES):
         return path in files
     if kbuild.MAKE.match(path) or kbuild.KCONFIG.match(path):
         folder = _folder(path)

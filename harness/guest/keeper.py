@@ -83,9 +83,9 @@ class GuestKeeper:
         with self._machine(argv) as machine:
             with contextlib.closing(HangInquiry(private, self.folder)) as inquiry:
                 by_itself = self._stay(machine.console, private, inquiry)
-            status, messages = self._ended(machine, by_itself=by_itself)
+            status = self._ended(machine, by_itself=by_itself)
         if self.watch.end() == "boot" and not self.watch.spoke:
-            raise self._fault(messages, status)
+            raise self._fault(machine.messages, status)
 
     def _copy(self, private: Path, saved: Snapshot) -> bool:
         """Run a copy of a saved guest; return False if it did not come up."""
@@ -93,7 +93,7 @@ class GuestKeeper:
         self._start_clock(self.spec.deadline / 2)
         argv = saved.copy_argv(self.spec, self.name, private)
         self.watch.spoke = True  # before it was saved
-        why, messages = "", ""
+        why = ""
         with (
             self._machine(argv) as machine,
             contextlib.closing(HangInquiry(private, self.folder)) as inquiry,
@@ -106,10 +106,10 @@ class GuestKeeper:
                 machine.end()
             else:
                 by_itself = self._stay(machine.console, private, inquiry)
-                _, messages = self._ended(machine, by_itself=by_itself)
+                self._ended(machine, by_itself=by_itself)
         if self._unneeded() or (not why and self.watch.boot_seconds is not None):
             return True
-        lines = (messages or machine.messages).strip().splitlines()
+        lines = machine.messages.strip().splitlines()
         why = why or f"a copy of the saved guest did not come up ({self.watch.end()})"
         snapshot.refuse(self.spec, ": ".join([why, *lines[-1:]]), broken=saved)
         self.copied = False
@@ -131,14 +131,14 @@ class GuestKeeper:
     def _too_late(self) -> bool:
         return self._unneeded() or time.monotonic() > self.begin + self.watch.deadline
 
-    def _ended(self, machine: Machine, *, by_itself: bool) -> tuple[int, str]:
-        """End QEMU, and note how it did if by itself; return its exit status and messages."""
+    def _ended(self, machine: Machine, *, by_itself: bool) -> int:
+        """End QEMU, and note how it did if by itself; return its exit status."""
         by_itself = by_itself and machine.exited()  # then QEMU's exit status shows why
         status = machine.end()
         if by_itself and self.watch.spoke:
             self.watch.gone(status, machine.messages)
         (self.folder / records.VNG_LOG).write_text(machine.messages)
-        return status, machine.messages
+        return status
 
     def _stay(self, console: Console, private: Path, inquiry: HangInquiry) -> bool:
         """Watch the guest until it ends or must be killed; return whether it ended by itself."""

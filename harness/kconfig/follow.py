@@ -21,12 +21,14 @@ from harness.kconfig.reader import KconfigOptions, read_kconfig
 from harness.model import Followed, Option, Request
 
 ORIGIN = "the series"
-_SOURCES = (".c", ".S", ".h")
 _NEW_OPTION = re.compile(r"^\s*(?:menu)?config\s+(\w+)\s*$")
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 _UP = re.compile(r"^(?:\.\.?/)+")
-_CODE = ("arch", "block", "crypto", "drivers", "fs", "include", "init", "io_uring", "ipc")
-_MORE_CODE = ("kernel", "lib", "mm", "net", "samples", "security", "sound", "virt")
+# Folders whose files may include a public header.
+_CODE = (
+    *("arch", "block", "crypto", "drivers", "fs", "include", "init", "io_uring", "ipc"),
+    *("kernel", "lib", "mm", "net", "samples", "security", "sound", "virt"),
+)
 _NEAREST = 12  # files that include a header; more alternatives only cost time
 _INDIRECT = 3  # headers that include a header that includes ...
 
@@ -156,7 +158,7 @@ class _Needs:
             yield from self._guarded(file)
 
     def _can_be_compiled(self, file: FileDiff) -> bool:
-        if not file.path.endswith(_SOURCES):
+        if not file.path.endswith(kbuild.SOURCES):
             return False
         why = kbuild.outside_image(file.path, self.arch_folder)
         if why:
@@ -191,7 +193,7 @@ class _Needs:
         unused = [file for file in local if not found[file] and file.count("/") > 1]
         self._search(unused, {posixpath.dirname(posixpath.dirname(f)) for f in unused}, found)
         public = [file for file in files if _is_public(file)]
-        self._search(public, {*_CODE, *_MORE_CODE}, found)
+        self._search(public, _CODE, found)
         return found
 
     def _search(
@@ -204,7 +206,7 @@ class _Needs:
         argv = ("grep", "-F", *words, self.sources.tree, "--", *sorted(places))
         for line in git.run(self.sources.repo, *argv, check=False).stdout.splitlines():
             name, _, text = line.partition(":")[2].partition(":")
-            if (match := _INCLUDE.match(text)) and name.endswith(_SOURCES):
+            if (match := _INCLUDE.match(text)) and name.endswith(kbuild.SOURCES):
                 for file in included_files(match[1], name, files):
                     found[file].append(name)
 

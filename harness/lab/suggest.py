@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from harness import adaptors, git
-from harness.adaptors import Sources, kunit_sources
+from harness.adaptors import Sources, kselftest_build, kunit_sources
 from harness.errors import HarnessError
 from harness.model import Option, Plan, Series
 from harness.progress import Progress
@@ -116,15 +116,12 @@ def _selftests(files: Sequence[str], sources: Sources) -> Iterator[SuggestedSuit
             name = pattern.removeprefix(_SELFTESTS).rstrip("/*")
             if pattern.startswith(_SELFTESTS) and name and name not in _HARD:
                 chosen.setdefault(name, title)
-    listed = git.run(
-        sources.repo, "ls-tree", "-r", "--name-only", sources.commit, _SELFTESTS, check=False
-    )
-    makefiles = set(listed.stdout.splitlines())
+    folders = set(kselftest_build.test_folders(sources))
     for name, title in chosen.items():
         # A pattern may name a file, or a folder inside that of the tests.
         paths = (PurePath(name), *PurePath(name).parents)
-        known = [str(path) for path in paths if f"{_SELFTESTS}{path}/Makefile" in makefiles]
-        if known and known[0] != ".":
+        known = [str(path) for path in paths if str(path) in folders]
+        if known:
             yield SuggestedSuite(f"kselftest:{known[0]}", f"{title} in MAINTAINERS")
 
 

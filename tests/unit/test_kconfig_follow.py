@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sourcetree
 
 from harness.kconfig import guards
 from harness.kconfig.choose import CannotHave, Chooser, NewValues
@@ -42,9 +43,7 @@ FILES = {
 
 @pytest.fixture
 def makefiles(tmp_path: Path) -> Makefiles:
-    for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+    sourcetree.write(tmp_path, FILES)
     return Makefiles(tmp_path, "x86")
 
 

@@ -7,12 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import sourcetree
 
 from harness.adaptors import InterruptedItem, Sources, adaptor, kunit_sources, kunit_symbols
 from harness.adaptors.ktap import KtapTest
 from harness.adaptors.kunit import interrupted, judge
 from harness.errors import UsageError
-from harness.model import Outcome, Toolchain
+from harness.model import Outcome
 
 RESULTS = """\
 KTAP version 1
@@ -115,13 +116,7 @@ TREE = {
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Sources:
-    for name, text in TREE.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    own = ("git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@localhost")
-    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "x")):
-        subprocess.run([*own, *words], check=True)
-    return Sources(tmp_path, "HEAD", Toolchain("x86_64", "gcc", "12"))
+    return sourcetree.commit(tmp_path, TREE)
 
 
 def test_the_option_of_a_suite_is_in_the_makefiles(sources: Sources) -> None:

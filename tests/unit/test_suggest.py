@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
+import sourcetree
 
 from harness.adaptors import Sources
 from harness.lab import suggest
-from harness.model import Patch, Series, Toolchain
+from harness.model import Patch, Series
 from harness.progress import Progress
 
 MAINTAINERS = """\
@@ -53,13 +53,7 @@ TREE = {
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Sources:
-    for name, text in TREE.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    own = ("git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@localhost")
-    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "x")):
-        subprocess.run([*own, *words], check=True)
-    return Sources(tmp_path, "HEAD", Toolchain("x86_64", "gcc", "12"))
+    return sourcetree.commit(tmp_path, TREE)
 
 
 def names(sources: Sources, monkeypatch: pytest.MonkeyPatch, *files: str) -> dict[str, list[str]]:

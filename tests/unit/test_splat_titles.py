@@ -107,12 +107,13 @@ def test_a_report_is_named_after_who_uses_the_library(text: str, title: str, sta
 # functions of the kernel's core under which faults are known.
 NEIGHBOURS = """
     cfi_amdstd_erase_chip complete_change_console nh_create_ipv4 bitmap_daemon_work
-    sysfs_display_ring delay_bio aes_a_op_trigger crc_pwm_apply preempt_fence_work_func writeback_inodes_sb_nr
-    mcs_intr_handler_task wake_up_glock proc_net_d_revalidate find_inode_bit handle_irq_noise
-    dma_free_rx_skbufs sun4v_rtc_probe readlink_copy readwords btrfs_run_delayed_refs
-    ext4_delayed_insert alc269_fixup_hweq watchdog_ioctl usb_debug_device_init do_raw_setsockopt
-    add_timer_randomness down_threshold_store up_rel_func poison_urbs klist_class_dev_put
-    remove_wait_queue timerqueue_del clear_page_erms deactivate_slab netdev_register_kobject
+    sysfs_display_ring delay_bio aes_a_op_trigger crc_pwm_apply preempt_fence_work_func
+    writeback_inodes_sb_nr mcs_intr_handler_task wake_up_glock proc_net_d_revalidate
+    find_inode_bit handle_irq_noise dma_free_rx_skbufs sun4v_rtc_probe readlink_copy readwords
+    btrfs_run_delayed_refs ext4_delayed_insert alc269_fixup_hweq watchdog_ioctl
+    usb_debug_device_init do_raw_setsockopt add_timer_randomness down_threshold_store up_rel_func
+    poison_urbs klist_class_dev_put remove_wait_queue timerqueue_del clear_page_erms
+    deactivate_slab netdev_register_kobject
 """
 
 

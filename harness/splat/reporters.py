@@ -79,8 +79,8 @@ REPORTERS = (
         tick_periodic tick_do_* tick_program_event tick_irq_* hrtimer_* run_hrtimer csd_lock_wait*
         watchdog_timer_fn watchdog_overflow_callback watchdog_hardlockup_* watchdog_check_*
         watchdog_buddy_* is_hardlockup report_cpu_status rcu_check_gp_kthread_* rcu_stall_*
-        rcu_exp_print_* synchronize_rcu_expedited_stall scheduler_tick sched_tick task_tick_* account_process_tick
-        csd_lock_print_*""",
+        rcu_exp_print_* synchronize_rcu_expedited_stall scheduler_tick sched_tick task_tick_*
+        account_process_tick csd_lock_print_*""",
     ),
     FunctionGroup(
         "sanitizers and coverage",

@@ -197,7 +197,9 @@ def _rerolled(older: Revision, newer: Revision, where: str) -> Revision | None:
 
     None if ``newer`` stands for itself.
     """
-    if older.is_single or newer.cover or newer.whole is not newer.is_single:
+    shared = older.cover and newer.cover and newer.cover.message_id == older.cover.message_id
+    begins = newer.cover is not None and not shared
+    if older.is_single or begins or newer.whole is not newer.is_single:
         return None
     own = older.slots
     titles = {entry.subject.title.lower(): slot for slot, entry in own.items()}
@@ -272,7 +274,7 @@ def _is_aside(chosen: Revision, later: Revision) -> bool:
     one, other = (revision.entries[0].subject.prefix for revision in (chosen, later))
     if same_rank and not _are_similar(chosen, later) and not (chosen.is_single and one == other):
         return True
-    if chosen.is_single or not later.is_single:
+    if chosen.is_single or not later.is_single or later.cover:
         return same_rank and not later.whole
     above = (_number_in(chosen, m) for m in later.threads[0].ancestors(later.entries[0]))
     number = next(filter(None, above), (0, ""))

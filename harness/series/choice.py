@@ -12,6 +12,7 @@ from harness.series.mail import parse
 from harness.series.mbox import MboxEntry
 from harness.series.revisions import Revision, is_reply
 from harness.series.threads import Thread
+from harness.text import quantity
 
 _SHOWN = 30
 
@@ -63,6 +64,15 @@ def choose(
     ]
     if strangers:
         notes.append(f"not used, sent by others in the same thread: {', '.join(strangers)}")
+    sorted_in = {entry.where for revision in (*sent, *lonely) for entry in revision.entries}
+    asides = [
+        mail
+        for mail in conversation
+        if mail.has_diff and not mail.subject.pull and mail.where not in sorted_in
+    ]
+    if asides:
+        other = f" and {quantity(len(asides) - 1, 'other mail')}" if asides[1:] else ""
+        notes.append(f"not used, since it is a reply with a diff: {asides[0].message_id}{other}")
     return ThreadChoice(chosen.entries, conversation, (*copies, *notes))
 
 

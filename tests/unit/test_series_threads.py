@@ -849,6 +849,7 @@ REVISIONS = [
             """,
             "a b",
             cover="tidy",
+            note="not used, since it is a reply with a diff: x@x",
         )
         for word in (
             "Re:",
@@ -924,6 +925,7 @@ REVISIONS = [
         """,
         "a b",
         cover="tidy",
+        note="reply with a diff",
     ),
 ]
 

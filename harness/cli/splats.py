@@ -32,11 +32,11 @@ _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\x
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Read logs and show the splats in them."""
     decoder = _decoder(options)
-    ignored = _ignored(options.ignore)
+    ignored = splat.known_kinds(options.ignore)
     code = errors.GOOD
     for name in options.files:
         with progress.stage("splats", name), _opened(name) as file, _reading(name):
-            splats = tuple(one for one in splat.find(file) if one.kind not in ignored)
+            splats = splat.find(file, ignored=ignored)
         decoded = decoder.decode(splats) if decoder else ()
         code = errors.BAD if splats else code
         if options.json:
@@ -51,17 +51,6 @@ def _table(name: str, splats: tuple[Splat, ...], decoded: tuple[Decoded, ...]) -
     for row, frames in zip(rows, decoded, strict=False):
         row["decoded"] = to_json(frames)
     return {"file": name, "splats": rows}
-
-
-def _ignored(kinds: list[str]) -> frozenset[str]:
-    """Return the kinds that do not count.  Raises UsageError if there is no such kind."""
-    unknown = sorted(set(kinds) - splat.KINDS)
-    if unknown:
-        raise errors.UsageError(
-            f"there is no kind of splat {unknown[0]!r}",
-            hint=f"one of: {', '.join(sorted(splat.KINDS))}",
-        )
-    return frozenset(kinds)
 
 
 def _decoder(options: argparse.Namespace) -> Decoder | None:

@@ -227,6 +227,7 @@ def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel, places: Mapping[str, 
     tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.fresh, plan.retry, plan.allow_flaky)
     adapted = (*places.items(), *filter(adaptors.parse, plan.suites))
     how = (kernel.key, *guest, *tests, plan.hold_for, plan.vmcore, plan.pytest_args, *adapted)
+    how = (*how, *plan.ignored_splats)
     digest = hashlib.sha256(repr(how).encode())
     own = [plan.folder / suite for suite in plan.suites if not adaptors.parse(suite)]
     for folder in (*own, Path(harness.__file__).parent):

@@ -8,7 +8,7 @@ import functools
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from harness.model import Splat
 from harness.splat.digest import digest
@@ -56,8 +56,12 @@ _CONSEQUENCE = re.compile(
 _DEATH = re.compile(rf"{_REASON}Attempted to kill (?:init|the idle)")
 
 
-def find(lines: Iterable[str], test: str = BOOT) -> tuple[Splat, ...]:
+def find(
+    lines: Iterable[str], test: str = BOOT, ignored: Collection[str] = ()
+) -> tuple[Splat, ...]:
     """Return the splats in a log, in order; all reports of one fault are one splat.
+
+    Splats of the kinds in ``ignored`` are left out.
 
     The Oops after a BUG line and the panic it leads to are part of the splat.  ``test`` is the test
     that the log begins with; the harness's marks in the log show which tests follow, and when they
@@ -69,7 +73,7 @@ def find(lines: Iterable[str], test: str = BOOT) -> tuple[Splat, ...]:
         pieces = iter(functools.partial(lines.read, PIECE), "")
     for piece in whole_lines(pieces):
         finder.read(clean_text(piece))
-    return finder.end()
+    return tuple(splat for splat in finder.end() if splat.kind not in ignored)
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:

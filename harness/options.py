@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 GUEST_MEMORY = 1024  # MiB
 GUEST_ARCH = "x86_64"
+NULL_DISK = "null_blk"  # a disk that the guest's kernel provides
 LONG_HOLD = 7 * 24 * 3600.0  # seconds; the user ends such a hold at the terminal
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # a name that shells accept
 _ARCHITECTURES = " or ".join(entry.name for entry in ARCHITECTURES)
@@ -51,6 +52,11 @@ def mebibytes(text: str) -> int:
         what = f"expected a memory size such as 1024M or 2G, got {text!r}"
         raise argparse.ArgumentTypeError(what)
     return int(match[1]) * (1024 if match[2] == "G" else 1)
+
+
+def is_disk_file(word: str) -> bool:
+    """Whether a value of --disk is a file: not null_blk, and not a size such as 4G."""
+    return word != NULL_DISK and not re.fullmatch(r"\d+[MGmg]", word)
 
 
 def suite_of(kind: str) -> Callable[[str], str]:
@@ -186,6 +192,8 @@ OPTIONS = (
         repeated=True),
     CommandOption("--no-follow", "do not add the options that the series needs to be compiled",
         _KERNEL_VERBS, KERNEL, plan="no_follow", repeated=True),
+    CommandOption("--coverage", "count which lines of the series each test executes",
+        _PAIR_VERBS, KERNEL, plan="coverage", repeated=True),
     CommandOption("--arch", f"the architecture: {_ARCHITECTURES}", _KERNEL_VERBS, KERNEL,
         metavar="ARCH", plan="arch", pytest="--guest-arch", guest="arch", setting="arch",
         repeated=True, carried=True),
@@ -209,6 +217,9 @@ OPTIONS = (
         short_for="--suite"),
     CommandOption("--blktests", "tests of a blktests checkout, such as DIR:nvme/003",
         _TEST_VERBS, TESTS, metavar="DIR[:GROUP|:TEST]", type=items_of("blktests"),
+        plan="suites", short_for="--suite"),
+    CommandOption("--fstests", "tests of an fstests checkout, such as DIR:generic/quick",
+        _TEST_VERBS, TESTS, metavar="DIR[:GROUP|:TEST]", type=items_of("fstests"),
         plan="suites", short_for="--suite"),
     CommandOption("--no-suggest",
         "do not add the tree's own tests to a series that has no suites", ("run",), TESTS,
@@ -249,8 +260,9 @@ OPTIONS = (
     CommandOption("--cpus", "CPUs per guest (default: 2, or 1 under emulation)",
         _KERNEL_VERBS, GUESTS, metavar="N", type=int, plan="cpus", pytest="--guest-cpus",
         guest="cpus", setting="cpus", repeated=True, carried=True),
-    CommandOption("--disk", "an additional disk: a file, or null_blk", _KERNEL_VERBS, GUESTS,
-        metavar="FILE", plan="disks", pytest="--guest-disk"),
+    CommandOption("--disk",
+        "an additional disk: a file, null_blk, or a size such as 4G for an empty disk",
+        _KERNEL_VERBS, GUESTS, metavar="FILE|SIZE", plan="disks", pytest="--guest-disk"),
     CommandOption("--guest-env",
         "an environment variable for the guests (default VALUE: its value on the host)",
         _KERNEL_VERBS, GUESTS, metavar="NAME[=VALUE]", plan="environment", pytest="--guest-env",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # guests do without
     from harness.progress import Progress
 
 #: The kinds; each is a module of this package with an ADAPTOR.
-KINDS = ("program", "kselftest", "kunit", "blktests")
+KINDS = ("program", "kselftest", "kunit", "blktests", "fstests")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Entry:
     """One item of a suite: a program to run, in ``folder``.
 
     ``own_root``: it gets a root file system that it may write to, and loses it when it ends.
+    ``groups`` are more names by which it can be selected, together with others.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Entry:
     folder: Path = Path()
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     own_root: bool = False
+    groups: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Adaptor:
     ``boot_arguments(item, subtest)`` are the kernel arguments of a guest that runs only these.
     ``interrupted(item, messages, vmlinux)`` says how far an item got from the last messages of its
     guest, which died; None if that is not known.
+    ``disks`` are the sizes in MiB of the empty disks that its guests get if no --disk is given.
     ``from_tree``: kernel and tree determine the tests, so that a base's results can be used again.
     ``is_path``: what identifies a suite begins with a path.
     """
@@ -116,6 +119,7 @@ class Adaptor:
     seconds: Callable[[str, str, Path], float] = lambda _what, _item, _place: 0.0
     boot_arguments: Callable[[str, str], tuple[str, ...]] = lambda _item, _subtest: ()
     interrupted: Callable[[str, str, Path | None], InterruptedItem | None] = lambda *_: None
+    disks: tuple[int, ...] = ()
     from_tree: bool = False
     is_path: bool = False
 

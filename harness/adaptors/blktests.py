@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.adaptors import AdaptedSuite, Adaptor, Entry, ItemResult
-from harness.adaptors.execute import execute
+from harness.adaptors.execute import disks, execute
 from harness.adaptors.ktap import KtapTest
 from harness.errors import HostFault, UsageError
 from harness.model import Outcome
@@ -35,19 +35,13 @@ _OUTCOMES = {"passed": Outcome.PASS, "failed": Outcome.FAIL, "not run": Outcome.
 def _collect(what: str, place: Path) -> Iterator[Entry]:
     folder = place / what
     # ./check takes its settings from the environment, too.
-    defaults = {"NVMET_TRTYPES": "loop tcp", "TEST_DEVS": " ".join(_disks())}
+    defaults = {"NVMET_TRTYPES": "loop tcp", "TEST_DEVS": " ".join(disks())}
     environment = {k: v for k, v in defaults.items() if v and k not in os.environ}
     for file in sorted((folder / "tests").glob("*/*")):
         if re.fullmatch(r"\d+", file.name):
-            name = f"{file.parent.name}/{file.name}"
-            yield Entry(name, ("./check", name), folder, environment, own_root=True)
-
-
-def _disks() -> Iterator[str]:
-    """Yield the guest's disks that may be written to: those of --disk."""
-    for disk in sorted(Path("/sys/block").glob("[vn][du]*")):
-        if re.fullmatch(r"vd[a-z]|nullb\d+", disk.name) and (disk / "ro").read_text()[0] == "0":
-            yield f"/dev/{disk.name}"
+            group, name = file.parent.name, f"{file.parent.name}/{file.name}"
+            argv = ("./check", name)
+            yield Entry(name, argv, folder, environment, own_root=True, groups=(group,))
 
 
 def _run(entry: Entry) -> ItemResult:

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.adaptors import Entry, ItemResult, ktap
@@ -72,6 +74,13 @@ def _own_root() -> None:
     os.chdir(root)
     syscalls.pivot_root(".", ".")  # the old root is now mounted over the new one
     syscalls.umount(".", syscalls.MNT_DETACH)
+
+
+def disks() -> Iterator[str]:
+    """Yield the guest's disks that may be written to: those of --disk, and empty ones."""
+    for disk in sorted(Path("/sys/block").glob("[vn][du]*")):
+        if re.fullmatch(r"vd[a-z]|nullb\d+", disk.name) and (disk / "ro").read_text()[0] == "0":
+            yield f"/dev/{disk.name}"
 
 
 def judge(status: int, output: str, *, kselftest: bool = False) -> ItemResult:

@@ -89,7 +89,7 @@ class SuiteCollector(pytest.Collector):
         everything = any(not suite.item for suite in self.chosen)
         wanted = {suite.item for suite in self.chosen}
         for entry in adaptors.adaptor(first.kind).collect(first.what, self.place):
-            if everything or wanted & {entry.name, entry.name.rpartition("/")[0]}:
+            if everything or wanted & {entry.name, *entry.groups}:
                 item: AdaptedItem = AdaptedItem.from_parent(self, name=entry.name)
                 item.entry, item.kind = entry, first.kind
                 item.only = {s.subtest for s in self.chosen if s.item == entry.name and s.subtest}

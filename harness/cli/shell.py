@@ -38,13 +38,12 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             arch=plan.arch or GUEST_ARCH,
             cpus=plan.cpus,
             memory=plan.memory or GUEST_MEMORY,
-            disks=tuple(map(Path, plan.disks)),
             environment=parse_variables(plan.environment),
             boot_deadline=plan.boot_timeout,
             modules=modules,
             vmlinux=uncompressed(image),
             no_snapshot=plan.no_snapshot,
-        )
+        ).with_disks(plan.disks)
         status = guest.shell(spec, command)
     if options.json:  # after the command's own output
         print(json.dumps({"command": command, "status": status}))

@@ -68,6 +68,7 @@ class RemoteLab:
             side=side,
             checkout=checkout,
             suites=digest_of(self._suites[plan.suites]),
+            counted=self.lab.counted,
             keep=keep,
             lean=lean,
             boots=boots,

@@ -225,7 +225,7 @@ def _performed(
         plan = suite_files.unpacked(wanted.plan, suites)
         lab = Lab(
             *(plan, wanted.request, wanted.toolchain, wanted.accel, progress, wanted.followed),
-            *(wanted.base, wanted.tip),
+            *(wanted.base, wanted.tip, wanted.counted),
         )
         kernel, checkout = _kernel(lab, wanted, start, progress)
         lines = lab.lines(kernel)

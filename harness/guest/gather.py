@@ -18,6 +18,11 @@ import tempfile
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
+#: What a worker imports only when it knows that it is one.
+LATE = (
+    *("harness.adaptors.nodes", "harness.guestside.plugin", "harness.plugin.xdist_internals"),
+    *("xdist.remote", "email.parser", "pwd"),
+)
 # A passing test, a failing test (its report needs more modules) and the most common fixtures.
 _SUITE = """
 import pytest
@@ -42,6 +47,7 @@ def exercise() -> None:
         # pytest rewrites the assertions of modules imported in a test and caches the result.
         # Guests cannot write to that cache.
         names = [f"harness.guestside.{m.name}" for m in pkgutil.iter_modules(_folder())]
+        names += LATE
         with suite.open("a") as file:
             file.write(f"\ndef test_imports():\n    import {', '.join(names)}\n")
         options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", folder]
@@ -79,13 +85,31 @@ def collect() -> tuple[dict[str, tuple[bool, str, int, int]], bytes]:
     return index, bytes(codes)
 
 
+def unbundled() -> set[str]:
+    """Return the sources that a saved guest has imported too, although they are not bundled.
+
+    These are ours, and those whose assertions pytest has rewritten.
+    """
+    rewrite = importlib.import_module("_pytest.assertion.rewrite")
+    found = set()
+    for name, module in list(sys.modules.items()):
+        spec = getattr(module, "__spec__", None)
+        if spec is None or not spec.has_location:
+            continue
+        ours = name.partition(".")[0] == "harness"
+        if ours or isinstance(spec.loader, rewrite.AssertionRewritingHook):
+            found.add(spec.origin)
+    return {origin for origin in found if Path(origin).exists()}  # without the small suite
+
+
 def main(argv: list[str]) -> None:
     """Write the bundle to a folder, with the modification times of its sources."""
     folder = Path(argv[1])
     search_path = [*sys.path]
     exercise()
     index, codes = collect()
-    stamps = {origin: Path(origin).stat().st_mtime_ns for _, origin, _, _ in index.values()}
+    sources = {origin for _, origin, _, _ in index.values()} | unbundled()
+    stamps = {origin: Path(origin).stat().st_mtime_ns for origin in sources}
     head = marshal.dumps((index, search_path))
     (folder / "modules").write_bytes(len(head).to_bytes(8, "little") + head + codes)
     (folder / "stamps.json").write_text(json.dumps(stamps))

@@ -47,6 +47,7 @@ def shell(spec: GuestSpec, command: Sequence[str] = ()) -> int:
     private = Private()
     try:
         initplan.write(spec, name, private.path, command)
+        qemu.make_disks(spec, private.path)
         saved = snapshot.obtain(spec, lambda: False)
         if saved is not None:
             argv = saved.copy_argv(spec, name, private.path)

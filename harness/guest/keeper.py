@@ -66,6 +66,7 @@ class GuestKeeper:
         private = Private()
         try:
             initplan.write(self.spec, self.name, private.path)
+            qemu.make_disks(self.spec, private.path)
             link.symlink_to(private.path)
             saved = snapshot.obtain(self.spec, self._unneeded)
             if self._unneeded():

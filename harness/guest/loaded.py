@@ -6,12 +6,14 @@ paths to FILE as JSON.  It is run by its path, like a guest's init.
 """
 
 import ctypes
+import importlib.metadata
 import importlib.util
 import json
 import os
 import sys
 from pathlib import Path
 
+_DESCRIPTIONS = ("METADATA", "PKG-INFO", "RECORD", "entry_points.txt")
 _ROOT = str(Path(__file__).parents[2])
 
 
@@ -35,17 +37,39 @@ def libraries() -> list[str]:
     return [name for name in names if name.startswith("/")]
 
 
-def modules(bundled: type) -> list[tuple[str, str]]:
-    """Return the modules that were imported from files: (source, compiled file or "")."""
-    files = []
+def modules(bundled: type, rewritten: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the modules that were imported from files: (source, compiled file or "").
+
+    Also return both files of those whose assertions pytest has rewritten into ``rewritten``.
+    """
+    from _pytest.assertion.rewrite import PYC_TAIL, AssertionRewritingHook
+
+    files, own = [], []
     for module in list(sys.modules.values()):
         spec = getattr(module, "__spec__", None)
         if spec is None or not spec.has_location or isinstance(spec.loader, bundled):
             continue
         source = spec.origin.endswith(".py")
+        if isinstance(spec.loader, AssertionRewritingHook):
+            path = Path(spec.origin)
+            cached = Path(rewritten, *path.parts[1:-1], f"{path.stem}{PYC_TAIL}")
+            own += [spec.origin, str(cached)] if cached.exists() else [spec.origin]
+            continue
         compiled = importlib.util.cache_from_source(spec.origin) if source else ""
         files.append((spec.origin, compiled))
-    return files
+    return files, own
+
+
+def metadata() -> tuple[list[str], list[str]]:
+    """Return the folders in which packages describe themselves, and the files that pytest reads."""
+    folders, files = [], []
+    for place in dict.fromkeys(sys.path):
+        if place.endswith("/site-packages"):
+            for distribution in importlib.metadata.distributions(path=[place]):
+                folder = Path(str(vars(distribution)["_path"]))
+                folders.append(str(folder))
+                files += [str(p) for p in map(folder.joinpath, _DESCRIPTIONS) if p.is_file()]
+    return folders, files
 
 
 def main(argv: list[str]) -> None:
@@ -54,13 +78,18 @@ def main(argv: list[str]) -> None:
     from harness.guestside import bootstrap, bundled, gate
 
     bundled.install(argv[2])
-    gate.preload(json.loads(argv[1]))
+    settings = json.loads(argv[1])
+    gate.preload(settings)
     package = Path(bootstrap.__file__)
     # Python finds its library by os.py, which it does not read.
     files = [sys.executable, str(os.__file__), str(package.with_name("init.py")), argv[2]]
     configuration = Path(sys.executable).parent.parent / "pyvenv.cfg"
     files += [str(configuration)] if configuration.is_file() else []
-    table = {"files": files + libraries(), "modules": modules(bundled.Loader)}
+    plain, rewritten = modules(bundled.Loader, settings["rewritten"])
+    folders, described = metadata()
+    files.append(str(sys.modules["execnet.gateway_base"].__file__))
+    files += [*rewritten, *described, *libraries()]
+    table = {"files": files, "modules": plain, "packages": folders}
     Path(argv[3]).write_text(json.dumps(table))
 
 

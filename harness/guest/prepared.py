@@ -20,7 +20,7 @@ from virtme.cpiowriter import CpioWriter
 from harness import paths, process, serial
 from harness.errors import HostFault
 from harness.guest import bundle as bundles
-from harness.guest import initplan
+from harness.guest import gather, initplan
 from harness.guest.spec import GuestSpec
 from harness.guestside import gate
 
@@ -31,17 +31,21 @@ _FOLDERS = ("/dev", "/proc", "/sys", "/root", "/run", "/tmp")
 
 @dataclasses.dataclass(frozen=True)
 class LoadedFiles:
-    """What loaded.py writes; ``modules`` are pairs of a source and its compiled file, if any."""
+    """What loaded.py writes; ``modules`` are pairs of a source and its compiled file, if any.
+
+    ``packages`` are the folders in which installed packages describe themselves, in their order.
+    """
 
     files: tuple[str, ...]
     modules: tuple[tuple[str, str], ...]
+    packages: tuple[str, ...]
 
 
 def with_gate(spec: GuestSpec) -> GuestSpec:
     """Return ``spec`` with the prepared image, if its guests can be copies.
 
     Only x86-64 was tried.  A saved kernel would believe a disk to be as it was, so guests with
-    disks boot truly.
+    disks that are not empty boot truly.
     """
     wanted = spec.arch == "x86_64" and not (spec.no_snapshot or spec.booter or spec.disks)
     if not wanted or spec.bundle is None or spec.gate is not None:
@@ -51,9 +55,8 @@ def with_gate(spec: GuestSpec) -> GuestSpec:
 
 def ready(python: Path, bundle: Path) -> Path | None:
     """Return the image for guests that run ``python``; None if it cannot be made."""
-    settings = json.dumps(
-        {"sys_path": initplan.search_path(), "rewritten": str(bundle / bundles.COMPILED)}
-    )
+    known = {"rewritten": str(bundle / bundles.COMPILED), "late": gather.LATE}
+    settings = json.dumps({"sys_path": initplan.search_path(), **known})
     place = paths.cache("images") / f"gate-{_key(python, bundle, settings)}.cpio"
     if place.is_file():
         return place
@@ -88,7 +91,8 @@ def _build(python: Path, bundle: Path, settings: str, draft: Path) -> None:
         image = Image(CpioWriter(file))
         for folder in _FOLDERS:
             image.folder(PurePosixPath(folder))
-        image.data(PurePosixPath(gate.SETTINGS), settings.encode())
+        known = {**json.loads(settings), "packages": loaded.packages}
+        image.data(PurePosixPath(gate.SETTINGS), json.dumps(known).encode())
         for name in loaded.files:
             image.file(Path(name))
         for source, cached in loaded.modules:

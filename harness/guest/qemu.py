@@ -57,6 +57,8 @@ def argv(
         command += ["--rwdir", f"{folder}={folder}"]
     for disk in spec.disks:
         command += ["--blk-disk", f"{disk.name}={disk}"]
+    for number, size in enumerate(spec.empty_disks):
+        command += ["--blk-disk", f"empty{number}={_empty_disk(run, number, size)}"]
     facts = None if memory else run / "facts.json"
     command += ["--qemu-opts", "-no-reboot", "-append", command_line(spec, facts)]
     command += ["-qmp", f"unix:{run}/qmp,server=on,wait=off"]
@@ -80,6 +82,17 @@ def argv(
         command += ["-chardev", f"socket,id=shell,path={run}/{hold.SHELL},server=on,wait=off"]
         command += ["-device", f"virtserialport,chardev=shell,name={held.PORT}"]
     return command
+
+
+def make_disks(spec: GuestSpec, run: Path) -> None:
+    """Make the files of the guest's empty disks in its private folder; they use no space yet."""
+    for number, size in enumerate(spec.empty_disks):
+        with _empty_disk(run, number, size).open("wb") as file:
+            file.truncate(size << 20)
+
+
+def _empty_disk(run: Path, number: int, size: int) -> Path:
+    return run / f"empty{number}-{size}M"
 
 
 def hash_seed(spec: GuestSpec) -> str:

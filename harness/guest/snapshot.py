@@ -175,6 +175,7 @@ def _save(spec: GuestSpec, draft: Path, over: Callable[[], bool]) -> None:
         raise HostFault(f"QEMU cannot use {draft.parent.parent}: its name contains a comma")
     private = Private()
     try:
+        qemu.make_disks(spec, private.path)
         argv = qemu.argv(spec, _NAME, private.path, gateway=True, memory=draft / RAM)
         with Machine(argv, spec.cwd, draft / records.CONSOLE, time.monotonic()) as machine:
             _reach_gate(machine.console, over)

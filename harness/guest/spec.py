@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness import serial
 from harness.errors import HostFault
 from harness.model import Accel, Plan
-from harness.options import GUEST_ARCH, GUEST_MEMORY
+from harness.options import GUEST_ARCH, GUEST_MEMORY, NULL_DISK, is_disk_file, mebibytes
 
 #: Factor by which everything takes longer when QEMU emulates the processor.
 TCG_SCALE = 4.0
@@ -26,7 +27,8 @@ class GuestSpec:
     ``folder`` is the run's ``guests/`` folder: the logs of guest N are in ``folder/N``.
     ``boot_deadline`` is in seconds on a machine with KVM; ``deadline`` scales it by ``scale``.
     If ``cpus`` is 0, ``processors`` chooses the number.  ``memory`` is in MiB.  ``disks`` are files
-    that become virtio disks, in order, with the file name as serial.  ``environment`` is added to
+    that become virtio disks, in order, with the file name as serial; after them each guest has
+    empty disks of its own, of ``empty_disks`` MiB.  ``environment`` is added to
     the environment of programs in the guest.  ``overlays`` are folders that guests can write to
     without changing the host's files; ``writable`` are folders shared with the host.  ``modules``
     becomes /lib/modules.
@@ -47,6 +49,7 @@ class GuestSpec:
     cpus: int = 0
     memory: int = GUEST_MEMORY
     disks: tuple[Path, ...] = ()
+    empty_disks: tuple[int, ...] = ()
     boot_deadline: float = Plan.boot_timeout
     scale: float = 1.0
     cwd: Path = dataclasses.field(default_factory=Path.cwd)
@@ -95,6 +98,19 @@ class GuestSpec:
         Under emulation the default is 1: each additional processor costs host time on every tick.
         """
         return self.cpus or (1 if self.accel is Accel.TCG else 2)
+
+    def with_disks(self, words: Sequence[str]) -> GuestSpec:
+        """Return a copy with the disks that are the values of --disk."""
+        files = tuple(Path(word).absolute() for word in words if is_disk_file(word))
+        sizes = [word for word in words if word != NULL_DISK and not is_disk_file(word)]
+        count = list(words).count(NULL_DISK)
+        append = (f"null_blk.nr_devices={count}",) if count else ()
+        return dataclasses.replace(
+            self,
+            disks=files,
+            empty_disks=tuple(map(mebibytes, sizes)),
+            append=(*append, *self.append),
+        )
 
     def save(self, path: Path) -> None:
         """Write the JSON file that ``load`` and the guest processes read."""

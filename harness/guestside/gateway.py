@@ -11,6 +11,10 @@ import select
 import sys
 import time
 from pathlib import Path
+from types import CodeType
+
+#: Our modules that pytest has imported, if it was configured before the guest was saved.
+rehearsed: set[str] = set()
 
 
 def first_line(fd: int) -> bytes:
@@ -32,10 +36,25 @@ def first_line(fd: int) -> bytes:
 
 
 @functools.cache
+def text(path: str) -> str:
+    """Return the contents of a source file."""
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        return file.read()
+
+
+@functools.cache
+def compiled(source: str, name: str, mode: str) -> CodeType:
+    """Compile what the host sends.  It sends the same modules to every guest."""
+    return compile(source, name, mode)
+
+
+@functools.cache
 def warm_up(rewritten: str) -> None:
     """Import what the host's first commands need, while the host is getting ready."""
     gc.disable()  # it would find no garbage during the imports
-    importlib.import_module("execnet.gateway_base")
+    gateway_base = importlib.import_module("execnet.gateway_base")
+    text(gateway_base.__file__)
+    vars(gateway_base)["compile"] = compiled
     importlib.import_module("pytest")
     rewrite = importlib.import_module("_pytest.assertion.rewrite")
     original = getattr(rewrite, "get_cache_dir", None)
@@ -59,8 +78,7 @@ def run(line: bytes) -> None:
     from execnet import gateway_base
 
     source: str = eval(line)
-    with open(gateway_base.__file__, encoding="utf-8") as file:  # noqa: PTH123
-        module = file.read()
+    module = text(gateway_base.__file__)
     if source.startswith(module):
         exec(source[len(module) :], vars(gateway_base))
     else:
@@ -77,6 +95,7 @@ def serve(fd: int, rewritten: str) -> None:
     os.dup2(fd, 0)
     os.dup2(fd, 1)
     os.close(fd)
-    for module in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
-        del sys.modules[module]  # pytest must import a plugin's package itself
+    for name in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
+        if name not in rehearsed:
+            del sys.modules[name]  # pytest must import a plugin's package itself
     run(line)

@@ -157,7 +157,7 @@ def complete(typed: Plan, settings: Settings) -> Plan:
         cpus=typed.cpus or settings.cpus,
         arch=typed.arch or settings.arch,
         llvm=typed.llvm or settings.llvm,
-        disks=tuple(d if d == "null_blk" else str(Path(d).absolute()) for d in typed.disks),
+        disks=tuple(str(Path(d).absolute()) if options.is_disk_file(d) else d for d in typed.disks),
         environment=_variables(typed),
         out=typed.out.absolute() if typed.out else None,
         hold=typed.hold and not typed.hold_for,

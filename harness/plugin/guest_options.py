@@ -20,9 +20,6 @@ from harness.options import GUEST_ARCH, GUEST_MEMORY, parse_variables
 from harness.plugin.fleet import Fleet, guest_count, hold_seconds
 from harness.progress import Progress
 
-# A disk that the guest's kernel provides, not a file on the host.
-_NULL = "null_blk"
-
 
 def fleet(config: pytest.Config) -> tuple[Fleet, str]:
     """Return the requested guests, not booted yet, and why their accelerator was chosen."""
@@ -40,7 +37,6 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         image=image,
         folder=folder / "guests",
         accel=kind,
-        disks=tuple(Path(disk).absolute() for disk in get("guest_disk") if disk != _NULL),
         cwd=config.invocation_params.dir,
         vmlinux=uncompressed(image),
         modules=_modules(get("guest_modules"), image),
@@ -48,12 +44,16 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         hold=hold_seconds(config),
         environment=parse_variables(get("guest_env")),
         append=(
-            *_null_disks(get("guest_disk")),
             *" ".join(get("guest_append")).split(),
             *_boot_arguments(config.args),
         ),
         **fields,
-    )
+    ).with_disks(get("guest_disk"))
+    if not get("guest_disk"):
+        kinds = {suite.kind for suite in map(adaptors.parse, config.args) if suite}
+        spec = dataclasses.replace(
+            spec, empty_disks=max((adaptors.adaptor(kind).disks for kind in kinds), default=())
+        )
     if get("repeat") > 1:  # runs are compared, and what is random at boot is the same in copies
         spec = dataclasses.replace(spec, no_snapshot=True)
     # Without --guests, xdist's -n is the number of guests.
@@ -110,7 +110,8 @@ def command(config: pytest.Config, spec: GuestSpec) -> list[str]:
     for name, text in spec.environment:
         argv += ["--guest-env", f"{name}={text}"]
     for disk in config.getoption("guest_disk"):
-        argv += ["--guest-disk", disk if disk == _NULL else str(Path(disk).absolute())]
+        place = str(Path(disk).absolute()) if options.is_disk_file(disk) else disk
+        argv += ["--guest-disk", place]
     return [*argv, "--rootdir", str(config.rootpath)]
 
 
@@ -127,13 +128,13 @@ def _modules(given: str | None, image: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def counters(spec: GuestSpec) -> list[str]:
+    """Return the names of the counters that a kept kernel has, as below /sys/kernel/debug/gcov."""
+    notes = spec.image.with_name("gcno")
+    return [str(file.relative_to(notes).with_suffix(".gcda")) for file in notes.rglob("*.gcno")]
+
+
 def _boot_arguments(words: Sequence[str]) -> tuple[str, ...]:
     """Return the kernel arguments for a guest that runs a single item or subtest."""
     suite = adaptors.parse(words[0]) if len(words) == 1 else None
     return adaptors.adaptor(suite.kind).boot_arguments(suite.item, suite.subtest) if suite else ()
-
-
-def _null_disks(disks: list[str]) -> list[str]:
-    """Return the kernel arguments for the requested number of null_blk devices."""
-    count = disks.count(_NULL)
-    return [f"null_blk.nr_devices={count}"] if count else []

@@ -92,6 +92,18 @@ def test_disks_and_shared_folders_reach_virtme(spec: GuestSpec, tmp_path: Path) 
     assert qemu.mounts(more)[0][:2] == ("virtme.initmount0", str(tmp_path))
 
 
+def test_a_disk_is_a_file_an_empty_one_or_the_kernels(spec: GuestSpec, tmp_path: Path) -> None:
+    more = spec.with_disks(["null_blk", str(tmp_path / "a"), "2G", "null_blk"])
+    assert more.disks == (tmp_path / "a",)
+    assert more.empty_disks == (2048,)
+    assert more.append == ("null_blk.nr_devices=2",)
+    qemu.make_disks(more, tmp_path)
+    words = qemu.argv(more, "guest0", tmp_path, gateway=False)
+    disk = next(Path(word.partition("=")[2]) for word in words if word.startswith("empty0="))
+    assert disk.stat().st_size == 2 << 30
+    assert disk.stat().st_blocks == 0
+
+
 def test_the_command_line_ends_with_our_init_in_quotes(spec: GuestSpec, tmp_path: Path) -> None:
     line = qemu.command_line(spec, tmp_path / "ä b" / "facts.json")
     assert f'init="{spec.python}" -- "-P" "-s" "-S" "' in line

@@ -57,11 +57,11 @@ class SourceParcel:
 class TrialRequest:
     """One trial: a commit, its options and compiler, and the suites.
 
-    ``base`` and ``tip`` are the ends of the series, ``counted`` the objects that get counters.  ``suites`` is the digest of the archive with
-    the suites' files.  ``keep``: the result of an earlier trial of the same kernel will do.
-    ``lean``: so will a kernel without debug info.  ``boots``: without it the kernel is only built.
-    ``token`` names a file in the driver's cache: who finds it there shares that cache.  ``number``
-    tells requests apart that repeat the same trial.
+    ``base`` and ``tip`` are the ends of the series, ``counted`` the objects that get counters.
+    ``suites`` is the digest of the archive with the suites' files.  ``keep``: the result of an
+    earlier trial of the same kernel will do.  ``lean``: so will a kernel without debug info.
+    ``boots``: without it the kernel is only built.  ``token`` names a file in the driver's cache:
+    who finds it there shares that cache.  ``number`` tells requests apart that repeat a trial.
     """
 
     plan: Plan

@@ -189,6 +189,8 @@ OPTIONS = (
         repeated=True),
     CommandOption("--no-follow", "do not add the options that the series needs to be compiled",
         _KERNEL_VERBS, KERNEL, plan="no_follow", repeated=True),
+    CommandOption("--coverage", "count which lines of the series each test executes",
+        _PAIR_VERBS, KERNEL, plan="coverage", repeated=True),
     CommandOption("--arch", f"the architecture: {_ARCHITECTURES}", _KERNEL_VERBS, KERNEL,
         metavar="ARCH", plan="arch", pytest="--guest-arch", guest="arch", setting="arch",
         repeated=True, carried=True),

@@ -17,7 +17,7 @@ import harness
 from harness import architectures, guest
 from harness.errors import HarnessError, HostFault, Interrupted, Untestable
 from harness.guest import accel
-from harness.lab import folder, kernels, rerun, trial
+from harness.lab import coverage, folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import require_suites
 from harness.model import LineState, Plan, Run, SeriesLines, Source, Trial, looks_running
@@ -128,9 +128,17 @@ def _as_run(context: RunContext, sides: Sequence[Trial]) -> Run:
         strict=plan.strict,
         plan=plan.typed,
         followed=context.lab.followed.options,
-        lines=context.lines,
+        lines=_lines(context, sides),
     )
     return compared(run)
+
+
+def _lines(context: RunContext, sides: Sequence[Trial]) -> SeriesLines | None:
+    """Return the series' lines; after the judged trial, with what its tests executed."""
+    found = store.load_coverage(context.folder / sides[-1].side) if sides else None
+    if context.lines is None or found is None:
+        return context.lines
+    return coverage.with_counts(context.lines, found)
 
 
 def _rerun(context: RunContext, run: Run) -> Run:

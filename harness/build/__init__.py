@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 from harness.build.compiled import series_lines
+from harness.build.counters import counted_objects
 from harness.build.kernel_store import find, folder, key, lean, loaded_digest
+from harness.build.line_kinds import statements
 from harness.build.make import build, can_be_lean
 from harness.build.make_records import may_use
 from harness.build.tools import ccache, toolchain
@@ -16,6 +18,7 @@ __all__ = [
     "build",
     "can_be_lean",
     "ccache",
+    "counted_objects",
     "find",
     "folder",
     "key",
@@ -23,5 +26,6 @@ __all__ = [
     "loaded_digest",
     "may_use",
     "series_lines",
+    "statements",
     "toolchain",
 ]

@@ -29,7 +29,7 @@ FOLDER_RECORD = ".harness-about.json"
 _KERNEL_RECORD = "kernel.json"
 # The required files of a kernel, by the names of Kernel's fields.
 _FILES = {"image": "image", "config": "config", "log": "build.log"}
-_OPTIONAL = {"vmlinux": "vmlinux", "modules": "modules"}
+_OPTIONAL = {"vmlinux": "vmlinux", "modules": "modules", "notes": "gcno"}
 # The ELF note with a build id of 20 bytes.
 _BUILD_ID = re.compile(rb"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0.{20}", re.DOTALL)
 # Sources of code that may be in the image but not in vmlinux: the decompressor.
@@ -56,6 +56,7 @@ class KernelRecord:
     seconds: float = 0.0
     vmlinux: bool = False
     modules: bool = False
+    notes: bool = False
 
 
 def folder(checkout: Checkout, request: Request, toolchain: Toolchain) -> Path:
@@ -75,10 +76,13 @@ def folder(checkout: Checkout, request: Request, toolchain: Toolchain) -> Path:
     return out
 
 
-def key(checkout: Checkout, request: Request, toolchain: Toolchain) -> Key:
+def key(
+    checkout: Checkout, request: Request, toolchain: Toolchain, counted: tuple[str, ...] = ()
+) -> Key:
     """Return the key of the kernel built from these inputs."""
     compiler = (toolchain.cross + toolchain.compiler, toolchain.version, *toolchain.words)
-    return Key(checkout.tree, request.digest, " ".join((_GENERATION, toolchain.arch, *compiler)))
+    text = " ".join((_GENERATION, toolchain.arch, *compiler))
+    return Key(checkout.tree, request.digest, text, counted=counted)
 
 
 def lean(key: Key) -> Key:
@@ -118,6 +122,7 @@ def keep(kernel: Kernel, copy: Callable[[Path, Path], None]) -> Kernel:
             kernel.seconds,
             vmlinux=kernel.vmlinux is not None,
             modules=kernel.modules is not None,
+            notes=kernel.notes is not None,
         )
         serial.write(draft / _KERNEL_RECORD, record, indent=1)
         _publish(draft, kept)
@@ -158,6 +163,7 @@ def kernel_in(kept: Path) -> Kernel | None:
         arch=record.arch,
         vmlinux=kept / _OPTIONAL["vmlinux"] if record.vmlinux else None,
         modules=kept / _OPTIONAL["modules"] if record.modules else None,
+        notes=kept / _OPTIONAL["notes"] if record.notes else None,
         log=kept / _FILES["log"],
         warnings=record.warnings,
         seconds=record.seconds,

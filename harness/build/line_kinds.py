@@ -117,3 +117,45 @@ def conditions(text: str, lines: Collection[int]) -> dict[int, str]:
         elif number in lines and stack:
             found[number] = stack[-1]
     return found
+
+
+# What is executed as a whole, so that a line of it without counters has those of another.
+_WHOLE = {
+    *("expression_statement", "return_statement", "declaration", "goto_statement"),
+    *("break_statement", "continue_statement", "else_clause", "do_statement"),
+    *("labeled_statement", "case_statement"),
+}
+# Statements with a body of their own: only what stands before it is executed as a whole.
+_HEADED = {
+    "function_definition": "body",
+    "if_statement": "consequence",
+    "for_statement": "body",
+    "while_statement": "body",
+    "switch_statement": "body",
+}
+
+
+def statements(text: str, lines: Collection[int]) -> dict[int, tuple[int, int]]:
+    """Return the first and the last line of the smallest statement around each of the lines.
+
+    Of a statement with a body, it is the part before the body.  Lines outside functions, such as
+    those of initialisers, are left out.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    stack = [(_parser().parse(text.encode()).root_node, False)]
+    while stack:
+        node, inside = stack.pop()
+        first, last = node.start_point.row + 1, node.end_point.row + 1
+        inside = inside or node.type == "function_definition"
+        body = node.child_by_field_name(_HEADED.get(node.type, "")) if inside else None
+        if inside and (node.type in _WHOLE or node.type in _HEADED):
+            end = body.start_point.row + 1 if body else last
+            for number in range(first, end + 1):
+                if number in lines and _smaller((first, end), found.get(number)):
+                    found[number] = (first, end)
+        stack += [(child, inside) for child in node.children]
+    return found
+
+
+def _smaller(span: tuple[int, int], other: tuple[int, int] | None) -> bool:
+    return other is None or span[1] - span[0] <= other[1] - other[0]

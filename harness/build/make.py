@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from harness import architectures, kbuild, paths, process
-from harness.build import kernel_store, make_records, nearest, output, skip, tools
+from harness.build import counters, kernel_store, make_records, nearest, output, skip, tools
 from harness.build.make_records import LOG, ObjectCount
 from harness.build.output import WarningCollector
 from harness.errors import HostFault, NotBuilt
@@ -53,7 +53,7 @@ def build(
         goal, image, link = architecture.goal, architecture.image, []
     argv = [
         *kbuild.command(checkout.path, out, toolchain),
-        *(f"-j{jobs}", "--output-sync=target", *link, goal),
+        *(f"-j{jobs}", "--output-sync=target", *link, *counters.make_words(key.counted), goal),
         *(["modules"] if "MODULES" in on else []),
     ]
     begin = time.monotonic()
@@ -77,6 +77,7 @@ def build(
             arch=architecture.name,
             vmlinux=vmlinux if vmlinux.exists() else None,
             modules=_modules(checkout, out, toolchain, jobs) if "MODULES" in on else None,
+            notes=counters.notes(out, key.counted) if key.counted else None,
             log=out / LOG,
             warnings=output.with_patches(collector.all(), checkout),
             seconds=round(time.monotonic() - begin, 3),

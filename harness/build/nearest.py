@@ -136,6 +136,9 @@ def _copy(folder: Path, draft: Path) -> None:
     for name in output.WarningCollector(folder, folder).by_object:
         if name.endswith(".o"):
             (draft / name).unlink(missing_ok=True)
+    # Counters (gcov) have the name of the folder in which they were compiled.
+    for notes in draft.rglob("*.gcno"):
+        notes.with_suffix(".o").unlink(missing_ok=True)
 
 
 def _name_again(draft: Path, before: Path, out: Path) -> None:

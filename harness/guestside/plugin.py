@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -19,6 +19,9 @@ from harness.guestside import held, watcher
 from harness.guestside.forks import Forks, silence
 from harness.guestside.health import BLIND, FRESH, Health
 from harness.guestside.kmsg import Kmsg
+
+if TYPE_CHECKING:
+    from harness.guestside.counters import Counters
 
 MARK = "expects_splat"
 LONGEST = 1 << 20  # maximum number of characters of a string in a report
@@ -34,6 +37,10 @@ def install(config: pytest.Config, results: tuple[int, int]) -> None:
     side = GuestSide(
         options.get("repeat", 1), fresh=options.get("fresh", ""), hold=options.get("hold", False)
     )
+    if names := options.get("counters"):
+        from harness.guestside.counters import Counters  # few kernels have any
+
+        side.counters = Counters(names)
     config.pluginmanager.register(side, "harness-guest")
     config.pluginmanager.register(side.health.inherited, "harness-inherited")
     config.pluginmanager.register(Forks(), "harness-forks")
@@ -101,6 +108,9 @@ class GuestSide:
         self.kmsg = Kmsg()
         self.health = Health()
         self.spent = ""
+        self.counters: Counters | None = None
+        self._counted = False  # the counters before the guest's first test have been read
+        self._counted_before: dict[str, bytes] = {}  # these counters, until they are sent
         self._next: pytest.Item | None = None  # the test after the current one
         self._blind = False  # lockdep is off, and the host has not been told yet
         self._expected: list[dict[str, Any]] = []  # splats that the current test expects
@@ -147,6 +157,8 @@ class GuestSide:
         self._log_before, self._log, self._expected = self.kmsg.drain(), "", []
         self._taint = self.health.taint()
         self.kmsg.audible()
+        if self.counters and not self._counted:
+            self._counted, self._counted_before = True, self.counters.changed()
         self.kmsg.mark("start", nodeid)
 
     @pytest.hookimpl(trylast=True)
@@ -184,12 +196,16 @@ class GuestSide:
         if report.when == "setup":
             more["kernel_log_before"], self._log_before = self._log_before, ""
             more["expects_splat"] = self._expected
+            if self._counted_before:
+                more["counters"], self._counted_before = self._counted_before, {}
         elif last:
             self.spent = self._lasting(self.health.spent(self._log, self._taint, taint))
             if not self.spent and self._next and _group(item, self.fresh):
                 alike = _group(item, self.fresh) == _group(self._next, self.fresh)
                 self.spent = "" if alike else FRESH
             more["spent"] = self.spent
+            if self.counters:
+                more["counters"] = self.counters.changed()
         vars(report).update(more)
         return report
 

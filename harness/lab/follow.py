@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import build, diff, git, kconfig, paths, serial
+from harness import architectures, build, diff, git, kconfig, paths, serial
 from harness.model import Checkout, Followed, Kernel, Request, SeriesLines, Toolchain
 from harness.progress import Progress
 
@@ -50,6 +50,30 @@ def followed(
         return None
     sources = kconfig.SeriesSources(tip.path, tip.tree, changed(base, tip), more)
     found = kconfig.follow(sources, kconfig.values(text), request, toolchain.arch)
+    with paths.writing(kept):
+        serial.write(kept, found)
+    return found
+
+
+def counted(
+    base: Checkout, tip: Checkout, toolchain: Toolchain, check_out: Callable[[], object] | None
+) -> tuple[str, ...] | None:
+    """Return the objects that get counters to tell what executes the lines of the series.
+
+    Without ``check_out``, which puts the tip's files into its worktree, only an answer from the
+    cache is returned, or None.
+    """
+    inputs = (_GENERATION, base.tree, tip.tree, toolchain.arch)
+    name = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:24]
+    kept = paths.cache("follow") / f"counted-{name}.json"
+    try:
+        return serial.read(kept, tuple[str, ...])
+    except (OSError, serial.DamagedError):
+        if check_out is None:
+            return None
+    check_out()
+    folder = architectures.named(toolchain.arch).folder
+    found = build.counted_objects(tip, changed(base, tip), folder)
     with paths.writing(kept):
         serial.write(kept, found)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from harness import build, git, kbuild, kconfig, paths, source, tree
 from harness.adaptors import Sources
 from harness.errors import BreaksBuild, NotBuilt, NotConfigured, UsageError
 from harness.guest import accel
-from harness.lab import follow, suggest, suites
+from harness.lab import coverage, follow, suggest, suites
 from harness.lab.plan import BOOTS
 from harness.model import (
     NOTHING_FOLLOWED,
@@ -20,6 +21,7 @@ from harness.model import (
     Checkout,
     Followed,
     Kernel,
+    Key,
     Plan,
     Request,
     SeriesLines,
@@ -48,7 +50,8 @@ class Lab:
     """What all trials have in common: the plan, the options, the compiler, how guests run.
 
     ``request`` includes the options that ``followed`` from the series, which lies between the
-    commits ``base`` and ``tip``.  ``accel`` is TCG if no guest will be booted.
+    commits ``base`` and ``tip``; ``counted`` are the tip's objects that get counters.  ``accel`` is
+    TCG if no guest will be booted.
     """
 
     plan: Plan
@@ -59,6 +62,7 @@ class Lab:
     followed: Followed = NOTHING_FOLLOWED
     base: Checkout | None = None
     tip: Checkout | None = None
+    counted: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, plan: Plan, progress: Progress, *, boots: bool = True) -> Lab:
@@ -68,6 +72,8 @@ class Lab:
         request = kconfig.request(
             plan.fragments, plan.assignments, plan.fragment_folders, arch=toolchain.arch
         )
+        if plan.coverage:
+            request = coverage.with_counters(plan, request)
         for note in kconfig.overridden(plan.fragments, plan.fragment_folders, toolchain.arch):
             progress.say(note)
         kind = accel.choose(plan.accel, progress)[0] if boots else Accel.TCG
@@ -94,6 +100,12 @@ class Lab:
         Without a ``held`` slot this may be unknown: None.
         """
         series, lab = self.plan.series, dataclasses.replace(self, base=base, tip=tip)
+        if self.plan.coverage:
+            tree_at_tip = functools.partial(slot.check_out, tip) if held else None
+            counted = follow.counted(base, tip, self.toolchain, tree_at_tip)
+            if counted is None:
+                return None
+            lab = dataclasses.replace(lab, counted=counted)
         if self.plan.no_follow or series is None:
             return lab
 
@@ -135,11 +147,16 @@ class Lab:
             request = suites.with_more(request, [o for suite in found for o in suite.options])
         return dataclasses.replace(self, plan=plan, request=request)
 
+    def _key(self, checkout: Checkout, request: Request) -> Key:
+        """Return the key of a checkout's kernel; with --coverage, that of the tip has counters."""
+        is_tip = self.tip is not None and self.tip.tree == checkout.tree
+        return build.key(checkout, request, self.toolchain, self.counted if is_tip else ())
+
     def kept(
         self, checkout: Checkout, *, request: Request | None = None, lean: bool = False
     ) -> Kernel | None:
         """Return the kernel of a checkout from the cache, or None; ``lean``: a lean one will do."""
-        key = build.key(checkout, request or self.request_for(checkout), self.toolchain)
+        key = self._key(checkout, request or self.request_for(checkout))
         kernel = build.find(key) or (build.find(build.lean(key)) if lean else None)
         if kernel is None:
             return None
@@ -168,7 +185,7 @@ class Lab:
         suites.build(self.plan, checkout, self.toolchain, self.progress)
         out = self.folder(checkout)
         kconfig.configure(checkout.path, out, wanted, self.toolchain, self.progress)
-        key = build.key(checkout, wanted, self.toolchain)
+        key = self._key(checkout, wanted)
         if lean and build.can_be_lean(out, self.toolchain):
             key = build.lean(key)
         kernel = build.build(

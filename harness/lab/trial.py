@@ -26,7 +26,7 @@ from harness import adaptors, kconfig, options, paths, process
 from harness.decode import Decoded, decode_run, render
 from harness.errors import GuestFault, HarnessError, HostFault, UsageError
 from harness.guest import attend
-from harness.lab import suites
+from harness.lab import coverage, suites
 from harness.lab.kernels import Built, Lab
 from harness.lab.live import SessionView
 from harness.model import (
@@ -42,7 +42,7 @@ from harness.model import (
     Trial,
 )
 from harness.progress import Progress, Stage
-from harness.results import evidence, journal
+from harness.results import evidence, journal, store
 from harness.results.evidence import DecodedSplat
 from harness.results.regression import outcomes_text
 
@@ -88,9 +88,27 @@ def run(
     # If the base could collect the suites and this kernel cannot, the series is at fault.
     collects = base is not None and any(map(_ran, base.tests)) and status == _UNCOLLECTED
     raise_fault(status, tail, result, folder, collects=collects)
+    if built.kernel.notes is not None:
+        _count(lab, built, folder)
     if kept is not None and not result.error and _is_complete(folder):
         _keep(folder, kept)
     return _decoded(result, built, folder, progress)
+
+
+def _count(lab: Lab, built: Built, folder: Path) -> None:
+    """Write which lines of the series each test executed; no verdict depends on it."""
+    lines = built.lines or lab.lines(built.kernel)
+    if lines is None:
+        return
+    with lab.progress.stage("coverage", "what each test executed") as stage:
+        try:
+            found = coverage.collect(folder, built.kernel, built.checkout, lines, lab.toolchain)
+        except HarnessError as error:
+            stage.finish(f"not counted: {error.what}")
+            return
+        store.save_coverage(folder, found)
+        counted = coverage.with_counts(lines, found)
+        stage.finish(f"{counted.executed} of {counted.counted} lines with counters executed")
 
 
 def _stage(built: Built, progress: Progress) -> contextlib.AbstractContextManager[Stage]:

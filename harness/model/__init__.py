@@ -36,6 +36,7 @@ if typing.TYPE_CHECKING:
         Severity,
     )
     from harness.model.comparison import Comparison, Shift
+    from harness.model.coverage import Coverage, FileCoverage, FunctionCount, LineCount
     from harness.model.kernel import (
         NOTHING_FOLLOWED,
         CompilerWarning,
@@ -85,12 +86,16 @@ __all__ = [
     "Comparison",
     "CompilerWarning",
     "Contrast",
+    "Coverage",
     "FailureGroup",
+    "FileCoverage",
     "Finding",
     "Followed",
+    "FunctionCount",
     "GuestRecord",
     "Kernel",
     "Key",
+    "LineCount",
     "LineRange",
     "LineState",
     "Matrix",
@@ -125,8 +130,8 @@ __all__ = [
 
 # In the order of the search for a name: each imports only modules before it.
 _MODULES = (
-    *("span", "series", "plan", "kernel", "lines", "outcome", "verdict", "comparison"),
-    *("check", "run", "bisection"),
+    *("span", "series", "plan", "kernel", "lines", "coverage", "outcome", "verdict"),
+    *("comparison", "check", "run", "bisection"),
 )
 
 

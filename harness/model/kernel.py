@@ -77,18 +77,21 @@ class Key:
     """What a kernel is built from.  The same key is never built twice.
 
     A ``lean`` kernel is only for guests: it has no compressed image and no debug info.
+    ``counted`` are the objects that count how often their lines are executed.
     """
 
     tree: str
     config: str
     toolchain: str
     lean: bool = False
+    counted: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """A short name, for folders."""
         text = f"{self.tree}/{self.config}/{self.toolchain}"
         text += "/lean" if self.lean else ""
+        text += f"/counting {' '.join(self.counted)}" if self.counted else ""
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -112,6 +115,8 @@ class Kernel:
     """A built kernel in the cache, stored under its key.
 
     ``modules`` is what a guest sees as /lib/modules; None if the kernel has no modules.
+    ``notes`` are the compiler's notes (.gcno) about the objects that have counters, below the
+    absolute path of the folder that they were compiled in; None without counters.
     """
 
     key: str
@@ -123,6 +128,7 @@ class Kernel:
     arch: str
     vmlinux: Path | None = None
     modules: Path | None = None
+    notes: Path | None = None
     log: Path | None = None
     warnings: tuple[CompilerWarning, ...] = ()
     seconds: float = 0.0

@@ -18,11 +18,23 @@ class LineState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class ChangedLine:
-    """A line that the series adds; ``why`` explains any state other than COMPILED."""
+    """A line that the series adds; ``why`` explains any state other than COMPILED.
+
+    ``tests`` is how many tests executed it; None if that was not counted.  ``boot``: it was
+    executed before the first test.  ``untaken`` is how many ways out of it were never taken.
+    """
 
     number: int
     state: LineState
     why: str = ""
+    tests: int | None = None
+    boot: bool = False
+    untaken: int = 0
+
+    @property
+    def executed(self) -> bool | None:
+        """Whether anything executed it; None if that was not counted."""
+        return None if self.tests is None else self.tests > 0 or self.boot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +83,16 @@ class SeriesLines:
     def compiled(self) -> int:
         """The number of lines that were compiled."""
         return self.count(LineState.COMPILED)
+
+    @property
+    def counted(self) -> int:
+        """The number of lines of which is known whether anything executed them."""
+        return sum(line.tests is not None for file in self.files for line in file.lines)
+
+    @property
+    def executed(self) -> int:
+        """The number of lines that were executed, by tests or at boot."""
+        return sum(line.executed is True for file in self.files for line in file.lines)
 
     @property
     def code(self) -> int:

@@ -20,6 +20,7 @@ class Plan:
     series, ``pick`` and ``revision`` choose among several.  ``search_base``: the user did not name
     ``base``, so it may have to be searched for.  ``trust``: the series may contain programs that
     run on the host.  ``no_follow``: options that the series needs to be compiled are not added.
+    ``coverage``: count which lines of the series each test executes.
     ``notes`` are lines for display about how the series was interpreted.
 
     What to run: relative suites start at ``folder``.  ``no_suggest``: a series without suites does
@@ -49,6 +50,7 @@ class Plan:
     no_series: bool = False
     trust: bool = False
     no_follow: bool = False
+    coverage: bool = False
     search_base: bool = False
     refresh: bool = False
     arch: str = ""

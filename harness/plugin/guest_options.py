@@ -128,6 +128,12 @@ def _modules(given: str | None, image: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def counters(spec: GuestSpec) -> list[str]:
+    """Return the names of the counters that a kept kernel has, as below /sys/kernel/debug/gcov."""
+    notes = spec.image.with_name("gcno")
+    return [str(file.relative_to(notes).with_suffix(".gcda")) for file in notes.rglob("*.gcno")]
+
+
 def _boot_arguments(words: Sequence[str]) -> tuple[str, ...]:
     """Return the kernel arguments for a guest that runs a single item or subtest."""
     suite = adaptors.parse(words[0]) if len(words) == 1 else None

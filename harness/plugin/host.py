@@ -25,6 +25,7 @@ from harness.plugin.fleet import BootFailed, Fleet, Holding
 from harness.plugin.reports import Reports
 from harness.plugin.retries import Retries
 from harness.plugin.worker import Worker
+from harness.results.counters import CounterLog
 from harness.results.journal import AttemptLost, GuestNoted, Journal, events, read
 from harness.results.regression import outcomes_text
 
@@ -83,6 +84,7 @@ class HostSide:
         )
         variables = initplan.environment(fleet.spec, "")
         self.reports = Reports(self.journal, self.watch, fleet.console, variables)
+        self.reports.counters = CounterLog(self.journal.folder, guest_options.counters(fleet.spec))
         self.crashes = Crashes(fleet, self.reports, self.watch)
         self.holding = Holding(fleet, self.watch)
         if fleet.spec.hold:
@@ -183,6 +185,7 @@ class HostSide:
             "repeat": self.config.getoption("repeat"),
             "fresh": self.config.getoption("fresh"),
             "hold": self.fleet.spec.hold > 0,
+            "counters": sorted(self.reports.counters.names),
         }
         replaces = len(self.names) > self.fleet.count
         Worker(node, answer["guest"], self.reports, replaces=replaces)

@@ -21,6 +21,7 @@ from harness.model import Outcome, Splat
 from harness.plugin import taint
 from harness.plugin.deadlines import DeadlineWatch
 from harness.plugin.expected_splats import SplatLedger
+from harness.results.counters import CounterLog
 from harness.results.journal import Journal, Phase
 from harness.splat import BOOT, find
 
@@ -51,6 +52,7 @@ class Reports:
         self.boot: dict[str, tuple[Splat, ...]] = {}  # splats during the boot of a guest
         self.broken: dict[str, str] = {}  # guests in which pytest itself failed, and how
         self.titles: dict[str, set[str]] = {}  # titles of a guest's splats reported so far
+        self.counters = CounterLog(journal.folder, ())
         #: Called after each report, while its guest waits (--hold).
         self.after_report: Callable[[str, pytest.TestReport], None] | None = None
 
@@ -66,6 +68,9 @@ class Reports:
         if extra.get(EXPLAINED) and phase.outcome is Outcome.FAIL and not phase.splats:
             phase = dataclasses.replace(phase, outcome=Outcome.PASS, message="")
         self.journal.reported(report.nodeid, phase)
+        if "counters" in extra:
+            test = report.nodeid if report.when == "teardown" else ""
+            self.counters.add(guest, test, extra.pop("counters"))
         for name, outcome, message in extra.get(SUBTESTS, ()):
             self.subtest(guest, f"{report.nodeid}::{name}", Outcome(outcome), str(message))
         self._note_titles(guest, phase.splats)

@@ -9,11 +9,21 @@ from typing import Any, TypeVar
 
 from harness import serial
 from harness.errors import UsageError
-from harness.model import Bisected, CellState, Comparison, Matrix, Outcome, Run, SearchState
+from harness.model import (
+    Bisected,
+    CellState,
+    Comparison,
+    Coverage,
+    Matrix,
+    Outcome,
+    Run,
+    SearchState,
+)
 from harness.serial import DamagedError, to_json
 
 RUN, CHECK, BISECTION, COMPARISON = "run.json", "check.json", "bisect.json", "compare.json"
 RUN_SCHEMA, CHECK_SCHEMA, BISECTION_SCHEMA = 1, 1, 1
+COVERAGE, COVERAGE_SCHEMA = "coverage.json", 1  # in the folder of a trial
 SEARCH_STATE, SEARCH_STATE_SCHEMA = "state.json", 1  # what `harness bisect --resume` reads
 
 # Hints for run files that cannot be read.
@@ -109,6 +119,24 @@ def load_comparison(folder: Path) -> Comparison:
         return serial.from_json(Comparison, table)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{path} is damaged: {why(error)}", hint=DAMAGED) from error
+
+
+def save_coverage(folder: Path, value: Coverage) -> Path:
+    """Write coverage.json into the folder of a trial atomically; return its path."""
+    path = folder / COVERAGE
+    serial.write(path, {"schema": COVERAGE_SCHEMA, **to_json(value)})  # large, so without indent
+    return path
+
+
+def load_coverage(folder: Path) -> Coverage | None:
+    """Read the coverage of a trial; None if its kernel had no counters.
+
+    The judged trial of a run is in ``run.folder / run.judged.side``.  Raises the same errors as
+    ``load_run`` if the file is damaged.
+    """
+    if not (folder / COVERAGE).exists():
+        return None
+    return read(folder, COVERAGE, COVERAGE_SCHEMA, Coverage, "harness run --coverage")
 
 
 def save_search_state(folder: Path, state: SearchState) -> None:

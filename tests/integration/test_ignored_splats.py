@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fakesession import Session, own_base  # noqa: F401 - a fixture for all tests here
 
-from fakesession import Session, own_base  # noqa: F401
 from harness.results import evidence
 
 SUITE = '''

@@ -20,10 +20,10 @@ from harness.guest import accel
 from harness.lab import coverage, folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import require_suites
-from harness.model import LineState, Plan, Run, SeriesLines, Source, Trial, looks_running
+from harness.model import Checkout, LineState, Plan, Run, SeriesLines, Source, Trial, looks_running
 from harness.options import repeat_command
 from harness.progress import Progress
-from harness.publish import junit
+from harness.publish import junit, lcov, sentences
 from harness.results import evidence, store
 from harness.results.regression import compared, new_splats
 
@@ -42,6 +42,7 @@ class RunContext:
     command: tuple[str, ...]
     about: tuple[tuple[str, str], ...]
     lines: SeriesLines | None
+    tip: Checkout
 
 
 def run(
@@ -71,7 +72,8 @@ def run(
     progress.say(f"evidence: {place}")
     about = tuple(_about(arch))  # now, since an interrupted run must not start programs
     lines = built[-1].lines
-    context = RunContext(lab, source, place, started, begin, command, about, lines)
+    tip = built[-1].checkout
+    context = RunContext(lab, source, place, started, begin, command, about, lines, tip)
     with folder.writing(place):
         return _test(context, built)
 
@@ -138,7 +140,7 @@ def _lines(context: RunContext, sides: Sequence[Trial]) -> SeriesLines | None:
     found = store.load_coverage(context.folder / sides[-1].side) if sides else None
     if context.lines is None or found is None:
         return context.lines
-    return coverage.with_counts(context.lines, found)
+    return coverage.with_counts(context.lines, found, context.tip)
 
 
 def _rerun(context: RunContext, run: Run) -> Run:
@@ -153,7 +155,7 @@ def _rerun(context: RunContext, run: Run) -> Run:
 
 
 def _record(context: RunContext, run: Run) -> Run:
-    """Write run.json and junit.xml, with the times so far."""
+    """Write run.json, junit.xml and the lcov tracefile, with the times so far."""
     progress = context.lab.progress
     timed = dataclasses.replace(
         run,
@@ -163,6 +165,10 @@ def _record(context: RunContext, run: Run) -> Run:
     )
     store.save_run(timed)
     junit.write(timed.folder / "junit.xml", timed)
+    found = store.load_coverage(timed.folder / timed.judged.side) if timed.sides else None
+    if found is not None:
+        text = lcov.tracefile(found, sentences.title(timed))
+        (timed.folder / "coverage.info").write_text(text, encoding="utf-8")
     return timed
 
 

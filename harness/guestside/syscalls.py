@@ -46,7 +46,15 @@ LSMT_ROOT = 0xFFFFFFFFFFFFFFFF
 PR_SET_PDEATHSIG = 1
 _NS_GET_MNTNS_ID = 0x8008B705
 
-_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _CLONE3 = 428, 429, 430, 431, 432, 435
+_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _FSPICK, _CLONE3 = (
+    428,
+    429,
+    430,
+    431,
+    432,
+    433,
+    435,
+)
 _MOUNT_SETATTR = 442
 _STATMOUNT, _LISTMOUNT, _LISTNS = 457, 458, 470
 _CLOEXEC_OPEN_TREE = os.O_CLOEXEC
@@ -138,6 +146,11 @@ def move_mount(mount_fd: int, where: str) -> None:
 def fsopen(kind: str) -> int:
     """Return a new context for a file system of type ``kind``."""
     return _syscall("fsopen", _FSOPEN, kind.encode(), 1)
+
+
+def fspick(where: str) -> int:
+    """Return a context to reconfigure the file system that is mounted at ``where``."""
+    return _syscall("fspick", _FSPICK, AT_FDCWD, where.encode(), 1)
 
 
 def fsconfig(fd: int, command: int, key: str = "", value: str = "") -> None:

@@ -23,6 +23,9 @@ _WHOSE = r"(?P<comm>.+):(?P<pid>\d+)"
 _COMM_LENGTH = r".{1,15}"
 _COMM = r"[A-Za-z_(.~][\w./#()~@+-]*(?::[\w.+-]+)?(?: [\w./#()~@+-]+)*"
 
+# A function as %ps prints it, which KCSAN does for two that race.
+_OF_MODULE = r"[\w.$]+(?: \[[\w -]+\])?"
+
 _sanitizer = functools.partial(headline, stop=Stop.RULE)
 _preface = functools.partial(headline, stop=Stop.CUT, role=Role.PREFACE)
 _trap = functools.partial(headline, stop=Stop.CUT, role=Role.TRAP)
@@ -31,7 +34,9 @@ _line = functools.partial(headline, stop=Stop.LINE)
 CHECKER_HEADLINES = (
     # Sanitizers.
     _sanitizer(
-        "kasan", rf"BUG: KASAN: (?P<what>[a-z][\w -]*?) in {AT}", "KASAN: {what} {rw} in {f}"
+        "kasan",
+        rf"BUG: KAS[Aa][Nn]: (?P<what>[a-z][\w -]*?) in {AT}",
+        "KASAN: {what} {rw} in {f}",
     ),
     _sanitizer("kasan", r"BUG: KASAN: (?P<what>invalid-access)$", "KASAN: {what}", sure=False),
     _sanitizer(
@@ -40,10 +45,17 @@ CHECKER_HEADLINES = (
         "KASAN: {what} {rw} in {f}",
         sure=False,
     ),
+    headline(
+        "kasan",
+        r"KASAN: (?:maybe |probably )?(?P<what>[a-z-]+) in range \[0x[0-9a-f]+-0x[0-9a-f]+\]",
+        "KASAN: {what} in {f}",
+        stop=Stop.CUT,
+        role=Role.PART,
+    ),
     _sanitizer("kfence", rf"BUG: KFENCE: (?P<what>[a-z][\w -]*?) in {AT}", "KFENCE: {what} in {f}"),
     _sanitizer(
         "kcsan",
-        r"BUG: KCSAN: (?P<what>[a-z][\w: -]*?) in (?P<pair>[\w.$]+ / [\w.$]+)$",
+        rf"BUG: KCSAN: (?P<what>[a-z][\w: -]*?) in (?P<pair>{_OF_MODULE} / {_OF_MODULE})$",
         "KCSAN: {what} in {pair}",
     ),
     _sanitizer("kcsan", rf"BUG: KCSAN: (?P<what>[a-z][\w: -]*?) in {AT}", "KCSAN: {what} in {f}"),
@@ -116,6 +128,9 @@ CHECKER_HEADLINES = (
     headline("lockdep", r"\[ BUG: Invalid wait context \]$", "WARNING: locking bug in {f}"),
     headline(
         "lockdep", r"INFO: (?P<what>trying to register non-static key)\.$", "INFO: {what} in {f}"
+    ),
+    headline(
+        "lockdep", r"BUG: key [0-9a-f]+ has not been registered!", "BUG: key not registered in {f}"
     ),
     headline("lockdep", r"BUG: (?P<what>MAX_\w+ too low!)$", "BUG: {what}"),
     # Watchdogs.
@@ -233,6 +248,12 @@ OTHER_HEADLINES = (
         "unwinder",
         rf"WARNING: kernel stack (?:regs|frame pointer) at .+ in {_WHOSE} has bad (?:'\w+' )?value",
         "WARNING: kernel stack regs has bad value",
+        role=Role.PART,
+    ),
+    _line(
+        "unwinder",
+        rf"WARNING: (?P<what>can't access registers|stack going in the wrong direction\?) at {AT}",
+        "WARNING: {what} in {f}",
         role=Role.PART,
     ),
     headline(

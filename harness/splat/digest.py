@@ -32,6 +32,9 @@ FRAMES = 64  # frames to keep per stack
 _NULL_PAGE = 4096  # bytes; a fault below this address is a NULL dereference
 _WORK = re.compile(r".*(?:workfn=|last function: )([\w.]+)")
 _CALLER = re.compile(r"caller is ([\w.$]+)(?:\+0x| \()")
+# What differs each time in a message that is free text.
+_POINTER = re.compile(r"\b(?:0x[0-9a-f]{5,16}|[0-9a-f]{8,16})\b")
+_NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|\d+)\b")
 _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,16}\b|\d+")
 # Warnings and bugs in code shared by all subsystems have their own titles.
 _SITES = {
@@ -233,8 +236,12 @@ def _title(headline: Headline, line: str, named: dict[str, str], guilty: str, rw
     if kind == "kasan" and fields["what"].endswith(("double-free", "invalid-free")):
         fields["rw"] = ""
         fields["what"] = fields["what"].removeprefix("double-free or ")
+    if kind == "kasan":  # up to 4.5
+        fields["what"] = fields["what"].replace("use after free", "use-after-free")
     if kind == "ubsan":
         fields["what"] = fields["what"].lower().replace(" ", "-")
+    if kind in ("bug", "panic"):  # free text
+        fields["what"] = _NUMBER.sub("NUM", _POINTER.sub("ADDR", fields["what"]))
     if kind == "oops":
         fields["what"] = fields["what"].replace("_", " ")
     if kind == "kcsan":

@@ -242,10 +242,10 @@ class _Finder:
         if splat is not None and (splat.late(message) or (splat.lost and not splat.headline)):
             self.close(splat)
             splat = None
-        if headline.role is Role.PART and splat is not None:
-            return False
         if message.clock is not None and headline.sure:
             self.seen.add((message.clock, message.text))
+        if headline.role is Role.PART and splat is not None:
+            return False
         if headline.role is Role.PANIC and proven and self.is_consequence(message):
             return True
         if splat is not None and (splat.denies(headline, message) or splat.continued_by(headline)):

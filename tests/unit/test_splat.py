@@ -316,7 +316,7 @@ def test_a_splat_belongs_to_the_test_before_it() -> None:
         ),
         (
             "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
-            "kernel panic: VFS: Unable to mount root fs on unknown-block(0,0)",
+            "kernel panic: VFS: Unable to mount root fs on unknown-block(NUM,NUM)",
         ),
         ("[    1.000001] WARNING: at f+0x1/0x2, CPU#1: a/7", "WARNING in f"),
         (

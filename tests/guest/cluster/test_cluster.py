@@ -29,7 +29,7 @@ pytestmark = [
         "CONFIG_BLK_DEV_NULL_BLK",
         "CONFIG_VETH",
     ),
-    needs.program("nvme", "ip"),
+    needs.program("ip"),
     # The host's sockets, with lockdep; without the series as well.
     pytest.mark.expects_splat("tcp_tsq_handler", kind="lockdep", maybe=True),
 ]
@@ -38,7 +38,7 @@ NQN = "nqn.2026-01.org.example:cluster"
 UUID = "77777777-7777-4777-8777-777777777777"
 SWITCH = "switch0"
 # A host that tries again every second, without end.
-PATIENT = ("--keep-alive-tmo=5", "--reconnect-delay=1", "--ctrl-loss-tmo=-1")
+PATIENT = ("keep_alive_tmo=5", "reconnect_delay=1", "ctrl_loss_tmo=-1")
 MARK = 8 * disks.MEBI  # where fio does not write
 
 

@@ -21,6 +21,7 @@ from guestlib.nvmet import (
     Subsystem,
     loop_port,
 )
+from guestlib.races import ignoring, race
 from harness.guestside import needs
 from harness.guestside.expect import errno_is
 
@@ -32,6 +33,7 @@ ROOT = Instance().root
 HOSTS, SUBSYSTEMS, PORTS = ROOT / "hosts", ROOT / "subsystems", ROOT / "ports"
 ALLOWED = SUBSYSTEMS / NQN / "allowed_hosts"
 Inside = Callable[..., Any]
+RACES = 100
 REFERRAL = Referral("next", "tcp", "192.0.2.1", "4420", "ipv4")
 FULL = (
     NvmetHost(NQN),
@@ -122,15 +124,28 @@ class TestLinks:
         with errno_is(errno.ENOTDIR):
             inside(remove)
 
-    def test_an_item_made_while_a_link_to_it_is_refused_is_whole(self, inside: Inside) -> None:
-        @holding(NvmetHost(NQN), Subsystem(NQN, hosts=(NQN,)), Subsystem(OTHER, hosts=(NQN,)))
-        def look() -> list[list[str]]:
-            return [
-                sorted(e.name for e in (SUBSYSTEMS / nqn / "allowed_hosts").iterdir())
-                for nqn in (NQN, OTHER)
-            ]
+    def test_an_item_is_whole_as_soon_as_it_can_be_linked(self, inside: Inside) -> None:
+        """Until then a link to it is refused: the driver would work with half of an item."""
+        subsystem = SUBSYSTEMS / NQN
+        link = PORTS / "1/subsystems" / NQN
 
-        assert inside(look) == [[NQN], [NQN]]
+        def make_and_remove() -> None:
+            ignoring(subsystem.mkdir, subsystem.rmdir)
+
+        def link_and_look() -> None:
+            link.symlink_to(subsystem)
+            try:
+                found = {entry.name for entry in subsystem.iterdir()}
+            finally:
+                link.unlink()
+            assert found == whole, f"linked without {sorted(whole - found)}"
+
+        def run() -> None:
+            race([lambda _: make_and_remove(), lambda _: link_and_look()], seed=1, rounds=RACES)
+            ignoring(subsystem.rmdir)  # it was linked when it should go
+
+        whole = inside(lambda: holding(Subsystem(NQN))(lambda: set(os.listdir(subsystem)))())  # noqa: PTH208
+        inside(holding(loop_port(1))(run))
 
 
 class TestMoves:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import errno
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from guestlib import disks
+from guestlib import disks, memory
 from guestlib.nvmet import Instance, NvmetHost
 from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container, mount_configfs
@@ -22,6 +23,8 @@ pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 
 
 NQN = "nqn.2026-01.org.example:unaware"
+INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
+TIMES = 20
 
 
 def listing() -> list[str]:
@@ -149,6 +152,7 @@ def modprobe(*options: str) -> None:
 
 
 @needs.module("configfs_sample")
+@needs.config("CONFIG_NVME_TARGET_DEBUGFS")
 class TestPoint8DependedOn:
     """The sample's fourth subsystem is aware, and other kernel code depends on its items."""
 
@@ -189,28 +193,107 @@ class TestPoint8DependedOn:
 
         check() if place == "initial" else make_container().run(check)
 
-    def test_its_instance_outlives_its_mount(
-        self, make_container: Callable[..., Container]
-    ) -> None:
-        container = make_container()
-        folder = Path(f"{container.root}{CONFIGFS}/04-per-namespace")
+    def come_again(self) -> list[str]:
+        """Unmount, and mount what the namespace has then."""
+        syscalls.umount(CONFIGFS)
+        mount_configfs()
+        return sorted(entry.name for entry in self.GROUP.iterdir() if entry.is_dir())
 
-        def come_back() -> list[str]:
-            syscalls.umount(CONFIGFS)
-            mount_configfs()
-            return sorted(entry.name for entry in self.GROUP.iterdir() if entry.is_dir())
+    def start_anew(self) -> list[str]:
+        """The same, once there is nothing left of the instance: a dependency ends in a worker."""
+        syscalls.umount(CONFIGFS)
+        folder = INSTANCES / str(syscalls.mount_namespace_id())
+        wait.until(lambda: not folder.exists(), "the instance to be gone")
+        mount_configfs()
+        return sorted(entry.name for entry in self.GROUP.iterdir() if entry.is_dir())
 
-        def depend_on_one() -> None:
+    def test_its_instance_outlives_its_mount(self, container: Container) -> None:
+        def depend_and_release() -> list[list[str]]:
             depend(make_item(self.GROUP), wanted=True)
+            found = [self.come_again() for _ in range(3)]
+            depend(self.GROUP / "item", wanted=False)
+            return [*found, self.start_anew()]
 
-        container.run(depend_on_one)
-        assert container.run(come_back) == ["item"], "a mount finds it as it was"
-        depend(folder / "item", wanted=False)
-        assert container.run(come_back) == [], "nothing holds it any more"
+        assert container.run(depend_and_release) == [["item"]] * 3 + [[]]
+
+    def test_each_of_several_dependencies_keeps_it(self, container: Container) -> None:
+        def release_one_by_one() -> list[list[str]]:
+            one, other = make_item(self.GROUP, "one"), make_item(self.GROUP, "other")
+            depend(one, wanted=True)
+            depend(other, wanted=True)
+            found = [self.come_again()]
+            depend(one, wanted=False)
+            found += [self.come_again() for _ in range(3)]
+            depend(other, wanted=False)
+            return [*found, self.start_anew()]
+
+        assert container.run(release_one_by_one) == [["one", "other"]] * 4 + [[]]
+
+    def test_one_that_was_given_up_keeps_nothing(self, container: Container) -> None:
+        def depend_and_release() -> list[str]:
+            item = make_item(self.GROUP)
+            for _ in range(TIMES):
+                depend(item, wanted=True)
+                depend(item, wanted=False)
+            return self.start_anew()
+
+        assert container.run(depend_and_release) == []
+
+    def test_one_that_failed_keeps_nothing(self, container: Container) -> None:
+        """Whoever depends on an item that is being removed is refused, or keeps it."""
+
+        def depend_and_remove() -> list[list[str]]:
+            found = []
+            for _ in range(TIMES):
+                item = make_item(self.GROUP)
+                (item / "depend").write_text("1")
+                with suppress(OSError):
+                    item.rmdir()
+                if item.exists():
+                    depend(item, wanted=True)
+                    depend(item, wanted=False)
+                found.append(self.start_anew())
+            return found
+
+        assert container.run(depend_and_remove) == [[]] * TIMES
+
+    def test_one_that_comes_while_the_instance_ends(self, container: Container) -> None:
+        """It is refused, or the instance stays: there is nothing between."""
+
+        def depend_and_leave() -> list[list[str]]:
+            found = []
+            for _ in range(TIMES):
+                item = make_item(self.GROUP)
+                (item / "depend").write_text("1")
+                if self.come_again():
+                    depend(item, wanted=True)
+                    depend(item, wanted=False)
+                found.append(self.start_anew())
+            return found
+
+        assert container.run(depend_and_leave) == [[]] * TIMES
+
+    def test_it_keeps_the_module_loaded(self, container: Container) -> None:
+        item = Path(f"{container.root}{self.GROUP}") / "item"
+        container.run(lambda: depend(make_item(self.GROUP), wanted=True))
+        with pytest.raises(AssertionError, match=r"in use|temporarily unavailable"):
+            modprobe("--remove")
+        depend(item, wanted=False)
+
+    @needs.feature("slab_counts")
+    def test_no_memory_stays_of_instances_that_were_depended_on(self, container: Container) -> None:
+        def turn() -> None:
+            depend(make_item(self.GROUP), wanted=True)
+            self.come_again()
+            depend(self.GROUP / "item", wanted=False)
+            assert self.start_anew() == []
+
+        found = container.run(memory.grown, TIMES, turn)
+        assert not found, f"objects that each of {TIMES} instances left: {found}"
 
 
-def make_item(group: Path) -> Path:
-    item = group / "item"
+def make_item(group: Path, name: str = "item") -> Path:
+    item = group / name
     item.mkdir()
     return item
 

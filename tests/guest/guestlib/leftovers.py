@@ -42,6 +42,12 @@ def _null_block_devices() -> list[str]:
     return [e.name for e in devices if major and (e / "dev").read_text().startswith(f"{major[1]}:")]
 
 
+def _nvmet_instances() -> list[str]:
+    # debugfs has a folder for each, as long as anything refers to it.
+    folder = Path("/sys/kernel/debug/nvmet-instances")
+    return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208
+
+
 GUARD = LeakGuard(
     # In the order of removal: a connected controller keeps its subsystem busy.
     LeakKind("nvme controller", lambda: (c.name for c in nvme.controllers()), _disconnect),
@@ -52,4 +58,5 @@ GUARD = LeakGuard(
         _free_loops,
     ),
     LeakKind("null_blk device", _null_block_devices),
+    LeakKind("nvmet instance", _nvmet_instances),
 )

@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The NVMe host side: controllers connected with nvme-cli, and their block devices."""
+"""The NVMe host side: controllers connected through /dev/nvme-fabrics, and their block devices.
+
+This is what nvme-cli does; starting a program for it takes longer than the rest under emulation.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import hashlib
-import json
-import subprocess
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from guestlib import logs
+from guestlib.logs import LogEntry
 from guestlib.nvmet import DISCOVERY_NQN, Port
 from harness.guestside import kernelfiles, wait
 
 HOST_NQN = "nqn.2026-01.org.example:host"
 CLASS = Path("/sys/class/nvme")
+FABRICS = "/dev/nvme-fabrics"
+KEEP_ALIVE = "keep_alive_tmo=30"  # what a discovery controller needs to stay
 # Seconds until a host is told to rescan: nvmet_ns_enable() (7.2) announces a namespace before it
 # marks it as enabled, so a host on another CPU that scans at once finds nothing, and gets no
 # second announcement.
@@ -24,19 +29,7 @@ MISSED = 3
 
 
 class NvmeError(Exception):
-    """nvme-cli failed; the message is its output."""
-
-
-def _nvme(*arguments: str) -> Any:
-    """Run nvme-cli with JSON output.  Raises NvmeError with its message."""
-    command = ["nvme", *arguments, "--output-format=json"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=wait.PATIENCE, stdin=subprocess.DEVNULL
-    )
-    if done.returncode:
-        message = (done.stderr + done.stdout).strip()
-        raise NvmeError(f"{' '.join(command)}: status {done.returncode}: {message}")
-    return json.loads(done.stdout) if done.stdout.strip() else {}
+    """The kernel refused a connection; the message says which, and why."""
 
 
 def host_id(nqn: str) -> str:
@@ -63,6 +56,11 @@ class Controller:
     def write(self, name: str, value: str | int) -> None:
         """Set a sysfs attribute.  Raises the kernel's OSError."""
         kernelfiles.store(self.folder / name, value)
+
+    @property
+    def device_file(self) -> str:
+        """The controller's device, for admin commands."""
+        return f"/dev/{self.name}"
 
     @property
     def state(self) -> str:
@@ -106,11 +104,6 @@ class Controller:
             wait.until(lambda: self.state in states, words)
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {self.state or 'gone'}") from None
-
-    def identify(self) -> dict[str, Any]:
-        """Return the Identify Controller data, with the names of the NVMe specification."""
-        answer: dict[str, Any] = _nvme("id-ctrl", f"/dev/{self.name}")
-        return answer
 
     def queues(self) -> int:
         """Return the number of queues, including the admin queue."""
@@ -157,6 +150,22 @@ def _head(path: str) -> str:
     return f"{instance}n{namespace}"
 
 
+@contextlib.contextmanager
+def impatient(seconds: int) -> Iterator[None]:
+    """Have hosts give up an admin command after ``seconds`` instead of a minute.
+
+    One that is just being connected, or deleted, when its target goes does not start over: what it
+    has sent is waited for until then (7.2).
+    """
+    timeout = Path("/sys/module/nvme_core/parameters/admin_timeout")
+    usual = timeout.read_text().strip()
+    kernelfiles.store(timeout, seconds)
+    try:
+        yield
+    finally:
+        kernelfiles.store(timeout, usual)
+
+
 def controllers() -> list[Controller]:
     """Return all NVMe controllers of this machine."""
     if not CLASS.is_dir():
@@ -164,23 +173,43 @@ def controllers() -> list[Controller]:
     return [Controller(entry.name) for entry in sorted(CLASS.iterdir())]
 
 
-def _where(port: Port, host: str) -> list[str]:
-    words = [f"--transport={port.trtype}", f"--traddr={port.traddr}"]
+def _where(port: Port, host: str) -> dict[str, str]:
+    where = {"transport": port.trtype, "traddr": port.traddr}
     if port.trsvcid:
-        words.append(f"--trsvcid={port.trsvcid}")
-    return [*words, f"--hostnqn={host}", f"--hostid={host_id(host)}"]
+        where["trsvcid"] = port.trsvcid
+    return where | {"hostnqn": host, "hostid": host_id(host)}
+
+
+def giving_up(port: Port) -> tuple[str, ...]:
+    """Return the option with which a host gives up at once when its controller is gone.
+
+    Over loop it always does, and does not know the option.
+    """
+    return () if port.trtype == "loop" else ("ctrl_loss_tmo=0",)
 
 
 def connect(
     port: Port, nqn: str, *options: str, host: str = HOST_NQN, io_queues: int = 1
 ) -> Controller:
-    """Connect to a subsystem; ``options`` are passed to nvme-cli.
+    """Connect to a subsystem; ``options`` are the kernel's, such as "reconnect_delay=1".
 
-    The default is a single I/O queue, because each costs time under emulation.
+    The default is a single I/O queue, because each costs time under emulation; 0 leaves the number
+    to the kernel.  Raises NvmeError.
     """
-    queues = [f"--nr-io-queues={io_queues}"] if io_queues else []
-    answer = _nvme("connect", f"--nqn={nqn}", *_where(port, host), *queues, *options)
-    return Controller(answer["device"])
+    words = [f"nqn={nqn}", *(f"{name}={text}" for name, text in _where(port, host).items())]
+    if io_queues:
+        words.append(f"nr_io_queues={io_queues}")
+    request = ",".join([*words, *options])
+    fabrics = os.open(FABRICS, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.write(fabrics, request.encode())
+        answer = os.read(fabrics, 256).decode()
+    except OSError as error:
+        raise NvmeError(f"{request}: {error.strerror}") from None
+    finally:
+        os.close(fabrics)
+    number = dict(word.split("=") for word in answer.strip().split(","))["instance"]
+    return Controller(f"nvme{number}")
 
 
 @contextlib.contextmanager
@@ -198,38 +227,23 @@ def connected(
 @contextlib.contextmanager
 def discovery(port: Port, host: str = HOST_NQN) -> Iterator[Controller]:
     """Connect a persistent discovery controller, which is notified when the port's log changes."""
-    with connected(port, DISCOVERY_NQN, host=host, io_queues=0) as controller:
+    with connected(port, DISCOVERY_NQN, KEEP_ALIVE, host=host, io_queues=0) as controller:
         yield controller
 
 
-@dataclasses.dataclass(frozen=True)
-class LogEntry:
-    """A record of a discovery log."""
-
-    nqn: str
-    trtype: str
-    traddr: str
-    trsvcid: str
-    port: int
-    kind: str
-
-
 def discover(
-    port: Port, *options: str, host: str = HOST_NQN, through: Controller | None = None
+    port: Port, *, host: str = HOST_NQN, through: Controller | None = None
 ) -> tuple[int, list[LogEntry]]:
     """Return the discovery log of a port: its generation counter and its records.
 
     ``through`` is a persistent discovery controller; without it the host connects for this call.
     """
-    device = [f"--device={through.name}"] if through else []
-    answer = _nvme("discover", *_where(port, host), *device, *options)
-    records = [
-        LogEntry(r["subnqn"], r["trtype"], r["traddr"], r["trsvcid"], r["portid"], r["subtype"])
-        for r in answer.get("records", [])
-    ]
-    return int(answer.get("genctr", 0)), records
+    if through:
+        return logs.discovery(through.device_file)
+    with discovery(port, host) as controller:
+        return logs.discovery(controller.device_file)
 
 
-def exported(port: Port, *options: str, host: str = HOST_NQN) -> list[str]:
+def exported(port: Port, *, host: str = HOST_NQN) -> list[str]:
     """Return the NQNs of subsystems in a port's discovery log, without the discovery service."""
-    return [e.nqn for e in discover(port, *options, host=host)[1] if e.kind == "nvme subsystem"]
+    return [e.nqn for e in discover(port, host=host)[1] if e.kind == "nvme subsystem"]

@@ -20,7 +20,7 @@ from harness.guestside.task import Task
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_LOOP", "CONFIG_NVME_MULTIPATH"),
-    needs.program("nvme"),
+    needs.config("CONFIG_NVME_FABRICS"),
     pytest.mark.usefixtures("place"),
 ]
 

@@ -26,7 +26,7 @@ from harness.guestside import needs, syscalls
 from harness.guestside.container import Container
 from harness.guestside.expect import errno_is
 
-pytestmark = needs.program("nvme")
+pytestmark = needs.config("CONFIG_NVME_FABRICS")
 
 NQN = "nqn.2026-01.org.example:shared"
 OWN_NQNS = ("nqn.2026-01.org.example:one", "nqn.2026-01.org.example:two")
@@ -87,12 +87,12 @@ class TestPoint7SameNames:
     def test_the_same_nqn_and_port_id_serve_different_data_over_loop(
         self, pair: tuple[Container, Container], files: tuple[str, str]
     ) -> None:
-        # Loop knows its ports by address for the whole machine, so that is what must differ.
-        ports = [loop_port(1, NQN, name=name) for name in ("one", "two")]
-        for container, port, file, uuid in zip(pair, ports, files, UUIDS, strict=True):
+        # And the same address: a host finds the port of its own instance, whichever came first.
+        port = loop_port(1, NQN)
+        for container, file, uuid in zip(pair, files, UUIDS, strict=True):
             namespace = Namespace(file, uuid=uuid, buffered=True)
             assert container.run(add, Subsystem(NQN, (namespace,)), port) == "made"
-        for seed, (container, port, uuid) in enumerate(zip(pair, ports, UUIDS, strict=True)):
+        for seed, (container, uuid) in enumerate(zip(pair, UUIDS, strict=True)):
             found = container.run(read_first, port, NQN, uuid)
             assert found == disks.pattern(4096, seed), f"container {seed} serves other data"
 
@@ -190,6 +190,23 @@ class TestPoint7Listening:
         assert (listens(4420), listens(4421)) == (True, True)
         assert initial.ports() == []
 
+    @needs.program("ip")
+    @needs.config("CONFIG_DUMMY", "CONFIG_IPV6")
+    def test_the_link_of_a_link_local_address_is_looked_up_in_the_containers_network(
+        self, make_container: Callable[..., Container]
+    ) -> None:
+        container = make_container(network=True)
+        address = "fe80::1"
+
+        def serve() -> bool:
+            links.ip("link", "add", "inside0", "type", "dummy")
+            links.set_up("inside0", f"{address}/64")
+            scoped = f"{address}%inside0"
+            assert add(Subsystem(NQN), tcp_port(1, NQN, traddr=scoped)) == "made"
+            return links.answers(scoped, 4420)
+
+        assert container.run(serve), "not at that link"
+
 
 class TestPoint7Discovery:
     @tcp
@@ -259,6 +276,22 @@ class TestPoint7Discovery:
         finally:
             if initial.read("discovery_nqn") != DISCOVERY_NQN:
                 initial.write("discovery_nqn", DISCOVERY_NQN)
+
+    def test_the_discovery_nqn_of_one_may_be_a_subsystem_of_another(
+        self, pair: tuple[Container, Container]
+    ) -> None:
+        own = OWN_NQNS[0]
+
+        def refused() -> bool:
+            with errno_is(errno.EINVAL):
+                (Instance().root / "subsystems" / own).mkdir()
+            return True
+
+        pair[0].run(lambda: Instance().write("discovery_nqn", own))
+        assert pair[0].run(refused), "its own discovery NQN is a subsystem, too"
+        assert pair[1].run(add, Subsystem(own)) == "made"
+        with errno_is(errno.EINVAL):
+            pair[1].run(lambda: Instance().write("discovery_nqn", own))
 
     @tcp
     def test_a_host_sees_the_discovery_nqn_of_the_instance_it_asks(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -14,7 +15,7 @@ from guestlib.nvmet import Instance, Namespace, Port, Subsystem
 from harness.guestside import needs
 from harness.guestside.expect import errno_is
 
-pytestmark = [needs.program("nvme"), pytest.mark.usefixtures("place")]
+pytestmark = [needs.config("CONFIG_NVME_FABRICS"), pytest.mark.usefixtures("place")]
 
 NQN = "nqn.2026-01.org.example:data"
 OTHER = "nqn.2026-01.org.example:data-other"
@@ -114,6 +115,22 @@ class TestConnection:
             found = [controller.read(name) for name in ("subsysnqn", "transport", "state")]
             assert found == [NQN, port.trtype, "live"]
 
+    @needs.program("nvme")
+    def test_nvme_cli_finds_connects_and_disconnects_it(
+        self, instance: Instance, make_port: Callable[..., Port]
+    ) -> None:
+        """The other tests do the same without starting a program each time."""
+        port = make_port(1, NQN)
+        where = [f"--transport={port.trtype}", f"--traddr={port.traddr}"]
+        where += [f"--trsvcid={port.trsvcid}"] if port.trsvcid else []
+        with instance.holding(Subsystem(NQN), port):
+            assert NQN in run("nvme", "discover", *where)
+            run("nvme", "connect", *where, f"--nqn={NQN}", "--nr-io-queues=1")
+            (controller,) = nvme.controllers()
+            assert controller.read("subsysnqn") == NQN
+            run("nvme", "disconnect", f"--device={controller.name}")
+            controller.becomes("")
+
     def test_after_disconnect_the_controller_is_gone(
         self, instance: Instance, make_port: Callable[..., Port]
     ) -> None:
@@ -147,3 +164,9 @@ class TestConnection:
             # ENXIO also says that the device, which is about to go, has become empty.
             with errno_is(errno.EOPNOTSUPP, errno.EIO, errno.ENXIO, errno.ENODEV, errno.ENOENT):
                 disks.read(device, 4096)
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

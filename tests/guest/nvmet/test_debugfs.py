@@ -16,7 +16,7 @@ from harness.guestside.container import Container
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_DEBUGFS", "CONFIG_NVME_TARGET_LOOP"),
-    needs.program("nvme"),
+    needs.config("CONFIG_NVME_FABRICS"),
 ]
 
 NQN = "nqn.2026-01.org.example:debugfs"

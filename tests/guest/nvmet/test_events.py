@@ -21,7 +21,7 @@ from guestlib.nvmet import (
 from harness.guestside import needs, wait
 from harness.guestside.container import Container
 
-pytestmark = needs.program("nvme")
+pytestmark = needs.config("CONFIG_NVME_FABRICS")
 
 NQN = "nqn.2026-01.org.example:events"
 OTHER = "nqn.2026-01.org.example:events-other"
@@ -146,7 +146,7 @@ class TestPoint7Events:
         self, make_container: Callable[..., Container]
     ) -> None:
         one, two = (make_container(network=True) for _ in range(2))
-        # At two addresses: nvme-cli connects to each once, whatever the network.
+        # At two addresses: a host connects to each once, whatever the network.
         port, other = tcp_port(1, NQN), tcp_port(1, NQN, traddr="127.0.0.2")
         assert one.run(add, *BOTH, port) == "made"
         assert two.run(add, *BOTH, other) == "made"
@@ -177,4 +177,4 @@ def add(*values: Subsystem | Port) -> str:
 
 def stay(port: Port) -> nvme.Controller:
     """Connect to discovery and stay connected."""
-    return nvme.connect(port, DISCOVERY_NQN, io_queues=0)
+    return nvme.connect(port, DISCOVERY_NQN, nvme.KEEP_ALIVE, io_queues=0)

@@ -16,7 +16,7 @@ from harness.guestside.container import Container
 from harness.guestside.kernelfiles import CONFIGFS
 
 pytestmark = [
-    needs.program("nvme"),
+    needs.config("CONFIG_NVME_FABRICS"),
     needs.config("CONFIG_NVME_TARGET_LOOP", "CONFIG_FUSE_FS"),
 ]
 

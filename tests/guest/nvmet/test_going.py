@@ -24,7 +24,7 @@ from harness.guestside.task import Task
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_LOOP", "CONFIG_FUSE_FS"),
-    needs.program("nvme"),
+    needs.config("CONFIG_NVME_FABRICS"),
 ]
 
 NQN = "nqn.2026-01.org.example:going"

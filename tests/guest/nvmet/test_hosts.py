@@ -14,7 +14,7 @@ from harness.guestside.expect import errno_is
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_LOOP"),
-    needs.program("nvme"),
+    needs.config("CONFIG_NVME_FABRICS"),
     pytest.mark.usefixtures("place"),
 ]
 

@@ -11,7 +11,7 @@ from guestlib.nvmet import Instance, Namespace, Port, Subsystem, loop_port
 from harness.guestside import needs
 from harness.guestside.container import Container
 
-pytestmark = [needs.config("CONFIG_NVME_TARGET_LOOP"), needs.program("nvme")]
+pytestmark = [needs.config("CONFIG_NVME_TARGET_LOOP"), needs.config("CONFIG_NVME_FABRICS")]
 
 NQN = "nqn.2026-01.org.example:loop"
 OTHER = "nqn.2026-01.org.example:loop-other"

@@ -23,7 +23,7 @@ from harness.guestside.expect import errno_is
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_PASSTHRU", "CONFIG_NVME_TARGET_LOOP"),
-    needs.program("nvme"),
+    needs.config("CONFIG_NVME_FABRICS"),
 ]
 
 INNER = "nqn.2026-01.org.example:passthru-inner"

@@ -15,7 +15,7 @@ from guestlib.nvmet import Instance, Namespace, Port, Subsystem
 from harness.guestside import needs, wait
 from harness.guestside.expect import errno_is
 
-pytestmark = [needs.program("nvme"), pytest.mark.usefixtures("place")]
+pytestmark = [needs.config("CONFIG_NVME_FABRICS"), pytest.mark.usefixtures("place")]
 
 NQN = "nqn.2026-01.org.example:queues"
 UUID = "0c7dd3d5-9a0b-4a3c-8a52-35e0cf0c11ab"
@@ -78,7 +78,7 @@ def test_a_limit_changed_while_connected_has_the_host_come_back_with_that_many(
     instance: Instance, make_port: Callable[..., Port], file: str
 ) -> None:
     port = make_port(1, NQN)
-    options = ["--reconnect-delay=1"] if port.trtype == "tcp" else []
+    options = ["reconnect_delay=1"] if port.trtype == "tcp" else []
     with (
         instance.holding(limited(2, file), port),
         nvme.connected(port, NQN, *options, io_queues=2) as controller,
@@ -100,6 +100,6 @@ def test_a_port_limits_the_length(instance: Instance, make_port: Callable[..., P
     port = dataclasses.replace(make_port(1, NQN), params=(("max_queue_size", "32"),))
     with (
         instance.holding(Subsystem(NQN), port),
-        nvme.connected(port, NQN, "--queue-size=128") as controller,
+        nvme.connected(port, NQN, "queue_size=128") as controller,
     ):
         assert int(controller.read("sqsize")) + 1 == 32

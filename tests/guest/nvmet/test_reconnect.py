@@ -25,7 +25,7 @@ from harness.guestside.task import Task
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_TCP", "CONFIG_NVME_TCP"),
-    needs.program("nvme"),
+    needs.config("CONFIG_NVME_FABRICS"),
 ]
 cables = [needs.config("CONFIG_VETH"), needs.program("ip")]
 
@@ -35,7 +35,7 @@ LINK, HERE, THERE = "cut0", "10.79.0.1/24", "10.79.0.2"
 PORT = tcp_port(1, NQN, traddr=THERE)
 BLOCK = 1 << 16
 # A host that notices in a second or two, and tries again every second without end.
-PATIENT = ("--keep-alive-tmo=1", "--reconnect-delay=1", "--ctrl-loss-tmo=-1")
+PATIENT = ("keep_alive_tmo=1", "reconnect_delay=1", "ctrl_loss_tmo=-1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +162,7 @@ class TestPort:
         port = tcp_port(1, NQN)
         with (
             instance.holding(Subsystem(NQN), port),
-            nvme.connected(port, NQN, "--ctrl-loss-tmo=0") as controller,
+            nvme.connected(port, NQN, *nvme.giving_up(port)) as controller,
         ):
             instance.unlink(1, NQN)
             controller.becomes("")

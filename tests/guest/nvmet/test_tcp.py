@@ -9,14 +9,14 @@ import errno
 
 import pytest
 
-from guestlib import disks, links, nvme
+from guestlib import disks, links, logs, nvme
 from guestlib.nvmet import Instance, Namespace, Port, Subsystem, tcp_port
 from harness.guestside import needs
 from harness.guestside.expect import errno_is
 
 pytestmark = [
     needs.config("CONFIG_NVME_TARGET_TCP", "CONFIG_NVME_TCP"),
-    needs.program("nvme"),
+    needs.config("CONFIG_NVME_FABRICS"),
     pytest.mark.usefixtures("place"),
 ]
 
@@ -36,7 +36,7 @@ def check_data(instance: Instance, port: Port, file: str, *options: str) -> None
 class TestData:
     @pytest.mark.parametrize(
         "digests",
-        [("--hdr-digest",), ("--data-digest",), ("--hdr-digest", "--data-digest")],
+        [("hdr_digest",), ("data_digest",), ("hdr_digest", "data_digest")],
         ids=["header", "data", "both"],
     )
     def test_digests_keep_the_data_whole(
@@ -74,7 +74,7 @@ class TestInlineData:
         port = dataclasses.replace(PORT, params=params)
         subsystem = Subsystem(NQN, (Namespace(file, uuid=UUID, buffered=True),))
         with instance.holding(subsystem, port), nvme.connected(port, NQN) as controller:
-            found = controller.identify()["ioccsz"] * 16 - 64  # a command has 64 bytes
+            found = logs.capsule(controller.device_file)
             assert found == limit, f"expected {limit} bytes inside a command, found {found}"
             device = controller.device(1, UUID)
             sizes = [s for s in (limit - 4 * KIBI, limit, limit + 4 * KIBI) if s]

@@ -15,14 +15,14 @@ from guestlib.nvmet import Instance, Namespace, Port, Subsystem, loop_port, tcp_
 from harness.guestside import needs
 from harness.guestside.container import Container
 
-pytestmark = [needs.program("nvme", "fio")]
+pytestmark = [needs.program("fio"), needs.config("CONFIG_NVME_FABRICS")]
 
 NQN = "nqn.2026-01.org.example:together"
 COUNT = 3
 
 
 def own_tcp_port(number: int) -> Port:
-    # nvme-cli connects to each address once, whatever the network.
+    # A host connects to each TCP address once, whatever the network.
     return tcp_port(1, NQN, traddr=f"127.0.0.{number}")
 
 

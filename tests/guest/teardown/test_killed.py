@@ -10,14 +10,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 
 from guestlib import disks, nvme
 from guestlib.instances import check_own
 from guestlib.nvmet import AnaGroup, Instance, Namespace, NvmetHost, Port, Subsystem, tcp_port
-from harness.guestside import kernelfiles, needs, syscalls, wait
+from harness.guestside import needs, syscalls, wait
 from harness.guestside.container import Container
 from harness.guestside.kernelfiles import CONFIGFS
 from harness.guestside.task import Task
@@ -108,16 +107,9 @@ def check_gone(initial: Instance, file: str) -> None:
 
 @pytest.fixture
 def impatient() -> Iterator[None]:
-    """Hosts give up a command after five seconds instead of a minute.
-
-    A controller that is being deleted when its target dies does not start over: what it had sent
-    is waited for until then (7.2).
-    """
-    timeout = Path("/sys/module/nvme_core/parameters/admin_timeout")
-    usual = timeout.read_text()
-    kernelfiles.store(timeout, 5)
-    yield
-    kernelfiles.store(timeout, usual.strip())
+    """Hosts do not wait a minute for what they sent to a target that died."""
+    with nvme.impatient(5):
+        yield
 
 
 @pytest.mark.parametrize("port", PORTS)
@@ -160,7 +152,7 @@ class TestKilled:
                     container.destroy()
             check_gone(initial, file)
 
-    @needs.program("nvme")
+    @needs.config("CONFIG_NVME_FABRICS")
     @needs.config("CONFIG_NVME_TCP")
     @pytest.mark.usefixtures("impatient")
     def test_a_container_while_a_host_connects_to_it(
@@ -188,4 +180,4 @@ class TestKilled:
 
 def connect(port: Port) -> None:
     with suppress(nvme.NvmeError):  # so impatient a host gives up a slow guest, too
-        nvme.connect(port, NQN, "--ctrl-loss-tmo=0").disconnect()
+        nvme.connect(port, NQN, *nvme.giving_up(port)).disconnect()

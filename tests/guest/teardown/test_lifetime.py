@@ -22,6 +22,7 @@ pytestmark = needs.config("CONFIG_CONFIGFS_FS", "CONFIG_NVME_TARGET")
 NQN = "nqn.2026-01.org.example:lifetime"
 OTHER = "nqn.2026-01.org.example:other"
 ROUNDS = 30
+INSTANCES = Path("/sys/kernel/debug/nvmet-instances")
 
 
 def hosts(where: str = CONFIGFS) -> list[str]:
@@ -163,68 +164,41 @@ class TestPoint8TornDown:
         assert container.run(hosts) == []
         assert initial.subsystems() == []
 
-    @needs.feature("slab_counts")
-    def test_instances_that_come_and_go_leave_no_entries_in_memory(
-        self, container: Container, initial: Instance
-    ) -> None:
-        rounds = 10 * ROUNDS
-
-        def come_and_go() -> int:
-            before = entries()
-            for _ in range(rounds):
-                add()
-                umount_and_mount()
-                if hosts():
-                    return -1
-            return entries() - before
-
-        grown = container.run(come_and_go, seconds=wait.ENDLESS)
-        assert grown != -1, "the configuration outlived its last mount"
-        # Each instance has half a dozen entries.  The count is of a cache that others may share
-        # and that keeps some free objects per CPU, so it is never exact.
-        assert grown < rounds, f"{grown} entries more after {rounds} instances"
-        assert initial.hosts() == []
-
-
-def entries() -> int:
-    """Entries of configfs in the kernel's memory, roughly.
-
-    Freed ones wait in each processor's share, and by the thousand in KASAN's quarantine, until the
-    cache is shrunk.
-    """
-    shrink = Path("/sys/kernel/slab/configfs_dir_cache/shrink")
-    if shrink.exists():
-        shrink.write_text("1")
-    for line in Path("/proc/slabinfo").read_text().splitlines():
-        if line.startswith("configfs_dir_cache "):
-            return int(line.split()[1])
-    raise AssertionError("/proc/slabinfo lost configfs_dir_cache")
-
 
 class TestPoint10Identity:
     def test_no_new_namespace_gets_an_instance_that_was(
         self, initial: Instance, container: Container
     ) -> None:
+        """Each one lives on, held by a descriptor, so that it could be found under its id."""
+
         def generations() -> list[list[str]]:
             found: list[list[str]] = []
+            held: list[int] = []
             while len(found) < ROUNDS and not any(found):
+                held.append(syscalls.open_tree(CONFIGFS, syscalls.OPEN_TREE_CLONE))
                 syscalls.unshare(syscalls.CLONE_NEWNS)  # the one before ends here
-                syscalls.umount(CONFIGFS, syscalls.MNT_DETACH)
                 mount_configfs()
                 found.append(hosts())
                 if not found[-1]:
                     add()
             return found
 
+        check_own(container)
         container.run(add)
         assert container.run(generations) == [[]] * ROUNDS
         assert initial.hosts() == []
 
-    def test_namespace_ids_are_not_used_again(self) -> None:
+    @needs.config("CONFIG_NVME_TARGET_DEBUGFS")
+    def test_an_instance_has_the_id_of_its_namespace_and_none_comes_twice(self) -> None:
+        """debugfs shows it.  Numbers of inodes, say, are also unique, but only while they last."""
         seen = []
         for _ in range(5):
             with Container() as container:
-                seen.append(container.mount_namespace())
+                there = shown()
+                container.mount_configfs()
+                (new,) = shown() - there or {"none"}
+                assert new == str(container.mount_namespace())
+                seen.append(int(new))
         assert seen == sorted(set(seen)), "an id came twice or went down"
 
     def test_an_instance_that_outlives_its_namespace_is_nobody_elses(
@@ -249,6 +223,11 @@ class TestPoint10Identity:
         keeper.run(add, OTHER)
         assert make_container(How.CLONE3).run(hosts) == []
         assert initial.hosts() == []
+
+
+def shown() -> set[str]:
+    """The ids of all instances but the initial one."""
+    return {entry.name for entry in INSTANCES.iterdir()} if INSTANCES.is_dir() else set()
 
 
 def test_a_namespace_is_gone_soon_after_its_task() -> None:
@@ -285,7 +264,7 @@ class TestPoint8NothingPinsItself:
     def test_no_overlay_lies_on_it(self, container: Container, tmp_path: Path) -> None:
         """A file of the overlay would hold it, wherever that file lies."""
         check_own(container)
-        folder = Path(f"/sys/kernel/debug/nvmet-instances/{container.mount_namespace()}")
+        folder = INSTANCES / str(container.mount_namespace())
         assert folder.is_dir()
 
         def overlay() -> None:

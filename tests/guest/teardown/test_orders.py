@@ -86,7 +86,7 @@ def scene(
     port, file = PORTS[request.param], make_file(1)
     subsystem = Subsystem(NQN, (Namespace(file, uuid=UUID, buffered=True),))
     container.run(lambda: Instance().add(NvmetHost(NQN), subsystem, port))
-    controller = container.run(lambda: nvme.connect(port, NQN, "--ctrl-loss-tmo=0"))
+    controller = container.run(lambda: nvme.connect(port, NQN, *nvme.giving_up(port)))
     keeper_fd = os.open(f"/proc/{keeper.pid}/ns/mnt", os.O_RDONLY)
     container.run(bind_elsewhere, keeper_fd, str(tmp_path))
     os.close(keeper_fd)
@@ -118,7 +118,7 @@ ORDERS = [
 ]
 
 
-@needs.program("nvme")
+@needs.config("CONFIG_NVME_FABRICS")
 @pytest.mark.parametrize(("scene", "order"), ORDERS, indirect=["scene"])
 def test_every_order_of_letting_go(scene: Scene, order: tuple[str, ...]) -> None:
     for step in order:

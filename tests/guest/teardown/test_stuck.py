@@ -21,7 +21,7 @@ from harness.guestside.kernelfiles import CONFIGFS
 from harness.guestside.task import Task
 
 pytestmark = [
-    needs.program("nvme"),
+    needs.config("CONFIG_NVME_FABRICS"),
     needs.config("CONFIG_FUSE_FS", "CONFIG_NVME_TARGET_LOOP", "CONFIG_NVME_TARGET_DEBUGFS"),
 ]
 
@@ -145,7 +145,7 @@ class TestPoint8Stuck:
         outer, inner = tcp_port(1, NQN), loop_port(1, OTHER, name="inner")
         file = make_file(1)
         first.run(lambda: add(file, outer))
-        lost = nvme.connect(outer, NQN, "--ctrl-loss-tmo=-1", "--reconnect-delay=1")
+        lost = nvme.connect(outer, NQN, "ctrl_loss_tmo=-1", "reconnect_delay=1")
         with ExitStack() as stack:
             stack.callback(lost.disconnect)
             disk = lost.device()
@@ -178,7 +178,7 @@ class TestPoint8Stuck:
             stack.callback(initial.remove_port, "1")
             stack.callback(files.close_server)
             add(files.path, port)
-            controller = nvme.connect(port, NQN, "--ctrl-loss-tmo=0")
+            controller = nvme.connect(port, NQN, *nvme.giving_up(port))
             with writing(controller.device()):
                 files.wait_for_write()
                 Task(initial.unlink, 1, NQN).result()

@@ -30,7 +30,7 @@ from harness.guestside.container import Container
 from harness.guestside.kernelfiles import CONFIGFS
 from harness.guestside.task import Task
 
-pytestmark = needs.program("nvme")
+pytestmark = needs.config("CONFIG_NVME_FABRICS")
 
 NQN = "nqn.2026-01.org.example:teardown"
 OTHER = "nqn.2026-01.org.example:other"
@@ -48,9 +48,6 @@ PORTS = [
     ),
 ]
 tcp = needs.config("CONFIG_NVME_TARGET_TCP", "CONFIG_NVME_TCP")
-
-# A host gives up at once when its controller is gone, so that no test waits for it.
-GIVE_UP = ("--ctrl-loss-tmo=0",)
 
 
 def by_umount(container: Container) -> None:
@@ -163,7 +160,7 @@ class TestPoint8Released:
 @contextmanager
 def connected(container: Container, port: Port) -> Iterator[nvme.Controller]:
     """A host connected by a task of the container; its controller belongs to the machine."""
-    controller = container.run(lambda: nvme.connect(port, NQN, *GIVE_UP))
+    controller = container.run(lambda: nvme.connect(port, NQN, *nvme.giving_up(port)))
     try:
         yield controller
     finally:

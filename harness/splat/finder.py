@@ -239,7 +239,7 @@ class _Finder:
         proven = message.prefix in self.proven
         if message.clock is not None and (message.clock, message.text) in self.seen:
             return True  # a program repeats an earlier kernel message
-        splat = self.open.get(message.caller) or self.glued(message, headline)
+        splat = self.open.get(message.caller)
         bare = self.bare(message) and not headline.kind.by_program
         if bare and (not headline.sure or (splat is not None and (splat.stamped or self.strict))):
             return False  # printed by a program
@@ -274,21 +274,6 @@ class _Finder:
             splat.take(headline, start.match, sure)
         if splat.ended:
             self.close(splat)
-
-    def glued(self, message: Message, headline: Headline) -> OpenSplat | None:
-        """Return the open splat that a headline continues, but for what seemed to be its prefix.
-
-        A program's unfinished line, such as a prompt, may stand before the first message.
-        """
-        for splat in tuple(self.open.values()):
-            near = self.number - splat.number <= PENDING and not message.prefix
-            if near and splat.prefix and not splat.sure and splat.continued_by(headline):
-                del self.open[splat.caller]
-                self.prefixes = [one for one in self.prefixes if one.name != splat.prefix]
-                splat.caller, splat.prefix = message.caller, ""
-                self.open[message.caller] = self.latest[message.caller] = splat
-                return splat
-        return None
 
     def bare(self, message: Message) -> bool:
         """Whether a line has no timestamp in a log where the kernel's lines have one."""

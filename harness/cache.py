@@ -39,6 +39,9 @@ KINDS = (
     # Worktrees borrow the objects of the sources, so they are removed together.
     CacheKind("trees", "trees", "worktrees with series applied"),
     CacheKind("series", "sources", "series read from an mbox, one file per mail"),
+    CacheKind("packs", "trees", "commits that a driver sent to this worker"),
+    CacheKind("suites", "trees", "suites that a driver sent to this worker"),
+    CacheKind("trials", "trees", "evidence of trials that a worker does"),
     CacheKind("builds", "builds", "build folders for incremental builds"),
     CacheKind("kernels", "kernels", "finished kernels"),
     CacheKind("baselines", "kernels", "test results of base kernels"),

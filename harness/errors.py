@@ -30,6 +30,10 @@ class UsageError(HarnessError):
     exit_code = USAGE
 
 
+class Uncollected(UsageError):
+    """pytest cannot collect the suites on this kernel; the kernel may be the reason."""
+
+
 class HostFault(HarnessError):
     """The machine is at fault, not the kernel under test: network, disk, tools (exit code 128)."""
 
@@ -69,6 +73,10 @@ class SeriesError(Untestable):
 
 class GuestFault(HostFault):
     """The guest could not be started, or its kernel printed nothing."""
+
+
+class LacksRelease(HostFault):
+    """A worker cannot get the release that a thin pack of sources is based on."""
 
 
 class Interrupted(HarnessError):

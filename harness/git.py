@@ -124,13 +124,28 @@ def line(repo: Path, *words: str | os.PathLike[str]) -> str:
     return run(repo, *words).stdout.strip()
 
 
-def start(repo: Path, *words: str | os.PathLike[str]) -> process.Group:
+def start(repo: Path, *words: str | os.PathLike[str], stdout: int | None = None) -> process.Group:
     """Start git in ``repo``; its standard input and standard error are pipes.
 
     Raises HostFault if git is not installed.
     """
     pipe = subprocess.PIPE
-    return process.Group(_argv(repo, words), env=environment(), stdin=pipe, stderr=pipe)
+    argv, env = _argv(repo, words), environment()
+    return process.Group(argv, env=env, stdin=pipe, stdout=stdout, stderr=pipe)
+
+
+def data(repo: Path, *words: str | os.PathLike[str], stdin: str) -> bytes:
+    """Run git and return its output as it is.  Raises HostFault if git fails."""
+    with start(repo, *words, stdout=subprocess.PIPE) as group:
+        output, complaints = group.popen.communicate(stdin.encode())
+        if group.popen.returncode:
+            raise HostFault(
+                f"git {os.fspath(words[0])} failed in {repo}",
+                hint=f"git -C {repo} fsck --connectivity-only",
+                details=complaints.decode(errors="replace").strip(),
+            )
+    assert isinstance(output, bytes)
+    return output
 
 
 def _argv(repo: Path, words: Sequence[str | os.PathLike[str]]) -> process.Argv:

@@ -164,7 +164,10 @@ _TEST_VERBS = ("run", "check", "bisect")
 _PAIR_VERBS = ("run", "check")  # these test a patched kernel and its base
 _HISTORY_VERBS = (*_TEST_VERBS, "compare", "history", "runs", "show", "gc", "report")
 
+_CLUSTER_VERBS = ("run",)  # these can do their trials on other machines
+
 SERIES, KERNEL, TESTS, GUESTS, RESULTS = "series", "kernel", "tests", "guests", "results"
+CLUSTER = "other machines"
 
 # fmt: off
 OPTIONS = (
@@ -282,6 +285,14 @@ OPTIONS = (
         (*_TEST_VERBS, "compare"), RESULTS, metavar="DIR", type=path, plan="out"),
     CommandOption("--db", "the history database (see docs/history.md)",
         _HISTORY_VERBS, RESULTS, metavar="URL|FILE", plan="db", setting="db"),
+    CommandOption("--on",
+        "do the trials on workers: local:N processes here, or those of a Dask scheduler",
+        _CLUSTER_VERBS, CLUSTER, metavar="local:N|ADDRESS", plan="on"),
+    CommandOption("--tls", "encrypt, with the certificates in Dask's configuration",
+        _CLUSTER_VERBS, CLUSTER, plan="tls"),
+    CommandOption("--insecure",
+        "allow an unencrypted scheduler on another machine: whoever reaches it can run code here",
+        _CLUSTER_VERBS, CLUSTER, plan="insecure"),
     # Options of pytest only.
     CommandOption(pytest="--kernel", metavar="IMAGE", default=None,
         help="boot this kernel image and run the tests in its guests"),

@@ -10,29 +10,45 @@ import importlib.metadata
 import os
 import platform
 import time
+import typing
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import harness
 from harness import architectures, guest
-from harness.errors import HarnessError, HostFault, Interrupted, Untestable
+from harness.cluster import connect
+from harness.errors import HarnessError, HostFault, Interrupted, NotBuilt, Untestable
 from harness.guest import accel
 from harness.lab import coverage, folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import require_suites
-from harness.model import LineState, Plan, Run, SeriesLines, Source, Trial, looks_running
+from harness.model import (
+    Checkout,
+    Kernel,
+    LineState,
+    Plan,
+    Run,
+    SeriesLines,
+    Side,
+    Source,
+    Trial,
+    looks_running,
+)
 from harness.options import repeat_command
 from harness.progress import Progress
 from harness.publish import junit
 from harness.results import evidence, store
 from harness.results.regression import compared, new_splats
 
+if typing.TYPE_CHECKING:
+    from harness.cluster.trials import RemoteLab
+
 _MOST_SHOWN = 20  # lines about code that is not compiled
 
 
 @dataclasses.dataclass(frozen=True)
 class RunContext:
-    """What is known about a run before its first test."""
+    """What is known about a run before its first test; ``remote``: workers do its trials."""
 
     lab: Lab
     source: Source
@@ -41,7 +57,8 @@ class RunContext:
     begin: float
     command: tuple[str, ...]
     about: tuple[tuple[str, str], ...]
-    lines: SeriesLines | None
+    remote: RemoteLab | None = None
+    lines: SeriesLines | None = None
 
 
 def run(
@@ -59,21 +76,32 @@ def run(
     guest.sweep()
     require_suites(plan)
     folder.check(plan)
-    lab = Lab.of(plan, progress)
-    arch = lab.toolchain.arch
-    if not architectures.named(arch).proven:
-        progress.say(f"{arch}: nobody has booted this architecture with the harness yet")
-    source = kernels.find_source(plan, progress)
-    lab, built = lab.with_suites(source, suggesting=True).kernels(source)
-    _require_code(built[-1])
-    place = folder.make(plan, started, command)
-    began(place, source)
-    progress.say(f"evidence: {place}")
-    about = tuple(_about(arch))  # now, since an interrupted run must not start programs
-    lines = built[-1].lines
-    context = RunContext(lab, source, place, started, begin, command, about, lines)
-    with folder.writing(place):
-        return _test(context, built)
+    with connect.workers(plan, progress) as cluster:
+        lab = Lab.of(plan, progress, boots=cluster is None)
+        arch = lab.toolchain.arch
+        if not architectures.named(arch).proven:
+            progress.say(f"{arch}: nobody has booted this architecture with the harness yet")
+        source = kernels.find_source(plan, progress)
+        lab = lab.with_suites(source, suggesting=True)
+        about = tuple(_about(arch))  # now, since an interrupted run must not start programs
+        if cluster is None:
+            lab, built = lab.kernels(source)
+            _require_code(built[-1])
+            context = RunContext(lab, source, Path(), started, begin, command, about)
+        else:
+            from harness.cluster.trials import RemoteLab  # it needs Dask
+
+            remote, checkouts = RemoteLab.of(cluster, lab, source)
+            about += remote.about
+            context = RunContext(remote.lab, source, Path(), started, begin, command, about, remote)
+        place = folder.make(plan, started, command)
+        began(place, source)
+        progress.say(f"evidence: {place}")
+        context = dataclasses.replace(context, folder=place)
+        with folder.writing(place):
+            if cluster is None:
+                return _test(context, [_here(context, kernel) for kernel in built])
+            return _test(context, [_elsewhere(context, *side) for side in checkouts])
 
 
 def _require_code(judged: Built) -> None:
@@ -89,26 +117,71 @@ def _require_code(judged: Built) -> None:
         )
 
 
-def _test(context: RunContext, built: Sequence[Built]) -> Run:
+@dataclasses.dataclass(frozen=True)
+class _SideTrial:
+    """A side and its trial, which ``result`` waits for, given the base's.
+
+    ``kernel`` is what is known of the kernel if the trial is interrupted.
+    """
+
+    side: Side
+    kernel: Kernel
+    result: Callable[[Trial | None], tuple[Built, Trial]]
+
+
+def _here(context: RunContext, built: Built) -> _SideTrial:
+    """Return the trial of a kernel on this machine; it begins when its result is wanted."""
+    place = context.folder / built.side
+
+    def result(base: Trial | None) -> tuple[Built, Trial]:
+        with folder.writing(place):
+            return built, trial.run(context.lab, built, place, base=base)
+
+    return _SideTrial(built.side, built.kernel, result)
+
+
+def _elsewhere(context: RunContext, side: Side, checkout: Checkout) -> _SideTrial:
+    """Return the trial of a commit on a worker; it begins now, beside the others."""
+    assert context.remote is not None
+    place = context.folder / side
+    config, commit, arch = place / evidence.CONFIG, checkout.commit, context.lab.toolchain.arch
+    unknown = Kernel("", place, place, config, "", commit, arch)
+    requested = context.remote.request(
+        side, checkout, place, len(checkout.patches), keep=side is Side.BASE
+    )
+
+    def result(base: Trial | None) -> tuple[Built, Trial]:
+        try:
+            built, tested = requested.result(base)
+        except NotBuilt as error:
+            if base is None:
+                raise
+            raise kernels.breaks_build(error) from error
+        _require_code(built)
+        return built, tested
+
+    return _SideTrial(side, unknown, result)
+
+
+def _test(context: RunContext, sides: Sequence[_SideTrial]) -> Run:
     """Test one side after the other; results are recorded even if the run is interrupted."""
-    sides: list[Trial] = []
+    tested: list[Trial] = []
     try:
-        for kernel in built:
-            place = context.folder / kernel.side
-            with folder.writing(place):
-                base = sides[0] if sides else None
-                sides.append(trial.run(context.lab, kernel, place, base=base))
-        return _record(context, _rerun(context, _as_run(context, sides)))
+        for side in sides:
+            built, result = side.result(tested[0] if tested else None)
+            tested.append(result)
+            context = dataclasses.replace(context, lines=built.lines)
+        return _record(context, _rerun(context, _as_run(context, tested)))
     except (KeyboardInterrupt, HostFault) as why:
         with contextlib.suppress(OSError):  # a full disk
-            if len(sides) < len(built):
-                place = context.folder / kernel.side
-                sides.append(evidence.read(place, kernel.side, kernel.kernel, stopped=True))
-            run = dataclasses.replace(_as_run(context, sides), interrupted=True)
+            for side in sides[len(tested) :][: None if context.remote else 1]:
+                place = context.folder / side.side
+                tested.append(evidence.read(place, side.side, side.kernel, stopped=True))
+            run = dataclasses.replace(_as_run(context, tested), interrupted=True)
             _record(context, run)
         if isinstance(why, HostFault):
             raise
-        what = f"interrupted: {ended_so_far(sides)}; all evidence is kept in {context.folder}"
+        what = f"interrupted: {ended_so_far(tested)}; all evidence is kept in {context.folder}"
         raise Interrupted(what, hint=repeat_command(context.lab.plan)) from None
 
 
@@ -147,7 +220,14 @@ def _rerun(context: RunContext, run: Run) -> Run:
         return run
     lab, place = context.lab, run.folder / rerun.FOLDER
     folders = (run.folder / run.sides[0].side, run.folder / run.judged.side)
-    settled = rerun.settle(run.changes, folders, lab.plan.reruns, place, lab.progress)
+    settled = rerun.settle(
+        run.changes,
+        folders,
+        lab.plan.reruns,
+        place,
+        lab.progress,
+        context.remote.runners(folders) if context.remote else None,
+    )
     splats = new_splats(settled.splats, run.splats)
     return dataclasses.replace(run, changes=settled.changes, splats=splats)
 

@@ -6,13 +6,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from harness.adaptors import Entry, ItemResult, ktap
+from harness.errors import HostFault
 from harness.guestside import syscalls
 from harness.model import Outcome
 
@@ -74,6 +76,17 @@ def _own_root() -> None:
     os.chdir(root)
     syscalls.pivot_root(".", ".")  # the old root is now mounted over the new one
     syscalls.umount(".", syscalls.MNT_DETACH)
+
+
+def installed(option: str, programs: Iterable[str]) -> None:
+    """Raise HostFault, for the option that needs these programs, if one is not installed."""
+    sbin = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    missing = [name for name in programs if shutil.which(name, path=sbin) is None]
+    if missing:
+        raise HostFault(
+            f"{option}: {', '.join(missing)} not installed",
+            hint=f"harness setup {' '.join(missing)}",
+        )
 
 
 def disks() -> Iterator[str]:

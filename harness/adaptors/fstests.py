@@ -17,13 +17,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.adaptors import AdaptedSuite, Adaptor, Entry, ItemResult, Sources
-from harness.adaptors.execute import disks, execute
+from harness.adaptors.execute import disks, execute, installed
 from harness.errors import UsageError
 from harness.model import Option, Outcome
 
 _SECONDS = 600.0  # the slowest tests of the group "quick" write gigabytes
 _SIZE = 4096  # MiB of each disk, of which nothing is used until it is written
 _SHOWN = 40  # lines of ./check in the message of a failure
+_PROGRAMS = ("xfs_io", "gawk", "mkfs.ext4")
 _USERS = ("fsgqa", "fsgqa2", "123456-fsgqa")  # the tests' README asks for them
 _OPTIONS = (
     *("BLK_DEV_LOOP", "EXT4_FS", "EXT4_FS_POSIX_ACL", "EXT4_FS_SECURITY", "QUOTA", "QFMT_V2"),
@@ -121,6 +122,7 @@ def _check(suite: AdaptedSuite, place: Path) -> None:
                 f"--fstests: {folder} has no test or group {suite.item}",
                 hint=f"one of {', '.join(near or ['generic/quick', 'generic/001'])}",
             )
+    installed("--fstests", _PROGRAMS)
 
 
 def _options(_whats: Sequence[str], _sources: Sources) -> tuple[Option, ...]:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.adaptors import AdaptedSuite, Adaptor, Entry, ItemResult, Sources
-from harness.adaptors.execute import execute, judge
-from harness.errors import HostFault, UsageError
+from harness.adaptors.execute import execute, installed, judge
+from harness.errors import UsageError
 from harness.model import Option
 
 if TYPE_CHECKING:  # guests do without
@@ -65,11 +65,7 @@ def _check(suite: AdaptedSuite, _folder: Path) -> None:
             f"--kselftest {what}: not a target of the self-tests",
             hint="a folder below tools/testing/selftests, such as mount_setattr",
         )
-    if shutil.which("rsync") is None:
-        raise HostFault(
-            "the self-tests cannot be installed: rsync is not installed",
-            hint="on Debian: apt install rsync",
-        )
+    installed("--kselftest", ("rsync",))
 
 
 def _seconds(_what: str, _item: str, place: Path) -> float:

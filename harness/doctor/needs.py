@@ -241,6 +241,75 @@ SUITES = (
     _program("fio", "suites", "writes and verifies data under load", level=NeedLevel.RECOMMENDED),
 )
 
+# For the tests that kernel people already have.  A series without suites gets self-tests by itself.
+ADAPTORS = (
+    _program("rsync", "suites", "installs the self-tests", level=NeedLevel.RECOMMENDED),
+    Need(
+        "libcap headers",
+        "suites",
+        "self-tests of mounts, namespaces and capabilities",
+        CHeader("sys/capability.h", ("-lcap",)),
+        Packages("libcap-dev", "libcap-devel", "libcap-devel", "libcap"),
+        level=NeedLevel.RECOMMENDED,
+    ),
+    Need(
+        "libmnl headers",
+        "suites",
+        "self-tests of netlink",
+        CHeader("libmnl/libmnl.h", ("-lmnl",)),
+        Packages("libmnl-dev", "libmnl-devel", "libmnl-devel", "libmnl"),
+        level=NeedLevel.EXTRA,
+    ),
+    Need(
+        "libnuma headers",
+        "suites",
+        "self-tests of memory management",
+        CHeader("numa.h", ("-lnuma",)),
+        Packages("libnuma-dev", "numactl-devel", "libnuma-devel", "numactl"),
+        level=NeedLevel.EXTRA,
+    ),
+    Need(
+        "libfuse headers",
+        "suites",
+        "self-tests of memfd",
+        CHeader("fuse.h", ("-D_FILE_OFFSET_BITS=64", "-I/usr/include/fuse", "-lfuse")),
+        Packages("libfuse-dev", "fuse-devel", "fuse-devel", "fuse2"),
+        level=NeedLevel.EXTRA,
+    ),
+    Need(
+        "udevadm",
+        "suites",
+        "--blktests",
+        Program("udevadm"),
+        Packages("udev", "systemd-udev", "udev", "systemd"),
+        level=NeedLevel.EXTRA,
+    ),
+    Need(
+        "gawk",
+        "suites",
+        "--blktests and --fstests",
+        Program("gawk"),
+        _same("gawk"),
+        level=NeedLevel.EXTRA,
+    ),
+    Need(
+        "xfs_io",
+        "suites",
+        "--fstests, and some of --blktests",
+        Program("xfs_io", ("-V",)),
+        _same("xfsprogs"),
+        level=NeedLevel.EXTRA,
+    ),
+    Need(
+        "mkfs.ext4",
+        "suites",
+        "--fstests",
+        Program("mkfs.ext4", ("-V",)),
+        _same("e2fsprogs"),
+        level=NeedLevel.EXTRA,
+    ),
+)
+
 MACHINE = (
     Need("Python", "host", "the harness itself", MachineProperty("python"), minimum="3.11"),
     Need(
@@ -263,4 +332,4 @@ MACHINE = (
     ),
 )
 
-NEEDS = MACHINE + SOURCES + BUILD + GUEST + SUITES + CHECK
+NEEDS = MACHINE + SOURCES + BUILD + GUEST + SUITES + ADAPTORS + CHECK

@@ -79,12 +79,21 @@ class GuestHandle:
     def wait_up(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds for the guest to come up or end; return whether it is up.
 
+        The time for which any guest of the run waits for a processor of the host does not count.
         Raises the errors of ``poll``.
         """
-        end = time.monotonic() + timeout
-        while time.monotonic() < end and not self.up and self.poll() is None:
+        begin = time.monotonic()
+
+        def late() -> bool:
+            passed = time.monotonic() - begin
+            return passed > timeout and passed - self._waited() > timeout
+
+        while not self.up and self.poll() is None and not late():
             time.sleep(_TICK)
         return self.up
+
+    def _waited(self) -> float:
+        return max(map(records.read_waited, records.taken(self.folder.parent)), default=0.0)
 
     def wait_over(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds for the guest to end; return whether it has ended.

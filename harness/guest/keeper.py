@@ -24,6 +24,7 @@ from harness.guest.snapshot import Snapshot
 from harness.guest.spec import GuestSpec
 from harness.model import GuestRecord
 
+_TELL = 1.0  # seconds between looks at how long the guest waits for a processor
 _TICK = 0.1  # seconds between checks of the clock and of signals while the console is silent
 DEAD = ("panic", "timeout", "hang")  # verdicts after which the kernel is worth inspecting
 
@@ -41,6 +42,8 @@ class GuestKeeper:
         self.unwanted = False  # SIGTERM
         self.late = False  # SIGUSR1
         self.copied = False  # from a saved guest
+        self.waited = 0.0  # for a processor of the host
+        self.told = 0.0  # when the host was last told so
 
     def record(self, ended: str = "") -> GuestRecord:
         """Write and return the record with what is known so far."""
@@ -83,7 +86,7 @@ class GuestKeeper:
         argv = qemu.argv(self.spec, self.name, private, gateway=True)
         with self._machine(argv) as machine:
             with contextlib.closing(HangInquiry(private, self.folder)) as inquiry:
-                by_itself = self._stay(machine.console, private, inquiry)
+                by_itself = self._stay(machine, private, inquiry)
             status = self._ended(machine, by_itself=by_itself)
         if self.watch.end() == "boot" and not self.watch.spoke:
             raise self._fault(machine.messages, status)
@@ -101,12 +104,12 @@ class GuestKeeper:
         ):
             machine.console.replay(saved.folder / records.CONSOLE)
             try:
-                inquiry.order(saved.load(private, lambda: self._too_late() or not machine.running))
+                inquiry.order(saved.load(private, lambda: self._too_late(machine)))
             except HostFault as error:
                 why = error.what
                 machine.end()
             else:
-                by_itself = self._stay(machine.console, private, inquiry)
+                by_itself = self._stay(machine, private, inquiry)
                 self._ended(machine, by_itself=by_itself)
         if self._unneeded() or (not why and self.watch.boot_seconds is not None):
             return True
@@ -123,14 +126,25 @@ class GuestKeeper:
     def _start_clock(self, deadline: float) -> None:
         """Start the time of a boot, or of a copy instead of a boot."""
         self.begin = time.monotonic()
+        self.waited = self.told = 0.0
         self.watch = ConsoleWatch(deadline, self.spec.factor)
 
     def _unneeded(self) -> bool:
         # The guard also ends us when our parent dies, but it starts slightly later.
         return self.unwanted or os.getppid() != self.parent
 
-    def _too_late(self) -> bool:
-        return self._unneeded() or time.monotonic() > self.begin + self.watch.deadline
+    def _now(self, machine: Machine) -> float:
+        """Return the seconds that the guest's deadlines count, and tell the host about the rest."""
+        real = time.monotonic()
+        if real > self.told + _TELL:
+            self.told = real
+            self.waited = machine.waited
+            records.write_waited(self.folder, self.waited)
+        return real - self.begin - self.waited
+
+    def _too_late(self, machine: Machine) -> bool:
+        late = self._now(machine) > self.watch.deadline
+        return self._unneeded() or late or not machine.running
 
     def _ended(self, machine: Machine, *, by_itself: bool) -> int:
         """End QEMU, and note how it did if by itself; return its exit status."""
@@ -141,13 +155,14 @@ class GuestKeeper:
         (self.folder / records.VNG_LOG).write_text(machine.messages)
         return status
 
-    def _stay(self, console: Console, private: Path, inquiry: HangInquiry) -> bool:
+    def _stay(self, machine: Machine, private: Path, inquiry: HangInquiry) -> bool:
         """Watch the guest until it ends or must be killed; return whether it ended by itself."""
+        console = machine.console
         while True:
             lines = console.lines(_TICK)
             if lines is None:
                 return True
-            now = time.monotonic() - self.begin
+            now = self._now(machine)
             self._read(lines, now)
             if lines:
                 inquiry.connect()
@@ -198,7 +213,7 @@ class GuestKeeper:
 
     def _fault(self, messages: str, status: int) -> GuestFault:
         details = [messages.strip(), records.read_text(self.folder / records.CONSOLE)]
-        if self.watch.deadline <= time.monotonic() - self.begin:
+        if self.watch.deadline <= time.monotonic() - self.begin - self.waited:
             what = f"{self.name} printed nothing within {self.watch.deadline:.0f} s"
         else:
             what = f"QEMU ended with status {status} before the kernel printed anything"

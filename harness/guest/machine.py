@@ -7,7 +7,8 @@ import contextlib
 import os
 import socket
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,8 @@ from harness.errors import HostFault
 from harness.guest.console import Console
 from harness.process import Group
 
+_PROC = Path("/proc")
+_SLOWEST = 0.1  # the part of real time that a guest's clock runs at least
 _REAPED = 1.0  # seconds for QEMU to exit after its console was closed
 
 
@@ -31,6 +34,8 @@ class Machine:
         self._ours, theirs = socket.socketpair()
         self.console = Console(master, log, begin)
         self.messages = ""
+        self._begin = time.monotonic()
+        self._waited = 0.0
         try:
             self._group = Group(argv, cwd=cwd, stdin=slave, stdout=slave, stderr=theirs.fileno())
         except BaseException:
@@ -45,13 +50,32 @@ class Machine:
 
         Raises HostFault if it is not running.
         """
-        for entry in Path("/proc").iterdir():
+        for entry in self._processes():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")[:-1]
+                if words and os.fsdecode(words[0]) == program:
+                    return tuple(map(os.fsdecode, words))
+        raise HostFault(f"{program} is not running")
+
+    def _processes(self) -> list[Path]:
+        """Return the folders in /proc of this process and of those that it started."""
+        found = []
+        for entry in _PROC.iterdir():
             with contextlib.suppress(OSError, ValueError):
                 if os.getpgid(int(entry.name)) == self._group.pid:
-                    words = (entry / "cmdline").read_bytes().split(b"\0")[:-1]
-                    if words and os.fsdecode(words[0]) == program:
-                        return tuple(map(os.fsdecode, words))
-        raise HostFault(f"{program} is not running")
+                    found.append(entry)
+        return found
+
+    @property
+    def waited(self) -> float:
+        """The seconds for which its processor waited for one of the host's.
+
+        Deadlines do not count them, so that a busy host is no fault of a kernel.  At most nine
+        tenths of the time count as such, so that every deadline comes.
+        """
+        most = (time.monotonic() - self._begin) * (1 - _SLOWEST)
+        self._waited = max(self._waited, min(most, waiting(self._processes())))
+        return self._waited
 
     @property
     def running(self) -> bool:
@@ -94,3 +118,16 @@ class Machine:
     ) -> None:
         self.end()
         self._close()
+
+
+def waiting(processes: Iterable[Path]) -> float:
+    """Return the longest time in seconds that a thread of these processes was ready and not run.
+
+    The threads that emulate the guest's devices wait beside its processor, not after it.
+    """
+    longest = 0
+    for process in processes:
+        for path in process.glob("task/*/schedstat"):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                longest = max(longest, int(path.read_text().split()[1]))
+    return longest / 1e9

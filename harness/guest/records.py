@@ -21,6 +21,7 @@ from harness.model import GuestRecord
 SPEC, RECORD, CONSOLE = "spec.json", "guest.json", "console.log"
 KEEPER_LOG, FAULT, RUN, KEEPER = "keeper.log", "fault.json", "run", "keeper.pid"
 HANG, REGISTERS = "hang.json", "registers.txt"  # what a guest did when a test exceeded its deadline
+WAITED = "waited"  # the seconds for which the guest waited for a processor of the host
 VNG_LOG = "vng.log"  # messages from virtme-ng and QEMU
 VMCORE = "vmcore"  # the memory of a dead or hanging kernel
 
@@ -133,6 +134,21 @@ def read_keeper(folder: Path) -> int | None:
         return int((folder / KEEPER).read_text())
     except (OSError, ValueError):
         return None
+
+
+def write_waited(folder: Path, seconds: float) -> None:
+    """Write for how long a guest has waited for a processor of the host."""
+    draft = folder / f"{WAITED}.new"
+    draft.write_text(f"{seconds:.3f}\n")
+    draft.rename(folder / WAITED)
+
+
+def read_waited(folder: Path) -> float:
+    """Return for how many seconds a guest has waited for a processor of the host."""
+    try:
+        return float((folder / WAITED).read_text())
+    except (OSError, ValueError):
+        return 0.0
 
 
 def read_hang(folder: Path) -> HangAnswer | None:

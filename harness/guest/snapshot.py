@@ -99,14 +99,9 @@ def obtain(spec: GuestSpec, given_up: Callable[[], bool]) -> Snapshot | None:
     """
     if spec.gate is None or (spec.folder / NOTE).exists():
         return None
-    end = time.monotonic() + spec.deadline / 2
-
-    def over() -> bool:
-        return given_up() or time.monotonic() > end
-
     try:
         folder = paths.cache(KIND) / _key(spec)
-        return _read(folder) or _made(spec, folder, over)
+        return _read(folder) or _made(spec, folder, given_up)
     except (HarnessError, OSError) as error:
         if not given_up():
             refuse(spec, error.what if isinstance(error, HarnessError) else str(error))
@@ -143,14 +138,17 @@ def _read(folder: Path) -> Snapshot | None:
     return saved
 
 
-def _made(spec: GuestSpec, folder: Path, over: Callable[[], bool]) -> Snapshot | None:
-    """Make the snapshot, or wait until another guest has made it; None if that one could not."""
+def _made(spec: GuestSpec, folder: Path, given_up: Callable[[], bool]) -> Snapshot | None:
+    """Make the snapshot, or wait until another guest has made it; None if that one could not.
+
+    That other guest has the deadline, which ends its lock.
+    """
     lock = filelock.FileLock(folder.with_name(f"{folder.name}.lock"))
     while not lock.is_locked:
         with contextlib.suppress(filelock.Timeout):
             lock.acquire(timeout=_TICK)
-        if not lock.is_locked and over():
-            raise HostFault("another guest took too long to make the snapshot")
+        if not lock.is_locked and given_up():
+            raise HostFault("the guest is not needed any more")
     with lock:
         saved = _read(folder)
         if saved or (spec.folder / NOTE).exists():
@@ -161,7 +159,7 @@ def _made(spec: GuestSpec, folder: Path, over: Callable[[], bool]) -> Snapshot |
         with paths.scratch(folder) as scratch:
             draft = scratch / folder.name
             draft.mkdir(0o700)
-            _save(spec, draft, over)
+            _save(spec, draft, given_up)
             draft.rename(folder)
         saved = _read(folder)
         if saved is None:
@@ -169,7 +167,7 @@ def _made(spec: GuestSpec, folder: Path, over: Callable[[], bool]) -> Snapshot |
         return saved
 
 
-def _save(spec: GuestSpec, draft: Path, over: Callable[[], bool]) -> None:
+def _save(spec: GuestSpec, draft: Path, given_up: Callable[[], bool]) -> None:
     """Boot a guest to its gate and save it in ``draft``.  Raises HostFault."""
     if "," in str(draft):
         raise HostFault(f"QEMU cannot use {draft.parent.parent}: its name contains a comma")
@@ -177,7 +175,14 @@ def _save(spec: GuestSpec, draft: Path, over: Callable[[], bool]) -> None:
     try:
         qemu.make_disks(spec, private.path)
         argv = qemu.argv(spec, _NAME, private.path, gateway=True, memory=draft / RAM)
-        with Machine(argv, spec.cwd, draft / records.CONSOLE, time.monotonic()) as machine:
+        begin = time.monotonic()
+        with Machine(argv, spec.cwd, draft / records.CONSOLE, begin) as machine:
+
+            def over() -> bool:
+                real = time.monotonic() - begin
+                late = real > spec.deadline / 2 and real - machine.waited > spec.deadline / 2
+                return late or given_up()
+
             _reach_gate(machine.console, over)
             command = machine.command(accel.find_qemu(spec.arch)[0])
             if not qmp.save(

@@ -230,6 +230,14 @@ class Lab:
             built.append(lab._with_lines(side, checkout, kernel))
         return lab, tuple(built)
 
+    def checkouts(self, start: Source) -> tuple[Lab, tuple[tuple[Side, Checkout], ...]]:
+        """Return the commits of the plan's sides, whose kernels others build, and their lab."""
+        with tree.slot(start, self.progress) as slot:
+            base = slot.base()
+            tip = slot.patched(self.plan.series) if self.plan.series else None
+            lab = (self.following(slot, base, tip, held=True) if tip else None) or self
+        return lab, tuple(lab._sides(base, tip))
+
     def _built(self, slot: tree.Slot) -> tuple[Lab, tuple[Built, ...]]:
         base = slot.base()
         tip = slot.patched(self.plan.series) if self.plan.series else None
@@ -241,8 +249,7 @@ class Lab:
             except NotBuilt as error:
                 if not built:
                     raise
-                what = f"BAD: the series breaks the build: {error.what}"
-                raise BreaksBuild(what, hint=error.hint, details=error.details) from error
+                raise breaks_build(error) from error
             built.append(lab._with_lines(side, checkout, kernel))
         return lab, tuple(built)
 
@@ -255,6 +262,12 @@ class Lab:
             yield Side.BASE, base
         if tip is not None:
             yield Side.PATCHED, tip
+
+
+def breaks_build(error: NotBuilt) -> BreaksBuild:
+    """Return the error for a patched kernel that does not build, although its base does."""
+    what = f"BAD: the series breaks the build: {error.what}"
+    return BreaksBuild(what, hint=error.hint, details=error.details)
 
 
 def find_source(plan: Plan, progress: Progress) -> Source:

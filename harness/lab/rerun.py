@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from harness import paths
 from harness.model import Change, ChangeKind, Outcome, Splat
@@ -28,18 +29,28 @@ class Settled:
     splats: tuple[Splat, ...] = ()
 
 
+class TestRunner(Protocol):
+    """Runs single tests of a trial again."""
+
+    def rerun(self, test: str) -> Outcome | None:
+        """Run a test in its own guest; return None in case of a host fault."""
+
+
 def settle(
     changes: Sequence[Change],
     folders: tuple[Path, Path],
     times: int,
     place: Path,
     progress: Progress,
+    runners: Callable[[Path, Path], TestRunner | None] | None = None,
 ) -> Settled:
     """Rerun each suspect alone in a fresh guest, ``times`` times on each kernel.
 
     ``folders`` hold the evidence of the base and the patched kernel and are not changed; the
     evidence of the reruns goes to ``place``.  A suspect whose kernel is gone stays a suspect.  If
     there are more than MANY suspects, only the first FEW are rerun; the others stay suspects.
+    ``runners`` returns what reruns the tests of a folder, with its evidence in another one; None
+    if its kernel is gone.  By default that is this machine.
     """
     suspects = [change for change in changes if change.kind is ChangeKind.SUSPECT]
     suspects = suspects if len(suspects) <= MANY else suspects[:FEW]
@@ -47,8 +58,8 @@ def settle(
         return Settled(tuple(changes))
     rerun: dict[str, Change] = {}
     with progress.stage("rerun", "suspected regressions") as stage, paths.writing(place):
-        on_base = _retries(folders[0], place / "base")
-        on_patched = _retries(folders[1], place / "patched")
+        on_base = (runners or _retries)(folders[0], place / "base")
+        on_patched = (runners or _retries)(folders[1], place / "patched")
         for number, suspect in enumerate(suspects):
             stage.update(number, len(suspects), suspect.test)
             patched = _outcomes(on_patched, suspect.test, times, until_bad=False)
@@ -74,7 +85,7 @@ def _retries(folder: Path, place: Path) -> retries.Retries | None:
 
 
 def _outcomes(
-    runner: retries.Retries | None, test: str, times: int, *, until_bad: bool
+    runner: TestRunner | None, test: str, times: int, *, until_bad: bool
 ) -> tuple[Outcome, ...]:
     """Run a test at most ``times`` times, until it is bad (or good) once."""
     outcomes: list[Outcome] = []

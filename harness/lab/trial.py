@@ -24,7 +24,7 @@ from typing import TypeVar
 import harness
 from harness import adaptors, kconfig, options, paths, process
 from harness.decode import Decoded, decode_run, render
-from harness.errors import GuestFault, HarnessError, HostFault, UsageError
+from harness.errors import GuestFault, HarnessError, HostFault, Uncollected, UsageError
 from harness.guest import attend
 from harness.lab import coverage, suites
 from harness.lab.kernels import Built, Lab
@@ -59,22 +59,24 @@ _UNFIT = {
 
 
 def run(
-    lab: Lab, built: Built, folder: Path, *, keep: bool = False, base: Trial | None = None
+    lab: Lab, built: Built, folder: Path, *, keep: bool | None = None, base: Trial | None = None
 ) -> Trial:
     """Run the plan's suites on one kernel; write evidence to ``folder``, and decode splats.
 
-    A base that was already tested with the same suites is not booted again; with ``keep`` this
-    holds for any kernel.  ``base`` is the result of the base: tests that fail there too are marked.
+    A base that was already tested with the same suites is not booted again; ``keep`` says so for
+    any kernel, or that it is.  ``base`` is the result of the base: tests that fail there too are
+    marked.
     Raises UsageError, GuestFault or HostFault if pytest had no result.
     """
     plan, progress = lab.plan, lab.progress
     places = suites.build(plan, built.checkout, lab.toolchain, progress)
-    keep = (keep or built.side is Side.BASE) and adaptors.from_tree(plan.suites)
+    keep = built.side is Side.BASE if keep is None else keep
+    keep = keep and adaptors.from_tree(plan.suites)
     kept = _kept_folder(plan, built.kernel, lab.accel, places) if keep else None
     if kept is not None and _is_complete(kept):
         return _decoded(_reused(built, kept, folder, progress), built, folder, progress)
     request = kconfig.effective(lab.request, built.kernel.config.read_text())
-    _write_inputs(built.kernel, request, folder)
+    write_inputs(built.kernel, request, folder)
     argv = command(plan, built.kernel, slowness(request), lab.accel, folder, places)
     with _stage(built, progress) as stage, _attendant(plan, folder, progress):
         failing = {test.id for test in base.tests if test.outcome.bad} if base else set()
@@ -86,13 +88,25 @@ def run(
     # If this runs in a thread, only pytest receives Ctrl-C, and may end because of it.
     result = evidence.read(folder, built.side, built.kernel, stopped=status not in _ENDED)
     # If the base could collect the suites and this kernel cannot, the series is at fault.
-    collects = base is not None and any(map(_ran, base.tests)) and status == _UNCOLLECTED
-    raise_fault(status, tail, result, folder, collects=collects)
+    at_fault = status == _UNCOLLECTED and collects(base)
+    raise_fault(status, tail, result, folder, collects=at_fault)
     if built.kernel.notes is not None:
         _count(lab, built, folder)
     if kept is not None and not result.error and _is_complete(folder):
         _keep(folder, kept)
     return _decoded(result, built, folder, progress)
+
+
+def read_back(built: Built, folder: Path, *, cached: bool = False) -> Trial:
+    """Read a trial that was run elsewhere; its splats were decoded there."""
+    result = evidence.read(folder, built.side, built.kernel, cached=cached)
+    decoded = {(entry.title, entry.frames): entry.decoded for entry in evidence.decoded(folder)}
+    return _located(result, decoded)
+
+
+def collects(base: Trial | None) -> bool:
+    """Whether the suites could be collected on the base, so that they can be on any kernel."""
+    return base is not None and any(map(_ran, base.tests))
 
 
 def _count(lab: Lab, built: Built, folder: Path) -> None:
@@ -125,7 +139,8 @@ def _reused(built: Built, kept: Path, folder: Path, progress: Progress) -> Trial
     return result
 
 
-def _write_inputs(kernel: Kernel, request: Request, folder: Path) -> None:
+def write_inputs(kernel: Kernel, request: Request, folder: Path) -> None:
+    """Write a kernel's .config, its build log and the requested options into a trial's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(kernel.config, folder / evidence.CONFIG)
     if kernel.log is not None:
@@ -211,7 +226,8 @@ def raise_fault(
     hint, details = f"see {folder / evidence.PYTEST_LOG}", "\n".join(tail)
     # With -x pytest exits with 2 as well; the tests that ran give a verdict.
     if status in _UNFIT and not collects and not any(map(_ran, result.tests)):
-        raise UsageError(_UNFIT[status], hint=hint, details=details)
+        kind = Uncollected if status == _UNCOLLECTED else UsageError
+        raise kind(_UNFIT[status], hint=hint, details=details)
     if status < 0:
         name = signal.Signals(-status).name
         raise HostFault(f"pytest was killed by {name}", hint=hint, details=details)
@@ -233,12 +249,12 @@ def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel, places: Mapping[str, 
         top = Path(str(folder).partition("::")[0])
         digest.update(str(folder).encode())
         files = sorted(top.rglob("*.py")) if top.is_dir() else [top] if top.is_file() else []
-        for file in [*files, *_shared(top, plan.folder)]:
+        for file in [*files, *shared_files(top, plan.folder)]:
             digest.update(f"{file}\0".encode() + file.read_bytes())
     return paths.cache("baselines") / digest.hexdigest()[:24]
 
 
-def _shared(suite: Path, top: Path) -> list[Path]:
+def shared_files(suite: Path, top: Path) -> list[Path]:
     """Files above a suite that its tests may use: modules and packages beside a conftest.py."""
     shared: list[Path] = []
     for folder in suite.parents:
@@ -294,6 +310,10 @@ def _decoded(result: Trial, built: Built, folder: Path, progress: Progress) -> T
     (folder / evidence.SPLATS_TEXT).write_text(text, encoding="utf-8")
     stored = [DecodedSplat(title, frames, splat) for (title, frames), splat in decoded.items()]
     evidence.write_decoded(folder, tuple(stored))
+    return _located(result, decoded)
+
+
+def _located(result: Trial, decoded: dict[_Key, Decoded]) -> Trial:
     return dataclasses.replace(
         result,
         tests=tuple(_with_places(test, decoded) for test in result.tests),
@@ -304,7 +324,10 @@ def _decoded(result: Trial, built: Built, folder: Path, progress: Progress) -> T
 def _with_places(owner: _Owner, decoded: dict[_Key, Decoded]) -> _Owner:
     splats = []
     for splat in owner.splats:
-        source = decoded[_key(splat)]
+        source = decoded.get(_key(splat))
+        if source is None:  # it could not be decoded
+            splats.append(splat)
+            continue
         # The first location of a frame is the innermost inlined function.
         guilty = source.frames[source.guilty :][:1]
         places = [place for frame in guilty for place in frame.places]

@@ -32,6 +32,9 @@ class Plan:
     and so do flaky tests.  ``hold_for``: seconds for which the guest of a failing test is kept;
     ``hold``: the user enters that guest from the terminal.
 
+    Where: ``on`` are workers (docs/cluster.md), "" means here; ``tls`` and ``insecure`` are about
+    the connection to them.
+
     ``typed`` is the plan from the command line alone; repeating it requests the same run.
     """
 
@@ -80,6 +83,9 @@ class Plan:
     vmcore: bool = False
     out: Path | None = None
     db: str = ""
+    on: str = ""
+    tls: bool = False
+    insecure: bool = False
     notes: tuple[str, ...] = ()
     typed: Plan | None = None
 

@@ -21,7 +21,8 @@ class DeadlineWatch:
     deadline for a guest that is doing something else (collecting tests, moving on to the next test,
     ending its session), which counts as a test without a name.  ``hurt(guest)`` returns whether the
     guest's kernel had an Oops during the test.  ``own(test)`` is a longer deadline that the test
-    asks for, or 0.
+    asks for, or 0.  ``waited(guest)`` is for how many seconds the guest has waited for a processor
+    of the host: deadlines do not count them.
     """
 
     def __init__(
@@ -33,14 +34,16 @@ class DeadlineWatch:
         between: float = 0.0,
         hurt: Callable[[str], bool] = lambda _guest: False,
         own: Callable[[str], float] = lambda _test: 0.0,
+        waited: Callable[[str], float] = lambda _guest: 0.0,
     ) -> None:
         self.test_deadline = test_deadline
         self.run_deadline = run_deadline
         self.late: dict[tuple[str, str], float] = {}  # (guest, test): the exceeded deadline
         self.before: dict[str, str] = {}  # the last test each guest finished
         self._on_late, self._on_over, self._between, self._hurt = late, over, between, hurt
-        self._own = own
-        self._running: dict[str, tuple[str, float, float]] = {}  # guest: (test, start, deadline)
+        self._own, self._waited = own, waited
+        # {guest: (test, start, seconds waited for a processor before the start, deadline)}
+        self._running: dict[str, tuple[str, float, float, float]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._begin = time.monotonic()
@@ -49,9 +52,10 @@ class DeadlineWatch:
 
     def busy(self, guest: str) -> None:
         """Record that a guest now has something to do, unless it is already running a test."""
+        before = self._waited(guest)
         with self._lock:
             if not self._running.get(guest, ("",))[0]:
-                self._running[guest] = ("", time.monotonic(), self._between)
+                self._running[guest] = ("", time.monotonic(), before, self._between)
 
     def idle(self, guest: str) -> None:
         """Record that a guest is waiting for us, unless it is already running a test.
@@ -66,8 +70,9 @@ class DeadlineWatch:
         """Record that a guest has started a test."""
         # Without a deadline for tests (0), none gets one.
         deadline = self.test_deadline and max(self.test_deadline, self._own(test))
+        before = self._waited(guest)
         with self._lock:
-            self._running[guest] = (test, time.monotonic(), deadline)
+            self._running[guest] = (test, time.monotonic(), before, deadline)
 
     def finished(self, guest: str) -> None:
         """Record that a guest has finished its test, and has nothing else to do."""
@@ -100,15 +105,17 @@ class DeadlineWatch:
     def _overdue(self, now: float) -> list[tuple[str, str]]:
         with self._lock:
             candidates = [
-                (guest, test, now - since, deadline)
-                for guest, (test, since, deadline) in self._running.items()
+                (guest, test, now - since + before, deadline)
+                for guest, (test, since, before, deadline) in self._running.items()
                 if deadline and now - since > deadline * HURT and (guest, test) not in self.late
             ]
-        overdue = {
-            (guest, test): deadline if passed > deadline else deadline * HURT
-            for guest, test, passed, deadline in candidates
-            if passed > deadline or (test and self._hurt(guest))
-        }
+        overdue = {}
+        for guest, test, real, deadline in candidates:
+            passed = real - self._waited(guest)
+            if passed > deadline:
+                overdue[guest, test] = deadline
+            elif passed > deadline * HURT and test and self._hurt(guest):
+                overdue[guest, test] = deadline * HURT
         with self._lock:
             # A test that ended while its console was being read was not late.
             overdue = {

@@ -79,6 +79,10 @@ class Fleet:
             return bool(_OOPS.search(file.read().rpartition(b"harness: start ")[2]))
         return False
 
+    def waited(self, name: str) -> float:
+        """Return for how many seconds a guest has waited for a processor of the host."""
+        return records.read_waited(self.spec.folder / name.removeprefix("guest"))
+
     def end(self) -> None:
         """End the guests that are still running."""
         for guest in self.started:

@@ -80,6 +80,7 @@ class HostSide:
             max(config.getoption("test_timeout") * fleet.spec.factor, fleet.spec.deadline),
             fleet.hurt,
             guest_options.deadlines(config, fleet.spec.factor),
+            fleet.waited,
         )
         variables = initplan.environment(fleet.spec, "")
         self.reports = Reports(self.journal, self.watch, fleet.console, variables)

@@ -19,6 +19,7 @@ from patience import PATIENCE
 from harness import guest
 from harness.errors import GuestFault
 from harness.guest import GuestSpec
+from harness.guest.machine import Machine
 from harness.model import Accel
 
 HERE = Path(__file__).parent
@@ -234,3 +235,13 @@ def test_folders_with_spaces_and_umlauts(tmp_path: Path) -> None:
     result = xdist(spec, "test_it.py")
     assert "2 passed" in result.stdout, result.stdout + result.stderr
     assert keeper.end().ended == "done"
+
+
+def test_a_guests_clock_always_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.guest.machine.waiting", lambda _processes: 1e9)
+    begin = time.monotonic()
+    with Machine(["sleep", "600"], tmp_path, tmp_path / "log", begin) as machine:
+        first, real = machine.waited, time.monotonic() - begin
+        assert 0 < first < real
+        monkeypatch.setattr("harness.guest.machine.waiting", lambda _processes: 0.0)
+        assert machine.waited == first, "a thread that has ended takes nothing back"

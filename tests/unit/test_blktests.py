@@ -78,7 +78,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/usr/bin/{name}")
 
 
 @pytest.mark.parametrize("item", ["", "::nvme", "::nvme/003"])
@@ -91,10 +91,10 @@ def test_tests_are_named_as_there(checkout: Path, item: str) -> None:
 def test_a_missing_program_is_named_with_its_package(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _name, path=None: None)
     with pytest.raises(HostFault, match="udevadm, gawk, fio not installed") as caught:
         adaptors.check(["blktests:blktests"], checkout.parent)
-    assert caught.value.hint == "on Debian: apt install udev gawk fio"
+    assert caught.value.hint == "harness setup udevadm gawk fio"
 
 
 @pytest.mark.parametrize(

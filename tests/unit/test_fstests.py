@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,8 @@ def test_a_check_that_ran_no_test_is_an_error(output: str) -> None:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/bin/{name}")
     (tmp_path / "check").touch()
     (tmp_path / "ltp").mkdir()
     (tmp_path / "ltp" / "fsstress").touch()

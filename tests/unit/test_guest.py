@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HostFault, UsageError
-from harness.guest import GuestSpec, initplan, qemu, relay_command
+from harness.guest import GuestSpec, initplan, qemu, records, relay_command
 from harness.guest.console import (
     DRAIN,
     FAREWELL,
@@ -24,6 +24,8 @@ from harness.guest.console import (
     left,
     sign,
 )
+from harness.guest.handle import GuestHandle
+from harness.guest.machine import waiting
 from harness.model import Accel
 from harness.options import parse_variables
 
@@ -73,6 +75,29 @@ def test_emulation_has_more_time_and_one_processor(spec: GuestSpec) -> None:
 
 
 # -- the command -------------------------------------------------------------------------------
+
+
+def test_the_longest_wait_of_a_thread_counts(tmp_path: Path) -> None:
+    for process, thread, text in (
+        ("1", "1", "900 2000000000 7\n"),
+        ("1", "2", "900 5000000000 7\n"),
+        ("2", "2", "900 3000000000 7\n"),
+        ("3", "3", ""),
+    ):
+        place = tmp_path / process / "task" / thread
+        place.mkdir(parents=True)
+        (place / "schedstat").write_text(text)
+    assert waiting(tmp_path.iterdir()) == 5.0
+    assert waiting([tmp_path / "ended"]) == 0.0
+
+
+def test_a_guest_that_waits_for_a_processor_is_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "0"
+    folder.mkdir()
+    assert records.read_waited(folder) == 0.0
+    assert not GuestHandle(folder).wait_up(0.0)
+    records.write_waited(folder, 2.5)
+    assert records.read_waited(folder) == 2.5
 
 
 def test_accelerator_and_processors_reach_virtme(spec: GuestSpec, tmp_path: Path) -> None:

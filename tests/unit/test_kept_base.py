@@ -23,10 +23,10 @@ def suites(tmp_path: Path) -> Path:
 
 
 def test_suites_use_what_lies_beside_a_conftest(suites: Path) -> None:
-    shared = trial._shared(suites / "tests" / "nvmet", suites)
+    shared = trial.shared_files(suites / "tests" / "nvmet", suites)
     names = [str(file.relative_to(suites / "tests")) for file in shared]
     assert names == ["conftest.py", "shared.py", "lib/__init__.py", "lib/nvme.py"]
 
 
 def test_nothing_above_the_project_counts(suites: Path) -> None:
-    assert trial._shared(suites / "tests" / "nvmet", suites / "tests" / "nvmet") == []
+    assert trial.shared_files(suites / "tests" / "nvmet", suites / "tests" / "nvmet") == []

@@ -16,7 +16,10 @@ PACKAGE = ROOT / "harness"
 RANKS = {
     4: {"cli", "__main__"},
     # results reads what guests leave, and so stands on the stages.
-    3: {"run", "compare", "check", "bisect", "publish", "history", "lab", "plugin", "results"},
+    3: {
+        *("run", "compare", "check", "bisect", "publish", "history", "lab", "plugin", "results"),
+        "cluster",
+    },
     2: {
         *("series", "tree", "source", "kconfig", "build", "guest", "splat", "decode"),
         *("doctor", "cache", "vmcore", "adaptors", "gcov"),

@@ -86,6 +86,25 @@ def test_the_end_of_collecting_may_arrive_after_the_first_start(reported: list[o
     assert reported == [("guest0", "a")]
 
 
+def test_the_time_that_a_guest_waits_for_a_processor_does_not_count(
+    reported: list[object],
+) -> None:
+    came = threading.Event()
+    waited = {"guest0": 5.0, "guest1": 5.0}
+
+    def late(*guest_and_test: str) -> None:
+        reported.append(guest_and_test)
+        came.set()
+
+    clock = DeadlineWatch(0.01, 0.0, late, reported.clear, waited=waited.__getitem__)
+    clock.started("guest0", "a")
+    waited["guest0"] += PATIENCE
+    clock.started("guest1", "b")
+    assert came.wait(PATIENCE)
+    clock.close()
+    assert reported == [("guest1", "b")]
+
+
 def test_after_an_oops_a_test_has_less_time(
     reported: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

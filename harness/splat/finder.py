@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Iterator
 from harness.model import Splat
 from harness.splat.digest import digest
 from harness.splat.headline_search import QUOTED, Start, begins, candidates
-from harness.splat.kinds import CUT_HERE, Headline, Role, Stop
-from harness.splat.open_splat import PENDING, SILENCE, OpenSplat
+from harness.splat.kinds import CUT_HERE, Role, Stop
+from harness.splat.open_splat import SILENCE, OpenSplat
 from harness.splat.prefix import (
     LONGEST,
     PIECE,

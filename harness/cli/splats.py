@@ -11,6 +11,7 @@ import io
 import json
 import lzma
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from harness.decode import Decoded, Decoder
 from harness.model import Splat
 from harness.progress import Progress
 from harness.serial import to_json
+from harness.series import SeriesRequest
 from harness.series.mail import parse
 
 # The first bytes of compressed files.
@@ -77,9 +79,10 @@ def _decoder(options: argparse.Namespace) -> Decoder | None:
 def _diffs(path: Path) -> list[tuple[str, bytes]]:
     """Return (subject, diff) of each patch of a series."""
     diffs = []
-    for patch in series.load(path).patches:
-        mail = parse(patch.path.read_bytes(), str(patch.path))
-        diffs.append((patch.subject, mail.patch))
+    with tempfile.TemporaryDirectory() as home:
+        for patch in series.load(path, SeriesRequest(home=Path(home))).patches:
+            mail = parse(patch.path.read_bytes(), str(patch.path))
+            diffs.append((patch.subject, mail.patch))
     return diffs
 
 

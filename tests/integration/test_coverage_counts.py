@@ -157,7 +157,10 @@ def test_each_test_has_its_own_counts(program: Program) -> None:
     assert found.tests_of("lib/in.h", 3, 3) == ()
     functions = [function for file in found.files for function in file.functions]
     assert {function.name: function.boot for function in functions} == {
-        **{"main": 2, "twice": 2, "shared": 1, "never": 0},
+        "main": 2,
+        "twice": 2,
+        "shared": 1,
+        "never": 0,
     }
     assert [f.times for f in functions if f.name == "main"] == [6]
     lines = coverage.with_counts(program.lines, found, program.tip)

@@ -189,6 +189,8 @@ class HostSide:
             "repeat": self.config.getoption("repeat"),
             "fresh": self.config.getoption("fresh"),
             "hold": self.fleet.spec.hold > 0,
+            "first": guest_options.first(self.config),
+            "only_first": self.config.getoption("only_first"),
             "counters": sorted(self.reports.counters.names),
         }
         replaces = len(self.names) > self.fleet.count

@@ -78,6 +78,15 @@ def required_options(config: pytest.Config) -> dict[str, str]:
         ) from error
 
 
+def first(config: pytest.Config) -> list[str]:
+    """Return the ids of the tests to run before all others.  Raises pytest.UsageError."""
+    file = config.getoption("run_first")
+    try:
+        return Path(file).read_text(encoding="utf-8").splitlines() if file else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise pytest.UsageError(f"--run-first {file}: {error}") from error
+
+
 def deadlines(config: pytest.Config, factor: float) -> Callable[[str], float]:
     """Return the function that gives the seconds a test asks for itself, 0 if it does not.
 

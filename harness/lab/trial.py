@@ -251,7 +251,7 @@ def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel, places: Mapping[str, 
     tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.fresh, plan.retry, plan.allow_flaky)
     adapted = (*places.items(), *filter(adaptors.parse, plan.suites))
     only = plan.first if plan.only_first else ()
-    rest = (plan.hold_for, plan.vmcore, plan.pytest_args)
+    rest = (plan.hold_for, plan.vmcore, plan.pytest_args, *plan.ignored_splats)
     how = (kernel.key, *guest, *tests, *only, *rest, *adapted)
     digest = hashlib.sha256(repr(how).encode())
     own = [plan.folder / suite for suite in plan.suites if not adaptors.parse(suite)]

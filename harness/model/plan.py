@@ -74,6 +74,7 @@ class Plan:
     retry: int | None = None
     reruns: int = 2
     allow_flaky: bool = False
+    ignored_splats: tuple[str, ...] = ()
     strict: bool = False
     no_snapshot: bool = False
     boot_timeout: float = 30.0

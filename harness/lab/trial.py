@@ -121,8 +121,8 @@ def _count(lab: Lab, built: Built, folder: Path) -> None:
             stage.finish(f"not counted: {error.what}")
             return
         store.save_coverage(folder, found)
-        counted = coverage.with_counts(lines, found)
-        stage.finish(f"{counted.executed} of {counted.counted} lines with counters executed")
+        executed, counted = found.counted(executed=True), found.counted()
+        stage.finish(f"{executed} of {counted} lines with counters executed")
 
 
 def _stage(built: Built, progress: Progress) -> contextlib.AbstractContextManager[Stage]:

@@ -14,6 +14,7 @@ from harness.lab import coverage
 from harness.model import (
     ChangedFile,
     ChangedLine,
+    Checkout,
     Coverage,
     FileCoverage,
     FunctionCount,
@@ -35,10 +36,10 @@ COVERAGE = Coverage(
             "fs/a.c",
             lines=(
                 LineCount(3, 4, tests=((0, 1), (2, 9))),
-                LineCount(5, 5, branches=(0, 3)),
+                LineCount(5, 5, branches=(0, 3), place="an error path of f()"),
                 LineCount(6, 6, boot=2),
             ),
-            functions=(FunctionCount("f", 1, 10, tests=(0, 1)), FunctionCount("g", 12, 20)),
+            functions=(FunctionCount("f", 1, 10, ((0, 4), (1, 2))), FunctionCount("g", 12, 20)),
         ),
     ),
 )
@@ -66,13 +67,19 @@ def test_lines_know_how_many_tests_executed_them() -> None:
     states = [LineState.COMPILED] * 4 + [LineState.NO_CODE]
     lines = tuple(ChangedLine(3 + at, state) for at, state in enumerate(states))
     series = SeriesLines((ChangedFile("fs/a.c", lines), ChangedFile("b.c", (lines[0],))))
-    found = coverage.with_counts(series, COVERAGE)
+    found = coverage.with_counts(series, COVERAGE, Checkout(Path(), "commit", "tree"))
     known = [(line.tests, line.boot, line.untaken) for line in found.files[0].lines]
     assert known == [
         *[(2, False, 0), (2, False, 0), (0, False, 1), (0, True, 0), (None, False, 0)],
     ]
     assert [line.executed for line in found.files[0].lines] == [True, True, False, True, None]
     assert (found.counted, found.executed, series.counted) == (4, 3, 0)
+    assert [(part.where, part.why) for part in found.unexecuted()] == [
+        ("fs/a.c:5", "an error path of f()")
+    ]
+    assert [line.why for line in found.files[1].lines] == [
+        "its counters never appeared; it may be a module that was not loaded"
+    ]
 
 
 SOURCE = """\

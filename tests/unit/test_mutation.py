@@ -65,7 +65,10 @@ COVERAGE = Coverage(
                 LineCount(30, 39, boot=2),
                 LineCount(40, 49),
             ),
-            (FunctionCount("f", 10, 29, tests=(0, 1, 3)), FunctionCount("g", 50, 59, boot=True)),
+            (
+                FunctionCount("f", 10, 29, tests=((0, 1), (1, 1), (3, 1))),
+                FunctionCount("g", 50, 59, boot=True),
+            ),
         ),
     ),
 )

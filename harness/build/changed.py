@@ -101,18 +101,27 @@ class ChangedBuilds:
                 f"it cannot be linked: {_first_error(done)}",
                 details=f"{done.stdout}\n{done.stderr}".strip(),
             )
-        modules = self.kernel.modules
+        installed = self.kernel.modules
         if in_modules:
-            modules = make.install_modules(self.checkout, self.out, self.toolchain, jobs)
-        with paths.writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            image = folder / "image"
-            shutil.copyfile(self.out / make.LEAN, image)
-            if in_modules and modules is not None:
-                shutil.copytree(modules, folder / "modules", symlinks=True)
-                modules = folder / "modules"
+            installed = make.install_modules(self.checkout, self.out, self.toolchain, jobs)
+        image, modules = folder / "image", folder / "modules"
+        with paths.writing(folder):  # guests look for a kernel's files beside its image
+            folder.mkdir(parents=True)
+            shutil.copyfile(self.out / make.LEAN, folder / make.LEAN)
+            image.symlink_to(make.LEAN)
+            shutil.copyfile(self.kernel.config, folder / "config")
+            if in_modules and installed is not None:
+                shutil.copytree(installed, modules, symlinks=True)
+            elif installed is not None:
+                modules.symlink_to(installed)
         return dataclasses.replace(
-            self.kernel, folder=folder, image=image, vmlinux=image, modules=modules, reused=False
+            self.kernel,
+            folder=folder,
+            image=image,
+            config=folder / "config",
+            vmlinux=folder / make.LEAN,
+            modules=modules if installed is not None else None,
+            reused=False,
         )
 
     def restore(self) -> None:

@@ -19,7 +19,7 @@ from harness import architectures, guest
 from harness.cluster import connect
 from harness.errors import HarnessError, HostFault, Interrupted, NotBuilt, Untestable
 from harness.guest import accel
-from harness.lab import coverage, folder, kernels, rerun, trial
+from harness.lab import affected, coverage, folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import require_suites
 from harness.model import (
@@ -87,6 +87,8 @@ def run(
         if cluster is None:
             lab, built = lab.kernels(source)
             _require_code(built[-1])
+            if plan.affected or plan.only_affected:
+                lab = affected.order(lab, built[-1].checkout)
             context = RunContext(lab, source, Path(), started, begin, command, about)
         else:
             from harness.cluster.trials import RemoteLab  # it needs Dask

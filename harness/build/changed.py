@@ -74,15 +74,15 @@ class ChangedBuilds:
 
         The file is as before when this returns.  Raises HostFault if the disk is full.
         """
-        changed = []
+        changed, before = [], {}
+        for record in self.objects(path):
+            before[record.name] = self._unchanged(record)
         with self._content(path, content):
             for record in self.objects(path):
-                before = self._digest(record.name)
-                self._keep_original(record.name)
                 done = self._compile(record)
                 if not done.ok:
                     return ChangedObjects(error=_first_error(done))
-                if self._code(record.name) != before:
+                if self._code(record.name) != before[record.name]:
                     changed.append(record.name)
         return ChangedObjects(tuple(changed))
 
@@ -158,16 +158,21 @@ class ChangedBuilds:
                 kept.with_suffix(".new").replace(kept)
 
     def _compile(self, record: ObjectRecord) -> Result:
+        self._keep_original(record.name)
         script = record.script.replace(_COMPILE, f"{_FLAGS}{_COMPILE}", 1)
         env = {**kbuild.environment(), **tools.ccache()}
         argv = ["sh", "-c", f"set -e; {script}"]
         return process.run(argv, cwd=self.out, env=env, timeout=_COMPILE_LIMIT, check=False)
 
-    def _digest(self, name: str) -> str:
-        """Return the digest of an object's code without the change."""
-        if name not in self._digests:
-            self._digests[name] = self._code(name)
-        return self._digests[name]
+    def _unchanged(self, record: ObjectRecord) -> str:
+        """Return the digest of an object's code without the change, compiled in the same way.
+
+        Debug info leaves its traces in the order of symbols, even when it is stripped.
+        """
+        if record.name not in self._digests:
+            self._compile(record)
+            self._digests[record.name] = self._code(record.name)
+        return self._digests[record.name]
 
     def _code(self, name: str) -> str:
         """Return a digest of an object without its debug info."""

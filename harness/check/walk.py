@@ -18,6 +18,7 @@ from harness.check.findings import TreeFindings
 from harness.check.mail import Letter, PatchMail
 from harness.check.scripts import Scripts
 from harness.errors import HostFault
+from harness.lab import affected
 from harness.lab.kernels import Lab
 from harness.model import (
     WHOLE_SERIES,
@@ -165,8 +166,8 @@ class Walk:
         """The lab that builds and boots; it prepares for guests only if tests are requested."""
         lab = Lab.of(self.plan, self.progress, boots=self.request.wants("tests"))
         lab = lab.with_suites(self.slot.source)
-        following = lab.following(self.slot, self.applied.base, self.applied.tip, held=True)
-        return following or lab
+        following = lab.following(self.slot, self.applied.base, self.applied.tip, held=True) or lab
+        return affected.order(following, self.applied.tip)
 
     @functools.cached_property
     def builder(self) -> Builder:

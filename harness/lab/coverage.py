@@ -201,7 +201,7 @@ class _Tally:
             places = self._places(path, functions)
             counts = (tally.count(number, places) for number, tally in sorted(lines.items()))
             files.append(FileCoverage(path, tuple(_joined(counts)), functions))
-        return Coverage(tuple(self.tests), tuple(files))
+        return Coverage(self.tip.commit, tuple(self.tests), tuple(files))
 
     def _places(self, path: str, functions: Sequence[FunctionCount]) -> Mapping[int, str]:
         """Return where each line of a file is."""

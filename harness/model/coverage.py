@@ -59,9 +59,10 @@ class Coverage:
     """What the tests of one trial executed; coverage.json is this value (see harness.results).
 
     ``tests`` are the ids of the tests with counts: those that ended, even if they executed none of
-    this.
+    this.  ``commit`` is the commit that was tested, whose line numbers these are.
     """
 
+    commit: str = ""
     tests: tuple[str, ...] = ()
     files: tuple[FileCoverage, ...] = ()
 

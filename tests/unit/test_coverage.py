@@ -30,6 +30,7 @@ from harness.results import store
 from harness.results.counters import NAME, CounterLog, readings
 
 COVERAGE = Coverage(
+    commit="c0ffee",
     tests=("t.py::a", "t.py::b", "t.py::c"),
     files=(
         FileCoverage(
@@ -121,6 +122,34 @@ def test_a_statement_is_executed_as_a_whole() -> None:
     assert found[16] == (16, 16)
     assert (found[18], found[19]) == ((18, 18), (18, 20))
     assert found[22] == (22, 22)
+
+
+ERRORS = """\
+static int f(void)
+{
+	if (a)
+		return -EINVAL;
+	if (b) {
+		undo();
+		goto out;
+	}
+	if (c) {
+		work();
+	} else {
+		return ERR_PTR(-EIO);
+	}
+	return done();
+out:
+	release();
+	return ret;
+}
+"""
+
+
+def test_error_paths_are_recognized() -> None:
+    numbers = range(1, ERRORS.count("\n") + 1)
+    found = line_kinds.error_paths(ERRORS, numbers)
+    assert sorted(found) == [4, 5, 6, 7, 8, 11, 12, 13, *range(15, 19)]
 
 
 def test_counters_are_part_of_a_kernels_key() -> None:

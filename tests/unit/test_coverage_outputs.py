@@ -57,6 +57,7 @@ MISSED = [
     f"never executed: {FILE}:7, g()",
 ]
 COVERAGE = Coverage(
+    "c0ffee",
     ("t.py::a", "t.py::b"),
     (
         FileCoverage(

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,17 +77,21 @@ class Mutated(Project):
             LineCount(self.line + 1, self.line + 1),
             LineCount(self.line + 2, self.line + 2, tests=((0, 1),)),
         )
-        coverage = Coverage((SMALL, NOTHING), (FileCoverage(FILE, lines),))
+        file = FileCoverage(FILE, lines)
+        coverage = Coverage(tests=(SMALL, NOTHING), files=(file,))
         store.save_coverage(self.out / "patched", coverage)
         return self.out
 
-    def mutate(self, *words: str, out: str = "mutants") -> tuple[int, dict[str, Any], str]:
+    def begin(self, *words: str, out: str = "mutants") -> subprocess.Popen[str]:
         argv = [sys.executable, "-m", "harness", "mutate", "--json"]
         if "--resume" not in words:
             argv += ["--tree", str(self.tree), "--base", "v7.2.13", "--accel", "tcg"]
             argv += ["--run", str(self.out), "--out", str(self.path / out)]
         argv += words
-        process = warm.Popen(
+        return self.harness(*argv)
+
+    def harness(self, *argv: str) -> subprocess.Popen[str]:
+        return warm.Popen(
             argv,
             cwd=self.path,
             env=self.environment(),
@@ -92,6 +99,9 @@ class Mutated(Project):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+
+    def mutate(self, *words: str, out: str = "mutants") -> tuple[int, dict[str, Any], str]:
+        process = self.begin(*words, out=out)
         printed, said = process.communicate(timeout=PATIENCE)
         return process.returncode, json.loads(printed or "{}"), said
 
@@ -138,6 +148,36 @@ def test_a_budget_and_going_on(project: Mutated) -> None:
     assert len(again["results"]) == 5
     assert again["results"][:2] == found["results"]
     assert again["seconds"] >= found["seconds"]
+
+
+def test_after_ctrl_c_it_goes_on(project: Mutated) -> None:
+    process, folder = project.begin(out="stopped"), project.path / "stopped"
+    end = time.monotonic() + PATIENCE
+    while not (folder / "mutate.json").exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, said
+    assert f"harness mutate --resume {shlex.quote(str(folder))}" in said
+    assert 0 < len(store.load_mutation(folder).results) < 5
+    tree = next((project.cache / "trees").glob("*/linux"))
+    assert ADDED in (tree / FILE).read_text()
+    code, found, said = project.mutate("--resume", str(folder))
+    assert code == 0, said
+    assert found["score"]["percent"] == 40
+
+
+def test_the_report_and_show_know_the_folder(project: Mutated) -> None:
+    folder = str(project.path / "mutants")
+    for verb, expected in (("report", "report.html"), ("show", "40 %: 2 of 5 mutants killed")):
+        process = project.harness(sys.executable, "-m", "harness", verb, folder)
+        printed, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, said
+        assert expected in printed
+    page = (project.path / "mutants/report.html").read_text()
+    assert "Not noticed" in page
+    assert "survived: bound: if (number &gt;= 7)" in page
+    assert "killed by suite/test_it.py::test_small" in page
 
 
 def test_only_one_kind(project: Mutated) -> None:

@@ -55,8 +55,8 @@ from harness.results import store
 KERNEL = Kernel("k", Path("/k"), Path("/k/image"), Path("/k/config"), "7.2", "c", "x86_64")
 TESTS = ("t.py::a", "t.py::b", "t.py::c", "t.py::bad")
 COVERAGE = Coverage(
-    TESTS,
-    (
+    tests=TESTS,
+    files=(
         FileCoverage(
             "a.c",
             (

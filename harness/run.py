@@ -19,7 +19,7 @@ from harness import architectures, guest
 from harness.cluster import connect
 from harness.errors import HarnessError, HostFault, Interrupted, NotBuilt, Untestable
 from harness.guest import accel
-from harness.lab import coverage, folder, kernels, rerun, trial
+from harness.lab import affected, coverage, folder, kernels, rerun, trial
 from harness.lab.kernels import Built, Lab
 from harness.lab.plan import require_suites
 from harness.model import (
@@ -36,7 +36,7 @@ from harness.model import (
 )
 from harness.options import repeat_command
 from harness.progress import Progress
-from harness.publish import junit
+from harness.publish import junit, lcov, sentences
 from harness.results import evidence, store
 from harness.results.regression import compared, new_splats
 
@@ -87,6 +87,8 @@ def run(
         if cluster is None:
             lab, built = lab.kernels(source)
             _require_code(built[-1])
+            if plan.affected or plan.only_affected:
+                lab = affected.order(lab, built[-1].checkout)
             context = RunContext(lab, source, Path(), started, begin, command, about)
         else:
             from harness.cluster.trials import RemoteLab  # it needs Dask
@@ -170,7 +172,7 @@ def _test(context: RunContext, sides: Sequence[_SideTrial]) -> Run:
         for side in sides:
             built, result = side.result(tested[0] if tested else None)
             tested.append(result)
-            context = dataclasses.replace(context, lines=built.lines)
+            context = dataclasses.replace(context, lines=_lines(context, built))
         return _record(context, _rerun(context, _as_run(context, tested)))
     except (KeyboardInterrupt, HostFault) as why:
         with contextlib.suppress(OSError):  # a full disk
@@ -201,17 +203,17 @@ def _as_run(context: RunContext, sides: Sequence[Trial]) -> Run:
         strict=plan.strict,
         plan=plan.typed,
         followed=context.lab.followed.options,
-        lines=_lines(context, sides),
+        lines=context.lines,
     )
     return compared(run)
 
 
-def _lines(context: RunContext, sides: Sequence[Trial]) -> SeriesLines | None:
-    """Return the series' lines; after the judged trial, with what its tests executed."""
-    found = store.load_coverage(context.folder / sides[-1].side) if sides else None
-    if context.lines is None or found is None:
-        return context.lines
-    return coverage.with_counts(context.lines, found)
+def _lines(context: RunContext, built: Built) -> SeriesLines | None:
+    """Return the series' lines in a kernel that was tested, with what its tests executed."""
+    found = store.load_coverage(context.folder / built.side)
+    if built.lines is None or found is None:
+        return built.lines
+    return coverage.with_counts(built.lines, found, built.checkout)
 
 
 def _rerun(context: RunContext, run: Run) -> Run:
@@ -233,7 +235,7 @@ def _rerun(context: RunContext, run: Run) -> Run:
 
 
 def _record(context: RunContext, run: Run) -> Run:
-    """Write run.json and junit.xml, with the times so far."""
+    """Write run.json, junit.xml and the lcov tracefile, with the times so far."""
     progress = context.lab.progress
     timed = dataclasses.replace(
         run,
@@ -243,6 +245,10 @@ def _record(context: RunContext, run: Run) -> Run:
     )
     store.save_run(timed)
     junit.write(timed.folder / "junit.xml", timed)
+    found = store.load_coverage(timed.folder / timed.judged.side) if timed.sides else None
+    if found is not None:
+        text = lcov.tracefile(found, sentences.title(timed))
+        (timed.folder / "coverage.info").write_text(text, encoding="utf-8")
     return timed
 
 

@@ -103,7 +103,8 @@ class Adaptor:
     that cannot be run.  ``options(whats, sources)`` are Kconfig options that the tests need, and
     ``build(whats, sources, progress)`` builds the tests: it returns the folder of each.
     ``seconds(what, item, place)`` is the time that an item asks for, at native speed; 0: the usual.
-    ``boot_arguments(item, subtest)`` are the kernel arguments of a guest that runs only these.
+    ``boot_arguments(item, subtest)`` are kernel arguments for the guests; both are empty unless a
+    guest runs only these.
     ``interrupted(item, messages, vmlinux)`` says how far an item got from the last messages of its
     guest, which died; None if that is not known.
     ``disks`` are the sizes in MiB of the empty disks that its guests get if no --disk is given.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # guests do without
     from harness.progress import Progress
 
 _LIST = "kselftest-list.txt"  # in the installed folder: a line TARGET:PROGRAM for each
+# Some mount with -o loop, which no kernel without BLK_DEV_WRITE_MOUNTED allows otherwise.
+_ARGUMENTS = ("bdev_allow_write_mounted=1",)
 _UNLIMITED = 3600.0  # seconds for a test whose settings say that it has no deadline
 _TIMEOUT = re.compile(r"^timeout=(\d+)\s*$", re.MULTILINE)
 
@@ -95,6 +97,7 @@ ADAPTOR = Adaptor(
     check=_check,
     options=_options,
     build=_build,
+    boot_arguments=lambda _item, _subtest: _ARGUMENTS,
     seconds=_seconds,
     from_tree=True,
 )

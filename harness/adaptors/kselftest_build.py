@@ -20,13 +20,12 @@ from harness.model import Option
 from harness.progress import Progress, Stage
 
 _TOP = "tools/testing/selftests"
-# What the self-tests and the installed headers are built from.
-_FOLDERS = ("Makefile", "scripts", "include", "tools", "usr", "arch/{arch}")
-_OPTION = re.compile(r"^CONFIG_(\w+)=(y|m|n|\d+|\".*\")\s*$", re.MULTILINE)
-# What every system has, and what the self-tests do not say that they need.
-_ALWAYS = (
-    Option("BLK_DEV_WRITE_MOUNTED", "y", "self-tests", "mount -o loop writes to its device"),
+# What the self-tests and the installed headers are built from, the last two by exec and net.
+_FOLDERS = (
+    *("Makefile", "scripts", "include", "tools", "usr", "arch/{arch}"),
+    *("samples", "Documentation/netlink"),
 )
+_OPTION = re.compile(r"^CONFIG_(\w+)=(y|m|n|\d+|\".*\")\s*$", re.MULTILINE)
 _TAIL = 40  # lines of make's output in an error
 
 # What a compiler or linker says when something is not installed, and Debian's packages.
@@ -70,7 +69,7 @@ def options(whats: Sequence[str], sources: Sources) -> tuple[Option, ...]:
 
     Raises UsageError for a target that the tree does not have.
     """
-    found = list(_ALWAYS)
+    found = []
     for what, folder in _folders(whats, sources).items():
         file = f"{_TOP}/{folder}/config"
         text = git.content(sources.repo, sources.commit, file) or ""

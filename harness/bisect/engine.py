@@ -24,6 +24,7 @@ from harness.bisect.prober import Prober, StateFile
 from harness.bisect.signature import COMMAND
 from harness.cluster import connect
 from harness.errors import Interrupted, NotApplied, UsageError
+from harness.lab import affected
 from harness.lab import folder as run_folder
 from harness.lab.kernels import Lab, find_source
 from harness.model import Bisected, BisectMode, SearchStart, Source
@@ -118,6 +119,7 @@ def _search(plan: BisectPlan, lab: Lab, start: Source, state: StateFile) -> Bise
             with contextlib.suppress(NotApplied):  # a candidate's own trial will say so
                 tip = slot.patched(plan.run.series)
                 lab = lab.following(slot, slot.base(), tip, held=True) or lab
+                lab = affected.order(lab, tip)
         if plan.mode is not BisectMode.CONFIG:  # only CONFIG needs the worktree throughout
             worktree.close()
         sources = CandidateSources(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from harness.build.compiled import series_lines
 from harness.build.counters import counted_objects
 from harness.build.kernel_store import find, folder, key, lean, loaded_digest
-from harness.build.line_kinds import statements
+from harness.build.line_kinds import error_paths, statements, without_code
 from harness.build.make import build, can_be_lean
 from harness.build.make_records import may_use
 from harness.build.tools import ccache, toolchain
@@ -19,6 +19,7 @@ __all__ = [
     "can_be_lean",
     "ccache",
     "counted_objects",
+    "error_paths",
     "find",
     "folder",
     "key",
@@ -28,4 +29,5 @@ __all__ = [
     "series_lines",
     "statements",
     "toolchain",
+    "without_code",
 ]

@@ -159,3 +159,36 @@ def statements(text: str, lines: Collection[int]) -> dict[int, tuple[int, int]]:
 
 def _smaller(span: tuple[int, int], other: tuple[int, int] | None) -> bool:
     return other is None or span[1] - span[0] <= other[1] - other[0]
+
+
+_FAILS = re.compile(
+    rb"return\s+(?:-E\w+|ERR_(?:PTR|CAST)\(|(?:err|error|ret|rc|res|status)\w*\s*;|NULL\s*;)"
+    rb"|goto\s|BUG\(|panic\("
+)
+_CLEANS = re.compile(rb"(?:err(?:or)?|fail(?:ed)?|out|un\w+|free|put|bad)(?:_|\b|\d)")
+_BODIES = {"consequence", "alternative"}
+
+
+def error_paths(text: str, lines: Collection[int]) -> frozenset[int]:
+    """Return which of the lines look like a part of an error path.
+
+    These are the lines of a branch that ends by returning an error or with a jump, and those after
+    a label with such a name.
+    """
+    found: set[int] = set()
+    stack = [_parser().parse(text.encode()).root_node]
+    while stack:
+        node = stack.pop()
+        stack += node.children
+        if node.type == "labeled_statement":
+            label, parent = node.child_by_field_name("label"), node.parent
+            if label and parent and label.text and _CLEANS.match(label.text):
+                found.update(range(node.start_point.row + 1, parent.end_point.row + 2))
+        elif node.type == "if_statement":
+            for branch in filter(None, map(node.child_by_field_name, _BODIES)):
+                last = branch
+                while last.named_children and last.type in ("compound_statement", "else_clause"):
+                    last = last.named_children[-1]
+                if last.type.endswith("_statement") and _FAILS.match(last.text or b""):
+                    found.update(range(branch.start_point.row + 1, branch.end_point.row + 2))
+    return frozenset(found & set(lines))

@@ -18,7 +18,7 @@ from harness.check.scripts import Scripts
 from harness.check.walk import CheckRequest, Needs, Step, Walk
 from harness.cluster import connect
 from harness.errors import HostFault, Interrupted
-from harness.lab import folder, kernels
+from harness.lab import coverage, folder, kernels
 from harness.lab.plan import require_suites
 from harness.model import (
     WHOLE_SERIES,
@@ -28,10 +28,12 @@ from harness.model import (
     Matrix,
     PatchRow,
     Plan,
+    SeriesLines,
     Severity,
     Source,
 )
 from harness.progress import Progress
+from harness.results import store
 from harness.series import trust
 
 
@@ -173,6 +175,15 @@ def _refuse(walk: Walk) -> None:
     ]
 
 
+def _lines(walk: Walk) -> SeriesLines | None:
+    """Return the lines of the series; with --coverage, with what the tests of the tip executed."""
+    number = len(walk.applied.patched)
+    found = store.load_coverage(walk.folder / str(number)) if number else None
+    if walk.lines is None or found is None:
+        return walk.lines
+    return coverage.with_counts(walk.lines, found, walk.applied.tip)
+
+
 def matrix_of(walk: Walk, source: Source, seconds: float) -> Matrix:
     """Return the matrix of all findings so far."""
     hashes = [checkout.commit for checkout in walk.applied.patched]
@@ -195,5 +206,5 @@ def matrix_of(walk: Walk, source: Source, seconds: float) -> Matrix:
         fault="; ".join(dict.fromkeys(walk.faults)),
         seconds=seconds,
         followed=walk.lab.followed.options if walk.builds else (),
-        lines=walk.lines,
+        lines=_lines(walk),
     )

@@ -18,6 +18,7 @@ from harness.check.findings import TreeFindings
 from harness.check.mail import Letter, PatchMail
 from harness.check.scripts import Scripts
 from harness.errors import HostFault
+from harness.lab import affected
 from harness.lab.kernels import Lab
 from harness.model import (
     WHOLE_SERIES,
@@ -170,8 +171,8 @@ class Walk:
         boots = self.request.wants("tests") and self.cluster is None
         lab = Lab.of(self.plan, self.progress, boots=boots)
         lab = lab.with_suites(self.slot.source)
-        following = lab.following(self.slot, self.applied.base, self.applied.tip, held=True)
-        return following or lab
+        following = lab.following(self.slot, self.applied.base, self.applied.tip, held=True) or lab
+        return affected.order(following, self.applied.tip)
 
     @functools.cached_property
     def builder(self) -> Builder:

@@ -38,6 +38,10 @@ def show(matrix: Matrix, folder: Path) -> None:
     _print_notes(console, matrix)
     for line in sentences.not_compiled(matrix.lines, _FINDINGS):
         console.print(printable(line), style="yellow")
+    if text := sentences.executed(matrix.lines):
+        console.print(text)
+    for line in sentences.unexecuted(matrix.lines, _FINDINGS):
+        console.print(printable(line), style="yellow")
     if why := matrix.trouble:
         console.print(f"\n{printable(why, lines=True)}", style="red")
     limit = sentences.extent(matrix.lines) if matrix.verdict is Verdict.GOOD else ""

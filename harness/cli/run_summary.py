@@ -24,6 +24,7 @@ from harness.text import printable_text, quantity
 
 _SCREEN = 100  # lines without a terminal; run.json contains the rest
 _FIXED = 3  # lines around the lists: an empty one, the verdict, the prompt
+_UNEXECUTED = 5  # parts that nothing executed; the report marks all lines
 _LEAST = 3  # minimum number of lines for a list: an empty line, its title, its first entry
 
 
@@ -93,8 +94,7 @@ def _troubles(run: Run) -> Iterator[Text]:
         yield Text(f"new warning: {warning.file}:{warning.line}: {warning.text}", "red")
     if len(run.warnings) > _LEAST:
         yield Text(f"... and {len(run.warnings) - _LEAST} more new warnings, see run.json", "red")
-    for text in sentences.not_compiled(run.lines, _LEAST):
-        yield Text(text, "yellow")
+    yield from _lines(run)
     if left := sentences.left(run.judged) if run.sides else "":
         yield Text(left, "red")
     if gone := sentences.missing(run) if run.sides else 0:
@@ -102,6 +102,16 @@ def _troubles(run: Run) -> Iterator[Text]:
             f"{quantity(gone, 'test')} of the base did not exist on the patched kernel",
             "yellow",
         )
+
+
+def _lines(run: Run) -> Iterator[Text]:
+    """Yield how far the evidence about the lines of the series goes."""
+    for text in sentences.not_compiled(run.lines, _LEAST):
+        yield Text(text, "yellow")
+    if text := sentences.executed(run.lines):
+        yield Text(text)
+    for text in sentences.unexecuted(run.lines, _UNEXECUTED):
+        yield Text(text, "yellow")
 
 
 def _lists(run: Run, room: int) -> Iterator[Text]:

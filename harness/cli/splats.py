@@ -11,6 +11,7 @@ import io
 import json
 import lzma
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from harness.decode import Decoded, Decoder
 from harness.model import Splat
 from harness.progress import Progress
 from harness.serial import to_json
+from harness.series import SeriesRequest
 from harness.series.mail import parse
 
 # The first bytes of compressed files.
@@ -32,11 +34,11 @@ _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\x
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Read logs and show the splats in them."""
     decoder = _decoder(options)
-    ignored = _ignored(options.ignore)
+    ignored = splat.known_kinds(options.ignore)
     code = errors.GOOD
     for name in options.files:
         with progress.stage("splats", name), _opened(name) as file, _reading(name):
-            splats = tuple(one for one in splat.find(file) if one.kind not in ignored)
+            splats = splat.find(file, ignored=ignored)
         decoded = decoder.decode(splats) if decoder else ()
         code = errors.BAD if splats else code
         if options.json:
@@ -51,17 +53,6 @@ def _table(name: str, splats: tuple[Splat, ...], decoded: tuple[Decoded, ...]) -
     for row, frames in zip(rows, decoded, strict=False):
         row["decoded"] = to_json(frames)
     return {"file": name, "splats": rows}
-
-
-def _ignored(kinds: list[str]) -> frozenset[str]:
-    """Return the kinds that do not count.  Raises UsageError if there is no such kind."""
-    unknown = sorted(set(kinds) - splat.KINDS)
-    if unknown:
-        raise errors.UsageError(
-            f"there is no kind of splat {unknown[0]!r}",
-            hint=f"one of: {', '.join(sorted(splat.KINDS))}",
-        )
-    return frozenset(kinds)
 
 
 def _decoder(options: argparse.Namespace) -> Decoder | None:
@@ -88,9 +79,10 @@ def _decoder(options: argparse.Namespace) -> Decoder | None:
 def _diffs(path: Path) -> list[tuple[str, bytes]]:
     """Return (subject, diff) of each patch of a series."""
     diffs = []
-    for patch in series.load(path).patches:
-        mail = parse(patch.path.read_bytes(), str(patch.path))
-        diffs.append((patch.subject, mail.patch))
+    with tempfile.TemporaryDirectory() as home:
+        for patch in series.load(path, SeriesRequest(home=Path(home))).patches:
+            mail = parse(patch.path.read_bytes(), str(patch.path))
+            diffs.append((patch.subject, mail.patch))
     return diffs
 
 

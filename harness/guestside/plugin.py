@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import getpass
 import os
@@ -37,10 +38,12 @@ def install(config: pytest.Config, results: tuple[int, int]) -> None:
     side = GuestSide(
         options.get("repeat", 1), fresh=options.get("fresh", ""), hold=options.get("hold", False)
     )
+    side.first, side.only_first = options.get("first", []), options.get("only_first", False)
     if names := options.get("counters"):
         from harness.guestside.counters import Counters  # few kernels have any
 
-        side.counters = Counters(names)
+        with contextlib.suppress(OSError):  # no debugfs, or no gcov: tests run all the same
+            side.counters = Counters(names)
     config.pluginmanager.register(side, "harness-guest")
     config.pluginmanager.register(side.health.inherited, "harness-inherited")
     config.pluginmanager.register(Forks(), "harness-forks")
@@ -108,6 +111,8 @@ class GuestSide:
         self.kmsg = Kmsg()
         self.health = Health()
         self.spent = ""
+        self.first: list[str] = []  # tests to run before all others
+        self.only_first = False
         self.counters: Counters | None = None
         self._counted = False  # the counters before the guest's first test have been read
         self._counted_before: dict[str, bytes] = {}  # these counters, until they are sent
@@ -117,6 +122,20 @@ class GuestSide:
         self._taint = 0  # taint bits before the test
         self._log = ""  # the kernel's messages during the test
         self._log_before = ""  # the kernel's messages before the test
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Move the first tests to the front; leave out the others if requested."""
+        ranks = {test: rank for rank, test in enumerate(self.first)}
+        others = [item for item in items if item.nodeid not in ranks]
+        chosen = [item for item in items if item.nodeid in ranks]
+        chosen.sort(key=lambda item: ranks[item.nodeid])
+        if self.only_first:
+            config.hook.pytest_deselected(items=others)
+            others = []
+        items[:] = [*chosen, *others]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(

@@ -22,6 +22,7 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "Recording",
     "find_folder",
+    "folders",
     "last_failures",
     "named",
     "of_test",
@@ -83,6 +84,15 @@ def find_folder(word: str, *, db: str = "") -> Path:
             hint=f"harness show {rows[0].id}",
         )
     return recorded
+
+
+def folders(series: Series, *, db: str = "") -> tuple[Path, ...]:
+    """Return the folders of past runs of a series that still exist, newest first."""
+    from harness.history import database, run_facts, run_queries
+
+    with database.opened(db, must_exist=False) as (connection, _):
+        names = run_queries.folders(connection, run_facts.lineage(series))
+    return tuple(path for path in map(Path, names) if path.is_dir())
 
 
 def last_failures(series: Series, *, db: str = "") -> tuple[str, ...]:

@@ -265,6 +265,17 @@ def _last_outcomes(
     }
 
 
+def folders(connection: sa.Connection, lineage: str) -> tuple[str, ...]:
+    """Return the folders of the runs of any revision of a series, newest first."""
+    query = (
+        sa.select(run.c.folder)
+        .select_from(run.join(series, series.c.id == run.c.series_id))
+        .where(series.c.lineage == lineage, run.c.folder != "")
+        .order_by(run.c.began.desc())
+    )
+    return tuple(dict.fromkeys(connection.execute(query).scalars()))
+
+
 def last_failures(connection: sa.Connection, lineage: str, version: int) -> tuple[str, ...]:
     """Return the tests that were bad with the last tested revision up to ``version``."""
     query = (

@@ -35,7 +35,10 @@ _INDIRECT = 3  # headers that include a header that includes ...
 
 @dataclasses.dataclass(frozen=True)
 class NeededCondition:
-    """A condition that the series needs; ``purpose`` completes "CONFIG_X=y is added: it ..."."""
+    """A condition that the series needs; ``purpose`` completes "CONFIG_X=y is added: it ...".
+
+    ``where`` is what is not compiled without it; empty if that is no part of the series.
+    """
 
     condition: Expression
     where: str
@@ -89,10 +92,19 @@ class TreeOptions:
     def follow(
         self, sources: SeriesSources, config: Mapping[str, str], request: Request
     ) -> Followed:
-        """Return the options that compile what ``sources`` changes."""
+        """Return the options that compile what ``sources`` changes.
+
+        Options that the request would like to have, those of suggested suites, get what they
+        depend on too.
+        """
         arch_folder = architectures.named(self.arch).folder
         finder = _Needs(sources, self.folder, self.makefiles, config, arch_folder)
-        needed, missed = list(finder.needed()), finder.missed
+        wished = [
+            NeededCondition(Name(option.name), "", f"is needed by {option.reason}")
+            for option in request.options
+            if option.optional and option.value != "n"
+        ]
+        needed, missed = [*finder.needed(), *wished], finder.missed
         requested = {option.name: option.value for option in request.options}
         requested |= {name.removesuffix("=n"): "n" for name in sources.more if "=n" in name}
         chooser = Chooser(self.options, config, requested, self.arch)
@@ -100,13 +112,16 @@ class TreeOptions:
         for need in needed:
             result = chooser.choose(need.condition, new)
             if not isinstance(result, NewValues):
-                missed.append(f"{need.where}: {result.why}")
+                if need.where:  # a suite without its options is just not run
+                    missed.append(f"{need.where}: {result.why}")
                 continue
             known = dict(new.new)
             added += [
                 Option(name, value, ORIGIN, need.purpose, optional=True)
                 for name, value in result.new
-                if known.get(name) != value and (value != "n" or name in config)
+                if known.get(name) != value
+                and name not in requested
+                and (value != "n" or name in config)
             ]
             new = result
         kept = {option.name: option for option in added if config.get(option.name) != option.value}

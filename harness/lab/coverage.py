@@ -6,7 +6,8 @@ from __future__ import annotations
 import bisect
 import collections
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from harness import build, gcov, git
 from harness.errors import UsageError
 from harness.lab import suites
 from harness.model import (
+    ChangedFile,
+    ChangedLine,
     Checkout,
     Coverage,
     FileCoverage,
@@ -33,6 +36,8 @@ from harness.results.counters import Reading
 _OPTION = "GCOV_KERNEL"
 
 _Counted = TypeVar("_Counted")
+# A line's commit, and its numbers in that commit and now, in `git blame --porcelain`.
+_BLAMED = re.compile(r"^([0-9a-f]{40,64}) (\d+) (\d+)(?: \d+)?$", re.MULTILINE)
 #: A function: its name, its first and its last line.
 _Function = tuple[str, int, int]
 
@@ -95,6 +100,11 @@ class _LineTally:
     boot: int = 0
     branches: tuple[int, ...] = ()
 
+    def count(self, number: int, places: Mapping[int, str]) -> LineCount:
+        tests = tuple(sorted(self.tests.items()))
+        place = places.get(number, "")
+        return LineCount(number, number, tests, self.boot, self.branches, place)
+
 
 class _Tally:
     """Adds up the counts of all guests; ``wanted`` are the lines that matter, by file."""
@@ -106,6 +116,7 @@ class _Tally:
         self.functions: dict[str, dict[_Function, _LineTally]] = {path: {} for path in wanted}
         self._last: dict[tuple[str, str], gcov.Counts] = {}
         self._paths: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
         self._spans: dict[str, Mapping[int, tuple[int, int]]] = {}
         self._sources: dict[tuple[str, str], Mapping[int, int]] = {}
 
@@ -155,9 +166,7 @@ class _Tally:
         """
         if (name, path) not in self._sources:
             if path not in self._spans:
-                argv = ("show", f"{self.tip.commit}:{path}")
-                text = git.run(self.tip.path, *argv).stdout
-                self._spans[path] = build.statements(text, self.wanted[path])
+                self._spans[path] = build.statements(self._text(path), self.wanted[path])
             numbers = sorted(counted)
             found: dict[int, int] = {}
             for number in self.wanted[path]:
@@ -173,17 +182,36 @@ class _Tally:
             self._sources[name, path] = found
         return self._sources[name, path]
 
+    def _text(self, path: str) -> str:
+        if path not in self._texts:
+            argv = ("show", f"{self.tip.commit}:{path}")
+            self._texts[path] = git.run(self.tip.path, *argv).stdout
+        return self._texts[path]
+
     def coverage(self) -> Coverage:
         """Return the result; lines that follow each other with equal counts are joined."""
         files = []
         for path, lines in self.lines.items():
             functions = tuple(
-                FunctionCount(*function, tuple(sorted(tally.tests)), tally.boot > 0)
+                FunctionCount(*function, tuple(sorted(tally.tests.items())), tally.boot)
                 for function, tally in sorted(self.functions[path].items(), key=lambda i: i[0][1:])
             )
-            if lines or functions:
-                files.append(FileCoverage(path, tuple(_joined(lines)), functions))
-        return Coverage(tuple(self.tests), tuple(files))
+            if not lines and not functions:
+                continue
+            places = self._places(path, functions)
+            counts = (tally.count(number, places) for number, tally in sorted(lines.items()))
+            files.append(FileCoverage(path, tuple(_joined(counts)), functions))
+        return Coverage(self.tip.commit, tuple(self.tests), tuple(files))
+
+    def _places(self, path: str, functions: Sequence[FunctionCount]) -> Mapping[int, str]:
+        """Return where each line of a file is."""
+        failing = build.error_paths(self._text(path), self.lines[path])
+        found = {}
+        for function in functions:
+            for number in range(function.first, function.last + 1):
+                prefix = "an error path of " if number in failing else ""
+                found[number] = f"{prefix}{function.name}()"
+        return found
 
 
 def _gained(now: Mapping[_Counted, int], before: Mapping[_Counted, int]) -> Mapping[_Counted, int]:
@@ -202,46 +230,80 @@ def _count(tally: _LineTally, test: int | None, times: int) -> None:
         tally.tests[test] += times
 
 
-def _joined(lines: Mapping[int, _LineTally]) -> Iterator[LineCount]:
+def _joined(counts: Iterable[LineCount]) -> Iterator[LineCount]:
     current: LineCount | None = None
-    for number in sorted(lines):
-        tally = lines[number]
-        own = LineCount(
-            number, number, tuple(sorted(tally.tests.items())), tally.boot, tally.branches
-        )
-        if current and (current.last + 1, current.tests, current.boot, current.branches) == (
-            *(number, own.tests, own.boot, own.branches),
+    for count in counts:
+        if current and count == dataclasses.replace(
+            current, first=count.first, last=current.last + 1
         ):
-            current = dataclasses.replace(current, last=number)
+            current = dataclasses.replace(current, last=count.last)
             continue
         if current:
             yield current
-        current = own
+        current = count
     if current:
         yield current
 
 
-def with_counts(lines: SeriesLines, coverage: Coverage) -> SeriesLines:
-    """Return the lines with how many tests executed each."""
-    counts: dict[str, dict[int, LineCount]] = {
-        file.path: {
-            number: count for count in file.lines for number in range(count.first, count.last + 1)
-        }
-        for file in coverage.files
+def with_counts(lines: SeriesLines, coverage: Coverage, tip: Checkout) -> SeriesLines:
+    """Return the lines with how many tests executed each, and which patch wrote it."""
+    return SeriesLines(
+        tuple(
+            dataclasses.replace(file, lines=tuple(_with_count(file, coverage, tip)))
+            for file in lines.files
+        )
+    )
+
+
+def _with_count(file: ChangedFile, coverage: Coverage, tip: Checkout) -> Iterator[ChangedLine]:
+    counted = coverage.file(file.path)
+    counts = {
+        number: count
+        for count in (counted.lines if counted else ())
+        for number in range(count.first, count.last + 1)
     }
-    files = []
-    for file in lines.files:
-        own = counts.get(file.path, {})
-        changed = tuple(
-            dataclasses.replace(
+    written = _written(file.path, tip) if file.of(LineState.COMPILED) else {}
+    for line in file.lines:
+        patch, patch_line = written.get(line.number, (0, 0))
+        line = dataclasses.replace(line, patch=patch, patch_line=patch_line)
+        if line.state is not LineState.COMPILED:
+            yield line
+        elif (count := counts.get(line.number)) is None:
+            yield dataclasses.replace(line, why=_uncounted(file.path, counted))
+        else:
+            yield dataclasses.replace(
                 line,
                 tests=len(count.tests),
                 boot=count.boot > 0,
+                ways=len(count.branches),
                 untaken=count.branches.count(0),
+                why="" if count.times else count.place,
             )
-            if (count := own.get(line.number)) and line.state is LineState.COMPILED
-            else line
-            for line in file.lines
-        )
-        files.append(dataclasses.replace(file, lines=changed))
-    return SeriesLines(tuple(files))
+
+
+def _uncounted(path: str, counted: FileCoverage | None) -> str:
+    """Return why a compiled line has no counter."""
+    if counted is not None:
+        return "it has no code of its own"
+    if path.endswith(".S"):
+        return "assembly has no counters"
+    if path.endswith(".h"):
+        return "no object with counters has code of this file"
+    return "its counters never appeared; it may be a module that was not loaded"
+
+
+def _written(path: str, tip: Checkout) -> Mapping[int, tuple[int, int]]:
+    """Return the number of the patch that wrote each line of a file, and the line's number there.
+
+    Lines that no patch of the series wrote are left out.
+    """
+    if not tip.patches:
+        return {}
+    numbers = {commit: number for number, (commit, _) in enumerate(tip.patches, 1)}
+    since = f"{tip.patches[0][0]}^..{tip.commit}"
+    blamed = git.run(tip.path, "blame", "--porcelain", since, "--", path, check=False).stdout
+    return {
+        int(final): (numbers[commit], int(own))
+        for commit, own, final in _BLAMED.findall(blamed)
+        if commit in numbers
+    }

@@ -15,7 +15,8 @@ from harness import architectures, build, diff, git, kconfig, paths, serial
 from harness.model import Checkout, Followed, Kernel, Request, SeriesLines, Toolchain
 from harness.progress import Progress
 
-# Increment this when the same inputs start to give another answer.
+# Increment these when the same inputs start to give another answer: other options, other lines.
+_OPTIONS_GENERATION = "2"
 _GENERATION = "1"
 _SHOWN = 8  # lines about what cannot be compiled; the summary of the lines has all
 
@@ -39,7 +40,7 @@ def followed(
     ``config`` returns the text of a .config of the request alone.  If it returns None, nothing new
     can be found out, and the result may be None.
     """
-    inputs = (_GENERATION, base.tree, tip.tree, request.digest, str(toolchain), *more)
+    inputs = (_OPTIONS_GENERATION, base.tree, tip.tree, request.digest, str(toolchain), *more)
     name = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:24]
     kept = paths.cache("follow") / f"{name}.json"
     try:

@@ -178,7 +178,7 @@ class Lab:
         """
         wanted = request or self.request_for(checkout)
         kept = self.kept(checkout, request=wanted, lean=lean)
-        if kept is not None:
+        if kept is not None and (lean or not self._lacks_lines(checkout, kept)):
             return kept
         slot.check_out(checkout)
         # A kernel takes minutes, and is useless if its tests cannot be built.
@@ -194,6 +194,14 @@ class Lab:
         if self.base and self.tip and self.tip.tree == checkout.tree:
             follow.find_lines(self.base, checkout, kernel, out, self.toolchain)
         return kernel
+
+    def _lacks_lines(self, checkout: Checkout, kernel: Kernel) -> bool:
+        """Whether a kept kernel is the tip's and nobody knows which lines are compiled in it.
+
+        Only a build folder with that very build can tell, so it has to be made again.
+        """
+        is_tip = self.base and self.tip and self.tip.tree == checkout.tree
+        return bool(is_tip) and self.lines(kernel) is None
 
     def lines(self, kernel: Kernel) -> SeriesLines | None:
         """Return which lines of the series are in the kernel of the tip; None if not known."""
@@ -225,7 +233,7 @@ class Lab:
         built = []
         for side, checkout in lab._sides(base, tip):
             kernel = lab.kept(checkout)
-            if kernel is None:
+            if kernel is None or lab._lacks_lines(checkout, kernel):
                 return None
             built.append(lab._with_lines(side, checkout, kernel))
         return lab, tuple(built)

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import adaptors, options, paths
+from harness import adaptors, options, paths, splat
 from harness import series as series_stage
 from harness.errors import UsageError
 from harness.model import Plan, Series
@@ -164,6 +164,7 @@ def complete(typed: Plan, settings: Settings) -> Plan:
         llvm=typed.llvm or settings.llvm,
         disks=tuple(str(Path(d).absolute()) if options.is_disk_file(d) else d for d in typed.disks),
         environment=_variables(typed),
+        ignored_splats=tuple(sorted(splat.known_kinds(typed.ignored_splats))),
         out=typed.out.absolute() if typed.out else None,
         hold=typed.hold and not typed.hold_for,
         hold_for=typed.hold_for or (options.LONG_HOLD if typed.hold else 0.0),

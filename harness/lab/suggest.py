@@ -23,8 +23,6 @@ _SELFTESTS = "tools/testing/selftests/"
 _HARD = {"bpf", "sched_ext"}
 _TEST_FOLDERS = ("", "tests", "test", "kunit")  # where KUnit's suites of a folder lie
 _FEW = 6  # suites of a folder that are all suggested
-_DEPENDS = re.compile(r"^\s+depends on (.+)$")
-_PLAIN = re.compile(r"[A-Z0-9_]+(?:\s*&&\s*[A-Z0-9_]+)*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,27 +80,11 @@ def _kunit(files: Sequence[str], sources: Sources) -> Iterator[SuggestedSuite]:
         for suite in suites:
             name = re.sub(r"\W|_", "", PurePath(suite.file).stem)
             if len(suites) <= _FEW or any(stem in name for stem in stems):
-                needed = _dependencies(suite.option, suite.file, sources)
-                options = (*kunit_sources.options_of([suite]), *needed)
+                options = kunit_sources.options_of([suite])
                 reason = f"it tests {folder}, which the series changes"
                 # Nobody asked for them: a kernel that cannot have one is built without it.
                 optional = tuple(dataclasses.replace(o, optional=True) for o in options)
                 yield SuggestedSuite(f"kunit:{suite.name}", reason, optional)
-
-
-def _dependencies(option: str, file: str, sources: Sources) -> Iterator[Option]:
-    """Yield what an option depends on, as far as it is a plain list of options."""
-    for folder in PurePath(file).parents:
-        text = git.content(sources.repo, sources.commit, f"{folder}/Kconfig") or ""
-        _, found, rest = f"\n{text}".partition(f"\nconfig {option}\n")
-        if not found:
-            continue
-        for line in re.split(r"\n(?=\S)", rest)[0].splitlines():
-            match = _DEPENDS.match(line)
-            if match and _PLAIN.fullmatch(match[1].strip()):
-                for name in re.findall(r"\w+", match[1]):
-                    yield Option(name, "y", "--kunit", f"{option} depends on it")
-        return
 
 
 def _selftests(files: Sequence[str], sources: Sources) -> Iterator[SuggestedSuite]:

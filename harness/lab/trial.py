@@ -46,6 +46,7 @@ from harness.results import evidence, journal, store
 from harness.results.evidence import DecodedSplat
 from harness.results.regression import outcomes_text
 
+FIRST = "first-tests"  # in a trial's folder: the ids of the tests to run before all others
 # pytest's exit codes; those in _UNFIT are no verdict on the kernel.  Exit code 2 can also mean
 # Ctrl-C, but then we are interrupted first.
 _ENDED = (0, 1)  # it ran all tests
@@ -120,9 +121,12 @@ def _count(lab: Lab, built: Built, folder: Path) -> None:
         except HarnessError as error:
             stage.finish(f"not counted: {error.what}")
             return
+        if not found.files:
+            stage.finish("not counted: no guest could read its counters, or no test ended")
+            return
         store.save_coverage(folder, found)
-        counted = coverage.with_counts(lines, found)
-        stage.finish(f"{counted.executed} of {counted.counted} lines with counters executed")
+        executed, counted = found.counted(executed=True), found.counted()
+        stage.finish(f"{executed} of {counted} lines with counters executed")
 
 
 def _stage(built: Built, progress: Progress) -> contextlib.AbstractContextManager[Stage]:
@@ -184,6 +188,10 @@ def command(
     pytest += [str(word) for pair in arguments.items() for word in pair]
     for suite, place in places.items():
         pytest += ["--suite-folder", f"{suite}={place}"]
+    if plan.first:
+        (folder / FIRST).write_text("".join(f"{test}\n" for test in plan.first))
+        pytest += ["--run-first", str(folder / FIRST)]
+        pytest += ["--only-first"] if plan.only_first else []
     return [*pytest, *options.pytest_words(plan), *plan.suites, *plan.pytest_args]
 
 
@@ -242,7 +250,9 @@ def _kept_folder(plan: Plan, kernel: Kernel, accel: Accel, places: Mapping[str, 
     guest = (accel, plan.memory, plan.cpus, plan.disks, plan.environment, plan.no_snapshot)
     tests = (plan.test_timeout, plan.keyword, plan.repeat, plan.fresh, plan.retry, plan.allow_flaky)
     adapted = (*places.items(), *filter(adaptors.parse, plan.suites))
-    how = (kernel.key, *guest, *tests, plan.hold_for, plan.vmcore, plan.pytest_args, *adapted)
+    only = plan.first if plan.only_first else ()
+    rest = (plan.hold_for, plan.vmcore, plan.pytest_args, *plan.ignored_splats)
+    how = (kernel.key, *guest, *tests, *only, *rest, *adapted)
     digest = hashlib.sha256(repr(how).encode())
     own = [plan.folder / suite for suite in plan.suites if not adaptors.parse(suite)]
     for folder in (*own, Path(harness.__file__).parent):

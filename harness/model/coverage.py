@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +13,7 @@ class LineCount:
     ``tests`` are pairs: a test's index in ``Coverage.tests``, and how often that test executed the
     lines.  ``boot`` is how often they were executed before the first test of a guest, in all
     guests.  ``branches`` is how often each way out of the lines was taken, all in all; empty if
-    there is one way only.
+    there is one way only.  ``place`` says where they are: "f()" or "an error path of f()".
     """
 
     first: int
@@ -22,25 +21,28 @@ class LineCount:
     tests: tuple[tuple[int, int], ...] = ()
     boot: int = 0
     branches: tuple[int, ...] = ()
+    place: str = ""
 
     @property
     def times(self) -> int:
-        """How often tests executed the lines."""
-        return sum(times for _, times in self.tests)
+        """How often the lines were executed, all in all."""
+        return self.boot + sum(times for _, times in self.tests)
 
 
 @dataclasses.dataclass(frozen=True)
 class FunctionCount:
-    """A function, and the tests that called it, as indices in ``Coverage.tests``.
-
-    ``boot``: it was called before the first test.
-    """
+    """A function, and how often it was called: see LineCount."""
 
     name: str
     first: int
     last: int
-    tests: tuple[int, ...] = ()
-    boot: bool = False
+    tests: tuple[tuple[int, int], ...] = ()
+    boot: int = 0
+
+    @property
+    def times(self) -> int:
+        """How often it was called, all in all."""
+        return self.boot + sum(times for _, times in self.tests)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +59,17 @@ class Coverage:
     """What the tests of one trial executed; coverage.json is this value (see harness.results).
 
     ``tests`` are the ids of the tests with counts: those that ended, even if they executed none of
-    this.
+    this.  ``commit`` is the commit that was tested, whose line numbers these are.
     """
 
+    commit: str = ""
     tests: tuple[str, ...] = ()
     files: tuple[FileCoverage, ...] = ()
+
+    def counted(self, *, executed: bool = False) -> int:
+        """Return the number of lines with counters; with ``executed``, those that anything ran."""
+        counts = (count for file in self.files for count in file.lines)
+        return sum(one.last - one.first + 1 for one in counts if one.times or not executed)
 
     def file(self, path: str) -> FileCoverage | None:
         """Return a file's coverage; None if nothing in it has counters."""
@@ -77,11 +85,8 @@ class Coverage:
         if file is None:
             return ()
         lines = [count for count in file.lines if count.first <= last and first <= count.last]
-        pairs: Iterable[tuple[int, int]] = (pair for count in lines for pair in count.tests)
-        if not lines:
-            around = (f for f in file.functions if f.first <= last and first <= f.last)
-            pairs = ((test, 1) for function in around for test in function.tests)
+        around = [f for f in file.functions if f.first <= last and first <= f.last]
         times: dict[int, int] = {}
-        for test, count in pairs:
+        for test, count in (pair for part in lines or around for pair in part.tests):
             times[test] = times.get(test, 0) + count
         return tuple(self.tests[test] for test in sorted(times, key=lambda t: (-times[t], t)))

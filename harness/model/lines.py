@@ -18,10 +18,13 @@ class LineState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class ChangedLine:
-    """A line that the series adds; ``why`` explains any state other than COMPILED.
+    """A line that the series adds.
 
-    ``tests`` is how many tests executed it; None if that was not counted.  ``boot``: it was
-    executed before the first test.  ``untaken`` is how many ways out of it were never taken.
+    ``why`` explains any state other than COMPILED; for a compiled line that was never executed it
+    says where it is, for one that was not counted why.  ``tests`` is how many tests executed it;
+    None if that was not counted.  ``boot``: it was executed before the first test.  Of the ``ways``
+    out of the line (0 if there is one only), ``untaken`` were never taken.  ``patch`` is the
+    number of the patch that wrote it, as its line ``patch_line``; 0 if not known.
     """
 
     number: int
@@ -29,7 +32,10 @@ class ChangedLine:
     why: str = ""
     tests: int | None = None
     boot: bool = False
+    ways: int = 0
     untaken: int = 0
+    patch: int = 0
+    patch_line: int = 0
 
     @property
     def executed(self) -> bool | None:
@@ -114,6 +120,25 @@ class SeriesLines:
         if self.compiled:
             return False
         return self.partly or not any(file.in_kernel for file in self.files)
+
+    def unexecuted(self) -> Iterator[LineRange]:
+        """Yield the counted lines that nothing executed, joined where no other code is between."""
+        for file in self.files:
+            current: LineRange | None = None
+            for line in file.lines:
+                if line.executed is None:
+                    continue
+                same = current is not None and current.why == line.why
+                if current and not line.executed and same:
+                    current = dataclasses.replace(current, last=line.number)
+                    continue
+                if current:
+                    yield current
+                number = line.number
+                missed = LineRange(file.path, number, number, line.state, line.why)
+                current = None if line.executed else missed
+            if current:
+                yield current
 
     def ranges(self, *states: LineState) -> Iterator[LineRange]:
         """Yield the lines in these states, joined where they follow each other."""

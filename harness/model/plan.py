@@ -23,8 +23,11 @@ class Plan:
     ``coverage``: count which lines of the series each test executes.
     ``notes`` are lines for display about how the series was interpreted.
 
-    What to run: relative suites start at ``folder``.  ``no_suggest``: a series without suites does
-    not get those of the tree that fit it.  ``pytest_args`` are for pytest alone.
+    What to run: relative suites start at ``folder``.  ``affected``: first the tests that executed
+    what differs from the revision that was counted last; ``only_affected``: no others.  ``first``
+    are the ids of these tests once they are known; ``only_first``: run no others.
+    ``no_suggest``: a series without suites does not get those of the tree that fit it.
+    ``pytest_args`` are for pytest alone.
     ``fresh``: each "test", "class" or "module" gets a guest of its own.
     ``environment`` holds the guests' variables as NAME=VALUE.  ``retry`` is how often a failing
     test is rerun on its kernel (None: only crashes, once), ``reruns`` how often a suspected
@@ -61,12 +64,17 @@ class Plan:
     jobs: int = 0
     no_suggest: bool = False
     patched_only: bool = False
+    affected: bool = False
+    only_affected: bool = False
+    first: tuple[str, ...] = ()
+    only_first: bool = False
     keyword: str = ""
     repeat: int = 1
     fresh: str = ""
     retry: int | None = None
     reruns: int = 2
     allow_flaky: bool = False
+    ignored_splats: tuple[str, ...] = ()
     strict: bool = False
     no_snapshot: bool = False
     boot_timeout: float = 30.0

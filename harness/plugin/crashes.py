@@ -156,7 +156,9 @@ def _python_line(stacks: str, test: str) -> str:
     return f"{path.rpartition('/')[2]}:{rest.removeprefix(', line ')}"
 
 
-def last_messages(folder: Path, mark: str = "") -> tuple[str, tuple[Splat, ...]]:
+def last_messages(
+    folder: Path, mark: str = "", ignored: Collection[str] = ()
+) -> tuple[str, tuple[Splat, ...]]:
     """Return the end of a guest's console, from the last line with ``mark``, and its splats."""
     console = folder / records.CONSOLE
     text = console.read_text(errors="backslashreplace") if console.is_file() else ""
@@ -164,7 +166,7 @@ def last_messages(folder: Path, mark: str = "") -> tuple[str, tuple[Splat, ...]]
     lines = text[max(start, 0) :].splitlines()
     shown = lines if len(lines) <= 2 * KEPT else [*lines[:KEPT], "(cut)", *lines[-KEPT:]]
     test = mark.removeprefix("harness: start ") if start > 0 else ""
-    return "\n".join(shown), find_splats(lines, test or BOOT)
+    return "\n".join(shown), find_splats(lines, test or BOOT, ignored)
 
 
 class Crashes:
@@ -234,7 +236,9 @@ class Crashes:
             except HarnessError:
                 record = None
         folder = handle.folder if handle else self.fleet.spec.folder
-        console, splats = last_messages(folder, f"harness: start {test}" if test else "")
+        console, splats = last_messages(
+            folder, f"harness: start {test}" if test else "", self.reports.ledger.ignored
+        )
         # A guest that ended by itself was not late, even if we only noticed after the deadline.
         slow = record is None or record.ended in ("timeout", "hang")
         seconds = self.watch.late.get((guest, at), 0.0) if slow else 0.0

@@ -48,9 +48,13 @@ class ExpectedSplat:
 
 
 class SplatLedger:
-    """The expected splats of each test, and which of them the kernel has reported."""
+    """The expected splats of each test, and which of them the kernel has reported.
 
-    def __init__(self) -> None:
+    ``ignored`` are kinds of splats that never count (--ignore-splat).
+    """
+
+    def __init__(self, ignored: frozenset[str] = frozenset()) -> None:
+        self.ignored = ignored
         self._titles: dict[str, dict[ExpectedSplat, list[str]]] = {}
         self._passed: set[str] = set()  # tests whose own code passed
         self._loud: set[str] = set()  # tests with any splat
@@ -78,7 +82,7 @@ class SplatLedger:
             matching = [expected for expected in titles if expected.matches(splat)]
             for expected in matching:
                 titles[expected].append(splat.title)
-            if not matching:
+            if not matching and splat.kind not in self.ignored:
                 unexpected.append(splat)
         return tuple(unexpected)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import adaptors, options, paths, serial
+from harness.adaptors import AdaptedSuite
 from harness.guest import GuestSpec, accel
 from harness.guest.image import check as check_image
 from harness.guest.image import uncompressed
@@ -45,7 +46,7 @@ def fleet(config: pytest.Config) -> tuple[Fleet, str]:
         environment=parse_variables(get("guest_env")),
         append=(
             *" ".join(get("guest_append")).split(),
-            *_boot_arguments(config.args),
+            *boot_arguments(config.args),
         ),
         **fields,
     ).with_disks(get("guest_disk"))
@@ -75,6 +76,15 @@ def required_options(config: pytest.Config) -> dict[str, str]:
         raise pytest.UsageError(
             f'--kernel-options {file}: {error}\nhint: write JSON such as {{"CONFIG_X": "y"}}'
         ) from error
+
+
+def first(config: pytest.Config) -> list[str]:
+    """Return the ids of the tests to run before all others.  Raises pytest.UsageError."""
+    file = config.getoption("run_first")
+    try:
+        return Path(file).read_text(encoding="utf-8").splitlines() if file else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise pytest.UsageError(f"--run-first {file}: {error}") from error
 
 
 def deadlines(config: pytest.Config, factor: float) -> Callable[[str], float]:
@@ -134,7 +144,10 @@ def counters(spec: GuestSpec) -> list[str]:
     return [str(file.relative_to(notes).with_suffix(".gcda")) for file in notes.rglob("*.gcno")]
 
 
-def _boot_arguments(words: Sequence[str]) -> tuple[str, ...]:
-    """Return the kernel arguments for a guest that runs a single item or subtest."""
-    suite = adaptors.parse(words[0]) if len(words) == 1 else None
-    return adaptors.adaptor(suite.kind).boot_arguments(suite.item, suite.subtest) if suite else ()
+def boot_arguments(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the kernel arguments that the suites need."""
+    suites = [suite for suite in map(adaptors.parse, words) if suite]
+    if len(words) > 1:  # a guest runs more than a single item or subtest
+        suites = [AdaptedSuite(kind, "") for kind in dict.fromkeys(s.kind for s in suites)]
+    found = (adaptors.adaptor(s.kind).boot_arguments(s.item, s.subtest) for s in suites)
+    return tuple(argument for arguments in found for argument in arguments)

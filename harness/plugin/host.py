@@ -28,6 +28,7 @@ from harness.plugin.worker import Worker
 from harness.results.counters import CounterLog
 from harness.results.journal import AttemptLost, GuestNoted, Journal, events, read
 from harness.results.regression import outcomes_text
+from harness.splat import known_kinds
 
 _MOMENT = 2.0  # seconds for a relay to exit after its guest
 # Limits of the summary: entries of each kind, and characters of a headline.
@@ -65,7 +66,8 @@ class HostSide:
         self.options = guest_options.required_options(config)
         self.journal = Journal(fleet.spec.folder.parent)
         self.command = guest_options.command(config, fleet.spec)
-        self.journal.session(self.command, config.rootpath, fleet.spec.image)
+        ignored = known_kinds(config.getoption("ignore_splat"))
+        self.journal.session(self.command, config.rootpath, fleet.spec.image, sorted(ignored))
         self.names: dict[str, str] = {}  # {xdist's worker id: our name for the guest}
         self.over = threading.Event()
         self.stopped = False  # by the user
@@ -83,7 +85,7 @@ class HostSide:
             fleet.waited,
         )
         variables = initplan.environment(fleet.spec, "")
-        self.reports = Reports(self.journal, self.watch, fleet.console, variables)
+        self.reports = Reports(self.journal, self.watch, fleet.console, variables, ignored)
         self.reports.counters = CounterLog(self.journal.folder, guest_options.counters(fleet.spec))
         self.crashes = Crashes(fleet, self.reports, self.watch)
         self.holding = Holding(fleet, self.watch)
@@ -157,7 +159,9 @@ class HostSide:
             if record is not None and record.ended == "lost":
                 message = f"{name} was lost during boot: {record.note}"
                 pytest.exit(message, returncode=pytest.ExitCode.INTERNAL_ERROR)
-            console, splats = last_messages(failed.guest.folder)
+            console, splats = last_messages(
+                failed.guest.folder, ignored=self.reports.ledger.ignored
+            )
             ended = record.ended if record else "its keeper did not respond"
             titles = [splat.title for splat in splats]
             self.journal.guest(name, "did not boot", console, splats)
@@ -185,6 +189,8 @@ class HostSide:
             "repeat": self.config.getoption("repeat"),
             "fresh": self.config.getoption("fresh"),
             "hold": self.fleet.spec.hold > 0,
+            "first": guest_options.first(self.config),
+            "only_first": self.config.getoption("only_first"),
             "counters": sorted(self.reports.counters.names),
         }
         replaces = len(self.names) > self.fleet.count

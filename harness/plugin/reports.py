@@ -40,11 +40,12 @@ class Reports:
         watch: DeadlineWatch,
         console: Callable[[str], Path],
         variables: Collection[str],
+        ignored: frozenset[str] = frozenset(),
     ) -> None:
         self.journal, self.watch, self._console = journal, watch, console
         self.variables = variables  # names of the environment variables in guests
         self.collected: list[str] = []  # the tests that the first guest collected
-        self.ledger = SplatLedger()
+        self.ledger = SplatLedger(ignored)
         self._uncollected: set[str] = set()  # files that cannot be imported
         self.done = 0  # number of tests that have ended
         # Guests that end by themselves, and why; empty for --fresh.
@@ -122,7 +123,7 @@ class Reports:
         except OSError:
             text = ""
         log = text.partition("harness: start ")[0]
-        splats = find(log.splitlines(), BOOT)
+        splats = find(log.splitlines(), BOOT, self.ledger.ignored)
         self._note_titles(guest, splats)
         if splats:
             self.boot[guest] = splats

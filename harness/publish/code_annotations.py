@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from harness.model import Cell, Finding, Matrix, Run, Severity, Splat
+from harness.model import Cell, Finding, Matrix, Run, SeriesLines, Severity, Splat
 from harness.publish import sentences
 from harness.results import evidence
 from harness.text import clean, clip, one_line
@@ -67,7 +67,7 @@ def of_run(run: Run) -> tuple[Annotation, ...]:
     """Return the annotations for the judged kernel without duplicates, errors first."""
     if not run.sides:
         return ()
-    return _sorted((*_splats(run), *_failures(run), *_warnings(run)))
+    return _sorted((*_splats(run), *_failures(run), *_warnings(run), *_unexecuted(run.lines)))
 
 
 def _sorted(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
@@ -159,9 +159,20 @@ def _warnings(run: Run) -> Iterator[Annotation]:
         )
 
 
+def _unexecuted(lines: SeriesLines | None) -> Iterator[Annotation]:
+    """Annotate the lines of the series that nothing executes."""
+    for part in lines.unexecuted() if lines else ():
+        where = one_line(part.where)
+        text = f"{where}, {part.why}" if part.why else where
+        title = f"no test executes {where}"
+        level, file = AnnotationLevel.NOTICE, one_line(part.path)
+        yield Annotation(level, "coverage", title, text, file, part.first)
+
+
 def of_check(matrix: Matrix) -> tuple[Annotation, ...]:
     """Return the findings of a check, each with the patch that introduces it, errors first."""
-    return _sorted(_finding(cell, finding) for cell, finding in matrix.findings)
+    findings = (_finding(cell, finding) for cell, finding in matrix.findings)
+    return _sorted((*findings, *_unexecuted(matrix.lines)))
 
 
 def _finding(cell: Cell, finding: Finding) -> Annotation:

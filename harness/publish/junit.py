@@ -118,11 +118,26 @@ class _Kernel:
             "kernel.key": kernel.key,
             "kernel.arch": kernel.arch,
             "suite": folder,
+            **self._coverage,
         }
         for key, value in properties.items():
             suite.add_property(_line(key), _line(value))
         suite.add_testcases(list(cases))  # one by one, it would be quadratic
         return suite
+
+    @property
+    def _coverage(self) -> dict[str, str]:
+        """How many lines of the series were compiled, counted and executed, if that is known."""
+        lines = self.run.lines
+        if self.side.side is not self.run.judged.side or lines is None or not lines.counted:
+            return {}
+        never = ", ".join(part.where for part in lines.unexecuted())
+        return {
+            "lines.compiled": str(lines.compiled),
+            "lines.counted": str(lines.counted),
+            "lines.executed": str(lines.executed),
+            "lines.never_executed": never,
+        }
 
     def _boot(self) -> xunit2.TestCase:
         """Return a case for a kernel that did not boot or printed a splat while booting."""

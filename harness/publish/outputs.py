@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.errors import HostFault, UsageError
 from harness.model import Matrix, Run, Trial
 from harness.progress import Progress
-from harness.publish import code_annotations, junit, kcidb, markdown, reply, tap
+from harness.publish import code_annotations, junit, kcidb, lcov, markdown, reply, sentences, tap
 from harness.results import evidence, store
 from harness.results.regression import settled
 
@@ -102,6 +102,16 @@ def _kcidb(run: Run, choices: OutputChoices, _: Progress) -> str:
     return json.dumps(kcidb.report(run, choices.origin), indent=1) + "\n"
 
 
+def _lcov(run: Run, _: OutputChoices, __: Progress) -> str:
+    found = store.load_coverage(run.folder / run.judged.side) if run.sides else None
+    if found is None:
+        raise UsageError(
+            f"the run in {run.folder} did not count what its tests execute",
+            hint="harness run --coverage",
+        )
+    return lcov.tracefile(found, sentences.title(run))
+
+
 OUTPUTS = (
     Output(
         "mail",
@@ -113,6 +123,7 @@ OUTPUTS = (
     Output("tap", "TAP 14 for the kernel under test", lambda run, *_: tap.tap(run)),
     Output("ktap", "KTAP, the kernel's own form of TAP", lambda run, *_: tap.ktap(run)),
     Output("kcidb", "JSON for KernelCI's database", _kcidb, choices=("origin", "side")),
+    Output("lcov", "an lcov tracefile of the lines of the series, for genhtml", _lcov),
     Output(
         "gitlab",
         "GitLab's code quality report: annotations at lines",

@@ -300,11 +300,17 @@ def _findings(run: Run) -> Iterator[str]:
     if run.warnings:
         lines = [_fold(f"  {one_line(w.message, 400)}") for w in run.warnings[:SHOWN]]
         yield "\n".join([f"New compiler warnings ({len(run.warnings)}):", *lines])
+    if missed := list(sentences.unexecuted(run.lines, SHOWN)):
+        yield "\n".join(["Lines of the series that no test executes:", *map(_missed, missed)])
     for group in run.failure_groups:
         yield "\n".join(_failures(run, group))
     if fixed := sentences.fixed(run):
         tests = _listed([change.test for change in fixed])
         yield "\n".join([f"Fixed by the series ({len(fixed)}):", *tests])
+
+
+def _missed(text: str) -> str:
+    return _fold(f"  {one_line(text.removeprefix('never executed: '), 400)}")
 
 
 def _failures(run: Run, group: FailureGroup) -> Iterator[str]:

@@ -139,6 +139,34 @@ def not_compiled(lines: SeriesLines | None, most: int) -> Iterator[str]:
         yield f"not compiled: {quantity(len(ranges) - most, 'more part')}"
 
 
+def executed(lines: SeriesLines | None) -> str:
+    """Describe how much of a series was executed; empty if that was not counted.
+
+    "the tests execute 90 of 99 compiled lines, 5 more are executed at boot, 2 have no counter".
+    """
+    if lines is None or not lines.counted:
+        return ""
+    every = [line for file in lines.files for line in file.of(LineState.COMPILED)]
+    tested = sum(bool(line.tests) for line in every)
+    boot = sum(line.boot and not line.tests for line in every)
+    uncounted = sum(line.tests is None for line in every)
+    untaken = sum(bool(line.executed and line.untaken) for line in every)
+    text = f"the tests execute {tested} of {quantity(len(every), 'compiled line')}"
+    text += f", {boot} more {'is' if boot == 1 else 'are'} executed at boot" if boot else ""
+    text += f", {uncounted} {'has' if uncounted == 1 else 'have'} no counter" if uncounted else ""
+    text += f", {untaken} always {'goes' if untaken == 1 else 'go'} the same way" if untaken else ""
+    return text
+
+
+def unexecuted(lines: SeriesLines | None, most: int) -> Iterator[str]:
+    """Yield a line for each part of the series that nothing executed, the longest first."""
+    ranges = list(lines.unexecuted()) if lines else []
+    for part in sorted(ranges, key=lambda part: part.first - part.last)[:most]:
+        yield f"never executed: {part.where}" + (f", {part.why}" if part.why else "")
+    if len(ranges) > most:
+        yield f"never executed: {quantity(len(ranges) - most, 'more part')}"
+
+
 def verdict(run: Run) -> str:
     """Explain the verdict in a few sentences."""
     if not run.sides:
@@ -155,6 +183,8 @@ def _sentences(run: Run) -> Iterator[str]:
         return
     if extent := compiled(run.lines):
         yield f"Only {extent}."
+    if text := executed(run.lines):
+        yield f"{text[0].upper()}{text[1:]}."
     if run.interrupted:
         yield "The run was interrupted; these are the results up to that point."
     if run.compared:

@@ -54,12 +54,14 @@ def records(folder: Path) -> tuple[GuestRecord, ...]:
 
 def guests(folder: Path) -> tuple[GuestRecord, ...]:
     """Read the records of the trial's guests, with the splats on their consoles."""
+    started = session(folder)
+    ignored = started.ignored_splats if started else ()
     records = []
     for place in guest_records.taken(folder / GUESTS):
         record = guest_records.read_record(place)
         if record is not None:
             console = place / guest_records.CONSOLE
-            splats = tuple(find_splats(_lines(console)))
+            splats = find_splats(_lines(console), ignored=ignored)
             records.append(dataclasses.replace(record, console=str(console), splats=splats))
     return tuple(records)
 

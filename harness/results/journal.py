@@ -31,11 +31,13 @@ class SessionStarted:
     """``command``, followed by a test's file and name, runs that test alone.
 
     ``root`` is the folder that test names are relative to; ``image`` is the kernel.
+    ``ignored_splats`` are the kinds of splats that do not count.
     """
 
     command: tuple[str, ...]
     root: str
     image: str = ""  # older harnesses did not write it
+    ignored_splats: tuple[str, ...] = ()
     at: float = 0.0
 
     @property
@@ -150,9 +152,15 @@ class Journal:
         self.fault = ""
         self._lock = threading.Lock()
 
-    def session(self, command: Sequence[str], root: Path, image: Path | str = "") -> None:
+    def session(
+        self,
+        command: Sequence[str],
+        root: Path,
+        image: Path | str = "",
+        ignored_splats: Sequence[str] = (),
+    ) -> None:
         """Write how to run one test alone; see SessionStarted."""
-        self._write(SessionStarted(tuple(command), str(root), str(image)))
+        self._write(SessionStarted(tuple(command), str(root), str(image), tuple(ignored_splats)))
 
     def collected(self, ids: Iterable[str]) -> None:
         """Write the collected tests; further calls add only tests that are new."""

@@ -12,6 +12,7 @@ from harness.series.mail import parse
 from harness.series.mbox import MboxEntry
 from harness.series.revisions import Revision, is_reply
 from harness.series.threads import Thread
+from harness.text import quantity
 
 _SHOWN = 30
 
@@ -63,6 +64,15 @@ def choose(
     ]
     if strangers:
         notes.append(f"not used, sent by others in the same thread: {', '.join(strangers)}")
+    sorted_in = {entry.where for revision in (*sent, *lonely) for entry in revision.entries}
+    asides = [
+        mail
+        for mail in conversation
+        if mail.has_diff and not mail.subject.pull and mail.where not in sorted_in
+    ]
+    if asides:
+        other = f" and {quantity(len(asides) - 1, 'other mail')}" if asides[1:] else ""
+        notes.append(f"not used, since it is a reply with a diff: {asides[0].message_id}{other}")
     return ThreadChoice(chosen.entries, conversation, (*copies, *notes))
 
 
@@ -197,7 +207,9 @@ def _rerolled(older: Revision, newer: Revision, where: str) -> Revision | None:
 
     None if ``newer`` stands for itself.
     """
-    if older.is_single or newer.cover or newer.whole is not newer.is_single:
+    shared = older.cover and newer.cover and newer.cover.message_id == older.cover.message_id
+    begins = newer.cover is not None and not shared
+    if older.is_single or begins or newer.whole is not newer.is_single:
         return None
     own = older.slots
     titles = {entry.subject.title.lower(): slot for slot, entry in own.items()}
@@ -272,7 +284,7 @@ def _is_aside(chosen: Revision, later: Revision) -> bool:
     one, other = (revision.entries[0].subject.prefix for revision in (chosen, later))
     if same_rank and not _are_similar(chosen, later) and not (chosen.is_single and one == other):
         return True
-    if chosen.is_single or not later.is_single:
+    if chosen.is_single or not later.is_single or later.cover:
         return same_rank and not later.whole
     above = (_number_in(chosen, m) for m in later.threads[0].ancestors(later.entries[0]))
     number = next(filter(None, above), (0, ""))

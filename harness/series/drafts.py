@@ -53,6 +53,7 @@ class _Draft:
         self.sender = sender
         self.mails = [first]
         self.notes: list[str] = []
+        self.answered: _Draft | None = None  # what a mail without a version was sent in reply to
 
     @property
     def patches(self) -> list[MboxEntry]:
@@ -73,7 +74,8 @@ class _Draft:
     def rank(self) -> tuple[int, int]:
         """The version and minor version that most mails name; 0, 0 if none does."""
         votes = ((mail.subject.version, mail.subject.minor) for mail in self.mails)
-        return _elected((vote for vote in votes if vote[0]), (0, 0))
+        default = self.answered.rank() if self.answered else (0, 0)
+        return _elected((vote for vote in votes if vote[0]), default)
 
     def total(self) -> int:
         """The total that most mails name; if equally many, one for which nothing is missing."""
@@ -234,6 +236,7 @@ def _drafts(thread: Thread, known: Mapping[str, str], tagged: bool) -> list[_Dra
             draft.mails.append(mail)
         else:
             draft = _Draft(thread, mail, sender)
+            draft.answered = _silently_answered(thread, draft, placed)
             drafts.append(draft)
         placed[id(mail)] = draft
     return drafts
@@ -272,6 +275,22 @@ def _fitting(
     return next(iter([*alike, *(draft for draft in related if _may_be(draft, mail))]), None)
 
 
+def _silently_answered(
+    thread: Thread, draft: _Draft, placed: Mapping[int, _Draft]
+) -> _Draft | None:
+    """Return the sender's revision that a patch answers, if only its cover letter has a version.
+
+    A patch of it that is sent again has no version either.
+    """
+    subject = draft.mails[0].subject
+    above = (placed.get(id(mail)) for mail in thread.ancestors(draft.mails[0]))
+    answered = next((one for one in above if one and one.sender == draft.sender), None)
+    if answered is None or subject.version or subject.is_cover:
+        return None
+    silent = answered.patches and not any(mail.subject.version for mail in answered.patches)
+    return answered if silent and subject.total == answered.total() > 1 else None
+
+
 def _may_be(draft: _Draft, mail: MboxEntry) -> bool:
     """Return whether ``mail`` may be of a revision although it names another version or total."""
     if draft.near(mail):
@@ -294,8 +313,9 @@ def _joined(drafts: Sequence[_Draft]) -> list[_Draft]:
             parts.setdefault(id(draft.thread), []).append(draft)
             if draft.numbered:
                 parts.setdefault((draft.sender, draft.total()), []).append(draft)
+                parts.setdefault((draft.sender, "any total"), []).append(draft)
     gone: set[int] = set()
-    for complement in (_is_part_of, _is_cover_of, _is_unnumbered_part_of):
+    for complement in (_is_part_of, _is_cover_of, _is_lone_cover_of, _is_unnumbered_part_of):
         for group in parts.values():
             for draft in group:
                 for other in group if id(draft) not in gone else ():
@@ -320,6 +340,16 @@ def _is_cover_of(other: _Draft, draft: _Draft) -> bool:
     silent = (0, 0) in (draft.rank(), other.rank())
     alone = bool(other.cover) and not other.patches and draft.total() == other.total()
     return alone and silent and draft.numbered and not draft.cover and _may_join(draft, other)
+
+
+def _is_lone_cover_of(other: _Draft, draft: _Draft) -> bool:
+    """Return whether ``other`` is a cover letter that counts wrong, sent just before the patches.
+
+    Nothing links them but the sender, so no other may have been sent then.
+    """
+    alone = bool(other.cover) and not other.patches
+    near = 0 <= draft.mails[0].date - other.mails[0].date <= _ONE_GO and other.mails[0].date
+    return bool(alone and near and draft.numbered and not draft.cover and not draft.missing())
 
 
 def _is_unnumbered_part_of(other: _Draft, draft: _Draft) -> bool:

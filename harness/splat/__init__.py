@@ -15,6 +15,6 @@ panic                    the reason for the panic that it led to
 """
 
 from harness.splat.finder import BOOT, find
-from harness.splat.headline_search import KINDS
+from harness.splat.headline_search import KINDS, known_kinds
 
-__all__ = ["BOOT", "KINDS", "find"]
+__all__ = ["BOOT", "KINDS", "find", "known_kinds"]

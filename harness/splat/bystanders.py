@@ -17,12 +17,12 @@ LOCKDEP = FunctionGroup(
     "lockdep",
     "It checks what its caller does with a lock.",
     """lock_acquire* lock_release* lock_acquired lock_contended lock_is_held* lock_set_class
-     lockdep_* register_lock_class look_up_lock_class assign_lock_key check_deadlock check_prev*
-     check_noncircular check_irq_usage check_usage* check_wait_context check_lock_* check_flags
-     validate_chain mark_lock* mark_usage mark_held_locks mark_irqflags valid_state
-     check_no_collision lookup_chain_cache* debug_check_no_locks_* print_*_bug* print_lock_*
-     print_usage_* print_bad_* reacquire_held_locks match_held_lock find_held_lock debug_locks_off
-     debug_lockdep_* rcu_lockdep_* lock_torture_*""",
+    lockdep_* register_lock_class look_up_lock_class assign_lock_key check_deadlock check_prev*
+    check_noncircular check_irq_usage check_usage* check_wait_context check_lock_* check_flags
+    validate_chain mark_lock* mark_usage mark_held_locks mark_irqflags valid_state
+    check_no_collision lookup_chain_cache* debug_check_no_locks_* print_*_bug* print_lock_*
+    print_usage_* print_bad_* reacquire_held_locks print_irqtrace_events match_held_lock
+    find_held_lock debug_locks_off debug_lockdep_* rcu_lockdep_* lock_torture_*""",
 )
 
 IDLE = FunctionGroup(
@@ -42,8 +42,8 @@ SHARED = (
         strcasecmp strncasecmp strchr* strrchr strnchr* strstr strnstr strspn strcspn strpbrk strsep
         strim skip_spaces strreplace str*dup* kstrdup* kstrndup kmemdup* vmemdup* kstrto*
         simple_strto* match_string sysfs_streq hex_to_bin hex2bin bin2hex rep_movs* rep_stos*
-        copy_mc_* READ_ONCE* WRITE_ONCE* stpcpy memeq kvmemdup* memparse inline_memcpy
-        inline_memset""",
+        copy_mc_* READ_ONCE* WRITE_ONCE* stpcpy memeq kvmemdup* memparse inline_memcpy inline_memset
+        read_once_* write_once_*""",
     ),
     FunctionGroup(
         "formatted output and the console",
@@ -78,7 +78,7 @@ SHARED = (
         hash_and_copy_* check_zeroed_user access_ok copy_to_kernel_nofault
         strncpy_from_kernel_nofault strncpy_from_unsafe* copy_overflow check_kernel_text_object
         check_bogus_address do_strncpy_from_user do_strnlen_user user_access_* rep_movs_alternative
-        csum_partial_copy_*""",
+        csum_partial_copy_* ex_handler_*""",
     ),
     FunctionGroup(
         "bits and bitmaps",
@@ -145,7 +145,8 @@ SHARED = (
         page_frag_* page_pool_alloc* page_pool_put* devm_k*alloc* ksize kfree_nolock vcalloc*
         vrealloc* alloc_slab_obj_exts warn_free_bad_obj prepare_alloc_pages dma_alloc_coherent
         dma_alloc_attrs dma_alloc_from_* dma_alloc_pages* dma_alloc_noncontiguous dma_free_coherent
-        dma_free_attrs dma_free_pages dma_free_noncontiguous""",
+        dma_free_attrs dma_free_pages dma_free_noncontiguous free_compound_page destroy_large_folio
+        destroy_compound_page""",
     ),
     FunctionGroup(
         "flags and references of pages and buffers",
@@ -157,7 +158,7 @@ SHARED = (
         grab_cache_page_* find_lock_* find_or_create_page find_get_entries truncate_inode_pages*
         do_read_cache_* lock_buffer unlock_buffer brelse virt_to_phys phys_addr* virt_to_head_page
         virt_to_folio page_cache_release folio_test_* folio_set_* folio_clear_* folio_trylock*
-        trylock_page virt_addr_valid""",
+        trylock_page virt_addr_valid PageHuge PageMovable PageTransHuge compound_head""",
     ),
     FunctionGroup(
         "socket buffers",
@@ -287,7 +288,8 @@ SHARED = (
         """perf_trace_* perf_tp_event perf_swevent_* trace_event_raw_event_* trace_event_buffer_*
         trace_buffer_* traceiter_* bpf_trace_run* bpf_trace_* trace_call_bpf* ftrace_* arch_ftrace_*
         function_trace_call trace_function trace_lock_* trace_contention_* do_trace_* perf_ftrace_*
-        perf_call_bpf* stack_trace_call kprobe_ftrace_handler prepare_ftrace_return""",
+        perf_call_bpf* stack_trace_call kprobe_ftrace_handler prepare_ftrace_return
+        ring_buffer_lock_reserve ring_buffer_unlock_commit ring_buffer_nest_*""",
     ),
     FunctionGroup(
         "thunks and trampolines",

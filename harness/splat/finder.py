@@ -8,13 +8,13 @@ import functools
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from harness.model import Splat
 from harness.splat.digest import digest
 from harness.splat.headline_search import QUOTED, Start, begins, candidates
-from harness.splat.kinds import CUT_HERE, Headline, Role, Stop
-from harness.splat.open_splat import PENDING, SILENCE, OpenSplat
+from harness.splat.kinds import CUT_HERE, Role, Stop
+from harness.splat.open_splat import SILENCE, OpenSplat
 from harness.splat.prefix import (
     LONGEST,
     PIECE,
@@ -56,8 +56,12 @@ _CONSEQUENCE = re.compile(
 _DEATH = re.compile(rf"{_REASON}Attempted to kill (?:init|the idle)")
 
 
-def find(lines: Iterable[str], test: str = BOOT) -> tuple[Splat, ...]:
+def find(
+    lines: Iterable[str], test: str = BOOT, ignored: Collection[str] = ()
+) -> tuple[Splat, ...]:
     """Return the splats in a log, in order; all reports of one fault are one splat.
+
+    Splats of the kinds in ``ignored`` are left out.
 
     The Oops after a BUG line and the panic it leads to are part of the splat.  ``test`` is the test
     that the log begins with; the harness's marks in the log show which tests follow, and when they
@@ -69,7 +73,7 @@ def find(lines: Iterable[str], test: str = BOOT) -> tuple[Splat, ...]:
         pieces = iter(functools.partial(lines.read, PIECE), "")
     for piece in whole_lines(pieces):
         finder.read(clean_text(piece))
-    return finder.end()
+    return tuple(splat for splat in finder.end() if splat.kind not in ignored)
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:
@@ -235,7 +239,7 @@ class _Finder:
         proven = message.prefix in self.proven
         if message.clock is not None and (message.clock, message.text) in self.seen:
             return True  # a program repeats an earlier kernel message
-        splat = self.open.get(message.caller) or self.glued(message, headline)
+        splat = self.open.get(message.caller)
         bare = self.bare(message) and not headline.kind.by_program
         if bare and (not headline.sure or (splat is not None and (splat.stamped or self.strict))):
             return False  # printed by a program
@@ -270,21 +274,6 @@ class _Finder:
             splat.take(headline, start.match, sure)
         if splat.ended:
             self.close(splat)
-
-    def glued(self, message: Message, headline: Headline) -> OpenSplat | None:
-        """Return the open splat that a headline continues, but for what seemed to be its prefix.
-
-        A program's unfinished line, such as a prompt, may stand before the first message.
-        """
-        for splat in tuple(self.open.values()):
-            near = self.number - splat.number <= PENDING and not message.prefix
-            if near and splat.prefix and not splat.sure and splat.continued_by(headline):
-                del self.open[splat.caller]
-                self.prefixes = [one for one in self.prefixes if one.name != splat.prefix]
-                splat.caller, splat.prefix = message.caller, ""
-                self.open[message.caller] = self.latest[message.caller] = splat
-                return splat
-        return None
 
     def bare(self, message: Message) -> bool:
         """Whether a line has no timestamp in a log where the kernel's lines have one."""

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from harness.errors import UsageError
 from harness.splat.checker_headlines import CHECKER_HEADLINES, FIRMWARE_HEADLINES, OTHER_HEADLINES
 from harness.splat.fault_headlines import DIE_HEADLINES, FAULT_HEADLINES
 from harness.splat.kinds import Headline
@@ -50,6 +51,16 @@ _BLANK = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]| ")
 QUOTED = r"[> |\t]{0,8}"
 #: Characters of a headline that nobody breaks.
 WRAPPED = 20
+
+
+def known_kinds(names: Iterable[str]) -> frozenset[str]:
+    """Return the kinds of splats with these names.  Raises UsageError if there is no such kind."""
+    kinds = frozenset(names)
+    if unknown := sorted(kinds - KINDS):
+        raise UsageError(
+            f"there is no kind of splat {unknown[0]!r}", hint=f"one of: {', '.join(sorted(KINDS))}"
+        )
+    return kinds
 
 
 class Start(NamedTuple):

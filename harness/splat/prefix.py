@@ -31,7 +31,9 @@ _UNIX = r"\d{9,}\.\d{3,6}"
 _WHEN = rf"(?:\[{_ISO}\]|{_DATE}|{_UNIX})"
 # The source of a line: "host kernel: ", "host kern.warn kernel: ", "host program[12]: ".
 _BY = r"(?:[^\s:\[]+ )?(?:[a-z]+\d?\.[a-z]+ )?(?:(?P<kernel>kernel)|[\w.@/()-]+\[\d+\]): ?"
-_DATED = re.compile(rf"(?:<\d+>(?=\w))?{_WHEN}(?: {{2,}}(?=\[)| )(?P<by>{_BY})?")
+# A container's log has the stream behind the date.
+_STREAM = r"(?:std(?:out|err) [FP] )?"
+_DATED = re.compile(rf"(?:<\d+>(?=\w))?{_WHEN}(?: {{2,}}(?=\[)| ){_STREAM}(?P<by>{_BY})?")
 # The same where somebody cut off the date and the host.
 _TRIMMED = re.compile(r"(?P<kernel>kernel): ")
 # RFC 5424: priority, version, date, host, program, process, kind, data.

@@ -24,7 +24,8 @@ REPORTERS = (
         show_iret_regs do_show_stack parisc_show_stack dump_mem dump_instr c_backtrace
         print_worker_info print_vma_addr kallsyms_lookup* sprint_symbol* lookup_symbol*
         func_ptr_is_kernel_text core_kernel_text show_workqueue_state show_one_workqueue*
-        show_all_workqueues""",
+        show_all_workqueues is_module_text_address search_exception_tables search_module_extables
+        search_extable""",
     ),
     FunctionGroup(
         "warnings, BUG() and die()",
@@ -91,7 +92,7 @@ REPORTERS = (
         save_track set_track* instrument_* read_word_at_a_time bytes_is_nonzero memory_is_nonzero
         check_region_inline check_slab_allocation check_page_allocation print_error_description
         describe_object* print_memory_metadata start_report print_track* find_watchpoint
-        write_comp_data report_ubsan_failure val_to_string""",
+        write_comp_data report_ubsan_failure val_to_string describe_address""",
     ),
     FunctionGroup(
         "slab checks",

@@ -98,7 +98,11 @@ def simulate(workers: int, trials: int) -> None:
     """Run the trials and print utilisation, CPU time per trial, and memory on the way."""
     library: Any = distributed  # its functions have no types
     local = library.LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=False,
+        memory_limit=0,
+        dashboard_address=None,
     )
     with tempfile.TemporaryDirectory() as folder, local, library.Client(local) as client:
         quiet = Progress(quiet=True)

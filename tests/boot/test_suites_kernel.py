@@ -43,7 +43,7 @@ def test_a_panic_is_blamed_on_its_program(programs: dict[str, dict[str, str]]) -
     assert "confirmed: bad in all 2 runs" in programs["panics.sh"]["message"]
 
 
-@pytest.mark.nightly  # the self-tests need an option more than the default kernel has
+@pytest.mark.nightly  # building the self-tests takes a minute or two
 def test_self_tests_pass_on_both_kernels(main_job: Job) -> None:
     words = ("run", "--kselftest", "statmount", "--kselftest", "mount_setattr", "--json")
     code, run, printed = harness(*words)

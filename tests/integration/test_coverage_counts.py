@@ -108,8 +108,12 @@ class Program:
             arch="",
             notes=self.notes,
         )
-        tip = Checkout(self.tree, self.commit, "tree")
-        return coverage.collect(self.trial, kernel, tip, self.lines, GCC)
+        return coverage.collect(self.trial, kernel, self.tip, self.lines, GCC)
+
+    @property
+    def tip(self) -> Checkout:
+        patches = ((self.commit, "lib: more"),)
+        return Checkout(self.tree, self.commit, "tree", patches)
 
     @property
     def lines(self) -> SeriesLines:
@@ -151,17 +155,19 @@ def test_each_test_has_its_own_counts(program: Program) -> None:
     assert found.tests_of("lib/a.c", 10, 10) == found.tests_of("lib/a.c", 11, 11)
     assert found.tests_of("lib/shared.c", 4, 4) == ("t.py::many",)
     assert found.tests_of("lib/in.h", 3, 3) == ()
-    assert {
-        function.name: function.boot for file in found.files for function in file.functions
-    } == {
-        "main": True,
-        "twice": True,
-        "shared": True,
-        "never": False,
+    functions = [function for file in found.files for function in file.functions]
+    assert {function.name: function.boot for function in functions} == {
+        "main": 2,
+        "twice": 2,
+        "shared": 1,
+        "never": 0,
     }
-    lines = coverage.with_counts(program.lines, found)
+    assert [f.times for f in functions if f.name == "main"] == [6]
+    lines = coverage.with_counts(program.lines, found, program.tip)
     never = [line.number for line in lines.files[1].lines if line.executed is False]
     assert never == [1, 3]
+    assert {line.why for line in lines.files[1].lines} == {"never()"}
+    assert all((line.patch, line.patch_line) == (1, line.number) for line in lines.files[0].lines)
     assert [line.number for line in lines.files[0].lines if line.untaken] == [13]
 
 

@@ -333,7 +333,12 @@ def module(tree: Path) -> tuple[Path, Splat]:
     return tree / "out", stack
 
 
-def test_the_verb(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb(
+    tree: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     vmlinux = build(tree, "-g")
     at = frame(vmlinux, "nvmet_show", "help.h:5")
     log = tmp_path / "console.log"
@@ -349,6 +354,13 @@ def test_the_verb(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     words = ["splats", str(log), "--vmlinux", str(vmlinux), "--tree", str(tree)]
     assert main([*words, "--series", str(series)]) == errors.BAD
     assert 'nvmet_show  added by "nvmet: be faulty"' in capsys.readouterr().out
+    box = tmp_path / "series.mbox"
+    box.write_text("".join(file.read_text() for file in series.iterdir()))
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    assert main([*words, "--series", str(box)]) == errors.BAD
+    assert 'nvmet_show  added by "nvmet: be faulty"' in capsys.readouterr().out
+    assert not list((tmp_path / "cache").rglob("*.patch"))
+    assert not (tmp_path / "cache/series").exists()
     assert main([*words, "--json"]) == errors.BAD
     (found,) = json.loads(capsys.readouterr().out)["splats"]
     assert found["decoded"]["frames"][0]["places"][1]["line"] == 10

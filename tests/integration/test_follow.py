@@ -82,6 +82,23 @@ def test_what_is_compiled_anyway_keeps_its_kernels(project: Project) -> None:
     assert all(side["kernel"]["reused"] for side in again["sides"])
 
 
+def test_a_kept_kernel_whose_lines_nobody_knows_is_built_again(project: Project) -> None:
+    project.patch(DRIVER, "\nint fake_more = 3;\n")
+    code, first, err = project.run()
+    assert code == 0, err
+    (record,) = project.cache.glob("kernels/*/lines-*.json")
+    record.unlink()
+    project.out = project.path / "again"
+    code, again, err = project.run()
+    assert code == 0, err
+    assert (
+        states(again, DRIVER)
+        == states(first, DRIVER)
+        == {8: ("nothing to compile", "blank"), 9: ("compiled", "")}
+    )
+    assert [side["kernel"]["reused"] for side in again["sides"]] == [True, False]
+
+
 def test_without_following_nothing_is_compiled_and_the_series_is_untestable(
     project: Project,
 ) -> None:

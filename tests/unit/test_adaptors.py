@@ -14,6 +14,7 @@ from harness.cli.parser import parse, typed_plan
 from harness.errors import HostFault, NotBuilt, UsageError
 from harness.lab.plan import complete, require_suites
 from harness.model import Outcome, Plan
+from harness.plugin import guest_options
 from harness.results.journal import locate
 from harness.settings import Settings
 
@@ -180,3 +181,12 @@ def test_a_suites_folder_is_named_by_an_option() -> None:
     assert adaptors.places(["kselftest:a/b=/c"]) == {"kselftest:a/b": Path("/c")}
     with pytest.raises(UsageError):
         adaptors.places(["a/b=/c"])
+
+
+def test_guests_boot_with_what_their_suites_need() -> None:
+    loop = "bdev_allow_write_mounted=1"
+    case = "kunit:ext4*::ext4_inode_test::a_case"
+    assert guest_options.boot_arguments(["tests", "kselftest:futex", "kselftest:mqueue"]) == (loop,)
+    assert guest_options.boot_arguments(["tests"]) == ()
+    assert guest_options.boot_arguments([case]) == ("kunit.filter_glob=ext4_inode_test.a_case",)
+    assert guest_options.boot_arguments([case, "kselftest:futex"]) == (loop,)

@@ -14,6 +14,7 @@ from harness.lab import coverage
 from harness.model import (
     ChangedFile,
     ChangedLine,
+    Checkout,
     Coverage,
     FileCoverage,
     FunctionCount,
@@ -29,16 +30,17 @@ from harness.results import store
 from harness.results.counters import NAME, CounterLog, readings
 
 COVERAGE = Coverage(
+    commit="c0ffee",
     tests=("t.py::a", "t.py::b", "t.py::c"),
     files=(
         FileCoverage(
             "fs/a.c",
             lines=(
                 LineCount(3, 4, tests=((0, 1), (2, 9))),
-                LineCount(5, 5, branches=(0, 3)),
+                LineCount(5, 5, branches=(0, 3), place="an error path of f()"),
                 LineCount(6, 6, boot=2),
             ),
-            functions=(FunctionCount("f", 1, 10, tests=(0, 1)), FunctionCount("g", 12, 20)),
+            functions=(FunctionCount("f", 1, 10, ((0, 4), (1, 2))), FunctionCount("g", 12, 20)),
         ),
     ),
 )
@@ -66,13 +68,19 @@ def test_lines_know_how_many_tests_executed_them() -> None:
     states = [LineState.COMPILED] * 4 + [LineState.NO_CODE]
     lines = tuple(ChangedLine(3 + at, state) for at, state in enumerate(states))
     series = SeriesLines((ChangedFile("fs/a.c", lines), ChangedFile("b.c", (lines[0],))))
-    found = coverage.with_counts(series, COVERAGE)
+    found = coverage.with_counts(series, COVERAGE, Checkout(Path(), "commit", "tree"))
     known = [(line.tests, line.boot, line.untaken) for line in found.files[0].lines]
     assert known == [
         *[(2, False, 0), (2, False, 0), (0, False, 1), (0, True, 0), (None, False, 0)],
     ]
     assert [line.executed for line in found.files[0].lines] == [True, True, False, True, None]
     assert (found.counted, found.executed, series.counted) == (4, 3, 0)
+    assert [(part.where, part.why) for part in found.unexecuted()] == [
+        ("fs/a.c:5", "an error path of f()")
+    ]
+    assert [line.why for line in found.files[1].lines] == [
+        "its counters never appeared; it may be a module that was not loaded"
+    ]
 
 
 SOURCE = """\
@@ -114,6 +122,34 @@ def test_a_statement_is_executed_as_a_whole() -> None:
     assert found[16] == (16, 16)
     assert (found[18], found[19]) == ((18, 18), (18, 20))
     assert found[22] == (22, 22)
+
+
+ERRORS = """\
+static int f(void)
+{
+	if (a)
+		return -EINVAL;
+	if (b) {
+		undo();
+		goto out;
+	}
+	if (c) {
+		work();
+	} else {
+		return ERR_PTR(-EIO);
+	}
+	return done();
+out:
+	release();
+	return ret;
+}
+"""
+
+
+def test_error_paths_are_recognized() -> None:
+    numbers = range(1, ERRORS.count("\n") + 1)
+    found = line_kinds.error_paths(ERRORS, numbers)
+    assert sorted(found) == [4, 5, 6, 7, 8, 11, 12, 13, *range(15, 19)]
 
 
 def test_counters_are_part_of_a_kernels_key() -> None:

@@ -11,9 +11,10 @@ import sourcetree
 from harness.kconfig import guards
 from harness.kconfig.choose import CannotHave, Chooser, NewValues
 from harness.kconfig.expression import Name, both, either, level, read, show
-from harness.kconfig.follow import included_files
+from harness.kconfig.follow import SeriesSources, TreeOptions, included_files
 from harness.kconfig.makefiles import Makefiles
 from harness.kconfig.reader import read_kconfig
+from harness.model import Option, Request
 
 FILES = {
     "Kbuild": "obj-y += fs/ arch/$(SRCARCH)/\nobj-$(CONFIG_NET) += net/\nobj-y += drivers/\n",
@@ -246,6 +247,21 @@ def test_a_request_is_never_contradicted(tmp_path: Path) -> None:
     result = choose(tmp_path, "DRIVER", PCI="n")
     assert isinstance(result, CannotHave)
     assert result.why == "DRIVER: it needs CONFIG_PCI=y, and n was requested"
+
+
+def test_a_suggested_suite_gets_what_its_option_depends_on(tmp_path: Path) -> None:
+    (tmp_path / "Kconfig").write_text(KCONFIG)
+    options = read_kconfig(tmp_path, "x86")
+    tree = TreeOptions(tmp_path, options, Makefiles(tmp_path, "x86"), "x86_64")
+    wished = [
+        Option(name, "y", "--kunit", "KUnit driver", optional=optional)
+        for name, optional in (("DRIVER", True), ("OLD", True), ("ONLY_MODULE", False))
+    ]
+    sources = SeriesSources(tmp_path, "", [])
+    found = tree.follow(sources, {"ARCH_HAS": "y", "NET": "y"}, Request(tuple(wished)))
+    assert [(o.name, o.value) for o in found.options] == [("VENDOR", "y"), ("PCI", "y")]
+    assert {o.reason for o in found.options} == {"is needed by KUnit driver"}
+    assert found.missed == ()
 
 
 def test_conditions_are_joined_without_what_is_always_true() -> None:

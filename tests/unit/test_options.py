@@ -69,6 +69,7 @@ PLAN = Plan(
     retry=0,
     reruns=0,
     allow_flaky=True,
+    ignored_splats=("oom", "page allocation failure"),
     strict=True,
     accel="tcg",
     guests="2",

@@ -184,3 +184,11 @@ def test_a_failure_that_reads_no_variable_is_unchanged(
     given = report(outcome="failed", longrepr=text)
     explain_variables(given, [])
     assert given.longrepr == text
+
+
+def test_an_ignored_kind_of_splat_fails_no_test_and_explains_its_taint() -> None:
+    ledger = SplatLedger(frozenset({"warning"}))
+    phase = judge_with(report("teardown", kernel_log=LOG, taint=(0, W)), ledger)
+    assert (phase.outcome, phase.splats) == (Outcome.PASS, ())
+    other = SplatLedger(frozenset({"oom"}))
+    assert judge_with(report(kernel_log=LOG), other).outcome is Outcome.ERROR

@@ -849,6 +849,7 @@ REVISIONS = [
             """,
             "a b",
             cover="tidy",
+            note="not used, since it is a reply with a diff: x@x",
         )
         for word in (
             "Re:",
@@ -863,6 +864,58 @@ REVISIONS = [
         )
     ),
     Case(
+        "a patch that is sent again below a cover letter without a number",
+        """
+        0 ann c-diff [PATCH] tidy
+        1 ann a<c [PATCH 1/2] one
+        2 ann b<c [PATCH 2/2] two
+        7200 ann x<c [PATCH 1/2] one
+        """,
+        "x b",
+        cover="tidy",
+        note="patch 1 of 2 was sent again",
+    ),
+    Case(
+        "a patch that is sent again where only the cover letter names a version",
+        """
+        0 ann c [PATCH v12 0/2] tidy
+        1 ann a<c [PATCH 1/2] one
+        2 ann b<a [PATCH 2/2] two
+        7200 ann x<c [PATCH 1/2] one
+        """,
+        "x b",
+        12,
+        "tidy",
+        "patch 1 of 2 was sent again",
+    ),
+    Case(
+        "a cover letter without links that counts one too many",
+        """
+        0 ann c [PATCH v3 0/4] tidy
+        1 ann a [PATCH v3 1/3] one
+        2 ann b [PATCH v3 2/3] two
+        3 ann d [PATCH v3 3/3] three
+        """,
+        "a b d",
+        3,
+        "tidy",
+        "the cover letter counts 4",
+    ),
+    Case(
+        "a shorter second version with a cover letter, in reply to a patch",
+        """
+        0 ann c [PATCH 0/2] tidy
+        1 ann a<c [PATCH 1/2] one
+        2 ann b<c [PATCH 2/2] two
+        90000 ann d<b [PATCH v2 0/1] tidy
+        90001 ann e<d [PATCH v2 1/1] one
+        """,
+        "e",
+        2,
+        "tidy",
+        "the newest",
+    ),
+    Case(
         "a reply with a diff to a patch that is missing",
         """
         0 ann c [PATCH 0/2] tidy
@@ -872,6 +925,7 @@ REVISIONS = [
         """,
         "a b",
         cover="tidy",
+        note="reply with a diff",
     ),
 ]
 

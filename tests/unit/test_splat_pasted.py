@@ -116,6 +116,7 @@ PREFIXES = [
     "01-01 12:00:{n:02}.123 root     0     0 I KERNEL  : [   12.3456{n:02}] ",
     "W/kernel  (    {n}): ",
     # Test runners, CI systems, terminals, tools.
+    "2026-11-21T14:05:{n:02}.123456789Z stdout F ",
     "000{n:02} ",
     "{n}.123s ",
     "#12 {n}.345 ",

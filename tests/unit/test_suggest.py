@@ -69,7 +69,7 @@ def test_tests_beside_the_code_and_of_the_subsystem(
 ) -> None:
     always = ["KUNIT", "KUNIT_DEBUGFS", "KUNIT_AUTORUN_ENABLED"]
     assert names(sources, monkeypatch, "fs/a/inode.c", "fs/a/dir.c") == {
-        "kunit:a_inode": [*always, "A_KUNIT_TESTS", "A_FS", "KUNIT"],
+        "kunit:a_inode": [*always, "A_KUNIT_TESTS"],
         "kselftest:filesystems/a": [],
     }
 

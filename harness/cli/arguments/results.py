@@ -204,7 +204,8 @@ own scripts; with --series, lines that a patch added are marked.
 
 Some kinds are trouble, but no fault of the kernel's code for certain: "page allocation
 failure", "sysfs duplicate", "oom", and "firmware panic" (TF-A, OP-TEE, U-Boot, UEFI,
-OpenSBI, Xen).  They count too, unless --ignore names them."""
+OpenSBI, Xen).  They count too, unless --ignore names them, or --ignore-splat of run,
+check and bisect."""
 
 SPLATS_EXAMPLES = """\
 examples:

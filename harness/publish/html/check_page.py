@@ -99,6 +99,8 @@ def _lead(matrix: Matrix, columns: Sequence[KernelColumn]) -> Iterator[str]:
         yield f"{trouble}."
     if extent := sentences.compiled(matrix.lines):
         yield f"Only {extent}."
+    if executed := sentences.executed(matrix.lines):
+        yield f"{executed[0].upper()}{executed[1:]}."
     levels = [finding.level for _, finding in matrix.findings]
     errors, warnings = levels.count(Severity.ERROR), levels.count(Severity.WARNING)
     many = len(matrix.rows)
@@ -138,7 +140,7 @@ def _patches(matrix: Matrix, folder: Path) -> Iterator[ShownPatch]:
     touching = {row.number: diffs.touched(path) for row, path in pairs}
     for number, found in diffs.remarks_of_lines(matrix.lines, touching).items():
         by_patch.setdefault(number, []).extend(found)
-    budget = Budget(diffs.ALL)
+    budget, counted = Budget(diffs.ALL), diffs.counted_lines(matrix.lines)
     for row, path in pairs:
-        here = by_patch.get(row.number, ())
-        yield diffs.show(row.number, row.subject, "", path, here, budget)
+        here, own = by_patch.get(row.number, ()), counted.get(row.number, {})
+        yield diffs.show(row.number, row.subject, "", path, here, budget, own)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import email
 import email.policy
+import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,13 +15,14 @@ from unidiff.patch import Hunk
 
 from harness import diff
 from harness.diff import DiffError, FileDiff
-from harness.model import LineState, Run, SeriesLines
+from harness.model import ChangedLine, LineState, Run, SeriesLines
 from harness.publish.html.excerpts import NOTHING, Budget, Excerpt, excerpt, short
 from harness.publish.html.failures import ShownFailure, ShownSplat
 from harness.text import quantity
 
 SHOWN = 4000  # maximum number of lines of a patch's diff
 PatchKey = TypeVar("PatchKey", str, int)  # a patch, by its subject or its number
+_NONE: Mapping[tuple[str, int], ChangedLine] = types.MappingProxyType({})
 ALL = 30_000  # maximum number of lines of all diffs of a series
 
 
@@ -41,18 +43,27 @@ class Remark:
 
 @dataclasses.dataclass(frozen=True)
 class DiffLine:
-    """A line of a diff: ``kind`` is " ", "+", "-", or "@" for the header of a hunk."""
+    """A line of a diff: ``kind`` is " ", "+", "-", or "@" for the header of a hunk.
+
+    ``executed`` says by how many tests, as ``level``: "hit", "boot" or "never"; empty without a
+    counter.
+    """
 
     kind: str
     old: int | None
     new: int | None
     text: str
     remarks: tuple[Remark, ...] = ()
+    executed: str = ""
+    level: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class DiffFile:
-    """A file in a patch; ``loose`` are the remarks that match none of its lines."""
+    """A file in a patch; ``loose`` are the remarks that match none of its lines.
+
+    ``counted``: it has lines of which is known what executed them.
+    """
 
     name: str
     lines: tuple[DiffLine, ...]
@@ -60,6 +71,10 @@ class DiffFile:
     removed: int
     loose: tuple[Remark, ...] = ()
     left_out: int = 0
+
+    @property
+    def counted(self) -> bool:
+        return any(line.level for line in self.lines)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,10 +118,12 @@ def show(
     path: Path,
     remarks: Sequence[Remark] = (),
     budget: Budget | None = None,
+    counted: Mapping[tuple[str, int], ChangedLine] = _NONE,
 ) -> ShownPatch:
     """Read a patch's mail and attach remarks to their lines, or above the diff if no line matches.
 
-    ``budget`` is the number of lines that the page may still use.
+    ``budget`` is the number of lines that the page may still use.  ``counted`` are the lines of the
+    patch, by file and number, of which is known what executed them.
     """
     patch = ShownPatch(number, subject, author, NOTHING, loose=_with_place(remarks))
     try:
@@ -123,7 +140,7 @@ def show(
     return dataclasses.replace(
         patch,
         message=excerpt(message, 80, 20),
-        files=tuple(_files(parsed, remarks, budget or Budget(SHOWN))),
+        files=tuple(_files(parsed, remarks, budget or Budget(SHOWN), counted)),
         loose=_with_place([remark for remark in remarks if remark.file not in names]),
     )
 
@@ -146,11 +163,18 @@ def _with_place(remarks: Sequence[Remark]) -> tuple[Remark, ...]:
 
 
 def _files(
-    files: Sequence[FileDiff], remarks: Sequence[Remark], budget: Budget
+    files: Sequence[FileDiff],
+    remarks: Sequence[Remark],
+    budget: Budget,
+    counted: Mapping[tuple[str, int], ChangedLine],
 ) -> Iterator[DiffFile]:
     room = min(SHOWN, budget.left)
     for file in files:
-        lines = [line for hunk in file.hunks for line in _hunk(hunk)]
+        lines = [
+            _executed(line, counted.get((file.path, line.new or 0)) if line.kind == "+" else None)
+            for hunk in file.hunks
+            for line in _hunk(hunk)
+        ]
         shown = lines[: max(room, 0)]
         room -= len(shown)
         budget.left -= len(shown)
@@ -171,6 +195,28 @@ def _files(
             tuple(map(_with_line, loose)),
             len(lines) - len(shown),
         )
+
+
+def _executed(line: DiffLine, counted: ChangedLine | None) -> DiffLine:
+    """Add what executed a line."""
+    if counted is None or counted.tests is None:
+        return line
+    if not counted.executed:
+        return dataclasses.replace(line, executed="never", level="never")
+    text = quantity(counted.tests, "test") if counted.tests else "at boot"
+    if counted.untaken:
+        text += f", {counted.ways - counted.untaken} of {counted.ways} ways"
+    return dataclasses.replace(line, executed=text, level="hit" if counted.tests else "boot")
+
+
+def counted_lines(lines: SeriesLines | None) -> dict[int, dict[tuple[str, int], ChangedLine]]:
+    """Return the lines of which is known what executed them, by patch, file and number there."""
+    found: dict[int, dict[tuple[str, int], ChangedLine]] = {}
+    for file in lines.files if lines else ():
+        for line in file.lines:
+            if line.patch and line.tests is not None:
+                found.setdefault(line.patch, {})[file.path, line.patch_line] = line
+    return found
 
 
 def _with_line(remark: Remark) -> Remark:

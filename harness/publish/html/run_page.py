@@ -158,11 +158,12 @@ def _patches(
 ) -> Iterator[ShownPatch]:
     findings = check_page.remarks(matrix) if matrix else {}
     by_subject = diffs.remarks_of_run(run, own, boot)
-    budget = Budget(diffs.ALL)
+    budget, counted = Budget(diffs.ALL), diffs.counted_lines(run.lines)
     for patch in run.series.patches if run.series else ():
         remarks = [*findings.get(patch.number, ()), *by_subject.get(patch.subject, ())]
         path = evidence.patch_file(folder, patch)
-        yield diffs.show(patch.number, patch.subject, patch.author, path, remarks, budget)
+        lines = counted.get(patch.number, {})
+        yield diffs.show(patch.number, patch.subject, patch.author, path, remarks, budget, lines)
 
 
 def is_unfinished(folder: Path) -> bool:

@@ -97,8 +97,11 @@ def loops() -> dict[str, str]:
     """Return the loop devices in use: device path to backing file."""
     files = {}
     for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
-        with contextlib.suppress(FileNotFoundError):
+        try:
             files[f"/dev/{entry.parts[3]}"] = entry.read_text().strip()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV):  # detached meanwhile
+                raise
     return files
 
 

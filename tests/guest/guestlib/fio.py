@@ -39,7 +39,7 @@ def command(device: str) -> list[str]:
         "--size=4m",
         "--verify=crc32c",
         "--verify_fatal=1",
-        "--verify_backlog=32",  # verify after every 32 blocks, not only at the end
+        "--verify_backlog=8",  # verify after every 8 blocks, not only at the end
         "--verify_state_save=0",  # do not leave a file behind
         "--output-format=json",
     ]
@@ -66,7 +66,7 @@ class Fio:
         """Return whether fio still runs."""
         return self._process.poll() is None
 
-    def goes_on(self, done: Callable[[], tuple[int, int]], count: int = 20) -> None:
+    def goes_on(self, done: Callable[[], tuple[int, int]], count: int = 8) -> None:
         """Wait until another ``count`` reads and writes are ``done`` (see disks.done)."""
         goals = [number + count for number in done()]
 

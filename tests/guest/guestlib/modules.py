@@ -11,9 +11,12 @@ from harness.guestside import kernelfiles
 _MODULES = {
     "CONFIG_NVME_FABRICS": "nvme_fabrics",
     "CONFIG_NVME_TCP": "nvme_tcp",
+    "CONFIG_NVME_FC": "nvme_fc",
     "CONFIG_NVME_TARGET": "nvmet",
     "CONFIG_NVME_TARGET_LOOP": "nvme_loop",
     "CONFIG_NVME_TARGET_TCP": "nvmet_tcp",
+    "CONFIG_NVME_TARGET_FC": "nvmet_fc",
+    "CONFIG_NVME_TARGET_FCLOOP": "nvme_fcloop",
 }
 
 

@@ -174,7 +174,7 @@ class TestPoint8NoMemoryStaysOfHosts:
                 controller.becomes("")
 
         check_own(container)
-        times = TIMES // 5
+        times = TIMES // 8
         found = container.run(memory.grown, times, live, seconds=wait.ENDLESS)
         assert not found, f"objects that each of {times} instances left: {found}"
 

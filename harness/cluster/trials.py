@@ -201,6 +201,8 @@ class RemoteRetries:
             repeat=plain.repeat,
             fresh=plain.fresh,
             pytest_args=plain.pytest_args,
+            first=plain.first,
+            only_first=plain.only_first,
             retry=0,
             no_snapshot=True,  # what is random at boot is the same in all copies
         )

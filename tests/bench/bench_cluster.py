@@ -35,7 +35,7 @@ from harness.cluster.request import TrialReply, TrialRequest
 from harness.model import NOTHING_FOLLOWED, Accel, Call, Checkout, Plan, Request, Side, Toolchain
 from harness.progress import Progress
 
-WORKERS, TRIALS, SCALE = 200, 10_000, 20.0
+WORKERS, TRIALS, SCALE = 200, 10_000, 30.0
 # Seconds on two processors without KVM, from docs/measurements.md and recorded runs.
 FULL, HEADER, FILE = 600.0, 169.0, 25.0  # builds: a new folder, a header of everybody, one file
 TESTS = (460.0, 568.0, 145.0, 88.0, 64.0, 24.0)  # suites of a kernel, whole and in parts
@@ -212,7 +212,11 @@ def main() -> int:
     if "--table" in sys.argv:
         print("\n".join(table()))
     else:
-        dask.config.set({"distributed.worker.profile.enabled": False})
+        patient = {
+            "distributed.comm.timeouts.connect": "10m",
+            "distributed.comm.timeouts.tcp": "10m",
+        }
+        dask.config.set({"distributed.worker.profile.enabled": False, **patient})
         with (
             mock.patch.object(worker, "describe", described),
             mock.patch.object(worker, "perform", slept),

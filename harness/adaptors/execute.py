@@ -97,8 +97,15 @@ def disks() -> Iterator[str]:
 
 
 def judge(status: int, output: str, *, kselftest: bool = False) -> ItemResult:
-    """Return the result of a program; ``kselftest``: 2 is an expected failure, 3 no failure."""
+    """Return the result of a program.
+
+    ``kselftest``: 2 is an expected failure, 3 no failure, and 0 outweighs the plan.  The tree's own
+    runner goes by the status alone, and some programs plan more or less than they report.
+    """
     results = ktap.parse(output)
+    faults = results.faults
+    if kselftest and status == 0:
+        faults = tuple(fault for fault in faults if fault.startswith(ktap.BAIL_OUT))
     subtests = results.leaves
     bad = [test.name for test in subtests if test.outcome.bad]
     statuses = {0: Outcome.PASS, _SKIP: Outcome.SKIP}
@@ -108,8 +115,8 @@ def judge(status: int, output: str, *, kselftest: bool = False) -> ItemResult:
     if outcome is Outcome.SKIP and not bad:
         reason = results.skipped or _last_line(output) or f"exit status {_SKIP}"
         return ItemResult(outcome, reason, output, subtests)
-    if results.faults:
-        message = "\n".join([*results.faults, _exit(status)])
+    if faults:
+        message = "\n".join([*faults, _exit(status)])
         return ItemResult(Outcome.FAIL, message, output, subtests)
     if bad:
         message = f"{len(bad)} of {len(subtests)} subtests failed: {', '.join(bad)}"

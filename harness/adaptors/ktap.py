@@ -25,7 +25,8 @@ _SUBTEST = "Subtest: "
 _PLAN = re.compile(r"^1\.\.(\d+)\s*(?:#\s*(.*))?$")
 # Without a number, a line is a result only if nothing but "- NAME" follows.
 _RESULT = re.compile(r"^(not ok|ok)(?:\s+(\d+)\b(.*)|(\s*(?:-\s.*)?))$")
-_BAIL = re.compile(r"^Bail out!\s*(.*)$")
+BAIL_OUT = "Bail out!"  # a fault of a program that gave up
+_BAIL = re.compile(rf"^{BAIL_OUT}\s*(.*)$")
 _HASH = re.compile(r"(?:^|\s)#\s*")
 _DIRECTIVE = re.compile(r"^(skip|todo|xfail|timeout|error)\w*\b:?\s*(.*)$", re.IGNORECASE)
 # What says most about a failure: KUnit's and kselftest's assertions, or else anything like it.
@@ -181,7 +182,7 @@ class _Reader:
     def _is_result(self, lead: str, body: str) -> bool:
         """Whether this is a plan, a result or a bail-out, at any level; read it."""
         if match := _BAIL.match(body):
-            self.faults.append(f"Bail out! {match[1]}".strip())
+            self.faults.append(f"{BAIL_OUT} {match[1]}".strip())
             return True
         plan, result = _PLAN.match(body), _RESULT.match(body)
         if not plan and not result:

@@ -183,6 +183,16 @@ def test_a_suites_folder_is_named_by_an_option() -> None:
         adaptors.places(["a/b=/c"])
 
 
+def test_a_self_tests_exit_status_outweighs_its_plan() -> None:
+    text = "TAP version 13\n1..3\nPASS: 0 returned as expected\n"
+    assert judge(0, text, kselftest=True).outcome is Outcome.PASS
+    assert judge(0, text).outcome is Outcome.FAIL
+    assert judge(1, text, kselftest=True).outcome is Outcome.FAIL
+    assert judge(0, f"{text}Bail out! no memory\n", kselftest=True).outcome is Outcome.FAIL
+    failed = judge(0, f"{text}not ok 1 a\n", kselftest=True)
+    assert (failed.outcome, failed.explained) == (Outcome.FAIL, True)
+
+
 def test_guests_boot_with_what_their_suites_need() -> None:
     loop = "bdev_allow_write_mounted=1"
     case = "kunit:ext4*::ext4_inode_test::a_case"

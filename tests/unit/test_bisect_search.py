@@ -209,7 +209,7 @@ def test_the_number_of_steps_is_estimated() -> None:
 
 def rounds(graph: CommitGraph, culprit: str, count: int, **more: Collection[str]) -> int:
     """Return how many rounds of ``count`` trials at once find the culprit."""
-    search, number = GraphSearch(graph, **more), 0  # type: ignore[arg-type]
+    search, number = GraphSearch(graph, **more), 0
     while search.culprit is None:
         commits = search.section(count)
         assert 0 < len(commits) <= count

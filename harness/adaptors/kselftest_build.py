@@ -20,10 +20,11 @@ from harness.model import Option
 from harness.progress import Progress, Stage
 
 _TOP = "tools/testing/selftests"
-# What the self-tests and the installed headers are built from, the last two by exec and net.
+# What the self-tests and the installed headers are built from, the last three by exec and net.
+# tools/net/ynl looks for MAINTAINERS in the folders above it, and never stops where there is none.
 _FOLDERS = (
     *("Makefile", "scripts", "include", "tools", "usr", "arch/{arch}"),
-    *("samples", "Documentation/netlink"),
+    *("samples", "Documentation/netlink", "MAINTAINERS"),
 )
 _OPTION = re.compile(r"^CONFIG_(\w+)=(y|m|n|\d+|\".*\")\s*$", re.MULTILINE)
 _TAIL = 40  # lines of make's output in an error

@@ -13,14 +13,14 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.adaptors import AdaptedSuite, Adaptor, Entry, ItemResult
+from harness.adaptors import AdaptedSuite, Adaptor, Entry, ItemResult, Sources
 from harness.adaptors.execute import disks, execute, installed
 from harness.adaptors.ktap import KtapTest
 from harness.errors import UsageError
-from harness.model import Outcome
+from harness.model import Option, Outcome
 
 _SECONDS = 600.0  # many tests wait for timers of the kernel
 # Many tests wait for udev, which does nothing for a process with a root of its own unless told to.
@@ -115,10 +115,16 @@ def _check(suite: AdaptedSuite, place: Path) -> None:
     installed("--blktests", _PROGRAMS)
 
 
+def _options(_whats: Sequence[str], _sources: Sources) -> tuple[Option, ...]:
+    # modprobe finds drivers that are built in by a list, which is installed with the modules.
+    return (Option("MODULES", "y", "--blktests", "its tests ask modprobe for drivers"),)
+
+
 ADAPTOR = Adaptor(
     collect=_collect,
     run=_run,
     check=_check,
+    options=_options,
     seconds=lambda _what, _item, _place: _SECONDS,
     is_path=True,
 )

@@ -91,8 +91,11 @@ def installed(option: str, programs: Iterable[str]) -> None:
 
 def disks() -> Iterator[str]:
     """Yield the guest's disks that may be written to: those of --disk, and empty ones."""
+    # The driver makes a disk that nobody asked for, too.
+    wanted = "null_blk.nr_devices=" in Path("/proc/cmdline").read_text()
+    pattern = re.compile(r"vd[a-z]|nullb\d+" if wanted else r"vd[a-z]")
     for disk in sorted(Path("/sys/block").glob("[vn][du]*")):
-        if re.fullmatch(r"vd[a-z]|nullb\d+", disk.name) and (disk / "ro").read_text()[0] == "0":
+        if pattern.fullmatch(disk.name) and (disk / "ro").read_text()[0] == "0":
             yield f"/dev/{disk.name}"
 
 

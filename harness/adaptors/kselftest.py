@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # guests do without
 _LIST = "kselftest-list.txt"  # in the installed folder: a line TARGET:PROGRAM for each
 # Some mount with -o loop, which no kernel without BLK_DEV_WRITE_MOUNTED allows otherwise.
 _ARGUMENTS = ("bdev_allow_write_mounted=1",)
+# What "ip netns exec" does.
+_IN_NETNS = 'ip link set lo up && mount -t sysfs sysfs /sys && exec "$@"'
 _UNLIMITED = 3600.0  # seconds for a test whose settings say that it has no deadline
 _TIMEOUT = re.compile(r"^timeout=(\d+)\s*$", re.MULTILINE)
 
@@ -41,6 +43,8 @@ def _collect(_what: str, place: Path) -> Iterator[Entry]:
             argv = [*interpreter, *argv] if not runner.exists() else [f"./{runner.name}", *argv]
         if buffered := shutil.which("stdbuf"):  # results in order, even if it dies
             argv = [buffered, "--output=L", *argv]
+        if os.environ.get("RUN_IN_NETNS"):  # as for the tests' own runner
+            argv = ["unshare", "--net", "--mount", "/bin/sh", "-c", _IN_NETNS, "sh", *argv]
         yield Entry(file.name, tuple(argv), file.parent, own_root=True)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from harness.build.compiled import series_lines
 from harness.build.counters import counted_objects
 from harness.build.kernel_store import find, folder, key, lean, loaded_digest
-from harness.build.line_kinds import error_paths, statements, without_code
+from harness.build.line_kinds import error_paths, leaving, statements, without_code
 from harness.build.make import build, can_be_lean
 from harness.build.make_records import may_use
 from harness.build.tools import ccache, toolchain
@@ -24,6 +24,7 @@ __all__ = [
     "folder",
     "key",
     "lean",
+    "leaving",
     "loaded_digest",
     "may_use",
     "series_lines",

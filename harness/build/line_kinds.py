@@ -192,3 +192,50 @@ def error_paths(text: str, lines: Collection[int]) -> frozenset[int]:
                 if last.type.endswith("_statement") and _FAILS.match(last.text or b""):
                     found.update(range(branch.start_point.row + 1, branch.end_point.row + 2))
     return frozenset(found & set(lines))
+
+
+_LEAVES = {"return_statement", "goto_statement", "break_statement", "continue_statement"}
+# Calls that cannot sleep and only look at their argument.
+_TESTS = {b"IS_ERR", b"IS_ERR_OR_NULL", b"likely", b"unlikely", b"list_empty"}
+
+
+def leaving(text: str, lines: Collection[int]) -> dict[int, tuple[int, int]]:
+    """Return which of the lines only leave the code around an ``if``, such as ``return -ENOMEM``.
+
+    The compiler often merges them with others, so that they have no counter.  The values are the
+    lines of the ``if`` and of the statement behind it: what was counted in the first and not in the
+    second has left.  Conditions with other calls than a few tests are left out: at any moment a
+    task may be asleep in them.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    stack = [_parser().parse(text.encode()).root_node]
+    while stack:
+        node = stack.pop()
+        stack += node.children
+        if node.type != "if_statement" or node.child_by_field_name("alternative"):
+            continue
+        branch, condition = map(node.child_by_field_name, ("consequence", "condition"))
+        if branch and branch.type == "compound_statement" and branch.named_child_count == 1:
+            branch = branch.named_children[0]
+        after = node.next_named_sibling
+        while after and after.type == "comment":
+            after = after.next_named_sibling
+        if not (branch and condition and after) or branch.type not in _LEAVES:
+            continue
+        if after.type in ("labeled_statement", "case_statement") or not _only_tests(condition):
+            continue
+        for number in range(branch.start_point.row + 1, branch.end_point.row + 2):
+            if number in lines:
+                found[number] = (node.start_point.row + 1, after.start_point.row + 1)
+    return found
+
+
+def _only_tests(condition: tree_sitter.Node) -> bool:
+    stack = [condition]
+    while stack:
+        node = stack.pop()
+        stack += node.children
+        called = node.child_by_field_name("function") if node.type == "call_expression" else None
+        if called and called.text not in _TESTS:
+            return False
+    return True

@@ -38,6 +38,8 @@ _OPTION = "GCOV_KERNEL"
 _Counted = TypeVar("_Counted")
 # A line's commit, and its numbers in that commit and now, in `git blame --porcelain`.
 _BLAMED = re.compile(r"^([0-9a-f]{40,64}) (\d+) (\d+)(?: \d+)?$", re.MULTILINE)
+#: Two lines for each line.
+_Spans = Mapping[int, tuple[int, int]]
 #: A function: its name, its first and its last line.
 _Function = tuple[str, int, int]
 
@@ -117,8 +119,8 @@ class _Tally:
         self._last: dict[tuple[str, str], gcov.Counts] = {}
         self._paths: dict[str, str] = {}
         self._texts: dict[str, str] = {}
-        self._spans: dict[str, Mapping[int, tuple[int, int]]] = {}
-        self._sources: dict[tuple[str, str], Mapping[int, int]] = {}
+        self._spans: dict[str, tuple[_Spans, _Spans]] = {}
+        self._sources: dict[tuple[str, str], _Spans] = {}
 
     def test(self, name: str) -> int | None:
         """Return a test's index; None for the time before the first test."""
@@ -132,9 +134,9 @@ class _Tally:
             if path := self._path(file):
                 sources = self._source(name, path, own)
                 gained = _gained(own, before.lines.get(file, {}) if before else {})
-                for number, source in sources.items():
+                for number, (source, behind) in sources.items():
                     line = self.lines[path].setdefault(number, _LineTally())
-                    _count(line, test, gained.get(source, 0))
+                    _count(line, test, gained.get(source, 0) - gained.get(behind, 0))
         for file, called in counts.functions.items():
             if path := self._path(file):
                 gained_calls = _gained(called, before.functions.get(file, {}) if before else {})
@@ -159,28 +161,47 @@ class _Tally:
             self._paths[file] = max(paths, key=len, default="")
         return self._paths[file]
 
-    def _source(self, name: str, path: str, counted: Mapping[int, int]) -> Mapping[int, int]:
-        """Return the line whose counter tells for each wanted line, in one object.
+    def _source(
+        self, name: str, path: str, counted: Mapping[int, int]
+    ) -> Mapping[int, tuple[int, int]]:
+        """Return the lines whose counters tell for each wanted line, in one object.
 
-        A statement has counters in some of its lines only.
+        A statement has counters in some of its lines only.  Of a statement that only leaves, and
+        has none, it is what was counted before it less what was counted behind it; otherwise the
+        second line is 0.
         """
         if (name, path) not in self._sources:
-            if path not in self._spans:
-                self._spans[path] = build.statements(self._text(path), self.wanted[path])
+            spans, leaving = self._statements(path)
             numbers = sorted(counted)
-            found: dict[int, int] = {}
+
+            def counter(number: int) -> int:
+                if number in counted or number not in spans:
+                    return number if number in counted else 0
+                first, last = spans[number]
+                inside = numbers[bisect.bisect_left(numbers, first) :]
+                inside = inside[: bisect.bisect_right(inside, last)]
+                before = [other for other in inside if other < number]
+                return before[-1] if before else next(iter(inside), 0)
+
+            found: dict[int, tuple[int, int]] = {}
             for number in self.wanted[path]:
-                if number in counted:
-                    found[number] = number
-                elif (span := self._spans[path].get(number)) is not None:
-                    inside = numbers[
-                        bisect.bisect_left(numbers, span[0]) : bisect.bisect_right(numbers, span[1])
-                    ]
-                    before = [other for other in inside if other < number]
-                    if inside:
-                        found[number] = before[-1] if before else inside[0]
+                own, pair = counter(number), leaving.get(number, (0, 0))
+                before, behind = map(counter, pair)
+                if own:
+                    found[number] = (own, 0)
+                elif before and behind:
+                    found[number] = (before, behind)
             self._sources[name, path] = found
         return self._sources[name, path]
+
+    def _statements(self, path: str) -> tuple[_Spans, _Spans]:
+        """Return the statements around lines, and the lines around those that only leave."""
+        if path not in self._spans:
+            text = self._text(path)
+            leaving = build.leaving(text, self.wanted[path])
+            lines = {*self.wanted[path], *(n for pair in leaving.values() for n in pair)}
+            self._spans[path] = (build.statements(text, lines), leaving)
+        return self._spans[path]
 
     def _text(self, path: str) -> str:
         if path not in self._texts:
@@ -222,7 +243,7 @@ def _gained(now: Mapping[_Counted, int], before: Mapping[_Counted, int]) -> Mapp
 
 
 def _count(tally: _LineTally, test: int | None, times: int) -> None:
-    if not times:
+    if times <= 0:
         return
     if test is None:
         tally.boot += times
@@ -284,7 +305,7 @@ def _with_count(file: ChangedFile, coverage: Coverage, tip: Checkout) -> Iterato
 def _uncounted(path: str, counted: FileCoverage | None) -> str:
     """Return why a compiled line has no counter."""
     if counted is not None:
-        return "it has no code of its own"
+        return "it has no code of its own: data, or merged with other code by the compiler"
     if path.endswith(".S"):
         return "assembly has no counters"
     if path.endswith(".h"):

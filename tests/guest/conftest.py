@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from guestlib import disks, modules
+from guestlib import disks
 from guestlib.leftovers import GUARD
 from guestlib.nvmet import Instance
 from harness.guestside import kmemleak, needs, syscalls
@@ -171,8 +171,7 @@ def _leak_guard(
 
 @pytest.fixture(scope="session")
 def configfs() -> str:
-    """Where the initial instance is mounted, with nvmet in it even if that is a module."""
-    modules.load()
+    """Where the initial instance is mounted."""
     if not Path(CONFIGFS).is_mount():
         syscalls.mount("none", CONFIGFS, "configfs")
     return CONFIGFS

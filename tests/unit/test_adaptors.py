@@ -200,3 +200,19 @@ def test_guests_boot_with_what_their_suites_need() -> None:
     assert guest_options.boot_arguments(["tests"]) == ()
     assert guest_options.boot_arguments([case]) == ("kunit.filter_glob=ext4_inode_test.a_case",)
     assert guest_options.boot_arguments([case, "kselftest:futex"]) == (loop,)
+
+
+def test_a_self_test_can_have_a_network_namespace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "net--tcp"
+    script(tmp_path / "net--tcp" / "x")  # makes the folder
+    (place / "kselftest-list.txt").write_text("net/tcp:a_test\n")
+    (place / "net" / "tcp").mkdir(parents=True)
+    script(place / "net" / "tcp" / "a_test")
+    collect = adaptors.adaptor("kselftest").collect
+    monkeypatch.delenv("RUN_IN_NETNS", raising=False)
+    assert [entry.argv[0] for entry in collect("net/tcp", place)] != ["unshare"]
+    monkeypatch.setenv("RUN_IN_NETNS", "1")
+    assert [entry.argv[:2] for entry in collect("net/tcp", place)] == [("unshare", "--net")]
+    assert [entry.argv[-1] for entry in collect("net/tcp", place)] == ["./a_test"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import gcov
 from harness.build import counters, line_kinds
 from harness.errors import UsageError
 from harness.lab import coverage
@@ -27,7 +28,7 @@ from harness.model import (
     SeriesLines,
 )
 from harness.results import store
-from harness.results.counters import NAME, CounterLog, readings
+from harness.results.counters import NAME, CounterLog, Reading, readings
 
 COVERAGE = Coverage(
     commit="c0ffee",
@@ -210,3 +211,52 @@ class TestWhatGuestsRead:
     def test_without_counters_nothing_is_written(self, tmp_path: Path) -> None:
         CounterLog(tmp_path, []).add("guest0", "t.py::a", {"x": zlib.compress(b"")})
         assert not (tmp_path / NAME).exists()
+
+
+LEAVING = """\
+int f(int *a)
+{
+	if (!a)
+		return -22;
+	if (IS_ERR(a) || *a < 0) {
+		return -12;
+	}
+	if (wait_for(a))
+		return -4;
+	if (*a > 3)
+		goto out;
+	/* more */
+	*a = 4;
+	if (*a)
+		return 1;
+out:
+	return 0;
+}
+"""
+
+
+def test_what_only_leaves_is_counted_by_what_stays() -> None:
+    found = line_kinds.leaving(LEAVING, range(1, LEAVING.count("\n") + 1))
+    assert found == {4: (3, 5), 6: (5, 8), 11: (10, 13)}
+
+
+def test_a_return_without_a_counter_was_executed_as_often_as_the_next_statement_was_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tip = Checkout(Path(), "commit", "tree")
+    tally = coverage._Tally(tip, {"a.c": (4, 9, 11)})
+    monkeypatch.setattr(tally, "_text", lambda _: LEAVING)
+
+    def add(test: str, **lines: int) -> None:
+        counted = {int(name[1:]): count for name, count in lines.items()}
+        counts = gcov.Counts({"/top/a.c": counted}, {"/top/a.c": {("f", 1, 18): 1}}, {})
+        tally.add(Reading("guest0", test, {}), "a.o", counts)
+
+    add("", _3=1, _5=1, _8=1, _10=1, _13=1)
+    add("t.py::a", _3=4, _5=2, _8=2, _10=2, _13=2)
+    add("t.py::b", _3=5, _5=3, _8=3, _10=3, _13=2)
+    found = tally.coverage()
+    assert found.tests_of("a.c", 4, 4) == ("t.py::a",)
+    assert found.tests_of("a.c", 11, 11) == ("t.py::b",)
+    # A task may be asleep in this condition.
+    assert [count.first for count in found.files[0].lines] == [4, 11]

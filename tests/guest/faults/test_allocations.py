@@ -10,14 +10,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from guestlib import faults, memory
+from guestlib import faults
 from guestlib.faults import FaultInjection
 from guestlib.nvmet import Instance, Namespace, NvmetHost, Subsystem, loop_port, tcp_port
 from harness.guestside import needs, syscalls, wait
@@ -33,7 +32,6 @@ NQN = "nqn.2026-01.org.example:faults"
 ROOT = Instance().root
 CLEAN = {errno.ENOMEM}
 # One that cannot be allocated is ENFILE, and its port without memory EADDRINUSE.
-PASSES = 8
 SOCKET = {errno.EADDRINUSE, errno.ENFILE}
 
 
@@ -116,36 +114,6 @@ class TestMount:
 
     def test_in_a_copy_of_the_namespace(self, prove: Callable[..., None]) -> None:
         prove(partial(syscalls.unshare, syscalls.CLONE_NEWNS), lambda: None, mounts)
-
-
-@needs.feature("slab_counts")
-class TestNoMemoryStays:
-    """Of what had been made before an allocation failed, where nothing but a count would tell."""
-
-    def test_of_mounts_of_new_instances(
-        self, request: pytest.FixtureRequest, kind: str, container: Container
-    ) -> None:
-        """Each try in a namespace of its own: the kernel would find what the last one left."""
-        calls = request.config.getoption("--fault-calls")
-        mount = partial(syscalls.mount, "none", CONFIGFS, "configfs")
-
-        def enter_the_next() -> None:
-            syscalls.unshare(syscalls.CLONE_NEWNS)
-            with suppress(OSError):  # nothing is mounted there
-                syscalls.umount(CONFIGFS)
-
-        def turn() -> None:
-            faults.tries(
-                mount, partial(syscalls.umount, CONFIGFS), calls=calls, before=enter_the_next
-            )
-
-        def inside() -> dict[str, int]:
-            with faults.only(kind):
-                return memory.grown(PASSES, turn)
-
-        container.run(syscalls.umount, CONFIGFS)
-        found = container.run(inside, seconds=wait.ENDLESS)
-        assert not found, f"objects that a mount left each time an allocation failed: {found}"
 
 
 FOLDERS = [

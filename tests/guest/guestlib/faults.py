@@ -36,22 +36,17 @@ class FaultInjection:
 
 
 def tries(
-    operation: Callable[[], object],
-    undo: Callable[[], object],
-    *,
-    calls: int,
-    before: Callable[[], object] = lambda: None,
+    operation: Callable[[], object], undo: Callable[[], object], *, calls: int
 ) -> list[FaultInjection]:
     """Run an operation with its first, second, ... allocation failing; return each result.
 
-    ``before`` runs without faults before each try, and ``undo`` after each success, even if an
-    allocation failed.  The last try has no allocation left to fail, unless that takes more than
-    ``calls`` tries.  Exceptions other than OSError are passed on.
+    ``undo`` runs without faults after each success, even if an allocation failed.  The last try has
+    no allocation left to fail, unless that takes more than ``calls`` tries.  Exceptions other than
+    OSError are passed on.
     """
     results: list[FaultInjection] = []
     with Path("/proc/self/fail-nth").open("r+b", buffering=0) as nth:
         for call in range(1, calls + 1):
-            before()
             number, left = _once(nth.fileno(), call, operation)
             if not number:
                 undo()

@@ -17,7 +17,7 @@ from harness.bisect import ranges, report
 from harness.bisect.builder import CandidateBuilder, CandidateSources
 from harness.bisect.commits import bisect_commits
 from harness.bisect.config import bisect_config
-from harness.bisect.hunt import CallRule, Judge, RowProgress, SearchProgress, TrialThreads
+from harness.bisect.hunt import CallRule, Judge, SearchProgress, TrialThreads
 from harness.bisect.job import BisectJob, BisectPlan
 from harness.bisect.patches import bisect_patches
 from harness.bisect.prober import Prober, StateFile
@@ -29,6 +29,7 @@ from harness.lab import folder as run_folder
 from harness.lab.kernels import Lab, find_source
 from harness.model import Bisected, BisectMode, SearchStart, Source
 from harness.progress import Progress
+from harness.progress.rows import RowProgress
 
 _SEARCHES = {
     BisectMode.SERIES: bisect_commits,

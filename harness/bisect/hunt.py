@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import contextlib
 import dataclasses
 import functools
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Any
 
 from harness.bisect import flaky
@@ -22,7 +20,8 @@ from harness.bisect.flaky import Decision, FailureRates, RunCount
 from harness.bisect.prober import Prober
 from harness.bisect.search import Contradiction, GraphSearch
 from harness.model import Call, Candidate, Observation
-from harness.progress import Progress, Stage, StageRow, clock
+from harness.progress import Progress, Stage, clock
+from harness.progress.rows import RowProgress
 
 AHEAD = 3  # candidates to build: the next one, and the two that may follow it
 _MARKS = {Call.GOOD: "good", Call.BAD: "bad", Call.SKIP: "odd", Call.OTHER: "odd"}
@@ -183,43 +182,6 @@ class Judge:
         if len(decision.observations) == 1:  # its reason is more informative than a count
             return dataclasses.replace(decision, why=decision.observations[0].why)
         return decision
-
-
-class RowProgress(Progress):
-    """Shows the stages of trials and builds as rows below the stage of the bisection."""
-
-    def __init__(self, outer: Progress) -> None:
-        super().__init__(quiet=True, live=False)
-        self.verbose, self.screen = outer.verbose, outer.screen
-        self.around: Stage | None = None
-        self._rows: dict[int, StageRow] = {}
-
-    @contextlib.contextmanager
-    def stage(self, name: str, what: str = "") -> Iterator[Stage]:
-        """Show a stage while the context lasts."""
-        with super().stage(name, what) as stage:
-            self._rows[id(stage)] = StageRow(name, what, time.time())
-            self._redraw()
-            try:
-                yield stage
-            finally:
-                self._rows.pop(id(stage), None)
-                self._redraw()
-
-    def show(self, stage: Stage) -> None:
-        """Show the progress of a stage."""
-        row = self._rows.get(id(stage))
-        if row is not None:
-            part = f"{stage.done:.0f}/{stage.total:.0f} " if stage.done and stage.total else ""
-            what = f"{part}{stage.note or stage.what}"
-            self._rows[id(stage)] = dataclasses.replace(row, what=what)
-            self._redraw()
-
-    def _redraw(self) -> None:
-        around = self.around
-        if around is not None:
-            around.rows = tuple(self._rows.values())
-            around.update(around.done, around.total, around.note)
 
 
 class SearchProgress:

@@ -10,9 +10,10 @@ import types
 import typing
 
 from harness.history.histories import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
-from harness.model import Bisected, Comparison, Matrix, Run
+from harness.model import Bisected, Comparison, Matrix, Mutation, Run
 from harness.results.store import BISECTION_SCHEMA as BISECT
 from harness.results.store import CHECK_SCHEMA as CHECK
+from harness.results.store import MUTATION_SCHEMA as MUTATE
 from harness.results.store import RUN_SCHEMA as RUN
 
 Schema = dict[str, typing.Any]
@@ -29,11 +30,15 @@ def made(comment: str) -> dict[str, Schema]:
     run = {"exit_code": {"enum": [0, 1]}, "cpu_seconds": {"type": "object", "properties": own}}
     verdict = {"bad": {"type": "boolean"}, "exit_code": _CODE}
     proof = {name: {"type": "boolean"} for name in ("found", "proven")}
+    score = {name: {"type": "integer"} for name in ("killed", "survived", "not_executed")}
+    score |= {"percent": {"type": ["number", "null"]}}
+    scored = {"score": {"type": "object", "properties": score}, "exit_code": _CODE}
     found = {
         "run": _object(Run, run, RUN),
         "check": _object(Matrix, verdict, CHECK),
         "compare": _object(Comparison, verdict),
         "bisect": _object(Bisected, {**proof, "exit_code": _CODE}, BISECT),
+        "mutate": _object(Mutation, scored, MUTATE),
         "runs": _one({"runs": tuple[RunRow, ...]}),
         "history": _one(
             {

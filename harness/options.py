@@ -158,13 +158,13 @@ class CommandOption:
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Plan)}
 
-_KERNEL_VERBS = ("run", "check", "bisect", "shell")
+_KERNEL_VERBS = ("run", "check", "bisect", "mutate", "shell")
 _SERIES_VERBS = (*_KERNEL_VERBS, "series", "fetch")
-_TEST_VERBS = ("run", "check", "bisect")
+_TEST_VERBS = ("run", "check", "bisect", "mutate")
 _PAIR_VERBS = ("run", "check")  # these test a patched kernel and its base
 _HISTORY_VERBS = (*_TEST_VERBS, "compare", "history", "runs", "show", "gc", "report")
 
-_CLUSTER_VERBS = ("run",)  # these can do their trials on other machines
+_CLUSTER_VERBS = ("run", "check", "bisect")  # these can do their trials on other machines
 
 SERIES, KERNEL, TESTS, GUESTS, RESULTS = "series", "kernel", "tests", "guests", "results"
 CLUSTER = "other machines"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from harness.build.changed import MOST_OBJECTS, ChangedBuilds, ChangedObjects, restore
 from harness.build.compiled import series_lines
 from harness.build.counters import counted_objects
 from harness.build.kernel_store import find, folder, key, lean, loaded_digest
@@ -15,6 +16,9 @@ from harness.build.make_records import may_use
 from harness.build.tools import ccache, toolchain
 
 __all__ = [
+    "MOST_OBJECTS",
+    "ChangedBuilds",
+    "ChangedObjects",
     "build",
     "can_be_lean",
     "ccache",
@@ -27,6 +31,7 @@ __all__ = [
     "leaving",
     "loaded_digest",
     "may_use",
+    "restore",
     "series_lines",
     "statements",
     "toolchain",

@@ -37,10 +37,15 @@ class ObjectRecord:
     record: bytes
 
     @property
+    def script(self) -> str:
+        """The shell's commands: the compiler, and what make runs after it."""
+        match = _COMMAND.search(self.record.decode(errors="replace"))
+        return match[1].replace("$$", "$").replace(r"\#", "#") if match else ""
+
+    @property
     def command(self) -> list[str]:
         """The compiler's words, without what make runs after it."""
-        match = _COMMAND.search(self.record.decode(errors="replace"))
-        words = shlex.split(match[1].replace("$$", "$").replace(r"\#", "#")) if match else []
+        words = shlex.split(self.script)
         ends = [at for at, word in enumerate(words) if word in (";", "&&") or word.endswith(";")]
         return words[: ends[0]] if ends else words
 
@@ -59,6 +64,35 @@ def series_lines(
             finder.read(path, lines)
     finder.preprocess()
     return SeriesLines(tuple(finder.file(file, added.get(file.path, ())) for file in changed))
+
+
+def mark(top: Path, path: str) -> bytes:
+    """Return how make's records name a file of the worktree ``top``, to search for it."""
+    return os.fsencode(f" {top}/{path}")
+
+
+def object_records(
+    top: Path, out: Path, toolchain: Toolchain, marks: Iterable[bytes]
+) -> Iterator[ObjectRecord]:
+    """Yield the objects of the kernel in ``out`` that were compiled from files with these marks."""
+    marks = tuple(marks)
+    modules = (out / "modules.order").exists()
+    linked = make_records.object_names(out, toolchain, modules=modules)
+    arch = f"arch/{architectures.named(toolchain.arch).folder}/"
+    for file in sorted(out.rglob(".*.o.cmd")) if marks else ():
+        name = str(file.relative_to(out).with_name(file.name[1:-4]))
+        # The records of an earlier configuration stay; parts of arch/ are linked separately.
+        if name not in linked and not name.startswith(arch):
+            continue
+        record = file.read_bytes()
+        source = _SOURCE.search(record)
+        if source and any(mark in record for mark in marks):
+            yield ObjectRecord(name, _relative(top, out, os.fsdecode(source[1])), record)
+
+
+def _relative(top: Path, out: Path, name: str) -> str:
+    path = os.path.normpath(out / name)
+    return os.path.relpath(path, top) if path.startswith(f"{top}/") else path
 
 
 class _Finder:
@@ -96,26 +130,13 @@ class _Finder:
                 self._keep_lines(record, wanted)
 
     def _mark(self, path: str) -> bytes:
-        return os.fsencode(f" {self.top}/{path}")
+        return mark(self.top, path)
 
     def _records(self, marks: Iterable[bytes]) -> Iterator[ObjectRecord]:
-        """Yield the objects of this kernel that were compiled from files with one of the marks."""
-        marks = tuple(marks)
-        modules = (self.out / "modules.order").exists()
-        linked = make_records.object_names(self.out, self.toolchain, modules=modules)
-        for file in sorted(self.out.rglob(".*.o.cmd")) if marks else ():
-            name = str(file.relative_to(self.out).with_name(file.name[1:-4]))
-            # The records of an earlier configuration stay; parts of arch/ are linked separately.
-            if name not in linked and not name.startswith(f"arch/{self.folder}/"):
-                continue
-            record = file.read_bytes()
-            source = _SOURCE.search(record)
-            if source and any(mark in record for mark in marks):
-                yield ObjectRecord(name, self._relative(os.fsdecode(source[1])), record)
+        return object_records(self.top, self.out, self.toolchain, marks)
 
     def _relative(self, name: str) -> str:
-        path = os.path.normpath(self.out / name)
-        return os.path.relpath(path, self.top) if path.startswith(f"{self.top}/") else path
+        return _relative(self.top, self.out, name)
 
     def _keep_lines(self, record: ObjectRecord, wanted: Collection[str]) -> None:
         """Preprocess an object, and remember which lines of the wanted files are left."""

@@ -59,13 +59,15 @@ class KernelRecord:
     notes: bool = False
 
 
-def folder(checkout: Checkout, request: Request, toolchain: Toolchain) -> Path:
+def folder(checkout: Checkout, request: Request, toolchain: Toolchain, purpose: str = "") -> Path:
     """Return the build folder for these inputs, created if missing and marked as just used.
 
-    Each worktree, config and toolchain has its own folder, so make's work is never lost.
+    Each worktree, config and toolchain has its own folder, so make's work is never lost; so does a
+    ``purpose`` that changes objects behind make's back.
     """
     compiler = (toolchain.arch, toolchain.cross, toolchain.compiler, toolchain.version)
     inputs = (str(checkout.path), request.digest, *compiler, *toolchain.words)
+    inputs += (purpose,) if purpose else ()
     digest = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16]
     out = paths.cache("builds", digest)
     record = out / FOLDER_RECORD

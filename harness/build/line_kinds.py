@@ -53,6 +53,11 @@ def without_code(text: str, lines: Collection[int], *, is_c: bool) -> dict[int, 
     return found
 
 
+def parse(text: str) -> tree_sitter.Node:
+    """Parse C; return the root of the syntax tree, in which positions count bytes."""
+    return _parser().parse(text.encode()).root_node
+
+
 @functools.cache
 def _parser() -> tree_sitter.Parser:
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_c.language()))
@@ -61,7 +66,7 @@ def _parser() -> tree_sitter.Parser:
 def _c_kinds(text: str, lines: Collection[int]) -> dict[int, str]:
     """Return what the lines are whose every word belongs to a comment, a declaration, ..."""
     by_line: dict[int, set[str]] = {}
-    for first, last, kind in _words(_parser().parse(text.encode()).root_node, ""):
+    for first, last, kind in _words(parse(text), ""):
         for number in range(first, last + 1):
             if number in lines:
                 by_line.setdefault(number, set()).add(kind)

@@ -20,7 +20,7 @@ from harness.model import Checkout, Kernel, Key, Toolchain
 from harness.progress import Progress, Stage
 
 _ON = re.compile(r"^CONFIG_(\w+)=y$", re.MULTILINE)
-_LEAN = "vmlinux"  # the make target of a lean kernel, and the file that QEMU boots
+LEAN = "vmlinux"  # the make target of a lean kernel, and the file that QEMU boots
 _MODULES = ".harness-modules"
 _MODULES_TIME_LIMIT = 600.0  # seconds; copying and depmod take at most a minute
 _TAIL = 40  # lines of the log to show when none of them looks like an error
@@ -47,14 +47,12 @@ def build(
     jobs = jobs or len(os.sched_getaffinity(0))
     architecture = architectures.named(toolchain.arch)
     if key.lean:
-        goal, image = _LEAN, _LEAN
-        link = [f"LD={kbuild.program(toolchain, 'ld')} --strip-debug"]
+        goal, image = LEAN, LEAN
     else:
-        goal, image, link = architecture.goal, architecture.image, []
+        goal, image = architecture.goal, architecture.image
     argv = [
-        *kbuild.command(checkout.path, out, toolchain),
-        *(f"-j{jobs}", "--output-sync=target", *link, *counters.make_words(key.counted), goal),
-        *(["modules"] if "MODULES" in on else []),
+        *command(checkout, out, toolchain, jobs, lean=key.lean),
+        *(*counters.make_words(key.counted), goal, *(["modules"] if "MODULES" in on else [])),
     ]
     begin = time.monotonic()
     title = f"{toolchain.arch} with {toolchain.version}"
@@ -76,7 +74,7 @@ def build(
             commit=checkout.commit,
             arch=architecture.name,
             vmlinux=vmlinux if vmlinux.exists() else None,
-            modules=_modules(checkout, out, toolchain, jobs) if "MODULES" in on else None,
+            modules=install_modules(checkout, out, toolchain, jobs) if "MODULES" in on else None,
             notes=counters.notes(out, key.counted) if key.counted else None,
             log=out / LOG,
             warnings=output.with_patches(collector.all(), checkout),
@@ -85,6 +83,15 @@ def build(
         kernel = kernel_store.keep(kernel, _copy)
         stage.finish(_summary(kernel, objects, skipped))
     return kernel
+
+
+def command(
+    checkout: Checkout, out: Path, toolchain: Toolchain, jobs: int, *, lean: bool
+) -> list[str]:
+    """Return the make command of a kernel; the caller appends the targets."""
+    link = [f"LD={kbuild.program(toolchain, 'ld')} --strip-debug"] if lean else []
+    own = (f"-j{jobs}", "--output-sync=target", *link)
+    return [*kbuild.command(checkout.path, out, toolchain), *own]
 
 
 def _require(out: Path, goal: str, image: str) -> None:
@@ -172,7 +179,7 @@ def _failure(argv: list[str], lines: list[str], source: str, log: Path) -> HostF
     )
 
 
-def _modules(checkout: Checkout, out: Path, toolchain: Toolchain, jobs: int) -> Path:
+def install_modules(checkout: Checkout, out: Path, toolchain: Toolchain, jobs: int) -> Path:
     """Install the modules below ``out`` and return the folder that becomes /lib/modules.
 
     The modules keep their symbols, which are used to decode splats.  Raises NotBuilt with make's

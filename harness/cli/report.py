@@ -110,6 +110,9 @@ def _no_other_form(folder: Path) -> UsageError:
     if (folder / store.BISECTION).exists():
         what = f"a bisection has only an HTML page; its mail is {folder}/mail.txt"
         return UsageError(what, hint=command)
+    if (folder / store.MUTATION).exists():
+        what = f"a mutation has only an HTML page; its text is {folder}/mutate.txt"
+        return UsageError(what, hint=command)
     return _is_comparison(folder) or UsageError(
         f"{folder} holds no {store.RUN}", hint="the folder of a run"
     )

@@ -25,12 +25,13 @@ from harness.publish import sentences
 from harness.results import store
 from harness.results.regression import settled
 
-#: The file that a run, check, comparison or bisection writes when it ends, and its reader.
+#: The file that each verb writes into its folder when it ends, and its reader.
 RESULTS: dict[str, Callable[[Path], object]] = {
     store.RUN: store.load_run,
     store.CHECK: store.load_check,
     store.COMPARISON: store.load_comparison,
     store.BISECTION: store.load_bisection,
+    store.MUTATION: store.load_mutation,
 }
 _FILES = {
     "report.html": "page",
@@ -38,6 +39,7 @@ _FILES = {
     store.CHECK: "matrix",
     store.COMPARISON: "compared",
     store.BISECTION: "bisected",
+    store.MUTATION: "mutants",
     "splats.txt": "splats",
 }
 _FAILURES = 20  # maximum number of failures shown for a run whose folder was removed
@@ -179,6 +181,11 @@ def _show_result(folder: Path, name: str) -> None:
         from harness.cli import differences
 
         differences.show(store.load_comparison(folder))
+    elif name == store.MUTATION:
+        from harness.mutate import report
+
+        mutation = dataclasses.replace(store.load_mutation(folder), folder=folder)
+        print(report.text(mutation), end="")
     else:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
 

@@ -46,6 +46,9 @@ VERBS = {
     "bisect": Verb(
         "find the patch, commit or option that made a test fail", "kernels", "bisect:run"
     ),
+    "mutate": Verb(
+        "break each line that a series adds, and see if a test notices", "kernels", "mutate:run"
+    ),
     "report": Verb(
         "write a run as an HTML page, a mail, JUnit, TAP, KCIDB", "results", "report:run"
     ),

@@ -48,6 +48,7 @@ if typing.TYPE_CHECKING:
         Toolchain,
     )
     from harness.model.lines import ChangedFile, ChangedLine, LineRange, LineState, SeriesLines
+    from harness.model.mutation import Killer, Mutant, MutantResult, MutantState, Mutation, Score
     from harness.model.outcome import (
         Accel,
         GuestRecord,
@@ -95,10 +96,15 @@ __all__ = [
     "GuestRecord",
     "Kernel",
     "Key",
+    "Killer",
     "LineCount",
     "LineRange",
     "LineState",
     "Matrix",
+    "Mutant",
+    "MutantResult",
+    "MutantState",
+    "Mutation",
     "Observation",
     "ObservationRecord",
     "Option",
@@ -110,6 +116,7 @@ __all__ = [
     "Proof",
     "Request",
     "Run",
+    "Score",
     "SearchStart",
     "SearchState",
     "Series",
@@ -131,7 +138,7 @@ __all__ = [
 # In the order of the search for a name: each imports only modules before it.
 _MODULES = (
     *("span", "series", "plan", "kernel", "lines", "coverage", "outcome", "verdict"),
-    *("comparison", "check", "run", "bisection"),
+    *("comparison", "check", "run", "bisection", "mutation"),
 )
 
 

@@ -26,6 +26,7 @@ BUILD_LOG = "build.log"
 OPTIONS = "options.json"  # the requested options: {"CONFIG_X": "y"}
 PYTEST_LOG = "pytest.log"
 GUESTS = "guests"  # a folder for each guest
+UNCHANGED = "unchanged"  # in the folder of a mutation: the trial without a mutant
 SERIES = "series"  # in a run's folder: the patches as they were applied
 COVER = "cover.mail"  # in a run's folder: the original cover letter
 SPLATS_TEXT = "splats.txt"

@@ -15,6 +15,7 @@ from harness.model import (
     Comparison,
     Coverage,
     Matrix,
+    Mutation,
     Outcome,
     Run,
     SearchState,
@@ -23,6 +24,7 @@ from harness.serial import DamagedError, to_json
 
 RUN, CHECK, BISECTION, COMPARISON = "run.json", "check.json", "bisect.json", "compare.json"
 RUN_SCHEMA, CHECK_SCHEMA, BISECTION_SCHEMA = 1, 1, 1
+MUTATION, MUTATION_SCHEMA = "mutate.json", 1
 COVERAGE, COVERAGE_SCHEMA = "coverage.json", 1  # in the folder of a trial
 SEARCH_STATE, SEARCH_STATE_SCHEMA = "state.json", 1  # what `harness bisect --resume` reads
 
@@ -96,6 +98,29 @@ def save_bisection(folder: Path, value: Bisected) -> Path:
 def load_bisection(folder: Path) -> Bisected:
     """Read bisect.json; raises the same errors as ``load_run``."""
     return read(folder, BISECTION, BISECTION_SCHEMA, Bisected, "harness bisect")
+
+
+def mutation_table(value: Mutation) -> dict[str, Any]:
+    """Return the content of mutate.json: the mutation, and its score for other programs."""
+    score = value.score
+    percent = score.percent
+    return {
+        "schema": MUTATION_SCHEMA,
+        **to_json(value),
+        "score": {**to_json(score), "percent": None if percent is None else round(percent, 1)},
+        "verdict": value.verdict.value,
+        "exit_code": value.verdict.exit_code,
+    }
+
+
+def save_mutation(folder: Path, value: Mutation) -> Path:
+    """Write mutate.json atomically; return its path."""
+    return _save(folder / MUTATION, mutation_table(value))
+
+
+def load_mutation(folder: Path) -> Mutation:
+    """Read mutate.json; raises the same errors as ``load_run``."""
+    return read(folder, MUTATION, MUTATION_SCHEMA, Mutation, "harness mutate")
 
 
 def comparison_table(value: Comparison) -> dict[str, Any]:

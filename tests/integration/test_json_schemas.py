@@ -15,7 +15,21 @@ import pytest
 from pastruns import CRASH, FAIL, NOTRUN, PASS, facts, put, side, story
 
 from harness.cli import main
-from harness.model import Bisected, BisectMode, Cell, CellState, Finding, Matrix, PatchRow, Severity
+from harness.model import (
+    Bisected,
+    BisectMode,
+    Cell,
+    CellState,
+    Finding,
+    Killer,
+    Matrix,
+    Mutant,
+    MutantResult,
+    MutantState,
+    Mutation,
+    PatchRow,
+    Severity,
+)
 from harness.results import store
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -95,7 +109,14 @@ def test_a_bisection(tmp_path: Path) -> None:
     valid("bisect", json.loads(json.dumps(store.bisection_table(found))))
 
 
-@pytest.mark.parametrize("verb", ["runs", "history", "compare", "check", "bisect"])
+def test_a_mutation(tmp_path: Path) -> None:
+    place = ("a.c", 1, 1, "bound", 1, "f", "if (a < b)", "if (a <= b)", "diff", 6, 7, "<=")
+    result = MutantResult(Mutant(*place), MutantState.KILLED, Killer.HANG, "t.py::a")
+    found = Mutation("demo", "v1", tmp_path, (("c0ffee", "a: b"),), 1, results=(result,))
+    valid("mutate", json.loads(json.dumps(store.mutation_table(found))))
+
+
+@pytest.mark.parametrize("verb", ["runs", "history", "compare", "check", "bisect", "mutate"])
 def test_another_form_is_refused(verb: str) -> None:
     damaged: tuple[Any, ...] = ({}, {"runs": [{}]}, {"test": {}, "series": {}}, [])
     for wrong in damaged:

@@ -17,8 +17,8 @@ RANKS = {
     4: {"cli", "__main__"},
     # results reads what guests leave, and so stands on the stages.
     3: {
-        *("run", "compare", "check", "bisect", "publish", "history", "lab", "plugin", "results"),
-        "cluster",
+        *("run", "compare", "check", "bisect", "mutate", "publish", "history", "lab", "plugin"),
+        *("results", "cluster"),
     },
     2: {
         *("series", "tree", "source", "kconfig", "build", "guest", "splat", "decode"),

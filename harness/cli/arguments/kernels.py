@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The arguments of the verbs that build and boot kernels: run, check, bisect, shell."""
+"""The arguments of the verbs that build and boot kernels: run, check, bisect, mutate, shell."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typing
 from collections.abc import Iterable
 
 from harness.cli.parser import Commands, add_options, add_verb
+from harness.options import count
 
 if typing.TYPE_CHECKING:
     from harness.bisect.signature import SignatureKind
@@ -217,6 +218,71 @@ def _add_signature(group: argparse._ArgumentGroup, kinds: Iterable[SignatureKind
         choices=("skip", "good", "bad"),
         help="what any other failure counts as (default: %(default)s)",
     )
+
+
+MUTATE = """\
+Break one line that a series adds at a time (a condition inverted, an unlock left out),
+build that kernel, and run the tests that execute the line until one fails.  A mutant
+that no test notices has survived: a test is missing, or the line is not needed.
+Exit code 0, or with --at-least 1 when the score is lower; 125 when nothing could be
+tried."""
+
+MUTATE_EXAMPLES = """\
+examples:
+  harness mutate patches/mine                     all mutants: hours
+  harness mutate patches/mine --minutes 30        a fair sample over patches and kinds
+  harness mutate patches/mine --most 50 --seed 2  another sample
+  harness mutate patches/mine --at-least 90       exit code 1 below 90 %
+  harness mutate --resume --minutes 60            go on where the last one ended
+  harness mutate --run last --minutes 30          after `harness run --coverage`
+"""
+
+
+def mutate(commands: Commands) -> None:
+    """Add `harness mutate`."""
+    from harness.mutate.kinds import KINDS  # tree-sitter
+
+    names = "\n".join(f"  {kind.name:<14} {kind.what}: {kind.reason}" for kind in KINDS)
+    epilog = f"kinds of mutants:\n{names}\n\n{MUTATE_EXAMPLES}"
+    parser = add_verb(commands, "mutate", MUTATE, epilog)
+    parser.add_argument("words", nargs="*", metavar="SERIES | CONFIG_X=y", help="as in harness run")
+    group = parser.add_argument_group("mutants")
+    group.add_argument(
+        "--minutes", type=float, default=0.0, metavar="N", help="stop after N minutes of mutants"
+    )
+    group.add_argument("--most", type=count, default=0, metavar="N", help="try at most N mutants")
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="choose the sample (default: %(default)s)"
+    )
+    group.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="KIND",
+        help="only mutants of this kind; may be given several times",
+    )
+    group.add_argument(
+        "--run",
+        default="",
+        metavar="RUN",
+        help="the results without a mutant are those of RUN, made with --coverage, such as last",
+    )
+    group.add_argument(
+        "--at-least",
+        type=float,
+        default=0.0,
+        metavar="PERCENT",
+        help="exit code 1 if a smaller share is killed",
+    )
+    group.add_argument(
+        "--resume",
+        nargs="?",
+        const="last",
+        default="",
+        metavar="DIR",
+        help="continue the mutation in DIR (default: the last one)",
+    )
+    add_options(parser, "mutate")
 
 
 SHELL = """\

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The report of a run, a check or a bisection as one HTML file: ``write(page(folder), file)``."""
+"""The report of a run, check, bisection or mutation: ``write(page(folder), file)`` makes HTML."""
 
 from pathlib import Path
 
-from harness.publish.html import bisection_page, check_page, run_page
+from harness.publish.html import bisection_page, check_page, mutation_page, run_page
 from harness.publish.html.failures import Ask
 from harness.publish.html.page import Page, write
 from harness.results import store
@@ -12,16 +12,18 @@ __all__ = ["Ask", "Page", "page", "write"]
 
 
 def page(folder: Path, ask: Ask | None = None, check: Path | None = None) -> Page:
-    """Return the page of a run, check or bisection; ``check`` adds a check's matrix to a run.
+    """Return the page of a run, check, bisection or mutation.
 
-    ``ask`` returns the histories of tests.  Raises UsageError if the folder contains no run, check
-    or bisection, or a damaged file.
+    ``check`` adds a check's matrix to a run.  ``ask`` returns the histories of tests.  Raises
+    UsageError if the folder contains none of them, or a damaged file.
     """
     if not (folder / store.RUN).is_file():
         if (folder / store.CHECK).is_file():
             return check_page.of_check(folder, ask)
         if (folder / store.BISECTION).is_file():
             return bisection_page.of_bisection(folder)
+        if (folder / store.MUTATION).is_file():
+            return mutation_page.of_mutation(folder)
         if run_page.is_unfinished(folder):
             return run_page.of_unfinished(folder, ask)
     return run_page.of_run(folder, ask, check)

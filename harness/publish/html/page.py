@@ -27,6 +27,9 @@ from harness.model import (
     CompilerWarning,
     Finding,
     Matrix,
+    MutantResult,
+    MutantState,
+    Mutation,
     Outcome,
     Severity,
     Trial,
@@ -147,9 +150,16 @@ class Page:
     warnings: tuple[CompilerWarning, ...] = ()
     checks: MatrixSection | None = None
     bisection: Bisected | None = None
+    mutation: Mutation | None = None
     patches: tuple[ShownPatch, ...] = ()
     timeline: Timeline | None = None
     options: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def unnoticed(self) -> tuple[MutantResult, ...]:
+        """The mutants that no test noticed."""
+        states = (MutantState.SURVIVED, MutantState.NOT_EXECUTED)
+        return self.mutation.of(*states) if self.mutation else ()
 
     @property
     def word(self) -> str:

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Mutation testing: break each line that a series adds, and see whether a test notices.
+
+``kinds`` is the table of what is broken and how, ``mutants`` applies it to the lines of a series,
+``prepare`` finds out which tests execute which line, ``workshop`` builds one mutant after another,
+``engine`` runs the tests, and ``report`` writes the result as text.
+"""

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a mutation needs before the first mutant: the kernel, its tests, and what they execute."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from harness import build, kconfig, paths, serial, tree
+from harness.errors import HostFault, Untestable, UsageError
+from harness.lab import coverage as counters
+from harness.lab import trial
+from harness.lab.kernels import Built, Lab
+from harness.model import (
+    Checkout,
+    Coverage,
+    Kernel,
+    Outcome,
+    Plan,
+    SeriesLines,
+    Side,
+    Source,
+    Trial,
+)
+from harness.results import evidence, store
+
+PLAN = "plan.json"  # in the folder of a mutation
+_PURPOSE = "mutants"  # of the build folder
+
+
+@dataclasses.dataclass(frozen=True)
+class MutationPlan:
+    """What a mutation should do; ``run`` is how its kernels are built and run.
+
+    Mutants are tried in the order that ``seed`` decides, for at most ``minutes`` (after the trial
+    without a mutant) and at most ``most`` of them; 0 means all.  ``kinds`` are the names of the
+    kinds to use.  ``at_least`` is the score in percent that makes it good.  ``run_folder`` holds a
+    run with coverage of the same kernel, whose results stand for the trial without a mutant.
+    """
+
+    run: Plan
+    seed: int = 0
+    minutes: float = 0.0
+    most: int = 0
+    at_least: float = 0.0
+    kinds: tuple[str, ...] = ()
+    run_folder: Path | None = None
+
+    def save(self, folder: Path) -> None:
+        """Write the plan into the folder of the mutation, for --resume."""
+        serial.write(folder / PLAN, self, indent=1)
+
+    @classmethod
+    def load(cls, folder: Path) -> MutationPlan:
+        """Read the saved plan.  Raises UsageError if it is missing or damaged."""
+        try:
+            return serial.read(folder / PLAN, cls)
+        except FileNotFoundError:
+            what = f"{folder} holds no {PLAN}"
+            raise UsageError(what, hint="name a folder written by harness mutate") from None
+        except serial.DamagedError as error:
+            hint = "leave out --resume to start again"
+            raise UsageError(f"{folder / PLAN} is damaged: {error}", hint=hint) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """The kernel without a mutant, and what its tests showed.
+
+    ``lab`` builds and runs mutants; ``out`` is their build folder, which holds the build of
+    ``kernel``, a lean one.  ``unchanged`` are the results without a mutant.
+    """
+
+    lab: Lab
+    source: Source
+    base: Checkout
+    tip: Checkout
+    kernel: Kernel
+    out: Path
+    lines: SeriesLines
+    unchanged: Trial
+    coverage: Coverage
+
+    @property
+    def passing(self) -> dict[str, float]:
+        """The tests that pass without a mutant, with the seconds they take."""
+        good = (Outcome.PASS, Outcome.XFAIL)
+        return {test.id: test.seconds for test in self.unchanged.tests if test.outcome in good}
+
+
+def prepare(lab: Lab, source: Source, folder: Path, run_folder: Path | None = None) -> Prepared:
+    """Build the kernel with and without counters, and run the plan's suites on the former.
+
+    Results of an earlier mutation of the same kernel with the same suites are used again, and so
+    are those of the run in ``run_folder``.  Raises UsageError if that tested something else,
+    Untestable if the series does not apply or build, nothing of it is compiled, or no test passes.
+    """
+    series = lab.plan.series
+    assert series is not None
+    plan = dataclasses.replace(lab.plan, coverage=True)
+    counting = dataclasses.replace(
+        lab, plan=plan, request=counters.with_counters(plan, lab.request)
+    )
+    with tree.slot(source, lab.progress) as slot:
+        base, tip = slot.base(), slot.patched(series)
+        counting = counting.following(slot, base, tip, held=True) or counting
+        counted = counting.kernel(slot, tip)
+        lab = lab.following(slot, base, tip, held=True) or lab
+        slot.check_out(tip)
+        out = build.folder(tip, lab.own_request, lab.toolchain, _PURPOSE)
+        request = lab.request_for(tip)
+        kconfig.configure(tip.path, out, request, lab.toolchain, lab.progress)
+        if not build.can_be_lean(out, lab.toolchain):
+            raise Untestable(
+                "mutants need a kernel that QEMU boots uncompressed, without BTF",
+                hint="CONFIG_PVH=y CONFIG_DEBUG_INFO_BTF=n",
+            )
+        build.restore(out)
+        key = build.lean(build.key(tip, request, lab.toolchain))
+        kernel = build.build(tip, out, key, lab.toolchain, lab.progress, lab.plan.jobs or None)
+    lines = counting.lines(counted)
+    if lines is None or not lines.compiled:
+        raise Untestable(
+            "nothing of the series is compiled into its kernel",
+            hint="harness run says why for each line",
+        )
+    unchanged = _unchanged(
+        counting, Built(Side.PATCHED, tip, counted, lines), folder / evidence.UNCHANGED, run_folder
+    )
+    if unchanged.error:
+        raise Untestable(f"the kernel without a mutant {unchanged.error}", hint="harness run")
+    coverage = store.load_coverage(folder / evidence.UNCHANGED)
+    if coverage is None:
+        raise HostFault(
+            "it is not known which test executes which line",
+            hint=f"see {folder / evidence.UNCHANGED}",
+        )
+    found = Prepared(lab, source, base, tip, kernel, out, lines, unchanged, coverage)
+    if not found.passing:
+        raise Untestable("no test passes on the kernel without a mutant", hint="harness run")
+    return found
+
+
+def _unchanged(lab: Lab, built: Built, folder: Path, run_folder: Path | None) -> Trial:
+    """Run the suites without a mutant, or take the results of a run that did."""
+    if (folder / store.COVERAGE).exists():  # a mutation is continued
+        if evidence.image(folder) != built.kernel.image:
+            what = "the series, its kernel or the configuration has changed since"
+            raise UsageError(what, hint="leave out --resume to start again")
+        return evidence.read(folder, built.side, built.kernel, cached=True)
+    if run_folder is None:
+        return trial.run(lab, built, folder, keep=True)
+    run = store.load_run(run_folder)
+    place = run_folder / run.judged.side
+    if run.judged.kernel.key != built.kernel.key or not (place / store.COVERAGE).exists():
+        raise UsageError(
+            f"the run in {run_folder} is not about this kernel with counters",
+            hint="run `harness run --coverage` with the same options first, or leave out --run",
+        )
+    with paths.writing(folder):
+        shutil.copytree(place, folder, dirs_exist_ok=True, symlinks=True)
+    return evidence.read(folder, built.side, built.kernel, cached=True)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The trial of one mutant: which tests run, in which order, and what killed it."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+from pathlib import Path
+
+from harness import serial
+from harness.lab import trial
+from harness.lab.kernels import Built
+from harness.lab.plan import BOOTS
+from harness.model import Kernel, Killer, Mutant, Outcome, Side, Test, Trial
+from harness.mutate.prepare import Prepared
+
+RESULT = "result.json"
+# A mutant may make any test wait forever.  The deadline is a multiple of what the longest test took
+# without a mutant, but not less than this many seconds; it is extended for emulation.
+_SLOWER, _LEAST = 3.0, 10.0
+
+
+class Reach(enum.Enum):
+    """How tests reach a mutated line: they execute it, or something else does; or nothing."""
+
+    EXECUTED = "executed by tests"
+    BOOT = "executed at boot"
+    DATA = "data"
+    NOWHERE = "not executed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """The tests for a mutant, in the order in which they run."""
+
+    reach: Reach
+    tests: tuple[str, ...] = ()
+
+
+class TestChooser:
+    """Chooses the tests of each mutant: first those that killed most others, then the shortest."""
+
+    __test__ = False  # keeps pytest from collecting this class
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.coverage, self.passing = prepared.coverage, prepared.passing
+        self.kills: collections.Counter[str] = collections.Counter()
+
+    def choose(self, mutant: Mutant) -> Chosen:
+        """Return the tests that can notice a mutant.
+
+        Initialised data has no counters, and code that runs at boot has none for tests: their
+        effects are looked for by all tests that execute something of the file.
+        """
+        reach = self.reach(mutant)
+        if reach is Reach.NOWHERE:
+            return Chosen(reach)
+        lines = (mutant.line, mutant.last) if reach is Reach.EXECUTED else (1, _LAST)
+        tests = [t for t in self.coverage.tests_of(mutant.file, *lines) if t in self.passing]
+        tests.sort(key=lambda test: (-self.kills[test], self.passing[test]))
+        return Chosen(reach, tuple(tests) or (str(BOOTS),))
+
+    def reach(self, mutant: Mutant) -> Reach:
+        """Return how tests reach the mutant's lines."""
+        file = self.coverage.file(mutant.file)
+        tests = self.coverage.tests_of(mutant.file, mutant.line, mutant.last)
+        if any(test in self.passing for test in tests):
+            return Reach.EXECUTED
+        if not mutant.function:
+            return Reach.DATA
+        if file is None:
+            return Reach.NOWHERE
+        lines = [c for c in file.lines if c.first <= mutant.last and mutant.line <= c.last]
+        around = [f for f in file.functions if f.first <= mutant.line <= f.last]
+        if any(c.boot for c in lines) or (not lines and any(f.boot for f in around)):
+            return Reach.BOOT
+        return Reach.NOWHERE
+
+
+_LAST = 1 << 30  # a line after the last
+
+
+def run(prepared: Prepared, kernel: Kernel, chosen: Chosen, folder: Path) -> Trial:
+    """Boot a mutant's kernel and run the tests until one is bad.
+
+    Raises what ``trial.run`` raises.
+    """
+    lab, plan = prepared.lab, prepared.lab.plan
+    longest = max((prepared.passing.get(test, 0.0) for test in chosen.tests), default=0.0)
+    plan = dataclasses.replace(
+        plan,
+        suites=chosen.tests,
+        keyword="",
+        guests="1",
+        repeat=1,
+        retry=0,
+        # What was random at boot would be the same in all copies, and a kernel runs only once.
+        no_snapshot=True,
+        test_timeout=min(plan.test_timeout, max(_LEAST, _SLOWER * longest)),
+        pytest_args=("-x",),
+    )
+    built = Built(Side.PATCHED, prepared.tip, kernel)
+    chosen_lab = dataclasses.replace(lab, plan=plan)
+    result = trial.run(chosen_lab, built, folder, base=prepared.unchanged)
+    serial.write(folder / RESULT, result, indent=1)
+    return result
+
+
+@dataclasses.dataclass(frozen=True)
+class Noticed:
+    """How a mutant was noticed; ``test`` is "" if no test had begun."""
+
+    killer: Killer
+    test: str
+    message: str
+
+
+def noticed(result: Trial) -> Noticed | None:
+    """Return how a trial noticed its mutant; None if it did not."""
+    if result.error:
+        return Noticed(Killer.BOOT, "", result.error)
+    bad = [test for test in result.tests if test.outcome.bad and test.outcome is not Outcome.NOTRUN]
+    if bad:
+        first = min(bad, key=lambda test: test.began or float("inf"))
+        return Noticed(_killer(first), first.id, first.headline)
+    if result.boot_splats:
+        return Noticed(Killer.SPLAT, "", result.boot_splats[0].title)
+    return None
+
+
+def _killer(test: Test) -> Killer:
+    if test.outcome is Outcome.TIMEOUT:
+        return Killer.HANG
+    if test.outcome is Outcome.CRASH:
+        return Killer.CRASH
+    if test.outcome is Outcome.ERROR and test.splats:
+        return Killer.SPLAT
+    if test.outcome is Outcome.ERROR and "leak" in test.message:
+        return Killer.LEAK
+    return Killer.ASSERTION

@@ -164,7 +164,7 @@ _TEST_VERBS = ("run", "check", "bisect", "mutate")
 _PAIR_VERBS = ("run", "check")  # these test a patched kernel and its base
 _HISTORY_VERBS = (*_TEST_VERBS, "compare", "history", "runs", "show", "gc", "report")
 
-_CLUSTER_VERBS = ("run",)  # these can do their trials on other machines
+_CLUSTER_VERBS = ("run", "check", "bisect")  # these can do their trials on other machines
 
 SERIES, KERNEL, TESTS, GUESTS, RESULTS = "series", "kernel", "tests", "guests", "results"
 CLUSTER = "other machines"

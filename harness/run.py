@@ -94,6 +94,8 @@ def run(
             from harness.cluster.trials import RemoteLab  # it needs Dask
 
             remote, checkouts = RemoteLab.of(cluster, lab, source)
+            if plan.affected or plan.only_affected:
+                remote.lab = affected.order(remote.lab, checkouts[-1][1])
             about += remote.about
             context = RunContext(remote.lab, source, Path(), started, begin, command, about, remote)
         place = folder.make(plan, started, command)

@@ -12,8 +12,19 @@ from pathlib import Path
 
 from harness import architectures, build, git, tree
 from harness.errors import NotApplied, NotBuilt, NotConfigured, Untestable
-from harness.lab.kernels import Lab
-from harness.model import Candidate, Checkout, Kernel, Series, Source
+from harness.lab import trial
+from harness.lab.kernels import Built, Lab
+from harness.model import (
+    Candidate,
+    Checkout,
+    Kernel,
+    Plan,
+    Request,
+    Series,
+    Side,
+    Source,
+    Trial,
+)
 from harness.process import interrupt_all
 
 
@@ -93,8 +104,11 @@ class CandidateBuilder:
 
     Builds that are no longer needed are dropped from the queue or stopped; make resumes a stopped
     build the next time.  ``sources_only``: no kernel is built.  ``lean``: a lean kernel is enough
-    for candidates that do not need debug info.
+    for candidates that do not need debug info.  ``workers``: how many machines of their own build
+    and try candidates; 0 means that this one does.
     """
+
+    workers = 0
 
     def __init__(
         self, sources: CandidateSources, *, sources_only: bool = False, lean: bool = False
@@ -202,6 +216,19 @@ class CandidateBuilder:
     def _with_digest(self, checkout: Checkout, kernel: Kernel) -> BuiltCandidate:
         digest = build.loaded_digest(kernel, checkout, self.sources.lab.toolchain)
         return BuiltCandidate(checkout, kernel, digest=digest)
+
+    def trial(self, built: BuiltCandidate, folder: Path, plan: Plan, request: Request) -> Trial:
+        """Run the suites of a plan on a candidate's kernel."""
+        assert built.kernel is not None
+        assert built.checkout is not None
+        lab = dataclasses.replace(self.sources.lab, plan=plan, request=request)
+        return trial.run(lab, Built(Side.PATCHED, built.checkout, built.kernel), folder)
+
+    def drop(self, candidate: Candidate) -> None:
+        """Stop building and trying a candidate on a worker."""
+
+    def drop_all(self) -> None:
+        """Stop everything on workers."""
 
     def close(self) -> None:
         """Stop the current build and the thread."""

@@ -110,7 +110,8 @@ def _search(
         ends.check_others(job, failing[1:], Call.BAD)
         ends.check_others(job, clean, Call.GOOD)
         without = functools.cache(functools.partial(_without, job, span))
-        hunt = Hunt(judge, graph, named.__getitem__, job.shown, without)
+        workers = judge.prober.builder.workers
+        hunt = Hunt(judge, graph, named.__getitem__, job.shown, without, workers)
         if steady is None:
             hunt.run()
             return graph, hunt.notes
@@ -210,7 +211,7 @@ def _proven(
 def _guests(job: BisectJob) -> int:
     """Return how many guests the proof may use; at most one build runs alongside them."""
     guests = job.judge.threads.guests
-    if job.plan.run.guests.isdigit():
+    if job.judge.prober.builder.workers or job.plan.run.guests.isdigit():
         return guests
     return max(guests, min(_PROOFS, len(os.sched_getaffinity(0))))
 

@@ -17,9 +17,7 @@ from harness.bisect.flaky import Decision, FailureRates, RunCount
 from harness.bisect.job import BisectJob
 from harness.bisect.signature import TEST, Signature
 from harness.errors import HarnessError, Untestable, UsageError
-from harness.lab import trial
-from harness.lab.kernels import Built
-from harness.model import Call, Candidate, Observation, Outcome, Side, Test
+from harness.model import Call, Candidate, Observation, Outcome, Test
 
 END = "end"  # the phase of the trials
 _PIN = "test"  # the pin that stores the test of the chosen signature
@@ -69,13 +67,9 @@ def _run_suites(
     built = job.judge.prober.builder.result(candidate)
     if built.fault is not None:
         raise built.fault
-    assert built.checkout is not None
-    assert built.kernel is not None
-    lab = dataclasses.replace(
-        job.sources.lab, plan=dataclasses.replace(job.plan.run, suites=suites)
-    )
-    side = Built(Side.PATCHED, built.checkout, built.kernel)
-    result = trial.run(lab, side, job.state.folder / folder)
+    plan = dataclasses.replace(job.plan.run, suites=suites)
+    place, request = job.state.folder / folder, job.sources.lab.request
+    result = job.judge.prober.builder.trial(built, place, plan, request)
     if result.error:
         raise UsageError(
             f"{candidate.name} {result.error}", hint="use --boot to bisect a boot failure"

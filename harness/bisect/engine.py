@@ -21,7 +21,9 @@ from harness.bisect.hunt import CallRule, Judge, SearchProgress, TrialThreads
 from harness.bisect.job import BisectJob, BisectPlan
 from harness.bisect.patches import bisect_patches
 from harness.bisect.prober import Prober, StateFile
-from harness.errors import Interrupted, NotApplied
+from harness.bisect.signature import COMMAND
+from harness.cluster import connect
+from harness.errors import Interrupted, NotApplied, UsageError
 from harness.lab import affected
 from harness.lab import folder as run_folder
 from harness.lab.kernels import Lab, find_source
@@ -54,7 +56,8 @@ def bisect(
     guest.sweep()
     if state is None:
         run_folder.check(plan.run)
-    lab = Lab.of(plan.run, progress, boots=plan.signature.kind.boots)
+    _require_here(plan)
+    lab = Lab.of(plan.run, progress, boots=plan.signature.kind.boots and not plan.run.on)
     start = _source(plan, state.pins if state else {}, progress)
     lab = lab.with_suites(start)
     if state is None:
@@ -78,6 +81,15 @@ def bisect(
     )
     report.write(answer)
     return answer
+
+
+def _require_here(plan: BisectPlan) -> None:
+    """Raise UsageError for a bisection that workers cannot do."""
+    if not plan.run.on:
+        return
+    if plan.signature.kind is COMMAND or plan.mode is BisectMode.CONFIG:
+        what = "a command" if plan.signature.kind is COMMAND else "the options of a config"
+        raise UsageError(f"--on cannot bisect with {what}", hint="leave out --on")
 
 
 def _source(plan: BisectPlan, pins: dict[str, str], progress: Progress) -> Source:
@@ -119,10 +131,18 @@ def _search(plan: BisectPlan, lab: Lab, start: Source, state: StateFile) -> Bise
             slot=slot if plan.mode is BisectMode.CONFIG else None,
         )
         lean = plan.signature.kind.lean
-        builder = CandidateBuilder(sources, sources_only=plan.sources_only, lean=lean)
+        cluster = stack.enter_context(connect.workers(plan.run, rows))
+        if cluster is None:
+            builder = CandidateBuilder(sources, sources_only=plan.sources_only, lean=lean)
+        else:
+            from harness.bisect.remote import RemoteCandidateBuilder  # it needs Dask
+
+            place = state.folder / "builds"
+            builder = RemoteCandidateBuilder(sources, cluster, place, lean=lean)
         stack.callback(builder.close)
         prober = Prober(builder, plan.signature, state)
-        threads = stack.enter_context(TrialThreads(prober, _guests(plan)))
+        guests = builder.workers or _guests(plan)
+        threads = stack.enter_context(TrialThreads(prober, guests))
         judge = Judge(prober, CallRule(plan.confidence, plan.other, reverse=plan.reverse), threads)
         answer = _SEARCHES[plan.mode](BisectJob(plan, sources, judge, shown, state))
         stack.close()

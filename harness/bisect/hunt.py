@@ -12,7 +12,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from harness.bisect import flaky
@@ -222,7 +222,8 @@ class Hunt:
     """Searches for the culprit.  ``candidates`` returns the candidate of a commit in the graph.
 
     ``proof`` returns the candidate that will be needed to prove a culprit, if any; it is built
-    when there is nothing else to build.
+    when there is nothing else to build.  With ``workers`` of their own machines, as many candidates
+    are built and tried at once, which divides the suspects into more than two parts.
     """
 
     def __init__(
@@ -232,11 +233,12 @@ class Hunt:
         candidates: Callable[[str], Candidate],
         shown: SearchProgress,
         proof: Callable[[str], Candidate | None] = lambda _: None,
+        workers: int = 0,
     ) -> None:
         self.judge, self.search, self.shown, self.threads = judge, search, shown, judge.threads
         self.builder = judge.prober.builder
         self.notes: list[str] = []
-        self._candidate, self._proof = candidates, proof
+        self._candidate, self._proof, self._workers = candidates, proof, workers
         self._trying: dict[str, concurrent.futures.Future[Decision]] = {}
 
     def run(self, until: Callable[[], bool] = bool, meanwhile: Callable[[], object] = bool) -> None:
@@ -245,8 +247,7 @@ class Hunt:
         The search stops early if ``until`` returns true; ``meanwhile`` is called when a guest is
         free.
         """
-        most = 1 if self.builder.sources_only else AHEAD
-        commits, calls = self.search.ahead(most), len(self.search.calls)
+        commits, calls = self._next(), len(self.search.calls)
         while commits and not until():
             (name, candidate), *others = ((name, self._candidate(name)) for name in commits)
             proof = self._next_proof(candidate)
@@ -255,7 +256,9 @@ class Hunt:
             self.shown.searching(self.search, candidate)
             self._try(name, candidate)
             for other_name, other in others:
-                if self.builder.near(candidate, other):
+                if self._workers:
+                    self._try(other_name, other)
+                elif self.builder.near(candidate, other):
                     self._look_ahead(other_name, other)
             if proof and self.builder.idle:
                 self.builder.begin(*proof)
@@ -263,8 +266,22 @@ class Hunt:
                 meanwhile()
             self._absorb()
             if len(self.search.calls) != calls:
-                commits, calls = self.search.ahead(most), len(self.search.calls)
+                commits, calls = self._next(), len(self.search.calls)
+                self._drop_useless(commits)
         self.threads.clear()
+
+    def _next(self) -> tuple[str, ...]:
+        """Return the commits that are worth a trial now; the first one is needed in any case."""
+        if self._workers:
+            return self.search.section(self._workers, self._trying)
+        return self.search.ahead(1 if self.builder.sources_only else AHEAD)
+
+    def _drop_useless(self, commits: Collection[str]) -> None:
+        """Stop trials on workers of commits that are no suspects any more."""
+        if self._workers:
+            for name in self._trying.keys() - set(commits):
+                del self._trying[name]
+                self.builder.drop(self._candidate(name))
 
     def _next_proof(self, now: Candidate) -> set[Candidate]:
         """Return the candidate that the proof needs if the likeliest suspect is the culprit.

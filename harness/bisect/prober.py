@@ -21,8 +21,6 @@ from harness.bisect.builder import BuildDropped, BuiltCandidate, CandidateBuilde
 from harness.bisect.signature import COMMAND, Signature, TrialEvidence, judge, judge_runs
 from harness.errors import HostFault, UsageError
 from harness.lab import folder as run_folder
-from harness.lab import trial
-from harness.lab.kernels import Built
 from harness.lab.plan import BOOTS
 from harness.model import (
     Candidate,
@@ -30,7 +28,6 @@ from harness.model import (
     ObservationRecord,
     SearchStart,
     SearchState,
-    Side,
     Trial,
 )
 from harness.results import store
@@ -147,6 +144,7 @@ class Prober:
         """Stop the running trials; their outcome is not used."""
         self.stopped = self.builder.stopped = True
         process.interrupt_all()
+        self.builder.drop_all()
 
     def go_on(self) -> None:
         """Allow trials again."""
@@ -197,8 +195,6 @@ class Prober:
 
     def _boot(self, candidate: Candidate, built: BuiltCandidate, folder: Path) -> Trial:
         """Run only the failing test, in one guest; the search itself repeats trials."""
-        assert built.kernel is not None
-        assert built.checkout is not None
         lab, test = self.sources.lab, self.signature.test
         suites = (test,) if test else lab.plan.suites
         if self.signature.kind.boot_only or not suites:
@@ -206,9 +202,8 @@ class Prober:
         plan = dataclasses.replace(lab.plan, suites=suites, guests="1", retry=0)
         # What is random at boot is the same in all copies of a guest, and most kernels run once.
         plan = dataclasses.replace(plan, no_snapshot=True)
-        chosen = dataclasses.replace(lab, plan=plan, request=candidate.request or lab.request)
         with self._counted():
-            result = trial.run(chosen, Built(Side.PATCHED, built.checkout, built.kernel), folder)
+            result = self.builder.trial(built, folder, plan, candidate.request or lab.request)
         serial.write(folder / RESULT, result, indent=1)
         return result
 

@@ -8,6 +8,7 @@ commits that are not ancestors of a good one.  The best commit to try halves the
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -224,6 +225,37 @@ class GraphSearch:
                 for call in search._guesses(commit)
             ]
         return tuple(commits)[:most]
+
+    def section(self, count: int, trying: Collection[str] = ()) -> tuple[str, ...]:
+        """Return ``count`` commits to try at once, so that each interval between them weighs alike.
+
+        One of k intervals is left when all are decided, instead of one of two.  Commits that are
+        being tried already (``trying``) count if they still divide the suspects, and come first.
+        """
+        cuts = {commit: self._cut(commit) for commit in self._untried()}
+        chosen = {commit: cuts[commit] for commit in trying if commit in cuts}
+        if not chosen and (first := self.next()):
+            total = self._weight(self._left)
+            for part in range(1, count + 1):
+                free = [commit for commit in cuts if commit not in chosen]
+                aim = total * part / (count + 1)
+                if free:
+                    best = min(free, key=lambda commit: abs(cuts[commit] - aim))
+                    chosen[best] = cuts[best]
+            if any(call is Call.SKIP for call in self.calls.values()):
+                # What cannot be tested comes in groups: the middle is chosen far from them.
+                chosen = {first: cuts[first], **chosen}
+        while len(chosen) < min(count, len(cuts)):
+            ends = sorted({0, *chosen.values(), self._weight(self._left)})
+            _, low, high = max((b - a, a, b) for a, b in itertools.pairwise(ends))
+            free = [commit for commit in cuts if commit not in chosen]
+            best = min(free, key=lambda commit: abs(cuts[commit] - (low + high) / 2))
+            chosen[best] = cuts[best]
+        return tuple(chosen)[:count]
+
+    def _cut(self, commit: str) -> int:
+        """Return the weight of the suspects that are left if a commit is bad."""
+        return self._weight(self._below[commit] & self._left)
 
     def _guesses(self, commit: str) -> tuple[Call, Call]:
         """Return GOOD and BAD, the likelier call for the commit first."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness import adaptors, process
 from harness.check import builds
@@ -18,7 +20,7 @@ from harness.check.walk import Step, Walk
 from harness.errors import HostFault, UsageError
 from harness.lab import folder, rerun, trial
 from harness.lab.kernels import Built, Lab
-from harness.lab.plan import BOOTS
+from harness.lab.plan import with_tests
 from harness.model import (
     WHOLE_SERIES,
     Cell,
@@ -34,6 +36,9 @@ from harness.model import (
 )
 from harness.results.regression import changes, outcomes_text
 from harness.text import quantity
+
+if TYPE_CHECKING:
+    from harness.check.remote import RemoteBuilder
 
 FIRST = "first"  # folder of the tests that failed when the series was last tested
 
@@ -102,11 +107,12 @@ class Booter:
     """Tests one kernel after another in its own thread.
 
     A session already runs guests in parallel; two sessions at once would only slow each other down.
+    With ``remote``, workers run them, and this waits for the results.
     """
 
-    def __init__(self, lab: Lab, place: Path) -> None:
-        plan = lab.plan if lab.plan.suites else dataclasses.replace(lab.plan, suites=(str(BOOTS),))
-        self.lab, self.place = dataclasses.replace(lab, plan=plan), place
+    def __init__(self, lab: Lab, place: Path, remote: RemoteBuilder | None = None) -> None:
+        self.lab, self.place = dataclasses.replace(lab, plan=with_tests(lab.plan)), place
+        self.remote = remote
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._by_digest: dict[str, concurrent.futures.Future[TestedKernel]] = {}
 
@@ -124,21 +130,30 @@ class Booter:
             self._by_digest[build.digest] = pending
         return self._by_digest[build.digest]
 
-    def again(self, build: Build, tests: Sequence[str]) -> PendingTrial:
+    def again(self, build: Build | None, tests: Sequence[str]) -> PendingTrial:
         """Start running only ``tests``, before any kernel that is submitted later."""
         plan = self.lab.plan
         tests = [test for test in tests if _exists(test, plan.folder)]
-        if build.kernel is None or not tests:
+        if self.remote is not None and tests:
+            requested = self.remote.again(tests, self.place / FIRST)
+            return self._pool.submit(self._waited, lambda: requested.result()[1], FIRST)
+        if build is None or build.kernel is None or not tests:
             return None
         lab = dataclasses.replace(self.lab, plan=dataclasses.replace(plan, suites=tuple(tests)))
         return self._pool.submit(self._run, lab, build, Side.PATCHED, FIRST, False)
 
     def _run(self, lab: Lab, build: Build, side: Side, name: str, keep: bool) -> TestedKernel:
         assert build.kernel is not None
+        if self.remote is not None:
+            return self._waited(functools.partial(self.remote.trial, build.checkout), name)
         built = Built(side, build.checkout, build.kernel)
+        run = functools.partial(trial.run, lab, built, self.place / name, keep=keep)
+        return self._waited(run, name)
+
+    def _waited(self, run: Callable[[], Trial], name: str) -> TestedKernel:
         try:
             with folder.writing(self.place / name):
-                return TestedKernel(trial.run(lab, built, self.place / name, keep=keep))
+                return TestedKernel(run())
         except HostFault as error:  # the next boot may succeed
             return TestedKernel(None, error.what)
         except UsageError as error:
@@ -172,12 +187,18 @@ class Tests:
 
     def __init__(self, walk: Walk, check: str) -> None:
         self.walk, self.check = walk, check
-        self.booter = Booter(walk.lab, walk.folder)
+        remote = None
+        if walk.cluster is not None:
+            from harness.check.remote import RemoteBuilder  # it needs Dask
+
+            assert isinstance(walk.builder, RemoteBuilder)
+            remote = walk.builder
+        self.booter = Booter(walk.lab, walk.folder, remote)
         self.trials: list[PendingTrial] = []
         self.first: PendingTrial = None
         walk.exits.enter_context(self.booter.working())
         if walk.request.first and walk.applied.patched:
-            tip = walk.builder.build(walk.applied.tip)
+            tip = None if remote else walk.builder.build(walk.applied.tip)
             self.first = self.booter.again(tip, walk.request.first)
 
     def take(self, step: Step) -> Iterable[Cell]:
@@ -225,7 +246,8 @@ class Tests:
             seen |= {change.test for change in suspects}
             folders = (top / "base", top / str(number))
             place = top / rerun.FOLDER / str(number)
-            settled = rerun.settle(suspects, folders, times, place, walk.progress).changes
+            runners = self.booter.remote.runners if self.booter.remote else None
+            settled = rerun.settle(suspects, folders, times, place, walk.progress, runners).changes
             flaky |= {change.test for change in settled if change.kind is ChangeKind.FLAKY}
         return frozenset(flaky)
 

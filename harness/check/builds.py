@@ -14,7 +14,16 @@ from harness import build, tree
 from harness.check.findings import TreeFindings
 from harness.errors import NotBuilt, NotConfigured, Untestable
 from harness.lab.kernels import Lab
-from harness.model import WHOLE_SERIES, Cell, Checkout, CompilerWarning, Finding, Kernel, Severity
+from harness.model import (
+    WHOLE_SERIES,
+    Cell,
+    Checkout,
+    CompilerWarning,
+    Finding,
+    Kernel,
+    SeriesLines,
+    Severity,
+)
 
 COMPILER = 768  # MiB of memory per compiler; most use less
 _ERROR = re.compile(r"^([^\s:][^:]*):(\d+)(?::\d+)?: (?:fatal )?error: (.*)$")
@@ -29,12 +38,14 @@ class Build:
     """A commit's kernel, or the ``errors`` that prevented it.
 
     ``digest`` identifies what a guest would load; ``warnings`` are those of the whole kernel.
+    ``lines`` says which lines of the series are in it, if the builder knows that.
     """
 
     checkout: Checkout
     kernel: Kernel | None
     errors: tuple[Finding, ...] = ()
     digest: str = ""
+    lines: SeriesLines | None = None
 
     @property
     def warnings(self) -> tuple[Finding, ...] | None:

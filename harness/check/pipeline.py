@@ -16,6 +16,7 @@ from harness.check import builds, commits, mail, report
 from harness.check.findings import merged
 from harness.check.scripts import Scripts
 from harness.check.walk import CheckRequest, Needs, Step, Walk
+from harness.cluster import connect
 from harness.errors import HostFault, Interrupted
 from harness.lab import coverage, folder, kernels
 from harness.lab.plan import require_suites
@@ -57,7 +58,9 @@ def check(
     _require_programs(plan, request)
     folder.check(plan)
     source = kernels.find_source(plan, progress)
+    remote = plan if request.builds else dataclasses.replace(plan, on="")
     with (
+        connect.workers(remote, progress) as cluster,
         tree.slot(source, progress) as slot,
         paths.scratch(paths.cache() / "scripts") as scratch,
     ):
@@ -74,6 +77,7 @@ def check(
             mail.read(series.cover, "") if series.cover else None,
             folder.make(plan, started, command),
             progress,
+            cluster=cluster,
         )
         began(walk.folder, source)
         # Without a build, keep the time stamps of the sources for a later make.
@@ -133,7 +137,7 @@ def _steps(walk: Walk, *, with_kernels: bool) -> Iterator[Step]:
         build = walk.builder.build(checkout)
         walk.builds.append(build)
         if build.kernel and number == len(walk.series.patches):
-            walk.lines = walk.builder.lab.lines(build.kernel)
+            walk.lines = build.lines or walk.builder.lab.lines(build.kernel)
         unchanged = number in builds.unchanged(walk.builds)
         yield Step(number, patch, checkout, build, previous, unchanged)
         previous = build if build.kernel else previous

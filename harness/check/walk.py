@@ -9,7 +9,7 @@ import enum
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from harness import git, tree
 from harness.check.builds import Build, Builder
@@ -31,6 +31,9 @@ from harness.model import (
     SeriesLines,
 )
 from harness.progress import Progress
+
+if TYPE_CHECKING:
+    from harness.cluster.driver import Cluster
 
 
 class Needs(enum.IntEnum):
@@ -130,7 +133,7 @@ class Walk:
 
     ``builds`` are those of the base and of each patch so far.  ``refused`` is why the series is not
     built; ``faults`` are host faults.  ``lines`` says which lines of the series are in the last
-    kernel.
+    kernel.  The workers of ``cluster``, if there are any, build and boot.
     """
 
     plan: Plan
@@ -149,6 +152,7 @@ class Walk:
     refused: str = ""
     faults: list[str] = dataclasses.field(default_factory=list)
     lines: SeriesLines | None = None
+    cluster: Cluster | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -164,15 +168,22 @@ class Walk:
     @functools.cached_property
     def lab(self) -> Lab:
         """The lab that builds and boots; it prepares for guests only if tests are requested."""
-        lab = Lab.of(self.plan, self.progress, boots=self.request.wants("tests"))
+        boots = self.request.wants("tests") and self.cluster is None
+        lab = Lab.of(self.plan, self.progress, boots=boots)
         lab = lab.with_suites(self.slot.source)
         following = lab.following(self.slot, self.applied.base, self.applied.tip, held=True) or lab
         return affected.order(following, self.applied.tip)
 
     @functools.cached_property
     def builder(self) -> Builder:
-        """The builder of each commit, with W=1."""
-        return Builder(self.lab, self.slot)
+        """The builder of each commit, with W=1; workers also run the tests, if they are wanted."""
+        if self.cluster is None:
+            return Builder(self.lab, self.slot)
+        from harness.check.remote import RemoteBuilder  # it needs Dask
+
+        commits = (self.applied.base, *self.applied.patched)
+        boots = self.request.wants("tests")
+        return RemoteBuilder(self.cluster, self.lab, self.slot, commits, self.folder, boots=boots)
 
 
 #: Starts a check of a series; its second argument is the check's name.

@@ -33,7 +33,8 @@ from harness.progress import Progress
 
 MOST_LOST = 3  # times that a trial may be lost before it is given up
 _INTERVAL = 1.0  # seconds between two looks at the workers
-_REST = 30.0  # seconds without trials for a worker whose machine was at fault; doubled each time
+_REST = 10.0  # seconds without trials for a worker whose machine was at fault; doubled each time
+_ABSENT = 5  # looks that a worker may be absent from: one that has just joined is not listed yet
 _PARTING = 30.0  # seconds for trials to end after Ctrl-C
 _NOBODY = 10.0  # seconds to wait for a worker that can take a trial, if others are there
 _ALONE = 600.0  # seconds to wait for any worker
@@ -136,6 +137,10 @@ class Cluster:
         ticket = _Ticket(trial, text, parcels, view, concurrent.futures.Future())
         self._inbox.put(functools.partial(self._enqueue, ticket))
         return ticket.promise
+
+    def drop(self, promise: concurrent.futures.Future[TrialReply]) -> None:
+        """Stop a trial that is not needed any more."""
+        self._inbox.put(functools.partial(self._drop, promise))
 
     # The thread that owns the state
 
@@ -268,8 +273,7 @@ class Cluster:
         lost_on = (*ticket.trial.lost_on, known.name)
         ticket.trial = dataclasses.replace(ticket.trial, lost_on=lost_on)
         known.faults += 1
-        if len(self.workers) > 1:
-            known.rests = time.monotonic() + _REST * 2 ** (known.faults - 1)
+        known.rests = time.monotonic() + _REST * 2 ** (known.faults - 1)
         name = ticket.view.folder.name
         if len(ticket.losses) < MOST_LOST:
             self._progress.say(f"{name}: {known.name}: {why}; the trial is done again")
@@ -298,6 +302,17 @@ class Cluster:
                 if not self._changed.wait(_INTERVAL) and time.monotonic() > end:
                     break
 
+    def _drop(self, promise: concurrent.futures.Future[TrialReply]) -> None:
+        for key, ticket in list(self._tickets.items()):
+            if ticket.promise is promise:
+                del self._tickets[key]
+                self._queue = [trial for trial in self._queue if trial.key != key]
+                running, ticket.running = ticket.running, None
+                if running is not None:
+                    self._client.cancel([running], force=True)
+                ticket.view.end()
+                promise.cancel()
+
     def _cancel_all(self) -> None:
         tickets = list(self._tickets.values())
         self._queue.clear()
@@ -325,8 +340,11 @@ class Cluster:
         if self._client.status == "closed":
             for open_ticket in list(self._tickets.values()):
                 self._finish(open_ticket, HostFault("the connection to the scheduler is lost"))
-        for address in [address for address in self.workers if address not in present]:
-            known = self.workers.pop(address)
+        for address, known in list(self.workers.items()):
+            known.absent = 0 if address in present else known.absent + 1
+            if known.absent < _ABSENT:
+                continue
+            del self.workers[address]
             self._progress.say(f"worker {known.name} is gone")
             ticket = self._tickets.get(known.runs.key) if known.runs else None
             known.runs = None

@@ -49,7 +49,8 @@ class KnownWorker:
     """What the driver knows of a worker; times are those of time.monotonic().
 
     ``places`` are its build folders, by config.  ``runs`` is the trial that it has, ``since`` when
-    it got it.  Until ``rests`` it gets none, since its machine was at fault.
+    it got it.  Until ``rests`` it gets none, since its machine was at fault.  ``absent`` counts how
+    often the scheduler did not list it.
     """
 
     address: str
@@ -60,6 +61,7 @@ class KnownWorker:
     since: float = 0.0
     rests: float = 0.0
     faults: int = 0
+    absent: int = 0
 
     def can(self, trial: QueuedTrial) -> bool:
         """Whether the worker has all that a trial needs."""

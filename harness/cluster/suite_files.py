@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import adaptors, paths
+from harness import adaptors, options, paths
 from harness.cluster import request
 from harness.errors import UsageError
 from harness.lab import trial
@@ -30,8 +30,10 @@ def pack(plan: Plan) -> bytes:
     Raises UsageError for what can only be used on this machine.
     """
     for disk in plan.disks:
-        if disk != "null_blk":
-            raise UsageError(f"--disk {disk} is a file of this machine", hint="--disk null_blk")
+        if options.is_disk_file(disk):
+            raise UsageError(
+                f"--disk {disk} is a file of this machine", hint="--disk 4G, or null_blk"
+            )
     found = {file.resolve().as_posix().lstrip("/"): file for file in _files(plan)}
     return request.archive(found.items())
 

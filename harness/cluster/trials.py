@@ -25,10 +25,19 @@ from harness.results import evidence
 class RemoteLab:
     """Requests trials of a lab, whose commits lie in the worktree of ``base``.
 
-    ``source`` is what that worktree was made from.
+    ``source`` is what that worktree was made from.  ``shared``: workers with our cache may use that
+    worktree too, so it must not be held.
     """
 
-    def __init__(self, cluster: Cluster, lab: Lab, source: Source, base: Checkout) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        lab: Lab,
+        source: Source,
+        base: Checkout,
+        *,
+        shared: bool = True,
+    ) -> None:
         wanted = lab.plan.accel
         kvm = any("kvm" in known.resources for known in cluster.workers.values())
         kind = (Accel.KVM if kvm else Accel.TCG) if wanted == "auto" else Accel(wanted)
@@ -36,6 +45,7 @@ class RemoteLab:
         self._packer = Packer(dataclasses.replace(source, after=()))
         self._suites: dict[tuple[str, ...], bytes] = {}
         self._numbers = itertools.count()
+        self._token = cluster.token if shared else ""
 
     def request(
         self,
@@ -72,7 +82,7 @@ class RemoteLab:
             keep=keep,
             lean=lean,
             boots=boots,
-            token=self.cluster.token,
+            token=self._token,
             number=next(self._numbers),
         )
         return RequestedTrial(self, wanted, plan, folder, number)
@@ -124,7 +134,7 @@ class RequestedTrial:
     def __init__(
         self, lab: RemoteLab, wanted: TrialRequest, plan: Plan, folder: Path, number: float
     ) -> None:
-        self.folder = folder
+        self.folder, self._lab = folder, lab
         self._submit = functools.partial(lab.submit, wanted, plan, folder, number)
         self._wanted, self._promise = wanted, self._submit()
 
@@ -135,6 +145,10 @@ class RequestedTrial:
             self._promise = self._submit(whole=True)
             reply = self._promise.result()
         return reply
+
+    def cancel(self) -> None:
+        """Stop the trial; who waits for it gets CancelledError."""
+        self._lab.cluster.drop(self._promise)
 
     def result(self, base: Trial | None = None) -> tuple[Built, Trial]:
         """Wait for the kernel and its trial.  Raises the HarnessError that ended it.
@@ -161,6 +175,8 @@ class RequestedTrial:
             reply.kernel,
             config=self.folder / evidence.CONFIG,
             log=log if log.exists() else None,
+            vmlinux=_here(reply.kernel.vmlinux),
+            modules=_here(reply.kernel.modules),
         )
         return Built(self._wanted.side, self._wanted.checkout, kernel, reply.lines)
 
@@ -185,6 +201,8 @@ class RemoteRetries:
             repeat=plain.repeat,
             fresh=plain.fresh,
             pytest_args=plain.pytest_args,
+            first=plain.first,
+            only_first=plain.only_first,
             retry=0,
             no_snapshot=True,  # what is random at boot is the same in all copies
         )
@@ -194,6 +212,11 @@ class RemoteRetries:
             return None
         found = next((ran.outcome for ran in result.tests if ran.id == test), None)
         return None if found is Outcome.NOTRUN else found
+
+
+def _here(path: Path | None) -> Path | None:
+    """Return a path of a worker if it exists here too, since the cache is shared."""
+    return path if path is not None and path.exists() else None
 
 
 def _travelling(plan: Plan) -> Plan:

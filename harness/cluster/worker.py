@@ -7,6 +7,7 @@ process (harness.process), so a worker that is killed leaves neither guests nor 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import hashlib
@@ -139,7 +140,13 @@ class TrialWorkers(distributed.WorkerPlugin):
         if share:
             for thread in Path("/proc/self/task").iterdir():
                 os.sched_setaffinity(int(thread.name), share)
+        # A worker that joins later is set up before the scheduler knows it.
+        self._announcing = asyncio.create_task(self._announce(worker))
+
+    async def _announce(self, worker: Any) -> None:
         record = await worker.loop.run_in_executor(None, describe, str(worker.name), self.token)
+        while worker.status.name in ("init", "undefined"):
+            await asyncio.sleep(0.1)
         if not record.refusal(self.driver):
             await worker.set_resources(**record.resources)
         worker.log_event(

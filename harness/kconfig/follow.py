@@ -10,12 +10,13 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from harness import architectures, git, kbuild, paths
 from harness.diff import FileDiff
 from harness.kconfig import guards
 from harness.kconfig.choose import Chooser, NewValues
-from harness.kconfig.expression import ALWAYS, Expression, Name, either, level
+from harness.kconfig.expression import ALWAYS, Expression, Name, both, either, level
 from harness.kconfig.makefiles import Makefiles
 from harness.kconfig.reader import KconfigOptions, read_kconfig
 from harness.model import Followed, Option, Request
@@ -24,11 +25,14 @@ ORIGIN = "the series"
 _NEW_OPTION = re.compile(r"^\s*(?:menu)?config\s+(\w+)\s*$")
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 _UP = re.compile(r"^(?:\.\.?/)+")
-# Folders whose files may include a public header.
-_CODE = (
-    *("arch", "block", "crypto", "drivers", "fs", "include", "init", "io_uring", "ipc"),
-    *("kernel", "lib", "mm", "net", "samples", "security", "sound", "virt"),
+# Files that may include a public header, in the order in which they are searched: reading the
+# drivers takes five times as long as the rest, and headers only matter if no source includes it.
+_CORE = (
+    *("block", "crypto", "fs", "init", "io_uring", "ipc", "kernel", "lib", "mm", "net"),
+    *("security", "virt"),
 )
+_DRIVERS = ("drivers", "samples", "sound")
+_HEADERS = ("include", *_CORE, *_DRIVERS)
 _NEAREST = 12  # files that include a header; more alternatives only cost time
 _INDIRECT = 3  # headers that include a header that includes ...
 
@@ -43,6 +47,13 @@ class NeededCondition:
     condition: Expression
     where: str
     purpose: str
+
+
+class Inclusion(NamedTuple):
+    """A line of ``user`` that includes another file."""
+
+    user: str
+    line: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,52 +211,83 @@ class _Needs:
                 where = f"{file.path}:{first}"
                 yield NeededCondition(condition, where, f"compiles {where}")
 
-    def _including(self, files: Sequence[str]) -> dict[str, list[str]]:
-        """Return the files that include each of the files, in a few searches of the tree."""
-        found: dict[str, list[str]] = {file: [] for file in files}
+    def _including(self, files: Sequence[str]) -> dict[str, list[Inclusion]]:
+        """Return where each of the files is included, in a few searches of the tree."""
+        found: dict[str, list[Inclusion]] = {file: [] for file in files}
         local = [file for file in files if not _is_public(file)]
         self._search(local, {posixpath.dirname(file) for file in local}, found)
         unused = [file for file in local if not found[file] and file.count("/") > 1]
         self._search(unused, {posixpath.dirname(posixpath.dirname(f)) for f in unused}, found)
         public = [file for file in files if _is_public(file)]
-        self._search(public, _CODE, found)
+        own = f"arch/{self.arch_folder}"
+        for places, kind in (((own, *_CORE), "c"), (_DRIVERS, "c"), ((own, *_HEADERS), "h")):
+            self._search(public, [f"{place}/*.{kind}" for place in places], found)
+            public = [file for file in public if not any(map(self._is_built, found[file]))]
         return found
 
+    def _is_built(self, one: Inclusion) -> bool:
+        """Whether the file that includes another one is in the configuration as it is."""
+        condition = self.makefiles.condition(one.user)
+        return condition is not None and bool(level(condition, self.config))
+
     def _search(
-        self, files: Sequence[str], places: Collection[str], found: dict[str, list[str]]
+        self, files: Sequence[str], places: Collection[str], found: dict[str, list[Inclusion]]
     ) -> None:
-        """Add the files below ``places`` that include one of the files."""
+        """Add the lines that include one of the files, in the files that match ``places``."""
         if not files:
             return
         words = [word for file in files for word in ("-e", _included_as(file))]
-        argv = ("grep", "-F", *words, self.sources.tree, "--", *sorted(places))
-        for line in git.run(self.sources.repo, *argv, check=False).stdout.splitlines():
-            name, _, text = line.partition(":")[2].partition(":")
+        argv = ("grep", "-n", "-F", *words, self.sources.tree, "--", *sorted(places))
+        patterns = {"GIT_LITERAL_PATHSPECS": None}
+        result = git.run(self.sources.repo, *argv, env=patterns, check=False)
+        for line in result.stdout.splitlines():
+            name, number, text = line.partition(":")[2].split(":", 2)
             if (match := _INCLUDE.match(text)) and name.endswith(kbuild.SOURCES):
-                for file in included_files(match[1], name, files):
-                    found[file].append(name)
+                meant = included_files(match[1], name, files)
+                if '"' in text and self._is_another(match[1], name, meant):
+                    continue
+                for file in meant:
+                    found[file].append(Inclusion(name, int(number)))
 
-    def _through(self, path: str, including: dict[str, list[str]], depth: int) -> Expression | None:
+    def _is_another(self, words: str, user: str, meant: Sequence[str]) -> bool:
+        """Whether ``#include "words"`` means a file beside ``user``, and none of ``meant``."""
+        beside = posixpath.normpath(posixpath.join(posixpath.dirname(user), words))
+        if not meant or beside in meant:
+            return False
+        tree = self.sources.tree
+        return git.run(self.sources.repo, "cat-file", "-e", f"{tree}:{beside}", check=False).ok
+
+    def _through(
+        self, path: str, including: Mapping[str, Sequence[Inclusion]], depth: int
+    ) -> Expression | None:
         """Return when a file is compiled as part of one that includes it."""
         users = including.get(path, [])
-        sources = [user for user in users if not user.endswith(".h")]
-        near = sorted(sources, key=lambda user: -len(posixpath.commonpath((user, path))))
+        near = sorted(users, key=lambda one: -len(posixpath.commonpath((one.user, path))))
         conditions: list[Expression] = []
-        for user in near:
-            if kbuild.outside_image(user, self.arch_folder):
+        parts: list[Inclusion] = []  # headers, and sources that are a part of another one
+        for one in near:
+            if kbuild.outside_image(one.user, self.arch_folder):
                 continue
-            condition = self.makefiles.condition(user)
-            if condition is not None and level(condition, self.config):
-                return condition  # nothing is needed
-            if condition is not None and len(conditions) < _NEAREST:
+            if not self._is_built_alone(one.user):
+                parts.append(one)
+            elif len(conditions) < _NEAREST:
+                built = self.makefiles.condition(one.user) or ALWAYS
+                condition = both(built, self._around(one))
+                if level(condition, self.config):
+                    return condition  # nothing is needed
                 conditions.append(condition)
-        headers = [user for user in users if user.endswith(".h")]
-        if not conditions and headers and depth:
-            further = self._including(headers[:_NEAREST])
-            for header in headers[:_NEAREST]:
-                condition = self._through(header, further, depth - 1)
-                conditions += [condition] if condition else []
+        if not conditions and parts and depth:
+            parts = parts[:_NEAREST]
+            further = self._including(list(dict.fromkeys(one.user for one in parts)))
+            for one in parts:
+                outer = self._through(one.user, further, depth - 1)
+                conditions += [both(outer, self._around(one))] if outer else []
         return either(conditions)
+
+    def _around(self, one: Inclusion) -> Expression:
+        """Return when the line that includes a file is compiled."""
+        text = git.content(self.sources.repo, self.sources.tree, one.user) or ""
+        return guards.conditions(text, {one.line}).get(one.line, ALWAYS)
 
 
 def included_files(words: str, user: str, files: Sequence[str]) -> Sequence[str]:

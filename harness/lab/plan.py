@@ -85,6 +85,11 @@ def _suites(words: Sequence[str], settings: Settings, series: Series | None) -> 
     return tuple(_suite(word, settings.folder, homes) for word in words) or own or settings.suites
 
 
+def with_tests(plan: Plan) -> Plan:
+    """Return a plan that has suites: without any, its kernels are only booted."""
+    return plan if plan.suites else dataclasses.replace(plan, suites=(str(BOOTS),))
+
+
 def require_suites(plan: Plan) -> None:
     """Raise UsageError for a suite that does not exist."""
     adaptors.check(plan.suites, plan.folder)

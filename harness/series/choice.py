@@ -180,12 +180,12 @@ def _newest(series: Sequence[Revision], where: str, version: int = 0) -> tuple[R
     older: list[Revision] = []
     unused: list[Revision] = []
     for revision in later:
-        if whole := _rerolled(chosen, revision, where):
+        if whole := _rerolled(chosen, revision, where):  # some patches again
             chosen = whole
-        elif _is_aside(chosen, revision):
+        elif _is_aside(chosen, revision):  # something else in the same thread
             unused.append(revision)
         elif revision.rfc and not chosen.rfc and 0 < revision.date < chosen.date:
-            older.append(revision)
+            older.append(revision)  # RFC v5 comes before PATCH v1
         elif revision.rank == chosen.rank and not _is_later(revision, chosen):
             raise _several([chosen, revision], where)
         else:
@@ -207,24 +207,10 @@ def _rerolled(older: Revision, newer: Revision, where: str) -> Revision | None:
 
     None if ``newer`` stands for itself.
     """
-    shared = older.cover and newer.cover and newer.cover.message_id == older.cover.message_id
-    begins = newer.cover is not None and not shared
-    if older.is_single or begins or newer.whole is not newer.is_single:
+    replacing = _replacing(older, newer)
+    if not replacing:
         return None
     own = older.slots
-    titles = {entry.subject.title.lower(): slot for slot, entry in own.items()}
-    replacing: dict[tuple[int, str], MboxEntry] = {}
-    for entry in newer.patches:
-        slot = titles.get(entry.subject.title.lower())
-        above = [_number_in(older, mail) for mail in newer.threads[0].ancestors(entry)]
-        if newer.total == older.total:
-            own_slot = entry.subject.slot
-            few = own_slot in own and 2 * len(newer.patches) <= older.total
-            same = newer.rank == older.rank or own_slot in above or slot == own_slot or few
-            slot = own_slot if same else None
-        if slot is None or not any(above):
-            return None
-        replacing[slot] = entry
     again = [slot for slot in replacing if newer.rank == older.rank and slot in own]
     for slot in again:
         if not _is_later(newer, older) and not _same_patch(own[slot], replacing[slot]):
@@ -233,18 +219,15 @@ def _rerolled(older: Revision, newer: Revision, where: str) -> Revision | None:
     some = next(iter(own.values()))
     patches = {slot: _numbered_as(entry, some, slot) for slot, entry in replacing.items()}
     numbers = ", ".join(str(number) for number, _ in sorted(replacing))
-    several = len(replacing) > 1
-    note = f"{'patches' if several else 'patch'} {numbers} of {older.total}"
-    note += (
-        " were sent again; using the last ones"
-        if several
-        else " was sent again; using the last one"
-    )
     if not again:
         note = (
             f"using {newer.name}, the newest; {where} also has {older.name};"
             f" patches missing in {newer.name} are from earlier revisions"
         )
+    elif len(replacing) > 1:
+        note = f"patches {numbers} of {older.total} were sent again; using the last ones"
+    else:
+        note = f"patch {numbers} of {older.total} was sent again; using the last one"
     return dataclasses.replace(
         older,
         version=newer.version,
@@ -253,6 +236,44 @@ def _rerolled(older: Revision, newer: Revision, where: str) -> Revision | None:
         patches=tuple(entry for _, entry in sorted({**own, **patches}.items(), key=_by_slot)),
         notes=(*older.notes, *newer.notes, note),
     )
+
+
+def _replacing(older: Revision, newer: Revision) -> dict[tuple[int, str], MboxEntry]:
+    """Return the patches of ``newer`` by the numbers in ``older`` that they replace.
+
+    Empty if ``newer`` stands for itself: it has a cover letter of its own, is as whole as a series
+    can be, or one of its patches answers none of ``older`` or cannot be placed among them.
+    """
+    shared = older.cover and newer.cover and newer.cover.message_id == older.cover.message_id
+    begins = newer.cover is not None and not shared
+    if older.is_single or begins or newer.whole is not newer.is_single:
+        return {}
+    replacing: dict[tuple[int, str], MboxEntry] = {}
+    for entry in newer.patches:
+        slot = _replaced_by(entry, older, newer)
+        if slot is None:
+            return {}
+        replacing[slot] = entry
+    return replacing
+
+
+def _replaced_by(entry: MboxEntry, older: Revision, newer: Revision) -> tuple[int, str] | None:
+    """Return the number of the patch in ``older`` that a patch of ``newer`` replaces.
+
+    A patch that does not count like ``older`` is placed by its title.  One that does has its own
+    number there, if it is of the same version, answers that patch or has its title, or if few were
+    sent again.
+    """
+    own, mine = older.slots, entry.subject.slot
+    titles = {other.subject.title.lower(): slot for slot, other in own.items()}
+    titled = titles.get(entry.subject.title.lower())
+    answered = [_number_in(older, mail) for mail in newer.threads[0].ancestors(entry)]
+    if not any(answered):
+        return None
+    if newer.total != older.total:
+        return titled
+    few = mine in own and 2 * len(newer.patches) <= older.total
+    return mine if newer.rank == older.rank or mine in answered or titled == mine or few else None
 
 
 def _by_slot(item: tuple[tuple[int, str], MboxEntry]) -> tuple[int, str]:

@@ -10,11 +10,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import faketree
 import pytest
 from fakeproject import Project, outcomes
 from patience import PATIENCE
+from test_bisect_verb import GREP, ID, LOOK, Bisect, plain, proven
+from test_check import DIR, HOLE, Check, findings, states
 
 from harness import git, source
 from harness.cluster import sources
@@ -222,3 +225,59 @@ def test_a_release_with_other_files_is_not_used(
     packer.whole = True
     start = sources.ready(*packer.parcel(tree, base.commit, tip), "", QUIET)
     assert files(start.repo, tip.commit) == files(tree, tip.commit)
+
+
+# Other verbs
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Check:
+    one = Check(tmp_path)
+    one.commits(
+        *HOLE,
+        ("fs/configfs: four", {DIR: '+\nconst char *harness_word = "fixed by the series";\n'}),
+    )
+    one.mails()
+    return one
+
+
+def marks(table: dict[str, Any], check: str) -> list[tuple[object, ...]]:
+    names = ("level", "rule", "file", "line", "enters", "leaves")
+    return [tuple(finding[name] for name in names) for finding in findings(table, check)]
+
+
+def test_a_check_on_workers_finds_what_a_check_here_finds(checked: Check) -> None:
+    words = ("--only", "build,tests", "--suite", "suite", "--rerun", "1")
+    here, table, err = checked.series_check(*words, BREAK="1")
+    assert (here, states(table, "build")[2]) == (1, "bad"), err
+    checked.out = checked.path / "elsewhere"
+    code, other, err = checked.series_check(*words, "--on", "local:2", BREAK="1")
+    assert code == here, err
+    for check in ("build", "tests"):
+        assert states(other, check) == states(table, check)
+        assert marks(other, check) == marks(table, check)
+    assert {"(local-1)", "(local-2)"} <= set(err.replace("\n", " ").split(" "))
+    assert (checked.out / "4" / "tests.jsonl").is_file()
+
+
+def test_a_bisection_on_workers_finds_the_commit(tmp_path: Path) -> None:
+    """Twelve commits, three workers: two rounds instead of four steps."""
+    project = Bisect(tmp_path, plain(12, 8))
+    words = project.history("--test", ID, "--on", "local:3")
+    process = project.start(*words)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    found = json.loads(out)
+    assert found["culprit"]["subject"] == "commit 8"
+    assert proven(found)
+    phases = {int(step["name"].split('"commit ')[1][:-2]) for step in found["steps"][2:]}
+    assert {8, 7} <= phases
+    assert (project.out / "state.json").is_file()
+
+
+def test_a_bisection_that_needs_this_machine_is_refused(tmp_path: Path) -> None:
+    project = Bisect(tmp_path, plain(4, 2))
+    process = project.start(*project.history("--on", "local:2", *LOOK, GREP))
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 129
+    assert "a command" in json.loads(out)["error"]["what"]

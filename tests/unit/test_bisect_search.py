@@ -202,3 +202,62 @@ def test_the_number_of_steps_is_estimated() -> None:
     assert [GraphSearch(chain(f"p{n}" for n in range(size))).steps() for size in (1, 2, 8, 64)] == [
         *(0, 1, 3, 6)
     ]
+
+
+# Several commits at once
+
+
+def rounds(graph: CommitGraph, culprit: str, count: int, **more: Collection[str]) -> int:
+    """Return how many rounds of ``count`` trials at once find the culprit."""
+    search, number = GraphSearch(graph, **more), 0
+    while search.culprit is None:
+        commits = search.section(count)
+        assert 0 < len(commits) <= count
+        for commit in commits:
+            if commit in search.left:  # the others are decided by the first
+                call = Call.BAD if search.contains(commit, culprit) else Call.GOOD
+                search.take(commit, call)
+        number += 1
+    assert search.culprit == culprit
+    return number
+
+
+def test_a_section_divides_the_suspects_evenly() -> None:
+    search = GraphSearch(chain(f"c{n}" for n in range(1, 13)))
+    assert search.section(2) == ("c4", "c8")
+    assert search.section(3) == ("c3", "c6", "c9")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_k_workers_leave_one_part_of_k_and_one(count: int) -> None:
+    size = (count + 1) ** 3
+    graph = chain(f"c{n}" for n in range(size))
+    for culprit in range(0, size, 5):
+        assert rounds(graph, f"c{culprit}", count) <= 3 + (count == 1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_section_finds_the_culprit_in_any_graph(seed: int) -> None:
+    rand = random.Random(seed)
+    graph = random_graph(rand, 60)
+    for culprit in rand.sample(graph.commits, 8):
+        rounds(graph, culprit, rand.randint(2, 5), likely=rand.sample(graph.commits, 6))
+
+
+def test_likely_commits_are_divided_more_finely() -> None:
+    graph = chain(f"c{n}" for n in range(64))
+    likely = [f"c{n}" for n in range(40, 48)]
+    found = [int(name[1:]) for name in GraphSearch(graph, likely).section(3)]
+    assert sum(40 <= number < 48 for number in found) >= 2
+
+
+def test_commits_in_trial_are_kept_and_the_heaviest_part_is_divided() -> None:
+    search = GraphSearch(chain(f"c{n}" for n in range(1, 17)))
+    assert search.section(3, ["c8"]) == ("c8", "c12", "c4")
+    search.take("c8", Call.GOOD)
+    assert search.section(2, ["c4", "c12"]) == ("c12", "c14")
+
+
+def test_all_commits_are_tried_if_there_are_fewer_than_workers() -> None:
+    search = GraphSearch(chain(["c1", "c2", "c3"]))
+    assert sorted(search.section(9)) == ["c1", "c2"]

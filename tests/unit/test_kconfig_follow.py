@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sourcetree
 
+from harness import diff
 from harness.kconfig import guards
 from harness.kconfig.choose import CannotHave, Chooser, NewValues
 from harness.kconfig.expression import Name, both, either, level, read, show
@@ -279,3 +280,28 @@ def test_an_include_means_the_file_beside_it() -> None:
     assert included_files("internal.h", "fs/c.c", files) == files[:2]
     assert included_files("linux/x.h", "fs/c.c", files) == files[2:]
     assert included_files("linux/y.h", "fs/c.c", files) == []
+
+
+def test_a_part_of_a_source_is_compiled_where_that_is_included(tmp_path: Path) -> None:
+    files = {
+        "Kconfig": KCONFIG,
+        "Kbuild": "obj-y += fs/\n",
+        "fs/Makefile": "obj-y += all.o\n",
+        "fs/all.c": (
+            '#include "own.h"\n#ifdef CONFIG_VENDOR\n#include "part/one.c"\n'
+            '#include "part/own.h"\n#endif\n'
+        ),
+        "fs/own.h": "int another;\n",
+        "fs/part/one.c": '#include "own.h"\n',
+        "fs/part/own.h": "int own;\n",
+    }
+    sources = sourcetree.commit(tmp_path, files)
+    tree = TreeOptions(
+        tmp_path, read_kconfig(tmp_path, "x86"), Makefiles(tmp_path, "x86"), "x86_64"
+    )
+    for name in ("fs/part/one.c", "fs/part/own.h"):
+        change = diff.parse(f"--- a/{name}\n+++ b/{name}\n@@ -0,0 +1 @@\n+int more;\n")
+        series = SeriesSources(tmp_path, sources.commit, change)
+        found = tree.follow(series, {"NET": "y"}, Request(()))
+        assert [(o.name, o.value) for o in found.options] == [("VENDOR", "y")], name
+        assert found.missed == ()

@@ -124,8 +124,12 @@ class TestLinks:
         with errno_is(errno.ENOTDIR):
             inside(remove)
 
-    def test_an_item_is_whole_as_soon_as_it_can_be_linked(self, inside: Inside) -> None:
-        """Until then a link to it is refused: the driver would work with half of an item."""
+    def test_links_come_and_go_while_their_item_is_made_and_removed(self, inside: Inside) -> None:
+        """A link leads to a whole item, and no item goes while it has one.
+
+        That a link to a half-made item is refused is not shown: whoever reads the item waits until
+        it is whole, so only a mkdir(2) that fails then, for want of memory, would tell.
+        """
         subsystem = SUBSYSTEMS / NQN
         link = PORTS / "1/subsystems" / NQN
 

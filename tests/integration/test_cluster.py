@@ -251,7 +251,11 @@ def test_a_check_on_workers_finds_what_a_check_here_finds(checked: Check) -> Non
     here, table, err = checked.series_check(*words, BREAK="1")
     assert (here, states(table, "build")[2]) == (1, "bad"), err
     checked.out = checked.path / "elsewhere"
-    code, other, err = checked.series_check(*words, "--on", "local:2", BREAK="1")
+    # With the same history, it would begin with what failed before.
+    state = str(checked.path / "another state")
+    code, other, err = checked.series_check(
+        *words, "--on", "local:2", BREAK="1", HARNESS_STATE=state
+    )
     assert code == here, err
     for check in ("build", "tests"):
         assert states(other, check) == states(table, check)

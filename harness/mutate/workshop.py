@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import git, tree
 from harness.build import MOST_OBJECTS, ChangedBuilds
-from harness.errors import NotBuilt
+from harness.errors import HostFault, NotBuilt
 from harness.model import Kernel, Mutant, MutantState
 from harness.mutate import mutants
 from harness.mutate.prepare import Prepared
@@ -77,6 +77,9 @@ class Workshop:
             why = f"{many} objects include {mutant.file}, which is too many to compile for each"
             return MutantBuild(state=MutantState.UNDECIDED, message=why)
         source = (prepared.tip.path / mutant.file).read_bytes()
+        if mutant.before.encode() not in source:  # a mutant of other lines would prove nothing
+            what = f"{prepared.tip.path / mutant.file} is not that of the series"
+            raise HostFault(what, hint="does something else write to the cache?")
         try:
             changed = builds.compile(mutant.file, mutants.applied(mutant, source))
             if changed.error:

@@ -121,9 +121,15 @@ def of(found: dict[str, Any]) -> dict[tuple[str, str], str]:
     }
 
 
-def test_mutants_are_tried_and_the_survivors_named(project: Mutated) -> None:
+@pytest.fixture(scope="module")
+def tried(project: Mutated) -> dict[str, Any]:
     code, found, said = project.mutate()
     assert code == 0, said
+    return found
+
+
+def test_mutants_are_tried_and_the_survivors_named(project: Mutated, tried: dict[str, Any]) -> None:
+    found = tried
     assert of(found) == {
         ("condition", "if (!(number > 7))"): "killed",
         ("bound", "if (number >= 7)"): "survived",
@@ -167,6 +173,7 @@ def test_after_ctrl_c_it_goes_on(project: Mutated) -> None:
     assert found["score"]["percent"] == 40
 
 
+@pytest.mark.usefixtures("tried")
 def test_the_report_and_show_know_the_folder(project: Mutated) -> None:
     folder = str(project.path / "mutants")
     for verb, expected in (("report", "report.html"), ("show", "40 %: 2 of 5 mutants killed")):

@@ -32,7 +32,9 @@ class Shown(Quiet):
 
 
 class Kept(Builds):
-    """A builder whose good end is in the cache."""
+    """A builder whose good end is in the cache; no other machine builds."""
+
+    workers = 0
 
     def kept(self, _: Candidate) -> bool:
         return True

@@ -206,3 +206,9 @@ def test_statmount_reads_the_kernels_layout(monkeypatch: pytest.MonkeyPatch) -> 
     info = syscalls.statmount(77)
     assert (info.id, info.parent, info.device, info.namespace) == (77, 66, (0, 15), 8)
     assert (info.fs_type, info.root, info.point, info.source) == ("configfs", "/", "/mnt", "none")
+
+
+def test_suites_have_unique_file_names() -> None:
+    """pytest imports a test file by its name: two of one name cannot be collected together."""
+    names = [file.name for file in (Path(__file__).parents[1] / "guest").rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import HarnessError, HostFault, UsageError
+from harness.errors import HarnessError, HostFault, Uncollected
 from harness.lab import trial
 from harness.model import Kernel, Outcome, Side, Test, Trial
 
@@ -27,7 +27,7 @@ def ended(status: int, *tests: Test, fit: bool) -> type[HarnessError] | None:
 @pytest.mark.parametrize(
     ("tests", "fit", "error"),
     [
-        ((FILE,), False, UsageError),  # nobody could collect it
+        ((FILE,), False, Uncollected),  # nobody could collect it
         ((FILE,), True, None),  # the base could: it is the series' doing
         ((FILE, RAN), False, None),
         ((), True, HostFault),  # whatever the base could: nothing at all is no result

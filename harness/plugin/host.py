@@ -238,6 +238,7 @@ class HostSide:
     def pytest_handlecrashitem(self, crashitem: str, report: Any, sched: Any) -> None:
         """Correct the test in xdist's report of a dead worker, and add the reason."""
         self.crashes.explain(crashitem, report, sched)
+        xdist_internals.count_crash(self.config, report)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Record the user's Ctrl-C; pytest also calls this when -x stops the session."""

@@ -39,16 +39,22 @@ def intercept_replacements(
 ) -> None:
     """Call ``replace`` when xdist replaces a dead worker; its argument connects the new worker.
 
-    Unlike with xdist alone, a worker is not replaced if no tests are left.
+    Unlike with xdist alone, a worker is not replaced if no tests are left, or none will be run.
     """
     dsession: Any = config.pluginmanager.get_plugin("dsession")
     clone = dsession._clone_node
 
     def replacement(node: Any) -> None:
-        if not dsession.sched.tests_finished:
+        if not dsession.shouldstop and not dsession.sched.tests_finished:
             replace(lambda: clone(node))
 
     dsession._clone_node = replacement
+
+
+def count_crash(config: pytest.Config, report: pytest.TestReport) -> None:
+    """Let a crash end the session like any failure with -x and --maxfail; xdist does not."""
+    dsession: Any = config.pluginmanager.get_plugin("dsession")
+    dsession._handlefailures(report)
 
 
 def relay_status(node: Any, seconds: float) -> int | None:

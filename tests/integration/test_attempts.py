@@ -129,6 +129,17 @@ def test_a_crash_is_rerun_once_by_default(session: Session) -> None:
     assert "the pytest process in the guest ended with status 3" in test.message
 
 
+def test_a_crash_ends_the_session_with_x(session: Session) -> None:
+    code, said = session.run(
+        "def test_dies():\n    os._exit(3)\ndef test_next():\n    pass\n", "-x", "--retry", "0"
+    )
+    assert code != 0, said
+    assert "stopping after 1 failures" in said
+    outcomes = {name: test.outcome for name, test in session.tests().items()}
+    assert outcomes == {"test_dies": Outcome.CRASH, "test_next": Outcome.NOTRUN}
+    assert not (session.out / "guests" / "1").exists(), "a guest was replaced for nothing"
+
+
 def test_a_guest_lost_by_the_host_blames_no_test(session: Session) -> None:
     kill = "os.kill(int(os.environ['FAKE_BOOTER']), signal.SIGKILL); import time; time.sleep(60)"
     suite = f"def test_a():\n    if times('a') == 1:\n        {kill}\ndef test_b():\n    pass\n"

@@ -29,6 +29,8 @@ USES = [
     (dsession.DSession, r"self\._clone_node\(node\)", "intercept_replacements"),
     (dsession.DSession, r"clone = self\.nodemanager\.setup_node\(", "intercept_replacements"),
     (dsession.DSession, r"self\.sched\b", "intercept_replacements"),
+    (dsession.DSession, r"self\.shouldstop\b", "intercept_replacements"),
+    (dsession.DSession, r"def _handlefailures\(\s*self,\s*rep: ", "count_crash"),
     (LoadScheduling, r"def tests_finished\(self\) -> bool", "intercept_replacements"),
     (LoadScheduling, r"def mark_test_pending\(self, item", "Crashes.explain"),
     (workermanage.WorkerController, r"def process_from_remote\(\s*self, eventcall", "XdistNode"),

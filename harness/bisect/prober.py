@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import re
 import shlex
 import threading
@@ -109,9 +108,7 @@ class Prober:
         self.sources = builder.sources
         self.booted, self.running, self.stopped = 0, 0, False
         self._lock = threading.Lock()
-        numbers = [re.match(r"\d+", path.name) for path in state.folder.glob("[0-9]*-*")]
-        last = max((int(number[0]) for number in numbers if number), default=0)
-        self._numbers = itertools.count(last + 1)
+        self._numbers = run_folder.free_numbers(state.folder)
 
     def __call__(self, candidate: Candidate, phase: str = "search") -> Observation:
         """Return the result of one more trial.  Raises HostFault after ATTEMPTS host faults."""

@@ -192,19 +192,8 @@ class RemoteRetries:
         """Run a test in its own guest; return None in case of a host fault."""
         self._top.mkdir(parents=True, exist_ok=True)
         folder = self._top / f"{len(list(self._top.iterdir()))}"
-        plain = Plan()
         plan = dataclasses.replace(
-            self._lab.lab.plan,
-            suites=(test,),
-            guests="1",
-            keyword=plain.keyword,
-            repeat=plain.repeat,
-            fresh=plain.fresh,
-            pytest_args=plain.pytest_args,
-            first=plain.first,
-            only_first=plain.only_first,
-            retry=0,
-            no_snapshot=True,  # what is random at boot is the same in all copies
+            self._lab.lab.plan.alone((test,)), fresh="", pytest_args=(), first=(), only_first=False
         )
         try:
             _, result = self._lab.request(self._side, self._checkout, folder, plan=plan).result()

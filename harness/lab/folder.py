@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import itertools
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -72,6 +73,12 @@ def _taken(folder: Path) -> bool:
 
 def _is_taken(folder: Path) -> HostFault:
     return HostFault(f"{folder} already holds a run", hint=ELSEWHERE)
+
+
+def free_numbers(top: Path) -> Iterator[int]:
+    """Return numbers for trials' folders below ``top`` (NNN-NAME), after those of earlier runs."""
+    taken = [re.match(r"\d+", path.name) for path in top.glob("[0-9]*-*")]
+    return itertools.count(max((int(match[0]) for match in taken if match), default=0) + 1)
 
 
 @contextlib.contextmanager

@@ -97,6 +97,15 @@ class Plan:
     notes: tuple[str, ...] = ()
     typed: Plan | None = None
 
+    def alone(self, tests: tuple[str, ...]) -> Plan:
+        """Return the plan that runs only these tests, once, in a guest that boots.
+
+        What was random at boot would be the same in all copies of a saved guest.
+        """
+        return dataclasses.replace(
+            self, suites=tests, keyword="", repeat=1, retry=0, guests="1", no_snapshot=True
+        )
+
     @property
     def fragment_folders(self) -> tuple[Path, ...]:
         """Where fragments are searched by name: first the series' folder, then the project's."""

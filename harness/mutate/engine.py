@@ -181,7 +181,7 @@ class Session:
     def _run(self, left: list[Mutant], workshop: Workshop, guests: _Guests, stage: Stage) -> None:
         """Keep the workshop and the guests busy; record each result as it comes."""
         end = time.monotonic() + 60 * self.plan.minutes if self.plan.minutes else float("inf")
-        total, numbers = len(self.results) + len(left), self._numbers()
+        total, numbers = len(self.results) + len(left), run_folder.free_numbers(self.folder)
         coming = collections.deque(left)
         building: collections.deque[tuple[_Trying, concurrent.futures.Future[MutantBuild]]]
         building = collections.deque()
@@ -221,14 +221,6 @@ class Session:
 
     def _next(self, mutant: Mutant, number: int) -> _Trying:
         return _Trying(number, mutant, self.chooser.choose(mutant))
-
-    def _numbers(self) -> Iterator[int]:
-        """Yield numbers for trials; those of an earlier process stay."""
-        taken = [re.match(r"\d+", path.name) for path in self.folder.glob("[0-9]*-*")]
-        number = max((int(match[0]) for match in taken if match), default=0)
-        while True:
-            number += 1
-            yield number
 
     def _record(self, result: MutantResult) -> None:
         self.results.append(result)

@@ -89,14 +89,7 @@ def run(prepared: Prepared, kernel: Kernel, chosen: Chosen, folder: Path) -> Tri
     lab, plan = prepared.lab, prepared.lab.plan
     longest = max((prepared.passing.get(test, 0.0) for test in chosen.tests), default=0.0)
     plan = dataclasses.replace(
-        plan,
-        suites=chosen.tests,
-        keyword="",
-        guests="1",
-        repeat=1,
-        retry=0,
-        # What was random at boot would be the same in all copies, and a kernel runs only once.
-        no_snapshot=True,
+        plan.alone(chosen.tests),
         test_timeout=min(plan.test_timeout, max(_LEAST, _SLOWER * longest)),
         pytest_args=("-x",),
     )

@@ -187,13 +187,17 @@ def _add_range(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--replay", default="", metavar="FILE", help="continue from a git bisect log"
     )
+    _add_resume(group, "bisection")
+
+
+def _add_resume(group: argparse._ArgumentGroup, what: str) -> None:
     group.add_argument(
         "--resume",
         nargs="?",
         const="last",
         default="",
         metavar="DIR",
-        help="continue the bisection in DIR (default: the last one)",
+        help=f"continue the {what} in DIR (default: the last one)",
     )
 
 
@@ -274,14 +278,7 @@ def mutate(commands: Commands) -> None:
         metavar="PERCENT",
         help="exit code 1 if a smaller share is killed",
     )
-    group.add_argument(
-        "--resume",
-        nargs="?",
-        const="last",
-        default="",
-        metavar="DIR",
-        help="continue the mutation in DIR (default: the last one)",
-    )
+    _add_resume(group, "mutation")
     add_options(parser, "mutate")
 
 

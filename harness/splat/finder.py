@@ -54,6 +54,10 @@ _CONSEQUENCE = re.compile(
 )
 # The same, if the fault killed init or an idle task.
 _DEATH = re.compile(rf"{_REASON}Attempted to kill (?:init|the idle)")
+_OOM_VICTIM = re.compile(
+    r"(?:Out of memory|Memory cgroup out of memory)[\w ()]*: Killed process (\d+) "
+)
+_PID = re.compile(r"CPU: .*\bPID: (\d+) ")
 
 
 def find(
@@ -102,6 +106,11 @@ def _behind_prefix(message: Message, length: int) -> tuple[Prefix, Message] | No
     return None
 
 
+def _matches(pattern: re.Pattern[str], splat: OpenSplat) -> list[str]:
+    """Return the first group of each line of a splat that the pattern matches."""
+    return [match[1] for match in map(pattern.match, splat.lines) if match]
+
+
 class _Finder:
     def __init__(self, test: str) -> None:
         self.where = (test, BOOT if test == BOOT else "during")
@@ -118,6 +127,7 @@ class _Finder:
         # Since the last boot or mark: the number of splats before a panic, and its timestamp.
         self.panic: tuple[int, float | None] | None = None
         self.booted = 0  # splats of earlier boots
+        self.oom_victims: set[str] = set()  # PIDs that the OOM killer killed since the last boot
 
     def read(self, text: str) -> None:
         """Process text: lines that may begin a splat or are a mark, and lines of open splats."""
@@ -231,6 +241,7 @@ class _Finder:
         self.where, self.last = (BOOT, BOOT), None
         self.latest.clear()
         self.seen.clear()
+        self.oom_victims.clear()
         self.panic, self.booted = None, len(self.done)
 
     def starts(self, message: Message, raw: str, start: Start) -> bool:
@@ -370,7 +381,12 @@ class _Finder:
             del self.open[caller]
         if splat.prefix not in self.proven:
             self.prefixes = [prefix for prefix in self.prefixes if prefix.name != splat.prefix]
-        if splat.headline is not None and splat.sure and splat.proven and not splat.harmless:
+        self.oom_victims.update(_matches(_OOM_VICTIM, splat))
+        if splat.headline is None or not (splat.sure and splat.proven) or splat.harmless:
+            return
+        # A task that the OOM killer chose gets no more pages: the kernel reports that, too.
+        failed = splat.headline.kind.name == "page allocation failure"
+        if not failed or self.oom_victims.isdisjoint(_matches(_PID, splat)):
             splat.trim()
             self.done.append((splat.number, digest(splat)))
 

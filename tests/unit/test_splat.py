@@ -508,6 +508,27 @@ def test_a_panic_behind_a_cgroup_at_its_limit_is_a_splat() -> None:
     assert [splat.kind for splat in find(text.split("\n"))] == ["panic"]
 
 
+@pytest.mark.parametrize(("pid", "kinds"), [(57, []), (46, ["page allocation failure"])])
+def test_a_victim_of_the_oom_killer_gets_no_more_pages(pid: int, kinds: list[str]) -> None:
+    """The victim's own failure, seen on a busy machine, belongs to the report before it."""
+    text = log("real/oom.log").split("harness: start t/test_provoke.py::test_bb_oom\n")[1]
+    text = text.split("harness: end")[0].rpartition("\n")[0]
+    text += f"""
+   102.302 | [   98.031000] python3: page allocation failure: order:0, mode:0x140dca(GFP_HIGHUSER)
+   102.302 | [   98.031200] CPU: 0 UID: 0 PID: {pid} Comm: python3 Not tainted 7.2.13 #1 PREEMPTLAZY
+   102.303 | [   98.031400] Call Trace:
+   102.303 | [   98.031500]  <TASK>
+   102.303 | [   98.031600]  dump_stack_lvl+0x4f/0x60
+   102.303 | [   98.031700]  warn_alloc+0xe5/0x100
+   102.303 | [   98.031800]  __alloc_pages_slowpath.constprop.0+0x76e/0x9e0
+   102.303 | [   98.031900]  __handle_mm_fault+0xc4b/0x17c0
+   102.303 | [   98.032000]  handle_mm_fault+0xa1/0x170
+   102.303 | [   98.032100]  asm_exc_page_fault+0x22/0x30
+   102.303 | [   98.032200]  </TASK>
+"""
+    assert [splat.kind for splat in find(text.split("\n"))] == ["oom", *kinds]
+
+
 def test_a_log_that_lost_most_stamps() -> None:
     """Somebody's sed took the stamps off the starts of lines, not from behind a program's words."""
     text = bare(log("real/lockdep-flush-work.log"))

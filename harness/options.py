@@ -321,6 +321,8 @@ OPTIONS = (
         help="a file with ids of tests, one a line, to run before all others"),
     CommandOption(pytest="--only-first", default=False,
         help="run no tests but those of --run-first"),
+    CommandOption(pytest="--deadlines", metavar="FILE",
+        help="a JSON file of seconds after which single tests are ended, as measured in the guest"),
     CommandOption(pytest="--kernel-options", metavar="FILE",
         help="a JSON file of config options that the running kernel must have"),
 )

@@ -177,10 +177,12 @@ class Mutation:
 
     @property
     def verdict(self) -> Verdict:
-        """UNTESTABLE without a score, BAD below the score that is asked for, GOOD otherwise."""
+        """UNTESTABLE without a score; MEASURED if no score was asked for; else GOOD or BAD."""
         percent = self.score.percent
         if percent is None:
             return Verdict.UNTESTABLE
+        if not self.at_least:
+            return Verdict.MEASURED
         return Verdict.BAD if percent < self.at_least else Verdict.GOOD
 
 

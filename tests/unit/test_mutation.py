@@ -139,7 +139,7 @@ def test_each_way_through_a_file_is_tried_before_one_is_tried_twice(tmp_path: Pa
         LineCount(11, 11, tests=((1, 1), (2, 9))),
     )
     ready = dataclasses.replace(
-        prepared(tmp_path), coverage=Coverage(TESTS, TESTS, (FileCoverage("a.c", lines),))
+        prepared(tmp_path), coverage=Coverage("", TESTS, (FileCoverage("a.c", lines),))
     )
     assert TestChooser(ready).choose(mutant(10)).tests == ("t.py::c", "t.py::a", "t.py::b")
 
@@ -169,7 +169,7 @@ def test_a_test_is_ended_by_how_long_it_took_without_the_mutant(
         plans.append(lab.plan)
         return _trial()
 
-    monkeypatch.setattr(trials.trial, "run", run)
+    monkeypatch.setattr("harness.lab.trial.run", run)
     ready = prepared(tmp_path)
     slow = dataclasses.replace(unchanged(), tests=(Test("t.py::a", Outcome.PASS, 20.0),))
     ready = dataclasses.replace(ready, unchanged=slow)

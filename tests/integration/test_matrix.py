@@ -32,7 +32,7 @@ class Matrix(Project):
         self.patch("fs/configfs/dir.c", '\nconst char *harness_word = "fixed by the series";\n')
         (self.path / "nightly.toml").write_text(TOML)
 
-    def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:  # type: ignore[override]
+    def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
         return warm.Popen(
             [sys.executable, "-m", "harness", "matrix", *words],
             cwd=self.path,
@@ -67,7 +67,7 @@ class Matrix(Project):
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
-        return done.stdout
+        return str(done.stdout)
 
 
 @pytest.fixture

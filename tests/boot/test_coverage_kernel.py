@@ -170,7 +170,7 @@ def test_only_what_a_new_revision_affects_is_run(planted: Planted) -> None:
 
 @pytest.mark.usefixtures("counted")
 def test_check_counts_its_last_patch(planted: Planted) -> None:
-    words = ("--coverage", "--only", "suites", "-k", "not panic")
+    words = ("--coverage", "--only", "tests", "-k", "not panic")
     _, matrix, said = planted.run("check", "checked", *words)
     assert matrix, said
     (own,) = matrix["lines"]["files"]

@@ -2,7 +2,8 @@
 """Point 6: nvmet as a module, which goes while instances have a copy of it.
 
     harness run --patched-only CONFIG_NVME_TARGET=m CONFIG_NVME_TARGET_LOOP=m \
-        CONFIG_NVME_TARGET_TCP=m --suite tests/guest/nvmet/test_unloading.py
+        CONFIG_NVME_TARGET_TCP=m CONFIG_BLK_DEV_NULL_BLK=m CONFIG_CONFIGFS_FS=m \
+        --suite tests/guest/nvmet/test_unloading.py
 """
 
 from __future__ import annotations
@@ -187,3 +188,41 @@ class TestPoint6Unloading:
 
         found = memory.grown(TIMES // 4, come_and_go)
         assert not found, f"objects that each of {TIMES // 4} turns left: {found}"
+
+
+class TestConfigfsItself:
+    """With CONFIG_CONFIGFS_FS=m and all of its users as modules: only pins keep it loaded."""
+
+    USERS = ("nvme_loop", "nvmet_tcp", "nvmet", "null_blk", "configfs_sample")
+
+    @pytest.fixture(autouse=True)
+    def _mounted_at_the_end(self, _loaded_at_the_end: None) -> Iterator[None]:
+        if not Path("/sys/module/configfs/initstate").exists():
+            pytest.skip("configfs is not a module")
+        yield
+        if not Path(CONFIGFS).is_mount():
+            syscalls.mount("none", CONFIGFS, "configfs")
+
+    def leave(self) -> str:
+        for user in self.USERS:
+            modprobe("--quiet", "--remove", user)
+        syscalls.umount(CONFIGFS)
+        return modprobe("--remove", "configfs")
+
+    def test_it_goes_after_the_last_of_its_subsystems(self) -> None:
+        for _ in range(3):
+            assert self.leave() == ""
+            syscalls.mount("none", CONFIGFS, "configfs")
+            load()
+
+    def test_it_goes_after_instances_were_used(
+        self, make_container: Callable[..., Container]
+    ) -> None:
+        container = make_container()
+        container.run(connect_and_leave)
+        container.destroy()
+        wait.until(lambda: unload() == "", "nvmet to be unloaded")
+        assert self.leave() == ""
+
+    def test_a_subsystem_keeps_it(self) -> None:
+        assert "in use" in modprobe("--remove", "configfs")

@@ -113,6 +113,9 @@ def _no_other_form(folder: Path) -> UsageError:
     if (folder / store.MUTATION).exists():
         what = f"a mutation has only an HTML page; its text is {folder}/mutate.txt"
         return UsageError(what, hint=command)
+    if (folder / store.MATRIX).exists():
+        what = "a matrix has only an HTML page; each of its cells is a run"
+        return UsageError(what, hint=f"harness report {shlex.quote(str(folder))}/CELL")
     return _is_comparison(folder) or UsageError(
         f"{folder} holds no {store.RUN}", hint="the folder of a run"
     )

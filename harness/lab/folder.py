@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness import paths
-from harness.errors import HostFault
+from harness.errors import HostFault, UsageError
 from harness.model import Plan
 from harness.results import evidence, store
 
@@ -73,6 +73,22 @@ def _taken(folder: Path) -> bool:
 
 def _is_taken(folder: Path) -> HostFault:
     return HostFault(f"{folder} already holds a run", hint=ELSEWHERE)
+
+
+def to_resume(word: str, name: str, what: str) -> Path:
+    """Return the folder to continue: the one that ``word`` names, or for "last" the newest.
+
+    ``name`` is the file that such folders have.  Raises UsageError if there is none.
+    """
+    if word != "last":
+        return Path(word).absolute()
+    runs, found = paths.state("runs"), []
+    for path in runs.glob(f"*/{name}"):
+        with contextlib.suppress(OSError):
+            found.append((path.stat().st_mtime, path.parent))
+    if not found:
+        raise UsageError(f"no {what} found in {runs}", hint="--resume DIR")
+    return max(found)[1]
 
 
 def free_numbers(top: Path) -> Iterator[int]:

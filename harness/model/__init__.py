@@ -48,6 +48,7 @@ if typing.TYPE_CHECKING:
         Toolchain,
     )
     from harness.model.lines import ChangedFile, ChangedLine, LineRange, LineState, SeriesLines
+    from harness.model.matrix import AXES, MatrixCell, RunMatrix
     from harness.model.mutation import Killer, Mutant, MutantResult, MutantState, Mutation, Score
     from harness.model.outcome import (
         Accel,
@@ -67,6 +68,7 @@ if typing.TYPE_CHECKING:
 
 __all__ = [
     "ALLOWED",
+    "AXES",
     "BROKEN",
     "NOTHING_FOLLOWED",
     "WHOLE_SERIES",
@@ -101,6 +103,7 @@ __all__ = [
     "LineRange",
     "LineState",
     "Matrix",
+    "MatrixCell",
     "Mutant",
     "MutantResult",
     "MutantState",
@@ -116,6 +119,7 @@ __all__ = [
     "Proof",
     "Request",
     "Run",
+    "RunMatrix",
     "Score",
     "SearchStart",
     "SearchState",
@@ -138,7 +142,7 @@ __all__ = [
 # In the order of the search for a name: each imports only modules before it.
 _MODULES = (
     *("span", "series", "plan", "kernel", "lines", "coverage", "outcome", "verdict"),
-    *("comparison", "check", "run", "bisection", "mutation"),
+    *("comparison", "check", "run", "bisection", "mutation", "matrix"),
 )
 
 

@@ -18,6 +18,7 @@ from harness.model import (
     Mutation,
     Outcome,
     Run,
+    RunMatrix,
     SearchState,
 )
 from harness.serial import DamagedError, to_json
@@ -25,6 +26,7 @@ from harness.serial import DamagedError, to_json
 RUN, CHECK, BISECTION, COMPARISON = "run.json", "check.json", "bisect.json", "compare.json"
 RUN_SCHEMA, CHECK_SCHEMA, BISECTION_SCHEMA = 1, 1, 1
 MUTATION, MUTATION_SCHEMA = "mutate.json", 1
+MATRIX, MATRIX_SCHEMA = "matrix.json", 1
 COVERAGE, COVERAGE_SCHEMA = "coverage.json", 1  # in the folder of a trial
 SEARCH_STATE, SEARCH_STATE_SCHEMA = "state.json", 1  # what `harness bisect --resume` reads
 
@@ -121,6 +123,26 @@ def save_mutation(folder: Path, value: Mutation) -> Path:
 def load_mutation(folder: Path) -> Mutation:
     """Read mutate.json; raises the same errors as ``load_run``."""
     return read(folder, MUTATION, MUTATION_SCHEMA, Mutation, "harness mutate")
+
+
+def matrix_table(matrix: RunMatrix) -> dict[str, Any]:
+    """Return the content of matrix.json: the matrix, and its verdicts for other programs."""
+    table, verdict = to_json(matrix), matrix.verdict
+    for cell, row in zip(matrix.cells, table["cells"], strict=True):
+        row["verdict"] = None if cell.code is None else cell.verdict.value
+    exit_code = verdict.exit_code
+    return {"schema": MATRIX_SCHEMA, **table, "verdict": verdict.value, "exit_code": exit_code}
+
+
+def save_matrix(matrix: RunMatrix) -> Path:
+    """Write matrix.json into the folder of the matrix atomically; return its path."""
+    return _save(matrix.folder / MATRIX, matrix_table(matrix))
+
+
+def load_matrix(folder: Path) -> RunMatrix:
+    """Read matrix.json; raises the same errors as ``load_run``.  The folder may have been moved."""
+    found = read(folder, MATRIX, MATRIX_SCHEMA, RunMatrix, "harness matrix")
+    return dataclasses.replace(found, folder=folder)
 
 
 def comparison_table(value: Comparison) -> dict[str, Any]:

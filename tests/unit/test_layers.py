@@ -18,7 +18,7 @@ RANKS = {
     # results reads what guests leave, and so stands on the stages.
     3: {
         *("run", "compare", "check", "bisect", "mutate", "publish", "history", "lab", "plugin"),
-        *("results", "cluster"),
+        *("results", "cluster", "matrix"),
     },
     2: {
         *("series", "tree", "source", "kconfig", "build", "guest", "splat", "decode"),

@@ -133,7 +133,7 @@ def history(commands: Commands) -> None:
 
 
 RUNS = """\
-List the runs in the history, newest first: run, check, compare, bisect.
+List the runs in the history, newest first: run, check, compare, bisect, mutate, matrix.
 `harness gc` never removes the folder and the kernels of a pinned run."""
 
 RUNS_EXAMPLES = """\
@@ -156,7 +156,14 @@ examples:
   harness show ./out --json         by its folder
 """
 
-RECORDED = ("run", "check", "compare", "bisect")  # the verbs whose runs the history records
+RECORDED = (
+    "run",
+    "check",
+    "compare",
+    "bisect",
+    "mutate",
+    "matrix",
+)  # the verbs whose runs the history records
 
 
 def runs(commands: Commands) -> None:

@@ -7,12 +7,14 @@ import contextlib
 import os
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.errors import GuestFault, UsageError
 from harness.guest import GuestHandle, GuestSpec, attend, find, hold, records, relay_command, start
+from harness.guest.bundle import COMPILED
 from harness.model import GuestRecord, Outcome, Test
 from harness.options import LONG_HOLD
 from harness.plugin.deadlines import DeadlineWatch
@@ -36,11 +38,16 @@ class BootFailed(Exception):
 
 
 class Fleet:
-    """Guests with the same kernel and options."""
+    """Guests with the same kernel and options.
+
+    While the first ones boot, ``meanwhile`` is called with the folder of compiled modules that
+    guests read.
+    """
 
     def __init__(self, spec: GuestSpec, count: int) -> None:
         self.spec = spec
         self.count = count
+        self.meanwhile: Callable[[Path], None] | None = None
         self.started: list[GuestHandle] = []
         self._file = spec.folder / records.SPEC
         spec.save(self._file)
@@ -58,6 +65,10 @@ class Fleet:
         """
         guests = start(self.spec, count)
         self.started += guests
+        bundle = GuestSpec.load(guests[0].folder / records.SPEC).bundle
+        if self.meanwhile and bundle:
+            self.meanwhile(bundle / COMPILED)
+            self.meanwhile = None
         for guest in guests:
             if not guest.wait_up(self.spec.patience + PATIENCE):
                 raise BootFailed(guest, guest.poll())

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from harness.guest import attend, bootfail, initplan, snapshot
 from harness.guest.relay import HOST_LEFT
 from harness.guestside import probe
 from harness.model import Outcome, Test
-from harness.plugin import guest_options, xdist_internals
+from harness.plugin import ahead, guest_options, xdist_internals
 from harness.plugin.crashes import Crashes, last_messages
 from harness.plugin.deadlines import DeadlineWatch
 from harness.plugin.fleet import BootFailed, Fleet, Holding
@@ -62,6 +63,7 @@ class HostSide:
     def __init__(self, config: pytest.Config, fleet: Fleet, reason: str) -> None:
         self.config = config
         self.fleet = fleet
+        self.fleet.meanwhile = functools.partial(ahead.compile_suite, config)
         self.reason = reason
         self.options = guest_options.required_options(config)
         self.journal = Journal(fleet.spec.folder.parent)

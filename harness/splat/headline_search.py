@@ -113,7 +113,9 @@ def candidates(text: str, stamped: bool) -> Candidates:
     unsure = sorted(_places(_patterns(sure=False), text, wrapped))
     cuts = [_dashes(text, cut) for cut in _places(_CUT, text)]
     proofs = _places(_PROOFS, text) if unsure or cuts else []
-    begun = _places(_patterns(sure=True), text, wrapped) + _near(unsure, [*proofs, len(text)], 0, reach)
+    begun = _places(_patterns(sure=True), text, wrapped) + _near(
+        unsure, [*proofs, len(text)], 0, reach
+    )
     cuts = _near(cuts, [*begun, *proofs, len(text)], -reach, reach)
     ends = _places(_TRACE_END, text)
     lost = _near(_places(_LOST, text), ends, 0, reach) if ends else []

@@ -144,13 +144,18 @@ class HostSide:
             self._say(f"guests boot without a snapshot: {trouble}")
         self.told = bool(trouble)
 
+    @property
+    def _replaces_soon(self) -> bool:
+        """Whether to start the next guest while this one runs its tests."""
+        return bool(self.config.getoption("fresh")) and self.fleet.leaves_processors
+
     def _boot(self, count: int, *, again: bool = False) -> None:
         """Boot guests; ``again``: if a replacement does not come up, try once more.
 
         The kernel has booted before, so another attempt is likely to succeed.
         """
         try:
-            for guest in self.fleet.boot(count):
+            for guest in self.fleet.boot(count, ahead=again and self._replaces_soon):
                 self.watch.busy(guest.name)  # otherwise a silent guest would have no deadline
         except BootFailed as failed:
             name, record = failed.guest.name, failed.record

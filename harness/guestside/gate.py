@@ -26,14 +26,12 @@ SETTINGS = "/harness.json"
 _RNDADDENTROPY, _RNDRESEEDCRNG = 0x40085203, 0x5207  # linux/random.h
 _READ_ONLY, _MOVE, _DETACH = 0x1, 0x2000, 0x2
 _ROOT = "/root"  # exists in every initramfs
-_OWN = ("/proc", "/sys", "/dev")
+_OWN = ("/proc", "/sys", "/dev", "/run")  # mounted before the gate
 
 
 def wait() -> str:
     """Get ready, wait for the host's order, and obey it; return the path of facts.json."""
-    for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")):
-        os.makedirs(where, exist_ok=True)  # noqa: PTH103
-        bootstrap.mount(kind, kind, where)
+    bootstrap.mount_kernel()
     with open(SETTINGS) as file:  # noqa: PTH123
         settings = json.load(file)
     from harness.guestside import gateway, rehearsal
@@ -66,7 +64,7 @@ def _enter_root(options: str) -> None:
     """Make the host's files the root, as the kernel does when it boots without an image."""
     bootstrap.mount("/dev/root", "9p", _ROOT, options, _READ_ONLY)
     for where in _OWN:
-        bootstrap.unmount(where, _DETACH)
+        bootstrap.mount(where, "none", f"{_ROOT}{where}", flags=_MOVE)
     os.chdir(_ROOT)
     if bootstrap.pivot_root():
         bootstrap.unmount(".", _DETACH)

@@ -18,7 +18,13 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from importlib.metadata import Distribution, EntryPoints, PackageMetadata, PathDistribution
+from importlib.metadata import (
+    Distribution,
+    EntryPoints,
+    PackageMetadata,
+    PackagePath,
+    PathDistribution,
+)
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -50,6 +56,10 @@ class _KeptDistribution(PathDistribution):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         vars(self)["read_text"] = functools.cache(super().read_text)
+
+    @functools.cached_property
+    def files(self) -> list[PackagePath] | None:
+        return super().files
 
     @functools.cached_property
     def metadata(self) -> PackageMetadata:

@@ -191,7 +191,7 @@ def keep_fixtures(plugins: Iterable[object]) -> None:
     def bare(kind: type) -> bool:
         return not any(fixtures(vars(part)) for part in kind.__mro__)
 
-    modules: dict[object, ModuleType] = {}  # plugins, and modules with nothing but their fixtures
+    modules: dict[ModuleType, ModuleType] = {}  # plugins, and stand-ins with only their fixtures
     kinds = set()  # of other plugins: those without fixtures
     for plugin in plugins:
         if not isinstance(plugin, ModuleType):
@@ -202,11 +202,13 @@ def keep_fixtures(plugins: Iterable[object]) -> None:
         classes = (value for value in vars(plugin).values() if isinstance(value, type))
         kinds.update(kind for kind in classes if any(n.startswith("pytest_") for n in vars(kind)))
     kinds = set(filter(bare, kinds))
+    # A plugin may still add fixtures to itself.
+    sizes = {plugin: len(vars(plugin)) for plugin in modules}
     original = FixtureManager.parsefactories
 
     def parsefactories(self: Any, *words: Any, **more: Any) -> None:
         holder = more.get("holder", words[0] if words else None)
-        if isinstance(holder, ModuleType) and holder in modules:
+        if isinstance(holder, ModuleType) and sizes.get(holder) == len(vars(holder)):
             if "holder" in more:
                 more["holder"] = modules[holder]
             else:

@@ -182,22 +182,34 @@ class RequestedTrial:
 
 
 class RemoteRetries:
-    """Runs tests again on workers, each in a guest of its own; evidence goes below ``place``."""
+    """Runs tests again on workers, each in a guest of its own; evidence goes below ``place``.
 
-    def __init__(self, lab: RemoteLab, side: Side, checkout: Checkout, place: Path) -> None:
-        self._lab, self._side, self._checkout = lab, side, checkout
+    ``key`` is that of the kernel which was tested, if it may be that workers build another one.
+    """
+
+    def __init__(
+        self, lab: RemoteLab, side: Side, checkout: Checkout, place: Path, key: str = ""
+    ) -> None:
+        self._lab, self._side, self._checkout, self._key = lab, side, checkout, key
         self._top = place / retries.FOLDER
 
     def rerun(self, test: str) -> Outcome | None:
-        """Run a test in its own guest; return None in case of a host fault."""
+        """Run a test in its own guest; return None after a host fault, or on another kernel."""
         self._top.mkdir(parents=True, exist_ok=True)
         folder = self._top / f"{len(list(self._top.iterdir()))}"
         plan = dataclasses.replace(
             self._lab.lab.plan.alone((test,)), fresh="", pytest_args=(), first=(), only_first=False
         )
         try:
-            _, result = self._lab.request(self._side, self._checkout, folder, plan=plan).result()
+            built, result = self._lab.request(
+                self._side, self._checkout, folder, plan=plan
+            ).result()
         except HarnessError:
+            return None
+        if self._key not in ("", built.kernel.key):
+            self._lab.lab.progress.say(
+                f"{self._side}: workers build another kernel: {built.kernel.key}, not {self._key}"
+            )
             return None
         found = next((ran.outcome for ran in result.tests if ran.id == test), None)
         return None if found is Outcome.NOTRUN else found

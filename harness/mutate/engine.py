@@ -125,9 +125,13 @@ class Session:
         self.prepared = dataclasses.replace(
             prepared, lab=dataclasses.replace(prepared.lab, progress=self.rows)
         )
-        self.chooser = TestChooser(prepared)
+        self.chooser = TestChooser(prepared, plan.seconds)
         found = mutants.of_series(prepared.base, prepared.tip, prepared.lines)
         found = tuple(m for m in found if not plan.kinds or m.kind in plan.kinds)
+        if plan.again:
+            unnoticed = store.load_mutation(plan.again).of(*report.UNNOTICED)
+            names = {result.mutant.name for result in unnoticed}
+            found = tuple(mutant for mutant in found if mutant.name in names)
         self.order = mutants.fair_order(found, plan.seed)
         known = {mutant.name for mutant in self.order}
         kept = earlier.results if earlier else ()
@@ -138,7 +142,7 @@ class Session:
         self.begin, self.stopped = time.monotonic(), ""
         self.command: tuple[str, ...] = ()
         for result in self.results:
-            self.chooser.kills[result.test] += result.state is MutantState.KILLED
+            self._learn(result)
 
     def mutation(self) -> Mutation:
         """Return what is known so far."""
@@ -171,7 +175,9 @@ class Session:
         if not self.order:
             raise Untestable(
                 "no line of the series can be mutated",
-                hint="macros, declarations and assembly have no mutants (docs/mutate.md)",
+                hint="macros, declarations and assembly have no mutants (docs/mutate.md)"
+                if not self.plan.again
+                else f"those of {self.plan.again} were killed, or the series has changed since",
             )
         with (
             self.progress.stage("mutate", f"{len(self.order)} mutants") as stage,
@@ -255,9 +261,13 @@ class Session:
             tried = len(self.results)
             self.stopped = f"{self.plan.minutes:g} minutes were over after {tried} of them"
 
+    def _learn(self, result: MutantResult) -> None:
+        if result.state is MutantState.KILLED and result.test:
+            self.chooser.killed(result.mutant, result.test)
+
     def _record(self, result: MutantResult) -> None:
         self.results.append(result)
-        self.chooser.kills[result.test] += result.state is MutantState.KILLED
+        self._learn(result)
         store.save_mutation(self.folder, self.mutation())
         mutant = result.mutant
         mark = _MARKS.get(result.state, "odd")

@@ -37,6 +37,8 @@ class MutationPlan:
     without a mutant) and at most ``most`` of them; 0 means all.  ``kinds`` are the names of the
     kinds to use.  ``at_least`` is the score in percent that makes it good.  ``run_folder`` holds a
     run with coverage of the same kernel, whose results stand for the trial without a mutant.
+    The tests of one mutant may take ``seconds`` without it; 0 means that all run.  ``again`` is the
+    folder of a mutation: only mutants that were not killed there are tried.
     """
 
     run: Plan
@@ -46,6 +48,8 @@ class MutationPlan:
     at_least: float = 0.0
     kinds: tuple[str, ...] = ()
     run_folder: Path | None = None
+    seconds: float = 0.0
+    again: Path | None = None
 
     def save(self, folder: Path) -> None:
         """Write the plan into the folder of the mutation, for --resume."""

@@ -210,9 +210,9 @@ With --vmlinux and --tree the stacks are shown with file and line, by the tree's
 own scripts; with --series, lines that a patch added are marked.
 
 Some kinds are trouble, but no fault of the kernel's code for certain: "page allocation
-failure", "sysfs duplicate", "oom", and "firmware panic" (TF-A, OP-TEE, U-Boot, UEFI,
-OpenSBI, Xen).  They count too, unless --ignore names them, or --ignore-splat of run,
-check and bisect."""
+failure", "sysfs duplicate", "irq nobody cared", "oom", and "firmware panic" (TF-A, OP-TEE,
+U-Boot, UEFI, OpenSBI, Xen).  They count too, unless --ignore names them, or --ignore-splat of
+run, check and bisect."""
 
 SPLATS_EXAMPLES = """\
 examples:

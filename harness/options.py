@@ -164,7 +164,7 @@ _NAMED_VERBS, _TEST_VERBS = (*_SUITE_VERBS, "shell"), (*_SUITE_VERBS, "matrix")
 _SERIES_VERBS, _KERNEL_VERBS = (*_NAMED_VERBS, "series", "fetch"), (*_TEST_VERBS, "shell")
 _PAIR_VERBS = (*_RUN_VERBS, "check")  # these test a patched kernel and its base
 _HISTORY_VERBS = (*_TEST_VERBS, "compare", "history", "runs", "show", "gc", "report")
-_CLUSTER_VERBS = (*_RUN_VERBS, "check", "bisect")  # these can do their trials on other machines
+_CLUSTER_VERBS = (*_TEST_VERBS, "compare")  # these can do their trials on other machines
 
 SERIES, KERNEL, TESTS, GUESTS, RESULTS = "series", "kernel", "tests", "guests", "results"
 CLUSTER = "other machines"

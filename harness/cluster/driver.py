@@ -46,6 +46,7 @@ class _Ticket:
 
     trial: QueuedTrial
     text: str
+    work: worker.Work
     parcels: tuple[bytes, bytes]
     view: RelayedTrial
     promise: concurrent.futures.Future[TrialReply]
@@ -121,9 +122,14 @@ class Cluster:
         )
 
     def submit(
-        self, wanted: TrialRequest, parcels: tuple[bytes, bytes], number: float, folder: Path
+        self,
+        wanted: TrialRequest,
+        parcels: tuple[bytes, bytes],
+        number: float,
+        folder: Path,
+        work: worker.Work = worker.one_trial,
     ) -> concurrent.futures.Future[TrialReply]:
-        """Request a trial; its evidence goes to ``folder``.
+        """Request a trial; its evidence goes to ``folder``.  ``work`` is what the worker calls.
 
         ``parcels`` are the pack of its sources and the archive of its suites; ``number`` is its
         commit's place among the others.  The future raises HostFault if there is no reply.
@@ -135,7 +141,7 @@ class Cluster:
             needs |= {"kvm": 1.0} if wanted.accel is Accel.KVM else {}
         trial = QueuedTrial(request.key_of(text), BuildPlace(wanted.config, number), needs)
         view = RelayedTrial(folder, self._progress)
-        ticket = _Ticket(trial, text, parcels, view, concurrent.futures.Future())
+        ticket = _Ticket(trial, text, work, parcels, view, concurrent.futures.Future())
         self._inbox.put(functools.partial(self._enqueue, ticket))
         if self._over.is_set():  # nobody may read the inbox any more
             ticket.promise.cancel()
@@ -219,7 +225,7 @@ class Cluster:
         parcels = [self._parcel(data) for data in ticket.parcels]
         ticket.running = self._client.submit(
             worker.perform,
-            *(ticket.trial.key, ticket.text, self._topic, known.name, *parcels),
+            *(ticket.trial.key, ticket.text, self._topic, known.name, ticket.work, *parcels),
             key=f"{ticket.trial.key}-{ticket.attempts}",
             resources=dict(ticket.trial.needs),
             workers=[known.address],
@@ -340,17 +346,17 @@ class Cluster:
 
     # Housekeeping
 
-    def _present(self) -> dict[str, Any]:
-        """Return the scheduler's workers, by address."""
-        info: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
-        return info
+    def _present(self) -> set[str]:
+        """Return the addresses of the scheduler's workers; it knows far more of each."""
+        # A lambda travels as it is: the scheduler may be without a harness.
+        return set(self._client.run_on_scheduler(lambda dask_scheduler: [*dask_scheduler.workers]))
 
     def _forget_lost(self) -> None:
         """Forget workers that Dask has lost, and queue their trials again."""
         try:
             present = self._present()
         except (OSError, ValueError, KeyError, RuntimeError):
-            present = {}
+            present = set()
         if self._client.status == "closed":
             for open_ticket in list(self._tickets.values()):
                 self._finish(open_ticket, HostFault("the connection to the scheduler is lost"))

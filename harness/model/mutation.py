@@ -88,6 +88,22 @@ class Mutant:
 
 
 @dataclasses.dataclass(frozen=True)
+class MutantTrial:
+    """A mutant to be tried, and the name of the folder for its evidence.
+
+    ``tests`` may notice it, in the order in which they run, with the seconds that each takes
+    without a mutant; there was no time for those ``left_out``.  ``link``: without it the mutant is
+    only compiled, as nothing executes it.
+    """
+
+    name: str
+    mutant: Mutant
+    tests: tuple[tuple[str, float], ...] = ()
+    left_out: tuple[str, ...] = ()
+    link: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
 class MutantResult:
     """What became of a mutant.
 

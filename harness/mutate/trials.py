@@ -7,15 +7,31 @@ import collections
 import dataclasses
 import enum
 import math
+import re
+import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness import paths, serial
-from harness.lab import trial
+from harness.errors import GuestFault, HarnessError, HostFault
+from harness.lab import trial as lab_trial
 from harness.lab.kernels import Built
 from harness.lab.plan import BOOTS
-from harness.model import Kernel, Killer, Mutant, Outcome, Side, Test, Trial
+from harness.model import (
+    Kernel,
+    Killer,
+    Mutant,
+    MutantResult,
+    MutantState,
+    MutantTrial,
+    Outcome,
+    Side,
+    Test,
+    Trial,
+)
 from harness.mutate.prepare import Prepared
+from harness.mutate.workshop import MutantBuild
 
 RESULT, DEADLINES = "result.json", "deadlines.json"
 # A mutant may make any test wait forever.  A test's deadline is a multiple of what it took without
@@ -101,6 +117,16 @@ class TestChooser:
             turns[test], before[way] = before[way], before[way] + 1
         return turns
 
+    def trial(self, mutant: Mutant, number: int) -> MutantTrial:
+        """Return what to try: the mutant with its tests, in a folder that ``number`` begins."""
+        chosen = self.choose(mutant)
+        name = re.sub(r"[^\w.+-]+", "-", f"{mutant.where}-{mutant.kind}")
+        tests = tuple((test, self.passing.get(test, 0.0)) for test in chosen.tests)
+        return MutantTrial(
+            *(f"{number:03}-{name}", mutant, tests, chosen.left_out),
+            link=chosen.reach is not Reach.NOWHERE,
+        )
+
     def reach(self, mutant: Mutant) -> Reach:
         """Return how tests reach the mutant's lines."""
         file = self.coverage.file(mutant.file)
@@ -121,22 +147,66 @@ class TestChooser:
 _LAST = 1 << 30  # a line after the last
 
 
-def run(prepared: Prepared, kernel: Kernel, chosen: Chosen, folder: Path) -> Trial:
+def attempt(prepared: Prepared, wanted: MutantTrial, build: MutantBuild, top: Path) -> MutantResult:
+    """Run a mutant's tests in a guest, with evidence below ``top``; its kernel is removed.
+
+    A fault of the host is tried once more.
+    """
+    begin, kernel = time.monotonic(), build.kernel
+    tests = tuple(test for test, _ in wanted.tests)
+    result = MutantResult(
+        *(wanted.mutant, MutantState.UNDECIDED),
+        executed_by=(*tests, *wanted.left_out),
+        built=build.seconds,
+    )
+    if kernel is None:
+        assert build.state is not None
+        return dataclasses.replace(result, state=build.state, message=build.message, executed_by=())
+    try:
+        for number in (1, 2):
+            folder = top / f"{wanted.name}{'-again' * (number - 1)}"
+            try:
+                trial = run(prepared, kernel, tests, folder)
+            except (HostFault, GuestFault) as error:
+                result = dataclasses.replace(result, message=error.what, folder=folder)
+                continue
+            found, ran = noticed(trial), len(trial.tests) - trial.left
+            if not (found or ran):
+                result = dataclasses.replace(result, message="no test ran", folder=folder)
+                continue
+            result = dataclasses.replace(
+                result,
+                state=MutantState.KILLED if found else MutantState.SURVIVED,
+                killer=found.killer if found else None,
+                test=found.test if found else "",
+                message=found.message if found else "",
+                ran=ran,
+                folder=folder,
+            )
+            break
+    except HarnessError as error:
+        result = dataclasses.replace(result, message=error.what)
+    finally:
+        shutil.rmtree(kernel.folder, ignore_errors=True)
+    return dataclasses.replace(result, tested=round(time.monotonic() - begin, 3))
+
+
+def run(prepared: Prepared, kernel: Kernel, tests: tuple[str, ...], folder: Path) -> Trial:
     """Boot a mutant's kernel and run the tests until one is bad.
 
-    Raises what ``trial.run`` raises.
+    Raises what ``lab.trial.run`` raises.
     """
     lab, plan = prepared.lab, prepared.lab.plan
-    known = ((test, prepared.passing.get(test, 0.0)) for test in chosen.tests)
+    known = ((test, prepared.passing.get(test, 0.0)) for test in tests)
     deadlines = {test: max(_LEAST, _SLOWER * seconds) for test, seconds in known}
     with paths.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         serial.write(folder / DEADLINES, deadlines)
     words = ("-x", "--deadlines", str(folder / DEADLINES))
-    plan = dataclasses.replace(plan.alone(chosen.tests), pytest_args=words)
+    plan = dataclasses.replace(plan.alone(tests), pytest_args=words)
     built = Built(Side.PATCHED, prepared.tip, kernel)
     chosen_lab = dataclasses.replace(lab, plan=plan)
-    result = trial.run(chosen_lab, built, folder, base=prepared.unchanged)
+    result = lab_trial.run(chosen_lab, built, folder, base=prepared.unchanged)
     serial.write(folder / RESULT, result, indent=1)
     return result
 

@@ -173,8 +173,7 @@ def test_a_test_is_ended_by_how_long_it_took_without_the_mutant(
     ready = prepared(tmp_path)
     slow = dataclasses.replace(unchanged(), tests=(Test("t.py::a", Outcome.PASS, 20.0),))
     ready = dataclasses.replace(ready, unchanged=slow)
-    chosen = Chosen(Reach.EXECUTED, ("t.py::a", "t.py::b"))
-    trials.run(ready, KERNEL, chosen, tmp_path / "trial")
+    trials.run(ready, KERNEL, ("t.py::a", "t.py::b"), tmp_path / "trial")
     (*_, file) = plans[0].pytest_args
     assert json.loads(Path(file).read_text()) == {"t.py::a": 100.0, "t.py::b": 30.0}
 
@@ -248,10 +247,10 @@ MUTANTS = tuple(mutant(line, patch=1 + line % 2) for line in (10, 11, 12, 13, 14
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., engine.Session]:
     """Return a function that makes a session whose tests notice mutants in even lines."""
 
-    def run(prepared: Prepared, kernel: Kernel, chosen: Chosen, folder: Path) -> Trial:
+    def run(prepared: Prepared, kernel: Kernel, tests: tuple[str, ...], folder: Path) -> Trial:
         line = int(folder.name.split("-")[2])
-        bad = Test(chosen.tests[0], Outcome.FAIL, message="E   assert 1 == 2")
-        return _trial(bad if line % 2 == 0 else Test(chosen.tests[0], Outcome.PASS))
+        bad = Test(tests[0], Outcome.FAIL, message="E   assert 1 == 2")
+        return _trial(bad if line % 2 == 0 else Test(tests[0], Outcome.PASS))
 
     monkeypatch.setattr(engine, "Workshop", FakeWorkshop)
     monkeypatch.setattr(mutants, "of_series", lambda *_: MUTANTS)

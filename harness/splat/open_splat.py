@@ -161,8 +161,9 @@ class OpenSplat:
         """Whether a line may belong to this splat, by its prefix and its caller."""
         if message.prefix != self.prefix:
             return False
-        own = message.caller == self.caller or not message.caller or not self.caller
-        return own or (self.kind is not None and self.kind.all_processors)
+        if message.caller == self.caller or not message.caller or not self.caller:
+            return True
+        return self.kind is not None and self.kind.all_processors
 
     def continued(self, number: int, message: Message) -> bool:
         """Whether a line is the rest of the line before it, which a mailer broke in two."""
@@ -191,7 +192,8 @@ class OpenSplat:
             self.clock = message.clock if message.clock is not None else self.clock
             self.answered = self.answered or _CPU.match(text) is not None
             self.traced = self.traced or _TRACE.match(text) is not None
-            self._name(text)
+            if self.headline is None:
+                self._name(text)
         else:
             self._foreign += 1
         self.ended = self._over(text)
@@ -199,7 +201,7 @@ class OpenSplat:
     def _name(self, text: str) -> None:
         """Give a report without a headline a name at the line that proves that it is one."""
         proof = _REGISTERS if self.lost else _CPU
-        if self.headline is None and proof.match(text):
+        if proof.match(text):
             nameless = LOST if self.lost else UNNAMED
             if match := nameless.first.match(""):
                 self.headline, self.match, self._ends = nameless, match, [Stop.CUT.value]
@@ -232,9 +234,10 @@ class OpenSplat:
     def _over(self, text: str) -> bool:
         if self.headline is None:
             return self._seen > PENDING
-        if any(end.match(text) for end in self._ends):
-            self.finished = True
-            return True
+        for end in self._ends:
+            if end.match(text):
+                self.finished = True
+                return True
         if not self.traced and not self.answered:
             return self._seen > self.headline.kind.header
         if self.headline.stop is Stop.TRACE:

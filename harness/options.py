@@ -164,7 +164,7 @@ _NAMED_VERBS, _TEST_VERBS = (*_SUITE_VERBS, "shell"), (*_SUITE_VERBS, "matrix")
 _SERIES_VERBS, _KERNEL_VERBS = (*_NAMED_VERBS, "series", "fetch"), (*_TEST_VERBS, "shell")
 _PAIR_VERBS = (*_RUN_VERBS, "check")  # these test a patched kernel and its base
 _HISTORY_VERBS = (*_TEST_VERBS, "compare", "history", "runs", "show", "gc", "report")
-_CLUSTER_VERBS = (*_RUN_VERBS, "check", "bisect")  # these can do their trials on other machines
+_CLUSTER_VERBS = (*_TEST_VERBS, "compare")  # these can do their trials on other machines
 
 SERIES, KERNEL, TESTS, GUESTS, RESULTS = "series", "kernel", "tests", "guests", "results"
 CLUSTER = "other machines"
@@ -312,16 +312,16 @@ OPTIONS = (
         help="the guest's /lib/modules (default: the folder modules next to IMAGE)"),
     CommandOption(pytest="--guest-scale", metavar="F", type=float, default=1.0,
         help="multiply all deadlines by this factor", guest="scale", carried=True),
-    CommandOption(pytest="--guest-folder", metavar="DIR",
-        help="folder for consoles and results"),
+    CommandOption(pytest="--guest-folder", metavar="DIR", help="folder for consoles and results"),
     CommandOption(pytest="--suite-folder", metavar="SUITE=DIR", default=(), carried=True,
         help="where the tests of a suite such as kselftest:TARGET were built"),
     CommandOption(pytest="--guest-booter", metavar="COMMAND", carried=True,
         help="a program to run instead of virtme-run (for tests)"),
     CommandOption(pytest="--run-first", metavar="FILE",
         help="a file with ids of tests, one a line, to run before all others"),
-    CommandOption(pytest="--only-first", default=False,
-        help="run no tests but those of --run-first"),
+    CommandOption(pytest="--only-first", default=False, help="run only those of --run-first"),
+    CommandOption(pytest="--deadlines", metavar="FILE",
+        help="a JSON file of seconds after which single tests are ended, as measured in the guest"),
     CommandOption(pytest="--kernel-options", metavar="FILE",
         help="a JSON file of config options that the running kernel must have"),
 )

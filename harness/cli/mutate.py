@@ -58,7 +58,9 @@ def mutation_plan(options: argparse.Namespace) -> MutationPlan:
     planned = plan.trusted(plan.complete(typed_plan(options), settings.load(Path.cwd())))
     require_suites(planned)
     counted = history.find_folder(options.run, db=planned.db) if options.run else None
-    wanted = MutationPlan(planned, kinds=tuple(options.only), run_folder=counted)
+    word = options.again
+    survivors = folder.to_resume(word, store.MUTATION, "mutation") if word else None
+    wanted = MutationPlan(planned, kinds=tuple(options.only), run_folder=counted, again=survivors)
     return _with_budget(wanted, options)
 
 
@@ -68,10 +70,13 @@ def _with_budget(planned: MutationPlan, options: argparse.Namespace) -> Mutation
         raise errors.UsageError("--at-least is a percentage", hint="--at-least 90")
     if options.minutes < 0:
         raise errors.UsageError("--minutes cannot be negative", hint="--minutes 30")
+    if options.seconds_each < 0:
+        raise errors.UsageError("--seconds-each cannot be negative", hint="--seconds-each 120")
     return dataclasses.replace(
         planned,
         seed=planned.seed if options.resume else options.seed,
         minutes=options.minutes,
         most=options.most,
+        seconds=options.seconds_each or planned.seconds,
         at_least=options.at_least or planned.at_least,
     )

@@ -46,6 +46,7 @@ class _Ticket:
 
     trial: QueuedTrial
     text: str
+    work: worker.Work
     parcels: tuple[bytes, bytes]
     view: RelayedTrial
     promise: concurrent.futures.Future[TrialReply]
@@ -121,9 +122,14 @@ class Cluster:
         )
 
     def submit(
-        self, wanted: TrialRequest, parcels: tuple[bytes, bytes], number: float, folder: Path
+        self,
+        wanted: TrialRequest,
+        parcels: tuple[bytes, bytes],
+        number: float,
+        folder: Path,
+        work: worker.Work = worker.one_trial,
     ) -> concurrent.futures.Future[TrialReply]:
-        """Request a trial; its evidence goes to ``folder``.
+        """Request a trial; its evidence goes to ``folder``.  ``work`` is what the worker calls.
 
         ``parcels`` are the pack of its sources and the archive of its suites; ``number`` is its
         commit's place among the others.  The future raises HostFault if there is no reply.
@@ -135,7 +141,7 @@ class Cluster:
             needs |= {"kvm": 1.0} if wanted.accel is Accel.KVM else {}
         trial = QueuedTrial(request.key_of(text), BuildPlace(wanted.config, number), needs)
         view = RelayedTrial(folder, self._progress)
-        ticket = _Ticket(trial, text, parcels, view, concurrent.futures.Future())
+        ticket = _Ticket(trial, text, work, parcels, view, concurrent.futures.Future())
         self._inbox.put(functools.partial(self._enqueue, ticket))
         if self._over.is_set():  # nobody may read the inbox any more
             ticket.promise.cancel()
@@ -219,7 +225,7 @@ class Cluster:
         parcels = [self._parcel(data) for data in ticket.parcels]
         ticket.running = self._client.submit(
             worker.perform,
-            *(ticket.trial.key, ticket.text, self._topic, known.name, *parcels),
+            *(ticket.trial.key, ticket.text, self._topic, known.name, ticket.work, *parcels),
             key=f"{ticket.trial.key}-{ticket.attempts}",
             resources=dict(ticket.trial.needs),
             workers=[known.address],

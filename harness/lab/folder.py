@@ -18,7 +18,6 @@ from harness.errors import HostFault, UsageError
 from harness.model import Plan
 from harness.results import evidence, store
 
-COMMAND = "command"  # holds the run's command line; the run that creates it owns the folder
 ELSEWHERE = "choose another folder with --out DIR"
 LEAST = 65536  # bytes that must be free after a run; with less, evidence may be lost
 
@@ -52,7 +51,9 @@ def _claimed(plan: Plan, started: datetime.datetime, command: str) -> Path:
     if plan.out is not None:
         plan.out.mkdir(parents=True, exist_ok=True)
         try:
-            with (plan.out / COMMAND).open("x", encoding="utf-8", errors="surrogateescape") as file:
+            with (plan.out / store.COMMAND).open(
+                "x", encoding="utf-8", errors="surrogateescape"
+            ) as file:
                 file.write(command + "\n")
         except FileExistsError:
             raise _is_taken(plan.out) from None
@@ -63,12 +64,12 @@ def _claimed(plan: Plan, started: datetime.datetime, command: str) -> Path:
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
             break
-    (folder / COMMAND).write_text(command + "\n", encoding="utf-8", errors="surrogateescape")
+    (folder / store.COMMAND).write_text(command + "\n", encoding="utf-8", errors="surrogateescape")
     return folder
 
 
 def _taken(folder: Path) -> bool:
-    return (folder / COMMAND).exists() or (folder / store.RUN).exists()
+    return (folder / store.COMMAND).exists() or (folder / store.RUN).exists()
 
 
 def _is_taken(folder: Path) -> HostFault:

@@ -49,7 +49,15 @@ if typing.TYPE_CHECKING:
     )
     from harness.model.lines import ChangedFile, ChangedLine, LineRange, LineState, SeriesLines
     from harness.model.matrix import AXES, MatrixCell, RunMatrix
-    from harness.model.mutation import Killer, Mutant, MutantResult, MutantState, Mutation, Score
+    from harness.model.mutation import (
+        Killer,
+        Mutant,
+        MutantResult,
+        MutantState,
+        MutantTrial,
+        Mutation,
+        Score,
+    )
     from harness.model.outcome import (
         Accel,
         GuestRecord,
@@ -107,6 +115,7 @@ __all__ = [
     "Mutant",
     "MutantResult",
     "MutantState",
+    "MutantTrial",
     "Mutation",
     "Observation",
     "ObservationRecord",

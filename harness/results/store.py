@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from harness.model import (
 )
 from harness.serial import DamagedError, to_json
 
+COMMAND = "command"  # holds the command line; what creates it owns the folder
 RUN, CHECK, BISECTION, COMPARISON = "run.json", "check.json", "bisect.json", "compare.json"
 RUN_SCHEMA, CHECK_SCHEMA, BISECTION_SCHEMA = 1, 1, 1
 MUTATION, MUTATION_SCHEMA = "mutate.json", 1
@@ -204,6 +206,14 @@ def load_search_state(folder: Path) -> SearchState:
     )
 
 
+def missing(folder: Path, name: str, hint: str) -> UsageError:
+    """Return the error for a folder without one of the JSON files."""
+    if name == RUN and (folder / COMMAND).exists():
+        what = f"the run in {folder} has no results yet, or was stopped before it had any"
+        return UsageError(what, hint=f"harness show {shlex.quote(str(folder))}")
+    return UsageError(f"{folder} holds no {name}", hint=hint)
+
+
 def read(
     folder: Path,
     name: str,
@@ -221,7 +231,7 @@ def read(
     try:
         table = serial.load(path)
     except FileNotFoundError:
-        raise UsageError(f"{folder} holds no {name}", hint=hint) from None
+        raise missing(folder, name, hint) from None
     except DamagedError as error:
         raise UsageError(f"{path} is damaged: {error}", hint=damaged) from error
     if not isinstance(table, dict):

@@ -240,6 +240,7 @@ examples:
   harness mutate patches/mine --at-least 90       exit code 1 below 90 %
   harness mutate --resume --minutes 60            go on where the last one ended
   harness mutate --run last --minutes 30          after `harness run --coverage`
+  harness mutate patches/mine --again last        the survivors, after adding tests
 """
 
 
@@ -271,6 +272,19 @@ def mutate(commands: Commands) -> None:
         default="",
         metavar="RUN",
         help="the results without a mutant are those of RUN, made with --coverage, such as last",
+    )
+    group.add_argument(
+        "--seconds-each",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="give each mutant the tests that took S seconds without it (default: all)",
+    )
+    group.add_argument(
+        "--again",
+        default="",
+        metavar="MUTATION",
+        help="only mutants that were not killed in MUTATION, a folder, or last",
     )
     group.add_argument(
         "--at-least",

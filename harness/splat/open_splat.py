@@ -55,6 +55,11 @@ _BELONGS = re.compile(
     r"\[(?:ECR|EFA|BLINK|ERET|STAT32) *\]: |(?:era|ra|ERA|CRMD|PRMD|EUEN|ECFG|ESTAT|BADV|PRID): |"
     r"Object 0x|Disabling lock|Allocated |Freed |[=-]{20,}|\s*$|---\[|Kernel Offset|CR2|addr:|file:"
 )
+# A line of a report of lockdep: a mail may quote its first line alone.
+_ABOUT_LOCKS = re.compile(
+    r"-{20,}|={20,}|CPU: ?\d|.*(?:is trying to |takes:|locks? held|locking correctness|"
+    r"lockdep annotation|\w\+0x[0-9a-f]|\w \(\S+:\d+\))"
+)
 _EMPTY = re.compile(r"[\s=-]*$")
 # A memory cgroup at its limit: not a fault of the kernel.
 _LIMITED = re.compile(
@@ -105,9 +110,11 @@ class OpenSplat:
 
     @property
     def proven(self) -> bool:
-        """Whether it is a report even if it has no headline."""
+        """Whether it is a report even if its headline is lost, or one that a person may quote."""
         if self.headline is LOST:
             return self.traced and self.finished
+        if self.kind is not None and self.kind.name == "lockdep" and not self.stamped:
+            return any(map(_ABOUT_LOCKS.match, self.lines[self.head + 1 :]))
         return self.headline is not UNNAMED or self.traced
 
     @property

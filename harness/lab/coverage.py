@@ -133,7 +133,7 @@ class _Tally:
         self._spans: dict[str, tuple[_Spans, _Spans]] = {}
         self._sources: dict[tuple[str, str], _Spans] = {}
         # By object and file: what a line's counter tells about, with which sign.
-        self._targets: dict[tuple[str, str], dict[int, list[tuple[int, int]]]] = {}
+        self._tells: dict[tuple[str, str], dict[int, list[tuple[int, int]]]] = {}
 
     def test(self, name: str) -> int | None:
         """Return a test's index; None for the time before the first test."""
@@ -143,12 +143,12 @@ class _Tally:
         """Remember what an object counts, of which ``counts`` is an example."""
         for file, own in counts.lines.items():
             path = self.path(file)
-            if path and (name, file) not in self._targets:
-                targets = self._targets[name, file] = {}
+            if path and (name, file) not in self._tells:
+                tells = self._tells[name, file] = {}
                 for number, (source, behind) in self._source(name, path, own).items():
                     self.lines[path].setdefault(number, _LineTally())
                     for line, factor in ((source, 1), (behind, -1)):
-                        targets.setdefault(line, []).append((number, factor))
+                        tells.setdefault(line, []).append((number, factor))
         for file, called in counts.functions.items():
             if path := self.path(file):
                 for function in called:
@@ -171,10 +171,10 @@ class _Tally:
         """Add what the counters of an object gained during a test."""
         test = self.test(name)
         for file, own in gained.lines.items():
-            path, targets = self.path(file), self._targets.get((of, file), {})
+            path, tells = self.path(file), self._tells.get((of, file), {})
             times: collections.Counter[int] = collections.Counter()
             for line, count in own.items():
-                for number, factor in targets.get(line, ()) if count else ():
+                for number, factor in tells.get(line, ()) if count else ():
                     times[number] += factor * count
             for number, count in times.items():
                 _count(self.lines[path][number], test, count)

@@ -20,11 +20,15 @@ from harness.model import Option
 from harness.progress import Progress, Stage
 
 _TOP = "tools/testing/selftests"
-# What the self-tests and the installed headers are built from, the last three by exec and net.
+# What self-tests and the installed headers are built from; exec needs samples, net what follows.
 # tools/net/ynl looks for MAINTAINERS in the folders above it, and never stops where there is none.
-_FOLDERS = (
+_PARTS = (
     *("Makefile", "scripts", "include", "tools", "usr", "arch/{arch}"),
     *("samples", "Documentation/netlink", "MAINTAINERS"),
+    # Files of the kernel itself that mm, iommu and kvm include.  make leaves programs out, and says
+    # nothing, if the first is not there.
+    *("mm/gup_test.h", "lib/test_hmm_uapi.h", "lib/rbtree.c"),
+    "drivers/iommu/iommufd/iommufd_test.h",
 )
 _OPTION = re.compile(r"^CONFIG_(\w+)=(y|m|n|\d+|\".*\")\s*$", re.MULTILINE)
 _TAIL = 40  # lines of make's output in an error
@@ -117,7 +121,7 @@ def build(whats: Sequence[str], sources: Sources, progress: Progress) -> Mapping
     installed, NotBuilt if it does not compile.
     """
     arch = architectures.named(sources.toolchain.arch).folder
-    parts = [folder.format(arch=arch) for folder in _FOLDERS]
+    parts = [part.format(arch=arch) for part in _PARTS]
     objects = [git.object_of(sources.repo, f"{sources.commit}:{part}") for part in parts]
     key = hashlib.sha256(repr((objects, sources.toolchain)).encode()).hexdigest()[:20]
     place = paths.cache("kselftest") / key

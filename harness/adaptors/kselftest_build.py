@@ -33,9 +33,10 @@ _PARTS = (
 _OPTION = re.compile(r"^CONFIG_(\w+)=(y|m|n|\d+|\".*\")\s*$", re.MULTILINE)
 _TAIL = 40  # lines of make's output in an error
 
-# What a compiler or linker says when something is not installed, and Debian's packages.
+# What compiler, linker, make and shell say when something is not installed, and Debian's packages.
 _LACKING = re.compile(
     r"cannot find -l(?P<library>[\w.+-]+)|fatal error: (?P<header>[\w./-]+\.h): No such file"
+    r"|^make(?:\[\d+\])?: (?P<program>[\w+-]+): No such file|: (?P<command>[\w+-]+): not found$"
 )
 _PACKAGES = {
     "cap": "libcap-dev",
@@ -66,6 +67,12 @@ _PACKAGES = {
     "liburing.h": "liburing-dev",
     "fuse.h": "libfuse-dev",
     "gelf.h": "libelf-dev",
+    "clang": "clang",
+    "llvm-objcopy": "llvm",
+    "llvm-strip": "llvm",
+    "pahole": "dwarves",
+    "bpftool": "bpftool",
+    "rst2man": "python3-docutils",
 }
 
 
@@ -189,7 +196,7 @@ def _make(sources: Sources, scratch: Path, what: str, words: Sequence[str]) -> N
 def failure(what: str, lines: list[str]) -> HostFault | NotBuilt:
     """Return the error for a target that was not built: something is missing, or it is wrong."""
     found = [match for line in lines if (match := _LACKING.search(line))]
-    names = {match["library"] or match["header"]: match["library"] for match in found}
+    names = {match[match.lastgroup or 0]: match["library"] for match in found}
     packages = sorted({_PACKAGES[name] for name in names if name in _PACKAGES})
     if packages:
         lacking = ", ".join(f"lib{name}" if library else name for name, library in names.items())

@@ -172,6 +172,15 @@ def test_a_missing_library_is_named_with_its_package() -> None:
     assert header.hint == "on Debian: apt install libnuma-dev"
 
 
+@pytest.mark.parametrize(
+    "line", ["make[1]: clang: No such file or directory", "/bin/sh: 1: clang: not found"]
+)
+def test_a_missing_program_is_named_with_its_package(line: str) -> None:
+    fault = kselftest_build.failure("net", [line, "make[1]: *** [bpf.mk:42: x.bpf.o] Error 127"])
+    assert fault.what == "--kselftest net cannot be built: clang not installed"
+    assert fault.hint == "on Debian: apt install clang"
+
+
 def test_a_self_test_may_include_the_kernels_own_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

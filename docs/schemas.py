@@ -10,9 +10,10 @@ import types
 import typing
 
 from harness.history.histories import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
-from harness.model import Bisected, Comparison, Matrix, Mutation, Run
+from harness.model import Bisected, Comparison, Matrix, Mutation, Run, RunMatrix
 from harness.results.store import BISECTION_SCHEMA as BISECT
 from harness.results.store import CHECK_SCHEMA as CHECK
+from harness.results.store import MATRIX_SCHEMA as MATRIX
 from harness.results.store import MUTATION_SCHEMA as MUTATE
 from harness.results.store import RUN_SCHEMA as RUN
 
@@ -39,6 +40,7 @@ def made(comment: str) -> dict[str, Schema]:
         "compare": _object(Comparison, verdict),
         "bisect": _object(Bisected, {**proof, "exit_code": _CODE}, BISECT),
         "mutate": _object(Mutation, scored, MUTATE),
+        "matrix": _object(RunMatrix, {"exit_code": _CODE}, MATRIX),
         "runs": _one({"runs": tuple[RunRow, ...]}),
         "history": _one(
             {

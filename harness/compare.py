@@ -3,16 +3,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import typing
 from pathlib import Path
 
-from harness import paths
-from harness.errors import UsageError
+from harness import paths, settings
+from harness.cluster import connect
+from harness.errors import HarnessError, UsageError
+from harness.lab import plan as lab_plan
 from harness.lab import rerun
-from harness.model import Comparison, CompilerWarning, GuestRecord, Outcome, Splat, Test, Trial
+from harness.lab.kernels import Lab, find_source
+from harness.model import (
+    Comparison,
+    CompilerWarning,
+    GuestRecord,
+    Outcome,
+    Plan,
+    Splat,
+    Test,
+    Trial,
+)
 from harness.progress import Progress
 from harness.results import evidence, journal, statistics, store
 from harness.results.regression import changes, new_splats, new_warnings
+
+if typing.TYPE_CHECKING:
+    from harness.cluster.driver import Cluster
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,16 +107,25 @@ def _results(
 
 
 def compare(
-    base: KernelResults, patched: KernelResults, times: int, place: Path, progress: Progress
+    base: KernelResults,
+    patched: KernelResults,
+    times: int,
+    place: Path,
+    progress: Progress,
+    where: Plan | None = None,
 ) -> Comparison:
     """Compare the results of two kernels.
 
     Each suspected regression is rerun ``times`` times on each kernel, alone in a fresh guest, if
     the kernels still exist; with 0 it stays suspected.  Evidence of the reruns goes to ``place``.
+    If the plan ``where`` names workers, they build the kernels again and rerun.
     """
     old, new = base.outcomes(), patched.outcomes()
     changed = changes(old.values(), new.values())
-    settled = rerun.settle(changed, (base.folder, patched.folder), times, place, progress)
+    with connect.workers(where or Plan(), progress) as cluster:
+        runners = _Remote(cluster, progress).runner if cluster else None
+        folders = (base.folder, patched.folder)
+        settled = rerun.settle(changed, folders, times, place, progress, runners)
     both = old.keys() & new.keys()
     alike = base.copied == patched.copied
     return Comparison(
@@ -121,6 +147,36 @@ def compare(
         error=patched.error,
         untestable="neither kernel was tested" if base.error and patched.error else "",
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Remote:
+    """Reruns tests of runs on workers, which build the kernels again."""
+
+    cluster: Cluster
+    progress: Progress
+
+    def runner(self, folder: Path, place: Path) -> rerun.TestRunner | None:
+        """Return what reruns the tests of a side's folder; None if its run cannot be repeated."""
+        from harness.cluster.trials import RemoteLab, RemoteRetries  # they need Dask
+
+        try:
+            run = store.load_run(folder.parent)
+            side = next(side for side in run.sides if side.side == folder.name)
+            if run.plan is None:
+                return None
+            with contextlib.chdir(run.plan.folder):  # paths on its command line start there
+                project = settings.load(run.plan.folder)
+                planned = lab_plan.trusted(lab_plan.complete(run.plan, project))
+                lab = Lab.of(planned, self.progress, boots=False)
+                source = find_source(planned, self.progress)
+                lab = lab.with_suites(source, suggesting=True)
+                remote, checkouts = RemoteLab.of(self.cluster, lab, source)
+        except (HarnessError, OSError, StopIteration) as error:
+            self.progress.say(f"{folder}: its kernel cannot be built again: {error}")
+            return None
+        checkout = dict(checkouts)[side.side]
+        return RemoteRetries(remote, side.side, checkout, place, side.kernel.key)
 
 
 def _new_warnings(base: KernelResults, patched: KernelResults) -> tuple[CompilerWarning, ...]:

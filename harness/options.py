@@ -158,20 +158,20 @@ class CommandOption:
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Plan)}
 
-_KERNEL_VERBS = ("run", "check", "bisect", "mutate", "shell")
-_SERIES_VERBS = (*_KERNEL_VERBS, "series", "fetch")
-_TEST_VERBS = ("run", "check", "bisect", "mutate")
-_PAIR_VERBS = ("run", "check")  # these test a patched kernel and its base
+_RUN_VERBS = ("run", "matrix")  # a matrix has no options that its axes stand for
+_SUITE_VERBS = ("run", "check", "bisect", "mutate")
+_NAMED_VERBS, _TEST_VERBS = (*_SUITE_VERBS, "shell"), (*_SUITE_VERBS, "matrix")
+_SERIES_VERBS, _KERNEL_VERBS = (*_NAMED_VERBS, "series", "fetch"), (*_TEST_VERBS, "shell")
+_PAIR_VERBS = (*_RUN_VERBS, "check")  # these test a patched kernel and its base
 _HISTORY_VERBS = (*_TEST_VERBS, "compare", "history", "runs", "show", "gc", "report")
-
-_CLUSTER_VERBS = ("run", "check", "bisect")  # these can do their trials on other machines
+_CLUSTER_VERBS = (*_TEST_VERBS, "compare")  # these can do their trials on other machines
 
 SERIES, KERNEL, TESTS, GUESTS, RESULTS = "series", "kernel", "tests", "guests", "results"
 CLUSTER = "other machines"
 
 # fmt: off
 OPTIONS = (
-    CommandOption("--no-series", "test the kernel without a series", _KERNEL_VERBS, SERIES,
+    CommandOption("--no-series", "test the kernel without a series", _NAMED_VERBS, SERIES,
         plan="no_series"),
     CommandOption("--pick", "choose one of several series by subject or message id",
         _SERIES_VERBS, SERIES, metavar="WORDS", plan="pick"),
@@ -180,15 +180,16 @@ OPTIONS = (
     CommandOption("--trust", "allow scripts and build rules that the series changes to run",
         _KERNEL_VERBS, SERIES, plan="trust"),
     CommandOption("--kernel", "a kernel release: 7.2.13, or 7.2 for the newest 7.2.x",
-        _KERNEL_VERBS, KERNEL, metavar="X.Y[.Z]", plan="kernel", setting="kernel", repeated=True),
+        _NAMED_VERBS, KERNEL, metavar="X.Y[.Z]", plan="kernel", setting="kernel",
+        repeated=True),
     CommandOption("--refresh", "check for a newer X.Y.Z now (default: once a day)",
         _KERNEL_VERBS, KERNEL, plan="refresh"),
-    CommandOption("--tree", "your own kernel git tree", _SERIES_VERBS, KERNEL,
+    CommandOption("--tree", "your own kernel git tree", (*_SERIES_VERBS, "matrix"), KERNEL,
         metavar="DIR", type=path, plan="tree", setting="tree"),
     CommandOption("--base", "the base commit in --tree", _SERIES_VERBS, KERNEL,
         metavar="REF", plan="base", setting="base"),
     CommandOption("--kconfig", "an additional config fragment, such as debug",
-        _KERNEL_VERBS, KERNEL, metavar="FILE|NAME", plan="fragments", setting="kconfig",
+        _NAMED_VERBS, KERNEL, metavar="FILE|NAME", plan="fragments", setting="kconfig",
         repeated=True),
     CommandOption("--no-follow", "do not add the options that the series needs to be compiled",
         _KERNEL_VERBS, KERNEL, plan="no_follow", repeated=True),
@@ -197,32 +198,32 @@ OPTIONS = (
     CommandOption("--arch", f"the architecture: {_ARCHITECTURES}", _KERNEL_VERBS, KERNEL,
         metavar="ARCH", plan="arch", pytest="--guest-arch", guest="arch", setting="arch",
         repeated=True, carried=True),
-    CommandOption("--llvm", "build with clang and lld", _KERNEL_VERBS, KERNEL,
+    CommandOption("--llvm", "build with clang and lld", _NAMED_VERBS, KERNEL,
         plan="llvm", setting="llvm", repeated=True),
     CommandOption("--jobs", "number of make jobs (default: one per CPU)",
         _KERNEL_VERBS, KERNEL, metavar="N", type=int, plan="jobs"),
     CommandOption("--patched-only", "do not test the base", _PAIR_VERBS, TESTS,
         plan="patched_only", repeated=True),
     CommandOption("--suite", "pytest files or folders to run in the guest, or KIND:WHAT",
-        _TEST_VERBS, TESTS, metavar="PATH", plan="suites", setting="suites", repeated=True),
+        _SUITE_VERBS, TESTS, metavar="PATH", plan="suites", setting="suites", repeated=True),
     CommandOption("--program",
         "a command to run as a test: exit status 0 passes, 4 skips; or a folder of programs",
-        _TEST_VERBS, TESTS, metavar="COMMAND", type=suite_of("program"), plan="suites",
+        _SUITE_VERBS, TESTS, metavar="COMMAND", type=suite_of("program"), plan="suites",
         short_for="--suite"),
     CommandOption("--kselftest", "kernel self-tests, such as filesystems/statmount",
-        _TEST_VERBS, TESTS, metavar="TARGET[:TEST]", type=items_of("kselftest"), plan="suites",
+        _SUITE_VERBS, TESTS, metavar="TARGET[:TEST]", type=items_of("kselftest"), plan="suites",
         short_for="--suite"),
     CommandOption("--kunit", "KUnit suites, by name, such as 'ext4*'",
-        _TEST_VERBS, TESTS, metavar="GLOB", type=suite_of("kunit"), plan="suites",
+        _SUITE_VERBS, TESTS, metavar="GLOB", type=suite_of("kunit"), plan="suites",
         short_for="--suite"),
     CommandOption("--blktests", "tests of a blktests checkout, such as DIR:nvme/003",
-        _TEST_VERBS, TESTS, metavar="DIR[:GROUP|:TEST]", type=items_of("blktests"),
+        _SUITE_VERBS, TESTS, metavar="DIR[:GROUP|:TEST]", type=items_of("blktests"),
         plan="suites", short_for="--suite"),
     CommandOption("--fstests", "tests of an fstests checkout, such as DIR:generic/quick",
-        _TEST_VERBS, TESTS, metavar="DIR[:GROUP|:TEST]", type=items_of("fstests"),
+        _SUITE_VERBS, TESTS, metavar="DIR[:GROUP|:TEST]", type=items_of("fstests"),
         plan="suites", short_for="--suite"),
     CommandOption("--no-suggest",
-        "do not add the tree's own tests to a series that has no suites", ("run",), TESTS,
+        "do not add the tree's own tests to a series that has no suites", _RUN_VERBS, TESTS,
         plan="no_suggest", repeated=True),
     CommandOption("--affected",
         "run first the tests that executed what differs from the revision counted last",
@@ -256,7 +257,7 @@ OPTIONS = (
         TESTS, metavar="KIND", plan="ignored_splats", pytest="--ignore-splat",
         repeated=True, carried=True),
     CommandOption("--strict", "count flaky tests, and failures that the base has too, as bad",
-        ("run",), TESTS, plan="strict", repeated=True),
+        _RUN_VERBS, TESTS, plan="strict", repeated=True),
     CommandOption("--accel", "how QEMU runs guest code (default: KVM where it works)",
         _KERNEL_VERBS, GUESTS, choices=("auto", "kvm", "tcg"), plan="accel", pytest="--accel",
         setting="accel", carried=True),
@@ -289,7 +290,7 @@ OPTIONS = (
     CommandOption("--hold-for", "keep the guest of a failing test for S seconds; needs no terminal",
         ("run",), GUESTS, metavar="S", type=float, plan="hold_for", pytest="--hold-for"),
     CommandOption("--vmcore", "dump the memory of a kernel that panics or hangs, for drgn",
-        ("run",), GUESTS, plan="vmcore", pytest="--vmcore", guest="vmcore"),
+        _RUN_VERBS, GUESTS, plan="vmcore", pytest="--vmcore", guest="vmcore"),
     CommandOption("--out", "the folder for the evidence (default: a new one)",
         (*_TEST_VERBS, "compare"), RESULTS, metavar="DIR", type=path, plan="out"),
     CommandOption("--db", "the history database (see docs/history.md)",
@@ -311,16 +312,16 @@ OPTIONS = (
         help="the guest's /lib/modules (default: the folder modules next to IMAGE)"),
     CommandOption(pytest="--guest-scale", metavar="F", type=float, default=1.0,
         help="multiply all deadlines by this factor", guest="scale", carried=True),
-    CommandOption(pytest="--guest-folder", metavar="DIR",
-        help="folder for consoles and results"),
+    CommandOption(pytest="--guest-folder", metavar="DIR", help="folder for consoles and results"),
     CommandOption(pytest="--suite-folder", metavar="SUITE=DIR", default=(), carried=True,
         help="where the tests of a suite such as kselftest:TARGET were built"),
     CommandOption(pytest="--guest-booter", metavar="COMMAND", carried=True,
         help="a program to run instead of virtme-run (for tests)"),
     CommandOption(pytest="--run-first", metavar="FILE",
         help="a file with ids of tests, one a line, to run before all others"),
-    CommandOption(pytest="--only-first", default=False,
-        help="run no tests but those of --run-first"),
+    CommandOption(pytest="--only-first", default=False, help="run only those of --run-first"),
+    CommandOption(pytest="--deadlines", metavar="FILE",
+        help="a JSON file of seconds after which single tests are ended, as measured in the guest"),
     CommandOption(pytest="--kernel-options", metavar="FILE",
         help="a JSON file of config options that the running kernel must have"),
 )

@@ -41,6 +41,7 @@ from harness.results import evidence, store
 from harness.results.regression import compared, new_splats
 
 if typing.TYPE_CHECKING:
+    from harness.cluster.driver import Cluster
     from harness.cluster.trials import RemoteLab
 
 _MOST_SHOWN = 20  # lines about code that is not compiled
@@ -66,17 +67,19 @@ def run(
     progress: Progress,
     command: tuple[str, ...] = (),
     began: Callable[[Path, Source], None] = lambda *_: None,
+    joined: Cluster | None = None,
 ) -> Run:
     """Test the plan's series; all results are also written to the run's folder.
 
     ``began`` is called with the run's folder and the source commit, as soon as the folder exists.
-    Raises a HarnessError when there is no verdict: see harness.errors for the kinds.
+    ``joined`` are workers to use, instead of those that the plan names.  Raises a HarnessError
+    when there is no verdict: see harness.errors for the kinds.
     """
     begin, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
     guest.sweep()
     require_suites(plan)
     folder.check(plan)
-    with connect.workers(plan, progress) as cluster:
+    with connect.workers(plan, progress, joined) as cluster:
         lab = Lab.of(plan, progress, boots=cluster is None)
         arch = lab.toolchain.arch
         if not architectures.named(arch).proven:

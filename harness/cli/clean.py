@@ -19,8 +19,8 @@ from harness.cache import CacheEntry
 from harness.cli import runs
 from harness.cli.terminal import ago
 from harness.history import retention, waiting
-from harness.lab.folder import COMMAND
 from harness.progress import Progress
+from harness.results.store import COMMAND
 
 # A run's folder name begins with the run's time, or with .removed.N. during its removal.
 _RUN_FOLDER = re.compile(r"(\.removed\.\d+\.)?\d{8}-\d{6}-")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness import compare, errors, history, paths
 from harness.cli import differences
+from harness.cli.parser import typed_plan
 from harness.progress import Progress
 from harness.results import store
 
@@ -31,7 +32,9 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     ):
         folder = _evidence_folder(options.out)
         recording.at(folder)
-        comparison = compare.compare(base, patched, options.reruns, folder, progress)
+        comparison = compare.compare(
+            base, patched, options.reruns, folder, progress, typed_plan(options, ())
+        )
         with paths.writing(folder, _ELSEWHERE):
             store.save_comparison(folder, comparison)
         recording.finish(comparison.verdict)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import os
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from harness import errors, history, paths, settings
 from harness.cli.parser import typed_plan
-from harness.lab import plan
+from harness.lab import folder, plan
 from harness.lab.plan import require_suites
 from harness.mutate import report
 from harness.mutate.engine import mutate
@@ -27,7 +26,9 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     earlier, command = None, options.command
     with paths.in_use():
         if options.resume:
-            earlier = store.load_mutation(_folder(options.resume))
+            earlier = store.load_mutation(
+                folder.to_resume(options.resume, store.MUTATION, "mutation")
+            )
             command = earlier.command
             planned = _with_budget(MutationPlan.load(earlier.folder), options)
             os.chdir(planned.run.folder)
@@ -56,8 +57,10 @@ def mutation_plan(options: argparse.Namespace) -> MutationPlan:
             raise errors.UsageError(f"there is no kind of mutant {name!r}", hint=known)
     planned = plan.trusted(plan.complete(typed_plan(options), settings.load(Path.cwd())))
     require_suites(planned)
-    folder = history.find_folder(options.run, db=planned.db) if options.run else None
-    wanted = MutationPlan(planned, kinds=tuple(options.only), run_folder=folder)
+    counted = history.find_folder(options.run, db=planned.db) if options.run else None
+    word = options.again
+    survivors = folder.to_resume(word, store.MUTATION, "mutation") if word else None
+    wanted = MutationPlan(planned, kinds=tuple(options.only), run_folder=counted, again=survivors)
     return _with_budget(wanted, options)
 
 
@@ -67,23 +70,13 @@ def _with_budget(planned: MutationPlan, options: argparse.Namespace) -> Mutation
         raise errors.UsageError("--at-least is a percentage", hint="--at-least 90")
     if options.minutes < 0:
         raise errors.UsageError("--minutes cannot be negative", hint="--minutes 30")
+    if options.seconds_each < 0:
+        raise errors.UsageError("--seconds-each cannot be negative", hint="--seconds-each 120")
     return dataclasses.replace(
         planned,
         seed=planned.seed if options.resume else options.seed,
         minutes=options.minutes,
         most=options.most,
+        seconds=options.seconds_each or planned.seconds,
         at_least=options.at_least or planned.at_least,
     )
-
-
-def _folder(word: str) -> Path:
-    """Return the folder to continue: the named one, or the last mutation's."""
-    if word != "last":
-        return Path(word).absolute()
-    runs, found = paths.state("runs"), []
-    for path in runs.glob(f"*/{store.MUTATION}"):
-        with contextlib.suppress(OSError):
-            found.append((path.stat().st_mtime, path.parent))
-    if not found:
-        raise errors.UsageError(f"no mutation found in {runs}", hint="--resume DIR")
-    return max(found)[1]

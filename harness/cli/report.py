@@ -113,9 +113,10 @@ def _no_other_form(folder: Path) -> UsageError:
     if (folder / store.MUTATION).exists():
         what = f"a mutation has only an HTML page; its text is {folder}/mutate.txt"
         return UsageError(what, hint=command)
-    return _is_comparison(folder) or UsageError(
-        f"{folder} holds no {store.RUN}", hint="the folder of a run"
-    )
+    if (folder / store.MATRIX).exists():
+        what = "a matrix has only an HTML page; each of its cells is a run"
+        return UsageError(what, hint=f"harness report {shlex.quote(str(folder))}/CELL")
+    return _is_comparison(folder) or store.missing(folder, store.RUN, "the folder of a run")
 
 
 def _is_comparison(folder: Path) -> UsageError | None:

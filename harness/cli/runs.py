@@ -32,6 +32,7 @@ RESULTS: dict[str, Callable[[Path], object]] = {
     store.COMPARISON: store.load_comparison,
     store.BISECTION: store.load_bisection,
     store.MUTATION: store.load_mutation,
+    store.MATRIX: store.load_matrix,
 }
 _FILES = {
     "report.html": "page",
@@ -40,6 +41,7 @@ _FILES = {
     store.COMPARISON: "compared",
     store.BISECTION: "bisected",
     store.MUTATION: "mutants",
+    store.MATRIX: "cells",
     "splats.txt": "splats",
 }
 _FAILURES = 20  # maximum number of failures shown for a run whose folder was removed
@@ -186,6 +188,10 @@ def _show_result(folder: Path, name: str) -> None:
 
         mutation = dataclasses.replace(store.load_mutation(folder), folder=folder)
         print(report.text(mutation), end="")
+    elif name == store.MATRIX:
+        from harness.cli import matrix
+
+        matrix.show(store.load_matrix(folder))
     else:
         print((folder / "bisect.txt").read_text(encoding="utf-8"), end="")
 

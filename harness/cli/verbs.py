@@ -49,6 +49,11 @@ VERBS = {
     "mutate": Verb(
         "break each line that a series adds, and see if a test notices", "kernels", "mutate:run"
     ),
+    "matrix": Verb(
+        "run all combinations of series, kernels, configs, compilers and suites",
+        "kernels",
+        "matrix:run",
+    ),
     "report": Verb(
         "write a run as an HTML page, a mail, JUnit, TAP, KCIDB", "results", "report:run"
     ),

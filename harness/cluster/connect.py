@@ -75,15 +75,18 @@ def local_count(on: str) -> int:
 
 
 @contextlib.contextmanager
-def workers(plan: Plan, progress: Progress) -> Iterator[Cluster | None]:
+def workers(
+    plan: Plan, progress: Progress, joined: Cluster | None = None
+) -> Iterator[Cluster | None]:
     """Connect to the plan's workers during the context; yield None if it has none.
 
-    At the end of the context all trials have ended.  Raises UsageError for an unsafe address or
+    ``joined`` is yielded instead: workers that are already connected, and stay so.  Otherwise, at
+    the end of the context all trials have ended.  Raises UsageError for an unsafe address or
     without Dask, HostFault without usable workers.
     """
     on = plan.on
-    if not on:
-        yield None
+    if joined is not None or not on:
+        yield joined
         return
     if plan.hold or plan.hold_for:
         raise UsageError("--hold keeps a guest of this machine", hint="leave out --on")

@@ -46,6 +46,7 @@ class _Ticket:
 
     trial: QueuedTrial
     text: str
+    work: worker.Work
     parcels: tuple[bytes, bytes]
     view: RelayedTrial
     promise: concurrent.futures.Future[TrialReply]
@@ -74,6 +75,7 @@ class Cluster:
         self._parcels: dict[str, Any] = {}
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._over, self._changed = threading.Event(), threading.Condition()
+        self._stopped = False
         self._driver = worker.versions("driver")
         self._plugin = TrialWorkers(self._topic, self._driver, self.token, shares)
 
@@ -120,9 +122,14 @@ class Cluster:
         )
 
     def submit(
-        self, wanted: TrialRequest, parcels: tuple[bytes, bytes], number: float, folder: Path
+        self,
+        wanted: TrialRequest,
+        parcels: tuple[bytes, bytes],
+        number: float,
+        folder: Path,
+        work: worker.Work = worker.one_trial,
     ) -> concurrent.futures.Future[TrialReply]:
-        """Request a trial; its evidence goes to ``folder``.
+        """Request a trial; its evidence goes to ``folder``.  ``work`` is what the worker calls.
 
         ``parcels`` are the pack of its sources and the archive of its suites; ``number`` is its
         commit's place among the others.  The future raises HostFault if there is no reply.
@@ -134,13 +141,19 @@ class Cluster:
             needs |= {"kvm": 1.0} if wanted.accel is Accel.KVM else {}
         trial = QueuedTrial(request.key_of(text), BuildPlace(wanted.config, number), needs)
         view = RelayedTrial(folder, self._progress)
-        ticket = _Ticket(trial, text, parcels, view, concurrent.futures.Future())
+        ticket = _Ticket(trial, text, work, parcels, view, concurrent.futures.Future())
         self._inbox.put(functools.partial(self._enqueue, ticket))
+        if self._over.is_set():  # nobody may read the inbox any more
+            ticket.promise.cancel()
         return ticket.promise
 
     def drop(self, promise: concurrent.futures.Future[TrialReply]) -> None:
         """Stop a trial that is not needed any more."""
         self._inbox.put(functools.partial(self._drop, promise))
+
+    def stop(self) -> None:
+        """End all trials, and those that are requested later."""
+        self._inbox.put(self._cancel_all)
 
     # The thread that owns the state
 
@@ -156,6 +169,9 @@ class Cluster:
                 self._place()
             with self._changed:
                 self._changed.notify_all()
+        with contextlib.suppress(queue.Empty):
+            while True:  # whoever waits for a trial that came too late
+                self._inbox.get_nowait()()
 
     def _hear(self, message: dict[str, Any]) -> None:
         """Take a message of a worker.  The connection's thread must not wait."""
@@ -187,6 +203,9 @@ class Cluster:
     # Trials begin
 
     def _enqueue(self, ticket: _Ticket) -> None:
+        if self._stopped:
+            ticket.promise.cancel()
+            return
         self._tickets[ticket.trial.key] = ticket
         self._queue.append(ticket.trial)
         self._place()
@@ -206,7 +225,7 @@ class Cluster:
         parcels = [self._parcel(data) for data in ticket.parcels]
         ticket.running = self._client.submit(
             worker.perform,
-            *(ticket.trial.key, ticket.text, self._topic, known.name, *parcels),
+            *(ticket.trial.key, ticket.text, self._topic, known.name, ticket.work, *parcels),
             key=f"{ticket.trial.key}-{ticket.attempts}",
             resources=dict(ticket.trial.needs),
             workers=[known.address],
@@ -295,7 +314,7 @@ class Cluster:
 
     def _cancel(self) -> None:
         """End all trials on all workers, and wait until they have."""
-        self._inbox.put(self._cancel_all)
+        self.stop()
         end = time.monotonic() + _PARTING
         with self._changed:
             while self._tickets or any(known.runs for known in self.workers.values()):
@@ -314,6 +333,7 @@ class Cluster:
                 promise.cancel()
 
     def _cancel_all(self) -> None:
+        self._stopped = True
         tickets = list(self._tickets.values())
         self._queue.clear()
         running = [ticket.running for ticket in tickets if ticket.running is not None]

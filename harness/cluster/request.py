@@ -26,6 +26,7 @@ from harness.model import (
     Checkout,
     Followed,
     Kernel,
+    MutantTrial,
     Plan,
     Request,
     SeriesLines,
@@ -60,7 +61,8 @@ class TrialRequest:
     ``base`` and ``tip`` are the ends of the series, ``counted`` the objects that get counters.
     ``suites`` is the digest of the archive with the suites' files.  ``keep``: the result of an
     earlier trial of the same kernel will do.  ``lean``: so will a kernel without debug info.
-    ``boots``: without it the kernel is only built.  ``token`` names a file in the driver's cache:
+    ``boots``: without it the kernel is only built.  ``mutants``: these are tried instead, one after
+    another.  ``token`` names a file in the driver's cache:
     who finds it there shares that cache.  ``number`` tells requests apart that repeat a trial.
     """
 
@@ -79,6 +81,7 @@ class TrialRequest:
     keep: bool = False
     lean: bool = False
     boots: bool = True
+    mutants: tuple[MutantTrial, ...] = ()
     token: str = ""
     number: int = 0
 

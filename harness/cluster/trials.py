@@ -10,14 +10,14 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.cluster import suite_files
+from harness.cluster import suite_files, worker
 from harness.cluster.driver import Cluster
 from harness.cluster.request import TrialReply, TrialRequest, digest_of
 from harness.cluster.sources import Packer
 from harness.errors import HarnessError, HostFault, LacksRelease, Uncollected
 from harness.lab import trial
 from harness.lab.kernels import Built, Lab
-from harness.model import Accel, Checkout, Outcome, Plan, Side, Source, Trial
+from harness.model import Accel, Checkout, MutantTrial, Outcome, Plan, Side, Source, Trial
 from harness.plugin import retries
 from harness.results import evidence
 
@@ -58,10 +58,13 @@ class RemoteLab:
         keep: bool = False,
         lean: bool = False,
         boots: bool = True,
+        mutants: tuple[MutantTrial, ...] = (),
+        work: worker.Work = worker.one_trial,
     ) -> RequestedTrial:
         """Request a trial of a commit; its evidence goes to ``folder``.
 
         ``number`` is the commit's place among those that are tried.  ``plan`` replaces the lab's.
+        ``work`` is what the worker calls; it must be a function of a module.
         Raises HostFault if the sources cannot be packed.
         """
         plan = plan or self.lab.plan
@@ -82,10 +85,11 @@ class RemoteLab:
             keep=keep,
             lean=lean,
             boots=boots,
+            mutants=mutants,
             token=self._token,
             number=next(self._numbers),
         )
-        return RequestedTrial(self, wanted, plan, folder, number)
+        return RequestedTrial(self, wanted, plan, folder, number, work)
 
     @classmethod
     def of(
@@ -118,24 +122,38 @@ class RemoteLab:
         )
 
     def submit(
-        self, wanted: TrialRequest, plan: Plan, folder: Path, number: float, *, whole: bool = False
+        self,
+        wanted: TrialRequest,
+        plan: Plan,
+        folder: Path,
+        number: float,
+        work: worker.Work,
+        *,
+        whole: bool = False,
     ) -> concurrent.futures.Future[TrialReply]:
         """Submit a request with its parcels; ``whole``: its worker cannot get a release."""
         self._packer.whole |= whole
         checkout = wanted.checkout
         parcel, pack = self._packer.parcel(checkout.path, self.base.commit, checkout)
         wanted = dataclasses.replace(wanted, sources=parcel)
-        return self.cluster.submit(wanted, (pack, self._suites[plan.suites]), number, folder)
+        parcels = (pack, self._suites[plan.suites])
+        return self.cluster.submit(wanted, parcels, number, folder, work)
 
 
 class RequestedTrial:
     """A trial on a worker; ``result`` waits for it."""
 
     def __init__(
-        self, lab: RemoteLab, wanted: TrialRequest, plan: Plan, folder: Path, number: float
+        self,
+        lab: RemoteLab,
+        wanted: TrialRequest,
+        plan: Plan,
+        folder: Path,
+        number: float,
+        work: worker.Work,
     ) -> None:
         self.folder, self._lab = folder, lab
-        self._submit = functools.partial(lab.submit, wanted, plan, folder, number)
+        self._submit = functools.partial(lab.submit, wanted, plan, folder, number, work)
         self._wanted, self._promise = wanted, self._submit()
 
     def reply(self) -> TrialReply:
@@ -182,22 +200,34 @@ class RequestedTrial:
 
 
 class RemoteRetries:
-    """Runs tests again on workers, each in a guest of its own; evidence goes below ``place``."""
+    """Runs tests again on workers, each in a guest of its own; evidence goes below ``place``.
 
-    def __init__(self, lab: RemoteLab, side: Side, checkout: Checkout, place: Path) -> None:
-        self._lab, self._side, self._checkout = lab, side, checkout
+    ``key`` is that of the kernel which was tested, if it may be that workers build another one.
+    """
+
+    def __init__(
+        self, lab: RemoteLab, side: Side, checkout: Checkout, place: Path, key: str = ""
+    ) -> None:
+        self._lab, self._side, self._checkout, self._key = lab, side, checkout, key
         self._top = place / retries.FOLDER
 
     def rerun(self, test: str) -> Outcome | None:
-        """Run a test in its own guest; return None in case of a host fault."""
+        """Run a test in its own guest; return None after a host fault, or on another kernel."""
         self._top.mkdir(parents=True, exist_ok=True)
         folder = self._top / f"{len(list(self._top.iterdir()))}"
         plan = dataclasses.replace(
             self._lab.lab.plan.alone((test,)), fresh="", pytest_args=(), first=(), only_first=False
         )
         try:
-            _, result = self._lab.request(self._side, self._checkout, folder, plan=plan).result()
+            built, result = self._lab.request(
+                self._side, self._checkout, folder, plan=plan
+            ).result()
         except HarnessError:
+            return None
+        if self._key not in ("", built.kernel.key):
+            self._lab.lab.progress.say(
+                f"{self._side}: workers build another kernel: {built.kernel.key}, not {self._key}"
+            )
             return None
         found = next((ran.outcome for ran in result.tests if ran.id == test), None)
         return None if found is Outcome.NOTRUN else found

@@ -154,10 +154,32 @@ class TrialWorkers(distributed.WorkerPlugin):
         )
 
 
+#: What a worker does with a request: it yields what is known of the reply, the last time all.
+Work = Callable[[Lab, TrialRequest, Source, Path], Iterator[TrialReply]]
+
+
+def one_trial(lab: Lab, wanted: TrialRequest, start: Source, folder: Path) -> Iterator[TrialReply]:
+    """Build a kernel and run the suites on it; evidence goes to ``folder``."""
+    begin = time.monotonic()
+    kernel, checkout = _kernel(lab, wanted, start)
+    reply = TrialReply(
+        *("", "", kernel, lab.lines(kernel)),
+        digest=build.loaded_digest(kernel, checkout, wanted.toolchain),
+        building=time.monotonic() - begin,
+    )
+    yield reply
+    if wanted.boots:
+        built = Built(wanted.side, checkout, kernel, reply.lines)
+        result = trial.run(lab, built, folder, keep=wanted.keep)
+        yield dataclasses.replace(reply, cached=result.cached)
+    else:
+        trial.write_inputs(kernel, lab.request, folder)
+
+
 def perform(
-    key: str, text: str, topic: str, name: str, pack: bytes, suites: bytes
+    key: str, text: str, topic: str, name: str, work: Work, pack: bytes, suites: bytes
 ) -> tuple[str, bytes]:
-    """Do one trial on the worker ``name``: return its reply's JSON and its evidence's archive."""
+    """Do ``work`` on the worker ``name``: return its reply's JSON and its evidence's archive."""
     worker = distributed.get_worker()
     task, attempt = str(worker.get_current_task()), uuid.uuid4().hex
 
@@ -173,7 +195,8 @@ def perform(
             paths.in_use(),
             _stoppable(lambda: _is_unwanted(worker, task), EvidenceTail(folder, send)) as stopped,
         ):
-            reply, evidence = _performed(wanted, pack, suites, folder, RelayedProgress(send))
+            progress = RelayedProgress(send)
+            reply, evidence = _performed(wanted, work, pack, suites, folder, progress)
         if stopped.is_set():
             raise Interrupted("the driver does not want this trial any more")
     finally:
@@ -222,7 +245,7 @@ def _stoppable(unwanted: Callable[[], bool], tail: EvidenceTail) -> Iterator[thr
 
 
 def _performed(
-    wanted: TrialRequest, pack: bytes, suites: bytes, folder: Path, progress: Progress
+    wanted: TrialRequest, work: Work, pack: bytes, suites: bytes, folder: Path, progress: Progress
 ) -> tuple[TrialReply, bytes]:
     begin, reply = time.monotonic(), TrialReply("", "")
     try:
@@ -234,18 +257,8 @@ def _performed(
             *(plan, wanted.request, wanted.toolchain, wanted.accel, progress, wanted.followed),
             *(wanted.base, wanted.tip, wanted.counted),
         )
-        kernel, checkout = _kernel(lab, wanted, start, progress)
-        lines = lab.lines(kernel)
-        digest = build.loaded_digest(kernel, checkout, wanted.toolchain)
-        reply = dataclasses.replace(
-            reply, kernel=kernel, lines=lines, digest=digest, building=time.monotonic() - begin
-        )
-        if wanted.boots:
-            built = Built(wanted.side, checkout, kernel, lines)
-            result = trial.run(lab, built, folder, keep=wanted.keep)
-            reply = dataclasses.replace(reply, cached=result.cached)
-        else:
-            trial.write_inputs(kernel, lab.request, folder)
+        for reply in work(lab, wanted, start, folder):  # noqa: B007
+            pass
     except HarnessError as error:
         reply = dataclasses.replace(reply, fault=Fault.of(error))
     except OSError as error:  # a full disk
@@ -255,24 +268,27 @@ def _performed(
     return reply, request.archive_folder(folder)
 
 
-def _kernel(
-    lab: Lab, wanted: TrialRequest, start: Source, progress: Progress
-) -> tuple[Kernel, Checkout]:
+def _kernel(lab: Lab, wanted: TrialRequest, start: Source) -> tuple[Kernel, Checkout]:
     """Return the kernel of a trial, from this worker's cache or newly built, and its checkout."""
-    home = tree.peek(start, progress)
+    home = tree.peek(start, lab.progress)
     if home:
         checkout = dataclasses.replace(wanted.checkout, path=home.path)
         kept = lab.kept(checkout, lean=wanted.lean)
         if kept and git.commit_of(home.path, checkout.commit) == checkout.commit:
             return kept, checkout
-    with tree.slot(start, progress) as slot:
-        checkout = dataclasses.replace(wanted.checkout, path=slot.path)
-        ends = [end and dataclasses.replace(end, path=slot.path) for end in (lab.base, lab.tip)]
-        own = dataclasses.replace(lab, base=ends[0], tip=ends[1])
+    with tree.slot(start, lab.progress) as slot:
+        own, checkout = located(lab, wanted, slot)
         kernel = own.kernel(slot, checkout, lean=wanted.lean)
         with paths.writing(paths.cache()):
             serial.write(paths.cache() / _BUILT, _built() | {wanted.config: checkout.commit})
     return kernel, checkout
+
+
+def located(lab: Lab, wanted: TrialRequest, slot: tree.Slot) -> tuple[Lab, Checkout]:
+    """Return the lab and the checkout of a request with the paths of a worktree here."""
+    checkout = dataclasses.replace(wanted.checkout, path=slot.path)
+    ends = [end and dataclasses.replace(end, path=slot.path) for end in (lab.base, lab.tip)]
+    return dataclasses.replace(lab, base=ends[0], tip=ends[1]), checkout
 
 
 def _built() -> dict[str, str]:

@@ -85,6 +85,8 @@ def sides_of_folder(folder: Path) -> tuple[SideFacts, ...]:
     run = _run(folder)
     if run is not None:
         return sides_of_run(run)
+    if (folder / store.MATRIX).is_file():  # each of its cells has a record of its own
+        return ()
     places = _journal_folders(folder, _DEPTH)
     if (folder / store.MUTATION).is_file():  # what tests do on broken kernels is not their history
         places = (place for place in places if place.name == evidence.UNCHANGED)

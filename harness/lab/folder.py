@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness import paths
-from harness.errors import HostFault
+from harness.errors import HostFault, UsageError
 from harness.model import Plan
 from harness.results import evidence, store
 
-COMMAND = "command"  # holds the run's command line; the run that creates it owns the folder
 ELSEWHERE = "choose another folder with --out DIR"
 LEAST = 65536  # bytes that must be free after a run; with less, evidence may be lost
 
@@ -52,7 +51,9 @@ def _claimed(plan: Plan, started: datetime.datetime, command: str) -> Path:
     if plan.out is not None:
         plan.out.mkdir(parents=True, exist_ok=True)
         try:
-            with (plan.out / COMMAND).open("x", encoding="utf-8", errors="surrogateescape") as file:
+            with (plan.out / store.COMMAND).open(
+                "x", encoding="utf-8", errors="surrogateescape"
+            ) as file:
                 file.write(command + "\n")
         except FileExistsError:
             raise _is_taken(plan.out) from None
@@ -63,16 +64,32 @@ def _claimed(plan: Plan, started: datetime.datetime, command: str) -> Path:
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
             break
-    (folder / COMMAND).write_text(command + "\n", encoding="utf-8", errors="surrogateescape")
+    (folder / store.COMMAND).write_text(command + "\n", encoding="utf-8", errors="surrogateescape")
     return folder
 
 
 def _taken(folder: Path) -> bool:
-    return (folder / COMMAND).exists() or (folder / store.RUN).exists()
+    return (folder / store.COMMAND).exists() or (folder / store.RUN).exists()
 
 
 def _is_taken(folder: Path) -> HostFault:
     return HostFault(f"{folder} already holds a run", hint=ELSEWHERE)
+
+
+def to_resume(word: str, name: str, what: str) -> Path:
+    """Return the folder to continue: the one that ``word`` names, or for "last" the newest.
+
+    ``name`` is the file that such folders have.  Raises UsageError if there is none.
+    """
+    if word != "last":
+        return Path(word).absolute()
+    runs, found = paths.state("runs"), []
+    for path in runs.glob(f"*/{name}"):
+        with contextlib.suppress(OSError):
+            found.append((path.stat().st_mtime, path.parent))
+    if not found:
+        raise UsageError(f"no {what} found in {runs}", hint="--resume DIR")
+    return max(found)[1]
 
 
 def free_numbers(top: Path) -> Iterator[int]:

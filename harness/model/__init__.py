@@ -48,7 +48,16 @@ if typing.TYPE_CHECKING:
         Toolchain,
     )
     from harness.model.lines import ChangedFile, ChangedLine, LineRange, LineState, SeriesLines
-    from harness.model.mutation import Killer, Mutant, MutantResult, MutantState, Mutation, Score
+    from harness.model.matrix import AXES, MatrixCell, RunMatrix
+    from harness.model.mutation import (
+        Killer,
+        Mutant,
+        MutantResult,
+        MutantState,
+        MutantTrial,
+        Mutation,
+        Score,
+    )
     from harness.model.outcome import (
         Accel,
         GuestRecord,
@@ -67,6 +76,7 @@ if typing.TYPE_CHECKING:
 
 __all__ = [
     "ALLOWED",
+    "AXES",
     "BROKEN",
     "NOTHING_FOLLOWED",
     "WHOLE_SERIES",
@@ -101,9 +111,11 @@ __all__ = [
     "LineRange",
     "LineState",
     "Matrix",
+    "MatrixCell",
     "Mutant",
     "MutantResult",
     "MutantState",
+    "MutantTrial",
     "Mutation",
     "Observation",
     "ObservationRecord",
@@ -116,6 +128,7 @@ __all__ = [
     "Proof",
     "Request",
     "Run",
+    "RunMatrix",
     "Score",
     "SearchStart",
     "SearchState",
@@ -138,7 +151,7 @@ __all__ = [
 # In the order of the search for a name: each imports only modules before it.
 _MODULES = (
     *("span", "series", "plan", "kernel", "lines", "coverage", "outcome", "verdict"),
-    *("comparison", "check", "run", "bisection", "mutation"),
+    *("comparison", "check", "run", "bisection", "mutation", "matrix"),
 )
 
 

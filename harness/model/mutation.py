@@ -88,6 +88,22 @@ class Mutant:
 
 
 @dataclasses.dataclass(frozen=True)
+class MutantTrial:
+    """A mutant to be tried, and the name of the folder for its evidence.
+
+    ``tests`` may notice it, in the order in which they run, with the seconds that each takes
+    without a mutant; there was no time for those ``left_out``.  ``link``: without it the mutant is
+    only compiled, as nothing executes it.
+    """
+
+    name: str
+    mutant: Mutant
+    tests: tuple[tuple[str, float], ...] = ()
+    left_out: tuple[str, ...] = ()
+    link: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
 class MutantResult:
     """What became of a mutant.
 
@@ -177,10 +193,12 @@ class Mutation:
 
     @property
     def verdict(self) -> Verdict:
-        """UNTESTABLE without a score, BAD below the score that is asked for, GOOD otherwise."""
+        """UNTESTABLE without a score; MEASURED if no score was asked for; else GOOD or BAD."""
         percent = self.score.percent
         if percent is None:
             return Verdict.UNTESTABLE
+        if not self.at_least:
+            return Verdict.MEASURED
         return Verdict.BAD if percent < self.at_least else Verdict.GOOD
 
 

@@ -14,6 +14,7 @@ class Verdict(enum.StrEnum):
 
     NONE: it was interrupted, or the machine failed.  A bisection has its own verdicts: FOUND,
     UNPROVEN (the proof contradicts the answer), UNDECIDED (the remaining commits are untestable).
+    MEASURED is a mutation's when no score was asked for: the score is the answer.
     """
 
     GOOD = "good"
@@ -23,6 +24,7 @@ class Verdict(enum.StrEnum):
     FOUND = "found"
     UNPROVEN = "not proven"
     UNDECIDED = "not decided"
+    MEASURED = "measured"
 
     @classmethod
     def _missing_(cls, value: object) -> Verdict | None:
@@ -48,6 +50,7 @@ _CODES = {
     Verdict.FOUND: 0,
     Verdict.UNPROVEN: 1,
     Verdict.UNDECIDED: 125,
+    Verdict.MEASURED: 0,
 }
 
 

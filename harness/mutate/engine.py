@@ -9,32 +9,37 @@ import contextlib
 import dataclasses
 import datetime
 import os
-import re
 import shlex
 import shutil
 import time
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from harness import guest, process
-from harness.errors import GuestFault, HarnessError, HostFault, Interrupted, Untestable
+from harness.cluster import connect
+from harness.errors import Interrupted, Untestable
 from harness.lab import folder as run_folder
 from harness.lab.kernels import Lab, find_source
 from harness.model import (
     Mutant,
     MutantResult,
     MutantState,
+    MutantTrial,
     Mutation,
     Source,
 )
 from harness.mutate import mutants, report, trials
 from harness.mutate.prepare import MutationPlan, Prepared, prepare
-from harness.mutate.trials import Chosen, Reach, TestChooser
+from harness.mutate.trials import TestChooser
 from harness.mutate.workshop import MutantBuild, Workshop
 from harness.progress import Progress, Stage
 from harness.progress.rows import RowProgress
 from harness.results import store
+
+if typing.TYPE_CHECKING:
+    from harness.mutate.remote import RemoteMutants
 
 _AHEAD = 2  # kernels that wait for a guest
 _KERNELS = "kernels"  # in the folder of a mutation: those that are not yet tested
@@ -62,36 +67,43 @@ def mutate(
     guest.sweep()
     if earlier is None:
         run_folder.check(plan.run)
-    lab = Lab.of(plan.run, progress)
-    source = find_source(plan.run, progress)
-    lab = lab.with_suites(source)
-    if earlier is None:
-        folder = run_folder.make(plan.run, started, command)
-        with run_folder.writing(folder):
-            plan.save(folder)
-    else:
-        folder = earlier.folder
-    began(folder, source)
-    progress.say(f"evidence: {folder}")
-    try:
-        with run_folder.writing(folder):
-            prepared = prepare(lab, source, folder, plan.run_folder)
-            session = Session(plan, prepared, folder, progress, earlier)
-            session.command, session.begin = command, begin
-            session.run()
-    except KeyboardInterrupt:
-        hint = f"harness mutate --resume {shlex.quote(str(folder))}"
-        raise Interrupted("interrupted", hint=hint) from None
+    with connect.workers(plan.run, progress) as cluster:
+        lab = Lab.of(plan.run, progress, boots=cluster is None)
+        source = find_source(plan.run, progress)
+        lab = lab.with_suites(source)
+        if earlier is None:
+            folder = run_folder.make(plan.run, started, command)
+            with run_folder.writing(folder):
+                plan.save(folder)
+        else:
+            folder = earlier.folder
+        began(folder, source)
+        progress.say(f"evidence: {folder}")
+        try:
+            with run_folder.writing(folder):
+                if cluster is None:
+                    remote, prepared = None, prepare(lab, source, folder, plan.run_folder)
+                else:
+                    from harness.mutate.remote import RemoteMutants  # it needs Dask
+
+                    remote, prepared = RemoteMutants.of(
+                        cluster, lab, source, folder, plan.run_folder
+                    )
+                session = Session(plan, prepared, folder, progress, earlier, remote)
+                session.command, session.begin = command, begin
+                session.run()
+        except KeyboardInterrupt:
+            hint = f"harness mutate --resume {shlex.quote(str(folder))}"
+            raise Interrupted("interrupted", hint=hint) from None
     return session.mutation()
 
 
 @dataclasses.dataclass(frozen=True)
 class _Trying:
-    """A mutant on its way: its number, the tests for it, and its build once there is one."""
+    """A mutant on its way: its number, what is tried, and its build once there is one."""
 
     number: int
-    mutant: Mutant
-    chosen: Chosen
+    wanted: MutantTrial
     build: MutantBuild | None = None
 
 
@@ -105,15 +117,21 @@ class Session:
         folder: Path,
         progress: Progress,
         earlier: Mutation | None = None,
+        remote: RemoteMutants | None = None,
     ) -> None:
+        self.remote = remote
         self.plan, self.folder, self.progress = plan, folder, progress
         self.rows = RowProgress(progress)
         self.prepared = dataclasses.replace(
             prepared, lab=dataclasses.replace(prepared.lab, progress=self.rows)
         )
-        self.chooser = TestChooser(prepared)
+        self.chooser = TestChooser(prepared, plan.seconds)
         found = mutants.of_series(prepared.base, prepared.tip, prepared.lines)
         found = tuple(m for m in found if not plan.kinds or m.kind in plan.kinds)
+        if plan.again:
+            unnoticed = store.load_mutation(plan.again).of(*report.UNNOTICED)
+            names = {result.mutant.name for result in unnoticed}
+            found = tuple(mutant for mutant in found if mutant.name in names)
         self.order = mutants.fair_order(found, plan.seed)
         known = {mutant.name for mutant in self.order}
         kept = earlier.results if earlier else ()
@@ -124,7 +142,7 @@ class Session:
         self.begin, self.stopped = time.monotonic(), ""
         self.command: tuple[str, ...] = ()
         for result in self.results:
-            self.chooser.kills[result.test] += result.state is MutantState.KILLED
+            self._learn(result)
 
     def mutation(self) -> Mutation:
         """Return what is known so far."""
@@ -157,19 +175,24 @@ class Session:
         if not self.order:
             raise Untestable(
                 "no line of the series can be mutated",
-                hint="macros, declarations and assembly have no mutants (docs/mutate.md)",
+                hint="macros, declarations and assembly have no mutants (docs/mutate.md)"
+                if not self.plan.again
+                else f"those of {self.plan.again} were killed, or the series has changed since",
             )
         with (
             self.progress.stage("mutate", f"{len(self.order)} mutants") as stage,
             contextlib.ExitStack() as stack,
         ):
             self.rows.around = stage
-            workshop = Workshop(self.prepared, self.folder / _KERNELS)
-            stack.callback(shutil.rmtree, self.folder / _KERNELS, ignore_errors=True)
-            stack.callback(workshop.close)
-            guests = stack.enter_context(_guests(self.prepared.lab.plan.guests))
             try:
-                self._run(left, workshop, guests, stage)
+                if self.remote is None:
+                    workshop = Workshop(self.prepared, self.folder / _KERNELS)
+                    stack.callback(shutil.rmtree, self.folder / _KERNELS, ignore_errors=True)
+                    stack.callback(workshop.close)
+                    guests = stack.enter_context(_guests(self.prepared.lab.plan.guests))
+                    self._run(left, workshop, guests, stage)
+                else:
+                    self._run_remotely(self.remote, left, stage)
             except BaseException:
                 self.stopped = "it was interrupted"
                 process.interrupt_all()
@@ -197,17 +220,17 @@ class Session:
                 workshop.close()
                 continue
             while coming and len(building) + len(ready) < _AHEAD:
-                trying = self._next(coming.popleft(), next(numbers))
-                link = trying.chosen.reach is not Reach.NOWHERE
-                name = str(trying.number)
-                building.append((trying, workshop.begin(trying.mutant, name, link=link)))
+                number, mutant = next(numbers), coming.popleft()
+                trying = _Trying(number, self.chooser.trial(mutant, number))
+                link = trying.wanted.link
+                building.append((trying, workshop.begin(mutant, str(number), link=link)))
             while building and building[0][1].done():
                 trying, future = building.popleft()
                 ready.append(dataclasses.replace(trying, build=future.result()))
             for trying in list(ready):
                 if trying.build and trying.build.kernel is None:
                     ready.remove(trying)
-                    self._record(_without_trial(trying))
+                    self._record(self._try(trying))
             while ready and len(running) < guests.number:
                 running.add(guests.pool.submit(self._try, ready.popleft()))
             stage.update(len(self.results), total, report.headline(self.mutation()))
@@ -219,12 +242,32 @@ class Session:
                 running.discard(done)
                 self._record(done.result())
 
-    def _next(self, mutant: Mutant, number: int) -> _Trying:
-        return _Trying(number, mutant, self.chooser.choose(mutant))
+    def _run_remotely(self, remote: RemoteMutants, left: list[Mutant], stage: Stage) -> None:
+        """Send batches to the workers; record each result as it comes."""
+        total, numbers = len(self.results) + len(left), run_folder.free_numbers(self.folder)
+        end = time.monotonic() + 60 * self.plan.minutes if self.plan.minutes else float("inf")
+
+        def next_trials() -> tuple[MutantTrial, ...]:
+            if time.monotonic() > end:
+                return ()
+            batch = mutants.batch(left, remote.at_once)
+            return tuple(self.chooser.trial(mutant, next(numbers)) for mutant in batch)
+
+        stage.update(len(self.results), total, report.headline(self.mutation()))
+        for result in remote.results(next_trials, self.folder):
+            self._record(result)
+            stage.update(len(self.results), total, report.headline(self.mutation()))
+        if left:
+            tried = len(self.results)
+            self.stopped = f"{self.plan.minutes:g} minutes were over after {tried} of them"
+
+    def _learn(self, result: MutantResult) -> None:
+        if result.state is MutantState.KILLED and result.test:
+            self.chooser.killed(result.mutant, result.test)
 
     def _record(self, result: MutantResult) -> None:
         self.results.append(result)
-        self.chooser.kills[result.test] += result.state is MutantState.KILLED
+        self._learn(result)
         store.save_mutation(self.folder, self.mutation())
         mutant = result.mutant
         mark = _MARKS.get(result.state, "odd")
@@ -232,51 +275,11 @@ class Session:
         self.progress.event(mark, what, report.reason(result) or mutant.change)
 
     def _try(self, trying: _Trying) -> MutantResult:
-        """Run a mutant's tests in a guest; a fault of the host is tried once more."""
-        mutant, chosen, build = trying.mutant, trying.chosen, trying.build
-        assert build is not None
-        assert build.kernel is not None
+        """Run a mutant's tests in a guest."""
+        assert trying.build is not None
         # The tests that killed others may have changed while this was built.
-        chosen = self.chooser.choose(mutant)
-        begin = time.monotonic()
-        name = re.sub(r"[^\w.+-]+", "-", f"{mutant.where}-{mutant.kind}")
-        result = MutantResult(
-            mutant, MutantState.UNDECIDED, executed_by=chosen.tests, built=build.seconds
-        )
-        try:
-            for attempt in (1, 2):
-                folder = self.folder / f"{trying.number:03}-{name}{'-again' * (attempt - 1)}"
-                try:
-                    trial = trials.run(self.prepared, build.kernel, chosen, folder)
-                except (HostFault, GuestFault) as error:
-                    result = dataclasses.replace(result, message=error.what, folder=folder)
-                    continue
-                found, ran = trials.noticed(trial), len(trial.tests) - trial.left
-                if not (found or ran):
-                    result = dataclasses.replace(result, message="no test ran", folder=folder)
-                    continue
-                result = dataclasses.replace(
-                    result,
-                    state=MutantState.KILLED if found else MutantState.SURVIVED,
-                    killer=found.killer if found else None,
-                    test=found.test if found else "",
-                    message=found.message if found else "",
-                    ran=ran,
-                    folder=folder,
-                )
-                break
-        except HarnessError as error:
-            result = dataclasses.replace(result, message=error.what)
-        finally:
-            shutil.rmtree(build.kernel.folder, ignore_errors=True)
-        return dataclasses.replace(result, tested=round(time.monotonic() - begin, 3))
-
-
-def _without_trial(trying: _Trying) -> MutantResult:
-    build = trying.build
-    assert build is not None
-    assert build.state is not None
-    return MutantResult(trying.mutant, build.state, message=build.message, built=build.seconds)
+        wanted = self.chooser.trial(trying.wanted.mutant, trying.number)
+        return trials.attempt(self.prepared, wanted, trying.build, self.folder)
 
 
 @dataclasses.dataclass(frozen=True)

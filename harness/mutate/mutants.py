@@ -15,6 +15,7 @@ from harness.mutate.kinds import KINDS, Edit
 from harness.mutate.scope import Scope, with_scopes
 
 _BLAMED = re.compile(r"^([0-9a-f]{40,64}) \d+ (\d+)", re.MULTILINE)
+BATCH = 4  # mutants that a worker tries before it sends their results
 _CONTEXT = 3  # lines around a change in its diff
 
 
@@ -154,3 +155,15 @@ def _in_turn(queues: Iterable[Sequence[Mutant]]) -> list[Mutant]:
     for turn in range(max(map(len, left), default=0)):
         taken += [queue[turn] for queue in left if turn < len(queue)]
     return taken
+
+
+def batch(left: list[Mutant], batches: int) -> list[Mutant]:
+    """Take the next mutant from a list, and the next ones of its file: they are built together.
+
+    At least so many ``batches`` are made of what is left, as long as there are enough mutants.
+    """
+    file = left[0].file if left else ""
+    found = [mutant for mutant in left if mutant.file == file]
+    found = found[: min(BATCH, max(1, len(left) // batches))]
+    left[:] = [mutant for mutant in left if mutant not in found]
+    return found

@@ -37,6 +37,8 @@ class MutationPlan:
     without a mutant) and at most ``most`` of them; 0 means all.  ``kinds`` are the names of the
     kinds to use.  ``at_least`` is the score in percent that makes it good.  ``run_folder`` holds a
     run with coverage of the same kernel, whose results stand for the trial without a mutant.
+    The tests of one mutant may take ``seconds`` without it; 0 means that all run.  ``again`` is the
+    folder of a mutation: only mutants that were not killed there are tried.
     """
 
     run: Plan
@@ -46,6 +48,8 @@ class MutationPlan:
     at_least: float = 0.0
     kinds: tuple[str, ...] = ()
     run_folder: Path | None = None
+    seconds: float = 0.0
+    again: Path | None = None
 
     def save(self, folder: Path) -> None:
         """Write the plan into the folder of the mutation, for --resume."""
@@ -69,7 +73,7 @@ class Prepared:
     """The kernel without a mutant, and what its tests showed.
 
     ``lab`` builds and runs mutants; ``out`` is their build folder, which holds the build of
-    ``kernel``, a lean one.  ``unchanged`` are the results without a mutant.
+    ``kernel``, a lean one, unless workers build.  ``unchanged`` are the results without a mutant.
     """
 
     lab: Lab
@@ -80,7 +84,7 @@ class Prepared:
     out: Path
     lines: SeriesLines
     unchanged: Trial
-    coverage: Coverage
+    coverage: Coverage = dataclasses.field(default_factory=Coverage)
 
     @property
     def passing(self) -> dict[str, float]:
@@ -107,50 +111,69 @@ def prepare(lab: Lab, source: Source, folder: Path, run_folder: Path | None = No
         counting = counting.following(slot, base, tip, held=True) or counting
         counted = counting.kernel(slot, tip)
         lab = lab.following(slot, base, tip, held=True) or lab
-        slot.check_out(tip)
-        out = build.folder(tip, lab.own_request, lab.toolchain, _PURPOSE)
-        request = lab.request_for(tip)
-        kconfig.configure(tip.path, out, request, lab.toolchain, lab.progress)
-        if not build.can_be_lean(out, lab.toolchain):
-            raise Untestable(
-                "mutants need a kernel that QEMU boots uncompressed, without BTF",
-                hint="CONFIG_PVH=y CONFIG_DEBUG_INFO_BTF=n",
-            )
-        build.restore(out)
-        key = build.lean(build.key(tip, request, lab.toolchain))
-        kernel = build.build(tip, out, key, lab.toolchain, lab.progress, lab.plan.jobs or None)
-    lines = counting.lines(counted)
+        kernel, out = unmutated(lab, slot, tip)
+    lines = compiled(counting.lines(counted))
+    place, built = folder / evidence.UNCHANGED, Built(Side.PATCHED, tip, counted, lines)
+    unchanged = known(built, place, run_folder) or trial.run(counting, built, place, keep=True)
+    return checked(Prepared(lab, source, base, tip, kernel, out, lines, unchanged), place)
+
+
+def unmutated(lab: Lab, slot: tree.Slot, tip: Checkout) -> tuple[Kernel, Path]:
+    """Build the kernel without a mutant in the build folder of mutants; return both.
+
+    Raises Untestable if it cannot be lean.
+    """
+    slot.check_out(tip)
+    out = build.folder(tip, lab.own_request, lab.toolchain, _PURPOSE)
+    request = lab.request_for(tip)
+    kconfig.configure(tip.path, out, request, lab.toolchain, lab.progress)
+    if not build.can_be_lean(out, lab.toolchain):
+        raise Untestable(
+            "mutants need a kernel that QEMU boots uncompressed, without BTF",
+            hint="CONFIG_PVH=y CONFIG_DEBUG_INFO_BTF=n",
+        )
+    build.restore(out)
+    key = build.lean(build.key(tip, request, lab.toolchain))
+    return build.build(tip, out, key, lab.toolchain, lab.progress, lab.plan.jobs or None), out
+
+
+def compiled(lines: SeriesLines | None) -> SeriesLines:
+    """Return the lines of a series.  Raises Untestable if none of them is compiled."""
     if lines is None or not lines.compiled:
         raise Untestable(
             "nothing of the series is compiled into its kernel",
             hint="harness run says why for each line",
         )
-    unchanged = _unchanged(
-        counting, Built(Side.PATCHED, tip, counted, lines), folder / evidence.UNCHANGED, run_folder
-    )
+    return lines
+
+
+def checked(prepared: Prepared, place: Path) -> Prepared:
+    """Add the coverage in the folder of the trial without a mutant, which must have succeeded."""
+    unchanged = prepared.unchanged
     if unchanged.error:
         raise Untestable(f"the kernel without a mutant {unchanged.error}", hint="harness run")
-    coverage = store.load_coverage(folder / evidence.UNCHANGED)
+    coverage = store.load_coverage(place)
     if coverage is None:
-        raise HostFault(
-            "it is not known which test executes which line",
-            hint=f"see {folder / evidence.UNCHANGED}",
-        )
-    found = Prepared(lab, source, base, tip, kernel, out, lines, unchanged, coverage)
+        raise HostFault("it is not known which test executes which line", hint=f"see {place}")
+    found = dataclasses.replace(prepared, coverage=coverage)
     if not found.passing:
         raise Untestable("no test passes on the kernel without a mutant", hint="harness run")
     return found
 
 
-def _unchanged(lab: Lab, built: Built, folder: Path, run_folder: Path | None) -> Trial:
-    """Run the suites without a mutant, or take the results of a run that did."""
+def known(built: Built, folder: Path, run_folder: Path | None) -> Trial | None:
+    """Return the results without a mutant that the folder, or a run, has; None if there are none.
+
+    Raises UsageError if they are those of another kernel.
+    """
     if (folder / store.COVERAGE).exists():  # a mutation is continued
-        if evidence.image(folder) != built.kernel.image:
+        image = evidence.image(folder)
+        if image is None or image.parent.name != built.kernel.folder.name:
             what = "the series, its kernel or the configuration has changed since"
             raise UsageError(what, hint="leave out --resume to start again")
         return evidence.read(folder, built.side, built.kernel, cached=True)
     if run_folder is None:
-        return trial.run(lab, built, folder, keep=True)
+        return None
     run = store.load_run(run_folder)
     place = run_folder / run.judged.side
     if run.judged.kernel.key != built.kernel.key or not (place / store.COVERAGE).exists():

@@ -12,7 +12,7 @@ from harness.results import store
 from harness.text import quantity
 
 _SHOWN = 3  # tests that execute a line
-_UNNOTICED = (MutantState.SURVIVED, MutantState.NOT_EXECUTED)
+UNNOTICED = (MutantState.SURVIVED, MutantState.NOT_EXECUTED)
 
 
 def write(mutation: Mutation) -> None:
@@ -57,7 +57,7 @@ def text(mutation: Mutation) -> str:
 
 
 def _survivors(mutation: Mutation) -> Iterator[str]:
-    for result in mutation.of(*_UNNOTICED):
+    for result in mutation.of(*UNNOTICED):
         mutant = result.mutant
         where = f" in {mutant.function}()" if mutant.function else ""
         yield f"{result.state} {mutant.where}{where}, patch {mutant.patch}: {mutant.kind}"
@@ -67,6 +67,8 @@ def _survivors(mutation: Mutation) -> Iterator[str]:
             more = len(result.executed_by) - _SHOWN
             rest = f" and {more} more" if more > 0 else ""
             yield f"    executed by {quantity(len(result.executed_by), 'test')}: {shown}{rest}"
+            if result.ran < len(result.executed_by):
+                yield f"    {result.ran} of them ran: --seconds-each leaves out the others"
         yield ""
 
 

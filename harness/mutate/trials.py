@@ -6,19 +6,37 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import math
+import re
+import shutil
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from harness import serial
-from harness.lab import trial
+from harness import paths, serial
+from harness.errors import GuestFault, HarnessError, HostFault
+from harness.lab import trial as lab_trial
 from harness.lab.kernels import Built
 from harness.lab.plan import BOOTS
-from harness.model import Kernel, Killer, Mutant, Outcome, Side, Test, Trial
+from harness.model import (
+    Kernel,
+    Killer,
+    Mutant,
+    MutantResult,
+    MutantState,
+    MutantTrial,
+    Outcome,
+    Side,
+    Test,
+    Trial,
+)
 from harness.mutate.prepare import Prepared
+from harness.mutate.workshop import MutantBuild
 
-RESULT = "result.json"
-# A mutant may make any test wait forever.  The deadline is a multiple of what the longest test took
-# without a mutant, but not less than this many seconds: a busy machine must not look like a hang.
-_SLOWER, _LEAST = 5.0, 60.0
+RESULT, DEADLINES = "result.json", "deadlines.json"
+# A mutant may make any test wait forever.  A test's deadline is a multiple of what it took without
+# one, but not less than this many seconds: a busy machine must not look like a hang.
+_SLOWER, _LEAST = 5.0, 30.0
 
 
 class Reach(enum.Enum):
@@ -32,20 +50,31 @@ class Reach(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Chosen:
-    """The tests for a mutant, in the order in which they run."""
+    """The tests for a mutant, in the order in which they run; ``left_out`` exceed its budget."""
 
     reach: Reach
     tests: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 class TestChooser:
-    """Chooses the tests of each mutant: first those that killed most others, then the shortest."""
+    """Chooses the tests of each mutant, those first that are most likely to notice it.
+
+    These are tests that killed others in the same function or file, then one test of each way
+    through the file, the shortest first.  A mutant's tests take at most ``seconds``, as measured
+    without a mutant; 0 means no limit.
+    """
 
     __test__ = False  # keeps pytest from collecting this class
 
-    def __init__(self, prepared: Prepared) -> None:
-        self.coverage, self.passing = prepared.coverage, prepared.passing
-        self.kills: collections.Counter[str] = collections.Counter()
+    def __init__(self, prepared: Prepared, seconds: float = 0.0) -> None:
+        self.coverage, self.passing, self.seconds = prepared.coverage, prepared.passing, seconds
+        self._kills: collections.Counter[tuple[str, str, str]] = collections.Counter()
+        self._ways: dict[str, dict[str, frozenset[int]]] = {}
+
+    def killed(self, mutant: Mutant, test: str) -> None:
+        """Remember that a test killed a mutant."""
+        self._kills.update({(test, mutant.file, mutant.function), (test, mutant.file, "")})
 
     def choose(self, mutant: Mutant) -> Chosen:
         """Return the tests that can notice a mutant.
@@ -58,8 +87,45 @@ class TestChooser:
             return Chosen(reach)
         lines = (mutant.line, mutant.last) if reach is Reach.EXECUTED else (1, _LAST)
         tests = [t for t in self.coverage.tests_of(mutant.file, *lines) if t in self.passing]
-        tests.sort(key=lambda test: (-self.kills[test], self.passing[test]))
-        return Chosen(reach, tuple(tests) or (str(BOOTS),))
+        if not tests:
+            return Chosen(reach, (str(BOOTS),))
+        tests.sort(key=self.passing.__getitem__)
+        turns = self._turns(mutant.file, tests)
+        kills, file, function = self._kills, mutant.file, mutant.function
+        tests.sort(key=lambda t: (-kills[t, file, function], -kills[t, file, ""], turns[t]))
+        left, taken = self.seconds or math.inf, tests[:1]
+        left -= self.passing[tests[0]]
+        for test in tests[1:]:
+            if self.passing[test] <= left:
+                left -= self.passing[test]
+                taken.append(test)
+        left_out = set(tests) - set(taken)
+        return Chosen(reach, tuple(taken), tuple(test for test in tests if test in left_out))
+
+    def _turns(self, path: str, tests: Sequence[str]) -> dict[str, int]:
+        """Return how many of the tests before each one execute exactly the same of the file."""
+        if path not in self._ways:
+            file, ways = self.coverage.file(path), collections.defaultdict[str, set[int]](set)
+            for number, line in enumerate(file.lines if file else ()):
+                for index, _ in line.tests:
+                    ways[self.coverage.tests[index]].add(number)
+            self._ways[path] = {test: frozenset(way) for test, way in ways.items()}
+        before: collections.Counter[frozenset[int]] = collections.Counter()
+        turns: dict[str, int] = {}
+        for test in tests:
+            way = self._ways[path].get(test, frozenset())
+            turns[test], before[way] = before[way], before[way] + 1
+        return turns
+
+    def trial(self, mutant: Mutant, number: int) -> MutantTrial:
+        """Return what to try: the mutant with its tests, in a folder that ``number`` begins."""
+        chosen = self.choose(mutant)
+        name = re.sub(r"[^\w.+-]+", "-", f"{mutant.where}-{mutant.kind}")
+        tests = tuple((test, self.passing.get(test, 0.0)) for test in chosen.tests)
+        return MutantTrial(
+            *(f"{number:03}-{name}", mutant, tests, chosen.left_out),
+            link=chosen.reach is not Reach.NOWHERE,
+        )
 
     def reach(self, mutant: Mutant) -> Reach:
         """Return how tests reach the mutant's lines."""
@@ -81,21 +147,66 @@ class TestChooser:
 _LAST = 1 << 30  # a line after the last
 
 
-def run(prepared: Prepared, kernel: Kernel, chosen: Chosen, folder: Path) -> Trial:
+def attempt(prepared: Prepared, wanted: MutantTrial, build: MutantBuild, top: Path) -> MutantResult:
+    """Run a mutant's tests in a guest, with evidence below ``top``; its kernel is removed.
+
+    A fault of the host is tried once more.
+    """
+    begin, kernel = time.monotonic(), build.kernel
+    tests = tuple(test for test, _ in wanted.tests)
+    result = MutantResult(
+        *(wanted.mutant, MutantState.UNDECIDED),
+        executed_by=(*tests, *wanted.left_out),
+        built=build.seconds,
+    )
+    if kernel is None:
+        assert build.state is not None
+        return dataclasses.replace(result, state=build.state, message=build.message, executed_by=())
+    try:
+        for number in (1, 2):
+            folder = top / f"{wanted.name}{'-again' * (number - 1)}"
+            try:
+                trial = run(prepared, kernel, tests, folder)
+            except (HostFault, GuestFault) as error:
+                result = dataclasses.replace(result, message=error.what, folder=folder)
+                continue
+            found, ran = noticed(trial), len(trial.tests) - trial.left
+            if not (found or ran):
+                result = dataclasses.replace(result, message="no test ran", folder=folder)
+                continue
+            result = dataclasses.replace(
+                result,
+                state=MutantState.KILLED if found else MutantState.SURVIVED,
+                killer=found.killer if found else None,
+                test=found.test if found else "",
+                message=found.message if found else "",
+                ran=ran,
+                folder=folder,
+            )
+            break
+    except HarnessError as error:
+        result = dataclasses.replace(result, message=error.what)
+    finally:
+        shutil.rmtree(kernel.folder, ignore_errors=True)
+    return dataclasses.replace(result, tested=round(time.monotonic() - begin, 3))
+
+
+def run(prepared: Prepared, kernel: Kernel, tests: tuple[str, ...], folder: Path) -> Trial:
     """Boot a mutant's kernel and run the tests until one is bad.
 
-    Raises what ``trial.run`` raises.
+    Raises what ``lab.trial.run`` raises.
     """
     lab, plan = prepared.lab, prepared.lab.plan
-    longest = max((prepared.passing.get(test, 0.0) for test in chosen.tests), default=0.0)
-    plan = dataclasses.replace(
-        plan.alone(chosen.tests),
-        test_timeout=min(plan.test_timeout, max(_LEAST, _SLOWER * longest)),
-        pytest_args=("-x",),
-    )
+    known = ((test, prepared.passing.get(test, 0.0)) for test in tests)
+    deadlines = {test: max(_LEAST, _SLOWER * seconds) for test, seconds in known}
+    with paths.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        serial.write(folder / DEADLINES, deadlines)
+    words = ("-x", "--deadlines", str(folder / DEADLINES))
+    plan = dataclasses.replace(plan.alone(tests), pytest_args=words)
     built = Built(Side.PATCHED, prepared.tip, kernel)
     chosen_lab = dataclasses.replace(lab, plan=plan)
-    result = trial.run(chosen_lab, built, folder, base=prepared.unchanged)
+    result = lab_trial.run(chosen_lab, built, folder, base=prepared.unchanged)
     serial.write(folder / RESULT, result, indent=1)
     return result
 

@@ -47,7 +47,7 @@ class Workshop:
         self, mutant: Mutant, name: str, *, link: bool
     ) -> concurrent.futures.Future[MutantBuild]:
         """Queue the build of a mutant; without ``link`` only find out whether it is one."""
-        return self._pool.submit(self._build, mutant, name, link)
+        return self._pool.submit(self.build, mutant, name, link=link)
 
     def close(self) -> None:
         """Stop the current build and the thread."""
@@ -57,7 +57,8 @@ class Workshop:
             interrupt_all(self._thread)
         self._pool.shutdown(wait=True)
 
-    def _build(self, mutant: Mutant, name: str, link: bool) -> MutantBuild:
+    def build(self, mutant: Mutant, name: str, *, link: bool) -> MutantBuild:
+        """Build a mutant in this thread."""
         self._thread, begin = threading.get_ident(), time.monotonic()
         prepared = self.prepared
         with tree.slot(prepared.source, prepared.lab.progress, lambda: self._stopped) as slot:

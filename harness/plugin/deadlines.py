@@ -20,9 +20,9 @@ class DeadlineWatch:
     the run exceeds its deadline.  Deadlines are in seconds; 0 means none.  ``between`` is the
     deadline for a guest that is doing something else (collecting tests, moving on to the next test,
     ending its session), which counts as a test without a name.  ``hurt(guest)`` returns whether the
-    guest's kernel had an Oops during the test.  ``own(test)`` is a longer deadline that the test
-    asks for, or 0.  ``waited(guest)`` is for how many seconds the guest has waited for a processor
-    of the host: deadlines do not count them.
+    guest's kernel had an Oops during the test.  ``own(test)`` is the deadline of a test that has
+    one of its own, or 0.  ``waited(guest)`` is for how many seconds the guest has waited for a
+    processor of the host: deadlines do not count them.
     """
 
     def __init__(
@@ -68,8 +68,7 @@ class DeadlineWatch:
 
     def started(self, guest: str, test: str) -> None:
         """Record that a guest has started a test."""
-        # Without a deadline for tests (0), none gets one.
-        deadline = self.test_deadline and max(self.test_deadline, self._own(test))
+        deadline = self._own(test) or self.test_deadline
         before = self._waited(guest)
         with self._lock:
             self._running[guest] = (test, time.monotonic(), before, deadline)

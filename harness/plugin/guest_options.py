@@ -88,18 +88,27 @@ def first(config: pytest.Config) -> list[str]:
 
 
 def deadlines(config: pytest.Config, factor: float) -> Callable[[str], float]:
-    """Return the function that gives the seconds a test asks for itself, 0 if it does not.
+    """Return the function that gives the deadline of a test, 0 if it has none of its own.
 
-    ``factor`` is how much slower than native the guests are.
+    It is that in the file of --deadlines, or the longer one that a test asks for itself.
+    ``factor`` is how much slower than native the guests are.  Raises pytest.UsageError.
     """
     places = adaptors.places(config.getoption("suite_folder"))
+    file: str | None = config.getoption("deadlines")
+    usual: float = config.getoption("test_timeout")
+    try:
+        known = serial.read(Path(file), dict[str, float]) if file else {}
+    except (OSError, serial.DamagedError) as error:
+        raise pytest.UsageError(f"--deadlines {file}: {error}") from error
 
     def seconds(test: str) -> float:
         suite = adaptors.parse(test)
-        if suite is None:
-            return 0.0
+        # Without a deadline for tests (0), none gets one.
+        if test in known or not usual or suite is None:
+            return known.get(test, 0.0)
         place = places.get(suite.name, config.rootpath)
-        return factor * adaptors.adaptor(suite.kind).seconds(suite.what, suite.item, place)
+        asked = adaptors.adaptor(suite.kind).seconds(suite.what, suite.item, place)
+        return factor * max(usual, asked)
 
     return seconds
 

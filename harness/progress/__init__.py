@@ -167,6 +167,10 @@ class Progress:
         self._view: Live | None = None
         self._lock = threading.RLock()
 
+    def alike(self) -> Progress:
+        """Return another progress that looks the same, with times of its own."""
+        return Progress(quiet=self.quiet, verbose=self.verbose, live=self.live)
+
     @functools.cached_property
     def screen(self) -> Screen:
         """What draws on standard error."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,13 +19,16 @@ from harness.model import (
     Mutation,
     Outcome,
     Run,
+    RunMatrix,
     SearchState,
 )
 from harness.serial import DamagedError, to_json
 
+COMMAND = "command"  # holds the command line; what creates it owns the folder
 RUN, CHECK, BISECTION, COMPARISON = "run.json", "check.json", "bisect.json", "compare.json"
 RUN_SCHEMA, CHECK_SCHEMA, BISECTION_SCHEMA = 1, 1, 1
 MUTATION, MUTATION_SCHEMA = "mutate.json", 1
+MATRIX, MATRIX_SCHEMA = "matrix.json", 1
 COVERAGE, COVERAGE_SCHEMA = "coverage.json", 1  # in the folder of a trial
 SEARCH_STATE, SEARCH_STATE_SCHEMA = "state.json", 1  # what `harness bisect --resume` reads
 
@@ -123,6 +127,26 @@ def load_mutation(folder: Path) -> Mutation:
     return read(folder, MUTATION, MUTATION_SCHEMA, Mutation, "harness mutate")
 
 
+def matrix_table(matrix: RunMatrix) -> dict[str, Any]:
+    """Return the content of matrix.json: the matrix, and its verdicts for other programs."""
+    table, verdict = to_json(matrix), matrix.verdict
+    for cell, row in zip(matrix.cells, table["cells"], strict=True):
+        row["verdict"] = None if cell.code is None else cell.verdict.value
+    exit_code = verdict.exit_code
+    return {"schema": MATRIX_SCHEMA, **table, "verdict": verdict.value, "exit_code": exit_code}
+
+
+def save_matrix(matrix: RunMatrix) -> Path:
+    """Write matrix.json into the folder of the matrix atomically; return its path."""
+    return _save(matrix.folder / MATRIX, matrix_table(matrix))
+
+
+def load_matrix(folder: Path) -> RunMatrix:
+    """Read matrix.json; raises the same errors as ``load_run``.  The folder may have been moved."""
+    found = read(folder, MATRIX, MATRIX_SCHEMA, RunMatrix, "harness matrix")
+    return dataclasses.replace(found, folder=folder)
+
+
 def comparison_table(value: Comparison) -> dict[str, Any]:
     """Return the content of compare.json: the comparison, and its verdict."""
     verdict = value.verdict
@@ -182,6 +206,14 @@ def load_search_state(folder: Path) -> SearchState:
     )
 
 
+def missing(folder: Path, name: str, hint: str) -> UsageError:
+    """Return the error for a folder without one of the JSON files."""
+    if name == RUN and (folder / COMMAND).exists():
+        what = f"the run in {folder} has no results yet, or was stopped before it had any"
+        return UsageError(what, hint=f"harness show {shlex.quote(str(folder))}")
+    return UsageError(f"{folder} holds no {name}", hint=hint)
+
+
 def read(
     folder: Path,
     name: str,
@@ -199,7 +231,7 @@ def read(
     try:
         table = serial.load(path)
     except FileNotFoundError:
-        raise UsageError(f"{folder} holds no {name}", hint=hint) from None
+        raise missing(folder, name, hint) from None
     except DamagedError as error:
         raise UsageError(f"{path} is damaged: {error}", hint=damaged) from error
     if not isinstance(table, dict):

@@ -17,20 +17,20 @@ LOCKDEP = FunctionGroup(
     "lockdep",
     "It checks what its caller does with a lock.",
     """lock_acquire* lock_release* lock_acquired lock_contended lock_is_held* lock_set_class
-    lockdep_* register_lock_class look_up_lock_class assign_lock_key check_deadlock check_prev*
-    check_noncircular check_irq_usage check_usage* check_wait_context check_lock_* check_flags
-    validate_chain mark_lock* mark_usage mark_held_locks mark_irqflags valid_state
-    check_no_collision lookup_chain_cache* debug_check_no_locks_* print_*_bug* print_lock_*
-    print_usage_* print_bad_* reacquire_held_locks print_irqtrace_events match_held_lock
-    find_held_lock debug_locks_off debug_lockdep_* rcu_lockdep_* lock_torture_*""",
+        lockdep_* register_lock_class look_up_lock_class assign_lock_key check_deadlock check_prev*
+        check_noncircular check_irq_usage check_usage* check_wait_context check_lock_* check_flags
+        validate_chain mark_lock* mark_usage mark_held_locks mark_irqflags valid_state
+        check_no_collision lookup_chain_cache* debug_check_no_locks_* print_*_bug* print_lock_*
+        print_usage_* print_bad_* reacquire_held_locks print_irqtrace_events match_held_lock
+        find_held_lock debug_locks_off debug_lockdep_* rcu_lockdep_* lock_torture_*""",
 )
 
 IDLE = FunctionGroup(
     "idle loop",
     "Nothing runs there.",
     """default_idle* arch_cpu_idle *safe_halt cpuidle_enter* cpuidle_idle_call do_idle
-     cpu_startup_entry acpi_idle_* acpi_safe_halt mwait_idle* intel_idle* start_secondary
-     secondary_startup*""",
+        cpu_startup_entry acpi_idle_* acpi_safe_halt mwait_idle* intel_idle* start_secondary
+        secondary_startup*""",
 )
 
 SHARED = (
@@ -60,7 +60,9 @@ SHARED = (
         default_pointer restricted_pointer ptr_to_id file_dentry_name bdev_name resource_string
         ip6_addr_string* ip4_addr_string* ip6_compressed_string ip_addr_string escaped_string
         uuid_string netdev_bits fourcc_string address_val flags_string fwnode_string
-        device_node_string""",
+        device_node_string seq_printf seq_vprintf seq_puts seq_putc seq_write seq_bprintf seq_pad
+        seq_put_decimal_* seq_put_hex_ll seq_hex_dump seq_escape_mem seq_buf_* ptr_to_hashval
+        hex_byte_pack""",
     ),
     FunctionGroup(
         "copies from and to users",
@@ -78,7 +80,8 @@ SHARED = (
         hash_and_copy_* check_zeroed_user access_ok copy_to_kernel_nofault
         strncpy_from_kernel_nofault strncpy_from_unsafe* copy_overflow check_kernel_text_object
         check_bogus_address do_strncpy_from_user do_strnlen_user user_access_* rep_movs_alternative
-        csum_partial_copy_* ex_handler_*""",
+        csum_partial_copy_* ex_handler_* asm_copy_to_user* asm_vector_usercopy*
+        fallback_scalar_usercopy* copy_to_nontemporal copyout_mc copy_page_regs""",
     ),
     FunctionGroup(
         "bits and bitmaps",
@@ -92,7 +95,8 @@ SHARED = (
         bitmap_from_* bitmap_to_* bitmap_alloc* bitmap_zalloc* bitmap_free find_first_bit*
         find_first_zero_bit* find_first_and_bit* find_next_bit* find_next_zero_bit*
         find_next_and_bit* find_next_andnot_bit* find_next_or_bit* find_last_bit* find_nth_*
-        find_next_clump8""",
+        find_next_clump8 find_random_bit find_first_andnot_bit* find_first_and_and_bit* sw_hweight*
+        mips_set_bit mips_clear_bit mips_change_bit mips_test_and_*_bit*""",
     ),
     FunctionGroup(
         "atomics and references",
@@ -146,7 +150,11 @@ SHARED = (
         vrealloc* alloc_slab_obj_exts warn_free_bad_obj prepare_alloc_pages dma_alloc_coherent
         dma_alloc_attrs dma_alloc_from_* dma_alloc_pages* dma_alloc_noncontiguous dma_free_coherent
         dma_free_attrs dma_free_pages dma_free_noncontiguous free_compound_page destroy_large_folio
-        destroy_compound_page""",
+        destroy_compound_page virt_to_cache cache_from_obj setup_object create_cache shutdown_cache
+        free_pcp_prepare free_the_page free_tail_page* free_pages_prepare check_new_page*
+        check_free_page* pagevec_release* folio_batch_release* alloc_from_pcs* free_to_pcs*
+        refill_sheaf* alloc_from_new_slab alloc_single_from_* build_detached_freelist
+        refill_objects* rcu_free_sheaf*""",
     ),
     FunctionGroup(
         "flags and references of pages and buffers",
@@ -159,6 +167,11 @@ SHARED = (
         do_read_cache_* lock_buffer unlock_buffer brelse virt_to_phys phys_addr* virt_to_head_page
         virt_to_folio page_cache_release folio_test_* folio_set_* folio_clear_* folio_trylock*
         trylock_page virt_addr_valid PageHuge PageMovable PageTransHuge compound_head""",
+    ),
+    FunctionGroup(
+        "link counts and references of inodes",
+        "The file system has counted wrong, or changes an inode that is gone.",
+        "drop_nlink inc_nlink set_nlink clear_nlink ihold",
     ),
     FunctionGroup(
         "socket buffers",
@@ -297,7 +310,9 @@ SHARED = (
         """x86_indirect_* x86_return_thunk* x86_call_* srso_* retbleed_* SCT__* static_call_*
         bpf_dispatcher_* bpf_trampoline_* efi_call* kcfi_* fentry fentry__ mcount* retpoline_*
         clear_bhb_loop zen_untrain_ret entry_untrain_ret untrain_ret its_return_thunk
-        return_to_handler pfx_* cfi_check_fail* cfi_failure_handler cfi_slowpath*""",
+        return_to_handler pfx_* rethook_* arch_rethook_* call_depth_return_thunk rewind_stack_*
+        kretprobe_trampoline* trampoline_handler cfi_check_fail* cfi_failure_handler
+        cfi_slowpath*""",
     ),
     FunctionGroup(
         "access to device registers",
@@ -333,22 +348,22 @@ WAITS = FunctionGroup(
     "waits",
     "A task that hangs waits in them for something else.",
     """*sched* *_lock* *_slowlock* *rwsem* *completion* *kthread* *wait* *synchronize* *sleep*
-     rcu_barrier* flush_work* *cancel_*work* drain_workqueue sb_start_* inode_lock*
-     usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_control_msg* usb_kill_urb usb_poison_urb
-     blk_execute_rq* submit_bio_wait submit_bh_wait *_timeout *_freezable do_read_cache_*
-     percpu_ref_*""",
+        rcu_barrier* flush_work* *cancel_*work* drain_workqueue sb_start_* inode_lock*
+        usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_control_msg* usb_kill_urb
+        usb_poison_urb blk_execute_rq* submit_bio_wait submit_bh_wait *_timeout *_freezable
+        do_read_cache_* percpu_ref_*""",
 )
 THREADS = FunctionGroup(
     "threads that run others' work",
     "The work item or callback is at fault, or who waits for it.",
     """process_one_work process_scheduled_works worker_thread rescuer_thread kthread_worker_fn
-     smpboot_thread_fn call_timer_fn expire_timers run_timer* handle_softirqs do_softirq*""",
+        smpboot_thread_fn call_timer_fn expire_timers run_timer* handle_softirqs do_softirq*""",
 )
 ALLOCATORS = FunctionGroup(
     "functions that allocate for their caller",
     "Who asked for the memory has to free it.",
     """*alloc* *kmem* *slab* sock_* create_object idr_get list_lru_init k*asprintf sget_userns
-     sget_fc alloc_super pcpu_create *strdup *strndup* *memdup*""",
+        sget_fc alloc_super pcpu_create *strdup *strndup* *memdup*""",
 )
 OWNED = FunctionGroup(
     "objects that debugobjects tracks",

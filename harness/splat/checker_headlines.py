@@ -107,7 +107,8 @@ CHECKER_HEADLINES = (
     ),
     headline(
         "lockdep",
-        rf"{_SAYS}(?P<what>held lock freed|lock held when returning to user space)!(?: \])?$",
+        rf"{_SAYS}(?P<what>held lock freed|lock held (?:when returning to user space|at task exit "
+        r"time))!(?: \])?$",
         "{word}: {what} in {f}",
     ),
     headline(
@@ -149,6 +150,11 @@ CHECKER_HEADLINES = (
     headline(
         "hard lockup",
         r"(?:watchdog: )?CPU (?P<cpu>\d+) (?:(?:self-)?detected hard|Hard) LOCKUP",
+        "BUG: hard lockup in {f}",
+    ),
+    headline(
+        "hard lockup",
+        r"BUG: NMI Watchdog detected LOCKUP on CPU ?(?P<cpu>\d+)",
         "BUG: hard lockup in {f}",
     ),
     headline(
@@ -209,7 +215,8 @@ OTHER_HEADLINES = (
     _line("bad page", r"BUG: (?P<what>non-zero pgtables_bytes on freeing mm): ", "BUG: {what}"),
     headline(
         "spinlock",
-        rf"BUG: (?P<what>(?:spinlock|rwlock) [\w ,-]+?) on CPU#(?P<cpu>\d+), {TASK}",
+        rf"BUG: (?P<what>(?:spinlock|rwlock|(?:read|write)-lock) [\w ,-]+?) on CPU#(?P<cpu>\d+), "
+        rf"{TASK}",
         "BUG: {what} in {f}",
     ),
     headline(
@@ -270,6 +277,7 @@ OTHER_HEADLINES = (
         "page allocation failure in {f}",
         word=": page allocation failure: order:",
     ),
+    headline("irq nobody cared", r"irq \d+: nobody cared", "irq: nobody cared"),
     _line(
         "unregister netdevice",
         r"unregister_netdevice: waiting for (?P<what>\S+) to become free",

@@ -34,6 +34,7 @@ _WORK = re.compile(r".*(?:workfn=|last function: )([\w.]+)")
 _CALLER = re.compile(r"caller is ([\w.$]+)(?:\+0x| \()")
 # What differs each time in a message that is free text.
 _POINTER = re.compile(r"\b(?:0x[0-9a-f]{5,16}|[0-9a-f]{8,16})\b")
+_PLACE = re.compile(r"(\.[chS]):\d+\b")
 _NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|\d+)\b")
 _VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,16}\b|\d+")
 # Warnings and bugs in code shared by all subsystems have their own titles.
@@ -241,7 +242,8 @@ def _title(headline: Headline, line: str, named: dict[str, str], guilty: str, rw
     if kind == "ubsan":
         fields["what"] = fields["what"].lower().replace(" ", "-")
     if kind in ("bug", "panic"):  # free text
-        fields["what"] = _NUMBER.sub("NUM", _POINTER.sub("ADDR", fields["what"]))
+        placeless = _PLACE.sub(r"\1:LINE", fields["what"])
+        fields["what"] = _NUMBER.sub("NUM", _POINTER.sub("ADDR", placeless))
     if kind == "oops":
         fields["what"] = fields["what"].replace("_", " ")
     if kind == "kcsan":

@@ -28,10 +28,8 @@ DISPATCHERS = (
         do_iter_readv_writev do_loop_readv_writev do_iter_read do_iter_write vfs_iter_read
         vfs_iter_write vfs_readv vfs_writev do_readv_writev kernel_read kernel_write* vfs_ioctl
         do_vfs_ioctl ksys_ioctl sys_ioctl SyS_ioctl *_sys_ioctl *compat_SyS_ioctl *_compat_ioctl
-        do_dentry_open vfs_fsync_range vfs_fallocate iterate_dir vfs_poll do_splice_to
-        do_splice_from splice_file_to_pipe do_splice_read call_mmap __fput full_proxy_*
-        proc_reg_* sysfs_kf_* dev_attr_store dev_attr_show kobj_attr_store kobj_attr_show
-        ksys_read ksys_write""",
+        do_dentry_open call_mmap __fput full_proxy_* proc_reg_* sysfs_kf_* dev_attr_store
+        dev_attr_show kobj_attr_store kobj_attr_show ksys_read ksys_write""",
     ),
     FunctionGroup(
         "socket operations",
@@ -88,8 +86,8 @@ TIMER_INTERRUPTS = FunctionGroup(
     "timer interrupts",
     "A processor notices its own stall in the timer's interrupt.",
     """*apic_timer_interrupt* sysvec_apic_timer_interrupt* hv_stimer0_* timer_interrupt
-    *_timer_interrupt arch_timer_handler_* riscv_timer_interrupt constant_timer_interrupt
-    c0_compare_interrupt decrementer_common* clock_comparator_*""",
+        *_timer_interrupt arch_timer_handler_* riscv_timer_interrupt constant_timer_interrupt
+        c0_compare_interrupt decrementer_common* clock_comparator_*""",
 )
 
 #: They spin until other processors answer; which of them does not is not in the stack.

@@ -78,6 +78,17 @@ FAULT_HEADLINES = (
     ),
     _preface("double fault", r"(?:traps: )?PANIC: double fault", "PANIC: double fault in {f}"),
     _preface(
+        "oops",
+        r"(?P<what>(?:PANIC|BUG): invalid or fatal FRED event|PANIC: early exception) ?[;0]",
+        "{what} in {f}",
+    ),
+    _preface(
+        "kernel bug",
+        r"BUG at [\w./]+:\d+ (?:assert\(|\(\d+\)$)",
+        "kernel BUG in {f}",
+        sure=False,
+    ),
+    _preface(
         "null dereference",
         r"BUG: (?:kernel|Kernel|unable to handle kernel) NULL pointer "
         r"dereference(?:,| at| on)",
@@ -85,7 +96,7 @@ FAULT_HEADLINES = (
     ),
     _preface(
         "null dereference",
-        r"(?:BUG: )?Unable to handle kernel (?:NULL pointer dereference(?: at |$)|"
+        r"(?:BUG: )?Unable to handle kernel (?:NULL pointer dereference(?: at | in mna |$)|"
         r"instruction fetch \(NULL pointer\?\))",
         "BUG: unable to handle kernel NULL pointer dereference in {f}",
     ),
@@ -166,7 +177,7 @@ FAULT_HEADLINES = (
     ),
     _preface(
         "oops",
-        r"(?P<what>Unhandled fault): .* \((?:0x)?[0-9a-f]+\) at 0x|"
+        r"(?P<what>Unhandled (?:fault|prefetch abort)): .* \((?:0x)?[0-9a-f]+\) at 0x|"
         r"(?P<mode>Bad mode) in .* handler detected|"
         r"(?P<sync>Unhandled 64-bit el1h) ",
         "{what}{mode}{sync} in {f}",
@@ -204,6 +215,8 @@ FAULT_HEADLINES = (
         word="FORMAT=",
     ),
     _trap("oops", r"Oops#: [0-9a-f]{4}|Oops: [0-9a-f]{8}$", "Oops in {f}"),
+    _trap("oops", r"Oops: (?P<what>[A-Za-z][\w -]*?)\[#\d+\]:", "Oops: {what} in {f}"),
+    headline("oops", r"Division by zero in kernel\.$", "divide error in {f}"),
     _trap(
         "oops", r"Oops: (?P<what>[A-Za-z][\w -]*?), sig: \d+$", "Oops: {what} in {f}", sure=False
     ),

@@ -6,10 +6,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from collections.abc import Collection
 
 # Suffixes of functions cloned by the compiler, and of allocators with profiling.
 _CLONE = re.compile(r"(?:\.(?:isra|constprop|part|cold|llvm|lto_priv)(?:\.\d+)*)+$")
 _ENTRY_OF_SYSCALL = re.compile(r"__(?:x64|ia32|arm64|s390x?|riscv|powerpc|loongarch|mips|parisc)_")
+# A BPF program is named after a hash of its instructions.
+_PROGRAM = re.compile(r"bpf_prog_[0-9a-f]{16}")
 _MANGLED = re.compile(r"_R[A-Z]|_ZN?\d")
 _ARGUMENTS = re.compile(r"\(.*\)$")
 
@@ -42,7 +45,10 @@ def in_any(groups: tuple[FunctionGroup, ...], name: str) -> bool:
 
 @functools.lru_cache
 def _pattern(groups: tuple[FunctionGroup, ...]) -> re.Pattern[str]:
-    names = {name for group in groups for name in group.functions.split()}
+    return _pattern_of({name for group in groups for name in group.functions.split()})
+
+
+def _pattern_of(names: Collection[str]) -> re.Pattern[str]:
     loose = "|".join(_glob(name) for name in sorted(names) if not name.startswith("_"))
     exact = "|".join(_glob(name) for name in sorted(names) if name.startswith("_")) or "(?!)"
     return re.compile(rf"(?:_*(?:{loose})|{exact})(?:_noprof)?$")
@@ -59,6 +65,8 @@ def function_of(frame: str) -> str:
     name = _CLONE.sub("", name)
     if _MANGLED.match(name):
         return _demangled(name)
+    if name.startswith("bpf_prog_"):
+        return _PROGRAM.sub("bpf_prog_ADDR", name)
     entry = _ENTRY_OF_SYSCALL.match(name)
     return name[entry.end() :] if entry and "sys_" in name else name
 

@@ -126,6 +126,7 @@ _SPECIAL = (
     SplatKind("page allocation failure", suspects=(), survived=True),
     SplatKind("firmware panic", by_program=True),
     SplatKind("netdev watchdog", survived=True),
+    SplatKind("irq nobody cared", suspects=(), survived=True),
     SplatKind("busy inodes", always_blames=True, survived=True),
     SplatKind("panic", always_blames=True),
     SplatKind("slab", always_blames=True),

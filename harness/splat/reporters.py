@@ -57,8 +57,9 @@ REPORTERS = (
         exception_common hash_page_fault do_hash_fault instruction_access_* alignment_exception
         do_be do_ov do_fpe do_cpu do_mcheck do_reserved do_ale do_bce handle_tlb* do_sparc64_fault
         bad_trap* unhandled_fault handle_interruption parisc_terminate trap_c bad_super_trap
-        buserr_c sun4v_mna sun4v_do_mna sun4v_data_access_exception*
-        sun4v_insn_access_exception*""",
+        buserr_c sun4v_mna sun4v_do_mna sun4v_data_access_exception* sun4v_insn_access_exception*
+        show_fault_oops pgtable_bad decode_bug div0 Ldiv0* do_kernel_address_page_fault
+        unhandled_exception handle_misaligned_* die_kernel_fault* do_sigbus report_tag_fault""",
     ),
     FunctionGroup(
         "entry of interrupts",
@@ -103,7 +104,8 @@ REPORTERS = (
         check_valid_pointer check_pad_bytes restore_bytes print_section print_slab_info
         print_page_info validate_slab* list_slab_objects verify_redzone_* check_poison_obj
         cache_free_debugcheck kfree_debugcheck poison_element poison_page* poison_slab* poison_obj
-        unpoison_element unpoison_page*""",
+        unpoison_element unpoison_page* print_slab_* slab_pad_check* skip_orig_size_check
+        report_cache_*""",
     ),
     FunctionGroup(
         "preemption checks",

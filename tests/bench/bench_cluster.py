@@ -55,7 +55,7 @@ def described(name: str, token: str = "") -> worker.WorkerRecord:
 
 
 def slept(
-    key: str, text: str, topic: str, name: str, _pack: bytes, _suites: bytes
+    key: str, text: str, topic: str, name: str, _work: worker.Work, _pack: bytes, _suites: bytes
 ) -> tuple[str, bytes]:
     """Stand in for worker.perform: sleep as long as a build and the tests would take."""
     wanted = json.loads(text)

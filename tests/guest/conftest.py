@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -13,13 +14,21 @@ import pytest
 from guestlib import disks
 from guestlib.leftovers import GUARD
 from guestlib.nvmet import Instance
-from harness.guestside import kmemleak, needs, syscalls
+from harness.guestside import kernelfiles, kmemleak, needs, syscalls
 from harness.guestside.container import Container, How
 from harness.guestside.kernelfiles import CONFIGFS
 from harness.guestside.leaks import Things
 
 FAILED = pytest.StashKey[bool]()
 SCANNED = pytest.StashKey[float]()
+# In every fragment of ours they are built in; they need not be.
+MODULES = {
+    "CONFIG_NVME_TARGET": "nvmet",
+    "CONFIG_NVME_TARGET_LOOP": "nvme_loop",
+    "CONFIG_NVME_TARGET_TCP": "nvmet_tcp",
+    "CONFIG_NVME_TCP": "nvme_tcp",
+    "CONFIG_BLK_DEV_NULL_BLK": "null_blk",
+}
 EVERY = 120.0  # seconds between two scans for lost memory
 # Everything that existed when the last test ended: finding it takes longer than many tests do.
 THERE = pytest.StashKey[Things | None]()
@@ -171,9 +180,12 @@ def _leak_guard(
 
 @pytest.fixture(scope="session")
 def configfs() -> str:
-    """Where the initial instance is mounted."""
+    """Where the initial instance is mounted.  What the suites are about is loaded, if a module."""
     if not Path(CONFIGFS).is_mount():
         syscalls.mount("none", CONFIGFS, "configfs")
+    modules = [m for option, m in MODULES.items() if kernelfiles.options().get(option) == "m"]
+    if modules:
+        subprocess.run(["modprobe", "--all", *modules], check=True)
     return CONFIGFS
 
 

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from fakesession import Session, own_base  # noqa: F401 - a fixture for all tests here
+from patience import PATIENCE
 
+from harness.model import Outcome
 from harness.results import counters, journal
 
 SUITE = """
@@ -42,10 +45,22 @@ def test_they_run_alone(tmp_path: Path) -> None:
     assert run(Session(tmp_path, SUITE), "--only-first") == ["test_last", "test_many[b]"]
 
 
-def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    status, said = Session(tmp_path, SUITE).run("--run-first", "/gone/first")
+@pytest.mark.parametrize("option", ["--run-first", "--deadlines"])
+def test_a_file_that_is_missing_is_named(option: str, tmp_path: Path) -> None:
+    status, said = Session(tmp_path, SUITE).run(option, "/gone/first")
     assert status == pytest.ExitCode.USAGE_ERROR
-    assert "--run-first /gone/first: " in said
+    assert f"{option} /gone/first: " in said
+
+
+def test_a_deadline_for_one_test(tmp_path: Path) -> None:
+    session = Session(tmp_path, f"import time\n\ndef test_it():\n    time.sleep({PATIENCE})\n")
+    file = tmp_path / "deadlines.json"
+    file.write_text(json.dumps({"test_it.py::test_it": 1}))
+    status, said = session.run("--deadlines", str(file), "--guests", "1", "--retry", "0")
+    assert status == 1, said
+    (test,) = journal.read(session.out)
+    assert test.outcome is Outcome.TIMEOUT
+    assert "ran over its deadline of 1 s" in test.message
 
 
 def test_a_guest_without_counters_runs_its_tests_all_the_same(tmp_path: Path) -> None:

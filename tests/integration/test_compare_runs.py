@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,28 @@ def test_what_is_no_run_is_usage(project: Compared) -> None:
     code, _, err = project.compare(project.out, project.path)
     assert code == 129, err
     assert "not a run's folder" in err
+
+
+def test_workers_build_the_kernels_again_and_rerun(project: Compared) -> None:
+    """The kernels are gone here, so only workers can tell a regression from a flaky test."""
+    (project.path / "again").touch()
+    sides = (project.out / "base", project.out / "patched")
+    shutil.rmtree(project.cache / "kernels")
+    code, table, err = project.compare(*sides)
+    assert (code, kinds(table)["test_broken"]) == (1, "suspect"), err
+    out = project.path / "compared"
+    code, table, err = project.compare(*sides, "--on", "local:2", "--out", out)
+    assert code == 1, err
+    found = {"test_broken": "regression", "test_once": "flaky", "test_fixed": "fix"}
+    assert kinds(table) == found
+    assert list((out / "patched").rglob("pytest.log"))
+
+
+def test_results_of_another_kernel_settle_nothing(project: Compared) -> None:
+    """The series was changed after the run."""
+    patch = next(project.series.glob("*.patch"))
+    patch.write_text(patch.read_text().replace("fixed by the series", "fixed by the serious"))
+    code, table, err = project.compare(project.out / "base", project.out, "--on", "local:1")
+    assert code == 1, err
+    assert kinds(table)["test_broken"] == "suspect"
+    assert "workers build another kernel" in err

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import subprocess
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import faketree
 import pytest
 
-from harness import diff, gcov
+from harness import diff, gcno, gcov
 from harness.build import counters, line_kinds
 from harness.lab import coverage
 from harness.model import (
@@ -227,3 +228,98 @@ def test_make_gives_counters_to_exactly_these_objects(tmp_path: Path) -> None:
     argv = ["make", "--no-print-directory", "-f", "Makefile", "all", *words]
     said = subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert said.splitlines() == ["one/a.o: with", "one/b.o: ", "two/a.o: ", "one/barred.o: "]
+
+
+LOOPS = """\
+static int sum(int first, int most)
+{
+	int item, total = 0;
+
+	for (item = first; item < 8; item++)
+		total += item;
+	for (item = first; item < 8; item++) {
+		if (item == 3 ||
+			item == 5)
+			continue;
+		switch (item) {
+		case 1:
+			total++;
+			break;
+		case 2:
+			goto out;
+		}
+		if (total > most)
+			break;
+	}
+	while (total > most)
+		total -= most;
+out:
+	return total;
+}
+
+int main(int argc, char **argv)
+{
+	return sum(argc, argc > 2 ? 2 : 9) < 0 ? 1 : 0;
+}
+"""
+ONE_LINE = (
+    "int main(int argc, char **argv) {\n\tfor (; argc < 9; argc++) if (argc == 5) argv++;\n}\n"
+)
+
+
+def _counted(folder: Path, text: str, *words: str) -> Iterator[tuple[Path, bytes, gcov.Counts]]:
+    """Compile a program and run it with more and more arguments; yield what gcov counts."""
+    (folder / "a.c").write_text(text)
+    subprocess.run(["gcc", "--coverage", "-o", "a", "a.c", *words], cwd=folder, check=True)
+    (notes,) = folder.glob("*.gcno")
+    for arguments in ([], ["x"], ["x", "y"]):
+        subprocess.run([folder / "a", *arguments], check=True)
+        content = notes.with_suffix(".gcda").read_bytes()
+        (expected,) = gcov.counts(gcov.program(GCC), [(notes, content)])
+        assert expected is not None
+        yield notes, content, expected
+
+
+class AnyFile:
+    """Stands for a tally to which every file belongs."""
+
+    def path(self, file: str) -> str:
+        return file
+
+
+@pytest.mark.parametrize("word", ["-O0", "-O2"])
+def test_counters_are_added_up_as_gcov_does(word: str, tmp_path: Path) -> None:
+    for notes, content, expected in _counted(tmp_path, LOOPS, word):
+        found = coverage.Reader(AnyFile(), notes).counts(content)
+        assert found is not None
+        assert (found.lines, found.functions) == (expected.lines, expected.functions)
+        assert sum(expected.lines["a.c"].values()) > 10
+
+
+def test_what_is_no_sum_is_left_to_gcov(tmp_path: Path) -> None:
+    (*_, (notes, content, expected)) = _counted(tmp_path, ONE_LINE)
+    reader = coverage.Reader(AnyFile(), notes)
+    assert reader.right
+    reader.check(content, expected)
+    assert not reader.right
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"oncg", b"oncg*10B" + bytes(99)])
+def test_notes_that_cannot_be_read_are_left_to_gcov(damage: bytes, tmp_path: Path) -> None:
+    ((notes, _, _), *_) = _counted(tmp_path, LOOPS)
+    notes.write_bytes(damage)
+    assert not coverage.Reader(AnyFile(), notes).right
+
+
+def test_gcov_would_find_the_same(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    program.run("guest0", "")
+    program.run("guest0", "t.py::one", "x")
+    program.restart()
+    program.run("guest1", "t.py::two", *"abcdefgh")
+    found = program.coverage()
+
+    def unreadable(_: bytes) -> gcno.Formulas:
+        raise gcno.UnreadableError
+
+    monkeypatch.setattr(gcno, "formulas", unreadable)
+    assert program.coverage() == found

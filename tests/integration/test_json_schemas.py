@@ -23,11 +23,14 @@ from harness.model import (
     Finding,
     Killer,
     Matrix,
+    MatrixCell,
     Mutant,
     MutantResult,
     MutantState,
     Mutation,
     PatchRow,
+    Plan,
+    RunMatrix,
     Severity,
 )
 from harness.results import store
@@ -116,7 +119,16 @@ def test_a_mutation(tmp_path: Path) -> None:
     valid("mutate", json.loads(json.dumps(store.mutation_table(found))))
 
 
-@pytest.mark.parametrize("verb", ["runs", "history", "compare", "check", "bisect", "mutate"])
+def test_a_matrix(tmp_path: Path) -> None:
+    cell = MatrixCell("1-7.2", (("mine",), ("7.2",), (), (), ("a", "b")), 1, "1-7.2", "1 fail")
+    found = RunMatrix("nightly", tmp_path, Plan(), (cell,))
+    valid("matrix", json.loads(json.dumps(store.matrix_table(found))))
+
+
+_VERBS = ("runs", "history", "compare", "check", "bisect", "mutate", "matrix")
+
+
+@pytest.mark.parametrize("verb", _VERBS)
 def test_another_form_is_refused(verb: str) -> None:
     damaged: tuple[Any, ...] = ({}, {"runs": [{}]}, {"test": {}, "series": {}}, [])
     for wrong in damaged:

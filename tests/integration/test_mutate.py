@@ -156,6 +156,41 @@ def test_a_budget_and_going_on(project: Mutated) -> None:
     assert again["seconds"] >= found["seconds"]
 
 
+def test_workers_find_what_this_machine_finds(project: Mutated, tried: dict[str, Any]) -> None:
+    """A sample first, then the others; the evidence of each trial is here."""
+    code, found, said = project.mutate("--on", "local:2", "--most", "2", out="workers")
+    assert (code, len(found["results"])) == (0, 2), said
+    folder = project.path / "workers"
+    code, found, said = project.mutate("--resume", str(folder))
+    assert code == 0, said
+    assert of(found) == of(tried)
+    for key in ("killer", "test", "ran", "executed_by"):
+        by_name = [{str(r["mutant"]): r[key] for r in one["results"]} for one in (found, tried)]
+        assert by_name[0] == by_name[1], key
+    for one in found["results"]:
+        if one["folder"]:
+            assert Path(one["folder"]).parent == folder
+            assert "/trials/" not in (Path(one["folder"]) / "tests.jsonl").read_text()
+            assert (Path(one["folder"]) / "guests/0/console.log").is_file()
+    assert "2 on local:2" in said
+    assert not (folder / "batches").exists()
+    assert not list((project.cache / "mutants").glob("*"))
+    tree = next((project.cache / "trees").glob("*/linux"))
+    assert ADDED in (tree / FILE).read_text()
+
+
+def test_workers_run_the_suites_without_a_mutant(project: Mutated) -> None:
+    """Fake kernels have no counters, so the mutation ends where it needs them."""
+    argv = [sys.executable, "-m", "harness", "mutate", "--tree", str(project.tree), "--json"]
+    argv += ["--base", "v7.2.13", "--accel", "tcg", "--on", "local:1"]
+    process = project.harness(*argv, "--out", str(project.path / "whole"))
+    printed, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128, said
+    assert "which test executes which line" in json.loads(printed)["error"]["what"]
+    assert "(local-1)" in said
+    assert (project.path / "whole/unchanged/tests.jsonl").is_file()
+
+
 def test_after_ctrl_c_it_goes_on(project: Mutated) -> None:
     process, folder = project.begin(out="stopped"), project.path / "stopped"
     end = time.monotonic() + PATIENCE

@@ -18,11 +18,11 @@ RANKS = {
     # results reads what guests leave, and so stands on the stages.
     3: {
         *("run", "compare", "check", "bisect", "mutate", "publish", "history", "lab", "plugin"),
-        *("results", "cluster"),
+        *("results", "cluster", "matrix"),
     },
     2: {
         *("series", "tree", "source", "kconfig", "build", "guest", "splat", "decode"),
-        *("doctor", "cache", "vmcore", "adaptors", "gcov"),
+        *("doctor", "cache", "vmcore", "adaptors", "gcov", "gcno"),
     },
     # git: how git is called, for series, source and tree; kbuild: how the kernel's make is called,
     # for kconfig and build; architectures: the table, for builds and guests; diff: what a

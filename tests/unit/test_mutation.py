@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,58 @@ def test_the_tests_of_a_mutant(
 
 def test_tests_that_killed_others_run_first(tmp_path: Path) -> None:
     chooser = TestChooser(prepared(tmp_path))
-    chooser.kills["t.py::a"] += 1
+    chooser.killed(mutant(32), "t.py::a")
     assert chooser.choose(mutant(12)).tests == ("t.py::a", "t.py::b")
+    # Those that killed others in the same function come before those of the same file.
+    chooser.killed(mutant(55, function="g"), "t.py::b")
+    chooser.killed(mutant(55, function="g"), "t.py::b")
+    assert chooser.choose(mutant(12)).tests == ("t.py::a", "t.py::b")
+    assert chooser.choose(mutant(55, function="g")).tests == ("t.py::b", "t.py::a")
+
+
+def test_each_way_through_a_file_is_tried_before_one_is_tried_twice(tmp_path: Path) -> None:
+    lines = (
+        LineCount(10, 10, tests=((0, 1), (1, 1), (2, 1))),
+        LineCount(11, 11, tests=((1, 1), (2, 9))),
+    )
+    ready = dataclasses.replace(
+        prepared(tmp_path), coverage=Coverage("", TESTS, (FileCoverage("a.c", lines),))
+    )
+    assert TestChooser(ready).choose(mutant(10)).tests == ("t.py::c", "t.py::a", "t.py::b")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "tests", "left_out"),
+    [
+        (0.0, ("t.py::b", "t.py::a"), ()),
+        (3.0, ("t.py::b", "t.py::a"), ()),
+        (2.5, ("t.py::b",), ("t.py::a",)),
+        (0.1, ("t.py::b",), ("t.py::a",)),  # one test always runs
+    ],
+)
+def test_a_mutant_gets_the_tests_that_fit_its_seconds(
+    seconds: float, tests: tuple[str, ...], left_out: tuple[str, ...], tmp_path: Path
+) -> None:
+    chosen = TestChooser(prepared(tmp_path), seconds).choose(mutant(12))
+    assert chosen == Chosen(Reach.EXECUTED, tests, left_out)
+
+
+def test_a_test_is_ended_by_how_long_it_took_without_the_mutant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[Plan] = []
+
+    def run(lab: Lab, *_: object, **__: object) -> Trial:
+        plans.append(lab.plan)
+        return _trial()
+
+    monkeypatch.setattr("harness.lab.trial.run", run)
+    ready = prepared(tmp_path)
+    slow = dataclasses.replace(unchanged(), tests=(Test("t.py::a", Outcome.PASS, 20.0),))
+    ready = dataclasses.replace(ready, unchanged=slow)
+    trials.run(ready, KERNEL, ("t.py::a", "t.py::b"), tmp_path / "trial")
+    (*_, file) = plans[0].pytest_args
+    assert json.loads(Path(file).read_text()) == {"t.py::a": 100.0, "t.py::b": 30.0}
 
 
 def test_data_of_a_file_that_no_test_executes_needs_a_boot(tmp_path: Path) -> None:
@@ -196,10 +247,10 @@ MUTANTS = tuple(mutant(line, patch=1 + line % 2) for line in (10, 11, 12, 13, 14
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., engine.Session]:
     """Return a function that makes a session whose tests notice mutants in even lines."""
 
-    def run(prepared: Prepared, kernel: Kernel, chosen: Chosen, folder: Path) -> Trial:
+    def run(prepared: Prepared, kernel: Kernel, tests: tuple[str, ...], folder: Path) -> Trial:
         line = int(folder.name.split("-")[2])
-        bad = Test(chosen.tests[0], Outcome.FAIL, message="E   assert 1 == 2")
-        return _trial(bad if line % 2 == 0 else Test(chosen.tests[0], Outcome.PASS))
+        bad = Test(tests[0], Outcome.FAIL, message="E   assert 1 == 2")
+        return _trial(bad if line % 2 == 0 else Test(tests[0], Outcome.PASS))
 
     monkeypatch.setattr(engine, "Workshop", FakeWorkshop)
     monkeypatch.setattr(mutants, "of_series", lambda *_: MUTANTS)
@@ -226,17 +277,20 @@ def test_a_session_tries_every_mutant(session: Callable[..., engine.Session]) ->
         42: MutantState.NOT_EXECUTED,
     }
     assert made.mutation().score.percent == 50
-    assert made.mutation().verdict is Verdict.GOOD
+    assert made.mutation().verdict is Verdict.MEASURED
     assert store.load_mutation(made.folder).results == made.mutation().results
 
 
-@pytest.mark.parametrize(("wanted", "verdict"), [(50.0, Verdict.GOOD), (51.0, Verdict.BAD)])
+@pytest.mark.parametrize(
+    ("wanted", "verdict"), [(0.0, Verdict.MEASURED), (50.0, Verdict.GOOD), (51.0, Verdict.BAD)]
+)
 def test_the_score_that_is_asked_for(
     wanted: float, verdict: Verdict, session: Callable[..., engine.Session]
 ) -> None:
     made = session(at_least=wanted)
     made.run()
     assert made.mutation().verdict is verdict
+    assert verdict.exit_code == (1 if verdict is Verdict.BAD else 0)
 
 
 def test_a_session_goes_on_where_it_was_stopped(session: Callable[..., engine.Session]) -> None:
@@ -274,6 +328,13 @@ def test_a_fault_of_the_machine_decides_nothing(
     assert len(again.results) == 3  # those are tried again
 
 
+def test_only_those_that_were_not_killed_again(session: Callable[..., engine.Session]) -> None:
+    first = session()
+    first.run()
+    again = session(again=first.folder)
+    assert {mutant.line for mutant in again.order} == {11, 42}
+
+
 def mutation(folder: Path) -> Mutation:
     killed = MutantResult(
         mutant(12), MutantState.KILLED, Killer.LEAK, TESTS[0], "the test leaked: x", TESTS[:2], 1
@@ -291,6 +352,7 @@ def test_the_text_has_scores_and_survivors(tmp_path: Path) -> None:
     assert "survived a.c:11 in f(), patch 2: release" in text
     assert "+if (!x)" in text
     assert "executed by 4 tests: t.py::a, t.py::b, t.py::c and 1 more" in text
+    assert "0 of them ran" in text
     assert "noticed by: leak 1" in text
     assert "not counted: 1 with the same code" in text
     assert "5 mutants not tried: enough" in text
@@ -308,4 +370,4 @@ def test_the_page_shows_mutants_at_their_lines(tmp_path: Path) -> None:
     page = html_page(tmp_path)
     remarks = [remark for patch in page.patches for remark in patch.remarks]
     assert {(remark.level, remark.line) for remark in remarks} >= {("note", 12), ("error", 11)}
-    assert page.word == "GOOD"
+    assert page.word == "MEASURED"

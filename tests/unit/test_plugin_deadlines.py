@@ -44,6 +44,22 @@ def test_a_late_test_is_reported_once(reported: list[object]) -> None:
     assert clock.late == {("guest0", "a"): 0.01}
 
 
+def test_a_test_can_have_a_shorter_deadline_of_its_own(reported: list[object]) -> None:
+    came = threading.Event()
+
+    def late(*guest_and_test: str) -> None:
+        reported.append(guest_and_test)
+        came.set()
+
+    own = {"a": 0.01}
+    clock = DeadlineWatch(PATIENCE, 0.0, late, reported.clear, own=lambda test: own.get(test, 0.0))
+    clock.started("guest0", "b")
+    clock.started("guest1", "a")
+    assert came.wait(PATIENCE)
+    clock.close()
+    assert reported == [("guest1", "a")]
+
+
 def test_a_finished_test_is_never_late(reported: list[object]) -> None:
     clock, _ = watch(reported, PATIENCE)
     clock.started("guest0", "a")

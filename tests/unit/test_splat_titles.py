@@ -130,6 +130,18 @@ def test_numbers_and_addresses_in_a_panics_reason_are_left_out() -> None:
     ]
 
 
+def test_where_a_panic_was_called_and_which_program_ran_are_left_out() -> None:
+    reason = "Kernel panic - not syncing: LQUOTA assertion at fs/frob/quota.c:123"
+    assert titles(reason, stamped=True) == [
+        "kernel panic: LQUOTA assertion at fs/frob/quota.c:LINE"
+    ]
+    program = "bpf_prog_6deef7357e7b4530"
+    assert titles(warning("kernel/frob.c:1", program), stamped=True) == ["WARNING in bpf_prog_ADDR"]
+    assert titles(warning("kernel/frob.c:1", f"{program}_drop"), stamped=True) == [
+        "WARNING in bpf_prog_ADDR_drop"
+    ]
+
+
 def test_what_kasan_adds_to_a_fault_is_no_second_splat() -> None:
     fault = "Oops: general protection fault, probably for non-canonical address 0xdffffc0000000001"
     fault += ": 0000 [#1] SMP KASAN"

@@ -70,6 +70,14 @@ def test_no_run_and_a_damaged_one_are_said(tmp_path: Path) -> None:
         store.load_run(tmp_path)
 
 
+def test_a_run_that_has_no_results_yet_is_named_as_one(tmp_path: Path) -> None:
+    """`harness report last` beside a run that still builds."""
+    (tmp_path / store.COMMAND).write_text("harness run\n")
+    with pytest.raises(UsageError, match="no results yet") as raised:
+        store.load_run(tmp_path)
+    assert raised.value.hint == f"harness show {tmp_path}"
+
+
 def test_changes_tell_regressions_from_fixes() -> None:
     found = {one.test: one for one in changes(BASE.tests, PATCHED.tests)}
     assert found["t.py::a"].broken

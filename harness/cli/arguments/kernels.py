@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The arguments of the verbs that build and boot kernels: run, check, bisect, mutate, shell."""
+"""The arguments of the verbs that build and boot kernels: run, check, bisect, mutate, ..."""
 
 from __future__ import annotations
 
 import argparse
 import typing
 from collections.abc import Iterable
+from pathlib import Path
 
 from harness.cli.parser import Commands, add_options, add_verb
 from harness.options import count
@@ -239,6 +240,7 @@ examples:
   harness mutate patches/mine --at-least 90       exit code 1 below 90 %
   harness mutate --resume --minutes 60            go on where the last one ended
   harness mutate --run last --minutes 30          after `harness run --coverage`
+  harness mutate patches/mine --again last        the survivors, after adding tests
 """
 
 
@@ -272,6 +274,19 @@ def mutate(commands: Commands) -> None:
         help="the results without a mutant are those of RUN, made with --coverage, such as last",
     )
     group.add_argument(
+        "--seconds-each",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="give each mutant the tests that took S seconds without it (default: all)",
+    )
+    group.add_argument(
+        "--again",
+        default="",
+        metavar="MUTATION",
+        help="only mutants that were not killed in MUTATION, a folder, or last",
+    )
+    group.add_argument(
         "--at-least",
         type=float,
         default=0.0,
@@ -280,6 +295,48 @@ def mutate(commands: Commands) -> None:
     )
     _add_resume(group, "mutation")
     add_options(parser, "mutate")
+
+
+MATRIX = """\
+Run a series, or several, on all combinations of kernels, configs, compilers and suites.
+FILE.toml lists the values of each axis; each combination is a cell, and each cell is a
+`harness run` with its own folder, verdict and report.  Exit code 1 when a cell is bad;
+otherwise 128 when one has no verdict, 125 when one is untestable, or 0."""
+
+MATRIX_EXAMPLES = """\
+examples:
+  harness matrix nightly.toml --list            the cells, without running them
+  harness matrix nightly.toml --patched-only    options are those of harness run
+  harness matrix nightly.toml --on local:2      two cells at a time
+  harness matrix nightly.toml --only '*llvm*'   some of the cells
+  harness matrix --resume                       those that have no verdict yet
+
+nightly.toml:
+  series = ["patches/mine", "no series"]
+  kernels = ["7.1", "7.2"]                      # with --tree: commits of that tree
+  kconfig = ["base", ["base", "debug"]]         # a list: fragments and CONFIG_X=y together
+  compilers = ["gcc", "llvm"]
+  suites = ["tests/guest/configfs", ["a", "b"]]
+"""
+
+
+def matrix(commands: Commands) -> None:
+    """Add `harness matrix`."""
+    parser = add_verb(commands, "matrix", MATRIX, MATRIX_EXAMPLES)
+    parser.add_argument(
+        "file", nargs="?", default=None, type=Path, metavar="FILE.toml", help="the axes"
+    )
+    group = parser.add_argument_group("cells")
+    group.add_argument("--list", action="store_true", help="show the cells, and run none")
+    group.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="CELL",
+        help="run only this cell: its number, its name, or a pattern such as '*llvm*'; repeatable",
+    )
+    _add_resume(group, "matrix")
+    add_options(parser, "matrix")
 
 
 SHELL = """\

@@ -133,7 +133,7 @@ def history(commands: Commands) -> None:
 
 
 RUNS = """\
-List the runs in the history, newest first: run, check, compare, bisect.
+List the runs in the history, newest first: run, check, compare, bisect, mutate, matrix.
 `harness gc` never removes the folder and the kernels of a pinned run."""
 
 RUNS_EXAMPLES = """\
@@ -156,7 +156,14 @@ examples:
   harness show ./out --json         by its folder
 """
 
-RECORDED = ("run", "check", "compare", "bisect")  # the verbs whose runs the history records
+RECORDED = (
+    "run",
+    "check",
+    "compare",
+    "bisect",
+    "mutate",
+    "matrix",
+)  # the verbs whose runs the history records
 
 
 def runs(commands: Commands) -> None:
@@ -203,9 +210,9 @@ With --vmlinux and --tree the stacks are shown with file and line, by the tree's
 own scripts; with --series, lines that a patch added are marked.
 
 Some kinds are trouble, but no fault of the kernel's code for certain: "page allocation
-failure", "sysfs duplicate", "oom", and "firmware panic" (TF-A, OP-TEE, U-Boot, UEFI,
-OpenSBI, Xen).  They count too, unless --ignore names them, or --ignore-splat of run,
-check and bisect."""
+failure", "sysfs duplicate", "irq nobody cared", "oom", and "firmware panic" (TF-A, OP-TEE,
+U-Boot, UEFI, OpenSBI, Xen).  They count too, unless --ignore names them, or --ignore-splat of
+run, check and bisect."""
 
 SPLATS_EXAMPLES = """\
 examples:

@@ -27,6 +27,7 @@ from harness.model import (
     CompilerWarning,
     Finding,
     Matrix,
+    MatrixCell,
     MutantResult,
     MutantState,
     Mutation,
@@ -120,13 +121,23 @@ class MatrixSection:
 
 
 @dataclasses.dataclass(frozen=True)
+class MatrixRow:
+    """A cell of a matrix of runs, its words on each axis, and the path of its report, or ""."""
+
+    cell: MatrixCell
+    values: tuple[str, ...]
+    kind: str
+    report: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Page:
     """Everything that a page shows.
 
     ``failures`` are those on the judged kernel, ``base_failures`` those on the base; ``hidden`` is
     the number of failures that are only in the table.  ``boot_splats`` were printed before a
     kernel's first test.  ``not_booted`` contains (kernel, error, end of the console), ``options``
-    contains (name, requested value, actual value).
+    contains (name, requested value, actual value).  ``axes`` are the titles of a matrix of runs.
     """
 
     verdict: Verdict
@@ -151,6 +162,8 @@ class Page:
     checks: MatrixSection | None = None
     bisection: Bisected | None = None
     mutation: Mutation | None = None
+    axes: tuple[str, ...] = ()
+    cells: tuple[MatrixRow, ...] = ()
     patches: tuple[ShownPatch, ...] = ()
     timeline: Timeline | None = None
     options: tuple[tuple[str, str, str], ...] = ()

@@ -97,6 +97,32 @@ def only(kind: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def once_inside(function: str) -> Iterator[Callable[[], bool]]:
+    """Let one slab allocation below a function of the kernel fail, in whichever task that runs.
+
+    Yields a function that tells whether it has failed.
+    """
+    start, end = _range(function)
+    place = DEBUGFS / KINDS["slab"]
+    with contextlib.ExitStack() as stack:
+        stack.callback(_write, place, {"probability": "0", "times": "-1", **_EVERYBODY})
+        _write(place, {"task-filter": "N", "ignore-gfp-wait": "N", "verbose": "0", "interval": "1"})
+        _write(place, {"require-start": f"{start:#x}", "require-end": f"{end:#x}"})
+        _write(place, {"times": "1", "probability": "100"})
+        yield lambda: (place / "times").read_text().strip() == "0"
+
+
+def _range(function: str) -> tuple[int, int]:
+    """Return where a function of the kernel or of a module begins and ends."""
+    lines = (line.split() for line in Path("/proc/kallsyms").read_text().splitlines())
+    known = sorted((int(line[0], 16), line[2]) for line in lines)
+    starts = [start for start, name in known if name == function]
+    if len(starts) != 1 or not starts[0]:
+        raise ValueError(f"{function} is {len(starts)} times in /proc/kallsyms")
+    return starts[0], next(at for at, _ in known if at > starts[0])
+
+
 def _write(folder: Path, values: dict[str, str]) -> None:
     for name, value in values.items():
         kernelfiles.store(folder / name, value)

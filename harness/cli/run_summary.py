@@ -115,7 +115,7 @@ def _lines(run: Run) -> Iterator[Text]:
 
 
 def _lists(run: Run, room: int) -> Iterator[Text]:
-    """Yield the failures, the fixes, and the skipped tests, the series' own first, in at most ``room`` lines."""
+    """Yield the failures, the fixes and the skipped tests, in at most ``room`` lines."""
     lists = [
         *_failures(run),
         _fixes(sentences.fixed(run)),

@@ -2,8 +2,8 @@
 """Kernels with a bug that is known: copies of a series, and histories of many commits.
 
 Each NAME.diff beside this file is a bug in a file, most in fs/configfs/file.c, which the series in
-patches/ does not touch.  So it can come with any of its patches, or with any commit.  The same bug at the same
-place gives the same commits everywhere.
+patches/ does not touch.  So it can come with any of its patches, or with any commit.  The
+same bug at the same place gives the same commits everywhere.
 """
 
 from __future__ import annotations

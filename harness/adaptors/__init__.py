@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.adaptors.ktap import KtapTest
 from harness.errors import UsageError
 from harness.model import Option, Outcome, Toolchain
 
-if TYPE_CHECKING:  # guests do without
+if TYPE_CHECKING:  # guests and short commands do without
+    from harness.adaptors.ktap import KtapTest
     from harness.progress import Progress
 
 #: The kinds; each is a module of this package with an ADAPTOR.

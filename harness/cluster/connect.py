@@ -33,6 +33,11 @@ _LOCAL = re.compile(r"local:(\d+)")
 _ADDRESS = re.compile(
     r"(?:(?P<protocol>tcp|tls)://)?(?P<host>\[[^\]]+\]|[^:/\s]+)(?::(?P<port>\d+))?"
 )
+#: Dask keeps so many events and samples of each worker, for its developers; by default thousands.
+SHORT_LOGS = {
+    "distributed.admin.low-level-log-length": 20,
+    "distributed.admin.system-monitor.log-length": 20,
+}
 _TIMEOUT = 30.0  # seconds to reach a scheduler
 
 
@@ -171,13 +176,18 @@ def _shares(count: int) -> dict[str, tuple[int, ...]]:
 @contextlib.contextmanager
 def _local_scheduler(distributed: Any) -> Iterator[str]:
     """Run a scheduler in this process; yield its address, which only this machine reaches."""
-    with distributed.LocalCluster(
-        n_workers=0,
-        host="127.0.0.1",
-        dashboard_address=None,
-        silence_logs=False,
-        scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-    ) as local:
+    import dask.config
+
+    with (
+        dask.config.set(SHORT_LOGS),
+        distributed.LocalCluster(
+            n_workers=0,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=False,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+        ) as local,
+    ):
         yield local.scheduler_address
 
 

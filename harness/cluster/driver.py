@@ -346,17 +346,17 @@ class Cluster:
 
     # Housekeeping
 
-    def _present(self) -> dict[str, Any]:
-        """Return the scheduler's workers, by address."""
-        info: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
-        return info
+    def _present(self) -> set[str]:
+        """Return the addresses of the scheduler's workers; it knows far more of each."""
+        # A lambda travels as it is: the scheduler may be without a harness.
+        return set(self._client.run_on_scheduler(lambda dask_scheduler: [*dask_scheduler.workers]))
 
     def _forget_lost(self) -> None:
         """Forget workers that Dask has lost, and queue their trials again."""
         try:
             present = self._present()
         except (OSError, ValueError, KeyError, RuntimeError):
-            present = {}
+            present = set()
         if self._client.status == "closed":
             for open_ticket in list(self._tickets.values()):
                 self._finish(open_ticket, HostFault("the connection to the scheduler is lost"))

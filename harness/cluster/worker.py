@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -87,12 +88,18 @@ def compiler(toolchain: Toolchain) -> str:
 
 def versions(name: str = "") -> WorkerRecord:
     """Return the record of this process with nothing but versions."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return WorkerRecord(name, harness.__version__, _code(), python)
+
+
+@functools.cache  # a worker may serve many drivers, with the code that it began with
+def _code() -> str:
+    """Return the digest of the harness's source text."""
     digest = hashlib.sha256()
     top = Path(harness.__file__).parent
     for file in sorted(top.rglob("*.py")):
         digest.update(str(file.relative_to(top)).encode() + b"\0" + file.read_bytes())
-    python = ".".join(platform.python_version_tuple()[:2])
-    return WorkerRecord(name, harness.__version__, digest.hexdigest()[:16], python)
+    return digest.hexdigest()[:16]
 
 
 def describe(name: str, token: str = "") -> WorkerRecord:

@@ -21,7 +21,7 @@ from pathlib import Path
 #: What a worker imports only when it knows that it is one.
 LATE = (
     *("harness.adaptors.nodes", "harness.guestside.plugin", "harness.plugin.xdist_internals"),
-    *("xdist.remote", "email.parser", "pwd"),
+    *("xdist.remote", "email.parser", "pwd", "tomllib", "packaging.version"),
 )
 # A passing test, a failing test (its report needs more modules) and the most common fixtures.
 _SUITE = """

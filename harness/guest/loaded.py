@@ -75,12 +75,12 @@ def metadata() -> tuple[list[str], list[str]]:
 def main(argv: list[str]) -> None:
     """Import what the guest imports, and write down the files."""
     sys.path.insert(0, _ROOT)
-    from harness.guestside import bootstrap, bundled, gate
+    from harness.guestside import bundled, gate, rehearsal
 
     bundled.install(argv[2])
     settings = json.loads(argv[1])
-    gate.preload(settings)
-    package = Path(bootstrap.__file__)
+    rehearsal.preload(settings)
+    package = Path(gate.__file__)
     # Python finds its library by os.py, which it does not read.
     files = [sys.executable, str(os.__file__), str(package.with_name("init.py")), argv[2]]
     configuration = Path(sys.executable).parent.parent / "pyvenv.cfg"

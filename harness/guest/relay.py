@@ -25,10 +25,9 @@ HOST_LEFT, GUEST_LEFT = 0, 1
 
 
 def claim(guests: str) -> str:
-    """Claim the first free guest and return its folder; empty if all are taken."""
+    """Claim a free guest, if possible one that has not ended; return its folder or ""."""
     numbers = sorted(int(name) for name in os.listdir(guests) if name.isdigit())  # noqa: PTH208
-    for number in numbers:
-        folder = f"{guests}/{number}"
+    for folder in sorted((f"{guests}/{number}" for number in numbers), key=over):
         try:
             os.close(os.open(f"{folder}/claimed", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
         except FileExistsError:

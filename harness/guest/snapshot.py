@@ -110,10 +110,10 @@ def obtain(spec: GuestSpec, given_up: Callable[[], bool]) -> Snapshot | None:
 
 def refuse(spec: GuestSpec, why: str, broken: Snapshot | None = None) -> None:
     """Make all further guests of this run boot truly; remove a snapshot that is broken."""
-    if broken is not None:
-        _remove(broken.folder)
     with contextlib.suppress(OSError), (spec.folder / NOTE).open("x") as note:
-        note.write(f"{why}\n")  # the first guest knows best: the others miss what it removed
+        note.write(f"{why}\n")  # the first guest knows best: the others miss what it removes
+    if broken is not None:  # after the note, or another guest would make it again
+        _remove(broken.folder)
 
 
 def trouble(guests: Path) -> str:

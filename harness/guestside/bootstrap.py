@@ -75,8 +75,8 @@ def pivot_root() -> bool:
     return not _libc.syscall(ctypes.c_long(_PIVOT_ROOT[os.uname().machine]), b".", b".")
 
 
-def make_system(facts: dict[str, Any]) -> None:
-    """Create the mounts and links that programs expect on every Linux system."""
+def mount_kernel() -> None:
+    """Mount the kernel's own file systems, and create the links that programs expect in /dev."""
     mount("proc", "proc", "/proc")
     mount("sysfs", "sysfs", "/sys")
     with open("/proc/mounts") as file:  # noqa: PTH123 - pathlib is one import more
@@ -92,6 +92,12 @@ def make_system(facts: dict[str, Any]) -> None:
     for path, link in _LINKS:
         if not os.path.lexists(link):
             os.symlink(path, link)  # noqa: PTH211
+
+
+def make_system(facts: dict[str, Any]) -> None:
+    """Make the host's root a system in which programs can run."""
+    if not os.path.exists("/proc/mounts"):  # noqa: PTH110 - a copy has taken them with it
+        mount_kernel()
     for place in facts["overlays"]:
         _overlay(place)
     for tag, place, options in facts["writable"]:  # after overlays: these may be in them

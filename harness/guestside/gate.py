@@ -10,23 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
-import gc
 import importlib
-import importlib.metadata
-import inspect
 import json
-import marshal
 import os
-import platform
 import struct
-import sys
 import time
-from collections.abc import Iterable
-from importlib.metadata import Distribution
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from harness.guestside import bootstrap
 
@@ -38,18 +26,17 @@ SETTINGS = "/harness.json"
 _RNDADDENTROPY, _RNDRESEEDCRNG = 0x40085203, 0x5207  # linux/random.h
 _READ_ONLY, _MOVE, _DETACH = 0x1, 0x2000, 0x2
 _ROOT = "/root"  # exists in every initramfs
-_OWN = ("/proc", "/sys", "/dev")
+_OWN = ("/proc", "/sys", "/dev", "/run")  # mounted before the gate
 
 
 def wait() -> str:
     """Get ready, wait for the host's order, and obey it; return the path of facts.json."""
-    for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")):
-        os.makedirs(where, exist_ok=True)  # noqa: PTH103
-        bootstrap.mount(kind, kind, where)
+    bootstrap.mount_kernel()
     with open(SETTINGS) as file:  # noqa: PTH123
         settings = json.load(file)
-    preload(settings)
-    from harness.guestside import gateway
+    from harness.guestside import gateway, rehearsal
+
+    rehearsal.preload(settings)
 
     port = bootstrap.port(bootstrap.WATCHER)
     bootstrap.say(WAITS, 1)
@@ -59,99 +46,6 @@ def wait() -> str:
     os.close(port)
     _enter_root(order["root"])
     return str(order["facts"])
-
-
-def preload(settings: dict[str, Any]) -> None:
-    """Import the modules of the bundle, as a worker would find them."""
-    sys.path[:] = settings["sys_path"]
-    sys.dont_write_bytecode = True
-    from harness.guestside import gateway
-
-    gateway.warm_up(settings["rewritten"])
-    gc.disable()
-    for finder in list(sys.meta_path):
-        for name in getattr(finder, "index", ()):
-            with contextlib.suppress(Exception):  # some modules can only be imported by others
-                importlib.import_module(name)
-    keep_metadata(settings.get("packages", []))
-    with contextlib.suppress(Exception):  # then a worker does all of it later
-        rehearse(settings["late"])
-    gc.collect()
-    gc.freeze()
-    gc.enable()
-
-
-def keep_metadata(packages: list[str]) -> None:
-    """Remember what the installed packages say about themselves: pytest reads it at each start.
-
-    ``packages`` are their folders in the host's order, in which pytest takes plugins.  The bundle
-    is made anew when a package comes or goes.
-    """
-    original = importlib.metadata.distributions
-    order = {folder: number for number, folder in enumerate(packages)}
-
-    @functools.cache
-    def kept(folder: str) -> list[Distribution]:
-        found = list(original(path=[folder]))
-        found.sort(key=lambda one: order.get(str(vars(one)["_path"]), len(order)))
-        for distribution in found:
-            vars(distribution)["read_text"] = functools.cache(distribution.read_text)
-        return found
-
-    def distributions(**which: Any) -> Iterable[Distribution]:
-        if which:
-            return original(**which)
-        every = (
-            kept(folder) if folder.endswith("/site-packages") else original(path=[folder])
-            for folder in sys.path
-        )
-        return [distribution for some in every for distribution in some]
-
-    vars(importlib.metadata)["distributions"] = distributions
-
-
-def rehearse(late: list[str]) -> None:
-    """Configure pytest once: the installed plugins are then imported, with rewritten assertions.
-
-    ``late`` are modules that a worker imports only when it knows that it is one.  The
-    configuration itself depends on the host's files, and is thrown away.
-    """
-    from _pytest import config as configuration
-    from _pytest.assertion import rewrite
-
-    from harness.guestside import gateway, probe
-
-    def ours() -> dict[str, ModuleType]:
-        every = list(sys.modules.items())
-        return {name: module for name, module in every if name.partition(".")[0] == "harness"}
-
-    plain = ours()
-    for name in plain:
-        del sys.modules[name]  # pytest must import a plugin's package itself
-    original = vars(rewrite)["_read_pyc"]
-
-    def unchecked(source: Path, compiled: Path, *_more: Any) -> Any:
-        # An initramfs does not keep the modification times of its files.
-        return marshal.loads(compiled.read_bytes()[16:]) if compiled.exists() else None
-
-    vars(rewrite)["_read_pyc"] = unchecked
-    try:
-        config = configuration._prepareconfig(["-c", os.devnull, "--rootdir", "/"])
-        try:
-            for name in late:
-                importlib.import_module(name)
-            platform.platform()  # reads the whole interpreter to find its C library
-            vars(platform)["_uname_cache"] = None  # it has the host's name in it
-            for module in (importlib.import_module("xdist.remote"), probe):
-                source, path = inspect.getsource(module), inspect.getsourcefile(module)
-                gateway.compiled(f"{source}\n", path or "", "exec")
-        finally:
-            config._ensure_unconfigure()
-        gateway.rehearsed.update(ours())
-    finally:
-        vars(rewrite)["_read_pyc"] = original
-        for name, module in plain.items():
-            sys.modules.setdefault(name, module)
 
 
 def _reseed(seed: bytes) -> None:
@@ -170,7 +64,7 @@ def _enter_root(options: str) -> None:
     """Make the host's files the root, as the kernel does when it boots without an image."""
     bootstrap.mount("/dev/root", "9p", _ROOT, options, _READ_ONLY)
     for where in _OWN:
-        bootstrap.unmount(where, _DETACH)
+        bootstrap.mount(where, "none", f"{_ROOT}{where}", flags=_MOVE)
     os.chdir(_ROOT)
     if bootstrap.pivot_root():
         bootstrap.unmount(".", _DETACH)

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 #: Our modules that pytest has imported, if it was configured before the guest was saved.
 rehearsed: set[str] = set()
@@ -48,24 +49,43 @@ def compiled(source: str, name: str, mode: str) -> CodeType:
     return compile(source, name, mode)
 
 
+def prefer(folder: str) -> None:
+    """Make Python and pytest look for compiled modules in ``folder`` first.
+
+    Both check themselves that a compiled file belongs to its source.
+    """
+    rewrite = importlib.import_module("_pytest.assertion.rewrite")
+    rewritten: Any = getattr(rewrite, "get_cache_dir", None)
+    machinery = sys.modules["_frozen_importlib_external"]
+    plain = vars(machinery)["cache_from_source"]
+
+    def rewritten_first(path: Path) -> Path:
+        ours = Path(folder, *path.parts[1:-1])
+        return ours if (ours / f"{path.stem}{rewrite.PYC_TAIL}").exists() else rewritten(path)
+
+    def plain_first(path: str, *words: Any, **more: Any) -> str:
+        usual: str = plain(path, *words, **more)
+        ours = f"{folder}{path.rpartition('/')[0]}/{usual.rpartition('/')[2]}"
+        return ours if os.path.exists(ours) else usual  # noqa: PTH110
+
+    if rewritten:
+        vars(rewrite)["get_cache_dir"] = rewritten_first
+    vars(machinery)["cache_from_source"] = plain_first
+
+
 @functools.cache
-def warm_up(rewritten: str) -> None:
-    """Import what the host's first commands need, while the host is getting ready."""
+def warm_up(folder: str) -> None:
+    """Import what the host's first commands need, while the host is getting ready.
+
+    ``folder`` has compiled modules, of tests with rewritten assertions.
+    """
     gc.disable()  # it would find no garbage during the imports
     gateway_base = importlib.import_module("execnet.gateway_base")
     text(gateway_base.__file__)
     vars(gateway_base)["compile"] = compiled
     importlib.import_module("pytest")
-    rewrite = importlib.import_module("_pytest.assertion.rewrite")
-    original = getattr(rewrite, "get_cache_dir", None)
-    if rewritten and original:
-        # Make pytest look for modules with rewritten assertions in the host's bundle first.  pytest
-        # itself compares the modification times of the sources.
-        def ours_first(path: Path) -> Path:
-            ours = Path(rewritten, *path.parts[1:-1])
-            return ours if (ours / f"{path.stem}{rewrite.PYC_TAIL}").exists() else original(path)
-
-        vars(rewrite)["get_cache_dir"] = ours_first
+    if folder:
+        prefer(folder)
     gc.freeze()  # exempts the modules from later collections
     gc.enable()
 
@@ -85,12 +105,12 @@ def run(line: bytes) -> None:
         exec(source, {"__name__": "__main__", "__builtins__": __builtins__})
 
 
-def serve(fd: int, rewritten: str) -> None:
+def serve(fd: int, folder: str) -> None:
     """Serve one gateway on the port ``fd``, until the host closes it.
 
-    ``rewritten`` is a folder in which pytest finds modules with rewritten assertions.
+    ``folder`` has compiled modules, of tests with rewritten assertions.
     """
-    warm_up(rewritten)
+    warm_up(folder)
     line = first_line(fd)
     os.dup2(fd, 0)
     os.dup2(fd, 1)

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import adaptors, options, paths, splat
+from harness import adaptors, options, paths
 from harness import series as series_stage
 from harness.errors import UsageError
 from harness.model import Plan, Series
@@ -137,6 +137,8 @@ def complete(typed: Plan, settings: Settings) -> Plan:
             f"--rerun compares with the base, which {other} leaves out",
             hint=f"--retry {typed.reruns}, which runs a failing test again on the same kernel",
         )
+    from harness import splat  # takes longer than to show a series
+
     series = None
     if not typed.no_series:
         series = find_series(typed.series_words, settings, series_request(typed, settings))

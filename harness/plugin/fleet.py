@@ -7,12 +7,14 @@ import contextlib
 import os
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.errors import GuestFault, UsageError
 from harness.guest import GuestHandle, GuestSpec, attend, find, hold, records, relay_command, start
+from harness.guest.bundle import COMPILED
 from harness.model import GuestRecord, Outcome, Test
 from harness.options import LONG_HOLD
 from harness.plugin.deadlines import DeadlineWatch
@@ -36,12 +38,18 @@ class BootFailed(Exception):
 
 
 class Fleet:
-    """Guests with the same kernel and options."""
+    """Guests with the same kernel and options.
+
+    While the first ones boot, ``meanwhile`` is called with the folder of compiled modules that
+    guests read.
+    """
 
     def __init__(self, spec: GuestSpec, count: int) -> None:
         self.spec = spec
         self.count = count
+        self.meanwhile: Callable[[Path], None] | None = None
         self.started: list[GuestHandle] = []
+        self._ahead: list[GuestHandle] = []  # started for the next replacement
         self._file = spec.folder / records.SPEC
         spec.save(self._file)
 
@@ -50,17 +58,33 @@ class Fleet:
         """The xdist spec for a worker: a relay that claims one of our guests."""
         return f"popen//python={relay_command(self._file)}"
 
-    def boot(self, count: int) -> list[GuestHandle]:
+    @property
+    def leaves_processors(self) -> bool:
+        """Whether the host has a processor that no guest of this fleet uses."""
+        return self.count * self.spec.processors < len(os.sched_getaffinity(0))
+
+    def boot(self, count: int, *, ahead: bool = False) -> list[GuestHandle]:
         """Start guests simultaneously and wait until all are up.
 
-        Raises BootFailed for the first guest that does not come up (the others are ended with the
-        session), GuestFault if the host is at fault.
+        ``ahead`` starts one more, for the next call, without waiting.  Raises BootFailed for the
+        first guest that does not come up (the others are ended with the session), GuestFault if the
+        host is at fault.
         """
-        guests = start(self.spec, count)
-        self.started += guests
+        guests = [guest for guest in self._ahead if guest.poll() is None][:count]
+        guests += self._start(count - len(guests))
+        self._ahead = self._start(1) if ahead else []
+        bundle = GuestSpec.load(guests[0].folder / records.SPEC).bundle
+        if self.meanwhile and bundle:
+            self.meanwhile(bundle / COMPILED)
+            self.meanwhile = None
         for guest in guests:
             if not guest.wait_up(self.spec.patience + PATIENCE):
                 raise BootFailed(guest, guest.poll())
+        return guests
+
+    def _start(self, count: int) -> list[GuestHandle]:
+        guests = start(self.spec, count)
+        self.started += guests
         return guests
 
     def named(self, name: str) -> GuestHandle | None:

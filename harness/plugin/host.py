@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from harness.guest import attend, bootfail, initplan, snapshot
 from harness.guest.relay import HOST_LEFT
 from harness.guestside import probe
 from harness.model import Outcome, Test
-from harness.plugin import guest_options, xdist_internals
+from harness.plugin import ahead, guest_options, xdist_internals
 from harness.plugin.crashes import Crashes, last_messages
 from harness.plugin.deadlines import DeadlineWatch
 from harness.plugin.fleet import BootFailed, Fleet, Holding
@@ -62,6 +63,7 @@ class HostSide:
     def __init__(self, config: pytest.Config, fleet: Fleet, reason: str) -> None:
         self.config = config
         self.fleet = fleet
+        self.fleet.meanwhile = functools.partial(ahead.compile_suite, config)
         self.reason = reason
         self.options = guest_options.required_options(config)
         self.journal = Journal(fleet.spec.folder.parent)
@@ -142,13 +144,18 @@ class HostSide:
             self._say(f"guests boot without a snapshot: {trouble}")
         self.told = bool(trouble)
 
+    @property
+    def _replaces_soon(self) -> bool:
+        """Whether to start the next guest while this one runs its tests."""
+        return bool(self.config.getoption("fresh")) and self.fleet.leaves_processors
+
     def _boot(self, count: int, *, again: bool = False) -> None:
         """Boot guests; ``again``: if a replacement does not come up, try once more.
 
         The kernel has booted before, so another attempt is likely to succeed.
         """
         try:
-            for guest in self.fleet.boot(count):
+            for guest in self.fleet.boot(count, ahead=again and self._replaces_soon):
                 self.watch.busy(guest.name)  # otherwise a silent guest would have no deadline
         except BootFailed as failed:
             name, record = failed.guest.name, failed.record

@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterator
 
 from harness import kbuild
-from harness.diff import FileDiff
 from harness.errors import UsageError
-from harness.model import Series
+from harness.model import Patch, Series
 from harness.series.mail import parse
 
 # A macro, or a sourced file that is not named Kconfig, whose lines would not be checked.  A macro's
@@ -68,23 +67,23 @@ def _changes(series: Series) -> Iterator[tuple[str, bool]]:
         for line, risky in _changes(earlier):
             yield f"{earlier.name}: {line}", risky
     for patch in series.patches:
-        diffs = parse(patch.path.read_bytes(), str(patch.path)).diffs
         for file in patch.files:
             where = f"patch {patch.number}, {file}"
             if kbuild.PROGRAMS.match(file):
                 yield where, True
-            elif risk := _risk(file, diffs):
+            elif risk := _risk(file, patch):
                 yield f"{where}: {risk}", True
             elif kbuild.HOST_PROGRAMS.match(file):
                 yield f"{where}: the build compiles and runs it here", False
 
 
-def _risk(name: str, diffs: tuple[FileDiff, ...]) -> str:
-    """Return why changes to a Kconfig file or Makefile may run a command; empty if they cannot."""
+def _risk(name: str, patch: Patch) -> str:
+    """Return why a patch's change of this file may run a command; empty if it cannot."""
     kconfig, makefile = kbuild.KCONFIG.match(name), kbuild.MAKE.match(name)
     if not kconfig and not makefile:
         return ""
-    diffs = tuple(file for file in diffs if name in file.names)
+    every = parse(patch.path.read_bytes(), str(patch.path)).diffs
+    diffs = [file for file in every if name in file.names]
     for file in diffs:
         # In these cases, the added lines do not show the whole content.
         if file.moved and name == file.new:

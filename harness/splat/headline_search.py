@@ -3,11 +3,13 @@
 
 ``candidates`` searches many lines at once for words, or for patterns that begin with a word, which
 is many times faster than code that examines each line.  ``begins`` then examines one message.
+The patterns are made when they are first needed, since that takes longer than most commands.
 """
 
 from __future__ import annotations
 
 import bisect
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -85,7 +87,7 @@ def _by_word(text: str, headlines: Iterable[Headline]) -> Start | None:
 def _by_start(text: str) -> Start | None:
     letter = text[:1]
     lead = _LEADS.get(letter)
-    bucket = _BUCKETS.get(lead if lead and text.startswith(lead) else letter)
+    bucket = _buckets().get(lead if lead and text.startswith(lead) else letter)
     which = bucket.pattern.match(text, bucket.skip) if bucket else None
     if bucket is None or which is None or which.lastindex is None:
         return None
@@ -108,10 +110,12 @@ def candidates(text: str, stamped: bool) -> Candidates:
     """Return where splats or marks may begin in a piece of a log."""
     reach = REACH_STAMPED if stamped else REACH
     wrapped: dict[int, int] = {}
-    unsure = sorted(_places(_UNSURE, text, wrapped))
+    unsure = sorted(_places(_patterns(sure=False), text, wrapped))
     cuts = [_dashes(text, cut) for cut in _places(_CUT, text)]
     proofs = _places(_PROOFS, text) if unsure or cuts else []
-    begun = _places(_SURE, text, wrapped) + _near(unsure, [*proofs, len(text)], 0, reach)
+    begun = _places(_patterns(sure=True), text, wrapped) + _near(
+        unsure, [*proofs, len(text)], 0, reach
+    )
     cuts = _near(cuts, [*begun, *proofs, len(text)], -reach, reach)
     ends = _places(_TRACE_END, text)
     lost = _near(_places(_LOST, text), ends, 0, reach) if ends else []
@@ -200,6 +204,7 @@ class _Bucket(NamedTuple):
     skip: int
 
 
+@functools.cache
 def _buckets() -> dict[str, _Bucket]:
     members: dict[str, list[tuple[Headline, str]]] = {}
     for headline in HEADLINES:
@@ -222,14 +227,17 @@ def _or_break(match: re.Match[str]) -> str:
     return rf"(?: |\n{QUOTED}(?![\[<]))" if wraps else match[0]
 
 
-def _search_patterns(headlines: Iterable[Headline]) -> dict[str, re.Pattern[str]]:
-    """Return patterns to search for, by their literal start.
+@functools.cache
+def _patterns(*, sure: bool) -> dict[str, re.Pattern[str]]:
+    """Return patterns to search for the headlines that are sure, or not, by their literal start.
 
     They match the same as the headlines, anywhere in a line.  Repetitions are bounded: otherwise a
     long line with many beginnings of a message would be read to its end each time.
     """
     by_word = defaultdict[str, list[str]](list)
-    for headline in headlines:
+    for headline in HEADLINES:
+        if headline.sure is not sure:
+            continue
         whole = _unnamed(headline.first)
         if headline.word:
             word = headline.word.translate(_ESCAPES)
@@ -250,9 +258,6 @@ def _search_patterns(headlines: Iterable[Headline]) -> dict[str, re.Pattern[str]
 
 # The few headlines that may begin with any text are found by a word in them.
 _WITH_WORD = [one for one in HEADLINES if one.word and one not in DIE_HEADLINES]
-_BUCKETS = _buckets()
-_SURE = _search_patterns(headline for headline in HEADLINES if headline.sure)
-_UNSURE = _search_patterns(headline for headline in HEADLINES if not headline.sure)
 _SIGNS = {
     "harness: ": re.compile("harness: (?:start|end) ."),
     "Linux version ": re.compile("Linux version "),

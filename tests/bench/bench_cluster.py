@@ -29,22 +29,36 @@ import distributed
 
 from harness import serial
 from harness.bisect.search import GraphSearch, chain
-from harness.cluster import driver, placement, request, worker
+from harness.cluster import connect, driver, placement, request, worker
 from harness.cluster.placement import BuildPlace, Durations, KnownWorker, QueuedTrial
 from harness.cluster.request import TrialReply, TrialRequest
 from harness.model import NOTHING_FOLLOWED, Accel, Call, Checkout, Plan, Request, Side, Toolchain
 from harness.progress import Progress
 
-WORKERS, TRIALS, SCALE = 200, 10_000, 30.0
+WORKERS, TRIALS = 200, 10_000
+SCALE = float(sys.argv[3]) if sys.argv[3:] else 30.0
 # Seconds on two processors without KVM, from docs/measurements.md and recorded runs.
 FULL, HEADER, FILE = 600.0, 169.0, 25.0  # builds: a new folder, a header of everybody, one file
 TESTS = (460.0, 568.0, 145.0, 88.0, 64.0, 24.0)  # suites of a kernel, whole and in parts
 BOOT = 15.0  # one test alone in one guest
 MUTANT = 40.0  # the tests that execute a line
 
+# 200 workers have processes of their own; here each would measure the same machine twice
+# a second, which took a third of all CPU time.
+ONE_PROCESS = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": "10m",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.admin.tick.interval": "10m",
+    "distributed.comm.timeouts.connect": "10m",
+    "distributed.comm.timeouts.tcp": "10m",
+}
+
 TOOLCHAIN = Toolchain("x86_64", "gcc", "12.2")
 EVIDENCE = request.archive(())
 _built: dict[str, tuple[str, float]] = {}  # what each simulated worker built last
+_slept: list[tuple[float, float]] = []  # when each trial began and ended
 
 
 def described(name: str, token: str = "") -> worker.WorkerRecord:
@@ -64,7 +78,9 @@ def slept(
     near = before is not None and before[0] == config
     build = (HEADER if number % 7 == 0 else FILE) if near else FULL
     tests = random.Random(key).choice(TESTS)
+    begin = time.monotonic()
     time.sleep((build + tests) / SCALE)
+    _slept.append((begin, time.monotonic()))
     _built[name] = config, number
     reply = TrialReply(
         key, name, checksum=request.digest_of(EVIDENCE), seconds=(build + tests) / SCALE,
@@ -122,6 +138,7 @@ def simulate(workers: int, trials: int) -> None:
                     busy += sum(one.result().seconds for one in left if one.done())
                     left = [one for one in left if not one.done()]
                     memory[number] = resident()
+            queued = time.monotonic()
             busy += sum(promise.result().seconds for promise in left)
             wall, used = time.monotonic() - begin, cpu() - before
             own = time.thread_time() + thread_seconds("harness-cluster")
@@ -129,6 +146,8 @@ def simulate(workers: int, trials: int) -> None:
     ideal = busy / workers
     print(f"{workers} workers, {trials} trials, mean {busy / trials:.2f} s, wall {wall:.0f} s")
     print(f"utilisation {ideal / wall:.1%}: without scheduling it would take {ideal:.0f} s")
+    steady = sum(max(0.0, min(end, queued) - start) for start, end in _slept)
+    print(f"utilisation while trials were queued: {steady / workers / (queued - begin):.1%}")
     print(f"CPU a trial: {1000 * own / trials:.1f} ms in the driver's threads,")
     print(f"{1000 * used / trials:.1f} ms with Dask's scheduler and all workers")
     print("memory in MiB:", ", ".join(f"{number}: {mib:.0f}" for number, mib in memory.items()))
@@ -208,15 +227,11 @@ def table() -> Iterator[str]:
 
 
 def main() -> int:
-    """Run the simulation, of so many workers and trials; or with --table print the table."""
+    """Run the simulation: WORKERS TRIALS SCALE; or with --table print the table."""
     if "--table" in sys.argv:
         print("\n".join(table()))
     else:
-        patient = {
-            "distributed.comm.timeouts.connect": "10m",
-            "distributed.comm.timeouts.tcp": "10m",
-        }
-        dask.config.set({"distributed.worker.profile.enabled": False, **patient})
+        dask.config.set({**connect.SHORT_LOGS, **ONE_PROCESS})
         with (
             mock.patch.object(worker, "describe", described),
             mock.patch.object(worker, "perform", slept),

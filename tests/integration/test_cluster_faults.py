@@ -40,13 +40,20 @@ class Farm:
     """A scheduler with workers, as somebody would start them by hand."""
 
     def __init__(
-        self, project: Project, folder: Path, exits: contextlib.ExitStack, host: str = "127.0.0.1"
+        self,
+        project: Project,
+        folder: Path,
+        exits: contextlib.ExitStack,
+        host: str = "127.0.0.1",
+        **tls: str,
     ) -> None:
         folder.mkdir()
+        self.tls = tls  # Dask's configuration, as environment
         self.project, self.folder, self._exits = project, folder, exits
         self._file = folder / "scheduler.json"
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         words = ["--host", host, "--port", "0", "--no-dashboard"]
+        words += ["--protocol", "tls"] if tls else []
         self._start("scheduler", [*words, "--scheduler-file", str(self._file)], HEARTBEATS)
         eventually(self._file.exists)
 
@@ -71,7 +78,7 @@ class Farm:
         log = self._exits.enter_context((self.folder / f"{what}.log").open("ab"))
         process = subprocess.Popen(
             [*before, sys.executable, "-m", f"distributed.cli.dask_{what}", *words],
-            env={**self.project.environment(), **more},
+            env={**self.project.environment(), **self.tls, **more},
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
@@ -180,6 +187,50 @@ def test_workers_stop_when_the_driver_is_killed(farm: Farm) -> None:
     eventually(lambda: not farm.programs("w0"))
     assert farm.workers["w0"].poll() is None, "the worker itself goes on"
     eventually(lambda: not list((farm.folder / "w0").glob("trials/*")))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_trials_travel_encrypted(tmp_path: Path) -> None:
+    """One certificate for all; whoever has none reaches nothing."""
+    key, certificate = (str(tmp_path / name) for name in ("key.pem", "certificate.pem"))
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=harness"]
+    argv += ["-keyout", key, "-out", certificate, "-days", "2"]
+    subprocess.run(argv, check=True, capture_output=True)
+    name = "DASK_DISTRIBUTED__COMM__TLS__{}__{}"
+    tls = {
+        name.format(role, what): file
+        for role in ("SCHEDULER", "WORKER", "CLIENT")
+        for what, file in (("CERT", certificate), ("KEY", key))
+    }
+    tls["DASK_DISTRIBUTED__COMM__TLS__CA_FILE"] = certificate
+    tls["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] = "True"
+    with contextlib.ExitStack() as exits:
+        farm = Farm(fixed_project(tmp_path), tmp_path / "farm", exits, **tls)
+        assert farm.address.startswith("tls://")
+        farm.worker("w0")
+
+        def run(out: str, *words: str, **more: str) -> tuple[int, dict[str, object], str]:
+            # Dask reads its configuration when it is imported.
+            process = subprocess.Popen(
+                [*farm.project.argv, "--patched-only", "--out", str(tmp_path / out), *words],
+                cwd=farm.project.path,
+                env={**farm.project.environment(), **more},
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            return ended(process)
+
+        code, _, err = run("one", "--tls", "--on", farm.address, **tls)
+        assert code == 0, err
+        assert "(w0)" in err
+        code, found, _ = run("two", "--on", farm.address)
+        assert code == 129
+        assert "no certificates" in found["error"]["what"]  # type: ignore[index]
+        plain = farm.address.replace("tls://", "tcp://")
+        code, found, _ = run("three", "--tls", "--on", plain, **tls)
+        assert code == 129
+        assert "not encrypted" in found["error"]["what"]  # type: ignore[index]
 
 
 @pytest.mark.nightly

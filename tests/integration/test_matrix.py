@@ -150,8 +150,11 @@ def test_resuming_runs_what_has_no_verdict(project: Matrix) -> None:
     assert folders == sorted(cell["folder"] for cell in table["cells"])
 
 
-@pytest.mark.parametrize("on", [(), ("--on", "local:2")])
-def test_ctrl_c_keeps_what_has_ended(project: Matrix, on: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("on", [(), ("--on", "local:2")], ids=["here", "workers"])
+@pytest.mark.parametrize("end_by", [signal.SIGINT, signal.SIGKILL])
+def test_what_has_ended_is_kept(
+    project: Matrix, on: tuple[str, ...], end_by: signal.Signals
+) -> None:
     (project.path / "nightly.toml").write_text(
         'series = ["no series"]\nkernels = ["v7.2.13"]\n'
         'suites = ["suite/test_it.py::test_same", "suite/test_it.py::test_waits"]\n'
@@ -170,10 +173,11 @@ def test_ctrl_c_keeps_what_has_ended(project: Matrix, on: tuple[str, ...]) -> No
         assert time.monotonic() < end
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(end_by)
     _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130, err
-    assert "1 of 2 cells have a verdict" in err
+    if end_by is signal.SIGINT:
+        assert process.returncode == 130, err
+        assert "1 of 2 cells have a verdict" in err
     code, table, err = project.result(project.start("--resume", str(project.out), "--json"))
     assert code == 0, err
     assert verdicts(table) == ["good", "good"]

@@ -191,6 +191,22 @@ def test_after_trouble_all_guests_of_the_run_boot_truly(
     assert snapshot.trouble(spec.folder) == "it did not come up"
 
 
+def test_no_guest_makes_again_what_another_is_about_to_remove(
+    spec: GuestSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = kept(spec)
+    original, seen = snapshot._remove, []
+
+    def removed_while_another_starts(folder: Path) -> None:
+        original(folder)
+        seen.append(snapshot.obtain(spec, lambda: False))
+
+    monkeypatch.setattr(snapshot, "_remove", removed_while_another_starts)
+    monkeypatch.setattr(snapshot, "_save", lambda *_: pytest.fail("made again"))
+    snapshot.refuse(spec, "it did not come up", broken=saved)
+    assert seen == [None]
+
+
 def test_a_guest_that_is_not_wanted_any_more_leaves_no_trouble(
     spec: GuestSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -238,17 +238,13 @@ def _add_lines(
     function: _Function, sums: list[dict[int, int]], found: dict[str, dict[int, _Line]]
 ) -> None:
     ending: dict[tuple[str, int], set[int]] = collections.defaultdict(set)
-    last: dict[int, tuple[str, int]] = {}
     for block, file, lines in function.places:
         entering = (sums[n] for n, arc in enumerate(function.arcs) if arc[1] == block)
         terms = _terms(function, _total(entering))
         for number in lines:
             found.setdefault(file, {}).setdefault(number, _Line()).counted += terms
-        if lines:
-            last[block] = (file, max(lines))
-    for block, place in last.items():
-        if block not in (_ENTRY, function.blocks - 1):
-            ending[place].add(block)
+        if lines and block not in (_ENTRY, function.blocks - 1):
+            ending[file, max(lines)].add(block)
     for (file, number), blocks in ending.items():
         arcs = [(n, arc) for n, arc in enumerate(function.arcs) if arc[1] in blocks]
         entering = (sums[n] for n, (source, _, _) in arcs if source not in blocks)

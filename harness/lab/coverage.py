@@ -87,9 +87,9 @@ def collect(
     final = dict(zip(last, gcov.counts(program, list(last.values()), branches=True), strict=True))
     readers = {name: Reader(tally, file) for name, file in notes.items()}
     for (guest, name), counts in final.items():
-        readers[name].check(last[guest, name][1], counts)
         if counts is not None:
             tally.register(name, counts)
+        readers[name].check(last[guest, name][1], counts, tally.used(name))
     slow = [(notes[name], r.files[name]) for r, name in parts if not readers[name].right]
     slowly = gcov.counts(program, slow)
     for reading in readings:
@@ -153,6 +153,10 @@ class _Tally:
             if path := self.path(file):
                 for function in called:
                     self.functions[path].setdefault(function, _LineTally())
+
+    def used(self, name: str) -> Mapping[str, Collection[int]]:
+        """Return the lines of each file whose counters in an object matter."""
+        return {file: tells for (other, file), tells in self._tells.items() if other == name}
 
     def gained(self, guest: str, name: str, counts: gcov.Counts | None) -> gcov.Counts | None:
         """Return what one object's counters gained since the guest's last reading."""

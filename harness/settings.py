@@ -24,7 +24,7 @@ class Settings:
     kernel: str = ""
     tree: str = ""
     base: str = ""
-    kconfig: tuple[str, ...] = ()
+    kconfig: tuple[str, ...] = ("base",)  # a kernel without it does not boot
     suites: tuple[str, ...] = ()
     guests: int = 0
     accel: str = ""

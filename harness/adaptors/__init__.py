@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # guests and short commands do without
 
 #: The kinds; each is a module of this package with an ADAPTOR.
 KINDS = ("program", "kselftest", "kunit", "blktests", "fstests")
+#: Begins the reason why an item is skipped of which a subtest was selected that it did not report.
+NO_SUBTEST = "it has no subtest"
 
 
 @dataclasses.dataclass(frozen=True)

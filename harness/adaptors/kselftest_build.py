@@ -20,18 +20,23 @@ from harness.model import Option
 from harness.progress import Progress, Stage
 
 _TOP = "tools/testing/selftests"
-# What the self-tests and the installed headers are built from, the last three by exec and net.
+# What self-tests and the installed headers are built from; exec needs samples, net what follows.
 # tools/net/ynl looks for MAINTAINERS in the folders above it, and never stops where there is none.
-_FOLDERS = (
+_PARTS = (
     *("Makefile", "scripts", "include", "tools", "usr", "arch/{arch}"),
     *("samples", "Documentation/netlink", "MAINTAINERS"),
+    # Files of the kernel itself that mm, iommu and kvm include.  make leaves programs out, and says
+    # nothing, if the first is not there.
+    *("mm/gup_test.h", "lib/test_hmm_uapi.h", "lib/rbtree.c"),
+    "drivers/iommu/iommufd/iommufd_test.h",
 )
 _OPTION = re.compile(r"^CONFIG_(\w+)=(y|m|n|\d+|\".*\")\s*$", re.MULTILINE)
 _TAIL = 40  # lines of make's output in an error
 
-# What a compiler or linker says when something is not installed, and Debian's packages.
+# What compiler, linker, make and shell say when something is not installed, and Debian's packages.
 _LACKING = re.compile(
     r"cannot find -l(?P<library>[\w.+-]+)|fatal error: (?P<header>[\w./-]+\.h): No such file"
+    r"|^make(?:\[\d+\])?: (?P<program>[\w+-]+): No such file|: (?P<command>[\w+-]+): not found$"
 )
 _PACKAGES = {
     "cap": "libcap-dev",
@@ -62,6 +67,12 @@ _PACKAGES = {
     "liburing.h": "liburing-dev",
     "fuse.h": "libfuse-dev",
     "gelf.h": "libelf-dev",
+    "clang": "clang",
+    "llvm-objcopy": "llvm",
+    "llvm-strip": "llvm",
+    "pahole": "dwarves",
+    "bpftool": "bpftool",
+    "rst2man": "python3-docutils",
 }
 
 
@@ -117,7 +128,7 @@ def build(whats: Sequence[str], sources: Sources, progress: Progress) -> Mapping
     installed, NotBuilt if it does not compile.
     """
     arch = architectures.named(sources.toolchain.arch).folder
-    parts = [folder.format(arch=arch) for folder in _FOLDERS]
+    parts = [part.format(arch=arch) for part in _PARTS]
     objects = [git.object_of(sources.repo, f"{sources.commit}:{part}") for part in parts]
     key = hashlib.sha256(repr((objects, sources.toolchain)).encode()).hexdigest()[:20]
     place = paths.cache("kselftest") / key
@@ -185,7 +196,7 @@ def _make(sources: Sources, scratch: Path, what: str, words: Sequence[str]) -> N
 def failure(what: str, lines: list[str]) -> HostFault | NotBuilt:
     """Return the error for a target that was not built: something is missing, or it is wrong."""
     found = [match for line in lines if (match := _LACKING.search(line))]
-    names = {match["library"] or match["header"]: match["library"] for match in found}
+    names = {match[match.lastgroup or 0]: match["library"] for match in found}
     packages = sorted({_PACKAGES[name] for name in names if name in _PACKAGES})
     if packages:
         lacking = ", ".join(f"lib{name}" if library else name for name, library in names.items())

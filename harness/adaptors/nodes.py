@@ -144,7 +144,7 @@ def _only(result: ItemResult, names: set[str]) -> ItemResult:
     """
     chosen = tuple(test for test in result.subtests if test.name in names)
     if not chosen and (result.explained or not result.outcome.bad):
-        message = f"it has no subtest {', '.join(sorted(names))}"
+        message = f"{adaptors.NO_SUBTEST} {', '.join(sorted(names))}"
         return ItemResult(Outcome.SKIP, message, result.output)
     if result.explained and not any(test.outcome.bad for test in chosen):
         return ItemResult(Outcome.PASS, "", result.output, chosen)

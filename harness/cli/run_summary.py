@@ -119,6 +119,7 @@ def _lists(run: Run, room: int) -> Iterator[Text]:
     lists = [
         *_failures(run),
         _fixes(sentences.fixed(run)),
+        _newly_skipped(run),
         _skips(run.judged) if run.sides else [],
     ]
     lists = [lines for lines in lists if lines][: max(1, room // _LEAST)]
@@ -185,6 +186,15 @@ def _fixes(rows: Sequence[Change]) -> list[Text]:
     files = Counter(change.test.partition("::")[0] for change in rows)
     head = Text.assemble("the series fixes ", (quantity(len(rows), "test"), "green"), ":")
     return [head, *(Text(f"  {n:4} in {file}") for file, n in files.most_common())]
+
+
+def _newly_skipped(run: Run) -> list[Text]:
+    """List the tests that pass on the base: a skip may hide that something no longer works."""
+    rows = [c for c in run.changes if (c.base, c.patched) == (Outcome.PASS, Outcome.SKIP)]
+    if not rows:
+        return []
+    head = Text(f"{len(rows)} skipped, but passed on the base:", "yellow")
+    return [head, *(Text(f"  {change.test}  {change.text[:200]}") for change in rows)]
 
 
 def _skips(side: Trial) -> list[Text]:

@@ -10,11 +10,9 @@ from harness.errors import SeriesError, UsageError
 from harness.series import drafts, threads
 from harness.series.mail import parse
 from harness.series.mbox import MboxEntry
-from harness.series.revisions import Revision, is_reply
+from harness.series.revisions import Revision, is_reply, listed
 from harness.series.threads import Thread
 from harness.text import quantity
-
-_SHOWN = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +25,12 @@ class ThreadChoice:
 
 
 def choose(
-    mails: Sequence[MboxEntry], where: str, pick: str = "", version: int = 0
+    mails: Sequence[MboxEntry], where: str, pick: str = "", version: int = 0, asked: str = ""
 ) -> ThreadChoice:
     """Choose the newest revision of the only series, or of the series that matches ``pick``.
 
-    ``pick`` is a message id or part of a subject, ``version`` a number as in [PATCH v2].
+    ``pick`` is a message id or part of a subject, ``version`` a number as in [PATCH v2].  ``asked``
+    is the id of the mail that led to the others: its series is meant, or its thread's.
     Raises SeriesError if there is no series or more than one, UsageError if nothing matches.
     """
     mails, copies = threads.unique(mails)
@@ -44,6 +43,8 @@ def choose(
     if pick:
         sent = _picked(sent, found, pick, where)
     every = _every_series(sent)
+    if asked and not pick:
+        every = _asked_for(asked, every) or _every_series(_picked(sent, found, asked, where))
     if version:
         every = _with_revision(every, version, where)
     if len(every) > 1:
@@ -101,7 +102,7 @@ def _picked(
         raise UsageError(
             f"no series in {where} matches '{pick}'",
             hint="use a part of a subject, or a message id",
-            details=_listed(sent),
+            details=listed(sent),
         )
     keys = {(id(thread), match.sender) for match in matches for thread in match.threads}
     return [r for r in sent if any((id(thread), r.sender) in keys for thread in r.threads)]
@@ -136,6 +137,15 @@ def _every_series(sent: Iterable[Revision]) -> list[list[Revision]]:
             every.append(series := own)
         by_title |= {title: series for title in titles if title not in by_title}
     return every
+
+
+def _asked_for(asked: str, every: Iterable[list[Revision]]) -> list[list[Revision]]:
+    """Return the series that a mail belongs to, with all revisions; or none."""
+    return [
+        series
+        for series in every
+        if any(entry.message_id == asked for revision in series for entry in revision.entries)
+    ]
 
 
 def _are_revisions(series: Sequence[Revision], others: Sequence[Revision]) -> bool:
@@ -340,14 +350,14 @@ def _several(found: Sequence[Revision], where: str) -> SeriesError:
             f"revisions are mixed in {where} ({' and '.join(names)}), and their"
             " mails are not linked",
             hint=f"choose one with --revision {last.version}, or keep the mails of one revision",
-            details=_listed(found),
+            details=listed(found),
         )
     first = found[-1]
     name = first.message_id if len(titles) == 1 and first.message_id else first.title
     return SeriesError(
         f"{where} contains {len(found)} series",
         hint=f"choose one with --pick and a part of its subject or a message id: '{name}'",
-        details=_listed(found),
+        details=listed(found),
     )
 
 
@@ -381,9 +391,3 @@ def no_diff(where: str, title: str) -> SeriesError:
     return SeriesError(
         f"{where} has no diff ('{title}')", hint="leave out replies and other mails without a patch"
     )
-
-
-def _listed(found: Sequence[Revision]) -> str:
-    lines = [str(revision) for revision in found[:_SHOWN]]
-    more = len(found) - len(lines)
-    return "\n".join(lines + ([f"... and {more} more"] if more else []))

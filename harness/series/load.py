@@ -78,7 +78,9 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
     if source.strict:
         chosen = ThreadChoice(source.entries, source.entries)
     else:
-        chosen = choice.choose(source.entries, source.where, request.pick, request.revision)
+        chosen = choice.choose(
+            source.entries, source.where, request.pick, request.revision, source.asked
+        )
     damaged: list[SeriesError] = []
     mails = []
     for entry in chosen.entries:
@@ -99,7 +101,7 @@ def load(words: str | Path | Sequence[str | Path], request: SeriesRequest | None
     fault = _fault(numbered, source) or next(iter(damaged), None)
     if fault and request.whole:
         raise fault
-    if request.collect:
+    if request.collect or source.asked:
         patches, trailer_notes = collect_trailers(numbered.patches, chosen)
         numbered = dataclasses.replace(numbered, patches=patches)
         notes += trailer_notes

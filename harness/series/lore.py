@@ -22,16 +22,15 @@ _MESSAGE_ID = re.compile(r"<?[^\s/<>:]+@[^\s/<>]+>?")
 _TIMEOUT = 30.0  # seconds without data
 _B4_TIMEOUT = 300.0
 _SAVE = "check the network, or save the thread as an mbox and use that file"
-_FROM = b"From harness Thu Jan  1 00:00:00 1970\n"
 
 
 @dataclasses.dataclass(frozen=True)
 class FetchedMbox:
-    """An mbox, and b4's notes about it; ``chosen``: it contains only the series."""
+    """An mbox; the id of the mail whose thread it is, if any, and b4's notes about that."""
 
     path: Path
     notes: tuple[str, ...] = ()
-    chosen: bool = False
+    message_id: str = ""
 
 
 def is_link(word: str) -> bool:
@@ -42,9 +41,9 @@ def is_link(word: str) -> bool:
 def fetch(word: str, home: Path) -> FetchedMbox:
     """Fetch the mails for a message id or a link to a file below ``home``.
 
-    A mail of a public archive is fetched by b4: the newest revision, with trailers and
-    attestation.  Everything else is downloaded as an mbox.  Raises HostFault if the network fails,
-    SeriesError if the link does not lead to a mail or mbox.
+    The thread of a mail in a public archive is fetched by b4, with threads of newer revisions.
+    Everything else is downloaded as an mbox.  Raises HostFault if the network fails, SeriesError if
+    the link does not lead to a mail or mbox.
     """
     try:
         ident, link = message_id(word), mbox_of(word)
@@ -95,21 +94,28 @@ def _download(link: str, home: Path) -> Path:
 
 
 def _thread(ident: str, home: Path) -> FetchedMbox:
-    """Fetch the newest revision of a thread with b4, ready for git am."""
+    """Fetch the thread of a mail with b4, and what b4 knows of its signatures."""
     own = Path(sys.executable).parent / "b4"  # in our environment
     b4 = own if own.exists() else shutil.which("b4") or "b4"
     with paths.writing(home), paths.scratch(home / "b4") as scratch:
-        options = ("--no-cache", "--check-newer-revisions", "--mbox-name", "thread")
-        argv = (b4, "am", *options, "--outdir", scratch, "--", ident)
-        result = process.run(argv, cwd=scratch, timeout=_B4_TIMEOUT, check=False)
-        output = f"{result.stdout}\n{result.stderr}".strip()
-        mails = sorted(scratch.glob("*.mbx"))
-        if not result.ok or not mails:
-            raise HostFault(f"b4 found no series for <{ident}>", hint=_SAVE, details=output)
-        covers = [_FROM + cover.read_bytes() + b"\n" for cover in sorted(scratch.glob("*.cover"))]
-        thread = b"".join([*covers, *(mail.read_bytes() for mail in mails)])
-        path = mbox.save(io.BytesIO(thread), ident, home)
-        return FetchedMbox(path, attestation(output), chosen=True)
+        thread = scratch / "thread.mbox"
+        into = ("--no-cache", "--outdir", scratch, "--mbox-name")
+        newer = "--check-newer-revisions"
+        found = _run(scratch, b4, "mbox", newer, *into, thread.name, "--", ident)
+        if not found.ok or not thread.is_file():
+            raise HostFault(f"b4 found no thread for <{ident}>", hint=_SAVE, details=_output(found))
+        local = ("--use-local-mbox", thread)
+        checked = _run(scratch, b4, "am", *local, *into, "series", "--", ident)
+        path = mbox.save(io.BytesIO(thread.read_bytes()), ident, home)
+        return FetchedMbox(path, attestation(_output(checked)), ident)
+
+
+def _run(folder: Path, *argv: str | Path) -> process.Result:
+    return process.run(argv, cwd=folder, timeout=_B4_TIMEOUT, check=False)
+
+
+def _output(result: process.Result) -> str:
+    return f"{result.stdout}\n{result.stderr}".strip()
 
 
 def attestation(output: str) -> tuple[str, ...]:

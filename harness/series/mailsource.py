@@ -29,7 +29,8 @@ class MailSource:
     ``strict``: all of them belong to the series, as in a folder; otherwise the series is chosen
     from them.  ``ordered``: they are already in order.  ``single``: a single mail in its own file.
     ``folder`` contains the series and perhaps a series.toml; ``base`` is the series' base commit.
-    ``repo`` is the git tree that the commits are from.
+    ``repo`` is the git tree that the commits are from, ``asked`` the id of the mail that the user
+    named, if these are its thread.
     """
 
     where: str
@@ -42,6 +43,7 @@ class MailSource:
     base: str = ""
     notes: tuple[str, ...] = ()
     repo: Path | None = None
+    asked: str = ""
 
 
 def find(
@@ -68,8 +70,9 @@ def find(
         if lore.is_link(text):
             fetched = lore.fetch(text, home)
             source = _file(fetched.path, home, text)
-            source = dataclasses.replace(source, name="", notes=fetched.notes)
-            return dataclasses.replace(source, strict=source.strict or fetched.chosen)
+            return dataclasses.replace(
+                source, name="", notes=fetched.notes, asked=fetched.message_id
+            )
         if exported := commits.export(text, home, tree, base):
             return dataclasses.replace(
                 _folder(exported.folder),

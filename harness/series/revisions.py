@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 import email.utils
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from harness.series.mbox import MboxEntry
 from harness.series.threads import Thread
+
+#: Revisions to list in a message.
+SHOWN = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,3 +120,10 @@ def people(mails: Iterable[MboxEntry]) -> dict[str, str]:
 def is_reply(mail: MboxEntry) -> bool:
     """Return whether the subject says that this is a reply; a diff in it is then no patch."""
     return mail.subject.reply or (mail.subject.foreign and bool(mail.parents))
+
+
+def listed(revisions: Sequence[Revision]) -> str:
+    """Return a line for each revision, for the first of many."""
+    more = len(revisions) - SHOWN
+    lines = [str(revision) for revision in revisions[:SHOWN]]
+    return "\n".join(lines + ([f"... and {more} more"] if more > 0 else []))

@@ -13,16 +13,15 @@ from collections.abc import Collection, Iterable, Iterator
 from harness.model import Splat
 from harness.splat.digest import digest
 from harness.splat.headline_search import QUOTED, Start, begins, candidates
-from harness.splat.kinds import CUT_HERE, Role, Stop
+from harness.splat.kinds import Role, Stop
+from harness.splat.learnt import MARKS, PARTS, LearntPrefixes
 from harness.splat.open_splat import SILENCE, OpenSplat
 from harness.splat.prefix import (
     LONGEST,
     PIECE,
     Message,
-    Prefix,
     clean_text,
     is_stamped,
-    learn,
     messages,
     usual_message,
     whole_lines,
@@ -32,14 +31,12 @@ from harness.splat.prefix import (
 BOOT = "boot"
 CALLERS = 16  # splats that may be open at once, each from a different task or processor
 RECENT = 8  # latest splats, one of which may have caused a panic
-PREFIXES = 8  # prefixes to remember
 BLOCK = 2048  # lines to search at once
 NEAR = 200  # lines within which a splat may have caused a panic
-_SIGNS = ("harness: ", "Linux version ", CUT_HERE[:20], "CPU: ")
+_SIGNS = (*MARKS, *PARTS)
 _MARK = re.compile(r"harness: (start|end) (.+)")
 _BREAK = re.compile(rf"\n{QUOTED}")
 _QUOTES = (" ", "\t", ">", "|")
-_BOUNDARY = re.compile(r"[ \t]+|[^\w\s](?=\w)")
 _PHASES = {"start": "during", "end": "after"}
 _REASON = "Kernel panic - not syncing: "
 # Reasons for panics that merely follow from a fault reported earlier.
@@ -91,21 +88,6 @@ def _line_end(text: str, at: int) -> int:
     return len(text) if end < 0 else end
 
 
-def _behind_prefix(message: Message, length: int) -> tuple[Prefix, Message] | None:
-    """Learn a prefix of ``length`` characters; also return the message behind it, or None.
-
-    The length is too large for headlines that are found by a word in them.
-    """
-    text = message.text[: max(length, 0)]
-    starts = (match.end() for match in _BOUNDARY.finditer(text))
-    for at in filter(None, (length, *starts)):
-        prefix = learn(text[:at], message.kernel is True)
-        rest = prefix.cut(message) if prefix else None
-        if prefix and rest and (begins(rest.text) or rest.text.startswith(_SIGNS[2:])):
-            return prefix, rest
-    return None
-
-
 def _matches(pattern: re.Pattern[str], splat: OpenSplat) -> list[str]:
     """Return the first group of each line of a splat that the pattern matches."""
     return [match[1] for match in map(pattern.match, splat.lines) if match]
@@ -122,8 +104,7 @@ class _Finder:
         self.done: list[tuple[int, Splat]] = []  # with their first line numbers
         self.seen: set[tuple[float, str]] = set()  # headlines with their timestamps
         self.strict = False  # whether the kernel stamped its boot, so that it stamps all its lines
-        self.prefixes: list[Prefix] = []  # those of open reports, and those that were proven
-        self.proven = {""}  # the names of prefixes that a report has proven
+        self.prefixes = LearntPrefixes()
         # Since the last boot or mark: the number of splats before a panic, and its timestamp.
         self.panic: tuple[int, float | None] | None = None
         self.booted = 0  # splats of earlier boots
@@ -146,16 +127,16 @@ class _Finder:
                 self.number += text.count("\n", at, begin)
                 at = begin
             end = _line_end(text, at)
-            if place < end and place in found.wrapped:
-                end = _line_end(text, found.wrapped[place])
             self.number += 1
-            begin = max(at, end - LONGEST)
-            line = text[begin:end]
-            breaks = line.count("\n")
-            if breaks:
-                line = _BREAK.sub(" ", line)
-            self.line(line, place - begin if place < end else -1)
-            self.number += breaks
+            begin = at if end - at < LONGEST else end - LONGEST
+            if place >= end:
+                self.line(text[begin:end], -1)
+            elif place in found.wrapped:
+                end = _line_end(text, found.wrapped[place])
+                self.line(_BREAK.sub(" ", text[begin:end]), place - begin)
+                self.number += text.count("\n", begin, end)
+            else:
+                self.line(text[begin:end], place - begin)
             at = end + 1
         # A line that spans several pieces counts once.
         self.number += text.count("\n", at) if at <= len(text) else -1
@@ -163,19 +144,29 @@ class _Finder:
     def line(self, raw: str, place: int) -> None:
         """Process one line; a splat or a mark may begin at ``place``, unless that is negative."""
         only = usual_message(raw) if self.stamped else None
+        if only and place < 0 and len(self.open) == 1:  # most lines of a report
+            splat = self.open.get(only.caller)
+            if splat and splat.sure and splat.stamped and not splat.prefix:
+                splat.add(self.number, only, raw)
+                if splat.ended:
+                    self.close(splat)
+                return
         for message in [only] if only else messages(raw):
             if message.kernel is not False:
                 self.message(message, raw, place)
 
     def message(self, message: Message, raw: str, place: int) -> None:
-        quoted = message.text[:1] in _QUOTES
-        start = begins(message.text) if place >= 0 and not quoted else None
-        sign = place >= 0 and message.text.startswith(_SIGNS)
+        """Process a message; a splat or a mark may begin at ``place`` in its line, if any."""
+        if place < 0:
+            self.further(message, raw)
+            return
+        start = begins(message.text) if message.text[:1] not in _QUOTES else None
+        sign = message.text.startswith(_SIGNS)
         if not start and not sign and (self.prefixes or place > 0):
-            whole, message = message, self.unprefixed(message, raw, place)
-            start = begins(message.text) if place >= 0 else None
-            sign = place >= 0 and message.text.startswith(_SIGNS)
-            if self.open and message.prefix not in self.proven:
+            whole, message = message, self.prefixes.behind(message, place - len(raw))
+            start = begins(message.text)
+            sign = message.text.startswith(_SIGNS)
+            if self.open and message.prefix not in self.prefixes.proven:
                 self.more(whole, raw)
         if sign and self.sign(message, raw):
             return
@@ -184,23 +175,13 @@ class _Finder:
         if self.open:
             self.more(message, raw)
 
-    def unprefixed(self, message: Message, raw: str, place: int) -> Message:
-        """Remove a learnt prefix, or learn it if a report begins at ``place`` in ``raw``."""
+    def further(self, message: Message, raw: str) -> None:
+        """Process a message with which nothing begins: it may belong to open splats."""
         reporting = {splat.prefix for splat in self.open.values()}
-        for prefix in self.prefixes:
-            rest = prefix.cut(message) if place >= 0 or prefix.name in reporting else None
-            if rest and (prefix.name in self.proven or not rest.text.startswith(_SIGNS[:2])):
-                return rest
-        found = _behind_prefix(message, place - (len(raw) - len(message.text)))
-        if found is None:
-            return message
-        prefix, rest = found
-        if len(self.prefixes) >= PREFIXES:
-            del self.prefixes[0]
-        self.prefixes.append(prefix)
-        if prefix.plain:
-            self.proven.add(prefix.name)
-        return rest
+        rest = self.prefixes.cut(message, reporting) if reporting != {""} else None
+        if rest and rest.prefix not in self.prefixes.proven:
+            self.more(message, raw)
+        self.more(rest or message, raw)
 
     def sign(self, message: Message, raw: str) -> bool:
         """Process a boot, a test's mark or "cut here"; return False for any other line."""
@@ -229,7 +210,7 @@ class _Finder:
         if clock is not None and mark.clock is not None and mark.clock < clock:
             return  # from another boot
         self.done[first:] = [
-            (number, dataclasses.replace(splat, panic=""))
+            (number, dataclasses.replace(splat, panic="") if splat.panic else splat)
             for number, splat in self.done[first:]
             if splat.kind != "panic"
         ]
@@ -247,7 +228,7 @@ class _Finder:
     def starts(self, message: Message, raw: str, start: Start) -> bool:
         """Process a message that may begin a splat; return whether it needs no more processing."""
         headline = start.headline
-        proven = message.prefix in self.proven
+        proven = message.prefix in self.prefixes.proven
         if message.clock is not None and (message.clock, message.text) in self.seen:
             return True  # a program repeats an earlier kernel message
         splat = self.open.get(message.caller)
@@ -354,12 +335,12 @@ class _Finder:
         """Add a message to the splat it belongs to."""
         own = self.open.get(message.caller)
         for splat in (own,) if own is not None else tuple(self.open.values()):
-            if splat.continued(self.number, message):
+            if not message.kernel and splat.continued(self.number, message):
                 splat.lines[-1] += f" {message.text.strip()}"
             elif splat.hears(message) and self.fits(splat, message):
                 splat.add(self.number, message, raw)
-                if splat.sure and splat.headline is not None:
-                    self.proven.add(splat.prefix)
+                if splat.prefix and splat.sure and splat.headline is not None:
+                    self.prefixes.proven.add(splat.prefix)
             elif splat.prefix and not splat.sure:
                 splat.ended = self.number - splat.number > NEAR
             if splat.ended:
@@ -369,7 +350,7 @@ class _Finder:
         """Whether a line is from the same source as the splat: the kernel, or a program."""
         if splat.prefix or not self.stamped:
             return True
-        if splat.kind is not None and splat.kind.by_program and not splat.stamped:
+        if not splat.stamped and splat.kind is not None and splat.kind.by_program:
             return not message.kernel
         if splat.sure:
             return bool(message.kernel) == bool(splat.stamped)
@@ -379,8 +360,7 @@ class _Finder:
         """Keep the splat if it turned out to be one."""
         for caller in [key for key, value in self.open.items() if value is splat]:
             del self.open[caller]
-        if splat.prefix not in self.proven:
-            self.prefixes = [prefix for prefix in self.prefixes if prefix.name != splat.prefix]
+        self.prefixes.forget(splat.prefix)
         self.oom_victims.update(_matches(_OOM_VICTIM, splat))
         if splat.headline is None or not (splat.sure and splat.proven) or splat.harmless:
             return

@@ -55,6 +55,11 @@ _BELONGS = re.compile(
     r"\[(?:ECR|EFA|BLINK|ERET|STAT32) *\]: |(?:era|ra|ERA|CRMD|PRMD|EUEN|ECFG|ESTAT|BADV|PRID): |"
     r"Object 0x|Disabling lock|Allocated |Freed |[=-]{20,}|\s*$|---\[|Kernel Offset|CR2|addr:|file:"
 )
+# A line of a report of lockdep: a mail may quote its first line alone.
+_ABOUT_LOCKS = re.compile(
+    r"-{20,}|={20,}|CPU: ?\d|.*(?:is trying to |takes:|locks? held|locking correctness|"
+    r"lockdep annotation|\w\+0x[0-9a-f]|\w \(\S+:\d+\))"
+)
 _EMPTY = re.compile(r"[\s=-]*$")
 # A memory cgroup at its limit: not a fault of the kernel.
 _LIMITED = re.compile(
@@ -105,9 +110,11 @@ class OpenSplat:
 
     @property
     def proven(self) -> bool:
-        """Whether it is a report even if it has no headline."""
+        """Whether it is a report even if its headline is lost, or one that a person may quote."""
         if self.headline is LOST:
             return self.traced and self.finished
+        if self.kind is not None and self.kind.name == "lockdep" and not self.stamped:
+            return any(map(_ABOUT_LOCKS.match, self.lines[self.head + 1 :]))
         return self.headline is not UNNAMED or self.traced
 
     @property
@@ -161,8 +168,9 @@ class OpenSplat:
         """Whether a line may belong to this splat, by its prefix and its caller."""
         if message.prefix != self.prefix:
             return False
-        own = message.caller == self.caller or not message.caller or not self.caller
-        return own or (self.kind is not None and self.kind.all_processors)
+        if message.caller == self.caller or not message.caller or not self.caller:
+            return True
+        return self.kind is not None and self.kind.all_processors
 
     def continued(self, number: int, message: Message) -> bool:
         """Whether a line is the rest of the line before it, which a mailer broke in two."""
@@ -191,7 +199,8 @@ class OpenSplat:
             self.clock = message.clock if message.clock is not None else self.clock
             self.answered = self.answered or _CPU.match(text) is not None
             self.traced = self.traced or _TRACE.match(text) is not None
-            self._name(text)
+            if self.headline is None:
+                self._name(text)
         else:
             self._foreign += 1
         self.ended = self._over(text)
@@ -199,7 +208,7 @@ class OpenSplat:
     def _name(self, text: str) -> None:
         """Give a report without a headline a name at the line that proves that it is one."""
         proof = _REGISTERS if self.lost else _CPU
-        if self.headline is None and proof.match(text):
+        if proof.match(text):
             nameless = LOST if self.lost else UNNAMED
             if match := nameless.first.match(""):
                 self.headline, self.match, self._ends = nameless, match, [Stop.CUT.value]
@@ -232,9 +241,10 @@ class OpenSplat:
     def _over(self, text: str) -> bool:
         if self.headline is None:
             return self._seen > PENDING
-        if any(end.match(text) for end in self._ends):
-            self.finished = True
-            return True
+        for end in self._ends:
+            if end.match(text):
+                self.finished = True
+                return True
         if not self.traced and not self.answered:
             return self._seen > self.headline.kind.header
         if self.headline.stop is Stop.TRACE:

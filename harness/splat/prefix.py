@@ -63,12 +63,13 @@ _CLOCK = (
     r"\[ *(?:(\d+[.,]\d+)(?: <[ +.,\d]+>)?|[+<] *\d+[.,]\d+>?"
     r"|(?:[^\W\d]+\.? )?[^\W_]+\.? ?\d?\d \d\d:\d\d(?::\d\d \d{4})?)\]"
 )
-_CALLER = r"(?:\[ *([TC]\d+)\])"
-_STAMP = re.compile(rf"{_LEVEL}?(?:{_CLOCK}(?: ?{_CALLER})?|{_CALLER}) ?|{_LEVEL}")
+#: The task or processor that PRINTK_CALLER adds.
+CALLER = r"(?:\[ *([TC]\d+)\])"
+_STAMP = re.compile(rf"{_LEVEL}?(?:{_CLOCK}(?: ?{CALLER})?|{CALLER}) ?|{_LEVEL}")
 # A timestamp whose beginning was lost on the serial port.
-_CUT = re.compile(rf"\d*\.?\d{{3,6}}\](?: ?{_CALLER})? ?")
+_CUT = re.compile(rf"\d*\.?\d{{3,6}}\](?: ?{CALLER})? ?")
 # A kernel timestamp anywhere in a line: the text before it is from a program.
-_ANYWHERE = re.compile(rf"(?:<\d+>)?\[ *\d+\.\d{{6}}\](?: ?{_CALLER})? ")
+_ANYWHERE = re.compile(rf"(?:<\d+>)?\[ *\d+\.\d{{6}}\](?: ?{CALLER})? ")
 _CLOCKS = re.compile(r"\[ *\d+\.\d{6}\]")
 _BEGINS = re.compile(
     rf"\n(?: *(?:\d+\.\d{{3}} \| )?(?:{_WHEN} )?{_LEVEL}?"
@@ -80,20 +81,9 @@ _HINT = re.compile(r"\[ *(?:\d+[.,]\d{6}|[TC]\d+)\]")
 # Every prefix contains one of these.
 _STAMPS = ("]", "kernel: ", ",-", ",c")
 # The usual line: optionally the harness's timestamp, the kernel's, optionally the caller.
-_USUAL = re.compile(rf"(?: *\d+\.\d{{3}} \| )?(?:<\d+>)?\[ *(\d+\.\d{{6}})\](?: ?{_CALLER})? ")
+_USUAL = re.compile(rf"(?: *\d+\.\d{{3}} \| )?(?:<\d+>)?\[ *(\d+\.\d{{6}})\](?: ?{CALLER})? ")
 # Prefixes that begin with a letter: a level, a logger's name, a date.
 _NAMES = re.compile(r"kern|user|syslog|daemon|.{1,30}?\d\d:\d\d:\d\d")
-# Another timestamp, or a logger's name, after the first.
-_LATER = re.compile(r"\]:? | kernel: ")
-
-#: Characters of a prefix that may be learnt.
-LONGEST_PREFIX = 100
-_PARTS = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>|[ \t]+|[^\s\[(<|]+|.")
-# Words alone, or the marks of comments and diffs.
-_NO_PREFIX = re.compile(r"[^\W\d_]+(?: \w+)*$|[-+*/]+$|[-+] *[*/]")
-# Fields that some kernels print after the timestamp: the processor, a task, a source line.
-_FIELDS = re.compile(r"(?:-?[\[(][^\[\]()]*[\])] ?)+$|[cC]\d+ +\d+$")
-_CALLER_FIELD = re.compile(_CALLER)
 
 
 class Message(NamedTuple):
@@ -182,10 +172,13 @@ def usual_message(line: str) -> Message | None:
     if match is None:
         return None
     end = match.end()
-    if ("]" in line[end:] or " kernel: " in line) and _LATER.search(line, end):
+    text = line[end : end + MESSAGE]
+    if "]" in text and (_CLOCKS.search(line, end) or _NAMED.match(text)):
+        return None  # another timestamp, or a logger's name, after the first
+    if "kernel: " in text and _NAMED.match(text):
         return None
     clock, caller = match.groups("")
-    return Message(line[end : end + MESSAGE], True, float(clock), caller)
+    return Message(text, True, float(clock), caller)
 
 
 def messages(line: str) -> list[Message]:
@@ -209,63 +202,6 @@ def messages(line: str) -> list[Message]:
         first = None
     pieces = [_message(line[a:b]) for a, b in zip(starts, [*starts[1:], len(line)], strict=True)]
     return [first, *pieces] if first else pieces
-
-
-class Prefix(NamedTuple):
-    """What the lines of a report begin with, learnt from one of them; ``name`` identifies it.
-
-    ``plain`` is set for the quote marks of a mail, and for fields that some kernels print after
-    their timestamp: such a prefix needs no proof.
-    """
-
-    name: str
-    pattern: re.Pattern[str]
-    plain: bool
-
-    def cut(self, message: Message) -> Message | None:
-        """Return a message without this prefix; None if it has another."""
-        match = self.pattern.match(message.text)
-        if match is None:
-            return None
-        caller = _CALLER_FIELD.search(match[0])
-        own = caller[1] if caller else message.caller
-        text = message.text[match.end() :]
-        return message._replace(text=text, caller=f"{own} {self.name}", prefix=self.name)
-
-
-def learn(text: str, stamped: bool) -> Prefix | None:
-    """Learn from what comes before the message in a line; None if it is not a prefix.
-
-    Fields in brackets and whatever has digits vary from line to line, the rest is the same in all.
-    A prefix is no sentence, no comment, and no sign of a diff.
-    """
-    words = text.strip()
-    if len(text) > LONGEST_PREFIX or text[-1:].isalnum() or _NO_PREFIX.match(words):
-        return None
-    pattern = ""
-    for part in _PARTS.finditer(text.rstrip()):
-        pattern += _generalized(part[0], part.end() < len(text))
-    blanks = len(text) - len(text.rstrip())
-    pattern += rf"[ \t]{{0,{blanks}}}" if words else rf"(?:[ \t]{{{blanks}}}|[ \t]*$)"
-    quote = not stamped and not words.strip(">| \t")
-    fields = stamped and _FIELDS.match(words) is not None
-    return Prefix(pattern, re.compile(pattern), quote or fields)
-
-
-def _generalized(part: str, followed: bool) -> str:
-    """Return a pattern for a part of a prefix in another line."""
-    if part.isspace():
-        return r"[ \t]+"
-    if part[0] in "[(<" and len(part) > 1:
-        return rf"{re.escape(part[0])}[^\[\]()<>]*{re.escape(part[-1])}"
-    if not any(char.isdigit() for char in part):
-        return re.escape(part)
-    if followed and not part[0].isdigit():
-        return re.escape(part)  # a console, a guest
-    if followed:
-        return r"[^\s\[(<|]+"
-    body = part.rstrip(":-")  # grep -n has "12:" on a line that matches, "12-" on others
-    return re.sub(r"\d+", r"\\d+", re.escape(body)) + "[:-]" * (len(part) - len(body))
 
 
 def _bare(line: str) -> bool:

@@ -47,7 +47,7 @@ def signature(bug: str) -> tuple[str, str]:
     return "--test", plant.BUGS[bug].test
 
 
-def is_patch(found: dict[str, Any], number: int) -> None:
+def is_patch(found: dict[str, Any], number: int, file: str = plant.FILE) -> None:
     """Check that the answer is this patch, and that every proof that was tried holds."""
     total = len([*SERIES.glob("*.patch")]) - 1  # without the cover letter
     assert (found["patch"], found["total"]) == (number, total), found["steps"]
@@ -55,7 +55,7 @@ def is_patch(found: dict[str, Any], number: int) -> None:
     proofs = {one["what"]: one["found"] for one in found["proofs"]}
     assert proofs["the culprit"] == "bad"
     assert proofs["its parent"] == "good"
-    assert plant.FILE in found["culprit"]["files"]
+    assert file in found["culprit"]["files"]
     assert found["confidence"] >= 0.98
 
 
@@ -75,6 +75,20 @@ def test_a_panic_at_boot(bisect: Bisect, tmp_path: Path) -> None:
     found = bisect(*planted(tmp_path, "panic", 8), "--boot")
     is_patch(found, 8)
     assert any(plant.BUGS["panic"].says in step["why"] for step in found["steps"])
+
+
+@pytest.mark.nightly  # fs/namespace.c's tests are built first
+def test_a_bug_that_a_self_test_finds(bisect: Bisect, tmp_path: Path) -> None:
+    found = bisect(*planted(tmp_path, "selftest", 8), *signature("selftest"))
+    is_patch(found, 8, plant.BUGS["selftest"].file)
+    assert any(plant.BUGS["selftest"].says in step["why"] for step in found["steps"])
+
+
+@pytest.mark.nightly  # kernels with KUnit and ext4
+def test_a_bug_that_a_parameter_of_kunit_finds(bisect: Bisect, tmp_path: Path) -> None:
+    found = bisect(*planted(tmp_path, "kunit", 8), *signature("kunit"), "EXT4_FS=y")
+    is_patch(found, 8, plant.BUGS["kunit"].file)
+    assert any(plant.BUGS["kunit"].says in step["why"] for step in found["steps"])
 
 
 @pytest.mark.nightly

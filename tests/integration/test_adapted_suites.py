@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fakesession import Session, own_base  # noqa: F401 - a fixture for all tests here
 
+from harness.adaptors import NO_SUBTEST
 from harness.results import journal
 
 TAP = """
@@ -77,6 +78,9 @@ def test_a_subtest_that_does_not_exist_is_skipped(programs: Session) -> None:
     name = "program:programs::tap.sh"
     programs.run(f"{name}::fourth", "--deselect", "test_it.py")
     assert outcomes(programs.out) == {name: "skip"}
+    (test,) = journal.read(programs.out)
+    # A bisection takes it for good: some self-tests name a result only if it is a failure.
+    assert test.headline == f"Skipped: {NO_SUBTEST} fourth"
 
 
 def test_repeated_subtests_have_attempts(programs: Session) -> None:

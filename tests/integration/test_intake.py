@@ -444,8 +444,38 @@ def test_trailers_through_b4(project: Path, kernel: Path, archive: str) -> None:
     assert ["Reviewed-by: R <r@example.org>" in text for text in texts] == [False, True, False]
 
 
+def test_a_series_of_an_archive_is_chosen_like_that_of_a_file(
+    project: Path, kernel: Path, archive: str
+) -> None:
+    """b4 would take the cover letter with a range-diff for a patch, and the reviewer's for ours."""
+    box = mails(kernel, "--cover-letter", "--thread")
+    box = box.replace(
+        b"*** BLURB HERE ***", b"What changed:\n\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b"
+    )
+    (project / "a.mbox").write_bytes(box)
+    got, _ = harness("series", "a.mbox")
+    cover, second = got["cover"]["message_id"], got["patches"][1]["message_id"]
+    other = (
+        f"From r@z Thu Jan  1 00:00:00 1970\nFrom: R <r@example.org>\n"
+        f"Subject: [PATCH 2/3] fs: better\nMessage-ID: <better@x>\nIn-Reply-To: <{second}>\n\n"
+        "Like this?\n\nSigned-off-by: R <r@x>\n---\n"
+        "--- a/better\n+++ b/better\n@@ -0,0 +1 @@\n+b\n\n"
+    ).encode()
+    thread = gzip.compress(box + other + reply(second, "Acked-by: R <r@example.org>"))
+    for ident in (cover, second, "better@x"):
+        Archive.pages[f"/all/{ident}/t.mbox.gz"] = ("application/gzip", thread)
+    subjects = ["fs: five", "fs: größer", "fs: seven"]
+    for ident in (cover, second):
+        online, said = harness("series", ident)
+        assert [one["subject"] for one in online["patches"]] == subjects
+        assert online["cover"]["message_id"] == cover
+        assert "not used, sent by others in the same thread: 'fs: better'" in said
+    theirs, _ = harness("series", "better@x", code=125)
+    assert [one["subject"] for one in theirs["patches"]] == ["fs: better"]
+
+
 def test_an_archive_without_the_mail(project: Path, archive: str) -> None:
-    with pytest.raises(HostFault, match="b4 found no series for <1@example") as caught:
+    with pytest.raises(HostFault, match="b4 found no thread for <1@example") as caught:
         lore.fetch("1@example.org", project)
     assert caught.value.details
     with pytest.raises(HostFault, match="404"):

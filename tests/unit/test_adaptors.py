@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sourcetree
 
 from harness import adaptors, options
 from harness.adaptors import KINDS, AdaptedSuite, Entry, kselftest_build
@@ -15,6 +16,7 @@ from harness.errors import HostFault, NotBuilt, UsageError
 from harness.lab.plan import complete, require_suites
 from harness.model import Outcome, Plan
 from harness.plugin import guest_options
+from harness.progress import Progress
 from harness.results.journal import locate
 from harness.settings import Settings
 
@@ -168,6 +170,32 @@ def test_a_missing_library_is_named_with_its_package() -> None:
     line = "a.c:3:10: fatal error: numa.h: No such file or directory"
     header = kselftest_build.failure("x", [line])
     assert header.hint == "on Debian: apt install libnuma-dev"
+
+
+@pytest.mark.parametrize(
+    "line", ["make[1]: clang: No such file or directory", "/bin/sh: 1: clang: not found"]
+)
+def test_a_missing_program_is_named_with_its_package(line: str) -> None:
+    fault = kselftest_build.failure("net", [line, "make[1]: *** [bpf.mk:42: x.bpf.o] Error 127"])
+    assert fault.what == "--kselftest net cannot be built: clang not installed"
+    assert fault.hint == "on Debian: apt install clang"
+
+
+def test_a_self_test_may_include_the_kernels_own_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    install = "mkdir -p $(INSTALL_PATH)\n\tcp ../../../mm/gup_test.h $(INSTALL_PATH)"
+    tree = {
+        "Makefile": "headers:\n",
+        "mm/gup_test.h": "/* of the kernel itself */\n",
+        "mm/gup.c": "",
+        "tools/testing/selftests/Makefile": f"install:\n\t{install}\n",
+        "tools/testing/selftests/mm/Makefile": "",
+    }
+    sources = sourcetree.commit(tmp_path / "linux", tree)
+    (place,) = kselftest_build.build(["mm"], sources, Progress(quiet=True)).values()
+    assert (place / "gup_test.h").read_text() == tree["mm/gup_test.h"]
 
 
 def test_tests_that_do_not_compile_are_not_the_machines_fault() -> None:

@@ -52,6 +52,8 @@ SPLAT = Signature(kinds.SPLAT, "use-after-free")
         (TEST, result(ended(Outcome.PASS)), Call.GOOD),
         (TEST, result(ended(Outcome.XFAIL)), Call.GOOD),
         (TEST, result(ended(Outcome.SKIP)), Call.SKIP),
+        (TEST, result(ended(Outcome.SKIP, message="Skipped: no device")), Call.SKIP),
+        (TEST, result(ended(Outcome.SKIP, message="Skipped: it has no subtest x")), Call.GOOD),
         (TEST, result(error="did not boot (panic)"), Call.OTHER),
         (TEST, result(ended(Outcome.PASS), ended(Outcome.FAIL)), Call.BAD),
         (TIMEOUT, result(ended(Outcome.TIMEOUT)), Call.BAD),

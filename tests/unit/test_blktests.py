@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness import adaptors
+from harness.adaptors import Entry, blktests
 from harness.adaptors.blktests import judge
 from harness.errors import HostFault, UsageError
 from harness.model import Outcome
@@ -65,6 +67,21 @@ def test_a_check_that_does_not_start_is_an_error() -> None:
     result = judge(1, "./check: line 3: fio: not found\n", "")
     assert result.outcome is Outcome.ERROR
     assert "fio: not found" in result.message
+
+
+def test_files_of_the_tests_are_on_no_overlay(monkeypatch: pytest.MonkeyPatch) -> None:
+    where: list[str] = []
+
+    def execute(entry: Entry) -> tuple[int, str]:
+        results = entry.argv[entry.argv.index("-o") + 1]
+        words = ["stat", "--file-system", "--format=%T", results]
+        where.append(subprocess.run(words, text=True, capture_output=True, check=True).stdout)
+        return 0, ONE.format(status="passed")
+
+    monkeypatch.setattr(blktests, "execute", execute)
+    result = adaptors.adaptor("blktests").run(Entry("loop/002"))
+    assert result.outcome is Outcome.PASS
+    assert where == ["tmpfs\n"]
 
 
 @pytest.fixture

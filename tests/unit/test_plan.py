@@ -103,6 +103,8 @@ def test_a_rerun_needs_a_base(project: Path, other: str) -> None:
 
 def test_fragments_of_the_command_line_are_added(project: Path) -> None:
     assert made(project, "one", "--kconfig", "debug").fragments == ("nvmet", "debug")
+    assert made(project, "--no-series", "--kconfig", "debug").fragments == ("base", "debug")
+    assert made(project, "--no-series", kconfig=()).fragments == ()
 
 
 @pytest.mark.parametrize(

@@ -227,3 +227,13 @@ def test_every_outcome_is_shown_on_any_terminal(
     text = " ".join(" ".join(shown(run(*MANY), monkeypatch, capsys, size)).split())
     for outcome in Outcome:
         assert f"40 {outcome}" in text.replace("… ", "")
+
+
+def test_a_test_that_only_the_series_skips_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skipped = result("test_x", Outcome.SKIP, "Skipped: no namespaces")
+    text = "\n".join(shown(run(skipped), monkeypatch, capsys, None))
+    assert "1 skipped, but passed on the base:\n  suite/test_it.py::test_x  " in text
+    also = result("test_y", Outcome.SKIP, "Skipped: never ran")
+    assert "but passed" not in "\n".join(shown(run(also), monkeypatch, capsys, None))

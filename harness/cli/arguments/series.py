@@ -10,7 +10,7 @@ Show a series as the harness reads it: cover letter, patches in order, version, 
 which patches are missing or duplicated.  SERIES is a folder of patches (a quilt
 `series` file gives their order), files, an mbox of any size, a maildir, - for standard
 input, A..B or a branch of a git tree, a message id or link of a mail archive (through
-b4: the newest revision, with trailers and attestation), or a link to an mbox.  Only
+b4: its thread, with trailers and attestation), or a link to an mbox.  Only
 message ids and links reach the network.
 
 Exit code 0 when the series is complete, 125 when patches are missing or duplicates differ."""

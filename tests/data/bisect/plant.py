@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kernels with a bug that is known: copies of a series, and histories of many commits.
 
-Each NAME.diff beside this file is a bug in fs/configfs/file.c, which the series in patches/ does
-not touch.  So it can come with any of its patches, or with any commit.  The same bug at the same
-place gives the same commits everywhere.
+Each NAME.diff beside this file is a bug in a file, most in fs/configfs/file.c, which the series in
+patches/ does not touch.  So it can come with any of its patches, or with any commit.  The
+same bug at the same place gives the same commits everywhere.
 """
 
 from __future__ import annotations
@@ -55,6 +55,11 @@ class Bug:
         """The change that makes it."""
         return (HERE / f"{self.name}.diff").read_text()
 
+    @property
+    def file(self) -> str:
+        """The file that it is in."""
+        return self.diff.partition("\n+++ b/")[2].partition("\n")[0]
+
 
 BUGS = {
     bug.name: bug
@@ -71,6 +76,10 @@ BUGS = {
             "possible deadlock in configfs_read_iter"),
         Bug("leak", f"{_MOUNT}::TestItems::test_an_attribute_reads_back_what_was_written",
             "more of configfs_dir_cache"),
+        Bug("selftest", "kselftest:filesystems/nsfs::iterate_mntns::"
+            "iterate_mount_namespaces.iterate_backward", "iterate_mntns.c"),
+        Bug("kunit", "kunit:ext4_inode_test::ext4_inode_test::inode_test_xtimestamp_decoding::"
+            "2378-04-22 Lower bound of 32bit >=0 timestamp. All extra sec bits on", "EXPECTATION"),
         Bug("race", f"{HERE}/test_opening.py", "EAGAIN"),
     )
 }  # fmt: skip

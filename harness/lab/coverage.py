@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import bisect
 import collections
-import contextlib
 import dataclasses
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from harness import build, gcno, gcov, git
+from harness import build, gcov, git
 from harness.errors import UsageError
+from harness.gcov.reader import Reader
 from harness.lab import suites
 from harness.model import (
     ChangedFile,
@@ -32,7 +32,6 @@ from harness.model import (
     Toolchain,
 )
 from harness.results import counters
-from harness.results.counters import Reading
 
 _OPTION = "GCOV_KERNEL"
 
@@ -89,67 +88,23 @@ def collect(
     readers = {name: Reader(tally, file) for name, file in notes.items()}
     for (guest, name), counts in final.items():
         readers[name].check(last[guest, name][1], counts)
+        if counts is not None:
+            tally.register(name, counts)
     slow = [(notes[name], r.files[name]) for r, name in parts if not readers[name].right]
     slowly = gcov.counts(program, slow)
     for reading in readings:
         tally.test(reading.test)
     for reading, name in parts:
-        counted = readers[name].counts(reading.files[name]) if readers[name].right else next(slowly)
-        if counted is not None:
-            tally.add(reading, name, counted)
+        if readers[name].right:
+            gained = readers[name].gained(reading.guest, reading.files[name])
+        else:
+            gained = tally.gained(reading.guest, name, next(slowly))
+        if gained is not None:
+            tally.add(reading.test, name, gained)
     for counts in final.values():
         if counts is not None:
             tally.add_branches(counts)
     return tally.coverage()
-
-
-class _Files(Protocol):
-    def path(self, file: str) -> str:
-        """Return the series' name of a file that the compiler names by its whole path, or ""."""
-
-
-class Reader:
-    """Reads one object's counters without gcov, as long as that gives the same."""
-
-    def __init__(self, files: _Files, notes: Path) -> None:
-        self._formulas: gcno.Formulas | None = None
-        with contextlib.suppress(gcno.UnreadableError):
-            formulas = gcno.formulas(notes.read_bytes())
-            lines = {file: own for file, own in formulas.lines.items() if files.path(file)}
-            functions = {file: own for file, own in formulas.functions.items() if files.path(file)}
-            self._formulas = gcno.Formulas(lines, functions)
-
-    @property
-    def right(self) -> bool:
-        """Whether gcov has not contradicted."""
-        return self._formulas is not None
-
-    def check(self, content: bytes, expected: gcov.Counts | None) -> None:
-        """Compare the counts of a reading with what gcov makes of them."""
-        found = self.counts(content) if self.right else None
-        if found and expected:
-            lines = {file: expected.lines.get(file, {}) for file in found.lines}
-            functions = {file: expected.functions.get(file, {}) for file in found.functions}
-            if (found.lines, found.functions) == (lines, functions):
-                return
-        self._formulas = None
-
-    def counts(self, content: bytes) -> gcov.Counts | None:
-        """Return the counts of a reading; None if it is damaged."""
-        assert self._formulas is not None
-        try:
-            known = gcno.counters(content)
-            lines = {f: _values(terms, known) for f, terms in self._formulas.lines.items()}
-            called = {f: _values(terms, known) for f, terms in self._formulas.functions.items()}
-        except (gcno.UnreadableError, IndexError):
-            return None
-        return gcov.Counts(lines, called, {})
-
-
-def _values(
-    formulas: Mapping[_Counted, gcno.Terms], known: Mapping[int, Sequence[int]]
-) -> dict[_Counted, int]:
-    return {what: gcno.value(terms, known) for what, terms in formulas.items()}
 
 
 @dataclasses.dataclass
@@ -177,28 +132,56 @@ class _Tally:
         self._texts: dict[str, str] = {}
         self._spans: dict[str, tuple[_Spans, _Spans]] = {}
         self._sources: dict[tuple[str, str], _Spans] = {}
+        # By object and file: what a line's counter tells about, with which sign.
+        self._tells: dict[tuple[str, str], dict[int, list[tuple[int, int]]]] = {}
 
     def test(self, name: str) -> int | None:
         """Return a test's index; None for the time before the first test."""
         return self.tests.setdefault(name, len(self.tests)) if name else None
 
-    def add(self, reading: Reading, name: str, counts: gcov.Counts) -> None:
-        """Add what one object's counters gained since the guest's last reading."""
-        test, before = self.test(reading.test), self._last.get((reading.guest, name))
-        self._last[reading.guest, name] = counts
+    def register(self, name: str, counts: gcov.Counts) -> None:
+        """Remember what an object counts, of which ``counts`` is an example."""
         for file, own in counts.lines.items():
-            if path := self.path(file):
-                sources = self._source(name, path, own)
-                gained = _gained(own, before.lines.get(file, {}) if before else {})
-                for number, (source, behind) in sources.items():
-                    line = self.lines[path].setdefault(number, _LineTally())
-                    _count(line, test, gained.get(source, 0) - gained.get(behind, 0))
+            path = self.path(file)
+            if path and (name, file) not in self._tells:
+                tells = self._tells[name, file] = {}
+                for number, (source, behind) in self._source(name, path, own).items():
+                    self.lines[path].setdefault(number, _LineTally())
+                    for line, factor in ((source, 1), (behind, -1)):
+                        tells.setdefault(line, []).append((number, factor))
         for file, called in counts.functions.items():
             if path := self.path(file):
-                gained_calls = _gained(called, before.functions.get(file, {}) if before else {})
                 for function in called:
-                    tally = self.functions[path].setdefault(function, _LineTally())
-                    _count(tally, test, gained_calls.get(function, 0))
+                    self.functions[path].setdefault(function, _LineTally())
+
+    def gained(self, guest: str, name: str, counts: gcov.Counts | None) -> gcov.Counts | None:
+        """Return what one object's counters gained since the guest's last reading."""
+        if counts is None:
+            return None
+        self.register(name, counts)
+        before = self._last.get((guest, name), gcov.Counts({}, {}, {}))
+        self._last[guest, name] = counts
+        lines = {f: _gained(own, before.lines.get(f, {})) for f, own in counts.lines.items()}
+        called = {
+            f: _gained(own, before.functions.get(f, {})) for f, own in counts.functions.items()
+        }
+        return gcov.Counts(lines, called, {})
+
+    def add(self, name: str, of: str, gained: gcov.Counts) -> None:
+        """Add what the counters of an object gained during a test."""
+        test = self.test(name)
+        for file, own in gained.lines.items():
+            path, tells = self.path(file), self._tells.get((of, file), {})
+            times: collections.Counter[int] = collections.Counter()
+            for line, count in own.items():
+                for number, factor in tells.get(line, ()) if count else ():
+                    times[number] += factor * count
+            for number, count in times.items():
+                _count(self.lines[path][number], test, count)
+        for file, called in gained.functions.items():
+            if path := self.path(file):
+                for function, count in called.items():
+                    _count(self.functions[path].setdefault(function, _LineTally()), test, count)
 
     def add_branches(self, counts: gcov.Counts) -> None:
         """Add how often the ways out of each line were taken in one guest, from first to last."""

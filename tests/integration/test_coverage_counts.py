@@ -11,8 +11,10 @@ from pathlib import Path
 import faketree
 import pytest
 
-from harness import diff, gcno, gcov
+from harness import diff, gcov
 from harness.build import counters, line_kinds
+from harness.gcov import gcno
+from harness.gcov.reader import Reader
 from harness.lab import coverage
 from harness.model import (
     ChangedFile,
@@ -290,7 +292,7 @@ class AnyFile:
 @pytest.mark.parametrize("word", ["-O0", "-O2"])
 def test_counters_are_added_up_as_gcov_does(word: str, tmp_path: Path) -> None:
     for notes, content, expected in _counted(tmp_path, LOOPS, word):
-        found = coverage.Reader(AnyFile(), notes).counts(content)
+        found = Reader(AnyFile(), notes).counts(content)
         assert found is not None
         assert (found.lines, found.functions) == (expected.lines, expected.functions)
         assert sum(expected.lines["a.c"].values()) > 10
@@ -298,7 +300,7 @@ def test_counters_are_added_up_as_gcov_does(word: str, tmp_path: Path) -> None:
 
 def test_what_is_no_sum_is_left_to_gcov(tmp_path: Path) -> None:
     (*_, (notes, content, expected)) = _counted(tmp_path, ONE_LINE)
-    reader = coverage.Reader(AnyFile(), notes)
+    reader = Reader(AnyFile(), notes)
     assert reader.right
     reader.check(content, expected)
     assert not reader.right
@@ -308,7 +310,7 @@ def test_what_is_no_sum_is_left_to_gcov(tmp_path: Path) -> None:
 def test_notes_that_cannot_be_read_are_left_to_gcov(damage: bytes, tmp_path: Path) -> None:
     ((notes, _, _), *_) = _counted(tmp_path, LOOPS)
     notes.write_bytes(damage)
-    assert not coverage.Reader(AnyFile(), notes).right
+    assert not Reader(AnyFile(), notes).right
 
 
 def test_gcov_would_find_the_same(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from harness.model import (
     SeriesLines,
 )
 from harness.results import store
-from harness.results.counters import NAME, CounterLog, Reading, readings
+from harness.results.counters import NAME, CounterLog, readings
 
 COVERAGE = Coverage(
     commit="c0ffee",
@@ -250,7 +250,9 @@ def test_a_return_without_a_counter_was_executed_as_often_as_the_next_statement_
     def add(test: str, **lines: int) -> None:
         counted = {int(name[1:]): count for name, count in lines.items()}
         counts = gcov.Counts({"/top/a.c": counted}, {"/top/a.c": {("f", 1, 18): 1}}, {})
-        tally.add(Reading("guest0", test, {}), "a.o", counts)
+        gained = tally.gained("guest0", "a.o", counts)
+        assert gained is not None
+        tally.add(test, "a.o", gained)
 
     add("", _3=1, _5=1, _8=1, _10=1, _13=1)
     add("t.py::a", _3=4, _5=2, _8=2, _10=2, _13=2)

@@ -22,7 +22,7 @@ RANKS = {
     },
     2: {
         *("series", "tree", "source", "kconfig", "build", "guest", "splat", "decode"),
-        *("doctor", "cache", "vmcore", "adaptors", "gcov", "gcno"),
+        *("doctor", "cache", "vmcore", "adaptors", "gcov"),
     },
     # git: how git is called, for series, source and tree; kbuild: how the kernel's make is called,
     # for kconfig and build; architectures: the table, for builds and guests; diff: what a

@@ -254,13 +254,18 @@ def test_a_trial_is_done_elsewhere_when_a_disk_is_full(farm: Farm) -> None:
     place = farm.folder / "w0"
     place.mkdir()
     mount = f'mount -t tmpfs -o size=200k none {place} && exec "$@"'
+    # Each of them gets a side; the second worker's takes so long that the first one has joined.
     farm.worker("w0", before=("unshare", "--mount", "sh", "-c", mount, "sh"))
-    process = farm.run()
-    eventually(lambda: "w0" in (farm.folder / "worker.log").read_text())
-    farm.worker("w1")
-    code, run, err = ended(process)
-    counted_once(farm, code, run, err)
+    farm.worker("w1", WAIT="20")
+    log = farm.folder / "worker.log"
+    eventually(lambda: log.read_text().count("Registered to") == 2)
+    code, run, err = ended(farm.project.start("--on", farm.address))
+    assert code == 0, err
+    assert "w0: " in err
+    assert "the trial is done again" in err
     assert "No space left" in err or "free" in err
+    assert [side["error"] for side in run["sides"]] == ["", ""]  # type: ignore[attr-defined]
+    assert outcomes(run)["test_waits"] == "pass"
 
 
 @pytest.mark.nightly

@@ -10,7 +10,7 @@ import types
 import typing
 
 from harness.history.histories import Match, RunRow, SeriesHistory, SplatHistory, TestHistory
-from harness.model import Bisected, Comparison, Matrix, Mutation, Run, RunMatrix
+from harness.model import Bisected, CheckMatrix, Comparison, Mutation, Run, RunMatrix
 from harness.results.store import BISECTION_SCHEMA as BISECT
 from harness.results.store import CHECK_SCHEMA as CHECK
 from harness.results.store import MATRIX_SCHEMA as MATRIX
@@ -36,7 +36,7 @@ def made(comment: str) -> dict[str, Schema]:
     scored = {"score": {"type": "object", "properties": score}, "exit_code": _CODE}
     found = {
         "run": _object(Run, run, RUN),
-        "check": _object(Matrix, verdict, CHECK),
+        "check": _object(CheckMatrix, verdict, CHECK),
         "compare": _object(Comparison, verdict),
         "bisect": _object(Bisected, {**proof, "exit_code": _CODE}, BISECT),
         "mutate": _object(Mutation, scored, MUTATE),

@@ -24,8 +24,8 @@ from harness.model import (
     WHOLE_SERIES,
     Cell,
     CellState,
+    CheckMatrix,
     Finding,
-    Matrix,
     PatchRow,
     Plan,
     SeriesLines,
@@ -43,7 +43,7 @@ def check(
     progress: Progress,
     command: tuple[str, ...] = (),
     began: Callable[[Path, Source], None] = lambda *_: None,
-) -> tuple[Matrix, Path]:
+) -> tuple[CheckMatrix, Path]:
     """Check the plan's series; return the matrix and the folder of the evidence.
 
     ``began`` is called with that folder and the source as soon as they are known.  A patch that is
@@ -184,14 +184,14 @@ def _lines(walk: Walk) -> SeriesLines | None:
     return coverage.with_counts(walk.lines, found, walk.applied.tip)
 
 
-def matrix_of(walk: Walk, source: Source, seconds: float) -> Matrix:
+def matrix_of(walk: Walk, source: Source, seconds: float) -> CheckMatrix:
     """Return the matrix of all findings so far."""
     hashes = [checkout.commit for checkout in walk.applied.patched]
     hashes += [""] * (len(walk.series.patches) - len(hashes))
     series = walk.series
     # Commits without a cover letter are named as on the command line.
     unnamed = series.repo is not None and not series.cover
-    return Matrix(
+    return CheckMatrix(
         name=series.name if unnamed else series.title or series.name,
         base=source.name,
         rows=tuple(

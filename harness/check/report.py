@@ -7,14 +7,14 @@ from pathlib import Path
 
 import junitparser
 
-from harness.model import WHOLE_SERIES, CellState, Finding, Matrix, Severity
+from harness.model import WHOLE_SERIES, CellState, CheckMatrix, Finding, Severity
 from harness.results import store
 from harness.text import clean, quantity
 
 _B4 = {CellState.BAD: "fail", CellState.WARN: "warn", CellState.UNKNOWN: "warn"}
 
 
-def write(matrix: Matrix, folder: Path) -> None:
+def write(matrix: CheckMatrix, folder: Path) -> None:
     """Write check.json and junit.xml."""
     store.save_check(folder, matrix)
     report = junitparser.JUnitXml("harness check")
@@ -31,7 +31,7 @@ def write(matrix: Matrix, folder: Path) -> None:
     report.write(str(folder / "junit.xml"), pretty=True)
 
 
-def _suite(matrix: Matrix, number: int, name: str) -> junitparser.TestSuite:
+def _suite(matrix: CheckMatrix, number: int, name: str) -> junitparser.TestSuite:
     suite = junitparser.TestSuite(clean(name))
     for cell in (matrix.cell(number, check) for check in matrix.made):
         if cell.state is CellState.NONE:
@@ -64,7 +64,7 @@ def line(finding: Finding, patch: int) -> str:
     return f"{where}{finding.level}: {clean(finding.text)}{when}"
 
 
-def b4(matrix: Matrix) -> list[dict[str, str]]:
+def b4(matrix: CheckMatrix) -> list[dict[str, str]]:
     """Return the JSON for b4's check commands: an entry per check, for all patches together."""
     entries = []
     for check in matrix.made:

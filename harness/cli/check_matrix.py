@@ -11,7 +11,7 @@ from rich.text import Text
 
 from harness.check import report
 from harness.cli.terminal import verdict_text
-from harness.model import WHOLE_SERIES, Cell, CellState, Matrix, Severity, Verdict
+from harness.model import WHOLE_SERIES, Cell, CellState, CheckMatrix, Severity, Verdict
 from harness.progress import clock
 from harness.publish import sentences
 from harness.text import printable
@@ -28,7 +28,7 @@ _STATES = {
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
-def show(matrix: Matrix, folder: Path) -> None:
+def show(matrix: CheckMatrix, folder: Path) -> None:
     """Print a matrix: the table first, then the findings by patch."""
     terminal = rich.console.Console().is_terminal
     width = None if terminal else _WIDE
@@ -50,7 +50,7 @@ def show(matrix: Matrix, folder: Path) -> None:
     console.print(f"evidence {folder}")
 
 
-def table(matrix: Matrix, width: int) -> rich.table.Table:
+def table(matrix: CheckMatrix, width: int) -> rich.table.Table:
     """Build the table: a row per patch, or a row per check if that would be too wide."""
     used = [
         name
@@ -97,7 +97,7 @@ def _cell_text(cell: Cell) -> Text:
     return Text(word, style=colour)
 
 
-def _print_findings(console: rich.console.Console, matrix: Matrix) -> None:
+def _print_findings(console: rich.console.Console, matrix: CheckMatrix) -> None:
     """List the findings under the patch that introduces them."""
     last: tuple[int, str] | None = None
     shown = 0
@@ -114,7 +114,7 @@ def _print_findings(console: rich.console.Console, matrix: Matrix) -> None:
             console.print(f"  ... {len(cell.entering) - _FINDINGS} more, see check.json")
 
 
-def _print_notes(console: rich.console.Console, matrix: Matrix) -> None:
+def _print_notes(console: rich.console.Console, matrix: CheckMatrix) -> None:
     """List the notes of cells, such as why a check was not run."""
     notes: dict[tuple[str, str], list[str]] = {}
     for cell in matrix.cells:

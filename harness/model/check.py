@@ -107,7 +107,7 @@ class PatchRow:
 
 
 @dataclasses.dataclass(frozen=True)
-class Matrix:
+class CheckMatrix:
     """All results of a check of a series.
 
     ``untestable``: why it does not apply.  ``refused``: why it was not built, for safety.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from harness.model import Cell, Finding, Matrix, Run, SeriesLines, Severity, Splat
+from harness.model import Cell, CheckMatrix, Finding, Run, SeriesLines, Severity, Splat
 from harness.publish import sentences
 from harness.results import evidence
 from harness.text import clean, clip, one_line
@@ -169,7 +169,7 @@ def _unexecuted(lines: SeriesLines | None) -> Iterator[Annotation]:
         yield Annotation(level, "coverage", title, text, file, part.first)
 
 
-def of_check(matrix: Matrix) -> tuple[Annotation, ...]:
+def of_check(matrix: CheckMatrix) -> tuple[Annotation, ...]:
     """Return the findings of a check, each with the patch that introduces it, errors first."""
     findings = (_finding(cell, finding) for cell, finding in matrix.findings)
     return _sorted((*findings, *_unexecuted(matrix.lines)))

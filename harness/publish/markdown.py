@@ -12,7 +12,7 @@ from harness.model import (
     Cell,
     CellState,
     Change,
-    Matrix,
+    CheckMatrix,
     Run,
     Severity,
     Test,
@@ -45,7 +45,7 @@ def of_run(run: Run) -> str:
     )
 
 
-def of_check(matrix: Matrix) -> str:
+def of_check(matrix: CheckMatrix) -> str:
     """Return the summary of a check: the matrix of patches by checks, and the findings."""
     blocks = [
         f"## {_verdict(matrix.verdict)}: {escaped(matrix.name)}",
@@ -119,7 +119,7 @@ def _details(name: str, title: str, text: str) -> str:
     return f"<details><summary>{head}</summary>\n\n{_code(text)}\n\n</details>"
 
 
-def _matrix(matrix: Matrix) -> Iterator[str]:
+def _matrix(matrix: CheckMatrix) -> Iterator[str]:
     yield f"| patch | {' | '.join(map(escaped, matrix.made))} |"
     yield "|---" * (len(matrix.made) + 1) + "|"
     rows = [(row.number, f"{row.number} {row.subject}") for row in matrix.rows]
@@ -134,7 +134,7 @@ def _cell(cell: Cell) -> str:
     return f"{state} ({many})" if many else state
 
 
-def _findings(matrix: Matrix) -> Iterator[str]:
+def _findings(matrix: CheckMatrix) -> Iterator[str]:
     findings = code_annotations.of_check(matrix)
     findings = tuple(note for note in findings if note.level is not AnnotationLevel.NOTICE)
     for note in findings[:FAILURES]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import HostFault, UsageError
-from harness.model import Matrix, Run, Trial
+from harness.model import CheckMatrix, Run, Trial
 from harness.progress import Progress
 from harness.publish import code_annotations, junit, kcidb, lcov, markdown, reply, sentences, tap
 from harness.results import evidence, store
@@ -41,7 +41,7 @@ class Output:
     name: str
     help: str
     of_run: Callable[[Run, OutputChoices, Progress], str | bytes]
-    of_check: Callable[[Matrix], str] | None = None
+    of_check: Callable[[CheckMatrix], str] | None = None
     choices: tuple[str, ...] = ()
 
 

@@ -13,9 +13,9 @@ from harness.errors import UsageError
 from harness.model import (
     Bisected,
     CellState,
+    CheckMatrix,
     Comparison,
     Coverage,
-    Matrix,
     Mutation,
     Outcome,
     Run,
@@ -59,7 +59,7 @@ def load_run(folder: Path) -> Run:
     return read(folder, RUN, RUN_SCHEMA, Run)
 
 
-def check_table(matrix: Matrix) -> dict[str, Any]:
+def check_table(matrix: CheckMatrix) -> dict[str, Any]:
     """Return the content of check.json: the matrix, and its verdict for other programs."""
     cells = tuple(cell for cell in matrix.cells if cell.state is not CellState.NONE)
     verdict = matrix.verdict
@@ -72,14 +72,14 @@ def check_table(matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def save_check(folder: Path, matrix: Matrix) -> Path:
+def save_check(folder: Path, matrix: CheckMatrix) -> Path:
     """Write check.json into the folder of a check atomically; return its path."""
     return _save(folder / CHECK, check_table(matrix))
 
 
-def load_check(folder: Path) -> Matrix:
+def load_check(folder: Path) -> CheckMatrix:
     """Read check.json.  Raises UsageError if it is missing or has another format."""
-    return read(folder, CHECK, CHECK_SCHEMA, Matrix, "harness check")
+    return read(folder, CHECK, CHECK_SCHEMA, CheckMatrix, "harness check")
 
 
 def bisection_table(value: Bisected) -> dict[str, Any]:

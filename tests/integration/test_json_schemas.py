@@ -20,9 +20,9 @@ from harness.model import (
     BisectMode,
     Cell,
     CellState,
+    CheckMatrix,
     Finding,
     Killer,
-    Matrix,
     MatrixCell,
     Mutant,
     MutantResult,
@@ -102,7 +102,7 @@ def test_a_comparison_of_runs_by_their_names(ask: Ask, tmp_path: Path, capsys: A
 def test_a_check() -> None:
     finding = Finding(Severity.ERROR, "boom", "a.c", 1, "rule", 1)
     cells = (Cell(1, "build", CellState.BAD, (finding,)), Cell(1, "form", CellState.GOOD))
-    found = Matrix("demo", "v1", (PatchRow(1, "c0ffee", "a: b"),), ("form", "build"), cells)
+    found = CheckMatrix("demo", "v1", (PatchRow(1, "c0ffee", "a: b"),), ("form", "build"), cells)
     valid("check", json.loads(json.dumps(store.check_table(found))))
 
 

@@ -13,7 +13,7 @@ import rich.console
 from harness.check import checks, findings, report
 from harness.cli import check_matrix as shown
 from harness.errors import UsageError
-from harness.model import WHOLE_SERIES, Cell, CellState, Finding, Matrix, PatchRow, Severity
+from harness.model import WHOLE_SERIES, Cell, CellState, CheckMatrix, Finding, PatchRow, Severity
 from harness.results import store
 
 
@@ -114,9 +114,9 @@ def test_merged_cells_keep_the_worst_state() -> None:
     ]
 
 
-def matrix(*cells: Cell, strict: bool = False) -> Matrix:
+def matrix(*cells: Cell, strict: bool = False) -> CheckMatrix:
     rows = (PatchRow(1, "c" * 40, "a: one"), PatchRow(2, "d" * 40, "a: two"))
-    return Matrix("demo", "v1", rows, ("form", "build"), cells, strict)
+    return CheckMatrix("demo", "v1", rows, ("form", "build"), cells, strict)
 
 
 SOFT = Cell.of(1, "form", (Finding(Severity.WARNING, "long"),))

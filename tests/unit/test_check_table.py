@@ -23,9 +23,9 @@ from harness.model import (
     WHOLE_SERIES,
     Cell,
     CellState,
+    CheckMatrix,
     Checkout,
     Finding,
-    Matrix,
     Patch,
     Series,
     Severity,
@@ -46,7 +46,7 @@ def magic(_: Walk, mail: PatchMail) -> list[Finding]:
 MAGIC = Check("magic", "spells", Needs.MAIL, "nothing is magic", each_patch(magic))
 
 
-def walked(tmp_path: Path, *wanted: Check) -> Matrix:
+def walked(tmp_path: Path, *wanted: Check) -> CheckMatrix:
     """Check a series of one patch that needs neither git nor a kernel."""
     patch = Patch(1, SUBJECT, "A <a@example.org>", tmp_path / "0001.patch", ("fs/demo.c",))
     series = Series("demo", tmp_path, (patch,), "digest", title="A demo")

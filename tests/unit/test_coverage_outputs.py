@@ -15,12 +15,12 @@ from harness.cli import main, run_summary
 from harness.model import (
     ChangedFile,
     ChangedLine,
+    CheckMatrix,
     Coverage,
     FileCoverage,
     FunctionCount,
     LineCount,
     LineState,
-    Matrix,
     Run,
     SeriesLines,
 )
@@ -134,7 +134,7 @@ def test_annotations_stand_at_the_first_line_of_each_part(run: Run) -> None:
 
 
 def test_a_check_says_it_too() -> None:
-    matrix = Matrix("name", "v7.2", (), ("tests",), (), lines=LINES)
+    matrix = CheckMatrix("name", "v7.2", (), ("tests",), (), lines=LINES)
     assert [note.line for note in code_annotations.of_check(matrix)] == [3, 7]
     assert any(text.startswith("The tests execute 1 of 6") for text in check_page._lead(matrix, ()))
 

@@ -13,7 +13,7 @@ import pytest
 from harness.cli import ci as cli_ci
 from harness.decode import Decoded, Frame, SourcePlace
 from harness.errors import NotBuilt
-from harness.model import Matrix, Outcome, Test
+from harness.model import CheckMatrix, Outcome, Test
 from harness.publish import code_annotations, markdown
 from harness.results import evidence, store
 from harness.results.evidence import DecodedSplat
@@ -128,7 +128,7 @@ def test_code_quality_has_what_gitlab_requires(tmp_path: Path) -> None:
 
 
 CHECK = from_json(
-    Matrix,
+    CheckMatrix,
     {
         "schema": 1,
         "name": "a|b",

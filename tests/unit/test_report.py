@@ -11,9 +11,9 @@ import pytest
 import harness.publish.html
 from harness.model import (
     Cell,
+    CheckMatrix,
     Finding,
     GuestRecord,
-    Matrix,
     Outcome,
     PatchRow,
     Severity,
@@ -283,7 +283,7 @@ def finding(enters: int, level: Severity = Severity.ERROR) -> Finding:
     return Finding(level, "boom", "f.c", 3, enters=enters)
 
 
-MATRIX = Matrix(
+MATRIX = CheckMatrix(
     "x",
     "v7.2",
     tuple(PatchRow(number, "", f"s{number}") for number in (1, 2, 3)),

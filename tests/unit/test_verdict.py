@@ -17,10 +17,10 @@ from harness.model import (
     CellState,
     Change,
     ChangeKind,
+    CheckMatrix,
     CompilerWarning,
     Finding,
     Kernel,
-    Matrix,
     Outcome,
     Run,
     Series,
@@ -259,7 +259,7 @@ ERROR = Cell(WHOLE_SERIES, "build", CellState.BAD, (Finding(Severity.ERROR, "boo
     ],
 )
 def test_the_verdict_of_a_check(cells: Any, fields: Any, verdict: Any) -> None:
-    assert Matrix("s", "v7.2", (), ("build",), cells, **fields).verdict is verdict
+    assert CheckMatrix("s", "v7.2", (), ("build",), cells, **fields).verdict is verdict
 
 
 def test_each_verdict_has_its_exit_code() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.model import CellState, Matrix, Severity
+from harness.model import CellState, CheckMatrix, Severity
 from harness.progress import clock
 from harness.publish import sentences
 from harness.publish.html import diffs, failures, test_table, timeline
@@ -54,7 +54,7 @@ def command(folder: Path) -> str:
         return ""
 
 
-def kernels(matrix: Matrix, folder: Path) -> Iterator[KernelColumn]:
+def kernels(matrix: CheckMatrix, folder: Path) -> Iterator[KernelColumn]:
     """Return the kernels that were tested: the base and each patch's.
 
     A kernel that is identical to the previous one was not booted; it has the previous results.
@@ -94,7 +94,7 @@ def _failures(columns: Sequence[KernelColumn], ask: Ask | None) -> tuple[ShownFa
     return shown
 
 
-def _lead(matrix: Matrix, columns: Sequence[KernelColumn]) -> Iterator[str]:
+def _lead(matrix: CheckMatrix, columns: Sequence[KernelColumn]) -> Iterator[str]:
     for trouble in filter(None, (matrix.untestable, matrix.refused, matrix.fault)):
         yield f"{trouble}."
     if extent := sentences.compiled(matrix.lines):
@@ -112,7 +112,7 @@ def _lead(matrix: Matrix, columns: Sequence[KernelColumn]) -> Iterator[str]:
         yield sentences.tested(columns[-1].label, columns[-1].tests)
 
 
-def _tiles(matrix: Matrix) -> Iterator[Tile]:
+def _tiles(matrix: CheckMatrix) -> Iterator[Tile]:
     levels = [finding.level for _, finding in matrix.findings]
     for level, kind in ((Severity.ERROR, "fail"), (Severity.WARNING, "skip")):
         number = levels.count(level)
@@ -121,7 +121,7 @@ def _tiles(matrix: Matrix) -> Iterator[Tile]:
     yield Tile(clock(matrix.seconds), "total time")
 
 
-def remarks(matrix: Matrix) -> dict[int, list[Remark]]:
+def remarks(matrix: CheckMatrix) -> dict[int, list[Remark]]:
     """Return the findings as remarks on lines of patches, by the patch's number."""
     by_patch: dict[int, list[Remark]] = {}
     for cell, finding in matrix.findings:
@@ -133,7 +133,7 @@ def remarks(matrix: Matrix) -> dict[int, list[Remark]]:
     return by_patch
 
 
-def _patches(matrix: Matrix, folder: Path) -> Iterator[ShownPatch]:
+def _patches(matrix: CheckMatrix, folder: Path) -> Iterator[ShownPatch]:
     by_patch = remarks(matrix)
     files = sorted((folder / evidence.SERIES).glob("*"))
     pairs = list(zip(matrix.rows, files, strict=False))

@@ -24,9 +24,9 @@ from harness.model import (
     Bisected,
     Cell,
     CellState,
+    CheckMatrix,
     CompilerWarning,
     Finding,
-    Matrix,
     MatrixCell,
     MutantResult,
     MutantState,
@@ -75,7 +75,7 @@ class Tile:
 class MatrixSection:
     """A check's matrix, and the texts of its cells and findings."""
 
-    matrix: Matrix
+    matrix: CheckMatrix
 
     @property
     def rows(self) -> tuple[tuple[int, str], ...]:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.model import ChangeKind, Matrix, Outcome, Run, Side, Test, Verdict
+from harness.model import ChangeKind, CheckMatrix, Outcome, Run, Side, Test, Verdict
 from harness.progress import clock
 from harness.publish import sentences
 from harness.publish.html import check_page, diffs, failures, test_table, timeline
@@ -152,7 +152,7 @@ def _minute(started: str) -> str:
 def _patches(
     run: Run,
     folder: Path,
-    matrix: Matrix | None,
+    matrix: CheckMatrix | None,
     own: Sequence[ShownFailure],
     boot: Sequence[ShownSplat],
 ) -> Iterator[ShownPatch]:

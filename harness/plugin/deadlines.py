@@ -84,6 +84,11 @@ class DeadlineWatch:
         with self._lock:
             return self._running.get(guest, ("",))[0]
 
+    def current(self) -> list[tuple[str, str]]:
+        """Return the guests that are running a test, with the test."""
+        with self._lock:
+            return [(guest, test) for guest, (test, *_) in self._running.items() if test]
+
     def close(self) -> None:
         """Stop the clocks."""
         self._stop.set()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -80,7 +81,7 @@ class HostSide:
             config.getoption("test_timeout") * fleet.spec.factor,
             config.getoption("run_timeout"),
             self._late,
-            self.over.set,
+            self._over,
             max(config.getoption("test_timeout") * fleet.spec.factor, fleet.spec.deadline),
             fleet.hurt,
             guest_options.deadlines(config, fleet.spec.factor),
@@ -101,6 +102,21 @@ class HostSide:
         handle = self.fleet.named(guest)
         if handle is not None:
             handle.timeout()
+
+    def _over(self) -> None:
+        """End all guests: the deadline of the run has passed.  xdist then notices that they end."""
+        self.over.set()
+        for handle in tuple(self.fleet.started):
+            handle.signal(signal.SIGTERM)
+
+    def _exit_if_over(self) -> None:
+        """Exit if the run is over its deadline; tests that were running then do not count."""
+        if not self.over.is_set():
+            return
+        why = f"the run is over its deadline of {self.watch.run_deadline:g} s"
+        for guest, test in self.watch.current():
+            self.journal.lost(test, guest, why)
+        pytest.exit(why, returncode=1)
 
     def pytest_report_header(self) -> list[str]:
         """Show the kernel, the guests and the folder with the logs."""
@@ -134,6 +150,7 @@ class HostSide:
         except (OSError, EOFError) as error:
             if getattr(error, "errno", None) not in (None, errno.EPIPE):
                 raise  # not related to the connection
+            self._exit_if_over()
             message, code = self.crashes.stillborn(self.names.values())
             pytest.exit(message, returncode=code)
 
@@ -158,6 +175,7 @@ class HostSide:
             for guest in self.fleet.boot(count, ahead=again and self._replaces_soon):
                 self.watch.busy(guest.name)  # otherwise a silent guest would have no deadline
         except BootFailed as failed:
+            self._exit_if_over()
             name, record = failed.guest.name, failed.record
             if again:
                 self.journal.guest(name, "did not boot; trying another")
@@ -175,6 +193,7 @@ class HostSide:
             message = bootfail.explain(name, ended, console, titles)
             pytest.exit("\n".join([message, *self._dumps()]), returncode=1)
         except HarnessError as error:
+            self._exit_if_over()
             pytest.exit(_text(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
         finally:
             self._tell_trouble()
@@ -216,6 +235,7 @@ class HostSide:
 
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Find out what killed a guest, if it died."""
+        self._exit_if_over()
         guest = self.names.get(node.gateway.id, "")
         dead = error and error != "keyboard-interrupt"
         if dead:
@@ -224,8 +244,6 @@ class HostSide:
         else:
             self._judge_end(node, guest)
         self.watch.finished(guest)
-        if self.over.is_set():
-            pytest.exit("the run is over its deadline", returncode=1)
         if dead and self.crashes.hopeless:
             code = pytest.ExitCode.INTERNAL_ERROR if self.crashes.lost else 1
             pytest.exit(self.crashes.hopeless, returncode=code)

@@ -63,6 +63,17 @@ def test_a_deadline_for_one_test(tmp_path: Path) -> None:
     assert "ran over its deadline of 1 s" in test.message
 
 
+@pytest.mark.parametrize("seconds", ["1", "12"])  # during the boot, and during a test
+def test_a_deadline_for_all_tests(seconds: str, tmp_path: Path) -> None:
+    """Healthy guests are ended, too; the tests that were running have no result."""
+    suite = f"import time\n\ndef test_a():\n    time.sleep({PATIENCE})\n\ntest_b = test_a\n"
+    session = Session(tmp_path, suite)
+    status, said = session.run("--run-timeout", seconds, "--guests", "2", "--retry", "0")
+    assert status == 1, said
+    assert f"the run is over its deadline of {seconds} s" in said
+    assert {test.outcome for test in journal.read(session.out)} <= {Outcome.NOTRUN}
+
+
 def test_a_guest_without_counters_runs_its_tests_all_the_same(tmp_path: Path) -> None:
     session = Session(tmp_path, SUITE)
     notes = tmp_path / "gcno" / "build"

@@ -170,6 +170,18 @@ def _check_program(program: str, cwd: Path | None, env: Mapping[str, str]) -> No
     raise HostFault(f"{program} cannot be started: Permission denied", hint="harness doctor")
 
 
+def _keep_nice(session: int) -> None:
+    """Give a new session our nice value, if it is positive.
+
+    Where the scheduler groups tasks by session, a nice value only counts within a session: without
+    this, a build started by `nice harness run` would take as much as all that run beside it.
+    """
+    value = os.getpriority(os.PRIO_PROCESS, 0)
+    if value > 0:
+        with contextlib.suppress(OSError):  # no such groups in this kernel, or changed just before
+            Path(f"/proc/{session}/autogroup").write_text(f"{value}\n")
+
+
 _running: weakref.WeakSet[Group] = weakref.WeakSet()
 
 
@@ -208,6 +220,7 @@ class Group:
                 pass_fds=(gate,),
             )
             self._guard = guard(self.popen.pid)
+            _keep_nice(self.popen.pid)
             os.write(opened, b"\n")
             _running.add(self)
         except OSError as error:

@@ -52,6 +52,14 @@ def test_the_gate_becomes_the_program() -> None:
             time.sleep(0.01)
 
 
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no CONFIG_SCHED_AUTOGROUP")
+def test_nice_counts_outside_our_session_too() -> None:
+    show = "from harness import process; print(process.run(['cat', '/proc/self/autogroup']).stdout)"
+    argv = ["nice", "-n", "7", sys.executable, "-c", show]
+    told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    assert told.split()[-2:] == ["nice", str(min(os.getpriority(os.PRIO_PROCESS, 0) + 7, 19))]
+
+
 def test_programs_that_cannot_be_started(tmp_path: Path) -> None:
     with pytest.raises(HostFault, match="no-such-program is not installed"):
         process.run(["no-such-program"])

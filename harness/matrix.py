@@ -38,7 +38,6 @@ if typing.TYPE_CHECKING:
 
 NO_SERIES = "no series"  # in the axis "series": the kernel as it is
 COMPILERS = {"gcc": False, "llvm": True}  # with the value of Plan.llvm
-PAGE = "report.html"
 _WORDS = 60  # characters of a cell's name
 
 
@@ -267,7 +266,7 @@ class _Session:
             code, text, tests = error.exit_code, error.what, ""
         with contextlib.suppress(HarnessError):  # nothing was tested
             if place.is_dir():
-                html.write(html.page(place), place / PAGE)
+                html.write(html.page(place), place / html.FILE)
         seconds = round(time.monotonic() - begin, 1)
         return dataclasses.replace(cell, code=code, tests=tests, text=text, seconds=seconds)
 
@@ -291,4 +290,4 @@ class _Session:
         folder = self.matrix.folder
         with paths.writing(folder, run_folder.ELSEWHERE):
             store.save_matrix(self.matrix)
-            html.write(html.page(folder), folder / PAGE)
+            html.write(html.page(folder), folder / html.FILE)

@@ -18,7 +18,7 @@ from pathlib import Path
 from harness import process, serial
 from harness.bisect.builder import BuildDropped, BuiltCandidate, CandidateBuilder
 from harness.bisect.signature import COMMAND, Signature, TrialEvidence, judge, judge_runs
-from harness.errors import HostFault, UsageError
+from harness.errors import HostFault
 from harness.lab import folder as run_folder
 from harness.lab.plan import BOOTS
 from harness.model import (
@@ -87,17 +87,6 @@ class StateFile:
 
     def _write(self) -> None:
         store.save_search_state(self.folder, SearchState(self.begun, tuple(self.trials)))
-
-
-def last_bisection(runs: Path) -> Path:
-    """Return the folder of the bisection below ``runs`` that was updated last."""
-    folders = []
-    for path in runs.glob(f"*/{store.SEARCH_STATE}"):
-        with contextlib.suppress(OSError):
-            folders.append((path.stat().st_mtime, path.parent))
-    if not folders:
-        raise UsageError(f"no bisection found in {runs}", hint="give its folder: --resume DIR")
-    return max(folders)[1]
 
 
 class Prober:

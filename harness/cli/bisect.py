@@ -17,6 +17,7 @@ from harness.bisect.engine import bisect
 from harness.bisect.job import BisectPlan
 from harness.bisect.signature import COMMAND, TEST, Signature, SignatureKind
 from harness.cli.parser import parse, typed_plan
+from harness.lab import folder as run_folder
 from harness.lab import plan
 from harness.model import BisectMode, Call, Outcome, Plan, SearchStart
 from harness.progress import Progress
@@ -32,9 +33,7 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     state, command = None, options.command
     with paths.in_use():
         if options.resume:
-            folder = Path(options.resume).absolute()
-            if options.resume == "last":
-                folder = prober.last_bisection(paths.state("runs"))
+            folder = run_folder.to_resume(options.resume, store.SEARCH_STATE, "bisection")
             state = prober.StateFile.load(folder)
             command = state.begun.command
             planned = _resumed(folder, state.begun)

@@ -17,6 +17,7 @@ from harness.cli.terminal import Line, ended_text, verdict_text
 from harness.lab import folder as run_folder
 from harness.model import AXES, RunMatrix
 from harness.progress import Progress, clock
+from harness.publish import html
 from harness.results import store
 
 
@@ -98,4 +99,4 @@ def _lines(found: RunMatrix, *, listed: bool) -> Iterator[Line]:
             yield f"\n{cell.name}: {cell.text}"
     yield ""
     yield verdict_text(found.verdict).append(f" {found.name}", "")
-    yield f"report   {found.folder / matrix.PAGE}"
+    yield f"report   {found.folder / html.FILE}"

@@ -88,7 +88,7 @@ def to_resume(word: str, name: str, what: str) -> Path:
         with contextlib.suppress(OSError):
             found.append((path.stat().st_mtime, path.parent))
     if not found:
-        raise UsageError(f"no {what} found in {runs}", hint="--resume DIR")
+        raise UsageError(f"no {what} found in {runs}", hint="give its folder instead of last")
     return max(found)[1]
 
 

@@ -100,22 +100,26 @@ def prepare(lab: Lab, source: Source, folder: Path, run_folder: Path | None = No
     are those of the run in ``run_folder``.  Raises UsageError if that tested something else,
     Untestable if the series does not apply or build, nothing of it is compiled, or no test passes.
     """
-    series = lab.plan.series
-    assert series is not None
-    plan = dataclasses.replace(lab.plan, coverage=True)
-    counting = dataclasses.replace(
-        lab, plan=plan, request=counters.with_counters(plan, lab.request)
-    )
     with tree.slot(source, lab.progress) as slot:
-        base, tip = slot.base(), slot.patched(series)
-        counting = counting.following(slot, base, tip, held=True) or counting
+        counting, lab, base, tip = both_labs(lab, slot)
         counted = counting.kernel(slot, tip)
-        lab = lab.following(slot, base, tip, held=True) or lab
         kernel, out = unmutated(lab, slot, tip)
     lines = compiled(counting.lines(counted))
     place, built = folder / evidence.UNCHANGED, Built(Side.PATCHED, tip, counted, lines)
     unchanged = known(built, place, run_folder) or trial.run(counting, built, place, keep=True)
     return checked(Prepared(lab, source, base, tip, kernel, out, lines, unchanged), place)
+
+
+def both_labs(lab: Lab, slot: tree.Slot) -> tuple[Lab, Lab, Checkout, Checkout]:
+    """Return the lab with counters and the one without; the base, and the series on it."""
+    series = lab.plan.series
+    assert series is not None
+    plan = dataclasses.replace(lab.plan, coverage=True)
+    request = counters.with_counters(plan, lab.request)
+    counting = dataclasses.replace(lab, plan=plan, request=request)
+    base, tip = slot.base(), slot.patched(series)
+    counting = counting.following(slot, base, tip, held=True) or counting
+    return counting, lab.following(slot, base, tip, held=True) or lab, base, tip
 
 
 def unmutated(lab: Lab, slot: tree.Slot, tip: Checkout) -> tuple[Kernel, Path]:

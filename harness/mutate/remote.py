@@ -17,7 +17,6 @@ from harness.cluster.driver import Cluster
 from harness.cluster.request import TrialReply, TrialRequest, move_paths
 from harness.cluster.trials import RemoteLab, RequestedTrial
 from harness.errors import HostFault
-from harness.lab import coverage as counters
 from harness.lab.kernels import Lab
 from harness.lab.plan import BOOTS
 from harness.model import (
@@ -33,7 +32,7 @@ from harness.model import (
     Trial,
 )
 from harness.mutate import trials
-from harness.mutate.prepare import Prepared, checked, compiled, known, unmutated
+from harness.mutate.prepare import Prepared, both_labs, checked, compiled, known, unmutated
 from harness.mutate.workshop import Workshop
 from harness.results import evidence
 
@@ -59,16 +58,8 @@ class RemoteMutants:
 
         The arguments and the errors are those of ``prepare``.
         """
-        series = lab.plan.series
-        assert series is not None
-        plan = dataclasses.replace(lab.plan, coverage=True)
-        counting = dataclasses.replace(
-            lab, plan=plan, request=counters.with_counters(plan, lab.request)
-        )
         with tree.slot(source, lab.progress) as slot:
-            base, tip = slot.base(), slot.patched(series)
-            counting = counting.following(slot, base, tip, held=True) or counting
-            lab = lab.following(slot, base, tip, held=True) or lab
+            counting, lab, base, tip = both_labs(lab, slot)
         place = folder / evidence.UNCHANGED
         counted = RemoteLab(cluster, counting, source, base)
         there = run_folder is not None or place.exists()

@@ -235,14 +235,15 @@ class HostSide:
 
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Find out what killed a guest, if it died."""
-        self._exit_if_over()
         guest = self.names.get(node.gateway.id, "")
         dead = error and error != "keyboard-interrupt"
         if dead:
+            self._exit_if_over()
             relay = xdist_internals.relay_status(node, _MOMENT)
             self.crashes.died(guest, HOST_LEFT if relay is None else relay)
         else:
             self._judge_end(node, guest)
+            self._exit_if_over()
         self.watch.finished(guest)
         if dead and self.crashes.hopeless:
             code = pytest.ExitCode.INTERNAL_ERROR if self.crashes.lost else 1

@@ -361,11 +361,13 @@ class _Finder:
         for caller in [key for key, value in self.open.items() if value is splat]:
             del self.open[caller]
         self.prefixes.forget(splat.prefix)
-        self.oom_victims.update(_matches(_OOM_VICTIM, splat))
+        kind = splat.kind.name if splat.kind else ""
+        if kind == "oom":
+            self.oom_victims.update(_matches(_OOM_VICTIM, splat))
         if splat.headline is None or not (splat.sure and splat.proven) or splat.harmless:
             return
         # A task that the OOM killer chose gets no more pages: the kernel reports that, too.
-        failed = splat.headline.kind.name == "page allocation failure"
+        failed = kind == "page allocation failure"
         if not failed or self.oom_victims.isdisjoint(_matches(_PID, splat)):
             splat.trim()
             self.done.append((splat.number, digest(splat)))

@@ -124,18 +124,6 @@ class Project:
         out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, json.loads(out or "{}"), err
 
-
-class Patched(Project):
-    """A project whose series the image tells of, with a suite that keeps files in FAKE_STATE."""
-
-    def __init__(self, path: Path, suite: str) -> None:
-        super().__init__(path)
-        (self.path / "suite" / "test_it.py").write_text(suite)
-        self.patch("fs/configfs/dir.c", '\nconst char *harness_word = "fixed by the series";\n')
-
-    def environment(self, mode: str = "up", **more: str) -> dict[str, str]:
-        return super().environment(mode, FAKE_STATE=str(self.path), **more)
-
     def harness(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         """Run another command of the harness to its end."""
         done = warm.run(
@@ -149,6 +137,18 @@ class Patched(Project):
         )
         assert "Traceback" not in done.stderr, done.stderr
         return done
+
+
+class Patched(Project):
+    """A project whose series the image tells of, with a suite that keeps files in FAKE_STATE."""
+
+    def __init__(self, path: Path, suite: str) -> None:
+        super().__init__(path)
+        (self.path / "suite" / "test_it.py").write_text(suite)
+        self.patch("fs/configfs/dir.c", '\nconst char *harness_word = "fixed by the series";\n')
+
+    def environment(self, mode: str = "up", **more: str) -> dict[str, str]:
+        return super().environment(mode, FAKE_STATE=str(self.path), **more)
 
 
 def outcomes(run: dict[str, Any], side: int = -1) -> dict[str, str]:

@@ -55,20 +55,6 @@ class Matrix(Project):
         assert "Traceback" not in err, err
         return process.returncode, json.loads(out or "{}"), err
 
-    def shown(self, *words: str) -> str:
-        """Run another command; return what it prints."""
-        done = warm.run(
-            [sys.executable, "-m", "harness", *words],
-            cwd=self.path,
-            env=self.environment(),
-            text=True,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return str(done.stdout)
-
 
 @pytest.fixture
 def project(tmp_path: Path) -> Matrix:
@@ -99,13 +85,13 @@ def test_every_cell_is_a_run(project: Matrix) -> None:
     stored = json.loads((project.out / "matrix.json").read_text())
     assert stored == table
 
-    shown = project.shown("show", str(project.out))
+    shown = project.harness("show", str(project.out)).stdout
     assert names[1] in shown
     assert "BAD nightly" in shown
-    rows = json.loads(project.shown("runs", "--json"))["runs"]
+    rows = json.loads(project.harness("runs", "--json").stdout)["runs"]
     assert sorted(row["verb"] for row in rows) == ["matrix", *["run"] * 4]
     assert {row["verdict"] for row in rows if row["verb"] == "matrix"} == {"bad"}
-    assert str(project.out / "report.html") in project.shown("report", str(project.out))
+    assert str(project.out / "report.html") in project.harness("report", str(project.out)).stdout
 
 
 def test_the_list_shows_cells_and_runs_none(project: Matrix) -> None:

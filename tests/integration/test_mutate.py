@@ -88,9 +88,9 @@ class Mutated(Project):
             argv += ["--tree", str(self.tree), "--base", "v7.2.13", "--accel", "tcg"]
             argv += ["--run", str(self.out), "--out", str(self.path / out)]
         argv += words
-        return self.harness(*argv)
+        return self.launch(*argv)
 
-    def harness(self, *argv: str) -> subprocess.Popen[str]:
+    def launch(self, *argv: str) -> subprocess.Popen[str]:
         return warm.Popen(
             argv,
             cwd=self.path,
@@ -183,7 +183,7 @@ def test_workers_run_the_suites_without_a_mutant(project: Mutated) -> None:
     """Fake kernels have no counters, so the mutation ends where it needs them."""
     argv = [sys.executable, "-m", "harness", "mutate", "--tree", str(project.tree), "--json"]
     argv += ["--base", "v7.2.13", "--accel", "tcg", "--on", "local:1"]
-    process = project.harness(*argv, "--out", str(project.path / "whole"))
+    process = project.launch(*argv, "--out", str(project.path / "whole"))
     printed, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128, said
     assert "which test executes which line" in json.loads(printed)["error"]["what"]
@@ -212,7 +212,7 @@ def test_after_ctrl_c_it_goes_on(project: Mutated) -> None:
 def test_the_report_and_show_know_the_folder(project: Mutated) -> None:
     folder = str(project.path / "mutants")
     for verb, expected in (("report", "report.html"), ("show", "40 %: 2 of 5 mutants killed")):
-        process = project.harness(sys.executable, "-m", "harness", verb, folder)
+        process = project.launch(sys.executable, "-m", "harness", verb, folder)
         printed, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
         assert expected in printed

@@ -156,14 +156,8 @@ examples:
   harness show ./out --json         by its folder
 """
 
-RECORDED = (
-    "run",
-    "check",
-    "compare",
-    "bisect",
-    "mutate",
-    "matrix",
-)  # the verbs whose runs the history records
+#: The verbs whose runs the history records.
+RECORDED = ("run", "check", "compare", "bisect", "mutate", "matrix")
 
 
 def runs(commands: Commands) -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 from harness.model import AXES, MatrixCell, RunMatrix, Verdict
 from harness.options import words
 from harness.progress import clock
-from harness.publish.html.page import MatrixRow, Page, Tile
+from harness.publish.html.page import FILE, MatrixRow, Page, Tile
 from harness.results import store
 from harness.text import quantity
 
-_REPORT = "report.html"
 _KINDS = {Verdict.GOOD: "good", Verdict.BAD: "bad"}
 
 
@@ -55,10 +54,10 @@ def _tiles(matrix: RunMatrix) -> Iterator[Tile]:
 
 
 def _row(matrix: RunMatrix, cell: MatrixCell) -> MatrixRow:
-    there = bool(cell.folder) and (matrix.folder / cell.folder / _REPORT).is_file()
+    there = bool(cell.folder) and (matrix.folder / cell.folder / FILE).is_file()
     return MatrixRow(
         cell=cell,
         values=tuple(cell.value(axis) for axis in matrix.axes),
         kind=_KINDS.get(cell.verdict, "unknown"),
-        report=f"{cell.folder}/{_REPORT}" if there else "",
+        report=f"{cell.folder}/{FILE}" if there else "",
     )

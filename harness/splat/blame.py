@@ -7,9 +7,10 @@ import collections
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.splat.bystanders import COMMON, FAMOUS_WAITS, IDLE
+from harness.splat.bystanders import COMMON, IDLE
 from harness.splat.dispatchers import CROSS_CALLS, DISPATCHERS, TIMER_INTERRUPTS
 from harness.splat.function_groups import FunctionGroup, function_of, in_any
+from harness.splat.kind_bystanders import FAMOUS_WAITS
 from harness.splat.reporters import REPORTERS
 from harness.splat.stacks import real_frames
 

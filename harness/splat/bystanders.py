@@ -22,7 +22,10 @@ LOCKDEP = FunctionGroup(
         validate_chain mark_lock* mark_usage mark_held_locks mark_irqflags valid_state
         check_no_collision lookup_chain_cache* debug_check_no_locks_* print_*_bug* print_lock_*
         print_usage_* print_bad_* reacquire_held_locks print_irqtrace_events match_held_lock
-        find_held_lock debug_locks_off debug_lockdep_* rcu_lockdep_* lock_torture_*""",
+        find_held_lock debug_locks_off debug_lockdep_* rcu_lockdep_* lock_torture_* lock_sync
+        lock_pin_lock lock_unpin_lock lock_repin_lock lock_downgrade graph_lock graph_unlock
+        add_lock_to_list add_chain_cache alloc_list_entry lock_chain_* hlock_class bfs
+        verify_lock_unused debug_locks_off_graph_unlock""",
 )
 
 IDLE = FunctionGroup(
@@ -50,7 +53,7 @@ SHARED = (
         "They print what their caller hands them.",
         """printk printk_* vprintk* dev_vprintk_emit dev_printk* dev_emerg dev_alert dev_crit
         dev_err dev_warn dev_notice dev_info netdev_printk netdev_err netdev_warn netdev_info
-        console_* nbcon_* call_console_drivers *_console_write uart_console_* serial8250_console_*
+        nbcon_* call_console_drivers *_console_write uart_console_* serial8250_console_*
         wait_for_xmitr wait_for_lsr vsnprintf vscnprintf vsprintf snprintf scnprintf sprintf
         kvasprintf* kasprintf* vsscanf sscanf format_decode pointer number string string_nocheck
         widen_string hex_string bitmap_string symbol_string ip4_string ip6_string mac_address_string
@@ -62,7 +65,9 @@ SHARED = (
         uuid_string netdev_bits fourcc_string address_val flags_string fwnode_string
         device_node_string seq_printf seq_vprintf seq_puts seq_putc seq_write seq_bprintf seq_pad
         seq_put_decimal_* seq_put_hex_ll seq_hex_dump seq_escape_mem seq_buf_* ptr_to_hashval
-        hex_byte_pack""",
+        hex_byte_pack console_lock console_trylock* console_unlock console_flush_* console_emit_*
+        console_cont_* console_putchar console_srcu_* console_is_* console_lock_spinning_*
+        console_prepend_*""",
     ),
     FunctionGroup(
         "copies from and to users",
@@ -73,15 +78,16 @@ SHARED = (
         copy_struct_from_user simple_copy_to_iter copy_from_sockptr* copy_to_sockptr*
         copy_from_kernel_nofault probe_kernel_read probe_kernel_write copyin copyout copyout_nofault
         memcpy_to_iter memcpy_from_iter iov_iter_* import_iovec import_ubuf csum_and_copy_*
-        get_user* put_user* clear_user* strncpy_from_user* strnlen_user fault_in_* check_object_size
-        check_heap_object check_stack_object usercopy_* check_usercopy* fixup_exception
-        copy_to_user_iter* copy_from_user_iter* zero_to_user_iter page_copy_sane iovec_from_user
-        copy_iovec_from_user copy_compat_iovec_from_user import_single_range iov_npages
-        hash_and_copy_* check_zeroed_user access_ok copy_to_kernel_nofault
-        strncpy_from_kernel_nofault strncpy_from_unsafe* copy_overflow check_kernel_text_object
-        check_bogus_address do_strncpy_from_user do_strnlen_user user_access_* rep_movs_alternative
-        csum_partial_copy_* ex_handler_* asm_copy_to_user* asm_vector_usercopy*
-        fallback_scalar_usercopy* copy_to_nontemporal copyout_mc copy_page_regs""",
+        clear_user* strncpy_from_user* strnlen_user fault_in_* check_object_size check_heap_object
+        check_stack_object usercopy_* check_usercopy* fixup_exception copy_to_user_iter*
+        copy_from_user_iter* zero_to_user_iter page_copy_sane iovec_from_user copy_iovec_from_user
+        copy_compat_iovec_from_user import_single_range iov_npages hash_and_copy_* check_zeroed_user
+        access_ok copy_to_kernel_nofault strncpy_from_kernel_nofault strncpy_from_unsafe*
+        copy_overflow check_kernel_text_object check_bogus_address do_strncpy_from_user
+        do_strnlen_user user_access_* rep_movs_alternative csum_partial_copy_* ex_handler_*
+        asm_copy_to_user* asm_vector_usercopy* fallback_scalar_usercopy* copy_to_nontemporal
+        copyout_mc copy_page_regs get_user get_user_? get_user_nocheck_? get_user_asm*
+        get_user_size* put_user put_user_? put_user_nocheck_? put_user_asm* put_user_size*""",
     ),
     FunctionGroup(
         "bits and bitmaps",
@@ -103,36 +109,36 @@ SHARED = (
         "A counter goes wrong where somebody takes or drops too much.",
         """atomic*_read* atomic*_set* atomic*_add* atomic*_sub* atomic*_inc* atomic*_dec*
         atomic*_fetch* atomic*_xchg* atomic*_cmpxchg* atomic*_try_* atomic*_and atomic*_or
-        atomic*_xor arch_atomic* raw_atomic* refcount_* rcuref_* kref_* lockref_* percpu_ref_*
-        ref_tracker_* page_ref_* dput fast_dput retain_dentry iput atomic*_or_* atomic*_and_*
-        atomic*_andnot* cmpxchg* arch_cmpxchg* xchg* try_cmpxchg*""",
+        atomic*_xor arch_atomic* raw_atomic* refcount_* rcuref_* kref_* lockref_* ref_tracker_*
+        page_ref_* dput fast_dput retain_dentry iput atomic*_or_* atomic*_and_* atomic*_andnot*
+        cmpxchg* arch_cmpxchg* xchg* try_cmpxchg* percpu_ref_get* percpu_ref_put* percpu_ref_tryget*
+        percpu_ref_kill* percpu_ref_exit percpu_ref_init percpu_ref_reinit percpu_ref_resurrect
+        percpu_ref_is_* percpu_ref_switch_to_percpu percpu_ref_switch_to_atomic
+        percpu_ref_switch_to_atomic_sync percpu_ref_noop_confirm_switch""",
     ),
     FunctionGroup(
         "containers",
         "They follow pointers in objects that their caller put there or freed too early.",
-        """list_add* list_del* list_move* list_splice* list_empty* list_replace* list_lru_* hlist_*
-        llist_* plist_* rb_erase* rb_insert* rb_first* rb_last* rb_next* rb_prev* rb_replace*
-        rb_link* rb_find* rb_add* interval_tree_* xa_* xas_* radix_tree_* idr_* ida_* rht_*
-        rhashtable_* rhltable_* mas_* mtree_* assoc_array_* kfifo_* sbitmap_* percpu_counter_*
-        bsearch sort sort_r list_sort list_rotate_* list_cut_* list_bulk_* list_swap
-        rb_left_deepest_node rb_change_child rb_rotate_set_parents rb_set_parent* dummy_rotate
-        dummy_copy dummy_propagate knode_* bucket_table_* nested_bucket_table_* nested_table_* mte_*
-        mt_find* ma_dead_node wr_mas_* sbq_* sort_r_nonatomic sort_nonatomic klist_add_* klist_del
-        klist_dec_* klist_remove klist_node_* klist_iter_* klist_next klist_prev klist_put
-        klist_release""",
+        """list_add* list_del* list_move* list_splice* list_empty* list_replace* hlist_* llist_*
+        plist_* rb_erase* rb_insert* rb_first* rb_last* rb_next* rb_prev* rb_replace* rb_link*
+        rb_find* rb_add* interval_tree_* xa_* xas_* radix_tree_* idr_* ida_* rhashtable_* rhltable_*
+        mas_* mtree_* assoc_array_* kfifo_* sbitmap_* percpu_counter_* bsearch sort sort_r list_sort
+        list_rotate_* list_cut_* list_bulk_* list_swap rb_left_deepest_node rb_change_child
+        rb_rotate_set_parents rb_set_parent* dummy_rotate dummy_copy dummy_propagate knode_*
+        bucket_table_* nested_bucket_table_* nested_table_* mte_* mt_find* ma_dead_node wr_mas_*
+        sbq_* sort_r_nonatomic sort_nonatomic klist_add_* klist_del klist_dec_* klist_remove
+        klist_node_* klist_iter_* klist_next klist_prev klist_put klist_release rht_key_* rht_head_*
+        rht_bucket* rht_lock* rht_unlock* rht_ptr* rht_assign_* rht_obj rht_grow_* rht_shrink_*""",
     ),
     FunctionGroup(
-        "checksums, hashes and ciphers",
+        "checksums and hashes",
         "They read the buffer that their caller hands them, whatever is in it.",
         """crc16* crc32* crc64* crc7* crc8* crct10dif* chksum_* csum_partial* csum_block_* do_csum
         ip_fast_csum ip_compute_csum jhash* siphash* hsiphash* xxh32* xxh64* md4_* md5_* sha1_*
-        sha256_* sha512_* sha3_* blake2* poly1305_* chacha_* ghash_* gf128mul_* crypto_shash_*
-        crypto_ahash_* shash_* crypto_skcipher_* crypto_aead_* crypto_hash_walk_* crc4 crypto_xor*
-        crypto_memneq* crypto_inc sha1 sha224* sha256 sha384* sha512 shake128* shake256*
-        sha_transform hmac_* md5 sm3_* sm4_* des_encrypt des_decrypt des3_ede_* arc4_* aesgcm_*
-        aescfb_* aesni_* aesti_* crypto_aes_* hchacha* xchacha* polyval_* csum_ipv6_magic
-        csum_tcpudp_* aes_encrypt* aes_decrypt* aes_expandkey* aes_enc* aes_dec* crc_itu_t*
-        crc_ccitt* crc_t10dif*""",
+        sha256_* sha512_* sha3_* blake2* poly1305_* chacha_* ghash_* crypto_shash_* crypto_ahash_*
+        shash_* crypto_hash_walk_* crc4 crypto_xor* crypto_memneq* crypto_inc sha1 sha224* sha256
+        sha384* sha512 shake128* shake256* sha_transform hmac_* md5 sm3_* hchacha* xchacha*
+        polyval_* csum_ipv6_magic csum_tcpudp_* crc_itu_t* crc_ccitt* crc_t10dif*""",
     ),
     FunctionGroup(
         "slab, pages and other allocators",
@@ -145,16 +151,28 @@ SHARED = (
         free_page* free_pages* free_unref_* free_frozen_* free_pcppages_bulk free_one_page
         free_large_kmalloc get_page_from_freelist prep_new_page post_alloc_hook rmqueue* bad_page*
         folio_alloc* filemap_alloc_folio* vma_alloc_folio* vmalloc* vzalloc* vfree* vunmap vmap
-        remove_vm_area get_vm_area* alloc_vmap_area pcpu_* alloc_percpu* free_percpu mempool_*
-        page_frag_* page_pool_alloc* page_pool_put* devm_k*alloc* ksize kfree_nolock vcalloc*
-        vrealloc* alloc_slab_obj_exts warn_free_bad_obj prepare_alloc_pages dma_alloc_coherent
-        dma_alloc_attrs dma_alloc_from_* dma_alloc_pages* dma_alloc_noncontiguous dma_free_coherent
-        dma_free_attrs dma_free_pages dma_free_noncontiguous free_compound_page destroy_large_folio
+        remove_vm_area get_vm_area* alloc_vmap_area alloc_percpu* free_percpu mempool_* page_frag_*
+        page_pool_alloc* page_pool_put* devm_k*alloc* ksize kfree_nolock vcalloc* vrealloc*
+        alloc_slab_obj_exts warn_free_bad_obj prepare_alloc_pages dma_alloc_coherent dma_alloc_attrs
+        dma_alloc_from_* dma_alloc_pages* dma_alloc_noncontiguous dma_free_coherent dma_free_attrs
+        dma_free_pages dma_free_noncontiguous free_compound_page destroy_large_folio
         destroy_compound_page virt_to_cache cache_from_obj setup_object create_cache shutdown_cache
         free_pcp_prepare free_the_page free_tail_page* free_pages_prepare check_new_page*
         check_free_page* pagevec_release* folio_batch_release* alloc_from_pcs* free_to_pcs*
         refill_sheaf* alloc_from_new_slab alloc_single_from_* build_detached_freelist
-        refill_objects* rcu_free_sheaf*""",
+        refill_objects* rcu_free_sheaf* pcpu_alloc* pcpu_free_* pcpu_chunk_* pcpu_block_*
+        pcpu_populate_* pcpu_depopulate_* pcpu_memcg_* pcpu_create_chunk pcpu_find_* pcpu_get_*
+        pcpu_next_* set_freepointer get_freepointer* discard_slab free_slab free_new_slab*
+        prep_compound_page kernel_init_pages kernel_poison_pages kernel_unpoison_pages
+        kernel_map_pages clear_highpages_kasan_tagged del_page_from_free_list page_del_and_expand
+        get_page_from_free_area free_page_is_bad page_bad_reason try_to_claim_block
+        alloc_empty_sheaf free_empty_sheaf prefill_sheaf* barn_* create_object* link_object
+        find_and_get_object find_and_remove_object delete_object_full delete_object_part
+        vmap_pages_* vmap_small_pages_* vunmap_range* free_vmap_area* free_unmap_vmap_area
+        vm_area_free_pages vm_reset_perms vm_map_ram vm_unmap_ram setup_vmalloc_vm set_page_owner*
+        reset_page_owner* page_ext_get page_ext_put lookup_page_ext inc_stack_record_count
+        dec_stack_record_count dma_pool_alloc dma_pool_free pool_alloc_page pool_check_block
+        pool_find_page pool_block_err""",
     ),
     FunctionGroup(
         "flags and references of pages and buffers",
@@ -163,10 +181,13 @@ SHARED = (
         folios_put* release_pages folio_end_* end_page_writeback folio_mark_* folio_flags
         const_folio_flags mark_page_accessed set_page_dirty* mark_buffer_dirty* dump_page
         filemap_get_folio* filemap_get_entry pagecache_get_page find_get_page* find_get_entry
-        grab_cache_page_* find_lock_* find_or_create_page find_get_entries truncate_inode_pages*
-        do_read_cache_* lock_buffer unlock_buffer brelse virt_to_phys phys_addr* virt_to_head_page
-        virt_to_folio page_cache_release folio_test_* folio_set_* folio_clear_* folio_trylock*
-        trylock_page virt_addr_valid PageHuge PageMovable PageTransHuge compound_head""",
+        grab_cache_page_* find_or_create_page find_get_entries truncate_inode_pages* do_read_cache_*
+        lock_buffer unlock_buffer brelse virt_to_phys phys_addr* virt_to_head_page virt_to_folio
+        page_cache_release folio_test_* folio_set_* folio_clear_* folio_trylock* trylock_page
+        virt_addr_valid PageHuge PageMovable PageTransHuge compound_head find_lock_entry
+        find_lock_entries find_lock_page put_page_testzero* get_page_unless_zero page_count
+        folio_try_get* try_get_page folio_ref_* PageTail PageCompound SetPageUptodate
+        ClearPageCompound""",
     ),
     FunctionGroup(
         "link counts and references of inodes",
@@ -177,9 +198,9 @@ SHARED = (
         "socket buffers",
         "The buffer was made too small, freed, or shared by the code that handles it.",
         """skb_panic skb_over_panic skb_under_panic skb_put* skb_push* skb_pull* skb_trim kfree_skb
-        kfree_skb_reason kfree_skb_list* kfree_skb_partial kfree_skbmem consume_skb skb_release_*
-        skb_free_* skb_zcopy_* sk_skb_reason_drop dev_kfree_skb_* napi_consume_skb
-        napi_skb_free_stolen_head skb_attempt_defer_free""",
+        kfree_skb_reason kfree_skb_list* kfree_skb_partial kfree_skbmem skb_zcopy_*
+        sk_skb_reason_drop dev_kfree_skb_* napi_consume_skb napi_skb_free_stolen_head
+        skb_attempt_defer_free""",
     ),
     FunctionGroup(
         "Rust's libraries",
@@ -195,10 +216,9 @@ SHARED = (
         device_register device_unregister device_destroy device_create* device_initialize
         device_release devres_release_all add_uevent_var proc_register proc_create* proc_mkdir*
         remove_proc_* proc_remove internal_create_group* kobj_kset_* kobj_child_ns_ops create_dir
-        populate_dir cdev_add cdev_del cdev_init cdev_put cdev_device_* sysfs_create_*
-        sysfs_remove_* sysfs_add_file* sysfs_add_link* sysfs_warn_dup sysfs_do_create_link*
-        sysfs_delete_link sysfs_rename_* sysfs_merge_group sysfs_unmerge_group sysfs_update_group*
-        sysfs_notify*""",
+        populate_dir sysfs_create_* sysfs_remove_* sysfs_add_file* sysfs_add_link* sysfs_warn_dup
+        sysfs_do_create_link* sysfs_delete_link sysfs_rename_* sysfs_merge_group sysfs_unmerge_group
+        sysfs_update_group* sysfs_notify*""",
     ),
     FunctionGroup(
         "debugobjects",
@@ -226,7 +246,10 @@ SHARED = (
         debug_write_* remove_waiter bh_lock_sock* unlock_sock_fast percpu_init_rwsem
         percpu_free_rwsem ticket_spin_* virt_spin_lock res_spin_* mcs_spin_* down_interruptible
         down_killable down_timeout down_trylock down_read* down_write* down_common up_read*
-        up_write*""",
+        up_write* mutex_get_owner owner_on_cpu rtmutex_spin_on_owner rtmutex_* inode_lock*
+        inode_unlock* inode_trylock* mmap_read_lock* mmap_read_unlock* mmap_read_trylock*
+        mmap_write_lock* mmap_write_unlock* mmap_write_trylock* mmap_lock_* device_lock*
+        device_unlock task_rq_lock sem_acquire next_waiter in_lock_functions""",
     ),
     FunctionGroup(
         "sequence counters and RCU readers",
@@ -264,7 +287,9 @@ SHARED = (
         """add_timer add_timer_on add_timer_local add_timer_global mod_timer* del_timer*
         timer_delete* timer_shutdown* timer_reduce try_to_del_timer_sync lock_timer_base
         init_timer_* timer_init_key do_init_timer timer_setup* timer_init_* destroy_timer_on_stack
-        setup_timer*""",
+        setup_timer* hrtimer_start* hrtimer_init* hrtimer_setup* hrtimer_cancel
+        hrtimer_try_to_cancel tasklet_init tasklet_setup tasklet_kill tasklet_schedule*
+        tasklet_hi_schedule tasklet_unlock_*""",
     ),
     FunctionGroup(
         "work items",
@@ -298,21 +323,26 @@ SHARED = (
     FunctionGroup(
         "tracing",
         "Tracing is attached to its caller.",
-        """perf_trace_* perf_tp_event perf_swevent_* trace_event_raw_event_* trace_event_buffer_*
-        trace_buffer_* traceiter_* bpf_trace_run* bpf_trace_* trace_call_bpf* ftrace_* arch_ftrace_*
-        function_trace_call trace_function trace_lock_* trace_contention_* do_trace_* perf_ftrace_*
-        perf_call_bpf* stack_trace_call kprobe_ftrace_handler prepare_ftrace_return
-        ring_buffer_lock_reserve ring_buffer_unlock_commit ring_buffer_nest_*""",
+        """perf_trace_* perf_tp_event trace_event_raw_event_* trace_event_buffer_* trace_buffer_*
+        traceiter_* bpf_trace_run* bpf_trace_* trace_call_bpf* function_trace_call trace_function
+        trace_lock_* trace_contention_* do_trace_* perf_ftrace_* perf_call_bpf* stack_trace_call
+        kprobe_ftrace_handler prepare_ftrace_return ring_buffer_lock_reserve
+        ring_buffer_unlock_commit ring_buffer_nest_* ftrace_call ftrace_caller ftrace_regs_*
+        ftrace_graph_* ftrace_stub* ftrace_ops_list_func ftrace_ops_assist_func ftrace_ops_get_func
+        ftrace_ops_test ftrace_test_recursion* ftrace_trampoline* ftrace_return_to_handler
+        ftrace_push_return_trace ftrace_pid_func arch_ftrace_ops_list_func perf_swevent_event
+        perf_swevent_overflow perf_swevent_get_recursion_context
+        perf_swevent_put_recursion_context""",
     ),
     FunctionGroup(
         "thunks and trampolines",
         "They stand for a call or return that the compiler wrote.",
-        """x86_indirect_* x86_return_thunk* x86_call_* srso_* retbleed_* SCT__* static_call_*
-        bpf_dispatcher_* bpf_trampoline_* efi_call* kcfi_* fentry fentry__ mcount* retpoline_*
-        clear_bhb_loop zen_untrain_ret entry_untrain_ret untrain_ret its_return_thunk
-        return_to_handler pfx_* rethook_* arch_rethook_* call_depth_return_thunk rewind_stack_*
-        kretprobe_trampoline* trampoline_handler cfi_check_fail* cfi_failure_handler
-        cfi_slowpath*""",
+        """x86_indirect_* x86_return_thunk* x86_call_* srso_* retbleed_* SCT__* efi_call* kcfi_*
+        fentry fentry__ mcount* retpoline_* clear_bhb_loop zen_untrain_ret entry_untrain_ret
+        untrain_ret its_return_thunk return_to_handler pfx_* arch_rethook_* call_depth_return_thunk
+        rewind_stack_* kretprobe_trampoline* trampoline_handler cfi_check_fail* cfi_failure_handler
+        cfi_slowpath* static_call_return0 bpf_dispatcher_*_func bpf_trampoline_enter*
+        bpf_trampoline_exit* bpf_trampoline_ADDR* rethook_trampoline_handler rethook_hook""",
     ),
     FunctionGroup(
         "access to device registers",
@@ -342,55 +372,3 @@ SHARED = (
 )
 
 COMMON = REPORTERS + SHARED
-
-#: Only for splats of some kinds: there these functions say nothing, elsewhere they may be wrong.
-WAITS = FunctionGroup(
-    "waits",
-    "A task that hangs waits in them for something else.",
-    """*sched* *_lock* *_slowlock* *rwsem* *completion* *kthread* *wait* *synchronize* *sleep*
-        rcu_barrier* flush_work* *cancel_*work* drain_workqueue sb_start_* inode_lock*
-        usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_control_msg* usb_kill_urb
-        usb_poison_urb blk_execute_rq* submit_bio_wait submit_bh_wait *_timeout *_freezable
-        do_read_cache_* percpu_ref_*""",
-)
-THREADS = FunctionGroup(
-    "threads that run others' work",
-    "The work item or callback is at fault, or who waits for it.",
-    """process_one_work process_scheduled_works worker_thread rescuer_thread kthread_worker_fn
-        smpboot_thread_fn call_timer_fn expire_timers run_timer* handle_softirqs do_softirq*""",
-)
-ALLOCATORS = FunctionGroup(
-    "functions that allocate for their caller",
-    "Who asked for the memory has to free it.",
-    """*alloc* *kmem* *slab* sock_* create_object idr_get list_lru_init k*asprintf sget_userns
-        sget_fc alloc_super pcpu_create *strdup *strndup* *memdup*""",
-)
-OWNED = FunctionGroup(
-    "objects that debugobjects tracks",
-    "Their owner freed or started them at the wrong time.",
-    "*timer_* *work_* *rcu* *percpu_* vunmap vfree __free_* kobject_*",
-)
-WORK_FLUSHES = FunctionGroup(
-    "flushes of one work item",
-    "A deadlock with a work item is known by its flush, which takes the lock that stands for it.",
-    "flush_work start_flush_work touch_work_lockdep_map",
-)
-USB_REQUESTS = FunctionGroup(
-    "submission of USB requests",
-    "The driver filled in the request.",
-    "usb_submit_urb usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_control_msg*",
-)
-
-#: Waits for which hung tasks are known: one culprit makes everybody wait there.
-FAMOUS_WAITS = (
-    FunctionGroup(
-        "RTNL",
-        "Whoever configures the network waits for the one that holds it.",
-        "rtnl_lock rtnl_lock_*",
-    ),
-    FunctionGroup(
-        "grace periods",
-        "Whoever waits for readers is stuck as long as one of them is.",
-        "synchronize_rcu synchronize_rcu_* synchronize_srcu* synchronize_net synchronize_sched*",
-    ),
-)

@@ -21,11 +21,12 @@ from harness.splat.blame import (
     telling,
     where_stalled,
 )
-from harness.splat.bystanders import LOCKDEP, USB_REQUESTS, WORK_FLUSHES
+from harness.splat.bystanders import LOCKDEP
 from harness.splat.function_groups import function_of, in_any
+from harness.splat.kind_bystanders import OWN_LOCKS, USB_REQUESTS, WORK_FLUSHES
 from harness.splat.kinds import Headline, Role, SplatKind, Suspect
 from harness.splat.open_splat import OpenSplat
-from harness.splat.reporters import REPORTERS
+from harness.splat.reporters import REPORTERS, UNWINDERS
 from harness.splat.stacks import Stacks, read_stacks, real_frames
 
 FRAMES = 64  # frames to keep per stack
@@ -190,11 +191,15 @@ def _guilty(headline: Headline, named: dict[str, str], stacks: Stacks, lines: Se
         return wait
     if Suspect.CALLER in kind.suspects and (caller := _caller(lines)):
         return caller
-    if Suspect.LOCK in kind.suspects and any(name in WORK_FLUSHES for name in stacks.locks[:1]):
-        return stacks.locks[0]
+    taker = function_of(stacks.locks[0]) if stacks.locks else ""
+    if Suspect.LOCK in kind.suspects and in_any((WORK_FLUSHES, OWN_LOCKS), taker):
+        return taker
     if kind.stalled or (kind.recursive and recurses(stacks.main)):
         stalled = where_stalled(stacks.traces, kind.in_tick) or [stacks.entry, *stacks.main]
         return anchor(stalled) or blame(stalled)
+    faulted = function_of(in_headline or stacks.entry)
+    if kind.suspects and faulted in UNWINDERS:
+        return faulted
     suspects = {
         Suspect.NAMED: [in_headline],
         Suspect.ENTRY: [stacks.entry],

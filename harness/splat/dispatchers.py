@@ -60,8 +60,8 @@ DISPATCHERS = (
     FunctionGroup(
         "timers",
         "The handler is the timer's function.",
-        """call_timer_fn expire_timers run_timers run_timer* hrtimer_run_queues hrtimer_run_softirq
-        hrtimer_interrupt""",
+        """call_timer_fn expire_timers run_timers run_timer* run_hrtimer hrtimer_run_queues
+        hrtimer_run_softirq hrtimer_interrupt""",
     ),
     FunctionGroup(
         "interrupt handlers",

@@ -11,8 +11,8 @@ from collections.abc import Collection
 # Suffixes of functions cloned by the compiler, and of allocators with profiling.
 _CLONE = re.compile(r"(?:\.(?:isra|constprop|part|cold|llvm|lto_priv)(?:\.\d+)*)+$")
 _ENTRY_OF_SYSCALL = re.compile(r"__(?:x64|ia32|arm64|s390x?|riscv|powerpc|loongarch|mips|parisc)_")
-# A BPF program is named after a hash of its instructions.
-_PROGRAM = re.compile(r"bpf_prog_[0-9a-f]{16}")
+# A BPF program is named after a hash of its instructions, a trampoline after a number.
+_GENERATED = re.compile(r"(bpf_prog|bpf_trampoline)_(?:[0-9a-f]{16}|\d+)")
 _MANGLED = re.compile(r"_R[A-Z]|_ZN?\d")
 _ARGUMENTS = re.compile(r"\(.*\)$")
 
@@ -65,8 +65,8 @@ def function_of(frame: str) -> str:
     name = _CLONE.sub("", name)
     if _MANGLED.match(name):
         return _demangled(name)
-    if name.startswith("bpf_prog_"):
-        return _PROGRAM.sub("bpf_prog_ADDR", name)
+    if name.startswith("bpf_"):
+        return _GENERATED.sub(r"\1_ADDR", name)
     entry = _ENTRY_OF_SYSCALL.match(name)
     return name[entry.end() :] if entry and "sys_" in name else name
 

@@ -7,8 +7,8 @@ import dataclasses
 import enum
 import re
 
-from harness.splat.bystanders import ALLOCATORS, OWNED, THREADS, WAITS
 from harness.splat.function_groups import FunctionGroup
+from harness.splat.kind_bystanders import ALLOCATORS, OWNED, THREADS, WAITS
 
 HEADER = 80  # lines that may come before a stack trace
 #: Precedes a WARNING or BUG; its headline follows.

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from harness.splat.function_groups import FunctionGroup
 
+UNWINDERS = FunctionGroup(
+    "unwinders",
+    "They find themselves in the stack; one that faults is at fault, whoever asked for the stack.",
+    "walk_stackframe walk_stack* unwind_* unwinder_* kunwind_* update_stack_state",
+)
+
 REPORTERS = (
+    UNWINDERS,
     FunctionGroup(
-        "stack printers and unwinders",
-        "They print the stack and so stand in it, and the unwinder finds itself.",
+        "stack printers",
+        "They print or save the stack and so stand in it.",
         """dump_stack* dump_backtrace* dump_trace* dump_cpu_task show_stack* show_trace* show_regs*
         show_registers show_task show_backtrace show_state_filter print_trace* print_context_stack*
-        printk_stack_address print_modules print_tainted walk_stackframe walk_stack* unwind_*
-        unwinder_* kunwind_* arch_stack_walk* stack_trace_* save_stack* save_trace
-        save_context_stack stack_depot_* return_address get_stack_info* kernel_text_address
-        is_bpf_text_address update_stack_state sched_show_task debug_show_all_locks
+        printk_stack_address print_modules print_tainted arch_stack_walk* stack_trace_* save_stack*
+        save_trace save_context_stack stack_depot_* return_address get_stack_info*
+        kernel_text_address is_bpf_text_address sched_show_task debug_show_all_locks
         nmi_cpu_backtrace* nmi_trigger_cpumask_backtrace arch_trigger_* *_trigger_cpumask_backtrace
         trigger_*backtrace* default_send_IPI* in_task_stack in_entry_stack in_irq_stack
         in_exception_stack deref_stack_* orc_find stack_access_ok show_opcodes show_ip
@@ -25,7 +31,9 @@ REPORTERS = (
         print_worker_info print_vma_addr kallsyms_lookup* sprint_symbol* lookup_symbol*
         func_ptr_is_kernel_text core_kernel_text show_workqueue_state show_one_workqueue*
         show_all_workqueues is_module_text_address search_exception_tables search_module_extables
-        search_extable""",
+        search_extable filter_irq_stacks in_irqentry_text in_entry_code orc_ip orc_module_find
+        orc_ftrace_find orc_bpf_find show_code show_raw_backtrace handle_backtrace* raise_backtrace*
+        instruction_dump depot_* hash_stack find_stack""",
     ),
     FunctionGroup(
         "warnings, BUG() and die()",
@@ -67,10 +75,11 @@ REPORTERS = (
         """asm_sysvec_* sysvec_* *apic_timer_interrupt* asm_call_*on_stack call_on_irq_stack
         call_on_stack common_interrupt asm_common_interrupt do_IRQ ret_from_intr retint_* irq_enter*
         irq_exit* irqentry_* idtentry_* raw_irqentry_* handle_IPI do_handle_IPI handle_domain_irq
-        generic_handle_arch_irq gic_handle_irq* nmi_* do_nmi default_do_nmi end_repeat_nmi
+        generic_handle_arch_irq gic_handle_irq* do_nmi default_do_nmi end_repeat_nmi
         run_irq_on_irqstack_cond do_interrupt_handler do_irq call_irq_handler plat_irq_dispatch
         handle_riscv_irq handle_loongarch_irq do_vint do_ext_irq handle_irq handle_irq_event*
-        handle_irq_desc""",
+        handle_irq_desc nmi_handle nmi_enter nmi_exit nmi_cpu_backtrace_handler nmi_shootdown_cpus
+        nmi_raise_* nmi_trampoline nmi_restore""",
     ),
     FunctionGroup(
         "watchdogs and the tick",
@@ -78,11 +87,12 @@ REPORTERS = (
         """watchdog softlockup_* check_hung_* rcu_dump_cpu_stacks rcu_check_callbacks
         rcu_sched_clock_irq rcu_pending print_cpu_stall* print_other_cpu_stall* check_cpu_stall
         synchronize_rcu_expedited_wait* update_process_times tick_sched_* tick_nohz_* tick_handle_*
-        tick_periodic tick_do_* tick_program_event tick_irq_* hrtimer_* run_hrtimer csd_lock_wait*
-        watchdog_timer_fn watchdog_overflow_callback watchdog_hardlockup_* watchdog_check_*
-        watchdog_buddy_* is_hardlockup report_cpu_status rcu_check_gp_kthread_* rcu_stall_*
-        rcu_exp_print_* synchronize_rcu_expedited_stall scheduler_tick sched_tick task_tick_*
-        account_process_tick csd_lock_print_*""",
+        tick_periodic tick_do_* tick_program_event tick_irq_* run_hrtimer csd_lock_wait*
+        watchdog_timer_fn watchdog_overflow_callback watchdog_hardlockup_* watchdog_buddy_*
+        is_hardlockup report_cpu_status rcu_check_gp_kthread_* rcu_stall_* rcu_exp_print_*
+        synchronize_rcu_expedited_stall scheduler_tick sched_tick account_process_tick
+        csd_lock_print_* hrtimer_interrupt hrtimer_run_* hrtimer_rearm_deferred*
+        watchdog_check_hardlockup""",
     ),
     FunctionGroup(
         "sanitizers and coverage",

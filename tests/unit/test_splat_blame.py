@@ -5,15 +5,24 @@ from __future__ import annotations
 
 import pytest
 
-from harness.splat import bystanders, find
+from harness.splat import find, kind_bystanders
 from harness.splat.blame import anchor, blame, culprit, famous_wait, recurses, where_stalled
-from harness.splat.bystanders import COMMON, FAMOUS_WAITS
+from harness.splat.bystanders import COMMON
 from harness.splat.dispatchers import CROSS_CALLS, DISPATCHERS, TIMER_INTERRUPTS
 from harness.splat.function_groups import FunctionGroup, function_of
+from harness.splat.kind_bystanders import FAMOUS_WAITS
 
 KINDS_OWN = tuple(
-    getattr(bystanders, name)
-    for name in ("WAITS", "THREADS", "ALLOCATORS", "OWNED", "USB_REQUESTS", "WORK_FLUSHES")
+    getattr(kind_bystanders, name)
+    for name in (
+        "WAITS",
+        "THREADS",
+        "ALLOCATORS",
+        "OWNED",
+        "USB_REQUESTS",
+        "WORK_FLUSHES",
+        "OWN_LOCKS",
+    )
 )
 GROUPS = (*COMMON, *KINDS_OWN, *DISPATCHERS, *FAMOUS_WAITS, TIMER_INTERRUPTS, CROSS_CALLS)
 #: Functions with faults of their own, whose names resemble those of bystanders.

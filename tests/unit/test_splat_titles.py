@@ -86,6 +86,19 @@ GROUPS = {
     "a device register": (kasan("io_serial_in", "frob_poll_uart"), f"{UAF} frob_poll_uart"),
     "a thunk": (kasan("__x86_indirect_thunk_r11", "frob_call"), f"{UAF} frob_call"),
     "a delay": (kasan("delay_tsc", "__const_udelay", "frob_reset"), f"{UAF} frob_reset"),
+    "a mapping's lock": (kasan("owner_on_cpu", "mmap_read_lock", "frob_map"), f"{UAF} frob_map"),
+    "a tasklet": (kasan("__tasklet_schedule", "frob_kick"), f"{UAF} frob_kick"),
+    "a high-resolution timer": (
+        kasan("hrtimer_try_to_cancel", "hrtimer_cancel", "frob_stop"),
+        f"{UAF} frob_stop",
+    ),
+    "a free list": (kasan("get_freepointer", "___slab_alloc", "frob_new"), f"{UAF} frob_new"),
+    "a stack to save": (
+        kasan("filter_irq_stacks", "stack_depot_save_flags", "set_track", "frob_note"),
+        f"{UAF} frob_note",
+    ),
+    "a trampoline": (kasan("memcmp", "bpf_trampoline_6442536467", "frob_hook"), f"{UAF} frob_hook"),
+    "a DMA pool": (kasan("pool_check_block", "dma_pool_alloc", "frob_ring"), f"{UAF} frob_ring"),
     "too much memory": (
         warning("mm/page_alloc.c:5100", "__alloc_frozen_pages_noprof", "frob_alloc_ring"),
         "WARNING in frob_alloc_ring",
@@ -114,6 +127,12 @@ NEIGHBOURS = """
     usb_debug_device_init do_raw_setsockopt add_timer_randomness down_threshold_store up_rel_func
     poison_urbs klist_class_dev_put remove_wait_queue timerqueue_del clear_page_erms
     deactivate_slab netdev_register_kobject
+    rht_deferred_worker console_callback __get_user_pages put_user_ns list_lru_add cdev_put
+    percpu_ref_switch_to_atomic_rcu pcpu_freelist_push skb_release_data consume_skb aes_encrypt
+    gf128mul_4k_lle crypto_aead_free_instance hrtimer_forward hrtimer_active task_tick_fair
+    find_lock_task_mm find_lock_delalloc_range ftrace_set_hash static_call_update nmi_interception
+    bpf_trampoline_link_prog bpf_dispatcher_change_prog perf_swevent_hrtimer rethook_flush_task
+    watchdog_check_result
 """
 
 
@@ -121,6 +140,56 @@ NEIGHBOURS = """
 def test_a_name_like_a_librarys_can_be_to_blame(name: str) -> None:
     assert not in_any(COMMON, name)
     assert titles(kasan(name, "frob_caller"), stamped=True) == [f"{UAF} {name}"]
+
+
+UNWINDER = ("unwind_next_frame", "arch_stack_walk", "stack_trace_save", "frob_note")
+
+
+def test_an_unwinder_that_faults_is_at_fault() -> None:
+    assert titles(kasan(*UNWINDER), stamped=True) == [f"{UAF} unwind_next_frame"]
+    fault = "Oops: general protection fault, probably for non-canonical address 0xdffffc0000000001"
+    fault += ": 0000 [#1] SMP\nRIP: 0010:unwind_next_frame+0x1/0x2"
+    assert titles(report(fault, *UNWINDER[1:]), stamped=True) == [
+        "general protection fault in unwind_next_frame"
+    ]
+
+
+def test_an_unwinder_on_top_of_a_stack_is_where_the_stack_was_taken() -> None:
+    assert titles(warning("kernel/frob.c:1", "frob_check", *UNWINDER), stamped=True) == [
+        "WARNING in frob_check"
+    ]
+    stall = "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [frob:42]"
+    assert titles(report(stall, *UNWINDER[:3], "frob_walk", "__x64_sys_frob"), stamped=True) == [
+        "BUG: soft lockup in sys_frob"
+    ]
+
+
+def deadlock(taker: str, *names: str) -> str:
+    head = "WARNING: possible circular locking dependency detected\n"
+    head += "7.2.0 #1 Not tainted\n" + "-" * 54 + "\nprober/42 is trying to acquire lock:\n"
+    head += f"ffff888012345678 (&a->lock){{-.-.}}-{{3:3}}, at: {taker}+0x12/0x40\n\n"
+    head += "but task is already holding lock:\n"
+    head += "ffff888012345680 (&b->lock){-.-.}-{3:3}, at: frob_hold+0x12/0x40\n"
+    own = ("dump_stack_lvl", "print_circular_bug", "__lock_acquire", "lock_acquire")
+    return report(head, *own, taker, *names)
+
+
+@pytest.mark.parametrize(
+    ("taker", "title"),
+    [
+        ("console_lock_spinning_enable", "console_lock_spinning_enable"),
+        ("__queue_work", "__queue_work"),
+        ("try_to_wake_up", "try_to_wake_up"),
+        ("touch_wq_lockdep_map", "touch_wq_lockdep_map"),
+        ("down_trylock", "frob_hold"),
+        ("lock_sock_nested", "frob_hold"),
+        ("__might_fault", "frob_hold"),
+        ("frob_take", "frob_take"),
+    ],
+)
+def test_a_deadlock_is_named_after_who_takes_a_lock_of_its_own(taker: str, title: str) -> None:
+    (found,) = titles(deadlock(taker, "frob_call"), stamped=True)
+    assert found == f"possible deadlock in {title}"
 
 
 def test_numbers_and_addresses_in_a_panics_reason_are_left_out() -> None:

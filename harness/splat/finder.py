@@ -47,13 +47,10 @@ _CONSEQUENCE = re.compile(
     r"Aiee, killing interrupt|"
     r".* stack guard|stack guard|double fault|[Kk]ernel stack overflow|Machine check|"
     r"BUG!|kfence|Unhandled exception|Corrupt kernel stack|workqueue: |"
-    r".*watchdog|scheduling while atomic|Out of memory|System is deadlocked on memory)"
+    r".*watchdog|scheduling while atomic)"
 )
 # The same, if the fault killed init or an idle task.
 _DEATH = re.compile(rf"{_REASON}Attempted to kill (?:init|the idle)")
-_OOM_VICTIM = re.compile(
-    r"(?:Out of memory|Memory cgroup out of memory)[\w ()]*: Killed process (\d+) "
-)
 _PID = re.compile(r"CPU: .*\bPID: (\d+) ")
 
 
@@ -108,7 +105,7 @@ class _Finder:
         # Since the last boot or mark: the number of splats before a panic, and its timestamp.
         self.panic: tuple[int, float | None] | None = None
         self.booted = 0  # splats of earlier boots
-        self.oom_victims: set[str] = set()  # PIDs that the OOM killer killed since the last boot
+        self.victims: set[str] = set()  # PIDs that the kernel killed since the last boot
 
     def read(self, text: str) -> None:
         """Process text: lines that may begin a splat or are a mark, and lines of open splats."""
@@ -222,7 +219,7 @@ class _Finder:
         self.where, self.last = (BOOT, BOOT), None
         self.latest.clear()
         self.seen.clear()
-        self.oom_victims.clear()
+        self.victims.clear()
         self.panic, self.booted = None, len(self.done)
 
     def starts(self, message: Message, raw: str, start: Start) -> bool:
@@ -253,7 +250,7 @@ class _Finder:
         """Begin a splat with a headline, or give the open one a better headline."""
         headline = start.headline
         splat = self.open.get(message.caller)
-        if splat is not None and splat.renamed_by(headline):
+        if splat is not None and splat.renamed_by(headline, message.text):
             self.more(message, raw)
             splat.take(headline, start.match, sure or (splat.headline is not None and splat.sure))
         elif splat is not None and sure and headline.stop is Stop.LINE:
@@ -361,16 +358,16 @@ class _Finder:
         for caller in [key for key, value in self.open.items() if value is splat]:
             del self.open[caller]
         self.prefixes.forget(splat.prefix)
-        kind = splat.kind.name if splat.kind else ""
-        if kind == "oom":
-            self.oom_victims.update(_matches(_OOM_VICTIM, splat))
+        kind = splat.kind
+        if kind is not None and kind.victim is not None:
+            self.victims.update(_matches(kind.victim, splat))
         if splat.headline is None or not (splat.sure and splat.proven) or splat.harmless:
             return
         # A task that the OOM killer chose gets no more pages: the kernel reports that, too.
-        failed = kind == "page allocation failure"
-        if not failed or self.oom_victims.isdisjoint(_matches(_PID, splat)):
-            splat.trim()
-            self.done.append((splat.number, digest(splat)))
+        if kind is not None and kind.by_victims and self.victims & {*_matches(_PID, splat)}:
+            return
+        splat.trim()
+        self.done.append((splat.number, digest(splat)))
 
     def end(self) -> tuple[Splat, ...]:
         """Close all open splats; return all splats in log order."""

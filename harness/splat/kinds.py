@@ -80,6 +80,18 @@ class SplatKind:
     #: Whether tasks survive it, so that a later panic has another cause.
     survived: bool = False
     header: int = HEADER
+    #: A line that shows that it is no fault of the kernel.
+    harmless: re.Pattern[str] | None = None
+    #: One such line must follow the headline if the kernel did not stamp it: people quote it alone.
+    proof: re.Pattern[str] | None = None
+    #: A line with the PID of a task that it kills.
+    victim: re.Pattern[str] | None = None
+    #: Whether it is part of the kill if the task that reports it is such a victim.
+    by_victims: bool = False
+    #: Whether the same headline again continues it until its last line.
+    goes_on: bool = False
+    #: A panic that may end the report: then it is the splat.
+    panic: re.Pattern[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,6 +112,21 @@ class Headline:
     word: str = ""
 
 
+# A memory cgroup at its limit.
+_LIMITED = re.compile(
+    r"oom-kill:constraint=CONSTRAINT_MEMCG|Memory cgroup out of memory|Memory cgroup stats for |"
+    r"Task in \S+ killed as a result of limit of "
+)
+_VICTIM = re.compile(
+    r"(?:Out of memory|Memory cgroup out of memory)[\w ()]*: Killed process (\d+) "
+)
+_OUT_OF_MEMORY = re.compile(
+    r"Kernel panic - not syncing: (?:Out of memory|System is deadlocked on memory)"
+)
+_ABOUT_LOCKS = re.compile(
+    r"-{20,}|={20,}|CPU: ?\d|.*(?:is trying to |takes:|locks? held|locking correctness|"
+    r"lockdep annotation|\w\+0x[0-9a-f]|\w \(\S+:\d+\))"
+)
 _ENTRY = (Suspect.ENTRY,)
 _SPECIAL = (
     SplatKind("refcount", suspects=_ENTRY, survived=True),
@@ -107,7 +134,13 @@ _SPECIAL = (
     SplatKind("debugobjects", suspects=_ENTRY, bystanders=(OWNED,), survived=True),
     SplatKind("ubsan", suspects=_ENTRY, survived=True),
     SplatKind("atomic", suspects=_ENTRY),
-    SplatKind("lockdep", suspects=(Suspect.LOCK,), bystanders=(THREADS,), header=8 * HEADER),
+    SplatKind(
+        "lockdep",
+        suspects=(Suspect.LOCK,),
+        bystanders=(THREADS,),
+        header=8 * HEADER,
+        proof=_ABOUT_LOCKS,
+    ),
     SplatKind("workqueue leak", suspects=(Suspect.WORK,), bystanders=(WAITS,)),
     SplatKind("hung task", suspects=(), bystanders=(WAITS,)),
     SplatKind("kmemleak", suspects=(), bystanders=(ALLOCATORS,), by_program=True),
@@ -123,14 +156,21 @@ _SPECIAL = (
     SplatKind("warning", survived=True),
     SplatKind("unwinder", survived=True),
     SplatKind("sysfs duplicate", suspects=(), survived=True),
-    SplatKind("page allocation failure", suspects=(), survived=True),
+    SplatKind("page allocation failure", suspects=(), survived=True, by_victims=True),
     SplatKind("firmware panic", by_program=True),
     SplatKind("netdev watchdog", survived=True),
     SplatKind("irq nobody cared", suspects=(), survived=True),
     SplatKind("busy inodes", always_blames=True, survived=True),
     SplatKind("panic", always_blames=True),
     SplatKind("slab", always_blames=True),
-    SplatKind("oom", header=8 * HEADER),
+    SplatKind(
+        "oom",
+        header=8 * HEADER,
+        harmless=_LIMITED,
+        victim=_VICTIM,
+        goes_on=True,
+        panic=_OUT_OF_MEMORY,
+    ),
 )
 _BY_NAME = {kind.name: kind for kind in _SPECIAL}
 

@@ -55,17 +55,7 @@ _BELONGS = re.compile(
     r"\[(?:ECR|EFA|BLINK|ERET|STAT32) *\]: |(?:era|ra|ERA|CRMD|PRMD|EUEN|ECFG|ESTAT|BADV|PRID): |"
     r"Object 0x|Disabling lock|Allocated |Freed |[=-]{20,}|\s*$|---\[|Kernel Offset|CR2|addr:|file:"
 )
-# A line of a report of lockdep: a mail may quote its first line alone.
-_ABOUT_LOCKS = re.compile(
-    r"-{20,}|={20,}|CPU: ?\d|.*(?:is trying to |takes:|locks? held|locking correctness|"
-    r"lockdep annotation|\w\+0x[0-9a-f]|\w \(\S+:\d+\))"
-)
 _EMPTY = re.compile(r"[\s=-]*$")
-# A memory cgroup at its limit: not a fault of the kernel.
-_LIMITED = re.compile(
-    r"oom-kill:constraint=CONSTRAINT_MEMCG|Memory cgroup out of memory|Memory cgroup stats for |"
-    r"Task in \S+ killed as a result of limit of "
-)
 
 
 class OpenSplat:
@@ -113,16 +103,16 @@ class OpenSplat:
         """Whether it is a report even if its headline is lost, or one that a person may quote."""
         if self.headline is LOST:
             return self.traced and self.finished
-        if self.kind is not None and self.kind.name == "lockdep" and not self.stamped:
-            return any(map(_ABOUT_LOCKS.match, self.lines[self.head + 1 :]))
+        if self.kind is not None and self.kind.proof is not None and not self.stamped:
+            return any(map(self.kind.proof.match, self.lines[self.head + 1 :]))
         return self.headline is not UNNAMED or self.traced
 
     @property
     def harmless(self) -> bool:
         """Whether it turned out not to be a kernel fault."""
-        if self.kind is None or self.kind.name != "oom":
+        if self.kind is None or self.kind.harmless is None:
             return False
-        return any(_LIMITED.match(line) for line in self.lines)
+        return any(map(self.kind.harmless.match, self.lines))
 
     def denies(self, new: Headline, message: Message) -> bool:
         """Whether a new headline, which a person could write, is a line of this splat."""
@@ -134,9 +124,9 @@ class OpenSplat:
         """Whether a new headline is a continuation of this splat."""
         if self.headline is None:
             return False
-        name, new_name = self.headline.kind.name, new.kind.name
-        if new_name == name == "oom":
+        if new.kind is self.headline.kind and new.kind.goes_on:
             return True
+        name, new_name = self.headline.kind.name, new.kind.name
         if self.answered:
             return False
         if new.role is Role.DIE and name == "kernel bug":
@@ -149,11 +139,13 @@ class OpenSplat:
             return dies and name == "kernel bug"
         return False
 
-    def renamed_by(self, new: Headline) -> bool:
-        """Whether a new headline describes this splat better."""
+    def renamed_by(self, new: Headline, text: str) -> bool:
+        """Whether a new headline, which ``text`` begins with, describes this splat better."""
         if self.headline is None:
             return True
         name, new_name = self.headline.kind.name, new.kind.name
+        if self.headline.kind.panic is not None and self.headline.kind.panic.match(text):
+            return True
         if name == "warning" and new.role is Role.PREFACE:
             return not self.answered and self._seen < 4
         if (

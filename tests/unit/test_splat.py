@@ -508,6 +508,32 @@ def test_a_panic_behind_a_cgroup_at_its_limit_is_a_splat() -> None:
     assert [splat.kind for splat in find(text.split("\n"))] == ["panic"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "kinds"),
+    [
+        ("Out of memory: compulsory panic_on_oom is enabled", ["panic"]),
+        ("System is deadlocked on memory", ["panic"]),
+        ("sysrq triggered crash", ["oom", "panic"]),
+    ],
+)
+def test_a_panic_instead_of_a_kill_is_a_panic(reason: str, kinds: list[str]) -> None:
+    text = log("real/oom-panic.log").replace(
+        "Out of memory: compulsory panic_on_oom is enabled", reason
+    )
+    found = find(text.split("\n"))
+    assert [splat.kind for splat in found] == kinds
+    assert found[-1].title == f"kernel panic: {reason}"
+
+
+def test_a_panic_behind_a_kill_is_a_splat_of_its_own() -> None:
+    text = log("real/oom.log").split("harness: start t/test_provoke.py::test_bb_oom\n")[1]
+    text = text.split("harness: end")[0].rpartition("\n")[0]
+    text += (
+        "\n   102.302 | [   98.031000] Kernel panic - not syncing: System is deadlocked on memory"
+    )
+    assert [splat.kind for splat in find(text.split("\n"))] == ["oom", "panic"]
+
+
 @pytest.mark.parametrize(("pid", "kinds"), [(57, []), (46, ["page allocation failure"])])
 def test_a_victim_of_the_oom_killer_gets_no_more_pages(pid: int, kinds: list[str]) -> None:
     """The victim's own failure, seen on a busy machine, belongs to the report before it."""

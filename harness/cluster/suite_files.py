@@ -8,19 +8,14 @@ there: a name is the path from the project's folder.
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 from harness import adaptors, options, paths
 from harness.cluster import request
 from harness.errors import UsageError
-from harness.lab import trial
 from harness.model import Plan
+from harness.plugin import suite_files
 
-_SETTINGS = ("pyproject.toml", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg")
-_IGNORED = {"__pycache__", ".git", ".pytest_cache"}
 _CACHE = "suites"
 
 
@@ -34,37 +29,8 @@ def pack(plan: Plan) -> bytes:
             raise UsageError(
                 f"--disk {disk} is a file of this machine", hint="--disk 4G, or null_blk"
             )
-    found = {file.resolve().as_posix().lstrip("/"): file for file in _files(plan)}
+    found = {file.resolve().as_posix().lstrip("/"): file for file in suite_files.of_plan(plan)}
     return request.archive(found.items())
-
-
-def _files(plan: Plan) -> Iterator[Path]:
-    yield from (plan.folder / name for name in _SETTINGS if (plan.folder / name).is_file())
-    for folder in _python_path(plan.folder):
-        packages = (init.parent for init in folder.glob("*/__init__.py"))
-        yield from itertools.chain(folder.glob("*.py"), *map(_below, packages))
-    for suite in plan.suites:
-        if adaptors.parse(suite):
-            continue
-        top = plan.folder / suite.partition("::")[0]
-        yield from _below(top) if top.is_dir() else [top]
-        yield from trial.shared_files(top, plan.folder)
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        if path.is_file() and not _IGNORED.intersection(path.parts):
-            yield path
-
-
-def _python_path(folder: Path) -> list[Path]:
-    """Return the folders that pytest's settings add to Python's path."""
-    try:
-        table = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-        named = table["tool"]["pytest"]["ini_options"]["pythonpath"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [folder / name for name in ([named] if isinstance(named, str) else named)]
 
 
 def unpacked(plan: Plan, archive: bytes) -> Plan:

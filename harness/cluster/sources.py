@@ -7,8 +7,12 @@ machine has unpacked, and all worktrees and build folders of the worker belong t
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import re
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness import git, paths, source
@@ -21,6 +25,7 @@ from harness.progress import Progress
 SMALL = 5000
 _TAG = re.compile(r"v(\d+\.\d+(?:\.\d+)?(?:-rc\d+)?)")
 _REPO = "packs"  # in the cache
+_TOKEN = ".cluster-"
 
 
 class Packer:
@@ -91,6 +96,30 @@ def ready(parcel: SourceParcel, pack: bytes, token: str, progress: Progress) -> 
                 git.run(repo, "index-pack", "--stdin", "--fix-thin", stdin=pack)
             git.run(repo, "update-ref", ref, parcel.commit)
     return Source(repo, parcel.base, parcel.repo.name, parcel.repo.origin)
+
+
+def new_token() -> str:
+    """Return a name for a file in a driver's cache; no other driver has the same."""
+    return f"{_TOKEN}{secrets.token_hex(8)}"
+
+
+@contextlib.contextmanager
+def token_file(token: str) -> Iterator[None]:
+    """Keep the file in this driver's cache during the context; remove those of killed drivers.
+
+    A driver holds a lock on its file, which ends with it.
+    """
+    file = paths.cache() / token
+    with contextlib.ExitStack() as exits:
+        with paths.writing(file):
+            for other in file.parent.glob(f"{_TOKEN}*"):
+                with contextlib.suppress(OSError), other.open("r+") as held:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    other.unlink()
+            while not file.exists():  # another driver may have taken it for a killed one's
+                fcntl.flock(exits.enter_context(file.open("w")), fcntl.LOCK_EX)
+        exits.callback(file.unlink, missing_ok=True)
+        yield
 
 
 def shares_cache(token: str) -> bool:

@@ -28,8 +28,7 @@ from harness.lab import folder as run_folder
 from harness.lab.kernels import Lab, find_source
 from harness.lab.plan import guests_beside_make
 from harness.model import Bisected, BisectMode, SearchStart, Source
-from harness.progress import Progress
-from harness.progress.rows import RowProgress
+from harness.progress import Progress, RowProgress
 
 _MOST_GUESTS = 3  # what is tried before its turn is often tried in vain
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import paths, serial
-from harness.cluster import placement, request, sources, worker
+from harness.cluster import parcels, placement, request, worker
 from harness.cluster.placement import BuildPlace, Durations, KnownWorker, QueuedTrial
 from harness.cluster.relayed import RelayedTrial
 from harness.cluster.request import RefusedReply, TrialReply, TrialRequest
@@ -64,7 +64,7 @@ class Cluster:
 
     def __init__(self, client: Any, progress: Progress, shares: dict[str, tuple[int, ...]]) -> None:
         self._client, self._progress = client, progress
-        self.token = sources.new_token()
+        self.token = parcels.new_token()
         self.workers: dict[str, KnownWorker] = {}
         self.durations = Durations()
         self._topic = f"harness-{self.token}"
@@ -81,7 +81,7 @@ class Cluster:
     @contextlib.contextmanager
     def working(self) -> Iterator[Cluster]:
         """Let workers join during the context; at its end, all trials have ended."""
-        with sources.token_file(self.token):
+        with parcels.token_file(self.token):
             thread = threading.Thread(target=self._work, name="harness-cluster", daemon=True)
             thread.start()
             try:

@@ -13,7 +13,7 @@ from harness import build, git, kbuild, kconfig, paths, source, tree
 from harness.adaptors import Sources
 from harness.errors import BreaksBuild, NotBuilt, NotConfigured, UsageError
 from harness.guest import accel
-from harness.lab import coverage, follow, suggest, suites
+from harness.lab import coverage, follow, suites
 from harness.lab.plan import BOOTS
 from harness.model import (
     NOTHING_FOLLOWED,
@@ -147,7 +147,7 @@ class Lab:
         sources = Sources(source.repo, source.commit, self.toolchain)
         request, plan = suites.with_options(self.request, self.plan, sources), self.plan
         if suggesting:
-            found = suggest.for_plan(plan, sources, self.progress)
+            found = suites.for_plan(plan, sources, self.progress)
             names = tuple(suite.name for suite in found)
             plan = dataclasses.replace(plan, suites=(*plan.suites, *names) or (str(BOOTS),))
             request = suites.with_more(request, [o for suite in found for o in suite.options])

@@ -12,8 +12,17 @@ from harness.model.lines import SeriesLines
 from harness.model.outcome import Outcome, Splat, Test, Trial
 from harness.model.plan import Plan
 from harness.model.series import Series, Source
-from harness.model.span import Span
 from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """When a stage of a run ran; ``began`` is in seconds since the epoch, ``what`` its line."""
+
+    name: str
+    what: str
+    began: float
+    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)

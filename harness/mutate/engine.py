@@ -34,8 +34,7 @@ from harness.mutate import mutants, report, trials
 from harness.mutate.prepare import MutationPlan, Prepared, prepare
 from harness.mutate.trials import TestChooser
 from harness.mutate.workshop import MutantBuild, Workshop
-from harness.progress import Progress, Stage
-from harness.progress.rows import RowProgress
+from harness.progress import Progress, RowProgress, Stage
 from harness.results import store
 
 if typing.TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import errors, serial
-from harness.cluster import connect, request, sources
+from harness.cluster import connect, parcels, request
 from harness.cluster.request import Fault, RefusedReply, TrialReply
 from harness.errors import UsageError
 
@@ -37,13 +37,13 @@ def test_the_file_of_a_killed_driver_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    killed, living, own = (sources.new_token() for _ in range(3))
+    killed, living, own = (parcels.new_token() for _ in range(3))
     (tmp_path / killed).touch()
-    with sources.token_file(living):
-        assert not sources.shares_cache(killed)
-        with sources.token_file(own):
-            assert sources.shares_cache(living)
-            assert sources.shares_cache(own)
+    with parcels.token_file(living):
+        assert not parcels.shares_cache(killed)
+        with parcels.token_file(own):
+            assert parcels.shares_cache(living)
+            assert parcels.shares_cache(own)
     assert not list(tmp_path.iterdir())
 
 

@@ -17,7 +17,7 @@ from harness.model.verdict import ALLOWED, BROKEN, Change, ChangeKind, Verdict
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """When a stage of a run ran; ``began`` is in seconds since the epoch, ``what`` its line."""
+    """A stage of a run; ``began`` is in seconds since the epoch, ``what`` its progress line."""
 
     name: str
     what: str

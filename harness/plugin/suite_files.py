@@ -41,9 +41,10 @@ def of_suites(
     ``left_out`` are patterns of folders into which it does not go.
     """
     for suite in suites:
-        yield from (
-            _below(suite, left_out) if suite.is_dir() else (suite, *suite.parent.glob("*.py"))
-        )
+        if suite.is_dir():
+            yield from _below(suite, left_out)
+        else:
+            yield from (suite, *sorted(suite.parent.glob("*.py")))
         yield from shared(suite, top, left_out)
     for folder in python_path:
         yield from _importable(folder, left_out)
